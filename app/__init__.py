@@ -1,0 +1,10 @@
+"""sms-router: runs SMS keywords behind a Twilio Messaging Service.
+
+What a handler file needs is here: ``from app import keyword, Reply, InboundMessage``.
+"""
+
+from app.routing.handlers import keyword
+from app.routing.replies import Reply
+from app.twilio.inbound import InboundMessage
+
+__all__ = ["InboundMessage", "Reply", "keyword"]

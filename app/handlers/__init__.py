@@ -1,0 +1,7 @@
+"""Your keyword handlers: every module in this folder is imported at start.
+
+Drop a file in here, or name your own packages in ``config/router.toml``::
+
+    [router]
+    handlers = ["app.handlers", "acme_sms.keywords"]
+"""

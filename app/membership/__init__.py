@@ -1,0 +1,1 @@
+"""Where the pool of senders comes from."""

@@ -1,0 +1,1 @@
+"""An offline Twilio: REST API, phones, carriers."""

@@ -1,0 +1,1 @@
+"""Redis or Valkey: connections, scripts, journal, spool."""

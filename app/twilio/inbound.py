@@ -1,0 +1,114 @@
+"""The inbound message, as Twilio's webhook describes it (facts 1.2)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+REQUIRED = ("MessageSid", "AccountSid", "From", "To")
+"""Without these a request cannot be claimed, journaled or answered."""
+
+LONGEST_ADDRESS = 320
+"""Characters; channel addresses are the longest that Twilio sends."""
+
+_MESSAGE_SID = re.compile(r"(?:SM|MM)[0-9a-fA-F]{32}")
+_ACCOUNT_SID = re.compile(r"AC[0-9a-fA-F]{32}")
+_MOST_MEDIA = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Media:
+    """One picture or file that came with a message."""
+
+    url: str
+    content_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class InboundMessage:
+    """One text that a person sent to one of our numbers.
+
+    ``parameters`` holds everything that Twilio sent, also what it adds tomorrow; the
+    named attributes are the ones that handlers ask for.
+    """
+
+    sid: str
+    account_sid: str
+    service_sid: str | None
+    sender: str
+    """``From``: the person, E.164 as a rule, sometimes a short code or a name."""
+    recipient: str
+    """``To``: the number of ours that was texted."""
+    body: str
+    parameters: Mapping[str, str]
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The body split at white space, as it was typed."""
+        return tuple(self.body.split())
+
+    @property
+    def media(self) -> tuple[Media, ...]:
+        """Pictures and files, in the order of Twilio's numbering."""
+        count = min(_whole_number(self.parameters.get("NumMedia")), _MOST_MEDIA)
+        found = (
+            (self.parameters.get(f"MediaUrl{index}"), self.parameters.get(f"MediaContentType{index}", ""))
+            for index in range(count)
+        )
+        return tuple(Media(url, content_type) for url, content_type in found if url)
+
+    @property
+    def segments(self) -> int:
+        """How many segments the text was billed as; always 1 outside SMS and MMS."""
+        return _whole_number(self.parameters.get("NumSegments")) or 1
+
+    @property
+    def from_country(self) -> str | None:
+        """The sender's country (ISO 3166, two letters) where Twilio knows it."""
+        return self.parameters.get("FromCountry") or None
+
+    @property
+    def from_city(self) -> str | None:
+        """The city of the sender's number, not of the handset, where Twilio knows it."""
+        return self.parameters.get("FromCity") or None
+
+    @property
+    def opt_out_type(self) -> str | None:
+        """``STOP``, ``START`` or ``HELP`` when Advanced Opt-Out has already answered (facts 8)."""
+        return self.parameters.get("OptOutType") or None
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A request that is not an inbound message, and why, in words for the log."""
+
+    reason: str
+
+
+def read_inbound(parameters: Mapping[str, str]) -> InboundMessage | Unreadable:
+    """Turn the webhook's parameters into a message, or say which one is missing or odd."""
+    for name in REQUIRED:
+        if not parameters.get(name):
+            return Unreadable(f"{name} is missing")
+        if len(parameters[name]) > LONGEST_ADDRESS:
+            return Unreadable(f"{name} is longer than {LONGEST_ADDRESS} characters")
+    sid, account_sid = parameters["MessageSid"], parameters["AccountSid"]
+    if not _MESSAGE_SID.fullmatch(sid):
+        return Unreadable("MessageSid does not look like one of Twilio's (SM or MM and 32 hex digits)")
+    if not _ACCOUNT_SID.fullmatch(account_sid):
+        return Unreadable("AccountSid does not look like one of Twilio's (AC and 32 hex digits)")
+    return InboundMessage(
+        sid=sid,
+        account_sid=account_sid,
+        service_sid=parameters.get("MessagingServiceSid") or None,
+        sender=parameters["From"],
+        recipient=parameters["To"],
+        body=parameters.get("Body", ""),
+        parameters=MappingProxyType(dict(parameters)),
+    )
+
+
+def _whole_number(text: str | None) -> int:
+    return int(text) if text and text.isascii() and text.isdigit() and len(text) < 10 else 0

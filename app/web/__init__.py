@@ -1,0 +1,1 @@
+"""The HTTP edge: what Twilio and probes call."""
