@@ -1,0 +1,212 @@
+"""Whatever a handler says, Twilio can read the document."""
+
+from __future__ import annotations
+
+import re
+from xml.etree.ElementTree import Element
+
+import pytest
+from defusedxml.ElementTree import fromstring
+from hypothesis import given
+from hypothesis import strategies as st
+from twilio.twiml.messaging_response import MessagingResponse
+
+from app.twilio.splitting import LONGEST_BODY
+from app.twilio.twiml import (
+    EMPTY,
+    LARGEST_DOCUMENT,
+    MOST_MEDIA,
+    MOST_MESSAGES,
+    OutboundMessage,
+    Rendered,
+    render,
+)
+
+STATUS_URL = "https://sms.example.com/sms/status?reply=01&part=2"
+PICTURE = "https://example.com/menu.png?size=1&kind=a"
+
+
+def test_saying_nothing_is_an_empty_response() -> None:
+    assert fromstring(EMPTY).tag == "Response"
+    assert render([]) == Rendered(EMPTY, 0, cut=False)
+
+
+@pytest.mark.parametrize("body", ["", "   ", "\n", "\x00\x07", "\ud800"])
+def test_a_message_with_nothing_to_say_is_skipped(body: str) -> None:
+    assert render([OutboundMessage(body), OutboundMessage(body, media=("",))]) == render([])
+    assert _bodies(render([OutboundMessage(body), OutboundMessage("Hello")])) == ["Hello"]
+
+
+def test_a_short_reply_is_one_plain_message() -> None:
+    assert render([OutboundMessage("Hello", sender="12345")]).document == (
+        b'<?xml version="1.0" encoding="UTF-8"?>'
+        b'<Response><Message from="12345"><Body>Hello</Body></Message></Response>'
+    )
+
+
+def test_both_callback_attributes_hold_the_same_url() -> None:
+    message = _messages(render([OutboundMessage("Hello", status_url=STATUS_URL)]))[0]
+    assert message.attrib == {"statusCallback": STATUS_URL, "action": STATUS_URL}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a < b & c > d",
+        "]]>",
+        "<Redirect>https://evil.example</Redirect>",
+        "&amp; is not &",
+        "she said \"yes\" and 'no'",
+        "two\nlines\tand a tab",
+        "carriage\r\nreturn",
+        "¿Qué tal? สวัสดี বাংলা مرحبا 你好",
+        "\U0001f468\u200d\U0001f469\u200d\U0001f467",
+        "\ufffd stays",
+    ],
+)
+def test_the_text_arrives_as_it_was_written(text: str) -> None:
+    assert _bodies(render([OutboundMessage(text)])) == [text]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("nul\x00l", "null"),
+        ("form\x0cfeed\x0b", "formfeed"),
+        ("half\ud83d an emoji", "half an emoji"),
+        ("\ufffenot\uffff characters", "not characters"),
+        ("\x7fdelete is legal", "\x7fdelete is legal"),
+    ],
+)
+def test_characters_that_xml_forbids_are_dropped(text: str, expected: str) -> None:
+    assert _bodies(render([OutboundMessage(text)])) == [expected]
+
+
+def test_attributes_and_media_are_escaped_too() -> None:
+    odd = 'https://example.com/?a=1&b="<2>"\'\n\t\x00'
+    message = _messages(render([OutboundMessage("Hello", (odd,), sender=odd, status_url=odd)]))[0]
+    clean = odd.removesuffix("\x00")
+    assert message.attrib == {"from": clean, "statusCallback": clean, "action": clean}
+    assert message.findtext("Media") == clean
+
+
+def test_a_long_text_becomes_several_messages_and_media_go_with_the_first() -> None:
+    rendered = render([OutboundMessage("word " * 700, (PICTURE,), "12345", STATUS_URL)])
+    messages = _messages(rendered)
+    assert (rendered.messages, rendered.cut) == (3, False)
+    assert [len(message.findall("Media")) for message in messages] == [1, 0, 0]
+    assert {message.get("from") for message in messages} == {"12345"}
+    assert " ".join(_bodies(rendered)).split() == ["word"] * 700
+
+
+def test_media_beyond_ten_continue_in_further_messages() -> None:
+    pictures = tuple(f"https://example.com/{number}.png" for number in range(23))
+    rendered = render([OutboundMessage("Pictures", pictures)])
+    batches = [[item.text for item in message.findall("Media")] for message in _messages(rendered)]
+    assert [len(batch) for batch in batches] == [MOST_MEDIA, MOST_MEDIA, 3]
+    assert [url for batch in batches for url in batch] == list(pictures)
+    assert _bodies(rendered) == ["Pictures"]
+
+
+@pytest.mark.parametrize(
+    ("messages", "kept"),
+    [
+        ([OutboundMessage("word " * 10_000)], 10),
+        ([OutboundMessage(f"message {number}") for number in range(11)], 10),
+        ([OutboundMessage("x" * 100_000)], 10),
+        ([OutboundMessage("&" * 100_000)], 7),
+        ([OutboundMessage("水" * 100_000)], 10),
+    ],
+)
+def test_what_does_not_fit_is_cut_visibly(messages: list[OutboundMessage], kept: int) -> None:
+    rendered = render(messages)
+    assert rendered.cut
+    assert rendered.messages == len(_messages(rendered)) == kept <= MOST_MESSAGES
+    assert len(rendered.document) <= LARGEST_DOCUMENT
+    *others, last = _bodies(rendered)
+    assert last.endswith("...")
+    assert not any(body.endswith("...") for body in others)
+    assert len(last) <= LONGEST_BODY
+
+
+def test_ten_messages_are_not_cut() -> None:
+    rendered = render([OutboundMessage(f"message {number}") for number in range(10)])
+    assert (rendered.messages, rendered.cut) == (10, False)
+
+
+def test_monstrous_media_leave_the_words() -> None:
+    rendered = render([OutboundMessage("Hello", ("https://example.com/" + "x" * 70_000,))])
+    assert (_bodies(rendered), rendered.cut) == (["Hello"], True)
+
+
+def test_nothing_oversized_leaves_even_when_nothing_can() -> None:
+    assert render([OutboundMessage("Hello", sender="1" * 70_000)]) == Rendered(EMPTY, 0, cut=True)
+    assert render([OutboundMessage("", media=("x" * 70_000,))]) == Rendered(EMPTY, 0, cut=True)
+
+
+@given(
+    st.lists(
+        st.builds(
+            OutboundMessage,
+            body=st.text(max_size=300),
+            media=st.lists(st.text(max_size=20), max_size=12).map(tuple),
+            sender=st.none() | st.text(max_size=12),
+            status_url=st.none() | st.text(max_size=40),
+        ),
+        max_size=4,
+    )
+)
+def test_any_reply_is_a_readable_document_that_says_the_same(messages: list[OutboundMessage]) -> None:
+    rendered = render(messages)
+    cleaned = [_allowed(message.body) for message in messages]
+    assert not rendered.cut
+    assert rendered.messages == len(_messages(rendered))
+    assert _bodies(rendered) == [body for body in cleaned if body.strip()]
+
+
+@given(st.text(st.characters(codec=None), min_size=1500, max_size=4000))
+def test_a_long_text_loses_only_white_space(text: str) -> None:
+    bodies = _bodies(render([OutboundMessage(text)]))
+    assert "".join("".join(bodies).split()) == "".join(_allowed(text).split())
+    assert all(len(body.encode("utf-16-le")) <= 2 * LONGEST_BODY for body in bodies)
+
+
+@given(
+    body=st.text(
+        st.characters(exclude_categories=["Cc", "Cs", "Cn", "Zs", "Zl", "Zp"]), min_size=1, max_size=100
+    ),
+    media=st.lists(st.just(PICTURE), max_size=3),
+    sender=st.sampled_from(["12345", "+15005550006", "ACME & Co"]),
+)
+def test_the_document_means_what_twilio_s_own_library_would_say(
+    body: str, media: list[str], sender: str
+) -> None:
+    theirs = MessagingResponse()
+    message = theirs.message(from_=sender, status_callback=STATUS_URL, action=STATUS_URL)
+    message.body(body)
+    for url in media:
+        message.media(url)
+    ours = render([OutboundMessage(body, tuple(media), sender, STATUS_URL)])
+    assert _meaning(fromstring(ours.document)) == _meaning(fromstring(str(theirs)))
+
+
+def _messages(rendered: Rendered) -> list[Element]:
+    assert len(rendered.document) <= LARGEST_DOCUMENT
+    root: Element = fromstring(rendered.document)
+    assert root.tag == "Response"
+    return root.findall("Message")
+
+
+def _bodies(rendered: Rendered) -> list[str]:
+    found = (message.findtext("Body") for message in _messages(rendered))
+    return [body for body in found if body is not None]
+
+
+def _allowed(text: str) -> str:
+    """The text without what https://www.w3.org/TR/xml/#charsets leaves out, written the slow way."""
+    return re.sub("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]", "", text)
+
+
+def _meaning(element: Element) -> object:
+    children = [_meaning(child) for child in element]
+    return element.tag, element.attrib, (element.text or "").strip(), children
