@@ -1,0 +1,135 @@
+"""Delivery statuses: what Twilio's callbacks say, and which word is the last one (facts 6.2 and 7)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from app.twilio.inbound import LONGEST_ADDRESS, Unreadable
+
+REQUIRED = ("MessageSid", "AccountSid", "To")
+"""Without these a receipt belongs to nobody. ``From`` is missing when no sender was ever chosen."""
+
+_MESSAGE_SID = re.compile(r"(?:SM|MM)[0-9a-fA-F]{32}")
+_ACCOUNT_SID = re.compile(r"AC[0-9a-fA-F]{32}")
+_ERROR_CODE = re.compile(r"[1-9][0-9]{0,8}")
+
+
+class MessageStatus(StrEnum):
+    """Every status that Twilio's API names (facts 6.2)."""
+
+    SCHEDULED = "scheduled"
+    ACCEPTED = "accepted"
+    QUEUED = "queued"
+    SENDING = "sending"
+    SENT = "sent"
+    RECEIVING = "receiving"
+    RECEIVED = "received"
+    PARTIALLY_DELIVERED = "partially_delivered"
+    DELIVERED = "delivered"
+    UNDELIVERED = "undelivered"
+    FAILED = "failed"
+    CANCELED = "canceled"
+    READ = "read"
+
+    @classmethod
+    def parse(cls, text: str) -> MessageStatus | None:
+        """Return the status that Twilio wrote, None for one that we do not know."""
+        return _BY_NAME.get(text)
+
+    @property
+    def rank(self) -> int:
+        """How far along its way the message is; of two reports the higher rank is the later one."""
+        return _RANKS[self]
+
+    @property
+    def terminal(self) -> bool:
+        """True when nothing but a read receipt can follow."""
+        return _RANKS[self] >= _FINAL
+
+
+_FINAL = 7
+_RANKS = {
+    MessageStatus.SCHEDULED: 0,
+    MessageStatus.ACCEPTED: 1,
+    MessageStatus.QUEUED: 2,
+    MessageStatus.SENDING: 3,
+    MessageStatus.RECEIVING: 3,
+    MessageStatus.SENT: 4,
+    MessageStatus.RECEIVED: 5,
+    MessageStatus.PARTIALLY_DELIVERED: 6,
+    MessageStatus.DELIVERED: _FINAL,
+    MessageStatus.UNDELIVERED: _FINAL,
+    MessageStatus.FAILED: _FINAL,
+    MessageStatus.CANCELED: _FINAL,
+    MessageStatus.READ: _FINAL + 1,
+}
+_BY_NAME = {status.value: status for status in MessageStatus}
+
+
+def advances(current: MessageStatus | None, new: MessageStatus) -> bool:
+    """Say whether a report is news, given the status known so far (None: nothing known yet).
+
+    Twilio does not promise an order (facts 7): callbacks may overtake each other and come twice.
+    A report of the same or a lower rank is old; so a terminal status never goes back, and the
+    first of two contradicting ends stays. Only ``read`` can follow an end, being stronger proof.
+    """
+    return current is None or new.rank > current.rank
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """One status callback."""
+
+    message_sid: str
+    account_sid: str
+    status: MessageStatus
+    error_code: int | None
+    sender: str | None
+    """``From``: the number of ours that sent it; None when it failed before one was chosen."""
+    person: str
+    """``To``: whom the message was for."""
+    reply: str | None
+    """The identifier of the router's own reply, None for a message that somebody else sent."""
+    done_at: str | None
+    """``RawDlrDoneDate`` as the carrier wrote it: YYMMDDhhmm without a time zone (facts 7)."""
+
+
+def read_receipt(parameters: Mapping[str, str], reply: str | None) -> Receipt | Unreadable:
+    """Turn a status callback into a receipt, or say what is missing or unknown.
+
+    ``reply`` is what our own callback URL said about the message.
+    """
+    for name in REQUIRED:
+        if not parameters.get(name):
+            return Unreadable(f"{name} is missing")
+        if len(parameters[name]) > LONGEST_ADDRESS:
+            return Unreadable(f"{name} is longer than {LONGEST_ADDRESS} characters")
+    if not _MESSAGE_SID.fullmatch(parameters["MessageSid"]):
+        return Unreadable("MessageSid does not look like one of Twilio's (SM or MM and 32 hex digits)")
+    if not _ACCOUNT_SID.fullmatch(parameters["AccountSid"]):
+        return Unreadable("AccountSid does not look like one of Twilio's (AC and 32 hex digits)")
+    word = parameters.get("MessageStatus") or parameters.get("SmsStatus") or ""
+    status = MessageStatus.parse(word)
+    if status is None:
+        return Unreadable(f"MessageStatus {word[:32]!r} is not known" if word else "MessageStatus is missing")
+    return _receipt(parameters, status, reply)
+
+
+def _receipt(parameters: Mapping[str, str], status: MessageStatus, reply: str | None) -> Receipt:
+    return Receipt(
+        message_sid=parameters["MessageSid"],
+        account_sid=parameters["AccountSid"],
+        status=status,
+        error_code=_error_code(parameters.get("ErrorCode", "")),
+        sender=parameters.get("From") or None,
+        person=parameters["To"],
+        reply=reply,
+        done_at=parameters.get("RawDlrDoneDate") or None,
+    )
+
+
+def _error_code(text: str) -> int | None:
+    return int(text) if _ERROR_CODE.fullmatch(text) else None

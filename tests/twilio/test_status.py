@@ -1,0 +1,133 @@
+"""Callbacks come twice and in any order; the message still has one story."""
+
+from __future__ import annotations
+
+from functools import reduce
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.twilio.inbound import Unreadable
+from app.twilio.status import MessageStatus, Receipt, advances, read_receipt
+
+Status = MessageStatus
+MESSAGE, ACCOUNT = "SM" + "0a" * 16, "AC" + "0b" * 16
+
+CALLBACK = {
+    "MessageSid": MESSAGE,
+    "SmsSid": MESSAGE,
+    "AccountSid": ACCOUNT,
+    "MessagingServiceSid": "MG" + "0c" * 16,
+    "From": "12345",
+    "To": "+15005550006",
+    "MessageStatus": "undelivered",
+    "SmsStatus": "undelivered",
+    "ErrorCode": "30006",
+    "RawDlrDoneDate": "2611221158",
+    "ApiVersion": "2010-04-01",
+}
+
+BEGINNINGS = [
+    [Status.QUEUED],
+    [Status.ACCEPTED, Status.QUEUED],
+    [Status.SCHEDULED, Status.QUEUED],
+    [Status.SCHEDULED, Status.ACCEPTED, Status.QUEUED],
+]
+ENDS = [
+    [Status.FAILED],
+    [Status.CANCELED],
+    [Status.SENDING, Status.SENT],
+    [Status.SENDING, Status.FAILED],
+    [Status.SENDING, Status.SENT, Status.UNDELIVERED],
+    [Status.SENDING, Status.SENT, Status.DELIVERED],
+    [Status.SENT, Status.DELIVERED, Status.READ],
+    [Status.SENT, Status.PARTIALLY_DELIVERED, Status.DELIVERED],
+]
+HISTORIES = [*(start + end for start in BEGINNINGS for end in ENDS), [Status.RECEIVING, Status.RECEIVED]]
+TERMINAL = {Status.DELIVERED, Status.UNDELIVERED, Status.FAILED, Status.CANCELED, Status.READ}
+
+
+@pytest.mark.parametrize("status", list(MessageStatus))
+def test_the_terminal_statuses_are_the_documented_ones(status: MessageStatus) -> None:
+    assert status.terminal == (status in TERMINAL)
+    assert MessageStatus.parse(status.value) is status
+
+
+@pytest.mark.parametrize("text", ["", "Delivered", "delivered ", "teleported"])
+def test_a_status_we_do_not_know_is_none(text: str) -> None:
+    assert MessageStatus.parse(text) is None
+
+
+@pytest.mark.parametrize("history", HISTORIES)
+def test_every_step_of_a_legal_history_is_news(history: list[MessageStatus]) -> None:
+    assert all(advances(before, after) for before, after in zip([None, *history], history, strict=False))
+
+
+@pytest.mark.parametrize("end", sorted(TERMINAL))
+@pytest.mark.parametrize("late", sorted(set(MessageStatus) - {Status.READ}))
+def test_a_terminal_status_never_goes_back(end: MessageStatus, late: MessageStatus) -> None:
+    assert not advances(end, late)
+
+
+@given(data=st.data(), history=st.sampled_from(HISTORIES))
+def test_order_and_repetition_do_not_change_the_end(
+    data: st.DataObject, history: list[MessageStatus]
+) -> None:
+    repeated = history + data.draw(st.lists(st.sampled_from(history), max_size=4))
+    assert _applied(data.draw(st.permutations(repeated))) == history[-1]
+
+
+def test_a_callback_is_read() -> None:
+    assert read_receipt(CALLBACK, "r1") == Receipt(
+        message_sid=MESSAGE,
+        account_sid=ACCOUNT,
+        status=Status.UNDELIVERED,
+        error_code=30006,
+        sender="12345",
+        person="+15005550006",
+        reply="r1",
+        done_at="2611221158",
+    )
+
+
+def test_what_twilio_leaves_out_is_none() -> None:
+    bare = {name: CALLBACK[name] for name in ("MessageSid", "AccountSid", "To", "SmsStatus")}
+    receipt = read_receipt(bare, None)
+    assert isinstance(receipt, Receipt)
+    assert (receipt.error_code, receipt.sender, receipt.reply, receipt.done_at) == (None, None, None, None)
+    assert receipt.status is Status.UNDELIVERED
+
+
+@pytest.mark.parametrize("code", ["", "0", "-1", "30006.0", "x", "٣", "1" * 30])
+def test_an_odd_error_code_is_no_error_code(code: str) -> None:
+    receipt = read_receipt({**CALLBACK, "ErrorCode": code}, None)
+    assert isinstance(receipt, Receipt)
+    assert receipt.error_code is None
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"MessageSid": ""}, "MessageSid is missing"),
+        ({"AccountSid": ""}, "AccountSid is missing"),
+        ({"To": ""}, "To is missing"),
+        ({"To": "1" * 400}, "To is longer than 320 characters"),
+        ({"MessageSid": "SM1"}, "MessageSid does not look like"),
+        ({"MessageSid": MESSAGE + "\n"}, "MessageSid does not look like"),
+        ({"AccountSid": "SM" + "0" * 32}, "AccountSid does not look like"),
+        ({"MessageStatus": "teleported"}, "MessageStatus 'teleported' is not known"),
+        ({"MessageStatus": "", "SmsStatus": ""}, "MessageStatus is missing"),
+    ],
+)
+def test_an_unreadable_callback_says_why(change: dict[str, str], reason: str) -> None:
+    found = read_receipt({**CALLBACK, **change}, None)
+    assert isinstance(found, Unreadable)
+    assert found.reason.startswith(reason)
+
+
+def _applied(reports: list[MessageStatus]) -> MessageStatus | None:
+    def later(known: MessageStatus | None, report: MessageStatus) -> MessageStatus | None:
+        return report if advances(known, report) else known
+
+    return reduce(later, reports, None)
