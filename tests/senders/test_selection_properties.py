@@ -1,0 +1,138 @@
+"""What holds for every pool, person and state of knowledge."""
+
+from dataclasses import replace
+
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from app.senders.decision import Outcome
+from app.senders.lineup import ORDER, ORDER_IN_CANADA
+from app.senders.pool import Pool
+from app.senders.request import Facts, ReplyFrom, Request
+from app.senders.selection import explain, select
+from app.senders.sender import Sender, SenderKind
+from app.senders.verdict import objection
+from tests.senders.worlds import facts, pools, requests
+
+
+def at_home(pool: Pool, request: Request) -> Request:
+    texted = pool.find(request.texted, None)
+    if request.country or not texted or texted.kind is not SenderKind.SHORT_CODE:
+        return request
+    return replace(request, country=texted.country)
+
+
+def usable(pool: Pool, request: Request, known: Facts) -> list[Sender]:
+    if known.opted_out:
+        return []
+    return [each for each in pool.senders if objection(each, at_home(pool, request), known) is None]
+
+
+def without(pool: Pool, gone: Sender) -> Pool:
+    return Pool(pool.service_sid, pool.version, tuple(each for each in pool.senders if each != gone))
+
+
+def by_kind(request: Request) -> Request:
+    """The request without a wish and a policy that go before the kinds."""
+    return replace(request, wish=None, policy=ReplyFrom.SHORT_CODE_FIRST)
+
+
+@given(pools, requests, facts)
+def test_the_choice_is_a_usable_sender_of_the_pool_or_the_texted_number(
+    pool: Pool, request: Request, known: Facts
+) -> None:
+    decision = select(pool, request, known)
+    able = usable(pool, request, known)
+    if decision.sender is not None:
+        assert decision.sender in able
+        assert decision.address == decision.sender.address
+    elif decision.address is not None:
+        assert decision.address == request.texted
+        assert not pool.holds(request.texted)
+        assert not known.opted_out
+    if able:
+        assert decision.address is not None
+
+
+@given(st.data(), pools, requests, facts)
+def test_replicas_that_read_the_pool_in_another_order_agree(
+    data: st.DataObject, pool: Pool, request: Request, known: Facts
+) -> None:
+    replica = Pool(pool.service_sid, pool.version, tuple(data.draw(st.permutations(pool.senders))))
+    once, again = select(pool, request, known), select(replica, request, known)
+    assert (once.address, once.sender and once.sender.kind) == (
+        again.address,
+        again.sender and again.sender.kind,
+    )
+
+
+@given(pools, requests, facts)
+def test_a_sender_that_was_passed_over_or_not_reached_can_leave_without_a_change(
+    pool: Pool, request: Request, known: Facts
+) -> None:
+    request = at_home(pool, request)
+    chosen = select(pool, request, known)
+    for other in pool.senders:
+        if other != chosen.sender and other.address != request.texted:
+            smaller = select(without(pool, other), request, known)
+            assert (smaller.sender, smaller.address) == (chosen.sender, chosen.address)
+
+
+@given(pools, requests, facts)
+def test_the_kind_is_the_first_of_the_countrys_order_that_can_carry_the_reply(
+    pool: Pool, request: Request, known: Facts
+) -> None:
+    request = at_home(pool, by_kind(request))
+    able = usable(pool, request, known)
+    assume(able)
+    order = ORDER_IN_CANADA if request.country == "CA" else ORDER
+    chosen = select(pool, request, known).sender
+    assert chosen is not None
+    assert chosen.kind is min((each.kind for each in able), key=order.index)
+
+
+@given(pools, requests, facts)
+def test_within_a_kind_the_last_heard_then_the_country_then_the_area_code_decide(
+    pool: Pool, request: Request, known: Facts
+) -> None:
+    request = at_home(pool, by_kind(request))
+    chosen = select(pool, request, known).sender
+    assume(chosen)
+    assert chosen is not None
+    rivals = [each for each in usable(pool, request, known) if each.kind is chosen.kind]
+
+    def rank(each: Sender) -> tuple[bool, bool, bool, bool]:
+        near = bool(request.area_code) and each.address[2:5] == request.area_code
+        own = each.country == request.country
+        return (
+            each.address != known.last_sender,
+            not own,
+            not (own and near and each.kind is SenderKind.LONG_CODE),
+            each.country != "US",
+        )
+
+    assert rank(chosen) == min(map(rank, rivals))
+
+
+@given(pools, requests, facts)
+def test_the_full_trail_tells_the_same_choice_and_every_sender_once(
+    pool: Pool, request: Request, known: Facts
+) -> None:
+    short, full = select(pool, request, known), explain(pool, request, known)
+    assert (full.sender, full.address) == (short.sender, short.address)
+    assert full.trail[: len(short.trail)] == short.trail
+    told = [line.sid for line in full.trail if line.sid]
+    assert sorted(told) == sorted(each.sid for each in pool.senders)
+    able = {each.sid for each in usable(pool, request, known)}
+    assert {line.sid for line in full.trail if line.sid and line.outcome is not Outcome.PASSED_OVER} == able
+
+
+@given(pools, requests, facts)
+def test_exactly_the_chosen_one_is_taken_and_it_closes_the_short_trail(
+    pool: Pool, request: Request, known: Facts
+) -> None:
+    decision = select(pool, request, known)
+    taken = [line for line in decision.trail if line.taken]
+    assert [line.address for line in taken] == ([decision.address] if decision.address else [])
+    assert not taken or decision.trail[-1] is taken[0]
+    assert all(line.reason for line in decision.trail)
