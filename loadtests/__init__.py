@@ -1,0 +1,1 @@
+"""What the router costs and how much it bears."""

@@ -1,0 +1,65 @@
+"""Who is measured: data, so that the next one is a few lines."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+
+UVICORN = (
+    "uvicorn",
+    *("--host", "127.0.0.1", "--port", "{port}", "--workers", "1"),
+    *("--http", "httptools", "--loop", "uvloop", "--lifespan", "off"),
+    *("--no-access-log", "--log-level", "warning"),
+)
+GUNICORN = (
+    "gunicorn",
+    *("--bind", "127.0.0.1:{port}", "--workers", "1", "--worker-class", "gthread", "--threads", "4"),
+    *("--keep-alive", "60", "--no-control-socket", "--log-level", "warning"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Contestant:
+    """One program that can be a Messaging Service's inbound URL.
+
+    ``module`` is what follows ``python -m``, with ``{port}`` where the port goes. ``checks``
+    says that it proves signatures and answers the keyword's text; ``stores`` that it needs a
+    Valkey beside it.
+    """
+
+    name: str
+    module: tuple[str, ...]
+    checks: bool = True
+    stores: bool = False
+
+    def command(self, port: int) -> list[str]:
+        """Return the command line that starts this contestant on ``port``."""
+        return [sys.executable, "-m", *(word.format(port=port) for word in self.module)]
+
+
+CONTESTANTS = (
+    Contestant("floor", (*UVICORN, "loadtests.bench.apps.floor:application"), checks=False),
+    Contestant("starlette", (*UVICORN, "loadtests.bench.apps.starlette_app:application")),
+    Contestant("flask", (*GUNICORN, "loadtests.bench.apps.flask_app:application")),
+    Contestant("router", ("app", "serve"), stores=True),
+)
+
+
+class UnknownContestantError(ValueError):
+    """A name that nobody in the list has."""
+
+
+def chosen(names: str) -> tuple[Contestant, ...]:
+    """Return the contestants named in a comma-separated list, in the list's own order; all when empty.
+
+    Raises:
+        UnknownContestantError: with the names that there are.
+
+    """
+    wanted = {name.strip() for name in names.split(",") if name.strip()}
+    known = {contestant.name for contestant in CONTESTANTS}
+    if unknown := sorted(wanted - known):
+        raise UnknownContestantError(
+            f"nobody is called {', '.join(unknown)}; there are {', '.join(c.name for c in CONTESTANTS)}"
+        )
+    return tuple(contestant for contestant in CONTESTANTS if not wanted or contestant.name in wanted)

@@ -1,0 +1,162 @@
+"""Two ways to load a server: as fast as it answers, and at a rate that it does not choose."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from time import perf_counter
+
+from loadtests.bench.client import Connection
+from loadtests.bench.traffic import Webhook
+
+TICK = 0.001
+"""Seconds between two looks at what is due; the event loop's timers are no finer."""
+
+PATIENCE = 15.0
+"""Seconds that Twilio waits; who has not answered by then has lost the message (facts 1.4)."""
+
+MOST_FAULTS_KEPT = 3
+
+
+@dataclass(slots=True)
+class Tally:
+    """What came of one load."""
+
+    latencies: list[float] = field(default_factory=list)
+    """Seconds of every right answer."""
+    wrong: int = 0
+    faults: list[str] = field(default_factory=list)
+    """The first few faults, in words."""
+    seconds: float = 0.0
+
+    @property
+    def answered(self) -> int:
+        """How many answers were right."""
+        return len(self.latencies)
+
+    @property
+    def rate(self) -> float:
+        """Right answers a second."""
+        return self.answered / self.seconds if self.seconds else 0.0
+
+    def note(self, latency: float, fault: str | None) -> None:
+        """Count one exchange."""
+        if fault is None:
+            self.latencies.append(latency)
+            return
+        self.note_fault(fault)
+
+    def note_fault(self, fault: str, count: int = 1) -> None:
+        """Count messages that got a wrong answer or none."""
+        self.wrong += count
+        if len(self.faults) < MOST_FAULTS_KEPT:
+            self.faults.append(fault)
+
+
+class ClosedLoop:
+    """Every connection sends its next message when the last one is answered."""
+
+    def __init__(
+        self, connections: Sequence[Connection], webhooks: Iterator[Webhook], seconds: float
+    ) -> None:
+        self._connections = connections
+        self._webhooks = webhooks
+        self._seconds = seconds
+        self._deadline = 0.0
+        self._tally = Tally()
+        self._busy = 0
+        self._idle = asyncio.Event()
+
+    async def run(self) -> Tally:
+        """Load until the messages or the seconds are used up; the last answers are waited for."""
+        started = perf_counter()
+        self._deadline = started + self._seconds
+        for connection in self._connections:
+            self._busy += 1
+            self._next(connection)
+        await _wait_for(self._idle, self._seconds + PATIENCE)
+        self._tally.seconds = perf_counter() - started
+        if self._busy:
+            self._tally.note_fault("no answer in time", self._busy)
+        return self._tally
+
+    def _next(self, connection: Connection) -> None:
+        now = perf_counter()
+        webhook = next(self._webhooks, None) if connection.alive and now < self._deadline else None
+        if webhook is not None:
+            connection.exchange(webhook, now, self._answered)
+            return
+        self._busy -= 1
+        if not self._busy:
+            self._idle.set()
+
+    def _answered(self, connection: Connection, latency: float, fault: str | None) -> None:
+        self._tally.note(latency, fault)
+        self._next(connection)
+
+
+class OpenLoop:
+    """Messages come at a fixed rate, whether or not the server keeps up.
+
+    One that finds every connection taken waits for the first free one; the wait is part of its
+    latency. Those due within one tick leave together, as they do from Twilio.
+    """
+
+    def __init__(self, connections: Sequence[Connection], webhooks: Iterator[Webhook], rate: float) -> None:
+        self._free = deque(connections)
+        self._webhooks = webhooks
+        self._rate = rate
+        self._waiting: deque[tuple[Webhook, float]] = deque()
+        self._tally = Tally()
+        self._busy = 0
+        self._idle = asyncio.Event()
+
+    async def run(self, seconds: float) -> Tally:
+        """Load for ``seconds`` or until the messages are used up, then wait for the last answers."""
+        started = perf_counter()
+        await self._offer(started, seconds)
+        if self._busy:
+            self._idle.clear()
+            await _wait_for(self._idle, PATIENCE)
+        self._tally.seconds = perf_counter() - started
+        if missing := self._busy + len(self._waiting):
+            self._tally.note_fault("no answer in time", missing)
+        return self._tally
+
+    async def _offer(self, started: float, seconds: float) -> None:
+        sent = 0
+        while (elapsed := perf_counter() - started) < seconds:
+            wanted = int(elapsed * self._rate) + 1 - sent
+            due = list(islice(self._webhooks, wanted))
+            sent += len(due)
+            now = perf_counter()
+            self._waiting.extend((webhook, now) for webhook in due)
+            self._send_waiting()
+            if len(due) < wanted:
+                return
+            await asyncio.sleep(TICK)
+
+    def _send_waiting(self) -> None:
+        while self._waiting and self._free:
+            webhook, due = self._waiting.popleft()
+            self._busy += 1
+            self._free.popleft().exchange(webhook, due, self._answered)
+
+    def _answered(self, connection: Connection, latency: float, fault: str | None) -> None:
+        self._tally.note(latency, fault)
+        self._busy -= 1
+        if connection.alive:
+            self._free.append(connection)
+        self._send_waiting()
+        if not self._busy:
+            self._idle.set()
+
+
+async def _wait_for(event: asyncio.Event, seconds: float) -> None:
+    try:
+        await asyncio.wait_for(event.wait(), seconds)
+    except TimeoutError:
+        return

@@ -1,0 +1,51 @@
+"""The router's configuration folder for the bench: the same keywords as everybody's."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from loadtests.bench.keywords import DEFAULT_REPLY, REPLIES
+from loadtests.bench.site import Site
+
+ROUTER = """\
+[router]
+public_url = {public_url}
+signature = "enforce"
+reply_from = "short-code-first"
+handlers = []
+"""
+
+KEYWORD = """
+[[keyword]]
+words = [{word}]
+match = "first-word"
+reply = {reply}
+"""
+
+DEFAULT = """
+[default]
+reply = {reply}
+"""
+
+
+def write_router_config(site: Site) -> Path:
+    """Write ``router.toml`` and ``keywords.toml`` into the site's folder; return theirs."""
+    folder = site.folder / "config"
+    folder.mkdir(exist_ok=True)
+    (folder / "router.toml").write_text(ROUTER.format(public_url=json.dumps(site.base_url)))
+    (folder / "keywords.toml").write_text(keywords_toml())
+    return folder
+
+
+def keywords_toml() -> str:
+    """Return the keywords as the router's rules; the city becomes a Jinja2 expression."""
+    rules = [
+        KEYWORD.format(word=json.dumps(word), reply=json.dumps(_as_template(reply)))
+        for word, reply in REPLIES.items()
+    ]
+    return "".join([*rules, DEFAULT.format(reply=json.dumps(DEFAULT_REPLY))]).lstrip()
+
+
+def _as_template(reply: str) -> str:
+    return reply.replace("{city}", "{{ message.from_city }}")
