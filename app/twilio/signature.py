@@ -1,0 +1,379 @@
+"""Proof that a request is Twilio's: the ``X-Twilio-Signature`` header (facts 2).
+
+The signed text is the URL that Twilio called, then every form parameter as name and value,
+ordered by name. The URL is built from the configured public URL and the bytes of the wire,
+never from what a framework rebuilt. Anything odd in a request is invalid, never an exception.
+"""
+
+from __future__ import annotations
+
+import hmac
+import re
+from binascii import b2a_base64
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from hashlib import sha256
+from ipaddress import AddressValueError, IPv6Address
+from itertools import chain
+from types import MappingProxyType
+
+from app.twilio.form import MalformedFormError, parse_form
+
+Parameters = Sequence[tuple[str, str]]
+
+_STANDARD_PORTS = {"http": 80, "https": 443}
+_AUTHORITY = re.compile(r"(?P<host>[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::(?P<port>[0-9]{1,5}))?")
+_USERINFO = re.compile(r"^(https?://)[^/?#]*@", re.IGNORECASE)
+
+
+class Algorithm(Enum):
+    """What Twilio signs with; the values are those of the signature settings header."""
+
+    SHA1 = "HMAC_SHA1"
+    SHA256 = "HMAC_SHA256"
+
+    @property
+    def digest(self) -> str:
+        """The name that ``hmac`` knows it by."""
+        return self.name.lower()
+
+    @property
+    def signature_length(self) -> int:
+        """Characters of a signature in Base64."""
+        return 28 if self is Algorithm.SHA1 else 44
+
+
+def sign(url: str, parameters: Parameters, secret: str, algorithm: Algorithm = Algorithm.SHA1) -> str:
+    """Return the signature that Twilio would send with this request.
+
+    ``url`` may carry a user name, a password or connection overrides (``#rc=2``): like Twilio
+    (facts 1.4, 2.2) this signs none of them; the port stays. ``parameters`` are the form's
+    pairs, none for GET.
+
+    Raises:
+        ValueError: when the secret is empty, or something is not encodable as UTF-8.
+
+    """
+    if not secret:
+        raise ValueError("an empty secret signs nothing: give the account's auth token")
+    called = _USERINFO.sub(r"\1", url.partition("#")[0])
+    return compute(secret.encode(), called.encode() + joined(parameters), algorithm.digest).decode()
+
+
+def joined(parameters: Parameters) -> bytes:
+    """Return the form as it is signed: names in code point order, each with its value.
+
+    A repeated name contributes each different value once, in order, as Twilio's Python and
+    Node libraries do it (facts 2.1).
+    """
+    return "".join(chain.from_iterable(sorted(set(parameters)))).encode()
+
+
+def compute(secret: bytes, text: bytes, digest: str) -> bytes:
+    """Return the Base64 of the HMAC; ``digest`` is an :attr:`Algorithm.digest`."""
+    return b2a_base64(hmac.digest(secret, text, digest), newline=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What one account signs with.
+
+    ``tokens`` are the primary and, while a rotation lasts, the secondary auth token;
+    ``shared_keys`` maps a shared key's id to its secret (facts 2.3).
+
+    Raises:
+        ValueError: when nothing is given, or a secret could not be right: with an empty one
+            anybody could sign (facts 2.4), and blanks around it come from a careless paste.
+
+    """
+
+    account_sid: str
+    tokens: tuple[str, ...] = field(repr=False)
+    shared_keys: Mapping[str, str] = field(repr=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Refuse secrets that would let anybody in, or nobody."""
+        object.__setattr__(self, "shared_keys", MappingProxyType(dict(self.shared_keys)))
+        if not self.tokens and not self.shared_keys:
+            raise ValueError(f"account {self.account_sid} has no auth token: set TWILIO_AUTH_TOKEN")
+        if len(self.tokens) > 2:
+            raise ValueError(f"account {self.account_sid} has more than a primary and a secondary auth token")
+        for secret in (*self.tokens, *self.shared_keys.values()):
+            if not secret or not secret.isascii() or secret != secret.strip():
+                raise ValueError(
+                    f"a secret of account {self.account_sid} is empty, or has blanks around it or characters "
+                    "that Twilio does not use: copy the auth token again from the Twilio console"
+                )
+
+
+@dataclass(frozen=True, slots=True)
+class PublicUrl:
+    """The part of the URL that Twilio calls and that this program never sees on the wire."""
+
+    scheme: str
+    host: str
+    """As it was written, because Twilio signs it so; IPv6 in brackets."""
+    port: int | None
+    path: str = ""
+    """What a proxy cuts off before the request arrives here: empty, or ``/twilio``."""
+
+    @classmethod
+    def parse(cls, text: str) -> PublicUrl:
+        """Read ``PUBLIC_URL``; a user name and password are dropped, as Twilio signs neither.
+
+        Raises:
+            ValueError: a sentence that says what to change. It never repeats the text, which
+                may hold a password.
+
+        """
+        if not text.isascii() or not text.isprintable() or " " in text:
+            raise ValueError("PUBLIC_URL may hold only ASCII without blanks: write xn--… and %20")
+        scheme, separator, rest = text.partition("://")
+        scheme = scheme.lower()
+        if not separator or scheme not in _STANDARD_PORTS:
+            raise ValueError("PUBLIC_URL must start with https:// or http://, like https://sms.example.com")
+        if "?" in rest or "#" in rest:
+            raise ValueError("PUBLIC_URL must not hold a query or fragment: keep it to scheme, host and path")
+        authority, slash, path = rest.partition("/")
+        host, port = parse_authority(authority.rpartition("@")[2])
+        return cls(scheme, host, port, (slash + path).rstrip("/"))
+
+    @property
+    def forms(self) -> tuple[str, ...]:
+        """The URL as configured, then with its port dropped or the standard one added.
+
+        Twilio says that it signs SMS callbacks with their port; its libraries try both, because
+        the signing side is not consistent (facts 2.2).
+        """
+        port = _STANDARD_PORTS[self.scheme] if self.port is None else self.port
+        bare, ported = f"{self.scheme}://{self.host}", f"{self.scheme}://{self.host}:{port}"
+        first, second = (bare, ported) if self.port is None else (ported, bare)
+        return first + self.path, second + self.path
+
+    def __str__(self) -> str:
+        """Return the URL as configured, without a slash at its end."""
+        return self.forms[0]
+
+
+def parse_authority(text: str) -> tuple[str, int | None]:
+    """Split ``host:port``.
+
+    Raises:
+        ValueError: when it is not a host name or address with a port from 1 to 65535 or none.
+
+    """
+    found = _AUTHORITY.fullmatch(text)
+    if found is None:
+        raise ValueError("PUBLIC_URL has no host, or a port that is no number: https://sms.example.com:8443")
+    host, port = found["host"], int(found["port"] or 0)
+    if host.startswith("["):
+        _check_address(host[1:-1])
+    if found["port"] and not 0 < port < 65536:
+        raise ValueError("PUBLIC_URL has a port outside 1 to 65535: leave it out, or write the real one")
+    return host, port or None
+
+
+def _check_address(text: str) -> None:
+    try:
+        IPv6Address(text)
+    except AddressValueError as error:
+        raise ValueError(
+            "PUBLIC_URL has brackets without an IPv6 address: write https://[2001:db8::1]"
+        ) from error
+
+
+@dataclass(frozen=True, slots=True)
+class SignedRequest:
+    """What was on the wire, whatever the method."""
+
+    path: bytes
+    """Raw, as in ``scope["raw_path"]``: neither decoded nor with the query."""
+    query: bytes = field(repr=False)
+    """Raw, as in ``scope["query_string"]``."""
+    parameters: Parameters = field(repr=False)
+    """The form's pairs; empty for GET, whose parameters are signed as part of the query."""
+    signature: str | None = field(repr=False)
+    """``X-Twilio-Signature``; when it came more than once, all of them joined with commas."""
+    json_body: bytes | None = field(default=None, repr=False)
+    """The raw body when its media type is JSON."""
+    settings: str | None = None
+    """``X-Twilio-Webhooks-Signature-Settings``."""
+    host_header: str | None = None
+    """Only for :mod:`app.twilio.diagnosis`; it never takes part in the verdict."""
+
+
+class Reason(Enum):
+    """Why a request is valid or not: whether it is, and words for the log."""
+
+    PRIMARY_TOKEN = (True, "signed with the primary token")
+    SECONDARY_TOKEN = (True, "signed with the secondary token")
+    SHARED_KEY = (True, "signed with a shared key")
+    MISSING_SIGNATURE = (False, "no X-Twilio-Signature header")
+    TWO_SIGNATURES = (False, "more than one X-Twilio-Signature header")
+    MALFORMED_SIGNATURE = (False, "the signature does not have the length of one")
+    WRONG_SIGNATURE = (False, "the signature does not fit the request")
+    UNKNOWN_ACCOUNT = (False, "no token is configured for this AccountSid")
+    NO_TOKEN = (False, "the account has shared keys only, and the request names none")
+    MALFORMED_SETTINGS = (False, "the signature settings header does not name one key and one algorithm")
+    UNKNOWN_SHARED_KEY = (False, "the named shared key is not configured")
+    UNSUPPORTED_ALGORITHM = (False, "the named algorithm is not supported")
+    MALFORMED_PATH = (False, "the path is not one")
+    MALFORMED_PARAMETERS = (False, "a parameter is not text")
+    TWO_BODIES = (False, "a form and a JSON body at once")
+    MISSING_BODY_HASH = (False, "a JSON body without bodySHA256")
+    WRONG_BODY_HASH = (False, "the JSON body does not have the hash that was signed")
+
+    def __init__(self, valid: bool, sentence: str) -> None:
+        """Name the two halves of the value."""
+        self.valid = valid
+        self.sentence = sentence
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether a request is Twilio's, and why; ``shared_key`` is the id of the one that signed."""
+
+    reason: Reason
+    shared_key: str | None = None
+
+    @property
+    def valid(self) -> bool:
+        """True when the request is proven to be Twilio's."""
+        return self.reason.valid
+
+
+@dataclass(frozen=True, slots=True)
+class _Signer:
+    """One secret ready for use, and the verdict when it is the one that signed."""
+
+    secret: bytes = field(repr=False)
+    digest: str
+    length: int
+    verdict: Verdict
+
+
+def _signer(secret: str, algorithm: Algorithm, verdict: Verdict) -> _Signer:
+    return _Signer(secret.encode(), algorithm.digest, algorithm.signature_length, verdict)
+
+
+class SignatureVerifier:
+    """Checks requests against the public URL and the secrets of each account.
+
+    Raises:
+        ValueError: when the public URL is not one, with the remedy.
+
+    """
+
+    def __init__(self, public_url: str, credentials: Mapping[str, Credentials]) -> None:
+        """Take the URL that Twilio calls, up to our own path, and credentials by AccountSid."""
+        self.public_url = PublicUrl.parse(public_url)
+        self.credentials = MappingProxyType(dict(credentials))
+        self._prefixes = tuple(form.encode() for form in self.public_url.forms)
+        self._tokens = {sid: _token_signers(account) for sid, account in self.credentials.items()}
+
+    def verify(self, request: SignedRequest, account_sid: str) -> Verdict:
+        """Say whether the account's secrets signed this request; raises nothing."""
+        signature = request.signature
+        if not signature:
+            return Verdict(Reason.MISSING_SIGNATURE)
+        signers = self._signers(request, account_sid)
+        if isinstance(signers, Reason):
+            return Verdict(signers)
+        oddity = _oddity(request, signature, signers[0].length)
+        if oddity is not None:
+            return Verdict(oddity)
+        try:
+            form = joined(request.parameters)
+        except UnicodeEncodeError:
+            return Verdict(Reason.MALFORMED_PARAMETERS)
+        return self._compare(request, form, signers, signature.encode())
+
+    def _signers(self, request: SignedRequest, account_sid: str) -> tuple[_Signer, ...] | Reason:
+        tokens = self._tokens.get(account_sid)
+        if tokens is None:
+            return Reason.UNKNOWN_ACCOUNT
+        if request.settings:
+            return _shared_key_signer(request.settings, self.credentials[account_sid].shared_keys)
+        return tokens or Reason.NO_TOKEN
+
+    def _compare(
+        self, request: SignedRequest, form: bytes, signers: tuple[_Signer, ...], signature: bytes
+    ) -> Verdict:
+        for url in self._urls(request):
+            for signer in signers:
+                expected = compute(signer.secret, url + form, signer.digest)
+                if hmac.compare_digest(expected, signature):
+                    return _body_verdict(request, signer.verdict)
+        return Verdict(Reason.WRONG_SIGNATURE)
+
+    def _urls(self, request: SignedRequest) -> Iterator[bytes]:
+        """Yield the URLs that Twilio may have signed for this request, the usual one first.
+
+        A server cannot tell ``/sms?`` from ``/sms``, so without a query the bare ``?`` is tried
+        last. Only a holder of the secret can sign that text. It can be read as a query instead of a
+        form, but so can the text without it (a name may start with ``?``): nothing is given away.
+        """
+        target = request.path + b"?" + request.query if request.query else request.path
+        for prefix in self._prefixes:
+            yield prefix + target
+        if not request.query:
+            for prefix in self._prefixes:
+                yield prefix + target + b"?"
+
+
+def _token_signers(account: Credentials) -> tuple[_Signer, ...]:
+    reasons = (Reason.PRIMARY_TOKEN, Reason.SECONDARY_TOKEN)
+    return tuple(
+        _signer(token, Algorithm.SHA1, Verdict(reason))
+        for token, reason in zip(account.tokens, reasons, strict=False)
+    )
+
+
+def _shared_key_signer(settings: str, keys: Mapping[str, str]) -> tuple[_Signer, ...] | Reason:
+    """Read ``key=…,algorithm=…``; other names are Twilio's to add, no algorithm means SHA-1."""
+    pairs = [part.partition("=") for part in settings.split(",")]
+    key = [value.strip() for name, _, value in pairs if name.strip() == "key"]
+    algorithm = [value.strip().upper() for name, _, value in pairs if name.strip() == "algorithm"]
+    if len(key) != 1 or len(algorithm) > 1:
+        return Reason.MALFORMED_SETTINGS
+    if key[0] not in keys:
+        return Reason.UNKNOWN_SHARED_KEY
+    try:
+        chosen = Algorithm(algorithm[0]) if algorithm else Algorithm.SHA1
+    except ValueError:
+        return Reason.UNSUPPORTED_ALGORITHM
+    return (_signer(keys[key[0]], chosen, Verdict(Reason.SHARED_KEY, key[0])),)
+
+
+def _oddity(request: SignedRequest, signature: str, length: int) -> Reason | None:
+    """Return what refuses a request before anything is computed."""
+    if "," in signature:
+        return Reason.TWO_SIGNATURES
+    if len(signature) != length or not signature.isascii():
+        return Reason.MALFORMED_SIGNATURE
+    if not request.path.startswith(b"/") or b"?" in request.path or b"#" in request.path:
+        return Reason.MALFORMED_PATH
+    if request.json_body is None:
+        return None
+    if request.parameters:
+        return Reason.TWO_BODIES
+    return Reason.MISSING_BODY_HASH if _signed_body_hash(request.query) is None else None
+
+
+def _body_verdict(request: SignedRequest, verdict: Verdict) -> Verdict:
+    """Hold a JSON body, which is not in the signed text, against its signed hash (facts 2.1)."""
+    if request.json_body is None:
+        return verdict
+    signed = _signed_body_hash(request.query) or ""
+    actual = sha256(request.json_body).hexdigest()
+    matches = hmac.compare_digest(actual.encode(), signed.encode())
+    return verdict if matches else Verdict(Reason.WRONG_BODY_HASH)
+
+
+def _signed_body_hash(query: bytes) -> str | None:
+    """Return ``bodySHA256`` from the query; of two the first counts (facts 2.4)."""
+    try:
+        return next((value for name, value in parse_form(query) if name == "bodySHA256"), None)
+    except MalformedFormError:
+        return None
