@@ -25,7 +25,7 @@ def parse_form(raw: bytes) -> Pairs:
         MalformedFormError: when there are too many fields or a value is not UTF-8.
 
     """
-    fields = raw.split(b"&")
+    fields = raw.split(b"&", MOST_PARAMETERS)
     if len(fields) > MOST_PARAMETERS:
         raise MalformedFormError(f"more than {MOST_PARAMETERS} form fields")
     try:

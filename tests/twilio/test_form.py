@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+from urllib.parse import parse_qsl, quote, quote_plus
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from app.twilio.form import MOST_PARAMETERS, MalformedFormError, Pairs, parse_form
+
+
+@pytest.mark.parametrize(
+    ("raw", "pairs"),
+    [
+        (b"", []),
+        (b"&&", []),
+        (b"Body=hello", [("Body", "hello")]),
+        (b"Body=+hello++", [("Body", " hello  ")]),
+        (b"Body=%20hello%0D%0A", [("Body", " hello\r\n")]),
+        (b"Body=1%2B1+%3D+2", [("Body", "1+1 = 2")]),
+        (b"Body=a=b=c", [("Body", "a=b=c")]),
+        (b"Body=&FromCity=", [("Body", ""), ("FromCity", "")]),
+        (b"Flag", [("Flag", "")]),
+        (b"=value", [("", "value")]),
+        (b"=", [("", "")]),
+        (b"a=1;b=2", [("a", "1;b=2")]),
+        (b"a=2&b=3&a=1", [("a", "2"), ("b", "3"), ("a", "1")]),
+        (b"a=1&&b=2&", [("a", "1"), ("b", "2")]),
+        (b"From%2FCity=%C3%A9+%F0%9F%8E%88", [("From/City", "é 🎈")]),
+        (b"Body=100%&x=%zz%4", [("Body", "100%"), ("x", "%zz%4")]),
+        ("Body=é".encode(), [("Body", "é")]),
+        (b"Body=%EF%BB%BFx", [("Body", "\ufeffx")]),
+        (b"Body=%00", [("Body", "\0")]),
+        (b"\r\nBody=x\r\n", [("\r\nBody", "x\r\n")]),
+    ],
+)
+def test_a_form_is_read_as_it_was_written(raw: bytes, pairs: Pairs) -> None:
+    assert parse_form(raw) == pairs
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [b"Body=%FF", b"Body=\xff", b"%C3=1", b"Body=%ED%A0%80", b"Body=%C0%AF", b"Body=%F0%9F%8E"],
+)
+def test_text_that_is_not_utf_8_is_refused(raw: bytes) -> None:
+    with pytest.raises(MalformedFormError, match="UTF-8"):
+        parse_form(raw)
+
+
+def test_the_most_parameters_are_read_and_one_more_is_refused() -> None:
+    full = b"&".join([b"a=1"] * MOST_PARAMETERS)
+    assert len(parse_form(full)) == MOST_PARAMETERS
+    with pytest.raises(MalformedFormError, match="more than"):
+        parse_form(full + b"&a=1")
+    with pytest.raises(MalformedFormError, match="more than"):
+        parse_form(b"&" * 65536)
+
+
+texts = st.text(st.characters(codec="utf-8"), max_size=20)
+
+
+@given(st.lists(st.tuples(texts, texts), max_size=10), st.booleans())
+@settings(max_examples=100)
+def test_what_a_client_encodes_is_read_back(pairs: Pairs, plus: bool) -> None:
+    encode = quote_plus if plus else quote
+    raw = "&".join(f"{encode(name, safe='')}={encode(value, safe='')}" for name, value in pairs)
+    assert parse_form(raw.encode()) == pairs
+
+
+@given(st.binary(max_size=40) | st.text("ab=&+%24C3;é\0", max_size=40).map(str.encode))
+@settings(max_examples=300)
+def test_any_bytes_are_read_as_the_standard_library_reads_them_or_refused(raw: bytes) -> None:
+    try:
+        pairs = parse_form(raw)
+    except MalformedFormError:
+        pairs = None
+    try:
+        text = raw.decode()
+        expected = parse_qsl(text, keep_blank_values=True, errors="strict")
+    except UnicodeDecodeError:
+        expected = None
+    assert pairs == expected
