@@ -1,0 +1,240 @@
+"""One message from its arrival to its answer (design 2).
+
+Three parties may try to answer: the handler in time, the deadline, Twilio's fallback request. The
+record decides which one was first; the others adopt its answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from app.routing.composing import Composed, Composer
+from app.routing.dispatch import Dispatcher, Failed, Found, Immediate
+from app.routing.record import RELEASED, Answer, Busy, Claimed, MessageKey, Opening, Outcome, Records, Story
+from app.routing.replies import SILENCE, Reply
+from app.twilio.inbound import InboundMessage
+from app.twilio.twiml import EMPTY
+
+log = logging.getLogger("sms_router.pipeline")
+
+LOOK_AGAIN = 0.25
+"""Seconds after which a waiter looks for itself, should the word of the answer be lost."""
+
+DRAIN = 5.0
+"""Seconds that handlers past their deadline get when the worker stops."""
+
+
+class OnFailure(Enum):
+    """What a failed handler leads to."""
+
+    ERROR_REPLY = auto()
+    TWILIO_FALLBACK = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class FallbackCause:
+    """What Twilio's fallback request says of the first one (facts 3)."""
+
+    error_code: str
+    error_url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One request of Twilio's about one message."""
+
+    message: InboundMessage
+    request: bytes
+    """The parameters as they came; the journal keeps them."""
+    fallback: FallbackCause | None
+    arrived: float
+    """By the loop's clock; the deadline counts from here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A delivery whose message is ours to answer."""
+
+    key: MessageKey
+    delivery: Delivery
+    claim: Claimed
+
+
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """What people get when nothing better is known."""
+
+    error: Reply
+    fallback: Reply
+
+
+@dataclass(frozen=True, slots=True)
+class Manners:
+    """How long people are kept waiting, and what a failed handler leads to."""
+
+    deadline: float
+    """Seconds from the arrival of a request to the empty answer."""
+    on_failure: OnFailure
+
+
+class Pipeline:
+    """Answers messages; one in each worker."""
+
+    def __init__(
+        self, records: Records, dispatcher: Dispatcher, composer: Composer, texts: Texts, manners: Manners
+    ) -> None:
+        """Take the parts; nothing is started."""
+        self._records = records
+        self._dispatcher = dispatcher
+        self._composer = composer
+        self._texts = texts
+        self._deadline = manners.deadline
+        self._on_failure = manners.on_failure
+        self._working: dict[str, asyncio.Future[Answer]] = {}
+        self._late: set[asyncio.Task[None]] = set()
+
+    async def aclose(self) -> None:
+        """Let handlers past their deadline finish, for a while; then cancel them."""
+        if self._late:
+            await asyncio.wait(self._late, timeout=DRAIN)
+        for task in self._late:
+            task.cancel()
+        await asyncio.gather(*self._late, return_exceptions=True)
+
+    async def answer(self, delivery: Delivery) -> Answer:
+        """Return the one answer of this message; `Outcome.RELEASED` asks for Twilio's fallback."""
+        message = delivery.message
+        key = MessageKey(message.account_sid, message.sid, message.sender)
+        if (answer := self._records.remembered(key)) is not None:
+            return answer
+        reference = key.reference
+        if (twin := self._working.get(reference)) is not None:
+            await asyncio.wait({twin}, timeout=self._left(delivery))
+            if twin.done() and (twin.result() is not RELEASED or delivery.fallback is None):
+                return twin.result()
+        working = self._working[reference] = asyncio.get_running_loop().create_future()
+        answer = RELEASED
+        try:
+            answer = await self._work(key, delivery)
+        except Exception:
+            log.exception("a message could not be handled; the person gets the error reply")
+            answer = Answer(self._composer.plainly(self._texts.error), Outcome.FAILED)
+        finally:
+            self._records.let_go(key)
+            working.set_result(answer)
+            if self._working.get(reference) is working:
+                del self._working[reference]
+        return answer
+
+    async def _work(self, key: MessageKey, delivery: Delivery) -> Answer:
+        opening = await self._claim(key, delivery)
+        if isinstance(opening, Answer):
+            return opening
+        if isinstance(opening, Busy):
+            return await self._give_up_waiting(key, delivery)
+        job = Job(key, delivery, opening)
+        return await (self._fall_back(job) if delivery.fallback is not None else self._dispatch(job))
+
+    async def _claim(self, key: MessageKey, delivery: Delivery) -> Opening:
+        """Open the record; while somebody else is at work, wait, until this request's own deadline."""
+        while True:
+            opening = await self._records.open(key, delivery.request, delivery.fallback is not None)
+            if not isinstance(opening, Busy) or (left := self._left(delivery)) <= 0:
+                return opening
+            await self._records.answered(key, min(opening.remaining + 0.01, LOOK_AGAIN, left))
+
+    async def _dispatch(self, job: Job) -> Answer:
+        message = job.delivery.message
+        found = self._dispatcher.find(message)
+        if isinstance(found.action, Immediate):
+            outcome = found.action.reply(message)
+        else:
+            running = asyncio.create_task(found.action.run(message), name=f"handler {found.rule}")
+            done = await self._watch(running, self._left(job.delivery))
+            if not done:
+                return await self._go_on_late(job, found, running)
+            outcome = running.result()
+        if isinstance(outcome, Failed):
+            return await self._fail(job, found, outcome)
+        composed = self._composer.compose(message, outcome, found.rule)
+        return await self._commit(job, composed, Outcome.REPLY)
+
+    async def _watch(self, running: asyncio.Task[Reply | Failed], seconds: float) -> bool:
+        """Wait for a handler and tell whether it is done; a stop of the worker stops it too."""
+        try:
+            done, _ = await asyncio.wait({running}, timeout=seconds)
+        except asyncio.CancelledError:
+            running.cancel()
+            raise
+        return bool(done)
+
+    async def _go_on_late(self, job: Job, found: Found, running: asyncio.Task[Reply | Failed]) -> Answer:
+        """Commit the empty answer now; the handler goes on."""
+        silence = self._composer.compose(job.delivery.message, SILENCE, found.rule)
+        answer = await self._commit(job, silence, Outcome.LATE)
+        late = asyncio.create_task(self._finish_late(job.key, found, running), name=f"late {found.rule}")
+        self._late.add(late)
+        late.add_done_callback(self._late.discard)
+        return answer
+
+    async def _finish_late(
+        self, key: MessageKey, found: Found, running: asyncio.Task[Reply | Failed]
+    ) -> None:
+        """Keep what a late handler answered. It is not sent: the person has had an empty answer."""
+        try:
+            outcome = await running
+        except asyncio.CancelledError:
+            running.cancel()
+            await self._records.note(key, "late", "", f"{found.rule}: stopped before its handler finished")
+            raise
+        if isinstance(outcome, Failed):
+            await self._records.note(
+                key, "late", "", f"{found.rule}: failed after the deadline: {outcome.cause}"
+            )
+        elif not outcome.silent:
+            text = "\n".join(outcome.texts)
+            await self._records.note(
+                key, "late", text, f"{found.rule}: answered after the deadline, not sent"
+            )
+
+    async def _fail(self, job: Job, found: Found, failed: Failed) -> Answer:
+        cause = f"{found.rule}: {failed.cause}"
+        composed = self._composer.compose(job.delivery.message, self._texts.error, found.rule)
+        if self._on_failure is OnFailure.TWILIO_FALLBACK:
+            await self._records.release(job.key, job.claim, Story(composed.detail, cause))
+            return RELEASED
+        return await self._commit(job, composed, Outcome.FAILED, cause)
+
+    async def _fall_back(self, job: Job) -> Answer:
+        why = job.delivery.fallback
+        assert why is not None
+        cause = f"Twilio called the fallback: {why.error_code or 'no code'} for {why.error_url or 'no URL'}"
+        composed = self._composer.compose(job.delivery.message, self._texts.fallback, "fallback_reply")
+        return await self._commit(job, composed, Outcome.FALLBACK, cause)
+
+    async def _give_up_waiting(self, key: MessageKey, delivery: Delivery) -> Answer:
+        """Answer for somebody who is at work still, since this request can wait no longer."""
+        job = Job(key, delivery, Claimed(0, 0.0, stored=True))
+        if delivery.fallback is not None:
+            return await self._fall_back(job)
+        silence = self._composer.compose(delivery.message, SILENCE, "deadline")
+        return await self._commit(job, silence, Outcome.LATE)
+
+    async def _commit(self, job: Job, composed: Composed, outcome: Outcome, cause: str = "") -> Answer:
+        if outcome is Outcome.REPLY and composed.document is EMPTY:
+            outcome = Outcome.SILENT
+        ours = Answer(composed.document, outcome)
+        story = Story(composed.detail, cause)
+        answer = await self._records.commit(job.key, job.delivery.request, job.claim, ours, story)
+        if answer is not ours and outcome is Outcome.REPLY:
+            await self._records.note(
+                job.key, "late", composed.detail, "answered after somebody else did, not sent"
+            )
+        return answer
+
+    def _left(self, delivery: Delivery) -> float:
+        """Seconds until this request's deadline, 0 when it has passed."""
+        return max(0.0, delivery.arrived + self._deadline - asyncio.get_running_loop().time())

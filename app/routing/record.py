@@ -1,0 +1,262 @@
+"""The answer record: one message, one answer, whoever asks and wherever (design 2).
+
+A message is claimed once, journaled in the same step, and answered once; its answer is stored before
+it is sent. This file speaks of claims and answers; what is kept where, and what happens without
+Redis, is decided here and nowhere else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections import OrderedDict
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+from uuid import uuid4
+
+from app.store.errors import StoreUnavailableError
+from app.store.journal import Journal
+from app.store.keys import ANSWERED_CHANNEL, bucket_of
+from app.store.scripts import COMMIT, NOTE, OPEN, RELEASE, RENEW
+from app.store.store import Store
+
+log = logging.getLogger("sms_router.record")
+
+LEASE = 3.0
+"""Seconds that a claim lives without being renewed (design 2)."""
+
+RENEW_EVERY = 1.0
+
+STORE_BUDGET = 0.25
+"""Seconds that one message may wait for Redis in all; then it is answered from memory."""
+
+MOST_REMEMBERED = 10_000
+"""Answers kept in each worker for the time that Redis is away."""
+
+
+class Outcome(StrEnum):
+    """How a message came to its answer."""
+
+    REPLY = "reply"
+    SILENT = "silent"
+    LATE = "late"
+    """The deadline came first: the empty answer was sent, the handler went on."""
+    FAILED = "failed"
+    """The handler raised; the person got the error reply."""
+    FALLBACK = "fallback"
+    """Twilio's fallback request found nothing and nobody at work."""
+    RELEASED = "released"
+    """The handler raised and Twilio was asked to call the fallback; not an answer yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class MessageKey:
+    """Which message: the identity that every delivery of it shares."""
+
+    account_sid: str
+    message_sid: str
+    person: str
+
+    @property
+    def reference(self) -> str:
+        """The identity as one word."""
+        return f"{self.account_sid}/{self.message_sid}"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The TwiML that everybody who asks for this message gets."""
+
+    document: bytes
+    outcome: Outcome
+
+
+RELEASED = Answer(b"", Outcome.RELEASED)
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """The message is ours to answer; ``attempt`` above 1 means that a worker was lost over it."""
+
+    attempt: int
+    spent: float
+    """Seconds that claiming it has taken; they count against the message's budget for Redis."""
+    stored: bool
+    """False when Redis is away and only this worker's memory knows of the claim."""
+
+
+@dataclass(frozen=True, slots=True)
+class Busy:
+    """Somebody else is at work; their lease lasts this many seconds."""
+
+    remaining: float
+
+
+Opening = Claimed | Busy | Answer
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """What is journaled with an answer."""
+
+    detail: str
+    """JSON: the rule, the sender and its trail, the reply."""
+    cause: str = ""
+    """Why the message is a dead letter; empty when it is not."""
+
+
+class Records:
+    """Claims and answers of one worker, over Redis, with this worker's memory beside it."""
+
+    def __init__(self, store: Store, journal: Journal, retention_days: float) -> None:
+        """Keep records for ``retention_days``."""
+        self._store = store
+        self._journal = journal
+        self._retention = int(retention_days * 86_400_000)
+        self._owner = uuid4().hex[:12].encode()
+        self._answers: OrderedDict[str, Answer] = OrderedDict()
+        self._leases: dict[str, tuple[bytes, float]] = {}
+        self._twins: dict[str, asyncio.Future[None]] = {}
+        self._renewer: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Begin to renew leases."""
+        self._renewer = asyncio.create_task(self._renew_leases(), name="lease-renewer")
+
+    async def aclose(self) -> None:
+        """Stop renewing."""
+        if self._renewer is not None:
+            self._renewer.cancel()
+            await asyncio.gather(self._renewer, return_exceptions=True)
+
+    def remembered(self, key: MessageKey) -> Answer | None:
+        """Return the answer that this worker has given already, if it still knows."""
+        return self._answers.get(key.reference)
+
+    async def open(self, key: MessageKey, request: bytes, fallback: bool) -> Opening:
+        """Claim the message, or learn who has it or what its answer is.
+
+        ``request`` is journaled as it came; ``fallback`` tells that Twilio's fallback asks.
+        """
+        bucket = bucket_of(key.person)
+        record = bucket.message(key.reference)
+        loop = asyncio.get_running_loop()
+        asked = loop.time()
+        try:
+            found = await self._store.run(
+                OPEN,
+                (record, bucket.journal),
+                (
+                    self._owner,
+                    int(LEASE * 1000),
+                    self._retention,
+                    key.reference,
+                    request,
+                    b"1" if fallback else b"0",
+                ),
+            )
+        except StoreUnavailableError:
+            return Claimed(1, loop.time() - asked, stored=False)
+        match found:
+            case [b"claimed", attempt]:
+                self._leases[key.reference] = (record, asked)
+                return Claimed(attempt, loop.time() - asked, stored=True)
+            case [b"busy", remaining]:
+                return Busy(remaining / 1000)
+            case [b"answered", document, outcome]:
+                return self._remember(key, Answer(document, Outcome(outcome.decode())))
+        return RELEASED
+
+    async def commit(
+        self, key: MessageKey, request: bytes, claim: Claimed, answer: Answer, story: Story
+    ) -> Answer:
+        """Store the answer before it is sent; return it, or the one that was there first."""
+        self._leases.pop(key.reference, None)
+        bucket = bucket_of(key.person)
+        keys = (bucket.message(key.reference), bucket.journal, bucket.dead_letters)
+        arguments = (
+            key.reference,
+            answer.document,
+            answer.outcome,
+            story.detail,
+            self._retention,
+            story.cause,
+            ANSWERED_CHANNEL,
+        )
+        found = None
+        if claim.stored:
+            with contextlib.suppress(StoreUnavailableError):
+                running = self._store.run(COMMIT, keys, (*arguments, b"", b""))
+                found = await _within(STORE_BUDGET - claim.spent, running)
+        if found is None:
+            self._journal.spool(COMMIT, keys, (*arguments, request, int(time.time() * 1000)))
+        elif found[0] == 0:
+            answer = Answer(found[1], Outcome(found[2].decode()))
+        return self._remember(key, answer)
+
+    async def release(self, key: MessageKey, claim: Claimed, story: Story) -> None:
+        """Give a failed message back, for Twilio's fallback request to take over."""
+        self._leases.pop(key.reference, None)
+        bucket = bucket_of(key.person)
+        keys = (bucket.message(key.reference), bucket.dead_letters)
+        arguments = (key.reference, story.detail, self._retention, story.cause, ANSWERED_CHANNEL)
+        if claim.stored:
+            await self._journal.keep(RELEASE, keys, arguments)
+
+    async def note(self, key: MessageKey, field: str, text: str, cause: str = "") -> None:
+        """Write down what became of an answered message; with a ``cause`` it is a dead letter."""
+        bucket = bucket_of(key.person)
+        keys = (bucket.message(key.reference), bucket.dead_letters)
+        await self._journal.keep(NOTE, keys, (key.reference, field, text, self._retention, cause))
+
+    def let_go(self, key: MessageKey) -> None:
+        """Stop renewing the claim, whatever became of it."""
+        self._leases.pop(key.reference, None)
+
+    async def answered(self, key: MessageKey, seconds: float) -> None:
+        """Wait until somebody says that the message is answered, ``seconds`` at the most."""
+        waiting = self._twins.get(key.reference)
+        if waiting is None:
+            waiting = self._twins[key.reference] = asyncio.get_running_loop().create_future()
+        await asyncio.wait({waiting}, timeout=seconds)
+        if not waiting.done():
+            self._twins.pop(key.reference, None)
+
+    def wake(self, reference: str) -> None:
+        """Wake those who wait for a message; called for what is published."""
+        if (waiting := self._twins.pop(reference, None)) is not None and not waiting.done():
+            waiting.set_result(None)
+
+    def _remember(self, key: MessageKey, answer: Answer) -> Answer:
+        self._answers[key.reference] = answer
+        if len(self._answers) > MOST_REMEMBERED:
+            self._answers.popitem(last=False)
+        return answer
+
+    async def _renew_leases(self) -> None:
+        """Renew what has been in work for a while; most messages are answered long before."""
+        while True:
+            await asyncio.sleep(RENEW_EVERY)
+            old = asyncio.get_running_loop().time() - RENEW_EVERY
+            for reference, (record, asked) in list(self._leases.items()):
+                if asked > old:
+                    continue
+                try:
+                    renewed = await self._store.run(RENEW, (record,), (self._owner, int(LEASE * 1000)))
+                except StoreUnavailableError:
+                    break
+                if not renewed:
+                    self._leases.pop(reference, None)
+
+
+async def _within(seconds: float, running: Coroutine[Any, Any, Any]) -> Any:
+    """Await the store; too slow counts as away."""
+    try:
+        async with asyncio.timeout(max(seconds, 0.02)):
+            return await running
+    except TimeoutError as error:
+        raise StoreUnavailableError("no answer within the message's budget") from error

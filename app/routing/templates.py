@@ -1,0 +1,129 @@
+"""Answers written in ``keywords.toml``: texts and Jinja2 templates, sandboxed and strict."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import jinja2
+from jinja2 import meta
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from app.routing.replies import Reply
+from app.twilio.inbound import InboundMessage
+
+VARIABLES = ("message", "words", "argument", "keyword")
+"""What a template may speak of."""
+
+_MARKUP = re.compile(r"\{[{%#]")
+
+_SAMPLE = InboundMessage(
+    sid="SM" + "0" * 32,
+    account_sid="AC" + "0" * 32,
+    service_sid=None,
+    sender="+14155550123",
+    recipient="12345",
+    body="SAMPLE text",
+    parameters={"FromCity": "SAN FRANCISCO", "FromCountry": "US"},
+)
+
+
+class TemplateError(Exception):
+    """A template cannot be used; the text says where and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class TextAnswer:
+    """An answer that is the same for everybody."""
+
+    constant: Reply
+
+    def reply(self, message: InboundMessage, argument: str, keyword: str) -> Reply:  # noqa: ARG002
+        """Return the constant reply."""
+        return self.constant
+
+
+@dataclass(frozen=True, slots=True)
+class TemplateAnswer:
+    """An answer that a template makes for each message."""
+
+    template: jinja2.Template
+    media: tuple[str, ...]
+
+    def reply(self, message: InboundMessage, argument: str, keyword: str) -> Reply:
+        """Render the template.
+
+        Raises:
+            TemplateError: when it fails, or comes out empty.
+
+        """
+        try:
+            text = self.template.render(
+                message=message, words=message.words, argument=argument, keyword=keyword
+            )
+        except Exception as error:
+            raise TemplateError(f"template {self.template.name}: {type(error).__name__}: {error}") from error
+        if not text.strip() and not self.media:
+            raise TemplateError(f"template {self.template.name}: came out empty")
+        return Reply(text.strip(), self.media)
+
+
+WrittenAnswer = TextAnswer | TemplateAnswer
+
+
+class Templates:
+    """Compiles what the configuration writes."""
+
+    def __init__(self, folder: Path) -> None:
+        """Read template files from ``folder``."""
+        self._environment = ImmutableSandboxedEnvironment(
+            loader=jinja2.FileSystemLoader(folder), undefined=jinja2.StrictUndefined, autoescape=False
+        )
+        self._folder = folder
+
+    def of_text(self, text: str, name: str, media: tuple[str, ...] = ()) -> WrittenAnswer:
+        """Compile a ``reply``; ``name`` tells people where it stands.
+
+        Raises:
+            TemplateError: when the template is wrong or speaks of something unknown.
+
+        """
+        if not _MARKUP.search(text):
+            return TextAnswer(Reply(text, media))
+        try:
+            tree = self._environment.parse(text)
+            template = self._environment.from_string(tree)
+        except jinja2.TemplateSyntaxError as error:
+            raise TemplateError(f"{name}, line {error.lineno}: {error.message}") from error
+        unknown = meta.find_undeclared_variables(tree) - set(VARIABLES)
+        if unknown:
+            raise TemplateError(
+                f"{name}: {', '.join(sorted(unknown))} is unknown; a template may use {', '.join(VARIABLES)}"
+            )
+        template.name = name
+        answer = TemplateAnswer(template, media)
+        _try_out(answer, name)
+        return answer
+
+    def of_file(self, file: str, media: tuple[str, ...] = ()) -> WrittenAnswer:
+        """Compile a template file of the templates folder.
+
+        Raises:
+            TemplateError: as `of_text`, or when there is no such file.
+
+        """
+        path = (self._folder / file).resolve()
+        if not path.is_relative_to(self._folder.resolve()) or not path.is_file():
+            raise TemplateError(f"template {file}: there is no such file in {self._folder}")
+        return self.of_text(path.read_text(encoding="utf-8").rstrip("\n"), file, media)
+
+
+def _try_out(answer: TemplateAnswer, name: str) -> None:
+    """Find misspelt attributes at load; other errors may be the sample's fault."""
+    try:
+        answer.template.render(message=_SAMPLE, words=_SAMPLE.words, argument="text", keyword="SAMPLE")
+    except jinja2.UndefinedError as error:
+        raise TemplateError(f"{name}: {error.message}") from error
+    except Exception:  # noqa: S110 (a template may rightly fail on a message that is not a real one)
+        pass

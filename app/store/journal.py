@@ -1,0 +1,59 @@
+"""The journal: script runs that must not be lost, with the spool behind Redis."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+
+from app.store.errors import StoreUnavailableError
+from app.store.scripts import BY_NAME, Script
+from app.store.spool import Entry, Spool
+from app.store.store import Store
+from app.store.wire import Answer, Argument
+
+log = logging.getLogger("sms_router.journal")
+
+
+class Journal:
+    """Writes to Redis while it serves, to the spool while it does not, and from there to Redis again."""
+
+    def __init__(self, store: Store, spool: Spool) -> None:
+        """Take the two places."""
+        self._store = store
+        self._spool = spool
+
+    async def keep(
+        self, script: Script, keys: Sequence[bytes], arguments: Sequence[Argument]
+    ) -> Answer | None:
+        """Run a script now, or later from the spool; then the answer is None."""
+        try:
+            return await self._store.run(script, tuple(keys), tuple(arguments))
+        except StoreUnavailableError:
+            self.spool(script, keys, arguments)
+            return None
+
+    def spool(self, script: Script, keys: Sequence[bytes], arguments: Sequence[Argument]) -> None:
+        """Keep a script run for when Redis serves again."""
+        self._spool.add(Entry.of(script, keys, arguments))
+        self._store.ask_for_return()
+
+    async def replay(self) -> None:
+        """Run what waits in the spool; called whenever Redis serves again.
+
+        Raises:
+            StoreUnavailableError: when it went away in between; nothing is lost, it is done again.
+
+        """
+        if restored := await self._spool.replay(self._restore):
+            log.info("journaled %d steps that were taken while Redis was away", restored)
+
+    async def aclose(self) -> None:
+        """Bring everything kept in memory to disk."""
+        await self._spool.flush()
+
+    async def _restore(self, entries: Sequence[Entry]) -> None:
+        known = [(BY_NAME[entry.script], entry) for entry in entries if entry.script in BY_NAME]
+        await asyncio.gather(
+            *(self._store.run(script, entry.keys, entry.arguments) for script, entry in known)
+        )

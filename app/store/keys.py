@@ -1,0 +1,51 @@
+"""Every key in Redis, in one place.
+
+All keys of one person carry the same hash tag, so that one script may touch them on a Redis
+Cluster, and so do the streams that list what happened: people are spread over a fixed number of
+buckets, and each bucket has its own journal and its own dead letters in the same slot.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from zlib import crc32
+
+PREFIX = "sms-router"
+
+BUCKETS = 64
+"""Fixed for the life of the data: another number would look for people in the wrong place."""
+
+ANSWERED_CHANNEL = f"{PREFIX}:answered"
+"""Where the reference of a message is published when its answer is committed and a twin waits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """The keys that people of one bucket share."""
+
+    tag: str
+    journal: bytes
+    dead_letters: bytes
+
+    def message(self, reference: str) -> bytes:
+        """Key of one message's record; ``reference`` is ``AccountSid/MessageSid``."""
+        return f"{self.tag}:message:{reference}".encode()
+
+    def receipt(self, reference: str) -> bytes:
+        """Key of one outgoing message's delivery status."""
+        return f"{self.tag}:receipt:{reference}".encode()
+
+
+def _bucket(number: int) -> Bucket:
+    tag = f"{PREFIX}:{{{number}}}"
+    return Bucket(tag, f"{tag}:journal".encode(), f"{tag}:dead-letters".encode())
+
+
+ALL_BUCKETS = tuple(_bucket(number) for number in range(BUCKETS))
+
+
+@lru_cache(maxsize=4096)
+def bucket_of(person: str) -> Bucket:
+    """Return the bucket that holds a person's keys; ``person`` is the address they text from."""
+    return ALL_BUCKETS[crc32(person.encode("utf-8", "surrogatepass")) % BUCKETS]

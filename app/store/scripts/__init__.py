@@ -1,0 +1,36 @@
+"""The Lua scripts: each is one atomic step in the life of a message."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from hashlib import sha1
+from importlib.resources import files
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """One script; Redis knows it by the SHA-1 of its source."""
+
+    name: str
+    source: bytes
+    digest: bytes
+    keys: bytes
+    """How many keys it takes, as Redis wants to read it."""
+
+
+def _load(name: str, keys: int) -> Script:
+    source = files(__package__).joinpath(f"{name}.lua").read_bytes()
+    digest = sha1(source, usedforsecurity=False).hexdigest().encode()
+    return Script(name, source, digest, str(keys).encode())
+
+
+OPEN = _load("open", keys=2)
+COMMIT = _load("commit", keys=3)
+RELEASE = _load("release", keys=2)
+RENEW = _load("renew", keys=1)
+NOTE = _load("note", keys=2)
+RECEIPT = _load("receipt", keys=2)
+
+ALL = (OPEN, COMMIT, RELEASE, RENEW, NOTE, RECEIPT)
+
+BY_NAME = {script.name: script for script in ALL}

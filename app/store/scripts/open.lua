@@ -1,0 +1,35 @@
+-- Opens a message: claims it, journals it, or says who has it. One step, so that of any number of
+-- deliveries exactly one is told to work.
+-- KEYS: record, journal
+-- ARGV: owner, lease ms, retention ms, reference, request, "1" when Twilio's fallback asks
+local clock = redis.call('TIME')
+local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+local lease, retention = tonumber(ARGV[2]), tonumber(ARGV[3])
+local record = redis.call('HMGET', KEYS[1], 'answer', 'outcome', 'lease', 'request', 'attempts')
+
+if record[1] then
+  return {'answered', record[1], record[2]}
+end
+
+if not record[4] then
+  redis.call('HSET', KEYS[1], 'request', ARGV[5], 'received', now, 'owner', ARGV[1],
+    'lease', now + lease, 'attempts', 1)
+  redis.call('PEXPIRE', KEYS[1], retention)
+  redis.call('XADD', KEYS[2], 'MINID', '~', now - retention, '*', 'message', ARGV[4])
+  return {'claimed', 1}
+end
+
+-- The handler failed and Twilio was told so: only its fallback request may answer now.
+if record[2] == 'released' and ARGV[6] ~= '1' then
+  return {'released'}
+end
+
+local remaining = tonumber(record[3]) - now
+if remaining > 0 then
+  redis.call('HSET', KEYS[1], 'awaited', 1)
+  return {'busy', remaining}
+end
+
+local attempts = tonumber(record[5]) + 1
+redis.call('HSET', KEYS[1], 'owner', ARGV[1], 'lease', now + lease, 'attempts', attempts)
+return {'claimed', attempts}

@@ -1,0 +1,102 @@
+"""The gate: every webhook proves that it is Twilio's before anything else looks at it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from starlette.types import Receive, Scope
+
+from app.twilio.diagnosis import diagnose
+from app.twilio.form import MalformedFormError, Pairs, parse_form
+from app.twilio.signature import SignatureVerifier, SignedRequest, Verdict
+from app.web import metrics
+from app.web.exchange import FORM, Head, Refusal, read_body, read_head
+
+log = logging.getLogger("sms_router.gate")
+
+DIAGNOSES_A_SECOND = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Genuine:
+    """A request that is Twilio's (or let through by ``signature = "warn"``)."""
+
+    raw: bytes
+    """The parameters as they came: the body of a POST, the query of a GET."""
+    parameters: dict[str, str]
+    """The first value of each name."""
+
+
+class Gate:
+    """Reads and verifies webhooks."""
+
+    def __init__(self, verifier: SignatureVerifier, enforce: bool, clock: Callable[[], float]) -> None:
+        """``clock`` gives seconds; it only paces the diagnosis of refusals."""
+        self._verifier = verifier
+        self._enforce = enforce
+        self._clock = clock
+        self._second = 0
+        self._diagnosed = 0
+        accounts = tuple(verifier.credentials)
+        self._only_account = accounts[0] if len(accounts) == 1 else ""
+
+    async def admit(self, scope: Scope, receive: Receive) -> Genuine | Refusal:
+        """Return the parameters of a genuine request, or why it is refused."""
+        head = read_head(scope)
+        method = scope["method"]
+        if method == "POST":
+            if head.media_type != FORM:
+                return Refusal.WRONG_MEDIA_TYPE
+            raw = await read_body(head, receive)
+            if isinstance(raw, Refusal):
+                return raw
+        elif method == "GET":
+            raw = scope["query_string"]
+            if len(raw) > 65_536:
+                return Refusal.TOO_LARGE
+        else:
+            return Refusal.WRONG_METHOD
+        try:
+            pairs = parse_form(raw)
+        except MalformedFormError:
+            return Refusal.MALFORMED
+        parameters = dict(reversed(pairs))
+        signed = _signed(scope, head, pairs if method == "POST" else [])
+        return self._judge(signed, Genuine(raw, parameters))
+
+    def _judge(self, signed: SignedRequest, genuine: Genuine) -> Genuine | Refusal:
+        account_sid = genuine.parameters.get("AccountSid") or self._only_account
+        verdict = self._verifier.verify(signed, account_sid)
+        if verdict.valid:
+            return genuine
+        self._tell(signed, account_sid, verdict)
+        if self._enforce:
+            return Refusal.BAD_SIGNATURE
+        metrics.UNSIGNED.labels(verdict.reason.name.lower()).inc()
+        return genuine
+
+    def _tell(self, signed: SignedRequest, account_sid: str, verdict: Verdict) -> None:
+        """Log what would have matched, a few times a second at the most; a flood stays cheap."""
+        second = int(self._clock())
+        if second != self._second:
+            self._second, self._diagnosed = second, 0
+        if self._diagnosed < DIAGNOSES_A_SECOND:
+            self._diagnosed += 1
+            refused = "refused" if self._enforce else 'would be refused (signature = "warn" lets it in)'
+            log.warning(
+                "a request %s: %s; %s",
+                refused, verdict.reason.sentence, diagnose(self._verifier, signed, account_sid),
+            )  # fmt: skip
+
+
+def _signed(scope: Scope, head: Head, pairs: Pairs) -> SignedRequest:
+    return SignedRequest(
+        path=scope.get("raw_path") or scope["path"].encode(),
+        query=scope["query_string"],
+        parameters=pairs,
+        signature=head.signature,
+        settings=head.settings,
+        host_header=head.host,
+    )

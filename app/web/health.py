@@ -1,0 +1,35 @@
+"""The probes: alive, ready (or degraded, with the reasons), and the metrics page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+
+@dataclass(frozen=True, slots=True)
+class Probes:
+    """What the probes ask."""
+
+    reasons: Callable[[], Sequence[str]]
+    """Why the router is degraded; empty while it is well."""
+    observe: Callable[[], None]
+    """Brings gauges up to date before they are read."""
+    registry: CollectorRegistry = REGISTRY
+
+    async def alive(self, _: Request) -> Response:
+        """Answer ``/healthz``: the process serves requests."""
+        return JSONResponse({"status": "alive"})
+
+    async def ready(self, _: Request) -> Response:
+        """Answer ``/readyz``: degraded is still 200, because messages are still answered."""
+        reasons = list(self.reasons())
+        return JSONResponse({"status": "degraded" if reasons else "ready", "reasons": reasons})
+
+    async def metrics(self, _: Request) -> Response:
+        """Answer ``/metrics`` in Prometheus' text format."""
+        self.observe()
+        return Response(generate_latest(self.registry), media_type=CONTENT_TYPE_LATEST)

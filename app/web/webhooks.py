@@ -1,0 +1,91 @@
+"""What Twilio calls: the inbound message, its fallback, and status callbacks."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from urllib.parse import parse_qs
+
+from starlette.types import Receive, Scope, Send
+
+from app.routing.pipeline import Delivery, FallbackCause, Pipeline
+from app.routing.receipts import Receipts
+from app.routing.record import Outcome
+from app.twilio.inbound import Unreadable, read_inbound
+from app.twilio.status import read_receipt
+from app.web import metrics
+from app.web.exchange import Refusal, send_empty, send_twiml
+from app.web.gate import Gate
+
+log = logging.getLogger("sms_router.web")
+
+_ANSWERED = {outcome: metrics.MESSAGES.labels(outcome.value) for outcome in Outcome}
+
+
+class InboundEndpoint:
+    """``/sms`` and ``/sms/fallback``: one message in, one answer out."""
+
+    def __init__(self, gate: Gate, pipeline: Pipeline, fallback: bool) -> None:
+        """``fallback`` is True for the URL that Twilio calls when the first one failed."""
+        self._gate = gate
+        self._pipeline = pipeline
+        self._fallback = fallback
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request (ASGI)."""
+        arrived = asyncio.get_running_loop().time()
+        genuine = await self._gate.admit(scope, receive)
+        if isinstance(genuine, Refusal):
+            await refuse(send, genuine)
+            return
+        message = read_inbound(genuine.parameters)
+        if isinstance(message, Unreadable):
+            log.warning("a signed request is no message: %s", message.reason)
+            await refuse(send, Refusal.MALFORMED)
+            return
+        cause = None
+        if self._fallback:
+            parameters = genuine.parameters
+            cause = FallbackCause(parameters.get("ErrorCode", ""), parameters.get("ErrorUrl", ""))
+        answer = await self._pipeline.answer(Delivery(message, genuine.raw, cause, arrived))
+        _ANSWERED[answer.outcome].inc()
+        metrics.SECONDS.observe(asyncio.get_running_loop().time() - arrived)
+        if answer.outcome is Outcome.RELEASED:
+            await send_empty(send, 502)
+        else:
+            await send_twiml(send, answer.document)
+
+
+class StatusEndpoint:
+    """``/sms/status``: how far a reply has come."""
+
+    def __init__(self, gate: Gate, receipts: Receipts) -> None:
+        """Take the gate and where receipts are kept."""
+        self._gate = gate
+        self._receipts = receipts
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request (ASGI); 204 is what Twilio wants to hear (facts 1.5)."""
+        genuine = await self._gate.admit(scope, receive)
+        if isinstance(genuine, Refusal):
+            await refuse(send, genuine)
+            return
+        receipt = read_receipt(genuine.parameters, _reply_id(scope["query_string"]))
+        if isinstance(receipt, Unreadable):
+            log.warning("a signed request is no status callback: %s", receipt.reason)
+            await refuse(send, Refusal.MALFORMED)
+            return
+        metrics.RECEIPTS.labels(receipt.status.value, str(receipt.error_code or "")).inc()
+        await self._receipts.keep(receipt)
+        await send_empty(send, 204)
+
+
+async def refuse(send: Send, refusal: Refusal) -> None:
+    """Answer a refused request: its status and nothing else."""
+    metrics.REFUSED.labels(refusal.word).inc()
+    await send_empty(send, refusal.status)
+
+
+def _reply_id(query: bytes) -> str | None:
+    values = parse_qs(query.decode("ascii", "replace"), max_num_fields=20).get("reply")
+    return values[0] if values else None
