@@ -69,14 +69,15 @@ def trim(text: str) -> str:
     if text.isascii():
         return text.strip(_ASCII_EDGES) or text
     start, end = 0, len(text)
-    while start < end and _is_edge(text[start]):
+    while start < end and is_edge(text[start]):
         start += 1
-    while end > start and _is_edge(text[end - 1]):
+    while end > start and is_edge(text[end - 1]):
         end -= 1
     return text[start:end] or text
 
 
-def _is_edge(character: str) -> bool:
+def is_edge(character: str) -> bool:
+    """Say whether a character is dropped where it stands around a text: white space or punctuation."""
     return character.isspace() or unicodedata.category(character)[0] == "P"
 
 

@@ -1,0 +1,28 @@
+"""Short ways to write rules in tests."""
+
+from __future__ import annotations
+
+from app.routing.rules import MatchKind, Occasion, Rule, Scope
+
+WHOLE, FIRST_WORD, PREFIX = MatchKind
+ANYWHERE = Scope()
+SERVICE = "MG" + "0a" * 16
+OTHER_SERVICE = "MG" + "0b" * 16
+HERE = Occasion(SERVICE, "12345", "US")
+
+
+def rule(
+    *words: str,
+    kind: MatchKind = FIRST_WORD,
+    scope: Scope = ANYWHERE,
+    name: str = "",
+    fold_accents: bool = False,
+) -> Rule[str]:
+    """Make a rule whose answer is its name."""
+    name = name or " ".join(words).lower()
+    return Rule(words, kind, scope, name, name, f"keywords.toml, {name}", fold_accents)
+
+
+def scope(services: str = "", numbers: str = "", countries: str = "") -> Scope:
+    """Make a scope from values that are separated by blanks."""
+    return Scope(frozenset(services.split()), frozenset(numbers.split()), frozenset(countries.split()))
