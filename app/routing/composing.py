@@ -48,7 +48,7 @@ class Composer:
             person=message.sender,
             country=country_of(message.sender, message.from_country),
             area_code=area_code_of(message.sender),
-            needs=Capability.SMS | Capability.MMS if reply.media else Capability.SMS,
+            needs=Capability.MMS if reply.media else Capability.SMS,
             texted=message.recipient,
             policy=self._policy_of(service),
             wish=reply.sender,

@@ -1,0 +1,208 @@
+"""The composition root: settings in, a Starlette application out. Only here are parts put together."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+from prometheus_client import REGISTRY, CollectorRegistry
+from prometheus_client.multiprocess import MultiProcessCollector
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+from starlette.routing import Route, Router
+
+from app.membership.cache import Membership
+from app.membership.source import ServiceSource, twilio_source
+from app.routing.composing import Composer
+from app.routing.handlers import Threads
+from app.routing.pipeline import Manners, OnFailure, Pipeline, Texts
+from app.routing.receipts import Receipts
+from app.routing.record import Records
+from app.routing.replies import Reply
+from app.routing.rule_file import load_dispatcher
+from app.settings import OnError, Settings, SignatureMode, load_settings
+from app.store.journal import Journal
+from app.store.keys import ANSWERED_CHANNEL
+from app.store.spool import Spool
+from app.store.store import Store
+from app.twilio.signature import Credentials, SignatureVerifier
+from app.web import metrics
+from app.web.gate import Gate
+from app.web.health import Probes
+from app.web.webhooks import InboundEndpoint, StatusEndpoint
+
+log = logging.getLogger("sms_router")
+
+FIRST_LOOK = 3.0
+"""Seconds that a start waits for the senders to be known; it goes on without."""
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """The parts of one worker that are started and stopped."""
+
+    settings: Settings
+    store: Store
+    spool: Spool
+    journal: Journal
+    records: Records
+    membership: Membership
+    pipeline: Pipeline
+    threads: Threads
+    redis: Redis
+
+    @contextlib.asynccontextmanager
+    async def lifespan(self, _: object) -> AsyncIterator[None]:
+        """Start everything, serve, stop everything: what is in flight finishes first."""
+        await self.store.start(on_return=self.journal.replay)
+        await self.records.start()
+        await self.membership.start()
+        await self.membership.settle(FIRST_LOOK)
+        listening = asyncio.create_task(self._listen(), name="answered-listener")
+        try:
+            yield
+        finally:
+            await self.pipeline.aclose()
+            listening.cancel()
+            await asyncio.gather(listening, return_exceptions=True)
+            await self.membership.aclose()
+            await self.records.aclose()
+            await self.journal.aclose()
+            await self.store.aclose()
+            await self.redis.aclose()
+            self.threads.close()
+
+    def reasons(self) -> list[str]:
+        """Say why the worker is degraded; empty while it is well."""
+        reasons = []
+        if self.store.trouble is not None:
+            reasons.append(f"Redis does not serve: {self.store.trouble}")
+        if self.spool.kept:
+            reasons.append(f"{self.spool.kept} journal entries wait in the spool")
+        if self.spool.dropped:
+            reasons.append(f"{self.spool.dropped} journal entries were lost")
+        for status in self.membership.statuses():
+            if status.age is None:
+                why = status.failure or "Twilio was not read yet"
+                reasons.append(f"the senders of {status.service_sid} are not known: {why}")
+            elif status.stale:
+                reasons.append(
+                    f"the senders of {status.service_sid} are {status.age:.0f} s old: {status.failure}"
+                )
+        return reasons
+
+    def observe(self) -> None:
+        """Bring the gauges up to date."""
+        metrics.STORE_UP.set(self.store.trouble is None)
+        metrics.SPOOLED.set(self.spool.kept)
+        metrics.SPOOL_LOST.set(self.spool.dropped)
+        for status in self.membership.statuses():
+            if status.age is not None:
+                metrics.POOL_AGE.labels(status.service_sid).set(status.age)
+            metrics.POOL_SIZE.labels(status.service_sid).set(status.size)
+
+    async def _listen(self) -> None:
+        """Wake waiting twins when another worker has answered their message."""
+        while True:
+            try:
+                async with self.redis.pubsub(ignore_subscribe_messages=True) as channel:
+                    await channel.subscribe(ANSWERED_CHANNEL)
+                    async for message in channel.listen():
+                        self.records.wake(message["data"].decode())
+            except (RedisError, OSError):
+                await asyncio.sleep(1)  # waiters look for themselves meanwhile
+
+
+def create() -> Router:
+    """Build the application from the environment; uvicorn calls this in every worker."""
+    return build(load_settings())
+
+
+def build(settings: Settings) -> Router:
+    """Put the parts together; nothing is started before the lifespan begins.
+
+    Raises:
+        SettingsError: when keywords, templates or handlers have mistakes.
+        ValueError: when the Redis URL or the public URL is not one.
+
+    """
+    threads = Threads(settings.router.handler_threads)
+    dispatcher = load_dispatcher(settings.folder, settings.router.handlers, threads)
+    store = Store(settings.redis.url)
+    spool = Spool(settings.router.data_dir / "spool")
+    journal = Journal(store, spool)
+    records = Records(store, journal, settings.router.retention_days)
+    redis = Redis.from_url(settings.redis.url, socket_timeout=None, socket_connect_timeout=2)
+    membership = Membership(_sources(settings), redis)
+    composer = Composer(membership.pool_for, settings.reply_from, settings.public_url)
+    texts = Texts(Reply(settings.router.error_reply), Reply(settings.router.fallback_reply))
+    pipeline = Pipeline(records, dispatcher, composer, texts, _manners(settings))
+    worker = Worker(settings, store, spool, journal, records, membership, pipeline, threads, redis)
+    return _router(settings, worker, Receipts(journal, settings.router.retention_days))
+
+
+def _router(settings: Settings, worker: Worker, receipts: Receipts) -> Router:
+    gate = Gate(
+        SignatureVerifier(settings.public_url, _credentials(settings)),
+        enforce=settings.router.signature is SignatureMode.ENFORCE,
+        clock=time.monotonic,
+    )
+    probes = Probes(worker.reasons, worker.observe, _registry())
+    return Router(
+        [
+            Route("/sms", InboundEndpoint(gate, worker.pipeline, fallback=False)),
+            Route("/sms/status", StatusEndpoint(gate, receipts)),
+            Route("/sms/fallback", InboundEndpoint(gate, worker.pipeline, fallback=True)),
+            Route("/healthz", probes.alive),
+            Route("/readyz", probes.ready),
+            Route("/metrics", probes.metrics),
+        ],
+        redirect_slashes=False,  # a redirected webhook loses its parameters and its signature (facts 1.5)
+        lifespan=worker.lifespan,
+    )
+
+
+def _credentials(settings: Settings) -> dict[str, Credentials]:
+    return {
+        account.sid: Credentials(
+            account.sid,
+            account.tokens,
+            {key.id: key.secret.get_secret_value() for key in account.shared_keys},
+        )
+        for account in settings.accounts
+    }
+
+
+def _sources(settings: Settings) -> list[ServiceSource]:
+    tokens = {account.sid: account.tokens[0] for account in settings.accounts}
+    return [
+        twilio_source(
+            service.account,
+            tokens[service.account],
+            service.sid,
+            base_url=settings.twilio.api_base_url or None,
+            refresh_after=service.refresh_after,
+            timeout=settings.twilio.timeout,
+        )
+        for service in settings.services
+    ]
+
+
+def _manners(settings: Settings) -> Manners:
+    fallback = settings.router.on_error is OnError.TWILIO_FALLBACK
+    failure = OnFailure.TWILIO_FALLBACK if fallback else OnFailure.ERROR_REPLY
+    return Manners(settings.router.inline_deadline, failure)
+
+
+def _registry() -> CollectorRegistry:
+    """Return where metrics are read: of all workers when there are several."""
+    if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+        return REGISTRY
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry)
+    return registry

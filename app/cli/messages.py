@@ -1,0 +1,138 @@
+"""``sms-router messages``: what came in, what was answered, what failed."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+
+from app.cli.situation import settings_for_command, store_client
+from app.cli.speaking import AsJson, CommandError, out, print_json, print_table
+from app.routing.history import Episode, History
+from app.routing.privacy import masked_number, masked_text
+from app.settings import Privacy
+
+
+def register(commands: typer.Typer) -> None:
+    """Add the command."""
+    commands.command("messages")(messages)
+
+
+def messages(
+    sid: Annotated[str | None, typer.Argument(help="One message, by its sid; none lists the newest.")] = None,
+    failed: Annotated[bool, typer.Option("--failed", help="Only dead letters, with their causes.")] = False,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many at the most.")] = 20,
+    reveal: Annotated[bool, typer.Option("--reveal", help="Show numbers and texts in full.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show the newest messages and their answers, or the story of one.
+
+    Numbers and texts are shortened unless --reveal is given or the configuration says
+    privacy = "open".
+    """
+    settings = settings_for_command()
+    reveal = reveal or settings.router.privacy is Privacy.OPEN
+    with store_client(settings) as client:
+        history = History(client)
+        if sid is not None:
+            episode = history.find(sid)
+            if episode is None:
+                raise CommandError(f"No message {sid} is in the journal.", "List them: sms-router messages")
+            episodes = [episode]
+        else:
+            episodes = history.failed(limit) if failed else history.recent(limit)
+    if as_json:
+        print_json([_as_json(episode, reveal) for episode in episodes])
+    elif sid is not None:
+        _tell(episodes[0], reveal)
+    else:
+        _list(episodes, failed, reveal)
+
+
+def _list(episodes: list[Episode], failed: bool, reveal: bool) -> None:
+    if not episodes:
+        out.print("No dead letters." if failed else "No messages yet. Send one: sms-router text HOURS")
+        return
+    rows = [
+        (
+            _when(episode),
+            episode.sid,
+            _person(episode, reveal),
+            _body(episode, reveal),
+            episode.outcome or "unanswered",
+            episode.sender or "",
+            "; ".join(episode.causes) if failed else _receipts(episode),
+        )
+        for episode in episodes
+    ]
+    last = "cause" if failed else "delivery"
+    title = "Dead letters" if failed else "Messages"
+    print_table(title, ("received (UTC)", "sid", "from", "text", "outcome", "answered from", last), rows)
+
+
+def _tell(episode: Episode, reveal: bool) -> None:
+    rows = [
+        ("sid", episode.sid),
+        ("received (UTC)", _when(episode)),
+        ("from", _person(episode, reveal)),
+        ("to", episode.message.recipient if episode.message else ""),
+        ("text", _body(episode, reveal)),
+        ("outcome", episode.outcome or "unanswered"),
+        ("rule", episode.rule or ""),
+        ("answer", "\n".join(episode.texts) if reveal else masked_text("".join(episode.texts))),
+        ("answered from", episode.sender or ""),
+        *(("sender", line) for line in episode.trail),
+        *(("delivery", f"{sent.sid} {sent.status} {sent.error_code}".strip()) for sent in episode.sent),
+        *(("cause", cause) for cause in episode.causes),
+    ]
+    print_table("Message", ("what", "value"), rows)
+
+
+def _as_json(episode: Episode, reveal: bool) -> dict[str, object]:
+    return {
+        "sid": episode.sid,
+        "account_sid": episode.reference.partition("/")[0],
+        "received": _when(episode),
+        "from": _person(episode, reveal),
+        "to": episode.message.recipient if episode.message else None,
+        "body": _body(episode, reveal),
+        "outcome": episode.outcome,
+        "rule": episode.rule,
+        "sender": episode.sender,
+        "trail": list(episode.trail),
+        "answer": list(episode.texts) if reveal else [masked_text(text) for text in episode.texts],
+        "causes": list(episode.causes),
+        "cause": episode.causes[0] if episode.causes else None,
+        "sent": [
+            {
+                "sid": sent.sid,
+                "from": sent.sender,
+                "status": sent.status,
+                "error_code": sent.error_code or None,
+            }
+            for sent in episode.sent
+        ],
+    }
+
+
+def _when(episode: Episode) -> str:
+    if episode.received is None:
+        return ""
+    return datetime.fromtimestamp(episode.received / 1000, UTC).isoformat(sep=" ", timespec="seconds")[:19]
+
+
+def _person(episode: Episode, reveal: bool) -> str:
+    if episode.message is None:
+        return ""
+    return episode.message.sender if reveal else masked_number(episode.message.sender)
+
+
+def _body(episode: Episode, reveal: bool) -> str:
+    if episode.message is None:
+        return ""
+    return episode.message.body if reveal else masked_text(episode.message.body)
+
+
+def _receipts(episode: Episode) -> str:
+    return ", ".join(f"{sent.status} {sent.error_code}".strip() for sent in episode.sent)

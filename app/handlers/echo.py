@@ -1,0 +1,19 @@
+"""An example to change or delete: two keywords answered by functions."""
+
+from __future__ import annotations
+
+import time
+
+from app import InboundMessage, Reply, keyword
+
+
+@keyword("ECHO")
+async def echo(message: InboundMessage, argument: str) -> str:
+    """Say what the person said, and to which number."""
+    return f"You texted {message.recipient}: {argument or 'nothing'}"
+
+
+@keyword("PING", match="whole")
+def ping() -> Reply:
+    """Answer from a thread, since this function is not async."""
+    return Reply(["pong", f"{time.strftime('%H:%M')} here"])

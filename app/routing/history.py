@@ -1,0 +1,148 @@
+"""What happened, newest first: read from the journal for people at a terminal."""
+
+from __future__ import annotations
+
+import heapq
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+import redis
+
+from app.store.keys import ALL_BUCKETS, Bucket, bucket_of
+from app.twilio.form import MalformedFormError, parse_form
+from app.twilio.inbound import InboundMessage, read_inbound
+
+Fields = Mapping[bytes, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What became of one message that left."""
+
+    sid: str
+    sender: str
+    status: str
+    error_code: str
+
+
+@dataclass(frozen=True, slots=True)
+class Episode:
+    """One message from its arrival to what is known of its answer."""
+
+    reference: str
+    received: int | None
+    """Milliseconds since the epoch."""
+    message: InboundMessage | None
+    outcome: str | None
+    """None while nobody has answered."""
+    rule: str | None
+    sender: str | None
+    trail: tuple[str, ...]
+    texts: tuple[str, ...]
+    causes: tuple[str, ...]
+    sent: tuple[Sent, ...]
+
+    @property
+    def sid(self) -> str:
+        """The message's sid."""
+        return self.reference.partition("/")[2]
+
+
+class History:
+    """Reads the journal; the client is redis-py's, answering bytes."""
+
+    def __init__(self, client: redis.Redis) -> None:
+        self._client = client
+
+    def recent(self, limit: int) -> list[Episode]:
+        """Return the newest messages."""
+        return [
+            self._episode(bucket, reference, ()) for bucket, reference, _ in self._newest("journal", limit)
+        ]
+
+    def failed(self, limit: int) -> list[Episode]:
+        """Return the newest dead letters, one line a message, with every cause."""
+        causes: dict[str, tuple[Bucket, list[str]]] = {}
+        for bucket, reference, cause in self._newest("dead_letters", limit):
+            causes.setdefault(reference, (bucket, []))[1].append(cause)
+        return [self._episode(bucket, ref, tuple(why)) for ref, (bucket, why) in causes.items()]
+
+    def find(self, sid: str) -> Episode | None:
+        """Return one message by its sid, as long as it is among the newest of its bucket."""
+        for bucket, reference, _ in self._newest("journal", 100_000):
+            if reference.endswith(f"/{sid}"):
+                causes = tuple(
+                    cause for _, other, cause in self._newest("dead_letters", 100_000) if other == reference
+                )
+                return self._episode(bucket, reference, causes)
+        return None
+
+    def _newest(self, stream: str, limit: int) -> Iterator[tuple[Bucket, str, str]]:
+        pipeline = self._client.pipeline(transaction=False)
+        for bucket in ALL_BUCKETS:
+            pipeline.xrevrange(getattr(bucket, stream), count=limit)
+        found = cast("list[list[tuple[bytes, Fields]]]", pipeline.execute())
+        entries = (
+            (_order(entry), bucket, fields)
+            for bucket, stream_entries in zip(ALL_BUCKETS, found, strict=True)
+            for entry, fields in stream_entries
+        )
+        for _, bucket, fields in heapq.nlargest(limit, entries, key=lambda entry: entry[0]):
+            yield bucket, fields[b"message"].decode(), fields.get(b"cause", b"").decode()
+
+    def _episode(self, bucket: Bucket, reference: str, causes: tuple[str, ...]) -> Episode:
+        fields = cast("Fields", self._client.hgetall(bucket.message(reference)))
+        detail = _detail(fields)
+        return Episode(
+            reference=reference,
+            received=int(fields[b"received"]) if b"received" in fields else None,
+            message=_message(fields.get(b"request", b"")),
+            outcome=fields[b"outcome"].decode() if b"outcome" in fields else None,
+            rule=detail.get("rule"),
+            sender=detail.get("sender"),
+            trail=tuple(detail.get("trail", ())),
+            texts=tuple(detail.get("texts", ())),
+            causes=causes,
+            sent=tuple(self._sent(reference, fields)),
+        )
+
+    def _sent(self, reference: str, fields: Fields) -> Iterator[Sent]:
+        message = _message(fields.get(b"request", b""))
+        if message is None:
+            return
+        account = reference.partition("/")[0]
+        for field in fields:
+            if field.startswith(b"sent:"):
+                sid = field.removeprefix(b"sent:").decode()
+                key = bucket_of(message.sender).receipt(f"{account}/{sid}")
+                receipt = cast("Fields", self._client.hgetall(key))
+                yield Sent(
+                    sid,
+                    receipt.get(b"sender", b"").decode(),
+                    receipt.get(b"status", b"").decode(),
+                    receipt.get(b"error_code", b"").decode(),
+                )
+
+
+def _order(entry: bytes) -> tuple[int, int]:
+    """Return a stream id as numbers: milliseconds, then the sequence."""
+    milliseconds, _, sequence = entry.partition(b"-")
+    return int(milliseconds), int(sequence)
+
+
+def _detail(fields: Fields) -> dict[str, Any]:
+    try:
+        detail = json.loads(fields.get(b"detail", b"{}"))
+    except ValueError:
+        return {}
+    return detail if isinstance(detail, dict) else {}
+
+
+def _message(request: bytes) -> InboundMessage | None:
+    try:
+        message = read_inbound(dict(reversed(parse_form(request))))
+    except MalformedFormError:
+        return None
+    return message if isinstance(message, InboundMessage) else None
