@@ -1,0 +1,114 @@
+"""What one worker holds of one Service, and how it came by it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass, field
+from enum import Enum
+
+from app.membership.snapshot import Snapshot
+from app.membership.source import ServiceSource
+from app.senders.pool import Pool
+
+log = logging.getLogger("sms_router.membership")
+
+FIRST_RETRY = 1.0
+LAST_RETRY = 300.0
+"""Seconds between readings while Twilio fails, doubled from the first to the last."""
+
+
+class Origin(Enum):
+    """Where the senders in memory come from."""
+
+    TWILIO = "twilio"
+    STORED = "stored"
+    NOTHING = "nothing"
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceStatus:
+    """What probes and metrics tell about one Service."""
+
+    service_sid: str
+    origin: Origin
+    version: int | None
+    size: int
+    """How many senders; an empty Service is an answer, not an error."""
+    age: float | None
+    """Seconds since Twilio last confirmed it; None while nothing is known."""
+    stale: bool
+    """Older than the hard age; served all the same."""
+    failure: str | None
+    """Why the last reading failed, until one succeeds."""
+    refreshes: int
+    failures: int
+
+
+@dataclass(slots=True, eq=False)
+class Held:
+    """One Service in this worker's memory; only the event loop touches it."""
+
+    source: ServiceSource
+    snapshot: Snapshot | None = None
+    origin: Origin = Origin.NOTHING
+    failure: str | None = None
+    refreshes: int = 0
+    failures: int = 0
+    in_a_row: int = 0
+    """Failures since the last success."""
+    unreadable: int | None = None
+    """The stored version that this program cannot read."""
+    reading: asyncio.Future[tuple[Snapshot, Pool | None]] | None = None
+    """The thread that reads Twilio, until it returns."""
+    tried: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def version(self) -> int:
+        """The version in memory; zero while nothing is known."""
+        return self.snapshot.version if self.snapshot else 0
+
+    def due_in(self, now: float) -> float:
+        """Seconds until the next reading is due."""
+        if self.snapshot is None:
+            return 0.0
+        remaining = self.snapshot.read_at + self.source.refresh_after - now
+        return min(max(remaining, 0.0), self.source.refresh_after)
+
+    def retry_in(self) -> float:
+        """Seconds until a failed reading is repeated."""
+        return min(FIRST_RETRY * 2.0 ** min(self.in_a_row - 1, 30), LAST_RETRY)
+
+    def succeeded(self) -> None:
+        """Count a reading and forget the failures before it."""
+        if self.failure is not None:
+            log.info("the senders of %s can be read again", self.source.service_sid)
+        self.failure, self.in_a_row = None, 0
+        self.refreshes += 1
+        self.tried.set()
+
+    def failed(self, sentence: str) -> None:
+        """Count a failure, and log it unless it is the same as the one before."""
+        if sentence != self.failure:
+            known = "the last good ones stay" if self.snapshot else "none are known yet"
+            log.warning("%s; %s", sentence, known)
+        self.failure = sentence
+        self.in_a_row += 1
+        self.failures += 1
+        self.tried.set()
+
+    def status(self, now: float, stale_after: float) -> ServiceStatus:
+        """Return what can be told at this moment."""
+        snapshot = self.snapshot
+        age = max(0.0, now - snapshot.read_at) if snapshot else None
+        return ServiceStatus(
+            service_sid=self.source.service_sid,
+            origin=self.origin,
+            version=snapshot.version if snapshot else None,
+            size=len(snapshot.senders) if snapshot else 0,
+            age=age,
+            stale=age is None or age > stale_after,
+            failure=self.failure,
+            refreshes=self.refreshes,
+            failures=self.failures,
+        )

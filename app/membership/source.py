@@ -1,0 +1,179 @@
+"""Reads a Messaging Service from Twilio: everything, or nothing and why."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from app.membership.snapshot import NumberUrls, ServiceSettings, Snapshot, capabilities_of
+from app.senders.country import country_of, is_toll_free
+from app.senders.sender import Capability, Sender, SenderKind
+from app.twilio.rest import ApiFailure, FailureKind, build_client, describe_error
+
+if TYPE_CHECKING:
+    from twilio.base.page import Page
+    from twilio.rest import Client
+
+_PAGE_SIZE = 1000
+"""The most that Twilio gives at once (facts 6.1)."""
+_MOST_PAGES = 200
+"""A list that is longer than any account's links to itself."""
+
+
+class _HalfReadError(ValueError):
+    """Twilio answered with JSON that is not a whole list of senders."""
+
+
+class MembershipError(RuntimeError):
+    """A Service could not be read in full; the text is one sentence for people."""
+
+    def __init__(self, service_sid: str, failure: ApiFailure) -> None:
+        """Name the Service that could not be read, and keep what Twilio said."""
+        super().__init__(f"the senders of {service_sid} could not be read: {failure.sentence}")
+        self.failure = failure
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceSource:
+    """One Service, where its senders are read, and how often."""
+
+    service_sid: str
+    read: Callable[[float], Snapshot]
+    """Takes the time (seconds since the epoch) and blocks; raises `MembershipError`."""
+    refresh_after: float = 60.0
+    """Seconds after which a reading is old enough to be repeated."""
+
+
+def twilio_source(
+    account_sid: str,
+    auth_token: str,
+    service_sid: str,
+    *,
+    base_url: str | None = None,
+    refresh_after: float = 60.0,
+    timeout: float = 10.0,
+) -> ServiceSource:
+    """Return the source of one Service; the client is made in the thread that first reads.
+
+    ``timeout`` is the limit of each request in seconds.
+    """
+
+    @cache
+    def client() -> Client:
+        return build_client(account_sid, auth_token, base_url, timeout)
+
+    def read(now: float) -> Snapshot:
+        return read_snapshot(client(), account_sid, service_sid, now)
+
+    return ServiceSource(service_sid, read, refresh_after)
+
+
+def read_snapshot(client: Client, account_sid: str, service_sid: str, now: float) -> Snapshot:
+    """Read the Service, its senders, and its numbers' own URLs; blocks.
+
+    ``now`` is the time of the reading, seconds since the epoch; the version follows from it.
+
+    Raises:
+        MembershipError: when any page fails, is cut short, or is not what Twilio answers.
+
+    """
+    try:
+        return _read(client, account_sid, service_sid, now)
+    except _HalfReadError as error:
+        failure = ApiFailure(FailureKind.UNREADABLE, None, None, f"Twilio's API answered {error}")
+        raise MembershipError(service_sid, failure) from error
+    except Exception as error:
+        # Whatever goes wrong between here and Twilio, half a reading must not look like one.
+        raise MembershipError(service_sid, describe_error(error)) from error
+
+
+def _read(client: Client, account_sid: str, service_sid: str, now: float) -> Snapshot:
+    service = client.messaging.v1.services(service_sid)
+    account = client.api.v2010.accounts(account_sid)
+    settings = _settings(service.fetch())
+    codes = list(_records(service.short_codes.page(page_size=_PAGE_SIZE)))
+    numbers = list(_records(service.phone_numbers.page(page_size=_PAGE_SIZE)))
+    names = list(_records(service.alpha_senders.page(page_size=_PAGE_SIZE)))
+    own = {each.sid: each for each in _of_account(account.short_codes)} if codes else {}
+    own |= {each.sid: each for each in _of_account(account.incoming_phone_numbers)} if numbers else {}
+    senders = [
+        *map(_short_code, codes),
+        *(_number(each, own.get(each.sid)) for each in numbers),
+        *map(_alphanumeric, names),
+    ]
+    return Snapshot(
+        account_sid=account_sid,
+        service_sid=service_sid,
+        senders=tuple(sorted(senders, key=lambda sender: sender.sid)),
+        settings=settings,
+        number_urls={sender.sid: _urls(own[sender.sid]) for sender in senders if sender.sid in own},
+        read_at=now,
+        version=int(now * 1000),
+    )
+
+
+def _of_account(listing: Any) -> Iterator[Any]:
+    return _records(listing.page(page_size=_PAGE_SIZE))
+
+
+def _records(first: Page) -> Iterator[Any]:
+    """Yield the records of a page and of all that follow it."""
+    page: Page = first
+    for _ in range(_MOST_PAGES):
+        yield from page
+        page = page.next_page()
+        if page is None:
+            return
+    raise _HalfReadError(f"more than {_MOST_PAGES} pages")
+
+
+def _settings(service: Any) -> ServiceSettings:
+    return ServiceSettings(
+        friendly_name=service.friendly_name or "",
+        inbound_request_url=service.inbound_request_url or None,
+        inbound_method=service.inbound_method or "POST",
+        fallback_url=service.fallback_url or None,
+        fallback_method=service.fallback_method or "POST",
+        status_callback=service.status_callback or None,
+        use_inbound_webhook_on_number=bool(service.use_inbound_webhook_on_number),
+        sticky_sender=bool(service.sticky_sender),
+        area_code_geomatch=bool(service.area_code_geomatch),
+    )
+
+
+def _short_code(record: Any) -> Sender:
+    capabilities = capabilities_of(record.capabilities)
+    return _sender(record.sid, record.short_code, SenderKind.SHORT_CODE, record.country_code, capabilities)
+
+
+def _number(record: Any, own: Any) -> Sender:
+    """A long code or a toll-free number; Twilio does not say which."""
+    address = record.phone_number
+    kind = SenderKind.TOLL_FREE if is_toll_free(address) else SenderKind.LONG_CODE
+    capabilities = capabilities_of(record.capabilities)
+    if own is not None and not record.capabilities:
+        capabilities = capabilities_of([name for name, able in own.capabilities.items() if able])
+    return _sender(record.sid, address, kind, record.country_code or country_of(address, None), capabilities)
+
+
+def _alphanumeric(record: Any) -> Sender:
+    capabilities = capabilities_of(record.capabilities) or Capability.SMS
+    return _sender(record.sid, record.alpha_sender, SenderKind.ALPHANUMERIC, None, capabilities)
+
+
+def _sender(sid: Any, address: Any, kind: SenderKind, country: Any, capabilities: Capability) -> Sender:
+    if not sid or not address:
+        raise _HalfReadError(f"a {kind.value} without its sid or its address")
+    return Sender(str(sid), str(address), kind, str(country).upper() if country else None, capabilities)
+
+
+def _urls(own: Any) -> NumberUrls:
+    return NumberUrls(
+        friendly_name=own.friendly_name or "",
+        sms_url=own.sms_url or None,
+        sms_method=own.sms_method or "POST",
+        sms_fallback_url=own.sms_fallback_url or None,
+        sms_fallback_method=own.sms_fallback_method or "POST",
+    )

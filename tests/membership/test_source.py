@@ -1,0 +1,144 @@
+"""A Service read from Twilio: everything, or nothing and why."""
+
+from collections.abc import Callable
+
+import pytest
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app.membership.snapshot import NumberUrls, ServiceSettings
+from app.membership.source import MembershipError, ServiceSource, twilio_source
+from app.senders.sender import Capability, Sender, SenderKind
+from app.twilio.rest import FailureKind
+from tests.membership.recorded import (
+    ACCOUNT,
+    TOKEN,
+    Fault,
+    RecordedTwilio,
+    answering,
+    failing,
+    page_two,
+)
+
+BOTH = Capability.SMS | Capability.MMS
+
+
+def test_all_pages_of_all_kinds_make_one_snapshot(twilio: RecordedTwilio, source: ServiceSource) -> None:
+    for index in range(5):
+        twilio.add_short_code(f"6789{index}", "CA", ("SMS",))
+        twilio.add_number(f"+1212555000{index}")
+    toll_free = twilio.add_number("+18885550123", "US", ("SMS", "MMS", "Voice"))
+    british = twilio.add_number("+447400123456", None)
+    name = twilio.add_name("ACME")
+    snapshot = source.read(1000.5)
+    senders = {sender.sid: sender for sender in snapshot.senders}
+    assert len(senders) == 15
+    assert senders["SC" + "0" * 32] == Sender("SC" + "0" * 32, "12345", SenderKind.SHORT_CODE, "US", BOTH)
+    assert senders[toll_free] == Sender(toll_free, "+18885550123", SenderKind.TOLL_FREE, "US", BOTH)
+    assert senders[british] == Sender(british, "+447400123456", SenderKind.LONG_CODE, "GB", Capability.SMS)
+    assert senders[name] == Sender(name, "ACME", SenderKind.ALPHANUMERIC, None, Capability.SMS)
+    assert (snapshot.account_sid, snapshot.service_sid) == (ACCOUNT, twilio.service_sid)
+    assert (snapshot.read_at, snapshot.version) == (1000.5, 1000500)
+    assert snapshot.pool().find("67890", "CA") is not None
+
+
+def test_the_services_settings_and_the_numbers_own_urls_come_along(
+    twilio: RecordedTwilio, source: ServiceSource
+) -> None:
+    twilio.settings = {"use_inbound_webhook_on_number": True, "fallback_url": "https://sms.example.com/f"}
+    sid = twilio.add_number("+12125550001")
+    twilio.own[sid] |= {"sms_url": "https://old.example.com/in", "sms_method": "GET", "sms_fallback_url": ""}
+    twilio.own["PN" + "f" * 32] = {"sid": "PN" + "f" * 32, "friendly_name": "of no Service"}
+    snapshot = source.read(1.0)
+    assert snapshot.settings == ServiceSettings(
+        friendly_name="Shop",
+        inbound_request_url="https://sms.example.com/sms",
+        fallback_url="https://sms.example.com/f",
+        use_inbound_webhook_on_number=True,
+    )
+    assert snapshot.number_urls[sid] == NumberUrls(
+        friendly_name="Number +12125550001", sms_url="https://old.example.com/in", sms_method="GET"
+    )
+    assert set(snapshot.number_urls) == {sender.sid for sender in snapshot.senders}
+
+
+def test_capabilities_that_the_service_leaves_out_come_from_the_number(
+    twilio: RecordedTwilio, source: ServiceSource
+) -> None:
+    sid = twilio.add_number("+12125550001", can=())
+    assert {sender.sid: sender for sender in source.read(1.0).senders}[sid].capabilities is Capability.SMS
+
+
+def test_an_empty_service_is_an_answer(twilio: RecordedTwilio, source: ServiceSource) -> None:
+    twilio.codes, twilio.numbers = [], []
+    assert source.read(1.0).senders == ()
+    assert not any("2010-04-01" in path for path in twilio.asked)
+
+
+def cut_short(request: Request) -> Response | None:
+    return Response('{"meta": {"key": "short_codes"}, "short_', media_type="application/json")
+
+
+def without_address(twilio: RecordedTwilio) -> Fault | None:
+    twilio.codes[0]["short_code"] = None
+    return None
+
+
+def endless(twilio: RecordedTwilio) -> Fault | None:
+    twilio.codes = twilio.codes * 1000
+    return None
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind", "words"),
+    [
+        (failing(404, 20404), FailureKind.NOT_FOUND, "Twilio answered 404, error 20404 (not found)"),
+        (failing(401, 20003), FailureKind.UNAUTHORIZED, "401, error 20003 (unauthorized)"),
+        (
+            failing(429, 20429, where="ShortCodes"),
+            FailureKind.RATE_LIMITED,
+            "429, error 20429 (rate limited)",
+        ),
+        (failing(500, 20500, where="AlphaSenders"), FailureKind.UNAVAILABLE, "500, error 20500"),
+        (failing(503, 20503, where="IncomingPhone"), FailureKind.UNAVAILABLE, "503, error 20503"),
+        (page_two(failing(500, 20500)), FailureKind.UNAVAILABLE, "500, error 20500"),
+        (page_two(cut_short), FailureKind.UNREADABLE, "something that is not its JSON"),
+        (answering("<html>Log in</html>"), FailureKind.UNREADABLE, "something that is not its JSON"),
+        (answering("<html>Bad gateway</html>", 502), FailureKind.UNAVAILABLE, "Twilio answered 502"),
+        (answering("{}", where="ShortCodes"), FailureKind.UNREADABLE, "something that is not its JSON"),
+        (answering("[]", where="PhoneNumbers"), FailureKind.UNREADABLE, "something that is not its JSON"),
+    ],
+)
+def test_a_page_that_fails_makes_no_snapshot(
+    twilio: RecordedTwilio, source: ServiceSource, fault: Fault, kind: FailureKind, words: str
+) -> None:
+    for index in range(3):
+        twilio.add_short_code(f"6789{index}")
+    twilio.fault = fault
+    with pytest.raises(MembershipError) as caught:
+        source.read(1.0)
+    assert caught.value.failure.kind is kind
+    assert words in str(caught.value)
+    assert str(caught.value).startswith(f"the senders of {twilio.service_sid} could not be read: ")
+    assert TOKEN not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [(without_address, "a short code without its sid or its address"), (endless, "more than 200 pages")],
+)
+def test_a_list_that_is_not_whole_makes_no_snapshot(
+    twilio: RecordedTwilio,
+    source: ServiceSource,
+    spoil: Callable[[RecordedTwilio], Fault | None],
+    words: str,
+) -> None:
+    spoil(twilio)
+    with pytest.raises(MembershipError, match=words):
+        source.read(1.0)
+
+
+def test_nobody_at_the_other_end_is_said_in_words(twilio: RecordedTwilio) -> None:
+    away = twilio_source(ACCOUNT, TOKEN, twilio.service_sid, base_url="http://127.0.0.1:1", timeout=1)
+    with pytest.raises(MembershipError, match="the connection to Twilio's API failed"):
+        away.read(1.0)
