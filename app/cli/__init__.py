@@ -12,7 +12,7 @@ from app.toml_files import SettingsError
 
 commands = typer.Typer(
     name="sms-router",
-    help="Runs SMS keywords behind a Twilio Messaging Service: one message, one answer, from the right number.",
+    help="Runs SMS keywords behind a Twilio Messaging Service: one message, one answer, the right number.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

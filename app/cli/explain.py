@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated
 
 import typer
 
-from app.cli.pools import known_snapshots
+from app.cli.pools import known_snapshots, usual_recipient
 from app.cli.situation import settings_for_command
 from app.cli.speaking import AsJson, out, print_json, print_table
 from app.routing.composing import Composer
@@ -17,7 +18,6 @@ from app.routing.rule_file import load_dispatcher
 from app.senders.decision import Decision
 from app.senders.pool import Pool
 from app.senders.selection import explain as explain_sender
-from app.settings import Settings
 from app.twilio.inbound import InboundMessage
 
 
@@ -46,7 +46,10 @@ def explain(
     threads = Threads(1)
     dispatcher = load_dispatcher(settings.folder, settings.router.handlers, threads)
     pools = {snapshot.service_sid: snapshot.pool() for snapshot in known_snapshots(settings)}
-    message = _message(settings, pools, sender, words, recipient, country)
+    recipient = recipient or usual_recipient(pools.values())
+    message = _text(settings.accounts[0].sid, sender, recipient, words, country)
+    if (pool := _pool(pools, None, recipient)) is not None:
+        message = replace(message, service_sid=pool.service_sid)
     found = dispatcher.find(message)
     reply, answer = _reply(found, message)
     composer = Composer(lambda service, texted: _pool(pools, service, texted), settings.reply_from, "")
@@ -63,23 +66,12 @@ def _pool(pools: dict[str, Pool], service_sid: str | None, texted: str) -> Pool 
     return next((pool for pool in pools.values() if pool.holds(texted)), None)
 
 
-def _message(
-    settings: Settings,
-    pools: dict[str, Pool],
-    sender: str,
-    words: str,
-    recipient: str | None,
-    country: str | None,
-) -> InboundMessage:
-    senders = [each for pool in pools.values() for each in pool.senders]
-    if recipient is None:
-        senders.sort(key=lambda each: each.kind.value != "short code")
-        recipient = senders[0].address if senders else ""
-    service = next((sid for sid, pool in pools.items() if pool.holds(recipient)), None)
+def _text(account_sid: str, sender: str, recipient: str, words: str, country: str | None) -> InboundMessage:
+    """Return the message as it would arrive."""
     return InboundMessage(
         sid="SM" + "0" * 32,
-        account_sid=settings.accounts[0].sid,
-        service_sid=service,
+        account_sid=account_sid,
+        service_sid=None,
         sender=sender,
         recipient=recipient,
         body=words,

@@ -11,10 +11,9 @@ from app.cli.situation import settings_for_command
 from app.cli.speaking import AsJson, out, print_json, print_table
 from app.routing.handlers import Threads
 from app.routing.rule_file import load_dispatcher
+from app.routing.rules import MatchKind
 
-membership = typer.Typer(
-    help="The senders of the Messaging Services, as the router knows them.", no_args_is_help=True
-)
+membership = typer.Typer(help="The senders of the Messaging Services.", no_args_is_help=True)
 
 
 def register(commands: typer.Typer) -> None:
@@ -43,7 +42,7 @@ def keywords(as_json: AsJson = False) -> None:
     """List the rules, in the order of their precedence."""
     settings = settings_for_command()
     table = load_dispatcher(settings.folder, settings.router.handlers, Threads(1)).table
-    rules = sorted(table.rules, key=lambda rule: list(type(rule.kind)).index(rule.kind))
+    rules = sorted(table.rules, key=lambda rule: list(MatchKind).index(rule.kind))
     if as_json:
         print_json(
             [

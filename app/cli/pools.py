@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 
 import redis
 
@@ -12,6 +13,7 @@ from app.membership.shared import stored_snapshot
 from app.membership.snapshot import Snapshot
 from app.membership.source import MembershipError, twilio_source
 from app.senders.pool import Pool
+from app.senders.sender import SenderKind
 from app.settings import Settings
 
 
@@ -46,6 +48,19 @@ def known_snapshots(settings: Settings) -> list[Snapshot]:
                     f"Nothing is stored about {service.sid}, and {error}", "Start the router once: make run"
                 ) from error
     return snapshots
+
+
+def usual_recipient(pools: Iterable[Pool]) -> str:
+    """Return the number that people text as a rule: a short code, else any number of the Services.
+
+    Raises:
+        CommandError: when there is none.
+
+    """
+    senders = [sender for pool in pools for sender in pool.senders]
+    if not senders:
+        raise CommandError("No number is known that could be texted.", "Name one: --to 12345", code=2)
+    return min(senders, key=lambda sender: sender.kind is not SenderKind.SHORT_CODE).address
 
 
 def _stored(settings: Settings) -> list[Snapshot]:

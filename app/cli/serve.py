@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -64,7 +64,7 @@ def serve() -> None:
     Without REDIS_URL an embedded Valkey runs beside it, its data under .data/. Without Twilio
     credentials the sandbox, an offline Twilio, runs beside it too.
     """
-    began = time.monotonic()
+    signal.signal(signal.SIGTERM, _leave)
     settings = load_settings()
     threads = Threads(1)
     load_dispatcher(
@@ -79,8 +79,13 @@ def serve() -> None:
             beside.enter_context(_sandbox(settings))
         _prepare_metrics(settings)
         settings = load_settings()
-        _announce(settings, world, time.monotonic() - began)
+        _announce(settings, world)
         _run(settings)
+
+
+def _leave(*_: object) -> None:
+    """End as Ctrl-C does: uvicorn raises the signal once more at its end, and what runs beside must stop too."""
+    sys.exit(0)
 
 
 def _run(settings: Settings) -> None:
@@ -156,7 +161,7 @@ def _prepare_metrics(settings: Settings) -> None:
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
 
 
-def _announce(settings: Settings, world: World | None, took: float) -> None:
+def _announce(settings: Settings, world: World | None) -> None:
     url = settings.public_url
     command = Path(sys.argv[0])
     name = str(command.relative_to(Path.cwd())) if command.is_relative_to(Path.cwd()) else "sms-router"
@@ -178,4 +183,3 @@ def _announce(settings: Settings, world: World | None, took: float) -> None:
             "Set it to what Twilio calls: export PUBLIC_URL=https://sms.example.com",
             style="yellow",
         )
-    logging.getLogger("sms_router").debug("prepared in %.2f s", took)

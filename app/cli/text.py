@@ -12,8 +12,9 @@ import typer
 from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import ParseError, fromstring
 from rich.panel import Panel
-from rich.text import Text
+from rich.text import Text as Styled
 
+from app.cli.pools import stored_pools, usual_recipient
 from app.cli.situation import settings_for_command
 from app.cli.speaking import AsJson, CommandError, out, print_json
 from app.senders.country import country_of
@@ -24,6 +25,17 @@ from app.twilio.signature import sign
 DEFAULT_PHONE = "+14155550123"
 PATIENCE = 16.0
 """Seconds; Twilio itself gives up after 15 (facts 1.4)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """What the person sends."""
+
+    sid: str | None
+    sender: str
+    recipient: str
+    words: str
+    media: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +73,9 @@ def text(
 ) -> None:
     """Send a signed text to the running router, as Twilio would, and show the answer as a phone would."""
     settings = settings_for_command()
-    recipient = recipient or _texted(settings)
-    parameters = _webhook(settings, sid, sender, recipient, words, media or [])
+    recipient = recipient or usual_recipient(stored_pools(settings))
+    message = Text(sid, sender, recipient, words, tuple(media or ()))
+    parameters = _webhook(settings, message)
     response = _deliver(settings, url, parameters)
     if response.status_code != 200:
         raise CommandError(*_refused(response.status_code))
@@ -86,45 +99,29 @@ def text(
     _show(sender, recipient, words, bubbles)
 
 
-def _texted(settings: Settings) -> str:
-    """Return the number to text when none is named: a short code of the Service, else any of its numbers."""
-    from app.cli.pools import stored_pools  # noqa: PLC0415 (reads the store, which --to makes needless)
-
-    senders = [sender for pool in stored_pools(settings) for sender in pool.senders]
-    senders.sort(key=lambda sender: sender.kind.value != "short code")
-    if not senders:
-        raise CommandError(
-            "No number is known that could be texted.",
-            "Name one: sms-router text HOURS --to 12345",
-            code=2,
-        )
-    return senders[0].address
-
-
-def _webhook(
-    settings: Settings, sid: str | None, sender: str, recipient: str, words: str, media: list[str]
-) -> dict[str, str]:
+def _webhook(settings: Settings, text: Text) -> dict[str, str]:
+    """Return what Twilio would send about this text (facts 1.2)."""
     service = settings.services[0].sid if settings.services else ""
-    message_sid = sid or ("MM" if media else "SM") + uuid4().hex
-    country = country_of(sender, None) or ""
+    sid = text.sid or ("MM" if text.media else "SM") + uuid4().hex
+    country = country_of(text.sender, None) or ""
     parameters = {
-        "ToCountry": country_of(recipient, None) or country,
-        "SmsMessageSid": message_sid,
-        "NumMedia": str(len(media)),
-        "SmsSid": message_sid,
+        "ToCountry": country_of(text.recipient, None) or country,
+        "SmsMessageSid": sid,
+        "NumMedia": str(len(text.media)),
+        "SmsSid": sid,
         "SmsStatus": "received",
         "FromCountry": country,
-        "Body": words,
-        "To": recipient,
-        "NumSegments": str(count_segments(words).count),
-        "MessageSid": message_sid,
+        "Body": text.words,
+        "To": text.recipient,
+        "NumSegments": str(count_segments(text.words).count),
+        "MessageSid": sid,
         "AccountSid": settings.accounts[0].sid,
-        "From": sender,
+        "From": text.sender,
         "ApiVersion": "2010-04-01",
     }
     if service:
         parameters["MessagingServiceSid"] = service
-    for number, each in enumerate(media):
+    for number, each in enumerate(text.media):
         parameters[f"MediaUrl{number}"] = each
         parameters[f"MediaContentType{number}"] = "image/jpeg"
     return parameters
@@ -182,15 +179,22 @@ def _bubbles(response: requests.Response, recipient: str) -> list[Bubble]:
 
 
 def _show(sender: str, recipient: str, words: str, bubbles: list[Bubble]) -> None:
-    out.print(Text(f"{sender} texts {recipient}: ", style="dim") + Text(words))
+    out.print(Styled(f"{sender} texts {recipient}: ", style="dim") + Styled(words))
     if not bubbles:
         out.print("(no answer: the router says nothing)")
     for each in bubbles:
-        content = Text(each.body)
+        content = Styled(each.body)
         for picture in each.media:
             content.append(f"\n[picture] {picture}", style="cyan")
-        plural = "segment" if each.segments == 1 else "segments"
+        subtitle = f"{each.segments} segment" + ("s" if each.segments != 1 else "")
+        title = f"from {each.sender}"
         out.print(
-            Panel(content, title=f"from {each.sender}", title_align="left", subtitle=f"{each.segments} {plural}",
-                  subtitle_align="right", width=min(72, out.width))
-        )  # fmt: skip
+            Panel(
+                content,
+                title=title,
+                title_align="left",
+                subtitle=subtitle,
+                subtitle_align="right",
+                width=min(72, out.width),
+            )
+        )
