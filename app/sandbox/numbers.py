@@ -1,0 +1,112 @@
+"""Numbers: what kind they are, what they can do, and which country they belong to."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import Enum
+from functools import lru_cache
+
+import phonenumbers
+from phonenumbers import PhoneNumberType
+
+FIRST_DAY = datetime(2024, 1, 1, tzinfo=UTC)
+"""When the numbers and Services of the configuration were created, for every run the same."""
+
+_E164 = re.compile(r"\+[1-9][0-9]{6,14}")
+_SHORT_CODE = re.compile(r"[0-9]{3,8}")
+_ALPHANUMERIC = re.compile(r"(?=.*[A-Za-z])[A-Za-z0-9 +\-_&]{1,11}")
+
+
+class Method(Enum):
+    """How a webhook is called."""
+
+    GET = "GET"
+    POST = "POST"
+
+
+class NumberKind(Enum):
+    """The kinds of number that carriers tell apart."""
+
+    SHORT_CODE = "short code"
+    LONG_CODE = "long code"
+    TOLL_FREE = "toll-free number"
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a number can carry."""
+
+    sms: bool = True
+    mms: bool = False
+    voice: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """A short code (``SC…``) or a phone number (``PN…``) of the account.
+
+    ``sms_url`` and the fields beside it are the number's own webhook; a Service overrides it
+    unless ``use_inbound_webhook_on_number`` is set there (facts 3).
+    """
+
+    sid: str
+    address: str
+    country: str
+    capabilities: Capabilities
+    friendly_name: str
+    sms_url: str = ""
+    sms_method: Method = Method.POST
+    sms_fallback_url: str = ""
+    sms_fallback_method: Method = Method.POST
+    status_callback: str = ""
+    created: datetime = FIRST_DAY
+    updated: datetime = FIRST_DAY
+
+    @property
+    def kind(self) -> NumberKind:
+        """Short code, long code or toll-free number."""
+        return kind_of(self.address)
+
+
+def is_e164(text: str) -> bool:
+    """Say whether this is a phone number with its plus and a country code that exists."""
+    return bool(_E164.fullmatch(text)) and _parsed(text) is not None
+
+
+def is_short_code(text: str) -> bool:
+    """Say whether these are the bare digits of a short code; lengths differ by country (facts 9.1)."""
+    return bool(_SHORT_CODE.fullmatch(text))
+
+
+def is_alphanumeric(text: str) -> bool:
+    """Say whether this may be an alphanumeric sender (facts 6.1: at most 11, not only digits)."""
+    return bool(_ALPHANUMERIC.fullmatch(text))
+
+
+def kind_of(address: str) -> NumberKind:
+    """Tell short codes, toll-free numbers and all other phone numbers apart."""
+    if is_short_code(address):
+        return NumberKind.SHORT_CODE
+    parsed = _parsed(address)
+    if parsed and phonenumbers.number_type(parsed) == PhoneNumberType.TOLL_FREE:
+        return NumberKind.TOLL_FREE
+    return NumberKind.LONG_CODE
+
+
+@lru_cache(maxsize=4096)
+def country_of(address: str) -> str:
+    """Return the country (ISO 3166, two letters) of an E.164 number, empty when nobody knows it."""
+    parsed = _parsed(address)
+    if parsed is None or parsed.country_code is None:
+        return ""
+    region = phonenumbers.region_code_for_number(parsed)
+    return region or phonenumbers.region_code_for_country_code(parsed.country_code).replace("ZZ", "")
+
+
+def _parsed(address: str) -> phonenumbers.PhoneNumber | None:
+    try:
+        return phonenumbers.parse(address)
+    except phonenumbers.NumberParseException:
+        return None
