@@ -1,0 +1,29 @@
+"""Twilio's identifiers: two letters and 32 hex digits, the same ones again for the same seed."""
+
+from __future__ import annotations
+
+import secrets
+from hashlib import blake2b
+from itertools import count
+from uuid import UUID
+
+
+class Identifiers:
+    """Hands out identifiers that never repeat; a seed makes a run repeatable."""
+
+    def __init__(self, seed: int | None = None) -> None:
+        """Start from a seed, or from chance."""
+        key = secrets.token_bytes(16) if seed is None else str(seed).encode()
+        self._key = key
+        self._numbers = count(1)
+
+    def sid(self, prefix: str) -> str:
+        """Return a new identifier such as ``SM`` and 32 hex digits."""
+        return prefix + self._next().hex()
+
+    def idempotency_token(self) -> str:
+        """Return a new value for ``I-Twilio-Idempotency-Token``."""
+        return str(UUID(bytes=self._next(), version=4))
+
+    def _next(self) -> bytes:
+        return blake2b(str(next(self._numbers)).encode(), key=self._key, digest_size=16).digest()
