@@ -1,0 +1,79 @@
+"""What Twilio answers when it does not do what it was asked: codes, statuses, sentences (facts 6.3, 7.1)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+MORE_INFO = "https://www.twilio.com/docs/errors/{code}"
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """An error of Twilio's dictionary, with its HTTP status and its sentence."""
+
+    code: int
+    status: int
+    message: str
+
+
+class RefusedError(Exception):
+    """Carries a refusal up to the edge, where it becomes the response."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        """Carry ``refusal``."""
+        super().__init__(refusal.message)
+        self.refusal = refusal
+
+
+_DICTIONARY = {
+    20001: (400, "{reason}"),
+    20003: (401, "Authenticate"),
+    20004: (405, "Method not allowed"),
+    20007: (400, "Page size must not exceed 1000"),
+    20009: (409, "Cannot {verb} this resource before it is complete"),
+    20404: (404, "The requested resource {path} was not found"),
+    20429: (429, "Too Many Requests"),
+    20500: (500, "An internal server error has occurred"),
+    20503: (503, "Service unavailable"),
+    21211: (400, "Invalid 'To' Phone Number: {to}"),
+    21265: (400, "'To' number {to} is a short code; Twilio numbers cannot text short codes"),
+    21266: (400, "'To' and 'From' number cannot be the same: {to}"),
+    21406: (400, "SmsFallbackUrl cannot be set without SmsUrl"),
+    21602: (400, "Message body is required."),
+    21603: (400, "A 'From' phone number is required."),
+    21604: (400, "A 'To' phone number is required."),
+    21606: (
+        400,
+        "The 'From' phone number provided ({sender}) is not a valid message-capable Twilio phone number"
+        " for this destination",
+    ),
+    21610: (400, "Attempt to send to unsubscribed recipient"),
+    21611: (429, "This 'From' number has exceeded the maximum number of queued messages"),
+    21612: (
+        400,
+        "Message cannot be sent with the current combination of 'To' ({to}) and/or 'From' ({sender})"
+        " parameters",
+    ),
+    21617: (400, "The concatenated message body exceeds the 1600 character limit"),
+    21620: (400, "Invalid media URL: {url}"),
+    21621: (400, "The 'From' number {sender} has not been enabled for picture messaging"),
+    21623: (400, "Number of media files exceeds allowed limit"),
+    21659: (400, "'From' {sender} is not a Twilio phone number or Short Code country mismatch"),
+    21701: (404, "The Messaging Service does not exist"),
+    21703: (400, "The Messaging Service does not have a sender that can reach the recipient"),
+    21704: (400, "The Messaging Service contains no phone numbers"),
+    21705: (400, "The Messaging Service Sid {sid} is invalid"),
+    21709: (400, "The Alpha Sender ID {name} is invalid"),
+    21710: (409, "Phone Number or Short Code is already in the Messaging Service."),
+    21711: (400, "The 'From' number {sender} does not belong to the Messaging Service {sid}"),
+    21712: (409, "Phone Number or Short Code is associated with another Messaging Service."),
+    21714: (409, "The Messaging Service number pool size limit reached."),
+    21715: (400, "Phone Number or Short Code does not have the required SMS or MMS capability."),
+    30409: (409, "Message {sid} cannot be canceled: it is final already"),
+}
+
+
+def refusal(code: int, **details: str) -> Refusal:
+    """Return the entry of the dictionary, with the details put into its sentence."""
+    status, sentence = _DICTIONARY[code]
+    return Refusal(code, status, sentence.format_map(details))
