@@ -1,0 +1,90 @@
+"""The sandbox as one ASGI application."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.routing import Route
+
+from app.sandbox.clock import Clock
+from app.sandbox.control import MistakeError, on_mistake
+from app.sandbox.phones import Phones
+from app.sandbox.platform import Platform, build_platform
+from app.sandbox.refusals import RefusedError
+from app.sandbox.rest import numbers, pool
+from app.sandbox.rest.gate import Gate
+from app.sandbox.rest.messages import Messages
+from app.sandbox.rest.numbers import Numbers
+from app.sandbox.rest.pool import Pool
+from app.sandbox.rest.responses import on_http_error, on_refusal
+from app.sandbox.rest.services import Services
+from app.sandbox.troubles import Troubles
+from app.sandbox.webhook import ConnectionPolicy
+from app.sandbox.world import World
+
+GRACE = 2.0
+"""Seconds that messages, and then callbacks, have left when the sandbox stops."""
+
+
+def create_sandbox(
+    world: World,
+    *,
+    clock: Clock | None = None,
+    seed: int | None = None,
+    policy: ConnectionPolicy | None = None,
+) -> Starlette:
+    """Return an offline Twilio that starts as ``world`` describes and forgets everything at its end.
+
+    ``clock`` gives dates, delays and schedules (default: the machine's); ``seed`` makes the
+    identifiers repeatable; ``policy`` holds the webhooks' timeouts (default: Twilio's). The
+    parts are at ``.state.platform`` for whoever drives the sandbox from inside.
+    """
+    platform = build_platform(world, clock, seed, policy)
+    application = Starlette(
+        routes=[*_rest(platform), *Phones(platform).routes(), *_troubles(platform)],
+        middleware=[Middleware(Gate, world.account_sid, world.auth_token, platform.faults)],
+        exception_handlers={
+            RefusedError: on_refusal,
+            HTTPException: on_http_error,
+            MistakeError: on_mistake,
+        },
+        lifespan=lambda _: _running(platform),
+    )
+    application.router.redirect_slashes = False
+    application.state.platform = platform
+    return application
+
+
+def _rest(platform: Platform) -> list[Route]:
+    account, identifiers, clock = platform.account, platform.identifiers, platform.clock
+    resources: list[Services | Pool | Numbers | Messages] = [
+        Services(account, identifiers, clock),
+        Pool(pool.SHORT_CODES, account, identifiers, clock),
+        Pool(pool.PHONE_NUMBERS, account, identifiers, clock),
+        Pool(pool.ALPHA_SENDERS, account, identifiers, clock),
+        Numbers(numbers.SHORT_CODES, account, clock),
+        Numbers(numbers.PHONE_NUMBERS, account, clock),
+        Messages(account, platform.messages, platform.outbound, clock),
+    ]
+    return [route for resource in resources for route in resource.routes()]
+
+
+def _troubles(platform: Platform) -> list[Route]:
+    return Troubles(platform.alerts, platform.faults).routes()
+
+
+def _running(platform: Platform) -> AbstractAsyncContextManager[None]:
+    @asynccontextmanager
+    async def lifespan() -> AsyncIterator[None]:
+        async with platform.client:
+            try:
+                yield
+            finally:
+                await platform.deliveries.close(GRACE)
+                await platform.callbacks.close(GRACE)
+
+    return lifespan()
