@@ -1,0 +1,108 @@
+"""The sandbox, running, with a customer's application behind it and the official client before it."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+import aiohttp
+from twilio.http.http_client import TwilioHttpClient
+from twilio.http.response import Response
+from twilio.rest import Client
+
+from app.sandbox import World, create_sandbox, load_world
+from app.sandbox.clock import ManualClock
+from app.sandbox.platform import Platform
+from app.sandbox.webhook import ConnectionPolicy
+from tests.sandbox.contract import judge
+from tests.sandbox.customer import Customer
+from tests.sandbox.serving import serving
+
+WORLD = Path(__file__).parent.parent.parent / "config" / "sandbox.toml"
+SERVICE = "MG00000000000000000000000000000001"
+SHORT_CODE, SHORT_CODE_SID = "12345", "SC00000000000000000000000000000001"
+SAN_FRANCISCO, NEW_YORK, TOLL_FREE, TORONTO = "+14155550100", "+12125550100", "+18885550100", "+16475550100"
+PHONE, PRAIRIE_PHONE, CANADIAN_PHONE = "+14155550123", "+12125550123", "+16475550123"
+
+Result = TypeVar("Result")
+
+
+class LocalHttpClient:
+    """The official client's transport with another host; every response is judged by the contract."""
+
+    def __init__(self, base_url: str) -> None:
+        self._transport = TwilioHttpClient(timeout=10)
+        self._base = urlsplit(base_url)
+
+    def request(self, method: str, url: str, *args: Any, **kwargs: Any) -> Response:
+        moved = urlsplit(url)._replace(scheme=self._base.scheme, netloc=self._base.netloc)
+        response = self._transport.request(method, moved.geturl(), *args, **kwargs)
+        if response.headers.get("Content-Type") != "text/html; charset=utf-8":
+            judge(method, moved.path, response.status_code, response.text)
+        return response
+
+    def close(self) -> None:
+        self._transport.session.close()
+
+
+@dataclass
+class Bench:
+    """What a test holds in its hands."""
+
+    url: str
+    world: World
+    platform: Platform
+    clock: ManualClock
+    customer: Customer
+    session: aiohttp.ClientSession
+    transport: LocalHttpClient
+
+    async def twilio(self, call: Callable[[Client], Result]) -> Result:
+        """Call the official client in a thread, as its users do."""
+        client = Client(self.world.account_sid, self.world.auth_token, http_client=self.transport)
+        return await asyncio.to_thread(call, client)
+
+    async def text(
+        self, body: str, to: str = SHORT_CODE, *, sender: str = PHONE, **more: Any
+    ) -> dict[str, Any]:
+        """Text as a phone, and return what the sandbox says came of it."""
+        return await self.post(f"/sandbox/phones/{sender}/messages", {"to": to, "body": body, **more})
+
+    async def post(self, path: str, body: object, status: int | None = None) -> dict[str, Any]:
+        async with self.session.post(self.url + path, json=body) as response:
+            assert response.status == (status or response.status)
+            answer: dict[str, Any] = await response.json()
+            return answer
+
+    async def get(self, path: str) -> dict[str, Any]:
+        async with self.session.get(self.url + path) as response:
+            answer: dict[str, Any] = await response.json()
+            return answer
+
+    async def phone(self, number: str = PHONE) -> dict[str, Any]:
+        return await self.get(f"/sandbox/phones/{number}")
+
+    async def alert_codes(self) -> list[int]:
+        """Return the debugger's codes, oldest first."""
+        return [alert["error_code"] for alert in reversed((await self.get("/sandbox/alerts"))["alerts"])]
+
+    async def settle(self) -> None:
+        """Wait until all messages and all status callbacks have ended."""
+        await self.platform.deliveries.settle()
+        await self.platform.callbacks.settle()
+
+
+@asynccontextmanager
+async def running(policy: ConnectionPolicy | None = None, world: World | None = None) -> AsyncIterator[Bench]:
+    """Start a customer's application, a sandbox that calls it, and the client."""
+    customer, clock = Customer(), ManualClock()
+    async with serving(customer.app()) as customer.url:
+        world = world or load_world(WORLD, customer.url)
+        app = create_sandbox(world, clock=clock, seed=1, policy=policy)
+        async with serving(app) as url, aiohttp.ClientSession() as session:
+            transport = LocalHttpClient(url)
+            yield Bench(url, world, app.state.platform, clock, customer, session, transport)
+            transport.close()

@@ -1,0 +1,60 @@
+import base64
+
+import pytest
+
+from tests.sandbox.bench import Bench
+from tests.sandbox.contract import judge
+
+ACCOUNT = "AC00000000000000000000000000000001"
+
+
+def _basic(credentials: str) -> str:
+    return "Basic " + base64.b64encode(credentials.encode()).decode()
+
+
+@pytest.mark.parametrize(
+    "authorization",
+    [
+        None,
+        "",
+        "Basic",
+        "Basic ###",
+        "Bearer token",
+        _basic(f"{ACCOUNT}:wrong"),
+        _basic("AC00000000000000000000000000000002:sandbox-demo-token-not-a-secret"),
+        _basic(""),
+    ],
+)
+async def test_without_the_credentials_everything_is_20003(bench: Bench, authorization: str | None) -> None:
+    headers = {"Authorization": authorization} if authorization is not None else {}
+    for path in ("/v1/Services", f"/2010-04-01/Accounts/{ACCOUNT}/Messages.json", "/v1/Nothing"):
+        async with bench.session.get(bench.url + path, headers=headers) as response:
+            assert response.status == 401
+            assert (await response.json())["code"] == 20003
+            assert response.headers["WWW-Authenticate"].startswith("Basic")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "code"),
+    [
+        ("GET", "/v1/Nothing", 404, 20404),
+        ("GET", "/v1/Services/", 404, 20404),
+        ("GET", "/2010-04-01/Accounts/AC00000000000000000000000000000002/Messages.json", 404, 20404),
+        ("PUT", "/v1/Services", 405, 20004),
+        ("DELETE", f"/2010-04-01/Accounts/{ACCOUNT}/Messages.json", 405, 20004),
+    ],
+)
+async def test_what_does_not_exist_is_answered_as_twilio_does(
+    bench: Bench, method: str, path: str, status: int, code: int
+) -> None:
+    headers = {"Authorization": _basic(f"{ACCOUNT}:{bench.world.auth_token}")}
+    async with bench.session.request(method, bench.url + path, headers=headers) as response:
+        judge(method, path, response.status, await response.text())
+        assert (response.status, (await response.json())["code"]) == (status, code)
+
+
+async def test_a_body_that_is_no_form_is_refused(bench: Bench) -> None:
+    headers = {"Authorization": _basic(f"{ACCOUNT}:{bench.world.auth_token}")}
+    for body in (b"FriendlyName=%ff", b"x" * 300_000):
+        async with bench.session.post(bench.url + "/v1/Services", data=body, headers=headers) as response:
+            assert (response.status, (await response.json())["code"]) == (400, 20001)

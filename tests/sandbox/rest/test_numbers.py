@@ -1,0 +1,90 @@
+import pytest
+from twilio.base.exceptions import TwilioRestException
+
+from tests.sandbox.bench import NEW_YORK, SAN_FRANCISCO, SHORT_CODE, SHORT_CODE_SID, TORONTO, Bench
+
+NEW_YORK_SID = "PN00000000000000000000000000000002"
+
+
+async def test_short_codes_carry_their_own_webhooks(bench: Bench) -> None:
+    (short_code,) = await bench.twilio(lambda c: c.api.v2010.account.short_codes.list())
+    assert (short_code.sid, short_code.short_code) == (SHORT_CODE_SID, SHORT_CODE)
+    assert short_code.friendly_name == "Demo short code"
+    assert short_code.sms_url is None
+
+
+@pytest.mark.parametrize(
+    ("filters", "found"),
+    [
+        ({"short_code": "12345"}, 1),
+        ({"short_code": "234"}, 1),
+        ({"short_code": "12*45"}, 1),
+        ({"short_code": "1*345*"}, 0),
+        ({"short_code": "999"}, 0),
+        ({"friendly_name": "Demo short code"}, 1),
+        ({"friendly_name": "Demo"}, 0),
+    ],
+)
+async def test_short_codes_are_filtered(bench: Bench, filters: dict[str, str], found: int) -> None:
+    assert len(await bench.twilio(lambda c: c.api.v2010.account.short_codes.list(**filters))) == found
+
+
+@pytest.mark.parametrize(
+    ("filters", "found"),
+    [
+        ({"phone_number": "+1415"}, [SAN_FRANCISCO]),
+        ({"phone_number": "+1***5550100", "friendly_name": "New York"}, [NEW_YORK]),
+        ({"phone_number": "+164*"}, [TORONTO]),
+        ({"phone_number": "+44"}, []),
+        ({"origin": "hosted"}, []),
+        ({"beta": True}, []),
+    ],
+)
+async def test_phone_numbers_are_filtered(bench: Bench, filters: dict[str, object], found: list[str]) -> None:
+    numbers = await bench.twilio(lambda c: c.api.v2010.account.incoming_phone_numbers.list(**filters))
+    assert [number.phone_number for number in numbers] == found
+
+
+async def test_a_phone_number_shows_what_it_can_do(bench: Bench) -> None:
+    number = await bench.twilio(lambda c: c.api.v2010.account.incoming_phone_numbers(NEW_YORK_SID).fetch())
+    assert number.capabilities == {"voice": True, "sms": True, "mms": True, "fax": False}
+    assert number.sms_url == "http://127.0.0.1:8001/new-york"
+
+
+async def test_a_number_gets_its_own_webhook(bench: Bench) -> None:
+    updated = await bench.twilio(
+        lambda c: c.api.v2010.account.incoming_phone_numbers(NEW_YORK_SID).update(
+            sms_url="https://example.com/a", sms_method="GET", sms_fallback_url="https://example.com/b"
+        )
+    )
+    assert (updated.sms_url, updated.sms_method) == ("https://example.com/a", "GET")
+    short_code = await bench.twilio(
+        lambda c: c.api.v2010.account.short_codes(SHORT_CODE_SID).update(friendly_name="Renamed")
+    )
+    assert short_code.friendly_name == "Renamed"
+
+
+async def test_a_fallback_needs_a_url_before_it(bench: Bench) -> None:
+    with pytest.raises(TwilioRestException) as refused:
+        await bench.twilio(
+            lambda c: c.api.v2010.account.short_codes(SHORT_CODE_SID).update(
+                sms_fallback_url="https://example.com/b"
+            )
+        )
+    assert refused.value.code == 21406
+
+
+async def test_what_the_sandbox_does_not_have_is_refused_and_not_forgotten(bench: Bench) -> None:
+    with pytest.raises(TwilioRestException) as refused:
+        await bench.twilio(
+            lambda c: c.api.v2010.account.incoming_phone_numbers(NEW_YORK_SID).update(
+                voice_url="https://example.com/voice"
+            )
+        )
+    assert "VoiceUrl is not supported by the sandbox" in refused.value.msg
+
+
+async def test_an_unknown_number_is_not_found(bench: Bench) -> None:
+    with pytest.raises(TwilioRestException) as refused:
+        await bench.twilio(lambda c: c.api.v2010.account.incoming_phone_numbers(SHORT_CODE_SID).fetch())
+    assert (refused.value.status, refused.value.code) == (404, 20404)
