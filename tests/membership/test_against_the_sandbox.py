@@ -1,0 +1,93 @@
+"""The demo's pool, read from the sandbox through the official client as it would be from Twilio."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import requests
+
+from app.membership.cache import Membership
+from app.membership.source import MembershipError, ServiceSource, twilio_source
+from app.sandbox import create_sandbox, load_world
+from app.senders.country import area_code_of, country_of
+from app.senders.request import Request
+from app.senders.selection import select
+from app.senders.sender import Capability, SenderKind
+from tests.membership.recorded import serving
+
+WORLD = load_world(Path(__file__).parents[2] / "config" / "sandbox.toml")
+(SERVICE,) = WORLD.services
+
+
+@pytest.fixture
+def sandbox() -> Iterator[str]:
+    with serving(create_sandbox(WORLD), lifespan="on") as url:
+        yield url
+
+
+@pytest.fixture
+def demo(sandbox: str) -> ServiceSource:
+    return twilio_source(WORLD.account_sid, WORLD.auth_token, SERVICE.sid, base_url=sandbox, timeout=0.5)
+
+
+def fault(sandbox: str, **how: object) -> None:
+    assert requests.post(f"{sandbox}/sandbox/faults", json={"rest": how}, timeout=5).ok
+
+
+def mended(sandbox: str) -> None:
+    assert requests.delete(f"{sandbox}/sandbox/faults", timeout=5).ok
+
+
+def test_the_demos_senders_are_read_with_their_kinds_and_their_own_urls(demo: ServiceSource) -> None:
+    snapshot = demo.read(1.0)
+    kinds = {sender.address: (sender.kind, sender.country) for sender in snapshot.senders}
+    assert kinds == {
+        "12345": (SenderKind.SHORT_CODE, "US"),
+        "+14155550100": (SenderKind.LONG_CODE, "US"),
+        "+12125550100": (SenderKind.LONG_CODE, "US"),
+        "+16475550100": (SenderKind.LONG_CODE, "CA"),
+        "+18885550100": (SenderKind.TOLL_FREE, "US"),
+    }
+    assert snapshot.settings.inbound_request_url == "http://127.0.0.1:8000/sms"
+    urls = {urls.sms_url for urls in snapshot.number_urls.values()}
+    assert urls == {None, "http://127.0.0.1:8001/new-york"}
+
+
+@pytest.mark.parametrize(
+    ("person", "needs", "expected"),
+    [
+        ("+14155550123", Capability.SMS, "12345"),
+        ("+14155550123", Capability.MMS, "12345"),
+        ("+16475550123", Capability.SMS, "+18885550100"),
+        ("+447400123456", Capability.SMS, "+14155550100"),
+    ],
+)
+def test_the_demos_people_are_answered_from_the_right_number(
+    demo: ServiceSource, person: str, needs: Capability, expected: str
+) -> None:
+    asked = Request(person, country_of(person, None), area_code_of(person), needs, "+14155550100")
+    assert select(demo.read(1.0).pool(), asked).address == expected
+
+
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [
+        ({"kind": "status", "status": 429}, "429, error 20429 (rate limited)"),
+        ({"kind": "status", "status": 500}, "Twilio answered 500"),
+        ({"kind": "garbage"}, "not its JSON"),
+        ({"kind": "hang"}, "did not answer in time"),
+    ],
+)
+async def test_the_demo_outlives_faults_of_the_api(
+    sandbox: str, demo: ServiceSource, how: dict[str, object], words: str
+) -> None:
+    membership = Membership([demo], None)
+    good = await membership.refresh(SERVICE.sid)
+    fault(sandbox, **how)
+    with pytest.raises(MembershipError) as caught:
+        await membership.refresh(SERVICE.sid)
+    assert words in str(caught.value)
+    assert membership.snapshot(SERVICE.sid) == good
+    assert membership.pool_for(SERVICE.sid, "12345") is not None
+    mended(sandbox)
+    assert (await membership.refresh(SERVICE.sid)).says_the_same(good)
