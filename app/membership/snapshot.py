@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
+from sys import intern
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from app.senders.pool import Pool
@@ -136,7 +137,7 @@ def _sender(read: dict[str, Any]) -> Sender:
         sid=read["sid"],
         address=read["address"],
         kind=SenderKind(read["kind"]),
-        country=read["country"],
+        country=intern(read["country"]) if read["country"] else None,
         capabilities=capabilities_of(read["capabilities"]),
         live=read["live"],
     )

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from app.senders.lineup import Arrangement, Group, arrange
 from app.senders.sender import Capability, Sender
 
 _MOST_LINEUPS = 512
 """Countries times needs; beyond it the countries are not real ones."""
-_AHEAD = (Capability.SMS, Capability.MMS)
-"""What replies need as a rule; arranged with the pool and not while somebody waits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +26,7 @@ class Pool:
     def __post_init__(self) -> None:
         """Build the index: some 100 ms for ten thousand senders, so not on the event loop."""
         object.__setattr__(self, "_addresses", _by_address(self.senders))
-        object.__setattr__(self, "_arrangements", {needs: arrange(self.senders, needs) for needs in _AHEAD})
+        object.__setattr__(self, "_arrangements", _arranged(self.senders))
         object.__setattr__(self, "_lineups", {})
 
     def holds(self, address: str) -> bool:
@@ -36,7 +34,10 @@ class Pool:
         return address in self._addresses
 
     def find(self, address: str, country: str | None) -> Sender | None:
-        """Return the sender of this address, the country's own if two share their digits (facts 9.1)."""
+        """Return the sender of this address, the country's own if two share their digits (facts 9.1).
+
+        When neither is the country's own, the first by sid, so that replicas agree.
+        """
         found = self._addresses.get(address)
         if found is None or isinstance(found, Sender):
             return found
@@ -59,10 +60,20 @@ class Pool:
         return found
 
 
+def _arranged(senders: Iterable[Sender]) -> dict[Capability, Arrangement]:
+    """Arrange ahead for what replies need as a rule, once where every sender can do both."""
+    texts = arrange(senders, Capability.SMS)
+    both = Capability.SMS | Capability.MMS
+    if all(both in sender.capabilities for sender in senders):
+        return {needs: replace(texts, needs=needs) for needs in (Capability.SMS, Capability.MMS, both)}
+    return {Capability.SMS: texts, Capability.MMS: arrange(senders, Capability.MMS)}
+
+
 def _by_address(senders: Iterable[Sender]) -> Mapping[str, Sender | tuple[Sender, ...]]:
     addresses: dict[str, Sender | tuple[Sender, ...]] = {}
     for sender in senders:
         held = addresses.get(sender.address)
         others = () if held is None else held if isinstance(held, tuple) else (held,)
-        addresses[sender.address] = (*others, sender) if others else sender
+        together = tuple(sorted((*others, sender), key=lambda each: each.sid))
+        addresses[sender.address] = together if others else sender
     return addresses

@@ -50,6 +50,11 @@ def test_addresses_are_found_and_shared_digits_are_told_apart() -> None:
     assert held.find("99999", "US") is None
 
 
+def test_replicas_agree_on_shared_digits_when_no_country_is_known() -> None:
+    american, canadian = sender("12345", "US"), sender("12345", "CA")
+    assert pool(american, canadian).find("12345", None) == pool(canadian, american).find("12345", None)
+
+
 def test_pools_of_one_version_are_equal_whatever_was_asked_of_them() -> None:
     once, again = pool(sender("12345")), pool(sender("12345"))
     select(once, request())
