@@ -58,35 +58,33 @@ class Composer:
 
     def compose(self, message: InboundMessage, reply: Reply, rule: str) -> Composed:
         """Choose the sender and write the TwiML; ``rule`` is what the journal names as the reason."""
-        if reply.silent:
+        texts, media = reply.texts, tuple(reply.media)
+        if not texts and not media:
             return Composed(EMPTY, json.dumps({"rule": rule}))
-        decision = select(*self.request(message, reply))
+        pool, request = self.request(message, reply)
+        decision = select(pool, request)
+        detail = _detail(rule, texts, media, decision)
         if decision.address is None:
-            return Composed(EMPTY, _detail(rule, reply, decision))
-        return Composed(
-            render(self._messages(message, reply, decision.address)).document, _detail(rule, reply, decision)
-        )
+            return Composed(EMPTY, detail)
+        url = f"{self._status_url}{message.sid}."
+        parts = [
+            OutboundMessage(text, () if index else media, decision.address, f"{url}{index}")
+            for index, text in enumerate(texts or ("",))
+        ]
+        return Composed(render(parts).document, detail)
 
     def plainly(self, reply: Reply) -> bytes:
         """Write a reply that leaves from the number that was texted, without asking anybody."""
         return render([OutboundMessage(text) for text in reply.texts]).document
 
-    def _messages(self, message: InboundMessage, reply: Reply, sender: str) -> list[OutboundMessage]:
-        media = tuple(reply.media)
-        texts = reply.texts or ("",)
-        return [
-            OutboundMessage(text, () if index else media, sender, f"{self._status_url}{message.sid}.{index}")
-            for index, text in enumerate(texts)
-        ]
 
-
-def _detail(rule: str, reply: Reply, decision: Decision) -> str:
+def _detail(rule: str, texts: tuple[str, ...], media: tuple[str, ...], decision: Decision) -> str:
     detail: dict[str, object] = {
         "rule": rule,
         "sender": decision.address,
         "trail": [str(line) for line in decision.trail],
-        "texts": reply.texts,
+        "texts": texts,
     }
-    if reply.media:
-        detail["media"] = list(reply.media)
+    if media:
+        detail["media"] = media
     return json.dumps(detail)

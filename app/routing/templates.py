@@ -80,6 +80,7 @@ class Templates:
         self._environment = ImmutableSandboxedEnvironment(
             loader=jinja2.FileSystemLoader(folder), undefined=jinja2.StrictUndefined, autoescape=False
         )
+        self._environment.globals.clear()  # nobody needs lipsum() in a text, and each render copies them
         self._folder = folder
 
     def of_text(self, text: str, name: str, media: tuple[str, ...] = ()) -> WrittenAnswer:

@@ -6,12 +6,16 @@ dropped or guessed here.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import AnyStr
 from urllib.parse import unquote_to_bytes
 
 MOST_PARAMETERS = 1000
 """More than any webhook has; beyond it the request is not Twilio's."""
 
 Pairs = list[tuple[str, str]]
+
+_ESCAPED_SEPARATORS = (b"%26", b"%3D", b"%3d")
 
 
 class MalformedFormError(ValueError):
@@ -25,21 +29,21 @@ def parse_form(raw: bytes) -> Pairs:
         MalformedFormError: when there are too many fields or a value is not UTF-8.
 
     """
-    fields = raw.split(b"&", MOST_PARAMETERS)
-    if len(fields) > MOST_PARAMETERS:
+    if raw.count(b"&") >= MOST_PARAMETERS:
         raise MalformedFormError(f"more than {MOST_PARAMETERS} form fields")
+    spaced = raw.replace(b"+", b" ")
     try:
-        return [_pair(field) for field in fields if field]
+        if any(separator in spaced for separator in _ESCAPED_SEPARATORS):
+            return [(_text(name), _text(value)) for name, _, value in _split(spaced, b"&", b"=")]
+        # No escape can turn into a separator: decoded in one go, in a quarter of the time.
+        return [(name, value) for name, _, value in _split(_text(spaced), "&", "=")]
     except UnicodeDecodeError as error:
         raise MalformedFormError("a form field is not UTF-8") from error
 
 
-def _pair(field: bytes) -> tuple[str, str]:
-    name, _, value = field.partition(b"=")
-    if b"+" in field or b"%" in field:
-        name, value = _decoded(name), _decoded(value)
-    return name.decode(), value.decode()
+def _split(form: AnyStr, between: AnyStr, within: AnyStr) -> Iterator[tuple[AnyStr, AnyStr, AnyStr]]:
+    return (field.partition(within) for field in form.split(between) if field)
 
 
-def _decoded(text: bytes) -> bytes:
-    return unquote_to_bytes(text.replace(b"+", b" "))
+def _text(escaped: bytes) -> str:
+    return unquote_to_bytes(escaped).decode()

@@ -72,12 +72,12 @@ def read_head(scope: Scope) -> Head:
     )
 
 
-async def read_body(head: Head, receive: Receive) -> bytes | Refusal:
-    """Return the body, or why it is not taken."""
+async def read_body(head: Head, receive: Receive, patience: float = SLOWEST_BODY) -> bytes | Refusal:
+    """Return the body, or why it is not taken; ``patience`` is in seconds."""
     if head.length.isdigit() and int(head.length[:12]) > LARGEST_BODY:
         return Refusal.TOO_LARGE
     try:
-        async with asyncio.timeout(SLOWEST_BODY):
+        async with asyncio.timeout(patience):
             return await _collect(receive)
     except TimeoutError:
         return Refusal.TOO_SLOW
