@@ -45,7 +45,7 @@ def test_addresses_are_found_and_shared_digits_are_told_apart() -> None:
     assert held.holds("+14155550001")
     assert not held.holds("+14155550002")
     assert held.find("12345", "CA") == canadian
-    assert held.find("12345", "GB") == american
+    assert held.find("12345", "US") == american
     assert held.find("+14155550001", "CA") == sender("+14155550001")
     assert held.find("99999", "US") is None
 
