@@ -1,7 +1,7 @@
 """Which sender of its pool a Service uses, for messages sent by REST (facts 5.1, 5.2).
 
 A first version: kinds in Twilio's order, the recipient's country before the others. Sticky
-Sender, area code geomatch and idle senders come here.
+Sender, area code geomatch, idle senders and alphanumeric senders come here.
 """
 
 from __future__ import annotations

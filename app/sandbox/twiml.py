@@ -78,7 +78,7 @@ def _verbs(element: Element) -> Iterator[Verb]:
 
 
 def _message(element: Element) -> Iterator[Verb]:
-    for name in element.keys() - _MESSAGE_ATTRIBUTES:
+    for name in sorted(set(element.keys()) - _MESSAGE_ATTRIBUTES):
         yield Warn(12200, f"unknown attribute {name} in <Message>")
     for noun in element:
         if noun.tag not in ("Body", "Media"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import TracebackType
@@ -144,13 +145,19 @@ class WebhookClient:
         except aiohttp.ClientSSLError as error:
             raise _NotConnectedError(FetchFailure(11220, f"TLS: {error}", target.url)) from error
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
-            raise _NotConnectedError(FetchFailure(11205, f"no connection: {error}", target.url)) from error
+            raise _NotConnectedError(FetchFailure(11205, _unconnected(error), target.url)) from error
         except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError, ValueError) as error:
             return FetchFailure(11100, f"not a URL that can be called: {error}", target.url)
         except aiohttp.ClientResponseError as error:
             return FetchFailure(11206, f"not HTTP: {error.message}", target.url)
         except aiohttp.ClientError as error:
             return FetchFailure(11200, f"the answer broke off: {error!r}", target.url)
+
+
+def _unconnected(error: aiohttp.ClientError) -> str:
+    if isinstance(error, aiohttp.ClientConnectorError) and error.errno:
+        return f"no connection to {error.host}:{error.port}: {os.strerror(error.errno)}"
+    return f"no connection: {error}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,10 +64,12 @@ class Gate:
     async def _hang(self, receive: Receive) -> None:
         """Wait until the fault is cleared or the caller has given up."""
         waits = [asyncio.ensure_future(self._faults.hang()), asyncio.ensure_future(_left(receive))]
-        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        for wait in waits:
-            wait.cancel()
-        await asyncio.gather(*waits, return_exceptions=True)
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+            await asyncio.gather(*waits, return_exceptions=True)
 
 
 async def _left(receive: Receive) -> None:

@@ -1,0 +1,79 @@
+"""Time, identifiers and background work."""
+
+import asyncio
+import logging
+from dataclasses import replace
+
+import pytest
+
+from app.sandbox.clock import ManualClock, SystemClock
+from app.sandbox.identifiers import Identifiers
+from app.sandbox.messages import MOST_PER_PHONE, Handsets, Received
+from app.sandbox.tasks import Tasks
+
+
+def test_a_seed_makes_the_identifiers_repeatable() -> None:
+    first, second, other = Identifiers(1), Identifiers(1), Identifiers(2)
+    assert [first.sid("SM") for _ in range(3)] == [second.sid("SM") for _ in range(3)]
+    assert other.sid("SM") != Identifiers(1).sid("SM")
+    assert Identifiers().sid("SM") != Identifiers().sid("SM")
+
+
+async def test_a_manual_clock_wakes_sleepers_at_their_time() -> None:
+    clock, woken = ManualClock(), list[int]()
+
+    async def sleeper(seconds: int) -> None:
+        await clock.sleep(seconds)
+        woken.append(seconds)
+
+    async with asyncio.timeout(5), asyncio.TaskGroup() as group:
+        for seconds in (3, 1, 0):
+            group.create_task(sleeper(seconds))
+        await asyncio.sleep(0)
+        clock.advance(2)
+        await asyncio.sleep(0)
+        assert woken == [0, 1]
+        clock.advance(1)
+    assert woken == [0, 1, 3]
+
+
+async def test_the_systems_clock_is_in_utc() -> None:
+    clock = SystemClock()
+    await clock.sleep(0)
+    assert str(clock.now().tzinfo) == "UTC"
+
+
+async def test_work_that_does_not_end_is_stopped() -> None:
+    tasks, gone = Tasks(1), asyncio.Event()
+
+    async def endless() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            gone.set()
+
+    tasks.start(endless())
+    assert tasks.full
+    await asyncio.sleep(0)
+    await tasks.close(grace=0)
+    assert gone.is_set()
+    assert not tasks.full
+
+
+async def test_work_that_fails_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    async def broken() -> None:
+        raise LookupError("lost")
+
+    tasks = Tasks(1)
+    with caplog.at_level(logging.ERROR):
+        await asyncio.gather(tasks.start(broken()), return_exceptions=True)
+        await tasks.settle()
+    assert [record.message for record in caplog.records] == ["background work of the sandbox failed"]
+
+
+def test_a_phone_remembers_so_many_messages_and_no_more() -> None:
+    handsets, message = Handsets(), Received("SM1", "12345", "Hi", (), ManualClock().now())
+    for index in range(MOST_PER_PHONE + 5):
+        handsets.show("+14155550123", replace(message, sid=f"SM{index}"))
+    received = handsets.inbox("+14155550123").received
+    assert (len(received), received[0].sid) == (MOST_PER_PHONE, "SM5")

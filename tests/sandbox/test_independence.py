@@ -1,0 +1,27 @@
+"""The sandbox judges the router, so it may share Twilio's protocol with it and nothing else."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+SANDBOX = Path(__file__).parent.parent.parent / "app" / "sandbox"
+SHARED = {"app.twilio.segments", "app.twilio.form"}
+
+
+def _imports(module: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(module.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are written in full"
+            yield node.module or ""
+
+
+@pytest.mark.parametrize(
+    "module", sorted(SANDBOX.rglob("*.py")), ids=lambda path: str(path.relative_to(SANDBOX))
+)
+def test_a_module_imports_nothing_of_the_router(module: Path) -> None:
+    ours = {name for name in _imports(module) if name.split(".")[0] == "app"}
+    assert {name for name in ours if not name.startswith("app.sandbox")} <= SHARED
