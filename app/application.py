@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from prometheus_client import REGISTRY, CollectorRegistry
 from prometheus_client.multiprocess import MultiProcessCollector
 from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from starlette.routing import Route, Router
 
@@ -137,7 +139,7 @@ def build(settings: Settings) -> Router:
     spool = Spool(settings.router.data_dir / "spool")
     journal = Journal(store, spool)
     records = Records(store, journal, settings.router.retention_days)
-    redis = Redis.from_url(settings.redis.url, socket_timeout=None, socket_connect_timeout=2)
+    redis = Redis.from_url(settings.redis.url, socket_connect_timeout=2, retry=Retry(NoBackoff(), 0))
     membership = Membership(_sources(settings), redis)
     composer = Composer(membership.pool_for, settings.reply_from, settings.public_url)
     texts = Texts(Reply(settings.router.error_reply), Reply(settings.router.fallback_reply))

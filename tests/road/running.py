@@ -1,0 +1,273 @@
+"""Real routers in processes of their own, and the signed requests that Twilio would send them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlencode
+from uuid import uuid4
+
+import aiohttp
+from twilio.request_validator import RequestValidator
+
+ACCOUNT = "AC" + "0" * 31 + "1"
+SERVICE = "MG" + "0" * 31 + "1"
+TOKEN = "the-primary-token"
+SECONDARY = "the-secondary-token"
+PUBLIC = "https://sms.example.com"
+REPOSITORY = Path(__file__).parents[2]
+
+ROUTER_TOML = """
+[router]
+handlers = ["tests.road.handlers"]
+error_reply = "Sorry, that failed."
+fallback_reply = "We will answer soon."
+{more}
+"""
+
+KEYWORDS_TOML = """
+[[keyword]]
+words = ["HOURS"]
+reply = "We are open 9 to 5, {{ message.from_city or 'friend' }}."
+
+[[keyword]]
+words = ["BROKEN"]
+reply = "{{ 1 // (message.segments - 1) }}"
+
+[default]
+reply = "Text HOURS."
+"""
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def webhook(body: str = "HOURS", **changed: str) -> dict[str, str]:
+    """Return the parameters of a new message; a name given as keyword replaces Twilio's value."""
+    sid = "SM" + uuid4().hex
+    return {
+        "ToCountry": "US",
+        "ToState": "",
+        "SmsMessageSid": sid,
+        "NumMedia": "0",
+        "ToCity": "",
+        "FromZip": "94105",
+        "SmsSid": sid,
+        "FromState": "CA",
+        "SmsStatus": "received",
+        "FromCity": "SAN FRANCISCO",
+        "Body": body,
+        "FromCountry": "US",
+        "To": "12345",
+        "ToZip": "",
+        "NumSegments": "1",
+        "MessageSid": sid,
+        "AccountSid": ACCOUNT,
+        "MessagingServiceSid": SERVICE,
+        "From": "+14155550123",
+        "ApiVersion": "2010-04-01",
+        **changed,
+    }
+
+
+def signature(url: str, parameters: Mapping[str, str], token: str = TOKEN) -> str:
+    """Sign as the official library does."""
+    return str(RequestValidator(token).compute_signature(url, parameters))
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back."""
+
+    status: int
+    media_type: str
+    body: bytes
+    headers: Mapping[str, str]
+
+    @property
+    def text(self) -> str:
+        """The body as text."""
+        return self.body.decode()
+
+
+@dataclass(slots=True)
+class RunningRouter:
+    """One `sms-router serve` on a port of its own."""
+
+    folder: Path
+    redis_url: str
+    environment: Mapping[str, str] = field(default_factory=dict)
+    port: int = field(default_factory=free_port)
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def log(self) -> str:
+        """Everything it has printed."""
+        return (self.folder / f"log-{self.port}").read_text()
+
+    def start(self) -> RunningRouter:
+        """Start it and wait until it serves."""
+        environment = {
+            "PATH": os.environ["PATH"],
+            "TWILIO_ACCOUNT_SID": ACCOUNT,
+            "TWILIO_AUTH_TOKEN": TOKEN,
+            "TWILIO_AUTH_TOKEN_SECONDARY": SECONDARY,
+            "TWILIO_MESSAGING_SERVICE_SID": SERVICE,
+            "TWILIO_API_BASE_URL": "http://127.0.0.1:9",
+            "PUBLIC_URL": PUBLIC,
+            "REDIS_URL": self.redis_url,
+            "SMS_ROUTER_CONFIG": str(self.folder),
+            "PORT": str(self.port),
+            "RUNS": str(self.folder / "runs"),
+            **self.environment,
+        }
+        with (self.folder / f"log-{self.port}").open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "app", "serve"],
+                cwd=REPOSITORY,
+                env=environment,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        self.wait_until_it_serves()
+        return self
+
+    def wait_until_it_serves(self) -> None:
+        """Wait for its port; fail with its log when it does not open."""
+        assert self.process is not None
+        for _ in range(1500):
+            try:
+                with socket.create_connection(("127.0.0.1", self.port), timeout=1):
+                    return
+            except OSError:
+                pass
+            if self.process.poll() is not None:
+                break
+            time.sleep(0.02)
+        raise AssertionError(f"the router did not start:\n{self.log}")
+
+    def stop(self) -> int:
+        """Stop it gracefully and return its exit code."""
+        assert self.process is not None
+        if self.process.poll() is None:
+            self.process.terminate()
+        return self.process.wait(timeout=30)
+
+    def kill(self) -> None:
+        """Kill it and everything it started."""
+        assert self.process is not None
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait(timeout=10)
+
+    @property
+    def runs(self) -> list[str]:
+        """The sids of the messages whose handlers ran, once for each run."""
+        file = self.folder / "runs"
+        return file.read_text().split() if file.exists() else []
+
+    def command(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """Run a command of the router against the same configuration and store."""
+        environment = {
+            "PATH": os.environ["PATH"],
+            "TWILIO_ACCOUNT_SID": ACCOUNT,
+            "TWILIO_AUTH_TOKEN": TOKEN,
+            "TWILIO_MESSAGING_SERVICE_SID": SERVICE,
+            "TWILIO_API_BASE_URL": "http://127.0.0.1:9",
+            "PUBLIC_URL": PUBLIC,
+            "REDIS_URL": self.redis_url,
+            "SMS_ROUTER_CONFIG": str(self.folder),
+            "PORT": str(self.port),
+        }
+        return subprocess.run(
+            [sys.executable, "-m", "app", *words],
+            cwd=REPOSITORY,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+
+    async def deliver(
+        self,
+        parameters: Mapping[str, str],
+        path: str = "/sms",
+        *,
+        method: str = "POST",
+        headers: Mapping[str, str] | None = None,
+        token: str = TOKEN,
+    ) -> Answer:
+        """Send a signed request as Twilio would."""
+        if method == "GET":
+            target = f"{path}{'&' if '?' in path else '?'}{urlencode(parameters)}"
+            signed = signature(PUBLIC + target, {}, token)
+            return await self.send("GET", target, b"", {"X-Twilio-Signature": signed, **(headers or {})})
+        signed = signature(PUBLIC + path, parameters, token)
+        return await self.send(
+            method,
+            path,
+            urlencode(parameters).encode(),
+            {
+                "Content-Type": "application/x-www-form-urlencoded",
+                "X-Twilio-Signature": signed,
+                **(headers or {}),
+            },
+        )
+
+    async def send(self, method: str, target: str, body: bytes, headers: Mapping[str, str]) -> Answer:
+        """Send any request at all."""
+        from yarl import URL  # noqa: PLC0415 - aiohttp's own, to keep the query as it is
+
+        timeout = aiohttp.ClientTimeout(total=30)
+        connector = aiohttp.TCPConnector(force_close=True)
+        async with (
+            aiohttp.ClientSession(timeout=timeout, connector=connector) as session,
+            session.request(
+                method, URL(self.url + target, encoded=True), data=body or None, headers=headers,
+                allow_redirects=False,
+            ) as response,
+        ):  # fmt: skip
+            content = await response.read()
+            return Answer(response.status, response.content_type, content, dict(response.headers))
+
+    async def fetch(self, path: str) -> Answer:
+        """Fetch a page."""
+        return await self.send("GET", path, b"", {})
+
+
+def write_configuration(folder: Path, more: str = "") -> Path:
+    """Write the configuration of these tests into a folder; ``more`` goes below ``[router]``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    text = ROUTER_TOML.format(more=f'data_dir = "{folder / "data"}"\n{more}')
+    (folder / "router.toml").write_text(text)
+    (folder / "keywords.toml").write_text(KEYWORDS_TOML)
+    return folder
+
+
+async def until(condition: object, *, seconds: float = 20) -> None:
+    """Wait until an async condition is true; fail after a bounded time."""
+    assert callable(condition)
+    async with asyncio.timeout(seconds):
+        while not await condition():
+            await asyncio.sleep(0.02)
