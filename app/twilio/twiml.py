@@ -43,8 +43,9 @@ _ATTRIBUTE_ESCAPES = _TEXT_ESCAPES | str.maketrans({'"': "&quot;", "\t": "&#9;",
 class OutboundMessage:
     """One message of a reply, before Twilio's limits are applied to it.
 
-    ``sender`` becomes ``from`` (None: the number that was texted). ``status_url`` becomes both
-    ``statusCallback`` and ``action``, because accounts differ in which one they obey (facts 4).
+    ``sender`` becomes ``from`` (None: the number that was texted). ``status_url`` becomes
+    ``statusCallback`` and, on the last message, ``action`` too, because accounts differ in which one
+    they obey (facts 4).
     """
 
     body: str
@@ -117,14 +118,23 @@ def _ended(part: OutboundMessage) -> OutboundMessage:
 
 
 def _document(parts: list[OutboundMessage]) -> bytes:
-    return f"{_OPENING}{''.join(map(_element, parts))}{_CLOSING}".encode()
+    """Write the document; only its last message has an ``action``, since what follows one may be lost.
+
+    Twilio's page says both that ``action`` is a status callback and that it takes over control, so
+    that later verbs are never reached (facts 4).
+    """
+    *before, last = parts
+    messages = "".join([_element(part, action=False) for part in before]) + _element(last, action=True)
+    return f"{_OPENING}{messages}{_CLOSING}".encode()
 
 
-def _element(part: OutboundMessage) -> str:
+def _element(part: OutboundMessage, *, action: bool) -> str:
     attributes = f' from="{_attribute(part.sender)}"' if part.sender else ""
     if part.status_url:
         url = _attribute(part.status_url)
-        attributes += f' statusCallback="{url}" action="{url}"'
+        attributes += f' statusCallback="{url}"'
+        if action:
+            attributes += f' action="{url}"'
     content = f"<Body>{_text(part.body)}</Body>" if part.body else ""
     if part.media:
         content += "".join(f"<Media>{_text(url)}</Media>" for url in part.media)

@@ -210,3 +210,10 @@ def _allowed(text: str) -> str:
 def _meaning(element: Element) -> object:
     children = [_meaning(child) for child in element]
     return element.tag, element.attrib, (element.text or "").strip(), children
+
+
+def test_only_the_last_message_has_an_action_since_it_may_end_the_document() -> None:
+    messages = [OutboundMessage(text, status_url=STATUS_URL) for text in ("one", "two", "three")]
+    elements = list(fromstring(render(messages).document))
+    assert [element.get("statusCallback") for element in elements] == [STATUS_URL] * 3
+    assert [element.get("action") for element in elements] == [None, None, STATUS_URL]
