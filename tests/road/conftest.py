@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -64,7 +65,7 @@ class Valkey:
 async def valkey(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Valkey]:
     """Give a Valkey that knows the Service's senders, so that Twilio's API is not needed."""
     server = Valkey(tmp_path_factory.mktemp("v"))
-    snapshot = Snapshot(ACCOUNT, SERVICE, SENDERS, ServiceSettings("Test"), {}, read_at=1.0, version=1)
+    snapshot = Snapshot(ACCOUNT, SERVICE, SENDERS, ServiceSettings("Test"), {}, read_at=time.time(), version=1)
     async with Redis.from_url(server.url) as redis:
         await SharedSnapshots(redis).publish(snapshot, snapshot.to_bytes())
     yield server
