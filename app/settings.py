@@ -11,15 +11,19 @@ import re
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Self
-from urllib.parse import urlsplit
+from typing import Annotated, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from redis.connection import parse_url
 
+from app.environment import Layers, contradictions
 from app.senders.request import ReplyFrom
-from app.toml_files import RawTable, SettingsError, describe_mistakes, read_toml
+from app.toml_files import SettingsError, describe_mistakes, read_toml
+from app.twilio.signature import PublicUrl
 
 DEFAULT_FOLDER = "config"
+
+_ORIGIN = re.compile(r"https?://(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?/?")
 
 
 class SignatureMode(StrEnum):
@@ -55,29 +59,58 @@ def _service_sid(value: str) -> str:
     return value
 
 
-def _web_url(value: str) -> str:
-    parts = urlsplit(value)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError('write a whole URL, for example "https://sms.example.com"')
-    if parts.query or parts.fragment:
-        raise ValueError("leave out the query and the fragment (everything from ? or # on)")
+def _secret(value: SecretStr) -> SecretStr:
+    text = value.get_secret_value()
+    if not text:
+        raise ValueError("is empty: with an empty secret anybody could sign")
+    return _plain_secret(value)
+
+
+def _plain_secret(value: SecretStr) -> SecretStr:
+    text = value.get_secret_value()
+    if not text.isascii() or text != text.strip():
+        raise ValueError("has blanks around it, or letters that Twilio does not use: copy it once more")
+    return value
+
+
+def _public_url(value: str) -> str:
+    try:
+        return str(PublicUrl.parse(value)) if value else ""
+    except ValueError as error:
+        raise ValueError(str(error).removeprefix("PUBLIC_URL ")) from error
+
+
+def _api_base_url(value: str) -> str:
+    if value and not _ORIGIN.fullmatch(value):
+        raise ValueError("must be a scheme and a host, such as http://127.0.0.1:8900, or empty")
     return value.rstrip("/")
+
+
+def _redis_url(value: str) -> str:
+    try:
+        if value:
+            parse_url(value)
+    except ValueError as error:
+        raise ValueError(
+            "must be redis://host:6379/0, rediss:// for TLS, unix:///path/to/socket, or empty"
+        ) from error
+    return value
 
 
 AccountSid = Annotated[str, AfterValidator(_account_sid)]
 ServiceSid = Annotated[str, AfterValidator(_service_sid)]
-WebUrl = Annotated[str, AfterValidator(_web_url)]
+Secret = Annotated[SecretStr, AfterValidator(_secret)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 
 
 class _Table(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
 class RouterSettings(_Table):
     """``[router]``: how messages are answered."""
 
-    public_url: WebUrl | None = None
+    public_url: Annotated[str, AfterValidator(_public_url)] = ""
     signature: SignatureMode = SignatureMode.ENFORCE
     reply_from: ReplyFrom = ReplyFrom.SHORT_CODE_FIRST
     inline_deadline: Annotated[float, Field(ge=0.5, le=13)] = 8.0
@@ -102,13 +135,13 @@ class ServerSettings(_Table):
 class RedisSettings(_Table):
     """``[redis]``: empty means the embedded Valkey."""
 
-    url: str = ""
+    url: Annotated[str, AfterValidator(_redis_url), Field(repr=False)] = ""
 
 
 class TwilioSettings(_Table):
     """``[twilio]``: how its REST API is reached."""
 
-    api_base_url: str = ""
+    api_base_url: Annotated[str, AfterValidator(_api_base_url), Field(repr=False)] = ""
     timeout: Annotated[float, Field(gt=0, le=60)] = 10.0
 
 
@@ -121,23 +154,17 @@ class SandboxSettings(_Table):
 class SharedKey(_Table):
     """A SharedKey that signs webhooks in place of the auth token (facts 2.3)."""
 
-    id: str
-    secret: SecretStr
+    id: Annotated[str, Field(min_length=1)]
+    secret: Secret
 
 
 class AccountSettings(_Table):
     """``[[accounts]]``: an account or subaccount whose webhooks are accepted."""
 
     sid: AccountSid
-    auth_token: SecretStr
-    auth_token_secondary: SecretStr = SecretStr("")
+    auth_token: Secret
+    auth_token_secondary: Annotated[SecretStr, AfterValidator(_plain_secret)] = SecretStr("")
     shared_keys: tuple[SharedKey, ...] = ()
-
-    @model_validator(mode="after")
-    def _token_is_there(self) -> Self:
-        if not self.auth_token.get_secret_value():
-            raise ValueError("auth_token is empty: with an empty token anybody could sign")
-        return self
 
     @property
     def tokens(self) -> tuple[str, ...]:
@@ -152,13 +179,15 @@ class ServiceSettings(_Table):
     sid: ServiceSid
     account: AccountSid
     reply_from: ReplyFrom | None = None
-    refresh_after: Annotated[float, Field(ge=1)] = 60
+    refresh_after: Annotated[float, Field(ge=1, le=86_400)] = 60
 
 
-class Settings(_Table):
-    """Everything that the router was told, frozen."""
+_WithSid = TypeVar("_WithSid", AccountSettings, ServiceSettings)
 
-    folder: Path
+
+class RouterFile(_Table):
+    """``router.toml``, with the environment laid over it."""
+
     router: RouterSettings = RouterSettings()
     server: ServerSettings = ServerSettings()
     redis: RedisSettings = RedisSettings()
@@ -167,20 +196,12 @@ class Settings(_Table):
     accounts: tuple[AccountSettings, ...] = ()
     services: tuple[ServiceSettings, ...] = ()
 
-    @model_validator(mode="after")
-    def _names_are_unique(self) -> Self:
-        known = {account.sid for account in self.accounts}
-        if len(known) < len(self.accounts):
-            raise ValueError("two [[accounts]] have the same sid: keep one of them")
-        if len({service.sid for service in self.services}) < len(self.services):
-            raise ValueError("two [[services]] have the same sid: keep one of them")
-        for service in self.services:
-            if service.account not in known:
-                raise ValueError(
-                    f"services: {service.sid} names account {service.account}, "
-                    "which has no [[accounts]] table: add one with its auth_token"
-                )
-        return self
+
+class Settings(RouterFile):
+    """Everything that the router was told, frozen."""
+
+    folder: Path
+    """Where ``router.toml`` and ``keywords.toml`` lie."""
 
     @property
     def offline(self) -> bool:
@@ -203,18 +224,6 @@ class Settings(_Table):
         return self.router.reply_from
 
 
-_ENVIRONMENT = {
-    "PUBLIC_URL": ("router", "public_url"),
-    "REDIS_URL": ("redis", "url"),
-    "TWILIO_API_BASE_URL": ("twilio", "api_base_url"),
-    "HOST": ("server", "host"),
-    "PORT": ("server", "port"),
-    "WORKERS": ("server", "workers"),
-    "SANDBOX_PORT": ("sandbox", "port"),
-}
-"""Environment variables that stand for one key each; the TWILIO_* credentials make whole tables."""
-
-
 def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
     """Read the settings from the environment and the configuration folder.
 
@@ -225,68 +234,35 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
     env = os.environ if environment is None else environment
     folder = Path(env.get("SMS_ROUTER_CONFIG") or DEFAULT_FOLDER)
     if not folder.is_dir():
-        raise SettingsError([f"SMS_ROUTER_CONFIG: {folder} is not a folder; name the one with router.toml"])
-    mistakes: list[str] = []
-    tables = _resolve(read_toml(folder / "router.toml"), env, "", mistakes)
-    _apply_environment(tables, env, mistakes)
-    if "folder" in tables:
-        mistakes.append("folder: unknown key; remove it")
+        raise SettingsError(
+            [f"SMS_ROUTER_CONFIG: {folder} is not a folder; export SMS_ROUTER_CONFIG=/path/to/config"]
+        )
+    layers = Layers(folder / "router.toml", read_toml(folder / "router.toml"), env)
+    layers.apply()
+    tables, mistakes = _checked(layers)
+    mistakes = [*layers.mistakes, *mistakes, *contradictions(layers)]
+    if mistakes or tables is None:
+        raise SettingsError(mistakes)
+    return Settings(
+        folder=folder,
+        router=tables.router,
+        server=tables.server,
+        redis=tables.redis,
+        twilio=tables.twilio,
+        sandbox=tables.sandbox,
+        accounts=_first(tables.accounts, env.get("TWILIO_ACCOUNT_SID")),
+        services=_first(tables.services, env.get("TWILIO_MESSAGING_SERVICE_SID")),
+    )
+
+
+def _checked(layers: Layers) -> tuple[RouterFile | None, list[str]]:
+    """Return the tables as models, or the mistakes in them that have not been told yet."""
     try:
-        settings = Settings.model_validate({**tables, "folder": folder})
+        return RouterFile.model_validate(layers.tables), []
     except ValidationError as error:
-        mistakes += describe_mistakes(error, Settings)
-    if mistakes:
-        raise SettingsError([f"{folder / 'router.toml'}: {mistake}" for mistake in mistakes])
-    return settings
+        return None, describe_mistakes(error, RouterFile, layers.file, layers.variables, layers.unset)
 
 
-def _resolve(value: Any, env: Mapping[str, str], key: str, mistakes: list[str]) -> Any:
-    """Replace every ``env:NAME`` by the variable; an unset one is empty, and an error where it must not be."""
-    if isinstance(value, dict):
-        return {
-            name: _resolve(inner, env, f"{key}.{name}".lstrip("."), mistakes) for name, inner in value.items()
-        }
-    if isinstance(value, list):
-        return [_resolve(inner, env, f"{key}[{index + 1}]", mistakes) for index, inner in enumerate(value)]
-    if isinstance(value, str) and value.startswith("env:"):
-        name = value.removeprefix("env:")
-        if name not in env and not key.endswith("_secondary"):
-            mistakes.append(f"{key}: the environment variable {name} is not set; export {name}=...")
-        return env.get(name, "")
-    return value
-
-
-def _apply_environment(tables: RawTable, env: Mapping[str, str], mistakes: list[str]) -> None:
-    for name, (table, key) in _ENVIRONMENT.items():
-        if env.get(name) and isinstance(tables.setdefault(table, {}), dict):
-            tables[table][key] = env[name]
-    sid, token = env.get("TWILIO_ACCOUNT_SID", ""), env.get("TWILIO_AUTH_TOKEN", "")
-    service = env.get("TWILIO_MESSAGING_SERVICE_SID", "")
-    accounts = tables.setdefault("accounts", [])
-    if sid and not token:
-        mistakes.append("TWILIO_ACCOUNT_SID is set without TWILIO_AUTH_TOKEN; export TWILIO_AUTH_TOKEN=...")
-    elif token and not sid and not accounts:
-        mistakes.append(
-            "TWILIO_AUTH_TOKEN is set without TWILIO_ACCOUNT_SID; export TWILIO_ACCOUNT_SID=AC..."
-        )
-    elif sid and isinstance(accounts, list):
-        _account_from_environment(accounts, sid, token, env.get("TWILIO_AUTH_TOKEN_SECONDARY", ""))
-    if service and accounts:
-        _service_from_environment(
-            tables.setdefault("services", []), service, sid or accounts[0].get("sid", "")
-        )
-
-
-def _account_from_environment(accounts: list[RawTable], sid: str, token: str, secondary: str) -> None:
-    account = next((each for each in accounts if each.get("sid") == sid), None)
-    if account is None:
-        account = {"sid": sid}
-        accounts.insert(0, account)
-    account["auth_token"] = token
-    if secondary:
-        account["auth_token_secondary"] = secondary
-
-
-def _service_from_environment(services: list[RawTable], service: str, account: str) -> None:
-    if not any(each.get("sid") == service for each in services):
-        services.insert(0, {"sid": service, "account": account})
+def _first(tables: tuple[_WithSid, ...], sid: str | None) -> tuple[_WithSid, ...]:
+    """Put the one that the environment names before the others: commands speak for the first."""
+    return tuple(sorted(tables, key=lambda table: table.sid != sid))

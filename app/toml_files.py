@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,11 @@ from pydantic import BaseModel, ValidationError
 
 RawTable = dict[str, Any]
 """A TOML table as it was written, before the models check it."""
+
+Location = tuple[int | str, ...]
+"""The way to a value: names of tables and keys, and places in lists, counted from 0."""
+
+_FROM_NOWHERE: Mapping[Location, str] = {}
 
 
 class SettingsError(Exception):
@@ -27,31 +32,67 @@ def read_toml(path: Path) -> RawTable:
     """Read a TOML file; a missing one is empty.
 
     Raises:
-        SettingsError: when it is not TOML, with the line.
+        SettingsError: when it cannot be read or is not TOML, with the line.
 
     """
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         return {}
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise SettingsError([f"{path}: cannot be read: {error.strerror}"]) from error
+    except (ValueError, RecursionError) as error:  # tomllib also fails on huge numbers and deep nesting
         raise SettingsError([f"{path}: not valid TOML: {error}"]) from error
 
 
-def describe_mistakes(error: ValidationError, model: type[BaseModel]) -> list[str]:
-    """Say each mistake that pydantic found in one sentence: the key, what is wrong, what would be right."""
-    return [_sentence(each["loc"], each["type"], each["msg"], model) for each in error.errors()]
+def key_of(location: Location) -> str:
+    """Write a location as people do: ``accounts[1].sid``, counted from 1."""
+    key = ".".join(part if isinstance(part, str) else f"[{part + 1}]" for part in location)
+    return key.replace(".[", "[")
 
 
-def _sentence(location: tuple[int | str, ...], kind: str, text: str, model: type[BaseModel]) -> str:
-    key = ".".join(str(part) if isinstance(part, str) else f"[{part + 1}]" for part in location)
-    key = key.replace(".[", "[")
+def describe_mistakes(
+    error: ValidationError,
+    model: type[BaseModel],
+    file: Path,
+    variables: Mapping[Location, str] = _FROM_NOWHERE,
+    told: Set[Location] = frozenset(),
+) -> list[str]:
+    """Say each mistake that pydantic found in one sentence: where, what is wrong, what would be right.
+
+    ``variables`` names the environment variables that values came from, by location; what stands
+    at one of the locations in ``told`` is left out. The values themselves are never repeated: they
+    may be secrets.
+    """
+    sentences = []
+    for each in error.errors(include_input=False, include_context=False, include_url=False):
+        location = each["loc"]
+        if location in told:
+            continue
+        key = key_of(location)
+        variable = variables.get(location)
+        place = f"{variable} ({key})" if variable else f"{file}: {key}"
+        sentences.append(f"{place}: {_wrong(location, each['type'], each['msg'], model)}")
+    return sentences
+
+
+_PLAINLY = {
+    "missing": "is missing; add it",
+    "string_type": 'must be text in quotes, like "this"',
+    "too_short": "must not be empty",
+    "model_type": "must be a table with keys of its own",
+    "tuple_type": 'must be a list in brackets, like ["this"]',
+}
+"""What is wrong, by pydantic's name for it, where its own sentence speaks of Python."""
+
+
+def _wrong(location: Location, kind: str, text: str, model: type[BaseModel]) -> str:
     if kind == "extra_forbidden":
-        return f"{key}: unknown key{_nearest(str(location[-1]), _keys_at(location[:-1], model))}"
-    if kind == "missing":
-        return f"{key}: is missing; add it"
-    text = text.removeprefix("Value error, ")
-    return f"{key}: {text}" if key else text
+        return f"unknown key{_nearest(str(location[-1]), _keys_at(location[:-1], model))}"
+    if kind == "tuple_type" and _keys_at(location, model):
+        return f"must be a list of tables; write [[{location[-1]}]], with two brackets"
+    plain = text.removeprefix("Value error, ").replace("Input should be", "must be", 1)
+    return _PLAINLY.get(kind, plain)
 
 
 def _nearest(name: str, known: Sequence[str]) -> str:
@@ -59,7 +100,8 @@ def _nearest(name: str, known: Sequence[str]) -> str:
     return f"; did you mean {close[0]}?" if close else f"; known ones are {', '.join(sorted(known))}"
 
 
-def _keys_at(location: tuple[int | str, ...], model: type[BaseModel]) -> list[str]:
+def _keys_at(location: Location, model: type[BaseModel]) -> list[str]:
+    """Return the keys that the table at a location may have; none when it is no table."""
     for part in location:
         if isinstance(part, int):
             continue
@@ -68,7 +110,7 @@ def _keys_at(location: tuple[int | str, ...], model: type[BaseModel]) -> list[st
         if inner is None:
             return []
         model = inner
-    return [field.alias or name for name, field in model.model_fields.items() if name != "folder"]
+    return list(model.model_fields)
 
 
 def _model_in(annotation: Any) -> type[BaseModel] | None:

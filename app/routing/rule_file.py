@@ -111,7 +111,7 @@ def _written_rules(loading: _Loading) -> tuple[list[Rule[RuleAnswer]], WrittenAn
     try:
         content = _File.model_validate(read_toml(loading.file))
     except ValidationError as error:
-        loading.mistakes += [f"{loading.file}: {mistake}" for mistake in describe_mistakes(error, _File)]
+        loading.mistakes += describe_mistakes(error, _File, loading.file)
         return [], None
     except SettingsError as error:
         loading.mistakes += error.mistakes
