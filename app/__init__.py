@@ -3,7 +3,7 @@
 What a handler file needs is here: ``from app import keyword, Reply, InboundMessage``.
 """
 
-from app.routing.handlers import keyword
+from app.routing.registration import keyword
 from app.routing.replies import Reply
 from app.twilio.inbound import InboundMessage
 

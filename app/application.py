@@ -21,12 +21,12 @@ from starlette.routing import Route, Router
 from app.membership.cache import Membership
 from app.membership.source import ServiceSource, twilio_source
 from app.routing.composing import Composer
-from app.routing.handlers import Threads
 from app.routing.pipeline import Manners, OnFailure, Pipeline, Texts
 from app.routing.receipts import Receipts
 from app.routing.record import Records
 from app.routing.replies import Reply
 from app.routing.rule_file import load_dispatcher
+from app.routing.threads import Threads
 from app.settings import OnError, Settings, SignatureMode, load_settings
 from app.store.journal import Journal
 from app.store.keys import ANSWERED_CHANNEL

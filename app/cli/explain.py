@@ -12,9 +12,9 @@ from app.cli.situation import settings_for_command
 from app.cli.speaking import AsJson, out, print_json, print_table
 from app.routing.composing import Composer
 from app.routing.dispatch import Dispatcher, Failed, Found, Immediate, occasion_of
-from app.routing.handlers import Threads
 from app.routing.replies import Reply
 from app.routing.rule_file import load_dispatcher
+from app.routing.threads import Threads
 from app.senders.decision import Decision
 from app.senders.pool import Pool
 from app.senders.selection import explain as explain_sender

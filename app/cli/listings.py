@@ -9,9 +9,9 @@ import typer
 from app.cli.pools import known_snapshots
 from app.cli.situation import settings_for_command
 from app.cli.speaking import AsJson, out, print_json, print_table
-from app.routing.handlers import Threads
 from app.routing.rule_file import load_dispatcher
 from app.routing.rules import MatchKind
+from app.routing.threads import Threads
 
 membership = typer.Typer(help="The senders of the Messaging Services.", no_args_is_help=True)
 

@@ -18,8 +18,8 @@ import typer
 
 from app.cli.situation import offline_world, sandbox_environment, store_url
 from app.cli.speaking import CommandError, err, out
-from app.routing.handlers import Threads
 from app.routing.rule_file import load_dispatcher
+from app.routing.threads import Threads
 from app.settings import Settings, load_settings
 
 if TYPE_CHECKING:

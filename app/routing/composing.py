@@ -48,7 +48,7 @@ class Composer:
             person=message.sender,
             country=country_of(message.sender, message.from_country),
             area_code=area_code_of(message.sender),
-            needs=Capability.MMS if reply.media else Capability.SMS,
+            needs=Capability.MMS if reply.media_urls else Capability.SMS,
             texted=message.recipient,
             policy=self._policy_of(service),
             wish=reply.sender,
@@ -58,7 +58,7 @@ class Composer:
 
     def compose(self, message: InboundMessage, reply: Reply, rule: str) -> Composed:
         """Choose the sender and write the TwiML; ``rule`` is what the journal names as the reason."""
-        texts, media = reply.texts, tuple(reply.media)
+        texts, media = reply.texts, reply.media_urls
         if not texts and not media:
             return Composed(EMPTY, json.dumps({"rule": rule}))
         pool, request = self.request(message, reply)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import traceback
 from dataclasses import dataclass
 
 from app.routing.handlers import Handler
@@ -54,9 +56,16 @@ class Running:
         """Call the function; whatever it raises is the cause of the failure, and goes no further."""
         try:
             return await self.handler(message, self.argument, self.keyword)
-        except (Exception, SystemExit) as error:
+        except (Exception, SystemExit, asyncio.CancelledError) as error:
+            if isinstance(error, asyncio.CancelledError) and _is_being_cancelled():
+                raise  # the worker stops; the handler did not cancel itself
             log.exception("the handler %s failed", self.handler.name)
-            return Failed(f"{type(error).__name__}: {error}")
+            return Failed(" ".join("".join(traceback.format_exception_only(error)).split()))
+
+
+def _is_being_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,75 +1,21 @@
-"""Keyword functions: how a team's code is found, checked and called.
+"""Keyword functions as the router calls them: with the arguments that they declare, and no others.
 
-A function's signature is inspected once, when it is loaded; it is called with the arguments that it
-declares by name and no others. Plain functions run in threads.
+A function's signature is inspected once, when it is loaded. Async functions run on the event loop,
+plain ones in threads.
 """
 
 from __future__ import annotations
 
-import asyncio
-import contextvars
-import importlib
 import inspect
 import logging
-import pkgutil
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import partial
-from types import ModuleType
-from typing import Any, TypeVar, cast
+from typing import cast
 
 from app.routing.replies import SILENCE, Reply
+from app.routing.threads import Threads
 from app.twilio.inbound import InboundMessage
-
-Function = TypeVar("Function", bound=Callable[..., object])
-
-_MARK = "_sms_router_keywords"
-
-
-@dataclass(frozen=True, slots=True)
-class Registration:
-    """What ``@keyword`` was told."""
-
-    words: tuple[str, ...]
-    match: str
-    services: tuple[str, ...]
-    numbers: tuple[str, ...]
-    countries: tuple[str, ...]
-    fold_accents: bool
-
-
-def keyword(
-    *words: str,
-    match: str = "first-word",
-    services: Sequence[str] = (),
-    numbers: Sequence[str] = (),
-    countries: Sequence[str] = (),
-    fold_accents: bool = False,
-) -> Callable[[Function], Function]:
-    """Make a function the answer to one or more keywords.
-
-    The function may be async or plain (plain ones run in threads), and is given what it declares
-    by name: ``message``, ``words``, ``argument``, ``keyword``, ``log``. It returns a text, a
-    `Reply`, or nothing.
-
-    Args:
-        words: the keywords, for example ``"BALANCE", "BAL"``.
-        match: "whole" (the text is the keyword), "first-word" or "prefix".
-        services: Messaging Service sids where the keyword counts; none means everywhere.
-        numbers: numbers that must have been texted; none means any.
-        countries: countries of the sender (ISO 3166); none means any.
-        fold_accents: whether "información" also matches "informacion".
-
-    """
-    registration = Registration(words, match, tuple(services), tuple(numbers), tuple(countries), fold_accents)
-
-    def register(function: Function) -> Function:
-        marks = getattr(function, _MARK, ())
-        setattr(function, _MARK, (*marks, registration))
-        return function
-
-    return register
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +36,7 @@ ARGUMENTS = tuple(Call.__dataclass_fields__)
 
 
 class HandlerError(Exception):
-    """A handler cannot be loaded, or returned something that is not an answer."""
+    """A handler cannot be used, or returned something that is not an answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,17 +45,45 @@ class Handler:
 
     name: str
     source: str
+    """Where it is written, for people: ``acme.keywords:12 balance``."""
     function: Callable[..., object]
     arguments: tuple[str, ...]
     plain: bool
     threads: Threads = field(repr=False)
     log: logging.Logger = field(repr=False)
 
+    @classmethod
+    def of(cls, function: Callable[..., object], threads: Threads) -> Handler:
+        """Inspect a function.
+
+        Raises:
+            HandlerError: when it cannot answer messages, naming it and what to change.
+
+        """
+        inner = inspect.unwrap(function)
+        while isinstance(inner, partial):
+            inner = inner.func
+        name = getattr(inner, "__qualname__", type(inner).__qualname__)
+        code = getattr(inner, "__code__", None)
+        module = getattr(inner, "__module__", "?")
+        source = f"{module}:{code.co_firstlineno} {name}" if code else f"{module} {name}"
+        _check_kind(function, source)
+        return cls(
+            name,
+            source,
+            function,
+            _declared(function, source),
+            not _is_async(function),
+            threads,
+            logging.getLogger(f"handlers.{name}"),
+        )
+
     async def __call__(self, message: InboundMessage, argument: str, word: str) -> Reply:
         """Call the function and return what it answers.
 
         Raises:
             HandlerError: when it returns something else than a text, a `Reply` or nothing.
+            CrowdedError: when too many plain handlers wait for a thread.
             Exception: whatever the function raises.
 
         """
@@ -118,108 +92,52 @@ class Handler:
         if self.plain:
             answer = await self.threads.run(partial(self.function, **arguments))
         else:
-            answer = await cast("Awaitable[object]", self.function(**arguments))
+            answer = self.function(**arguments)
+        if inspect.isawaitable(answer):  # also a plain decorator around an async function
+            answer = await cast("Awaitable[object]", answer)
         return _reply(self.name, answer)
 
 
-class Threads:
-    """The threads that plain handlers run in: so many, and a bounded queue before them."""
-
-    def __init__(self, count: int) -> None:
-        """Start no more than ``count`` threads."""
-        self._pool = ThreadPoolExecutor(count, thread_name_prefix="handler")
-        self._places = count * 64
-
-    async def run(self, function: Callable[[], object]) -> object:
-        """Run a plain function in a thread.
-
-        Raises:
-            HandlerError: when too many wait already.
-
-        """
-        if self._places <= 0:
-            raise HandlerError("too many plain handlers are waiting for a thread")
-        self._places -= 1
-        context = contextvars.copy_context()
-        try:
-            return await asyncio.get_running_loop().run_in_executor(self._pool, context.run, function)
-        finally:
-            self._places += 1
-
-    def close(self) -> None:
-        """Take no more work; what has not begun is dropped."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
+def _is_async(function: Callable[..., object]) -> bool:
+    called = inspect.getattr_static(type(function), "__call__", None)
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(called)
 
 
-def load_handlers(names: Sequence[str], threads: Threads) -> list[tuple[Registration, Handler]]:
-    """Import the named modules and packages and return every keyword function in them.
-
-    Raises:
-        HandlerError: with one line for each mistake.
-
-    """
-    found: list[tuple[Registration, Handler]] = []
-    mistakes: list[str] = []
-    for name in names:
-        try:
-            modules = list(_modules(name))
-        except Exception as error:
-            mistakes.append(f"handlers: {name} cannot be imported: {type(error).__name__}: {error}")
-            continue
-        for function in _marked_functions(modules):
-            try:
-                handler = _handler(function, threads)
-            except HandlerError as error:
-                mistakes.append(str(error))
-                continue
-            found += [(registration, handler) for registration in getattr(function, _MARK)]
-    if mistakes:
-        raise HandlerError("\n".join(mistakes))
-    return found
-
-
-def _modules(name: str) -> Iterator[ModuleType]:
-    module = importlib.import_module(name)
-    yield module
-    for inner in pkgutil.walk_packages(getattr(module, "__path__", ()), f"{name}."):
-        yield importlib.import_module(inner.name)
-
-
-def _marked_functions(modules: Sequence[ModuleType]) -> Iterator[Callable[..., object]]:
-    seen: set[int] = set()
-    for module in modules:
-        for value in vars(module).values():
-            if callable(value) and hasattr(value, _MARK) and id(value) not in seen:
-                seen.add(id(value))
-                yield value
-
-
-def _handler(function: Callable[..., object], threads: Threads) -> Handler:
-    name = getattr(function, "__qualname__", repr(function))
-    code = getattr(inspect.unwrap(function), "__code__", None)
-    module = getattr(function, "__module__", "?")
-    source = f"{module}:{code.co_firstlineno} {name}" if code else f"{module} {name}"
-    arguments = _declared(function, source)
-    plain = not inspect.iscoroutinefunction(inspect.unwrap(function))
-    return Handler(name, source, function, arguments, plain, threads, logging.getLogger(f"handlers.{name}"))
+def _check_kind(function: Callable[..., object], source: str) -> None:
+    if inspect.isclass(function):
+        raise HandlerError(f"{source}: is a class; put @keyword above a function or a staticmethod of it")
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        raise HandlerError(f"{source}: yields; return a Reply with a list of texts instead")
 
 
 def _declared(function: Callable[..., object], source: str) -> tuple[str, ...]:
-    parameters: Mapping[str, inspect.Parameter] = inspect.signature(function).parameters
+    """Return the names of what the function wants of a `Call`; the rest must have defaults."""
     declared = []
-    for name, parameter in parameters.items():
+    for name, parameter in inspect.signature(function).parameters.items():
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
             continue
-        if name in ARGUMENTS and parameter.kind is not parameter.POSITIONAL_ONLY:
+        by_name = parameter.kind is not parameter.POSITIONAL_ONLY
+        if name in ARGUMENTS and by_name and not _is_bound(function, name):
             declared.append(name)
         elif parameter.default is parameter.empty:
-            raise HandlerError(
-                f"{source}: nothing is known as {name!r}; a handler may declare {', '.join(ARGUMENTS)}"
-            )
+            raise HandlerError(_cannot_be_given(source, name))
     return tuple(declared)
 
 
-def _reply(name: str, answer: Any) -> Reply:
+def _is_bound(function: Callable[..., object], name: str) -> bool:
+    """Tell whether a ``partial`` has settled this argument itself."""
+    return isinstance(function, partial) and name in function.keywords
+
+
+def _cannot_be_given(source: str, name: str) -> str:
+    if name in ARGUMENTS:
+        return f"{source}: {name} must be taken by its name; remove the / from the function's arguments"
+    if name == "self":
+        return f"{source}: is a method without its object; make it a function or a staticmethod"
+    return f"{source}: nothing is known as {name!r}; a handler may declare {', '.join(ARGUMENTS)}"
+
+
+def _reply(name: str, answer: object) -> Reply:
     if answer is None:
         return SILENCE
     if isinstance(answer, str):

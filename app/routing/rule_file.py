@@ -2,25 +2,42 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
 from app.routing.dispatch import Dispatcher, RuleAnswer
-from app.routing.handlers import Handler, HandlerError, Registration, Threads, load_handlers
+from app.routing.handlers import Handler, HandlerError
 from app.routing.keywords import KeywordConflictError, RuleTable
+from app.routing.loading import load_handlers
+from app.routing.registration import Registration
 from app.routing.rules import MatchKind, Rule, Scope
 from app.routing.templates import TemplateError, Templates, WrittenAnswer
+from app.routing.threads import Threads
 from app.toml_files import SettingsError, describe_mistakes, read_toml
+
+_MEDIA_URL = re.compile(r"https?://[^/\s]\S*")
+_SERVICE_SID = re.compile("MG[0-9a-fA-F]{32}")
+_NUMBER = re.compile(r"(?:[a-z]+:)?\+[1-9][0-9]{6,14}|[0-9]{3,8}")
+_COUNTRY = re.compile("[A-Za-z]{2}")
+_MOST_MEDIA = 10
+"""Twilio takes no more in one message (facts 4)."""
 
 _MATCHES = {kind.value: kind for kind in MatchKind}
 _LATER = {
     "pattern": 'match = "pattern" is not supported yet; use "whole", "first-word" or "prefix"',
     "forward": "forward is not supported yet; answer with reply, template, or a @keyword function",
 }
+
+
+def _some(words: tuple[str, ...]) -> tuple[str, ...]:
+    if not words:
+        raise ValueError("must not be empty")
+    return words
 
 
 class _Table(BaseModel):
@@ -38,7 +55,7 @@ class _Default(_Table):
 class _Keyword(_Table):
     """One ``[[keyword]]``."""
 
-    words: Annotated[tuple[str, ...], Field(min_length=1)]
+    words: Annotated[tuple[str, ...], AfterValidator(_some)]
     match: str = "first-word"
     forward: object = None
     services: tuple[str, ...] = ()
@@ -54,6 +71,27 @@ class _File(BaseModel):
     default: _Default | None = None
 
 
+def load_dispatcher(folder: Path, handlers: Sequence[str], threads: Threads) -> Dispatcher:
+    """Read ``keywords.toml`` and the handler modules, and build the index of rules.
+
+    Raises:
+        SettingsError: with every mistake found.
+
+    """
+    loading = _Loading(folder / "keywords.toml", Templates(folder / "templates"), [])
+    content = loading.file_content()
+    rules = [rule for n, table in enumerate(content.keyword, start=1) if (rule := loading.rule(n, table))]
+    default = None if content.default is None else loading.answer(content.default, "default")
+    rules += loading.function_rules(handlers, threads)
+    try:
+        index = RuleTable.build(rules)
+    except KeywordConflictError as error:
+        raise SettingsError([*loading.mistakes, *str(error).splitlines()]) from error
+    if loading.mistakes:
+        raise SettingsError(loading.mistakes)
+    return Dispatcher(index, default)
+
+
 @dataclass(slots=True)
 class _Loading:
     """The mistakes found so far: all are told together."""
@@ -62,99 +100,83 @@ class _Loading:
     templates: Templates
     mistakes: list[str]
 
+    def file_content(self) -> _File:
+        try:
+            return _File.model_validate(read_toml(self.file))
+        except ValidationError as error:
+            self.mistakes += describe_mistakes(error, _File, self.file)
+        except SettingsError as error:
+            self.mistakes += error.mistakes
+        return _File()
+
+    def rule(self, number: int, table: _Keyword) -> Rule[RuleAnswer] | None:
+        """Make the rule of a ``[[keyword]]``, or note what is wrong with it."""
+        source = f"{self.file}, keyword {number}"
+        where = f"{source} ({table.words[0]})"
+        kind = self._kind(table.match, where)
+        scope = self._scope(table, where)
+        if table.forward is not None:
+            self.mistakes.append(f"{where}: {_LATER['forward']}")
+            return None
+        answer = self.answer(table, f"keyword {number} ({table.words[0]})")
+        if answer is None:
+            return None
+        return Rule(table.words, kind, scope, answer, table.words[0], source, table.fold_accents)
+
     def answer(self, table: _Table, name: str) -> WrittenAnswer | None:
         """Compile the answer of a table, or note what is wrong with it."""
         try:
-            if table.reply is not None and table.template is None:
-                if not table.reply.strip() and not table.media:
-                    raise TemplateError(f"{name}: reply is empty; write the text that people get")
-                return self.templates.of_text(table.reply, name, table.media)
-            if table.template is not None and table.reply is None:
-                return self.templates.of_file(table.template, table.media)
-            if table.media and table.reply is None and table.template is None:
-                return self.templates.of_text("", name, table.media)
+            return self._compiled(table, name)
         except TemplateError as error:
             self.mistakes.append(f"{self.file}: {error}")
             return None
-        self.mistakes.append(f"{self.file}: {name}: give it a reply or a template, and not both")
-        return None
 
+    def function_rules(self, names: Sequence[str], threads: Threads) -> list[Rule[RuleAnswer]]:
+        """Load the handler modules and make the rules of their functions."""
+        try:
+            functions = load_handlers(names, threads)
+        except HandlerError as error:
+            self.mistakes += str(error).splitlines()
+            return []
+        return [self._function_rule(registration, handler) for registration, handler in functions]
 
-def load_dispatcher(folder: Path, handlers: Sequence[str], threads: Threads) -> Dispatcher:
-    """Read ``keywords.toml`` and the handler modules, and build the index of rules.
+    def _function_rule(self, told: Registration, handler: Handler) -> Rule[RuleAnswer]:
+        where = handler.source
+        kind, scope = self._kind(told.match, where), self._scope(told, where)
+        return Rule(told.words, kind, scope, handler, told.words[0], where, told.fold_accents)
 
-    Raises:
-        SettingsError: with every mistake found.
+    def _compiled(self, table: _Table, name: str) -> WrittenAnswer:
+        for url in table.media:
+            if not _MEDIA_URL.fullmatch(url):
+                raise TemplateError(f"{name}: media: {url!r} is no URL; write one that begins with https://")
+        if len(table.media) > _MOST_MEDIA:
+            raise TemplateError(f"{name}: media: a message carries {_MOST_MEDIA} at most")
+        if table.template is not None and table.reply is None:
+            return self.templates.of_file(table.template, table.media)
+        if table.template is not None or (table.reply is None and not table.media):
+            raise TemplateError(f"{name}: give it a reply or a template, and not both")
+        if not (table.reply or "").strip() and not table.media:
+            raise TemplateError(f"{name}: reply is empty; write the text that people get")
+        return self.templates.of_text(table.reply or "", name, table.media)
 
-    """
-    file = folder / "keywords.toml"
-    loading = _Loading(file, Templates(folder / "templates"), [])
-    written, default = _written_rules(loading)
-    functions: list[tuple[Registration, Handler]] = []
-    try:
-        functions = load_handlers(handlers, threads)
-    except HandlerError as error:
-        loading.mistakes += str(error).splitlines()
-    rules = [
-        *written,
-        *(_function_rule(registration, handler, loading) for registration, handler in functions),
-    ]
-    if loading.mistakes:
-        raise SettingsError(loading.mistakes)
-    try:
-        return Dispatcher(RuleTable.build(rules), default)
-    except KeywordConflictError as error:
-        raise SettingsError(str(error).splitlines()) from error
+    def _kind(self, match: str, where: str) -> MatchKind:
+        if match in _LATER:
+            self.mistakes.append(f"{where}: {_LATER[match]}")
+        elif match not in _MATCHES:
+            self.mistakes.append(f'{where}: match = "{match}" is unknown; use {", ".join(_MATCHES)}')
+        return _MATCHES.get(match, MatchKind.FIRST_WORD)
 
-
-def _written_rules(loading: _Loading) -> tuple[list[Rule[RuleAnswer]], WrittenAnswer | None]:
-    try:
-        content = _File.model_validate(read_toml(loading.file))
-    except ValidationError as error:
-        loading.mistakes += describe_mistakes(error, _File, loading.file)
-        return [], None
-    except SettingsError as error:
-        loading.mistakes += error.mistakes
-        return [], None
-    rules: list[Rule[RuleAnswer]] = []
-    for number, table in enumerate(content.keyword, start=1):
-        name = f"keyword {number} ({table.words[0]})"
-        kind = _kind(table.match, f"{loading.file}: {name}", loading)
-        if table.forward is not None:
-            loading.mistakes.append(f"{loading.file}: {name}: {_LATER['forward']}")
-        elif (answer := loading.answer(table, name)) is not None:
-            scope = Scope(frozenset(table.services), frozenset(table.numbers), frozenset(table.countries))
-            rules.append(
-                Rule(
-                    table.words,
-                    kind,
-                    scope,
-                    answer,
-                    table.words[0],
-                    f"{loading.file}, {name}",
-                    table.fold_accents,
-                )
-            )
-    default = loading.answer(content.default, "default") if content.default is not None else None
-    return rules, default
-
-
-def _function_rule(registration: Registration, handler: Handler, loading: _Loading) -> Rule[RuleAnswer]:
-    scope = Scope(
-        frozenset(registration.services), frozenset(registration.numbers), frozenset(registration.countries)
-    )
-    if not registration.words:
-        loading.mistakes.append(
-            f'{handler.source}: @keyword needs at least one word, as in @keyword("BALANCE")'
-        )
-    kind = _kind(registration.match, handler.source, loading)
-    name = registration.words[0] if registration.words else handler.name
-    return Rule(registration.words, kind, scope, handler, name, handler.source, registration.fold_accents)
-
-
-def _kind(match: str, where: str, loading: _Loading) -> MatchKind:
-    if match in _LATER:
-        loading.mistakes.append(f"{where}: {_LATER[match]}")
-    elif match not in _MATCHES:
-        loading.mistakes.append(f'{where}: match = "{match}" is unknown; use {", ".join(sorted(_MATCHES))}')
-    return _MATCHES.get(match, MatchKind.FIRST_WORD)
+    def _scope(self, told: _Keyword | Registration, where: str) -> Scope:
+        """Read where a rule holds; what could never hold anywhere is a mistake."""
+        for name, values, pattern, example in (
+            ("services", told.services, _SERVICE_SID, "MG and 32 hex digits"),
+            ("numbers", told.numbers, _NUMBER, "a short code or a number like +14155550100"),
+            ("countries", told.countries, _COUNTRY, "two letters like US (ISO 3166)"),
+        ):
+            self.mistakes += [
+                f"{where}: {name}: {value!r} should be {example}"
+                for value in values
+                if not pattern.fullmatch(value)
+            ]
+        countries = frozenset(country.upper() for country in told.countries)
+        return Scope(frozenset(told.services), frozenset(told.numbers), countries)

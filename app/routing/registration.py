@@ -1,0 +1,78 @@
+"""``@keyword``: what a team writes above a function, kept until the function is loaded."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+Function = TypeVar("Function", bound=Callable[..., object])
+
+_MARK = "_sms_router_keywords"
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """What ``@keyword`` was told."""
+
+    words: tuple[str, ...]
+    match: str
+    services: tuple[str, ...]
+    numbers: tuple[str, ...]
+    countries: tuple[str, ...]
+    fold_accents: bool
+
+
+def keyword(
+    *words: str,
+    match: str = "first-word",
+    services: Sequence[str] = (),
+    numbers: Sequence[str] = (),
+    countries: Sequence[str] = (),
+    fold_accents: bool = False,
+) -> Callable[[Function], Function]:
+    """Make a function the answer to one or more keywords.
+
+    The function may be async or plain (plain ones run in threads), and is given what it declares
+    by name: ``message``, ``words``, ``argument``, ``keyword``, ``log``. It returns a text, a
+    `Reply`, or nothing.
+
+    Args:
+        words: the keywords, for example ``"BALANCE", "BAL"``.
+        match: "whole" (the text is the keyword), "first-word" or "prefix".
+        services: Messaging Service sids where the keyword counts; none means everywhere.
+        numbers: numbers that must have been texted; none means any.
+        countries: countries of the sender (ISO 3166); none means any.
+        fold_accents: whether "información" also matches "informacion".
+
+    Raises:
+        TypeError: when what it stands above cannot be marked, or an argument is not what it should be.
+
+    """
+    if not words or not all(isinstance(word, str) for word in words):
+        raise TypeError('@keyword needs its words, as in @keyword("BALANCE", "BAL")')
+    for name, values in (("services", services), ("numbers", numbers), ("countries", countries)):
+        if isinstance(values, str) or not all(isinstance(value, str) for value in values):
+            raise TypeError(f'@keyword: {name} is a list of texts, as in {name}=["..."]')
+    registration = Registration(words, match, tuple(services), tuple(numbers), tuple(countries), fold_accents)
+
+    def register(function: Function) -> Function:
+        if not callable(function):
+            raise TypeError("@keyword stands above a function")
+        try:
+            setattr(function, _MARK, (*registrations_of(function), registration))
+        except AttributeError as error:
+            raise TypeError(
+                f"@keyword cannot mark {function!r}; write a function that calls it, and mark that"
+            ) from error
+        return function
+
+    return register
+
+
+def registrations_of(value: object) -> tuple[Registration, ...]:
+    """Return what ``@keyword`` left on a value; whatever else the value is, it is not woken up."""
+    marked = value.__func__ if inspect.ismethod(value) else value
+    marks = inspect.getattr_static(marked, _MARK, ())
+    return marks if isinstance(marks, tuple) else ()

@@ -1,0 +1,115 @@
+"""From a reply to TwiML and the journal's detail."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from defusedxml.ElementTree import fromstring
+
+from app import Reply
+from app.routing.composing import Composer
+from app.routing.replies import SILENCE
+from app.senders.pool import Pool
+from app.senders.request import ReplyFrom
+from app.senders.sender import Capability, Sender, SenderKind
+from app.twilio.twiml import EMPTY
+from tests.routing.messages import message
+
+MG = "MG" + "0a" * 16
+SHORT_CODE = Sender("SC" + "0a" * 16, "12345", SenderKind.SHORT_CODE, "US", Capability.SMS | Capability.MMS)
+LONG_CODE = Sender("PN" + "0a" * 16, "+14155550100", SenderKind.LONG_CODE, "US", Capability.SMS)
+BOTH = (SHORT_CODE, LONG_CODE)
+PICTURE = "https://a.example/b.png"
+
+
+def composer(
+    senders: tuple[Sender, ...] | None = BOTH, policy: ReplyFrom = ReplyFrom.SHORT_CODE_FIRST
+) -> Composer:
+    pool = None if senders is None else Pool(MG, 1, senders)
+    return Composer(lambda service, texted: pool, lambda service: policy, "https://sms.example.com")
+
+
+def messages(document: bytes) -> list[dict[str, Any]]:
+    return [
+        {
+            "from": each.get("from"),
+            "receipts": {each.get("statusCallback"), each.get("action")},
+            "media": [media.text for media in each.findall("Media")],
+            "text": (each.findtext("Body") or each.text or "").strip(),
+        }
+        for each in fromstring(document).findall("Message")
+    ]
+
+
+def test_the_answer_leaves_from_the_short_code_and_its_receipts_come_back_with_the_replys_id() -> None:
+    asked = message(recipient="+14155550100")
+    (sent,) = messages(composer().compose(asked, Reply("9 to 5"), "HOURS").document)
+    assert sent["from"] == "12345"
+    assert sent["text"] == "9 to 5"
+    assert sent["receipts"] == {f"https://sms.example.com/sms/status?reply={asked.sid}.0"}
+
+
+def test_the_policy_of_the_service_is_asked() -> None:
+    asked = message(recipient="+14155550100")
+    (sent,) = messages(composer(policy=ReplyFrom.SAME_NUMBER).compose(asked, Reply("a"), "A").document)
+    assert sent["from"] == "+14155550100"
+
+
+def test_the_policy_is_that_of_the_pools_service() -> None:
+    services: list[str | None] = []
+
+    def policy(service: str | None) -> ReplyFrom:
+        services.append(service)
+        return ReplyFrom.SHORT_CODE_FIRST
+
+    Composer(lambda *_: Pool(MG, 1, BOTH), policy, "").compose(message(), Reply("a"), "A")
+    Composer(lambda *_: None, policy, "").compose(message(service="MG2"), Reply("a"), "A")
+    assert services == [MG, "MG2"]
+
+
+def test_a_handlers_wish_is_followed() -> None:
+    (sent,) = messages(composer().compose(message(), Reply("a", sender="+14155550100"), "A").document)
+    assert sent["from"] == "+14155550100"
+
+
+def test_several_texts_leave_one_by_one_and_media_with_the_first() -> None:
+    sent = messages(composer().compose(message(), Reply(["one", "two"], media=PICTURE), "A").document)
+    assert [(each["text"], each["media"]) for each in sent] == [("one", [PICTURE]), ("two", [])]
+    assert len({tuple(each["receipts"]) for each in sent}) == 2
+
+
+def test_media_need_no_text_but_a_sender_that_carries_them() -> None:
+    asked = message(recipient="+14155550100")
+    composed = composer(policy=ReplyFrom.SAME_NUMBER).compose(asked, Reply(media=[PICTURE]), "A")
+    (sent,) = messages(composed.document)
+    assert (sent["from"], sent["text"], sent["media"]) == ("12345", "", [PICTURE])
+
+
+def test_without_a_pool_it_leaves_from_the_number_that_was_texted() -> None:
+    (sent,) = messages(composer(None).compose(message(), Reply("a"), "A").document)
+    assert sent["from"] == "12345"
+
+
+@pytest.mark.parametrize("reply", [SILENCE, Reply(""), Reply([]), Reply(["", ""]), Reply(media=[""])])
+def test_silence_is_the_empty_answer(reply: Reply) -> None:
+    composed = composer().compose(message(), reply, "A")
+    assert composed.document is EMPTY
+    assert json.loads(composed.detail) == {"rule": "A"}
+
+
+def test_the_story_is_kept() -> None:
+    detail = json.loads(composer().compose(message(), Reply("9 to 5", media=[PICTURE]), "HOURS").detail)
+    assert {key: detail[key] for key in ("rule", "sender", "texts", "media")} == {
+        "rule": "HOURS",
+        "sender": "12345",
+        "texts": ["9 to 5"],
+        "media": [PICTURE],
+    }
+    assert detail["trail"][0].startswith("12345: taken: ")
+
+
+def test_an_answer_that_asks_nobody() -> None:
+    (sent,) = messages(composer().plainly(Reply("Sorry.")))
+    assert (sent["from"], sent["text"], sent["receipts"]) == (None, "Sorry.", {None})

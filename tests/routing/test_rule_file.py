@@ -1,0 +1,289 @@
+"""``keywords.toml`` and handler modules, together and as a whole."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from app import Reply
+from app.routing.dispatch import Dispatcher, Immediate, Running
+from app.routing.rule_file import load_dispatcher
+from app.routing.threads import Threads
+from app.toml_files import SettingsError
+from tests.routing.messages import message
+
+MG = "MG" + "0a" * 16
+EXAMPLE = f"""
+[[keyword]]
+words = ["HOURS", "OPEN"]
+match = "first-word"
+reply = "We are open 9 to 5, {{{{ message.from_city or 'friend' }}}}."
+services = ["{MG}"]
+numbers = ["12345"]
+countries = ["US"]
+
+[[keyword]]
+words = ["MENU"]
+template = "menu.txt"
+media = ["https://example.com/menu.png"]
+
+[default]
+reply = "Text HOURS, MENU or VOTE."
+"""
+
+Load = Callable[..., Dispatcher]
+Told = Callable[..., list[str]]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "templates").mkdir()
+    (tmp_path / "templates" / "menu.txt").write_text("Soup: 5\n")
+    return tmp_path
+
+
+@pytest.fixture
+def load(folder: Path) -> Load:
+    def loaded(content: str, *handlers: str) -> Dispatcher:
+        (folder / "keywords.toml").write_text(content)
+        return load_dispatcher(folder, handlers, Threads(1))
+
+    return loaded
+
+
+@pytest.fixture
+def told(load: Load, folder: Path) -> Told:
+    def mistakes(content: str, *handlers: str) -> list[str]:
+        with pytest.raises(SettingsError) as caught:
+            load(content, *handlers)
+        return [mistake.replace(f"{folder}/", "") for mistake in caught.value.mistakes]
+
+    return mistakes
+
+
+@pytest.fixture
+def team(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
+    """Write the team's handler module, ``team_handlers``."""
+    monkeypatch.syspath_prepend(folder)
+
+    def written(content: str) -> None:
+        (folder / "team_handlers.py").write_text("from app import keyword\n" + content)
+
+    yield written
+    sys.modules.pop("team_handlers", None)
+
+
+def reply(dispatcher: Dispatcher, body: str, **parameters: str) -> Reply:
+    asked = message(body, service=MG, **parameters)
+    action = dispatcher.find(asked).action
+    assert isinstance(action, Immediate)
+    answer = action.reply(asked)
+    assert isinstance(answer, Reply)
+    return answer
+
+
+def keyword(**values: str) -> str:
+    """Write one ``[[keyword]]`` that is right but for the values given, in TOML."""
+    right = {"words": '["HOURS"]', "reply": '"9 to 5"'}
+    return "[[keyword]]\n" + "\n".join(f"{key} = {value}" for key, value in (right | values).items() if value)
+
+
+def test_the_example_loads(load: Load) -> None:
+    rules = load(EXAMPLE)
+    assert reply(rules, "open?", FromCity="OSLO").text == "We are open 9 to 5, OSLO."
+    assert reply(rules, "Menu") == Reply("Soup: 5", ("https://example.com/menu.png",))
+    assert reply(rules, "anything").text == "Text HOURS, MENU or VOTE."
+    assert reply(rules, "HOURS", FromCountry="CA").text == "Text HOURS, MENU or VOTE.", "another country"
+
+
+def test_a_missing_file_has_no_rules(folder: Path) -> None:
+    rules = load_dispatcher(folder, (), Threads(1))
+    assert rules.table.rules == ()
+    assert reply(rules, "HOURS").silent
+
+
+def test_the_configuration_that_comes_along_loads() -> None:
+    config = Path(__file__).parents[2] / "config"
+    rules = load_dispatcher(config, ("app.handlers",), Threads(1))
+    assert {"HOURS", "MENU", "ECHO"} <= {rule.name for rule in rules.table.rules}
+
+
+@pytest.mark.parametrize(
+    ("kind", "matching", "other"),
+    [
+        ("whole", "hours!", "hours today"),
+        ("first-word", "hours today", "hoursday"),
+        ("prefix", "hours9", "hour"),
+    ],
+)
+def test_each_kind_of_match(load: Load, kind: str, matching: str, other: str) -> None:
+    rules = load(keyword(match=f'"{kind}"'))
+    assert reply(rules, matching).text == "9 to 5"
+    assert reply(rules, other).silent
+
+
+def test_accents_are_folded_by_choice(load: Load) -> None:
+    assert reply(load(keyword(words='["MENÚ"]')), "menu").silent
+    assert reply(load(keyword(words='["MENÚ"]', fold_accents="true")), "menu").text == "9 to 5"
+
+
+def test_media_alone_is_an_answer(load: Load) -> None:
+    rules = load(keyword(reply="", media='["https://a.example/b.png"]'))
+    assert reply(rules, "HOURS") == Reply("", ("https://a.example/b.png",))
+
+
+def test_the_default_may_be_a_template(load: Load) -> None:
+    assert reply(load('[default]\ntemplate = "menu.txt"'), "anything").text == "Soup: 5"
+
+
+def test_countries_may_be_written_small(load: Load) -> None:
+    assert reply(load(keyword(countries='["us"]')), "HOURS").text == "9 to 5"
+
+
+def test_rules_are_named_for_people(load: Load, folder: Path, team: Callable[[str], None]) -> None:
+    team('\n@keyword("BALANCE", "BAL")\ndef balance(): ...\n')
+    rules = load(keyword(), "team_handlers").table.rules
+    assert [str(rule) for rule in rules] == [
+        f"HOURS ({folder}/keywords.toml, keyword 1)",
+        "BALANCE (team_handlers:3 balance)",
+    ]
+
+
+def test_a_function_is_a_rule(load: Load, team: Callable[[str], None]) -> None:
+    team('@keyword("BALANCE", match="whole", countries=["us"])\ndef balance(): ...\n')
+    rules = load("", "team_handlers")
+    found = rules.find(message("balance"))
+    assert isinstance(found.action, Running)
+    assert found.rule == "BALANCE"
+    assert isinstance(rules.find(message("balance please")).action, Immediate), "not the whole message"
+    assert isinstance(rules.find(message("balance", FromCountry="CA")).action, Immediate), "another country"
+
+
+@pytest.mark.parametrize(
+    ("content", "mistake"),
+    [
+        (keyword(reply=""), "keyword 1 (HOURS): give it a reply or a template, and not both"),
+        (keyword(template='"menu.txt"'), "keyword 1 (HOURS): give it a reply or a template, and not both"),
+        (keyword(reply='" "'), "keyword 1 (HOURS): reply is empty; write the text that people get"),
+        (keyword(reply="", template='"none.txt"'), "template none.txt: there is no such file in templates"),
+        (keyword(reply='"{{ nam }}"'), "keyword 1 (HOURS): nam is unknown; a template may use "),
+        (keyword(reply='"{{ words"'), "keyword 1 (HOURS), line 1: unexpected end of template"),
+        (keyword(media='["menu.png"]'), "keyword 1 (HOURS): media: 'menu.png' is no URL"),
+        (keyword(media=str(["https://a.example"] * 11)), "keyword 1 (HOURS): media: a message carries 10"),
+        (keyword(media='"https://a.example"'), 'keyword[1].media: must be a list in brackets, like ["this"]'),
+        (keyword(words='"HOURS"'), 'keyword[1].words: must be a list in brackets, like ["this"]'),
+        (keyword(words="[]"), "keyword[1].words: must not be empty"),
+        (keyword(words="[1]"), 'keyword[1].words[1]: must be text in quotes, like "this"'),
+        (keyword(words=""), "keyword[1].words: is missing; add it"),
+        (keyword(rply='"a"'), "keyword[1].rply: unknown key; did you mean reply?"),
+        (keyword(fold_accents='"often"'), "keyword[1].fold_accents: must be a valid boolean"),
+        (keyword().replace("[[keyword]]", "[keyword]"), "keyword: must be a list of tables; write [["),
+        ("[[keywords]]", "keywords: unknown key; did you mean keyword?"),
+        ("[default]", "default: give it a reply or a template, and not both"),
+        ('[default]\nwords = ["A"]', "default.words: unknown key; known ones are media, reply, template"),
+        ('[default]\nreply = ""', "default: reply is empty; write the text that people get"),
+        ("[[keyword]", "not valid TOML"),
+    ],
+)
+def test_a_mistake_names_the_file_the_rule_and_the_remedy(told: Told, content: str, mistake: str) -> None:
+    (sentence,) = told(content)
+    assert sentence.startswith(f"keywords.toml: {mistake}")
+
+
+@pytest.mark.parametrize(
+    ("content", "mistake"),
+    [
+        (keyword(match='"pattern"'), 'match = "pattern" is not supported yet; use "whole", "first-word"'),
+        (
+            keyword(reply="", forward='{ url = "https://votes.example.com/sms", method = "POST" }'),
+            "forward is not supported yet; answer with reply, template, or a @keyword function",
+        ),
+        (keyword(match='"frist-word"'), 'match = "frist-word" is unknown; use whole, first-word, prefix'),
+        (keyword(countries='["USA"]'), "countries: 'USA' should be two letters like US (ISO 3166)"),
+        (keyword(services='["demo"]'), "services: 'demo' should be MG and 32 hex digits"),
+        (keyword(numbers='["+1 415"]'), "numbers: '+1 415' should be a short code or a number like +14155"),
+    ],
+)
+def test_what_could_never_match_is_told(told: Told, content: str, mistake: str) -> None:
+    (sentence,) = told(content)
+    assert sentence.startswith(f"keywords.toml, keyword 1 (HOURS): {mistake}")
+
+
+@pytest.mark.parametrize("word", ["", " ", "\\u200b"])
+def test_a_word_of_which_nothing_is_left_is_told(told: Told, word: str) -> None:
+    (sentence,) = told(keyword(words=f'["HOURS", "{word}"]'))
+    assert "of HOURS (keywords.toml, keyword 1) is empty: write a letter, a digit or a sign" in sentence
+
+
+def test_a_conflict_names_both_rules_and_files(told: Told, team: Callable[[str], None]) -> None:
+    team('@keyword("hours")\ndef opening_hours(): ...\n')
+    (sentence,) = told(keyword(), "team_handlers")
+    assert "of hours (team_handlers:2 opening_hours)" in sentence
+    assert "by HOURS (keywords.toml, keyword 1)" in sentence
+    assert sentence.endswith("give one of them another word, kind of match or scope")
+
+
+def test_the_same_word_in_another_scope_is_no_conflict(load: Load) -> None:
+    rules = load(keyword() + "\n" + keyword(countries='["CA"]', reply='"Canada"'))
+    assert reply(rules, "HOURS").text == "9 to 5"
+    assert reply(rules, "HOURS", FromCountry="CA").text == "Canada"
+
+
+@pytest.mark.parametrize(
+    ("content", "mistake"),
+    [
+        ('@keyword("A", match="pattern")\ndef a(): ...\n', 'team_handlers:2 a: match = "pattern" is not sup'),
+        ('@keyword("A", countries=["USA"])\ndef a(): ...\n', "team_handlers:2 a: countries: 'USA' should be"),
+        ('@keyword("A")\ndef a(mesage): ...\n', "team_handlers:2 a: nothing is known as 'mesage'"),
+        ("import no_such_library", "handlers: team_handlers cannot be imported: ModuleNotFoundError"),
+    ],
+)
+def test_a_mistake_in_a_function_names_it(
+    told: Told, team: Callable[[str], None], content: str, mistake: str
+) -> None:
+    team(content)
+    (sentence,) = told("", "team_handlers")
+    assert sentence.startswith(mistake)
+
+
+def test_all_mistakes_are_told_at_once(told: Told, team: Callable[[str], None]) -> None:
+    team('@keyword("B")\ndef b(mesage): ...\n')
+    content = "\n".join(
+        (keyword(reply=""), keyword(words='["A"]', match='"x"'), keyword(words='["A"]'), "[default]")
+    )
+    assert len(told(content, "team_handlers")) == 5
+
+
+VALUES = st.recursive(
+    st.sampled_from(["HOURS", "", "whole", "{{ a", "\u0000", "menu.txt", "US"])
+    | st.integers()
+    | st.booleans(),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from(["url", "words"]), inner),
+    max_leaves=4,
+)
+TABLES = st.dictionaries(
+    st.sampled_from(
+        ["words", "match", "reply", "template", "media", "forward", "numbers", "countries", "fold_accents"]
+    ),
+    VALUES,
+)
+
+
+@given(
+    st.fixed_dictionaries(
+        {}, optional={"keyword": st.lists(TABLES, max_size=3) | VALUES, "default": TABLES | VALUES}
+    )
+)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_tables_are_rules_or_mistakes(folder: Path, tables: dict[str, object]) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("app.routing.rule_file.read_toml", lambda _: tables)
+        try:
+            load_dispatcher(folder, (), Threads(1))
+        except SettingsError as error:
+            assert all(error.mistakes)
