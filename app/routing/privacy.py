@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+_LONGEST_SHORT_CODE = 8
 
-def masked_number(number: str) -> str:
-    """Shorten a person's number: ``+1415•••0123``. Short codes and names are ours, and stay."""
-    if len(number) < 9:
-        return number
-    return f"{number[:5]}•••{number[-4:]}"
+
+def masked_number(address: str) -> str:
+    """Shorten a person's number: ``+1415•••0123``; at least three digits are left out.
+
+    Short codes and names belong to businesses, and stay; the channel of ``whatsapp:+1415...`` does
+    too.
+    """
+    channel, colon, number = address.rpartition(":")
+    digits = number.removeprefix("+")
+    if not digits.isdigit() or (digits == number and len(digits) <= _LONGEST_SHORT_CODE):
+        return address
+    first, last = (5, 4) if len(number) > 11 else (3, 2)
+    return f"{channel}{colon}{number[:first]}•••{number[-last:]}"
 
 
 def masked_text(text: str) -> str:
     """Say only how long a text is."""
-    return f"({len(text)} characters)" if text else ""
+    if not text:
+        return ""
+    return f"({len(text)} characters)" if len(text) > 1 else "(1 character)"

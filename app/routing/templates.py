@@ -78,7 +78,10 @@ class Templates:
     def __init__(self, folder: Path) -> None:
         """Read template files from ``folder``."""
         self._environment = ImmutableSandboxedEnvironment(
-            loader=jinja2.FileSystemLoader(folder), undefined=jinja2.StrictUndefined, autoescape=False
+            loader=jinja2.FileSystemLoader(folder),
+            undefined=jinja2.StrictUndefined,
+            autoescape=False,
+            finalize=_written,
         )
         self._environment.globals.clear()  # nobody needs lipsum() in a text, and each render copies them
         self._folder = folder
@@ -91,7 +94,7 @@ class Templates:
 
         """
         if not _MARKUP.search(text):
-            return TextAnswer(Reply(text, media))
+            return TextAnswer(Reply(text.strip(), media))
         try:
             tree = self._environment.parse(text)
             template = self._environment.from_string(tree)
@@ -114,17 +117,34 @@ class Templates:
             TemplateError: as `of_text`, or when there is no such file.
 
         """
-        path = (self._folder / file).resolve()
-        if not path.is_relative_to(self._folder.resolve()) or not path.is_file():
-            raise TemplateError(f"template {file}: there is no such file in {self._folder}")
-        return self.of_text(path.read_text(encoding="utf-8").rstrip("\n"), file, media)
+        path = self._folder / file
+        try:
+            if not path.resolve().is_relative_to(self._folder.resolve()):
+                raise TemplateError(f"template {file}: lies outside {self._folder}")
+            text = path.read_text(encoding="utf-8-sig")
+        except UnicodeDecodeError as error:
+            raise TemplateError(f"template {file}: is not UTF-8: {error.reason}") from error
+        except (OSError, ValueError) as error:
+            raise TemplateError(f"template {file}: there is no such file in {self._folder}") from error
+        if not text.strip() and not media:
+            raise TemplateError(f"template {file}: is empty; write the text that people get")
+        return self.of_text(text, file, media)
+
+
+def _written(value: object) -> object:
+    """Write nothing for what is not known, rather than the word None."""
+    return "" if value is None else value
 
 
 def _try_out(answer: TemplateAnswer, name: str) -> None:
-    """Find misspelt attributes at load; other errors may be the sample's fault."""
+    """Find misspelt attributes and missing includes at load; other errors may be the sample's fault."""
     try:
         answer.template.render(message=_SAMPLE, words=_SAMPLE.words, argument="text", keyword="SAMPLE")
-    except jinja2.UndefinedError as error:
+    except jinja2.TemplateNotFound as error:
+        raise TemplateError(f"{name}: includes {error.name}, and there is no such file") from error
+    except jinja2.TemplateSyntaxError as error:  # of a template that this one includes
+        raise TemplateError(f"{error.name}, line {error.lineno}: {error.message}") from error
+    except jinja2.TemplateError as error:
         raise TemplateError(f"{name}: {error.message}") from error
     except Exception:  # noqa: S110 (a template may rightly fail on a message that is not a real one)
         pass
