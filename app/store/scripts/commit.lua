@@ -1,7 +1,7 @@
 -- Commits an answer: the first one wins, later ones are told what it was.
 -- Also restores a message from the spool: then the request comes along and a missing record is made.
 -- KEYS: record, journal, dead letters
--- ARGV: reference, answer, outcome, detail, retention ms, cause ("" unless it failed), channel,
+-- ARGV: reference, answer, outcome, story, retention ms, cause ("" unless it failed), channel,
 --       request ("" unless restored), received ms ("" unless restored)
 local answer = redis.call('HGET', KEYS[1], 'answer')
 if answer then
@@ -13,15 +13,17 @@ local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local retention = tonumber(ARGV[5])
 
 if ARGV[8] ~= '' and redis.call('HEXISTS', KEYS[1], 'request') == 0 then
-  redis.call('HSET', KEYS[1], 'request', ARGV[8], 'received', ARGV[9], 'attempts', 1, 'lease', 0)
+  redis.call('HSET', KEYS[1], 'request', ARGV[8], 'received', ARGV[9], 'attempts', 1)
   redis.call('XADD', KEYS[2], 'MINID', '~', now - retention, '*', 'message', ARGV[1])
+  redis.call('PEXPIRE', KEYS[2], retention)
 end
 
-redis.call('HSET', KEYS[1], 'answer', ARGV[2], 'outcome', ARGV[3], 'detail', ARGV[4], 'answered', now)
+redis.call('HSET', KEYS[1], 'answer', ARGV[2], 'outcome', ARGV[3], 'story', ARGV[4], 'answered', now)
 redis.call('HDEL', KEYS[1], 'owner', 'lease')
 redis.call('PEXPIRE', KEYS[1], retention)
 if ARGV[6] ~= '' then
   redis.call('XADD', KEYS[3], 'MINID', '~', now - retention, '*', 'message', ARGV[1], 'cause', ARGV[6])
+  redis.call('PEXPIRE', KEYS[3], retention)
 end
 if redis.call('HDEL', KEYS[1], 'awaited') == 1 then
   redis.call('PUBLISH', ARGV[7], ARGV[1])

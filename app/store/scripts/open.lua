@@ -16,6 +16,7 @@ if not record[4] then
     'lease', now + lease, 'attempts', 1)
   redis.call('PEXPIRE', KEYS[1], retention)
   redis.call('XADD', KEYS[2], 'MINID', '~', now - retention, '*', 'message', ARGV[4])
+  redis.call('PEXPIRE', KEYS[2], retention)
   return {'claimed', 1}
 end
 
@@ -24,12 +25,12 @@ if record[2] == 'released' and ARGV[6] ~= '1' then
   return {'released'}
 end
 
-local remaining = tonumber(record[3]) - now
+local remaining = tonumber(record[3] or 0) - now
 if remaining > 0 then
   redis.call('HSET', KEYS[1], 'awaited', 1)
   return {'busy', remaining}
 end
 
-local attempts = tonumber(record[5]) + 1
+local attempts = tonumber(record[5] or 0) + 1
 redis.call('HSET', KEYS[1], 'owner', ARGV[1], 'lease', now + lease, 'attempts', attempts)
 return {'claimed', attempts}
