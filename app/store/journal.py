@@ -6,9 +6,10 @@ import asyncio
 import logging
 from collections.abc import Sequence
 
-from app.store.errors import StoreUnavailableError
+from app.store.errors import ScriptFailedError, StoreUnavailableError
 from app.store.scripts import BY_NAME, Script
-from app.store.spool import Entry, Spool
+from app.store.spool import Spool
+from app.store.spool_entry import Entry
 from app.store.store import Store
 from app.store.wire import Answer, Argument
 
@@ -50,10 +51,21 @@ class Journal:
 
     async def aclose(self) -> None:
         """Bring everything kept in memory to disk."""
-        await self._spool.flush()
+        await self._spool.aclose()
 
     async def _restore(self, entries: Sequence[Entry]) -> None:
-        known = [(BY_NAME[entry.script], entry) for entry in entries if entry.script in BY_NAME]
-        await asyncio.gather(
-            *(self._store.run(script, entry.keys, entry.arguments) for script, entry in known)
-        )
+        """Run the entries in their order, at once; one that can never run is given up."""
+        outcomes = await asyncio.gather(*map(self._run, entries), return_exceptions=True)
+        for outcome in outcomes:
+            if outcome is not None:
+                raise outcome
+
+    async def _run(self, entry: Entry) -> None:
+        script = BY_NAME.get(entry.script)
+        try:
+            if script is None:
+                raise ScriptFailedError(f"no script is called {entry.script!r}")
+            await self._store.run(script, entry.keys, entry.arguments)
+        except ScriptFailedError as error:
+            self._spool.lose(1)
+            log.error("a journal entry is given up: %s", error)

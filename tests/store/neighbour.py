@@ -1,0 +1,59 @@
+"""Another process on the same folders, to be killed: ``python -m tests.store.neighbour spool FOLDER COUNT``.
+
+It says "ready" when it holds what it should, and goes when its input ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from app.store.embedded import embedded
+from app.store.spool import Spool
+from app.store.spool_entry import Entry
+
+
+def entry(number: int) -> Entry:
+    return Entry("note", (f"key{number}".encode(),), (str(number).encode(), bytes(range(256))))
+
+
+@contextlib.contextmanager
+def neighbour(*arguments: object) -> Iterator[subprocess.Popen[str]]:
+    """Run this module in another process; give it when it is ready, kill it at the end."""
+    command = [sys.executable, "-m", "tests.store.neighbour", *map(str, arguments)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "ready\n"
+            yield process
+        finally:
+            process.kill()
+
+
+def wait_for_the_end() -> None:
+    print("ready", flush=True)
+    sys.stdin.read()
+
+
+async def spool(folder: Path, count: int) -> None:
+    spool = Spool(folder)
+    for number in range(count):
+        spool.add(entry(number))
+    await spool.flush()
+    await asyncio.to_thread(wait_for_the_end)
+
+
+def main(what: str, folder: str, count: str = "0") -> None:
+    if what == "spool":
+        asyncio.run(spool(Path(folder), int(count)))
+    else:
+        with embedded(Path(folder)):
+            wait_for_the_end()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
