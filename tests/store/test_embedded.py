@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Barrier
+
+import pytest
+
+from app.store.embedded import EmbeddedError, embedded, running_at, socket_path
+from tests.store.neighbour import neighbour
+from tests.store.private_valkey import client_of
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A folder with a short path, as most have."""
+    with tempfile.TemporaryDirectory(prefix="data-") as name:
+        yield Path(name)
+
+
+def process_of(url: str) -> int:
+    with client_of(url) as client:
+        return int(client.info("server")["process_id"])
+
+
+def owner_of(folder: Path) -> Path:
+    return folder / "valkey" / "owner"
+
+
+def test_it_runs_while_it_is_used(folder: Path) -> None:
+    with embedded(folder) as url:
+        assert url == f"unix://{socket_path(folder)}" == running_at(folder)
+        assert owner_of(folder).read_text() == f"{os.getpid()}\n"
+    assert running_at(folder) is None
+    assert not owner_of(folder).exists()
+
+
+def test_its_data_survive_a_restart(folder: Path) -> None:
+    with embedded(folder) as url, client_of(url) as client:
+        client.set("kept", "yes")
+    with embedded(folder) as url, client_of(url) as client:
+        assert client.get("kept") == b"yes"
+
+
+def test_nobody_else_may_enter_its_folder(folder: Path) -> None:
+    (folder / "valkey").mkdir(mode=0o755)
+    with embedded(folder):
+        assert (folder / "valkey").stat().st_mode & 0o777 == 0o700
+        assert socket_path(folder).stat().st_mode & 0o777 == 0o700
+
+
+def test_a_second_process_shares_it_and_leaves_it_running(folder: Path) -> None:
+    with embedded(folder) as url:
+        server = process_of(url)
+        with neighbour("embedded", folder) as second:
+            assert second.stdin is not None
+            second.stdin.close()
+            assert second.wait(timeout=20) == 0
+        assert process_of(url) == server
+        assert owner_of(folder).read_text() == f"{os.getpid()}\n"
+
+
+def test_what_a_killed_owner_left_is_used_and_stopped_at_the_end(folder: Path) -> None:
+    with neighbour("embedded", folder) as owner:
+        server = process_of(f"unix://{socket_path(folder)}")
+        owner.kill()
+        owner.wait()
+    with embedded(folder) as url:
+        assert process_of(url) == server
+        assert owner_of(folder).read_text() == f"{os.getpid()}\n"
+        with client_of(url) as client:
+            client.set("kept", "yes")
+    assert running_at(folder) is None
+    assert not owner_of(folder).exists()
+    with embedded(folder) as url, client_of(url) as client:
+        assert client.get("kept") == b"yes"
+
+
+def test_a_killed_owner_and_server_leave_nothing_in_the_way(folder: Path) -> None:
+    with neighbour("embedded", folder) as owner:
+        server = process_of(f"unix://{socket_path(folder)}")
+        owner.kill()
+        os.kill(server, 9)
+    with embedded(folder) as url:
+        assert process_of(url) != server
+
+
+def test_of_those_who_start_at_once_one_starts_the_server(folder: Path) -> None:
+    together = Barrier(4)
+
+    def use(_: int) -> int:
+        with embedded(folder) as url:
+            process = process_of(url)
+            together.wait(timeout=20)  # nobody leaves before all have seen it
+            return process
+
+    with ThreadPoolExecutor(4) as threads:
+        assert len(set(threads.map(use, range(4)))) == 1
+    assert running_at(folder) is None
+
+
+def test_a_folder_that_lies_too_deep_gets_its_socket_elsewhere(folder: Path) -> None:
+    deep = folder / ("deep" * 20) / "data"
+    assert len(bytes(socket_path(deep))) <= 100
+    assert socket_path(deep) != socket_path(folder / ("deep" * 20) / "other")
+    try:
+        with embedded(deep) as url:
+            assert url == f"unix://{socket_path(deep)}" == running_at(deep)
+            assert socket_path(deep).parent.stat().st_mode & 0o777 == 0o700
+    finally:
+        socket_path(deep).parent.rmdir()
+
+
+def test_a_socket_folder_that_others_may_write_to_is_refused(folder: Path) -> None:
+    deep = folder / ("deep" * 20)
+    squatted = socket_path(deep).parent
+    squatted.mkdir()
+    squatted.chmod(0o777)
+    try:
+        with pytest.raises(EmbeddedError, match="somebody else"), embedded(deep):
+            pass
+    finally:
+        squatted.rmdir()
+
+
+def test_a_server_that_cannot_start_is_told_with_its_log(folder: Path) -> None:
+    (folder / "valkey").mkdir()
+    (folder / "valkey" / "appendonlydir").write_text("not a folder")
+    with pytest.raises(EmbeddedError, match=r"valkey\.log"), embedded(folder):
+        pass
+    assert not owner_of(folder).exists()
