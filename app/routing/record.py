@@ -29,7 +29,8 @@ log = logging.getLogger("sms_router.record")
 LEASE = 3.0
 """Seconds that a claim lives without being renewed (design 2)."""
 
-RENEW_EVERY = 1.0
+RENEWALS = 3
+"""How many times a lease is renewed in its own length, so that one or two may fail."""
 
 STORE_BUDGET = 0.25
 """Seconds that one message may wait for Redis in all; then it is answered from memory."""
@@ -103,8 +104,8 @@ Opening = Claimed | Busy | Answer
 class Story:
     """What is journaled with an answer."""
 
-    detail: str
-    """JSON: the rule, the sender and its trail, the reply."""
+    text: str
+    """A line with the rule, then the trail of the sender's choice."""
     cause: str = ""
     """Why the message is a dead letter; empty when it is not."""
 
@@ -112,15 +113,17 @@ class Story:
 class Records:
     """Claims and answers of one worker, over Redis, with this worker's memory beside it."""
 
-    def __init__(self, store: Store, journal: Journal, retention_days: float) -> None:
-        """Keep records for ``retention_days``."""
+    def __init__(self, store: Store, journal: Journal, retention_days: float, lease: float = LEASE) -> None:
+        """Keep records for ``retention_days``; a claim lives ``lease`` seconds without being renewed."""
         self._store = store
         self._journal = journal
         self._retention = int(retention_days * 86_400_000)
+        self._lease = int(lease * 1000)
+        self._renew_every = lease / RENEWALS
         self._owner = uuid4().hex[:12].encode()
         self._answers: OrderedDict[str, Answer] = OrderedDict()
         self._leases: dict[str, tuple[bytes, float]] = {}
-        self._twins: dict[str, asyncio.Future[None]] = {}
+        self._twins: dict[str, set[asyncio.Future[None]]] = {}
         self._renewer: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -152,7 +155,7 @@ class Records:
                 (record, bucket.journal),
                 (
                     self._owner,
-                    int(LEASE * 1000),
+                    self._lease,
                     self._retention,
                     key.reference,
                     request,
@@ -182,9 +185,9 @@ class Records:
             key.reference,
             answer.document,
             answer.outcome,
-            story.detail,
+            _writable(story.text),
             self._retention,
-            story.cause,
+            _writable(story.cause),
             ANSWERED_CHANNEL,
         )
         found = None
@@ -199,19 +202,31 @@ class Records:
         return self._remember(key, answer)
 
     async def release(self, key: MessageKey, claim: Claimed, story: Story) -> None:
-        """Give a failed message back, for Twilio's fallback request to take over."""
+        """Give a failed message back, for Twilio's fallback request to take over.
+
+        Where only this worker's memory knows of the claim, the fallback finds the message free anyway.
+        """
         self._leases.pop(key.reference, None)
         bucket = bucket_of(key.person)
         keys = (bucket.message(key.reference), bucket.dead_letters)
-        arguments = (key.reference, story.detail, self._retention, story.cause, ANSWERED_CHANNEL)
+        arguments = (
+            key.reference,
+            _writable(story.text),
+            self._retention,
+            _writable(story.cause),
+            ANSWERED_CHANNEL,
+        )
         if claim.stored:
             await self._journal.keep(RELEASE, keys, arguments)
+        else:
+            self._journal.spool(RELEASE, keys, arguments)
 
     async def note(self, key: MessageKey, field: str, text: str, cause: str = "") -> None:
         """Write down what became of an answered message; with a ``cause`` it is a dead letter."""
         bucket = bucket_of(key.person)
         keys = (bucket.message(key.reference), bucket.dead_letters)
-        await self._journal.keep(NOTE, keys, (key.reference, field, text, self._retention, cause))
+        arguments = (key.reference, field, _writable(text), self._retention, _writable(cause))
+        await self._journal.keep(NOTE, keys, arguments)
 
     def let_go(self, key: MessageKey) -> None:
         """Stop renewing the claim, whatever became of it."""
@@ -219,17 +234,21 @@ class Records:
 
     async def answered(self, key: MessageKey, seconds: float) -> None:
         """Wait until somebody says that the message is answered, ``seconds`` at the most."""
-        waiting = self._twins.get(key.reference)
-        if waiting is None:
-            waiting = self._twins[key.reference] = asyncio.get_running_loop().create_future()
-        await asyncio.wait({waiting}, timeout=seconds)
-        if not waiting.done():
-            self._twins.pop(key.reference, None)
+        waiting: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        twins = self._twins.setdefault(key.reference, set())
+        twins.add(waiting)
+        try:
+            await asyncio.wait({waiting}, timeout=seconds)
+        finally:
+            twins.discard(waiting)
+            if not twins and self._twins.get(key.reference) is twins:
+                del self._twins[key.reference]
 
     def wake(self, reference: str) -> None:
         """Wake those who wait for a message; called for what is published."""
-        if (waiting := self._twins.pop(reference, None)) is not None and not waiting.done():
-            waiting.set_result(None)
+        for waiting in self._twins.pop(reference, ()):
+            if not waiting.done():
+                waiting.set_result(None)
 
     def _remember(self, key: MessageKey, answer: Answer) -> Answer:
         self._answers[key.reference] = answer
@@ -240,17 +259,23 @@ class Records:
     async def _renew_leases(self) -> None:
         """Renew what has been in work for a while; most messages are answered long before."""
         while True:
-            await asyncio.sleep(RENEW_EVERY)
-            old = asyncio.get_running_loop().time() - RENEW_EVERY
-            for reference, (record, asked) in list(self._leases.items()):
-                if asked > old:
-                    continue
-                try:
-                    renewed = await self._store.run(RENEW, (record,), (self._owner, int(LEASE * 1000)))
-                except StoreUnavailableError:
-                    break
-                if not renewed:
-                    self._leases.pop(reference, None)
+            await asyncio.sleep(self._renew_every)
+            old = asyncio.get_running_loop().time() - self._renew_every
+            leases = [(reference, *lease) for reference, lease in self._leases.items() if lease[1] <= old]
+            await asyncio.gather(*(self._renew(*lease) for lease in leases))
+
+    async def _renew(self, reference: str, record: bytes, asked: float) -> None:
+        try:
+            renewed = await self._store.run(RENEW, (record,), (self._owner, self._lease))
+        except StoreUnavailableError:
+            return  # the next round may find it alive
+        if not renewed and self._leases.get(reference) == (record, asked):
+            del self._leases[reference]
+
+
+def _writable(text: str) -> bytes:
+    """Return text as it is kept; what a handler raised or answered may hold what UTF-8 cannot."""
+    return text.encode("utf-8", "backslashreplace")
 
 
 async def _within(seconds: float, running: Coroutine[Any, Any, Any]) -> Any:

@@ -1,0 +1,62 @@
+"""Workers as far as the answer record is concerned: a store, a journal with its spool, and the record."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from redis.asyncio import Redis
+
+from app.routing.record import LEASE, Records
+from app.store.journal import Journal
+from app.store.keys import ANSWERED_CHANNEL
+from app.store.spool import Spool
+from app.store.store import Store
+
+DAYS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    store: Store
+    spool: Spool
+    journal: Journal
+    records: Records
+
+
+@contextlib.asynccontextmanager
+async def worker(url: str, folder: Path, lease: float = LEASE) -> AsyncIterator[Worker]:
+    """Run one worker; its renewals stop with ``records.aclose()`` or at the end."""
+    store, spool = Store(url), Spool(folder)
+    journal = Journal(store, spool)
+    records = Records(store, journal, DAYS, lease)
+    await store.start(journal.replay)
+    await records.start()
+    try:
+        yield Worker(store, spool, journal, records)
+    finally:
+        await records.aclose()
+        await store.aclose()
+        await journal.aclose()
+
+
+@contextlib.asynccontextmanager
+async def listening(url: str, *workers: Worker) -> AsyncIterator[None]:
+    """Tell the workers what is published, as the application does."""
+
+    async def listen() -> None:
+        async for message in channel.listen():
+            for one in workers:
+                one.records.wake(message["data"].decode())
+
+    async with Redis.from_url(url) as client, client.pubsub(ignore_subscribe_messages=True) as channel:
+        await channel.subscribe(ANSWERED_CHANNEL)
+        task = asyncio.create_task(listen())
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
