@@ -18,19 +18,18 @@ from enum import StrEnum
 from typing import Any
 from uuid import uuid4
 
+from app.routing.leases import Leases
+from app.routing.waiters import Waiters
 from app.store.errors import StoreUnavailableError
 from app.store.journal import Journal
 from app.store.keys import ANSWERED_CHANNEL, bucket_of
-from app.store.scripts import COMMIT, NOTE, OPEN, RELEASE, RENEW
+from app.store.scripts import COMMIT, NOTE, OPEN, RELEASE
 from app.store.store import Store
 
 log = logging.getLogger("sms_router.record")
 
 LEASE = 3.0
 """Seconds that a claim lives without being renewed (design 2)."""
-
-RENEWALS = 3
-"""How many times a lease is renewed in its own length, so that one or two may fail."""
 
 STORE_BUDGET = 0.25
 """Seconds that one message may wait for Redis in all; then it is answered from memory."""
@@ -118,23 +117,18 @@ class Records:
         self._store = store
         self._journal = journal
         self._retention = int(retention_days * 86_400_000)
-        self._lease = int(lease * 1000)
-        self._renew_every = lease / RENEWALS
         self._owner = uuid4().hex[:12].encode()
+        self._leases = Leases(store, self._owner, lease)
+        self._waiters = Waiters()
         self._answers: OrderedDict[str, Answer] = OrderedDict()
-        self._leases: dict[str, tuple[bytes, float]] = {}
-        self._twins: dict[str, set[asyncio.Future[None]]] = {}
-        self._renewer: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Begin to renew leases."""
-        self._renewer = asyncio.create_task(self._renew_leases(), name="lease-renewer")
+        await self._leases.start()
 
     async def aclose(self) -> None:
         """Stop renewing."""
-        if self._renewer is not None:
-            self._renewer.cancel()
-            await asyncio.gather(self._renewer, return_exceptions=True)
+        await self._leases.aclose()
 
     def remembered(self, key: MessageKey) -> Answer | None:
         """Return the answer that this worker has given already, if it still knows."""
@@ -145,6 +139,14 @@ class Records:
 
         ``request`` is journaled as it came; ``fallback`` tells that Twilio's fallback asks.
         """
+        while True:
+            words = self._waiters.words
+            opening = await self._open(key, request, fallback)
+            if not isinstance(opening, Busy) or not self._waiters.heard_since(key.reference, words):
+                return opening
+            # The word that it is answered has overtaken "busy": it would be waited for in vain.
+
+    async def _open(self, key: MessageKey, request: bytes, fallback: bool) -> Opening:
         bucket = bucket_of(key.person)
         record = bucket.message(key.reference)
         loop = asyncio.get_running_loop()
@@ -155,7 +157,7 @@ class Records:
                 (record, bucket.journal),
                 (
                     self._owner,
-                    self._lease,
+                    self._leases.milliseconds,
                     self._retention,
                     key.reference,
                     request,
@@ -166,7 +168,7 @@ class Records:
             return Claimed(1, loop.time() - asked, stored=False)
         match found:
             case [b"claimed", attempt]:
-                self._leases[key.reference] = (record, asked)
+                self._leases.hold(key.reference, record, asked)
                 return Claimed(attempt, loop.time() - asked, stored=True)
             case [b"busy", remaining]:
                 return Busy(remaining / 1000)
@@ -178,7 +180,7 @@ class Records:
         self, key: MessageKey, request: bytes, claim: Claimed, answer: Answer, story: Story
     ) -> Answer:
         """Store the answer before it is sent; return it, or the one that was there first."""
-        self._leases.pop(key.reference, None)
+        self._leases.let_go(key.reference)
         bucket = bucket_of(key.person)
         keys = (bucket.message(key.reference), bucket.journal, bucket.dead_letters)
         arguments = (
@@ -206,7 +208,7 @@ class Records:
 
         Where only this worker's memory knows of the claim, the fallback finds the message free anyway.
         """
-        self._leases.pop(key.reference, None)
+        self._leases.let_go(key.reference)
         bucket = bucket_of(key.person)
         keys = (bucket.message(key.reference), bucket.dead_letters)
         arguments = (
@@ -230,47 +232,21 @@ class Records:
 
     def let_go(self, key: MessageKey) -> None:
         """Stop renewing the claim, whatever became of it."""
-        self._leases.pop(key.reference, None)
+        self._leases.let_go(key.reference)
 
     async def answered(self, key: MessageKey, seconds: float) -> None:
         """Wait until somebody says that the message is answered, ``seconds`` at the most."""
-        waiting: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        twins = self._twins.setdefault(key.reference, set())
-        twins.add(waiting)
-        try:
-            await asyncio.wait({waiting}, timeout=seconds)
-        finally:
-            twins.discard(waiting)
-            if not twins and self._twins.get(key.reference) is twins:
-                del self._twins[key.reference]
+        await self._waiters.wait(key.reference, seconds)
 
     def wake(self, reference: str) -> None:
         """Wake those who wait for a message; called for what is published."""
-        for waiting in self._twins.pop(reference, ()):
-            if not waiting.done():
-                waiting.set_result(None)
+        self._waiters.wake(reference)
 
     def _remember(self, key: MessageKey, answer: Answer) -> Answer:
         self._answers[key.reference] = answer
         if len(self._answers) > MOST_REMEMBERED:
             self._answers.popitem(last=False)
         return answer
-
-    async def _renew_leases(self) -> None:
-        """Renew what has been in work for a while; most messages are answered long before."""
-        while True:
-            await asyncio.sleep(self._renew_every)
-            old = asyncio.get_running_loop().time() - self._renew_every
-            leases = [(reference, *lease) for reference, lease in self._leases.items() if lease[1] <= old]
-            await asyncio.gather(*(self._renew(*lease) for lease in leases))
-
-    async def _renew(self, reference: str, record: bytes, asked: float) -> None:
-        try:
-            renewed = await self._store.run(RENEW, (record,), (self._owner, self._lease))
-        except StoreUnavailableError:
-            return  # the next round may find it alive
-        if not renewed and self._leases.get(reference) == (record, asked):
-            del self._leases[reference]
 
 
 def _writable(text: str) -> bytes:

@@ -204,30 +204,6 @@ async def test_a_waiter_is_woken_by_a_release(valkey_url: str, one: Worker, othe
         assert isinstance(await opened(other.records, fallback=True), Claimed)
 
 
-async def test_waiters_do_not_take_each_others_word(alone: Worker) -> None:
-    records = alone.records
-    async with asyncio.timeout(LONG):
-        impatient = asyncio.create_task(records.answered(KEY, 0.01))
-        leaving = asyncio.create_task(records.answered(KEY, LONG * 10))
-        patient = [asyncio.create_task(records.answered(KEY, LONG * 10)) for _ in range(2)]
-        await impatient
-        leaving.cancel()
-        patient.append(asyncio.create_task(records.answered(KEY, LONG * 10)))
-        await asyncio.gather(leaving, return_exceptions=True)
-        records.wake(KEY.reference)
-        await asyncio.gather(*patient)
-
-
-async def test_who_waited_leaves_nothing_behind(alone: Worker) -> None:
-    await alone.records.answered(KEY, 0)
-    leaving = asyncio.create_task(alone.records.answered(KEY, LONG))
-    await asyncio.sleep(0)
-    leaving.cancel()
-    await asyncio.gather(leaving, return_exceptions=True)
-    alone.records.wake("AC1/unheard of")
-    assert alone.records._twins == {}
-
-
 # --- failures ---
 
 

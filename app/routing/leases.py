@@ -1,0 +1,58 @@
+"""The leases on the messages that this worker has claimed: they live while the worker does (design 2)."""
+
+from __future__ import annotations
+
+import asyncio
+
+from app.store.errors import StoreUnavailableError
+from app.store.scripts import RENEW
+from app.store.store import Store
+
+RENEWALS = 3
+"""How many times a lease is renewed in its own length, so that one or two may fail."""
+
+
+class Leases:
+    """Renews what has been in work for a while; most messages are answered long before."""
+
+    def __init__(self, store: Store, owner: bytes, seconds: float) -> None:
+        """Hold leases of this length in the name of ``owner``."""
+        self.milliseconds = int(seconds * 1000)
+        self._store = store
+        self._owner = owner
+        self._every = seconds / RENEWALS
+        self._held: dict[str, tuple[bytes, float]] = {}
+        self._renewer: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Begin to renew."""
+        self._renewer = asyncio.create_task(self._renew_all(), name="lease-renewer")
+
+    async def aclose(self) -> None:
+        """Stop renewing: the leases die."""
+        if self._renewer is not None:
+            self._renewer.cancel()
+            await asyncio.gather(self._renewer, return_exceptions=True)
+
+    def hold(self, reference: str, record: bytes, since: float) -> None:
+        """Renew the lease on a message that was asked for at ``since``, by the loop's clock."""
+        self._held[reference] = (record, since)
+
+    def let_go(self, reference: str) -> None:
+        """Stop renewing, whatever became of the message."""
+        self._held.pop(reference, None)
+
+    async def _renew_all(self) -> None:
+        while True:
+            await asyncio.sleep(self._every)
+            old = asyncio.get_running_loop().time() - self._every
+            leases = [(reference, *lease) for reference, lease in self._held.items() if lease[1] <= old]
+            await asyncio.gather(*(self._renew(*lease) for lease in leases))
+
+    async def _renew(self, reference: str, record: bytes, since: float) -> None:
+        try:
+            renewed = await self._store.run(RENEW, (record,), (self._owner, self.milliseconds))
+        except StoreUnavailableError:
+            return  # the next round may find it alive
+        if not renewed and self._held.get(reference) == (record, since):
+            del self._held[reference]  # somebody took it over
