@@ -17,8 +17,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, Va
 from redis.connection import parse_url
 
 from app.environment import Layers, contradictions
+from app.mistakes import SettingsError
 from app.senders.request import ReplyFrom
-from app.toml_files import SettingsError, describe_mistakes, read_toml
+from app.toml_files import describe_mistakes, read_toml
 from app.twilio.signature import PublicUrl
 
 DEFAULT_FOLDER = "config"
@@ -211,8 +212,11 @@ class Settings(RouterFile):
     @property
     def public_url(self) -> str:
         """What Twilio calls, without a slash at the end."""
-        if self.router.public_url:
-            return self.router.public_url
+        return self.router.public_url or self.local_url
+
+    @property
+    def local_url(self) -> str:
+        """Where this machine reaches the router."""
         host = "127.0.0.1" if self.server.host in ("0.0.0.0", "::", "") else self.server.host  # noqa: S104
         return f"http://{f'[{host}]' if ':' in host else host}:{self.server.port}"
 

@@ -10,6 +10,8 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from app.mistakes import SettingsError
+
 RawTable = dict[str, Any]
 """A TOML table as it was written, before the models check it."""
 
@@ -17,15 +19,6 @@ Location = tuple[int | str, ...]
 """The way to a value: names of tables and keys, and places in lists, counted from 0."""
 
 _FROM_NOWHERE: Mapping[Location, str] = {}
-
-
-class SettingsError(Exception):
-    """The configuration has mistakes; each is one sentence that names the key and the remedy."""
-
-    def __init__(self, mistakes: Sequence[str]) -> None:
-        """Keep all the mistakes, so that they can be mended in one go."""
-        super().__init__("\n".join(mistakes))
-        self.mistakes = tuple(mistakes)
 
 
 def read_toml(path: Path) -> RawTable:

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.mistakes import SettingsError
 from app.senders.request import ReplyFrom
 from app.settings import OnError, Privacy, Settings, SignatureMode, load_settings
-from app.toml_files import SettingsError
 
 AC, AC2 = "AC" + "0a" * 16, "AC" + "0b" * 16
 MG, MG2 = "MG" + "0a" * 16, "MG" + "0b" * 16

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from app.toml_files import Location, SettingsError, describe_mistakes, key_of, read_toml
+from app.mistakes import SettingsError
+from app.toml_files import Location, describe_mistakes, key_of, read_toml
 
 FILE = Path("config/some.toml")
 

@@ -2,24 +2,69 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
+from typing import Any
 
 import typer
+from typer.core import TyperCommand, TyperGroup
+from typer.main import get_group
 
-from app.cli import explain, listings, messages, sandbox, serve, text
 from app.cli.speaking import CommandError, complain
-from app.toml_files import SettingsError
+from app.mistakes import SettingsError
+
+COMMANDS = {
+    "serve": ("app.cli.serve", "Run the router on HOST:PORT with WORKERS processes."),
+    "text": ("app.cli.text", "Send a signed text to the running router, and show its answer."),
+    "explain": ("app.cli.explain", "Say which rule a text belongs to and which number would answer."),
+    "messages": ("app.cli.messages", "Show the newest messages and their answers, or the story of one."),
+    "check": ("app.cli.check", "Check the configuration: settings, keywords, templates and handlers."),
+    "keywords": ("app.cli.listings", "List the rules, in the order of their precedence."),
+    "senders": ("app.cli.listings", "List the numbers that may answer."),
+    "membership": ("app.cli.listings", "What is known of the Messaging Services."),
+    "sandbox": ("app.cli.sandbox", "Run an offline Twilio: its REST API, phones and carriers."),
+}
+"""Where each command lies and what it does, so that only the one that is run has to be imported."""
+
+
+class Commands(TyperGroup):
+    """Lists every command, and imports a command when it is run."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        """Begin with the names and the first sentences."""
+        super().__init__(*arguments, **options)
+        self.commands = {name: TyperCommand(name, help=does) for name, (_, does) in COMMANDS.items()}
+
+    def resolve_command(
+        self, ctx: Any, args: list[str]
+    ) -> tuple[str | None, TyperCommand | TyperGroup | None, list[str]]:
+        """Find the command that was typed, and import it."""
+        name, _, rest = super().resolve_command(ctx, args)
+        return name, load_command(name) if name else None, rest
+
+
+def load_command(name: str) -> Any:
+    """Import a command by its name."""
+    module, _ = COMMANDS[name]
+    registered = typer.Typer(add_completion=False, rich_markup_mode="rich")
+    importlib.import_module(module).register(registered)
+    command = get_group(registered).commands[name]
+    command.help = "\n\n".join(" ".join(part.split()) for part in (command.help or "").split("\n\n"))
+    return command
+
 
 commands = typer.Typer(
     name="sms-router",
-    help="Runs SMS keywords behind a Twilio Messaging Service: one message, one answer, the right number.",
+    cls=Commands,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
 )
-for module in (serve, text, explain, messages, listings, sandbox):
-    module.register(commands)
+
+
+@commands.callback()
+def _about() -> None:
+    """Run SMS keywords behind a Twilio Messaging Service: one message, one answer, the right number."""
 
 
 def main() -> None:

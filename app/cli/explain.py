@@ -2,23 +2,60 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 import typer
 
 from app.cli.pools import known_snapshots, usual_recipient
-from app.cli.situation import settings_for_command
-from app.cli.speaking import AsJson, out, print_json, print_table
+from app.cli.situation import load_rules, settings_for_command
+from app.cli.speaking import AsJson, address, out, plain, print_json, print_table
 from app.routing.composing import Composer
-from app.routing.dispatch import Dispatcher, Failed, Found, Immediate, occasion_of
+from app.routing.dispatch import Failed, Found, Immediate, RuleAnswer, occasion_of
+from app.routing.keywords import Consideration
 from app.routing.replies import Reply
-from app.routing.rule_file import load_dispatcher
-from app.routing.threads import Threads
+from app.senders.decision import Consideration as Candidate
 from app.senders.decision import Decision
 from app.senders.pool import Pool
 from app.senders.selection import explain as explain_sender
 from app.twilio.inbound import InboundMessage
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the rule answers, as far as it is known."""
+
+    reply: Reply
+    words: str
+    """The answer as it is told to people."""
+    failed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """All that is to be told about one text."""
+
+    rule: str
+    rules: Sequence[Consideration[RuleAnswer]]
+    answer: Answer
+    decision: Decision | None
+    """None when the answer says nothing."""
+
+    @property
+    def sender(self) -> str | None:
+        """The number that the answer leaves from."""
+        return self.decision.address if self.decision else None
+
+    @property
+    def trail(self) -> Sequence[Candidate]:
+        """Every number with its reason."""
+        return self.decision.trail if self.decision else ()
+
+    @property
+    def good(self) -> bool:
+        """Whether the person gets what the rule answers."""
+        return not self.answer.failed and (self.decision is None or self.sender is not None)
 
 
 def register(commands: typer.Typer) -> None:
@@ -26,38 +63,56 @@ def register(commands: typer.Typer) -> None:
     commands.command("explain")(explain)
 
 
+def _country(value: str | None) -> str | None:
+    if value is not None and not (len(value) == 2 and value.isascii() and value.isalpha()):
+        raise typer.BadParameter("a country is two letters, like CA (ISO 3166)")
+    return value
+
+
 def explain(
-    sender: Annotated[str, typer.Argument(metavar="FROM", help="The person's number.")],
+    sender: Annotated[
+        str, typer.Argument(metavar="FROM", help="The person's number, like +14155550123.", callback=address)
+    ],
     words: Annotated[str, typer.Argument(metavar="TEXT", help="What the person texts.")],
     recipient: Annotated[
-        str | None, typer.Option("--to", help="The number that is texted; default: one of the Service.")
+        str | None,
+        typer.Option(
+            "--to", help="The number that is texted; default: one of the Service.", callback=address
+        ),
     ] = None,
     country: Annotated[
         str | None,
-        typer.Option("--country", help="The person's country as Twilio would say it (FromCountry)."),
+        typer.Option(
+            "--country",
+            help="The person's country as Twilio would say it, like CA; default: the number's own.",
+            callback=_country,
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say which rule a text belongs to, which number would answer, and why not the others.
+    """Say which rule a text belongs to and which number would answer.
 
-    Nothing is sent, and no handler function is run.
+    Every other rule and number that came near is named with its reason. Nothing is sent, and no
+    handler function is run. Exits with 1 when the person would not get what the rule answers.
     """
     settings = settings_for_command()
-    threads = Threads(1)
-    dispatcher = load_dispatcher(settings.folder, settings.router.handlers, threads)
+    dispatcher = load_rules(settings)
     pools = {snapshot.service_sid: snapshot.pool() for snapshot in known_snapshots(settings)}
     recipient = recipient or usual_recipient(pools.values())
     message = _text(settings.accounts[0].sid, sender, recipient, words, country)
     if (pool := _pool(pools, None, recipient)) is not None:
         message = replace(message, service_sid=pool.service_sid)
     found = dispatcher.find(message)
-    reply, answer = _reply(found, message)
+    answer = _answer(found, message)
     composer = Composer(lambda service, texted: _pool(pools, service, texted), settings.reply_from, "")
-    decision = explain_sender(*composer.request(message, reply))
+    decision = None if answer.reply.silent else explain_sender(*composer.request(message, answer.reply))
+    story = Story(found.rule, dispatcher.table.consider(words, occasion_of(message)), answer, decision)
     if as_json:
-        print_json(_as_json(dispatcher, message, found, answer, decision))
+        print_json(_as_json(story))
     else:
-        _tell(dispatcher, message, found, answer, decision)
+        _tell(story)
+    if not story.good:
+        raise typer.Exit(1)
 
 
 def _pool(pools: dict[str, Pool], service_sid: str | None, texted: str) -> Pool | None:
@@ -79,43 +134,36 @@ def _text(account_sid: str, sender: str, recipient: str, words: str, country: st
     )
 
 
-def _reply(found: Found, message: InboundMessage) -> tuple[Reply, str]:
-    """Return the reply as far as it is known without running a handler, and what to say of it."""
+def _answer(found: Found, message: InboundMessage) -> Answer:
+    """Return the answer as far as it is known without running a handler."""
     if not isinstance(found.action, Immediate):
-        return Reply(
-            "(whatever the handler answers)"
-        ), f"the function {found.action.handler.source} is called"
+        return Answer(Reply("(unknown)"), f"the function {found.action.handler.source} is called")
     reply = found.action.reply(message)
     if isinstance(reply, Failed):
-        return Reply("(the error reply)"), f"fails: {reply.cause}"
-    return reply, "\n".join(reply.texts) or "(says nothing)"
+        return Answer(Reply("(the error reply)"), f"fails: {reply.cause}", failed=True)
+    return Answer(reply, "\n".join((*reply.texts, *reply.media_urls)) or "(says nothing)")
 
 
-def _tell(
-    dispatcher: Dispatcher, message: InboundMessage, found: Found, answer: str, decision: Decision
-) -> None:
-    out.print(f"[bold]Rule[/bold]    {found.rule}", highlight=False)
-    for line in dispatcher.table.consider(message.body, occasion_of(message)):
-        out.print(f"        {line.verdict.value}: {line.rule.name}: {line.reason}", style="dim", markup=False)
-    out.print("[bold]Answer[/bold]  ", end="")
-    out.print(answer, markup=False)
-    out.print("[bold]Sender[/bold]  ", end="")
-    out.print(decision.address or "none: nothing is sent", markup=False)
-    print_table(
-        "Every sender",
-        ("number", "kind", "verdict", "reason"),
-        (
-            (line.address, line.kind.value if line.kind else "", line.outcome.value, line.reason)
-            for line in decision.trail
-        ),
-    )
+def _tell(story: Story) -> None:
+    out.print("[bold]Rule[/bold]   ", plain(story.rule))
+    for line in story.rules:
+        text = f"        {line.verdict.value}: {line.rule.name}: {line.reason}"
+        out.print(plain(text, "dim"))
+    out.print("[bold]Answer[/bold] ", plain(story.answer.words.replace("\n", "\n        ")), soft_wrap=True)
+    out.print("[bold]Sender[/bold] ", plain(story.sender or "none: nothing is sent"))
+    if story.trail:
+        print_table(
+            ("number", "kind", "verdict", "reason"),
+            (
+                (line.address, line.kind.value if line.kind else "", line.outcome.value, line.reason)
+                for line in story.trail
+            ),
+        )
 
 
-def _as_json(
-    dispatcher: Dispatcher, message: InboundMessage, found: Found, answer: str, decision: Decision
-) -> dict[str, object]:
+def _as_json(story: Story) -> dict[str, object]:
     return {
-        "rule": found.rule,
+        "rule": story.rule,
         "rules": [
             {
                 "rule": line.rule.name,
@@ -123,10 +171,10 @@ def _as_json(
                 "verdict": line.verdict.value,
                 "reason": line.reason,
             }
-            for line in dispatcher.table.consider(message.body, occasion_of(message))
+            for line in story.rules
         ],
-        "answer": answer,
-        "sender": decision.address,
+        "answer": story.answer.words,
+        "sender": story.sender,
         "trail": [
             {
                 "sender": line.address,
@@ -135,6 +183,6 @@ def _as_json(
                 "verdict": line.outcome.value,
                 "reason": line.reason,
             }
-            for line in decision.trail
+            for line in story.trail
         ],
     }

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
 
-from app.cli.situation import settings_for_command, store_client
-from app.cli.speaking import AsJson, CommandError, out, print_json, print_table
+from app.cli.situation import anything_stored, settings_for_command, store_client
+from app.cli.speaking import AsJson, CommandError, out, plain, print_json, print_table
 from app.routing.history import Episode, History
 from app.routing.privacy import masked_number, masked_text
-from app.settings import Privacy
+from app.settings import Privacy, Settings
+
+LONGEST_LINE = 120
+"""Characters of a text that a list shows."""
 
 
 def register(commands: typer.Typer) -> None:
@@ -33,15 +37,7 @@ def messages(
     """
     settings = settings_for_command()
     reveal = reveal or settings.router.privacy is Privacy.OPEN
-    with store_client(settings) as client:
-        history = History(client)
-        if sid is not None:
-            episode = history.find(sid)
-            if episode is None:
-                raise CommandError(f"No message {sid} is in the journal.", "List them: sms-router messages")
-            episodes = [episode]
-        else:
-            episodes = history.failed(limit) if failed else history.recent(limit)
+    episodes = _newest(settings, failed, limit) if sid is None else [_find(settings, sid)]
     if as_json:
         print_json([_as_json(episode, reveal) for episode in episodes])
     elif sid is not None:
@@ -50,30 +46,53 @@ def messages(
         _list(episodes, failed, reveal)
 
 
+def _find(settings: Settings, sid: str) -> Episode:
+    episode = None
+    if anything_stored(settings):
+        with store_client(settings) as client:
+            episode = History(client).find(sid, [account.sid for account in settings.accounts])
+    if episode is None:
+        raise CommandError(f"No message {sid} is in the journal.", "List them: sms-router messages")
+    return episode
+
+
+def _newest(settings: Settings, failed: bool, limit: int) -> list[Episode]:
+    if not anything_stored(settings):
+        return []
+    with store_client(settings) as client:
+        history = History(client)
+        return history.failed(limit) if failed else history.recent(limit)
+
+
 def _list(episodes: list[Episode], failed: bool, reveal: bool) -> None:
     if not episodes:
         out.print("No dead letters." if failed else "No messages yet. Send one: sms-router text HOURS")
         return
-    rows = [
-        (
-            _when(episode),
-            episode.sid,
-            _person(episode, reveal),
-            _body(episode, reveal),
-            episode.outcome or "unanswered",
-            episode.sender or "",
-            "; ".join(episode.causes) if failed else _receipts(episode),
-        )
-        for episode in episodes
-    ]
-    last = "cause" if failed else "delivery"
-    title = "Dead letters" if failed else "Messages"
-    print_table(title, ("received (UTC)", "sid", "from", "text", "outcome", "answered from", last), rows)
+    out.print("Dead letters" if failed else "Messages", "(newest first, times in UTC)")
+    for episode in episodes:
+        out.print(plain(f"\n{_when(episode)}  {episode.sid}", "bold"), soft_wrap=True)
+        for line in _lines(episode, reveal):
+            out.print(plain(f"  {line}"), soft_wrap=True)
+
+
+def _lines(episode: Episode, reveal: bool) -> Iterator[str]:
+    """Say in a few lines who texted, what they got, and what became of it."""
+    if episode.message is None:
+        yield "the message itself is no longer kept"
+    else:
+        body = " ".join(_body(episode, reveal).split())
+        shown = body if len(body) <= LONGEST_LINE else f"{body[:LONGEST_LINE]}…"
+        yield f"{_person(episode, reveal)} to {episode.message.recipient}: {shown}"
+    answer = episode.outcome or "unanswered"
+    yield f"{answer} from {episode.sender}" if episode.sender else answer
+    for sent in episode.sent:
+        yield f"delivery: {sent.status} {sent.error_code}".rstrip()
+    for cause in episode.causes:
+        yield f"cause: {cause}"
 
 
 def _tell(episode: Episode, reveal: bool) -> None:
     rows = [
-        ("sid", episode.sid),
         ("received (UTC)", _when(episode)),
         ("from", _person(episode, reveal)),
         ("to", episode.message.recipient if episode.message else ""),
@@ -86,14 +105,14 @@ def _tell(episode: Episode, reveal: bool) -> None:
         *(("delivery", f"{sent.sid} {sent.status} {sent.error_code}".strip()) for sent in episode.sent),
         *(("cause", cause) for cause in episode.causes),
     ]
-    print_table("Message", ("what", "value"), rows)
+    print_table(("message", episode.sid), rows)
 
 
 def _as_json(episode: Episode, reveal: bool) -> dict[str, object]:
     return {
         "sid": episode.sid,
         "account_sid": episode.reference.partition("/")[0],
-        "received": _when(episode),
+        "received": _moment(episode),
         "from": _person(episode, reveal),
         "to": episode.message.recipient if episode.message else None,
         "body": _body(episode, reveal),
@@ -117,9 +136,15 @@ def _as_json(episode: Episode, reveal: bool) -> dict[str, object]:
 
 
 def _when(episode: Episode) -> str:
+    """Return the time of arrival for people, in UTC."""
+    return (_moment(episode) or "unknown")[:19].replace("T", " ")
+
+
+def _moment(episode: Episode) -> str | None:
+    """Return the time of arrival for programs (ISO 8601)."""
     if episode.received is None:
-        return ""
-    return datetime.fromtimestamp(episode.received / 1000, UTC).isoformat(sep=" ", timespec="seconds")[:19]
+        return None
+    return datetime.fromtimestamp(episode.received / 1000, UTC).isoformat(timespec="milliseconds")
 
 
 def _person(episode: Episode, reveal: bool) -> str:
@@ -132,7 +157,3 @@ def _body(episode: Episode, reveal: bool) -> str:
     if episode.message is None:
         return ""
     return episode.message.body if reveal else masked_text(episode.message.body)
-
-
-def _receipts(episode: Episode) -> str:
-    return ", ".join(f"{sent.status} {sent.error_code}".strip() for sent in episode.sent)

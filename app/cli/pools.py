@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
-import redis
-
-from app.cli.situation import store_client
-from app.cli.speaking import CommandError
+from app.cli.situation import START, anything_stored, offline_world, store_client
+from app.cli.speaking import CommandError, err
 from app.membership.shared import stored_snapshot
-from app.membership.snapshot import Snapshot
+from app.membership.snapshot import ServiceSettings, Snapshot, capabilities_of
 from app.membership.source import MembershipError, twilio_source
+from app.senders.country import is_toll_free
 from app.senders.pool import Pool
-from app.senders.sender import SenderKind
-from app.settings import Settings
+from app.senders.sender import Sender, SenderKind
+from app.settings import ServiceSettings as ConfiguredService
+from app.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from app.sandbox import World
 
 
 def stored_pools(settings: Settings) -> list[Pool]:
@@ -25,29 +29,16 @@ def stored_pools(settings: Settings) -> list[Pool]:
 def known_snapshots(settings: Settings) -> list[Snapshot]:
     """Return the Services' snapshots: stored ones, else fresh ones from Twilio.
 
+    Without Twilio credentials and before the first start they are those of ``sandbox.toml``.
+
     Raises:
-        CommandError: when neither is to be had.
+        CommandError: when none of it is to be had.
 
     """
     snapshots = _stored(settings)
-    missing = {service.sid for service in settings.services} - {each.service_sid for each in snapshots}
-    tokens = {account.sid: account.tokens[0] for account in settings.accounts}
-    for service in settings.services:
-        if service.sid in missing:
-            source = twilio_source(
-                service.account,
-                tokens[service.account],
-                service.sid,
-                base_url=settings.twilio.api_base_url or None,
-                timeout=settings.twilio.timeout,
-            )
-            try:
-                snapshots.append(source.read(time.time()))
-            except MembershipError as error:
-                raise CommandError(
-                    f"Nothing is stored about {service.sid}, and {error}", "Start the router once: make run"
-                ) from error
-    return snapshots
+    there = {each.service_sid for each in snapshots}
+    missing = [service for service in settings.services if service.sid not in there]
+    return snapshots + [_read(settings, service) for service in missing]
 
 
 def usual_recipient(pools: Iterable[Pool]) -> str:
@@ -59,14 +50,72 @@ def usual_recipient(pools: Iterable[Pool]) -> str:
     """
     senders = [sender for pool in pools for sender in pool.senders]
     if not senders:
-        raise CommandError("No number is known that could be texted.", "Name one: --to 12345", code=2)
+        raise CommandError(
+            "No number is known that could be texted: no router has read its senders yet.",
+            f"{START}, or name a number: --to 12345",
+        )
     return min(senders, key=lambda sender: sender.kind is not SenderKind.SHORT_CODE).address
 
 
 def _stored(settings: Settings) -> list[Snapshot]:
-    try:
-        with store_client(settings) as client:
-            found = [stored_snapshot(client, service.sid) for service in settings.services]
-    except redis.RedisError as error:
-        raise CommandError(f"Redis does not answer: {error}") from error
+    if not anything_stored(settings):
+        return []
+    with store_client(settings) as client:
+        found = [stored_snapshot(client, service.sid) for service in settings.services]
     return [snapshot for snapshot in found if snapshot is not None]
+
+
+def _read(settings: Settings, service: ConfiguredService) -> Snapshot:
+    account = next(account for account in settings.accounts if account.sid == service.account)
+    source = twilio_source(
+        account.sid,
+        account.tokens[0],
+        service.sid,
+        base_url=settings.twilio.api_base_url or None,
+        timeout=settings.twilio.timeout,
+    )
+    try:
+        with err.status(f"Reading the senders of {service.sid} from Twilio ..."):
+            return source.read(time.time())
+    except MembershipError as error:
+        configured = load_settings()
+        if configured.offline:
+            return _snapshot_of(offline_world(configured), service)
+        raise CommandError(f"Nothing is stored about {service.sid}, and {error}", START) from error
+
+
+def _snapshot_of(world: World, service: ConfiguredService) -> Snapshot:
+    """Return what Twilio would say, were the sandbox running."""
+    there = world.services[0]
+    numbers = {number.sid: number for number in world.numbers}
+    return Snapshot(
+        account_sid=world.account_sid,
+        service_sid=service.sid,
+        senders=tuple(
+            Sender(
+                sid,
+                numbers[sid].address,
+                _kind(sid, numbers[sid].address),
+                numbers[sid].country or None,
+                capabilities_of(
+                    ["SMS"] * numbers[sid].capabilities.sms + ["MMS"] * numbers[sid].capabilities.mms
+                ),
+            )
+            for sid in there.senders
+        ),
+        settings=ServiceSettings(
+            there.friendly_name,
+            there.inbound_request_url or None,
+            fallback_url=there.fallback_url or None,
+            status_callback=there.status_callback or None,
+        ),
+        number_urls={},
+        read_at=time.time(),
+        version=0,
+    )
+
+
+def _kind(sid: str, address: str) -> SenderKind:
+    if sid.startswith("SC"):
+        return SenderKind.SHORT_CODE
+    return SenderKind.TOLL_FREE if is_toll_free(address) else SenderKind.LONG_CODE

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from app.cli.situation import offline_world
+from app.cli.situation import check_port, offline_world
 from app.cli.speaking import CommandError, out
 from app.settings import load_settings
 
@@ -30,7 +30,9 @@ def sandbox(
     host: Annotated[
         str, typer.Option(help="Where it listens; it has no protection, so keep it local.")
     ] = "127.0.0.1",
-    port: Annotated[int | None, typer.Option(help="Default: SANDBOX_PORT, or 8900.")] = None,
+    port: Annotated[
+        int | None, typer.Option(min=1, max=65_535, help="Default: SANDBOX_PORT, or 8900.")
+    ] = None,
     expose: Annotated[
         bool, typer.Option("--expose-to-everybody", help="Allow a --host that others can reach.")
     ] = False,
@@ -50,9 +52,20 @@ def sandbox(
     settings = load_settings()
     world = offline_world(settings)
     port = port or settings.sandbox.port
+    check_port(host, port, f"Choose another one: sms-router sandbox --port {port + 1}")
     if not quiet:
-        out.print(f"The sandbox listens on http://{host}:{port}; its texts go to {settings.public_url}")
-        out.print(f"Account {world.account_sid}, Messaging Service {world.services[0].sid}", markup=False)
+        out.print(
+            f"The sandbox listens on http://{host}:{port}; its texts go to {settings.public_url}",
+            soft_wrap=True,
+        )
+        out.print(
+            f"Text as a phone: POST http://{host}:{port}/sandbox/phones/+14155550123/messages", soft_wrap=True
+        )
+        out.print(
+            f"Account {world.account_sid}, Messaging Service {world.services[0].sid}",
+            markup=False,
+            soft_wrap=True,
+        )
     _run(world, host, port, until_exit_of)
 
 

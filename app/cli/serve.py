@@ -16,10 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from app.cli.situation import offline_world, sandbox_environment, store_url
-from app.cli.speaking import CommandError, err, out
-from app.routing.rule_file import load_dispatcher
-from app.routing.threads import Threads
+from app.cli.situation import check_port, load_rules, offline_world, sandbox_environment, store_url
+from app.cli.speaking import CommandError, err, out, plain
 from app.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -61,16 +59,18 @@ def register(commands: typer.Typer) -> None:
 def serve() -> None:
     """Run the router on HOST:PORT with WORKERS processes.
 
+    It reads router.toml and keywords.toml in the folder SMS_ROUTER_CONFIG (config/), and the
+    environment, which wins: PUBLIC_URL, REDIS_URL, TWILIO_ACCOUNT_SID, TWILIO_AUTH_TOKEN,
+    TWILIO_MESSAGING_SERVICE_SID and others. Handlers may lie in the current folder.
+
     Without REDIS_URL an embedded Valkey runs beside it, its data under .data/. Without Twilio
-    credentials the sandbox, an offline Twilio, runs beside it too.
+    credentials the sandbox, an offline Twilio, runs beside it too, on SANDBOX_PORT.
     """
     signal.signal(signal.SIGTERM, _leave)
     settings = load_settings()
-    threads = Threads(1)
-    load_dispatcher(
-        settings.folder, settings.router.handlers, threads
-    )  # mistakes are told before anything runs
-    _check_port("PORT", settings.server.host, settings.server.port)
+    load_rules(settings)  # mistakes are told before anything runs
+    port = settings.server.port
+    check_port(settings.server.host, port, f"Choose another one: PORT={port + 1} make run")
     with contextlib.ExitStack() as beside:
         os.environ["REDIS_URL"] = beside.enter_context(store_url(settings))
         world = offline_world(settings) if settings.offline else None
@@ -84,7 +84,7 @@ def serve() -> None:
 
 
 def _leave(*_: object) -> None:
-    """End as Ctrl-C does: uvicorn raises the signal once more at its end, and what runs beside must stop too."""
+    """End as Ctrl-C does: uvicorn raises the signal again at its end, and what runs beside must stop."""
     sys.exit(0)
 
 
@@ -111,24 +111,11 @@ def _run(settings: Settings) -> None:
     )
 
 
-def _check_port(variable: str, host: str, port: int) -> None:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            raise CommandError(
-                f"{host}:{port} cannot be used: {error.strerror or error}.",
-                f"Choose another one: {variable}={port + 1} make run",
-            ) from error
-
-
 @contextlib.contextmanager
 def _sandbox(settings: Settings) -> Iterator[None]:
     """Run the sandbox in a process of its own, until the router ends."""
     port = settings.sandbox.port
-    _check_port("SANDBOX_PORT", "127.0.0.1", port)
+    check_port("127.0.0.1", port, f"Choose another one: SANDBOX_PORT={port + 1} make run")
     command = [sys.executable, "-m", "app", "sandbox", "--quiet", "--until-exit-of", str(os.getpid())]
     with subprocess.Popen(command, start_new_session=True) as process:
         try:
@@ -162,24 +149,27 @@ def _prepare_metrics(settings: Settings) -> None:
 
 
 def _announce(settings: Settings, world: World | None) -> None:
-    url = settings.public_url
-    command = Path(sys.argv[0])
+    command, url = Path(sys.argv[0]), settings.public_url
     name = str(command.relative_to(Path.cwd())) if command.is_relative_to(Path.cwd()) else "sms-router"
-    out.print(f"\n[bold]sms-router[/bold] listens on http://{settings.server.host}:{settings.server.port}")
+    lines = [f"\nsms-router listens on {settings.local_url}"]
     if world is not None:
-        out.print(
-            f"No Twilio credentials are set: the sandbox, an offline Twilio, runs on "
+        lines.append(
+            "No Twilio credentials are set: the sandbox, an offline Twilio, runs on "
             f"http://127.0.0.1:{settings.sandbox.port}"
         )
-    out.print("\nPoint the Messaging Service at Twilio here:")
-    out.print(f"  inbound request URL   {url}/sms          (POST)", markup=False)
-    out.print(f"  fallback URL          {url}/sms/fallback (POST)", markup=False)
-    out.print(f"  status callback URL   {url}/sms/status", markup=False)
-    out.print("\nSend the first text from another terminal:")
-    out.print(f"  [bold]{name} text HOURS[/bold]\n")
+    lines += [
+        "\nPoint the Messaging Service at Twilio here:",
+        f"  inbound request URL   {url}/sms          (POST)",
+        f"  fallback URL          {url}/sms/fallback (POST)",
+        f"  status callback URL   {url}/sms/status",
+        "\nSend the first text from another terminal:",
+        f"  {name} text HOURS\n",
+    ]
+    out.print(plain("\n".join(lines)), soft_wrap=True)
     if not settings.router.public_url and world is None:
         err.print(
             f"PUBLIC_URL is not set: signatures are checked over {url}, so Twilio's will be refused.\n"
             "Set it to what Twilio calls: export PUBLIC_URL=https://sms.example.com",
             style="yellow",
+            soft_wrap=True,
         )

@@ -1,9 +1,11 @@
-"""What most commands need: the settings, the sandbox's credentials when offline, and the store."""
+"""What most commands need: the settings, the sandbox's credentials when offline, rules and store."""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import socket
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -13,19 +15,26 @@ import redis
 
 from app.cli.speaking import CommandError
 from app.settings import Settings, load_settings
-from app.store.embedded import EmbeddedError, embedded
+from app.store.embedded import EmbeddedError, embedded, running_at
 
 if TYPE_CHECKING:
+    from app.routing.dispatch import Dispatcher
     from app.sandbox import World
 
 DEMO_FOLDER = Path(__file__).parents[2] / "config"
 """Where the demo world lies, for configuration folders that have none of their own."""
+
+START = "Start it in another terminal: make run (or sms-router serve)"
 
 
 def offline_world(settings: Settings) -> World:
     """Read the sandbox's world: from the configuration folder, or the one that comes along.
 
     Its account, token and Service are the configured ones, where there are any.
+
+    Raises:
+        CommandError: with what is wrong with the world.
+
     """
     from app.sandbox import WorldError, load_world  # noqa: PLC0415 (not needed with Twilio's credentials)
 
@@ -34,6 +43,8 @@ def offline_world(settings: Settings) -> World:
         world = load_world(own if own.is_file() else DEMO_FOLDER / "sandbox.toml", settings.public_url)
     except WorldError as error:
         raise CommandError(*str(error).splitlines()) from error
+    if not world.services:
+        raise CommandError(f"{own}: services: is empty; the sandbox needs a Messaging Service")
     for account in settings.accounts[:1]:
         world = replace(world, account_sid=account.sid, auth_token=account.tokens[0])
     for service in settings.services[:1]:
@@ -65,6 +76,25 @@ def settings_for_command() -> Settings:
     return settings
 
 
+def load_rules(settings: Settings) -> Dispatcher:
+    """Load keywords and handlers; modules in the current folder can be named, as with ``python -m``.
+
+    The folder comes last, so that a team's ``app`` or ``queue.py`` hides nothing. Worker processes
+    take the path over.
+
+    Raises:
+        SettingsError: with every mistake found.
+
+    """
+    from app.routing.rule_file import load_dispatcher  # noqa: PLC0415 (Jinja and handlers, where rules matter)
+    from app.routing.threads import Threads  # noqa: PLC0415
+
+    here = str(Path.cwd())
+    if here not in sys.path and "" not in sys.path:
+        sys.path.append(here)
+    return load_dispatcher(settings.folder, settings.router.handlers, Threads(1))
+
+
 @contextlib.contextmanager
 def store_url(settings: Settings) -> Iterator[str]:
     """Give the URL of Redis: the configured one, or the embedded Valkey's, started if it is not running.
@@ -76,11 +106,17 @@ def store_url(settings: Settings) -> Iterator[str]:
     if settings.redis.url:
         yield settings.redis.url
         return
-    try:
-        with embedded(settings.router.data_dir) as url:
-            yield url
-    except EmbeddedError as error:
-        raise CommandError(*str(error).splitlines()) from error
+    with contextlib.ExitStack() as running:
+        try:
+            url = running.enter_context(embedded(settings.router.data_dir))
+        except EmbeddedError as error:
+            raise CommandError(*str(error).splitlines()) from error
+        except OSError as error:
+            raise CommandError(
+                f"The embedded Valkey cannot keep its data in {settings.router.data_dir}: {error.strerror}.",
+                "Set REDIS_URL to use a server of your own, or data_dir in router.toml.",
+            ) from error
+        yield url
 
 
 @contextlib.contextmanager
@@ -97,3 +133,29 @@ def store_client(settings: Settings) -> Iterator[redis.Redis]:
             yield client
         except redis.RedisError as error:
             raise CommandError(f"Redis does not answer: {error}", "Set REDIS_URL, or start yours.") from error
+
+
+def anything_stored(settings: Settings) -> bool:
+    """Tell whether there is a store to look into; nothing is started to find out."""
+    return bool(settings.redis.url) or (settings.router.data_dir / "valkey").is_dir()
+
+
+def store_runs(settings: Settings) -> bool:
+    """Tell whether the store of a running router may be there."""
+    return bool(settings.redis.url) or running_at(settings.router.data_dir) is not None
+
+
+def check_port(host: str, port: int, remedy: str) -> None:
+    """Make sure that a server can listen there.
+
+    Raises:
+        CommandError: when it cannot, with the remedy.
+
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise CommandError(f"{host}:{port} cannot be used: {error.strerror or error}.", remedy) from error

@@ -8,12 +8,16 @@ from collections.abc import Iterable, Sequence
 from typing import Annotated
 
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
+
+_STEERING = {code: f"\\x{code:02x}" for code in (*range(10), *range(11, 32), *range(127, 160))}
+"""Control characters but the line feed: people may text them, and an operator's terminal obeys them."""
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 
@@ -22,27 +26,52 @@ class CommandError(Exception):
     """A command cannot do what was asked: what is wrong, and the line to paste that mends it."""
 
     def __init__(self, *lines: str, code: int = 1) -> None:
+        """``code`` is the exit code: 1 for a problem or nothing found, 2 for wrong use."""
         super().__init__("\n".join(lines))
         self.lines = lines
         self.code = code
 
 
+def address(value: str | None) -> str | None:
+    """Read a number as people write it: ``+1 (415) 555-0123``; what is no E.164 stays as it is."""
+    if value is None or not value.strip():
+        if value is not None:
+            raise typer.BadParameter("a number like +14155550123 or 12345 is needed")
+        return None
+    number = value.strip()
+    return "+" + "".join(filter(str.isalnum, number)) if number.startswith("+") else number
+
+
 def complain(*lines: str) -> None:
     """Print an error to standard error; the first line says what, the others how to mend it."""
     for number, line in enumerate(lines):
-        err.print(Text(line, style="bold red" if number == 0 else ""), soft_wrap=True)
+        err.print(plain(line, "bold red" if number == 0 else ""), soft_wrap=True)
+
+
+def plain(text: str, style: str = "") -> Text:
+    """Return text as it is: never read as markup, and what would steer a terminal made visible."""
+    writable = text.encode("utf-8", "backslashreplace").decode()
+    return Text(writable.translate(_STEERING), style=style)
 
 
 def print_json(value: object) -> None:
     """Print one JSON document, unstyled whatever the terminal."""
-    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+    readable = (sys.stdout.encoding or "").lower().startswith("utf")
+    document = json.dumps(value, indent=2, ensure_ascii=not readable)
+    # A lone surrogate cannot be written, but its escape means the same in JSON.
+    sys.stdout.write(document.encode("utf-8", "backslashreplace").decode() + "\n")
 
 
-def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """Print a table; texts are shown as they are, never read as markup."""
-    table = Table(title=title, title_justify="left", header_style="bold", expand=False)
+    table = Table(box=SIMPLE_HEAD, header_style="bold", pad_edge=False)
     for column in columns:
-        table.add_column(column, overflow="fold")
+        table.add_column(plain(column), overflow="fold")
     for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
+        table.add_row(*(plain(cell) for cell in row))
     out.print(table)
+
+
+def counted(number: int, thing: str) -> str:
+    """Say how many: ``1 rule``, ``2 rules``."""
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"

@@ -15,8 +15,8 @@ from rich.panel import Panel
 from rich.text import Text as Styled
 
 from app.cli.pools import stored_pools, usual_recipient
-from app.cli.situation import settings_for_command
-from app.cli.speaking import AsJson, CommandError, out, print_json
+from app.cli.situation import START, settings_for_command, store_runs
+from app.cli.speaking import AsJson, CommandError, address, counted, err, out, plain, print_json
 from app.senders.country import country_of
 from app.settings import Settings
 from app.twilio.segments import count_segments
@@ -59,10 +59,14 @@ def register(commands: typer.Typer) -> None:
 
 def text(
     words: Annotated[str, typer.Argument(metavar="TEXT", help="What the person texts.")],
-    sender: Annotated[str, typer.Option("--from", help="The person's number.")] = DEFAULT_PHONE,
+    sender: Annotated[
+        str, typer.Option("--from", help="The person's number.", callback=address)
+    ] = DEFAULT_PHONE,
     recipient: Annotated[
         str | None,
-        typer.Option("--to", help="The number of yours that is texted; a short code of the Service."),
+        typer.Option(
+            "--to", help="The number of yours that is texted; default: one of the Service.", callback=address
+        ),
     ] = None,
     media: Annotated[list[str] | None, typer.Option("--media", help="URL of a picture; repeatable.")] = None,
     sid: Annotated[str | None, typer.Option("--sid", help="MessageSid, to deliver a message again.")] = None,
@@ -71,12 +75,20 @@ def text(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Send a signed text to the running router, as Twilio would, and show the answer as a phone would."""
+    """Send a signed text to the running router, and show its answer.
+
+    The router gets what Twilio would send, and the answer is shown as the person's phone would.
+    """
     settings = settings_for_command()
-    recipient = recipient or usual_recipient(stored_pools(settings))
+    words = words.encode("utf-8", "replace").decode()  # a terminal may hand over bytes that are no text
+    local = (url or settings.local_url).rstrip("/")
+    if recipient is None:
+        if not store_runs(settings):
+            raise CommandError(f"The router does not run at {local}.", START)
+        recipient = usual_recipient(stored_pools(settings))
     message = Text(sid, sender, recipient, words, tuple(media or ()))
     parameters = _webhook(settings, message)
-    response = _deliver(settings, url, parameters)
+    response = _deliver(settings, local, parameters)
     if response.status_code != 200:
         raise CommandError(*_refused(response.status_code))
     bubbles = _bubbles(response, recipient)
@@ -84,6 +96,8 @@ def text(
         print_json(
             {
                 "sid": parameters["MessageSid"],
+                "from": sender,
+                "to": recipient,
                 "messages": [
                     {
                         "from": each.sender,
@@ -127,8 +141,7 @@ def _webhook(settings: Settings, text: Text) -> dict[str, str]:
     return parameters
 
 
-def _deliver(settings: Settings, url: str | None, parameters: dict[str, str]) -> requests.Response:
-    local = (url or f"http://{_reachable(settings.server.host)}:{settings.server.port}").rstrip("/")
+def _deliver(settings: Settings, local: str, parameters: dict[str, str]) -> requests.Response:
     signed = sign(f"{settings.public_url}/sms", list(parameters.items()), settings.accounts[0].tokens[0])
     headers = {
         "X-Twilio-Signature": signed,
@@ -137,19 +150,20 @@ def _deliver(settings: Settings, url: str | None, parameters: dict[str, str]) ->
         "Content-Type": "application/x-www-form-urlencoded",
     }
     try:
-        return requests.post(
-            f"{local}/sms", data=urlencode(parameters).encode(), headers=headers, timeout=PATIENCE
-        )
+        with err.status("Waiting for the answer ..."):
+            return requests.post(
+                f"{local}/sms", data=urlencode(parameters).encode(), headers=headers, timeout=PATIENCE
+            )
+    except requests.Timeout as error:
+        raise CommandError(
+            f"The router at {local} did not answer in {PATIENCE:.0f} seconds; Twilio would have given up.",
+            "Its log says why; inline_deadline in router.toml should be below 13 seconds.",
+        ) from error
     except requests.RequestException as error:
         raise CommandError(
             f"The router does not answer at {local}: {type(error).__name__}",
-            "Start it in another terminal: make run",
+            START,
         ) from error
-
-
-def _reachable(host: str) -> str:
-    host = "127.0.0.1" if host in ("0.0.0.0", "::", "") else host  # noqa: S104
-    return f"[{host}]" if ":" in host else host
 
 
 def _refused(status: int) -> tuple[str, ...]:
@@ -179,15 +193,14 @@ def _bubbles(response: requests.Response, recipient: str) -> list[Bubble]:
 
 
 def _show(sender: str, recipient: str, words: str, bubbles: list[Bubble]) -> None:
-    out.print(Styled(f"{sender} texts {recipient}: ", style="dim") + Styled(words))
+    out.print(plain(f"{sender} texts {recipient}: ", "dim") + plain(words))
     if not bubbles:
         out.print("(no answer: the router says nothing)")
     for each in bubbles:
-        content = Styled(each.body)
-        for picture in each.media:
-            content.append(f"\n[picture] {picture}", style="cyan")
-        subtitle = f"{each.segments} segment" + ("s" if each.segments != 1 else "")
-        title = f"from {each.sender}"
+        pictures = [plain(f"[picture] {url}", "cyan") for url in each.media]
+        content = Styled("\n").join([plain(each.body), *pictures] if each.body else pictures)
+        subtitle = counted(each.segments, "segment")
+        title = plain(f"from {each.sender}")
         out.print(
             Panel(
                 content,

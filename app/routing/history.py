@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -69,15 +69,23 @@ class History:
             causes.setdefault(reference, (bucket, []))[1].append(cause)
         return [self._episode(bucket, ref, tuple(why)) for ref, (bucket, why) in causes.items()]
 
-    def find(self, sid: str) -> Episode | None:
-        """Return one message by its sid, as long as it is among the newest of its bucket."""
-        for bucket, reference, _ in self._newest("journal", 100_000):
-            if reference.endswith(f"/{sid}"):
-                causes = tuple(
-                    cause for _, other, cause in self._newest("dead_letters", 100_000) if other == reference
-                )
-                return self._episode(bucket, reference, causes)
+    def find(self, sid: str, account_sids: Iterable[str]) -> Episode | None:
+        """Return one message of these accounts by its sid; whose it is tells only its record."""
+        places = [(bucket, f"{account}/{sid}") for account in account_sids for bucket in ALL_BUCKETS]
+        pipeline = self._client.pipeline(transaction=False)
+        for bucket, reference in places:
+            pipeline.exists(bucket.message(reference))
+        for (bucket, reference), there in zip(places, pipeline.execute(), strict=True):
+            if there:
+                return self._episode(bucket, reference, tuple(self._causes(bucket, reference)))
         return None
+
+    def _causes(self, bucket: Bucket, reference: str) -> Iterator[str]:
+        """Yield why a message is a dead letter, the newest cause first."""
+        letters = cast("list[tuple[bytes, Fields]]", self._client.xrevrange(bucket.dead_letters))
+        for _, fields in letters:
+            if fields[b"message"].decode() == reference:
+                yield fields.get(b"cause", b"").decode("utf-8", "replace")
 
     def _newest(self, stream: str, limit: int) -> Iterator[tuple[Bucket, str, str]]:
         pipeline = self._client.pipeline(transaction=False)
@@ -90,7 +98,7 @@ class History:
             for entry, fields in stream_entries
         )
         for _, bucket, fields in heapq.nlargest(limit, entries, key=lambda entry: entry[0]):
-            yield bucket, fields[b"message"].decode(), fields.get(b"cause", b"").decode()
+            yield bucket, fields[b"message"].decode(), fields.get(b"cause", b"").decode("utf-8", "replace")
 
     def _episode(self, bucket: Bucket, reference: str, causes: tuple[str, ...]) -> Episode:
         fields = cast("Fields", self._client.hgetall(bucket.message(reference)))

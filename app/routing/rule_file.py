@@ -10,6 +10,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
+from app.mistakes import SettingsError
 from app.routing.dispatch import Dispatcher, RuleAnswer
 from app.routing.handlers import Handler, HandlerError
 from app.routing.keywords import KeywordConflictError, RuleTable
@@ -18,7 +19,7 @@ from app.routing.registration import Registration
 from app.routing.rules import MatchKind, Rule, Scope
 from app.routing.templates import TemplateError, Templates, WrittenAnswer
 from app.routing.threads import Threads
-from app.toml_files import SettingsError, describe_mistakes, read_toml
+from app.toml_files import describe_mistakes, read_toml
 
 _MEDIA_URL = re.compile(r"https?://[^/\s]\S*")
 _SERVICE_SID = re.compile("MG[0-9a-fA-F]{32}")
@@ -121,7 +122,7 @@ class _Loading:
         answer = self.answer(table, f"keyword {number} ({table.words[0]})")
         if answer is None:
             return None
-        return Rule(table.words, kind, scope, answer, table.words[0], source, table.fold_accents)
+        return Rule(table.words, kind, scope, answer, _name(table.words), source, table.fold_accents)
 
     def answer(self, table: _Table, name: str) -> WrittenAnswer | None:
         """Compile the answer of a table, or note what is wrong with it."""
@@ -143,7 +144,7 @@ class _Loading:
     def _function_rule(self, told: Registration, handler: Handler) -> Rule[RuleAnswer]:
         where = handler.source
         kind, scope = self._kind(told.match, where), self._scope(told, where)
-        return Rule(told.words, kind, scope, handler, told.words[0], where, told.fold_accents)
+        return Rule(told.words, kind, scope, handler, _name(told.words), where, told.fold_accents)
 
     def _compiled(self, table: _Table, name: str) -> WrittenAnswer:
         for url in table.media:
@@ -180,3 +181,8 @@ class _Loading:
             ]
         countries = frozenset(country.upper() for country in told.countries)
         return Scope(frozenset(told.services), frozenset(told.numbers), countries)
+
+
+def _name(words: tuple[str, ...]) -> str:
+    """Return what people call a rule: its first word, on one line."""
+    return " ".join(words[0].split())

@@ -11,10 +11,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from app import Reply
+from app.mistakes import SettingsError
 from app.routing.dispatch import Dispatcher, Immediate, Running
 from app.routing.rule_file import load_dispatcher
 from app.routing.threads import Threads
-from app.toml_files import SettingsError
 from tests.routing.messages import message
 
 MG = "MG" + "0a" * 16

@@ -1,0 +1,170 @@
+"""The command line as a whole: help, exit codes, and errors with the line to paste."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from app.cli import COMMANDS, load_command
+from tests.cli.conftest import PROGRAM, Cli
+
+NAMES = list(COMMANDS)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_list_says_what_the_command_says_of_itself(name: str) -> None:
+    said = load_command(name).help.partition("\n\n")[0]
+    assert said.rstrip(".").startswith(COMMANDS[name][1].rstrip("."))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_command_has_help(cli: Cli, name: str) -> None:
+    spoken = cli(name, "--help")
+    assert spoken.code == 0
+    assert f"sms-router {name}" in spoken.out
+    assert COMMANDS[name][1].split()[0] in spoken.out
+    assert max(map(len, spoken.out.splitlines())) <= 80
+
+
+def test_the_list_of_commands_fits_a_terminal(cli: Cli) -> None:
+    spoken = cli("--help")
+    assert spoken.code == 0
+    assert all(f" {name} " in spoken.out for name in NAMES)
+    assert max(map(len, spoken.out.splitlines())) <= 80
+
+
+def test_without_a_command_the_list_is_shown(cli: Cli) -> None:
+    spoken = cli()
+    assert spoken.code == 2
+    assert "explain" in spoken.out
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["serv"], "Did you mean 'serve'?"),
+        (["explain"], "Missing argument"),
+        (["explain", "+14155550123", "HOURS", "--country", "Canada"], "a country is two letters"),
+        (["explain", "", "HOURS"], "a number like +14155550123"),
+        (["messages", "--limit", "0"], "greater than or equal to 1"),
+        (["text"], "Missing argument"),
+        (["text", "HOURS", "--form", "+14155550123"], "No such option: --form"),
+        (["sandbox", "--port", "70000"], "less than or equal to 65535"),
+        (["sandbox", "--host", "0.0.0.0"], "--expose-to-everybody"),
+        (["membership", "sho"], "No such command"),
+    ],
+)
+def test_wrong_use_is_2_and_told_on_standard_error(cli: Cli, words: list[str], told: str) -> None:
+    spoken = cli(*words)
+    assert spoken.code == 2
+    assert told in " ".join(spoken.err.split())
+    assert spoken.out == ""
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["check"],
+        ["keywords"],
+        ["senders"],
+        ["membership", "show"],
+        ["messages"],
+        ["explain", "+14155550123", "HOURS"],
+        ["text", "HOURS"],
+        ["sandbox"],
+        ["serve"],
+    ],
+)
+def test_mistakes_in_the_configuration_are_1_and_all_told(cli: Cli, folder: Path, words: list[str]) -> None:
+    (folder / "config" / "router.toml").write_text('[router]\nsignature = "off"\nhandlrs = []')
+    spoken = cli(*words)
+    assert spoken.code == 1
+    assert spoken.out == ""
+    assert spoken.err.splitlines() == [
+        "The configuration has mistakes:",
+        "config/router.toml: router.signature: must be 'enforce' or 'warn'",
+        "config/router.toml: router.handlrs: unknown key; did you mean handlers?",
+    ]
+
+
+@pytest.mark.parametrize("words", [["check"], ["keywords"], ["explain", "+14155550123", "HOURS"], ["serve"]])
+def test_mistakes_in_rules_are_1_and_all_told(cli: Cli, folder: Path, words: list[str]) -> None:
+    (folder / "config" / "keywords.toml").write_text('[[keyword]]\nwords = ["A"]\nreply = "{{ a }}"')
+    (folder / "my_handlers.py").write_text("import no_such_library")
+    spoken = cli(*words)
+    assert spoken.code == 1
+    assert "keyword 1 (A): a is unknown" in spoken.err
+    assert "No module named 'no_such_library'" in spoken.err
+    assert "Traceback" not in spoken.err
+
+
+def test_a_folder_that_is_none_is_told_with_the_line_to_paste(cli: Cli) -> None:
+    spoken = cli("check", SMS_ROUTER_CONFIG="nowhere")
+    assert spoken.code == 1
+    assert "export SMS_ROUTER_CONFIG=/path/to/config" in spoken.err
+
+
+def test_a_broken_sandbox_is_told(cli: Cli, folder: Path) -> None:
+    (folder / "config" / "sandbox.toml").write_text("carriers = 5")
+    spoken = cli("check")
+    assert spoken.code == 1
+    assert "sandbox.toml" in spoken.err
+    assert "Traceback" not in spoken.err
+
+
+@pytest.mark.parametrize("words", [["messages"], ["senders"], ["text", "HOURS"]])
+def test_a_redis_that_does_not_answer_is_told(cli: Cli, words: list[str]) -> None:
+    spoken = cli(*words, REDIS_URL="redis://:s3cret@127.0.0.1:1/0")
+    assert spoken.code == 1
+    assert spoken.err.startswith("Redis does not answer")
+    assert "s3cret" not in spoken.err
+    assert "Traceback" not in spoken.err
+
+
+def test_check_says_what_there_is(cli: Cli) -> None:
+    assert cli("check").out == "config: good: 7 rules, 1 account, 1 Service\n"
+
+
+def test_check_warns_of_what_can_never_match(cli: Cli, folder: Path) -> None:
+    (folder / "config" / "keywords.toml").write_text(
+        '[[keyword]]\nwords = ["A"]\nreply = "a"\n'
+        '[[keyword]]\nwords = ["A B"]\nmatch = "prefix"\nreply = "b"\n'
+    )
+    spoken = cli("check")
+    assert spoken.code == 0
+    assert spoken.out.startswith("warning: 'A B' (prefix) of A B")
+    assert len(json.loads(cli("check", "--json").out)["warnings"]) == 1
+
+
+def test_check_speaks_json_whatever_it_finds(cli: Cli, folder: Path) -> None:
+    assert json.loads(cli("check", "--json").out) == {"good": True, "mistakes": [], "warnings": []}
+    (folder / "config" / "router.toml").write_text("[rooter]")
+    spoken = cli("check", "--json")
+    assert spoken.code == 1
+    assert json.loads(spoken.out)["mistakes"] == [
+        "config/router.toml: rooter: unknown key; did you mean router?"
+    ]
+    assert spoken.err == ""
+
+
+def test_help_imports_little() -> None:
+    heavy = ("asyncio", "redis", "pydantic", "jinja2", "requests", "twilio", "starlette", "uvicorn")
+    script = (
+        "import sys; sys.argv = ['sms-router', '--help']\n"
+        "from app.cli import main\n"
+        "try: main()\n"
+        f"finally: print([name for name in {heavy} if name in sys.modules], file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stderr.strip() == "[]"
+
+
+def test_the_installed_program_and_the_module_are_the_same() -> None:
+    for command in ([str(PROGRAM)], [sys.executable, "-m", "app"]):
+        done = subprocess.run([*command, "nonsense"], capture_output=True, text=True, check=False)
+        assert done.returncode == 2
+        assert "No such command 'nonsense'" in done.stderr

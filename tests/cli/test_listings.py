@@ -1,0 +1,68 @@
+"""``keywords``, ``senders``, ``membership show``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from tests.cli.conftest import Cli, Serving
+
+
+def test_keywords_come_in_the_order_of_their_precedence(cli: Cli, folder: Path) -> None:
+    (folder / "config" / "keywords.toml").write_text(
+        "\n".join(
+            f'[[keyword]]\nwords = ["{kind}"]\nmatch = "{kind}"\nreply = "a"\n'
+            for kind in ("prefix", "whole", "first-word")
+        )
+    )
+    rules = json.loads(cli("keywords", "--json").out)
+    assert [rule["match"] for rule in rules] == ["whole"] + ["first-word"] * 4 + ["prefix"]
+    assert rules[0] == {
+        "words": ["whole"],
+        "match": "whole",
+        "scope": "everywhere",
+        "source": "config/keywords.toml, keyword 2",
+    }
+
+
+def test_keywords_are_readable_at_80_columns(cli: Cli) -> None:
+    spoken = cli("keywords")
+    assert spoken.code == 0
+    assert "HOURS, OPEN" in spoken.out
+    assert "my_handlers:4 echo" in spoken.out
+    assert max(map(len, spoken.out.splitlines())) <= 80
+
+
+def test_senders_are_those_of_the_sandbox_before_the_first_start(cli: Cli) -> None:
+    senders = json.loads(cli("senders", "--json").out)
+    assert [(each["number"], each["kind"], each["country"], each["sends"]) for each in senders] == [
+        ("12345", "short code", "US", "SMS+MMS"),
+        ("+14155550100", "long code", "US", "SMS+MMS"),
+        ("+12125550100", "long code", "US", "SMS+MMS"),
+        ("+18885550100", "toll-free number", "US", "SMS+MMS"),
+        ("+16475550100", "long code", "CA", "SMS"),
+    ]
+
+
+def test_a_running_router_has_read_the_same(cli: Cli, serving: Serving) -> None:
+    before = json.loads(cli("senders", "--json").out)
+    read = json.loads(cli("senders", "--json", inside=serving.folder, **serving.environment).out)
+    assert sorted(before, key=str) == sorted(read, key=str)
+
+
+def test_senders_are_readable_at_80_columns(cli: Cli) -> None:
+    spoken = cli("senders")
+    assert "+18885550100   toll-free number   US        SMS+MMS" in spoken.out
+    assert max(map(len, spoken.out.splitlines())) <= 80
+
+
+def test_membership_shows_each_service(cli: Cli, serving: Serving) -> None:
+    spoken = cli("membership", "show", "--json", inside=serving.folder, **serving.environment)
+    (service,) = json.loads(spoken.out)
+    port = serving.environment["PORT"]
+    assert service["inbound URL"] == f"http://127.0.0.1:{port}/sms"
+    assert service["senders"] == "5"
+    assert service["webhook of"] == "the Service"
+    spoken = cli("membership", "show", inside=serving.folder, **serving.environment)
+    assert f"http://127.0.0.1:{port}/sms/fallback" in spoken.out
+    assert max(map(len, spoken.out.splitlines())) <= 80

@@ -1,0 +1,182 @@
+"""``text`` and ``messages``, against a real router."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.conftest import Cli, Serving, Spoken, free_ports
+
+
+@pytest.fixture
+def live(cli: Cli, serving: Serving) -> Cli:
+    """Run a command beside the running router."""
+
+    def run(*words: str, **environment: str) -> Spoken:
+        return cli(*words, inside=serving.folder, **{**serving.environment, **environment})
+
+    return run
+
+
+def texted(live: Cli, *words: str) -> dict[str, Any]:
+    spoken = live("text", *words, "--json")
+    assert (spoken.code, spoken.err) == (0, "")
+    answer: dict[str, Any] = json.loads(spoken.out)
+    return answer
+
+
+def story(live: Cli, sid: str, *more: str) -> dict[str, Any]:
+    spoken = live("messages", sid, "--json", *more)
+    assert (spoken.code, spoken.err) == (0, "")
+    (episode,) = json.loads(spoken.out)
+    assert isinstance(episode, dict)
+    return episode
+
+
+@pytest.mark.parametrize(
+    ("words", "sender", "body"),
+    [
+        (["hours, please"], "12345", "We are open 9 to 5, friend."),
+        (["ECHO a & <b> \U0001f600"], "12345", "You said a & <b> \U0001f600"),
+        (["nonsense"], "12345", "Text HOURS or MENU."),
+        (["BOOM"], "12345", "Sorry."),
+        (["bonjour", "--from", "+1 647 555 0123"], "+18885550100", "Bonjour !"),
+        (["HOURS", "--to", "+14155550100"], "12345", "We are open 9 to 5, friend."),
+    ],
+)
+def test_a_text_gets_its_answer(live: Cli, words: list[str], sender: str, body: str) -> None:
+    (message,) = texted(live, *words)["messages"]
+    assert (message["from"], message["body"]) == (sender, body)
+
+
+def test_pictures_and_segments_are_told(live: Cli) -> None:
+    (message,) = texted(live, "MENU", "--media", "https://example.com/mine.jpg")["messages"]
+    assert message["media"] == ["https://example.com/menu.png"]
+    assert message["segments"] == 1
+
+
+def test_the_same_sid_gets_the_same_answer(live: Cli) -> None:
+    first = texted(live, "HOURS")
+    again = texted(live, "ECHO another text", "--sid", first["sid"])
+    assert again["messages"] == first["messages"]
+
+
+def test_an_answer_looks_like_a_phone(live: Cli) -> None:
+    spoken = live("text", "MENU")
+    assert spoken.code == 0
+    assert spoken.out.startswith("+14155550123 texts 12345: MENU\n")
+    assert "from 12345" in spoken.out
+    assert "[picture] https://example.com/menu.png" in spoken.out
+    assert "1 segment " in spoken.out
+    assert max(map(len, spoken.out.splitlines())) <= 80
+
+
+def test_no_answer_is_told(live: Cli) -> None:
+    assert texted(live, "QUIET")["messages"] == []
+    assert "(no answer: the router says nothing)" in live("text", "QUIET").out
+
+
+def test_another_token_is_refused_with_the_reason(live: Cli) -> None:
+    account = "AC" + "0" * 31 + "1"
+    spoken = live("text", "HOURS", "--to", "12345", TWILIO_ACCOUNT_SID=account, TWILIO_AUTH_TOKEN="another")
+    assert spoken.code == 1
+    assert spoken.err.startswith("The router refused the signature (403).")
+
+
+@pytest.mark.parametrize("more", [[], ["--to", "12345"]])
+def test_a_router_that_does_not_run_is_told_with_the_line_to_paste(cli: Cli, more: list[str]) -> None:
+    (port,) = free_ports(1)
+    spoken = cli("text", "HOURS", *more, PORT=str(port))
+    assert spoken.code == 1
+    assert f"http://127.0.0.1:{port}" in spoken.err
+    assert "Start it in another terminal: make run" in spoken.err
+    assert "Traceback" not in spoken.err
+
+
+# messages
+
+
+def test_the_newest_message_comes_first(live: Cli) -> None:
+    sids = [texted(live, "HOURS")["sid"] for _ in range(3)]
+    listed = json.loads(live("messages", "--limit", "3", "--json").out)
+    assert [each["sid"] for each in listed] == sids[::-1]
+
+
+def test_the_story_of_a_message(live: Cli) -> None:
+    sid = texted(live, "HOURS")["sid"]
+    told = story(live, sid)
+    assert told["from"] == "+1415•••0123"
+    assert told["body"] == "(5 characters)"
+    assert told["answer"] == ["(27 characters)"]
+    assert (told["to"], told["outcome"], told["rule"], told["sender"]) == ("12345", "reply", "HOURS", "12345")
+    assert told["received"].endswith("+00:00")
+    assert told["trail"][0].startswith("12345: taken: ")
+    assert told["causes"] == []
+    revealed = story(live, sid, "--reveal")
+    assert (revealed["from"], revealed["body"]) == ("+14155550123", "HOURS")
+    assert revealed["answer"] == ["We are open 9 to 5, friend."]
+
+
+def test_a_failed_message_is_a_dead_letter_with_its_cause(live: Cli) -> None:
+    sid = texted(live, "BOOM")["sid"]
+    letters = json.loads(live("messages", "--failed", "--json").out)
+    letter = next(each for each in letters if each["sid"] == sid)
+    assert letter["outcome"] == "failed"
+    assert letter["cause"].startswith("BOOM: LookupError: ")
+    assert story(live, sid)["causes"] == letter["causes"]
+    people = live("messages", "--failed").out
+    assert sid in people
+    assert "  cause: BOOM: LookupError: " in people
+
+
+def test_a_list_has_a_few_lines_for_each_message(live: Cli) -> None:
+    sid = texted(live, "HOURS")["sid"]
+    lines = live("messages", "--limit", "1").out.splitlines()
+    assert lines[0] == "Messages (newest first, times in UTC)"
+    assert lines[2].endswith(sid)
+    assert lines[3:5] == ["  +1415•••0123 to 12345: (5 characters)", "  reply from 12345"]
+    assert max(map(len, lines)) <= 80
+
+
+def test_one_message_is_readable_at_80_columns(live: Cli) -> None:
+    sid = texted(live, "HOURS")["sid"]
+    lines = live("messages", sid).out.splitlines()
+    assert any(sid in line for line in lines)
+    assert max(map(len, lines)) <= 80
+
+
+def test_what_a_person_texts_does_not_steer_the_terminal(live: Cli) -> None:
+    texted(live, "ECHO \x1b[2J\x9b1mred\r[bold]")
+    for words in (["messages", "--limit", "1", "--reveal"], ["text", "ECHO \x1b[2J[bold]"]):
+        shown = live(*words).out
+        assert "\\x1b[2J" in shown
+        assert "[bold]" in shown
+        assert not set(shown) & {"\x1b", "\x9b", "\r"}
+
+
+def test_a_message_that_is_not_there_is_1(live: Cli) -> None:
+    spoken = live("messages", "SM" + "0" * 32)
+    assert spoken.code == 1
+    assert "List them: sms-router messages" in spoken.err
+
+
+def test_without_messages_the_line_to_paste_is_shown(cli: Cli) -> None:
+    spoken = cli("messages")
+    assert (spoken.code, spoken.out) == (0, "No messages yet. Send one: sms-router text HOURS\n")
+    assert json.loads(cli("messages", "--json").out) == []
+    assert cli("messages", "--failed").out == "No dead letters.\n"
+    assert cli("messages", "SM" + "0" * 32).code == 1
+
+
+def test_with_privacy_open_nothing_is_masked(live: Cli, serving: Serving, tmp_path: Path) -> None:
+    sid = texted(live, "HOURS")["sid"]
+    open_folder = tmp_path / "open"
+    open_folder.mkdir()
+    (open_folder / "router.toml").write_text(
+        f'[router]\nprivacy = "open"\ndata_dir = "{serving.folder / ".data"}"\n'
+    )
+    spoken = live("messages", sid, "--json", SMS_ROUTER_CONFIG=str(open_folder))
+    assert json.loads(spoken.out)[0]["body"] == "HOURS"
