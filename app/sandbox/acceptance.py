@@ -1,6 +1,6 @@
 """What Twilio refuses at once, before a message exists (facts 7.1: HTTP 400, no callback).
 
-Opt-outs (21610) belong here too, as one more check beside the others, when the sandbox keeps them.
+Opt-outs (21610) are refused at once for direct sends only; ``outbound`` asks about them after these.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from app.sandbox.refusals import Refusal, refusal
 LONGEST_BODY = 1600
 MOST_MEDIA = 10
 
-_WITHOUT_ALPHANUMERIC = frozenset({"US", "CA"})
+WITHOUT_ALPHANUMERIC = frozenset({"US", "CA"})
 """Countries that do not carry alphanumeric senders (INFERENCE: those the demo world has)."""
 
 
@@ -105,7 +105,7 @@ def _sender(draft: Draft, account: Account) -> Refusal | None:
         return _number(number, draft)
     if not is_alphanumeric(draft.sender):
         return refusal(21659, sender=draft.sender)
-    if country_of(draft.recipient) in _WITHOUT_ALPHANUMERIC:
+    if country_of(draft.recipient) in WITHOUT_ALPHANUMERIC:
         return refusal(21612, to=draft.recipient, sender=draft.sender)
     return None
 

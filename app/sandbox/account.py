@@ -79,8 +79,17 @@ class Account:
             self._service_of.pop(sender_sid, None)
 
     def save_number(self, number: Number) -> None:
-        """Replace a number's settings."""
+        """Add a number, or replace its settings."""
         self._numbers[number.sid] = number
+        self._by_address[number.address] = number.sid
+
+    def remove_number(self, sid: str) -> None:
+        """Release a number; it leaves its Service too."""
+        service = self.service_of(sid)
+        if service:
+            self.leave(service.sid, sid)
+        number = self._numbers.pop(sid)
+        del self._by_address[number.address]
 
     def join(self, service_sid: str, member: Member) -> None:
         """Put a sender into a pool."""

@@ -11,6 +11,7 @@ from starlette.middleware import Middleware
 from starlette.routing import Route
 
 from app.sandbox.clock import Clock
+from app.sandbox.connection import ConnectionPolicy
 from app.sandbox.control import MistakeError, on_mistake
 from app.sandbox.phones import Phones
 from app.sandbox.platform import Platform, build_platform
@@ -22,8 +23,8 @@ from app.sandbox.rest.numbers import Numbers
 from app.sandbox.rest.pool import Pool
 from app.sandbox.rest.responses import on_http_error, on_refusal
 from app.sandbox.rest.services import Services
+from app.sandbox.timekeeping import Timekeeping
 from app.sandbox.troubles import Troubles
-from app.sandbox.webhook import ConnectionPolicy
 from app.sandbox.world import World
 
 GRACE = 2.0
@@ -45,7 +46,7 @@ def create_sandbox(
     """
     platform = build_platform(world, clock, seed, policy)
     application = Starlette(
-        routes=[*_rest(platform), *Phones(platform).routes(), *_troubles(platform)],
+        routes=[*_rest(platform), *Phones(platform).routes(), *_control(platform)],
         middleware=[Middleware(Gate, world.account_sid, world.auth_token, platform.faults)],
         exception_handlers={
             RefusedError: on_refusal,
@@ -66,15 +67,16 @@ def _rest(platform: Platform) -> list[Route]:
         Pool(pool.SHORT_CODES, account, identifiers, clock),
         Pool(pool.PHONE_NUMBERS, account, identifiers, clock),
         Pool(pool.ALPHA_SENDERS, account, identifiers, clock),
-        Numbers(numbers.SHORT_CODES, account, clock),
-        Numbers(numbers.PHONE_NUMBERS, account, clock),
+        Numbers(numbers.SHORT_CODES, account, identifiers, clock),
+        Numbers(numbers.PHONE_NUMBERS, account, identifiers, clock),
         Messages(account, platform.messages, platform.outbound, clock),
     ]
     return [route for resource in resources for route in resource.routes()]
 
 
-def _troubles(platform: Platform) -> list[Route]:
-    return Troubles(platform.alerts, platform.faults).routes()
+def _control(platform: Platform) -> list[Route]:
+    troubles = Troubles(platform.alerts, platform.faults)
+    return [*troubles.routes(), *Timekeeping(platform.clock, platform.pace).routes()]
 
 
 def _running(platform: Platform) -> AbstractAsyncContextManager[None]:

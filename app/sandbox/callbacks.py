@@ -3,46 +3,87 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass, field
 
 from app.sandbox.account import Account
 from app.sandbox.alerts import Alerts
+from app.sandbox.clock import Clock
+from app.sandbox.fault import ReceiptFault
+from app.sandbox.faults import Faults
 from app.sandbox.messages import Message, Status
+from app.sandbox.page import FetchFailure, Target
 from app.sandbox.tasks import Tasks
-from app.sandbox.webhook import FetchFailure, Target, WebhookClient
+from app.sandbox.webhook import WebhookClient
 
 API_VERSION = "2010-04-01"
+
+_NO_FAULT = ReceiptFault()
+
+
+@dataclass(slots=True)
+class Line:
+    """One message's callbacks: they wait for each other, and a fault may keep them back."""
+
+    turns: asyncio.Lock = field(default_factory=asyncio.Lock)
+    kept: list[Message] = field(default_factory=list)
 
 
 class StatusCallbacks:
     """Posts each change of a message to its own URL, else to its Service's."""
 
-    def __init__(self, account: Account, alerts: Alerts, client: WebhookClient, tasks: Tasks) -> None:
-        """Post through ``client``, in the background."""
+    def __init__(
+        self,
+        *,
+        account: Account,
+        alerts: Alerts,
+        client: WebhookClient,
+        tasks: Tasks,
+        faults: Faults,
+        clock: Clock,
+    ) -> None:
+        """Post through ``client``, in the background, as ``faults`` allow."""
         self._account = account
         self._alerts = alerts
         self._client = client
         self._tasks = tasks
+        self._faults = faults
+        self._clock = clock
 
-    def report(self, message: Message, turns: asyncio.Lock) -> None:
-        """Post a message's present status, after the earlier ones that share ``turns``.
+    def report(self, message: Message, line: Line) -> None:
+        """Post a message's present status, after the earlier ones of its line.
 
         Twilio promises no order (facts 7); the sandbox keeps it until a fault asks otherwise.
         """
         url = self._url(message)
         if not url:
             return
+        fault = self._faults.receipts.strike() or _NO_FAULT
+        if fault.backwards and not message.status.final:
+            line.kept.append(message)
+            return
+        due = [message, *reversed(line.kept)]
+        line.kept.clear()
+        for each in due if not fault.lost else due[1:]:
+            self._start(each, url, line, fault)
+
+    def _start(self, message: Message, url: str, line: Line, fault: ReceiptFault) -> None:
         if self._tasks.full:
             self._alerts.add(11200, "too many status callbacks at once", resource_sid=message.sid)
-            return
-        self._tasks.start(self._post(message, url, turns))
+        else:
+            self._tasks.start(self._post(message, url, line, fault))
 
     def _url(self, message: Message) -> str:
         service = self._account.service(message.service_sid) if message.service_sid else None
         return message.status_callback or (service.status_callback if service else "")
 
-    async def _post(self, message: Message, url: str, turns: asyncio.Lock) -> None:
-        async with turns:
-            answer = await self._client.fetch(Target(url), status_parameters(self._account.sid, message))
+    async def _post(self, message: Message, url: str, line: Line, fault: ReceiptFault) -> None:
+        await self._clock.sleep(fault.late)
+        target, parameters = Target(url), status_parameters(self._account.sid, message)
+        async with line.turns:
+            if fault.twice:
+                _, answer = await self._client.fetch_twice(target, parameters)
+            else:
+                answer = await self._client.fetch(target, parameters)
         if isinstance(answer, FetchFailure):
             self._alerts.add(answer.code, answer.reason, resource_sid=message.sid, request_url=url)
         elif answer.body and answer.media_type not in ("text/xml", "application/xml"):

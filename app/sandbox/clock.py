@@ -39,6 +39,16 @@ class ManualClock:
         self._now = start
         self._sleepers: list[tuple[datetime, asyncio.Future[None]]] = []
 
+    @property
+    def sleepers(self) -> int:
+        """How many wait for a moment that has not come."""
+        return sum(not alarm.done() for _, alarm in self._sleepers)
+
+    @property
+    def next_alarm(self) -> datetime | None:
+        """The first moment for which somebody waits."""
+        return min((at for at, alarm in self._sleepers if not alarm.done()), default=None)
+
     def now(self) -> datetime:
         """Return where the clock stands."""
         return self._now

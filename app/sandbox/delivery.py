@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from dataclasses import replace
 
 from app.sandbox.account import Account
-from app.sandbox.callbacks import StatusCallbacks
+from app.sandbox.callbacks import Line, StatusCallbacks
+from app.sandbox.carriage import Journey, shown_content, turned_away
 from app.sandbox.clock import Clock
+from app.sandbox.identifiers import Identifiers
 from app.sandbox.messages import Handsets, Message, MessageStore, Received, Status
-from app.sandbox.numbers import is_short_code
-from app.sandbox.selection import choose_sender
+from app.sandbox.opt_outs import OptOuts
+from app.sandbox.phonebook import Phonebook
+from app.sandbox.selection import Selection
 from app.sandbox.tasks import Tasks
-from app.sandbox.world import Carrier, World
 
 
 class Delivery:
@@ -21,22 +24,29 @@ class Delivery:
     def __init__(
         self,
         *,
-        world: World,
         account: Account,
         messages: MessageStore,
         handsets: Handsets,
+        phonebook: Phonebook,
+        opt_outs: OptOuts,
         callbacks: StatusCallbacks,
+        identifiers: Identifiers,
         clock: Clock,
+        chance: random.Random,
         tasks: Tasks,
     ) -> None:
-        """Work in the background with ``tasks``, at the pace of ``clock``."""
-        self._world = world
+        """Work in the background with ``tasks``, at the pace of ``clock``; ``chance`` decides on shares."""
         self._account = account
         self._messages = messages
         self._handsets = handsets
+        self._phonebook = phonebook
+        self._opt_outs = opt_outs
         self._callbacks = callbacks
+        self._identifiers = identifiers
         self._clock = clock
+        self._chance = chance
         self._tasks = tasks
+        self._selection = Selection(account)
 
     @property
     def full(self) -> bool:
@@ -49,17 +59,16 @@ class Delivery:
         return self._tasks.start(self._carry(message.sid))
 
     async def _carry(self, sid: str) -> None:
-        turns = asyncio.Lock()
-        message = await self._queued(sid, turns)
+        line = Line()
+        message = await self._queued(sid, line)
         if message is None:
             return
-        carrier = self._world.phone(message.recipient).carrier
-        message = self._move(sid, turns, Status.SENT)
+        message = self._move(sid, line, Status.SENT)
         if message:
-            await self._clock.sleep(carrier.delay)
-            self._arrive(message, carrier, turns)
+            await self._clock.sleep(self._phonebook.phone(message.recipient).carrier.delay)
+            self._arrive(message, line)
 
-    async def _queued(self, sid: str, turns: asyncio.Lock) -> Message | None:
+    async def _queued(self, sid: str, line: Line) -> Message | None:
         """Wait for the scheduled time, let the Service choose its sender, and queue."""
         message = self._messages.get(sid)
         if message and message.send_at:
@@ -69,33 +78,46 @@ class Delivery:
             return None
         if message.status is Status.QUEUED:
             return message
+        if self._opt_outs.blocks(message.sender, message.service_sid, message.recipient):
+            self._move(sid, line, Status.FAILED, 21610)
+            return None
+        message = self._with_sender(message)
         if message.sender is None:
-            message = self._with_sender(message)
-        if message.sender is None:
-            return self._move(sid, turns, Status.FAILED, 21703)
+            self._move(sid, line, Status.FAILED, 21703)
+            return None
         self._messages.put(message)
-        return self._move(sid, turns, Status.QUEUED)
+        return self._move(sid, line, Status.QUEUED)
 
     def _with_sender(self, message: Message) -> Message:
-        service_sid = message.service_sid
-        if service_sid is None or self._account.service(service_sid) is None:
+        service = self._account.service(message.service_sid or "")
+        if message.sender or service is None:
             return message
-        media = bool(message.media)
-        number = choose_sender(self._account, service_sid, message.recipient, with_media=media)
-        return replace(message, sender=number.address) if number else message
+        sender = self._selection.choose(service, message.recipient, with_media=bool(message.media))
+        return replace(message, sender=sender)
 
-    def _arrive(self, message: Message, carrier: Carrier, turns: asyncio.Lock) -> None:
-        code = carrier_refusal(carrier, message)
-        sender = message.sender or ""
+    def _arrive(self, message: Message, line: Line) -> None:
+        journey = self._journey(message)
+        code = turned_away(journey)
         if code is None:
-            shown = Received(message.sid, sender, message.body, message.media, self._clock.now())
+            body, media = shown_content(journey, self._identifiers.link())
+            shown = Received(message.sid, message.sender or "", body, media, self._clock.now())
             self._handsets.show(message.recipient, shown)
-            self._move(message.sid, turns, Status.DELIVERED)
+            self._move(message.sid, line, Status.DELIVERED)
         else:
             self._handsets.miss(message.recipient, message.sid)
-            self._move(message.sid, turns, Status.UNDELIVERED, code)
+            self._move(message.sid, line, Status.UNDELIVERED, code)
 
-    def _move(self, sid: str, turns: asyncio.Lock, status: Status, code: int | None = None) -> Message | None:
+    def _journey(self, message: Message) -> Journey:
+        service = self._account.service(message.service_sid or "")
+        return Journey(
+            message=message,
+            phone=self._phonebook.phone(message.recipient),
+            network_blocked=self._opt_outs.network_blocks(message.sender or "", message.recipient),
+            as_link=service is not None and service.mms_converter,
+            luck=self._chance.random(),
+        )
+
+    def _move(self, sid: str, line: Line, status: Status, code: int | None = None) -> Message | None:
         """Give a message its next status and report it; None when it is gone or final already."""
         message = self._messages.get(sid)
         if message is None or message.status.final:
@@ -104,14 +126,5 @@ class Delivery:
         sent = now if status is Status.SENT else message.sent
         message = replace(message, status=status, error_code=code, updated=now, sent=sent)
         self._messages.put(message)
-        self._callbacks.report(message, turns)
+        self._callbacks.report(message, line)
         return message
-
-
-def carrier_refusal(carrier: Carrier, message: Message) -> int | None:
-    """Return the error code with which a carrier turns a message away, or None when it carries it."""
-    if is_short_code(message.sender or "") and not carrier.reaches_short_codes:
-        return 30006
-    if message.media and not carrier.mms:
-        return 30011
-    return None

@@ -1,62 +1,66 @@
-"""Faults on request: how Twilio's REST API misbehaves until told otherwise."""
+"""The faults that are switched on, and how many times each still strikes."""
 
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, replace
-from enum import Enum
+from dataclasses import replace
+from typing import Generic, TypeVar
+
+from app.sandbox.fault import FaultSet, ReceiptFault, RestFault, WebhookFault
 
 LONGEST_HANG = 60.0
 """Seconds of real time; then even a hanging request is answered with 503."""
 
-
-class FaultKind(Enum):
-    """What happens instead of an answer."""
-
-    STATUS = "status"
-    GARBAGE = "garbage"
-    HANG = "hang"
+Kind = TypeVar("Kind", RestFault, WebhookFault, ReceiptFault)
 
 
-@dataclass(frozen=True, slots=True)
-class RestFault:
-    """One way to misbehave. ``count`` is how many calls it strikes; None until it is cleared."""
+class Switch(Generic[Kind]):
+    """One fault that is on or off, and counts down."""
 
-    kind: FaultKind
-    status: int = 500
-    count: int | None = None
+    def __init__(self, fault: Kind | None) -> None:
+        """Be on when there is a fault."""
+        self.fault: Kind | None = fault
+
+    def strike(self) -> Kind | None:
+        """Return the fault for one request, and count it."""
+        fault = self.fault
+        if fault is not None and fault.count is not None:
+            self.fault = replace(fault, count=fault.count - 1) if fault.count > 1 else None
+        return fault
 
 
 class Faults:
-    """The faults that are switched on."""
+    """All that is switched on."""
 
-    def __init__(self) -> None:
-        """Start without any."""
-        self._rest: RestFault | None = None
+    def __init__(self, faults: FaultSet = FaultSet()) -> None:  # noqa: B008 (a frozen value)
+        """Start with those of the configuration."""
+        self.rest = Switch(faults.rest)
+        self.webhooks = Switch(faults.webhooks)
+        self.receipts = Switch(faults.receipts)
         self._cleared = asyncio.Event()
 
     @property
-    def rest(self) -> RestFault | None:
-        """The fault that the next REST call meets."""
-        return self._rest
+    def present(self) -> FaultSet:
+        """What is switched on."""
+        return FaultSet(self.rest.fault, self.webhooks.fault, self.receipts.fault)
 
-    def set_rest(self, fault: RestFault) -> None:
-        """Switch a fault on, in place of the one before."""
-        self.clear()
-        self._rest = fault
-        self._cleared = asyncio.Event()
+    def switch_on(self, faults: FaultSet) -> None:
+        """Switch faults on, each in place of the one of its sort; the other sorts stay as they are."""
+        if faults.rest:
+            self._let_go()
+            self.rest.fault = faults.rest
+        self.webhooks.fault = faults.webhooks or self.webhooks.fault
+        self.receipts.fault = faults.receipts or self.receipts.fault
 
     def clear(self) -> None:
         """Switch all faults off; hanging requests are let go."""
-        self._rest = None
-        self._cleared.set()
+        self._let_go()
+        self.rest.fault = self.webhooks.fault = self.receipts.fault = None
 
-    def strike(self) -> RestFault | None:
-        """Return the fault for one call, and count it."""
-        fault = self._rest
-        if fault and fault.count is not None:
-            self._rest = replace(fault, count=fault.count - 1) if fault.count > 1 else None
-        return fault
+    def strike_rest(self, path: str) -> RestFault | None:
+        """Return the fault for a REST call to this path, and count it."""
+        fault = self.rest.fault
+        return self.rest.strike() if fault and fault.path in path else None
 
     async def hang(self) -> None:
         """Wait until the faults are cleared, for ``LONGEST_HANG`` seconds at most."""
@@ -65,3 +69,7 @@ class Faults:
                 await self._cleared.wait()
         except TimeoutError:
             return
+
+    def _let_go(self) -> None:
+        self._cleared.set()
+        self._cleared = asyncio.Event()

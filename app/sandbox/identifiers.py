@@ -25,5 +25,9 @@ class Identifiers:
         """Return a new value for ``I-Twilio-Idempotency-Token``."""
         return str(UUID(bytes=self._next(), version=4))
 
+    def link(self) -> str:
+        """Return a new link of the MMS Converter (facts 5.2)."""
+        return f"https://p.twil.io/{self._next().hex()[:7]}"
+
     def _next(self) -> bytes:
         return blake2b(str(next(self._numbers)).encode(), key=self._key, digest_size=16).digest()

@@ -13,7 +13,7 @@ from app.sandbox.geography import Place, place_of
 from app.sandbox.identifiers import Identifiers
 from app.sandbox.messages import Direction, Message, Status
 from app.sandbox.numbers import Number
-from app.sandbox.webhook import Target
+from app.sandbox.page import Target
 from app.sandbox.world import Service
 from app.twilio.segments import count_segments
 
@@ -43,7 +43,9 @@ class Text:
     media: tuple[str, ...] = ()
 
 
-def receive(text: Text, account: Account, identifiers: Identifiers, now: datetime) -> Inbound:
+def receive(
+    text: Text, account: Account, identifiers: Identifiers, now: datetime, opt_out_type: str = ""
+) -> Inbound:
     """Turn a text into the inbound message and the webhook that it leads to."""
     service = account.service_of(text.number.sid)
     message = Message(
@@ -63,6 +65,8 @@ def receive(text: Text, account: Account, identifiers: Identifiers, now: datetim
     primary, fallback = _targets(text.number, service)
     dropped = primary is None and service is not None and not service.use_inbound_webhook_on_number
     parameters = _parameters(account.sid, message, text.number)
+    if opt_out_type:
+        parameters["OptOutType"] = opt_out_type
     return Inbound(message, parameters, primary, fallback, dropped)
 
 

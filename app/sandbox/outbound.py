@@ -1,4 +1,4 @@
-"""Messages that leave the account: by REST, or as the answer to an inbound one."""
+"""Messages that leave the account: by REST, as the answer to an inbound one, or from Twilio itself."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from app.sandbox.clock import Clock
 from app.sandbox.delivery import Delivery
 from app.sandbox.identifiers import Identifiers
 from app.sandbox.messages import Direction, Message, Status
+from app.sandbox.opt_outs import OptOuts
 from app.sandbox.refusals import Refusal, refusal
 from app.twilio.segments import count_segments
 
@@ -27,9 +28,17 @@ class Accepted:
 class Outbound:
     """The one door through which messages leave."""
 
-    def __init__(self, account: Account, delivery: Delivery, identifiers: Identifiers, clock: Clock) -> None:
-        """Check drafts against ``account`` and hand them to ``delivery``."""
+    def __init__(
+        self,
+        account: Account,
+        opt_outs: OptOuts,
+        delivery: Delivery,
+        identifiers: Identifiers,
+        clock: Clock,
+    ) -> None:
+        """Check drafts against ``account`` and ``opt_outs``, and hand them to ``delivery``."""
         self._account = account
+        self._opt_outs = opt_outs
         self._delivery = delivery
         self._identifiers = identifiers
         self._clock = clock
@@ -42,13 +51,27 @@ class Outbound:
         send_at: datetime | None = None,
     ) -> Accepted | Refusal:
         """Accept a message and set it on its way, or say why Twilio would not."""
-        refused = check(draft, self._account)
-        if refused is None and self._delivery.full:
-            refused = refusal(21611)
+        refused = self._refused(draft)
         if refused:
             return refused
         message = self._message(draft, direction, status_callback, send_at)
         return Accepted(message, self._delivery.submit(message))
+
+    def send_for_twilio(self, sender: str, recipient: str, body: str) -> Accepted:
+        """Send the answer to an opt-out word: free, and not subject to the block that it confirms."""
+        draft = Draft(recipient, sender, None, body)
+        message = self._message(draft, Direction.REPLY, "", None)
+        return Accepted(message, self._delivery.submit(message))
+
+    def _refused(self, draft: Draft) -> Refusal | None:
+        """Check a draft; a Service finds out about an opt-out later, in a status callback (facts 8)."""
+        refused = check(draft, self._account)
+        if refused:
+            return refused
+        direct = draft.service_sid is None
+        if direct and self._opt_outs.blocks(draft.sender, None, draft.recipient):
+            return refusal(21610)
+        return refusal(21611) if self._delivery.full else None
 
     def _message(
         self, draft: Draft, direction: Direction, status_callback: str, send_at: datetime | None

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from app.sandbox.page import FetchFailure, Page
 from app.sandbox.twiml import SendMessage, Unreadable, Verb, read_twiml
-from app.sandbox.webhook import FetchFailure, Page
 
 _TWIML_TYPES = frozenset({"text/xml", "application/xml", "text/html"})
 

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Iterable, Set
+from collections.abc import Iterable, Mapping, Set
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from app.sandbox.acceptance import LONGEST_BODY, MOST_MEDIA
+from app.sandbox.clock import ManualClock
 from app.sandbox.control import MistakeError, allow_keys, read_object, text, texts
-from app.sandbox.inbound import Text, receive
+from app.sandbox.inbound import Text
 from app.sandbox.messages import Received
 from app.sandbox.numbers import is_e164
 from app.sandbox.platform import Platform
-from app.sandbox.replies import Replies
-from app.sandbox.session import Exchange, Session
+from app.sandbox.session import Exchange
+from app.sandbox.texting import Texted
+from app.sandbox.texting import text as text_as_phone
+from app.sandbox.world import Carrier, Phone, PhoneState
 
 Json = dict[str, object]
 
@@ -37,43 +40,51 @@ class Phones:
         return [
             Route("/sandbox/phones", self.list_all, methods=["GET"]),
             Route("/sandbox/phones/{number}", self.show, methods=["GET"]),
+            Route("/sandbox/phones/{number}", self.change, methods=["POST"]),
             Route("/sandbox/phones/{number}/messages", self.send, methods=["POST"]),
         ]
 
     async def list_all(self, _: Request) -> Response:
-        """Return the phones that the configuration lists."""
-        phones = self._platform.world.phones.values()
-        return JSONResponse({"phones": [{"number": p.number, "carrier": p.carrier.name} for p in phones]})
+        """Return the phones that the configuration lists, as they are now."""
+        return JSONResponse({"phones": [_described(phone) for phone in self._platform.phonebook.listed]})
 
     async def show(self, request: Request) -> Response:
         """Return what a phone received, oldest first, and what did not reach it."""
         number = _number(request)
-        carrier = self._platform.world.phone(number).carrier
-        return JSONResponse({"number": number, "carrier": carrier.name, **self._screen(number)})
+        phone = self._platform.phonebook.phone(number)
+        return JSONResponse({**_described(phone), **self._screen(number)})
+
+    async def change(self, request: Request) -> Response:
+        """Switch a phone off or on, or move it to another carrier."""
+        number, values = _number(request), await read_object(request)
+        allow_keys(values, ("state", "carrier"), "The phone")
+        phone = self._platform.phonebook.change(number, _state(values), self._carrier(values))
+        return JSONResponse(_described(phone))
 
     async def send(self, request: Request) -> Response:
         """Text as a phone, let Twilio ask the application, and return what came of it."""
-        typed = await self._typed(request)
-        here = self._platform
-        inbound = receive(typed, here.account, here.identifiers, here.clock.now())
-        if not inbound.dropped:
-            here.messages.put(inbound.message)
-        replies = Replies(inbound.message, here.account, here.alerts, here.outbound)
-        session = Session(inbound, here.account.sid, here.client, replies)
-        outcome = await session.run()
-        await _arrived(replies)
-        sids = {accepted.message.sid for accepted in replies.sent}
+        texted = await text_as_phone(self._platform, await self._typed(request))
+        await self._arrived(texted)
+        inbound = texted.inbound
         return JSONResponse(
             {
                 "sid": None if inbound.dropped else inbound.message.sid,
                 "webhook": {
-                    "outcome": outcome.value,
-                    "requests": [_asked(exchange) for exchange in session.exchanges],
+                    "outcome": texted.outcome.value,
+                    "requests": [_asked(exchange) for exchange in texted.exchanges],
                 },
-                **self._screen(typed.sender, sids),
+                **self._screen(inbound.message.sender or "", texted.sids),
             },
             201,
         )
+
+    async def _arrived(self, texted: Texted) -> None:
+        """Wait for the answers, unless a clock that stands still keeps them on their way."""
+        if isinstance(self._platform.clock, ManualClock):
+            await self._platform.pace.quiet(LONGEST_WAIT_FOR_REPLIES)
+        elif texted.sent:
+            arrivals = [accepted.arrival for accepted in texted.sent]
+            await asyncio.wait(arrivals, timeout=LONGEST_WAIT_FOR_REPLIES)
 
     async def _typed(self, request: Request) -> Text:
         sender = _number(request)
@@ -85,7 +96,18 @@ class Phones:
             ours = ", ".join(number.address for number in self._platform.account.numbers)
             raise MistakeError(f"'to' is {to!r}, which is none of the account's numbers: {ours}.", 404)
         _check_content(body, media)
+        state = self._platform.phonebook.phone(sender).state
+        if state is not PhoneState.ON:
+            raise MistakeError(f"{sender} is {state.value}; such a phone texts nobody.", 409)
         return Text(sender, number, body, media)
+
+    def _carrier(self, values: Mapping[str, object]) -> Carrier | None:
+        if "carrier" not in values:
+            return None
+        name, known = text(values, "carrier"), self._platform.phonebook.carriers
+        if name not in known:
+            raise MistakeError(f"There is no carrier {name!r}; known: {', '.join(known)}.")
+        return known[name]
 
     def _screen(self, number: str, only: Set[str] | None = None) -> Json:
         """Return what a phone received and what it missed, of all messages or of some."""
@@ -128,10 +150,18 @@ def _number(request: Request) -> str:
     return number
 
 
-async def _arrived(replies: Replies) -> None:
-    arrivals = [accepted.arrival for accepted in replies.sent]
-    if arrivals:
-        await asyncio.wait(arrivals, timeout=LONGEST_WAIT_FOR_REPLIES)
+def _state(values: Mapping[str, object]) -> PhoneState | None:
+    if "state" not in values:
+        return None
+    states = {state.value: state for state in PhoneState}
+    word = text(values, "state")
+    if word not in states:
+        raise MistakeError(f"'state' is {word!r}; known: {', '.join(states)}.")
+    return states[word]
+
+
+def _described(phone: Phone) -> Json:
+    return {"number": phone.number, "carrier": phone.carrier.name, "state": phone.state.value}
 
 
 def _check_content(body: str, media: tuple[str, ...]) -> None:

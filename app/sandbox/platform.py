@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import dataclass
 
 from app.sandbox.account import Account
 from app.sandbox.alerts import Alerts
 from app.sandbox.callbacks import StatusCallbacks
 from app.sandbox.clock import Clock, SystemClock
+from app.sandbox.connection import ConnectionPolicy
+from app.sandbox.cookies import Cookies
 from app.sandbox.delivery import Delivery
 from app.sandbox.faults import Faults
 from app.sandbox.identifiers import Identifiers
 from app.sandbox.messages import Handsets, MessageStore
+from app.sandbox.opt_outs import OptOuts
 from app.sandbox.outbound import Outbound
+from app.sandbox.pace import Pace
+from app.sandbox.phonebook import Phonebook
+from app.sandbox.reply_rate import ReplyRate
 from app.sandbox.tasks import Tasks
-from app.sandbox.webhook import ConnectionPolicy, WebhookClient
+from app.sandbox.webhook import WebhookClient
 from app.sandbox.world import World
 
 MOST_ON_THE_WAY = 10_000
@@ -27,12 +34,17 @@ class Platform:
 
     world: World
     clock: Clock
+    pace: Pace
     identifiers: Identifiers
     account: Account
     messages: MessageStore
     handsets: Handsets
+    phonebook: Phonebook
+    opt_outs: OptOuts
     alerts: Alerts
     faults: Faults
+    cookies: Cookies
+    reply_rate: ReplyRate
     client: WebhookClient
     outbound: Outbound
     deliveries: Tasks
@@ -44,30 +56,40 @@ def build_platform(
 ) -> Platform:
     """Put the parts together; None means the machine's clock, chance, and Twilio's own timeouts."""
     clock, identifiers = clock or SystemClock(), Identifiers(seed)
-    account, messages, handsets = Account(world), MessageStore(), Handsets()
-    alerts = Alerts(clock, identifiers)
+    account, messages, handsets, phonebook = Account(world), MessageStore(), Handsets(), Phonebook(world)
+    alerts, faults, opt_outs = Alerts(clock, identifiers), Faults(world.faults), OptOuts(account)
     client = WebhookClient(world.auth_token, identifiers, policy or ConnectionPolicy())
     deliveries, callbacks = Tasks(MOST_ON_THE_WAY), Tasks(MOST_ON_THE_WAY)
     delivery = Delivery(
-        world=world,
         account=account,
         messages=messages,
         handsets=handsets,
-        callbacks=StatusCallbacks(account, alerts, client, callbacks),
+        phonebook=phonebook,
+        opt_outs=opt_outs,
+        callbacks=StatusCallbacks(
+            account=account, alerts=alerts, client=client, tasks=callbacks, faults=faults, clock=clock
+        ),
+        identifiers=identifiers,
         clock=clock,
+        chance=random.Random(seed),  # noqa: S311 (which messages a carrier drops is no secret)
         tasks=deliveries,
     )
     return Platform(
         world=world,
         clock=clock,
+        pace=Pace(clock, (deliveries, callbacks)),
         identifiers=identifiers,
         account=account,
         messages=messages,
         handsets=handsets,
+        phonebook=phonebook,
+        opt_outs=opt_outs,
         alerts=alerts,
-        faults=Faults(),
+        faults=faults,
+        cookies=Cookies(clock),
+        reply_rate=ReplyRate(clock),
         client=client,
-        outbound=Outbound(account, delivery, identifiers, clock),
+        outbound=Outbound(account, opt_outs, delivery, identifiers, clock),
         deliveries=deliveries,
         callbacks=callbacks,
     )

@@ -67,10 +67,32 @@ _DICTIONARY = {
     21710: (409, "Phone Number or Short Code is already in the Messaging Service."),
     21711: (400, "The 'From' number {sender} does not belong to the Messaging Service {sid}"),
     21712: (409, "Phone Number or Short Code is associated with another Messaging Service."),
+    21422: (400, "Invalid PhoneNumber or not available to you: {number}"),
     21714: (409, "The Messaging Service number pool size limit reached."),
     21715: (400, "Phone Number or Short Code does not have the required SMS or MMS capability."),
     30409: (409, "Message {sid} cannot be canceled: it is final already"),
 }
+
+UNDELIVERED = {
+    21610: "Attempt to send to unsubscribed recipient",
+    21703: "The Messaging Service does not have a sender that can reach the recipient",
+    30003: "Unreachable destination handset",
+    30004: "Message blocked",
+    30005: "Unknown destination handset",
+    30006: "Landline or unreachable carrier",
+    30007: "Message filtered",
+    30008: "Unknown error",
+    30011: "MMS not supported by the receiving phone number in this region",
+    30017: "Carrier network congestion",
+    30019: "Content size exceeds carrier limit",
+    30022: "US A2P 10DLC rate limits exceeded",
+    30023: "US A2P 10DLC daily message cap reached",
+    30024: "Numeric sender ID not provisioned on carrier",
+    30032: "Toll-free number has not been verified",
+    30034: "US A2P 10DLC message from an unregistered number",
+    30410: "Provider timeout",
+}
+"""Why a message that was taken does not arrive: the codes of status callbacks (facts 7.1)."""
 
 
 def refusal(code: int, **details: str) -> Refusal:

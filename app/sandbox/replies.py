@@ -12,6 +12,7 @@ from app.sandbox.messages import Direction, Message
 from app.sandbox.numbers import Method, is_alphanumeric, is_e164
 from app.sandbox.outbound import Accepted, Outbound
 from app.sandbox.refusals import Refusal
+from app.sandbox.reply_rate import ReplyRate
 from app.sandbox.twiml import SendMessage
 
 MOST_REPLIES = 10
@@ -23,13 +24,16 @@ _ALERT_CODES = {21617: 14103, 21602: 14103, 21606: 14108, 21659: 14108}
 class Replies:
     """Sends the answers to one message; ``sent`` holds those that Twilio took."""
 
-    def __init__(self, inbound: Message, account: Account, alerts: Alerts, outbound: Outbound) -> None:
+    def __init__(
+        self, inbound: Message, account: Account, alerts: Alerts, outbound: Outbound, rate: ReplyRate
+    ) -> None:
         """Answer ``inbound``."""
         self.sent: list[Accepted] = []
         self._inbound = inbound
         self._account = account
         self._alerts = alerts
         self._outbound = outbound
+        self._rate = rate
         self._attempts = 0
 
     def send(self, verb: SendMessage, page_url: str) -> Accepted | None:
@@ -40,6 +44,9 @@ class Replies:
             return None
         draft = self._draft(verb, page_url)
         if draft is None:
+            return None
+        if not self._rate.allows(draft.sender or "", draft.recipient):
+            self.warn(14107, f"too many replies from {draft.sender} to {draft.recipient}", page_url)
             return None
         accepted = self._outbound.send(draft, Direction.REPLY, self._status_callback(verb, page_url))
         if isinstance(accepted, Refusal):

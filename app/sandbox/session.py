@@ -7,13 +7,18 @@ from dataclasses import dataclass
 from enum import Enum
 from urllib.parse import urljoin
 
+from aiohttp import CookieJar
+
 from app.sandbox.callbacks import status_parameters
+from app.sandbox.fault import WebhookKind
+from app.sandbox.faults import Faults
 from app.sandbox.inbound import Inbound
 from app.sandbox.numbers import Method
+from app.sandbox.page import FetchFailure, Page, Target
 from app.sandbox.pages import read_page
 from app.sandbox.replies import Replies
 from app.sandbox.twiml import Redirect, SendMessage, Verb
-from app.sandbox.webhook import FetchFailure, Target, WebhookClient
+from app.sandbox.webhook import WebhookClient
 
 MOST_DOCUMENTS = 10
 """How often ``<Redirect>`` and ``action`` may lead to another document (INFERENCE; 14106)."""
@@ -41,6 +46,15 @@ class Exchange:
 
 
 @dataclass(frozen=True, slots=True)
+class Asking:
+    """How the application is asked: the client, what is made to go wrong, and the pair's cookies."""
+
+    client: WebhookClient
+    faults: Faults
+    cookies: CookieJar
+
+
+@dataclass(frozen=True, slots=True)
 class _Step:
     """A document that is to be fetched next; an ``action`` may answer with nothing."""
 
@@ -52,12 +66,12 @@ class _Step:
 class Session:
     """Asks the application what to do about one inbound message, and does it."""
 
-    def __init__(self, inbound: Inbound, account_sid: str, client: WebhookClient, replies: Replies) -> None:
-        """Ask through ``client``, answer through ``replies``."""
+    def __init__(self, inbound: Inbound, account_sid: str, asking: Asking, replies: Replies) -> None:
+        """Ask as ``asking`` says, answer through ``replies``."""
         self.exchanges: list[Exchange] = []
         self._inbound = inbound
         self._account_sid = account_sid
-        self._client = client
+        self._asking = asking
         self._replies = replies
 
     async def run(self) -> Outcome:
@@ -88,7 +102,7 @@ class Session:
         return None
 
     async def _document(self, step: _Step) -> tuple[Verb, ...] | FetchFailure:
-        answer = await self._client.fetch(step.target, step.parameters)
+        answer = await self._fetched(step)
         if isinstance(answer, FetchFailure):
             verbs: tuple[Verb, ...] | FetchFailure = answer
         elif step.may_be_empty and not answer.body:
@@ -97,6 +111,21 @@ class Session:
             verbs = read_page(answer)
         self._record(step, answer.status, verbs)
         return verbs
+
+    async def _fetched(self, step: _Step) -> Page | FetchFailure:
+        """Ask once, or as a fault wants it; of two deliveries the later answer counts."""
+        client, cookies = self._asking.client, self._asking.cookies
+        fault = self._asking.faults.webhooks.strike()
+        if fault is None:
+            return await client.fetch(step.target, step.parameters, cookies)
+        if fault.kind is WebhookKind.TWICE:
+            lost, answer = await client.fetch_twice(step.target, step.parameters, cookies)
+        else:
+            lost = await client.fetch(step.target, step.parameters, cookies)
+            answer = FetchFailure(11200, "the answer was lost on its way, as asked for", step.target.url)
+        reason = "this answer was lost on its way, as asked for"
+        self.exchanges.append(Exchange(step.target.url, step.target.method, lost.status, None, reason))
+        return answer
 
     def _record(self, step: _Step, status: int | None, verbs: tuple[Verb, ...] | FetchFailure) -> None:
         target = step.target

@@ -57,13 +57,38 @@ class Table:
             return tuple(value)
         return self._wrong(key, "a list of texts", value, ())
 
-    def choice(self, key: str, kind: type[Choice], default: Choice) -> Choice:
-        """Return the member of an enumeration that has this value."""
-        value = self._take(key, default.value)
+    def whole(self, key: str, default: int, lowest: int, highest: int) -> int:
+        """Return a whole number in a range."""
+        value = self._take(key, default)
+        if isinstance(value, int) and not isinstance(value, bool) and lowest <= value <= highest:
+            return value
+        return self._wrong(key, f"a whole number from {lowest} to {highest}", value, default)
+
+    def choice(self, key: str, kind: type[Choice], default: Choice | None = None) -> Choice:
+        """Return the member of an enumeration that has this value; without a default it is required."""
+        value = self._take(key, default.value if default else None)
         members = {member.value: member for member in kind}
         if isinstance(value, str) and value in members:
             return members[value]
-        return self._wrong(key, "one of " + ", ".join(map(str, members)), value, default)
+        stand_in = default or next(iter(members.values()))
+        return self._wrong(key, "one of " + ", ".join(map(str, members)), value, stand_in)
+
+    def has(self, key: str) -> bool:
+        """Say whether the key is there."""
+        return key in self._values
+
+    def know(self, *keys: str) -> None:
+        """Count keys as known without reading them."""
+        self._known += keys
+
+    def items(self, key: str) -> dict[str, object]:
+        """Return the table under this key as it is, for keys that are names; empty when there is none."""
+        value = self._take(key, {})
+        return value if isinstance(value, dict) else self._wrong(key, "a table", value, {})
+
+    def value(self, key: str) -> object:
+        """Return whatever is under this key, None when there is nothing."""
+        return self._take(key, None)
 
     def table(self, key: str) -> Table:
         """Return the table under this key; it is required."""

@@ -18,6 +18,11 @@ class Tasks:
         self._running: set[asyncio.Task[None]] = set()
 
     @property
+    def running(self) -> int:
+        """How many pieces of work are under way."""
+        return len(self._running)
+
+    @property
     def full(self) -> bool:
         """True when no more work fits."""
         return len(self._running) >= self._most

@@ -7,11 +7,11 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from app.sandbox.alerts import Alert, Alerts
-from app.sandbox.control import MistakeError, allow_keys, as_object, read_object, text, whole_number
-from app.sandbox.faults import FaultKind, Faults, RestFault
+from app.sandbox.control import MistakeError, read_object
+from app.sandbox.fault_tables import read_faults, shown
+from app.sandbox.faults import Faults
 from app.sandbox.refusals import MORE_INFO
-
-_MOST_CALLS = 1_000_000
+from app.sandbox.tables import Table
 
 
 class Troubles:
@@ -37,40 +37,24 @@ class Troubles:
 
     async def show_faults(self, _: Request) -> Response:
         """Return the faults that are switched on."""
-        return JSONResponse(self._present())
+        return JSONResponse(shown(self._faults.present))
 
     async def set_faults(self, request: Request) -> Response:
         """Switch faults on."""
         values = await read_object(request)
-        allow_keys(values, ("rest",), "The faults")
-        if "rest" not in values:
+        if not values:
             raise MistakeError('Say what shall fail, such as {"rest": {"kind": "status", "status": 500}}.')
-        self._faults.set_rest(_rest_fault(values["rest"]))
-        return JSONResponse(self._present())
+        mistakes: list[str] = []
+        faults = read_faults(Table(dict(values), "", mistakes))
+        if mistakes:
+            raise MistakeError("; ".join(mistakes))
+        self._faults.switch_on(faults)
+        return JSONResponse(shown(self._faults.present))
 
     async def clear_faults(self, _: Request) -> Response:
         """Switch all faults off."""
         self._faults.clear()
         return Response(status_code=204)
-
-    def _present(self) -> dict[str, object]:
-        fault = self._faults.rest
-        if fault is None:
-            return {}
-        return {"rest": {"kind": fault.kind.value, "status": fault.status, "count": fault.count}}
-
-
-def _rest_fault(value: object) -> RestFault:
-    values = as_object(value, "'rest'")
-    allow_keys(values, ("kind", "status", "count"), "'rest'")
-    kinds = {kind.value: kind for kind in FaultKind}
-    kind = text(values, "kind")
-    if kind not in kinds:
-        raise MistakeError(f"'kind' is {kind!r}; known: {', '.join(kinds)}.")
-    status = whole_number(values, "status", 400, 599)
-    if status is not None and kinds[kind] is not FaultKind.STATUS:
-        raise MistakeError("'status' goes with kind 'status' only.")
-    return RestFault(kinds[kind], status or 500, whole_number(values, "count", 1, _MOST_CALLS))
 
 
 def _alert(alert: Alert) -> dict[str, object]:

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import Enum
 
+from app.sandbox.fault import FaultSet
 from app.sandbox.numbers import FIRST_DAY, Method, Number
+from app.sandbox.opt_out_words import WordList
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,6 +17,7 @@ class Service:
     """A Messaging Service, with the fields of Twilio's resource (facts 6.1).
 
     Empty URLs are Twilio's ``null``. ``senders`` are the sids of its numbers at the start.
+    ``advanced_opt_out`` and ``opt_out_lists`` have no REST: the console alone sets them (facts 8).
     """
 
     sid: str
@@ -36,19 +40,36 @@ class Service:
     created: datetime = FIRST_DAY
     updated: datetime = FIRST_DAY
     senders: tuple[str, ...] = ()
+    advanced_opt_out: bool = False
+    opt_out_lists: tuple[WordList, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Carrier:
     """A phone company: what it lets through, and how long it takes.
 
-    ``delay`` is the time in seconds from *sent* to the phone and its receipt.
+    ``delay`` is the time in seconds from *sent* to the phone and its receipt. ``filters`` are
+    words that end as 30007. ``drops`` holds the share of messages, from 0 to 1, that end as each
+    error code. ``short_code_error`` is what a carrier without short codes reports (facts 7.1: 30003
+    and 30006 both happen).
     """
 
     name: str
     reaches_short_codes: bool = True
+    short_code_error: int = 30006
     mms: bool = True
     delay: float = 0.0
+    filters: tuple[str, ...] = ()
+    drops: Mapping[int, float] = field(default_factory=dict)
+
+
+class PhoneState(Enum):
+    """What a number leads to."""
+
+    ON = "on"
+    OFF = "off"
+    UNKNOWN = "unknown"
+    LANDLINE = "landline"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +78,7 @@ class Phone:
 
     number: str
     carrier: Carrier
+    state: PhoneState = PhoneState.ON
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +89,10 @@ class World:
     auth_token: str = field(repr=False)
     services: tuple[Service, ...]
     numbers: tuple[Number, ...]
+    carriers: Mapping[str, Carrier]
     phones: Mapping[str, Phone]
     default_carrier: Carrier
+    faults: FaultSet = FaultSet()  # noqa: RUF009 (a frozen value)
 
     def phone(self, number: str) -> Phone:
         """Return the phone with this number; one that is not listed is on the default carrier."""

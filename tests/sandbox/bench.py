@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -15,8 +15,8 @@ from twilio.rest import Client
 
 from app.sandbox import World, create_sandbox, load_world
 from app.sandbox.clock import ManualClock
+from app.sandbox.connection import ConnectionPolicy
 from app.sandbox.platform import Platform
-from app.sandbox.webhook import ConnectionPolicy
 from tests.sandbox.contract import judge
 from tests.sandbox.customer import Customer
 from tests.sandbox.serving import serving
@@ -36,12 +36,13 @@ class LocalHttpClient:
     def __init__(self, base_url: str) -> None:
         self._transport = TwilioHttpClient(timeout=10)
         self._base = urlsplit(base_url)
+        self.judged: set[tuple[str, str] | None] = set()
 
     def request(self, method: str, url: str, *args: Any, **kwargs: Any) -> Response:
         moved = urlsplit(url)._replace(scheme=self._base.scheme, netloc=self._base.netloc)
         response = self._transport.request(method, moved.geturl(), *args, **kwargs)
         if response.headers.get("Content-Type") != "text/html; charset=utf-8":
-            judge(method, moved.path, response.status_code, response.text)
+            self.judged.add(judge(method, moved.path, response.status_code, response.text))
         return response
 
     def close(self) -> None:
@@ -96,13 +97,29 @@ class Bench:
 
 
 @asynccontextmanager
-async def running(policy: ConnectionPolicy | None = None, world: World | None = None) -> AsyncIterator[Bench]:
-    """Start a customer's application, a sandbox that calls it, and the client."""
+async def running(policy: ConnectionPolicy | None = None, **changed: Any) -> AsyncIterator[Bench]:
+    """Start a customer's application, a sandbox that calls it, and the client.
+
+    ``changed`` replaces parts of the demo world; Services are pointed at the customer all the same.
+    """
     customer, clock = Customer(), ManualClock()
     async with serving(customer.app()) as customer.url:
-        world = world or load_world(WORLD, customer.url)
+        world = _pointed_at(customer.url, replace(load_world(WORLD), **changed))
         app = create_sandbox(world, clock=clock, seed=1, policy=policy)
         async with serving(app) as url, aiohttp.ClientSession() as session:
             transport = LocalHttpClient(url)
             yield Bench(url, world, app.state.platform, clock, customer, session, transport)
             transport.close()
+
+
+def _pointed_at(url: str, world: World) -> World:
+    services = (
+        replace(
+            service,
+            inbound_request_url=f"{url}/sms",
+            fallback_url=f"{url}/sms/fallback",
+            status_callback=f"{url}/sms/status",
+        )
+        for service in world.services
+    )
+    return replace(world, services=tuple(services))

@@ -36,12 +36,30 @@ def _method(value: object) -> bool:
     return value in (None, "GET", "POST")
 
 
-def judge(method: str, path: str, status: int, body: str) -> None:
-    """Raise when a response is not what the document promises for this call."""
+def operations() -> set[tuple[str, str]]:
+    """Return every method and path template of both documents."""
+    methods = ("get", "post", "delete", "put")
+    documents = [_load(name) for name in DOCUMENTS.values()]
+    return {
+        (method.upper(), template)
+        for document in documents
+        for template, described in document["paths"].items()
+        for method in methods
+        if method in described
+    }
+
+
+def judge(method: str, path: str, status: int, body: str) -> tuple[str, str] | None:
+    """Raise when a response is not what the document promises; return the operation when it went well."""
     if status >= 400:
         _judge_error(status, json.loads(body))
-        return
+        return None
     document, template = _find(path)
+    _judge_success(document, template, method, status, body)
+    return method.upper(), template
+
+
+def _judge_success(document: dict[str, Any], template: str, method: str, status: int, body: str) -> None:
     responses = document["paths"][template][method.lower()]["responses"]
     assert str(status) in responses, f"{method} {template} promises no {status}"
     if status == 204:

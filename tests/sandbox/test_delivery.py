@@ -1,13 +1,11 @@
 """Statuses, receipts and carriers (facts 7)."""
 
 from collections.abc import AsyncIterator
-from dataclasses import replace
 
 import pytest
 from starlette.responses import Response
 from twilio.request_validator import RequestValidator
 
-from app.sandbox import load_world
 from app.sandbox.world import Carrier, Phone
 from tests.sandbox.bench import (
     PHONE,
@@ -15,7 +13,6 @@ from tests.sandbox.bench import (
     SAN_FRANCISCO,
     SERVICE,
     SHORT_CODE,
-    WORLD,
     Bench,
     running,
 )
@@ -30,7 +27,7 @@ async def bench_with_carriers() -> AsyncIterator[Bench]:
         SLOW: Phone(SLOW, Carrier("slow", delay=30)),
         PLAIN: Phone(PLAIN, Carrier("plain", mms=False)),
     }
-    async with running(world=replace(load_world(WORLD), phones=phones)) as bench:
+    async with running(phones=phones) as bench:
         yield bench
 
 

@@ -7,7 +7,7 @@ import pytest
 from starlette.responses import RedirectResponse, Response
 from twilio.request_validator import RequestValidator
 
-from app.sandbox.webhook import ConnectionPolicy
+from app.sandbox.connection import ConnectionPolicy
 from tests.sandbox.bench import PHONE, SERVICE, Bench, running
 from tests.sandbox.serving import closed_port
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import binascii
 import hmac
 
-from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.sandbox.faults import FaultKind, Faults, RestFault
-from app.sandbox.refusals import Refusal, refusal
+from app.sandbox.faults import Faults
+from app.sandbox.refusals import refusal
+from app.sandbox.rest.misbehaviour import Misbehaviour
 from app.sandbox.rest.responses import error_response
 
 _TREES = ("/v1/", "/2010-04-01/")
@@ -32,14 +31,15 @@ class Gate:
         if scope["type"] != "http" or not scope["path"].startswith(_TREES):
             await self._app(scope, receive, send)
             return
-        fault = self._faults.strike()
+        fault = self._faults.strike_rest(scope["path"])
         if fault:
-            response: Response | None = await self._misbehave(fault, receive)
-        elif not self._known(scope):
-            response = error_response(refusal(20003), _CHALLENGE)
+            await Misbehaviour(fault, self._faults, self._let_in)(scope, receive, send)
         else:
-            response = None
-        await (response or self._app)(scope, receive, send)
+            await self._let_in(scope, receive, send)
+
+    async def _let_in(self, scope: Scope, receive: Receive, send: Send) -> None:
+        app = self._app if self._known(scope) else error_response(refusal(20003), _CHALLENGE)
+        await app(scope, receive, send)
 
     def _known(self, scope: Scope) -> bool:
         header = dict(scope["headers"]).get(b"authorization", b"")
@@ -49,29 +49,3 @@ class Gate:
         except binascii.Error:
             return False
         return scheme.lower() == b"basic" and hmac.compare_digest(given, self._credentials)
-
-    async def _misbehave(self, fault: RestFault, receive: Receive) -> Response:
-        if fault.kind is FaultKind.GARBAGE:
-            return PlainTextResponse("<html><h1>It works!</h1", media_type="text/html")
-        if fault.kind is FaultKind.HANG:
-            await self._hang(receive)
-            return error_response(refusal(20503))
-        known = {429: 20429, 500: 20500, 503: 20503}.get(fault.status)
-        return error_response(
-            refusal(known) if known else Refusal(20000 + fault.status, fault.status, "Twilio is unwell")
-        )
-
-    async def _hang(self, receive: Receive) -> None:
-        """Wait until the fault is cleared or the caller has given up."""
-        waits = [asyncio.ensure_future(self._faults.hang()), asyncio.ensure_future(_left(receive))]
-        try:
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for wait in waits:
-                wait.cancel()
-            await asyncio.gather(*waits, return_exceptions=True)
-
-
-async def _left(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        continue

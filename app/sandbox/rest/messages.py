@@ -15,18 +15,13 @@ from app.sandbox.callbacks import API_VERSION
 from app.sandbox.clock import Clock
 from app.sandbox.messages import Direction, Message, MessageStore, Status
 from app.sandbox.outbound import Outbound
-from app.sandbox.refusals import Refusal, RefusedError, refusal
+from app.sandbox.refusals import UNDELIVERED, Refusal, RefusedError, refusal
 from app.sandbox.rest.paging import classic_list, cut
 from app.sandbox.rest.parameters import Form, invalid, one_of, read_form, read_moment, read_url
 from app.sandbox.rest.responses import Json, not_found, rfc2822
 
 _CANCELABLE = frozenset({Status.SCHEDULED, Status.ACCEPTED, Status.QUEUED})
 _UNDECIDED = frozenset({Status.SCHEDULED, Status.ACCEPTED})
-_ERROR_MESSAGES = {
-    21703: "The Messaging Service does not have a sender that can reach the recipient",
-    30006: "Landline or unreachable carrier",
-    30011: "MMS not supported by the receiving phone number in this region",
-}
 
 
 class Messages:
@@ -129,7 +124,7 @@ class Messages:
             "direction": message.direction.value,
             "status": message.status.value,
             "error_code": message.error_code,
-            "error_message": _ERROR_MESSAGES.get(message.error_code or 0),
+            "error_message": UNDELIVERED.get(message.error_code or 0),
             "num_media": str(len(message.media)),
             "num_segments": str(0 if message.status in _UNDECIDED else message.segments),
             "price": None,

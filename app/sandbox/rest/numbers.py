@@ -13,10 +13,19 @@ from starlette.routing import Route
 from app.sandbox.account import Account
 from app.sandbox.callbacks import API_VERSION
 from app.sandbox.clock import Clock
-from app.sandbox.numbers import Number
+from app.sandbox.identifiers import Identifiers
+from app.sandbox.numbers import Capabilities, Number, country_of, is_e164
 from app.sandbox.refusals import RefusedError, refusal
 from app.sandbox.rest.paging import classic_list, cut
-from app.sandbox.rest.parameters import Reader, invalid, read_form, read_method, read_url, text_up_to
+from app.sandbox.rest.parameters import (
+    Form,
+    Reader,
+    invalid,
+    read_form,
+    read_method,
+    read_url,
+    text_up_to,
+)
 from app.sandbox.rest.responses import Json, not_found, rfc2822
 
 _SHORT_CODE_FIELDS: dict[str, tuple[str, Reader]] = {
@@ -61,27 +70,56 @@ class NumberType:
 
 
 class Numbers:
-    """The numbers of one type: list with filters, fetch, update."""
+    """The numbers of one type: list with filters, fetch, update; phone numbers are bought and released."""
 
-    def __init__(self, kind: NumberType, account: Account, clock: Clock) -> None:
+    def __init__(self, kind: NumberType, account: Account, identifiers: Identifiers, clock: Clock) -> None:
         """Serve the numbers of ``account``."""
         self._kind = kind
         self._account = account
+        self._identifiers = identifiers
         self._clock = clock
 
     def routes(self) -> list[Route]:
-        """Return the paths of this resource."""
+        """Return the paths of this resource; short codes are leased elsewhere (facts 6.2)."""
         base = f"/2010-04-01/Accounts/{self._account.sid}/{self._kind.path}"
-        return [
+        routes = [
             Route(f"{base}.json", self.list_all, methods=["GET"]),
             Route(f"{base}/{{sid}}.json", self.fetch, methods=["GET"]),
             Route(f"{base}/{{sid}}.json", self.update, methods=["POST"]),
         ]
+        if self._kind is PHONE_NUMBERS:
+            routes.append(Route(f"{base}.json", self.create, methods=["POST"]))
+            routes.append(Route(f"{base}/{{sid}}.json", self.delete, methods=["DELETE"]))
+        return routes
 
     async def list_all(self, request: Request) -> Response:
         """Return one page of the numbers that pass the filters."""
         page = cut([number for number in self._account.numbers if self._passes(number, request)], request)
         return JSONResponse(classic_list(request, self._kind.key, page, self._rendered))
+
+    async def create(self, request: Request) -> Response:
+        """Buy a phone number: this one, or one with this area code."""
+        form = await read_form(request)
+        _refuse_what_is_not_kept(form)
+        address = _available(form, self._account)
+        now = self._clock.now()
+        number = Number(
+            self._identifiers.sid("PN"),
+            address,
+            country_of(address),
+            Capabilities(sms=True, mms=True, voice=True),
+            address,
+            created=now,
+            updated=now,
+        )
+        number = replace(number, **form.changes(self._kind.fields))
+        self._save(number)
+        return JSONResponse(self._rendered(number), 201)
+
+    async def delete(self, request: Request) -> Response:
+        """Release a phone number."""
+        self._account.remove_number(self._find(request).sid)
+        return Response(status_code=204)
 
     async def fetch(self, request: Request) -> Response:
         """Return one number."""
@@ -90,15 +128,16 @@ class Numbers:
     async def update(self, request: Request) -> Response:
         """Change the settings that were sent."""
         form = await read_form(request)
-        for name in _NOT_KEPT:
-            if form.get(name):
-                raise invalid(f"{name} is not supported by the sandbox")
+        _refuse_what_is_not_kept(form)
         number = self._find(request)
         number = replace(number, updated=self._clock.now(), **form.changes(self._kind.fields))
+        self._save(number)
+        return JSONResponse(self._rendered(number))
+
+    def _save(self, number: Number) -> None:
         if number.sms_fallback_url and not number.sms_url:
             raise RefusedError(refusal(21406))
         self._account.save_number(number)
-        return JSONResponse(self._rendered(number))
 
     def _passes(self, number: Number, request: Request) -> bool:
         query = request.query_params
@@ -118,6 +157,27 @@ class Numbers:
 
     def _rendered(self, number: Number) -> Json:
         return self._kind.render(self._account.sid, number)
+
+
+def _refuse_what_is_not_kept(form: Form) -> None:
+    for name in _NOT_KEPT:
+        if form.get(name):
+            raise invalid(f"{name} is not supported by the sandbox")
+
+
+def _available(form: Form, account: Account) -> str:
+    """Return the number that is bought. INFERENCE: 21422 for what is taken or is no number at all."""
+    address = form.get("PhoneNumber") or _in_area(form.required("AreaCode"), account)
+    if not is_e164(address) or account.number_at(address):
+        raise RefusedError(refusal(21422, number=address))
+    return address
+
+
+def _in_area(area_code: str, account: Account) -> str:
+    if not re.fullmatch("[2-9][0-9]{2}", area_code):
+        raise invalid(f"AreaCode {area_code} is not one of the US or Canada")
+    candidates = (f"+1{area_code}555{last:04}" for last in range(100, 200))
+    return next((address for address in candidates if not account.number_at(address)), "")
 
 
 def _matches(pattern: str | None, address: str) -> bool:

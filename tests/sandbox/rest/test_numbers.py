@@ -1,7 +1,15 @@
 import pytest
 from twilio.base.exceptions import TwilioRestException
 
-from tests.sandbox.bench import NEW_YORK, SAN_FRANCISCO, SHORT_CODE, SHORT_CODE_SID, TORONTO, Bench
+from tests.sandbox.bench import (
+    NEW_YORK,
+    SAN_FRANCISCO,
+    SERVICE,
+    SHORT_CODE,
+    SHORT_CODE_SID,
+    TORONTO,
+    Bench,
+)
 
 NEW_YORK_SID = "PN00000000000000000000000000000002"
 
@@ -82,6 +90,38 @@ async def test_what_the_sandbox_does_not_have_is_refused_and_not_forgotten(bench
             )
         )
     assert "VoiceUrl is not supported by the sandbox" in refused.value.msg
+
+
+async def test_a_number_is_bought_and_released(bench: Bench) -> None:
+    bought = await bench.twilio(
+        lambda c: c.incoming_phone_numbers.create(area_code="312", sms_url="https://example.com/a")
+    )
+    assert (bought.phone_number, bought.sms_url) == ("+13125550100", "https://example.com/a")
+    second = await bench.twilio(lambda c: c.incoming_phone_numbers.create(area_code="312"))
+    assert second.phone_number == "+13125550101"
+    await bench.twilio(lambda c: c.messaging.v1.services(SERVICE).phone_numbers.create(bought.sid))
+    assert await bench.twilio(lambda c: c.incoming_phone_numbers(bought.sid).delete())
+    pool = await bench.twilio(lambda c: c.messaging.v1.services(SERVICE).phone_numbers.list())
+    assert bought.sid not in [number.sid for number in pool]
+
+
+@pytest.mark.parametrize(
+    ("parameters", "code"),
+    [
+        ({}, 20001),
+        ({"phone_number": SAN_FRANCISCO}, 21422),
+        ({"phone_number": "12345"}, 21422),
+        ({"area_code": "12"}, 20001),
+        ({"area_code": "312", "sms_fallback_url": "https://example.com/b"}, 21406),
+        ({"area_code": "312", "trunk_sid": "TK" + "0" * 32}, 20001),
+    ],
+)
+async def test_a_number_that_cannot_be_had_is_refused(
+    bench: Bench, parameters: dict[str, str], code: int
+) -> None:
+    with pytest.raises(TwilioRestException) as refused:
+        await bench.twilio(lambda c: c.incoming_phone_numbers.create(**parameters))
+    assert refused.value.code == code
 
 
 async def test_an_unknown_number_is_not_found(bench: Bench) -> None:
