@@ -1,11 +1,17 @@
+"""Faults on request, over HTTP and from the configuration."""
+
 import asyncio
+from pathlib import Path
 
 import aiohttp
 import pytest
+from starlette.responses import Response
 from twilio.base.exceptions import TwilioRestException
 from twilio.rest import Client
 
-from tests.sandbox.bench import SERVICE, SHORT_CODE, Bench
+from app.sandbox import load_world
+from tests.sandbox.bench import PHONE, SERVICE, SHORT_CODE, WORLD, Bench, running
+from tests.sandbox.customer import twiml
 
 
 def fetch(client: Client) -> str:
@@ -88,3 +94,87 @@ async def test_a_fault_that_makes_no_sense_is_refused_in_a_sentence(
     answer = await bench.post("/sandbox/faults", body, 400)
     assert sentence in answer["error"]
     assert await bench.get("/sandbox/faults") == {}
+
+
+async def test_a_webhook_is_delivered_twice_at_once_and_the_later_answer_counts(bench: Bench) -> None:
+    await bench.post("/sandbox/faults", {"webhooks": {"kind": "twice", "count": 1}}, 200)
+    both = asyncio.Barrier(2)
+
+    async def page() -> Response:
+        await both.wait()
+        return twiml("<Message>Hello</Message>")
+
+    bench.customer.pages["/sms"] = page
+    told = await bench.text("Hi")
+    first, second = bench.customer.asked
+    assert first == second
+    assert [message["body"] for message in told["messages"]] == ["Hello"]
+    assert [request["reason"] for request in told["webhook"]["requests"]] == [
+        "this answer was lost on its way, as asked for",
+        "",
+    ]
+    assert await bench.get("/sandbox/faults") == {}
+
+
+async def test_an_answer_is_lost_and_the_fallback_is_asked(bench: Bench) -> None:
+    await bench.post("/sandbox/faults", {"webhooks": {"kind": "unheard", "count": 1}}, 200)
+    bench.customer.says("/sms", "<Message>lost</Message>")
+    bench.customer.says("/sms/fallback", "<Message>kept</Message>")
+    told = await bench.text("Hi")
+    assert [message["body"] for message in told["messages"]] == ["kept"]
+    assert bench.customer.asked[1].form["ErrorCode"] == "11200"
+
+
+async def _receipts(bench: Bench, fault: dict[str, object]) -> list[str]:
+    await bench.post("/sandbox/faults", {"receipts": fault}, 200)
+    await bench.twilio(lambda c: c.messages.create(to=PHONE, messaging_service_sid=SERVICE, body="Hi"))
+    await bench.platform.pace.quiet()
+    return [asked.form["MessageStatus"] for asked in bench.customer.asked_at("/sms/status")]
+
+
+@pytest.mark.parametrize(
+    ("fault", "statuses"),
+    [
+        ({}, ["queued", "sent", "delivered"]),
+        ({"lost": True}, []),
+        ({"lost": True, "count": 2}, ["delivered"]),
+        ({"twice": True}, ["queued", "queued", "sent", "sent", "delivered", "delivered"]),
+        ({"backwards": True}, ["delivered", "sent", "queued"]),
+        ({"backwards": True, "count": 1}, ["sent", "queued", "delivered"]),
+    ],
+)
+async def test_receipts_are_lost_doubled_or_come_in_another_order(
+    bench: Bench, fault: dict[str, object], statuses: list[str]
+) -> None:
+    assert await _receipts(bench, fault) == statuses
+
+
+async def test_receipts_are_late_on_the_sandboxs_clock(bench: Bench) -> None:
+    assert await _receipts(bench, {"late": 600, "count": 2}) == ["delivered"]
+    await bench.post("/sandbox/clock", {"advance": 600}, 200)
+    assert [asked.form["MessageStatus"] for asked in bench.customer.asked] == ["delivered", "queued", "sent"]
+
+
+async def test_faults_may_be_on_from_the_start(tmp_path: Path) -> None:
+    path = tmp_path / "sandbox.toml"
+    path.write_text(
+        WORLD.read_text("utf-8") + '\n[faults]\nrest = { kind = "status", status = 503 }\n', "utf-8"
+    )
+    async with running(faults=load_world(path).faults) as bench:
+        with pytest.raises(TwilioRestException):
+            await bench.twilio(fetch)
+        told = await bench.get("/sandbox/faults")
+        assert told == {"rest": {"kind": "status", "status": 503, "path": "", "after": False}}
+
+
+async def test_what_is_shown_can_be_set_again(bench: Bench) -> None:
+    faults = {
+        "rest": {"kind": "slow", "seconds": 0.5, "path": "/v1/", "after": False, "count": 3},
+        "webhooks": {"kind": "twice"},
+        "receipts": {"late": 5.0, "twice": True, "backwards": False, "lost": False, "count": 7},
+    }
+    assert await bench.post("/sandbox/faults", faults, 200) == faults
+    assert await bench.post("/sandbox/faults", {"webhooks": {"kind": "unheard"}}, 200) == {
+        **faults,
+        "webhooks": {"kind": "unheard"},
+    }

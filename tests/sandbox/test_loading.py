@@ -76,6 +76,25 @@ def test_another_router_replaces_scheme_host_and_port_only() -> None:
             NUMBER_ROW + 'phone_number = "+14155550100"\ncapabilities = ["SMS", "Fax"]',
             "phone_numbers[0].capabilities: expected SMS, MMS or Voice, got 'Fax'",
         ),
+        (
+            GOOD + '[[carriers]]\nname = "x"\ndrops = { 30003 = 2 }',
+            "carriers[1].drops.30003: expected a share",
+        ),
+        (GOOD + '[[carriers]]\nname = "x"\ndrops = { x = 1 }', "carriers[1].drops.x: expected one of 21610"),
+        (
+            GOOD + '[[carriers]]\nname = "x"\ndrops = { 30003 = 0.6, 30008 = 0.6 }',
+            "carriers[1].drops: the shares are more than 1 together",
+        ),
+        (GOOD + '[[carriers]]\nname = "x"\nshort_code_error = 30999', "short_code_error: expected one of"),
+        (
+            GOOD + '[[phones]]\nnumber = "+14155550123"\ncarrier = "metro"\nstate = "lost"',
+            "phones[0].state: expected one of on, off, unknown, landline, got 'lost'",
+        ),
+        (
+            SERVICE_ROW + '[[services.opt_out_lists]]\nlanguage = "en"\nstop = ["stop it"]',
+            "services[0].opt_out_lists[0].stop: expected capitals and digits without blanks",
+        ),
+        (GOOD + '[faults.rest]\nkind = "hang"\nseconds = 3', "faults.rest.seconds: goes with kind = 'slow'"),
         (GOOD + 'phones = "all"', "account.phones: unknown key"),
     ],
 )
@@ -96,3 +115,14 @@ def test_the_same_number_twice_is_a_mistake(tmp_path: Path) -> None:
 def test_a_missing_file_is_told_as_such(tmp_path: Path) -> None:
     with pytest.raises(WorldError, match="No such file"):
         load_world(tmp_path / "nowhere.toml")
+
+
+def test_a_service_may_have_its_own_words(tmp_path: Path) -> None:
+    path = tmp_path / "sandbox.toml"
+    words = 'language = "fr"\nstop = ["ARRET"]\nstop_reply = "Fin."\ncountries = ["CA"]'
+    path.write_text(f"{SERVICE_ROW}advanced_opt_out = true\n[[services.opt_out_lists]]\n{words}\n", "utf-8")
+    (service,) = load_world(path).services
+    (french,) = service.opt_out_lists
+    assert service.advanced_opt_out
+    assert (french.stop, french.start, french.stop_reply) == ({"ARRET"}, frozenset(), "Fin.")
+    assert french.countries == {"CA"}
