@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -96,18 +96,21 @@ def test_without_a_pool_it_leaves_from_the_number_that_was_texted() -> None:
 def test_silence_is_the_empty_answer(reply: Reply) -> None:
     composed = composer().compose(message(), reply, "A")
     assert composed.document is EMPTY
-    assert json.loads(composed.detail) == {"rule": "A"}
+    assert composed.story == "A"
 
 
-def test_the_story_is_kept() -> None:
-    detail = json.loads(composer().compose(message(), Reply("9 to 5", media=[PICTURE]), "HOURS").detail)
-    assert {key: detail[key] for key in ("rule", "sender", "texts", "media")} == {
-        "rule": "HOURS",
-        "sender": "12345",
-        "texts": ["9 to 5"],
-        "media": [PICTURE],
-    }
-    assert detail["trail"][0].startswith("12345: taken: ")
+def test_the_story_is_a_line_with_the_rule_and_then_the_trail() -> None:
+    story = composer().compose(message(), Reply("9 to 5", media=[PICTURE]), "HOURS").story
+    assert story.startswith("HOURS\n12345: taken: ")
+
+
+def test_the_same_reply_to_another_message_has_receipts_of_its_own() -> None:
+    one, other = message(), replace(message(), sid="SM" + "0b" * 16)
+    shared = composer()
+    documents = [shared.compose(asked, Reply("9 to 5"), "HOURS").document for asked in (one, other)]
+    receipts = [messages(document)[0]["receipts"] for document in documents]
+    assert [one.sid in str(receipts[0]), other.sid in str(receipts[1])] == [True, True]
+    assert receipts[0] != receipts[1]
 
 
 def test_an_answer_that_asks_nobody() -> None:

@@ -1,0 +1,172 @@
+"""The journal as people read it, written by the router's own records and receipts."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlencode
+
+import pytest
+import redis
+
+from app.routing.composing import Composer
+from app.routing.history import Episode, History, Sent
+from app.routing.receipts import Receipts
+from app.routing.record import Answer, Claimed, MessageKey, Outcome, Records, Story
+from app.routing.replies import Reply
+from app.senders.request import ReplyFrom
+from app.store.journal import Journal
+from app.store.keys import bucket_of
+from app.store.spool import Spool
+from app.store.store import Store
+from app.twilio.status import MessageStatus, Receipt
+from tests.routing.messages import ACCOUNT, PERSON
+
+OTHER_ACCOUNT = "AC" + "0b" * 16
+
+
+def sid_of(number: int) -> str:
+    return f"SM{number:032x}"
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """The parts of a worker that write the journal."""
+
+    records: Records
+    receipts: Receipts
+
+    async def receive(
+        self, number: int, person: str = PERSON, account: str = ACCOUNT
+    ) -> tuple[MessageKey, bytes]:
+        """Claim a message, as on its arrival."""
+        key = MessageKey(account, sid_of(number), person)
+        form = {
+            "MessageSid": key.message_sid,
+            "AccountSid": account,
+            "From": person,
+            "To": "12345",
+            "Body": "Hi ☺",
+        }
+        request = urlencode(form).encode()
+        assert isinstance(await self.records.open(key, request, fallback=False), Claimed)
+        return key, request
+
+    async def answer(self, number: int, person: str = PERSON, cause: str = "") -> MessageKey:
+        """Receive a message and answer it."""
+        key, request = await self.receive(number, person)
+        document = Composer(lambda *_: None, lambda _: ReplyFrom.SAME_NUMBER, "").plainly(
+            Reply(["a & b", "c"])
+        )
+        outcome = Outcome.FAILED if cause else Outcome.REPLY
+        story = Story("HOURS\n12345: taken: texted", cause)
+        await self.records.commit(key, request, Claimed(1, 0, stored=True), Answer(document, outcome), story)
+        return key
+
+
+@pytest.fixture
+async def house(valkey_url: str, tmp_path: Path) -> AsyncIterator[House]:
+    store = Store(valkey_url)
+    journal = Journal(store, Spool(tmp_path))
+    await store.start(journal.replay)
+    yield House(Records(store, journal, 7), Receipts(journal, 7))
+    await journal.aclose()
+    await store.aclose()
+
+
+@pytest.fixture
+def history(valkey: redis.Redis) -> History:
+    return History(valkey)
+
+
+def sids(episodes: list[Episode]) -> list[str]:
+    return [episode.sid for episode in episodes]
+
+
+def test_an_empty_journal_is_empty(history: History) -> None:
+    assert history.recent(10) == history.failed(10) == []
+    assert history.find(sid_of(1), [ACCOUNT]) is None
+
+
+async def test_the_newest_messages_come_first(house: House, history: History) -> None:
+    for number in range(6):
+        await house.answer(number)
+    assert sids(history.recent(4)) == [sid_of(number) for number in (5, 4, 3, 2)]
+
+
+async def test_the_messages_of_all_people_are_listed(house: House, history: History) -> None:
+    for number in range(10, 22):
+        await house.answer(number, f"+141555501{number}")
+    assert set(sids(history.recent(100))) == {sid_of(number) for number in range(10, 22)}
+    assert len(history.recent(5)) == 5
+
+
+async def test_a_message_has_its_story(house: House, history: History) -> None:
+    await house.answer(1)
+    (episode,) = history.recent(1)
+    assert episode == history.find(sid_of(1), [OTHER_ACCOUNT, ACCOUNT])
+    assert episode.message is not None
+    assert (episode.message.sender, episode.message.body) == (PERSON, "Hi ☺")
+    assert (episode.outcome, episode.rule) == ("reply", "HOURS")
+    assert episode.trail == ("12345: taken: texted",)
+    assert episode.texts == ("a & b", "c")
+    assert episode.received is not None
+    assert (episode.causes, episode.sent) == ((), ())
+
+
+async def test_a_message_in_work_has_no_answer_yet(house: House, history: History) -> None:
+    await house.receive(1)
+    (episode,) = history.recent(1)
+    assert (episode.outcome, episode.rule, episode.sender, episode.texts) == (None, None, None, ())
+
+
+async def test_only_messages_of_the_named_accounts_are_found(house: House, history: History) -> None:
+    await house.receive(1, account=OTHER_ACCOUNT)
+    assert history.find(sid_of(1), [ACCOUNT]) is None
+    assert history.find(sid_of(1), [OTHER_ACCOUNT]) is not None
+    assert history.find(sid_of(1), []) is None
+
+
+async def test_dead_letters_have_all_their_causes_newest_first(house: House, history: History) -> None:
+    await house.answer(1)
+    key = await house.answer(2, cause="HOURS: LookupError: no\udcff balance")
+    await house.records.note(key, "late", "text", "answered after the deadline")
+    (letter,) = history.failed(10)
+    assert letter.sid == sid_of(2)
+    assert letter.causes == ("answered after the deadline", "HOURS: LookupError: no\\udcff balance")
+    found = history.find(sid_of(2), [ACCOUNT])
+    assert found is not None
+    assert found.causes == letter.causes
+
+
+async def test_receipts_stand_beside_the_message_they_answer(house: House, history: History) -> None:
+    key = await house.answer(1)
+    receipt = Receipt(
+        message_sid=sid_of(77),
+        account_sid=ACCOUNT,
+        status=MessageStatus.UNDELIVERED,
+        error_code=30006,
+        sender="12345",
+        person=PERSON,
+        reply=f"{key.message_sid}.0",
+        done_at=None,
+    )
+    await house.receipts.keep(receipt)
+    (episode,) = history.recent(1)
+    assert episode.sent == (Sent(sid_of(77), "12345", "undelivered", "30006"),)
+
+
+async def test_what_is_no_longer_kept_does_no_harm(
+    house: House, history: History, valkey: redis.Redis
+) -> None:
+    key = await house.answer(1, cause="gone")
+    valkey.delete(bucket_of(PERSON).message(key.reference))
+    (episode,) = history.failed(10)
+    assert (episode.sid, episode.message, episode.received, episode.causes) == (
+        sid_of(1),
+        None,
+        None,
+        ("gone",),
+    )
+    assert history.find(sid_of(1), [ACCOUNT]) is None
