@@ -124,5 +124,5 @@ def test_a_service_may_have_its_own_words(tmp_path: Path) -> None:
     (service,) = load_world(path).services
     (french,) = service.opt_out_lists
     assert service.advanced_opt_out
-    assert (french.stop, french.start, french.stop_reply) == ({"ARRET"}, frozenset(), "Fin.")
+    assert (set(french.stop), set(french.start), french.stop_reply) == ({"ARRET"}, set(), "Fin.")
     assert french.countries == {"CA"}

@@ -23,9 +23,9 @@ BRITON, FRENCHMAN = "+447700900123", "+33612345678"
 class Desk:
     """A Service with a pool of these senders, and its choices."""
 
-    def __init__(self, senders: Iterable[str], **settings: bool) -> None:
+    def __init__(self, senders: Iterable[str], *, area_code_geomatch: bool = True) -> None:
         world = load_world(WORLD)
-        self.service = replace(world.services[0], senders=(), **settings)
+        self.service = replace(world.services[0], senders=(), area_code_geomatch=area_code_geomatch)
         self.account = Account(replace(world, numbers=(), services=(self.service,)))
         self.selection = Selection(self.account)
         for sender in senders:
