@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
 
 from app.routing.replies import Reply
 from app.senders.country import area_code_of, country_of
-from app.senders.decision import Decision
 from app.senders.pool import Pool
 from app.senders.request import ReplyFrom, Request
 from app.senders.selection import select
@@ -20,13 +19,19 @@ PoolFinder = Callable[[str | None, str], Pool | None]
 """Given the message's Service (or None) and the number that was texted, the pool that answers."""
 
 
-@dataclass(frozen=True, slots=True)
-class Composed:
+_SLOT = "MessageSid-of-the-inbound-message."
+"""Stands for the sid in documents that are kept; as long as one, so that limits are the same."""
+
+_LONGEST_KEPT = 500
+"""Characters of texts and addresses; longer replies are written anew each time."""
+
+
+class Composed(NamedTuple):
     """What leaves for the person, and how it was decided."""
 
     document: bytes
-    detail: str
-    """JSON for the journal: rule, sender, trail, texts."""
+    story: str
+    """For the journal: a line with the rule, then the trail of the sender's choice."""
 
 
 class Composer:
@@ -60,31 +65,34 @@ class Composer:
         """Choose the sender and write the TwiML; ``rule`` is what the journal names as the reason."""
         texts, media = reply.texts, reply.media_urls
         if not texts and not media:
-            return Composed(EMPTY, json.dumps({"rule": rule}))
-        pool, request = self.request(message, reply)
-        decision = select(pool, request)
-        detail = _detail(rule, texts, media, decision)
+            return Composed(EMPTY, rule)
+        decision = select(*self.request(message, reply))
+        story = f"{rule}\n{decision.story}"
         if decision.address is None:
-            return Composed(EMPTY, detail)
-        url = f"{self._status_url}{message.sid}."
-        parts = [
-            OutboundMessage(text, () if index else media, decision.address, f"{url}{index}")
-            for index, text in enumerate(texts or ("",))
-        ]
-        return Composed(render(parts).document, detail)
+            return Composed(EMPTY, story)
+        return Composed(self._document(texts, media, decision.address, message.sid), story)
+
+    def _document(
+        self, texts: tuple[str, ...], media: tuple[str, ...], sender: str, message_sid: str
+    ) -> bytes:
+        """Write the TwiML; the same short reply to many people is written once, but for the sid."""
+        size = sum(map(len, texts)) + sum(map(len, media))
+        if size > _LONGEST_KEPT or any(_SLOT in text for text in texts):
+            return _written(texts, media, sender, f"{self._status_url}{message_sid}")
+        kept = _kept(texts, media, sender, f"{self._status_url}{_SLOT}")
+        return kept.replace(_SLOT.encode(), message_sid.encode())
 
     def plainly(self, reply: Reply) -> bytes:
         """Write a reply that leaves from the number that was texted, without asking anybody."""
         return render([OutboundMessage(text) for text in reply.texts]).document
 
 
-def _detail(rule: str, texts: tuple[str, ...], media: tuple[str, ...], decision: Decision) -> str:
-    detail: dict[str, object] = {
-        "rule": rule,
-        "sender": decision.address,
-        "trail": [str(line) for line in decision.trail],
-        "texts": texts,
-    }
-    if media:
-        detail["media"] = media
-    return json.dumps(detail)
+def _written(texts: tuple[str, ...], media: tuple[str, ...], sender: str, status_url: str) -> bytes:
+    parts = [
+        OutboundMessage(text, () if index else media, sender, f"{status_url}.{index}")
+        for index, text in enumerate(texts or ("",))
+    ]
+    return render(parts).document
+
+
+_kept = lru_cache(maxsize=2048)(_written)

@@ -6,11 +6,12 @@ import asyncio
 import logging
 import traceback
 from dataclasses import dataclass
+from functools import lru_cache
 
 from app.routing.handlers import Handler
 from app.routing.keywords import RuleTable
 from app.routing.replies import SILENCE, Reply
-from app.routing.rules import Match, NoMatch, Occasion
+from app.routing.rules import Match, Occasion
 from app.routing.templates import TemplateError, TextAnswer, WrittenAnswer
 from app.senders.country import country_of
 from app.twilio.inbound import InboundMessage
@@ -18,6 +19,9 @@ from app.twilio.inbound import InboundMessage
 log = logging.getLogger("sms_router.dispatch")
 
 RuleAnswer = WrittenAnswer | Handler
+
+_LONGEST_KEPT = 160
+"""Characters; people text the same short words again and again, and what they find is kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,24 +91,26 @@ class Dispatcher:
         """Take the rules, and the answer to everything else."""
         self.table = table
         self._default = default
+        self._find_kept = lru_cache(maxsize=4096)(self._find)
 
     def find(self, message: InboundMessage) -> Found:
         """Return what answers this message; there is always something, if only silence."""
         if message.opt_out_type is not None:
             return _OPTED_OUT  # Advanced Opt-Out has replied already (facts 8)
-        match self.match(message):
-            case Match(rule=rule, keyword=keyword, argument=argument):
-                answer = rule.answer
-                if isinstance(answer, Handler):
-                    return Found(rule.name, Running(answer, argument, keyword))
-                return Found(rule.name, Immediate(answer, argument, keyword))
+        country = country_of(message.sender, message.from_country)
+        find = self._find_kept if len(message.body) <= _LONGEST_KEPT else self._find
+        return find(message.body, message.service_sid, message.recipient, country)
+
+    def _find(self, body: str, service_sid: str | None, number: str, country: str | None) -> Found:
+        match = self.table.find(body, Occasion(service_sid, number, country))
+        if isinstance(match, Match):
+            rule = match.rule
+            if isinstance(rule.answer, Handler):
+                return Found(rule.name, Running(rule.answer, match.argument, match.keyword))
+            return Found(rule.name, Immediate(rule.answer, match.argument, match.keyword))
         if self._default is None:
             return _NOTHING
-        return Found("default", Immediate(self._default, message.body.strip(), ""))
-
-    def match(self, message: InboundMessage) -> Match[RuleAnswer] | NoMatch:
-        """Match the text against the rules."""
-        return self.table.find(message.body, occasion_of(message))
+        return Found("default", Immediate(self._default, body.strip(), ""))
 
 
 def occasion_of(message: InboundMessage) -> Occasion:

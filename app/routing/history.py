@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import heapq
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import cast
 
 import redis
+from defusedxml.ElementTree import fromstring
 
 from app.store.keys import ALL_BUCKETS, Bucket, bucket_of
 from app.twilio.form import MalformedFormError, parse_form
@@ -102,16 +102,17 @@ class History:
 
     def _episode(self, bucket: Bucket, reference: str, causes: tuple[str, ...]) -> Episode:
         fields = cast("Fields", self._client.hgetall(bucket.message(reference)))
-        detail = _detail(fields)
+        story = fields.get(b"story", b"").decode("utf-8", "replace").splitlines()
+        sender, texts = _answered(fields.get(b"answer", b""))
         return Episode(
             reference=reference,
             received=int(fields[b"received"]) if b"received" in fields else None,
             message=_message(fields.get(b"request", b"")),
             outcome=fields[b"outcome"].decode() if b"outcome" in fields else None,
-            rule=detail.get("rule"),
-            sender=detail.get("sender"),
-            trail=tuple(detail.get("trail", ())),
-            texts=tuple(detail.get("texts", ())),
+            rule=story[0] if story else None,
+            sender=sender,
+            trail=tuple(story[1:]),
+            texts=texts,
             causes=causes,
             sent=tuple(self._sent(reference, fields)),
         )
@@ -140,12 +141,13 @@ def _order(entry: bytes) -> tuple[int, int]:
     return int(milliseconds), int(sequence)
 
 
-def _detail(fields: Fields) -> dict[str, Any]:
-    try:
-        detail = json.loads(fields.get(b"detail", b"{}"))
-    except ValueError:
-        return {}
-    return detail if isinstance(detail, dict) else {}
+def _answered(document: bytes) -> tuple[str | None, tuple[str, ...]]:
+    """Return the sender and the texts of an answer; nothing where nothing was said."""
+    if not document:
+        return None, ()
+    messages = fromstring(document).findall("Message")
+    sender = messages[0].get("from") if messages else None
+    return sender, tuple(message.findtext("Body", "") for message in messages)
 
 
 def _message(request: bytes) -> InboundMessage | None:

@@ -204,7 +204,7 @@ class Pipeline:
         cause = f"{found.rule}: {failed.cause}"
         composed = self._composer.compose(job.delivery.message, self._texts.error, found.rule)
         if self._on_failure is OnFailure.TWILIO_FALLBACK:
-            await self._records.release(job.key, job.claim, Story(composed.detail, cause))
+            await self._records.release(job.key, job.claim, Story(composed.story, cause))
             return RELEASED
         return await self._commit(job, composed, Outcome.FAILED, cause)
 
@@ -227,11 +227,11 @@ class Pipeline:
         if outcome is Outcome.REPLY and composed.document is EMPTY:
             outcome = Outcome.SILENT
         ours = Answer(composed.document, outcome)
-        story = Story(composed.detail, cause)
+        story = Story(composed.story, cause)
         answer = await self._records.commit(job.key, job.delivery.request, job.claim, ours, story)
         if answer is not ours and outcome is Outcome.REPLY:
             await self._records.note(
-                job.key, "late", composed.detail, "answered after somebody else did, not sent"
+                job.key, "late", composed.story, "answered after somebody else did, not sent"
             )
         return answer
 

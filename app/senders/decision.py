@@ -47,3 +47,19 @@ class Decision:
     address: str | None
     """What goes into ``from``; None when nothing may or can be sent."""
     trail: tuple[Consideration, ...]
+    story: str
+    """The trail as lines, for the journal."""
+    personal: bool = False
+    """True when somebody else in this person's place may get another sender of the same rank."""
+
+    @classmethod
+    def of(
+        cls,
+        sender: Sender | None,
+        address: str | None,
+        trail: tuple[Consideration, ...],
+        *,
+        personal: bool = False,
+    ) -> Decision:
+        """Return the decision with its story told."""
+        return cls(sender, address, trail, "\n".join(map(str, trail)), personal)

@@ -5,11 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
+from app.senders.decision import Decision
 from app.senders.lineup import Arrangement, Group, arrange
+from app.senders.request import ReplyFrom
 from app.senders.sender import Capability, Sender
 
 _MOST_LINEUPS = 512
 """Countries times needs; beyond it the countries are not real ones."""
+_MOST_DECISIONS = 4096
+"""Places that are remembered; some 4 MB at the most."""
+
+Place = tuple[str | None, str | None, int, str, ReplyFrom, str | None, bool]
+"""All of a request but the person: country, area code, needs, texted, policy, wish, one-way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,12 +29,14 @@ class Pool:
     _addresses: Mapping[str, Sender | tuple[Sender, ...]] = field(init=False, repr=False, compare=False)
     _arrangements: dict[Capability, Arrangement] = field(init=False, repr=False, compare=False)
     _lineups: dict[tuple[str | None, int], tuple[Group, ...]] = field(init=False, repr=False, compare=False)
+    _decisions: dict[Place, Decision] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Build the index: some 100 ms for ten thousand senders, so not on the event loop."""
         object.__setattr__(self, "_addresses", _by_address(self.senders))
         object.__setattr__(self, "_arrangements", _arranged(self.senders))
         object.__setattr__(self, "_lineups", {})
+        object.__setattr__(self, "_decisions", {})
 
     def holds(self, address: str) -> bool:
         """Tell whether the address is one of this Service's senders, live or not."""
@@ -52,6 +61,16 @@ class Pool:
                 self._lineups.clear()
             found = self._lineups[key] = self._arrangement(needs).lineup(country)
         return found
+
+    def remembered(self, place: Place) -> Decision | None:
+        """Return what was decided for this place already."""
+        return self._decisions.get(place)
+
+    def remember(self, place: Place, decision: Decision) -> None:
+        """Keep a decision for everybody in this place, as long as the pool lasts."""
+        if len(self._decisions) >= _MOST_DECISIONS:
+            self._decisions.clear()
+        self._decisions[place] = decision
 
     def _arrangement(self, needs: Capability) -> Arrangement:
         found = self._arrangements.get(needs)

@@ -39,9 +39,34 @@ def select(pool: Pool | None, request: Request, facts: Facts = NOTHING_LEARNED) 
     that was texted, unless that one is known to be unable. ``pool`` is None when nothing is
     known about the Service.
     """
+    if facts is NOTHING_LEARNED and pool is not None:
+        return _remembered(pool, request)
+    return _select(pool, request, facts)
+
+
+def _remembered(pool: Pool, request: Request) -> Decision:
+    """Choose for somebody of whom nothing is known, once for all who are in the same place."""
+    place = (
+        request.country,
+        request.area_code,
+        request.needs.value,
+        request.texted,
+        request.policy,
+        request.wish,
+        request.one_way,
+    )
+    decision = pool.remembered(place)
+    if decision is None:
+        decision = _select(pool, request, NOTHING_LEARNED)
+        if not decision.personal:
+            pool.remember(place, decision)
+    return decision
+
+
+def _select(pool: Pool | None, request: Request, facts: Facts) -> Decision:
     if facts.opted_out:
         line = Consideration(request.texted, None, Outcome.PASSED_OVER, _OPTED_OUT)
-        return Decision(None, None, (line,))
+        return Decision.of(None, None, (line,))
     if pool is None:
         return _Walk(_NO_POOL, request, facts).without_pool()
     return _Walk(pool, _at_home(pool, request), facts).decide()
@@ -59,7 +84,9 @@ def explain(pool: Pool | None, request: Request, facts: Facts = NOTHING_LEARNED)
         key=lambda sender: _distance(sender, request),
     )
     lines = (_afterwards(sender, decision, request, facts) for sender in rest)
-    return replace(decision, trail=(*decision.trail, *lines))
+    return Decision.of(
+        decision.sender, decision.address, (*decision.trail, *lines), personal=decision.personal
+    )
 
 
 class _Walk:
@@ -142,7 +169,7 @@ class _Walk:
             if decision is not None:
                 return decision
         if not facts.unreachable and not facts.over_rate:
-            return self._take(ring.first(self._request.person), why)
+            return self._take(ring.first(self._request.person), why, personal=len(ring) > 1)
         for sender in ring.turns(self._request.person):
             against = learned_objection(sender, facts)
             if against is None:
@@ -162,7 +189,7 @@ class _Walk:
             decision = self._take_texted(f"the number that was texted, since {why}")
             if decision is not None:
                 return decision
-        return Decision(None, None, tuple(self._lines))
+        return Decision.of(None, None, tuple(self._lines))
 
     def _take_texted(self, why: str) -> Decision | None:
         """Take a number of ours of which the pool knows nothing: it has just received a text."""
@@ -171,11 +198,11 @@ class _Walk:
             self._note(address, "believed not to reach this person, or over its rate")
             return None
         self._lines.append(Consideration(address, None, Outcome.TAKEN, why))
-        return Decision(None, address, tuple(self._lines))
+        return Decision.of(None, address, tuple(self._lines))
 
-    def _take(self, sender: Sender, why: str) -> Decision:
+    def _take(self, sender: Sender, why: str, *, personal: bool = False) -> Decision:
         self._lines.append(Consideration(sender.address, sender.kind, Outcome.TAKEN, why, sender.sid))
-        return Decision(sender, sender.address, tuple(self._lines))
+        return Decision.of(sender, sender.address, tuple(self._lines), personal=personal)
 
     def _note(self, address: str, why: str) -> None:
         self._lines.append(Consideration(address, None, Outcome.PASSED_OVER, why))

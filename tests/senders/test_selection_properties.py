@@ -136,3 +136,12 @@ def test_exactly_the_chosen_one_is_taken_and_it_closes_the_short_trail(
     assert [line.address for line in taken] == ([decision.address] if decision.address else [])
     assert not taken or decision.trail[-1] is taken[0]
     assert all(line.reason for line in decision.trail)
+
+
+@given(pools, st.lists(requests, min_size=1, max_size=6))
+def test_a_remembered_choice_is_the_one_that_would_be_made_afresh(pool: Pool, asked: list[Request]) -> None:
+    for request in asked:
+        afresh = replace(pool)
+        for person in (request.person, "+14155550111", "+12125550199"):
+            somebody = replace(request, person=person)
+            assert select(pool, somebody) == select(replace(afresh), somebody)
