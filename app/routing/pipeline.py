@@ -10,6 +10,7 @@ import asyncio
 import logging
 from dataclasses import dataclass
 from enum import Enum, auto
+from typing import NamedTuple
 
 from app.routing.composing import Composed, Composer
 from app.routing.dispatch import Dispatcher, Failed, Found, Immediate
@@ -42,8 +43,7 @@ class FallbackCause:
     error_url: str
 
 
-@dataclass(frozen=True, slots=True)
-class Delivery:
+class Delivery(NamedTuple):
     """One request of Twilio's about one message."""
 
     message: InboundMessage
@@ -54,8 +54,7 @@ class Delivery:
     """By the loop's clock; the deadline counts from here."""
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
+class Job(NamedTuple):
     """A delivery whose message is ours to answer."""
 
     key: MessageKey
@@ -93,7 +92,8 @@ class Pipeline:
         self._texts = texts
         self._deadline = manners.deadline
         self._on_failure = manners.on_failure
-        self._working: dict[str, asyncio.Future[Answer]] = {}
+        self._working: dict[str, asyncio.Future[Answer] | None] = {}
+        """What is in work here; a future only where a twin waits."""
         self._late: set[asyncio.Task[None]] = set()
 
     async def aclose(self) -> None:
@@ -107,15 +107,14 @@ class Pipeline:
     async def answer(self, delivery: Delivery) -> Answer:
         """Return the one answer of this message; `Outcome.RELEASED` asks for Twilio's fallback."""
         message = delivery.message
-        key = MessageKey(message.account_sid, message.sid, message.sender)
+        key = MessageKey(f"{message.account_sid}/{message.sid}", message.sender)
         if (answer := self._records.remembered(key)) is not None:
             return answer
-        reference = key.reference
-        if (twin := self._working.get(reference)) is not None:
-            await asyncio.wait({twin}, timeout=self._left(delivery))
-            if twin.done() and (twin.result() is not RELEASED or delivery.fallback is None):
-                return twin.result()
-        working = self._working[reference] = asyncio.get_running_loop().create_future()
+        if key.reference in self._working:
+            twins = await self._wait_for_twin(key, delivery)
+            if twins is not None and (twins is not RELEASED or delivery.fallback is None):
+                return twins
+        self._working.setdefault(key.reference)
         answer = RELEASED
         try:
             answer = await self._work(key, delivery)
@@ -124,10 +123,18 @@ class Pipeline:
             answer = Answer(self._composer.plainly(self._texts.error), Outcome.FAILED)
         finally:
             self._records.let_go(key)
-            working.set_result(answer)
-            if self._working.get(reference) is working:
-                del self._working[reference]
+            waited_for = self._working.pop(key.reference, None)
+            if waited_for is not None:
+                waited_for.set_result(answer)
         return answer
+
+    async def _wait_for_twin(self, key: MessageKey, delivery: Delivery) -> Answer | None:
+        """Wait for the answer of a delivery that this worker has in work already; None at the deadline."""
+        twin = self._working[key.reference]
+        if twin is None:
+            twin = self._working[key.reference] = asyncio.get_running_loop().create_future()
+        await asyncio.wait({twin}, timeout=self._left(delivery))
+        return twin.result() if twin.done() else None
 
     async def _work(self, key: MessageKey, delivery: Delivery) -> Answer:
         opening = await self._claim(key, delivery)

@@ -15,7 +15,7 @@ from collections import OrderedDict
 from collections.abc import Coroutine
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import uuid4
 
 from app.routing.leases import Leases
@@ -53,22 +53,15 @@ class Outcome(StrEnum):
     """The handler raised and Twilio was asked to call the fallback; not an answer yet."""
 
 
-@dataclass(frozen=True, slots=True)
-class MessageKey:
+class MessageKey(NamedTuple):
     """Which message: the identity that every delivery of it shares."""
 
-    account_sid: str
-    message_sid: str
+    reference: str
+    """``AccountSid/MessageSid``."""
     person: str
 
-    @property
-    def reference(self) -> str:
-        """The identity as one word."""
-        return f"{self.account_sid}/{self.message_sid}"
 
-
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """The TwiML that everybody who asks for this message gets."""
 
     document: bytes
@@ -78,8 +71,7 @@ class Answer:
 RELEASED = Answer(b"", Outcome.RELEASED)
 
 
-@dataclass(frozen=True, slots=True)
-class Claimed:
+class Claimed(NamedTuple):
     """The message is ours to answer; ``attempt`` above 1 means that a worker was lost over it."""
 
     attempt: int
@@ -99,8 +91,7 @@ class Busy:
 Opening = Claimed | Busy | Answer
 
 
-@dataclass(frozen=True, slots=True)
-class Story:
+class Story(NamedTuple):
     """What is journaled with an answer."""
 
     text: str

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 from starlette.types import Message, Receive, Scope, Send
 
@@ -34,8 +34,7 @@ class Refusal(Enum):
         self.word = word
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
+class Head(NamedTuple):
     """The headers that a webhook is judged by, read in one pass."""
 
     media_type: bytes = b""

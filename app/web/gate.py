@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from starlette.types import Receive, Scope
 
@@ -19,8 +19,7 @@ log = logging.getLogger("sms_router.gate")
 DIAGNOSES_A_SECOND = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Genuine:
+class Genuine(NamedTuple):
     """A request that is Twilio's (or let through by ``signature = "warn"``)."""
 
     raw: bytes

@@ -41,9 +41,9 @@ class House:
         self, number: int, person: str = PERSON, account: str = ACCOUNT
     ) -> tuple[MessageKey, bytes]:
         """Claim a message, as on its arrival."""
-        key = MessageKey(account, sid_of(number), person)
+        key = MessageKey(f"{account}/{sid_of(number)}", person)
         form = {
-            "MessageSid": key.message_sid,
+            "MessageSid": sid_of(number),
             "AccountSid": account,
             "From": person,
             "To": "12345",
@@ -149,7 +149,7 @@ async def test_receipts_stand_beside_the_message_they_answer(house: House, histo
         error_code=30006,
         sender="12345",
         person=PERSON,
-        reply=f"{key.message_sid}.0",
+        reply=f"{key.reference.partition("/")[2]}.0",
         done_at=None,
     )
     await house.receipts.keep(receipt)

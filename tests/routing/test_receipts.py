@@ -84,7 +84,7 @@ async def test_a_receipt_that_overtakes_the_answer_leaves_the_message_free(
     receipts: Receipts, one: Worker
 ) -> None:
     await receipts.keep(RECEIPT)
-    key = MessageKey(ACCOUNT, INBOUND, PERSON)
+    key = MessageKey(f"{ACCOUNT}/{INBOUND}", PERSON)
     claimed = await one.records.open(key, b"request", fallback=False)
     assert isinstance(claimed, Claimed)
     assert claimed.attempt == 1

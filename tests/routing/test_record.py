@@ -20,7 +20,7 @@ from tests.store.private_valkey import PrivateValkey
 LONG = 20
 """Seconds after which a test is taken to hang."""
 
-KEY = MessageKey("AC1", "SM1", "+14155550100")
+KEY = MessageKey("AC1/SM1", "+14155550100")
 REQUEST = b"From=%2B14155550100"
 STORY = Story('{"rule": "HOURS"}')
 UNSTORED = Claimed(1, 0.0, stored=False)
@@ -31,7 +31,7 @@ def saying(text: str, outcome: Outcome = Outcome.REPLY) -> Answer:
 
 
 def key(number: int) -> MessageKey:
-    return MessageKey("AC1", f"SM{number}", f"+1415555{number:04}")
+    return MessageKey(f"AC1/SM{number}", f"+1415555{number:04}")
 
 
 async def claim(records: Records, of: MessageKey = KEY) -> Claimed:
