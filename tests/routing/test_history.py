@@ -149,7 +149,7 @@ async def test_receipts_stand_beside_the_message_they_answer(house: House, histo
         error_code=30006,
         sender="12345",
         person=PERSON,
-        reply=f"{key.reference.partition("/")[2]}.0",
+        reply=f"{sid_of(1)}.0",
         done_at=None,
     )
     await house.receipts.keep(receipt)
