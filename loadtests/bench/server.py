@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import importlib
 import os
@@ -14,10 +15,14 @@ from pathlib import Path
 from typing import Protocol
 
 import redis
+from redis.asyncio import Redis as AsyncRedis
 
+from app.membership.shared import SharedSnapshots
+from app.membership.snapshot import ServiceSettings, Snapshot
+from app.senders.sender import Capability, Sender, SenderKind
 from loadtests.bench.contestants import Contestant
 from loadtests.bench.pinning import Cores, running_on
-from loadtests.bench.site import Site
+from loadtests.bench.site import ACCOUNT_SID, SERVICE_SID, SHORT_CODE, Site
 from loadtests.bench.traffic import forgery
 from loadtests.bench.usage import Usage
 
@@ -65,7 +70,7 @@ def serving(contestant: Contestant, site: Site, cores: Cores) -> Iterator[Usage]
 
 @contextmanager
 def storing(contestant: Contestant, site: Site) -> Iterator[Usage | None]:
-    """Run an empty Valkey on the site's socket for a contestant that stores; yield what it uses."""
+    """Run a Valkey that knows only the senders on the site's socket for a contestant that stores; yield what it uses."""
     if not contestant.stores:
         yield None
         return
@@ -75,9 +80,24 @@ def storing(contestant: Contestant, site: Site) -> Iterator[Usage | None]:
     try:
         with redis.Redis(unix_socket_path=str(site.store_socket)) as client:
             pid = int(client.info("server")["process_id"])
+        asyncio.run(_store_senders(site))
         yield Usage(pid)
     finally:
         valkey.stop()
+
+
+async def _store_senders(site: Site) -> None:
+    """Leave the Service's senders in the store, as an earlier start of the router would have."""
+    senders = (
+        Sender("SC" + "b" * 32, SHORT_CODE, SenderKind.SHORT_CODE, "US", Capability.SMS | Capability.MMS),
+        *(
+            Sender(f"PN{number:032}", f"+1{area}5550100", SenderKind.LONG_CODE, "US", Capability.SMS)
+            for number, area in enumerate((212, 213, 312, 415, 512, 617, 702, 786))
+        ),
+    )
+    snapshot = Snapshot(ACCOUNT_SID, SERVICE_SID, senders, ServiceSettings("Bench"), {}, time.time(), 1)
+    async with AsyncRedis(unix_socket_path=str(site.store_socket)) as client:
+        await SharedSnapshots(client).publish(snapshot, snapshot.to_bytes())
 
 
 def free_port() -> int:
