@@ -27,6 +27,8 @@ def hold(path: Path, *, create: bool) -> FileIO | None:
         try:
             file = FileIO(os.open(path, flags, 0o600), "r+")
         except FileNotFoundError:
+            if create:
+                raise  # its folder is missing
             return None
         if not _locked(file):
             file.close()

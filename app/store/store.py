@@ -155,9 +155,6 @@ class Store:
     def _drop(self, trouble: str) -> None:
         self.trouble = trouble
         wire, self._wire = self._wire, None
-        if self._watch is not None:
-            self._watch.cancel()
-            self._watch = None
         if wire is not None:
             wire.close()
             self._attention.set()
