@@ -1,40 +1,57 @@
-"""``sms-router sandbox``: the offline Twilio by itself."""
+"""``sms-router sandbox``: the offline Twilio by itself, and scenarios played on it."""
 
 from __future__ import annotations
 
+import asyncio
+import ipaddress
 import os
+import signal
 import threading
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.text import Text
 
-from app.cli.situation import check_port, offline_world
-from app.cli.speaking import CommandError, out
+from app.cli.situation import offline_world
+from app.cli.speaking import AsJson, CommandError, out, print_json
 from app.settings import load_settings
 
 if TYPE_CHECKING:
     import uvicorn
 
     from app.sandbox import World
+    from app.sandbox.scenarios.performance import Played
+    from app.sandbox.scenarios.scenario import Scenario
+    from app.sandbox.scenarios.stage import Ending
 
-LOOPBACK = ("127.0.0.1", "::1", "localhost")
+SHIPPED = Path(__file__).parents[1] / "sandbox" / "scenarios"
+"""The scenarios that come along."""
+
+_MARKS = {"passed": ("✓", "green"), "failed": ("✗", "bold red"), "not played": ("·", "dim")}
 
 
 def register(commands: typer.Typer) -> None:
-    """Add the command."""
-    commands.command("sandbox")(sandbox)
+    """Add the commands."""
+    group = typer.Typer(rich_markup_mode="rich")
+    group.callback(invoke_without_command=True)(sandbox)
+    group.command("run")(run)
+    commands.add_typer(group, name="sandbox")
 
 
 def sandbox(
+    context: typer.Context,
     host: Annotated[
         str, typer.Option(help="Where it listens; it has no protection, so keep it local.")
     ] = "127.0.0.1",
-    port: Annotated[
-        int | None, typer.Option(min=1, max=65_535, help="Default: SANDBOX_PORT, or 8900.")
-    ] = None,
+    port: Annotated[int | None, typer.Option(help="Default: SANDBOX_PORT, or 8900.")] = None,
     expose: Annotated[
         bool, typer.Option("--expose-to-everybody", help="Allow a --host that others can reach.")
+    ] = False,
+    manual_clock: Annotated[
+        bool,
+        typer.Option("--manual-clock", help="Stand still until POST /sandbox/clock says to go on."),
     ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", hidden=True)] = False,
     until_exit_of: Annotated[int | None, typer.Option("--until-exit-of", hidden=True)] = None,
@@ -43,40 +60,77 @@ def sandbox(
 
     Its account and token are TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN where they are set.
     """
-    if host not in LOOPBACK and not expose:
+    if context.invoked_subcommand:
+        return
+    if not _is_loopback(host) and not expose:
         raise CommandError(
-            f"The sandbox would listen on {host}, where others can read every text and send as anybody.",
+            f"The sandbox would listen on {host or 'every address'}, where others can read every text and "
+            "send as anybody.",
             "If that is what you want: sms-router sandbox --host ... --expose-to-everybody",
             code=2,
         )
     settings = load_settings()
     world = offline_world(settings)
     port = port or settings.sandbox.port
-    check_port(host, port, f"Choose another one: sms-router sandbox --port {port + 1}")
     if not quiet:
-        out.print(
-            f"The sandbox listens on http://{host}:{port}; its texts go to {settings.public_url}",
-            soft_wrap=True,
-        )
-        out.print(
-            f"Text as a phone: POST http://{host}:{port}/sandbox/phones/+14155550123/messages", soft_wrap=True
-        )
-        out.print(
-            f"Account {world.account_sid}, Messaging Service {world.services[0].sid}",
-            markup=False,
-            soft_wrap=True,
-        )
-    _run(world, host, port, until_exit_of)
+        out.print(f"The sandbox listens on http://{host}:{port}; its texts go to {settings.public_url}")
+        out.print(f"Account {world.account_sid}, Messaging Service {world.services[0].sid}", markup=False)
+    _serve(world, host, port, manual_clock=manual_clock, until_exit_of=until_exit_of)
 
 
-def _run(world: World, host: str, port: int, until_exit_of: int | None) -> None:
+def run(
+    files: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[FILE]...", help="Scenarios; default: those that come along."),
+    ] = None,
+    router: Annotated[
+        str | None, typer.Option(help="URL of a router that runs already, with the same credentials.")
+    ] = None,
+    port: Annotated[int, typer.Option(help="Where the sandbox listens; 0 is any free port.")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Play conversations: who texts what to whom, and what the phone must show.
+
+    For each file an offline Twilio and a router with your configuration are started and stopped again.
+    Exits 1 when a conversation went otherwise.
+    """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that all that was started is stopped
+    paths = files or sorted(SHIPPED.glob("*.toml"))
+    for path in paths:
+        scenario = _read(path, router or "http://127.0.0.1:8000")
+        if router and scenario.needs_own_router:
+            raise CommandError(
+                f"{path} brings its own application or settings, which a running router cannot take.",
+                f"Let one be started for it: sms-router sandbox run {path}",
+                code=2,
+            )
+    endings = [_play(path, router, port, as_json=as_json) for path in paths]
+    if as_json:
+        print_json([_as_json(path, ending) for path, ending in zip(paths, endings, strict=True)])
+    else:
+        good = sum(ending.passed for ending in endings)
+        out.print(
+            f"\n{good} of {len(endings)} scenarios passed", style="green" if good == len(endings) else "red"
+        )
+    raise typer.Exit(0 if all(ending.passed for ending in endings) else 1)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _serve(world: World, host: str, port: int, *, manual_clock: bool, until_exit_of: int | None) -> None:
     import uvicorn  # noqa: PLC0415 (slow to import, and only needed here)
 
     from app.sandbox.application import create_sandbox  # noqa: PLC0415
+    from app.sandbox.clock import ManualClock  # noqa: PLC0415
 
     server = uvicorn.Server(
         uvicorn.Config(
-            create_sandbox(world),
+            create_sandbox(world, clock=ManualClock() if manual_clock else None),
             host=host,
             port=port,
             loop="uvloop",
@@ -85,7 +139,7 @@ def _run(world: World, host: str, port: int, until_exit_of: int | None) -> None:
             access_log=False,
             proxy_headers=False,
             log_level="warning",
-            timeout_graceful_shutdown=5,
+            timeout_graceful_shutdown=2,
         )
     )
     if until_exit_of is not None:
@@ -98,3 +152,62 @@ def _follow(parent: int, server: uvicorn.Server) -> None:
     while os.getppid() == parent:
         time.sleep(0.5)
     server.should_exit = True
+
+
+def _read(path: Path, router_url: str) -> Scenario:
+    """Read a scenario for a router at this URL."""
+    from app.sandbox.scenarios.reading import read_scenario  # noqa: PLC0415 (as above)
+    from app.sandbox.tables import WorldError  # noqa: PLC0415
+
+    settings = load_settings({**os.environ, "PUBLIC_URL": router_url})
+    try:
+        return read_scenario(path, offline_world(settings))
+    except WorldError as error:
+        raise CommandError(*str(error).splitlines(), code=2) from error
+
+
+def _play(path: Path, router_url: str | None, port: int, *, as_json: bool) -> Ending:
+    from app.sandbox.scenarios.router import free_port  # noqa: PLC0415
+    from app.sandbox.scenarios.stage import OwnRouter, Stage  # noqa: PLC0415
+
+    own = None if router_url else OwnRouter(load_settings().folder, free_port())
+    scenario = _read(path, router_url or f"http://127.0.0.1:{own.port if own else 0}")
+    if as_json:
+        return asyncio.run(Stage(own, port).play(scenario, lambda _: None))
+    out.print(Text(f"\n{scenario.title}", style="bold"), Text(f"({path.name})", style="dim"))
+    with out.status("starting, and playing"):
+        ending = asyncio.run(Stage(own, port).play(scenario, _show))
+    if ending.trouble:
+        out.print(Text(f"  ✗ {ending.trouble}", style="bold red"))
+    for line in ending.log:
+        out.print(Text(f"    router: {line}", style="dim"))
+    return ending
+
+
+def _show(step: Played) -> None:
+    mark, style = _MARKS[step.verdict.value]
+    out.print(Text(f"  {mark} ", style=style) + Text(step.title, style="dim" if mark == "·" else ""))
+    for difference in step.differences:
+        out.print(Text(f"      {difference.what}", style="yellow"))
+        out.print(Text(f"        expected  {difference.expected}"))
+        out.print(Text(f"        got       {difference.got}"))
+
+
+def _as_json(path: Path, ending: Ending) -> dict[str, object]:
+    return {
+        "file": str(path),
+        "passed": ending.passed,
+        "trouble": ending.trouble or None,
+        "steps": [
+            {
+                "title": step.title,
+                "verdict": step.verdict.value,
+                "differences": [
+                    {"what": each.what, "expected": each.expected, "got": each.got}
+                    for each in step.differences
+                ],
+            }
+            for step in ending.played
+        ],
+        "log": list(ending.log),
+    }

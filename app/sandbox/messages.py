@@ -118,6 +118,11 @@ class Handsets:
         """Start empty."""
         self._inboxes: OrderedDict[str, Inbox] = OrderedDict()
 
+    @property
+    def numbers(self) -> tuple[str, ...]:
+        """The phones that were sent anything."""
+        return tuple(self._inboxes)
+
     def inbox(self, number: str) -> Inbox:
         """Return what a phone received; a phone that got nothing has an empty inbox."""
         return self._inboxes.get(number) or Inbox(deque(), deque())

@@ -100,6 +100,10 @@ class Table:
         rows = value if isinstance(value, list) else self._wrong(key, "a list of tables", value, [])
         return [Table(row, f"{self._path(key)}[{index}]", self._mistakes) for index, row in enumerate(rows)]
 
+    def nested(self, key: str, index: int, value: object) -> Table:
+        """Return one table of a list that holds other things too."""
+        return Table(value, f"{self._path(key)}[{index}]", self._mistakes)
+
     def refuse(self, key: str, reason: str) -> None:
         """Report that the value of a key cannot be used."""
         self._mistakes.append(f"{self._path(key)}: {reason}")

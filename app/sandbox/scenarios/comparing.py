@@ -1,0 +1,109 @@
+"""What was expected, and what was seen: the differences in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
+
+from app.sandbox.scenarios.scenario import Check, Misses, Shows
+from app.sandbox.session import Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A message that a phone shows, or that did not reach it."""
+
+    sid: str
+    sender: str
+    body: str
+    media: tuple[str, ...] = ()
+    status: str = ""
+    error: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """What is new since it was looked at last; ``outcome`` is that of the step's own text."""
+
+    shown: Sequence[Seen] = ()
+    missed: Sequence[Seen] = ()
+    alerts: Sequence[int] = ()
+    outcome: Outcome | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One thing that is not as it should be."""
+
+    what: str
+    expected: str
+    got: str
+
+
+def differences(check: Check, now: Situation) -> Iterator[Difference]:
+    """Yield everything in which the situation is not what the check wants."""
+    if check.outcome and check.outcome is not now.outcome:
+        yield Difference("the webhook", check.outcome.value, now.outcome.value if now.outcome else "no text")
+    if check.shows is not None:
+        for number, (shows, seen) in enumerate(zip_longest(check.shows, now.shown), 1):
+            if shows is None or seen is None or not _fits(shows, seen):
+                yield Difference(f"message {number} on {check.phone}", _wanted(shows), _told(seen))
+    if check.undelivered is not None:
+        for misses, seen in zip_longest(check.undelivered, now.missed):
+            if misses is None or seen is None or not _missed_so(misses, seen):
+                yield Difference(f"not delivered to {check.phone}", _wanted_missing(misses), _told(seen))
+    if check.alerts is not None and check.alerts != tuple(now.alerts):
+        yield Difference("alerts", _codes(check.alerts), _codes(now.alerts))
+
+
+def leftovers(phone: str, now: Situation) -> Iterator[Difference]:
+    """Yield what nobody has asked about by the end."""
+    for seen in now.shown:
+        yield Difference(f"a message on {phone}", "nothing more", _told(seen))
+    for seen in now.missed:
+        yield Difference(f"not delivered to {phone}", "nothing more", _told(seen))
+    if now.alerts:
+        yield Difference("alerts", "none that no step expects", _codes(now.alerts))
+
+
+def _fits(shows: Shows, seen: Seen) -> bool:
+    return (
+        shows.sender in (None, seen.sender)
+        and shows.equals in (None, seen.body)
+        and all(part in seen.body for part in shows.contains)
+        and shows.media in (None, seen.media)
+        and shows.status in (None, seen.status)
+    )
+
+
+def _missed_so(misses: Misses, seen: Seen) -> bool:
+    return misses.error == seen.error and misses.sender in (None, seen.sender)
+
+
+def _wanted(shows: Shows | None) -> str:
+    if shows is None:
+        return "nothing more"
+    parts = [f"from {shows.sender}" if shows.sender else "", f"= {shows.equals!r}" if shows.equals else ""]
+    parts += [f"contains {part!r}" for part in shows.contains]
+    parts.append(f"media {', '.join(shows.media) or 'none'}" if shows.media is not None else "")
+    parts.append(f"status {shows.status}" if shows.status else "")
+    return ", ".join(filter(None, parts)) or "any message"
+
+
+def _wanted_missing(misses: Misses | None) -> str:
+    if misses is None:
+        return "nothing more"
+    return f"{misses.error}" + (f" from {misses.sender}" if misses.sender else "")
+
+
+def _told(seen: Seen | None) -> str:
+    if seen is None:
+        return "nothing"
+    media = f", media {', '.join(seen.media)}" if seen.media else ""
+    status = f", {seen.error}" if seen.error else f", status {seen.status}" if seen.status else ""
+    return f"from {seen.sender}, {seen.body!r}{media}{status}"
+
+
+def _codes(codes: Sequence[int]) -> str:
+    return ", ".join(map(str, codes)) or "none"

@@ -1,0 +1,67 @@
+"""A scenario's file -> Scenario, or a list of what is wrong with it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from types import MappingProxyType
+
+from app.sandbox.fault import FaultSet
+from app.sandbox.fault_tables import read_faults
+from app.sandbox.loading import read_document
+from app.sandbox.people_tables import read_carriers, read_phones
+from app.sandbox.scenarios.scenario import Application, Scenario
+from app.sandbox.scenarios.step_tables import read_step
+from app.sandbox.service_tables import lay_over
+from app.sandbox.tables import Table, WorldError
+from app.sandbox.world import World
+
+
+def read_scenario(path: str | Path, world: World) -> Scenario:
+    """Read a scenario that plays in ``world``, with the people and settings that it adds.
+
+    Raises:
+        WorldError: with every mistake, named by its key.
+
+    """
+    mistakes: list[str] = []
+    root = read_document(path, mistakes)
+    world = _laid_over(root, world)
+    scenario = Scenario(
+        path=str(path),
+        title=root.text("title"),
+        story=root.text("story", ""),
+        world=world,
+        steps=tuple(read_step(row, world) for row in root.tables("steps")),
+        settings=root.items("router"),
+        application=_application(root.table("application")) if root.has("application") else None,
+    )
+    if not scenario.steps:
+        root.refuse("steps", "there must be one at least")
+    root.know("application", "service", "faults")
+    root.finish()
+    if mistakes:
+        raise WorldError(str(path), mistakes)
+    return scenario
+
+
+def _laid_over(root: Table, world: World) -> World:
+    carriers = {**world.carriers, **read_carriers(root)}
+    services = world.services
+    if root.has("service"):
+        table = root.table("service")
+        services = (lay_over(table, services[0]), *services[1:])
+        table.finish()
+    return replace(
+        world,
+        carriers=MappingProxyType(carriers),
+        phones=MappingProxyType({**world.phones, **read_phones(root, carriers)}),
+        services=services,
+        faults=read_faults(root.table("faults")) if root.has("faults") else FaultSet(),
+    )
+
+
+def _application(table: Table) -> Application:
+    application = Application(table.text("keywords", ""), table.text("handlers", ""))
+    table.finish()
+    return application
