@@ -7,7 +7,7 @@ import contextlib
 import logging
 import os
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
 from prometheus_client import REGISTRY, CollectorRegistry
@@ -27,6 +27,7 @@ from app.routing.record import Records
 from app.routing.replies import Reply
 from app.routing.rule_file import load_dispatcher
 from app.routing.threads import Threads
+from app.senders.request import ReplyFrom
 from app.settings import OnError, Settings, SignatureMode, load_settings
 from app.store.journal import Journal
 from app.store.keys import ANSWERED_CHANNEL
@@ -141,7 +142,7 @@ def build(settings: Settings) -> Router:
     records = Records(store, journal, settings.router.retention_days)
     redis = Redis.from_url(settings.redis.url, socket_connect_timeout=2, retry=Retry(NoBackoff(), 0))
     membership = Membership(_sources(settings), redis)
-    composer = Composer(membership.pool_for, settings.reply_from, settings.public_url)
+    composer = Composer(membership.pool_for, _policies(settings), settings.public_url)
     texts = Texts(Reply(settings.router.error_reply), Reply(settings.router.fallback_reply))
     pipeline = Pipeline(records, dispatcher, composer, texts, _manners(settings))
     worker = Worker(settings, store, spool, journal, records, membership, pipeline, threads, redis)
@@ -193,6 +194,12 @@ def _sources(settings: Settings) -> list[ServiceSource]:
         )
         for service in settings.services
     ]
+
+
+def _policies(settings: Settings) -> Callable[[str | None], ReplyFrom]:
+    """Return which number each Service answers from."""
+    policies = {service.sid: settings.reply_from(service.sid) for service in settings.services}
+    return lambda service_sid: policies.get(service_sid or "", settings.router.reply_from)
 
 
 def _manners(settings: Settings) -> Manners:

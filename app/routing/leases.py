@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 from app.store.errors import StoreUnavailableError
 from app.store.scripts import RENEW
@@ -35,7 +36,7 @@ class Leases:
             await asyncio.gather(self._renewer, return_exceptions=True)
 
     def hold(self, reference: str, record: bytes, since: float) -> None:
-        """Renew the lease on a message that was asked for at ``since``, by the loop's clock."""
+        """Renew the lease on a message that was asked for at ``since``, by the monotonic clock."""
         self._held[reference] = (record, since)
 
     def let_go(self, reference: str) -> None:
@@ -45,7 +46,7 @@ class Leases:
     async def _renew_all(self) -> None:
         while True:
             await asyncio.sleep(self._every)
-            old = asyncio.get_running_loop().time() - self._every
+            old = time.monotonic() - self._every
             leases = [(reference, *lease) for reference, lease in self._held.items() if lease[1] <= old]
             await asyncio.gather(*(self._renew(*lease) for lease in leases))
 

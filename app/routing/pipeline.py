@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import NamedTuple
@@ -51,7 +52,7 @@ class Delivery(NamedTuple):
     """The parameters as they came; the journal keeps them."""
     fallback: FallbackCause | None
     arrived: float
-    """By the loop's clock; the deadline counts from here."""
+    """By the monotonic clock; the deadline counts from here."""
 
 
 class Job(NamedTuple):
@@ -244,4 +245,4 @@ class Pipeline:
 
     def _left(self, delivery: Delivery) -> float:
         """Seconds until this request's deadline, 0 when it has passed."""
-        return max(0.0, delivery.arrived + self._deadline - asyncio.get_running_loop().time())
+        return max(0.0, delivery.arrived + self._deadline - time.monotonic())

@@ -7,15 +7,13 @@ Redis, is decided here and nowhere else.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import Coroutine
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from uuid import uuid4
 
 from app.routing.leases import Leases
@@ -140,8 +138,7 @@ class Records:
     async def _open(self, key: MessageKey, request: bytes, fallback: bool) -> Opening:
         bucket = bucket_of(key.person)
         record = bucket.message(key.reference)
-        loop = asyncio.get_running_loop()
-        asked = loop.time()
+        asked = time.monotonic()
         try:
             found = await self._store.run(
                 OPEN,
@@ -156,11 +153,11 @@ class Records:
                 ),
             )
         except StoreUnavailableError:
-            return Claimed(1, loop.time() - asked, stored=False)
+            return Claimed(1, time.monotonic() - asked, stored=False)
         match found:
             case [b"claimed", attempt]:
                 self._leases.hold(key.reference, record, asked)
-                return Claimed(attempt, loop.time() - asked, stored=True)
+                return Claimed(attempt, time.monotonic() - asked, stored=True)
             case [b"busy", remaining]:
                 return Busy(remaining / 1000)
             case [b"answered", document, outcome]:
@@ -186,8 +183,8 @@ class Records:
         found = None
         if claim.stored:
             with contextlib.suppress(StoreUnavailableError):
-                running = self._store.run(COMMIT, keys, (*arguments, b"", b""))
-                found = await _within(STORE_BUDGET - claim.spent, running)
+                patience = STORE_BUDGET - claim.spent
+                found = await self._store.run(COMMIT, keys, (*arguments, b"", b""), patience)
         if found is None:
             self._journal.spool(COMMIT, keys, (*arguments, request, int(time.time() * 1000)))
         elif found[0] == 0:
@@ -243,12 +240,3 @@ class Records:
 def _writable(text: str) -> bytes:
     """Return text as it is kept; what a handler raised or answered may hold what UTF-8 cannot."""
     return text.encode("utf-8", "backslashreplace")
-
-
-async def _within(seconds: float, running: Coroutine[Any, Any, Any]) -> Any:
-    """Await the store; too slow counts as away."""
-    try:
-        async with asyncio.timeout(max(seconds, 0.02)):
-            return await running
-    except TimeoutError as error:
-        raise StoreUnavailableError("no answer within the message's budget") from error

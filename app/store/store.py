@@ -84,8 +84,17 @@ class Store:
         if wire is not None:
             await wire.wait_closed()
 
-    async def run(self, script: Script, keys: tuple[bytes, ...], arguments: tuple[Argument, ...]) -> Answer:
+    async def run(
+        self,
+        script: Script,
+        keys: tuple[bytes, ...],
+        arguments: tuple[Argument, ...],
+        patience: float | None = None,
+    ) -> Answer:
         """Run a script and return its answer.
+
+        ``patience`` is how many seconds this caller can wait, give or take `WATCH_EVERY`; it does not
+        make Redis count as frozen.
 
         Raises:
             StoreUnavailableError: at once while the breaker is open, else soon after `STALL`.
@@ -95,7 +104,7 @@ class Store:
         wire = self._wire
         if wire is None:
             raise StoreUnavailableError(self.trouble or "not connected")
-        answer = await self._ask(wire, (b"EVALSHA", script.digest, script.keys, *keys, *arguments))
+        answer = await self._ask(wire, (b"EVALSHA", script.digest, script.keys, *keys, *arguments), patience)
         if isinstance(answer, hiredis.ReplyError):
             answer = await self._second_try(wire, script, keys, arguments, answer)
         return answer
@@ -104,9 +113,9 @@ class Store:
         """Have ``on_return`` run again soon: something waits for it."""
         self._attention.set()
 
-    def _ask(self, wire: Wire, command: Command) -> asyncio.Future[Answer]:
+    def _ask(self, wire: Wire, command: Command, patience: float | None = None) -> asyncio.Future[Answer]:
         """Send a command, and have its answer watched for."""
-        answer = wire.send(command)
+        answer = wire.send(command, patience)
         if self._watch is None:
             self._watch = wire.loop.call_later(WATCH_EVERY, self._look, False)
         return answer
@@ -144,6 +153,7 @@ class Store:
         waited = wire.longest_wait if wire is not None else None
         if wire is None or waited is None:
             return
+        wire.dismiss_impatient()
         if waited < STALL:
             self._watch = wire.loop.call_later(WATCH_EVERY, self._look, False)
         elif once_more:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
+from math import inf
 from typing import Any, cast
 
 import hiredis
@@ -42,7 +43,7 @@ class Wire(asyncio.Protocol):
         self.loop = asyncio.get_running_loop()
         self._reader = hiredis.Reader(notEnoughData=_INCOMPLETE)
         self._transport: asyncio.Transport | None = None
-        self._waiting: deque[tuple[asyncio.Future[Answer], float]] = deque()
+        self._waiting: deque[tuple[asyncio.Future[Answer], float, float]] = deque()
         self._unsent: list[bytes] = []
         self._ended = asyncio.Event()
 
@@ -56,8 +57,10 @@ class Wire(asyncio.Protocol):
         """True when nothing can be sent any more."""
         return self._transport is None or self._transport.is_closing()
 
-    def send(self, command: Command) -> asyncio.Future[Answer]:
+    def send(self, command: Command, patience: float | None = None) -> asyncio.Future[Answer]:
         """Queue a command for the end of this turn of the loop; the future brings its answer.
+
+        After ``patience`` seconds `dismiss_impatient` fails the future; the command stays under way.
 
         An error that Redis answers is the future's result (a ``hiredis.ReplyError``), not its
         exception: only the caller knows what it means.
@@ -70,8 +73,17 @@ class Wire(asyncio.Protocol):
             self.loop.call_soon(self._flush)
         self._unsent.append(hiredis.pack_command(command))
         answer: asyncio.Future[Answer] = self.loop.create_future()
-        self._waiting.append((answer, self.loop.time()))
+        now = self.loop.time()
+        self._waiting.append((answer, now, inf if patience is None else now + patience))
         return answer
+
+    def dismiss_impatient(self) -> None:
+        """Fail those whose patience is over; one look at all of them costs less than a timer for each."""
+        now = self.loop.time()
+        for answer, _, until in self._waiting:
+            if until <= now and not answer.done():
+                answer.set_exception(StoreUnavailableError("no answer in the time that the caller has"))
+                answer.exception()
 
     def close(self) -> None:
         """End the connection; whoever still waits gets `WireClosedError`."""
@@ -97,7 +109,7 @@ class Wire(asyncio.Protocol):
         try:
             reader.feed(data)
             while (answer := reader.gets()) is not _INCOMPLETE:
-                future, _ = waiting.popleft()
+                future, _, _ = waiting.popleft()
                 if not future.done():
                     future.set_result(answer)
         except (hiredis.ProtocolError, IndexError):
@@ -108,7 +120,7 @@ class Wire(asyncio.Protocol):
         """Fail whoever still waits (asyncio calls this)."""
         reason = WireClosedError(f"the connection to Redis was lost: {error or 'closed by the other side'}")
         while self._waiting:
-            future, _ = self._waiting.popleft()
+            future, _, _ = self._waiting.popleft()
             if not future.done():
                 future.set_exception(reason)
                 future.exception()  # the caller may be gone: asked for once, it is not logged as forgotten

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Generator
 from enum import Enum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from starlette.types import Message, Receive, Scope, Send
 
@@ -75,29 +76,62 @@ async def read_body(head: Head, receive: Receive, patience: float = SLOWEST_BODY
     """Return the body, or why it is not taken; ``patience`` is in seconds."""
     if head.length.isdigit() and int(head.length[:12]) > LARGEST_BODY:
         return Refusal.TOO_LARGE
+    begun = _Begun(receive())
+    if not begun.pending:
+        message = begun.result
+        if not message.get("more_body"):
+            return _whole([message])
     try:
         async with asyncio.timeout(patience):
-            return await _collect(receive)
+            return await _collect(begun, receive)
     except TimeoutError:
         return Refusal.TOO_SLOW
 
 
-async def _collect(receive: Receive) -> bytes | Refusal:
-    message: Message = await receive()
-    if message["type"] == "http.request" and not message.get("more_body"):
-        body: bytes = message.get("body", b"")
-        return body if len(body) <= LARGEST_BODY else Refusal.TOO_LARGE
-    chunks: list[bytes] = []
-    size = 0
-    while message["type"] == "http.request":
-        chunks.append(message.get("body", b""))
-        size += len(chunks[-1])
-        if size > LARGEST_BODY:
-            return Refusal.TOO_LARGE
-        if not message.get("more_body"):
-            return b"".join(chunks)
-        message = await receive()
-    return Refusal.DISCONNECTED
+async def _collect(begun: _Begun, receive: Receive) -> bytes | Refusal:
+    """Return a body that comes in pieces, or has not come yet."""
+    messages = [await begun]
+    size = len(messages[0].get("body", b""))
+    while messages[-1].get("more_body") and size <= LARGEST_BODY:
+        messages.append(await receive())
+        size += len(messages[-1].get("body", b""))
+    return _whole(messages)
+
+
+def _whole(messages: list[Message]) -> bytes | Refusal:
+    if messages[-1]["type"] != "http.request":
+        return Refusal.DISCONNECTED
+    body = b"".join([message.get("body", b"") for message in messages])
+    return body if len(body) <= LARGEST_BODY else Refusal.TOO_LARGE
+
+
+class _Begun:
+    """An awaitable whose first step is taken at once.
+
+    The body of a webhook is nearly always there already; then there is nothing to wait for, and no
+    timer to set up and tear down. Otherwise this is awaited as the original would have been.
+    """
+
+    def __init__(self, awaitable: Awaitable[Message]) -> None:
+        self._steps = awaitable.__await__()
+        self.pending = False
+        self.result: Message = {}
+        try:
+            self._awaited = next(self._steps)
+            self.pending = True
+        except StopIteration as done:
+            self.result = done.value
+
+    def __await__(self) -> Generator[Any, Any, Message]:
+        if self.pending:
+            try:
+                yield self._awaited
+            except BaseException:
+                self._steps.close()
+                raise
+            self.result = yield from self._steps
+            self.pending = False
+        return self.result
 
 
 async def send_twiml(send: Send, document: bytes) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
+import time
 from urllib.parse import parse_qs
 
 from starlette.types import Receive, Scope, Send
@@ -33,7 +33,7 @@ class InboundEndpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request (ASGI)."""
-        arrived = asyncio.get_running_loop().time()
+        arrived = time.monotonic()
         genuine = await self._gate.admit(scope, receive)
         if isinstance(genuine, Refusal):
             await refuse(send, genuine)
@@ -49,7 +49,7 @@ class InboundEndpoint:
             cause = FallbackCause(parameters.get("ErrorCode", ""), parameters.get("ErrorUrl", ""))
         answer = await self._pipeline.answer(Delivery(message, genuine.raw, cause, arrived))
         _ANSWERED[answer.outcome].inc()
-        metrics.SECONDS.observe(asyncio.get_running_loop().time() - arrived)
+        metrics.SECONDS.observe(time.monotonic() - arrived)
         if answer.outcome is Outcome.RELEASED:
             await send_empty(send, 502)
         else:

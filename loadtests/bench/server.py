@@ -70,7 +70,7 @@ def serving(contestant: Contestant, site: Site, cores: Cores) -> Iterator[Usage]
 
 @contextmanager
 def storing(contestant: Contestant, site: Site) -> Iterator[Usage | None]:
-    """Run a Valkey that knows only the senders on the site's socket for a contestant that stores; yield what it uses."""
+    """Run a Valkey that knows only the senders, for a contestant that stores; yield what it uses."""
     if not contestant.stores:
         yield None
         return
