@@ -81,7 +81,7 @@ def sandbox(
 def run(
     files: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="[FILE]...", help="Scenarios; default: those that come along."),
+        typer.Argument(metavar="FILE", help="Scenarios; default: those that come along."),
     ] = None,
     router: Annotated[
         str | None, typer.Option(help="URL of a router that runs already, with the same credentials.")
@@ -94,7 +94,6 @@ def run(
     For each file an offline Twilio and a router with your configuration are started and stopped again.
     Exits 1 when a conversation went otherwise.
     """
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that all that was started is stopped
     paths = files or sorted(SHIPPED.glob("*.toml"))
     for path in paths:
         scenario = _read(path, router or "http://127.0.0.1:8000")
@@ -104,6 +103,7 @@ def run(
                 f"Let one be started for it: sms-router sandbox run {path}",
                 code=2,
             )
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that all that was started is stopped
     endings = [_play(path, router, port, as_json=as_json) for path in paths]
     if as_json:
         print_json([_as_json(path, ending) for path, ending in zip(paths, endings, strict=True)])
@@ -178,19 +178,20 @@ def _play(path: Path, router_url: str | None, port: int, *, as_json: bool) -> En
     with out.status("starting, and playing"):
         ending = asyncio.run(Stage(own, port).play(scenario, _show))
     if ending.trouble:
-        out.print(Text(f"  ✗ {ending.trouble}", style="bold red"))
+        out.print(Text(f"  ✗ {ending.trouble}", style="bold red"), soft_wrap=True)
     for line in ending.log:
-        out.print(Text(f"    router: {line}", style="dim"))
+        out.print(Text(f"    router: {line}", style="dim"), soft_wrap=True)
     return ending
 
 
 def _show(step: Played) -> None:
     mark, style = _MARKS[step.verdict.value]
-    out.print(Text(f"  {mark} ", style=style) + Text(step.title, style="dim" if mark == "·" else ""))
+    title = Text(step.title, style="dim" if mark == "·" else "")
+    out.print(Text(f"  {mark} ", style=style) + title, soft_wrap=True)
     for difference in step.differences:
         out.print(Text(f"      {difference.what}", style="yellow"))
-        out.print(Text(f"        expected  {difference.expected}"))
-        out.print(Text(f"        got       {difference.got}"))
+        out.print(Text(f"        expected  {difference.expected}"), soft_wrap=True)
+        out.print(Text(f"        got       {difference.got}"), soft_wrap=True)
 
 
 def _as_json(path: Path, ending: Ending) -> dict[str, object]:

@@ -1,6 +1,8 @@
 """The sandbox judges the router, so it may share Twilio's protocol with it and nothing else."""
 
 import ast
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,3 +27,10 @@ def _imports(module: Path) -> Iterator[str]:
 def test_a_module_imports_nothing_of_the_router(module: Path) -> None:
     ours = {name for name in _imports(module) if name.split(".")[0] == "app"}
     assert {name for name in ours if not name.startswith("app.sandbox")} <= SHARED
+
+
+def test_the_world_is_light_to_import() -> None:
+    """The commands read it at each start, and need neither the web framework nor the HTTP client."""
+    program = "import sys, app.sandbox; print(*{'aiohttp', 'starlette', 'uvicorn'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""

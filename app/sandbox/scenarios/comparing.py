@@ -84,11 +84,15 @@ def _missed_so(misses: Misses, seen: Seen) -> bool:
 def _wanted(shows: Shows | None) -> str:
     if shows is None:
         return "nothing more"
-    parts = [f"from {shows.sender}" if shows.sender else "", f"= {shows.equals!r}" if shows.equals else ""]
+    parts = [f"from {shows.sender}" if shows.sender else "", _says(shows)]
     parts += [f"contains {part!r}" for part in shows.contains]
     parts.append(f"media {', '.join(shows.media) or 'none'}" if shows.media is not None else "")
     parts.append(f"status {shows.status}" if shows.status else "")
     return ", ".join(filter(None, parts)) or "any message"
+
+
+def _says(shows: Shows) -> str:
+    return "" if shows.equals is None else f"says {shows.equals!r}"
 
 
 def _wanted_missing(misses: Misses | None) -> str:
@@ -102,7 +106,7 @@ def _told(seen: Seen | None) -> str:
         return "nothing"
     media = f", media {', '.join(seen.media)}" if seen.media else ""
     status = f", {seen.error}" if seen.error else f", status {seen.status}" if seen.status else ""
-    return f"from {seen.sender}, {seen.body!r}{media}{status}"
+    return f"from {seen.sender}, says {seen.body!r}{media}{status}"
 
 
 def _codes(codes: Sequence[int]) -> str:

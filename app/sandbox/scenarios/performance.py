@@ -41,10 +41,11 @@ class Played:
 class Performance:
     """One scenario on one sandbox. What is looked at once is not looked at again."""
 
-    def __init__(self, scenario: Scenario, platform: Platform) -> None:
+    def __init__(self, scenario: Scenario, platform: Platform, last_wait: float = LAST_WAIT) -> None:
         """Play ``scenario`` on ``platform``."""
         self._scenario = scenario
         self._here = platform
+        self._last_wait = last_wait
         self._seen: set[str] = set()
 
     async def play(self) -> AsyncIterator[Played]:
@@ -65,7 +66,7 @@ class Performance:
         if refused:
             return Played(step.title, Verdict.FAILED, (refused,))
         outcome = await self._act(step.action)
-        await self._here.pace.quiet(step.check.within)
+        await self._here.pace.quiet()
         found = await self._differences(step.check, outcome)
         return Played(step.title, Verdict.FAILED if found else Verdict.PASSED, found)
 
@@ -105,7 +106,7 @@ class Performance:
             await asyncio.sleep(_LOOK)
 
     async def _end(self) -> Played:
-        await asyncio.sleep(LAST_WAIT)
+        await asyncio.sleep(self._last_wait)
         await self._here.pace.quiet()
         found: list[Difference] = []
         for phone in self._here.handsets.numbers:

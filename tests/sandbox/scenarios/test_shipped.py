@@ -1,0 +1,26 @@
+"""The scenarios that come along, played against the router with the configuration that comes along."""
+
+import asyncio
+from pathlib import Path
+
+from app.sandbox import load_world
+from app.sandbox.scenarios import reading
+from app.sandbox.scenarios.router import free_port
+from app.sandbox.scenarios.stage import Ending, OwnRouter, Stage
+from tests.sandbox.bench import WORLD
+
+SHIPPED = sorted(Path(reading.__file__).parent.glob("*.toml"))
+
+
+async def _ending(path: Path) -> Ending:
+    port = free_port()
+    scenario = reading.read_scenario(path, load_world(WORLD, f"http://127.0.0.1:{port}"))
+    return await Stage(OwnRouter(WORLD.parent, port)).play(scenario, lambda _: None)
+
+
+async def test_every_scenario_that_comes_along_passes() -> None:
+    assert len(SHIPPED) >= 5
+    endings = await asyncio.gather(*map(_ending, SHIPPED))
+    assert [
+        (path.name, ending) for path, ending in zip(SHIPPED, endings, strict=True) if not ending.passed
+    ] == []

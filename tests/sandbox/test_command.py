@@ -1,0 +1,129 @@
+"""``sms-router sandbox`` as people type it, in a process of its own."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import aiohttp
+import pytest
+from typer.testing import CliRunner
+
+from app.cli import commands
+from app.cli.speaking import CommandError
+from tests.sandbox.bench import PHONE
+from tests.sandbox.customer import Customer
+from tests.sandbox.serving import closed_port, serving
+
+STEP = f'[[steps]]\nphone = "{PHONE}"\ntexts = "HOURS"\nwithin = 0\n'
+
+
+@asynccontextmanager
+async def _command(*words: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "app", "sandbox", *words),
+        env={"PATH": os.environ["PATH"], "COLUMNS": "200"},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+async def _said(*words: str) -> tuple[int | None, str]:
+    async with _command(*words) as process:
+        output, _ = await process.communicate()
+        return process.returncode, output.decode()
+
+
+def _scenario(tmp_path: Path, text: str) -> str:
+    path = tmp_path / "scenario.toml"
+    path.write_text(f'title = "A test"\n{text}', "utf-8")
+    return str(path)
+
+
+async def test_a_scenario_is_played_against_a_router_that_runs_already(tmp_path: Path) -> None:
+    path = _scenario(tmp_path, STEP + 'shows = ["Open"]\n')
+    customer = Customer()
+    async with serving(customer.app()) as customer.url:
+        customer.says("/sms", "<Message>Open</Message>")
+        code, output = await _said("run", path, "--router", customer.url)
+        assert code == 0, output
+        assert "✓ +14155550123 texts 12345: HOURS" in output
+        assert "1 of 1 scenarios passed" in output
+
+
+async def test_what_went_otherwise_is_shown_and_exits_1(tmp_path: Path) -> None:
+    path = _scenario(tmp_path, STEP + 'shows = ["Open"]\n')
+    customer = Customer()
+    async with serving(customer.app()) as customer.url:
+        customer.says("/sms", "<Message>Closed</Message>")
+        code, output = await _said("run", path, "--router", customer.url, "--json")
+    (ending,) = json.loads(output)
+    assert (code, ending["passed"], ending["steps"][0]["verdict"]) == (1, False, "failed")
+    (difference,) = ending["steps"][0]["differences"]
+    assert difference["expected"] == "says 'Open'"
+    assert difference["got"] == "from 12345, says 'Closed', status delivered"
+
+
+def _refused(*words: str) -> CommandError:
+    """Return why a command does nothing."""
+    result = CliRunner().invoke(commands, ["sandbox", *words])
+    assert isinstance(result.exception, CommandError)
+    return result.exception
+
+
+@pytest.mark.parametrize(
+    ("text", "words", "sentence"),
+    [
+        (STEP + "show = 1\n", (), "steps[0].show: unknown key; did you mean shows?"),
+        ("[router]\nx = 1\n" + STEP, ("--router", "http://127.0.0.1:1"), "a running router cannot take"),
+    ],
+)
+def test_a_file_that_cannot_be_played_is_wrong_use(
+    tmp_path: Path, text: str, words: tuple[str, ...], sentence: str
+) -> None:
+    refused = _refused("run", _scenario(tmp_path, text), *words)
+    assert refused.code == 2
+    assert sentence in str(refused)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "", "192.0.2.1", "sms.example.com"])
+def test_an_address_that_others_reach_needs_a_flag(host: str) -> None:
+    refused = _refused("--host", host)
+    assert refused.code == 2
+    assert "--expose-to-everybody" in str(refused)
+
+
+async def test_it_serves_with_a_clock_that_stands_still_and_stops_when_it_is_told() -> None:
+    port = closed_port()
+    async with _command("--port", str(port), "--manual-clock") as process, aiohttp.ClientSession() as session:
+        assert process.stdout
+        assert f"http://127.0.0.1:{port}" in (await process.stdout.readline()).decode()
+        url = f"http://127.0.0.1:{port}/sandbox/clock"
+        async with session.post(url, json=await _knocked(session, url)) as response:
+            assert (await response.json())["now"] == "2026-01-05T09:00:30+00:00"
+        process.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(10):
+            await process.wait()
+
+
+async def _knocked(session: aiohttp.ClientSession, url: str) -> dict[str, int]:
+    """Wait until it listens; return what to post."""
+    async with asyncio.timeout(20):
+        while True:
+            try:
+                async with session.get(url) as response:
+                    assert (await response.json())["manual"] is True
+                    return {"advance": 30}
+            except aiohttp.ClientConnectorError:
+                await asyncio.sleep(0.02)
