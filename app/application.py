@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import time
@@ -55,6 +56,7 @@ class Worker:
     journal: Journal
     records: Records
     membership: Membership
+    pool_figures: metrics.PoolFigures
     pipeline: Pipeline
     threads: Threads
     redis: Redis
@@ -66,6 +68,8 @@ class Worker:
         await self.records.start()
         await self.membership.start()
         await self.membership.settle(FIRST_LOOK)
+        gc.collect()
+        gc.freeze()  # what was loaded lives as long as the worker: no collection needs to look at it again
         listening = asyncio.create_task(self._listen(), name="answered-listener")
         try:
             yield
@@ -75,8 +79,8 @@ class Worker:
             await asyncio.gather(listening, return_exceptions=True)
             await self.membership.aclose()
             await self.records.aclose()
-            await self.journal.aclose()
             await self.store.aclose()
+            await self.journal.aclose()
             await self.redis.aclose()
             self.threads.close()
 
@@ -94,9 +98,8 @@ class Worker:
                 why = status.failure or "Twilio was not read yet"
                 reasons.append(f"the senders of {status.service_sid} are not known: {why}")
             elif status.stale:
-                reasons.append(
-                    f"the senders of {status.service_sid} are {status.age:.0f} s old: {status.failure}"
-                )
+                why = status.failure or "another worker reads them, and fails"
+                reasons.append(f"the senders of {status.service_sid} are {status.age:.0f} s old: {why}")
         return reasons
 
     def observe(self) -> None:
@@ -104,10 +107,7 @@ class Worker:
         metrics.STORE_UP.set(self.store.trouble is None)
         metrics.SPOOLED.set(self.spool.kept)
         metrics.SPOOL_LOST.set(self.spool.dropped)
-        for status in self.membership.statuses():
-            if status.age is not None:
-                metrics.POOL_AGE.labels(status.service_sid).set(status.age)
-            metrics.POOL_SIZE.labels(status.service_sid).set(status.size)
+        self.pool_figures.update(self.membership.statuses())
 
     async def _listen(self) -> None:
         """Wake waiting twins when another worker has answered their message."""
@@ -141,11 +141,14 @@ def build(settings: Settings) -> Router:
     journal = Journal(store, spool)
     records = Records(store, journal, settings.router.retention_days)
     redis = Redis.from_url(settings.redis.url, socket_connect_timeout=2, retry=Retry(NoBackoff(), 0))
-    membership = Membership(_sources(settings), redis)
+    pool_figures = metrics.PoolFigures()
+    membership = Membership(_sources(settings), redis, report=pool_figures.update)
     composer = Composer(membership.pool_for, _policies(settings), settings.public_url)
     texts = Texts(Reply(settings.router.error_reply), Reply(settings.router.fallback_reply))
     pipeline = Pipeline(records, dispatcher, composer, texts, _manners(settings))
-    worker = Worker(settings, store, spool, journal, records, membership, pipeline, threads, redis)
+    worker = Worker(
+        settings, store, spool, journal, records, membership, pool_figures, pipeline, threads, redis
+    )
     return _router(settings, worker, Receipts(journal, settings.router.retention_days))
 
 

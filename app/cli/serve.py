@@ -91,6 +91,8 @@ def _leave(*_: object) -> None:
 def _run(settings: Settings) -> None:
     import uvicorn  # noqa: PLC0415 (slow to import, and mistakes above should show at once)
 
+    from app.web.protocol import OneWriteProtocol  # noqa: PLC0415
+
     uvicorn.run(
         "app.application:create",
         factory=True,
@@ -98,7 +100,7 @@ def _run(settings: Settings) -> None:
         port=settings.server.port,
         workers=settings.server.workers,
         loop="uvloop",
-        http="httptools",
+        http=OneWriteProtocol,
         ws="none",
         lifespan="on",
         access_log=False,

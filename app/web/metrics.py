@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from prometheus_client import Counter, Gauge, Histogram
+
+from app.membership.held import ServiceStatus
 
 MESSAGES = Counter("sms_router_messages_total", "Webhook requests answered, by outcome.", ["outcome"])
 REFUSED = Counter("sms_router_refused_total", "Webhook requests refused, by reason.", ["reason"])
@@ -20,5 +24,53 @@ RECEIPTS = Counter(
 STORE_UP = Gauge("sms_router_store_up", "1 while Redis serves.", multiprocess_mode="min")
 SPOOLED = Gauge("sms_router_spooled_entries", "Journal entries that wait on disk.", multiprocess_mode="sum")
 SPOOL_LOST = Gauge("sms_router_spool_lost_entries", "Journal entries lost.", multiprocess_mode="sum")
-POOL_AGE = Gauge("sms_router_pool_age_seconds", "Age of a pool.", ["service"], multiprocess_mode="max")
-POOL_SIZE = Gauge("sms_router_pool_senders", "Senders of a pool.", ["service"], multiprocess_mode="max")
+POOL_AGE = Gauge(
+    "sms_router_pool_age_seconds",
+    "Since Twilio last confirmed a pool; the oldest of the workers'.",
+    ["service"],
+    multiprocess_mode="livemax",
+)
+POOL_VERSION = Gauge(
+    "sms_router_pool_version",
+    "Version of a pool; the lowest of the workers'.",
+    ["service"],
+    multiprocess_mode="livemin",
+)
+POOL_SIZE = Gauge(
+    "sms_router_pool_senders", "Senders of a pool.", ["service"], multiprocess_mode="mostrecent"
+)
+POOL_STALE = Gauge(
+    "sms_router_pool_stale",
+    "1 while a pool is older than its hard age, or not known at all.",
+    ["service"],
+    multiprocess_mode="livemax",
+)
+POOL_REFRESHES = Counter("sms_router_pool_refreshes_total", "Readings of Twilio that succeeded.", ["service"])
+POOL_FAILURES = Counter("sms_router_pool_failures_total", "Readings of Twilio that failed.", ["service"])
+POOL_STALE_SERVES = Counter(
+    "sms_router_pool_stale_serves_total", "Senders chosen from a pool older than its hard age.", ["service"]
+)
+
+
+class PoolFigures:
+    """Puts what the membership counts for itself into this process's metrics."""
+
+    def __init__(self) -> None:
+        self._counted: dict[str, ServiceStatus] = {}
+
+    def update(self, statuses: Iterable[ServiceStatus]) -> None:
+        """Show these statuses; counters grow by what is new since the last ones."""
+        for status in statuses:
+            service = status.service_sid
+            if status.age is not None and status.version is not None:
+                POOL_AGE.labels(service).set(status.age)
+                POOL_VERSION.labels(service).set(status.version)
+            POOL_SIZE.labels(service).set(status.size)
+            POOL_STALE.labels(service).set(status.stale)
+            before = self._counted.get(service)
+            POOL_REFRESHES.labels(service).inc(status.refreshes - (before.refreshes if before else 0))
+            POOL_FAILURES.labels(service).inc(status.failures - (before.failures if before else 0))
+            POOL_STALE_SERVES.labels(service).inc(
+                status.stale_serves - (before.stale_serves if before else 0)
+            )
+            self._counted[service] = status
