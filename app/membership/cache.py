@@ -1,32 +1,27 @@
-"""The senders of every Service in this worker's memory, kept fresh in the background."""
+"""The senders of every Service, kept fresh from Twilio and Redis for all workers alike."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import random
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import replace
-from types import MappingProxyType
+from collections.abc import Callable, Iterable, Mapping
 
 from redis.asyncio import Redis
 
-from app.membership.held import LAST_RETRY, Held, Origin, ServiceStatus, log
+from app.membership.background import WATCH_EVERY, Background, Sleep
+from app.membership.held import Held, Origin, ServiceStatus, log
+from app.membership.memory import Memory
 from app.membership.reading import read_bounded, restore
-from app.membership.shared import Mark, SharedError, SharedSnapshots
+from app.membership.shared import Mark, SharedError, SharedSnapshots, Standing, Verdict
 from app.membership.snapshot import Snapshot, SnapshotError
 from app.membership.source import MembershipError, ServiceSource
 from app.senders.pool import Pool
 
-WATCH_EVERY = 1.0
-"""Seconds until a worker sees what another one has read."""
 READ_LIMIT = 60.0
 """Seconds that one reading of Twilio may take, all pages together."""
 STALE_AFTER = 3600.0
-"""Seconds; the hard age."""
-
-Sleep = Callable[[float], Awaitable[None]]
+"""Seconds; the hard age. Older pools still serve, and are counted and reported."""
 
 
 class Membership:
@@ -45,67 +40,58 @@ class Membership:
         sleep: Sleep = asyncio.sleep,
         read_limit: float = READ_LIMIT,
         stale_after: float = STALE_AFTER,
+        report: Callable[[tuple[ServiceStatus, ...]], None] = lambda _: None,
     ) -> None:
-        """Remember the Services; ``start`` fetches them. All times are in seconds."""
-        self._held = {source.service_sid: Held(source) for source in sources}
+        """Remember the Services; ``start`` fetches them. All times are in seconds.
+
+        ``report`` is told the statuses about once a second.
+        """
+        self._memory = Memory(sources, clock, stale_after)
         self._shared = SharedSnapshots(redis) if redis is not None else None
         self._clock = clock
-        self._sleep = sleep
         self._read_limit = read_limit
-        self._stale_after = stale_after
-        self._tasks: list[asyncio.Task[None]] = []
-        self._pools: Mapping[str, Pool] = MappingProxyType({})
+        self._report = report
+        self._following = asyncio.Lock()
+        self._background = Background(self, self._memory.held, self._shared, sleep)
+        self.pool_for = self._memory.pool_for
         self.trouble: str | None = None
         """Why Redis does not serve, or None while it does."""
+
+    pool_for: Callable[[str | None, str], Pool | None]
+    """Given the message's Service and the texted number, the pool that answers.
+
+    None means that nothing is known: the answer leaves from the number that was texted.
+    """
 
     @property
     def pools(self) -> Mapping[str, Pool]:
         """The pools by Service, replaced as a whole and never changed."""
-        return self._pools
-
-    def pool_for(self, service_sid: str | None, texted: str) -> Pool | None:
-        """Return the pool of the message's Service, else of the Service that holds the texted number.
-
-        None means that nothing is known: the answer leaves from the number that was texted.
-        """
-        pools = self._pools
-        if service_sid is not None and service_sid in pools:
-            return pools[service_sid]
-        return next((pool for pool in pools.values() if pool.holds(texted)), None)
+        return self._memory.pools
 
     def snapshot(self, service_sid: str) -> Snapshot | None:
         """Return all that is known about a Service, its numbers' own URLs too."""
-        held = self._held.get(service_sid)
+        held = self._memory.held.get(service_sid)
         return held.snapshot if held else None
 
     def statuses(self) -> tuple[ServiceStatus, ...]:
         """Return what probes and metrics tell, one for each Service."""
-        now = self._clock()
-        return tuple(held.status(now, self._stale_after) for held in self._held.values())
+        return self._memory.statuses()
 
     async def start(self) -> None:
         """Take what Redis has, then begin to refresh; returns without waiting for Twilio."""
         await self.follow()
-        self._tasks = [
-            asyncio.create_task(self._keep(held), name=f"membership-{sid}")
-            for sid, held in self._held.items()
-        ]
-        if self._shared is not None and self._held:
-            self._tasks.append(asyncio.create_task(self._watch(), name="membership-watch"))
+        self._background.start()
 
     async def settle(self, time_limit: float) -> None:
         """Wait until each Service is known or was tried once, at most so many seconds."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(time_limit):
-                for held in self._held.values():
+                for held in self._memory.held.values():
                     await held.tried.wait()
 
     async def aclose(self) -> None:
         """Stop the background work."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._tasks = []
+        await self._background.aclose()
 
     async def refresh(self, service_sid: str) -> Snapshot:
         """Read one Service from Twilio now, whoever's turn it is, and tell the other workers.
@@ -115,7 +101,7 @@ class Membership:
             MembershipError: when Twilio cannot be read; what was known stays.
 
         """
-        held = self._held[service_sid]
+        held = self._memory.held[service_sid]
         try:
             snapshot = await self._read(held)
         except MembershipError as error:
@@ -124,27 +110,72 @@ class Membership:
         held.succeeded()
         return snapshot
 
+    async def changed(self, service_sid: str) -> Snapshot:
+        """Read a Service that was just changed at Twilio, for all workers.
+
+        They learn at once that what they hold is old. Should this process die, or Twilio not be
+        readable, one of them reads it instead.
+
+        Raises:
+            MembershipError: as ``refresh``.
+            SharedError: when Redis does not serve, so that the others cannot be told.
+
+        """
+        if self._shared is not None:
+            await self._shared.announce(service_sid, self._read_limit)
+        await self.follow()
+        try:
+            return await self.refresh(service_sid)
+        finally:
+            await self._hold_turn(service_sid, WATCH_EVERY)
+
     async def follow(self) -> None:
         """Take over what other workers have read, and store again what Redis has lost."""
-        if self._shared is None or not self._held:
+        if self._shared is None or not self._memory.held:
             return
-        try:
-            marks = await self._shared.marks(list(self._held))
-            for held, mark in zip(self._held.values(), marks, strict=True):
-                await self._follow(held, mark, self._shared)
-        except SharedError as error:
-            self._troubled(str(error))
-        else:
-            self._troubled(None)
+        async with self._following:
+            try:
+                standings = await self._shared.standings(list(self._memory.held))
+                for held, standing in zip(self._memory.held.values(), standings, strict=True):
+                    await self._follow(held, standing, self._shared)
+            except SharedError as error:
+                self._troubled(str(error))
+            else:
+                self._troubled(None)
 
-    async def _follow(self, held: Held, mark: Mark | None, shared: SharedSnapshots) -> None:
-        known = held.snapshot
+    async def watch(self) -> None:
+        """Do what is due every second: follow, look at the ages, report."""
+        await self.follow()
+        self._memory.look_at_ages()
+        self._report(self.statuses())
+
+    async def take_turn(self, service_sid: str) -> float:
+        """Read Twilio if that is due and no other worker does; return the seconds to the next turn."""
+        held = self._memory.held[service_sid]
+        due = held.due_in(self._clock())
+        if due > 0:
+            return due
+        if not await self._may_read(held):
+            return WATCH_EVERY * 2
+        try:
+            await self.refresh(service_sid)
+        except MembershipError:
+            delay = held.retry_in(await self._count_failure(service_sid))
+            await self._hold_turn(service_sid, delay * 0.8)
+            return delay
+        await self._release(service_sid)
+        return held.source.refresh_after
+
+    async def _follow(self, held: Held, standing: Standing, shared: SharedSnapshots) -> None:
+        known, mark = held.snapshot, standing.mark
         if mark is not None and mark.version > held.version and mark.version != held.unreadable:
             await self._adopt(held, mark, shared)
         elif known is not None and (mark is None or mark.version < known.version):
-            await shared.publish(known, await asyncio.to_thread(known.to_bytes))
-        elif known is not None and mark is not None and mark.read_at > known.read_at:
-            held.snapshot = replace(known, read_at=mark.read_at)
+            await shared.publish(known, await asyncio.to_thread(known.to_bytes), held.changes)
+        elif known is not None and mark is not None and mark.version == known.version:
+            held.snapshot = known.confirmed(max(known.read_at, mark.read_at))
+            held.changes = max(held.changes, mark.changes)
+        held.hear(standing.changes)
 
     async def _adopt(self, held: Held, mark: Mark, shared: SharedSnapshots) -> None:
         stored = await shared.fetch(held.source.service_sid)
@@ -156,42 +187,38 @@ class Membership:
             held.unreadable = mark.version
             log.warning("%s: %s", held.source.service_sid, error)
             return
-        self._install(held, replace(snapshot, read_at=mark.read_at), pool, Origin.STORED)
+        self._memory.install(held, snapshot.confirmed(mark.read_at), pool, Origin.STORED, mark.changes)
         held.tried.set()
 
-    async def _watch(self) -> None:
-        while True:
-            await self._sleep(WATCH_EVERY)
-            try:
-                await self.follow()
-            except Exception:
-                log.exception("the stored senders could not be followed; trying again")
+    async def _read(self, held: Held) -> Snapshot:
+        changes = await self._announced(held)
+        snapshot, pool = await read_bounded(held, self._clock(), self._read_limit)
+        verdict = await self._tell(snapshot, changes, changed=pool is not None)
+        if verdict is not Verdict.OVERTAKEN or held.snapshot is None:
+            self._memory.install(held, snapshot, pool, Origin.TWILIO, changes)
+        if verdict is not Verdict.STORED:
+            await self.follow()
+        return held.snapshot or snapshot
 
-    async def _keep(self, held: Held) -> None:
-        while True:
-            try:
-                delay = await self.take_turn(held.source.service_sid)
-            except Exception:
-                log.exception("the senders of %s could not be refreshed", held.source.service_sid)
-                delay = LAST_RETRY
-            await self._sleep(delay * random.uniform(0.9, 1.1))  # noqa: S311 - spreads load, guards nothing
+    async def _announced(self, held: Held) -> int:
+        """Return how many changes were announced before a reading begins."""
+        if self._shared is not None and not self.trouble:
+            with contextlib.suppress(SharedError):
+                (standing,) = await self._shared.standings([held.source.service_sid])
+                held.hear(standing.changes)
+        return held.announced
 
-    async def take_turn(self, service_sid: str) -> float:
-        """Read Twilio if that is due and no other worker does; return the seconds to the next turn."""
-        held = self._held[service_sid]
-        due = held.due_in(self._clock())
-        if due > 0:
-            return due
-        if not await self._may_read(held):
-            return WATCH_EVERY * 2
+    async def _tell(self, snapshot: Snapshot, changes: int, *, changed: bool) -> Verdict:
+        """Store the reading; if Redis is away, ``follow`` does it on its return."""
+        if self._shared is None or self.trouble:
+            return Verdict.STORED
         try:
-            await self.refresh(service_sid)
-        except MembershipError:
-            delay = held.retry_in()
-            await self._hold_turn(held, delay * 0.8)
-            return delay
-        await self._hold_turn(held, WATCH_EVERY * 3)
-        return held.source.refresh_after
+            if not changed:
+                return await self._shared.confirm(snapshot, changes)
+            return await self._shared.publish(snapshot, await asyncio.to_thread(snapshot.to_bytes), changes)
+        except SharedError as error:
+            self._troubled(str(error))
+            return Verdict.STORED
 
     async def _may_read(self, held: Held) -> bool:
         """Ask Redis whose turn it is; without Redis every worker reads for itself."""
@@ -203,37 +230,24 @@ class Membership:
             self._troubled(str(error))
             return True
 
-    async def _hold_turn(self, held: Held, seconds: float) -> None:
+    async def _release(self, service_sid: str) -> None:
+        """Let others have their turn, once they have had the time to see what was read."""
+        await self._hold_turn(service_sid, WATCH_EVERY * 3)
         if self._shared is not None and not self.trouble:
             with contextlib.suppress(SharedError):
-                await self._shared.hold_turn(held.source.service_sid, seconds)
+                await self._shared.forget_failures(service_sid)
 
-    async def _read(self, held: Held) -> Snapshot:
-        snapshot, pool = await read_bounded(held, self._clock(), self._read_limit)
-        if self._install(held, snapshot, pool, Origin.TWILIO):
-            await self._tell(snapshot, changed=pool is not None)
-        return held.snapshot or snapshot
+    async def _hold_turn(self, service_sid: str, seconds: float) -> None:
+        if self._shared is not None and not self.trouble:
+            with contextlib.suppress(SharedError):
+                await self._shared.hold_turn(service_sid, seconds)
 
-    def _install(self, held: Held, snapshot: Snapshot, pool: Pool | None, origin: Origin) -> bool:
-        """Put a snapshot in place, unless a newer one came while it was read."""
-        if snapshot.version < held.version:
-            return False
-        held.snapshot, held.origin = snapshot, origin
-        if pool is not None:
-            self._pools = MappingProxyType({**self._pools, snapshot.service_sid: pool})
-        return True
-
-    async def _tell(self, snapshot: Snapshot, *, changed: bool) -> None:
-        """Store the reading; if Redis is away, ``follow`` does it on its return."""
-        if self._shared is None or self.trouble:
-            return
-        try:
-            if changed:
-                await self._shared.publish(snapshot, await asyncio.to_thread(snapshot.to_bytes))
-            else:
-                await self._shared.confirm(snapshot)
-        except SharedError as error:
-            self._troubled(str(error))
+    async def _count_failure(self, service_sid: str) -> int:
+        """Return how many readings in a row have failed anywhere, as far as that is known."""
+        if self._shared is not None and not self.trouble:
+            with contextlib.suppress(SharedError):
+                return await self._shared.count_failure(service_sid)
+        return 0
 
     def _troubled(self, sentence: str | None) -> None:
         if sentence and not self.trouble:

@@ -43,6 +43,8 @@ class ServiceStatus:
     """Why the last reading failed, until one succeeds."""
     refreshes: int
     failures: int
+    stale_serves: int = 0
+    """How often a pool older than the hard age was asked for."""
 
 
 @dataclass(slots=True, eq=False)
@@ -57,6 +59,13 @@ class Held:
     failures: int = 0
     in_a_row: int = 0
     """Failures since the last success."""
+    stale_serves: int = 0
+    changes: int = 0
+    """How many changes had been announced when the snapshot was read."""
+    announced: int = 0
+    """How many changes are known to have been announced."""
+    called: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when there is a reason to read before it is due."""
     unreadable: int | None = None
     """The stored version that this program cannot read."""
     reading: asyncio.Future[tuple[Snapshot, Pool | None]] | None = None
@@ -68,16 +77,33 @@ class Held:
         """The version in memory; zero while nothing is known."""
         return self.snapshot.version if self.snapshot else 0
 
+    @property
+    def outdated(self) -> bool:
+        """True when the Service was changed after it was read."""
+        return self.announced > self.changes
+
+    def hear(self, announced: int) -> None:
+        """Take note of how many changes were announced; a new one calls for a reading."""
+        is_new, self.announced = announced > self.announced, announced
+        if is_new and self.outdated:
+            self.called.set()
+
+    def stale(self, now: float, stale_after: float) -> bool:
+        """Tell whether the hard age is passed: never before two readings that were due are missing."""
+        if self.snapshot is None:
+            return True
+        return now - self.snapshot.read_at > max(stale_after, 2 * self.source.refresh_after)
+
     def due_in(self, now: float) -> float:
         """Seconds until the next reading is due."""
-        if self.snapshot is None:
+        if self.snapshot is None or self.outdated:
             return 0.0
         remaining = self.snapshot.read_at + self.source.refresh_after - now
         return min(max(remaining, 0.0), self.source.refresh_after)
 
-    def retry_in(self) -> float:
-        """Seconds until a failed reading is repeated."""
-        return min(FIRST_RETRY * 2.0 ** min(self.in_a_row - 1, 30), LAST_RETRY)
+    def retry_in(self, in_a_row: int) -> float:
+        """Seconds until a reading is repeated that has failed so many times in a row."""
+        return min(FIRST_RETRY * 2.0 ** min(max(self.in_a_row, in_a_row) - 1, 30), LAST_RETRY)
 
     def succeeded(self) -> None:
         """Count a reading and forget the failures before it."""
@@ -107,8 +133,9 @@ class Held:
             version=snapshot.version if snapshot else None,
             size=len(snapshot.senders) if snapshot else 0,
             age=age,
-            stale=age is None or age > stale_after,
+            stale=self.stale(now, stale_after),
             failure=self.failure,
             refreshes=self.refreshes,
             failures=self.failures,
+            stale_serves=self.stale_serves,
         )

@@ -3,19 +3,52 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from enum import Enum
+from typing import Any
 
 from redis import Redis as SynchronousRedis
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from app.membership.keys import POOLS_CHANNEL, PoolKeys
 from app.membership.snapshot import Snapshot, SnapshotError
+
+_STORE = """
+local changes = tonumber(redis.call('GET', KEYS[3]) or '0')
+local seen = tonumber(ARGV[3])
+if seen < changes then return 'overtaken' end
+local version = tonumber(string.match(redis.call('GET', KEYS[2]) or '', '^%d+') or '0')
+if redis.call('EXISTS', KEYS[1]) == 0 then version = 0 end
+local confirmed = ARGV[4] == ''
+if confirmed and version ~= tonumber(ARGV[1]) then return 'refused' end
+if not confirmed and version >= tonumber(ARGV[1]) then return 'refused' end
+if not confirmed then redis.call('SET', KEYS[1], ARGV[4]) end
+if seen > changes then redis.call('SET', KEYS[3], ARGV[3]) end
+redis.call('SET', KEYS[2], ARGV[1] .. ' ' .. ARGV[2] .. ' ' .. ARGV[3])
+redis.call('PUBLISH', ARGV[5], ARGV[6])
+return 'stored'
+"""
+"""Stores a newer snapshot, or confirms the stored one: compared and set in one step."""
+
+_FAILURES_LAST = 900.0
+"""Seconds after the last failure; longer than the longest pause between two readings."""
 
 
 class SharedError(RuntimeError):
     """Redis did not serve; the text is one sentence for the log."""
+
+
+class Verdict(Enum):
+    """What became of a snapshot that was to be stored."""
+
+    STORED = "stored"
+    REFUSED = "refused"
+    """A snapshot of another version is there."""
+    OVERTAKEN = "overtaken"
+    """The Service was changed after the reading began: it may show what was before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,13 +57,26 @@ class Mark:
 
     version: int
     read_at: float
+    changes: int = 0
+    """How many changes had been made when it was read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What Redis says of one Service at one moment."""
+
+    mark: Mark | None
+    """None when no snapshot is stored."""
+    changes: int
+    """How many changes have been announced."""
 
 
 class SharedSnapshots:
     """Snapshots that all workers and replicas share.
 
-    A small mark stands beside each snapshot, so that a worker sees within a second that a newer
-    one is there, and whose turn it is to read Twilio is settled by a key that expires.
+    A small mark stands beside each snapshot, so that a worker sees at a glance that a newer one
+    is there. Storing one is published; whose turn it is to read Twilio is settled by a key that
+    expires.
     """
 
     def __init__(self, redis: Redis, time_limit: float = 1.0) -> None:
@@ -38,43 +84,102 @@ class SharedSnapshots:
         self._redis = redis
         self._time_limit = time_limit
 
-    async def marks(self, service_sids: Sequence[str]) -> list[Mark | None]:
-        """Return the marks of some Services, None where nothing is stored."""
+    async def standings(self, service_sids: Sequence[str]) -> list[Standing]:
+        """Return what is stored of some Services, in one round trip."""
         async with self._redis.pipeline(transaction=False) as pipeline:
-            for sid in service_sids:
-                pipeline.get(f"{_key(sid)}:mark")
+            for keys in map(PoolKeys.of, service_sids):
+                pipeline.get(keys.mark)
+                pipeline.get(keys.changes)
+                pipeline.exists(keys.snapshot)
             async with self._served():
                 found = await pipeline.execute()
-        return [_mark(each) for each in found]
+        return [
+            Standing(_mark(mark) if there else None, int(changes or 0))
+            for mark, changes, there in zip(*(iter(found),) * 3, strict=True)
+        ]
 
     async def fetch(self, service_sid: str) -> bytes | None:
         """Return the stored snapshot as it was written, or None."""
         async with self._served():
-            stored = await self._redis.get(_key(service_sid))
+            stored = await self._redis.get(PoolKeys.of(service_sid).snapshot)
         return stored.encode() if isinstance(stored, str) else stored
 
-    async def publish(self, snapshot: Snapshot, written: bytes) -> None:
-        """Store a snapshot, as ``to_bytes`` wrote it, and its mark, in one step."""
+    async def publish(self, snapshot: Snapshot, written: bytes, changes: int = 0) -> Verdict:
+        """Store a snapshot, as ``to_bytes`` wrote it, unless a newer one or a later change is there.
+
+        ``changes`` is how many changes had been announced before it was read.
+        """
+        return await self._store(snapshot, written, changes)
+
+    async def confirm(self, snapshot: Snapshot, changes: int = 0) -> Verdict:
+        """Say that Twilio still answers what is stored; refused where something else is."""
+        return await self._store(snapshot, b"", changes)
+
+    async def announce(self, service_sid: str, seconds: float) -> None:
+        """Say that the Service was changed at Twilio: what is stored of it is old from now on.
+
+        Whoever announces reads it too, so nobody else needs to for so many seconds.
+        """
+        keys = PoolKeys.of(service_sid)
         async with self._redis.pipeline(transaction=True) as pipeline:
-            pipeline.set(_key(snapshot.service_sid), written)
-            pipeline.set(f"{_key(snapshot.service_sid)}:mark", _marked(snapshot))
+            pipeline.set(keys.turn, 1, px=_ms(seconds))
+            pipeline.incr(keys.changes)
+            pipeline.publish(POOLS_CHANNEL, service_sid)
             async with self._served():
                 await pipeline.execute()
 
-    async def confirm(self, snapshot: Snapshot) -> None:
-        """Say that Twilio still answers what is stored; nothing happens where nothing is."""
-        async with self._served():
-            await self._redis.set(f"{_key(snapshot.service_sid)}:mark", _marked(snapshot), xx=True)
+    async def listen(self, heard: Callable[[], Awaitable[None]]) -> None:
+        """Call ``heard`` once listening has begun, and whenever something is published; never returns."""
+        try:
+            async with self._redis.pubsub(ignore_subscribe_messages=True) as channel:
+                await channel.subscribe(POOLS_CHANNEL)
+                await heard()
+                async for _ in channel.listen():
+                    await heard()
+        except (RedisError, OSError) as error:
+            raise SharedError(f"Redis did not serve ({type(error).__name__})") from error
 
     async def take_turn(self, service_sid: str, seconds: float) -> bool:
         """Tell whether this worker may read Twilio now; nobody else may for so many seconds."""
         async with self._served():
-            return bool(await self._redis.set(f"{_key(service_sid)}:turn", 1, nx=True, px=_ms(seconds)))
+            return bool(await self._redis.set(PoolKeys.of(service_sid).turn, 1, nx=True, px=_ms(seconds)))
 
     async def hold_turn(self, service_sid: str, seconds: float) -> None:
         """Let the turn pass to others after so many seconds from now."""
         async with self._served():
-            await self._redis.pexpire(f"{_key(service_sid)}:turn", _ms(seconds))
+            await self._redis.pexpire(PoolKeys.of(service_sid).turn, _ms(seconds))
+
+    async def count_failure(self, service_sid: str) -> int:
+        """Return how many readings in a row have failed, this one and other workers' included."""
+        key = PoolKeys.of(service_sid).failures
+        async with self._redis.pipeline(transaction=True) as pipeline:
+            pipeline.incr(key)
+            pipeline.pexpire(key, _ms(_FAILURES_LAST))
+            async with self._served():
+                count, _ = await pipeline.execute()
+        return int(count)
+
+    async def forget_failures(self, service_sid: str) -> None:
+        """Begin to count anew: a reading has succeeded."""
+        async with self._served():
+            await self._redis.delete(PoolKeys.of(service_sid).failures)
+
+    async def _store(self, snapshot: Snapshot, written: bytes, changes: int) -> Verdict:
+        keys = PoolKeys.of(snapshot.service_sid)
+        told: tuple[Any, ...] = (snapshot.version, snapshot.read_at, changes, written)
+        async with self._served():
+            verdict = await self._redis.execute_command(
+                "EVAL",
+                _STORE,
+                3,
+                keys.snapshot,
+                keys.mark,
+                keys.changes,
+                *told,
+                POOLS_CHANNEL,
+                snapshot.service_sid,
+            )
+        return Verdict(verdict.decode() if isinstance(verdict, bytes) else verdict)
 
     @asynccontextmanager
     async def _served(self) -> AsyncIterator[None]:
@@ -87,18 +192,10 @@ class SharedSnapshots:
             raise SharedError(f"Redis did not serve ({type(error).__name__})") from error
 
 
-def _key(service_sid: str) -> str:
-    return f"sms-router:pool:{{{service_sid}}}"
-
-
-def _marked(snapshot: Snapshot) -> str:
-    return f"{snapshot.version} {snapshot.read_at}"
-
-
 def _mark(stored: bytes | str | None) -> Mark | None:
     try:
-        version, read_at = (stored or b"").split()
-        return Mark(int(version), float(read_at))
+        version, read_at, *changes = (stored or b"").split()
+        return Mark(int(version), float(read_at), *map(int, changes[:1]))
     except ValueError:
         return None
 
@@ -110,10 +207,16 @@ def _ms(seconds: float) -> int:
 def stored_snapshot(redis: SynchronousRedis, service_sid: str) -> Snapshot | None:
     """Return what is stored about a Service, None when nothing is, or nothing that can be read.
 
-    For commands at a terminal; workers use `SharedSnapshots`.
+    Its age is that of the last reading that confirmed it. For commands at a terminal; workers use
+    `SharedSnapshots`.
     """
-    stored = redis.get(_key(service_sid))
+    keys = PoolKeys.of(service_sid)
+    stored, marked = redis.mget(keys.snapshot, keys.mark)
+    mark = _mark(marked)
     try:
-        return Snapshot.from_bytes(stored) if isinstance(stored, bytes) else None
+        snapshot = Snapshot.from_bytes(stored) if isinstance(stored, bytes) else None
     except SnapshotError:
         return None
+    if snapshot is None or mark is None or mark.version != snapshot.version:
+        return snapshot
+    return snapshot.confirmed(mark.read_at)

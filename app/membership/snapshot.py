@@ -75,6 +75,10 @@ class Snapshot:
         """Tell whether two readings found the same, whenever they were made."""
         return replace(self, read_at=other.read_at, version=other.version) == other
 
+    def confirmed(self, read_at: float) -> Snapshot:
+        """Return the same snapshot, read again at this time and found unchanged."""
+        return replace(self, read_at=read_at)
+
     def to_bytes(self) -> bytes:
         """Return the snapshot as JSON."""
         written = {

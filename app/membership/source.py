@@ -2,28 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from app.membership.pages import HalfReadError, records
 from app.membership.snapshot import NumberUrls, ServiceSettings, Snapshot, capabilities_of
 from app.senders.country import country_of, is_toll_free
 from app.senders.sender import Capability, Sender, SenderKind
 from app.twilio.rest import ApiFailure, FailureKind, build_client, describe_error
 
 if TYPE_CHECKING:
-    from twilio.base.page import Page
     from twilio.rest import Client
-
-_PAGE_SIZE = 1000
-"""The most that Twilio gives at once (facts 6.1)."""
-_MOST_PAGES = 200
-"""A list that is longer than any account's links to itself."""
-
-
-class _HalfReadError(ValueError):
-    """Twilio answered with JSON that is not a whole list of senders."""
 
 
 class MembershipError(RuntimeError):
@@ -81,7 +72,7 @@ def read_snapshot(client: Client, account_sid: str, service_sid: str, now: float
     """
     try:
         return _read(client, account_sid, service_sid, now)
-    except _HalfReadError as error:
+    except HalfReadError as error:
         failure = ApiFailure(FailureKind.UNREADABLE, None, None, f"Twilio's API answered {error}")
         raise MembershipError(service_sid, failure) from error
     except Exception as error:
@@ -93,11 +84,11 @@ def _read(client: Client, account_sid: str, service_sid: str, now: float) -> Sna
     service = client.messaging.v1.services(service_sid)
     account = client.api.v2010.accounts(account_sid)
     settings = _settings(service.fetch())
-    codes = list(_records(service.short_codes.page(page_size=_PAGE_SIZE)))
-    numbers = list(_records(service.phone_numbers.page(page_size=_PAGE_SIZE)))
-    names = list(_records(service.alpha_senders.page(page_size=_PAGE_SIZE)))
-    own = {each.sid: each for each in _of_account(account.short_codes)} if codes else {}
-    own |= {each.sid: each for each in _of_account(account.incoming_phone_numbers)} if numbers else {}
+    codes = list(records(service.short_codes))
+    numbers = list(records(service.phone_numbers))
+    names = list(records(service.alpha_senders))
+    own = {each.sid: each for each in records(account.short_codes)} if codes else {}
+    own |= {each.sid: each for each in records(account.incoming_phone_numbers)} if numbers else {}
     senders = [
         *map(_short_code, codes),
         *(_number(each, own.get(each.sid)) for each in numbers),
@@ -112,21 +103,6 @@ def _read(client: Client, account_sid: str, service_sid: str, now: float) -> Sna
         read_at=now,
         version=int(now * 1000),
     )
-
-
-def _of_account(listing: Any) -> Iterator[Any]:
-    return _records(listing.page(page_size=_PAGE_SIZE))
-
-
-def _records(first: Page) -> Iterator[Any]:
-    """Yield the records of a page and of all that follow it."""
-    page: Page = first
-    for _ in range(_MOST_PAGES):
-        yield from page
-        page = page.next_page()
-        if page is None:
-            return
-    raise _HalfReadError(f"more than {_MOST_PAGES} pages")
 
 
 def _settings(service: Any) -> ServiceSettings:
@@ -165,7 +141,7 @@ def _alphanumeric(record: Any) -> Sender:
 
 def _sender(sid: Any, address: Any, kind: SenderKind, country: Any, capabilities: Capability) -> Sender:
     if not sid or not address:
-        raise _HalfReadError(f"a {kind.value} without its sid or its address")
+        raise HalfReadError(f"a {kind.value} without its sid or its address")
     return Sender(str(sid), str(address), kind, str(country).upper() if country else None, capabilities)
 
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any
@@ -49,6 +51,31 @@ class ApiFailure:
     """The HTTP status; None when there was no answer."""
     sentence: str
     """For people and logs; holds no secret."""
+    detail: str = ""
+    """Twilio's own words."""
+
+    @property
+    def may_have_been_done(self) -> bool:
+        """True when nobody knows whether Twilio carried the call out before it failed."""
+        return self.kind in {FailureKind.UNAVAILABLE, FailureKind.UNREADABLE}
+
+
+class ApiError(RuntimeError):
+    """A call through the client failed; the text is one sentence for people."""
+
+    def __init__(self, failure: ApiFailure) -> None:
+        """Keep what is known of the failure."""
+        super().__init__(failure.sentence)
+        self.failure = failure
+
+
+@contextmanager
+def api_errors() -> Iterator[None]:
+    """Turn whatever a call through the client raises into `ApiError`."""
+    try:
+        yield
+    except Exception as error:
+        raise ApiError(describe_error(error)) from error
 
 
 def build_client(account_sid: str, auth_token: str, base_url: str | None, timeout: float) -> Client:
@@ -135,7 +162,7 @@ def _answered(status: int, code: int | None, message: str) -> ApiFailure:
     detail = " ".join(message.split())[:_LONGEST_MESSAGE]
     error = f", error {code}" if code else ""
     sentence = f"Twilio answered {status}{error} ({kind.value})" + (f": {detail}" if detail else "")
-    return ApiFailure(kind, code, status, sentence)
+    return ApiFailure(kind, code, status, sentence, detail)
 
 
 def _kind(status: int, code: int | None) -> FailureKind:

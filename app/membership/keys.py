@@ -1,0 +1,34 @@
+"""Every key of the membership in Redis, in one place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from app.store.keys import PREFIX
+
+POOLS_CHANNEL = f"{PREFIX}:pools"
+"""Where a Service's sid is published when something about it was stored or changed."""
+
+CHANGES = f"{PREFIX}:changes"
+"""The stream of what operators have changed at Twilio."""
+
+
+@dataclass(frozen=True, slots=True)
+class PoolKeys:
+    """The keys of one Service; they share a hash tag, so that one script may touch them."""
+
+    snapshot: str
+    mark: str
+    """What the snapshot is: version, time of reading, changes before it."""
+    changes: str
+    """How often the Service was changed; a reading begun before the last change is no good."""
+    turn: str
+    """There while somebody reads Twilio."""
+    failures: str
+    """Readings that failed one after the other, of all workers."""
+
+    @classmethod
+    def of(cls, service_sid: str) -> PoolKeys:
+        """Return the keys of a Service."""
+        base = f"{PREFIX}:pool:{{{service_sid}}}"
+        return cls(base, f"{base}:mark", f"{base}:changes", f"{base}:turn", f"{base}:failures")
