@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -69,15 +70,21 @@ class Composer:
         decision = select(*self.request(message, reply))
         story = f"{rule}\n{decision.story}"
         if decision.address is None:
-            return Composed(EMPTY, story)
+            return self._in_words(message, reply, story) if media else Composed(EMPTY, story)
         return Composed(self._document(texts, media, decision.address, message.sid), story)
+
+    def _in_words(self, message: InboundMessage, reply: Reply, story: str) -> Composed:
+        """Say where the pictures are when no number can send any: better than silence (facts 7.1, 30011)."""
+        first = "\n".join((*reply.texts[:1], *reply.media_urls))
+        words = replace(reply, text=(first, *reply.texts[1:]), media=())
+        return self.compose(message, words, f"{story}\nno number can send pictures: their addresses are sent")
 
     def _document(
         self, texts: tuple[str, ...], media: tuple[str, ...], sender: str, message_sid: str
     ) -> bytes:
         """Write the TwiML; the same short reply to many people is written once, but for the sid."""
         size = sum(map(len, texts)) + sum(map(len, media))
-        if size > _LONGEST_KEPT or any(_SLOT in text for text in texts):
+        if size > _LONGEST_KEPT or any(_SLOT in text for text in (*texts, *media)):
             return _written(texts, media, sender, f"{self._status_url}{message_sid}")
         kept = _kept(texts, media, sender, f"{self._status_url}{_SLOT}")
         return kept.replace(_SLOT.encode(), message_sid.encode())

@@ -141,7 +141,7 @@ async def test_dead_letters_have_all_their_causes_newest_first(house: House, his
 
 
 async def test_receipts_stand_beside_the_message_they_answer(house: House, history: History) -> None:
-    key = await house.answer(1)
+    await house.answer(1)
     receipt = Receipt(
         message_sid=sid_of(77),
         account_sid=ACCOUNT,
