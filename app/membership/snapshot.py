@@ -155,6 +155,17 @@ def capabilities_of(names: list[str] | None) -> Capability:
     return capabilities
 
 
+def own_urls(number: Any) -> NumberUrls:
+    """Turn Twilio's record of a number or short code into what matters here."""
+    return NumberUrls(
+        friendly_name=number.friendly_name or "",
+        sms_url=number.sms_url or None,
+        sms_method=number.sms_method or "POST",
+        sms_fallback_url=number.sms_fallback_url or None,
+        sms_fallback_method=number.sms_fallback_method or "POST",
+    )
+
+
 def _known(kind: type[_Value], read: dict[str, Any]) -> _Value:
     """Make a value of the fields that it knows."""
     names = {field.name for field in fields(kind)}
