@@ -8,6 +8,7 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -103,7 +104,6 @@ def run(
                 f"Let one be started for it: sms-router sandbox run {path}",
                 code=2,
             )
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that all that was started is stopped
     endings = [_play(path, router, port, as_json=as_json) for path in paths]
     if as_json:
         print_json([_as_json(path, ending) for path, ending in zip(paths, endings, strict=True)])
@@ -173,15 +173,30 @@ def _play(path: Path, router_url: str | None, port: int, *, as_json: bool) -> En
     own = None if router_url else OwnRouter(load_settings().folder, free_port())
     scenario = _read(path, router_url or f"http://127.0.0.1:{own.port if own else 0}")
     if as_json:
-        return asyncio.run(Stage(own, port).play(scenario, lambda _: None))
+        return _until_stopped(Stage(own, port).play(scenario, lambda _: None))
     out.print(Text(f"\n{scenario.title}", style="bold"), Text(f"({path.name})", style="dim"))
     with out.status("starting, and playing"):
-        ending = asyncio.run(Stage(own, port).play(scenario, _show))
+        ending = _until_stopped(Stage(own, port).play(scenario, _show))
     if ending.trouble:
         out.print(Text(f"  ✗ {ending.trouble}", style="bold red"), soft_wrap=True)
     for line in ending.log:
         out.print(Text(f"    router: {line}", style="dim"), soft_wrap=True)
     return ending
+
+
+def _until_stopped(play: Coroutine[None, None, Ending]) -> Ending:
+    """Run a play; on Ctrl-C and SIGTERM end it with everything that was started for it."""
+
+    async def played() -> Ending:
+        task = asyncio.ensure_future(play)
+        for sign in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(sign, task.cancel)
+        return await task
+
+    try:
+        return asyncio.run(played())
+    except asyncio.CancelledError:
+        raise CommandError("Stopped, and everything that was started with it.", code=130) from None
 
 
 def _show(step: Played) -> None:
