@@ -20,8 +20,12 @@ COMMANDS = {
     "messages": ("app.cli.messages", "Show the newest messages and their answers, or the story of one."),
     "check": ("app.cli.check", "Check the configuration: settings, keywords, templates and handlers."),
     "keywords": ("app.cli.listings", "List the rules, in the order of their precedence."),
-    "senders": ("app.cli.listings", "List the numbers that may answer."),
-    "membership": ("app.cli.listings", "What is known of the Messaging Services."),
+    "senders": ("app.cli.senders", "List the numbers that may answer."),
+    "short-codes": (
+        "app.cli.short_codes",
+        "Short codes of the Messaging Service: list, show, add, remove, update.",
+    ),
+    "membership": ("app.cli.membership", "What is known of the Messaging Services."),
     "sandbox": ("app.cli.sandbox", "Run an offline Twilio: its REST API, phones and carriers."),
 }
 """Where each command lies and what it does, so that only the one that is run has to be imported."""
