@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
-from app.cli.situation import offline_world
+from app.cli.situation import check_port, offline_world
 from app.cli.speaking import AsJson, CommandError, out, print_json
 from app.settings import load_settings
 
@@ -46,7 +46,9 @@ def sandbox(
     host: Annotated[
         str, typer.Option(help="Where it listens; it has no protection, so keep it local.")
     ] = "127.0.0.1",
-    port: Annotated[int | None, typer.Option(help="Default: SANDBOX_PORT, or 8900.")] = None,
+    port: Annotated[
+        int | None, typer.Option(min=1, max=65_535, help="Default: SANDBOX_PORT, or 8900.")
+    ] = None,
     expose: Annotated[
         bool, typer.Option("--expose-to-everybody", help="Allow a --host that others can reach.")
     ] = False,
@@ -73,9 +75,9 @@ def sandbox(
     settings = load_settings()
     world = offline_world(settings)
     port = port or settings.sandbox.port
+    check_port(host, port, f"Choose another one: sms-router sandbox --port {port + 1}")
     if not quiet:
-        out.print(f"The sandbox listens on http://{host}:{port}; its texts go to {settings.public_url}")
-        out.print(f"Account {world.account_sid}, Messaging Service {world.services[0].sid}", markup=False)
+        _announce(world, f"http://{host}:{port}", settings.public_url)
     _serve(world, host, port, manual_clock=manual_clock, until_exit_of=until_exit_of)
 
 
@@ -87,7 +89,9 @@ def run(
     router: Annotated[
         str | None, typer.Option(help="URL of a router that runs already, with the same credentials.")
     ] = None,
-    port: Annotated[int, typer.Option(help="Where the sandbox listens; 0 is any free port.")] = 0,
+    port: Annotated[
+        int, typer.Option(min=0, max=65_535, help="Where the sandbox listens; 0 is any free port.")
+    ] = 0,
     as_json: AsJson = False,
 ) -> None:
     """Play conversations: who texts what to whom, and what the phone must show.
@@ -113,6 +117,15 @@ def run(
             f"\n{good} of {len(endings)} scenarios passed", style="green" if good == len(endings) else "red"
         )
     raise typer.Exit(0 if all(ending.passed for ending in endings) else 1)
+
+
+def _announce(world: World, url: str, router_url: str) -> None:
+    for line in (
+        f"The sandbox listens on {url}; its texts go to {router_url}",
+        f"Text as a phone: POST {url}/sandbox/phones/+14155550123/messages",
+        f"Account {world.account_sid}, Messaging Service {world.services[0].sid}",
+    ):
+        out.print(line, markup=False, soft_wrap=True)
 
 
 def _is_loopback(host: str) -> bool:
