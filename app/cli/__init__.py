@@ -18,7 +18,7 @@ COMMANDS = {
     "text": ("app.cli.text", "Send a signed text to the running router, and show its answer."),
     "explain": ("app.cli.explain", "Say which rule a text belongs to and which number would answer."),
     "messages": ("app.cli.messages", "Show the newest messages and their answers, or the story of one."),
-    "check": ("app.cli.check", "Check the configuration: settings, keywords, templates and handlers."),
+    "check": ("app.cli.check", "Check the configuration, and the Messaging Services at Twilio against it."),
     "keywords": ("app.cli.listings", "List the rules, in the order of their precedence."),
     "senders": ("app.cli.senders", "List the numbers that may answer."),
     "short-codes": (

@@ -90,10 +90,16 @@ def history(
     if not changes:
         say("Nobody has changed anything with these commands yet.")
         return
-    columns = ("when", "who", "what", "outcome")
-    what = [f"{each.action} {each.subject}: {each.detail}" for each in changes]
-    rows = zip(changes, what, strict=True)
-    print_table(columns, [(_moment(each.at), each.who, did, each.outcome.value) for each, did in rows])
+    rows = [
+        (
+            _moment(each.at)[:19].replace("T", " "),
+            each.who,
+            f"{each.action} {each.detail}",
+            each.outcome.value,
+        )
+        for each in changes
+    ]
+    print_table(("when (UTC)", "who", "what", "outcome"), rows)
 
 
 def _operations(settings: Settings, service: str | None, sids: list[str]) -> list[Operation]:

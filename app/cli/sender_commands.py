@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from app.cli.operating import Operation, ask, change, confirm, say
-from app.cli.speaking import CommandError, out, plain, print_json, print_table
+from app.cli.speaking import CommandError, print_json, print_table
 from app.membership.difference import named_changes, sends
 from app.membership.resources import Filter, Resource, SenderType
 from app.senders.sender import SenderKind
@@ -18,6 +18,13 @@ from app.senders.sender import SenderKind
 _SID = re.compile(r"(SC|PN|AI)[0-9a-fA-F]{32}")
 _LIKE_A_SID = re.compile(r"[A-Z]{2}[0-9a-fA-F]{20,}")
 _URL = re.compile(r"https?://[^/\s]\S*")
+_KINDS = {
+    SenderKind.SHORT_CODE: "short code",
+    SenderKind.ALPHANUMERIC: "alphanumeric",
+    SenderKind.LONG_CODE: "long code",
+    SenderKind.TOLL_FREE: "toll-free",
+}
+"""Short enough that the sid beside it is not folded at 80 columns."""
 _LONGEST_NAME = 64
 """Characters (SMS/ShortCodes, FriendlyName)."""
 
@@ -86,28 +93,34 @@ def list_senders(
     return ask(operation.settings, "Asking Twilio", read)
 
 
-def print_senders(senders: Sequence[Resource], *, as_json: bool) -> None:
-    """Show a list of senders."""
+def print_senders(operation: Operation, senders: Sequence[Resource], *, as_json: bool) -> None:
+    """Show a list of senders: those of the Service first."""
     if as_json:
         print_json([as_told(each) for each in senders])
         return
-    if not senders:
-        say("None. Those of the account that are not in the Service are listed with --all.")
-        return
-    columns = ("number", "kind", "country", "sends", "in the Service", "name", "sid")
+    inside = [each for each in senders if each.service_sid]
+    outside = [each for each in senders if not each.service_sid]
+    if inside or not outside:
+        say(f"In {operation.service_sid}:" if inside else "None; see the whole account with --all.")
+        _print_senders(inside)
+    if outside:
+        say(f"On the account, and not in {operation.service_sid}:")
+        _print_senders(outside)
+
+
+def _print_senders(senders: Sequence[Resource]) -> None:
+    """Show senders so that their sids can be copied, at 80 columns too."""
     rows = [
         (
             each.address,
-            each.kind.value,
-            each.country or "",
+            f"{each.country or ''} {_KINDS[each.kind]}".strip(),
             sends(each.capabilities),
-            "yes" if each.service_sid else "no",
-            each.own.friendly_name if each.own else "",
             each.sid,
         )
         for each in senders
     ]
-    print_table(columns, rows)
+    if rows:
+        print_table(("number", "kind", "sends", "sid"), rows)
 
 
 def find_sender(operation: Operation, named: str, types: Sequence[SenderType]) -> Resource:
@@ -195,7 +208,7 @@ def update_sender(
     if sender.own is None:
         raise CommandError(f"{sender.address} is an alphanumeric sender: it has no settings.", code=2)
     type_, before = SenderType(sender.sid[:2]), {**asdict(sender.own), "api_version": sender.api_version}
-    detail = named_changes(before, changes)
+    detail = f"{sender.address}: {named_changes(before, changes)}"
     change(
         operation,
         "update",
@@ -204,7 +217,7 @@ def update_sender(
         lambda: operation.resources.update_number(type_, sender.sid, changes),
     )
     if not as_json:
-        out.print(plain(f"{sender.address}: {detail}"), soft_wrap=True)
+        say(detail)
     print_sender(find_sender(operation, sender.sid, types), as_json=as_json)
 
 

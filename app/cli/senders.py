@@ -92,9 +92,10 @@ def list_senders(
     """List the Service's senders as they are at Twilio now."""
     types = EVERY_TYPE if kind is None else (_LISTS[kind],)
     chosen = Filter(friendly_name, number)
-    found = shared.list_senders(operation(service), types, chosen, everything=everything)
+    at = operation(service)
+    found = shared.list_senders(at, types, chosen, everything=everything)
     wanted = None if kind is None else SenderKind[kind.name]
-    shared.print_senders([each for each in found if wanted in (None, each.kind)], as_json=as_json)
+    shared.print_senders(at, [each for each in found if wanted in (None, each.kind)], as_json=as_json)
 
 
 @senders.command("show")

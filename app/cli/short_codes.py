@@ -37,8 +37,9 @@ def list_short_codes(
 ) -> None:
     """List the Service's short codes."""
     chosen = Filter(friendly_name, short_code)
-    found = shared.list_senders(operation(service), SHORT_CODES, chosen, everything=everything)
-    shared.print_senders(found, as_json=as_json)
+    at = operation(service)
+    found = shared.list_senders(at, SHORT_CODES, chosen, everything=everything)
+    shared.print_senders(at, found, as_json=as_json)
 
 
 @short_codes.command("show")

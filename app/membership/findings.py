@@ -34,7 +34,8 @@ class Finding:
     """One thing that was found."""
 
     severity: Severity
-    service_sid: str
+    subject: str
+    """The sid of the Service or account, or the setting, that it is about."""
     sentence: str
     remedy: str
     """What to do: a command to paste where there is one."""

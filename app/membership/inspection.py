@@ -94,7 +94,7 @@ def _stranded_short_codes(snapshot: Snapshot, _: Expected) -> Iterator[Finding]:
             yield Finding(
                 Severity.WARNING,
                 snapshot.service_sid,
-                f"Short code {sender.address} has no long code beside it in {sender.country or 'its country'}:"
+                f"{sender.address} has no long code beside it in {sender.country or 'its country'}:"
                 " people whose carrier does not carry short codes get nothing.",
                 f"Buy a number there at Twilio, then: sms-router senders add PN...{_in(snapshot)}",
             )
