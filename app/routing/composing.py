@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache
 from typing import NamedTuple
+from uuid import uuid4
 
 from app.routing.replies import Reply
 from app.senders.country import area_code_of, country_of
@@ -20,8 +21,8 @@ PoolFinder = Callable[[str | None, str], Pool | None]
 """Given the message's Service (or None) and the number that was texted, the pool that answers."""
 
 
-_SLOT = "MessageSid-of-the-inbound-message."
-"""Stands for the sid in documents that are kept; as long as one, so that limits are the same."""
+_SLOT = f"SM{uuid4().hex}"
+"""Stands for the sid in documents that are kept: as long as one, and in nobody's text."""
 
 _LONGEST_KEPT = 500
 """Characters of texts and addresses; longer replies are written anew each time."""
@@ -84,7 +85,7 @@ class Composer:
     ) -> bytes:
         """Write the TwiML; the same short reply to many people is written once, but for the sid."""
         size = sum(map(len, texts)) + sum(map(len, media))
-        if size > _LONGEST_KEPT or any(_SLOT in text for text in (*texts, *media)):
+        if size > _LONGEST_KEPT:
             return _written(texts, media, sender, f"{self._status_url}{message_sid}")
         kept = _kept(texts, media, sender, f"{self._status_url}{_SLOT}")
         return kept.replace(_SLOT.encode(), message_sid.encode())
