@@ -56,6 +56,7 @@ class RecordedTwilio:
     names: list[Record] = field(default_factory=list)
     own: dict[str, Record] = field(default_factory=dict)
     settings: Record = field(default_factory=dict)
+    account: Record = field(default_factory=dict)
     fault: Fault | None = None
     asked: list[str] = field(default_factory=list)
 
@@ -98,6 +99,7 @@ class RecordedTwilio:
                 Route(f"{service}/AlphaSenders", self._v1("alpha_senders", lambda: self.names)),
                 Route(f"{account}/SMS/ShortCodes.json", self._v2010("short_codes", "SC")),
                 Route(f"{account}/IncomingPhoneNumbers.json", self._v2010("incoming_phone_numbers", "PN")),
+                Route(f"{account}.json", self._account),
                 Route("/{path:path}", _not_found),
             ]
         )
@@ -119,6 +121,10 @@ class RecordedTwilio:
             "use_inbound_webhook_on_number": False,
             **self.settings,
         }
+        return self._refused(request) or JSONResponse(told)
+
+    async def _account(self, request: Request) -> Response:
+        told = {"sid": ACCOUNT, "status": "active", "auth_token": TOKEN, **self.account}
         return self._refused(request) or JSONResponse(told)
 
     def _v1(self, key: str, records: Callable[[], list[Record]]) -> Callable[[Request], Any]:
