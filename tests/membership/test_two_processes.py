@@ -77,8 +77,9 @@ def command(router: RunningRouter, sandbox: str, *words: str) -> subprocess.Comp
 
 
 def twilio_is_down(sandbox: str, *, down: bool) -> None:
-    faults = {"rest": {"kind": "status", "status": 503}} if down else {}
-    assert requests.post(f"{sandbox}/sandbox/faults", json=faults, timeout=5).ok
+    url, fault = f"{sandbox}/sandbox/faults", {"rest": {"kind": "status", "status": 503}}
+    answer = requests.post(url, json=fault, timeout=5) if down else requests.delete(url, timeout=5)
+    assert answer.ok
 
 
 async def answers_from(router: RunningRouter, sender: str) -> bool:
