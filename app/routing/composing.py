@@ -34,6 +34,8 @@ class Composed(NamedTuple):
     document: bytes
     story: str
     """For the journal: a line with the rule, then the trail of the sender's choice."""
+    unsendable: bool = False
+    """True when there is something to say and no number that can carry it."""
 
 
 class Composer:
@@ -71,7 +73,7 @@ class Composer:
         decision = select(*self.request(message, reply))
         story = f"{rule}\n{decision.story}"
         if decision.address is None:
-            return self._in_words(message, reply, story) if media else Composed(EMPTY, story)
+            return self._in_words(message, reply, story) if media else Composed(EMPTY, story, unsendable=True)
         return Composed(self._document(texts, media, decision.address, message.sid), story)
 
     def _in_words(self, message: InboundMessage, reply: Reply, story: str) -> Composed:

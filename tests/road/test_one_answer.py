@@ -173,6 +173,7 @@ async def test_a_reply_of_several_messages_escapes_and_numbers_them(start: Start
         ({"From": "+16475550123", "FromCountry": ""}, "+18885550100"),
         ({"Body": "WISH"}, "+12125550100"),
         ({"MessagingServiceSid": ""}, "12345"),
+        ({"From": "whatsapp:+14155550123", "To": "whatsapp:+14155550100"}, "whatsapp:+14155550100"),
         ({"Body": "PICTURES", "From": "+447700900123", "FromCountry": "GB"}, "+12125550100"),
     ],
 )
