@@ -85,5 +85,5 @@ class TwilioSide:
 @contextmanager
 def twilio_side(cli: Cli, redis_url: str) -> Iterator[TwilioSide]:
     """Run a sandbox for as long as a block lasts."""
-    with serving(create_sandbox(WORLD), lifespan="on") as url:
+    with serving(create_sandbox(WORLD)) as url:
         yield TwilioSide(url, cli, redis_url)

@@ -36,7 +36,7 @@ CODE = "SC" + "0" * 31 + "1"
 
 @pytest.fixture
 def sandbox() -> Iterator[str]:
-    with serving(create_sandbox(DEMO), lifespan="on") as url:
+    with serving(create_sandbox(DEMO)) as url:
         yield url
 
 
