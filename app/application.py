@@ -20,6 +20,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from starlette.routing import Route, Router
 
+from app.membership.background import stop
 from app.membership.cache import Membership
 from app.membership.source import ServiceSource, twilio_source
 from app.routing.composing import Composer
@@ -85,9 +86,7 @@ class Worker:
             if not await self.pipeline.aclose():
                 log.error("a handler refuses to be stopped; leaving without it in %g s", LAST_WAIT)
                 _leave_in(LAST_WAIT)
-            for task in (listening, observing):
-                task.cancel()
-            await asyncio.gather(listening, observing, return_exceptions=True)
+            await stop((listening, observing))
             await self.membership.aclose()
             await self.records.aclose()
             await self.store.aclose()
