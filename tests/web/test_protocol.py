@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 import pytest
 import uvicorn
+import uvloop
 from starlette.types import Receive, Scope, Send
 
 from app.web.protocol import LARGEST_REQUEST, LONGEST_HEAD, OneWriteProtocol
@@ -22,6 +23,14 @@ class Hasty(OneWriteProtocol):
     """The protocol without its patience."""
 
     HEAD_TIME = 0.05
+
+
+class Late(OneWriteProtocol):
+    """A response that is written in the turn in which its connection is lost."""
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self.transport.write(b"HTTP/1.1 200 OK\r\n\r\n")
 
 
 @dataclass
@@ -220,3 +229,21 @@ async def test_texts_at_work_are_never_closed_to_make_room() -> None:
         assert await late.status() == 503
         site.application.open.set()
         assert [await client.status() for client in working] == [200] * len(working)
+
+
+def test_what_is_unsent_when_a_connection_is_lost_is_dropped_quietly() -> None:
+    """On the loop that the router runs on: it raises where asyncio's own is patient."""
+    faults: list[object] = []
+
+    async def lose() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: faults.append(context))
+        async with serving(Late) as site:
+            client = await site.connect()
+            (connection,) = site.server.server_state.connections
+            assert connection.transport is not None
+            connection.transport.abort()
+            assert await client.closed() == b""
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(lose())
+    assert faults == []
