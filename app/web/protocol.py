@@ -34,6 +34,9 @@ class _Stage(Enum):
     WHOLE = "nothing is owed"
 
 
+_HEAD, _BODY, _WHOLE = _Stage  # reading a member of an enum costs a text more than reading a name
+
+
 class OneWriteProtocol(HttpToolsProtocol):
     """What uvicorn is given as ``http``.
 
@@ -44,11 +47,9 @@ class OneWriteProtocol(HttpToolsProtocol):
     HEAD_TIME: ClassVar[float] = 10.0
     """Seconds from connecting, or from the first byte of a later request, to the end of its head."""
 
-    _stage = _Stage.HEAD
+    _stage: _Stage = _HEAD
     _size = 0
     """Bytes of the request that is being read."""
-    _served = False
-    """True once a whole request came."""
     _since = 0.0
     """When the latest request began, on the loop's clock."""
     _watch: asyncio.TimerHandle
@@ -70,8 +71,8 @@ class OneWriteProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Read on, within bounds (asyncio calls this)."""
-        if self._stage is _Stage.WHOLE:
-            self._stage = _Stage.HEAD
+        if self._stage is _WHOLE:
+            self._stage = _HEAD
             self._since = self.loop.time()
         self._size += len(data)
         if self._size <= LONGEST_HEAD:
@@ -81,13 +82,12 @@ class OneWriteProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Note that the head is there (the parser calls this)."""
-        self._stage = _Stage.BODY
+        self._stage = _BODY
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
         """Note that the request is there (the parser calls this)."""
-        self._stage = _Stage.WHOLE
-        self._served = True
+        self._stage = _WHOLE
         self._size = 0
         super().on_message_complete()
 
@@ -98,15 +98,15 @@ class OneWriteProtocol(HttpToolsProtocol):
     @property
     def _spare(self) -> bool:
         """True while nobody waits for an answer here whose request is whole."""
-        return self._stage is _Stage.BODY or not self._at_work
+        return self._stage is _BODY or not self._at_work
 
     def _read_much(self, data: bytes) -> None:
         """Read as much of the head as it may have, or of the body after it."""
-        if self._stage is _Stage.HEAD:
+        if self._stage is _HEAD:
             room = LONGEST_HEAD - (self._size - len(data))
             super().data_received(data[:room])
             data = data[room:]
-            if self._stage is _Stage.HEAD:
+            if self._stage is _HEAD:
                 self._refuse_head()
         if self._size > LARGEST_REQUEST:
             self.transport.close()
@@ -121,8 +121,8 @@ class OneWriteProtocol(HttpToolsProtocol):
     def _look(self) -> None:
         """Close when something has been owed for too long, else look again when it would be."""
         now, due = self.loop.time(), self._since + self.HEAD_TIME
-        late = self._stage is _Stage.HEAD and due <= now and not self._at_work
-        pointless = self._stage is _Stage.BODY and not self._at_work
+        late = self._stage is _HEAD and due <= now and not self._at_work
+        pointless = self._stage is _BODY and not self._at_work
         if late or pointless:
             self.transport.close()
         else:
@@ -130,9 +130,9 @@ class OneWriteProtocol(HttpToolsProtocol):
             self._watch = self.loop.call_at(again, self._look)
 
     def _make_room(self, count: int) -> None:
-        """Close some connections: first those that never made a request, of these the oldest."""
+        """Close some connections: first those that owe something, and of these the oldest."""
         spare = [each for each in self.connections if isinstance(each, OneWriteProtocol) and each._spare]
-        spare.sort(key=lambda each: (each._served, each._since))
+        spare.sort(key=lambda each: (each._stage is _WHOLE, each._since))
         for each in spare[:count]:
             each.transport.close()
             self.connections.discard(each)
