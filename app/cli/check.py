@@ -7,6 +7,7 @@ import typer
 from app.cli.situation import load_rules, settings_for_command
 from app.cli.speaking import AsJson, counted, out, print_json
 from app.mistakes import SettingsError
+from app.senders.carriers import load_error_table
 
 
 def register(commands: typer.Typer) -> None:
@@ -22,13 +23,15 @@ def check(as_json: AsJson = False) -> None:
     """
     try:
         settings = settings_for_command()
-        table = load_rules(settings).table
+        rules = load_rules(settings)
+        load_error_table(settings.folder)
     except SettingsError as error:
         if not as_json:
             raise
         print_json({"good": False, "mistakes": list(error.mistakes), "warnings": []})
         raise typer.Exit(1) from error
-    warnings = [str(shadowing) for shadowing in table.shadowed()]
+    table = rules.table
+    warnings = [*map(str, table.shadowed()), *rules.taken_by_opt_outs()]
     if as_json:
         print_json({"good": True, "mistakes": [], "warnings": warnings})
         return
