@@ -9,7 +9,7 @@ from typing import NamedTuple
 from app.routing.replies import Reply
 from app.senders.country import area_code_of, country_of
 from app.senders.pool import Pool
-from app.senders.request import ReplyFrom, Request
+from app.senders.request import NOTHING_LEARNED, Facts, ReplyFrom, Request
 from app.senders.selection import select
 from app.senders.sender import Capability
 from app.twilio.inbound import InboundMessage
@@ -61,12 +61,17 @@ class Composer:
         )
         return pool, request
 
-    def compose(self, message: InboundMessage, reply: Reply, rule: str) -> Composed:
-        """Choose the sender and write the TwiML; ``rule`` is what the journal names as the reason."""
+    def compose(
+        self, message: InboundMessage, reply: Reply, rule: str, facts: Facts = NOTHING_LEARNED
+    ) -> Composed:
+        """Choose the sender and write the TwiML; ``rule`` is what the journal names as the reason.
+
+        ``facts`` are the person's; to somebody who has opted out nothing is written.
+        """
         texts, media = reply.texts, reply.media_urls
         if not texts and not media:
             return Composed(EMPTY, rule)
-        decision = select(*self.request(message, reply))
+        decision = select(*self.request(message, reply), facts)
         story = f"{rule}\n{decision.story}"
         if decision.address is None:
             return Composed(EMPTY, story)

@@ -21,6 +21,11 @@ SECONDS = Histogram(
 RECEIPTS = Counter(
     "sms_router_receipts_total", "Status callbacks, by status and error code.", ["status", "code"]
 )
+FAULTS = Counter(
+    "sms_router_faults_total",
+    "Messages that did not arrive, by class of the error and sender; unknown: a code not in the error table.",
+    ["class", "sender"],
+)
 STORE_UP = Gauge("sms_router_store_up", "1 while Redis serves.", multiprocess_mode="min")
 SPOOLED = Gauge("sms_router_spooled_entries", "Journal entries that wait on disk.", multiprocess_mode="sum")
 SPOOL_LOST = Gauge("sms_router_spool_lost_entries", "Journal entries lost.", multiprocess_mode="sum")
