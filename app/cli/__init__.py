@@ -22,6 +22,7 @@ COMMANDS = {
     "keywords": ("app.cli.listings", "List the rules, in the order of their precedence."),
     "senders": ("app.cli.listings", "List the numbers that may answer."),
     "membership": ("app.cli.listings", "What is known of the Messaging Services."),
+    "opt-outs": ("app.cli.opt_outs", "Who has opted out: list, add, remove, import, export."),
     "sandbox": ("app.cli.sandbox", "Run an offline Twilio: its REST API, phones and carriers."),
 }
 """Where each command lies and what it does, so that only the one that is run has to be imported."""

@@ -84,11 +84,19 @@ class Found:
     otherwise: Found | None = None
     """What answers somebody who is not on the opt-out list, where the word may be an ordinary text."""
 
+    def for_person(self, opted_out: bool) -> Found:
+        """Return what answers a person who is on the opt-out list, or who is not.
+
+        No handler runs for somebody on the list: nothing that it promised could be told them.
+        """
+        if self.heard is None:
+            return _ON_THE_LIST if opted_out else self
+        return self if opted_out or self.otherwise is None else self.otherwise
+
 
 _SILENCE = Immediate(TextAnswer(SILENCE), "", "")
 _NOTHING = Found("no rule and no default", _SILENCE)
-ON_THE_LIST = Found("on the opt-out list: nothing is said", _SILENCE)
-"""What answers people who have opted out. No handler runs: nothing that it promised could be told them."""
+_ON_THE_LIST = Found("on the opt-out list: nothing is said", _SILENCE)
 
 
 class Dispatcher:

@@ -14,8 +14,8 @@ from enum import Enum, auto
 from typing import NamedTuple
 
 from app.routing.composing import Composed, Composer
-from app.routing.dispatch import ON_THE_LIST, Dispatcher, Failed, Found, Immediate
-from app.routing.opt_out_words import Heard, Intent
+from app.routing.dispatch import Dispatcher, Failed, Found, Immediate
+from app.routing.opt_out_words import Intent
 from app.routing.people import People
 from app.routing.record import RELEASED, Answer, Busy, Claimed, MessageKey, Opening, Outcome, Records, Story
 from app.routing.replies import SILENCE, Reply
@@ -173,10 +173,8 @@ class Pipeline:
         facts = self._people.facts(scope, message.sender, opening.known, opening.stored)
         job = Job(key, delivery, opening, scope, facts)
         found = self._dispatcher.find(message)
-        if found.heard is not None:
-            return await self._heed(job, found, found.heard)
-        if facts.opted_out:
-            return await self._say(job, ON_THE_LIST.rule, SILENCE)
+        if found.heard is not None or facts.opted_out:
+            return await self._heed(job, found)
         return await self._serve(job, found)
 
     async def _claim(self, key: MessageKey, delivery: Delivery, scope: str) -> Opening:
@@ -187,17 +185,22 @@ class Pipeline:
                 return opening
             await self._records.answered(key, min(opening.remaining + 0.01, LOOK_AGAIN, left))
 
-    async def _heed(self, job: Job, found: Found, heard: Heard) -> Answer:
-        """Take note of an opt-out word, and answer it even to somebody on the list."""
+    async def _heed(self, job: Job, found: Found) -> Answer:
+        """Take note of an opt-out word, and answer it even to somebody on the list; nothing else is."""
         reference, person = job.key
-        if heard.intent is Intent.STOP:
+        heard, opted_out = found.heard, job.facts.opted_out
+        if heard is not None and heard.intent is Intent.STOP:
             await self._people.opt_out(job.scope, person, heard.word.upper(), reference)
-        elif heard.intent is Intent.START and (heard.firm or job.facts.opted_out):
+        elif heard is not None and heard.intent is Intent.START and (heard.firm or opted_out):
             await self._people.opt_in(job.scope, person, heard.word.upper(), reference)
-        if found.otherwise is not None and not job.facts.opted_out:
-            return await self._serve(job, found.otherwise)
-        allowed = replace(job.facts, opted_out=False)
-        return await self._say(job._replace(facts=allowed), found.rule, heard.reply)
+        found = found.for_person(opted_out)
+        if heard is None:
+            return await self._say(job, found.rule, SILENCE)
+        if found.heard is None:
+            return await self._serve(job, found)
+        return await self._say(
+            job._replace(facts=replace(job.facts, opted_out=False)), found.rule, heard.reply
+        )
 
     async def _say(self, job: Job, rule: str, reply: Reply) -> Answer:
         composed = self._composer.compose(job.delivery.message, reply, rule, job.facts)
