@@ -75,7 +75,7 @@ class ErrorTable:
 class _Error(BaseModel):
     """One ``[[error]]``."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     codes: Annotated[tuple[Annotated[int, Field(ge=10_000, le=99_999)], ...], Field(min_length=1)]
     fault: Annotated[ErrorClass, Field(alias="class")]
