@@ -105,7 +105,7 @@ def lines_about(known: Acquaintance) -> Iterator[str]:
     for each in known.beliefs:
         yield (
             f"{each.address} is believed not to reach them since {_when(each.since)}, until "
-            f"{_when(each.until)} (error {each.code}, {each.times} times); then it is tried again"
+            f"{_when(each.until)} (error {each.code}, failures: {each.times}); then it is tried again"
         )
     believed = {each.address for each in known.beliefs}
     for address, failures in person.failures.items():

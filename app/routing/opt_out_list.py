@@ -106,7 +106,7 @@ class OptOutList:
         for service, number in names:
             pipeline.hget(bucket.person(service, number), "out")
         for (service, number), (_, at), out in zip(names, found, pipeline.execute(), strict=True):
-            source = out.decode("utf-8", "replace").partition(" ")[2] if out else "unknown"
+            source = out.decode("utf-8", "replace").split(" ", 2)[-1] if out else "unknown"
             yield Entry(number, service, at, source)
 
 

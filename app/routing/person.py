@@ -54,7 +54,7 @@ def read_person(known: Sequence[bytes]) -> Person:
     texts = [each.decode("utf-8", "replace") for each in known]
     for name, value in zip(texts[::2], texts[1::2], strict=True):
         if name == "out":
-            since, _, source = value.partition(" ")
+            _, since, source = [*value.split(" ", 2), "", ""][:3]
             opted_out = OptedOut(int(since) if since.isdecimal() else 0, source)
         elif name == "last":
             last_sender = value.rpartition(" ")[0] or None

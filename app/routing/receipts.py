@@ -101,8 +101,8 @@ class Receipts:
         if made is not None:
             until = datetime.fromtimestamp(made.until / 1000, UTC)
             log.warning(
-                "%s is believed not to reach %s until %s (error %s, %d times); its texts are answered from"
-                " another number",
+                "%s is believed not to reach %s until %s (error %s, failures: %d);"
+                " another number answers them meanwhile",
                 receipt.sender,
                 masked_number(receipt.person),
                 until.strftime("%Y-%m-%d %H:%M UTC"),

@@ -112,8 +112,9 @@ async def test_the_latest_wish_holds_in_whatever_order_they_come(
         await wish(MG, PERSON, source)
     assert (await people.look(MG, PERSON)).opted_out is None
     assert valkey.zcard(BUCKET.opt_outs) == 0
-    clock.seconds = NOW + 20
-    await people.opt_out(MG, PERSON, "STOP")
+    for after, source in ((20, "STOP"), (25, "import")):
+        clock.seconds = NOW + after
+        await people.opt_out(MG, PERSON, source)
     assert (await people.look(MG, PERSON)).opted_out == OptedOut((NOW + 20) * 1000, "STOP")
 
 
@@ -181,5 +182,5 @@ async def test_the_time_of_a_wish_is_that_of_its_message(
 
 
 def test_what_cannot_be_read_is_left_out() -> None:
-    person = read_person([b"out", b"x STOP", b"last", b"", b"12345", b"\xff 30006@5"])
+    person = read_person([b"out", b"5 x STOP", b"last", b"", b"12345", b"\xff 30006@5"])
     assert person == Person(OptedOut(0, "STOP"), {"12345": (Failure(30006, 5),)}, None)
