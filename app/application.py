@@ -7,6 +7,7 @@ import contextlib
 import gc
 import logging
 import os
+import threading
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
@@ -46,6 +47,9 @@ from app.web.webhooks import InboundEndpoint, StatusEndpoint
 
 log = logging.getLogger("sms_router")
 
+LAST_WAIT = 5.0
+"""Seconds that a stop waits for a handler that refuses to be cancelled, before the process ends."""
+
 FIRST_LOOK = 3.0
 """Seconds that a start waits for the senders to be known; it goes on without."""
 
@@ -78,7 +82,9 @@ class Worker:
         try:
             yield
         finally:
-            await self.pipeline.aclose()
+            if not await self.pipeline.aclose():
+                log.error("a handler refuses to be stopped; leaving without it in %g s", LAST_WAIT)
+                _leave_in(LAST_WAIT)
             listening.cancel()
             await asyncio.gather(listening, return_exceptions=True)
             await self.membership.aclose()
@@ -123,6 +129,13 @@ class Worker:
                         self.records.wake(message["data"].decode())
             except (RedisError, OSError):
                 await asyncio.sleep(1)  # waiters look for themselves meanwhile
+
+
+def _leave_in(seconds: float) -> None:
+    """End the process from outside the loop, which would wait for its tasks for ever."""
+    timer = threading.Timer(seconds, os._exit, (1,))
+    timer.daemon = True
+    timer.start()
 
 
 def create() -> Router:

@@ -128,7 +128,7 @@ class RouterSettings(_Table):
     handlers: tuple[str, ...] = ("app.handlers",)
     handler_threads: Annotated[int, Field(ge=1, le=500)] = 16
     privacy: Privacy = Privacy.MASKED
-    retention_days: Annotated[float, Field(gt=0, le=400)] = 7
+    retention_days: Annotated[float, Field(ge=0.05, le=400)] = 7
     data_dir: Path = Path(".data")
 
 

@@ -279,6 +279,11 @@ def test_shared_keys_are_read(load: Load) -> None:
             "router.toml: router.inline_deadline: must be less than or equal to 13",
         ),
         (
+            "[router]\nretention_days = 1e-9",
+            {},
+            "router.toml: router.retention_days: must be greater than or equal to 0.05",
+        ),
+        (
             '[router]\nhandlers = "app.handlers"',
             {},
             'router.toml: router.handlers: must be a list in brackets, like ["this"]',

@@ -18,10 +18,14 @@ COMMANDS = {
     "text": ("app.cli.text", "Send a signed text to the running router, and show its answer."),
     "explain": ("app.cli.explain", "Say which rule a text belongs to and which number would answer."),
     "messages": ("app.cli.messages", "Show the newest messages and their answers, or the story of one."),
-    "check": ("app.cli.check", "Check the configuration: settings, keywords, templates and handlers."),
+    "check": ("app.cli.check", "Check the configuration, and the Messaging Services at Twilio against it."),
     "keywords": ("app.cli.listings", "List the rules, in the order of their precedence."),
-    "senders": ("app.cli.listings", "List the numbers that may answer."),
-    "membership": ("app.cli.listings", "What is known of the Messaging Services."),
+    "senders": ("app.cli.senders", "List the numbers that may answer."),
+    "short-codes": (
+        "app.cli.short_codes",
+        "Short codes of the Messaging Service: list, show, add, remove, update.",
+    ),
+    "membership": ("app.cli.membership", "What is known of the Messaging Services."),
     "opt-outs": ("app.cli.opt_outs", "Who has opted out: list, add, remove, import, export."),
     "sandbox": ("app.cli.sandbox", "Run an offline Twilio: its REST API, phones and carriers."),
 }

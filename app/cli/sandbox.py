@@ -8,13 +8,14 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.text import Text
 
-from app.cli.situation import offline_world
+from app.cli.situation import check_port, offline_world
 from app.cli.speaking import AsJson, CommandError, out, print_json
 from app.settings import load_settings
 
@@ -45,7 +46,9 @@ def sandbox(
     host: Annotated[
         str, typer.Option(help="Where it listens; it has no protection, so keep it local.")
     ] = "127.0.0.1",
-    port: Annotated[int | None, typer.Option(help="Default: SANDBOX_PORT, or 8900.")] = None,
+    port: Annotated[
+        int | None, typer.Option(min=1, max=65_535, help="Default: SANDBOX_PORT, or 8900.")
+    ] = None,
     expose: Annotated[
         bool, typer.Option("--expose-to-everybody", help="Allow a --host that others can reach.")
     ] = False,
@@ -72,9 +75,9 @@ def sandbox(
     settings = load_settings()
     world = offline_world(settings)
     port = port or settings.sandbox.port
+    check_port(host, port, f"Choose another one: sms-router sandbox --port {port + 1}")
     if not quiet:
-        out.print(f"The sandbox listens on http://{host}:{port}; its texts go to {settings.public_url}")
-        out.print(f"Account {world.account_sid}, Messaging Service {world.services[0].sid}", markup=False)
+        _announce(world, f"http://{host}:{port}", settings.public_url)
     _serve(world, host, port, manual_clock=manual_clock, until_exit_of=until_exit_of)
 
 
@@ -86,7 +89,9 @@ def run(
     router: Annotated[
         str | None, typer.Option(help="URL of a router that runs already, with the same credentials.")
     ] = None,
-    port: Annotated[int, typer.Option(help="Where the sandbox listens; 0 is any free port.")] = 0,
+    port: Annotated[
+        int, typer.Option(min=0, max=65_535, help="Where the sandbox listens; 0 is any free port.")
+    ] = 0,
     as_json: AsJson = False,
 ) -> None:
     """Play conversations: who texts what to whom, and what the phone must show.
@@ -103,7 +108,6 @@ def run(
                 f"Let one be started for it: sms-router sandbox run {path}",
                 code=2,
             )
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that all that was started is stopped
     endings = [_play(path, router, port, as_json=as_json) for path in paths]
     if as_json:
         print_json([_as_json(path, ending) for path, ending in zip(paths, endings, strict=True)])
@@ -113,6 +117,15 @@ def run(
             f"\n{good} of {len(endings)} scenarios passed", style="green" if good == len(endings) else "red"
         )
     raise typer.Exit(0 if all(ending.passed for ending in endings) else 1)
+
+
+def _announce(world: World, url: str, router_url: str) -> None:
+    for line in (
+        f"The sandbox listens on {url}; its texts go to {router_url}",
+        f"Text as a phone: POST {url}/sandbox/phones/+14155550123/messages",
+        f"Account {world.account_sid}, Messaging Service {world.services[0].sid}",
+    ):
+        out.print(line, markup=False, soft_wrap=True)
 
 
 def _is_loopback(host: str) -> bool:
@@ -173,15 +186,30 @@ def _play(path: Path, router_url: str | None, port: int, *, as_json: bool) -> En
     own = None if router_url else OwnRouter(load_settings().folder, free_port())
     scenario = _read(path, router_url or f"http://127.0.0.1:{own.port if own else 0}")
     if as_json:
-        return asyncio.run(Stage(own, port).play(scenario, lambda _: None))
+        return _until_stopped(Stage(own, port).play(scenario, lambda _: None))
     out.print(Text(f"\n{scenario.title}", style="bold"), Text(f"({path.name})", style="dim"))
     with out.status("starting, and playing"):
-        ending = asyncio.run(Stage(own, port).play(scenario, _show))
+        ending = _until_stopped(Stage(own, port).play(scenario, _show))
     if ending.trouble:
         out.print(Text(f"  ✗ {ending.trouble}", style="bold red"), soft_wrap=True)
     for line in ending.log:
         out.print(Text(f"    router: {line}", style="dim"), soft_wrap=True)
     return ending
+
+
+def _until_stopped(play: Coroutine[None, None, Ending]) -> Ending:
+    """Run a play; on Ctrl-C and SIGTERM end it with everything that was started for it."""
+
+    async def played() -> Ending:
+        task = asyncio.ensure_future(play)
+        for sign in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(sign, task.cancel)
+        return await task
+
+    try:
+        return asyncio.run(played())
+    except asyncio.CancelledError:
+        raise CommandError("Stopped, and everything that was started with it.", code=130) from None
 
 
 def _show(step: Played) -> None:

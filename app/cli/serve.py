@@ -72,7 +72,7 @@ def serve() -> None:
     port = settings.server.port
     check_port(settings.server.host, port, f"Choose another one: PORT={port + 1} make run")
     with contextlib.ExitStack() as beside:
-        os.environ["REDIS_URL"] = beside.enter_context(store_url(settings))
+        os.environ["REDIS_URL"] = beside.enter_context(store_url(settings, shared=False))
         world = offline_world(settings) if settings.offline else None
         if world is not None:
             os.environ.update(sandbox_environment(world, settings))

@@ -98,11 +98,13 @@ def load_rules(settings: Settings) -> Dispatcher:
 
 
 @contextlib.contextmanager
-def store_url(settings: Settings) -> Iterator[str]:
+def store_url(settings: Settings, *, shared: bool = True) -> Iterator[str]:
     """Give the URL of Redis: the configured one, or the embedded Valkey's, started if it is not running.
 
+    Commands share the embedded one with whoever runs it; a router needs its own.
+
     Raises:
-        CommandError: when the embedded one does not start.
+        CommandError: when the embedded one does not start, or is another's and not to be shared.
 
     """
     if settings.redis.url:
@@ -110,7 +112,7 @@ def store_url(settings: Settings) -> Iterator[str]:
         return
     with contextlib.ExitStack() as running:
         try:
-            url = running.enter_context(embedded(settings.router.data_dir))
+            url = running.enter_context(embedded(settings.router.data_dir, shared=shared))
         except EmbeddedError as error:
             raise CommandError(*str(error).splitlines()) from error
         except OSError as error:

@@ -14,6 +14,8 @@ LISTEN_AGAIN = 1.0
 """Seconds until a lost subscription is renewed; the versions are looked at meanwhile."""
 WATCH_EVERY = 1.0
 """Seconds between two looks at the versions in Redis, should an announcement have been missed."""
+CANCEL_AGAIN = 0.05
+"""Seconds after which a task that did not end is cancelled once more."""
 
 Sleep = Callable[[float], Awaitable[None]]
 
@@ -56,9 +58,12 @@ class Background:
 
     async def aclose(self) -> None:
         """Stop everything."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        pending = set(self._tasks)
+        while pending:
+            for task in pending:
+                task.cancel()
+            # A cancellation that arrives just as redis-py has written a command is lost (asyncio.wait_for).
+            _, pending = await asyncio.wait(pending, timeout=CANCEL_AGAIN)
         self._tasks = []
 
     def _begin(self, work: Awaitable[None], name: str) -> None:

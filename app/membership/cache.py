@@ -168,13 +168,13 @@ class Membership:
 
     async def _follow(self, held: Held, standing: Standing, shared: SharedSnapshots) -> None:
         known, mark = held.snapshot, standing.mark
-        if mark is not None and mark.version > held.version and mark.version != held.unreadable:
-            await self._adopt(held, mark, shared)
-        elif known is not None and (mark is None or mark.version < known.version):
-            await shared.publish(known, await asyncio.to_thread(known.to_bytes), held.changes)
-        elif known is not None and mark is not None and mark.version == known.version:
+        if known is not None and mark is not None and mark.version == known.version:
             held.snapshot = known.confirmed(max(known.read_at, mark.read_at))
             held.changes = max(held.changes, mark.changes)
+        elif known is not None and (mark is None or mark.rank < held.rank):
+            await shared.publish(known, await asyncio.to_thread(known.to_bytes), held.changes)
+        elif mark is not None and mark.version != held.unreadable:
+            await self._adopt(held, mark, shared)
         held.hear(standing.changes)
 
     async def _adopt(self, held: Held, mark: Mark, shared: SharedSnapshots) -> None:
@@ -194,10 +194,9 @@ class Membership:
         changes = await self._announced(held)
         snapshot, pool = await read_bounded(held, self._clock(), self._read_limit)
         verdict = await self._tell(snapshot, changes, changed=pool is not None)
-        if verdict is not Verdict.OVERTAKEN or held.snapshot is None:
-            self._memory.install(held, snapshot, pool, Origin.TWILIO, changes)
+        self._memory.install(held, snapshot, pool, Origin.TWILIO, changes)
         if verdict is not Verdict.STORED:
-            await self.follow()
+            await self.follow()  # somebody has stored what was read later, or Redis has lost everything
         return held.snapshot or snapshot
 
     async def _announced(self, held: Held) -> int:

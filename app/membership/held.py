@@ -78,6 +78,11 @@ class Held:
         return self.snapshot.version if self.snapshot else 0
 
     @property
+    def rank(self) -> tuple[int, int]:
+        """Greater for what was read later: after a change first, then by version."""
+        return self.changes, self.version
+
+    @property
     def outdated(self) -> bool:
         """True when the Service was changed after it was read."""
         return self.announced > self.changes

@@ -42,11 +42,11 @@ class Memory:
     def install(
         self, held: Held, snapshot: Snapshot, pool: Pool | None, origin: Origin, changes: int
     ) -> None:
-        """Put a snapshot in place, unless a newer one came while it was read.
+        """Put a snapshot in place, unless one that was read later is there.
 
         ``pool`` is None when the one that is there still holds.
         """
-        if snapshot.version < held.version:
+        if (changes, snapshot.version) < held.rank:
             return
         held.snapshot, held.origin, held.changes = snapshot, origin, changes
         if pool is not None:

@@ -20,11 +20,12 @@ _STORE = """
 local changes = tonumber(redis.call('GET', KEYS[3]) or '0')
 local seen = tonumber(ARGV[3])
 if seen < changes then return 'overtaken' end
-local version = tonumber(string.match(redis.call('GET', KEYS[2]) or '', '^%d+') or '0')
-if redis.call('EXISTS', KEYS[1]) == 0 then version = 0 end
+local mark = redis.call('EXISTS', KEYS[1]) == 1 and redis.call('GET', KEYS[2]) or ''
+local version, before = string.match(mark, '^(%d+) %S+ (%d+)')
+version, before = tonumber(version or '0'), tonumber(before or '0')
 local confirmed = ARGV[4] == ''
 if confirmed and version ~= tonumber(ARGV[1]) then return 'refused' end
-if not confirmed and version >= tonumber(ARGV[1]) then return 'refused' end
+if not confirmed and seen == before and version >= tonumber(ARGV[1]) then return 'refused' end
 if not confirmed then redis.call('SET', KEYS[1], ARGV[4]) end
 if seen > changes then redis.call('SET', KEYS[3], ARGV[3]) end
 redis.call('SET', KEYS[2], ARGV[1] .. ' ' .. ARGV[2] .. ' ' .. ARGV[3])
@@ -58,7 +59,12 @@ class Mark:
     version: int
     read_at: float
     changes: int = 0
-    """How many changes had been made when it was read."""
+    """How many changes had been announced when it was read."""
+
+    @property
+    def rank(self) -> tuple[int, int]:
+        """Greater for what was read later: after a change first, then by version."""
+        return self.changes, self.version
 
 
 @dataclass(frozen=True, slots=True)

@@ -119,7 +119,7 @@ class Snapshot:
             service_sid=str(read["service_sid"]),
             senders=tuple(_sender(each) for each in read["senders"]),
             settings=_known(ServiceSettings, read["settings"]),
-            number_urls={sid: _known(NumberUrls, urls) for sid, urls in read["number_urls"].items()},
+            number_urls={sid: _urls(urls) for sid, urls in read["number_urls"].items()},
             read_at=float(read["read_at"]),
             version=int(read["version"]),
         )
@@ -153,6 +153,25 @@ def capabilities_of(names: list[str] | None) -> Capability:
     for name in names or ():
         capabilities |= Capability.__members__.get(name.upper(), Capability.NONE)
     return capabilities
+
+
+def own_urls(number: Any) -> NumberUrls:
+    """Turn Twilio's record of a number or short code into what matters here."""
+    return _urls(
+        {
+            "friendly_name": number.friendly_name or "",
+            "sms_url": number.sms_url or None,
+            "sms_method": number.sms_method or "POST",
+            "sms_fallback_url": number.sms_fallback_url or None,
+            "sms_fallback_method": number.sms_fallback_method or "POST",
+        }
+    )
+
+
+def _urls(read: Mapping[str, Any]) -> NumberUrls:
+    """Make a number's URLs of texts that are kept once: thousands of numbers have the same ones."""
+    kept = {name: intern(str(value)) if value else value for name, value in read.items()}
+    return _known(NumberUrls, kept)
 
 
 def _known(kind: type[_Value], read: dict[str, Any]) -> _Value:

@@ -8,7 +8,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from app.membership.pages import HalfReadError, records
-from app.membership.snapshot import NumberUrls, ServiceSettings, Snapshot, capabilities_of
+from app.membership.snapshot import ServiceSettings, Snapshot, capabilities_of, own_urls
 from app.senders.country import country_of, is_toll_free
 from app.senders.sender import Capability, Sender, SenderKind
 from app.twilio.rest import ApiFailure, FailureKind, build_client, describe_error
@@ -99,7 +99,7 @@ def _read(client: Client, account_sid: str, service_sid: str, now: float) -> Sna
         service_sid=service_sid,
         senders=tuple(sorted(senders, key=lambda sender: sender.sid)),
         settings=settings,
-        number_urls={sender.sid: _urls(own[sender.sid]) for sender in senders if sender.sid in own},
+        number_urls={sender.sid: own_urls(own[sender.sid]) for sender in senders if sender.sid in own},
         read_at=now,
         version=int(now * 1000),
     )
@@ -143,13 +143,3 @@ def _sender(sid: Any, address: Any, kind: SenderKind, country: Any, capabilities
     if not sid or not address:
         raise HalfReadError(f"a {kind.value} without its sid or its address")
     return Sender(str(sid), str(address), kind, str(country).upper() if country else None, capabilities)
-
-
-def _urls(own: Any) -> NumberUrls:
-    return NumberUrls(
-        friendly_name=own.friendly_name or "",
-        sms_url=own.sms_url or None,
-        sms_method=own.sms_method or "POST",
-        sms_fallback_url=own.sms_fallback_url or None,
-        sms_fallback_method=own.sms_fallback_method or "POST",
-    )

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cache
 from itertools import chain
 
 from app.routing.claims import Claim
-from app.routing.normalise import is_edge
+from app.routing.normalise import LONGEST, is_edge
 from app.routing.rules import Answer, MatchKind
 
 
@@ -38,7 +39,13 @@ def _likely_ends(size: int) -> Iterable[int]:
 
 
 def _end_of_sign(text: str, end: int, claim: Claim[Answer]) -> int:
-    """Step over accents and invisible characters that belong to the keyword's last letter."""
-    while end < len(text) and not is_edge(text[end]) and claim.read(text[: end + 1]) == claim.key:
+    """Step over accents and invisible characters that belong to the keyword's last letter.
+
+    Each different character is read once, alone: what is nothing by itself adds nothing to the
+    keyword. Somebody may send sixteen hundred of them.
+    """
+    read = cache(claim.read)
+    last = min(len(text), LONGEST)
+    while end < last and not is_edge(text[end]) and not read(text[end]):
         end += 1
     return end

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import lru_cache
 from typing import NamedTuple
+from uuid import uuid4
 
 from app.routing.replies import Reply
 from app.senders.country import area_code_of, country_of
@@ -19,8 +21,8 @@ PoolFinder = Callable[[str | None, str], Pool | None]
 """Given the message's Service (or None) and the number that was texted, the pool that answers."""
 
 
-_SLOT = "MessageSid-of-the-inbound-message."
-"""Stands for the sid in documents that are kept; as long as one, so that limits are the same."""
+_SLOT = f"SM{uuid4().hex}"
+"""Stands for the sid in documents that are kept: as long as one, and in nobody's text."""
 
 _LONGEST_KEPT = 500
 """Characters of texts and addresses; longer replies are written anew each time."""
@@ -32,6 +34,8 @@ class Composed(NamedTuple):
     document: bytes
     story: str
     """For the journal: a line with the rule, then the trail of the sender's choice."""
+    unsendable: bool = False
+    """True when there is something to say and no number that can carry it."""
 
 
 class Composer:
@@ -74,15 +78,26 @@ class Composer:
         decision = select(*self.request(message, reply), facts)
         story = f"{rule}\n{decision.story}"
         if decision.address is None:
-            return Composed(EMPTY, story)
+            if facts.opted_out:
+                return Composed(EMPTY, story)
+            if media:
+                return self._in_words(message, reply, story, facts)
+            return Composed(EMPTY, story, unsendable=True)
         return Composed(self._document(texts, media, decision.address, message.sid), story)
+
+    def _in_words(self, message: InboundMessage, reply: Reply, story: str, facts: Facts) -> Composed:
+        """Say where the pictures are when no number can send any: better than silence (facts 7.1, 30011)."""
+        first = "\n".join((*reply.texts[:1], *reply.media_urls))
+        words = replace(reply, text=(first, *reply.texts[1:]), media=())
+        why = f"{story}\nno number can send pictures: their addresses are sent"
+        return self.compose(message, words, why, facts)
 
     def _document(
         self, texts: tuple[str, ...], media: tuple[str, ...], sender: str, message_sid: str
     ) -> bytes:
         """Write the TwiML; the same short reply to many people is written once, but for the sid."""
         size = sum(map(len, texts)) + sum(map(len, media))
-        if size > _LONGEST_KEPT or any(_SLOT in text for text in texts):
+        if size > _LONGEST_KEPT:
             return _written(texts, media, sender, f"{self._status_url}{message_sid}")
         kept = _kept(texts, media, sender, f"{self._status_url}{_SLOT}")
         return kept.replace(_SLOT.encode(), message_sid.encode())

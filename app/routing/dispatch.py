@@ -11,6 +11,7 @@ from functools import lru_cache
 from app.routing.handlers import Handler
 from app.routing.keywords import RuleTable
 from app.routing.opt_out_words import Heard, Intent, OptOutWords, heard_by_twilio
+from app.routing.privacy import masked_number, masked_text
 from app.routing.replies import SILENCE, Reply
 from app.routing.rules import Match, Occasion
 from app.routing.templates import TemplateError, TextAnswer, WrittenAnswer
@@ -18,6 +19,9 @@ from app.senders.country import country_of
 from app.twilio.inbound import InboundMessage
 
 log = logging.getLogger("sms_router.dispatch")
+
+MOST_LOGGED, MOST_CAUSE = 8000, 500
+"""Characters of a failure that are logged, and kept with the dead letter."""
 
 RuleAnswer = WrittenAnswer | Handler
 
@@ -64,8 +68,18 @@ class Running:
         except (Exception, SystemExit, asyncio.CancelledError) as error:
             if isinstance(error, asyncio.CancelledError) and _is_being_cancelled():
                 raise  # the worker stops; the handler did not cancel itself
-            log.exception("the handler %s failed", self.handler.name)
-            return Failed(" ".join("".join(traceback.format_exception_only(error)).split()))
+            trace = "".join(traceback.format_exception(error, limit=-10))
+            log.error("the handler %s failed:\n%s", self.handler.name, _told(trace, message, MOST_LOGGED))
+            cause = " ".join("".join(traceback.format_exception_only(error)).split())
+            return Failed(_told(cause, message, MOST_CAUSE))
+
+
+def _told(text: str, message: InboundMessage, most: int) -> str:
+    """Shorten what is logged and kept of a failure, without the person's number and words (design 12)."""
+    if len(text) > most:
+        text = f"{text[: most // 2]} ... {text[-most // 2 :]}"
+    text = text.replace(message.sender, masked_number(message.sender))
+    return text.replace(message.body, masked_text(message.body)) if len(message.body) > 3 else text
 
 
 def _is_being_cancelled() -> bool:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import cast
 
 import redis
@@ -63,10 +63,11 @@ class History:
         ]
 
     def failed(self, limit: int) -> list[Episode]:
-        """Return the newest dead letters, one line a message, with every cause."""
+        """Return the newest messages that are dead letters, each with every cause."""
         causes: dict[str, tuple[Bucket, list[str]]] = {}
-        for bucket, reference, cause in self._newest("dead_letters", limit):
-            causes.setdefault(reference, (bucket, []))[1].append(cause)
+        for bucket, reference, cause in self._newest("dead_letters", None):
+            if reference in causes or len(causes) < limit:
+                causes.setdefault(reference, (bucket, []))[1].append(cause)
         return [self._episode(bucket, ref, tuple(why)) for ref, (bucket, why) in causes.items()]
 
     def find(self, sid: str, account_sids: Iterable[str]) -> Episode | None:
@@ -87,17 +88,18 @@ class History:
             if fields[b"message"].decode() == reference:
                 yield fields.get(b"cause", b"").decode("utf-8", "replace")
 
-    def _newest(self, stream: str, limit: int) -> Iterator[tuple[Bucket, str, str]]:
+    def _newest(self, stream: str, limit: int | None) -> Iterator[tuple[Bucket, str, str]]:
+        """Yield the newest entries of all buckets, or every one: where, which message, and the cause."""
         pipeline = self._client.pipeline(transaction=False)
         for bucket in ALL_BUCKETS:
             pipeline.xrevrange(getattr(bucket, stream), count=limit)
         found = cast("list[list[tuple[bytes, Fields]]]", pipeline.execute())
-        entries = (
+        entries = [
             (_order(entry), bucket, fields)
             for bucket, stream_entries in zip(ALL_BUCKETS, found, strict=True)
             for entry, fields in stream_entries
-        )
-        for _, bucket, fields in heapq.nlargest(limit, entries, key=lambda entry: entry[0]):
+        ]
+        for _, bucket, fields in sorted(entries, key=itemgetter(0), reverse=True)[:limit]:
             yield bucket, fields[b"message"].decode(), fields.get(b"cause", b"").decode("utf-8", "replace")
 
     def _episode(self, bucket: Bucket, reference: str, causes: tuple[str, ...]) -> Episode:

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 
 from app.store.errors import StoreUnavailableError
 from app.store.scripts import RENEW
 from app.store.store import Store
+
+log = logging.getLogger("sms_router.record")
+
+HELD_UP = 0.5
+"""Seconds that the loop may be late before it is told."""
 
 RENEWALS = 3
 """How many times a lease is renewed in its own length, so that one or two may fail."""
@@ -45,7 +51,13 @@ class Leases:
 
     async def _renew_all(self) -> None:
         while True:
+            began = time.monotonic()
             await asyncio.sleep(self._every)
+            if (held_up := time.monotonic() - began - self._every) > HELD_UP:
+                log.warning(
+                    "the event loop was held up for %.1f s: an async handler blocks it, and everybody "
+                    "waits; make it a plain function, which runs in a thread", held_up,
+                )  # fmt: skip
             old = time.monotonic() - self._every
             leases = [(reference, *lease) for reference, lease in self._held.items() if lease[1] <= old]
             await asyncio.gather(*(self._renew(*lease) for lease in leases))

@@ -31,6 +31,9 @@ LOOK_AGAIN = 0.25
 DRAIN = 5.0
 """Seconds that handlers past their deadline get when the worker stops."""
 
+MOST_LATE = 1000
+"""Handlers past their deadline that may go on at once; one more is stopped."""
+
 
 class OnFailure(Enum):
     """What a failed handler leads to."""
@@ -112,15 +115,21 @@ class Pipeline:
         self._on_failure = manners.on_failure
         self._working: dict[str, asyncio.Future[Answer] | None] = {}
         """What is in work here; a future only where a twin waits."""
+        self._running: set[asyncio.Task[Reply | Failed]] = set()
         self._late: set[asyncio.Task[None]] = set()
 
-    async def aclose(self) -> None:
-        """Let handlers past their deadline finish, for a while; then cancel them."""
+    async def aclose(self) -> bool:
+        """Let handlers past their deadline finish, for a while; then cancel them.
+
+        Returns whether all have ended: a handler may refuse to be cancelled.
+        """
         if self._late:
             await asyncio.wait(self._late, timeout=DRAIN)
         for task in self._late:
             task.cancel()
-        await asyncio.gather(*self._late, return_exceptions=True)
+        if self._late:
+            await asyncio.wait(self._late, timeout=DRAIN)
+        return all(running.done() for running in self._running)
 
     async def answer(self, delivery: Delivery) -> Answer:
         """Return the one answer of this message; `Outcome.RELEASED` asks for Twilio's fallback."""
@@ -216,6 +225,8 @@ class Pipeline:
             outcome = found.action.reply(message)
         else:
             running = asyncio.create_task(found.action.run(message), name=f"handler {found.rule}")
+            self._running.add(running)
+            running.add_done_callback(self._running.discard)
             done = await self._watch(running, self._left(job.delivery))
             if not done:
                 return await self._go_on_late(job, found, running)
@@ -237,6 +248,8 @@ class Pipeline:
         """Commit the empty answer now; the handler goes on."""
         silence = self._composer.compose(job.delivery.message, SILENCE, found.rule)
         answer = await self._commit(job, silence, Outcome.LATE)
+        if len(self._late) >= MOST_LATE:
+            running.cancel()
         late = asyncio.create_task(self._finish_late(job.key, found, running), name=f"late {found.rule}")
         self._late.add(late)
         late.add_done_callback(self._late.discard)
@@ -251,7 +264,7 @@ class Pipeline:
         except asyncio.CancelledError:
             running.cancel()
             await self._records.note(key, "late", "", f"{found.rule}: stopped before its handler finished")
-            raise
+            return
         if isinstance(outcome, Failed):
             await self._records.note(
                 key, "late", "", f"{found.rule}: failed after the deadline: {outcome.cause}"
@@ -266,7 +279,9 @@ class Pipeline:
         cause = f"{found.rule}: {failed.cause}"
         composed = self._composer.compose(job.delivery.message, self._texts.error, found.rule, job.facts)
         if self._on_failure is OnFailure.TWILIO_FALLBACK:
-            await self._records.release(job.key, job.claim, Story(composed.story, cause))
+            await self._records.release(
+                job.key, job.delivery.request, job.claim, Story(composed.story, cause)
+            )
             return RELEASED
         return await self._commit(job, composed, Outcome.FAILED, cause)
 
@@ -288,7 +303,10 @@ class Pipeline:
         return await self._commit(job, silence, Outcome.LATE)
 
     async def _commit(self, job: Job, composed: Composed, outcome: Outcome, cause: str = "") -> Answer:
-        if outcome is Outcome.REPLY and composed.document is EMPTY:
+        if composed.unsendable:
+            outcome, cause = Outcome.UNSENDABLE, cause or "no number can carry the reply"
+            log.warning("a reply cannot be sent: %s", composed.story.replace("\n", "; "))
+        elif outcome is Outcome.REPLY and composed.document is EMPTY:
             outcome = Outcome.SILENT
         ours = Answer(composed.document, outcome)
         story = Story(composed.story, cause)

@@ -14,7 +14,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 from uuid import uuid4
 
 from app.routing.leases import Leases
@@ -36,6 +36,11 @@ STORE_BUDGET = 0.25
 MOST_REMEMBERED = 10_000
 """Answers kept in each worker for the time that Redis is away."""
 
+LARGEST_REMEMBERED = 4096
+"""Bytes of an answer that is kept there."""
+
+Kept = TypeVar("Kept")
+
 
 class Outcome(StrEnum):
     """How a message came to its answer."""
@@ -44,6 +49,8 @@ class Outcome(StrEnum):
     SILENT = "silent"
     LATE = "late"
     """The deadline came first: the empty answer was sent, the handler went on."""
+    UNSENDABLE = "unsendable"
+    """There was a reply, but no number that can carry it to this person."""
     FAILED = "failed"
     """The handler raised; the person got the error reply."""
     FALLBACK = "fallback"
@@ -70,6 +77,9 @@ class Answer(NamedTuple):
     document: bytes
     outcome: Outcome
 
+
+_OTHERS_ANSWER, _RECORD_LOST = 0, 2
+"""What the commit script says beside 1, which is that the answer is ours."""
 
 RELEASED = Answer(b"", Outcome.RELEASED)
 
@@ -117,6 +127,8 @@ class Records:
         self._leases = Leases(store, self._owner, lease)
         self._waiters = Waiters()
         self._answers: OrderedDict[str, Answer] = OrderedDict()
+        self._released: OrderedDict[str, None] = OrderedDict()
+        """Messages given back by this worker, for the time that Redis is away."""
 
     async def start(self) -> None:
         """Begin to renew leases."""
@@ -161,6 +173,8 @@ class Records:
                 ),
             )
         except StoreUnavailableError:
+            if key.reference in self._released and not fallback:
+                return RELEASED
             return Claimed(1, time.monotonic() - asked, stored=False)
         match found:
             case [b"claimed", attempt, *known]:
@@ -189,31 +203,37 @@ class Records:
             ANSWERED_CHANNEL,
         )
         found = None
+        whole = (*arguments, request, int(time.time() * 1000))
         if claim.stored:
             with contextlib.suppress(StoreUnavailableError):
                 patience = STORE_BUDGET - claim.spent
                 found = await self._store.run(COMMIT, keys, (*arguments, b"", b""), patience)
+                if found[0] == _RECORD_LOST:
+                    found = await self._store.run(COMMIT, keys, whole, patience)
         if found is None:
-            self._journal.spool(COMMIT, keys, (*arguments, request, int(time.time() * 1000)))
-        elif found[0] == 0:
+            self._journal.spool(COMMIT, keys, whole)
+        elif found[0] == _OTHERS_ANSWER:
             answer = Answer(found[1], Outcome(found[2].decode()))
         return self._remember(key, answer)
 
-    async def release(self, key: MessageKey, claim: Claimed, story: Story) -> None:
+    async def release(self, key: MessageKey, request: bytes, claim: Claimed, story: Story) -> None:
         """Give a failed message back, for Twilio's fallback request to take over.
 
         Where only this worker's memory knows of the claim, the fallback finds the message free anyway.
         """
         self._leases.let_go(key.reference)
         bucket = bucket_of(key.person)
-        keys = (bucket.message(key.reference), bucket.dead_letters)
+        keys = (bucket.message(key.reference), bucket.journal, bucket.dead_letters)
         arguments = (
             key.reference,
             _writable(story.text),
             self._retention,
             _writable(story.cause),
             ANSWERED_CHANNEL,
+            request,
+            int(time.time() * 1000),
         )
+        _keep_newest(self._released, key.reference, None)
         if claim.stored:
             await self._journal.keep(RELEASE, keys, arguments)
         else:
@@ -239,10 +259,15 @@ class Records:
         self._waiters.wake(reference)
 
     def _remember(self, key: MessageKey, answer: Answer) -> Answer:
-        self._answers[key.reference] = answer
-        if len(self._answers) > MOST_REMEMBERED:
-            self._answers.popitem(last=False)
+        if len(answer.document) <= LARGEST_REMEMBERED:
+            _keep_newest(self._answers, key.reference, answer)
         return answer
+
+
+def _keep_newest(kept: OrderedDict[str, Kept], reference: str, value: Kept) -> None:
+    kept[reference] = value
+    if len(kept) > MOST_REMEMBERED:
+        kept.popitem(last=False)
 
 
 def _writable(text: str) -> bytes:

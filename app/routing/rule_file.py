@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ from app.routing.rules import MatchKind, Rule, Scope
 from app.routing.templates import TemplateError, Templates, WrittenAnswer
 from app.routing.threads import Threads
 from app.toml_files import describe_mistakes, read_toml
+
+log = logging.getLogger("sms_router")
 
 _MEDIA_URL = re.compile(r"https?://[^/\s]\S*")
 _SERVICE_SID = re.compile("MG[0-9a-fA-F]{32}")
@@ -80,6 +83,8 @@ def load_dispatcher(
 
     ``opt_outs`` are the words that come before every rule.
 
+    A missing or empty file is allowed, for teams that answer with functions alone, and warned of.
+
     Raises:
         SettingsError: with every mistake found.
 
@@ -95,7 +100,18 @@ def load_dispatcher(
         raise SettingsError([*loading.mistakes, *str(error).splitlines()]) from error
     if loading.mistakes:
         raise SettingsError(loading.mistakes)
+    if content == _File():
+        _warn_of_silence(loading.file)
     return Dispatcher(index, default, opt_outs)
+
+
+def _warn_of_silence(file: Path) -> None:
+    state = "is empty" if file.exists() else "is missing"
+    log.warning(
+        "%s %s: texts that no @keyword function claims get no answer; write a [default] reply there",
+        file,
+        state,
+    )
 
 
 @dataclass(slots=True)

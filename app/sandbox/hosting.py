@@ -10,6 +10,10 @@ import uvicorn
 from starlette.types import ASGIApp
 
 
+class HostingError(Exception):
+    """The application cannot be served; the text says why."""
+
+
 @asynccontextmanager
 async def hosted(app: ASGIApp, port: int = 0) -> AsyncIterator[str]:
     """Serve an application on loopback, and yield its base URL; port 0 takes a free one.
@@ -18,6 +22,10 @@ async def hosted(app: ASGIApp, port: int = 0) -> AsyncIterator[str]:
     number was left at 0, and each answer would then wait 40 ms for the caller's acknowledgement.
     Its ``serve`` is not used, because it takes the process's signals, nor its ``shutdown``, because
     that always sleeps for a tenth of a second.
+
+    Raises:
+        HostingError: when the port is taken.
+
     """
     config = uvicorn.Config(
         app, host="127.0.0.1", port=port, ws="none", access_log=False, proxy_headers=False, log_config=None
@@ -25,7 +33,10 @@ async def hosted(app: ASGIApp, port: int = 0) -> AsyncIterator[str]:
     config.load()
     server = uvicorn.Server(config)
     server.lifespan = config.lifespan_class(config)
-    await server.startup()
+    try:
+        await server.startup()
+    except SystemExit as ended:
+        raise HostingError(f"127.0.0.1:{port} cannot be used; another program listens there.") from ended
     try:
         yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
     finally:

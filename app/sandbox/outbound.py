@@ -14,6 +14,7 @@ from app.sandbox.identifiers import Identifiers
 from app.sandbox.messages import Direction, Message, Status
 from app.sandbox.opt_outs import OptOuts
 from app.sandbox.refusals import Refusal, refusal
+from app.sandbox.smart_encoding import smart_encoded
 from app.twilio.segments import count_segments
 
 
@@ -76,22 +77,26 @@ class Outbound:
     def _message(
         self, draft: Draft, direction: Direction, status_callback: str, send_at: datetime | None
     ) -> Message:
-        now = self._clock.now()
+        now, body = self._clock.now(), self._encoded(draft)
         return Message(
             sid=self._identifiers.sid("MM" if draft.media else "SM"),
             sender=draft.sender,
             recipient=draft.recipient,
-            body=draft.body,
+            body=body,
             direction=direction,
             status=_first_status(draft, send_at),
             created=now,
             updated=now,
             media=draft.media,
-            segments=1 if draft.media else count_segments(draft.body).count,
+            segments=1 if draft.media else count_segments(body).count,
             service_sid=draft.service_sid,
             status_callback=status_callback,
             send_at=send_at,
         )
+
+    def _encoded(self, draft: Draft) -> str:
+        service = self._account.service(draft.service_sid or "")
+        return smart_encoded(draft.body) if service and service.smart_encoding else draft.body
 
 
 def _first_status(draft: Draft, send_at: datetime | None) -> Status:

@@ -50,6 +50,7 @@ def lay_over(row: Table, service: Service) -> Service:
         sticky_sender=row.flag("sticky_sender", default=service.sticky_sender),
         area_code_geomatch=row.flag("area_code_geomatch", default=service.area_code_geomatch),
         mms_converter=row.flag("mms_converter", default=service.mms_converter),
+        smart_encoding=row.flag("smart_encoding", default=service.smart_encoding),
         advanced_opt_out=row.flag("advanced_opt_out", default=service.advanced_opt_out),
         opt_out_lists=tuple(_word_list(each) for each in row.tables("opt_out_lists"))
         or service.opt_out_lists,

@@ -67,6 +67,9 @@ def _select(pool: Pool | None, request: Request, facts: Facts) -> Decision:
     if facts.opted_out:
         line = Consideration(request.texted, None, Outcome.PASSED_OVER, _OPTED_OUT)
         return Decision.of(None, None, (line,))
+    if ":" in request.texted:  # whatsapp:, messenger:, rcs: a channel is answered on itself (facts 5.1)
+        line = Consideration(request.texted, None, Outcome.TAKEN, "the channel that the message came on")
+        return Decision.of(None, request.texted, (line,))
     if pool is None:
         return _Walk(_NO_POOL, request, facts).without_pool()
     return _Walk(pool, _at_home(pool, request), facts).decide()

@@ -24,6 +24,9 @@ LONGEST_SOCKET_PATH = 100
 START_TIMEOUT = 30.0
 """Seconds; a large data set is read at the start."""
 
+LET_GO = 3.0
+"""Seconds that a router waits for a command that runs the server now; commands are short."""
+
 _CONFIGURATION = {
     "appendonly": "yes",
     "appendfsync": "everysec",
@@ -59,23 +62,28 @@ def running_at(data_dir: Path) -> str | None:
             pass
         except redis.RedisError:
             return None
-    return f"unix://{path}"
+    return _url(data_dir)
+
+
+def _url(data_dir: Path) -> str:
+    return f"unix://{socket_path(data_dir)}"
 
 
 @contextlib.contextmanager
-def embedded(data_dir: Path) -> Iterator[str]:
+def embedded(data_dir: Path, *, shared: bool = True) -> Iterator[str]:
     """Run the embedded Valkey, or use the one that already runs on this folder; give its URL.
 
-    A second command beside a running router shares its server. A server whose router was killed
-    is used as it is and stopped by whoever found it, so that nothing stays behind.
+    A command beside a running router shares its server. A router does not (``shared`` is False):
+    a server that somebody else stops would leave it without its store. A server whose router was
+    killed is used as it is and stopped by whoever found it, so that nothing stays behind.
 
     Raises:
-        EmbeddedError: when it does not start.
+        EmbeddedError: when it does not start, or belongs to another process and is not to be shared.
 
     """
     _make_private(data_dir)
     owner = data_dir / "valkey" / "owner"
-    url, held = _found_or_ours(data_dir, owner)
+    url, held = _found_or_ours(data_dir, owner) if shared else (_url(data_dir), _ours(data_dir, owner))
     if held is None:
         yield url
         return
@@ -109,7 +117,7 @@ def _make_private(data_dir: Path) -> None:
 
 def _found_or_ours(data_dir: Path, owner: Path) -> tuple[str, FileIO | None]:
     """Return the server's URL, and the owner's file when running the server is left to us."""
-    url = f"unix://{socket_path(data_dir)}"
+    url = _url(data_dir)
     give_up = time.monotonic() + START_TIMEOUT
     while time.monotonic() < give_up:
         if (held := hold(owner, create=True)) is not None:
@@ -120,6 +128,26 @@ def _found_or_ours(data_dir: Path, owner: Path) -> tuple[str, FileIO | None]:
     raise EmbeddedError(
         f"the process that holds {owner} does not start its Valkey.\nStop it, or set REDIS_URL."
     )
+
+
+def _ours(data_dir: Path, owner: Path) -> FileIO:
+    """Return the owner's file, held by us alone."""
+    give_up = time.monotonic() + LET_GO
+    while (held := hold(owner, create=True)) is None:
+        if time.monotonic() > give_up:
+            raise EmbeddedError(
+                f"process {_pid_in(owner)} runs the Valkey of {data_dir.resolve()}, and would stop it at its "
+                "end.\nStop that process, or give this router a store of its own: set REDIS_URL, or "
+                "another data_dir in router.toml."
+            )
+        time.sleep(0.05)
+    return held
+
+
+def _pid_in(owner: Path) -> str:
+    with contextlib.suppress(OSError):
+        return owner.read_text().strip() or "?"
+    return "?"
 
 
 @contextlib.contextmanager

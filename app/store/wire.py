@@ -65,7 +65,8 @@ class Wire(asyncio.Protocol):
         An error that Redis answers is the future's result (a ``hiredis.ReplyError``), not its
         exception: only the caller knows what it means.
         """
-        if self.closed:
+        transport = self._transport
+        if transport is None or transport.is_closing():
             raise WireClosedError("the connection to Redis is closed")
         if len(self._waiting) >= MOST_PENDING:
             raise StoreUnavailableError(f"{MOST_PENDING} commands to Redis are already under way")

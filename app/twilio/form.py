@@ -15,8 +15,6 @@ MOST_PARAMETERS = 1000
 
 Pairs = list[tuple[str, str]]
 
-_ESCAPED_SEPARATORS = (b"%26", b"%3D", b"%3d")
-
 
 class MalformedFormError(ValueError):
     """The bytes are not a form: too many fields, or text that is not UTF-8."""
@@ -33,9 +31,9 @@ def parse_form(raw: bytes) -> Pairs:
         raise MalformedFormError(f"more than {MOST_PARAMETERS} form fields")
     spaced = raw.replace(b"+", b" ")
     try:
-        if any(separator in spaced for separator in _ESCAPED_SEPARATORS):
+        if b"%26" in spaced or b"%3D" in spaced or b"%3d" in spaced:
             return [(_text(name), _text(value)) for name, _, value in _split(spaced, b"&", b"=")]
-        # No escape can turn into a separator: decoded in one go, in a quarter of the time.
+        # No escape can turn into "&" or "=": decoded in one go, in a quarter of the time.
         return [(name, value) for name, _, value in _split(_text(spaced), "&", "=")]
     except UnicodeDecodeError as error:
         raise MalformedFormError("a form field is not UTF-8") from error

@@ -87,11 +87,8 @@ class Unreadable:
     reason: str
 
 
-def read_inbound(parameters: dict[str, str]) -> InboundMessage | Unreadable:
-    """Turn the webhook's parameters into a message, or say which one is missing or odd.
-
-    The message keeps the dictionary, for reading only; it must not be changed afterwards.
-    """
+def read_inbound(parameters: Mapping[str, str]) -> InboundMessage | Unreadable:
+    """Turn the webhook's parameters into a message, or say which one is missing or odd."""
     for name in REQUIRED:
         if not parameters.get(name):
             return Unreadable(f"{name} is missing")
@@ -109,7 +106,7 @@ def read_inbound(parameters: dict[str, str]) -> InboundMessage | Unreadable:
         sender=parameters["From"],
         recipient=parameters["To"],
         body=parameters.get("Body", ""),
-        parameters=MappingProxyType(parameters),
+        parameters=MappingProxyType(dict(parameters)),
     )
 
 

@@ -74,6 +74,8 @@ def api_errors() -> Iterator[None]:
     """Turn whatever a call through the client raises into `ApiError`."""
     try:
         yield
+    except ApiError:
+        raise
     except Exception as error:
         raise ApiError(describe_error(error)) from error
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hmac
 import re
-from binascii import b2a_base64
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
@@ -19,6 +18,7 @@ from itertools import chain
 from types import MappingProxyType
 
 from app.twilio.form import MalformedFormError, parse_form
+from app.twilio.keyed import KeyedHash
 
 Parameters = Sequence[tuple[str, str]]
 
@@ -72,7 +72,7 @@ def joined(parameters: Parameters) -> bytes:
 
 def compute(secret: bytes, text: bytes, digest: str) -> bytes:
     """Return the Base64 of the HMAC; ``digest`` is an :attr:`Algorithm.digest`."""
-    return b2a_base64(hmac.digest(secret, text, digest), newline=False)
+    return KeyedHash(secret, digest).base64(text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,16 +245,15 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class _Signer:
-    """One secret ready for use, and the verdict when it is the one that signed."""
+    """One secret, and the verdict when it is the one that signed."""
 
-    secret: bytes = field(repr=False)
-    digest: str
+    key: KeyedHash = field(repr=False)
     length: int
     verdict: Verdict
 
 
 def _signer(secret: str, algorithm: Algorithm, verdict: Verdict) -> _Signer:
-    return _Signer(secret.encode(), algorithm.digest, algorithm.signature_length, verdict)
+    return _Signer(KeyedHash(secret.encode(), algorithm.digest), algorithm.signature_length, verdict)
 
 
 class SignatureVerifier:
@@ -302,7 +301,7 @@ class SignatureVerifier:
     ) -> Verdict:
         for url in self._urls(request):
             for signer in signers:
-                expected = compute(signer.secret, url + form, signer.digest)
+                expected = signer.key.base64(url + form)
                 if hmac.compare_digest(expected, signature):
                     return _body_verdict(request, signer.verdict)
         return Verdict(Reason.WRONG_SIGNATURE)

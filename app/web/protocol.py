@@ -1,25 +1,141 @@
-"""uvicorn's HTTP protocol, with each response leaving in one write.
+"""uvicorn's HTTP protocol, with bounds on what a connection may owe, and one write per response.
 
 uvicorn writes the head and the body of a response apart, which costs a second system call and a
 second packet for every text that is answered. Here whatever is written in one turn of the event
 loop leaves together.
+
+uvicorn bounds requests, but waits for ever for one that never comes, reads a head of any length,
+and counts idle connections as if they were work. Whoever can reach the port could stop the service
+with that; here a connection that owes us something is the first to go.
 """
 
 from __future__ import annotations
 
 import asyncio
-from typing import Any, cast
+from enum import Enum
+from typing import Any, ClassVar, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+LONGEST_HEAD = 65_536
+"""Bytes of request line and headers; a text in the query of a GET has a few thousand."""
+
+LARGEST_REQUEST = 1_048_576
+"""Bytes; what is read of a request that was refused long before, so that its sender hears of it."""
+
+_TOO_LONG = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+
+
+class _Stage(Enum):
+    """What came of the latest request."""
+
+    HEAD = "the head is owed"
+    BODY = "the body is owed"
+    WHOLE = "nothing is owed"
+
 
 class OneWriteProtocol(HttpToolsProtocol):
-    """What ``uvicorn.run(http=...)`` is given."""
+    """What uvicorn is given as ``http``.
+
+    Where ``limit_concurrency`` is set, three quarters of it are kept for connections, at the cost
+    of those that owe something or rest; so it is reached only by requests that are at work.
+    """
+
+    HEAD_TIME: ClassVar[float] = 10.0
+    """Seconds from connecting, or from the first byte of a later request, to the end of its head."""
+
+    _stage = _Stage.HEAD
+    _size = 0
+    """Bytes of the request that is being read."""
+    _served = False
+    """True once a whole request came."""
+    _since = 0.0
+    """When the latest request began, on the loop's clock."""
+    _watch: asyncio.TimerHandle
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Put the gathering transport between uvicorn and the socket (asyncio calls this)."""
+        limit = self.limit_concurrency
+        if limit is not None and len(self.connections) >= limit - limit // 4:
+            self._make_room(limit // 16 + 1)
         gathering = _GatheringTransport(cast("asyncio.Transport", transport), self.loop)
         super().connection_made(cast("asyncio.Transport", gathering))
+        self._since = self.loop.time()
+        self._watch = self.loop.call_later(self.HEAD_TIME, self._look)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget what cannot be sent any more (asyncio calls this)."""
+        self._watch.cancel()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Read on, within bounds (asyncio calls this)."""
+        if self._stage is _Stage.WHOLE:
+            self._stage = _Stage.HEAD
+            self._since = self.loop.time()
+        self._size += len(data)
+        if self._size <= LONGEST_HEAD:
+            super().data_received(data)
+        else:
+            self._read_much(data)
+
+    def on_headers_complete(self) -> None:
+        """Note that the head is there (the parser calls this)."""
+        self._stage = _Stage.BODY
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """Note that the request is there (the parser calls this)."""
+        self._stage = _Stage.WHOLE
+        self._served = True
+        self._size = 0
+        super().on_message_complete()
+
+    @property
+    def _at_work(self) -> bool:
+        return self.cycle is not None and not self.cycle.response_complete
+
+    @property
+    def _spare(self) -> bool:
+        """True while nobody waits for an answer here whose request is whole."""
+        return self._stage is _Stage.BODY or not self._at_work
+
+    def _read_much(self, data: bytes) -> None:
+        """Read as much of the head as it may have, or of the body after it."""
+        if self._stage is _Stage.HEAD:
+            room = LONGEST_HEAD - (self._size - len(data))
+            super().data_received(data[:room])
+            data = data[room:]
+            if self._stage is _Stage.HEAD:
+                self._refuse_head()
+        if self._size > LARGEST_REQUEST:
+            self.transport.close()
+        if not self.transport.is_closing():
+            super().data_received(data)
+
+    def _refuse_head(self) -> None:
+        if not self.transport.is_closing() and not self._at_work:
+            self.transport.write(_TOO_LONG)
+        self.transport.close()
+
+    def _look(self) -> None:
+        """Close when something has been owed for too long, else look again when it would be."""
+        now, due = self.loop.time(), self._since + self.HEAD_TIME
+        late = self._stage is _Stage.HEAD and due <= now and not self._at_work
+        pointless = self._stage is _Stage.BODY and not self._at_work
+        if late or pointless:
+            self.transport.close()
+        else:
+            again = due if due > now else now + self.HEAD_TIME
+            self._watch = self.loop.call_at(again, self._look)
+
+    def _make_room(self, count: int) -> None:
+        """Close some connections: first those that never made a request, of these the oldest."""
+        spare = [each for each in self.connections if isinstance(each, OneWriteProtocol) and each._spare]
+        spare.sort(key=lambda each: (each._served, each._since))
+        for each in spare[:count]:
+            each.transport.close()
+            self.connections.discard(each)
 
 
 class _GatheringTransport:
@@ -42,10 +158,12 @@ class _GatheringTransport:
         self._transport.close()
 
     def _flush(self) -> None:
+        """Send what is kept, unless nobody is there to read it any more."""
         if self._unsent:
             data = b"".join(self._unsent)
             self._unsent.clear()
-            self._transport.write(data)
+            if not self._transport.is_closing():
+                self._transport.write(data)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 import time
-from urllib.parse import parse_qs
 
 from starlette.types import Receive, Scope, Send
 
 from app.routing.pipeline import Delivery, FallbackCause, Pipeline
 from app.routing.receipts import Receipts
 from app.routing.record import Outcome
+from app.twilio.form import MalformedFormError, parse_form
 from app.twilio.inbound import Unreadable, read_inbound
 from app.twilio.status import read_receipt
 from app.web import metrics
@@ -72,8 +72,10 @@ class StatusEndpoint:
             return
         receipt = read_receipt(genuine.parameters, _reply_id(scope["query_string"]))
         if isinstance(receipt, Unreadable):
-            log.warning("a signed request is no status callback: %s", receipt.reason)
-            await refuse(send, Refusal.MALFORMED)
+            # It is Twilio's, and an error would only fill its debugger: nobody there can mend it.
+            log.warning("a status callback is not understood: %s", receipt.reason)
+            metrics.REFUSED.labels("unknown status callback").inc()
+            await send_empty(send, 204)
             return
         metrics.RECEIPTS.labels(receipt.status.value, str(receipt.error_code or "")).inc()
         fault = await self._receipts.keep(receipt)
@@ -89,5 +91,8 @@ async def refuse(send: Send, refusal: Refusal) -> None:
 
 
 def _reply_id(query: bytes) -> str | None:
-    values = parse_qs(query.decode("ascii", "replace"), max_num_fields=20).get("reply")
-    return values[0] if values else None
+    """Return what our own callback URL says about the message; anything else in it is not ours."""
+    try:
+        return dict(reversed(parse_form(query))).get("reply")
+    except MalformedFormError:
+        return None

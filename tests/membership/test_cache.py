@@ -3,66 +3,17 @@
 import asyncio
 import logging
 import threading
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 
 import pytest
 from redis.asyncio import Redis
 
-from app.membership.background import WATCH_EVERY
 from app.membership.cache import Membership
 from app.membership.held import Origin, ServiceStatus
 from app.membership.snapshot import Snapshot
 from app.membership.source import MembershipError, ServiceSource
 from tests.membership.recorded import Fault, RecordedTwilio, answering, failing, page_two
-
-
-class Clock:
-    """Time that stands still until a test moves it."""
-
-    def __init__(self) -> None:
-        self.now = 1_800_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-class Pauses:
-    """A sleep that lasts until a test ends it; those of the watch are not counted."""
-
-    def __init__(self) -> None:
-        self.asked: list[float] = []
-        self._begun = asyncio.Event()
-        self._over = asyncio.Event()
-
-    async def __call__(self, seconds: float) -> None:
-        if seconds != WATCH_EVERY:
-            self.asked.append(seconds)
-        self._begun.set()
-        await self._over.wait()
-
-    async def begun(self, count: int) -> None:
-        while len(self.asked) < count:
-            self._begun.clear()
-            await self._begun.wait()
-
-    def end(self) -> None:
-        self._over.set()
-        self._over = asyncio.Event()
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@asynccontextmanager
-async def running(membership: Membership) -> AsyncIterator[Membership]:
-    await membership.start()
-    try:
-        yield membership
-    finally:
-        await membership.aclose()
+from tests.membership.ticking import Clock, Pauses, running
 
 
 def only(membership: Membership) -> ServiceStatus:

@@ -65,7 +65,7 @@ class Valkey:
 async def valkey(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Valkey]:
     """Give a Valkey that knows the Service's senders, so that Twilio's API is not needed."""
     server = Valkey(tmp_path_factory.mktemp("v"))
-    snapshot = Snapshot(ACCOUNT, SERVICE, SENDERS, ServiceSettings("Test"), {}, read_at=time.time(), version=1)
+    snapshot = Snapshot(ACCOUNT, SERVICE, SENDERS, ServiceSettings("Test"), {}, time.time(), version=1)
     async with Redis.from_url(server.url) as redis:
         await SharedSnapshots(redis).publish(snapshot, snapshot.to_bytes())
     yield server

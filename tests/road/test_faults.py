@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+import redis
 from redis.asyncio import Redis
 
 from app.routing.history import Episode, History
@@ -34,8 +35,6 @@ async def _all_answered(tasks: list[asyncio.Task[Answer]]) -> None:
 
 
 def _journal(valkey: Valkey) -> list[Episode]:
-    import redis
-
     with redis.Redis.from_url(valkey.url) as client:
         return History(client).recent(10_000)
 

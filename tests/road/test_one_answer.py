@@ -67,7 +67,9 @@ async def test_a_killed_workers_message_is_answered_by_the_other_through_the_fal
     assert "11200" in letters[0]["cause"]
 
 
-async def test_a_twin_on_the_inbound_url_takes_over_from_a_killed_worker(start: Start, tmp_path: Path) -> None:
+async def test_a_twin_on_the_inbound_url_takes_over_from_a_killed_worker(
+    start: Start, tmp_path: Path
+) -> None:
     routers = [start(), start()]
     parameters = webhook(f"HOLD {tmp_path / 'go'}")
     lost = asyncio.create_task(routers[0].deliver(parameters))
@@ -171,6 +173,8 @@ async def test_a_reply_of_several_messages_escapes_and_numbers_them(start: Start
         ({"From": "+16475550123", "FromCountry": ""}, "+18885550100"),
         ({"Body": "WISH"}, "+12125550100"),
         ({"MessagingServiceSid": ""}, "12345"),
+        ({"From": "whatsapp:+14155550123", "To": "whatsapp:+14155550100"}, "whatsapp:+14155550100"),
+        ({"Body": "PICTURES", "From": "+447700900123", "FromCountry": "GB"}, "+12125550100"),
     ],
 )
 async def test_the_answer_leaves_from_the_right_number(

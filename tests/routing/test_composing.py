@@ -116,3 +116,20 @@ def test_the_same_reply_to_another_message_has_receipts_of_its_own() -> None:
 def test_an_answer_that_asks_nobody() -> None:
     (sent,) = messages(composer().plainly(Reply("Sorry.")))
     assert (sent["from"], sent["text"], sent["receipts"]) == (None, "Sorry.", {None})
+
+
+def test_where_no_number_can_send_pictures_their_addresses_are_in_the_text() -> None:
+    asked = message(recipient="+14155550100")
+    composed = composer((LONG_CODE,)).compose(asked, Reply(["look", "more"], media=[PICTURE]), "MENU")
+    sent = messages(composed.document)
+    assert [each["text"] for each in sent] == [f"look\n{PICTURE}", "more"]
+    assert [each["media"] for each in sent] == [[], []]
+    assert "no number can send pictures" in composed.story
+
+
+def test_a_reply_that_no_number_can_carry_is_told_as_such() -> None:
+    asked = message(sender="+16475550123", recipient="12345")
+    composed = composer((SHORT_CODE,)).compose(asked, Reply("9 to 5"), "HOURS")
+    assert composed.unsendable
+    assert composed.document == EMPTY
+    assert not composer((SHORT_CODE,)).compose(asked, SILENCE, "HOURS").unsendable

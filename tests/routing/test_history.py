@@ -140,8 +140,21 @@ async def test_dead_letters_have_all_their_causes_newest_first(house: House, his
     assert found.causes == letter.causes
 
 
+async def test_a_limit_of_dead_letters_counts_messages_and_leaves_out_no_cause(
+    house: House, history: History
+) -> None:
+    keys = [await house.answer(number, cause="no balance") for number in range(4)]
+    for key in keys[1:]:
+        for field in ("late", "heavy", "lost"):
+            await house.records.note(key, field, "text", f"{field}, after the answer")
+    letters = history.failed(3)
+    assert set(sids(letters)) == {sid_of(1), sid_of(2), sid_of(3)}
+    assert [len(letter.causes) for letter in letters] == [4, 4, 4]
+    assert sids(history.failed(1)) == sids(letters)[:1]
+
+
 async def test_receipts_stand_beside_the_message_they_answer(house: House, history: History) -> None:
-    key = await house.answer(1)
+    await house.answer(1)
     receipt = Receipt(
         message_sid=sid_of(77),
         account_sid=ACCOUNT,

@@ -199,7 +199,7 @@ async def test_a_waiter_is_woken_by_a_release(valkey_url: str, one: Worker, othe
         claimed = await claim(one.records)
         assert isinstance(await opened(other.records, fallback=True), Busy)
         waiting = asyncio.create_task(other.records.answered(KEY, 10 * LONG))
-        await one.records.release(KEY, claimed, Story("{}", "it raised"))
+        await one.records.release(KEY, REQUEST, claimed, Story("{}", "it raised"))
         await waiting
         assert isinstance(await opened(other.records, fallback=True), Claimed)
 
@@ -208,7 +208,7 @@ async def test_a_waiter_is_woken_by_a_release(valkey_url: str, one: Worker, othe
 
 
 async def test_a_released_message_is_the_fallbacks(one: Worker, other: Worker, valkey: redis.Redis) -> None:
-    await one.records.release(KEY, await claim(one.records), Story("{}", "it raised"))
+    await one.records.release(KEY, REQUEST, await claim(one.records), Story("{}", "it raised"))
     assert await opened(other.records) == RELEASED
     taken = await opened(other.records, fallback=True)
     assert isinstance(taken, Claimed)
@@ -220,7 +220,7 @@ async def test_a_released_message_is_the_fallbacks(one: Worker, other: Worker, v
 
 
 async def test_a_release_is_not_taken_for_an_answer(one: Worker) -> None:
-    await one.records.release(KEY, await claim(one.records), Story("{}", "it raised"))
+    await one.records.release(KEY, REQUEST, await claim(one.records), Story("{}", "it raised"))
     assert await opened(one.records) == RELEASED
     assert one.records.remembered(KEY) is None
 
@@ -251,7 +251,7 @@ async def test_without_redis_every_message_is_answered_from_memory(alone: Worker
         assert await alone.records.commit(of, REQUEST, claimed, answer, STORY) == answer
         assert alone.records.remembered(of) == answer
     await alone.records.note(KEY, "late", "text", "too late")
-    await alone.records.release(key(99), UNSTORED, Story("{}", "it raised"))
+    await alone.records.release(key(99), REQUEST, UNSTORED, Story("{}", "it raised"))
     assert alone.spool.kept == 52
 
 
@@ -278,7 +278,7 @@ async def test_what_failed_without_redis_is_a_dead_letter_when_it_returns(
 ) -> None:
     private_valkey.kill()
     async with worker(private_valkey.url, tmp_path) as one:
-        await one.records.release(KEY, UNSTORED, Story("{}", "it raised"))
+        await one.records.release(KEY, REQUEST, UNSTORED, Story("{}", "it raised"))
         await asyncio.to_thread(private_valkey.start)
         async with asyncio.timeout(LONG):
             while one.spool.kept:
@@ -359,8 +359,26 @@ async def test_on_a_cluster_each_step_stays_in_one_slot(cluster: PrivateValkey, 
             claimed = await claim(one.records, of)
             assert isinstance(await other.records.open(of, REQUEST, fallback=True), Busy)
             if number % 2:
-                await one.records.release(of, claimed, Story("{}", "it raised"))
+                await one.records.release(of, REQUEST, claimed, Story("{}", "it raised"))
             await one.records.commit(of, REQUEST, claimed, saying("hello"), Story("{}", "cause"))
             await one.records.note(of, "late", "text", "too late")
             assert await other.records.open(of, REQUEST, fallback=True) == saying("hello")
         assert (one.spool.kept, one.spool.dropped) == (0, 0)
+
+
+async def test_a_record_that_was_lost_under_a_handler_is_whole_again_with_its_answer(
+    one: Worker, valkey: redis.Redis
+) -> None:
+    claimed = await claim(one.records)
+    valkey.flushall()
+    answer = Answer(b"<Response>1</Response>", Outcome.REPLY)
+    assert await one.records.commit(KEY, REQUEST, claimed, answer, STORY) == answer
+    bucket = bucket_of(KEY.person)
+    assert valkey.hget(bucket.message(KEY.reference), "request") == REQUEST
+    assert valkey.xlen(bucket.journal) == 1
+
+
+async def test_without_redis_a_released_message_stays_released_until_the_fallback(alone: Worker) -> None:
+    await alone.records.release(KEY, REQUEST, UNSTORED, STORY)
+    assert await opened(alone.records) == RELEASED
+    assert isinstance(await opened(alone.records, fallback=True), Claimed)

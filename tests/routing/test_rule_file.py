@@ -101,10 +101,29 @@ def test_the_example_loads(load: Load) -> None:
     assert reply(rules, "HOURS", FromCountry="CA").text == "Text HOURS, MENU or VOTE.", "another country"
 
 
-def test_a_missing_file_has_no_rules(folder: Path) -> None:
+def test_a_missing_file_has_no_rules_which_is_warned_of(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     rules = load_dispatcher(folder, (), Threads(1))
     assert rules.table.rules == ()
     assert reply(rules, "HOURS").silent
+    (warning,) = caplog.messages
+    assert warning.startswith(
+        f"{folder / 'keywords.toml'} is missing: texts that no @keyword function claims"
+    )
+
+
+@pytest.mark.parametrize("content", ["", "# nothing yet\n", "keyword = []\n"])
+def test_an_empty_file_is_warned_of(load: Load, content: str, caplog: pytest.LogCaptureFixture) -> None:
+    load(content)
+    (warning,) = caplog.messages
+    assert "keywords.toml is empty: texts that no @keyword function claims get no answer" in warning
+
+
+def test_a_file_with_an_answer_is_not_warned_of(load: Load, caplog: pytest.LogCaptureFixture) -> None:
+    load('[default]\nreply = "Text HOURS."')
+    load(keyword())
+    assert caplog.messages == []
 
 
 def test_the_configuration_that_comes_along_loads() -> None:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -96,6 +97,12 @@ class Bench:
         await self.platform.callbacks.settle()
 
 
+@cache
+def demo_world() -> World:
+    """Return the world that comes along; it is frozen, so that one will do for all tests."""
+    return load_world(WORLD)
+
+
 @asynccontextmanager
 async def running(policy: ConnectionPolicy | None = None, **changed: Any) -> AsyncIterator[Bench]:
     """Start a customer's application, a sandbox that calls it, and the client.
@@ -104,7 +111,7 @@ async def running(policy: ConnectionPolicy | None = None, **changed: Any) -> Asy
     """
     customer, clock = Customer(), ManualClock()
     async with serving(customer.app()) as customer.url:
-        world = _pointed_at(customer.url, replace(load_world(WORLD), **changed))
+        world = _pointed_at(customer.url, replace(demo_world(), **changed))
         app = create_sandbox(world, clock=clock, seed=1, policy=policy)
         async with serving(app) as url, aiohttp.ClientSession() as session:
             transport = LocalHttpClient(url)

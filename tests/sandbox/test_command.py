@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import aiohttp
+import psutil
 import pytest
 from typer.testing import CliRunner
 
@@ -102,6 +103,21 @@ def test_an_address_that_others_reach_needs_a_flag(host: str) -> None:
     refused = _refused("--host", host)
     assert refused.code == 2
     assert "--expose-to-everybody" in str(refused)
+
+
+async def test_a_play_that_is_stopped_leaves_nothing_running(tmp_path: Path) -> None:
+    path = _scenario(tmp_path, STEP.replace("within = 0", "within = 60") + 'shows = ["never"]\n')
+    async with _command("run", path) as process, asyncio.timeout(30):
+        assert process.stdout
+        await process.stdout.readuntil(b"A test")
+        play = psutil.Process(process.pid)
+        while not (started := play.children(recursive=True)):
+            await asyncio.sleep(0.02)
+        process.send_signal(signal.SIGTERM)
+        output = await process.stdout.read()
+        assert await process.wait() == 130
+    assert b"Stopped, and everything that was started with it." in output
+    assert not [each for each in started if each.is_running()]
 
 
 async def test_it_serves_with_a_clock_that_stands_still_and_stops_when_it_is_told() -> None:

@@ -4,6 +4,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from threading import Barrier
 
@@ -61,6 +62,31 @@ def test_a_second_process_shares_it_and_leaves_it_running(folder: Path) -> None:
             assert second.wait(timeout=20) == 0
         assert process_of(url) == server
         assert owner_of(folder).read_text() == f"{os.getpid()}\n"
+
+
+def test_who_shares_with_nobody_is_told_who_runs_it(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.store.embedded.LET_GO", 0.0)
+    with neighbour("embedded", folder) as owner:
+        with pytest.raises(EmbeddedError) as told, embedded(folder, shared=False):
+            pass
+        assert f"process {owner.pid} runs the Valkey of {folder.resolve()}" in str(told.value)
+        assert "REDIS_URL" in str(told.value)
+        assert "data_dir" in str(told.value)
+        assert running_at(folder) is not None
+
+
+def test_who_shares_with_nobody_waits_for_a_command_to_end(folder: Path) -> None:
+    with ExitStack() as command, ThreadPoolExecutor(1) as threads:
+        url = command.enter_context(embedded(folder))
+        waiting = threads.submit(_entered_alone, folder)
+        command.close()
+        assert waiting.result(timeout=20) == url
+
+
+def _entered_alone(folder: Path) -> str:
+    with embedded(folder, shared=False) as url:
+        assert running_at(folder) == url
+        return url
 
 
 def test_what_a_killed_owner_left_is_used_and_stopped_at_the_end(folder: Path) -> None:

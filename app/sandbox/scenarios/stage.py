@@ -10,7 +10,7 @@ from pathlib import Path
 
 from app.sandbox.application import create_sandbox
 from app.sandbox.clock import ManualClock
-from app.sandbox.hosting import hosted
+from app.sandbox.hosting import HostingError, hosted
 from app.sandbox.platform import Platform
 from app.sandbox.scenarios.performance import Performance, Played, Verdict
 from app.sandbox.scenarios.router import RouterError, end_of, running_router
@@ -59,7 +59,7 @@ class Stage:
                     watch(step)
                 failed = any(step.verdict is Verdict.FAILED for step in played)
                 return Ending(tuple(played), log=end_of(log) if failed and log else ())
-        except RouterError as error:
+        except (HostingError, RouterError) as error:
             return Ending(tuple(played), str(error))
         except TimeoutError:
             return Ending(tuple(played), f"The scenario took longer than {LONGEST_PLAY:g} s.")

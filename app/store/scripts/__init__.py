@@ -26,7 +26,7 @@ def _load(name: str, keys: int) -> Script:
 
 OPEN = _load("open", keys=3)
 COMMIT = _load("commit", keys=3)
-RELEASE = _load("release", keys=2)
+RELEASE = _load("release", keys=3)
 RENEW = _load("renew", keys=1)
 NOTE = _load("note", keys=2)
 RECEIPT = _load("receipt", keys=4)

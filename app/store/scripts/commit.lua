@@ -1,8 +1,8 @@
--- Commits an answer: the first one wins, later ones are told what it was.
--- Also restores a message from the spool: then the request comes along and a missing record is made.
+-- Commits an answer: the first one wins, later ones are told what it was. Where the record is not there
+-- (a failover lost it, or it was never written), the request is asked for, and then comes along.
 -- KEYS: record, journal, dead letters
 -- ARGV: reference, answer, outcome, story, retention ms, cause ("" unless it failed), channel,
---       request ("" unless restored), received ms ("" unless restored)
+--       request ("" unless asked for or from the spool), received ms (likewise)
 local answer = redis.call('HGET', KEYS[1], 'answer')
 if answer then
   return {0, answer, redis.call('HGET', KEYS[1], 'outcome')}
@@ -12,7 +12,10 @@ local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local retention = tonumber(ARGV[5])
 
-if ARGV[8] ~= '' and redis.call('HEXISTS', KEYS[1], 'request') == 0 then
+if redis.call('HEXISTS', KEYS[1], 'request') == 0 then
+  if ARGV[8] == '' then
+    return {2}
+  end
   redis.call('HSET', KEYS[1], 'request', ARGV[8], 'received', ARGV[9], 'attempts', 1)
   redis.call('XADD', KEYS[2], 'MINID', '~', now - retention, '*', 'message', ARGV[1])
   redis.call('PEXPIRE', KEYS[2], retention)

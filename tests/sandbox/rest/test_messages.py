@@ -90,6 +90,15 @@ async def test_what_twilio_would_refuse_is_refused_with_its_code(
     assert await bench.twilio(lambda c: c.messages.list()) == []
 
 
+async def test_a_service_replaces_what_only_looks_like_gsm_7(bench: Bench) -> None:
+    body = "\u201cHi\u201d \u2013 it\u2019s 9\u00a0to\u00a05\u2026"
+    through = await bench.twilio(
+        lambda c: c.messages.create(to=PHONE, messaging_service_sid=SERVICE, body=body)
+    )
+    direct = await bench.twilio(lambda c: c.messages.create(to=PHONE, from_=SHORT_CODE, body=body))
+    assert (through.body, direct.body) == ('"Hi" - it\'s 9 to 5...', body)
+
+
 async def test_an_empty_pool_is_refused_at_once(bench: Bench) -> None:
     empty = await bench.twilio(lambda c: c.messaging.v1.services.create(friendly_name="Empty"))
     with pytest.raises(TwilioRestException) as refused:

@@ -1,5 +1,6 @@
 """The router that is started for a scenario: its configuration, its start and its end."""
 
+import socket
 import tomllib
 from datetime import date
 from pathlib import Path
@@ -81,6 +82,15 @@ async def test_a_router_that_does_not_start_is_told_with_the_end_of_its_log(tmp_
     assert not ending.passed
     assert ending.trouble.startswith("The router stopped.")
     assert "inline_deadlin" in ending.trouble
+
+
+async def test_a_port_that_is_taken_is_told(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        stage = Stage(port=taken.getsockname()[1])
+        ending = await stage.play(_scenario(tmp_path, ""), lambda _: None)
+    assert ending.trouble.endswith("cannot be used; another program listens there.")
 
 
 APPLICATION = """

@@ -1,0 +1,151 @@
+"""Twilio's side of ``sms-router check``: what is found, and what the API can mend of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from app.cli.operating import Operation, change, operation_on
+from app.cli.situation import anything_stored, store_client
+from app.cli.speaking import err
+from app.membership.credentials import inspect_account, inspect_public_url
+from app.membership.difference import differences, named_changes
+from app.membership.findings import Expected, Finding, Mending, Severity
+from app.membership.inspection import inspect
+from app.membership.refusals import explained
+from app.membership.shared import stored_snapshot
+from app.membership.snapshot import Snapshot
+from app.membership.source import MembershipError
+from app.routing.dispatch import Dispatcher, RuleAnswer
+from app.routing.templates import TemplateAnswer, TextAnswer
+from app.settings import AccountSettings, Settings, load_settings
+from app.twilio.rest import ApiError
+
+SANDBOX_AWAY = "The sandbox does not run, so Twilio's side was not looked at. Start it: make run"
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What was found at Twilio."""
+
+    findings: tuple[Finding, ...]
+    skipped: str | None = None
+    """Why Twilio was not asked, when it was not."""
+
+    @property
+    def mendings(self) -> Mapping[str, tuple[Mending, ...]]:
+        """What the API would change, by Service."""
+        mendings: dict[str, tuple[Mending, ...]] = {}
+        for finding in self.findings:
+            if finding.mendings:
+                mendings[finding.subject] = mendings.get(finding.subject, ()) + finding.mendings
+        return mendings
+
+    def has(self, severity: Severity) -> bool:
+        """Tell whether there are findings of this severity."""
+        return any(finding.severity is severity for finding in self.findings)
+
+
+def look(settings: Settings, rules: Dispatcher) -> Look:
+    """Compare every Service at Twilio with what the router needs; what cannot be read is a finding."""
+    findings = list(_general(settings))
+    for service in settings.services:
+        operation = operation_on(settings, service.sid)
+        try:
+            with err.status(f"Reading {service.sid} from Twilio ..."):
+                snapshot = operation.source.read(time.time())
+        except MembershipError as error:
+            if load_settings().offline and error.failure.status is None:
+                return Look(tuple(findings), SANDBOX_AWAY)
+            remedy = explained(error.failure)
+            findings.append(Finding(Severity.ERROR, service.sid, f"{service.sid} cannot be read.", remedy))
+            continue
+        findings += inspect(snapshot, _expected(settings, rules, service.sid))
+        findings += _drift(settings, snapshot)
+        findings += _account(operation)
+    order = list(Severity)
+    return Look(tuple(sorted(dict.fromkeys(findings), key=lambda finding: order.index(finding.severity))))
+
+
+def mend(settings: Settings, mendings: Mapping[str, Iterable[Mending]]) -> None:
+    """Let the API change each Service.
+
+    Raises:
+        CommandError: when it refuses.
+
+    """
+    for service_sid, wanted in mendings.items():
+        before = {each.name: each.before for each in wanted}
+        after = {each.name: each.after for each in wanted}
+        _update(operation_on(settings, service_sid), before, after)
+
+
+def _update(operation: Operation, before: Mapping[str, object], after: Mapping[str, object]) -> None:
+    change(
+        operation,
+        "update",
+        operation.service_sid,
+        f"the Service: {named_changes(before, after)}",
+        lambda: operation.resources.update_service(after),
+    )
+
+
+def _general(settings: Settings) -> Iterator[Finding]:
+    """What concerns all Services."""
+    if not settings.services:
+        yield Finding(
+            Severity.WARNING,
+            "services",
+            "No Messaging Service is configured: every answer leaves from the number that was texted.",
+            "export TWILIO_MESSAGING_SERVICE_SID=MG...",
+        )
+    if not settings.twilio.api_base_url:
+        yield from inspect_public_url(settings.public_url, configured=bool(settings.router.public_url))
+
+
+def _expected(settings: Settings, rules: Dispatcher, service_sid: str) -> Expected:
+    reachable = bool(settings.twilio.api_base_url) or not any(
+        inspect_public_url(settings.public_url, configured=bool(settings.router.public_url))
+    )
+    return Expected(settings.public_url, reachable, _sends_media(rules, service_sid))
+
+
+def _sends_media(rules: Dispatcher, service_sid: str) -> bool:
+    """Tell whether a rule of this Service answers with pictures; functions tell only when they run."""
+    return any(
+        _has_media(rule.answer)
+        for rule in rules.table.rules
+        if not rule.scope.services or service_sid in rule.scope.services
+    )
+
+
+def _has_media(answer: RuleAnswer) -> bool:
+    if isinstance(answer, TextAnswer):
+        return bool(answer.constant.media_urls)
+    return isinstance(answer, TemplateAnswer) and bool(answer.media)
+
+
+def _drift(settings: Settings, now: Snapshot) -> Iterator[Finding]:
+    """What has changed since the routers last looked."""
+    if not anything_stored(settings):
+        return
+    with store_client(settings) as client:
+        stored = stored_snapshot(client, now.service_sid)
+    found = differences(stored, now) if stored else ()
+    if found:
+        more = f", and {len(found) - 1} more" if len(found) > 1 else ""
+        sentence = f"Twilio has changed since the routers last looked: {found[0]}{more}."
+        yield Finding(Severity.NOTE, now.service_sid, sentence, "sms-router membership refresh")
+
+
+def _account(operation: Operation) -> Iterator[Finding]:
+    """What Twilio says of the account; where it says nothing, there is nothing to find."""
+    settings, sid = operation.settings, operation.resources.account_sid
+    account: AccountSettings = next(each for each in settings.accounts if each.sid == sid)
+    try:
+        state = operation.resources.account_state()
+    except ApiError:
+        return
+    if not account.shared_keys:  # with those, tokens need not sign at all (facts 2.3)
+        yield from inspect_account(sid, state, account.tokens)

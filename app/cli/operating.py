@@ -1,0 +1,207 @@
+"""What the commands that speak with Twilio share: the Service, its errors, and changes with consequences."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import shlex
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Annotated, TypeVar
+
+import redis
+import typer
+from redis.asyncio import Redis
+
+from app.cli.situation import settings_for_command, store_client, store_url
+from app.cli.speaking import CommandError, complain, err, out, plain
+from app.membership import journal
+from app.membership.cache import Membership
+from app.membership.journal import Outcome
+from app.membership.refusals import explained
+from app.membership.resources import ServiceResources
+from app.membership.shared import SharedError
+from app.membership.snapshot import Snapshot
+from app.membership.source import MembershipError, ServiceSource, twilio_source
+from app.settings import Settings
+from app.twilio.rest import ApiError, build_client
+
+_Result = TypeVar("_Result")
+
+OfService = Annotated[
+    str | None,
+    typer.Option("--service", metavar="MG...", help="The Messaging Service, when there are several."),
+]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """A command's hold on one Service."""
+
+    settings: Settings
+    resources: ServiceResources
+    source: ServiceSource
+
+    @property
+    def service_sid(self) -> str:
+        """The Service that is spoken of."""
+        return self.resources.service_sid
+
+
+def operation(service_sid: str | None) -> Operation:
+    """Return the hold on the Service that was named, or on the only one.
+
+    Raises:
+        CommandError: when there is none, or several and none was named.
+
+    """
+    settings = settings_for_command()
+    return operation_on(settings, _chosen(settings, service_sid))
+
+
+def operation_on(settings: Settings, service_sid: str) -> Operation:
+    """Return the hold on a configured Service."""
+    service = next(each for each in settings.services if each.sid == service_sid)
+    account = next(each for each in settings.accounts if each.sid == service.account)
+    token, base_url = account.tokens[0], settings.twilio.api_base_url or None
+    client = build_client(account.sid, token, base_url, settings.twilio.timeout)
+    source = twilio_source(
+        account.sid, token, service.sid, base_url=base_url, timeout=settings.twilio.timeout
+    )
+    return Operation(settings, ServiceResources(client, account.sid, service.sid), source)
+
+
+def _chosen(settings: Settings, service_sid: str | None) -> str:
+    sids = [service.sid for service in settings.services]
+    if not sids:
+        raise CommandError(
+            "No Messaging Service is configured.",
+            "Name yours: export TWILIO_MESSAGING_SERVICE_SID=MG...",
+        )
+    if service_sid is None and len(sids) > 1:
+        raise CommandError(
+            "There are several Messaging Services; say which one.",
+            *(f"{_command_line()} --service {sid}" for sid in sids),
+            code=2,
+        )
+    if service_sid is not None and service_sid not in sids:
+        raise CommandError(
+            f"{service_sid} is none of the configured Messaging Services: {', '.join(sids)}.",
+            "Add it under [[services]] in router.toml.",
+            code=2,
+        )
+    return service_sid or sids[0]
+
+
+def ask(settings: Settings, what: str, call: Callable[[], _Result]) -> _Result:
+    """Make a call to Twilio, and show meanwhile what is being done.
+
+    Raises:
+        CommandError: when it fails, with the code, its meaning and its remedy.
+
+    """
+    try:
+        with err.status(f"{what} ..."):
+            return call()
+    except ApiError as error:
+        raise refused(settings, error) from error
+
+
+def refused(settings: Settings, error: ApiError | MembershipError) -> CommandError:
+    """Return what is told about a failed call."""
+    hints = []
+    if settings.twilio.api_base_url and error.failure.status is None:
+        hints = [f"Calls go to {settings.twilio.api_base_url}; is the sandbox running? Start it: make run"]
+    return CommandError(explained(error.failure), *hints)
+
+
+def confirm(question: str, *, yes: bool) -> None:
+    """Ask before something that cannot be taken back by itself.
+
+    Raises:
+        CommandError: when the answer is no (1), or nobody is there to be asked (2).
+
+    """
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise CommandError(f"{question} Say so with --yes:", f"{_command_line()} --yes", code=2)
+    if not typer.confirm(question):
+        raise CommandError("Nothing was changed.")
+
+
+def change(
+    operation: Operation, action: str, subject: str, detail: str, call: Callable[[], _Result]
+) -> _Result:
+    """Change something at Twilio, keep who did it, and let every router know at once.
+
+    Without Redis nothing is changed, since nobody could be told.
+
+    Raises:
+        CommandError: when Redis does not answer, or Twilio refuses.
+
+    """
+    settings, service_sid = operation.settings, operation.service_sid
+    with store_url(settings) as url, store_client(settings) as client:
+        try:
+            with err.status("Changing it at Twilio ..."):
+                result = call()
+        except ApiError as error:
+            if error.failure.may_have_been_done:
+                with _told_if_lost("No answer came, so Twilio may have made the change"):
+                    journal.record(client, service_sid, action, subject, detail, Outcome.UNKNOWN)
+                _tell_routers(operation, url)
+            raise refused(settings, error) from error
+        with _told_if_lost("Twilio has made the change"):
+            journal.record(client, service_sid, action, subject, detail)
+        _tell_routers(operation, url)
+        return result
+
+
+def read_everywhere(operation: Operation, url: str) -> Snapshot:
+    """Read the Service from Twilio now, and hand it to every router at once.
+
+    Raises:
+        MembershipError: when Twilio cannot be read.
+        SharedError: when Redis does not serve.
+
+    """
+
+    async def read() -> Snapshot:
+        async with Redis.from_url(url, socket_connect_timeout=5) as client:
+            return await Membership([operation.source], client).changed(operation.service_sid)
+
+    return asyncio.run(read())
+
+
+def say(sentence: str) -> None:
+    """Tell people what was done; standard output stays for what programs read."""
+    out.print(plain(sentence), soft_wrap=True)
+
+
+def _tell_routers(operation: Operation, url: str) -> None:
+    service = next(each for each in operation.settings.services if each.sid == operation.service_sid)
+    try:
+        with err.status("Telling the routers ..."):
+            read_everywhere(operation, url)
+    except MembershipError as error:
+        complain(f"The routers know of the change and will read it themselves; for now {error}.")
+    except SharedError as error:
+        complain(
+            f"The routers could not be told: {error}. They look for themselves within"
+            f" {service.refresh_after:.0f} seconds."
+        )
+
+
+@contextlib.contextmanager
+def _told_if_lost(what: str) -> Iterator[None]:
+    try:
+        yield
+    except redis.RedisError as error:
+        complain(f"{what}, but it could not be journaled: {type(error).__name__}.")
+
+
+def _command_line() -> str:
+    return shlex.join(["sms-router", *sys.argv[1:]])

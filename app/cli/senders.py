@@ -1,0 +1,146 @@
+"""``sms-router senders``: the numbers that may answer, of every kind."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from app.cli import sender_commands as shared
+from app.cli.operating import OfService, Yes, operation
+from app.cli.pools import known_snapshots
+from app.cli.situation import settings_for_command
+from app.cli.speaking import AsJson, out, print_json, print_table
+from app.membership.difference import sends
+from app.membership.resources import Filter, SenderType
+from app.membership.snapshot import Snapshot
+from app.senders.sender import SenderKind
+
+EVERY_TYPE = tuple(SenderType)
+
+Named = Annotated[str, typer.Argument(metavar="SID", help="PN..., SC..., AI..., or the number itself.")]
+
+
+class Kind(StrEnum):
+    """The kinds of number, as they are typed."""
+
+    SHORT_CODE = "short-code"
+    ALPHANUMERIC = "alphanumeric"
+    LONG_CODE = "long-code"
+    TOLL_FREE = "toll-free"
+
+
+_LISTS = {
+    Kind.SHORT_CODE: SenderType.SHORT_CODE,
+    Kind.ALPHANUMERIC: SenderType.ALPHA_SENDER,
+    Kind.LONG_CODE: SenderType.PHONE_NUMBER,
+    Kind.TOLL_FREE: SenderType.PHONE_NUMBER,
+}
+
+senders = typer.Typer(help="List the numbers that may answer.")
+
+
+def register(commands: typer.Typer) -> None:
+    """Add the commands."""
+    commands.add_typer(senders, name="senders")
+
+
+@senders.callback(invoke_without_command=True)
+def known(context: typer.Context, as_json: AsJson = False) -> None:
+    """List the numbers that may answer, as the router knows them.
+
+    The commands below look at Twilio itself, and change what is there.
+    """
+    if context.invoked_subcommand is not None:
+        return
+    snapshots = known_snapshots(settings_for_command())
+    if as_json:
+        print_json([sender for snapshot in snapshots for sender in _senders(snapshot)])
+        return
+    for snapshot in snapshots:
+        out.print(f"Senders of {snapshot.service_sid} {snapshot.settings.friendly_name}", markup=False)
+        columns = ("number", "kind", "country", "sends")
+        print_table(columns, [[sender[column] for column in columns] for sender in _senders(snapshot)])
+
+
+def _senders(snapshot: Snapshot) -> list[dict[str, str]]:
+    return [
+        {
+            "service": snapshot.service_sid,
+            "number": sender.address,
+            "kind": sender.kind.value,
+            "country": sender.country or "",
+            "sends": sends(sender.capabilities),
+            "sid": sender.sid,
+        }
+        for sender in snapshot.senders
+    ]
+
+
+@senders.command("list")
+def list_senders(
+    kind: Annotated[Kind | None, typer.Option("--kind", help="Only those of this kind.")] = None,
+    friendly_name: shared.NameFilter = None,
+    number: Annotated[
+        str | None, typer.Option("--number", help="Only those with these digits; * is any one.")
+    ] = None,
+    everything: shared.Everything = False,
+    service: OfService = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the Service's senders as they are at Twilio now."""
+    types = EVERY_TYPE if kind is None else (_LISTS[kind],)
+    chosen = Filter(friendly_name, number)
+    at = operation(service)
+    found = shared.list_senders(at, types, chosen, everything=everything)
+    wanted = None if kind is None else SenderKind[kind.name]
+    shared.print_senders(at, [each for each in found if wanted in (None, each.kind)], as_json=as_json)
+
+
+@senders.command("show")
+def show(sid: Named, service: OfService = None, as_json: AsJson = False) -> None:
+    """Show one sender: its kind, what it sends, and its own URLs."""
+    shared.print_sender(shared.find_sender(operation(service), sid, EVERY_TYPE), as_json=as_json)
+
+
+@senders.command("add")
+def add(
+    sid: Annotated[
+        str, typer.Argument(metavar="SID", help="PN..., SC..., a number, or a new alphanumeric sender.")
+    ],
+    service: OfService = None,
+    as_json: AsJson = False,
+) -> None:
+    """Add a number of the account, or an alphanumeric sender, to the Service."""
+    shared.add_sender(operation(service), sid, EVERY_TYPE, as_json=as_json)
+
+
+@senders.command("remove")
+def remove(sid: Named, yes: Yes = False, service: OfService = None) -> None:
+    """Take a sender out of the Service; a number stays on the account."""
+    shared.remove_sender(operation(service), sid, EVERY_TYPE, yes=yes)
+
+
+@senders.command("update")
+def update(
+    sid: Named,
+    friendly_name: shared.FriendlyName = None,
+    sms_url: shared.SmsUrl = None,
+    sms_method: shared.SmsMethod = None,
+    sms_fallback_url: shared.SmsFallbackUrl = None,
+    sms_fallback_method: shared.SmsFallbackMethod = None,
+    api_version: shared.ApiVersion = None,
+    service: OfService = None,
+    as_json: AsJson = False,
+) -> None:
+    """Change a number's own name and URLs."""
+    wanted = {
+        "friendly_name": friendly_name,
+        "sms_url": sms_url,
+        "sms_method": sms_method,
+        "sms_fallback_url": sms_fallback_url,
+        "sms_fallback_method": sms_fallback_method,
+        "api_version": api_version,
+    }
+    shared.update_sender(operation(service), sid, EVERY_TYPE, wanted, as_json=as_json)

@@ -1,0 +1,95 @@
+"""How old a pool may become, who counts it, and what the metrics say."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from prometheus_client import REGISTRY
+
+from app.membership.cache import Membership
+from app.membership.held import ServiceStatus
+from app.membership.source import ServiceSource
+from app.web.metrics import PoolFigures
+from tests.membership.recorded import RecordedTwilio, failing
+from tests.membership.ticking import Clock, Pauses, running
+
+
+def only(membership: Membership) -> ServiceStatus:
+    (status,) = membership.statuses()
+    return status
+
+
+async def test_a_pool_past_its_hard_age_serves_and_each_time_is_counted(
+    twilio: RecordedTwilio, source: ServiceSource, clock: Clock
+) -> None:
+    membership = Membership([source], None, clock=clock, stale_after=300)
+    await membership.refresh(twilio.service_sid)
+    for age, served in ((299, 0), (2, 1), (1000, 2)):
+        clock.now += age
+        await membership.watch()
+        assert membership.pool_for(twilio.service_sid, "12345") is not None
+        assert membership.pool_for("MG unknown", "+19995550000") is None
+        assert only(membership).stale_serves == served
+    await membership.refresh(twilio.service_sid)
+    membership.pool_for(twilio.service_sid, "12345")
+    assert (only(membership).stale, only(membership).stale_serves) == (False, 2)
+
+
+async def test_a_service_that_is_rarely_read_is_not_stale_before_two_readings_are_missing(
+    source: ServiceSource, clock: Clock
+) -> None:
+    daily = replace(source, refresh_after=86_400)
+    membership = Membership([daily], None, clock=clock)
+    await membership.refresh(source.service_sid)
+    clock.now += 2 * 86_400
+    assert not only(membership).stale
+    clock.now += 1
+    assert only(membership).stale
+
+
+async def test_the_watch_reports_even_without_redis(source: ServiceSource, clock: Clock) -> None:
+    reports: list[tuple[ServiceStatus, ...]] = []
+    membership = Membership([source], None, clock=clock, report=reports.append)
+    await membership.watch()
+    await membership.refresh(source.service_sid)
+    await membership.watch()
+    assert [[status.size for status in report] for report in reports] == [[0], [2]]
+
+
+async def test_the_figures_show_age_version_size_and_every_count(
+    twilio: RecordedTwilio, source: ServiceSource, clock: Clock
+) -> None:
+    figures = PoolFigures()
+    membership = Membership([source], None, clock=clock, stale_after=10, report=figures.update)
+    await membership.watch()
+    assert _figure(twilio, "stale") == 1
+    await membership.refresh(twilio.service_sid)
+    twilio.fault = failing(500, 20500)
+    clock.now += 121
+    await membership.watch()
+    await membership.take_turn(twilio.service_sid)
+    membership.pool_for(twilio.service_sid, "12345")
+    for _ in range(2):
+        await membership.watch()
+    status = only(membership)
+    names = ("age_seconds", "version", "senders", "stale")
+    assert [_figure(twilio, name) for name in names] == [121, status.version, 2, 1]
+    counts = ("refreshes_total", "failures_total", "stale_serves_total")
+    assert [_figure(twilio, name) for name in counts] == [1, 1, 1]
+
+
+async def test_the_jitter_spreads_replicas_around_the_time_that_is_due(
+    source: ServiceSource, clock: Clock
+) -> None:
+    asked = []
+    for _ in range(8):
+        pauses = Pauses()
+        async with running(Membership([source], None, clock=clock, sleep=pauses)):
+            await pauses.begun(1)
+        asked.append(pauses.asked[0])
+    assert len(set(asked)) > 1
+    assert all(54 <= seconds <= 66 for seconds in asked)
+
+
+def _figure(twilio: RecordedTwilio, name: str) -> float | None:
+    return REGISTRY.get_sample_value(f"sms_router_pool_{name}", {"service": twilio.service_sid})

@@ -1,0 +1,164 @@
+"""A change is in every worker at once, and nothing that was read before it replaces what was read after."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+
+import pytest
+from redis.asyncio import Redis
+
+from app.membership.cache import Membership
+from app.membership.keys import POOLS_CHANNEL, PoolKeys
+from app.membership.shared import SharedError, SharedSnapshots, Verdict
+from app.membership.snapshot import Snapshot
+from app.membership.source import MembershipError, ServiceSource
+from tests.membership.recorded import RecordedTwilio, failing
+from tests.membership.ticking import Clock, Pauses, eventually, running
+
+
+async def test_what_one_worker_reads_is_heard_by_the_others(
+    twilio: RecordedTwilio, source: ServiceSource, redis: Redis, clock: Clock
+) -> None:
+    here = Membership([source], redis, clock=clock)
+    pauses = Pauses()  # the watch never wakes: only the announcement can bring the news
+    async with running(Membership([source], redis, clock=clock, sleep=pauses)) as there:
+        await pauses.begun(1)
+        await eventually(lambda: _listeners(redis))
+        twilio.add_short_code("67890")
+        clock.now += 1
+        await here.refresh(twilio.service_sid)
+        await eventually(lambda: there.pool_for(None, "67890"))
+
+
+async def test_an_announcement_that_was_missed_is_made_good_by_the_next_look(
+    twilio: RecordedTwilio, source: ServiceSource, redis: Redis, clock: Clock
+) -> None:
+    here, there = (Membership([source], redis, clock=clock) for _ in range(2))
+    await here.refresh(twilio.service_sid)
+    await there.watch()
+    twilio.add_short_code("67890")
+    clock.now += 1
+    await here.refresh(twilio.service_sid)
+    assert there.pool_for(None, "67890") is None
+    await there.watch()
+    assert there.pool_for(None, "67890") is not None
+
+
+async def test_a_subscription_that_broke_is_renewed(
+    twilio: RecordedTwilio, source: ServiceSource, redis: Redis, clock: Clock
+) -> None:
+    pauses = Pauses()
+    async with running(Membership([source], redis, clock=clock, sleep=pauses)) as there:
+        await eventually(lambda: _listeners(redis))
+        await redis.client_kill_filter(_type="pubsub")
+        while not await _listeners(redis):
+            pauses.end()
+            await asyncio.sleep(0.005)
+        twilio.add_short_code("67890")
+        clock.now += 1
+        await Membership([source], redis, clock=clock).refresh(twilio.service_sid)
+        await eventually(lambda: there.pool_for(None, "67890"))
+
+
+async def test_a_reading_begun_before_a_change_does_not_replace_the_one_made_after_it(
+    twilio: RecordedTwilio, source: ServiceSource, redis: Redis, clock: Clock
+) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slowly(now: float) -> Snapshot:
+        snapshot = source.read(now)
+        begun.set()
+        go_on.wait()
+        return snapshot
+
+    ahead = Clock()
+    ahead.now = clock.now + 3600  # its clock is wrong: by versions alone its old reading would win
+    slow = Membership([ServiceSource(source.service_sid, slowly)], redis, clock=ahead)
+    reading = asyncio.ensure_future(slow.refresh(twilio.service_sid))
+    await asyncio.to_thread(begun.wait)
+    twilio.add_short_code("67890")
+    await Membership([source], redis, clock=clock).changed(twilio.service_sid)
+    go_on.set()
+    await reading
+    assert slow.pool_for(None, "67890") is not None
+    fresh = Membership([source], redis, clock=clock)
+    await fresh.follow()
+    assert fresh.pool_for(None, "67890") is not None
+
+
+async def test_a_change_that_its_maker_could_not_read_is_read_by_a_worker(
+    twilio: RecordedTwilio, source: ServiceSource, redis: Redis, clock: Clock
+) -> None:
+    pauses = Pauses()
+    async with running(Membership([source], redis, clock=clock, sleep=pauses)) as worker:
+        await pauses.begun(1)
+        await redis.delete(PoolKeys.of(twilio.service_sid).turn)
+        await eventually(lambda: _listeners(redis))
+        twilio.add_short_code("67890")
+        twilio.fault = failing(503, 20503)
+        command = Membership([source], redis, clock=clock)
+        with pytest.raises(MembershipError, match="503"):
+            await command.changed(twilio.service_sid)
+        twilio.fault = None
+        await eventually(lambda: _turn_is_free(redis, twilio))
+        while worker.pool_for(None, "67890") is None:  # its next turn, long before it is due
+            pauses.end()
+            await asyncio.sleep(0.005)
+
+
+async def test_without_redis_nobody_can_be_told(source: ServiceSource, no_redis: Redis, clock: Clock) -> None:
+    with pytest.raises(SharedError, match="ConnectionError"):
+        await Membership([source], no_redis, clock=clock).changed(source.service_sid)
+
+
+async def test_storing_compares_before_it_sets(source: ServiceSource, redis: Redis, clock: Clock) -> None:
+    shared, old = SharedSnapshots(redis), source.read(clock())
+    new = source.read(clock() + 1)
+    assert await shared.confirm(new) is Verdict.REFUSED
+    assert await shared.publish(new, new.to_bytes()) is Verdict.STORED
+    assert await shared.publish(old, old.to_bytes()) is Verdict.REFUSED
+    assert await shared.confirm(old) is Verdict.REFUSED
+    assert await shared.confirm(new.confirmed(clock() + 60)) is Verdict.STORED
+    await shared.announce(source.service_sid, 1)
+    assert await shared.confirm(new, 0) is Verdict.OVERTAKEN
+    assert await shared.confirm(new, 1) is Verdict.STORED
+    (standing,) = await shared.standings([source.service_sid])
+    assert standing.mark is not None
+    assert (standing.mark.version, standing.mark.changes, standing.changes) == (new.version, 1, 1)
+
+
+async def test_a_mark_whose_snapshot_was_evicted_counts_for_nothing(
+    source: ServiceSource, redis: Redis, clock: Clock
+) -> None:
+    membership = Membership([source], redis, clock=clock)
+    await membership.refresh(source.service_sid)
+    await redis.delete(PoolKeys.of(source.service_sid).snapshot)
+    await membership.follow()
+    fresh = Membership([source], redis, clock=clock)
+    await fresh.follow()
+    assert fresh.snapshot(source.service_sid) == membership.snapshot(source.service_sid)
+
+
+async def test_replicas_wait_longer_for_each_others_failures(
+    twilio: RecordedTwilio, source: ServiceSource, redis: Redis, clock: Clock
+) -> None:
+    twilio.fault = failing(429, 20429)
+    replicas = [Membership([source], redis, clock=clock) for _ in range(4)]
+    delays = []
+    for replica in replicas:
+        delays.append(await replica.take_turn(twilio.service_sid))
+        await redis.delete(PoolKeys.of(twilio.service_sid).turn)
+    assert delays == [1, 2, 4, 8]
+    twilio.fault = None
+    await replicas[0].take_turn(twilio.service_sid)
+    assert not await redis.exists(PoolKeys.of(twilio.service_sid).failures)
+
+
+async def _listeners(redis: Redis) -> bool:
+    ((_, count),) = await redis.pubsub_numsub(POOLS_CHANNEL)
+    return bool(count)
+
+
+async def _turn_is_free(redis: Redis, twilio: RecordedTwilio) -> bool:
+    return not await redis.exists(PoolKeys.of(twilio.service_sid).turn)

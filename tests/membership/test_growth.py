@@ -1,0 +1,50 @@
+"""Ten thousand senders: few megabytes, and a choice that takes the same steps as among ten."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from types import FrameType
+
+import pytest
+
+from app.senders.pool import Pool
+from app.senders.request import Facts, Request
+from app.senders.selection import select
+from loadtests.bench import growth
+
+UNREACHED = Facts(unreachable=frozenset({"12345"}))
+
+
+def test_ten_thousand_senders_take_less_than_ten_megabytes() -> None:
+    (figures,) = growth.measure((10_000,), people=100, rounds=1)
+    assert figures.memory < 10
+
+
+@pytest.mark.parametrize("facts", [Facts(), UNREACHED], ids=["short code", "long code"])
+def test_a_choice_among_ten_thousand_takes_the_same_steps_as_among_ten(facts: Facts) -> None:
+    request = growth.requests(1)[0]
+    steps = [_calls(growth.service_of(size).pool(), request, facts) for size in (100, 10_000)]
+    assert abs(steps[0] - steps[1]) <= 10
+
+
+def _calls(pool: Pool, request: Request, facts: Facts) -> int:
+    """Return how many functions one choice calls, once everything is warm."""
+    select(pool, request, facts)
+    return _counted(lambda: select(pool, request, facts))
+
+
+def _counted(work: Callable[[], object]) -> int:
+    calls = 0
+
+    def count(_: FrameType, event: str, __: object) -> None:
+        nonlocal calls
+        calls += event in ("call", "c_call")
+
+    before = sys.getprofile()
+    sys.setprofile(count)
+    try:
+        work()
+    finally:
+        sys.setprofile(before)
+    return calls

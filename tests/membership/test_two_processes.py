@@ -1,0 +1,111 @@
+"""Two routers in processes of their own, one Valkey, one sandbox: a command's change reaches both."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import requests
+
+from app.sandbox import create_sandbox, load_world
+from tests.membership.recorded import serving
+from tests.road.running import (
+    ACCOUNT,
+    PUBLIC,
+    REPOSITORY,
+    SERVICE,
+    TOKEN,
+    Answer,
+    RunningRouter,
+    until,
+    webhook,
+    write_configuration,
+)
+
+DEMO = replace(
+    load_world(Path(__file__).parents[2] / "config" / "sandbox.toml", PUBLIC),
+    account_sid=ACCOUNT,
+    auth_token=TOKEN,
+)
+CODE = "SC" + "0" * 31 + "1"
+
+
+@pytest.fixture
+def sandbox() -> Iterator[str]:
+    with serving(create_sandbox(DEMO)) as url:
+        yield url
+
+
+@pytest.fixture
+def routers(tmp_path: Path, valkey_url: str, sandbox: str) -> Iterator[list[RunningRouter]]:
+    environment = {"TWILIO_API_BASE_URL": sandbox}
+    two = [
+        RunningRouter(write_configuration(tmp_path / name), valkey_url, environment) for name in ("a", "b")
+    ]
+    try:
+        for router in two:
+            router.start()
+        yield two
+    finally:
+        for router in two:
+            if router.process is not None:
+                router.kill()
+
+
+def command(router: RunningRouter, sandbox: str, *words: str) -> subprocess.CompletedProcess[str]:
+    environment = {
+        "TWILIO_ACCOUNT_SID": ACCOUNT,
+        "TWILIO_AUTH_TOKEN": TOKEN,
+        "TWILIO_MESSAGING_SERVICE_SID": SERVICE,
+        "TWILIO_API_BASE_URL": sandbox,
+        "PUBLIC_URL": PUBLIC,
+        "REDIS_URL": router.redis_url,
+        "SMS_ROUTER_CONFIG": str(router.folder),
+    }
+    return subprocess.run(
+        [sys.executable, "-m", "app", *words],
+        cwd=REPOSITORY,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def twilio_is_down(sandbox: str, *, down: bool) -> None:
+    url, fault = f"{sandbox}/sandbox/faults", {"rest": {"kind": "status", "status": 503}}
+    answer = requests.post(url, json=fault, timeout=5) if down else requests.delete(url, timeout=5)
+    assert answer.ok
+
+
+async def answers_from(router: RunningRouter, sender: str) -> bool:
+    answer: Answer = await router.deliver(webhook("HOURS"))
+    assert answer.status == 200
+    return f'from="{sender}"' in answer.text
+
+
+async def test_a_short_code_that_leaves_is_used_by_neither_router_and_comes_back_to_both(
+    routers: list[RunningRouter], sandbox: str
+) -> None:
+    for router in routers:
+        await until(lambda router=router: answers_from(router, "12345"))
+    done = command(routers[0], sandbox, "short-codes", "remove", CODE, "--yes")
+    assert done.returncode == 0, done.stderr
+    for router in routers:
+        await until(lambda router=router: answers_from(router, "+14155550100"))
+    twilio_is_down(sandbox, down=True)
+    for router in routers:
+        assert await answers_from(router, "+14155550100")
+    twilio_is_down(sandbox, down=False)
+    done = command(routers[1], sandbox, "short-codes", "add", CODE)
+    assert done.returncode == 0, done.stderr
+    for router in routers:
+        await until(lambda router=router: answers_from(router, "12345"))
+    metrics = (await routers[0].fetch("/metrics")).text
+    assert f'sms_router_pool_senders{{service="{SERVICE}"}} 5.0' in metrics
+    history = command(routers[0], sandbox, "membership", "history").stdout
+    assert history.count("short code 12345") == 2

@@ -1,0 +1,81 @@
+"""What several workers' figures say together, while they live and after one has died."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from app.web.metrics import WorkersCollector
+
+WORKER = """
+import sys
+from app.web import metrics
+
+metrics.STORE_UP.set(int(sys.argv[1]))
+metrics.SPOOLED.set(int(sys.argv[2]))
+metrics.SPOOL_LOST.set(int(sys.argv[2]))
+metrics.POOL_SIZE.labels("MG1").set(int(sys.argv[2]))
+metrics.MESSAGES.labels("reply").inc()
+print("ready", flush=True)
+sys.stdin.read()
+"""
+
+
+@contextlib.contextmanager
+def worker(folder: Path, store_up: int, entries: int, *, elsewhere: bool = False) -> Iterator[None]:
+    """Run a process that has set its figures; ``elsewhere`` starts it outside our process group."""
+    with subprocess.Popen(
+        [sys.executable, "-c", WORKER, str(store_up), str(entries)],
+        env={**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(folder)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        start_new_session=elsewhere,
+    ) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"ready\n"
+            yield
+        finally:
+            process.kill()
+
+
+@pytest.fixture
+def figures(tmp_path: Path) -> CollectorRegistry:
+    registry = CollectorRegistry()
+    registry.register(WorkersCollector(tmp_path))
+    return registry
+
+
+def told(figures: CollectorRegistry) -> tuple[float | None, ...]:
+    """Return whether the store is up, what is spooled, what was lost, and the messages."""
+    return (
+        figures.get_sample_value("sms_router_store_up"),
+        figures.get_sample_value("sms_router_spooled_entries"),
+        figures.get_sample_value("sms_router_spool_lost_entries"),
+        figures.get_sample_value("sms_router_messages_total", {"outcome": "reply"}),
+    )
+
+
+def test_a_dead_worker_leaves_its_counts_and_losses_but_no_gauges(
+    tmp_path: Path, figures: CollectorRegistry
+) -> None:
+    with worker(tmp_path, 1, 2):
+        with worker(tmp_path, 0, 5):
+            assert told(figures) == (0, 7, 7, 2)
+        assert told(figures) == (1, 2, 7, 2)
+        assert figures.get_sample_value("sms_router_pool_senders", {"service": "MG1"}) == 2
+    assert told(figures) == (None, None, 7, 2)
+
+
+def test_a_process_that_is_none_of_ours_is_not_taken_for_a_worker(
+    tmp_path: Path, figures: CollectorRegistry
+) -> None:
+    with worker(tmp_path, 1, 2), worker(tmp_path, 0, 5, elsewhere=True):
+        assert told(figures) == (1, 2, 7, 2)
