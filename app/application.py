@@ -11,15 +11,16 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from prometheus_client import REGISTRY, CollectorRegistry
-from prometheus_client.multiprocess import MultiProcessCollector
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from starlette.routing import Route, Router
 
+from app.membership.background import stop
 from app.membership.cache import Membership
 from app.membership.source import ServiceSource, twilio_source
 from app.routing.composing import Composer
@@ -50,6 +51,9 @@ log = logging.getLogger("sms_router")
 LAST_WAIT = 5.0
 """Seconds that a stop waits for a handler that refuses to be cancelled, before the process ends."""
 
+OBSERVE_EVERY = 1.0
+"""Seconds between two looks at the gauges: any worker's /metrics tells what all of them last saw."""
+
 FIRST_LOOK = 3.0
 """Seconds that a start waits for the senders to be known; it goes on without."""
 
@@ -73,6 +77,7 @@ class Worker:
     async def lifespan(self, _: object) -> AsyncIterator[None]:
         """Start everything, serve, stop everything: what is in flight finishes first."""
         await self.store.start(on_return=self.journal.replay)
+        observing = asyncio.create_task(self._keep_observing(), name="observer")
         await self.records.start()
         await self.membership.start()
         await self.membership.settle(FIRST_LOOK)
@@ -85,8 +90,7 @@ class Worker:
             if not await self.pipeline.aclose():
                 log.error("a handler refuses to be stopped; leaving without it in %g s", LAST_WAIT)
                 _leave_in(LAST_WAIT)
-            listening.cancel()
-            await asyncio.gather(listening, return_exceptions=True)
+            await stop((listening, observing))
             await self.membership.aclose()
             await self.records.aclose()
             await self.store.aclose()
@@ -118,6 +122,14 @@ class Worker:
         metrics.SPOOLED.set(self.spool.kept)
         metrics.SPOOL_LOST.set(self.spool.dropped)
         self.pool_figures.update(self.membership.statuses())
+
+    async def _keep_observing(self) -> None:
+        while True:
+            try:
+                self.observe()
+            except Exception:
+                log.exception("the gauges could not be brought up to date; trying again")
+            await asyncio.sleep(OBSERVE_EVERY)
 
     async def _listen(self) -> None:
         """Wake waiting twins when another worker has answered their message."""
@@ -238,5 +250,5 @@ def _registry() -> CollectorRegistry:
     if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
         return REGISTRY
     registry = CollectorRegistry()
-    MultiProcessCollector(registry)
+    registry.register(metrics.WorkersCollector(Path(os.environ["PROMETHEUS_MULTIPROC_DIR"])))
     return registry

@@ -26,6 +26,9 @@ DEFAULT_FOLDER = "config"
 
 _ORIGIN = re.compile(r"https?://(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?/?")
 
+_REACHED_AT = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
+"""Where a listener on every address is found; one on ``::`` may take IPv6 alone."""
+
 
 class SignatureMode(StrEnum):
     """What happens to a request whose signature is wrong."""
@@ -225,7 +228,7 @@ class Settings(RouterFile):
     @property
     def local_url(self) -> str:
         """Where this machine reaches the router."""
-        host = "127.0.0.1" if self.server.host in ("0.0.0.0", "::", "") else self.server.host  # noqa: S104
+        host = _REACHED_AT.get(self.server.host, self.server.host)
         return f"http://{f'[{host}]' if ':' in host else host}:{self.server.port}"
 
     @property

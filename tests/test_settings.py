@@ -192,7 +192,7 @@ def test_a_missing_folder_is_told_with_the_line_to_paste(tmp_path: Path) -> None
     [
         ("127.0.0.1", "http://127.0.0.1:8000"),
         ("0.0.0.0", "http://127.0.0.1:8000"),
-        ("::", "http://127.0.0.1:8000"),
+        ("::", "http://[::1]:8000"),
         ("::1", "http://[::1]:8000"),
         ("router", "http://router:8000"),
     ],

@@ -9,6 +9,7 @@ import signal
 import threading
 import time
 from collections.abc import Coroutine
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -56,15 +57,21 @@ def sandbox(
         bool,
         typer.Option("--manual-clock", help="Stand still until POST /sandbox/clock says to go on."),
     ] = False,
+    router: Annotated[
+        str | None, typer.Option(help="Where the router listens; default: http://HOST:PORT.")
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", hidden=True)] = False,
     until_exit_of: Annotated[int | None, typer.Option("--until-exit-of", hidden=True)] = None,
 ) -> None:
     """Run an offline Twilio: its REST API, phones and carriers, seeded from config/sandbox.toml.
 
-    Its account and token are TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN where they are set.
+    Its account and token are TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN where they are set. Requests
+    are signed over PUBLIC_URL and taken to the router, as the proxy behind that name would.
     """
     if context.invoked_subcommand:
         return
+    from app.sandbox.proxy import ReverseProxy  # noqa: PLC0415 (not needed with Twilio's credentials)
+
     if not _is_loopback(host) and not expose:
         raise CommandError(
             f"The sandbox would listen on {host or 'every address'}, where others can read every text and "
@@ -73,11 +80,12 @@ def sandbox(
             code=2,
         )
     settings = load_settings()
-    world = offline_world(settings)
+    listens = (router or settings.local_url).rstrip("/")
+    world = replace(offline_world(settings), proxy=ReverseProxy(settings.public_url, listens))
     port = port or settings.sandbox.port
     check_port(host, port, f"Choose another one: sms-router sandbox --port {port + 1}")
     if not quiet:
-        _announce(world, f"http://{host}:{port}", settings.public_url)
+        _announce(world, f"http://{f'[{host}]' if ':' in host else host}:{port}", listens)
     _serve(world, host, port, manual_clock=manual_clock, until_exit_of=until_exit_of)
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
+import shlex
 import shutil
 import signal
 import socket
@@ -19,6 +21,7 @@ import typer
 from app.cli.situation import check_port, load_rules, offline_world, sandbox_environment, store_url
 from app.cli.speaking import CommandError, err, out, plain
 from app.settings import Settings, load_settings
+from app.web.supervised import SUPERVISOR, end_on_hang_up
 
 if TYPE_CHECKING:
     from app.sandbox import World
@@ -30,7 +33,10 @@ KEEP_ALIVE = 30
 """Seconds that an idle connection is kept."""
 
 MOST_AT_ONCE = 4096
-"""Requests and connections at once in one worker; beyond it Twilio is sent to the fallback."""
+"""Requests at work in one worker; beyond it Twilio is sent to the fallback. Connections fit into it too."""
+
+OTHER_FILES = 256
+"""Files that a worker has open beside its connections, at the most."""
 
 LOGGING: dict[str, Any] = {
     "version": 1,
@@ -38,6 +44,7 @@ LOGGING: dict[str, Any] = {
     "formatters": {
         "plain": {"format": "%(asctime)s %(levelname)-7s %(name)s: %(message)s", "datefmt": "%H:%M:%S"}
     },
+    "filters": {"sparing": {"()": "app.web.sparing.Sparing"}},
     "handlers": {
         "stderr": {"class": "logging.StreamHandler", "formatter": "plain", "stream": "ext://sys.stderr"}
     },
@@ -46,7 +53,7 @@ LOGGING: dict[str, Any] = {
         "sms_router": {"level": "INFO"},
         "handlers": {"level": "INFO"},
         "uvicorn": {"level": "WARNING"},
-        "uvicorn.error": {"level": "WARNING"},
+        "uvicorn.error": {"level": "WARNING", "filters": ["sparing"]},
     },
 }
 
@@ -67,10 +74,10 @@ def serve() -> None:
     credentials the sandbox, an offline Twilio, runs beside it too, on SANDBOX_PORT.
     """
     signal.signal(signal.SIGTERM, _leave)
+    end_on_hang_up()
     settings = load_settings()
     load_rules(settings)  # mistakes are told before anything runs
-    port = settings.server.port
-    check_port(settings.server.host, port, f"Choose another one: PORT={port + 1} make run")
+    _check_ports(settings)
     with contextlib.ExitStack() as beside:
         os.environ["REDIS_URL"] = beside.enter_context(store_url(settings, shared=False))
         world = offline_world(settings) if settings.offline else None
@@ -88,12 +95,29 @@ def _leave(*_: object) -> None:
     sys.exit(0)
 
 
+def _check_ports(settings: Settings) -> None:
+    """Make sure that everything can listen; the remedy is one line, whichever ports are taken."""
+    wanted = [("PORT", settings.server.host, settings.server.port)]
+    if settings.offline:
+        wanted.append(("SANDBOX_PORT", "127.0.0.1", settings.sandbox.port))
+    told, others = [], []
+    for variable, host, port in wanted:
+        try:
+            check_port(host, port, "")
+        except CommandError as error:
+            told.append(str(error).splitlines()[0])
+            others.append(f"{variable}={port + 1}")
+    if told:
+        raise CommandError(*told, f"Choose another one: {' '.join(others)} make run")
+
+
 def _run(settings: Settings) -> None:
     import uvicorn  # noqa: PLC0415 (slow to import, and mistakes above should show at once)
+    from uvicorn.supervisors import Multiprocess  # noqa: PLC0415
 
     from app.web.protocol import OneWriteProtocol  # noqa: PLC0415
 
-    uvicorn.run(
+    config = uvicorn.Config(
         "app.application:create",
         factory=True,
         host=settings.server.host,
@@ -107,17 +131,37 @@ def _run(settings: Settings) -> None:
         server_header=False,
         proxy_headers=False,
         log_config=LOGGING,
-        limit_concurrency=MOST_AT_ONCE,
+        limit_concurrency=_most_at_once(),
         timeout_keep_alive=KEEP_ALIVE,
         timeout_graceful_shutdown=GRACE,
     )
+    if settings.server.workers > 1:
+        os.environ[SUPERVISOR] = str(os.getpid())
+        hang_up = signal.getsignal(signal.SIGHUP)
+        supervisor = Multiprocess(config, [config.bind_socket()])
+        signal.signal(signal.SIGHUP, hang_up)  # uvicorn would start its workers anew on a closed terminal
+        supervisor.run()
+    else:
+        with contextlib.suppress(
+            KeyboardInterrupt
+        ):  # uvicorn has stopped by then, and tells how it came to it
+            uvicorn.Server(config).run()
+
+
+def _most_at_once() -> int:
+    """Return how many connections fit into the files that a process may have open; raise that if allowed."""
+    wanted = MOST_AT_ONCE + OTHER_FILES
+    allowed, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if allowed != resource.RLIM_INFINITY and allowed < wanted:
+        allowed = wanted if most == resource.RLIM_INFINITY else min(wanted, most)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, most))
+    return MOST_AT_ONCE if allowed == resource.RLIM_INFINITY else max(16, min(wanted, allowed) - OTHER_FILES)
 
 
 @contextlib.contextmanager
 def _sandbox(settings: Settings) -> Iterator[None]:
     """Run the sandbox in a process of its own, until the router ends."""
     port = settings.sandbox.port
-    check_port("127.0.0.1", port, f"Choose another one: SANDBOX_PORT={port + 1} make run")
     command = [sys.executable, "-m", "app", "sandbox", "--quiet", "--until-exit-of", str(os.getpid())]
     with subprocess.Popen(command, start_new_session=True) as process:
         try:
@@ -151,8 +195,7 @@ def _prepare_metrics(settings: Settings) -> None:
 
 
 def _announce(settings: Settings, world: World | None) -> None:
-    command, url = Path(sys.argv[0]), settings.public_url
-    name = str(command.relative_to(Path.cwd())) if command.is_relative_to(Path.cwd()) else "sms-router"
+    url = settings.public_url
     lines = [f"\nsms-router listens on {settings.local_url}"]
     if world is not None:
         lines.append(
@@ -165,7 +208,7 @@ def _announce(settings: Settings, world: World | None) -> None:
         f"  fallback URL          {url}/sms/fallback (POST)",
         f"  status callback URL   {url}/sms/status",
         "\nSend the first text from another terminal:",
-        f"  {name} text HOURS\n",
+        f"  {_command()} text HOURS\n",
     ]
     out.print(plain("\n".join(lines)), soft_wrap=True)
     if not settings.router.public_url and world is None:
@@ -175,3 +218,20 @@ def _announce(settings: Settings, world: World | None) -> None:
             style="yellow",
             soft_wrap=True,
         )
+
+
+def _command() -> str:
+    """Return what to type, in the folder we were started in, to run this program again."""
+    started = Path(sys.argv[0])
+    if started.name == "__main__.py":
+        return f"{_typed(Path(sys.executable))} -m app"
+    return _typed(started)
+
+
+def _typed(program: Path) -> str:
+    """Return the shortest way to name a program: by its name if that leads there, else by its path."""
+    path = Path(shutil.which(program) or program).absolute()  # not resolved: links choose the environment
+    found = shutil.which(program.name)
+    if found is not None and Path(found).absolute() == path:
+        return program.name
+    return shlex.quote(str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Protocol
 
 from app.membership.held import LAST_RETRY, Held, log
@@ -18,6 +18,18 @@ CANCEL_AGAIN = 0.05
 """Seconds after which a task that did not end is cancelled once more."""
 
 Sleep = Callable[[float], Awaitable[None]]
+
+
+async def stop(tasks: Iterable[asyncio.Task[None]]) -> None:
+    """Cancel tasks that speak to Redis until each has ended.
+
+    A cancellation that arrives just as redis-py has written a command is lost (asyncio.wait_for).
+    """
+    pending = set(tasks)
+    while pending:
+        for task in pending:
+            task.cancel()
+        _, pending = await asyncio.wait(pending, timeout=CANCEL_AGAIN)
 
 
 class Kept(Protocol):
@@ -58,12 +70,7 @@ class Background:
 
     async def aclose(self) -> None:
         """Stop everything."""
-        pending = set(self._tasks)
-        while pending:
-            for task in pending:
-                task.cancel()
-            # A cancellation that arrives just as redis-py has written a command is lost (asyncio.wait_for).
-            _, pending = await asyncio.wait(pending, timeout=CANCEL_AGAIN)
+        await stop(self._tasks)
         self._tasks = []
 
     def _begin(self, work: Awaitable[None], name: str) -> None:

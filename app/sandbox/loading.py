@@ -19,7 +19,8 @@ def load_world(path: str | Path, router_url: str | None = None) -> World:
     """Read the world that the sandbox starts from.
 
     ``router_url`` (such as ``http://127.0.0.1:8123``) replaces scheme, host and port of the
-    Services' inbound, fallback and status URLs, so that a router on another port is called.
+    Services' inbound, fallback and status URLs, so that a router on another port is called; a path
+    in it is put before theirs.
 
     Raises:
         WorldError: with every mistake, named by its key.

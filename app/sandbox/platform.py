@@ -58,7 +58,7 @@ def build_platform(
     clock, identifiers = clock or SystemClock(), Identifiers(seed)
     account, messages, handsets, phonebook = Account(world), MessageStore(), Handsets(), Phonebook(world)
     alerts, faults, opt_outs = Alerts(clock, identifiers), Faults(world.faults), OptOuts(account)
-    client = WebhookClient(world.auth_token, identifiers, policy or ConnectionPolicy())
+    client = WebhookClient(world.auth_token, identifiers, policy or ConnectionPolicy(), world.proxy)
     deliveries, callbacks = Tasks(MOST_ON_THE_WAY), Tasks(MOST_ON_THE_WAY)
     delivery = Delivery(
         account=account,

@@ -12,6 +12,7 @@ from yarl import URL
 
 from app.sandbox.connection import ConnectionPolicy, Trouble
 from app.sandbox.page import FetchFailure, Page, Target
+from app.sandbox.proxy import ReverseProxy
 from app.sandbox.signing import SignedRequest, Signer
 
 LARGEST_ANSWER = 64 * 1024
@@ -45,8 +46,15 @@ class Redirected:
 class RequestMaker:
     """Makes single requests, as patiently as a policy says."""
 
-    def __init__(self, session: aiohttp.ClientSession, signer: Signer, policy: ConnectionPolicy) -> None:
-        """Send through ``session`` what ``signer`` signs."""
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        signer: Signer,
+        policy: ConnectionPolicy,
+        proxy: ReverseProxy | None,
+    ) -> None:
+        """Send through ``session`` what ``signer`` signs, to where ``proxy`` takes it."""
+        self._proxy = proxy
         self._session = session
         self._signer = signer
         self._timeout = aiohttp.ClientTimeout(total=None, sock_connect=policy.connect, sock_read=policy.read)
@@ -73,10 +81,12 @@ class RequestMaker:
         self, target: Target, request: SignedRequest, cookies: aiohttp.CookieJar | None
     ) -> Page | FetchFailure | Redirected:
         url = URL(request.url, encoded=True)
+        forwarded = URL(self._proxy.forward(request.url), encoded=True) if self._proxy else url
+        host = {"Host": url.raw_authority} if forwarded != url else {}
         async with self._session.request(
             request.method.value,
-            url,
-            headers={**request.headers, **_cookie_header(cookies, url)},
+            forwarded,
+            headers={**request.headers, **host, **_cookie_header(cookies, url)},
             data=request.body,
             allow_redirects=False,
             timeout=self._timeout,

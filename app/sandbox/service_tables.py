@@ -18,7 +18,7 @@ _WORD = re.compile("[A-Z0-9]{1,34}")
 
 
 def read_service(row: Table, numbers: Mapping[str, Number], router_url: str | None) -> Service:
-    """Return a Service; ``router_url`` replaces scheme, host and port of its URLs."""
+    """Return a Service; ``router_url`` replaces scheme, host and port of its URLs, its path comes first."""
     addresses = row.texts("senders")
     for address in addresses:
         if address not in numbers:
@@ -83,5 +83,6 @@ def _words(row: Table, key: str) -> frozenset[str]:
 def _moved(url: str, router_url: str | None) -> str:
     if not url or not router_url:
         return url
-    target = urlsplit(router_url)
-    return urlunsplit(urlsplit(url)._replace(scheme=target.scheme, netloc=target.netloc))
+    target, parts = urlsplit(router_url), urlsplit(url)
+    path = target.path.rstrip("/") + parts.path
+    return urlunsplit(parts._replace(scheme=target.scheme, netloc=target.netloc, path=path))

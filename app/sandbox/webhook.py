@@ -13,6 +13,7 @@ from app.sandbox.connection import BadOverride, ConnectionPolicy, overridden
 from app.sandbox.identifiers import Identifiers
 from app.sandbox.numbers import Method
 from app.sandbox.page import FetchFailure, Page, Target
+from app.sandbox.proxy import ReverseProxy
 from app.sandbox.request import Attempt, Redirected, RequestMaker
 from app.sandbox.signing import Signer
 
@@ -25,11 +26,18 @@ _IDLE_CONNECTION = 2.0
 class WebhookClient:
     """Calls webhooks; use it as an asynchronous context manager."""
 
-    def __init__(self, auth_token: str, identifiers: Identifiers, policy: ConnectionPolicy) -> None:
-        """Sign with ``auth_token`` and wait as ``policy`` says, unless a URL overrides it."""
+    def __init__(
+        self,
+        auth_token: str,
+        identifiers: Identifiers,
+        policy: ConnectionPolicy,
+        proxy: ReverseProxy | None = None,
+    ) -> None:
+        """Sign with ``auth_token``, wait as ``policy`` says unless a URL overrides it, go by ``proxy``."""
         self._signer = Signer(auth_token)
         self._identifiers = identifiers
         self._policy = policy
+        self._proxy = proxy
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> WebhookClient:
@@ -90,7 +98,7 @@ class WebhookClient:
     ) -> Page | FetchFailure:
         if self._session is None:
             raise RuntimeError("enter the WebhookClient before calling")
-        maker = RequestMaker(self._session, self._signer, policy)
+        maker = RequestMaker(self._session, self._signer, policy, self._proxy)
         for _ in range(policy.retries):
             answer = await _follow(maker, target, attempt)
             if isinstance(answer, Page) or answer.trouble not in policy.retried:

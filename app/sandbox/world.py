@@ -10,6 +10,7 @@ from enum import Enum
 from app.sandbox.fault import FaultSet
 from app.sandbox.numbers import FIRST_DAY, Method, Number
 from app.sandbox.opt_out_words import WordList
+from app.sandbox.proxy import ReverseProxy
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +94,8 @@ class World:
     phones: Mapping[str, Phone]
     default_carrier: Carrier
     faults: FaultSet = FaultSet()  # noqa: RUF009 (a frozen value)
+    proxy: ReverseProxy | None = None
+    """Where the customer's public URL leads; None when it can be called as it is."""
 
     def phone(self, number: str) -> Phone:
         """Return the phone with this number; one that is not listed is on the default carrier."""

@@ -1,10 +1,18 @@
-"""Counters for Prometheus; one place, so that names and labels agree."""
+"""Counters for Prometheus; one place, so that names and labels agree.
+
+With several workers each keeps its figures in files of a common folder, and any of them tells all:
+counts go on counting what a dead worker counted, gauges are the living ones'.
+"""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
+from pathlib import Path
 
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import Counter, Gauge, Histogram, Metric
+from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import Collector
 
 from app.membership.held import ServiceStatus
 
@@ -26,8 +34,10 @@ FAULTS = Counter(
     "Messages that did not arrive, by class of the error and sender; unknown: a code not in the error table.",
     ["class", "sender"],
 )
-STORE_UP = Gauge("sms_router_store_up", "1 while Redis serves.", multiprocess_mode="min")
-SPOOLED = Gauge("sms_router_spooled_entries", "Journal entries that wait on disk.", multiprocess_mode="sum")
+STORE_UP = Gauge("sms_router_store_up", "1 while Redis serves.", multiprocess_mode="livemin")
+SPOOLED = Gauge(
+    "sms_router_spooled_entries", "Journal entries that wait on disk.", multiprocess_mode="livesum"
+)
 SPOOL_LOST = Gauge("sms_router_spool_lost_entries", "Journal entries lost.", multiprocess_mode="sum")
 POOL_AGE = Gauge(
     "sms_router_pool_age_seconds",
@@ -42,7 +52,7 @@ POOL_VERSION = Gauge(
     multiprocess_mode="livemin",
 )
 POOL_SIZE = Gauge(
-    "sms_router_pool_senders", "Senders of a pool.", ["service"], multiprocess_mode="mostrecent"
+    "sms_router_pool_senders", "Senders of a pool.", ["service"], multiprocess_mode="livemostrecent"
 )
 POOL_STALE = Gauge(
     "sms_router_pool_stale",
@@ -55,6 +65,30 @@ POOL_FAILURES = Counter("sms_router_pool_failures_total", "Readings of Twilio th
 POOL_STALE_SERVES = Counter(
     "sms_router_pool_stale_serves_total", "Senders chosen from a pool older than its hard age.", ["service"]
 )
+
+
+class WorkersCollector(Collector):
+    """The figures of all workers of this router, added up."""
+
+    def __init__(self, folder: Path) -> None:
+        """``folder`` is where the workers keep them: PROMETHEUS_MULTIPROC_DIR."""
+        self._folder = folder
+
+    def collect(self) -> Iterable[Metric]:
+        """Forget the gauges of workers that are gone, however they went, and read the others'."""
+        for file in self._folder.glob("gauge_live*.db"):
+            if not _is_a_worker(int(file.stem.rpartition("_")[2])):
+                file.unlink(missing_ok=True)  # another worker may be forgetting it too
+        figures: Iterable[Metric] = MultiProcessCollector(None, str(self._folder)).collect()
+        return figures
+
+
+def _is_a_worker(process: int) -> bool:
+    """Say whether a process of ours has this id: workers share a process group with who started them."""
+    try:
+        return os.getpgid(process) == os.getpgrp()
+    except OSError:
+        return False
 
 
 class PoolFigures:

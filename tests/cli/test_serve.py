@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import psutil
+import pytest
+import requests
+
 from tests.cli.conftest import PROGRAM, Cli, Serving, free_ports, opens
+
+REPOSITORY = Path(__file__).parents[2]
 
 
 def test_it_starts_with_everything_beside_it_and_leaves_nothing_behind(folder: Path) -> None:
@@ -31,7 +39,110 @@ def test_it_says_where_to_point_twilio_and_what_to_paste(serving: Serving) -> No
     )
     for line in ("/sms          (POST)", "/sms/fallback (POST)", "/sms/status"):
         assert f"http://127.0.0.1:{port}{line}" in serving.log
-    assert "sms-router text HOURS" in serving.log
+    assert f"  {PROGRAM} text HOURS" in serving.log
+
+
+def begun(folder: Path, *program: str, **more: str) -> Serving:
+    """Start a router as somebody types it in a folder; wait until it listens."""
+    port, sandbox_port = free_ports(2)
+    environment = {"PORT": str(port), "SANDBOX_PORT": str(sandbox_port), **more}
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [*program, "serve"],
+            cwd=folder,
+            env={"PATH": os.environ["PATH"], **environment},
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    serving = Serving(folder, environment, process)
+    host = "::1" if more.get("HOST") == "::" else "127.0.0.1"
+    for _ in range(1500):
+        with contextlib.suppress(OSError), socket.create_connection((host, port), timeout=1):
+            return serving
+        assert process.poll() is None, serving.log
+        time.sleep(0.02)
+    raise AssertionError(serving.log)
+
+
+@pytest.mark.parametrize("program", [(".venv/bin/sms-router",), (".venv/bin/python", "-m", "app")])
+def test_the_line_to_paste_works_in_the_folder_where_it_was_started(
+    folder: Path, program: tuple[str, ...]
+) -> None:
+    (folder / ".venv").symlink_to(PROGRAM.parents[1])
+    (folder / "app").symlink_to(REPOSITORY / "app")
+    (folder / "config" / "sandbox.toml").symlink_to(REPOSITORY / "config" / "sandbox.toml")
+    serving = begun(folder, *program)
+    try:
+        (line,) = [line.strip() for line in serving.log.splitlines() if line.endswith(" text HOURS")]
+        assert line == f"{' '.join(program)} text HOURS"
+        done = subprocess.run(
+            ["/bin/sh", "-c", line],
+            cwd=folder,
+            env=serving.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert "We are open 9 to 5" in done.stdout, done.stderr
+    finally:
+        assert serving.stop() == 0
+
+
+@pytest.mark.parametrize("public_url", ["http://sms.test:1/twilio", "https://sms.example.com:8443/x"])
+def test_offline_a_text_finds_the_router_whatever_its_public_url_is(folder: Path, public_url: str) -> None:
+    serving = begun(folder, str(PROGRAM), PUBLIC_URL=public_url)
+    try:
+        sandbox = f"http://127.0.0.1:{serving.environment['SANDBOX_PORT']}"
+        texted = requests.post(
+            f"{sandbox}/sandbox/phones/+14155550123/messages",
+            json={"to": "12345", "body": "HOURS"},
+            timeout=30,
+        ).json()
+        assert texted["webhook"]["requests"][0]["url"] == f"{public_url}/sms"
+        assert texted["messages"][0]["body"].startswith("We are open 9 to 5"), texted
+    finally:
+        assert serving.stop() == 0
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_closed_terminal_leaves_nothing_running(folder: Path, workers: str) -> None:
+    serving = begun(folder, str(PROGRAM), WORKERS=workers)
+    started = psutil.Process(serving.process.pid).children(recursive=True)
+    os.killpg(serving.process.pid, signal.SIGHUP)
+    assert serving.process.wait(timeout=30) == 0
+    assert not psutil.wait_procs(started, timeout=20)[1]
+    assert "Traceback" not in serving.log
+
+
+def test_a_router_on_every_ipv6_address_says_where_it_is(folder: Path) -> None:
+    serving = begun(folder, str(PROGRAM), HOST="::")
+    try:
+        assert f"listens on http://[::1]:{serving.environment['PORT']}" in serving.log
+        done = subprocess.run(
+            [PROGRAM, "text", "HOURS"],
+            cwd=folder,
+            env=serving.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert "We are open 9 to 5" in done.stdout, done.stderr
+    finally:
+        assert serving.stop() == 0
+
+
+def test_all_taken_ports_are_told_with_one_line_to_paste(cli: Cli) -> None:
+    with socket.socket() as taken, socket.socket() as other:
+        for each in (taken, other):
+            each.bind(("127.0.0.1", 0))
+            each.listen()
+        port, sandbox_port = taken.getsockname()[1], other.getsockname()[1]
+        spoken = cli("serve", PORT=str(port), SANDBOX_PORT=str(sandbox_port))
+    assert spoken.code == 1
+    assert f"127.0.0.1:{port} cannot be used" in spoken.err
+    assert f"127.0.0.1:{sandbox_port} cannot be used" in spoken.err
+    assert f"PORT={port + 1} SANDBOX_PORT={sandbox_port + 1} make run" in spoken.err
 
 
 def test_a_port_in_use_is_told_with_the_line_to_paste(cli: Cli) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -133,10 +134,12 @@ async def test_the_router_starts_and_answers_without_valkey_and_without_twilio(
 
 async def test_a_flood_of_forgeries_does_not_stop_others(start: Start) -> None:
     router = start()
+    began = time.monotonic()
     forgeries = [asyncio.create_task(router.deliver(webhook(), token="another")) for _ in range(200)]
     await _all_answered(await _stream(router, 20))
     assert {answer.status for answer in await asyncio.gather(*forgeries)} == {403}
-    assert router.log.count("a request refused") <= 12
+    seconds = int(time.monotonic() - began) + 2
+    assert router.log.count("a request refused") <= 3 * seconds
 
 
 async def _no_spool(router: RunningRouter) -> bool:
