@@ -24,12 +24,16 @@ from app.membership.background import stop
 from app.membership.cache import Membership
 from app.membership.source import ServiceSource, twilio_source
 from app.routing.composing import Composer
+from app.routing.lessons import Lessons
+from app.routing.opt_out_file import load_opt_out_words
+from app.routing.people import People
 from app.routing.pipeline import Manners, OnFailure, Pipeline, Texts
 from app.routing.receipts import Receipts
 from app.routing.record import Records
 from app.routing.replies import Reply
 from app.routing.rule_file import load_dispatcher
 from app.routing.threads import Threads
+from app.senders.carriers import load_error_table
 from app.senders.request import ReplyFrom
 from app.settings import OnError, Settings, SignatureMode, load_settings
 from app.store.journal import Journal
@@ -160,7 +164,10 @@ def build(settings: Settings) -> Router:
 
     """
     threads = Threads(settings.router.handler_threads)
-    dispatcher = load_dispatcher(settings.folder, settings.router.handlers, threads)
+    opt_outs = load_opt_out_words(settings.folder, settings.twilio_opt_outs)
+    dispatcher = load_dispatcher(settings.folder, settings.router.handlers, threads, opt_outs)
+    for warning in dispatcher.taken_by_opt_outs():
+        log.warning("%s", warning)
     store = Store(settings.redis.url)
     spool = Spool(settings.router.data_dir / "spool")
     journal = Journal(store, spool)
@@ -170,11 +177,13 @@ def build(settings: Settings) -> Router:
     membership = Membership(_sources(settings), redis, report=pool_figures.update)
     composer = Composer(membership.pool_for, _policies(settings), settings.public_url)
     texts = Texts(Reply(settings.router.error_reply), Reply(settings.router.fallback_reply))
-    pipeline = Pipeline(records, dispatcher, composer, texts, _manners(settings))
+    people = People(store, journal, membership.pool_for, load_error_table(settings.folder))
+    pipeline = Pipeline(records, people, dispatcher, composer, texts, _manners(settings))
     worker = Worker(
         settings, store, spool, journal, records, membership, pool_figures, pipeline, threads, redis
     )
-    return _router(settings, worker, Receipts(journal, settings.router.retention_days))
+    lessons = Lessons(people, membership.pool_for)
+    return _router(settings, worker, Receipts(journal, settings.router.retention_days, lessons))
 
 
 def _router(settings: Settings, worker: Worker, receipts: Receipts) -> Router:

@@ -44,6 +44,13 @@ class OnError(StrEnum):
     TWILIO_FALLBACK = "twilio-fallback"
 
 
+class OptOutAnswers(StrEnum):
+    """Who answers STOP, START and HELP on a Service's short codes when ``OptOutType`` is absent."""
+
+    ROUTER = "router"
+    TWILIO = "twilio"
+
+
 class Privacy(StrEnum):
     """Whether numbers are shortened in logs and listings."""
 
@@ -183,6 +190,7 @@ class ServiceSettings(_Table):
     sid: ServiceSid
     account: AccountSid
     reply_from: ReplyFrom | None = None
+    opt_out: OptOutAnswers = OptOutAnswers.ROUTER
     refresh_after: Annotated[float, Field(ge=1, le=86_400)] = 60
 
 
@@ -222,6 +230,11 @@ class Settings(RouterFile):
         """Where this machine reaches the router."""
         host = _REACHED_AT.get(self.server.host, self.server.host)
         return f"http://{f'[{host}]' if ':' in host else host}:{self.server.port}"
+
+    @property
+    def twilio_opt_outs(self) -> frozenset[str]:
+        """The Services on whose short codes Twilio answers the opt-out words."""
+        return frozenset(each.sid for each in self.services if each.opt_out is OptOutAnswers.TWILIO)
 
     def reply_from(self, service_sid: str | None) -> ReplyFrom:
         """Return the policy of a Service, or the router's."""

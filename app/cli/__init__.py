@@ -26,6 +26,7 @@ COMMANDS = {
         "Short codes of the Messaging Service: list, show, add, remove, update.",
     ),
     "membership": ("app.cli.membership", "What is known of the Messaging Services."),
+    "opt-outs": ("app.cli.opt_outs", "Who has opted out: list, add, remove, import, export."),
     "sandbox": ("app.cli.sandbox", "Run an offline Twilio: its REST API, phones and carriers."),
 }
 """Where each command lies and what it does, so that only the one that is run has to be imported."""

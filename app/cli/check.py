@@ -15,6 +15,7 @@ from app.membership.difference import shown
 from app.membership.findings import Finding, Mending, Severity
 from app.mistakes import SettingsError
 from app.routing.dispatch import Dispatcher
+from app.senders.carriers import load_error_table
 from app.settings import Settings
 
 COLOURS = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.NOTE: "dim"}
@@ -47,6 +48,7 @@ def check(
     try:
         settings = settings_for_command()
         rules = load_rules(settings)
+        load_error_table(settings.folder)
     except SettingsError as error:
         if not as_json:
             raise
@@ -59,7 +61,7 @@ def check(
         _mend(settings, mended, yes=yes, quiet=as_json)
         found = look(settings, rules)
     bad = found.has(Severity.ERROR) or (strict and found.has(Severity.WARNING))
-    shadowings = [str(shadowing) for shadowing in rules.table.shadowed()]
+    shadowings = [*map(str, rules.table.shadowed()), *rules.taken_by_opt_outs()]
     if as_json:
         print_json(_as_json(found, shadowings, mended, good=not bad))
     else:

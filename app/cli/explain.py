@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from app.cli.known import Acquaintance, Failing, get_acquainted, if_it_failed, lines_about, moment
+from app.cli.known import as_json as known_as_json
 from app.cli.pools import known_snapshots, usual_recipient
 from app.cli.situation import load_rules, settings_for_command
 from app.cli.speaking import AsJson, address, out, plain, print_json, print_table
@@ -41,6 +43,9 @@ class Story:
     answer: Answer
     decision: Decision | None
     """None when the answer says nothing."""
+    known: Acquaintance
+    failing: Failing | None
+    """What would come of it if the short code failed now."""
 
     @property
     def sender(self) -> str | None:
@@ -88,11 +93,18 @@ def explain(
             callback=_country,
         ),
     ] = None,
+    as_of: Annotated[
+        str | None,
+        typer.Option(
+            "--as-of", help="When: ISO 8601, or +3d, -12h. What has been unlearned since is not known."
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Say which rule a text belongs to and which number would answer.
 
-    Every other rule and number that came near is named with its reason. Nothing is sent, and no
+    Every other rule and number that came near is named with its reason, and so is what is known of
+    the person and what would come of it if the short code failed now. Nothing is sent, and no
     handler function is run. Exits with 1 when the person would not get what the rule answers.
     """
     settings = settings_for_command()
@@ -102,11 +114,17 @@ def explain(
     message = _text(settings.accounts[0].sid, sender, recipient, words, country)
     if (pool := _pool(pools, None, recipient)) is not None:
         message = replace(message, service_sid=pool.service_sid)
-    found = dispatcher.find(message)
+    scope = message.service_sid or recipient
+    known = get_acquainted(settings, scope, sender, moment(as_of))
+    found = dispatcher.find(message).for_person(known.facts.opted_out)
     answer = _answer(found, message)
+    facts = known.facts if found.heard is None else replace(known.facts, opted_out=False)
     composer = Composer(lambda service, texted: _pool(pools, service, texted), settings.reply_from, "")
-    decision = None if answer.reply.silent else explain_sender(*composer.request(message, answer.reply))
-    story = Story(found.rule, dispatcher.table.consider(words, occasion_of(message)), answer, decision)
+    asked = composer.request(message, answer.reply)
+    decision = None if answer.reply.silent else explain_sender(*asked, facts)
+    failing = if_it_failed(*asked, facts, decision) if decision is not None else None
+    rules = dispatcher.table.consider(words, occasion_of(message))
+    story = Story(found.rule, rules, answer, decision, known, failing)
     if as_json:
         print_json(_as_json(story))
     else:
@@ -150,6 +168,8 @@ def _tell(story: Story) -> None:
         text = f"        {line.verdict.value}: {line.rule.name}: {line.reason}"
         out.print(plain(text, "dim"))
     out.print("[bold]Answer[/bold] ", plain(story.answer.words.replace("\n", "\n        ")), soft_wrap=True)
+    for fact in lines_about(story.known):
+        out.print("[bold]Person[/bold] ", plain(fact), soft_wrap=True)
     out.print("[bold]Sender[/bold] ", plain(story.sender or "none: nothing is sent"))
     if story.trail:
         print_table(
@@ -159,6 +179,9 @@ def _tell(story: Story) -> None:
                 for line in story.trail
             ),
         )
+    if story.failing is not None:
+        text = f"If {story.failing.address} did not reach them: {story.failing}"
+        out.print(plain(text))
 
 
 def _as_json(story: Story) -> dict[str, object]:
@@ -185,4 +208,8 @@ def _as_json(story: Story) -> dict[str, object]:
             }
             for line in story.trail
         ],
+        "person": known_as_json(story.known),
+        "if_it_failed": {"sender": story.failing.instead.address, "reason": str(story.failing)}
+        if story.failing is not None
+        else None,
     }

@@ -86,13 +86,15 @@ def load_rules(settings: Settings) -> Dispatcher:
         SettingsError: with every mistake found.
 
     """
+    from app.routing.opt_out_file import load_opt_out_words  # noqa: PLC0415
     from app.routing.rule_file import load_dispatcher  # noqa: PLC0415 (Jinja and handlers, where rules matter)
     from app.routing.threads import Threads  # noqa: PLC0415
 
     here = str(Path.cwd())
     if here not in sys.path and "" not in sys.path:
         sys.path.append(here)
-    return load_dispatcher(settings.folder, settings.router.handlers, Threads(1))
+    words = load_opt_out_words(settings.folder, settings.twilio_opt_outs)
+    return load_dispatcher(settings.folder, settings.router.handlers, Threads(1), words)
 
 
 @contextlib.contextmanager

@@ -11,7 +11,7 @@ from uuid import uuid4
 from app.routing.replies import Reply
 from app.senders.country import area_code_of, country_of
 from app.senders.pool import Pool
-from app.senders.request import ReplyFrom, Request
+from app.senders.request import NOTHING_LEARNED, Facts, ReplyFrom, Request
 from app.senders.selection import select
 from app.senders.sender import Capability
 from app.twilio.inbound import InboundMessage
@@ -65,22 +65,32 @@ class Composer:
         )
         return pool, request
 
-    def compose(self, message: InboundMessage, reply: Reply, rule: str) -> Composed:
-        """Choose the sender and write the TwiML; ``rule`` is what the journal names as the reason."""
+    def compose(
+        self, message: InboundMessage, reply: Reply, rule: str, facts: Facts = NOTHING_LEARNED
+    ) -> Composed:
+        """Choose the sender and write the TwiML; ``rule`` is what the journal names as the reason.
+
+        ``facts`` are the person's; to somebody who has opted out nothing is written.
+        """
         texts, media = reply.texts, reply.media_urls
         if not texts and not media:
             return Composed(EMPTY, rule)
-        decision = select(*self.request(message, reply))
+        decision = select(*self.request(message, reply), facts)
         story = f"{rule}\n{decision.story}"
         if decision.address is None:
-            return self._in_words(message, reply, story) if media else Composed(EMPTY, story, unsendable=True)
+            if facts.opted_out:
+                return Composed(EMPTY, story)
+            if media:
+                return self._in_words(message, reply, story, facts)
+            return Composed(EMPTY, story, unsendable=True)
         return Composed(self._document(texts, media, decision.address, message.sid), story)
 
-    def _in_words(self, message: InboundMessage, reply: Reply, story: str) -> Composed:
+    def _in_words(self, message: InboundMessage, reply: Reply, story: str, facts: Facts) -> Composed:
         """Say where the pictures are when no number can send any: better than silence (facts 7.1, 30011)."""
         first = "\n".join((*reply.texts[:1], *reply.media_urls))
         words = replace(reply, text=(first, *reply.texts[1:]), media=())
-        return self.compose(message, words, f"{story}\nno number can send pictures: their addresses are sent")
+        why = f"{story}\nno number can send pictures: their addresses are sent"
+        return self.compose(message, words, why, facts)
 
     def _document(
         self, texts: tuple[str, ...], media: tuple[str, ...], sender: str, message_sid: str

@@ -10,6 +10,7 @@ from functools import lru_cache
 
 from app.routing.handlers import Handler
 from app.routing.keywords import RuleTable
+from app.routing.opt_out_words import Heard, Intent, OptOutWords, heard_by_twilio
 from app.routing.privacy import masked_number, masked_text
 from app.routing.replies import SILENCE, Reply
 from app.routing.rules import Match, Occasion
@@ -92,30 +93,69 @@ class Found:
 
     rule: str
     action: Immediate | Running
+    heard: Heard | None = None
+    """The opt-out word that the text is."""
+    otherwise: Found | None = None
+    """What answers somebody who is not on the opt-out list, where the word may be an ordinary text."""
+
+    def for_person(self, opted_out: bool) -> Found:
+        """Return what answers a person who is on the opt-out list, or who is not.
+
+        No handler runs for somebody on the list: nothing that it promised could be told them.
+        """
+        if self.heard is None:
+            return _ON_THE_LIST if opted_out else self
+        return self if opted_out or self.otherwise is None else self.otherwise
 
 
-_NOTHING = Found("no rule and no default", Immediate(TextAnswer(SILENCE), "", ""))
-_OPTED_OUT = Found("opt-out word, answered by Twilio", Immediate(TextAnswer(SILENCE), "", ""))
+_SILENCE = Immediate(TextAnswer(SILENCE), "", "")
+_NOTHING = Found("no rule and no default", _SILENCE)
+_ON_THE_LIST = Found("on the opt-out list: nothing is said", _SILENCE)
 
 
 class Dispatcher:
     """Finds the rule of each message."""
 
-    def __init__(self, table: RuleTable[RuleAnswer], default: WrittenAnswer | None) -> None:
-        """Take the rules, and the answer to everything else."""
+    def __init__(
+        self,
+        table: RuleTable[RuleAnswer],
+        default: WrittenAnswer | None,
+        opt_outs: OptOutWords | None = None,
+    ) -> None:
+        """Take the rules, the answer to everything else, and the words that come before both."""
         self.table = table
+        self._opt_outs = opt_outs or OptOutWords(())
         self._default = default
         self._find_kept = lru_cache(maxsize=4096)(self._find)
 
     def find(self, message: InboundMessage) -> Found:
         """Return what answers this message; there is always something, if only silence."""
         if message.opt_out_type is not None:
-            return _OPTED_OUT  # Advanced Opt-Out has replied already (facts 8)
+            return _answered_by_twilio(message.opt_out_type)
         country = country_of(message.sender, message.from_country)
         find = self._find_kept if len(message.body) <= _LONGEST_KEPT else self._find
         return find(message.body, message.service_sid, message.recipient, country)
 
+    def taken_by_opt_outs(self) -> list[str]:
+        """Say which keywords never see their word alone, because it is an opt-out word."""
+        return [
+            f"{word!r} alone is a word for {intent}, so that {rule} does not get it; to change that,"
+            " name it in left_to_keywords in opt-outs.toml"
+            for rule in self.table.rules
+            for word in rule.words
+            if (intent := self._opt_outs.intent(word)) not in (None, Intent.START)
+        ]
+
     def _find(self, body: str, service_sid: str | None, number: str, country: str | None) -> Found:
+        heard = self._opt_outs.hear(body, service_sid, number, country)
+        ordinary = self._find_rule(body, service_sid, number, country)
+        if heard is None:
+            return ordinary
+        claimed = isinstance(self.table.find(body, Occasion(service_sid, number, country)), Match)
+        otherwise = ordinary if heard.intent is Intent.START and (claimed or not heard.firm) else None
+        return Found(heard.rule, Immediate(TextAnswer(heard.reply), "", heard.word), heard, otherwise)
+
+    def _find_rule(self, body: str, service_sid: str | None, number: str, country: str | None) -> Found:
         match = self.table.find(body, Occasion(service_sid, number, country))
         if isinstance(match, Match):
             rule = match.rule
@@ -125,6 +165,12 @@ class Dispatcher:
         if self._default is None:
             return _NOTHING
         return Found("default", Immediate(self._default, body.strip(), ""))
+
+
+def _answered_by_twilio(opt_out_type: str) -> Found:
+    """Say nothing: Advanced Opt-Out has replied already (facts 8)."""
+    heard = heard_by_twilio(opt_out_type)
+    return Found(heard.rule if heard else "opt-out word, answered by Twilio", _SILENCE, heard)
 
 
 def occasion_of(message: InboundMessage) -> Occasion:

@@ -9,14 +9,17 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 from typing import NamedTuple
 
 from app.routing.composing import Composed, Composer
 from app.routing.dispatch import Dispatcher, Failed, Found, Immediate
+from app.routing.opt_out_words import Intent
+from app.routing.people import People
 from app.routing.record import RELEASED, Answer, Busy, Claimed, MessageKey, Opening, Outcome, Records, Story
 from app.routing.replies import SILENCE, Reply
+from app.senders.request import NOTHING_LEARNED, Facts
 from app.twilio.inbound import InboundMessage
 from app.twilio.twiml import EMPTY
 
@@ -64,6 +67,9 @@ class Job(NamedTuple):
     key: MessageKey
     delivery: Delivery
     claim: Claimed
+    scope: str
+    """Where the person's opt-out and the beliefs about them belong."""
+    facts: Facts = NOTHING_LEARNED
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,14 +89,25 @@ class Manners:
     on_failure: OnFailure
 
 
+_NOT_OURS = Claimed(0, 0.0, stored=True)
+"""In place of a claim where somebody else holds it."""
+
+
 class Pipeline:
     """Answers messages; one in each worker."""
 
     def __init__(
-        self, records: Records, dispatcher: Dispatcher, composer: Composer, texts: Texts, manners: Manners
+        self,
+        records: Records,
+        people: People,
+        dispatcher: Dispatcher,
+        composer: Composer,
+        texts: Texts,
+        manners: Manners,
     ) -> None:
         """Take the parts; nothing is started."""
         self._records = records
+        self._people = people
         self._dispatcher = dispatcher
         self._composer = composer
         self._texts = texts
@@ -130,13 +147,20 @@ class Pipeline:
             answer = await self._work(key, delivery)
         except Exception:
             log.exception("a message could not be handled; the person gets the error reply")
-            answer = Answer(self._composer.plainly(self._texts.error), Outcome.FAILED)
+            answer = Answer(self._plain_error(message), Outcome.FAILED)
         finally:
             self._records.let_go(key)
             waited_for = self._working.pop(key.reference, None)
             if waited_for is not None:
                 waited_for.set_result(answer)
         return answer
+
+    def _plain_error(self, message: InboundMessage) -> bytes:
+        """Write the error reply without asking anybody but this worker's memory."""
+        scope = self._people.scope_of(message.service_sid, message.recipient)
+        if self._people.opted_out_lately(scope, message.sender):
+            return EMPTY
+        return self._composer.plainly(self._texts.error)
 
     async def _wait_for_twin(self, key: MessageKey, delivery: Delivery) -> Answer | None:
         """Wait for the answer of a delivery that this worker has in work already; None at the deadline."""
@@ -147,25 +171,56 @@ class Pipeline:
         return twin.result() if twin.done() else None
 
     async def _work(self, key: MessageKey, delivery: Delivery) -> Answer:
-        opening = await self._claim(key, delivery)
+        message = delivery.message
+        scope = self._people.scope_of(message.service_sid, message.recipient)
+        opening = await self._claim(key, delivery, scope)
         if isinstance(opening, Answer):
             return opening
         if isinstance(opening, Busy):
-            return await self._give_up_waiting(key, delivery)
-        job = Job(key, delivery, opening)
-        return await (self._fall_back(job) if delivery.fallback is not None else self._dispatch(job))
+            facts = self._people.facts(scope, message.sender, opening.known, stored=True)
+            return await self._give_up_waiting(Job(key, delivery, _NOT_OURS, scope, facts))
+        facts = self._people.facts(scope, message.sender, opening.known, opening.stored)
+        job = Job(key, delivery, opening, scope, facts)
+        found = self._dispatcher.find(message)
+        if found.heard is not None or facts.opted_out:
+            return await self._heed(job, found)
+        return await self._serve(job, found)
 
-    async def _claim(self, key: MessageKey, delivery: Delivery) -> Opening:
+    async def _claim(self, key: MessageKey, delivery: Delivery, scope: str) -> Opening:
         """Open the record; while somebody else is at work, wait, until this request's own deadline."""
         while True:
-            opening = await self._records.open(key, delivery.request, delivery.fallback is not None)
+            opening = await self._records.open(key, delivery.request, delivery.fallback is not None, scope)
             if not isinstance(opening, Busy) or (left := self._left(delivery)) <= 0:
                 return opening
             await self._records.answered(key, min(opening.remaining + 0.01, LOOK_AGAIN, left))
 
-    async def _dispatch(self, job: Job) -> Answer:
+    async def _heed(self, job: Job, found: Found) -> Answer:
+        """Take note of an opt-out word, and answer it even to somebody on the list; nothing else is."""
+        reference, person = job.key
+        heard, opted_out = found.heard, job.facts.opted_out
+        if heard is not None and heard.intent is Intent.STOP:
+            await self._people.opt_out(job.scope, person, heard.word.upper(), reference)
+        elif heard is not None and heard.intent is Intent.START and (heard.firm or opted_out):
+            await self._people.opt_in(job.scope, person, heard.word.upper(), reference)
+        found = found.for_person(opted_out)
+        if heard is None:
+            return await self._say(job, found.rule, SILENCE)
+        if found.heard is None:
+            return await self._serve(job, found)
+        return await self._say(
+            job._replace(facts=replace(job.facts, opted_out=False)), found.rule, heard.reply
+        )
+
+    async def _say(self, job: Job, rule: str, reply: Reply) -> Answer:
+        composed = self._composer.compose(job.delivery.message, reply, rule, job.facts)
+        return await self._commit(job, composed, Outcome.REPLY)
+
+    async def _serve(self, job: Job, found: Found) -> Answer:
+        """Answer an ordinary text."""
+        return await (self._fall_back(job) if job.delivery.fallback else self._dispatch(job, found))
+
+    async def _dispatch(self, job: Job, found: Found) -> Answer:
         message = job.delivery.message
-        found = self._dispatcher.find(message)
         if isinstance(found.action, Immediate):
             outcome = found.action.reply(message)
         else:
@@ -178,8 +233,7 @@ class Pipeline:
             outcome = running.result()
         if isinstance(outcome, Failed):
             return await self._fail(job, found, outcome)
-        composed = self._composer.compose(message, outcome, found.rule)
-        return await self._commit(job, composed, Outcome.REPLY)
+        return await self._say(job, found.rule, outcome)
 
     async def _watch(self, running: asyncio.Task[Reply | Failed], seconds: float) -> bool:
         """Wait for a handler and tell whether it is done; a stop of the worker stops it too."""
@@ -223,7 +277,7 @@ class Pipeline:
 
     async def _fail(self, job: Job, found: Found, failed: Failed) -> Answer:
         cause = f"{found.rule}: {failed.cause}"
-        composed = self._composer.compose(job.delivery.message, self._texts.error, found.rule)
+        composed = self._composer.compose(job.delivery.message, self._texts.error, found.rule, job.facts)
         if self._on_failure is OnFailure.TWILIO_FALLBACK:
             await self._records.release(
                 job.key, job.delivery.request, job.claim, Story(composed.story, cause)
@@ -235,15 +289,17 @@ class Pipeline:
         why = job.delivery.fallback
         assert why is not None
         cause = f"Twilio called the fallback: {why.error_code or 'no code'} for {why.error_url or 'no URL'}"
-        composed = self._composer.compose(job.delivery.message, self._texts.fallback, "fallback_reply")
+        composed = self._composer.compose(
+            job.delivery.message, self._texts.fallback, "fallback_reply", job.facts
+        )
         return await self._commit(job, composed, Outcome.FALLBACK, cause)
 
-    async def _give_up_waiting(self, key: MessageKey, delivery: Delivery) -> Answer:
+    async def _give_up_waiting(self, job: Job) -> Answer:
         """Answer for somebody who is at work still, since this request can wait no longer."""
-        job = Job(key, delivery, Claimed(0, 0.0, stored=True))
-        if delivery.fallback is not None:
+        ordinary = self._dispatcher.find(job.delivery.message).heard is None
+        if job.delivery.fallback is not None and ordinary:
             return await self._fall_back(job)
-        silence = self._composer.compose(delivery.message, SILENCE, "deadline")
+        silence = self._composer.compose(job.delivery.message, SILENCE, "deadline")
         return await self._commit(job, silence, Outcome.LATE)
 
     async def _commit(self, job: Job, composed: Composed, outcome: Outcome, cause: str = "") -> Answer:

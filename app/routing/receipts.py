@@ -1,35 +1,79 @@
-"""Delivery receipts of our replies: kept in any order, each status once."""
+"""Delivery receipts of our replies: kept in any order, each status once, and learned from."""
 
 from __future__ import annotations
 
+import logging
 import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
 
+from app.routing.lessons import Lesson, Lessons, Teaches
+from app.routing.privacy import masked_number
+from app.senders.carriers import MOST_TIMES
+from app.senders.reachability import belief, read_failures
 from app.store.journal import Journal
 from app.store.keys import bucket_of
 from app.store.scripts import RECEIPT
 from app.twilio.status import Receipt
 
+log = logging.getLogger("sms_router.receipts")
+
 _REPLY = re.compile(r"((?:SM|MM)[0-9a-fA-F]{32})\.\d{1,3}")
 """What our callback URL names: the message that was answered, and which of its replies this is."""
+
+_ELSEWHERE = "other"
+"""The sender, in metrics, of failures of numbers that are not known to be ours."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A failure that was not known before, for the metrics."""
+
+    kind: str
+    """Its class by the error table, or that the code is not in it."""
+    sender: str
 
 
 class Receipts:
     """Stores receipts beside the message whose answer they speak of."""
 
-    def __init__(self, journal: Journal, retention_days: float) -> None:
-        """Keep receipts as long as messages."""
+    def __init__(self, journal: Journal, retention_days: float, lessons: Lessons | None = None) -> None:
+        """Keep receipts as long as messages; without ``lessons`` nothing is learned from them."""
         self._journal = journal
         self._retention = int(retention_days * 86_400_000)
+        self._lessons = lessons
 
-    async def keep(self, receipt: Receipt) -> None:
-        """Store a receipt; one that says nothing new changes nothing."""
+    async def keep(self, receipt: Receipt) -> Fault | None:
+        """Store a receipt and learn from it; one that says nothing new changes nothing."""
+        lesson = self._lessons.of(receipt) if self._lessons is not None else None
+        answered = _REPLY.fullmatch(receipt.reply or "")
+        reference = f"{receipt.account_sid}/{answered[1]}" if answered else None
+        if lesson is not None and self._lessons is not None and lesson.opted_out:
+            await self._lessons.people.opt_out(
+                lesson.scope, receipt.person, str(receipt.error_code), reference
+            )
+        found = await self._store(receipt, reference, lesson)
+        if lesson is None or found == 0:
+            return None
+        if isinstance(found, list):
+            self._tell(receipt, found[1].decode())
+        if lesson.fault is None:
+            return None
+        return Fault(lesson.fault, (receipt.sender or "") if lesson.ours else _ELSEWHERE)
+
+    async def _store(self, receipt: Receipt, reference: str | None, lesson: Lesson | None) -> object:
         bucket = bucket_of(receipt.person)
         key = bucket.receipt(f"{receipt.account_sid}/{receipt.message_sid}")
-        answered = _REPLY.fullmatch(receipt.reply or "")
-        record = bucket.message(f"{receipt.account_sid}/{answered[1]}") if answered else key
-        await self._journal.keep(
+        scope = lesson.scope if lesson is not None else ""
+        people = self._lessons.people if self._lessons is not None else None
+        return await self._journal.keep(
             RECEIPT,
-            (key, record),
+            (
+                key,
+                bucket.message(reference) if reference is not None else key,
+                bucket.person(scope, receipt.person),
+                bucket.heard(scope, receipt.person),
+            ),
             (
                 receipt.status.value,
                 receipt.status.rank,
@@ -38,5 +82,30 @@ class Receipts:
                 receipt.reply or "",
                 self._retention,
                 receipt.message_sid,
+                lesson.teaches if lesson is not None else Teaches.NOTHING,
+                people.now() if people is not None else 0,
+                people.table.longest if people is not None else 0,
+                MOST_TIMES,
+                "1" if lesson is not None and lesson.has_equals else "",
             ),
         )
+
+    def _tell(self, receipt: Receipt, kept: str) -> None:
+        """Say in the log what is believed since this failure."""
+        if self._lessons is None or receipt.sender is None:
+            return
+        people = self._lessons.people
+        failures = read_failures(kept)
+        now = max(people.now(), *(failure.at for failure in failures))
+        made = belief(receipt.sender, failures, people.table, now)
+        if made is not None:
+            until = datetime.fromtimestamp(made.until / 1000, UTC)
+            log.warning(
+                "%s is believed not to reach %s until %s (error %s, failures: %d);"
+                " another number answers them meanwhile",
+                receipt.sender,
+                masked_number(receipt.person),
+                until.strftime("%Y-%m-%d %H:%M UTC"),
+                made.code,
+                made.times,
+            )

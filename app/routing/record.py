@@ -11,6 +11,7 @@ import contextlib
 import logging
 import time
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple, TypeVar
@@ -58,6 +59,10 @@ class Outcome(StrEnum):
     """The handler raised and Twilio was asked to call the fallback; not an answer yet."""
 
 
+Known = Sequence[bytes] | None
+"""What is kept about the person, names and values by turns (`people.read_person`); None for nothing."""
+
+
 class MessageKey(NamedTuple):
     """Which message: the identity that every delivery of it shares."""
 
@@ -87,6 +92,7 @@ class Claimed(NamedTuple):
     """Seconds that claiming it has taken; they count against the message's budget for Redis."""
     stored: bool
     """False when Redis is away and only this worker's memory knows of the claim."""
+    known: Known = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +100,7 @@ class Busy:
     """Somebody else is at work; their lease lasts this many seconds."""
 
     remaining: float
+    known: Known = None
 
 
 Opening = Claimed | Busy | Answer
@@ -135,26 +142,27 @@ class Records:
         """Return the answer that this worker has given already, if it still knows."""
         return self._answers.get(key.reference)
 
-    async def open(self, key: MessageKey, request: bytes, fallback: bool) -> Opening:
+    async def open(self, key: MessageKey, request: bytes, fallback: bool, scope: str = "") -> Opening:
         """Claim the message, or learn who has it or what its answer is.
 
-        ``request`` is journaled as it came; ``fallback`` tells that Twilio's fallback asks.
+        ``request`` is journaled as it came; ``fallback`` tells that Twilio's fallback asks; ``scope``
+        is where the person's facts belong (`people.scope_of`).
         """
         while True:
             words = self._waiters.words
-            opening = await self._open(key, request, fallback)
+            opening = await self._open(key, request, fallback, scope)
             if not isinstance(opening, Busy) or not self._waiters.heard_since(key.reference, words):
                 return opening
             # The word that it is answered has overtaken "busy": it would be waited for in vain.
 
-    async def _open(self, key: MessageKey, request: bytes, fallback: bool) -> Opening:
+    async def _open(self, key: MessageKey, request: bytes, fallback: bool, scope: str) -> Opening:
         bucket = bucket_of(key.person)
         record = bucket.message(key.reference)
         asked = time.monotonic()
         try:
             found = await self._store.run(
                 OPEN,
-                (record, bucket.journal),
+                (record, bucket.journal, bucket.person(scope, key.person)),
                 (
                     self._owner,
                     self._leases.milliseconds,
@@ -169,11 +177,11 @@ class Records:
                 return RELEASED
             return Claimed(1, time.monotonic() - asked, stored=False)
         match found:
-            case [b"claimed", attempt]:
+            case [b"claimed", attempt, *known]:
                 self._leases.hold(key.reference, record, asked)
-                return Claimed(attempt, time.monotonic() - asked, stored=True)
-            case [b"busy", remaining]:
-                return Busy(remaining / 1000)
+                return Claimed(attempt, time.monotonic() - asked, True, known[0] if known else None)
+            case [b"busy", remaining, *known]:
+                return Busy(remaining / 1000, known[0] if known else None)
             case [b"answered", document, outcome]:
                 return self._remember(key, Answer(document, Outcome(outcome.decode())))
         return RELEASED

@@ -16,6 +16,7 @@ from app.routing.dispatch import Dispatcher, RuleAnswer
 from app.routing.handlers import Handler, HandlerError
 from app.routing.keywords import KeywordConflictError, RuleTable
 from app.routing.loading import load_handlers
+from app.routing.opt_out_words import OptOutWords
 from app.routing.registration import Registration
 from app.routing.rules import MatchKind, Rule, Scope
 from app.routing.templates import TemplateError, Templates, WrittenAnswer
@@ -75,8 +76,12 @@ class _File(BaseModel):
     default: _Default | None = None
 
 
-def load_dispatcher(folder: Path, handlers: Sequence[str], threads: Threads) -> Dispatcher:
+def load_dispatcher(
+    folder: Path, handlers: Sequence[str], threads: Threads, opt_outs: OptOutWords | None = None
+) -> Dispatcher:
     """Read ``keywords.toml`` and the handler modules, and build the index of rules.
+
+    ``opt_outs`` are the words that come before every rule.
 
     A missing or empty file is allowed, for teams that answer with functions alone, and warned of.
 
@@ -97,7 +102,7 @@ def load_dispatcher(folder: Path, handlers: Sequence[str], threads: Threads) -> 
         raise SettingsError(loading.mistakes)
     if content == _File():
         _warn_of_silence(loading.file)
-    return Dispatcher(index, default)
+    return Dispatcher(index, default, opt_outs)
 
 
 def _warn_of_silence(file: Path) -> None:

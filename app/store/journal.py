@@ -24,6 +24,11 @@ class Journal:
         self._store = store
         self._spool = spool
 
+    @property
+    def waiting(self) -> bool:
+        """True while anything waits for Redis: then Redis does not know everything yet."""
+        return self._spool.kept > 0
+
     async def keep(
         self, script: Script, keys: Sequence[bytes], arguments: Sequence[Argument]
     ) -> Answer | None:

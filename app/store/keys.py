@@ -30,6 +30,8 @@ class Bucket:
     tag: str
     journal: bytes
     dead_letters: bytes
+    opt_outs: bytes
+    """Everybody of the bucket who has opted out, by the time of it: ``scope person``."""
 
     def message(self, reference: str) -> bytes:
         """Key of one message's record; ``reference`` is ``AccountSid/MessageSid``."""
@@ -39,10 +41,18 @@ class Bucket:
         """Key of one outgoing message's delivery status."""
         return f"{self.tag}:receipt:{reference}".encode()
 
+    def person(self, scope: str, person: str) -> bytes:
+        """Key of what is known of a person; ``scope`` is a Service's sid, or a number outside Services."""
+        return f"{self.tag}:person:{scope}:{person}".encode()
+
+    def heard(self, scope: str, person: str) -> bytes:
+        """Key of when a person last got something and from whom: what older reports are weighed against."""
+        return f"{self.tag}:heard:{scope}:{person}".encode()
+
 
 def _bucket(number: int) -> Bucket:
     tag = f"{PREFIX}:{{{number}}}"
-    return Bucket(tag, f"{tag}:journal".encode(), f"{tag}:dead-letters".encode())
+    return Bucket(tag, f"{tag}:journal".encode(), f"{tag}:dead-letters".encode(), f"{tag}:opt-outs".encode())
 
 
 ALL_BUCKETS = tuple(_bucket(number) for number in range(BUCKETS))

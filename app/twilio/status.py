@@ -45,6 +45,16 @@ class MessageStatus(StrEnum):
         return _RANKS[self]
 
     @property
+    def arrived(self) -> bool:
+        """True when the message is known to have reached the person."""
+        return self in (MessageStatus.DELIVERED, MessageStatus.READ)
+
+    @property
+    def lost(self) -> bool:
+        """True when the message was refused, or did not reach the person."""
+        return self in (MessageStatus.FAILED, MessageStatus.UNDELIVERED)
+
+    @property
     def terminal(self) -> bool:
         """True when nothing but a read receipt can follow."""
         return _RANKS[self] >= _FINAL
@@ -95,6 +105,8 @@ class Receipt:
     """The identifier of the router's own reply, None for a message that somebody else sent."""
     done_at: str | None
     """``RawDlrDoneDate`` as the carrier wrote it: YYMMDDhhmm without a time zone (facts 7)."""
+    service_sid: str | None = None
+    """``MessagingServiceSid``, which Twilio sends only sometimes."""
 
 
 def read_receipt(parameters: Mapping[str, str], reply: str | None) -> Receipt | Unreadable:
@@ -128,6 +140,7 @@ def _receipt(parameters: Mapping[str, str], status: MessageStatus, reply: str | 
         person=parameters["To"],
         reply=reply,
         done_at=parameters.get("RawDlrDoneDate") or None,
+        service_sid=parameters.get("MessagingServiceSid") or None,
     )
 
 

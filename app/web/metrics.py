@@ -29,6 +29,11 @@ SECONDS = Histogram(
 RECEIPTS = Counter(
     "sms_router_receipts_total", "Status callbacks, by status and error code.", ["status", "code"]
 )
+FAULTS = Counter(
+    "sms_router_faults_total",
+    "Messages that did not arrive, by class of the error and sender; unknown: a code not in the error table.",
+    ["class", "sender"],
+)
 STORE_UP = Gauge("sms_router_store_up", "1 while Redis serves.", multiprocess_mode="livemin")
 SPOOLED = Gauge(
     "sms_router_spooled_entries", "Journal entries that wait on disk.", multiprocess_mode="livesum"

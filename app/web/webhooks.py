@@ -78,7 +78,9 @@ class StatusEndpoint:
             await send_empty(send, 204)
             return
         metrics.RECEIPTS.labels(receipt.status.value, str(receipt.error_code or "")).inc()
-        await self._receipts.keep(receipt)
+        fault = await self._receipts.keep(receipt)
+        if fault is not None:
+            metrics.FAULTS.labels(fault.kind, fault.sender).inc()
         await send_empty(send, 204)
 
 

@@ -30,7 +30,8 @@ def explained(cli: Cli, *words: str, code: int = 0) -> dict[str, Any]:
         ([CANADA, "bonjour"], "BONJOUR", "Bonjour !", "+18885550100"),
         ([US, "bonjour"], "default", "Text HOURS or MENU.", "12345"),
         ([US, "bonjour", "--country", "ca"], "BONJOUR", "Bonjour !", "+18885550100"),
-        ([US, "STOP"], "default", "Text HOURS or MENU.", "12345"),
+        ([US, "STOP 1"], "default", "Text HOURS or MENU.", "12345"),
+        ([US, "YES"], "default", "Text HOURS or MENU.", "12345"),
         ([US, "echo hello"], "ECHO", "the function my_handlers:4 echo is called", "12345"),
     ],
 )

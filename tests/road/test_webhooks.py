@@ -202,7 +202,7 @@ async def test_the_probes_and_the_metrics_answer(router: RunningRouter) -> None:
 
 
 async def test_opt_out_words_that_twilio_has_answered_are_left_alone(router: RunningRouter) -> None:
-    answer = await router.deliver(webhook("STOP", OptOutType="STOP"))
+    answer = await router.deliver(webhook("STOP", OptOutType="STOP", From="+14155550199"))
     assert answer.body == b'<?xml version="1.0" encoding="UTF-8"?><Response/>'
 
 

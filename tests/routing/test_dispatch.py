@@ -61,7 +61,7 @@ def test_everything_else_gets_the_default_or_silence(default: WrittenAnswer | No
 @pytest.mark.parametrize("kind", ["STOP", "START", "HELP"])
 def test_what_twilio_has_answered_is_not_answered_again(kind: str) -> None:
     found = dispatcher(rule("STOP", HOURS)).find(message("STOP", OptOutType=kind))
-    assert found.rule == "opt-out word, answered by Twilio"
+    assert found.rule == f"opt-out word {kind}, answered by Twilio"
     assert isinstance(found.action, Immediate)
     assert found.action.reply(message()) == SILENCE
 

@@ -22,6 +22,7 @@ from app.twilio.status import MessageStatus, advances
 LEASE = 3000
 DAY = 86_400_000
 NEVER = ("", "")
+SCOPE, PERSON = "MG1", "+14155550100"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +37,14 @@ class Message:
     def record(self) -> bytes:
         return self.bucket.message(self.reference)
 
+    @property
+    def facts(self) -> tuple[bytes, bytes]:
+        return self.bucket.person(SCOPE, PERSON), self.bucket.heard(SCOPE, PERSON)
+
     async def open(self, owner: str = "a", *, lease: int = LEASE, fallback: bool = False) -> Any:
         arguments = (owner, lease, DAY, self.reference, f"From={owner}", str(int(fallback)))
-        return await self.store.run(OPEN, (self.record, self.bucket.journal), arguments)
+        keys = (self.record, self.bucket.journal, self.facts[0])
+        return await self.store.run(OPEN, keys, arguments)
 
     async def commit(
         self,
@@ -68,8 +74,8 @@ class Message:
         return await self.store.run(NOTE, keys, (self.reference, "late", text, DAY, cause))
 
     async def receipt(self, status: MessageStatus, *, sid: str = "SM9", code: str = "") -> Any:
-        keys = (self.bucket.receipt(sid), self.record)
-        said = (status.value, status.rank, code, "12345", "SM1.0", DAY, sid)
+        keys = (self.bucket.receipt(sid), self.record, *self.facts)
+        said = (status.value, status.rank, code, "12345", "SM1.0", DAY, sid, "", 0, DAY, 5, "")
         return await self.store.run(RECEIPT, keys, said)
 
 
@@ -77,7 +83,7 @@ class Message:
 async def message(valkey_url: str, valkey: redis.Redis) -> AsyncIterator[Message]:
     store = Store(valkey_url)
     await store.start()
-    yield Message(store, bucket_of("+14155550100"))
+    yield Message(store, bucket_of(PERSON))
     await store.aclose()
     lasting = [key for key in valkey.scan_iter() if int(str(valkey.pttl(key))) < 0]
     assert lasting == [], "everything that is written expires"
@@ -397,8 +403,8 @@ async def test_a_receipt_before_the_answer_is_committed_takes_nothing_from_it(
 
 async def test_a_receipt_of_somebody_elses_text_stands_alone(message: Message, valkey: redis.Redis) -> None:
     key = message.bucket.receipt("SM9")
-    said = ("sent", 4, "", "", "", DAY, "SM9")
-    assert await message.store.run(RECEIPT, (key, key), said) == 1
+    said = ("sent", 4, "", "", "", DAY, "SM9", "", 0, DAY, 5, "")
+    assert await message.store.run(RECEIPT, (key, key, *message.facts), said) == 1
     assert list(valkey.scan_iter()) != []
     assert valkey.hgetall(key).keys() == {b"status", b"rank", b"error_code", b"sender", b"reply"}
 

@@ -26,7 +26,7 @@ RETENTION = 60_000
 
 
 def opening(store: Store, reference: str = "AC/SM") -> Awaitable[Answer]:
-    keys = (PERSON.message(reference), PERSON.journal)
+    keys = (PERSON.message(reference), PERSON.journal, PERSON.person("MG", "+14155550100"))
     return store.run(OPEN, keys, (b"owner", 3000, RETENTION, reference, b"From=x", b"0"))
 
 

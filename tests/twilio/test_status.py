@@ -88,6 +88,7 @@ def test_a_callback_is_read() -> None:
         person="+15005550006",
         reply="r1",
         done_at="2611221158",
+        service_sid=CALLBACK["MessagingServiceSid"],
     )
 
 

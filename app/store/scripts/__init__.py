@@ -24,13 +24,15 @@ def _load(name: str, keys: int) -> Script:
     return Script(name, source, digest, str(keys).encode())
 
 
-OPEN = _load("open", keys=2)
+OPEN = _load("open", keys=3)
 COMMIT = _load("commit", keys=3)
 RELEASE = _load("release", keys=3)
 RENEW = _load("renew", keys=1)
 NOTE = _load("note", keys=2)
-RECEIPT = _load("receipt", keys=2)
+RECEIPT = _load("receipt", keys=4)
+CONSENT = _load("consent", keys=4)
+PERSON = _load("person", keys=1)
 
-ALL = (OPEN, COMMIT, RELEASE, RENEW, NOTE, RECEIPT)
+ALL = (OPEN, COMMIT, RELEASE, RENEW, NOTE, RECEIPT, CONSENT, PERSON)
 
 BY_NAME = {script.name: script for script in ALL}

@@ -1,10 +1,20 @@
 -- Opens a message: claims it, journals it, or says who has it. One step, so that of any number of
 -- deliveries exactly one is told to work.
--- KEYS: record, journal
+-- What is known of the person comes along where somebody is to answer, and only if there is anything.
+-- KEYS: record, journal, person
 -- ARGV: owner, lease ms, retention ms, reference, request, "1" when Twilio's fallback asks
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local lease, retention = tonumber(ARGV[2]), tonumber(ARGV[3])
+
+local function told(answer)
+  local known = redis.call('HGETALL', KEYS[3])
+  if #known > 0 then
+    answer[3] = known
+  end
+  return answer
+end
+
 local record = redis.call('HMGET', KEYS[1], 'answer', 'outcome', 'lease', 'request', 'attempts')
 
 if record[1] then
@@ -17,7 +27,7 @@ if not record[4] then
   redis.call('PEXPIRE', KEYS[1], retention)
   redis.call('XADD', KEYS[2], 'MINID', '~', now - retention, '*', 'message', ARGV[4])
   redis.call('PEXPIRE', KEYS[2], retention)
-  return {'claimed', 1}
+  return told({'claimed', 1})
 end
 
 -- The handler failed and Twilio was told so: only its fallback request may answer now.
@@ -28,9 +38,9 @@ end
 local remaining = tonumber(record[3] or 0) - now
 if remaining > 0 then
   redis.call('HSET', KEYS[1], 'awaited', 1)
-  return {'busy', remaining}
+  return told({'busy', remaining})
 end
 
 local attempts = tonumber(record[5] or 0) + 1
 redis.call('HSET', KEYS[1], 'owner', ARGV[1], 'lease', now + lease, 'attempts', attempts)
-return {'claimed', attempts}
+return told({'claimed', attempts})

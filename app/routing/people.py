@@ -1,0 +1,111 @@
+"""What is known about people: asked before anything is sent, and changed when they opt out or come back."""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+
+from app.routing.composing import PoolFinder
+from app.routing.person import UNKNOWN, Person, read_person
+from app.routing.record import Known
+from app.senders.carriers import ErrorTable
+from app.senders.request import NOTHING_LEARNED, Facts
+from app.store.journal import Journal
+from app.store.keys import bucket_of
+from app.store.scripts import CONSENT, PERSON
+from app.store.store import Store
+
+MOST_REMEMBERED = 10_000
+"""Opt-outs that each worker remembers for the time that Redis is away."""
+
+_OPTED_OUT = Facts(opted_out=True)
+
+
+class People:
+    """The facts of one worker, over Redis, with the opt-outs seen lately in memory beside it."""
+
+    def __init__(
+        self,
+        store: Store,
+        journal: Journal,
+        pool_for: PoolFinder,
+        table: ErrorTable,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """``clock`` is in seconds since the epoch."""
+        self._store = store
+        self._journal = journal
+        self._pool_for = pool_for
+        self._clock = clock
+        self._lately: OrderedDict[tuple[str, str], None] = OrderedDict()
+        self.table = table
+
+    def scope_of(self, service_sid: str | None, number: str) -> str:
+        """Return what opt-outs and beliefs belong to: the Service, else the number alone (facts 8).
+
+        ``number`` is ours; where Twilio names no Service, it is the one whose pool holds the number.
+        """
+        if service_sid is not None:
+            return service_sid
+        pool = self._pool_for(None, number)
+        return pool.service_sid if pool is not None else number
+
+    def facts(self, scope: str, person: str, known: Known, stored: bool) -> Facts:
+        """Return the facts of what came along with a claim; ``stored`` is False when Redis is away."""
+        if known is not None:
+            facts = read_person(known).facts(self.table, self.now())
+            if facts.opted_out:
+                self._remember(scope, person)
+                return facts
+        else:
+            facts = NOTHING_LEARNED
+        if self._lately and (scope, person) in self._lately:
+            if not stored or self._journal.waiting:
+                return _OPTED_OUT
+            del self._lately[scope, person]  # they have come back, by another worker
+        return facts
+
+    async def look(self, scope: str, person: str) -> Person:
+        """Return what is known now. Whatever is sent outside of a webhook's answer passes this first.
+
+        Raises:
+            StoreUnavailableError: when it cannot be known; then nothing may be sent.
+
+        """
+        known = await self._store.run(PERSON, (bucket_of(person).person(scope, person),), ())
+        return read_person(known) if known else UNKNOWN
+
+    def opted_out_lately(self, scope: str, person: str) -> bool:
+        """Tell whether this worker has seen that the person opted out."""
+        return (scope, person) in self._lately
+
+    async def opt_out(self, scope: str, person: str, source: str, reference: str | None = None) -> None:
+        """Put a person on the list, by the time of the message that said so, else from now on."""
+        self._remember(scope, person)
+        await self._consent("stop", scope, person, source, reference)
+
+    async def opt_in(self, scope: str, person: str, source: str, reference: str | None = None) -> None:
+        """Take a person off the list."""
+        self._lately.pop((scope, person), None)
+        await self._consent("start", scope, person, source, reference)
+
+    async def _consent(self, wish: str, scope: str, person: str, source: str, reference: str | None) -> None:
+        bucket = bucket_of(person)
+        own = bucket.person(scope, person)
+        record = bucket.message(reference) if reference is not None else own
+        await self._journal.keep(
+            CONSENT,
+            (own, bucket.heard(scope, person), bucket.opt_outs, record),
+            (wish, source, self.now(), self.table.longest, f"{scope} {person}"),
+        )
+
+    def now(self) -> int:
+        """Return the time in milliseconds since the epoch."""
+        return int(self._clock() * 1000)
+
+    def _remember(self, scope: str, person: str) -> None:
+        self._lately[scope, person] = None
+        self._lately.move_to_end((scope, person))
+        if len(self._lately) > MOST_REMEMBERED:
+            self._lately.popitem(last=False)

@@ -1,0 +1,186 @@
+"""What is known of a person: opting out and in, in any order, with and without Redis."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from itertools import permutations
+from pathlib import Path
+
+import pytest
+import redis
+
+from app.routing.people import People
+from app.routing.person import OptedOut, Person, read_person
+from app.routing.record import Claimed, Known, MessageKey
+from app.senders.carriers import load_error_table
+from app.senders.pool import Pool
+from app.senders.reachability import Failure
+from app.senders.request import NOTHING_LEARNED, Facts
+from app.senders.sender import Capability, Sender, SenderKind
+from app.store.errors import StoreUnavailableError
+from app.store.keys import bucket_of
+from tests.routing.workers import Worker, worker
+from tests.store.private_valkey import PrivateValkey
+
+MG = "MG" + "1" * 32
+PERSON = "+14155550123"
+BUCKET = bucket_of(PERSON)
+TABLE = load_error_table()
+NOW = 1_700_000_000
+POOL = Pool(MG, 1, (Sender("SC1", "12345", SenderKind.SHORT_CODE, "US", Capability.SMS),))
+
+
+class Clock:
+    """A clock that a test sets."""
+
+    def __init__(self) -> None:
+        self.seconds = float(NOW)
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+def pool_for(service: str | None, number: str) -> Pool | None:
+    return POOL if service == MG or number == "12345" else None
+
+
+def people_of(one: Worker, clock: Clock) -> People:
+    return People(one.store, one.journal, pool_for, TABLE, clock)
+
+
+@pytest.fixture
+async def one(valkey_url: str, tmp_path: Path) -> AsyncIterator[Worker]:
+    async with worker(valkey_url, tmp_path) as one:
+        yield one
+
+
+@pytest.fixture
+def people(one: Worker, clock: Clock) -> People:
+    return people_of(one, clock)
+
+
+async def opened(one: Worker, number: int = 1) -> Known:
+    key = MessageKey(f"AC1/SM{number}", PERSON)
+    opening = await one.records.open(key, b"", fallback=False, scope=MG)
+    assert isinstance(opening, Claimed)
+    return opening.known
+
+
+def test_the_scope_is_the_service_else_the_one_that_holds_the_number_else_the_number(people: People) -> None:
+    assert people.scope_of("MG9", "12345") == "MG9"
+    assert people.scope_of(None, "12345") == MG
+    assert people.scope_of(None, "54321") == "54321"
+
+
+async def test_of_a_stranger_nothing_is_known_and_nothing_comes_along(one: Worker, people: People) -> None:
+    known = await opened(one)
+    assert known is None
+    assert people.facts(MG, PERSON, known, stored=True) is NOTHING_LEARNED
+
+
+async def test_whoever_opted_out_is_known_when_their_next_message_is_opened(
+    one: Worker, people: People
+) -> None:
+    await people.opt_out(MG, PERSON, "STOP")
+    known = await opened(one)
+    assert known is not None
+    assert read_person(known) == Person(opted_out=OptedOut(NOW * 1000, "STOP"))
+    assert people.facts(MG, PERSON, known, stored=True).opted_out
+    await people.opt_in(MG, PERSON, "START")
+    assert people.facts(MG, PERSON, await opened(one, 2), stored=True) is NOTHING_LEARNED
+
+
+async def test_another_service_is_another_list(people: People) -> None:
+    await people.opt_out("MG9", PERSON, "STOP")
+    assert (await people.look(MG, PERSON)).opted_out is None
+    assert (await people.look("MG9", PERSON)).opted_out is not None
+
+
+@pytest.mark.parametrize("order", list(permutations(range(3))))
+async def test_the_latest_wish_holds_in_whatever_order_they_come(
+    people: People, clock: Clock, valkey: redis.Redis, order: tuple[int, ...]
+) -> None:
+    wishes = [(people.opt_out, "STOP", 0), (people.opt_in, "START", 10), (people.opt_out, "21610", 5)]
+    for number in (*order, *order):
+        wish, source, after = wishes[number]
+        clock.seconds = NOW + after
+        await wish(MG, PERSON, source)
+    assert (await people.look(MG, PERSON)).opted_out is None
+    assert valkey.zcard(BUCKET.opt_outs) == 0
+    for after, source in ((20, "STOP"), (25, "import")):
+        clock.seconds = NOW + after
+        await people.opt_out(MG, PERSON, source)
+    assert (await people.look(MG, PERSON)).opted_out == OptedOut((NOW + 20) * 1000, "STOP")
+
+
+async def test_an_opt_out_never_expires_and_everything_else_does(
+    people: People, valkey: redis.Redis, clock: Clock
+) -> None:
+    await people.opt_out(MG, PERSON, "STOP")
+    key = BUCKET.person(MG, PERSON)
+    assert valkey.pttl(key) == -1
+    valkey.hset(key, "12345", "30006@1700000000000")
+    clock.seconds += 1
+    await people.opt_in(MG, PERSON, "START")
+    assert all(int(str(valkey.pttl(each))) > 0 for each in valkey.scan_iter())
+    assert (await people.look(MG, PERSON)).failures == {"12345": (Failure(30006, 1_700_000_000_000),)}
+
+
+async def test_without_redis_the_opt_outs_seen_lately_are_remembered(tmp_path: Path, clock: Clock) -> None:
+    async with worker(f"unix://{tmp_path / 'nobody'}", tmp_path) as alone:
+        people = people_of(alone, clock)
+        assert people.facts(MG, PERSON, None, stored=False) is NOTHING_LEARNED
+        await people.opt_out(MG, PERSON, "STOP")
+        assert people.facts(MG, PERSON, None, stored=False) == Facts(opted_out=True)
+        assert people.opted_out_lately(MG, PERSON)
+        await people.opt_in(MG, PERSON, "START")
+        assert people.facts(MG, PERSON, None, stored=False) is NOTHING_LEARNED
+        with pytest.raises(StoreUnavailableError):
+            await people.look(MG, PERSON)
+
+
+async def test_an_opt_out_taken_without_redis_reaches_it_later(
+    private_valkey: PrivateValkey, tmp_path: Path, clock: Clock
+) -> None:
+    async with worker(private_valkey.url, tmp_path) as one:
+        people = people_of(one, clock)
+        await one.store.aclose()
+        await people.opt_out(MG, PERSON, "STOP")
+        assert one.journal.waiting
+        assert people.facts(MG, PERSON, None, stored=True).opted_out, "Redis does not know yet"
+        await one.store.start()
+        await one.journal.replay()
+        assert not one.journal.waiting
+        assert (await people.look(MG, PERSON)).opted_out is not None
+
+
+async def test_who_came_back_by_another_worker_is_not_held_to_be_opted_out(
+    valkey_url: str, tmp_path: Path, one: Worker, people: People, clock: Clock
+) -> None:
+    await people.opt_out(MG, PERSON, "STOP")
+    async with worker(valkey_url, tmp_path / "other") as other:
+        clock.seconds += 1
+        await people_of(other, clock).opt_in(MG, PERSON, "START")
+    assert people.facts(MG, PERSON, await opened(one), stored=True) is NOTHING_LEARNED
+    assert not people.opted_out_lately(MG, PERSON)
+
+
+async def test_the_time_of_a_wish_is_that_of_its_message(
+    one: Worker, people: People, valkey: redis.Redis
+) -> None:
+    await opened(one)
+    await people.opt_out(MG, PERSON, "STOP", "AC1/SM1")
+    received = valkey.hget(BUCKET.message("AC1/SM1"), "received")
+    found = (await people.look(MG, PERSON)).opted_out
+    assert found is not None
+    assert str(found.since).encode() == received
+
+
+def test_what_cannot_be_read_is_left_out() -> None:
+    person = read_person([b"out", b"5 x STOP", b"last", b"", b"12345", b"\xff 30006@5"])
+    assert person == Person(OptedOut(0, "STOP"), {"12345": (Failure(30006, 5),)}, None)

@@ -1,0 +1,63 @@
+"""What failures say about one person, at any moment."""
+
+from __future__ import annotations
+
+from itertools import permutations
+
+import pytest
+
+from app.senders.carriers import load_error_table
+from app.senders.reachability import Failure, belief, read_failures
+
+TABLE = load_error_table()
+HOUR, DAY = 3_600_000, 86_400_000
+THEN = 1_700_000_000_000
+ONCE, TWICE = 30006, 30003
+
+
+def test_what_is_kept_is_read_back_and_what_is_not_is_left_out() -> None:
+    assert read_failures("30006@1700000000000 30003@5") == (Failure(ONCE, THEN), Failure(TWICE, 5))
+    assert read_failures("") == read_failures("30006 x@y 30006@") == ()
+
+
+@pytest.mark.parametrize(
+    ("failures", "days", "believed"),
+    [
+        ([], 0, False),
+        ([(ONCE, 0)], 0, True),
+        ([(ONCE, 0)], 13.9, True),
+        ([(ONCE, 0)], 14, False),
+        ([(ONCE, 0)], -1, False),
+        ([(TWICE, 0)], 0, False),
+        ([(TWICE, 0), (TWICE, 1)], 1, True),
+        ([(TWICE, 0), (TWICE, 1)], 3, False),
+        ([(TWICE, 0), (TWICE, 2)], 2, False),
+        ([(TWICE, 0), (TWICE, 0)], 0, False),
+        ([(TWICE, 0), (ONCE, 1)], 1, True),
+        ([(30007, 0)], 0, False),
+        ([(30005, 0)], 0, False),
+        ([(39999, 0)], 0, False),
+    ],
+)
+def test_enough_failures_are_believed_for_a_while(
+    failures: list[tuple[int, int]], days: float, believed: bool
+) -> None:
+    """Failures are (code, day); two of the same moment are parts of one answer and count once."""
+    known = {Failure(code, THEN + day * DAY) for code, day in failures}
+    for order in permutations(known):
+        found = belief("12345", order, TABLE, int(THEN + days * DAY))
+        assert (found is not None) is believed
+
+
+def test_a_belief_says_since_when_and_until_when() -> None:
+    found = belief("12345", [Failure(TWICE, THEN), Failure(TWICE, THEN + HOUR)], TABLE, THEN + HOUR)
+    assert found is not None
+    assert (found.address, found.code, found.times) == ("12345", TWICE, 2)
+    assert (found.since, found.until) == (THEN + HOUR, THEN + HOUR + 2 * DAY)
+
+
+def test_of_two_beliefs_the_longer_one_is_told() -> None:
+    failures = [Failure(TWICE, THEN), Failure(TWICE, THEN + HOUR), Failure(ONCE, THEN)]
+    found = belief("12345", failures, TABLE, THEN + HOUR)
+    assert found is not None
+    assert found.code == ONCE
