@@ -44,6 +44,7 @@ from app.twilio.signature import Credentials, SignatureVerifier
 from app.web import metrics
 from app.web.gate import Gate
 from app.web.health import Probes
+from app.web.supervised import Supervised
 from app.web.webhooks import InboundEndpoint, StatusEndpoint
 
 log = logging.getLogger("sms_router")
@@ -76,6 +77,8 @@ class Worker:
     @contextlib.asynccontextmanager
     async def lifespan(self, _: object) -> AsyncIterator[None]:
         """Start everything, serve, stop everything: what is in flight finishes first."""
+        supervised = Supervised(os.environ)
+        supervised.start()
         await self.store.start(on_return=self.journal.replay)
         observing = asyncio.create_task(self._keep_observing(), name="observer")
         await self.records.start()
@@ -87,6 +90,7 @@ class Worker:
         try:
             yield
         finally:
+            supervised.close()
             if not await self.pipeline.aclose():
                 log.error("a handler refuses to be stopped; leaving without it in %g s", LAST_WAIT)
                 _leave_in(LAST_WAIT)
