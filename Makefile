@@ -15,7 +15,7 @@ run: $(VENV)/.run ## start the router (and, without Twilio credentials, an offli
 install: $(VENV)/.run ## make .venv with the locked dependencies
 
 test: $(VENV)/.dev ## run the tests
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 check: $(VENV)/.dev ## lint and types
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy

@@ -120,7 +120,6 @@ def asynchronously_wrapped(function: Callable[..., str]) -> Callable[..., Any]:
         (functools.cache(plain), "plain hello there"),
         (lambda argument: argument.upper(), "HELLO THERE"),
     ],
-    ids=str,
 )
 async def test_whatever_can_be_called_is_called_with_what_it_declares(
     function: Callable[..., object], text: str
@@ -140,7 +139,16 @@ async def test_whatever_can_be_called_is_called_with_what_it_declares(
         (Shop(), False),
         (functools.partial(settled, "said"), False),
     ],
-    ids=str,
+    ids=[
+        "async function",
+        "async method",
+        "object called async",
+        "partial of an async function",
+        "async wrapper",
+        "function",
+        "object",
+        "partial",
+    ],
 )
 def test_only_async_functions_run_on_the_loop(function: Callable[..., object], on_the_loop: bool) -> None:
     assert handler_of(function).plain is not on_the_loop
