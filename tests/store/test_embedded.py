@@ -73,6 +73,9 @@ def test_who_shares_with_nobody_is_told_who_runs_it(folder: Path, monkeypatch: p
         assert "REDIS_URL" in str(told.value)
         assert "data_dir" in str(told.value)
         assert running_at(folder) is not None
+        assert owner.stdin is not None
+        owner.stdin.close()  # let it stop its Valkey, which would outlive a kill
+        assert owner.wait(timeout=20) == 0
 
 
 def test_who_shares_with_nobody_waits_for_a_command_to_end(folder: Path) -> None:
