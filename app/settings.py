@@ -20,7 +20,7 @@ from app.environment import Layers, contradictions
 from app.mistakes import SettingsError
 from app.senders.request import ReplyFrom
 from app.toml_files import describe_mistakes, read_toml
-from app.twilio.signature import PublicUrl
+from app.twilio.public_url import PublicUrl
 
 DEFAULT_FOLDER = "config"
 

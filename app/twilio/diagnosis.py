@@ -16,16 +16,15 @@ from itertools import chain, product
 from urllib.parse import unquote_to_bytes
 
 from app.twilio.form import MalformedFormError, parse_form
+from app.twilio.public_url import PublicUrl, parse_authority
 from app.twilio.signature import (
     Algorithm,
     Parameters,
-    PublicUrl,
     Reason,
     SignatureVerifier,
     SignedRequest,
     compute,
     joined,
-    parse_authority,
 )
 
 MOST_HASHED = 4_000_000

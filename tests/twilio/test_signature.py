@@ -6,10 +6,10 @@ from hashlib import sha256
 
 import pytest
 
+from app.twilio.public_url import PublicUrl
 from app.twilio.signature import (
     Algorithm,
     Credentials,
-    PublicUrl,
     Reason,
     SignatureVerifier,
     SignedRequest,
