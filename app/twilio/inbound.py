@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -89,25 +89,34 @@ class Unreadable:
 
 def read_inbound(parameters: Mapping[str, str]) -> InboundMessage | Unreadable:
     """Turn the webhook's parameters into a message, or say which one is missing or odd."""
-    for name in REQUIRED:
-        if not parameters.get(name):
-            return Unreadable(f"{name} is missing")
-        if len(parameters[name]) > LONGEST_ADDRESS:
-            return Unreadable(f"{name} is longer than {LONGEST_ADDRESS} characters")
-    sid, account_sid = parameters["MessageSid"], parameters["AccountSid"]
-    if not _MESSAGE_SID.fullmatch(sid):
-        return Unreadable("MessageSid does not look like one of Twilio's (SM or MM and 32 hex digits)")
-    if not _ACCOUNT_SID.fullmatch(account_sid):
-        return Unreadable("AccountSid does not look like one of Twilio's (AC and 32 hex digits)")
+    if (oddity := oddity_of(parameters, REQUIRED)) is not None:
+        return oddity
     return InboundMessage(
-        sid=sid,
-        account_sid=account_sid,
+        sid=parameters["MessageSid"],
+        account_sid=parameters["AccountSid"],
         service_sid=parameters.get("MessagingServiceSid") or None,
         sender=parameters["From"],
         recipient=parameters["To"],
         body=parameters.get("Body", ""),
         parameters=MappingProxyType(dict(parameters)),
     )
+
+
+def oddity_of(parameters: Mapping[str, str], required: Sequence[str]) -> Unreadable | None:
+    """Say what keeps a webhook about a message from being read, None when nothing does.
+
+    ``required`` names what must be there; the sids of the message and its account are always among it.
+    """
+    for name in required:
+        if not parameters.get(name):
+            return Unreadable(f"{name} is missing")
+        if len(parameters[name]) > LONGEST_ADDRESS:
+            return Unreadable(f"{name} is longer than {LONGEST_ADDRESS} characters")
+    if not _MESSAGE_SID.fullmatch(parameters["MessageSid"]):
+        return Unreadable("MessageSid does not look like one of Twilio's (SM or MM and 32 hex digits)")
+    if not _ACCOUNT_SID.fullmatch(parameters["AccountSid"]):
+        return Unreadable("AccountSid does not look like one of Twilio's (AC and 32 hex digits)")
+    return None
 
 
 def _whole_number(text: str | None) -> int:

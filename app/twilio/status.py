@@ -7,13 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from app.twilio.inbound import LONGEST_ADDRESS, Unreadable
+from app.twilio.inbound import Unreadable, oddity_of
 
 REQUIRED = ("MessageSid", "AccountSid", "To")
 """Without these a receipt belongs to nobody. ``From`` is missing when no sender was ever chosen."""
 
-_MESSAGE_SID = re.compile(r"(?:SM|MM)[0-9a-fA-F]{32}")
-_ACCOUNT_SID = re.compile(r"AC[0-9a-fA-F]{32}")
 _ERROR_CODE = re.compile(r"[1-9][0-9]{0,8}")
 
 
@@ -114,15 +112,8 @@ def read_receipt(parameters: Mapping[str, str], reply: str | None) -> Receipt | 
 
     ``reply`` is what our own callback URL said about the message.
     """
-    for name in REQUIRED:
-        if not parameters.get(name):
-            return Unreadable(f"{name} is missing")
-        if len(parameters[name]) > LONGEST_ADDRESS:
-            return Unreadable(f"{name} is longer than {LONGEST_ADDRESS} characters")
-    if not _MESSAGE_SID.fullmatch(parameters["MessageSid"]):
-        return Unreadable("MessageSid does not look like one of Twilio's (SM or MM and 32 hex digits)")
-    if not _ACCOUNT_SID.fullmatch(parameters["AccountSid"]):
-        return Unreadable("AccountSid does not look like one of Twilio's (AC and 32 hex digits)")
+    if (oddity := oddity_of(parameters, REQUIRED)) is not None:
+        return oddity
     word = parameters.get("MessageStatus") or parameters.get("SmsStatus") or ""
     status = MessageStatus.parse(word)
     if status is None:
