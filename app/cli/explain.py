@@ -19,7 +19,7 @@ from app.routing.keywords import Consideration
 from app.routing.replies import Reply
 from app.senders.decision import Consideration as Candidate
 from app.senders.decision import Decision
-from app.senders.pool import Pool
+from app.senders.pool import pool_among
 from app.senders.selection import explain as explain_sender
 from app.twilio.inbound import InboundMessage
 
@@ -112,14 +112,14 @@ def explain(
     pools = {snapshot.service_sid: snapshot.pool() for snapshot in known_snapshots(settings)}
     recipient = recipient or usual_recipient(pools.values())
     message = _text(settings.accounts[0].sid, sender, recipient, words, country)
-    if (pool := _pool(pools, None, recipient)) is not None:
+    if (pool := pool_among(pools, None, recipient)) is not None:
         message = replace(message, service_sid=pool.service_sid)
     scope = message.service_sid or recipient
     known = get_acquainted(settings, scope, sender, moment(as_of))
     found = dispatcher.find(message).for_person(known.facts.opted_out)
     answer = _answer(found, message)
     facts = known.facts if found.heard is None else replace(known.facts, opted_out=False)
-    composer = Composer(lambda service, texted: _pool(pools, service, texted), settings.reply_from, "")
+    composer = Composer(lambda service, texted: pool_among(pools, service, texted), settings.reply_from, "")
     asked = composer.request(message, answer.reply)
     decision = None if answer.reply.silent else explain_sender(*asked, facts)
     failing = if_it_failed(*asked, facts, decision) if decision is not None else None
@@ -131,12 +131,6 @@ def explain(
         _tell(story)
     if not story.good:
         raise typer.Exit(1)
-
-
-def _pool(pools: dict[str, Pool], service_sid: str | None, texted: str) -> Pool | None:
-    if service_sid in pools:
-        return pools[service_sid]
-    return next((pool for pool in pools.values() if pool.holds(texted)), None)
 
 
 def _text(account_sid: str, sender: str, recipient: str, words: str, country: str | None) -> InboundMessage:

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from app.membership.held import Held, Origin, ServiceStatus
 from app.membership.snapshot import Snapshot
 from app.membership.source import ServiceSource
-from app.senders.pool import Pool
+from app.senders.pool import Pool, pool_among
 
 
 class Memory:
@@ -31,10 +31,7 @@ class Memory:
 
     def pool_for(self, service_sid: str | None, texted: str) -> Pool | None:
         """Return the pool of the message's Service, else of the Service that holds the texted number."""
-        pools = self._pools
-        pool = pools.get(service_sid) if service_sid is not None else None
-        if pool is None:
-            pool = next((each for each in pools.values() if each.holds(texted)), None)
+        pool = pool_among(self._pools, service_sid, texted)
         if self._stale and pool is not None and pool.service_sid in self._stale:
             self.held[pool.service_sid].stale_serves += 1
         return pool

@@ -79,6 +79,14 @@ class Pool:
         return found
 
 
+def pool_among(pools: Mapping[str, Pool], service_sid: str | None, texted: str) -> Pool | None:
+    """Return the pool of the message's Service, else of the Service that holds the texted number."""
+    pool = pools.get(service_sid) if service_sid is not None else None
+    if pool is None:
+        pool = next((each for each in pools.values() if each.holds(texted)), None)
+    return pool
+
+
 def _arranged(senders: Iterable[Sender]) -> dict[Capability, Arrangement]:
     """Arrange ahead for what replies need as a rule, once where every sender can do both."""
     texts = arrange(senders, Capability.SMS)
