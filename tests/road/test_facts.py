@@ -9,8 +9,9 @@ from xml.etree.ElementTree import fromstring
 
 import pytest
 
-from tests.road.conftest import Start, Valkey
+from tests.road.conftest import Start
 from tests.road.running import ACCOUNT, SERVICE, Answer, RunningRouter, webhook
+from tests.store.private_valkey import PrivateValkey
 
 EMPTY = b'<?xml version="1.0" encoding="UTF-8"?><Response/>'
 FAILED = {"ErrorCode": "11200", "ErrorUrl": "https://sms.example.com/sms"}
@@ -88,14 +89,14 @@ async def test_yes_is_an_ordinary_text_but_for_those_who_opted_out(start: Start)
 
 
 async def test_an_opt_out_holds_while_redis_is_away_and_is_known_afterwards(
-    start: Start, valkey: Valkey
+    start: Start, valkey: PrivateValkey
 ) -> None:
     router = start()
     await router.deliver(webhook("HOURS"))
     valkey.kill()
     assert "unsubscribed" in said(await router.deliver(webhook("STOP")))[1]
     assert (await router.deliver(webhook("HOURS"))).body == EMPTY
-    valkey.restart()
+    valkey.start()
     listed: list[dict[str, str]] = []
     for _ in range(100):
         listed = json.loads(router.command("opt-outs", "list", "--json", "--reveal").stdout)

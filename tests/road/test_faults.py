@@ -14,8 +14,9 @@ import redis
 from redis.asyncio import Redis
 
 from app.routing.history import Episode, History
-from tests.road.conftest import Start, Valkey
+from tests.road.conftest import Start
 from tests.road.running import Answer, RunningRouter, until, webhook, write_configuration
+from tests.store.private_valkey import PrivateValkey
 
 
 async def _stream(router: RunningRouter, count: int) -> list[asyncio.Task[Answer]]:
@@ -35,7 +36,7 @@ async def _all_answered(tasks: list[asyncio.Task[Answer]]) -> None:
         assert 'from="12345"' in answer.text
 
 
-def _journal(valkey: Valkey) -> list[Episode]:
+def _journal(valkey: PrivateValkey) -> list[Episode]:
     with redis.Redis.from_url(valkey.url) as client:
         return History(client).recent(10_000)
 
@@ -50,7 +51,7 @@ async def _degraded(router: RunningRouter) -> bool:
 
 @pytest.mark.parametrize("fault", ["killed", "frozen"])
 async def test_without_valkey_every_message_is_answered_and_journaled_later(
-    start: Start, valkey: Valkey, fault: str
+    start: Start, valkey: PrivateValkey, fault: str
 ) -> None:
     router = start()
     before = await _stream(router, 30)
@@ -60,7 +61,7 @@ async def test_without_valkey_every_message_is_answered_and_journaled_later(
     await until(lambda: _degraded(router))
     status = json.loads((await router.fetch("/readyz")).body)
     assert any("Redis does not serve" in reason for reason in status["reasons"])
-    await (asyncio.to_thread(valkey.restart) if fault == "killed" else asyncio.to_thread(valkey.thaw))
+    await (asyncio.to_thread(valkey.start) if fault == "killed" else asyncio.to_thread(valkey.thaw))
     await until(lambda: _ready(router))
     after = await _stream(router, 30)
     await _all_answered(after)
@@ -70,7 +71,9 @@ async def test_without_valkey_every_message_is_answered_and_journaled_later(
     assert not list((router.folder / "data" / "spool").glob("*"))
 
 
-async def test_a_duplicate_gets_the_same_answer_while_valkey_is_away(start: Start, valkey: Valkey) -> None:
+async def test_a_duplicate_gets_the_same_answer_while_valkey_is_away(
+    start: Start, valkey: PrivateValkey
+) -> None:
     router = start()
     early, late = webhook("COUNT"), webhook("COUNT 0.2")
     first = await router.deliver(early)
@@ -81,20 +84,20 @@ async def test_a_duplicate_gets_the_same_answer_while_valkey_is_away(start: Star
     assert len(router.runs) == 2
 
 
-async def test_what_the_spool_holds_survives_the_routers_end(start: Start, valkey: Valkey) -> None:
+async def test_what_the_spool_holds_survives_the_routers_end(start: Start, valkey: PrivateValkey) -> None:
     router = start()
     await asyncio.to_thread(valkey.kill)
     parameters = webhook("BOOM")
     await router.deliver(parameters)
     router.stop()
-    await asyncio.to_thread(valkey.restart)
+    await asyncio.to_thread(valkey.start)
     router.start()
     await until(lambda: _ready(router))
     letters = json.loads(router.command("messages", "--failed", "--json").stdout)
     assert [letter["sid"] for letter in letters] == [parameters["MessageSid"]]
 
 
-async def test_a_full_valkey_costs_nobody_an_answer(start: Start, valkey: Valkey) -> None:
+async def test_a_full_valkey_costs_nobody_an_answer(start: Start, valkey: PrivateValkey) -> None:
     router = start()
     async with Redis.from_url(valkey.url) as redis:
         await redis.config_set("maxmemory", "1mb")
@@ -106,7 +109,7 @@ async def test_a_full_valkey_costs_nobody_an_answer(start: Start, valkey: Valkey
 
 
 async def test_a_slow_valkey_delays_answers_but_loses_none(
-    tmp_path: Path, valkey: Valkey, start: Start
+    tmp_path: Path, valkey: PrivateValkey, start: Start
 ) -> None:
     async with _slow_proxy(valkey.url.removeprefix("unix://"), tmp_path / "slow.sock", delay=0.15):
         folder = write_configuration(tmp_path / "config")
@@ -121,7 +124,7 @@ async def test_a_slow_valkey_delays_answers_but_loses_none(
 
 
 async def test_the_router_starts_and_answers_without_valkey_and_without_twilio(
-    start: Start, valkey: Valkey
+    start: Start, valkey: PrivateValkey
 ) -> None:
     await asyncio.to_thread(valkey.kill)
     router = start()

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import aiohttp
 
-from tests.road.conftest import Start, Valkey
+from tests.road.conftest import Start
 from tests.road.running import RunningRouter, until, webhook
+from tests.store.private_valkey import PrivateValkey
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,7 @@ class Scraper:
 
 
 async def test_any_worker_tells_what_all_of_them_see_and_forgets_the_dead(
-    start: Start, valkey: Valkey
+    start: Start, valkey: PrivateValkey
 ) -> None:
     router = start(environment={"WORKERS": "2"})
     async with aiohttp.ClientSession() as session:

@@ -10,7 +10,7 @@ from xml.etree.ElementTree import fromstring
 import pytest
 
 from app.twilio.signature import Algorithm, sign
-from tests.road.conftest import Start, Valkey
+from tests.road.conftest import Start
 from tests.road.running import (
     ACCOUNT,
     PUBLIC,
@@ -21,19 +21,21 @@ from tests.road.running import (
     webhook,
     write_configuration,
 )
+from tests.store.private_valkey import PrivateValkey
 
 FORM = "application/x-www-form-urlencoded"
 
 
 @pytest.fixture(scope="module")
-def module_valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Valkey]:
-    server = Valkey(tmp_path_factory.mktemp("v"))
+def module_valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateValkey]:
+    server = PrivateValkey(tmp_path_factory.mktemp("v"), appendfsync="everysec")
+    server.start()
     yield server
     server.kill()
 
 
 @pytest.fixture(scope="module")
-def router(tmp_path_factory: pytest.TempPathFactory, module_valkey: Valkey) -> Iterator[RunningRouter]:
+def router(tmp_path_factory: pytest.TempPathFactory, module_valkey: PrivateValkey) -> Iterator[RunningRouter]:
     folder = write_configuration(tmp_path_factory.mktemp("c"))
     with (folder / "router.toml").open("a") as file:
         file.write(
