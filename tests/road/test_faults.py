@@ -161,10 +161,21 @@ async def _slow_proxy(target: str, path: Path, delay: float) -> AsyncIterator[No
                 await writer.drain()
         writer.close()
 
+    passing: list[asyncio.Task[None]] = []
+    writers: list[asyncio.StreamWriter] = []
+
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         back, forth = await asyncio.open_unix_connection(target)
-        await asyncio.gather(pump(reader, forth, 0), pump(back, writer, delay))
+        writers.extend((forth, writer))
+        passing.append(asyncio.create_task(pump(reader, forth, 0)))
+        passing.append(asyncio.create_task(pump(back, writer, delay)))
 
     server = await asyncio.start_unix_server(serve, path)
     yield
     server.close()
+    for task in passing:
+        task.cancel()
+    await asyncio.gather(*passing, return_exceptions=True)
+    for each in writers:
+        each.close()
+    await asyncio.gather(*(each.wait_closed() for each in writers), return_exceptions=True)
