@@ -4,7 +4,7 @@ PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3.14
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help run install test check fix bench lock clean
+.PHONY: help run install test check fix bench profile lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -25,6 +25,9 @@ fix: $(VENV)/.dev ## let the linter mend what it can
 
 bench: $(VENV)/.dev ## measure CPU per message, side by side
 	@$(BIN)/python -m loadtests.bench
+
+profile: $(VENV)/.dev ## show where the microseconds of one message go
+	@$(BIN)/python -m loadtests.profiling $(OPTIONS)
 
 lock: ## renew the lock files (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \

@@ -9,6 +9,7 @@ class Usage:
     """CPU and memory of a process tree; short-lived children that are gone count too."""
 
     def __init__(self, pid: int) -> None:
+        self.pid = pid
         self._root = psutil.Process(pid)
 
     def cpu_seconds(self) -> float:
