@@ -33,6 +33,7 @@ from app.routing.record import Records
 from app.routing.replies import Reply
 from app.routing.rule_file import load_dispatcher
 from app.routing.threads import Threads
+from app.senders.availability import Availability
 from app.senders.carriers import load_error_table
 from app.senders.request import ReplyFrom
 from app.settings import OnError, Settings, SignatureMode, load_settings
@@ -120,11 +121,16 @@ class Worker:
                 reasons.append(f"the senders of {status.service_sid} are {status.age:.0f} s old: {why}")
         return reasons
 
+    def notices(self) -> list[str]:
+        """Say what an operator should know of, though the router is well."""
+        return self.membership.cordons.notices()
+
     def observe(self) -> None:
         """Bring the gauges up to date."""
         metrics.STORE_UP.set(self.store.trouble is None)
         metrics.SPOOLED.set(self.spool.kept)
         metrics.SPOOL_LOST.set(self.spool.dropped)
+        metrics.CORDONED.set(len(self.membership.cordons.holding))
         self.pool_figures.update(self.membership.statuses())
 
     async def _keep_observing(self) -> None:
@@ -179,7 +185,8 @@ def build(settings: Settings) -> Router:
     redis = Redis.from_url(settings.redis.url, socket_connect_timeout=2, retry=Retry(NoBackoff(), 0))
     pool_figures = metrics.PoolFigures()
     membership = Membership(_sources(settings), redis, report=pool_figures.update)
-    composer = Composer(membership.pool_for, _policies(settings), settings.public_url)
+    availability = Availability(membership.cordons)
+    composer = Composer(membership.pool_for, _policies(settings), settings.public_url, availability)
     texts = Texts(Reply(settings.router.error_reply), Reply(settings.router.fallback_reply))
     people = People(store, journal, membership.pool_for, load_error_table(settings.folder))
     pipeline = Pipeline(records, people, dispatcher, composer, texts, _manners(settings))
@@ -196,7 +203,7 @@ def _router(settings: Settings, worker: Worker, receipts: Receipts) -> Router:
         enforce=settings.router.signature is SignatureMode.ENFORCE,
         clock=time.monotonic,
     )
-    probes = Probes(worker.reasons, worker.observe, _registry())
+    probes = Probes(worker.reasons, worker.notices, worker.observe, _registry())
     return Router(
         [
             Route("/sms", InboundEndpoint(gate, worker.pipeline, fallback=False)),

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from app.cli.cordons import conditions_at
 from app.cli.known import Acquaintance, Failing, get_acquainted, if_it_failed, lines_about, moment
 from app.cli.known import as_json as known_as_json
 from app.cli.pools import known_snapshots, usual_recipient
@@ -121,8 +122,9 @@ def explain(
     facts = known.facts if found.heard is None else replace(known.facts, opted_out=False)
     composer = Composer(lambda service, texted: pool_among(pools, service, texted), settings.reply_from, "")
     asked = composer.request(message, answer.reply)
-    decision = None if answer.reply.silent else explain_sender(*asked, facts)
-    failing = if_it_failed(*asked, facts, decision) if decision is not None else None
+    now = conditions_at(settings, known.moment)
+    decision = None if answer.reply.silent else explain_sender(*asked, facts, now)
+    failing = if_it_failed(*asked, facts, now, decision) if decision is not None else None
     rules = dispatcher.table.consider(words, occasion_of(message))
     story = Story(found.rule, rules, answer, decision, known, failing)
     if as_json:

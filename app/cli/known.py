@@ -14,6 +14,7 @@ from app.cli.situation import anything_stored, store_client
 from app.routing.opt_out_list import OptOutList
 from app.routing.person import UNKNOWN, Person
 from app.senders.carriers import ErrorTable, load_error_table
+from app.senders.conditions import Conditions
 from app.senders.decision import Decision
 from app.senders.pool import Pool
 from app.senders.reachability import Belief
@@ -89,12 +90,14 @@ def get_acquainted(settings: Settings, scope: str, number: str, at: int) -> Acqu
     return Acquaintance(person, table, at)
 
 
-def if_it_failed(pool: Pool | None, request: Request, facts: Facts, decision: Decision) -> Failing | None:
+def if_it_failed(
+    pool: Pool | None, request: Request, facts: Facts, conditions: Conditions, decision: Decision
+) -> Failing | None:
     """Choose once more without the short code that was chosen; None when none was."""
     if decision.sender is None or decision.sender.kind is not SenderKind.SHORT_CODE:
         return None
     without = replace(facts, unreachable=facts.unreachable | {decision.sender.address})
-    return Failing(decision.sender.address, select(pool, request, without))
+    return Failing(decision.sender.address, select(pool, request, without, conditions))
 
 
 def lines_about(known: Acquaintance) -> Iterator[str]:

@@ -78,7 +78,7 @@ def history(
     limit: Annotated[int, typer.Option(min=1, max=1000, help="How many at the most.")] = 20,
     as_json: AsJson = False,
 ) -> None:
-    """Show who has changed what at Twilio with these commands, the newest first."""
+    """Show who has changed what with these commands, at Twilio and here, the newest first."""
     settings = settings_for_command()
     changes: list[Change] = []
     if anything_stored(settings):

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated
 
 import typer
 
 from app.cli import sender_commands as shared
-from app.cli.operating import OfService, Yes, operation
+from app.cli.cordons import cordon_sender, cordons_now, reason_of, release_sender, tell_cordon
+from app.cli.operating import OfService, Yes, operation, say
 from app.cli.pools import known_snapshots
 from app.cli.situation import settings_for_command
-from app.cli.speaking import AsJson, out, print_json, print_table
+from app.cli.speaking import AsJson, address, out, print_json, print_table
 from app.membership.difference import sends
 from app.membership.resources import Filter, SenderType
 from app.membership.snapshot import Snapshot
+from app.senders.cordons import Cordon
 from app.senders.sender import SenderKind
 
 EVERY_TYPE = tuple(SenderType)
@@ -50,21 +55,25 @@ def register(commands: typer.Typer) -> None:
 def known(context: typer.Context, as_json: AsJson = False) -> None:
     """List the numbers that may answer, as the router knows them.
 
-    The commands below look at Twilio itself, and change what is there.
+    With what speaks against them, such as a cordon. Most commands below look at Twilio itself, and
+    change what is there; ``cordon`` and ``release`` change only what the routers do.
     """
     if context.invoked_subcommand is not None:
         return
-    snapshots = known_snapshots(settings_for_command())
+    settings = settings_for_command()
+    snapshots = known_snapshots(settings)
+    cordons = {each.sid: each for each in cordons_now(settings)}
     if as_json:
-        print_json([sender for snapshot in snapshots for sender in _senders(snapshot)])
+        print_json([sender for snapshot in snapshots for sender in _as_json(snapshot, cordons)])
         return
     for snapshot in snapshots:
         out.print(f"Senders of {snapshot.service_sid} {snapshot.settings.friendly_name}", markup=False)
-        columns = ("number", "kind", "country", "sends")
-        print_table(columns, [[sender[column] for column in columns] for sender in _senders(snapshot)])
+        columns = ("number", "kind", "country", "sends", *(("state",) if cordons else ()))
+        print_table(columns, [[each[name] for name in columns] for each in _in_words(snapshot, cordons)])
 
 
-def _senders(snapshot: Snapshot) -> list[dict[str, str]]:
+def _in_words(snapshot: Snapshot, cordons: Mapping[str, Cordon]) -> list[dict[str, str]]:
+    now = time.time()
     return [
         {
             "service": snapshot.service_sid,
@@ -73,9 +82,31 @@ def _senders(snapshot: Snapshot) -> list[dict[str, str]]:
             "country": sender.country or "",
             "sends": sends(sender.capabilities),
             "sid": sender.sid,
+            "state": cordons[sender.sid].words(now) if sender.sid in cordons else "",
         }
         for sender in snapshot.senders
     ]
+
+
+def _as_json(snapshot: Snapshot, cordons: Mapping[str, Cordon]) -> list[dict[str, object]]:
+    told: list[dict[str, object]] = []
+    for words in _in_words(snapshot, cordons):
+        cordon = cordons.get(words["sid"])
+        told.append({**words, "cordoned": _cordon_as_json(cordon) if cordon is not None else None})
+    return told
+
+
+def _cordon_as_json(cordon: Cordon) -> dict[str, str | None]:
+    return {
+        "reason": cordon.reason,
+        "since": _iso(cordon.since),
+        "until": _iso(cordon.until) if cordon.until is not None else None,
+        "who": cordon.who,
+    }
+
+
+def _iso(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds")
 
 
 @senders.command("list")
@@ -144,3 +175,37 @@ def update(
         "api_version": api_version,
     }
     shared.update_sender(operation(service), sid, EVERY_TYPE, wanted, as_json=as_json)
+
+
+@senders.command("cordon")
+def cordon(
+    sid: Annotated[str, typer.Argument(metavar="SID", help="SC..., PN..., AI..., or the number itself.")],
+    reason: Annotated[
+        str, typer.Option("--reason", help="Why, for whoever reads a trail.", callback=reason_of)
+    ],
+    span: Annotated[str | None, typer.Option("--for", metavar="SPAN", help="How long: 30m, 2h, 3d.")] = None,
+    until: Annotated[
+        str | None, typer.Option("--until", metavar="TIME", help="Until when, UTC: 14:05, or ISO 8601.")
+    ] = None,
+    service: OfService = None,
+    as_json: AsJson = False,
+) -> None:
+    """Take a sender out of use, at once and on every router; at Twilio nothing changes.
+
+    Answers leave from the next sender meanwhile. It ends by itself with --for or --until, else with
+    ``senders release``. A second cordon takes the first one's place.
+    """
+    made, words = cordon_sender(address(sid) or sid, reason, span, until, service)
+    if as_json:
+        print_json({"sid": made.sid, "number": made.address, "cordoned": _cordon_as_json(made)})
+    else:
+        tell_cordon(made, words)
+
+
+@senders.command("release")
+def release(
+    sid: Annotated[str, typer.Argument(metavar="SID", help="SC..., PN..., AI..., or the number itself.")],
+) -> None:
+    """Put a sender that was cordoned into use again, on every router."""
+    released = release_sender(address(sid) or sid)
+    say(f"{released.address} ({released.sid}) is in use again. Every router knows it within a second.")

@@ -14,8 +14,10 @@ from app.membership.held import Held, Origin, ServiceStatus, log
 from app.membership.memory import Memory
 from app.membership.reading import read_bounded, restore
 from app.membership.shared import Mark, SharedError, SharedSnapshots, Standing, Verdict
+from app.membership.shared_cordons import SharedCordons
 from app.membership.snapshot import Snapshot, SnapshotError
 from app.membership.source import MembershipError, ServiceSource
+from app.senders.cordons import Cordons
 from app.senders.pool import Pool
 
 READ_LIMIT = 60.0
@@ -48,6 +50,8 @@ class Membership:
         """
         self._memory = Memory(sources, clock, stale_after)
         self._shared = SharedSnapshots(redis) if redis is not None else None
+        self.cordons = Cordons(clock)
+        self._shared_cordons = SharedCordons(redis, self.cordons) if redis is not None else None
         self._clock = clock
         self._read_limit = read_limit
         self._report = report
@@ -138,6 +142,8 @@ class Membership:
                 standings = await self._shared.standings(list(self._memory.held))
                 for held, standing in zip(self._memory.held.values(), standings, strict=True):
                     await self._follow(held, standing, self._shared)
+                if self._shared_cordons is not None:
+                    await self._shared_cordons.follow()
             except SharedError as error:
                 self._troubled(str(error))
             else:

@@ -1,4 +1,4 @@
-"""What operators have changed at Twilio: who, when, and what came of it."""
+"""What operators have changed, at Twilio and here: who, when, and what came of it."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Change:
     """The operating system's user name."""
     service_sid: str
     action: str
-    """``add``, ``remove`` or ``update``."""
+    """``add``, ``remove``, ``update``, ``cordon`` or ``release``."""
     subject: str
     """The sid that was changed."""
     detail: str

@@ -10,7 +10,13 @@ POOLS_CHANNEL = f"{PREFIX}:pools"
 """Where a Service's sid is published when something about it was stored or changed."""
 
 CHANGES = f"{PREFIX}:changes"
-"""The stream of what operators have changed at Twilio."""
+"""The stream of what operators have changed."""
+
+CORDONS = f"{PREFIX}:{{cordons}}"
+"""Senders out of use, by sid."""
+
+CORDONS_VERSION = f"{CORDONS}:version"
+"""How often the cordons were changed; missing where Redis has lost them."""
 
 
 @dataclass(frozen=True, slots=True)

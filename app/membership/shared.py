@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -187,15 +187,25 @@ class SharedSnapshots:
             )
         return Verdict(verdict.decode() if isinstance(verdict, bytes) else verdict)
 
-    @asynccontextmanager
-    async def _served(self) -> AsyncIterator[None]:
-        try:
-            async with asyncio.timeout(self._time_limit):
-                yield
-        except TimeoutError as error:
-            raise SharedError("Redis did not answer in time") from error
-        except (RedisError, OSError) as error:
-            raise SharedError(f"Redis did not serve ({type(error).__name__})") from error
+    def _served(self) -> AbstractAsyncContextManager[None]:
+        return served(self._time_limit)
+
+
+@asynccontextmanager
+async def served(time_limit: float) -> AsyncIterator[None]:
+    """Bound a command to Redis, in seconds.
+
+    Raises:
+        SharedError: when it fails or takes longer.
+
+    """
+    try:
+        async with asyncio.timeout(time_limit):
+            yield
+    except TimeoutError as error:
+        raise SharedError("Redis did not answer in time") from error
+    except (RedisError, OSError) as error:
+        raise SharedError(f"Redis did not serve ({type(error).__name__})") from error
 
 
 def _mark(stored: bytes | str | None) -> Mark | None:

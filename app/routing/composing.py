@@ -9,6 +9,7 @@ from typing import NamedTuple
 from uuid import uuid4
 
 from app.routing.replies import Reply
+from app.senders.availability import EVERYTHING_AVAILABLE, Availability
 from app.senders.country import area_code_of, country_of
 from app.senders.pool import Pool
 from app.senders.request import NOTHING_LEARNED, Facts, ReplyFrom, Request
@@ -42,11 +43,16 @@ class Composer:
     """Turns replies into TwiML."""
 
     def __init__(
-        self, pool_for: PoolFinder, policy_of: Callable[[str | None], ReplyFrom], public_url: str
+        self,
+        pool_for: PoolFinder,
+        policy_of: Callable[[str | None], ReplyFrom],
+        public_url: str,
+        availability: Availability = EVERYTHING_AVAILABLE,
     ) -> None:
-        """Take where pools and policies come from, and the URL that receipts come back to."""
+        """Take where pools and policies come from, the URL that receipts come back to, and what is in use."""
         self._pool_for = pool_for
         self._policy_of = policy_of
+        self._availability = availability
         self._status_url = f"{public_url}/sms/status?reply="
 
     def request(self, message: InboundMessage, reply: Reply) -> tuple[Pool | None, Request]:
@@ -75,7 +81,7 @@ class Composer:
         texts, media = reply.texts, reply.media_urls
         if not texts and not media:
             return Composed(EMPTY, rule)
-        decision = select(*self.request(message, reply), facts)
+        decision = select(*self.request(message, reply), facts, self._availability.conditions())
         story = f"{rule}\n{decision.story}"
         if decision.address is None:
             if facts.opted_out:

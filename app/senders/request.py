@@ -42,8 +42,6 @@ class Facts:
     unreachable: frozenset[str] = frozenset()
     """Addresses that are believed not to reach this person."""
     opted_out: bool = False
-    over_rate: frozenset[str] = frozenset()
-    """Addresses that have sent as much as they may, for now."""
     last_sender: str | None = None
     """The address that this person last heard from."""
 

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from app.senders.conditions import NOTHING_AGAINST, Conditions
 from app.senders.country import CANADA
 from app.senders.decision import Consideration, Decision, Outcome
-from app.senders.lineup import ORDER, ORDER_IN_CANADA, Group, Tier
+from app.senders.lineup import ORDER, ORDER_IN_CANADA
 from app.senders.pool import Pool
 from app.senders.request import NOTHING_LEARNED, Facts, ReplyFrom, Request
-from app.senders.ring import Ring
 from app.senders.sender import Sender, SenderKind
-from app.senders.verdict import learned_objection, objection, passed_over, two_way_objection
+from app.senders.verdict import objection, passed_over
+from app.senders.walk import Walk
 
 __all__ = [
+    "NOTHING_AGAINST",
     "NOTHING_LEARNED",
+    "Conditions",
     "Consideration",
     "Decision",
     "Facts",
@@ -27,21 +30,32 @@ __all__ = [
 
 _OPTED_OUT = "this person has opted out"
 _NO_POOL = Pool("", 0, ())
-_MOST_REASONS = 24
-"""Lines of the short trail; ``explain`` has them all."""
+_QUEUED = "over its rate, like every other that could answer: Twilio queues it"
 
 
-def select(pool: Pool | None, request: Request, facts: Facts = NOTHING_LEARNED) -> Decision:
+def select(
+    pool: Pool | None,
+    request: Request,
+    facts: Facts = NOTHING_LEARNED,
+    conditions: Conditions = NOTHING_AGAINST,
+) -> Decision:
     """Choose the sender of one reply, with the candidates that were examined on the way.
 
     In this order: the sender that the handler wished for, the texted number if that is the
     policy, then kind by kind (design 6). When none is left the answer leaves from the number
-    that was texted, unless that one is known to be unable. ``pool`` is None when nothing is
-    known about the Service.
+    that was texted, unless that one is known to be unable. A rate alone silences nobody: where
+    everything that could answer is over its rate, the first of it is taken, and Twilio queues the
+    reply. ``pool`` is None when nothing is known about the Service.
     """
     if facts is NOTHING_LEARNED and pool is not None:
-        return _remembered(pool, request)
-    return _select(pool, request, facts)
+        decision = _remembered(pool, request)
+        if conditions is NOTHING_AGAINST or _stands(decision, conditions):
+            return decision
+    decision = _select(pool, request, facts, conditions)
+    if decision.address is None and conditions.over_rate:
+        queued = _select(pool, request, facts, conditions.whatever_the_rate())
+        return _queued(queued) if queued.address is not None else decision
+    return decision
 
 
 def _remembered(pool: Pool, request: Request) -> Decision:
@@ -57,13 +71,25 @@ def _remembered(pool: Pool, request: Request) -> Decision:
     )
     decision = pool.remembered(place)
     if decision is None:
-        decision = _select(pool, request, NOTHING_LEARNED)
+        decision = _select(pool, request, NOTHING_LEARNED, NOTHING_AGAINST)
         if not decision.personal:
             pool.remember(place, decision)
     return decision
 
 
-def _select(pool: Pool | None, request: Request, facts: Facts) -> Decision:
+def _stands(decision: Decision, conditions: Conditions) -> bool:
+    """Tell whether a choice made regardless of the conditions is the one that they lead to.
+
+    What speaks against senders that were not chosen changes nothing, as if they were not there; who
+    is one of several equals depends on when each was last used.
+    """
+    if decision.personal:
+        return False
+    chosen = decision.sender.sid if decision.sender is not None else decision.address
+    return chosen is None or conditions.against(chosen) is None
+
+
+def _select(pool: Pool | None, request: Request, facts: Facts, conditions: Conditions) -> Decision:
     if facts.opted_out:
         line = Consideration(request.texted, None, Outcome.PASSED_OVER, _OPTED_OUT)
         return Decision.of(None, None, (line,))
@@ -71,13 +97,25 @@ def _select(pool: Pool | None, request: Request, facts: Facts) -> Decision:
         line = Consideration(request.texted, None, Outcome.TAKEN, "the channel that the message came on")
         return Decision.of(None, request.texted, (line,))
     if pool is None:
-        return _Walk(_NO_POOL, request, facts).without_pool()
-    return _Walk(pool, _at_home(pool, request), facts).decide()
+        return Walk(_NO_POOL, request, facts, conditions).without_pool()
+    return Walk(pool, _at_home(pool, request), facts, conditions).decide()
 
 
-def explain(pool: Pool | None, request: Request, facts: Facts = NOTHING_LEARNED) -> Decision:
+def _queued(decision: Decision) -> Decision:
+    """Say that the one that was taken is over its rate."""
+    *before, taken = decision.trail
+    line = replace(taken, reason=f"{taken.reason}; {_QUEUED}")
+    return Decision.of(decision.sender, decision.address, (*before, line))
+
+
+def explain(
+    pool: Pool | None,
+    request: Request,
+    facts: Facts = NOTHING_LEARNED,
+    conditions: Conditions = NOTHING_AGAINST,
+) -> Decision:
     """Choose as ``select`` does, with one line for every sender of the Service."""
-    decision = select(pool, request, facts)
+    decision = select(pool, request, facts, conditions)
     if pool is None:
         return decision
     request = _at_home(pool, request)
@@ -86,140 +124,10 @@ def explain(pool: Pool | None, request: Request, facts: Facts = NOTHING_LEARNED)
         (sender for sender in pool.senders if sender.sid not in told),
         key=lambda sender: _distance(sender, request),
     )
-    lines = (_afterwards(sender, decision, request, facts) for sender in rest)
+    lines = (_afterwards(sender, decision, request, facts, conditions) for sender in rest)
     return Decision.of(
         decision.sender, decision.address, (*decision.trail, *lines), personal=decision.personal
     )
-
-
-class _Walk:
-    """One pass over the candidates, which stops at the first that can carry the reply."""
-
-    __slots__ = ("_facts", "_lines", "_pool", "_request", "_seen", "_texted")
-
-    def __init__(self, pool: Pool, request: Request, facts: Facts) -> None:
-        self._pool = pool
-        self._request = request
-        self._facts = facts
-        self._texted = pool.find(request.texted, request.country)
-        self._lines: list[Consideration] = []
-        self._seen: set[str] = set()
-
-    def decide(self) -> Decision:
-        request = self._request
-        return (
-            (self._wish(request.wish) if request.wish else None)
-            or (self._same_number() if request.policy is ReplyFrom.SAME_NUMBER else None)
-            or self._by_kind()
-            or self._last_resort("no sender of the Service is left")
-        )
-
-    def without_pool(self) -> Decision:
-        if self._request.wish:
-            self._note(self._request.wish, "the handler asked for it, but nothing is known about the Service")
-        return self._last_resort("nothing is known about the Service")
-
-    def _wish(self, address: str) -> Decision | None:
-        sender = self._pool.find(address, self._request.country)
-        if sender is None:
-            self._note(address, "the handler asked for it, but it is not a sender of the Service")
-            return None
-        return self._try(sender, "the handler asked for it")
-
-    def _same_number(self) -> Decision | None:
-        why = f"the number that was texted, by the policy {ReplyFrom.SAME_NUMBER.value}"
-        if self._texted is not None:
-            return self._try(self._texted, why)
-        return self._take_texted(f"{why}; the Service does not hold it")
-
-    def _by_kind(self) -> Decision | None:
-        for group in self._pool.lineup(self._request.country, self._request.needs):
-            decision = self._among(group)
-            if decision is not None:
-                return decision
-        return None
-
-    def _among(self, group: Group) -> Decision | None:
-        self._refuse(group.refused)
-        if not group.tiers:
-            return None
-        if group.kind is SenderKind.ALPHANUMERIC and not self._request.one_way:
-            self._refuse(_two_way(group))
-            return None
-        return self._sticky(group.kind) or next(filter(None, map(self._within, group.tiers)), None)
-
-    def _sticky(self, kind: SenderKind) -> Decision | None:
-        if self._facts.last_sender is None:
-            return None
-        sender = self._pool.find(self._facts.last_sender, self._request.country)
-        if sender is None or sender.kind is not kind:
-            return None
-        return self._try(sender, f"{kind.value} that this person last heard from")
-
-    def _within(self, tier: Tier) -> Decision | None:
-        near = tier.near.get(self._request.area_code) if self._request.area_code else None
-        if near is not None:
-            decision = self._turn(near, f"{tier.why}, same area code {self._request.area_code}")
-            if decision is not None:
-                return decision
-        return self._turn(tier.ring, tier.why)
-
-    def _turn(self, ring: Ring, why: str) -> Decision | None:
-        """Among equals: the number that was texted, else the one whose turn it is for this person."""
-        texted, facts = self._texted, self._facts
-        if texted is not None and len(ring) > 1 and ring.holds(texted):
-            decision = self._try(texted, f"{why}, the number that was texted")
-            if decision is not None:
-                return decision
-        if not facts.unreachable and not facts.over_rate:
-            return self._take(ring.first(self._request.person), why, personal=len(ring) > 1)
-        for sender in ring.turns(self._request.person):
-            against = learned_objection(sender, facts)
-            if against is None:
-                return self._take(sender, why)
-            self._refuse((passed_over(sender, against),))
-        return None
-
-    def _try(self, sender: Sender, why: str) -> Decision | None:
-        against = objection(sender, self._request, self._facts)
-        if against is None:
-            return self._take(sender, why)
-        self._refuse((passed_over(sender, against),))
-        return None
-
-    def _last_resort(self, why: str) -> Decision:
-        if self._texted is None:
-            decision = self._take_texted(f"the number that was texted, since {why}")
-            if decision is not None:
-                return decision
-        return Decision.of(None, None, tuple(self._lines))
-
-    def _take_texted(self, why: str) -> Decision | None:
-        """Take a number of ours of which the pool knows nothing: it has just received a text."""
-        address = self._request.texted
-        if address in self._facts.unreachable or address in self._facts.over_rate:
-            self._note(address, "believed not to reach this person, or over its rate")
-            return None
-        self._lines.append(Consideration(address, None, Outcome.TAKEN, why))
-        return Decision.of(None, address, tuple(self._lines))
-
-    def _take(self, sender: Sender, why: str, *, personal: bool = False) -> Decision:
-        self._lines.append(Consideration(sender.address, sender.kind, Outcome.TAKEN, why, sender.sid))
-        return Decision.of(sender, sender.address, tuple(self._lines), personal=personal)
-
-    def _note(self, address: str, why: str) -> None:
-        self._lines.append(Consideration(address, None, Outcome.PASSED_OVER, why))
-
-    def _refuse(self, lines: tuple[Consideration, ...]) -> None:
-        for line in lines:
-            if line.sid is not None and line.sid not in self._seen and len(self._lines) < _MOST_REASONS:
-                self._seen.add(line.sid)
-                self._lines.append(line)
-
-
-def _two_way(group: Group) -> tuple[Consideration, ...]:
-    senders = (sender for tier in group.tiers for sender in tier.ring)
-    return tuple(passed_over(sender, two_way_objection(sender) or "") for sender in senders)
 
 
 def _at_home(pool: Pool, request: Request) -> Request:
@@ -232,8 +140,10 @@ def _at_home(pool: Pool, request: Request) -> Request:
     return replace(request, country=texted.country)
 
 
-def _afterwards(sender: Sender, decision: Decision, request: Request, facts: Facts) -> Consideration:
-    against = _OPTED_OUT if facts.opted_out else objection(sender, request, facts)
+def _afterwards(
+    sender: Sender, decision: Decision, request: Request, facts: Facts, conditions: Conditions
+) -> Consideration:
+    against = _OPTED_OUT if facts.opted_out else objection(sender, request, facts, conditions)
     if against is not None:
         return passed_over(sender, against)
     why = f"{decision.address} was taken before it"

@@ -38,4 +38,4 @@ class Sender:
     country: str | None
     capabilities: Capability
     live: bool = True
-    """False while a port or a lease is pending, or while an operator has it cordoned."""
+    """False while a port or a lease is pending."""

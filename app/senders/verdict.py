@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from app.senders.conditions import Conditions
 from app.senders.country import CANADA, UNITED_STATES
 from app.senders.decision import Consideration, Outcome
 from app.senders.request import Facts, Request
@@ -11,19 +12,19 @@ WITHOUT_ALPHANUMERIC = frozenset({UNITED_STATES, CANADA})
 """Countries whose carriers take no alphanumeric sender (Twilio's country guidelines)."""
 
 
-def objection(sender: Sender, request: Request, facts: Facts) -> str | None:
+def objection(sender: Sender, request: Request, facts: Facts, conditions: Conditions) -> str | None:
     """Say why this sender cannot carry the reply; None when nothing speaks against it."""
     return (
         standing_objection(sender, request.country, request.needs)
         or (None if request.one_way else two_way_objection(sender))
-        or learned_objection(sender, facts)
+        or passing_objection(sender, facts, conditions)
     )
 
 
 def standing_objection(sender: Sender, country: str | None, needs: Capability) -> str | None:
     """Say what speaks against a sender for everybody of one country, whoever it is."""
     if not sender.live:
-        return "not live: a port or a lease is pending, or an operator has it cordoned"
+        return "not live: a port or a lease is pending"
     if needs not in sender.capabilities:
         return f"it cannot send {_missing(sender, needs)}"
     if sender.kind is SenderKind.SHORT_CODE:
@@ -40,13 +41,11 @@ def two_way_objection(sender: Sender) -> str | None:
     return None
 
 
-def learned_objection(sender: Sender, facts: Facts) -> str | None:
-    """Say what receipts and rates speak against this sender at this moment."""
+def passing_objection(sender: Sender, facts: Facts, conditions: Conditions) -> str | None:
+    """Say what speaks against this sender at this moment: receipts, operators, limits."""
     if sender.address in facts.unreachable:
         return "believed not to reach this person"
-    if sender.address in facts.over_rate:
-        return "over its rate at this moment"
-    return None
+    return conditions.against(sender.sid)
 
 
 def passed_over(sender: Sender, reason: str) -> Consideration:

@@ -16,6 +16,8 @@ class Probes:
 
     reasons: Callable[[], Sequence[str]]
     """Why the router is degraded; empty while it is well."""
+    notices: Callable[[], Sequence[str]]
+    """What an operator should know of, though the router is well."""
     observe: Callable[[], None]
     """Brings gauges up to date before they are read."""
     registry: CollectorRegistry = REGISTRY
@@ -27,7 +29,8 @@ class Probes:
     async def ready(self, _: Request) -> Response:
         """Answer ``/readyz``: degraded is still 200, because messages are still answered."""
         reasons = list(self.reasons())
-        return JSONResponse({"status": "degraded" if reasons else "ready", "reasons": reasons})
+        status = "degraded" if reasons else "ready"
+        return JSONResponse({"status": status, "reasons": reasons, "notices": list(self.notices())})
 
     async def metrics(self, _: Request) -> Response:
         """Answer ``/metrics`` in Prometheus' text format."""

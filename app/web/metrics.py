@@ -39,6 +39,11 @@ SPOOLED = Gauge(
     "sms_router_spooled_entries", "Journal entries that wait on disk.", multiprocess_mode="livesum"
 )
 SPOOL_LOST = Gauge("sms_router_spool_lost_entries", "Journal entries lost.", multiprocess_mode="sum")
+CORDONED = Gauge(
+    "sms_router_cordoned_senders",
+    "Senders that an operator has taken out of use.",
+    multiprocess_mode="livemostrecent",
+)
 POOL_AGE = Gauge(
     "sms_router_pool_age_seconds",
     "Since Twilio last confirmed a pool; the oldest of the workers'.",

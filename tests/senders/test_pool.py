@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from app.senders.conditions import NOTHING_AGAINST, Conditions
 from app.senders.pool import Pool
-from app.senders.request import Request
+from app.senders.request import NOTHING_LEARNED, Request
 from app.senders.selection import select
 from app.senders.sender import Capability, Sender
 from tests.senders.worlds import BOTH, MMS, SMS, pool, request, sender
@@ -22,7 +23,7 @@ def big(count: int, *, texting_only: int = 0) -> tuple[Sender, ...]:
     )
 
 
-def steps(pool: Pool, request: Request) -> int:
+def steps(pool: Pool, request: Request, now: Conditions = NOTHING_AGAINST) -> int:
     """How many function calls one selection makes: a cost that no busy machine changes."""
     calls = 0
 
@@ -32,7 +33,7 @@ def steps(pool: Pool, request: Request) -> int:
 
     sys.setprofile(count)
     try:
-        select(pool, request)
+        select(pool, request, NOTHING_LEARNED, now)
     finally:
         sys.setprofile(None)
     return calls
@@ -67,6 +68,27 @@ def test_ten_thousand_senders_cost_what_ten_do(needs: Capability) -> None:
     few, many = Pool("MG", 1, big(10)), Pool("MG", 1, big(10_000))
     select(few, asked), select(many, asked)
     assert steps(many, asked) == steps(few, asked)
+
+
+@pytest.mark.parametrize("free", [0, 1])
+def test_ten_thousand_senders_at_their_limits_do_not_make_a_choice_dear(free: int) -> None:
+    asked = request("+442079460000", "GB")
+    few, many = big(1000), big(10_000)
+    costs = []
+    for senders in (few, many):
+        held = Pool("MG", 1, senders)
+        now = Conditions(capped={each.sid: "has sent its 200 of today" for each in senders[free:]})
+        select(held, asked, NOTHING_LEARNED, now)
+        costs.append(steps(held, asked, now))
+    assert costs[1] < costs[0] * 1.5
+
+
+def test_what_is_against_others_costs_a_remembered_choice_two_look_ups() -> None:
+    asked = request()
+    held = pool(sender("12345"), *big(10))
+    select(held, asked)
+    now = Conditions(cordoned={each.sid: "cordoned" for each in big(10)}, used={"PN": 1.0})
+    assert steps(held, asked, now) - steps(held, asked) <= 8
 
 
 def test_ten_thousand_senders_take_less_than_ten_megabytes() -> None:

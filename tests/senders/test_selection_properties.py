@@ -5,14 +5,15 @@ from dataclasses import replace
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from app.senders.conditions import NOTHING_AGAINST, Conditions
 from app.senders.decision import Outcome
 from app.senders.lineup import ORDER, ORDER_IN_CANADA
 from app.senders.pool import Pool
-from app.senders.request import Facts, ReplyFrom, Request
+from app.senders.request import NOTHING_LEARNED, Facts, ReplyFrom, Request
 from app.senders.selection import explain, select
 from app.senders.sender import Sender, SenderKind
 from app.senders.verdict import objection
-from tests.senders.worlds import facts, pools, requests
+from tests.senders.worlds import conditions, facts, pools, requests, used
 
 
 def at_home(pool: Pool, request: Request) -> Request:
@@ -22,10 +23,19 @@ def at_home(pool: Pool, request: Request) -> Request:
     return replace(request, country=texted.country)
 
 
-def usable(pool: Pool, request: Request, known: Facts) -> list[Sender]:
+def usable(pool: Pool, request: Request, known: Facts, now: Conditions = NOTHING_AGAINST) -> list[Sender]:
     if known.opted_out:
         return []
-    return [each for each in pool.senders if objection(each, at_home(pool, request), known) is None]
+    return [each for each in pool.senders if objection(each, at_home(pool, request), known, now) is None]
+
+
+def choosable(pool: Pool, request: Request, known: Facts, now: Conditions) -> list[Sender]:
+    """Those that may be chosen: usable ones, and those over their rate where there is nothing else."""
+    able = usable(pool, request, known, now)
+    unknown = not pool.holds(request.texted) and not now.against(request.texted)
+    if able or (unknown and request.texted not in known.unreachable):
+        return able
+    return usable(pool, request, known, now.whatever_the_rate())
 
 
 def without(pool: Pool, gone: Sender) -> Pool:
@@ -37,71 +47,111 @@ def by_kind(request: Request) -> Request:
     return replace(request, wish=None, policy=ReplyFrom.SHORT_CODE_FIRST)
 
 
-@given(pools, requests, facts)
+@given(pools, requests, facts, conditions)
 def test_the_choice_is_a_usable_sender_of_the_pool_or_the_texted_number(
-    pool: Pool, request: Request, known: Facts
+    pool: Pool, request: Request, known: Facts, now: Conditions
 ) -> None:
-    decision = select(pool, request, known)
-    able = usable(pool, request, known)
+    decision = select(pool, request, known, now)
+    able = choosable(pool, request, known, now)
     if decision.sender is not None:
         assert decision.sender in able
         assert decision.address == decision.sender.address
+        assert decision.sender.sid not in now.cordoned
+        assert decision.sender.sid not in now.capped
     elif decision.address is not None:
         assert decision.address == request.texted
         assert not pool.holds(request.texted)
         assert not known.opted_out
+        assert request.texted not in now.cordoned
     if able:
         assert decision.address is not None
 
 
-@given(st.data(), pools, requests, facts)
+@given(st.data(), pools, requests, facts, conditions, used)
 def test_replicas_that_read_the_pool_in_another_order_agree(
-    data: st.DataObject, pool: Pool, request: Request, known: Facts
+    data: st.DataObject,
+    pool: Pool,
+    request: Request,
+    known: Facts,
+    against: Conditions,
+    last: dict[str, float],
 ) -> None:
+    now = replace(against, used=last)
     replica = Pool(pool.service_sid, pool.version, tuple(data.draw(st.permutations(pool.senders))))
-    once, again = select(pool, request, known), select(replica, request, known)
+    once, again = select(pool, request, known, now), select(replica, request, known, now)
     assert (once.address, once.sender and once.sender.kind) == (
         again.address,
         again.sender and again.sender.kind,
     )
 
 
-@given(pools, requests, facts)
+@given(pools, requests, facts, conditions)
 def test_a_sender_that_was_passed_over_or_not_reached_can_leave_without_a_change(
-    pool: Pool, request: Request, known: Facts
+    pool: Pool, request: Request, known: Facts, now: Conditions
 ) -> None:
     request = at_home(pool, request)
-    chosen = select(pool, request, known)
+    chosen = select(pool, request, known, now)
     for other in pool.senders:
         if other != chosen.sender and other.address != request.texted:
-            smaller = select(without(pool, other), request, known)
+            smaller = select(without(pool, other), request, known, now)
             assert (smaller.sender, smaller.address) == (chosen.sender, chosen.address)
 
 
-@given(pools, requests, facts)
-def test_the_kind_is_the_first_of_the_countrys_order_that_can_carry_the_reply(
-    pool: Pool, request: Request, known: Facts
+@given(pools, requests, facts, conditions, used)
+def test_a_rejected_sender_can_leave_without_a_change_whenever_the_others_were_used(
+    pool: Pool, request: Request, known: Facts, against: Conditions, last: dict[str, float]
 ) -> None:
-    request = at_home(pool, by_kind(request))
-    able = usable(pool, request, known)
+    request, now = at_home(pool, request), replace(against, used=last)
+    chosen = select(pool, request, known, now)
+    able = choosable(pool, request, known, now)
+    for other in pool.senders:
+        if other not in able and other.address != request.texted:
+            smaller = select(without(pool, other), request, known, now)
+            assert (smaller.sender, smaller.address) == (chosen.sender, chosen.address)
+
+
+@given(pools, requests, conditions, used)
+def test_what_is_remembered_for_a_place_changes_no_choice(
+    pool: Pool, request: Request, against: Conditions, last: dict[str, float]
+) -> None:
+    for now in (against, replace(against, used=last)):
+        for person in (request.person, "+14155550111"):
+            somebody = replace(request, person=person)
+            afresh = select(replace(pool), somebody, Facts(), now)
+            for _ in range(2):
+                again = select(pool, somebody, NOTHING_LEARNED, now)
+                assert (again.sender, again.address, again.trail) == (
+                    afresh.sender,
+                    afresh.address,
+                    afresh.trail,
+                )
+
+
+@given(pools, requests, facts, conditions, used)
+def test_the_kind_is_the_first_of_the_countrys_order_that_can_carry_the_reply(
+    pool: Pool, request: Request, known: Facts, against: Conditions, last: dict[str, float]
+) -> None:
+    request, now = at_home(pool, by_kind(request)), replace(against, used=last)
+    able = choosable(pool, request, known, now)
     assume(able)
     order = ORDER_IN_CANADA if request.country == "CA" else ORDER
-    chosen = select(pool, request, known).sender
+    chosen = select(pool, request, known, now).sender
     assert chosen is not None
     assert chosen.kind is min((each.kind for each in able), key=order.index)
 
 
-@given(pools, requests, facts)
-def test_within_a_kind_the_last_heard_then_the_country_then_the_area_code_decide(
-    pool: Pool, request: Request, known: Facts
+@given(pools, requests, facts, conditions, used)
+def test_within_a_kind_the_last_heard_the_country_the_area_code_and_the_last_use_decide(
+    pool: Pool, request: Request, known: Facts, against: Conditions, last: dict[str, float]
 ) -> None:
-    request = at_home(pool, by_kind(request))
-    chosen = select(pool, request, known).sender
+    request, now = at_home(pool, by_kind(request)), replace(against, used=last)
+    chosen = select(pool, request, known, now).sender
     assume(chosen)
     assert chosen is not None
-    rivals = [each for each in usable(pool, request, known) if each.kind is chosen.kind]
+    rivals = [each for each in choosable(pool, request, known, now) if each.kind is chosen.kind]
+    few = len(rivals) <= 4
 
-    def rank(each: Sender) -> tuple[bool, bool, bool, bool]:
+    def rank(each: Sender) -> tuple[bool, bool, bool, bool, bool, float]:
         near = bool(request.area_code) and each.address[2:5] == request.area_code
         own = each.country == request.country
         return (
@@ -109,22 +159,29 @@ def test_within_a_kind_the_last_heard_then_the_country_then_the_area_code_decide
             not own,
             not (own and near and each.kind is SenderKind.LONG_CODE),
             each.country != "US",
+            each.address != request.texted,
+            last.get(each.sid, 0.0) if few else 0.0,
         )
 
     assert rank(chosen) == min(map(rank, rivals))
 
 
-@given(pools, requests, facts)
+@given(pools, requests, facts, conditions)
 def test_the_full_trail_tells_the_same_choice_and_every_sender_once(
-    pool: Pool, request: Request, known: Facts
+    pool: Pool, request: Request, known: Facts, now: Conditions
 ) -> None:
-    short, full = select(pool, request, known), explain(pool, request, known)
+    short, full = select(pool, request, known, now), explain(pool, request, known, now)
     assert (full.sender, full.address) == (short.sender, short.address)
     assert full.trail[: len(short.trail)] == short.trail
     told = [line.sid for line in full.trail if line.sid]
     assert sorted(told) == sorted(each.sid for each in pool.senders)
-    able = {each.sid for each in usable(pool, request, known)}
+    able = {each.sid for each in usable(pool, request, known, now)}
+    if not able and short.sender is not None:
+        able = {short.sender.sid}
     assert {line.sid for line in full.trail if line.sid and line.outcome is not Outcome.PASSED_OVER} == able
+    for line in full.trail:
+        if line.sid in now.cordoned and line.sid not in able:
+            assert line.outcome is Outcome.PASSED_OVER
 
 
 @given(pools, requests, facts)

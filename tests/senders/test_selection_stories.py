@@ -2,7 +2,8 @@
 
 import pytest
 
-from app.senders.request import Facts, ReplyFrom, Request
+from app.senders.conditions import Conditions
+from app.senders.request import NOTHING_LEARNED, Facts, ReplyFrom, Request
 from app.senders.selection import explain, select
 from app.senders.sender import Sender
 from tests.senders.worlds import BOTH, MMS, NONE, SMS, pool, request, sender
@@ -144,7 +145,7 @@ SAME = ReplyFrom.SAME_NUMBER
             [sender("12345", live=False), NEW_YORK],
             AMERICAN,
             NEW_YORK,
-            "12345: passed over: not live: a port or a lease is pending, or an operator has it cordoned",
+            "12345: passed over: not live: a port or a lease is pending",
             id="a short code that is not live yet waits",
         ),
         pytest.param(
@@ -229,11 +230,6 @@ def test_the_right_number_answers(senders: list[Sender], asked: Request, expecte
             "12345: passed over: believed not to reach this person",
         ),
         (
-            Facts(over_rate=frozenset({"12345"})),
-            SAN_FRANCISCO,
-            "12345: passed over: over its rate at this moment",
-        ),
-        (
             Facts(unreachable=frozenset({"12345"}), last_sender="+12125550003"),
             NEW_YORK,
             "+12125550003: taken: long code that this person last heard from",
@@ -254,6 +250,69 @@ def test_what_was_learned_counts(known: Facts, expected: Sender, line: str) -> N
     decision = select(pool(US_CODE, SAN_FRANCISCO, NEW_YORK), AMERICAN, known)
     assert decision.sender == expected
     assert line in map(str, decision.trail)
+
+
+CORDONED = "cordoned until 14:05 UTC: carrier incident"
+SLOW = "over its rate: 1 a second"
+FULL = "has sent its 2000 of today"
+
+
+@pytest.mark.parametrize(
+    ("now", "expected", "line"),
+    [
+        (Conditions(cordoned={US_CODE.sid: CORDONED}), SAN_FRANCISCO, f"12345: passed over: {CORDONED}"),
+        (Conditions(over_rate={US_CODE.sid: SLOW}), SAN_FRANCISCO, f"12345: passed over: {SLOW}"),
+        (
+            Conditions(cordoned={US_CODE.sid: CORDONED}, capped={SAN_FRANCISCO.sid: FULL}),
+            NEW_YORK,
+            f"+14155550001: passed over: {FULL}",
+        ),
+        (
+            Conditions(cordoned={CA_CODE.sid: CORDONED}),
+            US_CODE,
+            "12345: taken: short code of US, the person's country",
+        ),
+        (
+            Conditions(
+                cordoned={US_CODE.sid: CORDONED, NEW_YORK.sid: CORDONED}, over_rate={SAN_FRANCISCO.sid: SLOW}
+            ),
+            SAN_FRANCISCO,
+            "+14155550001: taken: long code of US, the person's country, same area code 415;"
+            " over its rate, like every other that could answer: Twilio queues it",
+        ),
+    ],
+)
+@pytest.mark.parametrize("known", [NOTHING_LEARNED, Facts()])
+def test_operators_and_limits_count(now: Conditions, expected: Sender, line: str, known: Facts) -> None:
+    held = pool(US_CODE, sender("67890", "CA"), SAN_FRANCISCO, NEW_YORK)
+    for _ in range(2):
+        decision = select(held, AMERICAN, known, now)
+        assert decision.sender == expected
+    assert line in map(str, explain(held, AMERICAN, known, now).trail) or line == str(decision.trail[-1])
+
+
+def test_the_least_recently_used_of_equals_answers_but_not_in_place_of_the_last_heard() -> None:
+    equals = (sender("+12125550001"), sender("+13125550002"))
+    held, asked = pool(*equals), request(texted="+19995550000")
+    by_hash = select(held, asked).sender
+    assert by_hash is not None
+    (other,) = {*equals} - {by_hash}
+    assert select(held, asked, NOTHING_LEARNED, Conditions(used={other.sid: 5.0})).sender == by_hash
+    busy = Conditions(used={by_hash.sid: 6.0, other.sid: 5.0})
+    decision = select(held, asked, NOTHING_LEARNED, busy)
+    assert decision.sender == other
+    assert decision.trail[-1].reason.endswith(", the least recently used")
+    assert select(held, asked, Facts(last_sender=by_hash.address), busy).sender == by_hash
+    tie = Conditions(used={by_hash.sid: 5.0, other.sid: 5.0})
+    assert select(held, asked, NOTHING_LEARNED, tie).sender == by_hash
+
+
+def test_a_cordoned_number_does_not_answer_even_where_nothing_else_is_known() -> None:
+    now = Conditions(cordoned={"12345": CORDONED})
+    for held in (None, pool()):
+        decision = select(held, request(), NOTHING_LEARNED, now)
+        assert decision.address is None
+        assert str(decision.trail[-1]) == f"12345: passed over: {CORDONED}"
 
 
 def test_nobody_who_opted_out_is_written_to() -> None:
@@ -300,7 +359,7 @@ def test_an_unknown_number_that_does_not_reach_the_person_is_not_tried() -> None
     assert decision.address is None
     assert [str(line) for line in decision.trail] == [
         "ACME: passed over: the handler asked for it, but nothing is known about the Service",
-        "12345: passed over: believed not to reach this person, or over its rate",
+        "12345: passed over: believed not to reach this person",
     ]
 
 

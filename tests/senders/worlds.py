@@ -2,6 +2,7 @@
 
 from hypothesis import strategies as st
 
+from app.senders.conditions import NOTHING_AGAINST, Conditions
 from app.senders.country import area_code_of
 from app.senders.pool import Pool
 from app.senders.request import Facts, ReplyFrom, Request
@@ -104,6 +105,23 @@ facts = st.builds(
     Facts,
     unreachable=st.frozensets(_every_address, max_size=4),
     opted_out=st.sampled_from([False] * 9 + [True]),
-    over_rate=st.frozensets(_every_address, max_size=3),
     last_sender=st.none() | _every_address,
 )
+
+_every_key = st.sampled_from([f"{address}/{country}" for address, country in _addresses()]) | st.just(
+    "+19995550000"
+)
+
+
+def _for_a_reason(reason: str) -> st.SearchStrategy[dict[str, str]]:
+    return st.dictionaries(_every_key, st.just(reason), max_size=4)
+
+
+_against = st.builds(
+    Conditions,
+    cordoned=_for_a_reason("cordoned until it is released: carrier incident"),
+    capped=_for_a_reason("has sent its 2000 of today"),
+    over_rate=_for_a_reason("over its rate: 1 a second"),
+)
+conditions = st.just(NOTHING_AGAINST) | _against
+used = st.dictionaries(_every_key, st.sampled_from([1.0, 2.0, 3.0]))

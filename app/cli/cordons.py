@@ -1,0 +1,169 @@
+"""Taking a sender out of use for a while, and putting it back: what ``senders cordon / release`` do."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+
+import redis
+import typer
+
+from app.cli.operating import say
+from app.cli.pools import known_snapshots
+from app.cli.situation import anything_stored, settings_for_command, store_client
+from app.cli.speaking import CommandError
+from app.membership import journal
+from app.membership.shared_cordons import release as release_cordon
+from app.membership.shared_cordons import store_cordon, stored_cordons
+from app.membership.snapshot import Snapshot
+from app.senders.conditions import NOTHING_AGAINST, Conditions
+from app.senders.cordons import Cordon, in_words
+from app.senders.sender import Sender
+from app.settings import Settings
+
+_SPAN = re.compile(r"(\d{1,4})([mhd])")
+_UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
+_CLOCK = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)")
+_LONGEST_REASON = 200
+
+
+def end_of(span: str | None, until: str | None, now: float) -> float | None:
+    """Return when a cordon ends, in seconds since the epoch: after a span, or at a time (UTC).
+
+    Raises:
+        typer.BadParameter: when both are given, neither is understood, or it has passed.
+
+    """
+    if span is not None and until is not None:
+        raise typer.BadParameter("give --for or --until, not both")
+    if span is not None:
+        found = _SPAN.fullmatch(span.strip())
+        if found is None or not int(found[1]):
+            raise typer.BadParameter("--for is a span like 30m, 2h or 3d")
+        return now + int(found[1]) * _UNITS[found[2]].total_seconds()
+    if until is None:
+        return None
+    end = _time_of(until.strip(), datetime.fromtimestamp(now, UTC))
+    if end.timestamp() <= now:
+        raise typer.BadParameter(f"--until {until} has passed")
+    return end.timestamp()
+
+
+def _time_of(text: str, now: datetime) -> datetime:
+    if found := _CLOCK.fullmatch(text):
+        end = now.replace(hour=int(found[1]), minute=int(found[2]), second=0, microsecond=0)
+        return end if end > now else end + timedelta(days=1)
+    try:
+        read = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise typer.BadParameter(
+            "--until is a time like 14:05 or 2026-03-01T12:00:00Z; UTC without a zone"
+        ) from error
+    return read if read.tzinfo else read.replace(tzinfo=UTC)
+
+
+def reason_of(text: str) -> str:
+    """Return a reason as one line.
+
+    Raises:
+        typer.BadParameter: when there is none, or too much of it.
+
+    """
+    reason = " ".join(text.split())
+    if not reason or len(reason) > _LONGEST_REASON:
+        raise typer.BadParameter(
+            f"a reason has 1 to {_LONGEST_REASON} characters; it is shown in every trail"
+        )
+    return reason
+
+
+def cordon_sender(
+    named: str, reason: str, span: str | None, until: str | None, service: str | None
+) -> tuple[Cordon, str]:
+    """Take a sender out of use everywhere, and return the cordon with its words."""
+    settings = settings_for_command()
+    end_of(span, until, datetime.now(UTC).timestamp())
+    sender, service_sid = _find(known_snapshots(settings), named, service)
+    with store_client(settings) as client:
+        now = _now(client)
+        end = end_of(span, until, now)
+        cordon = Cordon(sender.sid, sender.address, service_sid, reason, now, end, journal.operator())
+        store_cordon(client, cordon)
+        words = cordon.words(now)
+        journal.record(client, service_sid, "cordon", sender.sid, f"{sender.address}: {words}")
+    return cordon, words
+
+
+def release_sender(named: str) -> Cordon:
+    """Put a sender into use again everywhere.
+
+    Raises:
+        CommandError: when it is not cordoned.
+
+    """
+    settings = settings_for_command()
+    with store_client(settings) as client:
+        now = _now(client)
+        found = [each for each in stored_cordons(client, now) if named in (each.sid, each.address)]
+        if not found:
+            raise CommandError(f"{named} is not cordoned.", "Look at what is: sms-router senders")
+        if len(found) > 1:
+            raise _ambiguous(named, (each.sid for each in found))
+        (cordon,) = found
+        release_cordon(client, cordon, now)
+        journal.record(client, cordon.service_sid, "release", cordon.sid, cordon.address)
+    return cordon
+
+
+def cordons_now(settings: Settings) -> tuple[Cordon, ...]:
+    """Return the cordons that hold; none before the first start."""
+    if not anything_stored(settings):
+        return ()
+    with store_client(settings) as client:
+        return stored_cordons(client, _now(client))
+
+
+def conditions_at(settings: Settings, at: int) -> Conditions:
+    """Return what ``explain`` goes by at a moment, in milliseconds since the epoch."""
+    if not anything_stored(settings):
+        return NOTHING_AGAINST
+    with store_client(settings) as client:
+        cordons = stored_cordons(client, at / 1000)
+    begun = [each for each in cordons if each.since <= at / 1000 + 1]
+    return Conditions(in_words(begun, at / 1000)) if begun else NOTHING_AGAINST
+
+
+def tell_cordon(cordon: Cordon, words: str) -> None:
+    """Say what was done, and how it is taken back."""
+    say(f"{cordon.address} ({cordon.sid}) is {words}. Every router knows it within a second.")
+    if cordon.until is None:
+        say(f"Put it back: sms-router senders release {cordon.sid}")
+
+
+def _find(snapshots: Iterable[Snapshot], named: str, service: str | None) -> tuple[Sender, str]:
+    found = [
+        (sender, snapshot.service_sid)
+        for snapshot in snapshots
+        if service in (None, snapshot.service_sid)
+        for sender in snapshot.senders
+        if named in (sender.sid, sender.address)
+    ]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise _ambiguous(named, (sender.sid for sender, _ in found))
+    raise CommandError(
+        f"No Messaging Service of the router's has a sender {named}.",
+        "Look at what there is: sms-router senders",
+    )
+
+
+def _ambiguous(named: str, sids: Iterable[str]) -> CommandError:
+    return CommandError(f"{named} is there more than once; name it by its sid: {', '.join(sids)}.", code=2)
+
+
+def _now(client: redis.Redis) -> float:
+    """Return Redis' time: one clock for whoever makes a cordon."""
+    seconds, microseconds = client.time()
+    return int(seconds) + int(microseconds) / 1_000_000

@@ -1,0 +1,35 @@
+"""What holds for the senders at one moment, whoever waits for an answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """What speaks against senders now, in words a person can read, and when each was last used.
+
+    By the sender's sid, since two short codes may share their digits (facts 9.1); by the address for
+    numbers of which no pool knows more.
+    """
+
+    cordoned: Mapping[str, str] = field(default_factory=dict)
+    """Taken out of use by an operator."""
+    capped: Mapping[str, str] = field(default_factory=dict)
+    """Have sent what they may in a day."""
+    over_rate: Mapping[str, str] = field(default_factory=dict)
+    """Have sent what they may in a second. More would wait in Twilio's queue (facts 5.4)."""
+    used: Mapping[str, float] = field(default_factory=dict)
+    """Seconds since the epoch when each last sent; only the order matters."""
+
+    def against(self, sender: str) -> str | None:
+        """Say what speaks against a sender, None when nothing does."""
+        return self.cordoned.get(sender) or self.capped.get(sender) or self.over_rate.get(sender)
+
+    def whatever_the_rate(self) -> Conditions:
+        """Return the same without the rates."""
+        return replace(self, over_rate={})
+
+
+NOTHING_AGAINST = Conditions()

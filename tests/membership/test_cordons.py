@@ -1,0 +1,121 @@
+"""Cordons in Redis: every worker has them, they outlive restarts, faults of Redis, and end by themselves."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+import pytest
+import redis as synchronous
+from redis.asyncio import Redis
+
+from app.membership.cache import Membership
+from app.membership.keys import CORDONS, CORDONS_VERSION
+from app.membership.shared_cordons import release, store_cordon, stored_cordons
+from app.membership.source import ServiceSource
+from app.senders.cordons import Cordon
+from tests.membership.recorded import RecordedTwilio
+from tests.membership.ticking import Clock, Pauses, eventually, running
+
+CODE = "SC" + "1" * 32
+
+
+@pytest.fixture
+async def operator(redis: Redis) -> AsyncIterator[synchronous.Redis]:
+    where = redis.connection_pool.connection_kwargs
+    known = {name: where[name] for name in ("host", "port", "db", "path", "password") if where.get(name)}
+    if "path" in known:
+        known = {"unix_socket_path": known["path"]}
+    with synchronous.Redis(**known) as client:
+        yield client
+        client.delete(CORDONS, CORDONS_VERSION)
+
+
+def cordon(twilio: RecordedTwilio, clock: Clock, until: float | None = None) -> Cordon:
+    return Cordon(CODE, "12345", twilio.service_sid, "carrier incident", clock.now, until, "ada")
+
+
+async def test_a_cordon_is_heard_by_every_worker_at_once_and_so_is_its_release(
+    twilio: RecordedTwilio, source: ServiceSource, redis: Redis, operator: synchronous.Redis, clock: Clock
+) -> None:
+    pauses = Pauses()  # the watch never wakes: only the announcement can bring the news
+    made = cordon(twilio, clock)
+    async with (
+        running(Membership([source], redis, clock=clock, sleep=pauses)) as one,
+        running(Membership([source], redis, clock=clock, sleep=pauses)) as other,
+    ):
+        await eventually(lambda: _listeners(redis, 2))
+        store_cordon(operator, made)
+        for worker in (one, other):
+            await eventually(lambda worker=worker: CODE in worker.cordons.words())
+        release(operator, made, clock.now)
+        for worker in (one, other):
+            await eventually(lambda worker=worker: not worker.cordons.words())
+    assert stored_cordons(operator, clock.now) == ()
+
+
+async def test_a_worker_that_starts_knows_it_and_one_that_missed_it_looks_for_itself(
+    twilio: RecordedTwilio, source: ServiceSource, redis: Redis, operator: synchronous.Redis, clock: Clock
+) -> None:
+    here = Membership([source], redis, clock=clock)
+    await here.watch()
+    store_cordon(operator, cordon(twilio, clock, clock.now + 60))
+    started = Membership([source], redis, clock=clock)
+    for worker in (here, started):
+        await worker.watch()
+        assert worker.cordons.words()[CODE].endswith(": carrier incident")
+    clock.now += 60
+    assert here.cordons.words() == {}
+
+
+async def test_a_cordon_is_put_back_where_redis_has_lost_everything(
+    twilio: RecordedTwilio, source: ServiceSource, redis: Redis, operator: synchronous.Redis, clock: Clock
+) -> None:
+    made = cordon(twilio, clock)
+    here = Membership([source], redis, clock=clock)
+    store_cordon(operator, made)
+    await here.watch()
+    operator.delete(CORDONS, CORDONS_VERSION)
+    await here.watch()
+    assert stored_cordons(operator, clock.now) == (made,)
+    release(operator, made, clock.now)
+    await here.watch()
+    assert here.cordons.words() == {}
+
+
+async def test_without_redis_what_was_known_holds(
+    twilio: RecordedTwilio, source: ServiceSource, no_redis: Redis, clock: Clock
+) -> None:
+    here = Membership([source], no_redis, clock=clock)
+    here.cordons.install([cordon(twilio, clock, clock.now + 60)])
+    await here.watch()
+    assert here.trouble is not None
+    assert CODE in here.cordons.words()
+
+
+async def test_a_second_cordon_replaces_the_first_and_ended_ones_are_swept_away(
+    twilio: RecordedTwilio, redis: Redis, operator: synchronous.Redis, clock: Clock
+) -> None:
+    first = cordon(twilio, clock, clock.now + 60)
+    store_cordon(operator, first)
+    later = replace(first, reason="port", until=clock.now + 300)
+    store_cordon(operator, later)
+    assert stored_cordons(operator, clock.now) == (later,)
+    store_cordon(operator, replace(first, sid="SC2", since=clock.now + 300, until=None))
+    assert list(operator.hgetall(CORDONS)) == [b"SC2"]
+
+
+async def test_what_is_no_cordon_is_left_out(
+    twilio: RecordedTwilio, source: ServiceSource, redis: Redis, operator: synchronous.Redis, clock: Clock
+) -> None:
+    store_cordon(operator, cordon(twilio, clock))
+    operator.hset(CORDONS, "SC3", "{")
+    operator.hset(CORDONS, "SC4", '{"colour": "red"}')
+    here = Membership([source], redis, clock=clock)
+    await here.watch()
+    assert set(here.cordons.words()) == {CODE, "12345"}
+
+
+async def _listeners(redis: Redis, count: int) -> bool:
+    subscribed = await redis.pubsub_numsub("sms-router:pools")
+    return bool(subscribed[0][1] >= count)
