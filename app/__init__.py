@@ -4,7 +4,7 @@ What a handler file needs is here: ``from app import keyword, Reply, InboundMess
 """
 
 from app.routing.registration import keyword
-from app.routing.replies import Reply
+from app.routing.replies import Part, Reply
 from app.twilio.inbound import InboundMessage
 
-__all__ = ["InboundMessage", "Reply", "keyword"]
+__all__ = ["InboundMessage", "Part", "Reply", "keyword"]

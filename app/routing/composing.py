@@ -8,9 +8,10 @@ from functools import lru_cache
 from typing import NamedTuple
 from uuid import uuid4
 
-from app.routing.replies import Reply
+from app.routing.replies import Elsewhere, Part, Reply
 from app.senders.availability import EVERYTHING_AVAILABLE, Availability
 from app.senders.country import area_code_of, country_of
+from app.senders.decision import Decision
 from app.senders.pool import Pool
 from app.senders.request import NOTHING_LEARNED, Facts, ReplyFrom, Request
 from app.senders.selection import select
@@ -37,6 +38,24 @@ class Composed(NamedTuple):
     """For the journal: a line with the rule, then the trail of the sender's choice."""
     unsendable: bool = False
     """True when there is something to say and no number that can carry it."""
+
+
+class _Choice(NamedTuple):
+    """The sender of some parts of a reply."""
+
+    decision: Decision
+    in_words: bool = False
+    """True when the addresses of the pictures are sent in their place."""
+
+    @property
+    def story(self) -> str:
+        """The lines for the journal."""
+        if self.in_words:
+            return f"{_NO_PICTURES}\n{self.decision.story}"
+        return self.decision.story
+
+
+_NO_PICTURES = "no number can send pictures: their addresses are sent"
 
 
 class Composer:
@@ -78,6 +97,10 @@ class Composer:
 
         ``facts`` are the person's; to somebody who has opted out nothing is written.
         """
+        if reply.remarks:
+            rule = "\n".join((rule, *reply.remarks))
+        if reply.parts:
+            return self._compose_parts(message, reply, rule, facts)
         texts, media = reply.texts, reply.media_urls
         if not texts and not media:
             return Composed(EMPTY, rule)
@@ -94,9 +117,42 @@ class Composer:
     def _in_words(self, message: InboundMessage, reply: Reply, story: str, facts: Facts) -> Composed:
         """Say where the pictures are when no number can send any: better than silence (facts 7.1, 30011)."""
         first = "\n".join((*reply.texts[:1], *reply.media_urls))
-        words = replace(reply, text=(first, *reply.texts[1:]), media=())
-        why = f"{story}\nno number can send pictures: their addresses are sent"
+        words = replace(reply, text=(first, *reply.texts[1:]), media=(), remarks=())
+        why = f"{story}\n{_NO_PICTURES}"
         return self.compose(message, words, why, facts)
+
+    def _compose_parts(self, message: InboundMessage, reply: Reply, rule: str, facts: Facts) -> Composed:
+        """Choose one sender for all parts with the same wish and recipient, and write the parts in order."""
+        choices: dict[tuple[str | None, str], _Choice] = {}
+        written: list[OutboundMessage] = []
+        for part in reply.parts:
+            choice = choices.get(_likeness(part))
+            if choice is None:
+                choice = choices[_likeness(part)] = self._choose(message, reply, part, facts)
+            if choice.decision.address is not None and (part.text or part.media_urls):
+                status_url = f"{self._status_url}{message.sid}.{len(written)}"
+                written.append(_part(part, choice, status_url))
+        story = "\n".join([rule, *(choice.story for choice in choices.values())])
+        if not written:
+            return Composed(EMPTY, story, unsendable=not reply.silent and not facts.opted_out)
+        return Composed(render(written).document, story)
+
+    def _choose(self, message: InboundMessage, reply: Reply, part: Part, facts: Facts) -> _Choice:
+        """Choose the sender of a part and its like; where none can send their pictures, one for words."""
+        pool, request = self.request(message, replace(reply, sender=part.sender or reply.sender))
+        if isinstance(part, Elsewhere):
+            facts, person = part.facts, part.recipient
+            country, area_code = country_of(person, None), area_code_of(person)
+            request = replace(request, person=person, country=country, area_code=area_code)
+        like = [each for each in reply.parts if _likeness(each) == _likeness(part)]
+        pictures = any(each.media_urls for each in like)
+        conditions = self._availability.conditions()
+        needs = Capability.MMS if pictures else Capability.SMS
+        decision = select(pool, replace(request, needs=needs), facts, conditions)
+        if decision.address is not None or not pictures or facts.opted_out:
+            return _Choice(decision)
+        words = replace(request, needs=Capability.SMS)
+        return _Choice(select(pool, words, facts, conditions), in_words=True)
 
     def _document(
         self, texts: tuple[str, ...], media: tuple[str, ...], sender: str, message_sid: str
@@ -119,6 +175,19 @@ def _written(texts: tuple[str, ...], media: tuple[str, ...], sender: str, status
         for index, text in enumerate(texts or ("",))
     ]
     return render(parts).document
+
+
+def _part(part: Part, choice: _Choice, status_url: str) -> OutboundMessage:
+    body, media = part.text, part.media_urls
+    if choice.in_words:
+        body, media = "\n".join(filter(None, (body, *media))), ()
+    recipient = part.recipient if isinstance(part, Elsewhere) else None
+    return OutboundMessage(body, media, choice.decision.address, status_url, recipient)
+
+
+def _likeness(part: Part) -> tuple[str | None, str]:
+    """Return what parts have in common that leave from one number: the wish and the recipient."""
+    return part.sender, part.recipient if isinstance(part, Elsewhere) else ""
 
 
 _kept = lru_cache(maxsize=2048)(_written)

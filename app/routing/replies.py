@@ -3,7 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from app.senders.request import NOTHING_LEARNED, Facts
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One message of a reply that needs several, each with its own text, media and sender.
+
+    ``text``, ``media`` and ``sender`` are as in `Reply`.
+
+    Raises:
+        TypeError: when the text, a URL or the sender is not text.
+
+    """
+
+    text: str = ""
+    media: str | Sequence[str] = ()
+    sender: str | None = None
+
+    def __post_init__(self) -> None:
+        """Find what is not text here, where the handler stands in the traceback."""
+        if not isinstance(self.text, str):
+            raise TypeError(f"Part: text is a str, not {self.text!r:.80}")
+        _check("Part", self.media, self.sender)
+
+    @property
+    def media_urls(self) -> tuple[str, ...]:
+        """The URLs of the media, empty ones left out."""
+        return _filled(self.media)
+
+
+@dataclass(frozen=True, slots=True)
+class Elsewhere(Part):
+    """A message to somebody else than who texted, made by those who know that it may be sent."""
+
+    recipient: str = ""
+    facts: Facts = NOTHING_LEARNED
+    """The recipient's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,10 +52,12 @@ class Reply:
     can fetch, or several; they go with the first message. ``sender`` is a wish: a number of the
     Service in E.164, a short code or an alphanumeric sender; one that cannot be used is passed
     over, with the reason in the trail. ``one_way`` says that no answer is expected, so that an
-    alphanumeric sender may be used.
+    alphanumeric sender may be used. ``parts`` take the place of text and media where each message
+    has its own media or sender. ``remarks`` are lines for the journal, which no person sees.
 
     Raises:
-        TypeError: when a text, a URL or the sender is not text.
+        TypeError: when a text, a URL or the sender is not text, or a part is not a `Part`.
+        ValueError: when there are parts beside a text or media.
 
     """
 
@@ -25,31 +65,56 @@ class Reply:
     media: str | Sequence[str] = ()
     sender: str | None = None
     one_way: bool = False
+    parts: Sequence[Part] = field(default=(), kw_only=True)
+    remarks: Sequence[str] = field(default=(), kw_only=True)
 
     def __post_init__(self) -> None:
         """Find what is not text here, where the handler stands in the traceback."""
-        for name, value in (("text", self.text), ("media", self.media)):
-            if not isinstance(value, str) and not _are_texts(value):
-                raise TypeError(f"Reply: {name} is a str or a list of str, not {value!r:.80}")
-        if not isinstance(self.sender, str | None):
-            raise TypeError("Reply: sender is a number or a name, as a str")
+        if not isinstance(self.text, str) and not _are_texts(self.text):
+            raise TypeError(f"Reply: text is a str or a list of str, not {self.text!r:.80}")
+        _check("Reply", self.media, self.sender)
+        if self.parts or self.remarks:
+            self._check_parts()
+
+    def _check_parts(self) -> None:
+        if not _are_texts(self.remarks):
+            raise TypeError(f"Reply: remarks is a list of str, not {self.remarks!r:.80}")
+        if not isinstance(self.parts, list | tuple) or not all(isinstance(each, Part) for each in self.parts):
+            raise TypeError(f"Reply: parts is a list of Part, not {self.parts!r:.80}")
+        if self.parts and (self.text or self.media):
+            raise ValueError("Reply: parts take the place of text and media; put these into a Part")
 
     @property
     def texts(self) -> tuple[str, ...]:
         """The texts, one for each message, empty ones left out."""
+        if self.parts:
+            return tuple(part.text for part in self.parts if part.text)
         texts = (self.text,) if isinstance(self.text, str) else tuple(self.text)
         return tuple(text for text in texts if text)
 
     @property
     def media_urls(self) -> tuple[str, ...]:
         """The URLs of the media, empty ones left out."""
-        urls = (self.media,) if isinstance(self.media, str) else tuple(self.media)
-        return tuple(url for url in urls if url)
+        if self.parts:
+            return tuple(url for part in self.parts for url in part.media_urls)
+        return _filled(self.media)
 
     @property
     def silent(self) -> bool:
         """True when nothing leaves for the person."""
         return not self.media_urls and not self.texts
+
+
+def _check(kind: str, media: object, sender: object) -> None:
+    if not isinstance(media, str) and not _are_texts(media):
+        raise TypeError(f"{kind}: media is a str or a list of str, not {media!r:.80}")
+    if not isinstance(sender, str | None):
+        raise TypeError(f"{kind}: sender is a number or a name, as a str")
+
+
+def _filled(value: str | Sequence[str]) -> tuple[str, ...]:
+    urls = (value,) if isinstance(value, str) else tuple(value)
+    return tuple(url for url in urls if url)
 
 
 def _are_texts(value: object) -> bool:

@@ -52,6 +52,8 @@ class OutboundMessage:
     media: tuple[str, ...] = ()
     sender: str | None = None
     status_url: str | None = None
+    recipient: str | None = None
+    """Becomes ``to``; None: the person who texted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +132,8 @@ def _document(parts: list[OutboundMessage]) -> bytes:
 
 def _element(part: OutboundMessage, *, action: bool) -> str:
     attributes = f' from="{_attribute(part.sender)}"' if part.sender else ""
+    if part.recipient:
+        attributes += f' to="{_attribute(part.recipient)}"'
     if part.status_url:
         url = _attribute(part.status_url)
         attributes += f' statusCallback="{url}"'
