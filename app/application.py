@@ -24,6 +24,7 @@ from app.membership.background import stop
 from app.membership.cache import Membership
 from app.membership.source import ServiceSource, twilio_source
 from app.routing.composing import Composer
+from app.routing.dispatch import Forwards
 from app.routing.lessons import Lessons
 from app.routing.opt_out_file import load_opt_out_words
 from app.routing.people import People
@@ -33,6 +34,10 @@ from app.routing.record import Records
 from app.routing.replies import Reply
 from app.routing.rule_file import load_dispatcher
 from app.routing.threads import Threads
+from app.routing.upstream.breaker import State
+from app.routing.upstream.cookies import Cookies
+from app.routing.upstream.numbers import NumberForwards, OwnUrls
+from app.routing.upstream.upstreams import Upstreams
 from app.senders.availability import Availability
 from app.senders.carriers import load_error_table
 from app.senders.request import ReplyFrom
@@ -71,6 +76,8 @@ class Worker:
     records: Records
     membership: Membership
     pool_figures: metrics.PoolFigures
+    upstreams: Upstreams
+    upstream_figures: metrics.UpstreamFigures
     pipeline: Pipeline
     threads: Threads
     redis: Redis
@@ -83,6 +90,7 @@ class Worker:
         await self.store.start(on_return=self.journal.replay)
         observing = asyncio.create_task(self._keep_observing(), name="observer")
         await self.records.start()
+        await self.upstreams.start()
         await self.membership.start()
         await self.membership.settle(FIRST_LOOK)
         gc.collect()
@@ -96,6 +104,7 @@ class Worker:
                 log.error("a handler refuses to be stopped; leaving without it in %g s", LAST_WAIT)
                 _leave_in(LAST_WAIT)
             await stop((listening, observing))
+            await self.upstreams.aclose()
             await self.membership.aclose()
             await self.records.aclose()
             await self.store.aclose()
@@ -119,6 +128,11 @@ class Worker:
             elif status.stale:
                 why = status.failure or "another worker reads them, and fails"
                 reasons.append(f"the senders of {status.service_sid} are {status.age:.0f} s old: {why}")
+        reasons += [
+            f"{line.name} is not called, since it keeps failing ({line.trouble})"
+            for line in self.upstreams.statuses()
+            if line.state is not State.CLOSED
+        ]
         return reasons
 
     def notices(self) -> list[str]:
@@ -132,6 +146,7 @@ class Worker:
         metrics.SPOOL_LOST.set(self.spool.dropped)
         metrics.CORDONED.set(len(self.membership.cordons.holding))
         self.pool_figures.update(self.membership.statuses())
+        self.upstream_figures.update(self.upstreams.statuses())
 
     async def _keep_observing(self) -> None:
         while True:
@@ -175,9 +190,6 @@ def build(settings: Settings) -> Router:
     """
     threads = Threads(settings.router.handler_threads)
     opt_outs = load_opt_out_words(settings.folder, settings.twilio_opt_outs)
-    dispatcher = load_dispatcher(settings.folder, settings.router.handlers, threads, opt_outs)
-    for warning in dispatcher.taken_by_opt_outs():
-        log.warning("%s", warning)
     store = Store(settings.redis.url)
     spool = Spool(settings.router.data_dir / "spool")
     journal = Journal(store, spool)
@@ -189,9 +201,31 @@ def build(settings: Settings) -> Router:
     composer = Composer(membership.pool_for, _policies(settings), settings.public_url, availability)
     texts = Texts(Reply(settings.router.error_reply), Reply(settings.router.fallback_reply))
     people = People(store, journal, membership.pool_for, load_error_table(settings.folder))
+    upstreams = Upstreams(
+        {account.sid: account.tokens[0] for account in settings.accounts},
+        people,
+        Cookies(store),
+        settings.public_url,
+        settings.router.upstream_calls,
+    )
+    forwards = Forwards(upstreams, _number_forwards(settings, membership).forward_for)
+    dispatcher = load_dispatcher(settings.folder, settings.router.handlers, threads, opt_outs, forwards)
+    for warning in dispatcher.taken_by_opt_outs():
+        log.warning("%s", warning)
     pipeline = Pipeline(records, people, dispatcher, composer, texts, _manners(settings))
     worker = Worker(
-        settings, store, spool, journal, records, membership, pool_figures, pipeline, threads, redis
+        settings,
+        store,
+        spool,
+        journal,
+        records,
+        membership,
+        pool_figures,
+        upstreams,
+        metrics.UpstreamFigures(),
+        pipeline,
+        threads,
+        redis,
     )
     lessons = Lessons(people, membership.pool_for)
     return _router(settings, worker, Receipts(journal, settings.router.retention_days, lessons))
@@ -242,6 +276,15 @@ def _sources(settings: Settings) -> list[ServiceSource]:
         )
         for service in settings.services
     ]
+
+
+def _number_forwards(settings: Settings, membership: Membership) -> NumberForwards:
+    def urls_of(service_sid: str, sid: str) -> OwnUrls | None:
+        snapshot = membership.snapshot(service_sid)
+        return snapshot.number_urls.get(sid) if snapshot is not None else None
+
+    hosts = frozenset(settings.router.redirect_hosts)
+    return NumberForwards(membership.pool_for, urls_of, settings.number_urls, settings.public_url, hosts)
 
 
 def _policies(settings: Settings) -> Callable[[str | None], ReplyFrom]:

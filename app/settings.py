@@ -18,6 +18,7 @@ from redis.connection import parse_url
 
 from app.environment import Layers, contradictions
 from app.mistakes import SettingsError
+from app.routing.upstream.table import Host
 from app.senders.request import ReplyFrom
 from app.toml_files import describe_mistakes, read_toml
 from app.twilio.public_url import PublicUrl
@@ -130,6 +131,9 @@ class RouterSettings(_Table):
     fallback_reply: str = "We got your message and will answer soon."
     handlers: tuple[str, ...] = ("app.handlers",)
     handler_threads: Annotated[int, Field(ge=1, le=500)] = 16
+    number_urls: bool = False
+    redirect_hosts: tuple[Host, ...] = ()
+    upstream_calls: Annotated[int, Field(ge=1, le=1000)] = 50
     privacy: Privacy = Privacy.MASKED
     retention_days: Annotated[float, Field(ge=0.05, le=400)] = 7
     data_dir: Path = Path(".data")
@@ -192,6 +196,7 @@ class ServiceSettings(_Table):
     reply_from: ReplyFrom | None = None
     opt_out: OptOutAnswers = OptOutAnswers.ROUTER
     refresh_after: Annotated[float, Field(ge=1, le=86_400)] = 60
+    number_urls: bool | None = None
 
 
 _WithSid = TypeVar("_WithSid", AccountSettings, ServiceSettings)
@@ -242,6 +247,13 @@ class Settings(RouterFile):
             if service.sid == service_sid and service.reply_from is not None:
                 return service.reply_from
         return self.router.reply_from
+
+    def number_urls(self, service_sid: str) -> bool:
+        """Tell whether what no rule claims goes to the URL of the number that was texted."""
+        for service in self.services:
+            if service.sid == service_sid and service.number_urls is not None:
+                return service.number_urls
+        return self.router.number_urls
 
 
 def load_settings(environment: Mapping[str, str] | None = None) -> Settings:

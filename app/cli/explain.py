@@ -15,9 +15,10 @@ from app.cli.pools import known_snapshots, usual_recipient
 from app.cli.situation import load_rules, settings_for_command
 from app.cli.speaking import AsJson, address, out, plain, print_json, print_table
 from app.routing.composing import Composer
-from app.routing.dispatch import Failed, Found, Immediate, RuleAnswer, occasion_of
+from app.routing.dispatch import Failed, Forwarding, Forwards, Found, Immediate, RuleAnswer, occasion_of
 from app.routing.keywords import Consideration
 from app.routing.replies import Reply
+from app.routing.upstream.numbers import NumberForwards
 from app.senders.decision import Consideration as Candidate
 from app.senders.decision import Decision
 from app.senders.pool import pool_among
@@ -109,8 +110,15 @@ def explain(
     handler function is run. Exits with 1 when the person would not get what the rule answers.
     """
     settings = settings_for_command()
-    dispatcher = load_rules(settings)
-    pools = {snapshot.service_sid: snapshot.pool() for snapshot in known_snapshots(settings)}
+    snapshots = {snapshot.service_sid: snapshot for snapshot in known_snapshots(settings)}
+    pools = {service_sid: snapshot.pool() for service_sid, snapshot in snapshots.items()}
+    numbers = NumberForwards(
+        lambda service, texted: pool_among(pools, service, texted),
+        lambda service_sid, sid: snapshots[service_sid].number_urls.get(sid),
+        settings.number_urls,
+        settings.public_url,
+    )
+    dispatcher = load_rules(settings, Forwards(number_forward=numbers.forward_for))
     recipient = recipient or usual_recipient(pools.values())
     message = _text(settings.accounts[0].sid, sender, recipient, words, country)
     if (pool := pool_among(pools, None, recipient)) is not None:
@@ -150,6 +158,8 @@ def _text(account_sid: str, sender: str, recipient: str, words: str, country: st
 
 def _answer(found: Found, message: InboundMessage) -> Answer:
     """Return the answer as far as it is known without running a handler."""
+    if isinstance(found.action, Forwarding):
+        return Answer(Reply("(unknown)"), f"forwarded to {found.action.forward}")
     if not isinstance(found.action, Immediate):
         return Answer(Reply("(unknown)"), f"the function {found.action.handler.source} is called")
     reply = found.action.reply(message)

@@ -18,7 +18,7 @@ from app.settings import Settings, load_settings
 from app.store.embedded import EmbeddedError, embedded, running_at
 
 if TYPE_CHECKING:
-    from app.routing.dispatch import Dispatcher
+    from app.routing.dispatch import Dispatcher, Forwards
     from app.sandbox import World
 
 DEMO_FOLDER = Path(__file__).parents[2] / "config"
@@ -76,7 +76,7 @@ def settings_for_command() -> Settings:
     return settings
 
 
-def load_rules(settings: Settings) -> Dispatcher:
+def load_rules(settings: Settings, forwards: Forwards | None = None) -> Dispatcher:
     """Load keywords and handlers; modules in the current folder can be named, as with ``python -m``.
 
     The folder comes last, so that a team's ``app`` or ``queue.py`` hides nothing. Worker processes
@@ -94,7 +94,7 @@ def load_rules(settings: Settings) -> Dispatcher:
     if here not in sys.path and "" not in sys.path:
         sys.path.append(here)
     words = load_opt_out_words(settings.folder, settings.twilio_opt_outs)
-    return load_dispatcher(settings.folder, settings.router.handlers, Threads(1), words)
+    return load_dispatcher(settings.folder, settings.router.handlers, Threads(1), words, forwards)
 
 
 @contextlib.contextmanager

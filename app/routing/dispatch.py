@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import traceback
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
+from math import inf
+from typing import Protocol
 
 from app.routing.handlers import Handler
 from app.routing.keywords import RuleTable
@@ -15,6 +18,7 @@ from app.routing.privacy import masked_number, masked_text
 from app.routing.replies import SILENCE, Reply
 from app.routing.rules import Match, Occasion
 from app.routing.templates import TemplateError, TextAnswer, WrittenAnswer
+from app.routing.upstream.forward import Forward
 from app.senders.country import country_of
 from app.twilio.inbound import InboundMessage
 
@@ -23,7 +27,10 @@ log = logging.getLogger("sms_router.dispatch")
 MOST_LOGGED, MOST_CAUSE = 8000, 500
 """Characters of a failure that are logged, and kept with the dead letter."""
 
-RuleAnswer = WrittenAnswer | Handler
+RuleAnswer = WrittenAnswer | Handler | Forward
+
+Headers = Sequence[tuple[bytes, bytes]]
+"""A request's headers as ASGI has them: the names in lower case."""
 
 _LONGEST_KEPT = 160
 """Characters; people text the same short words again and again, and what they find is kept."""
@@ -61,7 +68,12 @@ class Running:
     argument: str
     keyword: str
 
-    async def run(self, message: InboundMessage) -> Reply | Failed:
+    async def run(
+        self,
+        message: InboundMessage,
+        until: float = inf,  # noqa: ARG002 (a function goes on after the deadline)
+        headers: Headers = (),  # noqa: ARG002
+    ) -> Reply | Failed:
         """Call the function; whatever it raises is the cause of the failure, and goes no further."""
         try:
             return await self.handler(message, self.argument, self.keyword)
@@ -72,6 +84,38 @@ class Running:
             log.error("the handler %s failed:\n%s", self.handler.name, _told(trace, message, MOST_LOGGED))
             cause = " ".join("".join(traceback.format_exception_only(error)).split())
             return Failed(_told(cause, message, MOST_CAUSE))
+
+
+class Upstreams(Protocol):
+    """Those who call other applications."""
+
+    async def ask(
+        self, forward: Forward, message: InboundMessage, until: float, headers: Headers
+    ) -> Reply | Failed:
+        """Return what the application answers before ``until``, or why it does not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Forwarding:
+    """An answer that another application gives."""
+
+    forward: Forward
+    upstreams: Upstreams | None
+    """None where nothing is ever sent."""
+
+    async def run(self, message: InboundMessage, until: float, headers: Headers) -> Reply | Failed:
+        """Ask the application; it has answered or failed before ``until``, by the monotonic clock."""
+        if self.upstreams is None:
+            return Failed("nothing is forwarded here")
+        return await self.upstreams.ask(self.forward, message, until, headers)
+
+
+@dataclass(frozen=True, slots=True)
+class Forwards:
+    """How other applications are called, and which one a number itself names (design 9)."""
+
+    upstreams: Upstreams | None = None
+    number_forward: Callable[[InboundMessage], Forward | None] = lambda _: None
 
 
 def _told(text: str, message: InboundMessage, most: int) -> str:
@@ -92,11 +136,13 @@ class Found:
     """The rule that a message belongs to, by its name for people, and what answers."""
 
     rule: str
-    action: Immediate | Running
+    action: Immediate | Running | Forwarding
     heard: Heard | None = None
     """The opt-out word that the text is."""
     otherwise: Found | None = None
     """What answers somebody who is not on the opt-out list, where the word may be an ordinary text."""
+    unclaimed: bool = False
+    """True when no rule has claimed the text."""
 
     def for_person(self, opted_out: bool) -> Found:
         """Return what answers a person who is on the opt-out list, or who is not.
@@ -109,7 +155,7 @@ class Found:
 
 
 _SILENCE = Immediate(TextAnswer(SILENCE), "", "")
-_NOTHING = Found("no rule and no default", _SILENCE)
+_NOTHING = Found("no rule and no default", _SILENCE, unclaimed=True)
 _ON_THE_LIST = Found("on the opt-out list: nothing is said", _SILENCE)
 
 
@@ -119,13 +165,15 @@ class Dispatcher:
     def __init__(
         self,
         table: RuleTable[RuleAnswer],
-        default: WrittenAnswer | None,
+        default: WrittenAnswer | Forward | None,
         opt_outs: OptOutWords | None = None,
+        forwards: Forwards | None = None,
     ) -> None:
         """Take the rules, the answer to everything else, and the words that come before both."""
         self.table = table
         self._opt_outs = opt_outs or OptOutWords(())
         self._default = default
+        self._forwards = forwards or Forwards()
         self._find_kept = lru_cache(maxsize=4096)(self._find)
 
     def find(self, message: InboundMessage) -> Found:
@@ -134,7 +182,10 @@ class Dispatcher:
             return _answered_by_twilio(message.opt_out_type)
         country = country_of(message.sender, message.from_country)
         find = self._find_kept if len(message.body) <= _LONGEST_KEPT else self._find
-        return find(message.body, message.service_sid, message.recipient, country)
+        found = find(message.body, message.service_sid, message.recipient, country)
+        if found.unclaimed or (found.otherwise is not None and found.otherwise.unclaimed):
+            return self._by_number(found, message)
+        return found
 
     def taken_by_opt_outs(self) -> list[str]:
         """Say which keywords never see their word alone, because it is an opt-out word."""
@@ -145,6 +196,14 @@ class Dispatcher:
             for word in rule.words
             if (intent := self._opt_outs.intent(word)) not in (None, Intent.START)
         ]
+
+    def _by_number(self, found: Found, message: InboundMessage) -> Found:
+        """Let the number that was texted have what no rule claims, where it names an application."""
+        forward = self._forwards.number_forward(message)
+        if forward is None:
+            return found
+        own = Found(f"{message.recipient}'s own URL", Forwarding(forward, self._forwards.upstreams))
+        return own if found.unclaimed else replace(found, otherwise=own)
 
     def _find(self, body: str, service_sid: str | None, number: str, country: str | None) -> Found:
         heard = self._opt_outs.hear(body, service_sid, number, country)
@@ -161,10 +220,14 @@ class Dispatcher:
             rule = match.rule
             if isinstance(rule.answer, Handler):
                 return Found(rule.name, Running(rule.answer, match.argument, match.keyword))
+            if isinstance(rule.answer, Forward):
+                return Found(rule.name, Forwarding(rule.answer, self._forwards.upstreams))
             return Found(rule.name, Immediate(rule.answer, match.argument, match.keyword))
         if self._default is None:
             return _NOTHING
-        return Found("default", Immediate(self._default, body.strip(), ""))
+        if isinstance(self._default, Forward):
+            return Found("default", Forwarding(self._default, self._forwards.upstreams), unclaimed=True)
+        return Found("default", Immediate(self._default, body.strip(), ""), unclaimed=True)
 
 
 def _answered_by_twilio(opt_out_type: str) -> Found:

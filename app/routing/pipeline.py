@@ -14,7 +14,7 @@ from enum import Enum, auto
 from typing import NamedTuple
 
 from app.routing.composing import Composed, Composer
-from app.routing.dispatch import Dispatcher, Failed, Found, Immediate
+from app.routing.dispatch import Dispatcher, Failed, Found, Headers, Immediate
 from app.routing.opt_out_words import Intent
 from app.routing.people import People
 from app.routing.record import RELEASED, Answer, Busy, Claimed, MessageKey, Opening, Outcome, Records, Story
@@ -59,6 +59,8 @@ class Delivery(NamedTuple):
     fallback: FallbackCause | None
     arrived: float
     """By the monotonic clock; the deadline counts from here."""
+    headers: Headers = ()
+    """Those of the request."""
 
 
 class Job(NamedTuple):
@@ -224,7 +226,10 @@ class Pipeline:
         if isinstance(found.action, Immediate):
             outcome = found.action.reply(message)
         else:
-            running = asyncio.create_task(found.action.run(message), name=f"handler {found.rule}")
+            until, headers = job.delivery.arrived + self._deadline, job.delivery.headers
+            running = asyncio.create_task(
+                found.action.run(message, until, headers), name=f"handler {found.rule}"
+            )
             self._running.add(running)
             running.add_done_callback(self._running.discard)
             done = await self._watch(running, self._left(job.delivery))

@@ -12,7 +12,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
 from app.mistakes import SettingsError
-from app.routing.dispatch import Dispatcher, RuleAnswer
+from app.routing.dispatch import Dispatcher, Forwards, RuleAnswer
 from app.routing.handlers import Handler, HandlerError
 from app.routing.keywords import KeywordConflictError, RuleTable
 from app.routing.loading import load_handlers
@@ -21,6 +21,8 @@ from app.routing.registration import Registration
 from app.routing.rules import MatchKind, Rule, Scope
 from app.routing.templates import TemplateError, Templates, WrittenAnswer
 from app.routing.threads import Threads
+from app.routing.upstream.forward import Forward
+from app.routing.upstream.table import ForwardTable
 from app.toml_files import describe_mistakes, read_toml
 
 log = logging.getLogger("sms_router")
@@ -35,7 +37,6 @@ _MOST_MEDIA = 10
 _MATCHES = {kind.value: kind for kind in MatchKind}
 _LATER = {
     "pattern": 'match = "pattern" is not supported yet; use "whole", "first-word" or "prefix"',
-    "forward": "forward is not supported yet; answer with reply, template, or a @keyword function",
 }
 
 
@@ -51,6 +52,7 @@ class _Table(BaseModel):
     reply: str | None = None
     template: str | None = None
     media: tuple[str, ...] = ()
+    forward: ForwardTable | None = None
 
 
 class _Default(_Table):
@@ -62,7 +64,6 @@ class _Keyword(_Table):
 
     words: Annotated[tuple[str, ...], AfterValidator(_some)]
     match: str = "first-word"
-    forward: object = None
     services: tuple[str, ...] = ()
     numbers: tuple[str, ...] = ()
     countries: tuple[str, ...] = ()
@@ -77,11 +78,15 @@ class _File(BaseModel):
 
 
 def load_dispatcher(
-    folder: Path, handlers: Sequence[str], threads: Threads, opt_outs: OptOutWords | None = None
+    folder: Path,
+    handlers: Sequence[str],
+    threads: Threads,
+    opt_outs: OptOutWords | None = None,
+    forwards: Forwards | None = None,
 ) -> Dispatcher:
     """Read ``keywords.toml`` and the handler modules, and build the index of rules.
 
-    ``opt_outs`` are the words that come before every rule.
+    ``opt_outs`` are the words that come before every rule; without ``forwards`` nothing is forwarded.
 
     A missing or empty file is allowed, for teams that answer with functions alone, and warned of.
 
@@ -102,7 +107,7 @@ def load_dispatcher(
         raise SettingsError(loading.mistakes)
     if content == _File():
         _warn_of_silence(loading.file)
-    return Dispatcher(index, default, opt_outs)
+    return Dispatcher(index, default, opt_outs, forwards)
 
 
 def _warn_of_silence(file: Path) -> None:
@@ -137,16 +142,19 @@ class _Loading:
         where = f"{source} ({table.words[0]})"
         kind = self._kind(table.match, where)
         scope = self._scope(table, where)
-        if table.forward is not None:
-            self.mistakes.append(f"{where}: {_LATER['forward']}")
-            return None
         answer = self.answer(table, f"keyword {number} ({table.words[0]})")
         if answer is None:
             return None
         return Rule(table.words, kind, scope, answer, _name(table.words), source, table.fold_accents)
 
-    def answer(self, table: _Table, name: str) -> WrittenAnswer | None:
+    def answer(self, table: _Table, name: str) -> WrittenAnswer | Forward | None:
         """Compile the answer of a table, or note what is wrong with it."""
+        if table.forward is not None:
+            if table.reply is not None or table.template is not None or table.media:
+                self.mistakes.append(
+                    f"{self.file}: {name}: give it a reply, a template or a forward, and only one"
+                )
+            return table.forward.forward()
         try:
             return self._compiled(table, name)
         except TemplateError as error:
@@ -176,7 +184,7 @@ class _Loading:
         if table.template is not None and table.reply is None:
             return self.templates.of_file(table.template, table.media)
         if table.template is not None or (table.reply is None and not table.media):
-            raise TemplateError(f"{name}: give it a reply or a template, and not both")
+            raise TemplateError(f"{name}: give it a reply, a template or a forward, and only one")
         if not (table.reply or "").strip() and not table.media:
             raise TemplateError(f"{name}: reply is empty; write the text that people get")
         return self.templates.of_text(table.reply or "", name, table.media)

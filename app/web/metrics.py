@@ -15,6 +15,8 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
 from app.membership.held import ServiceStatus
+from app.routing.upstream.breaker import State
+from app.routing.upstream.lines import LineStatus
 
 MESSAGES = Counter("sms_router_messages_total", "Webhook requests answered, by outcome.", ["outcome"])
 REFUSED = Counter("sms_router_refused_total", "Webhook requests refused, by reason.", ["reason"])
@@ -71,6 +73,23 @@ POOL_STALE_SERVES = Counter(
     "sms_router_pool_stale_serves_total", "Senders chosen from a pool older than its hard age.", ["service"]
 )
 
+UPSTREAM_OPEN = Gauge(
+    "sms_router_upstream_open",
+    "1 while an upstream keeps failing and is not called; of any worker.",
+    ["upstream"],
+    multiprocess_mode="livemax",
+)
+UPSTREAM_CALLS = Counter("sms_router_upstream_calls_total", "Documents asked of an upstream.", ["upstream"])
+UPSTREAM_FAILURES = Counter(
+    "sms_router_upstream_failures_total", "Documents that an upstream did not give.", ["upstream"]
+)
+UPSTREAM_HELD_BACK = Counter(
+    "sms_router_upstream_held_back_total", "Calls not made because the upstream keeps failing.", ["upstream"]
+)
+
+MOST_UPSTREAMS = 200
+"""Upstreams with figures of their own; numbers may name thousands, and the rest count as "others"."""
+
 
 class WorkersCollector(Collector):
     """The figures of all workers of this router, added up."""
@@ -118,3 +137,35 @@ class PoolFigures:
                 status.stale_serves - (before.stale_serves if before else 0)
             )
             self._counted[service] = status
+
+
+class UpstreamFigures:
+    """Puts what the lines to the upstreams count for themselves into this process's metrics."""
+
+    def __init__(self) -> None:
+        self._counted: dict[str, LineStatus] = {}
+        self._named: set[str] = set()
+
+    def update(self, statuses: Iterable[LineStatus]) -> None:
+        """Show these statuses; counters grow by what is new since the last ones."""
+        open_ones = dict.fromkeys(self._named, 0)
+        counted = {}
+        for status in statuses:
+            name = self._name(status.name)
+            open_ones[name] = max(open_ones.get(name, 0), status.state is not State.CLOSED)
+            before = self._counted.get(status.name)
+            if before is None or before.calls > status.calls:
+                before = LineStatus(status.name, State.CLOSED, 0, 0, 0, None)
+            UPSTREAM_CALLS.labels(name).inc(status.calls - before.calls)
+            UPSTREAM_FAILURES.labels(name).inc(status.failures - before.failures)
+            UPSTREAM_HELD_BACK.labels(name).inc(status.held_back - before.held_back)
+            counted[status.name] = status
+        self._counted = counted
+        for name, is_open in open_ones.items():
+            UPSTREAM_OPEN.labels(name).set(is_open)
+
+    def _name(self, name: str) -> str:
+        if name not in self._named and len(self._named) >= MOST_UPSTREAMS:
+            return "others"
+        self._named.add(name)
+        return name

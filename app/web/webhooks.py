@@ -47,7 +47,7 @@ class InboundEndpoint:
         if self._fallback:
             parameters = genuine.parameters
             cause = FallbackCause(parameters.get("ErrorCode", ""), parameters.get("ErrorUrl", ""))
-        answer = await self._pipeline.answer(Delivery(message, genuine.raw, cause, arrived))
+        answer = await self._pipeline.answer(Delivery(message, genuine.raw, cause, arrived, scope["headers"]))
         _ANSWERED[answer.outcome].inc()
         metrics.SECONDS.observe(time.monotonic() - arrived)
         if answer.outcome is Outcome.RELEASED:

@@ -22,6 +22,7 @@ def test_keywords_come_in_the_order_of_their_precedence(cli: Cli, folder: Path) 
         "match": "whole",
         "scope": "everywhere",
         "source": "config/keywords.toml, keyword 2",
+        "answer": "text",
     }
 
 

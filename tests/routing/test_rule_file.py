@@ -93,6 +93,14 @@ def keyword(**values: str) -> str:
     return "[[keyword]]\n" + "\n".join(f"{key} = {value}" for key, value in (right | values).items() if value)
 
 
+URL = 'url = "https://votes.example.com/sms"'
+
+
+def forward(table: str, reply: str = "") -> str:
+    """Write a ``[[keyword]]`` that forwards."""
+    return keyword(reply=reply, forward=f"{{ {table} }}")
+
+
 def test_the_example_loads(load: Load) -> None:
     rules = load(EXAMPLE)
     assert reply(rules, "open?", FromCity="OSLO").text == "We are open 9 to 5, OSLO."
@@ -186,8 +194,11 @@ def test_a_function_is_a_rule(load: Load, team: Callable[[str], None]) -> None:
 @pytest.mark.parametrize(
     ("content", "mistake"),
     [
-        (keyword(reply=""), "keyword 1 (HOURS): give it a reply or a template, and not both"),
-        (keyword(template='"menu.txt"'), "keyword 1 (HOURS): give it a reply or a template, and not both"),
+        (keyword(reply=""), "keyword 1 (HOURS): give it a reply, a template or a forward, and only one"),
+        (
+            keyword(template='"menu.txt"'),
+            "keyword 1 (HOURS): give it a reply, a template or a forward, and only one",
+        ),
         (keyword(reply='" "'), "keyword 1 (HOURS): reply is empty; write the text that people get"),
         (keyword(reply="", template='"none.txt"'), "template none.txt: there is no such file in templates"),
         (keyword(reply='"{{ nam }}"'), "keyword 1 (HOURS): nam is unknown; a template may use "),
@@ -203,9 +214,30 @@ def test_a_function_is_a_rule(load: Load, team: Callable[[str], None]) -> None:
         (keyword(fold_accents='"often"'), "keyword[1].fold_accents: must be a valid boolean"),
         (keyword().replace("[[keyword]]", "[keyword]"), "keyword: must be a list of tables; write [["),
         ("[[keywords]]", "keywords: unknown key; did you mean keyword?"),
-        ("[default]", "default: give it a reply or a template, and not both"),
-        ('[default]\nwords = ["A"]', "default.words: unknown key; known ones are media, reply, template"),
+        ("[default]", "default: give it a reply, a template or a forward, and only one"),
+        (
+            '[default]\nwords = ["A"]',
+            "default.words: unknown key; known ones are forward, media, reply, template",
+        ),
         ('[default]\nreply = ""', "default: reply is empty; write the text that people get"),
+        (forward(""), "keyword[1].forward.url: is missing; add it"),
+        (forward('url = "votes.example.com"'), "keyword[1].forward.url: must begin with https:// or http://"),
+        (forward('url = "https://a.example/a b"'), "keyword[1].forward.url: must have no blanks (write %20)"),
+        (forward('url = "https://a.example:0/"'), "keyword[1].forward.url: has no host that can be called"),
+        (forward('url = "https://a.example:x/"'), "keyword[1].forward.url: has a port or an address"),
+        (forward(f'{URL}, method = "PUT"'), "keyword[1].forward.method: must be 'GET' or 'POST'"),
+        (forward(f'{URL}, fallback_url = "file:///x"'), "keyword[1].forward.fallback_url: must begin with"),
+        (forward(f'{URL}, fallback_method = "GET"'), "keyword[1].forward: has a fallback_method and no"),
+        (
+            forward(f'{URL}, redirect_hosts = ["https://b"]'),
+            "keyword[1].forward.redirect_hosts[1]: must be a h",
+        ),
+        (forward(f"{URL}, timeout = 20"), "keyword[1].forward.timeout: must be less than or equal to 15"),
+        (
+            forward(f'{URL}, falback_url = "x"'),
+            "keyword[1].forward.falback_url: unknown key; did you mean fal",
+        ),
+        (forward(URL, '"text"'), "keyword 1 (HOURS): give it a reply, a template or a forward, and only one"),
         ("[[keyword]", "not valid TOML"),
     ],
 )
@@ -218,10 +250,6 @@ def test_a_mistake_names_the_file_the_rule_and_the_remedy(told: Told, content: s
     ("content", "mistake"),
     [
         (keyword(match='"pattern"'), 'match = "pattern" is not supported yet; use "whole", "first-word"'),
-        (
-            keyword(reply="", forward='{ url = "https://votes.example.com/sms", method = "POST" }'),
-            "forward is not supported yet; answer with reply, template, or a @keyword function",
-        ),
         (keyword(match='"frist-word"'), 'match = "frist-word" is unknown; use whole, first-word, prefix'),
         (keyword(countries='["USA"]'), "countries: 'USA' should be two letters like US (ISO 3166)"),
         (keyword(services='["demo"]'), "services: 'demo' should be MG and 32 hex digits"),

@@ -32,7 +32,8 @@ NOTE = _load("note", keys=2)
 RECEIPT = _load("receipt", keys=4)
 CONSENT = _load("consent", keys=4)
 PERSON = _load("person", keys=1)
+COOKIES = _load("cookies", keys=1)
 
-ALL = (OPEN, COMMIT, RELEASE, RENEW, NOTE, RECEIPT, CONSENT, PERSON)
+ALL = (OPEN, COMMIT, RELEASE, RENEW, NOTE, RECEIPT, CONSENT, PERSON, COOKIES)
 
 BY_NAME = {script.name: script for script in ALL}

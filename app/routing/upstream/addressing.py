@@ -1,0 +1,68 @@
+"""To whom an upstream's messages go: to who texted, or where it says, but to nobody who opted out."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Sequence
+from urllib.parse import urljoin
+
+from app.routing.people import People
+from app.routing.privacy import masked_number
+from app.routing.replies import Elsewhere, Part
+from app.store.errors import StoreUnavailableError
+from app.twilio.inbound import InboundMessage
+from app.twilio.twiml_reader import SendMessage
+from app.twilio.webhook_url import WebhookUrl
+
+log = logging.getLogger("sms_router.upstream")
+
+_E164 = re.compile(r"\+[1-9][0-9]{6,14}")
+
+
+async def addressed(
+    found: Sequence[tuple[SendMessage, WebhookUrl]], message: InboundMessage, people: People
+) -> tuple[list[Part], list[str]]:
+    """Return the messages that may be sent, and a line for each that may not."""
+    parts: list[Part] = []
+    remarks: list[str] = []
+    for said, page in found:
+        part = Part(said.body, _joined(page, said.media), said.sender)
+        if said.recipient in (None, message.sender):
+            parts.append(part)
+            continue
+        other = await _elsewhere(part, said.recipient or "", message, people)
+        if isinstance(other, Part):
+            parts.append(other)
+        else:
+            remarks.append(f"a message to {masked_number(said.recipient or '')} is left out: {other}")
+            log.warning("%s: %s", page, remarks[-1])
+    return parts, remarks
+
+
+def _joined(page: WebhookUrl, media: Sequence[str]) -> list[str]:
+    """Make the media's URLs absolute; what is none is Twilio's to refuse."""
+    joined = []
+    for url in media:
+        try:
+            joined.append(urljoin(page.called, url))
+        except ValueError:
+            joined.append(url)
+    return joined
+
+
+async def _elsewhere(part: Part, recipient: str, message: InboundMessage, people: People) -> Part | str:
+    """Address a message to somebody else, if they may be texted; else say why not."""
+    if not _E164.fullmatch(recipient):
+        return "not a phone number like +14155550123"
+    scope = people.scope_of(message.service_sid, message.recipient)
+    if people.opted_out_lately(scope, recipient):
+        return "they have opted out"
+    try:
+        person = await people.look(scope, recipient)
+    except StoreUnavailableError:
+        return "whether they opted out is not known while Redis is away"
+    facts = person.facts(people.table, people.now())
+    if facts.opted_out:
+        return "they have opted out"
+    return Elsewhere(part.text, part.media, part.sender, recipient, facts)
