@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import time
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -17,6 +15,7 @@ from app.routing.history import Episode, History
 from tests.road.conftest import Start
 from tests.road.running import Answer, RunningRouter, until, webhook, write_configuration
 from tests.store.private_valkey import PrivateValkey
+from tests.store.slow_proxy import SlowProxy
 
 
 async def _stream(router: RunningRouter, count: int) -> list[asyncio.Task[Answer]]:
@@ -111,7 +110,7 @@ async def test_a_full_valkey_costs_nobody_an_answer(start: Start, valkey: Privat
 async def test_a_slow_valkey_delays_answers_but_loses_none(
     tmp_path: Path, valkey: PrivateValkey, start: Start
 ) -> None:
-    async with _slow_proxy(valkey.url.removeprefix("unix://"), tmp_path / "slow.sock", delay=0.15):
+    async with SlowProxy(valkey.url.removeprefix("unix://"), tmp_path / "slow.sock", 0.15).running():
         folder = write_configuration(tmp_path / "config")
         router = RunningRouter(folder, f"unix://{tmp_path / 'slow.sock'}")
         await asyncio.to_thread(router.start)
@@ -147,35 +146,3 @@ async def test_a_flood_of_forgeries_does_not_stop_others(start: Start) -> None:
 
 async def _no_spool(router: RunningRouter) -> bool:
     return not list((router.folder / "data" / "spool").glob("*"))
-
-
-@contextlib.asynccontextmanager
-async def _slow_proxy(target: str, path: Path, delay: float) -> AsyncIterator[None]:
-    """Pass bytes between a new Unix socket and another, each answer late."""
-
-    async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, seconds: float) -> None:
-        with contextlib.suppress(OSError):
-            while data := await reader.read(65_536):
-                await asyncio.sleep(seconds)
-                writer.write(data)
-                await writer.drain()
-        writer.close()
-
-    passing: list[asyncio.Task[None]] = []
-    writers: list[asyncio.StreamWriter] = []
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        back, forth = await asyncio.open_unix_connection(target)
-        writers.extend((forth, writer))
-        passing.append(asyncio.create_task(pump(reader, forth, 0)))
-        passing.append(asyncio.create_task(pump(back, writer, delay)))
-
-    server = await asyncio.start_unix_server(serve, path)
-    yield
-    server.close()
-    for task in passing:
-        task.cancel()
-    await asyncio.gather(*passing, return_exceptions=True)
-    for each in writers:
-        each.close()
-    await asyncio.gather(*(each.wait_closed() for each in writers), return_exceptions=True)
