@@ -1,0 +1,167 @@
+"""What is broken: two replicas, their Valkey, an offline Twilio, all with processes of their own."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import aiohttp
+import psutil
+
+from loadtests.crowd.configuration import REPOSITORY, write_configuration
+from loadtests.crowd.webhook import Account
+from tests.road.running import ACCOUNT, PUBLIC, SERVICE, TOKEN, RunningRouter, free_port
+from tests.store.private_valkey import PrivateValkey
+from tests.store.slow_proxy import SlowProxy
+
+DEADLINE = 4.0
+"""Seconds until the empty answer: short, so that a hanging handler shows within a scenario, and longer
+than the 3 s after which the claim of a lost worker is free."""
+
+STARTS_WITHIN = 30.0
+
+SERVICES = """
+[[services]]
+sid = "{service}"
+account = "{account}"
+refresh_after = 1
+"""
+"""The numbers are read again every second, so that Twilio's faults meet a reader."""
+
+THE_ACCOUNT = Account(ACCOUNT, TOKEN, SERVICE, PUBLIC)
+
+
+@dataclass(slots=True)
+class Site:
+    """All that runs."""
+
+    valkey: PrivateValkey
+    proxy: SlowProxy | None
+    replicas: tuple[RunningRouter, RunningRouter]
+    sandbox_url: str
+
+    def workers(self, replica: RunningRouter) -> list[psutil.Process]:
+        """Return a replica's processes that answer and live."""
+        assert replica.process is not None
+        if replica.process.poll() is not None:
+            return []
+        parent = psutil.Process(replica.process.pid)
+        return [*filter(_is_worker, parent.children())] or [parent]
+
+    async def faults(self, faults: dict[str, object] | None) -> None:
+        """Switch faults of the offline Twilio on, or all off."""
+        async with aiohttp.ClientSession() as session:
+            url = f"{self.sandbox_url}/sandbox/faults"
+            answer = session.delete(url) if faults is None else session.post(url, json=faults)
+            async with answer as response:
+                response.raise_for_status()
+
+    @property
+    def spooled(self) -> list[Path]:
+        """The spool files that are there."""
+        return [file for replica in self.replicas for file in (replica.folder / "data" / "spool").glob("*")]
+
+    def logs(self) -> str:
+        """Return what the replicas have printed."""
+        return "\n".join(replica.log for replica in self.replicas)
+
+
+@contextlib.asynccontextmanager
+async def running_site(folder: Path, *, workers: int, slow: bool) -> AsyncIterator[Site]:
+    """Start everything, and kill it at the end.
+
+    ``workers`` are those of the first replica; ``slow`` puts a proxy before Valkey that can delay it.
+    """
+    async with contextlib.AsyncExitStack() as running:
+        valkey = PrivateValkey(folder / "v", appendfsync="everysec")
+        await _in_thread(valkey.start)
+        running.push_async_callback(_in_thread, valkey.kill)
+        proxy = None
+        redis_url = valkey.url
+        if slow:
+            proxy = SlowProxy(valkey.url.removeprefix("unix://"), folder / "slow", 0.0)
+            await running.enter_async_context(proxy.running())
+            redis_url = f"unix://{folder / 'slow'}"
+        sandbox_url = running.enter_context(_sandbox(folder))
+        await _answers(sandbox_url)
+        replicas = (
+            _replica(folder / "a", redis_url, sandbox_url, workers),
+            _replica(folder / "b", redis_url, sandbox_url, 1),
+        )
+        for replica in replicas:
+            running.push_async_callback(_in_thread, _killing(replica))
+        await asyncio.gather(*(_in_thread(_starting(replica)) for replica in replicas))
+        yield Site(valkey, proxy, replicas, sandbox_url)
+
+
+def _replica(folder: Path, redis_url: str, sandbox_url: str, workers: int) -> RunningRouter:
+    more = SERVICES.format(service=SERVICE, account=ACCOUNT)
+    write_configuration(folder, folder / "data", DEADLINE, more)
+    environment = {"TWILIO_API_BASE_URL": sandbox_url, "WORKERS": str(workers)}
+    return RunningRouter(folder, redis_url, environment)
+
+
+def _is_worker(process: psutil.Process) -> bool:
+    try:
+        return "spawn_main" in " ".join(process.cmdline())
+    except psutil.Error:  # gone in between
+        return False
+
+
+def _starting(replica: RunningRouter) -> Callable[[], object]:
+    return replica.start
+
+
+def _killing(replica: RunningRouter) -> Callable[[], object]:
+    def kill() -> None:
+        if replica.process is not None:
+            replica.kill()
+
+    return kill
+
+
+@contextlib.contextmanager
+def _sandbox(folder: Path) -> Iterator[str]:
+    """Run the offline Twilio; nobody texts through it, it only serves the REST API."""
+    write_configuration(folder / "twilio", folder / "twilio" / "data")
+    port = free_port()
+    environment = {
+        "PATH": os.environ["PATH"],
+        "TWILIO_ACCOUNT_SID": ACCOUNT,
+        "TWILIO_AUTH_TOKEN": TOKEN,
+        "TWILIO_MESSAGING_SERVICE_SID": SERVICE,
+        "PUBLIC_URL": PUBLIC,
+        "SMS_ROUTER_CONFIG": str(folder / "twilio"),
+    }
+    with (folder / "twilio" / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "app", "sandbox", "--port", str(port), "--quiet"],
+            cwd=REPOSITORY,
+            env=environment,
+            stdout=log,
+            stderr=log,
+        )
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.kill()
+        process.wait()
+
+
+async def _answers(url: str) -> None:
+    async with asyncio.timeout(STARTS_WITHIN), aiohttp.ClientSession() as session:
+        while True:
+            with contextlib.suppress(aiohttp.ClientError):
+                async with session.get(f"{url}/sandbox/alerts"):
+                    return
+            await asyncio.sleep(0.05)
+
+
+async def _in_thread(work: Callable[[], object]) -> None:
+    await asyncio.to_thread(work)

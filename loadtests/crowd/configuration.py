@@ -1,0 +1,54 @@
+"""The configuration folder of the router under test; it answers what `texts` says is due."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+from loadtests.crowd.texts import DEFAULT_REPLY, ERROR_REPLY, FALLBACK_REPLY, HOURS, MENU, Text
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+ROUTER = """\
+[router]
+signature = "enforce"
+handlers = ["loadtests.crowd.handlers"]
+error_reply = {error}
+fallback_reply = {fallback}
+data_dir = {data}
+inline_deadline = {deadline}
+
+{more}
+"""
+
+KEYWORD = """
+[[keyword]]
+words = [{word}]
+match = "first-word"
+reply = {reply}
+media = {media}
+"""
+
+
+def write_configuration(folder: Path, data: Path, deadline: float = 8.0, more: str = "") -> Path:
+    """Write the folder and return it; ``data`` is where the router keeps its own, ``deadline`` in seconds."""
+    folder.mkdir(parents=True, exist_ok=True)
+    router = ROUTER.format(
+        error=json.dumps(ERROR_REPLY),
+        fallback=json.dumps(FALLBACK_REPLY),
+        data=json.dumps(str(data)),
+        deadline=deadline,
+        more=more,
+    )
+    (folder / "router.toml").write_text(router)
+    keywords = [_keyword("HOURS", HOURS), _keyword("MENU", MENU)]
+    default = f"\n[default]\nreply = {json.dumps(DEFAULT_REPLY)}\n"
+    (folder / "keywords.toml").write_text("".join([*keywords, default]))
+    shutil.copy(REPOSITORY / "config" / "sandbox.toml", folder)
+    return folder
+
+
+def _keyword(word: str, text: Text) -> str:
+    reply = (text.reply or "").replace("{city}", "{{ message.from_city }}")
+    return KEYWORD.format(word=json.dumps(word), reply=json.dumps(reply), media=json.dumps(list(text.media)))

@@ -1,0 +1,64 @@
+import pytest
+
+from loadtests.chaos.audit import Recorded, judge
+from loadtests.chaos.twilio import Exchange, Failure, Page
+from loadtests.crowd.people import person
+from loadtests.crowd.texts import FALLBACK_REPLY, HOURS
+
+SOMEBODY = person(3)
+SID = "SM" + "a" * 32
+
+
+def twiml(text: str) -> bytes:
+    return f'<Response><Message from="12345"><Body>{text}</Body></Message></Response>'.encode()
+
+
+def page(body: bytes) -> Page:
+    return Page(200, "application/xml", body)
+
+
+RIGHT = twiml("We are open 9 to 5, CHICAGO.")
+OTHER = twiml("Something else.")
+FALLBACK = twiml(FALLBACK_REPLY)
+BROKEN = Failure(11200, "broken off")
+
+
+def exchange(*bodies: bytes, failures: int = 0) -> Exchange:
+    pages = [page(body) for body in bodies]
+    return Exchange(SID, SOMEBODY, HOURS, pages, [BROKEN] * failures, bool(failures), 0.25)
+
+
+@pytest.mark.parametrize(
+    ("said", "recorded", "faults"),
+    [
+        (exchange(RIGHT), Recorded(RIGHT, 1), (0, 0, 0, 0)),
+        (exchange(RIGHT, RIGHT), Recorded(RIGHT, 1), (0, 0, 0, 0)),
+        (exchange(FALLBACK, failures=1), Recorded(FALLBACK, 1), (0, 0, 0, 0)),
+        (exchange(failures=2), Recorded(None, 0), (1, 0, 0, 0)),
+        (exchange(OTHER), Recorded(OTHER, 1), (0, 1, 0, 0)),
+        (exchange(FALLBACK), Recorded(FALLBACK, 1), (0, 1, 0, 0)),
+        (exchange(RIGHT, FALLBACK, failures=1), Recorded(RIGHT, 1), (0, 0, 1, 0)),
+        (exchange(RIGHT), Recorded(OTHER, 1), (0, 0, 1, 0)),
+        (exchange(RIGHT), Recorded(None, 1), (0, 0, 0, 1)),
+        (exchange(RIGHT), Recorded(None, 0), (0, 0, 0, 1)),
+        (exchange(RIGHT), Recorded(RIGHT, 2), (0, 0, 0, 1)),
+    ],
+    ids=[
+        "right", "right twice", "fallback", "unanswered", "wrong", "fallback unasked", "two answers",
+        "recorded otherwise", "record without answer", "lost", "journaled twice",
+    ],
+)  # fmt: skip
+def test_each_sort_of_fault_is_counted(
+    said: Exchange, recorded: Recorded, faults: tuple[int, int, int, int]
+) -> None:
+    audit = judge([said], set(), {SID: recorded})
+    assert (audit.unanswered, audit.wrong, audit.twice, audit.lost) == faults
+    assert audit.good == (faults == (0, 0, 0, 0))
+    assert bool(audit.complaints) == (not audit.good)
+    assert audit.slowest == 0.25
+
+
+@pytest.mark.parametrize(("body", "wrong"), [(b"<Response/>", 0), (RIGHT, 1), (FALLBACK, 1)])
+def test_who_has_opted_out_gets_nothing_not_even_by_fallback(body: bytes, wrong: int) -> None:
+    audit = judge([exchange(body, failures=1)], {SID}, {SID: Recorded(body, 1)})
+    assert audit.wrong == wrong

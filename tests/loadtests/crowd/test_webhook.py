@@ -1,0 +1,69 @@
+from hypothesis import given
+from hypothesis import strategies as st
+from twilio.request_validator import RequestValidator
+
+from app.twilio.form import parse_form
+from app.twilio.inbound import InboundMessage, read_inbound
+from app.twilio.status import Receipt, read_receipt
+from loadtests.crowd.people import person
+from loadtests.crowd.texts import HOURS, WITH_PICTURES
+from loadtests.crowd.webhook import Account, Caller, Signer
+
+ACCOUNT = Account("AC" + "1" * 32, "a-token", "MG" + "1" * 32, "https://sms.example.com/twilio")
+SID = "SM" + "a" * 32
+CALLER = Caller(ACCOUNT)
+
+
+@given(
+    st.sampled_from(["https://sms.example.com/sms", "http://127.0.0.1:8000/sms/status?reply=SM1.0"]),
+    st.dictionaries(st.text(min_size=1, max_size=20), st.text(max_size=40), max_size=8),
+    st.text("abc012", min_size=1, max_size=40),
+)
+def test_signatures_are_those_of_the_official_library(
+    url: str, parameters: dict[str, str], token: str
+) -> None:
+    assert Signer(token).sign(url, parameters) == RequestValidator(token).compute_signature(url, parameters)
+
+
+def test_one_signer_signs_many() -> None:
+    signer = Signer("a-token")
+    assert signer.sign("https://a", {"b": "c"}) == signer.sign("https://a", {"b": "c"})
+
+
+def test_what_goes_on_the_wire_is_what_was_signed() -> None:
+    parameters = CALLER.inbound(SID, person(0), HOURS)
+    request = CALLER.post("/sms", parameters, "a-try")
+    assert dict(parse_form(request.body)) == parameters
+    signature = request.headers["X-Twilio-Signature"]
+    validator = RequestValidator(ACCOUNT.token)
+    assert validator.validate("https://sms.example.com/twilio/sms", parameters, signature)
+
+
+def test_a_whole_url_of_ours_is_called_by_its_path() -> None:
+    url = f"{ACCOUNT.public_url}/sms/status?reply=SM1.0"
+    request = CALLER.post(url, {"MessageSid": "SM1"}, "a-try")
+    assert request.path == "/sms/status?reply=SM1.0"
+    assert RequestValidator(ACCOUNT.token).validate(
+        url, {"MessageSid": "SM1"}, request.headers["X-Twilio-Signature"]
+    )
+
+
+def test_the_router_reads_the_message() -> None:
+    somebody = person(4)
+    message = read_inbound(CALLER.inbound(SID, somebody, WITH_PICTURES))
+    assert isinstance(message, InboundMessage)
+    assert (message.sid, message.sender, message.from_city) == (SID, somebody.number, "SAN FRANCISCO")
+    assert [media.url for media in message.media] == list(WITH_PICTURES.pictures)
+
+
+def test_the_router_reads_the_receipt() -> None:
+    receipt = read_receipt(CALLER.receipt(SID, person(4), "12345", "delivered"), None)
+    assert isinstance(receipt, Receipt)
+    assert receipt.status.value == "delivered"
+
+
+def test_the_fallback_request_says_why() -> None:
+    parameters = CALLER.fallback(CALLER.inbound(SID, person(0), HOURS), 11205)
+    assert parameters["ErrorCode"] == "11205"
+    assert parameters["ErrorUrl"] == "https://sms.example.com/twilio/sms"
+    assert parameters["MessageSid"] == SID
