@@ -4,7 +4,7 @@ PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3.14
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help run install test check fix bench profile lock clean
+.PHONY: help run install test check fix bench profile load chaos lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -29,11 +29,20 @@ bench: $(VENV)/.dev ## measure CPU per message, side by side
 profile: $(VENV)/.dev ## show where the microseconds of one message go
 	@$(BIN)/python -m loadtests.profiling $(OPTIONS)
 
+load: $(VENV)/.load ## let people text for a minute, and judge every answer (HOST=https://... for a deployment)
+	@$(BIN)/python -m loadtests.load $(if $(filter http%,$(HOST)),--host $(HOST)) $(if $(USERS),--users $(USERS)) \
+		$(if $(RATE),--rate $(RATE)) $(if $(TIME),--time $(TIME)) $(if $(WEB),--web) $(OPTIONS)
+
+chaos: $(VENV)/.dev ## break things while people text, one at a time and in pairs (ONLY=name, ONLY=singles)
+	@$(BIN)/python -m loadtests.chaos $(if $(ONLY),--only "$(ONLY)") $(OPTIONS)
+
 lock: ## renew the lock files (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 		--no-header --no-annotate pyproject.toml --group pyproject.toml:build -o requirements.lock
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 		--no-header --no-annotate -c requirements.lock pyproject.toml --group pyproject.toml:build --group pyproject.toml:dev -o requirements-dev.lock
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+		--no-header --no-annotate -c requirements-dev.lock --group pyproject.toml:load -o requirements-load.lock
 
 clean: ## forget the environment and the local data
 	rm -rf $(VENV) .data
@@ -53,4 +62,11 @@ $(VENV)/.run: requirements.lock pyproject.toml | $(VENV)/bin/python
 
 $(VENV)/.dev: requirements-dev.lock $(VENV)/.run
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@touch $@
+
+# locust brings a pytest plugin and patches the standard library: it has an environment of its own.
+$(VENV)/.load: requirements-load.lock $(VENV)/.dev
+	@echo "Installing locust into $(VENV)/load ..."
+	@$(BIN)/python -m venv $(VENV)/load
+	@$(VENV)/load/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-load.lock
 	@touch $@

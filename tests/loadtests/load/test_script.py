@@ -1,0 +1,66 @@
+from pathlib import Path
+
+import pytest
+
+from loadtests.crowd.people import person
+from loadtests.load.script import OWN, ScriptError, read_script
+
+SHIPPED = Path(__file__).parents[3] / "loadtests" / "texts.toml"
+
+
+def test_the_shipped_texts_are_readable() -> None:
+    script = read_script(SHIPPED)
+    assert script.to == "12345"
+    assert not script.opt_outs
+    assert script.fallback_reply is None
+    assert {text.body for text in script.texts} >= {"HOURS"}
+
+
+def test_a_file_says_everything(tmp_path: Path) -> None:
+    file = tmp_path / "texts.toml"
+    file.write_text(
+        'to = "54321"\nsenders = ["54321", "+14155550100"]\nopt_outs = true\nfallback_reply = "Soon."\n'
+        '[[text]]\nbody = "HI"\nreply = "Hello {city}"\nmedia = ["https://a/b.png"]\nweight = 3\n'
+        '[[text]]\nbody = "HUSH"\n'
+    )
+    script = read_script(file)
+    assert [text.body for text in script.texts] == ["HI", "HI", "HI", "HUSH"]
+    due = script.texts[0].due(person(3))
+    assert due.texts == ("Hello\\ CHICAGO",)
+    assert due.media == ("https://a/b.png",)
+    assert script.texts[-1].due(person(3)).texts == ()
+    assert (script.to, script.opt_outs, script.fallback_reply) == ("54321", True, "Soon.")
+    assert script.fault_of_sender("+14155550100", person(0)) is None
+    assert "54321 or +14155550100" in (script.fault_of_sender("12345", person(0)) or "")
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("", "no \\[\\[text\\]\\]"),
+        ("text = 3", "no \\[\\[text\\]\\]"),
+        ("[[text]]", "1: body is missing"),
+        ('[[text]]\nbody = 3\nreply = "x"', "body must be a text"),
+        ('[[text]]\nbody = "x"\nrepyl = "x"', "did you mean reply"),
+        ('sender = "1"\n[[text]]\nbody = "x"', "did you mean senders"),
+        ('[[text]]\nbody = "x"\nweight = 0', "weight must be"),
+        ('[[text]]\nbody = "x"\nmedia = "x"', "media must be a list"),
+        ("[[text", "cannot be read"),
+    ],
+    ids=["empty", "number", "bare", "body", "key", "file key", "weight", "media", "broken"],
+)
+def test_mistakes_are_told_with_their_place(tmp_path: Path, text: str, why: str) -> None:
+    file = tmp_path / "texts.toml"
+    file.write_text(text)
+    with pytest.raises(ScriptError, match=why):
+        read_script(file)
+
+
+def test_a_missing_file_is_a_mistake_too(tmp_path: Path) -> None:
+    with pytest.raises(ScriptError, match="cannot be read"):
+        read_script(tmp_path / "none.toml")
+
+
+def test_in_the_own_run_everybody_is_answered_by_the_number_that_reaches_them() -> None:
+    assert OWN.fault_of_sender("12345", person(0)) is None
+    assert OWN.fault_of_sender("12345", person(11)) is not None
