@@ -22,6 +22,7 @@ from starlette.routing import Route, Router
 
 from app.membership.background import stop
 from app.membership.cache import Membership
+from app.membership.shared_rates import SharedRates
 from app.membership.source import ServiceSource, twilio_source
 from app.routing.composing import Composer
 from app.routing.dispatch import Forwards
@@ -40,6 +41,7 @@ from app.routing.upstream.numbers import NumberForwards, OwnUrls
 from app.routing.upstream.upstreams import Upstreams
 from app.senders.availability import Availability
 from app.senders.carriers import load_error_table
+from app.senders.rates import Rates
 from app.senders.request import ReplyFrom
 from app.settings import OnError, Settings, SignatureMode, load_settings
 from app.store.journal import Journal
@@ -75,6 +77,7 @@ class Worker:
     journal: Journal
     records: Records
     membership: Membership
+    shared_rates: SharedRates
     pool_figures: metrics.PoolFigures
     upstreams: Upstreams
     upstream_figures: metrics.UpstreamFigures
@@ -93,6 +96,7 @@ class Worker:
         await self.upstreams.start()
         await self.membership.start()
         await self.membership.settle(FIRST_LOOK)
+        self.shared_rates.start()
         gc.collect()
         gc.freeze()  # what was loaded lives as long as the worker: no collection needs to look at it again
         listening = asyncio.create_task(self._listen(), name="answered-listener")
@@ -105,6 +109,7 @@ class Worker:
                 _leave_in(LAST_WAIT)
             await stop((listening, observing))
             await self.upstreams.aclose()
+            await self.shared_rates.aclose()
             await self.membership.aclose()
             await self.records.aclose()
             await self.store.aclose()
@@ -197,7 +202,9 @@ def build(settings: Settings) -> Router:
     redis = Redis.from_url(settings.redis.url, socket_connect_timeout=2, retry=Retry(NoBackoff(), 0))
     pool_figures = metrics.PoolFigures()
     membership = Membership(_sources(settings), redis, report=pool_figures.update)
-    availability = Availability(membership.cordons)
+    rates = Rates(settings.limits, time.time)
+    shared_rates = SharedRates(redis, rates, lambda: membership.pools, time.time)
+    availability = Availability(membership.cordons, rates)
     composer = Composer(membership.pool_for, _policies(settings), settings.public_url, availability)
     texts = Texts(Reply(settings.router.error_reply), Reply(settings.router.fallback_reply))
     people = People(store, journal, membership.pool_for, load_error_table(settings.folder))
@@ -220,6 +227,7 @@ def build(settings: Settings) -> Router:
         journal,
         records,
         membership,
+        shared_rates,
         pool_figures,
         upstreams,
         metrics.UpstreamFigures(),

@@ -13,13 +13,24 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from redis.connection import parse_url
 
 from app.environment import Layers, contradictions
 from app.mistakes import SettingsError
 from app.routing.upstream.table import Host
+from app.senders.limits import Limit, Limits
 from app.senders.request import ReplyFrom
+from app.senders.sender import SenderKind
 from app.toml_files import describe_mistakes, read_toml
 from app.twilio.public_url import PublicUrl
 
@@ -45,6 +56,20 @@ class OnError(StrEnum):
     TWILIO_FALLBACK = "twilio-fallback"
 
 
+class SenderKindName(StrEnum):
+    """The kinds of number, as they are written in the configuration and typed in commands."""
+
+    SHORT_CODE = "short-code"
+    ALPHANUMERIC = "alphanumeric"
+    LONG_CODE = "long-code"
+    TOLL_FREE = "toll-free"
+
+    @property
+    def kind(self) -> SenderKind:
+        """The kind of that name."""
+        return SenderKind[self.name]
+
+
 class OptOutAnswers(StrEnum):
     """Who answers STOP, START and HELP on a Service's short codes when ``OptOutType`` is absent."""
 
@@ -68,6 +93,12 @@ def _account_sid(value: str) -> str:
 def _service_sid(value: str) -> str:
     if not re.fullmatch(r"MG[0-9a-fA-F]{32}", value):
         raise ValueError("a Messaging Service sid is MG and 32 hex digits, as the Twilio console shows it")
+    return value
+
+
+def _sender_address(value: str) -> str:
+    if not re.fullmatch(r"\+[1-9][0-9]{6,14}|[0-9]{3,8}|(?=.*[A-Za-z])[A-Za-z0-9 _&+-]{1,11}", value):
+        raise ValueError('must be a number like "+14155550100", a short code or an alphanumeric sender')
     return value
 
 
@@ -199,6 +230,28 @@ class ServiceSettings(_Table):
     number_urls: bool | None = None
 
 
+class SenderSettings(_Table):
+    """``[[senders]]``: what one number, or each of a kind, may send, in segments."""
+
+    number: Annotated[str, AfterValidator(_sender_address)] | None = None
+    kind: SenderKindName | None = None
+    messages_per_second: Annotated[float, Field(gt=0, le=100_000)] | None = None
+    daily_cap: Annotated[int, Field(ge=1)] | None = None
+
+    @model_validator(mode="after")
+    def _whole(self) -> SenderSettings:
+        if (self.number is None) == (self.kind is None):
+            raise ValueError('must name either a number, like number = "+14155550100", or a kind')
+        if self.messages_per_second is None and self.daily_cap is None:
+            raise ValueError("limits nothing: give messages_per_second, daily_cap or both")
+        return self
+
+    @property
+    def limit(self) -> Limit:
+        """What it allows."""
+        return Limit(self.messages_per_second, self.daily_cap)
+
+
 _WithSid = TypeVar("_WithSid", AccountSettings, ServiceSettings)
 
 
@@ -212,6 +265,16 @@ class RouterFile(_Table):
     sandbox: SandboxSettings = SandboxSettings()
     accounts: tuple[AccountSettings, ...] = ()
     services: tuple[ServiceSettings, ...] = ()
+    senders: tuple[SenderSettings, ...] = ()
+
+    @field_validator("senders")
+    @classmethod
+    def _once(cls, senders: tuple[SenderSettings, ...]) -> tuple[SenderSettings, ...]:
+        named = [each.number or each.kind for each in senders]
+        twice = next((name for name in named if named.count(name) > 1), None)
+        if twice is not None:
+            raise ValueError(f"two tables for {twice}; keep one of them")
+        return senders
 
 
 class Settings(RouterFile):
@@ -240,6 +303,14 @@ class Settings(RouterFile):
     def twilio_opt_outs(self) -> frozenset[str]:
         """The Services on whose short codes Twilio answers the opt-out words."""
         return frozenset(each.sid for each in self.services if each.opt_out is OptOutAnswers.TWILIO)
+
+    @property
+    def limits(self) -> Limits:
+        """What each sender may send."""
+        return Limits(
+            {each.kind.kind: each.limit for each in self.senders if each.kind is not None},
+            {each.number: each.limit for each in self.senders if each.number is not None},
+        )
 
     def reply_from(self, service_sid: str | None) -> ReplyFrom:
         """Return the policy of a Service, or the router's."""
@@ -283,6 +354,7 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
         twilio=tables.twilio,
         sandbox=tables.sandbox,
         accounts=_first(tables.accounts, env.get("TWILIO_ACCOUNT_SID")),
+        senders=tables.senders,
         services=_first(tables.services, env.get("TWILIO_MESSAGING_SERVICE_SID")),
     )
 

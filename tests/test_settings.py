@@ -11,7 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.mistakes import SettingsError
+from app.senders.limits import Limit, Limits
 from app.senders.request import ReplyFrom
+from app.senders.sender import SenderKind
 from app.settings import OnError, Privacy, Settings, SignatureMode, load_settings
 
 AC, AC2 = "AC" + "0a" * 16, "AC" + "0b" * 16
@@ -28,7 +30,7 @@ NO_QUERY = "must not hold a query or fragment: keep it to scheme, host and path"
 NO_SCHEME = "must start with https:// or http://, like https://sms.example.com"
 NO_TABLES = "must be a list of tables; write [[accounts]], with two brackets"
 EMPTY = "is empty: with an empty secret anybody could sign"
-NO_ROOM = "known ones are accounts, redis, router, sandbox, server, services, twilio"
+NO_ROOM = "known ones are accounts, redis, router, sandbox, senders, server, services, twilio"
 NO_ACCOUNT = "is set without TWILIO_ACCOUNT_SID; export TWILIO_ACCOUNT_SID=AC..."
 
 Load = Callable[..., Settings]
@@ -266,6 +268,37 @@ def test_shared_keys_are_read(load: Load) -> None:
             "router.toml: router.public_ulr: unknown key; did you mean public_url?",
         ),
         ("[[account]]", {}, "router.toml: account: unknown key; did you mean accounts?"),
+        (
+            '[[senders]]\nnumber = "12345"',
+            {},
+            "router.toml: senders[1]: limits nothing: give messages_per_second, daily_cap or both",
+        ),
+        (
+            "[[senders]]\ndaily_cap = 5",
+            {},
+            'router.toml: senders[1]: must name either a number, like number = "+14155550100", or a kind',
+        ),
+        (
+            '[[senders]]\nkind = "long-code"\nmessage_per_second = 1',
+            {},
+            "router.toml: senders[1].message_per_second: unknown key; did you mean messages_per_second?",
+        ),
+        (
+            '[[senders]]\nkind = "longcode"\ndaily_cap = 5',
+            {},
+            "router.toml: senders[1].kind: must be 'short-code', 'alphanumeric', 'long-code' or 'toll-free'",
+        ),
+        (
+            '[[senders]]\nnumber = "+1 415"\ndaily_cap = 5',
+            {},
+            'router.toml: senders[1].number: must be a number like "+14155550100", a short code or an'
+            " alphanumeric sender",
+        ),
+        (
+            '[[senders]]\nkind = "long-code"\ndaily_cap = 5\n[[senders]]\nkind = "long-code"\ndaily_cap = 6',
+            {},
+            "router.toml: senders: two tables for long-code; keep one of them",
+        ),
         ("folder = 1", {}, f"router.toml: folder: unknown key; {NO_ROOM}"),
         ('[router]\nsignature = "off"', {}, "router.toml: router.signature: must be 'enforce' or 'warn'"),
         (
@@ -497,3 +530,12 @@ def test_any_tables_and_variables_are_settings_or_mistakes(
             assert all(mistake and "\n" not in mistake for mistake in error.mistakes)
         else:
             assert settings.public_url
+
+
+def test_limits_are_those_of_the_number_else_of_its_kind(load: Load) -> None:
+    limits = load(
+        '[[senders]]\nkind = "long-code"\nmessages_per_second = 1\ndaily_cap = 2000\n'
+        '[[senders]]\nnumber = "12345"\nmessages_per_second = 100\n'
+    ).limits
+    assert limits == Limits({SenderKind.LONG_CODE: Limit(1, 2000)}, {"12345": Limit(100)})
+    assert not load().limits

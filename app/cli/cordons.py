@@ -11,16 +11,14 @@ import typer
 
 from app.cli.operating import say
 from app.cli.pools import known_snapshots
-from app.cli.situation import anything_stored, settings_for_command, store_client
+from app.cli.situation import settings_for_command, store_client
 from app.cli.speaking import CommandError
 from app.membership import journal
 from app.membership.shared_cordons import release as release_cordon
 from app.membership.shared_cordons import store_cordon, stored_cordons
 from app.membership.snapshot import Snapshot
-from app.senders.conditions import NOTHING_AGAINST, Conditions
-from app.senders.cordons import Cordon, in_words
+from app.senders.cordons import Cordon
 from app.senders.sender import Sender
-from app.settings import Settings
 
 _SPAN = re.compile(r"(\d{1,4})([mhd])")
 _UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
@@ -114,24 +112,6 @@ def release_sender(named: str) -> Cordon:
         release_cordon(client, cordon, now)
         journal.record(client, cordon.service_sid, "release", cordon.sid, cordon.address)
     return cordon
-
-
-def cordons_now(settings: Settings) -> tuple[Cordon, ...]:
-    """Return the cordons that hold; none before the first start."""
-    if not anything_stored(settings):
-        return ()
-    with store_client(settings) as client:
-        return stored_cordons(client, _now(client))
-
-
-def conditions_at(settings: Settings, at: int) -> Conditions:
-    """Return what ``explain`` goes by at a moment, in milliseconds since the epoch."""
-    if not anything_stored(settings):
-        return NOTHING_AGAINST
-    with store_client(settings) as client:
-        cordons = stored_cordons(client, at / 1000)
-    begun = [each for each in cordons if each.since <= at / 1000 + 1]
-    return Conditions(in_words(begun, at / 1000)) if begun else NOTHING_AGAINST
 
 
 def tell_cordon(cordon: Cordon, words: str) -> None:

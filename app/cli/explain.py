@@ -8,12 +8,12 @@ from typing import Annotated
 
 import typer
 
-from app.cli.cordons import conditions_at
 from app.cli.known import Acquaintance, Failing, get_acquainted, if_it_failed, lines_about, moment
 from app.cli.known import as_json as known_as_json
 from app.cli.pools import known_snapshots, usual_recipient
 from app.cli.situation import load_rules, settings_for_command
 from app.cli.speaking import AsJson, address, out, plain, print_json, print_table
+from app.cli.standing import standing
 from app.routing.composing import Composer
 from app.routing.dispatch import Failed, Forwarding, Forwards, Found, Immediate, RuleAnswer, occasion_of
 from app.routing.keywords import Consideration
@@ -130,7 +130,7 @@ def explain(
     facts = known.facts if found.heard is None else replace(known.facts, opted_out=False)
     composer = Composer(lambda service, texted: pool_among(pools, service, texted), settings.reply_from, "")
     asked = composer.request(message, answer.reply)
-    now = conditions_at(settings, known.moment)
+    now = standing(settings, snapshots.values(), known.moment / 1000).conditions
     decision = None if answer.reply.silent else explain_sender(*asked, facts, now)
     failing = if_it_failed(*asked, facts, now, decision) if decision is not None else None
     rules = dispatcher.table.consider(words, occasion_of(message))

@@ -2,45 +2,34 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Mapping
 from datetime import UTC, datetime
-from enum import StrEnum
 from typing import Annotated
 
 import typer
 
 from app.cli import sender_commands as shared
-from app.cli.cordons import cordon_sender, cordons_now, reason_of, release_sender, tell_cordon
+from app.cli.cordons import cordon_sender, reason_of, release_sender, tell_cordon
 from app.cli.operating import OfService, Yes, operation, say
 from app.cli.pools import known_snapshots
 from app.cli.situation import settings_for_command
 from app.cli.speaking import AsJson, address, out, print_json, print_table
+from app.cli.standing import Standing, standing
 from app.membership.difference import sends
 from app.membership.resources import Filter, SenderType
 from app.membership.snapshot import Snapshot
 from app.senders.cordons import Cordon
-from app.senders.sender import SenderKind
+from app.settings import SenderKindName
 
 EVERY_TYPE = tuple(SenderType)
 
 Named = Annotated[str, typer.Argument(metavar="SID", help="PN..., SC..., AI..., or the number itself.")]
 
 
-class Kind(StrEnum):
-    """The kinds of number, as they are typed."""
-
-    SHORT_CODE = "short-code"
-    ALPHANUMERIC = "alphanumeric"
-    LONG_CODE = "long-code"
-    TOLL_FREE = "toll-free"
-
-
 _LISTS = {
-    Kind.SHORT_CODE: SenderType.SHORT_CODE,
-    Kind.ALPHANUMERIC: SenderType.ALPHA_SENDER,
-    Kind.LONG_CODE: SenderType.PHONE_NUMBER,
-    Kind.TOLL_FREE: SenderType.PHONE_NUMBER,
+    SenderKindName.SHORT_CODE: SenderType.SHORT_CODE,
+    SenderKindName.ALPHANUMERIC: SenderType.ALPHA_SENDER,
+    SenderKindName.LONG_CODE: SenderType.PHONE_NUMBER,
+    SenderKindName.TOLL_FREE: SenderType.PHONE_NUMBER,
 }
 
 senders = typer.Typer(help="List the numbers that may answer.")
@@ -62,18 +51,19 @@ def known(context: typer.Context, as_json: AsJson = False) -> None:
         return
     settings = settings_for_command()
     snapshots = known_snapshots(settings)
-    cordons = {each.sid: each for each in cordons_now(settings)}
+    now = standing(settings, snapshots)
     if as_json:
-        print_json([sender for snapshot in snapshots for sender in _as_json(snapshot, cordons)])
+        print_json([sender for snapshot in snapshots for sender in _as_json(snapshot, now)])
         return
     for snapshot in snapshots:
+        told = _in_words(snapshot, now)
+        extra = [name for name in ("sent today", "state") if any(each[name] for each in told)]
+        columns = ("number", "kind", "country", "sends", *extra)
         out.print(f"Senders of {snapshot.service_sid} {snapshot.settings.friendly_name}", markup=False)
-        columns = ("number", "kind", "country", "sends", *(("state",) if cordons else ()))
-        print_table(columns, [[each[name] for name in columns] for each in _in_words(snapshot, cordons)])
+        print_table(columns, [[each[name] for name in columns] for each in told])
 
 
-def _in_words(snapshot: Snapshot, cordons: Mapping[str, Cordon]) -> list[dict[str, str]]:
-    now = time.time()
+def _in_words(snapshot: Snapshot, now: Standing) -> list[dict[str, str]]:
     return [
         {
             "service": snapshot.service_sid,
@@ -82,17 +72,24 @@ def _in_words(snapshot: Snapshot, cordons: Mapping[str, Cordon]) -> list[dict[st
             "country": sender.country or "",
             "sends": sends(sender.capabilities),
             "sid": sender.sid,
-            "state": cordons[sender.sid].words(now) if sender.sid in cordons else "",
+            "sent today": str(now.rates.sent_today(sender.sid) or "") if now.rates else "",
+            "state": now.conditions.against(sender.sid) or "",
         }
         for sender in snapshot.senders
     ]
 
 
-def _as_json(snapshot: Snapshot, cordons: Mapping[str, Cordon]) -> list[dict[str, object]]:
+def _as_json(snapshot: Snapshot, now: Standing) -> list[dict[str, object]]:
     told: list[dict[str, object]] = []
-    for words in _in_words(snapshot, cordons):
-        cordon = cordons.get(words["sid"])
-        told.append({**words, "cordoned": _cordon_as_json(cordon) if cordon is not None else None})
+    for words in _in_words(snapshot, now):
+        cordon, sent = now.cordon(words["sid"]), words.pop("sent today")
+        told.append(
+            {
+                **words,
+                "cordoned": _cordon_as_json(cordon) if cordon is not None else None,
+                "sent_today": int(sent or 0) if now.rates is not None else None,
+            }
+        )
     return told
 
 
@@ -111,7 +108,7 @@ def _iso(at: float) -> str:
 
 @senders.command("list")
 def list_senders(
-    kind: Annotated[Kind | None, typer.Option("--kind", help="Only those of this kind.")] = None,
+    kind: Annotated[SenderKindName | None, typer.Option("--kind", help="Only those of this kind.")] = None,
     friendly_name: shared.NameFilter = None,
     number: Annotated[
         str | None, typer.Option("--number", help="Only those with these digits; * is any one.")
@@ -125,7 +122,7 @@ def list_senders(
     chosen = Filter(friendly_name, number)
     at = operation(service)
     found = shared.list_senders(at, types, chosen, everything=everything)
-    wanted = None if kind is None else SenderKind[kind.name]
+    wanted = None if kind is None else kind.kind
     shared.print_senders(at, [each for each in found if wanted in (None, each.kind)], as_json=as_json)
 
 

@@ -18,6 +18,12 @@ CORDONS = f"{PREFIX}:{{cordons}}"
 CORDONS_VERSION = f"{CORDONS}:version"
 """How often the cordons were changed; missing where Redis has lost them."""
 
+USED = f"{PREFIX}:{{rates}}:used"
+"""The senders by when they were last used."""
+
+USAGE = f"{PREFIX}:{{rates}}:usage"
+"""What each sender has sent: until when it is busy with it, and how much it was on its last day."""
+
 
 @dataclass(frozen=True, slots=True)
 class PoolKeys:

@@ -112,6 +112,7 @@ class Composer:
             if media:
                 return self._in_words(message, reply, story, facts)
             return Composed(EMPTY, story, unsendable=True)
+        self._availability.sent(decision, texts, bool(media))
         return Composed(self._document(texts, media, decision.address, message.sid), story)
 
     def _in_words(self, message: InboundMessage, reply: Reply, story: str, facts: Facts) -> Composed:
@@ -131,7 +132,9 @@ class Composer:
                 choice = choices[_likeness(part)] = self._choose(message, reply, part, facts)
             if choice.decision.address is not None and (part.text or part.media_urls):
                 status_url = f"{self._status_url}{message.sid}.{len(written)}"
-                written.append(_part(part, choice, status_url))
+                outbound = _part(part, choice, status_url)
+                written.append(outbound)
+                self._availability.sent(choice.decision, (outbound.body,), bool(outbound.media))
         story = "\n".join([rule, *(choice.story for choice in choices.values())])
         if not written:
             return Composed(EMPTY, story, unsendable=not reply.silent and not facts.opted_out)

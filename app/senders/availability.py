@@ -1,27 +1,59 @@
-"""Which senders may be used now: asked before each choice."""
+"""Which senders may be used now: asked before each choice, and told what was chosen."""
 
 from __future__ import annotations
 
 import time
+from functools import lru_cache
 
 from app.senders.conditions import NOTHING_AGAINST, Conditions
 from app.senders.cordons import Cordons
+from app.senders.decision import Decision
+from app.senders.limits import Limits
+from app.senders.rates import Rates
+from app.twilio.segments import count_segments
+
+_LONGEST_KEPT = 500
+"""Characters of a reply whose segments are remembered; longer ones are counted anew each time."""
 
 
 class Availability:
     """One worker's view of its senders."""
 
-    def __init__(self, cordons: Cordons) -> None:
+    def __init__(self, cordons: Cordons, rates: Rates) -> None:
         """Take what is asked."""
         self._cordons = cordons
+        self._rates = rates
 
     def conditions(self) -> Conditions:
-        """Return what holds at this moment; `NOTHING_AGAINST` itself when nothing does."""
-        cordoned = self._cordons.words()
-        if not cordoned:
+        """Return what holds at this moment; `NOTHING_AGAINST` itself when nothing does.
+
+        For one choice, at once: the next answer may change it.
+        """
+        cordoned, rates = self._cordons.words(), self._rates
+        if not cordoned and not rates.limits:
             return NOTHING_AGAINST
-        return Conditions(cordoned)
+        return Conditions(cordoned, rates.capped(), rates.over_rate())
+
+    def sent(self, decision: Decision, texts: tuple[str, ...], pictures: bool = False) -> None:
+        """Count a reply that leaves; ``pictures`` go with the first text, as one MMS."""
+        if self._rates.limits_sending(decision):
+            self._rates.sent(decision, segments_of(texts, pictures))
 
 
-EVERYTHING_AVAILABLE = Availability(Cordons(time.time))
+def segments_of(texts: tuple[str, ...], pictures: bool) -> int:
+    """Return how many segments a reply counts as; an MMS counts as one, whatever it says."""
+    if pictures:
+        return 1 + segments_of(texts[1:], pictures=False)
+    if sum(map(len, texts)) > _LONGEST_KEPT:
+        return _segments(texts)
+    return _kept(texts)
+
+
+def _segments(texts: tuple[str, ...]) -> int:
+    return sum(count_segments(text).count for text in texts)
+
+
+_kept = lru_cache(maxsize=2048)(_segments)
+
+EVERYTHING_AVAILABLE = Availability(Cordons(time.time), Rates(Limits(), time.time))
 """For commands and tests that ask of no particular moment."""

@@ -92,7 +92,7 @@ class Walk:
         sender = self._pool.find(self._facts.last_sender, self._request.country)
         if sender is None or sender.kind is not kind:
             return None
-        return self._try(sender, f"{kind.value} that this person last heard from")
+        return self._try(sender, f"{kind.value} that this person last heard from", personal=True)
 
     def _within(self, tier: Tier) -> Decision | None:
         near = tier.near.get(self._request.area_code) if self._request.area_code else None
@@ -131,10 +131,10 @@ class Walk:
         note = "" if least is able[0] else ", the least recently used"
         return self._take(least, f"{why}{note}", personal=len(ring) > 1)
 
-    def _try(self, sender: Sender, why: str) -> Decision | None:
+    def _try(self, sender: Sender, why: str, *, personal: bool = False) -> Decision | None:
         against = objection(sender, self._request, self._facts, self._conditions)
         if against is None:
-            return self._take(sender, why)
+            return self._take(sender, why, personal=personal)
         self._refuse((passed_over(sender, against),))
         return None
 

@@ -10,9 +10,13 @@ from defusedxml.ElementTree import fromstring
 
 from app import Reply
 from app.routing.composing import Composer
-from app.routing.replies import SILENCE
+from app.routing.replies import SILENCE, Part
+from app.senders.availability import Availability
+from app.senders.cordons import Cordons
+from app.senders.limits import Limit, Limits
 from app.senders.pool import Pool
-from app.senders.request import ReplyFrom
+from app.senders.rates import Rates
+from app.senders.request import Facts, ReplyFrom
 from app.senders.sender import Capability, Sender, SenderKind
 from app.twilio.twiml import EMPTY
 from tests.routing.messages import message
@@ -133,3 +137,26 @@ def test_a_reply_that_no_number_can_carry_is_told_as_such() -> None:
     assert composed.unsendable
     assert composed.document == EMPTY
     assert not composer((SHORT_CODE,)).compose(asked, SILENCE, "HOURS").unsendable
+
+
+def test_every_message_that_leaves_is_counted_with_its_segments_and_silence_is_not() -> None:
+    def now() -> float:
+        return 1_767_960_000.0
+
+    rates = Rates(Limits(by_number={"12345": Limit(per_day=10)}), now)
+    pool = Pool(MG, 1, BOTH)
+    counting = Composer(
+        lambda *_: pool, lambda _: ReplyFrom.SHORT_CODE_FIRST, "", Availability(Cordons(now), rates)
+    )
+    counting.compose(message(), SILENCE, "A")
+    counting.compose(message(), Reply("x"), "A", Facts(opted_out=True))
+    assert not rates.has_untold
+    counting.compose(message(), Reply(["x" * 161, "y"]), "A")
+    counting.compose(message(), Reply(media=[PICTURE]), "A")
+    assert rates.sent_today(SHORT_CODE.sid) == 4
+    counting.compose(message(), Reply(parts=(Part("x" * 161), Part("", [PICTURE]), Part("y"))), "A")
+    assert rates.sent_today(SHORT_CODE.sid) == 8
+    counting.compose(message(), Reply(["x" * 161]), "A")
+    story = counting.compose(message(), Reply("z"), "A").story
+    assert "12345: passed over: has sent its 10 of today" in story
+    assert "+14155550100: taken" in story

@@ -7,17 +7,11 @@ import pytest
 from app.senders.availability import Availability
 from app.senders.conditions import NOTHING_AGAINST
 from app.senders.cordons import Cordon, Cordons
+from app.senders.limits import Limits
+from app.senders.rates import Rates
+from tests.senders.worlds import NOON, Clock
 
-NOON = 1_767_960_000.0  # 2026-01-09 12:00 UTC
 CODE = "SC" + "1" * 32
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = NOON
-
-    def __call__(self) -> float:
-        return self.now
 
 
 def cordon(until: float | None = None, sid: str = CODE) -> Cordon:
@@ -55,7 +49,7 @@ def test_a_cordon_ends_by_itself_and_others_go_on() -> None:
 def test_nothing_cordoned_is_nothing_against_anybody() -> None:
     clock = Clock()
     cordons = Cordons(clock)
-    availability = Availability(cordons)
+    availability = Availability(cordons, Rates(Limits(), clock))
     assert availability.conditions() is NOTHING_AGAINST
     cordons.install([cordon(NOON + 60)])
     assert availability.conditions().against(CODE) == "cordoned until 12:01 UTC: carrier incident"

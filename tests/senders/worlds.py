@@ -13,6 +13,20 @@ MMS = Capability.MMS
 BOTH = SMS | MMS
 NONE = Capability.NONE
 
+NOON = 1_767_960_000.0
+"""2026-01-09 12:00 UTC."""
+
+
+class Clock:
+    """Time that stands still until a test moves it."""
+
+    def __init__(self) -> None:
+        self.now = NOON
+
+    def __call__(self) -> float:
+        return self.now
+
+
 COUNTRIES = ("US", "CA", "GB", "FR")
 PEOPLE = {
     "US": ("+14155550123", "+12125550188"),

@@ -1,0 +1,48 @@
+"""What speaks against senders, for commands: cordons and limits, as the routers have stored them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from app.cli.situation import anything_stored, store_client
+from app.membership.shared_cordons import stored_cordons
+from app.membership.shared_rates import stored_usage
+from app.membership.snapshot import Snapshot
+from app.senders.conditions import NOTHING_AGAINST, Conditions
+from app.senders.cordons import Cordon, in_words
+from app.senders.rates import Rates
+from app.settings import Settings
+
+_NOW = 5.0
+"""Seconds within which a moment is now: rates say nothing of any other time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What holds for the senders at one moment."""
+
+    cordons: tuple[Cordon, ...] = ()
+    conditions: Conditions = NOTHING_AGAINST
+    rates: Rates | None = None
+    """None where nothing is limited, or the moment is not now."""
+
+    def cordon(self, sid: str) -> Cordon | None:
+        """Return the cordon of a sender, if it has one."""
+        return next((each for each in self.cordons if each.sid == sid), None)
+
+
+def standing(settings: Settings, snapshots: Iterable[Snapshot], at: float | None = None) -> Standing:
+    """Look up what holds at a moment, in seconds since the epoch; nothing before the first start."""
+    if not anything_stored(settings):
+        return Standing()
+    moment = time.time() if at is None else at
+    with store_client(settings) as client:
+        cordons = tuple(each for each in stored_cordons(client, moment) if each.since <= moment + 1)
+        if not settings.limits or abs(moment - time.time()) > _NOW:
+            return Standing(cordons, Conditions(in_words(cordons, moment)))
+        rates = Rates(settings.limits, lambda: moment)
+        rates.know(sender for snapshot in snapshots for sender in snapshot.senders)
+        rates.learn(stored_usage(client, moment))
+    return Standing(cordons, Conditions(in_words(cordons, moment), rates.capped(), rates.over_rate()), rates)
