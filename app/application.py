@@ -20,14 +20,19 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from starlette.routing import Route, Router
 
+from app.delivery.courier import Courier
+from app.delivery.outbox import Outbox
+from app.delivery.post_office import PostOffice
 from app.membership.background import stop
 from app.membership.cache import Membership
 from app.membership.shared_rates import SharedRates
 from app.membership.source import ServiceSource, twilio_source
 from app.routing.composing import Composer
 from app.routing.dispatch import Forwards
+from app.routing.later import Later
 from app.routing.lessons import Lessons
 from app.routing.opt_out_file import load_opt_out_words
+from app.routing.outgoing import Outgoing
 from app.routing.people import People
 from app.routing.pipeline import Manners, OnFailure, Pipeline, Texts
 from app.routing.receipts import Receipts
@@ -82,6 +87,9 @@ class Worker:
     upstreams: Upstreams
     upstream_figures: metrics.UpstreamFigures
     pipeline: Pipeline
+    courier: Courier
+    outgoing: Outgoing
+    post_office: PostOffice
     threads: Threads
     redis: Redis
 
@@ -100,6 +108,7 @@ class Worker:
         gc.collect()
         gc.freeze()  # what was loaded lives as long as the worker: no collection needs to look at it again
         listening = asyncio.create_task(self._listen(), name="answered-listener")
+        self.courier.start(self.outgoing)
         try:
             yield
         finally:
@@ -107,6 +116,8 @@ class Worker:
             if not await self.pipeline.aclose():
                 log.error("a handler refuses to be stopped; leaving without it in %g s", LAST_WAIT)
                 _leave_in(LAST_WAIT)
+            await self.courier.aclose()
+            self.post_office.close()
             await stop((listening, observing))
             await self.upstreams.aclose()
             await self.shared_rates.aclose()
@@ -219,7 +230,16 @@ def build(settings: Settings) -> Router:
     dispatcher = load_dispatcher(settings.folder, settings.router.handlers, threads, opt_outs, forwards)
     for warning in dispatcher.taken_by_opt_outs():
         log.warning("%s", warning)
-    pipeline = Pipeline(records, people, dispatcher, composer, texts, _manners(settings))
+    outbox = Outbox(store, journal, settings.router.retention_days, settings.router.late_limit)
+    post_office = PostOffice(
+        {account.sid: account.tokens[0] for account in settings.accounts},
+        settings.twilio.api_base_url or None,
+        settings.twilio.timeout,
+    )
+    courier = Courier(outbox, post_office.send, metrics.count_outgoing)
+    later = Later(records, people, dispatcher, composer, outbox, texts.error, courier.nudge)
+    outgoing = Outgoing(people, composer, later, settings.router.reroute)
+    pipeline = Pipeline(records, people, dispatcher, composer, later, texts, _manners(settings))
     worker = Worker(
         settings,
         store,
@@ -232,11 +252,19 @@ def build(settings: Settings) -> Router:
         upstreams,
         metrics.UpstreamFigures(),
         pipeline,
+        courier,
+        outgoing,
+        post_office,
         threads,
         redis,
     )
-    lessons = Lessons(people, membership.pool_for)
-    return _router(settings, worker, Receipts(journal, settings.router.retention_days, lessons))
+    receipts = Receipts(
+        journal,
+        settings.router.retention_days,
+        Lessons(people, membership.pool_for),
+        courier.nudge if settings.router.reroute else None,
+    )
+    return _router(settings, worker, receipts)
 
 
 def _router(settings: Settings, worker: Worker, receipts: Receipts) -> Router:

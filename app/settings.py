@@ -160,6 +160,8 @@ class RouterSettings(_Table):
     on_error: OnError = OnError.REPLY
     error_reply: str = "Sorry, something went wrong. Please try again."
     fallback_reply: str = "We got your message and will answer soon."
+    late_limit: Annotated[float, Field(ge=1, le=86_400)] = 3600.0
+    reroute: bool = True
     handlers: tuple[str, ...] = ("app.handlers",)
     handler_threads: Annotated[int, Field(ge=1, le=500)] = 16
     number_urls: bool = False

@@ -72,7 +72,16 @@ class Composer:
         self._pool_for = pool_for
         self._policy_of = policy_of
         self._availability = availability
-        self._status_url = f"{public_url}/sms/status?reply="
+        self._receipts_url = f"{public_url}/sms/status?reply="
+
+    def status_url(self, reply_id: str) -> str:
+        """Return where the receipts of a reply come back to."""
+        return f"{self._receipts_url}{reply_id}"
+
+    def service_of(self, message: InboundMessage, sender: str) -> str | None:
+        """Return the Service that a reply from this number belongs to; None outside Services."""
+        pool = self._pool_for(message.service_sid, message.recipient)
+        return pool.service_sid if pool is not None and pool.holds(sender) else message.service_sid
 
     def request(self, message: InboundMessage, reply: Reply) -> tuple[Pool | None, Request]:
         """Return what the sender selection is asked for this reply."""
@@ -91,16 +100,22 @@ class Composer:
         return pool, request
 
     def compose(
-        self, message: InboundMessage, reply: Reply, rule: str, facts: Facts = NOTHING_LEARNED
+        self,
+        message: InboundMessage,
+        reply: Reply,
+        rule: str,
+        facts: Facts = NOTHING_LEARNED,
+        reply_id: str | None = None,
     ) -> Composed:
         """Choose the sender and write the TwiML; ``rule`` is what the journal names as the reason.
 
-        ``facts`` are the person's; to somebody who has opted out nothing is written.
+        ``facts`` are the person's; to somebody who has opted out nothing is written. ``reply_id`` is
+        what receipts call the document; None for the message's sid.
         """
         if reply.remarks:
             rule = "\n".join((rule, *reply.remarks))
         if reply.parts:
-            return self._compose_parts(message, reply, rule, facts)
+            return self._compose_parts(message, reply, rule, facts, reply_id or message.sid)
         texts, media = reply.texts, reply.media_urls
         if not texts and not media:
             return Composed(EMPTY, rule)
@@ -110,19 +125,23 @@ class Composer:
             if facts.opted_out:
                 return Composed(EMPTY, story)
             if media:
-                return self._in_words(message, reply, story, facts)
+                return self._in_words(message, reply, story, facts, reply_id)
             return Composed(EMPTY, story, unsendable=True)
         self._availability.sent(decision, texts, bool(media))
-        return Composed(self._document(texts, media, decision.address, message.sid), story)
+        return Composed(self._document(texts, media, decision.address, reply_id or message.sid), story)
 
-    def _in_words(self, message: InboundMessage, reply: Reply, story: str, facts: Facts) -> Composed:
+    def _in_words(
+        self, message: InboundMessage, reply: Reply, story: str, facts: Facts, reply_id: str | None
+    ) -> Composed:
         """Say where the pictures are when no number can send any: better than silence (facts 7.1, 30011)."""
         first = "\n".join((*reply.texts[:1], *reply.media_urls))
         words = replace(reply, text=(first, *reply.texts[1:]), media=(), remarks=())
         why = f"{story}\n{_NO_PICTURES}"
-        return self.compose(message, words, why, facts)
+        return self.compose(message, words, why, facts, reply_id)
 
-    def _compose_parts(self, message: InboundMessage, reply: Reply, rule: str, facts: Facts) -> Composed:
+    def _compose_parts(
+        self, message: InboundMessage, reply: Reply, rule: str, facts: Facts, reply_id: str
+    ) -> Composed:
         """Choose one sender for all parts with the same wish and recipient, and write the parts in order."""
         choices: dict[tuple[str | None, str], _Choice] = {}
         written: list[OutboundMessage] = []
@@ -131,8 +150,7 @@ class Composer:
             if choice is None:
                 choice = choices[_likeness(part)] = self._choose(message, reply, part, facts)
             if choice.decision.address is not None and (part.text or part.media_urls):
-                status_url = f"{self._status_url}{message.sid}.{len(written)}"
-                outbound = _part(part, choice, status_url)
+                outbound = _part(part, choice, self.status_url(reply_id))
                 written.append(outbound)
                 self._availability.sent(choice.decision, (outbound.body,), bool(outbound.media))
         story = "\n".join([rule, *(choice.story for choice in choices.values())])
@@ -157,15 +175,13 @@ class Composer:
         words = replace(request, needs=Capability.SMS)
         return _Choice(select(pool, words, facts, conditions), in_words=True)
 
-    def _document(
-        self, texts: tuple[str, ...], media: tuple[str, ...], sender: str, message_sid: str
-    ) -> bytes:
-        """Write the TwiML; the same short reply to many people is written once, but for the sid."""
+    def _document(self, texts: tuple[str, ...], media: tuple[str, ...], sender: str, reply_id: str) -> bytes:
+        """Write the TwiML; the same short reply to many people is written once, but for its id."""
         size = sum(map(len, texts)) + sum(map(len, media))
         if size > _LONGEST_KEPT:
-            return _written(texts, media, sender, f"{self._status_url}{message_sid}")
-        kept = _kept(texts, media, sender, f"{self._status_url}{_SLOT}")
-        return kept.replace(_SLOT.encode(), message_sid.encode())
+            return _written(texts, media, sender, f"{self._receipts_url}{reply_id}")
+        kept = _kept(texts, media, sender, f"{self._receipts_url}{_SLOT}")
+        return kept.replace(_SLOT.encode(), reply_id.encode())
 
     def plainly(self, reply: Reply) -> bytes:
         """Write a reply that leaves from the number that was texted, without asking anybody."""
@@ -174,7 +190,7 @@ class Composer:
 
 def _written(texts: tuple[str, ...], media: tuple[str, ...], sender: str, status_url: str) -> bytes:
     parts = [
-        OutboundMessage(text, () if index else media, sender, f"{status_url}.{index}")
+        OutboundMessage(text, () if index else media, sender, status_url)
         for index, text in enumerate(texts or ("",))
     ]
     return render(parts).document

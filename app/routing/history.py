@@ -8,11 +8,11 @@ from operator import itemgetter
 from typing import cast
 
 import redis
-from defusedxml.ElementTree import fromstring
 
 from app.store.keys import ALL_BUCKETS, Bucket, bucket_of
 from app.twilio.form import MalformedFormError, parse_form
 from app.twilio.inbound import InboundMessage, read_inbound
+from app.twilio.twiml import read_own
 
 Fields = Mapping[bytes, bytes]
 
@@ -145,11 +145,8 @@ def _order(entry: bytes) -> tuple[int, int]:
 
 def _answered(document: bytes) -> tuple[str | None, tuple[str, ...]]:
     """Return the sender and the texts of an answer; nothing where nothing was said."""
-    if not document:
-        return None, ()
-    messages = fromstring(document).findall("Message")
-    sender = messages[0].get("from") if messages else None
-    return sender, tuple(message.findtext("Body", "") for message in messages)
+    messages = read_own(document)
+    return messages[0].sender if messages else None, tuple(message.body for message in messages)
 
 
 def _message(request: bytes) -> InboundMessage | None:

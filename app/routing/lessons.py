@@ -43,6 +43,8 @@ class Lesson:
     """True when the sender is known to be one of ours."""
     has_equals: bool
     """True when other senders could have stood in its place, so that it is worth keeping which it was."""
+    sender_fault: ErrorEntry | None
+    """Set when another sender may reach the person where this short code did not."""
 
 
 class Lessons:
@@ -62,11 +64,12 @@ class Lessons:
         entry = self.people.table.find(receipt.error_code)
         short_code = address.isdigit() if sender is None else sender.kind is SenderKind.SHORT_CODE
         has_equals = pool is not None and sender is not None and self._equals(pool, sender) > 1
+        blamed = receipt.status.lost and short_code and entry and _speaks_of_sender(entry, sender, receipt)
         teaches = Teaches.NOTHING
         if not receipt.message_sid.startswith(PICTURE) and address:
             if receipt.status.arrived and (short_code or has_equals):
                 teaches = Teaches.DELIVERED
-            elif receipt.status.lost and short_code and entry and _speaks_of_sender(entry, sender, receipt):
+            elif blamed:
                 teaches = Teaches.FAILED
         return Lesson(
             scope=self.people.scope_of(receipt.service_sid, address),
@@ -75,6 +78,7 @@ class Lessons:
             opted_out=receipt.status.lost and entry is not None and entry.fault is ErrorClass.OPT_OUT,
             ours=sender is not None,
             has_equals=has_equals,
+            sender_fault=entry if blamed and address else None,
         )
 
     def _equals(self, pool: Pool, sender: Sender) -> int:

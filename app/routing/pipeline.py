@@ -15,9 +15,21 @@ from typing import NamedTuple
 
 from app.routing.composing import Composed, Composer
 from app.routing.dispatch import Dispatcher, Failed, Found, Headers, Immediate
+from app.routing.later import Later, Task
 from app.routing.opt_out_words import Intent
 from app.routing.people import People
-from app.routing.record import RELEASED, Answer, Busy, Claimed, MessageKey, Opening, Outcome, Records, Story
+from app.routing.record import (
+    RELEASED,
+    Answer,
+    Busy,
+    Claimed,
+    GoingOn,
+    MessageKey,
+    Opening,
+    Outcome,
+    Records,
+    Story,
+)
 from app.routing.replies import SILENCE, Reply
 from app.senders.request import NOTHING_LEARNED, Facts
 from app.twilio.inbound import InboundMessage
@@ -27,12 +39,6 @@ log = logging.getLogger("sms_router.pipeline")
 
 LOOK_AGAIN = 0.25
 """Seconds after which a waiter looks for itself, should the word of the answer be lost."""
-
-DRAIN = 5.0
-"""Seconds that handlers past their deadline get when the worker stops."""
-
-MOST_LATE = 1000
-"""Handlers past their deadline that may go on at once; one more is stopped."""
 
 
 class OnFailure(Enum):
@@ -104,6 +110,7 @@ class Pipeline:
         people: People,
         dispatcher: Dispatcher,
         composer: Composer,
+        later: Later,
         texts: Texts,
         manners: Manners,
     ) -> None:
@@ -112,25 +119,20 @@ class Pipeline:
         self._people = people
         self._dispatcher = dispatcher
         self._composer = composer
+        self._later = later
         self._texts = texts
         self._deadline = manners.deadline
         self._on_failure = manners.on_failure
         self._working: dict[str, asyncio.Future[Answer] | None] = {}
         """What is in work here; a future only where a twin waits."""
         self._running: set[asyncio.Task[Reply | Failed]] = set()
-        self._late: set[asyncio.Task[None]] = set()
 
     async def aclose(self) -> bool:
         """Let handlers past their deadline finish, for a while; then cancel them.
 
         Returns whether all have ended: a handler may refuse to be cancelled.
         """
-        if self._late:
-            await asyncio.wait(self._late, timeout=DRAIN)
-        for task in self._late:
-            task.cancel()
-        if self._late:
-            await asyncio.wait(self._late, timeout=DRAIN)
+        await self._later.aclose()
         return all(running.done() for running in self._running)
 
     async def answer(self, delivery: Delivery) -> Answer:
@@ -251,34 +253,17 @@ class Pipeline:
 
     async def _go_on_late(self, job: Job, found: Found, running: asyncio.Task[Reply | Failed]) -> Answer:
         """Commit the empty answer now; the handler goes on."""
+        task = self._task(job)
         silence = self._composer.compose(job.delivery.message, SILENCE, found.rule)
-        answer = await self._commit(job, silence, Outcome.LATE)
-        if len(self._late) >= MOST_LATE:
+        answer = await self._commit(job, silence, Outcome.LATE, going_on=GoingOn(task.entry.line, ours=True))
+        if answer.outcome is Outcome.LATE:
+            self._later.begin(task, found, running)
+        else:
             running.cancel()
-        late = asyncio.create_task(self._finish_late(job.key, found, running), name=f"late {found.rule}")
-        self._late.add(late)
-        late.add_done_callback(self._late.discard)
         return answer
 
-    async def _finish_late(
-        self, key: MessageKey, found: Found, running: asyncio.Task[Reply | Failed]
-    ) -> None:
-        """Keep what a late handler answered. It is not sent: the person has had an empty answer."""
-        try:
-            outcome = await running
-        except asyncio.CancelledError:
-            running.cancel()
-            await self._records.note(key, "late", "", f"{found.rule}: stopped before its handler finished")
-            return
-        if isinstance(outcome, Failed):
-            await self._records.note(
-                key, "late", "", f"{found.rule}: failed after the deadline: {outcome.cause}"
-            )
-        elif not outcome.silent:
-            text = "\n".join(outcome.texts)
-            await self._records.note(
-                key, "late", text, f"{found.rule}: answered after the deadline, not sent"
-            )
+    def _task(self, job: Job) -> Task:
+        return Task(job.key, job.delivery.message, job.scope, job.facts)
 
     async def _fail(self, job: Job, found: Found, failed: Failed) -> Answer:
         cause = f"{found.rule}: {failed.cause}"
@@ -305,9 +290,17 @@ class Pipeline:
         if job.delivery.fallback is not None and ordinary:
             return await self._fall_back(job)
         silence = self._composer.compose(job.delivery.message, SILENCE, "deadline")
-        return await self._commit(job, silence, Outcome.LATE)
+        going_on = GoingOn(self._task(job).entry.line, ours=False) if ordinary else None
+        return await self._commit(job, silence, Outcome.LATE, going_on=going_on)
 
-    async def _commit(self, job: Job, composed: Composed, outcome: Outcome, cause: str = "") -> Answer:
+    async def _commit(
+        self,
+        job: Job,
+        composed: Composed,
+        outcome: Outcome,
+        cause: str = "",
+        going_on: GoingOn | None = None,
+    ) -> Answer:
         if composed.unsendable:
             outcome, cause = Outcome.UNSENDABLE, cause or "no number can carry the reply"
             log.warning("a reply cannot be sent: %s", composed.story.replace("\n", "; "))
@@ -315,12 +308,21 @@ class Pipeline:
             outcome = Outcome.SILENT
         ours = Answer(composed.document, outcome)
         story = Story(composed.story, cause)
-        answer = await self._records.commit(job.key, job.delivery.request, job.claim, ours, story)
-        if answer is not ours and outcome is Outcome.REPLY:
-            await self._records.note(
-                job.key, "late", composed.story, "answered after somebody else did, not sent"
-            )
+        answer = await self._records.commit(job.key, job.delivery.request, job.claim, ours, story, going_on)
+        if answer is not ours and going_on is None:
+            await self._adopt(job, answer, composed, outcome, cause)
         return answer
+
+    async def _adopt(
+        self, job: Job, answer: Answer, composed: Composed, outcome: Outcome, cause: str
+    ) -> None:
+        """Somebody else was first: after an empty answer ours leaves by REST, after any other it is noted."""
+        if answer.outcome is Outcome.LATE:
+            await self._later.put(self._task(job), composed, "answered after the deadline", cause)
+        elif outcome is Outcome.REPLY:
+            await self._records.note(
+                job.key, "adopted", composed.story, "answered after somebody else did, not sent"
+            )
 
     def _left(self, delivery: Delivery) -> float:
         """Seconds until this request's deadline, 0 when it has passed."""

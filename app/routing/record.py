@@ -116,6 +116,15 @@ class Story(NamedTuple):
     """Why the message is a dead letter; empty when it is not."""
 
 
+class GoingOn(NamedTuple):
+    """Work that goes on after an answer that is late, for the outbox to remember."""
+
+    entry: bytes
+    """What stands for it in the outbox."""
+    ours: bool
+    """False when somebody else is at work and this worker has only lost patience."""
+
+
 class Records:
     """Claims and answers of one worker, over Redis, with this worker's memory beside it."""
 
@@ -124,8 +133,9 @@ class Records:
         self._store = store
         self._journal = journal
         self._retention = int(retention_days * 86_400_000)
-        self._owner = uuid4().hex[:12].encode()
-        self._leases = Leases(store, self._owner, lease)
+        self.owner = uuid4().hex[:12].encode()
+        """What this worker is called in its claims."""
+        self._leases = Leases(store, self.owner, lease)
         self._waiters = Waiters()
         self._answers: OrderedDict[str, Answer] = OrderedDict()
         self._released: OrderedDict[str, None] = OrderedDict()
@@ -138,6 +148,11 @@ class Records:
     async def aclose(self) -> None:
         """Stop renewing."""
         await self._leases.aclose()
+
+    @property
+    def lease(self) -> int:
+        """How long a claim lives without being renewed, in milliseconds."""
+        return self._leases.milliseconds
 
     def remembered(self, key: MessageKey) -> Answer | None:
         """Return the answer that this worker has given already, if it still knows."""
@@ -165,7 +180,7 @@ class Records:
                 OPEN,
                 (record, bucket.journal, bucket.person(scope, key.person)),
                 (
-                    self._owner,
+                    self.owner,
                     self._leases.milliseconds,
                     self._retention,
                     key.reference,
@@ -188,12 +203,21 @@ class Records:
         return RELEASED
 
     async def commit(
-        self, key: MessageKey, request: bytes, claim: Claimed, answer: Answer, story: Story
+        self,
+        key: MessageKey,
+        request: bytes,
+        claim: Claimed,
+        answer: Answer,
+        story: Story,
+        going_on: GoingOn | None = None,
     ) -> Answer:
-        """Store the answer before it is sent; return it, or the one that was there first."""
+        """Store the answer before it is sent; return it, or the one that was there first.
+
+        With ``going_on`` the claim stays with whoever works on the message still.
+        """
         self._leases.let_go(key.reference)
         bucket = bucket_of(key.person)
-        keys = (bucket.message(key.reference), bucket.journal, bucket.dead_letters)
+        keys = (bucket.message(key.reference), bucket.journal, bucket.dead_letters, bucket.outbox)
         arguments = (
             key.reference,
             answer.document,
@@ -202,6 +226,9 @@ class Records:
             self._retention,
             _writable(story.cause),
             ANSWERED_CHANNEL,
+            going_on.entry if going_on is not None else b"",
+            self.owner if going_on is not None and going_on.ours else b"",
+            self._leases.milliseconds,
         )
         found = None
         whole = (*arguments, request, int(time.time() * 1000))
@@ -246,6 +273,11 @@ class Records:
         keys = (bucket.message(key.reference), bucket.dead_letters)
         arguments = (key.reference, field, _writable(text), self._retention, _writable(cause))
         await self._journal.keep(NOTE, keys, arguments)
+
+    def hold(self, key: MessageKey) -> None:
+        """Renew the claim from now on, for work that goes on after its answer."""
+        record = bucket_of(key.person).message(key.reference)
+        self._leases.hold(key.reference, record, time.monotonic())
 
     def let_go(self, key: MessageKey) -> None:
         """Stop renewing the claim, whatever became of it."""

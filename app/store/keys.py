@@ -32,6 +32,8 @@ class Bucket:
     dead_letters: bytes
     opt_outs: bytes
     """Everybody of the bucket who has opted out, by the time of it: ``scope person``."""
+    outbox: bytes
+    """What leaves by REST, by when somebody should look at it next."""
 
     def message(self, reference: str) -> bytes:
         """Key of one message's record; ``reference`` is ``AccountSid/MessageSid``."""
@@ -56,7 +58,8 @@ class Bucket:
 
 def _bucket(number: int) -> Bucket:
     tag = f"{PREFIX}:{{{number}}}"
-    return Bucket(tag, f"{tag}:journal".encode(), f"{tag}:dead-letters".encode(), f"{tag}:opt-outs".encode())
+    names = ("journal", "dead-letters", "opt-outs", "outbox")
+    return Bucket(tag, *(f"{tag}:{name}".encode() for name in names))
 
 
 ALL_BUCKETS = tuple(_bucket(number) for number in range(BUCKETS))

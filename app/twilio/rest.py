@@ -53,11 +53,13 @@ class ApiFailure:
     """For people and logs; holds no secret."""
     detail: str = ""
     """Twilio's own words."""
+    reached: bool = True
+    """False when no connection came about, so that Twilio has surely not seen the call."""
 
     @property
     def may_have_been_done(self) -> bool:
         """True when nobody knows whether Twilio carried the call out before it failed."""
-        return self.kind in {FailureKind.UNAVAILABLE, FailureKind.UNREADABLE}
+        return self.reached and self.kind in {FailureKind.UNAVAILABLE, FailureKind.UNREADABLE}
 
 
 class ApiError(RuntimeError):
@@ -180,14 +182,17 @@ def _kind(status: int, code: int | None) -> FailureKind:
 
 
 def _unanswered(error: Exception) -> ApiFailure:
-    from requests.exceptions import SSLError, Timeout  # noqa: PLC0415 - slow to import
+    from requests.exceptions import ConnectTimeout, SSLError, Timeout  # noqa: PLC0415 - slow to import
+    from urllib3.exceptions import NewConnectionError  # noqa: PLC0415 - slow to import
 
+    cause = getattr(error.args[0], "reason", None) if error.args else None
+    reached = not isinstance(error, ConnectTimeout) and not isinstance(cause, NewConnectionError)
     why = "the connection to Twilio's API failed"
     if isinstance(error, Timeout):
         why = "Twilio's API did not answer in time"
     elif isinstance(error, SSLError):
         why = "the certificate of Twilio's API was not accepted"
-    return ApiFailure(FailureKind.UNAVAILABLE, None, None, why)
+    return ApiFailure(FailureKind.UNAVAILABLE, None, None, why, reached=reached)
 
 
 def _unreadable(status: int | None) -> ApiFailure:

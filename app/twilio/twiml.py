@@ -11,6 +11,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, islice, zip_longest
 
+from defusedxml.ElementTree import fromstring
+
 from app.twilio.splitting import LONGEST_BODY, pieces, split_text
 
 MOST_MESSAGES = 10
@@ -43,9 +45,9 @@ _ATTRIBUTE_ESCAPES = _TEXT_ESCAPES | str.maketrans({'"': "&quot;", "\t": "&#9;",
 class OutboundMessage:
     """One message of a reply, before Twilio's limits are applied to it.
 
-    ``sender`` becomes ``from`` (None: the number that was texted). ``status_url`` becomes
-    ``statusCallback`` and, on the last message, ``action`` too, because accounts differ in which one
-    they obey (facts 4).
+    ``sender`` becomes ``from`` (None: the number that was texted). ``status_url``, with a dot and the
+    place of the message in its document behind it, becomes ``statusCallback`` and, on the last
+    message, ``action`` too, because accounts differ in which one they obey (facts 4).
     """
 
     body: str
@@ -79,6 +81,21 @@ def render(messages: Sequence[OutboundMessage]) -> Rendered:
     if len(parts) <= MOST_MESSAGES and len(document) <= LARGEST_DOCUMENT:
         return Rendered(document, len(parts), cut=False)
     return _cut(parts)
+
+
+def read_own(document: bytes) -> tuple[OutboundMessage, ...]:
+    """Read back what `render` wrote; the place of a message in its document is its place here."""
+    if not document or document == EMPTY:
+        return ()
+    return tuple(
+        OutboundMessage(
+            element.findtext("Body", ""),
+            tuple(media.text or "" for media in element.findall("Media")),
+            element.get("from"),
+            recipient=element.get("to"),
+        )
+        for element in fromstring(document).findall("Message")
+    )
 
 
 def _parts(message: OutboundMessage) -> Iterator[OutboundMessage]:
@@ -125,17 +142,17 @@ def _document(parts: list[OutboundMessage]) -> bytes:
     Twilio's page says both that ``action`` is a status callback and that it takes over control, so
     that later verbs are never reached (facts 4).
     """
-    *before, last = parts
-    messages = "".join([_element(part, action=False) for part in before]) + _element(last, action=True)
+    last = len(parts) - 1
+    messages = "".join([_element(part, number, action=number == last) for number, part in enumerate(parts)])
     return f"{_OPENING}{messages}{_CLOSING}".encode()
 
 
-def _element(part: OutboundMessage, *, action: bool) -> str:
+def _element(part: OutboundMessage, number: int, *, action: bool) -> str:
     attributes = f' from="{_attribute(part.sender)}"' if part.sender else ""
     if part.recipient:
         attributes += f' to="{_attribute(part.recipient)}"'
     if part.status_url:
-        url = _attribute(part.status_url)
+        url = f"{_attribute(part.status_url)}.{number}"
         attributes += f' statusCallback="{url}"'
         if action:
             attributes += f' action="{url}"'

@@ -36,6 +36,11 @@ FAULTS = Counter(
     "Messages that did not arrive, by class of the error and sender; unknown: a code not in the error table.",
     ["class", "sender"],
 )
+OUTGOING = Counter(
+    "sms_router_outgoing_total",
+    "Messages that were to leave by REST: from which document, and what became of them.",
+    ["kind", "result"],
+)
 STORE_UP = Gauge("sms_router_store_up", "1 while Redis serves.", multiprocess_mode="livemin")
 SPOOLED = Gauge(
     "sms_router_spooled_entries", "Journal entries that wait on disk.", multiprocess_mode="livesum"
@@ -113,6 +118,11 @@ def _is_a_worker(process: int) -> bool:
         return os.getpgid(process) == os.getpgrp()
     except OSError:
         return False
+
+
+def count_outgoing(kind: str, result: str) -> None:
+    """Count one message of the outbox."""
+    OUTGOING.labels(kind, result).inc()
 
 
 class PoolFigures:

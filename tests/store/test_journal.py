@@ -22,6 +22,12 @@ LONG = 20
 PERSON = bucket_of("+14155550100")
 
 
+def committing(reference: str) -> tuple[str | bytes | int, ...]:
+    """Return what a commit is run with when its record is not there."""
+    said = (reference, "<Response/>", "reply", "{}", 60_000, "", ANSWERED_CHANNEL)
+    return (*said, "", "", 3000, b"From=x", 1)
+
+
 @dataclass(frozen=True, slots=True)
 class Desk:
     """A journal with its two places, and word of each replay that came to its end."""
@@ -32,9 +38,8 @@ class Desk:
     replayed: asyncio.Queue[None]
 
     async def commit(self, reference: str) -> object:
-        keys = (PERSON.message(reference), PERSON.journal, PERSON.dead_letters)
-        said = (reference, "<Response/>", "reply", "{}", 60_000, "", ANSWERED_CHANNEL)
-        return await self.journal.keep(COMMIT, keys, (*said, b"From=x", 1))
+        keys = (PERSON.message(reference), PERSON.journal, PERSON.dead_letters, PERSON.outbox)
+        return await self.journal.keep(COMMIT, keys, committing(reference))
 
     async def until_nothing_waits(self) -> None:
         async with asyncio.timeout(LONG):
@@ -139,9 +144,8 @@ async def test_a_step_that_can_never_be_taken_holds_up_no_other(
     async with desk(valkey_url, tmp_path) as at:
         at.spool.add(Entry("a script of tomorrow", (b"key",), ()))
         for name in ("AC/1", "AC/bad", "AC/2"):
-            keys = (PERSON.message(name), PERSON.journal, PERSON.dead_letters)
-            said = (name, "<Response/>", "reply", "{}", 60_000, "", ANSWERED_CHANNEL, b"From=x", 1)
-            at.journal.spool(COMMIT, keys, said)
+            keys = (PERSON.message(name), PERSON.journal, PERSON.dead_letters, PERSON.outbox)
+            at.journal.spool(COMMIT, keys, committing(name))
         await at.until_nothing_waits()
         assert journaled(valkey) == ["AC/1", "AC/2"]
         assert (at.spool.kept, at.spool.dropped) == (0, 2)

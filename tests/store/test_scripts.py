@@ -53,9 +53,10 @@ class Message:
         outcome: str = "reply",
         cause: str = "",
         restored: tuple[str, str] = NEVER,
+        going_on: tuple[str, str] = NEVER,
     ) -> Any:
-        keys = (self.record, self.bucket.journal, self.bucket.dead_letters)
-        said = (self.reference, answer, outcome, "{}", DAY, cause, ANSWERED_CHANNEL)
+        keys = (self.record, self.bucket.journal, self.bucket.dead_letters, self.bucket.outbox)
+        said = (self.reference, answer, outcome, "{}", DAY, cause, ANSWERED_CHANNEL, *going_on, LEASE)
         found = await self.store.run(COMMIT, keys, (*said, *restored))
         if found == [2]:  # as `Records.commit` does, when the record is not there
             found = await self.store.run(COMMIT, keys, (*said, "From=a", 1))
@@ -74,8 +75,10 @@ class Message:
         return await self.store.run(NOTE, keys, (self.reference, "late", text, DAY, cause))
 
     async def receipt(self, status: MessageStatus, *, sid: str = "SM9", code: str = "") -> Any:
-        keys = (self.bucket.receipt(sid), self.record, *self.facts)
-        said = (status.value, status.rank, code, "12345", "SM1.0", DAY, sid, "", 0, DAY, 5, "")
+        outbox = (self.bucket.outbox, self.bucket.dead_letters)
+        keys = (self.bucket.receipt(sid), self.record, *self.facts, *outbox)
+        told = (status.value, status.rank, code, "12345", "SM1.0", DAY, sid, "", 0, DAY, 5, "")
+        said = (*told, "", "", "", 1, 0, self.reference, "")
         return await self.store.run(RECEIPT, keys, said)
 
 
@@ -403,8 +406,9 @@ async def test_a_receipt_before_the_answer_is_committed_takes_nothing_from_it(
 
 async def test_a_receipt_of_somebody_elses_text_stands_alone(message: Message, valkey: redis.Redis) -> None:
     key = message.bucket.receipt("SM9")
-    said = ("sent", 4, "", "", "", DAY, "SM9", "", 0, DAY, 5, "")
-    assert await message.store.run(RECEIPT, (key, key, *message.facts), said) == 1
+    said = ("sent", 4, "", "", "", DAY, "SM9", "", 0, DAY, 5, "", "", "", "", 1, 0, "", "")
+    outbox = (message.bucket.outbox, message.bucket.dead_letters)
+    assert await message.store.run(RECEIPT, (key, key, *message.facts, *outbox), said) == 1
     assert list(valkey.scan_iter()) != []
     assert valkey.hgetall(key).keys() == {b"status", b"rank", b"error_code", b"sender", b"reply"}
 

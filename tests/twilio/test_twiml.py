@@ -46,7 +46,7 @@ def test_a_short_reply_is_one_plain_message() -> None:
 
 def test_both_callback_attributes_hold_the_same_url() -> None:
     message = _messages(render([OutboundMessage("Hello", status_url=STATUS_URL)]))[0]
-    assert message.attrib == {"statusCallback": STATUS_URL, "action": STATUS_URL}
+    assert message.attrib == {"statusCallback": f"{STATUS_URL}.0", "action": f"{STATUS_URL}.0"}
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def test_attributes_and_media_are_escaped_too() -> None:
     odd = 'https://example.com/?a=1&b="<2>"\'\n\t\x00'
     message = _messages(render([OutboundMessage("Hello", (odd,), sender=odd, status_url=odd)]))[0]
     clean = odd.removesuffix("\x00")
-    assert message.attrib == {"from": clean, "statusCallback": clean, "action": clean}
+    assert message.attrib == {"from": clean, "statusCallback": f"{clean}.0", "action": f"{clean}.0"}
     assert message.findtext("Media") == clean
 
 
@@ -182,7 +182,8 @@ def test_the_document_means_what_twilio_s_own_library_would_say(
     body: str, media: list[str], sender: str
 ) -> None:
     theirs = MessagingResponse()
-    message = theirs.message(from_=sender, status_callback=STATUS_URL, action=STATUS_URL)
+    url = f"{STATUS_URL}.0"
+    message = theirs.message(from_=sender, status_callback=url, action=url)
     message.body(body)
     for url in media:
         message.media(url)
@@ -215,5 +216,7 @@ def _meaning(element: Element) -> object:
 def test_only_the_last_message_has_an_action_since_it_may_end_the_document() -> None:
     messages = [OutboundMessage(text, status_url=STATUS_URL) for text in ("one", "two", "three")]
     elements = list(fromstring(render(messages).document))
-    assert [element.get("statusCallback") for element in elements] == [STATUS_URL] * 3
-    assert [element.get("action") for element in elements] == [None, None, STATUS_URL]
+    assert [element.get("statusCallback") for element in elements] == [
+        f"{STATUS_URL}.{number}" for number in range(3)
+    ]
+    assert [element.get("action") for element in elements] == [None, None, f"{STATUS_URL}.2"]

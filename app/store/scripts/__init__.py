@@ -25,15 +25,33 @@ def _load(name: str, keys: int) -> Script:
 
 
 OPEN = _load("open", keys=3)
-COMMIT = _load("commit", keys=3)
+COMMIT = _load("commit", keys=4)
 RELEASE = _load("release", keys=3)
 RENEW = _load("renew", keys=1)
 NOTE = _load("note", keys=2)
-RECEIPT = _load("receipt", keys=4)
+RECEIPT = _load("receipt", keys=6)
 CONSENT = _load("consent", keys=4)
 PERSON = _load("person", keys=1)
 COOKIES = _load("cookies", keys=1)
+OUTBOX_PUT = _load("outbox_put", keys=3)
+OUTBOX_TAKE = _load("outbox_take", keys=1)
+OUTBOX_CLAIM = _load("outbox_claim", keys=4)
+OUTBOX_MARK = _load("outbox_mark", keys=4)
+OUTBOX_SETTLE = _load("outbox_settle", keys=3)
+OUTBOX_POSTPONE = _load("outbox_postpone", keys=2)
+OUTBOX_HAND_OVER = _load("outbox_hand_over", keys=2)
 
-ALL = (OPEN, COMMIT, RELEASE, RENEW, NOTE, RECEIPT, CONSENT, PERSON, COOKIES)
+_MESSAGES = (OPEN, COMMIT, RELEASE, RENEW, NOTE, RECEIPT, CONSENT, PERSON, COOKIES)
+_OUTBOX = (
+    OUTBOX_PUT,
+    OUTBOX_TAKE,
+    OUTBOX_CLAIM,
+    OUTBOX_MARK,
+    OUTBOX_SETTLE,
+    OUTBOX_POSTPONE,
+    OUTBOX_HAND_OVER,
+)
+
+ALL = (*_MESSAGES, *_OUTBOX)
 
 BY_NAME = {script.name: script for script in ALL}

@@ -1,7 +1,9 @@
 -- Commits an answer: the first one wins, later ones are told what it was. Where the record is not there
 -- (a failover lost it, or it was never written), the request is asked for, and then comes along.
--- KEYS: record, journal, dead letters
+-- With a late answer the work goes on: whoever does it keeps the claim, and the outbox remembers the work.
+-- KEYS: record, journal, dead letters, outbox
 -- ARGV: reference, answer, outcome, story, retention ms, cause ("" unless it failed), channel,
+--       entry of the work that goes on or "", owner or "" (somebody else does it), lease ms,
 --       request ("" unless asked for or from the spool), received ms (likewise)
 local answer = redis.call('HGET', KEYS[1], 'answer')
 if answer then
@@ -13,16 +15,24 @@ local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local retention = tonumber(ARGV[5])
 
 if redis.call('HEXISTS', KEYS[1], 'request') == 0 then
-  if ARGV[8] == '' then
+  if ARGV[11] == '' then
     return {2}
   end
-  redis.call('HSET', KEYS[1], 'request', ARGV[8], 'received', ARGV[9], 'attempts', 1)
+  redis.call('HSET', KEYS[1], 'request', ARGV[11], 'received', ARGV[12], 'attempts', 1)
   redis.call('XADD', KEYS[2], 'MINID', '~', now - retention, '*', 'message', ARGV[1])
   redis.call('PEXPIRE', KEYS[2], retention)
 end
 
 redis.call('HSET', KEYS[1], 'answer', ARGV[2], 'outcome', ARGV[3], 'story', ARGV[4], 'answered', now)
-redis.call('HDEL', KEYS[1], 'owner', 'lease')
+if ARGV[8] == '' then
+  redis.call('HDEL', KEYS[1], 'owner', 'lease')
+else
+  if ARGV[9] ~= '' then
+    redis.call('HSET', KEYS[1], 'owner', ARGV[9], 'lease', now + tonumber(ARGV[10]))
+  end
+  redis.call('ZADD', KEYS[4], now + tonumber(ARGV[10]), ARGV[8])
+  redis.call('PEXPIRE', KEYS[4], retention)
+end
 redis.call('PEXPIRE', KEYS[1], retention)
 if ARGV[6] ~= '' then
   redis.call('XADD', KEYS[3], 'MINID', '~', now - retention, '*', 'message', ARGV[1], 'cause', ARGV[6])

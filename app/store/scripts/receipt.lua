@@ -1,15 +1,25 @@
 -- Stores a delivery status: only a higher rank is news, whatever the order of arrival. The news teaches
 -- something about the person; what it teaches is weighed by when the answered text came in, so that it
 -- comes out the same in every order, and once for each text however often it is told.
--- KEYS: receipt, record of the message it answers (or the receipt again), person, heard
+-- What failed for its sender is put into the outbox, once, as soon as the sender is believed not to reach the
+-- person; what was sent a second time and failed is a dead letter.
+-- KEYS: receipt, record of the message it answers (or the receipt again), person, heard, outbox, dead letters
 -- ARGV: status, rank, error code or "", sender or "", reply or "", retention ms, outgoing message sid,
 --       lesson ("failed", "delivered" or ""), ms where the record does not tell,
---       ms that beliefs last at the most, failures kept, "1" when the sender has equals
--- Returns 0 for no news, 1 for news, {1, failures of this sender} for news that taught something.
+--       ms that beliefs last at the most, failures kept, "1" when the sender has equals,
+--       name of the second sending or "", its entry, its reason, failures that are believed, ms that count,
+--       reference, cause of a dead letter or ""
+-- Returns 0 for no news, 1 for news, {1, failures of this sender, 1 when it is sent again} for news that
+-- taught something.
 local rank = redis.call('HGET', KEYS[1], 'rank')
 if rank and tonumber(ARGV[2]) <= tonumber(rank) then
+  if ARGV[1] == 'delivered' then
+    redis.call('HSET', KEYS[1], 'arrived', 1)
+  end
   return 0
 end
+local clock = redis.call('TIME')
+local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 redis.call('HSET', KEYS[1], 'status', ARGV[1], 'rank', ARGV[2], 'error_code', ARGV[3], 'sender', ARGV[4],
   'reply', ARGV[5])
 redis.call('PEXPIRE', KEYS[1], ARGV[6])
@@ -20,8 +30,29 @@ if KEYS[2] ~= KEYS[1] then
   end
 end
 
+if ARGV[19] ~= '' then
+  redis.call('XADD', KEYS[6], 'MINID', '~', now - tonumber(ARGV[6]), '*', 'message', ARGV[18], 'cause', ARGV[19])
+  redis.call('PEXPIRE', KEYS[6], ARGV[6])
+end
+
+local function send_again()
+  if ARGV[13] == '' then
+    return 0
+  end
+  local waiting = cjson.encode({state = 'waiting', at = now, why = ARGV[15], failed = ARGV[4], repeats = ARGV[7]})
+  if redis.call('HSETNX', KEYS[2], 'send:' .. ARGV[13], waiting) == 0 then
+    return 0
+  end
+  redis.call('ZADD', KEYS[5], now, ARGV[14])
+  redis.call('PEXPIRE', KEYS[5], ARGV[6])
+  return 1
+end
+
 local lesson, sender = ARGV[8], ARGV[4]
 if lesson == '' then
+  if ARGV[13] ~= '' and tonumber(ARGV[16]) == 1 then
+    return {1, '', send_again()}
+  end
   return 1
 end
 local answered = redis.call('HMGET', KEYS[2], 'received', 'answer')
@@ -37,7 +68,7 @@ end
 
 -- Pictures go another way than texts: the first part of an answer with media says nothing here.
 if string.sub(ARGV[5], -2) == '.0' and string.find(answered[2] or '', '<Media>', 1, true) then
-  return 1
+  return {1, '', tonumber(ARGV[16]) == 1 and send_again() or 0}
 end
 
 if lesson == 'failed' then
@@ -62,7 +93,18 @@ if lesson == 'failed' then
   local kept = table.concat(failures, ' ', 1, math.min(#failures, tonumber(ARGV[11])))
   redis.call('HSET', KEYS[3], sender, kept)
   keep()
-  return {1, kept}
+  local counted, newest = 0, 0
+  for code, when in string.gmatch(kept, '(%d+)@(%d+)') do
+    if code == ARGV[3] then
+      newest = math.max(newest, tonumber(when))
+    end
+  end
+  for code, when in string.gmatch(kept, '(%d+)@(%d+)') do
+    if code == ARGV[3] and tonumber(when) > newest - tonumber(ARGV[17]) then
+      counted = counted + 1
+    end
+  end
+  return {1, kept, counted >= tonumber(ARGV[16]) and send_again() or 0}
 end
 
 -- Delivered: older failures of this sender are over, also those that are reported later.

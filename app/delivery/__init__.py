@@ -1,0 +1,1 @@
+"""What leaves by REST: a durable outbox for late answers, replays and replies that are sent once more."""

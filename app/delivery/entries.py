@@ -1,0 +1,78 @@
+"""What waits in the outbox, and how it is called everywhere."""
+
+from __future__ import annotations
+
+import re
+from enum import StrEnum
+from typing import NamedTuple
+
+_NAME = re.compile(r"(?:(late|replay)\.)?(\d{1,3})(\.again)?")
+
+
+class Kind(StrEnum):
+    """Which document a message stands in; the values are the record's fields."""
+
+    ANSWER = "answer"
+    """The TwiML that Twilio got."""
+    LATE = "late"
+    """What came after the deadline."""
+    REPLAY = "replay"
+    """What an operator had answered once more."""
+
+
+class Piece(NamedTuple):
+    """One message of one document: ``0``, ``late.0``, and ``0.again`` for the one that repeats it."""
+
+    kind: Kind
+    number: int
+    again: bool = False
+
+    @classmethod
+    def parse(cls, name: str) -> Piece | None:
+        """Read a name; None when it is none."""
+        found = _NAME.fullmatch(name)
+        if found is None:
+            return None
+        return cls(Kind(found[1] or Kind.ANSWER), int(found[2]), found[3] is not None)
+
+    @property
+    def name(self) -> str:
+        """What the piece is called in the record, and behind the sid in our callback URLs."""
+        kind = "" if self.kind is Kind.ANSWER else f"{self.kind}."
+        return f"{kind}{self.number}{'.again' if self.again else ''}"
+
+    def repeated(self) -> Piece:
+        """Return the message that is sent in place of this one, once."""
+        return self._replace(again=True)
+
+
+class Entry(NamedTuple):
+    """One thing to be done: a message to be sent, or the work that makes one."""
+
+    reference: str
+    """``AccountSid/MessageSid`` of the message that is answered."""
+    name: str
+    """Of a piece; of a kind alone where its handler has still to run."""
+    scope: str
+    """Where the person's facts belong (`people.scope_of`)."""
+    person: str
+
+    @classmethod
+    def read(cls, line: bytes) -> Entry:
+        """Read an entry as the outbox keeps it."""
+        return cls(*line.decode("utf-8", "surrogateescape").split(" ", 3))
+
+    @property
+    def line(self) -> bytes:
+        """The entry as the outbox keeps it; a person may be a name with blanks, so it comes last."""
+        return " ".join(self).encode("utf-8", "surrogateescape")
+
+    @property
+    def piece(self) -> Piece | None:
+        """Which message is to be sent; None for work."""
+        return Piece.parse(self.name)
+
+    @property
+    def message_sid(self) -> str:
+        """The sid of the message that is answered."""
+        return self.reference.rpartition("/")[2]

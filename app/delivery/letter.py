@@ -1,0 +1,92 @@
+"""One message as it leaves by REST, and what Twilio said to it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NamedTuple
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """What `Messages.json` is asked for (facts 6.2)."""
+
+    account_sid: str
+    service_sid: str | None
+    """Beside ``sender`` it disables Twilio's selection and keeps the Service's features (facts 5.1)."""
+    sender: str
+    person: str
+    text: str
+    media: tuple[str, ...]
+    status_url: str
+    trail: str = ""
+    """How the sender was chosen, for the journal."""
+
+
+class State(StrEnum):
+    """How far a message of the outbox has come."""
+
+    WAITING = "waiting"
+    SENDING = "sending"
+    SENT = "sent"
+    REFUSED = "refused"
+    """Twilio did not take it."""
+    UNKNOWN = "unknown"
+    """It may have left: a timeout, a 5xx or a crash in between. Never sent again by itself."""
+    WITHDRAWN = "withdrawn"
+    """Nothing was sent: opted out, too late, arrived after all, or no number can carry it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """Twilio has taken the message."""
+
+    sid: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Twilio has not taken it, and would not take it another time either."""
+
+    code: int | None
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """Nobody knows whether Twilio has taken it."""
+
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unseen:
+    """Twilio has surely not processed it: 429, or no connection came about. It may be tried again."""
+
+    sentence: str
+
+
+Result = Sent | Refused | Unknown | Unseen
+
+
+@dataclass(frozen=True, slots=True)
+class Withdrawn:
+    """Nothing is to be sent, and why."""
+
+    why: str
+    dead_letter: bool
+    """True when an operator should know."""
+
+
+class Marked(NamedTuple):
+    """A message that is ours to send now; for everybody else it is as good as sent."""
+
+    request: bytes
+    """The parameters of the message that is answered, as they came."""
+    document: bytes
+    """The TwiML that the message stands in."""
+    state: Mapping[str, object]
+    """What was kept of it before: why it leaves, which sender has failed, how often it was tried."""
+    known: list[bytes]
+    """What is known of the person, names and values by turns."""

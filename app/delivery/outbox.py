@@ -1,0 +1,235 @@
+"""The outbox as it is kept in Redis: what is due, who has it, and how it ended.
+
+One sorted set for each bucket of people, ordered by when somebody should look at an entry next. Whoever
+takes an entry moves that moment on, so that what a lost worker held comes back by itself. A message is
+marked before it is sent and the mark is never taken back unless Twilio has surely not seen it: it leaves
+at most once, whatever crashes (design 2).
+"""
+
+from __future__ import annotations
+
+import json
+from typing import NamedTuple
+
+from app.delivery.entries import Entry, Kind, Piece
+from app.delivery.letter import Letter, Marked, Refused, Sent, State, Unknown, Withdrawn
+from app.store.journal import Journal
+from app.store.keys import Bucket, bucket_of
+from app.store.scripts import (
+    OUTBOX_CLAIM,
+    OUTBOX_HAND_OVER,
+    OUTBOX_MARK,
+    OUTBOX_POSTPONE,
+    OUTBOX_PUT,
+    OUTBOX_SETTLE,
+    OUTBOX_TAKE,
+)
+from app.store.store import Store
+
+HOLD = 180.0
+"""Seconds after which a message that was being sent counts as lost with its worker: longer than any call."""
+
+TAKEN = 15.0
+"""Seconds after which an entry that was taken and not marked is anybody's again."""
+
+MOST_ATTEMPTS = 3
+"""How often work is begun; a handler that ends its worker each time must not end all of them."""
+
+
+class Work(NamedTuple):
+    """A message whose handler is to run again; its answer leaves by REST."""
+
+    attempt: int
+    request: bytes
+    known: list[bytes]
+
+
+class Outbox:
+    """What waits to leave by REST, over Redis."""
+
+    def __init__(self, store: Store, journal: Journal, retention_days: float, latest: float) -> None:
+        """Keep entries as long as messages; what is older than ``latest`` seconds does not leave any more."""
+        self._store = store
+        self._journal = journal
+        self._retention = int(retention_days * 86_400_000)
+        self._latest = int(latest * 1000)
+
+    async def put(
+        self, entry: Entry, kind: Kind, document: bytes, story: str, count: int, why: str, cause: str = ""
+    ) -> bool:
+        """Have ``count`` messages of a document sent; the work ``entry`` is over.
+
+        The second time it changes nothing. Returns whether they wait now; while Redis is away they
+        wait in the spool.
+        """
+        bucket = bucket_of(entry.person)
+        arguments = (
+            entry.reference,
+            kind.value,
+            document,
+            _kept(story),
+            why,
+            entry.line,
+            f" {entry.scope} {entry.person}".encode("utf-8", "surrogateescape"),
+            count,
+            self._retention,
+            _kept(cause),
+        )
+        keys = (bucket.message(entry.reference), bucket.outbox, bucket.dead_letters)
+        return await self._journal.keep(OUTBOX_PUT, keys, arguments) == 1
+
+    async def take(self, bucket: Bucket, count: int) -> list[Entry]:
+        """Return what is due, which nobody else takes for `TAKEN` seconds.
+
+        Raises:
+            StoreUnavailableError: when Redis does not serve; nothing is taken then.
+
+        """
+        found = await self._store.run(OUTBOX_TAKE, (bucket.outbox,), (int(TAKEN * 1000), count))
+        return [Entry.read(line) for line in found]
+
+    async def claim(self, entry: Entry, kind: Kind, owner: bytes, lease: int) -> Work | None:
+        """Claim work whose worker is gone, for ``lease`` milliseconds; None when it is not to be done.
+
+        Raises:
+            StoreUnavailableError: when Redis does not serve.
+
+        """
+        bucket = bucket_of(entry.person)
+        found = await self._store.run(
+            OUTBOX_CLAIM,
+            (
+                bucket.message(entry.reference),
+                bucket.outbox,
+                bucket.person(entry.scope, entry.person),
+                bucket.dead_letters,
+            ),
+            (
+                entry.line,
+                entry.reference,
+                kind.value,
+                owner,
+                lease,
+                MOST_ATTEMPTS,
+                self._latest,
+                self._retention,
+            ),
+        )
+        match found:
+            case [b"claimed", attempt, request, known]:
+                return Work(attempt, request, known)
+        return None
+
+    async def hand_over(self, entry: Entry, owner: bytes) -> None:
+        """Give unfinished work to whoever looks next, since this worker stops.
+
+        Raises:
+            StoreUnavailableError: when Redis does not serve; then its lease runs out by itself.
+
+        """
+        bucket = bucket_of(entry.person)
+        keys = (bucket.message(entry.reference), bucket.outbox)
+        await self._store.run(OUTBOX_HAND_OVER, keys, (entry.line, owner))
+
+    async def mark(self, entry: Entry, piece: Piece) -> Marked | Withdrawn | None:
+        """Look a last time whether a message may leave, and mark it as leaving; None when it is not ours.
+
+        This is the gate that everything passes which leaves outside of a webhook's answer: the opt-out
+        list, the receipt of the message that it repeats, the age limit.
+
+        Raises:
+            StoreUnavailableError: when Redis does not serve; then nothing may leave.
+
+        """
+        bucket = bucket_of(entry.person)
+        account = entry.reference.partition("/")[0]
+        found = await self._store.run(
+            OUTBOX_MARK,
+            (
+                bucket.message(entry.reference),
+                bucket.outbox,
+                bucket.person(entry.scope, entry.person),
+                bucket.dead_letters,
+            ),
+            (
+                entry.line,
+                entry.reference,
+                piece.name,
+                piece.kind.value,
+                self._latest,
+                int(HOLD * 1000),
+                self._retention,
+                bucket.receipt(f"{account}/"),
+            ),
+        )
+        match found:
+            case [b"go", request, document, state, known]:
+                return Marked(request, document, json.loads(state), known)
+            case [b"withdrawn" | b"unknown", why]:
+                return Withdrawn(why.decode(), dead_letter=True)
+        return None
+
+    async def settle(
+        self,
+        entry: Entry,
+        piece: Piece,
+        letter: Letter | None,
+        result: Sent | Refused | Unknown | Withdrawn,
+        *,
+        before: Marked,
+        now: int,
+        again: Entry | None = None,
+    ) -> None:
+        """Write down how a message left or why not; ``again`` is put into the outbox in its place."""
+        state, cause = _state_of(result)
+        kept = {
+            **{name: before.state[name] for name in ("why", "failed", "repeats") if name in before.state},
+            "state": state.value,
+            "at": now,
+            "result": cause,
+            "sender": letter.sender if letter is not None else "",
+            "sid": result.sid if isinstance(result, Sent) else "",
+            "trail": letter.trail if letter is not None else "",
+        }
+        bucket = bucket_of(entry.person)
+        waiting = {"state": State.WAITING.value, "at": now, "why": cause, "failed": kept["sender"]}
+        is_dead = again is None and cause and not (isinstance(result, Withdrawn) and not result.dead_letter)
+        await self._journal.keep(
+            OUTBOX_SETTLE,
+            (bucket.message(entry.reference), bucket.outbox, bucket.dead_letters),
+            (
+                entry.line,
+                entry.reference,
+                piece.name,
+                json.dumps(kept),
+                result.sid if isinstance(result, Sent) else "",
+                f"{entry.message_sid}.{piece.name}",
+                self._retention,
+                _kept(cause) if is_dead else "",
+                again.line if again is not None else "",
+                again.name if again is not None else "",
+                json.dumps(waiting),
+            ),
+        )
+
+    async def postpone(self, entry: Entry, piece: Piece, seconds: float) -> None:
+        """Take the mark off a message that Twilio has not seen; it is tried again later."""
+        bucket = bucket_of(entry.person)
+        keys = (bucket.message(entry.reference), bucket.outbox)
+        await self._journal.keep(OUTBOX_POSTPONE, keys, (entry.line, piece.name, int(seconds * 1000)))
+
+
+def _state_of(result: Sent | Refused | Unknown | Withdrawn) -> tuple[State, str]:
+    match result:
+        case Sent():
+            return State.SENT, ""
+        case Refused(_, sentence):
+            return State.REFUSED, sentence
+        case Unknown(sentence):
+            return State.UNKNOWN, f"{sentence}; it may have left, and is not sent again"
+        case Withdrawn(why, _):
+            return State.WITHDRAWN, why
+
+
+def _kept(text: str) -> bytes:
+    return text.encode("utf-8", "backslashreplace")

@@ -1,0 +1,69 @@
+"""Messages into Twilio's hands, through the official client (facts 6.2)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from typing import TYPE_CHECKING
+
+from app.delivery.courier import MOST_CALLS
+from app.delivery.letter import Letter, Refused, Result, Sent, Unknown, Unseen
+from app.twilio.rest import FailureKind, build_client, describe_error
+
+if TYPE_CHECKING:
+    from twilio.rest import Client
+
+
+class PostOffice:
+    """Sends messages; the client blocks, so each call has a thread."""
+
+    def __init__(
+        self,
+        tokens: Mapping[str, str],
+        base_url: str | None,
+        timeout: float,
+        build: Callable[[str, str, str | None, float], Client] = build_client,
+    ) -> None:
+        """Take each account's auth token, where Twilio's API is, and the limit of a call in seconds."""
+        self._tokens = tokens
+        self._threads = ThreadPoolExecutor(MOST_CALLS, "outbox")
+        self._client = cache(lambda account: build(account, tokens[account], base_url, timeout))
+
+    async def send(self, letter: Letter) -> Result:
+        """Send one message, once. A call that was begun goes on though its caller is cancelled."""
+        if letter.account_sid not in self._tokens:
+            return Refused(None, f"no auth token is configured for {letter.account_sid}")
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, self._send, letter)
+
+    def close(self) -> None:
+        """Take no more calls; those under way end by their own time limit."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def _send(self, letter: Letter) -> Result:
+        optional = {
+            "body": letter.text or None,
+            "media_url": list(letter.media) or None,
+            "messaging_service_sid": letter.service_sid,
+        }
+        try:
+            message = self._client(letter.account_sid).messages.create(
+                to=letter.person,
+                from_=letter.sender,
+                status_callback=letter.status_url,
+                **{name: value for name, value in optional.items() if value is not None},
+            )
+        except Exception as error:
+            return _failed(error)
+        return Sent(message.sid) if message.sid else Unknown("Twilio's answer names no message")
+
+
+def _failed(error: Exception) -> Result:
+    failure = describe_error(error)
+    if failure.kind is FailureKind.RATE_LIMITED or not failure.reached:
+        return Unseen(failure.sentence)
+    if failure.may_have_been_done:
+        return Unknown(failure.sentence)
+    return Refused(failure.code, failure.sentence)

@@ -1,0 +1,156 @@
+"""Work that goes on after the empty answer; its reply leaves by REST, also when its worker is lost."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+from app.delivery.entries import Entry, Kind
+from app.delivery.outbox import Outbox
+from app.routing.composing import Composed, Composer
+from app.routing.dispatch import Dispatcher, Failed, Found, Immediate
+from app.routing.people import People
+from app.routing.record import MessageKey, Records
+from app.routing.replies import Reply
+from app.senders.request import Facts
+from app.store.errors import StoreUnavailableError
+from app.twilio.form import parse_form
+from app.twilio.inbound import InboundMessage, Unreadable, read_inbound
+from app.twilio.twiml import read_own
+
+log = logging.getLogger("sms_router.later")
+
+DRAIN = 5.0
+"""Seconds that handlers past their deadline get when the worker stops."""
+
+UPSTREAM_TIME = 15.0
+"""Seconds that another application gets when nobody waits for its answer any more: as Twilio would give it."""
+
+MOST_LATE = 1000
+"""Handlers past their deadline that may go on at once; one more is stopped, and waits in the outbox."""
+
+
+class Task(NamedTuple):
+    """A message whose answer is late."""
+
+    key: MessageKey
+    message: InboundMessage
+    scope: str
+    facts: Facts
+    kind: Kind = Kind.LATE
+
+    @property
+    def entry(self) -> Entry:
+        """What stands for it in the outbox."""
+        return Entry(self.key.reference, self.kind.value, self.scope, self.key.person)
+
+
+class Later:
+    """The late work of one worker."""
+
+    def __init__(
+        self,
+        records: Records,
+        people: People,
+        dispatcher: Dispatcher,
+        composer: Composer,
+        outbox: Outbox,
+        error: Reply,
+        nudge: Callable[[str], None],
+    ) -> None:
+        """Take the parts; ``error`` is what people get when a handler fails after the deadline.
+
+        ``nudge`` is told the person when something waits for them.
+        """
+        self._records = records
+        self._people = people
+        self._dispatcher = dispatcher
+        self._composer = composer
+        self._outbox = outbox
+        self._error = error
+        self._nudge = nudge
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def aclose(self) -> None:
+        """Let late handlers finish, for a while; what is unfinished then is begun again by another worker."""
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=DRAIN)
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=DRAIN)
+
+    def begin(self, task: Task, found: Found, running: asyncio.Task[Reply | Failed]) -> None:
+        """Go on with a handler whose message has got its empty answer."""
+        if len(self._tasks) >= MOST_LATE:
+            running.cancel()
+        late = asyncio.create_task(self._finish(task, found, running), name=f"late {found.rule}")
+        self._tasks.add(late)
+        late.add_done_callback(self._tasks.discard)
+
+    async def resume(self, entry: Entry) -> None:
+        """Do work of the outbox whose worker was lost.
+
+        Raises:
+            StoreUnavailableError: when Redis does not serve; the entry comes back.
+
+        """
+        kind = Kind(entry.name)
+        work = await self._outbox.claim(entry, kind, self._records.owner, self._records.lease)
+        if work is None:
+            return
+        message = read_inbound(dict(reversed(parse_form(work.request))))
+        assert not isinstance(message, Unreadable), "what was journaled could be read when it came"
+        key = MessageKey(entry.reference, entry.person)
+        facts = self._people.facts(entry.scope, entry.person, work.known, stored=True)
+        task = Task(key, message, entry.scope, facts, kind)
+        found = self._dispatcher.find(message).for_person(facts.opted_out)
+        log.warning("%s is worked on again (attempt %d, %s)", entry.message_sid, work.attempt, found.rule)
+        if isinstance(found.action, Immediate):
+            await self.answer(task, found, found.action.reply(message))
+            return
+        until = time.monotonic() + UPSTREAM_TIME
+        running = asyncio.create_task(found.action.run(message, until, ()), name=f"handler {found.rule}")
+        await self._finish(task, found, running)
+
+    async def _finish(self, task: Task, found: Found, running: asyncio.Task[Reply | Failed]) -> None:
+        """Wait for a handler and put its answer into the outbox; the claim is renewed meanwhile."""
+        self._records.hold(task.key)
+        try:
+            outcome = await running
+        except asyncio.CancelledError:
+            running.cancel()
+            await self._hand_over(task, found)
+            return
+        finally:
+            self._records.let_go(task.key)
+        await self.answer(task, found, outcome)
+
+    async def _hand_over(self, task: Task, found: Found) -> None:
+        log.warning("%s: stopped before its handler finished; another worker begins it again", found.rule)
+        with contextlib.suppress(StoreUnavailableError):  # then its lease runs out by itself
+            await self._outbox.hand_over(task.entry, self._records.owner)
+
+    async def answer(self, task: Task, found: Found, outcome: Reply | Failed) -> None:
+        """Put what a handler has answered too late into the outbox."""
+        reply, why, cause = outcome, f"{found.rule}, after the deadline", ""
+        if isinstance(reply, Failed):
+            why = "the error reply, after the deadline"
+            cause = f"{found.rule}: failed after the deadline: {reply.cause}"
+            reply = self._error
+        reply_id = f"{task.message.sid}.{task.kind.value}"
+        composed = self._composer.compose(task.message, reply, found.rule, task.facts, reply_id)
+        if composed.unsendable:
+            cause = cause or f"{found.rule}: answered after the deadline, and no number can carry the reply"
+        await self.put(task, composed, why, cause)
+
+    async def put(self, task: Task, composed: Composed, why: str, cause: str = "") -> None:
+        """Have the messages of a composed answer sent by REST; with a ``cause`` it is a dead letter too."""
+        count = len(read_own(composed.document))
+        await self._outbox.put(task.entry, task.kind, composed.document, composed.story, count, why, cause)
+        if count:
+            self._nudge(task.key.person)

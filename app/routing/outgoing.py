@@ -1,0 +1,98 @@
+"""Writes what leaves by REST: late answers as they were composed, failed ones from another sender."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+
+from app.delivery.entries import Entry, Piece
+from app.delivery.letter import Letter, Marked, Refused, Result, Sent, Unknown, Withdrawn
+from app.routing.composing import Composer
+from app.routing.later import Later
+from app.routing.people import People
+from app.routing.privacy import masked_number
+from app.routing.replies import Reply
+from app.senders.carriers import ErrorClass
+from app.senders.selection import select
+from app.twilio.form import parse_form
+from app.twilio.inbound import InboundMessage, Unreadable, read_inbound
+from app.twilio.twiml import OutboundMessage, read_own
+
+log = logging.getLogger("sms_router.outgoing")
+
+_OPTED_OUT = Withdrawn("the person has opted out", dead_letter=False)
+
+
+class Outgoing:
+    """Decides for the courier (`delivery.courier.Clerk`)."""
+
+    def __init__(self, people: People, composer: Composer, later: Later, reroute: bool) -> None:
+        """``reroute`` is False where what Twilio refuses for its sender shall not be tried from another."""
+        self._people = people
+        self._composer = composer
+        self._later = later
+        self._reroute = reroute
+
+    async def work(self, entry: Entry) -> None:
+        """Answer a message whose worker was lost."""
+        await self._later.resume(entry)
+
+    def letter(self, entry: Entry, piece: Piece, marked: Marked) -> Letter | Withdrawn:
+        """Write one message; its sender is chosen anew where the first one has failed."""
+        if self._people.opted_out_lately(entry.scope, entry.person):
+            return _OPTED_OUT
+        message = read_inbound(dict(reversed(parse_form(marked.request))))
+        messages = read_own(marked.document)
+        if isinstance(message, Unreadable) or piece.number >= len(messages):
+            return Withdrawn("what it answers is no longer kept", dead_letter=True)
+        part = messages[piece.number]
+        if not piece.again:
+            return self._letter(message, part, part.sender or message.recipient, piece)
+        return self._repeated(entry, piece, marked, message, part)
+
+    def _repeated(
+        self, entry: Entry, piece: Piece, marked: Marked, message: InboundMessage, part: OutboundMessage
+    ) -> Letter | Withdrawn:
+        facts = self._people.facts(entry.scope, entry.person, marked.known, stored=True)
+        failed = str(marked.state.get("failed") or "")
+        facts = replace(facts, unreachable=facts.unreachable | {failed})
+        decision = select(*self._composer.request(message, Reply(part.body, part.media)), facts)
+        if decision.address is None:
+            why = "no other number can carry it" if not facts.opted_out else _OPTED_OUT.why
+            return Withdrawn(why, dead_letter=not facts.opted_out)
+        return self._letter(message, part, decision.address, piece, decision.story)
+
+    def _letter(
+        self, message: InboundMessage, part: OutboundMessage, sender: str, piece: Piece, trail: str = ""
+    ) -> Letter:
+        return Letter(
+            account_sid=message.account_sid,
+            service_sid=self._composer.service_of(message, sender),
+            sender=sender,
+            person=part.recipient or message.sender,
+            text=part.body,
+            media=part.media,
+            status_url=self._composer.status_url(f"{message.sid}.{piece.name}"),
+            trail=trail,
+        )
+
+    async def sent(self, entry: Entry, piece: Piece, letter: Letter, result: Result) -> bool:
+        """Take note of what Twilio said; True asks for another attempt from another sender."""
+        name = f"{piece.name} of {entry.message_sid} to {masked_number(entry.person)}"
+        match result:
+            case Sent(sid):
+                log.warning("%s left from %s as %s", name, letter.sender, sid)
+            case Unknown(sentence):
+                log.error("%s may have left from %s: %s", name, letter.sender, sentence)
+            case Refused(code, sentence):
+                log.error("%s was refused from %s: %s", name, letter.sender, sentence)
+                return await self._learn(entry, piece, code)
+        return False
+
+    async def _learn(self, entry: Entry, piece: Piece, code: int | None) -> bool:
+        meaning = self._people.table.find(code)
+        if meaning is None:
+            return False
+        if meaning.fault is ErrorClass.OPT_OUT:
+            await self._people.opt_out(entry.scope, entry.person, str(code), entry.reference)
+        return self._reroute and not piece.again and meaning.fault is ErrorClass.SENDER

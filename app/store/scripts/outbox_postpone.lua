@@ -1,0 +1,15 @@
+-- Takes the mark off a message that Twilio has surely not seen, to be tried again in a while.
+-- KEYS: record, outbox   ARGV: entry, name, ms
+local field = 'send:' .. ARGV[2]
+local known = redis.call('HGET', KEYS[1], field)
+if not known then
+  redis.call('ZREM', KEYS[2], ARGV[1])
+  return 0
+end
+local clock = redis.call('TIME')
+local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+local sent = cjson.decode(known)
+sent.state, sent.at, sent.tries = 'waiting', now, (sent.tries or 0) + 1
+redis.call('HSET', KEYS[1], field, cjson.encode(sent))
+redis.call('ZADD', KEYS[2], now + tonumber(ARGV[3]), ARGV[1])
+return sent.tries

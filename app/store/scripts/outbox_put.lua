@@ -1,0 +1,25 @@
+-- Puts the messages of one document into the outbox, once however often it is asked for, and ends the work
+-- that made it. A record that has expired takes nothing any more.
+-- KEYS: record, outbox, dead letters
+-- ARGV: reference, kind ("late", "replay"), document, story, why, entry of the work, entry of the messages
+--       up to their number, messages, retention ms, cause ("" unless it is a dead letter as well)
+if redis.call('EXISTS', KEYS[1]) == 0 or redis.call('HEXISTS', KEYS[1], ARGV[2]) == 1 then
+  redis.call('ZREM', KEYS[2], ARGV[6])
+  return 0
+end
+local clock = redis.call('TIME')
+local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+redis.call('HSET', KEYS[1], ARGV[2], ARGV[3], ARGV[2] .. ':story', ARGV[4])
+redis.call('HDEL', KEYS[1], 'owner', 'lease')
+redis.call('ZREM', KEYS[2], ARGV[6])
+for number = 0, tonumber(ARGV[8]) - 1 do
+  local name = ARGV[2] .. '.' .. number
+  redis.call('HSET', KEYS[1], 'send:' .. name, cjson.encode({state = 'waiting', at = now, why = ARGV[5]}))
+  redis.call('ZADD', KEYS[2], now, ARGV[1] .. ' ' .. name .. ARGV[7])
+  redis.call('PEXPIRE', KEYS[2], ARGV[9])
+end
+if ARGV[10] ~= '' then
+  redis.call('XADD', KEYS[3], 'MINID', '~', now - tonumber(ARGV[9]), '*', 'message', ARGV[1], 'cause', ARGV[10])
+  redis.call('PEXPIRE', KEYS[3], ARGV[9])
+end
+return 1
