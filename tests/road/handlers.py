@@ -63,3 +63,11 @@ async def pictures() -> Reply:
 async def wish() -> Reply:
     """Ask for a long code by name."""
     return Reply("as you wish", sender="+12125550100")
+
+
+@keyword("LATE BOOM", match="whole")
+async def late_boom(message: InboundMessage) -> str:
+    """Fail after the deadline of these tests."""
+    _write_down(message)
+    await asyncio.sleep(1)
+    raise RuntimeError("secret-of-the-house")

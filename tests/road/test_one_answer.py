@@ -106,24 +106,6 @@ async def test_the_fallback_alone_answers_what_nobody_has_seen(start: Start) -> 
     assert router.runs == []
 
 
-async def test_at_the_deadline_the_empty_answer_is_committed_and_the_reply_is_kept(
-    start: Start, tmp_path: Path
-) -> None:
-    router = start("inline_deadline = 0.5")
-    parameters = webhook(f"HOLD {tmp_path / 'go'}")
-    answer = await router.deliver(parameters)
-    assert answer.body == b'<?xml version="1.0" encoding="UTF-8"?><Response/>'
-    (tmp_path / "go").touch()
-
-    async def noted() -> bool:
-        letters = json.loads(router.command("messages", "--failed", "--json", "--reveal").stdout)
-        return bool(letters) and "after the deadline" in letters[0]["cause"]
-
-    await until(noted)
-    assert (await router.deliver(parameters)).body == answer.body
-    assert len(router.runs) == 1
-
-
 async def test_a_raising_handler_gives_the_error_reply_and_a_dead_letter(start: Start) -> None:
     router = start()
     parameters = webhook("BOOM")
