@@ -99,6 +99,10 @@ class Composer:
         )
         return pool, request
 
+    def choose(self, message: InboundMessage, reply: Reply, facts: Facts) -> Decision:
+        """Choose the number that a reply leaves from."""
+        return select(*self.request(message, reply), facts, self._availability.conditions())
+
     def compose(
         self,
         message: InboundMessage,
@@ -119,7 +123,7 @@ class Composer:
         texts, media = reply.texts, reply.media_urls
         if not texts and not media:
             return Composed(EMPTY, rule)
-        decision = select(*self.request(message, reply), facts, self._availability.conditions())
+        decision = self.choose(message, reply, facts)
         story = f"{rule}\n{decision.story}"
         if decision.address is None:
             if facts.opted_out:

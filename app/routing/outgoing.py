@@ -13,7 +13,6 @@ from app.routing.people import People
 from app.routing.privacy import masked_number
 from app.routing.replies import Reply
 from app.senders.carriers import ErrorClass
-from app.senders.selection import select
 from app.twilio.form import parse_form
 from app.twilio.inbound import InboundMessage, Unreadable, read_inbound
 from app.twilio.twiml import OutboundMessage, read_own
@@ -56,7 +55,7 @@ class Outgoing:
         facts = self._people.facts(entry.scope, entry.person, marked.known, stored=True)
         failed = str(marked.state.get("failed") or "")
         facts = replace(facts, unreachable=facts.unreachable | {failed})
-        decision = select(*self._composer.request(message, Reply(part.body, part.media)), facts)
+        decision = self._composer.choose(message, Reply(part.body, part.media), facts)
         if decision.address is None:
             why = "no other number can carry it" if not facts.opted_out else _OPTED_OUT.why
             return Withdrawn(why, dead_letter=not facts.opted_out)
