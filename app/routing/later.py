@@ -28,7 +28,7 @@ DRAIN = 5.0
 """Seconds that handlers past their deadline get when the worker stops."""
 
 UPSTREAM_TIME = 15.0
-"""Seconds that another application gets when nobody waits for its answer any more: as Twilio would give it."""
+"""Seconds that another application gets when nobody waits any more: as many as from Twilio (facts 1.4)."""
 
 MOST_LATE = 1000
 """Handlers past their deadline that may go on at once; one more is stopped, and waits in the outbox."""
