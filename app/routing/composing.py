@@ -103,6 +103,10 @@ class Composer:
         """Choose the number that a reply leaves from."""
         return select(*self.request(message, reply), facts, self._availability.conditions())
 
+    def count(self, decision: Decision, texts: tuple[str, ...], *, pictures: bool) -> None:
+        """Count what leaves against the rate of its sender."""
+        self._availability.sent(decision, texts, pictures)
+
     def compose(
         self,
         message: InboundMessage,
@@ -131,7 +135,7 @@ class Composer:
             if media:
                 return self._in_words(message, reply, story, facts, reply_id)
             return Composed(EMPTY, story, unsendable=True)
-        self._availability.sent(decision, texts, bool(media))
+        self.count(decision, texts, pictures=bool(media))
         return Composed(self._document(texts, media, decision.address, reply_id or message.sid), story)
 
     def _in_words(
@@ -156,7 +160,7 @@ class Composer:
             if choice.decision.address is not None and (part.text or part.media_urls):
                 outbound = _part(part, choice, self.status_url(reply_id))
                 written.append(outbound)
-                self._availability.sent(choice.decision, (outbound.body,), bool(outbound.media))
+                self.count(choice.decision, (outbound.body,), pictures=bool(outbound.media))
         story = "\n".join([rule, *(choice.story for choice in choices.values())])
         if not written:
             return Composed(EMPTY, story, unsendable=not reply.silent and not facts.opted_out)

@@ -59,6 +59,7 @@ class Outgoing:
         if decision.address is None:
             why = "no other number can carry it" if not facts.opted_out else _OPTED_OUT.why
             return Withdrawn(why, dead_letter=not facts.opted_out)
+        self._composer.count(decision, (part.body,), pictures=bool(part.media))
         return self._letter(message, part, decision.address, piece, decision.story)
 
     def _letter(
