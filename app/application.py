@@ -227,7 +227,14 @@ def build(settings: Settings) -> Router:
         settings.router.upstream_calls,
     )
     forwards = Forwards(upstreams, _number_forwards(settings, membership).forward_for)
-    dispatcher = load_dispatcher(settings.folder, settings.router.handlers, threads, opt_outs, forwards)
+    dispatcher = load_dispatcher(
+        settings.folder,
+        settings.router.handlers,
+        threads,
+        opt_outs,
+        forwards,
+        middlewares=settings.router.middlewares,
+    )
     for warning in dispatcher.taken_by_opt_outs():
         log.warning("%s", warning)
     outbox = Outbox(store, journal, settings.router.retention_days, settings.router.late_limit)

@@ -163,6 +163,7 @@ class RouterSettings(_Table):
     late_limit: Annotated[float, Field(ge=1, le=86_400)] = 3600.0
     reroute: bool = True
     handlers: tuple[str, ...] = ("app.handlers",)
+    middlewares: tuple[str, ...] = ()
     handler_threads: Annotated[int, Field(ge=1, le=500)] = 16
     number_urls: bool = False
     redirect_hosts: tuple[Host, ...] = ()

@@ -94,7 +94,14 @@ def load_rules(settings: Settings, forwards: Forwards | None = None) -> Dispatch
     if here not in sys.path and "" not in sys.path:
         sys.path.append(here)
     words = load_opt_out_words(settings.folder, settings.twilio_opt_outs)
-    return load_dispatcher(settings.folder, settings.router.handlers, Threads(1), words, forwards)
+    return load_dispatcher(
+        settings.folder,
+        settings.router.handlers,
+        Threads(1),
+        words,
+        forwards,
+        middlewares=settings.router.middlewares,
+    )
 
 
 @contextlib.contextmanager

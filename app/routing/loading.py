@@ -7,33 +7,62 @@ import inspect
 import pkgutil
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from types import FunctionType, ModuleType
 
-from app.routing.handlers import Handler, HandlerError
+from app.routing.handlers import Handler, HandlerError, Middleware
 from app.routing.registration import Registration, registrations_of
 from app.routing.threads import Threads
 
 
-def load_handlers(names: Sequence[str], threads: Threads) -> list[tuple[Registration, Handler]]:
+def load_handlers(
+    names: Sequence[str], threads: Threads, middlewares: Sequence[str] = ()
+) -> list[tuple[Registration, Handler]]:
     """Import the named modules and packages, and return every keyword function in them.
+
+    ``middlewares`` are functions that stand around each of them, as ``module:function``, the outermost first.
 
     Raises:
         HandlerError: with one line for each mistake.
 
     """
     mistakes: list[str] = []
+    around = [each for name in middlewares if (each := _middleware(name, mistakes)) is not None]
     modules = {module.__name__: module for name in names for module in _modules(name, mistakes)}
     found: list[tuple[Registration, Handler]] = []
     for function in _marked_functions(modules.values()):
         try:
-            handler = Handler.of(function, threads)
+            handler = Handler.of(function, threads, around)
         except HandlerError as error:
             mistakes.append(str(error))
             continue
-        found += [(registration, handler) for registration in registrations_of(function)]
+        found += [
+            (told, replace(handler, deadline=told.deadline) if told.deadline else handler)
+            for told in registrations_of(function)
+        ]
     if mistakes:
         raise HandlerError("\n".join(mistakes))
     return found
+
+
+def _middleware(name: str, mistakes: list[str]) -> Middleware | None:
+    """Import one middleware, or note what is wrong with it."""
+    place, _, called = name.partition(":")
+    if not place or not called:
+        mistakes.append(f"middlewares: {name!r} should be a module and a function, as acme.sms:timing")
+        return None
+    module = _imported(place, mistakes, "middlewares")
+    if module is None:
+        return None
+    function = getattr(module, called, None)
+    if not callable(function):
+        mistakes.append(f"middlewares: {place} has no function {called!r}")
+        return None
+    try:
+        return Middleware.of(function)
+    except HandlerError as error:
+        mistakes.append(f"middlewares: {error}")
+        return None
 
 
 def _modules(name: str, mistakes: list[str]) -> Iterator[ModuleType]:
@@ -47,11 +76,11 @@ def _modules(name: str, mistakes: list[str]) -> Iterator[ModuleType]:
             yield from _modules(inner.name, mistakes)
 
 
-def _imported(name: str, mistakes: list[str]) -> ModuleType | None:
+def _imported(name: str, mistakes: list[str], key: str = "handlers") -> ModuleType | None:
     try:
         return importlib.import_module(name)
     except (Exception, SystemExit) as error:
-        mistakes.append(f"handlers: {name} cannot be imported: {_cause(name, error)}")
+        mistakes.append(f"{key}: {name} cannot be imported: {_cause(name, error)}")
         return None
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 Function = TypeVar("Function", bound=Callable[..., object])
@@ -22,6 +22,7 @@ class Registration:
     numbers: tuple[str, ...]
     countries: tuple[str, ...]
     fold_accents: bool
+    deadline: float | None = field(default=None, kw_only=True)
 
 
 def keyword(
@@ -31,6 +32,7 @@ def keyword(
     numbers: Sequence[str] = (),
     countries: Sequence[str] = (),
     fold_accents: bool = False,
+    deadline: float | None = None,
 ) -> Callable[[Function], Function]:
     """Make a function the answer to one or more keywords.
 
@@ -45,6 +47,8 @@ def keyword(
         numbers: numbers that must have been texted; none means any.
         countries: countries of the sender (ISO 3166); none means any.
         fold_accents: whether "información" also matches "informacion".
+        deadline: seconds after which the function is cancelled and has failed; None lets it go on after
+            the router's own deadline, and what it says then leaves later.
 
     Raises:
         TypeError: when what it stands above cannot be marked, or an argument is not what it should be.
@@ -55,7 +59,10 @@ def keyword(
     for name, values in (("services", services), ("numbers", numbers), ("countries", countries)):
         if isinstance(values, str) or not all(isinstance(value, str) for value in values):
             raise TypeError(f'@keyword: {name} is a list of texts, as in {name}=["..."]')
-    registration = Registration(words, match, tuple(services), tuple(numbers), tuple(countries), fold_accents)
+    _check_deadline("@keyword", deadline)
+    registration = Registration(
+        words, match, tuple(services), tuple(numbers), tuple(countries), fold_accents, deadline=deadline
+    )
 
     def register(function: Function) -> Function:
         if not callable(function):
@@ -69,6 +76,12 @@ def keyword(
         return function
 
     return register
+
+
+def _check_deadline(decorator: str, deadline: object) -> None:
+    numeric = isinstance(deadline, int | float) and not isinstance(deadline, bool)
+    if deadline is not None and not (numeric and deadline > 0):  # type: ignore[operator]
+        raise TypeError(f"{decorator}: deadline is a number of seconds, as in deadline=3")
 
 
 def registrations_of(value: object) -> tuple[Registration, ...]:

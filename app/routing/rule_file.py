@@ -83,6 +83,7 @@ def load_dispatcher(
     threads: Threads,
     opt_outs: OptOutWords | None = None,
     forwards: Forwards | None = None,
+    middlewares: Sequence[str] = (),
 ) -> Dispatcher:
     """Read ``keywords.toml`` and the handler modules, and build the index of rules.
 
@@ -98,7 +99,7 @@ def load_dispatcher(
     content = loading.file_content()
     rules = [rule for n, table in enumerate(content.keyword, start=1) if (rule := loading.rule(n, table))]
     default = None if content.default is None else loading.answer(content.default, "default")
-    rules += loading.function_rules(handlers, threads)
+    rules += loading.function_rules(handlers, threads, middlewares)
     try:
         index = RuleTable.build(rules)
     except KeywordConflictError as error:
@@ -161,10 +162,12 @@ class _Loading:
             self.mistakes.append(f"{self.file}: {error}")
             return None
 
-    def function_rules(self, names: Sequence[str], threads: Threads) -> list[Rule[RuleAnswer]]:
+    def function_rules(
+        self, names: Sequence[str], threads: Threads, middlewares: Sequence[str]
+    ) -> list[Rule[RuleAnswer]]:
         """Load the handler modules and make the rules of their functions."""
         try:
-            functions = load_handlers(names, threads)
+            functions = load_handlers(names, threads, middlewares)
         except HandlerError as error:
             self.mistakes += str(error).splitlines()
             return []

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import contextvars
+import dataclasses
 import functools
 import logging
-from collections.abc import AsyncIterator, Callable, Iterator
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 
 import pytest
 
 from app import InboundMessage, Reply
-from app.routing.handlers import ARGUMENTS, Handler, HandlerError
+from app.routing.handlers import ARGUMENTS, DeadlineError, Handler, HandlerError, Middleware
 from app.routing.replies import SILENCE
 from app.routing.threads import Threads
 from tests.routing.messages import message
 
 THREADS = Threads(2)
+CallNext = Callable[[], Awaitable[Reply]]
 
 
 def handler_of(function: Callable[..., object]) -> Handler:
@@ -220,3 +226,142 @@ async def test_what_a_handler_raises_is_not_hidden() -> None:
 
 def test_the_logger_bears_the_functions_name() -> None:
     assert handler_of(plain).log.name == "handlers.plain"
+
+
+async def hanging() -> str:
+    await asyncio.sleep(3600)
+    return "too late"
+
+
+async def stubborn() -> str:
+    with contextlib.suppress(asyncio.CancelledError):
+        await asyncio.sleep(3600)
+    return "too late"
+
+
+def hanging_in_a_thread() -> str:
+    LET_GO.wait(10)
+    return "too late"
+
+
+LET_GO = threading.Event()
+
+
+@pytest.mark.parametrize("function", [hanging, stubborn, hanging_in_a_thread])
+async def test_after_its_own_deadline_a_handler_has_failed(function: Callable[..., object]) -> None:
+    LET_GO.clear()
+    handler = dataclasses.replace(handler_of(function), deadline=0.01)
+    try:
+        with pytest.raises(DeadlineError, match=r"took longer than its deadline of 0\.01 s"):
+            await handler(message("X"), "", "X")
+    finally:
+        LET_GO.set()
+
+
+async def test_a_timeout_of_the_handlers_own_is_not_taken_for_its_deadline() -> None:
+    async def impatient() -> None:
+        raise TimeoutError("the shop does not answer")
+
+    handler = dataclasses.replace(handler_of(impatient), deadline=60)
+    with pytest.raises(TimeoutError, match="the shop does not answer"):
+        await handler(message("X"), "", "X")
+
+
+def around(*functions: Callable[..., object], inner: Callable[..., object] = asynchronous) -> Handler:
+    return Handler.of(inner, THREADS, [Middleware.of(function) for function in functions])
+
+
+async def shouting(call_next: CallNext) -> Reply:
+    reply = await call_next()
+    return Reply([text.upper() for text in reply.texts])
+
+
+async def signing(message: InboundMessage, call_next: CallNext) -> str:
+    reply = await call_next()
+    return f"{reply.texts[0]} for {message.sender}"
+
+
+async def closed() -> str:
+    raise RuntimeError("the shop burns")
+
+
+async def comforting(call_next: CallNext) -> Reply | str:
+    try:
+        return await call_next()
+    except RuntimeError as error:
+        return f"soon again ({error})"
+
+
+async def barring(call_next: CallNext) -> None:
+    """Say nothing, and let nobody else say anything."""
+
+
+@pytest.mark.parametrize(
+    ("middlewares", "inner", "texts"),
+    [
+        ((shouting,), asynchronous, ("ASYNC HELLO",)),
+        ((shouting, signing), asynchronous, ("ASYNC HELLO FOR +14155550123",)),
+        ((signing, shouting), plain, ("PLAIN HELLO for +14155550123",)),
+        ((shouting, comforting), closed, ("SOON AGAIN (THE SHOP BURNS)",)),
+        ((shouting, barring), closed, ()),
+    ],
+)
+async def test_middlewares_act_before_after_instead_and_on_errors(
+    middlewares: tuple[Callable[..., object], ...], inner: Callable[..., object], texts: tuple[str, ...]
+) -> None:
+    reply = await around(*middlewares, inner=inner)(message("SAY hello"), "hello", "SAY")
+    assert reply.texts == texts
+
+
+async def test_a_middleware_sees_that_the_deadline_has_passed() -> None:
+    async def counting(call_next: CallNext) -> Reply | str:
+        try:
+            return await call_next()
+        except DeadlineError:
+            return "it takes its time"
+
+    handler = dataclasses.replace(around(counting, inner=hanging), deadline=0.01)
+    assert (await handler(message("X"), "", "X")).texts == ("it takes its time",)
+
+
+async def test_what_a_middleware_sets_in_the_context_is_there_in_a_thread_too() -> None:
+    shop = contextvars.ContextVar("shop", default="nowhere")
+
+    async def opening(call_next: CallNext) -> Reply:
+        shop.set("Main Street")
+        return await call_next()
+
+    def where() -> str:
+        return shop.get()
+
+    assert (await around(opening, inner=where)(message("X"), "", "X")).texts == ("Main Street",)
+
+
+async def test_a_middleware_must_answer_as_a_handler_does() -> None:
+    async def counting(call_next: CallNext) -> int:
+        return len((await call_next()).texts)
+
+    with pytest.raises(HandlerError, match="counting returned int"):
+        await around(counting)(message("X"), "", "X")
+
+
+async def lonely() -> None: ...
+
+
+def unhurried(call_next: CallNext) -> None: ...
+
+
+async def greedy(call_next: CallNext, http: object) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("function", "told"),
+    [
+        (lonely, "declares call_next"),
+        (unhurried, "is an async function"),
+        (greedy, "nothing is known as 'http'.*call_next"),
+    ],
+)
+def test_what_is_no_middleware_is_told(function: Callable[..., object], told: str) -> None:
+    with pytest.raises(HandlerError, match=told):
+        Middleware.of(function)

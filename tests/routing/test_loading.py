@@ -171,3 +171,43 @@ def test_every_mistake_is_told_at_once(write: Write) -> None:
         acme__in__three="1 / 0",
     )
     assert len(told("acme", "nowhere")) == 4
+
+
+def test_a_deadline_belongs_to_its_keyword(write: Write) -> None:
+    write(
+        my_handlers="""
+        @keyword("FAST", deadline=2)
+        @keyword("SLOW")
+        def both(): ...
+        """
+    )
+    found = {told.words: handler.deadline for told, handler in load_handlers(("my_handlers",), Threads(1))}
+    assert found == {("FAST",): 2, ("SLOW",): None}
+
+
+def test_middlewares_stand_around_every_handler_in_their_order(write: Write) -> None:
+    write(
+        my_handlers=function("ONE"),
+        my_house="""
+        async def outer(call_next): ...
+
+        async def inner(call_next): ...
+        """,
+    )
+    ((_, handler),) = load_handlers(("my_handlers",), Threads(1), ("my_house:outer", "my_house:inner"))
+    assert [each.name for each in handler.middlewares] == ["outer", "inner"]
+
+
+def test_middlewares_that_cannot_be_used_are_told_together(write: Write) -> None:
+    write(my_house="def plain(call_next): ...")
+    names = ("my_house", "nowhere:timing", "my_house:timing", "my_house:plain")
+    with pytest.raises(HandlerError) as caught:
+        load_handlers((), Threads(1), names)
+    mistakes = str(caught.value).splitlines()
+    assert [each.split(": ")[0] for each in mistakes] == ["middlewares"] * 4
+    for mistake, part in zip(
+        mistakes,
+        ("acme.sms:timing", "nowhere cannot be imported", "no function 'timing'", "async"),
+        strict=True,
+    ):
+        assert part in mistake

@@ -50,6 +50,8 @@ def test_a_function_may_have_several() -> None:
         (lambda: keyword(lambda: "text"), "needs its words"),  # type: ignore[arg-type]
         (lambda: keyword("A", services="MG1"), "services is a list"),
         (lambda: keyword("A", numbers=[12345]), "numbers is a list"),  # type: ignore[list-item]
+        (lambda: keyword("A", deadline=0), "deadline is a number of seconds"),
+        (lambda: keyword("A", deadline="3"), "deadline is a number"),  # type: ignore[arg-type]
         (lambda: keyword("A")("text"), "above a function"),  # type: ignore[type-var]
         (lambda: keyword("A")("text".upper), "write a function that calls it"),
     ],
