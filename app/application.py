@@ -233,6 +233,7 @@ def build(settings: Settings) -> Router:
         threads,
         opt_outs,
         forwards,
+        settings.time_zones,
         middlewares=settings.router.middlewares,
     )
     for warning in dispatcher.taken_by_opt_outs():

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, TypeVar
+from zoneinfo import ZoneInfo
 
 from pydantic import (
     AfterValidator,
@@ -27,6 +28,7 @@ from redis.connection import parse_url
 
 from app.environment import Layers, contradictions
 from app.mistakes import SettingsError
+from app.routing.hours import TimeZones
 from app.routing.upstream.table import Host
 from app.senders.limits import Limit, Limits
 from app.senders.request import ReplyFrom
@@ -140,9 +142,18 @@ def _redis_url(value: str) -> str:
     return value
 
 
+def _time_zone(value: str) -> str:
+    try:
+        ZoneInfo(value)
+    except (ValueError, OSError, KeyError) as error:
+        raise ValueError("must be a name of the IANA time zone database, like Europe/Oslo") from error
+    return value
+
+
 AccountSid = Annotated[str, AfterValidator(_account_sid)]
 ServiceSid = Annotated[str, AfterValidator(_service_sid)]
 Secret = Annotated[SecretStr, AfterValidator(_secret)]
+TimeZone = Annotated[str, AfterValidator(_time_zone)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 
 
@@ -169,6 +180,7 @@ class RouterSettings(_Table):
     redirect_hosts: tuple[Host, ...] = ()
     upstream_calls: Annotated[int, Field(ge=1, le=1000)] = 50
     privacy: Privacy = Privacy.MASKED
+    time_zone: TimeZone = "UTC"
     retention_days: Annotated[float, Field(ge=0.05, le=400)] = 7
     data_dir: Path = Path(".data")
 
@@ -229,6 +241,7 @@ class ServiceSettings(_Table):
     account: AccountSid
     reply_from: ReplyFrom | None = None
     opt_out: OptOutAnswers = OptOutAnswers.ROUTER
+    time_zone: TimeZone | None = None
     refresh_after: Annotated[float, Field(ge=1, le=86_400)] = 60
     number_urls: bool | None = None
 
@@ -314,6 +327,12 @@ class Settings(RouterFile):
             {each.kind.kind: each.limit for each in self.senders if each.kind is not None},
             {each.number: each.limit for each in self.senders if each.number is not None},
         )
+
+    @property
+    def time_zones(self) -> TimeZones:
+        """By which clock the hours of rules count."""
+        of_services = {each.sid: each.time_zone for each in self.services if each.time_zone is not None}
+        return TimeZones(self.router.time_zone, of_services)
 
     def reply_from(self, service_sid: str | None) -> ReplyFrom:
         """Return the policy of a Service, or the router's."""

@@ -47,7 +47,7 @@ def key_of(location: Location) -> str:
 def describe_mistakes(
     error: ValidationError,
     model: type[BaseModel],
-    file: Path,
+    file: Path | str,
     variables: Mapping[Location, str] = _FROM_NOWHERE,
     told: Set[Location] = frozenset(),
 ) -> list[str]:

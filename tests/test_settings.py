@@ -25,6 +25,7 @@ NO_REDIS = "must be redis://host:6379/0, rediss:// for TLS, unix:///path/to/sock
 NO_ACCOUNT_SID = "an account sid is AC and 32 hex digits, as the Twilio console shows it"
 NO_SERVICE_SID = "a Messaging Service sid is MG and 32 hex digits, as the Twilio console shows it"
 NO_SECRET = "has blanks around it, or letters that Twilio does not use: copy it once more"
+NO_ZONE = "must be a name of the IANA time zone database, like Europe/Oslo"
 NO_ORIGIN = "must be a scheme and a host, such as http://127.0.0.1:8900, or empty"
 NO_QUERY = "must not hold a query or fragment: keep it to scheme, host and path"
 NO_SCHEME = "must start with https:// or http://, like https://sms.example.com"
@@ -132,12 +133,19 @@ def test_the_environment_beats_the_file_which_beats_the_default(
         ("handler_threads", 16, "4", 4),
         ("privacy", Privacy.MASKED, '"open"', Privacy.OPEN),
         ("retention_days", 7, "1.5", 1.5),
+        ("time_zone", "UTC", '"Asia/Kathmandu"', "Asia/Kathmandu"),
         ("data_dir", Path(".data"), '"elsewhere"', Path("elsewhere")),
     ],
 )
 def test_the_keys_of_the_router(load: Load, key: str, default: object, written: str, read: object) -> None:
     assert getattr(load().router, key) == default
     assert getattr(load(f"[router]\n{key} = {written}").router, key) == read
+
+
+def test_hours_count_by_the_clock_of_the_service_else_of_the_router(load: Load) -> None:
+    services = SERVICE + f'time_zone = "Asia/Tokyo"\n[[services]]\nsid = "{MG2}"\naccount = "{AC}"\n'
+    zones = load(f'[router]\ntime_zone = "Asia/Kathmandu"\n{ACCOUNT}{services}').time_zones
+    assert [zones.minute(sid, 0) - 3 * 1440 for sid in (MG, MG2, None)] == [540, 330, 330]
 
 
 def test_the_whole_example_loads(load: Load) -> None:
@@ -315,6 +323,16 @@ def test_shared_keys_are_read(load: Load) -> None:
             "[router]\nretention_days = 1e-9",
             {},
             "router.toml: router.retention_days: must be greater than or equal to 0.05",
+        ),
+        (
+            '[router]\ntime_zone = "Mars/Olympus"',
+            {},
+            f"router.toml: router.time_zone: {NO_ZONE}",
+        ),
+        (
+            f'{ACCOUNT}{SERVICE}time_zone = "../UTC"',
+            {},
+            f"router.toml: services[1].time_zone: {NO_ZONE}",
         ),
         (
             '[router]\nhandlers = "app.handlers"',

@@ -19,7 +19,7 @@ COMMANDS = {
     "explain": ("app.cli.explain", "Say which rule a text belongs to and which number would answer."),
     "messages": ("app.cli.messages", "Show the newest messages and their answers, or the story of one."),
     "check": ("app.cli.check", "Check the configuration, and the Messaging Services at Twilio against it."),
-    "keywords": ("app.cli.listings", "List the rules, in the order of their precedence."),
+    "keywords": ("app.cli.keywords", "List the rules; check them, and try texts on them."),
     "senders": ("app.cli.senders", "List the numbers that may answer."),
     "short-codes": (
         "app.cli.short_codes",

@@ -15,7 +15,7 @@ from app.cli.situation import load_rules, settings_for_command
 from app.cli.speaking import AsJson, address, out, plain, print_json, print_table
 from app.cli.standing import standing
 from app.routing.composing import Composer
-from app.routing.dispatch import Failed, Forwarding, Forwards, Found, Immediate, RuleAnswer, occasion_of
+from app.routing.dispatch import Failed, Forwarding, Forwards, Found, Immediate, RuleAnswer
 from app.routing.keywords import Consideration
 from app.routing.replies import Reply
 from app.routing.upstream.numbers import NumberForwards
@@ -124,8 +124,9 @@ def explain(
     if (pool := pool_among(pools, None, recipient)) is not None:
         message = replace(message, service_sid=pool.service_sid)
     scope = message.service_sid or recipient
-    known = get_acquainted(settings, scope, sender, moment(as_of))
-    found = dispatcher.find(message).for_person(known.facts.opted_out)
+    at = moment(as_of)
+    known = get_acquainted(settings, scope, sender, at)
+    found = dispatcher.find(message, at / 1000).for_person(known.facts.opted_out)
     answer = _answer(found, message)
     facts = known.facts if found.heard is None else replace(known.facts, opted_out=False)
     composer = Composer(lambda service, texted: pool_among(pools, service, texted), settings.reply_from, "")
@@ -133,7 +134,7 @@ def explain(
     now = standing(settings, snapshots.values(), known.moment / 1000).conditions
     decision = None if answer.reply.silent else explain_sender(*asked, facts, now)
     failing = if_it_failed(*asked, facts, now, decision) if decision is not None else None
-    rules = dispatcher.table.consider(words, occasion_of(message))
+    rules = dispatcher.table.consider(words, dispatcher.occasion(message, at / 1000))
     story = Story(found.rule, rules, answer, decision, known, failing)
     if as_json:
         print_json(_as_json(story))

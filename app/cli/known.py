@@ -6,7 +6,7 @@ import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 
 import typer
 
@@ -60,8 +60,8 @@ class Failing:
         return f"{self.instead.address or 'nothing'}: {taken}"
 
 
-def moment(value: str | None) -> int:
-    """Read ``--as-of`` as milliseconds since the epoch: ISO 8601 (UTC without a zone), or +3d, -12h.
+def moment(value: str | None, zone: tzinfo = UTC) -> int:
+    """Read a time as milliseconds since the epoch: ISO 8601, in ``zone`` unless it names one, or +3d, -12h.
 
     Raises:
         typer.BadParameter: when it is neither.
@@ -77,7 +77,7 @@ def moment(value: str | None) -> int:
         read = datetime.fromisoformat(value)
     except ValueError as error:
         raise typer.BadParameter("a time like 2026-03-01T12:00:00Z, or +3d, -12h, +30m") from error
-    return int((read if read.tzinfo else read.replace(tzinfo=UTC)).timestamp() * 1000)
+    return int((read if read.tzinfo else read.replace(tzinfo=zone)).timestamp() * 1000)
 
 
 def get_acquainted(settings: Settings, scope: str, number: str, at: int) -> Acquaintance:

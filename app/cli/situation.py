@@ -100,6 +100,7 @@ def load_rules(settings: Settings, forwards: Forwards | None = None) -> Dispatch
         Threads(1),
         words,
         forwards,
+        settings.time_zones,
         middlewares=settings.router.middlewares,
     )
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from operator import itemgetter
 from typing import Generic
 
-from app.routing.normalise import fold_accents, normalise, trim
+from app.routing.normalise import fold_accents, normalise, tidy, trim
 from app.routing.rules import Anchor, Answer, MatchKind, Occasion, Rule, Scope
 
 
@@ -20,7 +20,7 @@ class Claim(Generic[Answer]):
     keyword: str
     """As the rule writes it."""
     key: str
-    """Normalised, and without accents when the rule folds them."""
+    """Normalised, and without accents when the rule folds them; a pattern keeps its capitals."""
 
     @property
     def scope(self) -> Scope:
@@ -40,10 +40,12 @@ class Claim(Generic[Answer]):
 
 
 def claims_of(rule: Rule[Answer]) -> Iterator[Claim[Answer]]:
-    """Yield a claim for each different keyword of a rule; one that normalises to nothing has no key."""
+    """Yield a claim for each different keyword of a rule; one of which nothing is left has no key."""
     seen: set[str] = set()
     for word in rule.words:
-        key = fold_accents(normalise(word)) if rule.fold_accents else normalise(word)
+        key = tidy(word) if rule.kind is MatchKind.PATTERN else normalise(word)
+        if rule.fold_accents:
+            key = fold_accents(key)
         if key not in seen:
             seen.add(key)
             yield Claim(rule, word, key)

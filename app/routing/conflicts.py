@@ -9,6 +9,7 @@ from typing import Any
 
 from app.routing.claims import Claim, claims_of
 from app.routing.normalise import fold_accents
+from app.routing.patterns import PatternError, check_pattern
 from app.routing.rules import Anchor, MatchKind, Rule
 
 
@@ -45,16 +46,32 @@ class EmptyKeyword:
         return f"the keyword {self.keyword!r} of {self.rule} is empty: write a letter, a digit or a sign"
 
 
+@dataclass(frozen=True, slots=True)
+class WrongPattern:
+    """A pattern that cannot be matched."""
+
+    rule: Rule[Any]
+    keyword: str
+    reason: str
+
+    def __str__(self) -> str:
+        """Say which rule, and what is wrong with its pattern."""
+        return f"the pattern {self.keyword!r} of {self.rule} cannot be used: {self.reason}"
+
+
+Problem = Conflict | EmptyKeyword | WrongPattern
+
+
 class KeywordConflictError(ValueError):
     """The rules contradict each other, or one of them claims nothing; ``problems`` lists all of it."""
 
-    def __init__(self, problems: Sequence[Conflict | EmptyKeyword]) -> None:
+    def __init__(self, problems: Sequence[Problem]) -> None:
         """Take every problem; the error's text has one line for each."""
         self.problems = tuple(problems)
         super().__init__("\n".join(map(str, problems)))
 
 
-def problems(rules: Iterable[Rule[Any]]) -> Iterator[Conflict | EmptyKeyword]:
+def problems(rules: Iterable[Rule[Any]]) -> Iterator[Problem]:
     """Yield what is wrong with these rules; of several rules that claim one text, each against the first."""
     placed: defaultdict[tuple[MatchKind, str, Anchor], list[Claim[Any]]] = defaultdict(list)
     for rule in rules:
@@ -64,12 +81,23 @@ def problems(rules: Iterable[Rule[Any]]) -> Iterator[Conflict | EmptyKeyword]:
             if not claim.key:
                 yield EmptyKeyword(rule, claim.keyword)
                 continue
+            if rule.kind is MatchKind.PATTERN and (reason := _wrong(claim)):
+                yield WrongPattern(rule, claim.keyword, reason)
+                continue
             places = [placed[rule.kind, fold_accents(claim.key), anchor] for anchor in claim.scope.anchors]
             rival = next((other for place in places for other in place if _clash(claim, other)), None)
             if rival is not None:
                 yield Conflict(rule, claim.keyword, rival.rule, rival.keyword)
             for place in places:
                 place.append(claim)
+
+
+def _wrong(pattern: Claim[Any]) -> str | None:
+    try:
+        check_pattern(pattern.key)
+    except PatternError as error:
+        return str(error)
+    return None
 
 
 def _clash(claim: Claim[Any], other: Claim[Any]) -> bool:

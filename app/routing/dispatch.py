@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 import traceback
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from math import inf
 from typing import Protocol
 
+from app.routing.claims import claims_of
 from app.routing.handlers import Handler
+from app.routing.hours import TimeZones
 from app.routing.keywords import RuleTable
+from app.routing.near_misses import NearMisses
 from app.routing.opt_out_words import Heard, Intent, OptOutWords, heard_by_twilio
 from app.routing.privacy import masked_number, masked_text
 from app.routing.replies import SILENCE, Reply
-from app.routing.rules import Match, Occasion
+from app.routing.rules import Match, MatchKind, Occasion
 from app.routing.templates import TemplateError, TextAnswer, WrittenAnswer
 from app.routing.upstream.forward import Forward
 from app.senders.country import country_of
@@ -159,33 +163,70 @@ _NOTHING = Found("no rule and no default", _SILENCE, unclaimed=True)
 _ON_THE_LIST = Found("on the opt-out list: nothing is said", _SILENCE)
 
 
+@dataclass(frozen=True, slots=True)
+class Defaults:
+    """What answers a text that no rule claims."""
+
+    everywhere: WrittenAnswer | Forward | None = None
+    services: Mapping[str, WrittenAnswer | Forward] = field(default_factory=dict)
+    """What a Service answers in its place, by sid."""
+    suggestion: WrittenAnswer | None = None
+    """Asks whether a keyword was meant that is one slip off; the keyword itself is never carried out."""
+
+
 class Dispatcher:
     """Finds the rule of each message."""
 
     def __init__(
         self,
         table: RuleTable[RuleAnswer],
-        default: WrittenAnswer | Forward | None,
+        defaults: Defaults | None = None,
         opt_outs: OptOutWords | None = None,
         forwards: Forwards | None = None,
+        zones: TimeZones | None = None,
+        clock: Callable[[], float] = time.time,
     ) -> None:
-        """Take the rules, the answer to everything else, and the words that come before both."""
+        """Take the rules, the answers to everything else, and the words that come before both.
+
+        ``zones`` and ``clock`` (seconds since the epoch) count where rules have hours.
+        """
         self.table = table
+        self.defaults = defaults or Defaults()
         self._opt_outs = opt_outs or OptOutWords(())
-        self._default = default
         self._forwards = forwards or Forwards()
+        self._zones = zones or TimeZones()
+        self._clock = clock
+        self._near = self._index_near_misses() if self.defaults.suggestion is not None else None
         self._find_kept = lru_cache(maxsize=4096)(self._find)
 
-    def find(self, message: InboundMessage) -> Found:
-        """Return what answers this message; there is always something, if only silence."""
+    def find(self, message: InboundMessage, moment: float | None = None) -> Found:
+        """Return what answers this message; there is always something, if only silence.
+
+        ``moment`` is in seconds since the epoch, the present one unless it is given.
+        """
         if message.opt_out_type is not None:
             return _answered_by_twilio(message.opt_out_type)
         country = country_of(message.sender, message.from_country)
+        minute = self._minute(message.service_sid, moment) if self.table.timetable else None
         find = self._find_kept if len(message.body) <= _LONGEST_KEPT else self._find
-        found = find(message.body, message.service_sid, message.recipient, country)
+        found = find(message.body, message.service_sid, message.recipient, country, minute)
         if found.unclaimed or (found.otherwise is not None and found.otherwise.unclaimed):
             return self._by_number(found, message)
         return found
+
+    def occasion(self, message: InboundMessage, moment: float | None = None) -> Occasion:
+        """Return where, by whom and when the text was sent, as far as scopes ask for it."""
+        country = country_of(message.sender, message.from_country)
+        minute = self._minute(message.service_sid, moment) if self.table.timetable else None
+        return Occasion(message.service_sid, message.recipient, country, minute)
+
+    def _minute(self, service_sid: str | None, moment: float | None) -> int:
+        """Return the minute of the week that stands for all in which the same rules hold.
+
+        What is kept of earlier texts stays right therefore, and is found again for hours on end.
+        """
+        minute = self._zones.minute(service_sid, self._clock() if moment is None else moment)
+        return self.table.timetable.turn(minute)
 
     def taken_by_opt_outs(self) -> list[str]:
         """Say which keywords never see their word alone, because it is an opt-out word."""
@@ -205,41 +246,58 @@ class Dispatcher:
         own = Found(f"{message.recipient}'s own URL", Forwarding(forward, self._forwards.upstreams))
         return own if found.unclaimed else replace(found, otherwise=own)
 
-    def _find(self, body: str, service_sid: str | None, number: str, country: str | None) -> Found:
+    def _find(
+        self, body: str, service_sid: str | None, number: str, country: str | None, minute: int | None
+    ) -> Found:
         heard = self._opt_outs.hear(body, service_sid, number, country)
-        ordinary = self._find_rule(body, service_sid, number, country)
+        occasion = Occasion(service_sid, number, country, minute)
+        ordinary = self._find_rule(body, occasion)
         if heard is None:
             return ordinary
-        claimed = isinstance(self.table.find(body, Occasion(service_sid, number, country)), Match)
+        claimed = isinstance(self.table.find(body, occasion), Match)
         otherwise = ordinary if heard.intent is Intent.START and (claimed or not heard.firm) else None
         return Found(heard.rule, Immediate(TextAnswer(heard.reply), "", heard.word), heard, otherwise)
 
-    def _find_rule(self, body: str, service_sid: str | None, number: str, country: str | None) -> Found:
-        match = self.table.find(body, Occasion(service_sid, number, country))
+    def _find_rule(self, body: str, occasion: Occasion) -> Found:
+        match = self.table.find(body, occasion)
         if isinstance(match, Match):
-            rule = match.rule
-            if isinstance(rule.answer, Handler):
-                return Found(rule.name, Running(rule.answer, match.argument, match.keyword))
-            if isinstance(rule.answer, Forward):
-                return Found(rule.name, Forwarding(rule.answer, self._forwards.upstreams))
-            return Found(rule.name, Immediate(rule.answer, match.argument, match.keyword))
-        if self._default is None:
+            return Found(match.rule.name, self._acting(match.rule.answer, match.argument, match.keyword))
+        if self._near is not None and (meant := self._meant(match.normalised, occasion)) is not None:
+            assert self.defaults.suggestion is not None
+            asking = Immediate(self.defaults.suggestion, body.strip(), meant)
+            return Found(f"did you mean {meant}", asking, unclaimed=True)
+        default = self.defaults.services.get(occasion.service_sid or "", self.defaults.everywhere)
+        if default is None:
             return _NOTHING
-        if isinstance(self._default, Forward):
-            return Found("default", Forwarding(self._default, self._forwards.upstreams), unclaimed=True)
-        return Found("default", Immediate(self._default, body.strip(), ""), unclaimed=True)
+        return Found("default", self._acting(default, body.strip(), ""), unclaimed=True)
+
+    def _acting(self, answer: RuleAnswer, argument: str, keyword: str) -> Immediate | Running | Forwarding:
+        if isinstance(answer, Handler):
+            return Running(answer, argument, keyword)
+        if isinstance(answer, Forward):
+            return Forwarding(answer, self._forwards.upstreams)
+        return Immediate(answer, argument, keyword)
+
+    def _index_near_misses(self) -> NearMisses:
+        claims = (claim for rule in self.table.rules for claim in claims_of(rule))
+        keys = [claim.key for claim in claims if claim.rule.kind is not MatchKind.PATTERN]
+        return NearMisses([*keys, *self._opt_outs.words])
+
+    def _meant(self, normalised: str, occasion: Occasion) -> str | None:
+        """Return the keyword that this text must have been meant for; None when it may be another.
+
+        Somebody who may have meant STOP is not asked whether they meant SHOP.
+        """
+        assert self._near is not None
+        near = self._near.near(normalised)
+        if any(self._opt_outs.intent(key) is not None for key in near):
+            return None
+        found = [match for key in near if isinstance(match := self.table.find(key, occasion), Match)]
+        rules = {id(match.rule) for match in found}
+        return found[0].keyword if len(rules) == 1 else None
 
 
 def _answered_by_twilio(opt_out_type: str) -> Found:
     """Say nothing: Advanced Opt-Out has replied already (facts 8)."""
     heard = heard_by_twilio(opt_out_type)
     return Found(heard.rule if heard else "opt-out word, answered by Twilio", _SILENCE, heard)
-
-
-def occasion_of(message: InboundMessage) -> Occasion:
-    """Return where and by whom the text was sent, as far as scopes ask for it."""
-    return Occasion(
-        service_sid=message.service_sid,
-        number=message.recipient,
-        country=country_of(message.sender, message.from_country),
-    )

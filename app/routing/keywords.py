@@ -10,8 +10,11 @@ from typing import Generic
 from app.routing.argument import argument
 from app.routing.claims import Claim, Shelf, claims_of, shelved
 from app.routing.conflicts import KeywordConflictError, problems
+from app.routing.hours import Timetable
 from app.routing.normalise import fold_accents, normalise
+from app.routing.patterns import PatternShelf
 from app.routing.rules import Answer, Match, MatchKind, NoMatch, Occasion, Rule
+from app.routing.shadowing import Shadowing, shadowings
 
 __all__ = ["Consideration", "KeywordConflictError", "RuleTable", "Shadowing", "Verdict"]
 
@@ -41,43 +44,35 @@ class Consideration(Generic[Answer]):
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Shadowing(Generic[Answer]):
-    """A keyword that no text can reach, because another rule always comes first."""
-
-    rule: Rule[Answer]
-    keyword: str
-    by: Rule[Answer]
-    by_keyword: str
-
-    def __str__(self) -> str:
-        """Say which rule hides which."""
-        return (
-            f"{self.keyword!r} ({self.rule.kind.value}) of {self.rule} can never match: "
-            f"{self.by_keyword!r} ({self.by.kind.value}) of {self.by} comes first"
-        )
-
-
 class RuleTable(Generic[Answer]):
     """All rules, indexed once; finding one costs the same for ten rules as for ten thousand.
 
-    Precedence: whole message, first word, prefix; within a kind the longest keyword, then the
-    most specific scope (number over Service over country over none).
+    Precedence: whole message, first word, prefix, pattern; within a kind the longest keyword, then
+    the most specific scope (number over Service over country over hours over none). Of patterns the
+    most specific scope wins, then the one that is written first.
     """
 
     def __init__(self, rules: Sequence[Rule[Answer]]) -> None:
         """Index rules that do not contradict each other; `build` makes sure of that."""
         self.rules = tuple(rules)
-        self._shelves: list[Shelf[Answer]] = shelved(claim for rule in rules for claim in claims_of(rule))
-        self._folds = any(rule.fold_accents for rule in rules)
+        claims = [claim for rule in rules for claim in claims_of(rule)]
+        patterns = [claim for claim in claims if claim.rule.kind is MatchKind.PATTERN]
+        self._shelves: list[Shelf[Answer]] = shelved(
+            claim for claim in claims if claim.rule.kind is not MatchKind.PATTERN
+        )
+        self._patterns = PatternShelf(patterns) if patterns else None
+        self._folds = any(claim.rule.fold_accents for claim in claims)
+        self.timetable = Timetable(rule.scope.hours for rule in rules)
+        """When it is asked with a minute of the week; empty where no rule has hours."""
 
     @classmethod
     def build(cls, rules: Iterable[Rule[Answer]]) -> RuleTable[Answer]:
         """Index the rules.
 
         Raises:
-            KeywordConflictError: naming every pair of rules that claim the same text, and every
-                keyword that is empty.
+            KeywordConflictError: naming every pair of rules that claim the same text, every keyword
+                that is empty, and every pattern that cannot be matched.
+            PatternError: when there are too many patterns.
 
         """
         rules = tuple(rules)
@@ -93,6 +88,8 @@ class RuleTable(Generic[Answer]):
             claim = shelf.best(normalised, folded, occasion)
             if claim is not None:
                 return Match(claim.rule, claim.keyword, argument(text, claim), normalised)
+        if self._patterns is not None and (fitting := self._patterns.best(text, occasion)) is not None:
+            return Match(fitting.claim.rule, fitting.claim.keyword, fitting.argument, normalised)
         return NoMatch(normalised)
 
     def consider(self, text: str, occasion: Occasion) -> tuple[Consideration[Answer], ...]:
@@ -100,7 +97,7 @@ class RuleTable(Generic[Answer]):
         normalised, folded = self._readings(text)
         found: dict[int, Consideration[Answer]] = {}
         chosen: Claim[Answer] | None = None
-        for claim in self._claiming(normalised, folded):
+        for claim in self._claiming(text, normalised, folded):
             judged = _judged(claim, chosen, occasion)
             if judged.verdict is Verdict.CHOSEN:
                 chosen = claim
@@ -113,24 +110,20 @@ class RuleTable(Generic[Answer]):
         return tuple(ordered[:MOST_CONSIDERED])
 
     def shadowed(self) -> list[Shadowing[Answer]]:
-        """Return the keywords that can never match, each with the one that hides it.
-
-        Only a prefix of several words can be hidden: its first words may be a first-word keyword,
-        and then every text that begins with the prefix is taken before.
-        """
-        prefixes = [rule for rule in self.rules if rule.kind is MatchKind.PREFIX]
-        hidden = ((claim, self._hiding(claim)) for rule in prefixes for claim in claims_of(rule))
-        return [Shadowing(claim.rule, claim.keyword, by.rule, by.keyword) for claim, by in hidden if by]
+        """Return the keywords that can never match, each with the one that hides it."""
+        return list(shadowings(self.rules, self._shelves))
 
     def _readings(self, text: str) -> tuple[str, str]:
         normalised = normalise(text)
         return normalised, fold_accents(normalised) if self._folds else normalised
 
-    def _claiming(self, normalised: str, folded: str) -> Iterator[Claim[Answer]]:
+    def _claiming(self, text: str, normalised: str, folded: str) -> Iterator[Claim[Answer]]:
         """Every claim on the text, wherever it holds, in order of precedence."""
         for shelf in self._shelves:
             claims = (claim for group in shelf.groups(normalised, folded) for claim in group)
             yield from sorted(claims, key=lambda claim: -claim.scope.specificity)
+        if self._patterns is not None:
+            yield from self._patterns.claiming(text)
 
     def _nearly_claiming(self, normalised: str, folded: str) -> Iterator[Claim[Answer]]:
         """The claims that the text only begins with, although they ask for more."""
@@ -140,25 +133,12 @@ class RuleTable(Generic[Answer]):
                     for group in shelf.groups(normalised[:end], folded[:end]):
                         yield from group
 
-    def _hiding(self, prefix: Claim[Answer]) -> Claim[Answer] | None:
-        """The first-word claim that takes every text which begins with this prefix."""
-        whole_words = prefix.key.count(" ")
-        for shelf in self._shelves:
-            if shelf.kind is MatchKind.FIRST_WORD and shelf.size <= whole_words:
-                for group in shelf.groups(prefix.key, fold_accents(prefix.key)):
-                    for claim in group.at(prefix.scope.example):
-                        if (
-                            claim.scope.covers(prefix.scope)
-                            and claim.rule.fold_accents >= prefix.rule.fold_accents
-                        ):
-                            return claim
-        return None
-
 
 _NEEDS = {
     MatchKind.WHOLE: "the whole message",
     MatchKind.FIRST_WORD: "a word of its own",
     MatchKind.PREFIX: "the beginning",
+    MatchKind.PATTERN: "a pattern that it fits",
 }
 
 
@@ -179,4 +159,4 @@ def _why(chosen: Claim[Answer], claim: Claim[Answer]) -> str:
         return f"{chosen.rule.kind.value} before {claim.rule.kind.value}"
     if chosen.scope.specificity > claim.scope.specificity and chosen.size == claim.size:
         return "its scope is more specific"
-    return "its keyword is longer"
+    return "it is written first" if claim.rule.kind is MatchKind.PATTERN else "its keyword is longer"

@@ -9,10 +9,26 @@ import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from types import FunctionType, ModuleType
+from typing import NamedTuple
 
 from app.routing.handlers import Handler, HandlerError, Middleware
 from app.routing.registration import Registration, registrations_of
 from app.routing.threads import Threads
+
+
+class Functions(NamedTuple):
+    """The team's keyword functions: imported once, when the router starts."""
+
+    found: list[tuple[Registration, Handler]]
+    mistakes: list[str]
+
+    @classmethod
+    def load(cls, names: Sequence[str], threads: Threads, middlewares: Sequence[str] = ()) -> Functions:
+        """Import the named modules and packages; their mistakes are kept, to be told with all others."""
+        try:
+            return cls(load_handlers(names, threads, middlewares), [])
+        except HandlerError as error:
+            return cls([], str(error).splitlines())
 
 
 def load_handlers(

@@ -64,6 +64,15 @@ def _folded(text: str) -> str:
     return trim(" ".join(caseless[:LONGEST].split()))
 
 
+def tidy(text: str) -> str:
+    """Return the text as patterns see it: as `normalise` does, but with capitals and punctuation.
+
+    Patterns ignore capitals by themselves, and what they catch is handed on as it was typed.
+    """
+    visible = _INVISIBLE.sub("", text[:LONGEST]).translate(_TYPOGRAPHIC)
+    return " ".join(unicodedata.normalize("NFKC", visible)[:LONGEST].split())
+
+
 def trim(text: str) -> str:
     """Drop punctuation and white space around a text, unless nothing else is there."""
     if text.isascii():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -90,6 +90,11 @@ class OptOutWords:
                     self._words.setdefault(word, []).append((intent, language))
         self._standalone = standalone
         self._by_twilio = by_twilio
+
+    @property
+    def words(self) -> Iterable[str]:
+        """Every word, as texts are compared with it."""
+        return self._words.keys()
 
     def intent(self, word: str) -> Intent | None:
         """Return what a text asks for, None when it is not one of the words."""

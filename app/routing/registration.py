@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, TypeVar
 
 Function = TypeVar("Function", bound=Callable[..., object])
 
@@ -22,6 +22,7 @@ class Registration:
     numbers: tuple[str, ...]
     countries: tuple[str, ...]
     fold_accents: bool
+    hours: tuple[Mapping[str, Any], ...] = ()
     deadline: float | None = field(default=None, kw_only=True)
 
 
@@ -32,6 +33,7 @@ def keyword(
     numbers: Sequence[str] = (),
     countries: Sequence[str] = (),
     fold_accents: bool = False,
+    hours: Mapping[str, Any] | Sequence[Mapping[str, Any]] = (),
     deadline: float | None = None,
 ) -> Callable[[Function], Function]:
     """Make a function the answer to one or more keywords.
@@ -42,11 +44,14 @@ def keyword(
 
     Args:
         words: the keywords, for example ``"BALANCE", "BAL"``.
-        match: "whole" (the text is the keyword), "first-word" or "prefix".
+        match: "whole" (the text is the keyword), "first-word", "prefix", or "pattern" (the text fits
+            a regular expression; ``argument`` is what its first group caught).
         services: Messaging Service sids where the keyword counts; none means everywhere.
         numbers: numbers that must have been texted; none means any.
         countries: countries of the sender (ISO 3166); none means any.
         fold_accents: whether "información" also matches "informacion".
+        hours: when it counts, as in ``{"days": ["mon-fri"], "from": "09:00", "to": "17:00"}``, or several
+            of these; the Service's ``time_zone`` says by which clock.
         deadline: seconds after which the function is cancelled and has failed; None lets it go on after
             the router's own deadline, and what it says then leaves later.
 
@@ -59,10 +64,12 @@ def keyword(
     for name, values in (("services", services), ("numbers", numbers), ("countries", countries)):
         if isinstance(values, str) or not all(isinstance(value, str) for value in values):
             raise TypeError(f'@keyword: {name} is a list of texts, as in {name}=["..."]')
+    windows = (hours,) if isinstance(hours, Mapping) else tuple(hours)
+    if not all(isinstance(window, Mapping) for window in windows):
+        raise TypeError('@keyword: hours is like {"days": ["mon-fri"], "from": "09:00", "to": "17:00"}')
     _check_deadline("@keyword", deadline)
-    registration = Registration(
-        words, match, tuple(services), tuple(numbers), tuple(countries), fold_accents, deadline=deadline
-    )
+    scope = tuple(services), tuple(numbers), tuple(countries)
+    registration = Registration(words, match, *scope, fold_accents, windows, deadline=deadline)
 
     def register(function: Function) -> Function:
         if not callable(function):

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from app.mistakes import SettingsError
-from app.routing.dispatch import Dispatcher, Forwards, RuleAnswer
-from app.routing.handlers import Handler, HandlerError
+from app.routing.dispatch import Defaults, Dispatcher, Forwards, RuleAnswer
+from app.routing.handlers import Handler
+from app.routing.hours import Hours, TimeZones
 from app.routing.keywords import KeywordConflictError, RuleTable
-from app.routing.loading import load_handlers
+from app.routing.loading import Functions
 from app.routing.opt_out_words import OptOutWords
+from app.routing.patterns import PatternError
 from app.routing.registration import Registration
 from app.routing.rules import MatchKind, Rule, Scope
 from app.routing.templates import TemplateError, Templates, WrittenAnswer
@@ -35,9 +37,6 @@ _MOST_MEDIA = 10
 """Twilio takes no more in one message (facts 4)."""
 
 _MATCHES = {kind.value: kind for kind in MatchKind}
-_LATER = {
-    "pattern": 'match = "pattern" is not supported yet; use "whole", "first-word" or "prefix"',
-}
 
 
 def _some(words: tuple[str, ...]) -> tuple[str, ...]:
@@ -58,6 +57,33 @@ class _Table(BaseModel):
 class _Default(_Table):
     """``[default]``: the answer to everything else."""
 
+    services: dict[str, _Table] = {}
+    """``[default.services.MG...]``: what one Service answers instead."""
+    did_you_mean: str | None = None
+    """The answer to a keyword that is one slip off."""
+
+    @property
+    def says_nothing(self) -> bool:
+        """True when the table is there for its other keys alone."""
+        written = (self.reply, self.template, self.forward, self.media or None)
+        return written == (None, None, None, None) and (bool(self.services) or self.did_you_mean is not None)
+
+
+class _Window(BaseModel):
+    """One window of ``hours``."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    days: tuple[str, ...] = ()
+    begins: Annotated[str, Field(alias="from")] = "00:00"
+    ends: Annotated[str, Field(alias="to")] = "24:00"
+
+
+def _listed(windows: object) -> object:
+    if not isinstance(windows, dict | list | tuple):
+        raise ValueError('must be like { days = ["mon-fri"], from = "09:00", to = "17:00" }')  # noqa: TRY004
+    return (windows,) if isinstance(windows, dict) else windows
+
 
 class _Keyword(_Table):
     """One ``[[keyword]]``."""
@@ -68,6 +94,7 @@ class _Keyword(_Table):
     numbers: tuple[str, ...] = ()
     countries: tuple[str, ...] = ()
     fold_accents: bool = False
+    hours: Annotated[tuple[_Window, ...], BeforeValidator(_listed)] = ()
 
 
 class _File(BaseModel):
@@ -83,11 +110,32 @@ def load_dispatcher(
     threads: Threads,
     opt_outs: OptOutWords | None = None,
     forwards: Forwards | None = None,
+    zones: TimeZones | None = None,
+    *,
     middlewares: Sequence[str] = (),
 ) -> Dispatcher:
-    """Read ``keywords.toml`` and the handler modules, and build the index of rules.
+    """Import the handler modules, read ``keywords.toml``, and build the index of rules.
 
-    ``opt_outs`` are the words that come before every rule; without ``forwards`` nothing is forwarded.
+    Raises:
+        SettingsError: with every mistake found.
+
+    """
+    functions = Functions.load(handlers, threads, middlewares)
+    return read_rules(folder / "keywords.toml", folder / "templates", functions, opt_outs, forwards, zones)
+
+
+def read_rules(
+    file: Path,
+    templates: Path,
+    functions: Functions,
+    opt_outs: OptOutWords | None = None,
+    forwards: Forwards | None = None,
+    zones: TimeZones | None = None,
+) -> Dispatcher:
+    """Read the rules of a file, and build the index of them and of the team's functions.
+
+    ``opt_outs`` are the words that come before every rule; without ``forwards`` nothing is
+    forwarded; ``zones`` say by which clock hours count.
 
     A missing or empty file is allowed, for teams that answer with functions alone, and warned of.
 
@@ -95,20 +143,20 @@ def load_dispatcher(
         SettingsError: with every mistake found.
 
     """
-    loading = _Loading(folder / "keywords.toml", Templates(folder / "templates"), [])
+    loading = _Loading(file, Templates(templates), [*functions.mistakes])
     content = loading.file_content()
     rules = [rule for n, table in enumerate(content.keyword, start=1) if (rule := loading.rule(n, table))]
-    default = None if content.default is None else loading.answer(content.default, "default")
-    rules += loading.function_rules(handlers, threads, middlewares)
+    rules += loading.function_rules(functions)
+    defaults = loading.defaults(content.default)
     try:
         index = RuleTable.build(rules)
-    except KeywordConflictError as error:
+    except (KeywordConflictError, PatternError) as error:
         raise SettingsError([*loading.mistakes, *str(error).splitlines()]) from error
     if loading.mistakes:
         raise SettingsError(loading.mistakes)
     if content == _File():
         _warn_of_silence(loading.file)
-    return Dispatcher(index, default, opt_outs, forwards)
+    return Dispatcher(index, defaults, opt_outs, forwards, zones)
 
 
 def _warn_of_silence(file: Path) -> None:
@@ -148,6 +196,30 @@ class _Loading:
             return None
         return Rule(table.words, kind, scope, answer, _name(table.words), source, table.fold_accents)
 
+    def defaults(self, table: _Default | None) -> Defaults:
+        """Compile what answers texts that no rule claims."""
+        if table is None:
+            return Defaults()
+        for sid in table.services:
+            if not _SERVICE_SID.fullmatch(sid):
+                self.mistakes.append(f"{self.file}: default.services: {sid!r} should be MG and 32 hex digits")
+        services = {
+            sid: answer
+            for sid, inner in table.services.items()
+            if (answer := self.answer(inner, f"default.services.{sid}")) is not None
+        }
+        everywhere = None if table.says_nothing else self.answer(table, "default")
+        return Defaults(everywhere, services, self._suggestion(table.did_you_mean))
+
+    def _suggestion(self, text: str | None) -> WrittenAnswer | None:
+        if text is None:
+            return None
+        try:
+            return self._compiled(_Table(reply=text), "default.did_you_mean")
+        except TemplateError as error:
+            self.mistakes.append(f"{self.file}: {error}")
+            return None
+
     def answer(self, table: _Table, name: str) -> WrittenAnswer | Forward | None:
         """Compile the answer of a table, or note what is wrong with it."""
         if table.forward is not None:
@@ -162,16 +234,9 @@ class _Loading:
             self.mistakes.append(f"{self.file}: {error}")
             return None
 
-    def function_rules(
-        self, names: Sequence[str], threads: Threads, middlewares: Sequence[str]
-    ) -> list[Rule[RuleAnswer]]:
-        """Load the handler modules and make the rules of their functions."""
-        try:
-            functions = load_handlers(names, threads, middlewares)
-        except HandlerError as error:
-            self.mistakes += str(error).splitlines()
-            return []
-        return [self._function_rule(registration, handler) for registration, handler in functions]
+    def function_rules(self, functions: Functions) -> list[Rule[RuleAnswer]]:
+        """Make the rules of the team's functions."""
+        return [self._function_rule(registration, handler) for registration, handler in functions.found]
 
     def _function_rule(self, told: Registration, handler: Handler) -> Rule[RuleAnswer]:
         where = handler.source
@@ -193,9 +258,7 @@ class _Loading:
         return self.templates.of_text(table.reply or "", name, table.media)
 
     def _kind(self, match: str, where: str) -> MatchKind:
-        if match in _LATER:
-            self.mistakes.append(f"{where}: {_LATER[match]}")
-        elif match not in _MATCHES:
+        if match not in _MATCHES:
             self.mistakes.append(f'{where}: match = "{match}" is unknown; use {", ".join(_MATCHES)}')
         return _MATCHES.get(match, MatchKind.FIRST_WORD)
 
@@ -212,7 +275,20 @@ class _Loading:
                 if not pattern.fullmatch(value)
             ]
         countries = frozenset(country.upper() for country in told.countries)
-        return Scope(frozenset(told.services), frozenset(told.numbers), countries)
+        hours = self._hours(told.hours, where)
+        return Scope(frozenset(told.services), frozenset(told.numbers), countries, hours)
+
+    def _hours(self, told: Sequence[_Window | Mapping[str, Any]], where: str) -> Hours:
+        windows = []
+        for each in told:
+            try:
+                window = _Window.model_validate(each)
+                windows.append(Hours.window(window.days, window.begins, window.ends))
+            except ValidationError as error:
+                self.mistakes += describe_mistakes(error, _Window, f"{where}: hours")
+            except ValueError as error:
+                self.mistakes.append(f"{where}: hours: {error}")
+        return Hours.of(windows)
 
 
 def _name(words: tuple[str, ...]) -> str:

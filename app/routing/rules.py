@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Generic, TypeVar
 
+from app.routing.hours import ALWAYS, Hours
+
 Answer = TypeVar("Answer")
 """Whatever answers a message; the table carries it and never looks inside."""
 
@@ -22,6 +24,8 @@ class MatchKind(Enum):
     """The text begins with the words of the keyword; the longest keyword wins."""
     PREFIX = "prefix"
     """The text begins with the letters of the keyword ("VOTE3"); the longest keyword wins."""
+    PATTERN = "pattern"
+    """The whole text fits the regular expression; the one that is written first wins."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +37,8 @@ class Occasion:
     """The number that was texted, as Twilio's ``To`` has it."""
     country: str | None = None
     """The person's country: ISO 3166, two capital letters."""
+    minute: int | None = None
+    """The minute of the week at the Service, from Monday, 00:00; None where no rule asks for it."""
 
     @property
     def anchors(self) -> tuple[Anchor, ...]:
@@ -44,22 +50,27 @@ class Occasion:
 class Scope:
     """Where a rule holds; an empty set means anywhere.
 
-    A number is more specific than a Service, a Service more than a country, and whatever
-    restricts more of the three, given the most specific one, is more specific still.
+    A number is more specific than a Service, a Service more than a country, a country more than
+    hours, and whatever restricts more of the four, given the most specific one, is more specific
+    still.
     """
 
     services: frozenset[str] = frozenset()
     numbers: frozenset[str] = frozenset()
     countries: frozenset[str] = frozenset()
+    hours: Hours = ALWAYS
 
     @property
     def specificity(self) -> int:
-        """Higher wins; equal means that the same of the three are restricted."""
-        return 4 * bool(self.numbers) + 2 * bool(self.services) + bool(self.countries)
+        """Higher wins; equal means that the same of the four are restricted."""
+        return 8 * bool(self.numbers) + 4 * bool(self.services) + 2 * bool(self.countries) + bool(self.hours)
 
     @property
     def anchors(self) -> tuple[Anchor, ...]:
-        """The places where an occasion of this scope finds the rule: its most specific restriction."""
+        """The places where an occasion of this scope finds the rule: its most specific restriction.
+
+        Hours are not a place: what is restricted to them alone stands everywhere.
+        """
         for name, values in (
             ("number", self.numbers),
             ("service", self.services),
@@ -76,6 +87,7 @@ class Scope:
             min(self.services, default=None),
             min(self.numbers, default=None),
             min(self.countries, default=None),
+            self.hours.spans[0][0] if self.hours else None,
         )
 
     def admits(self, occasion: Occasion) -> bool:
@@ -84,18 +96,19 @@ class Scope:
             (not self.numbers or occasion.number in self.numbers)
             and (not self.services or occasion.service_sid in self.services)
             and (not self.countries or occasion.country in self.countries)
+            and (not self.hours or (occasion.minute is not None and self.hours.admit(occasion.minute)))
         )
 
     def covers(self, other: Scope) -> bool:
         """Say whether this scope holds wherever the other one does."""
-        return all(
+        return self.hours.cover(other.hours) and all(
             not mine or (theirs and theirs <= mine)
             for mine, theirs in zip(self._restrictions, other._restrictions, strict=True)
         )
 
     def overlaps(self, other: Scope) -> bool:
         """Say whether both scopes hold on some occasion."""
-        return all(
+        return self.hours.overlap(other.hours) and all(
             not mine or not theirs or mine & theirs
             for mine, theirs in zip(self._restrictions, other._restrictions, strict=True)
         )
@@ -107,10 +120,8 @@ class Scope:
     def __str__(self) -> str:
         """Name the scope in words for people."""
         places = (("number", self.numbers), ("Service", self.services), ("country", self.countries))
-        return (
-            ", ".join(f"{name} {' or '.join(sorted(values))}" for name, values in places if values)
-            or "everywhere"
-        )
+        told = [f"{name} {' or '.join(sorted(values))}" for name, values in places if values]
+        return ", ".join([*told, str(self.hours)] if self.hours else told) or "everywhere"
 
 
 @dataclass(frozen=True, slots=True)

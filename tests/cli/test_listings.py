@@ -1,37 +1,10 @@
-"""``keywords``, ``senders``, ``membership show``."""
+"""``senders``, ``membership show``."""
 
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 from tests.cli.conftest import Cli, Serving
-
-
-def test_keywords_come_in_the_order_of_their_precedence(cli: Cli, folder: Path) -> None:
-    (folder / "config" / "keywords.toml").write_text(
-        "\n".join(
-            f'[[keyword]]\nwords = ["{kind}"]\nmatch = "{kind}"\nreply = "a"\n'
-            for kind in ("prefix", "whole", "first-word")
-        )
-    )
-    rules = json.loads(cli("keywords", "--json").out)
-    assert [rule["match"] for rule in rules] == ["whole"] + ["first-word"] * 4 + ["prefix"]
-    assert rules[0] == {
-        "words": ["whole"],
-        "match": "whole",
-        "scope": "everywhere",
-        "source": "config/keywords.toml, keyword 2",
-        "answer": "text",
-    }
-
-
-def test_keywords_are_readable_at_80_columns(cli: Cli) -> None:
-    spoken = cli("keywords")
-    assert spoken.code == 0
-    assert "HOURS, OPEN" in spoken.out
-    assert "my_handlers:4 echo" in spoken.out
-    assert max(map(len, spoken.out.splitlines())) <= 80
 
 
 def test_senders_are_those_of_the_sandbox_before_the_first_start(cli: Cli) -> None:

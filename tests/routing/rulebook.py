@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from app.routing.rules import MatchKind, Occasion, Rule, Scope
 
-WHOLE, FIRST_WORD, PREFIX = MatchKind
+WHOLE, FIRST_WORD, PREFIX, PATTERN = MatchKind
 ANYWHERE = Scope()
 SERVICE = "MG" + "0a" * 16
 OTHER_SERVICE = "MG" + "0b" * 16

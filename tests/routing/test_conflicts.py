@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from app.routing.conflicts import Conflict, EmptyKeyword, KeywordConflictError
+from app.routing.hours import Hours
 from app.routing.keywords import RuleTable
-from app.routing.rules import Rule
-from tests.routing.rulebook import FIRST_WORD, PREFIX, WHOLE, rule, scope
+from app.routing.rules import Rule, Scope
+from tests.routing.rulebook import FIRST_WORD, PATTERN, PREFIX, WHOLE, rule, scope
 
 
 @pytest.mark.parametrize(
@@ -27,6 +28,19 @@ from tests.routing.rulebook import FIRST_WORD, PREFIX, WHOLE, rule, scope
         (rule("menu", fold_accents=True), rule("menú", name="b")),
         (rule("menu", fold_accents=True), rule("menú", fold_accents=True, name="b")),
         (rule("👍"), rule("👍🏽", name="b")),
+        (rule("a.*", kind=PATTERN), rule("a.*", kind=PATTERN, name="b")),
+        (
+            rule("a.*", kind=PATTERN, scope=scope(numbers="1 2")),
+            rule(" a.*", kind=PATTERN, scope=scope(numbers="2"), name="b"),
+        ),
+        (
+            rule("A", scope=Scope(hours=Hours.window(["mon-fri"], "09:00", "17:00"))),
+            rule("A", scope=Scope(hours=Hours.window(["fri"], "16:59", "20:00")), name="b"),
+        ),
+        (
+            rule("A", scope=Scope(hours=Hours.window(["sun"], "22:00", "02:00"))),
+            rule("A", scope=Scope(hours=Hours.window(["mon"], "01:59", "03:00")), name="b"),
+        ),
     ],
 )
 def test_two_rules_that_claim_the_same_text_are_refused(one: Rule[str], other: Rule[str]) -> None:
@@ -54,6 +68,14 @@ def test_two_rules_that_claim_the_same_text_are_refused(one: Rule[str], other: R
             rule("A", scope=scope(numbers="1", countries="CA"), name="b"),
         ),
         (rule("menú"), rule("menu", name="b")),
+        (rule("a.*", kind=PATTERN), rule("A.*", kind=PATTERN, scope=scope(numbers="1"), name="b")),
+        (rule("a.*", kind=PATTERN), rule("a.*", kind=PREFIX, name="b")),
+        (rule(r"\d", kind=PATTERN), rule(r"\D", kind=PATTERN, name="b")),
+        (
+            rule("A", scope=Scope(hours=Hours.window(["mon-fri"], "09:00", "17:00"))),
+            rule("A", scope=Scope(hours=Hours.window(["fri"], "17:00", "20:00")), name="b"),
+        ),
+        (rule("A", scope=Scope(hours=Hours.window(["mon"], "09:00", "17:00"))), rule("A", name="b")),
     ],
 )
 def test_rules_with_a_clear_order_stand_together(one: Rule[str], other: Rule[str]) -> None:

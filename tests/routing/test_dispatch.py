@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from app import Reply
-from app.routing.dispatch import Dispatcher, Failed, Immediate, RuleAnswer, Running, occasion_of
+from app.routing.dispatch import Defaults, Dispatcher, Failed, Immediate, RuleAnswer, Running
 from app.routing.handlers import Handler
 from app.routing.keywords import RuleTable
 from app.routing.replies import SILENCE
@@ -28,7 +28,7 @@ def rule(word: str, answer: RuleAnswer, scope: Scope | None = None) -> Rule[Rule
 
 
 def dispatcher(*rules: Rule[RuleAnswer], default: WrittenAnswer | None = DEFAULT) -> Dispatcher:
-    return Dispatcher(RuleTable.build(rules), default)
+    return Dispatcher(RuleTable.build(rules), Defaults(default))
 
 
 def running(function: Callable[..., object]) -> Running:
@@ -84,7 +84,7 @@ def test_scopes_are_asked() -> None:
 
 def test_the_occasion_is_the_services_number_and_country() -> None:
     asked = message(sender="+447700900123", recipient="60123", service="MG1")
-    assert occasion_of(asked) == Occasion("MG1", "60123", "GB")
+    assert dispatcher().occasion(asked) == Occasion("MG1", "60123", "GB")
 
 
 class FailingAnswer(TextAnswer):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from itertools import product
 
 import pytest
@@ -9,10 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.routing.conflicts import KeywordConflictError
+from app.routing.hours import Hours
 from app.routing.keywords import RuleTable, Verdict
-from app.routing.normalise import fold_accents, normalise, trim
+from app.routing.normalise import fold_accents, normalise, tidy, trim
 from app.routing.rules import Match, MatchKind, NoMatch, Occasion, Rule, Scope
-from tests.routing.rulebook import FIRST_WORD, HERE, PREFIX, SERVICE, WHOLE, rule, scope
+from tests.routing.rulebook import FIRST_WORD, HERE, PATTERN, PREFIX, SERVICE, WHOLE, rule, scope
 
 RULES = [
     rule("STOP", kind=WHOLE),
@@ -178,12 +180,13 @@ def test_a_longer_keyword_of_another_place_does_not_hide_a_shorter_one() -> None
 
 WORDS = st.sampled_from(["a", "a b", "á", "ab", "a b á", "👍", "a!", "b-a"])
 ENDINGS = ["", " b", "b", ", b!", " b á", "\u0301"]
-OCCASIONS = [Occasion(*where) for where in product(("S", "T", None), ("1", "2"), ("US", None))]
+OCCASIONS = [Occasion(*where) for where in product(("S", None), ("1", "2"), ("US", None), (0, 60, 120))]
 SCOPES = st.builds(
     Scope,
     st.frozensets(st.sampled_from(["S", "T"]), max_size=2),
     st.frozensets(st.sampled_from(["1", "2"]), max_size=2),
     st.frozensets(st.sampled_from(["US", "CA"]), max_size=1),
+    st.sampled_from([Hours(), Hours(((0, 90),)), Hours(((60, 180),)), Hours(((60, 90), (120, 180)))]),
 )
 RULE_SETS = st.lists(
     st.builds(
@@ -336,11 +339,13 @@ def _texts_like(rules: list[Rule[None]]) -> list[str]:
 
 def _first_by_asking_every_rule(rules: tuple[Rule[None], ...], text: str, occasion: Occasion) -> str | None:
     """The plain reading of the design, without an index; two rules at the same rank are a mistake."""
-    ranked: dict[tuple[int, int, int], set[str]] = {}
-    for rule_ in rules:
+    ranked: dict[tuple[int, int, int, int], set[str]] = {}
+    for place, rule_ in enumerate(rules):
         if rule_.scope.admits(occasion):
             for size in _sizes_of_claims(rule_, text):
-                rank = list(MatchKind).index(rule_.kind), -size, -rule_.scope.specificity
+                kind = list(MatchKind).index(rule_.kind)
+                written = place if rule_.kind is PATTERN else 0
+                rank = kind, -size, -rule_.scope.specificity, written
                 ranked.setdefault(rank, set()).add(rule_.name)
     if not ranked:
         return None
@@ -352,6 +357,8 @@ def _sizes_of_claims(rule_: Rule[None], text: str) -> list[int]:
     def read(typed: str) -> str:
         return fold_accents(normalise(typed)) if rule_.fold_accents else normalise(typed)
 
+    if rule_.kind is PATTERN:
+        return _readings_that_fit(rule_, text)
     typed = read(text)
     words = typed.split()
     keys = [read(word) for word in rule_.words]
@@ -361,3 +368,15 @@ def _sizes_of_claims(rule_: Rule[None], text: str) -> list[int]:
         return [len(key) for key in keys if typed.startswith(key)]
     counts = [(key, len(key.split())) for key in keys]
     return [count for key, count in counts if trim(" ".join(words[:count])) == key]
+
+
+def _readings_that_fit(rule_: Rule[None], text: str) -> list[int]:
+    """Return 1 where the text as typed fits a pattern, 0 where it does without what stands around it."""
+    fold = fold_accents if rule_.fold_accents else str
+    readings = {1: fold(tidy(text)), 0: fold(trim(tidy(text)))}
+    patterns = [fold(tidy(word)) for word in rule_.words]
+    return [
+        rank
+        for rank, reading in readings.items()
+        if any(re.fullmatch(pattern, reading, re.IGNORECASE) for pattern in patterns)
+    ]

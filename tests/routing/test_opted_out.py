@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from app import Reply
 from app.routing.composing import Composer
-from app.routing.dispatch import Dispatcher, Immediate, RuleAnswer
+from app.routing.dispatch import Defaults, Dispatcher, Immediate, RuleAnswer
 from app.routing.keywords import RuleTable
 from app.routing.opt_out_file import load_opt_out_words
 from app.routing.opt_out_words import Intent
@@ -29,7 +29,7 @@ def rule(word: str, kind: MatchKind = MatchKind.FIRST_WORD) -> Rule[RuleAnswer]:
 
 
 RULES = (rule("HOURS"), rule("CANCEL", MatchKind.WHOLE), rule("START"), rule("INFO"), rule("CANCELLED"))
-DISPATCHER = Dispatcher(RuleTable.build(RULES), TextAnswer(Reply("default")), WORDS)
+DISPATCHER = Dispatcher(RuleTable.build(RULES), Defaults(TextAnswer(Reply("default"))), WORDS)
 OWN = st.sampled_from(["HOURS", "hours now", "cancel", "STOP", "Help!", "START", "start now", "yes", "info"])
 
 

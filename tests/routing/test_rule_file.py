@@ -109,6 +109,57 @@ def test_the_example_loads(load: Load) -> None:
     assert reply(rules, "HOURS", FromCountry="CA").text == "Text HOURS, MENU or VOTE.", "another country"
 
 
+def test_a_service_may_have_a_default_of_its_own(load: Load) -> None:
+    rules = load(f'[default]\nreply = "all"\n[default.services.{MG}]\nreply = "its own"')
+    assert reply(rules, "anything").text == "its own"
+    found = rules.find(message("anything", service="MG" + "0b" * 16))
+    assert isinstance(found.action, Immediate)
+    assert found.action.reply(message()) == Reply("all")
+    assert reply(load(f'[default.services.{MG}]\nreply = "its own"'), "anything").text == "its own"
+
+
+def test_a_keyword_that_is_nearly_right_may_be_asked_about(load: Load) -> None:
+    rules = load(keyword() + '\n[default]\nreply = "?"\ndid_you_mean = "Did you mean {{ keyword }}?"')
+    assert reply(rules, "huors").text == "Did you mean HOURS?"
+    assert reply(rules, "huors today").text == "?"
+    assert reply(load(keyword() + '\n[default]\nreply = "?"'), "huors").text == "?"
+
+
+def test_hours_are_read_as_one_window_or_several(load: Load) -> None:
+    (rule,) = load(keyword(hours='{ days = ["mon-fri"], from = "09:00", to = "17:00" }')).table.rules
+    assert str(rule.scope) == "mon-fri 09:00-17:00"
+    (rule,) = load(keyword(hours='[{ days = ["sat"] }, { from = "22:00", to = "06:00" }]')).table.rules
+    assert str(rule.scope) == "sat 00:00-24:00, every day 22:00-06:00"
+
+
+def test_functions_have_hours_and_patterns_too(load: Load, team: Callable[[str], None]) -> None:
+    team('@keyword(r"code (\\d+)", match="pattern", hours={"days": ["sun"]})\ndef code(): ...\n')
+    rules = load("", "team_handlers")
+    assert str(rules.table.rules[0].scope) == "sun 00:00-24:00"
+    action = rules.find(message("Code 12"), 3 * 86_400).action  # 4 January 1970, a Sunday
+    assert isinstance(action, Running)
+    assert action.argument == "12"
+    assert isinstance(rules.find(message("Code 12"), 0).action, Immediate)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "reason"),
+    [
+        ("(a)\\\\1", "invalid escape sequence"),
+        ("(?=a)", "look-around and back references cannot be matched in linear time"),
+        ("[a", "missing ]"),
+        ("a{1001}", "invalid repetition size"),
+        ("((a{100}){100}){100}", "repetition size"),
+        ("[a-z]{900}(x|y){900}(z|w){900}", "is too large: "),
+        ("a" * 1600, "is longer than 1600 characters"),
+    ],
+)
+def test_a_pattern_that_cannot_be_used_is_told_with_the_reason(told: Told, pattern: str, reason: str) -> None:
+    (sentence,) = told(keyword(words=f'["{pattern}"]', match='"pattern"'))
+    assert "(keywords.toml, keyword 1) cannot be used: " in sentence
+    assert reason in sentence
+
+
 def test_a_missing_file_has_no_rules_which_is_warned_of(
     folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -146,6 +197,7 @@ def test_the_configuration_that_comes_along_loads() -> None:
         ("whole", "hours!", "hours today"),
         ("first-word", "hours today", "hoursday"),
         ("prefix", "hours9", "hour"),
+        ("pattern", "Hours!", "hours today"),
     ],
 )
 def test_each_kind_of_match(load: Load, kind: str, matching: str, other: str) -> None:
@@ -211,14 +263,23 @@ def test_a_function_is_a_rule(load: Load, team: Callable[[str], None]) -> None:
         (keyword(words="[1]"), 'keyword[1].words[1]: must be text in quotes, like "this"'),
         (keyword(words=""), "keyword[1].words: is missing; add it"),
         (keyword(rply='"a"'), "keyword[1].rply: unknown key; did you mean reply?"),
+        (keyword(hours='"9 to 5"'), 'keyword[1].hours: must be like { days = ["mon-fri"], from = "09'),
+        (keyword(hours="{ form = 1 }"), "keyword[1].hours[1].form: unknown key; did you mean from?"),
+        (keyword(hours="{ from = 9 }"), 'keyword[1].hours[1].from: must be text in quotes, like "this"'),
+        (
+            '[default]\nreply = "a"\n[default.services.MG1]\nreply = "b"',
+            "default.services: 'MG1' should be MG",
+        ),
+        (f"[default.services.{MG}]", f"default.services.{MG}: give it a reply, a template or a"),
+        (
+            '[default]\ndid_you_mean = " "',
+            "default.did_you_mean: reply is empty; write the text that people get",
+        ),
         (keyword(fold_accents='"often"'), "keyword[1].fold_accents: must be a valid boolean"),
         (keyword().replace("[[keyword]]", "[keyword]"), "keyword: must be a list of tables; write [["),
         ("[[keywords]]", "keywords: unknown key; did you mean keyword?"),
         ("[default]", "default: give it a reply, a template or a forward, and only one"),
-        (
-            '[default]\nwords = ["A"]',
-            "default.words: unknown key; known ones are forward, media, reply, template",
-        ),
+        ('[default]\nwords = ["A"]', "default.words: unknown key; known ones are did_you_"),
         ('[default]\nreply = ""', "default: reply is empty; write the text that people get"),
         (forward(""), "keyword[1].forward.url: is missing; add it"),
         (forward('url = "votes.example.com"'), "keyword[1].forward.url: must begin with https:// or http://"),
@@ -249,8 +310,9 @@ def test_a_mistake_names_the_file_the_rule_and_the_remedy(told: Told, content: s
 @pytest.mark.parametrize(
     ("content", "mistake"),
     [
-        (keyword(match='"pattern"'), 'match = "pattern" is not supported yet; use "whole", "first-word"'),
         (keyword(match='"frist-word"'), 'match = "frist-word" is unknown; use whole, first-word, prefix'),
+        (keyword(hours='{ days = ["mo"] }'), 'hours: days: "mo" should be a day like "mon", or some like'),
+        (keyword(hours='[{}, { from = "9" }]'), 'hours: from: "9" should be a time from "00:00" to "24:00"'),
         (keyword(countries='["USA"]'), "countries: 'USA' should be two letters like US (ISO 3166)"),
         (keyword(services='["demo"]'), "services: 'demo' should be MG and 32 hex digits"),
         (keyword(numbers='["+1 415"]'), "numbers: '+1 415' should be a short code or a number like +14155"),
@@ -284,7 +346,12 @@ def test_the_same_word_in_another_scope_is_no_conflict(load: Load) -> None:
 @pytest.mark.parametrize(
     ("content", "mistake"),
     [
-        ('@keyword("A", match="pattern")\ndef a(): ...\n', 'team_handlers:2 a: match = "pattern" is not sup'),
+        ('@keyword("A", match="regex")\ndef a(): ...\n', 'team_handlers:2 a: match = "regex" is unknown'),
+        ('@keyword("A", hours={"to": "9"})\ndef a(): ...\n', 'team_handlers:2 a: hours: to: "9" should be a'),
+        (
+            '@keyword("A", hours={"day": "mon"})\ndef a(): ...\n',
+            "team_handlers:2 a: hours: day: unknown key; did",
+        ),
         ('@keyword("A", countries=["USA"])\ndef a(): ...\n', "team_handlers:2 a: countries: 'USA' should be"),
         ('@keyword("A")\ndef a(mesage): ...\n', "team_handlers:2 a: nothing is known as 'mesage'"),
         ("import no_such_library", "handlers: team_handlers cannot be imported: ModuleNotFoundError"),
@@ -315,7 +382,18 @@ VALUES = st.recursive(
 )
 TABLES = st.dictionaries(
     st.sampled_from(
-        ["words", "match", "reply", "template", "media", "forward", "numbers", "countries", "fold_accents"]
+        [
+            "words",
+            "match",
+            "reply",
+            "template",
+            "media",
+            "forward",
+            "numbers",
+            "countries",
+            "fold_accents",
+            "hours",
+        ]
     ),
     VALUES,
 )

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.routing.hours import Hours
 from app.routing.rules import Occasion, Scope
 from tests.routing.rulebook import ANYWHERE, HERE, OTHER_SERVICE, SERVICE, scope
 
@@ -16,9 +17,12 @@ SCOPES = st.builds(
     services=st.frozensets(st.sampled_from(["S1", "S2"])),
     numbers=st.frozensets(st.sampled_from(["1", "2"])),
     countries=st.frozensets(st.sampled_from(["US", "CA"])),
+    hours=st.sampled_from([Hours(), Hours(((0, 60),)), Hours(((30, 90), (120, 180))), Hours(((0, 10_080),))]),
 )
+MINUTES = (0, 29, 30, 59, 60, 89, 90, 120, 180, 10_079)
 OCCASIONS = [
-    Occasion(*where) for where in product(("S1", "S2", "S3", None), ("1", "2", "3"), ("US", "CA", None))
+    Occasion(*where)
+    for where in product(("S1", "S2", "S3", None), ("1", "2", "3"), ("US", "CA", None), MINUTES)
 ]
 
 
@@ -46,18 +50,22 @@ def test_a_scope_does_not_admit_what_is_not_known() -> None:
     assert not scope(services=SERVICE).admits(Occasion(None, "12345", "US"))
 
 
-def test_a_number_is_more_specific_than_a_service_and_a_service_than_a_country() -> None:
+def test_hours_do_not_hold_where_nobody_knows_the_time() -> None:
+    assert not Scope(hours=Hours(((0, 10_080),))).admits(HERE)
+
+
+def test_a_number_beats_a_service_which_beats_a_country_which_beats_hours() -> None:
+    hours = Hours(((0, 60),))
     ordered = [
-        ANYWHERE,
-        scope(countries="US"),
-        scope(services=SERVICE),
-        scope(services=SERVICE, countries="US"),
-        scope(numbers="12345"),
-        scope(numbers="12345", countries="US"),
-        scope(numbers="12345", services=SERVICE),
-        scope(SERVICE, "12345", "US"),
+        Scope(services, numbers, countries, when)
+        for numbers, services, countries, when in product(
+            (frozenset[str](), frozenset({"12345"})),
+            (frozenset[str](), frozenset({SERVICE})),
+            (frozenset[str](), frozenset({"US"})),
+            (Hours(), hours),
+        )
     ]
-    assert [place.specificity for place in ordered] == list(range(8))
+    assert [place.specificity for place in ordered] == list(range(16))
 
 
 @pytest.mark.parametrize(
@@ -66,6 +74,7 @@ def test_a_number_is_more_specific_than_a_service_and_a_service_than_a_country()
         (ANYWHERE, "everywhere"),
         (scope(numbers="2 1"), "number 1 or 2"),
         (scope("MG1", "12345", "US"), "number 12345, Service MG1, country US"),
+        (Scope(hours=Hours.window(["mon-fri"], "09:00", "17:00")), "mon-fri 09:00-17:00"),
     ],
 )
 def test_a_scope_names_itself(place: Scope, words: str) -> None:
