@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from pathlib import Path
 from uuid import uuid4
 from xml.etree.ElementTree import fromstring
 
@@ -197,3 +198,19 @@ async def test_operators_move_the_list_in_and_out(start: Start) -> None:
     exported = router.command("opt-outs", "export").stdout.splitlines()
     assert sorted(line.partition(",")[0] for line in exported[1:]) == sorted(numbers)
     assert (await router.deliver(webhook("HOURS", From=numbers[7]))).body == EMPTY
+
+
+async def test_a_carrier_that_has_recovered_gets_the_short_code_again(start: Start, tmp_path: Path) -> None:
+    (tmp_path / "config").mkdir()
+    brief = '[[error]]\ncodes = [30006]\nclass = "sender"\ntimes = 1\nbelieved_days = 0.00003\n'
+    (tmp_path / "config" / "carriers.toml").write_text(brief + 'note = "for two and a half seconds"\n')
+    router = start("reroute = false")
+    first = webhook()
+    await router.deliver(first)
+    await report(router, first, "undelivered", "30006")
+    assert said(await router.deliver(webhook()))[0] == "+14155550100"
+    await asyncio.sleep(2.6)
+    again = webhook()
+    assert said(await router.deliver(again))[0] == "12345", "half-open: tried once more"
+    await report(router, again, "delivered")
+    assert said(await router.deliver(webhook()))[0] == "12345"
