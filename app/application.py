@@ -15,9 +15,6 @@ from pathlib import Path
 
 from prometheus_client import REGISTRY, CollectorRegistry
 from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
 from starlette.routing import Route, Router
 
 from app.delivery.courier import Courier
@@ -49,6 +46,7 @@ from app.senders.carriers import load_error_table
 from app.senders.rates import Rates
 from app.senders.request import ReplyFrom
 from app.settings import OnError, Settings, SignatureMode, load_settings
+from app.store.clients import CLIENT_ERRORS, async_client_of
 from app.store.journal import Journal
 from app.store.keys import ANSWERED_CHANNEL
 from app.store.spool import Spool
@@ -180,7 +178,7 @@ class Worker:
                     await channel.subscribe(ANSWERED_CHANNEL)
                     async for message in channel.listen():
                         self.records.wake(message["data"].decode())
-            except (RedisError, OSError):
+            except (*CLIENT_ERRORS, OSError):
                 await asyncio.sleep(1)  # waiters look for themselves meanwhile
 
 
@@ -210,7 +208,7 @@ def build(settings: Settings) -> Router:
     spool = Spool(settings.router.data_dir / "spool")
     journal = Journal(store, spool)
     records = Records(store, journal, settings.router.retention_days)
-    redis = Redis.from_url(settings.redis.url, socket_connect_timeout=2, retry=Retry(NoBackoff(), 0))
+    redis = async_client_of(settings.redis.url, connect_within=2, again=False)
     pool_figures = metrics.PoolFigures()
     membership = Membership(_sources(settings), redis, report=pool_figures.update)
     rates = Rates(settings.limits, time.time)

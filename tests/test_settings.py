@@ -15,13 +15,14 @@ from app.senders.limits import Limit, Limits
 from app.senders.request import ReplyFrom
 from app.senders.sender import SenderKind
 from app.settings import OnError, Privacy, Settings, SignatureMode, load_settings
+from app.store.deployment import SHAPES
 
 AC, AC2 = "AC" + "0a" * 16, "AC" + "0b" * 16
 MG, MG2 = "MG" + "0a" * 16, "MG" + "0b" * 16
 ACCOUNT = f'[[accounts]]\nsid = "{AC}"\nauth_token = "file-token"\n'
 SERVICE = f'[[services]]\nsid = "{MG}"\naccount = "{AC}"\n'
 
-NO_REDIS = "must be redis://host:6379/0, rediss:// for TLS, unix:///path/to/socket, or empty"
+NO_REDIS = f"must be {SHAPES}"
 NO_ACCOUNT_SID = "an account sid is AC and 32 hex digits, as the Twilio console shows it"
 NO_SERVICE_SID = "a Messaging Service sid is MG and 32 hex digits, as the Twilio console shows it"
 NO_SECRET = "has blanks around it, or letters that Twilio does not use: copy it once more"
@@ -353,6 +354,19 @@ def test_shared_keys_are_read(load: Load) -> None:
         ('[router]\npublic_url = "https://a/?b"', {}, f"router.toml: router.public_url: {NO_QUERY}"),
         ("", {"REDIS_URL": "localhost:6379"}, f"REDIS_URL (redis.url): {NO_REDIS}"),
         ("", {"REDIS_URL": "redis://h:port"}, f"REDIS_URL (redis.url): {NO_REDIS}"),
+        ("", {"REDIS_URL": "redis+clusters://h"}, f"REDIS_URL (redis.url): {NO_REDIS}"),
+        (
+            "",
+            {"REDIS_URL": "redis+cluster://h/1"},
+            "REDIS_URL (redis.url): a Redis Cluster has only database 0; leave the number out:"
+            " redis+cluster://host:6379,host:6379",
+        ),
+        (
+            "",
+            {"REDIS_URL": "redis+sentinel://h"},
+            "REDIS_URL (redis.url): must name the master that the Sentinels watch:"
+            " redis+sentinel://host:26379,host:26379/mymaster, and as you like its database: .../mymaster/0",
+        ),
         (
             "",
             {"TWILIO_API_BASE_URL": "http://a/b"},

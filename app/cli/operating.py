@@ -10,9 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Annotated, TypeVar
 
-import redis
 import typer
-from redis.asyncio import Redis
 
 from app.cli.situation import settings_for_command, store_client, store_url
 from app.cli.speaking import CommandError, complain, err, out, plain
@@ -25,6 +23,7 @@ from app.membership.shared import SharedError
 from app.membership.snapshot import Snapshot
 from app.membership.source import MembershipError, ServiceSource, twilio_source
 from app.settings import Settings
+from app.store.clients import CLIENT_ERRORS, async_client_of
 from app.twilio.rest import ApiError, build_client
 
 _Result = TypeVar("_Result")
@@ -170,7 +169,7 @@ def read_everywhere(operation: Operation, url: str) -> Snapshot:
     """
 
     async def read() -> Snapshot:
-        async with Redis.from_url(url, socket_connect_timeout=5) as client:
+        async with async_client_of(url, connect_within=5) as client:
             return await Membership([operation.source], client).changed(operation.service_sid)
 
     return asyncio.run(read())
@@ -199,7 +198,7 @@ def _tell_routers(operation: Operation, url: str) -> None:
 def _told_if_lost(what: str) -> Iterator[None]:
     try:
         yield
-    except redis.RedisError as error:
+    except CLIENT_ERRORS as error:
         complain(f"{what}, but it could not be journaled: {type(error).__name__}.")
 
 

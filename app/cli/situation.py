@@ -11,13 +11,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import redis
-
 from app.cli.speaking import CommandError
 from app.settings import Settings, load_settings
+from app.store.clients import CLIENT_ERRORS, client_of
 from app.store.embedded import EmbeddedError, embedded, running_at
 
 if TYPE_CHECKING:
+    import redis
+
     from app.routing.dispatch import Dispatcher, Forwards
     from app.sandbox import World
 
@@ -139,11 +140,12 @@ def store_client(settings: Settings) -> Iterator[redis.Redis]:
         CommandError: when Redis does not answer.
 
     """
-    with store_url(settings) as url, redis.Redis.from_url(url, socket_timeout=10) as client:
+    with store_url(settings) as url:
         try:
-            client.ping()
-            yield client
-        except redis.RedisError as error:
+            with client_of(url) as client:
+                client.ping()
+                yield client
+        except CLIENT_ERRORS as error:
             raise CommandError(f"Redis does not answer: {error}", "Set REDIS_URL, or start yours.") from error
 
 

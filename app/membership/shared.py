@@ -11,10 +11,10 @@ from typing import Any
 
 from redis import Redis as SynchronousRedis
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 from app.membership.keys import POOLS_CHANNEL, PoolKeys
 from app.membership.snapshot import Snapshot, SnapshotError
+from app.store.clients import CLIENT_ERRORS
 
 _STORE = """
 local changes = tonumber(redis.call('GET', KEYS[3]) or '0')
@@ -130,9 +130,9 @@ class SharedSnapshots:
         async with self._redis.pipeline(transaction=True) as pipeline:
             pipeline.set(keys.turn, 1, px=_ms(seconds))
             pipeline.incr(keys.changes)
-            pipeline.publish(POOLS_CHANNEL, service_sid)
             async with self._served():
                 await pipeline.execute()
+                await self._redis.publish(POOLS_CHANNEL, service_sid)  # no Cluster takes it into a pipeline
 
     async def listen(self, heard: Callable[[], Awaitable[None]]) -> None:
         """Call ``heard`` once listening has begun, and whenever something is published; never returns."""
@@ -142,7 +142,7 @@ class SharedSnapshots:
                 await heard()
                 async for _ in channel.listen():
                     await heard()
-        except (RedisError, OSError) as error:
+        except (*CLIENT_ERRORS, OSError) as error:
             raise SharedError(f"Redis did not serve ({type(error).__name__})") from error
 
     async def take_turn(self, service_sid: str, seconds: float) -> bool:
@@ -204,7 +204,7 @@ async def served(time_limit: float) -> AsyncIterator[None]:
             yield
     except TimeoutError as error:
         raise SharedError("Redis did not answer in time") from error
-    except (RedisError, OSError) as error:
+    except (*CLIENT_ERRORS, OSError) as error:
         raise SharedError(f"Redis did not serve ({type(error).__name__})") from error
 
 

@@ -96,7 +96,7 @@ class OptOutList:
             own = bucket.person(each.service, each.number)
             keys = (own, bucket.heard(each.service, each.number), bucket.opt_outs, own)
             said = (wish, each.source, each.since, self._longest_belief, f"{each.service} {each.number}")
-            pipeline.eval(CONSENT.source.decode(), len(keys), *keys, *said)
+            pipeline.execute_command("EVAL", CONSENT.source, len(keys), *keys, *said)
         return sum(map(int, pipeline.execute()))
 
     def _whole(self, bucket: Bucket, found: Sequence[tuple[bytes, int]]) -> Iterator[Entry]:

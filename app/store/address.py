@@ -44,6 +44,10 @@ class Address:
             tls=_tls(parts) if url.startswith("rediss://") else None,
         )
 
+    def __str__(self) -> str:
+        """Return what people know it by."""
+        return self.path or (f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}")
+
     def greeting(self) -> list[Command]:
         """Return the commands that a new connection begins with."""
         commands: list[Command] = []

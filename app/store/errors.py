@@ -1,5 +1,9 @@
 """What goes wrong between us and Redis."""
 
+from __future__ import annotations
+
+from app.store.slots import Redirection
+
 
 class StoreUnavailableError(Exception):
     """Redis cannot be asked now: down, frozen, full, or still loading. The caller works from memory."""
@@ -7,3 +11,12 @@ class StoreUnavailableError(Exception):
 
 class ScriptFailedError(StoreUnavailableError):
     """Redis serves, but this one script run failed on what it found; running it again would not help."""
+
+
+class RedirectedError(StoreUnavailableError):
+    """A node of a Cluster says that the keys are elsewhere; nothing was done."""
+
+    def __init__(self, reason: str, redirection: Redirection) -> None:
+        """``redirection`` is where the command belongs."""
+        super().__init__(reason)
+        self.redirection = redirection

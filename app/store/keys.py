@@ -19,8 +19,8 @@ BUCKETS = 64
 ANSWERED_CHANNEL = f"{PREFIX}:answered"
 """Where the reference of a message is published when its answer is committed and a twin waits."""
 
-PROBE = f"{PREFIX}:probe"
-"""Written to learn whether Redis takes writes; it expires by itself."""
+PROBE = f"{PREFIX}:probe".encode()
+"""Written to learn whether a single server takes writes; it expires by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +34,8 @@ class Bucket:
     """Everybody of the bucket who has opted out, by the time of it: ``scope person``."""
     outbox: bytes
     """What leaves by REST, by when somebody should look at it next."""
+    probe: bytes
+    """Written to learn whether the bucket's node takes writes; it expires by itself."""
 
     def message(self, reference: str) -> bytes:
         """Key of one message's record; ``reference`` is ``AccountSid/MessageSid``."""
@@ -58,7 +60,7 @@ class Bucket:
 
 def _bucket(number: int) -> Bucket:
     tag = f"{PREFIX}:{{{number}}}"
-    names = ("journal", "dead-letters", "opt-outs", "outbox")
+    names = ("journal", "dead-letters", "opt-outs", "outbox", "probe")
     return Bucket(tag, *(f"{tag}:{name}".encode() for name in names))
 
 

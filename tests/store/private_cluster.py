@@ -1,0 +1,138 @@
+"""A real Redis Cluster of a test's own, whose nodes may be killed, frozen and given each other's slots."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import redis
+
+from tests.road.running import free_port
+from tests.store.processes import ServerProcess, wait_until
+
+SLOTS = 16384
+
+
+class PrivateCluster:
+    """Some masters with equal parts of the slots, and replicas of the first ones."""
+
+    def __init__(self, folder: Path, masters: int = 3, replicas: int = 0, timeout: int = 1000) -> None:
+        """``timeout`` is in milliseconds: then a node counts as lost."""
+        self.nodes = [
+            ServerProcess(
+                folder / str(number),
+                f"cluster-enabled yes\ncluster-port {free_port()}\ncluster-node-timeout {timeout}\n"
+                "cluster-require-full-coverage no\ncluster-replica-validity-factor 0\n"
+                "repl-diskless-sync-delay 0\nsave ''\nappendonly yes\n",
+            )
+            for number in range(masters + replicas)
+        ]
+        self.masters = self.nodes[:masters]
+        self.replicas = self.nodes[masters:]
+
+    @property
+    def url(self) -> str:
+        """What the router is told."""
+        return f"redis+cluster://{','.join(node.address for node in self.nodes)}"
+
+    def __enter__(self) -> PrivateCluster:
+        try:
+            self._start()
+        except BaseException:
+            self.kill()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.kill()
+
+    def kill(self) -> None:
+        """End all of them."""
+        for node in self.nodes:
+            node.kill()
+
+    def owner(self, slot: int) -> ServerProcess:
+        """Return the master that has a slot, as the first one that answers sees it."""
+        for node in self.nodes:
+            try:
+                shards = _ask(node, "CLUSTER", "SLOTS")
+            except redis.RedisError:
+                continue
+            port = next(int(owner[1]) for first, last, owner, *_ in shards if first <= slot <= last)
+            return next(each for each in self.nodes if each.port == port)
+        raise AssertionError("no node answers")
+
+    def begin_move(self, slot: int, target: ServerProcess) -> ServerProcess:
+        """Put a slot on its way; return where it comes from."""
+        source = self.owner(slot)
+        _ask(target, "CLUSTER", "SETSLOT", slot, "IMPORTING", self.identity(source))
+        _ask(source, "CLUSTER", "SETSLOT", slot, "MIGRATING", self.identity(target))
+        return source
+
+    def move_keys(self, slot: int, source: ServerProcess, target: ServerProcess, most: int = 10_000) -> int:
+        """Move some of a slot's keys; return how many."""
+        keys = _ask(source, "CLUSTER", "GETKEYSINSLOT", slot, most)
+        if keys:
+            _ask(source, "MIGRATE", "127.0.0.1", target.port, "", 0, 5000, "KEYS", *keys)
+        return len(keys)
+
+    def end_move(self, slot: int, target: ServerProcess) -> None:
+        """Let everybody know that the slot has arrived."""
+        for node in (target, *(each for each in self.masters if each is not target)):
+            _ask(node, "CLUSTER", "SETSLOT", slot, "NODE", self.identity(target))
+
+    def move(self, slot: int, target: ServerProcess) -> None:
+        """Move a slot with all of its keys."""
+        source = self.begin_move(slot, target)
+        self.move_keys(slot, source, target)
+        self.end_move(slot, target)
+
+    def identity(self, node: ServerProcess) -> str:
+        """Return the name that the nodes know a node by."""
+        return str(_ask(node, "CLUSTER", "MYID").decode())
+
+    def wait_until_well(self) -> None:
+        """Wait until every node that lives says that all slots are served."""
+        for node in self.nodes:
+            wait_until(partial(_says, node, b"cluster_state:ok", "CLUSTER", "INFO"), "a whole Cluster")
+
+    def _start(self) -> None:
+        for node in self.nodes:
+            node.start()
+        count = len(self.masters)
+        for number, node in enumerate(self.masters):
+            _ask(node, "CLUSTER", "SET-CONFIG-EPOCH", number + 1)
+            first, last = SLOTS * number // count, SLOTS * (number + 1) // count - 1
+            _ask(node, "CLUSTER", "ADDSLOTSRANGE", first, last)
+        for node in self.nodes[1:]:
+            _ask(self.nodes[0], "CLUSTER", "MEET", "127.0.0.1", node.port, _bus_port(node))
+        for replica, master in zip(self.replicas, self.masters, strict=False):
+            name = self.identity(master).encode()
+            wait_until(partial(_says, replica, name, "CLUSTER", "NODES"), "an introduction")
+            _ask(replica, "CLUSTER", "REPLICATE", name)
+            wait_until(partial(_says, replica, b"master_link_status:up", "INFO", "replication"), "a copy")
+        self.wait_until_well()
+
+
+def _says(node: ServerProcess, what: bytes, *command: str) -> bool:
+    return what in _ask(node, *command)
+
+
+def _bus_port(node: ServerProcess) -> int:
+    with node.client() as client:
+        return int(client.config_get("cluster-port")["cluster-port"])
+
+
+def _ask(node: ServerProcess, *command: Any) -> Any:
+    """Ask one node, as it answers."""
+    with node.client() as client:
+        connection = client.connection_pool.get_connection()
+        try:
+            connection.send_command(*command)
+            return connection.read_response()
+        finally:
+            client.connection_pool.release(connection)

