@@ -46,7 +46,7 @@ from app.senders.carriers import load_error_table
 from app.senders.rates import Rates
 from app.senders.request import ReplyFrom
 from app.settings import OnError, Settings, SignatureMode, load_settings
-from app.store.clients import CLIENT_ERRORS, async_client_of
+from app.store.clients import CLIENT_ERRORS, async_client_of, subscribed
 from app.store.journal import Journal
 from app.store.keys import ANSWERED_CHANNEL
 from app.store.spool import Spool
@@ -174,8 +174,7 @@ class Worker:
         """Wake waiting twins when another worker has answered their message."""
         while True:
             try:
-                async with self.redis.pubsub(ignore_subscribe_messages=True) as channel:
-                    await channel.subscribe(ANSWERED_CHANNEL)
+                async with subscribed(self.redis, ANSWERED_CHANNEL) as channel:
                     async for message in channel.listen():
                         self.records.wake(message["data"].decode())
             except (*CLIENT_ERRORS, OSError):

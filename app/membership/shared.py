@@ -14,7 +14,7 @@ from redis.asyncio import Redis
 
 from app.membership.keys import POOLS_CHANNEL, PoolKeys
 from app.membership.snapshot import Snapshot, SnapshotError
-from app.store.clients import CLIENT_ERRORS
+from app.store.clients import CLIENT_ERRORS, subscribed
 
 _STORE = """
 local changes = tonumber(redis.call('GET', KEYS[3]) or '0')
@@ -137,8 +137,7 @@ class SharedSnapshots:
     async def listen(self, heard: Callable[[], Awaitable[None]]) -> None:
         """Call ``heard`` once listening has begun, and whenever something is published; never returns."""
         try:
-            async with self._redis.pubsub(ignore_subscribe_messages=True) as channel:
-                await channel.subscribe(POOLS_CHANNEL)
+            async with subscribed(self._redis, POOLS_CHANNEL) as channel:
                 await heard()
                 async for _ in channel.listen():
                     await heard()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import random
+from collections.abc import AsyncIterator
 from typing import Any, cast
 
 import redis
@@ -82,6 +85,24 @@ def async_client_of(url: str, connect_within: float, *, again: bool = True) -> r
             return cast(
                 "redis.asyncio.Redis", sentinels.master_for(at.master, connection_pool_class=_AsyncPool)
             )
+
+
+@contextlib.asynccontextmanager
+async def subscribed(client: redis.asyncio.Redis, channel: str) -> AsyncIterator[redis.asyncio.client.PubSub]:
+    """Subscribe to a channel; the subscription gives what is published from now on.
+
+    Each node of a Cluster hears what is published at any of them, so one is taken by chance: whoever
+    lost a subscription with its node finds another one soon.
+    """
+    if isinstance(client, redis.asyncio.RedisCluster):
+        await client.initialize()
+        node = random.choice(client.get_nodes())  # noqa: S311 - spreads load, guards nothing
+        subscription = client.pubsub(node=node, ignore_subscribe_messages=True)
+    else:
+        subscription = client.pubsub(ignore_subscribe_messages=True)
+    async with subscription:
+        await subscription.subscribe(channel)
+        yield subscription
 
 
 class _Pool(redis.sentinel.SentinelConnectionPool):

@@ -12,6 +12,7 @@ import contextlib
 import logging
 import re
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 import hiredis
 
@@ -20,7 +21,7 @@ from app.store.errors import RedirectedError, ScriptFailedError, StoreUnavailabl
 from app.store.keys import PROBE
 from app.store.scripts import ALL, Script
 from app.store.slots import Turn, redirection_of
-from app.store.wire import Answer, Argument, Wire, connect
+from app.store.wire import Answer, Argument, Wire, connect, send_all
 
 log = logging.getLogger("sms_router.store")
 
@@ -230,28 +231,19 @@ class Server:
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT):
                 address = await self._locate()
-                wire = await connect(address, self._closed, _LOADING_SCRIPTS)
+                wire = await connect(address, self._closed, partial(self._prepare, address))
         except (OSError, TimeoutError, StoreUnavailableError) as error:
             self.trouble = f"cannot be reached: {str(error) or 'no answer in time'}"
             raise StoreUnavailableError(self.trouble) from error
         self._wire, self._asked = wire, address.host
-        if not self._node:
-            await self._recognise(wire, address)
         await self._prove(wire)
 
-    async def _recognise(self, wire: Wire, address: Address) -> None:
-        """Tell a server that has everything from a node of a Cluster, and from a Sentinel."""
-        answer = await self._ask(wire, ("HELLO", "2"))
-        if isinstance(answer, hiredis.ReplyError):
-            return  # some proxies do not know it
-        mode = dict(zip(answer[::2], answer[1::2], strict=False)).get(b"mode")
-        if mode == b"cluster":
-            about = await self._ask(wire, ("CLUSTER", "INFO"))
-            if isinstance(about, bytes) and b"cluster_size:1\r" in about:
-                return  # it has everything all the same
+    async def _prepare(self, address: Address, wire: Wire) -> None:
+        """Load the scripts, where the server has everything or is a node that we know as one."""
+        mode = b"" if self._node else await _mode(wire)
         if mode in _NEED_ANOTHER_URL:
-            self._drop(_NEED_ANOTHER_URL[mode].format(address))
-            raise StoreUnavailableError(self.trouble)
+            raise StoreUnavailableError(_NEED_ANOTHER_URL[mode].format(address))
+        await send_all(wire, _LOADING_SCRIPTS)
 
     async def _prove(self, wire: Wire) -> None:
         """Have something written: only where scripts could write as well is that not refused."""
@@ -304,6 +296,19 @@ class Server:
             log.info("%s serves again", self._name)
         self._told = self.trouble is not None
         self._on_change()
+
+
+async def _mode(wire: Wire) -> bytes:
+    """Return what kind of server answers; empty for one that has everything, or does not say."""
+    answer = await wire.send(("HELLO", "2"))
+    if isinstance(answer, hiredis.ReplyError):
+        return b""  # some proxies do not know it
+    mode: bytes = dict(zip(answer[::2], answer[1::2], strict=False)).get(b"mode", b"")
+    if mode == b"cluster":
+        about = await wire.send(("CLUSTER", "INFO"))
+        if isinstance(about, bytes) and b"cluster_size:1\r" in about:
+            return b""
+    return mode
 
 
 def _code(error: hiredis.ReplyError) -> str:

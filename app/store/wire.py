@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from math import inf
 from typing import Any, cast
 
@@ -130,9 +130,11 @@ class Wire(asyncio.Protocol):
 
 
 async def connect(
-    address: Address, on_close: Callable[[Wire], None], preparation: Sequence[Command] = ()
+    address: Address,
+    on_close: Callable[[Wire], None],
+    prepare: Callable[[Wire], Awaitable[None]] | None = None,
 ) -> Wire:
-    """Open a connection, log in and send what prepares it; the caller bounds the time.
+    """Open a connection, log in and prepare it; the caller bounds the time.
 
     Raises:
         OSError: when nobody listens there.
@@ -147,14 +149,22 @@ async def connect(
             lambda: Wire(on_close), address.host, address.port, ssl=address.tls
         )
     try:
-        await _begin(wire, [*address.greeting(), ("PING",), *preparation])
+        await send_all(wire, (*address.greeting(), ("PING",)))
+        if prepare is not None:
+            await prepare(wire)
     except BaseException:
         wire.close()
         raise
     return wire
 
 
-async def _begin(wire: Wire, commands: Sequence[Command]) -> None:
+async def send_all(wire: Wire, commands: Sequence[Command]) -> None:
+    """Send commands at once, and see that none is refused.
+
+    Raises:
+        StoreUnavailableError: when one is, or the connection is lost.
+
+    """
     for command, answering in [(command, wire.send(command)) for command in commands]:
         answer = await answering
         if isinstance(answer, hiredis.ReplyError):

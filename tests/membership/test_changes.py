@@ -15,6 +15,7 @@ from app.membership.snapshot import Snapshot
 from app.membership.source import MembershipError, ServiceSource
 from tests.membership.recorded import RecordedTwilio, failing
 from tests.membership.ticking import Clock, Pauses, eventually, running
+from tests.store.shared_stores import everywhere
 
 
 async def test_what_one_worker_reads_is_heard_by_the_others(
@@ -51,7 +52,7 @@ async def test_a_subscription_that_broke_is_renewed(
     pauses = Pauses()
     async with running(Membership([source], redis, clock=clock, sleep=pauses)) as there:
         await eventually(lambda: _listeners(redis))
-        await redis.client_kill_filter(_type="pubsub")
+        await everywhere(redis, "CLIENT", "KILL", "TYPE", "pubsub")
         while not await _listeners(redis):
             pauses.end()
             await asyncio.sleep(0.005)
@@ -156,8 +157,7 @@ async def test_replicas_wait_longer_for_each_others_failures(
 
 
 async def _listeners(redis: Redis) -> bool:
-    ((_, count),) = await redis.pubsub_numsub(POOLS_CHANNEL)
-    return bool(count)
+    return any(count for _, count in await everywhere(redis, "PUBSUB", "NUMSUB", POOLS_CHANNEL))
 
 
 async def _turn_is_free(redis: Redis, twilio: RecordedTwilio) -> bool:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from app.routing.record import LEASE, Records
-from app.store.clients import async_client_of
+from app.store.clients import async_client_of, subscribed
 from app.store.journal import Journal
 from app.store.keys import ANSWERED_CHANNEL
 from app.store.spool import Spool
@@ -53,9 +53,8 @@ async def listening(url: str, *workers: Worker) -> AsyncIterator[None]:
 
     async with (
         async_client_of(url, connect_within=2) as client,
-        client.pubsub(ignore_subscribe_messages=True) as channel,
+        subscribed(client, ANSWERED_CHANNEL) as channel,
     ):
-        await channel.subscribe(ANSWERED_CHANNEL)
         task = asyncio.create_task(listen())
         try:
             yield

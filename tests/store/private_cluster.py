@@ -9,8 +9,7 @@ from typing import Any
 
 import redis
 
-from tests.road.running import free_port
-from tests.store.processes import ServerProcess, wait_until
+from tests.store.processes import ServerProcess, lasting_port, wait_until
 
 SLOTS = 16384
 
@@ -18,14 +17,14 @@ SLOTS = 16384
 class PrivateCluster:
     """Some masters with equal parts of the slots, and replicas of the first ones."""
 
-    def __init__(self, folder: Path, masters: int = 3, replicas: int = 0, timeout: int = 1000) -> None:
-        """``timeout`` is in milliseconds: then a node counts as lost."""
+    def __init__(self, folder: Path, masters: int = 3, replicas: int = 0, *, lasting: bool = False) -> None:
+        """``lasting`` nodes have their data again after a kill."""
         self.nodes = [
             ServerProcess(
                 folder / str(number),
-                f"cluster-enabled yes\ncluster-port {free_port()}\ncluster-node-timeout {timeout}\n"
+                f"cluster-enabled yes\ncluster-port {lasting_port()}\ncluster-node-timeout 1000\n"
                 "cluster-require-full-coverage no\ncluster-replica-validity-factor 0\n"
-                "repl-diskless-sync-delay 0\nsave ''\nappendonly yes\n",
+                f"repl-diskless-sync-delay 0\nsave ''\nappendonly {'yes' if lasting else 'no'}\n",
             )
             for number in range(masters + replicas)
         ]

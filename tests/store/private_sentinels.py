@@ -19,7 +19,7 @@ class PrivateSentinels:
     """Two servers, one of them the other's replica, and some Sentinels."""
 
     def __init__(self, folder: Path, sentinels: int = 1) -> None:
-        lines = "save ''\nappendonly yes\nrepl-diskless-sync-delay 0\n"
+        lines = "save ''\nrepl-diskless-sync-delay 0\n"
         first = ServerProcess(folder / "first", lines)
         second = ServerProcess(folder / "second", f"{lines}replicaof 127.0.0.1 {first.port}\n")
         self.servers = [first, second]

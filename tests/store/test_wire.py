@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from app.store import wire as wire_module
 from app.store.address import Address, Command
 from app.store.errors import StoreUnavailableError
-from app.store.wire import Wire, WireClosedError, connect
+from app.store.wire import Wire, WireClosedError, connect, send_all
 from tests.store.private_valkey import PrivateValkey
 from tests.store.shared_stores import SharedStores
 
@@ -245,7 +245,11 @@ async def test_a_refused_login_is_told_without_the_password(
 async def test_a_refused_preparation_closes_the_connection(valkey_url: str) -> None:
     ended = asyncio.Event()
     with pytest.raises(StoreUnavailableError, match="NONSENSE was refused"):
-        await connect(Address.of(valkey_url), lambda _: ended.set(), [("NONSENSE",), ("PING",)])
+        await connect(
+            Address.of(valkey_url),
+            lambda _: ended.set(),
+            lambda wire: send_all(wire, [("NONSENSE",), ("PING",)]),
+        )
     async with asyncio.timeout(10):
         await ended.wait()
 

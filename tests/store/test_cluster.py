@@ -1,0 +1,260 @@
+"""Scripts on a real Redis Cluster whose slots move and whose nodes die."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from app.store.errors import StoreUnavailableError
+from app.store.keys import ALL_BUCKETS, Bucket
+from app.store.scripts import OPEN, RENEW
+from app.store.slots import SLOT_OF_BUCKET
+from app.store.store import Store
+from app.store.wire import Answer
+from tests.store.private_cluster import PrivateCluster
+from tests.store.processes import ServerProcess
+
+LONG = 30
+
+OWNER = b"owner"
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[PrivateCluster]:
+    with tempfile.TemporaryDirectory(prefix="cluster-") as name, PrivateCluster(Path(name)) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def cluster(shared: PrivateCluster) -> PrivateCluster:
+    """Three masters without data; a test that takes one away brings it back."""
+    for node in shared.masters:
+        with node.client() as client:
+            client.flushdb()
+    return shared
+
+
+@pytest.fixture
+async def store(cluster: PrivateCluster) -> AsyncIterator[Store]:
+    async with started(cluster.url) as store:
+        yield store
+
+
+@contextlib.asynccontextmanager
+async def started(url: str, on_return: Callable[[], Awaitable[None]] | None = None) -> AsyncIterator[Store]:
+    store = Store(url)
+    await store.start(on_return)
+    try:
+        yield store
+    finally:
+        await store.aclose()
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+def opening(store: Store, bucket: Bucket, reference: str = "AC/SM") -> Awaitable[Answer]:
+    keys = (bucket.message(reference), bucket.journal, bucket.person("MG", "+14155550100"))
+    return store.run(OPEN, keys, (OWNER, 3000, 60_000, reference, b"From=x", b"0"))
+
+
+def renewing(store: Store, bucket: Bucket, reference: str = "AC/SM") -> Awaitable[Answer]:
+    return store.run(RENEW, (bucket.message(reference),), (OWNER, 3000))
+
+
+async def served(store: Store, reference: str) -> set[Bucket]:
+    """Open a message of every bucket; return which of them Redis has taken."""
+    async with asyncio.timeout(LONG):
+        answers = await asyncio.gather(
+            *(opening(store, bucket, reference) for bucket in ALL_BUCKETS), return_exceptions=True
+        )
+    for answer in answers:
+        assert answer == [b"claimed", 1] or isinstance(answer, StoreUnavailableError), answer
+    return {bucket for bucket, answer in zip(ALL_BUCKETS, answers, strict=True) if isinstance(answer, list)}
+
+
+def buckets_of(cluster: PrivateCluster, node: ServerProcess) -> set[Bucket]:
+    return {
+        bucket
+        for bucket, slot in zip(ALL_BUCKETS, SLOT_OF_BUCKET, strict=True)
+        if cluster.owner(slot) is node
+    }
+
+
+async def until(condition: Callable[[], object]) -> None:
+    async with asyncio.timeout(LONG):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+async def test_every_bucket_is_served_where_it_lies(cluster: PrivateCluster, store: Store) -> None:
+    assert await served(store, "AC/SM") == set(ALL_BUCKETS)
+    assert store.trouble is None
+    for node in cluster.masters:
+        with node.client() as client:
+            records = list(client.scan_iter("*:message:*"))
+        assert len(records) == len(buckets_of(cluster, node)) > 0
+
+
+@pytest.mark.parametrize("first", ["127.0.0.1:1", "nobody.invalid:7000"])
+async def test_one_node_that_answers_is_enough_to_begin(cluster: PrivateCluster, first: str) -> None:
+    async with started(f"redis+cluster://{first},{cluster.masters[1].address}") as store:
+        assert await served(store, "AC/SM") == set(ALL_BUCKETS)
+
+
+async def test_a_slot_that_has_moved_is_followed(cluster: PrivateCluster, store: Store) -> None:
+    bucket, slot = ALL_BUCKETS[0], SLOT_OF_BUCKET[0]
+    assert await opening(store, bucket) == [b"claimed", 1]
+    source = cluster.owner(slot)
+    target = next(node for node in cluster.masters if node is not source)
+    for node in (target, source):
+        await asyncio.to_thread(cluster.move, slot, node)
+        answers = await asyncio.gather(*(opening(store, bucket) for _ in range(50)))
+        assert {answer[0] for answer in answers} == {b"busy"}
+        assert await served(store, f"AC/{node.port}") == set(ALL_BUCKETS)
+    assert store.trouble is None
+
+
+async def test_a_node_that_joins_is_connected_to_and_one_that_has_nothing_left_is_let_go(
+    cluster: PrivateCluster, store: Store
+) -> None:
+    leaving, staying = cluster.masters[0], cluster.masters[1]
+    slots = [slot for slot in SLOT_OF_BUCKET if cluster.owner(slot) is leaving]
+    for slot in slots:
+        await asyncio.to_thread(cluster.move, slot, staying)
+    assert await served(store, "AC/1") == set(ALL_BUCKETS)
+    await until(lambda: not _connected(leaving))
+    for slot in slots:
+        await asyncio.to_thread(cluster.move, slot, leaving)
+    assert await served(store, "AC/2") == set(ALL_BUCKETS)
+    assert _connected(leaving)
+
+
+def _connected(node: ServerProcess) -> bool:
+    """Tell whether somebody other than we is connected, and stays."""
+    with node.client() as client:
+        return any(b"evalsha" in str(each["cmd"]).encode() for each in client.client_list())
+
+
+async def test_keys_of_a_slot_on_its_way_are_found_on_either_side(
+    cluster: PrivateCluster, store: Store
+) -> None:
+    bucket, slot = ALL_BUCKETS[5], SLOT_OF_BUCKET[5]
+    references = [f"AC/{number}" for number in range(20)]
+    for reference in references:
+        await opening(store, bucket, reference)
+    target = next(node for node in cluster.masters if node is not cluster.owner(slot))
+    source = cluster.begin_move(slot, target)
+    assert cluster.move_keys(slot, source, target, most=10) == 10
+    renewed = await asyncio.gather(*(renewing(store, bucket, reference) for reference in references))
+    assert renewed == [1] * 20
+    others = [other for other in ALL_BUCKETS if other is not bucket]
+    assert await asyncio.gather(*(opening(store, other) for other in others)) == [[b"claimed", 1]] * 63
+    async with asyncio.timeout(LONG):
+        with pytest.raises(StoreUnavailableError, match="on its way"):  # new, and so on neither side in full
+            await opening(store, bucket, "AC/new")
+    assert store.trouble is None
+    cluster.move_keys(slot, source, target)
+    cluster.end_move(slot, target)
+    assert await opening(store, bucket, "AC/new") == [b"claimed", 1]
+    assert (await opening(store, bucket, references[0]))[0] == b"busy"
+
+
+@pytest.mark.parametrize("fault", ["killed", "frozen"])
+async def test_a_lost_node_costs_only_its_own_buckets(
+    cluster: PrivateCluster, fault: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "sms_router.store")
+    lost = cluster.masters[1]
+    its = buckets_of(cluster, lost)
+    async with started(cluster.url) as store:
+        await served(store, "AC/before")
+        await asyncio.to_thread(lost.kill if fault == "killed" else lost.freeze)
+        try:
+            assert await served(store, "AC/during") == set(ALL_BUCKETS) - its
+            assert f"node {lost.address} with {len(its)} of 64 parts" in (store.trouble or "")
+            for bucket in its:
+                with pytest.raises(StoreUnavailableError):
+                    opening(store, bucket, "AC/at once").send(None)  # type: ignore[attr-defined]
+        finally:
+            await asyncio.to_thread(lost.start if fault == "killed" else lost.thaw)
+        await until(lambda: store.trouble is None)
+        assert await served(store, "AC/after") == set(ALL_BUCKETS)
+    said = [record.getMessage() for record in caplog.records]
+    assert f"The Redis node {lost.address} does not serve" in said[0]
+    assert f"The Redis node {lost.address} serves again" in said[-1]
+
+
+async def test_what_waited_is_done_when_a_node_comes_back(cluster: PrivateCluster) -> None:
+    lost = cluster.masters[2]
+    bucket = next(iter(buckets_of(cluster, lost)))
+    done: list[Answer] = []
+    running: list[Store] = []
+
+    async def write_down() -> None:
+        done.append(await opening(running[0], bucket, "AC/waited"))
+
+    await asyncio.to_thread(lost.kill)
+    try:
+        async with started(cluster.url, write_down) as store:
+            running.append(store)
+            assert store.trouble is not None
+            assert not done
+            await asyncio.to_thread(lost.start)
+            await until(lambda: done)
+            assert done[0] == [b"claimed", 1]
+    finally:
+        await asyncio.to_thread(lost.start)
+
+
+async def test_without_any_node_it_starts_and_finds_them_later(
+    cluster: PrivateCluster,
+) -> None:
+    for node in cluster.masters:
+        node.kill()
+    async with started(cluster.url) as store:
+        assert "no node of the Cluster can be asked" in (store.trouble or "")
+        assert cluster.masters[0].address in (store.trouble or "")
+        assert await served(store, "AC/SM") == set()
+        for node in cluster.masters:
+            await asyncio.to_thread(node.start)
+        await until(lambda: store.trouble is None)
+        assert await served(store, "AC/SM") == set(ALL_BUCKETS)
+
+
+async def test_a_url_of_the_wrong_kind_is_told_with_the_line_to_paste(
+    cluster: PrivateCluster, stores_url: str
+) -> None:
+    address = cluster.masters[0].address
+    async with started(f"redis://{address}") as store:
+        assert f"set REDIS_URL=redis+cluster://{address}" in (store.trouble or "")
+    async with started(stores_url.replace("redis://", "redis+cluster://")) as store:
+        assert f"set REDIS_URL={stores_url}" in (store.trouble or "")
+
+
+@pytest.fixture
+def stores_url() -> Iterator[str]:
+    """A single server on a TCP port."""
+    with tempfile.TemporaryDirectory(prefix="valkey-") as name:
+        server = ServerProcess(Path(name))
+        server.start()
+        yield f"redis://{server.address}"
+        server.kill()
+
+
+async def test_a_promoted_replica_takes_its_masters_place() -> None:
+    with (
+        tempfile.TemporaryDirectory(prefix="cluster-") as name,
+        PrivateCluster(Path(name), replicas=1) as cluster,
+    ):
+        async with started(cluster.url) as store:
+            assert await served(store, "AC/before") == set(ALL_BUCKETS)
+            await asyncio.to_thread(cluster.masters[0].kill)
+            await until(lambda: store.trouble is not None)
+            await until(lambda: store.trouble is None)
+            assert await served(store, "AC/after") == set(ALL_BUCKETS)
+            assert cluster.owner(SLOT_OF_BUCKET[0]) is not cluster.masters[0]

@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from app.store.keys import ALL_BUCKETS, bucket_of
+from app.store.slots import SLOT_OF_BUCKET, Node, Redirection, Turn, owners_of, redirection_of, slot_of
+
+REDIRECTIONS = [
+    ("MOVED 3999 10.0.0.2:6381", Redirection(Turn.MOVED, Node("10.0.0.2", 6381))),
+    ("ASK 3999 redis-2.example.com:6381", Redirection(Turn.ASK, Node("redis-2.example.com", 6381))),
+    ("MOVED 3999 2001:db8::2:6381", Redirection(Turn.MOVED, Node("2001:db8::2", 6381))),
+    ("MOVED 3999 :6381", Redirection(Turn.MOVED, Node("10.0.0.1", 6381))),
+    ("TRYAGAIN Multiple keys request during rehashing of slot", Redirection(Turn.TRYAGAIN)),
+    ("CLUSTERDOWN Hash slot not served", None),
+    ("ERR MOVED is a word", None),
+    ("MOVED", None),
+]
+
+OWNERS: list[tuple[list[Any], dict[int, Node]]] = [
+    (
+        [[0, 5, [b"10.0.0.2", 1, b"id", []], [b"10.0.0.9", 9, b"replica"]], [6, 9, [b"10.0.0.3", 2]]],
+        {0: Node("10.0.0.2", 1), 5: Node("10.0.0.2", 1), 6: Node("10.0.0.3", 2)},
+    ),
+    ([[5, 5, [b"", 7]], [6, 6, [None, 8]]], {5: Node("10.0.0.1", 7), 6: Node("10.0.0.1", 8)}),
+    ([[7, 16383, [b"10.0.0.2", 1]]], {}),
+    ([], {}),
+]
+
+
+@pytest.mark.parametrize(("error", "redirection"), REDIRECTIONS)
+def test_an_error_says_where_a_command_belongs(error: str, redirection: Redirection | None) -> None:
+    assert redirection_of(error, "10.0.0.1") == redirection
+
+
+@pytest.mark.parametrize(("answer", "owners"), OWNERS)
+def test_slots_that_nobody_owns_are_left_out(answer: list[Any], owners: dict[int, Node]) -> None:
+    assert owners_of([0, 5, 6], answer, "10.0.0.1") == owners
+
+
+def test_each_bucket_has_a_slot_of_its_own() -> None:
+    assert len(set(SLOT_OF_BUCKET)) == len(ALL_BUCKETS)
+    for person in ("+14155550100", "12345", "whatsapp:+14155550100"):
+        bucket = bucket_of(person)
+        own = SLOT_OF_BUCKET[ALL_BUCKETS.index(bucket)]
+        keys = (bucket.journal, bucket.probe, bucket.message("AC/SM{1}"), bucket.person("MG", person))
+        assert {slot_of(key) for key in keys} == {own}

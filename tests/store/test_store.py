@@ -1,0 +1,170 @@
+"""The store on every kind of Redis, and what is particular to Sentinels."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
+
+import pytest
+import redis
+
+from app.store.clients import async_client_of, client_of, subscribed
+from app.store.errors import ScriptFailedError, StoreUnavailableError
+from app.store.keys import ALL_BUCKETS, Bucket
+from app.store.scripts import NOTE, OPEN
+from app.store.store import Store
+from app.store.wire import Answer
+from tests.store.private_sentinels import MASTER, PrivateSentinels
+from tests.store.processes import ServerProcess
+from tests.store.shared_stores import EVERY_KIND, SharedStores
+
+LONG = 30
+
+
+@pytest.fixture(params=EVERY_KIND)
+def shared_server(request: pytest.FixtureRequest, stores: SharedStores) -> str:
+    return stores.url(request.param)
+
+
+@pytest.fixture
+async def store(valkey_url: str) -> AsyncIterator[Store]:
+    async with started(valkey_url) as store:
+        yield store
+
+
+@pytest.fixture
+def sentinels() -> Iterator[PrivateSentinels]:
+    with tempfile.TemporaryDirectory(prefix="sentinel-") as name, PrivateSentinels(Path(name)) as running:
+        yield running
+
+
+@contextlib.asynccontextmanager
+async def started(url: str) -> AsyncIterator[Store]:
+    store = Store(url)
+    await store.start()
+    try:
+        yield store
+    finally:
+        await store.aclose()
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+def opening(store: Store, bucket: Bucket = ALL_BUCKETS[0], reference: str = "AC/SM") -> Awaitable[Answer]:
+    keys = (bucket.message(reference), bucket.journal, bucket.person("MG", "+14155550100"))
+    return store.run(OPEN, keys, (b"owner", 3000, 60_000, reference, b"From=x", b"0"))
+
+
+async def until(condition: Callable[[], object]) -> None:
+    async with asyncio.timeout(LONG):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+async def test_scripts_run_for_everybody_also_after_they_were_forgotten(
+    store: Store, valkey: redis.Redis
+) -> None:
+    for _ in range(2):
+        assert await asyncio.gather(*(opening(store, each) for each in ALL_BUCKETS)) == [[b"claimed", 1]] * 64
+        valkey.flushdb()
+        valkey.script_flush()
+    assert store.trouble is None
+
+
+async def test_a_run_that_fails_on_its_own_keys_is_no_trouble_of_redis(
+    store: Store, valkey: redis.Redis
+) -> None:
+    bucket = ALL_BUCKETS[0]
+    valkey.set(bucket.message("AC/SM"), "somebody else's")
+    with pytest.raises(ScriptFailedError, match="WRONGTYPE"):
+        await opening(store)
+    assert store.trouble is None
+
+
+async def test_notes_of_many_callers_all_arrive(store: Store, valkey: redis.Redis) -> None:
+    for bucket in ALL_BUCKETS[:4]:
+        record = bucket.message("AC/SM")
+        valkey.hset(record, "answer", "x")
+        keys = (record, bucket.dead_letters)
+        notes = (store.run(NOTE, keys, ("AC/SM", f"field{n}", f"text{n}", 60_000, "")) for n in range(250))
+        assert await asyncio.gather(*notes) == [1] * 250
+        assert valkey.hlen(record) == 251
+
+
+async def test_what_is_published_anywhere_is_heard(valkey_url: str, valkey: redis.Redis) -> None:
+    async with (
+        async_client_of(valkey_url, connect_within=2) as client,
+        subscribed(client, "sms-router:test") as channel,
+        asyncio.timeout(LONG),
+    ):
+        messages = channel.listen()
+        for number in range(10):
+            valkey.publish("sms-router:test", str(number))
+            assert (await anext(messages))["data"] == str(number).encode()
+
+
+@pytest.mark.parametrize("order", ["killed", "exchanged"])
+async def test_the_sentinels_new_master_is_found(sentinels: PrivateSentinels, order: str) -> None:
+    async with started(sentinels.url) as store:
+        assert await opening(store) == [b"claimed", 1]
+        before = sentinels.master
+        await asyncio.to_thread(before.kill if order == "killed" else sentinels.fail_over)
+        async with asyncio.timeout(LONG):
+            while sentinels.master is before or store.trouble is not None:
+                with contextlib.suppress(StoreUnavailableError):
+                    await opening(store, ALL_BUCKETS[1])
+                await asyncio.sleep(0.01)
+        assert (await opening(store))[0] in {b"busy", b"claimed"}
+        with sentinels.master.client() as client:
+            assert client.exists(ALL_BUCKETS[0].message("AC/SM"))
+        await until(lambda: _role(sentinels.url) == "master")
+
+
+def _role(url: str) -> str:
+    """Tell what a command at a terminal finds; redis-py waits until the Sentinels are sure of it."""
+    with contextlib.suppress(redis.ConnectionError), client_of(url) as client:
+        return str(client.info("replication")["role"])
+    return ""
+
+
+async def test_a_sentinel_that_answers_is_found_behind_those_that_do_not(sentinels: PrivateSentinels) -> None:
+    address = sentinels.sentinels[0].address
+    async with started(f"redis+sentinel://127.0.0.1:1,nobody.invalid,{address}/{MASTER}") as store:
+        assert await opening(store) == [b"claimed", 1]
+
+
+async def test_without_an_answer_of_the_sentinels_the_reason_names_them(sentinels: PrivateSentinels) -> None:
+    address = sentinels.sentinels[0].address
+    async with started(f"redis+sentinel://{address}/other") as store:
+        assert f"the Sentinel {address}: knows no master 'other'" in (store.trouble or "")
+    async with started(f"redis://{address}") as store:
+        assert f"set REDIS_URL=redis+sentinel://{address}/mymaster" in (store.trouble or "")
+    async with started(f"redis+sentinel://127.0.0.1:1/{MASTER}") as store:
+        assert "the Sentinel 127.0.0.1:1" in (store.trouble or "")
+
+
+async def test_logins_differ_between_sentinels_and_servers() -> None:
+    with tempfile.TemporaryDirectory(prefix="sentinel-") as name:
+        folder = Path(name)
+        server = ServerProcess(
+            folder / "server", "user router on >for-servers ~* &* +@all\nuser default off\n"
+        )
+        watched = f"sentinel monitor {MASTER} 127.0.0.1 {server.port} 1\n"
+        asked = ServerProcess(folder / "sentinel", f"{watched}requirepass for-sentinels\n", sentinel=True)
+        url = f"redis+sentinel://router:for-servers@{asked.address}/{MASTER}/3"
+        running = (server, asked)
+        try:
+            for each in running:
+                each.start_unseen()
+            async with started(f"{url}?sentinel_password=for-sentinels") as store:
+                await until(lambda: store.trouble is None)
+                assert await opening(store) == [b"claimed", 1]
+            with client_of(f"{url}?sentinel_password=for-sentinels") as client:
+                assert client.exists(ALL_BUCKETS[0].message("AC/SM"))
+            async with started(url) as store:
+                assert "AUTH" in (store.trouble or "")
+        finally:
+            for each in running:
+                each.kill()
