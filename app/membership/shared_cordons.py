@@ -99,8 +99,8 @@ def _change(
         if made:
             pipeline.hset(CORDONS, mapping=made)
         pipeline.incr(CORDONS_VERSION)
-        pipeline.publish(POOLS_CHANNEL, service_sid)
         pipeline.execute()
+    redis.publish(POOLS_CHANNEL, service_sid)  # no Cluster takes it into a pipeline
 
 
 def _written(cordon: Cordon) -> str:
