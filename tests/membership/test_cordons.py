@@ -14,6 +14,7 @@ from app.membership.keys import CORDONS, CORDONS_VERSION
 from app.membership.shared_cordons import release, store_cordon, stored_cordons
 from app.membership.source import ServiceSource
 from app.senders.cordons import Cordon
+from app.store.clients import client_of
 from tests.membership.recorded import RecordedTwilio
 from tests.membership.ticking import Clock, Pauses, eventually, running
 
@@ -21,12 +22,8 @@ CODE = "SC" + "1" * 32
 
 
 @pytest.fixture
-async def operator(redis: Redis) -> AsyncIterator[synchronous.Redis]:
-    where = redis.connection_pool.connection_kwargs
-    known = {name: where[name] for name in ("host", "port", "db", "path", "password") if where.get(name)}
-    if "path" in known:
-        known = {"unix_socket_path": known["path"]}
-    with synchronous.Redis(**known) as client:
+async def operator(redis: Redis, shared_server: str) -> AsyncIterator[synchronous.Redis]:
+    with client_of(shared_server) as client:
         yield client
         client.delete(CORDONS, CORDONS_VERSION)
 
