@@ -16,6 +16,8 @@ class Failure:
     url: WebhookUrl
     ailing: bool = False
     """Whether it speaks of the server itself: it is not reached, does not answer, or answers 5xx."""
+    called: bool = True
+    """False when the server was not even asked."""
 
     def __str__(self) -> str:
         """Say it in one line, without what may be secret."""

@@ -64,7 +64,7 @@ class Line:
         if not self._breaker.due(self._clock()):
             return self._refused(url)
         if self._waiting >= MOST_WAITING or not await self._got_room(until):
-            return Failure(11200, "too many texts are on their way there", url)
+            return Failure(11200, "too many texts are on their way there", url, called=False)
         try:
             return await self._admitted(url, fetch)
         finally:
@@ -113,7 +113,7 @@ class Line:
         """Fail as the server last did, without asking it."""
         self._held_back += 1
         code = self._last.code if self._last is not None else 11200
-        return Failure(code, "not called, since it keeps failing", url)
+        return Failure(code, "not called, since it keeps failing", url, called=False)
 
     def _tell(self, turn: Turn | None) -> None:
         if turn is Turn.OPENED:

@@ -97,7 +97,7 @@ class Upstreams:
         forward, message = exchange.forward, exchange.message
         failures = await _play(exchange, until)
         for failure in failures:
-            if failure.code != EMPTY_PAGE:
+            if failure.called and failure.code != EMPTY_PAGE:
                 log.warning("forwarding failed: %s", failure)
         await self._cookies.keep(message.sender, message.recipient, exchange.jar)
         told = [f"forwarded to {failure}" for failure in failures]

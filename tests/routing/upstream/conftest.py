@@ -1,0 +1,91 @@
+"""An upstream that misbehaves, and a worker that asks it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from app.routing.dispatch import Failed, Headers
+from app.routing.people import People
+from app.routing.replies import Reply
+from app.routing.upstream.cookies import Cookies
+from app.routing.upstream.forward import Forward, Target
+from app.routing.upstream.upstreams import Upstreams
+from app.senders.carriers import load_error_table
+from app.twilio.inbound import InboundMessage
+from app.twilio.webhook_url import Method, WebhookUrl
+from tests.routing.messages import ACCOUNT, PERSON, message
+from tests.routing.upstream.site import Site, site
+from tests.routing.workers import worker
+
+TOKEN = "the-auth-token"
+PUBLIC_URL = "https://sms.example.com"
+SENT = {"From": PERSON, "To": "12345", "Body": "VOTE 7 & ü", "Empty": ""}
+TEXT = message(SENT["Body"], **SENT)
+
+
+def forward(
+    url: str,
+    fallback: str | None = None,
+    *,
+    method: str = "POST",
+    timeout: float | None = None,
+    hosts: tuple[str, ...] = (),
+) -> Forward:
+    """Return a forward as keywords.toml would write it."""
+    second = Target(WebhookUrl.parse(fallback)) if fallback else None
+    return Forward(Target(WebhookUrl.parse(url), Method(method)), second, timeout, frozenset(hosts))
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """One worker that forwards."""
+
+    upstreams: Upstreams
+    people: People
+
+    async def ask(
+        self,
+        to: Forward,
+        text: InboundMessage = TEXT,
+        *,
+        seconds: float = 5.0,
+        headers: Headers = (),
+    ) -> Reply | Failed:
+        """Forward a text."""
+        return await self.upstreams.ask(to, text, time.monotonic() + seconds, headers)
+
+    async def said(self, to: Forward, **how: float) -> list[str]:
+        """Forward a text that is answered, and return the texts of the answer."""
+        reply = await self.ask(to, **how)
+        assert isinstance(reply, Reply), reply
+        return list(reply.texts)
+
+
+@pytest.fixture
+async def asking(valkey_url: str, tmp_path: Path) -> AsyncIterator[Asking]:
+    """Give a worker with a real store."""
+    async with worker(valkey_url, tmp_path / "spool") as one:
+        people = People(one.store, one.journal, lambda *_: None, load_error_table(tmp_path))
+        upstreams = Upstreams({ACCOUNT: TOKEN}, people, Cookies(one.store), PUBLIC_URL, 4)
+        await upstreams.start()
+        yield Asking(upstreams, people)
+        await upstreams.aclose()
+
+
+@pytest.fixture
+async def here() -> AsyncIterator[Site]:
+    """Give the upstream."""
+    async with site() as one:
+        yield one
+
+
+@pytest.fixture
+async def there() -> AsyncIterator[Site]:
+    """Give another one, on another port."""
+    async with site() as one:
+        yield one
