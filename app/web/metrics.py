@@ -175,7 +175,6 @@ class UpstreamFigures:
             UPSTREAM_OPEN.labels(name).set(is_open)
 
     def _name(self, name: str) -> str:
-        if name not in self._named and len(self._named) >= MOST_UPSTREAMS:
-            return "others"
+        name = name if name in self._named or len(self._named) < MOST_UPSTREAMS else "others"
         self._named.add(name)
         return name

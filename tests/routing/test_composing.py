@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from defusedxml.ElementTree import fromstring
 
-from app import Reply
+from app import Part, Reply
 from app.routing.composing import Composer
-from app.routing.replies import SILENCE, Part
+from app.routing.replies import SILENCE, Elsewhere
 from app.senders.availability import Availability
 from app.senders.cordons import Cordons
 from app.senders.limits import Limit, Limits
@@ -39,6 +39,7 @@ def messages(document: bytes) -> list[dict[str, Any]]:
     return [
         {
             "from": each.get("from"),
+            "to": each.get("to"),
             "receipts": {each.get("statusCallback"), each.get("action")},
             "media": [media.text for media in each.findall("Media")],
             "text": (each.findtext("Body") or each.text or "").strip(),
@@ -160,3 +161,62 @@ def test_every_message_that_leaves_is_counted_with_its_segments_and_silence_is_n
     story = counting.compose(message(), Reply("z"), "A").story
     assert "12345: passed over: has sent its 10 of today" in story
     assert "+14155550100: taken" in story
+
+
+def test_each_part_has_its_own_media_and_sender_and_receipts() -> None:
+    parts = [Part("one"), Part("two", PICTURE), Part("three", sender="+14155550100"), Part()]
+    asked = message()
+    composed = composer().compose(asked, Reply(parts=parts), "A")
+    sent = messages(composed.document)
+    assert [(each["from"], each["text"], each["media"]) for each in sent] == [
+        ("12345", "one", []),
+        ("12345", "two", [PICTURE]),
+        ("+14155550100", "three", []),
+    ]
+    receipts = f"https://sms.example.com/sms/status?reply={asked.sid}"
+    assert [each["receipts"] - {None} for each in sent] == [{f"{receipts}.{number}"} for number in range(3)]
+    assert composed.story.count("12345: taken") == 1, "one choice for those that are alike"
+
+
+def test_a_part_whose_wish_cannot_be_used_leaves_from_another_number() -> None:
+    (sent,) = messages(composer().compose(message(), Reply(parts=[Part("a", sender="99999")]), "A").document)
+    assert sent["from"] == "12345"
+
+
+def test_a_part_for_somebody_else_leaves_from_a_number_that_reaches_them() -> None:
+    known = Facts(unreachable=frozenset({"12345"}))
+    parts = [Part("one"), Elsewhere("two", recipient="+13105550123", facts=known)]
+    sent = messages(composer().compose(message(), Reply(parts=parts), "A").document)
+    assert [(each["from"], each["to"]) for each in sent] == [
+        ("12345", None),
+        ("+14155550100", "+13105550123"),
+    ]
+
+
+def test_a_part_for_somebody_who_opted_out_is_not_written() -> None:
+    gone = Elsewhere("two", recipient="+13105550123", facts=Facts(opted_out=True))
+    assert len(messages(composer().compose(message(), Reply(parts=[Part("one"), gone]), "A").document)) == 1
+    nobody = composer().compose(message(), Reply(parts=[Part("one")]), "A", Facts(opted_out=True))
+    assert (nobody.document, nobody.unsendable) == (EMPTY, False)
+
+
+def test_pictures_of_parts_that_no_number_can_send_are_in_their_texts() -> None:
+    asked = message(recipient="+14155550100")
+    composed = composer((LONG_CODE,)).compose(asked, Reply(parts=[Part("a", PICTURE), Part("b")]), "A")
+    sent = messages(composed.document)
+    assert [(each["text"], each["media"]) for each in sent] == [(f"a\n{PICTURE}", []), ("b", [])]
+    assert "no number can send pictures" in composed.story
+
+
+def test_parts_that_no_number_can_carry_are_told_as_such() -> None:
+    asked = message(sender="+16475550123")
+    composed = composer((SHORT_CODE,)).compose(asked, Reply(parts=[Part("a")]), "A")
+    assert composed.unsendable
+    assert not composer((SHORT_CODE,)).compose(asked, Reply(parts=[Part()]), "A").unsendable
+
+
+@pytest.mark.parametrize("reply", [Reply("a"), Reply(), Reply(parts=[Part("a")]), Reply(media=PICTURE)])
+def test_remarks_stand_between_the_rule_and_the_trail(reply: Reply) -> None:
+    story = composer().compose(message(), replace(reply, remarks=["one", "two"]), "HOURS").story
+    assert story.splitlines()[:3] == ["HOURS", "one", "two"]
+    assert story.count("one") == 1

@@ -8,14 +8,26 @@ from collections.abc import Callable
 import pytest
 
 from app import Reply
-from app.routing.dispatch import Defaults, Dispatcher, Failed, Immediate, RuleAnswer, Running
+from app.routing.dispatch import (
+    Defaults,
+    Dispatcher,
+    Failed,
+    Forwarding,
+    Forwards,
+    Headers,
+    Immediate,
+    RuleAnswer,
+    Running,
+)
 from app.routing.handlers import Handler
 from app.routing.keywords import RuleTable
 from app.routing.replies import SILENCE
 from app.routing.rules import MatchKind, Occasion, Rule, Scope
 from app.routing.templates import TemplateError, TextAnswer, WrittenAnswer
 from app.routing.threads import Threads
+from app.routing.upstream.forward import Forward, Target
 from app.twilio.inbound import InboundMessage
+from app.twilio.webhook_url import WebhookUrl
 from tests.routing.messages import message
 
 HOURS = TextAnswer(Reply("9 to 5"))
@@ -161,3 +173,36 @@ async def test_a_stop_of_the_worker_is_not_a_failure() -> None:
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
+
+
+class Recording:
+    """Takes down what is asked, in place of calling anybody."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[Forward, float, Headers]] = []
+
+    async def ask(
+        self, forward: Forward, message: InboundMessage, until: float, headers: Headers
+    ) -> Reply | Failed:
+        self.asked.append((forward, until, headers))
+        return Reply("from the upstream")
+
+
+async def test_a_rule_or_the_default_may_be_another_application() -> None:
+    votes, rest = (
+        Forward(Target(WebhookUrl.parse(f"https://a.example/{name}"))) for name in ("votes", "rest")
+    )
+    upstreams = Recording()
+    table = Dispatcher(RuleTable.build([rule("VOTE", votes)]), Defaults(rest), forwards=Forwards(upstreams))
+    for body, forward in (("VOTE 7", votes), ("anything", rest)):
+        action = table.find(message(body)).action
+        assert isinstance(action, Forwarding)
+        assert await action.run(message(body), 12.5, ((b"a", b"b"),)) == Reply("from the upstream")
+        assert upstreams.asked.pop() == (forward, 12.5, ((b"a", b"b"),))
+
+
+async def test_where_nothing_is_ever_sent_a_forward_fails() -> None:
+    rest = Forward(Target(WebhookUrl.parse("https://a.example/sms")))
+    action = Dispatcher(RuleTable.build([]), Defaults(rest)).find(message()).action
+    assert isinstance(action, Forwarding)
+    assert await action.run(message(), 0, ()) == Failed("nothing is forwarded here")

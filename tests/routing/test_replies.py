@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from app import Reply
+from app import Part, Reply
 from app.routing.replies import SILENCE
 
 
@@ -19,6 +19,8 @@ from app.routing.replies import SILENCE
         (Reply(["one", "", "two"]), ("one", "two"), ()),
         (Reply(("one",), media="https://a.example/b.png"), ("one",), ("https://a.example/b.png",)),
         (Reply(media=["https://a.example/b.png", ""]), (), ("https://a.example/b.png",)),
+        (Reply(parts=[Part("one", "https://a.example"), Part()]), ("one",), ("https://a.example",)),
+        (Reply(parts=[Part("")]), (), ()),
     ],
 )
 def test_a_reply_has_texts_and_media(reply: Reply, texts: tuple[str, ...], media: tuple[str, ...]) -> None:
@@ -41,8 +43,29 @@ def test_silence_is_silent() -> None:
         ({"media": None}, "media is"),
         ({"media": [b"https://a.example"]}, "media is"),
         ({"sender": 12345}, "sender is a number or a name, as a str"),
+        ({"parts": ["a"]}, "parts is a list of Part"),
+        ({"parts": Part("a")}, "parts is a list of Part"),
+        ({"remarks": "a"}, "remarks is a list of str"),
     ],
 )
 def test_what_is_not_text_is_refused_where_it_is_written(arguments: dict[str, Any], told: str) -> None:
     with pytest.raises(TypeError, match=told):
         Reply(**arguments)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ({"text": ["a"]}, "Part: text is a str"),
+        ({"media": 5}, "Part: media is"),
+        ({"sender": 5}, "Part: sender is a number"),
+    ],
+)
+def test_what_is_not_text_in_a_part_is_refused_too(arguments: dict[str, Any], told: str) -> None:
+    with pytest.raises(TypeError, match=told):
+        Part(**arguments)
+
+
+def test_parts_take_the_place_of_text_and_media() -> None:
+    with pytest.raises(ValueError, match="put these into a Part"):
+        Reply("a", parts=[Part("b")])

@@ -7,12 +7,15 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from prometheus_client import CollectorRegistry
+from prometheus_client import REGISTRY, CollectorRegistry
 
-from app.web.metrics import WorkersCollector
+from app.routing.upstream.breaker import State
+from app.routing.upstream.lines import LineStatus
+from app.web.metrics import MOST_UPSTREAMS, UpstreamFigures, WorkersCollector
 
 WORKER = """
 import sys
@@ -79,3 +82,25 @@ def test_a_process_that_is_none_of_ours_is_not_taken_for_a_worker(
 ) -> None:
     with worker(tmp_path, 1, 2), worker(tmp_path, 0, 5, elsewhere=True):
         assert told(figures) == (1, 2, 7, 2)
+
+
+def test_upstreams_have_figures_of_their_own_up_to_a_bound() -> None:
+    figures = UpstreamFigures()
+    lines = [
+        LineStatus(f"http://test-{number}", State.OPEN if number else State.CLOSED, 5, 2, 1, None)
+        for number in range(MOST_UPSTREAMS + 5)
+    ]
+    figures.update(lines)
+    figures.update([replace(lines[0], calls=7, state=State.HALF_OPEN), *lines[1:]])
+    figures.update([replace(line, state=State.CLOSED) for line in lines[1:]])
+    figures.update([replace(lines[0], calls=1, failures=0, held_back=0)])
+
+    def value(name: str, upstream: str) -> float | None:
+        return REGISTRY.get_sample_value(f"sms_router_upstream_{name}", {"upstream": upstream})
+
+    assert value("calls_total", "http://test-0") == 8
+    assert value("failures_total", "http://test-0") == 2
+    assert value("held_back_total", "http://test-0") == 1
+    assert value("open", "http://test-1") == 0
+    assert (value("calls_total", "others"), value("open", "others")) == (25, 0)
+    assert value("calls_total", f"http://test-{MOST_UPSTREAMS + 1}") is None
