@@ -16,6 +16,9 @@ from app.sandbox.service_tables import lay_over
 from app.sandbox.tables import Table, WorldError
 from app.sandbox.world import World
 
+_STATUSES = range(200, 600)
+"""What an upstream may answer in place of TwiML."""
+
 
 def read_scenario(path: str | Path, world: World) -> Scenario:
     """Read a scenario that plays in ``world``, with the people and settings that it adds.
@@ -62,6 +65,11 @@ def _laid_over(root: Table, world: World) -> World:
 
 
 def _application(table: Table) -> Application:
-    application = Application(table.text("keywords", ""), table.text("handlers", ""))
+    pages = table.items("upstream")
+    for path, page in pages.items():
+        if not path.startswith("/") or not (isinstance(page, str) or page in _STATUSES):
+            table.refuse("upstream", f"expected a path and its TwiML or status, got {path!r} = {page!r}")
+    told = {path: page for path, page in pages.items() if isinstance(page, str | int)}
+    application = Application(table.text("keywords", ""), table.text("handlers", ""), told)
     table.finish()
     return application

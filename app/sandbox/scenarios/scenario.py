@@ -88,6 +88,8 @@ class Application:
 
     keywords: str
     handlers: str
+    upstream: Mapping[str, str | int] = field(default_factory=dict)
+    """Pages of another application, by path: TwiML, or the status of an error."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from app.sandbox.platform import Platform
 from app.sandbox.scenarios.performance import Performance, Played, Verdict
 from app.sandbox.scenarios.router import RouterError, end_of, running_router
 from app.sandbox.scenarios.scenario import Scenario
+from app.sandbox.scenarios.upstream import with_upstream
 
 LONGEST_PLAY = 300.0
 """Seconds of real time for one scenario, whatever its steps may take."""
@@ -70,6 +71,7 @@ class Stage:
         async with hosted(sandbox, self.port) as url, contextlib.AsyncExitStack() as beside:
             log = None
             if self.router:
+                scenario = await beside.enter_async_context(with_upstream(scenario))
                 router = running_router(scenario, self.router.folder, self.router.port, url)
                 log = await beside.enter_async_context(router)
             yield sandbox.state.platform, log

@@ -59,9 +59,9 @@ class Asking:
         """Forward a text."""
         return await self.upstreams.ask(to, text, time.monotonic() + seconds, headers)
 
-    async def said(self, to: Forward, **how: float) -> list[str]:
+    async def said(self, to: Forward, *, seconds: float = 5.0) -> list[str]:
         """Forward a text that is answered, and return the texts of the answer."""
-        reply = await self.ask(to, **how)
+        reply = await self.ask(to, seconds=seconds)
         assert isinstance(reply, Reply), reply
         return list(reply.texts)
 

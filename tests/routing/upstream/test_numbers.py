@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from app.membership.snapshot import NumberUrls
-from app.routing.dispatch import Defaults, Dispatcher, Forwarding, Forwards
+from app.routing.dispatch import Defaults, Dispatcher, Forwarding, Forwards, RuleAnswer
 from app.routing.keywords import RuleTable
 from app.routing.opt_out_file import load_opt_out_words
 from app.routing.replies import Reply
@@ -86,7 +86,7 @@ def test_a_wrong_url_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
 def test_rules_and_opt_out_words_come_before_it_and_the_default_after(
     body: str, rule: str, forwarded: bool
 ) -> None:
-    hours = Rule(
+    hours: Rule[RuleAnswer] = Rule(
         ("HOURS",),
         MatchKind.FIRST_WORD,
         Scope(),

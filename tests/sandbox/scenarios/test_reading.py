@@ -83,6 +83,8 @@ def test_a_scenario_lays_people_and_settings_over_the_world(tmp_path: Path) -> N
         (f"[[steps]]\nphone = '{PHONE}'\nstate = 'x'\n", "steps[0].state: expected one of on, off"),
         ("[service]\nsid = 'x'\n" + STEP, "service.sid: unknown key"),
         ("[application]\ncode = 'x'\n" + STEP, "application.code: unknown key"),
+        ("[application]\nupstream = {x = 500}\n" + STEP, "application.upstream: expected a path and its"),
+        ("[application]\nupstream = {'/x' = 42}\n" + STEP, "got '/x' = 42"),
         (
             "[[phones]]\nnumber = '+13125550123'\ncarrier = 'x'\n" + STEP,
             "phones[0].carrier: there is no",
