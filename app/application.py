@@ -28,6 +28,7 @@ from app.routing.composing import Composer
 from app.routing.dispatch import Forwards
 from app.routing.later import Later
 from app.routing.lessons import Lessons
+from app.routing.loop_guard import LoopGuard
 from app.routing.opt_out_file import load_opt_out_words
 from app.routing.outgoing import Outgoing
 from app.routing.people import People
@@ -214,7 +215,12 @@ def build(settings: Settings) -> Router:
     shared_rates = SharedRates(redis, rates, lambda: membership.pools, time.time)
     availability = Availability(membership.cordons, rates)
     composer = Composer(membership.pool_for, _policies(settings), settings.public_url, availability)
-    texts = Texts(Reply(settings.router.error_reply), Reply(settings.router.fallback_reply))
+    texts = Texts(
+        Reply(settings.router.error_reply),
+        Reply(settings.router.fallback_reply),
+        Reply(settings.loop_guard.reply),
+    )
+    guard = LoopGuard(settings.loop_guard.replies, settings.loop_guard.seconds)
     people = People(store, journal, membership.pool_for, load_error_table(settings.folder))
     upstreams = Upstreams(
         {account.sid: account.tokens[0] for account in settings.accounts},
@@ -244,7 +250,7 @@ def build(settings: Settings) -> Router:
     courier = Courier(outbox, post_office.send, metrics.count_outgoing)
     later = Later(records, people, dispatcher, composer, outbox, texts.error, courier.nudge)
     outgoing = Outgoing(people, composer, later, settings.router.reroute)
-    pipeline = Pipeline(records, people, dispatcher, composer, later, texts, _manners(settings))
+    pipeline = Pipeline(records, people, dispatcher, composer, later, guard, texts, _manners(settings))
     worker = Worker(
         settings,
         store,

@@ -204,6 +204,14 @@ class TwilioSettings(_Table):
     timeout: Annotated[float, Field(gt=0, le=60)] = 10.0
 
 
+class LoopGuardSettings(_Table):
+    """``[loop_guard]``: when replies to one person are held back."""
+
+    replies: Annotated[int, Field(ge=0, le=100_000)] = 10
+    seconds: Annotated[float, Field(ge=1, le=86_400)] = 60.0
+    reply: str = ""
+
+
 class SandboxSettings(_Table):
     """``[sandbox]``: the offline Twilio."""
 
@@ -276,6 +284,7 @@ class RouterFile(_Table):
     server: ServerSettings = ServerSettings()
     redis: RedisSettings = RedisSettings()
     twilio: TwilioSettings = TwilioSettings()
+    loop_guard: LoopGuardSettings = LoopGuardSettings()
     sandbox: SandboxSettings = SandboxSettings()
     accounts: tuple[AccountSettings, ...] = ()
     services: tuple[ServiceSettings, ...] = ()
@@ -372,6 +381,7 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
         server=tables.server,
         redis=tables.redis,
         twilio=tables.twilio,
+        loop_guard=tables.loop_guard,
         sandbox=tables.sandbox,
         accounts=_first(tables.accounts, env.get("TWILIO_ACCOUNT_SID")),
         senders=tables.senders,

@@ -16,8 +16,10 @@ from typing import NamedTuple
 from app.routing.composing import Composed, Composer
 from app.routing.dispatch import Dispatcher, Failed, Found, Headers, Immediate
 from app.routing.later import Later, Task
+from app.routing.loop_guard import Excess, LoopGuard
 from app.routing.opt_out_words import Intent
 from app.routing.people import People
+from app.routing.privacy import masked_number
 from app.routing.record import (
     RELEASED,
     Answer,
@@ -78,6 +80,8 @@ class Job(NamedTuple):
     scope: str
     """Where the person's opt-out and the beliefs about them belong."""
     facts: Facts = NOTHING_LEARNED
+    passive: bool = True
+    """False for answers to opt-out words, which nothing may hold back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +90,8 @@ class Texts:
 
     error: Reply
     fallback: Reply
+    muted: Reply = SILENCE
+    """In place of the first reply that the loop guard holds back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +117,7 @@ class Pipeline:
         dispatcher: Dispatcher,
         composer: Composer,
         later: Later,
+        guard: LoopGuard,
         texts: Texts,
         manners: Manners,
     ) -> None:
@@ -120,6 +127,7 @@ class Pipeline:
         self._dispatcher = dispatcher
         self._composer = composer
         self._later = later
+        self._guard = guard
         self._texts = texts
         self._deadline = manners.deadline
         self._on_failure = manners.on_failure
@@ -211,9 +219,8 @@ class Pipeline:
             return await self._say(job, found.rule, SILENCE)
         if found.heard is None:
             return await self._serve(job, found)
-        return await self._say(
-            job._replace(facts=replace(job.facts, opted_out=False)), found.rule, heard.reply
-        )
+        heeded = job._replace(facts=replace(job.facts, opted_out=False), passive=False)
+        return await self._say(heeded, found.rule, heard.reply)
 
     async def _say(self, job: Job, rule: str, reply: Reply) -> Answer:
         composed = self._composer.compose(job.delivery.message, reply, rule, job.facts)
@@ -308,9 +315,39 @@ class Pipeline:
             outcome = Outcome.SILENT
         ours = Answer(composed.document, outcome)
         story = Story(composed.story, cause)
-        answer = await self._records.commit(job.key, job.delivery.request, job.claim, ours, story, going_on)
+        meter = None
+        if job.passive and composed.document is not EMPTY:
+            meter = self._guard.meter(job.scope, job.key.person)
+        excess = None
+        if meter is not None and not job.claim.stored:
+            excess, meter = self._guard.count_alone(job.scope, job.key.person), None
+        answer = excess or await self._records.commit(
+            job.key, job.delivery.request, job.claim, ours, story, going_on, meter
+        )
+        if isinstance(answer, Excess):
+            return await self._mute(job, answer, composed, cause)
         if answer is not ours and going_on is None:
             await self._adopt(job, answer, composed, outcome, cause)
+        return answer
+
+    async def _mute(self, job: Job, excess: Excess, composed: Composed, cause: str) -> Answer:
+        """Hold back a reply too many; the person may be told of it once."""
+        pace = self._guard.pace
+        said = SILENCE
+        if excess.over == 1:
+            said = self._texts.muted
+            log.warning(
+                "loop guard: %s has had %s; no more until they have been quiet for as long",
+                masked_number(job.key.person),
+                pace.words,
+            )
+        story = f"{composed.story}\nnot sent, by the loop guard: {pace.words} is what one person gets"
+        muted = self._composer.compose(job.delivery.message, said, story, job.facts)
+        ours = Answer(muted.document, Outcome.MUTED)
+        answer = await self._records.commit(
+            job.key, job.delivery.request, job.claim, ours, Story(muted.story, cause)
+        )
+        assert isinstance(answer, Answer), "nothing is counted without a meter"
         return answer
 
     async def _adopt(

@@ -18,11 +18,12 @@ from typing import NamedTuple, TypeVar
 from uuid import uuid4
 
 from app.routing.leases import Leases
+from app.routing.loop_guard import Excess, Meter
 from app.routing.waiters import Waiters
 from app.store.errors import StoreUnavailableError
 from app.store.journal import Journal
 from app.store.keys import ANSWERED_CHANNEL, bucket_of
-from app.store.scripts import COMMIT, NOTE, OPEN, RELEASE
+from app.store.scripts import COMMIT, COMMIT_COUNTED, NOTE, OPEN, RELEASE
 from app.store.store import Store
 
 log = logging.getLogger("sms_router.record")
@@ -50,6 +51,8 @@ class Outcome(StrEnum):
     SILENT = "silent"
     LATE = "late"
     """The deadline came first: the empty answer was sent, the handler went on."""
+    MUTED = "muted"
+    """A reply too many to one person: the loop guard held it back."""
     UNSENDABLE = "unsendable"
     """There was a reply, but no number that can carry it to this person."""
     FAILED = "failed"
@@ -79,7 +82,7 @@ class Answer(NamedTuple):
     outcome: Outcome
 
 
-_OTHERS_ANSWER, _RECORD_LOST = 0, 2
+_OTHERS_ANSWER, _RECORD_LOST, _TOO_MANY = 0, 2, 3
 """What the commit script says beside 1, which is that the answer is ours."""
 
 RELEASED = Answer(b"", Outcome.RELEASED)
@@ -210,14 +213,20 @@ class Records:
         answer: Answer,
         story: Story,
         going_on: GoingOn | None = None,
-    ) -> Answer:
+        meter: Meter | None = None,
+    ) -> Answer | Excess:
         """Store the answer before it is sent; return it, or the one that was there first.
 
-        With ``going_on`` the claim stays with whoever works on the message still.
+        With ``going_on`` the claim stays with whoever works on the message still. With a ``meter`` the
+        answer is counted, and one too many is not stored; the claim is ours still.
         """
-        self._leases.let_go(key.reference)
         bucket = bucket_of(key.person)
-        keys = (bucket.message(key.reference), bucket.journal, bucket.dead_letters, bucket.outbox)
+        keys: tuple[bytes, ...] = (
+            bucket.message(key.reference),
+            bucket.journal,
+            bucket.dead_letters,
+            bucket.outbox,
+        )
         arguments = (
             key.reference,
             answer.document,
@@ -232,12 +241,19 @@ class Records:
         )
         found = None
         whole = (*arguments, request, int(time.time() * 1000))
+        script, counted = COMMIT, keys
+        counting: tuple[int, ...] = ()
+        if meter is not None:
+            script, counted, counting = COMMIT_COUNTED, (*keys, meter.key), meter.pace
         if claim.stored:
             with contextlib.suppress(StoreUnavailableError):
                 patience = STORE_BUDGET - claim.spent
-                found = await self._store.run(COMMIT, keys, (*arguments, b"", b""), patience)
+                found = await self._store.run(script, counted, (*arguments, b"", b"", *counting), patience)
                 if found[0] == _RECORD_LOST:
-                    found = await self._store.run(COMMIT, keys, whole, patience)
+                    found = await self._store.run(script, counted, (*whole, *counting), patience)
+                if found[0] == _TOO_MANY:
+                    return Excess(found[1])
+        self._leases.let_go(key.reference)
         if found is None:
             self._journal.spool(COMMIT, keys, whole)
         elif found[0] == _OTHERS_ANSWER:

@@ -53,6 +53,10 @@ class Bucket:
         """Key of when a person last got something and from whom: what older reports are weighed against."""
         return f"{self.tag}:heard:{scope}:{person}".encode()
 
+    def pace(self, scope: str, person: str) -> bytes:
+        """Key of how many replies a person has had lately."""
+        return f"{self.tag}:pace:{scope}:{person}".encode()
+
     def cookies(self, person: str, number: str) -> bytes:
         """Key of what an upstream's cookies say about a person and a number of ours."""
         return f"{self.tag}:cookies:{number}:{person}".encode()

@@ -19,6 +19,9 @@ fallback_reply = {fallback}
 data_dir = {data}
 inline_deadline = {deadline}
 
+[loop_guard]
+replies = 0
+
 {more}
 """
 

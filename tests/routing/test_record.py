@@ -46,7 +46,9 @@ async def opened(records: Records, fallback: bool = False) -> Opening:
 
 
 async def committed(one: Worker, answer: Answer, story: Story = STORY) -> Answer:
-    return await one.records.commit(KEY, REQUEST, await claim(one.records), answer, story)
+    kept = await one.records.commit(KEY, REQUEST, await claim(one.records), answer, story)
+    assert isinstance(kept, Answer)
+    return kept
 
 
 def dead_letters(client: redis.Redis) -> list[str]:
@@ -128,7 +130,9 @@ async def test_of_all_who_ask_at_once_one_works_and_all_give_the_same_answer(
                 await records.answered(of, LONG)
                 continue
             mine = saying(str(chance.random()))
-            return await records.commit(of, REQUEST, Claimed(1, 0.0, stored=True), mine, STORY)
+            kept = await records.commit(of, REQUEST, Claimed(1, 0.0, stored=True), mine, STORY)
+            assert isinstance(kept, Answer)
+            return kept
         return opening
 
     async with contextlib.AsyncExitStack() as running, asyncio.timeout(LONG):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha1
 from importlib.resources import files
 
@@ -26,6 +26,8 @@ def _load(name: str, keys: int) -> Script:
 
 OPEN = _load("open", keys=3)
 COMMIT = _load("commit", keys=4)
+COMMIT_COUNTED = replace(COMMIT, keys=b"5")
+"""The same with a count of replies."""
 RELEASE = _load("release", keys=3)
 RENEW = _load("renew", keys=1)
 NOTE = _load("note", keys=2)

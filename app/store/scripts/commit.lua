@@ -1,10 +1,12 @@
 -- Commits an answer: the first one wins, later ones are told what it was. Where the record is not there
 -- (a failover lost it, or it was never written), the request is asked for, and then comes along.
 -- With a late answer the work goes on: whoever does it keeps the claim, and the outbox remembers the work.
--- KEYS: record, journal, dead letters, outbox
+-- A reply too many to one person is not stored but counted: it is said by how many it is too many.
+-- KEYS: record, journal, dead letters, outbox, and replies counted lately where they are
 -- ARGV: reference, answer, outcome, story, retention ms, cause ("" unless it failed), channel,
 --       entry of the work that goes on or "", owner or "" (somebody else does it), lease ms,
---       request ("" unless asked for or from the spool), received ms (likewise)
+--       request ("" unless asked for or from the spool), received ms (likewise),
+--       replies that are too many beyond, ms that they are counted
 local answer = redis.call('HGET', KEYS[1], 'answer')
 if answer then
   return {0, answer, redis.call('HGET', KEYS[1], 'outcome')}
@@ -21,6 +23,16 @@ if redis.call('HEXISTS', KEYS[1], 'request') == 0 then
   redis.call('HSET', KEYS[1], 'request', ARGV[11], 'received', ARGV[12], 'attempts', 1)
   redis.call('XADD', KEYS[2], 'MINID', '~', now - retention, '*', 'message', ARGV[1])
   redis.call('PEXPIRE', KEYS[2], retention)
+end
+
+if KEYS[5] then
+  local count, most = redis.call('INCR', KEYS[5]), tonumber(ARGV[13])
+  if count == 1 or count > most then
+    redis.call('PEXPIRE', KEYS[5], ARGV[14])
+  end
+  if count > most then
+    return {3, count - most}
+  end
 end
 
 redis.call('HSET', KEYS[1], 'answer', ARGV[2], 'outcome', ARGV[3], 'story', ARGV[4], 'answered', now)
