@@ -155,6 +155,13 @@ TimeZone = Annotated[str, AfterValidator(_time_zone)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 
 
+class LogForm(StrEnum):
+    """How the log is written: for people, or one JSON document a line."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
 class _Table(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
@@ -189,6 +196,7 @@ class ServerSettings(_Table):
     host: str = "127.0.0.1"
     port: Port = 8000
     workers: Annotated[int, Field(ge=1, le=64)] = 1
+    logs: LogForm = LogForm.TEXT
 
 
 class RedisSettings(_Table):

@@ -14,12 +14,13 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
 
 from app.cli.situation import check_port, load_rules, offline_world, sandbox_environment, store_url
 from app.cli.speaking import CommandError, err, out, plain
+from app.log_context import log_config
 from app.settings import Settings, load_settings
 from app.web.supervised import SUPERVISOR, end_on_hang_up
 
@@ -37,25 +38,6 @@ MOST_AT_ONCE = 4096
 
 OTHER_FILES = 256
 """Files that a worker has open beside its connections, at the most."""
-
-LOGGING: dict[str, Any] = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {
-        "plain": {"format": "%(asctime)s %(levelname)-7s %(name)s: %(message)s", "datefmt": "%H:%M:%S"}
-    },
-    "filters": {"sparing": {"()": "app.web.sparing.Sparing"}},
-    "handlers": {
-        "stderr": {"class": "logging.StreamHandler", "formatter": "plain", "stream": "ext://sys.stderr"}
-    },
-    "root": {"level": "WARNING", "handlers": ["stderr"]},
-    "loggers": {
-        "sms_router": {"level": "INFO"},
-        "handlers": {"level": "INFO"},
-        "uvicorn": {"level": "WARNING"},
-        "uvicorn.error": {"level": "WARNING", "filters": ["sparing"]},
-    },
-}
 
 
 def register(commands: typer.Typer) -> None:
@@ -130,7 +112,7 @@ def _run(settings: Settings) -> None:
         access_log=False,
         server_header=False,
         proxy_headers=False,
-        log_config=LOGGING,
+        log_config=log_config(settings.server.logs),
         limit_concurrency=_most_at_once(),
         timeout_keep_alive=KEEP_ALIVE,
         timeout_graceful_shutdown=GRACE,
@@ -188,7 +170,7 @@ def _wait_for_port(port: int, process: subprocess.Popen[bytes]) -> None:
 def _prepare_metrics(settings: Settings) -> None:
     """Give several workers a folder through which /metrics adds them up."""
     if settings.server.workers > 1:
-        folder = Path(settings.router.data_dir, "metrics").resolve()
+        folder = Path(settings.router.data_dir, f"metrics-{settings.server.port}").resolve()
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)

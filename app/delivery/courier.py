@@ -14,6 +14,7 @@ from typing import Protocol
 from app.delivery.entries import Entry, Piece
 from app.delivery.letter import Letter, Marked, Refused, Result, Sent, Unknown, Unseen, Withdrawn
 from app.delivery.outbox import HOLD, Outbox
+from app.log_context import MESSAGE
 from app.store.errors import ScriptFailedError, StoreUnavailableError
 from app.store.keys import ALL_BUCKETS, Bucket, bucket_of
 
@@ -123,6 +124,7 @@ class Courier:
             task.add_done_callback(self._carrying.discard)
 
     async def _carry(self, entries: list[Entry]) -> None:
+        MESSAGE.set(entries[0].message_sid)
         for at, entry in enumerate(entries):
             try:
                 piece = entry.piece

@@ -7,6 +7,7 @@ import time
 
 from starlette.types import Receive, Scope, Send
 
+from app.log_context import MESSAGE
 from app.routing.pipeline import Delivery, FallbackCause, Pipeline
 from app.routing.receipts import Receipts
 from app.routing.record import Outcome
@@ -43,6 +44,7 @@ class InboundEndpoint:
             log.warning("a signed request is no message: %s", message.reason)
             await refuse(send, Refusal.MALFORMED)
             return
+        MESSAGE.set(message.sid)
         cause = None
         if self._fallback:
             parameters = genuine.parameters

@@ -41,7 +41,7 @@ class Scraper:
     @property
     def workers(self) -> set[int]:
         """The processes whose gauges are shown."""
-        folder = Path(self.router.folder, "data", "metrics")
+        folder = Path(self.router.folder, "data", f"metrics-{self.router.port}")
         return {int(file.stem.rpartition("_")[2]) for file in folder.glob("gauge_livemin_*.db")}
 
 
