@@ -2,52 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from operator import itemgetter
-from typing import cast
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from operator import attrgetter
+from typing import NamedTuple, cast
 
 import redis
 
+from app.routing.episode import Cause, Episode, Fields, read_episode, replies_sent
 from app.store.keys import ALL_BUCKETS, Bucket, bucket_of
-from app.twilio.form import MalformedFormError, parse_form
-from app.twilio.inbound import InboundMessage, read_inbound
-from app.twilio.twiml import read_own
 
-Fields = Mapping[bytes, bytes]
+AT_ONCE = 200
+"""Messages that are read in one round trip."""
 
 
-@dataclass(frozen=True, slots=True)
-class Sent:
-    """What became of one message that left."""
+class Letter(NamedTuple):
+    """An entry of the dead letters."""
 
-    sid: str
-    sender: str
-    status: str
-    error_code: str
-
-
-@dataclass(frozen=True, slots=True)
-class Episode:
-    """One message from its arrival to what is known of its answer."""
-
+    order: tuple[int, int]
+    """Milliseconds since the epoch, then which one of these."""
+    bucket: Bucket
     reference: str
-    received: int | None
-    """Milliseconds since the epoch."""
-    message: InboundMessage | None
-    outcome: str | None
-    """None while nobody has answered."""
-    rule: str | None
-    sender: str | None
-    trail: tuple[str, ...]
-    texts: tuple[str, ...]
-    causes: tuple[str, ...]
-    sent: tuple[Sent, ...]
-
-    @property
-    def sid(self) -> str:
-        """The message's sid."""
-        return self.reference.partition("/")[2]
+    cause: Cause
 
 
 class History:
@@ -58,17 +34,23 @@ class History:
 
     def recent(self, limit: int) -> list[Episode]:
         """Return the newest messages."""
-        return [
-            self._episode(bucket, reference, ()) for bucket, reference, _ in self._newest("journal", limit)
-        ]
+        places = [(letter.bucket, letter.reference) for letter in self._newest("journal", limit)]
+        return self._episodes(places, {})
 
-    def failed(self, limit: int) -> list[Episode]:
-        """Return the newest messages that are dead letters, each with every cause."""
-        causes: dict[str, tuple[Bucket, list[str]]] = {}
-        for bucket, reference, cause in self._newest("dead_letters", None):
-            if reference in causes or len(causes) < limit:
-                causes.setdefault(reference, (bucket, []))[1].append(cause)
-        return [self._episode(bucket, ref, tuple(why)) for ref, (bucket, why) in causes.items()]
+    def failed(self, limit: int, since: int = 0, cause: str = "") -> list[Episode]:
+        """Return the newest messages that are dead letters, each with every cause.
+
+        With ``since`` (milliseconds since the epoch) and ``cause``, only those that became one after
+        that for a cause which holds these words.
+        """
+        causes: defaultdict[str, list[Cause]] = defaultdict(list)
+        places: dict[str, Bucket] = {}
+        for letter in self._newest("dead_letters", None):
+            causes[letter.reference].append(letter.cause)
+            wanted = letter.cause.at >= since and cause.casefold() in letter.cause.text.casefold()
+            if wanted and len(places) < limit:
+                places.setdefault(letter.reference, letter.bucket)
+        return self._episodes([(bucket, reference) for reference, bucket in places.items()], causes)
 
     def find(self, sid: str, account_sids: Iterable[str]) -> Episode | None:
         """Return one message of these accounts by its sid; whose it is tells only its record."""
@@ -78,80 +60,63 @@ class History:
             pipeline.exists(bucket.message(reference))
         for (bucket, reference), there in zip(places, pipeline.execute(), strict=True):
             if there:
-                return self._episode(bucket, reference, tuple(self._causes(bucket, reference)))
+                causes = {reference: list(self._causes(bucket, reference))}
+                return self._episodes([(bucket, reference)], causes)[0]
         return None
 
-    def _causes(self, bucket: Bucket, reference: str) -> Iterator[str]:
+    def read(self, people_and_references: Iterable[tuple[str, str]]) -> list[Episode]:
+        """Return messages whose people are known, without the causes of their dead letters."""
+        return self._episodes([(bucket_of(person), ref) for person, ref in people_and_references], {})
+
+    def _causes(self, bucket: Bucket, reference: str) -> Iterator[Cause]:
         """Yield why a message is a dead letter, the newest cause first."""
         letters = cast("list[tuple[bytes, Fields]]", self._client.xrevrange(bucket.dead_letters))
-        for _, fields in letters:
-            if fields[b"message"].decode() == reference:
-                yield fields.get(b"cause", b"").decode("utf-8", "replace")
+        for entry, fields in letters:
+            letter = _letter(bucket, entry, fields)
+            if letter.reference == reference:
+                yield letter.cause
 
-    def _newest(self, stream: str, limit: int | None) -> Iterator[tuple[Bucket, str, str]]:
-        """Yield the newest entries of all buckets, or every one: where, which message, and the cause."""
+    def _newest(self, stream: str, limit: int | None) -> list[Letter]:
+        """Return the newest entries of all buckets, or every one."""
         pipeline = self._client.pipeline(transaction=False)
         for bucket in ALL_BUCKETS:
             pipeline.xrevrange(getattr(bucket, stream), count=limit)
         found = cast("list[list[tuple[bytes, Fields]]]", pipeline.execute())
-        entries = [
-            (_order(entry), bucket, fields)
-            for bucket, stream_entries in zip(ALL_BUCKETS, found, strict=True)
-            for entry, fields in stream_entries
+        letters = [
+            _letter(bucket, entry, fields)
+            for bucket, entries in zip(ALL_BUCKETS, found, strict=True)
+            for entry, fields in entries
         ]
-        for _, bucket, fields in sorted(entries, key=itemgetter(0), reverse=True)[:limit]:
-            yield bucket, fields[b"message"].decode(), fields.get(b"cause", b"").decode("utf-8", "replace")
+        return sorted(letters, key=attrgetter("order"), reverse=True)[:limit]
 
-    def _episode(self, bucket: Bucket, reference: str, causes: tuple[str, ...]) -> Episode:
-        fields = cast("Fields", self._client.hgetall(bucket.message(reference)))
-        story = fields.get(b"story", b"").decode("utf-8", "replace").splitlines()
-        sender, texts = _answered(fields.get(b"answer", b""))
-        return Episode(
-            reference=reference,
-            received=int(fields[b"received"]) if b"received" in fields else None,
-            message=_message(fields.get(b"request", b"")),
-            outcome=fields[b"outcome"].decode() if b"outcome" in fields else None,
-            rule=story[0] if story else None,
-            sender=sender,
-            trail=tuple(story[1:]),
-            texts=texts,
-            causes=causes,
-            sent=tuple(self._sent(reference, fields)),
-        )
+    def _episodes(
+        self, places: Sequence[tuple[Bucket, str]], causes: dict[str, list[Cause]]
+    ) -> list[Episode]:
+        """Read some messages with what became of everything that left for them."""
+        episodes: list[Episode] = []
+        for start in range(0, len(places), AT_ONCE):
+            episodes += self._read(places[start : start + AT_ONCE], causes)
+        return episodes
 
-    def _sent(self, reference: str, fields: Fields) -> Iterator[Sent]:
-        message = _message(fields.get(b"request", b""))
-        if message is None:
-            return
-        account = reference.partition("/")[0]
-        for field in fields:
-            if field.startswith(b"sent:"):
-                sid = field.removeprefix(b"sent:").decode()
-                key = bucket_of(message.sender).receipt(f"{account}/{sid}")
-                receipt = cast("Fields", self._client.hgetall(key))
-                yield Sent(
-                    sid,
-                    receipt.get(b"sender", b"").decode(),
-                    receipt.get(b"status", b"").decode(),
-                    receipt.get(b"error_code", b"").decode(),
-                )
+    def _read(
+        self, places: Sequence[tuple[Bucket, str]], causes: dict[str, list[Cause]]
+    ) -> Iterator[Episode]:
+        pipeline = self._client.pipeline(transaction=False)
+        for bucket, reference in places:
+            pipeline.hgetall(bucket.message(reference))
+        records = cast("list[Fields]", pipeline.execute())
+        sids = [list(replies_sent(fields)) for fields in records]
+        pipeline = self._client.pipeline(transaction=False)
+        for (bucket, reference), left in zip(places, sids, strict=True):
+            for sid in left:
+                pipeline.hgetall(bucket.receipt(f"{reference.partition('/')[0]}/{sid}"))
+        receipts = iter(cast("list[Fields]", pipeline.execute()))
+        for (_, reference), fields, left in zip(places, records, sids, strict=True):
+            known = {sid: next(receipts) for sid in left}
+            yield read_episode(reference, fields, known, causes.get(reference, ()))
 
 
-def _order(entry: bytes) -> tuple[int, int]:
-    """Return a stream id as numbers: milliseconds, then the sequence."""
+def _letter(bucket: Bucket, entry: bytes, fields: Fields) -> Letter:
     milliseconds, _, sequence = entry.partition(b"-")
-    return int(milliseconds), int(sequence)
-
-
-def _answered(document: bytes) -> tuple[str | None, tuple[str, ...]]:
-    """Return the sender and the texts of an answer; nothing where nothing was said."""
-    messages = read_own(document)
-    return messages[0].sender if messages else None, tuple(message.body for message in messages)
-
-
-def _message(request: bytes) -> InboundMessage | None:
-    try:
-        message = read_inbound(dict(reversed(parse_form(request))))
-    except MalformedFormError:
-        return None
-    return message if isinstance(message, InboundMessage) else None
+    cause = Cause(int(milliseconds), fields.get(b"cause", b"").decode("utf-8", "replace"))
+    return Letter((int(milliseconds), int(sequence)), bucket, fields[b"message"].decode(), cause)

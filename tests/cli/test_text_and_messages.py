@@ -29,9 +29,9 @@ def texted(live: Cli, *words: str) -> dict[str, Any]:
 
 
 def story(live: Cli, sid: str, *more: str) -> dict[str, Any]:
-    spoken = live("messages", sid, "--json", *more)
+    spoken = live("messages", "show", sid, "--json", *more)
     assert (spoken.code, spoken.err) == (0, "")
-    (episode,) = json.loads(spoken.out)
+    episode = json.loads(spoken.out)
     assert isinstance(episode, dict)
     return episode
 
@@ -143,7 +143,7 @@ def test_a_list_has_a_few_lines_for_each_message(live: Cli) -> None:
 
 def test_one_message_is_readable_at_80_columns(live: Cli) -> None:
     sid = texted(live, "HOURS")["sid"]
-    lines = live("messages", sid).out.splitlines()
+    lines = live("messages", "show", sid).out.splitlines()
     assert any(sid in line for line in lines)
     assert max(map(len, lines)) <= 80
 
@@ -158,7 +158,7 @@ def test_what_a_person_texts_does_not_steer_the_terminal(live: Cli) -> None:
 
 
 def test_a_message_that_is_not_there_is_1(live: Cli) -> None:
-    spoken = live("messages", "SM" + "0" * 32)
+    spoken = live("messages", "show", "SM" + "0" * 32)
     assert spoken.code == 1
     assert "List them: sms-router messages" in spoken.err
 
@@ -168,7 +168,7 @@ def test_without_messages_the_line_to_paste_is_shown(cli: Cli) -> None:
     assert (spoken.code, spoken.out) == (0, "No messages yet. Send one: sms-router text HOURS\n")
     assert json.loads(cli("messages", "--json").out) == []
     assert cli("messages", "--failed").out == "No dead letters.\n"
-    assert cli("messages", "SM" + "0" * 32).code == 1
+    assert cli("messages", "show", "SM" + "0" * 32).code == 1
 
 
 def test_with_privacy_open_nothing_is_masked(live: Cli, serving: Serving, tmp_path: Path) -> None:
@@ -178,5 +178,5 @@ def test_with_privacy_open_nothing_is_masked(live: Cli, serving: Serving, tmp_pa
     (open_folder / "router.toml").write_text(
         f'[router]\nprivacy = "open"\ndata_dir = "{serving.folder / ".data"}"\n'
     )
-    spoken = live("messages", sid, "--json", SMS_ROUTER_CONFIG=str(open_folder))
-    assert json.loads(spoken.out)[0]["body"] == "HOURS"
+    spoken = live("messages", "show", sid, "--json", SMS_ROUTER_CONFIG=str(open_folder))
+    assert json.loads(spoken.out)["body"] == "HOURS"

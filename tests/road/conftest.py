@@ -2,15 +2,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
+import aiohttp
 import pytest
 from redis.asyncio import Redis
 
 from app.membership.shared import SharedSnapshots
 from app.membership.snapshot import ServiceSettings, Snapshot
+from app.sandbox import create_sandbox
 from app.senders.sender import Capability, Sender, SenderKind
-from tests.road.running import ACCOUNT, SERVICE, RunningRouter, write_configuration
+from tests.road.offline_twilio import Twilio
+from tests.road.running import ACCOUNT, SERVICE, TOKEN, RunningRouter, write_configuration
+from tests.sandbox.bench import demo_world
+from tests.sandbox.serving import serving
 from tests.store.private_valkey import PrivateValkey
 
 BOTH = Capability.SMS | Capability.MMS
@@ -53,3 +59,11 @@ def start(tmp_path: Path, valkey: PrivateValkey) -> Iterator[Start]:
     yield begin
     for router in running:
         router.kill()
+
+
+@pytest.fixture
+async def twilio() -> AsyncIterator[Twilio]:
+    """Run the sandbox in Twilio's place, with the account of these tests."""
+    world = replace(demo_world(), auth_token=TOKEN)
+    async with serving(create_sandbox(world, seed=1)) as url, aiohttp.ClientSession() as session:
+        yield Twilio(url, session)

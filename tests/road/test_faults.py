@@ -11,7 +11,8 @@ import pytest
 import redis
 from redis.asyncio import Redis
 
-from app.routing.history import Episode, History
+from app.routing.episode import Episode
+from app.routing.history import History
 from tests.road.conftest import Start
 from tests.road.running import Answer, RunningRouter, until, webhook, write_configuration
 from tests.store.private_valkey import PrivateValkey

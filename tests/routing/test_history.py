@@ -10,8 +10,10 @@ from urllib.parse import urlencode
 import pytest
 import redis
 
+from app.delivery.entries import Kind, Piece
 from app.routing.composing import Composer
-from app.routing.history import Episode, History, Sent
+from app.routing.episode import Episode
+from app.routing.history import History
 from app.routing.receipts import Receipts
 from app.routing.record import Answer, Claimed, MessageKey, Outcome, Records, Story
 from app.routing.replies import Reply
@@ -131,10 +133,13 @@ async def test_only_messages_of_the_named_accounts_are_found(house: House, histo
 async def test_dead_letters_have_all_their_causes_newest_first(house: House, history: History) -> None:
     await house.answer(1)
     key = await house.answer(2, cause="HOURS: LookupError: no\udcff balance")
-    await house.records.note(key, "late", "text", "answered after the deadline")
+    await house.records.note(key, "adopted", "text", "answered after the deadline")
     (letter,) = history.failed(10)
     assert letter.sid == sid_of(2)
-    assert letter.causes == ("answered after the deadline", "HOURS: LookupError: no\\udcff balance")
+    assert [cause.text for cause in letter.causes] == [
+        "answered after the deadline",
+        "HOURS: LookupError: no\\udcff balance",
+    ]
     found = history.find(sid_of(2), [ACCOUNT])
     assert found is not None
     assert found.causes == letter.causes
@@ -145,7 +150,7 @@ async def test_a_limit_of_dead_letters_counts_messages_and_leaves_out_no_cause(
 ) -> None:
     keys = [await house.answer(number, cause="no balance") for number in range(4)]
     for key in keys[1:]:
-        for field in ("late", "heavy", "lost"):
+        for field in ("adopted", "heavy", "lost"):
             await house.records.note(key, field, "text", f"{field}, after the answer")
     letters = history.failed(3)
     assert set(sids(letters)) == {sid_of(1), sid_of(2), sid_of(3)}
@@ -167,7 +172,15 @@ async def test_receipts_stand_beside_the_message_they_answer(house: House, histo
     )
     await house.receipts.keep(receipt)
     (episode,) = history.recent(1)
-    assert episode.sent == (Sent(sid_of(77), "12345", "undelivered", "30006"),)
+    (sent,) = episode.sent
+    assert (sent.sid, sent.sender, sent.status, sent.error_code) == (
+        sid_of(77),
+        "12345",
+        "undelivered",
+        "30006",
+    )
+    assert sent.piece == Piece(Kind.ANSWER, 0)
+    assert [each.status for each in sent.statuses] == ["undelivered"]
 
 
 async def test_what_is_no_longer_kept_does_no_harm(
@@ -176,10 +189,6 @@ async def test_what_is_no_longer_kept_does_no_harm(
     key = await house.answer(1, cause="gone")
     valkey.delete(bucket_of(PERSON).message(key.reference))
     (episode,) = history.failed(10)
-    assert (episode.sid, episode.message, episode.received, episode.causes) == (
-        sid_of(1),
-        None,
-        None,
-        ("gone",),
-    )
+    assert (episode.sid, episode.message, episode.received) == (sid_of(1), None, None)
+    assert [cause.text for cause in episode.causes] == ["gone"]
     assert history.find(sid_of(1), [ACCOUNT]) is None

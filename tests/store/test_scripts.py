@@ -410,7 +410,8 @@ async def test_a_receipt_of_somebody_elses_text_stands_alone(message: Message, v
     outbox = (message.bucket.outbox, message.bucket.dead_letters)
     assert await message.store.run(RECEIPT, (key, key, *message.facts, *outbox), said) == 1
     assert list(valkey.scan_iter()) != []
-    assert valkey.hgetall(key).keys() == {b"status", b"rank", b"error_code", b"sender", b"reply"}
+    kept = {b"status", b"rank", b"error_code", b"sender", b"reply", b"at:sent"}
+    assert valkey.hgetall(key).keys() == kept
 
 
 # --- all of them ---

@@ -42,6 +42,7 @@ OUTBOX_MARK = _load("outbox_mark", keys=4)
 OUTBOX_SETTLE = _load("outbox_settle", keys=3)
 OUTBOX_POSTPONE = _load("outbox_postpone", keys=2)
 OUTBOX_HAND_OVER = _load("outbox_hand_over", keys=2)
+REPLAY_ASK = _load("replay_ask", keys=3)
 
 _MESSAGES = (OPEN, COMMIT, RELEASE, RENEW, NOTE, RECEIPT, CONSENT, PERSON, COOKIES)
 _OUTBOX = (
@@ -52,6 +53,7 @@ _OUTBOX = (
     OUTBOX_SETTLE,
     OUTBOX_POSTPONE,
     OUTBOX_HAND_OVER,
+    REPLAY_ASK,
 )
 
 ALL = (*_MESSAGES, *_OUTBOX)

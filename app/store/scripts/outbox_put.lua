@@ -9,7 +9,10 @@ if redis.call('EXISTS', KEYS[1]) == 0 or redis.call('HEXISTS', KEYS[1], ARGV[2])
 end
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
-redis.call('HSET', KEYS[1], ARGV[2], ARGV[3], ARGV[2] .. ':story', ARGV[4])
+redis.call('HSET', KEYS[1], ARGV[2], ARGV[3], ARGV[2] .. ':story', ARGV[4], ARGV[2] .. ':at', now)
+if ARGV[10] ~= '' and tonumber(ARGV[8]) == 0 then
+  redis.call('HSET', KEYS[1], ARGV[2] .. ':failed', ARGV[10])
+end
 redis.call('HDEL', KEYS[1], 'owner', 'lease')
 redis.call('ZREM', KEYS[2], ARGV[6])
 for number = 0, tonumber(ARGV[8]) - 1 do

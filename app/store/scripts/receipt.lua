@@ -21,7 +21,7 @@ end
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 redis.call('HSET', KEYS[1], 'status', ARGV[1], 'rank', ARGV[2], 'error_code', ARGV[3], 'sender', ARGV[4],
-  'reply', ARGV[5])
+  'reply', ARGV[5], 'at:' .. ARGV[1], now)
 redis.call('PEXPIRE', KEYS[1], ARGV[6])
 if KEYS[2] ~= KEYS[1] then
   redis.call('HSET', KEYS[2], 'sent:' .. ARGV[7], ARGV[5])
