@@ -101,8 +101,6 @@ class Courier:
             self._wake.clear()
             try:
                 await self._look(buckets)
-            except StoreUnavailableError:
-                pass  # the next sweep may find it back
             except Exception:
                 log.exception("the outbox could not be looked through; trying again")
             with contextlib.suppress(TimeoutError):
@@ -113,7 +111,7 @@ class Courier:
         free = MOST_AT_ONCE - len(self._carrying)
         if free <= 0:
             return
-        found = await asyncio.gather(*(self._outbox.take(bucket, free) for bucket in buckets))
+        found = await asyncio.gather(*(self._taken(bucket, free) for bucket in buckets))
         together: defaultdict[str, list[Entry]] = defaultdict(list)
         for entries in found:
             for entry in entries:
@@ -122,6 +120,13 @@ class Courier:
             task = asyncio.create_task(self._carry(sorted(entries)), name=f"outbox {reference}")
             self._carrying.add(task)
             task.add_done_callback(self._carrying.discard)
+
+    async def _taken(self, bucket: Bucket, count: int) -> list[Entry]:
+        """Take what is due in one bucket; a bucket that Redis does not serve holds up no other."""
+        try:
+            return await self._outbox.take(bucket, count)
+        except StoreUnavailableError:
+            return []  # the next sweep may find it back
 
     async def _carry(self, entries: list[Entry]) -> None:
         MESSAGE.set(entries[0].message_sid)

@@ -41,6 +41,10 @@ PAUSE = 0.25
 LOOK_AGAIN = 1.0
 """Seconds after which the Cluster is looked at again while a node does not serve."""
 
+LONGEST_WAIT = 30.0
+"""Seconds at the most until what could not be done is tried again, though every node serves: a slot may
+be on its way for minutes."""
+
 _BUCKET_AT = dict(zip(SLOT_OF_BUCKET, ALL_BUCKETS, strict=True))
 
 
@@ -57,8 +61,11 @@ class Cluster:
         self._keeper: asyncio.Task[None] | None = None
         self._attention = asyncio.Event()
         self._on_return: Callable[[], Awaitable[None]] | None = None
-        self._returned = False
-        self._redirected = False
+        self._wanted = False
+        """True while something waits to be done with ``on_return``."""
+        self._wait = LOOK_AGAIN
+        self._not_before = 0.0
+        self._doubtful = False
         self._unknown: str | None = "not connected yet"
         """Why nobody could say who owns what, or None."""
 
@@ -96,7 +103,7 @@ class Cluster:
 
     def ask_for_return(self) -> None:
         """Have ``on_return`` run again soon: something waits for it."""
-        self._returned = True
+        self._wanted = True
         self._attention.set()
 
     async def run(
@@ -155,8 +162,7 @@ class Cluster:
         server = self._node(node)
         if turn is Turn.MOVED:
             self._owners[slot] = server
-            self._redirected = True
-            self._attention.set()
+            self._doubt()
         if (starting := self._starting.get(node)) is not None:
             await asyncio.wait({starting}, timeout=STALL)
         return server, turn
@@ -170,7 +176,7 @@ class Cluster:
                 return address
 
             server = self._nodes[node] = Server(
-                locate, node=str(address), on_change=self._attention.set, probe=ALL_BUCKETS[0].probe
+                locate, node=str(address), on_change=self._doubt, probe=ALL_BUCKETS[0].probe
             )
             starting = asyncio.create_task(server.start(self._came_back), name=f"start-{address}")
             self._starting[node] = starting
@@ -180,29 +186,44 @@ class Cluster:
     async def _came_back(self) -> None:
         self.ask_for_return()
 
+    def _doubt(self) -> None:
+        """Have the Cluster looked at soon: somebody may own other slots than we know."""
+        self._doubtful = True
+        self._attention.set()
+
     async def _keep(self) -> None:
-        """Look at the Cluster when something has changed; call ``on_return`` when more of it serves."""
+        """Look at the Cluster when something has changed; call ``on_return`` when all of it serves again."""
+        loop = asyncio.get_running_loop()
+        looked = loop.time()
         while True:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(
-                    LOOK_AGAIN if self.trouble is not None or self._returned else None
-                ):
+                async with asyncio.timeout(self._rest(loop.time())):
                     await self._attention.wait()
             self._attention.clear()
-            if self._redirected or self.trouble is not None:
-                self._redirected = False
+            if self._doubtful or (self.trouble is not None and loop.time() - looked >= LOOK_AGAIN):
+                self._doubtful = False
+                looked = loop.time()
                 await self._look()
-            await self._do_what_waited()
+            if self._wanted and self.trouble is None and loop.time() >= self._not_before:
+                await self._do_what_waited()
             await asyncio.sleep(PAUSE)
 
+    def _rest(self, now: float) -> float | None:
+        """Return after how many seconds there is something to do, even if nobody calls."""
+        if self.trouble is not None:
+            return LOOK_AGAIN
+        return max(0.0, self._not_before - now) if self._wanted else None
+
     async def _do_what_waited(self) -> None:
-        if not self._returned or self._on_return is None or not self._owners:
-            return
-        self._returned = False
+        self._wanted = False
         try:
-            await self._on_return()
+            if self._on_return is not None:
+                await self._on_return()
+            self._wait = LOOK_AGAIN
         except StoreUnavailableError:
-            self._returned = True
+            self._wanted = True
+            self._not_before = asyncio.get_running_loop().time() + self._wait
+            self._wait = min(self._wait * 2, LONGEST_WAIT)
         except Exception:
             log.exception("what has waited for Redis could not be done")
 

@@ -32,8 +32,8 @@ class Store:
     async def start(self, on_return: Callable[[], Awaitable[None]] | None = None) -> None:
         """Connect, or begin to knock: the router starts either way.
 
-        ``on_return`` runs at the start and whenever Redis comes back, or a part of it; when it raises
-        `StoreUnavailableError` it runs again as soon as more of Redis serves.
+        ``on_return`` runs at the start and whenever Redis serves again, all of it; when it raises
+        `StoreUnavailableError` it runs again.
         """
         await self._redis.start(on_return)
 
