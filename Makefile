@@ -4,7 +4,7 @@ PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3.14
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help run install test check fix bench profile load chaos lock clean
+.PHONY: help run install test stores check fix bench profile load chaos lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -16,6 +16,10 @@ install: $(VENV)/.run ## make .venv with the locked dependencies
 
 test: $(VENV)/.dev ## run the tests
 	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+
+stores: $(VENV)/.dev ## run the tests of what is stored on a Redis Cluster and on Sentinels, failovers too
+	@TEST_STORES=cluster,sentinel $(BIN)/python -m pytest --numprocesses 2 --dist loadfile -m "slow or not slow" \
+		tests/store tests/routing tests/membership tests/road/test_kinds_of_redis.py
 
 check: $(VENV)/.dev ## lint and types
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy

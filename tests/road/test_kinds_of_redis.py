@@ -120,6 +120,7 @@ async def test_two_routers_on_a_cluster_answer_each_message_once(
     assert journaled(cluster) == 41
 
 
+@pytest.mark.slow
 async def test_the_commands_work_on_a_cluster(cluster: PrivateCluster, begin: Begin) -> None:
     await publish_senders(cluster)
     router = await asyncio.to_thread(begin, cluster)
@@ -144,6 +145,7 @@ async def test_the_commands_work_on_a_cluster(cluster: PrivateCluster, begin: Be
         assert re.search(sentence, done.stdout), (words, done.stdout, done.stderr)
 
 
+@pytest.mark.slow
 async def test_a_lost_node_costs_nobody_an_answer(cluster: PrivateCluster, begin: Begin) -> None:
     await publish_senders(cluster)
     router = await asyncio.to_thread(begin, cluster)
@@ -160,6 +162,7 @@ async def test_a_lost_node_costs_nobody_an_answer(cluster: PrivateCluster, begin
     assert not list((router.folder / "data" / "spool").glob("*"))
 
 
+@pytest.mark.slow
 async def test_a_failover_of_the_sentinels_costs_nobody_an_answer(
     sentinels: PrivateSentinels, begin: Begin
 ) -> None:

@@ -119,6 +119,7 @@ async def test_a_slot_that_has_moved_is_followed(cluster: PrivateCluster, store:
     assert store.trouble is None
 
 
+@pytest.mark.slow
 async def test_a_node_that_joins_is_connected_to_and_one_that_has_nothing_left_is_let_go(
     cluster: PrivateCluster, store: Store
 ) -> None:
@@ -211,6 +212,7 @@ async def test_what_waited_is_done_when_a_node_comes_back(cluster: PrivateCluste
         await asyncio.to_thread(lost.start)
 
 
+@pytest.mark.slow
 async def test_without_any_node_it_starts_and_finds_them_later(
     cluster: PrivateCluster,
 ) -> None:
@@ -246,6 +248,7 @@ def stores_url() -> Iterator[str]:
         server.kill()
 
 
+@pytest.mark.slow
 async def test_a_promoted_replica_takes_its_masters_place() -> None:
     with (
         tempfile.TemporaryDirectory(prefix="cluster-") as name,
