@@ -204,7 +204,7 @@ def build(settings: Settings) -> Router:
     """
     threads = Threads(settings.router.handler_threads)
     opt_outs = load_opt_out_words(settings.folder, settings.twilio_opt_outs)
-    store = Store(settings.redis.url)
+    store = Store(settings.redis.url, metrics.observe_stage)
     spool = Spool(settings.router.data_dir / "spool")
     journal = Journal(store, spool)
     records = Records(store, journal, settings.router.retention_days)
@@ -246,6 +246,7 @@ def build(settings: Settings) -> Router:
         {account.sid: account.tokens[0] for account in settings.accounts},
         settings.twilio.api_base_url or None,
         settings.twilio.timeout,
+        metrics.observe_stage,
     )
     courier = Courier(outbox, post_office.send, metrics.count_outgoing)
     later = Later(records, people, dispatcher, composer, outbox, texts.error, courier.nudge)

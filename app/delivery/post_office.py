@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
@@ -24,9 +25,14 @@ class PostOffice:
         tokens: Mapping[str, str],
         base_url: str | None,
         timeout: float,
+        observe: Callable[[str, float], None] = lambda _stage, _seconds: None,
         build: Callable[[str, str, str | None, float], Client] = build_client,
     ) -> None:
-        """Take each account's auth token, where Twilio's API is, and the limit of a call in seconds."""
+        """Take each account's auth token, where Twilio's API is, and the limit of a call in seconds.
+
+        ``observe`` is told how long each call has taken.
+        """
+        self._observe = observe
         self._tokens = tokens
         self._threads = ThreadPoolExecutor(MOST_CALLS, "outbox")
         self._client = cache(lambda account: build(account, tokens[account], base_url, timeout))
@@ -36,7 +42,11 @@ class PostOffice:
         if letter.account_sid not in self._tokens:
             return Refused(None, f"no auth token is configured for {letter.account_sid}")
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads, self._send, letter)
+        began = time.monotonic()
+        try:
+            return await loop.run_in_executor(self._threads, self._send, letter)
+        finally:
+            self._observe("rest", time.monotonic() - began)
 
     def close(self) -> None:
         """Take no more calls; those under way end by their own time limit."""

@@ -28,6 +28,12 @@ SECONDS = Histogram(
     "From a webhook's arrival to its answer.",
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 8, 15),
 )
+STAGES = Histogram(
+    "sms_router_stage_seconds",
+    "What a message waits for: the scripts on Redis by their names, and rest, a call of Twilio's API.",
+    ["stage"],
+    buckets=(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
+)
 RECEIPTS = Counter(
     "sms_router_receipts_total", "Status callbacks, by status and error code.", ["status", "code"]
 )
@@ -118,6 +124,22 @@ def _is_a_worker(process: int) -> bool:
         return os.getpgid(process) == os.getpgrp()
     except OSError:
         return False
+
+
+class _Stages(dict[str, Histogram]):
+    """The histogram of each stage; looking it up by its label each time would cost more than counting."""
+
+    def __missing__(self, stage: str) -> Histogram:
+        self[stage] = STAGES.labels(stage)
+        return self[stage]
+
+
+_STAGES = _Stages()
+
+
+def observe_stage(stage: str, seconds: float) -> None:
+    """Count how long one stage has taken."""
+    _STAGES[stage].observe(seconds)
 
 
 def count_outgoing(kind: str, result: str) -> None:
