@@ -22,6 +22,7 @@ from app.delivery.outbox import Outbox
 from app.delivery.post_office import PostOffice
 from app.membership.background import stop
 from app.membership.cache import Membership
+from app.membership.shared_failures import SharedFailures
 from app.membership.shared_rates import SharedRates
 from app.membership.source import ServiceSource, twilio_source
 from app.routing.composing import Composer
@@ -44,6 +45,7 @@ from app.routing.upstream.numbers import NumberForwards, OwnUrls
 from app.routing.upstream.upstreams import Upstreams
 from app.senders.availability import Availability
 from app.senders.carriers import load_error_table
+from app.senders.failures import Failures
 from app.senders.rates import Rates
 from app.senders.request import ReplyFrom
 from app.settings import OnError, Settings, SignatureMode, load_settings
@@ -82,6 +84,9 @@ class Worker:
     records: Records
     membership: Membership
     shared_rates: SharedRates
+    failures: Failures
+    shared_failures: SharedFailures
+    failure_figures: metrics.FailureFigures
     pool_figures: metrics.PoolFigures
     upstreams: Upstreams
     upstream_figures: metrics.UpstreamFigures
@@ -104,6 +109,7 @@ class Worker:
         await self.membership.start()
         await self.membership.settle(FIRST_LOOK)
         self.shared_rates.start()
+        self.shared_failures.start()
         gc.collect()
         gc.freeze()  # what was loaded lives as long as the worker: no collection needs to look at it again
         listening = asyncio.create_task(self._listen(), name="answered-listener")
@@ -119,6 +125,7 @@ class Worker:
             self.post_office.close()
             await stop((listening, observing))
             await self.upstreams.aclose()
+            await self.shared_failures.aclose()
             await self.shared_rates.aclose()
             await self.membership.aclose()
             await self.records.aclose()
@@ -152,7 +159,7 @@ class Worker:
 
     def notices(self) -> list[str]:
         """Say what an operator should know of, though the router is well."""
-        return self.membership.cordons.notices()
+        return [*self.membership.cordons.notices(), *map(str, self.failures.failing())]
 
     def observe(self) -> None:
         """Bring the gauges up to date."""
@@ -160,6 +167,7 @@ class Worker:
         metrics.SPOOLED.set(self.spool.kept)
         metrics.SPOOL_LOST.set(self.spool.dropped)
         metrics.CORDONED.set(len(self.membership.cordons.holding))
+        self.failure_figures.update(self.failures)
         self.pool_figures.update(self.membership.statuses())
         self.upstream_figures.update(self.upstreams.statuses())
 
@@ -252,6 +260,7 @@ def build(settings: Settings) -> Router:
     later = Later(records, people, dispatcher, composer, outbox, texts.error, courier.nudge)
     outgoing = Outgoing(people, composer, later, settings.router.reroute)
     pipeline = Pipeline(records, people, dispatcher, composer, later, guard, texts, _manners(settings))
+    failures = Failures(settings.failures.rule, time.time)
     worker = Worker(
         settings,
         store,
@@ -260,6 +269,9 @@ def build(settings: Settings) -> Router:
         records,
         membership,
         shared_rates,
+        failures,
+        SharedFailures(redis, failures),
+        metrics.FailureFigures(),
         pool_figures,
         upstreams,
         metrics.UpstreamFigures(),
@@ -275,6 +287,7 @@ def build(settings: Settings) -> Router:
         settings.router.retention_days,
         Lessons(people, membership.pool_for),
         courier.nudge if settings.router.reroute else None,
+        failures.saw,
     )
     return _router(settings, worker, receipts)
 

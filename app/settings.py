@@ -29,6 +29,7 @@ from app.environment import Layers, contradictions
 from app.mistakes import SettingsError
 from app.routing.hours import TimeZones
 from app.routing.upstream.table import Host
+from app.senders.failures import WarningRule
 from app.senders.limits import Limit, Limits
 from app.senders.request import ReplyFrom
 from app.senders.sender import SenderKind
@@ -260,6 +261,19 @@ class ServiceSettings(_Table):
     number_urls: bool | None = None
 
 
+class FailureSettings(_Table):
+    """``[failures]``: when the operator is told that a number loses too much of what it sends."""
+
+    share: Annotated[float, Field(gt=0, le=1)] = 0.25
+    at_least: Annotated[int, Field(ge=1)] = 20
+    window: Annotated[float, Field(ge=10, le=86_400)] = 600
+
+    @property
+    def rule(self) -> WarningRule:
+        """The rule that warnings follow."""
+        return WarningRule(self.share, self.at_least, self.window)
+
+
 class SenderSettings(_Table):
     """``[[senders]]``: what one number, or each of a kind, may send, in segments."""
 
@@ -297,6 +311,7 @@ class RouterFile(_Table):
     accounts: tuple[AccountSettings, ...] = ()
     services: tuple[ServiceSettings, ...] = ()
     senders: tuple[SenderSettings, ...] = ()
+    failures: FailureSettings = FailureSettings()
 
     @field_validator("senders")
     @classmethod
@@ -393,6 +408,7 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
         sandbox=tables.sandbox,
         accounts=_first(tables.accounts, env.get("TWILIO_ACCOUNT_SID")),
         senders=tables.senders,
+        failures=tables.failures,
         services=_first(tables.services, env.get("TWILIO_MESSAGING_SERVICE_SID")),
     )
 

@@ -32,7 +32,9 @@ NO_QUERY = "must not hold a query or fragment: keep it to scheme, host and path"
 NO_SCHEME = "must start with https:// or http://, like https://sms.example.com"
 NO_TABLES = "must be a list of tables; write [[accounts]], with two brackets"
 EMPTY = "is empty: with an empty secret anybody could sign"
-NO_ROOM = "known ones are accounts, loop_guard, redis, router, sandbox, senders, server, services, twilio"
+NO_ROOM = (
+    "known ones are accounts, failures, loop_guard, redis, router, sandbox, senders, server, services, twilio"
+)
 NO_ACCOUNT = "is set without TWILIO_ACCOUNT_SID; export TWILIO_ACCOUNT_SID=AC..."
 
 Load = Callable[..., Settings]

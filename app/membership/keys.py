@@ -24,6 +24,14 @@ USED = f"{PREFIX}:{{rates}}:used"
 USAGE = f"{PREFIX}:{{rates}}:usage"
 """What each sender has sent: until when it is busy with it, and how much it was on its last day."""
 
+RECEIVED = f"{PREFIX}:{{failures}}:seen"
+"""The stream of what receipts have told of each number, a second of one worker in each entry."""
+
+
+def warned_key(sender: str, fault: str) -> str:
+    """Key that is there while a warning of a number's failures has been said."""
+    return f"{PREFIX}:{{failures}}:warned:{sender}:{fault}"
+
 
 @dataclass(frozen=True, slots=True)
 class PoolKeys:

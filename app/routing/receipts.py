@@ -17,7 +17,7 @@ from app.senders.reachability import belief, read_failures
 from app.store.journal import Journal
 from app.store.keys import bucket_of
 from app.store.scripts import RECEIPT
-from app.twilio.status import Receipt
+from app.twilio.status import MessageStatus, Receipt
 
 log = logging.getLogger("sms_router.receipts")
 
@@ -63,15 +63,18 @@ class Receipts:
         retention_days: float,
         lessons: Lessons | None = None,
         nudge: Callable[[str], None] | None = None,
+        seen: Callable[[str, str | None], None] = lambda _, __: None,
     ) -> None:
         """Keep receipts as long as messages; without ``lessons`` nothing is learned from them.
 
         ``nudge`` is told the person when a reply of theirs is to be sent once more; without it none is.
+        ``seen`` is told what became of each text of a number of ours: the class of its error, or None.
         """
         self._journal = journal
         self._retention = int(retention_days * 86_400_000)
         self._lessons = lessons
         self._nudge = nudge
+        self._seen = seen
 
     async def keep(self, receipt: Receipt) -> Fault | None:
         """Store a receipt and learn from it; one that says nothing new changes nothing."""
@@ -92,6 +95,8 @@ class Receipts:
                 self._tell(receipt, found[1].decode())
             if found[2]:
                 self._send_again(receipt)
+        if lesson.ours and (receipt.status.lost or receipt.status is MessageStatus.DELIVERED):
+            self._seen(receipt.sender or "", lesson.fault)
         if lesson.fault is None:
             return None
         return Fault(lesson.fault, (receipt.sender or "") if lesson.ours else _ELSEWHERE)

@@ -7,6 +7,7 @@ counts go on counting what a dead worker counted, gauges are the living ones'.
 from __future__ import annotations
 
 import os
+from collections import Counter as Counts
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -15,8 +16,11 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
 from app.membership.held import ServiceStatus
+from app.routing.lessons import UNKNOWN_CODE
 from app.routing.upstream.breaker import State
 from app.routing.upstream.lines import LineStatus
+from app.senders.carriers import ErrorClass
+from app.senders.failures import Failures
 
 MESSAGES = Counter("sms_router_messages_total", "Webhook requests answered, by outcome.", ["outcome"])
 REFUSED = Counter("sms_router_refused_total", "Webhook requests refused, by reason.", ["reason"])
@@ -56,6 +60,18 @@ CORDONED = Gauge(
     "sms_router_cordoned_senders",
     "Senders that an operator has taken out of use.",
     multiprocess_mode="livemostrecent",
+)
+FAILURE_SHARE = Gauge(
+    "sms_router_failure_share",
+    "How much of what a number sends is lost, 0 to 1, by class of the error; of the last receipts.",
+    ["class", "sender"],
+    multiprocess_mode="livemax",
+)
+FAILING = Gauge(
+    "sms_router_failing_senders",
+    "Warnings that hold: numbers that lose too much, by class of the error.",
+    ["class"],
+    multiprocess_mode="livemax",
 )
 POOL_AGE = Gauge(
     "sms_router_pool_age_seconds",
@@ -145,6 +161,23 @@ def observe_stage(stage: str, seconds: float) -> None:
 def count_outgoing(kind: str, result: str) -> None:
     """Count one message of the outbox."""
     OUTGOING.labels(kind, result).inc()
+
+
+class FailureFigures:
+    """Puts what receipts tell of each number into this process's metrics."""
+
+    def __init__(self) -> None:
+        self._shown: set[tuple[str, str]] = set()
+
+    def update(self, failures: Failures) -> None:
+        """Show these shares; what has lost nothing lately is shown as 0."""
+        shares = {(each.fault, each.sender): each.share for each in failures.shares()}
+        for labels in self._shown | shares.keys():
+            FAILURE_SHARE.labels(*labels).set(shares.get(labels, 0.0))
+        self._shown = set(shares)
+        failing = Counts(each.fault for each in failures.failing())
+        for fault in (*ErrorClass, UNKNOWN_CODE):
+            FAILING.labels(str(fault)).set(failing[str(fault)])
 
 
 class PoolFigures:
