@@ -30,6 +30,7 @@ from app.routing.dispatch import Forwards
 from app.routing.later import Later
 from app.routing.lessons import Lessons
 from app.routing.loop_guard import LoopGuard
+from app.routing.opt_out_copy import OptOutCopy
 from app.routing.opt_out_file import load_opt_out_words
 from app.routing.outgoing import Outgoing
 from app.routing.people import People
@@ -51,7 +52,7 @@ from app.senders.request import ReplyFrom
 from app.settings import OnError, Settings, SignatureMode, load_settings
 from app.store.clients import CLIENT_ERRORS, async_client_of, subscribed
 from app.store.journal import Journal
-from app.store.keys import ANSWERED_CHANNEL
+from app.store.keys import ANSWERED_CHANNEL, CONSENTS_CHANNEL
 from app.store.spool import Spool
 from app.store.store import Store
 from app.twilio.signature import Credentials, SignatureVerifier
@@ -94,6 +95,7 @@ class Worker:
     courier: Courier
     outgoing: Outgoing
     post_office: PostOffice
+    opt_outs: OptOutCopy
     threads: Threads
     redis: Redis
 
@@ -105,14 +107,16 @@ class Worker:
         await self.store.start(on_return=self.journal.replay)
         observing = asyncio.create_task(self._keep_observing(), name="observer")
         await self.records.start()
+        listening = asyncio.create_task(self._listen(), name="listener")
         await self.upstreams.start()
         await self.membership.start()
         await self.membership.settle(FIRST_LOOK)
         self.shared_rates.start()
         self.shared_failures.start()
+        if self.store.trouble is None:
+            await self.opt_outs.settle(FIRST_LOOK)
         gc.collect()
         gc.freeze()  # what was loaded lives as long as the worker: no collection needs to look at it again
-        listening = asyncio.create_task(self._listen(), name="answered-listener")
         self.courier.start(self.outgoing)
         try:
             yield
@@ -180,14 +184,21 @@ class Worker:
             await asyncio.sleep(OBSERVE_EVERY)
 
     async def _listen(self) -> None:
-        """Wake waiting twins when another worker has answered their message."""
+        """Hear from other workers: which messages are answered, and who has opted out or come back."""
         while True:
             try:
-                async with subscribed(self.redis, ANSWERED_CHANNEL) as channel:
+                async with subscribed(self.redis, ANSWERED_CHANNEL, CONSENTS_CHANNEL) as channel:
+                    await self.opt_outs.read(self.redis)
                     async for message in channel.listen():
-                        self.records.wake(message["data"].decode())
+                        self._hear(message["channel"], message["data"].decode())
             except (*CLIENT_ERRORS, OSError):
                 await asyncio.sleep(1)  # waiters look for themselves meanwhile
+
+    def _hear(self, channel: bytes, word: str) -> None:
+        if channel == ANSWERED_CHANNEL.encode():
+            self.records.wake(word)
+        else:
+            self.opt_outs.hear(word)
 
 
 def _leave_in(seconds: float) -> None:
@@ -279,6 +290,7 @@ def build(settings: Settings) -> Router:
         courier,
         outgoing,
         post_office,
+        people.opted_out,
         threads,
         redis,
     )

@@ -12,7 +12,7 @@ from typing import TextIO, cast
 import redis
 
 from app.routing.person import UNKNOWN, Person, read_person
-from app.store.keys import ALL_BUCKETS, Bucket, bucket_of
+from app.store.keys import ALL_BUCKETS, CONSENTS_CHANNEL, Bucket, bucket_of
 from app.store.scripts import CONSENT
 
 COLUMNS = ("number", "service", "since", "source")
@@ -95,7 +95,14 @@ class OptOutList:
             bucket = bucket_of(each.number)
             own = bucket.person(each.service, each.number)
             keys = (own, bucket.heard(each.service, each.number), bucket.opt_outs, own)
-            said = (wish, each.source, each.since, self._longest_belief, f"{each.service} {each.number}")
+            said = (
+                wish,
+                each.source,
+                each.since,
+                self._longest_belief,
+                f"{each.service} {each.number}",
+                CONSENTS_CHANNEL,
+            )
             pipeline.execute_command("EVAL", CONSENT.source, len(keys), *keys, *said)
         return sum(map(int, pipeline.execute()))
 

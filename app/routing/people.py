@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 
 from app.routing.composing import PoolFinder
+from app.routing.opt_out_copy import OptOutCopy
 from app.routing.person import UNKNOWN, Person, read_person
 from app.routing.record import Known
 from app.senders.carriers import ErrorTable
 from app.senders.request import NOTHING_LEARNED, Facts
 from app.store.journal import Journal
-from app.store.keys import bucket_of
+from app.store.keys import CONSENTS_CHANNEL, bucket_of
 from app.store.scripts import CONSENT, PERSON
 from app.store.store import Store
-
-MOST_REMEMBERED = 10_000
-"""Opt-outs that each worker remembers for the time that Redis is away."""
 
 _OPTED_OUT = Facts(opted_out=True)
 
 
 class People:
-    """The facts of one worker, over Redis, with the opt-outs seen lately in memory beside it."""
+    """The facts of one worker, over Redis, with a copy of the opt-outs beside it."""
 
     def __init__(
         self,
@@ -38,7 +35,7 @@ class People:
         self._journal = journal
         self._pool_for = pool_for
         self._clock = clock
-        self._lately: OrderedDict[tuple[str, str], None] = OrderedDict()
+        self.opted_out = OptOutCopy()
         self.table = table
 
     def scope_of(self, service_sid: str | None, number: str) -> str:
@@ -56,14 +53,14 @@ class People:
         if known is not None:
             facts = read_person(known).facts(self.table, self.now())
             if facts.opted_out:
-                self._remember(scope, person)
+                self.opted_out.remember(scope, person)
                 return facts
         else:
             facts = NOTHING_LEARNED
-        if self._lately and (scope, person) in self._lately:
+        if self.opted_out and (scope, person) in self.opted_out:
             if not stored or self._journal.waiting:
                 return _OPTED_OUT
-            del self._lately[scope, person]  # they have come back, by another worker
+            self.opted_out.forget(scope, person)  # they have come back, by another worker
         return facts
 
     async def look(self, scope: str, person: str) -> Person:
@@ -77,17 +74,17 @@ class People:
         return read_person(known) if known else UNKNOWN
 
     def opted_out_lately(self, scope: str, person: str) -> bool:
-        """Tell whether this worker has seen that the person opted out."""
-        return (scope, person) in self._lately
+        """Tell whether this worker has heard that the person opted out."""
+        return (scope, person) in self.opted_out
 
     async def opt_out(self, scope: str, person: str, source: str, reference: str | None = None) -> None:
         """Put a person on the list, by the time of the message that said so, else from now on."""
-        self._remember(scope, person)
+        self.opted_out.remember(scope, person)
         await self._consent("stop", scope, person, source, reference)
 
     async def opt_in(self, scope: str, person: str, source: str, reference: str | None = None) -> None:
         """Take a person off the list."""
-        self._lately.pop((scope, person), None)
+        self.opted_out.forget(scope, person)
         await self._consent("start", scope, person, source, reference)
 
     async def _consent(self, wish: str, scope: str, person: str, source: str, reference: str | None) -> None:
@@ -97,15 +94,9 @@ class People:
         await self._journal.keep(
             CONSENT,
             (own, bucket.heard(scope, person), bucket.opt_outs, record),
-            (wish, source, self.now(), self.table.longest, f"{scope} {person}"),
+            (wish, source, self.now(), self.table.longest, f"{scope} {person}", CONSENTS_CHANNEL),
         )
 
     def now(self) -> int:
         """Return the time in milliseconds since the epoch."""
         return int(self._clock() * 1000)
-
-    def _remember(self, scope: str, person: str) -> None:
-        self._lately[scope, person] = None
-        self._lately.move_to_end((scope, person))
-        if len(self._lately) > MOST_REMEMBERED:
-            self._lately.popitem(last=False)

@@ -88,8 +88,10 @@ def async_client_of(url: str, connect_within: float, *, again: bool = True) -> r
 
 
 @contextlib.asynccontextmanager
-async def subscribed(client: redis.asyncio.Redis, channel: str) -> AsyncIterator[redis.asyncio.client.PubSub]:
-    """Subscribe to a channel; the subscription gives what is published from now on.
+async def subscribed(
+    client: redis.asyncio.Redis, *channels: str
+) -> AsyncIterator[redis.asyncio.client.PubSub]:
+    """Subscribe to channels; the subscription gives what is published from now on.
 
     Each node of a Cluster hears what is published at any of them, so one is taken by chance: whoever
     lost a subscription with its node finds another one soon.
@@ -101,7 +103,7 @@ async def subscribed(client: redis.asyncio.Redis, channel: str) -> AsyncIterator
     else:
         subscription = client.pubsub(ignore_subscribe_messages=True)
     async with subscription:
-        await subscription.subscribe(channel)
+        await subscription.subscribe(*channels)
         yield subscription
 
 

@@ -19,6 +19,9 @@ BUCKETS = 64
 ANSWERED_CHANNEL = f"{PREFIX}:answered"
 """Where the reference of a message is published when its answer is committed and a twin waits."""
 
+CONSENTS_CHANNEL = f"{PREFIX}:consents"
+"""Where it is published that somebody has opted out or come back: ``stop`` or ``start``, scope, person."""
+
 PROBE = f"{PREFIX}:probe".encode()
 """Written to learn whether a single server takes writes; it expires by itself."""
 

@@ -13,6 +13,7 @@ from redis.asyncio import Redis
 
 from app.routing.episode import Episode
 from app.routing.history import History
+from app.twilio.twiml import EMPTY
 from tests.road.conftest import Start
 from tests.road.running import Answer, RunningRouter, until, webhook, write_configuration
 from tests.store.private_valkey import PrivateValkey
@@ -82,6 +83,21 @@ async def test_a_duplicate_gets_the_same_answer_while_valkey_is_away(
     both = await asyncio.gather(router.deliver(late), router.deliver(late, path="/sms/fallback"))
     assert both[0].body == both[1].body
     assert len(router.runs) == 2
+
+
+async def test_who_has_opted_out_by_one_router_is_not_answered_by_another_while_valkey_is_away(
+    start: Start, valkey: PrivateValkey
+) -> None:
+    first = start()
+    await first.deliver(webhook("STOP", From="+14155550101"))
+    second = start()
+    for person, text in (("102", "STOP"), ("103", "STOP"), ("103", "START")):
+        await first.deliver(webhook(text, From=f"+14155550{person}"))
+    await second.deliver(webhook())
+    await asyncio.to_thread(valkey.kill)
+    for person in ("101", "102"):
+        assert (await second.deliver(webhook(From=f"+14155550{person}"))).body == EMPTY
+    assert "We are open" in (await second.deliver(webhook(From="+14155550103"))).text
 
 
 async def test_what_the_spool_holds_survives_the_routers_end(start: Start, valkey: PrivateValkey) -> None:

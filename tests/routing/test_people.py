@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from itertools import permutations
 from pathlib import Path
 
 import pytest
 import redis
+from redis.asyncio import Redis
 
+from app.routing.opt_out_copy import OptOutCopy
 from app.routing.people import People
 from app.routing.person import OptedOut, Person, read_person
 from app.routing.record import Claimed, Known, MessageKey
@@ -18,7 +20,7 @@ from app.senders.reachability import Failure
 from app.senders.request import NOTHING_LEARNED, Facts
 from app.senders.sender import Capability, Sender, SenderKind
 from app.store.errors import StoreUnavailableError
-from app.store.keys import bucket_of
+from app.store.keys import BUCKETS, CONSENTS_CHANNEL, bucket_of
 from tests.routing.workers import Worker, worker
 from tests.store.private_valkey import PrivateValkey
 
@@ -142,6 +144,58 @@ async def test_without_redis_the_opt_outs_seen_lately_are_remembered(tmp_path: P
         assert people.facts(MG, PERSON, None, stored=False) is NOTHING_LEARNED
         with pytest.raises(StoreUnavailableError):
             await people.look(MG, PERSON)
+
+
+async def test_other_workers_hear_of_opt_outs_and_of_who_comes_back(
+    valkey_url: str, people: People, clock: Clock
+) -> None:
+    copy = OptOutCopy()
+    async with (
+        Redis.from_url(valkey_url) as redis,
+        redis.pubsub(ignore_subscribe_messages=True) as channel,
+    ):
+        await channel.subscribe(CONSENTS_CHANNEL)
+        words = channel.listen()
+        wishes: list[tuple[Callable[[str, str, str], Awaitable[None]], bool]] = [
+            (people.opt_out, True),
+            (people.opt_in, False),
+            (people.opt_out, True),
+        ]
+        for wish, opted_out in wishes:
+            clock.seconds += 1
+            await wish(MG, PERSON, "said so")
+            copy.hear((await anext(words))["data"].decode())
+            assert ((MG, PERSON) in copy) is opted_out
+        await words.aclose()
+
+
+async def test_who_begins_to_listen_reads_the_newest_opt_outs(
+    valkey_url: str, people: People, clock: Clock
+) -> None:
+    everybody = [f"+1415555{number:04}" for number in range(300)]
+    for person in everybody:
+        clock.seconds += 1
+        await people.opt_out(MG, person, "STOP")
+    await people.opt_in(MG, everybody[0], "START")
+    whole, short = OptOutCopy(), OptOutCopy(most=BUCKETS)
+    async with Redis.from_url(valkey_url) as redis:
+        await whole.read(redis)
+        await short.read(redis)
+    assert [(MG, person) in whole for person in everybody] == [False] + [True] * 299
+    remembered = [person for person in everybody if (MG, person) in short]
+    assert 0 < len(remembered) <= BUCKETS
+
+
+def test_of_too_many_opt_outs_the_newest_are_remembered() -> None:
+    copy = OptOutCopy(most=2)
+    for person in ("+1", "+2", "+3", "+2"):
+        copy.remember(MG, person)
+    assert [(MG, person) in copy for person in ("+1", "+2", "+3")] == [False, True, True]
+    copy.forget(MG, "+2")
+    copy.forget(MG, "+9")
+    assert copy
+    copy.forget(MG, "+3")
+    assert not copy
 
 
 async def test_an_opt_out_taken_without_redis_reaches_it_later(

@@ -1,8 +1,9 @@
 -- Puts a person on the opt-out list or takes them off it. Of several wishes the latest holds, in whatever
 -- order they come; what is told is the first of them. The list does not expire; everything else that is
--- known of the person does. Returns 1 when they came onto the list, or left it.
+-- known of the person does. Returns 1 when they came onto the list, or left it; then every worker is told.
 -- KEYS: person, heard, opt-outs, record of the message that said so (or the person again)
--- ARGV: "stop" or "start", source, ms (where the record does not tell), ms that other facts last, entry
+-- ARGV: "stop" or "start", source, ms (where the record does not tell), ms that other facts last, entry,
+--       channel
 local at = tonumber(redis.call('HGET', KEYS[4], 'received') or ARGV[3])
 local last, since, source = string.match(redis.call('HGET', KEYS[1], 'out') or '', '^(%d+) (%d+) (.*)$')
 last, since = tonumber(last or 0), tonumber(since or 0)
@@ -19,7 +20,11 @@ if ARGV[1] == 'stop' then
   redis.call('HSET', KEYS[1], 'out', known)
   redis.call('PERSIST', KEYS[1])
   redis.call('ZADD', KEYS[3], string.format('%.0f', since), ARGV[5])
-  return last == 0 and 1 or 0
+  if last ~= 0 then
+    return 0
+  end
+  redis.call('PUBLISH', ARGV[6], 'stop ' .. ARGV[5])
+  return 1
 end
 
 if at > started then
@@ -32,4 +37,5 @@ end
 redis.call('HDEL', KEYS[1], 'out')
 redis.call('PEXPIRE', KEYS[1], ARGV[4])
 redis.call('ZREM', KEYS[3], ARGV[5])
+redis.call('PUBLISH', ARGV[6], 'start ' .. ARGV[5])
 return 1

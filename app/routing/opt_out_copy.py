@@ -1,0 +1,79 @@
+"""A worker's copy of the opt-out list, for the time that Redis is away.
+
+People opt out through one worker, and without Redis the others could not ask. So each reads the newest
+entries before it serves, and hears of every change from then on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sys
+from collections import OrderedDict
+from typing import cast
+
+from redis.asyncio import Redis
+
+from app.store.keys import ALL_BUCKETS, BUCKETS
+
+MOST_REMEMBERED = 50_000
+"""The newest opt-outs, which each worker remembers; some 15 MB where there are as many."""
+
+
+class OptOutCopy:
+    """Who has opted out, by scope and person, as far as this worker has heard."""
+
+    def __init__(self, most: int = MOST_REMEMBERED) -> None:
+        """Remember the ``most`` newest."""
+        self._most = most
+        self._people: OrderedDict[tuple[str, str], None] = OrderedDict()
+        self._read = asyncio.Event()
+
+    def __bool__(self) -> bool:
+        """Return whether anybody is remembered."""
+        return bool(self._people)
+
+    def __contains__(self, who: tuple[str, str]) -> bool:
+        """Return whether this person, in this scope, is known to have opted out."""
+        return who in self._people
+
+    def remember(self, scope: str, person: str) -> None:
+        """Note that a person has opted out."""
+        who = (sys.intern(scope), person)
+        self._people[who] = None
+        self._people.move_to_end(who)
+        if len(self._people) > self._most:
+            self._people.popitem(last=False)
+
+    def forget(self, scope: str, person: str) -> None:
+        """Note that a person has come back."""
+        self._people.pop((scope, person), None)
+
+    def hear(self, change: str) -> None:
+        """Take note of what another worker has published: ``stop`` or ``start``, the scope, the person."""
+        wish, _, who = change.partition(" ")
+        scope, _, person = who.partition(" ")
+        if wish == "stop":
+            self.remember(scope, person)
+        else:
+            self.forget(scope, person)
+
+    async def read(self, redis: Redis) -> None:
+        """Read the newest entries of the list. Who listens already misses nothing meanwhile.
+
+        Raises:
+            redis.RedisError: when Redis does not serve.
+
+        """
+        for bucket in ALL_BUCKETS:
+            newest = await redis.zrevrange(bucket.opt_outs, 0, self._most // BUCKETS)
+            for entry in reversed(cast("list[bytes]", newest)):
+                scope, _, person = entry.decode().partition(" ")
+                self.remember(scope, person)
+            await asyncio.sleep(0)  # messages are waiting meanwhile
+        self._read.set()
+
+    async def settle(self, seconds: float) -> None:
+        """Wait until the list was read once, ``seconds`` at the most."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._read.wait(), seconds)
