@@ -3,6 +3,7 @@
 One file per worker, one line per script run; the scripts do not mind being run again. The disk has
 a thread of its own, so that a slow one does not hold up the loop; the queue in front of it is
 bounded, and what does not fit is counted and logged: answering people goes before remembering it.
+While the disk takes nothing, the queue is all there is; it is written, or restored, when either returns.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 from app.store.spool_entry import Entry
-from app.store.spool_files import SpoolFolder
+from app.store.spool_files import BATCH, SpoolFolder
 
 log = logging.getLogger("sms_router.spool")
 
@@ -25,11 +26,14 @@ T = TypeVar("T")
 MOST_QUEUED = 32 * 1024 * 1024
 """Bytes that wait in memory for the disk; a few seconds of the heaviest traffic."""
 
+TRY_AGAIN = 1.0
+"""Seconds until a disk that took nothing is tried again."""
+
 
 class Spool:
     """This worker's spool file, and the ones that dead workers left in the same folder."""
 
-    def __init__(self, folder: Path, most_queued: int = MOST_QUEUED) -> None:
+    def __init__(self, folder: Path, most_queued: int = MOST_QUEUED, try_again: float = TRY_AGAIN) -> None:
         """Name the folder; nothing is created before the first entry."""
         self._files = SpoolFolder(folder)
         self._disk = ThreadPoolExecutor(1, "spool")
@@ -39,7 +43,10 @@ class Spool:
         self._added = 0
         self._settled = 0
         self._writing: asyncio.Task[None] | None = None
-        self._failing = False
+        self._try_again = try_again
+        self._rests_until: float | None = None
+        """While the disk takes nothing: when it is tried again, on the loop's clock."""
+        self._losing = False
         self._closed = False
         self._lost = 0
 
@@ -63,7 +70,7 @@ class Spool:
             self._added += 1
             self._queued += entry.size
             self._queue.append(entry)
-            if self._writing is None:
+            if self._writing is None and not self._resting:
                 self._writing = asyncio.create_task(self._write(), name="spool-writer")
 
     def lose(self, count: int) -> None:
@@ -71,7 +78,7 @@ class Spool:
         self._lost += count
 
     async def flush(self) -> None:
-        """Wait until everything added so far is on disk, or lost."""
+        """Wait until everything added so far is on disk, or the disk takes nothing."""
         added = self._added
         while self._settled < added and self._writing is not None:
             await asyncio.wait({self._writing})
@@ -91,6 +98,10 @@ class Spool:
             restored += len(batch)
             if not self._closed:
                 await self._on_disk(self._files.advance)
+        while self._rests_until is not None and not self._closed and (self._queue or self._writing):
+            if self._queue:
+                restored += await self._restore_from_memory(restore)
+            await self.flush()
         return restored
 
     async def aclose(self) -> None:
@@ -99,21 +110,52 @@ class Spool:
             return
         self._closed = True
         await self.flush()
+        if self._queue:
+            await self._write()
+        if self._queue:
+            self._fail(len(self._queue), "the disk took nothing until the end")
+            self._settle(self._queue)
+            self._queue = []
         await self._on_disk(self._files.close)
         self._disk.shutdown(wait=False)
 
+    @property
+    def _resting(self) -> bool:
+        """True while the disk takes nothing and is not to be tried again yet."""
+        return self._rests_until is not None and asyncio.get_running_loop().time() < self._rests_until
+
     async def _write(self) -> None:
-        """Write what is queued, again and again until nothing is."""
+        """Write what is queued, again and again until nothing is, or the disk takes nothing."""
         entries, self._queue = self._queue, []
         try:
             await self._on_disk(self._files.append, entries)
-            self._failing = False
         except OSError as error:
-            self._fail(len(entries), str(error))
-        self._settled += len(entries)
-        self._queued -= sum(entry.size for entry in entries)
+            self._queue = entries + self._queue
+            if self._rests_until is None:
+                log.error("the spool takes nothing, journal entries wait in memory: %s", error)
+            self._rests_until = asyncio.get_running_loop().time() + self._try_again
+            self._writing = None
+            return
+        self._rests_until = None
+        self._losing = False
+        self._settle(entries)
         more = bool(self._queue)
         self._writing = asyncio.create_task(self._write(), name="spool-writer") if more else None
+
+    async def _restore_from_memory(self, restore: Callable[[Sequence[Entry]], Awaitable[None]]) -> int:
+        """Restore the next entries that the disk has not taken; they stay when that fails."""
+        batch, self._queue = self._queue[:BATCH], self._queue[BATCH:]
+        try:
+            await restore(batch)
+        except BaseException:
+            self._queue = batch + self._queue
+            raise
+        self._settle(batch)
+        return len(batch)
+
+    def _settle(self, entries: Sequence[Entry]) -> None:
+        self._settled += len(entries)
+        self._queued -= sum(entry.size for entry in entries)
 
     async def _on_disk(self, work: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
         """Do something in the disk's thread; one thing ends before the next begins, whoever is cancelled."""
@@ -121,7 +163,7 @@ class Spool:
         return await loop.run_in_executor(self._disk, lambda: work(*arguments, **named))
 
     def _fail(self, count: int, why: str) -> None:
-        if not self._failing:
+        if not self._losing:
             log.error("journal entries are lost, answers still go out: %s", why)
-        self._failing = True
+        self._losing = True
         self._lost += count

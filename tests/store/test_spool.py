@@ -35,8 +35,8 @@ class Restored:
 
 
 @contextlib.asynccontextmanager
-async def spool_in(folder: Path, most_queued: int = 1 << 25) -> AsyncIterator[Spool]:
-    spool = Spool(folder, most_queued)
+async def spool_in(folder: Path, most_queued: int = 1 << 25, try_again: float = 1.0) -> AsyncIterator[Spool]:
+    spool = Spool(folder, most_queued, try_again)
     try:
         yield spool
     finally:
@@ -196,35 +196,84 @@ async def test_a_crash_that_tore_a_line_costs_no_later_entry(tmp_path: Path) -> 
     assert restored.entries == added
 
 
-async def test_a_full_disk_is_counted_and_logged_once(
-    spool: Spool, tmp_path: Path, caplog: pytest.LogCaptureFixture
+async def test_what_a_full_disk_does_not_take_waits_in_memory_and_is_logged_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    fitting = add(spool, some(3))
-    await spool.flush()
-    (file,) = files(tmp_path)
-    with longest_file(file.stat().st_size + 100):
-        for _ in range(3):
-            add(spool, some(5, start=100))
-            await spool.flush()
-    assert (spool.dropped, spool.kept) == (15, 3)
-    assert caplog.text.count("journal entries are lost") == 1
-    room = add(spool, some(2, start=200))
-    restored = Restored()
-    await spool.replay(restored)
-    assert restored.entries == fitting + room
-    with longest_file(10):
-        add(spool, some(1))
+    async with spool_in(tmp_path, try_again=0) as spool:
+        added = add(spool, some(3))
         await spool.flush()
-    assert caplog.text.count("journal entries are lost") == 2
+        (file,) = files(tmp_path)
+        with longest_file(file.stat().st_size + 100):
+            for number in range(3):
+                added += add(spool, some(5, start=100 * (number + 1)))
+                await spool.flush()
+        assert (spool.dropped, spool.kept) == (0, 18)
+        assert caplog.text.count("wait in memory") == 1
+        added += add(spool, some(2, start=500))
+        await spool.flush()
+        assert file.read_bytes() == b"".join(one.to_line() for one in added)
+        restored = Restored()
+        assert await spool.replay(restored) == len(added)
+        assert restored.entries == added
+        with longest_file(10):
+            add(spool, some(1))
+            await spool.flush()
+        assert caplog.text.count("wait in memory") == 2
+        assert (spool.dropped, spool.kept) == (0, 1)
 
 
-async def test_a_folder_that_cannot_be_made_is_counted(tmp_path: Path) -> None:
+async def test_while_the_disk_takes_nothing_it_is_not_tried_for_each_entry(tmp_path: Path) -> None:
+    (tmp_path / "spool").write_text("a file in its place")
+    async with spool_in(tmp_path / "spool", try_again=3600) as spool:
+        added = add(spool, some(2))
+        await spool.flush()
+        (tmp_path / "spool").unlink()
+        added += add(spool, some(2, start=2))
+        await spool.flush()
+        assert not (tmp_path / "spool").exists()
+        assert (spool.kept, spool.dropped) == (4, 0)
+    restored = Restored()
+    async with spool_in(tmp_path / "spool") as after:
+        await after.replay(restored)
+    assert restored.entries == added, "the disk is tried once more at the end"
+
+
+@pytest.mark.parametrize("try_again", [0, 3600])
+async def test_what_waits_in_memory_is_restored_from_there(tmp_path: Path, try_again: float) -> None:
+    (tmp_path / "spool").write_text("a file in its place")
+    async with spool_in(tmp_path / "spool", try_again=try_again) as spool:
+        added, restored = add(spool, some(2 * BATCH + 5)), Restored(refuse=1)
+        await spool.flush()
+        with pytest.raises(StoreUnavailableError):
+            await spool.replay(restored)
+        assert (spool.kept, spool.dropped) == (len(added), 0)
+        added += add(spool, some(1, start=len(added)))
+        assert await spool.replay(restored) == len(added)
+        assert (spool.kept, spool.dropped) == (0, 0)
+        assert restored.entries == added
+        assert await spool.replay(restored) == 0
+
+
+async def test_what_the_disk_never_took_is_counted_at_the_end(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     (tmp_path / "spool").write_text("a file in its place")
     async with spool_in(tmp_path / "spool") as spool:
         add(spool, some(2))
-        await spool.flush()
-        assert (spool.dropped, spool.kept) == (2, 0)
-        assert await spool.replay(Restored()) == 0
+    assert (spool.dropped, spool.kept) == (2, 0)
+    assert caplog.text.count("journal entries are lost") == 1
+
+
+async def test_memory_is_bounded_while_the_disk_takes_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "spool").write_text("a file in its place")
+    async with spool_in(tmp_path / "spool", most_queued=10 * entry(0).size) as spool:
+        for _ in range(3):
+            add(spool, [entry(0)] * 5)
+            await spool.flush()
+        assert (spool.kept, spool.dropped) == (10, 5)
+    assert caplog.text.count("more is to be written") == 1
 
 
 async def test_a_file_that_cannot_be_opened_stays_and_the_others_are_restored(
