@@ -111,7 +111,7 @@ async def play(scenario: Scenario, pace: Pace, folder: Path) -> Audit:
                 await traffic.finish()
             finally:
                 await traffic.aclose()
-        return await _settled(site, traffic)
+        return await _settled(site, traffic, scenario.blinds)
 
 
 async def _break_and_mend(site: Site, scenario: Scenario, traffic: Traffic, pace: Pace) -> None:
@@ -129,11 +129,11 @@ async def _break_and_mend(site: Site, scenario: Scenario, traffic: Traffic, pace
     await after
 
 
-async def _settled(site: Site, traffic: Traffic) -> Audit:
+async def _settled(site: Site, traffic: Traffic, blind: bool) -> Audit:
     """Return the audit, once nothing is missing from the journal or it has had its time."""
     give_up = time.monotonic() + SETTLES_WITHIN
     for _ in _moments():
-        found = await asyncio.to_thread(audit, site, traffic.exchanges, traffic.silenced)
+        found = await asyncio.to_thread(audit, site, traffic.exchanges, traffic.silenced, blind)
         if not found.lost or time.monotonic() > give_up:
             return found
         await asyncio.sleep(0.25)

@@ -22,6 +22,7 @@ HEAD = (
     "none",
     "wrong",
     "twice",
+    "differs",
     "lost",
     "max ms",
 )
@@ -43,7 +44,8 @@ def cells(played: Sequence[Played]) -> Cells:
 def figures(audit: Audit) -> tuple[str, ...]:
     """Return the figures in the order of the columns."""
     numbers = (
-        audit.sent, audit.answered, audit.fell_back, audit.unanswered, audit.wrong, audit.twice, audit.lost
+        audit.sent, audit.answered, audit.fell_back,
+        audit.unanswered, audit.wrong, audit.twice, audit.differs, audit.lost,
     )  # fmt: skip
     return (*map(str, numbers), f"{audit.slowest * 1000:.0f}")
 

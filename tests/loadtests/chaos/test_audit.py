@@ -31,29 +31,27 @@ def exchange(*bodies: bytes, failures: int = 0) -> Exchange:
 @pytest.mark.parametrize(
     ("said", "recorded", "faults"),
     [
-        (exchange(RIGHT), Recorded(RIGHT, 1), (0, 0, 0, 0)),
-        (exchange(RIGHT, RIGHT), Recorded(RIGHT, 1), (0, 0, 0, 0)),
-        (exchange(FALLBACK, failures=1), Recorded(FALLBACK, 1), (0, 0, 0, 0)),
-        (exchange(failures=2), Recorded(None, 0), (1, 0, 0, 0)),
-        (exchange(OTHER), Recorded(OTHER, 1), (0, 1, 0, 0)),
-        (exchange(FALLBACK), Recorded(FALLBACK, 1), (0, 1, 0, 0)),
-        (exchange(RIGHT, FALLBACK, failures=1), Recorded(RIGHT, 1), (0, 0, 1, 0)),
-        (exchange(RIGHT), Recorded(OTHER, 1), (0, 0, 1, 0)),
-        (exchange(RIGHT), Recorded(None, 1), (0, 0, 0, 1)),
-        (exchange(RIGHT), Recorded(None, 0), (0, 0, 0, 1)),
-        (exchange(RIGHT), Recorded(RIGHT, 2), (0, 0, 0, 1)),
+        (exchange(RIGHT), Recorded(RIGHT, 1), (0, 0, 0, 0, 0)),
+        (exchange(RIGHT, RIGHT), Recorded(RIGHT, 1), (0, 0, 0, 0, 0)),
+        (exchange(FALLBACK, failures=1), Recorded(FALLBACK, 1), (0, 0, 0, 0, 0)),
+        (exchange(failures=2), Recorded(None, 0), (1, 0, 0, 0, 0)),
+        (exchange(OTHER), Recorded(OTHER, 1), (0, 1, 0, 0, 0)),
+        (exchange(FALLBACK), Recorded(FALLBACK, 1), (0, 1, 0, 0, 0)),
+        (exchange(RIGHT, FALLBACK, failures=1), Recorded(RIGHT, 1), (0, 0, 1, 0, 0)),
+        (exchange(RIGHT), Recorded(OTHER, 1), (0, 0, 0, 1, 0)),
+        (exchange(RIGHT), Recorded(None, 1), (0, 0, 0, 0, 1)),
+        (exchange(RIGHT), Recorded(None, 0), (0, 0, 0, 0, 1)),
+        (exchange(RIGHT), Recorded(RIGHT, 2), (0, 0, 0, 0, 1)),
     ],
     ids=[
         "right", "right twice", "fallback", "unanswered", "wrong", "fallback unasked", "two answers",
         "recorded otherwise", "record without answer", "lost", "journaled twice",
     ],
 )  # fmt: skip
-def test_each_sort_of_fault_is_counted(
-    said: Exchange, recorded: Recorded, faults: tuple[int, int, int, int]
-) -> None:
+def test_each_sort_of_fault_is_counted(said: Exchange, recorded: Recorded, faults: tuple[int, ...]) -> None:
     audit = judge([said], set(), {SID: recorded})
-    assert (audit.unanswered, audit.wrong, audit.twice, audit.lost) == faults
-    assert audit.good == (faults == (0, 0, 0, 0))
+    assert (audit.unanswered, audit.wrong, audit.twice, audit.differs, audit.lost) == faults
+    assert audit.good == (not any(faults))
     assert bool(audit.complaints) == (not audit.good)
     assert audit.slowest == 0.25
 
@@ -62,3 +60,15 @@ def test_each_sort_of_fault_is_counted(
 def test_who_has_opted_out_gets_nothing_not_even_by_fallback(body: bytes, wrong: int) -> None:
     audit = judge([exchange(body, failures=1)], {SID}, {SID: Recorded(body, 1)})
     assert audit.wrong == wrong
+
+
+@pytest.mark.parametrize(
+    ("blind", "failures", "good"), [(True, 1, True), (True, 0, False), (False, 1, False)]
+)
+def test_the_journal_may_differ_only_where_a_worker_died_while_valkey_was_away(
+    blind: bool, failures: int, good: bool
+) -> None:
+    said = exchange(FALLBACK if failures else RIGHT, failures=failures)
+    audit = judge([said], set(), {SID: Recorded(OTHER, 1)}, blind)
+    assert audit.differs == 1
+    assert audit.good is good
