@@ -70,7 +70,10 @@ class Reply:
 
     def __post_init__(self) -> None:
         """Find what is not text here, where the handler stands in the traceback."""
-        if not isinstance(self.text, str) and not _are_texts(self.text):
+        if isinstance(self.text, str):
+            if self.media == () and self.sender is None and self.parts == () and self.remarks == ():
+                return  # nearly every reply is one text
+        elif not _are_texts(self.text):
             raise TypeError(f"Reply: text is a str or a list of str, not {self.text!r:.80}")
         _check("Reply", self.media, self.sender)
         if self.parts or self.remarks:
