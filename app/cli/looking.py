@@ -108,7 +108,9 @@ def _expected(settings: Settings, rules: Dispatcher, service_sid: str) -> Expect
     reachable = bool(settings.twilio.api_base_url) or not any(
         inspect_public_url(settings.public_url, configured=bool(settings.router.public_url))
     )
-    return Expected(settings.public_url, reachable, _sends_media(rules, service_sid))
+    return Expected(
+        settings.public_url, reachable, _sends_media(rules, service_sid), settings.number_urls(service_sid)
+    )
 
 
 def _sends_media(rules: Dispatcher, service_sid: str) -> bool:

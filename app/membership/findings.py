@@ -53,6 +53,8 @@ class Expected:
     """False when Twilio cannot reach that URL, so that it must not be told to."""
     sends_media: bool
     """True when a rule of this Service answers with pictures."""
+    number_urls: bool = False
+    """True when texts that no rule claims go to the numbers' own URLs."""
 
     @property
     def inbound(self) -> str:

@@ -50,6 +50,8 @@ class NumberUrls:
     sms_method: str = "POST"
     sms_fallback_url: str | None = None
     sms_fallback_method: str = "POST"
+    sms_application_sid: str | None = None
+    """When it is set, Twilio calls the application's URLs and none of the number's (facts 3)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +166,7 @@ def own_urls(number: Any) -> NumberUrls:
             "sms_method": number.sms_method or "POST",
             "sms_fallback_url": number.sms_fallback_url or None,
             "sms_fallback_method": number.sms_fallback_method or "POST",
+            "sms_application_sid": getattr(number, "sms_application_sid", None) or None,
         }
     )
 

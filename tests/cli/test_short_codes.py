@@ -68,6 +68,7 @@ def test_one_short_code_is_shown_with_everything_that_both_resources_say(
         "sms_method": "POST",
         "sms_fallback_url": None,
         "sms_fallback_method": "POST",
+        "sms_application_sid": None,
         "api_version": "2010-04-01",
         "date_created": "2024-01-01T00:00:00+00:00",
         "date_updated": "2024-01-01T00:00:00+00:00",

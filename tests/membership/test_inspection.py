@@ -119,6 +119,8 @@ def test_the_urls_that_the_service_hides_are_told_unless_it_defers() -> None:
     assert sentence.startswith("+14155550100 has a URL of its own, https://old.example.com/in")
     deferring = service(*POOL, urls=urls, use_inbound_webhook_on_number=True)
     assert all("of its own" not in sentence for _, sentence in found(deferring))
+    used = inspect(service(*POOL, urls=urls), replace(OURS, number_urls=True))
+    assert all("of its own" not in each.sentence for each in used)
 
 
 def test_twilio_is_never_told_of_a_url_that_it_cannot_reach() -> None:

@@ -27,6 +27,8 @@ class OwnUrls(Protocol):
     def sms_fallback_url(self) -> str | None: ...  # noqa: D102
     @property
     def sms_fallback_method(self) -> str: ...  # noqa: D102
+    @property
+    def sms_application_sid(self) -> str | None: ...  # noqa: D102
 
 
 class NumberForwards:
@@ -51,6 +53,7 @@ class NumberForwards:
         self._own = public_url
         self._hosts = redirect_hosts
         self._read = lru_cache(maxsize=4096)(self._forward)
+        self._tell_of_application = lru_cache(maxsize=4096)(_tell_of_application)
 
     def forward_for(self, message: InboundMessage) -> Forward | None:
         """Return where the texted number itself would have the text go; None for nowhere."""
@@ -61,6 +64,9 @@ class NumberForwards:
         sender = pool.find(message.recipient, country)
         urls = self._urls_of(pool.service_sid, sender.sid) if sender is not None else None
         if urls is None or not urls.sms_url:
+            return None
+        if urls.sms_application_sid:
+            self._tell_of_application(message.recipient, urls.sms_application_sid)
             return None
         return self._read(
             message.recipient, urls.sms_url, urls.sms_method, urls.sms_fallback_url, urls.sms_fallback_method
@@ -87,6 +93,13 @@ class NumberForwards:
             log.warning("the %s of %s at Twilio is this router's own; it is not called", name, number)
             return None
         return Target(url, Method.GET if method == "GET" else Method.POST)
+
+
+def _tell_of_application(number: str, application_sid: str) -> None:
+    log.warning(
+        "%s has the TwiML application %s, which makes its sms_url void; its texts get the default", number,
+        application_sid,
+    )  # fmt: skip
 
 
 def leads_back(url: WebhookUrl, public_url: str) -> bool:

@@ -44,6 +44,7 @@ def numbers(urls: NumberUrls | None, *, used: bool = True) -> NumberForwards:
         ),
         (NumberUrls("", URL, "POST", "nonsense"), "old.example.com/sms (POST)"),
         (NumberUrls(), "None"),
+        (NumberUrls(sms_url=URL, sms_application_sid="AP1"), "None"),
         (NumberUrls(sms_url="nonsense"), "None"),
         (NumberUrls(sms_url=f"{OWN}/sms"), "None"),
         (NumberUrls(sms_url="https://SMS.example.com:443/twilio/sms/fallback?x"), "None"),
