@@ -213,7 +213,7 @@ async def test_the_fallback_answers_in_time_and_is_told_what_failed(
     parameters = webhook("VOTE")
     answer = await router.deliver(parameters)
     assert messages(answer) == [said(f"The backup speaks: {code} of {primary}")]
-    told = json.loads(router.command("messages", parameters["MessageSid"], "--json").stdout)
+    told = json.loads(router.command("messages", "show", parameters["MessageSid"], "--json").stdout)
     assert f"forwarded to {primary.removeprefix('http://')}: {code}" in json.dumps(told)
     assert f"answered by {application.url.removeprefix('http://')}/backup" in json.dumps(told)
 
