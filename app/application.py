@@ -60,6 +60,7 @@ from app.web import metrics
 from app.web.gate import Gate
 from app.web.health import Probes
 from app.web.supervised import Supervised
+from app.web.traces import Traces
 from app.web.webhooks import InboundEndpoint, StatusEndpoint
 
 log = logging.getLogger("sms_router")
@@ -98,6 +99,7 @@ class Worker:
     opt_outs: OptOutCopy
     threads: Threads
     redis: Redis
+    traces: Traces | None
 
     @contextlib.asynccontextmanager
     async def lifespan(self, _: object) -> AsyncIterator[None]:
@@ -137,6 +139,8 @@ class Worker:
             await self.journal.aclose()
             await self.redis.aclose()
             self.threads.close()
+            if self.traces is not None:
+                await asyncio.to_thread(self.traces.close)
 
     def reasons(self) -> list[str]:
         """Say why the worker is degraded; empty while it is well."""
@@ -223,7 +227,9 @@ def build(settings: Settings) -> Router:
     """
     threads = Threads(settings.router.handler_threads)
     opt_outs = load_opt_out_words(settings.folder, settings.twilio_opt_outs)
-    store = Store(settings.redis.url, metrics.observe_stage)
+    traces = Traces() if settings.server.traces else None
+    observe = metrics.observe_stage if traces is None else traces.observing(metrics.observe_stage)
+    store = Store(settings.redis.url, observe)
     spool = Spool(settings.router.data_dir / "spool")
     journal = Journal(store, spool)
     records = Records(store, journal, settings.router.retention_days)
@@ -265,7 +271,7 @@ def build(settings: Settings) -> Router:
         {account.sid: account.tokens[0] for account in settings.accounts},
         settings.twilio.api_base_url or None,
         settings.twilio.timeout,
-        metrics.observe_stage,
+        observe,
     )
     courier = Courier(outbox, post_office.send, metrics.count_outgoing)
     later = Later(records, people, dispatcher, composer, outbox, texts.error, courier.nudge)
@@ -293,6 +299,7 @@ def build(settings: Settings) -> Router:
         people.opted_out,
         threads,
         redis,
+        traces,
     )
     receipts = Receipts(
         journal,
@@ -311,11 +318,12 @@ def _router(settings: Settings, worker: Worker, receipts: Receipts) -> Router:
         clock=time.monotonic,
     )
     probes = Probes(worker.reasons, worker.notices, worker.observe, _registry())
+    pipeline = worker.pipeline if worker.traces is None else worker.traces.around(worker.pipeline)
     return Router(
         [
-            Route("/sms", InboundEndpoint(gate, worker.pipeline, fallback=False)),
+            Route("/sms", InboundEndpoint(gate, pipeline, fallback=False)),
             Route("/sms/status", StatusEndpoint(gate, receipts)),
-            Route("/sms/fallback", InboundEndpoint(gate, worker.pipeline, fallback=True)),
+            Route("/sms/fallback", InboundEndpoint(gate, pipeline, fallback=True)),
             Route("/healthz", probes.alive),
             Route("/readyz", probes.ready),
             Route("/metrics", probes.metrics),

@@ -198,6 +198,7 @@ class ServerSettings(_Table):
     port: Port = 8000
     workers: Annotated[int, Field(ge=1, le=64)] = 1
     logs: LogForm = LogForm.TEXT
+    traces: bool = False
 
 
 class RedisSettings(_Table):

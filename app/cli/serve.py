@@ -23,6 +23,7 @@ from app.cli.speaking import CommandError, err, out, plain
 from app.log_context import log_config
 from app.settings import Settings, load_settings
 from app.web.supervised import SUPERVISOR, end_on_hang_up
+from app.web.traces import check_installed
 
 if TYPE_CHECKING:
     from app.sandbox import World
@@ -59,6 +60,8 @@ def serve() -> None:
     end_on_hang_up()
     settings = load_settings()
     load_rules(settings)  # mistakes are told before anything runs
+    if settings.server.traces:
+        check_installed()
     _check_ports(settings)
     with contextlib.ExitStack() as beside:
         os.environ["REDIS_URL"] = beside.enter_context(store_url(settings, shared=False))

@@ -8,7 +8,7 @@ import time
 from starlette.types import Receive, Scope, Send
 
 from app.log_context import MESSAGE
-from app.routing.pipeline import Delivery, FallbackCause, Pipeline
+from app.routing.pipeline import Delivery, FallbackCause
 from app.routing.receipts import Receipts
 from app.routing.record import Outcome
 from app.twilio.form import MalformedFormError, parse_form
@@ -17,6 +17,7 @@ from app.twilio.status import read_receipt
 from app.web import metrics
 from app.web.exchange import Refusal, send_empty, send_twiml
 from app.web.gate import Gate
+from app.web.traces import Answering
 
 log = logging.getLogger("sms_router.web")
 
@@ -26,7 +27,7 @@ _ANSWERED = {outcome: metrics.MESSAGES.labels(outcome.value) for outcome in Outc
 class InboundEndpoint:
     """``/sms`` and ``/sms/fallback``: one message in, one answer out."""
 
-    def __init__(self, gate: Gate, pipeline: Pipeline, fallback: bool) -> None:
+    def __init__(self, gate: Gate, pipeline: Answering, fallback: bool) -> None:
         """``fallback`` is True for the URL that Twilio calls when the first one failed."""
         self._gate = gate
         self._pipeline = pipeline
