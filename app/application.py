@@ -254,7 +254,8 @@ def build(settings: Settings) -> Router:
         settings.public_url,
         settings.router.upstream_calls,
     )
-    forwards = Forwards(upstreams, _number_forwards(settings, membership).forward_for)
+    numbers = _number_forwards(settings, membership)
+    forwards = Forwards(upstreams, numbers.forward_for, settings.public_url)
     dispatcher = load_dispatcher(
         settings.folder,
         settings.router.handlers,

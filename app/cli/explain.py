@@ -118,7 +118,7 @@ def explain(
         settings.number_urls,
         settings.public_url,
     )
-    dispatcher = load_rules(settings, Forwards(number_forward=numbers.forward_for))
+    dispatcher = load_rules(settings, Forwards(None, numbers.forward_for, settings.public_url))
     recipient = recipient or usual_recipient(pools.values())
     message = _text(settings.accounts[0].sid, sender, recipient, words, country)
     if (pool := pool_among(pools, None, recipient)) is not None:

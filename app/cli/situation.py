@@ -87,6 +87,7 @@ def load_rules(settings: Settings, forwards: Forwards | None = None) -> Dispatch
         SettingsError: with every mistake found.
 
     """
+    from app.routing.dispatch import Forwards  # noqa: PLC0415
     from app.routing.opt_out_file import load_opt_out_words  # noqa: PLC0415
     from app.routing.rule_file import load_dispatcher  # noqa: PLC0415 (Jinja and handlers, where rules matter)
     from app.routing.threads import Threads  # noqa: PLC0415
@@ -100,7 +101,7 @@ def load_rules(settings: Settings, forwards: Forwards | None = None) -> Dispatch
         settings.router.handlers,
         Threads(1),
         words,
-        forwards,
+        forwards or Forwards(public_url=settings.public_url),
         settings.time_zones,
         middlewares=settings.router.middlewares,
     )

@@ -120,6 +120,8 @@ class Forwards:
 
     upstreams: Upstreams | None = None
     number_forward: Callable[[InboundMessage], Forward | None] = lambda _: None
+    public_url: str = ""
+    """The router's own, to which nothing may be forwarded; empty where that is not checked."""
 
 
 def _told(text: str, message: InboundMessage, most: int) -> str:

@@ -23,7 +23,7 @@ from app.routing.registration import Registration
 from app.routing.rules import MatchKind, Rule, Scope
 from app.routing.templates import TemplateError, Templates, WrittenAnswer
 from app.routing.threads import Threads
-from app.routing.upstream.forward import Forward
+from app.routing.upstream.forward import Forward, leads_back
 from app.routing.upstream.table import ForwardTable
 from app.toml_files import describe_mistakes, read_toml
 
@@ -143,7 +143,8 @@ def read_rules(
         SettingsError: with every mistake found.
 
     """
-    loading = _Loading(file, Templates(templates), [*functions.mistakes])
+    own = forwards.public_url if forwards is not None else ""
+    loading = _Loading(file, Templates(templates), [*functions.mistakes], own)
     content = loading.file_content()
     rules = [rule for n, table in enumerate(content.keyword, start=1) if (rule := loading.rule(n, table))]
     rules += loading.function_rules(functions)
@@ -175,6 +176,8 @@ class _Loading:
     file: Path
     templates: Templates
     mistakes: list[str]
+    own: str
+    """The router's public URL; empty where it does not matter."""
 
     def file_content(self) -> _File:
         try:
@@ -227,7 +230,12 @@ class _Loading:
                 self.mistakes.append(
                     f"{self.file}: {name}: give it a reply, a template or a forward, and only one"
                 )
-            return table.forward.forward()
+            forward = table.forward.forward()
+            if self.own and leads_back(forward.primary.url, self.own):
+                self.mistakes.append(
+                    f"{self.file}: {name}: forward.url is this router; name the application's own URL"
+                )
+            return forward
         try:
             return self._compiled(table, name)
         except TemplateError as error:

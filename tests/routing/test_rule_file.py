@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from app import Reply
 from app.mistakes import SettingsError
-from app.routing.dispatch import Dispatcher, Immediate, Running
+from app.routing.dispatch import Dispatcher, Forwards, Immediate, Running
 from app.routing.rule_file import load_dispatcher
 from app.routing.threads import Threads
 from tests.routing.messages import message
@@ -412,3 +412,24 @@ def test_any_tables_are_rules_or_mistakes(folder: Path, tables: dict[str, object
             load_dispatcher(folder, (), Threads(1))
         except SettingsError as error:
             assert all(error.mistakes)
+
+
+@pytest.mark.parametrize(
+    ("url", "mistakes"),
+    [
+        ("https://sms.example.com/sms", 1),
+        ("https://user@SMS.example.com:443/sms/fallback?x=y", 1),
+        ("https://sms.example.com/votes", 0),
+        ("https://votes.example.com/sms", 0),
+    ],
+)
+def test_nothing_is_forwarded_in_a_circle(folder: Path, url: str, mistakes: int) -> None:
+    (folder / "keywords.toml").write_text(forward(f'url = "{url}"'))
+    forwards = Forwards(public_url="https://sms.example.com")
+    told: list[str] = []
+    try:
+        load_dispatcher(folder, (), Threads(1), forwards=forwards)
+    except SettingsError as error:
+        told += error.mistakes
+    assert len(told) == mistakes
+    assert all("keyword 1 (HOURS): forward.url is this router; name the" in mistake for mistake in told)

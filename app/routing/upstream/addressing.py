@@ -55,6 +55,8 @@ async def _elsewhere(part: Part, recipient: str, message: InboundMessage, people
     """Address a message to somebody else, if they may be texted; else say why not."""
     if not _E164.fullmatch(recipient):
         return "not a phone number like +14155550123"
+    if people.scope_of(None, recipient) != recipient:
+        return "it is a number of ours, which would answer itself"
     scope = people.scope_of(message.service_sid, message.recipient)
     if people.opted_out_lately(scope, recipient):
         return "they have opted out"

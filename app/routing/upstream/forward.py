@@ -42,6 +42,12 @@ class Forward:
         return f"{told}, on failure to {self.fallback.url} ({self.fallback.method.value})"
 
 
+def leads_back(url: WebhookUrl, public_url: str) -> bool:
+    """Tell whether a URL is the router's own, so that a text would be forwarded in a circle."""
+    own = WebhookUrl.parse(f"{public_url}/sms")
+    return (url.host, url.port) == (own.host, own.port) and url.path in (own.path, f"{own.path}/fallback")
+
+
 def _places(forward: Forward) -> frozenset[str]:
     """Return host and port of everywhere that is allowed; http may lead to https on the same host."""
     targets = (forward.primary, *((forward.fallback,) if forward.fallback else ()))

@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Protocol
 
 from app.routing.composing import PoolFinder
-from app.routing.upstream.forward import Forward, Target
+from app.routing.upstream.forward import Forward, Target, leads_back
 from app.senders.country import country_of
 from app.twilio.inbound import InboundMessage
 from app.twilio.webhook_url import Method, WebhookUrl
@@ -100,9 +100,3 @@ def _tell_of_application(number: str, application_sid: str) -> None:
         "%s has the TwiML application %s, which makes its sms_url void; its texts get the default", number,
         application_sid,
     )  # fmt: skip
-
-
-def leads_back(url: WebhookUrl, public_url: str) -> bool:
-    """Tell whether a URL is the router's own, so that a text would be forwarded in a circle."""
-    own = WebhookUrl.parse(f"{public_url}/sms")
-    return (url.host, url.port) == (own.host, own.port) and url.path in (own.path, f"{own.path}/fallback")

@@ -16,9 +16,8 @@ from app.routing.upstream.cookies import Cookies
 from app.routing.upstream.exchange import MOST_MESSAGES, Exchange
 from app.routing.upstream.failure import Failure
 from app.routing.upstream.fetching import open_session
-from app.routing.upstream.forward import Forward
+from app.routing.upstream.forward import Forward, leads_back
 from app.routing.upstream.lines import Lines, LineStatus
-from app.routing.upstream.numbers import leads_back
 from app.twilio.inbound import InboundMessage
 from app.twilio.twiml_reader import EMPTY_PAGE
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,8 @@ from app.routing.upstream.cookies import Cookies
 from app.routing.upstream.forward import Forward, Target
 from app.routing.upstream.upstreams import Upstreams
 from app.senders.carriers import load_error_table
+from app.senders.pool import Pool, pool_among
+from app.senders.sender import Capability, Sender, SenderKind
 from app.twilio.inbound import InboundMessage
 from app.twilio.webhook_url import Method, WebhookUrl
 from tests.routing.messages import ACCOUNT, PERSON, message
@@ -70,7 +73,9 @@ class Asking:
 async def asking(valkey_url: str, tmp_path: Path) -> AsyncIterator[Asking]:
     """Give a worker with a real store."""
     async with worker(valkey_url, tmp_path / "spool") as one:
-        people = People(one.store, one.journal, lambda *_: None, load_error_table(tmp_path))
+        ours = Pool("MG1", 1, (Sender("PN1", "+12125550100", SenderKind.LONG_CODE, "US", Capability.SMS),))
+        pools = {"MG1": ours}
+        people = People(one.store, one.journal, partial(pool_among, pools), load_error_table(tmp_path))
         upstreams = Upstreams({ACCOUNT: TOKEN}, people, Cookies(one.store), PUBLIC_URL, 4)
         await upstreams.start()
         yield Asking(upstreams, people)

@@ -240,6 +240,7 @@ async def test_senders_media_and_recipients_are_kept_for_each_message(here: Site
         '<Message to="+13105550123">two</Message>'
         '<Message to="+13105550999">three</Message>'
         '<Message to="nobody">four</Message>'
+        '<Message to="+12125550100">five</Message>'
         "</Response>"
     )
     await asking.people.opt_out("12345", "+13105550999", "STOP")
@@ -252,6 +253,7 @@ async def test_senders_media_and_recipients_are_kept_for_each_message(here: Site
     assert reply.remarks[1:] == (
         "a message to +1310•••0999 is left out: they have opted out",
         "a message to nobody is left out: not a phone number like +14155550123",
+        "a message to +1212•••0100 is left out: it is a number of ours, which would answer itself",
     )
 
 
