@@ -29,23 +29,24 @@ from app.routing.composing import Composer
 from app.routing.dispatch import Forwards
 from app.routing.later import Later
 from app.routing.lessons import Lessons
+from app.routing.loading import Functions
 from app.routing.loop_guard import LoopGuard
 from app.routing.opt_out_copy import OptOutCopy
-from app.routing.opt_out_file import load_opt_out_words
 from app.routing.outgoing import Outgoing
 from app.routing.people import People
 from app.routing.pipeline import Manners, OnFailure, Pipeline, Texts
 from app.routing.receipts import Receipts
 from app.routing.record import Records
+from app.routing.reloading import Reloader
 from app.routing.replies import Reply
-from app.routing.rule_file import load_dispatcher
+from app.routing.rulebook import RulebookReader
 from app.routing.threads import Threads
 from app.routing.upstream.breaker import State
 from app.routing.upstream.cookies import Cookies
 from app.routing.upstream.numbers import NumberForwards, OwnUrls
 from app.routing.upstream.upstreams import Upstreams
 from app.senders.availability import Availability
-from app.senders.carriers import load_error_table
+from app.senders.carriers import ErrorTable
 from app.senders.failures import Failures
 from app.senders.rates import Rates
 from app.senders.request import ReplyFrom
@@ -97,6 +98,7 @@ class Worker:
     outgoing: Outgoing
     post_office: PostOffice
     opt_outs: OptOutCopy
+    reloader: Reloader
     threads: Threads
     redis: Redis
     traces: Traces | None
@@ -104,7 +106,7 @@ class Worker:
     @contextlib.asynccontextmanager
     async def lifespan(self, _: object) -> AsyncIterator[None]:
         """Start everything, serve, stop everything: what is in flight finishes first."""
-        supervised = Supervised(os.environ)
+        supervised = Supervised(os.environ, self.reloader.ask)
         supervised.start()
         await self.store.start(on_return=self.journal.replay)
         observing = asyncio.create_task(self._keep_observing(), name="observer")
@@ -120,10 +122,11 @@ class Worker:
         gc.collect()
         gc.freeze()  # what was loaded lives as long as the worker: no collection needs to look at it again
         self.courier.start(self.outgoing)
+        self.reloader.start()
         try:
             yield
         finally:
-            supervised.close()
+            await self.reloader.aclose()
             if not await self.pipeline.aclose():
                 log.error("a handler refuses to be stopped; leaving without it in %g s", LAST_WAIT)
                 _leave_in(LAST_WAIT)
@@ -141,10 +144,11 @@ class Worker:
             self.threads.close()
             if self.traces is not None:
                 await asyncio.to_thread(self.traces.close)
+            supervised.close()
 
     def reasons(self) -> list[str]:
         """Say why the worker is degraded; empty while it is well."""
-        reasons = []
+        reasons = self.reloader.reasons()
         if self.store.trouble is not None:
             reasons.append(f"Redis does not serve: {self.store.trouble}")
         if self.spool.kept:
@@ -171,6 +175,7 @@ class Worker:
 
     def observe(self) -> None:
         """Bring the gauges up to date."""
+        metrics.CONFIGURATION_REFUSED.set(bool(self.reloader.reasons()))
         metrics.STORE_UP.set(self.store.trouble is None)
         metrics.SPOOLED.set(self.spool.kept)
         metrics.SPOOL_LOST.set(self.spool.dropped)
@@ -226,7 +231,7 @@ def build(settings: Settings) -> Router:
 
     """
     threads = Threads(settings.router.handler_threads)
-    opt_outs = load_opt_out_words(settings.folder, settings.twilio_opt_outs)
+    functions = Functions.load(settings.router.handlers, threads, settings.router.middlewares)
     traces = Traces() if settings.server.traces else None
     observe = metrics.observe_stage if traces is None else traces.observing(metrics.observe_stage)
     store = Store(settings.redis.url, observe)
@@ -246,7 +251,7 @@ def build(settings: Settings) -> Router:
         Reply(settings.loop_guard.reply),
     )
     guard = LoopGuard(settings.loop_guard.replies, settings.loop_guard.seconds)
-    people = People(store, journal, membership.pool_for, load_error_table(settings.folder))
+    people = People(store, journal, membership.pool_for, ErrorTable({}))
     upstreams = Upstreams(
         {account.sid: account.tokens[0] for account in settings.accounts},
         people,
@@ -256,17 +261,11 @@ def build(settings: Settings) -> Router:
     )
     numbers = _number_forwards(settings, membership)
     forwards = Forwards(upstreams, numbers.forward_for, settings.public_url)
-    dispatcher = load_dispatcher(
-        settings.folder,
-        settings.router.handlers,
-        threads,
-        opt_outs,
-        forwards,
-        settings.time_zones,
-        middlewares=settings.router.middlewares,
+    reader = RulebookReader(
+        settings.folder, functions, settings.twilio_opt_outs, forwards, settings.time_zones
     )
-    for warning in dispatcher.taken_by_opt_outs():
-        log.warning("%s", warning)
+    reloader = Reloader(reader, people, lambda outcome: metrics.RELOADS.labels(outcome.value).inc())
+    dispatcher = reloader.dispatcher
     outbox = Outbox(store, journal, settings.router.retention_days, settings.router.late_limit)
     post_office = PostOffice(
         {account.sid: account.tokens[0] for account in settings.accounts},
@@ -298,6 +297,7 @@ def build(settings: Settings) -> Router:
         outgoing,
         post_office,
         people.opted_out,
+        reloader,
         threads,
         redis,
         traces,

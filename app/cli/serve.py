@@ -22,7 +22,7 @@ from app.cli.situation import check_port, load_rules, offline_world, sandbox_env
 from app.cli.speaking import CommandError, err, out, plain
 from app.log_context import log_config
 from app.settings import Settings, load_settings
-from app.web.supervised import SUPERVISOR, end_on_hang_up
+from app.web.supervised import SUPERVISOR, on_hang_up, reload_workers
 from app.web.traces import check_installed
 
 if TYPE_CHECKING:
@@ -55,9 +55,13 @@ def serve() -> None:
 
     Without REDIS_URL an embedded Valkey runs beside it, its data under .data/. Without Twilio
     credentials the sandbox, an offline Twilio, runs beside it too, on SANDBOX_PORT.
+
+    A change in keywords.toml, templates/, opt-outs.toml or carriers.toml is taken over within two
+    seconds, and at once on SIGHUP; one with mistakes is refused as a whole. Handlers and router.toml
+    are read at the start alone.
     """
     signal.signal(signal.SIGTERM, _leave)
-    end_on_hang_up()
+    on_hang_up(lambda: None)
     settings = load_settings()
     load_rules(settings)  # mistakes are told before anything runs
     if settings.server.traces:
@@ -122,9 +126,10 @@ def _run(settings: Settings) -> None:
     )
     if settings.server.workers > 1:
         os.environ[SUPERVISOR] = str(os.getpid())
-        hang_up = signal.getsignal(signal.SIGHUP)
+        heard = signal.getsignal(signal.SIGHUP)
         supervisor = Multiprocess(config, [config.bind_socket()])
-        signal.signal(signal.SIGHUP, hang_up)  # uvicorn would start its workers anew on a closed terminal
+        signal.signal(signal.SIGHUP, heard)  # uvicorn would start its workers anew
+        reload_workers(lambda: [process.pid for process in supervisor.processes])
         supervisor.run()
     else:
         with contextlib.suppress(

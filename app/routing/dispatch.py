@@ -194,11 +194,19 @@ class Dispatcher:
         """
         self.table = table
         self.defaults = defaults or Defaults()
-        self._opt_outs = opt_outs or OptOutWords(())
+        self.opt_outs = opt_outs or OptOutWords(())
         self._forwards = forwards or Forwards()
         self._zones = zones or TimeZones()
         self._clock = clock
         self._near = self._index_near_misses() if self.defaults.suggestion is not None else None
+        self._find_kept = lru_cache(maxsize=4096)(self._find)
+
+    def adopt(self, other: Dispatcher) -> None:
+        """Work with another one's rules from now on; what has been found already stays as it is."""
+        self.table = other.table
+        self.defaults = other.defaults
+        self.opt_outs = other.opt_outs
+        self._near = other._near
         self._find_kept = lru_cache(maxsize=4096)(self._find)
 
     def find(self, message: InboundMessage, moment: float | None = None) -> Found:
@@ -237,7 +245,7 @@ class Dispatcher:
             " name it in left_to_keywords in opt-outs.toml"
             for rule in self.table.rules
             for word in rule.words
-            if (intent := self._opt_outs.intent(word)) not in (None, Intent.START)
+            if (intent := self.opt_outs.intent(word)) not in (None, Intent.START)
         ]
 
     def _by_number(self, found: Found, message: InboundMessage) -> Found:
@@ -251,7 +259,7 @@ class Dispatcher:
     def _find(
         self, body: str, service_sid: str | None, number: str, country: str | None, minute: int | None
     ) -> Found:
-        heard = self._opt_outs.hear(body, service_sid, number, country)
+        heard = self.opt_outs.hear(body, service_sid, number, country)
         occasion = Occasion(service_sid, number, country, minute)
         ordinary = self._find_rule(body, occasion)
         if heard is None:
@@ -283,7 +291,7 @@ class Dispatcher:
     def _index_near_misses(self) -> NearMisses:
         claims = (claim for rule in self.table.rules for claim in claims_of(rule))
         keys = [claim.key for claim in claims if claim.rule.kind is not MatchKind.PATTERN]
-        return NearMisses([*keys, *self._opt_outs.words])
+        return NearMisses([*keys, *self.opt_outs.words])
 
     def _meant(self, normalised: str, occasion: Occasion) -> str | None:
         """Return the keyword that this text must have been meant for; None when it may be another.
@@ -292,7 +300,7 @@ class Dispatcher:
         """
         assert self._near is not None
         near = self._near.near(normalised)
-        if any(self._opt_outs.intent(key) is not None for key in near):
+        if any(self.opt_outs.intent(key) is not None for key in near):
             return None
         found = [match for key in near if isinstance(match := self.table.find(key, occasion), Match)]
         rules = {id(match.rule) for match in found}

@@ -83,6 +83,12 @@ class OptOutWords:
         router whatever their Service; ``by_twilio`` are the Services whose short codes Twilio answers.
         """
         left = frozenset(map(plain_word, left_to_keywords))
+        self.parts: Mapping[str, object] = {
+            **{f"opt-out words ({language.code})": language for language in languages},
+            "left_to_keywords": left,
+            "standalone_short_codes": standalone,
+        }
+        """What it was made of, by name."""
         self._words: dict[str, list[tuple[Intent, Language]]] = {}
         for language in languages:
             for intent, word in _spelled(language):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import jinja2
-from jinja2 import meta
+from jinja2 import meta, nodes
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from app.routing.replies import Reply
@@ -48,8 +49,10 @@ class TextAnswer:
 class TemplateAnswer:
     """An answer that a template makes for each message."""
 
-    template: jinja2.Template
+    template: jinja2.Template = field(compare=False)
     media: tuple[str, ...]
+    sources: tuple[str, ...]
+    """What it is written as, with what it includes: two answers of the same sources are one."""
 
     def reply(self, message: InboundMessage, argument: str, keyword: str) -> Reply:
         """Render the template.
@@ -76,11 +79,13 @@ class Templates:
     """Compiles what the configuration writes."""
 
     def __init__(self, folder: Path) -> None:
-        """Read template files from ``folder``."""
+        """Read the template files of ``folder``, once: what changes later has not been tried out."""
+        self._files = _files(folder)
         self._environment = ImmutableSandboxedEnvironment(
-            loader=jinja2.FileSystemLoader(folder),
+            loader=jinja2.DictLoader(self._files),
             undefined=jinja2.StrictUndefined,
             autoescape=False,
+            auto_reload=False,
             finalize=_written,
         )
         self._environment.globals.clear()  # nobody needs lipsum() in a text, and each render copies them
@@ -106,7 +111,7 @@ class Templates:
                 f"{name}: {', '.join(sorted(unknown))} is unknown; a template may use {', '.join(VARIABLES)}"
             )
         template.name = name
-        answer = TemplateAnswer(template, media)
+        answer = TemplateAnswer(template, media, (text, *self._included(tree)))
         _try_out(answer, name)
         return answer
 
@@ -129,6 +134,29 @@ class Templates:
         if not text.strip() and not media:
             raise TemplateError(f"template {file}: is empty; write the text that people get")
         return self.of_text(text, file, media)
+
+    def _included(self, tree: nodes.Template) -> tuple[str, ...]:
+        """Return what the files are written as that a template includes, at any depth."""
+        sources: dict[str | None, str] = {}
+        waiting = [tree]
+        while waiting:
+            for name in meta.find_referenced_templates(waiting.pop()):
+                if name is None:  # which one is known only when it is rendered
+                    return tuple(self._files.values())
+                if name in self._files and name not in sources:
+                    sources[name] = self._files[name]
+                    with contextlib.suppress(jinja2.TemplateSyntaxError):
+                        waiting.append(self._environment.parse(sources[name]))
+        return tuple(sources.values())
+
+
+def _files(folder: Path) -> dict[str, str]:
+    """Read what templates may include; what is no text is not there."""
+    files = {}
+    for path in sorted(folder.rglob("*")):
+        with contextlib.suppress(OSError, UnicodeDecodeError):
+            files[path.relative_to(folder).as_posix()] = path.read_text(encoding="utf-8-sig")
+    return files
 
 
 def _written(value: object) -> object:

@@ -51,6 +51,14 @@ OUTGOING = Counter(
     "Messages that were to leave by REST: from which document, and what became of them.",
     ["kind", "result"],
 )
+RELOADS = Counter(
+    "sms_router_reloads_total", "Times that the configuration was read again, by outcome.", ["outcome"]
+)
+CONFIGURATION_REFUSED = Gauge(
+    "sms_router_configuration_refused",
+    "1 while the configuration on disk is refused and an older one is at work.",
+    multiprocess_mode="livemax",
+)
 STORE_UP = Gauge("sms_router_store_up", "1 while Redis serves.", multiprocess_mode="livemin")
 SPOOLED = Gauge(
     "sms_router_spooled_entries", "Journal entries that wait on disk.", multiprocess_mode="livesum"

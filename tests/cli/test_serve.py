@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
+import pty
 import signal
 import socket
 import subprocess
 import sys
+import termios
 import time
 from pathlib import Path
 
@@ -42,8 +45,13 @@ def test_it_says_where_to_point_twilio_and_what_to_paste(serving: Serving) -> No
     assert f"  {PROGRAM} text HOURS" in serving.log
 
 
-def begun(folder: Path, *program: str, **more: str) -> Serving:
-    """Start a router as somebody types it in a folder; wait until it listens."""
+def begun(folder: Path, *program: str, terminal: int | None = None, **more: str) -> Serving:
+    """Start a router as somebody types it in a folder, on a terminal if one is given, and wait for it."""
+
+    def sit_down() -> None:
+        if terminal is not None:
+            fcntl.ioctl(terminal, termios.TIOCSCTTY, 0)
+
     port, sandbox_port = free_ports(2)
     environment = {"PORT": str(port), "SANDBOX_PORT": str(sandbox_port), **more}
     with (folder / "log").open("wb") as log:
@@ -54,6 +62,7 @@ def begun(folder: Path, *program: str, **more: str) -> Serving:
             stdout=log,
             stderr=log,
             start_new_session=True,
+            preexec_fn=sit_down,  # noqa: PLW1509 (one system call, which takes no lock)
         )
     serving = Serving(folder, environment, process)
     host = "::1" if more.get("HOST") == "::" else "127.0.0.1"
@@ -107,9 +116,11 @@ def test_offline_a_text_finds_the_router_whatever_its_public_url_is(folder: Path
 
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_a_closed_terminal_leaves_nothing_running(folder: Path, workers: str) -> None:
-    serving = begun(folder, str(PROGRAM), WORKERS=workers)
+    terminal, end = pty.openpty()
+    serving = begun(folder, str(PROGRAM), terminal=end, WORKERS=workers)
+    os.close(end)
     started = psutil.Process(serving.process.pid).children(recursive=True)
-    os.killpg(serving.process.pid, signal.SIGHUP)
+    os.close(terminal)
     assert serving.process.wait(timeout=30) == 0
     assert not psutil.wait_procs(started, timeout=20)[1]
     assert "Traceback" not in serving.log

@@ -18,7 +18,7 @@ from app.web.supervised import SUPERVISOR, Supervised
 async def work() -> None:
     stopped = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)
-    supervised = Supervised(os.environ)
+    supervised = Supervised(os.environ, lambda: print("reloaded", flush=True))
     supervised.start()
     print("working", os.environ[SUPERVISOR], os.getpid(), flush=True)
     await stopped.wait()

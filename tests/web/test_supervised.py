@@ -1,4 +1,4 @@
-"""Workers end with the process that watches over them, and with the terminal."""
+"""Workers end with the process that watches over them, and reload when they are asked to."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from app.web.supervised import Supervised
+from app.web.supervised import RELOAD, Supervised
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -55,22 +55,19 @@ async def test_a_worker_stops_gracefully_when_its_supervisor_was_killed() -> Non
         assert await killed.last_words() == b"stopped gracefully\n"
 
 
-async def test_a_worker_takes_a_closed_terminal_as_a_request_to_stop() -> None:
-    async with family() as hung_up:
-        os.kill(hung_up.worker, signal.SIGHUP)
-        assert await hung_up.last_words() == b"stopped gracefully\n"
-
-
-async def test_under_nohup_a_worker_outlives_the_terminal() -> None:
-    async with family("nohup") as kept:
-        os.kill(kept.worker, signal.SIGHUP)
-        os.kill(kept.worker, signal.SIGTERM)
-        assert await kept.last_words() == b"stopped gracefully\n"
+@pytest.mark.parametrize("asked", [signal.SIGHUP, RELOAD])
+@pytest.mark.parametrize("before", [(), ("nohup",)])
+async def test_a_worker_reloads_when_it_is_asked_to(before: tuple[str, ...], asked: signal.Signals) -> None:
+    async with family(*before) as told:
+        os.kill(told.worker, asked)
+        assert await told.said.readline() == b"reloaded\n"
+        os.kill(told.worker, signal.SIGTERM)
+        assert await told.last_words() == b"stopped gracefully\n"
 
 
 @pytest.mark.parametrize("environment", [{}, {"SMS_ROUTER_SUPERVISOR": ""}])
 async def test_a_router_without_a_supervisor_watches_nobody(environment: dict[str, str]) -> None:
-    supervised = Supervised(environment)
+    supervised = Supervised(environment, lambda: None)
     before = signal.getsignal(signal.SIGHUP)
     supervised.start()
     supervised.close()

@@ -1,0 +1,242 @@
+"""A changed configuration is taken over as a whole, or refused with the list of its mistakes."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections import Counter
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from app.mistakes import SettingsError
+from app.routing.dispatch import Forwards, Immediate
+from app.routing.hours import TimeZones
+from app.routing.loading import Functions
+from app.routing.reloading import Outcome, Reloader
+from app.routing.replies import Reply
+from app.routing.rulebook import RulebookReader
+from app.senders.carriers import ErrorTable
+from tests.routing.messages import message
+
+KEYWORDS = """
+[[keyword]]
+words = ["HOURS"]
+reply = "9 to 5"
+
+[[keyword]]
+words = ["MENU"]
+template = "menu.txt"
+
+[[keyword]]
+words = ["JOBS"]
+match = "whole"
+numbers = ["12345"]
+reply = "None, {{ words[0] }}."
+
+[default]
+reply = "What?"
+"""
+SOUP = "Soup: 5{% include 'note.txt' %}"
+
+
+@dataclass
+class Judge:
+    """Who judges errors by the table."""
+
+    table: ErrorTable = field(default_factory=lambda: ErrorTable({}))
+
+
+@dataclass
+class Running:
+    """A reloader, and what became of it."""
+
+    folder: Path
+    reloader: Reloader
+    judge: Judge
+    outcomes: Counter[Outcome]
+
+    def write(self, content: str, file: str = "keywords.toml") -> None:
+        """Replace a file as editors and deployments do: at once."""
+        (self.folder / "new").write_text(content)
+        (self.folder / "new").replace(self.folder / file)
+
+    def says(self, text: str) -> str:
+        action = self.reloader.dispatcher.find(message(text)).action
+        assert isinstance(action, Immediate)
+        reply = action.reply(message(text))
+        assert isinstance(reply, Reply)
+        return "".join(reply.texts)
+
+
+def reader(folder: Path) -> RulebookReader:
+    return RulebookReader(folder, Functions([], []), frozenset(), Forwards(), TimeZones())
+
+
+@pytest.fixture
+async def running(tmp_path: Path) -> AsyncIterator[Running]:
+    (tmp_path / "templates").mkdir()
+    (tmp_path / "templates" / "menu.txt").write_text(SOUP)
+    (tmp_path / "templates" / "note.txt").write_text(" euros")
+    (tmp_path / "keywords.toml").write_text(KEYWORDS)
+    judge, outcomes = Judge(), Counter[Outcome]()
+    reloader = Reloader(reader(tmp_path), judge, lambda outcome: outcomes.update([outcome]), every=0.01)
+    yield Running(tmp_path, reloader, judge, outcomes)
+    await reloader.aclose()
+
+
+@pytest.mark.parametrize(
+    ("file", "before", "after", "told"),
+    [
+        ("keywords.toml", "", "", "nothing changed"),
+        ("keywords.toml", "\n[[keyword]]\nwords", "\n# a comment\n[[keyword]]\nwords", "nothing changed"),
+        ("keywords.toml", "9 to 5", "10 to 4", "changed HOURS"),
+        ("keywords.toml", '"HOURS"]', '"HOURS", "OPEN"]', "changed HOURS"),
+        ("keywords.toml", '"HOURS"', '"OPEN"', "added OPEN; removed HOURS"),
+        ("keywords.toml", "None, {{", "Some, {{", "changed JOBS (whole) (number 12345)"),
+        (
+            "keywords.toml",
+            '["12345"]',
+            '["54321"]',
+            "added JOBS (whole) (number 54321); removed JOBS (whole) (number 12345)",
+        ),
+        ("keywords.toml", "What?", "Pardon?", "changed default"),
+        ("keywords.toml", '[default]\nreply = "What?"', "", "removed default"),
+        ("keywords.toml", '"What?"', '"What?"\ndid_you_mean = "{{ keyword }}?"', "added did_you_mean"),
+        ("templates/menu.txt", "5", "6", "changed MENU"),
+        ("templates/note.txt", "euros", "crowns", "changed MENU"),
+        ("opt-outs.toml", "", 'left_to_keywords = ["END"]', "changed left_to_keywords"),
+        (
+            "carriers.toml",
+            "",
+            '[[error]]\ncodes = [39999]\nclass = "sender"\nnote = "new"',
+            "added error 39999",
+        ),
+    ],
+)
+async def test_a_change_is_taken_over_and_told_by_name(
+    running: Running, caplog: pytest.LogCaptureFixture, file: str, before: str, after: str, told: str
+) -> None:
+    caplog.set_level(logging.INFO, "sms_router.reload")
+    path = running.folder / file
+    content = path.read_text() if path.exists() else ""
+    assert before in content
+    running.write(content.replace(before, after, 1) if before else after or content, file)
+    outcome = await running.reloader.reload()
+    assert outcome is (Outcome.UNCHANGED if told == "nothing changed" else Outcome.APPLIED)
+    assert running.outcomes == {outcome: 1}
+    assert caplog.messages[-1] == f"the configuration was read again: {told}"
+    assert await running.reloader.reload() is Outcome.UNCHANGED
+
+
+async def test_the_next_message_finds_the_new_rules_and_errors(running: Running) -> None:
+    assert (running.says("hours"), running.says("menu")) == ("9 to 5", "Soup: 5 euros")
+    assert running.judge.table.find(30006) is not None
+    running.write(KEYWORDS.replace("9 to 5", "10 to 4"))
+    running.write("Soup: 6", "templates/menu.txt")
+    running.write('[[error]]\ncodes = [39999]\nclass = "sender"\nnote = "new"', "carriers.toml")
+    assert (running.says("hours"), running.says("menu")) == ("9 to 5", "Soup: 5 euros"), "not yet"
+    await running.reloader.reload()
+    assert (running.says("hours"), running.says("menu")) == ("10 to 4", "Soup: 6")
+    assert running.judge.table.find(39999) is not None
+
+
+async def test_what_a_message_has_found_stays_as_it_was(running: Running) -> None:
+    found = running.reloader.dispatcher.find(message("menu"))
+    running.write(KEYWORDS.replace("MENU", "FOOD"))
+    running.write("Bread", "templates/menu.txt")
+    running.write(" pounds", "templates/note.txt")
+    await running.reloader.reload()
+    assert isinstance(found.action, Immediate)
+    assert found.action.reply(message("menu")) == Reply("Soup: 5 euros")
+    assert (running.says("menu"), running.says("food")) == ("What?", "Bread")
+
+
+async def test_mistakes_are_all_told_and_the_old_rules_stay(
+    running: Running, caplog: pytest.LogCaptureFixture
+) -> None:
+    running.write(KEYWORDS.replace("9 to 5", "10 to 4").replace("menu.txt", "none.txt"))
+    running.write("language = 3", "opt-outs.toml")
+    running.write("[[error]]\n[[error]]", "carriers.toml")
+    assert await running.reloader.reload() is Outcome.REFUSED
+    assert running.outcomes == {Outcome.REFUSED: 1}
+    for part in (
+        "none.txt: there is no such file",
+        "opt-outs.toml: language",
+        "carriers.toml: error[1].codes",
+    ):
+        assert part in caplog.messages[-1]
+    (reason,) = running.reloader.reasons()
+    assert reason.startswith("a changed configuration was refused, the old one stays: ")
+    assert reason.endswith("; and 3 more")
+    assert (running.says("hours"), running.says("menu")) == ("9 to 5", "Soup: 5 euros")
+
+
+async def test_a_mended_file_ends_the_refusal(running: Running) -> None:
+    running.write("[[keyword]")
+    await running.reloader.reload()
+    assert running.reloader.reasons()
+    running.write(KEYWORDS)
+    assert await running.reloader.reload() is Outcome.UNCHANGED
+    assert running.reloader.reasons() == []
+
+
+async def test_whatever_else_goes_wrong_is_a_refusal_too(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_: RulebookReader) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(RulebookReader, "read", broken)
+    assert await running.reloader.reload() is Outcome.REFUSED
+    assert running.says("hours") == "9 to 5"
+
+
+async def test_a_file_that_changes_is_read_by_itself(running: Running) -> None:
+    running.reloader.start()
+    for number in range(3):
+        running.write(KEYWORDS.replace("9 to 5", f"{number} to 5"))
+        async with asyncio.timeout(20):
+            while running.says("hours") != f"{number} to 5":
+                await asyncio.sleep(0.005)
+    (running.folder / "templates" / "new.txt").write_text("new")
+    async with asyncio.timeout(20):
+        while not running.outcomes[Outcome.UNCHANGED]:
+            await asyncio.sleep(0.005)
+
+
+async def test_asking_reads_files_that_have_not_changed(running: Running) -> None:
+    running.reloader.start()
+    running.reloader.ask()
+    async with asyncio.timeout(20):
+        while not running.outcomes:
+            await asyncio.sleep(0.005)
+    assert running.outcomes == {Outcome.UNCHANGED: 1}
+
+
+def test_a_mark_tells_every_kind_of_change(tmp_path: Path) -> None:
+    file = tmp_path / "keywords.toml"
+    (tmp_path / "templates").mkdir()
+    seen = [reader(tmp_path).marks()]
+    for change in (
+        lambda: file.write_text("a"),
+        lambda: file.write_text("ab"),
+        lambda: os.utime(file, ns=(1, 1)),
+        lambda: (tmp_path / "templates" / "a.txt").write_text(""),
+        lambda: (tmp_path / "templates" / "a.txt").replace(tmp_path / "templates" / "b.txt"),
+        file.unlink,
+    ):
+        change()
+        seen.append(reader(tmp_path).marks())
+    assert all(one != other for one, other in pairwise(seen))
+    assert reader(tmp_path).marks() == seen[-1]
+
+
+def test_a_start_with_mistakes_is_none(tmp_path: Path) -> None:
+    (tmp_path / "keywords.toml").write_text("[[keyword]")
+    with pytest.raises(SettingsError):
+        Reloader(reader(tmp_path), Judge(), lambda _: None)
