@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from app.cli.keywords_trial import try_file
 from app.cli.known import moment
 from app.cli.situation import load_rules, settings_for_command
 from app.cli.speaking import AsJson, address, counted, out, plain, print_json, print_table
@@ -22,6 +23,7 @@ from app.settings import Settings
 from app.twilio.inbound import InboundMessage
 
 keywords = typer.Typer()
+keywords.command("try")(try_file)
 
 
 def register(commands: typer.Typer) -> None:

@@ -6,7 +6,7 @@ import contextlib
 import os
 import socket
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -78,33 +78,36 @@ def settings_for_command() -> Settings:
 
 
 def load_rules(settings: Settings, forwards: Forwards | None = None) -> Dispatcher:
-    """Load keywords and handlers; modules in the current folder can be named, as with ``python -m``.
+    """Load keywords and handlers, as `load_rule_files` does."""
+    return load_rule_files(settings, (settings.folder / "keywords.toml",), forwards)[0]
 
-    The folder comes last, so that a team's ``app`` or ``queue.py`` hides nothing. Worker processes
-    take the path over.
+
+def load_rule_files(
+    settings: Settings, files: Sequence[Path], forwards: Forwards | None = None
+) -> list[Dispatcher]:
+    """Load the rules of some files, each with the handlers, templates and opt-out words of the configuration.
+
+    Modules in the current folder can be named, as with ``python -m``. The folder comes last, so that a
+    team's ``app`` or ``queue.py`` hides nothing. Worker processes take the path over.
 
     Raises:
         SettingsError: with every mistake found.
 
     """
     from app.routing.dispatch import Forwards  # noqa: PLC0415
+    from app.routing.loading import Functions  # noqa: PLC0415
     from app.routing.opt_out_file import load_opt_out_words  # noqa: PLC0415
-    from app.routing.rule_file import load_dispatcher  # noqa: PLC0415 (Jinja and handlers, where rules matter)
+    from app.routing.rule_file import read_rules  # noqa: PLC0415 (Jinja and handlers, where rules matter)
     from app.routing.threads import Threads  # noqa: PLC0415
 
     here = str(Path.cwd())
     if here not in sys.path and "" not in sys.path:
         sys.path.append(here)
     words = load_opt_out_words(settings.folder, settings.twilio_opt_outs)
-    return load_dispatcher(
-        settings.folder,
-        settings.router.handlers,
-        Threads(1),
-        words,
-        forwards or Forwards(public_url=settings.public_url),
-        settings.time_zones,
-        middlewares=settings.router.middlewares,
-    )
+    functions = Functions.load(settings.router.handlers, Threads(1), settings.router.middlewares)
+    forwards = forwards or Forwards(public_url=settings.public_url)
+    templates = settings.folder / "templates"
+    return [read_rules(file, templates, functions, words, forwards, settings.time_zones) for file in files]
 
 
 @contextlib.contextmanager

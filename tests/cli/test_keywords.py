@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import Cli
+from tests.cli.conftest import Cli, Serving, Spoken
 
 TIMED = """
 [[keyword]]
@@ -116,3 +116,56 @@ def test_who_texts_and_where_matter(cli: Cli) -> None:
     assert "holds only for country CA" in " ".join(cli("keywords", "test", "bonjour").out.split())
     there = cli("keywords", "test", "hours", "--service", "MG" + "0b" * 16)
     assert "Service MG" + "0b" * 16 in there.out
+
+
+def test_a_changed_file_is_tried_on_the_messages_that_came(
+    cli: Cli, serving: Serving, tmp_path: Path
+) -> None:
+    def run(*words: str) -> Spoken:
+        return cli(*words, inside=serving.folder, **serving.environment)
+
+    for text in ("hours", "opne", "menu", "jobs now", "STOP", "START"):
+        assert run("text", text, "--from", "+14155550177").code == 0
+    old = (serving.folder / "config" / "keywords.toml").read_text()
+    same, changed = tmp_path / "same.toml", tmp_path / "changed.toml"
+    same.write_text(old)
+    changed.write_text(
+        old.replace("9 to 5", "10 to 4") + '\n[[keyword]]\nwords = ["JOBS"]\nreply = "None, sorry."\n'
+    )
+    unchanged = run("keywords", "try", str(same))
+    assert unchanged.code == 0
+    assert "0 of " in unchanged.out
+    spoken = run("keywords", "try", str(changed), "--json", "--reveal")
+    assert spoken.code == 1
+    told = json.loads(spoken.out)
+    mine = {each["body"]: (each["before"], each["after"]) for each in told["changes"]}
+    assert mine["hours"] == (
+        {"rule": "HOURS", "answer": "We are open 9 to 5, friend."},
+        {"rule": "HOURS", "answer": "We are open 10 to 4, friend."},
+    )
+    assert mine["jobs now"] == (
+        {"rule": "default", "answer": "Text HOURS or MENU."},
+        {"rule": "JOBS", "answer": "None, sorry."},
+    )
+    assert not {"opne", "menu", "STOP", "START"} & mine.keys()
+    assert told["changed"] == len(told["changes"]) < told["tried"]
+    shown = run("keywords", "try", str(changed), "--last", "500")
+    assert shown.code == 1
+    assert f"{told['changed']} of {told['tried']} messages would be answered otherwise" in shown.out
+    assert "jobs" not in shown.out
+    assert "(8 characters)" in " ".join(shown.out.split())
+    assert max(map(len, shown.out.splitlines())) <= 80
+
+
+def test_a_file_with_mistakes_or_none_is_not_tried(cli: Cli, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.toml"
+    broken.write_text("[[keyword]")
+    spoken = cli("keywords", "try", str(broken))
+    assert spoken.code == 1
+    assert "broken.toml: not valid TOML" in spoken.err
+    assert cli("keywords", "try", str(tmp_path / "none.toml")).code == 2
+
+
+def test_without_messages_nothing_changes(cli: Cli, folder: Path) -> None:
+    spoken = cli("keywords", "try", "config/keywords.toml", "--json")
+    assert (spoken.code, json.loads(spoken.out)) == (0, {"tried": 0, "changed": 0, "changes": []})
