@@ -207,9 +207,7 @@ async def test_the_fallback_answers_in_time_and_is_told_what_failed(
     forwarding: Forwarding, application: Application, primary: str, code: int
 ) -> None:
     primary = primary.format(url=application.url, dead=free_port())
-    router = forwarding(
-        f'url = "{primary}", fallback_url = "{application.url}/backup"', "inline_deadline = 2.0"
-    )
+    router = forwarding(f'url = "{primary}", fallback_url = "{application.url}/backup"')
     parameters = webhook("VOTE")
     answer = await router.deliver(parameters)
     assert messages(answer) == [said(f"The backup speaks: {code} of {primary}")]

@@ -31,7 +31,7 @@ IDLE_CONNECTION = 1.5
 found closed."""
 
 _REDIRECTS = {301: False, 302: False, 303: False, 307: True, 308: True}
-"""Statuses, and whether the request is repeated; after the others comes a GET without parameters."""
+"""Statuses, and whether a POST is repeated; otherwise comes a GET with nothing but what the link says."""
 
 _CERTIFICATES = {10: 11236, 18: 11237, 19: 11237, 20: 11237, 21: 11237, 62: 11235, 64: 11235}
 """OpenSSL's number for what is wrong with a certificate, and the debugger's."""
@@ -100,7 +100,7 @@ async def _follow(
             return Failure(11100, f"is redirected to a URL that {error}", target.url)
         if not request.allows(url):
             return Failure(11100, _forbidden(url), target.url)
-        if answer.keeps_method:
+        if answer.keeps_method and target.method is Method.POST:
             target = replace(target, url=url)
         else:
             target, request = Target(url, Method.GET), replace(request, parameters=())
@@ -183,7 +183,7 @@ async def _read(
         "basic"
     ):
         return _Challenged()
-    if response.status >= 400:
+    if response.status >= 300:
         return Failure(11200, f"HTTP {response.status}", url, ailing=response.status >= 500)
     body = bytearray()
     async for chunk in response.content.iter_any():
