@@ -15,7 +15,7 @@ from app.routing.composing import Composed, Composer
 from app.routing.dispatch import Dispatcher, Failed, Found, Immediate
 from app.routing.people import People
 from app.routing.record import MessageKey, Records
-from app.routing.replies import Reply
+from app.routing.replies import SILENCE, Reply
 from app.senders.request import Facts
 from app.store.errors import StoreUnavailableError
 from app.twilio.form import parse_form
@@ -29,6 +29,8 @@ DRAIN = 5.0
 
 UPSTREAM_TIME = 15.0
 """Seconds that another application gets when nobody waits any more: as many as from Twilio (facts 1.4)."""
+
+_WHEN = {Kind.LATE: "after the deadline", Kind.REPLAY: "when it was replayed"}
 
 MOST_LATE = 1000
 """Handlers past their deadline that may go on at once; one more is stopped, and waits in the outbox."""
@@ -136,16 +138,17 @@ class Later:
             await self._outbox.hand_over(task.entry, self._records.owner)
 
     async def answer(self, task: Task, found: Found, outcome: Reply | Failed) -> None:
-        """Put what a handler has answered too late into the outbox."""
-        reply, why, cause = outcome, f"{found.rule}, after the deadline", ""
+        """Put what a handler has answered too late, or once more, into the outbox."""
+        when = _WHEN[task.kind]
+        reply, why, cause = outcome, f"{found.rule}, {when}", ""
         if isinstance(reply, Failed):
-            why = "the error reply, after the deadline"
-            cause = f"{found.rule}: failed after the deadline: {reply.cause}"
-            reply = self._error
+            why = f"the error reply, {when}"
+            cause = f"{found.rule}: failed {when}: {reply.cause}"
+            reply = self._error if task.kind is Kind.LATE else SILENCE  # the person was told once already
         reply_id = f"{task.message.sid}.{task.kind.value}"
         composed = self._composer.compose(task.message, reply, found.rule, task.facts, reply_id)
         if composed.unsendable:
-            cause = cause or f"{found.rule}: answered after the deadline, and no number can carry the reply"
+            cause = cause or f"{found.rule}: answered {when}, and no number can carry the reply"
         await self.put(task, composed, why, cause)
 
     async def put(self, task: Task, composed: Composed, why: str, cause: str = "") -> None:

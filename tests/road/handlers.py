@@ -71,3 +71,12 @@ async def late_boom(message: InboundMessage) -> str:
     _write_down(message)
     await asyncio.sleep(1)
     raise RuntimeError("secret-of-the-house")
+
+
+@keyword("MEND")
+async def mend(message: InboundMessage, argument: str) -> str:
+    """Fail until the file named by the argument exists."""
+    _write_down(message)
+    if not Path(argument).exists():  # noqa: ASYNC240 - a test's handler may look at a file
+        raise RuntimeError("not mended yet")
+    return "mended"

@@ -1,0 +1,44 @@
+"""Spans and moments as people type them: ``30m``, ``2h``, ``3d``, or a time."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+
+import typer
+
+_SPAN = re.compile(r"(\d{1,5})([mhd])")
+_UNITS = {"m": 60_000, "h": 3_600_000, "d": 86_400_000}
+
+
+def milliseconds_of(span: str, option: str) -> int:
+    """Read a span as milliseconds.
+
+    Raises:
+        typer.BadParameter: when it is none.
+
+    """
+    found = _SPAN.fullmatch(span.strip())
+    if found is None or not int(found[1]):
+        raise typer.BadParameter(f"{option} is a span like 30m, 2h or 3d")
+    return int(found[1]) * _UNITS[found[2]]
+
+
+def since_of(value: str | None, now: float) -> int:
+    """Read ``--since`` as milliseconds since the epoch; 0 for None.
+
+    It is a span before ``now`` (in seconds), or a time in ISO 8601.
+
+    Raises:
+        typer.BadParameter: when it is neither.
+
+    """
+    if value is None:
+        return 0
+    if _SPAN.fullmatch(value.strip()):
+        return int(now * 1000) - milliseconds_of(value, "--since")
+    try:
+        read = datetime.fromisoformat(value)
+    except ValueError as error:
+        raise typer.BadParameter("--since is a span like 2h, or a time like 2026-03-01T12:00") from error
+    return int((read if read.tzinfo else read.replace(tzinfo=UTC)).timestamp() * 1000)
