@@ -287,7 +287,7 @@ def build(settings: Settings) -> Router:
         membership,
         shared_rates,
         failures,
-        SharedFailures(redis, failures),
+        SharedFailures(redis, failures, time.time),
         metrics.FailureFigures(),
         pool_figures,
         upstreams,

@@ -7,6 +7,7 @@ import contextlib
 import json
 import logging
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 from uuid import uuid4
 
@@ -33,11 +34,18 @@ class SharedFailures:
     """Tells the others what this worker's receipts say, and learns what theirs do."""
 
     def __init__(
-        self, redis: Redis, failures: Failures, *, sleep: Sleep = asyncio.sleep, time_limit: float = 1.0
+        self,
+        redis: Redis,
+        failures: Failures,
+        clock: Callable[[], float],
+        *,
+        sleep: Sleep = asyncio.sleep,
+        time_limit: float = 1.0,
     ) -> None:
-        """``time_limit`` is in seconds, for each command."""
+        """``clock`` is in seconds since the epoch; ``time_limit`` in seconds, for each command."""
         self._redis = redis
         self._failures = failures
+        self._clock = clock
         self._sleep = sleep
         self._time_limit = time_limit
         self._who = uuid4().hex[:12]
@@ -94,10 +102,9 @@ class SharedFailures:
 
     async def _learn(self) -> bool:
         """Learn from the entries that are new, and tell whether there are more."""
+        if not self._read:
+            self._read = f"{int((self._clock() - self._failures.rule.window) * 1000)}-0"
         async with served(self._time_limit):
-            if not self._read:
-                seconds, _ = await self._redis.time()
-                self._read = f"{int((seconds - self._failures.rule.window) * 1000)}-0"
             entries: Any = await self._redis.xrange(RECEIVED, f"({self._read}", "+", count=_MOST_READ)
         for reference, fields in entries:
             self._read = reference.decode()

@@ -10,13 +10,14 @@ import redis as synchronous
 from redis.asyncio import Redis
 
 from app.membership.cache import Membership
-from app.membership.keys import CORDONS, CORDONS_VERSION
+from app.membership.keys import CORDONS, CORDONS_VERSION, POOLS_CHANNEL
 from app.membership.shared_cordons import release, store_cordon, stored_cordons
 from app.membership.source import ServiceSource
 from app.senders.cordons import Cordon
 from app.store.clients import client_of
 from tests.membership.recorded import RecordedTwilio
 from tests.membership.ticking import Clock, Pauses, eventually, running
+from tests.store.shared_stores import everywhere
 
 CODE = "SC" + "1" * 32
 
@@ -114,5 +115,5 @@ async def test_what_is_no_cordon_is_left_out(
 
 
 async def _listeners(redis: Redis, count: int) -> bool:
-    subscribed = await redis.pubsub_numsub("sms-router:pools")
-    return bool(subscribed[0][1] >= count)
+    told = await everywhere(redis, "PUBSUB", "NUMSUB", POOLS_CHANNEL)
+    return sum(subscribed for _, subscribed in told) >= count

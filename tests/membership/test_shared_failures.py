@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import AsyncIterator
 
 import pytest
@@ -29,7 +30,7 @@ class Worker:
     def __init__(self, redis: Redis) -> None:
         self.clock = Clock()
         self.failures = Failures(RULE, self.clock)
-        self.shared = SharedFailures(redis, self.failures)
+        self.shared = SharedFailures(redis, self.failures, time.time)
 
     def saw(self, arrived: int, lost: int) -> None:
         for _ in range(arrived):
@@ -72,7 +73,7 @@ async def test_without_redis_each_worker_says_it_for_itself_and_tells_later(
     await alone.shared.exchange()
     assert BEGUN in caplog.messages
     other = Worker(shared)
-    await SharedFailures(shared, alone.failures).exchange()
+    await SharedFailures(shared, alone.failures, time.time).exchange()
     await other.shared.exchange()
     assert other.failing == [BEGUN]
 
