@@ -27,6 +27,7 @@ from app.membership.shared_rates import SharedRates
 from app.membership.source import ServiceSource, twilio_source
 from app.routing.composing import Composer
 from app.routing.dispatch import Forwards
+from app.routing.last_senders import LastSenders
 from app.routing.later import Later
 from app.routing.lessons import Lessons
 from app.routing.loading import Functions
@@ -87,6 +88,7 @@ class Worker:
     records: Records
     membership: Membership
     shared_rates: SharedRates
+    last_senders: LastSenders
     failures: Failures
     shared_failures: SharedFailures
     failure_figures: metrics.FailureFigures
@@ -134,6 +136,7 @@ class Worker:
             self.post_office.close()
             await stop((listening, observing))
             await self.upstreams.aclose()
+            await self.last_senders.aclose()
             await self.shared_failures.aclose()
             await self.shared_rates.aclose()
             await self.membership.aclose()
@@ -244,14 +247,17 @@ def build(settings: Settings) -> Router:
     rates = Rates(settings.limits, time.time)
     shared_rates = SharedRates(redis, rates, lambda: membership.pools, time.time)
     availability = Availability(membership.cordons, rates)
-    composer = Composer(membership.pool_for, _policies(settings), settings.public_url, availability)
+    people = People(store, journal, membership.pool_for, ErrorTable({}))
+    last_senders = LastSenders(journal, lambda: people.table.longest)
+    composer = Composer(
+        membership.pool_for, _policies(settings), settings.public_url, availability, last_senders
+    )
     texts = Texts(
         Reply(settings.router.error_reply),
         Reply(settings.router.fallback_reply),
         Reply(settings.loop_guard.reply),
     )
     guard = LoopGuard(settings.loop_guard.replies, settings.loop_guard.seconds)
-    people = People(store, journal, membership.pool_for, ErrorTable({}))
     upstreams = Upstreams(
         {account.sid: account.tokens[0] for account in settings.accounts},
         people,
@@ -286,6 +292,7 @@ def build(settings: Settings) -> Router:
         records,
         membership,
         shared_rates,
+        last_senders,
         failures,
         SharedFailures(redis, failures, time.time),
         metrics.FailureFigures(),

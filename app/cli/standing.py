@@ -40,9 +40,10 @@ def standing(settings: Settings, snapshots: Iterable[Snapshot], at: float | None
     moment = time.time() if at is None else at
     with store_client(settings) as client:
         cordons = tuple(each for each in stored_cordons(client, moment) if each.since <= moment + 1)
-        if not settings.limits or abs(moment - time.time()) > _NOW:
+        if abs(moment - time.time()) > _NOW:
             return Standing(cordons, Conditions(in_words(cordons, moment)))
         rates = Rates(settings.limits, lambda: moment)
         rates.know(sender for snapshot in snapshots for sender in snapshot.senders)
         rates.learn(stored_usage(client, moment))
-    return Standing(cordons, Conditions(in_words(cordons, moment), rates.capped(), rates.over_rate()), rates)
+    conditions = Conditions(in_words(cordons, moment), rates.capped(), rates.over_rate(), rates.used)
+    return Standing(cordons, conditions, rates if settings.limits else None)

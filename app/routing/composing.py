@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import NamedTuple
 from uuid import uuid4
 
+from app.routing.last_senders import LastSenders
 from app.routing.replies import Elsewhere, Part, Reply
 from app.senders.availability import EVERYTHING_AVAILABLE, Availability
 from app.senders.country import area_code_of, country_of
@@ -67,11 +68,16 @@ class Composer:
         policy_of: Callable[[str | None], ReplyFrom],
         public_url: str,
         availability: Availability = EVERYTHING_AVAILABLE,
+        last_senders: LastSenders | None = None,
     ) -> None:
-        """Take where pools and policies come from, the URL that receipts come back to, and what is in use."""
+        """Take where pools and policies come from, the URL that receipts come back to, and what is in use.
+
+        Without ``last_senders`` only receipts tell which number a person last heard from.
+        """
         self._pool_for = pool_for
         self._policy_of = policy_of
         self._availability = availability
+        self._last_senders = last_senders
         self._receipts_url = f"{public_url}/sms/status?reply="
 
     def status_url(self, reply_id: str) -> str:
@@ -101,7 +107,27 @@ class Composer:
 
     def choose(self, message: InboundMessage, reply: Reply, facts: Facts) -> Decision:
         """Choose the number that a reply leaves from."""
-        return select(*self.request(message, reply), facts, self._availability.conditions())
+        pool, request = self.request(message, reply)
+        return select(pool, request, self._lately(message, pool, facts), self._availability.conditions())
+
+    def _lately(self, message: InboundMessage, pool: Pool | None, facts: Facts) -> Facts:
+        """Add which number the person was answered from, where only this worker knows of it yet."""
+        if self._last_senders is None or facts.last_sender is not None or facts.opted_out:
+            return facts
+        known = self._last_senders.known(_scope(message, pool), message.sender)
+        return facts if known is None else replace(facts, last_sender=known)
+
+    def _keep_number(self, message: InboundMessage, decision: Decision, facts: Facts) -> None:
+        """See to it that the person keeps the one of several equals that they were answered from."""
+        if (
+            self._last_senders is None
+            or not decision.personal
+            or decision.address in (None, facts.last_sender)
+        ):
+            return
+        pool = self._pool_for(message.service_sid, message.recipient)
+        assert decision.address is not None
+        self._last_senders.chose(_scope(message, pool), message.sender, decision.address)
 
     def count(self, decision: Decision, texts: tuple[str, ...], *, pictures: bool) -> None:
         """Count what leaves against the rate of its sender."""
@@ -136,6 +162,7 @@ class Composer:
                 return self._in_words(message, reply, story, facts, reply_id)
             return Composed(EMPTY, story, unsendable=True)
         self.count(decision, texts, pictures=bool(media))
+        self._keep_number(message, decision, facts)
         return Composed(self._document(texts, media, decision.address, reply_id or message.sid), story)
 
     def _in_words(
@@ -161,6 +188,8 @@ class Composer:
                 outbound = _part(part, choice, self.status_url(reply_id))
                 written.append(outbound)
                 self.count(choice.decision, (outbound.body,), pictures=bool(outbound.media))
+                if not isinstance(part, Elsewhere):
+                    self._keep_number(message, choice.decision, facts)
         story = "\n".join([rule, *(choice.story for choice in choices.values())])
         if not written:
             return Composed(EMPTY, story, unsendable=not reply.silent and not facts.opted_out)
@@ -210,6 +239,11 @@ def _part(part: Part, choice: _Choice, status_url: str) -> OutboundMessage:
         body, media = "\n".join(filter(None, (body, *media))), ()
     recipient = part.recipient if isinstance(part, Elsewhere) else None
     return OutboundMessage(body, media, choice.decision.address, status_url, recipient)
+
+
+def _scope(message: InboundMessage, pool: Pool | None) -> str:
+    """Return what belongs to whom: as `People.scope_of`, with the pool at hand."""
+    return message.service_sid or (pool.service_sid if pool is not None else message.recipient)
 
 
 def _likeness(part: Part) -> tuple[str | None, str]:

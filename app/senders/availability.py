@@ -30,14 +30,16 @@ class Availability:
         For one choice, at once: the next answer may change it.
         """
         cordoned, rates = self._cordons.words(), self._rates
-        if not cordoned and not rates.limits:
+        if not cordoned and not rates.used and not rates.limits:
             return NOTHING_AGAINST
-        return Conditions(cordoned, rates.capped(), rates.over_rate())
+        return Conditions(cordoned, rates.capped(), rates.over_rate(), rates.used)
 
     def sent(self, decision: Decision, texts: tuple[str, ...], pictures: bool = False) -> None:
         """Count a reply that leaves; ``pictures`` go with the first text, as one MMS."""
         if self._rates.limits_sending(decision):
             self._rates.sent(decision, segments_of(texts, pictures))
+        elif decision.personal:
+            self._rates.sent(decision)
 
 
 def segments_of(texts: tuple[str, ...], pictures: bool) -> int:

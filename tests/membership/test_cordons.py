@@ -116,4 +116,4 @@ async def test_what_is_no_cordon_is_left_out(
 
 async def _listeners(redis: Redis, count: int) -> bool:
     told = await everywhere(redis, "PUBSUB", "NUMSUB", POOLS_CHANNEL)
-    return sum(subscribed for _, subscribed in told) >= count
+    return bool(sum(subscribed for _, subscribed in told) >= count)

@@ -23,9 +23,14 @@ kind = "short-code"
 messages_per_second = 0.05
 """
 
+PEOPLE = (f"+1415555{number:04}" for number in range(10_000))
+"""Somebody new each time, so that nobody gets so many replies that the loop guard holds them back."""
+
 
 async def senders(router: RunningRouter, count: int) -> Counter[str | None]:
-    answers = await asyncio.gather(*(router.deliver(webhook("HOURS")) for _ in range(count)))
+    answers = await asyncio.gather(
+        *(router.deliver(webhook("HOURS", From=next(PEOPLE))) for _ in range(count))
+    )
     return Counter(
         message.get("from") for answer in answers for message in fromstring(answer.body).findall("Message")
     )
@@ -85,3 +90,21 @@ async def test_where_everything_is_over_its_rate_the_reply_leaves_all_the_same(s
     assert sum(found.values()) == 12
     last = json.loads(router.command("messages", "--json", "--limit", "1").stdout)[0]
     assert last["trail"][-1].endswith("like every other that could answer: Twilio queues it")
+
+
+async def test_a_person_keeps_their_number_on_every_replica_before_any_receipt(start: Start) -> None:
+    one, other = start(), start()
+    assert one.command("senders", "cordon", "12345", "--reason", "test").returncode == 0
+    for router in (one, other):
+        await until(lambda router=router: only_long_codes(router))
+    people = [f"+1646555{number:04}" for number in range(12)]
+    first = {person: await answers(one, person) for person in people}
+    assert set(first.values()) == {"+14155550100", "+12125550100"}
+    for router in (other, one):
+        assert {person: await answers(router, person) for person in people} == first
+
+
+async def answers(router: RunningRouter, person: str) -> str | None:
+    answer = await router.deliver(webhook("HOURS", From=person))
+    (message,) = fromstring(answer.body).findall("Message")
+    return message.get("from")

@@ -167,13 +167,16 @@ def test_what_could_not_be_told_is_told_later_and_a_part_at_a_time() -> None:
     assert sum(count.segments for count in rest.values()) == 6
 
 
-def test_without_limits_nothing_is_counted() -> None:
+def test_without_limits_only_a_choice_among_equals_is_counted() -> None:
     clock = Clock()
     rates = Rates(Limits(), clock)
     availability = Availability(Cordons(clock), rates)
     availability.sent(chosen(CODE), ("hello",))
     assert not rates.has_untold
     assert availability.conditions() is NOTHING_AGAINST
+    availability.sent(chosen(LONG, personal=True), ("hello",))
+    assert rates.take_untold(10) == {LONG.sid: Count()}
+    assert availability.conditions().used == {LONG.sid: NOON}
 
 
 def test_segments_are_what_the_text_takes_and_pictures_are_one() -> None:

@@ -35,6 +35,7 @@ RECEIPT = _load("receipt", keys=6)
 CONSENT = _load("consent", keys=4)
 PERSON = _load("person", keys=1)
 COOKIES = _load("cookies", keys=1)
+HEARD = _load("heard", keys=1)
 OUTBOX_PUT = _load("outbox_put", keys=3)
 OUTBOX_TAKE = _load("outbox_take", keys=1)
 OUTBOX_CLAIM = _load("outbox_claim", keys=4)
@@ -44,7 +45,7 @@ OUTBOX_POSTPONE = _load("outbox_postpone", keys=2)
 OUTBOX_HAND_OVER = _load("outbox_hand_over", keys=2)
 REPLAY_ASK = _load("replay_ask", keys=3)
 
-_MESSAGES = (OPEN, COMMIT, RELEASE, RENEW, NOTE, RECEIPT, CONSENT, PERSON, COOKIES)
+_MESSAGES = (OPEN, COMMIT, RELEASE, RENEW, NOTE, RECEIPT, CONSENT, PERSON, COOKIES, HEARD)
 _OUTBOX = (
     OUTBOX_PUT,
     OUTBOX_TAKE,
