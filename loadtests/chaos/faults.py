@@ -9,8 +9,9 @@ from enum import Enum
 
 import psutil
 
+from loadtests.chaos.application import Mood
 from loadtests.chaos.site import Site
-from loadtests.crowd.texts import BLOCKING, BROKEN, HANGING, Text
+from loadtests.crowd.texts import BLOCKING, BROKEN, FORWARDED, HANGING, Text
 
 Act = Callable[[Site], Awaitable[None]]
 
@@ -132,6 +133,13 @@ async def _twilio_well(site: Site) -> None:
     await site.faults(None)
 
 
+def _feel(mood: Mood) -> Act:
+    async def act(site: Site) -> None:
+        site.application.mood = mood
+
+    return act
+
+
 def _limit_files(size: int) -> Act:
     async def act(site: Site) -> None:
         for replica in site.replicas:
@@ -176,6 +184,10 @@ FAULTS = (
     Fault("handler-hangs", _AROUND, "some handlers take longer than anybody waits",
           texts=(HANGING, HANGING, BLOCKING), paired=True),
     Fault("handler-raises", _AROUND, "some handlers raise", texts=(BROKEN,)),
+    Fault("application-hangs", _AROUND, "an application that texts are forwarded to does not answer",
+          _feel(Mood.HANGING), _feel(Mood.WELL), texts=(FORWARDED,), paired=True),
+    Fault("application-fails", _AROUND, "an application that texts are forwarded to answers 500",
+          _feel(Mood.FAILING), _feel(Mood.WELL), texts=(FORWARDED,)),
     Fault("disk-full", _AROUND, "files of the routers cannot grow beyond 16 KB (RLIMIT_FSIZE)",
           _limit_files(16_384), _limit_files(psutil.RLIM_INFINITY), paired=True),
 )  # fmt: skip

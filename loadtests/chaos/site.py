@@ -1,4 +1,4 @@
-"""What is broken: two replicas, their Valkey, an offline Twilio, all with processes of their own."""
+"""What is broken: two replicas, their Valkey, an offline Twilio, and an application behind them."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from pathlib import Path
 import aiohttp
 import psutil
 
+from loadtests.chaos.application import Application
 from loadtests.crowd.configuration import REPOSITORY, write_configuration
 from loadtests.crowd.webhook import Account
 from tests.road.running import ACCOUNT, PUBLIC, SERVICE, TOKEN, RunningRouter, free_port
@@ -45,6 +46,7 @@ class Site:
     proxy: SlowProxy | None
     replicas: tuple[RunningRouter, RunningRouter]
     sandbox_url: str
+    application: Application
 
     def workers(self, replica: RunningRouter) -> list[psutil.Process]:
         """Return a replica's processes that answer and live."""
@@ -90,21 +92,30 @@ async def running_site(folder: Path, *, workers: int, slow: bool) -> AsyncIterat
             redis_url = f"unix://{folder / 'slow'}"
         sandbox_url = running.enter_context(_sandbox(folder))
         await _answers(sandbox_url)
-        replicas = (
-            _replica(folder / "a", redis_url, sandbox_url, workers),
-            _replica(folder / "b", redis_url, sandbox_url, 1),
-        )
+        application = Application()
+        await running.enter_async_context(application.running())
+        services = _Services(redis_url, sandbox_url, application.keyword)
+        replicas = (_replica(folder / "a", services, workers), _replica(folder / "b", services, 1))
         for replica in replicas:
             running.push_async_callback(_in_thread, _killing(replica))
         await asyncio.gather(*(_in_thread(_starting(replica)) for replica in replicas))
-        yield Site(valkey, proxy, replicas, sandbox_url)
+        yield Site(valkey, proxy, replicas, sandbox_url, application)
 
 
-def _replica(folder: Path, redis_url: str, sandbox_url: str, workers: int) -> RunningRouter:
+@dataclass(frozen=True, slots=True)
+class _Services:
+    """What both replicas need beside them."""
+
+    redis_url: str
+    sandbox_url: str
+    keyword: str
+
+
+def _replica(folder: Path, services: _Services, workers: int) -> RunningRouter:
     more = SERVICES.format(service=SERVICE, account=ACCOUNT)
-    write_configuration(folder, folder / "data", DEADLINE, more)
-    environment = {"TWILIO_API_BASE_URL": sandbox_url, "WORKERS": str(workers)}
-    return RunningRouter(folder, redis_url, environment)
+    write_configuration(folder, folder / "data", DEADLINE, more, services.keyword)
+    environment = {"TWILIO_API_BASE_URL": services.sandbox_url, "WORKERS": str(workers)}
+    return RunningRouter(folder, services.redis_url, environment)
 
 
 def _is_worker(process: psutil.Process) -> bool:

@@ -34,8 +34,14 @@ media = {media}
 """
 
 
-def write_configuration(folder: Path, data: Path, deadline: float = 8.0, more: str = "") -> Path:
-    """Write the folder and return it; ``data`` is where the router keeps its own, ``deadline`` in seconds."""
+def write_configuration(
+    folder: Path, data: Path, deadline: float = 8.0, more: str = "", keywords: str = ""
+) -> Path:
+    """Write the folder and return it.
+
+    ``data`` is where the router keeps its own, ``deadline`` in seconds; ``more`` goes below
+    ``router.toml``, ``keywords`` below ``keywords.toml``.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     router = ROUTER.format(
         error=json.dumps(ERROR_REPLY),
@@ -45,9 +51,9 @@ def write_configuration(folder: Path, data: Path, deadline: float = 8.0, more: s
         more=more,
     )
     (folder / "router.toml").write_text(router)
-    keywords = [_keyword("HOURS", HOURS), _keyword("MENU", MENU)]
+    rules = [_keyword("HOURS", HOURS), _keyword("MENU", MENU), keywords]
     default = f"\n[default]\nreply = {json.dumps(DEFAULT_REPLY)}\n"
-    (folder / "keywords.toml").write_text("".join([*keywords, default]))
+    (folder / "keywords.toml").write_text("".join([*rules, default]))
     shutil.copy(REPOSITORY / "config" / "sandbox.toml", folder)
     return folder
 

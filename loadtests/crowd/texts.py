@@ -36,8 +36,8 @@ SILENCE = Due(())
 class Text:
     """One thing that people text.
 
-    ``reply`` has ``{city}`` where the person's stands; as a pattern when ``unique``: then no two
-    messages are answered alike, so that an answer given twice shows.
+    ``reply`` has ``{city}`` where the person's stands; it is a pattern when ``unique``: then two
+    messages may be answered differently, and an answer given twice shows.
     """
 
     name: str
@@ -74,6 +74,7 @@ WITH_PICTURES = Text(
 )
 BROKEN = Text("a handler that raises", "BREAK", ERROR_REPLY)
 HANGING = Text("a handler that hangs", "HANG", None)
+FORWARDED = Text("a forwarded text", "FORWARD", "From the (application|backup)[.]", unique=True)
 BLOCKING = Text("a plain function that hangs", "BLOCK", None)
 
 STOP = Text(
