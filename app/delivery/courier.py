@@ -103,8 +103,9 @@ class Courier:
                 await self._look(buckets)
             except Exception:
                 log.exception("the outbox could not be looked through; trying again")
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), max(0.05, swept + SWEEP - time.monotonic()))
+            with contextlib.suppress(TimeoutError):  # not wait_for: it loses a cancellation when it is woken
+                async with asyncio.timeout(max(0.05, swept + SWEEP - time.monotonic())):
+                    await self._wake.wait()
 
     async def _look(self, buckets: Iterable[Bucket]) -> None:
         """Take what is due in these buckets; what belongs to one message is done in its order."""

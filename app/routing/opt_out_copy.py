@@ -76,4 +76,5 @@ class OptOutCopy:
     async def settle(self, seconds: float) -> None:
         """Wait until the list was read once, ``seconds`` at the most."""
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._read.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await self._read.wait()
