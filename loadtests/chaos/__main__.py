@@ -77,7 +77,7 @@ def _play(scenario: Scenario, pace: Pace, keep: Path | None, console: Console) -
     good = played.audit.good
     mark, style = ("✓", "green") if good else ("✗", "bold red")
     console.print(f"{mark} {scenario.name:<40} {played.audit.sent} messages", style=style)
-    for complaint in played.audit.complaints:
+    for complaint in (*played.audit.notes, *played.audit.complaints):
         console.print(f"  {complaint}", style="red", markup=False, soft_wrap=True)
     return played
 

@@ -27,6 +27,23 @@ class Recorded:
 
 
 @dataclass(frozen=True, slots=True)
+class Late:
+    """Answers that came after the deadline, and leave by REST."""
+
+    due: int = 0
+    arrived: int = 0
+    twice: int = 0
+    """Those that a phone got more than once."""
+    excused: bool = False
+    """Whether Twilio's API was at fault: what may have left is not sent again."""
+
+    @property
+    def missing(self) -> int:
+        """Late answers that no phone got, and nothing excuses."""
+        return 0 if self.excused else self.due - self.arrived
+
+
+@dataclass(frozen=True, slots=True)
 class Audit:
     """The figures of one scenario: `unanswered`, `wrong`, `twice`, `differs` and `lost` must be 0.
 
@@ -51,6 +68,9 @@ class Audit:
     complaints: tuple[str, ...]
     blind: bool = False
     """Whether Valkey was away."""
+    late: Late = Late()
+    notes: tuple[str, ...] = ()
+    """What went wrong with the routers themselves."""
 
     @property
     def unanswered(self) -> int:
@@ -61,7 +81,9 @@ class Audit:
     def good(self) -> bool:
         """Whether everything is as it must be."""
         unexcused = self.differs and not (self.blind and self.differs <= self.fell_back)
-        return not (self.unanswered or self.wrong or self.twice or self.lost or unexcused)
+        late = self.late.missing or self.late.twice
+        counted = self.unanswered or self.wrong or self.twice or self.lost
+        return not (counted or unexcused or late or self.notes)
 
 
 def audit(site: Site, exchanges: Sequence[Exchange], silenced: Sequence[Exchange], blind: bool) -> Audit:

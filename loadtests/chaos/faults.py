@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import Enum
@@ -12,6 +13,9 @@ import psutil
 from loadtests.chaos.application import Mood
 from loadtests.chaos.site import Site
 from loadtests.crowd.texts import BLOCKING, BROKEN, FORWARDED, HANGING, Text
+
+STOPS_WITHIN = 30
+"""Seconds: requests in flight get 15, late handlers and what is being sent 5 and 10."""
 
 Act = Callable[[Site], Awaitable[None]]
 
@@ -43,6 +47,8 @@ class Fault:
     """True when it also takes part in pairs."""
     blinds: bool = False
     """True when replicas cannot tell each other what they have answered while it lasts."""
+    deafens: bool = False
+    """True when nobody can know whether a late answer was sent while it lasts: it is not sent again."""
     workers: int = 1
     """How many processes the first replica needs for it."""
     slow: bool = False
@@ -116,10 +122,14 @@ async def _stop_replica(site: Site) -> None:
 
 
 async def _start_replica(site: Site) -> None:
-    process = site.replicas[1].process
-    assert process is not None
-    await asyncio.to_thread(process.wait, 30)
-    await asyncio.to_thread(site.replicas[1].start)
+    replica = site.replicas[1]
+    assert replica.process is not None
+    try:
+        await asyncio.to_thread(replica.process.wait, STOPS_WITHIN)
+    except subprocess.TimeoutExpired:
+        site.notes.append(f"a replica that was told to stop still ran after {STOPS_WITHIN} s")
+        await asyncio.to_thread(replica.kill)
+    await asyncio.to_thread(replica.start)
 
 
 def _rest(**fault: object) -> Act:
@@ -170,17 +180,20 @@ FAULTS = (
           _lose_replica, _start_replica, paired=True),
     Fault("replica-stopped", _ROUTER, "one of two replicas is told to stop (SIGTERM), and started again",
           _stop_replica, _start_replica, paired=True),
-    Fault("twilio-500", _AROUND, "Twilio's API answers 500", _rest(kind="status"), _twilio_well),
+    Fault("twilio-500", _AROUND, "Twilio's API answers 500",
+          _rest(kind="status"), _twilio_well, deafens=True),
+    Fault("twilio-obeys-and-fails", _AROUND, "Twilio's API does what it is asked, and answers 500",
+          _rest(kind="status", after=True), _twilio_well, deafens=True),
     Fault("twilio-429", _AROUND, "Twilio's API answers 429",
           _rest(kind="status", status=429), _twilio_well),
     Fault("twilio-garbage", _AROUND, "Twilio's API answers something that is not JSON",
-          _rest(kind="garbage"), _twilio_well),
+          _rest(kind="garbage"), _twilio_well, deafens=True),
     Fault("twilio-half", _AROUND, "Twilio's API breaks off in the middle of its answers",
-          _rest(kind="half"), _twilio_well),
+          _rest(kind="half"), _twilio_well, deafens=True),
     Fault("twilio-slow", _AROUND, "Twilio's API takes 3 s longer",
-          _rest(kind="slow", seconds=3), _twilio_well),
+          _rest(kind="slow", seconds=3), _twilio_well, deafens=True),
     Fault("twilio-hangs", _AROUND, "Twilio's API does not answer",
-          _rest(kind="hang"), _twilio_well, paired=True),
+          _rest(kind="hang"), _twilio_well, deafens=True, paired=True),
     Fault("handler-hangs", _AROUND, "some handlers take longer than anybody waits",
           texts=(HANGING, HANGING, BLOCKING), paired=True),
     Fault("handler-raises", _AROUND, "some handlers raise", texts=(BROKEN,)),

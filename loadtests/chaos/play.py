@@ -6,15 +6,16 @@ import asyncio
 import random
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from loadtests.chaos.audit import Audit, audit
 from loadtests.chaos.faults import Scenario
+from loadtests.chaos.late import look_at_phones
 from loadtests.chaos.site import THE_ACCOUNT, Site, running_site
 from loadtests.chaos.twilio import Exchange, Twilio
 from loadtests.crowd.people import person
-from loadtests.crowd.texts import EVERYDAY, HOURS, SLOWLY, STOP, Text
+from loadtests.crowd.texts import EVERYDAY, HOURS, LATE, SLOWLY, STOP, Text
 
 OPTED_OUT = 10
 """People who have texted STOP before anything breaks."""
@@ -94,7 +95,7 @@ class Traffic:
     def _text(self) -> Text:
         if self._stricken and self._dice.random() < STRICKEN:
             return self._dice.choice(self._scenario.texts)
-        return self._dice.choice((*EVERYDAY, SLOWLY))
+        return self._dice.choice((*EVERYDAY, SLOWLY, LATE))
 
 
 async def play(scenario: Scenario, pace: Pace, folder: Path) -> Audit:
@@ -111,7 +112,8 @@ async def play(scenario: Scenario, pace: Pace, folder: Path) -> Audit:
                 await traffic.finish()
             finally:
                 await traffic.aclose()
-        return await _settled(site, traffic, scenario.blinds)
+        found = await _settled(site, traffic, scenario)
+        return replace(found, notes=tuple(site.notes))
 
 
 async def _break_and_mend(site: Site, scenario: Scenario, traffic: Traffic, pace: Pace) -> None:
@@ -129,12 +131,15 @@ async def _break_and_mend(site: Site, scenario: Scenario, traffic: Traffic, pace
     await after
 
 
-async def _settled(site: Site, traffic: Traffic, blind: bool) -> Audit:
-    """Return the audit, once nothing is missing from the journal or it has had its time."""
+async def _settled(site: Site, traffic: Traffic, scenario: Scenario) -> Audit:
+    """Return the audit, once nothing is missing or it has had its time."""
+    blind = scenario.blinds
+    excused = any(fault.deafens for fault in scenario.faults)
     give_up = time.monotonic() + SETTLES_WITHIN
     for _ in _moments():
         found = await asyncio.to_thread(audit, site, traffic.exchanges, traffic.silenced, blind)
-        if not found.lost or time.monotonic() > give_up:
+        found = replace(found, late=await look_at_phones(site, traffic.exchanges, excused=excused))
+        if not (found.lost or found.late.missing) or time.monotonic() > give_up:
             return found
         await asyncio.sleep(0.25)
     raise AssertionError

@@ -24,6 +24,7 @@ HEAD = (
     "twice",
     "differs",
     "lost",
+    "late",
     "max ms",
 )
 
@@ -47,7 +48,10 @@ def figures(audit: Audit) -> tuple[str, ...]:
         audit.sent, audit.answered, audit.fell_back,
         audit.unanswered, audit.wrong, audit.twice, audit.differs, audit.lost,
     )  # fmt: skip
-    return (*map(str, numbers), f"{audit.slowest * 1000:.0f}")
+    late = f"{audit.late.arrived}/{audit.late.due}" + (
+        f" ({audit.late.twice} twice)" if audit.late.twice else ""
+    )
+    return (*map(str, numbers), late, f"{audit.slowest * 1000:.0f}")
 
 
 def terminal_table(played: Sequence[Played]) -> Table:

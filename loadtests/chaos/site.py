@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import aiohttp
@@ -47,6 +47,8 @@ class Site:
     replicas: tuple[RunningRouter, RunningRouter]
     sandbox_url: str
     application: Application
+    notes: list[str] = field(default_factory=list)
+    """What went wrong with the site itself."""
 
     def workers(self, replica: RunningRouter) -> list[psutil.Process]:
         """Return a replica's processes that answer and live."""
@@ -90,12 +92,14 @@ async def running_site(folder: Path, *, workers: int, slow: bool) -> AsyncIterat
             proxy = SlowProxy(valkey.url.removeprefix("unix://"), folder / "slow", 0.0)
             await running.enter_async_context(proxy.running())
             redis_url = f"unix://{folder / 'slow'}"
-        sandbox_url = running.enter_context(_sandbox(folder))
-        await _answers(sandbox_url)
+        sandbox_port = free_port()
+        sandbox_url = f"http://127.0.0.1:{sandbox_port}"
         application = Application()
         await running.enter_async_context(application.running())
         services = _Services(redis_url, sandbox_url, application.keyword)
         replicas = (_replica(folder / "a", services, workers), _replica(folder / "b", services, 1))
+        running.enter_context(_sandbox(folder, sandbox_port, replicas[0].url))
+        await _answers(sandbox_url)
         for replica in replicas:
             running.push_async_callback(_in_thread, _killing(replica))
         await asyncio.gather(*(_in_thread(_starting(replica)) for replica in replicas))
@@ -138,10 +142,9 @@ def _killing(replica: RunningRouter) -> Callable[[], object]:
 
 
 @contextlib.contextmanager
-def _sandbox(folder: Path) -> Iterator[str]:
-    """Run the offline Twilio; nobody texts through it, it only serves the REST API."""
+def _sandbox(folder: Path, port: int, router_url: str) -> Iterator[None]:
+    """Run the offline Twilio; nobody texts through it, it serves the REST API and reports what it sent."""
     write_configuration(folder / "twilio", folder / "twilio" / "data")
-    port = free_port()
     environment = {
         "PATH": os.environ["PATH"],
         "TWILIO_ACCOUNT_SID": ACCOUNT,
@@ -152,14 +155,14 @@ def _sandbox(folder: Path) -> Iterator[str]:
     }
     with (folder / "twilio" / "log").open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "app", "sandbox", "--port", str(port), "--quiet"],
+            [sys.executable, "-m", "app", "sandbox", "--port", str(port), "--router", router_url, "--quiet"],
             cwd=REPOSITORY,
             env=environment,
             stdout=log,
             stderr=log,
         )
     try:
-        yield f"http://127.0.0.1:{port}"
+        yield
     finally:
         process.kill()
         process.wait()

@@ -74,6 +74,8 @@ WITH_PICTURES = Text(
 )
 BROKEN = Text("a handler that raises", "BREAK", ERROR_REPLY)
 HANGING = Text("a handler that hangs", "HANG", None)
+LATE = Text("a late answer", "TICKET 4.5", None, unique=True)
+"""For a router whose deadline is below 4.5 s: silence, and the answer by REST."""
 FORWARDED = Text("a forwarded text", "FORWARD", "From the (application|backup)[.]", unique=True)
 BLOCKING = Text("a plain function that hangs", "BLOCK", None)
 

@@ -1,6 +1,8 @@
+from dataclasses import replace
+
 import pytest
 
-from loadtests.chaos.audit import Recorded, judge
+from loadtests.chaos.audit import Late, Recorded, judge
 from loadtests.chaos.twilio import Exchange, Failure, Page
 from loadtests.crowd.people import person
 from loadtests.crowd.texts import FALLBACK_REPLY, HOURS
@@ -72,3 +74,23 @@ def test_the_journal_may_differ_only_where_a_worker_died_while_valkey_was_away(
     audit = judge([said], set(), {SID: Recorded(OTHER, 1)}, blind)
     assert audit.differs == 1
     assert audit.good is good
+
+
+@pytest.mark.parametrize(
+    ("late", "good"),
+    [
+        (Late(3, 3), True),
+        (Late(3, 2), False),
+        (Late(3, 2, excused=True), True),
+        (Late(3, 3, twice=1), False),
+        (Late(3, 2, twice=1, excused=True), False),
+    ],
+)
+def test_late_answers_arrive_once_and_may_be_missing_only_while_twilio_fails(late: Late, good: bool) -> None:
+    audit = judge([exchange(RIGHT)], set(), {SID: Recorded(RIGHT, 1)})
+    assert replace(audit, late=late).good is good
+
+
+def test_a_router_that_does_not_stop_is_a_fault() -> None:
+    audit = judge([exchange(RIGHT)], set(), {SID: Recorded(RIGHT, 1)})
+    assert not replace(audit, notes=("still running",)).good
