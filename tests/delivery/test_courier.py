@@ -20,7 +20,7 @@ class NoClerk:
 
     def letter(self, entry: Entry, piece: Piece, marked: Marked) -> Letter | Withdrawn:
         """Send nothing."""
-        return Withdrawn("nothing is sent here")
+        return Withdrawn("nothing is sent here", dead_letter=False)
 
     async def sent(self, entry: Entry, piece: Piece, letter: Letter, result: Result) -> bool:
         """Hear nothing."""
