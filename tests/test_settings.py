@@ -128,6 +128,8 @@ def test_the_environment_beats_the_file_which_beats_the_default(
     [
         ("signature", SignatureMode.ENFORCE, '"warn"', SignatureMode.WARN),
         ("reply_from", ReplyFrom.SHORT_CODE_FIRST, '"same-number"', ReplyFrom.SAME_NUMBER),
+        ("redirect_hosts", (), '["B.example:8443"]', ("b.example:8443",)),
+        ("upstream_calls", 50, "7", 7),
         ("inline_deadline", 8.0, "3", 3.0),
         ("on_error", OnError.REPLY, '"twilio-fallback"', OnError.TWILIO_FALLBACK),
         ("error_reply", "Sorry, something went wrong. Please try again.", '"Oh."', "Oh."),
@@ -149,6 +151,14 @@ def test_hours_count_by_the_clock_of_the_service_else_of_the_router(load: Load) 
     services = SERVICE + f'time_zone = "Asia/Tokyo"\n[[services]]\nsid = "{MG2}"\naccount = "{AC}"\n'
     zones = load(f'[router]\ntime_zone = "Asia/Kathmandu"\n{ACCOUNT}{services}').time_zones
     assert [zones.minute(sid, 0) - 3 * 1440 for sid in (MG, MG2, None)] == [540, 330, 330]
+
+
+def test_a_service_says_for_itself_whether_its_numbers_keep_their_urls(load: Load) -> None:
+    assert not load(ACCOUNT + SERVICE).number_urls(MG)
+    everywhere = "[router]\nnumber_urls = true\n" + ACCOUNT + SERVICE
+    assert load(everywhere).number_urls(MG)
+    assert not load(everywhere + "number_urls = false").number_urls(MG)
+    assert load(ACCOUNT + SERVICE + "number_urls = true").number_urls(MG)
 
 
 def test_the_whole_example_loads(load: Load) -> None:
