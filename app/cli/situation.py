@@ -11,6 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from redis.exceptions import MovedError
+
 from app.cli.speaking import CommandError
 from app.settings import Settings, load_settings
 from app.store.clients import CLIENT_ERRORS, client_of
@@ -150,7 +152,14 @@ def store_client(settings: Settings) -> Iterator[redis.Redis]:
                 client.ping()
                 yield client
         except CLIENT_ERRORS as error:
-            raise CommandError(f"Redis does not answer: {error}", "Set REDIS_URL, or start yours.") from error
+            raise CommandError(f"Redis does not answer: {error}", _remedy(error)) from error
+
+
+def _remedy(error: Exception) -> str:
+    """Return what to do about a client's error."""
+    if isinstance(error, MovedError):
+        return "This is a node of a Redis Cluster: set REDIS_URL=redis+cluster://host:port"
+    return "Set REDIS_URL, or start yours."
 
 
 def anything_stored(settings: Settings) -> bool:

@@ -130,7 +130,7 @@ async def test_the_commands_work_on_a_cluster(cluster: PrivateCluster, begin: Be
     said = {
         "messages --json --limit 5": '"sid"',
         "messages --failed --json": broken["MessageSid"],
-        f"messages {broken['MessageSid']}": "failed",
+        f"messages show {broken['MessageSid']}": "failed",
         "senders --json": "12345",
         "membership show": SERVICE,
         "membership history": "Nobody",

@@ -8,9 +8,12 @@ import logging
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
+import redis
 
+from app.store.clients import async_client_of, client_of
 from app.store.errors import StoreUnavailableError
 from app.store.keys import ALL_BUCKETS, Bucket
 from app.store.scripts import OPEN, RENEW
@@ -236,6 +239,24 @@ async def test_a_url_of_the_wrong_kind_is_told_with_the_line_to_paste(
         assert f"set REDIS_URL=redis+cluster://{address}" in (store.trouble or "")
     async with started(stores_url.replace("redis://", "redis+cluster://")) as store:
         assert f"set REDIS_URL={stores_url}" in (store.trouble or "")
+
+
+async def test_every_node_is_logged_in_to(cluster: PrivateCluster) -> None:
+    secret = "p@ss,word"
+    url = cluster.url.replace("://", f"://:{quote(secret, safe='')}@")
+    with contextlib.ExitStack() as admins:
+        for node in cluster.masters:
+            admin = admins.enter_context(redis.Redis(port=node.port, single_connection_client=True))
+            admin.config_set("requirepass", secret)
+            admins.callback(admin.config_set, "requirepass", "")
+        async with started(url) as store:
+            assert await served(store, "AC/SM") == set(ALL_BUCKETS)
+        async with async_client_of(url, connect_within=2) as client:
+            assert await client.exists(ALL_BUCKETS[0].message("AC/SM"))
+        with client_of(url) as client:
+            assert client.exists(ALL_BUCKETS[1].message("AC/SM"))
+        async with started(cluster.url) as store:
+            assert "NOAUTH" in (store.trouble or "")
 
 
 @pytest.fixture

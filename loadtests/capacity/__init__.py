@@ -1,0 +1,1 @@
+"""How much of Redis one message and one person take."""
