@@ -200,11 +200,22 @@ class Worker:
         while True:
             try:
                 async with subscribed(self.redis, ANSWERED_CHANNEL, CONSENTS_CHANNEL) as channel:
-                    await self.opt_outs.read(self.redis)
-                    async for message in channel.listen():
-                        self._hear(message["channel"], message["data"].decode())
+                    reading = asyncio.create_task(self._read_opt_outs(), name="opt-outs-reader")
+                    try:
+                        async for message in channel.listen():
+                            self._hear(message["channel"], message["data"].decode())
+                    finally:
+                        await stop((reading,))
             except (*CLIENT_ERRORS, OSError):
                 await asyncio.sleep(1)  # waiters look for themselves meanwhile
+
+    async def _read_opt_outs(self) -> None:
+        """Read the list beside what is heard, again while a part of Redis is away."""
+        while True:
+            try:
+                return await self.opt_outs.read(self.redis)
+            except (*CLIENT_ERRORS, OSError):
+                await asyncio.sleep(1)
 
     def _hear(self, channel: bytes, word: str) -> None:
         if channel == ANSWERED_CHANNEL.encode():

@@ -14,6 +14,7 @@ from typing import cast
 
 from redis.asyncio import Redis
 
+from app.store.clients import CLIENT_ERRORS
 from app.store.keys import ALL_BUCKETS, BUCKETS
 
 MOST_REMEMBERED = 50_000
@@ -62,15 +63,22 @@ class OptOutCopy:
         """Read the newest entries of the list. Who listens already misses nothing meanwhile.
 
         Raises:
-            redis.RedisError: when Redis does not serve.
+            redis.RedisError: when Redis does not serve; where a part of a Cluster does, that is read.
 
         """
+        lost: Exception | None = None
         for bucket in ALL_BUCKETS:
-            newest = await redis.zrevrange(bucket.opt_outs, 0, self._most // BUCKETS)
+            try:
+                newest = await redis.zrevrange(bucket.opt_outs, 0, self._most // BUCKETS)
+            except CLIENT_ERRORS as error:
+                lost = error
+                continue
             for entry in reversed(cast("list[bytes]", newest)):
                 scope, _, person = entry.decode().partition(" ")
                 self.remember(scope, person)
             await asyncio.sleep(0)  # messages are waiting meanwhile
+        if lost is not None:
+            raise lost
         self._read.set()
 
     async def settle(self, seconds: float) -> None:

@@ -90,8 +90,9 @@ async def _text(router: RunningRouter, senders: list[str]) -> None:
 
 async def _report(router: RunningRouter, answer: Answer, sender: str, status: str) -> None:
     """Tell what became of an answer, where it asks to be told."""
-    message = fromstring(answer.body).find("Message")
-    told = urlsplit(message.get("action") or message.get("statusCallback"))
+    message = fromstring(answer.text).find("Message")
+    assert message is not None, answer
+    told = urlsplit(message.get("action") or message.get("statusCallback") or "")
     sid = "SM" + uuid4().hex if status == STATUSES[0] else _SENT[answer.body]
     _SENT[answer.body] = sid
     report = {

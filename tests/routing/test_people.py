@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 import redis
-from redis.asyncio import Redis
 
 from app.routing.opt_out_copy import OptOutCopy
 from app.routing.people import People
@@ -19,6 +18,7 @@ from app.senders.pool import Pool
 from app.senders.reachability import Failure
 from app.senders.request import NOTHING_LEARNED, Facts
 from app.senders.sender import Capability, Sender, SenderKind
+from app.store.clients import async_client_of, subscribed
 from app.store.errors import StoreUnavailableError
 from app.store.keys import BUCKETS, CONSENTS_CHANNEL, bucket_of
 from tests.routing.workers import Worker, worker
@@ -151,10 +151,9 @@ async def test_other_workers_hear_of_opt_outs_and_of_who_comes_back(
 ) -> None:
     copy = OptOutCopy()
     async with (
-        Redis.from_url(valkey_url) as redis,
-        redis.pubsub(ignore_subscribe_messages=True) as channel,
+        async_client_of(valkey_url, connect_within=2) as redis,
+        subscribed(redis, CONSENTS_CHANNEL) as channel,
     ):
-        await channel.subscribe(CONSENTS_CHANNEL)
         words = channel.listen()
         wishes: list[tuple[Callable[[str, str, str], Awaitable[None]], bool]] = [
             (people.opt_out, True),
@@ -166,7 +165,6 @@ async def test_other_workers_hear_of_opt_outs_and_of_who_comes_back(
             await wish(MG, PERSON, "said so")
             copy.hear((await anext(words))["data"].decode())
             assert ((MG, PERSON) in copy) is opted_out
-        await words.aclose()
 
 
 async def test_who_begins_to_listen_reads_the_newest_opt_outs(
@@ -178,7 +176,7 @@ async def test_who_begins_to_listen_reads_the_newest_opt_outs(
         await people.opt_out(MG, person, "STOP")
     await people.opt_in(MG, everybody[0], "START")
     whole, short = OptOutCopy(), OptOutCopy(most=BUCKETS)
-    async with Redis.from_url(valkey_url) as redis:
+    async with async_client_of(valkey_url, connect_within=2) as redis:
         await whole.read(redis)
         await short.read(redis)
     assert [(MG, person) in whole for person in everybody] == [False] + [True] * 299

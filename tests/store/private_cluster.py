@@ -90,6 +90,11 @@ class PrivateCluster:
         self.move_keys(slot, source, target)
         self.end_move(slot, target)
 
+    def migrate(self, slot: int, target: ServerProcess) -> None:
+        """Have Valkey 9 move a slot by itself, all keys in one step; returns when it has begun."""
+        source = self.owner(slot)
+        _ask(source, "CLUSTER", "MIGRATESLOTS", "SLOTSRANGE", slot, slot, "NODE", self.identity(target))
+
     def identity(self, node: ServerProcess) -> str:
         """Return the name that the nodes know a node by."""
         return str(_ask(node, "CLUSTER", "MYID").decode())

