@@ -20,7 +20,7 @@ from app.store.deployment import Deployment
 from app.store.errors import RedirectedError, StoreUnavailableError
 from app.store.keys import ALL_BUCKETS
 from app.store.scripts import Script
-from app.store.server import STALL, Server
+from app.store.server import STALL, Observe, Server, unobserved
 from app.store.slots import SLOT_OF_BUCKET, Node, Redirection, Turn, owners_of, slot_of
 from app.store.wire import Answer, Argument, ask_once
 
@@ -51,8 +51,9 @@ _BUCKET_AT = dict(zip(SLOT_OF_BUCKET, ALL_BUCKETS, strict=True))
 class Cluster:
     """The nodes that hold our keys. Has what `Server` has, for keys of many slots."""
 
-    def __init__(self, deployment: Deployment) -> None:
-        """Remember the nodes to ask first; `start` connects."""
+    def __init__(self, deployment: Deployment, observe: Observe = unobserved) -> None:
+        """Remember the nodes to ask first, and who is told how long they take; `start` connects."""
+        self._observe = observe
         self._doors = deployment.doors
         self._login = deployment.login
         self._nodes: dict[Node, Server] = {}
@@ -176,7 +177,11 @@ class Cluster:
                 return address
 
             server = self._nodes[node] = Server(
-                locate, node=str(address), on_change=self._doubt, probe=ALL_BUCKETS[0].probe
+                locate,
+                node=str(address),
+                on_change=self._doubt,
+                probe=ALL_BUCKETS[0].probe,
+                observe=self._observe,
             )
             starting = asyncio.create_task(server.start(self._came_back), name=f"start-{address}")
             self._starting[node] = starting

@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import logging
 import re
+import time
 from collections.abc import Awaitable, Callable
 from functools import partial
 
@@ -55,6 +56,13 @@ _NEED_ANOTHER_URL = {
 }
 
 
+Observe = Callable[[str, float], None]
+
+
+def unobserved(script: str, seconds: float) -> None:
+    """Leave it at that: nobody wants to know."""
+
+
 class Server:
     """One server, or whichever one is the master now: its connection, and whoever knocks when it is lost."""
 
@@ -65,12 +73,15 @@ class Server:
         node: str = "",
         probe: bytes = PROBE,
         on_change: Callable[[], None] = lambda: None,
+        observe: Observe = unobserved,
     ) -> None:
         """Remember how the server is found; `start` connects.
 
         ``node`` is the name of a Cluster's node, empty for a server that has everything. ``probe`` is a
         key that it holds. ``on_change`` is called when it stops serving, and when it serves again.
+        ``observe`` is told the name of each script and the seconds until its answer.
         """
+        self._observe = observe
         self._locate = locate
         self._node = node
         self._name = f"The Redis node {node}" if node else "Redis"
@@ -129,7 +140,9 @@ class Server:
         wire = self._wire
         if wire is None:
             raise StoreUnavailableError(self.trouble or "not connected")
+        asked = time.monotonic()
         answer = await self._ask(wire, (b"EVALSHA", script.digest, script.keys, *keys, *arguments), patience)
+        self._observe(script.name, time.monotonic() - asked)
         if isinstance(answer, hiredis.ReplyError):
             answer = await self._second_try(wire, script, keys, arguments, answer)
         return answer

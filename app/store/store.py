@@ -2,45 +2,28 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Awaitable, Callable
-from typing import Protocol
 
 from app.store.cluster import Cluster
 from app.store.deployment import Deployment, Kind
-from app.store.scripts import Script
 from app.store.sentinels import Sentinels
-from app.store.server import Server
-from app.store.wire import Answer, Argument
-
-
-class Run(Protocol):
-    """How a script is run (`Server.run`)."""
-
-    async def __call__(
-        self,
-        script: Script,
-        keys: tuple[bytes, ...],
-        arguments: tuple[Argument, ...],
-        patience: float | None = None,
-    ) -> Answer:
-        """Return the script's answer."""
+from app.store.server import Observe, Server, unobserved
 
 
 class Store:
     """Redis as the rest of the router sees it; made once per worker."""
 
-    def __init__(self, url: str, observe: Callable[[str, float], None] | None = None) -> None:
+    def __init__(self, url: str, observe: Observe = unobserved) -> None:
         """Remember where Redis is; `start` connects.
 
-        ``observe`` is told the name of each script and the seconds until its answer or its failure.
+        ``observe`` is told the name of each script and the seconds until its answer.
 
         Raises:
             ValueError: when the URL is none that `Deployment.of` reads.
 
         """
-        self._redis = _redis_of(Deployment.of(url))
-        self.run = self._redis.run if observe is None else _observed(self._redis.run, observe)
+        self._redis = _redis_of(Deployment.of(url), observe)
+        self.run = self._redis.run
         """Runs a script and returns its answer, as `Server.run` does; bound, since every message asks."""
 
     @property
@@ -65,27 +48,11 @@ class Store:
         self._redis.ask_for_return()
 
 
-def _observed(run: Run, observe: Callable[[str, float], None]) -> Run:
-    async def timed(
-        script: Script,
-        keys: tuple[bytes, ...],
-        arguments: tuple[Argument, ...],
-        patience: float | None = None,
-    ) -> Answer:
-        began = time.monotonic()
-        try:
-            return await run(script, keys, arguments, patience)
-        finally:
-            observe(script.name, time.monotonic() - began)
-
-    return timed
-
-
-def _redis_of(deployment: Deployment) -> Server | Cluster:
+def _redis_of(deployment: Deployment, observe: Observe) -> Server | Cluster:
     match deployment.kind:
         case Kind.CLUSTER:
-            return Cluster(deployment)
+            return Cluster(deployment, observe)
         case Kind.SENTINEL:
-            return Server(Sentinels(deployment).master)
+            return Server(Sentinels(deployment).master, observe=observe)
         case Kind.SERVER:
-            return Server(deployment.only_door)
+            return Server(deployment.only_door, observe=observe)

@@ -6,8 +6,6 @@ dropped or guessed here.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import AnyStr
 from urllib.parse import unquote_to_bytes
 
 MOST_PARAMETERS = 1000
@@ -32,15 +30,12 @@ def parse_form(raw: bytes) -> Pairs:
     spaced = raw.replace(b"+", b" ")
     try:
         if b"%26" in spaced or b"%3D" in spaced or b"%3d" in spaced:
-            return [(_text(name), _text(value)) for name, _, value in _split(spaced, b"&", b"=")]
+            fields = [field.partition(b"=") for field in spaced.split(b"&") if field]
+            return [(_text(name), _text(value)) for name, _, value in fields]
         # No escape can turn into "&" or "=": decoded in one go, in a quarter of the time.
-        return [(name, value) for name, _, value in _split(_text(spaced), "&", "=")]
+        return [(name, value) for name, _, value in [f.partition("=") for f in _text(spaced).split("&") if f]]
     except UnicodeDecodeError as error:
         raise MalformedFormError("a form field is not UTF-8") from error
-
-
-def _split(form: AnyStr, between: AnyStr, within: AnyStr) -> Iterator[tuple[AnyStr, AnyStr, AnyStr]]:
-    return (field.partition(within) for field in form.split(between) if field)
 
 
 def _text(escaped: bytes) -> str:
