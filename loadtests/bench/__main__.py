@@ -15,7 +15,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from loadtests.bench import growth
+from loadtests.bench import growth, rules
 from loadtests.bench.contestants import Contestant, UnknownContestantError, chosen
 from loadtests.bench.figures import Summary, Turn, summarise
 from loadtests.bench.machine import this_machine
@@ -69,9 +69,12 @@ def bench(
         raise typer.Exit(1)
     grown = growth.measure()
     console.print(growth.show(grown))
+    ruled = rules.measure()
+    console.print(rules.show(ruled))
     if write:
         write_between_markers(README, markdown(run))
         growth.write(grown, run.day)
+        rules.write(ruled, run.day)
 
 
 def _plan(quick: bool, rounds: int | None, messages: int | None, connections: int | None) -> Plan:
