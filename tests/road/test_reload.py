@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
 import signal
 from itertools import count as count_from
@@ -112,3 +113,33 @@ async def test_no_message_is_lost_while_files_change_all_the_time(start: Start) 
         assert re.search(r"We are open \d+ to 5, SAN FRANCISCO.", answer.text)
     replace(router, NEW)
     await until(lambda: says(router, "10 to 4"))
+
+
+async def test_a_worker_that_is_lost_meanwhile_comes_back_when_the_file_is_mended(start: Start) -> None:
+    router = start(environment={"WORKERS": "2"})
+
+    def workers() -> set[int]:
+        figures = router.folder.glob("data/metrics*/gauge_livemin_*.db")
+        return {int(file.stem.rpartition("_")[2]) for file in figures}
+
+    async def two() -> bool:
+        return len(workers()) == 2 and await says(router, "9 to 5", 4)
+
+    await until(two)
+    replace(router, BROKEN)
+    await until(lambda: reasons(router))
+    lost = min(workers())
+    os.kill(lost, signal.SIGKILL)
+
+    async def refused_a_start() -> bool:
+        return "app.mistakes.SettingsError" in router.log
+
+    await until(refused_a_start)
+    assert router.process is not None
+    assert router.process.poll() is None
+    replace(router, NEW)
+
+    async def two_again() -> bool:
+        return len(workers() - {lost}) >= 2 and await says(router, "10 to 4", 4)
+
+    await until(two_again, seconds=40)
