@@ -100,7 +100,7 @@ def test_a_text_is_tried_at_any_time(
 ) -> None:
     write(folder, TIMED)
     router = folder / "config" / "router.toml"
-    router.write_text(router.read_text() + 'time_zone = "Europe/Berlin"\n')
+    router.write_text(router.read_text().replace("[router]", '[router]\ntime_zone = "Europe/Berlin"'))
     spoken = cli("keywords", "test", text, "--to", "12345", "--at", at, "--json")
     told = json.loads(spoken.out)
     assert (spoken.code, told["rule"], told["at"][-6:]) == (code, rule, "+01:00")
