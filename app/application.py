@@ -26,6 +26,7 @@ from app.membership.shared_failures import SharedFailures
 from app.membership.shared_rates import SharedRates
 from app.membership.source import ServiceSource, twilio_source
 from app.routing.composing import Composer
+from app.routing.conversations import Customs
 from app.routing.dispatch import Forwards
 from app.routing.last_senders import LastSenders
 from app.routing.later import Later
@@ -249,7 +250,12 @@ def build(settings: Settings) -> Router:
 
     """
     threads = Threads(settings.router.handler_threads)
-    functions = Functions.load(settings.router.handlers, threads, settings.router.middlewares)
+    functions = Functions.load(
+        settings.router.handlers,
+        threads,
+        settings.router.middlewares,
+        Customs(**settings.conversations.model_dump()),
+    )
     traces = Traces() if settings.server.traces else None
     observe = metrics.observe_stage if traces is None else traces.observing(metrics.observe_stage)
     store = Store(settings.redis.url, observe)

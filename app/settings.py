@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     SecretStr,
@@ -214,6 +215,23 @@ class TwilioSettings(_Table):
     timeout: Annotated[float, Field(gt=0, le=60)] = 10.0
 
 
+def _interrupting(value: object) -> object:
+    if isinstance(value, str):
+        return {"none": ()}.get(value, (value,))
+    return value
+
+
+class ConversationSettings(_Table):
+    """``[conversations]``: how a team's conversations with people go."""
+
+    expires_after: Annotated[float, Field(ge=1, le=31_536_000)] = 900.0
+    leave_words: tuple[str, ...] = ("EXIT",)
+    leave_reply: str = "OK, let us leave it there."
+    interrupted_by: Annotated[tuple[str, ...], BeforeValidator(_interrupting)] = ()
+    expired_reply: str = ""
+    try_again_reply: str = "Sorry, we cannot look that up right now. Please try again in a minute."
+
+
 class LoopGuardSettings(_Table):
     """``[loop_guard]``: when replies to one person are held back."""
 
@@ -307,6 +325,7 @@ class RouterFile(_Table):
     server: ServerSettings = ServerSettings()
     redis: RedisSettings = RedisSettings()
     twilio: TwilioSettings = TwilioSettings()
+    conversations: ConversationSettings = ConversationSettings()
     loop_guard: LoopGuardSettings = LoopGuardSettings()
     sandbox: SandboxSettings = SandboxSettings()
     accounts: tuple[AccountSettings, ...] = ()
@@ -405,6 +424,7 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
         server=tables.server,
         redis=tables.redis,
         twilio=tables.twilio,
+        conversations=tables.conversations,
         loop_guard=tables.loop_guard,
         sandbox=tables.sandbox,
         accounts=_first(tables.accounts, env.get("TWILIO_ACCOUNT_SID")),

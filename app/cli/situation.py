@@ -96,6 +96,7 @@ def load_rule_files(
         SettingsError: with every mistake found.
 
     """
+    from app.routing.conversations import Customs  # noqa: PLC0415
     from app.routing.dispatch import Forwards  # noqa: PLC0415
     from app.routing.loading import Functions  # noqa: PLC0415
     from app.routing.opt_out_file import load_opt_out_words  # noqa: PLC0415
@@ -106,7 +107,12 @@ def load_rule_files(
     if here not in sys.path and "" not in sys.path:
         sys.path.append(here)
     words = load_opt_out_words(settings.folder, settings.twilio_opt_outs)
-    functions = Functions.load(settings.router.handlers, Threads(1), settings.router.middlewares)
+    functions = Functions.load(
+        settings.router.handlers,
+        Threads(1),
+        settings.router.middlewares,
+        Customs(**settings.conversations.model_dump()),
+    )
     forwards = forwards or Forwards(public_url=settings.public_url)
     templates = settings.folder / "templates"
     return [read_rules(file, templates, functions, words, forwards, settings.time_zones) for file in files]

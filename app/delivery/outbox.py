@@ -17,14 +17,17 @@ from app.store.journal import Journal
 from app.store.keys import Bucket, bucket_of
 from app.store.scripts import (
     OUTBOX_CLAIM,
+    OUTBOX_CLAIM_IN_TURN,
     OUTBOX_HAND_OVER,
     OUTBOX_MARK,
     OUTBOX_POSTPONE,
     OUTBOX_PUT,
+    OUTBOX_PUT_IN_TURN,
     OUTBOX_SETTLE,
     OUTBOX_TAKE,
 )
 from app.store.store import Store
+from app.store.wire import Argument
 
 HOLD = 180.0
 """Seconds after which a message that was being sent counts as lost with its worker: longer than any call."""
@@ -36,12 +39,22 @@ MOST_ATTEMPTS = 3
 """How often work is begun; a handler that ends its worker each time must not end all of them."""
 
 
+Talk = tuple[bytes | None, int | None]
+"""What is kept of the person's conversation, and for how many milliseconds it holds."""
+
+NO_TALK: Talk = (None, None)
+
+Kept = tuple[bytes, bytes, int, int]
+"""Where the conversation is kept, and what this message makes of it, as the scripts take it."""
+
+
 class Work(NamedTuple):
     """A message whose handler is to run again; its answer leaves by REST."""
 
     attempt: int
     request: bytes
     known: list[bytes]
+    talk: Talk = NO_TALK
 
 
 class Outbox:
@@ -55,15 +68,24 @@ class Outbox:
         self._latest = int(latest * 1000)
 
     async def put(
-        self, entry: Entry, kind: Kind, document: bytes, story: str, count: int, why: str, cause: str = ""
+        self,
+        entry: Entry,
+        kind: Kind,
+        document: bytes,
+        story: str,
+        count: int,
+        why: str,
+        cause: str = "",
+        turn: Kept | None = None,
     ) -> bool:
         """Have ``count`` messages of a document sent; the work ``entry`` is over.
 
         The second time it changes nothing. Returns whether they wait now; while Redis is away they
-        wait in the spool.
+        wait in the spool. ``turn`` is what becomes of the person's conversation, kept in the same step.
         """
         bucket = bucket_of(entry.person)
-        arguments = (
+        script = OUTBOX_PUT
+        arguments: tuple[Argument, ...] = (
             entry.reference,
             kind.value,
             document,
@@ -75,8 +97,10 @@ class Outbox:
             self._retention,
             _kept(cause),
         )
-        keys = (bucket.message(entry.reference), bucket.outbox, bucket.dead_letters)
-        return await self._journal.keep(OUTBOX_PUT, keys, arguments) == 1
+        keys: tuple[bytes, ...] = (bucket.message(entry.reference), bucket.outbox, bucket.dead_letters)
+        if turn is not None:
+            script, keys, arguments = OUTBOX_PUT_IN_TURN, (*keys, turn[0]), (*arguments, *turn[1:])
+        return await self._journal.keep(script, keys, arguments) == 1
 
     async def take(self, bucket: Bucket, count: int) -> list[Entry]:
         """Return what is due, which nobody else takes for `TAKEN` seconds.
@@ -88,22 +112,30 @@ class Outbox:
         found = await self._store.run(OUTBOX_TAKE, (bucket.outbox,), (int(TAKEN * 1000), count))
         return [Entry.read(line) for line in found]
 
-    async def claim(self, entry: Entry, kind: Kind, owner: bytes, lease: int) -> Work | None:
+    async def claim(
+        self, entry: Entry, kind: Kind, owner: bytes, lease: int, *, in_turn: bool = False
+    ) -> Work | None:
         """Claim work whose worker is gone, for ``lease`` milliseconds; None when it is not to be done.
+
+        ``in_turn`` waits for the person's earlier messages, and brings what is kept of their conversation.
 
         Raises:
             StoreUnavailableError: when Redis does not serve.
 
         """
         bucket = bucket_of(entry.person)
+        script = OUTBOX_CLAIM
+        keys: tuple[bytes, ...] = (
+            bucket.message(entry.reference),
+            bucket.outbox,
+            bucket.person(entry.scope, entry.person),
+            bucket.dead_letters,
+        )
+        if in_turn:
+            script, keys = OUTBOX_CLAIM_IN_TURN, (*keys, bucket.talk(entry.scope, entry.person))
         found = await self._store.run(
-            OUTBOX_CLAIM,
-            (
-                bucket.message(entry.reference),
-                bucket.outbox,
-                bucket.person(entry.scope, entry.person),
-                bucket.dead_letters,
-            ),
+            script,
+            keys,
             (
                 entry.line,
                 entry.reference,
@@ -116,8 +148,8 @@ class Outbox:
             ),
         )
         match found:
-            case [b"claimed", attempt, request, known]:
-                return Work(attempt, request, known)
+            case [b"claimed", attempt, request, known, *talk]:
+                return Work(attempt, request, known, (talk[0], talk[1]) if talk[1:] else NO_TALK)
         return None
 
     async def hand_over(self, entry: Entry, owner: bytes) -> None:

@@ -10,10 +10,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from math import inf
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from app.routing.claims import claims_of
-from app.routing.handlers import Handler
+from app.routing.conversation import Conversation
+from app.routing.handlers import Handler, HandlerError
 from app.routing.hours import TimeZones
 from app.routing.keywords import RuleTable
 from app.routing.near_misses import NearMisses
@@ -25,6 +26,9 @@ from app.routing.templates import TemplateError, TextAnswer, WrittenAnswer
 from app.routing.upstream.forward import Forward
 from app.senders.country import country_of
 from app.twilio.inbound import InboundMessage
+
+if TYPE_CHECKING:
+    from app.routing.conversations import Conversations
 
 log = logging.getLogger("sms_router.dispatch")
 
@@ -71,6 +75,9 @@ class Running:
     handler: Handler
     argument: str
     keyword: str
+    conversation: Conversation | None = None
+    conversations: Conversations | None = None
+    """None where nobody converses."""
 
     async def run(
         self,
@@ -80,7 +87,8 @@ class Running:
     ) -> Reply | Failed:
         """Call the function; whatever it raises is the cause of the failure, and goes no further."""
         try:
-            return await self.handler(message, self.argument, self.keyword)
+            reply = await self.handler(message, self.argument, self.keyword, self.conversation)
+            self._settle(reply)
         except (Exception, SystemExit, asyncio.CancelledError) as error:
             if isinstance(error, asyncio.CancelledError) and _is_being_cancelled():
                 raise  # the worker stops; the handler did not cancel itself
@@ -88,6 +96,15 @@ class Running:
             log.error("the handler %s failed:\n%s", self.handler.name, _told(trace, message, MOST_LOGGED))
             cause = " ".join("".join(traceback.format_exception_only(error)).split())
             return Failed(_told(cause, message, MOST_CAUSE))
+        return reply
+
+    def _settle(self, reply: Reply) -> None:
+        """Work out what is kept of the conversation."""
+        if self.conversation is not None and self.conversations is not None:
+            steps = self.conversations.steps
+            self.conversation.settle(reply.next_step, steps, self.handler.converses)
+        elif reply.then is not None:
+            raise HandlerError(f"{self.handler.name} answers with then, and nothing is below @step")
 
 
 class Upstreams(Protocol):
@@ -149,6 +166,8 @@ class Found:
     """What answers somebody who is not on the opt-out list, where the word may be an ordinary text."""
     unclaimed: bool = False
     """True when no rule has claimed the text."""
+    conversation: Conversation | None = None
+    """What is kept of the person's conversation once this is answered; None: it stays as it is."""
 
     def for_person(self, opted_out: bool) -> Found:
         """Return what answers a person who is on the opt-out list, or who is not.
@@ -187,6 +206,7 @@ class Dispatcher:
         forwards: Forwards | None = None,
         zones: TimeZones | None = None,
         clock: Callable[[], float] = time.time,
+        conversations: Conversations | None = None,
     ) -> None:
         """Take the rules, the answers to everything else, and the words that come before both.
 
@@ -194,6 +214,8 @@ class Dispatcher:
         """
         self.table = table
         self.defaults = defaults or Defaults()
+        self.conversations = conversations
+        """None where nobody converses: then nothing is asked about them."""
         self.opt_outs = opt_outs or OptOutWords(())
         self._forwards = forwards or Forwards()
         self._zones = zones or TimeZones()
@@ -246,6 +268,10 @@ class Dispatcher:
             for rule in self.table.rules
             for word in rule.words
             if (intent := self.opt_outs.intent(word)) not in (None, Intent.START)
+        ] + [
+            f"{word!r} is a word for {intent}, so that it leaves no conversation; name another in leave_words"
+            for word in (self.conversations.customs.leave_words if self.conversations is not None else ())
+            if (intent := self.opt_outs.intent(word)) is not None
         ]
 
     def _by_number(self, found: Found, message: InboundMessage) -> Found:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import cast
 
+from app.routing.conversation import Conversation
 from app.routing.replies import SILENCE, Reply
 from app.routing.threads import Threads
 from app.twilio.inbound import InboundMessage
@@ -31,6 +32,8 @@ class Call:
     keyword: str
     """The keyword, as the rule writes it."""
     log: logging.Logger
+    conversation: Conversation | None = None
+    """Not None where any handler declares it."""
 
 
 ARGUMENTS = tuple(Call.__dataclass_fields__)
@@ -112,7 +115,18 @@ class Handler:
             tuple(middlewares),
         )
 
-    async def __call__(self, message: InboundMessage, argument: str, word: str) -> Reply:
+    @property
+    def converses(self) -> bool:
+        """True when it cannot do without the person's conversation."""
+        return "conversation" in self.arguments
+
+    async def __call__(
+        self,
+        message: InboundMessage,
+        argument: str,
+        word: str,
+        conversation: Conversation | None = None,
+    ) -> Reply:
         """Call the function, through the middlewares around it, and return what it answers.
 
         Raises:
@@ -122,7 +136,7 @@ class Handler:
             Exception: whatever the function raises.
 
         """
-        call = Call(message, message.words, argument, word, self.log)
+        call = Call(message, message.words, argument, word, self.log, conversation)
         return await self._around(call, 0)
 
     async def _around(self, call: Call, depth: int) -> Reply:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from app.delivery.entries import Entry, Kind
 from app.delivery.outbox import Outbox
 from app.routing.composing import Composed, Composer
+from app.routing.conversation import Conversation, Talk
 from app.routing.dispatch import Dispatcher, Failed, Found, Immediate
 from app.routing.people import People
 from app.routing.record import MessageKey, Records
@@ -44,6 +45,8 @@ class Task(NamedTuple):
     scope: str
     facts: Facts
     kind: Kind = Kind.LATE
+    conversation: Conversation | None = None
+    """What the message makes of the person's."""
 
     @property
     def entry(self) -> Entry:
@@ -102,15 +105,20 @@ class Later:
 
         """
         kind = Kind(entry.name)
-        work = await self._outbox.claim(entry, kind, self._records.owner, self._records.lease)
+        conversations = self._dispatcher.conversations
+        work = await self._outbox.claim(
+            entry, kind, self._records.owner, self._records.lease, in_turn=conversations is not None
+        )
         if work is None:
             return
         message = read_inbound(dict(reversed(parse_form(work.request))))
         assert not isinstance(message, Unreadable), "what was journaled could be read when it came"
         key = MessageKey(entry.reference, entry.person)
         facts = self._people.facts(entry.scope, entry.person, work.known, stored=True)
-        task = Task(key, message, entry.scope, facts, kind)
         found = self._dispatcher.find(message).for_person(facts.opted_out)
+        if conversations is not None and found.heard is None and not facts.opted_out:
+            found = conversations.take(found, message, Talk.read(*work.talk))
+        task = Task(key, message, entry.scope, facts, kind, found.conversation)
         log.warning("%s is worked on again (attempt %d, %s)", entry.message_sid, work.attempt, found.rule)
         if isinstance(found.action, Immediate):
             await self.answer(task, found, found.action.reply(message))
@@ -154,6 +162,12 @@ class Later:
     async def put(self, task: Task, composed: Composed, why: str, cause: str = "") -> None:
         """Have the messages of a composed answer sent by REST; with a ``cause`` it is a dead letter too."""
         count = len(read_own(composed.document))
-        await self._outbox.put(task.entry, task.kind, composed.document, composed.story, count, why, cause)
+        conversations = self._dispatcher.conversations
+        turn = None
+        if conversations is not None:
+            turn = conversations.turn(task.scope, task.key.person, task.conversation)
+        await self._outbox.put(
+            task.entry, task.kind, composed.document, composed.story, count, why, cause, turn
+        )
         if count:
             self._nudge(task.key.person)

@@ -11,8 +11,9 @@ from dataclasses import replace
 from types import FunctionType, ModuleType
 from typing import NamedTuple
 
+from app.routing.conversations import Conversations, Customs
 from app.routing.handlers import Handler, HandlerError, Middleware
-from app.routing.registration import Registration, registrations_of
+from app.routing.registration import Registration, registrations_of, step_of
 from app.routing.threads import Threads
 
 
@@ -21,44 +22,61 @@ class Functions(NamedTuple):
 
     found: list[tuple[Registration, Handler]]
     mistakes: list[str]
+    conversations: Conversations | None = None
+    """None when nobody converses."""
 
     @classmethod
-    def load(cls, names: Sequence[str], threads: Threads, middlewares: Sequence[str] = ()) -> Functions:
-        """Import the named modules and packages; their mistakes are kept, to be told with all others."""
-        try:
-            return cls(load_handlers(names, threads, middlewares), [])
-        except HandlerError as error:
-            return cls([], str(error).splitlines())
+    def load(
+        cls,
+        names: Sequence[str],
+        threads: Threads,
+        middlewares: Sequence[str] = (),
+        customs: Customs | None = None,
+    ) -> Functions:
+        """Import the named modules and packages; their mistakes are kept, to be told with all others.
+
+        ``middlewares`` are functions that stand around each function, as ``module:function``, the
+        outermost first.
+        """
+        mistakes: list[str] = []
+        around = [each for name in middlewares if (each := _middleware(name, mistakes)) is not None]
+        modules = {module.__name__: module for name in names for module in _modules(name, mistakes)}
+        found: list[tuple[Registration, Handler]] = []
+        steps: dict[str, Handler] = {}
+        for function in _marked_functions(modules.values()):
+            try:
+                handler = Handler.of(function, threads, around)
+            except HandlerError as error:
+                mistakes.append(str(error))
+                continue
+            found += [(told, _within(handler, told.deadline)) for told in registrations_of(function)]
+            if (step := step_of(function)) is not None:
+                if (other := steps.get(step.name)) is not None:
+                    mistakes.append(f"{handler.source}: the step {step.name!r} is also at {other.source}")
+                steps[step.name] = _within(handler, step.deadline)
+        if mistakes:
+            return cls([], mistakes)
+        handlers = (handler for _, handler in found)
+        return cls(found, [], Conversations.of(steps, handlers, customs or Customs()))
+
+
+def _within(handler: Handler, deadline: float | None) -> Handler:
+    return handler if deadline is None else replace(handler, deadline=deadline)
 
 
 def load_handlers(
     names: Sequence[str], threads: Threads, middlewares: Sequence[str] = ()
 ) -> list[tuple[Registration, Handler]]:
-    """Import the named modules and packages, and return every keyword function in them.
-
-    ``middlewares`` are functions that stand around each of them, as ``module:function``, the outermost first.
+    """Return every keyword function, as `Functions.load` finds them.
 
     Raises:
         HandlerError: with one line for each mistake.
 
     """
-    mistakes: list[str] = []
-    around = [each for name in middlewares if (each := _middleware(name, mistakes)) is not None]
-    modules = {module.__name__: module for name in names for module in _modules(name, mistakes)}
-    found: list[tuple[Registration, Handler]] = []
-    for function in _marked_functions(modules.values()):
-        try:
-            handler = Handler.of(function, threads, around)
-        except HandlerError as error:
-            mistakes.append(str(error))
-            continue
-        found += [
-            (told, replace(handler, deadline=told.deadline) if told.deadline else handler)
-            for told in registrations_of(function)
-        ]
-    if mistakes:
-        raise HandlerError("\n".join(mistakes))
-    return found
+    functions = Functions.load(names, threads, middlewares)
+    if functions.mistakes:
+        raise HandlerError("\n".join(functions.mistakes))
+    return functions.found
 
 
 def _middleware(name: str, mistakes: list[str]) -> Middleware | None:
@@ -121,9 +139,13 @@ def _marked_functions(modules: Iterable[ModuleType]) -> Iterator[Callable[..., o
     seen: dict[int, object] = {}
     for module in modules:
         for value in _values(module):
-            if callable(value) and registrations_of(value) and id(value) not in seen:
+            if callable(value) and _is_marked(value) and id(value) not in seen:
                 seen[id(value)] = value
                 yield value
+
+
+def _is_marked(value: object) -> bool:
+    return bool(registrations_of(value)) or step_of(value) is not None
 
 
 def _values(module: ModuleType) -> Iterator[object]:
@@ -132,7 +154,7 @@ def _values(module: ModuleType) -> Iterator[object]:
         yield value
         if inspect.isclass(value) and value.__module__ == module.__name__:
             for name, inner in vars(value).items():
-                if isinstance(inner, staticmethod) and registrations_of(inner):
+                if isinstance(inner, staticmethod) and _is_marked(inner):
                     yield inner
                 elif isinstance(inner, staticmethod | classmethod | FunctionType):
                     yield getattr(value, name)

@@ -14,6 +14,7 @@ from enum import Enum, auto
 from typing import NamedTuple
 
 from app.routing.composing import Composed, Composer
+from app.routing.conversation import Conversation, Ended
 from app.routing.dispatch import Dispatcher, Failed, Found, Headers, Immediate
 from app.routing.later import Later, Task
 from app.routing.loop_guard import Excess, LoopGuard
@@ -31,6 +32,7 @@ from app.routing.record import (
     Outcome,
     Records,
     Story,
+    Turn,
 )
 from app.routing.replies import SILENCE, Reply
 from app.senders.request import NOTHING_LEARNED, Facts
@@ -80,6 +82,8 @@ class Job(NamedTuple):
     scope: str
     """Where the person's opt-out and the beliefs about them belong."""
     facts: Facts = NOTHING_LEARNED
+    conversation: Conversation | None = None
+    """What the message makes of the person's, once it is answered."""
     passive: bool = True
     """False for answers to opt-out words, which nothing may hold back."""
 
@@ -185,7 +189,10 @@ class Pipeline:
     async def _work(self, key: MessageKey, delivery: Delivery) -> Answer:
         message = delivery.message
         scope = self._people.scope_of(message.service_sid, message.recipient)
-        opening = await self._claim(key, delivery, scope)
+        found = self._dispatcher.find(message)
+        conversations = self._dispatcher.conversations
+        in_turn = conversations is not None and not delivery.fallback and conversations.needs_turn(found)
+        opening = await self._claim(key, delivery, scope, in_turn)
         if isinstance(opening, Answer):
             return opening
         if isinstance(opening, Busy):
@@ -193,18 +200,22 @@ class Pipeline:
             return await self._give_up_waiting(Job(key, delivery, _NOT_OURS, scope, facts))
         facts = self._people.facts(scope, message.sender, opening.known, opening.stored)
         job = Job(key, delivery, opening, scope, facts)
-        found = self._dispatcher.find(message)
         if found.heard is not None or facts.opted_out:
             return await self._heed(job, found)
         return await self._serve(job, found)
 
-    async def _claim(self, key: MessageKey, delivery: Delivery, scope: str) -> Opening:
-        """Open the record; while somebody else is at work, wait, until this request's own deadline."""
+    async def _claim(self, key: MessageKey, delivery: Delivery, scope: str, in_turn: bool) -> Opening:
+        """Open the record; while somebody else is at work, wait, until this request's own deadline.
+
+        So does a message whose turn has not come: the person's earlier ones are answered first.
+        """
+        fallback = delivery.fallback is not None
         while True:
-            opening = await self._records.open(key, delivery.request, delivery.fallback is not None, scope)
+            opening = await self._records.open(key, delivery.request, fallback, scope, in_turn=in_turn)
             if not isinstance(opening, Busy) or (left := self._left(delivery)) <= 0:
                 return opening
-            await self._records.answered(key, min(opening.remaining + 0.01, LOOK_AGAIN, left))
+            first = key if opening.behind is None else key._replace(reference=opening.behind)
+            await self._records.answered(first, min(opening.remaining + 0.01, LOOK_AGAIN, left))
 
     async def _heed(self, job: Job, found: Found) -> Answer:
         """Take note of an opt-out word, and answer it even to somebody on the list; nothing else is."""
@@ -212,6 +223,7 @@ class Pipeline:
         heard, opted_out = found.heard, job.facts.opted_out
         if heard is not None and heard.intent is Intent.STOP:
             await self._people.opt_out(job.scope, person, heard.word.upper(), reference)
+            job = job._replace(conversation=Ended(for_all=True))
         elif heard is not None and heard.intent is Intent.START and (heard.firm or opted_out):
             await self._people.opt_in(job.scope, person, heard.word.upper(), reference)
         found = found.for_person(opted_out)
@@ -228,6 +240,12 @@ class Pipeline:
 
     async def _serve(self, job: Job, found: Found) -> Answer:
         """Answer an ordinary text."""
+        if (conversations := self._dispatcher.conversations) is not None and not job.delivery.fallback:
+            if job.claim.stored:
+                found = conversations.take(found, job.delivery.message, job.claim.talk)
+            else:
+                found = conversations.without_redis(found)
+            job = job._replace(conversation=found.conversation)
         return await (self._fall_back(job) if job.delivery.fallback else self._dispatch(job, found))
 
     async def _dispatch(self, job: Job, found: Found) -> Answer:
@@ -247,6 +265,8 @@ class Pipeline:
             outcome = running.result()
         if isinstance(outcome, Failed):
             return await self._fail(job, found, outcome)
+        if outcome.then is not None and not job.claim.stored and self._dispatcher.conversations is not None:
+            outcome = self._dispatcher.conversations.try_again  # nobody would remember what was asked
         return await self._say(job, found.rule, outcome)
 
     async def _watch(self, running: asyncio.Task[Reply | Failed], seconds: float) -> bool:
@@ -270,7 +290,7 @@ class Pipeline:
         return answer
 
     def _task(self, job: Job) -> Task:
-        return Task(job.key, job.delivery.message, job.scope, job.facts)
+        return Task(job.key, job.delivery.message, job.scope, job.facts, conversation=job.conversation)
 
     async def _fail(self, job: Job, found: Found, failed: Failed) -> Answer:
         cause = f"{found.rule}: {failed.cause}"
@@ -322,13 +342,20 @@ class Pipeline:
         if meter is not None and not job.claim.stored:
             excess, meter = self._guard.count_alone(job.scope, job.key.person), None
         answer = excess or await self._records.commit(
-            job.key, job.delivery.request, job.claim, ours, story, going_on, meter
+            job.key, job.delivery.request, job.claim, ours, story, going_on, meter, self._turn(job)
         )
         if isinstance(answer, Excess):
             return await self._mute(job, answer, composed, cause)
         if answer is not ours and going_on is None:
             await self._adopt(job, answer, composed, outcome, cause)
         return answer
+
+    def _turn(self, job: Job) -> Turn | None:
+        """Return what the message makes of the person's conversation; None where nobody converses."""
+        conversations = self._dispatcher.conversations
+        if conversations is None or not job.claim.stored:
+            return None
+        return conversations.turn(job.scope, job.key.person, job.conversation)
 
     async def _mute(self, job: Job, excess: Excess, composed: Composed, cause: str) -> Answer:
         """Hold back a reply too many; the person may be told of it once."""
@@ -345,7 +372,7 @@ class Pipeline:
         muted = self._composer.compose(job.delivery.message, said, story, job.facts)
         ours = Answer(muted.document, Outcome.MUTED)
         answer = await self._records.commit(
-            job.key, job.delivery.request, job.claim, ours, Story(muted.story, cause)
+            job.key, job.delivery.request, job.claim, ours, Story(muted.story, cause), turn=self._turn(job)
         )
         assert isinstance(answer, Answer), "nothing is counted without a meter"
         return answer

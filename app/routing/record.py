@@ -14,17 +14,28 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 from uuid import uuid4
 
+from app.routing.conversation import Talk
 from app.routing.leases import Leases
 from app.routing.loop_guard import Excess, Meter
 from app.routing.waiters import Waiters
 from app.store.errors import StoreUnavailableError
 from app.store.journal import Journal
 from app.store.keys import ANSWERED_CHANNEL, bucket_of
-from app.store.scripts import COMMIT, COMMIT_COUNTED, NOTE, OPEN, RELEASE
+from app.store.scripts import (
+    COMMIT,
+    COMMIT_COUNTED,
+    COMMIT_IN_TURN,
+    NOTE,
+    OPEN,
+    OPEN_IN_TURN,
+    RELEASE,
+    Script,
+)
 from app.store.store import Store
+from app.store.wire import Argument
 
 log = logging.getLogger("sms_router.record")
 
@@ -97,6 +108,8 @@ class Claimed(NamedTuple):
     stored: bool
     """False when Redis is away and only this worker's memory knows of the claim."""
     known: Known = None
+    talk: Talk | None = None
+    """What is kept of the person's conversation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +118,8 @@ class Busy:
 
     remaining: float
     known: Known = None
+    behind: str | None = None
+    """The person's earlier message that is answered first, where this one waits for its turn."""
 
 
 Opening = Claimed | Busy | Answer
@@ -126,6 +141,18 @@ class GoingOn(NamedTuple):
     """What stands for it in the outbox."""
     ours: bool
     """False when somebody else is at work and this worker has only lost patience."""
+
+
+class Turn(NamedTuple):
+    """What a message has made of the person's conversation; it ends the message's turn."""
+
+    key: bytes
+    kept: bytes
+    """As the scripts take it: see `conversation`."""
+    lasts: int
+    """Milliseconds."""
+    remembered: int
+    """Milliseconds until it is forgotten that there was any."""
 
 
 class Records:
@@ -161,27 +188,38 @@ class Records:
         """Return the answer that this worker has given already, if it still knows."""
         return self._answers.get(key.reference)
 
-    async def open(self, key: MessageKey, request: bytes, fallback: bool, scope: str = "") -> Opening:
+    async def open(
+        self, key: MessageKey, request: bytes, fallback: bool, scope: str = "", *, in_turn: bool = False
+    ) -> Opening:
         """Claim the message, or learn who has it or what its answer is.
 
         ``request`` is journaled as it came; ``fallback`` tells that Twilio's fallback asks; ``scope``
-        is where the person's facts belong (`people.scope_of`).
+        is where the person's facts belong (`people.scope_of`). ``in_turn`` waits for the person's
+        earlier messages, and brings what is kept of their conversation.
         """
         while True:
             words = self._waiters.words
-            opening = await self._open(key, request, fallback, scope)
-            if not isinstance(opening, Busy) or not self._waiters.heard_since(key.reference, words):
+            opening = await self._open(key, request, fallback, scope, in_turn)
+            if not isinstance(opening, Busy):
+                return opening
+            if not self._waiters.heard_since(opening.behind or key.reference, words):
                 return opening
             # The word that it is answered has overtaken "busy": it would be waited for in vain.
 
-    async def _open(self, key: MessageKey, request: bytes, fallback: bool, scope: str) -> Opening:
+    async def _open(
+        self, key: MessageKey, request: bytes, fallback: bool, scope: str, in_turn: bool
+    ) -> Opening:
         bucket = bucket_of(key.person)
         record = bucket.message(key.reference)
+        script = OPEN
+        keys: tuple[bytes, ...] = (record, bucket.journal, bucket.person(scope, key.person))
+        if in_turn:
+            script, keys = OPEN_IN_TURN, (*keys, bucket.talk(scope, key.person))
         asked = time.monotonic()
         try:
             found = await self._store.run(
-                OPEN,
-                (record, bucket.journal, bucket.person(scope, key.person)),
+                script,
+                keys,
                 (
                     self.owner,
                     self._leases.milliseconds,
@@ -195,15 +233,13 @@ class Records:
             if key.reference in self._released and not fallback:
                 return RELEASED
             return Claimed(1, time.monotonic() - asked, stored=False)
-        match found:
-            case [b"claimed", attempt, *known]:
-                self._leases.hold(key.reference, record, asked)
-                return Claimed(attempt, time.monotonic() - asked, True, known[0] if known else None)
-            case [b"busy", remaining, *known]:
-                return Busy(remaining / 1000, known[0] if known else None)
-            case [b"answered", document, outcome]:
-                return self._remember(key, Answer(document, Outcome(outcome.decode())))
-        return RELEASED
+        spent = time.monotonic() - asked
+        opening = _opening(found, spent)
+        if isinstance(opening, Claimed):
+            self._leases.hold(key.reference, record, asked)
+        elif isinstance(opening, Answer) and opening is not RELEASED:
+            self._remember(key, opening)
+        return opening
 
     async def commit(
         self,
@@ -214,11 +250,13 @@ class Records:
         story: Story,
         going_on: GoingOn | None = None,
         meter: Meter | None = None,
+        turn: Turn | None = None,
     ) -> Answer | Excess:
         """Store the answer before it is sent; return it, or the one that was there first.
 
         With ``going_on`` the claim stays with whoever works on the message still. With a ``meter`` the
-        answer is counted, and one too many is not stored; the claim is ours still.
+        answer is counted, and one too many is not stored; the claim is ours still. With a ``turn`` it is kept
+        in the same step what the message has made of the person's conversation.
         """
         bucket = bucket_of(key.person)
         keys: tuple[bytes, ...] = (
@@ -241,21 +279,19 @@ class Records:
         )
         found = None
         whole = (*arguments, request, int(time.time() * 1000))
-        script, counted = COMMIT, keys
-        counting: tuple[int, ...] = ()
-        if meter is not None:
-            script, counted, counting = COMMIT_COUNTED, (*keys, meter.key), meter.pace
+        script, keys, more = _variant(keys, meter, turn)
         if claim.stored:
             with contextlib.suppress(StoreUnavailableError):
                 patience = STORE_BUDGET - claim.spent
-                found = await self._store.run(script, counted, (*arguments, b"", b"", *counting), patience)
+                found = await self._store.run(script, keys, (*arguments, b"", b"", *more), patience)
                 if found[0] == _RECORD_LOST:
-                    found = await self._store.run(script, counted, (*whole, *counting), patience)
+                    found = await self._store.run(script, keys, (*whole, *more), patience)
                 if found[0] == _TOO_MANY:
                     return Excess(found[1])
         self._leases.let_go(key.reference)
         if found is None:
-            self._journal.spool(COMMIT, keys, whole)
+            script, keys, more = _variant(keys[:4], None, turn)
+            self._journal.spool(script, keys, (*whole, *more))
         elif found[0] == _OTHERS_ANSWER:
             answer = Answer(found[1], Outcome(found[2].decode()))
         return self._remember(key, answer)
@@ -317,6 +353,34 @@ def _keep_newest(kept: OrderedDict[str, Kept], reference: str, value: Kept) -> N
     kept[reference] = value
     if len(kept) > MOST_REMEMBERED:
         kept.popitem(last=False)
+
+
+def _opening(found: Sequence[Any], spent: float) -> Opening:
+    """Read what the open script says."""
+    match found:
+        case [b"claimed", attempt]:
+            return Claimed(attempt, spent, stored=True)
+        case [b"claimed", attempt, known, *talk]:
+            return Claimed(attempt, spent, True, known or None, Talk.read(*talk) if talk else None)
+        case [b"busy", remaining, *known]:
+            return Busy(remaining / 1000, known[0] if known else None)
+        case [b"turn", remaining, behind]:
+            return Busy(remaining / 1000, behind=behind.decode())
+        case [b"answered", document, outcome]:
+            return Answer(document, Outcome(outcome.decode()))
+    return RELEASED
+
+
+def _variant(
+    keys: tuple[bytes, ...], meter: Meter | None, turn: Turn | None
+) -> tuple[Script, tuple[bytes, ...], tuple[Argument, ...]]:
+    """Return the commit script for what comes along: a count of replies, a conversation."""
+    if turn is not None:
+        counter, pace = (meter.key, meter.pace) if meter is not None else (keys[0], (b"", b""))
+        return COMMIT_IN_TURN, (*keys, counter, turn.key), (*pace, *turn[1:])
+    if meter is not None:
+        return COMMIT_COUNTED, (*keys, meter.key), meter.pace
+    return COMMIT, keys, ()
 
 
 def _writable(text: str) -> bytes:

@@ -1,4 +1,4 @@
-"""``@keyword``: what a team writes above a function, kept until the function is loaded."""
+"""``@keyword`` and ``@step``: what a team writes above a function, kept until the function is loaded."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 Function = TypeVar("Function", bound=Callable[..., object])
 
 _MARK = "_sms_router_keywords"
+_STEP = "_sms_router_step"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +84,67 @@ def keyword(
         return function
 
     return register
+
+
+@dataclass(frozen=True, slots=True)
+class StepRegistration:
+    """What ``@step`` was told."""
+
+    name: str
+    deadline: float | None = None
+
+
+def step(name: str, *, deadline: float | None = None) -> Callable[[Function], Function]:
+    """Make a function take the next message of somebody who was answered with ``Reply(..., then=...)``.
+
+    It is given what a keyword's function is, ``conversation`` above all; ``argument`` is the text.
+
+    Args:
+        name: what ``then`` calls it; conversations under way remember it, so it outlives the function's name.
+        deadline: as of `keyword`.
+
+    Raises:
+        TypeError: when what it stands above cannot be marked, or an argument is not what it should be.
+
+    """
+    if not isinstance(name, str) or not name.strip():
+        raise TypeError('@step needs its name, as in @step("size")')
+    _check_deadline("@step", deadline)
+
+    def register(function: Function) -> Function:
+        if not callable(function):
+            raise TypeError("@step stands above a function")
+        try:
+            setattr(function, _STEP, StepRegistration(name, deadline))
+        except AttributeError as error:
+            raise TypeError(
+                f"@step cannot mark {function!r}; write a function that calls it, and mark that"
+            ) from error
+        return function
+
+    return register
+
+
+def step_of(value: object) -> StepRegistration | None:
+    """Return what ``@step`` left on a value."""
+    marked = value.__func__ if inspect.ismethod(value) else value
+    mark = inspect.getattr_static(marked, _STEP, None)
+    return mark if isinstance(mark, StepRegistration) else None
+
+
+def step_name(then: object) -> str:
+    """Return the name of a step that is named, or given as its function.
+
+    Raises:
+        TypeError: when it is neither.
+
+    """
+    if isinstance(then, str):
+        return then
+    found = step_of(then)
+    if found is None:
+        raise TypeError(f"Reply: then is a step's name or a function below @step, not {then!r:.80}")
+    return found.name
 
 
 def _check_deadline(decorator: str, deadline: object) -> None:

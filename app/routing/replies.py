@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from app.routing.registration import step_name
 from app.senders.request import NOTHING_LEARNED, Facts
 
 
@@ -53,7 +54,8 @@ class Reply:
     Service in E.164, a short code or an alphanumeric sender; one that cannot be used is passed
     over, with the reason in the trail. ``one_way`` says that no answer is expected, so that an
     alphanumeric sender may be used. ``parts`` take the place of text and media where each message
-    has its own media or sender. ``remarks`` are lines for the journal, which no person sees.
+    has its own media or sender. ``remarks`` are lines for the journal, which no person sees. ``then`` is the
+    step that takes the person's next message, by its name or as the function below ``@step``.
 
     Raises:
         TypeError: when a text, a URL or the sender is not text, or a part is not a `Part`.
@@ -67,6 +69,7 @@ class Reply:
     one_way: bool = False
     parts: Sequence[Part] = field(default=(), kw_only=True)
     remarks: Sequence[str] = field(default=(), kw_only=True)
+    then: str | Callable[..., object] | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         """Find what is not text here, where the handler stands in the traceback."""
@@ -78,6 +81,8 @@ class Reply:
         _check("Reply", self.media, self.sender)
         if self.parts or self.remarks:
             self._check_parts()
+        if self.then is not None:
+            step_name(self.then)
 
     def _check_parts(self) -> None:
         if not _are_texts(self.remarks):
@@ -86,6 +91,11 @@ class Reply:
             raise TypeError(f"Reply: parts is a list of Part, not {self.parts!r:.80}")
         if self.parts and (self.text or self.media):
             raise ValueError("Reply: parts take the place of text and media; put these into a Part")
+
+    @property
+    def next_step(self) -> str | None:
+        """The name of the step that takes the next message."""
+        return None if self.then is None else step_name(self.then)
 
     @property
     def texts(self) -> tuple[str, ...]:

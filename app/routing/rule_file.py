@@ -12,6 +12,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from app.mistakes import SettingsError
+from app.routing.conversations import Customs
 from app.routing.dispatch import Defaults, Dispatcher, Forwards, RuleAnswer
 from app.routing.handlers import Handler
 from app.routing.hours import Hours, TimeZones
@@ -113,6 +114,7 @@ def load_dispatcher(
     zones: TimeZones | None = None,
     *,
     middlewares: Sequence[str] = (),
+    customs: Customs | None = None,
 ) -> Dispatcher:
     """Import the handler modules, read ``keywords.toml``, and build the index of rules.
 
@@ -120,7 +122,7 @@ def load_dispatcher(
         SettingsError: with every mistake found.
 
     """
-    functions = Functions.load(handlers, threads, middlewares)
+    functions = Functions.load(handlers, threads, middlewares, customs)
     return read_rules(folder / "keywords.toml", folder / "templates", functions, opt_outs, forwards, zones)
 
 
@@ -157,7 +159,7 @@ def read_rules(
         raise SettingsError(loading.mistakes)
     if content == _File():
         _warn_of_silence(loading.file)
-    return Dispatcher(index, defaults, opt_outs, forwards, zones)
+    return Dispatcher(index, defaults, opt_outs, forwards, zones, conversations=functions.conversations)
 
 
 def _warn_of_silence(file: Path) -> None:

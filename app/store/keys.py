@@ -56,6 +56,10 @@ class Bucket:
         """Key of when a person last got something and from whom: what older reports are weighed against."""
         return f"{self.tag}:heard:{scope}:{person}".encode()
 
+    def talk(self, scope: str, person: str) -> bytes:
+        """Key of a person's conversation, and of whose turn it is among their messages."""
+        return f"{self.tag}:talk:{scope}:{person}".encode()
+
     def pace(self, scope: str, person: str) -> bytes:
         """Key of how many replies a person has had lately."""
         return f"{self.tag}:pace:{scope}:{person}".encode()

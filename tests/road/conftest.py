@@ -50,8 +50,12 @@ def start(tmp_path: Path, valkey: PrivateValkey) -> Iterator[Start]:
     """Start routers on the test's Valkey; ``more`` is written below ``[router]``."""
     running: list[RunningRouter] = []
 
-    def begin(more: str = "", environment: Mapping[str, str] | None = None) -> RunningRouter:
-        folder = write_configuration(tmp_path / "config", more)
+    def begin(
+        more: str = "",
+        environment: Mapping[str, str] | None = None,
+        handlers: str = "tests.road.handlers",
+    ) -> RunningRouter:
+        folder = write_configuration(tmp_path / "config", more, handlers)
         router = RunningRouter(folder, valkey.url, environment or {})
         running.append(router)
         return router.start()

@@ -28,7 +28,7 @@ REPOSITORY = Path(__file__).parents[2]
 
 ROUTER_TOML = """
 [router]
-handlers = ["tests.road.handlers"]
+handlers = ["{handlers}"]
 error_reply = "Sorry, that failed."
 fallback_reply = "We will answer soon."
 {more}
@@ -256,10 +256,10 @@ class RunningRouter:
         return await self.send("GET", path, b"", {})
 
 
-def write_configuration(folder: Path, more: str = "") -> Path:
+def write_configuration(folder: Path, more: str = "", handlers: str = "tests.road.handlers") -> Path:
     """Write the configuration of these tests into a folder; ``more`` goes below ``[router]``."""
     folder.mkdir(parents=True, exist_ok=True)
-    text = ROUTER_TOML.format(more=f'data_dir = "{folder / "data"}"\n{more}')
+    text = ROUTER_TOML.format(more=f'data_dir = "{folder / "data"}"\n{more}', handlers=handlers)
     (folder / "router.toml").write_text(text)
     (folder / "keywords.toml").write_text(KEYWORDS_TOML)
     return folder

@@ -45,6 +45,22 @@ OUTBOX_POSTPONE = _load("outbox_postpone", keys=2)
 OUTBOX_HAND_OVER = _load("outbox_hand_over", keys=2)
 REPLAY_ASK = _load("replay_ask", keys=3)
 
+_TURNS = files(__package__).joinpath("turns.lua").read_bytes()
+
+
+def _in_turn(script: Script, keys: int) -> Script:
+    """Return the script as it is where people's messages take turns, with ``keys`` in all."""
+    source = _TURNS + script.source
+    digest = sha1(source, usedforsecurity=False).hexdigest().encode()
+    return Script(f"{script.name}_in_turn", source, digest, str(keys).encode())
+
+
+OPEN_IN_TURN = _in_turn(OPEN, keys=4)
+COMMIT_IN_TURN = _in_turn(COMMIT, keys=6)
+OUTBOX_CLAIM_IN_TURN = _in_turn(OUTBOX_CLAIM, keys=5)
+OUTBOX_PUT_IN_TURN = _in_turn(OUTBOX_PUT, keys=4)
+
+_TURNED = (OPEN_IN_TURN, COMMIT_IN_TURN, OUTBOX_CLAIM_IN_TURN, OUTBOX_PUT_IN_TURN)
 _MESSAGES = (OPEN, COMMIT, RELEASE, RENEW, NOTE, RECEIPT, CONSENT, PERSON, COOKIES, HEARD)
 _OUTBOX = (
     OUTBOX_PUT,
@@ -57,6 +73,6 @@ _OUTBOX = (
     REPLAY_ASK,
 )
 
-ALL = (*_MESSAGES, *_OUTBOX)
+ALL = (*_MESSAGES, *_OUTBOX, *_TURNED)
 
 BY_NAME = {script.name: script for script in ALL}

@@ -1,16 +1,19 @@
 -- Opens a message: claims it, journals it, or says who has it. One step, so that of any number of
 -- deliveries exactly one is told to work.
 -- What is known of the person comes along where somebody is to answer, and only if there is anything.
--- KEYS: record, journal, person
+-- Where there are conversations, a person's messages take turns, and what is kept of theirs comes along.
+-- KEYS: record, journal, person, and the conversation where there are any
 -- ARGV: owner, lease ms, retention ms, reference, request, "1" when Twilio's fallback asks
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local lease, retention = tonumber(ARGV[2]), tonumber(ARGV[3])
 
+local behind, said, left
+
 local function told(answer)
   local known = redis.call('HGETALL', KEYS[3])
-  if #known > 0 then
-    answer[3] = known
+  if #known > 0 or said then
+    answer[3], answer[4], answer[5] = known, said, left
   end
   return answer
 end
@@ -22,6 +25,12 @@ if record[1] then
 end
 
 if not record[4] then
+  if KEYS[4] then
+    behind, said, left = take_turn(KEYS[4], KEYS[1], ARGV[4], now)
+    if behind then
+      return behind
+    end
+  end
   redis.call('HSET', KEYS[1], 'request', ARGV[5], 'received', now, 'owner', ARGV[1],
     'lease', now + lease, 'attempts', 1)
   redis.call('PEXPIRE', KEYS[1], retention)
@@ -39,6 +48,13 @@ local remaining = tonumber(record[3] or 0) - now
 if remaining > 0 then
   redis.call('HSET', KEYS[1], 'awaited', 1)
   return told({'busy', remaining})
+end
+
+if KEYS[4] then
+  behind, said, left = take_turn(KEYS[4], KEYS[1], ARGV[4], now)
+  if behind then
+    return behind
+  end
 end
 
 local attempts = tonumber(record[5] or 0) + 1

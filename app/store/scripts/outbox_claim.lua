@@ -1,8 +1,8 @@
 -- Claims work whose answer leaves later, for whoever finds that nobody does it.
--- KEYS: record, outbox, person, dead letters
+-- KEYS: record, outbox, person, dead letters, and the conversation where there are any
 -- ARGV: entry, reference, kind, owner, lease ms, attempts at the most, ms after which nobody waits any more,
 --       retention ms
--- Returns {"claimed", attempt, request, known}, {"busy"}, {"over"} or {"given up", why}.
+-- Returns {"claimed", attempt, request, known, conversation, ms}, {"busy"}, {"over"} or {"given up", why}.
 local record = redis.call('HMGET', KEYS[1], 'request', 'lease', ARGV[3], ARGV[3] .. ':attempts', 'received',
   ARGV[3] .. ':asked')
 if not record[1] or record[3] then
@@ -31,6 +31,14 @@ if why then
   redis.call('PEXPIRE', KEYS[4], ARGV[8])
   return {'given up', why}
 end
+local behind, said, left
+if KEYS[5] then
+  behind, said, left = take_turn(KEYS[5], KEYS[1], ARGV[2], now)
+  if behind then
+    redis.call('ZADD', KEYS[2], now + PLACE / 2, ARGV[1])
+    return {'busy'}
+  end
+end
 redis.call('HSET', KEYS[1], 'owner', ARGV[4], 'lease', now + tonumber(ARGV[5]), ARGV[3] .. ':attempts', attempt)
 redis.call('ZADD', KEYS[2], now + tonumber(ARGV[5]), ARGV[1])
-return {'claimed', attempt, record[1], redis.call('HGETALL', KEYS[3])}
+return {'claimed', attempt, record[1], redis.call('HGETALL', KEYS[3]), said, left}

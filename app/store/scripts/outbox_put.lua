@@ -1,8 +1,9 @@
 -- Puts the messages of one document into the outbox, once however often it is asked for, and ends the work
 -- that made it. A record that has expired takes nothing any more.
--- KEYS: record, outbox, dead letters
+-- KEYS: record, outbox, dead letters, and the conversation where there are any
 -- ARGV: reference, kind ("late", "replay"), document, story, why, entry of the work, entry of the messages
---       up to their number, messages, retention ms, cause ("" unless it is a dead letter as well)
+--       up to their number, messages, retention ms, cause ("" unless it is a dead letter as well),
+--       what is kept of the conversation (`keep_talk`), ms that it lasts, ms until it is forgotten
 if redis.call('EXISTS', KEYS[1]) == 0 or redis.call('HEXISTS', KEYS[1], ARGV[2]) == 1 then
   redis.call('ZREM', KEYS[2], ARGV[6])
   return 0
@@ -20,6 +21,9 @@ for number = 0, tonumber(ARGV[8]) - 1 do
   redis.call('HSET', KEYS[1], 'send:' .. name, cjson.encode({state = 'waiting', at = now, why = ARGV[5]}))
   redis.call('ZADD', KEYS[2], now, ARGV[1] .. ' ' .. name .. ARGV[7])
   redis.call('PEXPIRE', KEYS[2], ARGV[9])
+end
+if KEYS[4] then
+  keep_talk(KEYS[4], ARGV[1], ARGV[11], ARGV[12], ARGV[13], now, false)
 end
 if ARGV[10] ~= '' then
   redis.call('XADD', KEYS[3], 'MINID', '~', now - tonumber(ARGV[9]), '*', 'message', ARGV[1], 'cause', ARGV[10])
