@@ -73,6 +73,8 @@ class Reply:
 
     def __post_init__(self) -> None:
         """Find what is not text here, where the handler stands in the traceback."""
+        if self.then is not None:
+            step_name(self.then)
         if isinstance(self.text, str):
             if self.media == () and self.sender is None and self.parts == () and self.remarks == ():
                 return  # nearly every reply is one text
@@ -81,8 +83,6 @@ class Reply:
         _check("Reply", self.media, self.sender)
         if self.parts or self.remarks:
             self._check_parts()
-        if self.then is not None:
-            step_name(self.then)
 
     def _check_parts(self) -> None:
         if not _are_texts(self.remarks):
