@@ -25,6 +25,7 @@ from app.membership.cache import Membership
 from app.membership.shared_failures import SharedFailures
 from app.membership.shared_rates import SharedRates
 from app.membership.source import ServiceSource, twilio_source
+from app.routing.body_retention import BodyRetention
 from app.routing.composing import Composer
 from app.routing.conversations import Customs
 from app.routing.dispatch import Forwards
@@ -104,6 +105,7 @@ class Worker:
     outgoing: Outgoing
     post_office: PostOffice
     opt_outs: OptOutCopy
+    bodies: BodyRetention | None
     reloader: Reloader
     threads: Threads
     redis: Redis
@@ -129,6 +131,8 @@ class Worker:
         gc.freeze()  # what was loaded lives as long as the worker: no collection needs to look at it again
         gc.set_threshold(*COLLECT)
         self.courier.start(self.outgoing)
+        if self.bodies is not None:
+            self.bodies.start()
         self.reloader.start()
         try:
             yield
@@ -138,6 +142,8 @@ class Worker:
                 log.error("a handler refuses to be stopped; leaving without it in %g s", LAST_WAIT)
                 _leave_in(LAST_WAIT)
             await self.courier.aclose()
+            if self.bodies is not None:
+                await self.bodies.aclose()
             self.post_office.close()
             await stop((listening, observing))
             await self.upstreams.aclose()
@@ -325,6 +331,7 @@ def build(settings: Settings) -> Router:
         outgoing,
         post_office,
         people.opted_out,
+        _body_retention(settings, store),
         reloader,
         threads,
         redis,
@@ -395,6 +402,12 @@ def _number_forwards(settings: Settings, membership: Membership) -> NumberForwar
 
     hosts = frozenset(settings.router.redirect_hosts)
     return NumberForwards(membership.pool_for, urls_of, settings.number_urls, settings.public_url, hosts)
+
+
+def _body_retention(settings: Settings, store: Store) -> BodyRetention | None:
+    """Return what takes texts out of old records; None where they stay as long as these."""
+    days = settings.router.body_retention_days
+    return BodyRetention(store, days, settings.router.retention_days) if days is not None else None
 
 
 def _policies(settings: Settings) -> Callable[[str | None], ReplyFrom]:

@@ -189,7 +189,14 @@ class RouterSettings(_Table):
     privacy: Privacy = Privacy.MASKED
     time_zone: TimeZone = "UTC"
     retention_days: Annotated[float, Field(ge=0.05, le=400)] = 7
+    body_retention_days: Annotated[float, Field(ge=0.05, le=400)] | None = None
     data_dir: Path = Path(".data")
+
+    @model_validator(mode="after")
+    def _texts_go_first(self) -> RouterSettings:
+        if self.body_retention_days is not None and self.body_retention_days > self.retention_days:
+            raise ValueError("body_retention_days must not be more than retention_days, after which all goes")
+        return self
 
 
 class ServerSettings(_Table):

@@ -139,6 +139,7 @@ def test_the_environment_beats_the_file_which_beats_the_default(
         ("handler_threads", 16, "4", 4),
         ("privacy", Privacy.MASKED, '"open"', Privacy.OPEN),
         ("retention_days", 7, "1.5", 1.5),
+        ("body_retention_days", None, "1.5", 1.5),
         ("time_zone", "UTC", '"Asia/Kathmandu"', "Asia/Kathmandu"),
         ("data_dir", Path(".data"), '"elsewhere"', Path("elsewhere")),
     ],
@@ -332,6 +333,12 @@ def test_shared_keys_are_read(load: Load) -> None:
             "[router]\ninline_deadline = nan",
             {},
             "router.toml: router.inline_deadline: must be less than or equal to 13",
+        ),
+        (
+            "[router]\nretention_days = 2\nbody_retention_days = 3",
+            {},
+            "router.toml: router: body_retention_days must not be more than retention_days, after which all"
+            " goes",
         ),
         (
             "[router]\nretention_days = 1e-9",

@@ -17,7 +17,10 @@ COMMANDS = {
     "serve": ("app.cli.serve", "Run the router on HOST:PORT with WORKERS processes."),
     "text": ("app.cli.text", "Send a signed text to the running router, and show its answer."),
     "explain": ("app.cli.explain", "Say which rule a text belongs to and which number would answer."),
-    "messages": ("app.cli.messages", "Show the newest messages and their answers, or the story of one."),
+    "messages": (
+        "app.cli.messages",
+        "Show the newest messages and their answers, the story of one, or forget a person.",
+    ),
     "replay": ("app.cli.replay", "Have dead letters answered once more."),
     "check": ("app.cli.check", "Check the configuration, and the Messaging Services at Twilio against it."),
     "keywords": ("app.cli.keywords", "List the rules; check them, and try texts on them."),

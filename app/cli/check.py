@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 
 from app.cli.looking import Look, look, mend
-from app.cli.operating import Yes, confirm
+from app.cli.operating import Yes
 from app.cli.situation import load_rules, settings_for_command
-from app.cli.speaking import AsJson, counted, err, out, plain, print_json, print_table
+from app.cli.speaking import AsJson, confirm, counted, err, out, plain, print_json, print_table
 from app.membership.difference import shown
 from app.membership.findings import Finding, Mending, Severity
 from app.mistakes import SettingsError

@@ -19,7 +19,7 @@ LONGEST_LINE = 120
 """Characters of a text that a list shows."""
 
 messages = typer.Typer(
-    help="Show the newest messages and their answers, or the story of one.\n\n"
+    help="Show the newest messages and their answers, the story of one, or forget a person.\n\n"
     'Numbers and texts are shortened unless --reveal is given or the configuration says privacy = "open".',
     invoke_without_command=True,
 )
@@ -29,6 +29,8 @@ Reveal = Annotated[bool, typer.Option("--reveal", help="Show numbers and texts i
 
 def register(commands: typer.Typer) -> None:
     """Add the commands."""
+    from app.cli import messages_forget  # noqa: F401, PLC0415 - it adds itself to what is defined below
+
     commands.add_typer(messages, name="messages")
 
 

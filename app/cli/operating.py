@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import shlex
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Annotated, TypeVar
@@ -13,7 +11,7 @@ from typing import Annotated, TypeVar
 import typer
 
 from app.cli.situation import settings_for_command, store_client, store_url
-from app.cli.speaking import CommandError, complain, err, out, plain
+from app.cli.speaking import CommandError, command_line, complain, err, out, plain
 from app.membership import journal
 from app.membership.cache import Membership
 from app.membership.journal import Outcome
@@ -82,7 +80,7 @@ def _chosen(settings: Settings, service_sid: str | None) -> str:
     if service_sid is None and len(sids) > 1:
         raise CommandError(
             "There are several Messaging Services; say which one.",
-            *(f"{_command_line()} --service {sid}" for sid in sids),
+            *(f"{command_line()} --service {sid}" for sid in sids),
             code=2,
         )
     if service_sid is not None and service_sid not in sids:
@@ -114,21 +112,6 @@ def refused(settings: Settings, error: ApiError | MembershipError) -> CommandErr
     if settings.twilio.api_base_url and error.failure.status is None:
         hints = [f"Calls go to {settings.twilio.api_base_url}; is the sandbox running? Start it: make run"]
     return CommandError(explained(error.failure), *hints)
-
-
-def confirm(question: str, *, yes: bool) -> None:
-    """Ask before something that cannot be taken back by itself.
-
-    Raises:
-        CommandError: when the answer is no (1), or nobody is there to be asked (2).
-
-    """
-    if yes:
-        return
-    if not sys.stdin.isatty():
-        raise CommandError(f"{question} Say so with --yes:", f"{_command_line()} --yes", code=2)
-    if not typer.confirm(question):
-        raise CommandError("Nothing was changed.")
 
 
 def change(
@@ -200,7 +183,3 @@ def _told_if_lost(what: str) -> Iterator[None]:
         yield
     except CLIENT_ERRORS as error:
         complain(f"{what}, but it could not be journaled: {type(error).__name__}.")
-
-
-def _command_line() -> str:
-    return shlex.join(["sms-router", *sys.argv[1:]])

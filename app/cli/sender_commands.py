@@ -9,8 +9,8 @@ from typing import Annotated
 
 import typer
 
-from app.cli.operating import Operation, ask, change, confirm, say
-from app.cli.speaking import CommandError, print_json, print_table
+from app.cli.operating import Operation, ask, change, say
+from app.cli.speaking import CommandError, confirm, print_json, print_table
 from app.membership.difference import named_changes, sends
 from app.membership.resources import Filter, Resource, SenderType
 from app.senders.sender import SenderKind

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from collections.abc import Iterable, Sequence
 from typing import Annotated
@@ -75,3 +76,23 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
 def counted(number: int, thing: str) -> str:
     """Say how many: ``1 rule``, ``2 rules``."""
     return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
+
+
+def confirm(question: str, *, yes: bool) -> None:
+    """Ask before something that cannot be taken back by itself.
+
+    Raises:
+        CommandError: when the answer is no (1), or nobody is there to be asked (2).
+
+    """
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise CommandError(f"{question} Say so with --yes:", f"{command_line()} --yes", code=2)
+    if not typer.confirm(question):
+        raise CommandError("Nothing was changed.")
+
+
+def command_line() -> str:
+    """Return what was typed, for a line to paste."""
+    return shlex.join(["sms-router", *sys.argv[1:]])

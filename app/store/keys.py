@@ -39,6 +39,8 @@ class Bucket:
     """What leaves by REST, by when somebody should look at it next."""
     probe: bytes
     """Written to learn whether the bucket's node takes writes; it expires by itself."""
+    bodies_removed: bytes
+    """Up to which entry of the journal texts have been taken out."""
 
     def message(self, reference: str) -> bytes:
         """Key of one message's record; ``reference`` is ``AccountSid/MessageSid``."""
@@ -71,7 +73,7 @@ class Bucket:
 
 def _bucket(number: int) -> Bucket:
     tag = f"{PREFIX}:{{{number}}}"
-    names = ("journal", "dead-letters", "opt-outs", "outbox", "probe")
+    names = ("journal", "dead-letters", "opt-outs", "outbox", "probe", "bodies-removed")
     return Bucket(tag, *(f"{tag}:{name}".encode() for name in names))
 
 

@@ -44,6 +44,7 @@ OUTBOX_SETTLE = _load("outbox_settle", keys=3)
 OUTBOX_POSTPONE = _load("outbox_postpone", keys=2)
 OUTBOX_HAND_OVER = _load("outbox_hand_over", keys=2)
 REPLAY_ASK = _load("replay_ask", keys=3)
+BODY_RETENTION = _load("body_retention", keys=2)
 
 _TURNS = files(__package__).joinpath("turns.lua").read_bytes()
 
@@ -73,6 +74,6 @@ _OUTBOX = (
     REPLAY_ASK,
 )
 
-ALL = (*_MESSAGES, *_OUTBOX, *_TURNED)
+ALL = (*_MESSAGES, *_OUTBOX, *_TURNED, BODY_RETENTION)
 
 BY_NAME = {script.name: script for script in ALL}

@@ -1,0 +1,66 @@
+"""``messages forget``, beside a running router."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.cli.conftest import Cli, Serving, Spoken
+
+SOMEBODY = "+12065550123"
+
+
+@pytest.fixture
+def live(cli: Cli, serving: Serving) -> Cli:
+    """Run a command beside the running router."""
+
+    def run(*words: str, **environment: str) -> Spoken:
+        return cli(*words, inside=serving.folder, **{**serving.environment, **environment})
+
+    return run
+
+
+def texts(live: Cli, body: str) -> str:
+    sid = json.loads(live("text", body, "--from", SOMEBODY, "--json").out)["sid"]
+    assert isinstance(sid, str)
+    return sid
+
+
+def test_a_person_is_forgotten_once_somebody_says_so(live: Cli) -> None:
+    hours, boom = texts(live, "HOURS"), texts(live, "BOOM")
+    asked = live("messages", "forget", SOMEBODY)
+    assert asked.code == 2
+    assert "2 messages" in asked.err
+    assert "--yes" in asked.err
+    assert live("messages", "show", hours).code == 0
+    spoken = live("messages", "forget", "+1 (206) 555-0123", "--yes", "--json")
+    assert spoken.code == 0
+    told = json.loads(spoken.out)
+    assert (told["number"], told["in_work"]) == ("+1206•••0123", 0)
+    assert told["removed"]["messages"] == 2
+    assert told["removed"]["dead_letters"] == 1
+    for sid in (hours, boom):
+        assert live("messages", "show", sid).code == 1
+    assert boom not in live("messages", "--failed").out
+    again = live("messages", "forget", SOMEBODY, "--yes")
+    assert (again.code, again.out) == (1, "")
+    assert again.err.startswith("Nothing is kept of +1206•••0123.")
+
+
+def test_an_opt_out_stays_unless_it_is_named(live: Cli) -> None:
+    texts(live, "STOP")
+    spoken = live("messages", "forget", SOMEBODY, "--yes")
+    assert "removed: 1 message\n" in spoken.out
+    assert "kept:    1 place on the opt-out list (--opt-out-too removes it)" in spoken.out
+    assert SOMEBODY in live("opt-outs", "list", "--reveal").out
+    assert live("messages", "forget", SOMEBODY, "--yes").code == 1
+    spoken = live("messages", "forget", SOMEBODY, "--yes", "--opt-out-too")
+    assert spoken.out == "removed: 1 place on the opt-out list\n"
+    assert SOMEBODY not in live("opt-outs", "list", "--reveal").out
+
+
+def test_where_nothing_ever_ran_there_is_nothing_to_forget(cli: Cli) -> None:
+    spoken = cli("messages", "forget", SOMEBODY, "--yes")
+    assert spoken.code == 1
+    assert "Nothing is kept of +1206•••0123." in spoken.err
