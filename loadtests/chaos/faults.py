@@ -108,7 +108,10 @@ def _delay(seconds: float) -> Act:
 
 
 async def _kill_worker(site: Site) -> None:
-    site.workers(site.replicas[0])[-1].kill()
+    """Kill the newest worker, unless it is the last one: a replica without any is lost, not wounded."""
+    workers = site.workers(site.replicas[0])
+    if len(workers) > 1:
+        workers[-1].kill()
 
 
 async def _lose_replica(site: Site) -> None:

@@ -57,7 +57,7 @@ def figures(audit: Audit) -> tuple[str, ...]:
 def terminal_table(played: Sequence[Played]) -> Table:
     """Return the table for the terminal; what is not as it must be is red."""
     table = Table(
-        title="under steady load, while it was broken and mended", box=SIMPLE_HEAD, padding=(0, 0, 0, 0)
+        title="under steady load, while it was broken and mended", box=SIMPLE_HEAD, padding=(0, 1, 0, 0)
     )
     for number, column in enumerate(HEAD):
         table.add_column(column, justify="right" if number else "left")
