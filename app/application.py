@@ -138,10 +138,9 @@ class Worker:
             yield
         finally:
             await self.reloader.aclose()
-            if not await self.pipeline.aclose():
-                log.error("a handler refuses to be stopped; leaving without it in %g s", LAST_WAIT)
-                _leave_in(LAST_WAIT)
-            await self.courier.aclose()
+            self.courier.finish()
+            ended = await self.pipeline.aclose()
+            ended = await self.courier.aclose() and ended
             if self.bodies is not None:
                 await self.bodies.aclose()
             self.post_office.close()
@@ -159,6 +158,9 @@ class Worker:
             if self.traces is not None:
                 await asyncio.to_thread(self.traces.close)
             supervised.close()
+            if not ended:
+                log.error("a handler refuses to be stopped; leaving without it in %g s", LAST_WAIT)
+                _leave_in(LAST_WAIT)
 
     def reasons(self) -> list[str]:
         """Say why the worker is degraded; empty while it is well."""

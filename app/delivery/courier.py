@@ -8,14 +8,14 @@ import logging
 import random
 import time
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Protocol
 
 from app.delivery.entries import Entry, Piece
 from app.delivery.letter import Letter, Marked, Refused, Result, Sent, Unknown, Unseen, Withdrawn
 from app.delivery.outbox import HOLD, Outbox
 from app.log_context import MESSAGE
-from app.store.errors import ScriptFailedError, StoreUnavailableError
+from app.store.errors import StoreUnavailableError
 from app.store.keys import ALL_BUCKETS, Bucket, bucket_of
 
 log = logging.getLogger("sms_router.delivery")
@@ -24,7 +24,10 @@ SWEEP = 1.0
 """Seconds between two looks at every bucket."""
 
 MOST_AT_ONCE = 64
-"""Entries of one worker in hand."""
+"""Answers of one worker in hand, and as many handlers that it runs again."""
+
+FEWEST_ASKED_FOR = 2
+"""Entries that one bucket is asked for though there is hardly room: it comes again when it gives as many."""
 
 MOST_CALLS = 8
 """Calls of one worker under way: Twilio counts them for the whole account (20429)."""
@@ -42,8 +45,13 @@ class Clerk(Protocol):
     async def work(self, entry: Entry) -> None:
         """Do the work that an entry stands for."""
 
-    def letter(self, entry: Entry, piece: Piece, marked: Marked) -> Letter | Withdrawn:
-        """Write the message that an entry stands for, or say why there is none."""
+    async def letter(self, entry: Entry, piece: Piece, marked: Marked) -> Letter | Withdrawn:
+        """Write the message that an entry stands for, or say why there is none.
+
+        Raises:
+            StoreUnavailableError: when that cannot be known now; it is asked again later.
+
+        """
 
     async def sent(self, entry: Entry, piece: Piece, letter: Letter, result: Result) -> bool:
         """Hear what became of it; True asks for another attempt from another sender."""
@@ -67,6 +75,10 @@ class Courier:
         self._wake = asyncio.Event()
         self._loop: asyncio.Task[None] | None = None
         self._carrying: set[asyncio.Task[None]] = set()
+        self._working: set[asyncio.Task[None]] = set()
+        self._in_hand: set[Entry] = set()
+        self._finishing = False
+        self._stopping = False
 
     def start(self, clerk: Clerk) -> None:
         """Begin to look for what is due; ``clerk`` decides about it."""
@@ -78,25 +90,35 @@ class Courier:
         self._nudged.add(bucket_of(person))
         self._wake.set()
 
-    async def aclose(self) -> None:
-        """Take nothing more, and let what is in hand end, within bounds."""
+    def finish(self) -> None:
+        """Send only what this worker puts in from now on, and begin no work: it would not end in time."""
+        self._finishing = True
+
+    async def aclose(self) -> bool:
+        """Take nothing more, and let the calls under way end, within bounds; no other is begun.
+
+        Returns whether all have ended: a handler that runs again may refuse to be cancelled.
+        """
+        self._finishing = self._stopping = True
         if self._loop is not None:
             self._loop.cancel()
             await asyncio.gather(self._loop, return_exceptions=True)
-        if self._carrying:
-            _, pending = await asyncio.wait(self._carrying, timeout=DRAIN)
-            for task in pending:
-                task.cancel()
-            await asyncio.gather(*pending, return_exceptions=True)
+        pending = self._carrying | self._working
+        if pending:
+            _, pending = await asyncio.wait(pending, timeout=DRAIN)
+        for task in pending:
+            task.cancel()
+        if pending:
+            _, pending = await asyncio.wait(pending, timeout=DRAIN)
+        return not pending
 
     async def _run(self) -> None:
         swept = 0.0
         while True:
+            buckets: Sequence[Bucket] = tuple(self._nudged)
             if time.monotonic() - swept >= SWEEP:
                 swept = time.monotonic()
-                buckets: Iterable[Bucket] = ALL_BUCKETS
-            else:
-                buckets = tuple(self._nudged)
+                buckets = buckets if self._finishing else ALL_BUCKETS
             self._nudged.clear()
             self._wake.clear()
             try:
@@ -107,20 +129,45 @@ class Courier:
                 async with asyncio.timeout(max(0.05, swept + SWEEP - time.monotonic())):
                     await self._wake.wait()
 
-    async def _look(self, buckets: Iterable[Bucket]) -> None:
+    async def _look(self, buckets: Sequence[Bucket]) -> None:
         """Take what is due in these buckets; what belongs to one message is done in its order."""
         free = MOST_AT_ONCE - len(self._carrying)
-        if free <= 0:
+        if free <= 0 or not buckets:
             return
-        found = await asyncio.gather(*(self._taken(bucket, free) for bucket in buckets))
+        share = max(free // len(buckets), FEWEST_ASKED_FOR)
+        found = await asyncio.gather(*(self._taken(bucket, share) for bucket in buckets))
         together: defaultdict[str, list[Entry]] = defaultdict(list)
-        for entries in found:
+        for bucket, entries in zip(buckets, found, strict=True):
+            if len(entries) == share:
+                self._nudged.add(bucket)
+                self._wake.set()
             for entry in entries:
-                together[entry.reference].append(entry)
+                if entry.piece is None:
+                    self._work_on(entry)
+                elif entry not in self._in_hand:  # else it stands in line here, and has fallen due again
+                    together[entry.reference].append(entry)
         for reference, entries in together.items():
-            task = asyncio.create_task(self._carry(sorted(entries)), name=f"outbox {reference}")
-            self._carrying.add(task)
-            task.add_done_callback(self._carrying.discard)
+            self._in_hand.update(entries)
+            self._begin(self._carry(sorted(entries)), f"outbox {reference}", self._carrying)
+
+    def _work_on(self, entry: Entry) -> None:
+        """Have a handler run again, apart from what is sent: it may take long."""
+        if not self._finishing and len(self._working) < MOST_AT_ONCE:
+            self._begin(self._work(entry), f"outbox {entry.reference}", self._working)
+
+    def _begin(self, work: Coroutine[None, None, None], name: str, among: set[asyncio.Task[None]]) -> None:
+        task = asyncio.create_task(work, name=name)
+        among.add(task)
+        task.add_done_callback(among.discard)
+
+    async def _work(self, entry: Entry) -> None:
+        MESSAGE.set(entry.message_sid)
+        try:
+            await self._clerk.work(entry)
+        except StoreUnavailableError as error:
+            log.warning("an entry of the outbox waits for Redis: %s", error)
+        except Exception:
+            log.exception("an entry of the outbox could not be worked on; it is looked at again")
 
     async def _taken(self, bucket: Bucket, count: int) -> list[Entry]:
         """Take what is due in one bucket; a bucket that Redis does not serve holds up no other."""
@@ -131,24 +178,26 @@ class Courier:
 
     async def _carry(self, entries: list[Entry]) -> None:
         MESSAGE.set(entries[0].message_sid)
-        for at, entry in enumerate(entries):
-            try:
-                piece = entry.piece
-                if piece is None:
-                    await self._clerk.work(entry)
-                    continue
+        try:
+            for at, entry in enumerate(entries):
                 async with self._hands:
-                    delay = await self._deliver(entry, piece)
+                    if self._stopping:
+                        return  # another worker sends it
+                    delay = await self._deliver(entry)
                 if delay is not None:
-                    await self._postpone(entries[at:], delay)
+                    await self._postpone(entries[at + 1 :], delay)
                     return
-            except (StoreUnavailableError, ScriptFailedError) as error:
-                log.warning("an entry of the outbox waits for Redis: %s", error)
-            except Exception:
-                log.exception("an entry of the outbox could not be worked on; it is looked at again")
+        except StoreUnavailableError as error:
+            log.warning("an entry of the outbox waits for Redis: %s", error)
+        except Exception:
+            log.exception("an entry of the outbox could not be worked on; it is looked at again")
+        finally:
+            self._in_hand.difference_update(entries)
 
-    async def _deliver(self, entry: Entry, piece: Piece) -> float | None:
+    async def _deliver(self, entry: Entry) -> float | None:
         """Send one message; return seconds when Twilio has not seen it and it is to be tried again."""
+        piece = entry.piece
+        assert piece is not None, "work is done elsewhere"
         marked = await self._outbox.mark(entry, piece)
         if marked is None:
             return None
@@ -156,27 +205,50 @@ class Courier:
             log.warning("%s of %s does not leave: %s", piece.name, entry.message_sid, marked.why)
             self._report(piece.kind, "withdrawn")
             return None
-        letter = self._clerk.letter(entry, piece, marked)
+        try:
+            letter = await self._written(entry, piece, marked)
+        except StoreUnavailableError as error:
+            return await self._try_again(entry, piece, marked, str(error))
         if isinstance(letter, Withdrawn):
             await self._settle(entry, piece, None, letter, marked)
             return None
         result = await self._bounded(letter)
         if isinstance(result, Unseen):
-            delay = _delay(marked.state.get("tries"))
-            log.warning("Twilio has not taken a message (%s); trying again in %.0f s", result.sentence, delay)
-            self._report(piece.kind, "postponed")
-            return delay
+            return await self._try_again(entry, piece, marked, f"Twilio has not taken it: {result.sentence}")
         again = None
-        if await self._clerk.sent(entry, piece, letter, result):
+        if await self._heard(entry, piece, letter, result):
             again = entry._replace(name=piece.repeated().name)
         await self._settle(entry, piece, letter, result, marked, again)
         return None
 
+    async def _written(self, entry: Entry, piece: Piece, marked: Marked) -> Letter | Withdrawn:
+        try:
+            return await self._clerk.letter(entry, piece, marked)
+        except StoreUnavailableError:
+            raise
+        except Exception as error:
+            log.exception("a message could not be written")
+            return Withdrawn(f"it could not be written: {type(error).__name__}", dead_letter=True)
+
+    async def _heard(self, entry: Entry, piece: Piece, letter: Letter, result: Result) -> bool:
+        try:
+            return await self._clerk.sent(entry, piece, letter, result)
+        except Exception:
+            log.exception("what became of a message was not noted in full")
+            return False
+
+    async def _try_again(self, entry: Entry, piece: Piece, marked: Marked, why: str) -> float:
+        delay = _delay(marked.state.get("tries"))
+        log.warning("a message waits (%s); trying again in %.0f s", why, delay)
+        self._report(piece.kind, "postponed")
+        await self._outbox.postpone(entry, piece, delay, marked)
+        return delay
+
     async def _postpone(self, entries: list[Entry], delay: float) -> None:
-        """Try again later; what follows in the same answer waits too."""
+        """Have what follows in the same answer wait as long."""
         for entry in entries:
             if entry.piece is not None:
-                await self._outbox.postpone(entry, entry.piece, delay)
+                await self._outbox.postpone(entry, entry.piece, delay, None)
 
     async def _bounded(self, letter: Letter) -> Result:
         try:

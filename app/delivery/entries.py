@@ -41,6 +41,10 @@ class Piece(NamedTuple):
         kind = "" if self.kind is Kind.ANSWER else f"{self.kind}."
         return f"{kind}{self.number}{'.again' if self.again else ''}"
 
+    def before(self) -> Piece | None:
+        """Return the message that leaves before this one; None when it need not wait for any."""
+        return None if self.again or self.number == 0 else self._replace(number=self.number - 1)
+
     def repeated(self) -> Piece:
         """Return the message that is sent in place of this one, once."""
         return self._replace(again=True)
@@ -59,13 +63,25 @@ class Entry(NamedTuple):
 
     @classmethod
     def read(cls, line: bytes) -> Entry:
-        """Read an entry as the outbox keeps it."""
-        return cls(*line.decode("utf-8", "surrogateescape").split(" ", 3))
+        """Read an entry as the outbox keeps it.
+
+        Raises:
+            ValueError: when it is none.
+
+        """
+        reference, name, scope, person = line.decode("utf-8", "surrogateescape").split(" ", 3)
+        return cls(reference, name, scope.replace("%20", " ").replace("%25", "%"), person)
 
     @property
     def line(self) -> bytes:
-        """The entry as the outbox keeps it; a person may be a name with blanks, so it comes last."""
-        return " ".join(self).encode("utf-8", "surrogateescape")
+        """The entry as the outbox keeps it."""
+        return f"{self.reference} {self.name}".encode() + self.whose
+
+    @property
+    def whose(self) -> bytes:
+        """How its line ends; a person may be a name with blanks, so it comes last."""
+        scope = self.scope.replace("%", "%25").replace(" ", "%20")
+        return f" {scope} {self.person}".encode("utf-8", "surrogateescape")
 
     @property
     def piece(self) -> Piece | None:

@@ -90,3 +90,5 @@ class Marked(NamedTuple):
     """What was kept of it before: why it leaves, which sender has failed, how often it was tried."""
     known: list[bytes]
     """What is known of the person, names and values by turns."""
+    mark: str = ""
+    """What the mark is called, so that nobody takes off another one."""

@@ -9,10 +9,13 @@ at most once, whatever crashes (design 2).
 from __future__ import annotations
 
 import json
+import logging
 from typing import NamedTuple
+from uuid import uuid4
 
 from app.delivery.entries import Entry, Kind, Piece
 from app.delivery.letter import Letter, Marked, Refused, Sent, State, Unknown, Withdrawn
+from app.store.errors import ScriptFailedError, StoreUnavailableError
 from app.store.journal import Journal
 from app.store.keys import Bucket, bucket_of
 from app.store.scripts import (
@@ -27,7 +30,9 @@ from app.store.scripts import (
     OUTBOX_TAKE,
 )
 from app.store.store import Store
-from app.store.wire import Argument
+from app.store.wire import Answer, Argument
+
+log = logging.getLogger("sms_router.delivery")
 
 HOLD = 180.0
 """Seconds after which a message that was being sent counts as lost with its worker: longer than any call."""
@@ -67,6 +72,11 @@ class Outbox:
         self._retention = int(retention_days * 86_400_000)
         self._latest = int(latest * 1000)
 
+    @property
+    def latest(self) -> float:
+        """Seconds after which nobody waits for an answer any more."""
+        return self._latest / 1000
+
     async def put(
         self,
         entry: Entry,
@@ -92,7 +102,7 @@ class Outbox:
             _kept(story),
             why,
             entry.line,
-            f" {entry.scope} {entry.person}".encode("utf-8", "surrogateescape"),
+            entry.whose,
             count,
             self._retention,
             _kept(cause),
@@ -110,7 +120,13 @@ class Outbox:
 
         """
         found = await self._store.run(OUTBOX_TAKE, (bucket.outbox,), (int(TAKEN * 1000), count))
-        return [Entry.read(line) for line in found]
+        entries = []
+        for line in found:
+            try:
+                entries.append(Entry.read(line))
+            except ValueError:
+                log.error("an entry of the outbox is not understood; was it a newer version that put it in?")
+        return entries
 
     async def claim(
         self, entry: Entry, kind: Kind, owner: bytes, lease: int, *, in_turn: bool = False
@@ -161,21 +177,38 @@ class Outbox:
         """
         bucket = bucket_of(entry.person)
         keys = (bucket.message(entry.reference), bucket.outbox)
-        await self._store.run(OUTBOX_HAND_OVER, keys, (entry.line, owner))
+        await self._store.run(OUTBOX_HAND_OVER, keys, (entry.line, owner, entry.name))
 
     async def mark(self, entry: Entry, piece: Piece) -> Marked | Withdrawn | None:
         """Look a last time whether a message may leave, and mark it as leaving; None when it is not ours.
 
         This is the gate that everything passes which leaves outside of a webhook's answer: the opt-out
-        list, the receipt of the message that it repeats, the age limit.
+        list, the receipt of the message that it repeats, the age limit, the message before it.
 
         Raises:
             StoreUnavailableError: when Redis does not serve; then nothing may leave.
 
         """
+        mark = uuid4().hex[:12]
+        try:
+            found = await self._mark(entry, piece, mark)
+        except ScriptFailedError:
+            raise
+        except StoreUnavailableError:
+            await self._postpone(entry, piece, 1.0, mark)  # it may be marked, and it has surely not left
+            raise
+        match found:
+            case [b"go", request, document, state, known]:
+                return Marked(request, document, json.loads(state), known, mark)
+            case [b"withdrawn" | b"unknown", why]:
+                return Withdrawn(why.decode(), dead_letter=True)
+        return None
+
+    async def _mark(self, entry: Entry, piece: Piece, mark: str) -> Answer:
         bucket = bucket_of(entry.person)
         account = entry.reference.partition("/")[0]
-        found = await self._store.run(
+        before = piece.before()
+        return await self._store.run(
             OUTBOX_MARK,
             (
                 bucket.message(entry.reference),
@@ -192,14 +225,11 @@ class Outbox:
                 int(HOLD * 1000),
                 self._retention,
                 bucket.receipt(f"{account}/"),
+                mark,
+                int(TAKEN * 1000),
+                before.name if before is not None else "",
             ),
         )
-        match found:
-            case [b"go", request, document, state, known]:
-                return Marked(request, document, json.loads(state), known)
-            case [b"withdrawn" | b"unknown", why]:
-                return Withdrawn(why.decode(), dead_letter=True)
-        return None
 
     async def settle(
         self,
@@ -244,11 +274,17 @@ class Outbox:
             ),
         )
 
-    async def postpone(self, entry: Entry, piece: Piece, seconds: float) -> None:
-        """Take the mark off a message that Twilio has not seen; it is tried again later."""
+    async def postpone(self, entry: Entry, piece: Piece, seconds: float, marked: Marked | None) -> None:
+        """Take the mark off a message that Twilio has not seen; it is tried again later.
+
+        Without ``marked`` it only waits longer, should it wait.
+        """
+        await self._postpone(entry, piece, seconds, marked.mark if marked is not None else "")
+
+    async def _postpone(self, entry: Entry, piece: Piece, seconds: float, mark: str) -> None:
         bucket = bucket_of(entry.person)
         keys = (bucket.message(entry.reference), bucket.outbox)
-        await self._journal.keep(OUTBOX_POSTPONE, keys, (entry.line, piece.name, int(seconds * 1000)))
+        await self._journal.keep(OUTBOX_POSTPONE, keys, (entry.line, piece.name, int(seconds * 1000), mark))
 
 
 def _state_of(result: Sent | Refused | Unknown | Withdrawn) -> tuple[State, str]:

@@ -21,7 +21,7 @@ from app.senders.request import Facts
 from app.store.errors import StoreUnavailableError
 from app.twilio.form import parse_form
 from app.twilio.inbound import InboundMessage, Unreadable, read_inbound
-from app.twilio.twiml import read_own
+from app.twilio.twiml import EMPTY, read_own
 
 log = logging.getLogger("sms_router.later")
 
@@ -131,14 +131,26 @@ class Later:
         """Wait for a handler and put its answer into the outbox; the claim is renewed meanwhile."""
         self._records.hold(task.key)
         try:
-            outcome = await running
+            done, _ = await asyncio.wait({running}, timeout=self._outbox.latest)
+            outcome = running.result() if done else None
         except asyncio.CancelledError:
-            running.cancel()
+            await _cancelled(running)
             await self._hand_over(task, found)
             return
         finally:
             self._records.let_go(task.key)
-        await self.answer(task, found, outcome)
+        if outcome is None:
+            await self._give_up(task, found)
+            running.cancel()
+            await asyncio.wait({running}, timeout=DRAIN)
+        else:
+            await self.answer(task, found, outcome)
+
+    async def _give_up(self, task: Task, found: Found) -> None:
+        """End work that has taken so long that its answer may not leave any more."""
+        cause = f"{found.rule}: still at work after {self._outbox.latest:g} s, and stopped"
+        log.error("%s", cause)
+        await self.put(task, Composed(EMPTY, found.rule), "", cause)
 
     async def _hand_over(self, task: Task, found: Found) -> None:
         log.warning("%s: stopped before its handler finished; another worker begins it again", found.rule)
@@ -171,3 +183,9 @@ class Later:
         )
         if count:
             self._nudge(task.key.person)
+
+
+async def _cancelled(running: asyncio.Task[Reply | Failed]) -> None:
+    """Cancel a handler and wait until it has ended; one that refuses to end is waited for."""
+    running.cancel()
+    await asyncio.wait({running})

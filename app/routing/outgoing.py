@@ -13,6 +13,7 @@ from app.routing.people import People
 from app.routing.privacy import masked_number
 from app.routing.replies import Reply
 from app.senders.carriers import ErrorClass
+from app.senders.request import Facts
 from app.twilio.form import parse_form
 from app.twilio.inbound import InboundMessage, Unreadable, read_inbound
 from app.twilio.twiml import OutboundMessage, read_own
@@ -36,29 +37,42 @@ class Outgoing:
         """Answer a message whose worker was lost."""
         await self._later.resume(entry)
 
-    def letter(self, entry: Entry, piece: Piece, marked: Marked) -> Letter | Withdrawn:
-        """Write one message; its sender is chosen anew where the first one has failed."""
-        if self._people.opted_out_lately(entry.scope, entry.person):
-            return _OPTED_OUT
+    async def letter(self, entry: Entry, piece: Piece, marked: Marked) -> Letter | Withdrawn:
+        """Write one message; its sender is chosen anew where the first one has failed.
+
+        Raises:
+            StoreUnavailableError: when it cannot be known whether the person may get it.
+
+        """
         message = read_inbound(dict(reversed(parse_form(marked.request))))
         messages = read_own(marked.document)
         if isinstance(message, Unreadable) or piece.number >= len(messages):
             return Withdrawn("what it answers is no longer kept", dead_letter=True)
         part = messages[piece.number]
+        facts = await self._facts(entry, marked, message, part.recipient or message.sender)
+        if facts.opted_out:
+            return _OPTED_OUT
         if not piece.again:
             return self._letter(message, part, part.sender or message.recipient, piece)
-        return self._repeated(entry, piece, marked, message, part)
+        failed = str(marked.state.get("failed") or "")
+        return self._repeated(piece, message, part, replace(facts, unreachable=facts.unreachable | {failed}))
+
+    async def _facts(self, entry: Entry, marked: Marked, message: InboundMessage, person: str) -> Facts:
+        """Return what is known of whom a message goes to: not always of whom the mark has asked for.
+
+        A part may go to somebody else, and a receipt need not have named the Service.
+        """
+        scope = self._people.scope_of(message.service_sid, message.recipient)
+        if (scope, person) == (entry.scope, entry.person):
+            return self._people.facts(scope, person, marked.known, stored=True)
+        return await self._people.ask(scope, person)
 
     def _repeated(
-        self, entry: Entry, piece: Piece, marked: Marked, message: InboundMessage, part: OutboundMessage
+        self, piece: Piece, message: InboundMessage, part: OutboundMessage, facts: Facts
     ) -> Letter | Withdrawn:
-        facts = self._people.facts(entry.scope, entry.person, marked.known, stored=True)
-        failed = str(marked.state.get("failed") or "")
-        facts = replace(facts, unreachable=facts.unreachable | {failed})
         decision = self._composer.choose(message, Reply(part.body, part.media), facts)
-        if decision.address is None:
-            why = "no other number can carry it" if not facts.opted_out else _OPTED_OUT.why
-            return Withdrawn(why, dead_letter=not facts.opted_out)
+        if decision.address is None or decision.address in facts.unreachable:
+            return Withdrawn("no other number can carry it", dead_letter=True)
         self._composer.count(decision, (part.body,), pictures=bool(part.media))
         return self._letter(message, part, decision.address, piece, decision.story)
 
@@ -86,13 +100,14 @@ class Outgoing:
                 log.error("%s may have left from %s: %s", name, letter.sender, sentence)
             case Refused(code, sentence):
                 log.error("%s was refused from %s: %s", name, letter.sender, sentence)
-                return await self._learn(entry, piece, code)
+                return await self._learn(entry, piece, letter, code)
         return False
 
-    async def _learn(self, entry: Entry, piece: Piece, code: int | None) -> bool:
+    async def _learn(self, entry: Entry, piece: Piece, letter: Letter, code: int | None) -> bool:
         meaning = self._people.table.find(code)
         if meaning is None:
             return False
         if meaning.fault is ErrorClass.OPT_OUT:
-            await self._people.opt_out(entry.scope, entry.person, str(code), entry.reference)
+            own = entry.reference if letter.person == entry.person else None
+            await self._people.opt_out(entry.scope, letter.person, str(code), own)
         return self._reroute and not piece.again and meaning.fault is ErrorClass.SENDER

@@ -73,6 +73,16 @@ class People:
         known = await self._store.run(PERSON, (bucket_of(person).person(scope, person),), ())
         return read_person(known) if known else UNKNOWN
 
+    async def ask(self, scope: str, person: str) -> Facts:
+        """Return the facts as they are now.
+
+        Raises:
+            StoreUnavailableError: when they cannot be known; then nothing may be sent.
+
+        """
+        known = await self._store.run(PERSON, (bucket_of(person).person(scope, person),), ())
+        return self.facts(scope, person, known or None, stored=True)
+
     def opted_out_lately(self, scope: str, person: str) -> bool:
         """Tell whether this worker has heard that the person opted out."""
         return (scope, person) in self.opted_out

@@ -1,5 +1,6 @@
--- Takes the mark off a message that Twilio has surely not seen, to be tried again in a while.
--- KEYS: record, outbox   ARGV: entry, name, ms
+-- Takes the mark off a message that Twilio has surely not seen, to be tried again in a while. Nobody else's
+-- mark is taken off, so that running it again does not send anything again.
+-- KEYS: record, outbox   ARGV: entry, name, ms, what the mark is called or "" (it was not marked)
 local field = 'send:' .. ARGV[2]
 local known = redis.call('HGET', KEYS[1], field)
 if not known then
@@ -9,7 +10,11 @@ end
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local sent = cjson.decode(known)
-sent.state, sent.at, sent.tries = 'waiting', now, (sent.tries or 0) + 1
-redis.call('HSET', KEYS[1], field, cjson.encode(sent))
+if sent.state == 'sending' and sent.mark == ARGV[4] then
+  sent.state, sent.at, sent.mark, sent.tries = 'waiting', now, nil, (sent.tries or 0) + 1
+  redis.call('HSET', KEYS[1], field, cjson.encode(sent))
+elseif sent.state ~= 'waiting' then
+  return 0
+end
 redis.call('ZADD', KEYS[2], now + tonumber(ARGV[3]), ARGV[1])
-return sent.tries
+return 1
