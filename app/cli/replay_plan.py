@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from app.cli.known import get_acquainted
 from app.cli.pools import known_snapshots
-from app.cli.situation import load_rules
+from app.cli.situation import load_rules, store_client
 from app.cli.standing import standing
 from app.routing.composing import Composer
+from app.routing.conversation import Talk
 from app.routing.dispatch import Dispatcher, Failed, Forwarding, Forwards, Found, Immediate
 from app.routing.replies import Reply
 from app.routing.upstream.numbers import NumberForwards
@@ -19,6 +20,7 @@ from app.senders.conditions import Conditions
 from app.senders.pool import Pool, pool_among
 from app.senders.selection import select
 from app.settings import Settings
+from app.store.keys import bucket_of
 from app.twilio.inbound import InboundMessage
 
 
@@ -84,6 +86,7 @@ class Planner:
             return Plan(scope, found.rule, opt_out_word=True, against="it is an opt-out word")
         if known.facts.opted_out:
             return Plan(scope, found.rule, against="the person has opted out")
+        found = self._in_conversation(found, message, scope)
         reply, runs = _reply(found, message)
         if isinstance(reply, Failed):
             return Plan(scope, found.rule, against=f"it would fail: {reply.cause}")
@@ -96,6 +99,17 @@ class Planner:
         against = "" if decision.address else "no number can carry it"
         texts = () if runs else (*reply.texts, *reply.media_urls)
         return Plan(scope, found.rule, runs, texts, decision.address, against)
+
+    def _in_conversation(self, found: Found, message: InboundMessage, scope: str) -> Found:
+        """Return what answers somebody whom a step has asked something since."""
+        conversations = self.dispatcher.conversations
+        if conversations is None:
+            return found
+        key = bucket_of(message.sender).talk(scope, message.sender)
+        with store_client(self.settings) as client:
+            said, until = cast("list[bytes | None]", client.hmget(key, "said", "until"))
+        left = int(until) - int(time.time() * 1000) if until else None
+        return conversations.take(found, message, Talk.read(said, left))
 
 
 def _reply(found: Found, message: InboundMessage) -> tuple[Reply | Failed, str]:

@@ -171,3 +171,13 @@ async def test_what_may_have_left_needs_to_be_said(start: Start, twilio: Twilio)
         return len(await twilio.phone()) == 2
 
     await until(twice)
+
+
+async def test_a_conversation_that_the_person_is_in_takes_it(start: Start, twilio: Twilio) -> None:
+    router = start(environment=twilio.environment, handlers="tests.road.conversing")
+    sid = await fallen_back(router, "L")
+    await router.deliver(webhook("ORDER soup"))
+    (told,) = await replay(router, sid, "--dry-run")
+    assert told["rule"] == "step size"
+    assert (await replay(router, sid))[0]["rule"] == "step size"
+    await twilio.shows(("12345", "One soup in L."))
