@@ -62,6 +62,17 @@ class Conversations:
             return None
         return cls(steps, customs)
 
+    def unknown_interruptions(self, words: Iterable[str]) -> list[str]:
+        """Say which keywords shall interrupt and are none; ``words`` are those of all rules."""
+        if self._all_interrupt or not self._interrupting:
+            return []
+        known = set(map(normalise, words))
+        return [
+            f"router.toml: conversations.interrupted_by: no rule has the keyword {word!r}"
+            for word in self.customs.interrupted_by
+            if normalise(word) not in known
+        ]
+
     def turn(self, scope: str, person: str, conversation: Conversation | None) -> Turn:
         """Return what ends a message's turn, and what becomes of the person's conversation."""
         key = bucket_of(person).talk(scope, person)

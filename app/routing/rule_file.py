@@ -150,6 +150,9 @@ def read_rules(
     content = loading.file_content()
     rules = [rule for n, table in enumerate(content.keyword, start=1) if (rule := loading.rule(n, table))]
     rules += loading.function_rules(functions)
+    if functions.conversations is not None:
+        words = (word for rule in rules for word in rule.words)
+        loading.mistakes += functions.conversations.unknown_interruptions(words)
     defaults = loading.defaults(content.default)
     try:
         index = RuleTable.build(rules)

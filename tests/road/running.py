@@ -257,7 +257,12 @@ class RunningRouter:
 
 
 def write_configuration(folder: Path, more: str = "", handlers: str = "tests.road.handlers") -> Path:
-    """Write the configuration of these tests into a folder; ``more`` goes below ``[router]``."""
+    """Write the configuration of these tests into a folder; ``more`` goes below ``[router]``.
+
+    Unless it says otherwise nothing guards against loops: tests text faster than people do.
+    """
+    if "[loop_guard]" not in more:
+        more += "\n[loop_guard]\nreplies = 0\n"
     folder.mkdir(parents=True, exist_ok=True)
     text = ROUTER_TOML.format(more=f'data_dir = "{folder / "data"}"\n{more}', handlers=handlers)
     (folder / "router.toml").write_text(text)
