@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+import sys
 from collections.abc import Iterable, Iterator, Sequence
+from heapq import merge
 from operator import attrgetter
 from typing import NamedTuple, cast
 
@@ -13,11 +14,14 @@ from app.routing.episode import Cause, Episode, Fields, read_episode, replies_se
 from app.store.keys import ALL_BUCKETS, Bucket, bucket_of
 
 AT_ONCE = 200
-"""Messages that are read in one round trip."""
+"""Messages and dead letters that are read in one round trip."""
+
+CLOCKS_DIFFER = 600_000
+"""Milliseconds by which a router's clock, which may have dated a message, may be ahead of Redis'."""
 
 
 class Letter(NamedTuple):
-    """An entry of the dead letters."""
+    """An entry of the dead letters, or of the journal without a cause."""
 
     order: tuple[int, int]
     """Milliseconds since the epoch, then which one of these."""
@@ -34,7 +38,7 @@ class History:
 
     def recent(self, limit: int) -> list[Episode]:
         """Return the newest messages."""
-        places = [(letter.bucket, letter.reference) for letter in self._newest("journal", limit)]
+        places = [(letter.bucket, letter.reference) for letter in self._newest(limit)]
         return self._episodes(places, {})
 
     def failed(self, limit: int, since: int = 0, cause: str = "") -> list[Episode]:
@@ -43,14 +47,14 @@ class History:
         With ``since`` (milliseconds since the epoch) and ``cause``, only those that became one after
         that for a cause which holds these words.
         """
-        causes: defaultdict[str, list[Cause]] = defaultdict(list)
         places: dict[str, Bucket] = {}
-        for letter in self._newest("dead_letters", None):
-            causes[letter.reference].append(letter.cause)
-            wanted = letter.cause.at >= since and cause.casefold() in letter.cause.text.casefold()
-            if wanted and len(places) < limit:
+        for letter in self._dead_letters():
+            if len(places) == limit or letter.cause.at < since:
+                break
+            if cause.casefold() in letter.cause.text.casefold():
                 places.setdefault(letter.reference, letter.bucket)
-        return self._episodes([(bucket, reference) for reference, bucket in places.items()], causes)
+        found = [(bucket, reference) for reference, bucket in places.items()]
+        return self._episodes(found, self._causes(found))
 
     def find(self, sid: str, account_sids: Iterable[str]) -> Episode | None:
         """Return one message of these accounts by its sid; whose it is tells only its record."""
@@ -60,27 +64,58 @@ class History:
             pipeline.exists(bucket.message(reference))
         for (bucket, reference), there in zip(places, pipeline.execute(), strict=True):
             if there:
-                causes = {reference: list(self._causes(bucket, reference))}
-                return self._episodes([(bucket, reference)], causes)[0]
+                found = [(bucket, reference)]
+                return self._episodes(found, self._causes(found))[0]
         return None
 
     def read(self, people_and_references: Iterable[tuple[str, str]]) -> list[Episode]:
         """Return messages whose people are known, without the causes of their dead letters."""
         return self._episodes([(bucket_of(person), ref) for person, ref in people_and_references], {})
 
-    def _causes(self, bucket: Bucket, reference: str) -> Iterator[Cause]:
-        """Yield why a message is a dead letter, the newest cause first."""
-        letters = cast("list[tuple[bytes, Fields]]", self._client.xrevrange(bucket.dead_letters))
-        for entry, fields in letters:
-            letter = _letter(bucket, entry, fields)
-            if letter.reference == reference:
-                yield letter.cause
+    def _causes(self, places: Sequence[tuple[Bucket, str]]) -> dict[str, list[Cause]]:
+        """Return why messages are dead letters, the newest cause first."""
+        pipeline = self._client.pipeline(transaction=False)
+        for bucket, reference in places:
+            pipeline.hget(bucket.message(reference), "received")
+        begins: dict[Bucket, int] = {}
+        for (bucket, _), received in zip(places, pipeline.execute(), strict=True):
+            begins[bucket] = min(begins.get(bucket, sys.maxsize), int(received or 0) - CLOCKS_DIFFER)
+        causes: dict[str, list[Cause]] = {reference: [] for _, reference in places}
+        for bucket, begin in begins.items():
+            for letter in self._older(bucket, begin=max(0, begin)):
+                if letter.reference in causes:
+                    causes[letter.reference].append(letter.cause)
+        return causes
 
-    def _newest(self, stream: str, limit: int | None) -> list[Letter]:
-        """Return the newest entries of all buckets, or every one."""
+    def _dead_letters(self) -> Iterator[Letter]:
+        """Yield the dead letters of all buckets, the newest first, some at a time."""
         pipeline = self._client.pipeline(transaction=False)
         for bucket in ALL_BUCKETS:
-            pipeline.xrevrange(getattr(bucket, stream), count=limit)
+            pipeline.xrevrange(bucket.dead_letters, count=AT_ONCE)
+        pages = cast("list[list[tuple[bytes, Fields]]]", pipeline.execute())
+        streams = [self._older(bucket, page) for bucket, page in zip(ALL_BUCKETS, pages, strict=True)]
+        return merge(*streams, key=attrgetter("order"), reverse=True)
+
+    def _older(
+        self, bucket: Bucket, page: list[tuple[bytes, Fields]] | None = None, begin: int = 0
+    ) -> Iterator[Letter]:
+        """Yield one bucket's dead letters back to ``begin``; ``page`` is the first, where it is there."""
+        end = "+"
+        while True:
+            if page is None:
+                found = self._client.xrevrange(bucket.dead_letters, end, begin, count=AT_ONCE)
+                page = cast("list[tuple[bytes, Fields]]", found)
+            for entry, fields in page:
+                yield _letter(bucket, entry, fields)
+            if len(page) < AT_ONCE:
+                return
+            end, page = f"({page[-1][0].decode()}", None
+
+    def _newest(self, limit: int) -> list[Letter]:
+        """Return the newest entries of all buckets' journals."""
+        pipeline = self._client.pipeline(transaction=False)
+        for bucket in ALL_BUCKETS:
+            pipeline.xrevrange(bucket.journal, count=limit)
         found = cast("list[list[tuple[bytes, Fields]]]", pipeline.execute())
         letters = [
             _letter(bucket, entry, fields)

@@ -192,3 +192,32 @@ async def test_what_is_no_longer_kept_does_no_harm(
     assert (episode.sid, episode.message, episode.received) == (sid_of(1), None, None)
     assert [cause.text for cause in episode.causes] == ["gone"]
     assert history.find(sid_of(1), [ACCOUNT]) is None
+
+
+async def test_dead_letters_are_read_in_pages_back_to_the_last_one(
+    house: House, history: History, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.routing.history.AT_ONCE", 2)
+    for number in range(7):
+        await house.answer(number, f"+141555501{number % 3:02}", cause=f"no balance {number}")
+    key = MessageKey(f"{ACCOUNT}/{sid_of(0)}", "+14155550100")
+    for again in range(5):
+        await house.records.note(key, f"note{again}", "text", f"again {again}")
+    letters = history.failed(100)
+    assert sids(letters)[0] == sid_of(0)
+    assert set(sids(letters)) == {sid_of(number) for number in range(7)}
+    assert [cause.text for cause in letters[0].causes] == [
+        *(f"again {n}" for n in (4, 3, 2, 1, 0)),
+        "no balance 0",
+    ]
+    assert sids(history.failed(2)) == [sid_of(0), sid_of(6)]
+    assert history.find(sid_of(0), [ACCOUNT]) == letters[0]
+
+
+async def test_dead_letters_are_chosen_by_time_and_cause(house: House, history: History) -> None:
+    for number, cause in enumerate(("Timeout in BALANCE", "LookupError", "a timeout elsewhere")):
+        await house.answer(number, cause=cause)
+    assert sids(history.failed(10, cause="TIMEOUT")) == [sid_of(2), sid_of(0)]
+    newest = history.failed(1)[0].causes[0].at
+    assert sid_of(2) in sids(history.failed(10, since=newest))
+    assert history.failed(10, since=newest + 1) == []
