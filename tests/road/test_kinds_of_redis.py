@@ -30,7 +30,7 @@ from tests.store.private_cluster import PrivateCluster
 from tests.store.private_sentinels import PrivateSentinels
 
 Redis = PrivateCluster | PrivateSentinels
-Begin = Callable[[Redis], RunningRouter]
+Begin = Callable[..., RunningRouter]
 
 
 @pytest.fixture
@@ -53,8 +53,8 @@ async def begin(tmp_path: Path) -> AsyncIterator[Begin]:
     """Start routers that know the Service's senders; each has a folder of its own."""
     running: list[RunningRouter] = []
 
-    def start(redis: Redis) -> RunningRouter:
-        folder = write_configuration(tmp_path / f"config-{len(running)}")
+    def start(redis: Redis, handlers: str = "tests.road.handlers") -> RunningRouter:
+        folder = write_configuration(tmp_path / f"config-{len(running)}", handlers=handlers)
         router = RunningRouter(folder, redis.url)
         running.append(router)
         return router.start()
@@ -175,3 +175,21 @@ async def test_a_failover_of_the_sentinels_costs_nobody_an_answer(
     await until(lambda: ready(router))
     await all_answered(await stream(router, 20))
     assert journaled(sentinels) == 100
+
+
+async def test_people_converse_on_a_cluster_in_their_order(cluster: PrivateCluster, begin: Begin) -> None:
+    await publish_senders(cluster)
+    routers = [await asyncio.to_thread(begin, cluster, "tests.road.conversing") for _ in range(2)]
+    for number in range(6):  # people in different places of the cluster
+        person = f"+1415555{number:04}"
+        tasks = []
+        for turn in range(3):
+            text = webhook(f"ADD {10**turn}", From=person)
+            tasks.append(asyncio.create_task(routers[turn % 2].deliver(text)))
+            await asyncio.sleep(0.05)
+        answers = await asyncio.gather(*tasks)
+        assert [each.text.partition("The sum is ")[2].partition("<")[0] for each in answers] == [
+            "1.",
+            "11.",
+            "111.",
+        ]

@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 from app import Conversation, Reply, keyword, step
 from app.routing.conversation import LARGEST, NOTHING, OVER, ConversationError, Talk
 from app.routing.conversations import Conversations, Customs
-from app.routing.dispatch import Failed, Found, Immediate, Running
+from app.routing.dispatch import Dispatcher, Failed, Found, Immediate, Running
 from app.routing.handlers import Handler
+from app.routing.keywords import RuleTable
+from app.routing.opt_out_file import load_opt_out_words
 from app.routing.registration import step_of
 from app.routing.templates import TextAnswer
 from app.routing.threads import Threads
@@ -228,6 +230,17 @@ def test_keywords_that_interrupt_must_be_some() -> None:
     assert conversations("all").unknown_interruptions(["HOURS"]) == []
     (told,) = conversations("hours", "MENUE").unknown_interruptions(["HOURS", "MENU"])
     assert "no rule has the keyword 'MENUE'" in told
+
+
+def test_leave_words_that_opt_out_words_take_are_told() -> None:
+    customs = Customs(leave_words=("EXIT", "CANCEL"))
+    taking = Dispatcher(
+        RuleTable.build(()),
+        opt_outs=load_opt_out_words(),
+        conversations=Conversations({"size": SIZE}, customs),
+    )
+    (told,) = taking.taken_by_opt_outs()
+    assert "'CANCEL' is a word for STOP, so that it leaves no conversation" in told
 
 
 def test_a_reply_names_its_step_or_gives_it() -> None:

@@ -44,7 +44,7 @@ local function take_turn(talk, record, reference, now)
   if not first then
     redis.call('HSET', talk, 'turn', reference)
   end
-  if redis.call('PTTL', talk) < TURN then
+  if not kept[3] or redis.call('PTTL', talk) < TURN then
     redis.call('PEXPIRE', talk, TURN)
   end
   if first then
