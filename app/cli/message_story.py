@@ -72,9 +72,12 @@ def _steps(episode: Episode, reveal: bool) -> Iterator[Step]:
         if episode.replay.said is not None:
             yield _said(What.REPLAY, episode.replay.said, f"by {episode.replay.said.rule}", reveal)
     for sending in episode.sendings:
-        yield Step(sending.at, What.SENDING, (in_words(sending, reveal), *sending.trail), sending.sid or None)
+        as_sid = (f"as {sending.sid}",) if sending.sid else ()
+        lines = (in_words(sending), *as_sid, *sending.trail)
+        yield Step(sending.at, What.SENDING, lines, sending.sid or None)
+    known = {sending.sid for sending in episode.sendings}
     for sent in episode.sent:
-        yield from _statuses(sent)
+        yield from _statuses(sent, told=sent.sid in known)
     for cause in episode.causes:
         yield Step(cause.at, What.DEAD_LETTER, (cause.text,))
     if episode.bodies_removed is not None:
@@ -106,13 +109,12 @@ def _message(message: OutboundMessage, reveal: bool) -> str:
     return f"{to}{sender}{message.body if reveal else masked_text(message.body)}{pictures}"
 
 
-def in_words(sending: Sending, reveal: bool) -> str:
+def in_words(sending: Sending) -> str:
     """Say how far a message that leaves by REST has come, and why it leaves."""
     again = " once more" if sending.piece.again else ""
     sender = f" from {sending.sender}" if sending.sender else ""
-    sid = f" as {sending.sid}" if sending.sid and reveal else ""
     why = sending.result or (f"because of {sending.why}" if sending.piece.again else sending.why)
-    return f"{_named(sending.piece)} {_STATES[sending.state]}{again}{sender}{sid}: {why}".rstrip(": ")
+    return f"{_named(sending.piece)} {_STATES[sending.state]}{again}{sender}: {why}".rstrip(": ")
 
 
 def _named(piece: Piece) -> str:
@@ -120,7 +122,8 @@ def _named(piece: Piece) -> str:
     return f"{_DOCUMENTS[piece.kind]}{number}"
 
 
-def _statuses(sent: Sent) -> Iterator[Step]:
+def _statuses(sent: Sent, *, told: bool) -> Iterator[Step]:
+    """Tell the statuses of one message, with its sid where that was not ``told`` before."""
     name = _named(sent.piece) if sent.piece is not None else "a message"
     again = ", sent once more" if sent.piece is not None and sent.piece.again else ""
     for status in sent.statuses or ((None, sent.status),):
@@ -128,7 +131,8 @@ def _statuses(sent: Sent) -> Iterator[Step]:
         error = f", error {sent.error_code}" if sent.error_code and word == sent.status else ""
         sender = f" from {sent.sender}" if sent.sender else ""
         line = f"{name}{again}{sender}: {word or 'nothing heard yet'}{error}"
-        yield Step(at, What.STATUS, (line,), sent.sid)
+        yield Step(at, What.STATUS, (line,) if told else (line, f"as {sent.sid}"), sent.sid)
+        told = True
 
 
 def as_json(episode: Episode, reveal: bool) -> dict[str, object]:

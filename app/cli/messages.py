@@ -120,7 +120,7 @@ def _lines(episode: Episode, reveal: bool) -> Iterator[str]:
     answer = episode.outcome or "unanswered"
     yield f"{answer} from {episode.sender}" if episode.sender else answer
     for sending in episode.sendings:
-        yield in_words(sending, reveal)
+        yield in_words(sending)
     if episode.replay is not None and not any(each.piece.kind == "replay" for each in episode.sendings):
         yield "replay: " + ("sent nothing" if episode.replay.said else "waits for a router")
     for sent in episode.sent:

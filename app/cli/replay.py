@@ -191,7 +191,7 @@ def _result(episode: Episode) -> str:
         return "nothing was sent: its rule says nothing"
     if any(sending.state not in _ENDED for sending in sendings):
         return ""
-    return "; ".join(in_words(sending, reveal=False) for sending in sendings)
+    return "; ".join(in_words(sending) for sending in sendings)
 
 
 def _tell(wishes: Sequence[Wish], reveal: bool, *, dry_run: bool) -> None:

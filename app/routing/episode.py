@@ -16,6 +16,9 @@ from app.twilio.twiml import OutboundMessage, read_own
 
 Fields = Mapping[bytes, bytes]
 
+_LAST = Piece(Kind.REPLAY, 1000)
+"""Stands for a message of which nobody knows which one it is."""
+
 
 class Cause(NamedTuple):
     """Why a message is a dead letter."""
@@ -164,9 +167,7 @@ def read_episode(
         late=_said(fields, b"late", b"late:story", b"late:at"),
         replay=_replay(fields),
         sendings=tuple(_sendings(fields)),
-        sent=tuple(
-            _sent(sid, reply, receipts.get(sid, {})) for sid, reply in sorted(replies_sent(fields).items())
-        ),
+        sent=tuple(sorted(_all_sent(fields, receipts), key=lambda sent: (sent.piece or _LAST, sent.sid))),
         causes=tuple(causes),
         in_work_until=_number(fields, b"lease") or 0,
         bodies_removed=_number(fields, b"bodies:removed"),
@@ -233,6 +234,11 @@ def _sending(piece: Piece, kept: Mapping[str, object]) -> Sending:
         sid=text("sid"),
         trail=tuple(text("trail").splitlines()),
     )
+
+
+def _all_sent(fields: Fields, receipts: Mapping[str, Fields]) -> Iterator[Sent]:
+    for sid, reply in replies_sent(fields).items():
+        yield _sent(sid, reply, receipts.get(sid, {}))
 
 
 def _sent(sid: str, reply: str, receipt: Fields) -> Sent:

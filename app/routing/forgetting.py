@@ -54,13 +54,13 @@ class Kept:
     @property
     def counts(self) -> Mapping[str, int]:
         """How much there is of each kind; opt-outs are not counted."""
-        found = Counter(self.keys.values())
-        found.update(
-            messages=len(self.messages),
-            receipts=len(self.receipts),
-            dead_letters=len(self.dead_letters),
-            outbox=len(self.outbox),
-        )
+        found = {
+            "messages": len(self.messages),
+            "receipts": len(self.receipts),
+            "dead_letters": len(self.dead_letters),
+            "outbox": len(self.outbox),
+            **Counter(self.keys.values()),
+        }
         return {kind: count for kind, count in found.items() if count}
 
 
