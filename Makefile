@@ -3,6 +3,7 @@
 PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3.14 python3,$(shell command -v $(name) 2>/dev/null)))
 VENV := .venv
 BIN := $(VENV)/bin
+EXPRESS := loadtests/bench/apps/express
 
 .PHONY: help run install test stores check fix bench profile load chaos lock clean
 
@@ -27,8 +28,9 @@ check: $(VENV)/.dev ## lint and types
 fix: $(VENV)/.dev ## let the linter mend what it can
 	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
 
-bench: $(VENV)/.dev ## measure CPU per message, side by side
-	@$(BIN)/python -m loadtests.bench
+bench: $(VENV)/.dev ## measure CPU per message, side by side, and how it grows
+	@test -d $(EXPRESS)/node_modules || ! command -v npm >/dev/null || npm ci --silent --prefix $(EXPRESS) || true
+	@$(BIN)/python -m loadtests.bench $(OPTIONS)
 
 profile: $(VENV)/.dev ## show where the microseconds of one message go
 	@$(BIN)/python -m loadtests.profiling $(OPTIONS)

@@ -33,6 +33,8 @@ BUSY = 0.9
 """Above this share of its core the load generator is what is measured."""
 
 MOST_FAULTS_SHOWN = 3
+PAGE = 120
+"""Characters a line where the output is no terminal."""
 
 command = typer.Typer(add_completion=False)
 
@@ -53,11 +55,11 @@ def bench(
 
     Ends with 1 when any answer was wrong, and then leaves the README alone.
     """
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else PAGE)
     plan = _plan(quick, rounds, messages, connections)
     cores = choose_cores()
     try:
-        summaries = _measure(chosen(only), plan, cores, console)
+        summaries = _measure(_present(chosen(only), console), plan, cores, console)
     except UnknownContestantError as error:
         raise typer.BadParameter(str(error), param_hint="--only") from error
     except ContestantError as error:
@@ -75,6 +77,13 @@ def bench(
         write_between_markers(README, markdown(run))
         growth.write(grown, run.day)
         rules.write(ruled, run.day)
+
+
+def _present(contestants: Sequence[Contestant], console: Console) -> list[Contestant]:
+    """Return those that this machine can run, and say why the others are not among them."""
+    for sentence in filter(None, (contestant.missing() for contestant in contestants)):
+        console.print(sentence, style="yellow", markup=False)
+    return [contestant for contestant in contestants if not contestant.missing()]
 
 
 def _plan(quick: bool, rounds: int | None, messages: int | None, connections: int | None) -> Plan:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
+
+from loadtests.bench.keywords import DEFAULT_REPLY, REPLIES
 
 ACCOUNT_SID = "AC" + "b" * 32
 AUTH_TOKEN = "bench-token-that-opens-nothing"
@@ -49,4 +52,6 @@ class Site:
             "WORKERS": "1",
             "REDIS_URL": f"unix://{self.store_socket}",
             "SMS_ROUTER_CONFIG": str(self.folder / "config"),
+            "BENCH_REPLIES": json.dumps({"replies": REPLIES, "defaultReply": DEFAULT_REPLY}),
+            "NODE_ENV": "production",
         }

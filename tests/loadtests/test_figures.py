@@ -1,5 +1,6 @@
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -8,6 +9,9 @@ from hypothesis import strategies as st
 from loadtests.bench.contestants import CONTESTANTS, UnknownContestantError, chosen
 from loadtests.bench.figures import Latency, Turn, latency_of, percentile, summarise
 from loadtests.bench.load import Tally
+
+SHOWN = "loadtests/bench/apps/express"
+CONTESTANTS_FOLDER = Path(__file__).resolve().parents[2] / "loadtests/bench/apps"
 
 TURN = Turn(
     cpu=100.0,
@@ -70,3 +74,17 @@ def test_a_stranger_is_refused_with_the_names_that_there_are() -> None:
 def test_a_command_line_carries_the_port() -> None:
     assert "127.0.0.1:8123" in chosen("flask")[0].command(8123)
     assert "8123" in chosen("floor")[0].command(8123)
+    assert chosen("express")[0].command(8123)[0] == "node"
+
+
+def test_who_needs_what_this_machine_lacks_is_left_out_with_the_remedy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (express,) = chosen("express")
+    (tmp_path / "node").touch(mode=0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    here = CONTESTANTS_FOLDER / "express"
+    assert replace(express, node=here / "nowhere").missing().endswith(f"npm ci --prefix {SHOWN}/nowhere")
+    (tmp_path / "node").unlink()
+    assert "no node" in express.missing()
+    assert not chosen("fastapi")[0].missing()
