@@ -309,7 +309,7 @@ def build(settings: Settings) -> Router:
         observe,
     )
     courier = Courier(outbox, post_office.send, metrics.count_outgoing)
-    later = Later(records, people, dispatcher, composer, outbox, texts.error, courier.nudge)
+    later = Later(records, people, dispatcher, composer, outbox, guard, texts.error, courier.nudge)
     outgoing = Outgoing(people, composer, later, settings.router.reroute)
     pipeline = Pipeline(records, people, dispatcher, composer, later, guard, texts, _manners(settings))
     failures = Failures(settings.failures.rule, time.time)

@@ -14,6 +14,7 @@ from app.delivery.outbox import Outbox
 from app.routing.composing import Composed, Composer
 from app.routing.conversation import Conversation, Talk
 from app.routing.dispatch import Dispatcher, Failed, Found, Immediate
+from app.routing.loop_guard import LoopGuard
 from app.routing.people import People
 from app.routing.record import MessageKey, Records
 from app.routing.replies import SILENCE, Reply
@@ -64,6 +65,7 @@ class Later:
         dispatcher: Dispatcher,
         composer: Composer,
         outbox: Outbox,
+        guard: LoopGuard,
         error: Reply,
         nudge: Callable[[str], None],
     ) -> None:
@@ -76,6 +78,7 @@ class Later:
         self._dispatcher = dispatcher
         self._composer = composer
         self._outbox = outbox
+        self._guard = guard
         self._error = error
         self._nudge = nudge
         self._tasks: set[asyncio.Task[None]] = set()
@@ -173,6 +176,8 @@ class Later:
 
     async def put(self, task: Task, composed: Composed, why: str, cause: str = "") -> None:
         """Have the messages of a composed answer sent by REST; with a ``cause`` it is a dead letter too."""
+        if task.kind is Kind.LATE:
+            composed = await self._counted(task, composed)
         count = len(read_own(composed.document))
         conversations = self._dispatcher.conversations
         turn = None
@@ -183,6 +188,17 @@ class Later:
         )
         if count:
             self._nudge(task.key.person)
+
+    async def _counted(self, task: Task, composed: Composed) -> Composed:
+        """Count a reply, and hold back one too many."""
+        meter = self._guard.meter(task.scope, task.key.person)
+        if meter is None or composed.document == EMPTY:
+            return composed
+        excess = await self._records.count(meter)
+        if excess is None:
+            return composed
+        self._guard.tell(task.key.person, excess)
+        return Composed(EMPTY, f"{composed.story}\n{self._guard.verdict}")
 
 
 async def _cancelled(running: asyncio.Task[Reply | Failed]) -> None:

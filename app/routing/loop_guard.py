@@ -6,12 +6,16 @@ together; while Redis is away each worker counts for itself.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import NamedTuple
 
+from app.routing.privacy import masked_number
 from app.store.keys import bucket_of
+
+log = logging.getLogger("sms_router.loop_guard")
 
 MOST_COUNTED = 10_000
 """People whose replies a worker counts while Redis is away."""
@@ -57,6 +61,20 @@ class LoopGuard:
         if not self.pace.replies:
             return None
         return Meter(bucket_of(person).pace(scope, person), self.pace)
+
+    @property
+    def verdict(self) -> str:
+        """What the journal says of a reply that is held back."""
+        return f"not sent, by the loop guard: {self.pace.words} is what one person gets"
+
+    def tell(self, person: str, excess: Excess) -> None:
+        """Tell the log, once, that a person gets no more."""
+        if excess.over == 1:
+            log.warning(
+                "loop guard: %s has had %s; no more until they have been quiet for as long",
+                masked_number(person),
+                self.pace.words,
+            )
 
     def count_alone(self, scope: str, person: str) -> Excess | None:
         """Count a reply that Redis does not hear of, as the commit script does."""

@@ -20,7 +20,6 @@ from app.routing.later import Later, Task
 from app.routing.loop_guard import Excess, LoopGuard
 from app.routing.opt_out_words import Intent
 from app.routing.people import People
-from app.routing.privacy import masked_number
 from app.routing.record import (
     RELEASED,
     Answer,
@@ -359,16 +358,9 @@ class Pipeline:
 
     async def _mute(self, job: Job, excess: Excess, composed: Composed, cause: str) -> Answer:
         """Hold back a reply too many; the person may be told of it once."""
-        pace = self._guard.pace
-        said = SILENCE
-        if excess.over == 1:
-            said = self._texts.muted
-            log.warning(
-                "loop guard: %s has had %s; no more until they have been quiet for as long",
-                masked_number(job.key.person),
-                pace.words,
-            )
-        story = f"{composed.story}\nnot sent, by the loop guard: {pace.words} is what one person gets"
+        self._guard.tell(job.key.person, excess)
+        said = self._texts.muted if excess.over == 1 else SILENCE
+        story = f"{composed.story}\n{self._guard.verdict}"
         muted = self._composer.compose(job.delivery.message, said, story, job.facts)
         ours = Answer(muted.document, Outcome.MUTED)
         answer = await self._records.commit(

@@ -31,6 +31,7 @@ from app.store.scripts import (
     NOTE,
     OPEN,
     OPEN_IN_TURN,
+    PACE,
     RELEASE,
     Script,
 )
@@ -318,6 +319,14 @@ class Records:
             await self._journal.keep(RELEASE, keys, arguments)
         else:
             self._journal.spool(RELEASE, keys, arguments)
+
+    async def count(self, meter: Meter) -> Excess | None:
+        """Count a reply that leaves later; nobody counts while Redis is away."""
+        try:
+            over = await self._store.run(PACE, (meter.key,), meter.pace)
+        except StoreUnavailableError:
+            return None
+        return Excess(over) if over else None
 
     async def note(self, key: MessageKey, field: str, text: str, cause: str = "") -> None:
         """Write down what became of an answered message; with a ``cause`` it is a dead letter."""

@@ -202,3 +202,16 @@ def _has_run(router: RunningRouter) -> Any:
         return bool(router.runs)
 
     return has_run
+
+
+async def test_late_answers_to_a_machine_that_answers_them_end(start: Start, twilio: Twilio) -> None:
+    router = start(f"{SOON}\n[loop_guard]\nreplies = 2\nseconds = 600", twilio.environment)
+    for number in range(3):
+        assert (await router.deliver(webhook("COUNT 1"))).body == EMPTY
+        await until(lambda turn=number: _log_tells(router, turn))
+    assert len(await twilio.phone()) == 2
+
+
+async def _log_tells(router: RunningRouter, turn: int) -> bool:
+    """Tell whether so many late answers have left, or the guard has held one back."""
+    return "loop guard:" in router.log if turn == 2 else router.log.count(" left from ") > turn

@@ -133,6 +133,12 @@ async def test_a_reply_that_is_adopted_or_not_metered_does_not_count(
     assert valkey.exists(meter().key) == 0
 
 
+async def test_what_leaves_later_counts_too(workers: list[Worker]) -> None:
+    counts = [await workers[number % 2].records.count(meter()) for number in range(4)]
+    assert counts == [None, None, None, Excess(1)]
+    assert await reply(workers[0], 0, meter()) == Excess(2)
+
+
 async def test_a_reply_whose_record_was_lost_counts_once(workers: list[Worker], valkey: redis.Redis) -> None:
     key = MessageKey("AC1/SM0", PERSON)
     claimed = await workers[0].records.open(key, b"request", fallback=False)

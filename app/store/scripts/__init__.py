@@ -28,6 +28,7 @@ OPEN = _load("open", keys=3)
 COMMIT = _load("commit", keys=4)
 COMMIT_COUNTED = replace(COMMIT, keys=b"5")
 """The same with a count of replies."""
+PACE = _load("pace", keys=1)
 RELEASE = _load("release", keys=3)
 RENEW = _load("renew", keys=1)
 NOTE = _load("note", keys=2)
@@ -62,7 +63,7 @@ OUTBOX_CLAIM_IN_TURN = _in_turn(OUTBOX_CLAIM, keys=5)
 OUTBOX_PUT_IN_TURN = _in_turn(OUTBOX_PUT, keys=4)
 
 _TURNED = (OPEN_IN_TURN, COMMIT_IN_TURN, OUTBOX_CLAIM_IN_TURN, OUTBOX_PUT_IN_TURN)
-_MESSAGES = (OPEN, COMMIT, RELEASE, RENEW, NOTE, RECEIPT, CONSENT, PERSON, COOKIES, HEARD)
+_MESSAGES = (OPEN, COMMIT, PACE, RELEASE, RENEW, NOTE, RECEIPT, CONSENT, PERSON, COOKIES, HEARD)
 _OUTBOX = (
     OUTBOX_PUT,
     OUTBOX_TAKE,
