@@ -8,12 +8,15 @@ from typing import Any
 
 from pythonjsonlogger.core import RESERVED_ATTRS
 
+from app.visible import visible
+
 MESSAGE: ContextVar[str] = ContextVar("message", default="")
 """The sid of the message that is being worked on; tasks and threads that work for it inherit it."""
 
 _FORMATTERS: dict[str, dict[str, Any]] = {
     "text": {
-        "format": "%(asctime)s %(levelname)-7s %(name)s: %(message)s%(of_message)s",
+        "()": "app.log_context.PlainFormatter",
+        "fmt": "%(asctime)s %(levelname)-7s %(name)s: %(message)s%(of_message)s",
         "datefmt": "%H:%M:%S",
     },
     "json": {
@@ -24,6 +27,14 @@ _FORMATTERS: dict[str, dict[str, Any]] = {
         "reserved_attrs": [*RESERVED_ATTRS, "of_message"],
     },
 }
+
+
+class PlainFormatter(logging.Formatter):
+    """Writes lines for people. Continued ones are indented, so that no text can feign a line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Write the record, with what would steer a terminal written out."""
+        return visible(super().format(record)).replace("\n", "\n    ")
 
 
 class NamesMessage(logging.Filter):

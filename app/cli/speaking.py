@@ -14,11 +14,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from app.visible import visible
+
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
-
-_STEERING = {code: f"\\x{code:02x}" for code in (*range(10), *range(11, 32), *range(127, 160))}
-"""Control characters but the line feed: people may text them, and an operator's terminal obeys them."""
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 
@@ -52,7 +51,7 @@ def complain(*lines: str) -> None:
 def plain(text: str, style: str = "") -> Text:
     """Return text as it is: never read as markup, and what would steer a terminal made visible."""
     writable = text.encode("utf-8", "backslashreplace").decode()
-    return Text(writable.translate(_STEERING), style=style)
+    return Text(visible(writable), style=style)
 
 
 def print_json(value: object) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,6 +18,9 @@ EMPTY_PAGE = 11770
 """The debugger's code for a page without anything in it."""
 
 _TWIML_TYPES = frozenset({"text/xml", "application/xml", "text/html"})
+_NO_CHARSETS = frozenset({"idna", "punycode", "undefined", "unicode_escape", "raw_unicode_escape"})
+"""Python's own, which no server means: some raise whatever comes, one takes a page's length squared."""
+
 _DECLARED_VERSION = re.compile(rb"""\s*<\?xml\s+version\s*=\s*["']([^"']*)""")
 _DECLARES_ENCODING = re.compile(rb"""\s*<\?xml[^>]*\sencoding\s*=""")
 
@@ -108,8 +112,9 @@ def read_twiml(body: bytes, charset: str | None = None) -> Document | Unreadable
 
 def _decoded(body: bytes, charset: str) -> str:
     try:
-        return body.decode(charset, "replace")
-    except LookupError:
+        name = codecs.lookup(charset).name
+        return body.decode("utf-8" if name.replace("-", "_") in _NO_CHARSETS else name, "replace")
+    except (LookupError, ValueError):
         return body.decode("utf-8", "replace")
 
 

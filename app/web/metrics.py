@@ -126,6 +126,10 @@ MOST_UPSTREAMS = 200
 """Upstreams with figures of their own; numbers may name thousands, and the rest count as "others"."""
 
 
+MOST_CODES = 500
+"""Error codes with figures of their own; Twilio has some two hundred that a status callback can bring."""
+
+
 class WorkersCollector(Collector):
     """The figures of all workers of this router, added up."""
 
@@ -164,6 +168,21 @@ _STAGES = _Stages()
 def observe_stage(stage: str, seconds: float) -> None:
     """Count how long one stage has taken."""
     _STAGES[stage].observe(seconds)
+
+
+_CODES = {""}
+"""The error codes that have figures of their own."""
+
+
+def count_receipt(status: str, code: int | None) -> None:
+    """Count one status callback."""
+    name = str(code or "")
+    if name not in _CODES:
+        if len(_CODES) < MOST_CODES:
+            _CODES.add(name)
+        else:
+            name = "others"
+    RECEIPTS.labels(status, name).inc()
 
 
 def count_outgoing(kind: str, result: str) -> None:

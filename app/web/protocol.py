@@ -91,6 +91,17 @@ class OneWriteProtocol(HttpToolsProtocol):
         self._size = 0
         super().on_message_complete()
 
+    def _unsupported_upgrade_warning(self) -> None:
+        """Answer what asks for another protocol in HTTP/1.1, and close: the parser leaves its body unread.
+
+        uvicorn would take that body for the next request, and a proxy in front for this one's: whoever
+        came next through the proxy would get an answer that is not theirs.
+        """
+        self.logger.warning(
+            "A request asks for another protocol; its body is not read. Let the proxy drop Upgrade headers."
+        )
+        self.cycle.keep_alive = False
+
     @property
     def _at_work(self) -> bool:
         return self.cycle is not None and not self.cycle.response_complete

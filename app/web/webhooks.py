@@ -80,7 +80,7 @@ class StatusEndpoint:
             metrics.REFUSED.labels("unknown status callback").inc()
             await send_empty(send, 204)
             return
-        metrics.RECEIPTS.labels(receipt.status.value, str(receipt.error_code or "")).inc()
+        metrics.count_receipt(receipt.status.value, receipt.error_code)
         fault = await self._receipts.keep(receipt)
         if fault is not None:
             metrics.FAULTS.labels(fault.kind, fault.sender).inc()

@@ -112,6 +112,13 @@ def test_encodings(body: bytes, charset: str | None) -> None:
         (Page(200, "text/plain", None, b" ok \n"), Document((SendMessage("ok"),))),
         (Page(200, "text/plain", "utf-16", "ü".encode("utf-16")), Document((SendMessage("ü"),))),
         (Page(200, "text/plain", None, b"\n"), Document()),
+        (Page(200, "text/plain", "shift_jis", "ア".encode("shift_jis")), Document((SendMessage("ア"),))),
+        (Page(200, "text/plain", "idna", b"ok"), Document((SendMessage("ok"),))),
+        (Page(200, "text/plain", "undefined", b"ok"), Document((SendMessage("ok"),))),
+        (Page(200, "text/plain", "unicode-escape", rb"\ud800"), Document((SendMessage(r"\ud800"),))),
+        (Page(200, "text/plain", "rot13", b"ok"), Document((SendMessage("ok"),))),
+        (Page(200, "text/plain", "a\0", b"ok"), Document((SendMessage("ok"),))),
+        (Page(200, "text/plain", "\udc80", b"ok"), Document((SendMessage("ok"),))),
         (Page(200, "text/html", None, b"<Response/>"), Document()),
         (Page(200, "application/xml", None, b""), 11770),
         (Page(200, "", None, b"<Response/>"), 11200),
@@ -130,6 +137,12 @@ def test_the_official_librarys_documents_are_understood() -> None:
     assert messages(str(response).partition("<Response>")[2].removesuffix("</Response>")) == (
         SendMessage("text", ("https://a.example/b.png",)),
         SendMessage("<&>", (), "+14155550123", "12345"),
+    )
+
+
+def test_a_page_is_not_read_with_a_codec_that_takes_its_length_squared() -> None:
+    assert read_page(Page(200, "text/plain", "punycode", b"a-" + b"b9" * 20)) == Document(
+        (SendMessage("a-" + "b9" * 20),)
     )
 
 

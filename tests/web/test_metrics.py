@@ -15,7 +15,14 @@ from prometheus_client import REGISTRY, CollectorRegistry
 
 from app.routing.upstream.breaker import State
 from app.routing.upstream.lines import LineStatus
-from app.web.metrics import MOST_UPSTREAMS, UpstreamFigures, WorkersCollector
+from app.web.metrics import (
+    MOST_CODES,
+    MOST_UPSTREAMS,
+    RECEIPTS,
+    UpstreamFigures,
+    WorkersCollector,
+    count_receipt,
+)
 
 WORKER = """
 import sys
@@ -104,3 +111,12 @@ def test_upstreams_have_figures_of_their_own_up_to_a_bound() -> None:
     assert value("open", "http://test-1") == 0
     assert (value("calls_total", "others"), value("open", "others")) == (25, 0)
     assert value("calls_total", f"http://test-{MOST_UPSTREAMS + 1}") is None
+
+
+def test_error_codes_have_figures_of_their_own_up_to_a_bound() -> None:
+    for number in range(MOST_CODES + 20):
+        count_receipt("failed", 700_000_000 + number)
+    told = {sample.labels["code"] for metric in RECEIPTS.collect() for sample in metric.samples}
+    assert "700000000" in told
+    assert "others" in told
+    assert len(told) <= MOST_CODES + 1

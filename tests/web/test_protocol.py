@@ -39,8 +39,10 @@ class Application:
 
     open: asyncio.Event = field(default_factory=asyncio.Event)
     asked: asyncio.Event = field(default_factory=asyncio.Event)
+    requests: int = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.requests += 1
         self.asked.set()
         while (await receive()).get("more_body"):
             pass
@@ -220,6 +222,25 @@ async def test_connections_that_rest_after_a_text_outlast_those_that_sent_nothin
             await site.connect(b"POST")
         known.send(REQUEST)
         assert await known.status() == 200
+
+
+@pytest.mark.parametrize("protocol", ["h2c", "websocket"])
+@pytest.mark.parametrize("together", [True, False], ids=["together", "apart"])
+async def test_the_body_of_a_request_for_another_protocol_is_never_a_request(
+    protocol: str, together: bool
+) -> None:
+    upgrade = (
+        f"POST /sms HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: {protocol}\r\nContent-Length: {{}}\r\n\r\n"
+    )
+    head = upgrade.format(len(REQUEST)).encode()
+    async with serving() as site:
+        client = await site.connect(head + REQUEST if together else head)
+        if not together:
+            await site.application.asked.wait()
+            client.send(REQUEST)
+        client.send(REQUEST)
+        await client.closed()
+        assert site.application.requests == 1
 
 
 async def test_texts_at_work_are_never_closed_to_make_room() -> None:

@@ -7,6 +7,7 @@ for the time that Redis is away.
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
@@ -26,6 +27,8 @@ LIFE = 4 * 3600
 MOST_COOKIES = 30
 LONGEST_COOKIE = 4096
 """Characters of a name and its value; browsers take no longer one either (RFC 6265)."""
+
+_MAX_AGE = re.compile(r"-?[0-9]+")
 
 MOST_REMEMBERED = 5000
 """Pairs whose cookies each worker keeps for the time that Redis is away."""
@@ -153,11 +156,11 @@ def _cookie(morsel: Morsel[str], url: WebhookUrl, now: float) -> Cookie:
 
 def _expiry(max_age: str, expires: str, now: float) -> float | None:
     """Return when a cookie ends; ``Max-Age`` counts more than ``Expires`` (RFC 6265, 5.3)."""
-    if max_age.lstrip("-").isdecimal():
+    if _MAX_AGE.fullmatch(max_age):
         return now + int(max_age[:12])
     try:
         return parsedate_to_datetime(expires.replace("-", " ")).timestamp() if expires else None
-    except ValueError:
+    except (ValueError, OverflowError):  # a year that no clock reaches
         return None
 
 

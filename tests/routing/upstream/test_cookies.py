@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 import redis
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from app.routing.upstream.cookies import LIFE, MOST_COOKIES, Cookie, Cookies, Jar
 from app.store.keys import bucket_of
@@ -35,6 +37,25 @@ def jar(*lines: str, url: WebhookUrl = HOME, clock: Clock | None = None) -> Jar:
     for line in lines:
         taken.take(SimpleCookie(line), url)
     return taken
+
+
+TIMES = st.one_of(
+    st.text(max_size=20),
+    st.from_regex(r"\A[-+]{0,3}[0-9]{1,400}\Z"),
+    st.from_regex(r"\A(Fri, )?[0-9]{1,2}[- ](Jan|Dec)[- ][0-9]{1,20} [0-9:]{1,8} (GMT|[-+][0-9]{1,20})?\Z"),
+)
+
+
+@example("--1", "")
+@example("", "Mon, 01 Jan 0001 00:00:00 +2359")
+@example("", "Fri, 31 Dec 9999 23:59:59 +" + "9" * 400)
+@given(TIMES, TIMES)
+def test_a_cookie_with_any_end_at_all_is_taken_or_left(max_age: str, expires: str) -> None:
+    cookies = SimpleCookie({"a": "1"})
+    cookies["a"]["max-age"], cookies["a"]["expires"] = max_age, expires
+    taken = Jar(clock=Clock())
+    taken.take(cookies, HOME)
+    assert taken.header(HOME) in ("a=1", "")
 
 
 @pytest.mark.parametrize(
