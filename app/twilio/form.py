@@ -6,23 +6,28 @@ dropped or guessed here.
 
 from __future__ import annotations
 
+from binascii import a2b_qp
 from urllib.parse import unquote_to_bytes
 
 MOST_PARAMETERS = 1000
 """More than any webhook has; beyond it the request is not Twilio's."""
 
+MOST_STRAYS = 1000
+"""Percent signs of a form in which some begin no escape, or lines end; Twilio writes neither."""
+
 Pairs = list[tuple[str, str]]
 
 
 class MalformedFormError(ValueError):
-    """The bytes are not a form: too many fields, or text that is not UTF-8."""
+    """The bytes are not a form: too many fields, escapes that are none, or text that is not UTF-8."""
 
 
 def parse_form(raw: bytes) -> Pairs:
     """Return the names and values in the order of the wire, repeated names kept.
 
     Raises:
-        MalformedFormError: when there are too many fields or a value is not UTF-8.
+        MalformedFormError: when there are too many fields, too many escapes among which some are
+            none, or a value is not UTF-8.
 
     """
     if raw.count(b"&") >= MOST_PARAMETERS:
@@ -39,4 +44,20 @@ def parse_form(raw: bytes) -> Pairs:
 
 
 def _text(escaped: bytes) -> str:
-    return unquote_to_bytes(escaped).decode()
+    return _unescaped(escaped).decode() if b"%" in escaped else escaped.decode()
+
+
+def _unescaped(escaped: bytes) -> bytes:
+    """Return what `urllib.parse.unquote_to_bytes` does, for a large body in a fiftieth of the time.
+
+    Quoted-printable differs from a form in its sign of an escape, and in what it makes of signs that
+    begin none and of ends of lines. With such signs the outcome is longer than it should be.
+    """
+    signs = escaped.count(b"%")
+    if b"\n" not in escaped and b"\r" not in escaped:
+        plain = a2b_qp(escaped.replace(b"=", b"=3D").replace(b"%", b"="))
+        if len(plain) == len(escaped) - 2 * signs:
+            return plain
+    if signs > MOST_STRAYS:
+        raise MalformedFormError("a form of many escapes in which something is not escaped")
+    return unquote_to_bytes(escaped)

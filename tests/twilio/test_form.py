@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.twilio.form import MOST_PARAMETERS, MalformedFormError, Pairs, parse_form
+from app.twilio.form import MOST_PARAMETERS, MOST_STRAYS, MalformedFormError, Pairs, parse_form
 
 
 @pytest.mark.parametrize(
@@ -56,6 +56,14 @@ def test_the_most_parameters_are_read_and_one_more_is_refused() -> None:
         parse_form(b"&" * 65536)
 
 
+@pytest.mark.parametrize("odd", ["%", "%%41", "%zz", "%4", "=%0A\n", "%0A\r"])
+def test_a_large_form_of_escapes_is_read_and_refused_when_something_in_it_is_none(odd: str) -> None:
+    full = "Body=" + "%41" * MOST_STRAYS
+    assert parse_form(full.encode()) == [("Body", "A" * MOST_STRAYS)]
+    with pytest.raises(MalformedFormError, match="escape"):
+        parse_form((full + odd).encode())
+
+
 texts = st.text(st.characters(codec="utf-8"), max_size=20)
 
 
@@ -67,8 +75,8 @@ def test_what_a_client_encodes_is_read_back(pairs: Pairs, plus: bool) -> None:
     assert parse_form(raw.encode()) == pairs
 
 
-@given(st.binary(max_size=40) | st.text("ab=&+%24C3;é\0", max_size=40).map(str.encode))
-@settings(max_examples=300)
+@given(st.binary(max_size=40) | st.text("ab=&+%24C3;é\0\r\n", max_size=40).map(str.encode))
+@settings(max_examples=400)
 def test_any_bytes_are_read_as_the_standard_library_reads_them_or_refused(raw: bytes) -> None:
     try:
         pairs = parse_form(raw)
