@@ -53,13 +53,14 @@ class Contestant:
         return ["node", *words] if self.node else [sys.executable, "-m", *words]
 
 
+ROUTER = Contestant("router", ("app", "serve"), stores=True)
 CONTESTANTS = (
     Contestant("floor", (*UVICORN, "loadtests.bench.apps.floor:application"), checks=False),
     Contestant("starlette", (*UVICORN, "loadtests.bench.apps.starlette_app:application")),
     Contestant("fastapi", (*UVICORN, "loadtests.bench.apps.fastapi_app:application")),
     Contestant("flask", (*GUNICORN, "loadtests.bench.apps.flask_app:application")),
     Contestant("express", (str(EXPRESS / "server.js"),), node=EXPRESS),
-    Contestant("router", ("app", "serve"), stores=True),
+    ROUTER,
 )
 
 

@@ -1,21 +1,19 @@
 """What a bigger pool costs: choosing a sender, building the index, and memory, from 10 to 10,000 senders.
 
-``python -m loadtests.bench.growth`` measures this alone, in some seconds.
+``python -m loadtests.bench --part senders`` measures this alone, in some seconds.
 """
 
 from __future__ import annotations
 
 import gc
 import statistics
-import sys
 import time
 import tracemalloc
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 
 from app.membership.reading import restore
@@ -65,14 +63,14 @@ def measure(sizes: Sequence[int] = SIZES, people: int = PEOPLE, rounds: int = RO
     return tuple(_measured(size, requests(people), rounds) for size in sizes)
 
 
-def show(figures: Sequence[Growth]) -> Table:
+def show(figures: Sequence[Growth], rounds: int = ROUNDS) -> Table:
     """Return the table for the terminal."""
-    return as_table(_cells(figures), f"pools that grow: medians of {ROUNDS} rounds")
+    return as_table(_cells(figures), f"pools that grow: medians of {rounds} rounds")
 
 
-def write(figures: Sequence[Growth], day: date) -> None:
+def write(figures: Sequence[Growth], day: date, rounds: int = ROUNDS) -> None:
     """Put the table into the README, between markers of its own."""
-    told = f"Measured {day.isoformat()}: medians of {ROUNDS} rounds over {PEOPLE:,} people."
+    told = f"Measured {day.isoformat()}: medians of {rounds} rounds over {PEOPLE:,} people."
     write_between_markers(README, f"{told}\n\n{as_markdown(_cells(figures))}", BEGIN, END)
 
 
@@ -153,10 +151,3 @@ def _cells(figures: Sequence[Growth]) -> Cells:
             for each in figures
         ),
     )
-
-
-if __name__ == "__main__":
-    measured = measure()
-    Console().print(show(measured))
-    if "--no-write" not in sys.argv:
-        write(measured, datetime.now(UTC).date())

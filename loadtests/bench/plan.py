@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +22,16 @@ class Plan:
         """How many different messages one turn can need."""
         return self.warmup + 2 * self.messages
 
+    @property
+    def shorter(self) -> Plan:
+        """Return what a turn is where the router is only held against itself."""
+        return replace(
+            self,
+            messages=min(self.messages, 10_000),
+            closed_seconds=min(self.closed_seconds, 1.5),
+            open_seconds=min(self.open_seconds, 1.5),
+        )
+
 
 FULL = Plan(rounds=3, messages=25_000)
-QUICK = Plan(rounds=2, messages=8_000, closed_seconds=1.5, open_seconds=1.0, warmup=200)
+QUICK = Plan(rounds=1, messages=6_000, closed_seconds=1.0, open_seconds=1.0, warmup=200)

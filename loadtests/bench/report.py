@@ -38,6 +38,12 @@ class Run:
         """How many answers were wrong or missing."""
         return sum(summary.wrong for summary in self.summaries)
 
+    @property
+    def told(self) -> str:
+        """When, how and where it was measured, in two sentences."""
+        rounds = "one round" if self.rounds == 1 else f"medians of {self.rounds} rounds"
+        return f"Measured {self.day.isoformat()} with `{self.command}`: {rounds}.\n{self.machine}."
+
 
 @dataclass(frozen=True, slots=True)
 class Cells:
@@ -67,9 +73,7 @@ def terminal_tables(run: Run) -> list[Table]:
 
 def markdown(run: Run) -> str:
     """Return the tables and what they were measured with, for the README."""
-    measured = f"Measured {run.day.isoformat()} with `{run.command}`: medians of {run.rounds} rounds."
-    drawn = [as_markdown(cells) for cells in tables(run.summaries)]
-    return "\n\n".join([f"{measured}\n{run.machine}.", *drawn])
+    return "\n\n".join([run.told, *(as_markdown(cells) for cells in tables(run.summaries))])
 
 
 def write_between_markers(path: Path, text: str, begin_mark: str = BEGIN, end_mark: str = END) -> None:

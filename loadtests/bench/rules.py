@@ -1,21 +1,19 @@
 """What more rules cost: finding the one that answers, and reading a changed file, from 10 to 10,000.
 
-``python -m loadtests.bench.rules`` measures this alone, in half a minute.
+``python -m loadtests.bench --part rules`` measures this alone, in half a minute.
 """
 
 from __future__ import annotations
 
 import gc
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 
 from app.routing.dispatch import Dispatcher
@@ -73,14 +71,14 @@ def measure(
         return tuple(_measured(size, texts, rounds, Path(folder, f"{size}.toml")) for size in sizes)
 
 
-def show(figures: Sequence[RulesGrowth]) -> Table:
+def show(figures: Sequence[RulesGrowth], rounds: int = ROUNDS) -> Table:
     """Return the table for the terminal."""
-    return as_table(_cells(figures), f"rules that grow: medians of {ROUNDS} rounds")
+    return as_table(_cells(figures), f"rules that grow: medians of {rounds} rounds")
 
 
-def write(figures: Sequence[RulesGrowth], day: date) -> None:
+def write(figures: Sequence[RulesGrowth], day: date, rounds: int = ROUNDS) -> None:
     """Put the table into the README, between markers of its own."""
-    told = f"Measured {day.isoformat()}: medians of {ROUNDS} rounds over {TEXTS:,} texts."
+    told = f"Measured {day.isoformat()}: medians of {rounds} rounds over {TEXTS:,} texts."
     write_between_markers(README, f"{told}\n\n{as_markdown(_cells(figures))}", BEGIN, END)
 
 
@@ -174,10 +172,3 @@ def _cells(figures: Sequence[RulesGrowth]) -> Cells:
             for each in figures
         ),
     )
-
-
-if __name__ == "__main__":
-    measured = measure()
-    Console().print(show(measured))
-    if "--no-write" not in sys.argv:
-        write(measured, datetime.now(UTC).date())

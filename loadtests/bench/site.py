@@ -22,6 +22,8 @@ class Site:
 
     port: int
     folder: Path
+    workers: int = 1
+    """The router's; the others have one."""
 
     @property
     def base_url(self) -> str:
@@ -49,7 +51,7 @@ class Site:
             "PUBLIC_URL": self.base_url,
             "HOST": "127.0.0.1",
             "PORT": str(self.port),
-            "WORKERS": "1",
+            "WORKERS": str(self.workers),
             "REDIS_URL": f"unix://{self.store_socket}",
             "SMS_ROUTER_CONFIG": str(self.folder / "config"),
             "BENCH_REPLIES": json.dumps({"replies": REPLIES, "defaultReply": DEFAULT_REPLY}),

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterable, Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from urllib.parse import urlencode
 
 from twilio.request_validator import RequestValidator
@@ -18,6 +20,9 @@ PEOPLE = 200_000
 
 SEED = 12345
 """The same messages in every run."""
+
+LATEST = 64
+"""From so many of the latest messages those are taken that come once more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +74,39 @@ TEXTS = (
 
 def webhooks(site: Site, count: int) -> list[Webhook]:
     """Return ``count`` signed requests, each a message of its own."""
-    dice = random.Random(SEED)
+    return list(islice(endless(site), count))
+
+
+def endless(site: Site) -> Iterator[Webhook]:
+    """Yield signed requests as long as somebody asks, made at that moment."""
     sign = RequestValidator(AUTH_TOKEN).compute_signature
-    return [_webhook(site, sign(site.sms_url, form), form, reply) for form, reply in _messages(dice, count)]
+    for form, reply in _messages(random.Random(SEED)):
+        yield _webhook(site, sign(site.sms_url, form), form, reply)
+
+
+def with_duplicates(signed: Sequence[Webhook], share: float) -> list[Webhook]:
+    """Return as many requests, of which a share are one of the latest once more, as it was.
+
+    Some of these come while the first is still in work, most after it has been answered.
+    """
+    dice = random.Random(SEED)
+    fresh = iter(signed)
+    latest: deque[Webhook] = deque(maxlen=LATEST)
+    requests = []
+    for _ in signed:
+        if latest and dice.random() < share:
+            requests.append(dice.choice(latest))
+        else:
+            latest.append(next(fresh))
+            requests.append(latest[-1])
+    return requests
+
+
+def texts(site: Site, count: int, body: str, reply: str) -> list[Webhook]:
+    """Return signed requests that all say the same; none has the sid of one of the others."""
+    sign = RequestValidator(AUTH_TOKEN).compute_signature
+    forms = [form | {"Body": body} for form, _ in islice(_messages(random.Random(SEED + 2)), count)]
+    return [_webhook(site, sign(site.sms_url, form), form, reply) for form in forms]
 
 
 def without_reply(signed: Iterable[Webhook]) -> list[Webhook]:
@@ -81,13 +116,13 @@ def without_reply(signed: Iterable[Webhook]) -> list[Webhook]:
 
 def forgery(site: Site) -> Webhook:
     """Return a message that somebody else signed; nobody may answer it."""
-    form, reply = next(_messages(random.Random(SEED + 1), 1))
+    form, reply = next(_messages(random.Random(SEED + 1)))
     signature = RequestValidator("another token").compute_signature(site.sms_url, form)
     return _webhook(site, signature, form, reply)
 
 
-def _messages(dice: random.Random, count: int) -> Iterator[tuple[dict[str, str], str]]:
-    for _ in range(count):
+def _messages(dice: random.Random) -> Iterator[tuple[dict[str, str], str]]:
+    while True:
         city = dice.choice(CITIES)
         person = dice.randrange(PEOPLE)
         body, keyword = dice.choice(TEXTS)

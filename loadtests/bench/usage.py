@@ -21,6 +21,10 @@ class Usage:
         """Return the resident memory; pages that two processes share count for both."""
         return sum(process.memory_info().rss for process in self._tree())
 
+    def worker_bytes(self) -> int:
+        """Return the resident memory of the process that holds most: the worker, or the largest of them."""
+        return max(process.memory_info().rss for process in self._tree())
+
     def _tree(self) -> list[psutil.Process]:
         return [self._root, *self._root.children(recursive=True)]
 

@@ -9,7 +9,7 @@ from app.twilio.inbound import InboundMessage, read_inbound
 from loadtests.bench.keywords import DEFAULT_REPLY, REPLIES
 from loadtests.bench.router_config import write_router_config
 from loadtests.bench.site import AUTH_TOKEN, Site
-from loadtests.bench.traffic import Webhook, forgery, webhooks, without_reply
+from loadtests.bench.traffic import LATEST, Webhook, forgery, texts, webhooks, with_duplicates, without_reply
 
 SITE = Site(8000, Path())
 
@@ -75,3 +75,25 @@ def test_the_router_gets_the_same_keywords(tmp_path: Path) -> None:
     router = tomllib.loads((folder / "router.toml").read_text())["router"]
     assert router["signature"] == "enforce"
     assert router["public_url"] == "http://127.0.0.1:8000"
+
+
+def test_a_share_of_the_requests_are_recent_ones_once_more(traffic: list[Webhook]) -> None:
+    requests = with_duplicates(traffic, 0.5)
+    assert len(requests) == len(traffic)
+    fresh = list(dict.fromkeys(requests))
+    assert fresh == traffic[: len(fresh)]
+    assert 0.4 < 1 - len(fresh) / len(requests) < 0.6
+    for place, request in enumerate(requests):
+        assert request in list(dict.fromkeys(requests[: place + 1]))[-LATEST:]
+
+
+def test_without_duplicates_everything_is_as_it_was(traffic: list[Webhook]) -> None:
+    assert with_duplicates(traffic, 0) == traffic
+
+
+def test_texts_that_say_the_same_are_messages_of_their_own(traffic: list[Webhook]) -> None:
+    said = texts(SITE, 5, "ticket 2", "Booked.")
+    assert {form_of(webhook)["Body"] for webhook in said} == {"ticket 2"}
+    sids = {form_of(webhook)["MessageSid"] for webhook in (*said, *traffic)}
+    assert len(sids) == len(said) + len(traffic)
+    assert all(signed_by_twilio(webhook) and webhook.expected == b"Booked." for webhook in said)
