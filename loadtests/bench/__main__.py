@@ -143,13 +143,14 @@ class Bench:
         if self.upstream:
             self._put(slow_upstream.cells(self.upstream), told, slow_upstream.BEGIN, slow_upstream.END)
         if self.held:
+            told = told.replace(self.run(()).rounds_told, "one worker")
             self._put(soak.cells(self.held), told, soak.BEGIN, soak.END)
         if self.senders:
             growth.write(self.senders, self.day, self.rounds)
         if self.rules:
             rules.write(self.rules, self.day, self.rounds)
-        if self.senders and self.rules and self.conditions:
-            drawn = charts.growth_chart(self.senders, self.rules, self.conditions, charted)
+        if self.senders and self.rules and self.conditions and self.upstream:
+            drawn = charts.growth_chart(self.senders, self.rules, self.conditions, self.upstream, charted)
             charts.GROWTH.write_text(drawn)
 
     def _put(self, cells: Cells, told: str, begin: str, end: str) -> None:
@@ -217,7 +218,7 @@ def bench(
 def _measure(
     taken: Bench, parts: Sequence[Part], contestants: Sequence[Contestant], soaked: int | None
 ) -> None:
-    if Part.OTHERS in parts:
+    if Part.OTHERS in parts and contestants:
         taken.measure_others(contestants)
     if Part.CONDITIONS in parts:
         taken.measure_conditions()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from loadtests.bench.conditions import CONDITIONS
 from loadtests.bench.figures import Summary
 from loadtests.bench.growth import Growth
 from loadtests.bench.rules import RulesGrowth
+from loadtests.bench.slow_upstream import Beside
 
 FOLDER = Path(__file__).resolve().parents[1]
 COST = FOLDER / "cost.svg"
@@ -24,7 +26,11 @@ def cost_chart(summaries: Sequence[Summary], told: str) -> str:
 
 
 def growth_chart(
-    senders: Sequence[Growth], rules: Sequence[RulesGrowth], conditions: Sequence[Summary], told: str
+    senders: Sequence[Growth],
+    rules: Sequence[RulesGrowth],
+    conditions: Sequence[Summary],
+    upstream: Sequence[Beside],
+    told: str,
 ) -> str:
     """Return how the router's cost moves with everything that may grow."""
     choosing = Panel(
@@ -46,6 +52,15 @@ def growth_chart(
             Line("none", tuple(each.none for each in rules)),
         ),
     )
+    beside = Panel(
+        "beside a slow upstream",
+        "ms of the other texts",
+        tuple("none" if math.isnan(each.theirs) else each.way for each in upstream),
+        (
+            Line("p50", tuple(each.others.p50 for each in upstream)),
+            Line("p99", tuple(each.others.p99 for each in upstream)),
+        ),
+    )
     return panels(
         "What the router costs when things grow",
         told,
@@ -55,6 +70,7 @@ def growth_chart(
             _condition("connections", "connections", "cpu", conditions),
             _condition("duplicates", "messages that come twice", "cpu", conditions),
             _condition("workers", "workers", "rate", conditions),
+            beside,
         ],
     )
 

@@ -41,8 +41,12 @@ class Run:
     @property
     def told(self) -> str:
         """When, how and where it was measured, in two sentences."""
-        rounds = "one round" if self.rounds == 1 else f"medians of {self.rounds} rounds"
-        return f"Measured {self.day.isoformat()} with `{self.command}`: {rounds}.\n{self.machine}."
+        return f"Measured {self.day.isoformat()} with `{self.command}`: {self.rounds_told}.\n{self.machine}."
+
+    @property
+    def rounds_told(self) -> str:
+        """What each figure is of."""
+        return "one round" if self.rounds == 1 else f"medians of {self.rounds} rounds"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +72,7 @@ def tables(summaries: Sequence[Summary]) -> tuple[Cells, Cells]:
 
 def terminal_tables(run: Run) -> list[Table]:
     """Return the tables for the terminal."""
-    return [as_table(cells, f"medians of {run.rounds} rounds") for cells in tables(run.summaries)]
+    return [as_table(cells, run.rounds_told) for cells in tables(run.summaries)]
 
 
 def markdown(run: Run) -> str:

@@ -45,7 +45,7 @@ FORWARDED = 20.0
 """Texts a second that go to the upstream."""
 SLOWEST = 2.0
 """Seconds after which as many wait for the upstream as ever will."""
-WAYS = (("not at all: there are none", None), ("at once", 0.0), ("after 2 s", SLOWEST))
+WAYS = (("there are none", None), ("at once", 0.0), ("after 2 s", SLOWEST))
 CONNECTIONS = 64
 """For either kind, so that no text of one waits for an answer to the other."""
 
@@ -100,7 +100,7 @@ def measure(plan: Plan, cores: Cores, folder: Path, step: Step) -> tuple[Beside,
     taken: dict[str, list[tuple[Tally, Tally]]] = {way: [] for way, _ in WAYS}
     for number in range(1, plan.rounds + 1):
         for way, delay in WAYS:
-            step(f"round {number}: answered {way}")
+            step(f"round {number}: forwarded: {way}")
             turn = _Turn(site, upstream, delay, plan.warmup, seconds)
             taken[way].append(turn.take(others, theirs, cores))
     return tuple(_medians(way, tallies) for way, tallies in taken.items())

@@ -9,10 +9,12 @@ from loadtests.bench.chart import Bar, Line, Panel, bars, panels
 from loadtests.bench.charts import cost_chart, growth_chart
 from loadtests.bench.conditions import CONDITIONS
 from loadtests.bench.conditions import cells as condition_cells
+from loadtests.bench.figures import Latency
 from loadtests.bench.growth import Growth
 from loadtests.bench.machine import Machine
 from loadtests.bench.report import Run
 from loadtests.bench.rules import RulesGrowth
+from loadtests.bench.slow_upstream import Beside
 from tests.loadtests.test_report import summary
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -62,13 +64,28 @@ def test_a_fourth_panel_begins_a_second_row() -> None:
 
 
 def test_the_charts_show_every_contestant_and_everything_that_grows() -> None:
-    others = [summary("floor", 40), summary("router", 200)]
-    assert {"floor", "router", "40", "200"} <= set(texts(cost_chart(others, "today")))
+    contestants = [summary("floor", 40), summary("router", 200)]
+    assert {"floor", "router", "40", "200"} <= set(texts(cost_chart(contestants, "today")))
     conditions = [summary(condition.name, 200) for condition in CONDITIONS]
     senders = [Growth(size, 1.0, 16.0, 1.0, 1.0, 1.0) for size in (10, 10_000)]
     rules = [RulesGrowth(size, *[8.0] * 7) for size in (10, 10_000)]
-    shown = texts(growth_chart(senders, rules, conditions, "today"))
-    assert {"senders", "keyword rules", "connections", "workers", "10,000", "50%"} <= set(shown)
+    others = Latency(500.0, 1.0, 2.0, 3.0)
+    upstream = [
+        Beside("there are none", others, float("nan"), 0, 0, ()),
+        Beside("after 2 s", others, 2001, 40, 0, ()),
+    ]
+    shown = texts(growth_chart(senders, rules, conditions, upstream, "today"))
+    assert {
+        "none",
+        "after 2 s",
+        "p99",
+        "senders",
+        "keyword rules",
+        "connections",
+        "workers",
+        "10,000",
+        "50%",
+    } <= set(shown)
 
 
 def test_a_condition_is_a_row_with_its_name() -> None:
