@@ -95,7 +95,7 @@ class Outgoing:
         name = f"{piece.name} of {entry.message_sid} to {masked_number(entry.person)}"
         match result:
             case Sent(sid):
-                log.warning("%s left from %s as %s", name, letter.sender, sid)
+                log.info("%s left from %s as %s", name, letter.sender, sid)
             case Unknown(sentence):
                 log.error("%s may have left from %s: %s", name, letter.sender, sentence)
             case Refused(code, sentence):
