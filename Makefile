@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 EXPRESS := loadtests/bench/apps/express
 
-.PHONY: help run install test stores check fix bench profile load chaos lock clean
+.PHONY: help run install test slow stores check fix bench profile load chaos lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -17,6 +17,9 @@ install: $(VENV)/.run ## make .venv with the locked dependencies
 
 test: $(VENV)/.dev ## run the tests
 	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+
+slow: $(VENV)/.dev ## run the tests that take longer: whole stories, limits, failovers
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile -m slow
 
 stores: $(VENV)/.dev ## run the tests of what is stored on a Redis Cluster and on Sentinels, failovers too
 	@TEST_STORES=cluster,sentinel $(BIN)/python -m pytest --numprocesses 2 --dist loadfile -m "slow or not slow" \

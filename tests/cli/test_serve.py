@@ -98,6 +98,7 @@ def test_the_line_to_paste_works_in_the_folder_where_it_was_started(
         assert serving.stop() == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("public_url", ["http://sms.test:1/twilio", "https://sms.example.com:8443/x"])
 def test_offline_a_text_finds_the_router_whatever_its_public_url_is(folder: Path, public_url: str) -> None:
     serving = begun(folder, str(PROGRAM), PUBLIC_URL=public_url)
@@ -114,6 +115,7 @@ def test_offline_a_text_finds_the_router_whatever_its_public_url_is(folder: Path
         assert serving.stop() == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_a_closed_terminal_leaves_nothing_running(folder: Path, workers: str) -> None:
     terminal, end = pty.openpty()
@@ -126,6 +128,7 @@ def test_a_closed_terminal_leaves_nothing_running(folder: Path, workers: str) ->
     assert "Traceback" not in serving.log
 
 
+@pytest.mark.slow
 def test_a_router_on_every_ipv6_address_says_where_it_is(folder: Path) -> None:
     serving = begun(folder, str(PROGRAM), HOST="::")
     try:

@@ -14,7 +14,7 @@ from app.membership.snapshot import ServiceSettings, Snapshot
 from app.sandbox import create_sandbox
 from app.senders.sender import Capability, Sender, SenderKind
 from tests.road.offline_twilio import Twilio
-from tests.road.running import ACCOUNT, SERVICE, TOKEN, RunningRouter, write_configuration
+from tests.road.running import ACCOUNT, KEYWORDS_TOML, SERVICE, TOKEN, RunningRouter, write_configuration
 from tests.sandbox.bench import demo_world
 from tests.sandbox.serving import serving
 from tests.store.private_valkey import PrivateValkey
@@ -54,8 +54,9 @@ def start(tmp_path: Path, valkey: PrivateValkey) -> Iterator[Start]:
         more: str = "",
         environment: Mapping[str, str] | None = None,
         handlers: str = "tests.road.handlers",
+        keywords: str = KEYWORDS_TOML,
     ) -> RunningRouter:
-        folder = write_configuration(tmp_path / "config", more, handlers)
+        folder = write_configuration(tmp_path / "config", more, handlers, keywords)
         router = RunningRouter(folder, valkey.url, environment or {})
         running.append(router)
         return router.start()

@@ -10,7 +10,9 @@ from uuid import uuid4
 from xml.etree.ElementTree import fromstring
 
 import aiohttp
+from redis.asyncio import Redis
 
+from app.store.keys import bucket_of
 from tests.road.running import ACCOUNT, Answer, RunningRouter, until
 
 PERSON = "+14155550123"
@@ -84,8 +86,11 @@ def story(router: RunningRouter, sid: str) -> dict[str, Any]:
 async def has_causes(router: RunningRouter, sid: str, *parts: str) -> None:
     """Wait until the message is a dead letter for these reasons."""
 
-    async def noted() -> bool:
-        causes = story(router, sid)["causes"]
-        return all(any(part in cause for cause in causes) for part in parts)
+    async with Redis.from_url(router.redis_url, decode_responses=True) as client:
 
-    await until(noted)
+        async def noted() -> bool:
+            letters: Any = await client.xrange(bucket_of(PERSON).dead_letters)
+            causes = [each["cause"] for _, each in letters if each["message"].endswith(sid)]
+            return all(any(part in cause for cause in causes) for part in parts)
+
+        await until(noted)

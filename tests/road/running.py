@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import io
 import os
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from unittest import mock
 from urllib.parse import urlencode
 from uuid import uuid4
 
 import aiohttp
 from twilio.request_validator import RequestValidator
+
+from app.cli import main
 
 ACCOUNT = "AC" + "0" * 31 + "1"
 SERVICE = "MG" + "0" * 31 + "1"
@@ -104,6 +110,36 @@ class Answer:
         return self.body.decode()
 
 
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """What a command said, and how it ended."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+_one_at_a_time = threading.Lock()
+"""The environment and the streams are the process's; a process for each command would cost a second."""
+
+
+def _spoken(words: Sequence[str], environment: Mapping[str, str]) -> Spoken:
+    out, err, code = io.StringIO(), io.StringIO(), 0
+    with (
+        _one_at_a_time,
+        mock.patch.dict(os.environ, environment, clear=True),
+        mock.patch.object(sys, "argv", ["sms-router", *words]),
+        contextlib.chdir(REPOSITORY),
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+    ):
+        try:
+            main()
+        except SystemExit as ended:
+            code = int(ended.code or 0)
+    return Spoken(code, out.getvalue(), err.getvalue())
+
+
 @dataclass(slots=True)
 class RunningRouter:
     """One `sms-router serve` on a port of its own."""
@@ -186,7 +222,7 @@ class RunningRouter:
         file = self.folder / "runs"
         return file.read_text().split() if file.exists() else []
 
-    def command(self, *words: str) -> subprocess.CompletedProcess[str]:
+    def command(self, *words: str) -> Spoken:
         """Run a command of the router against the same configuration and store."""
         environment = {
             "PATH": os.environ["PATH"],
@@ -199,15 +235,8 @@ class RunningRouter:
             "SMS_ROUTER_CONFIG": str(self.folder),
             "PORT": str(self.port),
         }
-        return subprocess.run(
-            [sys.executable, "-m", "app", *words],
-            cwd=REPOSITORY,
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=60,
-        )
+        with ThreadPoolExecutor(1) as apart:  # some commands run a loop of their own
+            return apart.submit(_spoken, words, environment).result(timeout=60)
 
     async def deliver(
         self,
@@ -256,7 +285,12 @@ class RunningRouter:
         return await self.send("GET", path, b"", {})
 
 
-def write_configuration(folder: Path, more: str = "", handlers: str = "tests.road.handlers") -> Path:
+def write_configuration(
+    folder: Path,
+    more: str = "",
+    handlers: str = "tests.road.handlers",
+    keywords: str = KEYWORDS_TOML,
+) -> Path:
     """Write the configuration of these tests into a folder; ``more`` goes below ``[router]``.
 
     Unless it says otherwise nothing guards against loops: tests text faster than people do.
@@ -266,7 +300,7 @@ def write_configuration(folder: Path, more: str = "", handlers: str = "tests.roa
     folder.mkdir(parents=True, exist_ok=True)
     text = ROUTER_TOML.format(more=f'data_dir = "{folder / "data"}"\n{more}', handlers=handlers)
     (folder / "router.toml").write_text(text)
-    (folder / "keywords.toml").write_text(KEYWORDS_TOML)
+    (folder / "keywords.toml").write_text(keywords)
     return folder
 
 

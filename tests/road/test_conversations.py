@@ -51,6 +51,7 @@ async def test_a_step_takes_the_next_message_whichever_router_gets_it(converse: 
     assert "Text HOURS." in await say(routers[1], "m")
 
 
+@pytest.mark.slow
 async def test_other_people_are_not_in_it(converse: Start) -> None:
     router = converse()
     await say(router, "ORDER")
@@ -70,6 +71,7 @@ async def test_messages_that_come_at_once_are_answered_one_at_a_time_in_their_or
     assert sums == ["1", "11", "111", "1111", "11111", "111111"]
 
 
+@pytest.mark.slow
 async def test_a_message_delivered_many_times_advances_the_conversation_once(converse: Start) -> None:
     routers = [converse(), converse()]
     message = webhook("ADD 1")
@@ -98,6 +100,7 @@ async def test_after_a_crash_the_person_is_where_they_were(
         assert await client.hget(TALK, "turn") is None
 
 
+@pytest.mark.slow
 async def test_a_late_answer_advances_it_too_and_the_next_message_waits_for_it(
     converse: Start, tmp_path: Path, valkey: PrivateValkey
 ) -> None:
@@ -121,6 +124,7 @@ async def test_a_late_answer_advances_it_too_and_the_next_message_waits_for_it(
     assert "Held 3 times." in await say(routers[1], str(go))
 
 
+@pytest.mark.slow
 async def test_leave_words_leave(converse: Start) -> None:
     router = converse('[conversations]\nleave_words = ["EXIT", "never mind"]\nleave_reply = "As you like."\n')
     assert "As you like." in await say(router, "ORDER", "Never mind!")
@@ -128,6 +132,7 @@ async def test_leave_words_leave(converse: Start) -> None:
     assert "Text HOURS." in await say(router, "exit")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("setting", "hours", "order"),
     [
@@ -147,6 +152,7 @@ async def test_keywords_interrupt_where_the_configuration_says_so(
     assert after in await say(router, "m")
 
 
+@pytest.mark.slow
 async def test_opt_out_words_come_first_and_end_it(converse: Start) -> None:
     router = converse()
     assert "<Message" in await say(router, "ORDER", "HELP")
@@ -157,6 +163,7 @@ async def test_opt_out_words_come_first_and_end_it(converse: Start) -> None:
     assert "Text HOURS." in await say(router, "m")
 
 
+@pytest.mark.slow
 async def test_stop_does_not_wait_for_its_turn_and_what_is_in_work_keeps_nothing(
     converse: Start, tmp_path: Path, valkey: PrivateValkey
 ) -> None:
@@ -172,6 +179,7 @@ async def test_stop_does_not_wait_for_its_turn_and_what_is_in_work_keeps_nothing
         assert await client.exists(TALK) == 0
 
 
+@pytest.mark.slow
 async def test_it_expires_and_may_say_so(converse: Start, valkey: PrivateValkey) -> None:
     router = converse('[conversations]\nexpired_reply = "That took too long."\n')
 
@@ -189,6 +197,7 @@ async def test_it_expires_and_may_say_so(converse: Start, valkey: PrivateValkey)
     assert "Text HOURS." in await say(router, "m")
 
 
+@pytest.mark.slow
 async def test_it_is_forgotten_in_time(converse: Start, valkey: PrivateValkey) -> None:
     router = converse("[conversations]\nexpires_after = 7200\n")
     await say(router, "ORDER")
@@ -198,12 +207,14 @@ async def test_it_is_forgotten_in_time(converse: Start, valkey: PrivateValkey) -
         assert await client.exists(TALK) == 0
 
 
+@pytest.mark.slow
 async def test_a_step_that_fails_asks_again(converse: Start) -> None:
     router = converse()
     assert "Sorry, that failed." in await say(router, "ORDER", "fail")
     assert "One pizza in M." in await say(router, "m")
 
 
+@pytest.mark.slow
 async def test_what_cannot_be_kept_is_a_failure_with_the_remedy(converse: Start) -> None:
     router = converse()
     assert "Sorry, that failed." in await say(router, "BIG")
@@ -223,6 +234,7 @@ async def test_without_redis_they_are_asked_to_try_again(converse: Start, valkey
     assert "We are open" in await say(router, "HOURS")
 
 
+@pytest.mark.slow
 async def test_a_router_without_conversations_keeps_no_turns(start: Start, valkey: PrivateValkey) -> None:
     router = start()
     await say(router, "HOURS", "COUNT")

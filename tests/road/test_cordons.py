@@ -7,9 +7,13 @@ import json
 import time
 from xml.etree.ElementTree import fromstring
 
+import pytest
+
 from tests.road.conftest import Start
 from tests.road.running import RunningRouter, until, webhook
 from tests.store.private_valkey import PrivateValkey
+
+pytestmark = pytest.mark.slow
 
 PEOPLE = (f"+1415555{number:04}" for number in range(10_000))
 """Somebody new each time, so that nobody gets so many replies that the loop guard holds them back."""

@@ -118,7 +118,7 @@ async def test_who_is_not_reached_by_the_short_code_is_answered_from_a_long_code
     assert {answer.status for answer in await asyncio.gather(*receipts)} == {204}
     second = webhook("HOURS")
     assert said(await other.deliver(second))[0] == "+14155550100"
-    story = json.loads(other.command("messages", second["MessageSid"], "--json").stdout)[0]
+    story = json.loads(other.command("messages", "show", second["MessageSid"], "--json").stdout)
     assert "12345: passed over: believed not to reach this person" in story["trail"]
     assert "is believed not to reach" in one.log + other.log
     assert PERSON not in one.log + other.log

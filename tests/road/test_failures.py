@@ -5,8 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 
+import pytest
+
 from tests.road.conftest import Start
 from tests.road.running import ACCOUNT, RunningRouter, until, webhook
+
+pytestmark = pytest.mark.slow
 
 WARNING = "12345 loses "
 EAGER = """

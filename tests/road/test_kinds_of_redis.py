@@ -177,6 +177,7 @@ async def test_a_failover_of_the_sentinels_costs_nobody_an_answer(
     assert journaled(sentinels) == 100
 
 
+@pytest.mark.slow
 async def test_people_converse_on_a_cluster_in_their_order(cluster: PrivateCluster, begin: Begin) -> None:
     await publish_senders(cluster)
     routers = [await asyncio.to_thread(begin, cluster, "tests.road.conversing") for _ in range(2)]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from tests.road.conftest import Start
 from tests.road.running import RunningRouter, webhook
 from tests.store.private_valkey import PrivateValkey
@@ -43,6 +45,7 @@ async def test_two_responders_fall_silent_and_people_do_not(start: Start) -> Non
     assert any("not sent, by the loop guard" in line for each in story for line in each["trail"])
 
 
+@pytest.mark.slow
 async def test_opt_out_words_are_answered_however_many_replies_there_were(start: Start) -> None:
     router = start(GUARD)
     assert await rally(router) == 4
@@ -52,6 +55,7 @@ async def test_opt_out_words_are_answered_however_many_replies_there_were(start:
     assert "<Message" in (await router.deliver(webhook("START"))).text
 
 
+@pytest.mark.slow
 async def test_the_person_may_be_told_once(start: Start) -> None:
     router = start(GUARD + 'reply = "Let us both rest."')
     for _ in range(4):
@@ -63,6 +67,7 @@ async def test_the_person_may_be_told_once(start: Start) -> None:
     assert (await router.deliver(webhook("HOURS"))).body == EMPTY
 
 
+@pytest.mark.slow
 async def test_without_redis_each_worker_counts_for_itself(start: Start, valkey: PrivateValkey) -> None:
     router = start(GUARD)
     await router.deliver(webhook("HOURS", From="+14155550199"))  # the senders are known from now on
@@ -71,6 +76,7 @@ async def test_without_redis_each_worker_counts_for_itself(start: Start, valkey:
     assert "<Message" in (await router.deliver(webhook("HELP"))).text
 
 
+@pytest.mark.slow
 async def test_a_failed_handler_of_a_muted_person_is_a_dead_letter_still(start: Start) -> None:
     router = start(GUARD)
     assert await rally(router) == 4
@@ -80,6 +86,7 @@ async def test_a_failed_handler_of_a_muted_person_is_a_dead_letter_still(start: 
     assert [each["sid"] for each in letters] == [broken["MessageSid"]]
 
 
+@pytest.mark.slow
 async def test_the_guard_can_be_off(start: Start) -> None:
     router = start("[loop_guard]\nreplies = 0\n")
     assert await rally(router) == 20

@@ -42,6 +42,7 @@ async def test_late_work_of_a_killed_worker_is_finished_by_another(
     assert other.runs == [parameters["MessageSid"]] * 2
 
 
+@pytest.mark.slow
 async def test_late_work_survives_a_stop_and_a_start(start: Start, twilio: Twilio, tmp_path: Path) -> None:
     router = start(SOON, twilio.environment)
     parameters = webhook(f"HOLD {tmp_path / 'go'}")
@@ -53,6 +54,7 @@ async def test_late_work_survives_a_stop_and_a_start(start: Start, twilio: Twili
     await twilio.shows(("12345", "held and let go"))
 
 
+@pytest.mark.slow
 async def test_whoever_waits_for_a_busy_twin_does_not_lose_its_answer(
     start: Start, twilio: Twilio, tmp_path: Path
 ) -> None:
@@ -67,6 +69,7 @@ async def test_whoever_waits_for_a_busy_twin_does_not_lose_its_answer(
     await twilio.shows(("12345", "held and let go"))
 
 
+@pytest.mark.slow
 async def test_a_handler_that_fails_after_the_deadline_says_so(start: Start, twilio: Twilio) -> None:
     router = start(SOON, twilio.environment)
     parameters = webhook("LATE BOOM")
@@ -75,6 +78,7 @@ async def test_a_handler_that_fails_after_the_deadline_says_so(start: Start, twi
     await has_causes(router, parameters["MessageSid"], "failed after the deadline")
 
 
+@pytest.mark.slow
 async def test_nothing_late_reaches_somebody_who_has_opted_out(
     start: Start, twilio: Twilio, tmp_path: Path
 ) -> None:
@@ -85,6 +89,7 @@ async def test_nothing_late_reaches_somebody_who_has_opted_out(
     await twilio.shows()
 
 
+@pytest.mark.slow
 async def test_what_is_too_late_is_a_dead_letter(start: Start, twilio: Twilio, tmp_path: Path) -> None:
     router = start(f"{SOON}\nlate_limit = 1", twilio.environment)
     parameters = webhook(f"HOLD {tmp_path / 'go'}")
@@ -116,6 +121,7 @@ async def test_what_the_short_code_cannot_deliver_leaves_from_a_long_code(
     await twilio.shows(("+14155550100", "We are open 9 to 5, SAN FRANCISCO."))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("code", ["30007", "30005", "30008", "99999"])
 async def test_no_other_failure_is_sent_again(start: Start, twilio: Twilio, code: str) -> None:
     router = start(environment=twilio.environment)
@@ -123,6 +129,7 @@ async def test_no_other_failure_is_sent_again(start: Start, twilio: Twilio, code
     await twilio.shows()
 
 
+@pytest.mark.slow
 async def test_it_can_be_switched_off(start: Start, twilio: Twilio) -> None:
     router = start("reroute = false", twilio.environment)
     await failing_reply(router)
@@ -140,6 +147,7 @@ async def test_two_replicas_told_the_same_send_it_once(start: Start, twilio: Twi
     await twilio.shows(("+14155550100", "We are open 9 to 5, SAN FRANCISCO."))
 
 
+@pytest.mark.slow
 async def test_a_repeated_30003_is_believed_and_then_sent_again(start: Start, twilio: Twilio) -> None:
     router = start(environment=twilio.environment)
     for _ in range(2):
@@ -204,6 +212,7 @@ def _has_run(router: RunningRouter) -> Any:
     return has_run
 
 
+@pytest.mark.slow
 async def test_late_answers_to_a_machine_that_answers_them_end(start: Start, twilio: Twilio) -> None:
     router = start(f"{SOON}\n[loop_guard]\nreplies = 2\nseconds = 600", twilio.environment)
     for number in range(3):

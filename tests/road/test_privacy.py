@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
 import redis
 
 from app.store.keys import bucket_of
@@ -12,6 +13,8 @@ from tests.road.conftest import Start
 from tests.road.offline_twilio import PERSON, Twilio, has_causes, report, story
 from tests.road.running import ACCOUNT, until, webhook
 from tests.store.private_valkey import PrivateValkey
+
+pytestmark = pytest.mark.slow
 
 LONG_AGO = 3 * 86_400_000
 

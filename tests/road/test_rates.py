@@ -7,9 +7,13 @@ import json
 from collections import Counter
 from xml.etree.ElementTree import fromstring
 
+import pytest
+
 from tests.road.conftest import Start
 from tests.road.running import RunningRouter, until, webhook
 from tests.store.private_valkey import PrivateValkey
+
+pytestmark = pytest.mark.slow
 
 CAP = """
 [[senders]]
@@ -20,7 +24,7 @@ daily_cap = 20
 RATE = """
 [[senders]]
 kind = "short-code"
-messages_per_second = 0.05
+messages_per_second = 0.01
 """
 
 PEOPLE = (f"+1415555{number:04}" for number in range(10_000))
@@ -82,7 +86,7 @@ async def logged(router: RunningRouter) -> bool:
 
 async def test_where_everything_is_over_its_rate_the_reply_leaves_all_the_same(start: Start) -> None:
     every = "".join(
-        f'\n[[senders]]\nkind = "{kind}"\nmessages_per_second = 0.05\n'
+        f'\n[[senders]]\nkind = "{kind}"\nmessages_per_second = 0.01\n'
         for kind in ("short-code", "long-code", "toll-free")
     )
     router = start(every)

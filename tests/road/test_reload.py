@@ -44,6 +44,7 @@ async def count(router: RunningRouter, outcome: str) -> float:
     return float(found[1]) if found else 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", ["1", "2"])
 async def test_a_changed_file_is_at_work_in_every_worker(start: Start, workers: str) -> None:
     router = start(environment={"WORKERS": workers})
@@ -70,6 +71,7 @@ async def test_a_broken_file_is_refused_until_it_is_mended(start: Start) -> None
     assert await reasons(router) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", ["1", "2"])
 async def test_a_hang_up_signal_reloads_and_stops_nothing(start: Start, workers: str) -> None:
     router = start(environment={"WORKERS": workers})
@@ -97,6 +99,7 @@ async def test_a_hang_up_signal_reloads_and_stops_nothing(start: Start, workers:
     assert "Traceback" not in router.log
 
 
+@pytest.mark.slow
 async def test_no_message_is_lost_while_files_change_all_the_time(start: Start) -> None:
     router = start()
     assert router.process is not None
@@ -115,6 +118,7 @@ async def test_no_message_is_lost_while_files_change_all_the_time(start: Start) 
     await until(lambda: says(router, "10 to 4"))
 
 
+@pytest.mark.slow
 async def test_a_worker_that_is_lost_meanwhile_comes_back_when_the_file_is_mended(start: Start) -> None:
     router = start(environment={"WORKERS": "2"})
 

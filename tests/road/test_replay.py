@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
 import redis
 
 from app.store.keys import bucket_of
@@ -57,6 +58,7 @@ async def test_a_dead_letter_is_answered_once_however_often_it_is_asked_for(
     assert whats[:6] == ["received", "answered", "dead letter", "replay asked", "replay", "by REST"]
 
 
+@pytest.mark.slow
 async def test_a_dry_run_says_what_would_be_sent_and_sends_nothing(start: Start, twilio: Twilio) -> None:
     router = start(environment=twilio.environment)
     runs, knows = await failed(router, "BOOM"), await fallen_back(router, "HOURS")
@@ -73,6 +75,7 @@ async def test_a_dry_run_says_what_would_be_sent_and_sends_nothing(start: Start,
     assert router.runs == [runs]
 
 
+@pytest.mark.slow
 async def test_a_replay_whose_handler_fails_again_sends_nothing_and_may_be_asked_for_again(
     start: Start, twilio: Twilio, tmp_path: Path
 ) -> None:
@@ -87,6 +90,7 @@ async def test_a_replay_whose_handler_fails_again_sends_nothing_and_may_be_asked
     await twilio.shows(("12345", "mended"))
 
 
+@pytest.mark.slow
 async def test_dead_letters_are_chosen_by_their_cause_and_time(start: Start, twilio: Twilio) -> None:
     router = start(environment=twilio.environment)
     boom, hours = await failed(router), await fallen_back(router)
@@ -99,6 +103,7 @@ async def test_dead_letters_are_chosen_by_their_cause_and_time(start: Start, twi
     await twilio.shows(("12345", HOURS))
 
 
+@pytest.mark.slow
 async def test_without_a_running_router_it_waits(start: Start, twilio: Twilio) -> None:
     router = start(environment=twilio.environment)
     sid = await fallen_back(router)
@@ -110,6 +115,7 @@ async def test_without_a_running_router_it_waits(start: Start, twilio: Twilio) -
     await twilio.shows(("12345", HOURS))
 
 
+@pytest.mark.slow
 async def test_what_waited_longer_than_the_limit_does_not_leave_and_may_be_asked_for_again(
     start: Start, twilio: Twilio
 ) -> None:
@@ -128,6 +134,7 @@ async def test_what_waited_longer_than_the_limit_does_not_leave_and_may_be_asked
     await twilio.shows(("12345", HOURS), ("12345", HOURS))
 
 
+@pytest.mark.slow
 async def test_nobody_who_has_opted_out_gets_a_replay(start: Start, twilio: Twilio) -> None:
     router = start(environment=twilio.environment)
     sid = await failed(router)
@@ -136,6 +143,7 @@ async def test_nobody_who_has_opted_out_gets_a_replay(start: Start, twilio: Twil
     await twilio.shows()
 
 
+@pytest.mark.slow
 async def test_an_opt_out_word_is_not_replayed(start: Start, twilio: Twilio) -> None:
     router = start(environment=twilio.environment)
     sid = await fallen_back(router, "HELP")
@@ -143,6 +151,7 @@ async def test_an_opt_out_word_is_not_replayed(start: Start, twilio: Twilio) -> 
     assert told["verdict"] in {"opt-out word", "answered"}
 
 
+@pytest.mark.slow
 async def test_what_was_answered_or_came_long_ago_is_not_replayed(
     start: Start, twilio: Twilio, valkey: PrivateValkey
 ) -> None:
@@ -156,6 +165,7 @@ async def test_what_was_answered_or_came_long_ago_is_not_replayed(
     assert (await replay(router, old, "--max-age", "4d"))[0]["replayed"]
 
 
+@pytest.mark.slow
 async def test_what_may_have_left_needs_to_be_said(start: Start, twilio: Twilio) -> None:
     router = start(SOON, twilio.environment)
     await twilio.fail(kind="status", status=500, after=True, count=1)
@@ -173,6 +183,7 @@ async def test_what_may_have_left_needs_to_be_said(start: Start, twilio: Twilio)
     await until(twice)
 
 
+@pytest.mark.slow
 async def test_a_conversation_that_the_person_is_in_takes_it(start: Start, twilio: Twilio) -> None:
     router = start(environment=twilio.environment, handlers="tests.road.conversing")
     sid = await fallen_back(router, "L")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.road.conftest import Start
 from tests.road.offline_twilio import EMPTY, SOON, Twilio, has_causes, report, story
 from tests.road.running import RunningRouter, until, webhook
@@ -51,6 +53,7 @@ async def test_both_sendings_of_a_reply_are_one_story(start: Start, twilio: Twil
     assert [step["at"] for step in steps] == sorted(step["at"] for step in steps)
 
 
+@pytest.mark.slow
 async def test_a_late_answer_stands_after_the_empty_one(start: Start, twilio: Twilio, tmp_path: Path) -> None:
     router = start(SOON, twilio.environment)
     parameters = webhook(f"HOLD {tmp_path / 'go'}")
@@ -66,6 +69,7 @@ async def test_a_late_answer_stands_after_the_empty_one(start: Start, twilio: Tw
     assert "held and let go" not in shown.stdout
 
 
+@pytest.mark.slow
 async def test_the_list_says_what_left_by_rest_and_why_it_failed(start: Start, twilio: Twilio) -> None:
     router = start(environment=twilio.environment)
     await twilio.fail(kind="status", status=400, count=1)

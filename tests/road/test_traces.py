@@ -7,12 +7,15 @@ import gzip
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import pytest
 from aiohttp import web
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from tests.road.conftest import Start
 from tests.road.running import free_port, until, webhook
+
+pytestmark = pytest.mark.slow
 
 
 @asynccontextmanager

@@ -86,17 +86,12 @@ Forwarding = Callable[..., RunningRouter]
 
 
 @pytest.fixture
-def forwarding(start: Start, tmp_path: Path) -> Forwarding:
+def forwarding(start: Start) -> Forwarding:
     """Start a router whose keyword VOTE is a forward, written as in keywords.toml."""
 
     def begin(table: str, more: str = "inline_deadline = 4.0") -> RunningRouter:
-        router = start(more)
-        router.kill()
-        keywords = (
-            f'[[keyword]]\nwords = ["VOTE"]\nforward = {{ {table} }}\n[default]\nreply = "Text VOTE."\n'
-        )
-        (router.folder / "keywords.toml").write_text(keywords)
-        return router.start()
+        rule = f'[[keyword]]\nwords = ["VOTE"]\nforward = {{ {table} }}\n'
+        return start(more, keywords=f'{rule}[default]\nreply = "Text VOTE."\n')
 
     return begin
 
@@ -137,6 +132,7 @@ async def test_the_application_is_called_as_twilio_calls_it(
     assert len(application.asked) == 1
 
 
+@pytest.mark.slow
 async def test_get_puts_the_parameters_into_the_query(
     forwarding: Forwarding, application: Application
 ) -> None:
@@ -147,6 +143,7 @@ async def test_get_puts_the_parameters_into_the_query(
     assert (asked["method"], asked["parameters"]) == ("GET", {**parameters, "poll": "7"})
 
 
+@pytest.mark.slow
 async def test_cookies_are_kept_for_each_person_and_number_on_any_worker(
     forwarding: Forwarding, start: Start, application: Application
 ) -> None:
@@ -184,6 +181,7 @@ async def test_senders_media_recipients_and_redirects(
     assert "+14155559999" not in router.log
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("path", "expected"),
     [
@@ -199,6 +197,7 @@ async def test_other_answers(
     assert messages(await router.deliver(webhook("VOTE"))) == expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("primary", "code"),
     [("{url}/fails", 11200), ("{url}/hangs", 11200), ("http://127.0.0.1:{dead}/sms", 11205)],
@@ -233,6 +232,7 @@ async def test_when_both_fail_the_person_gets_the_error_reply_and_the_message_is
     assert "k=v" not in json.dumps(letter) + router.log
 
 
+@pytest.mark.slow
 async def test_a_dead_upstream_is_left_alone_and_the_operator_is_told(
     forwarding: Forwarding, application: Application
 ) -> None:
@@ -252,6 +252,7 @@ async def test_a_dead_upstream_is_left_alone_and_the_operator_is_told(
     assert router.log.count(f"{dead} keeps failing and is not called for now") == 1
 
 
+@pytest.mark.slow
 async def test_a_numbers_own_url_gets_what_no_rule_claims(
     start: Start, valkey: PrivateValkey, application: Application
 ) -> None:
@@ -279,6 +280,7 @@ async def test_a_numbers_own_url_gets_what_no_rule_claims(
     )
 
 
+@pytest.mark.slow
 async def test_the_commands_show_forwards_without_secrets(forwarding: Forwarding) -> None:
     router = forwarding(
         'url = "https://user:pass@votes.example.com/sms?key=secret", fallback_url = "https://b.example/x"'
@@ -297,6 +299,7 @@ async def test_the_commands_show_forwards_without_secrets(forwarding: Forwarding
     assert "keyword[1].forward.url: must begin with https://" in refused.stdout + refused.stderr
 
 
+@pytest.mark.slow
 async def test_a_stop_of_the_router_leaves_no_call_behind(
     forwarding: Forwarding, application: Application
 ) -> None:
