@@ -20,7 +20,13 @@ async def _ending(path: Path) -> Ending:
 
 async def test_every_scenario_that_comes_along_passes() -> None:
     assert len(SHIPPED) >= 5
-    endings = await asyncio.gather(*map(_ending, SHIPPED))
+    few = asyncio.Semaphore(3)  # each has a router, and a busy machine must not make phones wait
+
+    async def played(path: Path) -> Ending:
+        async with few:
+            return await _ending(path)
+
+    endings = await asyncio.gather(*map(played, SHIPPED))
     assert [
         (path.name, ending) for path, ending in zip(SHIPPED, endings, strict=True) if not ending.passed
     ] == []
