@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 EXPRESS := loadtests/bench/apps/express
 
-.PHONY: help run install test slow stores check fix bench profile load chaos lock clean
+.PHONY: help run install test slow stores check fix bench profile load chaos fuzz lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -45,6 +45,9 @@ load: $(VENV)/.load ## let people text for a minute, and judge every answer (HOS
 chaos: $(VENV)/.dev ## break things while people text, one at a time and in pairs (ONLY=name, ONLY=singles)
 	@$(BIN)/python -m loadtests.chaos $(if $(ONLY),--only "$(ONLY)") $(OPTIONS)
 
+fuzz: $(VENV)/.fuzz ## let bytes without sense look for what a reader cannot take (SECONDS=30 each, ONLY=name)
+	@$(BIN)/python -m loadtests.fuzz $(if $(SECONDS),--seconds $(SECONDS)) $(if $(ONLY),--only $(ONLY))
+
 lock: ## renew the lock files (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 		--no-header --no-annotate pyproject.toml --group pyproject.toml:build -o requirements.lock
@@ -52,6 +55,8 @@ lock: ## renew the lock files (needs uv)
 		--no-header --no-annotate -c requirements.lock pyproject.toml --group pyproject.toml:build --group pyproject.toml:dev -o requirements-dev.lock
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 		--no-header --no-annotate -c requirements-dev.lock --group pyproject.toml:load -o requirements-load.lock
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+		--no-header --no-annotate --group pyproject.toml:fuzz -o requirements-fuzz.lock
 
 clean: ## forget the environment and the local data
 	rm -rf $(VENV) .data
@@ -71,6 +76,11 @@ $(VENV)/.run: requirements.lock pyproject.toml | $(VENV)/bin/python
 
 $(VENV)/.dev: requirements-dev.lock $(VENV)/.run
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@touch $@
+
+$(VENV)/.fuzz: requirements-fuzz.lock $(VENV)/.dev
+	@echo "Installing atheris into $(VENV) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-fuzz.lock
 	@touch $@
 
 # locust brings a pytest plugin and patches the standard library: it has an environment of its own.

@@ -1,0 +1,181 @@
+"""What is fuzzed: each target reads any bytes, and fails by raising."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any
+from urllib.parse import unquote_to_bytes
+
+from defusedxml.ElementTree import fromstring
+from starlette.types import Message
+
+from app.mistakes import SettingsError
+from app.routing.dispatch import Dispatcher
+from app.routing.rule_file import load_dispatcher
+from app.routing.threads import Threads
+from app.settings import load_settings
+from app.twilio.form import MalformedFormError, parse_form
+from app.twilio.inbound import InboundMessage, Unreadable, read_inbound
+from app.twilio.signature import Credentials, SignatureVerifier, SignedRequest
+from app.twilio.status import Receipt, read_receipt
+from app.twilio.twiml import OutboundMessage, render
+from app.twilio.twiml_reader import Page, read_page
+from app.twilio.webhook_url import WebhookUrl
+from app.visible import visible
+from app.web.exchange import Refusal
+from app.web.gate import Gate
+from tests.road.running import ACCOUNT, KEYWORDS_TOML, PUBLIC, TOKEN, webhook
+
+FOLDER = Path(mkdtemp(prefix="sms-fuzz-"))
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One reader, and bytes that it understands."""
+
+    read: Callable[[bytes], object]
+    seeds: tuple[bytes, ...]
+
+
+def form(data: bytes) -> None:
+    """Read a form; what is not refused is what the standard library reads."""
+    with suppress(MalformedFormError):
+        for (name, value), raw in zip(parse_form(data), [f for f in data.split(b"&") if f], strict=True):
+            expected = raw.replace(b"+", b" ").partition(b"=")
+            assert name.encode() == unquote_to_bytes(expected[0])
+            assert value.encode() == unquote_to_bytes(expected[2])
+
+
+_GATE = Gate(
+    SignatureVerifier(PUBLIC, {ACCOUNT: Credentials(ACCOUNT, (TOKEN,))}), enforce=True, clock=lambda: 0.0
+)
+
+
+def gate(data: bytes) -> None:
+    """Admit a request whose path, query, headers and body are anything; none of them is signed."""
+    head, _, body = data.partition(b"\n\n")
+    target, *lines = head.split(b"\n")
+    path, _, query = target.partition(b"?")
+    headers = [(name.lower(), value) for name, _, value in (line.partition(b": ") for line in lines)]
+    scope = {"method": "POST" if body else "GET", "path": "/sms", "raw_path": path, "query_string": query}
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    found = asyncio.run(_GATE.admit({**scope, "headers": headers}, receive))
+    assert isinstance(found, Refusal)
+
+
+def message(data: bytes) -> None:
+    """Read what a signed request says, as a text and as a status callback, and find what answers it."""
+    with suppress(MalformedFormError):
+        parameters = {**webhook(), **dict(parse_form(data))}
+        assert isinstance(read_receipt(parameters, data.decode("latin-1")), Receipt | Unreadable)
+        read = read_inbound(parameters)
+        if isinstance(read, InboundMessage):
+            assert read.segments > 0
+            assert len(read.media) <= 10
+            assert _DISPATCHER.find(read).rule
+
+
+def _dispatcher() -> Dispatcher:
+    more = '[[keyword]]\nwords = ["^(a+)+ (?P<n>[0-9]*)$"]\nmatch = "pattern"\nreply = "ok"\n'
+    (FOLDER / "keywords.toml").write_text(more + KEYWORDS_TOML)
+    return load_dispatcher(FOLDER, (), Threads(1))
+
+
+_DISPATCHER = _dispatcher()
+
+
+def twiml(data: bytes) -> None:
+    """Read a page of an upstream: its Content-Type, its charset, and itself."""
+    first, _, body = data.partition(b"\n")
+    media_type, _, charset = first.decode("latin-1").partition(" ")
+    read_page(Page(200, media_type, charset or None, body[:65_536]))
+
+
+def answer(data: bytes) -> None:
+    """Write any text into TwiML, and read it back."""
+    text = data.decode("utf-8", "surrogatepass") if _encodes(data) else data.decode("latin-1")
+    written = render([OutboundMessage(text, (text[:50],), text[:20], text[:20], text[:20])])
+    assert len(written.document) <= 64_000
+    fromstring(written.document)
+    assert "\x1b" not in visible(text)
+
+
+def _encodes(data: bytes) -> bool:
+    try:
+        data.decode("utf-8", "surrogatepass")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def url(data: bytes) -> None:
+    """Read a URL, and a link on its page."""
+    first, _, second = data.decode("utf-8", "replace").partition("\n")
+    with suppress(ValueError):
+        WebhookUrl.parse(first).join(second).called.encode("ascii")
+
+
+def signature(data: bytes) -> None:
+    """Verify anything with anything: never an exception, never valid."""
+    parts = data.split(b"\n")
+    texts: list[Any] = [part.decode("latin-1") for part in parts]
+    pairs = list(zip(texts[3::2], texts[4::2], strict=False))
+    path, query = (*parts, b"", b"")[:2]
+    request = SignedRequest(path, query, pairs, texts[2] if len(texts) > 2 else None, settings=texts[0])
+    assert not _GATE._verifier.verify(request, ACCOUNT).valid
+
+
+def keywords(data: bytes) -> None:
+    """Read keywords.toml; mistakes are told."""
+    (FOLDER / "fuzzed").mkdir(exist_ok=True)
+    (FOLDER / "fuzzed" / "keywords.toml").write_bytes(data)
+    with suppress(SettingsError):
+        load_dispatcher(FOLDER / "fuzzed", (), Threads(1))
+
+
+def settings(data: bytes) -> None:
+    """Read router.toml; mistakes are told."""
+    (FOLDER / "settings").mkdir(exist_ok=True)
+    (FOLDER / "settings" / "router.toml").write_bytes(data)
+    with suppress(SettingsError):
+        load_settings({"SMS_ROUTER_CONFIG": str(FOLDER / "settings"), "TWILIO_ACCOUNT_SID": ACCOUNT})
+
+
+logging.disable(logging.CRITICAL)
+
+_FORM = b"MessageSid=SM" + b"0" * 32 + b"&From=%2B14155550123&To=12345&Body=HOURS+%F0%9F%8E%88%0A&NumMedia=1"
+_CONFIG = Path(__file__).resolve().parents[2] / "config"
+
+TARGETS: Mapping[str, Target] = {
+    "form": Target(form, (_FORM, b"a=%&b=%zz&c=%%41%4")),
+    "gate": Target(
+        gate,
+        (
+            b"/sms?a=b\nContent-Type: application/x-www-form-urlencoded\nX-Twilio-Signature: "
+            + b"x" * 28 + b"\n\n" + _FORM + b"&AccountSid=" + ACCOUNT.encode(),
+        ),
+    ),
+    "message": Target(message, (_FORM, b"Body=aaa+7&FromCountry=US", b"ErrorCode=30003&MessageStatus=sent")),
+    "twiml": Target(
+        twiml,
+        (
+            b"text/xml utf-8\n<?xml version='1.0'?><Response><Message to='a'>b</Message></Response>",
+            b"text/plain idna\nok",
+            b"text/xml \n<!DOCTYPE a [<!ENTITY b 'c'>]><Response><Redirect>x</Redirect></Response>",
+        ),
+    ),
+    "answer": Target(answer, ("é🎈\u202e\x1b & <Body>".encode(), b"a " * 2000)),
+    "url": Target(url, (b"https://a:b@example.com:8443/x?y=z#rc=2\n//other/../%2e", b"http://[::1]:1/\nhttp:")),
+    "signature": Target(signature, (b"/sms\na=b\nabc\nBody\nx",)),
+    "keywords": Target(keywords, ((_CONFIG / "keywords.toml").read_bytes(), b"a=" + b"[" * 50)),
+    "settings": Target(settings, ((_CONFIG / "router.toml").read_bytes(), b"a=" + b"9" * 400)),
+}  # fmt: skip
