@@ -242,7 +242,7 @@ class ConversationSettings(_Table):
 class LoopGuardSettings(_Table):
     """``[loop_guard]``: when replies to one person are held back."""
 
-    replies: Annotated[int, Field(ge=0, le=100_000)] = 10
+    replies: Annotated[int, Field(ge=0, le=100_000)] = 30
     seconds: Annotated[float, Field(ge=1, le=86_400)] = 60.0
     reply: str = ""
 

@@ -20,6 +20,10 @@ _STATUSES = range(200, 600)
 """What an upstream may answer in place of TwiML."""
 
 
+OF_THE_ROUTER = ("router", "conversations", "loop_guard")
+"""Tables that are laid over those of ``router.toml``."""
+
+
 def read_scenario(path: str | Path, world: World) -> Scenario:
     """Read a scenario that plays in ``world``, with the people and settings that it adds.
 
@@ -36,7 +40,7 @@ def read_scenario(path: str | Path, world: World) -> Scenario:
         story=root.text("story", ""),
         world=world,
         steps=tuple(read_step(row, world) for row in root.tables("steps")),
-        settings=root.items("router"),
+        settings={name: root.items(name) for name in OF_THE_ROUTER if root.has(name)},
         application=_application(root.table("application")) if root.has("application") else None,
     )
     if not scenario.steps:

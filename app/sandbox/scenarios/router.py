@@ -84,12 +84,14 @@ def write_configuration(scenario: Scenario, folder: Path, home: Path) -> None:
     path = config / "router.toml"
     document: dict[str, Any] = tomllib.loads(path.read_text("utf-8")) if path.is_file() else {}
     document["redis"] = {}  # never a store that somebody uses
-    changes = {"data_dir": str(home / "data"), **scenario.settings}
+    changes: dict[str, object] = {"data_dir": str(home / "data")}
     application = scenario.application
     if application:
         (config / "keywords.toml").write_text(application.keywords, "utf-8")
         (home / f"{HANDLERS}.py").write_text(application.handlers, "utf-8")
         changes["handlers"] = [HANDLERS] if application.handlers else []
+    for table, settings in scenario.settings.items():
+        document[table] = {**document.get(table, {}), **settings}
     document["router"] = {**document.get("router", {}), **changes}
     path.write_text(toml_text(document), "utf-8")
 

@@ -94,14 +94,14 @@ class Application:
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """One conversation. ``settings`` are laid over ``[router]`` of the configuration."""
+    """One conversation. ``settings`` are laid over the tables of ``router.toml`` with the same names."""
 
     path: str
     title: str
     story: str
     world: World
     steps: tuple[Step, ...]
-    settings: Mapping[str, object] = field(default_factory=dict)
+    settings: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     application: Application | None = None
 
     @property

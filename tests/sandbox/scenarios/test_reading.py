@@ -58,7 +58,7 @@ def test_a_scenario_lays_people_and_settings_over_the_world(tmp_path: Path) -> N
     assert world.phone(PHONE).carrier.name == "metro"
     assert world.services[0].advanced_opt_out
     assert world.faults.receipts is not None
-    assert scenario.settings == {"inline_deadline": 1}
+    assert scenario.settings == {"router": {"inline_deadline": 1}}
     assert scenario.needs_own_router
     assert [type(step.action) for step in scenario.steps] == [Wait, Break, Look]
 
