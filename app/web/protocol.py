@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 from enum import Enum
+from math import inf
 from typing import Any, ClassVar, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -52,6 +53,8 @@ class OneWriteProtocol(HttpToolsProtocol):
     """Bytes of the request that is being read."""
     _since = 0.0
     """When the latest request began, on the loop's clock."""
+    _unread_since = inf
+    """Since when nobody has taken what is to be sent; its answers would wait for that for ever."""
     _watch: asyncio.TimerHandle
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -68,6 +71,16 @@ class OneWriteProtocol(HttpToolsProtocol):
         """Forget what cannot be sent any more (asyncio calls this)."""
         self._watch.cancel()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """Note that the other side does not read (the transport calls this)."""
+        super().pause_writing()
+        self._unread_since = self.loop.time()
+
+    def resume_writing(self) -> None:
+        """Note that it reads again (the transport calls this)."""
+        super().resume_writing()
+        self._unread_since = inf
 
     def data_received(self, data: bytes) -> None:
         """Read on, within bounds (asyncio calls this)."""
@@ -109,7 +122,7 @@ class OneWriteProtocol(HttpToolsProtocol):
     @property
     def _spare(self) -> bool:
         """True while nobody waits for an answer here whose request is whole."""
-        return self._stage is _BODY or not self._at_work
+        return self._stage is _BODY or not self._at_work or self._unread_since < inf
 
     def _read_much(self, data: bytes) -> None:
         """Read as much of the head as it may have, or of the body after it."""
@@ -134,8 +147,9 @@ class OneWriteProtocol(HttpToolsProtocol):
         now, due = self.loop.time(), self._since + self.HEAD_TIME
         late = self._stage is _HEAD and due <= now and not self._at_work
         pointless = self._stage is _BODY and not self._at_work
-        if late or pointless:
-            self.transport.close()
+        unread = now - self._unread_since >= self.HEAD_TIME
+        if late or pointless or unread:
+            self._hang_up()
         else:
             again = due if due > now else now + self.HEAD_TIME
             self._watch = self.loop.call_at(again, self._look)
@@ -145,8 +159,15 @@ class OneWriteProtocol(HttpToolsProtocol):
         spare = [each for each in self.connections if isinstance(each, OneWriteProtocol) and each._spare]
         spare.sort(key=lambda each: (each._stage is _WHOLE, each._since))
         for each in spare[:count]:
-            each.transport.close()
+            each._hang_up()
             self.connections.discard(each)
+
+    def _hang_up(self) -> None:
+        """Close; where the other side does not read, without waiting for it to do so."""
+        if self._unread_since < inf:
+            self.transport.abort()
+        else:
+            self.transport.close()
 
 
 class _GatheringTransport:

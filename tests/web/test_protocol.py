@@ -40,6 +40,7 @@ class Application:
     open: asyncio.Event = field(default_factory=asyncio.Event)
     asked: asyncio.Event = field(default_factory=asyncio.Event)
     requests: int = 0
+    body: bytes = b"ok"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.requests += 1
@@ -47,9 +48,9 @@ class Application:
         while (await receive()).get("more_body"):
             pass
         await self.open.wait()
-        headers = [(b"content-length", b"2")]
+        headers = [(b"content-length", b"%d" % len(self.body))]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
-        await send({"type": "http.response.body", "body": b"ok"})
+        await send({"type": "http.response.body", "body": self.body})
 
 
 @dataclass
@@ -241,6 +242,27 @@ async def test_the_body_of_a_request_for_another_protocol_is_never_a_request(
         client.send(REQUEST)
         await client.closed()
         assert site.application.requests == 1
+
+
+async def test_a_connection_that_does_not_read_its_answers_is_closed() -> None:
+    async with serving(Hasty) as site:
+        site.application.body = b"a" * 2_000_000
+        await site.connect(REQUEST * 20)
+        async with asyncio.timeout(10):
+            while site.connections:
+                await asyncio.sleep(0.01)
+        assert site.application.requests < 20
+
+
+async def test_connections_that_do_not_read_their_answers_do_not_keep_a_text_out() -> None:
+    async with serving() as site:
+        site.application.body = b"a" * 2_000_000
+        for _ in range(LIMIT):
+            site.application.asked.clear()
+            await site.connect(REQUEST * 20)
+            await site.application.asked.wait()
+        site.application.body = b"ok"
+        assert await (await site.connect(REQUEST)).status() == 200
 
 
 async def test_texts_at_work_are_never_closed_to_make_room() -> None:
