@@ -1,0 +1,46 @@
+"""Whatever is remembered of strangers is bounded: no cache of the program can grow for ever."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+APP = Path(__file__).parents[1] / "app"
+
+
+def unbounded(source: str) -> Iterator[int]:
+    """Yield the lines of caches that keep one entry for each argument they were ever given."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("lru_cache"):
+            sizes = [each.value for each in node.keywords if each.arg == "maxsize"] + node.args[:1]
+            if not (sizes and isinstance(sizes[0], ast.Constant) and isinstance(sizes[0].value, int)):
+                yield node.lineno
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            names = {ast.unparse(each) for each in node.decorator_list}
+            taken = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+            if "lru_cache" in names or (names & {"cache", "functools.cache"} and taken):
+                yield node.lineno
+
+
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ("@lru_cache(maxsize=10)\ndef f(a): ...", False),
+        ("f = lru_cache(10)(g)", False),
+        ("@cache\ndef f(): ...", False),
+        ("@cache\ndef f(a): ...", True),
+        ("@functools.lru_cache(maxsize=None)\ndef f(a): ...", True),
+        ("@lru_cache\ndef f(a): ...", True),
+    ],
+)
+def test_an_unbounded_cache_is_found(source: str, found: bool) -> None:
+    assert bool([*unbounded(source)]) is found
+
+
+def test_every_cache_is_bounded() -> None:
+    files = sorted(APP.rglob("*.py"))
+    assert files
+    assert {str(file): lines for file in files if (lines := [*unbounded(file.read_text())])} == {}
