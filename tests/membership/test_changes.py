@@ -53,6 +53,7 @@ async def test_a_subscription_that_broke_is_renewed(
     async with running(Membership([source], redis, clock=clock, sleep=pauses)) as there:
         await eventually(lambda: _listeners(redis))
         await everywhere(redis, "CLIENT", "KILL", "TYPE", "pubsub")
+        await eventually(lambda: _deaf(redis))
         while not await _listeners(redis):
             pauses.end()
             await asyncio.sleep(0.005)
@@ -158,6 +159,11 @@ async def test_replicas_wait_longer_for_each_others_failures(
 
 async def _listeners(redis: Redis) -> bool:
     return any(count for _, count in await everywhere(redis, "PUBSUB", "NUMSUB", POOLS_CHANNEL))
+
+
+async def _deaf(redis: Redis) -> bool:
+    """Tell whether nobody listens any more; a killed connection takes a moment to end."""
+    return not await _listeners(redis)
 
 
 async def _turn_is_free(redis: Redis, twilio: RecordedTwilio) -> bool:
