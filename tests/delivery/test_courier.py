@@ -142,6 +142,7 @@ async def test_a_stop_is_heard_although_something_was_put_into_the_outbox_just_b
             assert await one.aclose()
 
 
+@pytest.mark.slow
 async def test_the_messages_of_one_answer_leave_in_their_order(
     at: Desk, twilio: Twilio, clerk: Clerk
 ) -> None:
@@ -151,6 +152,7 @@ async def test_the_messages_of_one_answer_leave_in_their_order(
     assert twilio.calls == [f"text {number}" for number in range(10)]
 
 
+@pytest.mark.slow
 async def test_whoever_waits_in_line_is_not_said_to_be_lost(at: Desk, twilio: Twilio, clerk: Clerk) -> None:
     """Twilio is slow: what was taken falls due again before its turn comes, and others take it too."""
     twilio.open.clear()
@@ -171,6 +173,7 @@ async def test_whoever_waits_in_line_is_not_said_to_be_lost(at: Desk, twilio: Tw
     assert at.causes() == []
 
 
+@pytest.mark.slow
 async def test_no_more_is_in_hand_than_was_promised(at: Desk, twilio: Twilio, clerk: Clerk) -> None:
     twilio.open.clear()
     for number in range(1, 6 * MOST_AT_ONCE + 1):

@@ -16,6 +16,7 @@ from loadtests.bench import growth
 UNREACHED = Facts(unreachable=frozenset({"12345"}))
 
 
+@pytest.mark.slow
 def test_ten_thousand_senders_take_less_than_ten_megabytes() -> None:
     (figures,) = growth.measure((10_000,), people=100, rounds=1)
     assert figures.memory < 10

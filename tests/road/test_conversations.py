@@ -43,6 +43,7 @@ def has_run(router: RunningRouter, times: int) -> object:
     return ran
 
 
+@pytest.mark.slow
 async def test_a_step_takes_the_next_message_whichever_router_gets_it(converse: Start) -> None:
     routers = [converse(), converse()]
     assert "Which size?" in await say(routers[0], "ORDER calzone")

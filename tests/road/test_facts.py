@@ -137,6 +137,7 @@ async def test_an_opt_out_that_only_twilio_knew_is_learned(start: Start) -> None
     assert (await router.deliver(webhook("HOURS"))).body == EMPTY
 
 
+@pytest.mark.slow
 async def test_explain_tells_what_is_known_of_a_person_and_when(start: Start) -> None:
     router = start()
 
@@ -200,6 +201,7 @@ async def test_operators_move_the_list_in_and_out(start: Start) -> None:
     assert (await router.deliver(webhook("HOURS", From=numbers[7]))).body == EMPTY
 
 
+@pytest.mark.slow
 async def test_a_carrier_that_has_recovered_gets_the_short_code_again(start: Start, tmp_path: Path) -> None:
     (tmp_path / "config").mkdir()
     brief = '[[error]]\ncodes = [30006]\nclass = "sender"\ntimes = 1\nbelieved_days = 0.00003\n'

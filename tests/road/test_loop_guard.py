@@ -28,6 +28,7 @@ async def rally(*routers: RunningRouter, most: int = 20, **changed: str) -> int:
     return most
 
 
+@pytest.mark.slow
 async def test_two_responders_fall_silent_and_people_do_not(start: Start) -> None:
     routers = [start(GUARD), start(GUARD)]
     assert await rally(*routers) == 4

@@ -175,6 +175,7 @@ async def test_twilio_s_500_is_not_answered_with_a_second_try(start: Start, twil
     await twilio.shows(("+14155550100", "We are open 9 to 5, SAN FRANCISCO."))
 
 
+@pytest.mark.slow
 async def test_429_is_tried_again_until_it_is_taken(start: Start, twilio: Twilio) -> None:
     router = start(environment=twilio.environment)
     await twilio.fail(kind="status", status=429, count=2)

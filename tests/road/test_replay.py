@@ -41,6 +41,7 @@ async def fallen_back(router: RunningRouter, body: str = "HOURS") -> str:
     return parameters["MessageSid"]
 
 
+@pytest.mark.slow
 async def test_a_dead_letter_is_answered_once_however_often_it_is_asked_for(
     start: Start, twilio: Twilio, tmp_path: Path
 ) -> None:
