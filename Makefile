@@ -16,7 +16,7 @@ run: $(VENV)/.run ## start the router (and, without Twilio credentials, an offli
 install: $(VENV)/.run ## make .venv with the locked dependencies
 
 test: $(VENV)/.dev ## run the tests
-	@$(BIN)/python -m pytest --numprocesses 3 --dist loadfile
+	@$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
 slow: $(VENV)/.dev ## run the tests that take longer: whole stories, limits, failovers
 	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile -m slow

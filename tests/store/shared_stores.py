@@ -24,8 +24,12 @@ from tests.store.private_valkey import client_of
 REDIS_URL = os.environ.get("REDIS_URL")
 STORES = (*os.environ.get("TEST_STORES", "valkey").split(","), *(("redis",) if REDIS_URL else ()))
 
-EVERY_KIND = ("valkey", "cluster", "sentinel")
-"""For tests that run on all of them each time."""
+EVERY_KIND = (
+    "valkey",
+    pytest.param("cluster", marks=pytest.mark.slow),
+    pytest.param("sentinel", marks=pytest.mark.slow),
+)
+"""For tests that run on all of them."""
 
 
 class SharedStores:
