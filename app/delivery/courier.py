@@ -23,6 +23,9 @@ log = logging.getLogger("sms_router.delivery")
 SWEEP = 1.0
 """Seconds between two looks at every bucket."""
 
+TURNS = 16
+"""Looks that a sweep is divided into: all buckets at once would hold up the texts of that moment."""
+
 MOST_AT_ONCE = 64
 """Answers of one worker in hand, and as many handlers that it runs again."""
 
@@ -113,12 +116,13 @@ class Courier:
         return not pending
 
     async def _run(self) -> None:
-        swept = 0.0
+        looked, turn = 0.0, 0
         while True:
             buckets: Sequence[Bucket] = tuple(self._nudged)
-            if time.monotonic() - swept >= SWEEP:
-                swept = time.monotonic()
-                buckets = buckets if self._finishing else ALL_BUCKETS
+            if time.monotonic() - looked >= SWEEP / TURNS:
+                looked, turn = time.monotonic(), (turn + 1) % TURNS
+                if not self._finishing:
+                    buckets = tuple({*buckets, *ALL_BUCKETS[turn::TURNS]})
             self._nudged.clear()
             self._wake.clear()
             try:
@@ -126,7 +130,7 @@ class Courier:
             except Exception:
                 log.exception("the outbox could not be looked through; trying again")
             with contextlib.suppress(TimeoutError):  # not wait_for: it loses a cancellation when it is woken
-                async with asyncio.timeout(max(0.05, swept + SWEEP - time.monotonic())):
+                async with asyncio.timeout(max(0.01, looked + SWEEP / TURNS - time.monotonic())):
                     await self._wake.wait()
 
     async def _look(self, buckets: Sequence[Bucket]) -> None:
