@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import gc
 import logging
 import os
-import threading
 import time
-from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 
 from prometheus_client import REGISTRY, CollectorRegistry
-from redis.asyncio import Redis
 from starlette.routing import Route, Router
 
 from app.delivery.courier import Courier
 from app.delivery.outbox import Outbox
 from app.delivery.post_office import PostOffice
-from app.membership.background import stop
 from app.membership.cache import Membership
 from app.membership.shared_failures import SharedFailures
 from app.membership.shared_rates import SharedRates
@@ -34,7 +27,6 @@ from app.routing.later import Later
 from app.routing.lessons import Lessons
 from app.routing.loading import Functions
 from app.routing.loop_guard import LoopGuard
-from app.routing.opt_out_copy import OptOutCopy
 from app.routing.outgoing import Outgoing
 from app.routing.people import People
 from app.routing.pipeline import Manners, OnFailure, Pipeline, Texts
@@ -44,7 +36,6 @@ from app.routing.reloading import Reloader
 from app.routing.replies import Reply
 from app.routing.rulebook import RulebookReader
 from app.routing.threads import Threads
-from app.routing.upstream.breaker import State
 from app.routing.upstream.cookies import Cookies
 from app.routing.upstream.numbers import NumberForwards, OwnUrls
 from app.routing.upstream.upstreams import Upstreams
@@ -54,194 +45,19 @@ from app.senders.failures import Failures
 from app.senders.rates import Rates
 from app.senders.request import ReplyFrom
 from app.settings import OnError, Settings, SignatureMode, load_settings
-from app.store.clients import CLIENT_ERRORS, async_client_of, subscribed
+from app.store.clients import async_client_of
 from app.store.journal import Journal
-from app.store.keys import ANSWERED_CHANNEL, CONSENTS_CHANNEL
 from app.store.spool import Spool
 from app.store.store import Store
 from app.twilio.signature import Credentials, SignatureVerifier
 from app.web import metrics
 from app.web.gate import Gate
 from app.web.health import Probes
-from app.web.supervised import Supervised
 from app.web.traces import Traces
 from app.web.webhooks import InboundEndpoint, StatusEndpoint
+from app.worker import Worker
 
 log = logging.getLogger("sms_router")
-
-LAST_WAIT = 5.0
-"""Seconds that a stop waits for a handler that refuses to be cancelled, before the process ends."""
-
-OBSERVE_EVERY = 1.0
-"""Seconds between two looks at the gauges: any worker's /metrics tells what all of them last saw."""
-
-COLLECT = (20_000, 20, 100)
-"""When Python looks for cycles: messages leave hardly any, and the usual 700 cost each of them 4 %."""
-
-FIRST_LOOK = 3.0
-"""Seconds that a start waits for the senders to be known; it goes on without."""
-
-
-@dataclass(frozen=True, slots=True)
-class Worker:
-    """The parts of one worker that are started and stopped."""
-
-    settings: Settings
-    store: Store
-    spool: Spool
-    journal: Journal
-    records: Records
-    membership: Membership
-    shared_rates: SharedRates
-    last_senders: LastSenders
-    failures: Failures
-    shared_failures: SharedFailures
-    failure_figures: metrics.FailureFigures
-    pool_figures: metrics.PoolFigures
-    upstreams: Upstreams
-    upstream_figures: metrics.UpstreamFigures
-    pipeline: Pipeline
-    courier: Courier
-    outgoing: Outgoing
-    post_office: PostOffice
-    opt_outs: OptOutCopy
-    bodies: BodyRetention | None
-    reloader: Reloader
-    threads: Threads
-    redis: Redis
-    traces: Traces | None
-
-    @contextlib.asynccontextmanager
-    async def lifespan(self, _: object) -> AsyncIterator[None]:
-        """Start everything, serve, stop everything: what is in flight finishes first."""
-        supervised = Supervised(os.environ, self.reloader.ask)
-        supervised.start()
-        await self.store.start(on_return=self.journal.replay)
-        observing = asyncio.create_task(self._keep_observing(), name="observer")
-        await self.records.start()
-        listening = asyncio.create_task(self._listen(), name="listener")
-        await self.upstreams.start()
-        await self.membership.start()
-        await self.membership.settle(FIRST_LOOK)
-        self.shared_rates.start()
-        self.shared_failures.start()
-        if self.store.trouble is None:
-            await self.opt_outs.settle(FIRST_LOOK)
-        gc.collect()
-        gc.freeze()  # what was loaded lives as long as the worker: no collection needs to look at it again
-        gc.set_threshold(*COLLECT)
-        self.courier.start(self.outgoing)
-        if self.bodies is not None:
-            self.bodies.start()
-        self.reloader.start()
-        try:
-            yield
-        finally:
-            await self.reloader.aclose()
-            self.courier.finish()
-            ended = await self.pipeline.aclose()
-            ended = await self.courier.aclose() and ended
-            if self.bodies is not None:
-                await self.bodies.aclose()
-            self.post_office.close()
-            await stop((listening, observing))
-            await self.upstreams.aclose()
-            await self.last_senders.aclose()
-            await self.shared_failures.aclose()
-            await self.shared_rates.aclose()
-            await self.membership.aclose()
-            await self.records.aclose()
-            await self.store.aclose()
-            await self.journal.aclose()
-            await self.redis.aclose()
-            self.threads.close()
-            if self.traces is not None:
-                await asyncio.to_thread(self.traces.close)
-            supervised.close()
-            if not ended:
-                log.error("a handler refuses to be stopped; leaving without it in %g s", LAST_WAIT)
-                _leave_in(LAST_WAIT)
-
-    def reasons(self) -> list[str]:
-        """Say why the worker is degraded; empty while it is well."""
-        reasons = self.reloader.reasons()
-        if self.store.trouble is not None:
-            reasons.append(f"Redis does not serve: {self.store.trouble}")
-        if self.spool.kept:
-            reasons.append(f"{self.spool.kept} journal entries wait in the spool")
-        if self.spool.dropped:
-            reasons.append(f"{self.spool.dropped} journal entries were lost")
-        for status in self.membership.statuses():
-            if status.age is None:
-                why = status.failure or "Twilio was not read yet"
-                reasons.append(f"the senders of {status.service_sid} are not known: {why}")
-            elif status.stale:
-                why = status.failure or "another worker reads them, and fails"
-                reasons.append(f"the senders of {status.service_sid} are {status.age:.0f} s old: {why}")
-        reasons += [
-            f"{line.name} is not called, since it keeps failing ({line.trouble})"
-            for line in self.upstreams.statuses()
-            if line.state is not State.CLOSED
-        ]
-        return reasons
-
-    def notices(self) -> list[str]:
-        """Say what an operator should know of, though the router is well."""
-        return [*self.membership.cordons.notices(), *map(str, self.failures.failing())]
-
-    def observe(self) -> None:
-        """Bring the gauges up to date."""
-        metrics.CONFIGURATION_REFUSED.set(bool(self.reloader.reasons()))
-        metrics.STORE_UP.set(self.store.trouble is None)
-        metrics.SPOOLED.set(self.spool.kept)
-        metrics.SPOOL_LOST.set(self.spool.dropped)
-        metrics.CORDONED.set(len(self.membership.cordons.holding))
-        self.failure_figures.update(self.failures)
-        self.pool_figures.update(self.membership.statuses())
-        self.upstream_figures.update(self.upstreams.statuses())
-
-    async def _keep_observing(self) -> None:
-        while True:
-            try:
-                self.observe()
-            except Exception:
-                log.exception("the gauges could not be brought up to date; trying again")
-            await asyncio.sleep(OBSERVE_EVERY)
-
-    async def _listen(self) -> None:
-        """Hear from other workers: which messages are answered, and who has opted out or come back."""
-        while True:
-            try:
-                async with subscribed(self.redis, ANSWERED_CHANNEL, CONSENTS_CHANNEL) as channel:
-                    reading = asyncio.create_task(self._read_opt_outs(), name="opt-outs-reader")
-                    try:
-                        async for message in channel.listen():
-                            self._hear(message["channel"], message["data"].decode())
-                    finally:
-                        await stop((reading,))
-            except (*CLIENT_ERRORS, OSError):
-                await asyncio.sleep(1)  # waiters look for themselves meanwhile
-
-    async def _read_opt_outs(self) -> None:
-        """Read the list beside what is heard, again while a part of Redis is away."""
-        while True:
-            try:
-                return await self.opt_outs.read(self.redis)
-            except (*CLIENT_ERRORS, OSError):
-                await asyncio.sleep(1)
-
-    def _hear(self, channel: bytes, word: str) -> None:
-        if channel == ANSWERED_CHANNEL.encode():
-            self.records.wake(word)
-        else:
-            self.opt_outs.hear(word)
-
-
-def _leave_in(seconds: float) -> None:
-    """End the process from outside the loop, which would wait for its tasks for ever."""
-    timer = threading.Timer(seconds, os._exit, (1,))
-    timer.daemon = True
-    timer.start()
 
 
 def create() -> Router:
@@ -257,6 +73,7 @@ def build(settings: Settings) -> Router:
         ValueError: when the Redis URL or the public URL is not one.
 
     """
+    tokens = _tokens(settings)
     threads = Threads(settings.router.handler_threads)
     functions = Functions.load(
         settings.router.handlers,
@@ -288,7 +105,7 @@ def build(settings: Settings) -> Router:
     )
     guard = LoopGuard(settings.loop_guard.replies, settings.loop_guard.seconds)
     upstreams = Upstreams(
-        {account.sid: account.tokens[0] for account in settings.accounts},
+        tokens,
         people,
         Cookies(store),
         settings.public_url,
@@ -303,7 +120,7 @@ def build(settings: Settings) -> Router:
     dispatcher = reloader.dispatcher
     outbox = Outbox(store, journal, settings.router.retention_days, settings.router.late_limit)
     post_office = PostOffice(
-        {account.sid: account.tokens[0] for account in settings.accounts},
+        tokens,
         settings.twilio.api_base_url or None,
         settings.twilio.timeout,
         observe,
@@ -382,8 +199,13 @@ def _credentials(settings: Settings) -> dict[str, Credentials]:
     }
 
 
+def _tokens(settings: Settings) -> dict[str, str]:
+    """Return what each account's REST calls and forwards are signed with."""
+    return {account.sid: account.tokens[0] for account in settings.accounts}
+
+
 def _sources(settings: Settings) -> list[ServiceSource]:
-    tokens = {account.sid: account.tokens[0] for account in settings.accounts}
+    tokens = _tokens(settings)
     return [
         twilio_source(
             service.account,

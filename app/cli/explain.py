@@ -11,14 +11,14 @@ import typer
 from app.cli.known import Acquaintance, Failing, get_acquainted, if_it_failed, lines_about, moment
 from app.cli.known import as_json as known_as_json
 from app.cli.pools import known_snapshots, usual_recipient
-from app.cli.situation import load_rules, settings_for_command
+from app.cli.rules import rules_and_pools
+from app.cli.situation import settings_for_command
 from app.cli.speaking import AsJson, address, out, plain, print_json, print_table
 from app.cli.standing import standing
 from app.routing.composing import Composer
-from app.routing.dispatch import Failed, Forwarding, Forwards, Found, Immediate, RuleAnswer
+from app.routing.dispatch import Failed, Forwarding, Found, Immediate, RuleAnswer
 from app.routing.keywords import Consideration
 from app.routing.replies import Reply
-from app.routing.upstream.numbers import NumberForwards
 from app.senders.decision import Consideration as Candidate
 from app.senders.decision import Decision
 from app.senders.pool import pool_among
@@ -110,15 +110,8 @@ def explain(
     handler function is run. Exits with 1 when the person would not get what the rule answers.
     """
     settings = settings_for_command()
-    snapshots = {snapshot.service_sid: snapshot for snapshot in known_snapshots(settings)}
-    pools = {service_sid: snapshot.pool() for service_sid, snapshot in snapshots.items()}
-    numbers = NumberForwards(
-        lambda service, texted: pool_among(pools, service, texted),
-        lambda service_sid, sid: snapshots[service_sid].number_urls.get(sid),
-        settings.number_urls,
-        settings.public_url,
-    )
-    dispatcher = load_rules(settings, Forwards(None, numbers.forward_for, settings.public_url))
+    found_snapshots = known_snapshots(settings)
+    dispatcher, pools = rules_and_pools(settings, found_snapshots)
     recipient = recipient or usual_recipient(pools.values())
     message = _text(settings.accounts[0].sid, sender, recipient, words, country)
     if (pool := pool_among(pools, None, recipient)) is not None:
@@ -131,7 +124,7 @@ def explain(
     facts = known.facts if found.heard is None else replace(known.facts, opted_out=False)
     composer = Composer(lambda service, texted: pool_among(pools, service, texted), settings.reply_from, "")
     asked = composer.request(message, answer.reply)
-    now = standing(settings, snapshots.values(), known.moment / 1000).conditions
+    now = standing(settings, found_snapshots, known.moment / 1000).conditions
     decision = None if answer.reply.silent else explain_sender(*asked, facts, now)
     failing = if_it_failed(*asked, facts, now, decision) if decision is not None else None
     rules = dispatcher.table.consider(words, dispatcher.occasion(message, at / 1000))

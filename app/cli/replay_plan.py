@@ -9,13 +9,13 @@ from typing import NamedTuple, cast
 
 from app.cli.known import get_acquainted
 from app.cli.pools import known_snapshots
-from app.cli.situation import load_rules, store_client
+from app.cli.rules import rules_and_pools
+from app.cli.situation import store_client
 from app.cli.standing import standing
 from app.routing.composing import Composer
 from app.routing.conversation import Talk
-from app.routing.dispatch import Dispatcher, Failed, Forwarding, Forwards, Found, Immediate
+from app.routing.dispatch import Dispatcher, Failed, Forwarding, Found, Immediate
 from app.routing.replies import Reply
-from app.routing.upstream.numbers import NumberForwards
 from app.senders.conditions import Conditions
 from app.senders.pool import Pool, pool_among
 from app.senders.selection import select
@@ -59,15 +59,7 @@ class Planner:
 
         """
         found = known_snapshots(settings)
-        snapshots = {snapshot.service_sid: snapshot for snapshot in found}
-        pools = {service_sid: snapshot.pool() for service_sid, snapshot in snapshots.items()}
-        numbers = NumberForwards(
-            lambda service, texted: pool_among(pools, service, texted),
-            lambda service_sid, sid: snapshots[service_sid].number_urls.get(sid),
-            settings.number_urls,
-            settings.public_url,
-        )
-        dispatcher = load_rules(settings, Forwards(number_forward=numbers.forward_for))
+        dispatcher, pools = rules_and_pools(settings, found)
         return cls(settings, dispatcher, pools, standing(settings, found).conditions)
 
     def scope_of(self, message: InboundMessage) -> str:

@@ -260,8 +260,6 @@ class Courier:
                 return await self._send(letter)
         except TimeoutError:
             return Unknown("Twilio's API did not answer in time")
-        except asyncio.CancelledError:
-            raise
         except Exception as error:
             log.exception("a message could not be handed to Twilio")
             return Unknown(f"handing it to Twilio failed: {type(error).__name__}")

@@ -30,7 +30,7 @@ from app.store.scripts import (
     OUTBOX_TAKE,
 )
 from app.store.store import Store
-from app.store.wire import Answer, Argument
+from app.store.wire import Answer, Argument, written
 
 log = logging.getLogger("sms_router.delivery")
 
@@ -99,13 +99,13 @@ class Outbox:
             entry.reference,
             kind.value,
             document,
-            _kept(story),
+            written(story),
             why,
             entry.line,
             entry.whose,
             count,
             self._retention,
-            _kept(cause),
+            written(cause),
         )
         keys: tuple[bytes, ...] = (bucket.message(entry.reference), bucket.outbox, bucket.dead_letters)
         if turn is not None:
@@ -267,7 +267,7 @@ class Outbox:
                 result.sid if isinstance(result, Sent) else "",
                 f"{entry.message_sid}.{piece.name}",
                 self._retention,
-                _kept(cause) if is_dead else "",
+                written(cause) if is_dead else "",
                 again.line if again is not None else "",
                 again.name if again is not None else "",
                 json.dumps(waiting),
@@ -297,7 +297,3 @@ def _state_of(result: Sent | Refused | Unknown | Withdrawn) -> tuple[State, str]
             return State.UNKNOWN, f"{sentence}; it may have left, and is not sent again"
         case Withdrawn(why, _):
             return State.WITHDRAWN, why
-
-
-def _kept(text: str) -> bytes:
-    return text.encode("utf-8", "backslashreplace")

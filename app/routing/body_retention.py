@@ -90,8 +90,8 @@ class BodyRetention:
             try:
                 if due := await self.sweep():
                     log.info("took the texts out of %d messages", due)
-            except StoreUnavailableError:
-                pass  # the next look may find it back
             except ScriptFailedError as error:
                 log.error("texts could not be taken out of old messages: %s", error)
+            except StoreUnavailableError:
+                pass  # the next look may find it back
             await asyncio.sleep(EVERY)

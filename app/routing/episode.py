@@ -10,8 +10,7 @@ from xml.etree.ElementTree import ParseError
 
 from app.delivery.entries import Kind, Piece
 from app.delivery.letter import State
-from app.twilio.form import MalformedFormError, parse_form
-from app.twilio.inbound import InboundMessage, read_inbound
+from app.twilio.inbound import InboundMessage, read_request
 from app.twilio.twiml import OutboundMessage, read_own
 
 Fields = Mapping[bytes, bytes]
@@ -172,15 +171,6 @@ def read_episode(
         in_work_until=_number(fields, b"lease") or 0,
         bodies_removed=_number(fields, b"bodies:removed"),
     )
-
-
-def read_request(request: bytes) -> InboundMessage | None:
-    """Read the parameters that a message came with; None when they are not kept or none."""
-    try:
-        message = read_inbound(dict(reversed(parse_form(request))))
-    except MalformedFormError:
-        return None
-    return message if isinstance(message, InboundMessage) else None
 
 
 def replies_sent(fields: Fields) -> dict[str, str]:

@@ -16,8 +16,9 @@ from typing import TypeVar, cast
 import redis
 
 from app.delivery.entries import Entry
-from app.routing.episode import Fields, read_request, replies_sent
+from app.routing.episode import Fields, replies_sent
 from app.store.keys import Bucket, bucket_of
+from app.twilio.inbound import read_request
 
 AT_ONCE = 500
 """Entries that are looked at in one round trip."""

@@ -20,8 +20,7 @@ from app.routing.record import MessageKey, Records
 from app.routing.replies import SILENCE, Reply
 from app.senders.request import Facts
 from app.store.errors import StoreUnavailableError
-from app.twilio.form import parse_form
-from app.twilio.inbound import InboundMessage, Unreadable, read_inbound
+from app.twilio.inbound import InboundMessage, read_request
 from app.twilio.twiml import EMPTY, read_own
 
 log = logging.getLogger("sms_router.later")
@@ -114,8 +113,8 @@ class Later:
         )
         if work is None:
             return
-        message = read_inbound(dict(reversed(parse_form(work.request))))
-        assert not isinstance(message, Unreadable), "what was journaled could be read when it came"
+        message = read_request(work.request)
+        assert message is not None, "what was journaled could be read when it came"
         key = MessageKey(entry.reference, entry.person)
         facts = self._people.facts(entry.scope, entry.person, work.known, stored=True)
         found = self._dispatcher.find(message).for_person(facts.opted_out)

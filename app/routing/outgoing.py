@@ -14,8 +14,7 @@ from app.routing.privacy import masked_number
 from app.routing.replies import Reply
 from app.senders.carriers import ErrorClass
 from app.senders.request import Facts
-from app.twilio.form import parse_form
-from app.twilio.inbound import InboundMessage, Unreadable, read_inbound
+from app.twilio.inbound import InboundMessage, read_request
 from app.twilio.twiml import OutboundMessage, read_own
 
 log = logging.getLogger("sms_router.outgoing")
@@ -44,9 +43,9 @@ class Outgoing:
             StoreUnavailableError: when it cannot be known whether the person may get it.
 
         """
-        message = read_inbound(dict(reversed(parse_form(marked.request))))
+        message = read_request(marked.request)
         messages = read_own(marked.document)
-        if isinstance(message, Unreadable) or piece.number >= len(messages):
+        if message is None or piece.number >= len(messages):
             return Withdrawn("what it answers is no longer kept", dead_letter=True)
         part = messages[piece.number]
         facts = await self._facts(entry, marked, message, part.recipient or message.sender)

@@ -64,14 +64,14 @@ class People:
         return facts
 
     async def look(self, scope: str, person: str) -> Person:
-        """Return what is known now. Whatever is sent outside of a webhook's answer passes this first.
+        """Return what is kept about a person now.
 
         Raises:
-            StoreUnavailableError: when it cannot be known; then nothing may be sent.
+            StoreUnavailableError: when it cannot be known.
 
         """
-        known = await self._store.run(PERSON, (bucket_of(person).person(scope, person),), ())
-        return read_person(known) if known else UNKNOWN
+        known = await self._kept(scope, person)
+        return read_person(known) if known is not None else UNKNOWN
 
     async def ask(self, scope: str, person: str) -> Facts:
         """Return the facts as they are now.
@@ -80,8 +80,10 @@ class People:
             StoreUnavailableError: when they cannot be known; then nothing may be sent.
 
         """
-        known = await self._store.run(PERSON, (bucket_of(person).person(scope, person),), ())
-        return self.facts(scope, person, known or None, stored=True)
+        return self.facts(scope, person, await self._kept(scope, person), stored=True)
+
+    async def _kept(self, scope: str, person: str) -> Known:
+        return await self._store.run(PERSON, (bucket_of(person).person(scope, person),), ()) or None
 
     def opted_out_lately(self, scope: str, person: str) -> bool:
         """Tell whether this worker has heard that the person opted out."""

@@ -36,7 +36,7 @@ from app.store.scripts import (
     Script,
 )
 from app.store.store import Store
-from app.store.wire import Argument
+from app.store.wire import Argument, written
 
 log = logging.getLogger("sms_router.record")
 
@@ -270,9 +270,9 @@ class Records:
             key.reference,
             answer.document,
             answer.outcome,
-            _writable(story.text),
+            written(story.text),
             self._retention,
-            _writable(story.cause),
+            written(story.cause),
             ANSWERED_CHANNEL,
             going_on.entry if going_on is not None else b"",
             self.owner if going_on is not None and going_on.ours else b"",
@@ -307,9 +307,9 @@ class Records:
         keys = (bucket.message(key.reference), bucket.journal, bucket.dead_letters)
         arguments = (
             key.reference,
-            _writable(story.text),
+            written(story.text),
             self._retention,
-            _writable(story.cause),
+            written(story.cause),
             ANSWERED_CHANNEL,
             request,
             int(time.time() * 1000),
@@ -332,7 +332,7 @@ class Records:
         """Write down what became of an answered message; with a ``cause`` it is a dead letter."""
         bucket = bucket_of(key.person)
         keys = (bucket.message(key.reference), bucket.dead_letters)
-        arguments = (key.reference, field, _writable(text), self._retention, _writable(cause))
+        arguments = (key.reference, field, written(text), self._retention, written(cause))
         await self._journal.keep(NOTE, keys, arguments)
 
     def hold(self, key: MessageKey) -> None:
@@ -390,8 +390,3 @@ def _variant(
     if meter is not None:
         return COMMIT_COUNTED, (*keys, meter.key), meter.pace
     return COMMIT, keys, ()
-
-
-def _writable(text: str) -> bytes:
-    """Return text as it is kept; what a handler raised or answered may hold what UTF-8 cannot."""
-    return text.encode("utf-8", "backslashreplace")

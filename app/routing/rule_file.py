@@ -12,7 +12,6 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from app.mistakes import SettingsError
-from app.routing.conversations import Customs
 from app.routing.dispatch import Defaults, Dispatcher, Forwards, RuleAnswer
 from app.routing.handlers import Handler
 from app.routing.hours import Hours, TimeZones
@@ -23,7 +22,6 @@ from app.routing.patterns import PatternError
 from app.routing.registration import Registration
 from app.routing.rules import MatchKind, Rule, Scope
 from app.routing.templates import TemplateError, Templates, WrittenAnswer
-from app.routing.threads import Threads
 from app.routing.upstream.forward import Forward, leads_back
 from app.routing.upstream.table import ForwardTable
 from app.toml_files import describe_mistakes, read_toml
@@ -103,27 +101,6 @@ class _File(BaseModel):
 
     keyword: tuple[_Keyword, ...] = ()
     default: _Default | None = None
-
-
-def load_dispatcher(
-    folder: Path,
-    handlers: Sequence[str],
-    threads: Threads,
-    opt_outs: OptOutWords | None = None,
-    forwards: Forwards | None = None,
-    zones: TimeZones | None = None,
-    *,
-    middlewares: Sequence[str] = (),
-    customs: Customs | None = None,
-) -> Dispatcher:
-    """Import the handler modules, read ``keywords.toml``, and build the index of rules.
-
-    Raises:
-        SettingsError: with every mistake found.
-
-    """
-    functions = Functions.load(handlers, threads, middlewares, customs)
-    return read_rules(folder / "keywords.toml", folder / "templates", functions, opt_outs, forwards, zones)
 
 
 def read_rules(

@@ -30,6 +30,11 @@ _INCOMPLETE = object()
 """What the reader gives while an answer is not there in full; no answer of Redis can be mistaken for it."""
 
 
+def written(text: str) -> bytes:
+    """Return text as it is kept; what a handler raised or answered may hold what UTF-8 cannot."""
+    return text.encode("utf-8", "backslashreplace")
+
+
 class WireClosedError(StoreUnavailableError):
     """The connection ended while an answer was awaited."""
 

@@ -43,6 +43,11 @@ def parse_form(raw: bytes) -> Pairs:
         raise MalformedFormError("a form field is not UTF-8") from error
 
 
+def first_values(pairs: Pairs) -> dict[str, str]:
+    """Return each name with its first value."""
+    return dict(reversed(pairs))
+
+
 def _text(escaped: bytes) -> str:
     return _unescaped(escaped).decode() if b"%" in escaped else escaped.decode()
 

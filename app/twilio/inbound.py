@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from app.twilio.form import MalformedFormError, first_values, parse_form
+
 REQUIRED = ("MessageSid", "AccountSid", "From", "To")
 """Without these a request cannot be claimed, journaled or answered."""
 
@@ -100,6 +102,15 @@ def read_inbound(parameters: Mapping[str, str]) -> InboundMessage | Unreadable:
         body=parameters.get("Body", ""),
         parameters=MappingProxyType(dict(parameters)),
     )
+
+
+def read_request(request: bytes) -> InboundMessage | None:
+    """Read a message from its parameters as they came, which the journal keeps; None when they are none."""
+    try:
+        message = read_inbound(first_values(parse_form(request)))
+    except MalformedFormError:
+        return None
+    return message if isinstance(message, InboundMessage) else None
 
 
 def oddity_of(parameters: Mapping[str, str], required: Sequence[str]) -> Unreadable | None:

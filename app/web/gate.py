@@ -9,7 +9,7 @@ from typing import NamedTuple
 from starlette.types import Receive, Scope
 
 from app.twilio.diagnosis import diagnose
-from app.twilio.form import MalformedFormError, Pairs, parse_form
+from app.twilio.form import MalformedFormError, Pairs, first_values, parse_form
 from app.twilio.signature import SignatureVerifier, SignedRequest, Verdict
 from app.web import metrics
 from app.web.exchange import FORM, Head, Refusal, read_body, read_head
@@ -61,7 +61,7 @@ class Gate:
             pairs = parse_form(raw)
         except MalformedFormError:
             return Refusal.MALFORMED
-        parameters = dict(reversed(pairs))
+        parameters = first_values(pairs)
         signed = _signed(scope, head, pairs if method == "POST" else [])
         return self._judge(signed, Genuine(raw, parameters))
 

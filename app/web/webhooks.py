@@ -11,7 +11,7 @@ from app.log_context import MESSAGE
 from app.routing.pipeline import Delivery, FallbackCause
 from app.routing.receipts import Receipts
 from app.routing.record import Outcome
-from app.twilio.form import MalformedFormError, parse_form
+from app.twilio.form import MalformedFormError, first_values, parse_form
 from app.twilio.inbound import Unreadable, read_inbound
 from app.twilio.status import read_receipt
 from app.web import metrics
@@ -96,6 +96,6 @@ async def refuse(send: Send, refusal: Refusal) -> None:
 def _reply_id(query: bytes) -> str | None:
     """Return what our own callback URL says about the message; anything else in it is not ours."""
     try:
-        return dict(reversed(parse_form(query))).get("reply")
+        return first_values(parse_form(query)).get("reply")
     except MalformedFormError:
         return None

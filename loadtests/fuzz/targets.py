@@ -17,7 +17,6 @@ from starlette.types import Message
 
 from app.mistakes import SettingsError
 from app.routing.dispatch import Dispatcher
-from app.routing.rule_file import load_dispatcher
 from app.routing.threads import Threads
 from app.settings import load_settings
 from app.twilio.form import MalformedFormError, parse_form
@@ -31,6 +30,7 @@ from app.visible import visible
 from app.web.exchange import Refusal
 from app.web.gate import Gate
 from tests.road.running import ACCOUNT, KEYWORDS_TOML, PUBLIC, TOKEN, webhook
+from tests.routing.rulebook import load_dispatcher
 
 FOLDER = Path(mkdtemp(prefix="sms-fuzz-"))
 

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
+
+from app.routing.dispatch import Dispatcher, Forwards
+from app.routing.loading import Functions
+from app.routing.opt_out_words import OptOutWords
+from app.routing.rule_file import read_rules
 from app.routing.rules import MatchKind, Occasion, Rule, Scope
+from app.routing.threads import Threads
 
 WHOLE, FIRST_WORD, PREFIX, PATTERN = MatchKind
 ANYWHERE = Scope()
@@ -26,3 +34,15 @@ def rule(
 def scope(services: str = "", numbers: str = "", countries: str = "") -> Scope:
     """Make a scope from values that are separated by blanks."""
     return Scope(frozenset(services.split()), frozenset(numbers.split()), frozenset(countries.split()))
+
+
+def load_dispatcher(
+    folder: Path,
+    handlers: Sequence[str],
+    threads: Threads,
+    opt_outs: OptOutWords | None = None,
+    forwards: Forwards | None = None,
+) -> Dispatcher:
+    """Load the rules of a folder and the functions of some modules, as a router does."""
+    functions = Functions.load(handlers, threads)
+    return read_rules(folder / "keywords.toml", folder / "templates", functions, opt_outs, forwards)

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from app import Reply
 from app.mistakes import SettingsError
 from app.routing.dispatch import Dispatcher, Forwards, Immediate, Running
-from app.routing.rule_file import load_dispatcher
 from app.routing.threads import Threads
 from tests.routing.messages import message
+from tests.routing.rulebook import load_dispatcher
 
 MG = "MG" + "0a" * 16
 EXAMPLE = f"""

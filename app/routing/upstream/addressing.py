@@ -61,10 +61,9 @@ async def _elsewhere(part: Part, recipient: str, message: InboundMessage, people
     if people.opted_out_lately(scope, recipient):
         return "they have opted out"
     try:
-        person = await people.look(scope, recipient)
+        facts = await people.ask(scope, recipient)
     except StoreUnavailableError:
         return "whether they opted out is not known while Redis is away"
-    facts = person.facts(people.table, people.now())
     if facts.opted_out:
         return "they have opted out"
     return Elsewhere(part.text, part.media, part.sender, recipient, facts)

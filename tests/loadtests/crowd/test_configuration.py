@@ -8,7 +8,6 @@ import pytest
 from app import Reply
 from app.routing.dispatch import Immediate, Running
 from app.routing.opt_out_file import load_opt_out_words
-from app.routing.rule_file import load_dispatcher
 from app.routing.threads import Threads
 from app.settings import load_settings
 from app.twilio.inbound import InboundMessage, read_inbound
@@ -17,6 +16,7 @@ from loadtests.crowd.configuration import write_configuration
 from loadtests.crowd.people import FICTIONAL, PLACES, person
 from loadtests.crowd.texts import EVERYDAY, HELP, HOURS, MENU, START, STOP, Text
 from loadtests.crowd.webhook import Account, Caller
+from tests.routing.rulebook import load_dispatcher
 
 CALLER = Caller(Account("AC" + "1" * 32, "a-token", "MG" + "1" * 32, "https://sms.example.com"))
 TEXTS = tuple({text.name: text for text in (*EVERYDAY, STOP, START, HELP)}.values())
