@@ -45,9 +45,13 @@ class SlowProxy:
         self._passing.append(asyncio.create_task(self._pump(back, writer, late=True)))
 
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, late: bool) -> None:
+        """Pass on; what is late waits beside what comes meanwhile, as on a long line, and not behind it."""
+        loop = asyncio.get_running_loop()
         with contextlib.suppress(OSError):
             while data := await reader.read(65_536):
-                await asyncio.sleep(self.delay if late else 0)
-                writer.write(data)
-                await writer.drain()
-        writer.close()
+                if late:
+                    loop.call_later(self.delay, writer.write, data)
+                else:
+                    writer.write(data)
+                    await writer.drain()
+        loop.call_later(self.delay if late else 0, writer.close)
