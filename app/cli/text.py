@@ -18,7 +18,8 @@ from app.cli.pools import stored_pools, usual_recipient
 from app.cli.situation import START, settings_for_command, store_runs
 from app.cli.speaking import AsJson, CommandError, address, counted, err, out, plain, print_json
 from app.senders.country import country_of
-from app.settings import Settings
+from app.senders.pool import Pool
+from app.settings import AccountSettings, Settings
 from app.twilio.segments import count_segments
 from app.twilio.signature import sign
 
@@ -87,8 +88,9 @@ def text(
             raise CommandError(f"The router does not run at {local}.", START)
         recipient = usual_recipient(stored_pools(settings))
     message = Text(sid, sender, recipient, words, tuple(media or ()))
-    parameters = _webhook(settings, message)
-    response = _deliver(settings, local, parameters)
+    account, service_sid = addressee(settings, recipient)
+    parameters = _webhook(account.sid, service_sid, message)
+    response = _deliver(settings, account, local, parameters)
     if response.status_code != 200:
         raise CommandError(*_refused(response.status_code))
     bubbles = _bubbles(response, recipient)
@@ -113,9 +115,27 @@ def text(
     _show(sender, recipient, words, bubbles)
 
 
-def _webhook(settings: Settings, text: Text) -> dict[str, str]:
+def addressee(settings: Settings, recipient: str) -> tuple[AccountSettings, str | None]:
+    """Return the account and the Service that a number belongs to; the first ones when nobody knows."""
+    service = next(iter(settings.services), None)
+    if len(settings.services) > 1:
+        holding = next((pool.service_sid for pool in _pools(settings) if pool.holds(recipient)), None)
+        service = next((each for each in settings.services if each.sid == holding), service)
+    if service is None:
+        return settings.accounts[0], None
+    return next(each for each in settings.accounts if each.sid == service.account), service.sid
+
+
+def _pools(settings: Settings) -> list[Pool]:
+    """Return what is known of the Services; nothing while the store is away, which texts do without."""
+    try:
+        return stored_pools(settings) if store_runs(settings) else []
+    except CommandError:
+        return []
+
+
+def _webhook(account_sid: str, service_sid: str | None, text: Text) -> dict[str, str]:
     """Return what Twilio would send about this text (facts 1.2)."""
-    service = settings.services[0].sid if settings.services else ""
     sid = text.sid or ("MM" if text.media else "SM") + uuid4().hex
     country = country_of(text.sender, None) or ""
     parameters = {
@@ -129,20 +149,22 @@ def _webhook(settings: Settings, text: Text) -> dict[str, str]:
         "To": text.recipient,
         "NumSegments": str(count_segments(text.words).count),
         "MessageSid": sid,
-        "AccountSid": settings.accounts[0].sid,
+        "AccountSid": account_sid,
         "From": text.sender,
         "ApiVersion": "2010-04-01",
     }
-    if service:
-        parameters["MessagingServiceSid"] = service
+    if service_sid is not None:
+        parameters["MessagingServiceSid"] = service_sid
     for number, each in enumerate(text.media):
         parameters[f"MediaUrl{number}"] = each
         parameters[f"MediaContentType{number}"] = "image/jpeg"
     return parameters
 
 
-def _deliver(settings: Settings, local: str, parameters: dict[str, str]) -> requests.Response:
-    signed = sign(f"{settings.public_url}/sms", list(parameters.items()), settings.accounts[0].tokens[0])
+def _deliver(
+    settings: Settings, account: AccountSettings, local: str, parameters: dict[str, str]
+) -> requests.Response:
+    signed = sign(f"{settings.public_url}/sms", list(parameters.items()), account.tokens[0])
     headers = {
         "X-Twilio-Signature": signed,
         "I-Twilio-Idempotency-Token": str(uuid4()),

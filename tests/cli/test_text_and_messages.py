@@ -7,7 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 
+from app.cli.text import addressee
+from app.membership.keys import PoolKeys
+from app.membership.snapshot import ServiceSettings, Snapshot
+from app.senders.sender import Capability, Sender, SenderKind
+from app.settings import load_settings
 from tests.cli.conftest import Cli, Serving, Spoken, free_ports
 
 
@@ -94,6 +100,52 @@ def test_a_router_that_does_not_run_is_told_with_the_line_to_paste(cli: Cli, mor
     assert f"http://127.0.0.1:{port}" in spoken.err
     assert "Start it in another terminal: make run" in spoken.err
     assert "Traceback" not in spoken.err
+
+
+TWO_SERVICES = """
+[[accounts]]
+sid = "AC11111111111111111111111111111111"
+auth_token = "one"
+[[accounts]]
+sid = "AC22222222222222222222222222222222"
+auth_token = "two"
+[[services]]
+sid = "MG11111111111111111111111111111111"
+account = "AC11111111111111111111111111111111"
+[[services]]
+sid = "MG22222222222222222222222222222222"
+account = "AC22222222222222222222222222222222"
+"""
+
+
+@pytest.mark.parametrize(
+    ("texted", "account", "service"),
+    [
+        ("12345", "AC" + "1" * 32, "MG" + "1" * 32),
+        ("67890", "AC" + "2" * 32, "MG" + "2" * 32),
+        ("99999", "AC" + "1" * 32, "MG" + "1" * 32),
+    ],
+)
+def test_the_service_that_holds_the_number_is_named(
+    tmp_path: Path, valkey_url: str, valkey: redis.Redis, texted: str, account: str, service: str
+) -> None:
+    for digit, number in (("1", "12345"), ("2", "67890")):
+        sender = Sender("SC" + digit * 32, number, SenderKind.SHORT_CODE, "US", Capability.SMS)
+        sid = "MG" + digit * 32
+        snapshot = Snapshot("AC" + digit * 32, sid, (sender,), ServiceSettings("S", None), {}, 1.0, 1)
+        valkey.set(PoolKeys.of(sid).snapshot, snapshot.to_bytes())
+    (tmp_path / "router.toml").write_text(TWO_SERVICES)
+    settings = load_settings({"SMS_ROUTER_CONFIG": str(tmp_path), "REDIS_URL": valkey_url})
+    found, sid_found = addressee(settings, texted)
+    assert (found.sid, sid_found) == (account, service)
+
+
+def test_texts_need_no_redis(tmp_path: Path) -> None:
+    (tmp_path / "router.toml").write_text(TWO_SERVICES)
+    (port,) = free_ports(1)
+    environment = {"SMS_ROUTER_CONFIG": str(tmp_path), "REDIS_URL": f"redis://127.0.0.1:{port}"}
+    account, service = addressee(load_settings(environment), "67890")
+    assert (account.sid, service) == ("AC" + "1" * 32, "MG" + "1" * 32)
 
 
 # messages
