@@ -127,7 +127,8 @@ def build(settings: Settings) -> Router:
     )
     courier = Courier(outbox, post_office.send, metrics.count_outgoing)
     later = Later(records, people, dispatcher, composer, outbox, guard, texts.error, courier.nudge)
-    outgoing = Outgoing(people, composer, later, settings.router.reroute)
+    lessons = Lessons(people, membership.pool_for)
+    outgoing = Outgoing(people, lessons, composer, later, settings.router.reroute)
     pipeline = Pipeline(records, people, dispatcher, composer, later, guard, texts, _manners(settings))
     failures = Failures(settings.failures.rule, time.time)
     worker = Worker(
@@ -159,7 +160,7 @@ def build(settings: Settings) -> Router:
     receipts = Receipts(
         journal,
         settings.router.retention_days,
-        Lessons(people, membership.pool_for),
+        lessons,
         courier.nudge if settings.router.reroute else None,
         failures.saw,
     )

@@ -64,7 +64,9 @@ class Lessons:
         entry = self.people.table.find(receipt.error_code)
         short_code = address.isdigit() if sender is None else sender.kind is SenderKind.SHORT_CODE
         has_equals = pool is not None and sender is not None and self._equals(pool, sender) > 1
-        blamed = receipt.status.lost and short_code and entry and _speaks_of_sender(entry, sender, receipt)
+        blamed = (
+            receipt.status.lost and short_code and entry and _speaks_of_sender(entry, sender, receipt.person)
+        )
         teaches = Teaches.NOTHING
         if not receipt.message_sid.startswith(PICTURE) and address:
             if receipt.status.arrived and (short_code or has_equals):
@@ -81,6 +83,12 @@ class Lessons:
             sender_fault=entry if blamed and address else None,
         )
 
+    def blames_sender(self, entry: ErrorEntry, address: str, service_sid: str | None, person: str) -> bool:
+        """Tell whether an error speaks of this sender, so that another one may do better."""
+        pool = self._pool_for(service_sid, address)
+        sender = pool.find(address, country_of(person, None)) if pool is not None else None
+        return _speaks_of_sender(entry, sender, person)
+
     def _equals(self, pool: Pool, sender: Sender) -> int:
         """Count the senders of this kind and country; a pool is counted once."""
         known = self._kinds.get(pool.service_sid)
@@ -96,9 +104,9 @@ def _fault(receipt: Receipt, entry: ErrorEntry | None) -> str | None:
     return entry.fault.value if entry is not None else UNKNOWN_CODE
 
 
-def _speaks_of_sender(entry: ErrorEntry, sender: Sender | None, receipt: Receipt) -> bool:
+def _speaks_of_sender(entry: ErrorEntry, sender: Sender | None, person: str) -> bool:
     if entry.fault is not ErrorClass.SENDER:
         return False
     if not entry.only_abroad:
         return True
-    return sender is not None and sender.country != country_of(receipt.person, None)
+    return sender is not None and sender.country != country_of(person, None)

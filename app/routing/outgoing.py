@@ -9,6 +9,7 @@ from app.delivery.entries import Entry, Piece
 from app.delivery.letter import Letter, Marked, Refused, Result, Sent, Unknown, Withdrawn
 from app.routing.composing import Composer
 from app.routing.later import Later
+from app.routing.lessons import Lessons
 from app.routing.people import People
 from app.routing.privacy import masked_number
 from app.routing.replies import Reply
@@ -25,9 +26,12 @@ _OPTED_OUT = Withdrawn("the person has opted out", dead_letter=False)
 class Outgoing:
     """Decides for the courier (`delivery.courier.Clerk`)."""
 
-    def __init__(self, people: People, composer: Composer, later: Later, reroute: bool) -> None:
+    def __init__(
+        self, people: People, lessons: Lessons, composer: Composer, later: Later, reroute: bool
+    ) -> None:
         """``reroute`` is False where what Twilio refuses for its sender shall not be tried from another."""
         self._people = people
+        self._lessons = lessons
         self._composer = composer
         self._later = later
         self._reroute = reroute
@@ -109,4 +113,5 @@ class Outgoing:
         if meaning.fault is ErrorClass.OPT_OUT:
             own = entry.reference if letter.person == entry.person else None
             await self._people.opt_out(entry.scope, letter.person, str(code), own)
-        return self._reroute and not piece.again and meaning.fault is ErrorClass.SENDER
+        blamed = self._lessons.blames_sender(meaning, letter.sender, letter.service_sid, letter.person)
+        return self._reroute and not piece.again and blamed
