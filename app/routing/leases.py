@@ -67,5 +67,5 @@ class Leases:
             renewed = await self._store.run(RENEW, (record,), (self._owner, self.milliseconds))
         except StoreUnavailableError:
             return  # the next round may find it alive
-        if not renewed and self._held.get(reference) == (record, since):
+        if renewed == 0 and self._held.get(reference) == (record, since):
             del self._held[reference]  # somebody took it over

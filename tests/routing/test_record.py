@@ -5,7 +5,7 @@ import contextlib
 import random
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import pytest
 import redis
@@ -162,6 +162,23 @@ async def test_a_lease_is_renewed_while_it_is_held(valkey_url: str, tmp_path: Pa
             assert isinstance(busy, Busy)
             renewals += busy.remaining > remaining
             remaining = busy.remaining
+
+
+async def test_a_lease_is_held_though_its_claim_waits_in_the_spool(
+    valkey_url: str, tmp_path: Path, valkey: redis.Redis
+) -> None:
+    """Redis comes back under a late handler, and is asked for the lease before it knows of the message."""
+    asked: list[str] = []
+    record_key = bucket_of(KEY.person).message(KEY.reference)
+    async with worker(valkey_url, tmp_path, 0.3, lambda name, _: asked.append(name)) as one:
+        one.records.hold(KEY)
+        async with asyncio.timeout(LONG):
+            while asked.count("renew") < 2:
+                await asyncio.sleep(0.01)
+            known = {"request": REQUEST, "owner": one.records.owner, "lease": 1}
+            valkey.hset(record_key, mapping=cast("Any", known))
+            while valkey.hget(record_key, "lease") == b"1":
+                await asyncio.sleep(0.01)
 
 
 @pytest.mark.parametrize("how", ["stopped", "let go"])

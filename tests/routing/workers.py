@@ -12,6 +12,7 @@ from app.routing.record import LEASE, Records
 from app.store.clients import async_client_of, subscribed
 from app.store.journal import Journal
 from app.store.keys import ANSWERED_CHANNEL
+from app.store.server import Observe, unobserved
 from app.store.spool import Spool
 from app.store.store import Store
 
@@ -27,9 +28,11 @@ class Worker:
 
 
 @contextlib.asynccontextmanager
-async def worker(url: str, folder: Path, lease: float = LEASE) -> AsyncIterator[Worker]:
+async def worker(
+    url: str, folder: Path, lease: float = LEASE, observe: Observe = unobserved
+) -> AsyncIterator[Worker]:
     """Run one worker; its renewals stop with ``records.aclose()`` or at the end."""
-    store, spool = Store(url), Spool(folder)
+    store, spool = Store(url, observe), Spool(folder)
     journal = Journal(store, spool)
     records = Records(store, journal, DAYS, lease)
     await store.start(journal.replay)

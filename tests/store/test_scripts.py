@@ -325,7 +325,7 @@ async def test_a_release_run_again_after_the_fallback_took_over_does_not_disturb
 @pytest.mark.parametrize(
     ("state", "owner", "renewed"),
     [
-        (nothing, "other", 0),
+        (nothing, "other", -1),
         (held, "other", 1),
         (held, "a", 0),
         (held_by_the_dead, "other", 1),
