@@ -61,7 +61,8 @@ class History:
         places = [(bucket, f"{account}/{sid}") for account in account_sids for bucket in ALL_BUCKETS]
         pipeline = self._client.pipeline(transaction=False)
         for bucket, reference in places:
-            pipeline.exists(bucket.message(reference))
+            # A receipt of what went to somebody else is noted under the message too, but in their bucket.
+            pipeline.hexists(bucket.message(reference), "received")
         for (bucket, reference), there in zip(places, pipeline.execute(), strict=True):
             if there:
                 found = [(bucket, reference)]

@@ -19,7 +19,7 @@ from app.routing.record import Answer, Claimed, MessageKey, Outcome, Records, St
 from app.routing.replies import Reply
 from app.senders.request import ReplyFrom
 from app.store.journal import Journal
-from app.store.keys import bucket_of
+from app.store.keys import ALL_BUCKETS, bucket_of
 from app.store.spool import Spool
 from app.store.store import Store
 from app.twilio.status import MessageStatus, Receipt
@@ -181,6 +181,21 @@ async def test_receipts_stand_beside_the_message_they_answer(house: House, histo
     )
     assert sent.piece == Piece(Kind.ANSWER, 0)
     assert [each.status for each in sent.statuses] == ["undelivered"]
+
+
+async def test_a_message_is_found_though_its_answer_went_to_somebody_else_too(
+    house: House, history: History
+) -> None:
+    await house.answer(1)
+    others = (f"+1415555{number:04}" for number in range(200))
+    place = ALL_BUCKETS.index
+    before = next(other for other in others if place(bucket_of(other)) < place(bucket_of(PERSON)))
+    receipt = Receipt(
+        sid_of(77), ACCOUNT, MessageStatus.DELIVERED, None, "12345", before, f"{sid_of(1)}.0", None
+    )
+    await house.receipts.keep(receipt)
+    (episode,) = history.recent(1)
+    assert history.find(sid_of(1), [ACCOUNT]) == episode
 
 
 async def test_what_is_no_longer_kept_does_no_harm(
