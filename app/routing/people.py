@@ -51,7 +51,9 @@ class People:
     def facts(self, scope: str, person: str, known: Known, stored: bool) -> Facts:
         """Return the facts of what came along with a claim; ``stored`` is False when Redis is away."""
         if known is not None:
-            facts = read_person(known).facts(self.table, self.now())
+            kept = read_person(known)
+            # Redis dates what people have said; this worker's clock may be behind it.
+            facts = kept.facts(self.table, max(self.now(), kept.newest))
             if facts.opted_out:
                 self.opted_out.remember(scope, person)
                 return facts

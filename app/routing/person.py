@@ -29,6 +29,12 @@ class Person:
     """By the sender's address."""
     last_sender: str | None = None
 
+    @property
+    def newest(self) -> int:
+        """When the latest of it came about, in milliseconds since the epoch; 0 for never."""
+        moments = [failure.at for failures in self.failures.values() for failure in failures]
+        return max(moments, default=0) if self.opted_out is None else max(self.opted_out.since, *moments, 0)
+
     def beliefs(self, table: ErrorTable, now: int) -> tuple[Belief, ...]:
         """Return which senders are taken not to reach this person at a moment, in milliseconds."""
         found = (belief(address, failures, table, now) for address, failures in self.failures.items())

@@ -233,6 +233,19 @@ async def test_the_time_of_a_wish_is_that_of_its_message(
     assert str(found.since).encode() == received
 
 
+async def test_what_redis_dates_counts_though_this_clock_is_behind(
+    one: Worker, people: People, clock: Clock
+) -> None:
+    """Redis' clock says when a message came; a worker's may be seconds behind it, or years here."""
+    await opened(one)
+    await people.opt_out(MG, PERSON, "STOP", "AC1/SM1")
+    assert people.facts(MG, PERSON, await opened(one, 2), stored=True).opted_out
+    assert (await people.ask(MG, PERSON)).opted_out
+    later = int(clock.seconds + 3600) * 1000
+    facts = people.facts(MG, "+14155550124", [b"12345", b"30006@%d" % later], stored=True)
+    assert facts.unreachable == {"12345"}
+
+
 def test_what_cannot_be_read_is_left_out() -> None:
     person = read_person([b"out", b"5 x STOP", b"last", b"", b"12345", b"\xff 30006@5"])
     assert person == Person(OptedOut(0, "STOP"), {"12345": (Failure(30006, 5),)}, None)
