@@ -10,6 +10,7 @@ from pathlib import Path
 
 from prometheus_client import REGISTRY, CollectorRegistry
 from starlette.routing import Route, Router
+from starlette.types import ASGIApp
 
 from app.delivery.courier import Courier
 from app.delivery.outbox import Outbox
@@ -53,6 +54,7 @@ from app.twilio.signature import Credentials, SignatureVerifier
 from app.web import metrics
 from app.web.gate import Gate
 from app.web.health import Probes
+from app.web.router import WebhookRouter
 from app.web.traces import Traces
 from app.web.webhooks import InboundEndpoint, StatusEndpoint
 from app.worker import Worker
@@ -175,18 +177,17 @@ def _router(settings: Settings, worker: Worker, receipts: Receipts) -> Router:
     )
     probes = Probes(worker.reasons, worker.notices, worker.observe, _registry())
     pipeline = worker.pipeline if worker.traces is None else worker.traces.around(worker.pipeline)
-    return Router(
-        [
-            Route("/sms", InboundEndpoint(gate, pipeline, fallback=False)),
-            Route("/sms/status", StatusEndpoint(gate, receipts)),
-            Route("/sms/fallback", InboundEndpoint(gate, pipeline, fallback=True)),
-            Route("/healthz", probes.alive),
-            Route("/readyz", probes.ready),
-            Route("/metrics", probes.metrics),
-        ],
-        redirect_slashes=False,  # a redirected webhook loses its parameters and its signature (facts 1.5)
-        lifespan=worker.lifespan,
-    )
+    webhooks: dict[str, ASGIApp] = {
+        "/sms": InboundEndpoint(gate, pipeline, fallback=False),
+        "/sms/status": StatusEndpoint(gate, receipts),
+        "/sms/fallback": InboundEndpoint(gate, pipeline, fallback=True),
+    }
+    others = [
+        Route("/healthz", probes.alive),
+        Route("/readyz", probes.ready),
+        Route("/metrics", probes.metrics),
+    ]
+    return WebhookRouter(webhooks, others, worker.lifespan)
 
 
 def _credentials(settings: Settings) -> dict[str, Credentials]:

@@ -201,15 +201,15 @@ class Composer:
         if isinstance(part, Elsewhere):
             facts, person = part.facts, part.recipient
             country, area_code = country_of(person, None), area_code_of(person)
-            request = replace(request, person=person, country=country, area_code=area_code)
+            request = request._replace(person=person, country=country, area_code=area_code)
         like = [each for each in reply.parts if _likeness(each) == _likeness(part)]
         pictures = any(each.media_urls for each in like)
         conditions = self._availability.conditions()
         needs = Capability.MMS if pictures else Capability.SMS
-        decision = select(pool, replace(request, needs=needs), facts, conditions)
+        decision = select(pool, request._replace(needs=needs), facts, conditions)
         if decision.address is not None or not pictures or facts.opted_out:
             return _Choice(decision)
-        words = replace(request, needs=Capability.SMS)
+        words = request._replace(needs=Capability.SMS)
         return _Choice(select(pool, words, facts, conditions), in_words=True)
 
     def _document(self, texts: tuple[str, ...], media: tuple[str, ...], sender: str, reply_id: str) -> bytes:

@@ -7,7 +7,6 @@ Redis, is decided here and nowhere else.
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import time
 from collections import OrderedDict
@@ -279,20 +278,22 @@ class Records:
             self._leases.milliseconds,
         )
         found = None
-        whole = (*arguments, request, int(time.time() * 1000))
         script, keys, more = _variant(keys, meter, turn)
         if claim.stored:
-            with contextlib.suppress(StoreUnavailableError):
+            try:
                 patience = STORE_BUDGET - claim.spent
                 found = await self._store.run(script, keys, (*arguments, b"", b"", *more), patience)
                 if found[0] == _RECORD_LOST:
-                    found = await self._store.run(script, keys, (*whole, *more), patience)
+                    whole = (*arguments, request, int(time.time() * 1000), *more)
+                    found = await self._store.run(script, keys, whole, patience)
                 if found[0] == _TOO_MANY:
                     return Excess(found[1])
+            except StoreUnavailableError:
+                found = None
         self._leases.let_go(key.reference)
         if found is None:
             script, keys, more = _variant(keys[:4], None, turn)
-            self._journal.spool(script, keys, (*whole, *more))
+            self._journal.spool(script, keys, (*arguments, request, int(time.time() * 1000), *more))
         elif found[0] == _OTHERS_ANSWER:
             answer = Answer(found[1], Outcome(found[2].decode()))
         return self._remember(key, answer)

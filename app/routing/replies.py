@@ -102,8 +102,7 @@ class Reply:
         """The texts, one for each message, empty ones left out."""
         if self.parts:
             return tuple(part.text for part in self.parts if part.text)
-        texts = (self.text,) if isinstance(self.text, str) else tuple(self.text)
-        return tuple(text for text in texts if text)
+        return _filled(self.text)
 
     @property
     def media_urls(self) -> tuple[str, ...]:
@@ -126,8 +125,9 @@ def _check(kind: str, media: object, sender: object) -> None:
 
 
 def _filled(value: str | Sequence[str]) -> tuple[str, ...]:
-    urls = (value,) if isinstance(value, str) else tuple(value)
-    return tuple(url for url in urls if url)
+    if not value:
+        return ()
+    return (value,) if isinstance(value, str) else tuple([each for each in value if each])
 
 
 def _are_texts(value: object) -> bool:

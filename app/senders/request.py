@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 from app.senders.sender import Capability
 
@@ -15,8 +16,7 @@ class ReplyFrom(Enum):
     SAME_NUMBER = "same-number"
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """One reply that needs a sender."""
 
     person: str

@@ -137,7 +137,7 @@ def _at_home(pool: Pool, request: Request) -> Request:
     texted = pool.find(request.texted, None)
     if texted is None or texted.kind is not SenderKind.SHORT_CODE:
         return request
-    return replace(request, country=texted.country)
+    return request._replace(country=texted.country)
 
 
 def _afterwards(

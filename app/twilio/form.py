@@ -6,6 +6,7 @@ dropped or guessed here.
 
 from __future__ import annotations
 
+import re
 from binascii import a2b_qp
 from urllib.parse import unquote_to_bytes
 
@@ -16,6 +17,12 @@ MOST_STRAYS = 1000
 """Percent signs of a form in which some begin no escape, or lines end; Twilio writes neither."""
 
 Pairs = list[tuple[str, str]]
+
+_ESCAPED_MARK = re.compile(rb"%(?:26|3[Dd])")
+"""An escape that turns into one of the two characters that a form is made of."""
+
+# Numbers: looked for as bytes, they are first taken for numbers, and that fails slowly.
+_PERCENT, _LINE_FEED, _CARRIAGE_RETURN = b"%\n\r"
 
 
 class MalformedFormError(ValueError):
@@ -34,7 +41,7 @@ def parse_form(raw: bytes) -> Pairs:
         raise MalformedFormError(f"more than {MOST_PARAMETERS} form fields")
     spaced = raw.replace(b"+", b" ")
     try:
-        if b"%26" in spaced or b"%3D" in spaced or b"%3d" in spaced:
+        if _ESCAPED_MARK.search(spaced) is not None:
             fields = [field.partition(b"=") for field in spaced.split(b"&") if field]
             return [(_text(name), _text(value)) for name, _, value in fields]
         # No escape can turn into "&" or "=": decoded in one go, in a quarter of the time.
@@ -49,7 +56,7 @@ def first_values(pairs: Pairs) -> dict[str, str]:
 
 
 def _text(escaped: bytes) -> str:
-    return _unescaped(escaped).decode() if b"%" in escaped else escaped.decode()
+    return _unescaped(escaped).decode() if _PERCENT in escaped else escaped.decode()
 
 
 def _unescaped(escaped: bytes) -> bytes:
@@ -59,7 +66,7 @@ def _unescaped(escaped: bytes) -> bytes:
     begin none and of ends of lines. With such signs the outcome is longer than it should be.
     """
     signs = escaped.count(b"%")
-    if b"\n" not in escaped and b"\r" not in escaped:
+    if _LINE_FEED not in escaped and _CARRIAGE_RETURN not in escaped:
         plain = a2b_qp(escaped.replace(b"=", b"=3D").replace(b"%", b"="))
         if len(plain) == len(escaped) - 2 * signs:
             return plain

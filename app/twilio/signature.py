@@ -9,18 +9,23 @@ from __future__ import annotations
 
 import hmac
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import lru_cache
 from hashlib import sha256
 from itertools import chain
+from operator import itemgetter
 from types import MappingProxyType
+from typing import NamedTuple
 
 from app.twilio.form import MalformedFormError, parse_form
 from app.twilio.keyed import KeyedHash
 from app.twilio.public_url import PublicUrl
 
 Parameters = Sequence[tuple[str, str]]
+
+_QUERY, _FRAGMENT = b"?#"
 
 _USERINFO = re.compile(r"^(https?://)[^/?#]*@", re.IGNORECASE)
 
@@ -65,7 +70,32 @@ def joined(parameters: Parameters) -> bytes:
     A repeated name contributes each different value once, in order, as Twilio's Python and
     Node libraries do it (facts 2.1).
     """
-    return "".join(chain.from_iterable(sorted(set(parameters)))).encode()
+    if not parameters:
+        return b""
+    names, values = zip(*parameters, strict=True)
+    layout = _layout(names)
+    if layout is None:
+        return "".join(chain.from_iterable(sorted(set(parameters)))).encode()
+    return (layout.text % layout.ordered(values)).encode()
+
+
+class _Layout(NamedTuple):
+    """How a form with certain names is signed; webhooks of one kind share it."""
+
+    text: str
+    """The names in their order, with room for each value."""
+    ordered: Callable[[tuple[str, ...]], str | tuple[str, ...]]
+    """Puts the values into that order."""
+
+
+@lru_cache(maxsize=32)
+def _layout(names: tuple[str, ...]) -> _Layout | None:
+    """Return the layout of a form in which each name comes once, else None."""
+    if len(set(names)) < len(names):
+        return None
+    order = sorted(range(len(names)), key=names.__getitem__)
+    text = "".join([names[place].replace("%", "%%") + "%s" for place in order])
+    return _Layout(text, itemgetter(*order))
 
 
 def compute(secret: bytes, text: bytes, digest: str) -> bytes:
@@ -105,24 +135,27 @@ class Credentials:
                 )
 
 
-@dataclass(frozen=True, slots=True)
-class SignedRequest:
+class SignedRequest(NamedTuple):
     """What was on the wire, whatever the method."""
 
     path: bytes
     """Raw, as in ``scope["raw_path"]``: neither decoded nor with the query."""
-    query: bytes = field(repr=False)
+    query: bytes
     """Raw, as in ``scope["query_string"]``."""
-    parameters: Parameters = field(repr=False)
+    parameters: Parameters
     """The form's pairs; empty for GET, whose parameters are signed as part of the query."""
-    signature: str | None = field(repr=False)
+    signature: str | None
     """``X-Twilio-Signature``; when it came more than once, all of them joined with commas."""
-    json_body: bytes | None = field(default=None, repr=False)
+    json_body: bytes | None = None
     """The raw body when its media type is JSON."""
     settings: str | None = None
     """``X-Twilio-Webhooks-Signature-Settings``."""
     host_header: str | None = None
     """Only for :mod:`app.twilio.diagnosis`; it never takes part in the verdict."""
+
+    def __repr__(self) -> str:
+        """Return what may be told: neither what was texted nor the signature."""
+        return f"SignedRequest(path={self.path!r}, settings={self.settings!r}, host={self.host_header!r})"
 
 
 class Reason(Enum):
@@ -273,7 +306,7 @@ def _oddity(request: SignedRequest, signature: str, length: int) -> Reason | Non
         return Reason.TWO_SIGNATURES
     if len(signature) != length or not signature.isascii():
         return Reason.MALFORMED_SIGNATURE
-    if not request.path.startswith(b"/") or b"?" in request.path or b"#" in request.path:
+    if not request.path.startswith(b"/") or _QUERY in request.path or _FRAGMENT in request.path:
         return Reason.MALFORMED_PATH
     if request.json_body is None:
         return None

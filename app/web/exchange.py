@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Generator
+from collections.abc import Awaitable, Generator, Iterable
 from enum import Enum
 from typing import Any, NamedTuple
 
@@ -36,7 +36,7 @@ class Refusal(Enum):
 
 
 class Head(NamedTuple):
-    """The headers that a webhook is judged by, read in one pass."""
+    """The headers that a webhook is judged by."""
 
     media_type: bytes = b""
     length: bytes = b""
@@ -45,31 +45,29 @@ class Head(NamedTuple):
     host: str | None = None
 
 
-_WANTED = {
-    b"content-type": 0,
-    b"content-length": 1,
-    b"x-twilio-signature": 2,
-    b"x-twilio-webhooks-signature-settings": 3,
-    b"host": 4,
-}
-
-
 def read_head(scope: Scope) -> Head:
     """Pick the headers out; a repeated one is joined with a comma, which no signature survives."""
-    found: list[bytes | None] = [None] * 5
-    for name, value in scope["headers"]:
-        place = _WANTED.get(name)
-        if place is not None:
-            before = found[place]
-            found[place] = value if before is None else before + b"," + value
-    media_type, length, signature, settings, host = found
+    headers = dict(scope["headers"])
+    if len(headers) < len(scope["headers"]):
+        headers = _joined(scope["headers"])
     return Head(
-        (media_type or b"").partition(b";")[0].strip().lower(),
-        length or b"",
-        signature.decode("latin-1") if signature is not None else None,
-        settings.decode("latin-1") if settings is not None else None,
-        host.decode("latin-1") if host is not None else None,
+        headers.get(b"content-type", b"").partition(b";")[0].strip().lower(),
+        headers.get(b"content-length", b""),
+        _text(headers.get(b"x-twilio-signature")),
+        _text(headers.get(b"x-twilio-webhooks-signature-settings")),
+        _text(headers.get(b"host")),
     )
+
+
+def _joined(headers: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+    joined: dict[bytes, bytes] = {}
+    for name, value in headers:
+        joined[name] = joined[name] + b"," + value if name in joined else value
+    return joined
+
+
+def _text(value: bytes | None) -> str | None:
+    return value.decode("latin-1") if value is not None else None
 
 
 async def read_body(head: Head, receive: Receive, patience: float = SLOWEST_BODY) -> bytes | Refusal:

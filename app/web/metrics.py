@@ -7,6 +7,7 @@ counts go on counting what a dead worker counted, gauges are the living ones'.
 from __future__ import annotations
 
 import os
+from bisect import bisect_left
 from collections import Counter as Counts
 from collections.abc import Iterable
 from pathlib import Path
@@ -27,12 +28,26 @@ REFUSED = Counter("sms_router_refused_total", "Webhook requests refused, by reas
 UNSIGNED = Counter(
     "sms_router_would_refuse_total", 'Requests that signature = "warn" let through, by reason.', ["reason"]
 )
-SECONDS = Histogram(
+
+
+class _Histogram(Histogram):
+    """The library's, but for how a bucket is found: its loop over them costs a text three times as much."""
+
+    def observe(self, amount: float, exemplar: dict[str, str] | None = None) -> None:
+        """Count an amount."""
+        if exemplar is not None:
+            super().observe(amount, exemplar)
+            return
+        self._sum.inc(amount)
+        self._buckets[bisect_left(self._upper_bounds, amount)].inc(1)
+
+
+SECONDS = _Histogram(
     "sms_router_answer_seconds",
     "From a webhook's arrival to its answer.",
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 8, 15),
 )
-STAGES = Histogram(
+STAGES = _Histogram(
     "sms_router_stage_seconds",
     "What a message waits for: the scripts on Redis by their names, and rest, a call of Twilio's API.",
     ["stage"],

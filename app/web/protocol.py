@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 from enum import Enum
 from math import inf
-from typing import Any, ClassVar, cast
+from typing import ClassVar, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -177,6 +177,12 @@ class _GatheringTransport:
         self._transport = transport
         self._loop = loop
         self._unsent: list[bytes] = []
+        self.is_closing = transport.is_closing
+        self.abort = transport.abort
+        self.pause_reading = transport.pause_reading
+        self.resume_reading = transport.resume_reading
+        self.get_extra_info = transport.get_extra_info
+        self.set_protocol = transport.set_protocol
 
     def write(self, data: bytes) -> None:
         """Keep the data for the end of this turn of the loop."""
@@ -196,6 +202,3 @@ class _GatheringTransport:
             self._unsent.clear()
             if not self._transport.is_closing():
                 self._transport.write(data)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._transport, name)

@@ -20,7 +20,7 @@ def at_home(pool: Pool, request: Request) -> Request:
     texted = pool.find(request.texted, None)
     if request.country or not texted or texted.kind is not SenderKind.SHORT_CODE:
         return request
-    return replace(request, country=texted.country)
+    return request._replace(country=texted.country)
 
 
 def usable(pool: Pool, request: Request, known: Facts, now: Conditions = NOTHING_AGAINST) -> list[Sender]:
@@ -44,7 +44,7 @@ def without(pool: Pool, gone: Sender) -> Pool:
 
 def by_kind(request: Request) -> Request:
     """The request without a wish and a policy that go before the kinds."""
-    return replace(request, wish=None, policy=ReplyFrom.SHORT_CODE_FIRST)
+    return request._replace(wish=None, policy=ReplyFrom.SHORT_CODE_FIRST)
 
 
 @given(pools, requests, facts, conditions)
@@ -116,7 +116,7 @@ def test_what_is_remembered_for_a_place_changes_no_choice(
 ) -> None:
     for now in (against, replace(against, used=last)):
         for person in (request.person, "+14155550111"):
-            somebody = replace(request, person=person)
+            somebody = request._replace(person=person)
             afresh = select(replace(pool), somebody, Facts(), now)
             for _ in range(2):
                 again = select(pool, somebody, NOTHING_LEARNED, now)
@@ -200,5 +200,5 @@ def test_a_remembered_choice_is_the_one_that_would_be_made_afresh(pool: Pool, as
     for request in asked:
         afresh = replace(pool)
         for person in (request.person, "+14155550111", "+12125550199"):
-            somebody = replace(request, person=person)
+            somebody = request._replace(person=person)
             assert select(pool, somebody) == select(replace(afresh), somebody)

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import replace
 from hashlib import sha256
 
 import pytest
@@ -47,7 +46,7 @@ def asked(
 ) -> str:
     """Return the diagnosis of a request (to ``/sms``, unless given) that was signed otherwise."""
     request = request or SignedRequest(b"/sms", b"", FORM, None)
-    request = replace(request, signature=sign(signed_url, signed_form, secret, algorithm))
+    request = request._replace(signature=sign(signed_url, signed_form, secret, algorithm))
     return diagnose(SignatureVerifier(public_url, CREDENTIALS), request, account_sid)
 
 
