@@ -7,6 +7,9 @@ import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+INSTANT = 1e-6
+"""Seconds between two answers at the least, so that the loop knows their order."""
+
 
 class SlowProxy:
     """Passes bytes on; ``delay`` is in seconds, for each answer, and may be changed at any time."""
@@ -47,11 +50,13 @@ class SlowProxy:
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, late: bool) -> None:
         """Pass on; what is late waits beside what comes meanwhile, as on a long line, and not behind it."""
         loop = asyncio.get_running_loop()
+        due = loop.time()
         with contextlib.suppress(OSError):
             while data := await reader.read(65_536):
                 if late:
-                    loop.call_later(self.delay, writer.write, data)
+                    due = max(due + INSTANT, loop.time() + self.delay)  # nothing overtakes when it is changed
+                    loop.call_at(due, writer.write, data)
                 else:
                     writer.write(data)
                     await writer.drain()
-        loop.call_later(self.delay if late else 0, writer.close)
+        loop.call_at(due + INSTANT, writer.close)
