@@ -47,6 +47,7 @@ from app.senders.rates import Rates
 from app.senders.request import ReplyFrom
 from app.settings import OnError, Settings, SignatureMode, load_settings
 from app.store.clients import async_client_of
+from app.store.clock import Clock
 from app.store.journal import Journal
 from app.store.spool import Spool
 from app.store.store import Store
@@ -88,15 +89,16 @@ def build(settings: Settings) -> Router:
     store = Store(settings.redis.url, observe)
     spool = Spool(settings.router.data_dir / "spool")
     journal = Journal(store, spool)
-    records = Records(store, journal, settings.router.retention_days)
+    clock = Clock(store)
+    records = Records(store, journal, settings.router.retention_days, clock=clock)
     redis = async_client_of(settings.redis.url, connect_within=2, again=False)
     pool_figures = metrics.PoolFigures()
-    membership = Membership(_sources(settings), redis, report=pool_figures.update)
-    rates = Rates(settings.limits, time.time)
-    shared_rates = SharedRates(redis, rates, lambda: membership.pools, time.time)
+    membership = Membership(_sources(settings), redis, clock=clock, report=pool_figures.update)
+    rates = Rates(settings.limits, time.monotonic, calendar=clock)
+    shared_rates = SharedRates(redis, rates, lambda: membership.pools, time.monotonic)
     availability = Availability(membership.cordons, rates)
-    people = People(store, journal, membership.pool_for, ErrorTable({}))
-    last_senders = LastSenders(journal, lambda: people.table.longest)
+    people = People(store, journal, membership.pool_for, ErrorTable({}), clock)
+    last_senders = LastSenders(journal, lambda: people.table.longest, clock)
     composer = Composer(
         membership.pool_for, _policies(settings), settings.public_url, availability, last_senders
     )
@@ -109,33 +111,34 @@ def build(settings: Settings) -> Router:
     upstreams = Upstreams(
         tokens,
         people,
-        Cookies(store),
+        Cookies(store, clock),
         settings.public_url,
         settings.router.upstream_calls,
     )
     numbers = _number_forwards(settings, membership)
     forwards = Forwards(upstreams, numbers.forward_for, settings.public_url)
     reader = RulebookReader(
-        settings.folder, functions, settings.twilio_opt_outs, forwards, settings.time_zones
+        settings.folder, functions, settings.twilio_opt_outs, forwards, settings.time_zones, clock
     )
     reloader = Reloader(reader, people, lambda outcome: metrics.RELOADS.labels(outcome.value).inc())
     dispatcher = reloader.dispatcher
-    outbox = Outbox(store, journal, settings.router.retention_days, settings.router.late_limit)
+    outbox = Outbox(store, journal, settings.router.retention_days, settings.router.late_limit, clock)
     post_office = PostOffice(
         tokens,
         settings.twilio.api_base_url or None,
         settings.twilio.timeout,
         observe,
     )
-    courier = Courier(outbox, post_office.send, metrics.count_outgoing)
+    courier = Courier(outbox, post_office.send, metrics.count_outgoing, clock)
     later = Later(records, people, dispatcher, composer, outbox, guard, texts.error, courier.nudge)
     lessons = Lessons(people, membership.pool_for)
     outgoing = Outgoing(people, lessons, composer, later, settings.router.reroute)
     pipeline = Pipeline(records, people, dispatcher, composer, later, guard, texts, _manners(settings))
-    failures = Failures(settings.failures.rule, time.time)
+    failures = Failures(settings.failures.rule, time.monotonic)
     worker = Worker(
         settings,
         store,
+        clock,
         spool,
         journal,
         records,
@@ -143,7 +146,7 @@ def build(settings: Settings) -> Router:
         shared_rates,
         last_senders,
         failures,
-        SharedFailures(redis, failures, time.time),
+        SharedFailures(redis, failures, clock),
         metrics.FailureFigures(),
         pool_figures,
         upstreams,

@@ -32,6 +32,7 @@ from app.routing.upstream.upstreams import Upstreams
 from app.senders.failures import Failures
 from app.settings import Settings
 from app.store.clients import CLIENT_ERRORS, subscribed
+from app.store.clock import Clock
 from app.store.journal import Journal
 from app.store.keys import ANSWERED_CHANNEL, CONSENTS_CHANNEL
 from app.store.spool import Spool
@@ -61,6 +62,7 @@ class Worker:
 
     settings: Settings
     store: Store
+    clock: Clock
     spool: Spool
     journal: Journal
     records: Records
@@ -160,7 +162,11 @@ class Worker:
 
     def notices(self) -> list[str]:
         """Say what an operator should know of, though the router is well."""
-        return [*self.membership.cordons.notices(), *map(str, self.failures.failing())]
+        return [
+            *self.clock.notices(),
+            *self.membership.cordons.notices(),
+            *map(str, self.failures.failing()),
+        ]
 
     def observe(self) -> None:
         """Bring the gauges up to date."""
@@ -176,6 +182,7 @@ class Worker:
     async def _keep_observing(self) -> None:
         while True:
             try:
+                await self.clock.ask()
                 self.observe()
             except Exception:
                 log.exception("the gauges could not be brought up to date; trying again")

@@ -67,9 +67,19 @@ Report = Callable[[str, str], None]
 class Courier:
     """Carries what is due; one in each worker."""
 
-    def __init__(self, outbox: Outbox, send: Callable[[Letter], Awaitable[Result]], report: Report) -> None:
-        """Take the outbox, how a message is sent, and who counts; nothing is started."""
+    def __init__(
+        self,
+        outbox: Outbox,
+        send: Callable[[Letter], Awaitable[Result]],
+        report: Report,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """Take the outbox, how a message is sent, and who counts; nothing is started.
+
+        ``clock`` is in seconds since the epoch.
+        """
         self._outbox = outbox
+        self._clock = clock
         self._send = send
         self._report = report
         self._clerk: Clerk
@@ -274,7 +284,7 @@ class Courier:
         again: Entry | None = None,
     ) -> None:
         await self._outbox.settle(
-            entry, piece, letter, result, before=marked, now=int(time.time() * 1000), again=again
+            entry, piece, letter, result, before=marked, now=int(self._clock() * 1000), again=again
         )
         self._report(piece.kind, _WORDS[type(result)])
         if again is not None:

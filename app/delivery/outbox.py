@@ -15,6 +15,7 @@ from uuid import uuid4
 
 from app.delivery.entries import Entry, Kind, Piece
 from app.delivery.letter import Letter, Marked, Refused, Sent, State, Unknown, Withdrawn
+from app.store.clock import Clock
 from app.store.errors import ScriptFailedError, StoreUnavailableError
 from app.store.journal import Journal
 from app.store.keys import Bucket, bucket_of
@@ -39,6 +40,9 @@ HOLD = 180.0
 
 TAKEN = 15.0
 """Seconds after which an entry that was taken and not marked is anybody's again."""
+
+LONGEST_WAIT = HOLD + 60.0
+"""Seconds that an entry may wait; one that seems to wait longer does so since Redis' clock was set back."""
 
 MOST_ATTEMPTS = 3
 """How often work is begun; a handler that ends its worker each time must not end all of them."""
@@ -65,9 +69,20 @@ class Work(NamedTuple):
 class Outbox:
     """What waits to leave by REST, over Redis."""
 
-    def __init__(self, store: Store, journal: Journal, retention_days: float, latest: float) -> None:
-        """Keep entries as long as messages; what is older than ``latest`` seconds does not leave any more."""
+    def __init__(
+        self,
+        store: Store,
+        journal: Journal,
+        retention_days: float,
+        latest: float,
+        clock: Clock | None = None,
+    ) -> None:
+        """Keep entries as long as messages; what is older than ``latest`` seconds does not leave any more.
+
+        With a ``clock`` that holds by this worker's own measure, should Redis' clock have been set meanwhile.
+        """
         self._store = store
+        self._clock = clock
         self._journal = journal
         self._retention = int(retention_days * 86_400_000)
         self._latest = int(latest * 1000)
@@ -87,11 +102,13 @@ class Outbox:
         why: str,
         cause: str = "",
         turn: Kept | None = None,
+        began: float | None = None,
     ) -> bool:
         """Have ``count`` messages of a document sent; the work ``entry`` is over.
 
         The second time it changes nothing. Returns whether they wait now; while Redis is away they
-        wait in the spool. ``turn`` is what becomes of the person's conversation, kept in the same step.
+        wait in the spool. ``turn`` is what becomes of the person's conversation, kept in the same step;
+        ``began`` is since when they wait, by the monotonic clock, where this worker knows.
         """
         bucket = bucket_of(entry.person)
         script = OUTBOX_PUT
@@ -109,8 +126,16 @@ class Outbox:
         )
         keys: tuple[bytes, ...] = (bucket.message(entry.reference), bucket.outbox, bucket.dead_letters)
         if turn is not None:
-            script, keys, arguments = OUTBOX_PUT_IN_TURN, (*keys, turn[0]), (*arguments, *turn[1:])
-        return await self._journal.keep(script, keys, arguments) == 1
+            script, keys = OUTBOX_PUT_IN_TURN, (*keys, turn[0])
+        kept = turn[1:] if turn is not None else (b"", b"", b"")
+        return await self._journal.keep(script, keys, (*arguments, *kept, await self._since(began))) == 1
+
+    async def _since(self, began: float | None) -> Argument:
+        """Return a moment by Redis' clock as it is now, in milliseconds; empty where it is not known."""
+        if began is None or self._clock is None:
+            return b""
+        await self._clock.ask()
+        return int(self._clock.of(began) * 1000)
 
     async def take(self, bucket: Bucket, count: int) -> list[Entry]:
         """Return what is due, which nobody else takes for `TAKEN` seconds.
@@ -119,7 +144,9 @@ class Outbox:
             StoreUnavailableError: when Redis does not serve; nothing is taken then.
 
         """
-        found = await self._store.run(OUTBOX_TAKE, (bucket.outbox,), (int(TAKEN * 1000), count))
+        found = await self._store.run(
+            OUTBOX_TAKE, (bucket.outbox,), (int(TAKEN * 1000), count, int(LONGEST_WAIT * 1000))
+        )
         entries = []
         for line in found:
             try:

@@ -153,6 +153,7 @@ class Membership:
         """Do what is due every second: follow, look at the ages, report."""
         await self.follow()
         self._memory.look_at_ages()
+        self.cordons.look()
         self._report(self.statuses())
 
     async def take_turn(self, service_sid: str) -> float:
@@ -175,7 +176,7 @@ class Membership:
     async def _follow(self, held: Held, standing: Standing, shared: SharedSnapshots) -> None:
         known, mark = held.snapshot, standing.mark
         if known is not None and mark is not None and mark.version == known.version:
-            held.snapshot = known.confirmed(max(known.read_at, mark.read_at))
+            held.confirm(mark.read_at, self._clock())
             held.changes = max(held.changes, mark.changes)
         elif known is not None and (mark is None or mark.rank < held.rank):
             await shared.publish(known, await asyncio.to_thread(known.to_bytes), held.changes)

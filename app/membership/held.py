@@ -17,6 +17,9 @@ FIRST_RETRY = 1.0
 LAST_RETRY = 300.0
 """Seconds between readings while Twilio fails, doubled from the first to the last."""
 
+CLOCKS_DIFFER = 10.0
+"""Seconds: a reading that seems to come from later than that was stamped by a clock that was wrong."""
+
 
 class Origin(Enum):
     """Where the senders in memory come from."""
@@ -103,8 +106,17 @@ class Held:
         """Seconds until the next reading is due."""
         if self.snapshot is None or self.outdated:
             return 0.0
+        if self.snapshot.read_at > now + CLOCKS_DIFFER:
+            return 0.0
         remaining = self.snapshot.read_at + self.source.refresh_after - now
         return min(max(remaining, 0.0), self.source.refresh_after)
+
+    def confirm(self, read_at: float, now: float) -> None:
+        """Take note that Twilio has confirmed the snapshot, unless it did so later as well."""
+        assert self.snapshot is not None, "something was confirmed"
+        moments = (self.snapshot.read_at, read_at)
+        latest = max((each for each in moments if each <= now + CLOCKS_DIFFER), default=read_at)
+        self.snapshot = self.snapshot.confirmed(latest)
 
     def retry_in(self, in_a_row: int) -> float:
         """Seconds until a reading is repeated that has failed so many times in a row."""

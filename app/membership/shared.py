@@ -34,6 +34,9 @@ return 'stored'
 """
 """Stores a newer snapshot, or confirms the stored one: compared and set in one step."""
 
+LONGEST_TURN = 360.0
+"""Seconds; longer than a reading may take, and than the longest pause after one that failed."""
+
 _FAILURES_LAST = 900.0
 """Seconds after the last failure; longer than the longest pause between two readings."""
 
@@ -145,9 +148,17 @@ class SharedSnapshots:
             raise SharedError(f"Redis did not serve ({type(error).__name__})") from error
 
     async def take_turn(self, service_sid: str, seconds: float) -> bool:
-        """Tell whether this worker may read Twilio now; nobody else may for so many seconds."""
+        """Tell whether this worker may read Twilio now; nobody else may for so many seconds.
+
+        A turn that seems to last longer than any does so since Redis' clock was set back: it is cut short.
+        """
+        turn = PoolKeys.of(service_sid).turn
         async with self._served():
-            return bool(await self._redis.set(PoolKeys.of(service_sid).turn, 1, nx=True, px=_ms(seconds)))
+            if await self._redis.set(turn, 1, nx=True, px=_ms(seconds)):
+                return True
+            if await self._redis.pttl(turn) > _ms(LONGEST_TURN):
+                await self._redis.pexpire(turn, _ms(seconds))
+            return False
 
     async def hold_turn(self, service_sid: str, seconds: float) -> None:
         """Let the turn pass to others after so many seconds from now."""

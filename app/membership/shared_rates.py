@@ -30,9 +30,22 @@ _EXCHANGE = """
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local day = math.floor(now / 86400000)
+
+-- What a sender had to do when it was used after now, before the clock was set back, begins now.
+local function told(sender)
+  local busy, of, sent = string.match(redis.call('HGET', KEYS[2], sender) or '', '^(%d+) (%d+) (%d+)$')
+  local ahead = math.floor((tonumber(redis.call('ZSCORE', KEYS[1], sender)) or 0) / 1000) - now
+  if busy and ahead > 0 then
+    busy = math.max(0, busy - ahead)
+    redis.call('HSET', KEYS[2], sender, string.format('%.0f %s %s', busy, of, sent))
+    redis.call('ZADD', KEYS[1], string.format('%.0f', now * 1000), sender)
+  end
+  return busy, of, sent
+end
+
 for index = 3, #ARGV, 3 do
   local sender, work, segments = ARGV[index], tonumber(ARGV[index + 1]), tonumber(ARGV[index + 2])
-  local busy, of, sent = string.match(redis.call('HGET', KEYS[2], sender) or '', '^(%d+) (%d+) (%d+)$')
+  local busy, of, sent = told(sender)
   busy, sent = tonumber(busy or 0), tonumber(of or 0) == day and tonumber(sent) or 0
   if segments > 0 then
     redis.call('HSET', KEYS[2], sender,
@@ -48,8 +61,9 @@ end
 local found = redis.call('ZRANGEBYSCORE', KEYS[1], ARGV[1], '+inf', 'WITHSCORES', 'LIMIT', 0, ARGV[2])
 local answer = {string.format('%.0f', now)}
 for index = 1, #found, 2 do
+  told(found[index])
   table.insert(answer, found[index])
-  table.insert(answer, found[index + 1])
+  table.insert(answer, redis.call('ZSCORE', KEYS[1], found[index]))
   table.insert(answer, redis.call('HGET', KEYS[2], found[index]) or '0 0 0')
 end
 return answer
@@ -77,7 +91,7 @@ class SharedRates:
         sleep: Sleep = asyncio.sleep,
         time_limit: float = 1.0,
     ) -> None:
-        """``clock`` is in seconds since the epoch; ``time_limit`` in seconds, for each command."""
+        """``clock`` is the one that the rates go by; ``time_limit`` in seconds, for each command."""
         self._redis = redis
         self._rates = rates
         self._pools = pools

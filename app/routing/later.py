@@ -47,6 +47,8 @@ class Task(NamedTuple):
     kind: Kind = Kind.LATE
     conversation: Conversation | None = None
     """What the message makes of the person's."""
+    began: float | None = None
+    """Since when the person waits, by the monotonic clock; None where another worker began."""
 
     @property
     def entry(self) -> Entry:
@@ -183,7 +185,7 @@ class Later:
         if conversations is not None:
             turn = conversations.turn(task.scope, task.key.person, task.conversation)
         await self._outbox.put(
-            task.entry, task.kind, composed.document, composed.story, count, why, cause, turn
+            task.entry, task.kind, composed.document, composed.story, count, why, cause, turn, task.began
         )
         if count:
             self._nudge(task.key.person)

@@ -289,7 +289,14 @@ class Pipeline:
         return answer
 
     def _task(self, job: Job) -> Task:
-        return Task(job.key, job.delivery.message, job.scope, job.facts, conversation=job.conversation)
+        return Task(
+            job.key,
+            job.delivery.message,
+            job.scope,
+            job.facts,
+            conversation=job.conversation,
+            began=job.delivery.arrived,
+        )
 
     async def _fail(self, job: Job, found: Found, failed: Failed) -> Answer:
         cause = f"{found.rule}: {failed.cause}"

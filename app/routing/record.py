@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, NamedTuple, TypeVar
@@ -158,10 +158,21 @@ class Turn(NamedTuple):
 class Records:
     """Claims and answers of one worker, over Redis, with this worker's memory beside it."""
 
-    def __init__(self, store: Store, journal: Journal, retention_days: float, lease: float = LEASE) -> None:
-        """Keep records for ``retention_days``; a claim lives ``lease`` seconds without being renewed."""
+    def __init__(
+        self,
+        store: Store,
+        journal: Journal,
+        retention_days: float,
+        lease: float = LEASE,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """Keep records for ``retention_days``; a claim lives ``lease`` seconds without being renewed.
+
+        ``clock`` is in seconds since the epoch.
+        """
         self._store = store
         self._journal = journal
+        self._clock = clock
         self._retention = int(retention_days * 86_400_000)
         self.owner = uuid4().hex[:12].encode()
         """What this worker is called in its claims."""
@@ -284,7 +295,7 @@ class Records:
                 patience = STORE_BUDGET - claim.spent
                 found = await self._store.run(script, keys, (*arguments, b"", b"", *more), patience)
                 if found[0] == _RECORD_LOST:
-                    whole = (*arguments, request, int(time.time() * 1000), *more)
+                    whole = (*arguments, request, int(self._clock() * 1000), *more)
                     found = await self._store.run(script, keys, whole, patience)
                 if found[0] == _TOO_MANY:
                     return Excess(found[1])
@@ -293,7 +304,7 @@ class Records:
         self._leases.let_go(key.reference)
         if found is None:
             script, keys, more = _variant(keys[:4], None, turn)
-            self._journal.spool(script, keys, (*arguments, request, int(time.time() * 1000), *more))
+            self._journal.spool(script, keys, (*arguments, request, int(self._clock() * 1000), *more))
         elif found[0] == _OTHERS_ANSWER:
             answer = Answer(found[1], Outcome(found[2].decode()))
         return self._remember(key, answer)
@@ -313,7 +324,7 @@ class Records:
             written(story.cause),
             ANSWERED_CHANNEL,
             request,
-            int(time.time() * 1000),
+            int(self._clock() * 1000),
         )
         _keep_newest(self._released, key.reference, None)
         if claim.stored:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -110,11 +111,12 @@ def read_rules(
     opt_outs: OptOutWords | None = None,
     forwards: Forwards | None = None,
     zones: TimeZones | None = None,
+    clock: Callable[[], float] = time.time,
 ) -> Dispatcher:
     """Read the rules of a file, and build the index of them and of the team's functions.
 
     ``opt_outs`` are the words that come before every rule; without ``forwards`` nothing is
-    forwarded; ``zones`` say by which clock hours count.
+    forwarded; ``zones`` and ``clock`` (seconds since the epoch) say what time it is where hours count.
 
     A missing or empty file is allowed, for teams that answer with functions alone, and warned of.
 
@@ -139,7 +141,7 @@ def read_rules(
         raise SettingsError(loading.mistakes)
     if content == _File():
         _warn_of_silence(loading.file)
-    return Dispatcher(index, defaults, opt_outs, forwards, zones, conversations=functions.conversations)
+    return Dispatcher(index, defaults, opt_outs, forwards, zones, clock, functions.conversations)
 
 
 def _warn_of_silence(file: Path) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -91,6 +92,8 @@ class RulebookReader:
     """The Services on whose short codes Twilio answers the opt-out words."""
     forwards: Forwards
     zones: TimeZones
+    clock: Callable[[], float] = time.time
+    """By which rules have their hours, in seconds since the epoch."""
 
     def read(self) -> Rulebook:
         """Read all files.
@@ -117,6 +120,7 @@ class RulebookReader:
                 opt_outs,
                 self.forwards,
                 self.zones,
+                self.clock,
             )
         except SettingsError as error:
             raise SettingsError([*mistakes, *error.mistakes]) from error

@@ -21,7 +21,7 @@ class Conditions:
     over_rate: Mapping[str, str] = field(default_factory=dict)
     """Have sent what they may in a second. More would wait in Twilio's queue (facts 5.4)."""
     used: Mapping[str, float] = field(default_factory=dict)
-    """Seconds since the epoch when each last sent; only the order matters."""
+    """Seconds, by one clock, when each last sent; only the order matters."""
 
     def against(self, sender: str) -> str | None:
         """Say what speaks against a sender, None when nothing does."""

@@ -68,6 +68,11 @@ class Cordons:
         self._all = tuple(cordons)
         self._renew()
 
+    def look(self) -> None:
+        """Find out anew which hold, should the clock have been set; called about once a second."""
+        if self._all:
+            self._renew()
+
     def words(self) -> Mapping[str, str]:
         """Return what speaks against each sender now; empty as a rule."""
         if self._words and self._clock() >= self._until:

@@ -101,7 +101,7 @@ class Failures:
     """Watches what receipts tell of each number; one in each worker."""
 
     def __init__(self, rule: WarningRule, clock: Callable[[], float]) -> None:
-        """``clock`` is in seconds since the epoch."""
+        """``clock`` measures time, in seconds; best one that nobody sets."""
         self.rule = rule
         self._clock = clock
         self._windows: dict[str, _Window] = {}

@@ -64,12 +64,18 @@ class _Usage:
 class Rates:
     """The counts of one worker; asking and counting cost the same for ten senders and ten thousand."""
 
-    def __init__(self, limits: Limits, clock: Callable[[], float]) -> None:
-        """``clock`` is in seconds since the epoch."""
+    def __init__(
+        self, limits: Limits, clock: Callable[[], float], calendar: Callable[[], float] | None = None
+    ) -> None:
+        """``clock`` measures time, in seconds from any moment on, and is best one that nobody sets.
+
+        ``calendar`` is in seconds since the epoch and tells the day; ``clock`` does unless it is given.
+        """
         self.limits = limits
         self.used: dict[str, float] = {}
         """When each was last used, of those that have equals."""
         self._clock = clock
+        self._calendar = calendar or clock
         self._usages: dict[str, _Usage] = {}
         self._limit_of: dict[str, Limit] = dict(limits.by_number)
         self._over: dict[str, str] = {}
@@ -122,7 +128,7 @@ class Rates:
 
     def capped(self) -> Mapping[str, str]:
         """Return which senders have sent what they may in a day, with the words for the trail."""
-        if self._capped and self._day(self._clock()) != self._today:
+        if self._capped and self._day() != self._today:
             self._capped.clear()
         return self._capped
 
@@ -156,7 +162,7 @@ class Rates:
             limit = self._limit_of.get(report.sender)
             if limit is None:
                 continue
-            usage = self._usage(report.sender, limit, now)
+            usage = self._usage(report.sender, limit)
             untold = self._untold.get(report.sender, Count())
             usage.busy_until = max(usage.busy_until, report.busy_until + untold.work)
             if report.day == usage.day:
@@ -166,7 +172,7 @@ class Rates:
     def sent_today(self, key: str) -> int:
         """Return how many segments a sender has sent today, as far as it is limited."""
         usage = self._usages.get(key)
-        return usage.segments if usage is not None and usage.day == self._day(self._clock()) else 0
+        return usage.segments if usage is not None and usage.day == self._day() else 0
 
     def _limit(self, key: str, sender: Sender | None) -> Limit | None:
         limit = self._limit_of.get(key)
@@ -179,19 +185,19 @@ class Rates:
     def _count(self, key: str, limit: Limit | None, segments: int, now: float) -> float:
         if limit is None:
             return 0.0
-        usage = self._usage(key, limit, now)
+        usage = self._usage(key, limit)
         work = segments / limit.per_second if limit.per_second else 0.0
         usage.busy_until = max(now, usage.busy_until) + work
         usage.segments += segments
         self._judge(key, usage, now)
         return work
 
-    def _usage(self, key: str, limit: Limit, now: float) -> _Usage:
+    def _usage(self, key: str, limit: Limit) -> _Usage:
         usage = self._usages.get(key)
         if usage is None:
             usage = self._usages[key] = _Usage(limit)
         usage.limit = limit
-        today = self._day(now)
+        today = self._day()
         if usage.day != today:
             usage.day, usage.segments = today, 0
         if self._today != today:
@@ -214,5 +220,5 @@ class Rates:
             self._over[key] = limit.rate_in_words()
             heappush(self._free, (free_at, key))
 
-    def _day(self, now: float) -> int:
-        return int(now // DAY)
+    def _day(self) -> int:
+        return int(self._calendar() // DAY)

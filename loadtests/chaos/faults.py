@@ -11,8 +11,9 @@ from enum import Enum
 import psutil
 
 from loadtests.chaos.application import Mood
-from loadtests.chaos.site import Site
+from loadtests.chaos.site import NOTHING_MORE, Needs, Site
 from loadtests.crowd.texts import BLOCKING, BROKEN, FORWARDED, HANGING, Text
+from tests.store.turned_valkey import HAS_COMPILER
 
 STOPS_WITHIN = 30
 """Seconds: requests in flight get 15, late handlers and what is being sent 5 and 10."""
@@ -49,10 +50,7 @@ class Fault:
     """True when replicas cannot tell each other what they have answered while it lasts."""
     deafens: bool = False
     """True when nobody can know whether a late answer was sent while it lasts: it is not sent again."""
-    workers: int = 1
-    """How many processes the first replica needs for it."""
-    slow: bool = False
-    """True when a proxy that can delay must stand before Valkey."""
+    needs: Needs = NOTHING_MORE
 
 
 async def _kill_valkey(site: Site) -> None:
@@ -163,7 +161,33 @@ def _limit_files(size: int) -> Act:
     return act
 
 
+HOUR, DAY = 3600.0, 86_400.0
+
+
+def _turn(*steps: float, replicas: int = 0, valkey: bool = False) -> Act:
+    """Set the wall clocks of so many replicas, or of Valkey, so many seconds ahead, one step a second."""
+
+    async def act(site: Site) -> None:
+        assert site.clocks is not None
+        clocks = [*site.clocks.replicas[:replicas], *([site.clocks.valkey] if valkey else [])]
+        for step in steps:
+            for clock in clocks:
+                clock.turn(step)
+            await asyncio.sleep(1 if step != steps[-1] else 0)
+
+    return act
+
+
 _STORE, _ROUTER, _AROUND = Victim
+_CLOCKS = Needs(turned=True)
+
+_VALKEY_CLOCK = (
+    Fault("valkey-clock-ahead", _STORE, "Valkey's clock jumps an hour ahead, then a day, and back",
+          _turn(HOUR, DAY, valkey=True), _turn(0, valkey=True), needs=_CLOCKS),
+    Fault("valkey-clock-back", _STORE, "Valkey's clock jumps an hour back, and then ahead",
+          _turn(-HOUR, valkey=True), _turn(0, valkey=True), needs=_CLOCKS),
+)  # fmt: skip
+"""Without a C compiler nothing can turn it."""
 
 FAULTS = (
     Fault("valkey-killed", _STORE, "Valkey is killed, and started again on its data",
@@ -174,15 +198,24 @@ FAULTS = (
     Fault("valkey-full", _STORE, "Valkey is out of memory and refuses to write",
           _configure("maxmemory", "1mb"), _configure("maxmemory", "0"), paired=True, blinds=True),
     Fault("valkey-slow", _STORE, "each answer of Valkey's comes 150 ms late",
-          _delay(0.15), _delay(0.0), paired=True, blinds=True, slow=True),
+          _delay(0.15), _delay(0.0), paired=True, blinds=True, needs=Needs(slow=True)),
     Fault("valkey-forgets", _STORE, "Valkey cuts every connection and forgets the scripts",
           _forget, _forget, blinds=True),
+    *(_VALKEY_CLOCK if HAS_COMPILER else ()),
     Fault("worker-killed", _ROUTER, "one of a replica's two workers is killed, twice",
-          _kill_worker, _kill_worker, paired=True, workers=2),
+          _kill_worker, _kill_worker, paired=True, needs=Needs(workers=2)),
     Fault("replica-lost", _ROUTER, "one of two replicas is killed, and started again",
           _lose_replica, _start_replica, paired=True),
     Fault("replica-stopped", _ROUTER, "one of two replicas is told to stop (SIGTERM), and started again",
           _stop_replica, _start_replica, paired=True),
+    Fault("clock-ahead", _ROUTER, "the clock of one replica jumps an hour ahead, then a day, and back",
+          _turn(HOUR, DAY, replicas=1), _turn(0, replicas=1), paired=True, needs=_CLOCKS),
+    Fault("clock-back", _ROUTER, "the clock of one replica jumps an hour back, and then ahead",
+          _turn(-HOUR, replicas=1), _turn(0, replicas=1), paired=True, needs=_CLOCKS),
+    Fault("clocks-ahead", _ROUTER, "the clocks of both replicas jump an hour ahead, then a day, and back",
+          _turn(HOUR, DAY, replicas=2), _turn(0, replicas=2), needs=_CLOCKS),
+    Fault("clocks-back", _ROUTER, "the clocks of both replicas jump an hour back, and then ahead",
+          _turn(-HOUR, replicas=2), _turn(0, replicas=2), needs=_CLOCKS),
     Fault("twilio-500", _AROUND, "Twilio's API answers 500",
           _rest(kind="status"), _twilio_well, deafens=True),
     Fault("twilio-obeys-and-fails", _AROUND, "Twilio's API does what it is asked, and answers 500",
@@ -219,6 +252,16 @@ class Scenario:
     def name(self) -> str:
         """The names of the faults."""
         return " + ".join(fault.name for fault in self.faults)
+
+    @property
+    def needs(self) -> Needs:
+        """What must run for all of them."""
+        every = [fault.needs for fault in self.faults]
+        return Needs(
+            max(needs.workers for needs in every),
+            any(needs.slow for needs in every),
+            any(needs.turned for needs in every),
+        )
 
     @property
     def blinds(self) -> bool:

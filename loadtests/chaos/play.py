@@ -100,9 +100,7 @@ class Traffic:
 
 async def play(scenario: Scenario, pace: Pace, folder: Path) -> Audit:
     """Play a scenario in an empty folder and return what came of it."""
-    workers = max(fault.workers for fault in scenario.faults)
-    slow = any(fault.slow for fault in scenario.faults)
-    async with running_site(folder, workers=workers, slow=slow) as site:
+    async with running_site(folder, scenario.needs) as site:
         urls = [replica.url for replica in site.replicas]
         async with Twilio(THE_ACCOUNT, urls) as twilio:
             traffic = Traffic(twilio, scenario, pace)

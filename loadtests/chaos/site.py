@@ -17,9 +17,12 @@ import psutil
 from loadtests.chaos.application import Application
 from loadtests.crowd.configuration import REPOSITORY, write_configuration
 from loadtests.crowd.webhook import Account
+from tests.road import turned_clock
 from tests.road.running import ACCOUNT, PUBLIC, SERVICE, TOKEN, RunningRouter, free_port
+from tests.road.turned_clock import TurnedClock
 from tests.store.private_valkey import PrivateValkey
 from tests.store.slow_proxy import SlowProxy
+from tests.store.turned_valkey import preload
 
 DEADLINE = 4.0
 """Seconds until the empty answer: short, so that a hanging handler shows within a scenario, and longer
@@ -38,6 +41,29 @@ refresh_after = 1
 THE_ACCOUNT = Account(ACCOUNT, TOKEN, SERVICE, PUBLIC)
 
 
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What a scenario needs beside what always runs."""
+
+    workers: int = 1
+    """Processes of the first replica."""
+    slow: bool = False
+    """A proxy before Valkey that can delay it."""
+    turned: bool = False
+    """Wall clocks of the replicas and of Valkey that can be set."""
+
+
+NOTHING_MORE = Needs()
+
+
+@dataclass(frozen=True, slots=True)
+class Clocks:
+    """The wall clocks of the processes."""
+
+    valkey: TurnedClock
+    replicas: tuple[TurnedClock, TurnedClock]
+
+
 @dataclass(slots=True)
 class Site:
     """All that runs."""
@@ -47,6 +73,8 @@ class Site:
     replicas: tuple[RunningRouter, RunningRouter]
     sandbox_url: str
     application: Application
+    clocks: Clocks | None = None
+    """None where no clock can be set."""
     notes: list[str] = field(default_factory=list)
     """What went wrong with the site itself."""
 
@@ -77,18 +105,17 @@ class Site:
 
 
 @contextlib.asynccontextmanager
-async def running_site(folder: Path, *, workers: int, slow: bool) -> AsyncIterator[Site]:
-    """Start everything, and kill it at the end.
-
-    ``workers`` are those of the first replica; ``slow`` puts a proxy before Valkey that can delay it.
-    """
+async def running_site(folder: Path, needs: Needs) -> AsyncIterator[Site]:
+    """Start everything, and kill it at the end."""
     async with contextlib.AsyncExitStack() as running:
-        valkey = PrivateValkey(folder / "v", appendfsync="everysec")
+        clocks = _clocks(folder) if needs.turned else None
+        environment = {**clocks.valkey.environment, **preload(folder)} if clocks is not None else {}
+        valkey = PrivateValkey(folder / "v", environment, appendfsync="everysec")
         await _in_thread(valkey.start)
         running.push_async_callback(_in_thread, valkey.kill)
         proxy = None
         redis_url = valkey.url
-        if slow:
+        if needs.slow:
             proxy = SlowProxy(valkey.url.removeprefix("unix://"), folder / "slow", 0.0)
             await running.enter_async_context(proxy.running())
             redis_url = f"unix://{folder / 'slow'}"
@@ -97,13 +124,17 @@ async def running_site(folder: Path, *, workers: int, slow: bool) -> AsyncIterat
         application = Application()
         await running.enter_async_context(application.running())
         services = _Services(redis_url, sandbox_url, application.keyword)
-        replicas = (_replica(folder / "a", services, workers), _replica(folder / "b", services, 1))
+        replicas = (_replica(folder / "a", services, needs.workers), _replica(folder / "b", services, 1))
+        if clocks is not None:
+            for replica, clock in zip(replicas, clocks.replicas, strict=True):
+                replica.environment = {**replica.environment, **clock.environment}
+                replica.module = turned_clock.__name__
         running.enter_context(_sandbox(folder, sandbox_port, replicas[0].url))
         await _answers(sandbox_url)
         for replica in replicas:
             running.push_async_callback(_in_thread, _killing(replica))
         await asyncio.gather(*(_in_thread(_starting(replica)) for replica in replicas))
-        yield Site(valkey, proxy, replicas, sandbox_url, application)
+        yield Site(valkey, proxy, replicas, sandbox_url, application, clocks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +144,11 @@ class _Services:
     redis_url: str
     sandbox_url: str
     keyword: str
+
+
+def _clocks(folder: Path) -> Clocks:
+    valkey, first, second = (TurnedClock(folder / f"clock-{name}") for name in ("valkey", "a", "b"))
+    return Clocks(valkey, (first, second))
 
 
 def _replica(folder: Path, services: _Services, workers: int) -> RunningRouter:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from typing import Any
 
 import pytest
@@ -12,9 +13,11 @@ from hypothesis import strategies as st
 
 from app.delivery.entries import Entry, Kind, Piece
 from app.delivery.letter import Marked, Refused, Sent, Unknown, Withdrawn
-from app.delivery.outbox import HOLD, MOST_ATTEMPTS, TAKEN
+from app.delivery.outbox import HOLD, MOST_ATTEMPTS, TAKEN, Outbox
+from app.store.clock import Clock
 from app.store.errors import StoreUnavailableError
 from app.store.keys import bucket_of
+from app.twilio.twiml import OutboundMessage, render
 from tests.delivery.desk import LATEST, PERSON, SCOPE, Desk, desk
 from tests.store.private_valkey import PrivateValkey
 
@@ -349,3 +352,45 @@ async def test_work_whose_answer_is_there_is_over(at: Desk) -> None:
     at.valkey.zadd(bucket_of(PERSON).outbox, {work.line: 0})
     assert await claim(at, work) is None
     assert list(at.waiting()) == [first]
+
+
+# --- clocks that are set ---
+
+
+@pytest.mark.parametrize("back", [3600, 86_400])
+async def test_what_was_due_before_redis_clock_was_set_back_does_not_wait_for_it(at: Desk, back: int) -> None:
+    first = await at.piece(texts=2)
+    bucket = bucket_of(PERSON)
+    soon = first._replace(name="late.1")
+    at.valkey.zadd(bucket.outbox, {first.line: at.now() + back * 1000, soon.line: at.now() + HOLD * 1000})
+    assert await at.outbox.take(bucket, 5) == []
+    due = at.waiting()
+    assert due[first] <= TAKEN
+    assert due[soon] > TAKEN, "something holds it"
+
+
+@pytest.mark.parametrize("back", [3600, 86_400])
+async def test_work_whose_lease_is_from_before_the_clock_was_set_back_is_free_soon(
+    at: Desk, back: int
+) -> None:
+    work = at.message()
+    at.valkey.hset(at.record(work), "lease", at.now() + back * 1000)
+    at.valkey.zadd(bucket_of(PERSON).outbox, {work.line: 0})
+    at.valkey.pexpire(bucket_of(PERSON).outbox, 60_000)
+    assert await at.outbox.claim(work, Kind.LATE, b"me", 3000) is None
+    assert at.waiting()[work] <= 3
+    at.valkey.hset(at.record(work), "lease", 0)
+    assert await at.outbox.claim(work, Kind.LATE, b"me", 3000) is not None
+
+
+@pytest.mark.parametrize("jump", [3600, 86_400, -3600])
+@pytest.mark.parametrize(("waited", "leaves"), [(5.0, True), (LATEST + 5, False)])
+async def test_how_long_somebody_waits_is_measured_and_not_told_by_a_clock_that_is_set(
+    at: Desk, jump: int, waited: float, leaves: bool
+) -> None:
+    outbox = Outbox(at.store, at.journal, 1.0, LATEST, Clock(at.store))
+    work = at.message(received=at.now() - int((jump + waited) * 1000))
+    document = render([OutboundMessage("text")]).document
+    assert await outbox.put(work, Kind.LATE, document, "", 1, "late", began=time.monotonic() - waited)
+    found = await at.mark(work._replace(name="late.0"))
+    assert isinstance(found, Marked if leaves else Withdrawn)

@@ -10,6 +10,7 @@ from redis.asyncio import Redis
 
 from app.membership.cache import Membership
 from app.membership.held import Origin, ServiceStatus
+from app.membership.keys import PoolKeys
 from app.membership.snapshot import Snapshot
 from app.membership.source import MembershipError, ServiceSource
 from tests.membership.recorded import Fault, RecordedTwilio, answering, failing, page_two
@@ -174,8 +175,37 @@ async def test_nobody_reads_before_it_is_due(
     clock.now += 45
     assert await membership.take_turn(twilio.service_sid) == 15
     assert twilio.asked == []
-    clock.now -= 1_000_000
-    assert await membership.take_turn(twilio.service_sid) == 60
+
+
+@pytest.mark.parametrize("wrong", [3600, 86_400])
+async def test_what_was_read_by_a_clock_that_was_ahead_is_read_again_by_one_for_all(
+    twilio: RecordedTwilio, source: ServiceSource, redis: Redis, clock: Clock, wrong: float
+) -> None:
+    ahead = Clock()
+    ahead.now = clock.now + wrong
+    await Membership([source], redis, clock=ahead).refresh(twilio.service_sid)
+    here, there = (Membership([source], redis, clock=clock) for _ in range(2))
+    for worker in (here, there):
+        await worker.follow()
+    twilio.asked.clear()
+    assert await here.take_turn(twilio.service_sid) == 60
+    assert twilio.asked
+    await there.follow()
+    twilio.asked.clear()
+    assert await there.take_turn(twilio.service_sid) == 60
+    assert not twilio.asked
+    assert only(there).age == 0
+
+
+async def test_a_turn_from_before_redis_clock_was_set_back_is_cut_short(
+    twilio: RecordedTwilio, source: ServiceSource, redis: Redis, clock: Clock
+) -> None:
+    turn = PoolKeys.of(twilio.service_sid).turn
+    membership = Membership([source], redis, clock=clock)
+    for left, after in ((3_600_000, 61_000), (300_000, 300_000)):
+        await redis.set(turn, 1, px=left)
+        assert await membership.take_turn(twilio.service_sid) == 2
+        assert after - 5000 < await redis.pttl(turn) <= after
 
 
 async def test_failed_readings_are_repeated_less_and_less_often(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 from redis.asyncio import Redis
@@ -169,3 +170,20 @@ async def test_a_stop_tells_the_others_the_last_of_it(shared: Redis) -> None:
     await one.shared.aclose()
     await other.shared.exchange()
     assert other.rates.capped()
+
+
+async def test_work_from_before_redis_clock_was_set_back_is_done_as_soon(shared: Redis) -> None:
+    one, other = await workers(shared, 2)
+    one.send(segments=3)
+    await one.shared.exchange()
+    told: Any = await shared.hget(USAGE, LONG.sid)
+    busy, day, sent = told.decode().split()
+    await shared.hset(USAGE, LONG.sid, f"{int(busy) + 3_600_000} {day} {sent}")
+    used = await shared.zscore(USED, LONG.sid)
+    assert used is not None
+    await shared.zadd(USED, {LONG.sid: used + 3_600_000_000})
+    await other.shared.exchange()
+    assert other.rates.over_rate() == {LONG.sid: "over its rate: 1 a second"}
+    assert other.rates.sent_today(LONG.sid) == 3
+    other.clock.now += 4
+    assert other.rates.over_rate() == {}

@@ -149,6 +149,8 @@ class RunningRouter:
     environment: Mapping[str, str] = field(default_factory=dict)
     port: int = field(default_factory=free_port)
     process: subprocess.Popen[bytes] | None = None
+    module: str = "app"
+    """What is started."""
 
     @property
     def url(self) -> str:
@@ -178,7 +180,7 @@ class RunningRouter:
         }
         with (self.folder / f"log-{self.port}").open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "app", "serve"],
+                [sys.executable, "-m", self.module, "serve"],
                 cwd=REPOSITORY,
                 env=environment,
                 stdout=log,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -23,6 +24,7 @@ from app.senders.rates import Rates
 from app.senders.request import Facts, ReplyFrom
 from app.senders.sender import Capability, Sender, SenderKind
 from app.store.keys import bucket_of
+from app.store.scripts import HEARD
 from tests.routing.messages import message
 from tests.routing.workers import Worker, worker
 from tests.senders.worlds import Clock
@@ -148,3 +150,20 @@ async def test_a_number_without_equals_is_not_written_down(one: Worker, valkey: 
     composer.compose(message(sender=PERSON, service=MG), Reply("hello"), "A")
     await last.aclose()
     assert stored(valkey) is None
+
+
+async def test_a_choice_from_before_the_clock_was_set_back_holds_against_no_later_one(
+    one: Worker, valkey: redis.Redis
+) -> None:
+    key = bucket_of(PERSON).person(MG, PERSON)
+    now = valkey.time()[0] * 1000
+    for stamp, latest in ((now + 86_400_000, False), (now - 1000, True)):
+        valkey.hset(key, "last", f"{EQUALS[0].address} {stamp}")
+        await one.journal.keep(HEARD, (key,), (EQUALS[1].address, now - 5000, DAY))
+        assert (stored(valkey) == EQUALS[0].address) is latest
+    await one.journal.keep(HEARD, (key,), (EQUALS[2].address, now + 86_400_000, DAY))
+    await one.journal.keep(HEARD, (key,), (EQUALS[3].address, now + 10_000, DAY))
+    assert stored(valkey) in {EQUALS[2].address, EQUALS[3].address}
+    await asyncio.sleep(0.002)
+    await one.journal.keep(HEARD, (key,), (EQUALS[1].address, now + 86_400_000, DAY))
+    assert stored(valkey) == EQUALS[1].address, "it came later"

@@ -272,3 +272,13 @@ async def test_what_is_learned_without_redis_is_learned_later(tmp_path: Path, va
         school = school_of(alone, valkey)
         assert await school.receipts.keep(lost(30006)) == Fault("sender", "12345")
         assert alone.spool.kept == 1
+
+
+@pytest.mark.parametrize(("ahead", "believed"), [(-60, False), (86_400, True)])
+async def test_what_arrived_before_the_clock_was_set_back_outweighs_no_later_failure(
+    school: School, ahead: int, believed: bool
+) -> None:
+    now = int(str(school.valkey.time()[0])) * 1000
+    school.valkey.hset(BUCKET.heard(MG, PERSON), "12345", now + ahead * 1000)
+    school.valkey.pexpire(BUCKET.heard(MG, PERSON), 60_000)
+    assert unreachable(await school.learn([lost(30006)])) == ({"12345"} if believed else set())

@@ -160,3 +160,15 @@ async def test_the_count_lasts_for_the_window_and_longer_while_the_person_is_not
         assert (int(str(valkey.pttl(meter().key))) > 30_000) is goes_on
     valkey.delete(meter().key)  # as it is after a quiet minute
     assert isinstance(await reply(workers[0], 5, meter()), Answer)
+
+
+@pytest.mark.parametrize("later", [False, True])
+async def test_a_window_from_before_redis_clock_was_set_back_is_no_longer_than_any(
+    workers: list[Worker], valkey: redis.Redis, later: bool
+) -> None:
+    one = workers[0]
+    await one.records.count(meter())
+    valkey.pexpire(meter().key, 3_660_000)
+    await (one.records.count(meter()) if later else reply(one, 1, meter()))
+    assert valkey.get(meter().key) == b"2"
+    assert 0 < int(str(valkey.pttl(meter().key))) <= 60_000

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from itertools import permutations
 from pathlib import Path
@@ -249,3 +250,65 @@ async def test_what_redis_dates_counts_though_this_clock_is_behind(
 def test_what_cannot_be_read_is_left_out() -> None:
     person = read_person([b"out", b"5 x STOP", b"last", b"", b"12345", b"\xff 30006@5"])
     assert person == Person(OptedOut(0, "STOP"), {"12345": (Failure(30006, 5),)}, None)
+
+
+# --- clocks that were wrong ---
+
+
+def ahead(valkey: redis.Redis, seconds: float) -> int:
+    """Return a time by Redis' clock, in milliseconds."""
+    return int((valkey.time()[0] + seconds) * 1000)
+
+
+@pytest.mark.parametrize("wrong", [-86_400, -3600, 3600, 86_400])
+async def test_whoever_opted_out_is_out_whatever_a_workers_clock_says(
+    one: Worker, people: People, clock: Clock, valkey: redis.Redis, wrong: float
+) -> None:
+    clock.seconds = ahead(valkey, 0) / 1000
+    await people.opt_out(MG, PERSON, "STOP")
+    clock.seconds += wrong
+    assert people.facts(MG, PERSON, await opened(one), stored=True).opted_out
+
+
+@pytest.mark.parametrize("wrong", [3600, 86_400])
+@pytest.mark.parametrize(
+    ("wishes", "listed"),
+    [(("stop", "start"), False), (("start", "stop"), True), (("stop", "start", "stop"), True)],
+    ids=["back", "out", "back and out"],
+)
+async def test_a_wish_from_a_machine_ahead_holds_no_longer_than_the_next_one(
+    people: People, clock: Clock, valkey: redis.Redis, wrong: float, wishes: tuple[str, ...], listed: bool
+) -> None:
+    say = {"stop": people.opt_out, "start": people.opt_in}
+    clock.seconds = ahead(valkey, wrong) / 1000
+    for wish in wishes:
+        await say[wish](MG, PERSON, wish)
+        await asyncio.sleep(0.002)
+    assert ((await people.look(MG, PERSON)).opted_out is not None) is listed
+
+
+@pytest.mark.parametrize("left", [3600, 86_400])
+async def test_a_stop_is_heard_after_a_start_from_before_the_clock_was_set_back(
+    people: People, clock: Clock, valkey: redis.Redis, left: float
+) -> None:
+    valkey.hset(BUCKET.heard(MG, PERSON), ":start", ahead(valkey, left))
+    clock.seconds = ahead(valkey, -1) / 1000
+    await people.opt_out(MG, PERSON, "STOP")
+    assert (await people.look(MG, PERSON)).opted_out == OptedOut(int(clock.seconds * 1000), "STOP")
+    valkey.delete(BUCKET.heard(MG, PERSON))
+
+
+@pytest.mark.parametrize(("ago", "listed"), [(1, False), (55, False), (120, True), (3600, True)])
+async def test_a_start_is_heard_after_a_stop_from_before_the_clock_was_set_back_if_it_comes_now(
+    people: People, clock: Clock, valkey: redis.Redis, ago: float, listed: bool
+) -> None:
+    await people.opt_out(MG, PERSON, "STOP")
+    later = ahead(valkey, 3600)
+    valkey.hset(BUCKET.person(MG, PERSON), "out", f"{later} {later} STOP")
+    clock.seconds = ahead(valkey, -ago) / 1000
+    await people.opt_in(MG, PERSON, "START")
+    assert ((await people.look(MG, PERSON)).opted_out is not None) is listed
+    assert valkey.zcard(BUCKET.opt_outs) == listed
+    clock.seconds = ahead(valkey, 0) / 1000
+    await people.opt_in(MG, PERSON, "START")
+    assert (await people.look(MG, PERSON)).opted_out is None

@@ -55,3 +55,16 @@ def test_nothing_cordoned_is_nothing_against_anybody() -> None:
     assert availability.conditions().against(CODE) == "cordoned until 12:01 UTC: carrier incident"
     clock.now += 61
     assert availability.conditions() is NOTHING_AGAINST
+
+
+@pytest.mark.parametrize("wrong", [3600, 86_400])
+def test_a_cordon_holds_again_when_a_clock_that_was_ahead_is_set_right(wrong: float) -> None:
+    clock = Clock()
+    cordons = Cordons(clock)
+    cordons.install([cordon(NOON + 600)])
+    clock.now += wrong
+    cordons.look()
+    assert cordons.words() == {}
+    clock.now -= wrong
+    cordons.look()
+    assert set(cordons.words()) == {CODE, "12345"}

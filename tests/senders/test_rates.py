@@ -238,3 +238,24 @@ def calls(availability: Availability, decision: Decision) -> int:
     finally:
         sys.setprofile(None)
     return made
+
+
+@pytest.mark.parametrize("jump", [-86_400, -3600, 3600])
+def test_a_sender_is_busy_as_long_as_it_is_whatever_the_calendar_says(jump: float) -> None:
+    clock, calendar = Clock(), Clock()
+    rates = Rates(LONG_CODES, clock, calendar)
+    rates.sent(chosen(LONG), 1)
+    calendar.now += jump
+    assert rates.over_rate() == {LONG.sid: SLOW}
+    clock.now += 1.01
+    assert rates.over_rate() == {}
+
+
+def test_the_calendar_tells_the_day() -> None:
+    clock, calendar = Clock(), Clock()
+    rates = Rates(LONG_CODES, clock, calendar)
+    rates.sent(chosen(LONG), 3)
+    clock.now += 86_400
+    assert rates.capped() == {LONG.sid: FULL}
+    calendar.now += 86_400
+    assert rates.capped() == {}

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
+from unittest import mock
 
 import redis
 from redis.backoff import NoBackoff
@@ -27,7 +29,8 @@ def client_of(url: str) -> redis.Redis:
 class PrivateValkey:
     """One server on a Unix socket; starts and stops block, as long as they take."""
 
-    def __init__(self, folder: Path, **config: object) -> None:
+    def __init__(self, folder: Path, environment: Mapping[str, str] | None = None, **config: object) -> None:
+        self._environment = environment or {}
         self._server = ValkeyServer(
             port=0, data_dir=folder, persist=True, unix_socket_path=folder / "s", config={**LASTING, **config}
         )
@@ -45,7 +48,8 @@ class PrivateValkey:
 
     def start(self) -> None:
         """Start, also after `kill`, on the data that are there."""
-        self._server.start()
+        with mock.patch.dict(os.environ, self._environment):
+            self._server.start()
         with client_of(self.url) as client:
             self._pid = int(client.info("server")["process_id"])
 

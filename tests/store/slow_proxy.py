@@ -55,8 +55,14 @@ class SlowProxy:
             while data := await reader.read(65_536):
                 if late:
                     due = max(due + INSTANT, loop.time() + self.delay)  # nothing overtakes when it is changed
-                    loop.call_at(due, writer.write, data)
+                    loop.call_at(due, _write, writer, data)
                 else:
                     writer.write(data)
                     await writer.drain()
         loop.call_at(due + INSTANT, writer.close)
+
+
+def _write(writer: asyncio.StreamWriter, data: bytes) -> None:
+    """Pass on, unless the other end has gone meanwhile."""
+    if not writer.is_closing():
+        writer.write(data)

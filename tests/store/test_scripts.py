@@ -419,3 +419,18 @@ async def test_a_receipt_of_somebody_elses_text_stands_alone(message: Message, v
 
 def test_every_script_is_known_by_its_name() -> None:
     assert [BY_NAME[script.name] for script in ALL] == list(ALL)
+
+
+# --- Redis' clock was set back ---
+
+
+@pytest.mark.parametrize("back", [3_600_000, 86_400_000])
+async def test_a_claim_from_before_the_clock_was_set_back_lasts_one_lease_more(
+    message: Message, valkey: redis.Redis, back: int
+) -> None:
+    await message.open("other", lease=LEASE + back)
+    said, left = (await message.open("a"))[:2]
+    assert (said, left) == (b"busy", LEASE)
+    assert 0 < int(fields(message, valkey)[b"lease"]) - valkey.time()[0] * 1000 <= LEASE + 1000
+    assert (await message.open("a"))[0] == b"busy", "it may be alive"
+    assert (await message.renew("other")) == 1

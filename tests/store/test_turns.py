@@ -202,3 +202,17 @@ async def test_messages_are_answered_in_the_order_in_which_they_came(
             waiting.remove(name)
             order.append(name)
     assert order == sorted(order, key=int)
+
+
+@pytest.mark.parametrize("back", [3_600_000, 86_400_000])
+async def test_nobody_waits_for_a_clock_that_was_set_back(desk: Desk, valkey: redis.Redis, back: int) -> None:
+    await desk.open("1", lease=LEASE + back)
+    assert await desk.open("2") == [b"turn", LEASE, b"AC1/1"]
+    later = int(time.time() * 1000) + back
+    valkey.hset(desk.talk, "line", f"AC1/2 {later} AC1/3 {later}")
+    await desk.commit("1")
+    assert await desk.open("3") == [b"turn", 1000, b"AC1/2"]
+    valkey.hset(desk.talk, "line", f"AC1/3 {later}")
+    told, left, first = await desk.open("2")
+    assert (told, first) == (b"turn", b"AC1/3")
+    assert left <= 1000

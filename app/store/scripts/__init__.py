@@ -36,6 +36,7 @@ RECEIPT = _load("receipt", keys=6)
 CONSENT = _load("consent", keys=4)
 PERSON = _load("person", keys=1)
 COOKIES = _load("cookies", keys=1)
+CLOCK = _load("clock", keys=1)
 HEARD = _load("heard", keys=1)
 OUTBOX_PUT = _load("outbox_put", keys=3)
 OUTBOX_TAKE = _load("outbox_take", keys=1)
@@ -63,7 +64,7 @@ OUTBOX_CLAIM_IN_TURN = _in_turn(OUTBOX_CLAIM, keys=5)
 OUTBOX_PUT_IN_TURN = _in_turn(OUTBOX_PUT, keys=4)
 
 _TURNED = (OPEN_IN_TURN, COMMIT_IN_TURN, OUTBOX_CLAIM_IN_TURN, OUTBOX_PUT_IN_TURN)
-_MESSAGES = (OPEN, COMMIT, PACE, RELEASE, RENEW, NOTE, RECEIPT, CONSENT, PERSON, COOKIES, HEARD)
+_MESSAGES = (OPEN, COMMIT, PACE, RELEASE, RENEW, NOTE, RECEIPT, CONSENT, PERSON, COOKIES, HEARD, CLOCK)
 _OUTBOX = (
     OUTBOX_PUT,
     OUTBOX_TAKE,

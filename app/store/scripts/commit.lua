@@ -29,7 +29,7 @@ end
 
 if KEYS[5] and ARGV[13] ~= '' then
   local count, most = redis.call('INCR', KEYS[5]), tonumber(ARGV[13])
-  if count == 1 or count > most then
+  if count == 1 or count > most or redis.call('PTTL', KEYS[5]) > tonumber(ARGV[14]) then
     redis.call('PEXPIRE', KEYS[5], ARGV[14])
   end
   if count > most then

@@ -2,6 +2,7 @@
 -- deliveries exactly one is told to work.
 -- What is known of the person comes along where somebody is to answer, and only if there is anything.
 -- Where there are conversations, a person's messages take turns, and what is kept of theirs comes along.
+-- A lease that seems to last longer than any does is from before the clock was set back: it begins anew.
 -- KEYS: record, journal, person, and the conversation where there are any
 -- ARGV: owner, lease ms, retention ms, reference, request, "1" when Twilio's fallback asks
 local clock = redis.call('TIME')
@@ -26,7 +27,7 @@ end
 
 if not record[4] then
   if KEYS[4] then
-    behind, said, left = take_turn(KEYS[4], KEYS[1], ARGV[4], now)
+    behind, said, left = take_turn(KEYS[4], KEYS[1], ARGV[4], lease, now)
     if behind then
       return behind
     end
@@ -45,13 +46,17 @@ if record[2] == 'released' and ARGV[6] ~= '1' then
 end
 
 local remaining = tonumber(record[3] or 0) - now
+if remaining > lease then
+  remaining = lease
+  redis.call('HSET', KEYS[1], 'lease', now + lease)
+end
 if remaining > 0 then
   redis.call('HSET', KEYS[1], 'awaited', 1)
   return told({'busy', remaining})
 end
 
 if KEYS[4] then
-  behind, said, left = take_turn(KEYS[4], KEYS[1], ARGV[4], now)
+  behind, said, left = take_turn(KEYS[4], KEYS[1], ARGV[4], lease, now)
   if behind then
     return behind
   end

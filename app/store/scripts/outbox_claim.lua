@@ -12,6 +12,10 @@ end
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local lease = tonumber(record[2] or 0)
+if lease > now + tonumber(ARGV[5]) then
+  lease = now + tonumber(ARGV[5])  -- the clock was set back
+  redis.call('HSET', KEYS[1], 'lease', lease)
+end
 if lease > now then
   redis.call('ZADD', KEYS[2], lease, ARGV[1])
   return {'busy'}
@@ -33,7 +37,7 @@ if why then
 end
 local behind, said, left
 if KEYS[5] then
-  behind, said, left = take_turn(KEYS[5], KEYS[1], ARGV[2], now)
+  behind, said, left = take_turn(KEYS[5], KEYS[1], ARGV[2], tonumber(ARGV[5]), now)
   if behind then
     redis.call('ZADD', KEYS[2], now + PLACE / 2, ARGV[1])
     return {'busy'}

@@ -40,7 +40,7 @@ elseif sent.state ~= 'waiting' then
   return {'over'}
 end
 
-local since = tonumber(record[5] or record[3] or sent.at)
+local since = sent.since or tonumber(record[5] or record[3] or sent.at)
 if now - since > tonumber(ARGV[5]) then
   return ended('withdrawn', 'too late: nobody waits for it any more', true)
 elseif not record[2] and now - sent.at > 60000 then

@@ -3,7 +3,8 @@
 -- KEYS: record, outbox, dead letters, and the conversation where there are any
 -- ARGV: reference, kind ("late", "replay"), document, story, why, entry of the work, entry of the messages
 --       up to their number, messages, retention ms, cause ("" unless it is a dead letter as well),
---       what is kept of the conversation (`keep_talk`), ms that it lasts, ms until it is forgotten
+--       what is kept of the conversation (`keep_talk`), ms that it lasts, ms until it is forgotten,
+--       ms since when somebody waits for it, or "" (since its message was received)
 if redis.call('EXISTS', KEYS[1]) == 0 or redis.call('HEXISTS', KEYS[1], ARGV[2]) == 1 then
   redis.call('ZREM', KEYS[2], ARGV[6])
   return 0
@@ -18,7 +19,8 @@ redis.call('HDEL', KEYS[1], 'owner', 'lease')
 redis.call('ZREM', KEYS[2], ARGV[6])
 for number = 0, tonumber(ARGV[8]) - 1 do
   local name = ARGV[2] .. '.' .. number
-  redis.call('HSET', KEYS[1], 'send:' .. name, cjson.encode({state = 'waiting', at = now, why = ARGV[5]}))
+  redis.call('HSET', KEYS[1], 'send:' .. name, cjson.encode({state = 'waiting', at = now, why = ARGV[5],
+    since = tonumber(ARGV[14] or '')}))
   redis.call('ZADD', KEYS[2], now, ARGV[1] .. ' ' .. name .. ARGV[7])
   redis.call('PEXPIRE', KEYS[2], ARGV[9])
 end

@@ -10,7 +10,7 @@
 --       name of the second sending or "", its entry, its reason, failures that are believed, ms that count,
 --       reference, cause of a dead letter or ""
 -- Returns 0 for no news, 1 for news, {1, failures of this sender, 1 when it is sent again} for news that
--- taught something.
+-- taught something. Times that have not come yet are from a clock that was wrong: they weigh nothing.
 local rank = redis.call('HGET', KEYS[1], 'rank')
 if rank and tonumber(ARGV[2]) <= tonumber(rank) then
   if ARGV[1] == 'delivered' then
@@ -56,7 +56,7 @@ if lesson == '' then
   return 1
 end
 local answered = redis.call('HMGET', KEYS[2], 'received', 'answer')
-local at = tonumber(answered[1] or ARGV[9])
+local at = tonumber(answered[1] or math.min(tonumber(ARGV[9]), now))
 local moment = string.format('%.0f', at)
 
 -- The person's facts live as long as the longest belief; an opt-out is never forgotten.
@@ -73,7 +73,7 @@ end
 
 if lesson == 'failed' then
   local arrived = tonumber(redis.call('HGET', KEYS[4], sender) or 0)
-  if at <= arrived then
+  if at <= arrived and arrived <= now then
     return 1
   end
   local mine = ARGV[3] .. '@' .. moment
@@ -108,7 +108,8 @@ if lesson == 'failed' then
 end
 
 -- Delivered: older failures of this sender are over, also those that are reported later.
-if at > tonumber(redis.call('HGET', KEYS[4], sender) or 0) then
+local before = tonumber(redis.call('HGET', KEYS[4], sender) or 0)
+if at > before or before > now then
   redis.call('HSET', KEYS[4], sender, moment)
   redis.call('PEXPIRE', KEYS[4], ARGV[6])
 end
@@ -127,7 +128,7 @@ end
 if ARGV[12] == '1' then
   local last, when = string.match(redis.call('HGET', KEYS[3], 'last') or '', '^(.*) (%d+)$')
   when = tonumber(when or 0)
-  if at > when or (at == when and sender > (last or '')) then
+  if at > when or when > now or (at == when and sender > (last or '')) then
     redis.call('HSET', KEYS[3], 'last', sender .. ' ' .. moment)
     keep()
   end

@@ -5,13 +5,18 @@
 local TURN, PLACE, LONGEST_LINE = 3600000, 1000, 32
 
 -- Takes the turn, or a place in the line. Returns {"turn", ms, reference} of who is first, else nothing, what
--- is kept of the conversation, and for how many ms it holds still.
-local function take_turn(talk, record, reference, now)
+-- is kept of the conversation, and for how many ms it holds still. What lasts longer than a lease of ``lease``
+-- ms does, or a place, is from before the clock was set back, and begins anew.
+local function take_turn(talk, record, reference, lease, now)
   local kept = redis.call('HMGET', talk, 'turn', 'line', 'said', 'until')
   local first, left = nil, 0
   if kept[1] and kept[1] ~= reference then
     local theirs = string.sub(record, 1, -1 - #reference) .. kept[1]
     left = tonumber(redis.call('HGET', theirs, 'lease') or 0) - now
+    if left > lease then
+      left = lease
+      redis.call('HSET', theirs, 'lease', now + lease)
+    end
     if left > 0 then
       first = kept[1]
       redis.call('HSET', theirs, 'awaited', 1)
@@ -26,6 +31,7 @@ local function take_turn(talk, record, reference, now)
           table.insert(line, each .. ' ' .. now + PLACE)
         end
       elseif tonumber(seen) > now then
+        seen = math.min(tonumber(seen), now + PLACE)
         table.insert(line, each .. ' ' .. seen)
         if not first and not known then
           first, left = each, seen - now

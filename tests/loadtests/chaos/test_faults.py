@@ -34,3 +34,10 @@ def test_a_pair_has_what_either_of_its_faults_has() -> None:
     (pair,) = scenarios("valkey-frozen+handler-hangs")
     assert pair.blinds
     assert pair.texts
+
+
+def test_a_pair_needs_what_both_of_its_faults_need() -> None:
+    (pair,) = scenarios("valkey-slow+clock-ahead")
+    assert (pair.needs.slow, pair.needs.turned, pair.needs.workers) == (True, True, 1)
+    (pair,) = scenarios("valkey-slow+worker-killed")
+    assert (pair.needs.slow, pair.needs.turned, pair.needs.workers) == (True, False, 2)
