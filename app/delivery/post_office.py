@@ -53,17 +53,19 @@ class PostOffice:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     def _send(self, letter: Letter) -> Result:
-        optional = {
-            "body": letter.text or None,
-            "media_url": list(letter.media) or None,
-            "messaging_service_sid": letter.service_sid,
-        }
+        from app.twilio.resource import account  # noqa: PLC0415 - slow to import
+
         try:
-            message = self._client(letter.account_sid).messages.create(
-                to=letter.person,
-                from_=letter.sender,
-                status_callback=letter.status_url,
-                **{name: value for name, value in optional.items() if value is not None},
+            messages = account(self._client(letter.account_sid), letter.account_sid).below("Messages.json")
+            message = messages.create(
+                {
+                    "To": letter.person,
+                    "From": letter.sender,
+                    "StatusCallback": letter.status_url,
+                    "Body": letter.text or None,
+                    "MediaUrl": list(letter.media) or None,
+                    "MessagingServiceSid": letter.service_sid,
+                }
             )
         except Exception as error:
             return _failed(error, letter)

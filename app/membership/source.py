@@ -81,14 +81,16 @@ def read_snapshot(client: Client, account_sid: str, service_sid: str, now: float
 
 
 def _read(client: Client, account_sid: str, service_sid: str, now: float) -> Snapshot:
-    service = client.messaging.v1.services(service_sid)
-    account = client.api.v2010.accounts(account_sid)
-    settings = _settings(service.fetch())
-    codes = list(records(service.short_codes))
-    numbers = list(records(service.phone_numbers))
-    names = list(records(service.alpha_senders))
-    own = {each.sid: each for each in records(account.short_codes)} if codes else {}
-    own |= {each.sid: each for each in records(account.incoming_phone_numbers)} if numbers else {}
+    from app.twilio.resource import account, service  # noqa: PLC0415 - slow to import
+
+    ours, everything = service(client, service_sid), account(client, account_sid)
+    settings = _settings(ours.fetch())
+    codes = list(records(ours.below("ShortCodes")))
+    numbers = list(records(ours.below("PhoneNumbers")))
+    names = list(records(ours.below("AlphaSenders")))
+    own = {each.sid: each for each in records(everything.below("SMS/ShortCodes.json"))} if codes else {}
+    if numbers:
+        own |= {each.sid: each for each in records(everything.below("IncomingPhoneNumbers.json"))}
     senders = [
         *map(_short_code, codes),
         *(_number(each, own.get(each.sid)) for each in numbers),
