@@ -95,7 +95,8 @@ class Worker:
         observing = asyncio.create_task(self._keep_observing(), name="observer")
         await self.records.start()
         listening = asyncio.create_task(self._listen(), name="listener")
-        await self.upstreams.start()
+        if self.forwards:
+            await self.upstreams.start()
         await self.membership.start()
         await self.membership.settle(FIRST_LOOK)
         self.shared_rates.start()
@@ -136,6 +137,12 @@ class Worker:
             if not ended:
                 log.error("a handler refuses to be stopped; leaving without it in %g s", LAST_WAIT)
                 _leave_in(LAST_WAIT)
+
+    @property
+    def forwards(self) -> bool:
+        """Whether texts may go to other applications: by a rule, or by a number's own URL."""
+        services = (service.sid for service in self.settings.services)
+        return self.reloader.dispatcher.forwards or any(map(self.settings.number_urls, services))
 
     def reasons(self) -> list[str]:
         """Say why the worker is degraded; empty while it is well."""

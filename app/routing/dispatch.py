@@ -260,6 +260,13 @@ class Dispatcher:
         minute = self._zones.minute(service_sid, self._clock() if moment is None else moment)
         return self.table.timetable.turn(minute)
 
+    @property
+    def forwards(self) -> bool:
+        """Whether a rule or a default sends texts to another application."""
+        answers = [rule.answer for rule in self.table.rules]
+        defaults = [self.defaults.everywhere, *self.defaults.services.values()]
+        return any(isinstance(answer, Forward) for answer in (*answers, *defaults))
+
     def taken_by_opt_outs(self) -> list[str]:
         """Say which keywords never see their word alone, because it is an opt-out word."""
         return [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 import time
 from pathlib import Path
 
@@ -80,3 +81,10 @@ async def mend(message: InboundMessage, argument: str) -> str:
     if not Path(argument).exists():  # noqa: ASYNC240 - a test's handler may look at a file
         raise RuntimeError("not mended yet")
     return "mended"
+
+
+@keyword("LOADED")
+def loaded(argument: str) -> str:
+    """Write the names of all modules that this worker holds into a file."""
+    Path(argument).write_text("\n".join(sys.modules))
+    return "written down"

@@ -32,6 +32,7 @@ from tests.routing.messages import message
 
 HOURS = TextAnswer(Reply("9 to 5"))
 DEFAULT = TextAnswer(Reply("Text HOURS."))
+ELSEWHERE = Forward(Target(WebhookUrl.parse("https://a.example/sms")))
 THREADS = Threads(1)
 
 
@@ -199,6 +200,26 @@ async def test_a_rule_or_the_default_may_be_another_application() -> None:
         assert isinstance(action, Forwarding)
         assert await action.run(message(body), 12.5, ((b"a", b"b"),)) == Reply("from the upstream")
         assert upstreams.asked.pop() == (forward, 12.5, ((b"a", b"b"),))
+
+
+@pytest.mark.parametrize(
+    ("rules", "defaults", "forwards"),
+    [
+        ([rule("HOURS", HOURS)], Defaults(DEFAULT, {"MG1": DEFAULT}), False),
+        ([], Defaults(), False),
+        ([rule("HOURS", HOURS), rule("VOTE", ELSEWHERE)], Defaults(DEFAULT), True),
+        ([], Defaults(ELSEWHERE), True),
+        ([], Defaults(DEFAULT, {"MG1": ELSEWHERE}), True),
+    ],
+)
+def test_it_is_known_whether_anything_is_forwarded(
+    rules: list[Rule[RuleAnswer]], defaults: Defaults, forwards: bool
+) -> None:
+    one = Dispatcher(RuleTable.build(rules), defaults)
+    assert one.forwards is forwards
+    other = Dispatcher(RuleTable.build([]))
+    other.adopt(one)
+    assert other.forwards is forwards
 
 
 async def test_where_nothing_is_ever_sent_a_forward_fails() -> None:

@@ -7,14 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from uuid import NAMESPACE_URL, uuid5
 
-import aiohttp
-
 from app.routing.dispatch import Headers
 from app.routing.upstream.cookies import Jar
 from app.routing.upstream.failure import Failure
-from app.routing.upstream.fetching import Fetched, Request, fetch
 from app.routing.upstream.forward import Forward, Target
 from app.routing.upstream.lines import Lines
+from app.routing.upstream.request import Fetch, Fetched, Request
 from app.twilio.inbound import InboundMessage
 from app.twilio.twiml_reader import Document, Redirect, SendMessage, Unreadable, read_page
 from app.twilio.webhook_url import Method, WebhookUrl
@@ -40,7 +38,7 @@ class Exchange:
     ``found`` are the messages so far: like Twilio, those before a redirect that fails still count.
     """
 
-    session: aiohttp.ClientSession
+    fetch: Fetch
     lines: Lines
     forward: Forward
     message: InboundMessage
@@ -82,7 +80,7 @@ class Exchange:
             tuple(parameters.items()), self._headers(step), self.token, self.jar, self.forward.allows
         )
         line = self.lines.line(target.url.origin, fallback=step.startswith("fallback"))
-        answer = await line.call(target.url, until, lambda: fetch(self.session, target, request, until))
+        answer = await line.call(target.url, until, lambda: self.fetch(target, request, until))
         if not isinstance(answer, Fetched):
             return answer
         document = read_page(answer.page)

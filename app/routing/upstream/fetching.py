@@ -1,4 +1,7 @@
-"""Calling an upstream with Twilio's manners: signature, cookies, redirects, limits (facts 1.1, 1.4, 1.5)."""
+"""Calling an upstream with Twilio's manners: signature, cookies, redirects, limits (facts 1.1, 1.4, 1.5).
+
+It is imported when something is forwarded: most routers never need aiohttp, which takes 8 MB.
+"""
 
 from __future__ import annotations
 
@@ -6,16 +9,15 @@ import asyncio
 import os
 import ssl
 import time
-from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from urllib.parse import urlencode
 
 import aiohttp
 from yarl import URL
 
-from app.routing.upstream.cookies import Jar
 from app.routing.upstream.failure import Failure
 from app.routing.upstream.forward import Target
+from app.routing.upstream.request import Fetched, Request
 from app.twilio.signature import sign
 from app.twilio.twiml_reader import LARGEST_PAGE, Page
 from app.twilio.webhook_url import Method, WebhookUrl
@@ -35,27 +37,6 @@ _REDIRECTS = {301: False, 302: False, 303: False, 307: True, 308: True}
 
 _CERTIFICATES = {10: 11236, 18: 11237, 19: 11237, 20: 11237, 21: 11237, 62: 11235, 64: 11235}
 """OpenSSL's number for what is wrong with a certificate, and the debugger's."""
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What stays the same while one document is fetched."""
-
-    parameters: Sequence[tuple[str, str]]
-    headers: Mapping[str, str]
-    token: str
-    """The auth token that signs."""
-    jar: Jar
-    allows: Callable[[WebhookUrl], bool]
-    """Whether a redirect may lead there."""
-
-
-@dataclass(frozen=True, slots=True)
-class Fetched:
-    """A page, and where it was found in the end."""
-
-    page: Page
-    url: WebhookUrl
 
 
 @dataclass(frozen=True, slots=True)

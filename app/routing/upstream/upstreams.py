@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Mapping
-
-import aiohttp
+from functools import partial
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 from app.routing.dispatch import Failed, Headers
 from app.routing.people import People
@@ -15,11 +17,14 @@ from app.routing.upstream.addressing import addressed
 from app.routing.upstream.cookies import Cookies
 from app.routing.upstream.exchange import MOST_MESSAGES, Exchange
 from app.routing.upstream.failure import Failure
-from app.routing.upstream.fetching import open_session
 from app.routing.upstream.forward import Forward, leads_back
 from app.routing.upstream.lines import Lines, LineStatus
+from app.routing.upstream.request import Fetch
 from app.twilio.inbound import InboundMessage
 from app.twilio.twiml_reader import EMPTY_PAGE
+
+if TYPE_CHECKING:
+    import aiohttp
 
 log = logging.getLogger("sms_router.upstream")
 
@@ -48,12 +53,22 @@ class Upstreams:
         self._people = people
         self._cookies = cookies
         self._lines = Lines(room)
+        self._starting = asyncio.Lock()
         self._session: aiohttp.ClientSession | None = None
+        self._fetch: Fetch | None = None
         self._told: set[str] = set()
 
-    async def start(self) -> None:
-        """Open the session; connections are made when they are needed."""
-        self._session = open_session()
+    async def start(self) -> Fetch:
+        """Load aiohttp and open the session; connections are made when they are needed.
+
+        A text that is forwarded before does it for all; where nothing is forwarded, nobody does.
+        """
+        async with self._starting:
+            if self._fetch is None:
+                fetching = await asyncio.to_thread(_load_fetching)
+                self._session = fetching.open_session()
+                self._fetch = partial(fetching.fetch, self._session)
+            return self._fetch
 
     async def aclose(self) -> None:
         """Close all connections."""
@@ -74,8 +89,6 @@ class Upstreams:
         token = self._tokens.get(message.account_sid)
         if token is None:
             return Failed(f"no auth token signs for {message.account_sid}: add it to [[accounts]]")
-        if self._session is None:
-            return Failed("the router has not started")
         if leads_back(forward.primary.url, self._own):
             return Failed(f"forwarded to {forward}: that is this router; name the application's own URL")
         now = time.monotonic()
@@ -83,7 +96,8 @@ class Upstreams:
         if until <= now:
             return Failed(f"forwarded to {forward}: no time was left")
         jar = await self._cookies.of(message.sender, message.recipient)
-        exchange = Exchange(self._session, self._lines, forward, message, token, jar, headers)
+        fetch = self._fetch or await self.start()
+        exchange = Exchange(fetch, self._lines, forward, message, token, jar, headers)
         try:
             return await self._answered(exchange, until)
         except Exception as error:
@@ -112,6 +126,12 @@ class Upstreams:
             if warning not in self._told and len(self._told) < MOST_TOLD:
                 self._told.add(warning)
                 log.warning("%s", warning)
+
+
+def _load_fetching() -> ModuleType:
+    from app.routing.upstream import fetching  # noqa: PLC0415 - slow to import
+
+    return fetching
 
 
 async def _play(exchange: Exchange, until: float) -> list[Failure]:

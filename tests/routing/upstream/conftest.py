@@ -77,7 +77,6 @@ async def asking(valkey_url: str, tmp_path: Path) -> AsyncIterator[Asking]:
         pools = {"MG1": ours}
         people = People(one.store, one.journal, partial(pool_among, pools), load_error_table(tmp_path))
         upstreams = Upstreams({ACCOUNT: TOKEN}, people, Cookies(one.store), PUBLIC_URL, 4)
-        await upstreams.start()
         yield Asking(upstreams, people)
         await upstreams.aclose()
 

@@ -57,6 +57,15 @@ async def test_twilios_token_is_passed_on_once_and_others_stay_the_same_for_the_
     assert all("x-other" not in asked.headers for asked in here.asked)
 
 
+async def test_what_calls_are_made_with_is_loaded_once_by_whoever_comes_first(
+    here: Site, asking: Asking
+) -> None:
+    here.pages["/sms"] = says("ok")
+    texts = [asking.said(forward(f"{here.url}/sms")) for _ in range(4)]
+    assert await asyncio.gather(*texts) == [["ok"]] * 4
+    assert await asking.upstreams.start() is await asking.upstreams.start()
+
+
 @pytest.mark.parametrize(
     ("behaviour", "code", "reason"),
     [
