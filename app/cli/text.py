@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Annotated
 from urllib.parse import urlencode
@@ -26,6 +27,9 @@ from app.twilio.signature import sign
 DEFAULT_PHONE = "+14155550123"
 PATIENCE = 16.0
 """Seconds; Twilio itself gives up after 15 (facts 1.4)."""
+
+_MESSAGE_SID = re.compile(r"(?:SM|MM)[0-9a-fA-F]{32}")
+_URL = re.compile(r"https?://[^/\s]\S*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +62,20 @@ def register(commands: typer.Typer) -> None:
     commands.command("text")(text)
 
 
+def _sid(value: str | None) -> str | None:
+    if value is not None and not _MESSAGE_SID.fullmatch(value):
+        raise typer.BadParameter(
+            "a MessageSid is SM or MM and 32 hex digits, as sms-router messages shows it"
+        )
+    return value
+
+
+def _url(value: str | None) -> str | None:
+    if value is not None and not _URL.fullmatch(value):
+        raise typer.BadParameter("a URL begins with http:// or https://, like http://127.0.0.1:8000")
+    return value
+
+
 def text(
     words: Annotated[str, typer.Argument(metavar="TEXT", help="What the person texts.")],
     sender: Annotated[
@@ -70,9 +88,12 @@ def text(
         ),
     ] = None,
     media: Annotated[list[str] | None, typer.Option("--media", help="URL of a picture; repeatable.")] = None,
-    sid: Annotated[str | None, typer.Option("--sid", help="MessageSid, to deliver a message again.")] = None,
+    sid: Annotated[
+        str | None, typer.Option("--sid", help="MessageSid, to deliver a message again.", callback=_sid)
+    ] = None,
     url: Annotated[
-        str | None, typer.Option("--url", help="Where the router listens; default http://HOST:PORT.")
+        str | None,
+        typer.Option("--url", help="Where the router listens; default http://HOST:PORT.", callback=_url),
     ] = None,
     as_json: AsJson = False,
 ) -> None:

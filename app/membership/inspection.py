@@ -27,7 +27,7 @@ def _inbound(snapshot: Snapshot, expected: Expected) -> Iterator[Finding]:
     elif snapshot.settings.use_inbound_webhook_on_number:
         sentence = "The Service has no inbound URL of its own."
     else:
-        sentence = "The inbound URL is not set: texts are dropped, and not even logged (facts 3)."
+        sentence = "The inbound URL is not set: texts are dropped, and not even logged."
     yield _mendable(snapshot, expected, Severity.ERROR, sentence, inbound_request_url=expected.inbound)
 
 
@@ -62,7 +62,7 @@ def _status_callback(snapshot: Snapshot, expected: Expected) -> Iterator[Finding
     where = f"goes to {url}" if url else "is not set"
     yield _note(
         snapshot,
-        f"The Service's status callback {where}; the router's own replies carry theirs (facts 7).",
+        f"The Service's status callback {where}; the router's own replies carry theirs.",
         f"To hear of other senders' messages too, set it to {expected.status} in the Twilio console.",
     )
 
@@ -108,7 +108,7 @@ def _canadian_long_codes(snapshot: Snapshot, _: Expected) -> Iterator[Finding]:
             Severity.WARNING,
             snapshot.service_sid,
             "In Canada only a long code is left to fall back on, and carriers there filter"
-            " application traffic from long codes (facts 5.4).",
+            " application traffic from long codes.",
             f"Buy a toll-free number at Twilio, then: sms-router senders add PN...{_in(snapshot)}",
         )
 
@@ -132,8 +132,7 @@ def _toll_free(snapshot: Snapshot, _: Expected) -> Iterator[Finding]:
         yield Finding(
             Severity.WARNING,
             snapshot.service_sid,
-            f"{len(found)} toll-free numbers ({addresses}): carriers may block more than one"
-            " in a Service (facts 5.1).",
+            f"{len(found)} toll-free numbers ({addresses}): carriers may block more than one in a Service.",
             f"sms-router senders remove {found[-1].sid}{_in(snapshot)}",
         )
 
@@ -141,7 +140,7 @@ def _toll_free(snapshot: Snapshot, _: Expected) -> Iterator[Finding]:
 def _opt_out(snapshot: Snapshot, _: Expected) -> Iterator[Finding]:
     yield _note(
         snapshot,
-        "Whether Advanced Opt-Out is on cannot be read from the API (facts 8).",
+        "Whether Advanced Opt-Out is on cannot be read from the API.",
         "See Messaging, Services, Opt-Out Management in the Twilio console.",
     )
 
@@ -154,7 +153,7 @@ def _hidden_urls(snapshot: Snapshot, expected: Expected) -> Iterator[Finding]:
         if own is not None and own.sms_url:
             yield _note(
                 snapshot,
-                f"{sender.address} has a URL of its own, {own.sms_url}, which the Service hides (facts 3).",
+                f"{sender.address} has a URL of its own, {own.sms_url}, which the Service hides.",
                 "number_urls = true in router.toml gives it what no keyword claims; Twilio calls it again"
                 f" once the number leaves: sms-router senders remove {sender.sid}{_in(snapshot)}",
             )

@@ -102,6 +102,20 @@ def test_a_router_that_does_not_run_is_told_with_the_line_to_paste(cli: Cli, mor
     assert "Traceback" not in spoken.err
 
 
+@pytest.mark.parametrize(
+    ("option", "value", "remedy"),
+    [
+        ("--sid", "SM1", "SM or MM and 32 hex digits"),
+        ("--url", "localhost:8000", "begins with http:// or https://"),
+    ],
+)
+def test_an_option_that_cannot_be_right_is_wrong_use(cli: Cli, option: str, value: str, remedy: str) -> None:
+    spoken = cli("text", "HOURS", option, value)
+    assert spoken.code == 2
+    assert option in spoken.err
+    assert remedy in " ".join(spoken.err.replace("│", " ").split())
+
+
 TWO_SERVICES = """
 [[accounts]]
 sid = "AC11111111111111111111111111111111"
