@@ -31,6 +31,14 @@ _LONGEST_KEPT = 500
 """Characters of texts and addresses; longer replies are written anew each time."""
 
 
+class Leaving(NamedTuple):
+    """What counts against the rate of its sender once it leaves."""
+
+    decision: Decision
+    texts: tuple[str, ...]
+    pictures: bool
+
+
 class Composed(NamedTuple):
     """What leaves for the person, and how it was decided."""
 
@@ -39,6 +47,8 @@ class Composed(NamedTuple):
     """For the journal: a line with the rule, then the trail of the sender's choice."""
     unsendable: bool = False
     """True when there is something to say and no number that can carry it."""
+    leaving: Leaving | None = None
+    """Of a draft: what `Composer.leave` counts."""
 
 
 class _Choice(NamedTuple):
@@ -146,10 +156,22 @@ class Composer:
         ``facts`` are the person's; to somebody who has opted out nothing is written. ``reply_id`` is
         what receipts call the document; None for the message's sid.
         """
-        if reply.remarks:
-            rule = "\n".join((rule, *reply.remarks))
         if reply.parts:
-            return self._compose_parts(message, reply, rule, facts, reply_id or message.sid)
+            return self._compose_parts(message, reply, _reason(rule, reply), facts, reply_id or message.sid)
+        composed = self.draft(message, reply, rule, facts, reply_id)
+        self.leave(message, composed, facts)
+        return composed
+
+    def draft(
+        self,
+        message: InboundMessage,
+        reply: Reply,
+        rule: str,
+        facts: Facts = NOTHING_LEARNED,
+        reply_id: str | None = None,
+    ) -> Composed:
+        """Compose a reply without parts that may not leave after all; `leave` tells that it does."""
+        rule = _reason(rule, reply)
         texts, media = reply.texts, reply.media_urls
         if not texts and not media:
             return Composed(EMPTY, rule)
@@ -161,9 +183,15 @@ class Composer:
             if media:
                 return self._in_words(message, reply, story, facts, reply_id)
             return Composed(EMPTY, story, unsendable=True)
-        self.count(decision, texts, pictures=bool(media))
-        self._keep_number(message, decision, facts)
-        return Composed(self._document(texts, media, decision.address, reply_id or message.sid), story)
+        document = self._document(texts, media, decision.address, reply_id or message.sid)
+        return Composed(document, story, leaving=Leaving(decision, texts, bool(media)))
+
+    def leave(self, message: InboundMessage, draft: Composed, facts: Facts = NOTHING_LEARNED) -> None:
+        """Count what a draft says against the rate of its sender, and have the person keep that number."""
+        if draft.leaving is not None:
+            decision, texts, pictures = draft.leaving
+            self.count(decision, texts, pictures=pictures)
+            self._keep_number(message, decision, facts)
 
     def _in_words(
         self, message: InboundMessage, reply: Reply, story: str, facts: Facts, reply_id: str | None
@@ -172,7 +200,7 @@ class Composer:
         first = "\n".join((*reply.texts[:1], *reply.media_urls))
         words = replace(reply, text=(first, *reply.texts[1:]), media=(), remarks=())
         why = f"{story}\n{_NO_PICTURES}"
-        return self.compose(message, words, why, facts, reply_id)
+        return self.draft(message, words, why, facts, reply_id)
 
     def _compose_parts(
         self, message: InboundMessage, reply: Reply, rule: str, facts: Facts, reply_id: str
@@ -231,6 +259,10 @@ def _written(texts: tuple[str, ...], media: tuple[str, ...], sender: str, status
         for index, text in enumerate(texts or ("",))
     ]
     return render(parts).document
+
+
+def _reason(rule: str, reply: Reply) -> str:
+    return "\n".join((rule, *reply.remarks)) if reply.remarks else rule
 
 
 def _part(part: Part, choice: _Choice, status_url: str) -> OutboundMessage:

@@ -17,7 +17,7 @@ from app.routing.composing import Composed, Composer
 from app.routing.conversation import Conversation, Ended
 from app.routing.dispatch import Dispatcher, Failed, Found, Headers, Immediate
 from app.routing.later import Later, Task
-from app.routing.loop_guard import Excess, LoopGuard
+from app.routing.loop_guard import Excess, LoopGuard, Meter
 from app.routing.opt_out_words import Intent
 from app.routing.people import People
 from app.routing.record import (
@@ -29,6 +29,7 @@ from app.routing.record import (
     MessageKey,
     Opening,
     Outcome,
+    Ready,
     Records,
     Story,
     Turn,
@@ -105,6 +106,17 @@ class Manners:
     """Seconds from the arrival of a request to the empty answer."""
     on_failure: OnFailure
 
+
+class Foreseen(NamedTuple):
+    """What a text that needs nobody's work leads to, before anything is known of the person."""
+
+    said: Reply | Failed | None
+    draft: Composed = Composed(EMPTY, "")
+    ready: Ready | None = None
+    """None where the answer has to wait for the claim."""
+
+
+_NOT_FORESEEN = Foreseen(None)
 
 _NOT_OURS = Claimed(0, 0.0, stored=True)
 """In place of a claim where somebody else holds it."""
@@ -191,8 +203,11 @@ class Pipeline:
         found = self._dispatcher.find(message)
         conversations = self._dispatcher.conversations
         in_turn = conversations is not None and not delivery.fallback and conversations.needs_turn(found)
-        opening = await self._claim(key, delivery, scope, in_turn)
+        foreseen = self._foresee(key, delivery, scope, found)
+        opening = await self._claim(key, delivery, scope, in_turn, foreseen.ready)
         if isinstance(opening, Answer):
+            if foreseen.ready is not None and opening is foreseen.ready.answer:
+                self._composer.leave(message, foreseen.draft)
             return opening
         if isinstance(opening, Busy):
             facts = self._people.facts(scope, message.sender, opening.known, stored=True)
@@ -201,16 +216,43 @@ class Pipeline:
         job = Job(key, delivery, opening, scope, facts)
         if found.heard is not None or facts.opted_out:
             return await self._heed(job, found)
-        return await self._serve(job, found)
+        return await self._serve(job, found, foreseen.said)
 
-    async def _claim(self, key: MessageKey, delivery: Delivery, scope: str, in_turn: bool) -> Opening:
+    def _foresee(self, key: MessageKey, delivery: Delivery, scope: str, found: Found) -> Foreseen:
+        """Work out what a person gets of whom nothing is known, where that is nobody's work.
+
+        Most people are such, and most texts are answered by a template: claimed and answered in one step,
+        they cost one trip to Redis, and no crash can come in between.
+        """
+        if (
+            not isinstance(found.action, Immediate)
+            or found.heard is not None
+            or delivery.fallback is not None
+        ):
+            return _NOT_FORESEEN
+        if self._dispatcher.conversations is not None or self._people.opted_out_lately(scope, key.person):
+            return _NOT_FORESEEN
+        said = found.action.reply(delivery.message)
+        if isinstance(said, Failed) or said.parts:
+            return Foreseen(said)
+        draft = self._composer.draft(delivery.message, said, found.rule)
+        if draft.unsendable:
+            return Foreseen(said)
+        answer = Answer(draft.document, Outcome.SILENT if draft.document is EMPTY else Outcome.REPLY)
+        return Foreseen(said, draft, Ready(answer, Story(draft.story), self._meter(scope, key, answer)))
+
+    async def _claim(
+        self, key: MessageKey, delivery: Delivery, scope: str, in_turn: bool, ready: Ready | None
+    ) -> Opening:
         """Open the record; while somebody else is at work, wait, until this request's own deadline.
 
         So does a message whose turn has not come: the person's earlier ones are answered first.
         """
         fallback = delivery.fallback is not None
         while True:
-            opening = await self._records.open(key, delivery.request, fallback, scope, in_turn=in_turn)
+            opening = await self._records.open(
+                key, delivery.request, fallback, scope, in_turn=in_turn, ready=ready
+            )
             if not isinstance(opening, Busy) or (left := self._left(delivery)) <= 0:
                 return opening
             first = key if opening.behind is None else key._replace(reference=opening.behind)
@@ -237,20 +279,20 @@ class Pipeline:
         composed = self._composer.compose(job.delivery.message, reply, rule, job.facts)
         return await self._commit(job, composed, Outcome.REPLY)
 
-    async def _serve(self, job: Job, found: Found) -> Answer:
-        """Answer an ordinary text."""
+    async def _serve(self, job: Job, found: Found, said: Reply | Failed | None = None) -> Answer:
+        """Answer an ordinary text; ``said`` is the reply where it is there already."""
         if (conversations := self._dispatcher.conversations) is not None and not job.delivery.fallback:
             if job.claim.stored:
                 found = conversations.take(found, job.delivery.message, job.claim.talk)
             else:
                 found = conversations.without_redis(found)
             job = job._replace(conversation=found.conversation)
-        return await (self._fall_back(job) if job.delivery.fallback else self._dispatch(job, found))
+        return await (self._fall_back(job) if job.delivery.fallback else self._dispatch(job, found, said))
 
-    async def _dispatch(self, job: Job, found: Found) -> Answer:
+    async def _dispatch(self, job: Job, found: Found, said: Reply | Failed | None) -> Answer:
         message = job.delivery.message
         if isinstance(found.action, Immediate):
-            outcome = found.action.reply(message)
+            outcome = said if said is not None else found.action.reply(message)
         else:
             until, headers = job.delivery.arrived + self._deadline, job.delivery.headers
             running = asyncio.create_task(
@@ -341,9 +383,7 @@ class Pipeline:
             outcome = Outcome.SILENT
         ours = Answer(composed.document, outcome)
         story = Story(composed.story, cause)
-        meter = None
-        if job.passive and composed.document is not EMPTY:
-            meter = self._guard.meter(job.scope, job.key.person)
+        meter = self._meter(job.scope, job.key, ours) if job.passive else None
         excess = None
         if meter is not None and not job.claim.stored:
             excess, meter = self._guard.count_alone(job.scope, job.key.person), None
@@ -355,6 +395,10 @@ class Pipeline:
         if answer is not ours and going_on is None:
             await self._adopt(job, answer, composed, outcome, cause)
         return answer
+
+    def _meter(self, scope: str, key: MessageKey, answer: Answer) -> Meter | None:
+        """Return where an answer counts; what says nothing does not."""
+        return self._guard.meter(scope, key.person) if answer.document is not EMPTY else None
 
     def _turn(self, job: Job) -> Turn | None:
         """Return what the message makes of the person's conversation; None where nobody converses."""

@@ -29,6 +29,7 @@ from app.store.scripts import (
     COMMIT_IN_TURN,
     NOTE,
     OPEN,
+    OPEN_ANSWERING,
     OPEN_IN_TURN,
     PACE,
     RELEASE,
@@ -134,6 +135,15 @@ class Story(NamedTuple):
     """Why the message is a dead letter; empty when it is not."""
 
 
+class Ready(NamedTuple):
+    """An answer that is there before its message is claimed; it stands if nothing is known of the person."""
+
+    answer: Answer
+    story: Story
+    meter: Meter | None
+    """Where the answer is counted; None where nobody counts."""
+
+
 class GoingOn(NamedTuple):
     """Work that goes on after an answer that is late, for the outbox to remember."""
 
@@ -200,17 +210,25 @@ class Records:
         return self._answers.get(key.reference)
 
     async def open(
-        self, key: MessageKey, request: bytes, fallback: bool, scope: str = "", *, in_turn: bool = False
+        self,
+        key: MessageKey,
+        request: bytes,
+        fallback: bool,
+        scope: str = "",
+        *,
+        in_turn: bool = False,
+        ready: Ready | None = None,
     ) -> Opening:
         """Claim the message, or learn who has it or what its answer is.
 
         ``request`` is journaled as it came; ``fallback`` tells that Twilio's fallback asks; ``scope``
         is where the person's facts belong (`people.scope_of`). ``in_turn`` waits for the person's
-        earlier messages, and brings what is kept of their conversation.
+        earlier messages, and brings what is kept of their conversation. Where the answer is ``ready``
+        and stands, it is stored in the same step, and is what comes back; it never is in turn.
         """
         while True:
             words = self._waiters.words
-            opening = await self._open(key, request, fallback, scope, in_turn)
+            opening = await self._open(key, request, fallback, scope, in_turn, ready)
             if not isinstance(opening, Busy):
                 return opening
             if not self._waiters.heard_since(opening.behind or key.reference, words):
@@ -218,32 +236,41 @@ class Records:
             # The word that it is answered has overtaken "busy": it would be waited for in vain.
 
     async def _open(
-        self, key: MessageKey, request: bytes, fallback: bool, scope: str, in_turn: bool
+        self,
+        key: MessageKey,
+        request: bytes,
+        fallback: bool,
+        scope: str,
+        in_turn: bool,
+        ready: Ready | None,
     ) -> Opening:
         bucket = bucket_of(key.person)
         record = bucket.message(key.reference)
         script = OPEN
         keys: tuple[bytes, ...] = (record, bucket.journal, bucket.person(scope, key.person))
+        arguments: tuple[Argument, ...] = (
+            self.owner,
+            self._leases.milliseconds,
+            self._retention,
+            key.reference,
+            request,
+            b"1" if fallback else b"0",
+        )
         if in_turn:
             script, keys = OPEN_IN_TURN, (*keys, bucket.talk(scope, key.person))
+        elif ready is not None:
+            counter, pace = ready.meter or (record, (b"", b""))
+            script, keys = OPEN_ANSWERING, (*keys, counter)
+            arguments = (*arguments, *ready.answer, written(ready.story.text), *pace)
         asked = time.monotonic()
         try:
-            found = await self._store.run(
-                script,
-                keys,
-                (
-                    self.owner,
-                    self._leases.milliseconds,
-                    self._retention,
-                    key.reference,
-                    request,
-                    b"1" if fallback else b"0",
-                ),
-            )
+            found = await self._store.run(script, keys, arguments)
         except StoreUnavailableError:
             if key.reference in self._released and not fallback:
                 return RELEASED
             return Claimed(1, time.monotonic() - asked, stored=False)
+        if ready is not None and found[0] == b"stored":
+            return self._remember(key, ready.answer)
         spent = time.monotonic() - asked
         opening = _opening(found, spent)
         if isinstance(opening, Claimed):

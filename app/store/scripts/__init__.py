@@ -48,23 +48,41 @@ OUTBOX_HAND_OVER = _load("outbox_hand_over", keys=2)
 REPLAY_ASK = _load("replay_ask", keys=3)
 BODY_RETENTION = _load("body_retention", keys=2)
 
-_TURNS = files(__package__).joinpath("turns.lua").read_bytes()
+
+def _behind(functions: str, script: Script, name: str, keys: int) -> Script:
+    """Return a script with functions before it that it may call, under a name of its own."""
+    source = files(__package__).joinpath(f"{functions}.lua").read_bytes() + script.source
+    digest = sha1(source, usedforsecurity=False).hexdigest().encode()
+    return Script(name, source, digest, str(keys).encode())
 
 
 def _in_turn(script: Script, keys: int) -> Script:
     """Return the script as it is where people's messages take turns, with ``keys`` in all."""
-    source = _TURNS + script.source
-    digest = sha1(source, usedforsecurity=False).hexdigest().encode()
-    return Script(f"{script.name}_in_turn", source, digest, str(keys).encode())
+    return _behind("turns", script, f"{script.name}_in_turn", keys)
 
 
+OPEN_ANSWERING = _behind("answer_at_once", OPEN, "open_answering", keys=4)
 OPEN_IN_TURN = _in_turn(OPEN, keys=4)
 COMMIT_IN_TURN = _in_turn(COMMIT, keys=6)
 OUTBOX_CLAIM_IN_TURN = _in_turn(OUTBOX_CLAIM, keys=5)
 OUTBOX_PUT_IN_TURN = _in_turn(OUTBOX_PUT, keys=4)
 
 _TURNED = (OPEN_IN_TURN, COMMIT_IN_TURN, OUTBOX_CLAIM_IN_TURN, OUTBOX_PUT_IN_TURN)
-_MESSAGES = (OPEN, COMMIT, PACE, RELEASE, RENEW, NOTE, RECEIPT, CONSENT, PERSON, COOKIES, HEARD, CLOCK)
+_MESSAGES = (
+    OPEN,
+    OPEN_ANSWERING,
+    COMMIT,
+    PACE,
+    RELEASE,
+    RENEW,
+    NOTE,
+    RECEIPT,
+    CONSENT,
+    PERSON,
+    COOKIES,
+    HEARD,
+    CLOCK,
+)
 _OUTBOX = (
     OUTBOX_PUT,
     OUTBOX_TAKE,

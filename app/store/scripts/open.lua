@@ -3,12 +3,14 @@
 -- What is known of the person comes along where somebody is to answer, and only if there is anything.
 -- Where there are conversations, a person's messages take turns, and what is kept of theirs comes along.
 -- A lease that seems to last longer than any does is from before the clock was set back: it begins anew.
+-- Where the answer is there already, it may be stored in the same step (`answer_at_once`).
 -- KEYS: record, journal, person, and the conversation where there are any
 -- ARGV: owner, lease ms, retention ms, reference, request, "1" when Twilio's fallback asks
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local lease, retention = tonumber(ARGV[2]), tonumber(ARGV[3])
 
+local talk = not ARGV[7] and KEYS[4]
 local behind, said, left
 
 local function told(answer)
@@ -26,18 +28,21 @@ if record[1] then
 end
 
 if not record[4] then
-  if KEYS[4] then
-    behind, said, left = take_turn(KEYS[4], KEYS[1], ARGV[4], lease, now)
+  if talk then
+    behind, said, left = take_turn(talk, KEYS[1], ARGV[4], lease, now)
     if behind then
       return behind
     end
   end
-  redis.call('HSET', KEYS[1], 'request', ARGV[5], 'received', now, 'owner', ARGV[1],
-    'lease', now + lease, 'attempts', 1)
+  local answered = ARGV[7] and answer_at_once(now)
+  if not answered then
+    redis.call('HSET', KEYS[1], 'request', ARGV[5], 'received', now, 'owner', ARGV[1],
+      'lease', now + lease, 'attempts', 1)
+  end
   redis.call('PEXPIRE', KEYS[1], retention)
   redis.call('XADD', KEYS[2], 'MINID', '~', now - retention, '*', 'message', ARGV[4])
   redis.call('PEXPIRE', KEYS[2], retention)
-  return told({'claimed', 1})
+  return answered and {'stored'} or told({'claimed', 1})
 end
 
 -- The handler failed and Twilio was told so: only its fallback request may answer now.
@@ -55,8 +60,8 @@ if remaining > 0 then
   return told({'busy', remaining})
 end
 
-if KEYS[4] then
-  behind, said, left = take_turn(KEYS[4], KEYS[1], ARGV[4], lease, now)
+if talk then
+  behind, said, left = take_turn(talk, KEYS[1], ARGV[4], lease, now)
   if behind then
     return behind
   end
