@@ -72,6 +72,7 @@ def describe_mistakes(
 _PLAINLY = {
     "missing": "is missing; add it",
     "string_type": 'must be text in quotes, like "this"',
+    "path_type": 'must be text in quotes, like "this"',
     "too_short": "must not be empty",
     "model_type": "must be a table with keys of its own",
     "tuple_type": 'must be a list in brackets, like ["this"]',

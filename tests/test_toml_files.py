@@ -28,6 +28,7 @@ class Outer(BaseModel):
     inner: Inner | None = None
     several: tuple[Inner, ...] = ()
     words: tuple[str, ...] = ()
+    place: Path = Path()
 
 
 def mistakes(content: object, variables: dict[Location, str] | None = None) -> list[str]:
@@ -40,7 +41,7 @@ def mistakes(content: object, variables: dict[Location, str] | None = None) -> l
     ("content", "sentence"),
     [
         ({"innr": {}}, "innr: unknown key; did you mean inner?"),
-        ({"zzz": 1}, "zzz: unknown key; known ones are inner, several, words"),
+        ({"zzz": 1}, "zzz: unknown key; known ones are inner, place, several, words"),
         ({"inner": {"name": "a", "wieght": 1}}, "inner.wieght: unknown key; did you mean weight?"),
         ({"several": [{"name": "a"}, {}]}, "several[2].name: is missing; add it"),
         (
@@ -50,6 +51,7 @@ def mistakes(content: object, variables: dict[Location, str] | None = None) -> l
         ({"several": ["a"]}, "several[1]: must be a table with keys of its own"),
         ({"inner": "a"}, "inner: must be a table with keys of its own"),
         ({"inner": {"name": 5}}, 'inner.name: must be text in quotes, like "this"'),
+        ({"place": 5}, 'place: must be text in quotes, like "this"'),
         ({"words": "HOURS"}, 'words: must be a list in brackets, like ["this"]'),
         ({"words": [1]}, 'words[1]: must be text in quotes, like "this"'),
         (

@@ -66,6 +66,8 @@ class Deployment:
             if kind == "sentinel" and scheme in _SCHEMES:
                 return _sentinel(parts, scheme)
             address = Address.of(url)
+            if scheme in _SCHEMES and not (parts.path.strip("/") or "0").isdecimal():
+                raise DeploymentError("must name its database by a number, like redis://host:6379/0")
         except DeploymentError:
             raise
         except ValueError as error:

@@ -35,6 +35,8 @@ READ = [
 ]
 
 REFUSED = [
+    ("redis://host/sms", "database by a number, like redis://host:6379/0"),
+    ("rediss://host:6379/0/1", "database by a number"),
     ("http://h", "must be redis://"),
     ("redis+clusters://h", "must be redis://"),
     ("unix+cluster:///s", "must be redis://"),
