@@ -331,7 +331,8 @@ class Records:
         self._leases.let_go(key.reference)
         if found is None:
             script, keys, more = _variant(keys[:4], None, turn)
-            self._journal.spool(script, keys, (*arguments, request, int(self._clock() * 1000), *more))
+            whole = (*arguments, request, int(self._clock() * 1000), *more)
+            self._journal.spool(script, keys, whole, begins=going_on is not None)
         elif found[0] == _OTHERS_ANSWER:
             answer = Answer(found[1], Outcome(found[2].decode()))
         return self._remember(key, answer)

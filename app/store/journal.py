@@ -15,6 +15,9 @@ from app.store.wire import Answer, Argument
 
 log = logging.getLogger("sms_router.journal")
 
+MOST_BEGUN = 100_000
+"""Keys of which it is remembered that their beginning waits in the spool."""
+
 
 class Journal:
     """Writes to Redis while it serves, to the spool while it does not, and from there to Redis again."""
@@ -23,6 +26,8 @@ class Journal:
         """Take the two places."""
         self._store = store
         self._spool = spool
+        self._begun: set[bytes] = set()
+        """First keys of steps in the spool which later steps must not overtake."""
 
     @property
     def waiting(self) -> bool:
@@ -33,15 +38,27 @@ class Journal:
         self, script: Script, keys: Sequence[bytes], arguments: Sequence[Argument]
     ) -> Answer | None:
         """Run a script now, or later from the spool; then the answer is None."""
+        if self._begun and keys[0] in self._begun:
+            self.spool(script, keys, arguments)
+            return None
         try:
             return await self._store.run(script, tuple(keys), tuple(arguments))
         except StoreUnavailableError:
             self.spool(script, keys, arguments)
             return None
 
-    def spool(self, script: Script, keys: Sequence[bytes], arguments: Sequence[Argument]) -> None:
-        """Keep a script run for when Redis serves again."""
+    def spool(
+        self, script: Script, keys: Sequence[bytes], arguments: Sequence[Argument], *, begins: bool = False
+    ) -> None:
+        """Keep a script run for when Redis serves again.
+
+        With ``begins``, what is kept under the same first key meanwhile waits behind it, although Redis
+        may serve already: it would find nothing to go on with.
+        """
+        kept = self._spool.kept
         self._spool.add(Entry.of(script, keys, arguments))
+        if begins and self._spool.kept > kept and len(self._begun) < MOST_BEGUN:
+            self._begun.add(keys[0])
         self._store.ask_for_return()
 
     async def replay(self) -> None:
@@ -74,3 +91,5 @@ class Journal:
         except ScriptFailedError as error:
             self._spool.lose(1)
             log.error("a journal entry is given up: %s", error)
+        if self._begun and entry.keys:
+            self._begun.discard(entry.keys[0])

@@ -10,11 +10,25 @@ from typing import Any, cast
 import pytest
 import redis
 
+from app.delivery.entries import Entry, Kind
+from app.delivery.outbox import Outbox
 from app.routing import record
-from app.routing.record import RELEASED, Answer, Busy, Claimed, MessageKey, Opening, Outcome, Records, Story
+from app.routing.record import (
+    RELEASED,
+    Answer,
+    Busy,
+    Claimed,
+    GoingOn,
+    MessageKey,
+    Opening,
+    Outcome,
+    Records,
+    Story,
+)
 from app.store import server
 from app.store.keys import bucket_of
-from tests.routing.workers import Worker, listening, worker
+from app.twilio.twiml import EMPTY, OutboundMessage, render
+from tests.routing.workers import DAYS, Worker, listening, worker
 from tests.store.private_valkey import PrivateValkey
 from tests.store.shared_stores import EVERY_KIND, SharedStores
 
@@ -162,6 +176,32 @@ async def test_a_lease_is_renewed_while_it_is_held(valkey_url: str, tmp_path: Pa
             assert isinstance(busy, Busy)
             renewals += busy.remaining > remaining
             remaining = busy.remaining
+
+
+async def test_a_late_answer_does_not_overtake_its_message_in_the_spool(
+    one: Worker, valkey: redis.Redis
+) -> None:
+    """Redis was away when the text came, and is back when its handler ends, but not all of the spool is."""
+    work = Entry(KEY.reference, "late", "MG1", KEY.person)
+    silence = Answer(EMPTY, Outcome.LATE)
+    await one.records.commit(KEY, REQUEST, UNSTORED, silence, STORY, going_on=GoingOn(work.line, ours=True))
+    outbox = Outbox(one.store, one.journal, DAYS, 60)
+    document = render([OutboundMessage("done")]).document
+    await outbox.put(work, Kind.LATE, document, "SLOW", 1, "SLOW, after the deadline")
+    async with asyncio.timeout(LONG):
+        while one.journal.waiting:
+            await asyncio.sleep(0.01)
+    bucket = bucket_of(KEY.person)
+    assert valkey.zrange(bucket.outbox, 0, -1) == [work._replace(name="late.0").line]
+    assert valkey.hmget(bucket.message(KEY.reference), ["outcome", "late", "lease"]) == [
+        b"late",
+        document,
+        None,
+    ]
+    assert await outbox.put(work, Kind.LATE, document, "SLOW", 1, "once more") is False, (
+        "nothing waits any more"
+    )
+    assert not one.journal.waiting
 
 
 async def test_a_lease_is_held_though_its_claim_waits_in_the_spool(
