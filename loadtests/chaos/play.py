@@ -12,6 +12,7 @@ from pathlib import Path
 from loadtests.chaos.audit import Audit, audit
 from loadtests.chaos.faults import Scenario
 from loadtests.chaos.late import look_at_phones
+from loadtests.chaos.minds import Minds
 from loadtests.chaos.site import THE_ACCOUNT, Site, running_site
 from loadtests.chaos.twilio import Exchange, Twilio
 from loadtests.crowd.people import person
@@ -104,28 +105,40 @@ async def play(scenario: Scenario, pace: Pace, folder: Path) -> Audit:
         urls = [replica.url for replica in site.replicas]
         async with Twilio(THE_ACCOUNT, urls) as twilio:
             traffic = Traffic(twilio, scenario, pace)
+            minds = Minds(twilio) if not scenario.blinds else None
             try:
                 await traffic.opt_out()
-                await _break_and_mend(site, scenario, traffic, pace)
+                await _break_and_mend(site, scenario, traffic, pace, minds)
                 await traffic.finish()
             finally:
                 await traffic.aclose()
+        if minds is not None:
+            traffic.exchanges += minds.answered
+            traffic.silenced += minds.silenced
         found = await _settled(site, traffic, scenario)
         return replace(found, notes=tuple(site.notes))
 
 
-async def _break_and_mend(site: Site, scenario: Scenario, traffic: Traffic, pace: Pace) -> None:
+async def _break_and_mend(
+    site: Site, scenario: Scenario, traffic: Traffic, pace: Pace, minds: Minds | None
+) -> None:
+    if minds is not None:
+        await minds.before()
     await traffic.flow(pace.before)
     traffic.strike(stricken=bool(scenario.texts))
     during = asyncio.create_task(traffic.flow(pace.during))
     for fault in scenario.faults:
         await fault.strike(site)
         await asyncio.sleep(0.2)
+    if minds is not None:
+        await minds.meanwhile()
     await during
     traffic.strike(stricken=False)
     after = asyncio.create_task(traffic.flow(pace.after))
     for fault in scenario.faults:
         await fault.mend(site)
+    if minds is not None:
+        await minds.after()
     await after
 
 
