@@ -5,9 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
-import redis
 import typer
 
 from app.cli.operating import say
@@ -15,12 +13,12 @@ from app.cli.pools import known_snapshots
 from app.cli.situation import settings_for_command, store_client
 from app.cli.speaking import CommandError
 from app.membership import journal
-from app.membership.keys import CORDONS
 from app.membership.shared_cordons import release as release_cordon
 from app.membership.shared_cordons import store_cordon, stored_cordons
 from app.membership.snapshot import Snapshot
 from app.senders.cordons import Cordon
 from app.senders.sender import Sender
+from app.store.clock import told_by
 
 _SPAN = re.compile(r"(\d{1,4})([mhd])")
 _UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
@@ -86,7 +84,7 @@ def cordon_sender(
     end_of(span, until, datetime.now(UTC).timestamp())
     sender, service_sid = _find(known_snapshots(settings), named, service)
     with store_client(settings) as client:
-        now = _now(client)
+        now = told_by(client)
         end = end_of(span, until, now)
         cordon = Cordon(sender.sid, sender.address, service_sid, reason, now, end, journal.operator())
         store_cordon(client, cordon)
@@ -104,7 +102,7 @@ def release_sender(named: str) -> Cordon:
     """
     settings = settings_for_command()
     with store_client(settings) as client:
-        now = _now(client)
+        now = told_by(client)
         found = [each for each in stored_cordons(client, now) if named in (each.sid, each.address)]
         if not found:
             raise CommandError(f"{named} is not cordoned.", "Look at what is: sms-router senders")
@@ -143,10 +141,3 @@ def _find(snapshots: Iterable[Snapshot], named: str, service: str | None) -> tup
 
 def _ambiguous(named: str, sids: Iterable[str]) -> CommandError:
     return CommandError(f"{named} is there more than once; name it by its sid: {', '.join(sids)}.", code=2)
-
-
-def _now(client: redis.Redis) -> float:
-    """Return Redis' time: one clock for whoever makes a cordon. By a script, since a Cluster has many."""
-    told: Any = client.execute_command("EVAL", "return redis.call('TIME')", 1, CORDONS)
-    seconds, microseconds = told
-    return int(seconds) + int(microseconds) / 1_000_000

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -19,6 +20,7 @@ from app.routing.opt_out_list import AT_ONCE, BadLine, Entry, OptOutList, read_c
 from app.routing.privacy import masked_number
 from app.senders.carriers import load_error_table
 from app.settings import Privacy, Settings
+from app.store.clock import told_by
 
 opt_outs = typer.Typer(help="Who has opted out: list, add, remove, import, export.", no_args_is_help=True)
 
@@ -75,7 +77,7 @@ def add(
     settings = settings_for_command()
     entry = _entry(settings, number, service, source)
     with store_client(settings) as client:
-        news = _list(client, settings).add([entry])
+        news = _list(client, settings).add([_now(entry, client)])
     done = "is on the list now" if news else "was on the list already"
     out.print(f"{number} {done}, for {entry.service}.", markup=False, soft_wrap=True)
 
@@ -89,7 +91,7 @@ def remove(number: Number, service: ServiceSid = None) -> None:
     settings = settings_for_command()
     entry = _entry(settings, number, service, "operator")
     with store_client(settings) as client:
-        was_there = _list(client, settings).remove(entry)
+        was_there = _list(client, settings).remove(_now(entry, client))
     if not was_there:
         raise CommandError(
             f"{number} is not on the list for {entry.service}.", "See: sms-router opt-outs list"
@@ -163,7 +165,12 @@ def _entry(settings: Settings, number: str, service: str | None, source: str) ->
         raise CommandError("No Messaging Service is configured; name one: --service MG...", code=2)
     if (reason := _wrong(number, service)) is not None:
         raise CommandError(reason, code=2)
-    return Entry(number, service, int(time.time() * 1000), source)
+    return Entry(number, service, 0, source)
+
+
+def _now(entry: Entry, client: Redis) -> Entry:
+    """Return it with the time by Redis' clock, which orders it among what the person has texted."""
+    return replace(entry, since=int(told_by(client) * 1000))
 
 
 def _wrong(number: str, service: str) -> str | None:

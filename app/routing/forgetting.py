@@ -7,7 +7,6 @@ messages are found through the bucket's journal, since a record's key does not s
 from __future__ import annotations
 
 import re
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ import redis
 
 from app.delivery.entries import Entry
 from app.routing.episode import Fields, replies_sent
+from app.store.clock import told_by
 from app.store.keys import Bucket, bucket_of
 from app.twilio.inbound import read_request
 
@@ -136,7 +136,7 @@ class Forgetting:
             pipeline.execute()
 
     def _find_messages(self, kept: Kept) -> None:
-        now = int(time.time() * 1000)
+        now = int(told_by(self._client) * 1000)
         batch: list[tuple[bytes, str]] = []
         for entry, fields in self._stream(self._bucket.journal):
             batch.append((entry, fields[b"message"].decode()))

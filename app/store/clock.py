@@ -10,6 +10,9 @@ import logging
 import time
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
+
+import redis
 
 from app.store.errors import StoreUnavailableError
 from app.store.keys import ALL_BUCKETS
@@ -55,10 +58,9 @@ class Clock:
         """
         asked = self._steady()
         try:
-            seconds, microseconds = await self._store.run(CLOCK, (ALL_BUCKETS[0].probe,), ())
+            told = _seconds(await self._store.run(CLOCK, (ALL_BUCKETS[0].probe,), ()))
         except StoreUnavailableError:
             return
-        told = int(seconds) + int(microseconds) / 1e6
         self._ahead = min(max(self._ahead, told - self._steady()), told - asked)
         self._tell()
 
@@ -83,3 +85,14 @@ class Clock:
         elif self._told and not notices:
             log.info("this machine's clock and Redis' agree again")
         self._told = bool(notices)
+
+
+def told_by(client: redis.Redis) -> float:
+    """Return the seconds since the epoch by Redis' clock. For commands at a terminal."""
+    found: Any = client.execute_command("EVAL", CLOCK.source, 1, ALL_BUCKETS[0].probe)
+    return _seconds(found)
+
+
+def _seconds(told: tuple[bytes, bytes]) -> float:
+    seconds, microseconds = told
+    return int(seconds) + int(microseconds) / 1_000_000
