@@ -62,6 +62,7 @@ class Reloader:
         self._report = report
         self._every = every
         self._marks = reader.marks()
+        self._present = reader.present()
         self._current = reader.read()
         people.table = self._current.errors
         for warning in self._current.warnings():
@@ -116,7 +117,15 @@ class Reloader:
         return asked
 
     async def reload(self) -> Outcome:
-        """Read the files, and work with them if they are right."""
+        """Read the files, and work with them if they are right.
+
+        A file that has gone was hardly meant to: without keywords.toml people would get no answer at all.
+        """
+        present = await asyncio.to_thread(self._reader.present)
+        if gone := sorted(self._present - present):
+            return self._refuse(
+                [f"{path}: is gone; put it back, or an empty one in its place" for path in gone]
+            )
         try:
             read = await asyncio.to_thread(self._reader.read)
         except SettingsError as error:
@@ -125,6 +134,7 @@ class Reloader:
             log.exception("the configuration could not be read")
             return self._refuse((f"it could not be read: {error}",))
         self._refused = ()
+        self._present = present
         difference = self._current.difference(read)
         if difference:
             for warning in read.warnings():

@@ -128,6 +128,10 @@ class RulebookReader:
             raise SettingsError(mistakes)
         return Rulebook(dispatcher, errors)
 
+    def present(self) -> frozenset[Path]:
+        """Return which of the files are there; each of them may be missing."""
+        return frozenset(path for name in FILES if (path := self.folder / name).is_file())
+
     def marks(self) -> frozenset[Mark]:
         """Return what tells these files from changed ones, without reading them."""
         templates = sorted((self.folder / TEMPLATES).rglob("*"))

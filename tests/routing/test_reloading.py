@@ -218,6 +218,24 @@ async def test_asking_reads_files_that_have_not_changed(running: Running) -> Non
     assert running.outcomes == {Outcome.UNCHANGED: 1}
 
 
+@pytest.mark.parametrize("file", ["keywords.toml", "opt-outs.toml", "carriers.toml"])
+async def test_a_file_that_has_gone_changes_nothing_until_an_empty_one_is_put_there(
+    running: Running, file: str
+) -> None:
+    if file != "keywords.toml":
+        running.write("", file)
+        assert await running.reloader.reload() is Outcome.UNCHANGED
+    (running.folder / file).unlink()
+    assert await running.reloader.reload() is Outcome.REFUSED
+    assert running.says("HOURS") == "9 to 5"
+    (reason,) = running.reloader.reasons()
+    assert f"{running.folder / file}: is gone; put it back" in reason
+    running.write("", file)
+    applied = Outcome.APPLIED if file == "keywords.toml" else Outcome.UNCHANGED
+    assert await running.reloader.reload() is applied
+    assert running.reloader.reasons() == []
+
+
 def test_a_mark_tells_every_kind_of_change(tmp_path: Path) -> None:
     file = tmp_path / "keywords.toml"
     (tmp_path / "templates").mkdir()
