@@ -423,8 +423,11 @@ class Pipeline:
     async def _adopt(
         self, job: Job, answer: Answer, composed: Composed, outcome: Outcome, cause: str
     ) -> None:
-        """Somebody else was first: after an empty answer ours leaves by REST, after any other it is noted."""
-        if answer.outcome is Outcome.LATE:
+        """Somebody else was first: after an empty answer ours leaves by REST, after any other it is noted.
+
+        Not that of the fallback: whoever gave the empty answer is at work on the handler's still.
+        """
+        if answer.outcome is Outcome.LATE and outcome is not Outcome.FALLBACK:
             await self._later.put(self._task(job), composed, "answered after the deadline", cause)
         elif outcome is Outcome.REPLY:
             await self._records.note(
