@@ -232,10 +232,20 @@ class Pipeline:
             return _NOT_FORESEEN
         if self._dispatcher.conversations is not None or self._people.opted_out_lately(scope, key.person):
             return _NOT_FORESEEN
-        said = found.action.reply(delivery.message)
+        try:
+            return self._drafted(
+                found.action.reply(delivery.message), key, delivery.message, scope, found.rule
+            )
+        except Exception:
+            log.exception("an answer could not be worked out before its message is claimed")
+            return _NOT_FORESEEN  # tried again once the message is journaled: nothing is lost of it
+
+    def _drafted(
+        self, said: Reply | Failed, key: MessageKey, message: InboundMessage, scope: str, rule: str
+    ) -> Foreseen:
         if isinstance(said, Failed) or said.parts:
             return Foreseen(said)
-        draft = self._composer.draft(delivery.message, said, found.rule)
+        draft = self._composer.draft(message, said, rule)
         if draft.unsendable:
             return Foreseen(said)
         answer = Answer(draft.document, Outcome.SILENT if draft.document is EMPTY else Outcome.REPLY)
