@@ -172,10 +172,14 @@ class Found:
     def for_person(self, opted_out: bool) -> Found:
         """Return what answers a person who is on the opt-out list, or who is not.
 
-        No handler runs for somebody on the list: nothing that it promised could be told them.
+        No handler runs for somebody on the list: nothing that it promised could be told them. They are
+        answered when they ask for help or come back, and told once that they have opted out.
         """
         if self.heard is None:
             return _ON_THE_LIST if opted_out else self
+        if opted_out and self.heard.intent is Intent.STOP and self.heard.reply is not SILENCE:
+            rule = f"opt-out word {self.heard.word.upper()} once more: nothing is said"
+            return Found(rule, _SILENCE, self.heard)
         return self if opted_out or self.otherwise is None else self.otherwise
 
 

@@ -269,7 +269,7 @@ class Pipeline:
             await self._records.answered(first, min(opening.remaining + 0.01, LOOK_AGAIN, left))
 
     async def _heed(self, job: Job, found: Found) -> Answer:
-        """Take note of an opt-out word, and answer it even to somebody on the list; nothing else is."""
+        """Take note of an opt-out word, and answer it, even to somebody on the list; nothing else is."""
         reference, person = job.key
         heard, opted_out = found.heard, job.facts.opted_out
         if heard is not None and heard.intent is Intent.STOP:
@@ -282,8 +282,10 @@ class Pipeline:
             return await self._say(job, found.rule, SILENCE)
         if found.heard is None:
             return await self._serve(job, found)
+        assert isinstance(found.action, Immediate)
         heeded = job._replace(facts=replace(job.facts, opted_out=False), passive=False)
-        return await self._say(heeded, found.rule, heard.reply)
+        said = found.action.reply(job.delivery.message)
+        return await self._say(heeded, found.rule, said if isinstance(said, Reply) else SILENCE)
 
     async def _say(self, job: Job, rule: str, reply: Reply) -> Answer:
         composed = self._composer.compose(job.delivery.message, reply, rule, job.facts)

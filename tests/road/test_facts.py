@@ -49,6 +49,7 @@ async def test_stop_silence_help_start_on_any_process(start: Start) -> None:
         assert (await router.deliver(webhook("HOURS", To="+14155550100"))).body == EMPTY
         assert (await router.deliver(webhook("COUNT"))).body == EMPTY
         assert (await router.deliver({**webhook("HOURS"), **FAILED}, path="/sms/fallback")).body == EMPTY
+        assert (await router.deliver(webhook("STOP"))).body == EMPTY, "it is confirmed once"
         assert "STOP" in said(await router.deliver(webhook("HELP")))[1]
     assert one.runs == [], "no handler runs for somebody on the list"
     assert said(await other.deliver(webhook("start")))[0] == "12345"
