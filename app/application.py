@@ -28,6 +28,7 @@ from app.routing.later import Later
 from app.routing.lessons import Lessons
 from app.routing.loading import Functions
 from app.routing.loop_guard import LoopGuard
+from app.routing.opt_outs_on_disk import OptOutsOnDisk
 from app.routing.outgoing import Outgoing
 from app.routing.people import People
 from app.routing.pipeline import Manners, OnFailure, Pipeline, Texts
@@ -156,6 +157,9 @@ def build(settings: Settings) -> Router:
         outgoing,
         post_office,
         people.opted_out,
+        OptOutsOnDisk(
+            settings.router.data_dir / "opt-outs", people.opted_out, lambda: store.trouble is not None
+        ),
         _body_retention(settings, store),
         reloader,
         threads,

@@ -22,6 +22,7 @@ from app.membership.shared_rates import SharedRates
 from app.routing.body_retention import BodyRetention
 from app.routing.last_senders import LastSenders
 from app.routing.opt_out_copy import OptOutCopy
+from app.routing.opt_outs_on_disk import OptOutsOnDisk
 from app.routing.outgoing import Outgoing
 from app.routing.pipeline import Pipeline
 from app.routing.record import Records
@@ -80,6 +81,7 @@ class Worker:
     outgoing: Outgoing
     post_office: PostOffice
     opt_outs: OptOutCopy
+    opt_outs_on_disk: OptOutsOnDisk
     bodies: BodyRetention | None
     reloader: Reloader
     threads: Threads
@@ -101,8 +103,7 @@ class Worker:
         await self.membership.settle(FIRST_LOOK)
         self.shared_rates.start()
         self.shared_failures.start()
-        if self.store.trouble is None:
-            await self.opt_outs.settle(FIRST_LOOK)
+        await self._learn_opt_outs()
         gc.collect()
         gc.freeze()  # what was loaded lives as long as the worker: no collection needs to look at it again
         gc.set_threshold(*COLLECT)
@@ -121,6 +122,7 @@ class Worker:
                 await self.bodies.aclose()
             self.post_office.close()
             await stop((listening, observing))
+            await self.opt_outs_on_disk.aclose()
             await self.upstreams.aclose()
             await self.last_senders.aclose()
             await self.shared_failures.aclose()
@@ -137,6 +139,12 @@ class Worker:
             if not ended:
                 log.error("a handler refuses to be stopped; leaving without it in %g s", LAST_WAIT)
                 _leave_in(LAST_WAIT)
+
+    async def _learn_opt_outs(self) -> None:
+        """Know before the first text who is not answered."""
+        if self.store.trouble is None:
+            await self.opt_outs.settle(FIRST_LOOK)
+        await self.opt_outs_on_disk.start()
 
     @property
     def forwards(self) -> bool:

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import sys
 from collections import OrderedDict
+from collections.abc import Iterator
 from typing import cast
 
 from redis.asyncio import Redis
@@ -29,6 +30,14 @@ class OptOutCopy:
         self._most = most
         self._people: OrderedDict[tuple[str, str], None] = OrderedDict()
         self._read = asyncio.Event()
+        self.changes = 0
+        """How often the copy has changed."""
+        self.whole = False
+        """True once the list was read: from then on what is not here is not on it."""
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        """Go through the people, the newest entries last."""
+        return iter(self._people)
 
     def __bool__(self) -> bool:
         """Return whether anybody is remembered."""
@@ -41,6 +50,7 @@ class OptOutCopy:
     def remember(self, scope: str, person: str) -> None:
         """Note that a person has opted out."""
         who = (sys.intern(scope), person)
+        self.changes += who not in self._people
         self._people[who] = None
         self._people.move_to_end(who)
         if len(self._people) > self._most:
@@ -48,7 +58,9 @@ class OptOutCopy:
 
     def forget(self, scope: str, person: str) -> None:
         """Note that a person has come back."""
-        self._people.pop((scope, person), None)
+        if (scope, person) in self._people:
+            del self._people[scope, person]
+            self.changes += 1
 
     def hear(self, change: str) -> None:
         """Take note of what another worker has published: ``stop`` or ``start``, the scope, the person."""
@@ -79,6 +91,7 @@ class OptOutCopy:
             await asyncio.sleep(0)  # messages are waiting meanwhile
         if lost is not None:
             raise lost
+        self.whole = True
         self._read.set()
 
     async def settle(self, seconds: float) -> None:

@@ -151,6 +151,19 @@ async def test_the_router_starts_and_answers_without_valkey_and_without_twilio(
     assert "are not known" in reasons
 
 
+@pytest.mark.slow
+async def test_who_has_opted_out_is_not_answered_by_a_router_that_starts_without_valkey(
+    start: Start, valkey: PrivateValkey
+) -> None:
+    router = start()
+    await router.deliver(webhook("STOP"))
+    await asyncio.to_thread(router.stop)
+    await asyncio.to_thread(valkey.kill)
+    await asyncio.to_thread(router.start)
+    assert "<Message" not in (await router.deliver(webhook("HOURS"))).text
+    assert "<Message" in (await router.deliver(webhook("HOURS", From="+14155550199"))).text
+
+
 async def test_a_flood_of_forgeries_does_not_stop_others(start: Start) -> None:
     router = start()
     began = time.monotonic()
