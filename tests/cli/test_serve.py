@@ -74,6 +74,7 @@ def begun(folder: Path, *program: str, terminal: int | None = None, **more: str)
     raise AssertionError(serving.log)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("program", [(".venv/bin/sms-router",), (".venv/bin/python", "-m", "app")])
 def test_the_line_to_paste_works_in_the_folder_where_it_was_started(
     folder: Path, program: tuple[str, ...]

@@ -124,6 +124,7 @@ async def test_a_full_valkey_costs_nobody_an_answer(start: Start, valkey: Privat
     assert len(_journal(valkey)) == 20
 
 
+@pytest.mark.slow
 async def test_a_slow_valkey_delays_answers_but_loses_none(
     tmp_path: Path, valkey: PrivateValkey, start: Start
 ) -> None:

@@ -83,6 +83,7 @@ async def test_a_twin_on_the_inbound_url_takes_over_from_a_killed_worker(
     assert len(routers[1].runs) == 2
 
 
+@pytest.mark.slow
 async def test_a_live_workers_lease_is_renewed_for_as_long_as_its_handler_works(
     start: Start, tmp_path: Path
 ) -> None:
