@@ -186,6 +186,10 @@ class Composer:
         document = self._document(texts, media, decision.address, reply_id or message.sid)
         return Composed(document, story, leaving=Leaving(decision, texts, bool(media)))
 
+    def limited(self, draft: Composed) -> bool:
+        """Tell whether a draft counts against a limit, so that the next choice has to know of it at once."""
+        return draft.leaving is not None and self._availability.limits(draft.leaving.decision)
+
     def leave(self, message: InboundMessage, draft: Composed, facts: Facts = NOTHING_LEARNED) -> None:
         """Count what a draft says against the rate of its sender, and have the person keep that number."""
         if draft.leaving is not None:

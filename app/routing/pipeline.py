@@ -246,7 +246,7 @@ class Pipeline:
         if isinstance(said, Failed) or said.parts:
             return Foreseen(said)
         draft = self._composer.draft(message, said, rule)
-        if draft.unsendable:
+        if draft.unsendable or self._composer.limited(draft):
             return Foreseen(said)
         answer = Answer(draft.document, Outcome.SILENT if draft.document is EMPTY else Outcome.REPLY)
         return Foreseen(said, draft, Ready(answer, Story(draft.story), self._meter(scope, key, answer)))

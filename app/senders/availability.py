@@ -34,6 +34,10 @@ class Availability:
             return NOTHING_AGAINST
         return Conditions(cordoned, rates.capped(), rates.over_rate(), rates.used)
 
+    def limits(self, decision: Decision) -> bool:
+        """Tell whether what leaves from the sender that was chosen counts against its rate or its day."""
+        return self._rates.limits_sending(decision)
+
     def sent(self, decision: Decision, texts: tuple[str, ...], pictures: bool = False) -> None:
         """Count a reply that leaves; ``pictures`` go with the first text, as one MMS."""
         if self._rates.limits_sending(decision):

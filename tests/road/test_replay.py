@@ -120,15 +120,15 @@ async def test_without_a_running_router_it_waits(start: Start, twilio: Twilio) -
 async def test_what_waited_longer_than_the_limit_does_not_leave_and_may_be_asked_for_again(
     start: Start, twilio: Twilio
 ) -> None:
-    router = start("late_limit = 1", twilio.environment)
+    router = start("late_limit = 3", twilio.environment)
     sid = await fallen_back(router)
-    await asyncio.sleep(1.2)  # longer than the limit, which counts from the asking
+    await asyncio.sleep(3.2)  # longer than the limit, which counts from the asking
     await replay(router, sid, "--wait", "0")
     await twilio.shows(("12345", HOURS))
     other = await fallen_back(router)
     router.stop()
     assert (await replay(router, other, "--wait", "0"))[0]["replayed"]
-    await asyncio.sleep(1.2)
+    await asyncio.sleep(3.2)
     router.start()
     await has_causes(router, other, "too late")
     assert (await replay(router, other))[0]["replayed"]
