@@ -179,7 +179,7 @@ class Found:
             return _ON_THE_LIST if opted_out else self
         if opted_out and self.heard.intent is Intent.STOP and self.heard.reply is not SILENCE:
             rule = f"opt-out word {self.heard.word.upper()} once more: nothing is said"
-            return Found(rule, _SILENCE, self.heard)
+            return Found(rule, _SILENCE, replace(self.heard, reply=SILENCE))
         return self if opted_out or self.otherwise is None else self.otherwise
 
 

@@ -282,10 +282,8 @@ class Pipeline:
             return await self._say(job, found.rule, SILENCE)
         if found.heard is None:
             return await self._serve(job, found)
-        assert isinstance(found.action, Immediate)
         heeded = job._replace(facts=replace(job.facts, opted_out=False), passive=False)
-        said = found.action.reply(job.delivery.message)
-        return await self._say(heeded, found.rule, said if isinstance(said, Reply) else SILENCE)
+        return await self._say(heeded, found.rule, found.heard.reply)
 
     async def _say(self, job: Job, rule: str, reply: Reply) -> Answer:
         composed = self._composer.compose(job.delivery.message, reply, rule, job.facts)

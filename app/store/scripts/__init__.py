@@ -18,17 +18,26 @@ class Script:
     """How many keys it takes, as Redis wants to read it."""
 
 
-def _load(name: str, keys: int) -> Script:
-    source = files(__package__).joinpath(f"{name}.lua").read_bytes()
+def _source(name: str) -> bytes:
+    return files(__package__).joinpath(f"{name}.lua").read_bytes()
+
+
+def _script(name: str, source: bytes, keys: int) -> Script:
     digest = sha1(source, usedforsecurity=False).hexdigest().encode()
     return Script(name, source, digest, str(keys).encode())
 
 
+def _load(name: str, keys: int, functions: str = "") -> Script:
+    """Return a script, with the functions of another file before it that it calls."""
+    before = _source(functions) if functions else b""
+    return _script(name, before + _source(name), keys)
+
+
 OPEN = _load("open", keys=3)
-COMMIT = _load("commit", keys=4)
+COMMIT = _load("commit", keys=4, functions="counting")
 COMMIT_COUNTED = replace(COMMIT, keys=b"5")
 """The same with a count of replies."""
-PACE = _load("pace", keys=1)
+PACE = _load("pace", keys=1, functions="counting")
 RELEASE = _load("release", keys=3)
 RENEW = _load("renew", keys=1)
 NOTE = _load("note", keys=2)
@@ -49,19 +58,14 @@ REPLAY_ASK = _load("replay_ask", keys=3)
 BODY_RETENTION = _load("body_retention", keys=2)
 
 
-def _behind(functions: str, script: Script, name: str, keys: int) -> Script:
-    """Return a script with functions before it that it may call, under a name of its own."""
-    source = files(__package__).joinpath(f"{functions}.lua").read_bytes() + script.source
-    digest = sha1(source, usedforsecurity=False).hexdigest().encode()
-    return Script(name, source, digest, str(keys).encode())
-
-
 def _in_turn(script: Script, keys: int) -> Script:
     """Return the script as it is where people's messages take turns, with ``keys`` in all."""
-    return _behind("turns", script, f"{script.name}_in_turn", keys)
+    return _script(f"{script.name}_in_turn", _source("turns") + script.source, keys)
 
 
-OPEN_ANSWERING = _behind("answer_at_once", OPEN, "open_answering", keys=4)
+OPEN_ANSWERING = _script(
+    "open_answering", _source("counting") + _source("answer_at_once") + OPEN.source, keys=4
+)
 OPEN_IN_TURN = _in_turn(OPEN, keys=4)
 COMMIT_IN_TURN = _in_turn(COMMIT, keys=6)
 OUTBOX_CLAIM_IN_TURN = _in_turn(OUTBOX_CLAIM, keys=5)

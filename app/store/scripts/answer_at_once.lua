@@ -12,9 +12,7 @@ local function answer_at_once(now)
     if tonumber(redis.call('GET', KEYS[4]) or 0) >= tonumber(ARGV[10]) then
       return false
     end
-    if redis.call('INCR', KEYS[4]) == 1 or redis.call('PTTL', KEYS[4]) > tonumber(ARGV[11]) then
-      redis.call('PEXPIRE', KEYS[4], ARGV[11])
-    end
+    count_reply(KEYS[4], ARGV[10], ARGV[11])
   end
   redis.call('HSET', KEYS[1], 'request', ARGV[5], 'received', now, 'attempts', 1,
     'answer', ARGV[7], 'outcome', ARGV[8], 'story', ARGV[9], 'answered', now)

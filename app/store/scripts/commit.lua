@@ -28,12 +28,9 @@ if redis.call('HEXISTS', KEYS[1], 'request') == 0 then
 end
 
 if KEYS[5] and ARGV[13] ~= '' then
-  local count, most = redis.call('INCR', KEYS[5]), tonumber(ARGV[13])
-  if count == 1 or count > most or redis.call('PTTL', KEYS[5]) > tonumber(ARGV[14]) then
-    redis.call('PEXPIRE', KEYS[5], ARGV[14])
-  end
-  if count > most then
-    return {3, count - most}
+  local over = count_reply(KEYS[5], ARGV[13], ARGV[14]) - tonumber(ARGV[13])
+  if over > 0 then
+    return {3, over}
   end
 end
 
