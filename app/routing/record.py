@@ -315,27 +315,47 @@ class Records:
             self.owner if going_on is not None and going_on.ours else b"",
             self._leases.milliseconds,
         )
-        found = None
         script, keys, more = _variant(keys, meter, turn)
-        if claim.stored:
-            try:
-                patience = STORE_BUDGET - claim.spent
-                found = await self._store.run(script, keys, (*arguments, b"", b"", *more), patience)
-                if found[0] == _RECORD_LOST:
-                    whole = (*arguments, request, int(self._clock() * 1000), *more)
-                    found = await self._store.run(script, keys, whole, patience)
-                if found[0] == _TOO_MANY:
-                    return Excess(found[1])
-            except StoreUnavailableError:
-                found = None
+        found = await self._try(script, keys, arguments, request, more, claim) if claim.stored else None
+        if found is not None and found[0] == _TOO_MANY:
+            return Excess(found[1])
         self._leases.let_go(key.reference)
         if found is None:
             script, keys, more = _variant(keys[:4], None, turn)
-            whole = (*arguments, request, int(self._clock() * 1000), *more)
+            whole = (*arguments, *self._as_received(request), *more)
             self._journal.spool(script, keys, whole, begins=going_on is not None)
         elif found[0] == _OTHERS_ANSWER:
             answer = Answer(found[1], Outcome(found[2].decode()))
         return self._remember(key, answer)
+
+    async def _try(
+        self,
+        script: Script,
+        keys: tuple[bytes, ...],
+        arguments: tuple[Argument, ...],
+        request: bytes,
+        more: tuple[Argument, ...],
+        claim: Claimed,
+    ) -> Sequence[Any] | None:
+        """Run a commit in the time that is left; where the record is lost, once more with the request.
+
+        Returns None when Redis does not serve.
+        """
+        patience = STORE_BUDGET - claim.spent
+        try:
+            found: Sequence[Any] = await self._store.run(
+                script, keys, (*arguments, b"", b"", *more), patience
+            )
+            if found[0] == _RECORD_LOST:
+                whole = (*arguments, *self._as_received(request), *more)
+                found = await self._store.run(script, keys, whole, patience)
+        except StoreUnavailableError:
+            return None
+        return found
+
+    def _as_received(self, request: bytes) -> tuple[bytes, int]:
+        """Return a message's request, and the time, for a record that does not have them."""
+        return request, int(self._clock() * 1000)
 
     async def release(self, key: MessageKey, request: bytes, claim: Claimed, story: Story) -> None:
         """Give a failed message back, for Twilio's fallback request to take over.
@@ -351,8 +371,7 @@ class Records:
             self._retention,
             written(story.cause),
             ANSWERED_CHANNEL,
-            request,
-            int(self._clock() * 1000),
+            *self._as_received(request),
         )
         _keep_newest(self._released, key.reference, None)
         if claim.stored:
