@@ -56,6 +56,7 @@ class Contestant:
 ROUTER = Contestant("router", ("app", "serve"), stores=True)
 CONTESTANTS = (
     Contestant("floor", (*UVICORN, "loadtests.bench.apps.floor:application"), checks=False),
+    Contestant("bare", (*UVICORN, "loadtests.bench.apps.bare:application"), stores=True),
     Contestant("starlette", (*UVICORN, "loadtests.bench.apps.starlette_app:application")),
     Contestant("fastapi", (*UVICORN, "loadtests.bench.apps.fastapi_app:application")),
     Contestant("flask", (*GUNICORN, "loadtests.bench.apps.flask_app:application")),

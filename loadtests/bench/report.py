@@ -15,7 +15,7 @@ from loadtests.bench.machine import Machine
 
 BEGIN = "<!-- bench:begin -->"
 END = "<!-- bench:end -->"
-REFERENCES = ("floor", "starlette", "fastapi", "flask", "express")
+REFERENCES = ("floor", "bare", "starlette", "fastapi", "flask", "express")
 """The contestants that the others' CPU is divided by."""
 
 COST = ("cost", "CPU µs", "range", *(f"x {name}" for name in REFERENCES), "Valkey µs", "MB")

@@ -31,7 +31,7 @@ def run(*summaries: Summary) -> Run:
 
 def test_the_tables_show_cost_as_a_ratio_to_the_others() -> None:
     text = markdown(run(summary("floor", 40), summary("starlette", 400), summary("router", 200, 30)))
-    assert "| router | 200 | 190-210 | 5.00 | 0.50 | - | - | - | 30 | 48 |" in text
+    assert "| router | 200 | 190-210 | 5.00 | - | 0.50 | - | - | - | 30 | 48 |" in text
     assert "| router | 5,000 | 25% | 1.00 | 2.50 | 3.25 | 2,500/s | 0 |" in text
 
 

@@ -1,0 +1,93 @@
+"""The bare road: the least that proves, claims, journals and answers a message once.
+
+It is written for the bench alone, out of the router's own quickest parts: a form and a signature, one
+keyword table, one script in Valkey, one line of TwiML. It knows one number, no opt-outs, no fallback and no
+deadline, and it falls with its Valkey. What the router costs beyond it is the price of everything else.
+"""
+
+from __future__ import annotations
+
+import hmac
+import os
+
+from starlette.types import Receive, Scope, Send
+
+from app.store.address import Address
+from app.store.wire import Wire, connect
+from app.twilio.form import Pairs, parse_form
+from app.twilio.keyed import KeyedHash
+from app.twilio.signature import joined
+from loadtests.bench.keywords import DEFAULT_REPLY, REPLIES
+from loadtests.bench.site import SHORT_CODE
+
+STORE = """\
+local answer = redis.call('HGET', KEYS[1], 'answer')
+if answer then
+  return answer
+end
+redis.call('HSET', KEYS[1], 'request', ARGV[1], 'answer', ARGV[2])
+redis.call('PEXPIRE', KEYS[1], 604800000)
+redis.call('XADD', KEYS[2], 'MAXLEN', '~', 1000000, '*', 'message', KEYS[1])
+return ARGV[2]
+"""
+"""Keeps a message with its answer, or returns the answer that it has had."""
+
+TWIML = (
+    '<?xml version="1.0" encoding="UTF-8"?>'
+    f'<Response><Message from="{SHORT_CODE}">{{text}}</Message></Response>'
+)
+
+_key = KeyedHash(os.environ["TWILIO_AUTH_TOKEN"].encode(), "sha1")
+_url = f"{os.environ['PUBLIC_URL']}/sms".encode()
+
+
+class BareRoad:
+    """The application (ASGI)."""
+
+    def __init__(self) -> None:
+        """Connect when the first request comes: there is no lifespan in this run."""
+        self._wire: Wire | None = None
+        self._script = b""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a text; everything else is asked whether it is ready."""
+        if scope["path"] != "/sms":
+            await self._connect()
+            await _send(send, 200, b"ready")
+            return
+        raw = (await receive())["body"]
+        form = parse_form(raw)
+        if not _genuine(scope, form):
+            await _send(send, 403, b"")
+            return
+        parameters = dict(form)
+        answer = TWIML.format(text=_reply(parameters)).encode()
+        wire = self._wire or await self._connect()
+        keys = (parameters["MessageSid"], "journal")
+        await _send(send, 200, await wire.send(("EVALSHA", self._script, 2, *keys, raw, answer)))
+
+    async def _connect(self) -> Wire:
+        wire = await connect(Address.of(os.environ["REDIS_URL"]), lambda _: None)
+        self._script = await wire.send(("SCRIPT", "LOAD", STORE))
+        self._wire = wire
+        return wire
+
+
+def _genuine(scope: Scope, form: Pairs) -> bool:
+    given: bytes = dict(scope["headers"]).get(b"x-twilio-signature", b"")
+    return hmac.compare_digest(_key.base64(_url + joined(form)), given)
+
+
+def _reply(parameters: dict[str, str]) -> str:
+    words = parameters["Body"].split()
+    text = REPLIES.get(words[0].upper() if words else "", DEFAULT_REPLY)
+    return text.format(city=parameters["FromCity"])
+
+
+async def _send(send: Send, status: int, body: bytes) -> None:
+    headers = [(b"content-type", b"application/xml"), (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+application = BareRoad()
