@@ -27,6 +27,12 @@ PERSON = "+14155550123"
 DAYS = 1.0
 LATEST = 60.0
 
+_FALL_DUE = """
+for _, entry in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', ARGV[1])) do
+  redis.call('ZADD', KEYS[1], 0, entry)
+end
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Desk:
@@ -82,11 +88,10 @@ class Desk:
         pairs = cast("Any", self.valkey.zrange(bucket_of(person).outbox, 0, -1, withscores=True))
         return {Entry.read(line): (score - self.now()) / 1000 for line, score in pairs}
 
-    def fall_due(self) -> None:
-        """Let the time come of everything that waits."""
+    def fall_due(self, *, marked: bool = True) -> None:
+        """Let the time come of everything that waits, or only of what is not marked as leaving."""
         for key in self.valkey.scan_iter("*:outbox"):
-            for line in cast("list[bytes]", self.valkey.zrange(key, 0, -1)):
-                self.valkey.zadd(key, {line: 0})
+            self.valkey.eval(_FALL_DUE, 1, key, "+inf" if marked else self.now() + 60_000)
 
     def causes(self, person: str = PERSON) -> list[str]:
         """Return why messages are dead letters."""

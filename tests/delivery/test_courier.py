@@ -150,23 +150,23 @@ async def test_the_messages_of_one_answer_leave_in_their_order(
     assert twilio.calls == [f"text {number}" for number in range(10)]
 
 
-@pytest.mark.slow
-async def test_whoever_waits_in_line_is_not_said_to_be_lost(at: Desk, twilio: Twilio, clerk: Clerk) -> None:
+async def test_whoever_waits_in_line_is_not_said_to_be_lost(
+    at: Desk, twilio: Twilio, clerk: Clerk, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Twilio is slow: what was taken falls due again before its turn comes, and others take it too."""
+    monkeypatch.setattr(courier, "SWEEP", 0.2)
     twilio.open.clear()
     for number in range(1, 3 * MOST_CALLS + 1):
         await at.piece(number)
     async with carrying(at, twilio, clerk), carrying(at, twilio, clerk):
         for _ in range(4):
-            for entry, due in at.waiting().items():
-                if due < 60:  # taken and not marked: as if `TAKEN` seconds were over
-                    at.valkey.zadd(bucket_of(PERSON).outbox, {entry.line: 0})
-            await asyncio.sleep(1.1)
+            at.fall_due(marked=False)
+            await until(lambda: all(due > 1 for due in at.waiting().values()))  # somebody has taken it
         await until(lambda: twilio.at_once == 2 * MOST_CALLS)
         twilio.open.set()
-        await until(lambda: len(twilio.calls) >= 3 * MOST_CALLS)
-        at.fall_due()
-        await until(lambda: not at.waiting())
+        while at.waiting():
+            at.fall_due(marked=False)
+            await asyncio.sleep(0.01)
     assert len(twilio.calls) == 3 * MOST_CALLS
     assert at.causes() == []
 
@@ -176,12 +176,18 @@ async def test_no_more_is_in_hand_than_was_promised(at: Desk, twilio: Twilio, cl
     twilio.open.clear()
     for number in range(1, 6 * MOST_AT_ONCE + 1):
         await at.piece(number, person=f"+1415555{number:04d}")
+    in_hand = []
     async with carrying(at, twilio, clerk) as one:
-        await asyncio.sleep(1.5)
-        assert twilio.most == MOST_CALLS
-        assert len(one._carrying) <= 2 * MOST_AT_ONCE
+
+        def carried(calls: int) -> bool:
+            in_hand.append(len(one._carrying))
+            return len(twilio.calls) >= calls
+
+        await until(lambda: carried(MOST_CALLS) and in_hand[-1] >= MOST_AT_ONCE)
         twilio.open.set()
-        await until(lambda: len(twilio.calls) == 6 * MOST_AT_ONCE)
+        await until(lambda: carried(6 * MOST_AT_ONCE))
+    assert twilio.most == MOST_CALLS
+    assert max(in_hand) <= 2 * MOST_AT_ONCE
 
 
 async def test_a_line_that_cannot_be_read_holds_up_no_other(at: Desk, twilio: Twilio, clerk: Clerk) -> None:
@@ -227,14 +233,12 @@ async def test_what_twilio_has_not_seen_is_tried_again_and_what_follows_waits(
     at: Desk, twilio: Twilio, clerk: Clerk, reports: Counter[tuple[str, str]]
 ) -> None:
     twilio.says = [Unseen("429"), Unseen("429")]
-    await at.piece(texts=3)
-    async with carrying(at, twilio, clerk, reports):
-        await until(lambda: len(twilio.calls) == 1 and len(at.waiting()) == 3)
-        await asyncio.sleep(0.1)
-        at.fall_due()
-        await until(lambda: len(twilio.calls) == 2)
-        await asyncio.sleep(0.1)
-        at.fall_due()
+    entry = await at.piece(texts=3)
+    async with carrying(at, twilio, clerk, reports) as one:
+        for tries in (1, 2):
+            await until(lambda: at.state(entry).get("tries") == tries and not one._carrying)  # noqa: B023
+            assert len(at.waiting()) == 3
+            at.fall_due()
         await until(lambda: not at.waiting())
     assert twilio.calls == ["text 0", "text 0", "text 0", "text 1", "text 2"]
     assert reports == {("late", "postponed"): 2, ("late", "sent"): 3}
@@ -260,7 +264,7 @@ async def test_a_stop_waits_for_calls_and_begins_none(at: Desk, twilio: Twilio, 
     async with carrying(at, twilio, clerk) as one:
         await until(lambda: len(twilio.calls) == MOST_CALLS)
         stopping = asyncio.create_task(one.aclose())
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(0)  # it has been told
         twilio.open.set()
         assert await stopping
     states = Counter(at.state(entry)["state"] for entry in entries)
