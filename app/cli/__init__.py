@@ -10,7 +10,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_group
 
-from app.cli.speaking import CommandError, complain
+from app.cli.speaking import CommandError, fail
 from app.mistakes import SettingsError
 
 COMMANDS = {
@@ -81,8 +81,8 @@ def main() -> None:
     try:
         commands()
     except SettingsError as error:
-        complain("The configuration has mistakes:", *error.mistakes)
+        fail("The configuration has mistakes:", mistakes=error.mistakes)
         sys.exit(1)
     except CommandError as error:
-        complain(*error.lines)
+        fail(*error.lines)
         sys.exit(error.code)

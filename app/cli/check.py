@@ -52,7 +52,7 @@ def check(
     except SettingsError as error:
         if not as_json:
             raise
-        print_json({"good": False, "mistakes": list(error.mistakes), "warnings": [], "findings": []})
+        print_json({**_as_json(Look(()), (), {}, good=False), "mistakes": list(error.mistakes)})
         raise typer.Exit(1) from error
     found = look(settings, rules) if ask_twilio else Look(())
     mended: Mapping[str, tuple[Mending, ...]] = {}

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from app.cli.operating import Operation, change, operation_on
 from app.cli.situation import anything_stored, store_client
-from app.cli.speaking import err
+from app.cli.speaking import CommandError, err
 from app.membership.credentials import inspect_account, inspect_public_url
 from app.membership.difference import differences, named_changes
 from app.membership.findings import Expected, Finding, Mending, Severity
@@ -132,8 +132,13 @@ def _drift(settings: Settings, now: Snapshot) -> Iterator[Finding]:
     """What has changed since the routers last looked."""
     if not anything_stored(settings):
         return
-    with store_client(settings) as client:
-        stored = stored_snapshot(client, now.service_sid)
+    try:
+        with store_client(settings) as client:
+            stored = stored_snapshot(client, now.service_sid)
+    except CommandError as error:
+        what, *remedy = error.lines
+        yield Finding(Severity.ERROR, "redis", what, " ".join(remedy))
+        return
     found = differences(stored, now) if stored else ()
     if found:
         more = f", and {len(found) - 1} more" if len(found) > 1 else ""

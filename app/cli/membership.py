@@ -31,12 +31,12 @@ def register(commands: typer.Typer) -> None:
 @membership.command("show")
 def show(as_json: AsJson = False) -> None:
     """Show each Messaging Service as it was last read from Twilio, and when that was."""
-    services = [_service(snapshot) for snapshot in known_snapshots(settings_for_command())]
+    snapshots = known_snapshots(settings_for_command())
     if as_json:
-        print_json(services)
+        print_json([_service(snapshot) for snapshot in snapshots])
         return
-    for service in services:
-        print_table(("Messaging Service", service["service"]), list(service.items())[1:])
+    for snapshot in snapshots:
+        print_table(("Messaging Service", snapshot.service_sid), _in_words(snapshot))
 
 
 @membership.command("refresh")
@@ -175,17 +175,37 @@ def _moment(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds")
 
 
-def _service(snapshot: Snapshot) -> dict[str, str]:
+def _service(snapshot: Snapshot) -> dict[str, object]:
+    """Return a Service as programs read it; ``age`` is in seconds."""
     settings = snapshot.settings
     return {
         "service": snapshot.service_sid,
         "name": settings.friendly_name,
-        "senders": str(len(snapshot.senders)),
-        "version": str(snapshot.version),
+        "senders": len(snapshot.senders),
+        "version": snapshot.version,
         "read": _moment(snapshot.read_at),
-        "age": f"{max(0.0, time.time() - snapshot.read_at):.0f} s",
-        "inbound URL": settings.inbound_request_url or "none",
-        "fallback URL": settings.fallback_url or "none",
-        "status callback": settings.status_callback or "none",
-        "webhook of": "each number" if settings.use_inbound_webhook_on_number else "the Service",
+        "age": _age(snapshot),
+        "inbound_request_url": settings.inbound_request_url or None,
+        "fallback_url": settings.fallback_url or None,
+        "status_callback": settings.status_callback or None,
+        "use_inbound_webhook_on_number": settings.use_inbound_webhook_on_number,
     }
+
+
+def _in_words(snapshot: Snapshot) -> list[tuple[str, str]]:
+    settings = snapshot.settings
+    return [
+        ("name", settings.friendly_name),
+        ("senders", str(len(snapshot.senders))),
+        ("version", str(snapshot.version)),
+        ("read", _moment(snapshot.read_at)),
+        ("age", f"{_age(snapshot)} s"),
+        ("inbound URL", settings.inbound_request_url or "none"),
+        ("fallback URL", settings.fallback_url or "none"),
+        ("status callback", settings.status_callback or "none"),
+        ("webhook of", "each number" if settings.use_inbound_webhook_on_number else "the Service"),
+    ]
+
+
+def _age(snapshot: Snapshot) -> int:
+    return round(max(0.0, time.time() - snapshot.read_at))

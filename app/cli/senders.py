@@ -85,7 +85,7 @@ def _as_json(snapshot: Snapshot, now: Standing) -> list[dict[str, object]]:
         cordon, sent = now.cordon(words["sid"]), words.pop("sent today")
         told.append(
             {
-                **words,
+                **{name: value or None for name, value in words.items()},
                 "cordoned": _cordon_as_json(cordon) if cordon is not None else None,
                 "sent_today": int(sent or 0) if now.rates is not None else None,
             }

@@ -42,6 +42,14 @@ def address(value: str | None) -> str | None:
     return "+" + "".join(filter(str.isalnum, number)) if number.startswith("+") else number
 
 
+def fail(what: str, *lines: str, mistakes: Sequence[str] = ()) -> None:
+    """Tell why a command could not do what was asked, programs too: they get it as one JSON document."""
+    complain(what, *lines, *mistakes)
+    words = sys.argv[1:]
+    if "--json" in words[: words.index("--") if "--" in words else None]:
+        print_json({"error": what.rstrip(":"), "remedy": list(lines), "mistakes": list(mistakes)})
+
+
 def complain(*lines: str) -> None:
     """Print an error to standard error; the first line says what, the others how to mend it."""
     for number, line in enumerate(lines):

@@ -110,6 +110,15 @@ def test_a_service_that_cannot_be_read_is_an_error_with_its_remedy(
     assert told in finding["remedy"]
 
 
+def test_a_redis_that_does_not_answer_is_an_error_among_the_others(twilio: TwilioSide) -> None:
+    twilio.service.update(fallback_url="")
+    told = checked(twilio, code=1, REDIS_URL="redis://:s3cret@127.0.0.1:1/0")
+    away = next(each for each in told["findings"] if each["about"] == "redis")
+    assert (away["severity"], away["remedy"]) == ("error", "Set REDIS_URL, or start yours.")
+    assert away["finding"].startswith("Redis does not answer")
+    assert any("fallback" in each["finding"] for each in told["findings"])
+
+
 def test_configuration_mistakes_come_first_and_alone(twilio: TwilioSide, folder: Path) -> None:
     (folder / "config" / "router.toml").write_text("[rooter]")
     told = checked(twilio, code=1)

@@ -125,6 +125,48 @@ def test_a_redis_that_does_not_answer_is_told(cli: Cli, words: list[str]) -> Non
     assert "Traceback" not in spoken.err
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["messages"],
+        ["messages", "show", "SM" + "0" * 32],
+        ["messages", "forget", "+14155550123", "--yes"],
+        ["senders"],
+        ["membership", "show"],
+        ["membership", "refresh"],
+        ["membership", "diff"],
+        ["membership", "history"],
+        ["opt-outs", "list"],
+        ["replay", "SM" + "0" * 32],
+        ["replay"],
+        ["explain", "+14155550123", "HOURS"],
+        ["text", "HOURS"],
+        ["short-codes", "list"],
+        ["keywords", "try", "config/keywords.toml"],
+    ],
+    ids=" ".join,
+)
+def test_whatever_goes_wrong_is_told_to_programs_in_json(cli: Cli, words: list[str]) -> None:
+    spoken = cli(*words, "--json", REDIS_URL="redis://127.0.0.1:1/0", SANDBOX_PORT="1", PORT="1")
+    told = json.loads(spoken.out)
+    assert spoken.code in {1, 2}
+    what, *remedy = spoken.err.splitlines()
+    assert (what.rstrip(":"), remedy) == (told["error"], told["remedy"])
+    assert told["mistakes"] == []
+
+
+def test_mistakes_are_told_to_programs_one_by_one(cli: Cli, folder: Path) -> None:
+    (folder / "config" / "router.toml").write_text('[router]\nsignature = "off"\nhandlrs = []')
+    spoken = cli("messages", "--json")
+    told = json.loads(spoken.out)
+    assert (spoken.code, told["error"], len(told["mistakes"])) == (1, "The configuration has mistakes", 2)
+    assert "The configuration has mistakes:" in spoken.err
+
+
+def test_a_text_that_looks_like_an_option_asks_for_no_json(cli: Cli) -> None:
+    assert cli("text", "--", "--json", REDIS_URL="redis://127.0.0.1:1/0").out == ""
+
+
 def test_check_says_what_there_is(cli: Cli) -> None:
     assert cli("check", "--no-twilio").out == "config: good: 7 rules, 1 account, 1 Service\n"
 
@@ -146,6 +188,7 @@ def test_check_speaks_json_whatever_it_finds(cli: Cli, folder: Path) -> None:
     (folder / "config" / "router.toml").write_text("[rooter]")
     spoken = cli("check", "--json")
     assert spoken.code == 1
+    assert json.loads(spoken.out).keys() == told.keys()
     assert json.loads(spoken.out)["mistakes"] == [
         "config/router.toml: rooter: unknown key; did you mean router?"
     ]

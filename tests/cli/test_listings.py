@@ -34,9 +34,9 @@ def test_membership_shows_each_service(cli: Cli, serving: Serving) -> None:
     spoken = cli("membership", "show", "--json", inside=serving.folder, **serving.environment)
     (service,) = json.loads(spoken.out)
     port = serving.environment["PORT"]
-    assert service["inbound URL"] == f"http://127.0.0.1:{port}/sms"
-    assert service["senders"] == "5"
-    assert service["webhook of"] == "the Service"
+    assert service["inbound_request_url"] == f"http://127.0.0.1:{port}/sms"
+    assert service["senders"] == 5
+    assert service["use_inbound_webhook_on_number"] is False
     spoken = cli("membership", "show", inside=serving.folder, **serving.environment)
     assert f"http://127.0.0.1:{port}/sms/fallback" in spoken.out
     assert max(map(len, spoken.out.splitlines())) <= 80
