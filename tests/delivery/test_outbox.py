@@ -394,3 +394,31 @@ async def test_how_long_somebody_waits_is_measured_and_not_told_by_a_clock_that_
     assert await outbox.put(work, Kind.LATE, document, "", 1, "late", began=time.monotonic() - waited)
     found = await at.mark(work._replace(name="late.0"))
     assert isinstance(found, Marked if leaves else Withdrawn)
+
+
+@pytest.mark.parametrize("result", [SENT, Unknown("a timeout")])
+async def test_what_was_in_hand_when_redis_clock_was_set_forward_is_no_dead_letter_for_it(
+    at: Desk, result: Any
+) -> None:
+    entry = await at.piece()
+    marked = await at.mark(entry)
+    assert isinstance(marked, Marked)
+    at.fall_due()
+    assert isinstance(await at.mark(entry), Withdrawn), "another worker takes the first one for lost"
+    assert "is gone" in at.causes()[0]
+    await at.settle(entry, marked, result)
+    assert at.state(entry)["state"] == ("sent" if result is SENT else "unknown")
+    assert [cause.partition(";")[0] for cause in at.causes()] == (
+        [] if result is SENT else ["late.0: a timeout"]
+    )
+
+
+async def test_work_in_hand_when_redis_clock_was_set_forward_is_no_dead_letter_for_it(at: Desk) -> None:
+    entry = await unfinished(at)
+    assert await claim(at, entry, b"a")
+    at.valkey.hset(at.record(entry), mapping={"lease": 0, "received": at.now() - int(LATEST * 1000) - 1})
+    assert await claim(at, entry, b"b") is None
+    assert "too late" in at.causes()[0]
+    document = render([OutboundMessage("text")]).document
+    assert await at.outbox.put(entry, Kind.LATE, document, "", 1, "late", "")
+    assert at.causes() == []

@@ -30,8 +30,8 @@ end
 if why then
   redis.call('ZREM', KEYS[2], ARGV[1])
   redis.call('HDEL', KEYS[1], 'owner', 'lease')
-  redis.call('XADD', KEYS[4], 'MINID', '~', now - tonumber(ARGV[8]), '*', 'message', ARGV[2], 'cause',
-    ARGV[3] .. ': ' .. why)
+  redis.call('HSET', KEYS[1], ARGV[3] .. ':dead', redis.call('XADD', KEYS[4], 'MINID', '~',
+    now - tonumber(ARGV[8]), '*', 'message', ARGV[2], 'cause', ARGV[3] .. ': ' .. why))
   redis.call('PEXPIRE', KEYS[4], ARGV[8])
   return {'given up', why}
 end

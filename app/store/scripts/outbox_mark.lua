@@ -19,13 +19,13 @@ local sent = cjson.decode(record[1])
 
 local function ended(state, why, dead)
   sent.state, sent.at, sent.result = state, now, why
-  redis.call('HSET', KEYS[1], field, cjson.encode(sent))
   redis.call('ZREM', KEYS[2], ARGV[1])
   if dead then
-    redis.call('XADD', KEYS[4], 'MINID', '~', now - tonumber(ARGV[7]), '*', 'message', ARGV[2], 'cause',
-      ARGV[3] .. ': ' .. why)
+    sent.dead = redis.call('XADD', KEYS[4], 'MINID', '~', now - tonumber(ARGV[7]), '*', 'message', ARGV[2],
+      'cause', ARGV[3] .. ': ' .. why)
     redis.call('PEXPIRE', KEYS[4], ARGV[7])
   end
+  redis.call('HSET', KEYS[1], field, cjson.encode(sent))
   return {state, why}
 end
 

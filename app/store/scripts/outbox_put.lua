@@ -1,5 +1,6 @@
 -- Puts the messages of one document into the outbox, once however often it is asked for, and ends the work
--- that made it. A record that has expired takes nothing any more.
+-- that made it. A record that has expired takes nothing any more. Where the work was given up meanwhile (the
+-- clock was set forward), that dead letter goes.
 -- KEYS: record, outbox, dead letters, and the conversation where there are any
 -- ARGV: reference, kind ("late", "replay"), document, story, why, entry of the work, entry of the messages
 --       up to their number, messages, retention ms, cause ("" unless it is a dead letter as well),
@@ -15,7 +16,11 @@ redis.call('HSET', KEYS[1], ARGV[2], ARGV[3], ARGV[2] .. ':story', ARGV[4], ARGV
 if ARGV[10] ~= '' and tonumber(ARGV[8]) == 0 then
   redis.call('HSET', KEYS[1], ARGV[2] .. ':failed', ARGV[10])
 end
-redis.call('HDEL', KEYS[1], 'owner', 'lease')
+local dead = redis.call('HGET', KEYS[1], ARGV[2] .. ':dead')
+if dead then
+  redis.call('XDEL', KEYS[3], dead)
+end
+redis.call('HDEL', KEYS[1], 'owner', 'lease', ARGV[2] .. ':dead')
 redis.call('ZREM', KEYS[2], ARGV[6])
 for number = 0, tonumber(ARGV[8]) - 1 do
   local name = ARGV[2] .. '.' .. number

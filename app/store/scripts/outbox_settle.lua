@@ -1,11 +1,17 @@
--- Writes down how a message left, or why not. Run again, it changes nothing.
+-- Writes down how a message left, or why not. Run again, it changes nothing. Where it was taken for lost
+-- meanwhile (the clock was set forward), that dead letter goes.
 -- KEYS: record, outbox, dead letters
 -- ARGV: entry, reference, name, state, outgoing sid or "", what our receipts call it, retention ms, cause or "",
 --       entry, name and state of the message that is sent in its place, or ""
 redis.call('ZREM', KEYS[2], ARGV[1])
 local field = 'send:' .. ARGV[3]
-if redis.call('EXISTS', KEYS[1]) == 0 or redis.call('HGET', KEYS[1], field) == ARGV[4] then
+local known = redis.call('HGET', KEYS[1], field)
+if known == ARGV[4] or redis.call('EXISTS', KEYS[1]) == 0 then
   return 0
+end
+local dead = known and cjson.decode(known).dead
+if dead then
+  redis.call('XDEL', KEYS[3], dead)
 end
 redis.call('HSET', KEYS[1], field, ARGV[4])
 if ARGV[5] ~= '' then

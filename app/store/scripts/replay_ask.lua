@@ -22,7 +22,8 @@ elseif record[6] and redis.call('ZSCORE', KEYS[2], ARGV[1]) then
   return {'already', record[6]}
 end
 
-local over = {'replay:asked', 'replay:attempts', 'replay', 'replay:story', 'replay:at', 'replay:failed'}
+local over = {'replay:asked', 'replay:attempts', 'replay', 'replay:story', 'replay:at', 'replay:failed',
+  'replay:dead'}
 local sent = 0
 local fields = redis.call('HGETALL', KEYS[1])
 for at = 1, #fields, 2 do
