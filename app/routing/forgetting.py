@@ -17,7 +17,7 @@ import redis
 from app.delivery.entries import Entry
 from app.routing.episode import Fields, replies_sent
 from app.store.clock import told_by
-from app.store.keys import Bucket, bucket_of
+from app.store.keys import CONSENTS_CHANNEL, Bucket, bucket_of
 from app.twilio.inbound import read_request
 
 AT_ONCE = 500
@@ -85,7 +85,7 @@ class Forgetting:
                 kept.dead_letters.append(entry)
         for line, _ in self._client.zscan_iter(self._bucket.outbox, count=AT_ONCE):
             self._progress(1)
-            if Entry.read(line).person == self._person:
+            if _person_of(line) == self._person:
                 kept.outbox.append(line)
         for member, _ in self._client.zscan_iter(self._bucket.opt_outs, count=AT_ONCE):
             self._progress(1)
@@ -113,6 +113,8 @@ class Forgetting:
         if opt_out_too:
             self._in_batches(kept.opt_out_keys, lambda pipeline, key: pipeline.unlink(key))
             self._in_batches(kept.opt_outs, lambda pipeline, each: pipeline.zrem(bucket.opt_outs, each))
+            for each in kept.opt_outs:  # the routers know them by heart, and on disk
+                self._client.publish(CONSENTS_CHANNEL, b"start " + each)
         self._in_batches(list(kept.messages), lambda pipeline, each: pipeline.unlink(bucket.message(each)))
         entries = [entry for found in kept.messages.values() for entry in found]
         self._in_batches(entries, lambda pipeline, entry: pipeline.xdel(bucket.journal, entry))
@@ -182,3 +184,11 @@ class Forgetting:
             if len(found) < AT_ONCE:
                 return
             begin = b"(" + found[-1][0]
+
+
+def _person_of(line: bytes) -> str | None:
+    """Return whose an entry of the outbox is; None where it is none, or a newer version's."""
+    try:
+        return Entry.read(line).person
+    except ValueError:
+        return None

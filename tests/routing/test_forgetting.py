@@ -12,7 +12,7 @@ import redis
 
 from app.delivery.entries import Entry
 from app.routing.forgetting import Forgetting
-from app.store.keys import ALL_BUCKETS, Bucket, bucket_of
+from app.store.keys import ALL_BUCKETS, CONSENTS_CHANNEL, Bucket, bucket_of
 from tests.routing.messages import ACCOUNT, PERSON
 
 SERVICE, OTHER_SERVICE = "MG" + "1" * 32, "MG" + "2" * 32
@@ -177,3 +177,25 @@ def test_every_kind_of_key_of_a_person_ends_with_their_number() -> None:
 def test_a_dead_letter_whose_message_is_gone_does_no_harm(valkey: redis.Redis, bucket: Bucket) -> None:
     valkey.xadd(bucket.dead_letters, {"message": f"{ACCOUNT}/{sid_of(PERSON, 9)}", "cause": json.dumps({})})
     assert not Forgetting(valkey, PERSON).find().counts
+
+
+def test_an_entry_that_cannot_be_read_holds_nothing_up(valkey: redis.Redis, bucket: Bucket) -> None:
+    write_person(valkey, PERSON)
+    valkey.zadd(bucket.outbox, {b"of tomorrow": 1, b"\xff": 1})
+    assert Forgetting(valkey, PERSON).find().counts["outbox"] == 1
+
+
+def test_the_routers_hear_of_an_opt_out_that_is_forgotten(valkey: redis.Redis) -> None:
+    write_person(valkey, PERSON)
+    with valkey.pubsub(ignore_subscribe_messages=True) as channel:
+        channel.subscribe(CONSENTS_CHANNEL)
+        forgetting = Forgetting(valkey, PERSON)
+        kept = forgetting.find()
+        forgetting.remove(kept, opt_out_too=False)
+        forgetting.remove(kept, opt_out_too=True)
+        words: list[bytes] = []
+        while len(words) < 1:
+            if word := channel.get_message(timeout=5):
+                words.append(word["data"])
+        assert channel.get_message(timeout=0.05) is None
+    assert words == [f"start {SERVICE} {PERSON}".encode()]
