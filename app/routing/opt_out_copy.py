@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sys
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Iterator
 from typing import cast
 
@@ -20,6 +20,9 @@ from app.store.keys import ALL_BUCKETS, BUCKETS
 
 MOST_REMEMBERED = 50_000
 """The newest opt-outs, which each worker remembers; some 15 MB where there are as many."""
+
+MOST_SAID = 1000
+"""Wishes that wait for the disk while Redis is away."""
 
 
 class OptOutCopy:
@@ -34,6 +37,10 @@ class OptOutCopy:
         """How often the copy has changed."""
         self.whole = False
         """True once the list was read: from then on what is not here is not on it."""
+        self.said: deque[str] = deque(maxlen=MOST_SAID)
+        """What people have told this worker lately, as `hear` takes it."""
+        self.spoken = asyncio.Event()
+        """Set when somebody has said something."""
 
     def __iter__(self) -> Iterator[tuple[str, str]]:
         """Go through the people, the newest entries last."""
@@ -62,8 +69,14 @@ class OptOutCopy:
             del self._people[scope, person]
             self.changes += 1
 
+    def say(self, change: str) -> None:
+        """Take note of what a person has told this worker; others of this machine may want to know."""
+        self.hear(change)
+        self.said.append(change)
+        self.spoken.set()
+
     def hear(self, change: str) -> None:
-        """Take note of what another worker has published: ``stop`` or ``start``, the scope, the person."""
+        """Take note of what somebody has said: ``stop`` or ``start``, the scope, the person."""
         wish, _, who = change.partition(" ")
         scope, _, person = who.partition(" ")
         if wish == "stop":

@@ -5,13 +5,19 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from tempfile import mkstemp
+from typing import ParamSpec, TypeVar
 
+from app.routing.consent_log import ConsentLog
 from app.routing.opt_out_copy import OptOutCopy
 
 log = logging.getLogger("sms_router.opt_outs")
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 KEEP_EVERY = 2.0
 """Seconds between two looks at whether the list has changed."""
@@ -23,8 +29,8 @@ AT_ONCE = 500
 class OptOutsOnDisk:
     """One file, which each worker of the machine writes: without Redis, the others read what one has heard.
 
-    Who comes back then is answered by a worker that has not heard of the opt-out from another one, by the
-    others once Redis serves: the list errs on the side of silence.
+    Nobody in it is forgotten, since its writer may not know who has come back. What people say while Redis
+    is away stands in a second file, in its order, and comes after what the first one says.
     """
 
     def __init__(self, path: Path, copy: OptOutCopy, away: Callable[[], bool]) -> None:
@@ -36,7 +42,11 @@ class OptOutsOnDisk:
         """At which change of the copy it was written; -1 where it has to be in any case."""
         self._seen: tuple[int, int] | None = None
         """Which file this worker has read or written last."""
-        self._keeper: asyncio.Task[None] | None = None
+        self._log = ConsentLog(path.with_name(f"{path.name}.said"))
+        self._telling: Sequence[str] = ()
+        """What is being added to it."""
+        self._disk = ThreadPoolExecutor(1, "opt-outs")
+        self._tasks: tuple[asyncio.Task[None], ...] = ()
 
     async def start(self) -> None:
         """Read the file where the list could not be read in Redis, and begin to keep it."""
@@ -47,31 +57,70 @@ class OptOutsOnDisk:
                 "the opt-out list is neither in reach nor in %s: until Redis serves, people who have "
                 "opted out may be answered", self._path,
             )  # fmt: skip
-        self._keeper = asyncio.create_task(self._keep_on(), name="opt-outs-keeper")
+        self._tasks = (
+            asyncio.create_task(self._keep_on(), name="opt-outs-keeper"),
+            asyncio.create_task(self._tell_on(), name="opt-outs-teller"),
+        )
 
     async def aclose(self) -> None:
         """Keep what has changed since, and stop."""
-        if self._keeper is not None:
-            self._keeper.cancel()
-            await asyncio.gather(self._keeper, return_exceptions=True)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._tasks:
             await self._keep()
+        self._disk.shutdown(wait=False)
 
     async def _keep_on(self) -> None:
         while True:
             await asyncio.sleep(KEEP_EVERY)
             if self._away():
+                self._copy.spoken.set()  # something may have been said before that was known
                 await self._learn()
+            else:
+                self._copy.said.clear()
+                await self._forget()
             await self._keep()
 
-    async def _learn(self) -> None:
-        """Remember who is in the file, if another worker has written it; nobody is forgotten."""
+    async def _tell_on(self) -> None:
+        """Write down at once what people say while Redis is away: the order counts."""
+        while True:
+            await self._copy.spoken.wait()
+            self._copy.spoken.clear()
+            if self._away():
+                await self._tell()
+
+    async def _tell(self) -> None:
+        self._telling = tuple(self._copy.said)
+        self._copy.said.clear()
         try:
-            text = await asyncio.to_thread(self._read)
+            if self._telling:
+                await self._on_disk(self._log.add, self._telling)
+        except OSError as error:
+            log.warning("who has opted out or come back cannot be told to other workers: %s", error)
+        self._telling = ()
+
+    async def _forget(self) -> None:
+        """Redis tells now what people have said."""
+        try:
+            await self._on_disk(self._log.remove)
+        except OSError as error:
+            log.warning("what people said while Redis was away cannot be removed: %s", error)
+
+    async def _learn(self) -> None:
+        """Take over what other workers know, if it is news: who is in the file, then what people said."""
+        try:
+            text = await self._on_disk(self._read)
+            words = await self._on_disk(self._log.news, all_of_it=text is not None)
         except (OSError, UnicodeDecodeError) as error:
             log.warning("the opt-out list in %s cannot be read: %s", self._path, error)
             return
-        if text is None:
-            return
+        if text is not None:
+            await self._take_over(text, words)
+        elif words:
+            await self._hear(words)
+
+    async def _take_over(self, text: str, words: Sequence[str]) -> None:
         theirs = set[tuple[str, str]]()
         for number, line in enumerate(text.splitlines()):
             scope, _, person = line.partition(" ")
@@ -79,9 +128,20 @@ class OptOutsOnDisk:
             self._copy.remember(scope, person)
             if number % AT_ONCE == 0:
                 await asyncio.sleep(0)  # messages are waiting meanwhile
-        if not theirs.issuperset(self._copy):
-            self._kept = -1  # it was written by somebody who does not know all that we do
+        await self._hear(words)
+        # Where it differs, it was written by somebody who does not know all that we do.
+        self._kept = self._copy.changes if theirs == set(self._copy) else -1
         self._copy.whole = True
+
+    async def _hear(self, words: Sequence[str]) -> None:
+        """Hear the last word of each person; what they tell this worker meanwhile comes after it."""
+        last = {word.partition(" ")[2]: word for word in words}
+        for number, word in enumerate(last.values()):
+            self._copy.hear(word)
+            if number % AT_ONCE == 0:
+                await asyncio.sleep(0)
+        for word in (*self._telling, *self._copy.said):
+            self._copy.hear(word)
 
     async def _keep(self) -> None:
         """Write the list, if it is one and has changed."""
@@ -89,10 +149,15 @@ class OptOutsOnDisk:
             return
         changes, people = self._copy.changes, tuple(self._copy)
         try:
-            await asyncio.to_thread(self._write, people)
+            await self._on_disk(self._write, people)
         except OSError as error:
             log.warning("the opt-out list cannot be kept in %s: %s", self._path, error)
         self._kept = changes
+
+    async def _on_disk(self, work: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
+        """Do something in the disk's thread; one thing ends before the next begins, whoever is cancelled."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._disk, lambda: work(*arguments, **named))
 
     def _read(self) -> str | None:
         """Return what the file holds; None where it is not there, or known already."""

@@ -93,12 +93,12 @@ class People:
 
     async def opt_out(self, scope: str, person: str, source: str, reference: str | None = None) -> None:
         """Put a person on the list, by the time of the message that said so, else from now on."""
-        self.opted_out.remember(scope, person)
+        self.opted_out.say(f"stop {scope} {person}")
         await self._consent("stop", scope, person, source, reference)
 
     async def opt_in(self, scope: str, person: str, source: str, reference: str | None = None) -> None:
         """Take a person off the list."""
-        self.opted_out.forget(scope, person)
+        self.opted_out.say(f"start {scope} {person}")
         await self._consent("start", scope, person, source, reference)
 
     async def _consent(self, wish: str, scope: str, person: str, source: str, reference: str | None) -> None:
