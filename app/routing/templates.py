@@ -17,6 +17,9 @@ from app.twilio.inbound import InboundMessage
 VARIABLES = ("message", "words", "argument", "keyword")
 """What a template may speak of."""
 
+_BEYOND_PYTHON = (SyntaxError, ValueError, OverflowError, RecursionError)
+"""What Python says of a template that is too deep, or has a number of too many digits, to become code."""
+
 _MARKUP = re.compile(r"\{[{%#]")
 
 _SAMPLE = InboundMessage(
@@ -103,9 +106,11 @@ class Templates:
         try:
             tree = self._environment.parse(text)
             template = self._environment.from_string(tree)
+            unknown = meta.find_undeclared_variables(tree) - set(VARIABLES)
         except jinja2.TemplateSyntaxError as error:
             raise TemplateError(f"{name}, line {error.lineno}: {error.message}") from error
-        unknown = meta.find_undeclared_variables(tree) - set(VARIABLES)
+        except _BEYOND_PYTHON as error:
+            raise TemplateError(f"{name}: {_beyond(error)}") from error
         if unknown:
             raise TemplateError(
                 f"{name}: {', '.join(sorted(unknown))} is unknown; a template may use {', '.join(VARIABLES)}"
@@ -145,7 +150,7 @@ class Templates:
                     return tuple(self._files.values())
                 if name in self._files and name not in sources:
                     sources[name] = self._files[name]
-                    with contextlib.suppress(jinja2.TemplateSyntaxError):
+                    with contextlib.suppress(jinja2.TemplateSyntaxError, *_BEYOND_PYTHON):
                         waiting.append(self._environment.parse(sources[name]))
         return tuple(sources.values())
 
@@ -174,5 +179,13 @@ def _try_out(answer: TemplateAnswer, name: str) -> None:
         raise TemplateError(f"{error.name}, line {error.lineno}: {error.message}") from error
     except jinja2.TemplateError as error:
         raise TemplateError(f"{name}: {error.message}") from error
+    except RecursionError as error:
+        raise TemplateError(f"{name}: includes itself, or {_beyond(error)}") from error
+    except SyntaxError as error:  # of a template that this one includes
+        raise TemplateError(f"{name}: what it includes {_beyond(error)}") from error
     except Exception:  # noqa: S110 (a template may rightly fail on a message that is not a real one)
         pass
+
+
+def _beyond(error: Exception) -> str:
+    return f"is too deeply nested or too large; write it in smaller pieces ({error})"

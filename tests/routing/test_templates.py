@@ -19,6 +19,8 @@ def templates(tmp_path: Path) -> Templates:
     (folder / "menu.txt").write_text("Soup: 5\nBread for {{ message.from_city or 'you' }}\n\n")
     (folder / "footer.txt").write_text("Bye, {{ argument }}")
     (folder / "broken.txt").write_text("one\n{% if %}\n")
+    (folder / "deep.txt").write_text("{% if 1 %}" * 120 + "{% endif %}" * 120)
+    (folder / "round.txt").write_text("{% include 'round.txt' %}")
     (folder / "empty.txt").write_text("\n")
     (folder / "latin.txt").write_bytes("Menü".encode("latin-1"))
     return Templates(folder)
@@ -81,6 +83,12 @@ def test_a_file_is_a_template_too(templates: Templates) -> None:
         ("{% include 'broken.txt' %}", "broken.txt, line 2: "),
         ("{{ message.__class__ }}", "keyword 1: access to attribute '__class__' .* is unsafe"),
         ("{{ lipsum() }}", "lipsum is unknown"),
+        pytest.param("{{ " + "(" * 300 + "1" + ")" * 300 + " }}", "keyword 1: is too deep", id="parentheses"),
+        pytest.param("{{ " + "1+" * 5000 + "1 }}", "keyword 1: is too deep", id="sum"),
+        pytest.param("{% if 1 %}" * 120 + "{% endif %}" * 120, "keyword 1: is too deep", id="conditions"),
+        pytest.param("{{ " + "9" * 5000 + " }}", "keyword 1: is too deep", id="digits"),
+        ("{% include 'deep.txt' %}", "keyword 1: what it includes is too deep"),
+        ("{% include 'round.txt' %}", "keyword 1: includes itself"),
     ],
 )
 def test_a_mistake_is_told_at_load_with_its_place(templates: Templates, template: str, told: str) -> None:
