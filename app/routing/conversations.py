@@ -6,11 +6,11 @@ import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
+from app.routing.commit import Turn
 from app.routing.conversation import NOTHING, Conversation, Ended, Talk
 from app.routing.dispatch import Found, Immediate, Running
 from app.routing.handlers import Handler
 from app.routing.normalise import normalise
-from app.routing.record import Turn
 from app.routing.replies import SILENCE, Reply
 from app.routing.templates import TextAnswer
 from app.store.keys import bucket_of

@@ -11,12 +11,13 @@ from typing import NamedTuple
 
 from app.delivery.entries import Entry, Kind
 from app.delivery.outbox import Outbox
+from app.routing.answer import MessageKey
 from app.routing.composing import Composed, Composer
 from app.routing.conversation import Conversation, Talk
 from app.routing.dispatch import Dispatcher, Failed, Found, Immediate
 from app.routing.loop_guard import LoopGuard
 from app.routing.people import People
-from app.routing.record import MessageKey, Records
+from app.routing.record import Records
 from app.routing.replies import SILENCE, Reply
 from app.senders.request import Facts
 from app.store.errors import StoreUnavailableError

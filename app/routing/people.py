@@ -6,9 +6,9 @@ import time
 from collections.abc import Callable
 
 from app.routing.composing import PoolFinder
+from app.routing.opening import Known
 from app.routing.opt_out_copy import OptOutCopy
 from app.routing.person import UNKNOWN, Person, read_person
-from app.routing.record import Known
 from app.senders.carriers import ErrorTable
 from app.senders.request import NOTHING_LEARNED, Facts
 from app.store.journal import Journal

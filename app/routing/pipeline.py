@@ -13,27 +13,17 @@ from dataclasses import dataclass, replace
 from enum import Enum, auto
 from typing import NamedTuple
 
+from app.routing.answer import RELEASED, Answer, MessageKey, Outcome, Story
+from app.routing.commit import GoingOn, Turn
 from app.routing.composing import Composed, Composer
 from app.routing.conversation import Conversation, Ended
 from app.routing.dispatch import Dispatcher, Failed, Found, Headers, Immediate
 from app.routing.later import Later, Task
 from app.routing.loop_guard import Excess, LoopGuard, Meter
+from app.routing.opening import Busy, Claimed, Opening, Ready
 from app.routing.opt_out_words import Intent
 from app.routing.people import People
-from app.routing.record import (
-    RELEASED,
-    Answer,
-    Busy,
-    Claimed,
-    GoingOn,
-    MessageKey,
-    Opening,
-    Outcome,
-    Ready,
-    Records,
-    Story,
-    Turn,
-)
+from app.routing.record import Records
 from app.routing.replies import SILENCE, Reply
 from app.senders.request import NOTHING_LEARNED, Facts
 from app.twilio.inbound import InboundMessage

@@ -7,38 +7,24 @@ Redis, is decided here and nowhere else.
 
 from __future__ import annotations
 
-import logging
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
-from typing import Any, NamedTuple, TypeVar
+from typing import Any
 from uuid import uuid4
 
-from app.routing.conversation import Talk
+from app.routing.answer import RELEASED, Answer, MessageKey, Outcome, Story
+from app.routing.commit import GoingOn, Verdict, Turn, committing
 from app.routing.leases import Leases
 from app.routing.loop_guard import Excess, Meter
+from app.routing.opening import Busy, Claimed, Opening, Ready, opening, read_opening
+from app.routing.remembered import Remembered
 from app.routing.waiters import Waiters
 from app.store.errors import StoreUnavailableError
 from app.store.journal import Journal
 from app.store.keys import ANSWERED_CHANNEL, bucket_of
-from app.store.scripts import (
-    COMMIT,
-    COMMIT_COUNTED,
-    COMMIT_IN_TURN,
-    NOTE,
-    OPEN,
-    OPEN_ANSWERING,
-    OPEN_IN_TURN,
-    PACE,
-    RELEASE,
-    Script,
-)
+from app.store.scripts import NOTE, PACE, RELEASE, Script
 from app.store.store import Store
 from app.store.wire import Argument, written
-
-log = logging.getLogger("sms_router.record")
 
 LEASE = 3.0
 """Seconds that a claim lives without being renewed (design 2)."""
@@ -46,123 +32,6 @@ LEASE = 3.0
 STORE_BUDGET = 0.2
 """Seconds that one message may wait for Redis in all, and the store's look every 50 ms may add one of them;
 then it is answered from memory. Together they stay below the 300 ms that were promised (design 11)."""
-
-MOST_REMEMBERED = 10_000
-"""Answers kept in each worker for the time that Redis is away."""
-
-LARGEST_REMEMBERED = 4096
-"""Bytes of an answer that is kept there."""
-
-Kept = TypeVar("Kept")
-
-
-class Outcome(StrEnum):
-    """How a message came to its answer."""
-
-    REPLY = "reply"
-    SILENT = "silent"
-    LATE = "late"
-    """The deadline came first: the empty answer was sent, the handler went on."""
-    MUTED = "muted"
-    """A reply too many to one person: the loop guard held it back."""
-    UNSENDABLE = "unsendable"
-    """There was a reply, but no number that can carry it to this person."""
-    FAILED = "failed"
-    """The handler raised; the person got the error reply."""
-    FALLBACK = "fallback"
-    """Twilio's fallback request found nothing and nobody at work."""
-    RELEASED = "released"
-    """The handler raised and Twilio was asked to call the fallback; not an answer yet."""
-
-
-Known = Sequence[bytes] | None
-"""What is kept about the person, names and values by turns (`people.read_person`); None for nothing."""
-
-
-class MessageKey(NamedTuple):
-    """Which message: the identity that every delivery of it shares."""
-
-    reference: str
-    """``AccountSid/MessageSid``."""
-    person: str
-
-
-class Answer(NamedTuple):
-    """The TwiML that everybody who asks for this message gets."""
-
-    document: bytes
-    outcome: Outcome
-
-
-_OTHERS_ANSWER, _RECORD_LOST, _TOO_MANY = 0, 2, 3
-"""What the commit script says beside 1, which is that the answer is ours."""
-
-RELEASED = Answer(b"", Outcome.RELEASED)
-
-
-class Claimed(NamedTuple):
-    """The message is ours to answer; ``attempt`` above 1 means that a worker was lost over it."""
-
-    attempt: int
-    spent: float
-    """Seconds that claiming it has taken; they count against the message's budget for Redis."""
-    stored: bool
-    """False when Redis is away and only this worker's memory knows of the claim."""
-    known: Known = None
-    talk: Talk | None = None
-    """What is kept of the person's conversation."""
-
-
-@dataclass(frozen=True, slots=True)
-class Busy:
-    """Somebody else is at work; their lease lasts this many seconds."""
-
-    remaining: float
-    known: Known = None
-    behind: str | None = None
-    """The person's earlier message that is answered first, where this one waits for its turn."""
-
-
-Opening = Claimed | Busy | Answer
-
-
-class Story(NamedTuple):
-    """What is journaled with an answer."""
-
-    text: str
-    """A line with the rule, then the trail of the sender's choice."""
-    cause: str = ""
-    """Why the message is a dead letter; empty when it is not."""
-
-
-class Ready(NamedTuple):
-    """An answer that is there before its message is claimed; it stands if nothing is known of the person."""
-
-    answer: Answer
-    story: Story
-    meter: Meter | None
-    """Where the answer is counted; None where nobody counts."""
-
-
-class GoingOn(NamedTuple):
-    """Work that goes on after an answer that is late, for the outbox to remember."""
-
-    entry: bytes
-    """What stands for it in the outbox."""
-    ours: bool
-    """False when somebody else is at work and this worker has only lost patience."""
-
-
-class Turn(NamedTuple):
-    """What a message has made of the person's conversation; it ends the message's turn."""
-
-    key: bytes
-    kept: bytes
-    """As the scripts take it: see `conversation`."""
-    lasts: int
-    """Milliseconds."""
-    remembered: int
-    """Milliseconds until it is forgotten that there was any."""
 
 
 class Records:
@@ -188,9 +57,7 @@ class Records:
         """What this worker is called in its claims."""
         self._leases = Leases(store, self.owner, lease)
         self._waiters = Waiters()
-        self._answers: OrderedDict[str, Answer] = OrderedDict()
-        self._released: OrderedDict[str, None] = OrderedDict()
-        """Messages given back by this worker, for the time that Redis is away."""
+        self._remembered = Remembered()
 
     async def start(self) -> None:
         """Begin to renew leases."""
@@ -207,7 +74,7 @@ class Records:
 
     def remembered(self, key: MessageKey) -> Answer | None:
         """Return the answer that this worker has given already, if it still knows."""
-        return self._answers.get(key.reference)
+        return self._remembered.answer(key.reference)
 
     async def open(
         self,
@@ -228,11 +95,11 @@ class Records:
         """
         while True:
             words = self._waiters.words
-            opening = await self._open(key, request, fallback, scope, in_turn, ready)
-            if not isinstance(opening, Busy):
-                return opening
-            if not self._waiters.heard_since(opening.behind or key.reference, words):
-                return opening
+            opened = await self._open(key, request, fallback, scope, in_turn, ready)
+            if not isinstance(opened, Busy):
+                return opened
+            if not self._waiters.heard_since(opened.behind or key.reference, words):
+                return opened
             # The word that it is answered has overtaken "busy": it would be waited for in vain.
 
     async def _open(
@@ -246,38 +113,34 @@ class Records:
     ) -> Opening:
         bucket = bucket_of(key.person)
         record = bucket.message(key.reference)
-        script = OPEN
-        keys: tuple[bytes, ...] = (record, bucket.journal, bucket.person(scope, key.person))
-        arguments: tuple[Argument, ...] = (
-            self.owner,
-            self._leases.milliseconds,
-            self._retention,
-            key.reference,
-            request,
-            b"1" if fallback else b"0",
+        script, keys, arguments = opening(
+            (record, bucket.journal, bucket.person(scope, key.person)),
+            (
+                self.owner,
+                self._leases.milliseconds,
+                self._retention,
+                key.reference,
+                request,
+                b"1" if fallback else b"0",
+            ),
+            bucket.talk(scope, key.person) if in_turn else None,
+            ready,
         )
-        if in_turn:
-            script, keys = OPEN_IN_TURN, (*keys, bucket.talk(scope, key.person))
-        elif ready is not None:
-            counter, pace = ready.meter or (record, (b"", b""))
-            script, keys = OPEN_ANSWERING, (*keys, counter)
-            arguments = (*arguments, *ready.answer, written(ready.story.text), *pace)
         asked = time.monotonic()
         try:
             found = await self._store.run(script, keys, arguments)
         except StoreUnavailableError:
-            if key.reference in self._released and not fallback:
+            if not fallback and self._remembered.was_released(key.reference):
                 return RELEASED
             return Claimed(1, time.monotonic() - asked, stored=False)
         if ready is not None and found[0] == b"stored":
-            return self._remember(key, ready.answer)
-        spent = time.monotonic() - asked
-        opening = _opening(found, spent)
-        if isinstance(opening, Claimed):
+            return self._remembered.keep(key.reference, ready.answer)
+        opened = read_opening(found, time.monotonic() - asked)
+        if isinstance(opened, Claimed):
             self._leases.hold(key.reference, record, asked)
-        elif isinstance(opening, Answer) and opening is not RELEASED:
-            self._remember(key, opening)
-        return opening
+        elif isinstance(opened, Answer) and opened is not RELEASED:
+            self._remembered.keep(key.reference, opened)
+        return opened
 
     async def commit(
         self,
@@ -315,18 +178,18 @@ class Records:
             self.owner if going_on is not None and going_on.ours else b"",
             self._leases.milliseconds,
         )
-        script, keys, more = _variant(keys, meter, turn)
+        script, keys, more = committing(keys, meter, turn)
         found = await self._try(script, keys, arguments, request, more, claim) if claim.stored else None
-        if found is not None and found[0] == _TOO_MANY:
+        if found is not None and found[0] == Verdict.TOO_MANY:
             return Excess(found[1])
         self._leases.let_go(key.reference)
         if found is None:
-            script, keys, more = _variant(keys[:4], None, turn)
+            script, keys, more = committing(keys[:4], None, turn)
             whole = (*arguments, *self._as_received(request), *more)
             self._journal.spool(script, keys, whole, begins=going_on is not None)
-        elif found[0] == _OTHERS_ANSWER:
+        elif found[0] == Verdict.OTHERS_ANSWER:
             answer = Answer(found[1], Outcome(found[2].decode()))
-        return self._remember(key, answer)
+        return self._remembered.keep(key.reference, answer)
 
     async def _try(
         self,
@@ -346,7 +209,7 @@ class Records:
             found: Sequence[Any] = await self._store.run(
                 script, keys, (*arguments, b"", b"", *more), patience
             )
-            if found[0] == _RECORD_LOST:
+            if found[0] == Verdict.RECORD_LOST:
                 whole = (*arguments, *self._as_received(request), *more)
                 found = await self._store.run(script, keys, whole, patience)
         except StoreUnavailableError:
@@ -373,7 +236,7 @@ class Records:
             ANSWERED_CHANNEL,
             *self._as_received(request),
         )
-        _keep_newest(self._released, key.reference, None)
+        self._remembered.release(key.reference)
         if claim.stored:
             await self._journal.keep(RELEASE, keys, arguments)
         else:
@@ -410,42 +273,3 @@ class Records:
     def wake(self, reference: str) -> None:
         """Wake those who wait for a message; called for what is published."""
         self._waiters.wake(reference)
-
-    def _remember(self, key: MessageKey, answer: Answer) -> Answer:
-        if len(answer.document) <= LARGEST_REMEMBERED:
-            _keep_newest(self._answers, key.reference, answer)
-        return answer
-
-
-def _keep_newest(kept: OrderedDict[str, Kept], reference: str, value: Kept) -> None:
-    kept[reference] = value
-    if len(kept) > MOST_REMEMBERED:
-        kept.popitem(last=False)
-
-
-def _opening(found: Sequence[Any], spent: float) -> Opening:
-    """Read what the open script says."""
-    match found:
-        case [b"claimed", attempt]:
-            return Claimed(attempt, spent, stored=True)
-        case [b"claimed", attempt, known, *talk]:
-            return Claimed(attempt, spent, True, known or None, Talk.read(*talk) if talk else None)
-        case [b"busy", remaining, *known]:
-            return Busy(remaining / 1000, known[0] if known else None)
-        case [b"turn", remaining, behind]:
-            return Busy(remaining / 1000, behind=behind.decode())
-        case [b"answered", document, outcome]:
-            return Answer(document, Outcome(outcome.decode()))
-    return RELEASED
-
-
-def _variant(
-    keys: tuple[bytes, ...], meter: Meter | None, turn: Turn | None
-) -> tuple[Script, tuple[bytes, ...], tuple[Argument, ...]]:
-    """Return the commit script for what comes along: a count of replies, a conversation."""
-    if turn is not None:
-        counter, pace = (meter.key, meter.pace) if meter is not None else (keys[0], (b"", b""))
-        return COMMIT_IN_TURN, (*keys, counter, turn.key), (*pace, *turn[1:])
-    if meter is not None:
-        return COMMIT_COUNTED, (*keys, meter.key), meter.pace
-    return COMMIT, keys, ()

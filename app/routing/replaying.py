@@ -9,8 +9,8 @@ import redis
 
 from app.delivery.entries import Entry, Kind
 from app.delivery.letter import State
+from app.routing.answer import Outcome
 from app.routing.episode import Episode
-from app.routing.record import Outcome
 from app.store.keys import bucket_of
 from app.store.scripts import REPLAY_ASK
 from app.twilio.status import MessageStatus

@@ -12,8 +12,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Protocol
 
 from app.mistakes import SettingsError
+from app.routing.answer import Answer
 from app.routing.pipeline import Delivery
-from app.routing.record import Answer
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import SpanProcessor

@@ -8,9 +8,9 @@ import time
 from starlette.types import Receive, Scope, Send
 
 from app.log_context import MESSAGE
+from app.routing.answer import Outcome
 from app.routing.pipeline import Delivery, FallbackCause
 from app.routing.receipts import Receipts
-from app.routing.record import Outcome
 from app.twilio.form import MalformedFormError, first_values, parse_form
 from app.twilio.inbound import Unreadable, read_inbound
 from app.twilio.status import read_receipt

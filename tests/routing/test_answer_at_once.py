@@ -9,8 +9,9 @@ from typing import cast
 import pytest
 import redis
 
+from app.routing.answer import Answer, MessageKey, Outcome, Story
 from app.routing.loop_guard import Meter, Pace
-from app.routing.record import Answer, Busy, Claimed, MessageKey, Outcome, Ready, Story
+from app.routing.opening import Busy, Claimed, Ready
 from app.store.keys import bucket_of
 from tests.routing.workers import Worker, worker
 

@@ -11,11 +11,13 @@ import pytest
 import redis
 
 from app.delivery.entries import Kind, Piece
+from app.routing.answer import Answer, MessageKey, Outcome, Story
 from app.routing.composing import Composer
 from app.routing.episode import Episode
 from app.routing.history import History
+from app.routing.opening import Claimed
 from app.routing.receipts import Receipts
-from app.routing.record import Answer, Claimed, MessageKey, Outcome, Records, Story
+from app.routing.record import Records
 from app.routing.replies import Reply
 from app.senders.request import ReplyFrom
 from app.store.journal import Journal

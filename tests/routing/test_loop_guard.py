@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.routing import loop_guard
+from app.routing.answer import Answer, MessageKey, Outcome, Story
 from app.routing.loop_guard import Excess, LoopGuard, Meter
-from app.routing.record import Answer, Claimed, MessageKey, Outcome, Story
+from app.routing.opening import Claimed
 from tests.routing.workers import Worker, worker
 
 PERSON, SCOPE = "+14155550100", "MG1"

@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 import redis
 
+from app.routing.answer import MessageKey
+from app.routing.opening import Claimed, Known
 from app.routing.opt_out_copy import OptOutCopy
 from app.routing.people import People
 from app.routing.person import OptedOut, Person, read_person
-from app.routing.record import Claimed, Known, MessageKey
 from app.senders.carriers import load_error_table
 from app.senders.pool import Pool
 from app.senders.reachability import Failure

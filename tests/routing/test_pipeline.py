@@ -12,6 +12,7 @@ import redis
 
 from app import Reply
 from app.delivery.outbox import Outbox
+from app.routing.answer import Outcome
 from app.routing.composing import Composer
 from app.routing.dispatch import Dispatcher, RuleAnswer
 from app.routing.keywords import RuleTable
@@ -19,7 +20,6 @@ from app.routing.later import Later
 from app.routing.loop_guard import LoopGuard
 from app.routing.people import People
 from app.routing.pipeline import Delivery, Manners, OnFailure, Pipeline, Texts
-from app.routing.record import Outcome
 from app.routing.rules import MatchKind, Rule, Scope
 from app.routing.templates import TextAnswer, WrittenAnswer
 from app.senders.carriers import ErrorTable

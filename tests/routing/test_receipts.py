@@ -8,8 +8,9 @@ from typing import cast
 import pytest
 import redis
 
+from app.routing.answer import Answer, MessageKey, Outcome, Story
+from app.routing.opening import Claimed
 from app.routing.receipts import Receipts
-from app.routing.record import Answer, Claimed, MessageKey, Outcome, Story
 from app.store.keys import bucket_of
 from app.twilio.status import MessageStatus, Receipt
 from tests.routing.workers import DAYS, Worker, worker

@@ -13,18 +13,10 @@ import redis
 from app.delivery.entries import Entry, Kind
 from app.delivery.outbox import Outbox
 from app.routing import record
-from app.routing.record import (
-    RELEASED,
-    Answer,
-    Busy,
-    Claimed,
-    GoingOn,
-    MessageKey,
-    Opening,
-    Outcome,
-    Records,
-    Story,
-)
+from app.routing.answer import RELEASED, Answer, MessageKey, Outcome, Story
+from app.routing.commit import GoingOn
+from app.routing.opening import Busy, Claimed, Opening
+from app.routing.record import Records
 from app.store import server
 from app.store.keys import bucket_of
 from app.twilio.twiml import EMPTY, OutboundMessage, render
@@ -392,14 +384,6 @@ async def test_a_full_redis_costs_nobody_an_answer(private_valkey: PrivateValkey
             answer = await committed(one, saying("hello"))
             assert answer == one.records.remembered(KEY) == saying("hello")
             admin.config_set("maxmemory", 0)
-
-
-async def test_memory_is_bounded(alone: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(record, "MOST_REMEMBERED", 10)
-    for number in range(25):
-        await alone.records.commit(key(number), REQUEST, UNSTORED, saying(str(number)), STORY)
-    known = [number for number in range(25) if alone.records.remembered(key(number))]
-    assert known == list(range(15, 25))
 
 
 async def test_a_record_that_was_lost_under_a_handler_is_whole_again_with_its_answer(

@@ -11,8 +11,8 @@ import redis
 
 from app.delivery.entries import Entry, Kind, Piece
 from app.delivery.letter import State
+from app.routing.answer import Outcome
 from app.routing.episode import Episode, Said, Sending, Sent, read_episode
-from app.routing.record import Outcome
 from app.routing.replaying import UNANSWERED, Verdict, ask, judge
 from app.store.keys import bucket_of
 from tests.routing.messages import ACCOUNT, PERSON, message

@@ -1,0 +1,83 @@
+"""What comes of opening a message: whose it is to answer, or its answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from app.routing.answer import RELEASED, Answer, Outcome, Story
+from app.routing.conversation import Talk
+from app.routing.loop_guard import Meter
+from app.store.scripts import OPEN, OPEN_ANSWERING, OPEN_IN_TURN, Script
+from app.store.wire import Argument, written
+
+Known = Sequence[bytes] | None
+"""What is kept about the person, names and values by turns (`people.read_person`); None for nothing."""
+
+
+class Claimed(NamedTuple):
+    """The message is ours to answer; ``attempt`` above 1 means that a worker was lost over it."""
+
+    attempt: int
+    spent: float
+    """Seconds that claiming it has taken; they count against the message's budget for Redis."""
+    stored: bool
+    """False when Redis is away and only this worker's memory knows of the claim."""
+    known: Known = None
+    talk: Talk | None = None
+    """What is kept of the person's conversation."""
+
+
+@dataclass(frozen=True, slots=True)
+class Busy:
+    """Somebody else is at work; their lease lasts this many seconds."""
+
+    remaining: float
+    known: Known = None
+    behind: str | None = None
+    """The person's earlier message that is answered first, where this one waits for its turn."""
+
+
+Opening = Claimed | Busy | Answer
+
+
+class Ready(NamedTuple):
+    """An answer that is there before its message is claimed; it stands if nothing is known of the person."""
+
+    answer: Answer
+    story: Story
+    meter: Meter | None
+    """Where the answer is counted; None where nobody counts."""
+
+
+def opening(
+    keys: tuple[bytes, ...], arguments: tuple[Argument, ...], talk: bytes | None, ready: Ready | None
+) -> tuple[Script, tuple[bytes, ...], tuple[Argument, ...]]:
+    """Return the open script for what comes along: the person's turn, or an answer that is ready.
+
+    ``talk`` is the key of the person's conversation, None where nobody takes turns.
+    """
+    if talk is not None:
+        return OPEN_IN_TURN, (*keys, talk), arguments
+    if ready is not None:
+        counter, pace = ready.meter or (keys[0], (b"", b""))
+        ours = (*arguments, *ready.answer, written(ready.story.text), *pace)
+        return OPEN_ANSWERING, (*keys, counter), ours
+    return OPEN, keys, arguments
+
+
+def read_opening(found: Sequence[Any], spent: float) -> Opening:
+    """Read what the open script says; ``spent`` is how many seconds it took."""
+    match found:
+        case [b"claimed", attempt]:
+            return Claimed(attempt, spent, stored=True)
+        case [b"claimed", attempt, known, *talk]:
+            return Claimed(attempt, spent, True, known or None, Talk.read(*talk) if talk else None)
+        case [b"busy", remaining, *known]:
+            return Busy(remaining / 1000, known[0] if known else None)
+        case [b"turn", remaining, behind]:
+            return Busy(remaining / 1000, behind=behind.decode())
+        case [b"answered", document, outcome]:
+            return Answer(document, Outcome(outcome.decode()))
+    return RELEASED
