@@ -20,18 +20,21 @@ from app.membership.shared_failures import SharedFailures
 from app.membership.shared_rates import SharedRates
 from app.membership.source import ServiceSource, twilio_source
 from app.routing.body_retention import BodyRetention
+from app.routing.closing import Closing
 from app.routing.composing import Composer
 from app.routing.conversations import Customs
 from app.routing.dispatch import Forwards
+from app.routing.foresight import Foresight
 from app.routing.last_senders import LastSenders
 from app.routing.later import Later
 from app.routing.lessons import Lessons
 from app.routing.loading import Functions
 from app.routing.loop_guard import LoopGuard
+from app.routing.manners import Manners, OnFailure, Texts
 from app.routing.opt_outs_on_disk import OptOutsOnDisk
 from app.routing.outgoing import Outgoing
 from app.routing.people import People
-from app.routing.pipeline import Manners, OnFailure, Pipeline, Texts
+from app.routing.pipeline import Pipeline
 from app.routing.receipts import Receipts
 from app.routing.record import Records
 from app.routing.reloading import Reloader
@@ -134,7 +137,11 @@ def build(settings: Settings) -> Router:
     later = Later(records, people, dispatcher, composer, outbox, guard, texts.error, courier.nudge)
     lessons = Lessons(people, membership.pool_for)
     outgoing = Outgoing(people, lessons, composer, later, settings.router.reroute)
-    pipeline = Pipeline(records, people, dispatcher, composer, later, guard, texts, _manners(settings))
+    foresight = Foresight(people, dispatcher, composer, guard)
+    closing = Closing(records, dispatcher, composer, later, guard, texts.muted)
+    pipeline = Pipeline(
+        records, people, dispatcher, composer, later, foresight, closing, texts, _manners(settings)
+    )
     failures = Failures(settings.failures.rule, time.monotonic)
     worker = Worker(
         settings,

@@ -12,8 +12,10 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import NamedTuple
 
+from app.routing.answer import Answer
 from app.routing.privacy import masked_number
 from app.store.keys import bucket_of
+from app.twilio.twiml import EMPTY
 
 log = logging.getLogger("sms_router.loop_guard")
 
@@ -61,6 +63,10 @@ class LoopGuard:
         if not self.pace.replies:
             return None
         return Meter(bucket_of(person).pace(scope, person), self.pace)
+
+    def meter_of(self, scope: str, person: str, answer: Answer) -> Meter | None:
+        """Return where an answer counts; what says nothing does not."""
+        return self.meter(scope, person) if answer.document is not EMPTY else None
 
     @property
     def verdict(self) -> str:

@@ -9,23 +9,23 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from dataclasses import dataclass, replace
-from enum import Enum, auto
-from typing import NamedTuple
+from dataclasses import replace
 
 from app.routing.answer import RELEASED, Answer, MessageKey, Outcome, Story
-from app.routing.commit import GoingOn, Turn
-from app.routing.composing import Composed, Composer
-from app.routing.conversation import Conversation, Ended
-from app.routing.dispatch import Dispatcher, Failed, Found, Headers, Immediate
-from app.routing.later import Later, Task
-from app.routing.loop_guard import Excess, LoopGuard, Meter
+from app.routing.closing import Closing
+from app.routing.commit import GoingOn
+from app.routing.composing import Composer
+from app.routing.conversation import Ended
+from app.routing.dispatch import Dispatcher, Failed, Found, Immediate
+from app.routing.foresight import Foresight
+from app.routing.job import Delivery, Job
+from app.routing.later import Later
+from app.routing.manners import Manners, OnFailure, Texts
 from app.routing.opening import Busy, Claimed, Opening, Ready
 from app.routing.opt_out_words import Intent
 from app.routing.people import People
 from app.routing.record import Records
 from app.routing.replies import SILENCE, Reply
-from app.senders.request import NOTHING_LEARNED, Facts
 from app.twilio.inbound import InboundMessage
 from app.twilio.twiml import EMPTY
 
@@ -34,79 +34,6 @@ log = logging.getLogger("sms_router.pipeline")
 LOOK_AGAIN = 0.25
 """Seconds after which a waiter looks for itself, should the word of the answer be lost."""
 
-
-class OnFailure(Enum):
-    """What a failed handler leads to."""
-
-    ERROR_REPLY = auto()
-    TWILIO_FALLBACK = auto()
-
-
-@dataclass(frozen=True, slots=True)
-class FallbackCause:
-    """What Twilio's fallback request says of the first one (facts 3)."""
-
-    error_code: str
-    error_url: str
-
-
-class Delivery(NamedTuple):
-    """One request of Twilio's about one message."""
-
-    message: InboundMessage
-    request: bytes
-    """The parameters as they came; the journal keeps them."""
-    fallback: FallbackCause | None
-    arrived: float
-    """By the monotonic clock; the deadline counts from here."""
-    headers: Headers = ()
-    """Those of the request."""
-
-
-class Job(NamedTuple):
-    """A delivery whose message is ours to answer."""
-
-    key: MessageKey
-    delivery: Delivery
-    claim: Claimed
-    scope: str
-    """Where the person's opt-out and the beliefs about them belong."""
-    facts: Facts = NOTHING_LEARNED
-    conversation: Conversation | None = None
-    """What the message makes of the person's, once it is answered."""
-    passive: bool = True
-    """False for answers to opt-out words, which nothing may hold back."""
-
-
-@dataclass(frozen=True, slots=True)
-class Texts:
-    """What people get when nothing better is known."""
-
-    error: Reply
-    fallback: Reply
-    muted: Reply = SILENCE
-    """In place of the first reply that the loop guard holds back."""
-
-
-@dataclass(frozen=True, slots=True)
-class Manners:
-    """How long people are kept waiting, and what a failed handler leads to."""
-
-    deadline: float
-    """Seconds from the arrival of a request to the empty answer."""
-    on_failure: OnFailure
-
-
-class Foreseen(NamedTuple):
-    """What a text that needs nobody's work leads to, before anything is known of the person."""
-
-    said: Reply | Failed | None
-    draft: Composed = Composed(EMPTY, "")
-    ready: Ready | None = None
-    """None where the answer has to wait for the claim."""
-
-
-_NOT_FORESEEN = Foreseen(None)
 
 _NOT_OURS = Claimed(0, 0.0, stored=True)
 """In place of a claim where somebody else holds it."""
@@ -122,7 +49,8 @@ class Pipeline:
         dispatcher: Dispatcher,
         composer: Composer,
         later: Later,
-        guard: LoopGuard,
+        foresight: Foresight,
+        closing: Closing,
         texts: Texts,
         manners: Manners,
     ) -> None:
@@ -132,7 +60,8 @@ class Pipeline:
         self._dispatcher = dispatcher
         self._composer = composer
         self._later = later
-        self._guard = guard
+        self._foresight = foresight
+        self._closing = closing
         self._texts = texts
         self._deadline = manners.deadline
         self._on_failure = manners.on_failure
@@ -193,7 +122,7 @@ class Pipeline:
         found = self._dispatcher.find(message)
         conversations = self._dispatcher.conversations
         in_turn = conversations is not None and not delivery.fallback and conversations.needs_turn(found)
-        foreseen = self._foresee(key, delivery, scope, found)
+        foreseen = self._foresight.foresee(key, delivery, scope, found)
         opening = await self._claim(key, delivery, scope, in_turn, foreseen.ready)
         if isinstance(opening, Answer):
             if foreseen.ready is not None and opening is foreseen.ready.answer:
@@ -207,39 +136,6 @@ class Pipeline:
         if found.heard is not None or facts.opted_out:
             return await self._heed(job, found)
         return await self._serve(job, found, foreseen.said)
-
-    def _foresee(self, key: MessageKey, delivery: Delivery, scope: str, found: Found) -> Foreseen:
-        """Work out what a person gets of whom nothing is known, where that is nobody's work.
-
-        Most people are such, and most texts are answered by a template: claimed and answered in one step,
-        they cost one trip to Redis, and no crash can come in between.
-        """
-        if (
-            not isinstance(found.action, Immediate)
-            or found.heard is not None
-            or delivery.fallback is not None
-        ):
-            return _NOT_FORESEEN
-        if self._dispatcher.conversations is not None or self._people.opted_out_lately(scope, key.person):
-            return _NOT_FORESEEN
-        try:
-            return self._drafted(
-                found.action.reply(delivery.message), key, delivery.message, scope, found.rule
-            )
-        except Exception:
-            log.exception("an answer could not be worked out before its message is claimed")
-            return _NOT_FORESEEN  # tried again once the message is journaled: nothing is lost of it
-
-    def _drafted(
-        self, said: Reply | Failed, key: MessageKey, message: InboundMessage, scope: str, rule: str
-    ) -> Foreseen:
-        if isinstance(said, Failed) or said.parts:
-            return Foreseen(said)
-        draft = self._composer.draft(message, said, rule)
-        if draft.unsendable or self._composer.limited(draft):
-            return Foreseen(said)
-        answer = Answer(draft.document, Outcome.SILENT if draft.document is EMPTY else Outcome.REPLY)
-        return Foreseen(said, draft, Ready(answer, Story(draft.story), self._meter(scope, key, answer)))
 
     async def _claim(
         self, key: MessageKey, delivery: Delivery, scope: str, in_turn: bool, ready: Ready | None
@@ -277,7 +173,7 @@ class Pipeline:
 
     async def _say(self, job: Job, rule: str, reply: Reply) -> Answer:
         composed = self._composer.compose(job.delivery.message, reply, rule, job.facts)
-        return await self._commit(job, composed, Outcome.REPLY)
+        return await self._closing.commit(job, composed, Outcome.REPLY)
 
     async def _serve(self, job: Job, found: Found, said: Reply | Failed | None = None) -> Answer:
         """Answer an ordinary text; ``said`` is the reply where it is there already."""
@@ -321,24 +217,15 @@ class Pipeline:
 
     async def _go_on_late(self, job: Job, found: Found, running: asyncio.Task[Reply | Failed]) -> Answer:
         """Commit the empty answer now; the handler goes on."""
-        task = self._task(job)
+        task = job.task
         silence = self._composer.compose(job.delivery.message, SILENCE, found.rule)
-        answer = await self._commit(job, silence, Outcome.LATE, going_on=GoingOn(task.entry.line, ours=True))
+        going_on = GoingOn(task.entry.line, ours=True)
+        answer = await self._closing.commit(job, silence, Outcome.LATE, going_on=going_on)
         if answer.outcome is Outcome.LATE:
             self._later.begin(task, found, running)
         else:
             running.cancel()
         return answer
-
-    def _task(self, job: Job) -> Task:
-        return Task(
-            job.key,
-            job.delivery.message,
-            job.scope,
-            job.facts,
-            conversation=job.conversation,
-            began=job.delivery.arrived,
-        )
 
     async def _fail(self, job: Job, found: Found, failed: Failed) -> Answer:
         cause = f"{found.rule}: {failed.cause}"
@@ -348,7 +235,7 @@ class Pipeline:
                 job.key, job.delivery.request, job.claim, Story(composed.story, cause)
             )
             return RELEASED
-        return await self._commit(job, composed, Outcome.FAILED, cause)
+        return await self._closing.commit(job, composed, Outcome.FAILED, cause)
 
     async def _fall_back(self, job: Job) -> Answer:
         why = job.delivery.fallback
@@ -357,7 +244,7 @@ class Pipeline:
         composed = self._composer.compose(
             job.delivery.message, self._texts.fallback, "fallback_reply", job.facts
         )
-        return await self._commit(job, composed, Outcome.FALLBACK, cause)
+        return await self._closing.commit(job, composed, Outcome.FALLBACK, cause)
 
     async def _give_up_waiting(self, job: Job) -> Answer:
         """Answer for somebody who is at work still, since this request can wait no longer."""
@@ -365,74 +252,8 @@ class Pipeline:
         if job.delivery.fallback is not None and ordinary:
             return await self._fall_back(job)
         silence = self._composer.compose(job.delivery.message, SILENCE, "deadline")
-        going_on = GoingOn(self._task(job).entry.line, ours=False) if ordinary else None
-        return await self._commit(job, silence, Outcome.LATE, going_on=going_on)
-
-    async def _commit(
-        self,
-        job: Job,
-        composed: Composed,
-        outcome: Outcome,
-        cause: str = "",
-        going_on: GoingOn | None = None,
-    ) -> Answer:
-        if composed.unsendable:
-            outcome, cause = Outcome.UNSENDABLE, cause or "no number can carry the reply"
-            log.warning("a reply cannot be sent: %s", composed.story.replace("\n", "; "))
-        elif outcome is Outcome.REPLY and composed.document is EMPTY:
-            outcome = Outcome.SILENT
-        ours = Answer(composed.document, outcome)
-        story = Story(composed.story, cause)
-        meter = self._meter(job.scope, job.key, ours) if job.passive else None
-        excess = None
-        if meter is not None and not job.claim.stored:
-            excess, meter = self._guard.count_alone(job.scope, job.key.person), None
-        answer = excess or await self._records.commit(
-            job.key, job.delivery.request, job.claim, ours, story, going_on, meter, self._turn(job)
-        )
-        if isinstance(answer, Excess):
-            return await self._mute(job, answer, composed, cause)
-        if answer is not ours and going_on is None:
-            await self._adopt(job, answer, composed, outcome, cause)
-        return answer
-
-    def _meter(self, scope: str, key: MessageKey, answer: Answer) -> Meter | None:
-        """Return where an answer counts; what says nothing does not."""
-        return self._guard.meter(scope, key.person) if answer.document is not EMPTY else None
-
-    def _turn(self, job: Job) -> Turn | None:
-        """Return what the message makes of the person's conversation; None where nobody converses."""
-        conversations = self._dispatcher.conversations
-        if conversations is None or not job.claim.stored:
-            return None
-        return conversations.turn(job.scope, job.key.person, job.conversation)
-
-    async def _mute(self, job: Job, excess: Excess, composed: Composed, cause: str) -> Answer:
-        """Hold back a reply too many; the person may be told of it once."""
-        self._guard.tell(job.key.person, excess)
-        said = self._texts.muted if excess.over == 1 else SILENCE
-        story = f"{composed.story}\n{self._guard.verdict}"
-        muted = self._composer.compose(job.delivery.message, said, story, job.facts)
-        ours = Answer(muted.document, Outcome.MUTED)
-        answer = await self._records.commit(
-            job.key, job.delivery.request, job.claim, ours, Story(muted.story, cause), turn=self._turn(job)
-        )
-        assert isinstance(answer, Answer), "nothing is counted without a meter"
-        return answer
-
-    async def _adopt(
-        self, job: Job, answer: Answer, composed: Composed, outcome: Outcome, cause: str
-    ) -> None:
-        """Somebody else was first: after an empty answer ours leaves by REST, after any other it is noted.
-
-        Not that of the fallback: whoever gave the empty answer is at work on the handler's still.
-        """
-        if answer.outcome is Outcome.LATE and outcome is not Outcome.FALLBACK:
-            await self._later.put(self._task(job), composed, "answered after the deadline", cause)
-        elif outcome is Outcome.REPLY:
-            await self._records.note(
-                job.key, "adopted", composed.story, "answered after somebody else did, not sent"
-            )
+        going_on = GoingOn(job.task.entry.line, ours=False) if ordinary else None
+        return await self._closing.commit(job, silence, Outcome.LATE, going_on=going_on)
 
     def _left(self, delivery: Delivery) -> float:
         """Seconds until this request's deadline, 0 when it has passed."""

@@ -13,7 +13,7 @@ from typing import Any
 from uuid import uuid4
 
 from app.routing.answer import RELEASED, Answer, MessageKey, Outcome, Story
-from app.routing.commit import GoingOn, Verdict, Turn, committing
+from app.routing.commit import GoingOn, Turn, Verdict, committing
 from app.routing.leases import Leases
 from app.routing.loop_guard import Excess, Meter
 from app.routing.opening import Busy, Claimed, Opening, Ready, opening, read_opening

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from app.mistakes import SettingsError
 from app.routing.answer import Answer
-from app.routing.pipeline import Delivery
+from app.routing.job import Delivery
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import SpanProcessor

@@ -9,7 +9,7 @@ from starlette.types import Receive, Scope, Send
 
 from app.log_context import MESSAGE
 from app.routing.answer import Outcome
-from app.routing.pipeline import Delivery, FallbackCause
+from app.routing.job import Delivery, FallbackCause
 from app.routing.receipts import Receipts
 from app.twilio.form import MalformedFormError, first_values, parse_form
 from app.twilio.inbound import Unreadable, read_inbound

@@ -13,13 +13,17 @@ import redis
 from app import Reply
 from app.delivery.outbox import Outbox
 from app.routing.answer import Outcome
+from app.routing.closing import Closing
 from app.routing.composing import Composer
 from app.routing.dispatch import Dispatcher, RuleAnswer
+from app.routing.foresight import Foresight
+from app.routing.job import Delivery
 from app.routing.keywords import RuleTable
 from app.routing.later import Later
 from app.routing.loop_guard import LoopGuard
+from app.routing.manners import Manners, OnFailure, Texts
 from app.routing.people import People
-from app.routing.pipeline import Delivery, Manners, OnFailure, Pipeline, Texts
+from app.routing.pipeline import Pipeline
 from app.routing.rules import MatchKind, Rule, Scope
 from app.routing.templates import TextAnswer, WrittenAnswer
 from app.senders.carriers import ErrorTable
@@ -83,7 +87,11 @@ async def road(valkey_url: str, tmp_path: Path) -> AsyncIterator[Road]:
         texts = Texts(Reply("Something went wrong."), Reply("Try again."))
         later = Later(one.records, people, dispatcher, composer, outbox, guard, texts.error, lambda _: None)
         manners = Manners(10.0, OnFailure.ERROR_REPLY)
-        pipeline = Pipeline(one.records, people, dispatcher, composer, later, guard, texts, manners)
+        foresight = Foresight(people, dispatcher, composer, guard)
+        closing = Closing(one.records, dispatcher, composer, later, guard, texts.muted)
+        pipeline = Pipeline(
+            one.records, people, dispatcher, composer, later, foresight, closing, texts, manners
+        )
         yield Road(pipeline, composer, steps)
         await pipeline.aclose()
 
