@@ -19,6 +19,7 @@ from app.membership.cache import Membership
 from app.membership.shared_failures import SharedFailures
 from app.membership.shared_rates import SharedRates
 from app.membership.source import ServiceSource, twilio_source
+from app.onboarding.following import FollowedArrivals
 from app.routing.body_retention import BodyRetention
 from app.routing.closing import Closing
 from app.routing.composing import Composer
@@ -47,6 +48,7 @@ from app.routing.upstream.upstreams import Upstreams
 from app.senders.availability import Availability
 from app.senders.carriers import ErrorTable
 from app.senders.failures import Failures
+from app.senders.pending import Pending
 from app.senders.rates import Rates
 from app.senders.request import ReplyFrom
 from app.settings import OnError, Settings, SignatureMode, load_settings
@@ -97,10 +99,17 @@ def build(settings: Settings) -> Router:
     records = Records(store, journal, settings.router.retention_days, clock=clock)
     redis = async_client_of(settings.redis.url, connect_within=2, again=False)
     pool_figures = metrics.PoolFigures()
-    membership = Membership(_sources(settings), redis, clock=clock, report=pool_figures.update)
+    pending = Pending(lambda: membership.pools, clock)
+    membership = Membership(
+        _sources(settings),
+        redis,
+        clock=clock,
+        report=pool_figures.update,
+        beside=FollowedArrivals(redis, pending).follow,
+    )
     rates = Rates(settings.limits, time.monotonic, calendar=clock)
     shared_rates = SharedRates(redis, rates, lambda: membership.pools, time.monotonic)
-    availability = Availability(membership.cordons, rates)
+    availability = Availability(membership.cordons, rates, pending)
     people = People(store, journal, membership.pool_for, ErrorTable({}), clock)
     last_senders = LastSenders(journal, lambda: people.table.longest, clock)
     composer = Composer(
@@ -151,6 +160,7 @@ def build(settings: Settings) -> Router:
         journal,
         records,
         membership,
+        pending,
         shared_rates,
         last_senders,
         failures,

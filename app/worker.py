@@ -31,6 +31,7 @@ from app.routing.threads import Threads
 from app.routing.upstream.breaker import State
 from app.routing.upstream.upstreams import Upstreams
 from app.senders.failures import Failures
+from app.senders.pending import Pending
 from app.settings import Settings
 from app.store.clients import CLIENT_ERRORS, subscribed
 from app.store.clock import Clock
@@ -68,6 +69,7 @@ class Worker:
     journal: Journal
     records: Records
     membership: Membership
+    pending: Pending
     shared_rates: SharedRates
     last_senders: LastSenders
     failures: Failures
@@ -180,6 +182,7 @@ class Worker:
         return [
             *self.clock.notices(),
             *self.membership.cordons.notices(),
+            *self.pending.notices(),
             *map(str, self.failures.failing()),
         ]
 

@@ -30,6 +30,10 @@ COMMANDS = {
         "Short codes of the Messaging Service: list, show, add, remove, update.",
     ),
     "membership": ("app.cli.membership", "What is known of the Messaging Services."),
+    "onboarding": (
+        "app.cli.onboarding",
+        "Numbers on their way: short-code leases and ports, and who is to act next.",
+    ),
     "opt-outs": ("app.cli.opt_outs", "Who has opted out: list, add, remove, import, export."),
     "sandbox": ("app.cli.sandbox", "Run an offline Twilio: its REST API, phones and carriers."),
 }

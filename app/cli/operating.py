@@ -55,7 +55,7 @@ def operation(service_sid: str | None) -> Operation:
 
     """
     settings = settings_for_command()
-    return operation_on(settings, _chosen(settings, service_sid))
+    return operation_on(settings, chosen_service(settings, service_sid))
 
 
 def operation_on(settings: Settings, service_sid: str) -> Operation:
@@ -70,7 +70,13 @@ def operation_on(settings: Settings, service_sid: str) -> Operation:
     return Operation(settings, ServiceResources(client, account.sid, service.sid), source)
 
 
-def _chosen(settings: Settings, service_sid: str | None) -> str:
+def chosen_service(settings: Settings, service_sid: str | None) -> str:
+    """Return the sid of the Service that was named, or of the only one.
+
+    Raises:
+        CommandError: when there is none, or several and none was named.
+
+    """
     sids = [service.sid for service in settings.services]
     if not sids:
         raise CommandError(

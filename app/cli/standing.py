@@ -1,19 +1,26 @@
-"""What speaks against senders, for commands: cordons and limits, as the routers have stored them."""
+"""What speaks against senders, for commands: cordons, limits, arrivals, as the routers have stored them."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from app.cli.situation import anything_stored, store_client
 from app.membership.shared_cordons import stored_cordons
 from app.membership.shared_rates import stored_usage
 from app.membership.snapshot import Snapshot
+from app.onboarding.following import pending_number
+from app.onboarding.storing import stored_arrivals
+from app.senders import pending
 from app.senders.conditions import NOTHING_AGAINST, Conditions
 from app.senders.cordons import Cordon, in_words
 from app.senders.rates import Rates
 from app.settings import Settings
+
+if TYPE_CHECKING:
+    import redis
 
 _NOW = 5.0
 """Seconds within which a moment is now: rates say nothing of any other time."""
@@ -37,13 +44,20 @@ def standing(settings: Settings, snapshots: Iterable[Snapshot], at: float | None
     """Look up what holds at a moment, in seconds since the epoch; nothing before the first start."""
     if not anything_stored(settings):
         return Standing()
-    moment = time.time() if at is None else at
+    moment, snapshots = time.time() if at is None else at, tuple(snapshots)
     with store_client(settings) as client:
         cordons = tuple(each for each in stored_cordons(client, moment) if each.since <= moment + 1)
+        awaited = _pending(client, snapshots, moment)
         if abs(moment - time.time()) > _NOW:
-            return Standing(cordons, Conditions(in_words(cordons, moment)))
+            return Standing(cordons, Conditions(in_words(cordons, moment), pending=awaited))
         rates = Rates(settings.limits, lambda: moment)
         rates.know(sender for snapshot in snapshots for sender in snapshot.senders)
         rates.learn(stored_usage(client, moment))
-    conditions = Conditions(in_words(cordons, moment), rates.capped(), rates.over_rate(), rates.used)
+    conditions = Conditions(in_words(cordons, moment), rates.capped(), rates.over_rate(), rates.used, awaited)
     return Standing(cordons, conditions, rates if settings.limits else None)
+
+
+def _pending(client: redis.Redis, snapshots: Iterable[Snapshot], at: float) -> Mapping[str, str]:
+    """Return what speaks against numbers on their way, by sid."""
+    numbers = [pending_number(each) for each in stored_arrivals(client).pending if each.added <= at + 1]
+    return pending.in_words(numbers, [snapshot.pool() for snapshot in snapshots]) if numbers else {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 
 from redis.asyncio import Redis
 
@@ -43,10 +43,12 @@ class Membership:
         read_limit: float = READ_LIMIT,
         stale_after: float = STALE_AFTER,
         report: Callable[[tuple[ServiceStatus, ...]], None] = lambda _: None,
+        beside: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         """Remember the Services; ``start`` fetches them. All times are in seconds.
 
-        ``report`` is told the statuses about once a second.
+        ``report`` is told the statuses about once a second. ``beside`` follows what else is kept in Redis
+        about senders; it raises `SharedError` when Redis does not serve.
         """
         self._memory = Memory(sources, clock, stale_after)
         self._shared = SharedSnapshots(redis) if redis is not None else None
@@ -55,6 +57,7 @@ class Membership:
         self._clock = clock
         self._read_limit = read_limit
         self._report = report
+        self._beside = beside
         self._following = asyncio.Lock()
         self._background = Background(self, self._memory.held, self._shared, sleep)
         self.pool_for = self._memory.pool_for
@@ -144,6 +147,8 @@ class Membership:
                     await self._follow(held, standing, self._shared)
                 if self._shared_cordons is not None:
                     await self._shared_cordons.follow()
+                if self._beside is not None:
+                    await self._beside()
             except SharedError as error:
                 self._troubled(str(error))
             else:

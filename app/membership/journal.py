@@ -35,7 +35,7 @@ class Change:
     """The operating system's user name."""
     service_sid: str
     action: str
-    """``add``, ``remove``, ``update``, ``cordon`` or ``release``."""
+    """``add``, ``remove``, ``update``, ``cordon``, ``release`` or ``onboarding``."""
     subject: str
     """The sid that was changed."""
     detail: str

@@ -118,7 +118,12 @@ class Composer:
     def choose(self, message: InboundMessage, reply: Reply, facts: Facts) -> Decision:
         """Choose the number that a reply leaves from."""
         pool, request = self.request(message, reply)
-        return select(pool, request, self._lately(message, pool, facts), self._availability.conditions())
+        return select(
+            pool,
+            request,
+            self._lately(message, pool, facts),
+            self._availability.conditions(message.recipient),
+        )
 
     def _lately(self, message: InboundMessage, pool: Pool | None, facts: Facts) -> Facts:
         """Add which number the person was answered from, where only this worker knows of it yet."""
@@ -236,7 +241,7 @@ class Composer:
             request = request._replace(person=person, country=country, area_code=area_code)
         like = [each for each in reply.parts if _likeness(each) == _likeness(part)]
         pictures = any(each.media_urls for each in like)
-        conditions = self._availability.conditions()
+        conditions = self._availability.conditions(message.recipient)
         needs = Capability.MMS if pictures else Capability.SMS
         decision = select(pool, request._replace(needs=needs), facts, conditions)
         if decision.address is not None or not pictures or facts.opted_out:

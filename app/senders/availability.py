@@ -9,6 +9,7 @@ from app.senders.conditions import NOTHING_AGAINST, Conditions
 from app.senders.cordons import Cordons
 from app.senders.decision import Decision
 from app.senders.limits import Limits
+from app.senders.pending import Pending
 from app.senders.rates import Rates
 from app.twilio.segments import count_segments
 
@@ -19,20 +20,25 @@ _LONGEST_KEPT = 500
 class Availability:
     """One worker's view of its senders."""
 
-    def __init__(self, cordons: Cordons, rates: Rates) -> None:
-        """Take what is asked."""
+    def __init__(self, cordons: Cordons, rates: Rates, pending: Pending | None = None) -> None:
+        """Take what is asked; without ``pending`` no number is on its way."""
         self._cordons = cordons
         self._rates = rates
+        self._pending = pending or Pending(dict, time.time)
 
-    def conditions(self) -> Conditions:
+    def conditions(self, texted: str = "") -> Conditions:
         """Return what holds at this moment; `NOTHING_AGAINST` itself when nothing does.
 
-        For one choice, at once: the next answer may change it.
+        For one choice, at once: the next answer may change it. ``texted`` is the number that the person
+        texted: one that is on its way is live then, and its operator is told.
         """
         cordoned, rates = self._cordons.words(), self._rates
-        if not cordoned and not rates.used and not rates.limits:
-            return NOTHING_AGAINST
-        return Conditions(cordoned, rates.capped(), rates.over_rate(), rates.used)
+        pending = self._pending.words(texted) if self._pending.numbers else None
+        if not pending:
+            if not cordoned and not rates.used and not rates.limits:
+                return NOTHING_AGAINST
+            return Conditions(cordoned, rates.capped(), rates.over_rate(), rates.used)
+        return Conditions(cordoned, rates.capped(), rates.over_rate(), rates.used, pending)
 
     def limits(self, decision: Decision) -> bool:
         """Tell whether what leaves from the sender that was chosen counts against its rate or its day."""

@@ -22,14 +22,25 @@ class Conditions:
     """Have sent what they may in a second. More would wait in Twilio's queue (facts 5.4)."""
     used: Mapping[str, float] = field(default_factory=dict)
     """Seconds, by one clock, when each last sent; only the order matters."""
+    pending: Mapping[str, str] = field(default_factory=dict)
+    """On their way in: a port, a lease, a migration."""
 
     def against(self, sender: str) -> str | None:
         """Say what speaks against a sender, None when nothing does."""
-        return self.cordoned.get(sender) or self.capped.get(sender) or self.over_rate.get(sender)
+        return (
+            self.cordoned.get(sender)
+            or self.pending.get(sender)
+            or self.capped.get(sender)
+            or self.over_rate.get(sender)
+        )
 
     def whatever_the_rate(self) -> Conditions:
         """Return the same without the rates."""
         return replace(self, over_rate={})
+
+    def as_if_live(self, sender: str) -> Conditions:
+        """Return the same without what is pending about one sender."""
+        return replace(self, pending={sid: words for sid, words in self.pending.items() if sid != sender})
 
 
 NOTHING_AGAINST = Conditions()

@@ -47,6 +47,7 @@ def select(
     everything that could answer is over its rate, the first of it is taken, and Twilio queues the
     reply. ``pool`` is None when nothing is known about the Service.
     """
+    conditions = _reached(pool, request, conditions)
     if facts is NOTHING_LEARNED and pool is not None:
         decision = _remembered(pool, request)
         if conditions is NOTHING_AGAINST or _stands(decision, conditions):
@@ -56,6 +57,21 @@ def select(
         queued = _select(pool, request, facts, conditions.whatever_the_rate())
         return _queued(queued) if queued.address is not None else decision
     return decision
+
+
+def _reached(pool: Pool | None, request: Request, conditions: Conditions) -> Conditions:
+    """Let a number that is on its way answer whoever has texted it.
+
+    The text came through Twilio, so that the number works for this person, whatever is marked: a port is
+    complete, or, while a short code moves carrier by carrier, this person's carrier has moved. For others
+    that says nothing: their carriers may still send what leaves here to the former provider (facts 9.2).
+    """
+    if not conditions.pending or pool is None:
+        return conditions
+    texted = pool.find(request.texted, request.country)
+    if texted is None or texted.sid not in conditions.pending:
+        return conditions
+    return conditions.as_if_live(texted.sid)
 
 
 def _remembered(pool: Pool, request: Request) -> Decision:
@@ -118,6 +134,7 @@ def explain(
     decision = select(pool, request, facts, conditions)
     if pool is None:
         return decision
+    conditions = _reached(pool, request, conditions)
     request = _at_home(pool, request)
     told = {line.sid for line in decision.trail if line.sid}
     rest = sorted(

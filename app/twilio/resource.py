@@ -69,3 +69,8 @@ def service(client: Client, sid: str) -> Resource:
 def account(client: Client, sid: str) -> Resource:
     """Return an account."""
     return Resource(Version(Domain(client, "https://api.twilio.com"), "2010-04-01"), f"/Accounts/{sid}")
+
+
+def numbers(client: Client) -> Resource:
+    """Return the API of phone numbers, ports among them."""
+    return Resource(Version(Domain(client, "https://numbers.twilio.com"), "v1"), "")

@@ -1,0 +1,145 @@
+"""What the onboarding commands do: look into Redis, ask Twilio, and change one checklist at a time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from app.cli.operating import ask, operation_on, refused
+from app.cli.situation import anything_stored, store_client
+from app.cli.speaking import CommandError, err
+from app.membership import journal
+from app.membership.source import MembershipError
+from app.onboarding import storing
+from app.onboarding.checklist import Checklist
+from app.onboarding.porting import Portability, PortedNumber, portability, ported_number
+from app.onboarding.progress import followed, seen
+from app.onboarding.storing import Arrivals, stored_arrivals
+from app.settings import Settings
+from app.store.clock import told_by
+from app.twilio.rest import ApiError, build_client
+
+if TYPE_CHECKING:
+    from twilio.rest import Client
+
+Change = Callable[[Checklist | None, float, str], Checklist | None]
+"""From what is stored, the time and the operator to what shall be stored."""
+
+
+def known_arrivals(settings: Settings) -> tuple[Arrivals, float]:
+    """Return the numbers on their way and the time, in seconds since the epoch, by Redis' clock."""
+    if not anything_stored(settings):
+        return Arrivals(), time.time()
+    with store_client(settings) as client:
+        return stored_arrivals(client), told_by(client)
+
+
+def change_arrival(settings: Settings, number: str, what: str, how: Change) -> Checklist | None:
+    """Change what is kept of a number, and let every router know; return what is kept now.
+
+    ``what`` tells of it in the history of changes; nothing is told where nothing has changed.
+    """
+    with store_client(settings) as client:
+        at, who = told_by(client), journal.operator()
+        seen_before: list[Checklist | None] = []
+
+        def change(before: Checklist | None) -> Checklist | None:
+            seen_before.append(before)
+            return how(before, at, who)
+
+        after = storing.change(client, number, change)
+        before = seen_before[-1]
+        if after != before:
+            service_sid = next((each.service_sid for each in (after, before) if each is not None), "")
+            journal.record(client, service_sid, "onboarding", number, f"{number}: {what}")
+            storing.sweep(client, at)
+        return after
+
+
+def ask_portability(settings: Settings, number: str) -> Portability:
+    """Ask Twilio whether a number can be ported.
+
+    Raises:
+        CommandError: when Twilio refuses, or is away.
+
+    """
+    if not settings.accounts:
+        raise CommandError(
+            "No account is configured.", "export TWILIO_ACCOUNT_SID=AC... TWILIO_AUTH_TOKEN=..."
+        )
+    client = _client_of(settings, settings.accounts[0].sid)
+    return ask(settings, f"Asking Twilio about {number}", lambda: portability(client, number))
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What Twilio says of the numbers on their way."""
+
+    pending: tuple[Checklist, ...]
+    texted: Mapping[str, float]
+    ports: Mapping[str, PortedNumber]
+    """By number; those that could be read."""
+    members: Mapping[str, frozenset[str]]
+    """The addresses in each Service that could be read."""
+    failures: tuple[str, ...]
+
+    def moved(self, checklist: Checklist | None, at: float, _: str) -> Checklist | None:
+        """Return a checklist with what was read of its number."""
+        if checklist is None:
+            return None
+        port = self.ports.get(checklist.number)
+        if port is not None and port.request_sid == checklist.request_sid:
+            checklist = followed(checklist, port, at)
+        there = checklist.number in self.members.get(checklist.service_sid, ())
+        return seen(checklist, at, in_service=there, texted=self.texted.get(checklist.number))
+
+
+def read_arrivals(settings: Settings, known: Arrivals) -> Reading:
+    """Read from Twilio how far the numbers on their way are."""
+    failures: list[str] = []
+    members = {}
+    for sid in sorted({each.service_sid for each in known.pending}):
+        found = _members(settings, sid, failures)
+        if found is not None:
+            members[sid] = found
+    ports = _ports(settings, known.pending, failures)
+    return Reading(known.pending, known.texted, ports, members, tuple(failures))
+
+
+def _ports(
+    settings: Settings, pending: Iterable[Checklist], failures: list[str]
+) -> Mapping[str, PortedNumber]:
+    ports = {}
+    for each in pending:
+        if each.request_sid is None:
+            continue
+        service = next((one for one in settings.services if one.sid == each.service_sid), None)
+        account_sid = service.account if service is not None else settings.accounts[0].sid
+        try:
+            with err.status(f"Reading {each.request_sid} from Twilio ..."):
+                client = _client_of(settings, account_sid)
+                ports[each.number] = ported_number(client, each.request_sid, each.number)
+        except ApiError as error:
+            failures.append(f"{each.number}: {refused(settings, error).lines[0]}")
+    return ports
+
+
+def _members(settings: Settings, service_sid: str, failures: list[str]) -> frozenset[str] | None:
+    if service_sid not in {each.sid for each in settings.services}:
+        failures.append(f"{service_sid} is none of the configured Messaging Services.")
+        return None
+    try:
+        with err.status(f"Reading {service_sid} from Twilio ..."):
+            snapshot = operation_on(settings, service_sid).source.read(time.time())
+    except MembershipError as error:
+        failures.append(refused(settings, error).lines[0])
+        return None
+    return frozenset(sender.address for sender in snapshot.senders)
+
+
+def _client_of(settings: Settings, account_sid: str) -> Client:
+    account = next(each for each in settings.accounts if each.sid == account_sid)
+    base_url = settings.twilio.api_base_url or None
+    return build_client(account.sid, account.tokens[0], base_url, settings.twilio.timeout)

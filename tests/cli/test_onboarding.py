@@ -1,0 +1,136 @@
+"""``sms-router onboarding``: numbers on their way, from the first paper to the first answer."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from tests.cli.conftest import Cli
+from tests.cli.twilio_side import SERVICE, TwilioSide, twilio_side
+
+PERSON, PORTED = "+14155550123", "+14155550100"
+
+
+@pytest.fixture
+def twilio(cli: Cli, valkey_url: str) -> Iterator[TwilioSide]:
+    with twilio_side(cli, valkey_url) as side:
+        yield side
+
+
+def said(text: str) -> str:
+    """Return what a table or a box holds as one line."""
+    return " ".join(text.replace("│", " ").split())
+
+
+def explained(twilio: TwilioSide, to: str) -> tuple[str, dict[str, str]]:
+    told = json.loads(twilio("explain", PERSON, "HOURS", "--to", to, "--json").out)
+    return told["sender"], {line["sender"]: line["reason"] for line in told["trail"]}
+
+
+def state(twilio: TwilioSide, number: str) -> dict[str, object]:
+    told: dict[str, object] = json.loads(twilio("onboarding", "show", number, "--json").out)
+    return told
+
+
+def test_a_number_is_kept_listed_shown_passed_over_and_used_once_it_is_live(twilio: TwilioSide) -> None:
+    assert "No number is on its way" in twilio("onboarding").out
+    added = twilio("onboarding", "add", "+1 415 555 0100", "--expected", "2099-12-01")
+    assert added.code == 0
+    assert "Next is portability, by you" in added.out
+    assert "2099-12-01" in twilio("onboarding").out
+    spoken = twilio("onboarding", "show", PORTED).out
+    assert "Do not close your account" in spoken
+    assert "added: port-us" in spoken
+    sender, reasons = explained(twilio, "+18885550100")
+    assert sender == "12345"
+    why = f"being ported in, expected 2099-12-01; see sms-router onboarding show {PORTED}"
+    assert reasons[PORTED] == why
+    assert why in said(twilio("senders", "--json").out)
+    assert explained(twilio, PORTED)[1][PORTED] != why
+
+    assert twilio("onboarding", "done", PORTED, "carrier").code == 0
+    assert state(twilio, PORTED)["step"] == "configure"
+    finished = twilio("onboarding", "done", PORTED, "live")
+    assert "is live. Every router uses it within a second." in finished.out
+    assert explained(twilio, "+18885550100")[1][PORTED] != why
+    assert json.loads(twilio("onboarding", "list", "--json").out) == []
+    assert [each["live"] for each in json.loads(twilio("onboarding", "list", "--all", "--json").out)] == [
+        True
+    ]
+    assert "done live" in said(twilio("membership", "history").out)
+
+
+def test_a_short_code_that_moves_carrier_by_carrier_answers_whoever_texts_it(twilio: TwilioSide) -> None:
+    assert twilio("onboarding", "add", "12345", "--kind", "short-code-migration").code == 0
+    assert explained(twilio, "12345")[0] == "12345"
+    sender, reasons = explained(twilio, "+12125550100")
+    assert sender == "+14155550100"  # the area code of the person
+    assert reasons["12345"].startswith("being migrated to Twilio carrier by carrier; see ")
+
+
+def test_a_rejection_says_what_mends_it_and_is_mended(twilio: TwilioSide) -> None:
+    twilio("onboarding", "add", "+16475550100")
+    spoken = twilio("onboarding", "reject", "+16475550100", "--reason", "PIN does not match")
+    assert spoken.code == 0
+    assert "Get the account's PIN" in spoken.out
+    assert "rejected" in twilio("onboarding").out
+    assert "Get the account's PIN" in twilio("onboarding", "show", "+16475550100").out
+    assert state(twilio, "+16475550100")["who"] == "you"
+    twilio("onboarding", "done", "+16475550100")
+    assert state(twilio, "+16475550100")["rejected"] is None
+
+
+def test_notes_dates_and_requests_are_kept_and_a_number_is_forgotten(twilio: TwilioSide) -> None:
+    twilio("onboarding", "add", PORTED)
+    sid = "KW" + "a" * 32
+    for words in (["note", PORTED, "ask Ben"], ["expect", PORTED, "2099-01-02"], ["request", PORTED, sid]):
+        assert twilio("onboarding", *words).code == 0
+    told = state(twilio, PORTED)
+    assert (told["expected"], told["port_in_request"], told["step"]) == ("2099-01-02", sid, "review")
+    assert "ask Ben" in twilio("onboarding", "show", PORTED).out
+    assert twilio("onboarding", "drop", PORTED).code == 2
+    assert twilio("onboarding", "drop", PORTED, "--yes").code == 0
+    assert twilio("onboarding", "show", PORTED).code == 1
+    assert twilio("onboarding", "drop", PORTED, "--yes").code == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "told"),
+    [
+        (["add", "12345"], 2, "--kind short-code-lease"),
+        (["add", "12345", "--kind", "port-us"], 2, "not ported, they are migrated"),
+        (["add", "+16475550100", "--kind", "port-us"], 2, "port-canada"),
+        (["add", "+14155550100", "--expected", "2020-01-01"], 2, "has passed"),
+        (["add", "+14155550100", "--expected", "soon"], 2, "like 2026-12-01"),
+        (["add", "+14155550100", "--port-in", "KW1"], 2, "KW and 32 hex digits"),
+        (["add", "+16475550100", "--port-in", "KW" + "a" * 32], 2, "--kind port-us only"),
+        (["add", "+14155550100", "--service", "MG" + "9" * 32], 2, "none of the configured"),
+        (["add", "+12125550100"], 1, "is on its way already"),
+        (["show", "+14155550100"], 1, "is not on its way"),
+        (["done", "+14155550100"], 1, "is not on its way"),
+        (["done", "+12125550100", "fly"], 2, "has no step fly"),
+        (["done", "+12125550100", "request"], 1, "is done already"),
+        (["expect", "+12125550100", "never"], 2, "like 2026-12-01"),
+        (["note", "+12125550100", " "], 2, "1 to 200 characters"),
+    ],
+)
+def test_wrong_use_is_told_with_the_remedy(
+    twilio: TwilioSide, words: list[str], code: int, told: str
+) -> None:
+    twilio("onboarding", "add", "+12125550100")
+    twilio("onboarding", "done", "+12125550100", "request")
+    before = twilio("onboarding", "list", "--json").out
+    spoken = twilio("onboarding", *words)
+    assert spoken.code == code
+    assert told in said(spoken.err)
+    assert twilio("onboarding", "list", "--json").out == before
+
+
+def test_everything_is_told_to_programs(twilio: TwilioSide) -> None:
+    told = json.loads(twilio("onboarding", "add", PORTED, "--json").out)
+    assert told == state(twilio, PORTED)
+    assert told["service"] == SERVICE
+    assert [step["step"] for step in told["steps"]][:2] == ["portability", "request"]
+    assert told["steps"][0]["state"] == "now"

@@ -1,0 +1,24 @@
+"""The recorded Twilio and the Redis of the membership's tests."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+import redis as synchronous
+from redis.asyncio import Redis
+
+from app.onboarding.keys import CHECKLISTS, TEXTED, VERSION
+from app.store.clients import client_of
+from tests.membership.conftest import base_url, clock, no_redis, redis, source, twilio
+
+__all__ = ["base_url", "clock", "no_redis", "redis", "source", "twilio"]
+
+
+@pytest.fixture
+async def operator(redis: Redis, shared_server: str) -> AsyncIterator[synchronous.Redis]:
+    """A client as commands have it; what is on its way is forgotten before and after."""
+    with client_of(shared_server) as client:
+        client.delete(CHECKLISTS, TEXTED, VERSION)
+        yield client
+        client.delete(CHECKLISTS, TEXTED, VERSION)
