@@ -20,10 +20,11 @@ from app.senders.cordons import Cordon
 from app.senders.sender import Sender
 from app.store.clock import told_by
 
-_SPAN = re.compile(r"(\d{1,4})([mhd])")
+_SPAN = re.compile(r"(\d{1,4})([mhd])", re.ASCII)
 _UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
 _CLOCK = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)")
 _LONGEST_REASON = 200
+_LONGEST = timedelta(days=3660)
 
 
 def end_of(span: str | None, until: str | None, now: float) -> float | None:
@@ -43,8 +44,10 @@ def end_of(span: str | None, until: str | None, now: float) -> float | None:
     if until is None:
         return None
     end = _time_of(until.strip(), datetime.fromtimestamp(now, UTC))
-    if end.timestamp() <= now:
+    if end <= datetime.fromtimestamp(now, UTC):
         raise typer.BadParameter(f"--until {until} has passed")
+    if end - datetime.fromtimestamp(now, UTC) > _LONGEST:
+        raise typer.BadParameter("--until is more than ten years away; without it, it holds until released")
     return end.timestamp()
 
 

@@ -77,6 +77,8 @@ def moment(value: str | None, zone: tzinfo = UTC) -> int:
         read = datetime.fromisoformat(value)
     except ValueError as error:
         raise typer.BadParameter("a time like 2026-03-01T12:00:00Z, or +3d, -12h, +30m") from error
+    if not 1970 < read.year < 9999:
+        raise typer.BadParameter("a time between 1971 and 9998")
     return int((read if read.tzinfo else read.replace(tzinfo=zone)).timestamp() * 1000)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import re
 import sys
 import time
@@ -118,6 +119,8 @@ def import_(
             entries, bad = read_csv(lines, service, _wrong, now)
     except UnicodeDecodeError as error:
         raise CommandError(f"{file}: is not written in UTF-8; save it as CSV in UTF-8.") from error
+    except csv.Error as error:
+        raise CommandError(f"{file}: is no CSV file: {error}.") from error
     if bad:
         raise CommandError(f"{file}: {counted(len(bad), 'line')} wrong; nothing was changed.", *_told(bad))
     news = 0
@@ -146,8 +149,11 @@ def export(
         if file is None:
             write_csv(sys.stdout, entries)
             return
-        with file.open("w", encoding="utf-8", newline="") as lines:
-            count = write_csv(lines, entries)
+        try:
+            with file.open("w", encoding="utf-8", newline="") as lines:
+                count = write_csv(lines, entries)
+        except OSError as error:
+            raise CommandError(f"{file} cannot be written: {error.strerror or error}") from error
     out.print(f"{counted(count, 'person')} written to {file}.".replace("persons", "people"), markup=False)
 
 

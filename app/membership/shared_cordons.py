@@ -112,7 +112,10 @@ def _read(stored: Mapping[bytes, bytes]) -> tuple[Cordon, ...]:
     cordons = []
     for sid, written in sorted(stored.items()):
         try:
-            cordons.append(Cordon(**json.loads(written)))
-        except (ValueError, TypeError):
+            cordon = Cordon(**json.loads(written))
+            cordon.words(cordon.since)
+        except (ValueError, TypeError, OverflowError, OSError):
             log.error("a stored cordon cannot be read: %s", sid.decode("utf-8", "replace"))
+        else:
+            cordons.append(cordon)
     return tuple(cordons)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 import redis as synchronous
@@ -109,9 +110,15 @@ async def test_what_is_no_cordon_is_left_out(
     store_cordon(operator, cordon(twilio, clock))
     operator.hset(CORDONS, "SC3", "{")
     operator.hset(CORDONS, "SC4", '{"colour": "red"}')
+    for number, until in enumerate(("1e18", "253402343999", '"noon"', "NaN")):
+        written = json.dumps(asdict(cordon(twilio, clock, until=0))).replace(
+            '"until": 0', f'"until": {until}'
+        )
+        operator.hset(CORDONS, f"SC5{number}", written)
     here = Membership([source], redis, clock=clock)
     await here.watch()
     assert set(here.cordons.words()) == {CODE, "12345"}
+    assert len(here.cordons.notices()) == 1
 
 
 async def _listeners(redis: Redis, count: int) -> bool:
