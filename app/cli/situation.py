@@ -16,7 +16,8 @@ from redis.exceptions import MovedError
 from app.cli.speaking import CommandError
 from app.settings import Settings, load_settings
 from app.store.clients import CLIENT_ERRORS, client_of
-from app.store.embedded import EmbeddedError, embedded, running_at
+from app.store.embedded import embedded, running_at
+from app.store.errors import EmbeddedError
 
 if TYPE_CHECKING:
     import redis

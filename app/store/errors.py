@@ -9,6 +9,10 @@ class StoreUnavailableError(Exception):
     """Redis cannot be asked now: down, frozen, full, or still loading. The caller works from memory."""
 
 
+class EmbeddedError(RuntimeError):
+    """The embedded Valkey did not start; the text says what to do."""
+
+
 class ScriptFailedError(StoreUnavailableError):
     """Redis serves, but this one script run failed on what it found; running it again would not help."""
 

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
@@ -10,7 +12,9 @@ from threading import Barrier
 
 import pytest
 
-from app.store.embedded import EmbeddedError, embedded, running_at, socket_path
+from app.store import valkey_process
+from app.store.embedded import embedded, running_at, socket_path
+from app.store.errors import EmbeddedError
 from tests.store.neighbour import neighbour
 from tests.store.private_valkey import client_of
 
@@ -20,6 +24,14 @@ def folder() -> Iterator[Path]:
     """A folder with a short path, as most have."""
     with tempfile.TemporaryDirectory(prefix="data-") as name:
         yield Path(name)
+
+
+def until(condition: Callable[[], object]) -> None:
+    for _ in range(2000):
+        if condition():
+            return
+        time.sleep(0.01)
+    raise AssertionError("it has not come to that in 20 seconds")
 
 
 def process_of(url: str) -> int:
@@ -115,6 +127,64 @@ def test_a_killed_owner_and_server_leave_nothing_in_the_way(folder: Path) -> Non
         os.kill(server, 9)
     with embedded(folder) as url:
         assert process_of(url) != server
+
+
+@pytest.mark.parametrize("left_behind", [False, True])
+def test_a_routers_server_that_dies_is_started_again_with_its_data(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, left_behind: bool
+) -> None:
+    monkeypatch.setattr(valkey_process, "LOOK_EVERY", 0.05)
+    if left_behind:
+        with neighbour("embedded", folder) as owner:
+            owner.kill()
+            owner.wait()
+    with embedded(folder, shared=False) as url:
+        for value in (b"1", b"2"):
+            before = process_of(url)
+            with client_of(url) as client:
+                client.set("kept", value)
+                client.waitaof(1, 0, 5000)
+            os.kill(before, 9)
+            until(lambda: running_at(folder) is not None and process_of(url) != before)  # noqa: B023
+            with client_of(url) as client:
+                assert client.get("kept") == value
+    assert running_at(folder) is None
+
+
+def test_a_frozen_server_is_not_started_twice(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(valkey_process, "LOOK_EVERY", 0.02)
+    with embedded(folder, shared=False) as url:
+        server = process_of(url)
+        os.kill(server, signal.SIGSTOP)
+        looks = 0
+        listens = valkey_process.ValkeyProcess._listens
+
+        def counting(self: valkey_process.ValkeyProcess) -> bool:
+            nonlocal looks
+            found = listens(self)
+            looks += 1
+            return found
+
+        monkeypatch.setattr(valkey_process.ValkeyProcess, "_listens", counting)
+        until(lambda: looks > 3)
+        os.kill(server, signal.SIGCONT)
+        assert process_of(url) == server
+
+
+def test_a_server_that_cannot_be_started_again_is_tried_until_it_can(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(valkey_process, "LOOK_EVERY", 0.05)
+    monkeypatch.setattr(valkey_process, "TRY_AGAIN", 0.05)
+    data = folder / "valkey" / "appendonlydir"
+    with embedded(folder, shared=False) as url:
+        data.rename(folder / "away")
+        data.write_text("not a folder")
+        os.kill(process_of(url), 9)
+        until(lambda: "did not start" in caplog.text)
+        data.unlink()
+        (folder / "away").rename(data)
+        until(lambda: running_at(folder) is not None)
 
 
 def test_of_those_who_start_at_once_one_starts_the_server(folder: Path) -> None:
