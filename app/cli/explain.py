@@ -2,67 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Annotated
 
 import typer
 
-from app.cli.known import Acquaintance, Failing, get_acquainted, if_it_failed, lines_about, moment
 from app.cli.known import as_json as known_as_json
+from app.cli.known import get_acquainted, moment
 from app.cli.pools import known_snapshots, usual_recipient
 from app.cli.rules import rules_and_pools
 from app.cli.situation import settings_for_command
 from app.cli.speaking import AsJson, address, out, plain, print_json, print_table
 from app.cli.standing import standing
+from app.routing.acquaintance import lines_about
 from app.routing.composing import Composer
-from app.routing.dispatch import Failed, Forwarding, Found, Immediate, RuleAnswer
-from app.routing.keywords import Consideration
-from app.routing.replies import Reply
-from app.senders.decision import Consideration as Candidate
-from app.senders.decision import Decision
+from app.routing.explanation import Explanation, sample
+from app.routing.explanation import explain as explained
 from app.senders.pool import pool_among
-from app.senders.selection import explain as explain_sender
-from app.twilio.inbound import InboundMessage
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What the rule answers, as far as it is known."""
-
-    reply: Reply
-    words: str
-    """The answer as it is told to people."""
-    failed: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Story:
-    """All that is to be told about one text."""
-
-    rule: str
-    rules: Sequence[Consideration[RuleAnswer]]
-    answer: Answer
-    decision: Decision | None
-    """None when the answer says nothing."""
-    known: Acquaintance
-    failing: Failing | None
-    """What would come of it if the short code failed now."""
-
-    @property
-    def sender(self) -> str | None:
-        """The number that the answer leaves from."""
-        return self.decision.address if self.decision else None
-
-    @property
-    def trail(self) -> Sequence[Candidate]:
-        """Every number with its reason."""
-        return self.decision.trail if self.decision else ()
-
-    @property
-    def good(self) -> bool:
-        """Whether the person gets what the rule answers."""
-        return not self.answer.failed and (self.decision is None or self.sender is not None)
 
 
 def register(commands: typer.Typer) -> None:
@@ -113,22 +69,13 @@ def explain(
     found_snapshots = known_snapshots(settings)
     dispatcher, pools = rules_and_pools(settings, found_snapshots)
     recipient = recipient or usual_recipient(pools.values())
-    message = _text(settings.accounts[0].sid, sender, recipient, words, country)
+    message = sample(settings.accounts[0].sid, None, sender, recipient, words, country)
     if (pool := pool_among(pools, None, recipient)) is not None:
         message = replace(message, service_sid=pool.service_sid)
-    scope = message.service_sid or recipient
-    at = moment(as_of)
-    known = get_acquainted(settings, scope, sender, at)
-    found = dispatcher.find(message, at / 1000).for_person(known.facts.opted_out)
-    answer = _answer(found, message)
-    facts = known.facts if found.heard is None else replace(known.facts, opted_out=False)
+    known = get_acquainted(settings, message.service_sid or recipient, sender, moment(as_of))
     composer = Composer(lambda service, texted: pool_among(pools, service, texted), settings.reply_from, "")
-    asked = composer.request(message, answer.reply)
     now = standing(settings, found_snapshots, known.moment / 1000).conditions
-    decision = None if answer.reply.silent else explain_sender(*asked, facts, now)
-    failing = if_it_failed(*asked, facts, now, decision) if decision is not None else None
-    rules = dispatcher.table.consider(words, dispatcher.occasion(message, at / 1000))
-    story = Story(found.rule, rules, answer, decision, known, failing)
+    story = explained(message, known, dispatcher, composer, now)
     if as_json:
         print_json(_as_json(story))
     else:
@@ -137,32 +84,7 @@ def explain(
         raise typer.Exit(1)
 
 
-def _text(account_sid: str, sender: str, recipient: str, words: str, country: str | None) -> InboundMessage:
-    """Return the message as it would arrive."""
-    return InboundMessage(
-        sid="SM" + "0" * 32,
-        account_sid=account_sid,
-        service_sid=None,
-        sender=sender,
-        recipient=recipient,
-        body=words,
-        parameters={"FromCountry": country} if country else {},
-    )
-
-
-def _answer(found: Found, message: InboundMessage) -> Answer:
-    """Return the answer as far as it is known without running a handler."""
-    if isinstance(found.action, Forwarding):
-        return Answer(Reply("(unknown)"), f"forwarded to {found.action.forward}")
-    if not isinstance(found.action, Immediate):
-        return Answer(Reply("(unknown)"), f"the function {found.action.handler.source} is called")
-    reply = found.action.reply(message)
-    if isinstance(reply, Failed):
-        return Answer(Reply("(the error reply)"), f"fails: {reply.cause}", failed=True)
-    return Answer(reply, "\n".join((*reply.texts, *reply.media_urls)) or "(says nothing)")
-
-
-def _tell(story: Story) -> None:
+def _tell(story: Explanation) -> None:
     out.print("[bold]Rule[/bold]   ", plain(story.rule))
     for line in story.rules:
         text = f"        {line.verdict.value}: {line.rule.name}: {line.reason}"
@@ -184,7 +106,7 @@ def _tell(story: Story) -> None:
         out.print(plain(text))
 
 
-def _as_json(story: Story) -> dict[str, object]:
+def _as_json(story: Explanation) -> dict[str, object]:
     return {
         "rule": story.rule,
         "rules": [

@@ -13,12 +13,10 @@ from app.cli.situation import load_rules, settings_for_command
 from app.cli.speaking import AsJson, address, counted, out, plain, print_json, print_table
 from app.mistakes import SettingsError
 from app.routing.dispatch import Found, RuleAnswer
-from app.routing.handlers import Handler
 from app.routing.hours import TimeZones
 from app.routing.keywords import Consideration, Verdict
-from app.routing.rules import MatchKind, Rule
-from app.routing.templates import TextAnswer
-from app.routing.upstream.forward import Forward
+from app.routing.listing import answered_by, by_precedence
+from app.routing.rules import Rule
 from app.settings import Settings
 from app.twilio.inbound import InboundMessage
 
@@ -118,7 +116,7 @@ def test(
 
 
 def _list(rules: Sequence[Rule[RuleAnswer]], as_json: bool) -> None:
-    ordered = sorted(rules, key=lambda rule: list(MatchKind).index(rule.kind))
+    ordered = by_precedence(rules)
     if as_json:
         print_json(
             [
@@ -138,15 +136,6 @@ def _list(rules: Sequence[Rule[RuleAnswer]], as_json: bool) -> None:
         for rule in ordered
     ]
     print_table(("words", "match", "scope", "answer", "defined in"), rows)
-
-
-def answered_by(answer: RuleAnswer) -> str:
-    """Say what answers a rule's texts."""
-    if isinstance(answer, Forward):
-        return f"forwarded to {answer}"
-    if isinstance(answer, Handler):
-        return f"function {answer.name}"
-    return "text" if isinstance(answer, TextAnswer) else "template"
 
 
 def _tell_check(settings: Settings, count: int, mistakes: Sequence[str], warnings: Sequence[str]) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from app.cli.message_story import body_of, iso, person_of, steps
 from app.routing.episode import Episode, Said, Sending
 from app.routing.privacy import masked_text
+from app.routing.story import body_of, iso, person_of, steps
 
 
 def as_json(episode: Episode, reveal: bool) -> dict[str, object]:

@@ -10,8 +10,7 @@ from typing import Annotated
 import redis
 import typer
 
-from app.cli.message_story import body_of, in_words, iso, moment_of, person_of
-from app.cli.replay_plan import Plan, Planner
+from app.cli.replay_plan import Planner
 from app.cli.situation import anything_stored, settings_for_command, store_client
 from app.cli.spans import milliseconds_of, since_of
 from app.cli.speaking import AsJson, CommandError, complain, counted, out, plain, print_json
@@ -21,7 +20,9 @@ from app.routing import replaying
 from app.routing.episode import Episode
 from app.routing.history import History
 from app.routing.privacy import masked_text
+from app.routing.replay_plan import Plan
 from app.routing.replaying import Judgement, Verdict
+from app.routing.story import body_of, in_words, iso, moment_of, person_of
 from app.settings import Privacy, Settings
 
 _LOOK_EVERY = 0.2
@@ -134,10 +135,7 @@ def _consider(wish: Wish, planner: Planner, oldest: int, *, even_unknown: bool) 
     if not wish.good or wish.episode.message is None:
         return
     wish.plan = planner.plan(wish.episode.message)
-    if wish.plan.opt_out_word:
-        wish.judgement = Judgement(Verdict.OPT_OUT_WORD, "it is an opt-out word: see sms-router opt-outs")
-    elif wish.plan.against == "the person has opted out":
-        wish.judgement = Judgement(Verdict.OPTED_OUT, wish.plan.against)
+    wish.judgement = wish.plan.forbidden or wish.judgement
 
 
 def _carry_out(settings: Settings, wishes: Sequence[Wish], even_unknown: bool, wait: float) -> None:

@@ -1,4 +1,4 @@
-"""One message's story for people and programs: everything that is known of it, in order of time."""
+"""One message's story for people: everything that is known of it, in order of time, masked or in full."""
 
 from __future__ import annotations
 
