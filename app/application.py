@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 from prometheus_client import REGISTRY, CollectorRegistry
 from starlette.routing import Route, Router
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Lifespan
 
 from app.delivery.courier import Courier
 from app.delivery.outbox import Outbox
@@ -59,6 +60,9 @@ from app.store.spool import Spool
 from app.store.store import Store
 from app.twilio.signature import Credentials, SignatureVerifier
 from app.web import metrics
+from app.web.console.archive import Archive
+from app.web.console.desk import Desk
+from app.web.console.routes import routes
 from app.web.gate import Gate
 from app.web.health import Probes
 from app.web.router import WebhookRouter
@@ -190,10 +194,24 @@ def build(settings: Settings) -> Router:
         courier.nudge if settings.router.reroute else None,
         failures.saw,
     )
-    return _router(settings, worker, receipts)
+    desk = Desk(
+        settings,
+        Archive(settings.redis.url),
+        membership,
+        dispatcher,
+        composer,
+        people,
+        availability,
+        rates,
+        failures,
+        worker.reasons,
+        worker.notices,
+        clock,
+    )
+    return _router(settings, worker, receipts, desk)
 
 
-def _router(settings: Settings, worker: Worker, receipts: Receipts) -> Router:
+def _router(settings: Settings, worker: Worker, receipts: Receipts, desk: Desk) -> Router:
     gate = Gate(
         SignatureVerifier(settings.public_url, _credentials(settings)),
         enforce=settings.router.signature is SignatureMode.ENFORCE,
@@ -211,7 +229,19 @@ def _router(settings: Settings, worker: Worker, receipts: Receipts) -> Router:
         Route("/readyz", probes.ready),
         Route("/metrics", probes.metrics),
     ]
-    return WebhookRouter(webhooks, others, worker.lifespan)
+    if password := settings.console.password.get_secret_value():
+        others += routes(desk, password, time.monotonic)
+    return WebhookRouter(webhooks, others, _lifespan(worker, desk), settings.server.private_port)
+
+
+def _lifespan(worker: Worker, desk: Desk) -> Lifespan[Router]:
+    @contextlib.asynccontextmanager
+    async def lifespan(router: Router) -> AsyncIterator[None]:
+        with contextlib.closing(desk.archive):
+            async with worker.lifespan(router):
+                yield
+
+    return lifespan
 
 
 def _credentials(settings: Settings) -> dict[str, Credentials]:

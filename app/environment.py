@@ -17,6 +17,9 @@ VARIABLES = {
     "PORT": ("server", "port"),
     "WORKERS": ("server", "workers"),
     "SANDBOX_PORT": ("sandbox", "port"),
+    "PRIVATE_HOST": ("server", "private_host"),
+    "PRIVATE_PORT": ("server", "private_port"),
+    "CONSOLE_PASSWORD": ("console", "password"),
 }
 """Variables that stand for one key each; those of the credentials make or complete whole tables."""
 

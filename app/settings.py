@@ -40,10 +40,18 @@ from app.twilio.public_url import PublicUrl
 
 DEFAULT_FOLDER = "config"
 
+SHORTEST_PASSWORD = 8
+"""Characters."""
+
 _ORIGIN = re.compile(r"https?://(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?/?")
 
 _REACHED_AT = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
 """Where a listener on every address is found; one on ``::`` may take IPv6 alone."""
+
+
+def _reached(host: str, port: int) -> str:
+    host = _REACHED_AT.get(host, host)
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 class SignatureMode(StrEnum):
@@ -117,6 +125,12 @@ def _plain_secret(value: SecretStr) -> SecretStr:
     text = value.get_secret_value()
     if not text.isascii() or text != text.strip():
         raise ValueError("has blanks around it, or letters that Twilio does not use: copy it once more")
+    return value
+
+
+def _console_password(value: SecretStr) -> SecretStr:
+    if 0 < len(value.get_secret_value()) < SHORTEST_PASSWORD:
+        raise ValueError(f"has fewer than {SHORTEST_PASSWORD} characters: too easy to guess")
     return value
 
 
@@ -204,9 +218,23 @@ class ServerSettings(_Table):
 
     host: str = "127.0.0.1"
     port: Port = 8000
+    private_host: str = "127.0.0.1"
+    private_port: Port | None = None
     workers: Annotated[int, Field(ge=1, le=64)] = 1
     logs: LogForm = LogForm.TEXT
     traces: bool = False
+
+    @model_validator(mode="after")
+    def _two_doors(self) -> ServerSettings:
+        if self.private_port == self.port:
+            raise ValueError("private_port must be another one than port, which everybody can reach")
+        return self
+
+
+class ConsoleSettings(_Table):
+    """``[console]``: the pages for operators; off without a password."""
+
+    password: Annotated[SecretStr, AfterValidator(_console_password)] = SecretStr("")
 
 
 class RedisSettings(_Table):
@@ -330,6 +358,7 @@ class RouterFile(_Table):
 
     router: RouterSettings = RouterSettings()
     server: ServerSettings = ServerSettings()
+    console: ConsoleSettings = ConsoleSettings()
     redis: RedisSettings = RedisSettings()
     twilio: TwilioSettings = TwilioSettings()
     conversations: ConversationSettings = ConversationSettings()
@@ -369,8 +398,14 @@ class Settings(RouterFile):
     @property
     def local_url(self) -> str:
         """Where this machine reaches the router."""
-        host = _REACHED_AT.get(self.server.host, self.server.host)
-        return f"http://{f'[{host}]' if ':' in host else host}:{self.server.port}"
+        return _reached(self.server.host, self.server.port)
+
+    @property
+    def private_url(self) -> str:
+        """Where this machine reaches the console, the metrics and the probes."""
+        if self.server.private_port is None:
+            return self.local_url
+        return _reached(self.server.private_host, self.server.private_port)
 
     @property
     def twilio_opt_outs(self) -> frozenset[str]:
@@ -429,6 +464,7 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
         folder=folder,
         router=tables.router,
         server=tables.server,
+        console=tables.console,
         redis=tables.redis,
         twilio=tables.twilio,
         conversations=tables.conversations,

@@ -16,14 +16,13 @@ from app.membership import journal
 from app.membership.shared_cordons import release as release_cordon
 from app.membership.shared_cordons import store_cordon, stored_cordons
 from app.membership.snapshot import Snapshot
-from app.senders.cordons import Cordon
+from app.senders.cordons import Cordon, read_reason
 from app.senders.sender import Sender
 from app.store.clock import told_by
 
 _SPAN = re.compile(r"(\d{1,4})([mhd])", re.ASCII)
 _UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
 _CLOCK = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)")
-_LONGEST_REASON = 200
 _LONGEST = timedelta(days=3660)
 
 
@@ -71,12 +70,10 @@ def reason_of(text: str) -> str:
         typer.BadParameter: when there is none, or too much of it.
 
     """
-    reason = " ".join(text.split())
-    if not reason or len(reason) > _LONGEST_REASON:
-        raise typer.BadParameter(
-            f"a reason has 1 to {_LONGEST_REASON} characters; it is shown in every trail"
-        )
-    return reason
+    try:
+        return read_reason(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
 
 
 def cordon_sender(

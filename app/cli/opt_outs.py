@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import re
 import sys
 import time
 from dataclasses import replace
@@ -17,7 +16,15 @@ from rich.progress import Progress
 
 from app.cli.situation import anything_stored, settings_for_command, store_client
 from app.cli.speaking import AsJson, CommandError, address, counted, err, out, print_json, print_table
-from app.routing.opt_out_list import AT_ONCE, BadLine, Entry, OptOutList, read_csv, write_csv
+from app.routing.opt_out_list import (
+    AT_ONCE,
+    BadLine,
+    Entry,
+    OptOutList,
+    read_csv,
+    write_csv,
+    wrong_entry,
+)
 from app.routing.privacy import masked_number
 from app.senders.carriers import load_error_table
 from app.settings import Privacy, Settings
@@ -27,10 +34,6 @@ opt_outs = typer.Typer(help="Who has opted out: list, add, remove, import, expor
 
 MOST_TOLD = 20
 """Bad lines of a file that are told one by one."""
-
-_NUMBER = re.compile(r"(?:[a-z]+:)?\+[1-9][0-9]{6,14}")
-_SERVICE = re.compile(r"MG[0-9a-fA-F]{32}")
-_OURS = re.compile(r"\+[1-9][0-9]{6,14}|[0-9]{3,8}")
 
 Number = Annotated[str, typer.Argument(help="The person's number, like +14155550123.", callback=address)]
 ServiceSid = Annotated[
@@ -116,7 +119,7 @@ def import_(
     now = int(time.time() * 1000)
     try:
         with file.open(encoding="utf-8-sig", newline="") as lines:
-            entries, bad = read_csv(lines, service, _wrong, now)
+            entries, bad = read_csv(lines, service, wrong_entry, now)
     except UnicodeDecodeError as error:
         raise CommandError(f"{file}: is not written in UTF-8; save it as CSV in UTF-8.") from error
     except csv.Error as error:
@@ -169,7 +172,7 @@ def _entry(settings: Settings, number: str, service: str | None, source: str) ->
     service = service or _first_service(settings)
     if service is None:
         raise CommandError("No Messaging Service is configured; name one: --service MG...", code=2)
-    if (reason := _wrong(number, service)) is not None:
+    if (reason := wrong_entry(number, service)) is not None:
         raise CommandError(reason, code=2)
     return Entry(number, service, 0, source)
 
@@ -177,15 +180,6 @@ def _entry(settings: Settings, number: str, service: str | None, source: str) ->
 def _now(entry: Entry, client: Redis) -> Entry:
     """Return it with the time by Redis' clock, which orders it among what the person has texted."""
     return replace(entry, since=int(told_by(client) * 1000))
-
-
-def _wrong(number: str, service: str) -> str | None:
-    """Say what is wrong with a person's number or with where they opted out."""
-    if not _NUMBER.fullmatch(number):
-        return f"number: {number!r} should be like +14155550123"
-    if not _SERVICE.fullmatch(service) and not _OURS.fullmatch(service):
-        return f"service: {service!r} should be MG and 32 hex digits, or a number of ours outside Services"
-    return None
 
 
 def _told(bad: list[BadLine]) -> list[str]:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from app.cli.console import console_lines, made_password
 from app.cli.situation import check_port, load_rules, offline_world, sandbox_environment, store_url
 from app.cli.speaking import CommandError, err, out, plain
 from app.log_context import log_config
@@ -70,12 +71,13 @@ def serve() -> None:
     with contextlib.ExitStack() as beside:
         os.environ["REDIS_URL"] = beside.enter_context(store_url(settings, shared=False))
         world = offline_world(settings) if settings.offline else None
+        password = made_password(settings) if world is not None else None
         if world is not None:
             os.environ.update(sandbox_environment(world, settings))
             beside.enter_context(_sandbox(settings))
         _prepare_metrics(settings)
         settings = load_settings()
-        _announce(settings, world)
+        _announce(settings, world, password)
         _run(settings)
 
 
@@ -87,6 +89,8 @@ def _leave(*_: object) -> None:
 def _check_ports(settings: Settings) -> None:
     """Make sure that everything can listen; the remedy is one line, whichever ports are taken."""
     wanted = [("PORT", settings.server.host, settings.server.port)]
+    if settings.server.private_port is not None:
+        wanted.append(("PRIVATE_PORT", settings.server.private_host, settings.server.private_port))
     if settings.offline:
         wanted.append(("SANDBOX_PORT", "127.0.0.1", settings.sandbox.port))
     told, others = [], []
@@ -124,10 +128,11 @@ def _run(settings: Settings) -> None:
         timeout_keep_alive=KEEP_ALIVE,
         timeout_graceful_shutdown=GRACE,
     )
+    private = [_private_listener(settings)] if settings.server.private_port is not None else []
     if settings.server.workers > 1:
         os.environ[SUPERVISOR] = str(os.getpid())
         heard = signal.getsignal(signal.SIGHUP)
-        supervisor = Multiprocess(config, [config.bind_socket()])
+        supervisor = Multiprocess(config, [config.bind_socket(), *private])
         signal.signal(signal.SIGHUP, heard)  # uvicorn would start its workers anew
         reload_workers(lambda: [process.pid for process in supervisor.processes])
         supervisor.run()
@@ -135,7 +140,17 @@ def _run(settings: Settings) -> None:
         with contextlib.suppress(
             KeyboardInterrupt
         ):  # uvicorn has stopped by then, and tells how it came to it
-            uvicorn.Server(config).run()
+            uvicorn.Server(config).run([config.bind_socket(), *private] if private else None)
+
+
+def _private_listener(settings: Settings) -> socket.socket:
+    """Return the socket on which the console, the metrics and the probes are found, and nowhere else."""
+    host, port = settings.server.private_host, settings.server.private_port
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind((host, port))
+    listener.set_inheritable(True)
+    return listener
 
 
 def _most_at_once() -> int:
@@ -184,7 +199,7 @@ def _prepare_metrics(settings: Settings) -> None:
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
 
 
-def _announce(settings: Settings, world: World | None) -> None:
+def _announce(settings: Settings, world: World | None, password: str | None) -> None:
     url = settings.public_url
     lines = [f"\nsms-router listens on {settings.local_url}"]
     if world is not None:
@@ -197,6 +212,7 @@ def _announce(settings: Settings, world: World | None) -> None:
         f"  inbound request URL   {url}/sms          (POST)",
         f"  fallback URL          {url}/sms/fallback (POST)",
         f"  status callback URL   {url}/sms/status",
+        *console_lines(settings, password),
         "\nSend the first text from another terminal:",
         f"  {_command()} text HOURS\n",
     ]

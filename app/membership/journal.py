@@ -52,11 +52,17 @@ def operator() -> str:
 
 
 def record(
-    redis: Redis, service_sid: str, action: str, subject: str, detail: str, outcome: Outcome = Outcome.DONE
+    redis: Redis,
+    service_sid: str,
+    action: str,
+    subject: str,
+    detail: str,
+    outcome: Outcome = Outcome.DONE,
+    who: str | None = None,
 ) -> None:
-    """Keep a change that this user has made."""
+    """Keep a change that this user has made, or somebody else whose name is given."""
     told: dict[Any, Any] = {
-        "who": operator(),
+        "who": who or operator(),
         "service": service_sid,
         "action": action,
         "subject": subject,

@@ -11,6 +11,7 @@ from typing import NamedTuple, cast
 import redis
 
 from app.routing.episode import Cause, Episode, Fields, read_episode, replies_sent
+from app.routing.paging import Page, Position
 from app.store.keys import ALL_BUCKETS, Bucket, bucket_of
 
 AT_ONCE = 200
@@ -28,6 +29,11 @@ class Letter(NamedTuple):
     bucket: Bucket
     reference: str
     cause: Cause
+
+    @property
+    def position(self) -> Position:
+        """Where it stands among those of all buckets."""
+        return Position(*self.order, ALL_BUCKETS.index(self.bucket))
 
 
 class History:
@@ -55,6 +61,32 @@ class History:
                 places.setdefault(letter.reference, letter.bucket)
         found = [(bucket, reference) for reference, bucket in places.items()]
         return self._episodes(found, self._causes(found))
+
+    def page(self, limit: int, before: Position | None = None) -> Page:
+        """Return the newest messages, after a position that an earlier page ended at."""
+        letters = self._newest(limit + 1, before)
+        shown = [(letter.bucket, letter.reference) for letter in letters[:limit]]
+        return Page(self._episodes(shown, {}), letters[limit - 1].position if len(letters) > limit else None)
+
+    def failed_page(self, limit: int, before: Position | None = None) -> Page:
+        """Return the newest dead letters likewise; one with several causes may be on two pages."""
+        places: dict[str, Bucket] = {}
+        last = older = None
+        for letter in self._dead_letters(before):
+            if len(places) == limit and letter.reference not in places:
+                older = last
+                break
+            places.setdefault(letter.reference, letter.bucket)
+            last = letter.position
+        found = [(bucket, reference) for reference, bucket in places.items()]
+        return Page(self._episodes(found, self._causes(found)), older)
+
+    def count_failed(self) -> int:
+        """Return how many failures are kept; a message may have failed more than once."""
+        pipeline = self._client.pipeline(transaction=False)
+        for bucket in ALL_BUCKETS:
+            pipeline.xlen(bucket.dead_letters)
+        return sum(map(int, pipeline.execute()))
 
     def find(self, sid: str, account_sids: Iterable[str]) -> Episode | None:
         """Return one message of these accounts by its sid; whose it is tells only its record."""
@@ -88,11 +120,11 @@ class History:
                     causes[letter.reference].append(letter.cause)
         return causes
 
-    def _dead_letters(self) -> Iterator[Letter]:
+    def _dead_letters(self, before: Position | None = None) -> Iterator[Letter]:
         """Yield the dead letters of all buckets, the newest first, some at a time."""
         pipeline = self._client.pipeline(transaction=False)
-        for bucket in ALL_BUCKETS:
-            pipeline.xrevrange(bucket.dead_letters, count=AT_ONCE)
+        for number, bucket in enumerate(ALL_BUCKETS):
+            pipeline.xrevrange(bucket.dead_letters, before.end(number) if before else "+", count=AT_ONCE)
         pages = cast("list[list[tuple[bytes, Fields]]]", pipeline.execute())
         streams = [self._older(bucket, page) for bucket, page in zip(ALL_BUCKETS, pages, strict=True)]
         return merge(*streams, key=attrgetter("order"), reverse=True)
@@ -112,11 +144,11 @@ class History:
                 return
             end, page = f"({page[-1][0].decode()}", None
 
-    def _newest(self, limit: int) -> list[Letter]:
+    def _newest(self, limit: int, before: Position | None = None) -> list[Letter]:
         """Return the newest entries of all buckets' journals."""
         pipeline = self._client.pipeline(transaction=False)
-        for bucket in ALL_BUCKETS:
-            pipeline.xrevrange(bucket.journal, count=limit)
+        for number, bucket in enumerate(ALL_BUCKETS):
+            pipeline.xrevrange(bucket.journal, before.end(number) if before else "+", count=limit)
         found = cast("list[list[tuple[bytes, Fields]]]", pipeline.execute())
         letters = [
             _letter(bucket, entry, fields)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import heapq
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,6 +23,10 @@ AT_ONCE = 500
 """Entries that go to Redis in one round trip."""
 
 LONGEST_SOURCE = 100
+
+_PERSON = re.compile(r"(?:[a-z]+:)?\+[1-9][0-9]{6,14}")
+_SERVICE = re.compile(r"MG[0-9a-fA-F]{32}")
+_OURS = re.compile(r"\+[1-9][0-9]{6,14}|[0-9]{3,8}")
 
 Wrong = Callable[[str, str], str | None]
 """Says what is wrong with a number and a Service; None when they are fine."""
@@ -115,6 +120,15 @@ class OptOutList:
         for (service, number), (_, at), out in zip(names, found, pipeline.execute(), strict=True):
             source = out.decode("utf-8", "replace").split(" ", 2)[-1] if out else "unknown"
             yield Entry(number, service, at, source)
+
+
+def wrong_entry(number: str, service: str) -> str | None:
+    """Say what is wrong with a person's number or with where they opted out."""
+    if not _PERSON.fullmatch(number):
+        return f"number: {number!r} should be like +14155550123"
+    if not _SERVICE.fullmatch(service) and not _OURS.fullmatch(service):
+        return f"service: {service!r} should be MG and 32 hex digits, or a number of ours outside Services"
+    return None
 
 
 def write_csv(file: TextIO, entries: Iterable[Entry]) -> int:

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from math import inf
 
+LONGEST_REASON = 200
+"""Characters of why a sender is out of use; it is shown in every trail."""
+
 
 @dataclass(frozen=True, slots=True)
 class Cordon:
@@ -34,6 +37,19 @@ class Cordon:
         return (
             f"cordoned until {end:{'%H:%M' if end.date() == today else '%Y-%m-%d %H:%M'}} UTC: {self.reason}"
         )
+
+
+def read_reason(text: str) -> str:
+    """Return a reason as one line.
+
+    Raises:
+        ValueError: when there is none, or too much of it.
+
+    """
+    reason = " ".join(text.split())
+    if not reason or len(reason) > LONGEST_REASON:
+        raise ValueError(f"a reason has 1 to {LONGEST_REASON} characters; it is shown in every trail")
+    return reason
 
 
 def in_words(cordons: Iterable[Cordon], now: float) -> dict[str, str]:

@@ -13,6 +13,7 @@ from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
 from redis.connection import parse_url
 from redis.exceptions import RedisClusterException, RedisError
+from redis.retry import Retry
 
 from app.store.deployment import Deployment, Kind
 
@@ -20,20 +21,22 @@ CLIENT_ERRORS = (RedisError, RedisClusterException)
 """What these clients raise when Redis does not serve; one of a Cluster's is no other's."""
 
 
-def client_of(url: str, seconds: float = 10.0) -> redis.Redis:
-    """Return a client for a command at a terminal; ``seconds`` bound each answer.
+def client_of(url: str, seconds: float = 10.0, *, patient: bool = True) -> redis.Redis:
+    """Return a client for a command at a terminal, or for a thread; ``seconds`` bound each answer.
 
     A Cluster's has the same commands, for keys of one slot at a time and for pipelines over many, so
-    that nobody needs to know which it is.
+    that nobody needs to know which it is. Unless it is ``patient``, a lost connection is tried once more
+    and then told, without a pause.
 
     Raises:
         redis.RedisError: when no node of a Cluster can be asked.
 
     """
     at = Deployment.of(url)
+    again: dict[str, Any] = {} if patient else {"retry": Retry(NoBackoff(), 1)}
     match at.kind:
         case Kind.SERVER:
-            return redis.Redis.from_url(url, socket_timeout=seconds)
+            return redis.Redis.from_url(url, socket_timeout=seconds, **again)
         case Kind.CLUSTER:
             nodes = [redis.cluster.ClusterNode(door.host, door.port) for door in at.doors]
             try:
@@ -41,6 +44,7 @@ def client_of(url: str, seconds: float = 10.0) -> redis.Redis:
                     startup_nodes=nodes,
                     require_full_coverage=False,
                     socket_timeout=seconds,
+                    **again,
                     **_connecting(at),
                 )
             except RedisClusterException as error:
@@ -51,6 +55,7 @@ def client_of(url: str, seconds: float = 10.0) -> redis.Redis:
                 [(door.host, door.port) for door in at.doors],
                 sentinel_kwargs={**_asking(at), "socket_timeout": seconds},
                 socket_timeout=seconds,
+                **again,
                 **_connecting(at),
             )
             return cast("redis.Redis", sentinels.master_for(at.master, connection_pool_class=_Pool))

@@ -16,17 +16,35 @@ class WebhookRouter(Router):
     """
 
     def __init__(
-        self, webhooks: Mapping[str, ASGIApp], others: Sequence[Route], lifespan: Lifespan[Router]
+        self,
+        webhooks: Mapping[str, ASGIApp],
+        others: Sequence[Route],
+        lifespan: Lifespan[Router],
+        private_port: int | None = None,
     ) -> None:
-        """Take the webhooks by their paths, the other routes, and what starts and stops with the server."""
+        """Take the webhooks by their paths, the other routes, and what starts and stops with the server.
+
+        With a ``private_port`` the other routes are found on the listener of that port alone.
+        """
         super().__init__(
             [*(Route(path, endpoint) for path, endpoint in webhooks.items()), *others],
             redirect_slashes=False,  # a redirected webhook loses its parameters and its signature (facts 1.5)
             lifespan=lifespan,
         )
         self._webhooks = dict(webhooks)
+        self._private_port = private_port
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request (ASGI)."""
         webhook = self._webhooks.get(scope["path"]) if scope["type"] == "http" else None
-        await (webhook or super().__call__)(scope, receive, send)
+        if webhook is not None:
+            await webhook(scope, receive, send)
+        elif self._private_port is not None and scope["type"] == "http" and not self._is_private(scope):
+            await self.not_found(scope, receive, send)
+        else:
+            await super().__call__(scope, receive, send)
+
+    def _is_private(self, scope: Scope) -> bool:
+        """Tell by the socket that took the connection; nothing that a client says can change that."""
+        listener = scope.get("server")
+        return listener is not None and listener[1] == self._private_port

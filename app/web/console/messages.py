@@ -1,0 +1,112 @@
+"""``/console/messages``: what came in, what was answered, what failed, and the story of one message."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+from starlette.responses import Response
+
+from app.routing import replaying
+from app.routing.episode import Episode
+from app.routing.history import History
+from app.routing.paging import Page, Position
+from app.routing.replaying import Judgement, Verdict
+from app.routing.story import person_of, steps
+from app.web.console.desk import Desk
+from app.web.console.guard import Visit
+from app.web.console.rendering import Pages, Refused
+from app.web.console.rows import outcome_of, row_of
+
+log = logging.getLogger("sms_router.console")
+
+LIMITS = (25, 50, 100)
+"""How many messages one page may have; reading more would cost those who text."""
+
+NEVER_TOO_OLD = 10**15
+
+_WORTH_REPLAYING = {Verdict.YES, Verdict.UNKNOWN, Verdict.TOO_OLD}
+
+
+@dataclass(frozen=True, slots=True)
+class Messages:
+    """The pages about messages."""
+
+    desk: Desk
+    pages: Pages
+
+    async def newest(self, visit: Visit) -> Response:
+        """List the newest messages, or the newest dead letters."""
+        failed = visit.query("failed") == "1"
+        wanted = visit.query("limit")
+        limit = int(wanted) if wanted in map(str, LIMITS) else LIMITS[0]
+        before = Position.parse(visit.query("before"))
+
+        def read(history: History) -> Page:
+            return history.failed_page(limit, before) if failed else history.page(limit, before)
+
+        page = await self.desk.archive.ask(lambda client: read(History(client)))
+        reveal = visit.reveal or self.desk.open
+        if visit.reveal:
+            log.info("the console: a list of messages was looked at in full")
+        return self.pages.show(
+            "messages.html",
+            visit.session,
+            rows=[row_of(episode, reveal) for episode in page.episodes],
+            failed=failed,
+            limit=limit,
+            limits=LIMITS,
+            older=page.older,
+            first=before is None,
+            reveal=reveal,
+            open=self.desk.open,
+        )
+
+    async def story(self, visit: Visit) -> Response:
+        """Tell everything that is known of one message."""
+        episode = await self.find(visit)
+        reveal = visit.reveal or self.desk.open
+        if visit.reveal:
+            log.info("the console: %s was looked at in full", episode.sid)
+        judgement = self._judge(episode)
+        return self.pages.show(
+            "message.html",
+            visit.session,
+            sid=episode.sid,
+            episode=episode,
+            person=person_of(episode, reveal),
+            outcome=outcome_of(episode),
+            steps=steps(episode, reveal),
+            trail=_trail_lines(episode),
+            replayable=judgement.verdict in _WORTH_REPLAYING,
+            why=judgement.why,
+            pending=episode.replay is not None and episode.replay.said is None,
+            asked=visit.query("asked") == "1",
+            reveal=reveal,
+            open=self.desk.open,
+        )
+
+    async def find(self, visit: Visit) -> Episode:
+        """Return the message that the path names.
+
+        Raises:
+            Refused: when it is not there.
+
+        """
+        sid, accounts = visit.place("sid"), self.desk.account_sids
+        episode = await self.desk.archive.ask(lambda client: History(client).find(sid, accounts))
+        if episode is None:
+            raise Refused(404, f"No message {sid} is in the journal.")
+        return episode
+
+    def _judge(self, episode: Episode) -> Judgement:
+        if episode.replay is not None:
+            return Judgement(Verdict.ALREADY, "it was replayed already, or is about to be")
+        return replaying.judge(episode, self.desk.now, NEVER_TOO_OLD, even_unknown=False)
+
+
+def _trail_lines(episode: Episode) -> set[str]:
+    """Return the lines of the story that say how a number was chosen."""
+    said = (episode.answer, episode.late, episode.replay.said if episode.replay else None)
+    lines = {line for each in said if each is not None for line in each.trail}
+    return lines | {line for sending in episode.sendings for line in sending.trail}

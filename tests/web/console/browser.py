@@ -1,0 +1,116 @@
+"""A real browser, driven by the WebDriver protocol: no more of it than these tests need."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import requests
+
+from tests.road.running import free_port
+
+CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
+MISSING = "" if CHROMIUM and DRIVER else "no browser is here: apt-get install chromium chromium-driver"
+
+_ELEMENT = "element-6066-11e4-a52e-4f735466cecf"
+_ARGUMENTS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking")
+
+
+@dataclass(frozen=True, slots=True)
+class Browser:
+    """One window."""
+
+    http: requests.Session
+    url: str
+    """Of the driver's session."""
+
+    def open(self, url: str) -> None:
+        self._post("url", {"url": url})
+
+    @property
+    def title(self) -> str:
+        return str(self._get("title"))
+
+    @property
+    def address(self) -> str:
+        return str(self._get("url"))
+
+    @property
+    def text(self) -> str:
+        """What somebody reads."""
+        return str(self._get(f"element/{self._find('css selector', 'body')}/text"))
+
+    def write(self, selector: str, text: str) -> None:
+        self._post(f"element/{self._find('css selector', selector)}/value", {"text": text})
+
+    def press(self, selector: str) -> None:
+        self._post(f"element/{self._find('css selector', selector)}/click", {})
+
+    def follow(self, link: str) -> None:
+        self._post(f"element/{self._find('partial link text', link)}/click", {})
+
+    def run(self, script: str) -> Any:
+        return self._post("execute/sync", {"script": script, "args": []})
+
+    def picture(self, file: Path, width: int = 1200, height: int = 900) -> None:
+        self._post("window/rect", {"width": width, "height": height})
+        file.write_bytes(base64.b64decode(self._get("screenshot")))
+
+    def _find(self, using: str, value: str) -> str:
+        return str(self._post("element", {"using": using, "value": value})[_ELEMENT])
+
+    def _get(self, path: str) -> Any:
+        return _value(self.http.get(f"{self.url}/{path}", timeout=60))
+
+    def _post(self, path: str, body: dict[str, Any]) -> Any:
+        return _value(self.http.post(f"{self.url}/{path}", json=body, timeout=60))
+
+
+@contextlib.contextmanager
+def browsing(folder: Path, *more: str) -> Iterator[Browser]:
+    """Open a window of a browser that keeps everything in a folder."""
+    assert CHROMIUM is not None
+    assert DRIVER is not None
+    port = free_port()
+    environment = {**os.environ, "HOME": str(folder), "TMPDIR": str(folder)}
+    with (
+        subprocess.Popen([DRIVER, f"--port={port}", "--silent"], env=environment) as driver,
+        requests.Session() as http,
+    ):
+        try:
+            http.trust_env = False
+            url = f"http://127.0.0.1:{port}"
+            _wait_for(http, url)
+            options = {"binary": CHROMIUM, "args": [*_ARGUMENTS, *more, f"--user-data-dir={folder}/profile"]}
+            wanted = {"capabilities": {"alwaysMatch": {"goog:chromeOptions": options}}}
+            session = _value(http.post(f"{url}/session", json=wanted, timeout=60))
+            browser = Browser(http, f"{url}/session/{session['sessionId']}")
+            try:
+                yield browser
+            finally:
+                http.delete(browser.url, timeout=60).close()
+        finally:
+            driver.terminate()
+
+
+def _wait_for(http: requests.Session, url: str) -> None:
+    for _ in range(500):
+        with contextlib.suppress(requests.ConnectionError):
+            http.get(f"{url}/status", timeout=5).close()
+            return
+        time.sleep(0.02)
+    raise AssertionError("the browser's driver did not start")
+
+
+def _value(response: requests.Response) -> Any:
+    value = response.json()["value"]
+    assert response.ok, value
+    return value
