@@ -29,12 +29,14 @@ NO_SECRET = "has blanks around it, or letters that Twilio does not use: copy it 
 NO_ZONE = "must be a name of the IANA time zone database, like Europe/Oslo"
 NO_ORIGIN = "must be a scheme and a host, such as http://127.0.0.1:8900, or empty"
 NO_QUERY = "must not hold a query or fragment: keep it to scheme, host and path"
+TOO_SHORT = "has fewer than 8 characters: too easy to guess"
+TWO_DOORS = "private_port must be another one than port, which everybody can reach"
 NO_SCHEME = "must start with https:// or http://, like https://sms.example.com"
 NO_TABLES = "must be a list of tables; write [[accounts]], with two brackets"
 EMPTY = "is empty: with an empty secret anybody could sign"
 NO_ROOM = (
-    "known ones are accounts, conversations, failures, loop_guard, redis, router, sandbox, senders, server,"
-    " services, twilio"
+    "known ones are accounts, console, conversations, failures, loop_guard, redis, router, sandbox, senders,"
+    " server, services, twilio"
 )
 NO_ACCOUNT = "is set without TWILIO_ACCOUNT_SID; export TWILIO_ACCOUNT_SID=AC..."
 
@@ -103,6 +105,8 @@ def look(settings: Settings, path: str) -> Any:
         ("PORT", "server.port", 8000, "8001", 8001, "8002", 8002),
         ("WORKERS", "server.workers", 1, "2", 2, "3", 3),
         ("SANDBOX_PORT", "sandbox.port", 8900, "8901", 8901, "8902", 8902),
+        ("PRIVATE_PORT", "server.private_port", None, "8901", 8901, "8902", 8902),
+        ("PRIVATE_HOST", "server.private_host", "127.0.0.1", '"::1"', "::1", "0.0.0.0", "0.0.0.0"),
     ],
 )
 def test_the_environment_beats_the_file_which_beats_the_default(
@@ -369,6 +373,9 @@ def test_shared_keys_are_read(load: Load) -> None:
             "PORT (server.port): must be a valid integer, unable to parse string as an integer",
         ),
         ("", {"PORT": "70000"}, "PORT (server.port): must be less than or equal to 65535"),
+        ("", {"CONSOLE_PASSWORD": "short"}, f"CONSOLE_PASSWORD (console.password): {TOO_SHORT}"),
+        ('[console]\npassword = "1234567"', {}, f"router.toml: console.password: {TOO_SHORT}"),
+        ("", {"PRIVATE_PORT": "8000"}, f"router.toml: server: {TWO_DOORS}"),
         ("", {"WORKERS": "0"}, "WORKERS (server.workers): must be greater than or equal to 1"),
         ("", {"PUBLIC_URL": "sms.example.com"}, f"PUBLIC_URL (router.public_url): {NO_SCHEME}"),
         ('[router]\npublic_url = "https://a/?b"', {}, f"router.toml: router.public_url: {NO_QUERY}"),
@@ -560,6 +567,8 @@ VARIABLES = st.sampled_from(
             "PORT",
             "WORKERS",
             "SANDBOX_PORT",
+            "PRIVATE_PORT",
+            "CONSOLE_PASSWORD",
             "SOME",
         ),
         *("TWILIO_ACCOUNT_SID", "TWILIO_AUTH_TOKEN", "TWILIO_AUTH_TOKEN_SECONDARY"),

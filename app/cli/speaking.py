@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from app.routing.addresses import read_address
 from app.visible import visible
 
 out = Console(highlight=False)
@@ -38,8 +39,7 @@ def address(value: str | None) -> str | None:
         if value is not None:
             raise typer.BadParameter("a number like +14155550123 or 12345 is needed")
         return None
-    number = value.strip()
-    return "+" + "".join(filter(str.isalnum, number)) if number.startswith("+") else number
+    return read_address(value)
 
 
 def fail(what: str, *lines: str, mistakes: Sequence[str] = ()) -> None:

@@ -13,6 +13,7 @@ import redis
 from app.routing.episode import Cause, Episode, Fields, read_episode, replies_sent
 from app.routing.paging import Page, Position
 from app.store.keys import ALL_BUCKETS, Bucket, bucket_of
+from app.twilio.inbound import read_request
 
 AT_ONCE = 200
 """Messages and dead letters that are read in one round trip."""
@@ -100,6 +101,22 @@ class History:
                 found = [(bucket, reference)]
                 return self._episodes(found, self._causes(found))[0]
         return None
+
+    def of_person(self, person: str, limit: int) -> list[Episode]:
+        """Return somebody's newest messages, among the last ones of their bucket; nobody indexes them."""
+        bucket = bucket_of(person)
+        found = cast("list[tuple[bytes, Fields]]", self._client.xrevrange(bucket.journal, count=AT_ONCE))
+        references = [_letter(bucket, entry, fields).reference for entry, fields in found]
+        pipeline = self._client.pipeline(transaction=False)
+        for reference in references:
+            pipeline.hget(bucket.message(reference), "request")
+        messages = map(read_request, (request or b"" for request in pipeline.execute()))
+        theirs = [
+            (bucket, reference)
+            for reference, message in zip(references, messages, strict=True)
+            if message is not None and message.sender == person
+        ]
+        return self._episodes(theirs[:limit], {})
 
     def read(self, people_and_references: Iterable[tuple[str, str]]) -> list[Episode]:
         """Return messages whose people are known, without the causes of their dead letters."""

@@ -45,6 +45,18 @@ def test_it_says_where_to_point_twilio_and_what_to_paste(serving: Serving) -> No
     assert f"  {PROGRAM} text HOURS" in serving.log
 
 
+def test_a_first_try_has_a_console_with_a_password_that_stays(serving: Serving) -> None:
+    kept = serving.folder / ".data" / "console-password"
+    password = kept.read_text().strip()
+    url = f"http://127.0.0.1:{serving.environment['PORT']}/console"
+    assert f"See what happens: {url} (password: {password})" in serving.log
+    assert (kept.stat().st_mode & 0o777, len(password)) == (0o600, 16)
+    with requests.Session() as browser:
+        browser.trust_env = False
+        page = browser.post(f"{url}/login", data={"password": password}, timeout=30)
+    assert "The router is" in page.text
+
+
 def begun(folder: Path, *program: str, terminal: int | None = None, **more: str) -> Serving:
     """Start a router as somebody types it in a folder, on a terminal if one is given, and wait for it."""
 

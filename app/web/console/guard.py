@@ -63,13 +63,16 @@ class Guard:
         pages: Pages,
         public_url: str,
         clock: Callable[[], float],
+        *,
+        secure: bool,
     ) -> None:
-        """``clock`` is in seconds since the epoch. Over https the cookie is for https alone."""
+        """``clock`` is in seconds since the epoch; with ``secure`` the cookie is for https alone."""
         self._sessions = sessions
         self._attempts = attempts
         self._pages = pages
         self._public_url = public_url
         self._clock = clock
+        self._secure = secure
 
     def page(self, show: Page) -> Endpoint:
         """Return the endpoint of a page that somebody looks at."""
@@ -133,25 +136,25 @@ class Guard:
             return self._pages.show("login.html", None, status=403, next=following, wrong=wrong)
         log.info("the console: somebody has logged in from %s", peer)
         response = RedirectResponse(following if _OUR_PATH.fullmatch(following) else "/console", 303)
-        self._keep(response, self._sessions.open(self._clock()).token, LASTS)
+        self._keep(request, response, self._sessions.open(self._clock()).token, LASTS)
         return response
 
-    async def log_out(self, _: Visit) -> Response:
+    async def log_out(self, visit: Visit) -> Response:
         """Forget the session."""
         response = RedirectResponse("/console/login", 303)
-        self._keep(response, "", 0)
+        self._keep(visit.request, response, "", 0)
         return response
 
     def _session(self, request: Request) -> Session | None:
         return self._sessions.read(request.cookies.get(COOKIE, ""), self._clock())
 
-    def _keep(self, response: Response, token: str, seconds: int) -> None:
+    def _keep(self, request: Request, response: Response, token: str, seconds: int) -> None:
         response.set_cookie(
             COOKIE,
             token,
             max_age=seconds,
             path="/console",
-            secure=self._public_url.startswith("https:"),
+            secure=self._secure or request.headers.get("x-forwarded-proto") == "https",
             httponly=True,
             samesite="strict",
         )

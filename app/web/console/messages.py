@@ -100,7 +100,7 @@ class Messages:
         return episode
 
     def _judge(self, episode: Episode) -> Judgement:
-        if episode.replay is not None:
+        if episode.replay is not None and not episode.replay.failed:
             return Judgement(Verdict.ALREADY, "it was replayed already, or is about to be")
         return replaying.judge(episode, self.desk.now, NEVER_TOO_OLD, even_unknown=False)
 

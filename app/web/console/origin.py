@@ -9,14 +9,14 @@ from urllib.parse import urlsplit
 def from_our_pages(headers: Mapping[str, str], public_url: str) -> bool:
     """Tell whether a request may have come from the console itself.
 
-    ``headers`` have names in lower case. What says nothing of where it comes from is no browser of
-    today, or no browser; the token in the form decides about it.
+    ``headers`` have names in lower case. A browser that comes over plain HTTP says little of it, since
+    our pages have it send no referrer; then the token in the form alone decides.
     """
     site = headers.get("sec-fetch-site")
     if site is not None:
         return site in {"same-origin", "none"}
     origin = headers.get("origin")
-    if origin is None:
+    if origin in {None, "null"}:
         return True
     ours = {headers.get("host", ""), urlsplit(public_url).netloc}
-    return urlsplit(origin).netloc in ours - {""}
+    return urlsplit(str(origin)).netloc in ours - {""}

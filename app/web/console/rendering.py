@@ -46,7 +46,7 @@ class Pages:
     """Renders templates."""
 
     def __init__(self, clock: Callable[[], float], stand_in: str) -> None:
-        """``clock`` is in seconds since the epoch; ``stand_in`` is called in Twilio's place, if it is not empty."""
+        """``clock`` is in seconds since the epoch; ``stand_in`` is called in place of Twilio, if any."""
         environment = Environment(
             loader=FileSystemLoader(HERE / "templates"),
             autoescape=True,

@@ -11,9 +11,13 @@ from starlette.routing import Route
 from app.web.console.attempts import Attempts
 from app.web.console.desk import Desk
 from app.web.console.guard import Endpoint, Guard, Page, Visit
+from app.web.console.keywords import Keywords
 from app.web.console.messages import Messages
 from app.web.console.overview import Overview
+from app.web.console.people import PeoplePages
 from app.web.console.rendering import HERE, Pages, Refused
+from app.web.console.replays import Replays
+from app.web.console.senders import Senders
 from app.web.console.sessions import Sessions
 
 _ASSETS = {"console.css": "text/css", "icon.svg": "image/svg+xml"}
@@ -22,13 +26,31 @@ _ASSETS = {"console.css": "text/css", "icon.svg": "image/svg+xml"}
 def routes(desk: Desk, password: str, steady: Callable[[], float]) -> list[Route]:
     """Return the console's routes; ``steady`` is a clock that is never set back, in seconds."""
     pages = Pages(desk.clock, desk.settings.twilio.api_base_url)
-    guard = Guard(Sessions(password), Attempts(steady), pages, desk.settings.public_url, desk.clock)
+    public_url, door = desk.settings.public_url, desk.settings.server.private_port
+    secure = door is None and public_url.startswith("https:")  # nobody says how a private port is reached
+    guard = Guard(Sessions(password), Attempts(steady), pages, public_url, desk.clock, secure=secure)
     looks: dict[str, Page] = {}
     does: dict[str, Page] = {"/console/logout": guard.log_out}
-    overview, messages = Overview(desk, pages), Messages(desk, pages)
-    looks["/console"] = overview.show
+    looks["/console"] = Overview(desk, pages).show
+    messages = Messages(desk, pages)
     looks["/console/messages"] = messages.newest
     looks["/console/messages/{sid}"] = messages.story
+    replays = Replays(desk, pages, messages.find)
+    looks["/console/messages/{sid}/replay"] = replays.show
+    does["/console/messages/{sid}/replay"] = replays.ask
+    senders = Senders(desk, pages)
+    looks["/console/senders"] = senders.show
+    does["/console/senders/{sid}/cordon"] = senders.cordon
+    does["/console/senders/{sid}/release"] = senders.release
+    does["/console/services/{sid}/refresh"] = senders.refresh
+    keywords = Keywords(desk, pages)
+    looks["/console/keywords"] = keywords.show
+    does["/console/keywords"] = keywords.explain
+    people = PeoplePages(desk, pages)
+    looks["/console/people"] = people.ask
+    does["/console/people"] = people.show
+    does["/console/people/opt-out"] = people.opt_out
+    does["/console/people/opt-in"] = people.opt_in
     return [
         *(_asset(pages, name, media_type) for name, media_type in _ASSETS.items()),
         Route("/console/login", pages.guarded(guard.login_page), methods=["GET"]),

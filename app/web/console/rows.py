@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from app.routing.answer import Outcome
 from app.routing.episode import Episode, Sent
-from app.routing.record import Outcome
 from app.routing.story import body_of, in_words, person_of
 from app.twilio.status import MessageStatus
 
@@ -28,6 +28,7 @@ class Row(NamedTuple):
     person: str
     recipient: str
     text: str
+    rule: str
     outcome: Badge
     sender: str
     deliveries: tuple[Badge, ...]
@@ -76,6 +77,7 @@ def row_of(episode: Episode, reveal: bool) -> Row:
         person_of(episode, reveal) or "unknown",
         episode.message.recipient if episode.message is not None else "",
         text if len(text) <= LONGEST_TEXT else f"{text[:LONGEST_TEXT]}…",
+        episode.rule or "",
         outcome_of(episode),
         episode.sender or "",
         tuple(delivery_of(sent) for sent in episode.sent),

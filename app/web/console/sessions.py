@@ -28,7 +28,7 @@ class Sessions:
     """Opens and reads sessions. The key comes from the password: a new password ends all of them."""
 
     def __init__(self, password: str) -> None:
-        secret = password.encode()
+        secret = password.encode("utf-8", "surrogatepass")
         self._expected = hashlib.sha256(secret).digest()
         self._key = hashlib.scrypt(secret, salt=_SALT, n=_COST, r=8, p=1)
 

@@ -7,6 +7,7 @@ import contextlib
 import os
 import shutil
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -75,14 +76,17 @@ class Browser:
 
 
 @contextlib.contextmanager
-def browsing(folder: Path, *more: str) -> Iterator[Browser]:
-    """Open a window of a browser that keeps everything in a folder."""
+def browsing(*more: str) -> Iterator[Browser]:
+    """Open a window of a browser that keeps nothing; its socket needs a short path."""
     assert CHROMIUM is not None
     assert DRIVER is not None
     port = free_port()
-    environment = {**os.environ, "HOME": str(folder), "TMPDIR": str(folder)}
     with (
-        subprocess.Popen([DRIVER, f"--port={port}", "--silent"], env=environment) as driver,
+        tempfile.TemporaryDirectory(prefix="browser-") as folder,
+        subprocess.Popen(
+            [DRIVER, f"--port={port}", "--silent"],
+            env={**os.environ, "HOME": folder, "TMPDIR": folder},
+        ) as driver,
         requests.Session() as http,
     ):
         try:

@@ -1,0 +1,135 @@
+"""``/console/people``: what is known of one person, and the opt-out list. Numbers come by POST alone."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from redis import Redis
+from starlette.responses import Response
+
+from app.routing.acquaintance import Acquaintance, lines_about
+from app.routing.addresses import read_address
+from app.routing.history import History
+from app.routing.opt_out_list import Entry, OptOutList, wrong_entry
+from app.routing.privacy import masked_number
+from app.store.clock import told_by
+from app.web.console.desk import Desk
+from app.web.console.guard import Visit
+from app.web.console.rendering import Pages, Refused
+from app.web.console.rows import row_of
+
+log = logging.getLogger("sms_router.console")
+
+NEWEST = 20
+SOURCE = "operator"
+LONGEST_NUMBER = 40
+
+
+class Standing(NamedTuple):
+    """What a person is to one Service."""
+
+    scope: str
+    name: str
+    opted_out: bool
+    lines: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PeoplePages:
+    """The form, and what it finds."""
+
+    desk: Desk
+    pages: Pages
+
+    async def ask(self, visit: Visit) -> Response:
+        """Ask for a number."""
+        return self.pages.show("people.html", visit.session, scopes=self._scopes())
+
+    async def show(self, visit: Visit) -> Response:
+        """Show what is known of somebody."""
+        number = self._number(visit)
+        return await self._shown(visit, number, "")
+
+    async def opt_out(self, visit: Visit) -> Response:
+        """Put somebody on the list: they get nothing from us until they text START."""
+        number, scope = self._number(visit), self._scope(visit)
+
+        def add(client: Redis) -> int:
+            return self._list(client).add([Entry(number, scope, int(told_by(client) * 1000), SOURCE)])
+
+        news = await self.desk.archive.ask(add)
+        log.info("the console: put %s on the opt-out list for %s", masked_number(number), scope)
+        done = "They are on the list now." if news else "They were on the list already."
+        return await self._shown(visit, number, done)
+
+    async def opt_in(self, visit: Visit) -> Response:
+        """Take somebody off the list; Twilio keeps its own, from which only they can take themselves."""
+        number, scope = self._number(visit), self._scope(visit)
+
+        def remove(client: Redis) -> bool:
+            return self._list(client).remove(Entry(number, scope, int(told_by(client) * 1000), SOURCE))
+
+        was_there = await self.desk.archive.ask(remove)
+        log.info("the console: took %s off the opt-out list for %s", masked_number(number), scope)
+        return await self._shown(
+            visit, number, "They are off the list." if was_there else "They were not on it."
+        )
+
+    async def _shown(self, visit: Visit, number: str, done: str) -> Response:
+        scopes, now, table = self._scopes(visit), self.desk.now, self.desk.people.table
+        reveal = visit.reveal or self.desk.open
+
+        def read(client: Redis) -> tuple[list[Standing], list[object]]:
+            listed = self._list(client)
+            standings = [
+                _standing(scope, name, Acquaintance(listed.person(scope, number), table, now))
+                for scope, name in scopes.items()
+            ]
+            return standings, [row_of(each, reveal) for each in History(client).of_person(number, NEWEST)]
+
+        standings, rows = await self.desk.archive.ask(read)
+        if visit.reveal:
+            log.info("the console: %s was looked at in full", masked_number(number))
+        return self.pages.show(
+            "person.html",
+            visit.session,
+            number=number,
+            shown=number if reveal else masked_number(number),
+            standings=standings,
+            rows=rows,
+            done=done,
+            ours=visit.form.get("ours", ""),
+            reveal=reveal,
+            open=self.desk.open,
+        )
+
+    def _list(self, client: Redis) -> OptOutList:
+        return OptOutList(client, self.desk.people.table.longest)
+
+    def _scopes(self, visit: Visit | None = None) -> dict[str, str]:
+        """Return where a person's facts may stand: the Services, and a number of ours that was named."""
+        scopes = {}
+        for status in self.desk.membership.statuses():
+            snapshot = self.desk.membership.snapshot(status.service_sid)
+            scopes[status.service_sid] = snapshot.settings.friendly_name if snapshot is not None else ""
+        ours = read_address(visit.form.get("ours", "")[:LONGEST_NUMBER]) if visit is not None else ""
+        return {**scopes, ours: "Outside of Services"} if ours else scopes
+
+    def _number(self, visit: Visit) -> str:
+        number = read_address(visit.form.get("number", "")[:LONGEST_NUMBER])
+        wrong = wrong_entry(number, next(iter(self._scopes(visit)), "12345"))
+        if wrong is not None:
+            raise Refused(400, "A number is written like +14155550123, with its country's code.")
+        return number
+
+    def _scope(self, visit: Visit) -> str:
+        scope = visit.form.get("scope", "")
+        if scope not in self._scopes(visit):
+            raise Refused(400, "That is none of the configured Messaging Services.")
+        return scope
+
+
+def _standing(scope: str, name: str, known: Acquaintance) -> Standing:
+    return Standing(scope, name, known.facts.opted_out, tuple(lines_about(known)))

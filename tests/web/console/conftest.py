@@ -1,0 +1,58 @@
+"""A running router with a console, and somebody who looks at it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator
+
+import pytest
+from redis.asyncio import Redis
+
+from app.membership.shared import SharedSnapshots
+from app.membership.snapshot import ServiceSettings, Snapshot
+from tests.road.conftest import SENDERS, start, twilio, valkey
+from tests.road.running import ACCOUNT, SERVICE, RunningRouter, write_configuration
+from tests.store.private_valkey import PrivateValkey
+from tests.web.console.visitor import PASSWORD, Visitor
+
+__all__ = ["start", "twilio", "valkey"]  # fixtures too
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateValkey]:
+    """Give a Valkey that knows the Service's senders, to all tests of a file."""
+    server = PrivateValkey(tmp_path_factory.mktemp("v"))
+    server.start()
+    snapshot = Snapshot(ACCOUNT, SERVICE, SENDERS, ServiceSettings("Test"), {}, time.time(), version=1)
+
+    async def publish() -> None:
+        async with Redis.from_url(server.url) as redis:
+            await SharedSnapshots(redis).publish(snapshot, snapshot.to_bytes())
+
+    asyncio.run(publish())
+    yield server
+    server.kill()
+
+
+@pytest.fixture(scope="module")
+def router(tmp_path_factory: pytest.TempPathFactory, server: PrivateValkey) -> Iterator[RunningRouter]:
+    """Give a router with a console, to all tests of a file."""
+    folder = write_configuration(tmp_path_factory.mktemp("c"))
+    running = RunningRouter(folder, server.url, {"CONSOLE_PASSWORD": PASSWORD}).start()
+    yield running
+    running.kill()
+
+
+@pytest.fixture
+def stranger(router: RunningRouter) -> Iterator[Visitor]:
+    """Give somebody who has not logged in."""
+    with Visitor(router.url) as visitor:
+        yield visitor
+
+
+@pytest.fixture
+def operator(stranger: Visitor) -> Visitor:
+    """Give somebody who has."""
+    stranger.log_in()
+    return stranger

@@ -1,0 +1,59 @@
+"""The console while Redis is away: a page that says so, and never a traceback."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.road.conftest import Start
+from tests.road.running import webhook
+from tests.store.private_valkey import PrivateValkey
+from tests.web.console.visitor import PASSWORD, Visitor
+
+NUMBER = {"number": "+14155550123"}
+
+
+async def test_every_page_is_there_while_redis_is_away(start: Start, valkey: PrivateValkey) -> None:
+    router = start(environment={"CONSOLE_PASSWORD": PASSWORD})
+    with Visitor(router.url) as operator:
+        operator.log_in()
+        assert operator.get("/console/messages").status_code == 200
+        csrf = {"csrf": operator.csrf}
+        valkey.kill()
+        overview = operator.get("/console")
+        assert overview.status_code == 200
+        assert "They cannot be read now" in overview.text
+        for path in ("/console/senders", "/console/keywords", "/console/people"):
+            assert operator.get(path).status_code == 200
+        for path in ("/console/messages", "/console/messages?failed=1", "/console/messages/SM1"):
+            response = operator.get(path)
+            assert response.status_code == 503
+            assert "Redis cannot be asked now" in response.text
+        for path, form in (
+            ("/console/people", NUMBER),
+            ("/console/people/opt-out", {**NUMBER, "scope": "MG" + "0" * 31 + "1"}),
+            ("/console/keywords", {"text": "HOURS"}),
+            (f"/console/senders/SC{'1' * 32}/cordon", {"reason": "x", "span": ""}),
+            ("/console/messages/SM1/replay", {}),
+        ):
+            response = operator.send(path, {**csrf, **form})
+            assert response.status_code == 503, path
+            assert "Redis cannot be asked now" in response.text
+        answer = await router.deliver(webhook("HOURS"))
+        assert "We are open" in answer.text
+        valkey.start()
+        assert operator.get("/console/messages").status_code == 200
+    assert "Traceback" not in router.log
+
+
+@pytest.mark.slow
+async def test_a_frozen_redis_holds_no_page_for_long(start: Start, valkey: PrivateValkey) -> None:
+    router = start(environment={"CONSOLE_PASSWORD": PASSWORD})
+    with Visitor(router.url) as operator:
+        operator.log_in()
+        operator.get("/console/messages")
+        valkey.freeze()
+        assert operator.get("/console/messages").status_code == 503
+        answer = await router.deliver(webhook("HOURS"))
+        assert "We are open" in answer.text
+        valkey.thaw()
+        assert operator.get("/console/messages").status_code == 200

@@ -1,0 +1,81 @@
+"""The console in a real browser, as somebody uses it: log in, look, have a message answered once more."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.road.conftest import Start
+from tests.road.offline_twilio import Twilio
+from tests.road.running import free_port, until, webhook
+from tests.web.console.browser import MISSING, browsing
+from tests.web.console.visitor import PASSWORD
+
+EVIL = "<img src=x onerror=\"document.title='taken'\"> MEND"
+
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(MISSING), reason=MISSING)]
+
+
+async def test_a_day_at_the_console(start: Start, twilio: Twilio) -> None:
+    port = free_port()
+    environment = {**twilio.environment, "CONSOLE_PASSWORD": PASSWORD, "PRIVATE_PORT": str(port)}
+    router = start(environment=environment)
+    url = f"http://127.0.0.1:{port}/console"
+    await router.deliver(webhook(EVIL))
+    fallen = webhook("HOURS", ErrorCode="11200", ErrorUrl="https://sms.example.com/sms")
+    await router.deliver(fallen, "/sms/fallback")
+    with browsing() as browser:
+        browser.open(url)
+        assert browser.title.startswith("Log in")
+        browser.write("#password", "wrong")
+        browser.press("main button")
+        assert "That is not the password." in browser.text
+        browser.write("#password", PASSWORD)
+        browser.press("main button")
+        assert browser.title.startswith("Overview")
+        assert browser.run("return document.cookie") == ""
+        assert browser.run("return getComputedStyle(document.querySelector('.badge')).borderRadius") != "0px"
+
+        browser.follow("Messages")
+        browser.follow("Show numbers and texts in full")
+        assert EVIL in browser.text
+        assert browser.title.startswith("Messages")
+
+        browser.open(f"{url}/messages/{fallen['MessageSid']}")
+        assert "fallback" in browser.text
+        browser.follow("Answer it once more")
+        browser.press("main form button")
+        assert "It was asked for." in browser.text
+
+        async def told() -> bool:
+            browser.open(f"{url}/messages/{fallen['MessageSid']}")
+            return "the replay left from 12345" in browser.text
+
+        await until(told)
+
+        browser.run("document.querySelector('header button').click()")
+
+        async def is_out() -> bool:
+            browser.open(url)
+            return browser.title.startswith("Log in")
+
+        await until(is_out)
+
+
+async def test_every_page_fits_on_a_phone(start: Start, tmp_path: Path) -> None:
+    port = free_port()
+    router = start(environment={"CONSOLE_PASSWORD": PASSWORD, "PRIVATE_PORT": str(port)})
+    parameters = webhook("BROKEN")
+    await router.deliver(parameters)
+    url = f"http://127.0.0.1:{port}/console"
+    with browsing() as browser:
+        browser.open(url)
+        browser.write("#password", PASSWORD)
+        browser.press("main button")
+        message = f"/messages/{parameters['MessageSid']}"
+        for path in ("", "/messages", message, f"{message}/replay", "/senders", "/keywords", "/people"):
+            browser.open(url + path)
+            browser.picture(tmp_path / "page.png", 500, 900)
+            wide = browser.run("return document.documentElement.scrollWidth - window.innerWidth")
+            assert wide <= 0, path

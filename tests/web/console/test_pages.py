@@ -1,0 +1,175 @@
+"""What the pages show, and what their forms do."""
+
+from __future__ import annotations
+
+import json
+from html import unescape
+
+import pytest
+
+from tests.road.running import RunningRouter, until, webhook
+from tests.web.console.visitor import Visitor
+
+SHORT_CODE = "SC" + "1" * 32
+
+
+async def test_a_message_is_in_the_list_masked_until_somebody_asks(
+    router: RunningRouter, operator: Visitor
+) -> None:
+    await router.deliver(webhook("HOURS today", From="+14155550177"))
+    page = operator.get("/console/messages").text
+    assert "+1415•••0177" in page
+    assert "(11 characters)" in page
+    assert "4155550177" not in page
+    assert "HOURS today" not in page
+    full = operator.get("/console/messages?reveal=1").text
+    assert "+14155550177" in full
+    assert "HOURS today" in full
+    assert "a list of messages was looked at in full" in router.log
+
+
+async def test_what_people_write_is_text_and_never_markup(router: RunningRouter, operator: Visitor) -> None:
+    evil = '<script>alert("x")</script>'
+    parameters = webhook(evil, From=f"+1415{evil}")
+    await router.deliver(parameters)
+    for path in ("/console/messages?reveal=1", f"/console/messages/{parameters['MessageSid']}?reveal=1"):
+        page = operator.get(path).text
+        assert "<script" not in page
+        assert evil in unescape(page)
+    page = operator.post("/console/keywords", {"text": evil, "from": evil, "to": evil}).text
+    assert "<script" not in page
+
+
+async def test_a_message_has_its_whole_story(router: RunningRouter, operator: Visitor) -> None:
+    parameters = webhook("HOURS")
+    await router.deliver(parameters)
+    page = unescape(operator.get(f"/console/messages/{parameters['MessageSid']}?reveal=1").text)
+    for line in ("We are open 9 to 5", "12345: taken: short code of US", "reply by HOURS", "+14155550123"):
+        assert line in page
+    assert operator.get("/console/messages/SM1").status_code == 404
+
+
+async def test_failures_are_listed_with_their_causes_and_counted(
+    router: RunningRouter, operator: Visitor
+) -> None:
+    parameters = webhook("BROKEN")
+    await router.deliver(parameters)
+    page = operator.get("/console/messages?failed=1").text
+    assert parameters["MessageSid"] in page
+    assert "ZeroDivisionError" in page
+    assert "<strong>0</strong> failures" not in operator.get("/console").text
+
+
+async def test_pages_of_messages_follow_each_other_without_a_gap(
+    router: RunningRouter, operator: Visitor
+) -> None:
+    sent = [webhook("HOURS", From=f"+1415555{number:04}") for number in range(30)]
+    for parameters in sent:
+        await router.deliver(parameters)
+    first = operator.get("/console/messages?limit=25").text
+    older = unescape(first).partition('rel="next" href="')[2].partition('"')[0]
+    pages = first + operator.get(f"/console/messages{older}").text
+    for parameters in sent:
+        assert pages.count(f'href="/console/messages/{parameters["MessageSid"]}"') == 1
+
+
+@pytest.mark.parametrize(
+    "query", ["limit=1000000", "limit=x", "before=x", "before=9-9", "failed=2", "reveal=yes"]
+)
+def test_an_odd_query_is_like_none(operator: Visitor, query: str) -> None:
+    assert operator.get(f"/console/messages?{query}").status_code == 200
+
+
+async def test_a_sender_is_taken_out_of_use_and_put_back(router: RunningRouter, operator: Visitor) -> None:
+    path = f"/console/senders/{SHORT_CODE}"
+    response = operator.post(f"{path}/cordon", {"reason": "carrier incident", "span": "2h"})
+    assert (response.status_code, response.headers["location"]) == (303, "/console/senders?done=cordoned")
+    assert "carrier incident" in operator.get("/console/senders").text
+    assert "carrier incident" in router.command("senders").stdout
+    changes = json.loads(router.command("membership", "history", "--json").stdout)
+    assert (changes[0]["who"], changes[0]["action"]) == ("the console", "cordon")
+    answer = await router.deliver(webhook("HOURS", From="+14155550178"))
+    assert 'from="+14155550100"' in answer.text
+    assert operator.post(f"{path}/release").status_code == 303
+    assert "carrier incident" not in operator.get("/console/senders").text
+    assert operator.post(f"{path}/release").status_code == 409
+    assert router.log.count("the console: cordoned 12345") == 1
+    assert router.log.count("the console: released 12345") == 1
+
+
+@pytest.mark.parametrize(
+    ("path", "form", "status"),
+    [
+        (f"senders/{SHORT_CODE}/cordon", {"reason": " ", "span": "2h"}, 400),
+        (f"senders/{SHORT_CODE}/cordon", {"reason": "x" * 201, "span": "2h"}, 400),
+        (f"senders/{SHORT_CODE}/cordon", {"reason": "x", "span": "9y"}, 400),
+        ("senders/SC2/cordon", {"reason": "x", "span": ""}, 404),
+        ("services/MG2/refresh", {}, 404),
+        ("people", {"number": "nobody"}, 400),
+        ("people/opt-out", {"number": "+14155550123", "scope": "MG2"}, 400),
+        ("keywords", {"text": "HOURS", "country": "USA"}, 400),
+        ("messages/SM1/replay", {}, 404),
+    ],
+)
+def test_a_form_that_is_wrong_is_told_why(
+    operator: Visitor, path: str, form: dict[str, str], status: int
+) -> None:
+    response = operator.post(f"/console/{path}", form)
+    assert response.status_code == status
+    assert 'role="alert"' in response.text
+
+
+def test_twilio_that_cannot_be_read_is_told(operator: Visitor) -> None:
+    response = operator.post("/console/services/MG00000000000000000000000000000001/refresh")
+    assert response.status_code == 502
+    assert "Twilio" in response.text
+
+
+def test_a_text_is_explained_as_the_command_does(router: RunningRouter, operator: Visitor) -> None:
+    page = unescape(operator.post("/console/keywords", {"text": "hours", "from": "+1 (415) 555-0188"}).text)
+    told = json.loads(router.command("explain", "+14155550188", "hours", "--json").stdout)
+    assert told["rule"] == "HOURS"
+    assert told["answer"] in page
+    for line in told["trail"]:
+        assert line["reason"] in page
+    assert "+14155550100" in page
+    assert "HOURS" in operator.get("/console/keywords").text
+
+
+async def test_a_person_is_put_on_the_opt_out_list_and_taken_off(
+    router: RunningRouter, operator: Visitor
+) -> None:
+    somebody = {"number": "+1 415 555 0199"}
+    await router.deliver(webhook("HOURS", From="+14155550199"))
+    page = operator.post("/console/people", somebody).text
+    assert "may be texted" in page
+    assert "+1415•••0199" in page
+    assert "answered" in page
+    scope = {"scope": "MG" + "0" * 31 + "1"}
+    assert "They are on the list now." in operator.post("/console/people/opt-out", {**somebody, **scope}).text
+    (entry,) = json.loads(router.command("opt-outs", "list", "--json", "--reveal").stdout)
+    assert (entry["number"], entry["source"]) == ("+14155550199", "operator")
+
+    async def is_silent() -> bool:
+        return "<Message" not in (await router.deliver(webhook("HOURS", From="+14155550199"))).text
+
+    await until(is_silent)
+    assert "opted out" in operator.post("/console/people", somebody).text
+    assert "They are off the list." in operator.post("/console/people/opt-in", {**somebody, **scope}).text
+    assert json.loads(router.command("opt-outs", "list", "--json").stdout) == []
+    assert router.log.count("put +1415•••0199 on the opt-out list") == 1
+    assert "+14155550199" not in router.log
+
+
+def test_people_are_never_looked_up_by_a_url(operator: Visitor) -> None:
+    page = operator.get("/console/people?number=%2B14155550123").text
+    assert "4155550123" not in page
+    assert "555 0123" in page  # the example
+
+
+def test_readable_pages_have_one_heading_and_labelled_fields(operator: Visitor) -> None:
+    for path in ("/console", "/console/messages", "/console/senders", "/console/keywords", "/console/people"):
+        page = operator.get(path).text
+        assert page.count("<h1") == 1
+        assert '<html lang="en">' in page
+        assert 'aria-current="page"' in page

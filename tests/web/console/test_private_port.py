@@ -1,0 +1,38 @@
+"""A listener of its own for the console, the metrics and the probes; what everybody reaches is webhooks."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from tests.road.conftest import Start
+from tests.road.running import free_port, webhook
+from tests.web.console.visitor import PASSWORD, Visitor
+
+PRIVATE = ("/console", "/console/login", "/metrics", "/healthz", "/readyz")
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+async def test_only_webhooks_are_found_on_the_public_listener(start: Start, workers: str) -> None:
+    port = free_port()
+    environment = {"CONSOLE_PASSWORD": PASSWORD, "PRIVATE_PORT": str(port), "WORKERS": workers}
+    router = start(environment=environment)
+    private = replace(router, port=port)
+    forged = {"Host": f"127.0.0.1:{port}", "X-Forwarded-Port": str(port)}
+    for path in PRIVATE:
+        assert (await router.fetch(path)).status == 404
+        assert (await router.send("GET", path, b"", forged)).status == 404
+        assert (await private.fetch(path)).status in {200, 303}
+    assert "We are open" in (await router.deliver(webhook("HOURS"))).text
+    assert (await router.send("POST", "/sms", b"", {})).status == 415
+    with Visitor(private.url) as operator:
+        assert "secure" not in operator.log_in().headers["set-cookie"].lower()
+        assert operator.get("/console/messages").status_code == 200
+    assert f"See what happens: http://127.0.0.1:{port}/console" in router.log
+
+
+async def test_one_port_is_not_both(start: Start) -> None:
+    port = str(free_port())
+    with pytest.raises(AssertionError, match="private_port must be another one than port"):
+        start(environment={"PORT": port, "PRIVATE_PORT": port})

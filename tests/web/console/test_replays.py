@@ -1,0 +1,63 @@
+"""Dead letters answered once more from a page."""
+
+from __future__ import annotations
+
+from html import unescape
+from pathlib import Path
+
+from tests.road.conftest import Start
+from tests.road.offline_twilio import Twilio
+from tests.road.running import until, webhook
+from tests.web.console.visitor import PASSWORD, Visitor
+
+
+async def test_a_dead_letter_is_answered_once_more(start: Start, twilio: Twilio) -> None:
+    router = start(environment={**twilio.environment, "CONSOLE_PASSWORD": PASSWORD})
+    parameters = webhook("HOURS", ErrorCode="11200", ErrorUrl="https://sms.example.com/sms")
+    await router.deliver(parameters, "/sms/fallback")
+    path = f"/console/messages/{parameters['MessageSid']}"
+    with Visitor(router.url) as operator:
+        operator.log_in()
+        assert f"{path}/replay" in operator.get(path).text
+        asked = operator.get(f"{path}/replay?reveal=1").text
+        assert "We are open 9 to 5, SAN FRANCISCO." in asked
+        assert "We are open" not in operator.get(f"{path}/replay").text
+        response = operator.post(f"{path}/replay")
+        assert (response.status_code, response.headers["location"]) == (303, f"{path}?asked=1")
+
+        async def told() -> bool:
+            return "the replay left from 12345" in unescape(operator.get(path).text)
+
+        await until(told)
+        await twilio.shows(("12345", "We are open 9 to 5, SAN FRANCISCO."))
+        again = operator.post(f"{path}/replay")
+        assert (again.status_code, "already" in again.text) == (409, True)
+        assert f"{path}/replay" not in operator.get(path).text
+    assert "replay asked" in router.command("messages", "show", parameters["MessageSid"]).stdout
+    assert router.log.count(f"a replay of {parameters['MessageSid']} was asked for") == 1
+
+
+async def test_what_would_fail_again_or_was_answered_is_not_replayed(start: Start, tmp_path: Path) -> None:
+    router = start(environment={"CONSOLE_PASSWORD": PASSWORD})
+    broken, answered = webhook("BROKEN"), webhook("HOURS")
+    await router.deliver(broken)
+    await router.deliver(answered)
+    with Visitor(router.url) as operator:
+        operator.log_in()
+        for parameters, why in ((broken, "it would fail"), (answered, "it was answered")):
+            path = f"/console/messages/{parameters['MessageSid']}/replay"
+            assert why in operator.get(path).text.replace("It was", "it was")
+            refused = operator.post(path)
+            assert (refused.status_code, why in refused.text) == (409, True)
+
+
+async def test_nobody_who_has_opted_out_is_answered_once_more(start: Start) -> None:
+    router = start(environment={"CONSOLE_PASSWORD": PASSWORD})
+    parameters = webhook("HOURS", ErrorCode="11200", ErrorUrl="https://sms.example.com/sms")
+    await router.deliver(parameters, "/sms/fallback")
+    router.command("opt-outs", "add", "+14155550123")
+    with Visitor(router.url) as operator:
+        operator.log_in()
+        path = f"/console/messages/{parameters['MessageSid']}/replay"
+        assert "he person has opted out" in operator.get(path).text
+        assert operator.post(path).status_code == 409

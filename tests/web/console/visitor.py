@@ -1,0 +1,58 @@
+"""Somebody with a browser, as far as HTTP can tell."""
+
+from __future__ import annotations
+
+import re
+from types import TracebackType
+from typing import Self
+
+import requests
+
+PASSWORD = "correct horse battery"
+
+_CSRF = re.compile(r'name="csrf" value="([0-9a-f]+)"')
+
+
+class Visitor:
+    """Keeps the cookie by hand: it is for https alone, and these tests are not."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.cookie = ""
+        self._http = requests.Session()
+        self._http.trust_env = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._http.close()
+
+    def get(self, path: str) -> requests.Response:
+        return self._http.get(self.url + path, headers=self._headers({}), allow_redirects=False, timeout=30)
+
+    def send(self, path: str, form: dict[str, str], **headers: str) -> requests.Response:
+        """Send a form as it is."""
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return self._http.post(
+            self.url + path, data=form, headers=self._headers(named), allow_redirects=False, timeout=30
+        )
+
+    def post(self, path: str, form: dict[str, str] | None = None, **headers: str) -> requests.Response:
+        """Send a form as a page of the console would."""
+        return self.send(path, {"csrf": self.csrf, **(form or {})}, **headers)
+
+    def log_in(self, password: str = PASSWORD, **form: str) -> requests.Response:
+        response = self.send("/console/login", {"password": password, **form})
+        self.cookie = response.headers.get("set-cookie", "").partition(";")[0]
+        return response
+
+    @property
+    def csrf(self) -> str:
+        found = _CSRF.search(self.get("/console/people").text)
+        return found[1] if found else ""
+
+    def _headers(self, more: dict[str, str]) -> dict[str, str]:
+        return {**more, "Cookie": self.cookie} if self.cookie else more
