@@ -98,7 +98,7 @@ def print_news(news: Sequence[tuple[Checklist, Checklist]], pending: int) -> Non
 def print_portability(told: Portability, kind: Kind) -> None:
     """Say whether a number can be ported by the API, and else which way it comes in."""
     what = " ".join(filter(None, (told.number_type, told.country)))
-    say(f"{told.number} ({what}) can {'' if told.portable else 'not '}be ported by Twilio's API.")
+    say(f"{told.number} ({what}) {'can' if told.portable else 'cannot'} be ported by Twilio's API.")
     if told.reason:
         say(f"Twilio says: {told.reason}")
     if told.pin_required:
@@ -107,6 +107,7 @@ def print_portability(told: Portability, kind: Kind) -> None:
         process = processes()[kind]
         say(f"It comes in as {process.title}, usually {process.usually}.")
         request = next(step for step in process.steps if step.name == "request")
+        say(request.what.format(number=told.number))
         _print_lines("You need:", request.needs)
         say(f"Keep it: sms-router onboarding add {told.number} --kind {kind}")
 

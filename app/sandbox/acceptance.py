@@ -111,6 +111,8 @@ def _sender(draft: Draft, account: Account) -> Refusal | None:
 
 
 def _number(number: Number, draft: Draft) -> Refusal | None:
+    if number.porting:
+        return refusal(21659, sender=number.address)
     if not number.capabilities.sms or not sender_suits(number, draft.recipient):
         return refusal(21606, sender=number.address)
     if draft.media and not number.capabilities.mms:

@@ -15,12 +15,14 @@ from app.sandbox.connection import ConnectionPolicy
 from app.sandbox.control import MistakeError, on_mistake
 from app.sandbox.phones import Phones
 from app.sandbox.platform import Platform, build_platform
+from app.sandbox.port_control import PortControl
 from app.sandbox.refusals import RefusedError
 from app.sandbox.rest import numbers, pool
 from app.sandbox.rest.gate import Gate
 from app.sandbox.rest.messages import Messages
 from app.sandbox.rest.numbers import Numbers
 from app.sandbox.rest.pool import Pool
+from app.sandbox.rest.porting import Porting
 from app.sandbox.rest.responses import on_http_error, on_refusal
 from app.sandbox.rest.services import Services
 from app.sandbox.timekeeping import Timekeeping
@@ -62,7 +64,7 @@ def create_sandbox(
 
 def _rest(platform: Platform) -> list[Route]:
     account, identifiers, clock = platform.account, platform.identifiers, platform.clock
-    resources: list[Services | Pool | Numbers | Messages] = [
+    resources: list[Services | Pool | Numbers | Messages | Porting] = [
         Services(account, identifiers, clock),
         Pool(pool.SHORT_CODES, account, identifiers, clock),
         Pool(pool.PHONE_NUMBERS, account, identifiers, clock),
@@ -70,13 +72,18 @@ def _rest(platform: Platform) -> list[Route]:
         Numbers(numbers.SHORT_CODES, account, identifiers, clock),
         Numbers(numbers.PHONE_NUMBERS, account, identifiers, clock),
         Messages(account, platform.messages, platform.outbound, clock),
+        Porting(account, platform.ports),
     ]
     return [route for resource in resources for route in resource.routes()]
 
 
 def _control(platform: Platform) -> list[Route]:
     troubles = Troubles(platform.alerts, platform.faults)
-    return [*troubles.routes(), *Timekeeping(platform.clock, platform.pace).routes()]
+    return [
+        *troubles.routes(),
+        *Timekeeping(platform.clock, platform.pace).routes(),
+        *PortControl(platform.ports).routes(),
+    ]
 
 
 def _running(platform: Platform) -> AbstractAsyncContextManager[None]:

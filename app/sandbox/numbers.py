@@ -63,6 +63,8 @@ class Number:
     status_callback: str = ""
     created: datetime = FIRST_DAY
     updated: datetime = FIRST_DAY
+    porting: bool = False
+    """True while it is on the account already, and still with its former carrier."""
 
     @property
     def kind(self) -> NumberKind:

@@ -19,6 +19,7 @@ from app.sandbox.opt_outs import OptOuts
 from app.sandbox.outbound import Outbound
 from app.sandbox.pace import Pace
 from app.sandbox.phonebook import Phonebook
+from app.sandbox.ports import Ports
 from app.sandbox.reply_rate import ReplyRate
 from app.sandbox.tasks import Tasks
 from app.sandbox.webhook import WebhookClient
@@ -37,6 +38,7 @@ class Platform:
     pace: Pace
     identifiers: Identifiers
     account: Account
+    ports: Ports
     messages: MessageStore
     handsets: Handsets
     phonebook: Phonebook
@@ -80,6 +82,7 @@ def build_platform(
         pace=Pace(clock, (deliveries, callbacks)),
         identifiers=identifiers,
         account=account,
+        ports=Ports(account, identifiers, clock),
         messages=messages,
         handsets=handsets,
         phonebook=phonebook,

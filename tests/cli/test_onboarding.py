@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 
 import pytest
+import requests
 
 from tests.cli.conftest import Cli
 from tests.cli.twilio_side import SERVICE, TwilioSide, twilio_side
@@ -134,3 +135,91 @@ def test_everything_is_told_to_programs(twilio: TwilioSide) -> None:
     assert told["service"] == SERVICE
     assert [step["step"] for step in told["steps"]][:2] == ["portability", "request"]
     assert told["steps"][0]["state"] == "now"
+
+
+def posted(twilio: TwilioSide, path: str, **body: object) -> dict[str, str]:
+    answer = requests.post(f"{twilio.url}/sandbox/{path}", json=body, timeout=5)
+    assert answer.ok, answer.text
+    told: dict[str, str] = answer.json() if answer.content else {}
+    return told
+
+
+NEW = "+13125550111"
+
+
+def test_a_port_is_followed_to_its_end(twilio: TwilioSide) -> None:
+    assert "can be ported" in twilio("onboarding", "portable", NEW).out
+    sid = posted(twilio, "ports", phone_numbers=[NEW])["port_in_request_sid"]
+    assert twilio("onboarding", "add", NEW, "--port-in", sid).code == 0
+    assert "Nothing has moved" in twilio("onboarding", "refresh").out
+
+    posted(twilio, f"ports/{sid}", status="port_rejected", reason="The PIN is wrong")
+    spoken = twilio("onboarding", "refresh")
+    assert spoken.code == 0
+    assert "rejected by the losing carrier: The PIN is wrong" in spoken.out
+    assert "Get the account's PIN" in spoken.out
+
+    posted(twilio, f"ports/{sid}", status="port_pending", port_date="2099-12-01")
+    assert "expected: 2099-12-01" in twilio("onboarding", "refresh").out
+    told = state(twilio, NEW)
+    assert (told["step"], told["expected"], told["rejected"]) == ("configure", "2099-12-01", None)
+    assert twilio("senders", "add", NEW).code == 0
+    assert "configure" in twilio("onboarding", "refresh").out
+    assert state(twilio, NEW)["step"] == "live"
+    reasons = explained(twilio, "+18885550100")[1]
+    assert reasons[NEW].startswith("being ported in, expected 2099-12-01")
+
+    posted(twilio, f"ports/{sid}", status="completed")
+    moved = json.loads(twilio("onboarding", "refresh", "--json").out)
+    assert [each["live"] for each in moved["moved"]] == [True]
+    assert not explained(twilio, "+18885550100")[1][NEW].startswith("being ported in")
+    assert "No number is on its way" in twilio("onboarding", "refresh").out
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "told"),
+    [
+        (NEW, 0, "can be ported by Twilio's API"),
+        ("+16135550111", 1, "Canadian number"),
+        ("+18335550111", 1, "console's porting tool"),
+        ("+447400123456", 1, "number outside the US and Canada"),
+        ("12345", 2, "--kind short-code-lease"),
+    ],
+)
+def test_whether_a_number_can_be_ported(twilio: TwilioSide, number: str, code: int, told: str) -> None:
+    spoken = twilio("onboarding", "portable", number)
+    assert spoken.code == code
+    assert told in said(spoken.out + spoken.err)
+
+
+def test_the_pin_that_is_needed_is_told_to_people_and_programs(twilio: TwilioSide) -> None:
+    posted(twilio, f"portability/{NEW}", portable=True, pin_required=True)
+    assert "PIN and the account number" in twilio("onboarding", "portable", NEW).out
+    told = json.loads(twilio("onboarding", "portable", NEW, "--json").out)
+    assert told == {
+        "number": NEW,
+        "portable": True,
+        "pin_and_account_number_required": True,
+        "reason": None,
+        "type": "LOCAL",
+        "country": "US",
+        "kind": "port-us",
+    }
+
+
+def test_what_cannot_be_read_is_told_and_the_rest_goes_on(twilio: TwilioSide) -> None:
+    sid = posted(twilio, "ports", phone_numbers=[NEW])["port_in_request_sid"]
+    twilio("onboarding", "add", PORTED, "--port-in", "KW" + "9" * 32)
+    twilio("onboarding", "add", "+12125550100", "--port-in", sid)
+    twilio("onboarding", "add", NEW, "--port-in", sid)
+    posted(twilio, f"ports/{sid}", status="completed")
+    spoken = twilio("onboarding", "refresh")
+    assert spoken.code == 1
+    assert f"{NEW} is live" in spoken.out
+    assert f"{PORTED}: " in said(spoken.err)
+    assert f"+12125550100 is not part of the port-in request {sid}" in said(spoken.err)
+
+    twilio.fault(kind="status", status=503)
+    assert twilio("onboarding", "refresh").code == 1
+    assert twilio("onboarding", "portable", NEW).code == 1
+    assert twilio("onboarding").code == 0

@@ -231,7 +231,7 @@ class RunningRouter:
             "TWILIO_ACCOUNT_SID": ACCOUNT,
             "TWILIO_AUTH_TOKEN": TOKEN,
             "TWILIO_MESSAGING_SERVICE_SID": SERVICE,
-            "TWILIO_API_BASE_URL": "http://127.0.0.1:9",
+            "TWILIO_API_BASE_URL": self.environment.get("TWILIO_API_BASE_URL", "http://127.0.0.1:9"),
             "PUBLIC_URL": PUBLIC,
             "REDIS_URL": self.redis_url,
             "SMS_ROUTER_CONFIG": str(self.folder),
