@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from app.cli.arriving import known_arrivals
 from app.cli.operating import Operation, change, operation_on
 from app.cli.situation import anything_stored, store_client
 from app.cli.speaking import CommandError, err
@@ -17,6 +18,8 @@ from app.membership.refusals import explained
 from app.membership.shared import stored_snapshot
 from app.membership.snapshot import Snapshot
 from app.membership.source import MembershipError
+from app.onboarding.findings import inspect_arrivals, inspect_strays
+from app.onboarding.storing import Arrivals
 from app.routing.dispatch import Dispatcher, RuleAnswer
 from app.routing.templates import TemplateAnswer, TextAnswer
 from app.settings import AccountSettings, Settings, load_settings
@@ -49,7 +52,11 @@ class Look:
 
 def look(settings: Settings, rules: Dispatcher) -> Look:
     """Compare every Service at Twilio with what the router needs; what cannot be read is a finding."""
-    findings = list(_general(settings))
+    arrivals, at = _on_their_way(settings)
+    findings = [
+        *_general(settings),
+        *inspect_strays(arrivals, {service.sid for service in settings.services}),
+    ]
     for service in settings.services:
         operation = operation_on(settings, service.sid)
         try:
@@ -62,6 +69,8 @@ def look(settings: Settings, rules: Dispatcher) -> Look:
             findings.append(Finding(Severity.ERROR, service.sid, f"{service.sid} cannot be read.", remedy))
             continue
         findings += inspect(snapshot, _expected(settings, rules, service.sid))
+        members = {sender.address for sender in snapshot.senders}
+        findings += inspect_arrivals(arrivals, service.sid, members, at)
         findings += _drift(settings, snapshot)
         findings += _account(operation)
     order = list(Severity)
@@ -126,6 +135,14 @@ def _has_media(answer: RuleAnswer) -> bool:
     if isinstance(answer, TextAnswer):
         return bool(answer.constant.media_urls)
     return isinstance(answer, TemplateAnswer) and bool(answer.media)
+
+
+def _on_their_way(settings: Settings) -> tuple[Arrivals, float]:
+    """Return the numbers on their way and the time; that Redis is away is told with each Service."""
+    try:
+        return known_arrivals(settings)
+    except CommandError:
+        return Arrivals(), time.time()
 
 
 def _drift(settings: Settings, now: Snapshot) -> Iterator[Finding]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 
 import pytest
 import requests
@@ -223,3 +224,16 @@ def test_what_cannot_be_read_is_told_and_the_rest_goes_on(twilio: TwilioSide) ->
     assert twilio("onboarding", "refresh").code == 1
     assert twilio("onboarding", "portable", NEW).code == 1
     assert twilio("onboarding").code == 0
+
+
+def test_check_says_what_is_missing_before_the_day(twilio: TwilioSide) -> None:
+    tomorrow = datetime.now(UTC).date() + timedelta(days=1)
+    twilio("onboarding", "add", NEW, "--expected", tomorrow.isoformat())
+    spoken = twilio("check")
+    assert f"warning: {NEW} is expected on {tomorrow} and is not in the Service" in spoken.out
+    assert f"sms-router senders add {NEW} --service {SERVICE}" in spoken.out
+    twilio("onboarding", "reject", NEW, "--reason", "wrong zip")
+    found = json.loads(twilio("check", "--json").out)["findings"]
+    assert [each["remedy"] for each in found if "was rejected: wrong zip" in each["finding"]] == [
+        f"sms-router onboarding show {NEW}"
+    ]

@@ -52,8 +52,7 @@ async def test_a_number_is_used_once_it_is_live_and_answers_who_texts_it_before(
 
     assert await answers_from(router, NEW) == NEW
     await until(lambda: _noticed(router, NEW))
-    (known,) = json.loads(await run(router, "onboarding", "list", "--json"))
-    assert known["texted"] is not None
+    await until(lambda: _texted(router))
     assert await answers_from(router, "+18885550100") != NEW
 
     await steer(twilio, f"ports/{port}", status="completed")
@@ -71,6 +70,11 @@ async def _told(router: RunningRouter, line: str) -> bool:
     assert await answers_from(router, "+18885550100") != NEW
     last = json.loads(await run(router, "messages", "--json", "--limit", "1"))[0]
     return line in last["trail"]
+
+
+async def _texted(router: RunningRouter) -> bool:
+    (known,) = json.loads(await run(router, "onboarding", "list", "--json"))
+    return known["texted"] is not None
 
 
 async def _noticed(router: RunningRouter, number: str) -> bool:
