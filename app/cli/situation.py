@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from redis.exceptions import MovedError
+from redis.exceptions import MovedError, ResponseError
 
 from app.cli.speaking import CommandError
 from app.settings import Settings, load_settings
@@ -156,17 +156,26 @@ def store_client(settings: Settings) -> Iterator[redis.Redis]:
     with store_url(settings) as url:
         try:
             with client_of(url) as client:
-                client.ping()
+                with contextlib.suppress(
+                    ResponseError
+                ):  # with a full disk it refuses that, and answers others
+                    client.ping()
                 yield client
         except CLIENT_ERRORS as error:
-            raise CommandError(f"Redis does not answer: {error}", _remedy(error)) from error
+            raise CommandError(*_told(error)) from error
 
 
-def _remedy(error: Exception) -> str:
-    """Return what to do about a client's error."""
+def _told(error: Exception) -> tuple[str, str]:
+    """Return what a client's error means, and what to do about it."""
     if isinstance(error, MovedError):
-        return "This is a node of a Redis Cluster: set REDIS_URL=redis+cluster://host:port"
-    return "Set REDIS_URL, or start yours."
+        remedy = "This is a node of a Redis Cluster: set REDIS_URL=redis+cluster://host:port"
+        return f"Redis does not answer: {error}", remedy
+    if isinstance(error, ResponseError):
+        return (
+            f"Redis refuses this: {error}",
+            "Look at its log, its disk and memory, and what its user may do.",
+        )
+    return f"Redis does not answer: {error}", "Set REDIS_URL, or start yours."
 
 
 def anything_stored(settings: Settings) -> bool:

@@ -41,8 +41,8 @@ def running_at(data_dir: Path) -> str | None:
     with client_at(path) as client:
         try:
             client.ping()
-        except redis.exceptions.BusyLoadingError:
-            pass
+        except (redis.exceptions.BusyLoadingError, redis.ResponseError):
+            pass  # one with a full disk refuses even that, and still tells what it knows
         except redis.RedisError:
             return None
     return _url(data_dir)

@@ -11,6 +11,7 @@ import pytest
 
 from app.cli import COMMANDS, load_command
 from tests.cli.conftest import PROGRAM, Cli
+from tests.store.private_valkey import PrivateValkey
 
 NAMES = list(COMMANDS)
 
@@ -123,6 +124,16 @@ def test_a_redis_that_does_not_answer_is_told(cli: Cli, words: list[str]) -> Non
     assert spoken.err.startswith("Redis does not answer")
     assert "s3cret" not in spoken.err
     assert "Traceback" not in spoken.err
+
+
+def test_a_redis_that_refuses_is_read_as_far_as_it_lets_us(cli: Cli, private_valkey: PrivateValkey) -> None:
+    with private_valkey.client() as client:
+        client.execute_command("ACL", "SETUSER", "reader", "on", ">s3cret", "~*", "&*", "+@read")
+        url = private_valkey.url.replace("unix://", "unix://reader:s3cret@")
+        assert cli("messages", REDIS_URL=url).out.startswith("No messages yet.")
+        spoken = cli("opt-outs", "add", "+14155550123", "--service", "MG" + "1" * 32, REDIS_URL=url)
+        assert (spoken.code, "s3cret" in spoken.err) == (1, False)
+        assert spoken.err.startswith("Redis refuses this: ")
 
 
 @pytest.mark.parametrize(

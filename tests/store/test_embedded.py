@@ -171,6 +171,13 @@ def test_a_frozen_server_is_not_started_twice(folder: Path, monkeypatch: pytest.
         assert process_of(url) == server
 
 
+def test_a_server_that_refuses_to_write_runs_all_the_same(folder: Path) -> None:
+    """Valkey with a full disk refuses a PING (MISCONF)."""
+    with embedded(folder) as url, client_of(url) as client:
+        client.execute_command("ACL", "SETUSER", "default", "-ping")
+        assert running_at(folder) == url
+
+
 def test_a_server_that_cannot_be_started_again_is_tried_until_it_can(
     folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
