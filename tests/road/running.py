@@ -24,6 +24,8 @@ import aiohttp
 from twilio.request_validator import RequestValidator
 
 from app.cli import main
+from app.store.clients import async_client_of
+from app.store.keys import bucket_of
 
 ACCOUNT = "AC" + "0" * 31 + "1"
 SERVICE = "MG" + "0" * 31 + "1"
@@ -304,6 +306,20 @@ def write_configuration(
     (folder / "router.toml").write_text(text)
     (folder / "keywords.toml").write_text(keywords)
     return folder
+
+
+async def has_its_turn(url: str, parameters: Mapping[str, str]) -> None:
+    """Wait until a message has its turn among its person's, stands in line for it, or has had it."""
+    person, reference = parameters["From"], f"{ACCOUNT}/{parameters['MessageSid']}"
+    bucket = bucket_of(person)
+    async with async_client_of(url, connect_within=2) as client:
+
+        async def there() -> bool:
+            line = await client.hmget(bucket.talk(SERVICE, person), "turn", "line")
+            known = any(reference.encode() in each for each in line if each)
+            return known or bool(await client.exists(bucket.message(reference)))
+
+        await until(there)
 
 
 async def until(condition: object, *, seconds: float = 20) -> None:

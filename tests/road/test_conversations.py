@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 
 from app.store.keys import bucket_of
 from tests.road.conftest import Start
-from tests.road.running import SERVICE, Answer, RunningRouter, until, webhook
+from tests.road.running import SERVICE, Answer, RunningRouter, has_its_turn, until, webhook
 from tests.store.private_valkey import PrivateValkey
 
 PERSON = "+14155550123"
@@ -60,13 +60,16 @@ async def test_other_people_are_not_in_it(converse: Start) -> None:
     assert "One pizza in M." in await say(router, "m")
 
 
-async def test_messages_that_come_at_once_are_answered_one_at_a_time_in_their_order(converse: Start) -> None:
+async def test_messages_that_come_at_once_are_answered_one_at_a_time_in_their_order(
+    converse: Start, valkey: PrivateValkey
+) -> None:
     routers = [converse(), converse()]
     await say(routers[0], "ADD 0"), await say(routers[1], "ADD 0")
     tasks: list[asyncio.Task[Answer]] = []
     for number in range(6):
-        tasks.append(asyncio.create_task(routers[number % 2].deliver(webhook(f"ADD {10**number}"))))
-        await asyncio.sleep(0.04)
+        text = webhook(f"ADD {10**number}")
+        tasks.append(asyncio.create_task(routers[number % 2].deliver(text)))
+        await has_its_turn(valkey.url, text)
     answers = [answer.text for answer in await asyncio.gather(*tasks)]
     sums = [text.partition("The sum is ")[2].partition(".")[0] for text in answers]
     assert sums == ["1", "11", "111", "1111", "11111", "111111"]

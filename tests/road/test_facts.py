@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-from pathlib import Path
+from typing import cast
 from uuid import uuid4
 from xml.etree.ElementTree import fromstring
 
 import pytest
 
+from app.store.keys import bucket_of
 from tests.road.conftest import Start
 from tests.road.running import ACCOUNT, SERVICE, Answer, RunningRouter, webhook
 from tests.store.private_valkey import PrivateValkey
@@ -203,16 +204,18 @@ async def test_operators_move_the_list_in_and_out(start: Start) -> None:
 
 
 @pytest.mark.slow
-async def test_a_carrier_that_has_recovered_gets_the_short_code_again(start: Start, tmp_path: Path) -> None:
-    (tmp_path / "config").mkdir()
-    brief = '[[error]]\ncodes = [30006]\nclass = "sender"\ntimes = 1\nbelieved_days = 0.00003\n'
-    (tmp_path / "config" / "carriers.toml").write_text(brief + 'note = "for two and a half seconds"\n')
+async def test_a_carrier_that_has_recovered_gets_the_short_code_again(
+    start: Start, valkey: PrivateValkey
+) -> None:
     router = start("reroute = false")
     first = webhook()
     await router.deliver(first)
     await report(router, first, "undelivered", "30006")
     assert said(await router.deliver(webhook()))[0] == "+14155550100"
-    await asyncio.sleep(2.6)
+    with valkey.client() as client:  # as if it had been long ago
+        known = bucket_of(PERSON).person(SERVICE, PERSON)
+        failed = cast("bytes", client.hget(known, "12345"))
+        client.hset(known, "12345", b"30006@%d" % (int(failed.partition(b"@")[2]) - 365 * 86_400_000))
     again = webhook()
     assert said(await router.deliver(again))[0] == "12345", "half-open: tried once more"
     await report(router, again, "delivered")

@@ -22,6 +22,7 @@ from tests.road.running import (
     SERVICE,
     Answer,
     RunningRouter,
+    has_its_turn,
     until,
     webhook,
     write_configuration,
@@ -187,7 +188,7 @@ async def test_people_converse_on_a_cluster_in_their_order(cluster: PrivateClust
         for turn in range(3):
             text = webhook(f"ADD {10**turn}", From=person)
             tasks.append(asyncio.create_task(routers[turn % 2].deliver(text)))
-            await asyncio.sleep(0.05)
+            await has_its_turn(cluster.url, text)
         answers = await asyncio.gather(*tasks)
         assert [each.text.partition("The sum is ")[2].partition("<")[0] for each in answers] == [
             "1.",
