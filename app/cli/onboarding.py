@@ -13,6 +13,7 @@ from app.cli import arrivals as shown
 from app.cli.arriving import ask_portability, change_arrival, known_arrivals, read_arrivals
 from app.cli.cordons import reason_of
 from app.cli.operating import Yes, chosen_service, say
+from app.cli.pools import stored_pools
 from app.cli.situation import settings_for_command
 from app.cli.speaking import AsJson, CommandError, complain, confirm, print_json
 from app.onboarding.checklist import Checklist, StepError
@@ -108,6 +109,11 @@ def add(
     checklist = change_arrival(settings, arrival.number, f"add ({arrival.kind})", begin)
     assert checklist is not None
     _tell(settings, checklist, as_json=as_json)
+    if any(pool.holds(checklist.number) for pool in stored_pools(settings)):
+        complain(
+            f"{checklist.number} is in a Messaging Service already, and passed over from now on.",
+            f"If it works, forget this: sms-router onboarding drop {checklist.number}",
+        )
 
 
 @onboarding.command("done")

@@ -84,6 +84,15 @@ def test_a_rejection_says_what_mends_it_and_is_mended(twilio: TwilioSide) -> Non
     assert state(twilio, "+16475550100")["rejected"] is None
 
 
+def test_adding_a_number_that_answers_already_is_minded(twilio: TwilioSide) -> None:
+    twilio("membership", "refresh")
+    added = twilio("onboarding", "add", PORTED)
+    assert added.code == 0
+    assert f"{PORTED} is in a Messaging Service already, and passed over from now on." in added.err
+    assert f"sms-router onboarding drop {PORTED}" in added.err
+    assert not twilio("onboarding", "add", "+13125550111").err
+
+
 def test_notes_dates_and_requests_are_kept_and_a_number_is_forgotten(twilio: TwilioSide) -> None:
     twilio("onboarding", "add", PORTED)
     sid = "KW" + "a" * 32
