@@ -23,7 +23,7 @@ def print_list(arrivals: Arrivals, at: float, *, everything: bool) -> None:
     rows = [
         (
             each.number,
-            each.kind.value.replace("-", " "),
+            each.kind.words,
             _stands(each),
             _actor(each),
             _when(each),

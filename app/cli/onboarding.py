@@ -27,7 +27,7 @@ Named = Annotated[
     str, typer.Argument(metavar="NUMBER", help="The number, like +14155550100, or a short code.")
 ]
 
-onboarding = typer.Typer(help="Numbers on their way: short-code leases and ports, and who is to act next.")
+onboarding = typer.Typer()
 
 
 def register(commands: typer.Typer) -> None:
@@ -37,7 +37,7 @@ def register(commands: typer.Typer) -> None:
 
 @onboarding.callback(invoke_without_command=True)
 def overview(context: typer.Context, as_json: AsJson = False) -> None:
-    """List the numbers on their way: what is due, from whom, and until when.
+    """Numbers on their way: short-code leases and ports, and who is to act next.
 
     A short code whose lease moves, or a number that is being ported, takes weeks, and does not work
     before. The routers pass it over meanwhile, and say so; whoever texts it is answered all the same.
@@ -124,7 +124,7 @@ def done(
 ) -> None:
     """Say that a step is done; those before it are done too. After a rejection: it was sent in again.
 
-    With the step ``live`` the number is finished, and every router uses it within a second.
+    With the step live the number is finished, and every router uses it within a second.
     """
 
     def advance(checklist: Checklist, at: float, who: str) -> Checklist:
@@ -174,7 +174,7 @@ def request(
     sid: Annotated[str, typer.Argument(metavar="KW...", help="The port-in request at Twilio.")],
     as_json: AsJson = False,
 ) -> None:
-    """Keep a number's port-in request, so that ``refresh`` follows it."""
+    """Keep a number's port-in request, so that refresh follows it."""
     _alter(
         number,
         f"request {sid}",

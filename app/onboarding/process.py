@@ -35,6 +35,11 @@ class Kind(StrEnum):
     PORT_TOLL_FREE = "port-toll-free"
     PORT_INTERNATIONAL = "port-international"
 
+    @property
+    def words(self) -> str:
+        """Return it as people say it."""
+        return _KINDS[self]
+
 
 class Actor(StrEnum):
     """Who has to do a step."""
@@ -51,6 +56,14 @@ class Actor(StrEnum):
         return _ACTORS[self]
 
 
+_KINDS = {
+    Kind.SHORT_CODE_LEASE: "short code lease",
+    Kind.SHORT_CODE_MIGRATION: "short code migration",
+    Kind.PORT_US: "US port",
+    Kind.PORT_CANADA: "Canadian port",
+    Kind.PORT_TOLL_FREE: "toll-free port",
+    Kind.PORT_INTERNATIONAL: "international port",
+}
 _ACTORS = {
     Actor.YOU: "you",
     Actor.TWILIO: "Twilio",
