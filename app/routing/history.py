@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from heapq import merge
+from itertools import islice
 from operator import attrgetter
 from typing import NamedTuple, cast
 
@@ -20,6 +21,13 @@ AT_ONCE = 200
 
 CLOCKS_DIFFER = 600_000
 """Milliseconds by which a router's clock, which may have dated a message, may be ahead of Redis'."""
+
+
+Stream = Callable[[Bucket], bytes]
+"""Names one of a bucket's streams."""
+
+_JOURNAL: Stream = attrgetter("journal")
+_DEAD_LETTERS: Stream = attrgetter("dead_letters")
 
 
 class Letter(NamedTuple):
@@ -55,7 +63,7 @@ class History:
         that for a cause which holds these words.
         """
         places: dict[str, Bucket] = {}
-        for letter in self._dead_letters():
+        for letter in self._backwards(_DEAD_LETTERS, AT_ONCE):
             if len(places) == limit or letter.cause.at < since:
                 break
             if cause.casefold() in letter.cause.text.casefold():
@@ -70,17 +78,21 @@ class History:
         return Page(self._episodes(shown, {}), letters[limit - 1].position if len(letters) > limit else None)
 
     def failed_page(self, limit: int, before: Position | None = None) -> Page:
-        """Return the newest dead letters likewise; one with several causes may be on two pages."""
-        places: dict[str, Bucket] = {}
+        """Return the newest dead letters likewise, each with its newest cause.
+
+        One with several causes may be on several pages.
+        """
+        found: dict[tuple[Bucket, str], Letter] = {}
         last = older = None
-        for letter in self._dead_letters(before):
-            if len(places) == limit and letter.reference not in places:
+        for letter in self._backwards(_DEAD_LETTERS, _share(limit), before):
+            place = (letter.bucket, letter.reference)
+            if len(found) == limit and place not in found:
                 older = last
                 break
-            places.setdefault(letter.reference, letter.bucket)
+            found.setdefault(place, letter)
             last = letter.position
-        found = [(bucket, reference) for reference, bucket in places.items()]
-        return Page(self._episodes(found, self._causes(found)), older)
+        causes = {reference: [letter.cause] for (_, reference), letter in found.items()}
+        return Page(self._episodes(list(found), causes), older)
 
     def count_failed(self) -> int:
         """Return how many failures are kept; a message may have failed more than once."""
@@ -132,47 +144,46 @@ class History:
             begins[bucket] = min(begins.get(bucket, sys.maxsize), int(received or 0) - CLOCKS_DIFFER)
         causes: dict[str, list[Cause]] = {reference: [] for _, reference in places}
         for bucket, begin in begins.items():
-            for letter in self._older(bucket, begin=max(0, begin)):
+            for letter in self._older(bucket, _DEAD_LETTERS, AT_ONCE, begin=max(0, begin)):
                 if letter.reference in causes:
                     causes[letter.reference].append(letter.cause)
         return causes
 
-    def _dead_letters(self, before: Position | None = None) -> Iterator[Letter]:
-        """Yield the dead letters of all buckets, the newest first, some at a time."""
+    def _backwards(self, stream: Stream, at_once: int, before: Position | None = None) -> Iterator[Letter]:
+        """Yield the entries of all buckets' streams, the newest first, from each some ``at_once``."""
         pipeline = self._client.pipeline(transaction=False)
         for number, bucket in enumerate(ALL_BUCKETS):
-            pipeline.xrevrange(bucket.dead_letters, before.end(number) if before else "+", count=AT_ONCE)
+            pipeline.xrevrange(stream(bucket), before.end(number) if before else "+", count=at_once)
         pages = cast("list[list[tuple[bytes, Fields]]]", pipeline.execute())
-        streams = [self._older(bucket, page) for bucket, page in zip(ALL_BUCKETS, pages, strict=True)]
+        streams = [
+            self._older(bucket, stream, at_once, page)
+            for bucket, page in zip(ALL_BUCKETS, pages, strict=True)
+        ]
         return merge(*streams, key=attrgetter("order"), reverse=True)
 
     def _older(
-        self, bucket: Bucket, page: list[tuple[bytes, Fields]] | None = None, begin: int = 0
+        self,
+        bucket: Bucket,
+        stream: Stream,
+        at_once: int,
+        page: list[tuple[bytes, Fields]] | None = None,
+        begin: int = 0,
     ) -> Iterator[Letter]:
-        """Yield one bucket's dead letters back to ``begin``; ``page`` is the first, where it is there."""
+        """Yield one bucket's entries back to ``begin``; ``page`` is the first, where it is there."""
         end = "+"
         while True:
             if page is None:
-                found = self._client.xrevrange(bucket.dead_letters, end, begin, count=AT_ONCE)
+                found = self._client.xrevrange(stream(bucket), end, begin, count=at_once)
                 page = cast("list[tuple[bytes, Fields]]", found)
             for entry, fields in page:
                 yield _letter(bucket, entry, fields)
-            if len(page) < AT_ONCE:
+            if len(page) < at_once:
                 return
             end, page = f"({page[-1][0].decode()}", None
 
     def _newest(self, limit: int, before: Position | None = None) -> list[Letter]:
         """Return the newest entries of all buckets' journals."""
-        pipeline = self._client.pipeline(transaction=False)
-        for number, bucket in enumerate(ALL_BUCKETS):
-            pipeline.xrevrange(bucket.journal, before.end(number) if before else "+", count=limit)
-        found = cast("list[list[tuple[bytes, Fields]]]", pipeline.execute())
-        letters = [
-            _letter(bucket, entry, fields)
-            for bucket, entries in zip(ALL_BUCKETS, found, strict=True)
-            for entry, fields in entries
-        ]
-        return sorted(letters, key=attrgetter("order"), reverse=True)[:limit]
+        return list(islice(self._backwards(_JOURNAL, _share(limit), before), limit))
 
     def _episodes(
         self, places: Sequence[tuple[Bucket, str]], causes: dict[str, list[Cause]]
@@ -199,6 +210,11 @@ class History:
         for (_, reference), fields, left in zip(places, records, sids, strict=True):
             known = {sid: next(receipts) for sid in left}
             yield read_episode(reference, fields, known, causes.get(reference, ()))
+
+
+def _share(limit: int) -> int:
+    """Return how many of a bucket's entries are read at first where so many of all are wanted."""
+    return 2 + 4 * limit // len(ALL_BUCKETS)
 
 
 def _letter(bucket: Bucket, entry: bytes, fields: Fields) -> Letter:

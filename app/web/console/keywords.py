@@ -31,7 +31,7 @@ class Keywords:
 
     async def show(self, visit: Visit) -> Response:
         """List the rules, in the order of their precedence."""
-        return self._page(visit, {"from": "", "to": "", "text": ""})
+        return self._page(visit, {"from": "", "to": "", "text": "", "country": ""})
 
     async def explain(self, visit: Visit) -> Response:
         """Say what somebody would get, as ``explain`` does; nothing is sent, and no handler runs."""
@@ -50,7 +50,7 @@ class Keywords:
         known = await self.desk.acquaintance(scope, sender)
         conditions = self.desk.availability.conditions()
         story = explain(message, known, self.desk.dispatcher, self.desk.composer, conditions)
-        tried = {"from": sender, "to": recipient, "text": words}
+        tried = {"from": sender, "to": recipient, "text": words, "country": country}
         return self._page(visit, tried, story)
 
     def _page(self, visit: Visit, tried: Mapping[str, str], story: Explanation | None = None) -> Response:
