@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from heapq import merge
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
-from operator import attrgetter
-from typing import NamedTuple, cast
+from typing import cast
 
 import redis
 
 from app.routing.episode import Cause, Episode, Fields, read_episode, replies_sent
+from app.routing.letters import DEAD_LETTERS, JOURNAL, Letter, Letters, read_letter
 from app.routing.paging import Page, Position
 from app.store.keys import ALL_BUCKETS, Bucket, bucket_of
 from app.twilio.inbound import read_request
@@ -23,33 +22,12 @@ CLOCKS_DIFFER = 600_000
 """Milliseconds by which a router's clock, which may have dated a message, may be ahead of Redis'."""
 
 
-Stream = Callable[[Bucket], bytes]
-"""Names one of a bucket's streams."""
-
-_JOURNAL: Stream = attrgetter("journal")
-_DEAD_LETTERS: Stream = attrgetter("dead_letters")
-
-
-class Letter(NamedTuple):
-    """An entry of the dead letters, or of the journal without a cause."""
-
-    order: tuple[int, int]
-    """Milliseconds since the epoch, then which one of these."""
-    bucket: Bucket
-    reference: str
-    cause: Cause
-
-    @property
-    def position(self) -> Position:
-        """Where it stands among those of all buckets."""
-        return Position(*self.order, ALL_BUCKETS.index(self.bucket))
-
-
 class History:
     """Reads the journal; the client is redis-py's, answering bytes."""
 
     def __init__(self, client: redis.Redis) -> None:
         self._client = client
+        self._letters = Letters(client)
 
     def recent(self, limit: int) -> list[Episode]:
         """Return the newest messages."""
@@ -63,7 +41,7 @@ class History:
         that for a cause which holds these words.
         """
         places: dict[str, Bucket] = {}
-        for letter in self._backwards(_DEAD_LETTERS, AT_ONCE):
+        for letter in self._letters.backwards(DEAD_LETTERS, AT_ONCE):
             if len(places) == limit or letter.cause.at < since:
                 break
             if cause.casefold() in letter.cause.text.casefold():
@@ -84,7 +62,7 @@ class History:
         """
         found: dict[tuple[Bucket, str], Letter] = {}
         last = older = None
-        for letter in self._backwards(_DEAD_LETTERS, _share(limit), before):
+        for letter in self._letters.backwards(DEAD_LETTERS, _share(limit), before):
             place = (letter.bucket, letter.reference)
             if len(found) == limit and place not in found:
                 older = last
@@ -118,7 +96,7 @@ class History:
         """Return somebody's newest messages, among the last ones of their bucket; nobody indexes them."""
         bucket = bucket_of(person)
         found = cast("list[tuple[bytes, Fields]]", self._client.xrevrange(bucket.journal, count=AT_ONCE))
-        references = [_letter(bucket, entry, fields).reference for entry, fields in found]
+        references = [read_letter(bucket, entry, fields).reference for entry, fields in found]
         pipeline = self._client.pipeline(transaction=False)
         for reference in references:
             pipeline.hget(bucket.message(reference), "request")
@@ -144,46 +122,14 @@ class History:
             begins[bucket] = min(begins.get(bucket, sys.maxsize), int(received or 0) - CLOCKS_DIFFER)
         causes: dict[str, list[Cause]] = {reference: [] for _, reference in places}
         for bucket, begin in begins.items():
-            for letter in self._older(bucket, _DEAD_LETTERS, AT_ONCE, begin=max(0, begin)):
+            for letter in self._letters.older(bucket, DEAD_LETTERS, AT_ONCE, begin=max(0, begin)):
                 if letter.reference in causes:
                     causes[letter.reference].append(letter.cause)
         return causes
 
-    def _backwards(self, stream: Stream, at_once: int, before: Position | None = None) -> Iterator[Letter]:
-        """Yield the entries of all buckets' streams, the newest first, from each some ``at_once``."""
-        pipeline = self._client.pipeline(transaction=False)
-        for number, bucket in enumerate(ALL_BUCKETS):
-            pipeline.xrevrange(stream(bucket), before.end(number) if before else "+", count=at_once)
-        pages = cast("list[list[tuple[bytes, Fields]]]", pipeline.execute())
-        streams = [
-            self._older(bucket, stream, at_once, page)
-            for bucket, page in zip(ALL_BUCKETS, pages, strict=True)
-        ]
-        return merge(*streams, key=attrgetter("order"), reverse=True)
-
-    def _older(
-        self,
-        bucket: Bucket,
-        stream: Stream,
-        at_once: int,
-        page: list[tuple[bytes, Fields]] | None = None,
-        begin: int = 0,
-    ) -> Iterator[Letter]:
-        """Yield one bucket's entries back to ``begin``; ``page`` is the first, where it is there."""
-        end = "+"
-        while True:
-            if page is None:
-                found = self._client.xrevrange(stream(bucket), end, begin, count=at_once)
-                page = cast("list[tuple[bytes, Fields]]", found)
-            for entry, fields in page:
-                yield _letter(bucket, entry, fields)
-            if len(page) < at_once:
-                return
-            end, page = f"({page[-1][0].decode()}", None
-
     def _newest(self, limit: int, before: Position | None = None) -> list[Letter]:
         """Return the newest entries of all buckets' journals."""
-        return list(islice(self._backwards(_JOURNAL, _share(limit), before), limit))
+        return list(islice(self._letters.backwards(JOURNAL, _share(limit), before), limit))
 
     def _episodes(
         self, places: Sequence[tuple[Bucket, str]], causes: dict[str, list[Cause]]
@@ -215,9 +161,3 @@ class History:
 def _share(limit: int) -> int:
     """Return how many of a bucket's entries are read at first where so many of all are wanted."""
     return 2 + 4 * limit // len(ALL_BUCKETS)
-
-
-def _letter(bucket: Bucket, entry: bytes, fields: Fields) -> Letter:
-    milliseconds, _, sequence = entry.partition(b"-")
-    cause = Cause(int(milliseconds), fields.get(b"cause", b"").decode("utf-8", "replace"))
-    return Letter((int(milliseconds), int(sequence)), bucket, fields[b"message"].decode(), cause)

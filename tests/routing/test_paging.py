@@ -75,8 +75,8 @@ def test_somebodys_messages_are_theirs_alone(valkey: redis.Redis) -> None:
         sid = f"SM{number:032x}"
         reference = f"{ACCOUNT}/{sid}"
         request = f"MessageSid={sid}&AccountSid={ACCOUNT}&From=%2B{sender[1:]}&To=12345&Body=Hi"
-        valkey.hset(bucket.message(reference), "request", request)  # type: ignore[arg-type]
-        valkey.xadd(bucket.journal, {"message": reference}, id=f"{number}-0")  # type: ignore[arg-type]
+        valkey.hset(bucket.message(reference), "request", request)
+        valkey.xadd(bucket.journal, {"message": reference}, id=f"{number}-0")
     for limit, numbers in ((10, [3, 1]), (1, [3])):
         found = History(valkey).of_person(person, limit)
         assert [int(episode.sid[2:], 16) for episode in found] == numbers

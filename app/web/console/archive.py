@@ -47,16 +47,25 @@ class Archive:
             StoreUnavailableError: when Redis does not serve, or too many pages are being read.
 
         """
+        return await self.apart(lambda: self._run(work))
+
+    async def apart(self, work: Callable[[], _Result]) -> _Result:
+        """Do what would keep the loop from texts, in a thread.
+
+        Raises:
+            StoreUnavailableError: when it takes too long, or too many pages are being read.
+
+        """
         if self._asked >= THREADS + MOST_WAITING:
             raise StoreUnavailableError("too many pages are being read at once")
         self._asked += 1
-        running = asyncio.get_running_loop().run_in_executor(self._threads, self._run, work)
+        running = asyncio.get_running_loop().run_in_executor(self._threads, work)
         running.add_done_callback(lambda ended: self._done(ended.cancelled() or ended.exception()))
         try:
             async with asyncio.timeout(self._patience):
                 return await asyncio.shield(running)
         except TimeoutError as error:
-            raise StoreUnavailableError("Redis did not answer in time") from error
+            raise StoreUnavailableError("the page could not be read in time") from error
 
     def close(self) -> None:
         """Let go of the threads and of the connections; a thread that waits for Redis ends by itself."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from starlette.responses import Response
 
@@ -31,7 +32,7 @@ class Keywords:
 
     async def show(self, visit: Visit) -> Response:
         """List the rules, in the order of their precedence."""
-        return self._page(visit, {"from": "", "to": "", "text": "", "country": ""})
+        return await self._page(visit, {"from": "", "to": "", "text": "", "country": ""})
 
     async def explain(self, visit: Visit) -> Response:
         """Say what somebody would get, as ``explain`` does; nothing is sent, and no handler runs."""
@@ -51,14 +52,17 @@ class Keywords:
         conditions = self.desk.availability.conditions()
         story = explain(message, known, self.desk.dispatcher, self.desk.composer, conditions)
         tried = {"from": sender, "to": recipient, "text": words, "country": country}
-        return self._page(visit, tried, story)
+        return await self._page(visit, tried, story)
 
-    def _page(self, visit: Visit, tried: Mapping[str, str], story: Explanation | None = None) -> Response:
+    async def _page(
+        self, visit: Visit, tried: Mapping[str, str], story: Explanation | None = None
+    ) -> Response:
         wanted = visit.query("page")
         page = int(wanted) if wanted.isdecimal() and len(wanted) < 5 else 0
         rules = by_precedence(self.desk.dispatcher.table.rules)
         shown = rules[page * ON_A_PAGE : (page + 1) * ON_A_PAGE]
-        return self.pages.show(
+        draw = partial(
+            self.pages.show,
             "keywords.html",
             visit.session,
             rules=[(rule, answered_by(rule.answer)) for rule in shown],
@@ -71,6 +75,7 @@ class Keywords:
             usual=self._usual_recipient(),
             somebody=SOMEBODY,
         )
+        return await self.desk.archive.apart(draw)
 
     def _usual_recipient(self) -> str:
         """Return the number that people text as a rule: a short code, else any of the Services'."""

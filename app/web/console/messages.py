@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 
+from redis import Redis
 from starlette.responses import Response
 
 from app.routing import replaying
 from app.routing.episode import Episode
 from app.routing.history import History
-from app.routing.paging import Page, Position
+from app.routing.paging import Position
 from app.routing.replaying import Judgement, Verdict
 from app.routing.story import person_of, steps
 from app.web.console.desk import Desk
@@ -42,25 +43,27 @@ class Messages:
         limit = int(wanted) if wanted in map(str, LIMITS) else LIMITS[0]
         before = Position.parse(visit.query("before"))
 
-        def read(history: History) -> Page:
-            return history.failed_page(limit, before) if failed else history.page(limit, before)
-
-        page = await self.desk.archive.ask(lambda client: read(History(client)))
         reveal = visit.reveal or self.desk.open
         if visit.reveal:
             log.info("the console: a list of messages was looked at in full")
-        return self.pages.show(
-            "messages.html",
-            visit.session,
-            rows=[row_of(episode, reveal) for episode in page.episodes],
-            failed=failed,
-            limit=limit,
-            limits=LIMITS,
-            older=page.older,
-            first=before is None,
-            reveal=reveal,
-            open=self.desk.open,
-        )
+
+        def read(client: Redis) -> Response:
+            history = History(client)
+            page = history.failed_page(limit, before) if failed else history.page(limit, before)
+            return self.pages.show(
+                "messages.html",
+                visit.session,
+                rows=[row_of(episode, reveal) for episode in page.episodes],
+                failed=failed,
+                limit=limit,
+                limits=LIMITS,
+                older=page.older,
+                first=before is None,
+                reveal=reveal,
+                open=self.desk.open,
+            )
+
+        return await self.desk.archive.ask(read)
 
     async def story(self, visit: Visit) -> Response:
         """Tell everything that is known of one message."""

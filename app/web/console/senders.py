@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from typing import NamedTuple
 
@@ -70,7 +71,8 @@ class Senders:
         wanted = visit.query("page")
         page = int(wanted) if wanted.isdecimal() and len(wanted) < 5 else 0
         groups, more = self._groups(page * ON_A_PAGE)
-        return self.pages.show(
+        draw = partial(
+            self.pages.show,
             "senders.html",
             visit.session,
             groups=groups,
@@ -82,6 +84,7 @@ class Senders:
             longest=LONGEST_REASON,
             done=visit.query("done"),
         )
+        return await self.desk.archive.apart(draw)
 
     async def cordon(self, visit: Visit) -> Response:
         """Take a sender out of use for a while, on every router."""
