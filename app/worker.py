@@ -193,6 +193,7 @@ class Worker:
         metrics.SPOOLED.set(self.spool.kept)
         metrics.SPOOL_LOST.set(self.spool.dropped)
         metrics.CORDONED.set(len(self.membership.cordons.holding))
+        metrics.PENDING.set(len(self.pending.numbers))
         self.failure_figures.update(self.failures)
         self.pool_figures.update(self.membership.statuses())
         self.upstream_figures.update(self.upstreams.statuses())

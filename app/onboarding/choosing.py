@@ -11,6 +11,7 @@ from app.senders.country import CANADA, UNITED_STATES, country_of, is_toll_free
 
 _SHORT_CODES = (Kind.SHORT_CODE_LEASE, Kind.SHORT_CODE_MIGRATION)
 _US_LENGTHS = (5, 6)
+_SHARING = (UNITED_STATES, CANADA)
 
 
 class UnfitError(ValueError):
@@ -69,6 +70,8 @@ def _phone_number(number: str, kind: Kind | None, country: str | None) -> Arriva
         short = "; a short code is written without a plus" if len(digits) <= 8 else ""
         raise UnfitError(f"{number} is no phone number: its length is wrong{short}")
     home = country_of(address, None)
+    if _shared(address) and country in _SHARING:
+        home = country
     if country is not None and country != home:
         raise UnfitError(f"{address} is a number of {home or 'no country'}, not of {country}")
     right = _right_kind(address, home)
@@ -78,8 +81,13 @@ def _phone_number(number: str, kind: Kind | None, country: str | None) -> Arriva
     return Arrival(address, home or "", right)
 
 
+def _shared(address: str) -> bool:
+    """Tell whether it is a toll-free number of North America: its country is that of its owner."""
+    return address.startswith("+1") and is_toll_free(address)
+
+
 def _right_kind(address: str, country: str | None) -> Kind:
-    if address.startswith("+1") and is_toll_free(address):
+    if _shared(address):
         return Kind.PORT_TOLL_FREE
     if country == UNITED_STATES:
         return Kind.PORT_US

@@ -84,6 +84,11 @@ CORDONED = Gauge(
     "Senders that an operator has taken out of use.",
     multiprocess_mode="livemostrecent",
 )
+PENDING = Gauge(
+    "sms_router_pending_numbers",
+    "Numbers on their way in, which are not used before they are live.",
+    multiprocess_mode="livemostrecent",
+)
 FAILURE_SHARE = Gauge(
     "sms_router_failure_share",
     "How much of what a number sends is lost, 0 to 1, by class of the error; of the last receipts.",

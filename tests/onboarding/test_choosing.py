@@ -15,6 +15,7 @@ from app.onboarding.process import Kind
         ("+1 (415) 555-0100", "US", Arrival("+14155550100", "US", Kind.PORT_US)),
         ("+16475550100", None, Arrival("+16475550100", "CA", Kind.PORT_CANADA)),
         ("+18885550100", None, Arrival("+18885550100", "US", Kind.PORT_TOLL_FREE)),
+        ("+18885550100", "CA", Arrival("+18885550100", "CA", Kind.PORT_TOLL_FREE)),
         ("+447400123456", "GB", Arrival("+447400123456", "GB", Kind.PORT_INTERNATIONAL)),
         ("+18765550100", None, Arrival("+18765550100", "JM", Kind.PORT_INTERNATIONAL)),
     ],

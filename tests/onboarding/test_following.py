@@ -16,9 +16,11 @@ from app.onboarding.following import FollowedArrivals
 from app.onboarding.keys import CHECKLISTS, TEXTED, VERSION
 from app.onboarding.process import LIVE, Kind
 from app.onboarding.storing import KEPT, change, stored_arrivals, sweep
-from app.senders.pending import Pending
+from app.senders.pending import Pending, PendingNumber
+from app.store.clients import async_client_of, client_of
 from tests.membership.recorded import RecordedTwilio
 from tests.membership.ticking import Clock, Pauses, eventually, running
+from tests.store.private_valkey import PrivateValkey
 from tests.store.shared_stores import everywhere
 
 NUMBER, CODE = "+14155550001", "12345"
@@ -98,9 +100,36 @@ async def test_without_redis_what_was_known_holds(
     source: ServiceSource, no_redis: Redis, clock: Clock
 ) -> None:
     here, pending = worker(source, no_redis, clock)
+    pending.install([PendingNumber(NUMBER, "US", "being ported in")])
+    await here.refresh(source.service_sid)
     await here.watch()
     assert here.trouble is not None
-    assert pending.words() == {}
+    assert list(pending.words(NUMBER).values()) == ["being ported in"]
+    await here.watch()
+    assert pending.texted == {NUMBER: clock.now}
+
+
+async def test_a_redis_that_is_killed_takes_nothing_with_it(
+    twilio: RecordedTwilio, source: ServiceSource, private_valkey: PrivateValkey, clock: Clock
+) -> None:
+    async with async_client_of(private_valkey.url, connect_within=2) as redis:
+        here, pending = worker(source, redis, clock)
+        with client_of(private_valkey.url) as client:
+            change(client, NUMBER, lambda _: added(twilio))
+        await here.watch()
+        private_valkey.kill()
+        await here.watch()
+        assert here.trouble is not None
+        assert set(pending.numbers) == {NUMBER}
+        pending.words(NUMBER)
+        private_valkey.start()
+        with client_of(private_valkey.url) as client:
+            client.flushall()
+        await eventually(lambda: _well(here))
+        await here.watch()
+        with client_of(private_valkey.url) as client:
+            assert [each.number for each in stored_arrivals(client).pending] == [NUMBER]
+            assert stored_arrivals(client).texted == {NUMBER: clock.now}
 
 
 async def test_two_operators_lose_nothing_of_each_other(
@@ -149,3 +178,8 @@ async def test_what_cannot_be_read_is_left_out_and_may_be_written_again(
 async def _listeners(redis: Redis, count: int) -> bool:
     told = await everywhere(redis, "PUBSUB", "NUMSUB", POOLS_CHANNEL)
     return bool(sum(subscribed for _, subscribed in told) >= count)
+
+
+async def _well(membership: Membership) -> bool:
+    await membership.watch()
+    return membership.trouble is None

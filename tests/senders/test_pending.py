@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from hypothesis import given
+
 from app.senders.availability import Availability
 from app.senders.conditions import NOTHING_AGAINST, Conditions
 from app.senders.cordons import Cordons
@@ -9,8 +11,9 @@ from app.senders.limits import Limits
 from app.senders.pending import Pending, PendingNumber, in_words
 from app.senders.pool import Pool
 from app.senders.rates import Rates
-from app.senders.request import ReplyFrom
+from app.senders.request import Facts, ReplyFrom, Request
 from app.senders.selection import explain, select
+from tests.senders import worlds
 from tests.senders.worlds import NOON, Clock, pool, request, sender
 
 CODE, LONG = sender("12345"), sender("+14155550001")
@@ -98,3 +101,15 @@ def test_nothing_on_its_way_is_nothing_against_anybody() -> None:
     assert availability.conditions("12345") is NOTHING_AGAINST
     pending.install([PORTED])
     assert availability.conditions("12345").against(LONG.sid) == "being ported in"
+
+
+@given(worlds.pools, worlds.requests, worlds.facts, worlds.conditions)
+def test_what_is_pending_is_chosen_by_nobody_but_who_texts_it(
+    senders: Pool, asked: Request, learned: Facts, against: Conditions
+) -> None:
+    chosen = select(senders, asked, learned, against).sender
+    texted = senders.find(asked.texted, asked.country)
+    assert chosen is None or chosen.sid not in against.pending or chosen == texted
+    if texted is None or texted.sid not in against.pending:
+        for line in explain(senders, asked, learned, against).trail:
+            assert not (line.taken and line.sid in against.pending)
