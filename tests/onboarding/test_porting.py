@@ -1,0 +1,111 @@
+"""What is read of Twilio's Porting API, whichever way it writes a thing, through the official client."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date
+from typing import Any
+
+import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from twilio.rest import Client
+
+from app.onboarding.porting import PortedNumber, portability, ported_number
+from app.twilio.rest import ApiError, FailureKind, build_client
+from tests.membership.recorded import serving
+from tests.onboarding.worlds import REQUEST
+
+NUMBER = "+14155550100"
+
+
+@contextmanager
+def twilio(answer: Any, status: int = 200) -> Iterator[tuple[Client, list[str]]]:
+    """Answer every call the same; give a client, and the paths that it has asked for."""
+    asked: list[str] = []
+
+    async def serve(request: Request) -> Response:
+        asked.append(request.url.path)
+        return JSONResponse(answer, status)
+
+    with serving(Starlette(routes=[Route("/{path:path}", serve)])) as url:
+        client = build_client("AC" + "1" * 32, "token", url, 5)
+        yield client, asked
+        client.http_client._http.session.close()
+
+
+def told(**line: Any) -> dict[str, Any]:
+    return {
+        "port_in_request_sid": REQUEST,
+        "port_in_request_status": "In progress",
+        "phone_numbers": [{"phone_number": "+14155550199"}, {"phone_number": NUMBER, **line}],
+    }
+
+
+@pytest.mark.parametrize(
+    ("answer", "status", "day", "reason"),
+    [
+        (told(), "", None, None),
+        (told(port_in_phone_number_status="port_pending"), "port_pending", None, None),
+        (told(port_in_phone_number_status="Waiting for Signature"), "waiting_for_signature", None, None),
+        (
+            told(port_in_phone_number_status="PORT_REJECTED", rejection_reason="PIN"),
+            "port_rejected",
+            None,
+            "PIN",
+        ),
+        (told(port_date="2026-12-01T15:00:00Z"), "", date(2026, 12, 1), None),
+        (told(port_date="2026-12-01"), "", date(2026, 12, 1), None),
+        (told(port_date="soon"), "", None, None),
+        (told(not_portability_reason="Locked"), "", None, "Locked"),
+        ({**told(), "order_cancellation_reason": "asked to"}, "", None, "asked to"),
+    ],
+)
+def test_a_port_is_read(answer: dict[str, Any], status: str, day: date | None, reason: str | None) -> None:
+    with twilio(answer) as (client, asked):
+        read = ported_number(client, REQUEST, NUMBER)
+    assert read == PortedNumber(REQUEST, "in_progress", status, day, reason)
+    assert asked == [f"/v1/Porting/PortIn/{REQUEST}"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "status", "kind"),
+    [
+        ({"port_in_request_status": "In review", "phone_numbers": []}, 200, FailureKind.NOT_FOUND),
+        ({"phone_numbers": None}, 200, FailureKind.NOT_FOUND),
+        ({"phone_numbers": [NUMBER]}, 200, FailureKind.NOT_FOUND),
+        ({"phone_numbers": 7}, 200, FailureKind.UNREADABLE),
+        ([], 200, FailureKind.UNREADABLE),
+        ({"code": 20404, "message": "Not found", "status": 404}, 404, FailureKind.NOT_FOUND),
+        ({"code": 20003, "message": "Authenticate", "status": 401}, 401, FailureKind.UNAUTHORIZED),
+        ({}, 503, FailureKind.UNAVAILABLE),
+    ],
+)
+def test_what_is_no_port_is_a_failure_with_its_kind(answer: Any, status: int, kind: FailureKind) -> None:
+    with twilio(answer, status) as (client, _), pytest.raises(ApiError) as failed:
+        ported_number(client, REQUEST, NUMBER)
+    assert failed.value.failure.kind is kind
+
+
+def test_portability_is_asked_for_by_number() -> None:
+    answer = {
+        "phone_number": NUMBER,
+        "portable": False,
+        "pin_and_account_number_required": True,
+        "not_portable_reason": "Locked",
+        "not_portable_reason_code": 1,
+        "number_type": "MOBILE",
+        "country": "US",
+    }
+    with twilio(answer) as (client, asked):
+        read = portability(client, NUMBER)
+    assert (read.portable, read.pin_required, read.reason, read.number_type) == (
+        False,
+        True,
+        "Locked",
+        "MOBILE",
+    )
+    assert asked == [f"/v1/Porting/Portability/PhoneNumber/{NUMBER}"]
