@@ -15,7 +15,6 @@ from redis.asyncio import Redis
 
 from app.delivery.courier import Courier
 from app.delivery.post_office import PostOffice
-from app.membership.background import stop
 from app.membership.cache import Membership
 from app.membership.shared_failures import SharedFailures
 from app.membership.shared_rates import SharedRates
@@ -39,6 +38,7 @@ from app.store.journal import Journal
 from app.store.keys import ANSWERED_CHANNEL, CONSENTS_CHANNEL
 from app.store.spool import Spool
 from app.store.store import Store
+from app.tasks import end
 from app.web import metrics
 from app.web.supervised import Supervised
 from app.web.traces import Traces
@@ -123,7 +123,7 @@ class Worker:
             if self.bodies is not None:
                 await self.bodies.aclose()
             self.post_office.close()
-            await stop((listening, observing))
+            await end(listening, observing)
             await self.opt_outs_on_disk.aclose()
             await self.upstreams.aclose()
             await self.last_senders.aclose()
@@ -217,7 +217,7 @@ class Worker:
                         async for message in channel.listen():
                             self._hear(message["channel"], message["data"].decode())
                     finally:
-                        await stop((reading,))
+                        await end(reading)
             except (*CLIENT_ERRORS, OSError):
                 await asyncio.sleep(1)  # waiters look for themselves meanwhile
 

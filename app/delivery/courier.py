@@ -17,6 +17,7 @@ from app.delivery.outbox import HOLD, Outbox
 from app.log_context import MESSAGE
 from app.store.errors import StoreUnavailableError
 from app.store.keys import ALL_BUCKETS, Bucket, bucket_of
+from app.tasks import end
 
 log = logging.getLogger("sms_router.delivery")
 
@@ -113,9 +114,7 @@ class Courier:
         Returns whether all have ended: a handler that runs again may refuse to be cancelled.
         """
         self._finishing = self._stopping = True
-        if self._loop is not None:
-            self._loop.cancel()
-            await asyncio.gather(self._loop, return_exceptions=True)
+        await end(self._loop)
         pending = self._carrying | self._working
         if pending:
             _, pending = await asyncio.wait(pending, timeout=DRAIN)

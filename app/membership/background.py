@@ -4,32 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol
 
 from app.membership.held import LAST_RETRY, Held, log
 from app.membership.shared import SharedError, SharedSnapshots
+from app.tasks import end
 
 LISTEN_AGAIN = 1.0
 """Seconds until a lost subscription is renewed; the versions are looked at meanwhile."""
 WATCH_EVERY = 1.0
 """Seconds between two looks at the versions in Redis, should an announcement have been missed."""
-CANCEL_AGAIN = 0.05
-"""Seconds after which a task that did not end is cancelled once more."""
 
 Sleep = Callable[[float], Awaitable[None]]
-
-
-async def stop(tasks: Iterable[asyncio.Task[None]]) -> None:
-    """Cancel tasks that speak to Redis until each has ended.
-
-    A cancellation that arrives just as redis-py has written a command is lost (asyncio.wait_for).
-    """
-    pending = set(tasks)
-    while pending:
-        for task in pending:
-            task.cancel()
-        _, pending = await asyncio.wait(pending, timeout=CANCEL_AGAIN)
 
 
 class Kept(Protocol):
@@ -70,7 +57,7 @@ class Background:
 
     async def aclose(self) -> None:
         """Stop everything."""
-        await stop(self._tasks)
+        await end(*self._tasks)
         self._tasks = []
 
     def _begin(self, work: Awaitable[None], name: str) -> None:
@@ -93,9 +80,7 @@ class Background:
         try:
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            for end in ends:
-                end.cancel()
-            await asyncio.gather(*ends, return_exceptions=True)
+            await end(*ends)
 
     async def _watch(self) -> None:
         while True:

@@ -13,10 +13,11 @@ from uuid import uuid4
 
 from redis.asyncio import Redis
 
-from app.membership.background import Sleep, stop
+from app.membership.background import Sleep
 from app.membership.keys import RECEIVED, warned_key
 from app.membership.shared import SharedError, served
 from app.senders.failures import Failures, News, Seen
+from app.tasks import end
 
 log = logging.getLogger("sms_router.membership")
 
@@ -61,7 +62,7 @@ class SharedFailures:
     async def aclose(self) -> None:
         """Stop."""
         if self._task is not None:
-            await stop((self._task,))
+            await end(self._task)
             self._task = None
 
     async def exchange(self) -> None:

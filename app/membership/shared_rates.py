@@ -10,11 +10,12 @@ from typing import Any, NamedTuple
 from redis import Redis as SynchronousRedis
 from redis.asyncio import Redis
 
-from app.membership.background import Sleep, stop
+from app.membership.background import Sleep
 from app.membership.keys import USAGE, USED
 from app.membership.shared import SharedError, served
 from app.senders.pool import Pool
 from app.senders.rates import Count, Rates, Reported
+from app.tasks import end
 
 log = logging.getLogger("sms_router.membership")
 
@@ -111,7 +112,7 @@ class SharedRates:
     async def aclose(self) -> None:
         """Stop, and tell the others what they do not know yet."""
         if self._task is not None:
-            await stop((self._task,))
+            await end(self._task)
             self._task = None
             await self._try()
 

@@ -13,6 +13,7 @@ from app.store.errors import ScriptFailedError, StoreUnavailableError
 from app.store.keys import ALL_BUCKETS, Bucket
 from app.store.scripts import BODY_RETENTION
 from app.store.store import Store
+from app.tasks import end
 from app.twilio.twiml import EMPTY
 
 log = logging.getLogger("sms_router.retention")
@@ -53,9 +54,7 @@ class BodyRetention:
 
     async def aclose(self) -> None:
         """Stop looking; what is left is another worker's, or the next start's."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await end(self._task)
 
     async def sweep(self) -> int:
         """Look through all journals once; return how many messages were due.

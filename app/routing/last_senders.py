@@ -16,6 +16,7 @@ from collections.abc import Callable
 from app.store.journal import Journal
 from app.store.keys import bucket_of
 from app.store.scripts import HEARD
+from app.tasks import end
 
 log = logging.getLogger("sms_router.senders")
 
@@ -62,8 +63,7 @@ class LastSenders:
         """Write what waits, for a while; then stop."""
         if self._writing is not None:
             await asyncio.wait({self._writing}, timeout=1)
-            self._writing.cancel()
-            await asyncio.gather(self._writing, return_exceptions=True)
+            await end(self._writing)
 
     async def _write(self) -> None:
         while self._waiting:

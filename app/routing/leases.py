@@ -9,6 +9,7 @@ import time
 from app.store.errors import StoreUnavailableError
 from app.store.scripts import RENEW
 from app.store.store import Store
+from app.tasks import end
 
 log = logging.getLogger("sms_router.record")
 
@@ -37,9 +38,7 @@ class Leases:
 
     async def aclose(self) -> None:
         """Stop renewing: the leases die."""
-        if self._renewer is not None:
-            self._renewer.cancel()
-            await asyncio.gather(self._renewer, return_exceptions=True)
+        await end(self._renewer)
 
     def hold(self, reference: str, record: bytes, since: float) -> None:
         """Renew the lease on a message that was asked for at ``since``, by the monotonic clock."""

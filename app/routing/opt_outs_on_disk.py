@@ -13,6 +13,7 @@ from typing import ParamSpec, TypeVar
 
 from app.routing.consent_log import ConsentLog
 from app.routing.opt_out_copy import OptOutCopy
+from app.tasks import end
 
 log = logging.getLogger("sms_router.opt_outs")
 
@@ -64,9 +65,7 @@ class OptOutsOnDisk:
 
     async def aclose(self) -> None:
         """Keep what has changed since, and stop."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end(*self._tasks)
         if self._tasks:
             await self._keep()
         self._disk.shutdown(wait=False)

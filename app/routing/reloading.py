@@ -14,6 +14,7 @@ from app.mistakes import SettingsError
 from app.routing.dispatch import Dispatcher
 from app.routing.rulebook import Rulebook, RulebookReader
 from app.senders.carriers import ErrorTable
+from app.tasks import end
 
 log = logging.getLogger("sms_router.reload")
 
@@ -95,9 +96,7 @@ class Reloader:
 
     async def aclose(self) -> None:
         """Stop watching."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait((self._task,))
+        await end(self._task)
 
     async def _watch(self) -> None:
         seen = self._marks

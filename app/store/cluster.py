@@ -23,6 +23,7 @@ from app.store.scripts import Script
 from app.store.server import STALL, Observe, Server, unobserved
 from app.store.slots import SLOT_OF_BUCKET, Node, Redirection, Turn, owners_of, slot_of
 from app.store.wire import Answer, Argument, ask_once
+from app.tasks import end
 
 log = logging.getLogger("sms_router.store")
 
@@ -96,9 +97,7 @@ class Cluster:
 
     async def aclose(self) -> None:
         """Close everything; whoever waits for an answer is told."""
-        if self._keeper is not None:
-            self._keeper.cancel()
-            await asyncio.gather(self._keeper, return_exceptions=True)
+        await end(self._keeper)
         await self._leave(tuple(self._nodes))
         self._unknown = "closed"
 
@@ -266,9 +265,7 @@ class Cluster:
     async def _leave(self, nodes: Collection[Node]) -> None:
         leaving = [self._nodes.pop(node) for node in nodes]
         starting = [self._starting[node] for node in nodes if node in self._starting]
-        for task in starting:
-            task.cancel()
-        await asyncio.gather(*starting, return_exceptions=True)
+        await end(*starting)
         await asyncio.gather(*(server.aclose() for server in leaving))
 
 

@@ -23,6 +23,7 @@ from app.store.keys import PROBE
 from app.store.scripts import ALL, Script
 from app.store.slots import Turn, redirection_of
 from app.store.wire import Answer, Argument, Wire, connect, send_all
+from app.tasks import end
 
 log = logging.getLogger("sms_router.store")
 
@@ -112,9 +113,7 @@ class Server:
 
     async def aclose(self) -> None:
         """Stop knocking and close the connection; whoever waits for an answer is told."""
-        if self._keeper is not None:
-            self._keeper.cancel()
-            await asyncio.gather(self._keeper, return_exceptions=True)
+        await end(self._keeper)
         wire = self._wire
         self._drop("closed")
         if wire is not None:
