@@ -57,6 +57,9 @@ def serve() -> None:
     Without REDIS_URL an embedded Valkey runs beside it, its data under .data/. Without Twilio
     credentials the sandbox, an offline Twilio, runs beside it too, on SANDBOX_PORT.
 
+    /console shows in a browser what happens, once CONSOLE_PASSWORD is set; beside the sandbox one is made.
+    With PRIVATE_PORT the console, the probes and the metrics have a listener of their own.
+
     A change in keywords.toml, templates/, opt-outs.toml or carriers.toml is taken over within two
     seconds, and at once on SIGHUP; one with mistakes is refused as a whole. Handlers and router.toml
     are read at the start alone.

@@ -23,6 +23,7 @@ from app.senders.cordons import LONGEST_REASON, Cordon, read_reason
 from app.senders.limits import Limit
 from app.senders.sender import Sender, SenderKind
 from app.store.clock import told_by
+from app.web.console.arrivals import arriving
 from app.web.console.desk import Desk
 from app.web.console.guard import Visit
 from app.web.console.rendering import Pages, Refused
@@ -76,6 +77,7 @@ class Senders:
             "senders.html",
             visit.session,
             groups=groups,
+            arriving=await arriving(self.desk) if not page else [],
             limited=bool(self.desk.settings.limits),
             failing=self.desk.failures.failing(),
             number=page,

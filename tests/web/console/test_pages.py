@@ -97,6 +97,16 @@ async def test_a_sender_is_taken_out_of_use_and_put_back(router: RunningRouter, 
     assert router.log.count("the console: released 12345") == 1
 
 
+def test_numbers_on_their_way_are_shown_with_who_acts_next(router: RunningRouter, operator: Visitor) -> None:
+    said = router.command("onboarding", "add", "67890", "--kind", "short-code-migration")
+    assert said.returncode == 0, said
+    page = operator.get("/console/senders").text
+    assert "On their way in" in page
+    assert "short code migration" in page
+    router.command("onboarding", "drop", "67890", "--yes")
+    assert "67890" not in operator.get("/console/senders").text
+
+
 @pytest.mark.parametrize(
     ("path", "form", "status"),
     [

@@ -29,6 +29,8 @@ async def test_only_webhooks_are_found_on_the_public_listener(start: Start, work
     with Visitor(private.url) as operator:
         assert "secure" not in operator.log_in().headers["set-cookie"].lower()
         assert operator.get("/console/messages").status_code == 200
+        proxied = operator.send("/console/login", {"password": PASSWORD}, X_Forwarded_Proto="https")
+        assert "secure" in proxied.headers["set-cookie"].lower()
     assert f"See what happens: http://127.0.0.1:{port}/console" in router.log
 
 
