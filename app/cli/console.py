@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 from pathlib import Path
 
-from app.settings import Settings
+from app.settings import SHORTEST_PASSWORD, Settings
 
 FILE = "console-password"
 """In the data folder; readable by its owner alone."""
@@ -22,7 +23,11 @@ def made_password(settings: Settings) -> str | None:
     if settings.console.password.get_secret_value():
         return None
     file = settings.router.data_dir / FILE
-    password = _kept(file) or _keep(file, secrets.token_urlsafe(12))
+    password = _kept(file)
+    if len(password) < SHORTEST_PASSWORD:
+        password = secrets.token_urlsafe(12)
+        with contextlib.suppress(OSError):  # then the next start makes another one
+            _keep(file, password)
     os.environ["CONSOLE_PASSWORD"] = password
     return password
 
@@ -42,9 +47,8 @@ def _kept(file: Path) -> str:
         return ""
 
 
-def _keep(file: Path, password: str) -> str:
+def _keep(file: Path, password: str) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     file.unlink(missing_ok=True)
     with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as opened:
         opened.write(f"{password}\n")
-    return password

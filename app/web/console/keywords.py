@@ -60,13 +60,16 @@ class Keywords:
         wanted = visit.query("page")
         page = int(wanted) if wanted.isdecimal() and len(wanted) < 5 else 0
         rules = by_precedence(self.desk.dispatcher.table.rules)
+        defaults = self.desk.dispatcher.defaults
+        default = defaults.everywhere
         shown = rules[page * ON_A_PAGE : (page + 1) * ON_A_PAGE]
         draw = partial(
             self.pages.show,
             "keywords.html",
             visit.session,
             rules=[(rule, answered_by(rule.answer)) for rule in shown],
-            count=len(rules),
+            otherwise=answered_by(default) if default is not None else "nothing is said",
+            services=len(defaults.services),
             number=page,
             more=len(rules) > (page + 1) * ON_A_PAGE,
             tried=tried,
