@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 from app.cli.operating import say
 from app.cli.speaking import out, plain, print_table
@@ -29,7 +29,7 @@ def print_list(arrivals: Arrivals, at: float, *, everything: bool) -> None:
             _when(each),
             _trouble(each, arrivals, at),
         )
-        for each in chosen
+        for each in sorted(chosen, key=lambda each: _urgency(each, at))
     ]
     print_table(("number", "comes by", "now", "who acts", "expected", ""), rows)
 
@@ -179,6 +179,12 @@ def _print_lines(title: str, lines: tuple[str, ...] | dict[str, None]) -> None:
         out.print(plain(title, "bold"), soft_wrap=True)
         for line in lines:
             out.print(plain(f"  - {line}"), soft_wrap=True)
+
+
+def _urgency(checklist: Checklist, at: float) -> tuple[bool, bool, date]:
+    """What is rejected or late comes first, then what is expected soonest."""
+    well = checklist.rejected is None and checklist.overdue(at) is None
+    return checklist.finished, well, checklist.expected or checklist.usually_by
 
 
 def _stands(checklist: Checklist) -> str:

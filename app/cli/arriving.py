@@ -14,7 +14,7 @@ from app.membership import journal
 from app.membership.source import MembershipError
 from app.onboarding import storing
 from app.onboarding.checklist import Checklist
-from app.onboarding.porting import Portability, PortedNumber, portability, ported_number
+from app.onboarding.porting import Portability, PortedNumber, portability, ported_numbers
 from app.onboarding.progress import followed, seen
 from app.onboarding.storing import Arrivals, stored_arrivals
 from app.settings import Settings
@@ -111,19 +111,32 @@ def read_arrivals(settings: Settings, known: Arrivals) -> Reading:
 def _ports(
     settings: Settings, pending: Iterable[Checklist], failures: list[str]
 ) -> Mapping[str, PortedNumber]:
-    ports = {}
+    """Read each port-in request once, however many numbers it holds."""
+    wanted: dict[tuple[str, str], list[str]] = {}
     for each in pending:
-        if each.request_sid is None:
-            continue
-        service = next((one for one in settings.services if one.sid == each.service_sid), None)
-        account_sid = service.account if service is not None else settings.accounts[0].sid
+        if each.request_sid is not None:
+            account_sid = _account_of(settings, each.service_sid)
+            wanted.setdefault((account_sid, each.request_sid), []).append(each.number)
+    ports = {}
+    for (account_sid, request_sid), numbers in wanted.items():
         try:
-            with err.status(f"Reading {each.request_sid} from Twilio ..."):
-                client = _client_of(settings, account_sid)
-                ports[each.number] = ported_number(client, each.request_sid, each.number)
+            with err.status(f"Reading {request_sid} from Twilio ..."):
+                found = ported_numbers(_client_of(settings, account_sid), request_sid)
         except ApiError as error:
-            failures.append(f"{each.number}: {refused(settings, error).lines[0]}")
+            failures.append(f"{', '.join(numbers)}: {refused(settings, error).lines[0]}")
+            continue
+        ports.update({number: found[number] for number in numbers if number in found})
+        failures += [
+            f"{number} is not part of the port-in request {request_sid}."
+            for number in numbers
+            if number not in found
+        ]
     return ports
+
+
+def _account_of(settings: Settings, service_sid: str) -> str:
+    service = next((each for each in settings.services if each.sid == service_sid), None)
+    return service.account if service is not None else settings.accounts[0].sid
 
 
 def _members(settings: Settings, service_sid: str, failures: list[str]) -> frozenset[str] | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
-from app.twilio.rest import ApiError, ApiFailure, FailureKind, api_errors
+from app.twilio.rest import api_errors
 
 if TYPE_CHECKING:
     from twilio.rest import Client
@@ -42,7 +42,6 @@ class PortedNumber:
     reason: str | None
     """Why it was rejected or canceled."""
     missing_fields: bool = False
-    signature_url: str | None = None
 
 
 def portability(client: Client, number: str) -> Portability:
@@ -61,33 +60,27 @@ def portability(client: Client, number: str) -> Portability:
         )
 
 
-def ported_number(client: Client, request_sid: str, number: str) -> PortedNumber:
-    """Read how far a number of a port-in request is; blocks.
-
-    Raises:
-        ApiError: when Twilio refuses, or the number is not part of the request.
-
-    """
+def ported_numbers(client: Client, request_sid: str) -> dict[str, PortedNumber]:
+    """Read how far the numbers of a port-in request are; blocks, and raises `ApiError`."""
     from app.twilio.resource import numbers  # noqa: PLC0415 - slow to import
 
     with api_errors():
         told = numbers(client).below(f"Porting/PortIn/{request_sid}").fetch()
         lines = [each for each in told.phone_numbers or () if isinstance(each, Mapping)]
-        line = next((each for each in lines if each.get("phone_number") == number), None)
-        if line is None:
-            sentence = f"{number} is not part of the port-in request {request_sid}"
-            raise ApiError(ApiFailure(FailureKind.NOT_FOUND, None, 200, sentence))
-        return PortedNumber(
-            request_sid=request_sid,
-            request_status=_status(told.port_in_request_status),
-            status=_status(line.get("port_in_phone_number_status")),
-            port_date=_date(line.get("port_date")),
-            reason=line.get("rejection_reason")
-            or line.get("not_portability_reason")
-            or told.order_cancellation_reason,
-            missing_fields=bool(line.get("missing_required_fields")),
-            signature_url=told.signature_request_url,
-        )
+        return {str(line.get("phone_number")): _ported(request_sid, told, line) for line in lines}
+
+
+def _ported(request_sid: str, told: Any, line: Mapping[str, Any]) -> PortedNumber:
+    return PortedNumber(
+        request_sid=request_sid,
+        request_status=_status(told.port_in_request_status),
+        status=_status(line.get("port_in_phone_number_status")),
+        port_date=_date(line.get("port_date")),
+        reason=line.get("rejection_reason")
+        or line.get("not_portability_reason")
+        or told.order_cancellation_reason,
+        missing_fields=bool(line.get("missing_required_fields")),
+    )
 
 
 def _status(told: Any) -> str:

@@ -29,6 +29,7 @@ __all__ = [
 ]
 
 _OPTED_OUT = "this person has opted out"
+_REACHED = "on its way in, but this person has texted it through Twilio"
 _NO_POOL = Pool("", 0, ())
 _QUEUED = "over its rate, like every other that could answer: Twilio queues it"
 
@@ -47,7 +48,11 @@ def select(
     everything that could answer is over its rate, the first of it is taken, and Twilio queues the
     reply. ``pool`` is None when nothing is known about the Service.
     """
-    conditions = _reached(pool, request, conditions)
+    if conditions.pending:
+        texted = _texted_before_its_day(pool, request, conditions)
+        if texted is not None:
+            decision = select(pool, request, facts, conditions.as_if_live(texted.sid))
+            return _noted(decision, _REACHED) if decision.sender is texted else decision
     if facts is NOTHING_LEARNED and pool is not None:
         decision = _remembered(pool, request)
         if conditions is NOTHING_AGAINST or _stands(decision, conditions):
@@ -55,23 +60,19 @@ def select(
     decision = _select(pool, request, facts, conditions)
     if decision.address is None and conditions.over_rate:
         queued = _select(pool, request, facts, conditions.whatever_the_rate())
-        return _queued(queued) if queued.address is not None else decision
+        return _noted(queued, _QUEUED) if queued.address is not None else decision
     return decision
 
 
-def _reached(pool: Pool | None, request: Request, conditions: Conditions) -> Conditions:
-    """Let a number that is on its way answer whoever has texted it.
+def _texted_before_its_day(pool: Pool | None, request: Request, conditions: Conditions) -> Sender | None:
+    """Return the number that was texted, if it is on its way: it may answer whoever has texted it.
 
     The text came through Twilio, so that the number works for this person, whatever is marked: a port is
     complete, or, while a short code moves carrier by carrier, this person's carrier has moved. For others
     that says nothing: their carriers may still send what leaves here to the former provider (facts 9.2).
     """
-    if not conditions.pending or pool is None:
-        return conditions
-    texted = pool.find(request.texted, request.country)
-    if texted is None or texted.sid not in conditions.pending:
-        return conditions
-    return conditions.as_if_live(texted.sid)
+    texted = pool.find(request.texted, request.country) if pool is not None else None
+    return texted if texted is not None and texted.sid in conditions.pending else None
 
 
 def _remembered(pool: Pool, request: Request) -> Decision:
@@ -117,11 +118,11 @@ def _select(pool: Pool | None, request: Request, facts: Facts, conditions: Condi
     return Walk(pool, _at_home(pool, request), facts, conditions).decide()
 
 
-def _queued(decision: Decision) -> Decision:
-    """Say that the one that was taken is over its rate."""
+def _noted(decision: Decision, note: str) -> Decision:
+    """Say more of the one that was taken."""
     *before, taken = decision.trail
-    line = replace(taken, reason=f"{taken.reason}; {_QUEUED}")
-    return Decision.of(decision.sender, decision.address, (*before, line))
+    line = replace(taken, reason=f"{taken.reason}; {note}")
+    return Decision.of(decision.sender, decision.address, (*before, line), personal=decision.personal)
 
 
 def explain(
@@ -134,7 +135,9 @@ def explain(
     decision = select(pool, request, facts, conditions)
     if pool is None:
         return decision
-    conditions = _reached(pool, request, conditions)
+    texted = _texted_before_its_day(pool, request, conditions)
+    if texted is not None:
+        conditions = conditions.as_if_live(texted.sid)
     request = _at_home(pool, request)
     told = {line.sid for line in decision.trail if line.sid}
     rest = sorted(

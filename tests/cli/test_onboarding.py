@@ -246,3 +246,11 @@ def test_check_says_what_is_missing_before_the_day(twilio: TwilioSide) -> None:
     assert [each["remedy"] for each in found if "was rejected: wrong zip" in each["finding"]] == [
         f"sms-router onboarding show {NEW}"
     ]
+
+
+def test_what_is_rejected_or_late_comes_first_and_then_what_is_expected_soonest(twilio: TwilioSide) -> None:
+    for number, day in ((PORTED, "2099-03-01"), ("+12125550100", "2099-02-01"), (NEW, "2099-04-01")):
+        twilio("onboarding", "add", number, "--expected", day)
+    twilio("onboarding", "reject", NEW, "--reason", "PIN")
+    listed = twilio("onboarding").out
+    assert listed.index(NEW) < listed.index("+12125550100") < listed.index(PORTED)

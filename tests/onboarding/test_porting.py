@@ -14,7 +14,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from twilio.rest import Client
 
-from app.onboarding.porting import PortedNumber, portability, ported_number
+from app.onboarding.porting import PortedNumber, portability, ported_numbers
 from app.twilio.rest import ApiError, FailureKind, build_client
 from tests.membership.recorded import serving
 from tests.onboarding.worlds import REQUEST
@@ -66,7 +66,7 @@ def told(**line: Any) -> dict[str, Any]:
 )
 def test_a_port_is_read(answer: dict[str, Any], status: str, day: date | None, reason: str | None) -> None:
     with twilio(answer) as (client, asked):
-        read = ported_number(client, REQUEST, NUMBER)
+        read = ported_numbers(client, REQUEST)[NUMBER]
     assert read == PortedNumber(REQUEST, "in_progress", status, day, reason)
     assert asked == [f"/v1/Porting/PortIn/{REQUEST}"]
 
@@ -74,9 +74,6 @@ def test_a_port_is_read(answer: dict[str, Any], status: str, day: date | None, r
 @pytest.mark.parametrize(
     ("answer", "status", "kind"),
     [
-        ({"port_in_request_status": "In review", "phone_numbers": []}, 200, FailureKind.NOT_FOUND),
-        ({"phone_numbers": None}, 200, FailureKind.NOT_FOUND),
-        ({"phone_numbers": [NUMBER]}, 200, FailureKind.NOT_FOUND),
         ({"phone_numbers": 7}, 200, FailureKind.UNREADABLE),
         ([], 200, FailureKind.UNREADABLE),
         ({"code": 20404, "message": "Not found", "status": 404}, 404, FailureKind.NOT_FOUND),
@@ -86,8 +83,14 @@ def test_a_port_is_read(answer: dict[str, Any], status: str, day: date | None, r
 )
 def test_what_is_no_port_is_a_failure_with_its_kind(answer: Any, status: int, kind: FailureKind) -> None:
     with twilio(answer, status) as (client, _), pytest.raises(ApiError) as failed:
-        ported_number(client, REQUEST, NUMBER)
+        ported_numbers(client, REQUEST)
     assert failed.value.failure.kind is kind
+
+
+@pytest.mark.parametrize("numbers", [[], None, [NUMBER], [None], [{"phone_number": None}]])
+def test_a_request_that_does_not_tell_of_a_number_has_none(numbers: Any) -> None:
+    with twilio({"port_in_request_status": "In review", "phone_numbers": numbers}) as (client, _):
+        assert NUMBER not in ported_numbers(client, REQUEST)
 
 
 def test_portability_is_asked_for_by_number() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import given
 
 from app.senders.availability import Availability
@@ -37,7 +39,9 @@ def test_it_is_passed_over_with_its_reason_until_it_is_live() -> None:
 def test_whoever_texts_it_is_answered_from_it() -> None:
     pools = pool(CODE, LONG)
     against = conditions(MIGRATED, PORTED, of=pools)
-    assert select(pools, request(texted="12345"), conditions=against).address == "12345"
+    decision = select(pools, request(texted="12345"), conditions=against)
+    assert decision.address == "12345"
+    assert decision.story.endswith("; on its way in, but this person has texted it through Twilio")
     told = explain(pools, request(texted="12345"), conditions=against)
     assert [line.reason for line in told.trail if line.address == LONG.address] == ["being ported in"]
     same = request(texted=LONG.address, policy=ReplyFrom.SAME_NUMBER)
@@ -103,10 +107,11 @@ def test_nothing_on_its_way_is_nothing_against_anybody() -> None:
     assert availability.conditions("12345").against(LONG.sid) == "being ported in"
 
 
-@given(worlds.pools, worlds.requests, worlds.facts, worlds.conditions)
+@given(worlds.pools, worlds.requests, worlds.facts, worlds.conditions, worlds.pending)
 def test_what_is_pending_is_chosen_by_nobody_but_who_texts_it(
-    senders: Pool, asked: Request, learned: Facts, against: Conditions
+    senders: Pool, asked: Request, learned: Facts, others: Conditions, pending: dict[str, str]
 ) -> None:
+    against = replace(others, pending=pending)
     chosen = select(senders, asked, learned, against).sender
     texted = senders.find(asked.texted, asked.country)
     assert chosen is None or chosen.sid not in against.pending or chosen == texted

@@ -136,7 +136,7 @@ _against = st.builds(
     cordoned=_for_a_reason("cordoned until it is released: carrier incident"),
     capped=_for_a_reason("has sent its 2000 of today"),
     over_rate=_for_a_reason("over its rate: 1 a second"),
-    pending=_for_a_reason("being ported in"),
 )
 conditions = st.just(NOTHING_AGAINST) | _against
+pending = _for_a_reason("being ported in")
 used = st.dictionaries(_every_key, st.sampled_from([1.0, 2.0, 3.0]))
