@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import socket
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,6 +28,10 @@ if TYPE_CHECKING:
 
 DEMO_FOLDER = Path(__file__).parents[2] / "config"
 """Where the demo world lies, for configuration folders that have none of their own."""
+
+_CLIENT = re.compile(r"<redis\.client\.Redis\(.*?\bhost=([^,]*),port=(\d+).*?\)>\)>\)>")
+_PLACE = r"the Sentinel \1:\2"
+"""How redis-py tells of a Sentinel: with all that it knows of the connection."""
 
 START = "Start it in another terminal: make run (or sms-router serve)"
 
@@ -175,7 +180,7 @@ def _told(error: Exception) -> tuple[str, str]:
             f"Redis refuses this: {error}",
             "Look at its log, its disk and memory, and what its user may do.",
         )
-    return f"Redis does not answer: {error}", "Set REDIS_URL, or start yours."
+    return f"Redis does not answer: {_CLIENT.sub(_PLACE, str(error))}", "Set REDIS_URL, or start yours."
 
 
 def anything_stored(settings: Settings) -> bool:

@@ -126,6 +126,16 @@ def test_a_redis_that_does_not_answer_is_told(cli: Cli, words: list[str]) -> Non
     assert "Traceback" not in spoken.err
 
 
+def test_sentinels_that_do_not_answer_are_told_by_their_places(cli: Cli) -> None:
+    url = "redis+sentinel://:s3cret@127.0.0.1:1,127.0.0.1:2/mine?sentinel_password=s3cret"
+    spoken = cli("messages", REDIS_URL=url)
+    assert spoken.code == 1
+    assert "the Sentinel 127.0.0.1:1 " in spoken.err
+    assert "the Sentinel 127.0.0.1:2 " in spoken.err
+    assert "s3cret" not in spoken.err
+    assert "redis." not in spoken.err
+
+
 def test_a_redis_that_refuses_is_read_as_far_as_it_lets_us(cli: Cli, private_valkey: PrivateValkey) -> None:
     with private_valkey.client() as client:
         client.execute_command("ACL", "SETUSER", "reader", "on", ">s3cret", "~*", "&*", "+@read")
