@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from urllib.parse import SplitResult, parse_qsl, unquote, urlencode, urlsplit
 
+from redis.connection import ConnectionPool
+
 from app.store.address import Address
 
 _SCHEMES = ("redis", "rediss")
@@ -62,9 +64,9 @@ class Deployment:
             parts = urlsplit(url)
             scheme, _, kind = parts.scheme.partition("+")
             if kind == "cluster" and scheme in _SCHEMES:
-                return _cluster(parts, scheme)
+                return _checked(_cluster(parts, scheme))
             if kind == "sentinel" and scheme in _SCHEMES:
-                return _sentinel(parts, scheme)
+                return _checked(_sentinel(parts, scheme))
             address = Address.of(url)
             if scheme in _SCHEMES and not (parts.path.strip("/") or "0").isdecimal():
                 raise DeploymentError("must name its database by a number, like redis://host:6379/0")
@@ -72,11 +74,21 @@ class Deployment:
             raise
         except ValueError as error:
             raise ValueError(f"must be {SHAPES}") from error
-        return cls(Kind.SERVER, url, (address,), address)
+        return _checked(cls(Kind.SERVER, url, (address,), address))
 
 
 class DeploymentError(ValueError):
     """A URL of the right kind that asks for what there is not."""
+
+
+def _checked(found: Deployment) -> Deployment:
+    """Return it, if redis-py can be told all of it: it takes any option, and fails when it connects."""
+    try:
+        ConnectionPool.from_url(found.url).make_connection()
+    except TypeError as error:
+        _, _, name = str(error).rpartition("argument ")
+        raise DeploymentError(f"has the option {name}, which redis-py does not know") from error
+    return found
 
 
 def _cluster(parts: SplitResult, scheme: str) -> Deployment:

@@ -65,6 +65,21 @@ def test_a_refusal_says_what_to_write(url: str, sentence: str) -> None:
         Deployment.of(url)
 
 
+@pytest.mark.parametrize(
+    "url", ["redis://:s3cret@a?foo=bar", "redis+sentinel://a/mine?foo=bar", "unix:///s?foo=bar"]
+)
+def test_an_option_that_does_not_exist_is_named(url: str) -> None:
+    with pytest.raises(ValueError, match="has the option 'foo', which redis-py does not know"):
+        Deployment.of(url)
+
+
+@pytest.mark.parametrize(
+    "url", ["redis://a?socket_timeout=5&health_check_interval=3", "redis+cluster://a?protocol=3"]
+)
+def test_options_of_redis_py_are_taken(url: str) -> None:
+    Deployment.of(url)
+
+
 @pytest.mark.parametrize("url", ["rediss+cluster://a,b?ssl_cert_reqs=none", "rediss+sentinel://a,b/mine"])
 def test_tls_holds_for_every_server(url: str) -> None:
     found = Deployment.of(url)
