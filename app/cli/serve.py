@@ -97,7 +97,12 @@ def _check_ports(settings: Settings) -> None:
     if settings.offline:
         wanted.append(("SANDBOX_PORT", "127.0.0.1", settings.sandbox.port))
     told, others = [], []
+    names: dict[int, str] = {}
     for variable, host, port in wanted:
+        if names.setdefault(port, variable) != variable:
+            told.append(f"{variable} and {names[port]} are both {port}.")
+            others.append(f"{variable}={max(each for _, _, each in wanted) + 1}")
+            continue
         try:
             check_port(host, port, "")
         except CommandError as error:

@@ -172,6 +172,16 @@ def test_all_taken_ports_are_told_with_one_line_to_paste(cli: Cli) -> None:
     assert f"PORT={port + 1} SANDBOX_PORT={sandbox_port + 1} make run" in spoken.err
 
 
+def test_a_port_that_is_meant_twice_is_told_before_anything_runs(cli: Cli) -> None:
+    (port,) = free_ports(1)
+    spoken = cli("serve", PORT=str(port), SANDBOX_PORT=str(port))
+    assert spoken.code == 1
+    assert spoken.err.splitlines() == [
+        f"SANDBOX_PORT and PORT are both {port}.",
+        f"Choose another one: SANDBOX_PORT={port + 1} make run",
+    ]
+
+
 def test_a_port_in_use_is_told_with_the_line_to_paste(cli: Cli) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
