@@ -21,6 +21,7 @@ from app.membership.shared_failures import SharedFailures
 from app.membership.shared_rates import SharedRates
 from app.membership.source import ServiceSource, twilio_source
 from app.onboarding.following import FollowedArrivals
+from app.router_file import OnError, SignatureMode
 from app.routing.body_retention import BodyRetention
 from app.routing.closing import Closing
 from app.routing.composing import Composer
@@ -52,7 +53,7 @@ from app.senders.failures import Failures
 from app.senders.pending import Pending
 from app.senders.rates import Rates
 from app.senders.request import ReplyFrom
-from app.settings import OnError, Settings, SignatureMode, load_settings
+from app.settings import Settings, load_settings
 from app.store.clients import async_client_of
 from app.store.clock import Clock
 from app.store.journal import Journal

@@ -11,10 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.mistakes import SettingsError
+from app.router_file import OnError, Privacy, SignatureMode
 from app.senders.limits import Limit, Limits
 from app.senders.request import ReplyFrom
 from app.senders.sender import SenderKind
-from app.settings import OnError, Privacy, Settings, SignatureMode, load_settings
+from app.settings import Settings, load_settings
 from app.store.deployment import SHAPES
 
 AC, AC2 = "AC" + "0a" * 16, "AC" + "0b" * 16

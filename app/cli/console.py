@@ -7,7 +7,8 @@ import os
 import secrets
 from pathlib import Path
 
-from app.settings import SHORTEST_PASSWORD, Settings
+from app.setting_types import SHORTEST_PASSWORD
+from app.settings import Settings
 
 FILE = "console-password"
 """In the data folder; readable by its owner alone."""

@@ -11,13 +11,14 @@ import typer
 
 from app.cli.situation import anything_stored, load_rule_files, settings_for_command, store_client
 from app.cli.speaking import AsJson, counted, out, plain, print_json, print_table
+from app.router_file import Privacy
 from app.routing.dispatch import Dispatcher
 from app.routing.episode import Episode
 from app.routing.history import History
 from app.routing.privacy import masked_text
 from app.routing.story import iso
 from app.routing.trial import Outcome, tried
-from app.settings import Privacy, Settings
+from app.settings import Settings
 
 MOST_SHOWN = 30
 """Kinds of change that people are shown; ``--json`` has every message."""

@@ -20,9 +20,10 @@ from app.membership.snapshot import Snapshot
 from app.membership.source import MembershipError
 from app.onboarding.findings import inspect_arrivals, inspect_strays
 from app.onboarding.storing import Arrivals
+from app.router_file import AccountSettings
 from app.routing.dispatch import Dispatcher, RuleAnswer
 from app.routing.templates import TemplateAnswer, TextAnswer
-from app.settings import AccountSettings, Settings, load_settings
+from app.settings import Settings, load_settings
 from app.twilio.rest import ApiError
 
 SANDBOX_AWAY = "The sandbox does not run, so Twilio's side was not looked at. Start it: make run"

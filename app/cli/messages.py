@@ -10,10 +10,11 @@ import typer
 from app.cli.message_json import as_json as story_as_json
 from app.cli.situation import anything_stored, settings_for_command, store_client
 from app.cli.speaking import AsJson, CommandError, out, plain, print_json, print_table
+from app.router_file import Privacy
 from app.routing.episode import Episode
 from app.routing.history import History
 from app.routing.story import body_of, in_words, iso, moment_of, person_of, steps
-from app.settings import Privacy, Settings
+from app.settings import Settings
 
 LONGEST_LINE = 120
 """Characters of a text that a list shows."""

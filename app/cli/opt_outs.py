@@ -16,6 +16,7 @@ from rich.progress import Progress
 
 from app.cli.situation import anything_stored, settings_for_command, store_client
 from app.cli.speaking import AsJson, CommandError, address, counted, err, out, print_json, print_table
+from app.router_file import Privacy
 from app.routing.opt_out_list import (
     AT_ONCE,
     BadLine,
@@ -27,7 +28,7 @@ from app.routing.opt_out_list import (
 )
 from app.routing.privacy import masked_number
 from app.senders.carriers import load_error_table
-from app.settings import Privacy, Settings
+from app.settings import Settings
 from app.store.clock import told_by
 
 opt_outs = typer.Typer(help="Who has opted out: list, add, remove, import, export.", no_args_is_help=True)

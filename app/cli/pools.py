@@ -11,10 +11,10 @@ from app.cli.speaking import CommandError, err
 from app.membership.shared import stored_snapshot
 from app.membership.snapshot import ServiceSettings, Snapshot, capabilities_of
 from app.membership.source import MembershipError, twilio_source
+from app.router_file import ServiceSettings as ConfiguredService
 from app.senders.country import is_toll_free
 from app.senders.pool import Pool
 from app.senders.sender import Sender, SenderKind
-from app.settings import ServiceSettings as ConfiguredService
 from app.settings import Settings, load_settings
 
 if TYPE_CHECKING:

@@ -16,6 +16,7 @@ from app.cli.spans import milliseconds_of, since_of
 from app.cli.speaking import AsJson, CommandError, complain, counted, out, plain, print_json
 from app.delivery.entries import Kind
 from app.delivery.letter import State
+from app.router_file import Privacy
 from app.routing import replaying
 from app.routing.episode import Episode
 from app.routing.history import History
@@ -23,7 +24,7 @@ from app.routing.privacy import masked_text
 from app.routing.replay_plan import Plan
 from app.routing.replaying import Judgement, Verdict
 from app.routing.story import body_of, in_words, iso, moment_of, person_of
-from app.settings import Privacy, Settings
+from app.settings import Settings
 
 _LOOK_EVERY = 0.2
 _ENDED = {State.SENT, State.REFUSED, State.UNKNOWN, State.WITHDRAWN}

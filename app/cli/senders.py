@@ -17,8 +17,8 @@ from app.cli.standing import Standing, standing
 from app.membership.difference import sends
 from app.membership.resources import Filter, SenderType
 from app.membership.snapshot import Snapshot
+from app.router_file import SenderKindName
 from app.senders.cordons import Cordon
-from app.settings import SenderKindName
 
 EVERY_TYPE = tuple(SenderType)
 

@@ -18,9 +18,10 @@ from rich.text import Text as Styled
 from app.cli.pools import stored_pools, usual_recipient
 from app.cli.situation import START, settings_for_command, store_runs
 from app.cli.speaking import AsJson, CommandError, address, counted, err, out, plain, print_json
+from app.router_file import AccountSettings
 from app.senders.country import country_of
 from app.senders.pool import Pool
-from app.settings import AccountSettings, Settings
+from app.settings import Settings
 from app.twilio.segments import count_segments
 from app.twilio.signature import sign
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from redis import Redis
 
 from app.membership.cache import Membership
+from app.router_file import Privacy
 from app.routing.acquaintance import Acquaintance
 from app.routing.composing import Composer
 from app.routing.dispatch import Dispatcher
@@ -17,7 +18,7 @@ from app.routing.person import Person
 from app.senders.availability import Availability
 from app.senders.failures import Failures
 from app.senders.rates import Rates
-from app.settings import Privacy, Settings
+from app.settings import Settings
 from app.web.console.archive import Archive
 
 
