@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from urllib.parse import quote
 
 from redis import Redis
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 
 from app.routing import replaying
 from app.routing.episode import Episode
@@ -24,6 +25,8 @@ log = logging.getLogger("sms_router.console")
 LIMITS = (25, 50, 100)
 """How many messages one page may have; reading more would cost those who text."""
 
+LONGEST_SID = 40
+
 NEVER_TOO_OLD = 10**15
 
 _WORTH_REPLAYING = {Verdict.YES, Verdict.UNKNOWN, Verdict.TOO_OLD}
@@ -37,7 +40,9 @@ class Messages:
     pages: Pages
 
     async def newest(self, visit: Visit) -> Response:
-        """List the newest messages, or the newest dead letters."""
+        """List the newest messages, or the newest dead letters; with a sid, lead to that message."""
+        if sid := visit.query("sid").strip():
+            return RedirectResponse(f"/console/messages/{quote(sid[:LONGEST_SID], safe='')}", 303)
         failed = visit.query("failed") == "1"
         wanted = visit.query("limit")
         limit = int(wanted) if wanted in map(str, LIMITS) else LIMITS[0]

@@ -25,6 +25,7 @@ log = logging.getLogger("sms_router.console")
 NEWEST = 20
 SOURCE = "operator"
 LONGEST_NUMBER = 40
+_A_SHORT_CODE = "12345"
 
 
 class Standing(NamedTuple):
@@ -119,9 +120,10 @@ class PeoplePages:
 
     def _number(self, visit: Visit) -> str:
         number = read_address(visit.form.get("number", "")[:LONGEST_NUMBER])
-        wrong = wrong_entry(number, next(iter(self._scopes(visit)), "12345"))
-        if wrong is not None:
+        if wrong_entry(number, _A_SHORT_CODE) is not None:
             raise Refused(400, "A number is written like +14155550123, with its country's code.")
+        if any(wrong_entry(number, scope) is not None for scope in self._scopes(visit)):
+            raise Refused(400, "A number of ours is written like +14155550100, or 12345.")
         return number
 
     def _scope(self, visit: Visit) -> str:

@@ -79,3 +79,6 @@ async def test_every_page_fits_on_a_phone(start: Start, tmp_path: Path) -> None:
             browser.picture(tmp_path / "page.png", 500, 900)
             wide = browser.run("return document.documentElement.scrollWidth - window.innerWidth")
             assert wide <= 0, path
+            unnamed = "return [...document.querySelectorAll('input, select')].filter(each => !each.hidden"
+            unnamed += " && each.type != 'hidden' && !each.labels.length).map(each => each.name)"
+            assert browser.run(unnamed) == [], path

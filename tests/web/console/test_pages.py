@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from html import unescape
+from urllib.parse import urlencode
 
 import pytest
 
@@ -47,6 +48,14 @@ async def test_a_message_has_its_whole_story(router: RunningRouter, operator: Vi
     for line in ("We are open 9 to 5", "12345: taken: short code of US", "reply by HOURS", "+14155550123"):
         assert line in page
     assert operator.get("/console/messages/SM1").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("sid", "place"), [(" SM1 ", "SM1"), ("//evil.example", "%2F%2Fevil.example"), ("x" * 99, "x" * 40)]
+)
+def test_a_message_is_found_by_its_sid(operator: Visitor, sid: str, place: str) -> None:
+    response = operator.get(f"/console/messages?{urlencode({'sid': sid})}")
+    assert (response.status_code, response.headers["location"]) == (303, f"/console/messages/{place}")
 
 
 async def test_failures_are_listed_with_their_causes_and_counted(
@@ -116,6 +125,7 @@ def test_numbers_on_their_way_are_shown_with_who_acts_next(router: RunningRouter
         ("senders/SC2/cordon", {"reason": "x", "span": ""}, 404),
         ("services/MG2/refresh", {}, 404),
         ("people", {"number": "nobody"}, 400),
+        ("people", {"number": "+14155550123", "ours": "abc"}, 400),
         ("people/opt-out", {"number": "+14155550123", "scope": "MG2"}, 400),
         ("keywords", {"text": "HOURS", "country": "USA"}, 400),
         ("messages/SM1/replay", {}, 404),
