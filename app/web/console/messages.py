@@ -72,7 +72,7 @@ class Messages:
 
     async def story(self, visit: Visit) -> Response:
         """Tell everything that is known of one message."""
-        episode = await self.find(visit)
+        episode = await self.find(visit.place("sid"))
         reveal = visit.reveal or self.desk.open
         if visit.reveal:
             log.info("the console: %s was looked at in full", episode.sid)
@@ -94,14 +94,14 @@ class Messages:
             open=self.desk.open,
         )
 
-    async def find(self, visit: Visit) -> Episode:
-        """Return the message that the path names.
+    async def find(self, sid: str) -> Episode:
+        """Return a message by its sid.
 
         Raises:
             Refused: when it is not there.
 
         """
-        sid, accounts = visit.place("sid"), self.desk.account_sids
+        accounts = self.desk.account_sids
         episode = await self.desk.archive.ask(lambda client: History(client).find(sid, accounts))
         if episode is None:
             raise Refused(404, f"No message {sid} is in the journal.")

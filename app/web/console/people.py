@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -11,6 +12,7 @@ from starlette.responses import Response
 
 from app.routing.acquaintance import Acquaintance, lines_about
 from app.routing.addresses import read_address
+from app.routing.episode import Episode
 from app.routing.history import History
 from app.routing.opt_out_list import Entry, OptOutList, wrong_entry
 from app.routing.privacy import masked_number
@@ -43,6 +45,8 @@ class PeoplePages:
 
     desk: Desk
     pages: Pages
+    find: Callable[[str], Awaitable[Episode]]
+    """By the sid of a message, which stands for its sender: their number is in no page unasked."""
 
     async def ask(self, visit: Visit) -> Response:
         """Ask for a number."""
@@ -50,12 +54,12 @@ class PeoplePages:
 
     async def show(self, visit: Visit) -> Response:
         """Show what is known of somebody."""
-        number = self._number(visit)
+        number = await self._number(visit)
         return await self._shown(visit, number, "")
 
     async def opt_out(self, visit: Visit) -> Response:
         """Put somebody on the list: they get nothing from us until they text START."""
-        number, scope = self._number(visit), self._scope(visit)
+        number, scope = await self._number(visit), self._scope(visit)
 
         def add(client: Redis) -> int:
             return self._list(client).add([Entry(number, scope, int(told_by(client) * 1000), SOURCE)])
@@ -67,7 +71,7 @@ class PeoplePages:
 
     async def opt_in(self, visit: Visit) -> Response:
         """Take somebody off the list; Twilio keeps its own, from which only they can take themselves."""
-        number, scope = self._number(visit), self._scope(visit)
+        number, scope = await self._number(visit), self._scope(visit)
 
         def remove(client: Redis) -> bool:
             return self._list(client).remove(Entry(number, scope, int(told_by(client) * 1000), SOURCE))
@@ -96,7 +100,7 @@ class PeoplePages:
         return self.pages.show(
             "person.html",
             visit.session,
-            number=number,
+            handle=("sid", visit.form["sid"]) if visit.form.get("sid") else ("number", number),
             shown=number if reveal else masked_number(number),
             standings=standings,
             rows=rows,
@@ -118,8 +122,11 @@ class PeoplePages:
         ours = read_address(visit.form.get("ours", "")[:LONGEST_NUMBER]) if visit is not None else ""
         return {**scopes, ours: "Outside of Services"} if ours else scopes
 
-    def _number(self, visit: Visit) -> str:
+    async def _number(self, visit: Visit) -> str:
         number = read_address(visit.form.get("number", "")[:LONGEST_NUMBER])
+        if sid := visit.form.get("sid", ""):
+            message = (await self.find(sid)).message
+            number = message.sender if message is not None else ""
         if wrong_entry(number, _A_SHORT_CODE) is not None:
             raise Refused(400, "A number is written like +14155550123, with its country's code.")
         if any(wrong_entry(number, scope) is not None for scope in self._scopes(visit)):

@@ -44,11 +44,11 @@ class Replays:
 
     desk: Desk
     pages: Pages
-    find: Callable[[Visit], Awaitable[Episode]]
+    find: Callable[[str], Awaitable[Episode]]
 
     async def show(self, visit: Visit) -> Response:
         """Show what would be sent."""
-        episode = await self.find(visit)
+        episode = await self.find(visit.place("sid"))
         judgement, cautions = self._judge(episode)
         planned = None
         if judgement.verdict is Verdict.YES and episode.message is not None:
@@ -71,7 +71,7 @@ class Replays:
 
     async def ask(self, visit: Visit) -> Response:
         """Put the wish into the outbox, from where a running router takes it."""
-        episode = await self.find(visit)
+        episode = await self.find(visit.place("sid"))
         judgement, cautions = self._judge(episode)
         if judgement.verdict is not Verdict.YES or episode.message is None:
             raise Refused(409, f"It is not answered once more: {judgement.why}.")

@@ -46,7 +46,7 @@ def routes(desk: Desk, password: str, steady: Callable[[], float]) -> list[Route
     keywords = Keywords(desk, pages)
     looks["/console/keywords"] = keywords.show
     does["/console/keywords"] = keywords.explain
-    people = PeoplePages(desk, pages)
+    people = PeoplePages(desk, pages, messages.find)
     looks["/console/people"] = people.ask
     does["/console/people"] = people.show
     does["/console/people/opt-out"] = people.opt_out

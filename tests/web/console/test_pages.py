@@ -181,6 +181,26 @@ async def test_a_person_is_put_on_the_opt_out_list_and_taken_off(
     assert "+14155550199" not in router.log
 
 
+async def test_the_person_of_a_message_is_looked_up_without_their_number(
+    router: RunningRouter, operator: Visitor
+) -> None:
+    parameters = webhook("HOURS", From="+14155550166")
+    await router.deliver(parameters)
+    sid = {"sid": parameters["MessageSid"]}
+    assert "4155550166" not in operator.get(f"/console/messages/{sid['sid']}").text
+    scope = {"scope": "MG" + "0" * 31 + "1"}
+    for path, form in (
+        ("people", sid),
+        ("people/opt-out", {**sid, **scope}),
+        ("people/opt-in", {**sid, **scope}),
+    ):
+        page = operator.post(f"/console/{path}", form).text
+        assert "+1415•••0166" in page
+        assert "4155550166" not in page
+    assert "+14155550166" in operator.post("/console/people", {**sid, "reveal": "1"}).text
+    assert operator.post("/console/people", {"sid": "SM1"}).status_code == 404
+
+
 def test_people_are_never_looked_up_by_a_url(operator: Visitor) -> None:
     page = operator.get("/console/people?number=%2B14155550123").text
     assert "4155550123" not in page
