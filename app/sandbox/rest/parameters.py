@@ -53,15 +53,20 @@ class Form:
 
 async def read_form(request: Request) -> Form:
     """Return the form in a request's body."""
+    try:
+        return Form(parse_form(await read_body(request)))
+    except MalformedFormError as error:
+        raise invalid(f"The body is not a form: {error}") from error
+
+
+async def read_body(request: Request) -> bytes:
+    """Return a request's body, within its bound."""
     raw = bytearray()
     async for chunk in request.stream():
         raw += chunk
         if len(raw) > LARGEST_FORM:
             raise invalid(f"The body is larger than {LARGEST_FORM} bytes")
-    try:
-        return Form(parse_form(bytes(raw)))
-    except MalformedFormError as error:
-        raise invalid(f"The body is not a form: {error}") from error
+    return bytes(raw)
 
 
 def invalid(reason: str) -> RefusedError:

@@ -12,7 +12,7 @@ from app.sandbox.account import Account
 from app.sandbox.numbers import NumberKind, country_of, is_e164, kind_of
 from app.sandbox.ports import PortIn, PortingNumber, Ports, PortStatus
 from app.sandbox.rest.paging import cut, v1_list
-from app.sandbox.rest.parameters import LARGEST_FORM, invalid
+from app.sandbox.rest.parameters import invalid, read_body
 from app.sandbox.rest.responses import Json, iso, not_found, origin
 
 MOST_NUMBERS = 1000
@@ -171,13 +171,8 @@ def _type(address: str) -> str:
 
 
 async def _read(request: Request) -> Json:
-    raw = bytearray()
-    async for chunk in request.stream():
-        raw += chunk
-        if len(raw) > LARGEST_FORM:
-            raise invalid(f"The body is larger than {LARGEST_FORM} bytes")
     try:
-        told = json.loads(raw)
+        told = json.loads(await read_body(request))
     except (ValueError, RecursionError) as error:
         raise invalid("The body is not JSON") from error
     if not isinstance(told, dict):
