@@ -24,7 +24,7 @@ def print_list(arrivals: Arrivals, at: float, *, everything: bool) -> None:
         (
             each.number,
             each.kind.words,
-            _stands(each),
+            _due(each),
             _actor(each),
             _when(each),
             _trouble(each, arrivals, at),
@@ -135,7 +135,7 @@ def as_json(checklist: Checklist, arrivals: Arrivals, at: float) -> dict[str, ob
                 "step": each.name,
                 "who": each.by.value,
                 "state": _state(checklist, each),
-                "what": _what(checklist, each),
+                "what": each.what.format(number=checklist.number),
                 "needs": list(each.needs),
                 "warnings": list(each.warnings),
                 "usually": each.usually or None,
@@ -163,7 +163,7 @@ def _facts(checklist: Checklist, arrivals: Arrivals, at: float) -> list[tuple[st
     if checklist.request_sid is not None:
         facts.insert(1, ("port-in request", checklist.request_sid))
     if not checklist.finished:
-        facts.append(("who acts next", f"{_actor(checklist)} ({_stands(checklist)})"))
+        facts.append(("who acts next", f"{_actor(checklist)} ({_due(checklist)})"))
     trouble = checklist.overdue(at)
     if trouble is not None:
         facts.append(("late", trouble))
@@ -193,6 +193,10 @@ def _stands(checklist: Checklist) -> str:
     if checklist.rejected is not None:
         return "rejected"
     return checklist.now.name if checklist.now is not None else ""
+
+
+def _due(checklist: Checklist) -> str:
+    return f"{_stands(checklist)}, by {checklist.due}" if checklist.due is not None else _stands(checklist)
 
 
 def _actor(checklist: Checklist) -> str:

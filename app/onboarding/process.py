@@ -62,7 +62,7 @@ _KINDS = {
     Kind.PORT_US: "US port",
     Kind.PORT_CANADA: "Canadian port",
     Kind.PORT_TOLL_FREE: "toll-free port",
-    Kind.PORT_INTERNATIONAL: "international port",
+    Kind.PORT_INTERNATIONAL: "port from abroad",
 }
 _ACTORS = {
     Actor.YOU: "you",
