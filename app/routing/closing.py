@@ -6,7 +6,8 @@ import logging
 
 from app.routing.answer import Answer, Outcome, Story
 from app.routing.commit import GoingOn, Turn
-from app.routing.composing import Composed, Composer
+from app.routing.composed import Composed
+from app.routing.composing import Composer
 from app.routing.dispatch import Dispatcher
 from app.routing.job import Job
 from app.routing.later import Later

@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import NamedTuple
 from uuid import uuid4
 
+from app.routing.composed import Composed, KeptReplies
 from app.routing.last_senders import LastSenders
 from app.routing.replies import Elsewhere, Part, Reply
 from app.senders.availability import EVERYTHING_AVAILABLE, Availability
@@ -15,7 +16,7 @@ from app.senders.country import area_code_of, country_of
 from app.senders.decision import Decision
 from app.senders.pool import Pool
 from app.senders.request import NOTHING_LEARNED, Facts, ReplyFrom, Request
-from app.senders.selection import select
+from app.senders.selection import select, stands, usual
 from app.senders.sender import Capability
 from app.twilio.inbound import InboundMessage
 from app.twilio.twiml import EMPTY, OutboundMessage, render
@@ -24,31 +25,11 @@ PoolFinder = Callable[[str | None, str], Pool | None]
 """Given the message's Service (or None) and the number that was texted, the pool that answers."""
 
 
-_SLOT = f"SM{uuid4().hex}"
+_SLOT = f"SM{uuid4().hex}".encode()
 """Stands for the sid in documents that are kept: as long as one, and in nobody's text."""
 
 _LONGEST_KEPT = 500
-"""Characters of texts and addresses; longer replies are written anew each time."""
-
-
-class Leaving(NamedTuple):
-    """What counts against the rate of its sender once it leaves."""
-
-    decision: Decision
-    texts: tuple[str, ...]
-    pictures: bool
-
-
-class Composed(NamedTuple):
-    """What leaves for the person, and how it was decided."""
-
-    document: bytes
-    story: str
-    """For the journal: a line with the rule, then the trail of the sender's choice."""
-    unsendable: bool = False
-    """True when there is something to say and no number that can carry it."""
-    leaving: Leaving | None = None
-    """Of a draft: what `Composer.leave` counts."""
+"""Characters of texts and addresses; longer replies are composed anew each time."""
 
 
 class _Choice(NamedTuple):
@@ -89,6 +70,7 @@ class Composer:
         self._availability = availability
         self._last_senders = last_senders
         self._receipts_url = f"{public_url}/sms/status?reply="
+        self._kept = KeptReplies()
 
     def status_url(self, reply_id: str) -> str:
         """Return where the receipts of a reply come back to."""
@@ -102,8 +84,11 @@ class Composer:
     def request(self, message: InboundMessage, reply: Reply) -> tuple[Pool | None, Request]:
         """Return what the sender selection is asked for this reply."""
         pool = self._pool_for(message.service_sid, message.recipient)
+        return pool, self._request(pool, message, reply)
+
+    def _request(self, pool: Pool | None, message: InboundMessage, reply: Reply) -> Request:
         service = pool.service_sid if pool is not None else message.service_sid
-        request = Request(
+        return Request(
             person=message.sender,
             country=country_of(message.sender, message.from_country),
             area_code=area_code_of(message.sender),
@@ -113,7 +98,6 @@ class Composer:
             wish=reply.sender,
             one_way=reply.one_way,
         )
-        return pool, request
 
     def choose(self, message: InboundMessage, reply: Reply, facts: Facts) -> Decision:
         """Choose the number that a reply leaves from."""
@@ -127,7 +111,7 @@ class Composer:
 
     def _lately(self, message: InboundMessage, pool: Pool | None, facts: Facts) -> Facts:
         """Add which number the person was answered from, where only this worker knows of it yet."""
-        if self._last_senders is None or facts.last_sender is not None or facts.opted_out:
+        if not self._last_senders or facts.last_sender is not None or facts.opted_out:
             return facts
         known = self._last_senders.known(_scope(message, pool), message.sender)
         return facts if known is None else replace(facts, last_sender=known)
@@ -177,39 +161,71 @@ class Composer:
     ) -> Composed:
         """Compose a reply without parts that may not leave after all; `leave` tells that it does."""
         rule = _reason(rule, reply)
-        texts, media = reply.texts, reply.media_urls
-        if not texts and not media:
+        if not reply.texts and not reply.media_urls:
             return Composed(EMPTY, rule)
-        decision = self.choose(message, reply, facts)
+        pool = self._pool_for(message.service_sid, message.recipient)
+        facts = self._lately(message, pool, facts)
+        if facts is NOTHING_LEARNED and pool is not None:
+            composed = self._as_usual(pool, message, reply, rule)
+        else:
+            composed = self._composed(pool, self._request(pool, message, reply), reply, rule, facts)
+        if composed.decision is None:
+            return composed
+        document = composed.document.replace(_SLOT, (reply_id or message.sid).encode())
+        return Composed(document, composed.story, False, *composed[3:])
+
+    def _as_usual(self, pool: Pool, message: InboundMessage, reply: Reply, rule: str) -> Composed:
+        """Compose for somebody of whom nothing is known, once for all who are in the same place.
+
+        What was composed before holds as long as nothing speaks against its sender, as in `select`.
+        """
+        country, area_code = country_of(message.sender, message.from_country), area_code_of(message.sender)
+        place = (pool.service_sid, message.recipient, country, area_code)
+        likeness = (place, rule, reply.texts, reply.media_urls, reply.sender, reply.one_way)
+        kept = self._kept.get(pool, likeness)
+        conditions = self._availability.conditions(message.recipient)
+        if kept is not None and kept.decision is not None and stands(kept.decision, conditions):
+            return kept
+        request = self._request(pool, message, reply)
+        composed = self._composed(pool, request, reply, rule, NOTHING_LEARNED)
+        if composed.decision is not None and composed.decision is usual(pool, request):
+            self._kept.keep(pool, likeness, composed)
+        return composed
+
+    def _composed(
+        self, pool: Pool | None, request: Request, reply: Reply, rule: str, facts: Facts
+    ) -> Composed:
+        """Choose the sender and write the TwiML, with `_SLOT` where the reply's id belongs."""
+        decision = select(pool, request, facts, self._availability.conditions(request.texted))
+        texts, media = reply.texts, reply.media_urls
         story = f"{rule}\n{decision.story}"
-        if decision.address is None:
-            if facts.opted_out:
-                return Composed(EMPTY, story)
-            if media:
-                return self._in_words(message, reply, story, facts, reply_id)
-            return Composed(EMPTY, story, unsendable=True)
-        document = self._document(texts, media, decision.address, reply_id or message.sid)
-        return Composed(document, story, leaving=Leaving(decision, texts, bool(media)))
-
-    def limited(self, draft: Composed) -> bool:
-        """Tell whether a draft counts against a limit, so that the next choice has to know of it at once."""
-        return draft.leaving is not None and self._availability.limits(draft.leaving.decision)
-
-    def leave(self, message: InboundMessage, draft: Composed, facts: Facts = NOTHING_LEARNED) -> None:
-        """Count what a draft says against the rate of its sender, and have the person keep that number."""
-        if draft.leaving is not None:
-            decision, texts, pictures = draft.leaving
-            self.count(decision, texts, pictures=pictures)
-            self._keep_number(message, decision, facts)
+        if decision.address is not None:
+            document = self._document(texts, media, decision.address)
+            return Composed(document, story, decision=decision, texts=texts, pictures=bool(media))
+        if facts.opted_out:
+            return Composed(EMPTY, story)
+        if media:
+            return self._in_words(pool, request, reply, story, facts)
+        return Composed(EMPTY, story, unsendable=True)
 
     def _in_words(
-        self, message: InboundMessage, reply: Reply, story: str, facts: Facts, reply_id: str | None
+        self, pool: Pool | None, request: Request, reply: Reply, story: str, facts: Facts
     ) -> Composed:
         """Say where the pictures are when no number can send any: better than silence (facts 7.1, 30011)."""
         first = "\n".join((*reply.texts[:1], *reply.media_urls))
         words = replace(reply, text=(first, *reply.texts[1:]), media=(), remarks=())
-        why = f"{story}\n{_NO_PICTURES}"
-        return self.draft(message, words, why, facts, reply_id)
+        request = request._replace(needs=Capability.SMS)
+        return self._composed(pool, request, words, f"{story}\n{_NO_PICTURES}", facts)
+
+    def limited(self, draft: Composed) -> bool:
+        """Tell whether a draft counts against a limit, so that the next choice has to know of it at once."""
+        return draft.decision is not None and self._availability.limits(draft.decision)
+
+    def leave(self, message: InboundMessage, draft: Composed, facts: Facts = NOTHING_LEARNED) -> None:
+        """Count what a draft says against the rate of its sender, and have the person keep that number."""
+        if draft.decision is not None:
+            self.count(draft.decision, draft.texts, pictures=draft.pictures)
+            self._keep_number(message, draft.decision, facts)
 
     def _compose_parts(
         self, message: InboundMessage, reply: Reply, rule: str, facts: Facts, reply_id: str
@@ -249,13 +265,11 @@ class Composer:
         words = request._replace(needs=Capability.SMS)
         return _Choice(select(pool, words, facts, conditions), in_words=True)
 
-    def _document(self, texts: tuple[str, ...], media: tuple[str, ...], sender: str, reply_id: str) -> bytes:
-        """Write the TwiML; the same short reply to many people is written once, but for its id."""
+    def _document(self, texts: tuple[str, ...], media: tuple[str, ...], sender: str) -> bytes:
+        """Write the TwiML; the same short reply to many people is written once."""
         size = sum(map(len, texts)) + sum(map(len, media))
-        if size > _LONGEST_KEPT:
-            return _written(texts, media, sender, f"{self._receipts_url}{reply_id}")
-        kept = _kept(texts, media, sender, f"{self._receipts_url}{_SLOT}")
-        return kept.replace(_SLOT.encode(), reply_id.encode())
+        write = _written if size > _LONGEST_KEPT else _kept
+        return write(texts, media, sender, f"{self._receipts_url}{_SLOT.decode()}")
 
     def plainly(self, reply: Reply) -> bytes:
         """Write a reply that leaves from the number that was texted, without asking anybody."""

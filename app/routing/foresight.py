@@ -6,7 +6,8 @@ import logging
 from typing import NamedTuple
 
 from app.routing.answer import Answer, MessageKey, Outcome, Story
-from app.routing.composing import Composed, Composer
+from app.routing.composed import Composed
+from app.routing.composing import Composer
 from app.routing.dispatch import Dispatcher, Failed, Found, Immediate
 from app.routing.job import Delivery
 from app.routing.loop_guard import LoopGuard

@@ -43,9 +43,13 @@ class LastSenders:
         self._waiting: dict[Key, tuple[str, int]] = {}
         self._writing: asyncio.Task[None] | None = None
 
+    def __bool__(self) -> bool:
+        """Tell whether a number was chosen for anybody lately."""
+        return bool(self._lately)
+
     def known(self, scope: str, person: str) -> str | None:
         """Return the number that this worker chose for them lately."""
-        return self._lately.get((scope, person)) if self._lately else None
+        return self._lately.get((scope, person))
 
     def chose(self, scope: str, person: str, address: str) -> None:
         """Take note of a choice among equals."""

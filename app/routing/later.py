@@ -12,7 +12,8 @@ from typing import NamedTuple
 from app.delivery.entries import Entry, Kind
 from app.delivery.outbox import Outbox
 from app.routing.answer import MessageKey
-from app.routing.composing import Composed, Composer
+from app.routing.composed import Composed
+from app.routing.composing import Composer
 from app.routing.conversation import Conversation, Talk
 from app.routing.dispatch import Dispatcher, Failed, Found, Immediate
 from app.routing.loop_guard import LoopGuard

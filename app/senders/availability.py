@@ -35,7 +35,7 @@ class Availability:
         cordoned, rates = self._cordons.words(), self._rates
         pending = self._pending.words(texted) if self._pending.numbers else None
         if not pending:
-            if not cordoned and not rates.used and not rates.limits:
+            if not cordoned and not rates.used and not rates.limited:
                 return NOTHING_AGAINST
             return Conditions(cordoned, rates.capped(), rates.over_rate(), rates.used)
         return Conditions(cordoned, rates.capped(), rates.over_rate(), rates.used, pending)

@@ -6,6 +6,7 @@ not name the country of a short code's reach (facts 9.1).
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 
 import phonenumbers
@@ -15,6 +16,7 @@ CANADA = "CA"
 
 _NOT_A_COUNTRY = "001"
 _NORTH_AMERICA = "1"
+_NORTH_AMERICAN = re.compile(r"\+1([0-9]{3})[0-9]{7}")
 _LONGEST_NUMBER = 15
 _SHORTEST_NUMBER = 7
 
@@ -26,8 +28,8 @@ def country_of(address: str, from_country: str | None) -> str | None:
     numbers; without it the number's own calling and area code decide. An address that is not
     E.164 (a short code, a name) has no country of its own.
     """
-    if from_country and len(from_country) == 2 and from_country.isascii() and from_country.isalpha():
-        return from_country.upper()
+    if from_country and (country := _named(from_country)) is not None:
+        return country
     if not _is_e164(address):
         return None
     if address[1] == _NORTH_AMERICA:
@@ -43,10 +45,10 @@ def area_code_of(address: str) -> str | None:
 
     Only there does Twilio match senders by area (facts 5.2, Area Code Geomatch).
     """
-    if len(address) != 12 or not address.startswith("+1") or not _is_e164(address):
+    number = _NORTH_AMERICAN.fullmatch(address)
+    if number is None:
         return None
-    area_code = address[2:5]
-    return area_code if _country_of_area_code(area_code) in {UNITED_STATES, CANADA} else None
+    return number[1] if _country_of_area_code(number[1]) in {UNITED_STATES, CANADA} else None
 
 
 def is_toll_free(address: str) -> bool:
@@ -77,6 +79,13 @@ def _regions(address: str) -> tuple[str, ...]:
         if regions:
             return regions
     return ()
+
+
+@lru_cache(maxsize=1024)
+def _named(from_country: str) -> str | None:
+    """Return the country that ``FromCountry`` names, None for what is no country's code."""
+    is_code = len(from_country) == 2 and from_country.isascii() and from_country.isalpha()
+    return from_country.upper() if is_code else None
 
 
 @lru_cache(maxsize=1024)

@@ -72,6 +72,8 @@ class Rates:
         ``calendar`` is in seconds since the epoch and tells the day; ``clock`` does unless it is given.
         """
         self.limits = limits
+        self.limited = bool(limits)
+        """Whether anything has a limit."""
         self.used: dict[str, float] = {}
         """When each was last used, of those that have equals."""
         self._clock = clock
@@ -95,7 +97,7 @@ class Rates:
 
     def limits_sending(self, decision: Decision) -> bool:
         """Tell whether segments need to be counted for the sender that was chosen."""
-        if not self.limits or decision.address is None:
+        if not self.limited or decision.address is None:
             return False
         if decision.sender is None:
             return decision.address in self._limit_of

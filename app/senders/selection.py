@@ -8,7 +8,7 @@ from app.senders.conditions import NOTHING_AGAINST, Conditions
 from app.senders.country import CANADA
 from app.senders.decision import Consideration, Decision, Outcome
 from app.senders.lineup import ORDER, ORDER_IN_CANADA
-from app.senders.pool import Pool
+from app.senders.pool import Place, Pool
 from app.senders.request import NOTHING_LEARNED, Facts, ReplyFrom, Request
 from app.senders.sender import Sender, SenderKind
 from app.senders.verdict import objection, passed_over
@@ -26,6 +26,8 @@ __all__ = [
     "Request",
     "explain",
     "select",
+    "stands",
+    "usual",
 ]
 
 _OPTED_OUT = "this person has opted out"
@@ -55,7 +57,7 @@ def select(
             return _noted(decision, _REACHED) if decision.sender is texted else decision
     if facts is NOTHING_LEARNED and pool is not None:
         decision = _remembered(pool, request)
-        if conditions is NOTHING_AGAINST or _stands(decision, conditions):
+        if stands(decision, conditions):
             return decision
     decision = _select(pool, request, facts, conditions)
     if decision.address is None and conditions.over_rate:
@@ -75,17 +77,28 @@ def _texted_before_its_day(pool: Pool | None, request: Request, conditions: Cond
     return texted if texted is not None and texted.sid in conditions.pending else None
 
 
+def usual(pool: Pool, request: Request) -> Decision | None:
+    """Return what was chosen for everybody in this place of whom nothing is known; None if for nobody yet."""
+    return pool.remembered(_place(request))
+
+
+def stands(decision: Decision, conditions: Conditions) -> bool:
+    """Tell whether a choice made regardless of the conditions is the one that they lead to.
+
+    What speaks against senders that were not chosen changes nothing, as if they were not there; who
+    is one of several equals depends on when each was last used.
+    """
+    if conditions is NOTHING_AGAINST:
+        return True
+    if decision.personal:
+        return False
+    chosen = decision.sender.sid if decision.sender is not None else decision.address
+    return chosen is None or conditions.against(chosen) is None
+
+
 def _remembered(pool: Pool, request: Request) -> Decision:
     """Choose for somebody of whom nothing is known, once for all who are in the same place."""
-    place = (
-        request.country,
-        request.area_code,
-        request.needs.value,
-        request.texted,
-        request.policy,
-        request.wish,
-        request.one_way,
-    )
+    place = _place(request)
     decision = pool.remembered(place)
     if decision is None:
         decision = _select(pool, request, NOTHING_LEARNED, NOTHING_AGAINST)
@@ -94,16 +107,16 @@ def _remembered(pool: Pool, request: Request) -> Decision:
     return decision
 
 
-def _stands(decision: Decision, conditions: Conditions) -> bool:
-    """Tell whether a choice made regardless of the conditions is the one that they lead to.
-
-    What speaks against senders that were not chosen changes nothing, as if they were not there; who
-    is one of several equals depends on when each was last used.
-    """
-    if decision.personal:
-        return False
-    chosen = decision.sender.sid if decision.sender is not None else decision.address
-    return chosen is None or conditions.against(chosen) is None
+def _place(request: Request) -> Place:
+    return (
+        request.country,
+        request.area_code,
+        request.needs.value,
+        request.texted,
+        request.policy,
+        request.wish,
+        request.one_way,
+    )
 
 
 def _select(pool: Pool | None, request: Request, facts: Facts, conditions: Conditions) -> Decision:

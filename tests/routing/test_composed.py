@@ -1,0 +1,161 @@
+"""Replies that leave for many are composed once, and anew as soon as anything counts that did not before."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from app import Reply
+from app.routing import composed
+from app.routing.composed import Composed, KeptReplies
+from app.routing.composing import Composer
+from app.senders.availability import Availability
+from app.senders.cordons import Cordon, Cordons
+from app.senders.limits import Limit, Limits
+from app.senders.pool import Pool
+from app.senders.rates import Rates
+from app.senders.request import Facts, ReplyFrom
+from app.senders.sender import Capability, Sender, SenderKind
+from tests.routing.messages import message
+
+MG = "MG" + "0a" * 16
+SHORT_CODE = Sender("SC" + "0a" * 16, "12345", SenderKind.SHORT_CODE, "US", Capability.SMS | Capability.MMS)
+LONG_CODE = Sender("PN" + "0a" * 16, "+14155550100", SenderKind.LONG_CODE, "US", Capability.SMS)
+OTHER_LONG_CODE = Sender("PN" + "0b" * 16, "+14155550101", SenderKind.LONG_CODE, "US", Capability.SMS)
+POOL = Pool(MG, 1, (SHORT_CODE, LONG_CODE))
+FROM_SHORT_CODE, FROM_LONG_CODE = b'from="12345"', b'from="+14155550100"'
+
+
+class World:
+    """A composer, and what may change under it."""
+
+    def __init__(self, pool: Pool = POOL, limits: Limits | None = None) -> None:
+        self.pool = pool
+        self.now = 1_767_960_000.0
+        self.cordons = Cordons(lambda: self.now)
+        availability = Availability(self.cordons, Rates(limits or Limits(), lambda: self.now))
+        self.composer = Composer(
+            lambda *_: self.pool,
+            lambda _: ReplyFrom.SHORT_CODE_FIRST,
+            "https://sms.example.com",
+            availability,
+        )
+
+    def answer(
+        self,
+        text: str = "9 to 5",
+        rule: str = "HOURS",
+        facts: Facts | None = None,
+        sender: str = "+14155550123",
+        **parameters: str,
+    ) -> Composed:
+        asked = message(sender=sender, recipient="12345", **parameters)
+        said = Reply(text)
+        return (
+            self.composer.compose(asked, said, rule, facts)
+            if facts
+            else self.composer.compose(asked, said, rule)
+        )
+
+
+@pytest.fixture
+def world() -> World:
+    """One in which the reply has left once."""
+    world = World()
+    assert FROM_SHORT_CODE in world.answer().document
+    return world
+
+
+def test_the_same_reply_to_the_next_person_is_the_same_but_for_its_receipts(world: World) -> None:
+    first = world.answer()
+    asked = replace(message(sender="+14155550124", recipient="12345"), sid="SM" + "0b" * 16)
+    second = world.composer.compose(asked, Reply("9 to 5"), "HOURS")
+    assert second.decision is first.decision
+    assert second.story == first.story
+    assert second.document == first.document.replace(b"0a" * 16, b"0b" * 16)
+
+
+@pytest.mark.parametrize(
+    ("changed", "holds"),
+    [
+        (lambda world: world.answer(text="10 to 6"), lambda it: b"10 to 6" in it.document),
+        (lambda world: world.answer(rule="OPEN"), lambda it: it.story.startswith("OPEN\n")),
+        (lambda world: world.answer(FromCountry="CA"), lambda it: FROM_LONG_CODE in it.document),
+        (lambda world: world.answer(facts=Facts(opted_out=True)), lambda it: it.decision is None),
+        (
+            lambda world: world.answer(facts=Facts(frozenset({"12345"}))),
+            lambda it: FROM_LONG_CODE in it.document,
+        ),
+        (
+            lambda world: world.composer.compose(
+                message(recipient="12345"), Reply("9 to 5", sender="+14155550100"), "HOURS"
+            ),
+            lambda it: FROM_LONG_CODE in it.document,
+        ),
+        (
+            lambda world: world.composer.compose(
+                message(recipient="12345"), Reply("9 to 5", "https://a.example/b.png"), "HOURS"
+            ),
+            lambda it: b"<Media>" in it.document,
+        ),
+    ],
+    ids=["another text", "another rule", "another country", "opted out", "unreachable", "a wish", "pictures"],
+)
+def test_what_differs_is_composed_for_itself(
+    world: World, changed: Callable[[World], Composed], holds: Callable[[Composed], bool]
+) -> None:
+    before = world.answer()
+    assert holds(changed(world))
+    assert world.answer() == before
+
+
+def test_another_pool_is_asked_at_once(world: World) -> None:
+    world.pool = Pool(MG, 1, (LONG_CODE,))
+    assert FROM_LONG_CODE in world.answer().document
+    world.pool = POOL
+    assert FROM_SHORT_CODE in world.answer().document
+
+
+def test_a_cordon_holds_at_once_and_no_longer_than_it_lasts(world: World) -> None:
+    world.cordons.install(
+        [Cordon(SHORT_CODE.sid, "12345", MG, "carrier incident", world.now, world.now + 60, "ada")]
+    )
+    cordoned = world.answer()
+    assert FROM_LONG_CODE in cordoned.document
+    assert "carrier incident" in cordoned.story
+    world.now += 61
+    released = world.answer()
+    assert FROM_SHORT_CODE in released.document
+    assert "carrier incident" not in released.story
+
+
+def test_what_a_cordon_led_to_is_not_kept() -> None:
+    world = World()
+    world.cordons.install([Cordon(SHORT_CODE.sid, "12345", MG, "incident", world.now, None, "ada")])
+    assert FROM_LONG_CODE in world.answer().document
+    world.cordons.install([])
+    assert FROM_SHORT_CODE in world.answer().document
+
+
+def test_a_limit_counts_every_reply() -> None:
+    world = World(limits=Limits(by_number={"12345": Limit(per_day=3)}))
+    senders = [FROM_SHORT_CODE in world.answer().document for _ in range(5)]
+    assert senders == [True, True, True, False, False]
+
+
+def test_a_choice_among_equals_is_each_persons_own() -> None:
+    world = World(Pool(MG, 1, (LONG_CODE, OTHER_LONG_CODE)))
+    chosen = {world.answer(sender=f"+1415555{number:04}").decision for number in range(40)}
+    assert {each.address for each in chosen if each is not None} == {"+14155550100", "+14155550101"}
+
+
+def test_what_is_kept_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(composed, "MOST_KEPT", 3)
+    kept = KeptReplies()
+    for number in range(10):
+        kept.keep(POOL, (number,), Composed(b"<Response/>", str(number)))
+    assert sum(kept.get(POOL, (number,)) is not None for number in range(10)) <= 3
+    kept.keep(POOL, ("large",), Composed(b"x" * (composed.LARGEST_KEPT + 1), ""))
+    assert kept.get(POOL, ("large",)) is None
