@@ -119,9 +119,10 @@ def oddity_of(parameters: Mapping[str, str], required: Sequence[str]) -> Unreada
     ``required`` names what must be there; the sids of the message and its account are always among it.
     """
     for name in required:
-        if not parameters.get(name):
+        value = parameters.get(name)
+        if not value:
             return Unreadable(f"{name} is missing")
-        if len(parameters[name]) > LONGEST_ADDRESS:
+        if len(value) > LONGEST_ADDRESS:
             return Unreadable(f"{name} is longer than {LONGEST_ADDRESS} characters")
     if not _MESSAGE_SID.fullmatch(parameters["MessageSid"]):
         return Unreadable("MessageSid does not look like one of Twilio's (SM or MM and 32 hex digits)")

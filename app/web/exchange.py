@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Generator, Iterable
+from collections.abc import Awaitable, Generator, Iterable, Mapping
 from enum import Enum
-from typing import Any, NamedTuple
+from typing import Any
 
 from starlette.types import Message, Receive, Scope, Send
 
@@ -35,28 +35,14 @@ class Refusal(Enum):
         self.word = word
 
 
-class Head(NamedTuple):
-    """The headers that a webhook is judged by."""
-
-    media_type: bytes = b""
-    length: bytes = b""
-    signature: str | None = None
-    settings: str | None = None
-    host: str | None = None
+Headers = Mapping[bytes, bytes]
+"""By their names in lower case."""
 
 
-def read_head(scope: Scope) -> Head:
-    """Pick the headers out; a repeated one is joined with a comma, which no signature survives."""
+def read_headers(scope: Scope) -> Headers:
+    """Return the headers; a repeated one is joined with a comma, which no signature survives."""
     headers = dict(scope["headers"])
-    if len(headers) < len(scope["headers"]):
-        headers = _joined(scope["headers"])
-    return Head(
-        headers.get(b"content-type", b"").partition(b";")[0].strip().lower(),
-        headers.get(b"content-length", b""),
-        _text(headers.get(b"x-twilio-signature")),
-        _text(headers.get(b"x-twilio-webhooks-signature-settings")),
-        _text(headers.get(b"host")),
-    )
+    return headers if len(headers) == len(scope["headers"]) else _joined(scope["headers"])
 
 
 def _joined(headers: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
@@ -66,13 +52,16 @@ def _joined(headers: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
     return joined
 
 
-def _text(value: bytes | None) -> str | None:
-    return value.decode("latin-1") if value is not None else None
+def is_form(headers: Headers) -> bool:
+    """Tell whether the body is a form, whatever parameters follow its media type."""
+    media_type = headers.get(b"content-type", b"")
+    return media_type == FORM or media_type.partition(b";")[0].strip().lower() == FORM
 
 
-async def read_body(head: Head, receive: Receive, patience: float = SLOWEST_BODY) -> bytes | Refusal:
+async def read_body(headers: Headers, receive: Receive, patience: float = SLOWEST_BODY) -> bytes | Refusal:
     """Return the body, or why it is not taken; ``patience`` is in seconds."""
-    if head.length.isdigit() and int(head.length[:12]) > LARGEST_BODY:
+    length = headers.get(b"content-length", b"")
+    if length.isdigit() and int(length[:12]) > LARGEST_BODY:
         return Refusal.TOO_LARGE
     begun = _Begun(receive())
     if not begun.pending:
@@ -144,6 +133,6 @@ async def send_empty(send: Send, status: int) -> None:
 
 async def _send(send: Send, status: int, body: bytes, headers: list[tuple[bytes, bytes]]) -> None:
     if status != 204:
-        headers.append((b"content-length", str(len(body)).encode()))
+        headers.append((b"content-length", b"%d" % len(body)))
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

@@ -12,7 +12,7 @@ from app.twilio.diagnosis import diagnose
 from app.twilio.form import MalformedFormError, Pairs, first_values, parse_form
 from app.twilio.signature import SignatureVerifier, SignedRequest, Verdict
 from app.web import metrics
-from app.web.exchange import FORM, Head, Refusal, read_body, read_head
+from app.web.exchange import Headers, Refusal, is_form, read_body, read_headers
 
 log = logging.getLogger("sms_router.gate")
 
@@ -43,12 +43,12 @@ class Gate:
 
     async def admit(self, scope: Scope, receive: Receive) -> Genuine | Refusal:
         """Return the parameters of a genuine request, or why it is refused."""
-        head = read_head(scope)
+        headers = read_headers(scope)
         method = scope["method"]
         if method == "POST":
-            if head.media_type != FORM:
+            if not is_form(headers):
                 return Refusal.WRONG_MEDIA_TYPE
-            raw = await read_body(head, receive)
+            raw = await read_body(headers, receive)
             if isinstance(raw, Refusal):
                 return raw
         elif method == "GET":
@@ -62,7 +62,7 @@ class Gate:
         except MalformedFormError:
             return Refusal.MALFORMED
         parameters = first_values(pairs)
-        signed = _signed(scope, head, pairs if method == "POST" else [])
+        signed = _signed(scope, headers, pairs if method == "POST" else [])
         return self._judge(signed, Genuine(raw, parameters))
 
     def _judge(self, signed: SignedRequest, genuine: Genuine) -> Genuine | Refusal:
@@ -90,12 +90,16 @@ class Gate:
             )  # fmt: skip
 
 
-def _signed(scope: Scope, head: Head, pairs: Pairs) -> SignedRequest:
+def _signed(scope: Scope, headers: Headers, pairs: Pairs) -> SignedRequest:
     return SignedRequest(
         path=scope.get("raw_path") or scope["path"].encode(),
         query=scope["query_string"],
         parameters=pairs,
-        signature=head.signature,
-        settings=head.settings,
-        host_header=head.host,
+        signature=_text(headers.get(b"x-twilio-signature")),
+        settings=_text(headers.get(b"x-twilio-webhooks-signature-settings")),
+        host_header=_text(headers.get(b"host")),
     )
+
+
+def _text(value: bytes | None) -> str | None:
+    return value.decode("latin-1") if value is not None else None

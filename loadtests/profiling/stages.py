@@ -45,7 +45,7 @@ STAGES = (
     Stage("URL routing", "app.web.router", "WebhookRouter.__call__"),
     Stage("endpoint", "app.web.webhooks", "InboundEndpoint.__call__"),
     Stage("gate", "app.web.gate", "Gate.admit"),
-    Stage("read head", "app.web.gate", "read_head"),
+    Stage("read headers", "app.web.gate", "read_headers"),
     Stage("read body", "app.web.gate", "read_body"),
     Stage("parse form", "app.web.gate", "parse_form"),
     Stage("signature", "app.twilio.signature", "SignatureVerifier.verify"),
