@@ -41,6 +41,8 @@ _HEAD, _BODY, _WHOLE = _Stage  # reading a member of an enum costs a text more t
 class OneWriteProtocol(HttpToolsProtocol):
     """What uvicorn is given as ``http``.
 
+    A connection at rest is closed after ``timeout_keep_alive`` seconds, or up to `HEAD_TIME` later.
+
     Where ``limit_concurrency`` is set, three quarters of it are kept for connections, at the cost
     of those that owe something or rest; so it is reached only by requests that are at work.
     """
@@ -55,6 +57,8 @@ class OneWriteProtocol(HttpToolsProtocol):
     """When the latest request began, on the loop's clock."""
     _unread_since = inf
     """Since when nobody has taken what is to be sent; its answers would wait for that for ever."""
+    _resting_since = 0.0
+    """When the latest answer was given."""
     _watch: asyncio.TimerHandle
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -104,6 +108,21 @@ class OneWriteProtocol(HttpToolsProtocol):
         self._size = 0
         super().on_message_complete()
 
+    def on_response_complete(self) -> None:
+        """Take up the next request, if one has come already (the cycle calls this).
+
+        uvicorn sets a timer for every rest between two requests, and cancels it at the next one; here
+        `_look`, which comes by anyway, ends the rests that are too long.
+        """
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+        else:
+            self._resting_since = self.loop.time()
+
     def _unsupported_upgrade_warning(self) -> None:
         """Answer what asks for another protocol in HTTP/1.1, and close: the parser leaves its body unread.
 
@@ -148,7 +167,9 @@ class OneWriteProtocol(HttpToolsProtocol):
         late = self._stage is _HEAD and due <= now and not self._at_work
         pointless = self._stage is _BODY and not self._at_work
         unread = now - self._unread_since >= self.HEAD_TIME
-        if late or pointless or unread:
+        at_rest = self._stage is _WHOLE and not self._at_work
+        rested = at_rest and now - self._resting_since >= self.timeout_keep_alive
+        if late or pointless or unread or rested:
             self._hang_up()
         else:
             again = due if due > now else now + self.HEAD_TIME

@@ -109,15 +109,15 @@ Serve = Callable[..., AbstractAsyncContextManager[Site]]
 
 @asynccontextmanager
 async def serving(
-    protocol: type[OneWriteProtocol] = OneWriteProtocol, *, slow: bool = False
+    protocol: type[OneWriteProtocol] = OneWriteProtocol, *, slow: bool = False, keep_alive: int = 30
 ) -> AsyncIterator[Site]:
-    """Run a server; ``slow`` means that it answers when the test says so."""
+    """Run a server; ``slow`` means that it answers when the test says so. ``keep_alive`` is in seconds."""
     application = Application()
     if not slow:
         application.open.set()
     config = uvicorn.Config(
         application, port=0, http=protocol, ws="none", lifespan="off", limit_concurrency=LIMIT,
-        timeout_keep_alive=30, timeout_graceful_shutdown=1, log_config=None,
+        timeout_keep_alive=keep_alive, timeout_graceful_shutdown=1, log_config=None,
     )  # fmt: skip
     server = uvicorn.Server(config)
     config.load()
@@ -166,6 +166,30 @@ async def test_a_connection_at_rest_is_kept_for_the_next_text() -> None:
         assert await client.status() == 200
         for _ in range(3):
             await (await site.connect()).closed()
+        client.send(REQUEST)
+        assert await client.status() == 200
+
+
+async def test_a_connection_that_rests_for_too_long_is_closed() -> None:
+    async with serving(Hasty, keep_alive=0) as site:
+        client = await site.connect(REQUEST)
+        assert await client.status() == 200
+        assert await client.closed() == b""
+
+
+async def test_a_text_that_takes_longer_than_a_rest_may_is_answered() -> None:
+    async with serving(Hasty, slow=True, keep_alive=0) as site:
+        client = await site.connect(REQUEST)
+        await site.application.asked.wait()
+        await (await site.connect()).closed()
+        site.application.open.set()
+        assert await client.status() == 200
+
+
+async def test_requests_that_come_together_are_answered_one_after_the_other() -> None:
+    async with serving() as site:
+        client = await site.connect(REQUEST * 3)
+        assert [await client.status() for _ in range(3)] == [200] * 3
         client.send(REQUEST)
         assert await client.status() == 200
 
