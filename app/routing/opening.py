@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -67,12 +68,14 @@ def opening(
     return OPEN, keys, arguments
 
 
-def read_opening(found: Sequence[Any], spent: float) -> Opening:
-    """Read what the open script says; ``spent`` is how many seconds it took."""
+def read_opening(found: Sequence[Any], asked: float, ready: Ready | None) -> Opening:
+    """Read what the open script says; it was ``asked`` by the monotonic clock, with what was ``ready``."""
+    if ready is not None and found[0] == b"stored":
+        return ready.answer
     match found:
-        case [b"claimed", attempt]:
-            return Claimed(attempt, spent, stored=True)
-        case [b"claimed", attempt, known, *talk]:
+        case [b"claimed", attempt, *more]:
+            known, *talk = more or (None,)
+            spent = time.monotonic() - asked
             return Claimed(attempt, spent, True, known or None, Talk.read(*talk) if talk else None)
         case [b"busy", remaining, *known]:
             return Busy(remaining / 1000, known[0] if known else None)

@@ -21,7 +21,7 @@ from app.routing.foresight import Foresight
 from app.routing.job import Delivery, Job
 from app.routing.later import Later
 from app.routing.manners import Manners, OnFailure, Texts
-from app.routing.opening import Busy, Claimed, Opening, Ready
+from app.routing.opening import Busy, Claimed
 from app.routing.opt_out_words import Intent
 from app.routing.people import People
 from app.routing.record import Records
@@ -123,9 +123,15 @@ class Pipeline:
         conversations = self._dispatcher.conversations
         in_turn = conversations is not None and not delivery.fallback and conversations.needs_turn(found)
         foreseen = self._foresight.foresee(key, delivery, scope, found)
-        opening = await self._claim(key, delivery, scope, in_turn, foreseen.ready)
+        fallback, ready = delivery.fallback is not None, foreseen.ready
+        while True:
+            opening = await self._records.open(
+                key, delivery.request, fallback, scope, in_turn=in_turn, ready=ready
+            )
+            if not isinstance(opening, Busy) or not await self._wait_for_others(key, delivery, opening):
+                break
         if isinstance(opening, Answer):
-            if foreseen.ready is not None and opening is foreseen.ready.answer:
+            if ready is not None and opening is ready.answer:
                 self._composer.leave(message, foreseen.draft)
             return opening
         if isinstance(opening, Busy):
@@ -137,22 +143,16 @@ class Pipeline:
             return await self._heed(job, found)
         return await self._serve(job, found, foreseen.said)
 
-    async def _claim(
-        self, key: MessageKey, delivery: Delivery, scope: str, in_turn: bool, ready: Ready | None
-    ) -> Opening:
-        """Open the record; while somebody else is at work, wait, until this request's own deadline.
+    async def _wait_for_others(self, key: MessageKey, delivery: Delivery, busy: Busy) -> bool:
+        """Wait while somebody else is at work; return False at this request's own deadline.
 
         So does a message whose turn has not come: the person's earlier ones are answered first.
         """
-        fallback = delivery.fallback is not None
-        while True:
-            opening = await self._records.open(
-                key, delivery.request, fallback, scope, in_turn=in_turn, ready=ready
-            )
-            if not isinstance(opening, Busy) or (left := self._left(delivery)) <= 0:
-                return opening
-            first = key if opening.behind is None else key._replace(reference=opening.behind)
-            await self._records.answered(first, min(opening.remaining + 0.01, LOOK_AGAIN, left))
+        left = self._left(delivery)
+        if left > 0:
+            first = key if busy.behind is None else key._replace(reference=busy.behind)
+            await self._records.answered(first, min(busy.remaining + 0.01, LOOK_AGAIN, left))
+        return left > 0
 
     async def _heed(self, job: Job, found: Found) -> Answer:
         """Take note of an opt-out word, and answer it, even to somebody on the list; nothing else is."""

@@ -16,7 +16,7 @@ from app.routing.answer import RELEASED, Answer, MessageKey, Outcome, Story
 from app.routing.commit import GoingOn, Turn, Verdict, committing
 from app.routing.leases import Leases
 from app.routing.loop_guard import Excess, Meter
-from app.routing.opening import Busy, Claimed, Opening, Ready, opening, read_opening
+from app.routing.opening import Claimed, Opening, Ready, opening, read_opening
 from app.routing.remembered import Remembered
 from app.routing.waiters import Waiters
 from app.store.errors import StoreUnavailableError
@@ -93,24 +93,6 @@ class Records:
         earlier messages, and brings what is kept of their conversation. Where the answer is ``ready``
         and stands, it is stored in the same step, and is what comes back; it never is in turn.
         """
-        while True:
-            words = self._waiters.words
-            opened = await self._open(key, request, fallback, scope, in_turn, ready)
-            if not isinstance(opened, Busy):
-                return opened
-            if not self._waiters.heard_since(opened.behind or key.reference, words):
-                return opened
-            # The word that it is answered has overtaken "busy": it would be waited for in vain.
-
-    async def _open(
-        self,
-        key: MessageKey,
-        request: bytes,
-        fallback: bool,
-        scope: str,
-        in_turn: bool,
-        ready: Ready | None,
-    ) -> Opening:
         bucket = bucket_of(key.person)
         record = bucket.message(key.reference)
         script, keys, arguments = opening(
@@ -126,21 +108,23 @@ class Records:
             bucket.talk(scope, key.person) if in_turn else None,
             ready,
         )
-        asked = time.monotonic()
-        try:
-            found = await self._store.run(script, keys, arguments)
-        except StoreUnavailableError:
-            if not fallback and self._remembered.was_released(key.reference):
-                return RELEASED
-            return Claimed(1, time.monotonic() - asked, stored=False)
-        if ready is not None and found[0] == b"stored":
-            return self._remembered.keep(key.reference, ready.answer)
-        opened = read_opening(found, time.monotonic() - asked)
-        if isinstance(opened, Claimed):
-            self._leases.hold(key.reference, record, asked)
-        elif isinstance(opened, Answer) and opened is not RELEASED:
-            self._remembered.keep(key.reference, opened)
-        return opened
+        while True:
+            words, asked = self._waiters.words, time.monotonic()
+            try:
+                found = await self._store.run(script, keys, arguments)
+            except StoreUnavailableError:
+                if not fallback and self._remembered.was_released(key.reference):
+                    return RELEASED
+                return Claimed(1, time.monotonic() - asked, stored=False)
+            opened = read_opening(found, asked, ready)
+            if isinstance(opened, Answer):
+                return opened if opened is RELEASED else self._remembered.keep(key.reference, opened)
+            if isinstance(opened, Claimed):
+                self._leases.hold(key.reference, record, asked)
+                return opened
+            if not self._waiters.heard_since(opened.behind or key.reference, words):
+                return opened
+            # The word that it is answered has overtaken "busy": it would be waited for in vain.
 
     async def commit(
         self,
