@@ -14,6 +14,7 @@ from app.routing.composing import Composer
 from app.senders.availability import Availability
 from app.senders.cordons import Cordon, Cordons
 from app.senders.limits import Limit, Limits
+from app.senders.pending import Pending, PendingNumber
 from app.senders.pool import Pool
 from app.senders.rates import Rates
 from app.senders.request import Facts, ReplyFrom
@@ -35,7 +36,9 @@ class World:
         self.pool = pool
         self.now = 1_767_960_000.0
         self.cordons = Cordons(lambda: self.now)
-        availability = Availability(self.cordons, Rates(limits or Limits(), lambda: self.now))
+        self.pending = Pending(lambda: {MG: self.pool}, lambda: self.now)
+        rates = Rates(limits or Limits(), lambda: self.now)
+        availability = Availability(self.cordons, rates, self.pending)
         self.composer = Composer(
             lambda *_: self.pool,
             lambda _: ReplyFrom.SHORT_CODE_FIRST,
@@ -49,9 +52,10 @@ class World:
         rule: str = "HOURS",
         facts: Facts | None = None,
         sender: str = "+14155550123",
+        recipient: str = "12345",
         **parameters: str,
     ) -> Composed:
-        asked = message(sender=sender, recipient="12345", **parameters)
+        asked = message(sender=sender, recipient=recipient, **parameters)
         said = Reply(text)
         return (
             self.composer.compose(asked, said, rule, facts)
@@ -137,6 +141,15 @@ def test_what_a_cordon_led_to_is_not_kept() -> None:
     assert FROM_LONG_CODE in world.answer().document
     world.cordons.install([])
     assert FROM_SHORT_CODE in world.answer().document
+
+
+def test_a_number_on_its_way_is_passed_over_at_once_but_by_who_texts_it(world: World) -> None:
+    assert FROM_SHORT_CODE in world.answer(recipient="+14155550100").document
+    world.pending.install([PendingNumber("12345", "US", "on its way")])
+    assert FROM_LONG_CODE in world.answer(recipient="+14155550100").document
+    assert FROM_SHORT_CODE in world.answer().document
+    world.pending.install([])
+    assert FROM_SHORT_CODE in world.answer(recipient="+14155550100").document
 
 
 def test_a_limit_counts_every_reply() -> None:

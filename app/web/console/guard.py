@@ -19,7 +19,7 @@ from app.web.console.attempts import Attempts
 from app.web.console.origin import from_our_pages
 from app.web.console.rendering import Pages, Refused
 from app.web.console.sessions import LASTS, Session, Sessions
-from app.web.exchange import FORM, Refusal, read_body, read_head
+from app.web.exchange import Refusal, is_form, read_body, read_headers
 
 log = logging.getLogger("sms_router.console")
 
@@ -168,10 +168,10 @@ class Guard:
         """
         if not from_our_pages(request.headers, self._public_url):
             raise Refused(403, "This form was sent from another site.")
-        head = read_head(request.scope)
-        if head.media_type != FORM:
+        headers = read_headers(request.scope)
+        if not is_form(headers):
             raise Refused(415, "This is no form.")
-        raw = await read_body(head, request.receive)
+        raw = await read_body(headers, request.receive)
         if isinstance(raw, Refusal):
             raise Refused(raw.status, f"The form cannot be read: {raw.word}.")
         try:
