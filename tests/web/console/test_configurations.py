@@ -1,0 +1,57 @@
+"""The pages of routers that are configured otherwise."""
+
+from __future__ import annotations
+
+from tests.road.conftest import Start
+from tests.road.offline_twilio import report
+from tests.road.running import webhook
+from tests.web.console.visitor import PASSWORD, Visitor
+
+PAGES = ("", "/messages", "/messages?failed=1", "/senders", "/keywords", "/people")
+
+
+async def test_without_a_messaging_service_every_page_says_so(start: Start) -> None:
+    environment = {"CONSOLE_PASSWORD": PASSWORD, "TWILIO_MESSAGING_SERVICE_SID": ""}
+    router = start(environment=environment)
+    await router.deliver(webhook("HOURS", MessagingServiceSid=""))
+    with Visitor(router.url) as operator:
+        operator.log_in()
+        for page in PAGES:
+            assert operator.get(f"/console{page}").status_code == 200
+        assert "No Messaging Service is configured" in operator.get("/console/senders").text
+        somebody = {"number": "+14155550123", "ours": "12345", "scope": "12345"}
+        assert "Outside of Services" in operator.post("/console/people", somebody).text
+        assert "They are on the list now." in operator.post("/console/people/opt-out", somebody).text
+        tried = {"text": "HOURS", "from": "+14155550199", "to": "12345"}
+        assert "We are open" in operator.post("/console/keywords", tried).text
+        assert operator.post("/console/keywords", {"text": "HOURS"}).status_code == 400
+
+
+async def test_an_open_configuration_shows_numbers_and_texts_at_once(start: Start) -> None:
+    more = 'privacy = "open"\n[[senders]]\nkind = "long-code"\nmessages_per_second = 1\ndaily_cap = 99\n'
+    router = start(more, {"CONSOLE_PASSWORD": PASSWORD})
+    parameters = webhook("HOURS now")
+    await router.deliver(parameters)
+    with Visitor(router.url) as operator:
+        operator.log_in()
+        for page in ("", "/messages", f"/messages/{parameters['MessageSid']}"):
+            text = operator.get(f"/console{page}").text
+            assert "+14155550123" in text
+            assert "in full" not in text
+        assert "HOURS now" in operator.get("/console/messages").text
+        assert "1 a second, 99 a day" in operator.get("/console/senders").text
+        assert "+14155550123" in operator.post("/console/people", {"number": "+14155550123"}).text
+
+
+async def test_what_became_of_an_answer_is_seen_at_a_glance(start: Start) -> None:
+    router = start(environment={"CONSOLE_PASSWORD": PASSWORD})
+    good, bad = webhook("HOURS"), webhook("HOURS", From="+14155550124")
+    for parameters, status, code in ((good, "delivered", ""), (bad, "undelivered", "30005")):
+        await router.deliver(parameters)
+        await report(router, f"{parameters['MessageSid']}.0", status, code, To=parameters["From"])
+    with Visitor(router.url) as operator:
+        operator.log_in()
+        page = operator.get("/console/messages").text
+        assert '<span class="badge good">delivered</span>' in page
+        assert '<span class="badge bad">undelivered 30005</span>' in page
+        assert "undelivered" in operator.get(f"/console/messages/{bad['MessageSid']}").text
