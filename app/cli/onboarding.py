@@ -10,28 +10,27 @@ from typing import Annotated
 import typer
 
 from app.cli import arrivals as shown
-from app.cli.arriving import ask_portability, change_arrival, known_arrivals, read_arrivals
+from app.cli.arriving import change_arrival, known_arrivals
 from app.cli.cordons import reason_of
 from app.cli.operating import Yes, chosen_service, say
 from app.cli.pools import stored_pools
+from app.cli.porting import Named, arrival_typed, portable, refresh
 from app.cli.situation import settings_for_command
 from app.cli.speaking import AsJson, CommandError, complain, confirm, print_json
 from app.onboarding.checklist import Checklist, StepError
-from app.onboarding.choosing import Arrival, UnfitError, arrival_of
+from app.onboarding.choosing import UnfitError, arrival_of
 from app.onboarding.process import Kind
 from app.settings import Settings
 
 _REQUEST_SID = re.compile(r"KW[0-9a-fA-F]{32}")
-
-Named = Annotated[
-    str, typer.Argument(metavar="NUMBER", help="The number, like +14155550100, or a short code.")
-]
 
 onboarding = typer.Typer()
 
 
 def register(commands: typer.Typer) -> None:
     """Add the commands."""
+    onboarding.command("portable")(portable)
+    onboarding.command("refresh")(refresh)
     commands.add_typer(onboarding, name="onboarding")
 
 
@@ -94,7 +93,7 @@ def add(
     as_json: AsJson = False,
 ) -> None:
     """Keep a number that is on its way: the routers do not use it before it is live."""
-    arrival = _arrival(number, kind, country.upper() if country else None)
+    arrival = arrival_typed(number, kind, country.upper() if country else None)
     request_sid, settings = _request_sid(port_in, arrival.kind), settings_for_command()
     service_sid = chosen_service(settings, service)
 
@@ -205,56 +204,6 @@ def drop(number: Named, yes: Yes = False) -> None:
     say(f"{number} is forgotten. Every router knows it within a second.")
 
 
-@onboarding.command("portable")
-def portable(number: Named, as_json: AsJson = False) -> None:
-    """Ask Twilio whether a number can be ported by its API, and what is needed. Exits with 1 when not."""
-    arrival = _arrival(number, None, None)
-    settings = settings_for_command()
-    told = ask_portability(settings, arrival.number)
-    if as_json:
-        print_json(
-            {
-                "number": told.number,
-                "portable": told.portable,
-                "pin_and_account_number_required": told.pin_required,
-                "reason": told.reason,
-                "type": told.number_type,
-                "country": told.country,
-                "kind": arrival.kind.value,
-            }
-        )
-    else:
-        shown.print_portability(told, arrival.kind)
-    if not told.portable:
-        raise typer.Exit(1)
-
-
-@onboarding.command("refresh")
-def refresh(as_json: AsJson = False) -> None:
-    """Read the port-in requests and the Services from Twilio, and move the checklists forward.
-
-    What is live is finished: a port that Twilio calls complete, a number that was texted, or one that is
-    in its Service when its day has come. Exits with 1 when something could not be read.
-    """
-    settings = settings_for_command()
-    reading = read_arrivals(settings, known_arrivals(settings)[0])
-    news = []
-    for before in reading.pending:
-        moved = change_arrival(settings, before.number, "refresh", reading.moved)
-        if moved is not None and moved != before:
-            news.append((before, moved))
-    if as_json:
-        known, at = known_arrivals(settings)
-        told = [shown.as_json(after, known, at) for _, after in news]
-        print_json({"moved": told, "failures": list(reading.failures)})
-    else:
-        shown.print_news(news, len(reading.pending))
-        for sentence in reading.failures:
-            complain(sentence)
-    if reading.failures:
-        raise typer.Exit(1)
-
-
 def _alter(
     number: str, what: str, how: Callable[[Checklist, float, str], Checklist], *, as_json: bool
 ) -> None:
@@ -290,13 +239,6 @@ def _normal(number: str) -> str:
         return arrival_of(number, None, None).number
     except UnfitError:
         return number.strip()
-
-
-def _arrival(number: str, kind: Kind | None, country: str | None) -> Arrival:
-    try:
-        return arrival_of(number, kind, country)
-    except UnfitError as error:
-        raise typer.BadParameter(str(error)) from error
 
 
 def _unknown(number: str) -> CommandError:

@@ -193,7 +193,7 @@ def test_a_port_is_followed_to_its_end(twilio: TwilioSide) -> None:
         ("+16135550111", 1, "Canadian number"),
         ("+18335550111", 1, "console's porting tool"),
         ("+447400123456", 1, "number outside the US and Canada"),
-        ("12345", 2, "--kind short-code-lease"),
+        ("12345", 2, "Short codes are not ported, they are migrated"),
     ],
 )
 def test_whether_a_number_can_be_ported(twilio: TwilioSide, number: str, code: int, told: str) -> None:
