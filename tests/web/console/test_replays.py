@@ -5,9 +5,11 @@ from __future__ import annotations
 from html import unescape
 from pathlib import Path
 
+from app.store.keys import bucket_of
 from tests.road.conftest import Start
-from tests.road.offline_twilio import Twilio
-from tests.road.running import until, webhook
+from tests.road.offline_twilio import PERSON, SOON, Twilio, has_causes, report
+from tests.road.running import ACCOUNT, until, webhook
+from tests.store.private_valkey import PrivateValkey
 from tests.web.console.visitor import PASSWORD, Visitor
 
 
@@ -61,3 +63,42 @@ async def test_nobody_who_has_opted_out_is_answered_once_more(start: Start) -> N
         path = f"/console/messages/{parameters['MessageSid']}/replay"
         assert "he person has opted out" in operator.get(path).text
         assert operator.post(path).status_code == 409
+
+
+async def test_what_came_long_ago_is_replayed_only_by_somebody_who_has_seen_that(
+    start: Start, twilio: Twilio, valkey: PrivateValkey
+) -> None:
+    router = start(environment={**twilio.environment, "CONSOLE_PASSWORD": PASSWORD})
+    parameters = webhook("HOURS", ErrorCode="11200", ErrorUrl="https://sms.example.com/sms")
+    await router.deliver(parameters, "/sms/fallback")
+    record = bucket_of(PERSON).message(f"{ACCOUNT}/{parameters['MessageSid']}")
+    with valkey.client() as client:
+        client.hincrby(record, "received", -3 * 86_400_000)
+    path = f"/console/messages/{parameters['MessageSid']}/replay"
+    with Visitor(router.url) as operator:
+        operator.log_in()
+        assert (
+            "It came 48 h ago" in operator.get(path).text or "It came 2 days ago" in operator.get(path).text
+        )
+        assert operator.post(path).status_code == 409
+        await twilio.shows()
+        assert operator.post(path, {"however_old": "1"}).status_code == 303
+    await twilio.shows(("12345", "We are open 9 to 5, SAN FRANCISCO."))
+
+
+async def test_what_may_have_left_is_replayed_only_by_somebody_who_has_seen_that(
+    start: Start, twilio: Twilio
+) -> None:
+    router = start(SOON, {**twilio.environment, "CONSOLE_PASSWORD": PASSWORD})
+    await twilio.fail(kind="status", status=500, after=True, count=1)
+    parameters = webhook("HOURS")
+    await router.deliver(parameters)
+    await report(router, f"{parameters['MessageSid']}.0", "undelivered", "30006")
+    await has_causes(router, parameters["MessageSid"], "may have left")
+    path = f"/console/messages/{parameters['MessageSid']}/replay"
+    with Visitor(router.url) as operator:
+        operator.log_in()
+        assert "may get it twice" in operator.get(path).text
+        assert operator.post(path).status_code == 409
+        response = operator.post(path, {"even_if_unknown": "1"})
+    assert response.status_code == 303
