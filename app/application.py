@@ -28,6 +28,7 @@ from app.routing.composing import Composer
 from app.routing.conversations import Customs
 from app.routing.dispatch import Forwards
 from app.routing.foresight import Foresight
+from app.routing.kept_rulebook import KeptRulebook
 from app.routing.last_senders import LastSenders
 from app.routing.later import Later
 from app.routing.lessons import Lessons
@@ -138,7 +139,13 @@ def build(settings: Settings) -> Router:
     reader = RulebookReader(
         settings.folder, functions, settings.twilio_opt_outs, forwards, settings.time_zones, clock
     )
-    reloader = Reloader(reader, people, lambda outcome: metrics.RELOADS.labels(outcome.value).inc())
+    kept = KeptRulebook.beside(settings.router.data_dir, settings.server.port)
+    reloader = Reloader(
+        reader,
+        people,
+        lambda outcome: metrics.RELOADS.labels(outcome.value).inc(),
+        kept=kept if settings.server.workers > 1 else None,
+    )
     dispatcher = reloader.dispatcher
     outbox = Outbox(store, journal, settings.router.retention_days, settings.router.late_limit, clock)
     post_office = PostOffice(

@@ -116,6 +116,7 @@ def _run(settings: Settings) -> None:
     import uvicorn  # noqa: PLC0415 (slow to import, and mistakes above should show at once)
     from uvicorn.supervisors import Multiprocess  # noqa: PLC0415
 
+    from app.routing.kept_rulebook import KeptRulebook  # noqa: PLC0415
     from app.web.protocol import OneWriteProtocol  # noqa: PLC0415
 
     config = uvicorn.Config(
@@ -137,6 +138,7 @@ def _run(settings: Settings) -> None:
         timeout_graceful_shutdown=GRACE,
     )
     private = [_private_listener(settings)] if settings.server.private_port is not None else []
+    KeptRulebook.beside(settings.router.data_dir, settings.server.port).forget()
     if settings.server.workers > 1:
         os.environ[SUPERVISOR] = str(os.getpid())
         heard = signal.getsignal(signal.SIGHUP)

@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from enum import StrEnum
+from pathlib import Path
 from typing import Protocol
 
 from app.mistakes import SettingsError
 from app.routing.dispatch import Dispatcher
+from app.routing.kept_rulebook import KeptRulebook
 from app.routing.rulebook import Rulebook, RulebookReader
 from app.senders.carriers import ErrorTable
 from app.tasks import end
@@ -51,8 +53,11 @@ class Reloader:
         people: HasErrorTable,
         report: Callable[[Outcome], None],
         every: float = EVERY,
+        kept: KeptRulebook | None = None,
     ) -> None:
         """Read the files for the first time; ``people`` get the error table, now and whenever it changes.
+
+        What was ``kept`` by another worker takes their place when they have mistakes.
 
         Raises:
             SettingsError: with every mistake in the files.
@@ -64,13 +69,39 @@ class Reloader:
         self._every = every
         self._marks = reader.marks()
         self._present = reader.present()
-        self._current = reader.read()
+        self._kept = kept
+        self._refused: tuple[str, ...] = ()
+        self._current = reader.read() if kept is None else self._first(kept)
         people.table = self._current.errors
         for warning in self._current.warnings():
             log.warning("%s", warning)
-        self._refused: tuple[str, ...] = ()
         self._asked = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+
+    def _first(self, kept: KeptRulebook) -> Rulebook:
+        names = kept.names()
+        gone = [self._reader.folder / name for name in sorted(names)]
+        try:
+            self._look_for(path for path in gone if path not in self._present)
+            read = self._reader.read()
+        except SettingsError as error:
+            old = kept.read(self._reader)
+            if old is None:
+                raise
+            self._present |= frozenset(gone)
+            self._refuse(error.mistakes)
+            return old
+        kept.keep(self._reader.folder)
+        return read
+
+    @staticmethod
+    def _look_for(missing: Iterable[Path]) -> None:
+        """Refuse files that have gone, which was hardly meant.
+
+        Without keywords.toml people would get no answer at all.
+        """
+        if gone := [f"{path}: is gone; put it back, or an empty one in its place" for path in missing]:
+            raise SettingsError(gone)
 
     @property
     def dispatcher(self) -> Dispatcher:
@@ -116,16 +147,10 @@ class Reloader:
         return asked
 
     async def reload(self) -> Outcome:
-        """Read the files, and work with them if they are right.
-
-        A file that has gone was hardly meant to: without keywords.toml people would get no answer at all.
-        """
+        """Read the files, and work with them if they are right."""
         present = await asyncio.to_thread(self._reader.present)
-        if gone := sorted(self._present - present):
-            return self._refuse(
-                [f"{path}: is gone; put it back, or an empty one in its place" for path in gone]
-            )
         try:
+            self._look_for(sorted(self._present - present))
             read = await asyncio.to_thread(self._reader.read)
         except SettingsError as error:
             return self._refuse(error.mistakes)
@@ -139,6 +164,8 @@ class Reloader:
             for warning in read.warnings():
                 log.warning("%s", warning)
             self._take(read)
+            if self._kept is not None:
+                await asyncio.to_thread(self._kept.keep, self._reader.folder)
         log.info("the configuration was read again: %s", difference)
         outcome = Outcome.APPLIED if difference else Outcome.UNCHANGED
         self._report(outcome)

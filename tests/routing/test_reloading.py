@@ -6,7 +6,7 @@ import asyncio
 import logging
 import os
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -16,6 +16,7 @@ import pytest
 from app.mistakes import SettingsError
 from app.routing.dispatch import Forwards, Immediate
 from app.routing.hours import TimeZones
+from app.routing.kept_rulebook import KeptRulebook
 from app.routing.loading import Functions
 from app.routing.reloading import Outcome, Reloader
 from app.routing.replies import Reply
@@ -258,3 +259,74 @@ def test_a_start_with_mistakes_is_none(tmp_path: Path) -> None:
     (tmp_path / "keywords.toml").write_text("[[keyword]")
     with pytest.raises(SettingsError):
         Reloader(reader(tmp_path), Judge(), lambda _: None)
+
+
+# --- a worker that takes the place of another ---
+
+
+@pytest.fixture
+async def second(running: Running, tmp_path: Path) -> AsyncIterator[Callable[[], Running]]:
+    """Start workers that keep their rules for the next one."""
+    started: list[Reloader] = []
+
+    def start() -> Running:
+        judge, outcomes = Judge(), Counter[Outcome]()
+        kept = KeptRulebook(tmp_path / "data" / "rules.json")
+        reloader = Reloader(reader(tmp_path), judge, lambda outcome: outcomes.update([outcome]), 0.01, kept)
+        started.append(reloader)
+        return Running(tmp_path, reloader, judge, outcomes)
+
+    yield start
+    for each in started:
+        await each.aclose()
+
+
+async def test_a_worker_that_starts_on_a_broken_configuration_has_the_rules_of_the_others(
+    second: Callable[[], Running],
+) -> None:
+    first = second()
+    first.write(KEYWORDS.replace("9 to 5", "10 to 6"))
+    assert await first.reloader.reload() is Outcome.APPLIED
+    first.write("[[keyword")
+    other = second()
+    assert other.says("hours") == first.says("hours") == "10 to 6"
+    assert other.says("menu") == "Soup: 5 euros"
+    assert "not valid TOML" in other.reloader.reasons()[0]
+    assert other.judge.table.entries == first.judge.table.entries
+    other.write(KEYWORDS.replace("9 to 5", "11 to 7"))
+    assert await other.reloader.reload() is Outcome.APPLIED
+    assert (other.says("hours"), other.reloader.reasons()) == ("11 to 7", [])
+
+
+async def test_a_worker_that_starts_while_a_file_has_gone_has_the_rules_of_the_others(
+    second: Callable[[], Running],
+) -> None:
+    first = second()
+    (first.folder / "keywords.toml").unlink()
+    other = second()
+    assert other.says("hours") == "9 to 5"
+    assert "keywords.toml: is gone" in other.reloader.reasons()[0]
+    assert await other.reloader.reload() is Outcome.REFUSED
+    other.write(KEYWORDS)
+    assert await other.reloader.reload() is Outcome.UNCHANGED
+    assert other.reloader.reasons() == []
+
+
+async def test_the_first_worker_does_not_start_on_a_broken_configuration(
+    second: Callable[[], Running], running: Running
+) -> None:
+    running.write("[[keyword")
+    with pytest.raises(SettingsError, match="not valid TOML"):
+        second()
+
+
+async def test_what_was_kept_and_is_not_right_any_more_is_not_taken(
+    second: Callable[[], Running], running: Running
+) -> None:
+    second()
+    kept = running.folder / "data" / "rules.json"
+    running.write("[[keyword")
+    for content in ("", "{", '{"keywords.toml": "[[keyword"}'):
+        kept.write_text(content)
+        with pytest.raises(SettingsError, match="not valid TOML"):
+            second()
