@@ -114,10 +114,10 @@ def _check_ports(settings: Settings) -> None:
 
 def _run(settings: Settings) -> None:
     import uvicorn  # noqa: PLC0415 (slow to import, and mistakes above should show at once)
-    from uvicorn.supervisors import Multiprocess  # noqa: PLC0415
 
     from app.routing.kept_rulebook import KeptRulebook  # noqa: PLC0415
     from app.web.protocol import OneWriteProtocol  # noqa: PLC0415
+    from app.web.workers import Workers  # noqa: PLC0415
 
     config = uvicorn.Config(
         "app.application:create",
@@ -142,7 +142,7 @@ def _run(settings: Settings) -> None:
     if settings.server.workers > 1:
         os.environ[SUPERVISOR] = str(os.getpid())
         heard = signal.getsignal(signal.SIGHUP)
-        supervisor = Multiprocess(config, [config.bind_socket(), *private])
+        supervisor = Workers(config, [config.bind_socket(), *private])
         signal.signal(signal.SIGHUP, heard)  # uvicorn would start its workers anew
         reload_workers(lambda: [process.pid for process in supervisor.processes])
         supervisor.run()

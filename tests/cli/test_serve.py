@@ -12,6 +12,7 @@ import subprocess
 import sys
 import termios
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -84,6 +85,34 @@ def begun(folder: Path, *program: str, terminal: int | None = None, **more: str)
         assert process.poll() is None, serving.log
         time.sleep(0.02)
     raise AssertionError(serving.log)
+
+
+@pytest.mark.slow
+def test_workers_that_are_lost_while_the_rules_are_broken_are_told_and_replaced(
+    folder: Path, cli: Cli
+) -> None:
+    serving = Serving.start(folder, WORKERS="2")
+    try:
+        (folder / "config" / "keywords.toml").write_text("[[keyword")
+        until(lambda: "the changed configuration is refused" in serving.log)
+        children = psutil.Process(serving.process.pid).children()
+        lost = [each for each in children if "spawn_main" in " ".join(each.cmdline())]
+        assert len(lost) == 2
+        for each in lost:
+            each.kill()
+        until(lambda: all(f"worker {each.pid} is lost (exit code -9)" in serving.log for each in lost))
+        until(lambda: "open 9 to 5" in cli("text", "HOURS", inside=folder, **serving.environment).out)
+        assert "Traceback" not in serving.log
+    finally:
+        assert serving.stop() == 0
+
+
+def until(condition: Callable[[], object]) -> None:
+    for _ in range(600):
+        if condition():
+            return
+        time.sleep(0.05)
+    raise AssertionError("it has not come to that in 30 seconds")
 
 
 @pytest.mark.slow
