@@ -161,8 +161,6 @@ class Composer:
     ) -> Composed:
         """Compose a reply without parts that may not leave after all; `leave` tells that it does."""
         rule = _reason(rule, reply)
-        if not reply.texts and not reply.media_urls:
-            return Composed(EMPTY, rule)
         pool = self._pool_for(message.service_sid, message.recipient)
         facts = self._lately(message, pool, facts)
         if facts is NOTHING_LEARNED and pool is not None:
@@ -196,8 +194,10 @@ class Composer:
         self, pool: Pool | None, request: Request, reply: Reply, rule: str, facts: Facts
     ) -> Composed:
         """Choose the sender and write the TwiML, with `_SLOT` where the reply's id belongs."""
-        decision = select(pool, request, facts, self._availability.conditions(request.texted))
         texts, media = reply.texts, reply.media_urls
+        if not texts and not media:
+            return Composed(EMPTY, rule)
+        decision = select(pool, request, facts, self._availability.conditions(request.texted))
         story = f"{rule}\n{decision.story}"
         if decision.address is not None:
             document = self._document(texts, media, decision.address)

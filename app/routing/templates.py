@@ -78,13 +78,23 @@ class TemplateAnswer:
 WrittenAnswer = TextAnswer | TemplateAnswer
 
 
+class _Environment(ImmutableSandboxedEnvironment):
+    """Jinja2's sandbox, but for the message: what it tells openly is known to be safe."""
+
+    def is_safe_attribute(self, obj: object, attr: str, value: object) -> bool:
+        """Tell whether a template may see an attribute; the library's questions cost more than the rest."""
+        if isinstance(obj, InboundMessage):
+            return not attr.startswith("_")
+        return super().is_safe_attribute(obj, attr, value)
+
+
 class Templates:
     """Compiles what the configuration writes."""
 
     def __init__(self, folder: Path) -> None:
         """Read the template files of ``folder``, once: what changes later has not been tried out."""
         self._files = _files(folder)
-        self._environment = ImmutableSandboxedEnvironment(
+        self._environment = _Environment(
             loader=jinja2.DictLoader(self._files),
             undefined=jinja2.StrictUndefined,
             autoescape=False,

@@ -64,10 +64,8 @@ async def read_body(headers: Headers, receive: Receive, patience: float = SLOWES
     if length.isdigit() and int(length[:12]) > LARGEST_BODY:
         return Refusal.TOO_LARGE
     begun = _Begun(receive())
-    if not begun.pending:
-        message = begun.result
-        if not message.get("more_body"):
-            return _whole([message])
+    if not begun.pending and not begun.result.get("more_body"):
+        return _bounded(begun.result, begun.result.get("body", b""))
     try:
         async with asyncio.timeout(patience):
             return await _collect(begun, receive)
@@ -82,13 +80,13 @@ async def _collect(begun: _Begun, receive: Receive) -> bytes | Refusal:
     while messages[-1].get("more_body") and size <= LARGEST_BODY:
         messages.append(await receive())
         size += len(messages[-1].get("body", b""))
-    return _whole(messages)
+    return _bounded(messages[-1], b"".join([message.get("body", b"") for message in messages]))
 
 
-def _whole(messages: list[Message]) -> bytes | Refusal:
-    if messages[-1]["type"] != "http.request":
+def _bounded(last: Message, body: bytes) -> bytes | Refusal:
+    """Return the body that ends with a message, or why it is not taken."""
+    if last["type"] != "http.request":
         return Refusal.DISCONNECTED
-    body = b"".join([message.get("body", b"") for message in messages])
     return body if len(body) <= LARGEST_BODY else Refusal.TOO_LARGE
 
 

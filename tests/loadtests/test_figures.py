@@ -67,7 +67,7 @@ def test_everybody_is_chosen_unless_some_are_named() -> None:
 
 
 def test_a_stranger_is_refused_with_the_names_that_there_are() -> None:
-    with pytest.raises(UnknownContestantError, match=r"nobody is called django; there are floor, starlette"):
+    with pytest.raises(UnknownContestantError, match=r"nobody is called django; there are floor, bare"):
         chosen("floor,django")
 
 
