@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from app.routing.hours import ALWAYS, DAY, WEEK, Hours, Timetable, TimeZones
@@ -68,7 +68,6 @@ SOME = st.lists(WINDOWS.map(lambda window: Hours.window(*window)), max_size=3).m
 MINUTES = range(0, WEEK, 7)
 
 
-@settings(deadline=None)
 @given(SOME)
 def test_spans_are_in_order_and_apart(hours: Hours) -> None:
     edges = [edge for span in hours.spans for edge in span]
@@ -76,14 +75,12 @@ def test_spans_are_in_order_and_apart(hours: Hours) -> None:
     assert not edges or 0 <= edges[0] < edges[-1] <= WEEK
 
 
-@settings(deadline=None)
 @given(SOME, SOME)
 def test_hours_together_are_the_hours_of_each(one: Hours, other: Hours) -> None:
     both = Hours.of([one, other])
     assert all(both.admit(minute) == (one.admit(minute) or other.admit(minute)) for minute in MINUTES)
 
 
-@settings(deadline=None)
 @given(SOME, SOME)
 def test_covering_and_overlapping_mean_what_they_say(one: Hours, other: Hours) -> None:
     edges = {edge for hours in (one, other) for span in hours.spans for edge in span}
@@ -95,7 +92,6 @@ def test_covering_and_overlapping_mean_what_they_say(one: Hours, other: Hours) -
     assert one.cover(other) == (there <= here)
 
 
-@settings(deadline=None)
 @given(st.lists(SOME, max_size=4), st.integers(0, WEEK - 1))
 def test_one_minute_stands_for_all_in_which_the_same_hours_hold(several: list[Hours], minute: int) -> None:
     timetable = Timetable(several)

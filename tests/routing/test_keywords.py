@@ -204,7 +204,7 @@ RULE_SETS = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(RULE_SETS)
 def test_the_index_finds_what_asking_every_rule_finds(rules: list[Rule[None]]) -> None:
     table = _without_conflicts(rules)
@@ -214,7 +214,7 @@ def test_the_index_finds_what_asking_every_rule_finds(rules: list[Rule[None]]) -
         assert (found.rule.name if isinstance(found, Match) else None) == best
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(RULE_SETS)
 def test_an_explanation_chooses_the_rule_that_answers(rules: list[Rule[None]]) -> None:
     table = _without_conflicts(rules)
@@ -224,7 +224,7 @@ def test_an_explanation_chooses_the_rule_that_answers(rules: list[Rule[None]]) -
         assert chosen == ([found.rule] if isinstance(found, Match) else [])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(RULE_SETS)
 def test_a_shadowed_keyword_answers_nothing(rules: list[Rule[None]]) -> None:
     table = _without_conflicts(rules)

@@ -226,7 +226,7 @@ outgoing = st.builds(
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(outgoing, min_size=1, max_size=10, unique_by=lambda each: each.message_sid), st.randoms())
 async def test_any_order_and_duplicates_teach_the_same(
     school: School, valkey: redis.Redis, receipts: list[Receipt], chance: random.Random

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from app.routing.near_misses import NearMisses
@@ -46,7 +46,6 @@ def test_one_slip_is_near_and_two_are_not(text: str, meant: list[str]) -> None:
 LETTERS = st.text("abc1é", min_size=4, max_size=7)
 
 
-@settings(deadline=None)
 @given(st.lists(LETTERS, max_size=5), LETTERS)
 def test_the_index_finds_what_comparing_every_keyword_finds(keys: list[str], text: str) -> None:
     assert set(NearMisses(keys).near(text)) == {key for key in keys if near(plain(key), plain(text))}

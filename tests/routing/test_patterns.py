@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from app.routing import patterns
@@ -143,7 +143,6 @@ def test_what_cannot_be_matched_is_refused(written: str) -> None:
         check_pattern(written)
 
 
-@settings(deadline=None)
 @given(st.text("ab.*+?|()[]{}\\d1,^$", max_size=12), st.text(max_size=20))
 def test_any_pattern_is_refused_or_answers_any_text(written: str, text: str) -> None:
     try:
@@ -158,7 +157,6 @@ def test_any_pattern_is_refused_or_answers_any_text(written: str, text: str) -> 
 WORDS = st.lists(st.sampled_from(["a", "b", "ab", "é", "1"]), min_size=1, max_size=4)
 
 
-@settings(deadline=None)
 @given(st.lists(WORDS, min_size=1, max_size=5), WORDS)
 def test_the_set_finds_what_each_pattern_alone_would(several: list[list[str]], text: list[str]) -> None:
     written = dict.fromkeys("".join(f"{part}+" for part in parts) for parts in several)

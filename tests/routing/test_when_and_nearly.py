@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from app import Reply
@@ -119,7 +119,6 @@ SPANS = st.lists(
 )
 
 
-@settings(deadline=None)
 @given(SPANS, st.lists(st.integers(0, 14 * 24 * 60), min_size=1, max_size=8))
 def test_what_is_kept_is_what_would_be_found_again(hours: Hours, minutes: list[int]) -> None:
     kept = dispatcher(rule("A", hours=hours, name="timed"))
@@ -182,7 +181,6 @@ def never() -> None:
 WORDS = st.sampled_from(["balance", "hours", "menu", "pay now"])
 
 
-@settings(deadline=None)
 @given(WORDS, st.integers(0, 8), st.sampled_from(["", "a", "b", "1", " "]), st.integers(0, 2))
 def test_a_near_miss_is_never_carried_out(word: str, place: int, letters: str, gone: int) -> None:
     handler = Handler.of(never, Threads(1))
@@ -209,7 +207,6 @@ OTHERS = st.lists(
 )
 
 
-@settings(deadline=None)
 @given(OTHERS, st.sampled_from(["balance", "balnce", "Hours, please", "vote3", "order 12", "hello", ""]))
 def test_unrelated_rules_change_nothing(others: list[Rule[RuleAnswer]], text: str) -> None:
     mine = (

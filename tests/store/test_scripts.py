@@ -378,7 +378,7 @@ async def test_receipts_end_the_same_in_every_order(message: Message, valkey: re
         assert valkey.hget(message.bucket.receipt(f"SM{number}"), "status") == b"read"
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.sampled_from(MessageStatus), min_size=1, max_size=8))
 async def test_the_server_ranks_receipts_as_the_protocol_does(
     message: Message, valkey: redis.Redis, statuses: list[MessageStatus]

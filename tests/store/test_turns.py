@@ -175,7 +175,7 @@ async def test_a_line_is_bounded(desk: Desk, valkey: redis.Redis) -> None:
     assert len(str(valkey.hget(desk.talk, "line")).split()) == 2 * 32
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=30)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)
 @given(st.integers(2, 8), st.integers(0, 10**6))
 async def test_messages_are_answered_in_the_order_in_which_they_came(
     desk: Desk, valkey: redis.Redis, messages: int, seed: int

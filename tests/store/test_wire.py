@@ -18,7 +18,7 @@ from app.store.wire import Wire, WireClosedError, connect, send_all
 from tests.store.private_valkey import PrivateValkey
 from tests.store.shared_stores import SharedStores
 
-MODEST = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+MODEST = settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 class Recorder(asyncio.Transport):

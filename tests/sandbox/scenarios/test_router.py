@@ -32,7 +32,7 @@ values = st.recursive(
 )
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.dictionaries(texts, values, max_size=4))
 def test_what_is_written_is_read_again(document: dict[str, object]) -> None:
     assert tomllib.loads(toml_text(document)) == document
