@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import typer
@@ -78,7 +79,7 @@ def serve() -> None:
         if world is not None:
             os.environ.update(sandbox_environment(world, settings))
             beside.enter_context(_sandbox(settings))
-        _prepare_metrics(settings)
+        _prepare_metrics(settings, beside)
         settings = load_settings()
         _announce(settings, world, password)
         _run(settings)
@@ -200,12 +201,15 @@ def _wait_for_port(port: int, process: subprocess.Popen[bytes]) -> None:
     raise CommandError("The sandbox did not start in ten seconds.")
 
 
-def _prepare_metrics(settings: Settings) -> None:
-    """Give several workers a folder through which /metrics adds them up."""
+def _prepare_metrics(settings: Settings, beside: contextlib.ExitStack) -> None:
+    """Give several workers a folder through which /metrics adds them up; the data's may be read-only."""
     if settings.server.workers > 1:
         folder = Path(settings.router.data_dir, f"metrics-{settings.server.port}").resolve()
         shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
+        try:
+            folder.mkdir(parents=True)
+        except OSError:
+            folder = Path(beside.enter_context(TemporaryDirectory(prefix="sms-router-metrics-")))
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
 
 

@@ -10,7 +10,7 @@ import json
 import logging
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory, mkstemp
@@ -34,8 +34,9 @@ class KeptRulebook:
         return cls(data_dir / f"rules-{port}.json")
 
     def forget(self) -> None:
-        """Remove it, where there is one."""
-        self._path.unlink(missing_ok=True)
+        """Remove it, where there is one; the disk may be there to read only."""
+        with suppress(OSError):
+            self._path.unlink(missing_ok=True)
 
     def keep(self, folder: Path) -> None:
         """Keep the files of a folder that were read and are right; a disk that does not take them is told."""

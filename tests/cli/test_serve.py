@@ -20,6 +20,7 @@ import pytest
 import requests
 
 from tests.cli.conftest import PROGRAM, Cli, Serving, free_ports, opens
+from tests.store.private_valkey import PrivateValkey
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -85,6 +86,24 @@ def begun(folder: Path, *program: str, terminal: int | None = None, **more: str)
         assert process.poll() is None, serving.log
         time.sleep(0.02)
     raise AssertionError(serving.log)
+
+
+@pytest.mark.slow
+def test_workers_need_no_disk_that_can_be_written(
+    folder: Path, cli: Cli, private_valkey: PrivateValkey
+) -> None:
+    router = folder / "config" / "router.toml"
+    router.write_text(
+        router.read_text().replace("[router]\n", '[router]\ndata_dir = "config/router.toml/data"\n')
+    )
+    serving = Serving.start(folder, WORKERS="2", REDIS_URL=private_valkey.url)
+    try:
+        assert "open 9 to 5" in cli("text", "HOURS", inside=folder, **serving.environment).out
+        metrics = requests.get(f"http://127.0.0.1:{serving.environment['PORT']}/metrics", timeout=30).text
+        assert 'sms_router_messages_total{outcome="reply"} 1.0' in metrics
+    finally:
+        assert serving.stop() == 0
+    assert "Traceback" not in serving.log
 
 
 @pytest.mark.slow
