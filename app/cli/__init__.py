@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
+import os
 import sys
 from typing import Any
 
@@ -10,7 +12,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_group
 
-from app.cli.speaking import CommandError, fail
+from app.cli.speaking import CommandError, complain, fail
 from app.mistakes import SettingsError
 
 COMMANDS = {
@@ -90,3 +92,9 @@ def main() -> None:
     except CommandError as error:
         fail(*error.lines)
         sys.exit(error.code)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        complain(f"The output cannot be written: {error.strerror}.")
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left would fail at the end
+        sys.exit(1)

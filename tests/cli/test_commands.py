@@ -228,6 +228,17 @@ def test_help_imports_little() -> None:
     assert done.stderr.strip() == "[]"
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full disk here")
+@pytest.mark.parametrize("words", [["messages"], ["messages", "--json"], ["keywords"]], ids=" ".join)
+def test_a_full_disk_behind_the_output_is_told(words: list[str], folder: Path) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [str(PROGRAM), *words], cwd=folder, stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert done.stderr == "The output cannot be written: No space left on device.\n"
+    assert done.returncode == 1
+
+
 def test_the_installed_program_and_the_module_are_the_same() -> None:
     for command in ([str(PROGRAM)], [sys.executable, "-m", "app"]):
         done = subprocess.run([*command, "nonsense"], capture_output=True, text=True, check=False)
