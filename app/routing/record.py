@@ -56,6 +56,8 @@ class Records:
         self.owner = uuid4().hex[:12].encode()
         """What this worker is called in its claims."""
         self._leases = Leases(store, self.owner, lease)
+        self._terms = (self.owner, b"%d" % self._leases.milliseconds, b"%d" % self._retention)
+        """What every opening is told, as Redis reads it."""
         self._waiters = Waiters()
         self._remembered = Remembered()
 
@@ -97,14 +99,7 @@ class Records:
         record = bucket.message(key.reference)
         script, keys, arguments = opening(
             (record, bucket.journal, bucket.person(scope, key.person)),
-            (
-                self.owner,
-                self._leases.milliseconds,
-                self._retention,
-                key.reference,
-                request,
-                b"1" if fallback else b"0",
-            ),
+            (*self._terms, key.reference, request, b"1" if fallback else b"0"),
             bucket.talk(scope, key.person) if in_turn else None,
             ready,
         )
