@@ -29,7 +29,7 @@ _SLOT = f"SM{uuid4().hex}".encode()
 """Stands for the sid in documents that are kept: as long as one, and in nobody's text."""
 
 _LONGEST_KEPT = 500
-"""Characters of texts and addresses; longer replies are composed anew each time."""
+"""Characters of texts and addresses; longer replies are written anew each time."""
 
 
 class _Choice(NamedTuple):
@@ -170,7 +170,13 @@ class Composer:
         if composed.decision is None:
             return composed
         document = composed.document.replace(_SLOT, (reply_id or message.sid).encode())
-        return Composed(document, composed.story, False, *composed[3:])
+        return Composed(
+            document,
+            composed.story,
+            decision=composed.decision,
+            texts=composed.texts,
+            pictures=composed.pictures,
+        )
 
     def _as_usual(self, pool: Pool, message: InboundMessage, reply: Reply, rule: str) -> Composed:
         """Compose for somebody of whom nothing is known, once for all who are in the same place.
