@@ -92,7 +92,8 @@ class SharedFailures:
         taken = self._failures.take_untold()
         if not taken:
             return
-        told = [[*key, count] for key, count in taken.most_common(_MOST_TOLD)]
+        first = dict(taken.most_common(_MOST_TOLD))
+        told = [[*key, count] for key, count in first.items()]
         entry: dict[Any, Any] = {"who": self._who, "seen": json.dumps(told)}
         try:
             async with served(self._time_limit):
@@ -100,6 +101,7 @@ class SharedFailures:
         except BaseException:
             self._failures.give_back(taken)
             raise
+        self._failures.give_back(taken - Counter(first))  # the next time
 
     async def _learn(self) -> bool:
         """Learn from the entries that are new, and tell whether there are more."""

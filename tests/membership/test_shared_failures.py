@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 import pytest
 from redis.asyncio import Redis
 
+from app.membership import shared_failures
 from app.membership.keys import RECEIVED, warned_key
 from app.membership.shared_failures import SharedFailures
 from app.senders.failures import Failures, WarningRule
@@ -91,3 +92,14 @@ async def test_it_runs_beside_the_messages_and_stops(shared: Redis) -> None:
     one = Worker(shared)
     one.shared.start()
     await one.shared.aclose()
+
+
+async def test_more_than_fits_into_one_telling_is_told_the_next_time(
+    shared: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shared_failures, "_MOST_TOLD", 1)
+    one, other = Worker(shared), Worker(shared)
+    one.saw(11, 10)
+    for worker in (one, one, other):
+        await worker.shared.exchange()
+    assert other.failing == ["12345 loses 48% of what it sends (class sender): 10 of 21 in the last 600 s"]
