@@ -44,13 +44,21 @@ class KeptRulebook:
             files = [path for name in FILES if (path := folder / name).is_file()]
             files += [path for path in (folder / TEMPLATES).rglob("*") if path.is_file()]
             texts = {str(path.relative_to(folder)): path.read_bytes().decode("latin-1") for path in files}
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            descriptor, new = mkstemp(prefix=f"{self._path.name}.", dir=self._path.parent)
-            with os.fdopen(descriptor, "w") as file:
-                json.dump(texts, file)
-            Path(new).rename(self._path)
+            self._write(json.dumps(texts))
         except OSError as error:
             log.warning("the rules cannot be kept for workers that start later: %s", error)
+
+    def _write(self, content: str) -> None:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, name = mkstemp(prefix=f"{self._path.name}.", dir=self._path.parent)
+        new = Path(name)
+        try:
+            with os.fdopen(descriptor, "w") as file:
+                file.write(content)
+            new.rename(self._path)
+        except OSError:
+            new.unlink(missing_ok=True)
+            raise
 
     def names(self) -> frozenset[str]:
         """Return the files that it has, but for templates."""

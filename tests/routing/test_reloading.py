@@ -330,3 +330,12 @@ async def test_what_was_kept_and_is_not_right_any_more_is_not_taken(
         kept.write_text(content)
         with pytest.raises(SettingsError, match="not valid TOML"):
             second()
+
+
+def test_a_place_that_cannot_be_taken_keeps_nothing_and_leaves_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "data" / "rules.json").mkdir(parents=True)
+    KeptRulebook(tmp_path / "data" / "rules.json").keep(tmp_path)
+    assert "the rules cannot be kept" in caplog.text
+    assert [each.name for each in (tmp_path / "data").iterdir()] == ["rules.json"]
