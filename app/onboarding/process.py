@@ -76,7 +76,7 @@ _ACTORS = {
 class _Read(BaseModel):
     """A part of the file; a key that means nothing is a mistake of ours."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)  # a worker may never read it
 
 
 class Span(_Read):

@@ -59,8 +59,6 @@ class Pages:
         )
         environment.globals["stand_in"] = stand_in
         self._environment = environment
-        for name in environment.list_templates():
-            environment.get_template(name)  # now, not while texts are answered
 
     def show(self, template: str, session: Session | None, status: int = 200, **values: object) -> Response:
         """Render a page for somebody, or for nobody in particular."""

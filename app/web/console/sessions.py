@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
+from functools import cached_property
 from typing import NamedTuple
 
 LASTS = 12 * 3600
@@ -12,7 +13,7 @@ LASTS = 12 * 3600
 
 _SALT = b"sms-router console session"
 _COST = 2**14
-"""Of scrypt: a stolen cookie does not give the password away by trying. Some 40 ms, once at the start."""
+"""Of scrypt: a stolen cookie does not give the password away by trying. Some 40 ms, once."""
 
 
 class Session(NamedTuple):
@@ -28,9 +29,12 @@ class Sessions:
     """Opens and reads sessions. The key comes from the password: a new password ends all of them."""
 
     def __init__(self, password: str) -> None:
-        secret = password.encode("utf-8", "surrogatepass")
-        self._expected = hashlib.sha256(secret).digest()
-        self._key = hashlib.scrypt(secret, salt=_SALT, n=_COST, r=8, p=1)
+        self._secret = password.encode("utf-8", "surrogatepass")
+        self._expected = hashlib.sha256(self._secret).digest()
+
+    @cached_property
+    def _key(self) -> bytes:
+        return hashlib.scrypt(self._secret, salt=_SALT, n=_COST, r=8, p=1)
 
     def admits(self, password: str) -> bool:
         """Tell whether this is the password, in the same time whatever it is."""
