@@ -52,6 +52,7 @@ def _scenario(tmp_path: Path, text: str) -> str:
     return str(path)
 
 
+@pytest.mark.slow
 async def test_a_scenario_is_played_against_a_router_that_runs_already(tmp_path: Path) -> None:
     path = _scenario(tmp_path, STEP + 'shows = ["Open"]\n')
     customer = Customer()

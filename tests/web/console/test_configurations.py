@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.road.conftest import Start
 from tests.road.offline_twilio import report
 from tests.road.running import webhook
@@ -27,6 +29,7 @@ async def test_without_a_messaging_service_every_page_says_so(start: Start) -> N
         assert operator.post("/console/keywords", {"text": "HOURS"}).status_code == 400
 
 
+@pytest.mark.slow
 async def test_an_open_configuration_shows_numbers_and_texts_at_once(start: Start) -> None:
     more = 'privacy = "open"\n[[senders]]\nkind = "long-code"\nmessages_per_second = 1\ndaily_cap = 99\n'
     router = start(more, {"CONSOLE_PASSWORD": PASSWORD})
@@ -43,6 +46,7 @@ async def test_an_open_configuration_shows_numbers_and_texts_at_once(start: Star
         assert "+14155550123" in operator.post("/console/people", {"number": "+14155550123"}).text
 
 
+@pytest.mark.slow
 async def test_what_became_of_an_answer_is_seen_at_a_glance(start: Start) -> None:
     router = start(environment={"CONSOLE_PASSWORD": PASSWORD})
     good, bad = webhook("HOURS"), webhook("HOURS", From="+14155550124")

@@ -13,7 +13,7 @@ from tests.web.console.visitor import PASSWORD, Visitor
 PRIVATE = ("/console", "/console/login", "/metrics", "/healthz", "/readyz")
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize("workers", ["1", pytest.param("2", marks=pytest.mark.slow)])
 async def test_only_webhooks_are_found_on_the_public_listener(start: Start, workers: str) -> None:
     port = free_port()
     environment = {"CONSOLE_PASSWORD": PASSWORD, "PRIVATE_PORT": str(port), "WORKERS": workers}

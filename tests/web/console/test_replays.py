@@ -5,6 +5,8 @@ from __future__ import annotations
 from html import unescape
 from pathlib import Path
 
+import pytest
+
 from app.store.keys import bucket_of
 from tests.road.conftest import Start
 from tests.road.offline_twilio import PERSON, SOON, Twilio, has_causes, report
@@ -53,6 +55,7 @@ async def test_what_would_fail_again_or_was_answered_is_not_replayed(start: Star
             assert (refused.status_code, why in refused.text) == (409, True)
 
 
+@pytest.mark.slow
 async def test_nobody_who_has_opted_out_is_answered_once_more(start: Start) -> None:
     router = start(environment={"CONSOLE_PASSWORD": PASSWORD})
     parameters = webhook("HOURS", ErrorCode="11200", ErrorUrl="https://sms.example.com/sms")
@@ -65,6 +68,7 @@ async def test_nobody_who_has_opted_out_is_answered_once_more(start: Start) -> N
         assert operator.post(path).status_code == 409
 
 
+@pytest.mark.slow
 async def test_what_came_long_ago_is_replayed_only_by_somebody_who_has_seen_that(
     start: Start, twilio: Twilio, valkey: PrivateValkey
 ) -> None:
@@ -84,6 +88,7 @@ async def test_what_came_long_ago_is_replayed_only_by_somebody_who_has_seen_that
     await twilio.shows(("12345", "We are open 9 to 5, SAN FRANCISCO."))
 
 
+@pytest.mark.slow
 async def test_what_may_have_left_is_replayed_only_by_somebody_who_has_seen_that(
     start: Start, twilio: Twilio
 ) -> None:
