@@ -34,7 +34,7 @@ GRACE = 15
 """Seconds that requests in flight get when the router is stopped: as long as Twilio waits."""
 
 KEEP_ALIVE = 30
-"""Seconds that an idle connection is kept."""
+"""Seconds that an idle connection is kept at least; `OneWriteProtocol` looks every ten."""
 
 MOST_AT_ONCE = 4096
 """Requests at work in one worker; beyond it Twilio is sent to the fallback. Connections fit into it too."""
