@@ -126,6 +126,7 @@ def test_a_redis_that_does_not_answer_is_told(cli: Cli, words: list[str]) -> Non
     assert "Traceback" not in spoken.err
 
 
+@pytest.mark.slow
 def test_sentinels_that_do_not_answer_are_told_by_their_places(cli: Cli) -> None:
     url = "redis+sentinel://:s3cret@127.0.0.1:1,127.0.0.1:2/mine?sentinel_password=s3cret"
     spoken = cli("messages", REDIS_URL=url)

@@ -87,6 +87,7 @@ async def test_a_message_delivered_many_times_advances_the_conversation_once(con
     assert "The sum is 2." in await say(routers[0], "ADD 1")
 
 
+@pytest.mark.slow
 async def test_after_a_crash_the_person_is_where_they_were(
     converse: Start, tmp_path: Path, valkey: PrivateValkey
 ) -> None:

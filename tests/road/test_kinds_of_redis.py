@@ -104,6 +104,7 @@ def journaled(redis: Redis) -> int:
         return len(History(client).recent(10_000))
 
 
+@pytest.mark.slow
 async def test_two_routers_on_a_cluster_answer_each_message_once(
     cluster: PrivateCluster, begin: Begin
 ) -> None:

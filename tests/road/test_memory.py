@@ -29,6 +29,7 @@ HEAVY = {
 """Modules that a worker which forwards nothing must not hold, and why."""
 
 
+@pytest.mark.slow
 async def test_a_worker_that_reads_and_sends_loads_only_what_it_needs(
     start: Start, twilio: Twilio, valkey: PrivateValkey, tmp_path: Path
 ) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import aiohttp
+import pytest
 
 from tests.road.conftest import Start
 from tests.road.running import RunningRouter, until, webhook
@@ -45,6 +46,7 @@ class Scraper:
         return {int(file.stem.rpartition("_")[2]) for file in folder.glob("gauge_livemin_*.db")}
 
 
+@pytest.mark.slow
 async def test_any_worker_tells_what_all_of_them_see_and_forgets_the_dead(
     start: Start, valkey: PrivateValkey
 ) -> None:

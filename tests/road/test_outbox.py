@@ -136,6 +136,7 @@ async def test_it_can_be_switched_off(start: Start, twilio: Twilio) -> None:
     await twilio.shows()
 
 
+@pytest.mark.slow
 async def test_two_replicas_told_the_same_send_it_once(start: Start, twilio: Twilio) -> None:
     one, other = start(environment=twilio.environment), start(environment=twilio.environment)
     parameters = webhook("HOURS")
@@ -183,6 +184,7 @@ async def test_429_is_tried_again_until_it_is_taken(start: Start, twilio: Twilio
     await twilio.shows(("+14155550100", "We are open 9 to 5, SAN FRANCISCO."))
 
 
+@pytest.mark.slow
 async def test_a_crash_between_the_mark_and_the_answer_sends_nothing_twice(
     start: Start, twilio: Twilio, valkey: PrivateValkey
 ) -> None:

@@ -64,6 +64,7 @@ async def test_a_scenario_is_played_against_a_router_that_runs_already(tmp_path:
         assert "1 of 1 scenarios passed" in output
 
 
+@pytest.mark.slow
 async def test_what_went_otherwise_is_shown_and_exits_1(tmp_path: Path) -> None:
     path = _scenario(tmp_path, STEP + 'shows = ["Open"]\n')
     customer = Customer()

@@ -91,6 +91,7 @@ def test_what_is_against_others_costs_a_remembered_choice_two_look_ups() -> None
     assert steps(held, asked, now) - steps(held, asked) <= 8
 
 
+@pytest.mark.slow
 def test_ten_thousand_senders_take_less_than_ten_megabytes() -> None:
     select(pool(sender("12345")), request())
     tracemalloc.start()

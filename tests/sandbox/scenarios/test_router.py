@@ -76,6 +76,7 @@ def test_an_application_replaces_keywords_and_handlers(tmp_path: Path) -> None:
     assert router["router"]["handlers"] == ["scenario_handlers"]
 
 
+@pytest.mark.slow
 async def test_a_router_that_does_not_start_is_told_with_the_end_of_its_log(tmp_path: Path) -> None:
     scenario = _scenario(tmp_path, "[router]\ninline_deadlin = 1.0")
     ending = await Stage(OwnRouter(CONFIG, free_port())).play(scenario, lambda _: None)
