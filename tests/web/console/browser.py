@@ -53,10 +53,20 @@ class Browser:
         self._post(f"element/{self._find('css selector', selector)}/value", {"text": text})
 
     def press(self, selector: str) -> None:
-        self._post(f"element/{self._find('css selector', selector)}/click", {})
+        self._leave_by(self._find("css selector", selector))
 
     def follow(self, link: str) -> None:
-        self._post(f"element/{self._find('partial link text', link)}/click", {})
+        self._leave_by(self._find("partial link text", link))
+
+    def _leave_by(self, element: str) -> None:
+        """Click, and wait until this page is gone and the next one is there."""
+        self.run("window.left = false")
+        self._post(f"element/{element}/click", {})
+        arrived = "return window.left === undefined && document.readyState === 'complete'"
+        deadline = time.monotonic() + 30
+        while not self.run(arrived):
+            assert time.monotonic() < deadline, "the next page did not come"
+            time.sleep(0.02)
 
     def run(self, script: str) -> Any:
         return self._post("execute/sync", {"script": script, "args": []})
