@@ -164,11 +164,11 @@ class Reloader:
             for warning in read.warnings():
                 log.warning("%s", warning)
             self._take(read)
-            if self._kept is not None:
-                await asyncio.to_thread(self._kept.keep, self._reader.folder)
         log.info("the configuration was read again: %s", difference)
         outcome = Outcome.APPLIED if difference else Outcome.UNCHANGED
         self._report(outcome)
+        if difference and self._kept is not None:
+            await asyncio.to_thread(self._kept.keep, self._reader.folder)
         return outcome
 
     def _take(self, read: Rulebook) -> None:

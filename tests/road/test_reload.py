@@ -8,8 +8,10 @@ import os
 import re
 import signal
 from itertools import count as count_from
+from pathlib import Path
 
 import pytest
+from prometheus_client.mmap_dict import MmapedDict
 
 from tests.road.conftest import Start
 from tests.road.running import KEYWORDS_TOML, RunningRouter, until, webhook
@@ -38,6 +40,22 @@ async def reasons(router: RunningRouter) -> list[str]:
     return [reason for reason in told if "configuration" in reason]
 
 
+def workers_of(router: RunningRouter) -> set[int]:
+    """Return the processes of several workers that have found Redis up, and so are at work."""
+    files = router.folder.glob("data/metrics*/gauge_livemin_*.db")
+    return {int(file.stem.rpartition("_")[2]) for file in files if finds_redis_up(file)}
+
+
+def finds_redis_up(file: Path) -> bool:
+    figures = MmapedDict.read_all_values_from_file(str(file))
+    return any("sms_router_store_up" in key and value == 1 for key, value, *_ in figures)
+
+
+async def running(router: RunningRouter, workers: int) -> bool:
+    """Tell whether so many workers are at work."""
+    return workers == 1 or len(workers_of(router)) == workers
+
+
 async def count(router: RunningRouter, outcome: str) -> float:
     page = (await router.fetch("/metrics")).text
     found = re.search(rf'^sms_router_reloads_total{{outcome="{outcome}"}} (.*)$', page, re.MULTILINE)
@@ -48,10 +66,15 @@ async def count(router: RunningRouter, outcome: str) -> float:
 @pytest.mark.parametrize("workers", ["1", "2"])
 async def test_a_changed_file_is_at_work_in_every_worker(start: Start, workers: str) -> None:
     router = start(environment={"WORKERS": workers})
+    await until(lambda: running(router, int(workers)))
     assert await says(router, "9 to 5", 8)
     replace(router, NEW)
-    await until(lambda: says(router, "10 to 4", 8))
-    assert router.log.count("the configuration was read again: changed HOURS") == int(workers)
+
+    async def told() -> bool:
+        return router.log.count("the configuration was read again: changed HOURS") == int(workers)
+
+    await until(told)
+    assert await says(router, "10 to 4", 8)
     assert await count(router, "applied") == int(workers)
 
 
@@ -123,21 +146,15 @@ async def test_no_message_is_lost_while_files_change_all_the_time(start: Start) 
 async def test_a_worker_that_is_lost_meanwhile_comes_back_with_the_last_right_rules(start: Start) -> None:
     router = start(environment={"WORKERS": "2"})
 
-    def workers() -> set[int]:
-        figures = router.folder.glob("data/metrics*/gauge_livemin_*.db")
-        return {int(file.stem.rpartition("_")[2]) for file in figures}
-
-    async def two() -> bool:
-        return len(workers()) == 2 and await says(router, "9 to 5", 4)
-
-    await until(two)
+    await until(lambda: running(router, 2))
+    assert await says(router, "9 to 5", 4)
     replace(router, BROKEN)
     await until(lambda: reasons(router))
-    lost = min(workers())
+    lost = min(workers_of(router))
     os.kill(lost, signal.SIGKILL)
 
     async def two_again() -> bool:
-        return len(workers() - {lost}) >= 2 and await says(router, "9 to 5", 4)
+        return len(workers_of(router) - {lost}) >= 2 and await says(router, "9 to 5", 4)
 
     await until(two_again, seconds=40)
     assert await reasons(router)
