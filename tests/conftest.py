@@ -15,7 +15,9 @@ from tests.store.private_valkey import PrivateValkey, client_of
 from tests.store.shared_stores import STORES, SharedStores
 
 # A slow machine is no fault of what is tested.
-settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile(
+    "patient", max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
 settings.load_profile("patient")
 
 

@@ -38,6 +38,7 @@ async def test_fifty_deliveries_to_two_processes_run_the_handler_once(start: Sta
     assert again.body == answers[0].body
 
 
+@pytest.mark.slow
 async def test_deliveries_that_arrive_in_the_same_moment_run_the_handler_once(start: Start) -> None:
     routers = [start(), start()]
     messages = [webhook(f"COUNT 0.0{number}") for number in range(5)]
@@ -67,6 +68,7 @@ async def test_a_killed_workers_message_is_answered_by_the_other_through_the_fal
     assert "11200" in letters[0]["cause"]
 
 
+@pytest.mark.slow
 async def test_a_twin_on_the_inbound_url_takes_over_from_a_killed_worker(
     start: Start, tmp_path: Path
 ) -> None:

@@ -30,6 +30,7 @@ async def test_a_late_answer_leaves_once_by_itself(start: Start, twilio: Twilio,
     assert router.runs == [parameters["MessageSid"]]
 
 
+@pytest.mark.slow
 async def test_late_work_of_a_killed_worker_is_finished_by_another(
     start: Start, twilio: Twilio, tmp_path: Path
 ) -> None:

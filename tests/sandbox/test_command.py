@@ -107,6 +107,7 @@ def test_an_address_that_others_reach_needs_a_flag(host: str) -> None:
     assert "--expose-to-everybody" in str(refused)
 
 
+@pytest.mark.slow
 async def test_a_play_that_is_stopped_leaves_nothing_running(tmp_path: Path) -> None:
     path = _scenario(tmp_path, STEP.replace("within = 0", "within = 60") + 'shows = ["never"]\n')
     async with _command("run", path) as process, asyncio.timeout(30):

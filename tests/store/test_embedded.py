@@ -129,7 +129,7 @@ def test_a_killed_owner_and_server_leave_nothing_in_the_way(folder: Path) -> Non
         assert process_of(url) != server
 
 
-@pytest.mark.parametrize("left_behind", [False, True])
+@pytest.mark.parametrize("left_behind", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_a_routers_server_that_dies_is_started_again_with_its_data(
     folder: Path, monkeypatch: pytest.MonkeyPatch, left_behind: bool
 ) -> None:

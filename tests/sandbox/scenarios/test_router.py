@@ -106,6 +106,7 @@ async def hi() -> str:
 """
 
 
+@pytest.mark.slow
 async def test_a_failed_scenario_tells_what_came_and_leaves_nothing_running(tmp_path: Path) -> None:
     port = free_port()
     before = {process.pid for process in psutil.Process().children(recursive=True)}
