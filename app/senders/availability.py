@@ -33,11 +33,9 @@ class Availability:
         texted: one that is on its way is live then, and its operator is told.
         """
         cordoned, rates = self._cordons.words(), self._rates
-        pending = self._pending.words(texted) if self._pending.numbers else None
-        if not pending:
-            if not cordoned and not rates.used and not rates.limited:
-                return NOTHING_AGAINST
-            return Conditions(cordoned, rates.capped(), rates.over_rate(), rates.used)
+        pending = self._pending.words(texted)
+        if not (pending or cordoned or rates.used or rates.limited):
+            return NOTHING_AGAINST
         return Conditions(cordoned, rates.capped(), rates.over_rate(), rates.used, pending)
 
     def limits(self, decision: Decision) -> bool:

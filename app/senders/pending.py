@@ -49,6 +49,8 @@ class Pending:
 
     def words(self, texted: str = "") -> Mapping[str, str]:
         """Return what speaks against each sender, by its sid; ``texted`` is the number of the message."""
+        if not self.numbers:
+            return _NOTHING
         if texted in self.numbers and texted not in self.texted:
             self.texted[texted] = self._clock()
         pools = self._pools()

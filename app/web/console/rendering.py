@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -12,6 +11,7 @@ from starlette.responses import HTMLResponse, Response
 
 from app.routing.privacy import masked_number, masked_text
 from app.routing.replaying import in_words
+from app.routing.story import iso, moment_of
 from app.web.console.sessions import Session
 
 HERE = Path(__file__).parent
@@ -55,7 +55,11 @@ class Pages:
             lstrip_blocks=True,
         )
         environment.filters.update(
-            moment=moment, iso=iso, ago=lambda at: ago(at, clock()), masked=masked_number, hidden=masked_text
+            moment=moment_of,
+            iso=iso,
+            ago=lambda at: ago(at, clock()),
+            masked=masked_number,
+            hidden=masked_text,
         )
         environment.globals["stand_in"] = stand_in
         self._environment = environment
@@ -82,16 +86,6 @@ class Pages:
             return response
 
         return safe
-
-
-def moment(at: float | None) -> str:
-    """Return a time for people, in UTC to the second; ``at`` is in milliseconds since the epoch."""
-    return datetime.fromtimestamp(at / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S") if at else "unknown"
-
-
-def iso(at: float | None) -> str:
-    """Return a time for programs; ``at`` is in milliseconds since the epoch."""
-    return datetime.fromtimestamp((at or 0) / 1000, UTC).isoformat(timespec="milliseconds")
 
 
 def ago(at: float | None, now: float) -> str:
