@@ -188,7 +188,7 @@ def _read(path: Path, router_url: str) -> Scenario:
 
 
 def _play(path: Path, router_url: str | None, port: int, *, as_json: bool) -> Ending:
-    from app.sandbox.scenarios.router import free_port  # noqa: PLC0415
+    from app.sandbox.hosting import free_port  # noqa: PLC0415
     from app.sandbox.scenarios.stage import OwnRouter, Stage  # noqa: PLC0415
 
     own = None if router_url else OwnRouter(load_settings().folder, free_port())

@@ -1,8 +1,11 @@
-"""An ASGI application served inside a running event loop, for as long as a block lasts."""
+"""An ASGI application served inside a running event loop, and ports for those that run beside it."""
 
 from __future__ import annotations
 
 import asyncio
+import os
+import socket
+from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -12,6 +15,26 @@ from starlette.types import ASGIApp
 
 class HostingError(Exception):
     """The application cannot be served; the text says why."""
+
+
+_kept: deque[int] = deque(maxlen=200)
+"""File descriptors of bound sockets."""
+
+
+def free_port() -> int:
+    """Return a port of loopback for a server that is about to start.
+
+    It stays bound here, so that nobody else on the machine is given it while that server starts; a
+    server that sets SO_REUSEADDR, as all do, can listen on it all the same. The 200 newest are kept.
+    """
+    holder = socket.socket()
+    holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    holder.bind(("127.0.0.1", 0))
+    port = int(holder.getsockname()[1])
+    if len(_kept) == _kept.maxlen:
+        os.close(_kept[0])
+    _kept.append(holder.detach())
+    return port
 
 
 @asynccontextmanager

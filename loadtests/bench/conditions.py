@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from app.sandbox.hosting import free_port
 from loadtests.bench.contestants import ROUTER
 from loadtests.bench.figures import Summary, Turn, summarise
 from loadtests.bench.pinning import Cores
@@ -13,7 +14,6 @@ from loadtests.bench.plan import Plan
 from loadtests.bench.progress import Step
 from loadtests.bench.report import NOTHING, Cells
 from loadtests.bench.router_config import write_router_config
-from loadtests.bench.server import free_port
 from loadtests.bench.site import Site
 from loadtests.bench.traffic import Webhook, webhooks, with_duplicates
 from loadtests.bench.turns import take_turn

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from app.sandbox.hosting import free_port
 from loadtests.bench.contestants import Contestant
 from loadtests.bench.figures import Summary, Turn, summarise
 from loadtests.bench.pinning import Cores
 from loadtests.bench.plan import Plan
 from loadtests.bench.progress import Step
 from loadtests.bench.router_config import write_router_config
-from loadtests.bench.server import free_port
 from loadtests.bench.site import Site
 from loadtests.bench.traffic import webhooks
 from loadtests.bench.turns import take_turn

@@ -100,14 +100,6 @@ async def _store_senders(site: Site) -> None:
         await SharedSnapshots(client).publish(snapshot, snapshot.to_bytes())
 
 
-def free_port() -> int:
-    """Return a loopback port that nobody uses now."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
-
-
 def _environment(site: Site) -> dict[str, str]:
     inherited = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
     return inherited | site.environment | {"PYTHONPATH": str(ROOT)}

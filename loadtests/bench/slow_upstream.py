@@ -14,6 +14,7 @@ from typing import cast
 
 import uvloop
 
+from app.sandbox.hosting import free_port
 from loadtests.bench.client import Connection, connect
 from loadtests.bench.contestants import ROUTER
 from loadtests.bench.figures import Latency, latency_of
@@ -23,7 +24,7 @@ from loadtests.bench.plan import Plan
 from loadtests.bench.progress import Step
 from loadtests.bench.report import NOTHING, Cells
 from loadtests.bench.router_config import write_router_config
-from loadtests.bench.server import free_port, serving, storing
+from loadtests.bench.server import serving, storing
 from loadtests.bench.site import Site
 from loadtests.bench.traffic import Webhook, texts, webhooks
 

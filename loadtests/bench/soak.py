@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
+from app.sandbox.hosting import free_port
 from loadtests.bench.client import connect
 from loadtests.bench.contestants import ROUTER
 from loadtests.bench.load import PATIENCE, ClosedLoop, Tally
@@ -15,7 +16,7 @@ from loadtests.bench.pinning import Cores, running_on
 from loadtests.bench.progress import Step
 from loadtests.bench.report import Cells
 from loadtests.bench.router_config import write_router_config
-from loadtests.bench.server import free_port, serving, storing
+from loadtests.bench.server import serving, storing
 from loadtests.bench.site import Site
 from loadtests.bench.traffic import Webhook, endless
 from loadtests.bench.usage import Usage

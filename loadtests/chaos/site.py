@@ -14,11 +14,12 @@ from pathlib import Path
 import aiohttp
 import psutil
 
+from app.sandbox.hosting import free_port
 from loadtests.chaos.application import Application
 from loadtests.crowd.configuration import REPOSITORY, write_configuration
 from loadtests.crowd.webhook import Account
 from tests.road import turned_clock
-from tests.road.running import ACCOUNT, PUBLIC, SERVICE, TOKEN, RunningRouter, free_port
+from tests.road.running import ACCOUNT, PUBLIC, SERVICE, TOKEN, RunningRouter
 from tests.road.turned_clock import TurnedClock
 from tests.store.private_valkey import PrivateValkey
 from tests.store.slow_proxy import SlowProxy

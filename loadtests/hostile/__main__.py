@@ -16,6 +16,7 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
+from app.sandbox.hosting import free_port
 from loadtests.bench.answers import Answer
 from loadtests.bench.client import Connection, connect
 from loadtests.bench.contestants import CONTESTANTS
@@ -23,7 +24,7 @@ from loadtests.bench.load import ClosedLoop
 from loadtests.bench.machine import this_machine
 from loadtests.bench.pinning import choose_cores, running_on
 from loadtests.bench.router_config import write_router_config
-from loadtests.bench.server import free_port, serving, storing
+from loadtests.bench.server import serving, storing
 from loadtests.bench.site import Site
 from loadtests.bench.traffic import Webhook
 from loadtests.bench.usage import Usage

@@ -16,9 +16,9 @@ from pathlib import Path
 
 import redis
 
+from app.sandbox.hosting import free_port
 from app.store.embedded import running_at
 from app.store.keys import ALL_BUCKETS
-from loadtests.bench.server import free_port
 from loadtests.crowd.configuration import REPOSITORY, write_configuration
 from loadtests.crowd.people import person
 from loadtests.crowd.texts import EVERYDAY

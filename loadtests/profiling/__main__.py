@@ -16,6 +16,7 @@ import typer
 import uvloop
 from rich.console import Console
 
+from app.sandbox.hosting import free_port
 from loadtests.bench.client import connect
 from loadtests.bench.contestants import CONTESTANTS, Contestant
 from loadtests.bench.load import ClosedLoop, Tally
@@ -23,7 +24,7 @@ from loadtests.bench.machine import this_machine
 from loadtests.bench.pinning import Cores, choose_cores, running_on
 from loadtests.bench.report import write_between_markers
 from loadtests.bench.router_config import write_router_config
-from loadtests.bench.server import ContestantError, free_port, serving, storing
+from loadtests.bench.server import ContestantError, serving, storing
 from loadtests.bench.site import Site
 from loadtests.bench.traffic import Webhook, webhooks
 from loadtests.bench.usage import Usage

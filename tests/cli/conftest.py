@@ -15,6 +15,7 @@ import pytest
 
 from app.cli import main
 from app.environment import VARIABLES
+from app.sandbox.hosting import free_port
 
 PROGRAM = Path(sys.executable).with_name("sms-router")
 OURS = (
@@ -128,17 +129,6 @@ def cli(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFix
             del sys.modules[name]
 
 
-def free_ports(count: int) -> list[int]:
-    """Return ports that nobody listens on."""
-    probes = [socket.socket() for _ in range(count)]
-    for probe in probes:
-        probe.bind(("127.0.0.1", 0))
-    ports: list[int] = [probe.getsockname()[1] for probe in probes]
-    for probe in probes:
-        probe.close()
-    return ports
-
-
 def opens(port: int) -> bool:
     """Tell whether somebody listens."""
     try:
@@ -158,7 +148,7 @@ class Serving:
 
     @classmethod
     def start(cls, folder: Path, **more: str) -> Serving:
-        port, sandbox_port = free_ports(2)
+        port, sandbox_port = free_port(), free_port()
         environment = {"PORT": str(port), "SANDBOX_PORT": str(sandbox_port), **more}
         with (folder / "log").open("wb") as log:
             process = subprocess.Popen(

@@ -19,7 +19,8 @@ import psutil
 import pytest
 import requests
 
-from tests.cli.conftest import PROGRAM, Cli, Serving, free_ports, opens
+from app.sandbox.hosting import free_port
+from tests.cli.conftest import PROGRAM, Cli, Serving, opens
 from tests.store.private_valkey import PrivateValkey
 
 REPOSITORY = Path(__file__).parents[2]
@@ -66,7 +67,7 @@ def begun(folder: Path, *program: str, terminal: int | None = None, **more: str)
         if terminal is not None:
             fcntl.ioctl(terminal, termios.TIOCSCTTY, 0)
 
-    port, sandbox_port = free_ports(2)
+    port, sandbox_port = free_port(), free_port()
     environment = {"PORT": str(port), "SANDBOX_PORT": str(sandbox_port), **more}
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
@@ -221,7 +222,7 @@ def test_all_taken_ports_are_told_with_one_line_to_paste(cli: Cli) -> None:
 
 
 def test_a_port_that_is_meant_twice_is_told_before_anything_runs(cli: Cli) -> None:
-    (port,) = free_ports(1)
+    port = free_port()
     spoken = cli("serve", PORT=str(port), SANDBOX_PORT=str(port))
     assert spoken.code == 1
     assert spoken.err.splitlines() == [
@@ -247,7 +248,7 @@ def test_a_port_in_use_is_told_with_the_line_to_paste(cli: Cli) -> None:
 def test_a_second_router_on_the_same_data_is_refused_while_commands_may_look(
     cli: Cli, serving: Serving
 ) -> None:
-    port, sandbox_port = free_ports(2)
+    port, sandbox_port = free_port(), free_port()
     spoken = cli("serve", inside=serving.folder, PORT=str(port), SANDBOX_PORT=str(sandbox_port))
     assert spoken.code == 1
     said = " ".join(spoken.err.split())
@@ -263,7 +264,7 @@ def test_a_host_that_is_none_is_told(cli: Cli) -> None:
 
 
 def test_the_sandbox_runs_by_itself(folder: Path) -> None:
-    (port,) = free_ports(1)
+    port = free_port()
     account = {"TWILIO_ACCOUNT_SID": "AC" + "0a" * 16, "TWILIO_AUTH_TOKEN": "token"}
     with subprocess.Popen(
         [PROGRAM, "sandbox", "--port", str(port)],

@@ -12,9 +12,10 @@ import redis
 from app.cli.text import addressee
 from app.membership.keys import PoolKeys
 from app.membership.snapshot import ServiceSettings, Snapshot
+from app.sandbox.hosting import free_port
 from app.senders.sender import Capability, Sender, SenderKind
 from app.settings import load_settings
-from tests.cli.conftest import Cli, Serving, Spoken, free_ports
+from tests.cli.conftest import Cli, Serving, Spoken
 
 
 @pytest.fixture
@@ -94,7 +95,7 @@ def test_another_token_is_refused_with_the_reason(live: Cli) -> None:
 
 @pytest.mark.parametrize("more", [[], ["--to", "12345"]])
 def test_a_router_that_does_not_run_is_told_with_the_line_to_paste(cli: Cli, more: list[str]) -> None:
-    (port,) = free_ports(1)
+    port = free_port()
     spoken = cli("text", "HOURS", *more, PORT=str(port))
     assert spoken.code == 1
     assert f"http://127.0.0.1:{port}" in spoken.err
@@ -156,7 +157,7 @@ def test_the_service_that_holds_the_number_is_named(
 
 def test_texts_need_no_redis(tmp_path: Path) -> None:
     (tmp_path / "router.toml").write_text(TWO_SERVICES)
-    (port,) = free_ports(1)
+    port = free_port()
     environment = {"SMS_ROUTER_CONFIG": str(tmp_path), "REDIS_URL": f"redis://127.0.0.1:{port}"}
     account, service = addressee(load_settings(environment), "67890")
     assert (account.sid, service) == ("AC" + "1" * 32, "MG" + "1" * 32)

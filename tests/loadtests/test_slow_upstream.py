@@ -2,9 +2,9 @@ import asyncio
 
 import pytest
 
+from app.sandbox.hosting import free_port
 from loadtests.bench.client import Connection, connect
 from loadtests.bench.figures import Latency
-from loadtests.bench.server import free_port
 from loadtests.bench.slow_upstream import REPLY, Beside, application_at, cells
 from loadtests.bench.traffic import Webhook
 

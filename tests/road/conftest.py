@@ -12,11 +12,11 @@ from redis.asyncio import Redis
 from app.membership.shared import SharedSnapshots
 from app.membership.snapshot import ServiceSettings, Snapshot
 from app.sandbox import create_sandbox
+from app.sandbox.hosting import hosted
 from app.senders.sender import Capability, Sender, SenderKind
 from tests.road.offline_twilio import Twilio
 from tests.road.running import ACCOUNT, KEYWORDS_TOML, SERVICE, TOKEN, RunningRouter, write_configuration
 from tests.sandbox.bench import demo_world
-from tests.sandbox.serving import serving
 from tests.store.private_valkey import PrivateValkey
 
 BOTH = Capability.SMS | Capability.MMS
@@ -70,5 +70,5 @@ def start(tmp_path: Path, valkey: PrivateValkey) -> Iterator[Start]:
 async def twilio() -> AsyncIterator[Twilio]:
     """Run the sandbox in Twilio's place, with the account of these tests."""
     world = replace(demo_world(), auth_token=TOKEN)
-    async with serving(create_sandbox(world, seed=1)) as url, aiohttp.ClientSession() as session:
+    async with hosted(create_sandbox(world, seed=1)) as url, aiohttp.ClientSession() as session:
         yield Twilio(url, session)

@@ -24,6 +24,7 @@ import aiohttp
 from twilio.request_validator import RequestValidator
 
 from app.cli import main
+from app.sandbox.hosting import free_port
 from app.store.clients import async_client_of
 from app.store.keys import bucket_of
 
@@ -54,14 +55,6 @@ reply = "{{ 1 // (message.segments - 1) }}"
 [default]
 reply = "Text HOURS."
 """
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def webhook(body: str = "HOURS", **changed: str) -> dict[str, str]:

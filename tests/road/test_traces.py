@@ -12,8 +12,9 @@ from aiohttp import web
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
+from app.sandbox.hosting import free_port
 from tests.road.conftest import Start
-from tests.road.running import free_port, until, webhook
+from tests.road.running import until, webhook
 
 pytestmark = pytest.mark.slow
 

@@ -19,6 +19,7 @@ from redis.asyncio import Redis
 
 from app.membership.shared import SharedSnapshots
 from app.membership.snapshot import NumberUrls, ServiceSettings, Snapshot
+from app.sandbox.hosting import free_port
 from tests.road.conftest import SENDERS, Start
 from tests.road.running import (
     ACCOUNT,
@@ -27,7 +28,6 @@ from tests.road.running import (
     TOKEN,
     Answer,
     RunningRouter,
-    free_port,
     until,
     webhook,
     write_configuration,

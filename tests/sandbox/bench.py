@@ -17,10 +17,10 @@ from twilio.rest import Client
 from app.sandbox import World, create_sandbox, load_world
 from app.sandbox.clock import ManualClock
 from app.sandbox.connection import ConnectionPolicy
+from app.sandbox.hosting import hosted
 from app.sandbox.platform import Platform
 from tests.sandbox.contract import judge
 from tests.sandbox.customer import Customer
-from tests.sandbox.serving import serving
 
 WORLD = Path(__file__).parent.parent.parent / "config" / "sandbox.toml"
 SERVICE = "MG00000000000000000000000000000001"
@@ -110,10 +110,10 @@ async def running(policy: ConnectionPolicy | None = None, **changed: Any) -> Asy
     ``changed`` replaces parts of the demo world; Services are pointed at the customer all the same.
     """
     customer, clock = Customer(), ManualClock()
-    async with serving(customer.app()) as customer.url:
+    async with hosted(customer.app()) as customer.url:
         world = _pointed_at(customer.url, replace(demo_world(), **changed))
         app = create_sandbox(world, clock=clock, seed=1, policy=policy)
-        async with serving(app) as url, aiohttp.ClientSession() as session:
+        async with hosted(app) as url, aiohttp.ClientSession() as session:
             transport = LocalHttpClient(url)
             yield Bench(url, world, app.state.platform, clock, customer, session, transport)
             transport.close()

@@ -16,9 +16,9 @@ from typer.testing import CliRunner
 
 from app.cli import commands
 from app.cli.speaking import CommandError
+from app.sandbox.hosting import free_port, hosted
 from tests.sandbox.bench import PHONE
 from tests.sandbox.customer import Customer
-from tests.sandbox.serving import closed_port, serving
 
 STEP = f'[[steps]]\nphone = "{PHONE}"\ntexts = "HOURS"\nwithin = 0\n'
 
@@ -56,7 +56,7 @@ def _scenario(tmp_path: Path, text: str) -> str:
 async def test_a_scenario_is_played_against_a_router_that_runs_already(tmp_path: Path) -> None:
     path = _scenario(tmp_path, STEP + 'shows = ["Open"]\n')
     customer = Customer()
-    async with serving(customer.app()) as customer.url:
+    async with hosted(customer.app()) as customer.url:
         customer.says("/sms", "<Message>Open</Message>")
         code, output = await _said("run", path, "--router", customer.url)
         assert code == 0, output
@@ -68,7 +68,7 @@ async def test_a_scenario_is_played_against_a_router_that_runs_already(tmp_path:
 async def test_what_went_otherwise_is_shown_and_exits_1(tmp_path: Path) -> None:
     path = _scenario(tmp_path, STEP + 'shows = ["Open"]\n')
     customer = Customer()
-    async with serving(customer.app()) as customer.url:
+    async with hosted(customer.app()) as customer.url:
         customer.says("/sms", "<Message>Closed</Message>")
         code, output = await _said("run", path, "--router", customer.url, "--json")
     (ending,) = json.loads(output)
@@ -124,7 +124,7 @@ async def test_a_play_that_is_stopped_leaves_nothing_running(tmp_path: Path) -> 
 
 
 async def test_it_serves_with_a_clock_that_stands_still_and_stops_when_it_is_told() -> None:
-    port = closed_port()
+    port = free_port()
     async with _command("--port", str(port), "--manual-clock") as process, aiohttp.ClientSession() as session:
         assert process.stdout
         assert f"http://127.0.0.1:{port}" in (await process.stdout.readline()).decode()

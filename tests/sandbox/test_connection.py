@@ -7,9 +7,9 @@ from starlette.responses import Response
 from twilio.request_validator import RequestValidator
 
 from app.sandbox.connection import BadOverride, ConnectionPolicy, Trouble, overridden
+from app.sandbox.hosting import free_port
 from tests.sandbox.bench import PHONE, PRAIRIE_PHONE, SAN_FRANCISCO, SERVICE, Bench
 from tests.sandbox.customer import twiml
-from tests.sandbox.serving import closed_port
 
 TWILIO = ConnectionPolicy()
 
@@ -104,7 +104,7 @@ async def test_a_retry_that_succeeds_is_an_answer(bench: Bench) -> None:
 
 
 async def test_no_retry_is_made_where_none_is_wanted(bench: Bench) -> None:
-    await _configure(bench, f"http://127.0.0.1:{closed_port()}/sms#rc=0&rp=all")
+    await _configure(bench, f"http://127.0.0.1:{free_port()}/sms#rc=0&rp=all")
     told = await bench.text("Hello")
     assert [request["error_code"] for request in told["webhook"]["requests"]] == [11205, None]
 

@@ -7,10 +7,10 @@ import pytest
 from twilio.request_validator import RequestValidator
 
 from app.sandbox import create_sandbox, load_world
+from app.sandbox.hosting import hosted
 from app.sandbox.proxy import ReverseProxy
 from tests.sandbox.bench import PHONE, SHORT_CODE, WORLD
 from tests.sandbox.customer import Customer
-from tests.sandbox.serving import serving
 
 PUBLIC = "https://sms.example.com:8443/twilio"
 
@@ -34,9 +34,9 @@ def test_only_what_is_for_the_public_url_is_taken_along(url: str, taken_to: str)
 async def test_a_text_is_signed_over_the_public_url_and_delivered_where_the_application_listens() -> None:
     customer = Customer()
     customer.says("/sms", "<Message>Open</Message>")
-    async with serving(customer.app()) as customer.url:
+    async with hosted(customer.app()) as customer.url:
         world = replace(load_world(WORLD, PUBLIC), proxy=ReverseProxy(PUBLIC, customer.url))
-        async with serving(create_sandbox(world)) as url, aiohttp.ClientSession() as session:
+        async with hosted(create_sandbox(world)) as url, aiohttp.ClientSession() as session:
             path = f"{url}/sandbox/phones/{PHONE}/messages"
             async with session.post(path, json={"to": SHORT_CODE, "body": "HOURS"}) as response:
                 texted = await response.json()

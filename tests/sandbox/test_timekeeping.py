@@ -6,11 +6,11 @@ import pytest
 
 from app.sandbox import create_sandbox, load_world
 from app.sandbox.clock import ManualClock, SystemClock
+from app.sandbox.hosting import hosted
 from app.sandbox.pace import Pace
 from app.sandbox.tasks import Tasks
 from app.sandbox.world import Carrier, Phone
 from tests.sandbox.bench import PHONE, SHORT_CODE, WORLD, Bench, running
-from tests.sandbox.serving import serving
 
 
 async def test_time_goes_on_and_what_was_due_has_happened_at_its_moment() -> None:
@@ -36,7 +36,7 @@ async def test_a_step_that_is_none_is_refused(bench: Bench, body: object) -> Non
 
 
 async def test_the_machines_clock_cannot_be_driven(bench: Bench) -> None:
-    async with serving(create_sandbox(load_world(WORLD))) as url:
+    async with hosted(create_sandbox(load_world(WORLD))) as url:
         async with bench.session.get(f"{url}/sandbox/clock") as response:
             assert (await response.json())["manual"] is False
         async with bench.session.post(f"{url}/sandbox/clock", json={"advance": 1}) as response:

@@ -8,8 +8,8 @@ from starlette.responses import RedirectResponse, Response
 from twilio.request_validator import RequestValidator
 
 from app.sandbox.connection import ConnectionPolicy
+from app.sandbox.hosting import free_port
 from tests.sandbox.bench import PHONE, SERVICE, Bench, running
-from tests.sandbox.serving import closed_port
 
 XML = "application/xml"
 
@@ -90,7 +90,7 @@ async def test_a_slow_page_is_not_asked_again_but_falls_back(hasty: Bench) -> No
 
 
 async def test_nobody_listening_is_11205(bench: Bench) -> None:
-    url = f"http://127.0.0.1:{closed_port()}/sms"
+    url = f"http://127.0.0.1:{free_port()}/sms"
     await bench.twilio(lambda c: c.messaging.v1.services(SERVICE).update(inbound_request_url=url))
     told = await bench.text("Hello")
     assert told["webhook"]["outcome"] == "answered by the fallback"

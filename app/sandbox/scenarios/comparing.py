@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import zip_longest
 
 from app.sandbox.scenarios.scenario import Check, Misses, Shows
-from app.sandbox.session import Outcome
+from app.sandbox.texting import Texted
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,12 +24,12 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """What is new since it was looked at last; ``outcome`` is that of the step's own text."""
+    """What is new since it was looked at last; ``texted`` is the step's own text."""
 
     shown: Sequence[Seen] = ()
     missed: Sequence[Seen] = ()
     alerts: Sequence[int] = ()
-    outcome: Outcome | None = None
+    texted: Texted | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +43,8 @@ class Difference:
 
 def differences(check: Check, now: Situation) -> Iterator[Difference]:
     """Yield everything in which the situation is not what the check wants."""
-    if check.outcome and check.outcome is not now.outcome:
-        yield Difference("the webhook", check.outcome.value, now.outcome.value if now.outcome else "no text")
+    if check.outcome and not (now.texted and now.texted.outcome is check.outcome):
+        yield Difference("the webhook", check.outcome.value, _ended(now.texted))
     if check.shows is not None:
         for number, (shows, seen) in enumerate(zip_longest(check.shows, now.shown), 1):
             if shows is None or seen is None or not _fits(shows, seen):
@@ -65,6 +65,13 @@ def leftovers(phone: str, now: Situation) -> Iterator[Difference]:
         yield Difference(f"not delivered to {phone}", "nothing more", _told(seen))
     if now.alerts:
         yield Difference("alerts", "none that no step expects", _codes(now.alerts))
+
+
+def _ended(texted: Texted | None) -> str:
+    if texted is None:
+        return "no text"
+    failures = [f"{each.error_code} {each.reason}" for each in texted.exchanges if each.error_code]
+    return f"{texted.outcome.value} ({'; '.join(failures)})" if failures else texted.outcome.value
 
 
 def _fits(shows: Shows, seen: Seen) -> bool:

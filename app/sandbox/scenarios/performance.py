@@ -11,8 +11,7 @@ from app.sandbox.inbound import Text
 from app.sandbox.platform import Platform
 from app.sandbox.scenarios.comparing import Difference, Seen, Situation, differences, leftovers
 from app.sandbox.scenarios.scenario import Action, Become, Break, Check, Scenario, Step, Wait
-from app.sandbox.session import Outcome
-from app.sandbox.texting import text
+from app.sandbox.texting import Texted, text
 from app.sandbox.world import PhoneState
 
 LAST_WAIT = 0.3
@@ -65,9 +64,9 @@ class Performance:
         refused = self._impossible(step.action)
         if refused:
             return Played(step.title, Verdict.FAILED, (refused,))
-        outcome = await self._act(step.action)
+        texted = await self._act(step.action)
         await self._here.pace.quiet()
-        found = await self._differences(step.check, outcome)
+        found = await self._differences(step.check, texted)
         return Played(step.title, Verdict.FAILED if found else Verdict.PASSED, found)
 
     def _impossible(self, action: Action) -> Difference | None:
@@ -78,11 +77,11 @@ class Performance:
             return None
         return Difference(action.sender, "a phone that is on", f"one that is {state.value}")
 
-    async def _act(self, action: Action) -> Outcome | None:
+    async def _act(self, action: Action) -> Texted | None:
         """Let it happen; return what came of a text."""
         here = self._here
         if isinstance(action, Text):
-            return (await text(here, action)).outcome
+            return await text(here, action)
         if isinstance(action, Wait):
             await here.pace.advance(action.seconds)
         elif isinstance(action, Become):
@@ -94,11 +93,11 @@ class Performance:
                 here.faults.clear()
         return None
 
-    async def _differences(self, check: Check, outcome: Outcome | None) -> tuple[Difference, ...]:
+    async def _differences(self, check: Check, texted: Texted | None) -> tuple[Difference, ...]:
         """Compare until everything fits, or the time is up."""
         give_up = asyncio.get_running_loop().time() + check.within
         while True:
-            now = replace(self._situation(check.phone), outcome=outcome)
+            now = replace(self._situation(check.phone), texted=texted)
             found = tuple(differences(check, now))
             if not found or asyncio.get_running_loop().time() > give_up:
                 self._tick_off(check, now)

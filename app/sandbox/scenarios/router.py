@@ -7,7 +7,6 @@ import contextlib
 import os
 import shutil
 import signal
-import socket
 import sys
 import tempfile
 import tomllib
@@ -34,13 +33,6 @@ _NO_TWILIO = ("TWILIO_AUTH_TOKEN_SECONDARY", "REDIS_URL", "PROMETHEUS_MULTIPROC_
 
 class RouterError(Exception):
     """The router did not start; the text holds the end of its log."""
-
-
-def free_port() -> int:
-    """Return a port of loopback that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextlib.asynccontextmanager

@@ -13,11 +13,11 @@ from twilio.request_validator import RequestValidator
 from app.routing.dispatch import Failed
 from app.routing.replies import Elsewhere, Part, Reply
 from app.routing.upstream.lines import LineStatus
+from app.sandbox.hosting import free_port
 from app.twilio.inbound import InboundMessage
 from tests.routing.messages import PERSON, message
 from tests.routing.upstream.conftest import SENT, TEXT, TOKEN, Asking, forward
 from tests.routing.upstream.site import Behaviour, Site, answers, drips, hangs, says, sends
-from tests.sandbox.serving import closed_port
 
 BOMB = (
     '<?xml version="1.0"?><!DOCTYPE r [<!ENTITY a "aaaaaaaaaa">]><Response><Message>&a;</Message></Response>'
@@ -140,7 +140,7 @@ async def test_what_goes_wrong_leads_to_the_fallback_with_twilios_code(
 )
 async def test_what_cannot_be_reached(here: Site, there: Site, asking: Asking, url: str, code: int) -> None:
     here.greeting, there.pages["/b"] = b"220 mail.example.com ready\r\n", says("the fallback")
-    url = url.format(closed=closed_port(), plain=here.port)
+    url = url.format(closed=free_port(), plain=here.port)
     assert await asking.said(forward(url, f"{there.url}/b", timeout=2.0)) == ["the fallback"]
     assert there.asked[0].form["ErrorCode"] == str(code)
 

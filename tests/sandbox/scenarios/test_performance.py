@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 from starlette.responses import Response
 
+from app.sandbox.hosting import free_port
 from app.sandbox.scenarios.performance import Verdict
 from tests.sandbox.customer import twiml
 from tests.sandbox.scenarios.theatre import theatre
-from tests.sandbox.serving import closed_port
 
 REROUTE = """
 [[carriers]]
@@ -113,7 +113,7 @@ async def test_an_application_that_ignores_opt_out_type_is_found_out(tmp_path: P
 async def test_a_dead_upstream_and_its_fallback(tmp_path: Path) -> None:
     steps = f"""
 [service]
-inbound_request_url = "http://127.0.0.1:{closed_port()}/votes"
+inbound_request_url = "http://127.0.0.1:{free_port()}/votes"
 
 [[steps]]
 phone = "+14155550123"
@@ -195,6 +195,7 @@ alerts = []
         ),
         ("alerts = [12100]", "", ("alerts", "12100", "none")),
         ('webhook = "failed"', "", ("the webhook", "failed", "answered")),
+        ('webhook = "answered"', "<Message>", ("the webhook", "answered", "by the fallback (12100 ")),
         ("undelivered = [{ error = 30003 }]", "", ("not delivered to", "30003", "nothing")),
         ("", "<Message>Hi</Message>", ("a message on +14155550123", "nothing more", "'Hi'")),
         ("", "<Say>Hi</Say>", ("alerts", "none that no step expects", "14110")),

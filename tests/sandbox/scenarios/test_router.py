@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.sandbox import load_world
+from app.sandbox.hosting import free_port
 from app.sandbox.scenarios.reading import read_scenario
-from app.sandbox.scenarios.router import free_port, write_configuration
+from app.sandbox.scenarios.router import write_configuration
 from app.sandbox.scenarios.scenario import Scenario
 from app.sandbox.scenarios.stage import OwnRouter, Stage
 from app.sandbox.scenarios.toml_text import toml_text

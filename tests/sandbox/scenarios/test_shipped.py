@@ -4,8 +4,8 @@ import asyncio
 from pathlib import Path
 
 from app.sandbox import load_world
+from app.sandbox.hosting import free_port
 from app.sandbox.scenarios import reading
-from app.sandbox.scenarios.router import free_port
 from app.sandbox.scenarios.stage import Ending, OwnRouter, Stage
 from tests.sandbox.bench import WORLD
 

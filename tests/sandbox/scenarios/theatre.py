@@ -10,12 +10,12 @@ from twilio.rest import Client
 
 from app.sandbox import create_sandbox, load_world
 from app.sandbox.clock import ManualClock
+from app.sandbox.hosting import hosted
 from app.sandbox.platform import Platform
 from app.sandbox.scenarios.performance import Performance, Played, Verdict
 from app.sandbox.scenarios.reading import read_scenario
 from tests.sandbox.bench import WORLD, LocalHttpClient
 from tests.sandbox.customer import Customer
-from tests.sandbox.serving import serving
 
 
 @dataclass
@@ -49,10 +49,10 @@ async def theatre(folder: Path, steps: str) -> AsyncIterator[Theatre]:
     path = folder / "scenario.toml"
     path.write_text('title = "A test"\n' + steps, "utf-8")
     customer = Customer()
-    async with serving(customer.app()) as customer.url:
+    async with hosted(customer.app()) as customer.url:
         scenario = read_scenario(path, load_world(WORLD, customer.url))
         app = create_sandbox(scenario.world, clock=ManualClock(), seed=1)
-        async with serving(app) as url:
+        async with hosted(app) as url:
             platform = app.state.platform
             transport = LocalHttpClient(url)
             yield Theatre(customer, platform, Performance(scenario, platform, last_wait=0), transport)

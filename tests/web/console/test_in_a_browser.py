@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from app.sandbox.hosting import free_port
 from tests.road.conftest import Start
 from tests.road.offline_twilio import Twilio
-from tests.road.running import free_port, until, webhook
+from tests.road.running import until, webhook
 from tests.web.console.browser import MISSING, browsing
 from tests.web.console.visitor import PASSWORD
 
