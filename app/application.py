@@ -32,6 +32,7 @@ from app.routing.kept_rulebook import KeptRulebook
 from app.routing.last_senders import LastSenders
 from app.routing.later import Later
 from app.routing.lessons import Lessons
+from app.routing.listening import Listener
 from app.routing.loading import Functions
 from app.routing.loop_guard import LoopGuard
 from app.routing.manners import Manners, OnFailure, Texts
@@ -62,6 +63,7 @@ from app.store.spool import Spool
 from app.store.store import Store
 from app.twilio.signature import Credentials, SignatureVerifier
 from app.web import metrics
+from app.web.condition import Condition
 from app.web.console.archive import Archive
 from app.web.console.desk import Desk
 from app.web.console.routes import routes
@@ -164,36 +166,31 @@ def build(settings: Settings) -> Router:
         records, people, dispatcher, composer, later, foresight, closing, texts, _manners(settings)
     )
     failures = Failures(settings.failures.rule, time.monotonic)
+    condition = Condition(
+        store, clock, spool, membership, pending, failures, upstreams, reloader, pool_figures
+    )
     worker = Worker(
-        settings,
-        store,
-        clock,
-        spool,
-        journal,
-        records,
-        membership,
-        pending,
-        shared_rates,
-        last_senders,
-        failures,
-        SharedFailures(redis, failures, clock),
-        metrics.FailureFigures(),
-        pool_figures,
-        upstreams,
-        metrics.UpstreamFigures(),
-        pipeline,
-        courier,
-        outgoing,
-        post_office,
-        people.opted_out,
-        OptOutsOnDisk(
-            settings.router.data_dir / "opt-outs", people.opted_out, lambda: store.trouble is not None
-        ),
-        _body_retention(settings, store),
-        reloader,
-        threads,
-        redis,
-        traces,
+        settings=settings,
+        store=store,
+        journal=journal,
+        records=records,
+        listener=Listener(redis, records, people.opted_out),
+        membership=membership,
+        shared_rates=shared_rates,
+        shared_failures=SharedFailures(redis, failures, clock),
+        last_senders=last_senders,
+        upstreams=upstreams,
+        pipeline=pipeline,
+        courier=courier,
+        outgoing=outgoing,
+        post_office=post_office,
+        opt_outs_on_disk=_opt_outs_on_disk(settings, people, store),
+        bodies=_body_retention(settings, store),
+        reloader=reloader,
+        threads=threads,
+        redis=redis,
+        condition=condition,
+        traces=traces,
     )
     receipts = Receipts(
         journal,
@@ -212,8 +209,8 @@ def build(settings: Settings) -> Router:
         availability,
         rates,
         failures,
-        worker.reasons,
-        worker.notices,
+        condition.reasons,
+        condition.notices,
         clock,
     )
     return _router(settings, worker, receipts, desk)
@@ -225,7 +222,8 @@ def _router(settings: Settings, worker: Worker, receipts: Receipts, desk: Desk) 
         enforce=settings.router.signature is SignatureMode.ENFORCE,
         clock=time.monotonic,
     )
-    probes = Probes(worker.reasons, worker.notices, worker.observe, _registry())
+    condition = worker.condition
+    probes = Probes(condition.reasons, condition.notices, condition.observe, _registry())
     pipeline = worker.pipeline if worker.traces is None else worker.traces.around(worker.pipeline)
     webhooks: dict[str, ASGIApp] = {
         "/sms": InboundEndpoint(gate, pipeline, fallback=False),
@@ -290,6 +288,11 @@ def _number_forwards(settings: Settings, membership: Membership) -> NumberForwar
 
     hosts = frozenset(settings.router.redirect_hosts)
     return NumberForwards(membership.pool_for, urls_of, settings.number_urls, settings.public_url, hosts)
+
+
+def _opt_outs_on_disk(settings: Settings, people: People, store: Store) -> OptOutsOnDisk:
+    path = settings.router.data_dir / "opt-outs"
+    return OptOutsOnDisk(path, people.opted_out, lambda: store.trouble is not None)
 
 
 def _body_retention(settings: Settings, store: Store) -> BodyRetention | None:

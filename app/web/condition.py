@@ -1,0 +1,94 @@
+"""How a worker is: why it is degraded, what an operator should know of, and its gauges."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass, field
+
+from app.membership.cache import Membership
+from app.routing.reloading import Reloader
+from app.routing.upstream.breaker import State
+from app.routing.upstream.upstreams import Upstreams
+from app.senders.failures import Failures
+from app.senders.pending import Pending
+from app.store.clock import Clock
+from app.store.spool import Spool
+from app.store.store import Store
+from app.web import metrics
+
+log = logging.getLogger("sms_router")
+
+OBSERVE_EVERY = 1.0
+"""Seconds between two looks at the gauges: any worker's /metrics tells what all of them last saw."""
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """What is looked at to tell how a worker is."""
+
+    store: Store
+    clock: Clock
+    spool: Spool
+    membership: Membership
+    pending: Pending
+    failures: Failures
+    upstreams: Upstreams
+    reloader: Reloader
+    pool_figures: metrics.PoolFigures
+    failure_figures: metrics.FailureFigures = field(default_factory=metrics.FailureFigures)
+    upstream_figures: metrics.UpstreamFigures = field(default_factory=metrics.UpstreamFigures)
+
+    def reasons(self) -> list[str]:
+        """Say why the worker is degraded; empty while it is well."""
+        reasons = self.reloader.reasons()
+        if self.store.trouble is not None:
+            reasons.append(f"Redis does not serve: {self.store.trouble}")
+        if self.spool.kept:
+            reasons.append(f"{self.spool.kept} journal entries wait in the spool")
+        if self.spool.dropped:
+            reasons.append(f"{self.spool.dropped} journal entries were lost")
+        for status in self.membership.statuses():
+            if status.age is None:
+                why = status.failure or "Twilio was not read yet"
+                reasons.append(f"the senders of {status.service_sid} are not known: {why}")
+            elif status.stale:
+                why = status.failure or "another worker reads them, and fails"
+                reasons.append(f"the senders of {status.service_sid} are {status.age:.0f} s old: {why}")
+        reasons += [
+            f"{line.name} is not called, since it keeps failing ({line.trouble})"
+            for line in self.upstreams.statuses()
+            if line.state is not State.CLOSED
+        ]
+        return reasons
+
+    def notices(self) -> list[str]:
+        """Say what an operator should know of, though the router is well."""
+        return [
+            *self.clock.notices(),
+            *self.membership.cordons.notices(),
+            *self.pending.notices(),
+            *map(str, self.failures.failing()),
+        ]
+
+    def observe(self) -> None:
+        """Bring the gauges up to date."""
+        metrics.CONFIGURATION_REFUSED.set(bool(self.reloader.reasons()))
+        metrics.STORE_UP.set(self.store.trouble is None)
+        metrics.SPOOLED.set(self.spool.kept)
+        metrics.SPOOL_LOST.set(self.spool.dropped)
+        metrics.CORDONED.set(len(self.membership.cordons.holding))
+        metrics.PENDING.set(len(self.pending.numbers))
+        self.failure_figures.update(self.failures)
+        self.pool_figures.update(self.membership.statuses())
+        self.upstream_figures.update(self.upstreams.statuses())
+
+    async def keep_observing(self) -> None:
+        """Bring the gauges up to date from time to time, and the clock; until cancelled."""
+        while True:
+            try:
+                await self.clock.ask()
+                self.observe()
+            except Exception:
+                log.exception("the gauges could not be brought up to date; trying again")
+            await asyncio.sleep(OBSERVE_EVERY)
