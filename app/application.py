@@ -55,7 +55,7 @@ from app.senders.failures import Failures
 from app.senders.pending import Pending
 from app.senders.rates import Rates
 from app.senders.request import ReplyFrom
-from app.settings import Settings, load_settings
+from app.settings import Settings
 from app.store.clients import async_client_of
 from app.store.clock import Clock
 from app.store.journal import Journal
@@ -75,11 +75,6 @@ from app.web.webhooks import InboundEndpoint, StatusEndpoint
 from app.worker import Worker
 
 log = logging.getLogger("sms_router")
-
-
-def create() -> Router:
-    """Build the application from the environment; uvicorn calls this in every worker."""
-    return build(load_settings())
 
 
 def build(settings: Settings) -> Router:

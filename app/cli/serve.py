@@ -117,11 +117,12 @@ def _run(settings: Settings) -> None:
     import uvicorn  # noqa: PLC0415 (slow to import, and mistakes above should show at once)
 
     from app.routing.kept_rulebook import KeptRulebook  # noqa: PLC0415
+    from app.start import Start  # noqa: PLC0415
     from app.web.protocol import OneWriteProtocol  # noqa: PLC0415
     from app.web.workers import Workers  # noqa: PLC0415
 
     config = uvicorn.Config(
-        "app.application:create",
+        Start.with_settings(settings),
         factory=True,
         host=settings.server.host,
         port=settings.server.port,
@@ -145,8 +146,10 @@ def _run(settings: Settings) -> None:
         heard = signal.getsignal(signal.SIGHUP)
         supervisor = Workers(config, [config.bind_socket(), *private])
         signal.signal(signal.SIGHUP, heard)  # uvicorn would start its workers anew
-        reload_workers(lambda: [process.pid for process in supervisor.processes])
+        reload_workers(lambda: [each.pid for each in supervisor.processes if each.exitcode is None])
         supervisor.run()
+        if supervisor.failed:
+            raise CommandError("No worker could start; why is told above.")
     else:
         with contextlib.suppress(
             KeyboardInterrupt

@@ -1,23 +1,79 @@
-"""The processes that ``serve`` runs: uvicorn starts another one where one is lost, and says nothing of it."""
+"""The processes that ``serve`` runs: another one is started where one is lost, and the operator is told."""
 
 from __future__ import annotations
 
 import logging
+import time
+from socket import socket
 
+from uvicorn.config import Config
 from uvicorn.supervisors import Multiprocess
+from uvicorn.supervisors.multiprocess import Process
 
 log = logging.getLogger("sms_router")
 
+LONGEST_REST = 30.0
+"""Seconds at the most from a worker that could not start to the next try; the first comes after one."""
+
 
 class Workers(Multiprocess):
-    """What uvicorn does, told to the operator."""
+    """What uvicorn does, but for workers that cannot start.
+
+    uvicorn would stop all of them for one that fails in the right way, and try one that fails in another
+    way again and again without a rest. Here those that serve go on serving: they were started when
+    everything was right, and may be all there is until it is again.
+    """
+
+    def __init__(self, config: Config, sockets: list[socket]) -> None:
+        """Take what every worker is told, and what they listen on."""
+        super().__init__(config, sockets)
+        self._serving: set[Process] = set()
+        self._due: dict[Process, float] = {}
+        """Lost workers whose place is empty, and when it is filled, by the clock that measures time."""
+        self._failures = 0
+        """How many in a row could not start."""
+        self._served = False
+        self.failed = False
+        """Whether nothing has ever served: then there is no use in trying."""
 
     def keep_subprocess_alive(self) -> None:
         """Start another one for each that is lost or hangs (uvicorn calls this twice a second)."""
-        before = list(self.processes)
-        super().keep_subprocess_alive()
-        for old, new in zip(before, self.processes, strict=True):
-            if new is not old:
-                log.error(
-                    "worker %s is lost (exit code %s); %s takes its place", old.pid, old.exitcode, new.pid
-                )
+        for place, process in enumerate(self.processes):
+            if self.should_exit.is_set():
+                return
+            if process in self._due:
+                self._fill(place, process)
+            elif not process.is_alive(timeout=self.config.timeout_worker_healthcheck):
+                self._bury(process)
+                self._fill(place, process)
+            elif process not in self._serving and process.is_ready():
+                self._serving.add(process)
+                self._served, self._failures = True, 0
+                log.info("worker %s serves", process.pid)
+
+    def _bury(self, process: Process) -> None:
+        """See to it that it is gone, and decide when another one takes its place."""
+        process.kill()
+        process.join()
+        rest = 0.0
+        if process in self._serving:
+            self._serving.discard(process)
+        else:
+            rest = min(2.0**self._failures, LONGEST_REST)
+            self._failures += 1
+        if not self._served and (process.exitcode or 0) > 0:
+            self.failed = True
+            self.should_exit.set()
+        then = f"another one takes its place{f' in {rest:g} s' if rest else ''}"
+        log.error(
+            "worker %s is lost (exit code %s); %s",
+            process.pid, process.exitcode, "stopping" if self.failed else then,
+        )  # fmt: skip
+        self._due[process] = time.monotonic() + rest
+
+    def _fill(self, place: int, lost: Process) -> None:
+        """Start another one in the place of a lost one, when it is time."""
+        if not self.should_exit.is_set() and time.monotonic() >= self._due[lost]:
+            del self._due[lost]
+            self.processes[place] = Process(self.config, self.sockets)
+            self.processes[place].start()

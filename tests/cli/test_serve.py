@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import os
 import pty
+import re
 import signal
 import socket
 import subprocess
@@ -125,6 +126,52 @@ def test_workers_that_are_lost_while_the_rules_are_broken_are_told_and_replaced(
         assert "Traceback" not in serving.log
     finally:
         assert serving.stop() == 0
+
+
+@pytest.mark.slow
+def test_a_lost_worker_is_replaced_by_one_with_the_same_settings_whatever_router_toml_is_by_now(
+    folder: Path,
+) -> None:
+    serving = Serving.start(folder, WORKERS="2")
+    try:
+        until(lambda: len(serve_in(serving.log)) == 2)
+        (folder / "config" / "router.toml").write_text("[router")
+        lost = workers_of(serving)[0]
+        lost.kill()
+        until(lambda: len(serve_in(serving.log)) == 3)
+        assert f"worker {lost.pid} is lost (exit code -9); another one takes its place" in serving.log
+        assert "Traceback" not in serving.log
+    finally:
+        assert serving.stop() == 0
+
+
+@pytest.mark.slow
+def test_a_worker_that_cannot_start_is_tried_with_rests_while_the_others_serve(folder: Path) -> None:
+    handlers = folder / "my_handlers.py"
+    right = handlers.read_text()
+    serving = Serving.start(folder, WORKERS="2")
+    try:
+        until(lambda: len(serve_in(serving.log)) == 2)
+        handlers.write_text("def half(")
+        workers_of(serving)[0].kill()
+        until(lambda: "another one takes its place in 2 s" in serving.log)
+        assert "a worker cannot start: " in serving.log
+        assert "my_handlers" in serving.log.partition("a worker cannot start: ")[2].partition("\n")[0]
+        assert requests.get(f"http://127.0.0.1:{serving.environment['PORT']}/healthz", timeout=30).ok
+        handlers.write_text(right)
+        until(lambda: len(serve_in(serving.log)) == 3)
+        assert "Traceback" not in serving.log
+    finally:
+        assert serving.stop() == 0
+
+
+def serve_in(text: str) -> list[str]:
+    return re.findall(r"worker (\d+) serves", text)
+
+
+def workers_of(serving: Serving) -> list[psutil.Process]:
+    children = psutil.Process(serving.process.pid).children()
+    return [each for each in children if "spawn_main" in " ".join(each.cmdline())]
 
 
 def until(condition: Callable[[], object]) -> None:
