@@ -33,8 +33,12 @@ if TYPE_CHECKING:
 GRACE = 15
 """Seconds that requests in flight get when the router is stopped: as long as Twilio waits."""
 
-KEEP_ALIVE = 30
-"""Seconds that an idle connection is kept at least; `OneWriteProtocol` looks every ten."""
+KEEP_ALIVE = 75
+"""Seconds that an idle connection is kept at least; `OneWriteProtocol` looks every ten.
+
+Longer than proxies keep theirs (nginx and Amazon's load balancers: 60 s): one that sends a text on a
+connection which is just being closed here would have to answer 502.
+"""
 
 MOST_AT_ONCE = 4096
 """Requests at work in one worker; beyond it Twilio is sent to the fallback. Connections fit into it too."""
