@@ -66,6 +66,7 @@ from app.web import metrics
 from app.web.condition import Condition
 from app.web.console.archive import Archive
 from app.web.console.desk import Desk
+from app.web.console.endings import Endings
 from app.web.console.routes import routes
 from app.web.gate import Gate
 from app.web.health import Probes
@@ -197,6 +198,7 @@ def build(settings: Settings) -> Router:
     desk = Desk(
         settings,
         Archive(settings.redis.url),
+        Endings(store, journal, clock),
         membership,
         dispatcher,
         composer,

@@ -40,6 +40,10 @@ def change_arrival(settings: Settings, number: str, what: str, how: Change) -> C
     """Change what is kept of a number, and let every router know; return what is kept now.
 
     ``what`` tells of it in the history of changes; nothing is told where nothing has changed.
+
+    Raises:
+        CommandError: when others keep changing it too.
+
     """
     with store_client(settings) as client:
         at, who = told_by(client), journal.operator()
@@ -49,7 +53,12 @@ def change_arrival(settings: Settings, number: str, what: str, how: Change) -> C
             seen_before.append(before)
             return how(before, at, who)
 
-        after = storing.change(client, number, change)
+        try:
+            after = storing.change(client, number, change)
+        except storing.ContendedError as error:
+            raise CommandError(
+                f"Others keep changing what is kept of {number}; nothing was stored.", "Try it again."
+            ) from error
         before = seen_before[-1]
         if after != before:
             service_sid = next((each.service_sid for each in (after, before) if each is not None), "")

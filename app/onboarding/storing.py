@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -35,6 +36,10 @@ Change = Callable[[Checklist | None], Checklist | None]
 """From what is stored of a number to what shall be; None is nothing."""
 
 
+class ContendedError(Exception):
+    """Others keep changing what is stored of a number, so that nothing was stored."""
+
+
 @dataclass(frozen=True, slots=True)
 class Arrivals:
     """All numbers on their way, and which of them were texted."""
@@ -64,6 +69,10 @@ def change(redis: Redis, number: str, how: Change) -> Checklist | None:
     """Change what is stored of one number, and tell every worker; returns what is stored now.
 
     ``how`` may be called again, with what somebody else has stored meanwhile; what it raises is passed on.
+
+    Raises:
+        ContendedError: when somebody else was faster each time.
+
     """
     for _ in range(_TRIES):
         stored: Any = redis.hget(CHECKLISTS, number)
@@ -80,11 +89,12 @@ def change(redis: Redis, number: str, how: Change) -> Checklist | None:
             service = after or before
             redis.publish(POOLS_CHANNEL, service.service_sid if service is not None else "")
             return after
-    raise RuntimeError(f"others keep changing {number}")
+    raise ContendedError(number)
 
 
 def sweep(redis: Redis, now: float) -> None:
     """Forget what has been finished for long."""
     for each in stored_arrivals(redis).checklists:
         if each.finished and each.since + KEPT < now:
-            change(redis, each.number, lambda _: None)
+            with contextlib.suppress(ContendedError):  # then it is not forgotten yet
+                change(redis, each.number, lambda _: None)

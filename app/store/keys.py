@@ -71,6 +71,11 @@ class Bucket:
         return f"{self.tag}:cookies:{number}:{person}".encode()
 
 
+def ended_session(digest: str) -> bytes:
+    """Key that is there when a session of the console was ended before its time."""
+    return f"{bucket_of(digest).tag}:session-ended:{digest}".encode()
+
+
 def _bucket(number: int) -> Bucket:
     tag = f"{PREFIX}:{{{number}}}"
     names = ("journal", "dead-letters", "opt-outs", "outbox", "probe", "bodies-removed")

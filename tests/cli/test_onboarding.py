@@ -9,6 +9,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import requests
 
+from app.cli.arriving import change_arrival
+from app.cli.speaking import CommandError
+from app.onboarding.checklist import Checklist
+from app.onboarding.choosing import arrival_of
+from app.onboarding.keys import CHECKLISTS
+from app.settings import load_settings
+from app.store.clients import client_of
 from tests.cli.conftest import Cli
 from tests.cli.twilio_side import SERVICE, TwilioSide, twilio_side
 
@@ -254,3 +261,18 @@ def test_what_is_rejected_or_late_comes_first_and_then_what_is_expected_soonest(
     twilio("onboarding", "reject", NEW, "--reason", "PIN")
     listed = twilio("onboarding").out
     assert listed.index(NEW) < listed.index("+12125550100") < listed.index(PORTED)
+
+
+def test_who_is_never_the_fastest_is_told_and_nothing_is_stored(twilio: TwilioSide, valkey_url: str) -> None:
+    settings = load_settings({"SMS_ROUTER_CONFIG": "config", "REDIS_URL": valkey_url})
+    with client_of(valkey_url) as others:
+
+        def overtaken(before: Checklist | None, at: float, who: str) -> Checklist | None:
+            others.hincrby(CHECKLISTS, PORTED)
+            return Checklist.begun(arrival_of(PORTED, None, None), SERVICE, at, who)
+
+        with pytest.raises(CommandError) as told:
+            change_arrival(settings, PORTED, "added", overtaken)
+        others.hdel(CHECKLISTS, PORTED)
+    assert "nothing was stored" in told.value.lines[0]
+    assert told.value.code == 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
 import redis as synchronous
 from redis.asyncio import Redis
 
@@ -15,7 +16,8 @@ from app.onboarding.choosing import arrival_of
 from app.onboarding.following import FollowedArrivals
 from app.onboarding.keys import CHECKLISTS, TEXTED, VERSION
 from app.onboarding.process import LIVE, Kind
-from app.onboarding.storing import KEPT, change, stored_arrivals, sweep
+from app.onboarding.storing import KEPT, ContendedError, change, stored_arrivals, sweep
+from app.onboarding.writing import written
 from app.senders.pending import Pending, PendingNumber
 from app.store.clients import async_client_of, client_of
 from tests.membership.recorded import RecordedTwilio
@@ -24,6 +26,10 @@ from tests.store.private_valkey import PrivateValkey
 from tests.store.shared_stores import everywhere
 
 NUMBER, CODE = "+14155550001", "12345"
+
+
+def begun(twilio: RecordedTwilio, at: float) -> Checklist:
+    return Checklist.begun(arrival_of(NUMBER, None, None), twilio.service_sid, at, "bob")
 
 
 def added(twilio: RecordedTwilio, number: str = NUMBER, kind: Kind | None = None) -> Checklist:
@@ -183,3 +189,19 @@ async def _listeners(redis: Redis, count: int) -> bool:
 async def _well(membership: Membership) -> bool:
     await membership.watch()
     return membership.trouble is None
+
+
+async def test_who_is_never_the_fastest_is_told(
+    twilio: RecordedTwilio, redis: Redis, operator: synchronous.Redis
+) -> None:
+    again = 0
+
+    def overtaken(before: Checklist | None) -> Checklist | None:
+        nonlocal again
+        again += 1
+        operator.hset(CHECKLISTS, NUMBER, written(begun(twilio, float(again))))
+        return added(twilio)
+
+    with pytest.raises(ContendedError):
+        change(operator, NUMBER, overtaken)
+    assert again > 1

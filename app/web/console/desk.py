@@ -20,14 +20,16 @@ from app.senders.failures import Failures
 from app.senders.rates import Rates
 from app.settings import Settings
 from app.web.console.archive import Archive
+from app.web.console.endings import Endings
 
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """Everything that the console looks at; nothing here is its own but the archive."""
+    """Everything that the console looks at; nothing here is its own but the archive and the endings."""
 
     settings: Settings
     archive: Archive
+    endings: Endings
     membership: Membership
     dispatcher: Dispatcher
     composer: Composer

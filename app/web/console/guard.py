@@ -16,6 +16,7 @@ from app.membership.source import MembershipError
 from app.store.errors import StoreUnavailableError
 from app.twilio.form import MalformedFormError, first_values, parse_form
 from app.web.console.attempts import Attempts
+from app.web.console.endings import Endings
 from app.web.console.origin import from_our_pages
 from app.web.console.rendering import Pages, Refused
 from app.web.console.sessions import LASTS, Session, Sessions
@@ -59,6 +60,7 @@ class Guard:
     def __init__(
         self,
         sessions: Sessions,
+        endings: Endings,
         attempts: Attempts,
         pages: Pages,
         public_url: str,
@@ -68,6 +70,7 @@ class Guard:
     ) -> None:
         """``clock`` is in seconds since the epoch; with ``secure`` the cookie is for https alone."""
         self._sessions = sessions
+        self._endings = endings
         self._attempts = attempts
         self._pages = pages
         self._public_url = public_url
@@ -78,7 +81,7 @@ class Guard:
         """Return the endpoint of a page that somebody looks at."""
 
         async def endpoint(request: Request) -> Response:
-            session = self._session(request)
+            session = await self._session(request)
             if session is None:
                 asked = urlencode({"next": request.url.path})
                 return RedirectResponse(f"/console/login?{asked}", 303)
@@ -91,7 +94,7 @@ class Guard:
         """Return the endpoint of a form."""
 
         async def endpoint(request: Request) -> Response:
-            session = self._session(request)
+            session = await self._session(request)
             if session is None:
                 return RedirectResponse("/console/login", 303)
             form = await self._form(request)
@@ -114,7 +117,7 @@ class Guard:
 
     async def login_page(self, request: Request) -> Response:
         """Ask for the password."""
-        if self._session(request) is not None:
+        if await self._session(request) is not None:
             return RedirectResponse("/console", 303)
         return self._pages.show("login.html", None, next=request.query_params.get("next", ""), wrong="")
 
@@ -140,13 +143,15 @@ class Guard:
         return response
 
     async def log_out(self, visit: Visit) -> Response:
-        """Forget the session."""
+        """End the session, wherever else its cookie may be."""
+        await self._endings.end(visit.session)
         response = RedirectResponse("/console/login", 303)
         self._keep(visit.request, response, "", 0)
         return response
 
-    def _session(self, request: Request) -> Session | None:
-        return self._sessions.read(request.cookies.get(COOKIE, ""), self._clock())
+    async def _session(self, request: Request) -> Session | None:
+        session = self._sessions.read(request.cookies.get(COOKIE, ""), self._clock())
+        return None if session is None or await self._endings.over(session) else session
 
     def _keep(self, request: Request, response: Response, token: str, seconds: int) -> None:
         response.set_cookie(

@@ -28,7 +28,8 @@ def routes(desk: Desk, password: str, steady: Callable[[], float]) -> list[Route
     pages = Pages(desk.clock, desk.settings.twilio.api_base_url)
     public_url, door = desk.settings.public_url, desk.settings.server.private_port
     secure = door is None and public_url.startswith("https:")  # nobody says how a private port is reached
-    guard = Guard(Sessions(password), Attempts(steady), pages, public_url, desk.clock, secure=secure)
+    sessions, attempts = Sessions(password), Attempts(steady)
+    guard = Guard(sessions, desk.endings, attempts, pages, public_url, desk.clock, secure=secure)
     looks: dict[str, Page] = {}
     does: dict[str, Page] = {"/console/logout": guard.log_out}
     looks["/console"] = Overview(desk, pages).show

@@ -23,6 +23,8 @@ class Session(NamedTuple):
     """What the cookie holds."""
     csrf: str
     """What each form of this session holds; no other site can know it."""
+    expires: int
+    """When it ends by itself, in seconds since the epoch."""
 
 
 class Sessions:
@@ -43,8 +45,9 @@ class Sessions:
 
     def open(self, now: float) -> Session:
         """Begin a session; ``now`` is in seconds since the epoch."""
-        claim = f"{int(now) + LASTS}.{secrets.token_urlsafe(16)}"
-        return self._session(f"{claim}.{self._sign('session', claim)}")
+        expires = int(now) + LASTS
+        claim = f"{expires}.{secrets.token_urlsafe(16)}"
+        return self._session(f"{claim}.{self._sign('session', claim)}", expires)
 
     def read(self, token: str, now: float) -> Session | None:
         """Return the session of a cookie; None when it is not ours, was changed, or has expired."""
@@ -52,14 +55,16 @@ class Sessions:
         if not token.isascii() or not hmac.compare_digest(signature, self._sign("session", claim)):
             return None
         expires = claim.partition(".")[0]
-        return self._session(token) if expires.isdecimal() and now < int(expires) else None
+        if not expires.isdecimal() or now >= int(expires):
+            return None
+        return self._session(token, int(expires))
 
     def genuine(self, session: Session, csrf: str) -> bool:
         """Tell whether a form was made for this session."""
         return csrf.isascii() and hmac.compare_digest(csrf, session.csrf)
 
-    def _session(self, token: str) -> Session:
-        return Session(token, self._sign("form", token))
+    def _session(self, token: str, expires: int) -> Session:
+        return Session(token, self._sign("form", token), expires)
 
     def _sign(self, purpose: str, text: str) -> str:
         return hmac.new(self._key, f"{purpose} {text}".encode(), hashlib.sha256).hexdigest()

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from app.web.console.attempts import MOST_OF_ONE
 from tests.road.conftest import Start
 from tests.road.running import RunningRouter
+from tests.store.private_valkey import PrivateValkey
 from tests.web.console.visitor import PASSWORD, Visitor
 
 PAGES = ["/console", "/console/messages", "/console/senders", "/console/keywords", "/console/people"]
@@ -59,6 +62,44 @@ def test_logging_out_forgets_the_session(operator: Visitor) -> None:
     response = operator.post("/console/logout")
     assert (response.status_code, response.headers["location"]) == (303, "/console/login")
     assert "max-age=0" in response.headers["set-cookie"].lower()
+
+
+def test_logging_out_ends_the_session_on_every_replica_for_whoever_has_copied_the_cookie(
+    operator: Visitor, router: RunningRouter, start: Start, server: PrivateValkey
+) -> None:
+    replica = start(environment={"CONSOLE_PASSWORD": PASSWORD, "REDIS_URL": server.url})
+    with Visitor(router.url) as thief, Visitor(replica.url) as elsewhere, Visitor(router.url) as colleague:
+        colleague.log_in()
+        thief.cookie = elsewhere.cookie = operator.cookie
+        assert (thief.get("/console").status_code, elsewhere.get("/console").status_code) == (200, 200)
+        csrf = operator.csrf
+        operator.post("/console/logout")
+        for each in (thief, elsewhere):
+            assert each.get("/console").headers["location"].startswith("/console/login")
+            assert each.get("/console/login").status_code == 200
+            assert each.send("/console/people", {"csrf": csrf}).status_code == 303
+        assert colleague.get("/console").status_code == 200
+
+
+def test_a_session_that_is_ended_while_redis_is_away_is_over_here_at_once_and_elsewhere_later(
+    start: Start, valkey: PrivateValkey
+) -> None:
+    routers = [start(environment={"CONSOLE_PASSWORD": PASSWORD}) for _ in range(2)]
+    with Visitor(routers[0].url) as operator, Visitor(routers[1].url) as elsewhere:
+        operator.log_in()
+        elsewhere.cookie = operator.cookie
+        csrf = operator.csrf
+        valkey.kill()
+        operator.send("/console/logout", {"csrf": csrf})
+        assert operator.get("/console").status_code == 303
+        assert elsewhere.get("/console").status_code == 200
+        valkey.start()
+        for _ in range(600):
+            if elsewhere.get("/console").status_code == 303:
+                break
+            time.sleep(0.05)
+        else:
+            raise AssertionError("it is not over in 30 seconds")
 
 
 FORMS = ["/console/logout", "/console/keywords", "/console/people", "/console/people/opt-out"]
