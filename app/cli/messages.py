@@ -9,7 +9,7 @@ import typer
 
 from app.cli.message_json import as_json as story_as_json
 from app.cli.situation import anything_stored, settings_for_command, store_client
-from app.cli.speaking import AsJson, CommandError, out, plain, print_json, print_table
+from app.cli.speaking import AsJson, CommandError, out, plain, print_json, print_table, program
 from app.router_file import Privacy
 from app.routing.episode import Episode
 from app.routing.history import History
@@ -101,7 +101,8 @@ def _newest(settings: Settings, failed: bool, limit: int) -> list[Episode]:
 
 def _list(episodes: list[Episode], failed: bool, reveal: bool) -> None:
     if not episodes:
-        out.print("No dead letters." if failed else "No messages yet. Send one: sms-router text HOURS")
+        sent = plain(f"No messages yet. Send one: {program()} text HOURS")
+        out.print("No dead letters." if failed else sent, soft_wrap=True)
         return
     out.print("Dead letters" if failed else "Messages", "(newest first, times in UTC)")
     for episode in episodes:

@@ -21,7 +21,7 @@ import typer
 
 from app.cli.console import console_lines, made_password
 from app.cli.situation import check_port, load_rules, offline_world, sandbox_environment, store_url
-from app.cli.speaking import CommandError, err, out, plain
+from app.cli.speaking import CommandError, err, out, plain, program
 from app.log_context import log_config
 from app.settings import Settings, load_settings
 from app.web.supervised import SUPERVISOR, on_hang_up, reload_workers
@@ -45,6 +45,9 @@ MOST_AT_ONCE = 4096
 
 OTHER_FILES = 256
 """Files that a worker has open beside its connections, at the most."""
+
+_WHERE = ("SMS_ROUTER_CONFIG", "HOST", "PORT", "PUBLIC_URL")
+"""Variables without which a command in another terminal looks elsewhere; none of them is a secret."""
 
 
 def register(commands: typer.Typer) -> None:
@@ -72,6 +75,7 @@ def serve() -> None:
     signal.signal(signal.SIGTERM, _leave)
     on_hang_up(lambda: None)
     settings = load_settings()
+    first_text = _first_text()
     load_rules(settings)  # mistakes are told before anything runs
     if settings.server.traces:
         check_installed()
@@ -85,7 +89,7 @@ def serve() -> None:
             beside.enter_context(_sandbox(settings))
         _prepare_metrics(settings, beside)
         settings = load_settings()
-        _announce(settings, world, password)
+        _announce(settings, world, password, first_text)
         _run(settings)
 
 
@@ -220,7 +224,16 @@ def _prepare_metrics(settings: Settings, beside: contextlib.ExitStack) -> None:
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
 
 
-def _announce(settings: Settings, world: World | None, password: str | None) -> None:
+def _first_text() -> list[str]:
+    """Say how a text is sent from another terminal, which does not know this one's variables."""
+    where = [f"{name}={shlex.quote(os.environ[name])}" for name in _WHERE if os.environ.get(name)]
+    secrets = any(os.environ.get(name) for name in ("TWILIO_AUTH_TOKEN", "REDIS_URL"))
+    with_them = ", with the same TWILIO_* and REDIS_URL" if secrets else ""
+    command = " ".join([*where, program(), "text HOURS"])
+    return [f"\nSend the first text from another terminal{with_them}:", f"  {command}\n"]
+
+
+def _announce(settings: Settings, world: World | None, password: str | None, first_text: list[str]) -> None:
     url = settings.public_url
     lines = [f"\nsms-router listens on {settings.local_url}"]
     if world is not None:
@@ -234,8 +247,7 @@ def _announce(settings: Settings, world: World | None, password: str | None) -> 
         f"  fallback URL          {url}/sms/fallback (POST)",
         f"  status callback URL   {url}/sms/status",
         *console_lines(settings, password),
-        "\nSend the first text from another terminal:",
-        f"  {_command()} text HOURS\n",
+        *first_text,
     ]
     out.print(plain("\n".join(lines)), soft_wrap=True)
     if not settings.router.public_url and world is None:
@@ -245,20 +257,3 @@ def _announce(settings: Settings, world: World | None, password: str | None) -> 
             style="yellow",
             soft_wrap=True,
         )
-
-
-def _command() -> str:
-    """Return what to type, in the folder we were started in, to run this program again."""
-    started = Path(sys.argv[0])
-    if started.name == "__main__.py":
-        return f"{_typed(Path(sys.executable))} -m app"
-    return _typed(started)
-
-
-def _typed(program: Path) -> str:
-    """Return the shortest way to name a program: by its name if that leads there, else by its path."""
-    path = Path(shutil.which(program) or program).absolute()  # not resolved: links choose the environment
-    found = shutil.which(program.name)
-    if found is not None and Path(found).absolute() == path:
-        return program.name
-    return shlex.quote(str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path))

@@ -190,7 +190,12 @@ def anything_stored(settings: Settings) -> bool:
 
 def store_runs(settings: Settings) -> bool:
     """Tell whether the store of a running router may be there."""
-    return bool(settings.redis.url) or running_at(settings.router.data_dir) is not None
+    return bool(settings.redis.url) or embedded_runs(settings)
+
+
+def embedded_runs(settings: Settings) -> bool:
+    """Tell whether a router runs, or is about to, with a store of its own in the data folder."""
+    return not settings.redis.url and running_at(settings.router.data_dir) is not None
 
 
 def check_port(host: str, port: int, remedy: str) -> None:

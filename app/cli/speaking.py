@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import shlex
+import shutil
 import sys
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -102,4 +104,21 @@ def confirm(question: str, *, yes: bool) -> None:
 
 def command_line() -> str:
     """Return what was typed, for a line to paste."""
-    return shlex.join(["sms-router", *sys.argv[1:]])
+    return " ".join([program(), shlex.join(sys.argv[1:])])
+
+
+def program() -> str:
+    """Return what to type, in the folder we were started in, to run this program again."""
+    started = Path(sys.argv[0])
+    if started.name == "__main__.py":
+        return f"{_typed(Path(sys.executable))} -m app"
+    return _typed(started)
+
+
+def _typed(path: Path) -> str:
+    """Return the shortest way to name a program: by its name if that leads there, else by its path."""
+    whole = Path(shutil.which(path) or path).absolute()  # not resolved: links choose the environment
+    found = shutil.which(path.name)
+    if found is not None and Path(found).absolute() == whole:
+        return path.name
+    return shlex.quote(str(whole.relative_to(Path.cwd()) if whole.is_relative_to(Path.cwd()) else whole))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated
 from urllib.parse import urlencode
@@ -16,7 +18,7 @@ from rich.panel import Panel
 from rich.text import Text as Styled
 
 from app.cli.pools import stored_pools, usual_recipient
-from app.cli.situation import START, settings_for_command, store_runs
+from app.cli.situation import START, embedded_runs, settings_for_command, store_runs
 from app.cli.speaking import AsJson, CommandError, address, counted, err, out, plain, print_json
 from app.router_file import AccountSettings
 from app.senders.country import country_of
@@ -28,6 +30,11 @@ from app.twilio.signature import sign
 DEFAULT_PHONE = "+14155550123"
 PATIENCE = 16.0
 """Seconds; Twilio itself gives up after 15 (facts 1.4)."""
+
+STARTS_WITHIN = 5.0
+"""Seconds that a router gets which has said that it listens, and is about to."""
+
+ELSEWHERE = "If it listens elsewhere, say where, as in PORT=8001 or --url http://127.0.0.1:8001."
 
 _MESSAGE_SID = re.compile(r"(?:SM|MM)[0-9a-fA-F]{32}")
 _URL = re.compile(r"https?://[^/\s]\S*")
@@ -107,7 +114,7 @@ def text(
     local = (url or settings.local_url).rstrip("/")
     if recipient is None:
         if not store_runs(settings):
-            raise CommandError(f"The router does not run at {local}.", START)
+            raise CommandError(f"The router does not run at {local}.", START, ELSEWHERE)
         recipient = usual_recipient(stored_pools(settings))
     message = Text(sid, sender, recipient, words, tuple(media or ()))
     account, service_sid = addressee(settings, recipient)
@@ -193,21 +200,40 @@ def _deliver(
         "User-Agent": "TwilioProxy/1.1",
         "Content-Type": "application/x-www-form-urlencoded",
     }
+    body = urlencode(parameters).encode()
     try:
         with err.status("Waiting for the answer ..."):
-            return requests.post(
-                f"{local}/sms", data=urlencode(parameters).encode(), headers=headers, timeout=PATIENCE
-            )
+            return _posted(f"{local}/sms", body, headers, STARTS_WITHIN if embedded_runs(settings) else 0)
     except requests.Timeout as error:
         raise CommandError(
             f"The router at {local} did not answer in {PATIENCE:.0f} seconds; Twilio would have given up.",
             "Its log says why; inline_deadline in router.toml should be below 13 seconds.",
         ) from error
     except requests.RequestException as error:
+        if _nobody_listens(error):
+            raise CommandError(f"The router does not run at {local}.", START, ELSEWHERE) from error
         raise CommandError(
-            f"The router does not answer at {local}: {type(error).__name__}",
-            START,
+            f"The router at {local} gave no answer: {error}", "Its log says why.", ELSEWHERE
         ) from error
+
+
+def _posted(url: str, body: bytes, headers: Mapping[str, str], starts_within: float) -> requests.Response:
+    """Post a request; a server that does not listen yet gets some seconds to begin."""
+    patience_ends = time.monotonic() + starts_within
+    while True:
+        try:
+            return requests.post(url, data=body, headers=headers, timeout=PATIENCE)
+        except requests.ConnectionError as error:
+            if not _nobody_listens(error) or time.monotonic() >= patience_ends:
+                raise
+        time.sleep(0.1)
+
+
+def _nobody_listens(error: BaseException | None) -> bool:
+    """Tell whether a connection was refused, whatever the error was wrapped into."""
+    while error is not None and not isinstance(error, ConnectionRefusedError):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 def _refused(status: int) -> tuple[str, ...]:
@@ -218,7 +244,11 @@ def _refused(status: int) -> tuple[str, ...]:
         )
     if status == 502:
         return ("The handler failed and the router asks Twilio to call the fallback (502).",)
-    return (f"The router answered {status}.", "Its log says why.")
+    return (
+        f"The router answered {status}.",
+        "Its log says why, unless another program listens there.",
+        ELSEWHERE,
+    )
 
 
 def _bubbles(response: requests.Response, recipient: str) -> list[Bubble]:

@@ -120,6 +120,9 @@ def _imported(name: str, mistakes: list[str], key: str = "handlers") -> ModuleTy
 
 def _cause(name: str, error: BaseException) -> str:
     """Say what went wrong in one line, and where in the team's own files."""
+    if isinstance(error, SyntaxError) and error.filename:
+        line = f": {error.text.strip()}" if error.text else ""
+        return f"{error.msg} ({error.filename}, line {error.lineno}{line})"
     cause = " ".join("".join(traceback.format_exception_only(error)).split())
     if isinstance(error, ModuleNotFoundError) and error.name and f"{name}.".startswith(f"{error.name}."):
         return f"{cause}; install it, or start where its folder is"

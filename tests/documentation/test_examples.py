@@ -1,0 +1,113 @@
+"""Whatever the pages show can be used as it stands: keywords, handlers, settings, scenarios."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from app.router_file import RouterFile
+from app.routing.conversations import Customs
+from app.routing.dispatch import Dispatcher, Forwards, Immediate
+from app.routing.loading import Functions
+from app.routing.opt_out_file import load_opt_out_words
+from app.routing.replies import Reply
+from app.routing.rule_file import read_rules
+from app.routing.threads import Threads
+from app.sandbox import load_world
+from app.sandbox.scenarios.reading import read_scenario
+from app.senders.carriers import load_error_table
+from app.settings import load_settings
+from tests.documentation.pages import PAGES, REPOSITORY, Block, blocks, named
+from tests.routing.messages import message
+
+PUBLIC = "https://sms.example.com"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    """The configuration that comes along, and a place for handlers that can be imported."""
+    shutil.copytree(REPOSITORY / "config", tmp_path / "config")
+    before = set(sys.modules)
+    sys.path.insert(0, str(tmp_path))
+    yield tmp_path
+    sys.path.remove(str(tmp_path))
+    for name in set(sys.modules) - before:
+        if name.startswith("written_"):
+            del sys.modules[name]
+
+
+def written_handlers(folder: Path, found: list[Block]) -> Functions:
+    """Save each block as a file of its own, and load them all, beside those that come along."""
+    modules, middlewares = ["app.handlers"], []
+    for number, block in enumerate(found):
+        name = f"written_{re.sub(r'[^a-z]', '_', block.page.lower())}_{number}"
+        (folder / f"{name}.py").write_text(block.text)
+        around = re.findall(r"^async def (\w+)\(.*call_next", block.text, re.M)
+        middlewares += [f"{name}:{function}" for function in around]
+        modules += [] if around else [name]
+    functions = Functions.load(modules, Threads(1), middlewares, Customs())
+    assert functions.mistakes == []
+    return functions
+
+
+def rules(folder: Path, keywords: list[Block], functions: Functions) -> Dispatcher:
+    """Append the pieces to ``keywords.toml``, as somebody does who follows the page, and read it."""
+    file = folder / "config" / "keywords.toml"
+    with file.open("a") as opened:
+        opened.writelines(f"\n{block.text}" for block in keywords)
+    words = load_opt_out_words(folder / "config")
+    return read_rules(file, file.parent / "templates", functions, words, Forwards(public_url=PUBLIC))
+
+
+def tables_of(block: Block) -> set[str]:
+    return set(tomllib.loads(block.text))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_a_page_can_be_followed_from_top_to_bottom(page: Path, folder: Path) -> None:
+    handlers = blocks("python", page=page)
+    keywords = [block for block in blocks("toml", page=page) if tables_of(block) == {"keyword"}]
+    functions = written_handlers(folder, handlers)
+    assert len(functions.found) >= 2 + sum("@keyword" in block.text for block in handlers)
+    rules(folder, keywords, functions)
+
+
+@pytest.mark.parametrize("block", blocks("toml"), ids=str)
+def test_each_piece_of_a_file_is_read(block: Block, folder: Path) -> None:
+    tables, config = tables_of(block), folder / "config"
+    if tables <= {"keyword", "default"}:
+        (config / "keywords.toml").write_text(block.text)
+        rules(folder, [], Functions.load([], Threads(1)))
+    elif tables <= set(RouterFile.model_fields):
+        (config / "router.toml").write_text(block.text)
+        secrets = dict.fromkeys(re.findall(r'"env:(\w+)"', block.text), "a-secret")
+        load_settings({"SMS_ROUTER_CONFIG": str(config), **secrets})
+    elif tables == {"error"}:
+        (config / "carriers.toml").write_text(block.text)
+        load_error_table(config)
+    elif tables == {"language"}:
+        (config / "opt-outs.toml").write_text(block.text)
+        load_opt_out_words(config)
+    else:
+        (folder / "scenario.toml").write_text(block.text)
+        read_scenario(folder / "scenario.toml", load_world(config / "sandbox.toml", PUBLIC))
+
+
+def test_the_answers_in_the_readme_are_what_people_get(folder: Path) -> None:
+    page = REPOSITORY / "README.md"
+    keywords = [block for block in blocks("toml", page=page) if tables_of(block) == {"keyword"}]
+    found = rules(folder, keywords, Functions([], []))
+    shown = [block.text for block in blocks("console", page=page)]
+    assert len(shown) == 2
+    for block in shown:
+        (said,) = re.findall(r" texts 12345: (.*)", block)
+        (answer,) = re.findall(r"^│ (.*?) *│$", block, re.M)
+        action = found.find(message(said)).action
+        assert isinstance(action, Immediate)
+        assert action.reply(message(said)) == Reply(answer)

@@ -1,0 +1,124 @@
+"""The pages speak of what there is: links, settings, variables, commands and their options."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel
+from pydantic_core import to_jsonable_python
+
+from app.cli import COMMANDS, load_command
+from app.environment import VARIABLES
+from app.router_file import RouterFile
+from tests.documentation.pages import PAGES, REPOSITORY, anchors, blocks, code, links, named, prose
+
+SETTINGS = REPOSITORY / "docs" / "settings.md"
+COMMAND_PAGE = REPOSITORY / "docs" / "commands.md"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_each_link_leads_somewhere(page: Path) -> None:
+    for link in links(page):
+        path, _, anchor = link.partition("#")
+        target = (page.parent / path).resolve() if path else page
+        assert target.exists(), f"{named(page)}: {link}"
+        if anchor:
+            assert anchor in anchors(target), f"{named(page)}: {link}"
+
+
+def test_the_readme_leads_to_every_page() -> None:
+    linked = {(REPOSITORY / link.partition("#")[0]).resolve() for link in links(REPOSITORY / "README.md")}
+    assert {page for page in PAGES if page.is_relative_to(REPOSITORY / "docs")} <= linked
+
+
+def tables() -> Iterator[tuple[str, type[BaseModel]]]:
+    """Give every table of router.toml."""
+    for name, field in RouterFile.model_fields.items():
+        (model,) = [
+            each for each in (field.annotation, *getattr(field.annotation, "__args__", ())) if _is_table(each)
+        ]
+        yield name, model
+
+
+def _is_table(value: object) -> bool:
+    return isinstance(value, type) and issubclass(value, BaseModel)
+
+
+@pytest.mark.parametrize(("table", "model"), list(tables()), ids=[name for name, _ in tables()])
+def test_each_key_of_router_toml_is_told(table: str, model: type[BaseModel]) -> None:
+    page = SETTINGS.read_text("utf-8")
+    assert f"[{table}]" in page
+    told = {each.rpartition(".")[2] for each in code(SETTINGS)} | set(re.findall(r"^(\w+) =", page, re.M))
+    told |= set(re.findall(r"^\[\[accounts\.(\w+)\]\]", page, re.M))
+    assert set(model.model_fields) <= told
+
+
+@pytest.mark.parametrize("table", ["router", "conversations", "loop_guard"])
+def test_the_defaults_are_as_told(table: str) -> None:
+    section = prose(SETTINGS).partition(f"## `[{table}]`")[2].partition("\n## ")[0]
+    rows = dict(re.findall(r"^\| `(\w+)` \|.*\| `?(.*?)`? \|$", section, re.M))
+    defaults = to_jsonable_python(RouterFile.model_fields[table].get_default())
+    assert set(rows) == set(defaults)
+    for key, written in rows.items():
+        if key in {"public_url", "data_dir"}:  # the one is made of HOST and PORT, the other a path
+            continue
+        told = None if written == "none" else tomllib.loads(f"value = {written}")["value"]
+        assert told == (defaults[key] or told if key == "interrupted_by" else defaults[key]), key
+
+
+def test_each_variable_is_told() -> None:
+    credentials = ("ACCOUNT_SID", "AUTH_TOKEN", "AUTH_TOKEN_SECONDARY", "MESSAGING_SERVICE_SID")
+    variables = {*VARIABLES, "SMS_ROUTER_CONFIG", *(f"TWILIO_{each}" for each in credentials)}
+    assert variables <= set(code(SETTINGS))
+
+
+def every_command() -> list[tuple[str, ...]]:
+    """Every command and sub-command, as it is typed."""
+    found: list[tuple[str, ...]] = []
+    for name in COMMANDS:
+        inner = getattr(load_command(name), "commands", {})
+        found += [(name,), *((name, each) for each in inner)]
+    return found
+
+
+def test_each_command_is_told() -> None:
+    told = [tuple(each.split()) for each in code(COMMAND_PAGE)]
+    for words in every_command():
+        assert any(each[: len(words)] == words for each in told), " ".join(words)
+
+
+def typed(page: Path) -> Iterator[str]:
+    """Give every command of ours that a page writes, without the program's name."""
+    written = [each for each in code(page) if each.startswith(("sms-router ", ".venv/bin/sms-router "))]
+    for block in blocks("sh", "console", page=page):
+        lines = block.text.replace("\\\n", " ").splitlines()
+        written += [line for line in lines if re.match(r"(\$ )?\.venv/bin/sms-router ", line)]
+    if page == COMMAND_PAGE:
+        written += [f"sms-router {each}" for each in code(page) if each.split()[0] in COMMANDS]
+    return (each.partition("sms-router ")[2] for each in written)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_each_command_that_a_page_writes_is_one(page: Path) -> None:
+    for line in typed(page):
+        words = shlex.split(re.sub(r"[\[\]]", " ", line), comments=True)
+        command = load_command(words[0])
+        inner = getattr(command, "commands", {})
+        options = {option for each in command.params for option in each.opts}
+        if inner and len(words) > 1 and not words[1].startswith("-"):
+            assert words[1] in inner, line
+            options |= {option for each in inner[words[1]].params for option in each.opts}
+        assert {each for each in words if each.startswith("--")} <= options, line
+
+
+def test_each_target_of_make_that_a_page_writes_is_one() -> None:
+    targets = set(re.findall(r"^([a-z]+):", (REPOSITORY / "Makefile").read_text("utf-8"), re.M))
+    written = [each for page in PAGES for each in code(page)]
+    written += [line for block in blocks("sh", "console") for line in block.text.splitlines()]
+    called = {target for each in written for target in re.findall(r"(?:^|\s)make ([a-z]+)", each)}
+    assert {"run", "test"} <= called <= targets
