@@ -20,8 +20,9 @@ import psutil
 import pytest
 import requests
 
+from app.cli.serve import _first_text
 from app.sandbox.hosting import free_port
-from tests.cli.conftest import PROGRAM, Cli, Serving, opens
+from tests.cli.conftest import OURS, PROGRAM, Cli, Serving, opens
 from tests.store.private_valkey import PrivateValkey
 
 REPOSITORY = Path(__file__).parents[2]
@@ -46,7 +47,22 @@ def test_it_says_where_to_point_twilio_and_what_to_paste(serving: Serving) -> No
     )
     for line in ("/sms          (POST)", "/sms/fallback (POST)", "/sms/status"):
         assert f"http://127.0.0.1:{port}{line}" in serving.log
-    assert f"  {PROGRAM} text HOURS" in serving.log
+    assert f"  PORT={port} {PROGRAM} text HOURS" in serving.log
+
+
+def test_the_line_to_paste_holds_no_secrets_and_says_which_are_needed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in OURS:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("PORT", "8001")
+    monkeypatch.setenv("SMS_ROUTER_CONFIG", "my folder")
+    monkeypatch.setenv("REDIS_URL", "redis://:s3cret@10.0.0.1/0")
+    monkeypatch.setattr(sys, "argv", ["sms-router", "serve"])
+    assert _first_text() == [
+        "\nSend the first text from another terminal, with the same TWILIO_* and REDIS_URL:",
+        "  SMS_ROUTER_CONFIG='my folder' PORT=8001 sms-router text HOURS\n",
+    ]
 
 
 def test_a_first_try_has_a_console_with_a_password_that_stays(serving: Serving) -> None:
@@ -193,11 +209,11 @@ def test_the_line_to_paste_works_in_the_folder_where_it_was_started(
     serving = begun(folder, *program)
     try:
         (line,) = [line.strip() for line in serving.log.splitlines() if line.endswith(" text HOURS")]
-        assert line == f"{' '.join(program)} text HOURS"
+        assert line == f"PORT={serving.environment['PORT']} {' '.join(program)} text HOURS"
         done = subprocess.run(
             ["/bin/sh", "-c", line],
             cwd=folder,
-            env=serving.environment,
+            env={"PATH": os.environ["PATH"]},  # another terminal
             capture_output=True,
             text=True,
             check=False,

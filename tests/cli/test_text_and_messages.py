@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +20,7 @@ from app.membership.snapshot import ServiceSettings, Snapshot
 from app.sandbox.hosting import free_port
 from app.senders.sender import Capability, Sender, SenderKind
 from app.settings import load_settings
+from app.store.embedded import embedded
 from tests.cli.conftest import Cli, Serving, Spoken
 
 
@@ -100,7 +106,68 @@ def test_a_router_that_does_not_run_is_told_with_the_line_to_paste(cli: Cli, mor
     assert spoken.code == 1
     assert f"http://127.0.0.1:{port}" in spoken.err
     assert "Start it in another terminal: make run" in spoken.err
+    assert "If it listens elsewhere, say where, as in PORT=8001" in spoken.err
     assert "Traceback" not in spoken.err
+
+
+class Another(BaseHTTPRequestHandler):
+    """A server in the router's place: it greets whoever texts the right path."""
+
+    path_of_ours = "/sms"
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        if self.path != self.path_of_ours:
+            self.send_error(404)
+            return
+        answer = b"<Response><Message>Here I am.</Message></Response>"
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(answer)))
+        self.end_headers()
+        self.wfile.write(answer)
+
+    def log_message(self, format: str, *values: object) -> None:  # noqa: A002 (the base names it so)
+        pass
+
+
+@contextlib.contextmanager
+def listening(port: int, handler: type[Another] = Another) -> Iterator[None]:
+    with HTTPServer(("127.0.0.1", port), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def test_a_text_waits_for_a_router_that_is_about_to_listen(
+    cli: Cli, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The line to paste is shown a moment before the first worker listens."""
+    port = free_port()
+    with contextlib.ExitStack() as running:
+        running.enter_context(embedded(folder / ".data"))
+        monkeypatch.setattr(time, "sleep", lambda _: running.enter_context(listening(port)))
+        spoken = cli("text", "HOURS", "--to", "12345", PORT=str(port))
+        monkeypatch.undo()
+    assert (spoken.code, spoken.err) == (0, "")
+    assert "Here I am." in spoken.out
+
+
+def test_another_program_in_the_routers_place_is_told(cli: Cli) -> None:
+    class Elsewhere(Another):
+        path_of_ours = "/somewhere"
+
+    port = free_port()
+    with listening(port, Elsewhere):
+        spoken = cli("text", "HOURS", "--to", "12345", PORT=str(port))
+    assert spoken.code == 1
+    assert spoken.err.splitlines()[:2] == [
+        "The router answered 404.",
+        "Its log says why, unless another program listens there.",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -151,11 +151,11 @@ def test_the_real_cause_is_told_with_its_place(
     assert f"({tmp_path / 'broken.py'}, line 2)" in mistake or "registration.py" in mistake
 
 
-def test_a_syntax_error_is_told_with_its_line(write: Write) -> None:
+def test_a_syntax_error_is_told_with_its_line(write: Write, tmp_path: Path) -> None:
     write(broken="def f(:\n    pass\n")
     (mistake,) = told("broken")
-    assert "broken.py" in mistake
-    assert "line 2" in mistake
+    place = tmp_path / "broken.py"
+    assert mistake == f"handlers: broken cannot be imported: invalid syntax ({place}, line 2: def f(:)"
 
 
 @pytest.mark.parametrize("name", ["", ".relative", "a b", "sys.path", "x" * 5000])
