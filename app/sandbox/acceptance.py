@@ -36,6 +36,7 @@ class Draft:
     service_sid: str | None
     body: str
     media: tuple[str, ...] = ()
+    smart_encoded: bool = False
 
 
 def check(draft: Draft, account: Account) -> Refusal | None:
@@ -54,14 +55,16 @@ def sender_suits(number: Number, recipient: str) -> bool:
     return number.country == country_of(recipient)
 
 
-def _recipient(draft: Draft, _: Account) -> Refusal | None:
+def _recipient(draft: Draft, account: Account) -> Refusal | None:
     if not draft.recipient:
         return refusal(21604)
     if is_short_code(draft.recipient):
         return refusal(21265, to=draft.recipient)
     if not is_e164(draft.recipient):
         return refusal(21211, to=draft.recipient)
-    return refusal(21266, to=draft.recipient) if draft.recipient == draft.sender else None
+    if draft.recipient == draft.sender:
+        return refusal(21266, to=draft.recipient)
+    return None if account.may_send_to(country_of(draft.recipient)) else refusal(21408, to=draft.recipient)
 
 
 def _content(draft: Draft, _: Account) -> Refusal | None:

@@ -25,6 +25,7 @@ class Account:
     def __init__(self, world: World) -> None:
         """Take the numbers and Services of the world."""
         self.sid = world.account_sid
+        self._permitted = world.permitted_countries
         self._services = {service.sid: service for service in world.services}
         self._numbers = {number.sid: number for number in world.numbers}
         self._by_address = {number.address: number.sid for number in world.numbers}
@@ -42,6 +43,10 @@ class Account:
     def numbers(self) -> Iterable[Number]:
         """All short codes and phone numbers."""
         return self._numbers.values()
+
+    def may_send_to(self, country: str) -> bool:
+        """Say whether the account's geographic permissions let it text a country (21408)."""
+        return not self._permitted or country in self._permitted
 
     def service(self, sid: str) -> Service | None:
         """Return the Service with this sid."""

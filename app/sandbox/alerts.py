@@ -45,9 +45,11 @@ class Alerts:
         self._identifiers = identifiers
         self._alerts: deque[Alert] = deque(maxlen=MOST_ALERTS)
 
-    def add(self, code: int, text: str, *, resource_sid: str, request_url: str = "") -> None:
-        """Write down that something went wrong; the code decides whether it is a warning."""
-        level = Level.WARNING if code in _WARNINGS else Level.ERROR
+    def add(
+        self, code: int, text: str, *, resource_sid: str, request_url: str = "", level: Level | None = None
+    ) -> None:
+        """Write down that something went wrong; without a level, the code decides whether it is a warning."""
+        level = level or (Level.WARNING if code in _WARNINGS else Level.ERROR)
         sid = self._identifiers.sid("NO")
         self._alerts.append(Alert(sid, code, level, text, request_url, resource_sid, self._clock.now()))
 

@@ -8,11 +8,13 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.routing import Route
 
 from app.sandbox.clock import Clock
 from app.sandbox.connection import ConnectionPolicy
-from app.sandbox.control import MistakeError, on_mistake
+from app.sandbox.control import PATHS, MistakeError, on_mistake, on_wrong_path
 from app.sandbox.phones import Phones
 from app.sandbox.platform import Platform, build_platform
 from app.sandbox.port_control import PortControl
@@ -52,7 +54,7 @@ def create_sandbox(
         middleware=[Middleware(Gate, world.account_sid, world.auth_token, platform.faults)],
         exception_handlers={
             RefusedError: on_refusal,
-            HTTPException: on_http_error,
+            HTTPException: _on_http_error,
             MistakeError: on_mistake,
         },
         lifespan=lambda _: _running(platform),
@@ -60,6 +62,12 @@ def create_sandbox(
     application.router.redirect_slashes = False
     application.state.platform = platform
     return application
+
+
+async def _on_http_error(request: Request, error: Exception) -> Response:
+    if isinstance(error, HTTPException) and (request.url.path == "/" or request.url.path.startswith(PATHS)):
+        return await on_wrong_path(request, error)
+    return await on_http_error(request, error)
 
 
 def _rest(platform: Platform) -> list[Route]:

@@ -6,8 +6,13 @@ import json
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+PATHS = "/sandbox"
+"""How the sandbox's own paths begin; all others are Twilio's."""
 
 LARGEST_BODY = 256 * 1024
 """Bytes."""
@@ -28,6 +33,18 @@ async def on_mistake(_: Request, error: Exception) -> JSONResponse:
     if not isinstance(error, MistakeError):
         raise error
     return JSONResponse({"error": error.sentence}, error.status)
+
+
+async def on_wrong_path(request: Request, error: HTTPException) -> JSONResponse:
+    """Answer a path or a method that the sandbox does not have: with those that it has."""
+    there = dict.fromkeys(
+        f"{method} {route.path}"
+        for route in request.app.routes
+        if isinstance(route, Route) and route.path.startswith(PATHS)
+        for method in sorted((route.methods or set()) - {"HEAD"})
+    )
+    sentence = f"There is no {request.method} {request.url.path} here, but: {', '.join(there)}."
+    return JSONResponse({"error": sentence}, error.status_code, error.headers)
 
 
 async def read_object(request: Request) -> Mapping[str, object]:

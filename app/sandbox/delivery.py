@@ -54,9 +54,19 @@ class Delivery:
         return self._tasks.full
 
     def submit(self, message: Message) -> asyncio.Task[None]:
-        """Keep a new message and set it on its way; the task ends when its status is final."""
+        """Keep a new message and set it on its way; the task ends when its status is final.
+
+        What is submitted though the queue is full ends at once, with 30001 (facts 5.4).
+        """
         self._messages.put(message)
-        return self._tasks.start(self._carry(message.sid))
+        return self._tasks.start(self._overflow(message.sid) if self.full else self._carry(message.sid))
+
+    def cancel(self, message: Message) -> Message:
+        """Let a message that has not left end as *canceled*, and report it like any change."""
+        return self._move(message.sid, Line(), Status.CANCELED) or message
+
+    async def _overflow(self, sid: str) -> None:
+        self._move(sid, Line(), Status.FAILED, 30001)
 
     async def _carry(self, sid: str) -> None:
         line = Line()

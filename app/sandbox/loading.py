@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 from app.sandbox.fault import FaultSet
 from app.sandbox.fault_tables import read_faults
-from app.sandbox.number_tables import read_numbers, read_sid
+from app.sandbox.number_tables import read_countries, read_numbers, read_sid
 from app.sandbox.people_tables import read_carrier, read_carriers, read_phones
 from app.sandbox.service_tables import read_service
 from app.sandbox.tables import Table, WorldError
@@ -58,6 +58,7 @@ def _world(root: Table, router_url: str | None) -> World:
         carriers=MappingProxyType(carriers),
         phones=MappingProxyType(read_phones(root, carriers)),
         default_carrier=read_carrier(root, "default_carrier", carriers),
+        permitted_countries=read_countries(account, "permitted_countries"),
         faults=read_faults(root.table("faults")) if root.has("faults") else FaultSet(),
     )
     if not world.auth_token:

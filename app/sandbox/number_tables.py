@@ -7,6 +7,8 @@ import re
 from app.sandbox.numbers import Capabilities, Method, Number, country_of, is_e164, is_short_code
 from app.sandbox.tables import Table
 
+_COUNTRY = re.compile("[A-Z]{2}")
+
 
 def read_numbers(root: Table) -> dict[str, Number]:
     """Return the account's numbers by their address."""
@@ -29,6 +31,15 @@ def read_sid(row: Table, prefix: str) -> str:
     return sid
 
 
+def read_countries(row: Table, key: str) -> frozenset[str]:
+    """Return countries by their two letters, empty where none are named."""
+    countries = row.texts(key)
+    for country in countries:
+        if not _COUNTRY.fullmatch(country):
+            row.refuse(key, f"expected two capital letters (ISO 3166), got {country!r}")
+    return frozenset(countries)
+
+
 def read_url(row: Table, key: str, default: str = "") -> str:
     """Return a URL, empty where there is none."""
     url = row.text(key, default)
@@ -41,7 +52,7 @@ def _short_code(row: Table) -> Number:
     address, country = row.text("short_code"), row.text("country")
     if not is_short_code(address):
         row.refuse("short_code", f"expected 3 to 8 bare digits, got {address!r}")
-    if not re.fullmatch("[A-Z]{2}", country):
+    if not _COUNTRY.fullmatch(country):
         row.refuse("country", f"expected two capital letters (ISO 3166), got {country!r}")
     return _number(row, "SC", address, country)
 

@@ -58,6 +58,10 @@ class Outbound:
         message = self._message(draft, direction, status_callback, send_at)
         return Accepted(message, self._delivery.submit(message))
 
+    def cancel(self, message: Message) -> Message:
+        """Keep back a message that has not left; return it as it is now."""
+        return self._delivery.cancel(message)
+
     def send_for_twilio(self, sender: str, recipient: str, body: str) -> Accepted:
         """Send the answer to an opt-out word: free, and not subject to the block that it confirms."""
         draft = Draft(recipient, sender, None, body)
@@ -65,12 +69,13 @@ class Outbound:
         return Accepted(message, self._delivery.submit(message))
 
     def _refused(self, draft: Draft) -> Refusal | None:
-        """Check a draft; a Service finds out about an opt-out later, in a status callback (facts 8)."""
+        """Check a draft; a Service finds out later, in a status callback, about opt-outs and a full queue."""
         refused = check(draft, self._account)
         if refused:
             return refused
-        direct = draft.service_sid is None
-        if direct and self._opt_outs.blocks(draft.sender, None, draft.recipient):
+        if draft.service_sid is not None:
+            return None
+        if self._opt_outs.blocks(draft.sender, None, draft.recipient):
             return refusal(21610)
         return refusal(21611) if self._delivery.full else None
 
@@ -96,7 +101,8 @@ class Outbound:
 
     def _encoded(self, draft: Draft) -> str:
         service = self._account.service(draft.service_sid or "")
-        return smart_encoded(draft.body) if service and service.smart_encoding else draft.body
+        encodes = draft.smart_encoded or (service is not None and service.smart_encoding)
+        return smart_encoded(draft.body) if encodes else draft.body
 
 
 def _first_status(draft: Draft, send_at: datetime | None) -> Status:

@@ -98,6 +98,8 @@ class Phones:
         if number.porting:
             raise MistakeError(f"{to} is not ported yet: its former carrier gets the text.", 409)
         _check_content(body, media)
+        if self._platform.account.number_at(sender) is not None:
+            raise MistakeError(f"{sender} is one of the account's numbers, not somebody's phone.", 409)
         state = self._platform.phonebook.phone(sender).state
         if state is not PhoneState.ON:
             raise MistakeError(f"{sender} is {state.value}; such a phone texts nobody.", 409)

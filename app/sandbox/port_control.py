@@ -56,13 +56,15 @@ class PortControl:
 
     async def declare(self, request: Request) -> Response:
         """Set whether a number can be ported."""
-        values = await read_object(request)
+        number, values = request.path_params["number"], await read_object(request)
+        if not is_e164(number):
+            raise MistakeError(f"{number!r} is not a number that is ported; write it like +14155550199.")
         allow_keys(values, ("portable", "reason", "pin_required"), "The portability")
         portable, pin = values.get("portable"), values.get("pin_required", False)
         if not isinstance(portable, bool) or not isinstance(pin, bool):
             raise MistakeError("'portable' must be true or false, and so must 'pin_required'.")
         reason = text(values, "reason") if "reason" in values else None
-        self._ports.declare(request.path_params["number"], Portability(portable, reason, pin))
+        self._ports.declare(number, Portability(portable, reason, pin))
         return Response(status_code=204)
 
 

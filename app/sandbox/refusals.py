@@ -39,6 +39,10 @@ _DICTIONARY = {
     21265: (400, "'To' number {to} is a short code; Twilio numbers cannot text short codes"),
     21266: (400, "'To' and 'From' number cannot be the same: {to}"),
     21406: (400, "SmsFallbackUrl cannot be set without SmsUrl"),
+    21408: (
+        400,
+        "Permission to send an SMS has not been enabled for the region indicated by the 'To' number: {to}",
+    ),
     21602: (400, "Message body is required."),
     21603: (400, "A 'From' phone number is required."),
     21604: (400, "A 'To' phone number is required."),
@@ -47,6 +51,7 @@ _DICTIONARY = {
         "The 'From' phone number provided ({sender}) is not a valid message-capable Twilio phone number"
         " for this destination",
     ),
+    21609: (400, "The 'StatusCallback' URL {url} is not a valid fully qualified URL"),
     21610: (400, "Attempt to send to unsubscribed recipient"),
     21611: (429, "This 'From' number has exceeded the maximum number of queued messages"),
     21612: (
@@ -76,6 +81,7 @@ _DICTIONARY = {
 UNDELIVERED = {
     21610: "Attempt to send to unsubscribed recipient",
     21703: "The Messaging Service does not have a sender that can reach the recipient",
+    30001: "Queue overflow",
     30003: "Unreachable destination handset",
     30004: "Message blocked",
     30005: "Unknown destination handset",

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from urllib.parse import urljoin
 
 from app.sandbox.acceptance import Draft
 from app.sandbox.account import Account
 from app.sandbox.alerts import Alerts
+from app.sandbox.callbacks import can_be_called_back
 from app.sandbox.messages import Direction, Message
 from app.sandbox.numbers import Method, is_alphanumeric, is_e164
 from app.sandbox.outbound import Accepted, Outbound
@@ -84,7 +84,7 @@ class Replies:
         if not verb.status_callback:
             return ""
         url = urljoin(page_url, verb.status_callback)
-        if not re.match("https?://[^/]", url):
-            self.warn(14105, f"statusCallback {verb.status_callback!r} is not a URL", page_url)
+        if not can_be_called_back(url):
+            self.warn(14105, f"statusCallback {verb.status_callback!r} cannot be called back", page_url)
             return ""
         return url

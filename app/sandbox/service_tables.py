@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from urllib.parse import urlsplit, urlunsplit
 
-from app.sandbox.number_tables import read_sid, read_url
+from app.sandbox.number_tables import read_countries, read_sid, read_url
 from app.sandbox.numbers import Method, Number
 from app.sandbox.opt_out_words import DEFAULT, WordList
 from app.sandbox.tables import Table
@@ -66,7 +66,7 @@ def _word_list(row: Table) -> WordList:
         stop_reply=row.text("stop_reply", DEFAULT.stop_reply),
         start_reply=row.text("start_reply", DEFAULT.start_reply),
         help_reply=row.text("help_reply", DEFAULT.help_reply),
-        countries=frozenset(row.texts("countries")),
+        countries=read_countries(row, "countries"),
     )
     row.finish()
     return words

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from xml.etree.ElementTree import Element, ParseError
@@ -13,6 +14,8 @@ _VOICE_VERBS = frozenset(
     {"Say", "Play", "Dial", "Gather", "Record", "Hangup", "Pause", "Reject", "Enqueue", "Leave", "Connect"}
 )
 _MESSAGE_ATTRIBUTES = frozenset({"to", "from", "statusCallback", "action", "method"})
+_REDIRECT_ATTRIBUTES = frozenset({"method"})
+_DECLARED_VERSION = re.compile(rb"<\?xml\s+version\s*=\s*[\"']([^\"']*)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,19 +60,23 @@ class Unreadable:
 
 def read_twiml(body: bytes) -> tuple[Verb, ...] | Unreadable:
     """Return the verbs of a document, from top to bottom."""
+    version = _DECLARED_VERSION.match(body)
+    if version and version[1] != b"1.0":
+        return Unreadable(12101, "the XML version is not 1.0")
     try:
         root = fromstring(body)
     except (ParseError, DefusedXmlException, ValueError, LookupError) as error:
         return Unreadable(12100, f"not well-formed XML: {error!r}")
     if root.tag != "Response":
         return Unreadable(12102, f"the root is <{root.tag}>, not <Response>")
-    return tuple(verb for element in root for verb in _verbs(element))
+    return (*_unknown(root, frozenset()), *(verb for element in root for verb in _verbs(element)))
 
 
 def _verbs(element: Element) -> Iterator[Verb]:
     if element.tag == "Message":
         yield from _message(element)
     elif element.tag == "Redirect":
+        yield from _unknown(element, _REDIRECT_ATTRIBUTES)
         yield Redirect((element.text or "").strip(), element.get("method"))
     elif element.tag in _VOICE_VERBS:
         yield Warn(14110, f"<{element.tag}> cannot answer a message")
@@ -78,8 +85,7 @@ def _verbs(element: Element) -> Iterator[Verb]:
 
 
 def _message(element: Element) -> Iterator[Verb]:
-    for name in sorted(set(element.keys()) - _MESSAGE_ATTRIBUTES):
-        yield Warn(12200, f"unknown attribute {name} in <Message>")
+    yield from _unknown(element, _MESSAGE_ATTRIBUTES)
     for noun in element:
         if noun.tag not in ("Body", "Media"):
             yield Warn(12200, f"unknown noun <{noun.tag}> in <Message>")
@@ -92,6 +98,13 @@ def _message(element: Element) -> Iterator[Verb]:
         action=element.get("action"),
         method=element.get("method"),
     )
+
+
+def _unknown(element: Element, known: frozenset[str]) -> Iterator[Warn]:
+    """Warn of attributes that mean nothing; those of a namespace, as a schema has, are not TwiML."""
+    for name in sorted(set(element.keys()) - known):
+        if not name.startswith("{"):
+            yield Warn(12200, f"unknown attribute {name} in <{element.tag}>")
 
 
 def _body(element: Element) -> str:

@@ -93,6 +93,8 @@ class World:
     carriers: Mapping[str, Carrier]
     phones: Mapping[str, Phone]
     default_carrier: Carrier
+    permitted_countries: frozenset[str] = frozenset()
+    """Where the account may send to; empty for everywhere."""
     faults: FaultSet = FaultSet()  # noqa: RUF009 (a frozen value)
     proxy: ReverseProxy | None = None
     """Where the customer's public URL leads; None when it can be called as it is."""

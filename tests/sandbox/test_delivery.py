@@ -16,6 +16,7 @@ from tests.sandbox.bench import (
     Bench,
     running,
 )
+from tests.sandbox.customer import twiml
 
 IMAGE = "https://example.com/menu.png"
 SLOW, PLAIN = "+13125550101", "+13125550102"
@@ -117,8 +118,10 @@ async def test_a_slow_carrier_takes_its_time_on_the_sandboxs_clock(bench_with_ca
     ("page", "codes"),
     [
         (Response(status_code=204), []),
-        (Response(status_code=200), []),
+        (Response(status_code=200), [11770, 11770]),
         (Response("<Response/>", media_type="text/xml"), []),
+        (Response("<Response>", media_type="text/xml"), [12100, 12100]),
+        (twiml("<Message>Hello</Message>"), [12300, 12300]),
         (Response("ok", media_type="text/plain"), [12300, 12300]),
         (Response(status_code=500), [11200, 11200]),
     ],
@@ -133,5 +136,7 @@ async def test_a_callback_that_is_answered_badly_is_an_alert_and_no_more(
     )
     await bench.settle()
     assert await bench.alert_codes() == codes
+    levels = {alert["log_level"] for alert in (await bench.get("/sandbox/alerts"))["alerts"]}
+    assert levels <= ({"error"} if page.status_code == 500 else {"warning"})
     assert len(bench.customer.asked) == 2
     assert len((await bench.phone())["messages"]) == 1

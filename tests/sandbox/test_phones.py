@@ -47,6 +47,7 @@ async def test_the_phones_of_the_world_are_listed(bench: Bench) -> None:
         (PHONE, {"to": SHORT_CODE, "media": ["https://x.example/"] * 11}, 400, "'media' has more than 10"),
         (PHONE, ["x"], 400, "The body must be a JSON object."),
         ("4155550123", {"to": SHORT_CODE, "body": "x"}, 400, "'4155550123' is not a phone's number"),
+        (SAN_FRANCISCO, {"to": SHORT_CODE, "body": "x"}, 409, "is one of the account's numbers"),
     ],
 )
 async def test_a_mistake_is_answered_by_a_sentence(
@@ -55,6 +56,20 @@ async def test_a_mistake_is_answered_by_a_sentence(
     answer = await bench.post(f"/sandbox/phones/{number}/messages", body, status)
     assert sentence in answer["error"]
     assert bench.customer.asked == []
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [("GET", "/", 404), ("GET", "/sandbox/phone", 404), ("PUT", "/sandbox/faults", 405)],
+)
+async def test_a_path_that_is_none_is_answered_with_those_there_are(
+    bench: Bench, method: str, path: str, status: int
+) -> None:
+    async with bench.session.request(method, bench.url + path) as response:
+        assert response.status == status
+        error = (await response.json())["error"]
+    assert error.startswith(f"There is no {method} {path} here, but: GET /sandbox/phones, ")
+    assert "POST /sandbox/phones/{number}/messages, " in error
 
 
 async def test_a_body_that_is_not_json_is_said_to_be_none(bench: Bench) -> None:

@@ -31,6 +31,10 @@ HEAD = b'<?xml version="1.0" encoding="UTF-8"?>'
             (Warn(12200, "unknown attribute messagingServiceSid in <Message>"), SendMessage("x")),
         ),
         (
+            '<Redirect Method="GET">/next</Redirect>',
+            (Warn(12200, "unknown attribute Method in <Redirect>"), Redirect("/next")),
+        ),
+        (
             "<Message><Text>x</Text></Message>",
             (Warn(12200, "unknown noun <Text> in <Message>"), SendMessage("")),
         ),
@@ -38,6 +42,12 @@ HEAD = b'<?xml version="1.0" encoding="UTF-8"?>'
 )
 def test_verbs_are_read_from_top_to_bottom(inner: str, verbs: tuple[Verb, ...]) -> None:
     assert read_twiml(HEAD + f"<Response>{inner}</Response>".encode()) == verbs
+
+
+def test_attributes_of_the_root_mean_nothing_and_a_schema_is_let_be() -> None:
+    schema = 'xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xsi:noNamespaceSchemaLocation="a.xsd"'
+    assert read_twiml(f"<Response {schema}/>".encode()) == ()
+    assert read_twiml(b'<Response to="1"/>') == (Warn(12200, "unknown attribute to in <Response>"),)
 
 
 @pytest.mark.parametrize(
@@ -51,6 +61,8 @@ def test_verbs_are_read_from_top_to_bottom(inner: str, verbs: tuple[Verb, ...]) 
         (b'<?xml version="1.0" encoding="klingon"?><Response/>', 12100),
         (b'<!DOCTYPE r [<!ENTITY a "b">]><Response>&a;</Response>', 12100),
         (b'<!DOCTYPE r [<!ENTITY a SYSTEM "file:///etc/hostname">]><Response>&a;</Response>', 12100),
+        (b'<?xml version="1.1"?><Response/>', 12101),
+        (b"<?xml version='2.0'?><Response/>", 12101),
         (b"<response/>", 12102),
         (b"<html/>", 12102),
     ],

@@ -17,8 +17,27 @@ from app.sandbox.messages import Direction, Message, MessageStore, Status
 from app.sandbox.outbound import Outbound
 from app.sandbox.refusals import UNDELIVERED, Refusal, RefusedError, refusal
 from app.sandbox.rest.paging import classic_list, cut
-from app.sandbox.rest.parameters import Form, invalid, one_of, read_form, read_moment, read_url
+from app.sandbox.rest.parameters import (
+    Form,
+    Reader,
+    invalid,
+    one_of,
+    read_flag,
+    read_form,
+    read_moment,
+    read_status_callback,
+    whole_number,
+)
 from app.sandbox.rest.responses import Json, not_found, rfc2822
+
+_OPTIONS: dict[str, tuple[str, Reader]] = {
+    "StatusCallback": ("status_callback", read_status_callback),
+    "SmartEncoded": ("smart_encoded", read_flag),
+    "ValidityPeriod": ("validity_period", whole_number(1, 36000)),
+    "ContentRetention": ("content_retention", one_of("retain", "discard")),
+    "AddressRetention": ("address_retention", one_of("retain", "obfuscate")),
+}
+"""Parameters of a new message beside what it says; of these the sandbox heeds the first two (facts 6.2)."""
 
 _CANCELABLE = frozenset({Status.SCHEDULED, Status.ACCEPTED, Status.QUEUED})
 _UNDECIDED = frozenset({Status.SCHEDULED, Status.ACCEPTED})
@@ -51,14 +70,16 @@ class Messages:
         form = await read_form(request)
         if form.get("ContentSid"):
             raise invalid("ContentSid is not supported by the sandbox")
+        options = form.changes(_OPTIONS)
         draft = Draft(
             recipient=form.get("To") or "",
             sender=form.get("From") or None,
             service_sid=form.get("MessagingServiceSid") or None,
             body=form.get("Body") or "",
             media=form.all("MediaUrl"),
+            smart_encoded=options.get("smart_encoded", False),
         )
-        callback = read_url("StatusCallback", form.get("StatusCallback") or "")
+        callback = options.get("status_callback", "")
         accepted = self._outbound.send(draft, Direction.API, callback, _send_at(form, draft))
         if isinstance(accepted, Refusal):
             raise RefusedError(accepted)
@@ -96,7 +117,7 @@ class Messages:
     def _canceled(self, message: Message) -> Message:
         if message.status not in _CANCELABLE:
             raise RefusedError(refusal(30409, sid=message.sid))
-        return replace(message, status=Status.CANCELED, updated=self._clock.now())
+        return self._outbound.cancel(message)
 
     def _redacted(self, message: Message, body: str) -> Message:
         if body:

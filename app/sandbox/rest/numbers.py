@@ -23,6 +23,7 @@ from app.sandbox.rest.parameters import (
     invalid,
     read_form,
     read_method,
+    read_status_callback,
     read_url,
     text_up_to,
 )
@@ -37,7 +38,7 @@ _SHORT_CODE_FIELDS: dict[str, tuple[str, Reader]] = {
 }
 _PHONE_NUMBER_FIELDS: dict[str, tuple[str, Reader]] = {
     **_SHORT_CODE_FIELDS,
-    "StatusCallback": ("status_callback", read_url),
+    "StatusCallback": ("status_callback", read_status_callback),
 }
 _NOT_KEPT = frozenset(
     {"SmsApplicationSid", "VoiceApplicationSid", "VoiceUrl", "VoiceFallbackUrl", "TrunkSid"}

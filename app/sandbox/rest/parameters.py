@@ -10,6 +10,7 @@ from typing import Any
 
 from starlette.requests import Request
 
+from app.sandbox.callbacks import can_be_called_back
 from app.sandbox.numbers import Method
 from app.sandbox.refusals import RefusedError, refusal
 from app.twilio.form import MalformedFormError, Pairs, parse_form
@@ -89,6 +90,13 @@ def read_url(name: str, value: str) -> str:
     """Read an http or https URL; empty removes it."""
     if value and not re.match("https?://[^/]", value):
         raise invalid(f"{name} is not a valid URL: {value}")
+    return value
+
+
+def read_status_callback(_: str, value: str) -> str:
+    """Read the URL that is told of each change of a message; empty for none."""
+    if value and not can_be_called_back(value):
+        raise RefusedError(refusal(21609, url=value))
     return value
 
 

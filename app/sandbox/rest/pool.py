@@ -19,7 +19,7 @@ from app.sandbox.rest.paging import cut, v1_list
 from app.sandbox.rest.parameters import read_form
 from app.sandbox.rest.responses import Json, iso, not_found, origin
 
-MOST_SENDERS = 400
+MOST_NUMBERS = 400
 """Numbers and short codes in one pool (21714)."""
 
 
@@ -70,8 +70,6 @@ class Pool:
         """Add a sender that is on the account already, or a new alphanumeric one."""
         service_sid = self._service_sid(request)
         value = (await read_form(request)).required(self._kind.parameter)
-        if len(tuple(self._account.members(service_sid))) >= MOST_SENDERS:
-            raise RefusedError(refusal(21714))
         if self._kind is ALPHA_SENDERS:
             member = self._new_alpha_sender(service_sid, value)
         else:
@@ -106,6 +104,8 @@ class Pool:
             raise RefusedError(refusal(21710 if owner.sid == service_sid else 21712))
         if not (number.capabilities.sms or number.capabilities.mms):
             raise RefusedError(refusal(21715))
+        if sum(not member.alpha_sender for member in self._account.members(service_sid)) >= MOST_NUMBERS:
+            raise RefusedError(refusal(21714))
         return Member(sid, self._clock.now())
 
     def _service_sid(self, request: Request) -> str:

@@ -3,6 +3,7 @@ from datetime import timedelta
 import pytest
 from twilio.base.exceptions import TwilioRestException
 
+from app.sandbox.platform import MOST_ON_THE_WAY
 from tests.sandbox.bench import (
     CANADIAN_PHONE,
     PHONE,
@@ -12,6 +13,7 @@ from tests.sandbox.bench import (
     TOLL_FREE,
     TORONTO,
     Bench,
+    running,
 )
 
 
@@ -76,7 +78,13 @@ async def test_a_service_with_no_sender_for_the_recipient_fails(bench: Bench) ->
         ({"to": PHONE, "messaging_service_sid": "MGnonsense", "body": "x"}, 21705),
         ({"to": PHONE, "messaging_service_sid": "MG" + "f" * 32, "body": "x"}, 21701),
         ({"to": PHONE, "messaging_service_sid": SERVICE, "from_": "Other", "body": "x"}, 21711),
-        ({"to": PHONE, "from_": SHORT_CODE, "body": "x", "status_callback": "nowhere"}, 20001),
+        ({"to": PHONE, "from_": SHORT_CODE, "body": "x", "status_callback": "nowhere"}, 21609),
+        (
+            {"to": PHONE, "from_": SHORT_CODE, "body": "x", "status_callback": "https://my_host.example/s"},
+            21609,
+        ),
+        ({"to": PHONE, "from_": SHORT_CODE, "body": "x", "validity_period": 36_001}, 20001),
+        ({"to": PHONE, "from_": SHORT_CODE, "body": "x", "content_retention": "forget"}, 20001),
         ({"to": PHONE, "from_": SHORT_CODE, "content_sid": "HX" + "0" * 32}, 20001),
         ({"to": PHONE, "from_": SHORT_CODE, "body": "x", "schedule_type": "fixed"}, 20001),
     ],
@@ -88,6 +96,48 @@ async def test_what_twilio_would_refuse_is_refused_with_its_code(
         await bench.twilio(lambda c: c.messages.create(**parameters))
     assert refused.value.code == code
     assert await bench.twilio(lambda c: c.messages.list()) == []
+
+
+@pytest.mark.parametrize("sender", [{"from_": SAN_FRANCISCO}, {"messaging_service_sid": SERVICE}])
+async def test_where_the_account_may_not_send_to_is_refused_with_21408(sender: dict[str, str]) -> None:
+    async with running(permitted_countries=frozenset({"US"})) as bench:
+        with pytest.raises(TwilioRestException) as refused:
+            await bench.twilio(lambda c: c.messages.create(to=CANADIAN_PHONE, body="x", **sender))
+        assert refused.value.code == 21408
+        bench.customer.says("/sms", "<Message>Hello</Message>")
+        assert (await bench.text("Hi", sender=CANADIAN_PHONE))["messages"] == []
+        assert await bench.alert_codes() == [21408]
+        await bench.text("Hi")
+        assert len((await bench.phone())["messages"]) == 1
+
+
+async def test_a_full_queue_refuses_direct_messages_and_fails_those_of_a_service(bench: Bench) -> None:
+    callback = f"{bench.customer.url}/mine"
+    for _ in range(MOST_ON_THE_WAY):
+        bench.platform.deliveries.start(bench.clock.sleep(60))
+    with pytest.raises(TwilioRestException) as refused:
+        await bench.twilio(lambda c: c.messages.create(to=PHONE, from_=SHORT_CODE, body="x"))
+    assert refused.value.code == 21611
+    created = await bench.twilio(
+        lambda c: c.messages.create(
+            to=PHONE, messaging_service_sid=SERVICE, body="x", status_callback=callback
+        )
+    )
+    assert created.status == "accepted"
+    await bench.platform.callbacks.settle()
+    (asked,) = bench.customer.asked
+    assert (asked.form["MessageStatus"], asked.form["ErrorCode"]) == ("failed", "30001")
+    bench.clock.advance(60)
+
+
+@pytest.mark.parametrize(("asks", "body"), [(True, "it's"), (False, "it\u2019s")])
+async def test_a_direct_message_is_smart_encoded_when_it_asks_for_it(
+    bench: Bench, asks: bool, body: str
+) -> None:
+    created = await bench.twilio(
+        lambda c: c.messages.create(to=PHONE, from_=SHORT_CODE, body="it\u2019s", smart_encoded=asks)
+    )
+    assert created.body == body
 
 
 async def test_a_service_replaces_what_only_looks_like_gsm_7(bench: Bench) -> None:
@@ -176,7 +226,12 @@ async def test_a_canceled_message_never_leaves(bench: Bench) -> None:
     at = bench.clock.now() + timedelta(minutes=20)
     created = await bench.twilio(
         lambda c: c.messages.create(
-            to=PHONE, messaging_service_sid=SERVICE, body="Later", schedule_type="fixed", send_at=at
+            to=PHONE,
+            messaging_service_sid=SERVICE,
+            body="Later",
+            schedule_type="fixed",
+            send_at=at,
+            status_callback=f"{bench.customer.url}/mine",
         )
     )
     with pytest.raises(TwilioRestException) as refused:
@@ -190,3 +245,4 @@ async def test_a_canceled_message_never_leaves(bench: Bench) -> None:
     with pytest.raises(TwilioRestException) as refused:
         await bench.twilio(lambda c: c.messages(created.sid).update(status="canceled"))
     assert refused.value.code == 30409
+    assert [asked.form["MessageStatus"] for asked in bench.customer.asked_at("/mine")] == ["canceled"]

@@ -179,6 +179,7 @@ def test_a_number_may_be_configured_before_its_day_and_sends_after_it(side: Side
         ("/sandbox/ports/{sid}", {"status": "completed", "phone_number": "+1"}, 400, NEW),
         ("/sandbox/ports/{sid}", {"status": "completed", "port_date": "soon"}, 400, "2026-12-01"),
         ("/sandbox/portability/+13125550111", {"portable": "yes"}, 400, "true or false"),
+        ("/sandbox/portability/12345", {"portable": True}, 400, "+14155550199"),
     ],
 )
 def test_a_mistake_is_told(side: Side, path: str, body: object, status: int, said: str) -> None:
