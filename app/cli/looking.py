@@ -10,6 +10,7 @@ from app.cli.arriving import known_arrivals
 from app.cli.operating import Operation, change, operation_on
 from app.cli.situation import anything_stored, store_client
 from app.cli.speaking import CommandError, err
+from app.cli.store_findings import inspect_store
 from app.membership.credentials import inspect_account, inspect_public_url
 from app.membership.difference import differences, named_changes
 from app.membership.findings import Expected, Finding, Mending, Severity
@@ -56,6 +57,7 @@ def look(settings: Settings, rules: Dispatcher) -> Look:
     arrivals, at = _on_their_way(settings)
     findings = [
         *_general(settings),
+        *inspect_store(settings),
         *inspect_strays(arrivals, {service.sid for service in settings.services}),
     ]
     for service in settings.services:
@@ -139,7 +141,7 @@ def _has_media(answer: RuleAnswer) -> bool:
 
 
 def _on_their_way(settings: Settings) -> tuple[Arrivals, float]:
-    """Return the numbers on their way and the time; that Redis is away is told with each Service."""
+    """Return the numbers on their way and the time; that Redis is away is told apart."""
     try:
         return known_arrivals(settings)
     except CommandError:
@@ -153,10 +155,8 @@ def _drift(settings: Settings, now: Snapshot) -> Iterator[Finding]:
     try:
         with store_client(settings) as client:
             stored = stored_snapshot(client, now.service_sid)
-    except CommandError as error:
-        what, *remedy = error.lines
-        yield Finding(Severity.ERROR, "redis", what, " ".join(remedy))
-        return
+    except CommandError:
+        return  # told already
     found = differences(stored, now) if stored else ()
     if found:
         more = f", and {len(found) - 1} more" if len(found) > 1 else ""

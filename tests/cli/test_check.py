@@ -11,6 +11,7 @@ import pytest
 
 from tests.cli.conftest import Cli
 from tests.cli.twilio_side import NEW_YORK, PUBLIC, SERVICE, TwilioSide, twilio_side
+from tests.store.private_valkey import PrivateValkey
 
 
 @pytest.fixture
@@ -117,6 +118,40 @@ def test_a_redis_that_does_not_answer_is_an_error_among_the_others(twilio: Twili
     assert (away["severity"], away["remedy"]) == ("error", "Set REDIS_URL, or start yours.")
     assert away["finding"].startswith("Redis does not answer")
     assert any("fallback" in each["finding"] for each in told["findings"])
+
+
+@pytest.mark.parametrize(
+    ("policy", "loses"),
+    [("allkeys-lru", "opt-outs and answers"), ("volatile-ttl", "texts are answered twice")],
+)
+def test_a_redis_that_throws_things_away_is_an_error(
+    twilio: TwilioSide, private_valkey: PrivateValkey, policy: str, loses: str
+) -> None:
+    with private_valkey.client() as client:
+        client.config_set("maxmemory-policy", policy)
+        assert checked(twilio, code=0, REDIS_URL=private_valkey.url)  # without a bound it never does
+        client.config_set("maxmemory", 10**9)
+        (found,) = [
+            each
+            for each in checked(twilio, code=1, REDIS_URL=private_valkey.url)["findings"]
+            if each["about"] == "redis"
+        ]
+    assert loses in found["finding"]
+    assert "maxmemory-policy noeviction" in found["remedy"]
+
+
+@pytest.mark.parametrize("forbidden", ["-@scripting", "-set", "-publish"])
+def test_a_redis_that_lets_us_do_too_little_is_an_error(
+    twilio: TwilioSide, private_valkey: PrivateValkey, forbidden: str
+) -> None:
+    url = private_valkey.url
+    with private_valkey.client() as client:
+        client.execute_command("ACL", "SETUSER", "ours", "on", ">pw", "~*", "&*", "+@all", forbidden)
+        found = checked(twilio, code=1, REDIS_URL=url.replace("unix://", "unix://ours:pw@"))["findings"]
+    (refused,) = [each for each in found if each["about"] == "redis"]
+    assert refused["severity"] == "error"
+    assert "has no permissions" in refused["finding"]
+    assert "what its user may do" in refused["remedy"]
 
 
 def test_configuration_mistakes_come_first_and_alone(twilio: TwilioSide, folder: Path) -> None:
