@@ -124,9 +124,9 @@ async def send_twiml(send: Send, document: bytes) -> None:
     await _send(send, 200, document, [(b"content-type", b"application/xml; charset=utf-8")])
 
 
-async def send_empty(send: Send, status: int) -> None:
-    """Answer a status without a body."""
-    await _send(send, status, b"", [(b"allow", b"GET, POST")] if status == 405 else [])
+async def send_empty(send: Send, status: int, allow: bytes = b"GET, POST") -> None:
+    """Answer a status without a body; 405 says which methods there are."""
+    await _send(send, status, b"", [(b"allow", allow)] if status == 405 else [])
 
 
 async def _send(send: Send, status: int, body: bytes, headers: list[tuple[bytes, bytes]]) -> None:

@@ -84,10 +84,9 @@ class Gate:
         if self._diagnosed < DIAGNOSES_A_SECOND:
             self._diagnosed += 1
             refused = "refused" if self._enforce else 'would be refused (signature = "warn" lets it in)'
-            log.warning(
-                "a request %s: %s; %s",
-                refused, verdict.reason.sentence, diagnose(self._verifier, signed, account_sid),
-            )  # fmt: skip
+            sentence, diagnosis = verdict.reason.sentence, diagnose(self._verifier, signed, account_sid)
+            why = diagnosis if diagnosis.startswith(sentence) else f"{sentence}; {diagnosis}"
+            log.warning("a request %s: %s", refused, why)
 
 
 def _signed(scope: Scope, headers: Headers, pairs: Pairs) -> SignedRequest:

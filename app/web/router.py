@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Lifespan, Receive, Scope, Send
 
+from app.web.lost import Lost
+
 
 class WebhookRouter(Router):
     """Starlette's router, which finds webhooks by their path at once.
@@ -33,6 +35,7 @@ class WebhookRouter(Router):
         )
         self._webhooks = dict(webhooks)
         self._private_port = private_port
+        self._lost = Lost(tuple(webhooks))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request (ASGI)."""
@@ -43,6 +46,12 @@ class WebhookRouter(Router):
             await self.not_found(scope, receive, send)
         else:
             await super().__call__(scope, receive, send)
+
+    async def not_found(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer 404 (Starlette calls this too), and tell when a text is lost by it."""
+        if scope["type"] == "http":
+            self._lost.saw(scope)
+        await super().not_found(scope, receive, send)
 
     def _is_private(self, scope: Scope) -> bool:
         """Tell by the socket that took the connection; nothing that a client says can change that."""

@@ -68,7 +68,13 @@ class StatusEndpoint:
         self._receipts = receipts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request (ASGI); 204 is what Twilio wants to hear (facts 1.5)."""
+        """Serve one request (ASGI); 204 is what Twilio wants to hear (facts 1.5).
+
+        Statuses come by POST alone (facts 7): there is nothing at Twilio that would make it a GET.
+        """
+        if scope["method"] != "POST":
+            await refuse(send, Refusal.WRONG_METHOD, allow=b"POST")
+            return
         genuine = await self._gate.admit(scope, receive)
         if isinstance(genuine, Refusal):
             await refuse(send, genuine)
@@ -87,10 +93,10 @@ class StatusEndpoint:
         await send_empty(send, 204)
 
 
-async def refuse(send: Send, refusal: Refusal) -> None:
+async def refuse(send: Send, refusal: Refusal, allow: bytes = b"GET, POST") -> None:
     """Answer a refused request: its status and nothing else."""
     metrics.REFUSED.labels(refusal.word).inc()
-    await send_empty(send, refusal.status)
+    await send_empty(send, refusal.status, allow)
 
 
 def _reply_id(query: bytes) -> str | None:

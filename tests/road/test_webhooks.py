@@ -64,7 +64,10 @@ async def test_a_signed_get_is_answered_alike(router: RunningRouter) -> None:
     assert "SAN FRANCISCO" in answer.text
 
 
-@pytest.mark.parametrize("path", ["/sms", "/sms/fallback", "/sms/status"])
+@pytest.mark.parametrize(
+    ("path", "allowed"),
+    [("/sms", "GET, POST"), ("/sms/fallback", "GET, POST"), ("/sms/status", "POST")],
+)
 @pytest.mark.parametrize(
     ("method", "headers", "body", "status"),
     [
@@ -84,12 +87,23 @@ async def test_a_signed_get_is_answered_alike(router: RunningRouter) -> None:
     ],
 )
 async def test_what_is_no_webhook_of_twilios_is_refused(
-    router: RunningRouter, path: str, method: str, headers: dict[str, str], body: bytes, status: int
+    router: RunningRouter,
+    path: str,
+    allowed: str,
+    method: str,
+    headers: dict[str, str],
+    body: bytes,
+    status: int,
 ) -> None:
     answer = await router.send(method, path, body, headers)
-    assert (answer.status, answer.body) == (status, b"")
-    if status == 405:
-        assert answer.headers["Allow"] == "GET, POST"
+    assert (answer.status, answer.body) == (405 if method not in allowed else status, b"")
+    if answer.status == 405:
+        assert answer.headers["Allow"] == allowed
+
+
+async def test_a_signed_get_is_no_status_callback(router: RunningRouter) -> None:
+    answer = await router.deliver({"MessageSid": "SM" + "e" * 32}, path="/sms/status", method="GET")
+    assert (answer.status, answer.headers["Allow"]) == (405, "POST")
 
 
 @pytest.mark.parametrize("media_type", [FORM.upper(), f"{FORM}; charset=UTF-8", f" {FORM} ;q=1"])
@@ -166,6 +180,8 @@ async def test_the_refusal_is_diagnosed_in_the_log_without_secrets(router: Runni
     await router.deliver(parameters, headers={"X-Twilio-Signature": signed})
     assert "a request refused" in router.log
     assert "http" in router.log.splitlines()[-1]
+    await router.deliver(parameters, headers={"X-Twilio-Signature": "short"})
+    assert router.log.splitlines()[-1].count("does not have the length of one") == 1
     for secret in (TOKEN, SECONDARY, signed, "a private word", "+14155550123"):
         assert secret not in router.log
 

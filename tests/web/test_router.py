@@ -6,11 +6,13 @@ import contextlib
 from collections.abc import AsyncIterator
 
 import pytest
+from prometheus_client import REGISTRY
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route, Router
 from starlette.types import Message, Receive, Scope, Send
 
+from app.web.lost import Lost
 from app.web.router import WebhookRouter
 
 
@@ -27,7 +29,9 @@ async def lifespan(_: Router) -> AsyncIterator[None]:
     yield
 
 
-async def status(router: WebhookRouter, path: str, listener: tuple[str, int] | None) -> int:
+async def status(
+    router: WebhookRouter, path: str, listener: tuple[str, int] | None, *more: tuple[bytes, bytes]
+) -> int:
     sent: list[Message] = []
 
     async def receive() -> Message:
@@ -36,7 +40,7 @@ async def status(router: WebhookRouter, path: str, listener: tuple[str, int] | N
     async def send(message: Message) -> None:
         sent.append(message)
 
-    headers = [(b"host", b"127.0.0.1:9000")]
+    headers = [(b"host", b"127.0.0.1:9000"), *more]
     scope = {"type": "http", "method": "GET", "path": path, "server": listener, "headers": headers}
     await router({**scope, "query_string": b"", "root_path": ""}, receive, send)
     return int(sent[0]["status"])
@@ -59,3 +63,33 @@ async def test_a_private_port_is_told_by_the_listener_alone(
     assert await status(router, "/page", listener) == page_status
     assert await status(router, "/sms", listener) == 200
     assert await status(router, "/nothing", listener) == 404
+
+
+SIGNED = (b"x-twilio-signature", b"x" * 28)
+
+
+async def test_a_webhook_that_is_not_here_is_told_once_for_a_while(caplog: pytest.LogCaptureFixture) -> None:
+    router = WebhookRouter({"/sms": webhook, "/sms/status": webhook}, [Route("/page", page)], lifespan)
+    before = refused_as_not_found()
+    for path in ("/nothing", "/page", "/sms"):
+        assert await status(router, path, None) == (404 if path == "/nothing" else 200)
+    assert not caplog.messages
+    for path in ("/twilio/sms\n\x1b[2J", "/sms/"):
+        assert await status(router, path, None, SIGNED) == 404
+    [told] = caplog.messages
+    assert r"/twilio/sms\n\x1b[2J, which is not here (404): the webhooks are /sms, /sms/status;" in told
+    assert refused_as_not_found() == before + 2
+
+
+@pytest.mark.parametrize(("later", "told"), [(9.9, 1), (10.0, 2)])
+def test_it_is_told_again_after_a_while(caplog: pytest.LogCaptureFixture, later: float, told: int) -> None:
+    now = [100.0]
+    lost = Lost(["/sms"], clock=lambda: now[0])
+    lost.saw({"path": "/x", "headers": [SIGNED]})
+    now[0] += later
+    lost.saw({"path": "/x", "headers": [SIGNED]})
+    assert len(caplog.messages) == told
+
+
+def refused_as_not_found() -> float:
+    return REGISTRY.get_sample_value("sms_router_refused_total", {"reason": "not found"}) or 0.0
