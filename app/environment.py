@@ -36,8 +36,8 @@ class Layers:
     environment: Mapping[str, str]
     variables: dict[Location, str] = field(default_factory=dict)
     """Which variable a value came from, by location."""
-    unset: set[Location] = field(default_factory=set)
-    """Where ``env:NAME`` asks for a variable that is not there; told already."""
+    told: set[Location] = field(default_factory=set)
+    """Where what is wrong is told already, as where ``env:NAME`` asks for a variable that is not there."""
     mistakes: list[str] = field(default_factory=list)
 
     def apply(self) -> None:
@@ -59,7 +59,7 @@ class Layers:
         variable = value.removeprefix("env:")
         self.variables[location] = variable
         if variable not in self.environment and location[-1] != "auth_token_secondary":
-            self.unset.add(location)
+            self.told.add(location)
             self.mistakes.append(
                 f"{self.file}: {key_of(location)}: the environment variable {variable} is not set; "
                 f"export {variable}=..."
@@ -102,6 +102,8 @@ class Layers:
             return
         if all(each.get("sid") != sid for _, each in _with_places(services)):
             service = {"account": account_sid}
+            if account_sid == self.environment.get(_SID):  # what is wrong with it is told there
+                self.told.add(("services", len(services), "account"))
             self._put(service, ("services", len(services), "sid"), sid, _SERVICE)
             services.append(service)
 
@@ -109,7 +111,7 @@ class Layers:
         if isinstance(table, dict):  # what is no table is told when the tables are checked
             table[location[-1]] = value
             self.variables[location] = variable
-            self.unset.discard(location)
+            self.told.discard(location)
 
 
 def contradictions(layers: Layers) -> list[str]:
@@ -119,7 +121,8 @@ def contradictions(layers: Layers) -> list[str]:
     known = {str(each.get("sid")) for _, each in accounts}
     for place, service in services:
         account = str(service.get("account", ""))
-        if account.startswith("AC") and account not in known:
+        told = ("services", place, "account") in layers.told
+        if account.startswith("AC") and account not in known and not told:
             found.append(
                 f"services[{place + 1}].account: {account} has no [[accounts]] table; "
                 "add one with its auth_token"

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
 from app.store.deployment import Deployment
 from app.twilio.public_url import PublicUrl
+from app.twilio.sid import ACCOUNT_SID, SERVICE_SID
 
 SHORTEST_PASSWORD = 8
 """Characters."""
@@ -18,13 +19,13 @@ _ORIGIN = re.compile(r"https?://(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{
 
 
 def _account_sid(value: str) -> str:
-    if not re.fullmatch(r"AC[0-9a-fA-F]{32}", value):
+    if not ACCOUNT_SID.fullmatch(value):
         raise ValueError("an account sid is AC and 32 hex digits, as the Twilio console shows it")
     return value
 
 
 def _service_sid(value: str) -> str:
-    if not re.fullmatch(r"MG[0-9a-fA-F]{32}", value):
+    if not SERVICE_SID.fullmatch(value):
         raise ValueError("a Messaging Service sid is MG and 32 hex digits, as the Twilio console shows it")
     return value
 

@@ -20,6 +20,7 @@ from app.routing.hours import TimeZones
 from app.senders.limits import Limits
 from app.senders.request import ReplyFrom
 from app.toml_files import describe_mistakes, read_toml
+from app.twilio.sid import PLACEHOLDER
 
 DEFAULT_FOLDER = "config"
 
@@ -59,6 +60,20 @@ class Settings(RouterFile):
         if self.server.private_port is None:
             return self.local_url
         return _reached(self.server.private_host, self.server.private_port)
+
+    @property
+    def placeholders(self) -> tuple[str, ...]:
+        """What still says ``ACxxxx...`` or ``MGxxxx...``, as documentation does, by key."""
+        sids = {
+            "accounts": [account.sid for account in self.accounts],
+            "services": [service.sid for service in self.services],
+        }
+        return tuple(
+            f"{name}[{place}].sid"
+            for name, listed in sids.items()
+            for place, sid in enumerate(listed, 1)
+            if PLACEHOLDER.fullmatch(sid)
+        )
 
     @property
     def twilio_opt_outs(self) -> frozenset[str]:
@@ -135,7 +150,7 @@ def _checked(layers: Layers) -> tuple[RouterFile | None, list[str]]:
     try:
         return RouterFile.model_validate(layers.tables), []
     except ValidationError as error:
-        return None, describe_mistakes(error, RouterFile, layers.file, layers.variables, layers.unset)
+        return None, describe_mistakes(error, RouterFile, layers.file, layers.variables, layers.told)
 
 
 _WithSid = TypeVar("_WithSid", AccountSettings, ServiceSettings)

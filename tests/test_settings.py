@@ -201,6 +201,13 @@ def test_the_whole_example_loads(load: Load) -> None:
     assert both.accounts[0].tokens == ("one", "two")
 
 
+def test_the_placeholders_of_documentation_load_and_are_told(load: Load) -> None:
+    account, service = "AC" + "x" * 32, "MG" + "x" * 32
+    tables = f"{ACCOUNT}{SERVICE}{ACCOUNT}{SERVICE}".replace(AC, account, 1).replace(MG, service, 1)
+    assert load(tables).placeholders == ("accounts[1].sid", "services[1].sid")
+    assert load(ACCOUNT + SERVICE).placeholders == ()
+
+
 def test_a_folder_without_a_router_toml_is_all_defaults(tmp_path: Path) -> None:
     settings = load_settings({"SMS_ROUTER_CONFIG": str(tmp_path)})
     assert settings.offline
@@ -403,6 +410,16 @@ def test_shared_keys_are_read(load: Load) -> None:
         (
             "",
             {"TWILIO_ACCOUNT_SID": AC},
+            "TWILIO_ACCOUNT_SID: is set without TWILIO_AUTH_TOKEN; export TWILIO_AUTH_TOKEN=...",
+        ),
+        (
+            "",
+            {"TWILIO_ACCOUNT_SID": "ACx", "TWILIO_AUTH_TOKEN": "t", "TWILIO_MESSAGING_SERVICE_SID": MG},
+            f"TWILIO_ACCOUNT_SID (accounts[1].sid): {NO_ACCOUNT_SID}",
+        ),
+        (
+            "",
+            {"TWILIO_ACCOUNT_SID": AC, "TWILIO_MESSAGING_SERVICE_SID": MG},
             "TWILIO_ACCOUNT_SID: is set without TWILIO_AUTH_TOKEN; export TWILIO_AUTH_TOKEN=...",
         ),
         (

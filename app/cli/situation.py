@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from redis.exceptions import MovedError, ResponseError
+from redis.exceptions import AuthenticationError, MovedError, ResponseError
 
 from app.cli.speaking import CommandError
 from app.settings import Settings, load_settings
@@ -175,6 +175,11 @@ def _told(error: Exception) -> tuple[str, str]:
     if isinstance(error, MovedError):
         remedy = "This is a node of a Redis Cluster: set REDIS_URL=redis+cluster://host:port"
         return f"Redis does not answer: {error}", remedy
+    if isinstance(error, AuthenticationError):
+        remedy = (
+            "Put its password into REDIS_URL: redis://:password@host:6379/0, or redis://user:password@..."
+        )
+        return "Redis refuses the login: the password is missing or wrong.", remedy
     if isinstance(error, ResponseError):
         return (
             f"Redis refuses this: {error}",

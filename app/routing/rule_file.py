@@ -26,11 +26,11 @@ from app.routing.templates import TemplateError, Templates, WrittenAnswer
 from app.routing.upstream.forward import Forward, leads_back
 from app.routing.upstream.table import ForwardTable
 from app.toml_files import describe_mistakes, read_toml
+from app.twilio.sid import SERVICE_SID
 
 log = logging.getLogger("sms_router")
 
 _MEDIA_URL = re.compile(r"https?://[^/\s]\S*")
-_SERVICE_SID = re.compile("MG[0-9a-fA-F]{32}")
 _NUMBER = re.compile(r"(?:[a-z]+:)?\+[1-9][0-9]{6,14}|[0-9]{3,8}")
 _COUNTRY = re.compile("[A-Za-z]{2}")
 _MOST_MEDIA = 10
@@ -188,7 +188,7 @@ class _Loading:
         if table is None:
             return Defaults()
         for sid in table.services:
-            if not _SERVICE_SID.fullmatch(sid):
+            if not SERVICE_SID.fullmatch(sid):
                 self.mistakes.append(f"{self.file}: default.services: {sid!r} should be MG and 32 hex digits")
         services = {
             sid: answer
@@ -257,7 +257,7 @@ class _Loading:
     def _scope(self, told: _Keyword | Registration, where: str) -> Scope:
         """Read where a rule holds; what could never hold anywhere is a mistake."""
         for name, values, pattern, example in (
-            ("services", told.services, _SERVICE_SID, "MG and 32 hex digits"),
+            ("services", told.services, SERVICE_SID, "MG and 32 hex digits"),
             ("numbers", told.numbers, _NUMBER, "a short code or a number like +14155550100"),
             ("countries", told.countries, _COUNTRY, "two letters like US (ISO 3166)"),
         ):

@@ -73,7 +73,8 @@ class Deployment:
         except DeploymentError:
             raise
         except ValueError as error:
-            raise ValueError(f"must be {SHAPES}") from error
+            escaped = "; in a password, / is written %2F, @ %40, : %3A and # %23" if "@" in url else ""
+            raise ValueError(f"must be {SHAPES}{escaped}") from error
         return _checked(cls(Kind.SERVER, url, (address,), address))
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from app.sandbox.hosting import free_port
 from tests.cli.conftest import Cli
 from tests.cli.twilio_side import NEW_YORK, PUBLIC, SERVICE, TwilioSide, twilio_side
 from tests.store.private_valkey import PrivateValkey
@@ -170,3 +171,19 @@ def test_without_credentials_and_without_the_sandbox_that_is_said(cli: Cli) -> N
     spoken = cli("check", SANDBOX_PORT="1")
     assert spoken.code == 0
     assert "The sandbox does not run, so Twilio's side was not looked at." in spoken.err
+
+
+def test_a_redis_that_does_not_serve_is_one_error_whatever_twilio_says(twilio: TwilioSide) -> None:
+    nowhere = f"redis://127.0.0.1:{free_port()}"
+    assert [error.split(":")[0] for error in errors(checked(twilio, code=1, REDIS_URL=nowhere))] == [
+        "Redis does not answer"
+    ]
+    twilio.fault(kind="status", status=503)
+    first, *_ = errors(checked(twilio, code=1, REDIS_URL=nowhere))
+    assert first.startswith("Redis does not answer")
+
+
+def test_a_placeholder_is_an_error(twilio: TwilioSide) -> None:
+    placeholder = "MG" + "x" * 32
+    told = errors(checked(twilio, code=1, TWILIO_MESSAGING_SERVICE_SID=placeholder))
+    assert "services[1].sid is a placeholder: no webhook names it, and Twilio does not know it." in told

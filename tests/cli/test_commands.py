@@ -137,6 +137,18 @@ def test_sentinels_that_do_not_answer_are_told_by_their_places(cli: Cli) -> None
     assert "redis." not in spoken.err
 
 
+@pytest.mark.parametrize("login", ["", ":wr0ng@"])
+def test_a_redis_that_wants_a_password_is_told_so(
+    cli: Cli, private_valkey: PrivateValkey, login: str
+) -> None:
+    with private_valkey.client() as client:
+        client.config_set("requirepass", "s3cret")
+    spoken = cli("messages", REDIS_URL=private_valkey.url.replace("unix://", f"unix://{login}"))
+    assert (spoken.code, "wr0ng" in spoken.err) == (1, False)
+    assert spoken.err.startswith("Redis refuses the login: the password is missing or wrong.")
+    assert "redis://:password@host" in spoken.err
+
+
 def test_a_redis_that_refuses_is_read_as_far_as_it_lets_us(cli: Cli, private_valkey: PrivateValkey) -> None:
     with private_valkey.client() as client:
         client.execute_command("ACL", "SETUSER", "reader", "on", ">s3cret", "~*", "&*", "+@read")

@@ -40,6 +40,7 @@ REFUSED = [
     ("http://h", "must be redis://"),
     ("redis+clusters://h", "must be redis://"),
     ("unix+cluster:///s", "must be redis://"),
+    ("redis://:p@ss:w/rd@h", "in a password, / is written %2F"),
     ("redis+cluster://h:port", "must be redis://"),
     ("redis+cluster://a,,b", "a comma too many"),
     ("redis+cluster://", "names no host"),
