@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import resource
 import shlex
@@ -116,9 +117,19 @@ def _check_ports(settings: Settings) -> None:
             check_port(host, port, "")
         except CommandError as error:
             told.append(str(error).splitlines()[0])
-            others.append(f"{variable}={port + 1}")
+            others.append(_another(variable, port, error.__cause__))
     if told:
-        raise CommandError(*told, f"Choose another one: {' '.join(others)} make run")
+        raise CommandError(*told, f"Choose another one: {' '.join(dict.fromkeys(others))} make run")
+
+
+def _another(variable: str, port: int, cause: BaseException | None) -> str:
+    """Return what to set where something cannot listen: another host where that is to blame, else a port."""
+    not_here = isinstance(cause, OSError) and cause.errno == errno.EADDRNOTAVAIL
+    if not_here or isinstance(cause, socket.gaierror):
+        return f"{variable.replace('PORT', 'HOST')}=127.0.0.1"
+    if isinstance(cause, PermissionError):
+        return f"{variable}={port + 8000}"
+    return f"{variable}={port + 1}"
 
 
 def _run(settings: Settings) -> None:
@@ -254,6 +265,14 @@ def _announce(settings: Settings, world: World | None, password: str | None, fir
         err.print(
             f"PUBLIC_URL is not set: signatures are checked over {url}, so Twilio's will be refused.\n"
             "Set it to what Twilio calls: export PUBLIC_URL=https://sms.example.com",
+            style="yellow",
+            soft_wrap=True,
+        )
+    for key in settings.placeholders:
+        err.print(
+            plain(
+                f"{key} is a placeholder: write the sid that the Twilio console shows, or no webhook fits it."
+            ),
             style="yellow",
             soft_wrap=True,
         )

@@ -193,7 +193,8 @@ def _webhook(account_sid: str, service_sid: str | None, text: Text) -> dict[str,
 def _deliver(
     settings: Settings, account: AccountSettings, local: str, parameters: dict[str, str]
 ) -> requests.Response:
-    signed = sign(f"{settings.public_url}/sms", list(parameters.items()), account.tokens[0])
+    public = settings.router.public_url or local  # a router that was not told its URL takes this one
+    signed = sign(f"{public}/sms", list(parameters.items()), account.tokens[0])
     headers = {
         "X-Twilio-Signature": signed,
         "I-Twilio-Idempotency-Token": str(uuid4()),

@@ -321,9 +321,11 @@ def test_a_second_router_on_the_same_data_is_refused_while_commands_may_look(
 
 
 def test_a_host_that_is_none_is_told(cli: Cli) -> None:
-    spoken = cli("serve", HOST="no such host")
-    assert spoken.code == 1
-    assert spoken.err.startswith("no such host:8000 cannot be used")
+    for host in ("no such host", "203.0.113.1"):
+        spoken = cli("serve", HOST=host, SANDBOX_PORT=str(free_port()))
+        assert spoken.code == 1
+        assert spoken.err.startswith(f"{host}:8000 cannot be used")
+        assert "Choose another one: HOST=127.0.0.1 make run" in spoken.err
 
 
 def test_the_sandbox_runs_by_itself(folder: Path) -> None:

@@ -99,6 +99,12 @@ def test_another_token_is_refused_with_the_reason(live: Cli) -> None:
     assert spoken.err.startswith("The router refused the signature (403).")
 
 
+def test_a_router_is_found_by_its_url_alone(live: Cli, serving: Serving) -> None:
+    url = f"http://127.0.0.1:{serving.environment['PORT']}"
+    assert live("text", "HOURS", PORT=str(free_port())).code == 1
+    assert live("text", "HOURS", "--url", url, PORT=str(free_port())).code == 0
+
+
 @pytest.mark.parametrize("more", [[], ["--to", "12345"]])
 def test_a_router_that_does_not_run_is_told_with_the_line_to_paste(cli: Cli, more: list[str]) -> None:
     port = free_port()
