@@ -19,7 +19,7 @@ from app.onboarding.progress import followed, seen
 from app.onboarding.storing import Arrivals, stored_arrivals
 from app.settings import Settings
 from app.store.clock import told_by
-from app.twilio.rest import ApiError, build_client
+from app.twilio.rest import ApiError, FailureKind, build_client
 
 if TYPE_CHECKING:
     from twilio.rest import Client
@@ -132,15 +132,29 @@ def _ports(
             with err.status(f"Reading {request_sid} from Twilio ..."):
                 found = ported_numbers(_client_of(settings, account_sid), request_sid)
         except ApiError as error:
-            failures.append(f"{', '.join(numbers)}: {refused(settings, error).lines[0]}")
+            failures += _unread(settings, error, request_sid, numbers)
             continue
         ports.update({number: found[number] for number in numbers if number in found})
         failures += [
-            f"{number} is not part of the port-in request {request_sid}."
+            f"{number} is not part of the port-in request {request_sid}; {_other_request(number)}"
             for number in numbers
             if number not in found
         ]
     return ports
+
+
+def _unread(settings: Settings, error: ApiError, request_sid: str, numbers: Iterable[str]) -> list[str]:
+    """Say of each number why its port-in request could not be read."""
+    if error.failure.kind is not FailureKind.NOT_FOUND:
+        return [f"{', '.join(numbers)}: {refused(settings, error).lines[0]}"]
+    return [
+        f"{number}: Twilio knows no port-in request {request_sid} on this account; {_other_request(number)}"
+        for number in numbers
+    ]
+
+
+def _other_request(number: str) -> str:
+    return f"give the right one: sms-router onboarding request {number} KW..."
 
 
 def _account_of(settings: Settings, service_sid: str) -> str:

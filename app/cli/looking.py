@@ -11,7 +11,7 @@ from app.cli.operating import Operation, change, operation_on
 from app.cli.situation import anything_stored, store_client
 from app.cli.speaking import CommandError, err
 from app.cli.store_findings import inspect_store
-from app.membership.credentials import inspect_account, inspect_public_url
+from app.membership.credentials import inspect_account, inspect_callback_host, inspect_public_url
 from app.membership.difference import differences, named_changes
 from app.membership.findings import Expected, Finding, Mending, Severity
 from app.membership.inspection import inspect
@@ -117,6 +117,7 @@ def _general(settings: Settings) -> Iterator[Finding]:
         yield Finding(Severity.ERROR, key, sentence, "Write the sid that the Twilio console shows.")
     if settings.redis.url:
         yield from _redis(settings)
+    yield from inspect_callback_host(settings.public_url)
     if not settings.twilio.api_base_url:
         yield from inspect_public_url(settings.public_url, configured=bool(settings.router.public_url))
 

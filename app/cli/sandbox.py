@@ -19,6 +19,7 @@ from rich.text import Text
 from app.cli.situation import check_port, offline_world
 from app.cli.speaking import AsJson, CommandError, out, print_json
 from app.settings import load_settings
+from app.twilio.public_url import PublicUrl
 
 if TYPE_CHECKING:
     import uvicorn
@@ -32,6 +33,14 @@ SHIPPED = Path(__file__).parents[1] / "sandbox" / "scenarios"
 """The scenarios that come along."""
 
 _MARKS = {"passed": ("✓", "green"), "failed": ("✗", "bold red"), "not played": ("·", "dim")}
+
+
+def _router_url(url: str | None) -> str | None:
+    """Refuse what no router listens on, by the option's own name."""
+    try:
+        return str(PublicUrl.parse(url)) if url else None
+    except ValueError as error:
+        raise typer.BadParameter(str(error).removeprefix("PUBLIC_URL ")) from error
 
 
 def register(commands: typer.Typer) -> None:
@@ -58,7 +67,8 @@ def sandbox(
         typer.Option("--manual-clock", help="Stand still until POST /sandbox/clock says to go on."),
     ] = False,
     router: Annotated[
-        str | None, typer.Option(help="Where the router listens; default: http://HOST:PORT.")
+        str | None,
+        typer.Option(callback=_router_url, help="Where the router listens; default: http://HOST:PORT."),
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", hidden=True)] = False,
     until_exit_of: Annotated[int | None, typer.Option("--until-exit-of", hidden=True)] = None,
@@ -95,7 +105,10 @@ def run(
         typer.Argument(metavar="FILE", help="Scenarios; default: those that come along."),
     ] = None,
     router: Annotated[
-        str | None, typer.Option(help="URL of a router that runs already, with the same credentials.")
+        str | None,
+        typer.Option(
+            callback=_router_url, help="URL of a router that runs already, with the same credentials."
+        ),
     ] = None,
     port: Annotated[
         int, typer.Option(min=0, max=65_535, help="Where the sandbox listens; 0 is any free port.")

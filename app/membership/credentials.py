@@ -54,6 +54,19 @@ def inspect_public_url(public_url: str, *, configured: bool) -> Iterator[Finding
     yield Finding(Severity.ERROR, "PUBLIC_URL", sentence, remedy)
 
 
+def inspect_callback_host(public_url: str) -> Iterator[Finding]:
+    """Return what keeps Twilio from reporting deliveries to the router at its public URL (facts 1.5)."""
+    host = urlsplit(public_url).hostname or ""
+    if "_" in host:
+        yield Finding(
+            Severity.ERROR,
+            "PUBLIC_URL",
+            f"{host} has an underscore, and Twilio takes no such host for status callbacks: late answers are"
+            " refused (21609), and nothing is learned of what did not arrive.",
+            f"Give the router another name, such as {host.replace('_', '-')}, and set PUBLIC_URL to it.",
+        )
+
+
 def _public(url: str) -> bool:
     host = urlsplit(url).hostname or ""
     try:

@@ -113,7 +113,8 @@ class Table:
         for key in self._values:
             if key not in self._known:
                 near = get_close_matches(key, self._known, n=1)
-                advice = f"did you mean {near[0]}?" if near else "known keys: " + ", ".join(self._known)
+                known = ", ".join(dict.fromkeys(self._known))
+                advice = f"did you mean {near[0]}?" if near else f"known keys: {known}"
                 self.refuse(key, f"unknown key; {advice}")
 
     def _take(self, key: str, default: object) -> object:

@@ -41,6 +41,11 @@ def test_the_demo_is_good_with_two_notes(twilio: TwilioSide) -> None:
     assert spoken.out.splitlines()[-1] == "config: good: 7 rules, 1 account, 1 Service"
 
 
+def test_a_host_that_gets_no_status_callbacks_is_an_error(twilio: TwilioSide) -> None:
+    told = checked(twilio, code=1, PUBLIC_URL="https://sms_router.example.com")
+    assert any("sms_router.example.com has an underscore" in each for each in errors(told))
+
+
 def test_broken_urls_are_mended_after_showing_what_would_change(twilio: TwilioSide) -> None:
     twilio.service.update(
         inbound_request_url="https://old.example.com/sms",

@@ -233,8 +233,11 @@ def test_what_cannot_be_read_is_told_and_the_rest_goes_on(twilio: TwilioSide) ->
     spoken = twilio("onboarding", "refresh")
     assert spoken.code == 1
     assert f"{NEW} is live" in spoken.out
-    assert f"{PORTED}: " in said(spoken.err)
-    assert f"+12125550100 is not part of the port-in request {sid}" in said(spoken.err)
+    told = said(spoken.err)
+    assert f"{PORTED}: Twilio knows no port-in request KW{'9' * 32} on this account; " in told
+    assert f"+12125550100 is not part of the port-in request {sid}; " in told
+    for number in (PORTED, "+12125550100"):
+        assert f"give the right one: sms-router onboarding request {number} KW..." in told
 
     twilio.fault(kind="status", status=503)
     assert twilio("onboarding", "refresh").code == 1

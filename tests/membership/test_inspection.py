@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from app.membership.credentials import inspect_account, inspect_public_url
+from app.membership.credentials import inspect_account, inspect_callback_host, inspect_public_url
 from app.membership.findings import Expected, Severity, same_place
 from app.membership.inspection import inspect
 from app.membership.resources import AccountState
@@ -152,6 +152,14 @@ def test_only_the_primary_token_signs(state: AccountState, expected: list[tuple[
         assert finding.severity is severity
         assert words in finding.sentence
         assert "third" not in finding.sentence + finding.remedy
+
+
+def test_a_host_with_an_underscore_gets_no_status_callbacks() -> None:
+    (finding,) = inspect_callback_host("https://sms_router.example.com:8443/a_b")
+    assert finding.severity is ERROR
+    assert finding.sentence.startswith("sms_router.example.com has an underscore")
+    assert "such as sms-router.example.com," in finding.remedy
+    assert list(inspect_callback_host("https://sms.example.com/a_b")) == []
 
 
 @pytest.mark.parametrize(

@@ -100,6 +100,15 @@ def test_a_file_that_cannot_be_played_is_wrong_use(
     assert sentence in str(refused)
 
 
+@pytest.mark.parametrize("words", [("run",), ()])
+def test_a_router_that_is_no_url_is_wrong_use_of_its_option(words: tuple[str, ...]) -> None:
+    result = CliRunner().invoke(commands, ["sandbox", *words, "--router", "localhost:8000"])
+    assert result.exit_code == 2
+    assert "Invalid value for '--router': must start with https:// or http://" in " ".join(
+        result.output.split()
+    )
+
+
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "", "192.0.2.1", "sms.example.com"])
 def test_an_address_that_others_reach_needs_a_flag(host: str) -> None:
     refused = _refused("--host", host)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 
+from app.sandbox.alerts import Alert
 from app.sandbox.scenarios.scenario import Check, Misses, Shows
 from app.sandbox.texting import Texted
 
@@ -28,7 +29,7 @@ class Situation:
 
     shown: Sequence[Seen] = ()
     missed: Sequence[Seen] = ()
-    alerts: Sequence[int] = ()
+    alerts: Sequence[Alert] = ()
     texted: Texted | None = None
 
 
@@ -41,8 +42,16 @@ class Difference:
     got: str
 
 
-def differences(check: Check, now: Situation) -> Iterator[Difference]:
-    """Yield everything in which the situation is not what the check wants."""
+def differences(check: Check, now: Situation) -> tuple[Difference, ...]:
+    """Return everything in which the situation is not what the check wants, and what the debugger says."""
+    found = tuple(_differences(check, now))
+    untold = check.alerts is None and check.outcome is None
+    if found and untold and now.alerts:
+        return (*found, Difference("alerts", "none that no step expects", _told_alerts(now.alerts)))
+    return found
+
+
+def _differences(check: Check, now: Situation) -> Iterator[Difference]:
     if check.outcome and not (now.texted and now.texted.outcome is check.outcome):
         yield Difference("the webhook", check.outcome.value, _ended(now.texted))
     if check.shows is not None:
@@ -53,8 +62,8 @@ def differences(check: Check, now: Situation) -> Iterator[Difference]:
         for misses, seen in zip_longest(check.undelivered, now.missed):
             if misses is None or seen is None or not _missed_so(misses, seen):
                 yield Difference(f"not delivered to {check.phone}", _wanted_missing(misses), _told(seen))
-    if check.alerts is not None and check.alerts != tuple(now.alerts):
-        yield Difference("alerts", _codes(check.alerts), _codes(now.alerts))
+    if check.alerts is not None and check.alerts != tuple(alert.code for alert in now.alerts):
+        yield Difference("alerts", _codes(check.alerts), _told_alerts(now.alerts))
 
 
 def leftovers(phone: str, now: Situation) -> Iterator[Difference]:
@@ -64,7 +73,7 @@ def leftovers(phone: str, now: Situation) -> Iterator[Difference]:
     for seen in now.missed:
         yield Difference(f"not delivered to {phone}", "nothing more", _told(seen))
     if now.alerts:
-        yield Difference("alerts", "none that no step expects", _codes(now.alerts))
+        yield Difference("alerts", "none that no step expects", _told_alerts(now.alerts))
 
 
 def _ended(texted: Texted | None) -> str:
@@ -114,6 +123,10 @@ def _told(seen: Seen | None) -> str:
     media = f", media {', '.join(seen.media)}" if seen.media else ""
     status = f", {seen.error}" if seen.error else f", status {seen.status}" if seen.status else ""
     return f"from {seen.sender}, says {seen.body!r}{media}{status}"
+
+
+def _told_alerts(alerts: Sequence[Alert]) -> str:
+    return "; ".join(f"{alert.code} {alert.text}" for alert in alerts) or "none"
 
 
 def _codes(codes: Sequence[int]) -> str:

@@ -98,7 +98,7 @@ class Performance:
         give_up = asyncio.get_running_loop().time() + check.within
         while True:
             now = replace(self._situation(check.phone), texted=texted)
-            found = tuple(differences(check, now))
+            found = differences(check, now)
             if not found or asyncio.get_running_loop().time() > give_up:
                 self._tick_off(check, now)
                 return found
@@ -123,7 +123,7 @@ class Performance:
         ]
         missed = [self._missed(sid) for sid in inbox.missed if sid not in self._seen]
         alerts = [alert for alert in self._here.alerts.newest_first() if alert.sid not in self._seen]
-        return Situation(shown, missed, [alert.code for alert in reversed(alerts)])
+        return Situation(shown, missed, alerts[::-1])
 
     def _status(self, sid: str) -> str:
         message = self._here.messages.get(sid)

@@ -45,7 +45,7 @@ def read_scenario(path: str | Path, world: World) -> Scenario:
     )
     if not scenario.steps:
         root.refuse("steps", "there must be one at least")
-    root.know("application", "service", "faults")
+    root.know("application", "service", "faults", *OF_THE_ROUTER)
     root.finish()
     if mistakes:
         raise WorldError(str(path), mistakes)

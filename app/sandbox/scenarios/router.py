@@ -117,7 +117,8 @@ async def _listens(process: asyncio.subprocess.Process, port: int, log: Path) ->
             return
         await asyncio.sleep(0.02)
     reason = "stopped" if process.returncode is not None else f"did not listen within {START_LIMIT:g} s"
-    raise RouterError("\n".join((f"The router {reason}.", *end_of(log))))
+    told = "\n".join((f"The router {reason}.", *end_of(log)))
+    raise RouterError(told.replace(f"{log.parent}{os.sep}", ""))  # a folder that is gone by now
 
 
 async def _stop(process: asyncio.subprocess.Process) -> None:

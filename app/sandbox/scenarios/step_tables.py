@@ -27,15 +27,19 @@ LONGEST_WITHIN = 60.0
 _ACTIONS = (("texts", "media"), ("wait",), ("faults",), ("state", "carrier"))
 """Keys that make something happen; a step has those of one line at most."""
 
+_OF_TEXTS = ("to", "webhook")
+"""Keys that say nothing where nobody texts."""
+
 
 def read_step(row: Table, world: World) -> Step:
     """Return one step; mistakes are added to the table's."""
     used = [keys for keys in _ACTIONS if any(row.has(key) for key in keys)]
     if len(used) > 1:
         row.refuse(used[1][0], f"a step does one thing: {used[0][0]} is another")
-    phone = row.text("phone", "")
-    if phone and not is_e164(phone):
-        row.refuse("phone", f"expected E.164, such as +14155550123, got {phone!r}")
+    phone = _phone(row, world)
+    for key in _OF_TEXTS:
+        if row.has(key) and "texts" not in (used[0] if used else ()):
+            row.refuse(key, "goes with texts or media: nothing is texted here")
     action = _action(row, phone, used[0][0] if used else "", world)
     if not phone and (isinstance(action, Text | Become) or row.has("shows") or row.has("undelivered")):
         row.refuse("phone", "is missing: whose phone is it?")
@@ -44,6 +48,15 @@ def read_step(row: Table, world: World) -> Step:
     row.know("webhook")
     row.finish()
     return step
+
+
+def _phone(row: Table, world: World) -> str:
+    phone = row.text("phone", "")
+    if phone and not is_e164(phone):
+        row.refuse("phone", f"expected E.164, such as +14155550123, got {phone!r}")
+    if phone in (number.address for number in world.numbers):
+        row.refuse("phone", f"{phone} is one of the account's numbers, not somebody's phone")
+    return phone
 
 
 def _action(row: Table, phone: str, kind: str, world: World) -> Action:
@@ -128,7 +141,9 @@ def _undelivered(row: Table) -> tuple[Misses, ...]:
 
 
 def _missed(table: Table) -> Misses:
-    misses = Misses(table.whole("error", 0, 10000, 99999), _optional(table, "from"))
+    if not table.has("error"):
+        table.refuse("error", "is missing: with which code did it end?")
+    misses = Misses(table.whole("error", 10000, 10000, 99999), _optional(table, "from"))
     table.know("from")
     table.finish()
     return misses

@@ -83,7 +83,7 @@ async def test_a_router_that_does_not_start_is_told_with_the_end_of_its_log(tmp_
     ending = await Stage(OwnRouter(CONFIG, free_port())).play(scenario, lambda _: None)
     assert not ending.passed
     assert ending.trouble.startswith("The router stopped.")
-    assert "inline_deadlin" in ending.trouble
+    assert "\nconfig/router.toml: router.inline_deadlin: unknown key" in ending.trouble
 
 
 async def test_a_port_that_is_taken_is_told(tmp_path: Path) -> None:
