@@ -6,7 +6,6 @@ dropped or guessed here.
 
 from __future__ import annotations
 
-import re
 from binascii import a2b_qp
 from urllib.parse import unquote_to_bytes
 
@@ -18,8 +17,17 @@ MOST_STRAYS = 1000
 
 Pairs = list[tuple[str, str]]
 
-_ESCAPED_MARK = re.compile(rb"%(?:26|3[Dd])")
-"""An escape that turns into one of the two characters that a form is made of."""
+_MARK = "\x01"
+"""Stands between names and values while a form is decoded in one go."""
+
+_MARKED = bytes.maketrans(b"+&=%", b" \x01\x01=")
+"""To quoted-printable, in which a form is decoded, with its names and values apart."""
+
+_ORDINARY = bytes(set(range(256)) - set(b"&=\n\r\x01"))
+"""What says nothing about how a form is made up."""
+
+_REGULAR = b"=&" * MOST_PARAMETERS
+"""What is left without it of a form of names with their values, up to its last value."""
 
 # Numbers: looked for as bytes, they are first taken for numbers, and that fails slowly.
 _PERCENT, _LINE_FEED, _CARRIAGE_RETURN = b"%\n\r"
@@ -37,17 +45,28 @@ def parse_form(raw: bytes) -> Pairs:
             none, or a value is not UTF-8.
 
     """
-    if raw.count(b"&") >= MOST_PARAMETERS:
+    marks = raw.translate(None, _ORDINARY)
+    if marks.count(b"&") >= MOST_PARAMETERS:
         raise MalformedFormError(f"more than {MOST_PARAMETERS} form fields")
-    spaced = raw.replace(b"+", b" ")
     try:
-        if _ESCAPED_MARK.search(spaced) is not None:
-            fields = [field.partition(b"=") for field in spaced.split(b"&") if field]
-            return [(_text(name), _text(value)) for name, _, value in fields]
-        # No escape can turn into "&" or "=": decoded in one go, in a quarter of the time.
-        return [(name, value) for name, _, value in [f.partition("=") for f in _text(spaced).split("&") if f]]
+        if len(marks) % 2 and _REGULAR.startswith(marks):
+            parts = _decoded(raw)
+            if len(parts) == len(marks) + 1:
+                turns = iter(parts)
+                return list(zip(turns, turns, strict=True))
+        fields = [field.partition(b"=") for field in raw.replace(b"+", b" ").split(b"&") if field]
+        return [(_text(name), _text(value)) for name, _, value in fields]
     except UnicodeDecodeError as error:
         raise MalformedFormError("a form field is not UTF-8") from error
+
+
+def _decoded(raw: bytes) -> list[str]:
+    """Return names and values by turns, in half the time that they take one by one.
+
+    There are none where something is not escaped, and more where somebody has written a `_MARK`.
+    """
+    plain = a2b_qp(raw.translate(_MARKED))
+    return plain.decode().split(_MARK) if len(plain) == len(raw) - 2 * raw.count(b"%") else []
 
 
 def first_values(pairs: Pairs) -> dict[str, str]:
