@@ -60,7 +60,7 @@ STAGES = (
     Stage("write to Valkey", "app.store.wire", "Wire._flush"),
     Stage("read from Valkey", "app.store.wire", "Wire.data_received"),
     Stage("response", "app.web.webhooks", "send_twiml"),
-    Stage("write to socket", "app.web.protocol", "_GatheringTransport._flush"),
+    Stage("write response", "app.web.cycle", "OneWriteCycle._write"),
 )
 
 ENTRANCE = "endpoint"
