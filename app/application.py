@@ -28,6 +28,7 @@ from app.routing.composing import Composer
 from app.routing.conversations import Customs
 from app.routing.dispatch import Forwards
 from app.routing.foresight import Foresight
+from app.routing.handler_http import HandlerHttp
 from app.routing.kept_rulebook import KeptRulebook
 from app.routing.last_senders import LastSenders
 from app.routing.later import Later
@@ -88,11 +89,13 @@ def build(settings: Settings) -> Router:
     """
     tokens = _tokens(settings)
     threads = Threads(settings.router.handler_threads)
+    handler_http = HandlerHttp()
     functions = Functions.load(
         settings.router.handlers,
         threads,
         settings.router.middlewares,
         Customs(**settings.conversations.model_dump()),
+        handler_http,
     )
     traces = Traces() if settings.server.traces else None
     observe = metrics.observe_stage if traces is None else traces.observing(metrics.observe_stage)
@@ -184,6 +187,7 @@ def build(settings: Settings) -> Router:
         bodies=_body_retention(settings, store),
         reloader=reloader,
         threads=threads,
+        handler_http=handler_http,
         redis=redis,
         condition=condition,
         traces=traces,

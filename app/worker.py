@@ -20,6 +20,7 @@ from app.membership.cache import Membership
 from app.membership.shared_failures import SharedFailures
 from app.membership.shared_rates import SharedRates
 from app.routing.body_retention import BodyRetention
+from app.routing.handler_http import HandlerHttp
 from app.routing.last_senders import LastSenders
 from app.routing.listening import Listener
 from app.routing.opt_outs_on_disk import OptOutsOnDisk
@@ -75,6 +76,7 @@ class Worker:
     bodies: BodyRetention | None
     reloader: Reloader
     threads: Threads
+    handler_http: HandlerHttp
     redis: Redis
     condition: Condition
     traces: Traces | None
@@ -105,6 +107,7 @@ class Worker:
             if self.traces is not None:
                 stop(asyncio.to_thread, self.traces.close)
             parts.callback(self.threads.close)
+            stop(self.handler_http.aclose)
             stop(self.redis.aclose)
             stop(self.journal.aclose)
             stop(self.store.aclose)

@@ -7,22 +7,27 @@ plain ones in threads.
 from __future__ import annotations
 
 import asyncio
+import importlib
 import inspect
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from app.routing.conversation import Conversation
+from app.routing.handler_http import HandlerHttp
 from app.routing.replies import SILENCE, Reply
 from app.routing.threads import Threads
 from app.twilio.inbound import InboundMessage
 
+if TYPE_CHECKING:
+    import aiohttp
+
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """What a handler may ask for, by the names of these fields."""
+    """What a handler may ask for, by the names in `ARGUMENTS`."""
 
     message: InboundMessage
     words: tuple[str, ...]
@@ -32,11 +37,22 @@ class Call:
     keyword: str
     """The keyword, as the rule writes it."""
     log: logging.Logger
-    conversation: Conversation | None = None
+    conversation: Conversation | None
     """Not None where any handler declares it."""
+    connections: HandlerHttp
+
+    @property
+    def reply(self) -> type[Reply]:
+        """`Reply`, for those who would rather not import it: ``return reply("Here.", media=[...])``."""
+        return Reply
+
+    @property
+    def http(self) -> aiohttp.ClientSession:
+        """The session for calling other services."""
+        return self.connections.session()
 
 
-ARGUMENTS = tuple(Call.__dataclass_fields__)
+ARGUMENTS = ("message", "words", "argument", "keyword", "log", "conversation", "reply", "http")
 CALL_NEXT = "call_next"
 """What a middleware declares beside them: called without arguments, it returns the handler's `Reply`."""
 
@@ -91,10 +107,15 @@ class Handler:
     """What stands around it, the outermost first."""
     deadline: float | None = None
     """Seconds after which it is cancelled and has failed."""
+    connections: HandlerHttp = field(default_factory=HandlerHttp, repr=False)
 
     @classmethod
     def of(
-        cls, function: Callable[..., object], threads: Threads, middlewares: Sequence[Middleware] = ()
+        cls,
+        function: Callable[..., object],
+        threads: Threads,
+        middlewares: Sequence[Middleware] = (),
+        connections: HandlerHttp | None = None,
     ) -> Handler:
         """Inspect a function.
 
@@ -104,15 +125,19 @@ class Handler:
         """
         name, source = _names(function)
         _check_kind(function, source)
+        declared, plain = _declared(function, source, ARGUMENTS), not _is_async(function)
+        if plain and "http" in declared:
+            raise HandlerError(f"{source}: http is awaited; make it an async function, or bring requests")
         return cls(
             name,
             source,
             function,
-            _declared(function, source, ARGUMENTS),
-            not _is_async(function),
+            declared,
+            plain,
             threads,
             logging.getLogger(f"handlers.{name}"),
             tuple(middlewares),
+            connections=connections or HandlerHttp(),
         )
 
     @property
@@ -136,7 +161,7 @@ class Handler:
             Exception: whatever the function raises.
 
         """
-        call = Call(message, message.words, argument, word, self.log, conversation)
+        call = Call(message, message.words, argument, word, self.log, conversation, self.connections)
         return await self._around(call, 0)
 
     async def _around(self, call: Call, depth: int) -> Reply:
@@ -204,6 +229,8 @@ def _declared(function: Callable[..., object], source: str, known: Sequence[str]
             declared.append(name)
         elif parameter.default is parameter.empty:
             raise HandlerError(_cannot_be_given(source, name, known))
+    if "http" in declared:
+        importlib.import_module("aiohttp")  # at the start, rather than while a text waits
     return tuple(declared)
 
 

@@ -12,6 +12,7 @@ from types import FunctionType, ModuleType
 from typing import NamedTuple
 
 from app.routing.conversations import Conversations, Customs
+from app.routing.handler_http import HandlerHttp
 from app.routing.handlers import Handler, HandlerError, Middleware
 from app.routing.registration import Registration, registrations_of, step_of
 from app.routing.threads import Threads
@@ -32,11 +33,12 @@ class Functions(NamedTuple):
         threads: Threads,
         middlewares: Sequence[str] = (),
         customs: Customs | None = None,
+        connections: HandlerHttp | None = None,
     ) -> Functions:
         """Import the named modules and packages; their mistakes are kept, to be told with all others.
 
         ``middlewares`` are functions that stand around each function, as ``module:function``, the
-        outermost first.
+        outermost first. ``connections`` are for those that declare ``http``.
         """
         mistakes: list[str] = []
         around = [each for name in middlewares if (each := _middleware(name, mistakes)) is not None]
@@ -45,7 +47,7 @@ class Functions(NamedTuple):
         steps: dict[str, Handler] = {}
         for function in _marked_functions(modules.values()):
             try:
-                handler = Handler.of(function, threads, around)
+                handler = Handler.of(function, threads, around, connections)
             except HandlerError as error:
                 mistakes.append(str(error))
                 continue

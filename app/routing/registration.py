@@ -40,8 +40,8 @@ def keyword(
     """Make a function the answer to one or more keywords.
 
     The function may be async or plain (plain ones run in threads), and is given what it declares
-    by name: ``message``, ``words``, ``argument``, ``keyword``, ``log``, ``conversation``. It returns
-    a text, a `Reply`, or nothing.
+    by name: ``message``, ``words``, ``argument``, ``keyword``, ``log``, ``conversation``, ``reply``,
+    ``http``. It returns a text, a `Reply`, or nothing.
 
     Args:
         words: the keywords, for example ``"BALANCE", "BAL"``.

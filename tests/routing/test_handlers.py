@@ -12,9 +12,11 @@ import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 
+import aiohttp
 import pytest
 
 from app import InboundMessage, Reply
+from app.routing.handler_http import HandlerHttp
 from app.routing.handlers import ARGUMENTS, DeadlineError, Handler, HandlerError, Middleware
 from app.routing.replies import SILENCE
 from app.routing.threads import Threads
@@ -54,6 +56,10 @@ def everything(message: InboundMessage, words: object, argument: str, keyword: s
 
 def nothing() -> str:
     return "nothing asked"
+
+
+def with_reply(reply: type[Reply], argument: str) -> Reply:
+    return reply(argument)
 
 
 class Shop:
@@ -112,6 +118,7 @@ def asynchronously_wrapped(function: Callable[..., str]) -> Callable[..., Any]:
         (with_defaults, "hello there 5 () {}"),
         (everything, "+14155550123 ('SAY', 'hello', 'there') hello there SAY True"),
         (nothing, "nothing asked"),
+        (with_reply, "hello there"),
         (Shop(), "object hello there"),
         (LaterShop(), "async object hello there"),
         (Shop().later, "method hello there"),
@@ -174,9 +181,13 @@ def by_place(message: InboundMessage, /) -> None: ...
 def misspelt(mesage: InboundMessage) -> None: ...
 
 
+def blocking(http: aiohttp.ClientSession) -> None: ...
+
+
 @pytest.mark.parametrize(
     ("function", "told"),
     [
+        (blocking, "blocking: http is awaited; make it an async function, or bring requests"),
         (misspelt, "misspelt: nothing is known as 'mesage'; a handler may declare message, words, argument"),
         (by_place, "by_place: message must be taken by its name; remove the / from the function's arguments"),
         (Shop.later, r"Shop\.later: is a method without its object"),
@@ -351,7 +362,7 @@ async def lonely() -> None: ...
 def unhurried(call_next: CallNext) -> None: ...
 
 
-async def greedy(call_next: CallNext, http: object) -> None: ...
+async def greedy(call_next: CallNext, database: object) -> None: ...
 
 
 @pytest.mark.parametrize(
@@ -359,9 +370,50 @@ async def greedy(call_next: CallNext, http: object) -> None: ...
     [
         (lonely, "declares call_next"),
         (unhurried, "is an async function"),
-        (greedy, "nothing is known as 'http'.*call_next"),
+        (greedy, "nothing is known as 'database'.*call_next"),
     ],
 )
 def test_what_is_no_middleware_is_told(function: Callable[..., object], told: str) -> None:
     with pytest.raises(HandlerError, match=told):
         Middleware.of(function)
+
+
+@contextlib.asynccontextmanager
+async def greeter() -> AsyncIterator[str]:
+    """Serve a greeting and a cookie; what was asked is in the greeting."""
+
+    async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked = await reader.readuntil(b"\r\n\r\n")
+        body = b"a cookie came" if b"Cookie:" in asked else b"hello"
+        head = b"HTTP/1.1 200 OK\r\nSet-Cookie: a=b\r\nConnection: close\r\nContent-Length: %d\r\n\r\n"
+        writer.write(head % len(body) + body)
+        await writer.drain()
+        writer.close()
+        await writer.wait_closed()
+
+    server = await asyncio.start_server(greet, "127.0.0.1", 0)
+    async with server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+
+async def test_handlers_share_one_session_that_keeps_no_cookies() -> None:
+    sessions = []
+
+    async def ask(http: aiohttp.ClientSession, argument: str) -> str:
+        sessions.append(http)
+        async with http.get(argument) as response:
+            return await response.text()
+
+    connections = HandlerHttp()
+    asked = [Handler.of(function, THREADS, (), connections) for function in (ask, ask)]
+    async with greeter() as url:
+        answers = [(await handler(message("ASK"), url, "ASK")).texts for handler in asked]
+    assert answers == [("hello",), ("hello",)]
+    assert sessions[0] is sessions[1]
+    assert not sessions[0].closed
+    await connections.aclose()
+    assert sessions[0].closed
+
+
+async def test_a_session_that_nobody_asked_for_is_never_opened() -> None:
+    await HandlerHttp().aclose()
