@@ -57,7 +57,7 @@ def newest(
 
 @messages.command("show")
 def show(
-    sid: Annotated[str, typer.Argument(help="The message's sid, SM... or MM...")],
+    sid: Annotated[str, typer.Argument(metavar="SID", help="The message's sid, SM... or MM...")],
     reveal: Reveal = False,
     as_json: AsJson = False,
 ) -> None:

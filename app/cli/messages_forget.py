@@ -31,7 +31,10 @@ _WORDS = {
 
 @messages.command("forget")
 def forget(
-    number: Annotated[str, typer.Argument(help="The person's number, like +14155550123.", callback=address)],
+    number: Annotated[
+        str,
+        typer.Argument(metavar="NUMBER", help="The person's number, like +14155550123.", callback=address),
+    ],
     opt_out_too: Annotated[
         bool,
         typer.Option(

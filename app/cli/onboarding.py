@@ -118,7 +118,9 @@ def add(
 @onboarding.command("done")
 def done(
     number: Named,
-    step: Annotated[str | None, typer.Argument(help="The step; by itself the one that is due.")] = None,
+    step: Annotated[
+        str | None, typer.Argument(metavar="STEP", help="The step; by itself the one that is due.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Say that a step is done; those before it are done too. After a rejection: it was sent in again.
@@ -185,7 +187,9 @@ def request(
 @onboarding.command("note")
 def note(
     number: Named,
-    text: Annotated[str, typer.Argument(help="What is worth remembering.", callback=reason_of)],
+    text: Annotated[
+        str, typer.Argument(metavar="TEXT", help="What is worth remembering.", callback=reason_of)
+    ],
     as_json: AsJson = False,
 ) -> None:
     """Keep a note in a number's history."""

@@ -36,7 +36,9 @@ opt_outs = typer.Typer(help="Who has opted out: list, add, remove, import, expor
 MOST_TOLD = 20
 """Bad lines of a file that are told one by one."""
 
-Number = Annotated[str, typer.Argument(help="The person's number, like +14155550123.", callback=address)]
+Number = Annotated[
+    str, typer.Argument(metavar="NUMBER", help="The person's number, like +14155550123.", callback=address)
+]
 ServiceSid = Annotated[
     str | None,
     typer.Option(
@@ -106,7 +108,7 @@ def remove(number: Number, service: ServiceSid = None) -> None:
 
 @opt_outs.command("import")
 def import_(
-    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="A CSV file.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", exists=True, dir_okay=False, help="A CSV file.")],
     service: ServiceSid = None,
 ) -> None:
     """Put everybody in a CSV file on the list.
@@ -140,7 +142,8 @@ def import_(
 @opt_outs.command("export")
 def export(
     file: Annotated[
-        Path | None, typer.Argument(dir_okay=False, help="Where to write; default: standard output.")
+        Path | None,
+        typer.Argument(metavar="FILE", dir_okay=False, help="Where to write; default: standard output."),
     ] = None,
 ) -> None:
     """Write the whole list as CSV, with numbers in full."""

@@ -28,6 +28,9 @@ from tests.routing.messages import message
 
 PUBLIC = "https://sms.example.com"
 
+A_STEP = '[[steps]]\nphone = "+14155550123"\ntexts = "HOURS"\nshows = 1\n'
+"""What a piece of a scenario needs beside it."""
+
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Iterator[Path]:
@@ -95,7 +98,8 @@ def test_each_piece_of_a_file_is_read(block: Block, folder: Path) -> None:
         (config / "opt-outs.toml").write_text(block.text)
         load_opt_out_words(config)
     else:
-        (folder / "scenario.toml").write_text(block.text)
+        whole = block.text if "steps" in tables else f'title = "Whole"\n{block.text}{A_STEP}'
+        (folder / "scenario.toml").write_text(whole)
         read_scenario(folder / "scenario.toml", load_world(config / "sandbox.toml", PUBLIC))
 
 
