@@ -12,7 +12,7 @@ from app.cli.known import get_acquainted, moment
 from app.cli.pools import known_snapshots, usual_recipient
 from app.cli.rules import rules_and_pools
 from app.cli.situation import settings_for_command
-from app.cli.speaking import AsJson, address, out, plain, print_json, print_table
+from app.cli.speaking import AsJson, WhatIsTexted, address, out, plain, print_json, print_table
 from app.cli.standing import standing
 from app.routing.acquaintance import lines_about
 from app.routing.composing import Composer
@@ -36,7 +36,7 @@ def explain(
     sender: Annotated[
         str, typer.Argument(metavar="FROM", help="The person's number, like +14155550123.", callback=address)
     ],
-    words: Annotated[str, typer.Argument(metavar="TEXT", help="What the person texts.")],
+    text: WhatIsTexted,
     recipient: Annotated[
         str | None,
         typer.Option(
@@ -69,7 +69,7 @@ def explain(
     found_snapshots = known_snapshots(settings)
     dispatcher, pools = rules_and_pools(settings, found_snapshots)
     recipient = recipient or usual_recipient(pools.values())
-    message = sample(settings.accounts[0].sid, None, sender, recipient, words, country)
+    message = sample(settings.accounts[0].sid, None, sender, recipient, " ".join(text), country)
     if (pool := pool_among(pools, None, recipient)) is not None:
         message = replace(message, service_sid=pool.service_sid)
     known = get_acquainted(settings, message.service_sid or recipient, sender, moment(as_of))

@@ -10,7 +10,7 @@ import typer
 from app.cli.keywords_trial import try_file
 from app.cli.known import moment
 from app.cli.situation import load_rules, settings_for_command
-from app.cli.speaking import AsJson, address, counted, out, plain, print_json, print_table
+from app.cli.speaking import AsJson, WhatIsTexted, address, counted, out, plain, print_json, print_table
 from app.mistakes import SettingsError
 from app.routing.dispatch import Found, RuleAnswer
 from app.routing.hours import TimeZones
@@ -67,7 +67,7 @@ def check(as_json: AsJson = False) -> None:
 
 @keywords.command("test")
 def test(
-    text: Annotated[str, typer.Argument(metavar="TEXT", help="What somebody texts.")],
+    words: WhatIsTexted,
     recipient: Annotated[
         str | None, typer.Option("--to", help="The number that is texted.", callback=address)
     ] = None,
@@ -90,6 +90,7 @@ def test(
     Nothing is sent, no handler function is run, and no store or Twilio is asked. Exits with 1 when
     no rule takes the text.
     """
+    text = " ".join(words)
     settings = settings_for_command()
     rules = load_rules(settings)
     sid = service or next((each.sid for each in settings.services), None)

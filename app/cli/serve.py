@@ -247,13 +247,15 @@ def _first_text() -> list[str]:
 def _announce(settings: Settings, world: World | None, password: str | None, first_text: list[str]) -> None:
     url = settings.public_url
     lines = [f"\nsms-router listens on {settings.local_url}"]
+    whose = "Point the Messaging Service at Twilio here:"
     if world is not None:
+        whose = "Its Messaging Service calls:"
         lines.append(
             "No Twilio credentials are set: the sandbox, an offline Twilio, runs on "
             f"http://127.0.0.1:{settings.sandbox.port}"
         )
     lines += [
-        "\nPoint the Messaging Service at Twilio here:",
+        f"\n{whose}",
         f"  inbound request URL   {url}/sms          (POST)",
         f"  fallback URL          {url}/sms/fallback (POST)",
         f"  status callback URL   {url}/sms/status",

@@ -22,6 +22,9 @@ from app.visible import visible
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
 
+WhatIsTexted = Annotated[
+    list[str], typer.Argument(metavar="TEXT", help="What somebody texts; several words need no quotes.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 
 

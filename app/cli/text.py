@@ -19,7 +19,7 @@ from rich.text import Text as Styled
 
 from app.cli.pools import stored_pools, usual_recipient
 from app.cli.situation import START, embedded_runs, settings_for_command, store_runs
-from app.cli.speaking import AsJson, CommandError, address, counted, err, out, plain, print_json
+from app.cli.speaking import AsJson, CommandError, WhatIsTexted, address, counted, err, out, plain, print_json
 from app.router_file import AccountSettings
 from app.senders.country import country_of
 from app.senders.pool import Pool
@@ -85,7 +85,7 @@ def _url(value: str | None) -> str | None:
 
 
 def text(
-    words: Annotated[str, typer.Argument(metavar="TEXT", help="What the person texts.")],
+    text: WhatIsTexted,
     sender: Annotated[
         str, typer.Option("--from", help="The person's number.", callback=address)
     ] = DEFAULT_PHONE,
@@ -110,7 +110,9 @@ def text(
     The router gets what Twilio would send, and the answer is shown as the person's phone would.
     """
     settings = settings_for_command()
-    words = words.encode("utf-8", "replace").decode()  # a terminal may hand over bytes that are no text
+    words = (
+        " ".join(text).encode("utf-8", "replace").decode()
+    )  # a terminal may hand over bytes that are no text
     local = (url or settings.local_url).rstrip("/")
     if recipient is None:
         if not store_runs(settings):

@@ -257,3 +257,14 @@ def test_the_installed_program_and_the_module_are_the_same() -> None:
         done = subprocess.run([*command, "nonsense"], capture_output=True, text=True, check=False)
         assert done.returncode == 2
         assert "No such command 'nonsense'" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "when"), [(["explain", "+14155550123"], "--as-of"), (["keywords", "test"], "--at")]
+)
+def test_a_text_of_several_words_needs_no_quotes(cli: Cli, command: list[str], when: str) -> None:
+    more = ["--to", "12345", when, "2026-01-05T18:00", "--json"]
+    quoted = cli(*command, "hours on sunday", *more)
+    spoken = cli(*command, "hours", "on", "sunday", *more)
+    assert (spoken.code, json.loads(spoken.out)) == (0, json.loads(quoted.out))
+    assert "HOURS" in spoken.out

@@ -53,6 +53,7 @@ def story(live: Cli, sid: str, *more: str) -> dict[str, Any]:
     ("words", "sender", "body"),
     [
         (["hours, please"], "12345", "We are open 9 to 5, friend."),
+        (["ECHO", "two", "pies"], "12345", "You said two pies"),
         (["ECHO a & <b> \U0001f600"], "12345", "You said a & <b> \U0001f600"),
         (["nonsense"], "12345", "Text HOURS or MENU."),
         (["BOOM"], "12345", "Sorry."),
