@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from app import Reply
 from app.routing import composed
@@ -17,8 +20,9 @@ from app.senders.limits import Limit, Limits
 from app.senders.pending import Pending, PendingNumber
 from app.senders.pool import Pool
 from app.senders.rates import Rates
-from app.senders.request import Facts, ReplyFrom
+from app.senders.request import NOTHING_LEARNED, Facts, ReplyFrom
 from app.senders.sender import Capability, Sender, SenderKind
+from app.twilio.inbound import InboundMessage
 from tests.routing.messages import message
 
 MG = "MG" + "0a" * 16
@@ -38,13 +42,34 @@ class World:
         self.cordons = Cordons(lambda: self.now)
         self.pending = Pending(lambda: {MG: self.pool}, lambda: self.now)
         rates = Rates(limits or Limits(), lambda: self.now)
-        availability = Availability(self.cordons, rates, self.pending)
-        self.composer = Composer(
-            lambda *_: self.pool,
+        self.availability = Availability(self.cordons, rates, self.pending)
+        self.composer = self.composer_of(lambda: self.pool)
+
+    def composer_of(self, pool: Callable[[], Pool]) -> Composer:
+        return Composer(
+            lambda *_: pool(),
             lambda _: ReplyFrom.SHORT_CODE_FIRST,
             "https://sms.example.com",
-            availability,
+            self.availability,
         )
+
+    def with_nothing_kept(self) -> Composer:
+        """Return one that has seen nothing, on a pool that nobody was chosen from."""
+        fresh = Pool(self.pool.service_sid, self.pool.version, self.pool.senders)
+        return self.composer_of(lambda: fresh)
+
+    def change(self, what: str, of: Any) -> None:
+        if what == "pool":
+            self.pool = Pool(MG, 1, tuple(of))
+        elif what == "cordon":
+            until = self.now + 60
+            self.cordons.install(
+                [Cordon(each.sid, each.address, MG, "incident", self.now, until, "ada") for each in of]
+            )
+        elif what == "pending":
+            self.pending.install([PendingNumber(each.address, each.country, "on its way") for each in of])
+        else:
+            self.now += of
 
     def answer(
         self,
@@ -172,3 +197,72 @@ def test_what_is_kept_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert sum(kept.get(POOL, (number,)) is not None for number in range(10)) <= 3
     kept.keep(POOL, ("large",), Composed(b"x" * (composed.LARGEST_KEPT + 1), ""))
     assert kept.get(POOL, ("large",)) is None
+
+
+SENDERS = (
+    SHORT_CODE,
+    LONG_CODE,
+    OTHER_LONG_CODE,
+    Sender("SC" + "0b" * 16, "12345", SenderKind.SHORT_CODE, "CA", Capability.SMS),
+    Sender("PN" + "0c" * 16, "+18885550100", SenderKind.TOLL_FREE, "US", Capability.SMS | Capability.MMS),
+    Sender("PN" + "0d" * 16, "Acme", SenderKind.ALPHANUMERIC, "US", Capability.SMS),
+)
+NUMBERS = sorted({each.address for each in SENDERS})
+ADDRESSES = st.sampled_from([*NUMBERS, "+442071838750", "whatsapp:+14155550100"])
+
+QUESTION: dict[str, Any] = {
+    "sender": "+14155550123",
+    "recipient": "12345",
+    "country": "US",
+    "rule": "HOURS",
+    "facts": NOTHING_LEARNED,
+    "text": "9 to 5",
+    "media": (),
+    "wish": None,
+    "one_way": False,
+}
+OTHERS: dict[str, list[Any]] = {
+    "sender": ["+12125550123", "+16475550123", "+442071838750", "12345"],
+    "recipient": [*NUMBERS, "+442071838750", "whatsapp:+14155550100"],
+    "country": ["CA", ""],
+    "rule": ["OPEN"],
+    "facts": [Facts(opted_out=True), Facts(last_sender="+14155550101")],
+    "text": ["9 to 5!", "<&>", "x" * 700, "", ("a", "b")],
+    "media": ["https://a.example/b.png"],
+    "wish": NUMBERS,
+    "one_way": [True],
+}
+CHANGES: list[dict[str, Any]] = [{}, *({name: each} for name, them in OTHERS.items() for each in them)]
+events = st.one_of(
+    st.tuples(st.just("pool"), st.lists(st.sampled_from(SENDERS), unique_by=lambda each: each.sid)),
+    st.tuples(st.just("cordon"), st.lists(st.sampled_from(SENDERS), max_size=2)),
+    st.tuples(st.just("pending"), st.lists(st.sampled_from(SENDERS[:5]), max_size=2)),
+    st.tuples(st.just("time"), st.sampled_from([0.3, 1.0, 61.0, 86_400.0])),
+)
+
+
+@given(
+    st.sampled_from(CHANGES),
+    st.lists(events, min_size=1, max_size=6),
+    st.sampled_from(
+        [Limits(), Limits(by_number={"12345": Limit(per_day=99), "+14155550100": Limit(per_second=1)})]
+    ),
+)
+def test_what_is_kept_is_what_would_be_composed_now_whatever_has_changed_between(
+    like: dict[str, Any], course: list[tuple[str, Any]], limits: Limits
+) -> None:
+    world = World(Pool(MG, 1, SENDERS), limits)
+    for what, of in course:
+        for change in CHANGES:
+            asked, said, rule, facts = asking(**(QUESTION | like | change))
+            draft = world.composer.draft(asked, said, rule, facts)
+            assert draft == world.with_nothing_kept().draft(asked, said, rule, facts)
+            world.composer.leave(asked, draft, facts)
+        world.change(what, of)
+
+
+def asking(
+    rule: str, facts: Facts, text: str, media: str, wish: str | None, one_way: bool, **of: str
+) -> tuple[InboundMessage, Reply, str, Facts]:
+    asked = message(sender=of["sender"], recipient=of["recipient"], FromCountry=of["country"])
+    return asked, Reply(text, media, wish, one_way=one_way), rule, facts
