@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
 
@@ -11,10 +12,14 @@ from app.routing.opt_out_copy import OptOutCopy
 from app.routing.person import UNKNOWN, Person, read_person
 from app.senders.carriers import ErrorTable
 from app.senders.request import NOTHING_LEARNED, Facts
+from app.store.errors import StoreUnavailableError
 from app.store.journal import Journal
 from app.store.keys import CONSENTS_CHANNEL, bucket_of
-from app.store.scripts import CONSENT, PERSON
+from app.store.scripts import CONSENT, PERSON, TELL
 from app.store.store import Store
+
+PATIENCE = 0.1
+"""Seconds that an answer waits for the word of an opt-out to reach the others, where Redis keeps nothing."""
 
 _OPTED_OUT = Facts(opted_out=True)
 
@@ -105,11 +110,18 @@ class People:
         bucket = bucket_of(person)
         own = bucket.person(scope, person)
         record = bucket.message(reference) if reference is not None else own
-        await self._journal.keep(
+        kept = await self._journal.keep(
             CONSENT,
             (own, bucket.heard(scope, person), bucket.opt_outs, record),
             (wish, source, self.now(), self.table.longest, f"{scope} {person}", CONSENTS_CHANNEL),
         )
+        if kept is None:
+            await self._tell(own, f"{wish} {scope} {person}")
+
+    async def _tell(self, key: bytes, change: str) -> None:
+        """Let the other workers know of what Redis is too full to keep; one that is away tells nobody."""
+        with contextlib.suppress(StoreUnavailableError):
+            await self._store.run(TELL, (key,), (CONSENTS_CHANNEL, change), PATIENCE)
 
     def now(self) -> int:
         """Return the time in milliseconds since the epoch."""

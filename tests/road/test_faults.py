@@ -50,6 +50,10 @@ async def _degraded(router: RunningRouter) -> bool:
     return not await _ready(router)
 
 
+async def _silent(router: RunningRouter, person: str) -> bool:
+    return (await router.deliver(webhook(From=person))).body == EMPTY
+
+
 @pytest.mark.parametrize("fault", ["killed", "frozen"])
 async def test_without_valkey_every_message_is_answered_and_journaled_later(
     start: Start, valkey: PrivateValkey, fault: str
@@ -122,6 +126,26 @@ async def test_a_full_valkey_costs_nobody_an_answer(start: Start, valkey: Privat
         await redis.config_set("maxmemory", "0")
     await until(lambda: _ready(router))
     assert len(_journal(valkey)) == 20
+
+
+async def test_who_opts_out_while_valkey_is_full_is_not_answered_by_another_machine(
+    start: Start, valkey: PrivateValkey, tmp_path: Path
+) -> None:
+    first = start()
+    other = RunningRouter(write_configuration(tmp_path / "other"), valkey.url)
+    other.start()
+    try:
+        async with Redis.from_url(valkey.url) as redis:
+            await redis.config_set("maxmemory", "1mb")
+            for person, text in (("101", "STOP"), ("102", "STOP"), ("102", "START")):
+                await first.deliver(webhook(text, From=f"+14155550{person}"))
+            await until(lambda: _silent(other, "+14155550101"))
+            assert "We are open" in (await other.deliver(webhook(From="+14155550102"))).text
+            await redis.config_set("maxmemory", "0")
+        await until(lambda: _ready(first))
+        assert (await other.deliver(webhook(From="+14155550101"))).body == EMPTY
+    finally:
+        other.kill()
 
 
 @pytest.mark.slow

@@ -57,6 +57,7 @@ OUTBOX_HAND_OVER = _load("outbox_hand_over", keys=2)
 REPLAY_ASK = _load("replay_ask", keys=3)
 BODY_RETENTION = _load("body_retention", keys=2)
 SESSION_END = _load("session_end", keys=1)
+TELL = _load("tell", keys=1)
 
 
 def _in_turn(script: Script, keys: int) -> Script:
@@ -99,6 +100,6 @@ _OUTBOX = (
     REPLAY_ASK,
 )
 
-ALL = (*_MESSAGES, *_OUTBOX, *_TURNED, BODY_RETENTION, SESSION_END)
+ALL = (*_MESSAGES, *_OUTBOX, *_TURNED, BODY_RETENTION, SESSION_END, TELL)
 
 BY_NAME = {script.name: script for script in ALL}
