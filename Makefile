@@ -69,7 +69,7 @@ $(VENV)/bin/python:
 	@$(PYTHON) -m venv --clear $(VENV) || { rm -rf $(VENV); exit 1; }
 
 $(VENV)/.run: requirements.lock pyproject.toml | $(VENV)/bin/python
-	@echo "Installing the packages of requirements.lock into $(VENV) (about a minute the first time) ..."
+	@echo "Installing the packages of requirements.lock into $(VENV) (a minute or two, the first time) ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock || \
 		{ echo "The packages are not installed. This needs a network, or an index that pip knows; then the same again."; exit 1; }
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --no-index -e .

@@ -21,7 +21,14 @@ from typing import TYPE_CHECKING
 import typer
 
 from app.cli.console import console_lines, made_password
-from app.cli.situation import check_port, load_rules, offline_world, sandbox_environment, store_url
+from app.cli.situation import (
+    check_port,
+    embedded_runs,
+    load_rules,
+    offline_world,
+    sandbox_environment,
+    store_url,
+)
 from app.cli.speaking import CommandError, err, out, plain, program
 from app.log_context import log_config
 from app.settings import Settings, load_settings
@@ -118,8 +125,14 @@ def _check_ports(settings: Settings) -> None:
         except CommandError as error:
             told.append(str(error).splitlines()[0])
             others.append(_another(variable, port, error.__cause__))
-    if told:
-        raise CommandError(*told, f"Choose another one: {' '.join(dict.fromkeys(others))} make run")
+    if not told:
+        return
+    remedy = f"Choose another one: {' '.join(dict.fromkeys(others))} make run"
+    if embedded_runs(settings):
+        remedy = (
+            "A router of this folder runs already: use that one, or stop it first (Ctrl-C where it runs)."
+        )
+    raise CommandError(*told, remedy)
 
 
 def _another(variable: str, port: int, cause: BaseException | None) -> str:

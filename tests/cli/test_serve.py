@@ -320,6 +320,16 @@ def test_a_second_router_on_the_same_data_is_refused_while_commands_may_look(
     assert cli("messages", inside=serving.folder).code == 0
 
 
+def test_a_second_start_is_told_of_the_first(cli: Cli, serving: Serving) -> None:
+    spoken = cli("serve", inside=serving.folder, **serving.environment)
+    assert spoken.code == 1
+    assert spoken.err.splitlines() == [
+        f"127.0.0.1:{serving.environment['PORT']} cannot be used: Address already in use.",
+        f"127.0.0.1:{serving.environment['SANDBOX_PORT']} cannot be used: Address already in use.",
+        "A router of this folder runs already: use that one, or stop it first (Ctrl-C where it runs).",
+    ]
+
+
 def test_a_host_that_is_none_is_told(cli: Cli) -> None:
     for host in ("no such host", "203.0.113.1"):
         spoken = cli("serve", HOST=host, SANDBOX_PORT=str(free_port()))
