@@ -71,6 +71,8 @@ from app.web.console.endings import Endings
 from app.web.console.routes import routes
 from app.web.gate import Gate
 from app.web.health import Probes
+from app.web.lost import Lost
+from app.web.refusals import Refusals
 from app.web.router import WebhookRouter
 from app.web.traces import Traces
 from app.web.webhooks import InboundEndpoint, StatusEndpoint
@@ -165,8 +167,9 @@ def build(settings: Settings) -> Router:
         records, people, dispatcher, composer, later, foresight, closing, texts, _manners(settings)
     )
     failures = Failures(settings.failures.rule, time.monotonic)
+    refusals = Refusals(time.monotonic)
     condition = Condition(
-        store, clock, spool, membership, pending, failures, upstreams, reloader, pool_figures
+        store, clock, spool, membership, pending, failures, upstreams, reloader, refusals, pool_figures
     )
     worker = Worker(
         settings=settings,
@@ -214,14 +217,15 @@ def build(settings: Settings) -> Router:
         condition.notices,
         clock,
     )
-    return _router(settings, worker, receipts, desk)
+    return _router(settings, worker, receipts, desk, refusals)
 
 
-def _router(settings: Settings, worker: Worker, receipts: Receipts, desk: Desk) -> Router:
+def _router(settings: Settings, worker: Worker, receipts: Receipts, desk: Desk, refusals: Refusals) -> Router:
     gate = Gate(
         SignatureVerifier(settings.public_url, _credentials(settings)),
         enforce=settings.router.signature is SignatureMode.ENFORCE,
         clock=time.monotonic,
+        refusals=refusals,
     )
     condition = worker.condition
     probes = Probes(condition.reasons, condition.notices, condition.observe, _registry())
@@ -238,7 +242,8 @@ def _router(settings: Settings, worker: Worker, receipts: Receipts, desk: Desk) 
     ]
     if password := settings.console.password.get_secret_value():
         others += routes(desk, password, time.monotonic)
-    return WebhookRouter(webhooks, others, _lifespan(worker, desk), settings.server.private_port)
+    lost = Lost(tuple(webhooks), refusals, time.monotonic)
+    return WebhookRouter(webhooks, others, _lifespan(worker, desk), lost, settings.server.private_port)
 
 
 def _lifespan(worker: Worker, desk: Desk) -> Lifespan[Router]:

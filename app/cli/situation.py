@@ -185,6 +185,9 @@ def _told(error: Exception) -> tuple[str, str]:
             f"Redis refuses this: {error}",
             "Look at its log, its disk and memory, and what its user may do.",
         )
+    if "CERTIFICATE_VERIFY_FAILED" in str(error):
+        remedy = "If its CA is your own, name it: REDIS_URL=rediss://host:6379/0?ssl_ca_certs=/path/to/ca.pem"
+        return f"Redis does not answer: {error}", remedy
     return f"Redis does not answer: {_CLIENT.sub(_PLACE, str(error))}", "Set REDIS_URL, or start yours."
 
 

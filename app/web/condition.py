@@ -16,6 +16,7 @@ from app.store.clock import Clock
 from app.store.spool import Spool
 from app.store.store import Store
 from app.web import metrics
+from app.web.refusals import Refusals
 
 log = logging.getLogger("sms_router")
 
@@ -35,6 +36,7 @@ class Condition:
     failures: Failures
     upstreams: Upstreams
     reloader: Reloader
+    refusals: Refusals
     pool_figures: metrics.PoolFigures
     failure_figures: metrics.FailureFigures = field(default_factory=metrics.FailureFigures)
     upstream_figures: metrics.UpstreamFigures = field(default_factory=metrics.UpstreamFigures)
@@ -45,9 +47,9 @@ class Condition:
         if self.store.trouble is not None:
             reasons.append(f"Redis does not serve: {self.store.trouble}")
         if self.spool.kept:
-            reasons.append(f"{self.spool.kept} journal entries wait in the spool")
+            reasons.append(f"{_entries(self.spool.kept)} waiting in the spool")
         if self.spool.dropped:
-            reasons.append(f"{self.spool.dropped} journal entries were lost")
+            reasons.append(f"{_entries(self.spool.dropped)} lost")
         for status in self.membership.statuses():
             if status.age is None:
                 why = status.failure or "Twilio was not read yet"
@@ -69,6 +71,7 @@ class Condition:
             *self.membership.cordons.notices(),
             *self.pending.notices(),
             *map(str, self.failures.failing()),
+            *self.refusals.notices(),
         ]
 
     def observe(self) -> None:
@@ -92,3 +95,7 @@ class Condition:
             except Exception:
                 log.exception("the gauges could not be brought up to date; trying again")
             await asyncio.sleep(OBSERVE_EVERY)
+
+
+def _entries(count: int) -> str:
+    return "1 journal entry is" if count == 1 else f"{count} journal entries are"

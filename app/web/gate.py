@@ -13,6 +13,7 @@ from app.twilio.form import MalformedFormError, Pairs, first_values, parse_form
 from app.twilio.signature import SignatureVerifier, SignedRequest, Verdict
 from app.web import metrics
 from app.web.exchange import Headers, Refusal, is_form, read_body, read_headers
+from app.web.refusals import Refusals
 
 log = logging.getLogger("sms_router.gate")
 
@@ -31,8 +32,15 @@ class Genuine(NamedTuple):
 class Gate:
     """Reads and verifies webhooks."""
 
-    def __init__(self, verifier: SignatureVerifier, enforce: bool, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        verifier: SignatureVerifier,
+        enforce: bool,
+        clock: Callable[[], float],
+        refusals: Refusals | None = None,
+    ) -> None:
         """``clock`` gives seconds; it only paces the diagnosis of refusals."""
+        self.refusals = refusals or Refusals(clock)
         self._verifier = verifier
         self._enforce = enforce
         self._clock = clock
@@ -87,6 +95,8 @@ class Gate:
             sentence, diagnosis = verdict.reason.sentence, diagnose(self._verifier, signed, account_sid)
             why = diagnosis if diagnosis.startswith(sentence) else f"{sentence}; {diagnosis}"
             log.warning("a request %s: %s", refused, why)
+            if self._enforce:
+                self.refusals.explain(Refusal.BAD_SIGNATURE.word, why)
 
 
 def _signed(scope: Scope, headers: Headers, pairs: Pairs) -> SignedRequest:

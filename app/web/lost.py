@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable, Sequence
 
 from starlette.types import Scope
 
 from app.visible import visible
-from app.web import metrics
+from app.web.refusals import Refusals
 
 log = logging.getLogger("sms_router.web")
+
+NOT_FOUND = "not found"
+"""The word for it among the reasons of refusals."""
 
 SECONDS_BETWEEN = 10.0
 """Between two sentences; whoever can reach the port could fill the log otherwise."""
@@ -27,9 +29,10 @@ class Lost:
     every text: the signature is never looked at, so nothing else would speak of it.
     """
 
-    def __init__(self, webhooks: Sequence[str], clock: Callable[[], float] = time.monotonic) -> None:
-        """Take the paths that there are; ``clock`` gives seconds."""
+    def __init__(self, webhooks: Sequence[str], refusals: Refusals, clock: Callable[[], float]) -> None:
+        """Take the paths that there are, and where refusals are counted; ``clock`` gives seconds."""
         self._webhooks = ", ".join(webhooks)
+        self._refusals = refusals
         self._clock = clock
         self._quiet_until = clock()
 
@@ -37,14 +40,15 @@ class Lost:
         """Count a request, and tell of it unless one was told of just now."""
         if not any(name == b"x-twilio-signature" for name, _ in scope["headers"]):
             return
-        metrics.REFUSED.labels("not found").inc()
+        self._refusals.count(NOT_FOUND)
         now = self._clock()
         if now < self._quiet_until:
             return
         self._quiet_until = now + SECONDS_BETWEEN
-        log.warning(
-            "a request with Twilio's signature is for %s, which is not here (404): the webhooks are %s; "
-            "mend the URL at Twilio, or let the proxy cut off its prefix",
-            visible(scope["path"][:LONGEST_PATH]).replace("\n", "\\n"),
-            self._webhooks,
+        path = visible(scope["path"][:LONGEST_PATH]).replace("\n", "\\n")
+        sentence = (
+            f"a request with Twilio's signature is for {path}, which is not here (404): the webhooks are "
+            f"{self._webhooks}; mend the URL at Twilio, or let the proxy cut off its prefix"
         )
+        log.warning("%s", sentence)
+        self._refusals.explain(NOT_FOUND, sentence)

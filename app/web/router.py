@@ -22,11 +22,13 @@ class WebhookRouter(Router):
         webhooks: Mapping[str, ASGIApp],
         others: Sequence[Route],
         lifespan: Lifespan[Router],
+        lost: Lost,
         private_port: int | None = None,
     ) -> None:
         """Take the webhooks by their paths, the other routes, and what starts and stops with the server.
 
-        With a ``private_port`` the other routes are found on the listener of that port alone.
+        ``lost`` is told of requests that find no route. With a ``private_port`` the other routes are found
+        on the listener of that port alone.
         """
         super().__init__(
             [*(Route(path, endpoint) for path, endpoint in webhooks.items()), *others],
@@ -35,7 +37,7 @@ class WebhookRouter(Router):
         )
         self._webhooks = dict(webhooks)
         self._private_port = private_port
-        self._lost = Lost(tuple(webhooks))
+        self._lost = lost
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request (ASGI)."""

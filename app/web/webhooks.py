@@ -17,6 +17,7 @@ from app.twilio.status import read_receipt
 from app.web import metrics
 from app.web.exchange import Refusal, send_empty, send_twiml
 from app.web.gate import Gate
+from app.web.refusals import Refusals
 from app.web.traces import Answering
 
 log = logging.getLogger("sms_router.web")
@@ -38,12 +39,13 @@ class InboundEndpoint:
         arrived = time.monotonic()
         genuine = await self._gate.admit(scope, receive)
         if isinstance(genuine, Refusal):
-            await refuse(send, genuine)
+            await refuse(send, genuine, self._gate.refusals)
             return
         message = read_inbound(genuine.parameters)
         if isinstance(message, Unreadable):
             log.warning("a signed request is no message: %s", message.reason)
-            await refuse(send, Refusal.MALFORMED)
+            self._gate.refusals.explain(Refusal.MALFORMED.word, message.reason)
+            await refuse(send, Refusal.MALFORMED, self._gate.refusals)
             return
         MESSAGE.set(message.sid)
         cause = None
@@ -73,11 +75,11 @@ class StatusEndpoint:
         Statuses come by POST alone (facts 7): there is nothing at Twilio that would make it a GET.
         """
         if scope["method"] != "POST":
-            await refuse(send, Refusal.WRONG_METHOD, allow=b"POST")
+            await refuse(send, Refusal.WRONG_METHOD, self._gate.refusals, allow=b"POST")
             return
         genuine = await self._gate.admit(scope, receive)
         if isinstance(genuine, Refusal):
-            await refuse(send, genuine)
+            await refuse(send, genuine, self._gate.refusals)
             return
         receipt = read_receipt(genuine.parameters, _reply_id(scope["query_string"]))
         if isinstance(receipt, Unreadable):
@@ -93,9 +95,9 @@ class StatusEndpoint:
         await send_empty(send, 204)
 
 
-async def refuse(send: Send, refusal: Refusal, allow: bytes = b"GET, POST") -> None:
+async def refuse(send: Send, refusal: Refusal, refusals: Refusals, allow: bytes = b"GET, POST") -> None:
     """Answer a refused request: its status and nothing else."""
-    metrics.REFUSED.labels(refusal.word).inc()
+    refusals.count(refusal.word)
     await send_empty(send, refusal.status, allow)
 
 

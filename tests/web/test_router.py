@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import AsyncIterator
 
 import pytest
@@ -13,6 +14,7 @@ from starlette.routing import Route, Router
 from starlette.types import Message, Receive, Scope, Send
 
 from app.web.lost import Lost
+from app.web.refusals import Refusals
 from app.web.router import WebhookRouter
 
 
@@ -59,7 +61,8 @@ async def status(
 async def test_a_private_port_is_told_by_the_listener_alone(
     private_port: int | None, listener: tuple[str, int] | None, page_status: int
 ) -> None:
-    router = WebhookRouter({"/sms": webhook}, [Route("/page", page)], lifespan, private_port)
+    lost = Lost(["/sms"], Refusals(time.monotonic), time.monotonic)
+    router = WebhookRouter({"/sms": webhook}, [Route("/page", page)], lifespan, lost, private_port)
     assert await status(router, "/page", listener) == page_status
     assert await status(router, "/sms", listener) == 200
     assert await status(router, "/nothing", listener) == 404
@@ -69,7 +72,9 @@ SIGNED = (b"x-twilio-signature", b"x" * 28)
 
 
 async def test_a_webhook_that_is_not_here_is_told_once_for_a_while(caplog: pytest.LogCaptureFixture) -> None:
-    router = WebhookRouter({"/sms": webhook, "/sms/status": webhook}, [Route("/page", page)], lifespan)
+    refusals = Refusals(time.monotonic)
+    lost = Lost(["/sms", "/sms/status"], refusals, time.monotonic)
+    router = WebhookRouter({"/sms": webhook, "/sms/status": webhook}, [Route("/page", page)], lifespan, lost)
     before = refused_as_not_found()
     for path in ("/nothing", "/page", "/sms"):
         assert await status(router, path, None) == (404 if path == "/nothing" else 200)
@@ -79,12 +84,15 @@ async def test_a_webhook_that_is_not_here_is_told_once_for_a_while(caplog: pytes
     [told] = caplog.messages
     assert r"/twilio/sms\n\x1b[2J, which is not here (404): the webhooks are /sms, /sms/status;" in told
     assert refused_as_not_found() == before + 2
+    [notice] = refusals.notices()
+    assert notice.startswith("2 webhooks were refused by this worker")
+    assert notice.endswith(told)
 
 
 @pytest.mark.parametrize(("later", "told"), [(9.9, 1), (10.0, 2)])
 def test_it_is_told_again_after_a_while(caplog: pytest.LogCaptureFixture, later: float, told: int) -> None:
     now = [100.0]
-    lost = Lost(["/sms"], clock=lambda: now[0])
+    lost = Lost(["/sms"], Refusals(lambda: now[0]), lambda: now[0])
     lost.saw({"path": "/x", "headers": [SIGNED]})
     now[0] += later
     lost.saw({"path": "/x", "headers": [SIGNED]})
