@@ -27,7 +27,7 @@ from app.routing.templates import TemplateAnswer, TextAnswer
 from app.settings import Settings, load_settings
 from app.twilio.rest import ApiError
 
-SANDBOX_AWAY = "The sandbox does not run, so Twilio's side was not looked at. Start it: make run"
+SANDBOX_AWAY = "The sandbox does not answer, so Twilio's side was not looked at. Start it: make run"
 
 
 @dataclass(frozen=True, slots=True)

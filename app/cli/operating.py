@@ -32,6 +32,8 @@ OfService = Annotated[
 ]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
+_MAY_BE_DONE = "It may have been done all the same: look before you repeat it."
+
 
 @dataclass(frozen=True, slots=True)
 class Operation:
@@ -137,11 +139,13 @@ def change(
             with err.status("Changing it at Twilio ..."):
                 result = call()
         except ApiError as error:
-            if error.failure.may_have_been_done:
-                with _told_if_lost("No answer came, so Twilio may have made the change"):
-                    journal.record(client, service_sid, action, subject, detail, Outcome.UNKNOWN)
-                _tell_routers(operation, url)
-            raise refused(settings, error) from error
+            told = refused(settings, error)
+            if not error.failure.may_have_been_done:
+                raise told from error
+            with _told_if_lost("No answer came, so Twilio may have made the change"):
+                journal.record(client, service_sid, action, subject, detail, Outcome.UNKNOWN)
+            _tell_routers(operation, url)
+            raise CommandError(*told.lines, _MAY_BE_DONE) from error
         with _told_if_lost("Twilio has made the change"):
             journal.record(client, service_sid, action, subject, detail)
         _tell_routers(operation, url)

@@ -19,6 +19,7 @@ from app.membership.resources import Filter, SenderType
 from app.membership.snapshot import Snapshot
 from app.router_file import SenderKindName
 from app.senders.cordons import Cordon
+from app.senders.lineup import ORDER
 
 EVERY_TYPE = tuple(SenderType)
 
@@ -60,7 +61,10 @@ def known(context: typer.Context, as_json: AsJson = False) -> None:
         extra = [name for name in ("sent today", "state") if any(each[name] for each in told)]
         columns = ("number", "kind", "country", "sends", *extra)
         out.print(f"Senders of {snapshot.service_sid} {snapshot.settings.friendly_name}", markup=False)
-        print_table(columns, [[each[name] for name in columns] for each in told])
+        if told:
+            print_table(columns, [[each[name] for name in columns] for each in told])
+        else:
+            say("None. See the account's: sms-router senders list --all; then: sms-router senders add SID")
 
 
 def _in_words(snapshot: Snapshot, now: Standing) -> list[dict[str, str]]:
@@ -75,7 +79,7 @@ def _in_words(snapshot: Snapshot, now: Standing) -> list[dict[str, str]]:
             "sent today": str(now.rates.sent_today(sender.sid) or "") if now.rates else "",
             "state": now.conditions.against(sender.sid) or "",
         }
-        for sender in snapshot.senders
+        for sender in sorted(snapshot.senders, key=lambda each: ORDER.index(each.kind))
     ]
 
 

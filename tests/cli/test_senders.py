@@ -90,6 +90,13 @@ def test_a_phone_number_is_updated(twilio: TwilioSide) -> None:
     assert (told["sms_url"], told["friendly_name"], told["service"]) == (None, "NYC", SERVICE)
 
 
+def test_an_empty_service_says_how_to_fill_it(twilio: TwilioSide) -> None:
+    for sender in json.loads(twilio("senders", "--json").out):
+        assert twilio("senders", "remove", sender["sid"], "--yes").code == 0
+    assert json.loads(twilio("senders", "--json").out) == []
+    assert "None. See the account's: sms-router senders list --all" in twilio("senders").out
+
+
 def test_short_codes_are_senders_too(twilio: TwilioSide) -> None:
     assert twilio("senders", "add", SPARE.sid).code == 0
     assert json.loads(twilio("senders", "show", CODE, "--json").out)["number"] == "12345"
@@ -103,6 +110,7 @@ def test_a_change_whose_answer_was_lost_is_journaled_as_unknown_and_read_again(
     spoken = twilio("senders", "add", "ACME")
     assert spoken.code == 1
     assert "error 20500" in spoken.err
+    assert "It may have been done all the same" in spoken.err
     (change,) = journal.recent(valkey, 10)
     assert (change.action, change.outcome) == ("add", journal.Outcome.UNKNOWN)
     assert "ACME" in twilio("senders").out

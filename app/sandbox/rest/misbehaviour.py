@@ -43,7 +43,7 @@ class Misbehaviour:
         if self._fault.kind is RestKind.HANG:
             return error_response(refusal(20503))
         status = self._fault.status
-        known = {429: 20429, 500: 20500, 503: 20503}.get(status)
+        known = {401: 20003, 429: 20429, 500: 20500, 503: 20503}.get(status)
         return error_response(
             refusal(known) if known else Refusal(20000 + status, status, "Twilio is unwell")
         )

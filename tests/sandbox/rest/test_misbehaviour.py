@@ -49,10 +49,13 @@ async def test_a_message_may_be_sent_although_twilio_says_it_was_not(bench: Benc
     assert [message["body"] for message in (await bench.phone())["messages"]] == ["Hello"]
 
 
-async def test_a_message_that_twilio_refuses_for_now_is_not_sent(bench: Bench) -> None:
-    await bench.post("/sandbox/faults", {"rest": {"kind": "status", "status": 429}}, 200)
+@pytest.mark.parametrize(("status", "code"), [(401, 20003), (429, 20429), (503, 20503)])
+async def test_a_message_that_twilio_refuses_for_now_is_not_sent(
+    bench: Bench, status: int, code: int
+) -> None:
+    await bench.post("/sandbox/faults", {"rest": {"kind": "status", "status": status}}, 200)
     with pytest.raises(TwilioRestException) as refused:
         await bench.twilio(send)
-    assert refused.value.code == 20429
+    assert refused.value.code == code
     await bench.settle()
     assert (await bench.phone())["messages"] == []
