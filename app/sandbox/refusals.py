@@ -53,7 +53,7 @@ _DICTIONARY = {
     ),
     21609: (400, "The 'StatusCallback' URL {url} is not a valid fully qualified URL"),
     21610: (400, "Attempt to send to unsubscribed recipient"),
-    21611: (429, "This 'From' number has exceeded the maximum number of queued messages"),
+    21611: (400, "This 'From' number has exceeded the maximum number of queued messages"),
     21612: (
         400,
         "Message cannot be sent with the current combination of 'To' ({to}) and/or 'From' ({sender})"

@@ -26,7 +26,8 @@ _SILENT = logging.Logger("twilio", level=logging.CRITICAL + 1)
 _LONGEST_MESSAGE = 300
 _NOT_FOUND = frozenset({20404, 21701})
 _UNAUTHORIZED = frozenset({20003})
-_RATE_LIMITED = frozenset({20429})
+_RATE_LIMITED = frozenset({20429, 21611})
+"""Too many at once, and a full queue: nothing was done, whatever the status says (facts 6.3, 7.1)."""
 
 
 class FailureKind(Enum):

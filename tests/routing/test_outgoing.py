@@ -81,7 +81,7 @@ async def refused(
         (21659, LONG_CODE, AMERICAN, False),
         (21659, ELSEWHERE, AMERICAN, False),
         (21610, SHORT_CODE, AMERICAN, False),
-        (21611, SHORT_CODE, AMERICAN, False),
+        (21619, SHORT_CODE, AMERICAN, False),
         (30007, SHORT_CODE, AMERICAN, False),
         (99999, SHORT_CODE, AMERICAN, False),
         (None, SHORT_CODE, AMERICAN, False),

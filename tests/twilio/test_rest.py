@@ -104,6 +104,7 @@ def failure_of(client: Any, call: str) -> ApiFailure:
         (classic(401, 20003), FailureKind.UNAUTHORIZED, 20003, 401),
         (classic(403, 20003), FailureKind.UNAUTHORIZED, 20003, 403),
         (classic(429, 20429), FailureKind.RATE_LIMITED, 20429, 429),
+        (classic(400, 21611), FailureKind.RATE_LIMITED, 21611, 400),
         (classic(503, 20503), FailureKind.UNAVAILABLE, 20503, 503),
         (classic(400, 21712), FailureKind.REFUSED, 21712, 400),
         (problem(429, 20429), FailureKind.RATE_LIMITED, 20429, 429),
