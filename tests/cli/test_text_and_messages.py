@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -156,9 +157,11 @@ def test_a_text_waits_for_a_router_that_is_about_to_listen(
     port = free_port()
     with contextlib.ExitStack() as running:
         running.enter_context(embedded(folder / ".data"))
-        monkeypatch.setattr(time, "sleep", lambda _: running.enter_context(listening(port)))
+        begin = SimpleNamespace(
+            monotonic=time.monotonic, sleep=lambda _: running.enter_context(listening(port))
+        )
+        monkeypatch.setattr("app.cli.text.time", begin)
         spoken = cli("text", "HOURS", "--to", "12345", PORT=str(port))
-        monkeypatch.undo()
     assert (spoken.code, spoken.err) == (0, "")
     assert "Here I am." in spoken.out
 
