@@ -34,6 +34,7 @@ from app.settings import Settings
 from app.store.journal import Journal
 from app.store.store import Store
 from app.tasks import end
+from app.web import metrics
 from app.web.condition import Condition
 from app.web.supervised import Supervised
 from app.web.traces import Traces
@@ -102,6 +103,7 @@ class Worker:
         async with contextlib.AsyncExitStack() as parts:
             stop = parts.push_async_callback
             supervised = Supervised(os.environ, self.reloader.ask)
+            parts.callback(metrics.tell)
             parts.callback(supervised.close)
             supervised.start()
             if self.traces is not None:

@@ -1,4 +1,4 @@
-"""How a worker is: why it is degraded, what an operator should know of, and its gauges."""
+"""How a worker is: why it is degraded, what an operator should know of, and its metrics."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from app.web.refusals import Refusals
 log = logging.getLogger("sms_router")
 
 OBSERVE_EVERY = 1.0
-"""Seconds between two looks at the gauges: any worker's /metrics tells what all of them last saw."""
+"""Seconds between two looks at it: any worker's /metrics tells what all of them last saw."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,8 @@ class Condition:
         ]
 
     def observe(self) -> None:
-        """Bring the gauges up to date."""
+        """Bring the metrics up to date."""
+        metrics.tell()
         metrics.CONFIGURATION_REFUSED.set(bool(self.reloader.reasons()))
         metrics.STORE_UP.set(self.store.trouble is None)
         metrics.SPOOLED.set(self.spool.kept)
@@ -87,13 +88,13 @@ class Condition:
         self.upstream_figures.update(self.upstreams.statuses())
 
     async def keep_observing(self) -> None:
-        """Bring the gauges up to date from time to time, and the clock; until cancelled."""
+        """Bring the metrics up to date from time to time, and the clock; until cancelled."""
         while True:
             try:
                 await self.clock.ask()
                 self.observe()
             except Exception:
-                log.exception("the gauges could not be brought up to date; trying again")
+                log.exception("the metrics could not be brought up to date; trying again")
             await asyncio.sleep(OBSERVE_EVERY)
 
 

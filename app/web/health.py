@@ -19,7 +19,7 @@ class Probes:
     notices: Callable[[], Sequence[str]]
     """What an operator should know of, though the router is well."""
     observe: Callable[[], None]
-    """Brings gauges up to date before they are read."""
+    """Brings the metrics up to date before they are read."""
     registry: CollectorRegistry = REGISTRY
 
     async def alive(self, _: Request) -> Response:

@@ -1,5 +1,8 @@
 """Counters for Prometheus; one place, so that names and labels agree.
 
+What every text counts is kept in lists, and told to the library once a second or before it is asked: its
+locks would cost a text more than its signature does. A worker that is killed takes that second along.
+
 With several workers each keeps its figures in files of a common folder, and any of them tells all:
 counts go on counting what a dead worker counted, gauges are the living ones'.
 """
@@ -9,7 +12,8 @@ from __future__ import annotations
 import os
 from bisect import bisect_left
 from collections import Counter as Counts
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from prometheus_client import Counter, Gauge, Histogram, Metric
@@ -17,6 +21,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
 from app.membership.held import ServiceStatus
+from app.routing.answer import Outcome
 from app.routing.lessons import UNKNOWN_CODE
 from app.routing.upstream.breaker import State
 from app.routing.upstream.lines import LineStatus
@@ -31,15 +36,13 @@ UNSIGNED = Counter(
 
 
 class _Histogram(Histogram):
-    """The library's, but for how a bucket is found: its loop over them costs a text three times as much."""
+    """The library's, which can be told many amounts at once."""
 
-    def observe(self, amount: float, exemplar: dict[str, str] | None = None) -> None:
-        """Count an amount."""
-        if exemplar is not None:
-            super().observe(amount, exemplar)
-            return
-        self._sum.inc(amount)
-        self._buckets[bisect_left(self._upper_bounds, amount)].inc(1)
+    def observe_all(self, amounts: Collection[float]) -> None:
+        """Count amounts."""
+        for index, count in Counts(bisect_left(self._upper_bounds, each) for each in amounts).items():
+            self._buckets[index].inc(count)
+        self._sum.inc(sum(amounts))
 
 
 SECONDS = _Histogram(
@@ -174,20 +177,40 @@ def _is_a_worker(process: int) -> bool:
         return False
 
 
-class _Stages(dict[str, Histogram]):
-    """The histogram of each stage; looking it up by its label each time would cost more than counting."""
+MOST_UNTOLD = 1_000
+"""Amounts of one kind that wait to be told."""
 
-    def __missing__(self, stage: str) -> Histogram:
-        self[stage] = STAGES.labels(stage)
-        return self[stage]
+_answers: defaultdict[Outcome, list[float]] = defaultdict(list)
+_stages: defaultdict[str, list[float]] = defaultdict(list)
+for _outcome in Outcome:
+    MESSAGES.labels(_outcome.value)  # a figure that nobody has seen at 0 does not show its first rise
 
 
-_STAGES = _Stages()
+def count_answer(outcome: Outcome, seconds: float) -> None:
+    """Count one answered request, and how long its answer has taken."""
+    _count(_answers[outcome], seconds)
 
 
 def observe_stage(stage: str, seconds: float) -> None:
     """Count how long one stage has taken."""
-    _STAGES[stage].observe(seconds)
+    _count(_stages[stage], seconds)
+
+
+def _count(amounts: list[float], seconds: float) -> None:
+    amounts.append(seconds)
+    if len(amounts) >= MOST_UNTOLD:
+        tell()
+
+
+def tell() -> None:
+    """Tell the library what was counted since the last time."""
+    for outcome, amounts in _answers.items():
+        MESSAGES.labels(outcome.value).inc(len(amounts))
+        SECONDS.observe_all(amounts)
+        amounts.clear()
+    for stage, amounts in _stages.items():
+        STAGES.labels(stage).observe_all(amounts)
+        amounts.clear()
 
 
 _CODES = {""}

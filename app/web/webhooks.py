@@ -22,8 +22,6 @@ from app.web.traces import Answering
 
 log = logging.getLogger("sms_router.web")
 
-_ANSWERED = {outcome: metrics.MESSAGES.labels(outcome.value) for outcome in Outcome}
-
 
 class InboundEndpoint:
     """``/sms`` and ``/sms/fallback``: one message in, one answer out."""
@@ -53,8 +51,7 @@ class InboundEndpoint:
             parameters = genuine.parameters
             cause = FallbackCause(parameters.get("ErrorCode", ""), parameters.get("ErrorUrl", ""))
         answer = await self._pipeline.answer(Delivery(message, genuine.raw, cause, arrived, scope["headers"]))
-        _ANSWERED[answer.outcome].inc()
-        metrics.SECONDS.observe(time.monotonic() - arrived)
+        metrics.count_answer(answer.outcome, time.monotonic() - arrived)
         if answer.outcome is Outcome.RELEASED:
             await send_empty(send, 502)
         else:

@@ -117,8 +117,9 @@ def test_workers_need_no_disk_that_can_be_written(
     serving = Serving.start(folder, WORKERS="2", REDIS_URL=private_valkey.url)
     try:
         assert "open 9 to 5" in cli("text", "HOURS", inside=folder, **serving.environment).out
-        metrics = requests.get(f"http://127.0.0.1:{serving.environment['PORT']}/metrics", timeout=30).text
-        assert 'sms_router_messages_total{outcome="reply"} 1.0' in metrics
+        metrics = f"http://127.0.0.1:{serving.environment['PORT']}/metrics"
+        told = 'sms_router_messages_total{outcome="reply"} 1.0'
+        until(lambda: told in requests.get(metrics, timeout=30).text)
     finally:
         assert serving.stop() == 0
     assert "Traceback" not in serving.log

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Iterator
 from urllib.parse import urlencode
 from xml.etree.ElementTree import fromstring
@@ -217,7 +218,8 @@ async def test_the_probes_and_the_metrics_answer(router: RunningRouter) -> None:
     assert ready.status == 200
     await router.deliver(webhook())
     metrics = await router.fetch("/metrics")
-    assert 'sms_router_messages_total{outcome="reply"}' in metrics.text
+    assert re.search(r'^sms_router_messages_total\{outcome="reply"\} [1-9]', metrics.text, re.MULTILINE)
+    assert re.search(r"^sms_router_answer_seconds_count [1-9]", metrics.text, re.MULTILINE)
 
 
 async def test_opt_out_words_that_twilio_has_answered_are_left_alone(router: RunningRouter) -> None:

@@ -13,15 +13,20 @@ from pathlib import Path
 import pytest
 from prometheus_client import REGISTRY, CollectorRegistry
 
+from app.routing.answer import Outcome
 from app.routing.upstream.breaker import State
 from app.routing.upstream.lines import LineStatus
 from app.web.metrics import (
     MOST_CODES,
+    MOST_UNTOLD,
     MOST_UPSTREAMS,
     RECEIPTS,
     UpstreamFigures,
     WorkersCollector,
+    count_answer,
     count_receipt,
+    observe_stage,
+    tell,
 )
 
 WORKER = """
@@ -71,6 +76,41 @@ def told(figures: CollectorRegistry) -> tuple[float | None, ...]:
         figures.get_sample_value("sms_router_spool_lost_entries"),
         figures.get_sample_value("sms_router_messages_total", {"outcome": "reply"}),
     )
+
+
+def counted(name: str, **labels: str) -> float:
+    return REGISTRY.get_sample_value(name, labels) or 0.0
+
+
+def test_what_texts_count_is_told_at_once_when_it_is_asked_for() -> None:
+    """By outcome, and with each amount in its bucket: the bounds belong to the lower one."""
+    before = counted("sms_router_messages_total", outcome="late")
+    total, sum_ = counted("sms_router_answer_seconds_count"), counted("sms_router_answer_seconds_sum")
+    for seconds in (0.25, 0.5, 20.0):
+        count_answer(Outcome.LATE, seconds)
+    for seconds in (0.0005, 0.001, 0.0011, 99.0):
+        observe_stage("of a test", seconds)
+    tell()
+    assert counted("sms_router_messages_total", outcome="late") == before + 3
+    assert counted("sms_router_answer_seconds_count") == total + 3
+    assert counted("sms_router_answer_seconds_sum") == sum_ + 20.75
+    assert counted("sms_router_stage_seconds_bucket", stage="of a test", le="0.0005") == 1
+    assert counted("sms_router_stage_seconds_bucket", stage="of a test", le="0.001") == 2
+    assert counted("sms_router_stage_seconds_bucket", stage="of a test", le="+Inf") == 4
+    tell()
+    assert counted("sms_router_answer_seconds_count") == total + 3
+
+
+def test_no_more_than_so_many_amounts_wait_to_be_told() -> None:
+    before = counted("sms_router_stage_seconds_count", stage="of a flood")
+    for _ in range(MOST_UNTOLD):
+        observe_stage("of a flood", 0.1)
+    assert counted("sms_router_stage_seconds_count", stage="of a flood") == before + MOST_UNTOLD
+
+
+@pytest.mark.parametrize("outcome", Outcome)
+def test_every_outcome_has_its_figure_from_the_start(outcome: Outcome) -> None:
+    assert REGISTRY.get_sample_value("sms_router_messages_total", {"outcome": outcome.value}) is not None
 
 
 def test_a_dead_worker_leaves_its_counts_and_losses_but_no_gauges(
