@@ -9,7 +9,7 @@ import typer
 
 from app.cli.message_json import as_json as story_as_json
 from app.cli.situation import anything_stored, settings_for_command, store_client
-from app.cli.speaking import AsJson, CommandError, out, plain, print_json, print_table, program
+from app.cli.speaking import AsJson, CommandError, address, out, plain, print_json, print_table, program
 from app.router_file import Privacy
 from app.routing.episode import Episode
 from app.routing.history import History
@@ -18,6 +18,9 @@ from app.settings import Settings
 
 LONGEST_LINE = 120
 """Characters of a text that a list shows."""
+
+DEPTH = 20_000
+"""Messages that are looked through for one person's, of the sixty-fourth of all that has theirs."""
 
 messages = typer.Typer(
     help="Show the newest messages and their answers, the story of one, or forget a person.\n\n"
@@ -39,6 +42,9 @@ def register(commands: typer.Typer) -> None:
 def newest(
     context: typer.Context,
     failed: Annotated[bool, typer.Option("--failed", help="Only dead letters, with their causes.")] = False,
+    sender: Annotated[
+        str | None, typer.Option("--from", help="Only this person's newest ones.", callback=address)
+    ] = None,
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many at the most.")] = 20,
     reveal: Reveal = False,
     as_json: AsJson = False,
@@ -46,11 +52,15 @@ def newest(
     """List the newest messages."""
     if context.invoked_subcommand is not None:
         return
+    if failed and sender is not None:
+        raise CommandError("--from tells of failures too: leave --failed out.", code=2)
     settings = settings_for_command()
     reveal = reveal or settings.router.privacy is Privacy.OPEN
-    episodes = _newest(settings, failed, limit)
+    episodes = _newest(settings, failed, limit, sender)
     if as_json:
         print_json([story_as_json(episode, reveal) for episode in episodes])
+    elif sender is not None and not episodes:
+        out.print("No messages of this number are among the newest.")
     else:
         _list(episodes, failed, reveal)
 
@@ -91,11 +101,13 @@ def find(settings: Settings, sid: str) -> Episode:
     return episode
 
 
-def _newest(settings: Settings, failed: bool, limit: int) -> list[Episode]:
+def _newest(settings: Settings, failed: bool, limit: int, sender: str | None) -> list[Episode]:
     if not anything_stored(settings):
         return []
     with store_client(settings) as client:
         history = History(client)
+        if sender is not None:
+            return history.of_person(sender, limit, DEPTH)
         return history.failed(limit) if failed else history.recent(limit)
 
 

@@ -10,7 +10,7 @@ from typing import cast
 import redis
 
 from app.routing.episode import Cause, Episode, Fields, read_episode, replies_sent
-from app.routing.letters import DEAD_LETTERS, JOURNAL, Letter, Letters, read_letter
+from app.routing.letters import DEAD_LETTERS, JOURNAL, Letter, Letters
 from app.routing.paging import Page, Position
 from app.store.keys import ALL_BUCKETS, Bucket, bucket_of
 from app.twilio.inbound import read_request
@@ -92,21 +92,26 @@ class History:
                 return self._episodes(found, self._causes(found))[0]
         return None
 
-    def of_person(self, person: str, limit: int) -> list[Episode]:
-        """Return somebody's newest messages, among the last ones of their bucket; nobody indexes them."""
+    def of_person(self, person: str, limit: int, depth: int = AT_ONCE) -> list[Episode]:
+        """Return somebody's newest messages, among the last ``depth`` of their bucket: nobody indexes them.
+
+        Those that are dead letters have every cause.
+        """
         bucket = bucket_of(person)
-        found = cast("list[tuple[bytes, Fields]]", self._client.xrevrange(bucket.journal, count=AT_ONCE))
-        references = [read_letter(bucket, entry, fields).reference for entry, fields in found]
-        pipeline = self._client.pipeline(transaction=False)
-        for reference in references:
-            pipeline.hget(bucket.message(reference), "request")
-        messages = map(read_request, (request or b"" for request in pipeline.execute()))
-        theirs = [
-            (bucket, reference)
-            for reference, message in zip(references, messages, strict=True)
-            if message is not None and message.sender == person
-        ]
-        return self._episodes(theirs[:limit], {})
+        letters = islice(self._letters.older(bucket, JOURNAL, AT_ONCE), depth)
+        theirs: list[tuple[Bucket, str]] = []
+        while len(theirs) < limit and (page := [letter.reference for letter in islice(letters, AT_ONCE)]):
+            pipeline = self._client.pipeline(transaction=False)
+            for reference in page:
+                pipeline.hget(bucket.message(reference), "request")
+            messages = map(read_request, (request or b"" for request in pipeline.execute()))
+            theirs += [
+                (bucket, reference)
+                for reference, message in zip(page, messages, strict=True)
+                if message is not None and message.sender == person
+            ]
+        found = theirs[:limit]
+        return self._episodes(found, self._causes(found))
 
     def read(self, people_and_references: Iterable[tuple[str, str]]) -> list[Episode]:
         """Return messages whose people are known, without the causes of their dead letters."""

@@ -249,6 +249,19 @@ def test_the_newest_message_comes_first(live: Cli) -> None:
     assert [each["sid"] for each in listed] == sids[::-1]
 
 
+def test_one_persons_messages_are_found_by_their_number(live: Cli) -> None:
+    person = "+14155557001"
+    sids = [texted(live, words, "--from", person)["sid"] for words in ("HOURS", "BOOM")]
+    texted(live, "HOURS")
+    listed = json.loads(live("messages", "--from", "+1 (415) 555-7001", "--json").out)
+    assert [(each["sid"], each["outcome"]) for each in listed] == [(sids[1], "failed"), (sids[0], "reply")]
+    assert listed[0]["cause"].startswith("BOOM: LookupError")
+    assert (
+        live("messages", "--from", "+14155557002").out == "No messages of this number are among the newest.\n"
+    )
+    assert live("messages", "--from", person, "--failed").code == 2
+
+
 def test_the_story_of_a_message(live: Cli) -> None:
     sid = texted(live, "HOURS")["sid"]
     told = story(live, sid)

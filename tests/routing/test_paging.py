@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import redis
 
-from app.routing.history import History
+from app.routing.history import AT_ONCE, History
 from app.routing.paging import Page, Position
 from app.store.keys import ALL_BUCKETS, bucket_of
 from tests.routing.messages import ACCOUNT
@@ -79,4 +79,20 @@ def test_somebodys_messages_are_theirs_alone(valkey: redis.Redis) -> None:
         valkey.xadd(bucket.journal, {"message": reference}, id=f"{number}-0")
     for limit, numbers in ((10, [3, 1]), (1, [3])):
         found = History(valkey).of_person(person, limit)
+        assert [int(episode.sid[2:], 16) for episode in found] == numbers
+
+
+def test_somebodys_older_messages_are_found_as_deep_as_is_asked(valkey: redis.Redis) -> None:
+    person, other = "+14155550123", "+14155550124"
+    bucket = bucket_of(person)
+    pipeline = valkey.pipeline()
+    for number in range(1, 2 * AT_ONCE + 2):
+        sid = f"SM{number:032x}"
+        sender = person if number in {1, AT_ONCE, 2 * AT_ONCE} else other
+        request = f"MessageSid={sid}&AccountSid={ACCOUNT}&From=%2B{sender[1:]}&To=12345&Body=Hi"
+        pipeline.hset(bucket.message(f"{ACCOUNT}/{sid}"), "request", request)
+        pipeline.xadd(bucket.journal, {"message": f"{ACCOUNT}/{sid}"}, id=f"{number}-0")
+    pipeline.execute()
+    for depth, numbers in ((AT_ONCE, [2 * AT_ONCE]), (10**6, [2 * AT_ONCE, AT_ONCE, 1])):
+        found = History(valkey).of_person(person, 10, depth)
         assert [int(episode.sid[2:], 16) for episode in found] == numbers
