@@ -7,7 +7,6 @@ import errno
 import os
 import resource
 import shlex
-import shutil
 import signal
 import socket
 import subprocess
@@ -15,12 +14,12 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import typer
 
 from app.cli.console import console_lines, made_password
+from app.cli.metrics_folder import metrics_folder
 from app.cli.situation import (
     check_port,
     embedded_runs,
@@ -237,15 +236,10 @@ def _wait_for_port(port: int, process: subprocess.Popen[bytes]) -> None:
 
 
 def _prepare_metrics(settings: Settings, beside: contextlib.ExitStack) -> None:
-    """Give several workers a folder through which /metrics adds them up; the data's may be read-only."""
+    """Give several workers a folder through which /metrics adds them up."""
     if settings.server.workers > 1:
-        folder = Path(settings.router.data_dir, f"metrics-{settings.server.port}").resolve()
-        shutil.rmtree(folder, ignore_errors=True)
-        try:
-            folder.mkdir(parents=True)
-        except OSError:
-            folder = Path(beside.enter_context(TemporaryDirectory(prefix="sms-router-metrics-")))
-        os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
+        disk = Path(settings.router.data_dir, f"metrics-{settings.server.port}").resolve()
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(beside.enter_context(metrics_folder(disk)))
 
 
 def _first_text() -> list[str]:

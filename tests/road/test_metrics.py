@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import aiohttp
+import psutil
 import pytest
 
 from tests.road.conftest import Start
@@ -42,7 +43,9 @@ class Scraper:
     @property
     def workers(self) -> set[int]:
         """The processes whose gauges are shown."""
-        folder = Path(self.router.folder, "data", f"metrics-{self.router.port}")
+        assert self.router.process is not None
+        running = psutil.Process(self.router.process.pid).children()[-1]
+        folder = Path(running.environ()["PROMETHEUS_MULTIPROC_DIR"])
         return {int(file.stem.rpartition("_")[2]) for file in folder.glob("gauge_livemin_*.db")}
 
 
