@@ -260,7 +260,7 @@ class Composer:
         if isinstance(part, Elsewhere):
             facts, person = part.facts, part.recipient
             country, area_code = country_of(person, None), area_code_of(person)
-            request = request._replace(person=person, country=country, area_code=area_code)
+            request = request._replace(person=person, country=country, area_code=area_code, to_another=True)
         like = [each for each in reply.parts if _likeness(each) == _likeness(part)]
         pictures = any(each.media_urls for each in like)
         conditions = self._availability.conditions(message.recipient)

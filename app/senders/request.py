@@ -33,6 +33,8 @@ class Request(NamedTuple):
     """The sender that the handler asked for."""
     one_way: bool = False
     """No answer is expected, so that an alphanumeric sender may be used."""
+    to_another: bool = False
+    """It goes to somebody else than who texted, of whom that number says nothing."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,7 +73,9 @@ def _texted_before_its_day(pool: Pool | None, request: Request, conditions: Cond
     complete, or, while a short code moves carrier by carrier, this person's carrier has moved. For others
     that says nothing: their carriers may still send what leaves here to the former provider (facts 9.2).
     """
-    texted = pool.find(request.texted, request.country) if pool is not None else None
+    if pool is None or request.to_another:
+        return None
+    texted = pool.find(request.texted, request.country)
     return texted if texted is not None and texted.sid in conditions.pending else None
 
 

@@ -14,9 +14,10 @@ from app.routing.replies import SILENCE, Elsewhere
 from app.senders.availability import Availability
 from app.senders.cordons import Cordons
 from app.senders.limits import Limit, Limits
+from app.senders.pending import Pending, PendingNumber
 from app.senders.pool import Pool
 from app.senders.rates import Rates
-from app.senders.request import Facts, ReplyFrom
+from app.senders.request import NOTHING_LEARNED, Facts, ReplyFrom
 from app.senders.sender import Capability, Sender, SenderKind
 from app.twilio.twiml import EMPTY
 from tests.routing.messages import message
@@ -220,3 +221,19 @@ def test_remarks_stand_between_the_rule_and_the_trail(reply: Reply) -> None:
     story = composer().compose(message(), replace(reply, remarks=["one", "two"]), "HOURS").story
     assert story.splitlines()[:3] == ["HOURS", "one", "two"]
     assert story.count("one") == 1
+
+
+def test_a_number_that_moves_answers_who_has_texted_it_and_nobody_else() -> None:
+    pending = Pending(lambda: {MG: Pool(MG, 1, BOTH)}, lambda: 0.0)
+    pending.install([PendingNumber("12345", "US", "moving, carrier by carrier")])
+    availability = Availability(Cordons(lambda: 0.0), Rates(Limits(), lambda: 0.0), pending)
+    moving = Composer(
+        lambda *_: Pool(MG, 1, BOTH), lambda _: ReplyFrom.SHORT_CODE_FIRST, "https://a.example", availability
+    )
+    parts = (Part("you"), Elsewhere("them", recipient="+13105550123", facts=NOTHING_LEARNED))
+    asked = message(recipient="12345")
+    sent = messages(moving.compose(asked, Reply(parts=parts), "MOVED").document)
+    assert [(each["to"], each["from"]) for each in sent] == [
+        (None, "12345"),
+        ("+13105550123", "+14155550100"),
+    ]
