@@ -110,6 +110,19 @@ async def test_whoever_opens_an_answered_message_gets_its_answer(one: Worker, ot
         assert await opened(other.records, fallback) == answer == saying("hello", Outcome.LATE)
 
 
+async def test_an_answer_that_a_newer_version_has_stored_is_given_as_it_is(
+    one: Worker, other: Worker, valkey: redis.Redis
+) -> None:
+    claimed = await claim(one.records)
+    valkey.hset(
+        bucket_of(KEY.person).message(KEY.reference),
+        mapping={"answer": "<Response/>", "outcome": "translated"},
+    )
+    assert await opened(other.records) == Answer(b"<Response/>", Outcome.REPLY)
+    kept = await one.records.commit(KEY, REQUEST, claimed, saying("ours"), STORY)
+    assert kept == Answer(b"<Response/>", Outcome.REPLY)
+
+
 async def test_the_first_commit_wins_and_the_other_adopts_it(one: Worker, other: Worker) -> None:
     claimed = await claim(one.records)
     first = await other.records.commit(KEY, REQUEST, Claimed(0, 0.0, stored=True), saying("other"), STORY)
