@@ -9,7 +9,7 @@ import typer
 
 from app.cli.looking import Look, look, mend
 from app.cli.operating import Yes
-from app.cli.situation import load_rules, settings_for_command
+from app.cli.situation import all_mistakes, load_rules, settings_for_command
 from app.cli.speaking import AsJson, confirm, counted, err, out, plain, print_json, print_table
 from app.membership.difference import shown
 from app.membership.findings import Finding, Mending, Severity
@@ -46,9 +46,10 @@ def check(
     Exits with 1 when there are mistakes or errors.
     """
     try:
-        settings = settings_for_command()
-        rules = load_rules(settings)
-        load_error_table(settings.folder)
+        with all_mistakes():
+            settings = settings_for_command()
+            rules = load_rules(settings)
+            load_error_table(settings.folder)
     except SettingsError as error:
         if not as_json:
             raise

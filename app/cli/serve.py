@@ -21,6 +21,7 @@ import typer
 from app.cli.console import console_lines, made_password
 from app.cli.metrics_folder import metrics_folder
 from app.cli.situation import (
+    all_mistakes,
     check_port,
     embedded_runs,
     load_rules,
@@ -30,6 +31,7 @@ from app.cli.situation import (
 )
 from app.cli.speaking import CommandError, err, out, plain, program
 from app.log_context import log_config
+from app.senders.carriers import load_error_table
 from app.settings import Settings, load_settings
 from app.web.supervised import SUPERVISOR, on_hang_up, reload_workers
 from app.web.traces import check_installed
@@ -81,9 +83,11 @@ def serve() -> None:
     """
     signal.signal(signal.SIGTERM, _leave)
     on_hang_up(lambda: None)
-    settings = load_settings()
+    with all_mistakes():  # before anything runs
+        settings = load_settings()
+        load_rules(settings)
+        load_error_table(settings.folder)
     first_text = _first_text()
-    load_rules(settings)  # mistakes are told before anything runs
     if settings.server.traces:
         check_installed()
     _check_ports(settings)

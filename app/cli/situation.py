@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 from redis.exceptions import AuthenticationError, MovedError, ResponseError
 
 from app.cli.speaking import CommandError
-from app.settings import Settings, load_settings
+from app.mistakes import SettingsError
+from app.settings import DEFAULT_FOLDER, Settings, load_settings
 from app.store.clients import CLIENT_ERRORS, client_of
 from app.store.embedded import embedded, running_at
 from app.store.errors import EmbeddedError
@@ -83,6 +84,31 @@ def settings_for_command() -> Settings:
         world = offline_world(settings)
         settings = load_settings({**os.environ, **sandbox_environment(world, settings)})
     return settings
+
+
+@contextlib.contextmanager
+def all_mistakes() -> Iterator[None]:
+    """Tell what is wrong in the other files too, when what is done here finds a mistake.
+
+    Without ``router.toml`` nobody knows the handlers, so contradictions with these come when it is right.
+    """
+    from app.routing.dispatch import Forwards  # noqa: PLC0415
+    from app.routing.hours import TimeZones  # noqa: PLC0415
+    from app.routing.loading import Functions  # noqa: PLC0415
+    from app.routing.rulebook import RulebookReader  # noqa: PLC0415 (Jinja, where rules matter)
+
+    try:
+        yield
+    except SettingsError as error:
+        folder = Path(os.environ.get("SMS_ROUTER_CONFIG") or DEFAULT_FOLDER)
+        if not folder.is_dir():
+            raise
+        reader = RulebookReader(folder, Functions([], []), frozenset(), Forwards(), TimeZones())
+        try:
+            reader.read()
+        except SettingsError as others:
+            raise SettingsError(list(dict.fromkeys([*error.mistakes, *others.mistakes]))) from error
+        raise
 
 
 def load_rules(settings: Settings, forwards: Forwards | None = None) -> Dispatcher:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from app.cli import COMMANDS, load_command
-from tests.cli.conftest import PROGRAM, Cli
+from tests.cli.conftest import PROGRAM, ROUTER_TOML, Cli
 from tests.store.private_valkey import PrivateValkey
 
 NAMES = list(COMMANDS)
@@ -101,6 +101,25 @@ def test_mistakes_in_rules_are_1_and_all_told(cli: Cli, folder: Path, words: lis
     assert "keyword 1 (A): a is unknown" in spoken.err
     assert "No module named 'no_such_library'" in spoken.err
     assert "Traceback" not in spoken.err
+
+
+@pytest.mark.parametrize("words", [["check"], ["serve"]])
+def test_mistakes_in_all_files_are_told_at_once(cli: Cli, folder: Path, words: list[str]) -> None:
+    config = folder / "config"
+    (config / "carriers.toml").write_text("[[error]]\ncodes = [30003]\n")
+    (config / "opt-outs.toml").write_text("words = []\n")
+    (config / "keywords.toml").write_text('[[keyword]]\nreply = "Hi"\n')
+    expected = [
+        "config/opt-outs.toml: words: unknown key",
+        "config/carriers.toml: error[1].class: is missing; add it",
+        "config/keywords.toml: keyword[1].words: is missing; add it",
+    ]
+    for content in (ROUTER_TOML, "[router\n"):
+        (config / "router.toml").write_text(content)
+        spoken = cli(*words)
+        assert (spoken.code, spoken.out) == (1, "")
+        assert [spoken.err.count(each) for each in expected] == [1, 1, 1]
+    assert spoken.err.count("config/router.toml: not valid TOML") == 1
 
 
 def test_a_folder_that_is_none_is_told_with_the_line_to_paste(cli: Cli) -> None:
