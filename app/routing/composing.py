@@ -170,13 +170,8 @@ class Composer:
         if composed.decision is None:
             return composed
         document = composed.document.replace(_SLOT, (reply_id or message.sid).encode())
-        return Composed(
-            document,
-            composed.story,
-            decision=composed.decision,
-            texts=composed.texts,
-            pictures=composed.pictures,
-        )
+        _, story, unsendable, decision, texts, pictures = composed
+        return Composed(document, story, unsendable, decision, texts, pictures)
 
     def _as_usual(self, pool: Pool, message: InboundMessage, reply: Reply, rule: str) -> Composed:
         """Compose for somebody of whom nothing is known, once for all who are in the same place.

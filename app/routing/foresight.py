@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import NamedTuple
 
-from app.routing.answer import Answer, MessageKey, Outcome, Story
+from app.routing.answer import Answer, MessageKey, Outcome
 from app.routing.composed import Composed
 from app.routing.composing import Composer
 from app.routing.dispatch import Dispatcher, Failed, Found, Immediate
@@ -74,4 +74,4 @@ class Foresight:
             return Foreseen(said)
         answer = Answer(draft.document, Outcome.SILENT if draft.document is EMPTY else Outcome.REPLY)
         meter = self._guard.meter_of(scope, key.person, answer)
-        return Foreseen(said, draft, Ready(answer, Story(draft.story), meter))
+        return Foreseen(said, draft, Ready(answer, draft.story, meter))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from app.routing.answer import RELEASED, Answer, Outcome, Story
+from app.routing.answer import RELEASED, Answer, Outcome
 from app.routing.conversation import Talk
 from app.routing.loop_guard import Meter
 from app.store.scripts import OPEN, OPEN_ANSWERING, OPEN_IN_TURN, Script
@@ -47,7 +47,7 @@ class Ready(NamedTuple):
     """An answer that is there before its message is claimed; it stands if nothing is known of the person."""
 
     answer: Answer
-    story: Story
+    story: str
     meter: Meter | None
     """Where the answer is counted; None where nobody counts."""
 
@@ -63,7 +63,7 @@ def opening(
         return OPEN_IN_TURN, (*keys, talk), arguments
     if ready is not None:
         counter, pace = ready.meter or (keys[0], (b"", b""))
-        ours = (*arguments, *ready.answer, written(ready.story.text), *pace)
+        ours = (*arguments, *ready.answer, written(ready.story), *pace)
         return OPEN_ANSWERING, (*keys, counter), ours
     return OPEN, keys, arguments
 

@@ -65,8 +65,9 @@ class TemplateAnswer:
 
         """
         try:
-            text = self.template.render(
-                message=message, words=message.words, argument=argument, keyword=keyword
+            text = _rendered(
+                self.template,
+                {"message": message, "words": message.words, "argument": argument, "keyword": keyword},
             )
         except Exception as error:
             raise TemplateError(f"template {self.template.name}: {type(error).__name__}: {error}") from error
@@ -163,6 +164,13 @@ class Templates:
                     with contextlib.suppress(jinja2.TemplateSyntaxError, *_BEYOND_PYTHON):
                         waiting.append(self._environment.parse(sources[name]))
         return tuple(sources.values())
+
+
+def _rendered(template: jinja2.Template, variables: dict[str, object]) -> str:
+    """Render as ``Template.render`` does, but for its search for globals: there are none."""
+    environment = template.environment
+    context = environment.context_class(environment, variables, template.name, template.blocks)
+    return "".join(template.root_render_func(context))
 
 
 def _files(folder: Path) -> dict[str, str]:

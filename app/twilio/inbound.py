@@ -94,13 +94,13 @@ def read_inbound(parameters: Mapping[str, str]) -> InboundMessage | Unreadable:
     if (oddity := oddity_of(parameters, REQUIRED)) is not None:
         return oddity
     return InboundMessage(
-        sid=parameters["MessageSid"],
-        account_sid=parameters["AccountSid"],
-        service_sid=parameters.get("MessagingServiceSid") or None,
-        sender=parameters["From"],
-        recipient=parameters["To"],
-        body=parameters.get("Body", ""),
-        parameters=MappingProxyType(dict(parameters)),
+        parameters["MessageSid"],
+        parameters["AccountSid"],
+        parameters.get("MessagingServiceSid") or None,
+        parameters["From"],
+        parameters["To"],
+        parameters.get("Body", ""),
+        MappingProxyType(dict(parameters)),
     )
 
 

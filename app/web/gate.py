@@ -101,12 +101,13 @@ class Gate:
 
 def _signed(scope: Scope, headers: Headers, pairs: Pairs) -> SignedRequest:
     return SignedRequest(
-        path=scope.get("raw_path") or scope["path"].encode(),
-        query=scope["query_string"],
-        parameters=pairs,
-        signature=_text(headers.get(b"x-twilio-signature")),
-        settings=_text(headers.get(b"x-twilio-webhooks-signature-settings")),
-        host_header=_text(headers.get(b"host")),
+        scope.get("raw_path") or scope["path"].encode(),
+        scope["query_string"],
+        pairs,
+        _text(headers.get(b"x-twilio-signature")),
+        None,
+        _text(headers.get(b"x-twilio-webhooks-signature-settings")),
+        _text(headers.get(b"host")),
     )
 
 

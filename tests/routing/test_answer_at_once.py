@@ -19,7 +19,7 @@ SCOPE, PERSON = "MG1", "+14155550100"
 BUCKET = bucket_of(PERSON)
 REQUEST = b"From=%2B14155550100"
 ANSWER = Answer(b"<Response><Message>9 to 5</Message></Response>", Outcome.REPLY)
-STORY = Story("HOURS\nthe short code")
+STORY = "HOURS\nthe short code"
 COUNTER = BUCKET.pace(SCOPE, PERSON)
 READY = Ready(ANSWER, STORY, Meter(COUNTER, Pace(2, 60_000)))
 
@@ -50,7 +50,7 @@ async def test_it_takes_one_trip_and_leaves_what_two_would_have_left(
     assert steps == ["open_answering"]
     claimed = await one.records.open(key(2), REQUEST, False, SCOPE)
     assert isinstance(claimed, Claimed)
-    await one.records.commit(key(2), REQUEST, claimed, ANSWER, STORY, meter=READY.meter)
+    await one.records.commit(key(2), REQUEST, claimed, ANSWER, Story(STORY), meter=READY.meter)
 
     at_once, in_two = record(valkey, key(1)), record(valkey, key(2))
     assert at_once.keys() == in_two.keys()
