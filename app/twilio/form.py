@@ -7,6 +7,7 @@ dropped or guessed here.
 from __future__ import annotations
 
 from binascii import a2b_qp
+from collections.abc import Collection, Iterator
 from urllib.parse import unquote_to_bytes
 
 MOST_PARAMETERS = 1000
@@ -14,8 +15,6 @@ MOST_PARAMETERS = 1000
 
 MOST_STRAYS = 1000
 """Percent signs of a form in which some begin no escape, or lines end; Twilio writes neither."""
-
-Pairs = list[tuple[str, str]]
 
 _MARK = "\x01"
 """Stands between names and values while a form is decoded in one go."""
@@ -37,8 +36,39 @@ class MalformedFormError(ValueError):
     """The bytes are not a form: too many fields, escapes that are none, or text that is not UTF-8."""
 
 
+class Pairs(Collection[tuple[str, str]]):
+    """The names and values of a form in the order of the wire, repeated names kept.
+
+    They are read apart and signed apart, and hardly anybody wants each name with its value.
+    """
+
+    __slots__ = ("names", "values")
+
+    def __init__(self, names: tuple[str, ...], values: tuple[str, ...]) -> None:
+        """Take as many names as values."""
+        self.names = names
+        self.values = values
+
+    @classmethod
+    def of(cls, pairs: Collection[tuple[str, str]]) -> Pairs:
+        """Return names with their values as such a form."""
+        return cls(tuple(name for name, _ in pairs), tuple(value for _, value in pairs))
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        """Yield each name with its value."""
+        return zip(self.names, self.values, strict=True)
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return len(self.names)
+
+    def __contains__(self, pair: object) -> bool:
+        """Tell whether a name has a value."""
+        return pair in tuple(self)
+
+
 def parse_form(raw: bytes) -> Pairs:
-    """Return the names and values in the order of the wire, repeated names kept.
+    """Return the names and values.
 
     Raises:
         MalformedFormError: when there are too many fields, too many escapes among which some are
@@ -52,10 +82,9 @@ def parse_form(raw: bytes) -> Pairs:
         if len(marks) % 2 and _REGULAR.startswith(marks):
             parts = _decoded(raw)
             if len(parts) == len(marks) + 1:
-                turns = iter(parts)
-                return list(zip(turns, turns, strict=True))
+                return Pairs(tuple(parts[::2]), tuple(parts[1::2]))
         fields = [field.partition(b"=") for field in raw.replace(b"+", b" ").split(b"&") if field]
-        return [(_text(name), _text(value)) for name, _, value in fields]
+        return Pairs.of([(_text(name), _text(value)) for name, _, value in fields])
     except UnicodeDecodeError as error:
         raise MalformedFormError("a form field is not UTF-8") from error
 
@@ -71,7 +100,7 @@ def _decoded(raw: bytes) -> list[str]:
 
 def first_values(pairs: Pairs) -> dict[str, str]:
     """Return each name with its first value."""
-    return dict(reversed(pairs))
+    return dict(zip(reversed(pairs.names), reversed(pairs.values), strict=True))
 
 
 def _text(escaped: bytes) -> str:

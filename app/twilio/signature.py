@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hmac
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import lru_cache
@@ -19,11 +19,11 @@ from operator import itemgetter
 from types import MappingProxyType
 from typing import NamedTuple
 
-from app.twilio.form import MalformedFormError, parse_form
+from app.twilio.form import MalformedFormError, Pairs, parse_form
 from app.twilio.keyed import KeyedHash
 from app.twilio.public_url import PublicUrl
 
-Parameters = Sequence[tuple[str, str]]
+Parameters = Collection[tuple[str, str]]
 
 _QUERY, _FRAGMENT = b"?#"
 
@@ -70,13 +70,13 @@ def joined(parameters: Parameters) -> bytes:
     A repeated name contributes each different value once, in order, as Twilio's Python and
     Node libraries do it (facts 2.1).
     """
-    if not parameters:
+    pairs = parameters if isinstance(parameters, Pairs) else Pairs.of(parameters)
+    if not pairs.names:
         return b""
-    names, values = zip(*parameters, strict=True)
-    ordered = _order(names)
+    ordered = _order(pairs.names)
     if ordered is None:
-        return "".join(chain.from_iterable(sorted(set(parameters)))).encode()
-    return "".join(ordered(names + values)).encode()
+        return "".join(chain.from_iterable(sorted(set(pairs)))).encode()
+    return "".join(ordered(pairs.names + pairs.values)).encode()
 
 
 @lru_cache(maxsize=32)

@@ -9,8 +9,8 @@ from typing import NamedTuple
 from starlette.types import Receive, Scope
 
 from app.twilio.diagnosis import diagnose
-from app.twilio.form import MalformedFormError, Pairs, first_values, parse_form
-from app.twilio.signature import SignatureVerifier, SignedRequest, Verdict
+from app.twilio.form import MalformedFormError, first_values, parse_form
+from app.twilio.signature import Parameters, SignatureVerifier, SignedRequest, Verdict
 from app.web import metrics
 from app.web.exchange import Headers, Refusal, is_form, read_body, read_headers
 from app.web.refusals import Refusals
@@ -70,7 +70,7 @@ class Gate:
         except MalformedFormError:
             return Refusal.MALFORMED
         parameters = first_values(pairs)
-        signed = _signed(scope, headers, pairs if method == "POST" else [])
+        signed = _signed(scope, headers, pairs if method == "POST" else ())
         return self._judge(signed, Genuine(raw, parameters))
 
     def _judge(self, signed: SignedRequest, genuine: Genuine) -> Genuine | Refusal:
@@ -99,11 +99,11 @@ class Gate:
                 self.refusals.explain(Refusal.BAD_SIGNATURE.word, why)
 
 
-def _signed(scope: Scope, headers: Headers, pairs: Pairs) -> SignedRequest:
+def _signed(scope: Scope, headers: Headers, parameters: Parameters) -> SignedRequest:
     return SignedRequest(
         scope.get("raw_path") or scope["path"].encode(),
         scope["query_string"],
-        pairs,
+        parameters,
         _text(headers.get(b"x-twilio-signature")),
         None,
         _text(headers.get(b"x-twilio-webhooks-signature-settings")),

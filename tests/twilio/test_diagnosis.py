@@ -20,7 +20,7 @@ from app.twilio.signature import (
 ACCOUNT, OTHER, KEYS_ONLY, STRANGER = (f"AC{digit * 32}" for digit in "1234")
 PRIMARY, SECONDARY, OTHERS, KEY_SECRET = "p" * 32, "s" * 32, "o" * 32, "k" * 40
 KEY = "webhooks_sharedkey_1"
-FORM: Parameters = (
+FORM = (
     ("Body", " private words "),
     ("From", "+14155550100"),
     ("To", "12345"),

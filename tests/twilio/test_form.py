@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.twilio.form import MOST_PARAMETERS, MOST_STRAYS, MalformedFormError, Pairs, parse_form
+from app.twilio.form import MOST_PARAMETERS, MOST_STRAYS, MalformedFormError, parse_form
 
 
 @pytest.mark.parametrize(
@@ -37,8 +37,8 @@ from app.twilio.form import MOST_PARAMETERS, MOST_STRAYS, MalformedFormError, Pa
         (b"Body=%01&x\x01y=z", [("Body", "\1"), ("x\1y", "z")]),
     ],
 )
-def test_a_form_is_read_as_it_was_written(raw: bytes, pairs: Pairs) -> None:
-    assert parse_form(raw) == pairs
+def test_a_form_is_read_as_it_was_written(raw: bytes, pairs: list[tuple[str, str]]) -> None:
+    assert list(parse_form(raw)) == pairs
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_the_most_parameters_are_read_and_one_more_is_refused() -> None:
 @pytest.mark.parametrize("odd", ["%", "%%41", "%zz", "%4", "=%0A\n", "%0A\r"])
 def test_a_large_form_of_escapes_is_read_and_refused_when_something_in_it_is_none(odd: str) -> None:
     full = "Body=" + "%41" * MOST_STRAYS
-    assert parse_form(full.encode()) == [("Body", "A" * MOST_STRAYS)]
+    assert list(parse_form(full.encode())) == [("Body", "A" * MOST_STRAYS)]
     with pytest.raises(MalformedFormError, match="escape"):
         parse_form((full + odd).encode())
 
@@ -72,17 +72,17 @@ texts = st.text(st.characters(codec="utf-8"), max_size=20)
 
 @given(st.lists(st.tuples(texts, texts), max_size=10), st.booleans())
 @settings(max_examples=100)
-def test_what_a_client_encodes_is_read_back(pairs: Pairs, plus: bool) -> None:
+def test_what_a_client_encodes_is_read_back(pairs: list[tuple[str, str]], plus: bool) -> None:
     encode = quote_plus if plus else quote
     raw = "&".join(f"{encode(name, safe='')}={encode(value, safe='')}" for name, value in pairs)
-    assert parse_form(raw.encode()) == pairs
+    assert list(parse_form(raw.encode())) == pairs
 
 
 @given(st.binary(max_size=40) | st.text("ab=&+%0124C3;é\0\1\r\n", max_size=40).map(str.encode))
 @settings(max_examples=400)
 def test_any_bytes_are_read_as_the_standard_library_reads_them_or_refused(raw: bytes) -> None:
     try:
-        pairs = parse_form(raw)
+        pairs = list(parse_form(raw))
     except MalformedFormError:
         pairs = None
     try:
