@@ -66,21 +66,6 @@ def _within(handler: Handler, deadline: float | None) -> Handler:
     return handler if deadline is None else replace(handler, deadline=deadline)
 
 
-def load_handlers(
-    names: Sequence[str], threads: Threads, middlewares: Sequence[str] = ()
-) -> list[tuple[Registration, Handler]]:
-    """Return every keyword function, as `Functions.load` finds them.
-
-    Raises:
-        HandlerError: with one line for each mistake.
-
-    """
-    functions = Functions.load(names, threads, middlewares)
-    if functions.mistakes:
-        raise HandlerError("\n".join(functions.mistakes))
-    return functions.found
-
-
 def _middleware(name: str, mistakes: list[str]) -> Middleware | None:
     """Import one middleware, or note what is wrong with it."""
     place, _, called = name.partition(":")

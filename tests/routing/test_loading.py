@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from app.routing.handlers import HandlerError
-from app.routing.loading import load_handlers
+from app.routing.loading import Functions
 from app.routing.threads import Threads
 
 IMPORTS = "from app import keyword\n"
@@ -35,13 +34,13 @@ def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Write]:
 
 
 def words(*names: str) -> list[tuple[str, ...]]:
-    return sorted(registration.words for registration, _ in load_handlers(names, Threads(1)))
+    functions = Functions.load(names, Threads(1))
+    assert functions.mistakes == []
+    return sorted(registration.words for registration, _ in functions.found)
 
 
 def told(*names: str) -> list[str]:
-    with pytest.raises(HandlerError) as caught:
-        load_handlers(names, Threads(1))
-    return str(caught.value).splitlines()
+    return list(Functions.load(names, Threads(1)).mistakes)
 
 
 def function(word: str) -> str:
@@ -181,8 +180,8 @@ def test_a_deadline_belongs_to_its_keyword(write: Write) -> None:
         def both(): ...
         """
     )
-    found = {told.words: handler.deadline for told, handler in load_handlers(("my_handlers",), Threads(1))}
-    assert found == {("FAST",): 2, ("SLOW",): None}
+    found = Functions.load(("my_handlers",), Threads(1)).found
+    assert {told.words: handler.deadline for told, handler in found} == {("FAST",): 2, ("SLOW",): None}
 
 
 def test_middlewares_stand_around_every_handler_in_their_order(write: Write) -> None:
@@ -194,16 +193,14 @@ def test_middlewares_stand_around_every_handler_in_their_order(write: Write) -> 
         async def inner(call_next): ...
         """,
     )
-    ((_, handler),) = load_handlers(("my_handlers",), Threads(1), ("my_house:outer", "my_house:inner"))
+    ((_, handler),) = Functions.load(("my_handlers",), Threads(1), ("my_house:outer", "my_house:inner")).found
     assert [each.name for each in handler.middlewares] == ["outer", "inner"]
 
 
 def test_middlewares_that_cannot_be_used_are_told_together(write: Write) -> None:
     write(my_house="def plain(call_next): ...")
     names = ("my_house", "nowhere:timing", "my_house:timing", "my_house:plain")
-    with pytest.raises(HandlerError) as caught:
-        load_handlers((), Threads(1), names)
-    mistakes = str(caught.value).splitlines()
+    mistakes = Functions.load((), Threads(1), names).mistakes
     assert [each.split(": ")[0] for each in mistakes] == ["middlewares"] * 4
     for mistake, part in zip(
         mistakes,
