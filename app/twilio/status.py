@@ -39,7 +39,12 @@ class MessageStatus(StrEnum):
 
     @property
     def rank(self) -> int:
-        """How far along its way the message is; of two reports the higher rank is the later one."""
+        """How far along its way the message is; of two reports only one of a higher rank is news.
+
+        Twilio does not promise an order (facts 7): callbacks may overtake each other and come twice. So
+        an end never goes back, and the first of two contradicting ends stays. Only ``read`` can follow
+        one, being stronger proof.
+        """
         return _RANKS[self]
 
     @property
@@ -52,13 +57,7 @@ class MessageStatus(StrEnum):
         """True when the message was refused, or did not reach the person."""
         return self in (MessageStatus.FAILED, MessageStatus.UNDELIVERED)
 
-    @property
-    def terminal(self) -> bool:
-        """True when nothing but a read receipt can follow."""
-        return _RANKS[self] >= _FINAL
 
-
-_FINAL = 7
 _RANKS = {
     MessageStatus.SCHEDULED: 0,
     MessageStatus.ACCEPTED: 1,
@@ -68,23 +67,13 @@ _RANKS = {
     MessageStatus.SENT: 4,
     MessageStatus.RECEIVED: 5,
     MessageStatus.PARTIALLY_DELIVERED: 6,
-    MessageStatus.DELIVERED: _FINAL,
-    MessageStatus.UNDELIVERED: _FINAL,
-    MessageStatus.FAILED: _FINAL,
-    MessageStatus.CANCELED: _FINAL,
-    MessageStatus.READ: _FINAL + 1,
+    MessageStatus.DELIVERED: 7,
+    MessageStatus.UNDELIVERED: 7,
+    MessageStatus.FAILED: 7,
+    MessageStatus.CANCELED: 7,
+    MessageStatus.READ: 8,
 }
 _BY_NAME = {status.value: status for status in MessageStatus}
-
-
-def advances(current: MessageStatus | None, new: MessageStatus) -> bool:
-    """Say whether a report is news, given the status known so far (None: nothing known yet).
-
-    Twilio does not promise an order (facts 7): callbacks may overtake each other and come twice.
-    A report of the same or a lower rank is old; so a terminal status never goes back, and the
-    first of two contradicting ends stays. Only ``read`` can follow an end, being stronger proof.
-    """
-    return current is None or new.rank > current.rank
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +90,6 @@ class Receipt:
     """``To``: whom the message was for."""
     reply: str | None
     """The identifier of the router's own reply, None for a message that somebody else sent."""
-    done_at: str | None
-    """``RawDlrDoneDate`` as the carrier wrote it: YYMMDDhhmm without a time zone (facts 7)."""
     service_sid: str | None = None
     """``MessagingServiceSid``, which Twilio sends only sometimes."""
 
@@ -130,7 +117,6 @@ def _receipt(parameters: Mapping[str, str], status: MessageStatus, reply: str | 
         sender=parameters.get("From") or None,
         person=parameters["To"],
         reply=reply,
-        done_at=parameters.get("RawDlrDoneDate") or None,
         service_sid=parameters.get("MessagingServiceSid") or None,
     )
 

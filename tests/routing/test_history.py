@@ -170,7 +170,6 @@ async def test_receipts_stand_beside_the_message_they_answer(house: House, histo
         sender="12345",
         person=PERSON,
         reply=f"{sid_of(1)}.0",
-        done_at=None,
     )
     await house.receipts.keep(receipt)
     (episode,) = history.recent(1)

@@ -62,7 +62,7 @@ def receipt(
     """A receipt of one part of the answer to the message of this number."""
     sid = f"{kind}{part:x}{number:031}"
     reply = f"{inbound(number)}.{part}"
-    return Receipt(sid, ACCOUNT, status, code, sender, PERSON, reply, None, service)
+    return Receipt(sid, ACCOUNT, status, code, sender, PERSON, reply, service)
 
 
 def lost(code: int, number: int = 0) -> Receipt:

@@ -28,7 +28,6 @@ RECEIPT = Receipt(
     sender="12345",
     person=PERSON,
     reply=f"{INBOUND}.0",
-    done_at=None,
 )
 
 

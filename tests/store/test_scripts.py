@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from app.store.keys import ANSWERED_CHANNEL, Bucket, bucket_of
 from app.store.scripts import ALL, BY_NAME, COMMIT, NOTE, OPEN, RECEIPT, RELEASE, RENEW
 from app.store.store import Store
-from app.twilio.status import MessageStatus, advances
+from app.twilio.status import MessageStatus
 
 LEASE = 3000
 DAY = 86_400_000
@@ -386,7 +386,7 @@ async def test_the_server_ranks_receipts_as_the_protocol_does(
     valkey.flushdb()
 
     def follow(current: MessageStatus | None, new: MessageStatus) -> MessageStatus | None:
-        return new if advances(current, new) else current
+        return new if current is None or new.rank > current.rank else current
 
     expected = reduce(follow, statuses, None)
     news = [await message.receipt(status) for status in statuses]
