@@ -20,9 +20,9 @@ from app.twilio.public_url import PublicUrl, parse_authority
 from app.twilio.signature import (
     Algorithm,
     Parameters,
-    Reason,
     SignatureVerifier,
     SignedRequest,
+    Verdict,
     compute,
     joined,
 )
@@ -38,28 +38,30 @@ _OPTIONAL = tuple(f"{end}{part}" for end in ("From", "To") for part in ("City", 
 """Parameters that Twilio often sends empty (facts 1.2), the first to go when a proxy drops blanks."""
 
 _REMEDIES = {
-    Reason.MISSING_SIGNATURE: "the request is not Twilio's, or a proxy drops the header and should pass it",
-    Reason.TWO_SIGNATURES: "a proxy adds one, or somebody tries; Twilio sends one",
-    Reason.MALFORMED_SIGNATURE: "the request is not Twilio's, or the settings header names another algorithm",
-    Reason.UNKNOWN_ACCOUNT: "if the account is yours, add it with its own token to [[accounts]]",
-    Reason.NO_TOKEN: "add its auth token, or let the proxy pass X-Twilio-Webhooks-Signature-Settings",
-    Reason.MALFORMED_SETTINGS: "a proxy changes the header, or the request is not Twilio's",
-    Reason.UNKNOWN_SHARED_KEY: "if the key is yours, add it and its secret to the account",
-    Reason.UNSUPPORTED_ALGORITHM: "set HMAC_SHA1 or HMAC_SHA256 for the key at Twilio",
-    Reason.MALFORMED_PATH: "the request is not Twilio's",
-    Reason.MALFORMED_PARAMETERS: "the request is not Twilio's",
-    Reason.TWO_BODIES: "the request is not Twilio's",
-    Reason.MISSING_BODY_HASH: "a proxy changes the media type or the query, or the request is not Twilio's",
-    Reason.WRONG_BODY_HASH: "a proxy changes the body and should pass it as it is",
+    Verdict.MISSING_SIGNATURE: "the request is not Twilio's, or a proxy drops the header and should pass it",
+    Verdict.TWO_SIGNATURES: "a proxy adds one, or somebody tries; Twilio sends one",
+    Verdict.MALFORMED_SIGNATURE: (
+        "the request is not Twilio's, or the settings header names another algorithm"
+    ),
+    Verdict.UNKNOWN_ACCOUNT: "if the account is yours, add it with its own token to [[accounts]]",
+    Verdict.NO_TOKEN: "add its auth token, or let the proxy pass X-Twilio-Webhooks-Signature-Settings",
+    Verdict.MALFORMED_SETTINGS: "a proxy changes the header, or the request is not Twilio's",
+    Verdict.UNKNOWN_SHARED_KEY: "if the key is yours, add it and its secret to the account",
+    Verdict.UNSUPPORTED_ALGORITHM: "set HMAC_SHA1 or HMAC_SHA256 for the key at Twilio",
+    Verdict.MALFORMED_PATH: "the request is not Twilio's",
+    Verdict.MALFORMED_PARAMETERS: "the request is not Twilio's",
+    Verdict.TWO_BODIES: "the request is not Twilio's",
+    Verdict.MISSING_BODY_HASH: "a proxy changes the media type or the query, or the request is not Twilio's",
+    Verdict.WRONG_BODY_HASH: "a proxy changes the body and should pass it as it is",
 }
 
 _NOT_SEARCHED = frozenset(
     {
-        Reason.TWO_SIGNATURES,
-        Reason.MALFORMED_PATH,
-        Reason.MALFORMED_PARAMETERS,
-        Reason.TWO_BODIES,
-        Reason.WRONG_BODY_HASH,
+        Verdict.TWO_SIGNATURES,
+        Verdict.MALFORMED_PATH,
+        Verdict.MALFORMED_PARAMETERS,
+        Verdict.TWO_BODIES,
+        Verdict.WRONG_BODY_HASH,
     }
 )
 """No other reading of the request could explain these."""
@@ -107,16 +109,16 @@ def diagnose(verifier: SignatureVerifier, request: SignedRequest, account_sid: s
 
     ``request.host_header`` helps to find a wrong PUBLIC_URL. Raises nothing.
     """
-    reason = verifier.verify(request, account_sid).reason
-    if reason.valid:
-        return f"the request is valid: {reason.sentence}"
-    remedy = _REMEDIES.get(reason)
-    plain = _UNKNOWN if remedy is None else f"{reason.sentence}: {remedy}"
+    verdict = verifier.verify(request, account_sid)
+    if verdict.valid:
+        return f"the request is valid: {verdict.sentence}"
+    remedy = _REMEDIES.get(verdict)
+    plain = _UNKNOWN if remedy is None else f"{verdict.sentence}: {remedy}"
     signature = request.signature or ""
     algorithm = next((one for one in Algorithm if one.signature_length == len(signature)), None)
-    if algorithm is None or not signature.isascii() or reason in _NOT_SEARCHED:
+    if algorithm is None or not signature.isascii() or verdict in _NOT_SEARCHED:
         return plain
-    first = plain if reason is Reason.MISSING_BODY_HASH else _other_secret(request)
+    first = plain if verdict is Verdict.MISSING_BODY_HASH else _other_secret(request)
     variants = _variants(verifier, request, account_sid, first)
     return _search(variants, signature.encode(), algorithm) or plain
 

@@ -151,8 +151,8 @@ class SignedRequest(NamedTuple):
         return f"SignedRequest(path={self.path!r}, settings={self.settings!r}, host={self.host_header!r})"
 
 
-class Reason(Enum):
-    """Why a request is valid or not: whether it is, and words for the log."""
+class Verdict(Enum):
+    """Whether a request is Twilio's, and why, in words for the log."""
 
     PRIMARY_TOKEN = (True, "signed with the primary token")
     SECONDARY_TOKEN = (True, "signed with the secondary token")
@@ -173,22 +173,9 @@ class Reason(Enum):
     WRONG_BODY_HASH = (False, "the JSON body does not have the hash that was signed")
 
     def __init__(self, valid: bool, sentence: str) -> None:
-        """Name the two halves of the value."""
+        """``valid`` when the request is proven to be Twilio's."""
         self.valid = valid
         self.sentence = sentence
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """Whether a request is Twilio's, and why; ``shared_key`` is the id of the one that signed."""
-
-    reason: Reason
-    shared_key: str | None = None
-
-    @property
-    def valid(self) -> bool:
-        """True when the request is proven to be Twilio's."""
-        return self.reason.valid
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,26 +210,26 @@ class SignatureVerifier:
         """Say whether the account's secrets signed this request; raises nothing."""
         signature = request.signature
         if not signature:
-            return Verdict(Reason.MISSING_SIGNATURE)
+            return Verdict.MISSING_SIGNATURE
         signers = self._signers(request, account_sid)
-        if isinstance(signers, Reason):
-            return Verdict(signers)
+        if isinstance(signers, Verdict):
+            return signers
         oddity = _oddity(request, signature, signers[0].length)
         if oddity is not None:
-            return Verdict(oddity)
+            return oddity
         try:
             form = joined(request.parameters)
         except UnicodeEncodeError:
-            return Verdict(Reason.MALFORMED_PARAMETERS)
+            return Verdict.MALFORMED_PARAMETERS
         return self._compare(request, form, signers, signature.encode())
 
-    def _signers(self, request: SignedRequest, account_sid: str) -> tuple[_Signer, ...] | Reason:
+    def _signers(self, request: SignedRequest, account_sid: str) -> tuple[_Signer, ...] | Verdict:
         tokens = self._tokens.get(account_sid)
         if tokens is None:
-            return Reason.UNKNOWN_ACCOUNT
+            return Verdict.UNKNOWN_ACCOUNT
         if request.settings:
             return _shared_key_signer(request.settings, self.credentials[account_sid].shared_keys)
-        return tokens or Reason.NO_TOKEN
+        return tokens or Verdict.NO_TOKEN
 
     def _compare(
         self, request: SignedRequest, form: bytes, signers: tuple[_Signer, ...], signature: bytes
@@ -252,7 +239,7 @@ class SignatureVerifier:
                 expected = signer.key.base64(url + form)
                 if hmac.compare_digest(expected, signature):
                     return _body_verdict(request, signer.verdict)
-        return Verdict(Reason.WRONG_SIGNATURE)
+        return Verdict.WRONG_SIGNATURE
 
     def _urls(self, request: SignedRequest) -> Iterator[bytes]:
         """Yield the URLs that Twilio may have signed for this request, the usual one first.
@@ -270,42 +257,42 @@ class SignatureVerifier:
 
 
 def _token_signers(account: Credentials) -> tuple[_Signer, ...]:
-    reasons = (Reason.PRIMARY_TOKEN, Reason.SECONDARY_TOKEN)
+    verdicts = (Verdict.PRIMARY_TOKEN, Verdict.SECONDARY_TOKEN)
     return tuple(
-        _signer(token, Algorithm.SHA1, Verdict(reason))
-        for token, reason in zip(account.tokens, reasons, strict=False)
+        _signer(token, Algorithm.SHA1, verdict)
+        for token, verdict in zip(account.tokens, verdicts, strict=False)
     )
 
 
-def _shared_key_signer(settings: str, keys: Mapping[str, str]) -> tuple[_Signer, ...] | Reason:
+def _shared_key_signer(settings: str, keys: Mapping[str, str]) -> tuple[_Signer, ...] | Verdict:
     """Read ``key=…,algorithm=…``; other names are Twilio's to add, no algorithm means SHA-1."""
     pairs = [part.partition("=") for part in settings.split(",")]
     key = [value.strip() for name, _, value in pairs if name.strip() == "key"]
     algorithm = [value.strip().upper() for name, _, value in pairs if name.strip() == "algorithm"]
     if len(key) != 1 or len(algorithm) > 1:
-        return Reason.MALFORMED_SETTINGS
+        return Verdict.MALFORMED_SETTINGS
     if key[0] not in keys:
-        return Reason.UNKNOWN_SHARED_KEY
+        return Verdict.UNKNOWN_SHARED_KEY
     try:
         chosen = Algorithm(algorithm[0]) if algorithm else Algorithm.SHA1
     except ValueError:
-        return Reason.UNSUPPORTED_ALGORITHM
-    return (_signer(keys[key[0]], chosen, Verdict(Reason.SHARED_KEY, key[0])),)
+        return Verdict.UNSUPPORTED_ALGORITHM
+    return (_signer(keys[key[0]], chosen, Verdict.SHARED_KEY),)
 
 
-def _oddity(request: SignedRequest, signature: str, length: int) -> Reason | None:
+def _oddity(request: SignedRequest, signature: str, length: int) -> Verdict | None:
     """Return what refuses a request before anything is computed."""
     if "," in signature:
-        return Reason.TWO_SIGNATURES
+        return Verdict.TWO_SIGNATURES
     if len(signature) != length or not signature.isascii():
-        return Reason.MALFORMED_SIGNATURE
+        return Verdict.MALFORMED_SIGNATURE
     if not request.path.startswith(b"/") or _QUERY in request.path or _FRAGMENT in request.path:
-        return Reason.MALFORMED_PATH
+        return Verdict.MALFORMED_PATH
     if request.json_body is None:
         return None
     if request.parameters:
-        return Reason.TWO_BODIES
-    return Reason.MISSING_BODY_HASH if _signed_body_hash(request.query) is None else None
+        return Verdict.TWO_BODIES
+    return Verdict.MISSING_BODY_HASH if _signed_body_hash(request.query) is None else None
 
 
 def _body_verdict(request: SignedRequest, verdict: Verdict) -> Verdict:
@@ -315,7 +302,7 @@ def _body_verdict(request: SignedRequest, verdict: Verdict) -> Verdict:
     signed = _signed_body_hash(request.query) or ""
     actual = sha256(request.json_body).hexdigest()
     matches = hmac.compare_digest(actual.encode(), signed.encode())
-    return verdict if matches else Verdict(Reason.WRONG_BODY_HASH)
+    return verdict if matches else Verdict.WRONG_BODY_HASH
 
 
 def _signed_body_hash(query: bytes) -> str | None:

@@ -81,7 +81,7 @@ class Gate:
         self._tell(signed, account_sid, verdict)
         if self._enforce:
             return Refusal.BAD_SIGNATURE
-        metrics.UNSIGNED.labels(verdict.reason.name.lower()).inc()
+        metrics.UNSIGNED.labels(verdict.name.lower()).inc()
         return genuine
 
     def _tell(self, signed: SignedRequest, account_sid: str, verdict: Verdict) -> None:
@@ -92,7 +92,7 @@ class Gate:
         if self._diagnosed < DIAGNOSES_A_SECOND:
             self._diagnosed += 1
             refused = "refused" if self._enforce else 'would be refused (signature = "warn" lets it in)'
-            sentence, diagnosis = verdict.reason.sentence, diagnose(self._verifier, signed, account_sid)
+            sentence, diagnosis = verdict.sentence, diagnose(self._verifier, signed, account_sid)
             why = diagnosis if diagnosis.startswith(sentence) else f"{sentence}; {diagnosis}"
             log.warning("a request %s: %s", refused, why)
             if self._enforce:
