@@ -12,7 +12,7 @@ from uvicorn.supervisors.multiprocess import Process
 
 log = logging.getLogger("sms_router")
 
-LONGEST_REST = 30.0
+LONGEST_REST = 10.0
 """Seconds at the most from a worker that could not start to the next try; the first comes after one."""
 
 
