@@ -51,7 +51,11 @@ class OneWriteProtocol(HttpToolsProtocol):
     HEAD_TIME: ClassVar[float] = 10.0
     """Seconds from connecting, or from the first byte of a later request, to the end of its head."""
 
+    LINGER: ClassVar[float] = 0.25
+    """Seconds that a connection at rest is kept when the server stops: a text may be on its way already."""
+
     _stage: _Stage = _HEAD
+    _stopping = False
     _size = 0
     """Bytes of the request that is being read."""
     _since = 0.0
@@ -115,7 +119,7 @@ class OneWriteProtocol(HttpToolsProtocol):
             self.server_state.default_headers,
             asyncio.Event(),
             self.expect_100_continue,
-            self.scope["http_version"] != "1.0" and self.parser.should_keep_alive(),
+            not self._stopping and self.scope["http_version"] != "1.0" and self.parser.should_keep_alive(),
             self.on_response_complete,
         )
         app = service_unavailable if self._overloaded() else self.app
@@ -145,6 +149,22 @@ class OneWriteProtocol(HttpToolsProtocol):
             self._start_asgi_task(*self.pipeline.pop())
         else:
             self._resting_since = self.loop.time()
+
+    def shutdown(self) -> None:
+        """Answer what has come, say that nothing more is taken, and close (a server that stops calls this).
+
+        uvicorn closes what is at rest at once. Whoever sends a text in that moment sees its connection reset,
+        which is no reason for Twilio to try again (facts 1.4): the person would get the fallback's reply.
+        """
+        self._stopping = True
+        if self._at_work:
+            super().shutdown()
+        else:
+            self.loop.call_later(self.LINGER, self._stop_resting)
+
+    def _stop_resting(self) -> None:
+        if not self._at_work and not self.transport.is_closing():
+            self._hang_up()
 
     def _unsupported_upgrade_warning(self) -> None:
         """Answer what asks for another protocol in HTTP/1.1, and close: the parser leaves its body unread.

@@ -23,6 +23,7 @@ class Hasty(OneWriteProtocol):
     """The protocol without its patience."""
 
     HEAD_TIME = 0.05
+    LINGER = 0.05
 
 
 @dataclass
@@ -171,6 +172,28 @@ async def test_a_connection_that_rests_for_too_long_is_closed() -> None:
         client = await site.connect(REQUEST)
         assert await client.status() == 200
         assert await client.closed() == b""
+
+
+async def test_a_text_that_is_on_its_way_when_the_server_stops_is_answered_and_the_last() -> None:
+    async with serving() as site:
+        rested, fresh = await site.connect(REQUEST), await site.connect()
+        assert await rested.status() == 200
+        for each in site.server.server_state.connections:
+            each.shutdown()
+        for client in (rested, fresh):
+            client.send(REQUEST)
+            answered = await client.closed()
+            assert answered.startswith(b"HTTP/1.1 200")
+            assert b"connection: close" in answered.lower()
+
+
+async def test_what_rests_when_the_server_stops_is_closed_soon() -> None:
+    async with serving(Hasty) as site:
+        rested = await site.connect(REQUEST)
+        assert await rested.status() == 200
+        for each in site.server.server_state.connections:
+            each.shutdown()
+        assert await rested.closed() == b""
 
 
 async def test_a_text_that_takes_longer_than_a_rest_may_is_answered() -> None:
