@@ -13,9 +13,9 @@ from itertools import count
 
 from app.sandbox.acceptance import WITHOUT_ALPHANUMERIC, sender_suits
 from app.sandbox.account import Account, Member
-from app.sandbox.area_codes import same_area
 from app.sandbox.numbers import NumberKind, country_of
 from app.sandbox.world import Service
+from app.twilio.area_codes import overlays_of
 
 MOST_STICKY = 100_000
 """Remembered pairs of a Service and a person."""
@@ -88,7 +88,7 @@ class Selection:
         return mapped if mapped in near else None
 
     def _idle(self, service: Service, recipient: str, near: list[str]) -> str:
-        local = [address for address in near if service.area_code_geomatch and same_area(address, recipient)]
+        local = [address for address in near if service.area_code_geomatch and _same_area(address, recipient)]
         return min(local or near, key=lambda address: self._used.get(address, 0))
 
     def _remember(self, service: Service, recipient: str, chosen: str) -> None:
@@ -99,6 +99,13 @@ class Selection:
             self._sticky.move_to_end((service.sid, recipient))
             if len(self._sticky) > MOST_STICKY:
                 self._sticky.popitem(last=False)
+
+
+def _same_area(first: str, second: str) -> bool:
+    """Say whether two numbers of +1 have the same area code, or overlaid ones; no proximity counts."""
+    if not (first.startswith("+1") and second.startswith("+1")):
+        return False
+    return second[2:5] in overlays_of(first[2:5])
 
 
 def _geomatched(candidates: list[_Candidate], country: str) -> list[str]:

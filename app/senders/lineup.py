@@ -11,6 +11,7 @@ from app.senders.decision import Consideration
 from app.senders.ring import Ring
 from app.senders.sender import Capability, Sender, SenderKind
 from app.senders.verdict import passed_over, standing_objection
+from app.twilio.area_codes import overlays_of
 
 ORDER = (SenderKind.SHORT_CODE, SenderKind.ALPHANUMERIC, SenderKind.LONG_CODE, SenderKind.TOLL_FREE)
 """Twilio's own order (facts 5.1)."""
@@ -33,7 +34,7 @@ class Tier:
 
     ring: Ring
     near: Mapping[str, Ring]
-    """The same senders by area code, where that matters."""
+    """The same senders by the area codes that they are near to, where that matters."""
     why: str
 
 
@@ -117,12 +118,20 @@ def arrange(senders: Iterable[Sender], needs: Capability) -> Arrangement:
 
 
 def _by_area(ring: Ring) -> Mapping[str, Ring]:
-    areas: dict[str, list[Sender]] = defaultdict(list)
+    """Area Code Geomatch: the senders of each area code and of those that are overlaid on it."""
+    own: dict[str, list[Sender]] = defaultdict(list)
     for sender in ring:
         area_code = area_code_of(sender.address)
         if area_code is not None:
-            areas[area_code].append(sender)
-    return {area_code: Ring(found) for area_code, found in areas.items()}
+            own[area_code].append(sender)
+    rings: dict[frozenset[str], Ring] = {}
+    areas = {}
+    for served in {each for area_code in own for each in overlays_of(area_code)}:
+        near = overlays_of(served).intersection(own)
+        if near not in rings:
+            rings[near] = Ring(sender for area_code in near for sender in own[area_code])
+        areas[served] = rings[near]
+    return areas
 
 
 def _everywhere(rings: Mapping[tuple[SenderKind, str | None], Ring]) -> Mapping[SenderKind, Ring]:

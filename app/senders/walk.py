@@ -97,7 +97,7 @@ class Walk:
     def _within(self, tier: Tier) -> Decision | None:
         near = tier.near.get(self._request.area_code) if self._request.area_code else None
         if near is not None:
-            decision = self._turn(near, f"{tier.why}, same area code {self._request.area_code}")
+            decision = self._turn(near, f"{tier.why} and area ({self._request.area_code})")
             if decision is not None:
                 return decision
         return self._turn(tier.ring, tier.why)

@@ -173,7 +173,7 @@ def test_without_twilio_only_the_configuration_is_checked(twilio: TwilioSide) ->
 
 
 def test_without_credentials_and_without_the_sandbox_that_is_said(cli: Cli) -> None:
-    spoken = cli("check", SANDBOX_PORT="1")
+    spoken = cli("check", SANDBOX_PORT=str(free_port()))
     assert spoken.code == 0
     assert "The sandbox does not answer, so Twilio's side was not looked at." in spoken.err
 

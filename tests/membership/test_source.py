@@ -8,6 +8,7 @@ from starlette.responses import Response
 
 from app.membership.snapshot import NumberUrls, ServiceSettings
 from app.membership.source import MembershipError, ServiceSource, twilio_source
+from app.sandbox.hosting import free_port
 from app.senders.sender import Capability, Sender, SenderKind
 from app.twilio.rest import FailureKind
 from tests.membership.recorded import (
@@ -139,6 +140,7 @@ def test_a_list_that_is_not_whole_makes_no_snapshot(
 
 
 def test_nobody_at_the_other_end_is_said_in_words(twilio: RecordedTwilio) -> None:
-    away = twilio_source(ACCOUNT, TOKEN, twilio.service_sid, base_url="http://127.0.0.1:1", timeout=1)
+    nobody = f"http://127.0.0.1:{free_port()}"
+    away = twilio_source(ACCOUNT, TOKEN, twilio.service_sid, base_url=nobody, timeout=1)
     with pytest.raises(MembershipError, match="the connection to Twilio's API failed"):
         away.read(1.0)

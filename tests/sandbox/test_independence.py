@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 SANDBOX = Path(__file__).parent.parent.parent / "app" / "sandbox"
-SHARED = {"app.twilio.segments", "app.twilio.form"}
+SHARED = {"app.twilio.area_codes", "app.twilio.form", "app.twilio.segments"}
 
 
 def _imports(module: Path) -> Iterator[str]:

@@ -7,7 +7,6 @@ import pytest
 
 from app.sandbox import load_world
 from app.sandbox.account import Account, Member
-from app.sandbox.area_codes import same_area
 from app.sandbox.numbers import Capabilities, Number, country_of, is_short_code
 from app.sandbox.selection import Selection
 from app.sandbox.world import Service
@@ -115,15 +114,6 @@ def test_area_codes_count_only_where_the_service_says_so() -> None:
     assert Desk([LA, SF], area_code_geomatch=False).sends_to(CALIFORNIAN) == LA
 
 
-@pytest.mark.parametrize(
-    ("first", "second", "same"),
-    [
-        (SF, CALIFORNIAN, True),
-        (SF_OVERLAY, CALIFORNIAN, True),
-        (TORONTO, CANADIAN, True),
-        (LA, CALIFORNIAN, False),
-        (LONDON, BRITON, False),
-    ],
-)
-def test_overlaid_area_codes_are_the_same_area(first: str, second: str, same: bool) -> None:
-    assert same_area(first, second) is same
+@pytest.mark.parametrize("near", [SF, SF_OVERLAY])
+def test_the_same_area_code_and_overlaid_ones_come_first(near: str) -> None:
+    assert Desk([LA, near]).sends_to(CALIFORNIAN) == near

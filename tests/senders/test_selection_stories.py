@@ -82,8 +82,15 @@ SAME = ReplyFrom.SAME_NUMBER
             [NEW_YORK, SAN_FRANCISCO],
             AMERICAN,
             SAN_FRANCISCO,
-            "+14155550001: taken: long code of US, the person's country, same area code 415",
+            "+14155550001: taken: long code of US, the person's country and area (415)",
             id="the person's area code is nearer",
+        ),
+        pytest.param(
+            [NEW_YORK, SAN_FRANCISCO],
+            request("+16285551234"),
+            SAN_FRANCISCO,
+            "+14155550001: taken: long code of US, the person's country and area (628)",
+            id="an area code that is overlaid on a number's own is as near",
         ),
         pytest.param(
             [sender("67890"), US_CODE, sender("55555")],
@@ -277,7 +284,7 @@ FULL = "has sent its 2000 of today"
                 cordoned={US_CODE.sid: CORDONED, NEW_YORK.sid: CORDONED}, over_rate={SAN_FRANCISCO.sid: SLOW}
             ),
             SAN_FRANCISCO,
-            "+14155550001: taken: long code of US, the person's country, same area code 415;"
+            "+14155550001: taken: long code of US, the person's country and area (415);"
             " over its rate, like every other that could answer: Twilio queues it",
         ),
     ],

@@ -1,0 +1,38 @@
+"""Area codes that serve the same place."""
+
+import phonenumbers
+import pytest
+
+from app.twilio.area_codes import overlays_of
+
+CODES = [str(code) for code in range(200, 1000)]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "near"),
+    [
+        ("415", "628", True),
+        ("212", "917", True),
+        ("718", "917", True),
+        ("212", "718", False),
+        ("604", "778", True),
+        ("250", "778", True),
+        ("604", "250", False),
+        ("415", "510", False),
+        ("907", "907", True),
+        ("000", "000", True),
+    ],
+)
+def test_overlays_are_near_whichever_is_asked_about(one: str, other: str, near: bool) -> None:
+    assert (other in overlays_of(one)) is near
+    assert (one in overlays_of(other)) is near
+
+
+@pytest.mark.parametrize("code", [code for code in CODES if len(overlays_of(code)) > 1])
+def test_overlays_lie_in_one_country(code: str) -> None:
+    assert len({_country(each) for each in overlays_of(code)} - {None}) == 1
+
+
+def _country(code: str) -> str | None:
+    """Return the country, None where libphonenumber does not know the area code yet."""
+    return phonenumbers.region_code_for_number(phonenumbers.parse(f"+1{code}2345678"))
