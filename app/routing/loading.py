@@ -98,6 +98,10 @@ def _modules(name: str, mistakes: list[str]) -> Iterator[ModuleType]:
 
 
 def _imported(name: str, mistakes: list[str], key: str = "handlers") -> ModuleType | None:
+    if "/" in name or name.endswith(".py"):
+        module = name.removesuffix(".py").strip("./").replace("/", ".")
+        mistakes.append(f"{key}: {name} is a file; name it as import does: {module}")
+        return None
     try:
         return importlib.import_module(name)
     except (Exception, SystemExit) as error:

@@ -10,6 +10,7 @@ from pathlib import Path
 import jinja2
 from jinja2 import meta, nodes
 from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2.utils import object_type_repr
 
 from app.routing.replies import Reply
 from app.twilio.inbound import InboundMessage
@@ -196,13 +197,20 @@ def _try_out(answer: TemplateAnswer, name: str) -> None:
     except jinja2.TemplateSyntaxError as error:  # of a template that this one includes
         raise TemplateError(f"{error.name}, line {error.lineno}: {error.message}") from error
     except jinja2.TemplateError as error:
-        raise TemplateError(f"{name}: {error.message}") from error
+        raise TemplateError(f"{name}: {_in_their_words(error.message or '')}") from error
     except RecursionError as error:
         raise TemplateError(f"{name}: includes itself, or {_beyond(error)}") from error
     except SyntaxError as error:  # of a template that this one includes
         raise TemplateError(f"{name}: what it includes {_beyond(error)}") from error
     except Exception:  # noqa: S110 (a template may rightly fail on a message that is not a real one)
         pass
+
+
+def _in_their_words(told: str) -> str:
+    """Return what Jinja2 tells of a message, as those call it who write templates."""
+    _, ours, rest = told.partition(f"'{object_type_repr(_SAMPLE)}' ")
+    known = ", ".join(name for name in dir(_SAMPLE) if not name.startswith("_"))
+    return f"message {rest}; it has {known}" if ours else told
 
 
 def _beyond(error: Exception) -> str:

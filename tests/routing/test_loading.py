@@ -132,6 +132,14 @@ def test_names_that_do_not_exist_are_told_with_the_remedy(write: Write) -> None:
 
 
 @pytest.mark.parametrize(
+    ("file", "module"),
+    [("texts.py", "texts"), ("./acme/texts.py", "acme.texts"), ("acme/texts", "acme.texts")],
+)
+def test_a_file_is_told_with_the_name_of_its_module(file: str, module: str) -> None:
+    assert told(file) == [f"handlers: {file} is a file; name it as import does: {module}"]
+
+
+@pytest.mark.parametrize(
     ("content", "cause"),
     [
         ("import no_such_library", "ModuleNotFoundError: No module named 'no_such_library'"),
