@@ -146,11 +146,19 @@ def _opt_out(snapshot: Snapshot, _: Expected) -> Iterator[Finding]:
 
 
 def _hidden_urls(snapshot: Snapshot, expected: Expected) -> Iterator[Finding]:
-    if snapshot.settings.use_inbound_webhook_on_number or expected.number_urls:
+    if snapshot.settings.use_inbound_webhook_on_number:
         return
     for sender in snapshot.senders:
         own = snapshot.number_urls.get(sender.sid)
-        if own is not None and own.sms_url:
+        if own is not None and own.sms_application_sid:
+            yield _note(
+                snapshot,
+                f"{sender.address} has the TwiML application {own.sms_application_sid}, which the Service"
+                " hides: the router knows none of its URLs.",
+                "Forward its texts by a rule in keywords.toml:"
+                f' numbers = ["{sender.address}"], forward = {{ url = "https://..." }}.',
+            )
+        elif own is not None and own.sms_url and not expected.number_urls:
             yield _note(
                 snapshot,
                 f"{sender.address} has a URL of its own, {own.sms_url}, which the Service hides.",

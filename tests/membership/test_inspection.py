@@ -123,6 +123,18 @@ def test_the_urls_that_the_service_hides_are_told_unless_it_defers() -> None:
     assert all("of its own" not in each.sentence for each in used)
 
 
+@pytest.mark.parametrize("number_urls", [True, False])
+def test_an_application_that_the_service_hides_is_told_in_place_of_the_url_that_it_makes_void(
+    number_urls: bool,
+) -> None:
+    urls = {"PN1": NumberUrls(sms_url="https://old.example.com/in", sms_application_sid="AP1")}
+    expected = replace(OURS, number_urls=number_urls)
+    notes = [each for each in inspect(service(*POOL, urls=urls), expected) if "hides" in each.sentence]
+    assert [each.severity for each in notes] == [NOTE]
+    assert notes[0].sentence.startswith("+14155550100 has the TwiML application AP1, ")
+    assert 'numbers = ["+14155550100"], forward = { url = "https://..." }' in notes[0].remedy
+
+
 def test_twilio_is_never_told_of_a_url_that_it_cannot_reach() -> None:
     broken = service(*POOL, inbound_request_url=None, fallback_url=None)
     findings = inspect(broken, replace(OURS, reachable=False))

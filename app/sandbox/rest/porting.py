@@ -28,13 +28,15 @@ class Porting:
 
     def routes(self) -> list[Route]:
         """Return the paths of this API."""
+        one_number = "/v1/Porting/PortIn/{sid}/PhoneNumber/{number_sid}"
         return [
             Route("/v1/Porting/Portability/PhoneNumber/{number}", self.portability, methods=["GET"]),
             Route("/v1/Porting/PortIn/PortInRequests", self.list_all, methods=["GET"]),
             Route("/v1/Porting/PortIn", self.create, methods=["POST"]),
             Route("/v1/Porting/PortIn/{sid}", self.fetch, methods=["GET"]),
             Route("/v1/Porting/PortIn/{sid}", self.cancel, methods=["DELETE"]),
-            Route("/v1/Porting/PortIn/{sid}/PhoneNumber/{number_sid}", self.fetch_number, methods=["GET"]),
+            Route(one_number, self.fetch_number, methods=["GET"]),
+            Route(one_number, self.cancel_number, methods=["DELETE"]),
         ]
 
     async def portability(self, request: Request) -> Response:
@@ -92,10 +94,7 @@ class Porting:
 
     async def fetch_number(self, request: Request) -> Response:
         """Return one number of a request."""
-        port, sid = self._find(request), request.path_params["number_sid"]
-        number = next((each for each in port.numbers if each.sid == sid), None)
-        if number is None:
-            raise not_found(request)
+        port, number = self._find_number(request)
         return JSONResponse(
             {
                 **self._number(number),
@@ -108,6 +107,20 @@ class Porting:
                 "url": f"{origin(request)}{request.url.path}",
             }
         )
+
+    async def cancel_number(self, request: Request) -> Response:
+        """Cancel one number of a request, unless it is ported already."""
+        port, number = self._find_number(request)
+        if number.status is not PortStatus.COMPLETED:
+            self._ports.move(port, [number.address], PortStatus.CANCELED)
+        return Response(status_code=204)
+
+    def _find_number(self, request: Request) -> tuple[PortIn, PortingNumber]:
+        port, sid = self._find(request), request.path_params["number_sid"]
+        number = next((each for each in port.numbers if each.sid == sid), None)
+        if number is None:
+            raise not_found(request)
+        return port, number
 
     def _find(self, request: Request) -> PortIn:
         port = self._ports.find(request.path_params["sid"])

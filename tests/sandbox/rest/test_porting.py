@@ -152,6 +152,19 @@ def test_one_number_of_several_speaks_for_itself(side: Side) -> None:
     assert told.port_in_request_status == "In review"
 
 
+def test_one_number_of_several_is_canceled_unless_it_is_ported(side: Side) -> None:
+    sid = side.opened(NEW, "+13125550112")
+    side.post(f"/sandbox/ports/{sid}", {"status": "completed", "phone_number": NEW})
+    for each in side.shown(sid).phone_numbers:
+        number = side.porting.porting_port_in_phone_number(sid, each["port_in_phone_number_sid"])
+        assert number.delete()
+    statuses = [each["port_in_phone_number_status"] for each in side.shown(sid).phone_numbers]
+    assert statuses == ["completed", "canceled"]
+    with pytest.raises(TwilioRestException) as refused:
+        side.porting.porting_port_in_phone_number(sid, "PU" + "f" * 32).delete()
+    assert refused.value.code == 20404
+
+
 def test_a_number_may_be_configured_before_its_day_and_sends_after_it(side: Side) -> None:
     sid = side.opened()
     assert not side.client.incoming_phone_numbers.list(phone_number=NEW)
