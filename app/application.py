@@ -62,6 +62,7 @@ from app.store.clock import Clock
 from app.store.journal import Journal
 from app.store.spool import Spool
 from app.store.store import Store
+from app.twilio.public_url import PublicUrl
 from app.twilio.signature import Credentials, SignatureVerifier
 from app.web import metrics
 from app.web.condition import Condition
@@ -73,7 +74,7 @@ from app.web.gate import Gate
 from app.web.health import Probes
 from app.web.lost import Lost
 from app.web.refusals import Refusals
-from app.web.router import WebhookRouter
+from app.web.router import WebhookRouter, below
 from app.web.traces import Traces
 from app.web.webhooks import InboundEndpoint, StatusEndpoint
 from app.worker import Worker
@@ -243,6 +244,8 @@ def _router(settings: Settings, worker: Worker, receipts: Receipts, desk: Desk, 
     if password := settings.console.password.get_secret_value():
         others += routes(desk, password, time.monotonic)
     lost = Lost(tuple(webhooks), refusals, time.monotonic)
+    if prefix := PublicUrl.parse(settings.public_url).path:
+        webhooks |= below(prefix, webhooks)
     return WebhookRouter(webhooks, others, _lifespan(worker, desk), lost, settings.server.private_port)
 
 

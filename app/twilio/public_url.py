@@ -19,7 +19,7 @@ class PublicUrl:
     """As it was written, because Twilio signs it so; IPv6 in brackets."""
     port: int | None
     path: str = ""
-    """What a proxy cuts off before the request arrives here: empty, or ``/twilio``."""
+    """What a proxy may cut off before the request arrives here: empty, or ``/twilio``."""
 
     @classmethod
     def parse(cls, text: str) -> PublicUrl:

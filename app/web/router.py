@@ -3,11 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from urllib.parse import unquote
 
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Lifespan, Receive, Scope, Send
 
 from app.web.lost import Lost
+
+
+def below(prefix: str, webhooks: Mapping[str, ASGIApp]) -> dict[str, ASGIApp]:
+    """Return the webhooks as they are found below a prefix, which is the path of PUBLIC_URL.
+
+    Some proxies cut it off, others pass it on; Twilio calls the same URL either way, so the signature is
+    looked for over the same one.
+    """
+    return {unquote(prefix) + path: _Cut(prefix.encode(), webhook) for path, webhook in webhooks.items()}
+
+
+class _Cut:
+    """Cuts the prefix off, as a proxy would, before a webhook is asked."""
+
+    def __init__(self, prefix: bytes, webhook: ASGIApp) -> None:
+        """Take the prefix as it is on the wire."""
+        self._prefix = prefix
+        self._webhook = webhook
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request (ASGI); one that spells the prefix otherwise is not the URL that Twilio calls."""
+        path = scope.get("raw_path") or scope["path"].encode()
+        await self._webhook({**scope, "raw_path": path.removeprefix(self._prefix)}, receive, send)
 
 
 class WebhookRouter(Router):

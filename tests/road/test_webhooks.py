@@ -241,3 +241,18 @@ async def test_warn_mode_lets_in_and_counts_what_it_would_refuse(start: Start) -
     assert "would be refused" in router.log
     metrics = await router.fetch("/metrics")
     assert 'sms_router_would_refuse_total{reason="wrong_signature"} 1.0' in metrics.text
+
+
+async def test_a_prefix_of_the_public_url_may_be_cut_off_by_the_proxy_or_not(start: Start) -> None:
+    router = start(environment={"PUBLIC_URL": f"{PUBLIC}/keep"})
+    passed_on = await router.deliver(webhook("HOURS"), path="/keep/sms")
+    parameters = webhook("HOURS")
+    signed = {"X-Twilio-Signature": signature(f"{PUBLIC}/keep/sms", parameters)}
+    cut_off = await router.deliver(parameters, path="/sms", headers=signed)
+    for answer in (passed_on, cut_off):
+        assert answer.status == 200
+        assert f"{PUBLIC}/keep/sms/status?reply=" in answer.text
+    unprefixed = {"X-Twilio-Signature": signature(f"{PUBLIC}/sms", parameters)}
+    for path in ("/keep/sms", "/sms"):
+        assert (await router.deliver(parameters, path=path, headers=unprefixed)).status == 403
+    assert (await router.deliver(webhook("HOURS"), path="/keep/keep/sms")).status == 404

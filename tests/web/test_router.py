@@ -15,7 +15,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from app.web.lost import Lost
 from app.web.refusals import Refusals
-from app.web.router import WebhookRouter
+from app.web.router import WebhookRouter, below
 
 
 async def webhook(scope: Scope, receive: Receive, send: Send) -> None:
@@ -101,3 +101,29 @@ def test_it_is_told_again_after_a_while(caplog: pytest.LogCaptureFixture, later:
 
 def refused_as_not_found() -> float:
     return REGISTRY.get_sample_value("sms_router_refused_total", {"reason": "not found"}) or 0.0
+
+
+@pytest.mark.parametrize(
+    ("prefix", "path", "raw", "seen"),
+    [
+        ("/keep", "/keep/sms", b"/keep/sms", b"/sms"),
+        ("/a%20b", "/a b/sms", b"/a%20b/sms", b"/sms"),
+        ("/keep", "/keep/sms", b"/%6beep/sms", b"/%6beep/sms"),
+        ("/sms", "/sms/sms", b"/sms/sms", b"/sms"),
+    ],
+)
+async def test_a_prefix_that_the_proxy_passes_on_is_cut_off(
+    prefix: str, path: str, raw: bytes, seen: bytes
+) -> None:
+    asked: list[bytes] = []
+
+    async def webhook(scope: Scope, receive: Receive, send: Send) -> None:
+        asked.append(scope["raw_path"])
+
+    found = below(prefix, {"/sms": webhook})
+
+    async def nothing(*_: object) -> Message:
+        return {}
+
+    await found[path]({"type": "http", "path": path, "raw_path": raw}, nothing, nothing)
+    assert asked == [seen]
