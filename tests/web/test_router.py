@@ -122,8 +122,10 @@ async def test_a_prefix_that_the_proxy_passes_on_is_cut_off(
 
     found = below(prefix, {"/sms": webhook})
 
-    async def nothing(*_: object) -> Message:
+    async def receive() -> Message:
         return {}
 
-    await found[path]({"type": "http", "path": path, "raw_path": raw}, nothing, nothing)
+    async def send(_: Message) -> None: ...
+
+    await found[path]({"type": "http", "path": path, "raw_path": raw}, receive, send)
     assert asked == [seen]
