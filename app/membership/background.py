@@ -35,9 +35,7 @@ class Kept(Protocol):
 class Background:
     """The tasks of one worker: one for each Service, one that watches, one that listens."""
 
-    def __init__(
-        self, kept: Kept, held: Mapping[str, Held], shared: SharedSnapshots | None, sleep: Sleep
-    ) -> None:
+    def __init__(self, kept: Kept, held: Mapping[str, Held], shared: SharedSnapshots, sleep: Sleep) -> None:
         """Remember what is to be kept; ``start`` begins."""
         self._kept = kept
         self._held = held
@@ -52,8 +50,7 @@ class Background:
         for sid, held in self._held.items():
             self._begin(self._keep(held), sid)
         self._begin(self._watch(), "watch")
-        if self._shared is not None:
-            self._begin(self._listen(self._shared), "listen")
+        self._begin(self._listen(), "listen")
 
     async def aclose(self) -> None:
         """Stop everything."""
@@ -90,10 +87,10 @@ class Background:
             except Exception:
                 log.exception("the stored senders could not be followed; trying again")
 
-    async def _listen(self, shared: SharedSnapshots) -> None:
+    async def _listen(self) -> None:
         while True:
             try:
-                await shared.listen(self._kept.follow)
+                await self._shared.listen(self._kept.follow)
             except SharedError:
                 await self._sleep(LISTEN_AGAIN)
             except Exception:

@@ -36,7 +36,7 @@ class Membership:
     def __init__(
         self,
         sources: Iterable[ServiceSource],
-        redis: Redis | None,
+        redis: Redis,
         *,
         clock: Callable[[], float] = time.time,
         sleep: Sleep = asyncio.sleep,
@@ -51,9 +51,9 @@ class Membership:
         about senders; it raises `SharedError` when Redis does not serve.
         """
         self._memory = Memory(sources, clock, stale_after)
-        self._shared = SharedSnapshots(redis) if redis is not None else None
+        self._shared = SharedSnapshots(redis)
         self.cordons = Cordons(clock)
-        self._shared_cordons = SharedCordons(redis, self.cordons) if redis is not None else None
+        self._shared_cordons = SharedCordons(redis, self.cordons)
         self._clock = clock
         self._read_limit = read_limit
         self._report = report
@@ -128,8 +128,7 @@ class Membership:
             SharedError: when Redis does not serve, so that the others cannot be told.
 
         """
-        if self._shared is not None:
-            await self._shared.announce(service_sid, self._read_limit)
+        await self._shared.announce(service_sid, self._read_limit)
         await self.follow()
         try:
             return await self.refresh(service_sid)
@@ -138,15 +137,14 @@ class Membership:
 
     async def follow(self) -> None:
         """Take over what other workers have read, and store again what Redis has lost."""
-        if self._shared is None or not self._memory.held:
+        if not self._memory.held:
             return
         async with self._following:
             try:
                 standings = await self._shared.standings(list(self._memory.held))
                 for held, standing in zip(self._memory.held.values(), standings, strict=True):
-                    await self._follow(held, standing, self._shared)
-                if self._shared_cordons is not None:
-                    await self._shared_cordons.follow()
+                    await self._follow(held, standing)
+                await self._shared_cordons.follow()
                 if self._beside is not None:
                     await self._beside()
             except SharedError as error:
@@ -178,19 +176,19 @@ class Membership:
         await self._release(service_sid)
         return held.source.refresh_after
 
-    async def _follow(self, held: Held, standing: Standing, shared: SharedSnapshots) -> None:
+    async def _follow(self, held: Held, standing: Standing) -> None:
         known, mark = held.snapshot, standing.mark
         if known is not None and mark is not None and mark.version == known.version:
             held.confirm(mark.read_at, self._clock())
             held.changes = max(held.changes, mark.changes)
         elif known is not None and (mark is None or mark.rank < held.rank):
-            await shared.publish(known, await asyncio.to_thread(known.to_bytes), held.changes)
+            await self._shared.publish(known, await asyncio.to_thread(known.to_bytes), held.changes)
         elif mark is not None and mark.version != held.unreadable:
-            await self._adopt(held, mark, shared)
+            await self._adopt(held, mark)
         held.hear(standing.changes)
 
-    async def _adopt(self, held: Held, mark: Mark, shared: SharedSnapshots) -> None:
-        stored = await shared.fetch(held.source.service_sid)
+    async def _adopt(self, held: Held, mark: Mark) -> None:
+        stored = await self._shared.fetch(held.source.service_sid)
         if stored is None:
             return
         try:
@@ -213,7 +211,7 @@ class Membership:
 
     async def _announced(self, held: Held) -> int:
         """Return how many changes were announced before a reading begins."""
-        if self._shared is not None and not self.trouble:
+        if not self.trouble:
             with contextlib.suppress(SharedError):
                 (standing,) = await self._shared.standings([held.source.service_sid])
                 held.hear(standing.changes)
@@ -221,7 +219,7 @@ class Membership:
 
     async def _tell(self, snapshot: Snapshot, changes: int, *, changed: bool) -> Verdict:
         """Store the reading; if Redis is away, ``follow`` does it on its return."""
-        if self._shared is None or self.trouble:
+        if self.trouble:
             return Verdict.STORED
         try:
             if not changed:
@@ -233,7 +231,7 @@ class Membership:
 
     async def _may_read(self, held: Held) -> bool:
         """Ask Redis whose turn it is; without Redis every worker reads for itself."""
-        if self._shared is None or self.trouble:
+        if self.trouble:
             return True
         try:
             return await self._shared.take_turn(held.source.service_sid, self._read_limit + WATCH_EVERY)
@@ -244,18 +242,18 @@ class Membership:
     async def _release(self, service_sid: str) -> None:
         """Let others have their turn, once they have had the time to see what was read."""
         await self._hold_turn(service_sid, WATCH_EVERY * 3)
-        if self._shared is not None and not self.trouble:
+        if not self.trouble:
             with contextlib.suppress(SharedError):
                 await self._shared.forget_failures(service_sid)
 
     async def _hold_turn(self, service_sid: str, seconds: float) -> None:
-        if self._shared is not None and not self.trouble:
+        if not self.trouble:
             with contextlib.suppress(SharedError):
                 await self._shared.hold_turn(service_sid, seconds)
 
     async def _count_failure(self, service_sid: str) -> int:
         """Return how many readings in a row have failed anywhere, as far as that is known."""
-        if self._shared is not None and not self.trouble:
+        if not self.trouble:
             with contextlib.suppress(SharedError):
                 return await self._shared.count_failure(service_sid)
         return 0

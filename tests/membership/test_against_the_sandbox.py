@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import requests
+from redis.asyncio import Redis
 
 from app.membership.cache import Membership
 from app.membership.source import MembershipError, ServiceSource, twilio_source
@@ -79,9 +80,9 @@ def test_the_demos_people_are_answered_from_the_right_number(
     ],
 )
 async def test_the_demo_outlives_faults_of_the_api(
-    sandbox: str, demo: ServiceSource, how: dict[str, object], words: str
+    sandbox: str, demo: ServiceSource, how: dict[str, object], words: str, no_redis: Redis
 ) -> None:
-    membership = Membership([demo], None)
+    membership = Membership([demo], no_redis)
     good = await membership.refresh(SERVICE.sid)
     fault(sandbox, **how)
     with pytest.raises(MembershipError) as caught:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from prometheus_client import REGISTRY
+from redis.asyncio import Redis
 
 from app.membership.cache import Membership
 from app.membership.held import ServiceStatus
@@ -20,9 +21,9 @@ def only(membership: Membership) -> ServiceStatus:
 
 
 async def test_a_pool_past_its_hard_age_serves_and_each_time_is_counted(
-    twilio: RecordedTwilio, source: ServiceSource, clock: Clock
+    twilio: RecordedTwilio, source: ServiceSource, clock: Clock, no_redis: Redis
 ) -> None:
-    membership = Membership([source], None, clock=clock, stale_after=300)
+    membership = Membership([source], no_redis, clock=clock, stale_after=300)
     await membership.refresh(twilio.service_sid)
     for age, served in ((299, 0), (2, 1), (1000, 2)):
         clock.now += age
@@ -36,10 +37,10 @@ async def test_a_pool_past_its_hard_age_serves_and_each_time_is_counted(
 
 
 async def test_a_service_that_is_rarely_read_is_not_stale_before_two_readings_are_missing(
-    source: ServiceSource, clock: Clock
+    source: ServiceSource, clock: Clock, no_redis: Redis
 ) -> None:
     daily = replace(source, refresh_after=86_400)
-    membership = Membership([daily], None, clock=clock)
+    membership = Membership([daily], no_redis, clock=clock)
     await membership.refresh(source.service_sid)
     clock.now += 2 * 86_400
     assert not only(membership).stale
@@ -47,9 +48,11 @@ async def test_a_service_that_is_rarely_read_is_not_stale_before_two_readings_ar
     assert only(membership).stale
 
 
-async def test_the_watch_reports_even_without_redis(source: ServiceSource, clock: Clock) -> None:
+async def test_the_watch_reports_even_without_redis(
+    source: ServiceSource, clock: Clock, no_redis: Redis
+) -> None:
     reports: list[tuple[ServiceStatus, ...]] = []
-    membership = Membership([source], None, clock=clock, report=reports.append)
+    membership = Membership([source], no_redis, clock=clock, report=reports.append)
     await membership.watch()
     await membership.refresh(source.service_sid)
     await membership.watch()
@@ -57,10 +60,10 @@ async def test_the_watch_reports_even_without_redis(source: ServiceSource, clock
 
 
 async def test_the_figures_show_age_version_size_and_every_count(
-    twilio: RecordedTwilio, source: ServiceSource, clock: Clock
+    twilio: RecordedTwilio, source: ServiceSource, clock: Clock, no_redis: Redis
 ) -> None:
     figures = PoolFigures()
-    membership = Membership([source], None, clock=clock, stale_after=10, report=figures.update)
+    membership = Membership([source], no_redis, clock=clock, stale_after=10, report=figures.update)
     await membership.watch()
     assert _figure(twilio, "stale") == 1
     await membership.refresh(twilio.service_sid)
@@ -79,12 +82,12 @@ async def test_the_figures_show_age_version_size_and_every_count(
 
 
 async def test_the_jitter_spreads_replicas_around_the_time_that_is_due(
-    source: ServiceSource, clock: Clock
+    source: ServiceSource, clock: Clock, no_redis: Redis
 ) -> None:
     asked = []
     for _ in range(8):
         pauses = Pauses()
-        async with running(Membership([source], None, clock=clock, sleep=pauses)):
+        async with running(Membership([source], no_redis, clock=clock, sleep=pauses)):
             await pauses.begun(1)
         asked.append(pauses.asked[0])
     assert len(set(asked)) > 1
