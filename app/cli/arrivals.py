@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, date, datetime
+from datetime import date
 
 from app.cli.operating import say
+from app.cli.spans import iso
 from app.cli.speaking import out, plain, print_table
 from app.onboarding.checklist import Action, Checklist
 from app.onboarding.porting import Portability
@@ -53,7 +54,7 @@ def print_checklist(checklist: Checklist, arrivals: Arrivals, at: float) -> None
     print_table(
         ("when (UTC)", "who", "what"),
         [
-            (_moment(each.at)[:16].replace("T", " "), each.who, _entry(each.action, each.detail))
+            (iso(each.at)[:16].replace("T", " "), each.who, _entry(each.action, each.detail))
             for each in checklist.history
         ],
     )
@@ -129,7 +130,7 @@ def as_json(checklist: Checklist, arrivals: Arrivals, at: float) -> dict[str, ob
         "usually_by": checklist.usually_by.isoformat(),
         "due": checklist.due.isoformat() if checklist.due is not None else None,
         "overdue": checklist.overdue(at),
-        "texted": _moment(texted) if texted is not None else None,
+        "texted": iso(texted) if texted is not None else None,
         "steps": [
             {
                 "step": each.name,
@@ -147,7 +148,7 @@ def as_json(checklist: Checklist, arrivals: Arrivals, at: float) -> dict[str, ob
         if checklist.rejected is not None
         else [],
         "history": [
-            {"when": _moment(each.at), "who": each.who, "action": each.action.value, "detail": each.detail}
+            {"when": iso(each.at), "who": each.who, "action": each.action.value, "detail": each.detail}
             for each in checklist.history
         ],
         "source": checklist.process.source,
@@ -169,7 +170,7 @@ def _facts(checklist: Checklist, arrivals: Arrivals, at: float) -> list[tuple[st
         facts.append(("late", trouble))
     texted = arrivals.texted.get(checklist.number)
     if texted is not None:
-        told = f"first texted through Twilio at {_moment(texted)}"
+        told = f"first texted through Twilio at {iso(texted)}"
         facts.append(("texted", told if checklist.process.gradual else live_words(checklist.number)))
     return facts
 
@@ -233,7 +234,3 @@ def _entry(action: Action, detail: str) -> str:
     if action is Action.NOTE:
         return detail
     return f"{action.value}: {detail}" if detail else action.value
-
-
-def _moment(at: float) -> str:
-    return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds")

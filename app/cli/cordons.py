@@ -11,6 +11,7 @@ import typer
 from app.cli.operating import say
 from app.cli.pools import known_snapshots
 from app.cli.situation import settings_for_command, store_client
+from app.cli.spans import milliseconds_of
 from app.cli.speaking import CommandError
 from app.membership import journal
 from app.membership.shared_cordons import release as release_cordon
@@ -20,8 +21,6 @@ from app.senders.cordons import Cordon, read_reason
 from app.senders.sender import Sender
 from app.store.clock import told_by
 
-_SPAN = re.compile(r"(\d{1,4})([mhd])", re.ASCII)
-_UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
 _CLOCK = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)")
 _LONGEST = timedelta(days=3660)
 
@@ -36,10 +35,7 @@ def end_of(span: str | None, until: str | None, now: float) -> float | None:
     if span is not None and until is not None:
         raise typer.BadParameter("give --for or --until, not both")
     if span is not None:
-        found = _SPAN.fullmatch(span.strip())
-        if found is None or not int(found[1]):
-            raise typer.BadParameter("--for is a span like 30m, 2h or 3d")
-        return now + int(found[1]) * _UNITS[found[2]].total_seconds()
+        return now + milliseconds_of(span, "--for") / 1000
     if until is None:
         return None
     end = _time_of(until.strip(), datetime.fromtimestamp(now, UTC))

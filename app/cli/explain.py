@@ -8,10 +8,11 @@ from typing import Annotated
 import typer
 
 from app.cli.known import as_json as known_as_json
-from app.cli.known import get_acquainted, moment
+from app.cli.known import get_acquainted
 from app.cli.pools import known_snapshots, usual_recipient
 from app.cli.rules import rules_and_pools
 from app.cli.situation import settings_for_command
+from app.cli.spans import read_moment
 from app.cli.speaking import AsJson, WhatIsTexted, address, out, plain, print_json, print_table
 from app.cli.standing import standing
 from app.routing.acquaintance import lines_about
@@ -72,7 +73,7 @@ def explain(
     message = sample(settings.accounts[0].sid, None, sender, recipient, " ".join(text), country)
     if (pool := pool_among(pools, None, recipient)) is not None:
         message = replace(message, service_sid=pool.service_sid)
-    known = get_acquainted(settings, message.service_sid or recipient, sender, moment(as_of))
+    known = get_acquainted(settings, message.service_sid or recipient, sender, read_moment(as_of))
     composer = Composer(lambda service, texted: pool_among(pools, service, texted), settings.reply_from, "")
     now = standing(settings, found_snapshots, known.moment / 1000).conditions
     story = explained(message, known, dispatcher, composer, now)

@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from app.cli.keywords_trial import try_file
-from app.cli.known import moment
 from app.cli.situation import load_rules, settings_for_command
+from app.cli.spans import read_moment
 from app.cli.speaking import AsJson, WhatIsTexted, address, counted, out, plain, print_json, print_table
 from app.mistakes import SettingsError
 from app.routing.dispatch import Found, RuleAnswer
@@ -95,7 +95,7 @@ def test(
     rules = load_rules(settings)
     sid = service or next((each.sid for each in settings.services), None)
     zones = settings.time_zones
-    when = moment(at, zones.of(sid)) / 1000
+    when = read_moment(at, zones.of(sid)) / 1000
     message = InboundMessage(
         sid="SM" + "0" * 32,
         account_sid=settings.accounts[0].sid,

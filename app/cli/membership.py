@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
@@ -11,6 +10,7 @@ import typer
 from app.cli.operating import OfService, Operation, operation, operation_on, read_everywhere, refused, say
 from app.cli.pools import known_snapshots
 from app.cli.situation import anything_stored, settings_for_command, store_client, store_url
+from app.cli.spans import iso
 from app.cli.speaking import AsJson, CommandError, err, print_json, print_table
 from app.membership import journal
 from app.membership.difference import Difference, differences
@@ -85,14 +85,14 @@ def history(
         with store_client(settings) as client:
             changes = journal.recent(client, limit)
     if as_json:
-        print_json([{"when": _moment(each.at), **_change(each)} for each in changes])
+        print_json([{"when": iso(each.at), **_change(each)} for each in changes])
         return
     if not changes:
         say("Nobody has changed anything with these commands yet.")
         return
     rows = [
         (
-            _moment(each.at)[:19].replace("T", " "),
+            iso(each.at)[:19].replace("T", " "),
             each.who,
             f"{each.action} {each.detail}",
             each.outcome.value,
@@ -171,10 +171,6 @@ def _change(each: Change) -> dict[str, str]:
     }
 
 
-def _moment(at: float) -> str:
-    return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds")
-
-
 def _service(snapshot: Snapshot) -> dict[str, object]:
     """Return a Service as programs read it; ``age`` is in seconds."""
     settings = snapshot.settings
@@ -183,7 +179,7 @@ def _service(snapshot: Snapshot) -> dict[str, object]:
         "name": settings.friendly_name,
         "senders": len(snapshot.senders),
         "version": snapshot.version,
-        "read": _moment(snapshot.read_at),
+        "read": iso(snapshot.read_at),
         "age": _age(snapshot),
         "inbound_request_url": settings.inbound_request_url or None,
         "fallback_url": settings.fallback_url or None,
@@ -198,7 +194,7 @@ def _in_words(snapshot: Snapshot) -> list[tuple[str, str]]:
         ("name", settings.friendly_name),
         ("senders", str(len(snapshot.senders))),
         ("version", str(snapshot.version)),
-        ("read", _moment(snapshot.read_at)),
+        ("read", iso(snapshot.read_at)),
         ("age", f"{_age(snapshot)} s"),
         ("inbound URL", settings.inbound_request_url or "none"),
         ("fallback URL", settings.fallback_url or "none"),

@@ -6,7 +6,6 @@ import csv
 import sys
 import time
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -15,6 +14,7 @@ from redis import Redis
 from rich.progress import Progress
 
 from app.cli.situation import anything_stored, settings_for_command, store_client
+from app.cli.spans import iso
 from app.cli.speaking import AsJson, CommandError, address, counted, err, out, print_json, print_table
 from app.router_file import Privacy
 from app.routing.opt_out_list import (
@@ -192,5 +192,5 @@ def _told(bad: list[BadLine]) -> list[str]:
 
 
 def _row(entry: Entry, reveal: bool) -> tuple[str, str, str, str]:
-    since = datetime.fromtimestamp(entry.since / 1000, UTC).isoformat(timespec="seconds")
+    since = iso(entry.since / 1000)
     return entry.number if reveal else masked_number(entry.number), entry.service, since, entry.source

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
@@ -12,6 +11,7 @@ from app.cli.cordons import cordon_sender, reason_of, release_sender, tell_cordo
 from app.cli.operating import OfService, Yes, operation, say
 from app.cli.pools import known_snapshots
 from app.cli.situation import settings_for_command
+from app.cli.spans import iso
 from app.cli.speaking import AsJson, address, out, print_json, print_table
 from app.cli.standing import Standing, standing
 from app.membership.difference import sends
@@ -100,14 +100,10 @@ def _as_json(snapshot: Snapshot, now: Standing) -> list[dict[str, object]]:
 def _cordon_as_json(cordon: Cordon) -> dict[str, str | None]:
     return {
         "reason": cordon.reason,
-        "since": _iso(cordon.since),
-        "until": _iso(cordon.until) if cordon.until is not None else None,
+        "since": iso(cordon.since),
+        "until": iso(cordon.until) if cordon.until is not None else None,
         "who": cordon.who,
     }
-
-
-def _iso(at: float) -> str:
-    return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds")
 
 
 @senders.command("list")
