@@ -154,7 +154,7 @@ def build(settings: Settings) -> Router:
     outbox = Outbox(store, journal, settings.router.retention_days, settings.router.late_limit, clock)
     post_office = PostOffice(
         tokens,
-        settings.twilio.api_base_url or None,
+        settings.twilio.api_base_url,
         settings.twilio.timeout,
         observe,
     )
@@ -282,7 +282,7 @@ def _sources(settings: Settings) -> list[ServiceSource]:
             service.account,
             tokens[service.account],
             service.sid,
-            base_url=settings.twilio.api_base_url or None,
+            base_url=settings.twilio.api_base_url,
             refresh_after=service.refresh_after,
             timeout=settings.twilio.timeout,
         )

@@ -94,19 +94,25 @@ class Settings(RouterFile):
         of_services = {each.sid: each.time_zone for each in self.services if each.time_zone is not None}
         return TimeZones(self.router.time_zone, of_services)
 
+    def account(self, sid: str) -> AccountSettings:
+        """Return a configured account."""
+        return next(each for each in self.accounts if each.sid == sid)
+
+    def service(self, sid: str | None) -> ServiceSettings | None:
+        """Return a Messaging Service, None when it is not configured."""
+        return next((each for each in self.services if each.sid == sid), None)
+
     def reply_from(self, service_sid: str | None) -> ReplyFrom:
         """Return the policy of a Service, or the router's."""
-        for service in self.services:
-            if service.sid == service_sid and service.reply_from is not None:
-                return service.reply_from
-        return self.router.reply_from
+        service = self.service(service_sid)
+        return (service and service.reply_from) or self.router.reply_from
 
     def number_urls(self, service_sid: str) -> bool:
         """Tell whether what no rule claims goes to the URL of the number that was texted."""
-        for service in self.services:
-            if service.sid == service_sid and service.number_urls is not None:
-                return service.number_urls
-        return self.router.number_urls
+        service = self.service(service_sid)
+        if service is None or service.number_urls is None:
+            return self.router.number_urls
+        return service.number_urls
 
 
 def load_settings(environment: Mapping[str, str] | None = None) -> Settings:

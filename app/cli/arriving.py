@@ -5,9 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from app.cli.operating import ask, operation_on, refused
+from app.cli.operating import ask, client_for, operation_on, refused
 from app.cli.situation import anything_stored, store_client
 from app.cli.speaking import CommandError, err
 from app.membership import journal
@@ -19,10 +18,7 @@ from app.onboarding.progress import followed, seen
 from app.onboarding.storing import Arrivals, stored_arrivals
 from app.settings import Settings
 from app.store.clock import told_by
-from app.twilio.rest import ApiError, FailureKind, build_client
-
-if TYPE_CHECKING:
-    from twilio.rest import Client
+from app.twilio.rest import ApiError, FailureKind
 
 Change = Callable[[Checklist | None, float, str], Checklist | None]
 """From what is stored, the time and the operator to what shall be stored."""
@@ -78,7 +74,7 @@ def ask_portability(settings: Settings, number: str) -> Portability:
         raise CommandError(
             "No account is configured.", "export TWILIO_ACCOUNT_SID=AC... TWILIO_AUTH_TOKEN=..."
         )
-    client = _client_of(settings, settings.accounts[0].sid)
+    client = client_for(settings, settings.accounts[0].sid)
     return ask(settings, f"Asking Twilio about {number}", lambda: portability(client, number))
 
 
@@ -130,7 +126,7 @@ def _ports(
     for (account_sid, request_sid), numbers in wanted.items():
         try:
             with err.status(f"Reading {request_sid} from Twilio ..."):
-                found = ported_numbers(_client_of(settings, account_sid), request_sid)
+                found = ported_numbers(client_for(settings, account_sid), request_sid)
         except ApiError as error:
             failures += _unread(settings, error, request_sid, numbers)
             continue
@@ -158,12 +154,12 @@ def _other_request(number: str) -> str:
 
 
 def _account_of(settings: Settings, service_sid: str) -> str:
-    service = next((each for each in settings.services if each.sid == service_sid), None)
+    service = settings.service(service_sid)
     return service.account if service is not None else settings.accounts[0].sid
 
 
 def _members(settings: Settings, service_sid: str, failures: list[str]) -> frozenset[str] | None:
-    if service_sid not in {each.sid for each in settings.services}:
+    if settings.service(service_sid) is None:
         failures.append(f"{service_sid} is none of the configured Messaging Services.")
         return None
     try:
@@ -173,9 +169,3 @@ def _members(settings: Settings, service_sid: str, failures: list[str]) -> froze
         failures.append(refused(settings, error).lines[0])
         return None
     return frozenset(sender.address for sender in snapshot.senders)
-
-
-def _client_of(settings: Settings, account_sid: str) -> Client:
-    account = next(each for each in settings.accounts if each.sid == account_sid)
-    base_url = settings.twilio.api_base_url or None
-    return build_client(account.sid, account.tokens[0], base_url, settings.twilio.timeout)

@@ -21,7 +21,6 @@ from app.membership.snapshot import Snapshot
 from app.membership.source import MembershipError
 from app.onboarding.findings import inspect_arrivals, inspect_strays
 from app.onboarding.storing import Arrivals
-from app.router_file import AccountSettings
 from app.routing.dispatch import Dispatcher, RuleAnswer
 from app.routing.templates import TemplateAnswer, TextAnswer
 from app.settings import Settings, load_settings
@@ -183,7 +182,7 @@ def _drift(settings: Settings, now: Snapshot) -> Iterator[Finding]:
 def _account(operation: Operation) -> Iterator[Finding]:
     """What Twilio says of the account; where it says nothing, there is nothing to find."""
     settings, sid = operation.settings, operation.resources.account_sid
-    account: AccountSettings = next(each for each in settings.accounts if each.sid == sid)
+    account = settings.account(sid)
     try:
         state = operation.resources.account_state()
     except ApiError:

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
@@ -23,6 +23,9 @@ from app.membership.source import MembershipError, ServiceSource, twilio_source
 from app.settings import Settings
 from app.store.clients import CLIENT_ERRORS, async_client_of
 from app.twilio.rest import ApiError, build_client
+
+if TYPE_CHECKING:
+    from twilio.rest import Client
 
 _Result = TypeVar("_Result")
 
@@ -62,14 +65,24 @@ def operation(service_sid: str | None) -> Operation:
 
 def operation_on(settings: Settings, service_sid: str) -> Operation:
     """Return the hold on a configured Service."""
-    service = next(each for each in settings.services if each.sid == service_sid)
-    account = next(each for each in settings.accounts if each.sid == service.account)
-    token, base_url = account.tokens[0], settings.twilio.api_base_url or None
-    client = build_client(account.sid, token, base_url, settings.twilio.timeout)
+    service = settings.service(service_sid)
+    assert service is not None, "it was chosen among those that are configured"
     source = twilio_source(
-        account.sid, token, service.sid, base_url=base_url, timeout=settings.twilio.timeout
+        service.account,
+        settings.account(service.account).tokens[0],
+        service.sid,
+        base_url=settings.twilio.api_base_url,
+        refresh_after=service.refresh_after,
+        timeout=settings.twilio.timeout,
     )
-    return Operation(settings, ServiceResources(client, account.sid, service.sid), source)
+    client = client_for(settings, service.account)
+    return Operation(settings, ServiceResources(client, service.account, service.sid), source)
+
+
+def client_for(settings: Settings, account_sid: str) -> Client:
+    """Return Twilio's client for a configured account."""
+    token = settings.account(account_sid).tokens[0]
+    return build_client(account_sid, token, settings.twilio.api_base_url, settings.twilio.timeout)
 
 
 def chosen_service(settings: Settings, service_sid: str | None) -> str:
@@ -174,7 +187,6 @@ def say(sentence: str) -> None:
 
 
 def _tell_routers(operation: Operation, url: str) -> None:
-    service = next(each for each in operation.settings.services if each.sid == operation.service_sid)
     try:
         with err.status("Telling the routers ..."):
             read_everywhere(operation, url)
@@ -183,7 +195,7 @@ def _tell_routers(operation: Operation, url: str) -> None:
     except SharedError as error:
         complain(
             f"The routers could not be told: {error}. They look for themselves within"
-            f" {service.refresh_after:.0f} seconds."
+            f" {operation.source.refresh_after:.0f} seconds."
         )
 
 

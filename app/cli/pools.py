@@ -6,11 +6,12 @@ import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from app.cli.operating import operation_on
 from app.cli.situation import START, anything_stored, offline_world, store_client
 from app.cli.speaking import CommandError, err
 from app.membership.shared import stored_snapshot
 from app.membership.snapshot import ServiceSettings, Snapshot, capabilities_of
-from app.membership.source import MembershipError, twilio_source
+from app.membership.source import MembershipError
 from app.router_file import ServiceSettings as ConfiguredService
 from app.senders.country import is_toll_free
 from app.senders.pool import Pool
@@ -66,17 +67,9 @@ def _stored(settings: Settings) -> list[Snapshot]:
 
 
 def _read(settings: Settings, service: ConfiguredService) -> Snapshot:
-    account = next(account for account in settings.accounts if account.sid == service.account)
-    source = twilio_source(
-        account.sid,
-        account.tokens[0],
-        service.sid,
-        base_url=settings.twilio.api_base_url or None,
-        timeout=settings.twilio.timeout,
-    )
     try:
         with err.status(f"Reading the senders of {service.sid} from Twilio ..."):
-            return source.read(time.time())
+            return operation_on(settings, service.sid).source.read(time.time())
     except MembershipError as error:
         configured = load_settings()
         if configured.offline:

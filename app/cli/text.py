@@ -151,10 +151,10 @@ def addressee(settings: Settings, recipient: str) -> tuple[AccountSettings, str 
     service = next(iter(settings.services), None)
     if len(settings.services) > 1:
         holding = next((pool.service_sid for pool in _pools(settings) if pool.holds(recipient)), None)
-        service = next((each for each in settings.services if each.sid == holding), service)
+        service = settings.service(holding) or service
     if service is None:
         return settings.accounts[0], None
-    return next(each for each in settings.accounts if each.sid == service.account), service.sid
+    return settings.account(service.account), service.sid
 
 
 def _pools(settings: Settings) -> list[Pool]:

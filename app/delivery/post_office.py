@@ -23,10 +23,10 @@ class PostOffice:
     def __init__(
         self,
         tokens: Mapping[str, str],
-        base_url: str | None,
+        base_url: str,
         timeout: float,
         observe: Callable[[str, float], None] = lambda _stage, _seconds: None,
-        build: Callable[[str, str, str | None, float], Client] = build_client,
+        build: Callable[[str, str, str, float], Client] = build_client,
     ) -> None:
         """Take each account's auth token, where Twilio's API is, and the limit of a call in seconds.
 

@@ -42,9 +42,9 @@ def twilio_source(
     auth_token: str,
     service_sid: str,
     *,
-    base_url: str | None = None,
+    base_url: str,
     refresh_after: float = 60.0,
-    timeout: float = 10.0,
+    timeout: float,
 ) -> ServiceSource:
     """Return the source of one Service; the client is made in the thread that first reads.
 

@@ -83,11 +83,11 @@ def api_errors() -> Iterator[None]:
         raise ApiError(describe_error(error)) from error
 
 
-def build_client(account_sid: str, auth_token: str, base_url: str | None, timeout: float) -> Client:
+def build_client(account_sid: str, auth_token: str, base_url: str, timeout: float) -> Client:
     """Return the official client with a time limit on every request.
 
     ``base_url`` (``TWILIO_API_BASE_URL``) is a scheme and a host to which everything goes, paths
-    unchanged; None or empty means Twilio's own hosts. ``timeout`` is in seconds, for connecting
+    unchanged; empty means Twilio's own hosts. ``timeout`` is in seconds, for connecting
     and for each wait on the answer; without one the official client waits for ever (facts 6.3).
 
     Raises:
