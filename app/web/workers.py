@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
+from dataclasses import dataclass, field
 from socket import socket
 
 from uvicorn.config import Config
@@ -15,19 +17,33 @@ log = logging.getLogger("sms_router")
 LONGEST_REST = 10.0
 """Seconds at the most from a worker that could not start to the next try; the first comes after one."""
 
+START_TIME = 120.0
+"""Seconds that a worker may take to start: on a fraction of a processor that is long."""
+
+
+@dataclass(slots=True)
+class _Watch:
+    """What is known of one worker."""
+
+    began: float = field(default_factory=time.monotonic)
+    asked: bool = False
+    """Whether its answer to the last question is still to come."""
+    serves: bool = False
+
 
 class Workers(Multiprocess):
-    """What uvicorn does, but for workers that cannot start.
+    """What uvicorn does, but for workers that start.
 
-    uvicorn would stop all of them for one that fails in the right way, and try one that fails in another
-    way again and again without a rest. Here those that serve go on serving: they were started when
-    everything was right, and may be all there is until it is again.
+    uvicorn takes one for hung that says nothing for five seconds, as if all machines were quick. It would
+    stop all workers for one that fails to start in the right way, and try one that fails in another way
+    again and again without a rest. Here those that serve go on serving: they were started when everything
+    was right, and may be all there is until it is again.
     """
 
     def __init__(self, config: Config, sockets: list[socket]) -> None:
         """Take what every worker is told, and what they listen on."""
         super().__init__(config, sockets)
-        self._serving: set[Process] = set()
+        self._watched: dict[Process, _Watch] = {}
         self._due: dict[Process, float] = {}
         """Lost workers whose place is empty, and when it is filled, by the clock that measures time."""
         self._failures = 0
@@ -41,24 +57,38 @@ class Workers(Multiprocess):
         for place, process in enumerate(self.processes):
             if self.should_exit.is_set():
                 return
+            if process not in self._due and not self._lives(process):
+                self._bury(process)
             if process in self._due:
                 self._fill(place, process)
-            elif not process.is_alive(timeout=self.config.timeout_worker_healthcheck):
-                self._bury(process)
-                self._fill(place, process)
-            elif process not in self._serving and process.is_ready():
-                self._serving.add(process)
-                self._served, self._failures = True, 0
-                log.info("worker %s serves", process.pid)
+
+    def _lives(self, process: Process) -> bool:
+        """Tell whether a worker answers, or may still be starting."""
+        watch = self._watched.setdefault(process, _Watch())
+        if watch.serves:
+            return process.is_alive(timeout=self.config.timeout_worker_healthcheck)
+        with contextlib.suppress(OSError, EOFError):
+            watch.serves = self._has_started(process, watch)
+        if watch.serves:
+            self._served, self._failures = True, 0
+            log.info("worker %s serves", process.pid)
+        return process.process.is_alive() and (watch.serves or time.monotonic() < watch.began + START_TIME)
+
+    def _has_started(self, process: Process, watch: _Watch) -> bool:
+        """Ask a worker whether it serves, without waiting for its answer: that is looked for next time."""
+        answered = watch.asked and process.parent_conn.poll()
+        serves = bool(answered and process.parent_conn.recv())
+        if not serves and (answered or not watch.asked):
+            process.parent_conn.send(b"ping")
+            watch.asked = True
+        return serves
 
     def _bury(self, process: Process) -> None:
         """See to it that it is gone, and decide when another one takes its place."""
         process.kill()
         process.join()
         rest = 0.0
-        if process in self._serving:
-            self._serving.discard(process)
-        else:
+        if not self._watched.pop(process).serves:
             rest = min(2.0**self._failures, LONGEST_REST)
             self._failures += 1
         if not self._served and (process.exitcode or 0) > 0:
