@@ -30,7 +30,7 @@ _MOST_PAGES = 40
 _EXCHANGE = """
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
-local day = math.floor(now / 86400000)
+local day = math.floor((now - ARGV[3] * 1000) / 86400000)
 
 -- What a sender had to do when it was used after now, before the clock was set back, begins now.
 local function told(sender)
@@ -44,7 +44,7 @@ local function told(sender)
   return busy, of, sent
 end
 
-for index = 3, #ARGV, 3 do
+for index = 4, #ARGV, 3 do
   local sender, work, segments = ARGV[index], tonumber(ARGV[index + 1]), tonumber(ARGV[index + 2])
   local busy, of, sent = told(sender)
   busy, sent = tonumber(busy or 0), tonumber(of or 0) == day and tonumber(sent) or 0
@@ -52,9 +52,9 @@ for index = 3, #ARGV, 3 do
     redis.call('HSET', KEYS[2], sender,
       string.format('%.0f %.0f %.0f', math.max(busy, now) + work, day, sent + segments))
   end
-  redis.call('ZADD', KEYS[1], string.format('%.0f', now * 1000 + index / 3), sender)
+  redis.call('ZADD', KEYS[1], string.format('%.0f', now * 1000 + (index - 1) / 3), sender)
 end
-if #ARGV > 2 then
+if #ARGV > 3 then
   redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', string.format('%.0f', (now - 172800000) * 1000))
   redis.call('PEXPIRE', KEYS[1], 172800000)
   redis.call('PEXPIRE', KEYS[2], 172800000)
@@ -72,7 +72,8 @@ return answer
 """Adds what one worker has sent, and returns what all have, of those used since it last asked.
 
 KEYS: when each was used, what each has sent: "busy until ms, day, segments of the day".
-ARGV: from which use on, how many at the most; then sender, ms of work, segments, by turns.
+ARGV: from which use on, how many at the most, seconds after midnight UTC at which a day begins; then
+sender, ms of work, segments, by turns.
 """
 
 
@@ -163,7 +164,8 @@ class SharedRates:
         try:
             async with served(self._time_limit):
                 answer: Any = await self._redis.execute_command(
-                    "EVAL", _EXCHANGE, 2, USED, USAGE, self._since, MOST_TOLD, *_told(taken)
+                    *("EVAL", _EXCHANGE, 2, USED, USAGE, self._since, MOST_TOLD),
+                    *(self._rates.day_begins, *_told(taken)),
                 )
         except BaseException:
             self._rates.give_back(taken)
@@ -187,7 +189,7 @@ class _Report(NamedTuple):
 
 def stored_usage(redis: SynchronousRedis, now: float) -> list[Reported]:
     """Return what all workers have sent lately. For commands at a terminal."""
-    answer: Any = redis.execute_command("EVAL", _EXCHANGE, 2, USED, USAGE, "-inf", 20_000)
+    answer: Any = redis.execute_command("EVAL", _EXCHANGE, 2, USED, USAGE, "-inf", 20_000, 0)
     return _read(answer, now).senders
 
 

@@ -4,8 +4,8 @@ A sender over its rate has work for more than a second ahead of it, as its queue
 5.4). Each worker counts what it sends and knows at once; what the others send it learns a few times a
 second (`app.membership.shared_rates`). So several workers together may send more than a rate for a
 moment, at the most a second's worth each, and then wait until the work is done: over a few seconds the
-rate holds. A day begins at midnight UTC, and a daily cap may be passed by what the others send in
-between two exchanges.
+rate holds. A day begins at midnight Pacific, as with the carriers' daily caps (facts 5.4), and a cap may
+be passed by what the others send in between two exchanges.
 
 When each sender was last used is counted as well, so that among equals the least recently used can
 answer. Workers that have not exchanged yet may differ in this; a person still keeps their number.
@@ -15,14 +15,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
 from heapq import heappop, heappush
 from typing import NamedTuple
+from zoneinfo import ZoneInfo
 
 from app.senders.decision import Decision
 from app.senders.limits import Limit, Limits
 from app.senders.sender import Sender
 
 DAY = 86_400.0
+
+_PACIFIC = ZoneInfo("America/Los_Angeles")
+_QUARTER_HOUR = 900
+"""Seconds; no zone changes its clocks in between."""
 
 _MOST_COUNTED = 50_000
 """Senders that are counted; no account has so many numbers."""
@@ -222,5 +229,17 @@ class Rates:
             self._over[key] = limit.rate_in_words()
             heappush(self._free, (free_at, key))
 
+    @property
+    def day_begins(self) -> int:
+        """How many seconds after midnight UTC a day of the caps begins now; negative where it is before."""
+        return -_pacific(int(self._calendar() // _QUARTER_HOUR))
+
     def _day(self) -> int:
-        return int(self._calendar() // DAY)
+        return int((self._calendar() - self.day_begins) // DAY)
+
+
+@lru_cache(maxsize=2)
+def _pacific(quarter_hour: int) -> int:
+    """Return the seconds from UTC to Pacific time, below zero, at a quarter of an hour since the epoch."""
+    offset = datetime.fromtimestamp(quarter_hour * _QUARTER_HOUR, _PACIFIC).utcoffset()
+    return int(offset.total_seconds()) if offset is not None else 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import sys
+from datetime import UTC, datetime
 from types import FrameType
 from typing import Any
 
@@ -31,7 +32,7 @@ def chosen(who: Sender | None, *, personal: bool = False, address: str | None = 
 
 
 def day_of(now: float) -> int:
-    return int(now // 86_400)
+    return int((now - 8 * 3600) // 86_400)
 
 
 def test_one_a_second_is_one_a_second() -> None:
@@ -82,7 +83,8 @@ def test_over_a_minute_the_rate_is_kept(per_second: float) -> None:
     assert count == pytest.approx(60 * per_second, abs=max(1.0, per_second) + 1)
 
 
-def test_a_cap_holds_until_midnight_utc() -> None:
+def test_a_cap_holds_until_midnight_pacific() -> None:
+    """Noon UTC is four in the morning there, so that twenty hours are left."""
     clock = Clock()
     rates = Rates(LONG_CODES, clock)
     rates.sent(chosen(LONG), 2)
@@ -90,13 +92,33 @@ def test_a_cap_holds_until_midnight_utc() -> None:
     rates.sent(chosen(LONG), 2)
     assert rates.capped() == {LONG.sid: FULL}
     assert rates.sent_today(LONG.sid) == 4
-    clock.now += 43_199
+    clock.now += 71_999
     assert rates.capped() == {LONG.sid: FULL}
     clock.now += 1
     assert rates.capped() == {}
     assert rates.sent_today(LONG.sid) == 0
     rates.sent(chosen(LONG), 1)
     assert (rates.capped(), rates.sent_today(LONG.sid)) == ({}, 1)
+
+
+@pytest.mark.parametrize(
+    ("day", "hours"),
+    [
+        (datetime(2026, 3, 7, tzinfo=UTC), 8),
+        (datetime(2026, 3, 9, tzinfo=UTC), 7),
+        (datetime(2026, 7, 1, tzinfo=UTC), 7),
+        (datetime(2026, 11, 2, tzinfo=UTC), 8),
+    ],
+)
+def test_a_day_begins_at_seven_or_eight_utc_by_the_season(day: datetime, hours: int) -> None:
+    clock = Clock()
+    clock.now = day.timestamp() + hours * 3600 - 1
+    rates = Rates(LONG_CODES, clock)
+    assert rates.day_begins == hours * 3600
+    rates.sent(chosen(LONG), 3)
+    assert rates.capped() == {LONG.sid: FULL}
+    clock.now += 1
+    assert rates.capped() == {}
 
 
 def test_what_is_said_of_a_number_goes_before_its_kind_each_limit_by_itself() -> None:
