@@ -139,12 +139,13 @@ def load_rule_files(
     if here not in sys.path and "" not in sys.path:
         sys.path.append(here)
     words = load_opt_out_words(settings.folder, settings.twilio_opt_outs)
-    functions = Functions.load(
-        settings.router.handlers,
-        Threads(1),
-        settings.router.middlewares,
-        Customs(**settings.conversations.model_dump()),
-    )
+    with contextlib.redirect_stdout(sys.stderr):  # what a module prints is no part of a command's output
+        functions = Functions.load(
+            settings.router.handlers,
+            Threads(1),
+            settings.router.middlewares,
+            Customs(**settings.conversations.model_dump()),
+        )
     forwards = forwards or Forwards(public_url=settings.public_url)
     templates = settings.folder / "templates"
     return [read_rules(file, templates, functions, words, forwards, settings.time_zones) for file in files]

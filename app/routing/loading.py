@@ -125,7 +125,7 @@ def _cause(name: str, error: BaseException) -> str:
     return f"{cause} ({frames[-1].filename}, line {frames[-1].lineno})" if frames else cause
 
 
-_IMPORTERS = ("importlib/__init__.py", "app/routing/loading.py")
+_IMPORTERS = ("importlib/__init__.py", "app/routing/loading.py", "app/routing/registration.py")
 
 
 def _marked_functions(modules: Iterable[ModuleType]) -> Iterator[Callable[..., object]]:

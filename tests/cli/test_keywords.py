@@ -30,6 +30,14 @@ did_you_mean = "Did you mean {{ keyword }}?"
 """
 
 
+def test_what_a_handlers_module_prints_is_no_part_of_the_output(cli: Cli, folder: Path) -> None:
+    module = folder / "my_handlers.py"
+    module.write_text(f"print('connecting ...')\n{module.read_text()}")
+    spoken = cli("keywords", "--json")
+    assert [rule["words"] for rule in json.loads(spoken.out)]
+    assert spoken.err == "connecting ...\n"
+
+
 def test_keywords_come_in_the_order_of_their_precedence(cli: Cli, folder: Path) -> None:
     (folder / "config" / "keywords.toml").write_text(
         "\n".join(

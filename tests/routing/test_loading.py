@@ -155,7 +155,7 @@ def test_the_real_cause_is_told_with_its_place(
     write(broken=content)
     (mistake,) = told("broken")
     assert mistake.startswith(f"handlers: broken cannot be imported: {cause}")
-    assert f"({tmp_path / 'broken.py'}, line 2)" in mistake or "registration.py" in mistake
+    assert mistake.endswith(f"({tmp_path / 'broken.py'}, line 2)")
 
 
 def test_a_syntax_error_is_told_with_its_line(write: Write, tmp_path: Path) -> None:
