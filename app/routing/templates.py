@@ -13,10 +13,14 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import object_type_repr
 
 from app.routing.replies import Reply
+from app.routing.template_reads import shared_reads
 from app.twilio.inbound import InboundMessage
 
 VARIABLES = ("message", "words", "argument", "keyword")
 """What a template may speak of."""
+
+MOST_WRITTEN, LONGEST_WRITTEN = 2048, 500
+"""Replies that are kept of all templates together, and characters of one."""
 
 _BEYOND_PYTHON = (SyntaxError, ValueError, OverflowError, RecursionError)
 """What Python says of a template that is too deep, or has a number of too many digits, to become code."""
@@ -57,14 +61,31 @@ class TemplateAnswer:
     media: tuple[str, ...]
     sources: tuple[str, ...]
     """What it is written as, with what it includes: two answers of the same sources are one."""
+    reads: tuple[str, ...] | None = None
+    """The message's properties on which alone the text depends (`shared_reads`); None where on more."""
+    written: dict[tuple[object, ...], Reply] = field(default_factory=dict, compare=False, repr=False)
+    """Replies of many templates, by the template and these properties."""
 
     def reply(self, message: InboundMessage, argument: str, keyword: str) -> Reply:
-        """Render the template.
+        """Render the template, or return what it came to for a message like this one.
 
         Raises:
             TemplateError: when it fails, or comes out empty.
 
         """
+        if self.reads is None:
+            return self._rendered(message, argument, keyword)
+        likeness = (self.template, *[getattr(message, name) for name in self.reads])
+        reply = self.written.get(likeness)
+        if reply is None:
+            reply = self._rendered(message, argument, keyword)
+            if len(self.written) >= MOST_WRITTEN:
+                self.written.clear()
+            if len(reply.text) <= LONGEST_WRITTEN:
+                self.written[likeness] = reply
+        return reply
+
+    def _rendered(self, message: InboundMessage, argument: str, keyword: str) -> Reply:
         try:
             text = _rendered(
                 self.template,
@@ -105,6 +126,7 @@ class Templates:
         )
         self._environment.globals.clear()  # nobody needs lipsum() in a text, and each render copies them
         self._folder = folder
+        self._written: dict[tuple[object, ...], Reply] = {}
 
     def of_text(self, text: str, name: str, media: tuple[str, ...] = ()) -> WrittenAnswer:
         """Compile a ``reply``; ``name`` tells people where it stands.
@@ -128,7 +150,8 @@ class Templates:
                 f"{name}: {', '.join(sorted(unknown))} is unknown; a template may use {', '.join(VARIABLES)}"
             )
         template.name = name
-        answer = TemplateAnswer(template, media, (text, *self._included(tree)))
+        sources = (text, *self._included(tree))
+        answer = TemplateAnswer(template, media, sources, shared_reads(tree), self._written)
         _try_out(answer, name)
         return answer
 
