@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import importlib
+import io
 import os
 import sys
 from typing import Any
@@ -84,6 +85,8 @@ def _about() -> None:
 
 def main() -> None:
     """Run the command line; exit 0 when all is well, 1 for a problem found, 2 for wrong use."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a terminal that is not UTF-8 shows what it can
     try:
         commands()
     except SettingsError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -22,7 +23,7 @@ from app.sandbox.hosting import free_port
 from app.senders.sender import Capability, Sender, SenderKind
 from app.settings import load_settings
 from app.store.embedded import embedded
-from tests.cli.conftest import Cli, Serving, Spoken
+from tests.cli.conftest import PROGRAM, Cli, Serving, Spoken
 
 
 @pytest.fixture
@@ -296,6 +297,19 @@ def test_a_list_has_a_few_lines_for_each_message(live: Cli) -> None:
     assert lines[2].endswith(sid)
     assert lines[3:5] == ["  +1415•••0123 to 12345: (5 characters)", "  reply from 12345"]
     assert max(map(len, lines)) <= 80
+
+
+def test_a_terminal_that_is_not_utf_8_shows_what_it_can(live: Cli, serving: Serving) -> None:
+    texted(live, "HOURS")
+    done = subprocess.run(
+        [str(PROGRAM), "messages", "--limit", "1"],
+        cwd=serving.folder,
+        env={**serving.environment, "PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "+1415???0123 to 12345" in done.stdout
 
 
 def test_one_message_is_readable_at_80_columns(live: Cli) -> None:
