@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import TypeGuard
 
 from app.routing.registration import step_name
 from app.senders.request import NOTHING_LEARNED, Facts
+
+_MEDIA_URL = re.compile(r"https?://[^/\s]\S*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +21,7 @@ class Part:
 
     Raises:
         TypeError: when the text, a URL or the sender is not text.
+        ValueError: when a URL is none that Twilio could fetch.
 
     """
 
@@ -59,7 +64,7 @@ class Reply:
 
     Raises:
         TypeError: when a text, a URL or the sender is not text, or a part is not a `Part`.
-        ValueError: when there are parts beside a text or media.
+        ValueError: when there are parts beside a text or media, or a URL is none that Twilio could fetch.
 
     """
 
@@ -117,11 +122,19 @@ class Reply:
         return not self.media_urls and not self.texts
 
 
+def is_media_url(text: str) -> bool:
+    """Tell whether Twilio could fetch this; it refuses the whole message otherwise (21620)."""
+    return _MEDIA_URL.fullmatch(text) is not None
+
+
 def _check(kind: str, media: object, sender: object) -> None:
     if not isinstance(media, str) and not _are_texts(media):
         raise TypeError(f"{kind}: media is a str or a list of str, not {media!r:.80}")
     if not isinstance(sender, str | None):
         raise TypeError(f"{kind}: sender is a number or a name, as a str")
+    for url in _filled(media):
+        if not is_media_url(url):
+            raise ValueError(f"{kind}: media is a URL that begins with https://, not {url!r:.80}")
 
 
 def _filled(value: str | Sequence[str]) -> tuple[str, ...]:
@@ -130,7 +143,7 @@ def _filled(value: str | Sequence[str]) -> tuple[str, ...]:
     return (value,) if isinstance(value, str) else tuple([each for each in value if each])
 
 
-def _are_texts(value: object) -> bool:
+def _are_texts(value: object) -> TypeGuard[Sequence[str]]:
     return isinstance(value, list | tuple) and all(isinstance(each, str) for each in value)
 
 

@@ -21,6 +21,7 @@ from app.routing.loading import Functions
 from app.routing.opt_out_words import OptOutWords
 from app.routing.patterns import PatternError
 from app.routing.registration import Registration
+from app.routing.replies import is_media_url
 from app.routing.rules import MatchKind, Rule, Scope
 from app.routing.templates import TemplateError, Templates, WrittenAnswer
 from app.routing.upstream.forward import Forward, leads_back
@@ -30,7 +31,6 @@ from app.twilio.sid import SERVICE_SID
 
 log = logging.getLogger("sms_router")
 
-_MEDIA_URL = re.compile(r"https?://[^/\s]\S*")
 _NUMBER = re.compile(r"(?:[a-z]+:)?\+[1-9][0-9]{6,14}|[0-9]{3,8}")
 _COUNTRY = re.compile("[A-Za-z]{2}")
 _MOST_MEDIA = 10
@@ -237,7 +237,7 @@ class _Loading:
 
     def _compiled(self, table: _Table, name: str) -> WrittenAnswer:
         for url in table.media:
-            if not _MEDIA_URL.fullmatch(url):
+            if not is_media_url(url):
                 raise TemplateError(f"{name}: media: {url!r} is no URL; write one that begins with https://")
         if len(table.media) > _MOST_MEDIA:
             raise TemplateError(f"{name}: media: a message carries {_MOST_MEDIA} at most")

@@ -66,6 +66,18 @@ def test_what_is_not_text_in_a_part_is_refused_too(arguments: dict[str, Any], to
         Part(**arguments)
 
 
+@pytest.mark.parametrize("kind", [Reply, Part])
+@pytest.mark.parametrize(
+    "media", ["menu.png", "ftp://a.example/menu.png", "https:///menu.png", "https://a b"]
+)
+def test_what_twilio_could_not_fetch_is_refused_where_it_is_written(
+    kind: type[Reply | Part], media: str
+) -> None:
+    with pytest.raises(ValueError, match=rf"{kind.__name__}: media is a URL that begins with https://, not"):
+        kind("Menu", media=["https://a.example/menu.png", media])
+    assert kind("Menu", media=["", "http://a.example/menu.png"]).media_urls == ("http://a.example/menu.png",)
+
+
 def test_parts_take_the_place_of_text_and_media() -> None:
     with pytest.raises(ValueError, match="put these into a Part"):
         Reply("a", parts=[Part("b")])

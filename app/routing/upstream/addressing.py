@@ -9,7 +9,7 @@ from urllib.parse import urljoin
 
 from app.routing.people import People
 from app.routing.privacy import masked_number
-from app.routing.replies import Elsewhere, Part
+from app.routing.replies import Elsewhere, Part, is_media_url
 from app.store.errors import StoreUnavailableError
 from app.twilio.inbound import InboundMessage
 from app.twilio.twiml_reader import SendMessage
@@ -27,7 +27,11 @@ async def addressed(
     parts: list[Part] = []
     remarks: list[str] = []
     for said, page in found:
-        part = Part(said.body, _joined(page, said.media), said.sender)
+        media, others = _joined(page, said.media)
+        for url in others:
+            remarks.append(f"a picture that Twilio would refuse is left out: {url!r:.80} is no URL")
+            log.warning("%s: %s", page, remarks[-1])
+        part = Part(said.body, media, said.sender)
         if said.recipient in (None, message.sender):
             parts.append(part)
             continue
@@ -40,15 +44,19 @@ async def addressed(
     return parts, remarks
 
 
-def _joined(page: WebhookUrl, media: Sequence[str]) -> list[str]:
-    """Make the media's URLs absolute; what is none is Twilio's to refuse."""
-    joined = []
+def _joined(page: WebhookUrl, media: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Make the media's URLs absolute, and return apart what is none."""
+    joined, others = [], []
     for url in media:
         try:
-            joined.append(urljoin(page.called, url))
+            whole = urljoin(page.called, url)
         except ValueError:
-            joined.append(url)
-    return joined
+            whole = ""
+        if is_media_url(whole):
+            joined.append(whole)
+        else:
+            others.append(url)
+    return joined, others
 
 
 async def _elsewhere(part: Part, recipient: str, message: InboundMessage, people: People) -> Part | str:

@@ -256,7 +256,7 @@ async def test_senders_media_and_recipients_are_kept_for_each_message(here: Site
     here.pages["/a/sms"] = answers(
         "<Response>"
         f'<Message from="+12125550100" to="{PERSON}">  one '
-        "<Media>/m.png</Media><Media>n.png</Media></Message>"
+        "<Media>/m.png</Media><Media>ftp://m.example/m.png</Media><Media>n.png</Media></Message>"
         '<Message to="+13105550123">two</Message>'
         '<Message to="+13105550999">three</Message>'
         '<Message to="nobody">four</Message>'
@@ -271,6 +271,7 @@ async def test_senders_media_and_recipients_are_kept_for_each_message(here: Site
         Elsewhere("two", [], None, "+13105550123"),
     ]
     assert reply.remarks[1:] == (
+        "a picture that Twilio would refuse is left out: 'ftp://m.example/m.png' is no URL",
         "a message to +1310•••0999 is left out: they have opted out",
         "a message to nobody is left out: not a phone number like +14155550123",
         "a message to +1212•••0100 is left out: it is a number of ours, which would answer itself",
