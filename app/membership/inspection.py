@@ -6,8 +6,11 @@ from collections.abc import Callable, Iterator, Mapping
 
 from app.membership.findings import Expected, Finding, Mending, Severity, same_place
 from app.membership.snapshot import Snapshot
-from app.senders.country import CANADA
+from app.senders.country import CANADA, UNITED_STATES
 from app.senders.sender import Capability, Sender, SenderKind
+
+_FALLBACKS = frozenset({SenderKind.LONG_CODE, SenderKind.TOLL_FREE})
+_SHARED_TOLL_FREE = frozenset({UNITED_STATES, CANADA})
 
 Inspection = Callable[[Snapshot, Expected], Iterator[Finding]]
 
@@ -89,13 +92,15 @@ def _useless(snapshot: Snapshot, _: Expected) -> Iterator[Finding]:
 
 
 def _stranded_short_codes(snapshot: Snapshot, _: Expected) -> Iterator[Finding]:
+    elsewhere = any(sender.kind in _FALLBACKS for sender in _texting(snapshot))
+    gets = "are answered from another country's number, if it reaches them" if elsewhere else "get nothing"
     for sender in _texting(snapshot):
-        if sender.kind is SenderKind.SHORT_CODE and not _fallbacks(snapshot, sender.country):
+        if sender.kind is SenderKind.SHORT_CODE and not _fallen_back_on(snapshot, sender.country):
             yield Finding(
                 Severity.WARNING,
                 snapshot.service_sid,
                 f"{sender.address} has no long code beside it in {sender.country or 'its country'}:"
-                " people whose carrier does not carry short codes get nothing.",
+                f" people whose carrier does not carry short codes {gets}.",
                 f"Buy a number there at Twilio, then: sms-router senders add PN...{_in(snapshot)}",
             )
 
@@ -203,9 +208,16 @@ def _texting(snapshot: Snapshot) -> list[Sender]:
     return [each for each in snapshot.senders if each.live and Capability.SMS in each.capabilities]
 
 
-def _fallbacks(snapshot: Snapshot, country: str | None) -> list[Sender]:
-    kinds = {SenderKind.LONG_CODE, SenderKind.TOLL_FREE}
-    return [each for each in _texting(snapshot) if each.kind in kinds and each.country == country]
+def _fallen_back_on(snapshot: Snapshot, country: str | None) -> bool:
+    """Tell whether a number serves a country; toll-free ones serve the United States and Canada alike."""
+    return any(
+        each.kind in _FALLBACKS
+        and (
+            each.country == country
+            or (each.kind is SenderKind.TOLL_FREE and {each.country, country} <= _SHARED_TOLL_FREE)
+        )
+        for each in _texting(snapshot)
+    )
 
 
 def _in(snapshot: Snapshot) -> str:

@@ -23,6 +23,7 @@ LONG = Sender("PN1", "+14155550100", SenderKind.LONG_CODE, "US", BOTH)
 FREE = Sender("PN2", "+18885550100", SenderKind.TOLL_FREE, "US", Capability.SMS)
 FREE_TOO = replace(FREE, sid="PN3", address="+18775550100")
 CANADIAN = Sender("PN4", "+16475550100", SenderKind.LONG_CODE, "CA", Capability.SMS)
+BRITISH = replace(LONG, sid="PN6", address="+447400000007", country="GB")
 MUTE = replace(LONG, sid="PN5", address="+14155550109", capabilities=Capability.NONE)
 POOL = (CODE, LONG, FREE)
 
@@ -88,7 +89,9 @@ def test_connection_overrides_and_ports_that_go_without_saying_do_not_matter() -
     ("senders", "severity", "words"),
     [
         ((), ERROR, "has no senders"),
-        ((CODE, CANADIAN, replace(FREE, country="CA")), WARNING, "12345 has no long code beside it in US"),
+        ((CODE,), WARNING, "12345 has no long code beside it in US: people whose carrier does not carry"),
+        ((CODE,), WARNING, "short codes get nothing."),
+        ((CODE, BRITISH), WARNING, "short codes are answered from another country's number, if it"),
         ((LONG, CANADIAN), WARNING, "In Canada only a long code"),
         ((LONG, FREE, FREE_TOO), WARNING, "2 toll-free numbers (+18885550100, +18775550100)"),
         ((LONG, MUTE), WARNING, "+14155550109 cannot send SMS"),
@@ -101,6 +104,11 @@ def test_pools_that_leave_somebody_unreached(
     ((level, sentence),) = found(service(*senders))
     assert level is severity
     assert words in sentence
+
+
+@pytest.mark.parametrize(("code", "free"), [("US", "CA"), ("CA", "US")])
+def test_a_toll_free_number_serves_the_united_states_and_canada(code: str, free: str) -> None:
+    assert found(service(replace(CODE, country=code), replace(FREE, country=free))) == []
 
 
 def test_pictures_matter_only_where_rules_send_them() -> None:
