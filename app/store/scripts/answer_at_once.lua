@@ -9,10 +9,10 @@ local function answer_at_once(now)
     return false
   end
   if ARGV[10] ~= '' then
-    if tonumber(redis.call('GET', KEYS[4]) or 0) >= tonumber(ARGV[10]) then
+    if count_reply(KEYS[4], ARGV[10], ARGV[11]) > tonumber(ARGV[10]) then
+      redis.call('DECR', KEYS[4]) -- it is counted once it is answered
       return false
     end
-    count_reply(KEYS[4], ARGV[10], ARGV[11])
   end
   redis.call('HSET', KEYS[1], 'request', ARGV[5], 'received', now, 'attempts', 1,
     'answer', ARGV[7], 'outcome', ARGV[8], 'story', ARGV[9], 'answered', now)
