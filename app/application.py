@@ -70,6 +70,7 @@ from app.web.console.archive import Archive
 from app.web.console.desk import Desk
 from app.web.console.endings import Endings
 from app.web.console.routes import routes
+from app.web.figures import PoolFigures
 from app.web.gate import Gate
 from app.web.health import Probes
 from app.web.lost import Lost
@@ -108,7 +109,7 @@ def build(settings: Settings) -> Router:
     clock = Clock(store)
     records = Records(store, journal, settings.router.retention_days, clock=clock)
     redis = async_client_of(settings.redis.url, connect_within=2, again=False)
-    pool_figures = metrics.PoolFigures()
+    pool_figures = PoolFigures()
     pending = Pending(lambda: membership.pools, clock)
     membership = Membership(
         _sources(settings),

@@ -16,6 +16,7 @@ from app.store.clock import Clock
 from app.store.spool import Spool
 from app.store.store import Store
 from app.web import metrics
+from app.web.figures import FailureFigures, PoolFigures, UpstreamFigures
 from app.web.refusals import Refusals
 
 log = logging.getLogger("sms_router")
@@ -37,9 +38,9 @@ class Condition:
     upstreams: Upstreams
     reloader: Reloader
     refusals: Refusals
-    pool_figures: metrics.PoolFigures
-    failure_figures: metrics.FailureFigures = field(default_factory=metrics.FailureFigures)
-    upstream_figures: metrics.UpstreamFigures = field(default_factory=metrics.UpstreamFigures)
+    pool_figures: PoolFigures
+    failure_figures: FailureFigures = field(default_factory=FailureFigures)
+    upstream_figures: UpstreamFigures = field(default_factory=UpstreamFigures)
 
     def reasons(self) -> list[str]:
         """Say why the worker is degraded; empty while it is well."""

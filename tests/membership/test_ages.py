@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 from app.membership.cache import Membership
 from app.membership.held import ServiceStatus
 from app.membership.source import ServiceSource
-from app.web.metrics import PoolFigures
+from app.web.figures import PoolFigures
 from tests.membership.recorded import RecordedTwilio, failing
 from tests.membership.ticking import Clock, Pauses, running
 

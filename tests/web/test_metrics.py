@@ -16,12 +16,11 @@ from prometheus_client import REGISTRY, CollectorRegistry
 from app.routing.answer import Outcome
 from app.routing.upstream.breaker import State
 from app.routing.upstream.lines import LineStatus
+from app.web.figures import MOST_UPSTREAMS, UpstreamFigures
 from app.web.metrics import (
     MOST_CODES,
     MOST_UNTOLD,
-    MOST_UPSTREAMS,
     RECEIPTS,
-    UpstreamFigures,
     WorkersCollector,
     count_answer,
     count_receipt,
