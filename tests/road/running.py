@@ -21,6 +21,7 @@ from urllib.parse import urlencode
 from uuid import uuid4
 
 import aiohttp
+import psutil
 from twilio.request_validator import RequestValidator
 
 from app.cli import main
@@ -151,6 +152,16 @@ class RunningRouter:
     def url(self) -> str:
         """Where it listens."""
         return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def figures(self) -> Path | None:
+        """Where its several workers keep their figures; None before the first of them."""
+        assert self.process is not None
+        for running in psutil.Process(self.process.pid).children():
+            with contextlib.suppress(psutil.Error):  # it may end in this moment
+                if found := running.environ().get("PROMETHEUS_MULTIPROC_DIR"):
+                    return Path(found)
+        return None
 
     @property
     def log(self) -> str:

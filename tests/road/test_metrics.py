@@ -6,10 +6,8 @@ import os
 import re
 import signal
 from dataclasses import dataclass
-from pathlib import Path
 
 import aiohttp
-import psutil
 import pytest
 
 from tests.road.conftest import Start
@@ -43,9 +41,8 @@ class Scraper:
     @property
     def workers(self) -> set[int]:
         """The processes whose gauges are shown."""
-        assert self.router.process is not None
-        running = psutil.Process(self.router.process.pid).children()[-1]
-        folder = Path(running.environ()["PROMETHEUS_MULTIPROC_DIR"])
+        folder = self.router.figures
+        assert folder is not None
         return {int(file.stem.rpartition("_")[2]) for file in folder.glob("gauge_livemin_*.db")}
 
 

@@ -42,7 +42,8 @@ async def reasons(router: RunningRouter) -> list[str]:
 
 def workers_of(router: RunningRouter) -> set[int]:
     """Return the processes of several workers that have found Redis up, and so are at work."""
-    files = router.folder.glob("data/metrics*/gauge_livemin_*.db")
+    folder = router.figures
+    files = folder.glob("gauge_livemin_*.db") if folder is not None else ()
     return {int(file.stem.rpartition("_")[2]) for file in files if finds_redis_up(file)}
 
 
@@ -108,7 +109,8 @@ async def test_a_hang_up_signal_reloads_and_stops_nothing(start: Start, workers:
         router.process.send_signal(signal.SIGHUP)  # again and again: a worker that is starting hears nothing
         if workers == "1":
             return await count(router, "unchanged") > 0
-        figures = router.folder.glob("data/metrics*/counter_*.db")
+        folder = router.figures
+        figures = folder.glob("counter_*.db") if folder is not None else ()
         return sum(b"unchanged" in file.read_bytes() for file in figures) == int(workers)
 
     await until(each_has_reloaded)
