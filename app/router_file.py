@@ -109,7 +109,9 @@ class RouterSettings(_Table):
     @model_validator(mode="after")
     def _texts_go_first(self) -> RouterSettings:
         if self.body_retention_days is not None and self.body_retention_days > self.retention_days:
-            raise ValueError("body_retention_days must not be more than retention_days, after which all goes")
+            raise ValueError(
+                "body_retention_days must not be more than retention_days, after which everything is deleted"
+            )
         return self
 
 
@@ -127,7 +129,7 @@ class ServerSettings(_Table):
     @model_validator(mode="after")
     def _two_doors(self) -> ServerSettings:
         if self.private_port == self.port:
-            raise ValueError("private_port must be another one than port, which everybody can reach")
+            raise ValueError("private_port must differ from port, which everybody can reach")
         return self
 
 

@@ -94,7 +94,7 @@ class Worker:
                     ended = await self._finish()
         finally:
             if not ended:
-                log.error("a handler refuses to be stopped; leaving without it in %g s", LAST_WAIT)
+                log.error("a handler does not stop; exiting without it in %g s", LAST_WAIT)
                 _leave_in(LAST_WAIT)
 
     @contextlib.asynccontextmanager

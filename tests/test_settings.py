@@ -31,7 +31,7 @@ NO_ZONE = "must be a name of the IANA time zone database, like Europe/Oslo"
 NO_ORIGIN = "must be a scheme and a host, such as http://127.0.0.1:8900, or empty"
 NO_QUERY = "must not hold a query or fragment: keep it to scheme, host and path"
 TOO_SHORT = "has fewer than 8 characters: too easy to guess"
-TWO_DOORS = "private_port must be another one than port, which everybody can reach"
+TWO_DOORS = "private_port must differ from port, which everybody can reach"
 NO_SCHEME = "must start with https:// or http://, like https://sms.example.com"
 NO_TABLES = "must be a list of tables; write [[accounts]], with two brackets"
 EMPTY = "is empty: with an empty secret anybody could sign"
@@ -349,8 +349,8 @@ def test_shared_keys_are_read(load: Load) -> None:
         (
             "[router]\nretention_days = 2\nbody_retention_days = 3",
             {},
-            "router.toml: router: body_retention_days must not be more than retention_days, after which all"
-            " goes",
+            "router.toml: router: body_retention_days must not be more than retention_days, after which"
+            " everything is deleted",
         ),
         (
             "[router]\nretention_days = 1e-9",

@@ -160,7 +160,7 @@ def _account_of(settings: Settings, service_sid: str) -> str:
 
 def _members(settings: Settings, service_sid: str, failures: list[str]) -> frozenset[str] | None:
     if settings.service(service_sid) is None:
-        failures.append(f"{service_sid} is none of the configured Messaging Services.")
+        failures.append(f"{service_sid} is not one of the configured Messaging Services.")
         return None
     try:
         with err.status(f"Reading {service_sid} from Twilio ..."):

@@ -17,7 +17,7 @@ HOW = "export CONSOLE_PASSWORD=..., or write password under [console] in router.
 
 
 def made_password(settings: Settings) -> str | None:
-    """Set a password where there is none, the same one at each start; None where there is one.
+    """Set a password when none is configured, the same one at each start; None when one is configured.
 
     For the offline mode alone: a console that guards real people has the password that its operators chose.
     """

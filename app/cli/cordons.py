@@ -136,4 +136,4 @@ def _find(snapshots: Iterable[Snapshot], named: str, service: str | None) -> tup
 
 
 def _ambiguous(named: str, sids: Iterable[str]) -> CommandError:
-    return CommandError(f"{named} is there more than once; name it by its sid: {', '.join(sids)}.", code=2)
+    return CommandError(f"{named} is ambiguous; name it by its sid: {', '.join(sids)}.", code=2)

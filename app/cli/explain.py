@@ -55,7 +55,7 @@ def explain(
     as_of: Annotated[
         str | None,
         typer.Option(
-            "--as-of", help="When: ISO 8601, or +3d, -12h. What has been unlearned since is not known."
+            "--as-of", help="When: ISO 8601, or +3d, -12h. What has been forgotten since is not known."
         ),
     ] = None,
     as_json: AsJson = False,

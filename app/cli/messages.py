@@ -53,7 +53,7 @@ def newest(
     if context.invoked_subcommand is not None:
         return
     if failed and sender is not None:
-        raise CommandError("--from tells of failures too: leave --failed out.", code=2)
+        raise CommandError("--from shows failures too: leave --failed out.", code=2)
     settings = settings_for_command()
     reveal = reveal or settings.router.privacy is Privacy.OPEN
     episodes = _newest(settings, failed, limit, sender)

@@ -1,6 +1,6 @@
 """Where several workers keep their figures, which /metrics adds up.
 
-They are files that are written through memory. On a disk that is full the kernel ends whoever does that, and
+They are files that are written through memory. On a full disk the kernel kills a process that does so, and
 with it every worker of a router that could go on answering; so they lie where there is no disk, if possible.
 """
 

@@ -119,7 +119,7 @@ def add(
 def done(
     number: Named,
     step: Annotated[
-        str | None, typer.Argument(metavar="STEP", help="The step; by itself the one that is due.")
+        str | None, typer.Argument(metavar="STEP", help="The step; default: the one that is due.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:

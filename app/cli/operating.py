@@ -106,7 +106,7 @@ def chosen_service(settings: Settings, service_sid: str | None) -> str:
         )
     if service_sid is not None and service_sid not in sids:
         raise CommandError(
-            f"{service_sid} is none of the configured Messaging Services: {', '.join(sids)}.",
+            f"{service_sid} is not one of the configured Messaging Services: {', '.join(sids)}.",
             "Add it under [[services]] in router.toml.",
             code=2,
         )

@@ -126,7 +126,7 @@ def import_(
     except UnicodeDecodeError as error:
         raise CommandError(f"{file}: is not written in UTF-8; save it as CSV in UTF-8.") from error
     except csv.Error as error:
-        raise CommandError(f"{file}: is no CSV file: {error}.") from error
+        raise CommandError(f"{file}: is not a CSV file: {error}.") from error
     if bad:
         raise CommandError(f"{file}: {counted(len(bad), 'line')} wrong; nothing was changed.", *_told(bad))
     news = 0

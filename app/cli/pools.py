@@ -33,7 +33,7 @@ def known_snapshots(settings: Settings) -> list[Snapshot]:
     Without Twilio credentials and before the first start they are those of ``sandbox.toml``.
 
     Raises:
-        CommandError: when none of it is to be had.
+        CommandError: when there are neither.
 
     """
     snapshots = _stored(settings)
@@ -43,7 +43,7 @@ def known_snapshots(settings: Settings) -> list[Snapshot]:
 
 
 def usual_recipient(pools: Iterable[Pool]) -> str:
-    """Return the number that people text as a rule: a short code, else any number of the Services.
+    """Return the number that people usually text: a short code, else any number of the Services.
 
     Raises:
         CommandError: when there is none.

@@ -77,7 +77,7 @@ def replay(
         ),
     ] = False,
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many at the most.")] = 100,
-    wait: Annotated[float, typer.Option(min=0, max=600, help="Seconds to wait for what becomes of it.")] = 5,
+    wait: Annotated[float, typer.Option(min=0, max=600, help="Seconds to wait for the outcome.")] = 5,
     reveal: Annotated[bool, typer.Option("--reveal", help="Show numbers and texts in full.")] = False,
     as_json: AsJson = False,
 ) -> None:

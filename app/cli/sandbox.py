@@ -102,7 +102,7 @@ def sandbox(
 def run(
     files: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="FILE", help="Scenarios; default: those that come along."),
+        typer.Argument(metavar="FILE", help="Scenarios; default: those included."),
     ] = None,
     router: Annotated[
         str | None,

@@ -140,7 +140,7 @@ def find_sender(operation: Operation, named: str, types: Sequence[SenderType]) -
         return exact[0]
     if exact:
         raise CommandError(
-            f"{named} is there more than once; name it by its sid: {', '.join(each.sid for each in exact)}."
+            f"{named} is ambiguous; name it by its sid: {', '.join(each.sid for each in exact)}."
         )
     raise CommandError(
         f"The account has no sender {named}.", "Look at what there is: sms-router senders list --all"
@@ -256,14 +256,14 @@ def _type_of(named: str, types: Sequence[SenderType]) -> SenderType:
     if _SID.fullmatch(named):
         type_ = SenderType(named[:2])
     elif _LIKE_A_SID.fullmatch(named):
-        raise CommandError(f"{named} is no sid: one has two letters and 32 hex digits.", code=2)
+        raise CommandError(f"{named} is not a sid: a sid is two letters and 32 hex digits.", code=2)
     elif named.startswith("+"):
         type_ = SenderType.PHONE_NUMBER
     else:
         type_ = SenderType.SHORT_CODE if named.isdigit() else SenderType.ALPHA_SENDER
     if type_ not in types:
         raise CommandError(
-            f"{named} is no short code: give its sid (SC...) or its digits.",
+            f"{named} is not a short code: give its sid (SC...) or its digits.",
             f"Other senders: sms-router senders show {named}",
             code=2,
         )

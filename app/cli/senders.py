@@ -177,9 +177,7 @@ def update(
 @senders.command("cordon")
 def cordon(
     sid: Annotated[str, typer.Argument(metavar="SID", help="SC..., PN..., AI..., or the number itself.")],
-    reason: Annotated[
-        str, typer.Option("--reason", help="Why, for whoever reads a trail.", callback=reason_of)
-    ],
+    reason: Annotated[str, typer.Option("--reason", help="Why; every trail shows it.", callback=reason_of)],
     span: Annotated[str | None, typer.Option("--for", metavar="SPAN", help="How long: 30m, 2h, 3d.")] = None,
     until: Annotated[
         str | None, typer.Option("--until", metavar="TIME", help="Until when, UTC: 14:05, or ISO 8601.")

@@ -184,7 +184,7 @@ def _run(settings: Settings) -> None:
         reload_workers(lambda: [each.pid for each in supervisor.processes if each.exitcode is None])
         supervisor.run()
         if supervisor.failed:
-            raise CommandError("No worker could start; why is told above.")
+            raise CommandError("No worker could start; the reason is above.")
     else:
         with contextlib.suppress(
             KeyboardInterrupt

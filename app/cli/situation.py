@@ -155,7 +155,7 @@ def load_rule_files(
 def store_url(settings: Settings, *, shared: bool = True) -> Iterator[str]:
     """Give the URL of Redis: the configured one, or the embedded Valkey's, started if it is not running.
 
-    Commands share the embedded one with whoever runs it; a router needs its own.
+    Commands share the embedded one with the process that runs it; a router needs its own.
 
     Raises:
         CommandError: when the embedded one does not start, or is another's and not to be shared.

@@ -91,7 +91,7 @@ def counted(number: int, thing: str) -> str:
 
 
 def confirm(question: str, *, yes: bool) -> None:
-    """Ask before something that cannot be taken back by itself.
+    """Ask before something that cannot simply be undone.
 
     Raises:
         CommandError: when the answer is no (1), or nobody is there to be asked (2).

@@ -31,7 +31,7 @@ MOST_AT_ONCE = 64
 """Answers of one worker in hand, and as many handlers that it runs again."""
 
 FEWEST_ASKED_FOR = 2
-"""Entries that one bucket is asked for though there is hardly room: it comes again when it gives as many."""
+"""Entries that a bucket is always asked for, however little room there is; a full batch brings another."""
 
 MOST_CALLS = 8
 """Calls of one worker under way: Twilio counts them for the whole account (20429)."""

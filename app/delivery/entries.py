@@ -29,7 +29,7 @@ class Piece(NamedTuple):
 
     @classmethod
     def parse(cls, name: str) -> Piece | None:
-        """Read a name; None when it is none."""
+        """Read a name; None when it is not one."""
         found = _NAME.fullmatch(name)
         if found is None:
             return None

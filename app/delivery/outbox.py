@@ -1,7 +1,7 @@
 """The outbox as it is kept in Redis: what is due, who has it, and how it ended.
 
-One sorted set for each bucket of people, ordered by when somebody should look at an entry next. Whoever
-takes an entry moves that moment on, so that what a lost worker held comes back by itself. A message is
+One sorted set for each bucket of people, ordered by when somebody should look at an entry next. A worker
+that takes an entry moves that moment on, so that what a lost worker held comes back by itself. A message is
 marked before it is sent and the mark is never taken back unless Twilio has surely not seen it: it leaves
 at most once, whatever crashes (design 2).
 """
@@ -196,7 +196,7 @@ class Outbox:
         return None
 
     async def hand_over(self, entry: Entry, owner: bytes) -> None:
-        """Give unfinished work to whoever looks next, since this worker stops.
+        """Leave unfinished work to the next worker that looks, since this one stops.
 
         Raises:
             StoreUnavailableError: when Redis does not serve; then its lease runs out by itself.

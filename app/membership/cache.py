@@ -101,7 +101,7 @@ class Membership:
         await self._background.aclose()
 
     async def refresh(self, service_sid: str) -> Snapshot:
-        """Read one Service from Twilio now, whoever's turn it is, and tell the other workers.
+        """Read one Service from Twilio now, no matter whose turn it is, and tell the other workers.
 
         Raises:
             KeyError: when the Service is not one of the configured ones.

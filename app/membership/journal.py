@@ -44,7 +44,7 @@ class Change:
 
 
 def operator() -> str:
-    """Return the name of whoever runs this command."""
+    """Return the name of the user who runs this command."""
     try:
         return getpass.getuser()
     except (OSError, KeyError):  # a container's user need not have a name

@@ -125,9 +125,9 @@ class SharedSnapshots:
         return await self._store(snapshot, b"", changes)
 
     async def announce(self, service_sid: str, seconds: float) -> None:
-        """Say that the Service was changed at Twilio: what is stored of it is old from now on.
+        """Tell every worker that the Service was changed at Twilio, so that what is stored is out of date.
 
-        Whoever announces reads it too, so nobody else needs to for so many seconds.
+        The caller reads it next, so nobody else needs to for that many seconds.
         """
         keys = PoolKeys.of(service_sid)
         async with self._redis.pipeline(transaction=True) as pipeline:

@@ -117,7 +117,7 @@ class Checklist:
 
     @property
     def usually_by(self) -> date:
-        """The day by which it is live as a rule."""
+        """The day by which it is usually live."""
         return _day(self.added) + timedelta(days=self.process.longest)
 
     @property

@@ -49,7 +49,7 @@ def _short_code(number: str, kind: Kind | None, country: str | None) -> Arrival:
             " Ask Twilio's short code team, and keep the code out of use meanwhile: sms-router senders cordon"
         )
     if len(number) not in _US_LENGTHS:
-        raise UnfitError(f"{number} is no US short code: these have 5 or 6 digits")
+        raise UnfitError(f"{number} is not a US short code: these have 5 or 6 digits")
     if kind is None:
         raise UnfitError(f"Say how the short code comes in: {_either(_SHORT_CODES)}")
     if kind not in _SHORT_CODES:
@@ -62,13 +62,13 @@ def _phone_number(number: str, kind: Kind | None, country: str | None) -> Arriva
         parsed = phonenumbers.parse(number)
     except phonenumbers.NumberParseException as error:
         raise UnfitError(
-            f"{number} is no number: write +14155550100 (E.164), or the bare digits of a short code"
+            f"{number} is not a number: write +14155550100 (E.164), or the bare digits of a short code"
         ) from error
     address = phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164)
     if not phonenumbers.is_possible_number(parsed):
         digits = number.lstrip("+")
         short = "; a short code is written without a plus" if len(digits) <= 8 else ""
-        raise UnfitError(f"{number} is no phone number: its length is wrong{short}")
+        raise UnfitError(f"{number} is not a phone number: its length is wrong{short}")
     home = country_of(address, None)
     if _shared(address) and country in _SHARING:
         home = country

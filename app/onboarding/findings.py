@@ -28,7 +28,7 @@ def inspect_arrivals(arrivals: Arrivals, service_sid: str, members: Set[str], at
 
 
 def inspect_strays(arrivals: Arrivals, service_sids: Set[str]) -> Iterator[Finding]:
-    """Yield the numbers whose Service is none of the configured ones."""
+    """Yield the numbers whose Service is not configured."""
     for checklist in arrivals.pending:
         if checklist.service_sid not in service_sids:
             yield Finding(

@@ -80,7 +80,7 @@ class _Read(BaseModel):
 
 
 class Span(_Read):
-    """How long a step takes as a rule."""
+    """How long a step usually takes."""
 
     days: int = 0
     business_days: int = 0

@@ -15,7 +15,7 @@ from app.onboarding.keys import CHECKLISTS, TEXTED, VERSION
 from app.onboarding.writing import read_all, read_moments, written
 
 KEPT = 90 * 86_400.0
-"""Seconds that what is finished stays, for whoever asks how long it took."""
+"""Seconds that finished checklists are kept, for questions about how long they took."""
 
 _TRIES = 20
 

@@ -40,7 +40,7 @@ class Claim(Generic[Answer]):
 
 
 def claims_of(rule: Rule[Answer]) -> Iterator[Claim[Answer]]:
-    """Yield a claim for each different keyword of a rule; one of which nothing is left has no key."""
+    """Yield a claim for each different keyword of a rule; one that is empty once normalised has no key."""
     seen: set[str] = set()
     for word in rule.words:
         key = tidy(word) if rule.kind is MatchKind.PATTERN else normalise(word)

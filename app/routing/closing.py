@@ -96,7 +96,7 @@ class Closing:
     ) -> None:
         """Somebody else was first: after an empty answer ours leaves by REST, after any other it is noted.
 
-        Not that of the fallback: whoever gave the empty answer is at work on the handler's still.
+        Not the fallback's: the worker that gave the empty answer still works on the handler's.
         """
         if answer.outcome is Outcome.LATE and outcome is not Outcome.FALLBACK:
             await self._later.put(job.task, composed, "answered after the deadline", cause)

@@ -11,7 +11,7 @@ MOST_KEPT, LARGEST_KEPT = 2048, 1500
 """Replies, and bytes of one: some 5 MB at the most."""
 
 Likeness = tuple[object, ...]
-"""What a reply says, why, and to whom as far as that counts: replies that are alike leave alike."""
+"""What a composed reply depends on: its words, its rule, and as much of its recipient as matters."""
 
 
 class Composed(NamedTuple):

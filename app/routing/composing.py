@@ -174,7 +174,7 @@ class Composer:
         return Composed(document, story, unsendable, decision, texts, pictures)
 
     def _as_usual(self, pool: Pool, message: InboundMessage, reply: Reply, rule: str) -> Composed:
-        """Compose for somebody of whom nothing is known, once for all who are in the same place.
+        """Compose for somebody about whom nothing is known, once for everybody in the same place.
 
         What was composed before holds as long as nothing speaks against its sender, as in `select`.
         """
@@ -298,7 +298,7 @@ def _part(part: Part, choice: _Choice, status_url: str) -> OutboundMessage:
 
 
 def _scope(message: InboundMessage, pool: Pool | None) -> str:
-    """Return what belongs to whom: as `People.scope_of`, with the pool at hand."""
+    """Return the scope of what is known of a person: as `People.scope_of`, with the pool at hand."""
     return message.service_sid or (pool.service_sid if pool is not None else message.recipient)
 
 

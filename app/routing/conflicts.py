@@ -34,7 +34,7 @@ class Conflict:
 
 @dataclass(frozen=True, slots=True)
 class EmptyKeyword:
-    """A keyword of which nothing is left to compare, or a rule without keywords."""
+    """A keyword that is empty once normalised, or a rule without keywords."""
 
     rule: Rule[Any]
     keyword: str | None

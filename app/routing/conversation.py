@@ -105,7 +105,7 @@ class Conversation:
 
 
 class Ended(Conversation):
-    """A conversation that is over, whoever's message ends it."""
+    """A conversation that is over, no matter whose turn it is."""
 
     __slots__ = ()
 

@@ -63,7 +63,7 @@ class Conversations:
         return cls(steps, customs)
 
     def unknown_interruptions(self, words: Iterable[str]) -> list[str]:
-        """Say which keywords shall interrupt and are none; ``words`` are those of all rules."""
+        """Name the words that should interrupt but are not keywords; ``words`` are those of all rules."""
         if self._all_interrupt or not self._interrupting:
             return []
         known = set(map(normalise, words))

@@ -259,7 +259,7 @@ class Dispatcher:
     def _minute(self, service_sid: str | None, moment: float | None) -> int:
         """Return the minute of the week that stands for all in which the same rules hold.
 
-        What is kept of earlier texts stays right therefore, and is found again for hours on end.
+        So what was found for earlier texts stays right, and is reused for hours.
         """
         minute = self._zones.minute(service_sid, self._clock() if moment is None else moment)
         return self.table.timetable.turn(minute)

@@ -16,7 +16,7 @@ from app.twilio.twiml import OutboundMessage, read_own
 Fields = Mapping[bytes, bytes]
 
 _LAST = Piece(Kind.REPLAY, 1000)
-"""Stands for a message of which nobody knows which one it is."""
+"""Sorts a message last when nobody knows which piece it is."""
 
 
 class Cause(NamedTuple):

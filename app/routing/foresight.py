@@ -33,7 +33,7 @@ NOT_FORESEEN = Foreseen(None)
 
 
 class Foresight:
-    """What a worker can tell of an answer by itself."""
+    """The answers that a worker can work out without asking Redis."""
 
     def __init__(self, people: People, dispatcher: Dispatcher, composer: Composer, guard: LoopGuard) -> None:
         """Take who is asked."""
@@ -43,7 +43,7 @@ class Foresight:
         self._guard = guard
 
     def foresee(self, key: MessageKey, delivery: Delivery, scope: str, found: Found) -> Foreseen:
-        """Work out what a person gets of whom nothing is known, where that is nobody's work.
+        """Work out the answer to somebody unknown, where no handler or upstream is needed for it.
 
         Most people are such, and most texts are answered by a template: claimed and answered in one step,
         they cost one trip to Redis, and no crash can come in between.

@@ -187,7 +187,7 @@ class Forgetting:
 
 
 def _person_of(line: bytes) -> str | None:
-    """Return whose an entry of the outbox is; None where it is none, or a newer version's."""
+    """Return whose entry of the outbox this is; None when it cannot be read, as from a newer version."""
     try:
         return Entry.read(line).person
     except ValueError:

@@ -21,7 +21,7 @@ from app.tasks import end
 log = logging.getLogger("sms_router.senders")
 
 MOST_REMEMBERED = 10_000
-"""People of whom each worker remembers it by itself."""
+"""People for whom each worker remembers it in memory."""
 
 _MOST_WAITING = 10_000
 

@@ -37,7 +37,7 @@ class Lesson:
     """Where it belongs: a Service's sid, or a number outside Services."""
     teaches: Teaches
     fault: str | None
-    """Class of the failure, None when it is none."""
+    """Class of the failure; None when it did not fail."""
     opted_out: bool
     ours: bool
     """True when the sender is known to be one of ours."""

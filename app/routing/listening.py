@@ -19,7 +19,7 @@ AGAIN_AFTER = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """Takes what other workers publish to whom it concerns."""
+    """Passes on what other workers publish to the parts that it concerns."""
 
     redis: Redis
     records: Records

@@ -143,7 +143,7 @@ def write_csv(file: TextIO, entries: Iterable[Entry]) -> int:
 
 
 def read_csv(file: TextIO, service: str | None, wrong: Wrong, now: int) -> tuple[list[Entry], list[BadLine]]:
-    """Read a file with a header line; return the entries, and every line that is none.
+    """Read a file with a header line; return the entries, and every line that is not one.
 
     Only ``number`` must be there. ``service`` is for lines that name none, ``now`` for lines without a
     time; ``wrong`` judges a number and its Service.

@@ -40,7 +40,7 @@ class Heard:
     reply: Reply
     """What the router answers; nothing where Twilio or the network has answered."""
     firm: bool
-    """True when it counts whoever says it; False when it is an ordinary text unless they opted out."""
+    """True when it always counts; False when it is an ordinary text unless the person has opted out."""
 
     @property
     def rule(self) -> str:

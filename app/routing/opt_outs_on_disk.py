@@ -55,7 +55,7 @@ class OptOutsOnDisk:
             await self._learn()
         if not self._copy.whole:
             log.warning(
-                "the opt-out list is neither in reach nor in %s: until Redis serves, people who have "
+                "neither Redis nor %s has the opt-out list: until Redis serves, people who have "
                 "opted out may be answered", self._path,
             )  # fmt: skip
         self._tasks = (
@@ -154,7 +154,7 @@ class OptOutsOnDisk:
         self._kept = changes
 
     async def _on_disk(self, work: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
-        """Do something in the disk's thread; one thing ends before the next begins, whoever is cancelled."""
+        """Work in the disk's thread, one thing after the other, even when a caller is cancelled."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._disk, lambda: work(*arguments, **named))
 

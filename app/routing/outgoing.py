@@ -61,7 +61,7 @@ class Outgoing:
         return self._repeated(piece, message, part, replace(facts, unreachable=facts.unreachable | {failed}))
 
     async def _facts(self, entry: Entry, marked: Marked, message: InboundMessage, person: str) -> Facts:
-        """Return what is known of whom a message goes to: not always of whom the mark has asked for.
+        """Return what is known of the recipient, who is not always the person that the mark has asked for.
 
         A part may go to somebody else, and a receipt need not have named the Service.
         """

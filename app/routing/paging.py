@@ -18,7 +18,7 @@ class Position(NamedTuple):
     bucket: int
 
     def __str__(self) -> str:
-        """Write it down for whoever asks for what comes after."""
+        """Write it as the link to the next page does."""
         return f"{self.milliseconds}-{self.sequence}-{self.bucket}"
 
     @classmethod
@@ -38,4 +38,4 @@ class Page(NamedTuple):
 
     episodes: list[Episode]
     older: Position | None
-    """After which the next page begins; None when there is none."""
+    """Where the next page begins; None when this is the last."""

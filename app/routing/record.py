@@ -1,4 +1,4 @@
-"""The answer record: one message, one answer, whoever asks and wherever (design 2).
+"""The answer record: one message, one answer, no matter who asks or where (design 2).
 
 A message is claimed once, journaled in the same step, and answered once; its answer is stored before
 it is sent. This file speaks of claims and answers; what is kept where, and what happens without
@@ -134,9 +134,9 @@ class Records:
     ) -> Answer | Excess:
         """Store the answer before it is sent; return it, or the one that was there first.
 
-        With ``going_on`` the claim stays with whoever works on the message still. With a ``meter`` the
-        answer is counted, and one too many is not stored; the claim is ours still. With a ``turn`` it is kept
-        in the same step what the message has made of the person's conversation.
+        With ``going_on`` the claim stays with the worker that still works on the message. With a
+        ``meter`` the answer is counted, and one too many is not stored; the claim is still ours. With a
+        ``turn``, what the message has made of the person's conversation is kept in the same step.
         """
         bucket = bucket_of(key.person)
         keys: tuple[bytes, ...] = (

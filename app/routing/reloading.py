@@ -96,7 +96,7 @@ class Reloader:
 
     @staticmethod
     def _look_for(missing: Iterable[Path]) -> None:
-        """Refuse files that have gone, which was hardly meant.
+        """Refuse when files have disappeared, which was probably a mistake.
 
         Without keywords.toml people would get no answer at all.
         """

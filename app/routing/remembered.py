@@ -1,4 +1,4 @@
-"""What a worker knows by itself of the messages that it has answered, for the time that Redis is away."""
+"""What a worker remembers of the messages that it has answered, for when Redis is away."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ class Rulebook:
         )
 
     def warnings(self) -> list[str]:
-        """Say what is allowed and hardly meant."""
+        """Name what is allowed but probably a mistake."""
         return [*map(str, self.dispatcher.table.shadowed()), *self.dispatcher.taken_by_opt_outs()]
 
     def _parts(self) -> Iterator[tuple[str, object]]:

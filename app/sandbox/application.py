@@ -46,7 +46,7 @@ def create_sandbox(
 
     ``clock`` gives dates, delays and schedules (default: the machine's); ``seed`` makes the
     identifiers repeatable; ``policy`` holds the webhooks' timeouts (default: Twilio's). The
-    parts are at ``.state.platform`` for whoever drives the sandbox from inside.
+    parts are at ``.state.platform`` for code that drives the sandbox from inside.
     """
     platform = build_platform(world, clock, seed, policy)
     application = Starlette(

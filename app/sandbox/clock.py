@@ -62,7 +62,7 @@ class ManualClock:
         await alarm
 
     def advance(self, seconds: float) -> None:
-        """Go on, and wake whoever was waiting for a moment that has now come."""
+        """Move on, and wake those whose moment has come."""
         self._now += timedelta(seconds=seconds)
         due = [alarm for at, alarm in self._sleepers if at <= self._now]
         self._sleepers = [(at, alarm) for at, alarm in self._sleepers if at > self._now]

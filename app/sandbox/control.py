@@ -62,7 +62,7 @@ async def read_object(request: Request) -> Mapping[str, object]:
 
 
 def as_object(value: object, name: str) -> Mapping[str, object]:
-    """Return a JSON object, or say that this is none."""
+    """Return a JSON object; refuse anything else."""
     if not isinstance(value, dict):
         raise MistakeError(f"{name} must be a JSON object.")
     return value

@@ -1,4 +1,4 @@
-"""What comes of calling a URL: a page, or the reason why there is none."""
+"""The outcome of calling a URL: a page, or the reason why there is none."""
 
 from __future__ import annotations
 

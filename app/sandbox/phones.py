@@ -94,7 +94,7 @@ class Phones:
         number = self._platform.account.number_at(to)
         if number is None:
             ours = ", ".join(number.address for number in self._platform.account.numbers)
-            raise MistakeError(f"'to' is {to!r}, which is none of the account's numbers: {ours}.", 404)
+            raise MistakeError(f"'to' is {to!r}, which is not one of the account's numbers: {ours}.", 404)
         if number.porting:
             raise MistakeError(f"{to} is not ported yet: its former carrier gets the text.", 409)
         _check_content(body, media)

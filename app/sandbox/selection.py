@@ -1,7 +1,7 @@
 """Which sender of its pool a Service uses, for messages sent by REST (facts 5.1, 5.2).
 
 The kinds in Twilio's order; within the best kind Country Code Geomatch, Sticky Sender, Area Code
-Geomatch, and then whoever has been idle for longest.
+Geomatch, and then the one that has been idle longest.
 """
 
 from __future__ import annotations

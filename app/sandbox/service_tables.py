@@ -22,7 +22,7 @@ def read_service(row: Table, numbers: Mapping[str, Number], router_url: str | No
     addresses = row.texts("senders")
     for address in addresses:
         if address not in numbers:
-            row.refuse("senders", f"{address} is none of the short codes and phone numbers")
+            row.refuse("senders", f"{address} is not one of the short codes and phone numbers")
     senders = tuple(numbers[address].sid for address in addresses if address in numbers)
     service = Service(read_sid(row, "MG"), row.text("friendly_name"), senders=senders)
     service = lay_over(row, service)

@@ -43,7 +43,7 @@ class Troubles:
         """Switch faults on."""
         values = await read_object(request)
         if not values:
-            raise MistakeError('Say what shall fail, such as {"rest": {"kind": "status", "status": 500}}.')
+            raise MistakeError('Say what should fail, such as {"rest": {"kind": "status", "status": 500}}.')
         mistakes: list[str] = []
         faults = read_faults(Table(dict(values), "", mistakes))
         if mistakes:

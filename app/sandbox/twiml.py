@@ -20,7 +20,7 @@ _DECLARED_VERSION = re.compile(rb"<\?xml\s+version\s*=\s*[\"']([^\"']*)")
 
 @dataclass(frozen=True, slots=True)
 class SendMessage:
-    """``<Message>``. What was not written is None; Twilio's defaults are for whoever executes it."""
+    """``<Message>``. What was not written is None; Twilio's defaults are applied when it is executed."""
 
     body: str
     media: tuple[str, ...] = ()

@@ -1,4 +1,4 @@
-"""What holds for the senders at one moment, whoever waits for an answer."""
+"""What holds for the senders at one moment, for every recipient."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ class Conditions:
     """What speaks against senders now, in words a person can read, and when each was last used.
 
     By the sender's sid, since two short codes may share their digits (facts 9.1); by the address for
-    numbers of which no pool knows more.
+    numbers that no pool knows.
     """
 
     cordoned: Mapping[str, str] = field(default_factory=dict)

@@ -90,7 +90,7 @@ class Cordons:
             self._renew()
 
     def words(self) -> Mapping[str, str]:
-        """Return what speaks against each sender now; empty as a rule."""
+        """Return what speaks against each sender now; usually nothing."""
         if self._words and self._clock() >= self._until:
             self._renew()
         return self._words

@@ -22,7 +22,7 @@ class Consideration:
 
     address: str
     kind: SenderKind | None
-    """None for a number that was texted and of which nothing else is known."""
+    """None for a number that was texted and about which nothing else is known."""
     outcome: Outcome
     reason: str
     sid: str | None = None
@@ -43,7 +43,7 @@ class Decision:
     """Which number the answer leaves from, if any, and how that came about."""
 
     sender: Sender | None
-    """None also when the address is that of a number of which the pool knows nothing."""
+    """None also when the pool knows nothing about the number."""
     address: str | None
     """What goes into ``from``; None when nothing may or can be sent."""
     trail: tuple[Consideration, ...]

@@ -74,7 +74,7 @@ class News:
         if self.begins:
             log.warning("%s", self.of)
         else:
-            log.info("%s does not lose too much any more (class %s)", self.of.sender, self.of.fault)
+            log.info("%s no longer loses too much (class %s)", self.of.sender, self.of.fault)
 
 
 @dataclass(slots=True)

@@ -31,7 +31,7 @@ class Limit:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """All limits. What is said of a number goes before what is said of its kind, each by itself."""
+    """All limits. What is said of a number goes before what is said of its kind, each on its own."""
 
     by_kind: Mapping[SenderKind, Limit] = field(default_factory=dict)
     by_number: Mapping[str, Limit] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""Numbers that are on their way in: not used before they are live, but for whoever texts one of them."""
+"""Numbers on their way in: not used before they are live, except to answer people who text them."""
 
 from __future__ import annotations
 

@@ -88,7 +88,7 @@ def pool_among(pools: Mapping[str, Pool], service_sid: str | None, texted: str) 
 
 
 def _arranged(senders: Iterable[Sender]) -> dict[Capability, Arrangement]:
-    """Arrange ahead for what replies need as a rule, once where every sender can do both."""
+    """Arrange in advance for what replies usually need, once where every sender can do both."""
     texts = arrange(senders, Capability.SMS)
     both = Capability.SMS | Capability.MMS
     if all(both in sender.capabilities for sender in senders):

@@ -34,7 +34,7 @@ class Request(NamedTuple):
     one_way: bool = False
     """No answer is expected, so that an alphanumeric sender may be used."""
     to_another: bool = False
-    """It goes to somebody else than who texted, of whom that number says nothing."""
+    """It goes to somebody other than the person who texted, and the number texted says nothing about them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,7 +67,7 @@ def select(
 
 
 def _texted_before_its_day(pool: Pool | None, request: Request, conditions: Conditions) -> Sender | None:
-    """Return the number that was texted, if it is on its way: it may answer whoever has texted it.
+    """Return the number that was texted, if it is on its way: it may answer those who have texted it.
 
     The text came through Twilio, so that the number works for this person, whatever is marked: a port is
     complete, or, while a short code moves carrier by carrier, this person's carrier has moved. For others
@@ -80,7 +80,7 @@ def _texted_before_its_day(pool: Pool | None, request: Request, conditions: Cond
 
 
 def usual(pool: Pool, request: Request) -> Decision | None:
-    """Return what was chosen for everybody in this place of whom nothing is known; None if for nobody yet."""
+    """Return what was chosen here for people about whom nothing is known; None when nothing was yet."""
     return pool.remembered(_place(request))
 
 
@@ -99,7 +99,7 @@ def stands(decision: Decision, conditions: Conditions) -> bool:
 
 
 def _remembered(pool: Pool, request: Request) -> Decision:
-    """Choose for somebody of whom nothing is known, once for all who are in the same place."""
+    """Choose for somebody about whom nothing is known, once for everybody in the same place."""
     place = _place(request)
     decision = pool.remembered(place)
     if decision is None:
@@ -166,7 +166,7 @@ def explain(
 
 
 def _at_home(pool: Pool, request: Request) -> Request:
-    """Whoever texts a short code is in its country, when nothing else names the country."""
+    """People who text a short code are in its country, when nothing else names theirs."""
     if request.country is not None:
         return request
     texted = pool.find(request.texted, None)

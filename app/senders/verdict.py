@@ -22,7 +22,7 @@ def objection(sender: Sender, request: Request, facts: Facts, conditions: Condit
 
 
 def standing_objection(sender: Sender, country: str | None, needs: Capability) -> str | None:
-    """Say what speaks against a sender for everybody of one country, whoever it is."""
+    """Say what speaks against a sender for everybody in one country."""
     if not sender.live:
         return "not live: a port or a lease is pending"
     if needs not in sender.capabilities:

@@ -146,7 +146,7 @@ class Walk:
         return Decision.of(None, None, tuple(self._lines))
 
     def _take_texted(self, why: str) -> Decision | None:
-        """Take a number of ours of which the pool knows nothing: it has just received a text."""
+        """Take a number of ours that the pool does not know: it has just received a text."""
         address = self._request.texted
         unreachable = "believed not to reach this person" if address in self._facts.unreachable else None
         against = unreachable or self._conditions.against(address)

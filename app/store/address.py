@@ -29,7 +29,7 @@ class Address:
         """Read ``redis://``, ``rediss://`` or ``unix://``, as redis-py reads them.
 
         Raises:
-            ValueError: when the URL is none of them.
+            ValueError: when the URL is not one of these.
             OSError: when a certificate that it names cannot be read.
 
         """

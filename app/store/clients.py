@@ -98,8 +98,8 @@ async def subscribed(
 ) -> AsyncIterator[redis.asyncio.client.PubSub]:
     """Subscribe to channels; the subscription gives what is published from now on.
 
-    Each node of a Cluster hears what is published at any of them, so one is taken by chance: whoever
-    lost a subscription with its node finds another one soon.
+    Each node of a Cluster hears what is published at any of them, so one is picked at random: a
+    client that lost its subscription with a node soon finds another.
     """
     if isinstance(client, redis.asyncio.RedisCluster):
         await client.initialize()

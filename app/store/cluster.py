@@ -96,13 +96,13 @@ class Cluster:
         self._keeper = asyncio.create_task(self._keep(), name="cluster-keeper")
 
     async def aclose(self) -> None:
-        """Close everything; whoever waits for an answer is told."""
+        """Close everything; callers that wait for an answer are told."""
         await end(self._keeper)
         await self._leave(tuple(self._nodes))
         self._unknown = "closed"
 
     def ask_for_return(self) -> None:
-        """Have ``on_return`` run again soon: something waits for it."""
+        """Run ``on_return`` again soon: something waits for it."""
         self._wanted = True
         self._attention.set()
 
@@ -229,7 +229,7 @@ class Cluster:
             self._not_before = asyncio.get_running_loop().time() + self._wait
             self._wait = min(self._wait * 2, LONGEST_WAIT)
         except Exception:
-            log.exception("what has waited for Redis could not be done")
+            log.exception("work that waited for Redis failed")
 
     async def _look(self) -> None:
         """Learn who owns what, of the first node that says so; ours that serve are asked first."""

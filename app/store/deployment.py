@@ -17,7 +17,7 @@ SHAPES = (
     "redis://host:6379/0, redis+cluster://host:6379,host:6379 or"
     " redis+sentinel://host:26379,host:26379/mymaster; rediss for TLS, unix:///path/to/socket, or empty"
 )
-"""What a Redis URL looks like, for whoever wrote another one."""
+"""What a Redis URL looks like, for messages about one that does not."""
 
 
 class Kind(Enum):
@@ -56,7 +56,7 @@ class Deployment:
         options are redis-py's.
 
         Raises:
-            ValueError: with what it should be; nothing of it is repeated, since it may hold a password.
+            ValueError: with what it should be; the URL itself is not repeated, since it may hold a password.
             OSError: when a certificate that it names cannot be read.
 
         """

@@ -58,8 +58,8 @@ def embedded(data_dir: Path, *, shared: bool = True) -> Iterator[str]:
 
     A command beside a running router shares its server. A router does not (``shared`` is False):
     a server that somebody else stops would leave it without its store. It starts its own again, should
-    that die. A server whose router was killed is used as it is and stopped by whoever found it, so that
-    nothing stays behind.
+    that die. A server whose router was killed is used as it is, and stopped by the process that found
+    it, so that nothing stays behind.
 
     Raises:
         EmbeddedError: when it does not start, or belongs to another process and is not to be shared.

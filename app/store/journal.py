@@ -16,7 +16,7 @@ from app.store.wire import Answer, Argument
 log = logging.getLogger("sms_router.journal")
 
 MOST_BEGUN = 100_000
-"""Keys of which it is remembered that their beginning waits in the spool."""
+"""Keys that are remembered because their first step waits in the spool."""
 
 
 class Journal:

@@ -61,11 +61,11 @@ Observe = Callable[[str, float], None]
 
 
 def unobserved(script: str, seconds: float) -> None:
-    """Leave it at that: nobody wants to know."""
+    """Do nothing: nobody measures."""
 
 
 class Server:
-    """One server, or whichever one is the master now: its connection, and whoever knocks when it is lost."""
+    """One server, or the present master: its connection, and the task that reconnects when it is lost."""
 
     def __init__(
         self,
@@ -112,7 +112,7 @@ class Server:
         self._keeper = asyncio.create_task(self._keep(), name="store-keeper")
 
     async def aclose(self) -> None:
-        """Stop knocking and close the connection; whoever waits for an answer is told."""
+        """Stop knocking and close the connection; callers that wait for an answer are told."""
         await end(self._keeper)
         wire = self._wire
         self._drop("closed")
@@ -147,7 +147,7 @@ class Server:
         return answer
 
     def ask_for_return(self) -> None:
-        """Have ``on_return`` run again soon: something waits for it."""
+        """Run ``on_return`` again soon: something waits for it."""
         self._attention.set()
 
     async def run_asking(
@@ -173,7 +173,7 @@ class Server:
         return answer
 
     def _ask(self, wire: Wire, command: Command, patience: float | None = None) -> asyncio.Future[Answer]:
-        """Send a command, and have its answer watched for."""
+        """Send a command, and watch for its answer."""
         answer = wire.send(command, patience)
         if self._watch is None:
             self._watch = wire.loop.call_later(WATCH_EVERY, self._look, False)
@@ -251,14 +251,14 @@ class Server:
         await self._prove(wire)
 
     async def _prepare(self, address: Address, wire: Wire) -> None:
-        """Load the scripts, where the server has everything or is a node that we know as one."""
+        """Load the scripts, unless the server needs another kind of URL."""
         mode = b"" if self._node else await _mode(wire)
         if mode in _NEED_ANOTHER_URL:
             raise StoreUnavailableError(_NEED_ANOTHER_URL[mode].format(address))
         await send_all(wire, _LOADING_SCRIPTS)
 
     async def _prove(self, wire: Wire) -> None:
-        """Have something written: only where scripts could write as well is that not refused."""
+        """Write something: a server that refuses it would refuse the scripts too."""
         answer = await self._ask(wire, ("SET", self.probe, "1", "PX", 1000))
         moved = isinstance(answer, hiredis.ReplyError) and self._node and _code(answer) in set(Turn)
         if moved or not isinstance(answer, hiredis.ReplyError):
@@ -293,7 +293,7 @@ class Server:
         except StoreUnavailableError:
             return False
         except Exception:
-            log.exception("what has waited for Redis could not be done")
+            log.exception("work that waited for Redis failed")
         return self.trouble is None
 
     def _tell(self) -> None:

@@ -41,7 +41,7 @@ class Redirection(NamedTuple):
 
     turn: Turn
     node: Node | None = None
-    """None where the answer names none: then it is whoever owns the slot."""
+    """None where the answer names none: then it is the owner of the slot."""
 
 
 _REDIRECTION = re.compile(r"(MOVED|ASK) [0-9]+ (.*):([0-9]+)")

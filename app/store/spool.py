@@ -158,7 +158,7 @@ class Spool:
         self._queued -= sum(entry.size for entry in entries)
 
     async def _on_disk(self, work: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
-        """Do something in the disk's thread; one thing ends before the next begins, whoever is cancelled."""
+        """Work in the disk's thread, one thing after the other, even when a caller is cancelled."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._disk, lambda: work(*arguments, **named))
 

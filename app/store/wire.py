@@ -84,7 +84,7 @@ class Wire(asyncio.Protocol):
         return answer
 
     def dismiss_impatient(self) -> None:
-        """Fail those whose patience is over; one look at all of them costs less than a timer for each."""
+        """Fail callers whose patience is over; one look at all of them costs less than a timer for each."""
         now = self.loop.time()
         for answer, _, until in self._waiting:
             if until <= now and not answer.done():
@@ -92,7 +92,7 @@ class Wire(asyncio.Protocol):
                 answer.exception()
 
     def close(self) -> None:
-        """End the connection; whoever still waits gets `WireClosedError`."""
+        """End the connection; callers that still wait get `WireClosedError`."""
         if self._transport is not None:
             self._transport.abort()
 
@@ -110,7 +110,7 @@ class Wire(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
-        """Hand each complete answer to whoever asked (asyncio calls this)."""
+        """Hand each complete answer to its caller (asyncio calls this)."""
         reader, waiting = self._reader, self._waiting
         try:
             reader.feed(data)
@@ -123,7 +123,7 @@ class Wire(asyncio.Protocol):
             self.close()
 
     def connection_lost(self, error: Exception | None) -> None:
-        """Fail whoever still waits (asyncio calls this)."""
+        """Fail the callers that still wait (asyncio calls this)."""
         reason = WireClosedError(f"the connection to Redis was lost: {error or 'closed by the other side'}")
         while self._waiting:
             future, _, _ = self._waiting.popleft()

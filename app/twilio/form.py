@@ -33,13 +33,13 @@ _PERCENT, _LINE_FEED, _CARRIAGE_RETURN = b"%\n\r"
 
 
 class MalformedFormError(ValueError):
-    """The bytes are not a form: too many fields, escapes that are none, or text that is not UTF-8."""
+    """The bytes are not a form: too many fields, broken escapes, or text that is not UTF-8."""
 
 
 class Pairs(Collection[tuple[str, str]]):
     """The names and values of a form in the order of the wire, repeated names kept.
 
-    They are read apart and signed apart, and hardly anybody wants each name with its value.
+    They are read and signed separately, and few callers want each name with its value.
     """
 
     __slots__ = ("names", "values")

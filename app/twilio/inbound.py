@@ -40,7 +40,7 @@ class InboundMessage:
     account_sid: str
     service_sid: str | None
     sender: str
-    """``From``: the person, E.164 as a rule, sometimes a short code or a name."""
+    """``From``: the person, usually in E.164, sometimes a short code or a name."""
     recipient: str
     """``To``: the number of ours that was texted."""
     body: str
@@ -105,7 +105,7 @@ def read_inbound(parameters: Mapping[str, str]) -> InboundMessage | Unreadable:
 
 
 def read_request(request: bytes) -> InboundMessage | None:
-    """Read a message from its parameters as they came, which the journal keeps; None when they are none."""
+    """Read a message from its parameters as they came, which the journal keeps; None for anything else."""
     try:
         message = read_inbound(first_values(parse_form(request)))
     except MalformedFormError:

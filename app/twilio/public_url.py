@@ -68,7 +68,9 @@ def parse_authority(text: str) -> tuple[str, int | None]:
     """
     found = _AUTHORITY.fullmatch(text)
     if found is None:
-        raise ValueError("PUBLIC_URL has no host, or a port that is no number: https://sms.example.com:8443")
+        raise ValueError(
+            "PUBLIC_URL has no host, or a port that is not a number: https://sms.example.com:8443"
+        )
     host, port = found["host"], int(found["port"] or 0)
     if host.startswith("["):
         _check_address(host[1:-1])

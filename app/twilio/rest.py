@@ -31,7 +31,7 @@ _RATE_LIMITED = frozenset({20429, 21611})
 
 
 class FailureKind(Enum):
-    """What a failed call means for whoever made it."""
+    """What a failed call means for its caller."""
 
     NOT_FOUND = "not found"
     UNAUTHORIZED = "unauthorized"

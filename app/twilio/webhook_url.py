@@ -53,7 +53,7 @@ class WebhookUrl:
             parts = urlsplit(text)
             port = parts.port
         except ValueError as error:
-            raise ValueError("has a port or an address in brackets that is none") from error
+            raise ValueError("has a wrong port, or brackets without an address") from error
         if parts.scheme not in _STANDARD_PORTS or not parts.netloc:
             raise ValueError(
                 "must begin with https:// or http:// and a host, like https://votes.example.com/sms"

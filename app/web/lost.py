@@ -16,7 +16,7 @@ NOT_FOUND = "not found"
 """The word for it among the reasons of refusals."""
 
 SECONDS_BETWEEN = 10.0
-"""Between two sentences; whoever can reach the port could fill the log otherwise."""
+"""Between two sentences; otherwise anybody who can reach the port could fill the log."""
 
 LONGEST_PATH = 100
 """Characters that are shown of a path."""

@@ -43,7 +43,7 @@ def check_installed() -> None:
 
 
 class Answering(Protocol):
-    """Whoever answers messages (`Pipeline`)."""
+    """What answers messages (`Pipeline`)."""
 
     async def answer(self, delivery: Delivery) -> Answer:
         """Return the one answer of a message."""

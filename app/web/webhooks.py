@@ -41,7 +41,7 @@ class InboundEndpoint:
             return
         message = read_inbound(genuine.parameters)
         if isinstance(message, Unreadable):
-            log.warning("a signed request is no message: %s", message.reason)
+            log.warning("a signed request is not a message: %s", message.reason)
             self._gate.refusals.explain(Refusal.MALFORMED.word, message.reason)
             await refuse(send, Refusal.MALFORMED, self._gate.refusals)
             return

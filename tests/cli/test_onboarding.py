@@ -124,7 +124,7 @@ def test_notes_dates_and_requests_are_kept_and_a_number_is_forgotten(twilio: Twi
         (["add", "+14155550100", "--expected", "soon"], 2, "like 2026-12-01"),
         (["add", "+14155550100", "--port-in", "KW1"], 2, "KW and 32 hex digits"),
         (["add", "+16475550100", "--port-in", "KW" + "a" * 32], 2, "--kind port-us only"),
-        (["add", "+14155550100", "--service", "MG" + "9" * 32], 2, "none of the configured"),
+        (["add", "+14155550100", "--service", "MG" + "9" * 32], 2, "not one of the configured"),
         (["add", "+12125550100"], 1, "is on its way already"),
         (["show", "+14155550100"], 1, "is not on its way"),
         (["done", "+14155550100"], 1, "is not on its way"),

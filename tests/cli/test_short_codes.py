@@ -159,8 +159,8 @@ def test_update_changes_what_was_given_and_shows_what_it_was(twilio: TwilioSide,
         (["update", CODE, "--api-version", "1"], "2010-04-01 or 2008-08-01"),
         (["update", CODE, "--friendly-name", "x" * 65], "at most 64 characters"),
         (["show", "SC" + "0" * 31], "two letters and 32 hex digits"),
-        (["show", "+14155550100"], "is no short code"),
-        (["show", CODE, "--service", "MG" + "9" * 32], "none of the configured Messaging Services"),
+        (["show", "+14155550100"], "is not a short code"),
+        (["show", CODE, "--service", "MG" + "9" * 32], "not one of the configured Messaging Services"),
     ],
 )
 def test_wrong_use_is_2(twilio: TwilioSide, words: list[str], told: str) -> None:

@@ -17,7 +17,7 @@ from tests.membership.ticking import Clock
 
 RULE = WarningRule(share=0.25, at_least=20, window=600)
 BEGUN = "12345 loses 50% of what it sends (class sender): 10 of 20 in the last 600 s"
-OVER = "12345 does not lose too much any more (class sender)"
+OVER = "12345 no longer loses too much (class sender)"
 
 
 @pytest.fixture

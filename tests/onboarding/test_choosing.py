@@ -44,8 +44,8 @@ def test_a_short_code_has_two(kind: Kind) -> None:
         ("+447400123456", Kind.PORT_CANADA, None, "--kind port-international"),
         ("+14155550100", None, "CA", "a number of US, not of CA"),
         ("4155550100", None, None, "E.164"),
-        ("ACME", None, None, "is no number"),
-        ("", None, None, "is no number"),
+        ("ACME", None, None, "is not a number"),
+        ("", None, None, "is not a number"),
     ],
 )
 def test_what_does_not_fit_is_refused_with_what_would(

@@ -63,7 +63,7 @@ async def test_a_short_code_that_loses_too_much_is_told_of_once_and_once_when_it
     await asyncio.gather(*(report(one, each) for each in more))
     for router in (one, other):
         await until(lambda router=router: _tells(router, []))
-    await until(lambda: _logged((one, other), "does not lose too much any more"))
+    await until(lambda: _logged((one, other), "no longer loses too much"))
     assert (one.log + other.log).count(WARNING) == 1
 
 

@@ -285,7 +285,7 @@ def test_a_function_is_a_rule(load: Load, team: Callable[[str], None]) -> None:
         (forward('url = "votes.example.com"'), "keyword[1].forward.url: must begin with https:// or http://"),
         (forward('url = "https://a.example/a b"'), "keyword[1].forward.url: must have no blanks (write %20)"),
         (forward('url = "https://a.example:0/"'), "keyword[1].forward.url: has no host that can be called"),
-        (forward('url = "https://a.example:x/"'), "keyword[1].forward.url: has a port or an address"),
+        (forward('url = "https://a.example:x/"'), "keyword[1].forward.url: has a wrong port"),
         (forward(f'{URL}, method = "PUT"'), "keyword[1].forward.method: must be 'GET' or 'POST'"),
         (forward(f'{URL}, fallback_url = "file:///x"'), "keyword[1].forward.fallback_url: must begin with"),
         (forward(f'{URL}, fallback_method = "GET"'), "keyword[1].forward: has a fallback_method and no"),

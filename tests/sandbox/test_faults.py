@@ -70,7 +70,7 @@ async def test_the_sandboxs_own_paths_and_webhooks_keep_working(bench: Bench) ->
 @pytest.mark.parametrize(
     ("body", "sentence"),
     [
-        ({}, "Say what shall fail"),
+        ({}, "Say what should fail"),
         ({"reset": {}}, "reset: unknown key; did you mean rest?"),
         ({"rest": 500}, "rest: expected a table"),
         ({"rest": {}}, "rest.kind: is missing"),

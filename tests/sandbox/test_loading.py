@@ -66,7 +66,7 @@ def test_another_router_replaces_scheme_host_and_port_only() -> None:
         (GOOD + '[[carriers]]\nname = "x"\ndelay = -1', "carriers[1].delay: expected seconds, 0 or more"),
         (GOOD + '[[phones]]\nnumber = "123"\ncarrier = "metro"', "phones[0].number: expected E.164"),
         (GOOD + '[[phones]]\nnumber = "+14155550123"', "phones[0].carrier: is missing"),
-        (SERVICE_ROW + 'senders = ["1234"]', "services[0].senders: 1234 is none of the short codes"),
+        (SERVICE_ROW + 'senders = ["1234"]', "services[0].senders: 1234 is not one of the short codes"),
         (SERVICE_ROW + 'inbound_method = "PUT"', "inbound_method: expected one of GET, POST, got 'PUT'"),
         (SERVICE_ROW + 'fallback_url = "sms.example"', "fallback_url: expected an http or https URL"),
         (SHORT_CODE_ROW + 'short_code = "+12345"\ncountry = "US"', "short_code: expected 3 to 8 bare digits"),

@@ -36,7 +36,12 @@ async def test_the_phones_of_the_world_are_listed(bench: Bench) -> None:
 @pytest.mark.parametrize(
     ("number", "body", "status", "sentence"),
     [
-        (PHONE, {"to": "54321", "body": "x"}, 404, "'to' is '54321', which is none of the account's numbers"),
+        (
+            PHONE,
+            {"to": "54321", "body": "x"},
+            404,
+            "'to' is '54321', which is not one of the account's numbers",
+        ),
         (PHONE, {"body": "x"}, 400, "'to' is missing."),
         (PHONE, {"to": 12345, "body": "x"}, 400, "'to' must be a text."),
         (PHONE, {"to": SHORT_CODE}, 400, "Write a 'body', or add 'media'."),

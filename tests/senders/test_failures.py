@@ -48,7 +48,7 @@ def test_it_is_said_once_when_it_begins_and_once_when_it_is_over(caplog: pytest.
         "12345 loses 57% of what it sends (class sender): 39 of 69 in the last 600 s"
     ]
     clock.now += 601
-    assert said(failures, caplog) == ["12345 does not lose too much any more (class sender)"]
+    assert said(failures, caplog) == ["12345 no longer loses too much (class sender)"]
     assert failing(failures) == []
     assert said(failures, caplog) == []
 

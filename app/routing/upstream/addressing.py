@@ -45,7 +45,7 @@ async def addressed(
 
 
 def _joined(page: WebhookUrl, media: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Make the media's URLs absolute, and return apart what is none."""
+    """Make the media's URLs absolute, and return apart what is not a URL."""
     joined, others = [], []
     for url in media:
         try:

@@ -75,7 +75,7 @@ class Breaker:
     def admit(self, now: float) -> Admission | None:
         """Let a call through, or not; of an open circuit's callers one in a while becomes the probe.
 
-        Whoever is admitted must `settle`.
+        A caller that is admitted must `settle`.
         """
         if self.state is State.CLOSED:
             return Admission.ORDINARY

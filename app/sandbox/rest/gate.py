@@ -21,7 +21,7 @@ class Gate:
     """ASGI middleware around the REST trees; the sandbox's own paths pass untouched."""
 
     def __init__(self, app: ASGIApp, account_sid: str, auth_token: str, faults: Faults) -> None:
-        """Let in whoever knows the account's sid and token."""
+        """Let in those who know the account's sid and token."""
         self._app = app
         self._credentials = f"{account_sid}:{auth_token}".encode()
         self._faults = faults

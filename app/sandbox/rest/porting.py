@@ -40,7 +40,7 @@ class Porting:
         ]
 
     async def portability(self, request: Request) -> Response:
-        """Say whether a number can be ported; the codes of the reasons are not known, so there are none."""
+        """Say whether a number can be ported; the codes of the reasons are not known, so none are given."""
         address = request.path_params["number"]
         if not is_e164(address):
             raise invalid(f"{address} is not a number in E.164")
@@ -151,7 +151,7 @@ class Porting:
         }
 
     def _number(self, number: PortingNumber) -> Json:
-        """Return what is said of one number; the codes of rejections are not known, so there are none."""
+        """Return what is said of one number; the codes of rejections are not known, so none are given."""
         return {
             "port_in_phone_number_sid": number.sid,
             "phone_number": number.address,

@@ -89,7 +89,7 @@ def _recipient(row: Table, world: World) -> Number:
     usual = (codes or list(world.numbers))[0]
     address = row.text("to", usual.address)
     if address not in ours:
-        row.refuse("to", f"{address} is none of the account's numbers: {', '.join(ours)}")
+        row.refuse("to", f"{address} is not one of the account's numbers: {', '.join(ours)}")
     return ours.get(address, usual)
 
 

@@ -86,5 +86,5 @@ class Archive:
             return self._client
 
     def _done(self, _: BaseException | bool | None) -> None:
-        """Make room; how it ended was looked at, since whoever asked may have gone."""
+        """Make room; how it ended was looked at, since the caller may have gone."""
         self._asked -= 1

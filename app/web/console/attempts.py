@@ -18,7 +18,7 @@ _MOST_KNOWN = 1000
 
 
 class Attempts:
-    """Counts the wrong passwords that one worker has seen; memory is bounded whoever tries."""
+    """Counts the wrong passwords that one worker has seen, in bounded memory."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         """``clock`` gives seconds and is never set back."""

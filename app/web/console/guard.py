@@ -99,7 +99,7 @@ class Guard:
                 return RedirectResponse("/console/login", 303)
             form = await self._form(request)
             if not self._sessions.genuine(session, form.get("csrf", "")):
-                raise Refused(403, "This form is not of your session. Load the page anew, and try again.")
+                raise Refused(403, "This form is not of your session. Reload the page, and try again.")
             return await self._shown(do, Visit(request, session, form, form.get("reveal") == "1"))
 
         return self._pages.guarded(endpoint)
@@ -113,7 +113,7 @@ class Guard:
             log.warning("a page of the console cannot be shown: %s", error)
             return self._pages.show("away.html", visit.session, status=503, why=str(error))
         except MembershipError as error:
-            return self._pages.refusal(Refused(502, f"Twilio was asked in vain: {error}"), visit.session)
+            return self._pages.refusal(Refused(502, f"Twilio could not be asked: {error}"), visit.session)
 
     async def login_page(self, request: Request) -> Response:
         """Ask for the password."""

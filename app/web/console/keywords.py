@@ -81,7 +81,7 @@ class Keywords:
         return await self.desk.archive.apart(draw)
 
     def _usual_recipient(self) -> str:
-        """Return the number that people text as a rule: a short code, else any of the Services'."""
+        """Return the number that people usually text: a short code, else any of the Services'."""
         first = ""
         for pool in self.desk.membership.pools.values():
             for sender in pool.senders:

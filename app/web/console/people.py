@@ -136,7 +136,7 @@ class PeoplePages:
     def _scope(self, visit: Visit) -> str:
         scope = visit.form.get("scope", "")
         if scope not in self._scopes(visit):
-            raise Refused(400, "That is none of the configured Messaging Services.")
+            raise Refused(400, "That is not one of the configured Messaging Services.")
         return scope
 
 

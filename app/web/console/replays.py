@@ -74,16 +74,16 @@ class Replays:
         episode = await self.find(visit.place("sid"))
         judgement, cautions = self._judge(episode)
         if judgement.verdict is not Verdict.YES or episode.message is None:
-            raise Refused(409, f"It is not answered once more: {judgement.why}.")
+            raise Refused(409, f"It is not replayed: {judgement.why}.")
         if cautions.old and visit.form.get("however_old") != "1":
-            raise Refused(409, "It came long ago: tick that it is to be answered all the same.")
+            raise Refused(409, "It came long ago: tick the box to answer it all the same.")
         if cautions.unknown and visit.form.get("even_if_unknown") != "1":
-            raise Refused(409, "Its answer may have left already: tick that it may come twice.")
+            raise Refused(409, "Its answer may have left already: tick the box if it may arrive twice.")
         planned = await self._plan(episode.message)
         if planned.forbidden is not None:
-            raise Refused(409, f"It is not answered once more: {planned.forbidden.why}.")
+            raise Refused(409, f"It is not replayed: {planned.forbidden.why}.")
         if planned.against:
-            raise Refused(409, f"It is not answered once more: {planned.against}.")
+            raise Refused(409, f"It is not replayed: {planned.against}.")
         days, unknown = self.desk.settings.router.retention_days, cautions.unknown
 
         def put(client: Redis) -> Judgement:
@@ -91,7 +91,7 @@ class Replays:
 
         asked = await self.desk.archive.ask(put)
         if asked.verdict is not Verdict.ASKED:
-            raise Refused(409, f"It is not answered once more: {asked.why}.")
+            raise Refused(409, f"It is not replayed: {asked.why}.")
         log.info("the console: a replay of %s was asked for", episode.sid)
         return RedirectResponse(f"/console/messages/{episode.sid}?asked=1", 303)
 

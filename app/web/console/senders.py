@@ -135,7 +135,7 @@ class Senders:
         """Read a Service from Twilio now, for every router."""
         sid = visit.place("sid")
         if all(status.service_sid != sid for status in self.desk.membership.statuses()):
-            raise Refused(404, "That is none of the configured Messaging Services.")
+            raise Refused(404, "That is not one of the configured Messaging Services.")
         snapshot = await self.desk.membership.changed(sid)
         log.info("the console: read %s from Twilio: %d senders", sid, len(snapshot.senders))
         return RedirectResponse("/console/senders?done=read", 303)

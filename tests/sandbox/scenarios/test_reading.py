@@ -82,7 +82,7 @@ def test_a_scenario_lays_people_and_settings_over_the_world(tmp_path: Path) -> N
         ("what = 1\n" + STEP, "faults, router, conversations, loop_guard"),
         (STEP + "alerts = ['x']\n", "steps[0].alerts: expected a list of the debugger's codes"),
         (STEP + "webhook = 'well'\n", "steps[0].webhook: expected one of answered, answered by the fallback"),
-        (STEP + "to = '99999'\n", "steps[0].to: 99999 is none of the account's numbers: 12345"),
+        (STEP + "to = '99999'\n", "steps[0].to: 99999 is not one of the account's numbers: 12345"),
         (STEP + "within = 61\n", "steps[0].within: expected 60 seconds at most"),
         (STEP + "show = []\n", "steps[0].show: unknown key; did you mean shows?"),
         (f"[[steps]]\nphone = '{PHONE}'\ncarrier = 'x'\n", "steps[0].carrier: there is no carrier 'x'"),

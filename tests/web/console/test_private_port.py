@@ -37,5 +37,5 @@ async def test_only_webhooks_are_found_on_the_public_listener(start: Start, work
 
 async def test_one_port_is_not_both(start: Start) -> None:
     port = str(free_port())
-    with pytest.raises(AssertionError, match="private_port must be another one than port"):
+    with pytest.raises(AssertionError, match="private_port must differ from port"):
         start(environment={"PORT": port, "PRIVATE_PORT": port})
