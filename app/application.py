@@ -1,4 +1,4 @@
-"""The composition root: settings in, a Starlette application out. Only here are parts put together."""
+"""The composition root: settings in, a Starlette application out. All parts are put together here."""
 
 from __future__ import annotations
 
@@ -306,7 +306,7 @@ def _opt_outs_on_disk(settings: Settings, people: People, store: Store) -> OptOu
 
 
 def _body_retention(settings: Settings, store: Store) -> BodyRetention | None:
-    """Return what takes texts out of old records; None where they stay as long as these."""
+    """Return what removes texts from old records; None when texts are kept as long as the records."""
     days = settings.router.body_retention_days
     return BodyRetention(store, days, settings.router.retention_days) if days is not None else None
 
@@ -324,7 +324,7 @@ def _manners(settings: Settings) -> Manners:
 
 
 def _registry() -> CollectorRegistry:
-    """Return where metrics are read: of all workers when there are several."""
+    """Return where metrics are read from: all workers' files when there are several."""
     if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
         return REGISTRY
     registry = CollectorRegistry()

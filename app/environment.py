@@ -37,7 +37,7 @@ class Layers:
     variables: dict[Location, str] = field(default_factory=dict)
     """Which variable a value came from, by location."""
     told: set[Location] = field(default_factory=set)
-    """Where what is wrong is told already, as where ``env:NAME`` asks for a variable that is not there."""
+    """Locations whose mistake is reported already, such as ``env:NAME`` without that variable."""
     mistakes: list[str] = field(default_factory=list)
 
     def apply(self) -> None:

@@ -242,7 +242,7 @@ class SenderSettings(_Table):
 
     @property
     def limit(self) -> Limit:
-        """What it allows."""
+        """The limit that it sets."""
         return Limit(self.messages_per_second, self.daily_cap)
 
 

@@ -1,4 +1,4 @@
-"""Empties the outbox: what this worker has put there at once, what lost workers held soon after."""
+"""Empties the outbox: at once for this worker's own entries, soon after for those of lost workers."""
 
 from __future__ import annotations
 
@@ -25,26 +25,26 @@ SWEEP = 1.0
 """Seconds between two looks at every bucket."""
 
 TURNS = 16
-"""Looks that a sweep is divided into: all buckets at once would hold up the texts of that moment."""
+"""Parts that a sweep is divided into: all buckets at once would hold up the texts of that moment."""
 
 MOST_AT_ONCE = 64
-"""Answers of one worker in hand, and as many handlers that it runs again."""
+"""Answers that one worker sends at once, and handlers that it runs again at once."""
 
 FEWEST_ASKED_FOR = 2
 """Entries that a bucket is always asked for, however little room there is; a full batch brings another."""
 
 MOST_CALLS = 8
-"""Calls of one worker under way: Twilio counts them for the whole account (20429)."""
+"""Calls that one worker makes at once: Twilio counts them for the whole account (20429)."""
 
 DRAIN = 10.0
-"""Seconds that a stop waits for the calls under way; what they meet is unknown otherwise."""
+"""Seconds that a stop waits for calls under way; without their answers the outcome is unknown."""
 
 LONGEST_DELAY = 60.0
 """Seconds between two attempts while Twilio answers 429; the first comes a second after the first answer."""
 
 
 class Clerk(Protocol):
-    """What is decided about entries, above this package."""
+    """Decides about entries; implemented above this package."""
 
     async def work(self, entry: Entry) -> None:
         """Do the work that an entry stands for."""
@@ -58,11 +58,11 @@ class Clerk(Protocol):
         """
 
     async def sent(self, entry: Entry, piece: Piece, letter: Letter, result: Result) -> bool:
-        """Hear what became of it; True asks for another attempt from another sender."""
+        """Take the outcome; True asks for another attempt from another sender."""
 
 
 Report = Callable[[str, str], None]
-"""Told the kind of each message and how it ended."""
+"""Is told the kind of each message and how it ended."""
 
 
 class Courier:
@@ -100,7 +100,7 @@ class Courier:
         self._loop = asyncio.create_task(self._run(), name="courier")
 
     def nudge(self, person: str) -> None:
-        """Tell that something for this person has been put into the outbox just now."""
+        """Tell the courier that something for this person has just been put into the outbox."""
         self._nudged.add(bucket_of(person))
         self._wake.set()
 
@@ -164,7 +164,7 @@ class Courier:
             self._begin(self._carry(sorted(entries)), f"outbox {reference}", self._carrying)
 
     def _work_on(self, entry: Entry) -> None:
-        """Have a handler run again, apart from what is sent: it may take long."""
+        """Run a handler again, separately from the sending, since it may take long."""
         if not self._finishing and len(self._working) < MOST_AT_ONCE:
             self._begin(self._work(entry), f"outbox {entry.reference}", self._working)
 
@@ -258,7 +258,7 @@ class Courier:
         return delay
 
     async def _postpone(self, entries: list[Entry], delay: float) -> None:
-        """Have what follows in the same answer wait as long."""
+        """Let the later messages of the same answer wait as long."""
         for entry in entries:
             if entry.piece is not None:
                 await self._outbox.postpone(entry, entry.piece, delay, None)
@@ -291,7 +291,7 @@ class Courier:
 
 
 def _delay(tries: object) -> float:
-    """Return how long to wait after so many attempts, not quite the same for every message."""
+    """Return how long to wait after so many attempts, with some jitter for each message."""
     doubled = 2.0 ** min(tries if isinstance(tries, int) else 0, 8)
     return min(LONGEST_DELAY, doubled) * random.uniform(0.8, 1.2)  # noqa: S311 - spreads load, guards nothing
 

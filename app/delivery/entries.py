@@ -17,7 +17,7 @@ class Kind(StrEnum):
     LATE = "late"
     """What came after the deadline."""
     REPLAY = "replay"
-    """What an operator had answered once more."""
+    """What was sent because an operator asked for a replay."""
 
 
 class Piece(NamedTuple):
@@ -79,7 +79,7 @@ class Entry(NamedTuple):
 
     @property
     def whose(self) -> bytes:
-        """How its line ends; a person may be a name with blanks, so it comes last."""
+        """The end of its line; a person may be a name with blanks, so they come last."""
         scope = self.scope.replace("%", "%25").replace(" ", "%20")
         return f" {scope} {self.person}".encode("utf-8", "surrogateescape")
 

@@ -80,7 +80,7 @@ class Withdrawn:
 
 
 class Marked(NamedTuple):
-    """A message that is ours to send now; for everybody else it is as good as sent."""
+    """A message that is ours to send now; for everybody else it counts as sent."""
 
     request: bytes
     """The parameters of the message that is answered, as they came."""
@@ -89,6 +89,6 @@ class Marked(NamedTuple):
     state: Mapping[str, object]
     """What was kept of it before: why it leaves, which sender has failed, how often it was tried."""
     known: list[bytes]
-    """What is known of the person, names and values by turns."""
+    """What is known of the person, as alternating names and values."""
     mark: str = ""
-    """What the mark is called, so that nobody takes off another one."""
+    """The name of the mark, so that nobody removes another one."""

@@ -39,13 +39,13 @@ HOLD = 180.0
 """Seconds after which a message that was being sent counts as lost with its worker: longer than any call."""
 
 TAKEN = 15.0
-"""Seconds after which an entry that was taken and not marked is anybody's again."""
+"""Seconds after which any worker may take an entry that was taken but not marked."""
 
 LONGEST_WAIT = HOLD + 60.0
-"""Seconds that an entry may wait; one that seems to wait longer does so since Redis' clock was set back."""
+"""Seconds that an entry may wait; one that seems to wait longer shows that Redis' clock was set back."""
 
 MOST_ATTEMPTS = 3
-"""How often work is begun; a handler that ends its worker each time must not end all of them."""
+"""How often work is begun; a handler that kills its worker each time must not kill all of them."""
 
 
 Talk = tuple[bytes | None, int | None]

@@ -1,4 +1,4 @@
-"""Messages into Twilio's hands, through the official client (facts 6.2)."""
+"""Hands messages to Twilio, through the official client (facts 6.2)."""
 
 from __future__ import annotations
 

@@ -72,7 +72,7 @@ class Closing:
         return answer
 
     def _turn(self, job: Job) -> Turn | None:
-        """Return what the message makes of the person's conversation; None where nobody converses."""
+        """Return what the message makes of the person's conversation; None without conversations."""
         conversations = self._dispatcher.conversations
         if conversations is None or not job.claim.stored:
             return None

@@ -21,7 +21,7 @@ log = logging.getLogger("sms_router.conversations")
 ALL_KEYWORDS = "all"
 
 _REMEMBERED = 86_400_000
-"""Milliseconds that an expired conversation is told from none, where people are told that it has expired."""
+"""Milliseconds for which an expired conversation is remembered as such, where people are told of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class Conversations:
     def of(
         cls, steps: Mapping[str, Handler], handlers: Iterable[Handler], customs: Customs
     ) -> Conversations | None:
-        """Return what a team's functions need; None when nobody converses."""
+        """Return what a team's functions need; None when they hold no conversations."""
         if not steps and not any(handler.converses for handler in handlers):
             return None
         return cls(steps, customs)
@@ -99,7 +99,7 @@ class Conversations:
         return self._outside(found, None if expired else talk, drops=expired)
 
     def _inside(self, found: Found, message: InboundMessage, talk: Talk, step: str) -> Found:
-        """Return what answers somebody whom a step has asked something."""
+        """Return what answers a person to whom a step has put a question."""
         if normalise(message.body) in self._leaving:
             return Found(f"left the conversation at {step}", self._left, conversation=Ended())
         handler = self.steps.get(step)
@@ -112,9 +112,10 @@ class Conversations:
         return Found(f"step {step}", action, conversation=conversation)
 
     def without_redis(self, found: Found) -> Found:
-        """Return what answers while nobody knows of conversations: what needs one asks to try again.
+        """Return what answers while no conversation can be read.
 
-        So does a text that no rule claims: it is likely an answer to what a step has asked.
+        Where a handler needs one, the person is asked to try again. So they are where no rule claims the
+        text: it is probably the answer to a step's question.
         """
         action = found.action
         if found.unclaimed or (isinstance(action, Running) and action.handler.converses):

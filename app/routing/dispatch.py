@@ -46,7 +46,7 @@ _LONGEST_KEPT = 160
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """A handler or template that did not come to an answer, and why."""
+    """A handler or template that gave no answer, and why."""
 
     cause: str
 
@@ -77,7 +77,7 @@ class Running:
     keyword: str
     conversation: Conversation | None = None
     conversations: Conversations | None = None
-    """None where nobody converses."""
+    """None where there are no conversations."""
 
     async def run(
         self,
@@ -108,7 +108,7 @@ class Running:
 
 
 class Upstreams(Protocol):
-    """Those who call other applications."""
+    """What calls other applications."""
 
     async def ask(
         self, forward: Forward, message: InboundMessage, until: float, headers: Headers
@@ -219,7 +219,7 @@ class Dispatcher:
         self.table = table
         self.defaults = defaults or Defaults()
         self.conversations = conversations
-        """None where nobody converses: then nothing is asked about them."""
+        """None where there are no conversations: then nothing is asked about them."""
         self.opt_outs = opt_outs or OptOutWords(())
         self._forwards = forwards or Forwards()
         self._zones = zones or TimeZones()
@@ -228,7 +228,7 @@ class Dispatcher:
         self._find_kept = lru_cache(maxsize=4096)(self._find)
 
     def adopt(self, other: Dispatcher) -> None:
-        """Work with another one's rules from now on; what has been found already stays as it is."""
+        """Use another one's rules from now on; what has been found already stays as it is."""
         self.table = other.table
         self.defaults = other.defaults
         self.opt_outs = other.opt_outs

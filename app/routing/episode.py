@@ -87,7 +87,7 @@ class Sending:
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """What an operator had answered once more."""
+    """What was sent because an operator asked for a replay."""
 
     asked: int
     said: Said | None

@@ -1,4 +1,4 @@
-"""The answer that is worked out before its message is claimed, where it is nobody's work."""
+"""The answer that is worked out before its message is claimed, where no handler is needed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ log = logging.getLogger("sms_router.pipeline")
 
 
 class Foreseen(NamedTuple):
-    """What a text that needs nobody's work leads to, before anything is known of the person."""
+    """What a text that needs no handler leads to, before anything is known of the person."""
 
     said: Reply | Failed | None
     draft: Composed = Composed(EMPTY, "")
@@ -36,7 +36,7 @@ class Foresight:
     """The answers that a worker can work out without asking Redis."""
 
     def __init__(self, people: People, dispatcher: Dispatcher, composer: Composer, guard: LoopGuard) -> None:
-        """Take who is asked."""
+        """Take the parts."""
         self._people = people
         self._dispatcher = dispatcher
         self._composer = composer

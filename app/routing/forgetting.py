@@ -25,12 +25,12 @@ AT_ONCE = 500
 
 _SPECIAL = re.compile(r"([*?\[\]\\])")
 _ESCAPED = r"\\\1"
-"""What a pattern of Redis' must not take for itself."""
+"""Characters that have a meaning in a pattern of Redis."""
 
 _Found = TypeVar("_Found", bytes, str)
 
 Progress = Callable[[int], None]
-"""Told how many things more were looked at."""
+"""Is told how many more things were looked at."""
 
 
 @dataclass(slots=True)

@@ -17,7 +17,7 @@ DONE_WITHIN = 30.0
 """Seconds for a whole call, unless the handler says otherwise."""
 
 CONNECTIONS = 100
-"""Of one worker's handlers at once; who wants more waits."""
+"""For all handlers of one worker at once; further calls wait."""
 
 
 class HandlerHttp:

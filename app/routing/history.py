@@ -56,7 +56,7 @@ class History:
         return Page(self._episodes(shown, {}), letters[limit - 1].position if len(letters) > limit else None)
 
     def failed_page(self, limit: int, before: Position | None = None) -> Page:
-        """Return the newest dead letters likewise, each with its newest cause.
+        """Return the newest dead letters in the same way, each with its newest cause.
 
         One with several causes may be on several pages.
         """
@@ -80,7 +80,7 @@ class History:
         return sum(map(int, pipeline.execute()))
 
     def find(self, sid: str, account_sids: Iterable[str]) -> Episode | None:
-        """Return one message of these accounts by its sid; whose it is tells only its record."""
+        """Return one message of these accounts by its sid; only its record tells whose it is."""
         places = [(bucket, f"{account}/{sid}") for account in account_sids for bucket in ALL_BUCKETS]
         pipeline = self._client.pipeline(transaction=False)
         for bucket, reference in places:
@@ -164,5 +164,5 @@ class History:
 
 
 def _share(limit: int) -> int:
-    """Return how many of a bucket's entries are read at first where so many of all are wanted."""
+    """Return how many entries of one bucket are read at first, when so many in all are wanted."""
     return 2 + 4 * limit // len(ALL_BUCKETS)

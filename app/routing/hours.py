@@ -151,7 +151,7 @@ class Timetable:
 
 
 class TimeZones:
-    """Where Services are, as far as clocks are concerned."""
+    """The time zones of the Services."""
 
     def __init__(self, everywhere: str = "UTC", of_services: Mapping[str, str] | None = None) -> None:
         """Take names of the IANA database: of every other Service, and by Service sid."""

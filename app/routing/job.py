@@ -30,7 +30,7 @@ class Delivery(NamedTuple):
     """The parameters as they came; the journal keeps them."""
     fallback: FallbackCause | None
     arrived: float
-    """By the monotonic clock; the deadline counts from here."""
+    """By the monotonic clock; the deadline counts from then."""
     headers: Headers = ()
     """Those of the request."""
 

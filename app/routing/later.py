@@ -153,7 +153,7 @@ class Later:
             await self.answer(task, found, outcome)
 
     async def _give_up(self, task: Task, found: Found) -> None:
-        """End work that has taken so long that its answer may not leave any more."""
+        """End work that took so long that its answer may no longer leave."""
         cause = f"{found.rule}: still at work after {self._outbox.latest:g} s, and stopped"
         log.error("%s", cause)
         await self.put(task, Composed(EMPTY, found.rule), "", cause)
@@ -164,7 +164,7 @@ class Later:
             await self._outbox.hand_over(task.entry, self._records.owner)
 
     async def answer(self, task: Task, found: Found, outcome: Reply | Failed) -> None:
-        """Put what a handler has answered too late, or once more, into the outbox."""
+        """Put a late answer, or that of a replay, into the outbox."""
         when = _WHEN[task.kind]
         reply, why, cause = outcome, f"{found.rule}, {when}", ""
         if isinstance(reply, Failed):
@@ -178,7 +178,7 @@ class Later:
         await self.put(task, composed, why, cause)
 
     async def put(self, task: Task, composed: Composed, why: str, cause: str = "") -> None:
-        """Have the messages of a composed answer sent by REST; with a ``cause`` it is a dead letter too."""
+        """Send the messages of a composed answer by REST; with a ``cause`` it is a dead letter too."""
         if task.kind is Kind.LATE:
             composed = await self._counted(task, composed)
         count = len(read_own(composed.document))
@@ -205,6 +205,6 @@ class Later:
 
 
 async def _cancelled(running: asyncio.Task[Reply | Failed]) -> None:
-    """Cancel a handler and wait until it has ended; one that refuses to end is waited for."""
+    """Cancel a handler and wait until it has ended, even when it refuses to."""
     running.cancel()
     await asyncio.wait({running})

@@ -45,7 +45,7 @@ class Leases:
         self._held[reference] = (record, since)
 
     def let_go(self, reference: str) -> None:
-        """Stop renewing, whatever became of the message."""
+        """Stop renewing, whatever the outcome."""
         self._held.pop(reference, None)
 
     async def _renew_all(self) -> None:

@@ -24,7 +24,7 @@ class Functions(NamedTuple):
     found: list[tuple[Registration, Handler]]
     mistakes: list[str]
     conversations: Conversations | None = None
-    """None when nobody converses."""
+    """None when there are no conversations."""
 
     @classmethod
     def load(

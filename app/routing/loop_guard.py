@@ -59,13 +59,13 @@ class LoopGuard:
         self._counted: OrderedDict[tuple[str, str], tuple[int, float]] = OrderedDict()
 
     def meter(self, scope: str, person: str) -> Meter | None:
-        """Return where a person's replies are counted; None where nobody counts."""
+        """Return where a person's replies are counted; None when they are not."""
         if not self.pace.replies:
             return None
         return Meter(bucket_of(person).pace(scope, person), self.pace)
 
     def meter_of(self, scope: str, person: str, answer: Answer) -> Meter | None:
-        """Return where an answer counts; what says nothing does not."""
+        """Return where an answer is counted; an empty one is not."""
         return self.meter(scope, person) if answer.document is not EMPTY else None
 
     @property

@@ -1,4 +1,4 @@
-"""How people are treated: what they are told, how long they wait, and what a failed handler leads to."""
+"""What people are told, how long they wait, and what a failed handler leads to."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class OnFailure(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Texts:
-    """What people get when nothing better is known."""
+    """The replies of the router itself."""
 
     error: Reply
     fallback: Reply

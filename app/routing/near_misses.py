@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from app.routing.normalise import fold_accents
 
 SHORTEST, LONGEST = 4, 24
-"""Characters of a keyword that is looked for. Of shorter ones, every second word is one slip away."""
+"""Characters that a keyword needs; every second word is one slip away from a shorter one."""
 
 
 class NearMisses:
@@ -27,7 +27,7 @@ class NearMisses:
                     self._keys.setdefault(stem, []).append(key)
 
     def near(self, normalised: str) -> list[str]:
-        """Return the keywords that a text may be meant for, in no order that means anything."""
+        """Return the keywords that a text may be meant for, in no particular order."""
         if not SHORTEST - 1 <= len(normalised) <= LONGEST + 1:
             return []
         plain = fold_accents(normalised)

@@ -1,4 +1,4 @@
-"""What comes of opening a message: whose it is to answer, or its answer."""
+"""The outcome of opening a message: who is to answer it, or its answer."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from app.store.scripts import OPEN, OPEN_ANSWERING, OPEN_IN_TURN, Script
 from app.store.wire import Argument, written
 
 Known = Sequence[bytes] | None
-"""What is kept about the person, names and values by turns (`people.read_person`); None for nothing."""
+"""What is kept about the person, as alternating names and values (`people.read_person`); None for nothing."""
 
 
 class Claimed(NamedTuple):
@@ -49,7 +49,7 @@ class Ready(NamedTuple):
     answer: Answer
     story: str
     meter: Meter | None
-    """Where the answer is counted; None where nobody counts."""
+    """Where the answer is counted; None when it is not counted."""
 
 
 def opening(

@@ -1,4 +1,4 @@
-"""A worker's copy of the opt-out list, for the time that Redis is away.
+"""A worker's copy of the opt-out list, for when Redis is away.
 
 People opt out through one worker, and without Redis the others could not ask. So each reads the newest
 entries before it serves, and hears of every change from then on.
@@ -22,7 +22,7 @@ MOST_REMEMBERED = 50_000
 """The newest opt-outs, which each worker remembers; some 15 MB where there are as many."""
 
 MOST_SAID = 1000
-"""Wishes that wait for the disk while Redis is away."""
+"""Opt-outs and returns that wait for the disk while Redis is away."""
 
 
 class OptOutCopy:
@@ -85,7 +85,7 @@ class OptOutCopy:
             self.forget(scope, person)
 
     async def read(self, redis: Redis) -> None:
-        """Read the newest entries of the list. Who listens already misses nothing meanwhile.
+        """Read the newest entries of the list. A worker that already listens misses nothing meanwhile.
 
         Raises:
             redis.RedisError: when Redis does not serve; where a part of a Cluster does, that is read.

@@ -12,7 +12,7 @@ from app.routing.opt_out_words import Intent, Language, OptOutWords, plain_word
 from app.toml_files import describe_mistakes, read_toml
 
 DEFAULTS = Path(__file__).with_name("opt-outs.toml")
-"""The languages that come along."""
+"""The languages that are included."""
 
 Words = Annotated[tuple[Annotated[str, Field(min_length=1, max_length=34)], ...], Field(min_length=1)]
 Text = Annotated[str, Field(min_length=1, max_length=1600)]
@@ -46,7 +46,7 @@ class _File(BaseModel):
 
 
 def load_opt_out_words(folder: Path | None = None, by_twilio: frozenset[str] = frozenset()) -> OptOutWords:
-    """Read the languages that come along and, over them, the folder's ``opt-outs.toml``, if there is one.
+    """Read the included languages and, over them, the folder's ``opt-outs.toml``, if there is one.
 
     ``by_twilio`` are the Services with ``opt_out = "twilio"``.
 

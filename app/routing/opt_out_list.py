@@ -29,7 +29,7 @@ _SERVICE = re.compile(r"MG[0-9a-fA-F]{32}")
 _OURS = re.compile(r"\+[1-9][0-9]{6,14}|[0-9]{3,8}")
 
 Wrong = Callable[[str, str], str | None]
-"""Says what is wrong with a number and a Service; None when they are fine."""
+"""Says what is wrong with a number and a Service; None when nothing is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class BadLine:
-    """A line of a file that is not taken, and why."""
+    """A line of a file that cannot be imported, and why."""
 
     line: int
     reason: str
@@ -84,9 +84,9 @@ class OptOutList:
         return read_person([part for pair in known.items() for part in pair]) if known else UNKNOWN
 
     def add(self, entries: Sequence[Entry]) -> int:
-        """Put people on the list; return for how many that was news.
+        """Put people on the list; return how many of them were not on it.
 
-        A later wish of theirs, to come back, is not overruled.
+        A later START of theirs is not overruled.
         """
         return self._run("stop", entries)
 

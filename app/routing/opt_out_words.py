@@ -27,7 +27,7 @@ class Language:
     words: Mapping[Intent, tuple[str, ...]]
     replies: Mapping[Intent, str]
     countries: frozenset[str] = frozenset()
-    """Whose people it is preferred for where two languages share a word."""
+    """For whose people it is preferred where two languages share a word."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ class OptOutWords:
             "left_to_keywords": left,
             "standalone_short_codes": standalone,
         }
-        """What it was made of, by name."""
+        """What it was built from, by name."""
         self._words: dict[str, list[tuple[Intent, Language]]] = {}
         for language in languages:
             for intent, word in _spelled(language):
@@ -127,7 +127,7 @@ class OptOutWords:
         return Heard(intent, word, reply, intent is not Intent.START or word in FIRM_STARTS)
 
     def _answered(self, typed: str, service_sid: str | None, number: str) -> bool:
-        """Tell whether somebody else has answered: they know a word only as it is typed, alone."""
+        """Tell whether Twilio or the network has answered: they know a word only as it is typed, alone."""
         if is_toll_free(number):
             return typed in NETWORK_WORDS
         if not number.isdigit():

@@ -35,7 +35,7 @@ class OptOutsOnDisk:
     """
 
     def __init__(self, path: Path, copy: OptOutCopy, away: Callable[[], bool]) -> None:
-        """Take where the file is, whose entries are kept in it, and who knows whether Redis is away."""
+        """Take the file's path, the list that is kept in it, and how to tell whether Redis is away."""
         self._path = path
         self._copy = copy
         self._away = away
@@ -100,7 +100,7 @@ class OptOutsOnDisk:
         self._telling = ()
 
     async def _forget(self) -> None:
-        """Redis tells now what people have said."""
+        """Remove what people said while Redis was away: it has that now."""
         try:
             await self._on_disk(self._log.remove)
         except OSError as error:
@@ -143,7 +143,7 @@ class OptOutsOnDisk:
             self._copy.hear(word)
 
     async def _keep(self) -> None:
-        """Write the list, if it is one and has changed."""
+        """Write the list, if it is known in full and has changed."""
         if not self._copy.whole or self._copy.changes == self._kept:
             return
         changes, people = self._copy.changes, tuple(self._copy)
@@ -187,6 +187,6 @@ class OptOutsOnDisk:
 
 
 def _identity(path: Path) -> tuple[int, int]:
-    """Return what tells one file from the next in its place: two may be written in the same instant."""
+    """Return what tells a file from its successor: two may be written in the same instant."""
     found = path.stat()
     return found.st_ino, found.st_mtime_ns

@@ -94,7 +94,7 @@ class Outgoing:
         )
 
     async def sent(self, entry: Entry, piece: Piece, letter: Letter, result: Result) -> bool:
-        """Take note of what Twilio said; True asks for another attempt from another sender."""
+        """Take note of Twilio's answer; True asks for another attempt from another sender."""
         name = f"{piece.name} of {entry.message_sid} to {masked_number(entry.person)}"
         match result:
             case Sent(sid):

@@ -24,7 +24,7 @@ MEMORY_OF_ALL = 64 << 20
 """Bytes that RE2 may take."""
 
 _EVERYTHING = "(?s).*"
-"""Stands last in each set: when even it does not fit, RE2 has run out of memory and knows nothing."""
+"""Stands last in each set and matches everything: when it does not, RE2 has run out of memory."""
 
 _TOO_MANY = "{} patterns are too large to be matched together: drop some, or make them smaller"
 

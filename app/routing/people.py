@@ -19,7 +19,7 @@ from app.store.scripts import CONSENT, PERSON, TELL
 from app.store.store import Store
 
 PATIENCE = 0.1
-"""Seconds that an answer waits for the word of an opt-out to reach the others, where Redis keeps nothing."""
+"""Seconds that an answer waits for other workers to hear of an opt-out, where Redis cannot keep it."""
 
 _OPTED_OUT = Facts(opted_out=True)
 
@@ -54,7 +54,7 @@ class People:
         return pool.service_sid if pool is not None else number
 
     def facts(self, scope: str, person: str, known: Known, stored: bool) -> Facts:
-        """Return the facts of what came along with a claim; ``stored`` is False when Redis is away."""
+        """Return the facts that came with a claim; ``stored`` is False when Redis is away."""
         if known is not None:
             kept = read_person(known)
             # Redis dates what people have said; this worker's clock may be behind it.
@@ -119,7 +119,7 @@ class People:
             await self._tell(own, f"{wish} {scope} {person}")
 
     async def _tell(self, key: bytes, change: str) -> None:
-        """Let the other workers know of what Redis is too full to keep; one that is away tells nobody."""
+        """Publish to the other workers what Redis is too full to keep; one that is away publishes nothing."""
         with contextlib.suppress(StoreUnavailableError):
             await self._store.run(TELL, (key,), (CONSENTS_CHANNEL, change), PATIENCE)
 

@@ -12,7 +12,7 @@ from app.senders.request import NOTHING_LEARNED, Facts
 
 @dataclass(frozen=True, slots=True)
 class OptedOut:
-    """Since when a person is on the opt-out list, and what put them there."""
+    """Since when a person has been on the opt-out list, and what put them there."""
 
     since: int
     """Milliseconds since the epoch."""
@@ -53,7 +53,7 @@ UNKNOWN = Person()
 
 
 def read_person(known: Sequence[bytes]) -> Person:
-    """Read what Redis keeps: names and values by turns; what cannot be read is left out."""
+    """Read what Redis keeps: alternating names and values; what cannot be read is left out."""
     opted_out = None
     last_sender = None
     failures: dict[str, tuple[Failure, ...]] = {}

@@ -32,11 +32,11 @@ from app.twilio.twiml import EMPTY
 log = logging.getLogger("sms_router.pipeline")
 
 LOOK_AGAIN = 0.25
-"""Seconds after which a waiter looks for itself, should the word of the answer be lost."""
+"""Seconds after which a waiter looks for itself, in case the announcement of the answer was lost."""
 
 
 _NOT_OURS = Claimed(0, 0.0, stored=True)
-"""In place of a claim where somebody else holds it."""
+"""Stands for a claim that somebody else holds."""
 
 
 class Pipeline:

@@ -43,7 +43,7 @@ class Availability:
         return self._rates.limits_sending(decision)
 
     def sent(self, decision: Decision, texts: tuple[str, ...], pictures: bool = False) -> None:
-        """Count a reply that leaves; ``pictures`` go with the first text, as one MMS."""
+        """Count a reply that leaves; with ``pictures`` its first text is one MMS."""
         if self._rates.limits_sending(decision):
             self._rates.sent(decision, segments_of(texts, pictures))
         elif decision.personal:
@@ -66,4 +66,4 @@ def _segments(texts: tuple[str, ...]) -> int:
 _kept = lru_cache(maxsize=2048)(_segments)
 
 EVERYTHING_AVAILABLE = Availability(Cordons(time.time), Rates(Limits(), time.time))
-"""For commands and tests that ask of no particular moment."""
+"""For commands and tests that ask about no particular moment."""

@@ -1,6 +1,6 @@
 """The error table: what a delivery's error code says, and how long it is believed (design 7, facts 7.1).
 
-The table is data. What comes along lies beside this file; ``config/carriers.toml`` replaces entries of
+The table is data. The default one lies beside this file; ``config/carriers.toml`` replaces entries of
 it, code by code. A code that is in neither is counted and never acted on.
 """
 
