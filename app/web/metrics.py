@@ -1,7 +1,7 @@
 """Counters for Prometheus; one place, so that names and labels agree.
 
-What every text counts is kept in lists, and told to the library once a second or before it is asked: its
-locks would cost a text more than its signature does. A worker that is killed takes that second along.
+What every text counts is kept in lists, and told to the library once a second or before it is asked: by
+itself it would take ten times as long for each. A worker that is killed takes that second along.
 
 With several workers each keeps its figures in files of a common folder, and any of them tells all:
 counts go on counting what a dead worker counted, gauges are the living ones'.
