@@ -13,6 +13,7 @@ from app.cli.spans import read_moment
 from app.cli.speaking import AsJson, WhatIsTexted, address, counted, out, plain, print_json, print_table
 from app.mistakes import SettingsError
 from app.routing.dispatch import Found, RuleAnswer
+from app.routing.explanation import sample
 from app.routing.hours import TimeZones
 from app.routing.keywords import Consideration, Verdict
 from app.routing.listing import answered_by, by_precedence
@@ -96,15 +97,7 @@ def test(
     sid = service or next((each.sid for each in settings.services), None)
     zones = settings.time_zones
     when = read_moment(at, zones.of(sid)) / 1000
-    message = InboundMessage(
-        sid="SM" + "0" * 32,
-        account_sid=settings.accounts[0].sid,
-        service_sid=sid,
-        sender=sender or "",
-        recipient=recipient or "",
-        body=text,
-        parameters={},
-    )
+    message = sample(settings.accounts[0].sid, sid, sender or "", recipient or "", text, None)
     found = rules.find(message, when)
     considered = rules.table.consider(text, rules.occasion(message, when))
     taken = found.heard is not None or any(each.verdict is Verdict.CHOSEN for each in considered)

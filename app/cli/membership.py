@@ -43,8 +43,7 @@ def show(as_json: AsJson = False) -> None:
 def refresh(service: OfService = None, as_json: AsJson = False) -> None:
     """Read the Services from Twilio now, and hand what is there to every router."""
     settings = settings_for_command()
-    sids = [each.sid for each in settings.services] if service is None else [service]
-    read = [_read_again(each) for each in _operations(settings, service, sids)]
+    read = [_read_again(each) for each in _operations(settings, service)]
     if as_json:
         print_json([_refreshed(before, after) for before, after in read])
         return
@@ -102,10 +101,10 @@ def history(
     print_table(("when (UTC)", "who", "what", "outcome"), rows)
 
 
-def _operations(settings: Settings, service: str | None, sids: list[str]) -> list[Operation]:
-    if service is not None or not sids:
+def _operations(settings: Settings, service: str | None) -> list[Operation]:
+    if service is not None or not settings.services:
         return [operation(service)]
-    return [operation_on(settings, sid) for sid in sids]
+    return [operation_on(settings, each.sid) for each in settings.services]
 
 
 def _read_again(at: Operation) -> tuple[Snapshot | None, Snapshot]:

@@ -247,7 +247,7 @@ class Composer:
         story = "\n".join([rule, *(choice.story for choice in choices.values())])
         if not written:
             return Composed(EMPTY, story, unsendable=not reply.silent and not facts.opted_out)
-        return Composed(render(written).document, story)
+        return Composed(render(written), story)
 
     def _choose(self, message: InboundMessage, reply: Reply, part: Part, facts: Facts) -> _Choice:
         """Choose the sender of a part and its like; where none can send their pictures, one for words."""
@@ -274,7 +274,7 @@ class Composer:
 
     def plainly(self, reply: Reply) -> bytes:
         """Write a reply that leaves from the number that was texted, without asking anybody."""
-        return render([OutboundMessage(text) for text in reply.texts]).document
+        return render([OutboundMessage(text) for text in reply.texts])
 
 
 def _written(texts: tuple[str, ...], media: tuple[str, ...], sender: str, status_url: str) -> bytes:
@@ -282,7 +282,7 @@ def _written(texts: tuple[str, ...], media: tuple[str, ...], sender: str, status
         OutboundMessage(text, () if index else media, sender, status_url)
         for index, text in enumerate(texts or ("",))
     ]
-    return render(parts).document
+    return render(parts)
 
 
 def _reason(rule: str, reply: Reply) -> str:

@@ -58,28 +58,19 @@ class OutboundMessage:
     """Becomes ``to``; None: the person who texted."""
 
 
-@dataclass(frozen=True, slots=True)
-class Rendered:
-    """The document, how many messages it holds, and whether something had to be left out."""
-
-    document: bytes
-    messages: int
-    cut: bool
-
-
-def render(messages: Sequence[OutboundMessage]) -> Rendered:
+def render(messages: Sequence[OutboundMessage]) -> bytes:
     """Write the TwiML that sends these messages, in their order.
 
     Bodies longer than 1600 characters and media beyond ten continue in further messages. When
-    there are more than ten messages, or 64 kB, the rest is left out, the last text that is kept
-    ends with three dots, and ``cut`` is True. Messages with nothing to say are skipped.
+    there are more than ten messages, or 64 kB, the rest is left out, and the last text that is
+    kept ends with three dots. Messages with nothing to say are skipped.
     """
     parts = list(islice(chain.from_iterable(map(_parts, messages)), MOST_MESSAGES + 1))
     if not parts:
-        return Rendered(EMPTY, 0, cut=False)
+        return EMPTY
     document = _document(parts)
     if len(parts) <= MOST_MESSAGES and len(document) <= LARGEST_DOCUMENT:
-        return Rendered(document, len(parts), cut=False)
+        return document
     return _cut(parts)
 
 
@@ -116,17 +107,17 @@ def sendable(text: str) -> str:
     return text if text.isprintable() else _FORBIDDEN.sub("", text)
 
 
-def _cut(parts: list[OutboundMessage]) -> Rendered:
+def _cut(parts: list[OutboundMessage]) -> bytes:
     """As many of the first messages as fit, the last one ending visibly."""
     for count in range(min(len(parts), MOST_MESSAGES), 0, -1):
         document = _document([*parts[: count - 1], _ended(parts[count - 1])])
         if len(document) <= LARGEST_DOCUMENT:
-            return Rendered(document, count, cut=True)
+            return document
     # Only addresses can be that large. The person gets the words rather than nothing.
     words = [replace(part, media=(), status_url=None) for part in parts if part.body]
     if words and words != parts:
-        return replace(render(words), cut=True)
-    return Rendered(EMPTY, 0, cut=True)
+        return render(words)
+    return EMPTY
 
 
 def _ended(part: OutboundMessage) -> OutboundMessage:

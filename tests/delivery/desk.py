@@ -66,7 +66,7 @@ class Desk:
     async def piece(self, number: int = 1, texts: int = 1, **rest: Any) -> Entry:
         """Put a late answer of so many messages into the outbox; return the entry of the first."""
         work = self.message(number, **rest)
-        document = render([OutboundMessage(f"text {at}") for at in range(texts)]).document
+        document = render([OutboundMessage(f"text {at}") for at in range(texts)])
         assert await self.outbox.put(work, Kind.LATE, document, "a rule", texts, "late")
         return work._replace(name="late.0")
 

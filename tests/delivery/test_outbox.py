@@ -390,7 +390,7 @@ async def test_how_long_somebody_waits_is_measured_and_not_told_by_a_clock_that_
 ) -> None:
     outbox = Outbox(at.store, at.journal, 1.0, LATEST, Clock(at.store))
     work = at.message(received=at.now() - int((jump + waited) * 1000))
-    document = render([OutboundMessage("text")]).document
+    document = render([OutboundMessage("text")])
     assert await outbox.put(work, Kind.LATE, document, "", 1, "late", began=time.monotonic() - waited)
     found = await at.mark(work._replace(name="late.0"))
     assert isinstance(found, Marked if leaves else Withdrawn)
@@ -419,6 +419,6 @@ async def test_work_in_hand_when_redis_clock_was_set_forward_is_no_dead_letter_f
     at.valkey.hset(at.record(entry), mapping={"lease": 0, "received": at.now() - int(LATEST * 1000) - 1})
     assert await claim(at, entry, b"b") is None
     assert "too late" in at.causes()[0]
-    document = render([OutboundMessage("text")]).document
+    document = render([OutboundMessage("text")])
     assert await at.outbox.put(entry, Kind.LATE, document, "", 1, "late", "")
     assert at.causes() == []

@@ -21,7 +21,7 @@ from tests.routing.messages import ACCOUNT, PERSON
 HOUR = 3_600_000
 DAY = 24 * HOUR
 BUCKET = bucket_of(PERSON)
-SAID = render([OutboundMessage("the secret answer", sender="12345")]).document
+SAID = render([OutboundMessage("the secret answer", sender="12345")])
 
 
 @pytest.fixture

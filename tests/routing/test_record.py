@@ -191,7 +191,7 @@ async def test_a_late_answer_does_not_overtake_its_message_in_the_spool(
     silence = Answer(EMPTY, Outcome.LATE)
     await one.records.commit(KEY, REQUEST, UNSTORED, silence, STORY, going_on=GoingOn(work.line, ours=True))
     outbox = Outbox(one.store, one.journal, DAYS, 60)
-    document = render([OutboundMessage("done")]).document
+    document = render([OutboundMessage("done")])
     await outbox.put(work, Kind.LATE, document, "SLOW", 1, "SLOW, after the deadline")
     async with asyncio.timeout(LONG):
         while one.journal.waiting:
