@@ -6,9 +6,10 @@ import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
+from app.routing.actions import Immediate, Running
 from app.routing.commit import Turn
 from app.routing.conversation import NOTHING, Conversation, Ended, Talk
-from app.routing.dispatch import Found, Immediate, Running
+from app.routing.dispatch import Found
 from app.routing.handlers import Handler
 from app.routing.normalise import normalise
 from app.routing.replies import SILENCE, Reply
@@ -108,7 +109,7 @@ class Conversations:
         if handler is None or self._interrupts(found):
             return self._outside(found, None, drops=True)
         conversation = Conversation(talk, self.customs.expires_after, step)
-        action = Running(handler, message.body.strip(), "", conversation, self)
+        action = Running(handler, message.body.strip(), "", conversation, self.steps)
         return Found(f"step {step}", action, conversation=conversation)
 
     def without_redis(self, found: Found) -> Found:
@@ -126,7 +127,7 @@ class Conversations:
         """Give a keyword's function a conversation; any other answer ends one that is dropped."""
         if isinstance(found.action, Running):
             conversation = Conversation(talk, self.customs.expires_after, had=drops)
-            action = replace(found.action, conversation=conversation, conversations=self)
+            action = replace(found.action, conversation=conversation, steps=self.steps)
             return replace(found, action=action, conversation=conversation)
         return replace(found, conversation=Ended()) if drops else found
 

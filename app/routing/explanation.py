@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from app.routing.acquaintance import Acquaintance, Failing, if_it_failed
+from app.routing.actions import Failed, Forwarding, Immediate
 from app.routing.composing import Composer
-from app.routing.dispatch import Dispatcher, Failed, Forwarding, Found, Immediate, RuleAnswer
+from app.routing.dispatch import Dispatcher, Found, RuleAnswer
 from app.routing.keywords import Consideration
 from app.routing.replies import Reply
 from app.senders.conditions import Conditions

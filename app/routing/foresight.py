@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 from typing import NamedTuple
 
+from app.routing.actions import Failed, Immediate
 from app.routing.answer import Answer, MessageKey, Outcome
 from app.routing.composed import Composed
 from app.routing.composing import Composer
-from app.routing.dispatch import Dispatcher, Failed, Found, Immediate
+from app.routing.dispatch import Dispatcher, Found
 from app.routing.job import Delivery
 from app.routing.loop_guard import LoopGuard
 from app.routing.opening import Ready

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from app.routing.actions import Headers
 from app.routing.answer import MessageKey
 from app.routing.conversation import Conversation
-from app.routing.dispatch import Headers
 from app.routing.later import Task
 from app.routing.opening import Claimed
 from app.senders.request import NOTHING_LEARNED, Facts

@@ -11,11 +11,12 @@ from typing import NamedTuple
 
 from app.delivery.entries import Entry, Kind
 from app.delivery.outbox import Outbox
+from app.routing.actions import Failed, Immediate
 from app.routing.answer import MessageKey
 from app.routing.composed import Composed
 from app.routing.composing import Composer
 from app.routing.conversation import Conversation, Talk
-from app.routing.dispatch import Dispatcher, Failed, Found, Immediate
+from app.routing.dispatch import Dispatcher, Found
 from app.routing.loop_guard import LoopGuard
 from app.routing.people import People
 from app.routing.record import Records

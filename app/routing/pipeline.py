@@ -11,12 +11,13 @@ import logging
 import time
 from dataclasses import replace
 
+from app.routing.actions import Failed, Immediate
 from app.routing.answer import RELEASED, Answer, MessageKey, Outcome, Story
 from app.routing.closing import Closing
 from app.routing.commit import GoingOn
 from app.routing.composing import Composer
 from app.routing.conversation import Ended
-from app.routing.dispatch import Dispatcher, Failed, Found, Immediate
+from app.routing.dispatch import Dispatcher, Found
 from app.routing.foresight import Foresight
 from app.routing.job import Delivery, Job
 from app.routing.later import Later

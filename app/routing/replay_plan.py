@@ -6,9 +6,10 @@ from typing import NamedTuple, cast
 
 import redis
 
+from app.routing.actions import Failed, Forwarding, Immediate
 from app.routing.composing import Composer
 from app.routing.conversation import Talk
-from app.routing.dispatch import Dispatcher, Failed, Forwarding, Found, Immediate
+from app.routing.dispatch import Dispatcher, Found
 from app.routing.replaying import Judgement, Verdict
 from app.routing.replies import Reply
 from app.senders.conditions import Conditions

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from app.routing.dispatch import Dispatcher, Failed, Found, Immediate, Running
+from app.routing.actions import Failed, Immediate, Running
+from app.routing.dispatch import Dispatcher, Found
 from app.twilio.inbound import InboundMessage
 
 

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from app.router_file import RouterFile
+from app.routing.actions import Immediate
 from app.routing.conversations import Customs
-from app.routing.dispatch import Dispatcher, Forwards, Immediate
+from app.routing.dispatch import Dispatcher, Forwards
 from app.routing.loading import Functions
 from app.routing.opt_out_file import load_opt_out_words
 from app.routing.replies import Reply

@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app import Conversation, Reply, keyword, step
+from app.routing.actions import Failed, Immediate, Running
 from app.routing.conversation import LARGEST, NOTHING, OVER, ConversationError, Talk
 from app.routing.conversations import Conversations, Customs
-from app.routing.dispatch import Dispatcher, Failed, Found, Immediate, Running
+from app.routing.dispatch import Dispatcher, Found
 from app.routing.handlers import Handler
 from app.routing.keywords import RuleTable
 from app.routing.opt_out_file import load_opt_out_words

@@ -8,17 +8,8 @@ from collections.abc import Callable
 import pytest
 
 from app import Reply
-from app.routing.dispatch import (
-    Defaults,
-    Dispatcher,
-    Failed,
-    Forwarding,
-    Forwards,
-    Headers,
-    Immediate,
-    RuleAnswer,
-    Running,
-)
+from app.routing.actions import Failed, Forwarding, Headers, Immediate, Running
+from app.routing.dispatch import Defaults, Dispatcher, Forwards, RuleAnswer
 from app.routing.handlers import Handler
 from app.routing.keywords import RuleTable
 from app.routing.replies import SILENCE

@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app import Reply
+from app.routing.actions import Immediate
 from app.routing.composing import Composer
-from app.routing.dispatch import Defaults, Dispatcher, Immediate, RuleAnswer
+from app.routing.dispatch import Defaults, Dispatcher, RuleAnswer
 from app.routing.keywords import RuleTable
 from app.routing.opt_out_file import load_opt_out_words
 from app.routing.opt_out_words import Intent

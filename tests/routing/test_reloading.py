@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from app.mistakes import SettingsError
-from app.routing.dispatch import Forwards, Immediate
+from app.routing.actions import Immediate
+from app.routing.dispatch import Forwards
 from app.routing.hours import TimeZones
 from app.routing.kept_rulebook import KeptRulebook
 from app.routing.loading import Functions

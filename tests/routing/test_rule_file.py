@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from app import Reply
 from app.mistakes import SettingsError
-from app.routing.dispatch import Dispatcher, Forwards, Immediate, Running
+from app.routing.actions import Immediate, Running
+from app.routing.dispatch import Dispatcher, Forwards
 from app.routing.threads import Threads
 from tests.routing.messages import message
 from tests.routing.rulebook import load_dispatcher

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app import Reply
-from app.routing.dispatch import Defaults, Dispatcher, Immediate, RuleAnswer, Running
+from app.routing.actions import Immediate, Running
+from app.routing.dispatch import Defaults, Dispatcher, RuleAnswer
 from app.routing.handlers import Handler
 from app.routing.hours import ALWAYS, Hours, TimeZones
 from app.routing.keywords import RuleTable

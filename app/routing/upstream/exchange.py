@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from uuid import NAMESPACE_URL, uuid5
 
-from app.routing.dispatch import Headers
+from app.routing.actions import Headers
 from app.routing.upstream.cookies import Jar
 from app.routing.upstream.failure import Failure
 from app.routing.upstream.forward import Forward, Target

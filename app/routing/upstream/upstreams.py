@@ -10,7 +10,7 @@ from functools import partial
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from app.routing.dispatch import Failed, Headers
+from app.routing.actions import Failed, Headers
 from app.routing.people import People
 from app.routing.replies import Reply
 from app.routing.upstream.addressing import addressed

@@ -6,7 +6,7 @@ import phonenumbers
 import pytest
 
 from app import Reply
-from app.routing.dispatch import Immediate, Running
+from app.routing.actions import Immediate, Running
 from app.routing.opt_out_file import load_opt_out_words
 from app.routing.threads import Threads
 from app.settings import load_settings

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from app.routing.dispatch import Failed, Headers
+from app.routing.actions import Failed, Headers
 from app.routing.people import People
 from app.routing.replies import Reply
 from app.routing.upstream.cookies import Cookies

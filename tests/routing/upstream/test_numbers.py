@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from app.membership.snapshot import NumberUrls
-from app.routing.dispatch import Defaults, Dispatcher, Forwarding, Forwards, RuleAnswer
+from app.routing.actions import Forwarding
+from app.routing.dispatch import Defaults, Dispatcher, Forwards, RuleAnswer
 from app.routing.keywords import RuleTable
 from app.routing.opt_out_file import load_opt_out_words
 from app.routing.replies import Reply

@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 from twilio.request_validator import RequestValidator
 
-from app.routing.dispatch import Failed
+from app.routing.actions import Failed
 from app.routing.replies import Elsewhere, Part, Reply
 from app.routing.upstream.lines import LineStatus
 from app.sandbox.hosting import free_port
