@@ -21,7 +21,7 @@ from app.store.clock import told_by
 from app.twilio.rest import ApiError, FailureKind
 
 Change = Callable[[Checklist | None, float, str], Checklist | None]
-"""From what is stored, the time and the operator to what shall be stored."""
+"""Takes what is stored, the time and the operator; returns what is to be stored."""
 
 
 def known_arrivals(settings: Settings) -> tuple[Arrivals, float]:
@@ -35,7 +35,7 @@ def known_arrivals(settings: Settings) -> tuple[Arrivals, float]:
 def change_arrival(settings: Settings, number: str, what: str, how: Change) -> Checklist | None:
     """Change what is kept of a number, and let every router know; return what is kept now.
 
-    ``what`` tells of it in the history of changes; nothing is told where nothing has changed.
+    ``what`` describes it in the history of changes, where something has changed.
 
     Raises:
         CommandError: when others keep changing it too.
@@ -140,7 +140,7 @@ def _ports(
 
 
 def _unread(settings: Settings, error: ApiError, request_sid: str, numbers: Iterable[str]) -> list[str]:
-    """Say of each number why its port-in request could not be read."""
+    """Say for each number why its port-in request could not be read."""
     if error.failure.kind is not FailureKind.NOT_FOUND:
         return [f"{', '.join(numbers)}: {refused(settings, error).lines[0]}"]
     return [

@@ -63,7 +63,7 @@ def reason_of(text: str) -> str:
     """Return a reason as one line.
 
     Raises:
-        typer.BadParameter: when there is none, or too much of it.
+        typer.BadParameter: when it is empty or too long.
 
     """
     try:
@@ -111,7 +111,7 @@ def release_sender(named: str) -> Cordon:
 
 
 def tell_cordon(cordon: Cordon, words: str) -> None:
-    """Say what was done, and how it is taken back."""
+    """Say what was done, and how to undo it."""
     say(f"{cordon.address} ({cordon.sid}) is {words}. Every router knows it within a second.")
     if cordon.until is None:
         say(f"Put it back: sms-router senders release {cordon.sid}")

@@ -62,7 +62,7 @@ def explain(
 ) -> None:
     """Say which rule a text belongs to and which number would answer.
 
-    Every other rule and number that came near is named with its reason, and so is what is known of
+    Every other rule and number that was considered is named with its reason, and so is what is known of
     the person and what would come of it if the short code failed now. Nothing is sent, and no
     handler function is run. Exits with 1 when the person would not get what the rule answers.
     """

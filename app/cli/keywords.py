@@ -45,7 +45,7 @@ def check(as_json: AsJson = False) -> None:
     """Say which rules contradict each other, and which can never match.
 
     Exits with 1 when there are mistakes, which would keep the router from starting. Warnings are
-    told and do no harm.
+    shown and do no harm.
     """
     settings = settings_for_command()
     mistakes: tuple[str, ...] = ()

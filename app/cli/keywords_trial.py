@@ -25,7 +25,7 @@ MOST_SHOWN = 30
 
 
 class Change(NamedTuple):
-    """A message that would be answered otherwise."""
+    """A message that would be answered differently."""
 
     episode: Episode
     before: Outcome

@@ -156,7 +156,7 @@ def _has_media(answer: RuleAnswer) -> bool:
 
 
 def _on_their_way(settings: Settings) -> tuple[Arrivals, float]:
-    """Return the numbers on their way and the time; that Redis is away is told apart."""
+    """Return the numbers on their way and the time; another finding tells that Redis is away."""
     try:
         return known_arrivals(settings)
     except CommandError:

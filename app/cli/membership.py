@@ -30,7 +30,7 @@ def register(commands: typer.Typer) -> None:
 
 @membership.command("show")
 def show(as_json: AsJson = False) -> None:
-    """Show each Messaging Service as it was last read from Twilio, and when that was."""
+    """Show each Messaging Service as it was last read from Twilio, and when."""
     snapshots = known_snapshots(settings_for_command())
     if as_json:
         print_json([_service(snapshot) for snapshot in snapshots])
@@ -41,7 +41,7 @@ def show(as_json: AsJson = False) -> None:
 
 @membership.command("refresh")
 def refresh(service: OfService = None, as_json: AsJson = False) -> None:
-    """Read the Services from Twilio now, and hand what is there to every router."""
+    """Read the Services from Twilio now, and hand the result to every router."""
     settings = settings_for_command()
     read = [_read_again(each) for each in _operations(settings, service)]
     if as_json:

@@ -20,7 +20,7 @@ LONGEST_LINE = 120
 """Characters of a text that a list shows."""
 
 DEPTH = 20_000
-"""Messages that are looked through for one person's, of the sixty-fourth of all that has theirs."""
+"""Messages that are searched for one person's, in the bucket (one of 64) that has theirs."""
 
 messages = typer.Typer(
     help="Show the newest messages and their answers, the story of one, or forget a person.\n\n"

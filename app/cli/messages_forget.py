@@ -72,7 +72,7 @@ def forget(
 
 
 def _look(client: redis.Redis, number: str) -> tuple[Forgetting, Kept]:
-    """Look through everything, and show that it goes on."""
+    """Look through everything, and show the progress."""
     with Progress(console=err, transient=True, disable=not err.is_terminal) as progress:
         bar = progress.add_task("Looking", total=None)
         forgetting = Forgetting(client, number, lambda count: progress.advance(bar, count))

@@ -54,7 +54,7 @@ def _has_room(folder: Path) -> bool:
 
 
 def _sweep(memory: Path) -> None:
-    """Remove what routers have left behind that were killed."""
+    """Remove what killed routers have left behind."""
     for path in memory.glob(f"{_PREFIX}*"):
         with contextlib.suppress(OSError):
             owner = hold(path / _OWNER, create=False)

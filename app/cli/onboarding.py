@@ -61,7 +61,7 @@ def list_all(
 
 @onboarding.command("show")
 def show(number: Named, as_json: AsJson = False) -> None:
-    """Show one number's checklist: what is done, what is due, what is needed, and what to mind."""
+    """Show one number's checklist: what is done, what is due, what is needed, and what to watch out for."""
     known, at = known_arrivals(settings_for_command())
     checklist = known.find(_normal(number))
     if checklist is None:
@@ -145,7 +145,7 @@ def reject(
     reason: Annotated[str, typer.Option("--reason", help="Why, as you were told.", callback=reason_of)],
     as_json: AsJson = False,
 ) -> None:
-    """Keep that a port or an application was rejected, and say what mends it."""
+    """Record that a port or an application was rejected, and say what mends it."""
     _alter(
         number,
         f"rejected: {reason}",
@@ -160,7 +160,7 @@ def expect(
     day: Annotated[str, typer.Argument(metavar="DATE", help="When it goes live: 2026-12-01.")],
     as_json: AsJson = False,
 ) -> None:
-    """Keep the day on which a number goes live."""
+    """Record the day on which a number goes live."""
     _alter(
         number,
         f"expected {day}",
@@ -175,7 +175,7 @@ def request(
     sid: Annotated[str, typer.Argument(metavar="KW...", help="The port-in request at Twilio.")],
     as_json: AsJson = False,
 ) -> None:
-    """Keep a number's port-in request, so that refresh follows it."""
+    """Record a number's port-in request, so that refresh follows it."""
     _alter(
         number,
         f"request {sid}",
@@ -192,7 +192,7 @@ def note(
     ],
     as_json: AsJson = False,
 ) -> None:
-    """Keep a note in a number's history."""
+    """Add a note to a number's history."""
     _alter(number, "note", lambda checklist, at, who: checklist.noted(text, at, who), as_json=as_json)
 
 

@@ -40,7 +40,7 @@ _MAY_BE_DONE = "It may have been done all the same: look before you repeat it."
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """A command's hold on one Service."""
+    """What a command needs to work on one Service."""
 
     settings: Settings
     resources: ServiceResources
@@ -48,12 +48,12 @@ class Operation:
 
     @property
     def service_sid(self) -> str:
-        """The Service that is spoken of."""
+        """The Service's sid."""
         return self.resources.service_sid
 
 
 def operation(service_sid: str | None) -> Operation:
-    """Return the hold on the Service that was named, or on the only one.
+    """Return the operation on the Service that was named, or on the only one.
 
     Raises:
         CommandError: when there is none, or several and none was named.
@@ -64,7 +64,7 @@ def operation(service_sid: str | None) -> Operation:
 
 
 def operation_on(settings: Settings, service_sid: str) -> Operation:
-    """Return the hold on a configured Service."""
+    """Return the operation on a configured Service."""
     service = settings.service(service_sid)
     assert service is not None, "it was chosen among those that are configured"
     source = twilio_source(
@@ -128,7 +128,7 @@ def ask(settings: Settings, what: str, call: Callable[[], _Result]) -> _Result:
 
 
 def refused(settings: Settings, error: ApiError | MembershipError) -> CommandError:
-    """Return what is told about a failed call."""
+    """Return the message about a failed call."""
     hints = []
     if settings.twilio.api_base_url and error.failure.status is None:
         hints = [f"Calls go to {settings.twilio.api_base_url}; is the sandbox running? Start it: make run"]
@@ -138,7 +138,7 @@ def refused(settings: Settings, error: ApiError | MembershipError) -> CommandErr
 def change(
     operation: Operation, action: str, subject: str, detail: str, call: Callable[[], _Result]
 ) -> _Result:
-    """Change something at Twilio, keep who did it, and let every router know at once.
+    """Change something at Twilio, record who did it, and tell every router at once.
 
     Without Redis nothing is changed, since nobody could be told.
 
@@ -182,7 +182,7 @@ def read_everywhere(operation: Operation, url: str) -> Snapshot:
 
 
 def say(sentence: str) -> None:
-    """Tell people what was done; standard output stays for what programs read."""
+    """Tell people what was done."""
     out.print(plain(sentence), soft_wrap=True)
 
 

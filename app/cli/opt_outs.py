@@ -91,7 +91,7 @@ def add(
 
 @opt_outs.command("remove")
 def remove(number: Number, service: ServiceSid = None) -> None:
-    """Take a person off the list. Twilio keeps its own, from which only they can take themselves.
+    """Take a person off the list. Twilio keeps its own list, which only they can leave.
 
     Exits with 1 when they were not on it.
     """
@@ -113,9 +113,9 @@ def import_(
 ) -> None:
     """Put everybody in a CSV file on the list.
 
-    The first line names the columns: number, and as you like service, since (ISO 8601) and source. When
-    any line is wrong, all wrong lines are told and nothing is changed. The same file may be imported
-    again.
+    The first line names the columns: number, and optionally service, since (ISO 8601) and source. When
+    any line is wrong, every wrong line is reported and nothing is changed. The same file may be
+    imported again.
     """
     settings = settings_for_command()
     service = service or _first_service(settings)

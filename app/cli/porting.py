@@ -19,7 +19,7 @@ Named = Annotated[
 
 
 def arrival_typed(number: str, kind: Kind | None, country: str | None) -> Arrival:
-    """Return the way in of a number as it was typed; what does not fit is wrong use."""
+    """Return how a number comes in, as it was typed; one that does not fit is wrong use."""
     try:
         return arrival_of(number, kind, country)
     except UnfitError as error:

@@ -32,13 +32,13 @@ DEMO_FOLDER = Path(__file__).parents[2] / "config"
 
 _CLIENT = re.compile(r"<redis\.client\.Redis\(.*?\bhost=([^,]*),port=(\d+).*?\)>\)>\)>")
 _PLACE = r"the Sentinel \1:\2"
-"""How redis-py tells of a Sentinel: with all that it knows of the connection."""
+"""How redis-py names a Sentinel: with every detail of the connection."""
 
 START = "Start it in another terminal: make run (or sms-router serve)"
 
 
 def offline_world(settings: Settings) -> World:
-    """Read the sandbox's world: from the configuration folder, or the one that comes along.
+    """Read the sandbox's world: from the configuration folder, or the included one.
 
     Its account, token and Service are the configured ones, where there are any.
 
@@ -88,9 +88,9 @@ def settings_for_command() -> Settings:
 
 @contextlib.contextmanager
 def all_mistakes() -> Iterator[None]:
-    """Tell what is wrong in the other files too, when what is done here finds a mistake.
+    """Report the mistakes in the other files too, when the body finds one.
 
-    Without ``router.toml`` nobody knows the handlers, so contradictions with these come when it is right.
+    Handlers are named in ``router.toml``, so contradictions with them are reported once it is right.
     """
     from app.routing.dispatch import Forwards  # noqa: PLC0415
     from app.routing.hours import TimeZones  # noqa: PLC0415

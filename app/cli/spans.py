@@ -17,7 +17,7 @@ def milliseconds_of(span: str, option: str) -> int:
     """Read a span as milliseconds.
 
     Raises:
-        typer.BadParameter: when it is none.
+        typer.BadParameter: when it is not one.
 
     """
     found = _SPAN.fullmatch(span.strip())

@@ -39,7 +39,7 @@ class CommandError(Exception):
 
 
 def address(value: str | None) -> str | None:
-    """Read a number as people write it: ``+1 (415) 555-0123``; what is no E.164 stays as it is."""
+    """Read a number as people write it: ``+1 (415) 555-0123``; anything that is not E.164 stays as it is."""
     if value is None or not value.strip():
         if value is not None:
             raise typer.BadParameter("a number like +14155550123 or 12345 is needed")
@@ -48,7 +48,7 @@ def address(value: str | None) -> str | None:
 
 
 def fail(what: str, *lines: str, mistakes: Sequence[str] = ()) -> None:
-    """Tell why a command could not do what was asked, programs too: they get it as one JSON document."""
+    """Tell why a command could not do what was asked; programs get it as one JSON document."""
     complain(what, *lines, *mistakes)
     words = sys.argv[1:]
     if "--json" in words[: words.index("--") if "--" in words else None]:
@@ -62,7 +62,7 @@ def complain(*lines: str) -> None:
 
 
 def plain(text: str, style: str = "") -> Text:
-    """Return text as it is: never read as markup, and what would steer a terminal made visible."""
+    """Return text as it is: never read as markup, with terminal controls made visible."""
     writable = text.encode("utf-8", "backslashreplace").decode()
     return Text(visible(writable), style=style)
 
@@ -94,7 +94,7 @@ def confirm(question: str, *, yes: bool) -> None:
     """Ask before something that cannot simply be undone.
 
     Raises:
-        CommandError: when the answer is no (1), or nobody is there to be asked (2).
+        CommandError: when the answer is no (1), or there is no terminal to ask on (2).
 
     """
     if yes:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import redis
 
 _NOW = 5.0
-"""Seconds within which a moment is now: rates say nothing of any other time."""
+"""Seconds within which a moment is now: rates are known for no other time."""
 
 
 @dataclass(frozen=True, slots=True)

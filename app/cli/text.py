@@ -32,7 +32,7 @@ PATIENCE = 16.0
 """Seconds; Twilio itself gives up after 15 (facts 1.4)."""
 
 STARTS_WITHIN = 5.0
-"""Seconds that a router gets which has said that it listens, and is about to."""
+"""Seconds given to a router that has announced itself and is about to listen."""
 
 ELSEWHERE = "If it listens elsewhere, say where, as in PORT=8001 or --url http://127.0.0.1:8001."
 
@@ -158,7 +158,7 @@ def addressee(settings: Settings, recipient: str) -> tuple[AccountSettings, str 
 
 
 def _pools(settings: Settings) -> list[Pool]:
-    """Return what is known of the Services; nothing while the store is away, which texts do without."""
+    """Return what is known of the Services; nothing while the store is away: a text needs none of it."""
     try:
         return stored_pools(settings) if store_runs(settings) else []
     except CommandError:
@@ -221,7 +221,7 @@ def _deliver(
 
 
 def _posted(url: str, body: bytes, headers: Mapping[str, str], starts_within: float) -> requests.Response:
-    """Post a request; a server that does not listen yet gets some seconds to begin."""
+    """Post a request; a server that does not listen yet gets a few seconds."""
     patience_ends = time.monotonic() + starts_within
     while True:
         try:

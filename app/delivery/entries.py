@@ -66,7 +66,7 @@ class Entry(NamedTuple):
         """Read an entry as the outbox keeps it.
 
         Raises:
-            ValueError: when it is none.
+            ValueError: when it is not one.
 
         """
         reference, name, scope, person = line.decode("utf-8", "surrogateescape").split(" ", 3)

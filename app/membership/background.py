@@ -1,4 +1,4 @@
-"""What runs beside the messages: readings when they are due, and an ear for other workers' readings."""
+"""The background tasks: reading Twilio when it is due, and listening for other workers' readings."""
 
 from __future__ import annotations
 

@@ -90,7 +90,7 @@ class Membership:
         self._background.start()
 
     async def settle(self, time_limit: float) -> None:
-        """Wait until each Service is known or was tried once, at most so many seconds."""
+        """Wait until each Service is known or was tried once, for at most ``time_limit`` seconds."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(time_limit):
                 for held in self._memory.held.values():
@@ -120,7 +120,7 @@ class Membership:
     async def changed(self, service_sid: str) -> Snapshot:
         """Read a Service that was just changed at Twilio, for all workers.
 
-        They learn at once that what they hold is old. Should this process die, or Twilio not be
+        They learn at once that what they hold is out of date. Should this process die, or Twilio not be
         readable, one of them reads it instead.
 
         Raises:

@@ -17,7 +17,7 @@ THERE, NOT_THERE = "in the Service", "not in the Service"
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One thing that is not what it was."""
+    """One thing that has changed."""
 
     subject: str
     """The Service's sid, or a sender's address and sid."""
@@ -69,7 +69,7 @@ def shown(value: object) -> str:
 
 
 def sends(capabilities: Capability | None) -> str:
-    """Return what a number can send, as in ``SMS+MMS``; empty for nothing and for not known."""
+    """Return what a number can send, as in ``SMS+MMS``; empty for nothing, or when it is not known."""
     return "+".join(flag.name or "" for flag in Capability if flag & (capabilities or Capability.NONE))
 
 

@@ -35,7 +35,7 @@ def read(stored: bytes) -> Checklist:
     """Read a checklist.
 
     Raises:
-        ValueError: when it is none.
+        ValueError: when it is not one.
 
     """
     try:

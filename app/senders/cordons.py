@@ -43,7 +43,7 @@ def read_reason(text: str) -> str:
     """Return a reason as one line.
 
     Raises:
-        ValueError: when there is none, or too much of it.
+        ValueError: when it is empty or too long.
 
     """
     reason = " ".join(text.split())

@@ -70,7 +70,7 @@ class PeoplePages:
         return await self._shown(visit, number, done)
 
     async def opt_in(self, visit: Visit) -> Response:
-        """Take somebody off the list; Twilio keeps its own, from which only they can take themselves."""
+        """Take somebody off the list; Twilio keeps its own list, which only they can leave."""
         number, scope = await self._number(visit), self._scope(visit)
 
         def remove(client: Redis) -> bool:
