@@ -16,6 +16,7 @@ import pytest
 from app.cli import main
 from app.environment import VARIABLES
 from app.sandbox.hosting import free_port
+from tests.cli.twilio_side import TwilioSide, twilio_side
 
 PROGRAM = Path(sys.executable).with_name("sms-router")
 OURS = (
@@ -187,3 +188,19 @@ def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
     yield router
     router.stop()
     shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def live(cli: Cli, serving: Serving) -> Cli:
+    """Run a command beside the running router."""
+
+    def run(*words: str, **environment: str) -> Spoken:
+        return cli(*words, inside=serving.folder, **{**serving.environment, **environment})
+
+    return run
+
+
+@pytest.fixture
+def twilio(cli: Cli, valkey_url: str) -> Iterator[TwilioSide]:
+    with twilio_side(cli, valkey_url) as side:
+        yield side

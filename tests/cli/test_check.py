@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +10,8 @@ import pytest
 
 from app.sandbox.hosting import free_port
 from tests.cli.conftest import Cli
-from tests.cli.twilio_side import NEW_YORK, PUBLIC, SERVICE, TwilioSide, twilio_side
+from tests.cli.twilio_side import NEW_YORK, PUBLIC, SERVICE, TwilioSide
 from tests.store.private_valkey import PrivateValkey
-
-
-@pytest.fixture
-def twilio(cli: Cli, valkey_url: str) -> Iterator[TwilioSide]:
-    with twilio_side(cli, valkey_url) as side:
-        yield side
 
 
 def checked(twilio: TwilioSide, *words: str, code: int, **environment: str) -> dict[str, Any]:

@@ -3,23 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import pytest
 
 from app.cli.cordons import end_of
-from tests.cli.conftest import Cli
-from tests.cli.twilio_side import CODE, NEW_YORK, TwilioSide, twilio_side
+from tests.cli.twilio_side import CODE, NEW_YORK, TwilioSide
 
 PERSON = "+14155550123"
 NOON = datetime(2026, 1, 9, 12, tzinfo=UTC).timestamp()
-
-
-@pytest.fixture
-def twilio(cli: Cli, valkey_url: str) -> Iterator[TwilioSide]:
-    with twilio_side(cli, valkey_url) as side:
-        yield side
 
 
 def answering(twilio: TwilioSide, *words: str) -> tuple[str, dict[str, str]]:

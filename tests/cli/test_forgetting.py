@@ -4,21 +4,9 @@ from __future__ import annotations
 
 import json
 
-import pytest
-
-from tests.cli.conftest import Cli, Serving, Spoken
+from tests.cli.conftest import Cli
 
 SOMEBODY = "+12065550123"
-
-
-@pytest.fixture
-def live(cli: Cli, serving: Serving) -> Cli:
-    """Run a command beside the running router."""
-
-    def run(*words: str, **environment: str) -> Spoken:
-        return cli(*words, inside=serving.folder, **{**serving.environment, **environment})
-
-    return run
 
 
 def texts(live: Cli, body: str) -> str:

@@ -3,19 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 
 import pytest
 
 from app.membership.journal import operator
-from tests.cli.conftest import Cli
-from tests.cli.twilio_side import CODE, NEW_YORK, SERVICE, SPARE, TwilioSide, twilio_side
-
-
-@pytest.fixture
-def twilio(cli: Cli, valkey_url: str) -> Iterator[TwilioSide]:
-    with twilio_side(cli, valkey_url) as side:
-        yield side
+from tests.cli.twilio_side import CODE, NEW_YORK, SERVICE, SPARE, TwilioSide
 
 
 def test_refresh_says_what_is_new(twilio: TwilioSide) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -16,16 +15,9 @@ from app.onboarding.choosing import arrival_of
 from app.onboarding.keys import CHECKLISTS
 from app.settings import load_settings
 from app.store.clients import client_of
-from tests.cli.conftest import Cli
-from tests.cli.twilio_side import SERVICE, TwilioSide, twilio_side
+from tests.cli.twilio_side import SERVICE, TwilioSide
 
 PERSON, PORTED = "+14155550123", "+14155550100"
-
-
-@pytest.fixture
-def twilio(cli: Cli, valkey_url: str) -> Iterator[TwilioSide]:
-    with twilio_side(cli, valkey_url) as side:
-        yield side
 
 
 def said(text: str) -> str:

@@ -3,20 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 
 import pytest
 import redis
 
 from app.membership import journal
-from tests.cli.conftest import Cli
-from tests.cli.twilio_side import CODE, NEW_YORK, SERVICE, SPARE, TwilioSide, twilio_side
-
-
-@pytest.fixture
-def twilio(cli: Cli, valkey_url: str) -> Iterator[TwilioSide]:
-    with twilio_side(cli, valkey_url) as side:
-        yield side
+from tests.cli.twilio_side import CODE, NEW_YORK, SERVICE, SPARE, TwilioSide
 
 
 def listed(twilio: TwilioSide, *words: str) -> list[tuple[str, str]]:

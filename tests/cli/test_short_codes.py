@@ -6,7 +6,6 @@ import json
 import os
 import pty
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,14 +13,8 @@ import redis
 
 from app.membership import journal
 from app.membership.keys import CHANGES
-from tests.cli.conftest import PROGRAM, Cli
-from tests.cli.twilio_side import CODE, SERVICE, SPARE, WORLD, TwilioSide, twilio_side
-
-
-@pytest.fixture
-def twilio(cli: Cli, valkey_url: str) -> Iterator[TwilioSide]:
-    with twilio_side(cli, valkey_url) as side:
-        yield side
+from tests.cli.conftest import PROGRAM
+from tests.cli.twilio_side import CODE, SERVICE, SPARE, WORLD, TwilioSide
 
 
 def codes(twilio: TwilioSide, *words: str) -> list[str]:

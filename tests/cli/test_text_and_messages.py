@@ -23,17 +23,7 @@ from app.sandbox.hosting import free_port
 from app.senders.sender import Capability, Sender, SenderKind
 from app.settings import load_settings
 from app.store.embedded import embedded
-from tests.cli.conftest import PROGRAM, Cli, Serving, Spoken
-
-
-@pytest.fixture
-def live(cli: Cli, serving: Serving) -> Cli:
-    """Run a command beside the running router."""
-
-    def run(*words: str, **environment: str) -> Spoken:
-        return cli(*words, inside=serving.folder, **{**serving.environment, **environment})
-
-    return run
+from tests.cli.conftest import PROGRAM, Cli, Serving
 
 
 def texted(live: Cli, *words: str) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import requests
 from twilio.rest import Client
@@ -14,8 +14,10 @@ from twilio.rest import Client
 from app.sandbox import World, create_sandbox, load_world
 from app.sandbox.numbers import Capabilities, Number
 from app.twilio.rest import build_client
-from tests.cli.conftest import Cli, Spoken
 from tests.membership.recorded import serving
+
+if TYPE_CHECKING:
+    from tests.cli.conftest import Cli, Spoken
 
 PUBLIC = "https://sms.example.com"
 DEMO = Path(__file__).parents[2] / "config" / "sandbox.toml"

@@ -16,6 +16,7 @@ from app.delivery.entries import Entry, Piece
 from app.delivery.letter import Letter, Marked, Refused, Result, Sent, Unseen, Withdrawn
 from app.store.keys import bucket_of
 from tests.delivery.desk import PERSON, Desk, a_letter
+from tests.waiting import until
 
 
 async def _nothing(_: object) -> None:
@@ -100,12 +101,6 @@ async def carrying(
     finally:
         twilio.open.set()
         await one.aclose()
-
-
-async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(20):
-        while not condition():
-            await asyncio.sleep(0.01)
 
 
 async def test_what_is_due_leaves_once_and_is_told(

@@ -12,12 +12,7 @@ from app.membership.held import ServiceStatus
 from app.membership.source import ServiceSource
 from app.web.figures import PoolFigures
 from tests.membership.recorded import RecordedTwilio, failing
-from tests.membership.ticking import Clock, Pauses, running
-
-
-def only(membership: Membership) -> ServiceStatus:
-    (status,) = membership.statuses()
-    return status
+from tests.membership.ticking import Clock, Pauses, only, running
 
 
 async def test_a_pool_past_its_hard_age_serves_and_each_time_is_counted(

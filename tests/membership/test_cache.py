@@ -9,17 +9,12 @@ import pytest
 from redis.asyncio import Redis
 
 from app.membership.cache import Membership
-from app.membership.held import Origin, ServiceStatus
+from app.membership.held import Origin
 from app.membership.keys import PoolKeys
 from app.membership.snapshot import Snapshot
 from app.membership.source import MembershipError, ServiceSource
 from tests.membership.recorded import Fault, RecordedTwilio, answering, failing, page_two
-from tests.membership.ticking import Clock, Pauses, running
-
-
-def only(membership: Membership) -> ServiceStatus:
-    (status,) = membership.statuses()
-    return status
+from tests.membership.ticking import Clock, Pauses, only, running
 
 
 async def stored(source: ServiceSource, redis: Redis, clock: Clock) -> Snapshot:

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 
 from app.membership.background import WATCH_EVERY
 from app.membership.cache import Membership
+from app.membership.held import ServiceStatus
 
 
 class Clock:
@@ -61,3 +62,9 @@ async def eventually(holds: Callable[[], object] | Callable[[], Awaitable[object
             if await found if isinstance(found, Awaitable) else found:
                 return
             await asyncio.sleep(0.005)
+
+
+def only(membership: Membership) -> ServiceStatus:
+    """Return the status of the one Service there is."""
+    (status,) = membership.statuses()
+    return status

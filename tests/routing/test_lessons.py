@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
@@ -95,12 +95,6 @@ def school_of(one: Worker, valkey: redis.Redis, pool: Pool | None = POOL) -> Sch
 
     people = People(one.store, one.journal, pool_for, TABLE, lambda: NOW)
     return School(people, Receipts(one.journal, DAYS, Lessons(people, pool_for)), valkey)
-
-
-@pytest.fixture
-async def one(valkey_url: str, tmp_path: Path) -> AsyncIterator[Worker]:
-    async with worker(valkey_url, tmp_path) as one:
-        yield one
 
 
 @pytest.fixture

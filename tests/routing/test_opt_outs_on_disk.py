@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import stat
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -14,6 +14,7 @@ from app.routing import opt_outs_on_disk
 from app.routing.consent_log import LARGEST, ConsentLog
 from app.routing.opt_out_copy import OptOutCopy
 from app.routing.opt_outs_on_disk import OptOutsOnDisk
+from tests.waiting import until
 
 MG = "MG1"
 ONE, OTHER = (MG, "+14155550101"), (MG, "+14155550102")
@@ -27,12 +28,6 @@ def worker(folder: Path, *, whole: bool, away: bool = True) -> tuple[OptOutCopy,
 
 def files(folder: Path) -> list[str]:
     return [each.name for each in folder.iterdir()]
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
-        while not condition():
-            await asyncio.sleep(0.01)
 
 
 @pytest.fixture(autouse=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from itertools import permutations
 from pathlib import Path
 
@@ -55,12 +55,6 @@ def pool_for(service: str | None, number: str) -> Pool | None:
 
 def people_of(one: Worker, clock: Clock) -> People:
     return People(one.store, one.journal, pool_for, TABLE, clock)
-
-
-@pytest.fixture
-async def one(valkey_url: str, tmp_path: Path) -> AsyncIterator[Worker]:
-    async with worker(valkey_url, tmp_path) as one:
-        yield one
 
 
 @pytest.fixture

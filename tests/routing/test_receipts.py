@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 from typing import cast
@@ -29,12 +28,6 @@ RECEIPT = Receipt(
     person=PERSON,
     reply=f"{INBOUND}.0",
 )
-
-
-@pytest.fixture
-async def one(valkey_url: str, tmp_path: Path) -> AsyncIterator[Worker]:
-    async with worker(valkey_url, tmp_path) as one:
-        yield one
 
 
 @pytest.fixture

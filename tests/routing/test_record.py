@@ -75,12 +75,6 @@ def shared_server(request: pytest.FixtureRequest, stores: SharedStores) -> str:
 
 
 @pytest.fixture
-async def one(valkey_url: str, tmp_path: Path) -> AsyncIterator[Worker]:
-    async with worker(valkey_url, tmp_path) as one:
-        yield one
-
-
-@pytest.fixture
 async def other(valkey_url: str, tmp_path: Path) -> AsyncIterator[Worker]:
     async with worker(valkey_url, tmp_path) as other:
         yield other

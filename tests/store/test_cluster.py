@@ -22,6 +22,7 @@ from app.store.store import Store
 from app.store.wire import Answer
 from tests.store.private_cluster import PrivateCluster
 from tests.store.processes import EMBEDDED, ServerProcess
+from tests.waiting import until
 
 LONG = 30
 
@@ -86,12 +87,6 @@ def buckets_of(cluster: PrivateCluster, node: ServerProcess) -> set[Bucket]:
         for bucket, slot in zip(ALL_BUCKETS, SLOT_OF_BUCKET, strict=True)
         if cluster.owner(slot) is node
     }
-
-
-async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(LONG):
-        while not condition():
-            await asyncio.sleep(0.01)
 
 
 async def test_every_bucket_is_served_where_it_lies(cluster: PrivateCluster, store: Store) -> None:

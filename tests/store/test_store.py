@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Iterator
 from pathlib import Path
 
 import pytest
@@ -20,6 +20,7 @@ from app.store.wire import Answer
 from tests.store.private_sentinels import MASTER, PrivateSentinels
 from tests.store.processes import ServerProcess
 from tests.store.shared_stores import EVERY_KIND, SharedStores
+from tests.waiting import until
 
 LONG = 30
 
@@ -55,12 +56,6 @@ async def started(url: str) -> AsyncIterator[Store]:
 def opening(store: Store, bucket: Bucket = ALL_BUCKETS[0], reference: str = "AC/SM") -> Awaitable[Answer]:
     keys = (bucket.message(reference), bucket.journal, bucket.person("MG", "+14155550100"))
     return store.run(OPEN, keys, (b"owner", 3000, 60_000, reference, b"From=x", b"0"))
-
-
-async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(LONG):
-        while not condition():
-            await asyncio.sleep(0.01)
 
 
 async def test_scripts_run_for_everybody_also_after_they_were_forgotten(

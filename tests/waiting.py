@@ -1,0 +1,16 @@
+"""Waiting for what is about to come: until it has, and not for a time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+LONGEST = 30.0
+"""Seconds; what has not come by then does not come."""
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Wait until a condition is true; fail after a bounded time."""
+    async with asyncio.timeout(LONGEST):
+        while not condition():
+            await asyncio.sleep(0.01)
