@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from datetime import UTC, date, datetime
+from datetime import date
 from typing import Annotated
 
 import typer
@@ -17,7 +17,7 @@ from app.cli.pools import stored_pools
 from app.cli.porting import Named, arrival_typed, portable, refresh
 from app.cli.situation import settings_for_command
 from app.cli.speaking import AsJson, CommandError, complain, confirm, print_json
-from app.onboarding.checklist import Checklist, StepError
+from app.onboarding.checklist import Checklist, StepError, day_of
 from app.onboarding.choosing import UnfitError, arrival_of
 from app.onboarding.process import Kind
 from app.settings import Settings
@@ -269,6 +269,6 @@ def _day(text: str, at: float) -> date:
         day = date.fromisoformat(text)
     except ValueError as error:
         raise typer.BadParameter("a day is written like 2026-12-01") from error
-    if day < datetime.fromtimestamp(at, UTC).date():
+    if day < day_of(at):
         raise typer.BadParameter(f"{text} has passed")
     return day

@@ -24,6 +24,7 @@ from app.router_file import AccountSettings
 from app.senders.country import country_of
 from app.senders.pool import Pool
 from app.settings import Settings
+from app.twilio.inbound import MESSAGE_SID
 from app.twilio.segments import count_segments
 from app.twilio.signature import sign
 
@@ -36,7 +37,6 @@ STARTS_WITHIN = 5.0
 
 ELSEWHERE = "If it listens elsewhere, say where, as in PORT=8001 or --url http://127.0.0.1:8001."
 
-_MESSAGE_SID = re.compile(r"(?:SM|MM)[0-9a-fA-F]{32}")
 _URL = re.compile(r"https?://[^/\s]\S*")
 
 
@@ -71,7 +71,7 @@ def register(commands: typer.Typer) -> None:
 
 
 def _sid(value: str | None) -> str | None:
-    if value is not None and not _MESSAGE_SID.fullmatch(value):
+    if value is not None and not MESSAGE_SID.fullmatch(value):
         raise typer.BadParameter(
             "a MessageSid is SM or MM and 32 hex digits, as sms-router messages shows it"
         )

@@ -118,7 +118,7 @@ class Checklist:
     @property
     def usually_by(self) -> date:
         """The day by which it is usually live."""
-        return _day(self.added) + timedelta(days=self.process.longest)
+        return day_of(self.added) + timedelta(days=self.process.longest)
 
     @property
     def due(self) -> date | None:
@@ -126,11 +126,11 @@ class Checklist:
         step = self.now
         if step is None or step.within is None or self.rejected is not None:
             return None
-        return step.within.after(_day(self.since))
+        return step.within.after(day_of(self.since))
 
     def overdue(self, at: float) -> str | None:
         """Say what should have happened before this moment; None when all is in time."""
-        today = _day(at)
+        today = day_of(at)
         if self.finished or self.now is None:
             return None
         if self.expected is not None and self.expected < today:
@@ -222,5 +222,6 @@ class Checklist:
         return replace(self, history=history)
 
 
-def _day(at: float) -> date:
+def day_of(at: float) -> date:
+    """Return the day, in UTC, of seconds since the epoch."""
     return datetime.fromtimestamp(at, UTC).date()

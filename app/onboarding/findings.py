@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Set
-from datetime import UTC, date, datetime, timedelta
+from datetime import timedelta
 
 from app.membership.findings import Finding, Severity
-from app.onboarding.checklist import Checklist
+from app.onboarding.checklist import Checklist, day_of
 from app.onboarding.process import Kind
 from app.onboarding.storing import Arrivals
 from app.senders.pending import live_words
@@ -69,7 +69,7 @@ def _passed_over(checklist: Checklist, at: float) -> Finding:
 
 def _missing(checklist: Checklist, at: float) -> Iterator[Finding]:
     """SMS must be configured before the number is live: it is when the number is in the Service."""
-    if checklist.expected is None or checklist.expected > _today(at) + SOON:
+    if checklist.expected is None or checklist.expected > day_of(at) + SOON:
         return
     command = "short-codes" if checklist.kind in _SHORT_CODES else "senders"
     yield Finding(
@@ -86,8 +86,4 @@ def _warning(checklist: Checklist, sentence: str, remedy: str) -> Finding:
 
 
 def _day_has_come(checklist: Checklist, at: float) -> bool:
-    return checklist.expected is not None and checklist.expected <= _today(at)
-
-
-def _today(at: float) -> date:
-    return datetime.fromtimestamp(at, UTC).date()
+    return checklist.expected is not None and checklist.expected <= day_of(at)

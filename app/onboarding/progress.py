@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
-from app.onboarding.checklist import Checklist
+from app.onboarding.checklist import Checklist, day_of
 from app.onboarding.porting import PortedNumber
 from app.onboarding.process import CONFIGURE, LIVE, Kind
 
@@ -78,7 +76,7 @@ def seen(checklist: Checklist, at: float, *, in_service: bool, texted: float | N
         return checklist
     if texted is not None:
         return checklist.advanced(LIVE, at, TWILIO, f"{LIVE} (it was texted through Twilio)")
-    due = checklist.expected is not None and checklist.expected <= datetime.fromtimestamp(at, UTC).date()
+    due = checklist.expected is not None and checklist.expected <= day_of(at)
     trusts_twilio = checklist.kind is Kind.PORT_US and checklist.request_sid is not None
     if in_service and due and checklist.rejected is None and not trusts_twilio:
         return checklist.advanced(LIVE, at, TWILIO, f"{LIVE} (its day has come, and it is in the Service)")

@@ -6,19 +6,15 @@ import asyncio
 import logging
 import os
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from tempfile import mkstemp
-from typing import ParamSpec, TypeVar
 
 from app.routing.consent_log import ConsentLog
 from app.routing.opt_out_copy import OptOutCopy
+from app.store.disk import DiskThread
 from app.tasks import end
 
 log = logging.getLogger("sms_router.opt_outs")
-
-P = ParamSpec("P")
-T = TypeVar("T")
 
 KEEP_EVERY = 2.0
 """Seconds between two looks at whether the list has changed."""
@@ -46,7 +42,7 @@ class OptOutsOnDisk:
         self._log = ConsentLog(path.with_name(f"{path.name}.said"))
         self._telling: Sequence[str] = ()
         """What is being added to it."""
-        self._disk = ThreadPoolExecutor(1, "opt-outs")
+        self._disk = DiskThread("opt-outs")
         self._tasks: tuple[asyncio.Task[None], ...] = ()
 
     async def start(self) -> None:
@@ -68,7 +64,7 @@ class OptOutsOnDisk:
         await end(*self._tasks)
         if self._tasks:
             await self._keep()
-        self._disk.shutdown(wait=False)
+        self._disk.close()
 
     async def _keep_on(self) -> None:
         while True:
@@ -94,7 +90,7 @@ class OptOutsOnDisk:
         self._copy.said.clear()
         try:
             if self._telling:
-                await self._on_disk(self._log.add, self._telling)
+                await self._disk.run(self._log.add, self._telling)
         except OSError as error:
             log.warning("who has opted out or come back cannot be told to other workers: %s", error)
         self._telling = ()
@@ -102,15 +98,15 @@ class OptOutsOnDisk:
     async def _forget(self) -> None:
         """Remove what people said while Redis was away: it has that now."""
         try:
-            await self._on_disk(self._log.remove)
+            await self._disk.run(self._log.remove)
         except OSError as error:
             log.warning("what people said while Redis was away cannot be removed: %s", error)
 
     async def _learn(self) -> None:
         """Take over what other workers know, if it is news: who is in the file, then what people said."""
         try:
-            text = await self._on_disk(self._read)
-            words = await self._on_disk(self._log.news, all_of_it=text is not None)
+            text = await self._disk.run(self._read)
+            words = await self._disk.run(self._log.news, all_of_it=text is not None)
         except (OSError, UnicodeDecodeError) as error:
             log.warning("the opt-out list in %s cannot be read: %s", self._path, error)
             return
@@ -148,15 +144,10 @@ class OptOutsOnDisk:
             return
         changes, people = self._copy.changes, tuple(self._copy)
         try:
-            await self._on_disk(self._write, people)
+            await self._disk.run(self._write, people)
         except OSError as error:
             log.warning("the opt-out list cannot be kept in %s: %s", self._path, error)
         self._kept = changes
-
-    async def _on_disk(self, work: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
-        """Work in the disk's thread, one thing after the other, even when a caller is cancelled."""
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._disk, lambda: work(*arguments, **named))
 
     def _read(self) -> str | None:
         """Return what the file holds; None where it is not there, or known already."""

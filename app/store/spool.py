@@ -11,17 +11,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import ParamSpec, TypeVar
 
+from app.store.disk import DiskThread
 from app.store.spool_entry import Entry
 from app.store.spool_files import BATCH, SpoolFolder
 
 log = logging.getLogger("sms_router.spool")
-
-P = ParamSpec("P")
-T = TypeVar("T")
 
 MOST_QUEUED = 32 * 1024 * 1024
 """Bytes that wait in memory for the disk; a few seconds of the heaviest traffic."""
@@ -36,7 +32,7 @@ class Spool:
     def __init__(self, folder: Path, most_queued: int = MOST_QUEUED, try_again: float = TRY_AGAIN) -> None:
         """Name the folder; nothing is created before the first entry."""
         self._files = SpoolFolder(folder)
-        self._disk = ThreadPoolExecutor(1, "spool")
+        self._disk = DiskThread("spool")
         self._most_queued = most_queued
         self._queue: list[Entry] = []
         self._queued = 0
@@ -91,13 +87,13 @@ class Spool:
         """
         await self.flush()
         if not self._closed:
-            await self._on_disk(self._files.gather)
+            await self._disk.run(self._files.gather)
         restored = 0
-        while not self._closed and (batch := await self._on_disk(self._files.batch)):
+        while not self._closed and (batch := await self._disk.run(self._files.batch)):
             await restore(batch)
             restored += len(batch)
             if not self._closed:
-                await self._on_disk(self._files.advance)
+                await self._disk.run(self._files.advance)
         while self._rests_until is not None and not self._closed and (self._queue or self._writing):
             if self._queue:
                 restored += await self._restore_from_memory(restore)
@@ -116,8 +112,8 @@ class Spool:
             self._fail(len(self._queue), "the disk took nothing until the end")
             self._settle(self._queue)
             self._queue = []
-        await self._on_disk(self._files.close)
-        self._disk.shutdown(wait=False)
+        await self._disk.run(self._files.close)
+        self._disk.close()
 
     @property
     def _resting(self) -> bool:
@@ -128,7 +124,7 @@ class Spool:
         """Write what is queued, again and again until nothing is, or the disk takes nothing."""
         entries, self._queue = self._queue, []
         try:
-            await self._on_disk(self._files.append, entries)
+            await self._disk.run(self._files.append, entries)
         except OSError as error:
             self._queue = entries + self._queue
             if self._rests_until is None:
@@ -156,11 +152,6 @@ class Spool:
     def _settle(self, entries: Sequence[Entry]) -> None:
         self._settled += len(entries)
         self._queued -= sum(entry.size for entry in entries)
-
-    async def _on_disk(self, work: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
-        """Work in the disk's thread, one thing after the other, even when a caller is cancelled."""
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._disk, lambda: work(*arguments, **named))
 
     def _fail(self, count: int, why: str) -> None:
         if not self._losing:

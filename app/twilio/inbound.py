@@ -15,7 +15,7 @@ REQUIRED = ("MessageSid", "AccountSid", "From", "To")
 LONGEST_ADDRESS = 320
 """Characters; channel addresses are the longest that Twilio sends."""
 
-_MESSAGE_SID = re.compile(r"(?:SM|MM)[0-9a-fA-F]{32}")
+MESSAGE_SID = re.compile(r"(?:SM|MM)[0-9a-fA-F]{32}")
 _ACCOUNT_SID = re.compile(r"AC[0-9a-fA-F]{32}")
 _MOST_MEDIA = 10
 
@@ -124,7 +124,7 @@ def oddity_of(parameters: Mapping[str, str], required: Sequence[str]) -> Unreada
             return Unreadable(f"{name} is missing")
         if len(value) > LONGEST_ADDRESS:
             return Unreadable(f"{name} is longer than {LONGEST_ADDRESS} characters")
-    if not _MESSAGE_SID.fullmatch(parameters["MessageSid"]):
+    if not MESSAGE_SID.fullmatch(parameters["MessageSid"]):
         return Unreadable("MessageSid does not look like one of Twilio's (SM or MM and 32 hex digits)")
     if not _ACCOUNT_SID.fullmatch(parameters["AccountSid"]):
         return Unreadable("AccountSid does not look like one of Twilio's (AC and 32 hex digits)")

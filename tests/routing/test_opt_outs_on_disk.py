@@ -166,7 +166,7 @@ async def test_a_stop_waits_for_the_writing_under_way(
     await asyncio.sleep(0.05)
     held.set()
     await closing
-    disk._disk.shutdown(wait=True)
+    disk._disk._thread.shutdown(wait=True)
     assert (tmp_path / "opt-outs").read_text() == "MG1 +14155550101\n"
 
 
