@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -38,13 +38,17 @@ class KeptRulebook:
         with suppress(OSError):
             self._path.unlink(missing_ok=True)
 
-    def keep(self, folder: Path) -> None:
-        """Keep the files of a folder that were read and are right; a disk that does not take them is told."""
+    def keep(self, folder: Path, unchanged: Callable[[], bool]) -> None:
+        """Keep the files of a folder that were read and are right; a disk that does not take them is told.
+
+        ``unchanged`` says whether they are still what was read; where they are not, nothing is kept.
+        """
         try:
             files = [path for name in FILES if (path := folder / name).is_file()]
             files += [path for path in (folder / TEMPLATES).rglob("*") if path.is_file()]
             texts = {str(path.relative_to(folder)): path.read_bytes().decode("latin-1") for path in files}
-            self._write(json.dumps(texts))
+            if unchanged():
+                self._write(json.dumps(texts))
         except OSError as error:
             log.warning("the rules cannot be kept for workers that start later: %s", error)
 

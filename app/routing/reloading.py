@@ -14,7 +14,7 @@ from typing import Protocol
 from app.mistakes import SettingsError
 from app.routing.dispatch import Dispatcher
 from app.routing.kept_rulebook import KeptRulebook
-from app.routing.rulebook import Rulebook, RulebookReader
+from app.routing.rulebook import Mark, Rulebook, RulebookReader
 from app.senders.carriers import ErrorTable
 from app.tasks import end
 
@@ -91,8 +91,12 @@ class Reloader:
             self._present |= frozenset(gone)
             self._refuse(error.mistakes)
             return old
-        kept.keep(self._reader.folder)
+        self._keep(kept, self._marks)
         return read
+
+    def _keep(self, kept: KeptRulebook, marks: frozenset[Mark]) -> None:
+        """Keep the files, unless they have changed since they were read and found right."""
+        kept.keep(self._reader.folder, lambda: self._reader.marks() == marks)
 
     @staticmethod
     def _look_for(missing: Iterable[Path]) -> None:
@@ -149,6 +153,7 @@ class Reloader:
     async def reload(self) -> Outcome:
         """Read the files, and work with them if they are right."""
         present = await asyncio.to_thread(self._reader.present)
+        marks = await asyncio.to_thread(self._reader.marks)
         try:
             self._look_for(sorted(self._present - present))
             read = await asyncio.to_thread(self._reader.read)
@@ -168,7 +173,7 @@ class Reloader:
         outcome = Outcome.APPLIED if difference else Outcome.UNCHANGED
         self._report(outcome)
         if difference and self._kept is not None:
-            await asyncio.to_thread(self._kept.keep, self._reader.folder)
+            await asyncio.to_thread(self._keep, self._kept, marks)
         return outcome
 
     def _take(self, read: Rulebook) -> None:

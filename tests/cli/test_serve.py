@@ -131,6 +131,7 @@ def test_workers_that_are_lost_while_the_rules_are_broken_are_told_and_replaced(
 ) -> None:
     serving = Serving.start(folder, WORKERS="2")
     try:
+        until(lambda: len(serve_in(serving.log)) == 2)
         (folder / "config" / "keywords.toml").write_text("[[keyword")
         until(lambda: "the changed configuration is refused" in serving.log)
         children = psutil.Process(serving.process.pid).children()

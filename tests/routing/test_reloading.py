@@ -21,7 +21,7 @@ from app.routing.kept_rulebook import KeptRulebook
 from app.routing.loading import Functions
 from app.routing.reloading import Outcome, Reloader
 from app.routing.replies import Reply
-from app.routing.rulebook import RulebookReader
+from app.routing.rulebook import Rulebook, RulebookReader
 from app.senders.carriers import ErrorTable
 from tests.routing.messages import message
 
@@ -321,6 +321,28 @@ async def test_the_first_worker_does_not_start_on_a_broken_configuration(
         second()
 
 
+class HastyReader(RulebookReader):
+    """Reads files that somebody breaks just afterwards."""
+
+    def read(self) -> Rulebook:
+        read = super().read()
+        (self.folder / "keywords.toml").write_text("[[keyword")
+        return read
+
+
+async def test_files_that_break_just_after_they_were_read_are_not_kept(
+    second: Callable[[], Running], tmp_path: Path
+) -> None:
+    first = second()
+    kept = KeptRulebook(tmp_path / "data" / "rules.json")
+    hasty = HastyReader(tmp_path, Functions([], []), frozenset(), Forwards(), TimeZones())
+    starting = Reloader(hasty, Judge(), lambda _: None, 0.01, kept)
+    assert second().says("hours") == "9 to 5"
+    first.write(KEYWORDS.replace("9 to 5", "10 to 6"))
+    assert await starting.reload() is Outcome.APPLIED
+    assert second().says("hours") == "9 to 5"
+
+
 async def test_what_was_kept_and_is_not_right_any_more_is_not_taken(
     second: Callable[[], Running], running: Running
 ) -> None:
@@ -337,6 +359,6 @@ def test_a_place_that_cannot_be_taken_keeps_nothing_and_leaves_nothing(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "data" / "rules.json").mkdir(parents=True)
-    KeptRulebook(tmp_path / "data" / "rules.json").keep(tmp_path)
+    KeptRulebook(tmp_path / "data" / "rules.json").keep(tmp_path, lambda: True)
     assert "the rules cannot be kept" in caplog.text
     assert [each.name for each in (tmp_path / "data").iterdir()] == ["rules.json"]
