@@ -114,21 +114,9 @@ def _general(settings: Settings) -> Iterator[Finding]:
     for key in settings.placeholders:
         sentence = f"{key} is a placeholder: no webhook names it, and Twilio does not know it."
         yield Finding(Severity.ERROR, key, sentence, "Write the sid that the Twilio console shows.")
-    if settings.redis.url:
-        yield from _redis(settings)
     yield from inspect_callback_host(settings.public_url)
     if not settings.twilio.api_base_url:
         yield from inspect_public_url(settings.public_url, configured=bool(settings.router.public_url))
-
-
-def _redis(settings: Settings) -> Iterator[Finding]:
-    """Whether Redis serves; without it the routers answer from memory, and forget what is new."""
-    try:
-        with store_client(settings):
-            pass
-    except CommandError as error:
-        what, *remedy = error.lines
-        yield Finding(Severity.ERROR, "redis", what, " ".join(remedy))
 
 
 def _expected(settings: Settings, rules: Dispatcher, service_sid: str) -> Expected:

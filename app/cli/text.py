@@ -110,9 +110,8 @@ def text(
     The router gets what Twilio would send, and the answer is shown as the person's phone would.
     """
     settings = settings_for_command()
-    words = (
-        " ".join(text).encode("utf-8", "replace").decode()
-    )  # a terminal may hand over bytes that are no text
+    # A terminal may hand over bytes that are no text.
+    words = " ".join(text).encode("utf-8", "replace").decode()
     local = (url or settings.local_url).rstrip("/")
     if recipient is None:
         if not store_runs(settings):

@@ -87,7 +87,7 @@ class TemplateAnswer:
 
     def _rendered(self, message: InboundMessage, argument: str, keyword: str) -> Reply:
         try:
-            text = _rendered(
+            text = _text_of(
                 self.template,
                 {"message": message, "words": message.words, "argument": argument, "keyword": keyword},
             )
@@ -190,7 +190,7 @@ class Templates:
         return tuple(sources.values())
 
 
-def _rendered(template: jinja2.Template, variables: dict[str, object]) -> str:
+def _text_of(template: jinja2.Template, variables: dict[str, object]) -> str:
     """Render as ``Template.render`` does, but for its search for globals: there are none."""
     environment = template.environment
     context = environment.context_class(environment, variables, template.name, template.blocks)

@@ -171,6 +171,12 @@ def test_without_credentials_and_without_the_sandbox_that_is_said(cli: Cli) -> N
     assert "The sandbox does not answer, so Twilio's side was not looked at." in spoken.err
 
 
+def test_a_redis_that_does_not_serve_is_told_once_without_the_sandbox_too(cli: Cli) -> None:
+    nowhere = f"redis://127.0.0.1:{free_port()}"
+    spoken = cli("check", "--json", SANDBOX_PORT=str(free_port()), REDIS_URL=nowhere)
+    assert [each["about"] for each in json.loads(spoken.out)["findings"]] == ["redis"]
+
+
 def test_a_redis_that_does_not_serve_is_one_error_whatever_twilio_says(twilio: TwilioSide) -> None:
     nowhere = f"redis://127.0.0.1:{free_port()}"
     assert [error.split(":")[0] for error in errors(checked(twilio, code=1, REDIS_URL=nowhere))] == [

@@ -13,7 +13,6 @@ import subprocess
 import sys
 import termios
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -24,6 +23,7 @@ from app.cli.serve import _first_text
 from app.sandbox.hosting import free_port
 from tests.cli.conftest import OURS, PROGRAM, Cli, Serving, opens
 from tests.store.private_valkey import PrivateValkey
+from tests.waiting import wait_until
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -119,7 +119,7 @@ def test_workers_need_no_disk_that_can_be_written(
         assert "open 9 to 5" in cli("text", "HOURS", inside=folder, **serving.environment).out
         metrics = f"http://127.0.0.1:{serving.environment['PORT']}/metrics"
         told = 'sms_router_messages_total{outcome="reply"} 1.0'
-        until(lambda: told in requests.get(metrics, timeout=30).text)
+        wait_until(lambda: told in requests.get(metrics, timeout=30).text)
     finally:
         assert serving.stop() == 0
     assert "Traceback" not in serving.log
@@ -131,16 +131,15 @@ def test_workers_that_are_lost_while_the_rules_are_broken_are_told_and_replaced(
 ) -> None:
     serving = Serving.start(folder, WORKERS="2")
     try:
-        until(lambda: len(serve_in(serving.log)) == 2)
+        wait_until(lambda: len(serve_in(serving.log)) == 2)
         (folder / "config" / "keywords.toml").write_text("[[keyword")
-        until(lambda: "the changed configuration is refused" in serving.log)
-        children = psutil.Process(serving.process.pid).children()
-        lost = [each for each in children if "spawn_main" in " ".join(each.cmdline())]
+        wait_until(lambda: "the changed configuration is refused" in serving.log)
+        lost = workers_of(serving)
         assert len(lost) == 2
         for each in lost:
             each.kill()
-        until(lambda: all(f"worker {each.pid} is lost (exit code -9)" in serving.log for each in lost))
-        until(lambda: "open 9 to 5" in cli("text", "HOURS", inside=folder, **serving.environment).out)
+        wait_until(lambda: all(f"worker {each.pid} is lost (exit code -9)" in serving.log for each in lost))
+        wait_until(lambda: "open 9 to 5" in cli("text", "HOURS", inside=folder, **serving.environment).out)
         assert "Traceback" not in serving.log
     finally:
         assert serving.stop() == 0
@@ -152,11 +151,11 @@ def test_a_lost_worker_is_replaced_by_one_with_the_same_settings_whatever_router
 ) -> None:
     serving = Serving.start(folder, WORKERS="2")
     try:
-        until(lambda: len(serve_in(serving.log)) == 2)
+        wait_until(lambda: len(serve_in(serving.log)) == 2)
         (folder / "config" / "router.toml").write_text("[router")
         lost = workers_of(serving)[0]
         lost.kill()
-        until(lambda: len(serve_in(serving.log)) == 3)
+        wait_until(lambda: len(serve_in(serving.log)) == 3)
         assert f"worker {lost.pid} is lost (exit code -9); another one takes its place" in serving.log
         assert "Traceback" not in serving.log
     finally:
@@ -169,15 +168,15 @@ def test_a_worker_that_cannot_start_is_tried_with_rests_while_the_others_serve(f
     right = handlers.read_text()
     serving = Serving.start(folder, WORKERS="2")
     try:
-        until(lambda: len(serve_in(serving.log)) == 2)
+        wait_until(lambda: len(serve_in(serving.log)) == 2)
         handlers.write_text("def half(")
         workers_of(serving)[0].kill()
-        until(lambda: "another one takes its place in 2 s" in serving.log)
+        wait_until(lambda: "another one takes its place in 2 s" in serving.log)
         assert "a worker cannot start: " in serving.log
         assert "my_handlers" in serving.log.partition("a worker cannot start: ")[2].partition("\n")[0]
         assert requests.get(f"http://127.0.0.1:{serving.environment['PORT']}/healthz", timeout=30).ok
         handlers.write_text(right)
-        until(lambda: len(serve_in(serving.log)) == 3)
+        wait_until(lambda: len(serve_in(serving.log)) == 3)
         assert "Traceback" not in serving.log
     finally:
         assert serving.stop() == 0
@@ -190,14 +189,6 @@ def serve_in(text: str) -> list[str]:
 def workers_of(serving: Serving) -> list[psutil.Process]:
     children = psutil.Process(serving.process.pid).children()
     return [each for each in children if "spawn_main" in " ".join(each.cmdline())]
-
-
-def until(condition: Callable[[], object]) -> None:
-    for _ in range(600):
-        if condition():
-            return
-        time.sleep(0.05)
-    raise AssertionError("it has not come to that in 30 seconds")
 
 
 @pytest.mark.slow

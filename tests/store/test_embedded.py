@@ -3,8 +3,7 @@ from __future__ import annotations
 import os
 import signal
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
@@ -17,6 +16,7 @@ from app.store.embedded import embedded, running_at, socket_path
 from app.store.errors import EmbeddedError
 from tests.store.neighbour import neighbour
 from tests.store.private_valkey import client_of
+from tests.waiting import wait_until
 
 
 @pytest.fixture
@@ -24,14 +24,6 @@ def folder() -> Iterator[Path]:
     """A folder with a short path, as most have."""
     with tempfile.TemporaryDirectory(prefix="data-") as name:
         yield Path(name)
-
-
-def until(condition: Callable[[], object]) -> None:
-    for _ in range(2000):
-        if condition():
-            return
-        time.sleep(0.01)
-    raise AssertionError("it has not come to that in 20 seconds")
 
 
 def process_of(url: str) -> int:
@@ -145,7 +137,7 @@ def test_a_routers_server_that_dies_is_started_again_with_its_data(
                 client.set("kept", value)
                 client.waitaof(1, 0, 5000)
             os.kill(before, 9)
-            until(lambda: running_at(folder) is not None and process_of(url) != before)  # noqa: B023
+            wait_until(lambda: running_at(folder) is not None and process_of(url) != before)  # noqa: B023
             with client_of(url) as client:
                 assert client.get("kept") == value
     assert running_at(folder) is None
@@ -166,7 +158,7 @@ def test_a_frozen_server_is_not_started_twice(folder: Path, monkeypatch: pytest.
             return found
 
         monkeypatch.setattr(valkey_process.ValkeyProcess, "_listens", counting)
-        until(lambda: looks > 3)
+        wait_until(lambda: looks > 3)
         os.kill(server, signal.SIGCONT)
         assert process_of(url) == server
 
@@ -188,10 +180,10 @@ def test_a_server_that_cannot_be_started_again_is_tried_until_it_can(
         data.rename(folder / "away")
         data.write_text("not a folder")
         os.kill(process_of(url), 9)
-        until(lambda: "did not start" in caplog.text)
+        wait_until(lambda: "did not start" in caplog.text)
         data.unlink()
         (folder / "away").rename(data)
-        until(lambda: running_at(folder) is not None)
+        wait_until(lambda: running_at(folder) is not None)
 
 
 def test_of_those_who_start_at_once_one_starts_the_server(folder: Path) -> None:
