@@ -23,7 +23,7 @@ slow: $(VENV)/.dev ## run the tests that take longer: whole stories, limits, fai
 
 stores: $(VENV)/.dev ## run the tests of what is stored on a Redis Cluster and on Sentinels, failovers too
 	@TEST_STORES=cluster,sentinel $(BIN)/python -m pytest --numprocesses 2 --dist loadfile -m "slow or not slow" \
-		tests/store tests/routing tests/membership tests/onboarding tests/road/test_kinds_of_redis.py
+		tests/store tests/routing tests/membership tests/onboarding tests/end_to_end/test_kinds_of_redis.py
 
 check: $(VENV)/.dev ## lint and types
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy

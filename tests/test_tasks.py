@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from app import tasks
-from app.tasks import end
+from sms_router import tasks
+from sms_router.tasks import end
 
 
 async def test_a_task_that_loses_a_cancellation_is_cancelled_again(

@@ -3,5 +3,5 @@
 Drop a file in here, or name your own packages in ``config/router.toml``::
 
     [router]
-    handlers = ["app.handlers", "acme_sms.keywords"]
+    handlers = ["handlers", "acme_sms.keywords"]
 """

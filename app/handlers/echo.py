@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from app import InboundMessage, Reply, keyword
+from sms_router import InboundMessage, Reply, keyword
 
 
 @keyword("ECHO")

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from app.sandbox.hosting import free_port
 from loadtests.bench.contestants import ROUTER
 from loadtests.bench.figures import Summary, Turn, summarise
 from loadtests.bench.pinning import Cores
@@ -17,6 +16,7 @@ from loadtests.bench.router_config import write_router_config
 from loadtests.bench.site import Site
 from loadtests.bench.traffic import Webhook, webhooks, with_duplicates
 from loadtests.bench.turns import take_turn
+from sms_router.sandbox.hosting import free_port
 
 BEGIN = "<!-- conditions:begin -->"
 END = "<!-- conditions:end -->"

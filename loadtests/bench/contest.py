@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from app.sandbox.hosting import free_port
 from loadtests.bench.contestants import Contestant
 from loadtests.bench.figures import Summary, Turn, summarise
 from loadtests.bench.pinning import Cores
@@ -15,6 +14,7 @@ from loadtests.bench.router_config import write_router_config
 from loadtests.bench.site import Site
 from loadtests.bench.traffic import webhooks
 from loadtests.bench.turns import take_turn
+from sms_router.sandbox.hosting import free_port
 
 
 def turns_of(contestants: Sequence[Contestant], plan: Plan) -> int:

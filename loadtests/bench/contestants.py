@@ -53,7 +53,7 @@ class Contestant:
         return ["node", *words] if self.node else [sys.executable, "-m", *words]
 
 
-ROUTER = Contestant("router", ("app", "serve"), stores=True)
+ROUTER = Contestant("router", ("sms_router", "serve"), stores=True)
 CONTESTANTS = (
     Contestant("floor", (*UVICORN, "loadtests.bench.apps.floor:application"), checks=False),
     Contestant("bare", (*UVICORN, "loadtests.bench.apps.bare:application"), stores=True),

@@ -16,14 +16,14 @@ from pathlib import Path
 
 from rich.table import Table
 
-from app.membership.reading import restore
-from app.membership.snapshot import NumberUrls, ServiceSettings, Snapshot
-from app.senders.country import area_code_of, country_of
-from app.senders.pool import Pool
-from app.senders.request import Facts, Request
-from app.senders.selection import select
-from app.senders.sender import Capability, Sender, SenderKind
 from loadtests.bench.report import Cells, as_markdown, as_table, write_between_markers
+from sms_router.membership.reading import restore
+from sms_router.membership.snapshot import NumberUrls, ServiceSettings, Snapshot
+from sms_router.senders.country import area_code_of, country_of
+from sms_router.senders.models import Capability, Sender, SenderKind
+from sms_router.senders.pool import Pool
+from sms_router.senders.request import Facts, Request
+from sms_router.senders.selection import select
 
 README = Path(__file__).resolve().parents[1] / "README.md"
 BEGIN = "<!-- growth:begin -->"

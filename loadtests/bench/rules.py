@@ -16,12 +16,12 @@ from pathlib import Path
 
 from rich.table import Table
 
-from app.routing.dispatch import Dispatcher
-from app.routing.loading import Functions
-from app.routing.rule_file import read_rules
-from app.routing.rules import Match, Occasion
-from app.twilio.inbound import InboundMessage
 from loadtests.bench.report import Cells, as_markdown, as_table, write_between_markers
+from sms_router.routing.dispatch.dispatcher import Dispatcher
+from sms_router.routing.dispatch.handler_loader import Functions
+from sms_router.routing.dispatch.rule_loader import read_rules
+from sms_router.routing.keywords.rules import Match, Occasion
+from sms_router.twilio.inbound import InboundMessage
 
 README = Path(__file__).resolve().parents[1] / "README.md"
 BEGIN = "<!-- rules:begin -->"

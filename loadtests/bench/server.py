@@ -17,14 +17,14 @@ from typing import Protocol
 import redis
 from redis.asyncio import Redis as AsyncRedis
 
-from app.membership.shared import SharedSnapshots
-from app.membership.snapshot import ServiceSettings, Snapshot
-from app.senders.sender import Capability, Sender, SenderKind
 from loadtests.bench.contestants import Contestant
 from loadtests.bench.pinning import Cores, running_on
 from loadtests.bench.site import ACCOUNT_SID, SERVICE_SID, SHORT_CODE, Site
 from loadtests.bench.traffic import forgery
 from loadtests.bench.usage import Usage
+from sms_router.membership.snapshot import ServiceSettings, Snapshot
+from sms_router.membership.snapshot_store import SharedSnapshots
+from sms_router.senders.models import Capability, Sender, SenderKind
 
 ROOT = Path(__file__).resolve().parents[2]
 STARTS_WITHIN = 20.0

@@ -14,7 +14,6 @@ from typing import cast
 
 import uvloop
 
-from app.sandbox.hosting import free_port
 from loadtests.bench.client import Connection, connect
 from loadtests.bench.contestants import ROUTER
 from loadtests.bench.figures import Latency, latency_of
@@ -27,6 +26,7 @@ from loadtests.bench.router_config import write_router_config
 from loadtests.bench.server import serving, storing
 from loadtests.bench.site import Site
 from loadtests.bench.traffic import Webhook, texts, webhooks
+from sms_router.sandbox.hosting import free_port
 
 BEGIN = "<!-- upstream:begin -->"
 END = "<!-- upstream:end -->"

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from app.sandbox.hosting import free_port
 from loadtests.bench.client import connect
 from loadtests.bench.contestants import ROUTER
 from loadtests.bench.load import PATIENCE, ClosedLoop, Tally
@@ -20,6 +19,7 @@ from loadtests.bench.server import serving, storing
 from loadtests.bench.site import Site
 from loadtests.bench.traffic import Webhook, endless
 from loadtests.bench.usage import Usage
+from sms_router.sandbox.hosting import free_port
 
 BEGIN = "<!-- soak:begin -->"
 END = "<!-- soak:end -->"

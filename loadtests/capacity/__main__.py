@@ -19,11 +19,11 @@ from defusedxml.ElementTree import fromstring
 from rich.console import Console
 from rich.table import Table
 
-from app.membership.shared import SharedSnapshots
-from app.membership.snapshot import ServiceSettings, Snapshot
-from app.store.clients import async_client_of
-from tests.road.conftest import SENDERS
-from tests.road.running import ACCOUNT, SERVICE, Answer, RunningRouter, webhook, write_configuration
+from sms_router.membership.snapshot import ServiceSettings, Snapshot
+from sms_router.membership.snapshot_store import SharedSnapshots
+from sms_router.store.redis_py import async_client_of
+from tests.end_to_end.conftest import SENDERS
+from tests.end_to_end.running import ACCOUNT, SERVICE, Answer, RunningRouter, webhook, write_configuration
 from tests.store.private_valkey import PrivateValkey
 
 AT_ONCE = 20

@@ -9,8 +9,8 @@ from enum import Enum
 
 from aiohttp import web
 
-from app.sandbox.hosting import free_port
 from loadtests.crowd.texts import FORWARDED
+from sms_router.sandbox.hosting import free_port
 
 KEYWORD = """
 [[keyword]]

@@ -7,12 +7,12 @@ from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
-from app.store.keys import ALL_BUCKETS, bucket_of
 from loadtests.chaos.site import Site
 from loadtests.chaos.twilio import Exchange, Page
 from loadtests.crowd.answer import NotTwimlError, fault_in, read_answer
 from loadtests.crowd.texts import FALLBACK_REPLY, SILENCE, Due
-from tests.road.running import ACCOUNT
+from sms_router.store.keys import ALL_BUCKETS, bucket_of
+from tests.end_to_end.running import ACCOUNT
 
 MOST_SHOWN = 5
 

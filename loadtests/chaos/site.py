@@ -14,13 +14,13 @@ from pathlib import Path
 import aiohttp
 import psutil
 
-from app.sandbox.hosting import free_port
 from loadtests.chaos.application import Application
 from loadtests.crowd.configuration import REPOSITORY, write_configuration
 from loadtests.crowd.webhook import Account
-from tests.road import turned_clock
-from tests.road.running import ACCOUNT, PUBLIC, SERVICE, TOKEN, RunningRouter
-from tests.road.turned_clock import TurnedClock
+from sms_router.sandbox.hosting import free_port
+from tests.end_to_end import turned_clock
+from tests.end_to_end.running import ACCOUNT, PUBLIC, SERVICE, TOKEN, RunningRouter
+from tests.end_to_end.turned_clock import TurnedClock
 from tests.store.private_valkey import PrivateValkey
 from tests.store.slow_proxy import SlowProxy
 from tests.store.turned_valkey import preload
@@ -192,7 +192,17 @@ def _sandbox(folder: Path, port: int, router_url: str) -> Iterator[None]:
     }
     with (folder / "twilio" / "log").open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "app", "sandbox", "--port", str(port), "--router", router_url, "--quiet"],
+            [
+                sys.executable,
+                "-m",
+                "sms_router",
+                "sandbox",
+                "--port",
+                str(port),
+                "--router",
+                router_url,
+                "--quiet",
+            ],
             cwd=REPOSITORY,
             env=environment,
             stdout=log,

@@ -6,7 +6,7 @@ import asyncio
 import time
 from uuid import uuid4
 
-from app import keyword
+from sms_router import keyword
 
 LONG = 20.0
 """Seconds that a hanging handler takes: longer than Twilio waits."""

@@ -18,7 +18,7 @@ WORKER = "--target"
 
 _AT_WORK = sys.argv[1:2] == [WORKER]
 
-with atheris.instrument_imports(include=["app"]) if _AT_WORK else nullcontext():
+with atheris.instrument_imports(include=["sms_router"]) if _AT_WORK else nullcontext():
     from loadtests.fuzz.targets import TARGETS
 
 LONGEST_INPUT = 4096

@@ -15,21 +15,21 @@ from urllib.parse import unquote_to_bytes
 from defusedxml.ElementTree import fromstring
 from starlette.types import Message
 
-from app.mistakes import SettingsError
-from app.routing.dispatch import Dispatcher
-from app.routing.threads import Threads
-from app.settings import load_settings
-from app.twilio.form import MalformedFormError, parse_form
-from app.twilio.inbound import InboundMessage, Unreadable, read_inbound
-from app.twilio.signature import Credentials, SignatureVerifier, SignedRequest
-from app.twilio.status import Receipt, read_receipt
-from app.twilio.twiml import OutboundMessage, render
-from app.twilio.twiml_reader import Page, read_page
-from app.twilio.webhook_url import WebhookUrl
-from app.visible import visible
-from app.web.exchange import Refusal
-from app.web.gate import Gate
-from tests.road.running import ACCOUNT, KEYWORDS_TOML, PUBLIC, TOKEN, webhook
+from sms_router.config.settings import load_settings
+from sms_router.errors import SettingsError
+from sms_router.routing.dispatch.dispatcher import Dispatcher
+from sms_router.routing.handler.thread_pool import Threads
+from sms_router.twilio.form import MalformedFormError, parse_form
+from sms_router.twilio.inbound import InboundMessage, Unreadable, read_inbound
+from sms_router.twilio.signature import Credentials, SignatureVerifier, SignedRequest
+from sms_router.twilio.status import Receipt, read_receipt
+from sms_router.twilio.twiml import OutboundMessage, render
+from sms_router.twilio.twiml_parser import Page, read_page
+from sms_router.twilio.webhook_url import WebhookUrl
+from sms_router.visible import visible
+from sms_router.web.authentication import Gate
+from sms_router.web.http import Refusal
+from tests.end_to_end.running import ACCOUNT, KEYWORDS_TOML, PUBLIC, TOKEN, webhook
 from tests.routing.rulebook import load_dispatcher
 
 FOLDER = Path(mkdtemp(prefix="sms-fuzz-"))

@@ -16,7 +16,6 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
-from app.sandbox.hosting import free_port
 from loadtests.bench.answers import Answer
 from loadtests.bench.client import Connection, connect
 from loadtests.bench.contestants import CONTESTANTS
@@ -30,6 +29,7 @@ from loadtests.bench.traffic import Webhook
 from loadtests.bench.usage import Usage
 from loadtests.hostile.crowding import Crowd, texts_between
 from loadtests.hostile.forgeries import KINDS, genuine
+from sms_router.sandbox.hosting import free_port
 
 ROUTER = next(contestant for contestant in CONTESTANTS if contestant.name == "router")
 CONNECTIONS = 32

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator
 from urllib.parse import urlencode
 from uuid import uuid4
 
-from app.twilio.signature import sign
 from loadtests.bench.site import ACCOUNT_SID, AUTH_TOKEN, SERVICE_SID, SHORT_CODE, Site
 from loadtests.bench.traffic import Webhook
-from tests.road.running import webhook
+from sms_router.twilio.signature import sign
+from tests.end_to_end.running import webhook
 
 GUESSED = "x" * 27 + "="
 """As long as a signature, so that it has to be computed."""

@@ -16,13 +16,13 @@ from pathlib import Path
 
 import redis
 
-from app.sandbox.hosting import free_port
-from app.store.embedded import running_at
-from app.store.keys import ALL_BUCKETS
 from loadtests.crowd.configuration import REPOSITORY, write_configuration
 from loadtests.crowd.people import person
 from loadtests.crowd.texts import EVERYDAY
 from loadtests.crowd.webhook import Account, Caller
+from sms_router.sandbox.hosting import free_port
+from sms_router.store.embedded import running_at
+from sms_router.store.keys import ALL_BUCKETS
 
 STARTS_WITHIN = 30.0
 WARM_UP = 300
@@ -91,7 +91,7 @@ def running_place(folder: Path, workers: int) -> Iterator[Place]:
     log = folder / "log"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "app", "serve"],
+            [sys.executable, "-m", "sms_router", "serve"],
             cwd=REPOSITORY,
             env=environment,
             stdin=subprocess.DEVNULL,

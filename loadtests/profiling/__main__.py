@@ -16,7 +16,6 @@ import typer
 import uvloop
 from rich.console import Console
 
-from app.sandbox.hosting import free_port
 from loadtests.bench.client import connect
 from loadtests.bench.contestants import CONTESTANTS, Contestant
 from loadtests.bench.load import ClosedLoop, Tally
@@ -31,6 +30,7 @@ from loadtests.bench.usage import Usage
 from loadtests.profiling.figures import Profile, profile_of, read_figures
 from loadtests.profiling.instrumented import FIGURES
 from loadtests.profiling.report import BEGIN, END, markdown, terminal_table
+from sms_router.sandbox.hosting import free_port
 
 README = Path(__file__).resolve().parents[1] / "README.md"
 WARMUP = 500

@@ -12,9 +12,9 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from app.cli import main
 from loadtests.profiling.stages import STAGES, Stage
 from loadtests.profiling.stopwatch import Stopwatch, calibrate
+from sms_router.cli import main
 
 FIGURES = "stages.json"
 

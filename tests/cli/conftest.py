@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from app.cli import main
-from app.environment import VARIABLES
-from app.sandbox.hosting import free_port
+from sms_router.cli import main
+from sms_router.config.environment import VARIABLES
+from sms_router.sandbox.hosting import free_port
 from tests.cli.twilio_side import TwilioSide, twilio_side
 
 PROGRAM = Path(sys.executable).with_name("sms-router")
@@ -61,7 +61,7 @@ reply = "Text HOURS or MENU."
 """
 
 HANDLERS = """
-from app import keyword
+from sms_router import keyword
 
 @keyword("ECHO")
 async def echo(argument: str) -> str:

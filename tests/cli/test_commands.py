@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from app.cli import COMMANDS, load_command
+from sms_router.cli import COMMANDS, load_command
 from tests.cli.conftest import PROGRAM, ROUTER_TOML, Cli
 from tests.store.private_valkey import PrivateValkey
 
@@ -252,7 +252,7 @@ def test_help_imports_little() -> None:
     heavy = ("asyncio", "redis", "pydantic", "jinja2", "requests", "twilio", "starlette", "uvicorn")
     script = (
         "import sys; sys.argv = ['sms-router', '--help']\n"
-        "from app.cli import main\n"
+        "from sms_router.cli import main\n"
         "try: main()\n"
         f"finally: print([name for name in {heavy} if name in sys.modules], file=sys.stderr)"
     )
@@ -272,7 +272,7 @@ def test_a_full_disk_behind_the_output_is_told(words: list[str], folder: Path) -
 
 
 def test_the_installed_program_and_the_module_are_the_same() -> None:
-    for command in ([str(PROGRAM)], [sys.executable, "-m", "app"]):
+    for command in ([str(PROGRAM)], [sys.executable, "-m", "sms_router"]):
         done = subprocess.run([*command, "nonsense"], capture_output=True, text=True, check=False)
         assert done.returncode == 2
         assert "No such command 'nonsense'" in done.stderr

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import requests
 from twilio.rest import Client
 
-from app.sandbox import World, create_sandbox, load_world
-from app.sandbox.numbers import Capabilities, Number
-from app.twilio.rest import build_client
+from sms_router.sandbox import World, create_sandbox, load_world
+from sms_router.sandbox.world.numbers import Capabilities, Number
+from sms_router.twilio.rest import build_client
 from tests.membership.recorded import serving
 
 if TYPE_CHECKING:

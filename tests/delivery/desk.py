@@ -12,14 +12,14 @@ from urllib.parse import urlencode
 
 import redis
 
-from app.delivery.entries import Entry, Kind, Piece
-from app.delivery.letter import Letter, Marked, Result, Unseen, Withdrawn
-from app.delivery.outbox import Outbox
-from app.store.journal import Journal
-from app.store.keys import bucket_of
-from app.store.spool import Spool
-from app.store.store import Store
-from app.twilio.twiml import OutboundMessage, render
+from sms_router.delivery.entry import Entry, Kind, Piece
+from sms_router.delivery.message import Letter, Marked, Result, Unseen, Withdrawn
+from sms_router.delivery.outbox import Outbox
+from sms_router.store.keys import bucket_of
+from sms_router.store.spool.durable_writer import Journal
+from sms_router.store.spool.spool import Spool
+from sms_router.store.store import Store
+from sms_router.twilio.twiml import OutboundMessage, render
 
 ACCOUNT = "AC" + "0" * 32
 SCOPE = "MG" + "0" * 32

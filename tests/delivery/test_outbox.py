@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.delivery.entries import Entry, Kind, Piece
-from app.delivery.letter import Marked, Refused, Sent, Unknown, Withdrawn
-from app.delivery.outbox import HOLD, MOST_ATTEMPTS, TAKEN, Outbox
-from app.store.clock import Clock
-from app.store.errors import StoreUnavailableError
-from app.store.keys import bucket_of
-from app.twilio.twiml import OutboundMessage, render
+from sms_router.delivery.entry import Entry, Kind, Piece
+from sms_router.delivery.message import Marked, Refused, Sent, Unknown, Withdrawn
+from sms_router.delivery.outbox import HOLD, MOST_ATTEMPTS, TAKEN, Outbox
+from sms_router.store.errors import StoreUnavailableError
+from sms_router.store.keys import bucket_of
+from sms_router.store.server_clock import Clock
+from sms_router.twilio.twiml import OutboundMessage, render
 from tests.delivery.desk import LATEST, PERSON, SCOPE, Desk, desk
 from tests.store.private_valkey import PrivateValkey
 

@@ -13,7 +13,7 @@ PAGES = (
     REPOSITORY / "README.md",
     *sorted((REPOSITORY / "docs").rglob("*.md")),
     REPOSITORY / "loadtests" / "README.md",
-    REPOSITORY / "app" / "sandbox" / "scenarios" / "README.md",
+    REPOSITORY / "app" / "sms_router" / "sandbox" / "scenarios" / "README.md",
 )
 
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)

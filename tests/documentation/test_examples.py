@@ -11,19 +11,19 @@ from pathlib import Path
 
 import pytest
 
-from app.router_file import RouterFile
-from app.routing.actions import Immediate
-from app.routing.conversations import Customs
-from app.routing.dispatch import Dispatcher, Forwards
-from app.routing.loading import Functions
-from app.routing.opt_out_file import load_opt_out_words
-from app.routing.replies import Reply
-from app.routing.rule_file import read_rules
-from app.routing.threads import Threads
-from app.sandbox import load_world
-from app.sandbox.scenarios.reading import read_scenario
-from app.senders.carriers import load_error_table
-from app.settings import load_settings
+from sms_router.config.models import RouterFile
+from sms_router.config.settings import load_settings
+from sms_router.routing.dispatch.conversation_steps import Customs
+from sms_router.routing.dispatch.dispatcher import Dispatcher, Forwards
+from sms_router.routing.dispatch.handler_loader import Functions
+from sms_router.routing.dispatch.responders import Immediate
+from sms_router.routing.dispatch.rule_loader import read_rules
+from sms_router.routing.handler.reply import Reply
+from sms_router.routing.handler.thread_pool import Threads
+from sms_router.routing.opt_outs.keywords_file import load_opt_out_words
+from sms_router.sandbox import load_world
+from sms_router.sandbox.scenarios.loader import read_scenario
+from sms_router.senders.error_table import load_error_table
 from tests.documentation.pages import PAGES, REPOSITORY, Block, blocks, named
 from tests.routing.messages import message
 
@@ -48,7 +48,7 @@ def folder(tmp_path: Path) -> Iterator[Path]:
 
 def written_handlers(folder: Path, found: list[Block]) -> Functions:
     """Save each block as a file of its own, and load them all, beside those that come along."""
-    modules, middlewares = ["app.handlers"], []
+    modules, middlewares = ["handlers"], []
     for number, block in enumerate(found):
         name = f"written_{re.sub(r'[^a-z]', '_', block.page.lower())}_{number}"
         (folder / f"{name}.py").write_text(block.text)

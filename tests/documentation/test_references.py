@@ -12,9 +12,9 @@ import pytest
 from pydantic import BaseModel
 from pydantic_core import to_jsonable_python
 
-from app.cli import COMMANDS, load_command
-from app.environment import VARIABLES
-from app.router_file import RouterFile
+from sms_router.cli import COMMANDS, load_command
+from sms_router.config.environment import VARIABLES
+from sms_router.config.models import RouterFile
 from tests.documentation.pages import PAGES, REPOSITORY, anchors, blocks, code, links, named, prose
 
 SETTINGS = REPOSITORY / "docs" / "settings.md"

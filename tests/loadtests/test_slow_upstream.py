@@ -2,11 +2,11 @@ import asyncio
 
 import pytest
 
-from app.sandbox.hosting import free_port
 from loadtests.bench.client import Connection, connect
 from loadtests.bench.figures import Latency
 from loadtests.bench.slow_upstream import REPLY, Beside, application_at, cells
 from loadtests.bench.traffic import Webhook
+from sms_router.sandbox.hosting import free_port
 
 WIRE = b"POST /sms HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 3\r\n\r\na=b"
 

@@ -5,11 +5,11 @@ from urllib.parse import parse_qsl
 import pytest
 from twilio.request_validator import RequestValidator
 
-from app.twilio.inbound import InboundMessage, read_inbound
 from loadtests.bench.keywords import DEFAULT_REPLY, REPLIES
 from loadtests.bench.router_config import write_router_config
 from loadtests.bench.site import AUTH_TOKEN, Site
 from loadtests.bench.traffic import LATEST, Webhook, forgery, texts, webhooks, with_duplicates, without_reply
+from sms_router.twilio.inbound import InboundMessage, read_inbound
 
 SITE = Site(8000, Path())
 

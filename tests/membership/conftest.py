@@ -11,8 +11,8 @@ from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from app.membership.source import ServiceSource, twilio_source
-from app.store.clients import async_client_of
+from sms_router.membership.source import ServiceSource, twilio_source
+from sms_router.store.redis_py import async_client_of
 from tests.membership.recorded import ACCOUNT, TOKEN, RecordedTwilio, serving
 from tests.membership.ticking import Clock
 

@@ -21,7 +21,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from app.sandbox.hosting import hosted
+from sms_router.sandbox.hosting import hosted
 
 ACCOUNT = "AC" + "a" * 32
 TOKEN = "5ecre7" * 5

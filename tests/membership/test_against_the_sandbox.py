@@ -7,13 +7,13 @@ import pytest
 import requests
 from redis.asyncio import Redis
 
-from app.membership.cache import Membership
-from app.membership.source import MembershipError, ServiceSource, twilio_source
-from app.sandbox import create_sandbox, load_world
-from app.senders.country import area_code_of, country_of
-from app.senders.request import Request
-from app.senders.selection import select
-from app.senders.sender import Capability, SenderKind
+from sms_router.membership.membership import Membership
+from sms_router.membership.source import MembershipError, ServiceSource, twilio_source
+from sms_router.sandbox import create_sandbox, load_world
+from sms_router.senders.country import area_code_of, country_of
+from sms_router.senders.models import Capability, SenderKind
+from sms_router.senders.request import Request
+from sms_router.senders.selection import select
 from tests.membership.recorded import serving
 
 WORLD = load_world(Path(__file__).parents[2] / "config" / "sandbox.toml")

@@ -7,10 +7,10 @@ from dataclasses import replace
 from prometheus_client import REGISTRY
 from redis.asyncio import Redis
 
-from app.membership.cache import Membership
-from app.membership.held import ServiceStatus
-from app.membership.source import ServiceSource
-from app.web.figures import PoolFigures
+from sms_router.membership.membership import Membership
+from sms_router.membership.service_state import ServiceStatus
+from sms_router.membership.source import ServiceSource
+from sms_router.web.metrics_collectors import PoolFigures
 from tests.membership.recorded import RecordedTwilio, failing
 from tests.membership.ticking import Clock, Pauses, only, running
 

@@ -8,11 +8,11 @@ import threading
 import pytest
 from redis.asyncio import Redis
 
-from app.membership.cache import Membership
-from app.membership.keys import POOLS_CHANNEL, PoolKeys
-from app.membership.shared import SharedError, SharedSnapshots, Verdict
-from app.membership.snapshot import Snapshot
-from app.membership.source import MembershipError, ServiceSource
+from sms_router.membership.keys import POOLS_CHANNEL, PoolKeys
+from sms_router.membership.membership import Membership
+from sms_router.membership.snapshot import Snapshot
+from sms_router.membership.snapshot_store import SharedError, SharedSnapshots, Verdict
+from sms_router.membership.source import MembershipError, ServiceSource
 from tests.membership.recorded import RecordedTwilio, failing
 from tests.membership.ticking import Clock, Pauses, eventually, running
 from tests.store.shared_stores import everywhere

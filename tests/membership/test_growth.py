@@ -8,10 +8,10 @@ from types import FrameType
 
 import pytest
 
-from app.senders.pool import Pool
-from app.senders.request import Facts, Request
-from app.senders.selection import select
 from loadtests.bench import growth
+from sms_router.senders.pool import Pool
+from sms_router.senders.request import Facts, Request
+from sms_router.senders.selection import select
 
 UNREACHED = Facts(unreachable=frozenset({"12345"}))
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.membership.snapshot import NumberUrls, ServiceSettings, Snapshot, SnapshotError
-from app.senders.sender import Capability, Sender, SenderKind
+from sms_router.membership.snapshot import NumberUrls, ServiceSettings, Snapshot, SnapshotError
+from sms_router.senders.models import Capability, Sender, SenderKind
 
 SENDER = Sender("SC1", "12345", SenderKind.SHORT_CODE, "US", Capability.SMS | Capability.MMS, live=False)
 SNAPSHOT = Snapshot(

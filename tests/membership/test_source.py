@@ -6,11 +6,11 @@ import pytest
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.membership.snapshot import NumberUrls, ServiceSettings
-from app.membership.source import MembershipError, ServiceSource, twilio_source
-from app.sandbox.hosting import free_port
-from app.senders.sender import Capability, Sender, SenderKind
-from app.twilio.rest import FailureKind
+from sms_router.membership.snapshot import NumberUrls, ServiceSettings
+from sms_router.membership.source import MembershipError, ServiceSource, twilio_source
+from sms_router.sandbox.hosting import free_port
+from sms_router.senders.models import Capability, Sender, SenderKind
+from sms_router.twilio.rest import FailureKind
 from tests.membership.recorded import (
     ACCOUNT,
     TOKEN,

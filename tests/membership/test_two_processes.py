@@ -11,9 +11,8 @@ from pathlib import Path
 import pytest
 import requests
 
-from app.sandbox import create_sandbox, load_world
-from tests.membership.recorded import serving
-from tests.road.running import (
+from sms_router.sandbox import create_sandbox, load_world
+from tests.end_to_end.running import (
     ACCOUNT,
     PUBLIC,
     REPOSITORY,
@@ -25,6 +24,7 @@ from tests.road.running import (
     webhook,
     write_configuration,
 )
+from tests.membership.recorded import serving
 
 DEMO = replace(
     load_world(Path(__file__).parents[2] / "config" / "sandbox.toml", PUBLIC),
@@ -67,7 +67,7 @@ def command(router: RunningRouter, sandbox: str, *words: str) -> subprocess.Comp
         "SMS_ROUTER_CONFIG": str(router.folder),
     }
     return subprocess.run(
-        [sys.executable, "-m", "app", *words],
+        [sys.executable, "-m", "sms_router", *words],
         cwd=REPOSITORY,
         env=environment,
         capture_output=True,

@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
-from app.membership.background import WATCH_EVERY
-from app.membership.cache import Membership
-from app.membership.held import ServiceStatus
+from sms_router.membership.membership import Membership
+from sms_router.membership.refresher import WATCH_EVERY
+from sms_router.membership.service_state import ServiceStatus
 
 
 class Clock:

@@ -8,8 +8,8 @@ import pytest
 import redis as synchronous
 from redis.asyncio import Redis
 
-from app.onboarding.keys import CHECKLISTS, TEXTED, VERSION
-from app.store.clients import client_of
+from sms_router.onboarding.keys import CHECKLISTS, TEXTED, VERSION
+from sms_router.store.redis_py import client_of
 from tests.membership.conftest import base_url, clock, no_redis, redis, source, twilio
 
 __all__ = ["base_url", "clock", "no_redis", "redis", "source", "twilio"]

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.onboarding.checklist import MOST_ENTRIES, Action, Checklist, StepError
-from app.onboarding.process import LIVE, Actor, Kind
-from app.onboarding.writing import read, read_all, written
+from sms_router.onboarding.checklist import MOST_ENTRIES, Action, Checklist, StepError
+from sms_router.onboarding.process import LIVE, Actor, Kind
+from sms_router.onboarding.serialization import read, read_all, written
 from tests.onboarding.worlds import DAY, NOON, REQUEST, SERVICE, arrival, begun, checklists
 
 

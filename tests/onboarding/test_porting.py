@@ -14,8 +14,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from twilio.rest import Client
 
-from app.onboarding.porting import PortedNumber, portability, ported_numbers
-from app.twilio.rest import ApiError, FailureKind, build_client
+from sms_router.onboarding.porting import PortedNumber, portability, ported_numbers
+from sms_router.twilio.rest import ApiError, FailureKind, build_client
 from tests.membership.recorded import serving
 from tests.onboarding.worlds import REQUEST
 

@@ -6,7 +6,7 @@ from datetime import date
 
 import pytest
 
-from app.onboarding.process import CONFIGURE, LIVE, Actor, Kind, Span, processes
+from sms_router.onboarding.process import CONFIGURE, LIVE, Actor, Kind, Span, processes
 
 YOU, TWILIO, CARRIER = Actor.YOU, Actor.TWILIO, Actor.CARRIER
 

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.onboarding.checklist import Checklist
-from app.onboarding.porting import PortedNumber
-from app.onboarding.process import Kind
-from app.onboarding.progress import followed, seen
+from sms_router.onboarding.checklist import Checklist
+from sms_router.onboarding.porting import PortedNumber
+from sms_router.onboarding.process import Kind
+from sms_router.onboarding.progress import followed, seen
 from tests.onboarding.worlds import DAY, NOON, REQUEST, SERVICE, arrival, begun, checklists
 
 NUMBER_STATUSES = [

@@ -6,9 +6,9 @@ from datetime import date
 
 from hypothesis import strategies as st
 
-from app.onboarding.checklist import Checklist
-from app.onboarding.choosing import Arrival, arrival_of
-from app.onboarding.process import Kind
+from sms_router.onboarding.checklist import Checklist
+from sms_router.onboarding.process import Kind
+from sms_router.onboarding.process_choice import Arrival, arrival_of
 
 NOON = 1_767_960_000.0
 """2026-01-09 12:00 UTC, a Friday."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.twilio.inbound import InboundMessage
+from sms_router.twilio.inbound import InboundMessage
 
 ACCOUNT = "AC" + "0a" * 16
 PERSON = "+14155550123"

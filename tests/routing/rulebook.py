@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from app.routing.dispatch import Dispatcher, Forwards
-from app.routing.loading import Functions
-from app.routing.opt_out_words import OptOutWords
-from app.routing.rule_file import read_rules
-from app.routing.rules import MatchKind, Occasion, Rule, Scope
-from app.routing.threads import Threads
+from sms_router.routing.dispatch.dispatcher import Dispatcher, Forwards
+from sms_router.routing.dispatch.handler_loader import Functions
+from sms_router.routing.dispatch.rule_loader import read_rules
+from sms_router.routing.handler.thread_pool import Threads
+from sms_router.routing.keywords.rules import MatchKind, Occasion, Rule, Scope
+from sms_router.routing.opt_outs.keywords import OptOutWords
 
 WHOLE, FIRST_WORD, PREFIX, PATTERN = MatchKind
 ANYWHERE = Scope()

@@ -8,13 +8,13 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from app.routing.record import LEASE, Records
-from app.store.clients import async_client_of, subscribed
-from app.store.journal import Journal
-from app.store.keys import ANSWERED_CHANNEL
-from app.store.server import Observe, unobserved
-from app.store.spool import Spool
-from app.store.store import Store
+from sms_router.routing.inbox.inbox import LEASE, Records
+from sms_router.store.keys import ANSWERED_CHANNEL
+from sms_router.store.redis_py import async_client_of, subscribed
+from sms_router.store.resilient_connection import Observe, unobserved
+from sms_router.store.spool.durable_writer import Journal
+from sms_router.store.spool.spool import Spool
+from sms_router.store.store import Store
 
 DAYS = 1.0
 

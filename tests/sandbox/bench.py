@@ -14,11 +14,11 @@ from twilio.http.http_client import TwilioHttpClient
 from twilio.http.response import Response
 from twilio.rest import Client
 
-from app.sandbox import World, create_sandbox, load_world
-from app.sandbox.clock import ManualClock
-from app.sandbox.connection import ConnectionPolicy
-from app.sandbox.hosting import hosted
-from app.sandbox.platform import Platform
+from sms_router.sandbox import World, create_sandbox, load_world
+from sms_router.sandbox.clock import ManualClock
+from sms_router.sandbox.hosting import hosted
+from sms_router.sandbox.platform import Platform
+from sms_router.sandbox.webhooks.connection_policy import ConnectionPolicy
 from tests.sandbox.contract import judge
 from tests.sandbox.customer import Customer
 

@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from app.twilio.form import parse_form
+from sms_router.twilio.form import parse_form
 
 Page = Response | Callable[[], Awaitable[Response]]
 

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from app.sandbox.clock import ManualClock, SystemClock
-from app.sandbox.identifiers import Identifiers
-from app.sandbox.messages import MOST_PER_PHONE, Handsets, Received
-from app.sandbox.tasks import Tasks
+from sms_router.sandbox.background import Tasks
+from sms_router.sandbox.clock import ManualClock, SystemClock
+from sms_router.sandbox.identifiers import Identifiers
+from sms_router.sandbox.state.messages import MOST_PER_PHONE, Handsets, Received
 
 
 def test_a_seed_makes_the_identifiers_repeatable() -> None:

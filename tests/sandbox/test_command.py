@@ -14,9 +14,9 @@ import psutil
 import pytest
 from typer.testing import CliRunner
 
-from app.cli import commands
-from app.cli.speaking import CommandError
-from app.sandbox.hosting import free_port, hosted
+from sms_router.cli import commands
+from sms_router.cli.output import CommandError
+from sms_router.sandbox.hosting import free_port, hosted
 from tests.sandbox.bench import PHONE
 from tests.sandbox.customer import Customer
 
@@ -27,7 +27,7 @@ STEP = f'[[steps]]\nphone = "{PHONE}"\ntexts = "HOURS"\nwithin = 0\n'
 async def _command(*words: str) -> AsyncIterator[asyncio.subprocess.Process]:
     process = await asyncio.create_subprocess_exec(
         sys.executable,
-        *("-m", "app", "sandbox", *words),
+        *("-m", "sms_router", "sandbox", *words),
         env={"PATH": os.environ["PATH"], "COLUMNS": "200"},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,

@@ -6,7 +6,7 @@ import socket
 import pytest
 from starlette.applications import Starlette
 
-from app.sandbox.hosting import free_port, hosted
+from sms_router.sandbox.hosting import free_port, hosted
 
 
 async def test_a_server_listens_on_a_port_that_was_kept_for_it() -> None:

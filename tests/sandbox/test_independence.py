@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-SANDBOX = Path(__file__).parent.parent.parent / "app" / "sandbox"
-SHARED = {"app.twilio.area_codes", "app.twilio.form", "app.twilio.segments"}
+SANDBOX = Path(__file__).parents[2] / "app" / "sms_router" / "sandbox"
+SHARED = {"sms_router.twilio.area_codes", "sms_router.twilio.form", "sms_router.twilio.segments"}
 
 
 def _imports(module: Path) -> Iterator[str]:
@@ -25,12 +25,12 @@ def _imports(module: Path) -> Iterator[str]:
     "module", sorted(SANDBOX.rglob("*.py")), ids=lambda path: str(path.relative_to(SANDBOX))
 )
 def test_a_module_imports_nothing_of_the_router(module: Path) -> None:
-    ours = {name for name in _imports(module) if name.split(".")[0] == "app"}
-    assert {name for name in ours if not name.startswith("app.sandbox")} <= SHARED
+    ours = {name for name in _imports(module) if name.split(".")[0] == "sms_router"}
+    assert {name for name in ours if not name.startswith("sms_router.sandbox")} <= SHARED
 
 
 def test_the_world_is_light_to_import() -> None:
     """The commands read it at each start, and need neither the web framework nor the HTTP client."""
-    program = "import sys, app.sandbox; print(*{'aiohttp', 'starlette', 'uvicorn'} & set(sys.modules))"
+    program = "import sys, sms_router.sandbox; print(*{'aiohttp', 'starlette', 'uvicorn'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""

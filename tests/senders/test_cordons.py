@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from app.senders.availability import Availability
-from app.senders.conditions import NOTHING_AGAINST
-from app.senders.cordons import Cordon, Cordons
-from app.senders.limits import Limits
-from app.senders.rates import Rates
+from sms_router.senders.availability import Availability
+from sms_router.senders.conditions import NOTHING_AGAINST
+from sms_router.senders.cordons import Cordon, Cordons
+from sms_router.senders.limits import Limits
+from sms_router.senders.rate_limits import Rates
 from tests.senders.worlds import NOON, Clock
 
 CODE = "SC" + "1" * 32

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.senders.country import area_code_of, country_of, is_toll_free
+from sms_router.senders.country import area_code_of, country_of, is_toll_free
 
 
 @pytest.mark.parametrize(

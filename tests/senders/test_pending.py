@@ -6,15 +6,15 @@ from dataclasses import replace
 
 from hypothesis import given
 
-from app.senders.availability import Availability
-from app.senders.conditions import NOTHING_AGAINST, Conditions
-from app.senders.cordons import Cordons
-from app.senders.limits import Limits
-from app.senders.pending import Pending, PendingNumber, in_words
-from app.senders.pool import Pool
-from app.senders.rates import Rates
-from app.senders.request import Facts, ReplyFrom, Request
-from app.senders.selection import explain, select
+from sms_router.senders.availability import Availability
+from sms_router.senders.conditions import NOTHING_AGAINST, Conditions
+from sms_router.senders.cordons import Cordons
+from sms_router.senders.limits import Limits
+from sms_router.senders.pending import Pending, PendingNumber, in_words
+from sms_router.senders.pool import Pool
+from sms_router.senders.rate_limits import Rates
+from sms_router.senders.request import Facts, ReplyFrom, Request
+from sms_router.senders.selection import explain, select
 from tests.senders import worlds
 from tests.senders.worlds import NOON, Clock, pool, request, sender
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from app.senders.conditions import NOTHING_AGAINST, Conditions
-from app.senders.pool import Pool
-from app.senders.request import NOTHING_LEARNED, Request
-from app.senders.selection import select
-from app.senders.sender import Capability, Sender
+from sms_router.senders.conditions import NOTHING_AGAINST, Conditions
+from sms_router.senders.models import Capability, Sender
+from sms_router.senders.pool import Pool
+from sms_router.senders.request import NOTHING_LEARNED, Request
+from sms_router.senders.selection import select
 from tests.senders.worlds import BOTH, MMS, SMS, pool, request, sender
 
 

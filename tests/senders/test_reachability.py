@@ -6,8 +6,8 @@ from itertools import permutations
 
 import pytest
 
-from app.senders.carriers import load_error_table
-from app.senders.reachability import Failure, belief, read_failures
+from sms_router.senders.error_table import load_error_table
+from sms_router.senders.reachability import Failure, belief, read_failures
 
 TABLE = load_error_table()
 HOUR, DAY = 3_600_000, 86_400_000

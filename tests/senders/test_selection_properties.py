@@ -5,14 +5,14 @@ from dataclasses import replace
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from app.senders.conditions import NOTHING_AGAINST, Conditions
-from app.senders.decision import Outcome
-from app.senders.lineup import ORDER, ORDER_IN_CANADA
-from app.senders.pool import Pool
-from app.senders.request import NOTHING_LEARNED, Facts, ReplyFrom, Request
-from app.senders.selection import explain, select
-from app.senders.sender import Sender, SenderKind
-from app.senders.verdict import objection
+from sms_router.senders.candidates import ORDER, ORDER_IN_CANADA
+from sms_router.senders.conditions import NOTHING_AGAINST, Conditions
+from sms_router.senders.decision import Outcome
+from sms_router.senders.eligibility import objection
+from sms_router.senders.models import Sender, SenderKind
+from sms_router.senders.pool import Pool
+from sms_router.senders.request import NOTHING_LEARNED, Facts, ReplyFrom, Request
+from sms_router.senders.selection import explain, select
 from tests.senders.worlds import conditions, facts, pools, requests, used
 
 

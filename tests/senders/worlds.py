@@ -2,11 +2,11 @@
 
 from hypothesis import strategies as st
 
-from app.senders.conditions import NOTHING_AGAINST, Conditions
-from app.senders.country import area_code_of
-from app.senders.pool import Pool
-from app.senders.request import Facts, ReplyFrom, Request
-from app.senders.sender import Capability, Sender, SenderKind
+from sms_router.senders.conditions import NOTHING_AGAINST, Conditions
+from sms_router.senders.country import area_code_of
+from sms_router.senders.models import Capability, Sender, SenderKind
+from sms_router.senders.pool import Pool
+from sms_router.senders.request import Facts, ReplyFrom, Request
 
 SMS = Capability.SMS
 MMS = Capability.MMS

@@ -12,9 +12,9 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from app.store.embedded import embedded
-from app.store.spool import Spool
-from app.store.spool_entry import Entry
+from sms_router.store.embedded import embedded
+from sms_router.store.spool.spool import Spool
+from sms_router.store.spool.spool_entry import Entry
 
 
 def entry(number: int) -> Entry:

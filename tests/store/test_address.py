@@ -2,7 +2,7 @@ import ssl
 
 import pytest
 
-from app.store.address import Address
+from sms_router.store.address import Address
 
 READ = [
     ("redis://localhost", Address("localhost", 6379)),

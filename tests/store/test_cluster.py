@@ -13,13 +13,13 @@ from urllib.parse import quote
 import pytest
 import redis
 
-from app.store.clients import async_client_of, client_of
-from app.store.errors import StoreUnavailableError
-from app.store.keys import ALL_BUCKETS, Bucket
-from app.store.scripts import OPEN, RENEW
-from app.store.slots import SLOT_OF_BUCKET
-from app.store.store import Store
-from app.store.wire import Answer
+from sms_router.store.connection import Answer
+from sms_router.store.errors import StoreUnavailableError
+from sms_router.store.keys import ALL_BUCKETS, Bucket
+from sms_router.store.redis_py import async_client_of, client_of
+from sms_router.store.scripts import OPEN, RENEW
+from sms_router.store.slots import SLOT_OF_BUCKET
+from sms_router.store.store import Store
 from tests.store.private_cluster import PrivateCluster
 from tests.store.processes import EMBEDDED, ServerProcess
 from tests.waiting import until

@@ -11,9 +11,9 @@ from threading import Barrier
 
 import pytest
 
-from app.store import valkey_process
-from app.store.embedded import embedded, running_at, socket_path
-from app.store.errors import EmbeddedError
+from sms_router.store import valkey_process
+from sms_router.store.embedded import embedded, running_at, socket_path
+from sms_router.store.errors import EmbeddedError
 from tests.store.neighbour import neighbour
 from tests.store.private_valkey import client_of
 from tests.waiting import wait_until
@@ -69,7 +69,7 @@ def test_a_second_process_shares_it_and_leaves_it_running(folder: Path) -> None:
 
 
 def test_who_shares_with_nobody_is_told_who_runs_it(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.store.embedded.LET_GO", 0.0)
+    monkeypatch.setattr("sms_router.store.embedded.LET_GO", 0.0)
     with neighbour("embedded", folder) as owner:
         with pytest.raises(EmbeddedError) as told, embedded(folder, shared=False):
             pass

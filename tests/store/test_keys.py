@@ -3,7 +3,7 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.store.keys import ALL_BUCKETS, BUCKETS, PREFIX, bucket_of
+from sms_router.store.keys import ALL_BUCKETS, BUCKETS, PREFIX, bucket_of
 
 HASH_TAG = re.compile(rb"[^{]*\{([^}]+)\}")
 """What Redis Cluster hashes: the text between the first brace and the one after it (when not empty)."""

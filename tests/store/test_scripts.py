@@ -14,10 +14,10 @@ import redis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from app.store.keys import ANSWERED_CHANNEL, Bucket, bucket_of
-from app.store.scripts import ALL, BY_NAME, COMMIT, NOTE, OPEN, RECEIPT, RELEASE, RENEW
-from app.store.store import Store
-from app.twilio.status import MessageStatus
+from sms_router.store.keys import ANSWERED_CHANNEL, Bucket, bucket_of
+from sms_router.store.scripts import ALL, BY_NAME, COMMIT, NOTE, OPEN, RECEIPT, RELEASE, RENEW
+from sms_router.store.store import Store
+from sms_router.twilio.status import MessageStatus
 
 LEASE = 3000
 DAY = 86_400_000

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from app.store.keys import ALL_BUCKETS, bucket_of
-from app.store.slots import SLOT_OF_BUCKET, Node, Redirection, Turn, owners_of, redirection_of, slot_of
+from sms_router.store.keys import ALL_BUCKETS, bucket_of
+from sms_router.store.slots import SLOT_OF_BUCKET, Node, Redirection, Turn, owners_of, redirection_of, slot_of
 
 REDIRECTIONS = [
     ("MOVED 3999 10.0.0.2:6381", Redirection(Turn.MOVED, Node("10.0.0.2", 6381))),

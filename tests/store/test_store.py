@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 import redis
 
-from app.store.clients import async_client_of, client_of, subscribed
-from app.store.errors import ScriptFailedError, StoreUnavailableError
-from app.store.keys import ALL_BUCKETS, Bucket
-from app.store.scripts import NOTE, OPEN
-from app.store.store import Store
-from app.store.wire import Answer
+from sms_router.store.connection import Answer
+from sms_router.store.errors import ScriptFailedError, StoreUnavailableError
+from sms_router.store.keys import ALL_BUCKETS, Bucket
+from sms_router.store.redis_py import async_client_of, client_of, subscribed
+from sms_router.store.scripts import NOTE, OPEN
+from sms_router.store.store import Store
 from tests.store.private_sentinels import MASTER, PrivateSentinels
 from tests.store.processes import ServerProcess
 from tests.store.shared_stores import EVERY_KIND, SharedStores

@@ -14,9 +14,9 @@ import redis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from app.store.keys import ANSWERED_CHANNEL, Bucket, bucket_of
-from app.store.scripts import COMMIT_IN_TURN, OPEN_IN_TURN, OUTBOX_CLAIM_IN_TURN, OUTBOX_PUT_IN_TURN
-from app.store.store import Store
+from sms_router.store.keys import ANSWERED_CHANNEL, Bucket, bucket_of
+from sms_router.store.scripts import COMMIT_IN_TURN, OPEN_IN_TURN, OUTBOX_CLAIM_IN_TURN, OUTBOX_PUT_IN_TURN
+from sms_router.store.store import Store
 
 LEASE, DAY = 3000, 86_400_000
 SCOPE, PERSON = "MG1", "+14155550100"

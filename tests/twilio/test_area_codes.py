@@ -3,7 +3,7 @@
 import phonenumbers
 import pytest
 
-from app.twilio.area_codes import overlays_of
+from sms_router.twilio.area_codes import overlays_of
 
 CODES = [str(code) for code in range(200, 1000)]
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from app.twilio.form import MOST_PARAMETERS, MOST_STRAYS, MalformedFormError, parse_form
+from sms_router.twilio.form import MOST_PARAMETERS, MOST_STRAYS, MalformedFormError, parse_form
 
 
 @pytest.mark.parametrize(

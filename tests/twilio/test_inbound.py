@@ -4,7 +4,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.twilio.inbound import LONGEST_ADDRESS, REQUIRED, InboundMessage, Media, Unreadable, read_inbound
+from sms_router.twilio.inbound import (
+    LONGEST_ADDRESS,
+    REQUIRED,
+    InboundMessage,
+    Media,
+    Unreadable,
+    read_inbound,
+)
 
 SID = "SM" + "0123456789abcdefABCDEF0123456789"
 ACCOUNT = "AC" + "f" * 32

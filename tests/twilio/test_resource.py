@@ -12,8 +12,8 @@ from twilio.http import HttpClient
 from twilio.http.response import Response
 from twilio.rest import Client
 
-from app.membership.pages import records
-from app.twilio.resource import Resource, account, service
+from sms_router.membership.pages import records
+from sms_router.twilio.resource import Resource, account, service
 
 ACCOUNT, SERVICE, TOKEN = "AC" + "a" * 32, "MG" + "b" * 32, "the-token"
 PERSON, NUMBER = "+14155550123", "+12125550100"

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from twilio.base.exceptions import TwilioException
 
-from app.twilio.rest import ApiFailure, FailureKind, build_client, describe_error
+from sms_router.twilio.rest import ApiFailure, FailureKind, build_client, describe_error
 from tests.membership.recorded import ACCOUNT, TOKEN, serving
 
 SERVICE = "MG" + "b" * 32

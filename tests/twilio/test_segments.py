@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.twilio.segments import Encoding, Segments, count_segments
+from sms_router.twilio.segments import Encoding, Segments, count_segments
 
 GSM, UCS = Encoding.GSM_7, Encoding.UCS_2
 

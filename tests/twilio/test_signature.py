@@ -6,8 +6,8 @@ from hashlib import sha256
 
 import pytest
 
-from app.twilio.public_url import PublicUrl
-from app.twilio.signature import (
+from sms_router.twilio.public_url import PublicUrl
+from sms_router.twilio.signature import (
     Algorithm,
     Credentials,
     SignatureVerifier,

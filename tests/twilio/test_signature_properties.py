@@ -9,8 +9,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from twilio.request_validator import RequestValidator
 
-from app.twilio.diagnosis import diagnose
-from app.twilio.signature import (
+from sms_router.twilio.signature import (
     Algorithm,
     Credentials,
     Parameters,
@@ -19,6 +18,7 @@ from app.twilio.signature import (
     Verdict,
     sign,
 )
+from sms_router.twilio.signature_diagnosis import diagnose
 
 ACCOUNT = "AC" + "1" * 32
 SETTINGS = "key=k,algorithm=HMAC_SHA256"

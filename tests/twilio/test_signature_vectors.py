@@ -9,7 +9,15 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from app.twilio.signature import Credentials, SignatureVerifier, SignedRequest, Verdict, compute, joined, sign
+from sms_router.twilio.signature import (
+    Credentials,
+    SignatureVerifier,
+    SignedRequest,
+    Verdict,
+    compute,
+    joined,
+    sign,
+)
 
 ACCOUNT = "AC" + "0" * 32
 FIXTURE = Path(__file__).parent.parent / "fixtures" / "signature-vectors.json"

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.twilio.splitting import LONGEST_BODY, split_text
+from sms_router.twilio.splitting import LONGEST_BODY, split_text
 
 FAMILY = "\U0001f468\u200d\U0001f469\u200d\U0001f467"
 THUMB = "\U0001f44d\U0001f3fd"

@@ -6,8 +6,8 @@ from itertools import pairwise
 
 import pytest
 
-from app.twilio.inbound import Unreadable
-from app.twilio.status import MessageStatus, Receipt, read_receipt
+from sms_router.twilio.inbound import Unreadable
+from sms_router.twilio.status import MessageStatus, Receipt, read_receipt
 
 Status = MessageStatus
 MESSAGE, ACCOUNT = "SM" + "0a" * 16, "AC" + "0b" * 16

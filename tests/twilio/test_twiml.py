@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twilio.twiml.messaging_response import MessagingResponse
 
-from app.twilio.splitting import LONGEST_BODY
-from app.twilio.twiml import (
+from sms_router.twilio.splitting import LONGEST_BODY
+from sms_router.twilio.twiml import (
     EMPTY,
     LARGEST_DOCUMENT,
     MOST_MEDIA,

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.twilio.webhook_url import WebhookUrl
+from sms_router.twilio.webhook_url import WebhookUrl
 
 
 @pytest.mark.parametrize(

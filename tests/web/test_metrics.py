@@ -13,11 +13,10 @@ from pathlib import Path
 import pytest
 from prometheus_client import REGISTRY, CollectorRegistry
 
-from app.routing.answer import Outcome
-from app.routing.upstream.breaker import State
-from app.routing.upstream.lines import LineStatus
-from app.web.figures import MOST_UPSTREAMS, UpstreamFigures
-from app.web.metrics import (
+from sms_router.routing.inbox.answer import Outcome
+from sms_router.routing.upstream.circuit_breaker import State
+from sms_router.routing.upstream.endpoint import LineStatus
+from sms_router.web.metrics import (
     MOST_CODES,
     MOST_UNTOLD,
     RECEIPTS,
@@ -27,10 +26,11 @@ from app.web.metrics import (
     observe_stage,
     tell,
 )
+from sms_router.web.metrics_collectors import MOST_UPSTREAMS, UpstreamFigures
 
 WORKER = """
 import sys
-from app.web import metrics
+from sms_router.web import metrics
 
 metrics.STORE_UP.set(int(sys.argv[1]))
 metrics.SPOOLED.set(int(sys.argv[2]))

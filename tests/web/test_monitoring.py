@@ -12,7 +12,7 @@ import pytest
 import yaml
 from prometheus_client import REGISTRY
 
-from app.web import metrics
+from sms_router.web import metrics
 
 MONITORING = Path(__file__).parents[2] / "docs" / "monitoring"
 PANELS = json.loads((MONITORING / "grafana.json").read_text())["panels"]

@@ -12,13 +12,13 @@ import os
 
 from starlette.types import Receive, Scope, Send
 
-from app.store.address import Address
-from app.store.wire import Wire, connect
-from app.twilio.form import Pairs, parse_form
-from app.twilio.keyed import KeyedHash
-from app.twilio.signature import joined
 from loadtests.bench.keywords import DEFAULT_REPLY, REPLIES
 from loadtests.bench.site import SHORT_CODE
+from sms_router.store.address import Address
+from sms_router.store.connection import Wire, connect
+from sms_router.twilio.form import Pairs, parse_form
+from sms_router.twilio.keyed import KeyedHash
+from sms_router.twilio.signature import joined
 
 STORE = """\
 local answer = redis.call('HGET', KEYS[1], 'answer')

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 
 from aiohttp import web
 
-from app.sandbox.hosting import free_port
 from loadtests.chaos.twilio import Twilio
 from loadtests.crowd.people import person
 from loadtests.crowd.texts import HOURS
 from loadtests.crowd.webhook import Account
+from sms_router.sandbox.hosting import free_port
 
 ACCOUNT = Account("AC" + "1" * 32, "a-token", "MG" + "1" * 32, "https://sms.example.com")
 

@@ -5,17 +5,17 @@ from pathlib import Path
 import phonenumbers
 import pytest
 
-from app import Reply
-from app.routing.actions import Immediate, Running
-from app.routing.opt_out_file import load_opt_out_words
-from app.routing.threads import Threads
-from app.settings import load_settings
-from app.twilio.inbound import InboundMessage, read_inbound
 from loadtests.crowd.answer import Message, fault_in
 from loadtests.crowd.configuration import write_configuration
 from loadtests.crowd.people import FICTIONAL, PLACES, person
 from loadtests.crowd.texts import EVERYDAY, HELP, HOURS, MENU, START, STOP, Text
 from loadtests.crowd.webhook import Account, Caller
+from sms_router import Reply
+from sms_router.config.settings import load_settings
+from sms_router.routing.dispatch.responders import Immediate, Running
+from sms_router.routing.handler.thread_pool import Threads
+from sms_router.routing.opt_outs.keywords_file import load_opt_out_words
+from sms_router.twilio.inbound import InboundMessage, read_inbound
 from tests.routing.rulebook import load_dispatcher
 
 CALLER = Caller(Account("AC" + "1" * 32, "a-token", "MG" + "1" * 32, "https://sms.example.com"))

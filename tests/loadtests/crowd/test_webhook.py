@@ -2,12 +2,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twilio.request_validator import RequestValidator
 
-from app.twilio.form import parse_form
-from app.twilio.inbound import InboundMessage, read_inbound
-from app.twilio.status import Receipt, read_receipt
 from loadtests.crowd.people import person
 from loadtests.crowd.texts import HOURS, WITH_PICTURES
 from loadtests.crowd.webhook import Account, Caller, Signer
+from sms_router.twilio.form import parse_form
+from sms_router.twilio.inbound import InboundMessage, read_inbound
+from sms_router.twilio.status import Receipt, read_receipt
 
 ACCOUNT = Account("AC" + "1" * 32, "a-token", "MG" + "1" * 32, "https://sms.example.com/twilio")
 SID = "SM" + "a" * 32

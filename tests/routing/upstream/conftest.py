@@ -10,17 +10,17 @@ from pathlib import Path
 
 import pytest
 
-from app.routing.actions import Failed, Headers
-from app.routing.people import People
-from app.routing.replies import Reply
-from app.routing.upstream.cookies import Cookies
-from app.routing.upstream.forward import Forward, Target
-from app.routing.upstream.upstreams import Upstreams
-from app.senders.carriers import load_error_table
-from app.senders.pool import Pool, pool_among
-from app.senders.sender import Capability, Sender, SenderKind
-from app.twilio.inbound import InboundMessage
-from app.twilio.webhook_url import Method, WebhookUrl
+from sms_router.routing.contacts.contacts import People
+from sms_router.routing.dispatch.responders import Failed, Headers
+from sms_router.routing.handler.reply import Reply
+from sms_router.routing.upstream.cookies import Cookies
+from sms_router.routing.upstream.forward_rule import Forward, Target
+from sms_router.routing.upstream.forwarder import Upstreams
+from sms_router.senders.error_table import load_error_table
+from sms_router.senders.models import Capability, Sender, SenderKind
+from sms_router.senders.pool import Pool, pool_among
+from sms_router.twilio.inbound import InboundMessage
+from sms_router.twilio.webhook_url import Method, WebhookUrl
 from tests.routing.messages import ACCOUNT, PERSON, message
 from tests.routing.upstream.site import Site, site
 from tests.routing.workers import worker

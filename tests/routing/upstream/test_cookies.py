@@ -10,9 +10,9 @@ import redis
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from app.routing.upstream.cookies import LIFE, MOST_COOKIES, Cookie, Cookies, Jar
-from app.store.keys import bucket_of
-from app.twilio.webhook_url import WebhookUrl
+from sms_router.routing.upstream.cookies import LIFE, MOST_COOKIES, Cookie, Cookies, Jar
+from sms_router.store.keys import bucket_of
+from sms_router.twilio.webhook_url import WebhookUrl
 from tests.routing.workers import worker
 from tests.store.private_valkey import PrivateValkey
 

@@ -3,7 +3,7 @@ from datetime import timedelta
 import pytest
 from twilio.base.exceptions import TwilioRestException
 
-from app.sandbox.platform import MOST_ON_THE_WAY
+from sms_router.sandbox.platform import MOST_ON_THE_WAY
 from tests.sandbox.bench import (
     CANADIAN_PHONE,
     PHONE,

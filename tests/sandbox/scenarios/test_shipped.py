@@ -3,10 +3,10 @@
 import asyncio
 from pathlib import Path
 
-from app.sandbox import load_world
-from app.sandbox.hosting import free_port
-from app.sandbox.scenarios import reading
-from app.sandbox.scenarios.stage import Ending, OwnRouter, Stage
+from sms_router.sandbox import load_world
+from sms_router.sandbox.hosting import free_port
+from sms_router.sandbox.scenarios import loader as reading
+from sms_router.sandbox.scenarios.runner import Ending, OwnRouter, Stage
 from tests.sandbox.bench import WORLD
 
 SHIPPED = sorted(Path(reading.__file__).parent.glob("*.toml"))

@@ -8,12 +8,12 @@ from pathlib import Path
 
 from twilio.rest import Client
 
-from app.sandbox import create_sandbox, load_world
-from app.sandbox.clock import ManualClock
-from app.sandbox.hosting import hosted
-from app.sandbox.platform import Platform
-from app.sandbox.scenarios.performance import Performance, Played, Verdict
-from app.sandbox.scenarios.reading import read_scenario
+from sms_router.sandbox import create_sandbox, load_world
+from sms_router.sandbox.clock import ManualClock
+from sms_router.sandbox.hosting import hosted
+from sms_router.sandbox.platform import Platform
+from sms_router.sandbox.scenarios.loader import read_scenario
+from sms_router.sandbox.scenarios.player import Performance, Played, Verdict
 from tests.sandbox.bench import WORLD, LocalHttpClient
 from tests.sandbox.customer import Customer
 

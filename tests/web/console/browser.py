@@ -16,7 +16,7 @@ from typing import Any
 
 import requests
 
-from app.sandbox.hosting import free_port
+from sms_router.sandbox.hosting import free_port
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 MISSING = "" if CHROMIUM and DRIVER else "no browser is here: apt-get install chromium chromium-driver"

@@ -9,10 +9,10 @@ from collections.abc import Iterator
 import pytest
 from redis.asyncio import Redis
 
-from app.membership.shared import SharedSnapshots
-from app.membership.snapshot import ServiceSettings, Snapshot
-from tests.road.conftest import SENDERS, start, twilio, valkey
-from tests.road.running import ACCOUNT, SERVICE, RunningRouter, write_configuration
+from sms_router.membership.snapshot import ServiceSettings, Snapshot
+from sms_router.membership.snapshot_store import SharedSnapshots
+from tests.end_to_end.conftest import SENDERS, start, twilio, valkey
+from tests.end_to_end.running import ACCOUNT, SERVICE, RunningRouter, write_configuration
 from tests.store.private_valkey import PrivateValkey
 from tests.web.console.visitor import PASSWORD, Visitor
 

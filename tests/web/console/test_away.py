@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.road.conftest import Start
-from tests.road.running import webhook
+from tests.end_to_end.conftest import Start
+from tests.end_to_end.running import webhook
 from tests.store.private_valkey import PrivateValkey
 from tests.web.console.visitor import PASSWORD, Visitor
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.road.conftest import Start
-from tests.road.offline_twilio import report
-from tests.road.running import webhook
+from tests.end_to_end.conftest import Start
+from tests.end_to_end.offline_twilio import report
+from tests.end_to_end.running import webhook
 from tests.web.console.visitor import PASSWORD, Visitor
 
 PAGES = ("", "/messages", "/messages?failed=1", "/senders", "/keywords", "/people")

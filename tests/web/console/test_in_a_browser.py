@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from app.sandbox.hosting import free_port
-from tests.road.conftest import Start
-from tests.road.offline_twilio import Twilio
-from tests.road.running import until, webhook
+from sms_router.sandbox.hosting import free_port
+from tests.end_to_end.conftest import Start
+from tests.end_to_end.offline_twilio import Twilio
+from tests.end_to_end.running import until, webhook
 from tests.web.console.browser import MISSING, browsing
 from tests.web.console.visitor import PASSWORD
 

@@ -6,9 +6,9 @@ import time
 
 import pytest
 
-from app.web.console.attempts import MOST_OF_ONE
-from tests.road.conftest import Start
-from tests.road.running import RunningRouter
+from sms_router.web.console.login_throttle import MOST_OF_ONE
+from tests.end_to_end.conftest import Start
+from tests.end_to_end.running import RunningRouter
 from tests.store.private_valkey import PrivateValkey
 from tests.web.console.visitor import PASSWORD, Visitor
 

@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from tests.road.running import RunningRouter, until, webhook
+from tests.end_to_end.running import RunningRouter, until, webhook
 from tests.web.console.visitor import Visitor
 
 SHORT_CODE = "SC" + "1" * 32

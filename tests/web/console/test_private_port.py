@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from app.sandbox.hosting import free_port
-from tests.road.conftest import Start
-from tests.road.running import webhook
+from sms_router.sandbox.hosting import free_port
+from tests.end_to_end.conftest import Start
+from tests.end_to_end.running import webhook
 from tests.web.console.visitor import PASSWORD, Visitor
 
 PRIVATE = ("/console", "/console/login", "/metrics", "/healthz", "/readyz")

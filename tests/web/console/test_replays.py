@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from app.store.keys import bucket_of
-from tests.road.conftest import Start
-from tests.road.offline_twilio import PERSON, SOON, Twilio, has_causes, report
-from tests.road.running import ACCOUNT, until, webhook
+from sms_router.store.keys import bucket_of
+from tests.end_to_end.conftest import Start
+from tests.end_to_end.offline_twilio import PERSON, SOON, Twilio, has_causes, report
+from tests.end_to_end.running import ACCOUNT, until, webhook
 from tests.store.private_valkey import PrivateValkey
 from tests.web.console.visitor import PASSWORD, Visitor
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.web.console.sessions import LASTS, Sessions
+from sms_router.web.console.sessions import LASTS, Sessions
 
 NOW = 1_700_000_000.0
 OURS = Sessions("the password")

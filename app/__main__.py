@@ -1,5 +1,0 @@
-"""``python -m app`` is the command line."""
-
-from app.cli import main
-
-main()

@@ -1,0 +1,11 @@
+"""sms-router: runs SMS keywords behind a Twilio Messaging Service.
+
+What a handler file needs is here: ``from app import keyword, Reply, InboundMessage``.
+"""
+
+from sms_router.routing.handler.conversation import Conversation
+from sms_router.routing.handler.decorators import keyword, step
+from sms_router.routing.handler.reply import Part, Reply
+from sms_router.twilio.inbound import InboundMessage
+
+__all__ = ["Conversation", "InboundMessage", "Part", "Reply", "keyword", "step"]

@@ -1,0 +1,5 @@
+"""``python -m app`` is the command line."""
+
+from sms_router.cli import main
+
+main()

@@ -1,0 +1,179 @@
+"""Twilio's side of ``sms-router check``: what is found, and what the API can mend of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from sms_router.checks.credentials import inspect_account, inspect_callback_host, inspect_public_url
+from sms_router.checks.error_advice import explained
+from sms_router.checks.finding import Expected, Finding, Mending, Severity
+from sms_router.checks.messaging_service import inspect
+from sms_router.checks.onboarding import inspect_arrivals, inspect_strays
+from sms_router.cli.check.store import inspect_store
+from sms_router.cli.context import anything_stored, store_client
+from sms_router.cli.onboarding.actions import known_arrivals
+from sms_router.cli.output import CommandError, err
+from sms_router.cli.twilio_access import Operation, change, operation_on
+from sms_router.config.settings import Settings, load_settings
+from sms_router.membership.snapshot import Snapshot
+from sms_router.membership.snapshot_diff import differences, named_changes
+from sms_router.membership.snapshot_store import stored_snapshot
+from sms_router.membership.source import MembershipError
+from sms_router.onboarding.repository import Arrivals
+from sms_router.routing.dispatch.dispatcher import Dispatcher, RuleAnswer
+from sms_router.routing.keywords.templates import TemplateAnswer, TextAnswer
+from sms_router.twilio.rest import ApiError
+
+SANDBOX_AWAY = "The sandbox does not answer, so Twilio's side was not looked at. Start it: make run"
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What was found at Twilio."""
+
+    findings: tuple[Finding, ...]
+    skipped: str | None = None
+    """Why Twilio was not asked, when it was not."""
+
+    @property
+    def mendings(self) -> Mapping[str, tuple[Mending, ...]]:
+        """What the API would change, by Service."""
+        mendings: dict[str, tuple[Mending, ...]] = {}
+        for finding in self.findings:
+            if finding.mendings:
+                mendings[finding.subject] = mendings.get(finding.subject, ()) + finding.mendings
+        return mendings
+
+    def has(self, severity: Severity) -> bool:
+        """Tell whether there are findings of this severity."""
+        return any(finding.severity is severity for finding in self.findings)
+
+
+def look(settings: Settings, rules: Dispatcher) -> Look:
+    """Compare every Service at Twilio with what the router needs; what cannot be read is a finding."""
+    arrivals, at = _on_their_way(settings)
+    findings = [
+        *_general(settings),
+        *inspect_store(settings),
+        *inspect_strays(arrivals, {service.sid for service in settings.services}),
+    ]
+    for service in settings.services:
+        operation = operation_on(settings, service.sid)
+        try:
+            with err.status(f"Reading {service.sid} from Twilio ..."):
+                snapshot = operation.source.read(time.time())
+        except MembershipError as error:
+            if load_settings().offline and error.failure.status is None:
+                return Look(tuple(findings), SANDBOX_AWAY)
+            remedy = explained(error.failure)
+            findings.append(Finding(Severity.ERROR, service.sid, f"{service.sid} cannot be read.", remedy))
+            continue
+        findings += inspect(snapshot, _expected(settings, rules, service.sid))
+        members = {sender.address for sender in snapshot.senders}
+        findings += inspect_arrivals(arrivals, service.sid, members, at)
+        findings += _drift(settings, snapshot)
+        findings += _account(operation)
+    order = list(Severity)
+    return Look(tuple(sorted(dict.fromkeys(findings), key=lambda finding: order.index(finding.severity))))
+
+
+def mend(settings: Settings, mendings: Mapping[str, Iterable[Mending]]) -> None:
+    """Let the API change each Service.
+
+    Raises:
+        CommandError: when it refuses.
+
+    """
+    for service_sid, wanted in mendings.items():
+        before = {each.name: each.before for each in wanted}
+        after = {each.name: each.after for each in wanted}
+        _update(operation_on(settings, service_sid), before, after)
+
+
+def _update(operation: Operation, before: Mapping[str, object], after: Mapping[str, object]) -> None:
+    change(
+        operation,
+        "update",
+        operation.service_sid,
+        f"the Service: {named_changes(before, after)}",
+        lambda: operation.resources.update_service(after),
+    )
+
+
+def _general(settings: Settings) -> Iterator[Finding]:
+    """What concerns all Services."""
+    if not settings.services:
+        yield Finding(
+            Severity.WARNING,
+            "services",
+            "No Messaging Service is configured: every answer leaves from the number that was texted.",
+            "export TWILIO_MESSAGING_SERVICE_SID=MG...",
+        )
+    for key in settings.placeholders:
+        sentence = f"{key} is a placeholder: no webhook names it, and Twilio does not know it."
+        yield Finding(Severity.ERROR, key, sentence, "Write the sid that the Twilio console shows.")
+    yield from inspect_callback_host(settings.public_url)
+    if not settings.twilio.api_base_url:
+        yield from inspect_public_url(settings.public_url, configured=bool(settings.router.public_url))
+
+
+def _expected(settings: Settings, rules: Dispatcher, service_sid: str) -> Expected:
+    reachable = bool(settings.twilio.api_base_url) or not any(
+        inspect_public_url(settings.public_url, configured=bool(settings.router.public_url))
+    )
+    return Expected(
+        settings.public_url, reachable, _sends_media(rules, service_sid), settings.number_urls(service_sid)
+    )
+
+
+def _sends_media(rules: Dispatcher, service_sid: str) -> bool:
+    """Tell whether a rule of this Service answers with pictures; functions tell only when they run."""
+    return any(
+        _has_media(rule.answer)
+        for rule in rules.table.rules
+        if not rule.scope.services or service_sid in rule.scope.services
+    )
+
+
+def _has_media(answer: RuleAnswer) -> bool:
+    if isinstance(answer, TextAnswer):
+        return bool(answer.constant.media_urls)
+    return isinstance(answer, TemplateAnswer) and bool(answer.media)
+
+
+def _on_their_way(settings: Settings) -> tuple[Arrivals, float]:
+    """Return the numbers on their way and the time; another finding tells that Redis is away."""
+    try:
+        return known_arrivals(settings)
+    except CommandError:
+        return Arrivals(), time.time()
+
+
+def _drift(settings: Settings, now: Snapshot) -> Iterator[Finding]:
+    """What has changed since the routers last looked."""
+    if not anything_stored(settings):
+        return
+    try:
+        with store_client(settings) as client:
+            stored = stored_snapshot(client, now.service_sid)
+    except CommandError:
+        return  # told already
+    found = differences(stored, now) if stored else ()
+    if found:
+        more = f", and {len(found) - 1} more" if len(found) > 1 else ""
+        sentence = f"Twilio has changed since the routers last looked: {found[0]}{more}."
+        yield Finding(Severity.NOTE, now.service_sid, sentence, "sms-router membership refresh")
+
+
+def _account(operation: Operation) -> Iterator[Finding]:
+    """What Twilio says of the account; where it says nothing, there is nothing to find."""
+    settings, sid = operation.settings, operation.resources.account_sid
+    account = settings.account(sid)
+    try:
+        state = operation.resources.account_state()
+    except ApiError:
+        return
+    if not account.shared_keys:  # with those, tokens need not sign at all (facts 2.3)
+        yield from inspect_account(sid, state, account.tokens)

@@ -1,0 +1,1 @@
+"""Keywords, explain, opt-outs."""

@@ -1,0 +1,125 @@
+"""``sms-router messages forget``: remove what is kept of one person."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated
+
+import redis
+import typer
+from rich.progress import Progress
+
+from sms_router.cli.context import anything_stored, settings_for_command, store_client
+from sms_router.cli.messages.messages import messages
+from sms_router.cli.output import AsJson, CommandError, address, confirm, counted, err, out, plain, print_json
+from sms_router.config.settings import Settings
+from sms_router.privacy import masked_number
+from sms_router.routing.history.erasure import Forgetting, Kept
+
+_WORDS = {
+    "messages": "message",
+    "receipts": "delivery receipt",
+    "dead_letters": "dead letter",
+    "outbox": "message in the outbox",
+    "person": "record of which numbers reach them",
+    "heard": "record of when they were last reached",
+    "pace": "count of their replies",
+    "talk": "conversation",
+    "cookies": "cookie jar of an application",
+}
+
+
+@messages.command("forget")
+def forget(
+    number: Annotated[
+        str,
+        typer.Argument(metavar="NUMBER", help="The person's number, like +14155550123.", callback=address),
+    ],
+    opt_out_too: Annotated[
+        bool,
+        typer.Option(
+            "--opt-out-too", help="Also from the opt-out list: nobody will know that they said STOP."
+        ),
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Remove everything that is kept of one person, in every Service.
+
+    Their texts and the answers, delivery receipts, dead letters, what waits in the outbox, conversations,
+    and what was learned about them. On the opt-out list they stay unless --opt-out-too is given. Exits
+    with 1 when nothing is kept, or a text of theirs is being answered just now.
+    """
+    settings = settings_for_command()
+    if not anything_stored(settings):
+        raise _nothing(number)
+    with store_client(settings) as client:
+        forgetting, kept = _look(client, number)
+        removed = dict(kept.counts)
+        if kept.opt_outs and opt_out_too:
+            removed["opt_outs"] = len(kept.opt_outs)
+        if not removed and not kept.in_work:
+            raise _nothing(number, on_the_list=bool(kept.opt_outs))
+        confirm(f"Remove {_in_words(removed)} of {masked_number(number)}?", yes=yes)
+        forgetting.remove(kept, opt_out_too=opt_out_too)
+    waiting = _spooled(settings)
+    if as_json:
+        print_json(_as_json(number, kept, removed, waiting, opt_out_too=opt_out_too))
+    else:
+        _tell(kept, removed, waiting, opt_out_too=opt_out_too)
+    if kept.in_work:
+        raise typer.Exit(1)
+
+
+def _look(client: redis.Redis, number: str) -> tuple[Forgetting, Kept]:
+    """Look through everything, and show the progress."""
+    with Progress(console=err, transient=True, disable=not err.is_terminal) as progress:
+        bar = progress.add_task("Looking", total=None)
+        forgetting = Forgetting(client, number, lambda count: progress.advance(bar, count))
+        return forgetting, forgetting.find()
+
+
+def _nothing(number: str, *, on_the_list: bool = False) -> CommandError:
+    stays = " but their place on the opt-out list (--opt-out-too)" if on_the_list else ""
+    return CommandError(f"Nothing is kept of {masked_number(number)}{stays}.")
+
+
+def _in_words(removed: Mapping[str, int]) -> str:
+    words = {**_WORDS, "opt_outs": "place on the opt-out list"}
+    return ", ".join(_counted(count, words.get(kind, f"{kind} entry")) for kind, count in removed.items())
+
+
+def _counted(number: int, thing: str) -> str:
+    first, _, rest = thing.partition(" of ")
+    return counted(number, first) + (f" of {rest}" if rest else "")
+
+
+def _spooled(settings: Settings) -> int:
+    """Count the spool files on this machine that still wait for Redis."""
+    folder = settings.router.data_dir / "spool"
+    return sum(1 for file in folder.glob("*.jsonl") if file.stat().st_size) if folder.is_dir() else 0
+
+
+def _tell(kept: Kept, removed: Mapping[str, int], waiting: int, *, opt_out_too: bool) -> None:
+    for kind, count in removed.items():
+        out.print(plain(f"removed: {_in_words({kind: count})}"), soft_wrap=True)
+    if kept.opt_outs and not opt_out_too:
+        out.print(f"kept:    {_in_words({'opt_outs': len(kept.opt_outs)})} (--opt-out-too removes it)")
+    again = "; then run this again"
+    if kept.in_work:
+        out.print(f"{counted(len(kept.in_work), 'text')} of theirs is being answered just now{again}.")
+    if waiting:
+        files = counted(waiting, "spool file")
+        out.print(f"{files} on this machine may name them, and waits for Redis{again}.", soft_wrap=True)
+
+
+def _as_json(
+    number: str, kept: Kept, removed: Mapping[str, int], waiting: int, *, opt_out_too: bool
+) -> dict[str, object]:
+    return {
+        "number": masked_number(number),
+        "removed": removed,
+        "kept": {"opt_outs": 0 if opt_out_too else len(kept.opt_outs)},
+        "in_work": len(kept.in_work),
+        "spool_files": waiting,
+    }

@@ -1,0 +1,67 @@
+"""Planning replays from a terminal: with the rules of this configuration, and the store as it is."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sms_router.cli.context import store_client
+from sms_router.cli.keywords.contact import get_acquainted
+from sms_router.cli.rules import rules_and_pools
+from sms_router.cli.senders.conditions import standing
+from sms_router.cli.senders.pools import known_snapshots
+from sms_router.config.settings import Settings
+from sms_router.routing.dispatch.dispatcher import Dispatcher
+from sms_router.routing.handler.conversation import Talk
+from sms_router.routing.pipeline.composer import Composer
+from sms_router.routing.pipeline.replay_preview import Plan, plan, read_talk
+from sms_router.senders.conditions import Conditions
+from sms_router.senders.pool import Pool, pool_among
+from sms_router.twilio.inbound import InboundMessage
+
+
+@dataclass(frozen=True, slots=True)
+class Planner:
+    """Knows the rules and the numbers, as this configuration and the store have them."""
+
+    settings: Settings
+    dispatcher: Dispatcher
+    pools: Mapping[str, Pool]
+    conditions: Conditions
+
+    @classmethod
+    def of(cls, settings: Settings) -> Planner:
+        """Load the rules and look up the numbers.
+
+        Raises:
+            SettingsError: with every mistake in the configuration.
+            CommandError: when no number is known.
+
+        """
+        found = known_snapshots(settings)
+        dispatcher, pools = rules_and_pools(settings, found)
+        return cls(settings, dispatcher, pools, standing(settings, found).conditions)
+
+    def scope_of(self, message: InboundMessage) -> str:
+        """Return what the person's opt-outs and beliefs belong to, as the routers see it."""
+        if message.service_sid is not None:
+            return message.service_sid
+        pool = pool_among(self.pools, None, message.recipient)
+        return pool.service_sid if pool is not None else message.recipient
+
+    def plan(self, message: InboundMessage) -> Plan:
+        """Say what the message would be answered now; nothing is run."""
+        scope, now = self.scope_of(message), int(time.time() * 1000)
+        facts = get_acquainted(self.settings, scope, message.sender, now).facts
+        composer = Composer(
+            lambda service, texted: pool_among(self.pools, service, texted), self.settings.reply_from, ""
+        )
+        talk = self._talk(scope, message.sender, now)
+        return plan(message, scope, facts, talk, self.dispatcher, composer, self.conditions)
+
+    def _talk(self, scope: str, person: str, now: int) -> Talk | None:
+        if self.dispatcher.conversations is None:
+            return None
+        with store_client(self.settings) as client:
+            return read_talk(client, scope, person, now)

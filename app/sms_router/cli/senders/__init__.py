@@ -1,0 +1,1 @@
+"""Senders, short-codes, membership."""

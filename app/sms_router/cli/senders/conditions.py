@@ -1,0 +1,63 @@
+"""What speaks against senders, for commands: cordons, limits, arrivals, as the routers have stored them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sms_router.cli.context import anything_stored, store_client
+from sms_router.config.settings import Settings
+from sms_router.membership.snapshot import Snapshot
+from sms_router.membership.sync.cordon_sync import stored_cordons
+from sms_router.membership.sync.rate_sync import stored_usage
+from sms_router.onboarding.repository import stored_arrivals
+from sms_router.onboarding.sync import pending_number
+from sms_router.senders import pending
+from sms_router.senders.conditions import NOTHING_AGAINST, Conditions
+from sms_router.senders.cordons import Cordon, in_words
+from sms_router.senders.rate_limits import Rates
+
+if TYPE_CHECKING:
+    import redis
+
+_NOW = 5.0
+"""Seconds within which a moment is now: rates are known for no other time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What holds for the senders at one moment."""
+
+    cordons: tuple[Cordon, ...] = ()
+    conditions: Conditions = NOTHING_AGAINST
+    rates: Rates | None = None
+    """None where nothing is limited, or the moment is not now."""
+
+    def cordon(self, sid: str) -> Cordon | None:
+        """Return the cordon of a sender, if it has one."""
+        return next((each for each in self.cordons if each.sid == sid), None)
+
+
+def standing(settings: Settings, snapshots: Iterable[Snapshot], at: float | None = None) -> Standing:
+    """Look up what holds at a moment, in seconds since the epoch; nothing before the first start."""
+    if not anything_stored(settings):
+        return Standing()
+    moment, snapshots = time.time() if at is None else at, tuple(snapshots)
+    with store_client(settings) as client:
+        cordons = tuple(each for each in stored_cordons(client, moment) if each.since <= moment + 1)
+        awaited = _pending(client, snapshots, moment)
+        if abs(moment - time.time()) > _NOW:
+            return Standing(cordons, Conditions(in_words(cordons, moment), pending=awaited))
+        rates = Rates(settings.limits, lambda: moment)
+        rates.know(sender for snapshot in snapshots for sender in snapshot.senders)
+        rates.learn(stored_usage(client, moment))
+    conditions = Conditions(in_words(cordons, moment), rates.capped(), rates.over_rate(), rates.used, awaited)
+    return Standing(cordons, conditions, rates if settings.limits else None)
+
+
+def _pending(client: redis.Redis, snapshots: Iterable[Snapshot], at: float) -> Mapping[str, str]:
+    """Return what speaks against numbers on their way, by sid."""
+    numbers = [pending_number(each) for each in stored_arrivals(client).pending if each.added <= at + 1]
+    return pending.in_words(numbers, [snapshot.pool() for snapshot in snapshots]) if numbers else {}

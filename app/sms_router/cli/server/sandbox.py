@@ -1,0 +1,263 @@
+"""``sms-router sandbox``: the offline Twilio by itself, and scenarios played on it."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import os
+import signal
+import threading
+import time
+from collections.abc import Coroutine
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.text import Text
+
+from sms_router.cli.context import check_port, offline_world
+from sms_router.cli.output import AsJson, CommandError, out, print_json
+from sms_router.config.settings import load_settings
+from sms_router.twilio.public_url import PublicUrl
+
+if TYPE_CHECKING:
+    import uvicorn
+
+    from sms_router.sandbox import World
+    from sms_router.sandbox.scenarios.player import Played
+    from sms_router.sandbox.scenarios.runner import Ending
+    from sms_router.sandbox.scenarios.scenario import Scenario
+
+SHIPPED = Path(__file__).parents[2] / "sandbox" / "scenarios"
+"""The scenarios that come along."""
+
+_MARKS = {"passed": ("✓", "green"), "failed": ("✗", "bold red"), "not played": ("·", "dim")}
+
+
+def _router_url(url: str | None) -> str | None:
+    """Refuse what no router listens on, by the option's own name."""
+    try:
+        return str(PublicUrl.parse(url)) if url else None
+    except ValueError as error:
+        raise typer.BadParameter(str(error).removeprefix("PUBLIC_URL ")) from error
+
+
+def register(commands: typer.Typer) -> None:
+    """Add the commands."""
+    group = typer.Typer(rich_markup_mode="rich")
+    group.callback(invoke_without_command=True)(sandbox)
+    group.command("run")(run)
+    commands.add_typer(group, name="sandbox")
+
+
+def sandbox(
+    context: typer.Context,
+    host: Annotated[
+        str, typer.Option(help="Where it listens; it has no protection, so keep it local.")
+    ] = "127.0.0.1",
+    port: Annotated[
+        int | None, typer.Option(min=1, max=65_535, help="Default: SANDBOX_PORT, or 8900.")
+    ] = None,
+    expose: Annotated[
+        bool, typer.Option("--expose-to-everybody", help="Allow a --host that others can reach.")
+    ] = False,
+    manual_clock: Annotated[
+        bool,
+        typer.Option("--manual-clock", help="Stand still until POST /sandbox/clock says to go on."),
+    ] = False,
+    router: Annotated[
+        str | None,
+        typer.Option(callback=_router_url, help="Where the router listens; default: http://HOST:PORT."),
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", hidden=True)] = False,
+    until_exit_of: Annotated[int | None, typer.Option("--until-exit-of", hidden=True)] = None,
+) -> None:
+    """Run an offline Twilio: its REST API, phones and carriers, seeded from config/sandbox.toml.
+
+    Its account and token are TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN where they are set. Requests
+    are signed over PUBLIC_URL and taken to the router, as the proxy behind that name would.
+    """
+    if context.invoked_subcommand:
+        return
+    from sms_router.sandbox.world.proxy import ReverseProxy  # noqa: PLC0415 (not needed with Twilio's credentials)
+
+    if not _is_loopback(host) and not expose:
+        raise CommandError(
+            f"The sandbox would listen on {host or 'every address'}, where others can read every text and "
+            "send as anybody.",
+            "If that is what you want: sms-router sandbox --host ... --expose-to-everybody",
+            code=2,
+        )
+    settings = load_settings()
+    listens = (router or settings.local_url).rstrip("/")
+    world = replace(offline_world(settings), proxy=ReverseProxy(settings.public_url, listens))
+    port = port or settings.sandbox.port
+    check_port(host, port, f"Choose another one: sms-router sandbox --port {port + 1}")
+    if not quiet:
+        _announce(world, f"http://{f'[{host}]' if ':' in host else host}:{port}", listens)
+    _serve(world, host, port, manual_clock=manual_clock, until_exit_of=until_exit_of)
+
+
+def run(
+    files: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="FILE", help="Scenarios; default: those included."),
+    ] = None,
+    router: Annotated[
+        str | None,
+        typer.Option(
+            callback=_router_url, help="URL of a router that runs already, with the same credentials."
+        ),
+    ] = None,
+    port: Annotated[
+        int, typer.Option(min=0, max=65_535, help="Where the sandbox listens; 0 is any free port.")
+    ] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Play conversations: who texts what to whom, and what the phone must show.
+
+    For each file an offline Twilio and a router with your configuration are started and stopped again.
+    Exits 1 when a conversation went otherwise.
+    """
+    paths = files or sorted(SHIPPED.glob("*.toml"))
+    for path in paths:
+        scenario = _read(path, router or "http://127.0.0.1:8000")
+        if router and scenario.needs_own_router:
+            raise CommandError(
+                f"{path} brings its own application or settings, which a running router cannot take.",
+                f"Let one be started for it: sms-router sandbox run {path}",
+                code=2,
+            )
+    endings = [_play(path, router, port, as_json=as_json) for path in paths]
+    if as_json:
+        print_json([_as_json(path, ending) for path, ending in zip(paths, endings, strict=True)])
+    else:
+        good = sum(ending.passed for ending in endings)
+        out.print(
+            f"\n{good} of {len(endings)} scenarios passed", style="green" if good == len(endings) else "red"
+        )
+    raise typer.Exit(0 if all(ending.passed for ending in endings) else 1)
+
+
+def _announce(world: World, url: str, router_url: str) -> None:
+    for line in (
+        f"The sandbox listens on {url}; its texts go to {router_url}",
+        f"Text as a phone: POST {url}/sandbox/phones/+14155550123/messages",
+        f"Account {world.account_sid}, Messaging Service {world.services[0].sid}",
+    ):
+        out.print(line, markup=False, soft_wrap=True)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _serve(world: World, host: str, port: int, *, manual_clock: bool, until_exit_of: int | None) -> None:
+    import uvicorn  # noqa: PLC0415 (slow to import, and only needed here)
+
+    from sms_router.sandbox.application import create_sandbox  # noqa: PLC0415
+    from sms_router.sandbox.clock import ManualClock  # noqa: PLC0415
+
+    server = uvicorn.Server(
+        uvicorn.Config(
+            create_sandbox(world, clock=ManualClock() if manual_clock else None),
+            host=host,
+            port=port,
+            loop="uvloop",
+            http="httptools",
+            ws="none",
+            access_log=False,
+            proxy_headers=False,
+            log_level="warning",
+            timeout_graceful_shutdown=2,
+        )
+    )
+    if until_exit_of is not None:
+        threading.Thread(target=_follow, args=(until_exit_of, server), daemon=True).start()
+    server.run()
+
+
+def _follow(parent: int, server: uvicorn.Server) -> None:
+    """Stop when the router that started us is gone, however it went."""
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    server.should_exit = True
+
+
+def _read(path: Path, router_url: str) -> Scenario:
+    """Read a scenario for a router at this URL."""
+    from sms_router.sandbox.scenarios.loader import read_scenario  # noqa: PLC0415 (as above)
+    from sms_router.sandbox.world.toml_table import WorldError  # noqa: PLC0415
+
+    settings = load_settings({**os.environ, "PUBLIC_URL": router_url})
+    try:
+        return read_scenario(path, offline_world(settings))
+    except WorldError as error:
+        raise CommandError(*str(error).splitlines(), code=2) from error
+
+
+def _play(path: Path, router_url: str | None, port: int, *, as_json: bool) -> Ending:
+    from sms_router.sandbox.hosting import free_port  # noqa: PLC0415
+    from sms_router.sandbox.scenarios.runner import OwnRouter, Stage  # noqa: PLC0415
+
+    own = None if router_url else OwnRouter(load_settings().folder, free_port())
+    scenario = _read(path, router_url or f"http://127.0.0.1:{own.port if own else 0}")
+    if as_json:
+        return _until_stopped(Stage(own, port).play(scenario, lambda _: None))
+    out.print(Text(f"\n{scenario.title}", style="bold"), Text(f"({path.name})", style="dim"))
+    with out.status("starting, and playing"):
+        ending = _until_stopped(Stage(own, port).play(scenario, _show))
+    if ending.trouble:
+        out.print(Text(f"  ✗ {ending.trouble}", style="bold red"), soft_wrap=True)
+    for line in ending.log:
+        out.print(Text(f"    router: {line}", style="dim"), soft_wrap=True)
+    return ending
+
+
+def _until_stopped(play: Coroutine[None, None, Ending]) -> Ending:
+    """Run a play; on Ctrl-C and SIGTERM end it with everything that was started for it."""
+
+    async def played() -> Ending:
+        task = asyncio.ensure_future(play)
+        for sign in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(sign, task.cancel)
+        return await task
+
+    try:
+        return asyncio.run(played())
+    except asyncio.CancelledError:
+        raise CommandError("Stopped, and everything that was started with it.", code=130) from None
+
+
+def _show(step: Played) -> None:
+    mark, style = _MARKS[step.verdict.value]
+    title = Text(step.title, style="dim" if mark == "·" else "")
+    out.print(Text(f"  {mark} ", style=style) + title, soft_wrap=True)
+    for difference in step.differences:
+        out.print(Text(f"      {difference.what}", style="yellow"))
+        out.print(Text(f"        expected  {difference.expected}"), soft_wrap=True)
+        out.print(Text(f"        got       {difference.got}"), soft_wrap=True)
+
+
+def _as_json(path: Path, ending: Ending) -> dict[str, object]:
+    return {
+        "file": str(path),
+        "passed": ending.passed,
+        "trouble": ending.trouble or None,
+        "steps": [
+            {
+                "title": step.title,
+                "verdict": step.verdict.value,
+                "differences": [
+                    {"what": each.what, "expected": each.expected, "got": each.got}
+                    for each in step.differences
+                ],
+            }
+            for step in ending.played
+        ],
+        "log": list(ending.log),
+    }

@@ -1,0 +1,1 @@
+"""Environment + config/*.toml -> frozen Settings."""

@@ -1,0 +1,272 @@
+"""The tables of ``router.toml``, with their defaults and bounds."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+
+from sms_router.config.types import (
+    AccountSid,
+    ApiAddress,
+    ConsolePassword,
+    Interruptions,
+    PlainSecret,
+    Port,
+    PublicAddress,
+    RedisAddress,
+    Secret,
+    SenderAddress,
+    ServiceSid,
+    TimeZone,
+)
+from sms_router.routing.upstream.table import Host
+from sms_router.senders.failure_monitor import WarningRule
+from sms_router.senders.limits import Limit
+from sms_router.senders.models import SenderKind
+from sms_router.senders.request import ReplyFrom
+
+
+class SignatureMode(StrEnum):
+    """What happens to a request whose signature is wrong."""
+
+    ENFORCE = "enforce"
+    WARN = "warn"
+
+
+class OnError(StrEnum):
+    """What Twilio gets when a handler raised."""
+
+    REPLY = "reply"
+    TWILIO_FALLBACK = "twilio-fallback"
+
+
+class SenderKindName(StrEnum):
+    """The kinds of number, as they are written in the configuration and typed in commands."""
+
+    SHORT_CODE = "short-code"
+    ALPHANUMERIC = "alphanumeric"
+    LONG_CODE = "long-code"
+    TOLL_FREE = "toll-free"
+
+    @property
+    def kind(self) -> SenderKind:
+        """The kind of that name."""
+        return SenderKind[self.name]
+
+
+class OptOutAnswers(StrEnum):
+    """Who answers STOP, START and HELP on a Service's short codes when ``OptOutType`` is absent."""
+
+    ROUTER = "router"
+    TWILIO = "twilio"
+
+
+class Privacy(StrEnum):
+    """Whether numbers are shortened in logs and listings."""
+
+    MASKED = "masked"
+    OPEN = "open"
+
+
+class LogForm(StrEnum):
+    """How the log is written: for people, or one JSON document a line."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class RouterSettings(_Table):
+    """``[router]``: how messages are answered."""
+
+    public_url: PublicAddress = ""
+    signature: SignatureMode = SignatureMode.ENFORCE
+    reply_from: ReplyFrom = ReplyFrom.SHORT_CODE_FIRST
+    inline_deadline: Annotated[float, Field(ge=0.5, le=13)] = 8.0
+    on_error: OnError = OnError.REPLY
+    error_reply: str = "Sorry, something went wrong. Please try again."
+    fallback_reply: str = "We got your message and will answer soon."
+    late_limit: Annotated[float, Field(ge=1, le=86_400)] = 3600.0
+    reroute: bool = True
+    handlers: tuple[str, ...] = ("handlers",)
+    middlewares: tuple[str, ...] = ()
+    handler_threads: Annotated[int, Field(ge=1, le=500)] = 16
+    number_urls: bool = False
+    redirect_hosts: tuple[Host, ...] = ()
+    upstream_calls: Annotated[int, Field(ge=1, le=1000)] = 50
+    privacy: Privacy = Privacy.MASKED
+    time_zone: TimeZone = "UTC"
+    retention_days: Annotated[float, Field(ge=0.05, le=400)] = 7
+    body_retention_days: Annotated[float, Field(ge=0.05, le=400)] | None = None
+    data_dir: Path = Path(".data")
+
+    @model_validator(mode="after")
+    def _texts_go_first(self) -> RouterSettings:
+        if self.body_retention_days is not None and self.body_retention_days > self.retention_days:
+            raise ValueError(
+                "body_retention_days must not be more than retention_days, after which everything is deleted"
+            )
+        return self
+
+
+class ServerSettings(_Table):
+    """``[server]``: where the router listens."""
+
+    host: str = "127.0.0.1"
+    port: Port = 8000
+    private_host: str = "127.0.0.1"
+    private_port: Port | None = None
+    workers: Annotated[int, Field(ge=1, le=64)] = 1
+    logs: LogForm = LogForm.TEXT
+    traces: bool = False
+
+    @model_validator(mode="after")
+    def _two_doors(self) -> ServerSettings:
+        if self.private_port == self.port:
+            raise ValueError("private_port must differ from port, which everybody can reach")
+        return self
+
+
+class ConsoleSettings(_Table):
+    """``[console]``: the pages for operators; off without a password."""
+
+    password: ConsolePassword = SecretStr("")
+
+
+class RedisSettings(_Table):
+    """``[redis]``: empty means the embedded Valkey."""
+
+    url: RedisAddress = ""
+
+
+class TwilioSettings(_Table):
+    """``[twilio]``: how its REST API is reached."""
+
+    api_base_url: ApiAddress = ""
+    timeout: Annotated[float, Field(gt=0, le=60)] = 10.0
+
+
+class ConversationSettings(_Table):
+    """``[conversations]``: how a team's conversations with people go."""
+
+    expires_after: Annotated[float, Field(ge=1, le=31_536_000)] = 900.0
+    leave_words: tuple[str, ...] = ("EXIT",)
+    leave_reply: str = "OK, let us leave it there."
+    interrupted_by: Interruptions = ()
+    expired_reply: str = ""
+    try_again_reply: str = "Sorry, we cannot look that up right now. Please try again in a minute."
+
+
+class LoopGuardSettings(_Table):
+    """``[loop_guard]``: when replies to one person are held back."""
+
+    replies: Annotated[int, Field(ge=0, le=100_000)] = 30
+    seconds: Annotated[float, Field(ge=1, le=86_400)] = 60.0
+    reply: str = ""
+
+
+class SandboxSettings(_Table):
+    """``[sandbox]``: the offline Twilio."""
+
+    port: Port = 8900
+
+
+class SharedKey(_Table):
+    """A SharedKey that signs webhooks in place of the auth token (facts 2.3)."""
+
+    id: Annotated[str, Field(min_length=1)]
+    secret: Secret
+
+
+class AccountSettings(_Table):
+    """``[[accounts]]``: an account or subaccount whose webhooks are accepted."""
+
+    sid: AccountSid
+    auth_token: Secret
+    auth_token_secondary: PlainSecret = SecretStr("")
+    shared_keys: tuple[SharedKey, ...] = ()
+
+    @property
+    def tokens(self) -> tuple[str, ...]:
+        """The tokens that may sign, the primary one first."""
+        both = (self.auth_token.get_secret_value(), self.auth_token_secondary.get_secret_value())
+        return tuple(token for token in both if token)
+
+
+class ServiceSettings(_Table):
+    """``[[services]]``: a Messaging Service whose numbers answer."""
+
+    sid: ServiceSid
+    account: AccountSid
+    reply_from: ReplyFrom | None = None
+    opt_out: OptOutAnswers = OptOutAnswers.ROUTER
+    time_zone: TimeZone | None = None
+    refresh_after: Annotated[float, Field(ge=1, le=86_400)] = 60
+    number_urls: bool | None = None
+
+
+class FailureSettings(_Table):
+    """``[failures]``: when the operator is told that a number loses too much of what it sends."""
+
+    share: Annotated[float, Field(gt=0, le=1)] = 0.25
+    at_least: Annotated[int, Field(ge=1)] = 20
+    window: Annotated[float, Field(ge=10, le=86_400)] = 600
+
+    @property
+    def rule(self) -> WarningRule:
+        """The rule that warnings follow."""
+        return WarningRule(self.share, self.at_least, self.window)
+
+
+class SenderSettings(_Table):
+    """``[[senders]]``: what one number, or each of a kind, may send, in segments."""
+
+    number: SenderAddress | None = None
+    kind: SenderKindName | None = None
+    messages_per_second: Annotated[float, Field(gt=0, le=100_000)] | None = None
+    daily_cap: Annotated[int, Field(ge=1)] | None = None
+
+    @model_validator(mode="after")
+    def _whole(self) -> SenderSettings:
+        if (self.number is None) == (self.kind is None):
+            raise ValueError('must name either a number, like number = "+14155550100", or a kind')
+        if self.messages_per_second is None and self.daily_cap is None:
+            raise ValueError("limits nothing: give messages_per_second, daily_cap or both")
+        return self
+
+    @property
+    def limit(self) -> Limit:
+        """The limit that it sets."""
+        return Limit(self.messages_per_second, self.daily_cap)
+
+
+class RouterFile(_Table):
+    """``router.toml``, with the environment laid over it."""
+
+    router: RouterSettings = RouterSettings()
+    server: ServerSettings = ServerSettings()
+    console: ConsoleSettings = ConsoleSettings()
+    redis: RedisSettings = RedisSettings()
+    twilio: TwilioSettings = TwilioSettings()
+    conversations: ConversationSettings = ConversationSettings()
+    loop_guard: LoopGuardSettings = LoopGuardSettings()
+    sandbox: SandboxSettings = SandboxSettings()
+    accounts: tuple[AccountSettings, ...] = ()
+    services: tuple[ServiceSettings, ...] = ()
+    senders: tuple[SenderSettings, ...] = ()
+    failures: FailureSettings = FailureSettings()
+
+    @field_validator("senders")
+    @classmethod
+    def _once(cls, senders: tuple[SenderSettings, ...]) -> tuple[SenderSettings, ...]:
+        named = [each.number or each.kind for each in senders]
+        twice = next((name for name in named if named.count(name) > 1), None)
+        if twice is not None:
+            raise ValueError(f"two tables for {twice}; keep one of them")
+        return senders

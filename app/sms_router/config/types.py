@@ -1,0 +1,106 @@
+"""What a setting may be: values that are checked as they are read, with a sentence that says the remedy."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+from zoneinfo import ZoneInfo
+
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
+
+from sms_router.store.url import Deployment
+from sms_router.twilio.public_url import PublicUrl
+from sms_router.twilio.sids import ACCOUNT_SID, SERVICE_SID
+
+SHORTEST_PASSWORD = 8
+"""Characters."""
+
+_ORIGIN = re.compile(r"https?://(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?/?")
+
+
+def _account_sid(value: str) -> str:
+    if not ACCOUNT_SID.fullmatch(value):
+        raise ValueError("an account sid is AC and 32 hex digits, as the Twilio console shows it")
+    return value
+
+
+def _service_sid(value: str) -> str:
+    if not SERVICE_SID.fullmatch(value):
+        raise ValueError("a Messaging Service sid is MG and 32 hex digits, as the Twilio console shows it")
+    return value
+
+
+def _sender_address(value: str) -> str:
+    if not re.fullmatch(r"\+[1-9][0-9]{6,14}|[0-9]{3,8}|(?=.*[A-Za-z])[A-Za-z0-9 _&+-]{1,11}", value):
+        raise ValueError('must be a number like "+14155550100", a short code or an alphanumeric sender')
+    return value
+
+
+def _secret(value: SecretStr) -> SecretStr:
+    text = value.get_secret_value()
+    if not text:
+        raise ValueError("is empty: with an empty secret anybody could sign")
+    return _plain_secret(value)
+
+
+def _plain_secret(value: SecretStr) -> SecretStr:
+    text = value.get_secret_value()
+    if not text.isascii() or text != text.strip():
+        raise ValueError("has blanks around it, or letters that Twilio does not use: copy it once more")
+    return value
+
+
+def _console_password(value: SecretStr) -> SecretStr:
+    if 0 < len(value.get_secret_value()) < SHORTEST_PASSWORD:
+        raise ValueError(f"has fewer than {SHORTEST_PASSWORD} characters: too easy to guess")
+    return value
+
+
+def _public_url(value: str) -> str:
+    try:
+        return str(PublicUrl.parse(value)) if value else ""
+    except ValueError as error:
+        raise ValueError(str(error).removeprefix("PUBLIC_URL ")) from error
+
+
+def _api_base_url(value: str) -> str:
+    if value and not _ORIGIN.fullmatch(value):
+        raise ValueError("must be a scheme and a host, such as http://127.0.0.1:8900, or empty")
+    return value.rstrip("/")
+
+
+def _redis_url(value: str) -> str:
+    try:
+        if value:
+            Deployment.of(value)
+    except OSError as error:
+        raise ValueError(f"names a certificate that cannot be read: {error}") from error
+    return value
+
+
+def _time_zone(value: str) -> str:
+    try:
+        ZoneInfo(value)
+    except (ValueError, OSError, KeyError) as error:
+        raise ValueError("must be a name of the IANA time zone database, like Europe/Oslo") from error
+    return value
+
+
+def _interrupting(value: object) -> object:
+    if isinstance(value, str):
+        return {"none": ()}.get(value, (value,))
+    return value
+
+
+AccountSid = Annotated[str, AfterValidator(_account_sid)]
+ServiceSid = Annotated[str, AfterValidator(_service_sid)]
+Secret = Annotated[SecretStr, AfterValidator(_secret)]
+TimeZone = Annotated[str, AfterValidator(_time_zone)]
+Port = Annotated[int, Field(ge=1, le=65535)]
+PlainSecret = Annotated[SecretStr, AfterValidator(_plain_secret)]
+ConsolePassword = Annotated[SecretStr, AfterValidator(_console_password)]
+PublicAddress = Annotated[str, AfterValidator(_public_url)]
+ApiAddress = Annotated[str, AfterValidator(_api_base_url), Field(repr=False)]
+RedisAddress = Annotated[str, AfterValidator(_redis_url), Field(repr=False)]
+SenderAddress = Annotated[str, AfterValidator(_sender_address)]
+Interruptions = Annotated[tuple[str, ...], BeforeValidator(_interrupting)]

@@ -1,0 +1,326 @@
+"""The outbox as it is kept in Redis: what is due, who has it, and how it ended.
+
+One sorted set for each bucket of people, ordered by when somebody should look at an entry next. A worker
+that takes an entry moves that moment on, so that what a lost worker held comes back by itself. A message is
+marked before it is sent and the mark is never taken back unless Twilio has surely not seen it: it leaves
+at most once, whatever crashes (design 2).
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import NamedTuple
+from uuid import uuid4
+
+from sms_router.delivery.entry import Entry, Kind, Piece
+from sms_router.delivery.message import Letter, Marked, Refused, Sent, State, Unknown, Withdrawn
+from sms_router.store.connection import Answer, Argument, written
+from sms_router.store.errors import ScriptFailedError, StoreUnavailableError
+from sms_router.store.keys import Bucket, bucket_of
+from sms_router.store.scripts import (
+    OUTBOX_CLAIM,
+    OUTBOX_CLAIM_IN_TURN,
+    OUTBOX_HAND_OVER,
+    OUTBOX_MARK,
+    OUTBOX_POSTPONE,
+    OUTBOX_PUT,
+    OUTBOX_PUT_IN_TURN,
+    OUTBOX_SETTLE,
+    OUTBOX_TAKE,
+)
+from sms_router.store.server_clock import Clock
+from sms_router.store.spool.durable_writer import Journal
+from sms_router.store.store import Store
+
+log = logging.getLogger("sms_router.delivery")
+
+HOLD = 180.0
+"""Seconds after which a message that was being sent counts as lost with its worker: longer than any call."""
+
+TAKEN = 15.0
+"""Seconds after which any worker may take an entry that was taken but not marked."""
+
+LONGEST_WAIT = HOLD + 60.0
+"""Seconds that an entry may wait; one that seems to wait longer shows that Redis' clock was set back."""
+
+MOST_ATTEMPTS = 3
+"""How often work is begun; a handler that kills its worker each time must not kill all of them."""
+
+
+Talk = tuple[bytes | None, int | None]
+"""What is kept of the person's conversation, and for how many milliseconds it holds."""
+
+NO_TALK: Talk = (None, None)
+
+Kept = tuple[bytes, bytes, int, int]
+"""Where the conversation is kept, and what this message makes of it, as the scripts take it."""
+
+
+class Work(NamedTuple):
+    """A message whose handler is to run again; its answer leaves by REST."""
+
+    attempt: int
+    request: bytes
+    known: list[bytes]
+    talk: Talk = NO_TALK
+
+
+class Outbox:
+    """What waits to leave by REST, over Redis."""
+
+    def __init__(
+        self,
+        store: Store,
+        journal: Journal,
+        retention_days: float,
+        latest: float,
+        clock: Clock | None = None,
+    ) -> None:
+        """Keep entries as long as messages; what is older than ``latest`` seconds does not leave any more.
+
+        With a ``clock`` that holds by this worker's own measure, should Redis' clock have been set meanwhile.
+        """
+        self._store = store
+        self._clock = clock
+        self._journal = journal
+        self._retention = int(retention_days * 86_400_000)
+        self._latest = int(latest * 1000)
+
+    @property
+    def latest(self) -> float:
+        """Seconds after which nobody waits for an answer any more."""
+        return self._latest / 1000
+
+    async def put(
+        self,
+        entry: Entry,
+        kind: Kind,
+        document: bytes,
+        story: str,
+        count: int,
+        why: str,
+        cause: str = "",
+        turn: Kept | None = None,
+        began: float | None = None,
+    ) -> bool:
+        """Have ``count`` messages of a document sent; the work ``entry`` is over.
+
+        The second time it changes nothing. Returns whether they wait now; while Redis is away they
+        wait in the spool. ``turn`` is what becomes of the person's conversation, kept in the same step;
+        ``began`` is since when they wait, by the monotonic clock, where this worker knows.
+        """
+        bucket = bucket_of(entry.person)
+        script = OUTBOX_PUT
+        arguments: tuple[Argument, ...] = (
+            entry.reference,
+            kind.value,
+            document,
+            written(story),
+            why,
+            entry.line,
+            entry.whose,
+            count,
+            self._retention,
+            written(cause),
+        )
+        keys: tuple[bytes, ...] = (bucket.message(entry.reference), bucket.outbox, bucket.dead_letters)
+        if turn is not None:
+            script, keys = OUTBOX_PUT_IN_TURN, (*keys, turn[0])
+        kept = turn[1:] if turn is not None else (b"", b"", b"")
+        return await self._journal.keep(script, keys, (*arguments, *kept, await self._since(began))) == 1
+
+    async def _since(self, began: float | None) -> Argument:
+        """Return a moment by Redis' clock as it is now, in milliseconds; empty where it is not known."""
+        if began is None or self._clock is None:
+            return b""
+        await self._clock.ask()
+        return int(self._clock.of(began) * 1000)
+
+    async def take(self, bucket: Bucket, count: int) -> list[Entry]:
+        """Return what is due, which nobody else takes for `TAKEN` seconds.
+
+        Raises:
+            StoreUnavailableError: when Redis does not serve; nothing is taken then.
+
+        """
+        found = await self._store.run(
+            OUTBOX_TAKE, (bucket.outbox,), (int(TAKEN * 1000), count, int(LONGEST_WAIT * 1000))
+        )
+        entries = []
+        for line in found:
+            try:
+                entries.append(Entry.read(line))
+            except ValueError:
+                log.error("an entry of the outbox is not understood; was it a newer version that put it in?")
+        return entries
+
+    async def claim(
+        self, entry: Entry, kind: Kind, owner: bytes, lease: int, *, in_turn: bool = False
+    ) -> Work | None:
+        """Claim work whose worker is gone, for ``lease`` milliseconds; None when it is not to be done.
+
+        ``in_turn`` waits for the person's earlier messages, and brings what is kept of their conversation.
+
+        Raises:
+            StoreUnavailableError: when Redis does not serve.
+
+        """
+        bucket = bucket_of(entry.person)
+        script = OUTBOX_CLAIM
+        keys: tuple[bytes, ...] = (
+            bucket.message(entry.reference),
+            bucket.outbox,
+            bucket.person(entry.scope, entry.person),
+            bucket.dead_letters,
+        )
+        if in_turn:
+            script, keys = OUTBOX_CLAIM_IN_TURN, (*keys, bucket.talk(entry.scope, entry.person))
+        found = await self._store.run(
+            script,
+            keys,
+            (
+                entry.line,
+                entry.reference,
+                kind.value,
+                owner,
+                lease,
+                MOST_ATTEMPTS,
+                self._latest,
+                self._retention,
+            ),
+        )
+        match found:
+            case [b"claimed", attempt, request, known, *talk]:
+                return Work(attempt, request, known, (talk[0], talk[1]) if talk[1:] else NO_TALK)
+        return None
+
+    async def hand_over(self, entry: Entry, owner: bytes) -> None:
+        """Leave unfinished work to the next worker that looks, since this one stops.
+
+        Raises:
+            StoreUnavailableError: when Redis does not serve; then its lease runs out by itself.
+
+        """
+        bucket = bucket_of(entry.person)
+        keys = (bucket.message(entry.reference), bucket.outbox)
+        await self._store.run(OUTBOX_HAND_OVER, keys, (entry.line, owner, entry.name))
+
+    async def mark(self, entry: Entry, piece: Piece) -> Marked | Withdrawn | None:
+        """Look a last time whether a message may leave, and mark it as leaving; None when it is not ours.
+
+        This is the gate that everything passes which leaves outside of a webhook's answer: the opt-out
+        list, the receipt of the message that it repeats, the age limit, the message before it.
+
+        Raises:
+            StoreUnavailableError: when Redis does not serve; then nothing may leave.
+
+        """
+        mark = uuid4().hex[:12]
+        try:
+            found = await self._mark(entry, piece, mark)
+        except ScriptFailedError:
+            raise
+        except StoreUnavailableError:
+            await self._postpone(entry, piece, 1.0, mark)  # it may be marked, and it has surely not left
+            raise
+        match found:
+            case [b"go", request, document, state, known]:
+                return Marked(request, document, json.loads(state), known, mark)
+            case [b"withdrawn" | b"unknown", why]:
+                return Withdrawn(why.decode(), dead_letter=True)
+        return None
+
+    async def _mark(self, entry: Entry, piece: Piece, mark: str) -> Answer:
+        bucket = bucket_of(entry.person)
+        account = entry.reference.partition("/")[0]
+        before = piece.before()
+        return await self._store.run(
+            OUTBOX_MARK,
+            (
+                bucket.message(entry.reference),
+                bucket.outbox,
+                bucket.person(entry.scope, entry.person),
+                bucket.dead_letters,
+            ),
+            (
+                entry.line,
+                entry.reference,
+                piece.name,
+                piece.kind.value,
+                self._latest,
+                int(HOLD * 1000),
+                self._retention,
+                bucket.receipt(f"{account}/"),
+                mark,
+                int(TAKEN * 1000),
+                before.name if before is not None else "",
+            ),
+        )
+
+    async def settle(
+        self,
+        entry: Entry,
+        piece: Piece,
+        letter: Letter | None,
+        result: Sent | Refused | Unknown | Withdrawn,
+        *,
+        before: Marked,
+        now: int,
+        again: Entry | None = None,
+    ) -> None:
+        """Write down how a message left or why not; ``again`` is put into the outbox in its place."""
+        state, cause = _state_of(result)
+        kept = {
+            **{name: before.state[name] for name in ("why", "failed", "repeats") if name in before.state},
+            "state": state.value,
+            "at": now,
+            "result": cause,
+            "sender": letter.sender if letter is not None else "",
+            "sid": result.sid if isinstance(result, Sent) else "",
+            "trail": letter.trail if letter is not None else "",
+        }
+        bucket = bucket_of(entry.person)
+        waiting = {"state": State.WAITING.value, "at": now, "why": cause, "failed": kept["sender"]}
+        is_dead = again is None and cause and not (isinstance(result, Withdrawn) and not result.dead_letter)
+        await self._journal.keep(
+            OUTBOX_SETTLE,
+            (bucket.message(entry.reference), bucket.outbox, bucket.dead_letters),
+            (
+                entry.line,
+                entry.reference,
+                piece.name,
+                json.dumps(kept),
+                result.sid if isinstance(result, Sent) else "",
+                f"{entry.message_sid}.{piece.name}",
+                self._retention,
+                written(cause) if is_dead else "",
+                again.line if again is not None else "",
+                again.name if again is not None else "",
+                json.dumps(waiting),
+            ),
+        )
+
+    async def postpone(self, entry: Entry, piece: Piece, seconds: float, marked: Marked | None) -> None:
+        """Take the mark off a message that Twilio has not seen; it is tried again later.
+
+        Without ``marked`` it only waits longer, should it wait.
+        """
+        await self._postpone(entry, piece, seconds, marked.mark if marked is not None else "")
+
+    async def _postpone(self, entry: Entry, piece: Piece, seconds: float, mark: str) -> None:
+        bucket = bucket_of(entry.person)
+        keys = (bucket.message(entry.reference), bucket.outbox)
+        await self._journal.keep(OUTBOX_POSTPONE, keys, (entry.line, piece.name, int(seconds * 1000), mark))
+
+
+def _state_of(result: Sent | Refused | Unknown | Withdrawn) -> tuple[State, str]:
+    match result:
+        case Sent():
+            return State.SENT, ""
+        case Refused(_, sentence):
+            return State.REFUSED, sentence
+        case Unknown(sentence):
+            return State.UNKNOWN, f"{sentence}; it may have left, and is not sent again"
+        case Withdrawn(why, _):
+            return State.WITHDRAWN, why

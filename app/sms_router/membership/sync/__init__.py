@@ -1,0 +1,1 @@
+"""Sender state that workers share through Redis, off the hot path."""

@@ -1,0 +1,211 @@
+"""What the workers send, told to each other through Redis a few times a second, off the messages' way."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
+
+from redis import Redis as SynchronousRedis
+from redis.asyncio import Redis
+
+from sms_router.membership.keys import USAGE, USED
+from sms_router.membership.refresher import Sleep
+from sms_router.membership.snapshot_store import SharedError, served
+from sms_router.senders.pool import Pool
+from sms_router.senders.rate_limits import Count, Rates, Reported
+from sms_router.tasks import end
+
+log = logging.getLogger("sms_router.membership")
+
+EXCHANGE_EVERY = 0.25
+"""Seconds: what other workers send from a number is known so much later."""
+
+MOST_TOLD = 500
+"""Senders in one exchange, each way; more follow at once."""
+
+_MOST_PAGES = 40
+
+_EXCHANGE = """
+local clock = redis.call('TIME')
+local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+local day = math.floor((now - ARGV[3] * 1000) / 86400000)
+
+-- What a sender had to do when it was used after now, before the clock was set back, begins now.
+local function told(sender)
+  local busy, of, sent = string.match(redis.call('HGET', KEYS[2], sender) or '', '^(%d+) (%d+) (%d+)$')
+  local ahead = math.floor((tonumber(redis.call('ZSCORE', KEYS[1], sender)) or 0) / 1000) - now
+  if busy and ahead > 0 then
+    busy = math.max(0, busy - ahead)
+    redis.call('HSET', KEYS[2], sender, string.format('%.0f %s %s', busy, of, sent))
+    redis.call('ZADD', KEYS[1], string.format('%.0f', now * 1000), sender)
+  end
+  return busy, of, sent
+end
+
+for index = 4, #ARGV, 3 do
+  local sender, work, segments = ARGV[index], tonumber(ARGV[index + 1]), tonumber(ARGV[index + 2])
+  local busy, of, sent = told(sender)
+  busy, sent = tonumber(busy or 0), tonumber(of or 0) == day and tonumber(sent) or 0
+  if segments > 0 then
+    redis.call('HSET', KEYS[2], sender,
+      string.format('%.0f %.0f %.0f', math.max(busy, now) + work, day, sent + segments))
+  end
+  redis.call('ZADD', KEYS[1], string.format('%.0f', now * 1000 + (index - 1) / 3), sender)
+end
+if #ARGV > 3 then
+  redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', string.format('%.0f', (now - 172800000) * 1000))
+  redis.call('PEXPIRE', KEYS[1], 172800000)
+  redis.call('PEXPIRE', KEYS[2], 172800000)
+end
+local found = redis.call('ZRANGEBYSCORE', KEYS[1], ARGV[1], '+inf', 'WITHSCORES', 'LIMIT', 0, ARGV[2])
+local answer = {string.format('%.0f', now)}
+for index = 1, #found, 2 do
+  told(found[index])
+  table.insert(answer, found[index])
+  table.insert(answer, redis.call('ZSCORE', KEYS[1], found[index]))
+  table.insert(answer, redis.call('HGET', KEYS[2], found[index]) or '0 0 0')
+end
+return answer
+"""
+"""Adds what one worker has sent, and returns what all have, of those used since it last asked.
+
+KEYS: when each was used, what each has sent: "busy until ms, day, segments of the day".
+ARGV: from which use on, how many at the most, seconds after midnight UTC at which a day begins; then
+sender, ms of work, segments, by turns.
+"""
+
+
+class SharedRates:
+    """Keeps one worker's counts like everybody's.
+
+    Nothing is asked of Redis where nothing is limited and nothing was chosen among equals.
+    """
+
+    def __init__(
+        self,
+        redis: Redis,
+        rates: Rates,
+        pools: Callable[[], Mapping[str, Pool]],
+        clock: Callable[[], float],
+        *,
+        sleep: Sleep = asyncio.sleep,
+        time_limit: float = 1.0,
+    ) -> None:
+        """``clock`` is the one that the rates go by; ``time_limit`` in seconds, for each command."""
+        self._redis = redis
+        self._rates = rates
+        self._pools = pools
+        self._known: Mapping[str, Pool] | None = None
+        self._clock = clock
+        self._sleep = sleep
+        self._time_limit = time_limit
+        self._since = "-inf"
+        self._task: asyncio.Task[None] | None = None
+        self.trouble: str | None = None
+        """Why nothing can be exchanged, or None while it can."""
+
+    def start(self) -> None:
+        """Begin to exchange in the background."""
+        self._task = asyncio.create_task(self._run(), name="rates")
+
+    async def aclose(self) -> None:
+        """Stop, and tell the others what they do not know yet."""
+        if self._task is not None:
+            await end(self._task)
+            self._task = None
+            await self._try()
+
+    async def exchange(self) -> None:
+        """Tell what was sent and learn what the others have sent.
+
+        Raises:
+            SharedError: when Redis does not serve; the worker's own counts go on.
+
+        """
+        self._look_at_pools()
+        if not self._rates.limits and not self._rates.has_untold:
+            return
+        for _ in range(_MOST_PAGES):
+            if not await self._exchange_some():
+                return
+
+    async def _run(self) -> None:
+        while True:
+            await self._sleep(EXCHANGE_EVERY)
+            await self._try()
+
+    async def _try(self) -> None:
+        try:
+            await self.exchange()
+        except SharedError as error:
+            if self.trouble is None:
+                log.warning("%s; each worker keeps the senders' limits by itself", error)
+            self.trouble = str(error)
+        except Exception:
+            log.exception("what was sent could not be exchanged; trying again")
+        else:
+            if self.trouble is not None:
+                log.info("the workers keep the senders' limits together again")
+            self.trouble = None
+
+    def _look_at_pools(self) -> None:
+        """Learn which senders there are, whenever that has changed."""
+        pools = self._pools()
+        if self._rates.limits and pools is not self._known:
+            self._known = pools
+            self._rates.know(sender for pool in pools.values() for sender in pool.senders)
+            self._since = "-inf"
+
+    async def _exchange_some(self) -> bool:
+        """Make one exchange, and tell whether there is more to learn."""
+        taken = self._rates.take_untold(MOST_TOLD)
+        try:
+            async with served(self._time_limit):
+                answer: Any = await self._redis.execute_command(
+                    *("EVAL", _EXCHANGE, 2, USED, USAGE, self._since, MOST_TOLD),
+                    *(self._rates.day_begins, *_told(taken)),
+                )
+        except BaseException:
+            self._rates.give_back(taken)
+            raise
+        report = _read(answer, self._clock())
+        self._rates.learn(report.senders)
+        if len(report.senders) == MOST_TOLD and report.last != self._since:
+            self._since = report.last
+            return True
+        self._since = report.asked
+        return len(taken) == MOST_TOLD
+
+
+class _Report(NamedTuple):
+    senders: list[Reported]
+    last: str
+    """The mark of the last use in it."""
+    asked: str
+    """The mark of the moment; who asks from there on misses nothing of the same millisecond."""
+
+
+def stored_usage(redis: SynchronousRedis, now: float) -> list[Reported]:
+    """Return what all workers have sent lately. For commands at a terminal."""
+    answer: Any = redis.execute_command("EVAL", _EXCHANGE, 2, USED, USAGE, "-inf", 20_000, 0)
+    return _read(answer, now).senders
+
+
+def _told(taken: Mapping[str, Count]) -> Iterable[str | int]:
+    for sender, count in taken.items():
+        yield from (sender, round(count.work * 1000), count.segments)
+
+
+def _read(answer: list[bytes], now: float) -> _Report:
+    """Read what the script returns, with times by this clock."""
+    ahead = now - int(answer[0]) / 1000
+    reports = []
+    last = ""
+    for sender, used, told in zip(*(iter(answer[1:]),) * 3, strict=True):
+        last = used.decode()
+        busy, day, segments = map(int, told.split())
+        busy_until = busy / 1000 + ahead if busy else 0.0
+        reports.append(Reported(sender.decode(), float(last) / 1e6 + ahead, busy_until, day, segments))
+    return _Report(reports, last, f"{int(answer[0]) * 1000}")

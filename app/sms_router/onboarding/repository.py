@@ -1,0 +1,100 @@
+"""The checklists in Redis, for commands: changed in one step, so that two operators lose nothing."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from redis import Redis
+
+from sms_router.membership.keys import POOLS_CHANNEL
+from sms_router.onboarding.checklist import Checklist
+from sms_router.onboarding.keys import CHECKLISTS, TEXTED, VERSION
+from sms_router.onboarding.serialization import read_all, read_moments, written
+
+KEPT = 90 * 86_400.0
+"""Seconds that finished checklists are kept, for questions about how long they took."""
+
+_TRIES = 20
+
+_CHANGE = """
+if (redis.call('HGET', KEYS[1], ARGV[1]) or '') ~= ARGV[2] then return 0 end
+if ARGV[3] == '' then
+    redis.call('HDEL', KEYS[1], ARGV[1])
+else
+    redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
+end
+if ARGV[4] == '1' then redis.call('HDEL', KEYS[2], ARGV[1]) end
+redis.call('INCR', KEYS[3])
+return 1
+"""
+"""Puts a checklist in the place of the one that was read, unless somebody else has changed it meanwhile."""
+
+Change = Callable[[Checklist | None], Checklist | None]
+"""From what is stored of a number to what shall be; None is nothing."""
+
+
+class ContendedError(Exception):
+    """Others keep changing what is stored of a number, so that nothing was stored."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arrivals:
+    """All numbers on their way, and which of them were texted."""
+
+    checklists: tuple[Checklist, ...] = ()
+    texted: dict[str, float] = field(default_factory=dict)
+    """When each was first texted through Twilio, in seconds since the epoch."""
+
+    @property
+    def pending(self) -> tuple[Checklist, ...]:
+        """Those that are not live yet."""
+        return tuple(each for each in self.checklists if not each.finished)
+
+    def find(self, number: str) -> Checklist | None:
+        """Return what is known of a number."""
+        return next((each for each in self.checklists if each.number == number), None)
+
+
+def stored_arrivals(redis: Redis) -> Arrivals:
+    """Return what is stored."""
+    checklists: Any = redis.hgetall(CHECKLISTS)
+    texted: Any = redis.hgetall(TEXTED)
+    return Arrivals(read_all(checklists), read_moments(texted))
+
+
+def change(redis: Redis, number: str, how: Change) -> Checklist | None:
+    """Change what is stored of one number, and tell every worker; returns what is stored now.
+
+    ``how`` may be called again, with what somebody else has stored meanwhile; what it raises is passed on.
+
+    Raises:
+        ContendedError: when somebody else was faster each time.
+
+    """
+    for _ in range(_TRIES):
+        stored: Any = redis.hget(CHECKLISTS, number)
+        before = next(iter(read_all({number.encode(): stored})), None) if stored else None
+        after = how(before)
+        if after == before:
+            return after
+        told = written(after) if after is not None else b""
+        gone = "1" if after is None or after.finished else "0"
+        done: Any = redis.execute_command(
+            "EVAL", _CHANGE, 3, CHECKLISTS, TEXTED, VERSION, number, stored or b"", told, gone
+        )
+        if done:
+            service = after or before
+            redis.publish(POOLS_CHANNEL, service.service_sid if service is not None else "")
+            return after
+    raise ContendedError(number)
+
+
+def sweep(redis: Redis, now: float) -> None:
+    """Forget what has been finished for long."""
+    for each in stored_arrivals(redis).checklists:
+        if each.finished and each.since + KEPT < now:
+            with contextlib.suppress(ContendedError):  # then it is not forgotten yet
+                change(redis, each.number, lambda _: None)

@@ -1,0 +1,82 @@
+"""What is known of one person at a moment, and which number they would get if a short code failed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from sms_router.routing.contacts.contact import Person
+from sms_router.senders.conditions import Conditions
+from sms_router.senders.decision import Decision
+from sms_router.senders.error_table import ErrorTable
+from sms_router.senders.models import SenderKind
+from sms_router.senders.pool import Pool
+from sms_router.senders.reachability import Belief
+from sms_router.senders.request import Facts, Request
+from sms_router.senders.selection import select
+
+
+@dataclass(frozen=True, slots=True)
+class Acquaintance:
+    """A person at a moment."""
+
+    person: Person
+    table: ErrorTable
+    moment: int
+    """Milliseconds since the epoch."""
+
+    @property
+    def facts(self) -> Facts:
+        """What the selection is told."""
+        return self.person.facts(self.table, self.moment)
+
+    @property
+    def beliefs(self) -> tuple[Belief, ...]:
+        """Which senders are taken not to reach this person."""
+        return self.person.beliefs(self.table, self.moment)
+
+
+@dataclass(frozen=True, slots=True)
+class Failing:
+    """What would come of it if the short code that answers did not reach the person."""
+
+    address: str
+    instead: Decision
+
+    def __str__(self) -> str:
+        """Say it in one line."""
+        taken = next((line.reason for line in self.instead.trail if line.taken), "no number is left")
+        return f"{self.instead.address or 'nothing'}: {taken}"
+
+
+def if_it_failed(
+    pool: Pool | None, request: Request, facts: Facts, conditions: Conditions, decision: Decision
+) -> Failing | None:
+    """Choose once more without the short code that was chosen; None when none was."""
+    if decision.sender is None or decision.sender.kind is not SenderKind.SHORT_CODE:
+        return None
+    without = replace(facts, unreachable=facts.unreachable | {decision.sender.address})
+    return Failing(decision.sender.address, select(pool, request, without, conditions))
+
+
+def lines_about(known: Acquaintance) -> Iterator[str]:
+    """Say in words what is known."""
+    person = known.person
+    if person.opted_out is not None and known.facts.opted_out:
+        yield f"on the opt-out list since {_when(person.opted_out.since)} ({person.opted_out.source})"
+    for each in known.beliefs:
+        yield (
+            f"{each.address} is believed not to reach them since {_when(each.since)}, until "
+            f"{_when(each.until)} (error {each.code}, failures: {each.times}); then it is tried again"
+        )
+    believed = {each.address for each in known.beliefs}
+    for address, failures in person.failures.items():
+        if address not in believed and failures:
+            yield f"{address} failed at {_when(failures[0].at)} (error {failures[0].code}); it is tried again"
+    if person.last_sender is not None:
+        yield f"last heard from {person.last_sender}"
+
+
+def _when(at: int) -> str:
+    return datetime.fromtimestamp(at / 1000, UTC).strftime("%Y-%m-%d %H:%M UTC")

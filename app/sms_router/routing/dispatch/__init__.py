@@ -1,0 +1,1 @@
+"""Which rule takes a message, what responds, and how rules are loaded and reloaded."""

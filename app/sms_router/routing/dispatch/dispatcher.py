@@ -1,0 +1,238 @@
+"""Which rule a message belongs to, and what answers it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from sms_router.routing.dispatch.responders import Forwarding, Immediate, Running, Upstreams
+from sms_router.routing.handler.conversation import Conversation
+from sms_router.routing.handler.handler import Handler
+from sms_router.routing.handler.reply import SILENCE
+from sms_router.routing.keywords.index import claims_of
+from sms_router.routing.keywords.rule_table import RuleTable
+from sms_router.routing.keywords.rules import Match, MatchKind, Occasion
+from sms_router.routing.keywords.schedule import TimeZones
+from sms_router.routing.keywords.suggestions import NearMisses
+from sms_router.routing.keywords.templates import TextAnswer, WrittenAnswer
+from sms_router.routing.opt_outs.keywords import Heard, Intent, OptOutWords, heard_by_twilio
+from sms_router.routing.upstream.forward_rule import Forward
+from sms_router.senders.country import country_of
+from sms_router.twilio.inbound import InboundMessage
+
+if TYPE_CHECKING:
+    from sms_router.routing.dispatch.conversation_steps import Conversations
+
+RuleAnswer = WrittenAnswer | Handler | Forward
+
+_LONGEST_KEPT = 160
+"""Characters; people text the same short words again and again, and what they find is kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Forwards:
+    """How other applications are called, and which one a number itself names (design 9)."""
+
+    upstreams: Upstreams | None = None
+    number_forward: Callable[[InboundMessage], Forward | None] = lambda _: None
+    public_url: str = ""
+    """The router's own, to which nothing may be forwarded; empty where that is not checked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The rule that a message belongs to, by its name for people, and what answers."""
+
+    rule: str
+    action: Immediate | Running | Forwarding
+    heard: Heard | None = None
+    """The opt-out word that the text is."""
+    otherwise: Found | None = None
+    """What answers somebody who is not on the opt-out list, where the word may be an ordinary text."""
+    unclaimed: bool = False
+    """True when no rule has claimed the text."""
+    conversation: Conversation | None = None
+    """What is kept of the person's conversation once this is answered; None: it stays as it is."""
+
+    def for_person(self, opted_out: bool) -> Found:
+        """Return what answers a person who is on the opt-out list, or who is not.
+
+        No handler runs for somebody on the list: nothing that it promised could be told them. They are
+        answered when they ask for help or come back, and told once that they have opted out.
+        """
+        if self.heard is None:
+            return _ON_THE_LIST if opted_out else self
+        if opted_out and self.heard.intent is Intent.STOP and self.heard.reply is not SILENCE:
+            rule = f"opt-out word {self.heard.word.upper()} once more: nothing is said"
+            return Found(rule, _SILENCE, replace(self.heard, reply=SILENCE))
+        return self if opted_out or self.otherwise is None else self.otherwise
+
+
+_SILENCE = Immediate(TextAnswer(SILENCE), "", "")
+_NOTHING = Found("no rule and no default", _SILENCE, unclaimed=True)
+_ON_THE_LIST = Found("on the opt-out list: nothing is said", _SILENCE)
+
+
+@dataclass(frozen=True, slots=True)
+class Defaults:
+    """What answers a text that no rule claims."""
+
+    everywhere: WrittenAnswer | Forward | None = None
+    services: Mapping[str, WrittenAnswer | Forward] = field(default_factory=dict)
+    """What a Service answers in its place, by sid."""
+    suggestion: WrittenAnswer | None = None
+    """Asks whether a keyword was meant that is one slip off; the keyword itself is never carried out."""
+
+
+class Dispatcher:
+    """Finds the rule of each message."""
+
+    def __init__(
+        self,
+        table: RuleTable[RuleAnswer],
+        defaults: Defaults | None = None,
+        opt_outs: OptOutWords | None = None,
+        forwards: Forwards | None = None,
+        zones: TimeZones | None = None,
+        clock: Callable[[], float] = time.time,
+        conversations: Conversations | None = None,
+    ) -> None:
+        """Take the rules, the answers to everything else, and the words that come before both.
+
+        ``zones`` and ``clock`` (seconds since the epoch) count where rules have hours.
+        """
+        self.table = table
+        self.defaults = defaults or Defaults()
+        self.conversations = conversations
+        """None where there are no conversations: then nothing is asked about them."""
+        self.opt_outs = opt_outs or OptOutWords(())
+        self._forwards = forwards or Forwards()
+        self._zones = zones or TimeZones()
+        self._clock = clock
+        self._near = self._index_near_misses() if self.defaults.suggestion is not None else None
+        self._find_kept = lru_cache(maxsize=4096)(self._find)
+
+    def adopt(self, other: Dispatcher) -> None:
+        """Use another one's rules from now on; what has been found already stays as it is."""
+        self.table = other.table
+        self.defaults = other.defaults
+        self.opt_outs = other.opt_outs
+        self._near = other._near
+        self._find_kept = lru_cache(maxsize=4096)(self._find)
+
+    def find(self, message: InboundMessage, moment: float | None = None) -> Found:
+        """Return what answers this message; there is always something, if only silence.
+
+        ``moment`` is in seconds since the epoch, the present one unless it is given.
+        """
+        if message.opt_out_type is not None:
+            return _answered_by_twilio(message.opt_out_type)
+        country = country_of(message.sender, message.from_country)
+        minute = self._minute(message.service_sid, moment) if self.table.timetable else None
+        find = self._find_kept if len(message.body) <= _LONGEST_KEPT else self._find
+        found = find(message.body, message.service_sid, message.recipient, country, minute)
+        if found.unclaimed or (found.otherwise is not None and found.otherwise.unclaimed):
+            return self._by_number(found, message)
+        return found
+
+    def occasion(self, message: InboundMessage, moment: float | None = None) -> Occasion:
+        """Return where, by whom and when the text was sent, as far as scopes ask for it."""
+        country = country_of(message.sender, message.from_country)
+        minute = self._minute(message.service_sid, moment) if self.table.timetable else None
+        return Occasion(message.service_sid, message.recipient, country, minute)
+
+    def _minute(self, service_sid: str | None, moment: float | None) -> int:
+        """Return the minute of the week that stands for all in which the same rules hold.
+
+        So what was found for earlier texts stays right, and is reused for hours.
+        """
+        minute = self._zones.minute(service_sid, self._clock() if moment is None else moment)
+        return self.table.timetable.turn(minute)
+
+    @property
+    def forwards(self) -> bool:
+        """Whether a rule or a default sends texts to another application."""
+        answers = [rule.answer for rule in self.table.rules]
+        defaults = [self.defaults.everywhere, *self.defaults.services.values()]
+        return any(isinstance(answer, Forward) for answer in (*answers, *defaults))
+
+    def taken_by_opt_outs(self) -> list[str]:
+        """Say which keywords never see their word alone, because it is an opt-out word."""
+        return [
+            f"{word!r} alone is a word for {intent}, so that {rule} does not get it; to change that,"
+            " name it in left_to_keywords in opt-outs.toml"
+            for rule in self.table.rules
+            for word in rule.words
+            if (intent := self.opt_outs.intent(word)) not in (None, Intent.START)
+        ] + [
+            f"{word!r} is a word for {intent}, so that it leaves no conversation; name another in leave_words"
+            for word in (self.conversations.customs.leave_words if self.conversations is not None else ())
+            if (intent := self.opt_outs.intent(word)) is not None
+        ]
+
+    def _by_number(self, found: Found, message: InboundMessage) -> Found:
+        """Let the number that was texted have what no rule claims, where it names an application."""
+        forward = self._forwards.number_forward(message)
+        if forward is None:
+            return found
+        own = Found(f"{message.recipient}'s own URL", Forwarding(forward, self._forwards.upstreams))
+        return own if found.unclaimed else replace(found, otherwise=own)
+
+    def _find(
+        self, body: str, service_sid: str | None, number: str, country: str | None, minute: int | None
+    ) -> Found:
+        heard = self.opt_outs.hear(body, service_sid, number, country)
+        occasion = Occasion(service_sid, number, country, minute)
+        ordinary = self._find_rule(body, occasion)
+        if heard is None:
+            return ordinary
+        claimed = isinstance(self.table.find(body, occasion), Match)
+        otherwise = ordinary if heard.intent is Intent.START and (claimed or not heard.firm) else None
+        return Found(heard.rule, Immediate(TextAnswer(heard.reply), "", heard.word), heard, otherwise)
+
+    def _find_rule(self, body: str, occasion: Occasion) -> Found:
+        match = self.table.find(body, occasion)
+        if isinstance(match, Match):
+            return Found(match.rule.name, self._acting(match.rule.answer, match.argument, match.keyword))
+        if self._near is not None and (meant := self._meant(match.normalised, occasion)) is not None:
+            assert self.defaults.suggestion is not None
+            asking = Immediate(self.defaults.suggestion, body.strip(), meant)
+            return Found(f"did you mean {meant}", asking, unclaimed=True)
+        default = self.defaults.services.get(occasion.service_sid or "", self.defaults.everywhere)
+        if default is None:
+            return _NOTHING
+        return Found("default", self._acting(default, body.strip(), ""), unclaimed=True)
+
+    def _acting(self, answer: RuleAnswer, argument: str, keyword: str) -> Immediate | Running | Forwarding:
+        if isinstance(answer, Handler):
+            return Running(answer, argument, keyword)
+        if isinstance(answer, Forward):
+            return Forwarding(answer, self._forwards.upstreams)
+        return Immediate(answer, argument, keyword)
+
+    def _index_near_misses(self) -> NearMisses:
+        claims = (claim for rule in self.table.rules for claim in claims_of(rule))
+        keys = [claim.key for claim in claims if claim.rule.kind is not MatchKind.PATTERN]
+        return NearMisses([*keys, *self.opt_outs.words])
+
+    def _meant(self, normalised: str, occasion: Occasion) -> str | None:
+        """Return the keyword that this text must have been meant for; None when it may be another.
+
+        Somebody who may have meant STOP is not asked whether they meant SHOP.
+        """
+        assert self._near is not None
+        near = self._near.near(normalised)
+        if any(self.opt_outs.intent(key) is not None for key in near):
+            return None
+        found = [match for key in near if isinstance(match := self.table.find(key, occasion), Match)]
+        rules = {id(match.rule) for match in found}
+        return found[0].keyword if len(rules) == 1 else None
+
+
+def _answered_by_twilio(opt_out_type: str) -> Found:
+    """Say nothing: Advanced Opt-Out has replied already (facts 8)."""
+    heard = heard_by_twilio(opt_out_type)
+    return Found(heard.rule if heard else "opt-out word, answered by Twilio", _SILENCE, heard)

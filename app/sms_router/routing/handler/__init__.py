@@ -1,0 +1,1 @@
+"""The API for a team's handler functions."""

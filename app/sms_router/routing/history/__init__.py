@@ -1,0 +1,1 @@
+"""Reading, replaying and erasing stored messages."""

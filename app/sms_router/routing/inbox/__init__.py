@@ -1,0 +1,1 @@
+"""Each message claimed once, answered once (idempotent consumer)."""

@@ -1,0 +1,1 @@
+"""Rules and how a text is matched to one."""

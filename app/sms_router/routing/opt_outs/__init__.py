@@ -1,0 +1,1 @@
+"""Opt-out keywords and the opt-out list."""

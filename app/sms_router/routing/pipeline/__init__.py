@@ -1,0 +1,1 @@
+"""One inbound request from claim to committed answer, and answers that come later."""

@@ -1,0 +1,37 @@
+"""What is fetched from an upstream, and what comes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from sms_router.routing.upstream.cookies import Jar
+from sms_router.routing.upstream.failure import Failure
+from sms_router.routing.upstream.forward_rule import Target
+from sms_router.twilio.twiml_parser import Page
+from sms_router.twilio.webhook_url import WebhookUrl
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What stays the same while one document is fetched."""
+
+    parameters: Sequence[tuple[str, str]]
+    headers: Mapping[str, str]
+    token: str
+    """The auth token that signs."""
+    jar: Jar
+    allows: Callable[[WebhookUrl], bool]
+    """Whether a redirect may lead there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """A page, and where it was found in the end."""
+
+    page: Page
+    url: WebhookUrl
+
+
+Fetch = Callable[[Target, Request, float], Awaitable[Fetched | Failure]]
+"""Fetches a document before a time of the monotonic clock."""

@@ -1,0 +1,1 @@
+"""A phone texts one of the account's numbers."""

@@ -1,0 +1,193 @@
+"""The account's ``Messages``: create, list, fetch, redact, cancel, delete (facts 6.2)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from sms_router.sandbox.clock import Clock
+from sms_router.sandbox.rest.paging import classic_list, cut
+from sms_router.sandbox.rest.parameters import (
+    Form,
+    Reader,
+    invalid,
+    one_of,
+    read_flag,
+    read_form,
+    read_moment,
+    read_status_callback,
+    whole_number,
+)
+from sms_router.sandbox.rest.responses import Json, not_found, rfc2822
+from sms_router.sandbox.sending.callbacks import API_VERSION
+from sms_router.sandbox.sending.outbound import Outbound
+from sms_router.sandbox.sending.validation import Draft
+from sms_router.sandbox.state.account import Account
+from sms_router.sandbox.state.messages import Direction, Message, MessageStore, Status
+from sms_router.sandbox.world.errors import UNDELIVERED, Refusal, RefusedError, refusal
+
+_OPTIONS: dict[str, tuple[str, Reader]] = {
+    "StatusCallback": ("status_callback", read_status_callback),
+    "SmartEncoded": ("smart_encoded", read_flag),
+    "ValidityPeriod": ("validity_period", whole_number(1, 36000)),
+    "ContentRetention": ("content_retention", one_of("retain", "discard")),
+    "AddressRetention": ("address_retention", one_of("retain", "obfuscate")),
+}
+"""Parameters of a new message beside what it says; of these the sandbox heeds the first two (facts 6.2)."""
+
+_CANCELABLE = frozenset({Status.SCHEDULED, Status.ACCEPTED, Status.QUEUED})
+_UNDECIDED = frozenset({Status.SCHEDULED, Status.ACCEPTED})
+
+
+class Messages:
+    """Messages that were sent and received."""
+
+    def __init__(self, account: Account, messages: MessageStore, outbound: Outbound, clock: Clock) -> None:
+        """Serve ``messages``; new ones leave through ``outbound``."""
+        self._account = account
+        self._messages = messages
+        self._outbound = outbound
+        self._clock = clock
+        self._base = f"/2010-04-01/Accounts/{account.sid}/Messages"
+
+    def routes(self) -> list[Route]:
+        """Return the paths of this resource."""
+        one = f"{self._base}/{{sid}}.json"
+        return [
+            Route(f"{self._base}.json", self.list_all, methods=["GET"]),
+            Route(f"{self._base}.json", self.create, methods=["POST"]),
+            Route(one, self.fetch, methods=["GET"]),
+            Route(one, self.update, methods=["POST"]),
+            Route(one, self.delete, methods=["DELETE"]),
+        ]
+
+    async def create(self, request: Request) -> Response:
+        """Accept a message, or refuse it with Twilio's code."""
+        form = await read_form(request)
+        if form.get("ContentSid"):
+            raise invalid("ContentSid is not supported by the sandbox")
+        options = form.changes(_OPTIONS)
+        draft = Draft(
+            recipient=form.get("To") or "",
+            sender=form.get("From") or None,
+            service_sid=form.get("MessagingServiceSid") or None,
+            body=form.get("Body") or "",
+            media=form.all("MediaUrl"),
+            smart_encoded=options.get("smart_encoded", False),
+        )
+        callback = options.get("status_callback", "")
+        accepted = self._outbound.send(draft, Direction.API, callback, _send_at(form, draft))
+        if isinstance(accepted, Refusal):
+            raise RefusedError(accepted)
+        return JSONResponse(self._render(accepted.message), 201)
+
+    async def list_all(self, request: Request) -> Response:
+        """Return one page, newest first, of the messages that pass the filters."""
+        passing = [message for message in self._messages.newest_first() if _passes(message, request)]
+        return JSONResponse(classic_list(request, "messages", cut(passing, request), self._render))
+
+    async def fetch(self, request: Request) -> Response:
+        """Return one message."""
+        return JSONResponse(self._render(self._find(request)))
+
+    async def update(self, request: Request) -> Response:
+        """Cancel a message that has not left, or take the words out of one that has."""
+        form = await read_form(request)
+        message = self._find(request)
+        if form.get("Status"):
+            one_of("canceled")("Status", form.get("Status") or "")
+            message = self._canceled(message)
+        if form.get("Body") is not None:
+            message = self._redacted(message, form.get("Body") or "")
+        self._messages.put(message)
+        return JSONResponse(self._render(message))
+
+    async def delete(self, request: Request) -> Response:
+        """Delete a message that goes nowhere any more."""
+        message = self._find(request)
+        if not _complete(message):
+            raise RefusedError(refusal(20009, verb="delete"))
+        self._messages.remove(message.sid)
+        return Response(status_code=204)
+
+    def _canceled(self, message: Message) -> Message:
+        if message.status not in _CANCELABLE:
+            raise RefusedError(refusal(30409, sid=message.sid))
+        return self._outbound.cancel(message)
+
+    def _redacted(self, message: Message, body: str) -> Message:
+        if body:
+            raise invalid("Body can only be emptied")
+        if not _complete(message):
+            raise RefusedError(refusal(20009, verb="redact"))
+        return replace(message, body="", updated=self._clock.now())
+
+    def _find(self, request: Request) -> Message:
+        message = self._messages.get(request.path_params["sid"])
+        if message is None:
+            raise not_found(request)
+        return message
+
+    def _render(self, message: Message) -> Json:
+        uri = f"{self._base}/{message.sid}"
+        return {
+            "sid": message.sid,
+            "account_sid": self._account.sid,
+            "messaging_service_sid": message.service_sid,
+            "api_version": API_VERSION,
+            "body": message.body,
+            "from": message.sender,
+            "to": message.recipient,
+            "direction": message.direction.value,
+            "status": message.status.value,
+            "error_code": message.error_code,
+            "error_message": UNDELIVERED.get(message.error_code or 0),
+            "num_media": str(len(message.media)),
+            "num_segments": str(0 if message.status in _UNDECIDED else message.segments),
+            "price": None,
+            "price_unit": "USD",
+            "date_created": rfc2822(message.created),
+            "date_updated": rfc2822(message.updated),
+            "date_sent": rfc2822(message.sent),
+            "subresource_uris": {"media": f"{uri}/Media.json"},
+            "uri": f"{uri}.json",
+        }
+
+
+def _complete(message: Message) -> bool:
+    """Sent counts as complete: not every carrier gives a receipt."""
+    return message.status.final or message.status is Status.SENT
+
+
+def _send_at(form: Form, draft: Draft) -> datetime | None:
+    """Return when a scheduled message leaves; only a Service can schedule."""
+    if not form.get("ScheduleType"):
+        return None
+    one_of("fixed")("ScheduleType", form.get("ScheduleType") or "")
+    if draft.service_sid is None:
+        raise invalid("ScheduleType needs a MessagingServiceSid")
+    return read_moment("SendAt", form.required("SendAt"))
+
+
+def _passes(message: Message, request: Request) -> bool:
+    query = request.query_params
+    if query.get("To") not in (None, "", message.recipient):
+        return False
+    if query.get("From") not in (None, "", message.sender):
+        return False
+    bounds = {name: query[name] for name in ("DateSent", "DateSent<", "DateSent>") if query.get(name)}
+    return all(_within(message.sent, name, read_moment(name, text)) for name, text in bounds.items())
+
+
+def _within(sent: datetime | None, name: str, bound: datetime) -> bool:
+    if sent is None:
+        return False
+    if name == "DateSent<":
+        return sent <= bound
+    if name == "DateSent>":
+        return sent >= bound
+    return bound <= sent < bound + timedelta(days=1)

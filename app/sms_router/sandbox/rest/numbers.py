@@ -1,0 +1,247 @@
+"""The account's ``SMS/ShortCodes`` and ``IncomingPhoneNumbers`` (facts 6.2)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from sms_router.sandbox.clock import Clock
+from sms_router.sandbox.identifiers import Identifiers
+from sms_router.sandbox.rest.paging import classic_list, cut
+from sms_router.sandbox.rest.parameters import (
+    Form,
+    Reader,
+    invalid,
+    read_form,
+    read_method,
+    read_status_callback,
+    read_url,
+    text_up_to,
+)
+from sms_router.sandbox.rest.responses import Json, not_found, rfc2822
+from sms_router.sandbox.sending.callbacks import API_VERSION
+from sms_router.sandbox.state.account import Account
+from sms_router.sandbox.world.errors import RefusedError, refusal
+from sms_router.sandbox.world.numbers import Capabilities, Number, country_of, is_e164
+
+_SHORT_CODE_FIELDS: dict[str, tuple[str, Reader]] = {
+    "FriendlyName": ("friendly_name", text_up_to(64)),
+    "SmsUrl": ("sms_url", read_url),
+    "SmsMethod": ("sms_method", read_method),
+    "SmsFallbackUrl": ("sms_fallback_url", read_url),
+    "SmsFallbackMethod": ("sms_fallback_method", read_method),
+}
+_PHONE_NUMBER_FIELDS: dict[str, tuple[str, Reader]] = {
+    **_SHORT_CODE_FIELDS,
+    "StatusCallback": ("status_callback", read_status_callback),
+}
+_NOT_KEPT = frozenset(
+    {"SmsApplicationSid", "VoiceApplicationSid", "VoiceUrl", "VoiceFallbackUrl", "TrunkSid"}
+)
+"""Parameters that would change something which the sandbox does not have: refused, not forgotten."""
+
+_ALWAYS_NULL = (
+    "address_sid",
+    "identity_sid",
+    "bundle_sid",
+    "trunk_sid",
+    "sms_application_sid",
+    "voice_application_sid",
+    "voice_url",
+    "voice_fallback_url",
+    "emergency_address_sid",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class NumberType:
+    """One of the account's two lists of numbers."""
+
+    path: str
+    key: str
+    prefix: str
+    filter: str
+    fields: dict[str, tuple[str, Reader]]
+    render: Callable[[str, Number], Json]
+
+
+class Numbers:
+    """The numbers of one type: list with filters, fetch, update; phone numbers are bought and released."""
+
+    def __init__(self, kind: NumberType, account: Account, identifiers: Identifiers, clock: Clock) -> None:
+        """Serve the numbers of ``account``."""
+        self._kind = kind
+        self._account = account
+        self._identifiers = identifiers
+        self._clock = clock
+
+    def routes(self) -> list[Route]:
+        """Return the paths of this resource; short codes are leased elsewhere (facts 6.2)."""
+        base = f"/2010-04-01/Accounts/{self._account.sid}/{self._kind.path}"
+        routes = [
+            Route(f"{base}.json", self.list_all, methods=["GET"]),
+            Route(f"{base}/{{sid}}.json", self.fetch, methods=["GET"]),
+            Route(f"{base}/{{sid}}.json", self.update, methods=["POST"]),
+        ]
+        if self._kind is PHONE_NUMBERS:
+            routes.append(Route(f"{base}.json", self.create, methods=["POST"]))
+            routes.append(Route(f"{base}/{{sid}}.json", self.delete, methods=["DELETE"]))
+        return routes
+
+    async def list_all(self, request: Request) -> Response:
+        """Return one page of the numbers that pass the filters."""
+        page = cut([number for number in self._account.numbers if self._passes(number, request)], request)
+        return JSONResponse(classic_list(request, self._kind.key, page, self._rendered))
+
+    async def create(self, request: Request) -> Response:
+        """Buy a phone number: this one, or one with this area code."""
+        form = await read_form(request)
+        _refuse_what_is_not_kept(form)
+        address = _available(form, self._account)
+        now = self._clock.now()
+        number = Number(
+            self._identifiers.sid("PN"),
+            address,
+            country_of(address),
+            Capabilities(sms=True, mms=True, voice=True),
+            address,
+            created=now,
+            updated=now,
+        )
+        number = replace(number, **form.changes(self._kind.fields))
+        self._save(number)
+        return JSONResponse(self._rendered(number), 201)
+
+    async def delete(self, request: Request) -> Response:
+        """Release a phone number."""
+        self._account.remove_number(self._find(request).sid)
+        return Response(status_code=204)
+
+    async def fetch(self, request: Request) -> Response:
+        """Return one number."""
+        return JSONResponse(self._rendered(self._find(request)))
+
+    async def update(self, request: Request) -> Response:
+        """Change the settings that were sent."""
+        form = await read_form(request)
+        _refuse_what_is_not_kept(form)
+        number = self._find(request)
+        number = replace(number, updated=self._clock.now(), **form.changes(self._kind.fields))
+        self._save(number)
+        return JSONResponse(self._rendered(number))
+
+    def _save(self, number: Number) -> None:
+        if number.sms_fallback_url and not number.sms_url:
+            raise RefusedError(refusal(21406))
+        self._account.save_number(number)
+
+    def _passes(self, number: Number, request: Request) -> bool:
+        query = request.query_params
+        return (
+            number.sid.startswith(self._kind.prefix)
+            and _matches(query.get(self._kind.filter), number.address)
+            and query.get("FriendlyName") in (None, "", number.friendly_name)
+            and query.get("Beta", "false").lower() != "true"
+            and query.get("Origin") in (None, "", "twilio")
+        )
+
+    def _find(self, request: Request) -> Number:
+        number = self._account.number(request.path_params["sid"])
+        if number is None or not number.sid.startswith(self._kind.prefix):
+            raise not_found(request)
+        return number
+
+    def _rendered(self, number: Number) -> Json:
+        return self._kind.render(self._account.sid, number)
+
+
+def _refuse_what_is_not_kept(form: Form) -> None:
+    for name in _NOT_KEPT:
+        if form.get(name):
+            raise invalid(f"{name} is not supported by the sandbox")
+
+
+def _available(form: Form, account: Account) -> str:
+    """Return the number that is bought. INFERENCE: 21422 for what is taken or is no number at all."""
+    address = form.get("PhoneNumber") or _in_area(form.required("AreaCode"), account)
+    if not is_e164(address) or account.number_at(address):
+        raise RefusedError(refusal(21422, number=address))
+    return address
+
+
+def _in_area(area_code: str, account: Account) -> str:
+    if not re.fullmatch("[2-9][0-9]{2}", area_code):
+        raise invalid(f"AreaCode {area_code} is not one of the US or Canada")
+    candidates = (f"+1{area_code}555{last:04}" for last in range(100, 200))
+    return next((address for address in candidates if not account.number_at(address)), "")
+
+
+def _matches(pattern: str | None, address: str) -> bool:
+    """Match a part of a number; ``*`` stands for one digit."""
+    if not pattern:
+        return True
+    expression = "".join("[0-9]" if character == "*" else re.escape(character) for character in pattern)
+    return re.search(expression, address) is not None
+
+
+def _webhook_fields(account_sid: str, number: Number) -> Json:
+    return {
+        "sid": number.sid,
+        "account_sid": account_sid,
+        "api_version": API_VERSION,
+        "date_created": rfc2822(number.created),
+        "date_updated": rfc2822(number.updated),
+        "friendly_name": number.friendly_name,
+        "sms_url": number.sms_url or None,
+        "sms_method": number.sms_method.value,
+        "sms_fallback_url": number.sms_fallback_url or None,
+        "sms_fallback_method": number.sms_fallback_method.value,
+    }
+
+
+def _short_code(account_sid: str, number: Number) -> Json:
+    return {
+        **_webhook_fields(account_sid, number),
+        "short_code": number.address,
+        "uri": f"/2010-04-01/Accounts/{account_sid}/SMS/ShortCodes/{number.sid}.json",
+    }
+
+
+def _phone_number(account_sid: str, number: Number) -> Json:
+    able = number.capabilities
+    return {
+        **_webhook_fields(account_sid, number),
+        **dict.fromkeys(_ALWAYS_NULL),
+        "phone_number": number.address,
+        "address_requirements": "none",
+        "beta": False,
+        "capabilities": {"voice": able.voice, "sms": able.sms, "mms": able.mms, "fax": False},
+        "emergency_status": "Inactive",
+        "emergency_address_status": "unregistered",
+        "origin": "twilio",
+        "status": "in-use",
+        "status_callback": number.status_callback or None,
+        "status_callback_method": "POST",
+        "type": number.kind.name.lower().replace("long_code", "local").replace("_", "-"),
+        "uri": f"/2010-04-01/Accounts/{account_sid}/IncomingPhoneNumbers/{number.sid}.json",
+        "voice_caller_id_lookup": False,
+        "voice_fallback_method": "POST",
+        "voice_method": "POST",
+        "voice_receive_mode": "voice",
+    }
+
+
+SHORT_CODES = NumberType("SMS/ShortCodes", "short_codes", "SC", "ShortCode", _SHORT_CODE_FIELDS, _short_code)
+PHONE_NUMBERS = NumberType(
+    "IncomingPhoneNumbers",
+    "incoming_phone_numbers",
+    "PN",
+    "PhoneNumber",
+    _PHONE_NUMBER_FIELDS,
+    _phone_number,
+)

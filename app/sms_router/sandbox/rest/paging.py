@@ -1,0 +1,144 @@
+"""Lists in pages: absolute URLs in the ``/v1`` tree, relative ones in ``/2010-04-01`` (facts 6.1, 6.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+from urllib.parse import urlencode
+
+from starlette.requests import Request
+
+from sms_router.sandbox.rest.parameters import invalid
+from sms_router.sandbox.rest.responses import Json, origin
+from sms_router.sandbox.world.errors import RefusedError, refusal
+
+DEFAULT_SIZE = 50
+LARGEST_SIZE = 1000
+_AFTER, _BEFORE = "PA", "PB"
+
+
+class HasSid(Protocol):
+    """What can be listed: the token of a page is the sid at its edge."""
+
+    @property
+    def sid(self) -> str:
+        """The resource's identifier."""
+        ...
+
+
+Item = TypeVar("Item", bound=HasSid)
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[Item]):
+    """One page of a list; the tokens are None where the list ends."""
+
+    items: Sequence[Item]
+    number: int
+    size: int
+    start: int
+    next_token: str | None
+    previous_token: str | None
+
+
+def cut(items: Iterable[Item], request: Request) -> Page[Item]:
+    """Return the page that a request asks for with ``PageSize``, ``Page`` and ``PageToken``."""
+    everything = tuple(items)
+    size = _size(request)
+    number = _whole("Page", request.query_params.get("Page", "0"))
+    start = _start(everything, request.query_params.get("PageToken"), number, size)
+    chosen = everything[start : start + size]
+    more = start + size < len(everything)
+    return Page(
+        items=chosen,
+        number=number,
+        size=size,
+        start=start,
+        next_token=_AFTER + chosen[-1].sid if chosen and more else None,
+        previous_token=_BEFORE + chosen[0].sid if chosen and start > 0 else None,
+    )
+
+
+def v1_list(request: Request, key: str, page: Page[Item], render: Callable[[Item], Json]) -> Json:
+    """Return the envelope of the ``/v1`` tree."""
+    base = origin(request) + request.url.path
+    links = _Links(base, request, page.size)
+    return {
+        "meta": {
+            "page": page.number,
+            "page_size": page.size,
+            "first_page_url": links.to(0),
+            "previous_page_url": links.back(page.number, page.previous_token),
+            "next_page_url": links.on(page.number, page.next_token),
+            "key": key,
+            "url": links.to(page.number, request.query_params.get("PageToken")),
+        },
+        key: [render(item) for item in page.items],
+    }
+
+
+def classic_list(request: Request, key: str, page: Page[Item], render: Callable[[Item], Json]) -> Json:
+    """Return the envelope of the ``/2010-04-01`` tree."""
+    links = _Links(request.url.path, request, page.size)
+    return {
+        "first_page_uri": links.to(0),
+        "previous_page_uri": links.back(page.number, page.previous_token),
+        "next_page_uri": links.on(page.number, page.next_token),
+        "uri": links.to(page.number, request.query_params.get("PageToken")),
+        "page": page.number,
+        "page_size": page.size,
+        "start": page.start,
+        "end": max(page.start, page.start + len(page.items) - 1),
+        key: [render(item) for item in page.items],
+    }
+
+
+class _Links:
+    """Links to the pages of one list, with its filters kept."""
+
+    def __init__(self, base: str, request: Request, size: int) -> None:
+        self._base = base
+        self._size = size
+        paging = ("PageSize", "Page", "PageToken")
+        self._filters = [pair for pair in request.query_params.multi_items() if pair[0] not in paging]
+
+    def to(self, number: int, token: str | None = None) -> str:
+        query = [*self._filters, ("PageSize", str(self._size)), ("Page", str(number))]
+        if token:
+            query.append(("PageToken", token))
+        return f"{self._base}?{urlencode(query)}"
+
+    def on(self, number: int, token: str | None) -> str | None:
+        return self.to(number + 1, token) if token else None
+
+    def back(self, number: int, token: str | None) -> str | None:
+        return self.to(max(0, number - 1), token) if token else None
+
+
+def _size(request: Request) -> int:
+    size = _whole("PageSize", request.query_params.get("PageSize", str(DEFAULT_SIZE)))
+    if size > LARGEST_SIZE:
+        raise RefusedError(refusal(20007))
+    if size < 1:
+        raise invalid("PageSize must be at least 1")
+    return size
+
+
+def _whole(name: str, text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) < 10):
+        raise invalid(f"{name} must be a whole number, not {text}")
+    return int(text)
+
+
+def _start(items: Sequence[Item], token: str | None, number: int, size: int) -> int:
+    """Find where a page begins; a token whose item is gone gives way to the page's number."""
+    if not token:
+        return number * size
+    direction, sid = token[:2], token[2:]
+    if direction not in (_AFTER, _BEFORE):
+        raise invalid(f"PageToken {token} is not one of this list's")
+    place = next((index for index, item in enumerate(items) if item.sid == sid), None)
+    if place is None:
+        return number * size
+    return place + 1 if direction == _AFTER else max(0, place - size)

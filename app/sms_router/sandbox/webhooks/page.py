@@ -1,0 +1,42 @@
+"""The outcome of calling a URL: a page, or the reason why there is none."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sms_router.sandbox.webhooks.connection_policy import Trouble
+from sms_router.sandbox.world.numbers import Method
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A URL to call, and how."""
+
+    url: str
+    method: Method = Method.POST
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """An answer below 400. ``media_type`` has no parameters and is in lower case."""
+
+    url: str
+    status: int
+    media_type: str
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class FetchFailure:
+    """Why there is no page, with the debugger's code (facts 3).
+
+    ``trouble`` says what sort it is, where a ``#rp`` override may ask for another try. ``challenge``
+    is the ``WWW-Authenticate`` of a 401, in lower case.
+    """
+
+    code: int
+    reason: str
+    url: str
+    status: int | None = None
+    trouble: Trouble | None = None
+    challenge: str = ""

@@ -1,0 +1,1 @@
+"""What runs the ASGI application: uvicorn's protocol with bounds, worker processes, signals."""

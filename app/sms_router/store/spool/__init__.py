@@ -1,0 +1,1 @@
+"""Writes that survive an outage of Redis."""

@@ -1,0 +1,54 @@
+"""Numbers on their way in, as the page of senders shows them: what is due next, and from whom."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from sms_router.onboarding.checklist import Checklist
+from sms_router.onboarding.repository import Arrivals, stored_arrivals
+from sms_router.senders.pending import live_words
+from sms_router.store.errors import StoreUnavailableError
+from sms_router.web.console.context import Desk
+
+MOST_SHOWN = 100
+
+
+class Arriving(NamedTuple):
+    """One number that is not live yet."""
+
+    number: str
+    comes_by: str
+    step: str
+    who: str
+    expected: str
+    trouble: str
+    """Why somebody should look at it; empty when all is in time."""
+
+
+async def arriving(desk: Desk) -> list[Arriving]:
+    """Return the numbers on their way; nothing while Redis is away, where they are kept."""
+    try:
+        arrivals = await desk.archive.ask(stored_arrivals)
+    except StoreUnavailableError:
+        return []
+    return [_told(each, arrivals, desk.clock()) for each in arrivals.pending[:MOST_SHOWN]]
+
+
+def _told(checklist: Checklist, arrivals: Arrivals, now: float) -> Arriving:
+    step, actor = checklist.now, checklist.actor
+    return Arriving(
+        checklist.number,
+        checklist.kind.words,
+        step.name if step is not None else "",
+        actor.words if actor is not None else "",
+        str(checklist.expected or f"by {checklist.usually_by} as a rule"),
+        _trouble(checklist, arrivals, now),
+    )
+
+
+def _trouble(checklist: Checklist, arrivals: Arrivals, now: float) -> str:
+    if checklist.rejected is not None:
+        return f"rejected: {checklist.rejected}"
+    if checklist.number in arrivals.texted and not checklist.process.gradual:
+        return live_words(checklist.number)
+    return checklist.overdue(now) or ""

@@ -1,0 +1,73 @@
+"""What the pages ask: the parts of the running worker, and the store behind them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from redis import Redis
+
+from sms_router.config.models import Privacy
+from sms_router.config.settings import Settings
+from sms_router.membership.membership import Membership
+from sms_router.routing.contacts.contact import Person
+from sms_router.routing.contacts.contacts import People
+from sms_router.routing.contacts.summary import Acquaintance
+from sms_router.routing.dispatch.dispatcher import Dispatcher
+from sms_router.routing.opt_outs.opt_out_list import OptOutList
+from sms_router.routing.pipeline.composer import Composer
+from sms_router.senders.availability import Availability
+from sms_router.senders.failure_monitor import Failures
+from sms_router.senders.rate_limits import Rates
+from sms_router.web.console.endings import Endings
+from sms_router.web.console.store_executor import Archive
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """Everything that the console looks at; nothing here is its own but the archive and the endings."""
+
+    settings: Settings
+    archive: Archive
+    endings: Endings
+    membership: Membership
+    dispatcher: Dispatcher
+    composer: Composer
+    people: People
+    availability: Availability
+    rates: Rates
+    failures: Failures
+    reasons: Callable[[], Sequence[str]]
+    """Why the router is degraded; empty while it is well."""
+    notices: Callable[[], Sequence[str]]
+    clock: Callable[[], float]
+    """Seconds since the epoch."""
+
+    @property
+    def open(self) -> bool:
+        """Whether the configuration lets everybody see numbers and texts in full."""
+        return self.settings.router.privacy is Privacy.OPEN
+
+    @property
+    def account_sids(self) -> tuple[str, ...]:
+        """The accounts whose messages may be looked at."""
+        return tuple(account.sid for account in self.settings.accounts)
+
+    @property
+    def now(self) -> int:
+        """Milliseconds since the epoch."""
+        return int(self.clock() * 1000)
+
+    async def acquaintance(self, scope: str, number: str) -> Acquaintance:
+        """Return what is known of a person now.
+
+        Raises:
+            StoreUnavailableError: when it cannot be known.
+
+        """
+        table = self.people.table
+
+        def read(client: Redis) -> Person:
+            return OptOutList(client, table.longest).person(scope, number)
+
+        return Acquaintance(await self.archive.ask(read), table, self.now)

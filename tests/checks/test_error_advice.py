@@ -1,0 +1,55 @@
+"""Twilio's errors in one sentence: the code, its meaning, its remedy."""
+
+from __future__ import annotations
+
+import pytest
+
+from sms_router.checks.error_advice import explained
+from sms_router.twilio.rest import ApiFailure, FailureKind
+
+
+@pytest.mark.parametrize(
+    ("failure", "expected"),
+    [
+        (
+            ApiFailure(FailureKind.REFUSED, 21712, 409, "Twilio answered 409, error 21712 (refused): No."),
+            "Twilio answered with error 21712: this sender belongs to another Messaging Service; take it out"
+            " there first: sms-router senders remove SID --service MG....",
+        ),
+        (
+            ApiFailure(FailureKind.REFUSED, 20001, 400, "-", "SmsUrl is not a valid URL: ftp://a"),
+            "Twilio answered with error 20001: a value is not one that Twilio takes (SmsUrl is not a valid"
+            " URL: ftp://a); see --help for what each option may be.",
+        ),
+        (
+            ApiFailure(FailureKind.REFUSED, 63099, 400, "Twilio answered 400, error 63099 (refused): Odd."),
+            "Twilio answered 400, error 63099 (refused): Odd; what it means:"
+            " https://www.twilio.com/docs/errors/63099",
+        ),
+        (
+            ApiFailure(FailureKind.UNAVAILABLE, None, None, "Twilio's API did not answer in time"),
+            "Twilio's API did not answer in time: no answer came; check the network and"
+            " https://status.twilio.com, then try again.",
+        ),
+        (
+            ApiFailure(FailureKind.UNREADABLE, None, 200, "Twilio's API answered something else"),
+            "Twilio's API answered something else: a proxy or a login page may stand in between; check"
+            " TWILIO_API_BASE_URL and the network.",
+        ),
+    ],
+)
+def test_every_failure_is_one_sentence(failure: ApiFailure, expected: str) -> None:
+    assert explained(failure) == expected
+
+
+@pytest.mark.parametrize("kind", FailureKind)
+def test_every_kind_of_failure_has_a_remedy_without_a_code(kind: FailureKind) -> None:
+    sentence = explained(ApiFailure(kind, None, None, "It failed"))
+    assert sentence.startswith("It failed: ")
+    assert "; " in sentence
+
+
+@pytest.mark.parametrize("kind", FailureKind)
+def test_only_what_was_not_answered_may_have_been_done(kind: FailureKind) -> None:
+    unknown = kind in {FailureKind.UNAVAILABLE, FailureKind.UNREADABLE}
+    assert ApiFailure(kind, None, None, "").may_have_been_done is unknown

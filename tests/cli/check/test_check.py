@@ -1,0 +1,193 @@
+"""``check`` with Twilio: what it finds, what it mends, and what it exits with."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sms_router.sandbox.hosting import free_port
+from tests.cli.conftest import Cli
+from tests.cli.twilio_side import NEW_YORK, PUBLIC, SERVICE, TwilioSide
+from tests.store.private_valkey import PrivateValkey
+
+
+def checked(twilio: TwilioSide, *words: str, code: int, **environment: str) -> dict[str, Any]:
+    spoken = twilio("check", "--json", *words, **environment)
+    told: dict[str, Any] = json.loads(spoken.out)
+    assert (spoken.code, told["good"]) == (code, code == 0)
+    return told
+
+
+def errors(told: dict[str, Any]) -> list[str]:
+    return [each["finding"] for each in told["findings"] if each["severity"] == "error"]
+
+
+def test_the_demo_is_good_with_two_notes(twilio: TwilioSide) -> None:
+    told = checked(twilio, code=0)
+    assert [each["severity"] for each in told["findings"]] == ["note", "note"]
+    spoken = twilio("check")
+    assert "note: +12125550100 has a URL of its own" in spoken.out
+    assert f"sms-router senders remove {NEW_YORK} --service {SERVICE}" in spoken.out
+    assert spoken.out.splitlines()[-1] == "config: good: 7 rules, 1 account, 1 Service"
+
+
+def test_a_host_that_gets_no_status_callbacks_is_an_error(twilio: TwilioSide) -> None:
+    told = checked(twilio, code=1, PUBLIC_URL="https://sms_router.example.com")
+    assert any("sms_router.example.com has an underscore" in each for each in errors(told))
+
+
+def test_broken_urls_are_mended_after_showing_what_would_change(twilio: TwilioSide) -> None:
+    twilio.service.update(
+        inbound_request_url="https://old.example.com/sms",
+        fallback_url="",
+        use_inbound_webhook_on_number=True,
+    )
+    assert len(errors(checked(twilio, code=1))) == 3
+    spoken = twilio("check")
+    assert "error: Texts go to https://old.example.com/sms, not to this router" in spoken.out
+    assert spoken.out.splitlines()[-1].startswith("config: not good")
+
+    spoken = twilio("check", "--fix")
+    assert spoken.code == 2
+    assert "would be changed" in spoken.out
+    assert "sms-router check --fix --yes" in spoken.err
+    assert twilio.service.fetch().inbound_request_url == "https://old.example.com/sms"
+
+    told = checked(twilio, "--fix", "--yes", code=0)
+    assert errors(told) == []
+    assert {each["setting"]: each["is"] for each in told["mended"]} == {
+        "inbound_request_url": f"{PUBLIC}/sms",
+        "fallback_url": f"{PUBLIC}/sms/fallback",
+        "use_inbound_webhook_on_number": False,
+    }
+    service = twilio.service.fetch()
+    assert (service.inbound_request_url, service.fallback_url) == (f"{PUBLIC}/sms", f"{PUBLIC}/sms/fallback")
+    assert service.use_inbound_webhook_on_number is False
+    (change,) = json.loads(twilio("membership", "history", "--json").out)
+    assert change["subject"] == SERVICE
+    assert f"inbound request url: https://old.example.com/sms -> {PUBLIC}/sms" in change["detail"]
+    assert checked(twilio, "--fix", code=0)["mended"] == []
+
+
+def test_warnings_do_not_fail_unless_they_are_asked_to(twilio: TwilioSide) -> None:
+    twilio.service.phone_numbers("PN" + "0" * 31 + "3").delete()
+    told = checked(twilio, code=0)
+    assert told["findings"][0]["severity"] == "warning"
+    assert "In Canada" in told["findings"][0]["finding"]
+    assert not checked(twilio, "--strict", code=1)["good"]
+
+
+def test_pictures_without_a_sender_for_them_are_an_error(twilio: TwilioSide) -> None:
+    for sid in ("SC" + "0" * 31 + "1", *("PN" + "0" * 31 + digit for digit in "123")):
+        (twilio.service.short_codes if sid.startswith("SC") else twilio.service.phone_numbers)(sid).delete()
+    assert any("no number of the Service can send MMS" in each for each in errors(checked(twilio, code=1)))
+
+
+def test_what_changed_since_the_last_look_is_a_note(twilio: TwilioSide) -> None:
+    twilio("membership", "refresh")
+    twilio.service.update(friendly_name="Renamed")
+    (note,) = [each for each in checked(twilio, code=0)["findings"] if "has changed since" in each["finding"]]
+    assert "friendly name: Demo -> Renamed" in note["finding"]
+    assert note["remedy"] == "sms-router membership refresh"
+
+
+@pytest.mark.parametrize(
+    ("environment", "told"),
+    [
+        ({"TWILIO_AUTH_TOKEN": "not-the-token"}, "the account sid and the token do not belong together"),
+        ({"TWILIO_MESSAGING_SERVICE_SID": "MG" + "9" * 32}, "error 20404"),
+        ({"TWILIO_API_BASE_URL": "http://127.0.0.1:1"}, "the connection to Twilio's API failed"),
+    ],
+)
+def test_a_service_that_cannot_be_read_is_an_error_with_its_remedy(
+    twilio: TwilioSide, environment: dict[str, str], told: str
+) -> None:
+    (finding,) = checked(twilio, code=1, **environment)["findings"]
+    assert finding["severity"] == "error"
+    assert told in finding["remedy"]
+
+
+def test_a_redis_that_does_not_answer_is_an_error_among_the_others(twilio: TwilioSide) -> None:
+    twilio.service.update(fallback_url="")
+    told = checked(twilio, code=1, REDIS_URL="redis://:s3cret@127.0.0.1:1/0")
+    away = next(each for each in told["findings"] if each["about"] == "redis")
+    assert (away["severity"], away["remedy"]) == ("error", "Set REDIS_URL, or start yours.")
+    assert away["finding"].startswith("Redis does not answer")
+    assert any("fallback" in each["finding"] for each in told["findings"])
+
+
+@pytest.mark.parametrize(
+    ("policy", "loses"),
+    [("allkeys-lru", "opt-outs and answers"), ("volatile-ttl", "texts are answered twice")],
+)
+def test_a_redis_that_throws_things_away_is_an_error(
+    twilio: TwilioSide, private_valkey: PrivateValkey, policy: str, loses: str
+) -> None:
+    with private_valkey.client() as client:
+        client.config_set("maxmemory-policy", policy)
+        assert checked(twilio, code=0, REDIS_URL=private_valkey.url)  # without a bound it never does
+        client.config_set("maxmemory", 10**9)
+        (found,) = [
+            each
+            for each in checked(twilio, code=1, REDIS_URL=private_valkey.url)["findings"]
+            if each["about"] == "redis"
+        ]
+    assert loses in found["finding"]
+    assert "maxmemory-policy noeviction" in found["remedy"]
+
+
+@pytest.mark.parametrize("forbidden", ["-@scripting", "-set", "-publish"])
+def test_a_redis_that_lets_us_do_too_little_is_an_error(
+    twilio: TwilioSide, private_valkey: PrivateValkey, forbidden: str
+) -> None:
+    url = private_valkey.url
+    with private_valkey.client() as client:
+        client.execute_command("ACL", "SETUSER", "ours", "on", ">pw", "~*", "&*", "+@all", forbidden)
+        found = checked(twilio, code=1, REDIS_URL=url.replace("unix://", "unix://ours:pw@"))["findings"]
+    (refused,) = [each for each in found if each["about"] == "redis"]
+    assert refused["severity"] == "error"
+    assert "has no permissions" in refused["finding"]
+    assert "what its user may do" in refused["remedy"]
+
+
+def test_configuration_mistakes_come_first_and_alone(twilio: TwilioSide, folder: Path) -> None:
+    (folder / "config" / "router.toml").write_text("[rooter]")
+    told = checked(twilio, code=1)
+    assert told["mistakes"] == ["config/router.toml: rooter: unknown key; did you mean router?"]
+    assert told["findings"] == []
+
+
+def test_without_twilio_only_the_configuration_is_checked(twilio: TwilioSide) -> None:
+    twilio.fault(kind="status", status=500)
+    assert checked(twilio, "--no-twilio", code=0)["findings"] == []
+
+
+def test_without_credentials_and_without_the_sandbox_that_is_said(cli: Cli) -> None:
+    spoken = cli("check", SANDBOX_PORT=str(free_port()))
+    assert spoken.code == 0
+    assert "The sandbox does not answer, so Twilio's side was not looked at." in spoken.err
+
+
+def test_a_redis_that_does_not_serve_is_told_once_without_the_sandbox_too(cli: Cli) -> None:
+    nowhere = f"redis://127.0.0.1:{free_port()}"
+    spoken = cli("check", "--json", SANDBOX_PORT=str(free_port()), REDIS_URL=nowhere)
+    assert [each["about"] for each in json.loads(spoken.out)["findings"]] == ["redis"]
+
+
+def test_a_redis_that_does_not_serve_is_one_error_whatever_twilio_says(twilio: TwilioSide) -> None:
+    nowhere = f"redis://127.0.0.1:{free_port()}"
+    assert [error.split(":")[0] for error in errors(checked(twilio, code=1, REDIS_URL=nowhere))] == [
+        "Redis does not answer"
+    ]
+    twilio.fault(kind="status", status=503)
+    first, *_ = errors(checked(twilio, code=1, REDIS_URL=nowhere))
+    assert first.startswith("Redis does not answer")
+
+
+def test_a_placeholder_is_an_error(twilio: TwilioSide) -> None:
+    placeholder = "MG" + "x" * 32
+    told = errors(checked(twilio, code=1, TWILIO_MESSAGING_SERVICE_SID=placeholder))
+    assert "services[1].sid is a placeholder: no webhook names it, and Twilio does not know it." in told

@@ -1,0 +1,343 @@
+"""``text`` and ``messages``, against a real router."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import redis
+
+from sms_router.cli.server.text import addressee
+from sms_router.config.settings import load_settings
+from sms_router.membership.keys import PoolKeys
+from sms_router.membership.snapshot import ServiceSettings, Snapshot
+from sms_router.sandbox.hosting import free_port
+from sms_router.senders.models import Capability, Sender, SenderKind
+from sms_router.store.embedded import embedded
+from tests.cli.conftest import PROGRAM, Cli, Serving
+
+
+def texted(live: Cli, *words: str) -> dict[str, Any]:
+    spoken = live("text", *words, "--json")
+    assert (spoken.code, spoken.err) == (0, "")
+    answer: dict[str, Any] = json.loads(spoken.out)
+    return answer
+
+
+def story(live: Cli, sid: str, *more: str) -> dict[str, Any]:
+    spoken = live("messages", "show", sid, "--json", *more)
+    assert (spoken.code, spoken.err) == (0, "")
+    episode = json.loads(spoken.out)
+    assert isinstance(episode, dict)
+    return episode
+
+
+@pytest.mark.parametrize(
+    ("words", "sender", "body"),
+    [
+        (["hours, please"], "12345", "We are open 9 to 5, friend."),
+        (["ECHO", "two", "pies"], "12345", "You said two pies"),
+        (["ECHO a & <b> \U0001f600"], "12345", "You said a & <b> \U0001f600"),
+        (["nonsense"], "12345", "Text HOURS or MENU."),
+        (["BOOM"], "12345", "Sorry."),
+        (["bonjour", "--from", "+1 647 555 0123"], "+18885550100", "Bonjour !"),
+        (["HOURS", "--to", "+14155550100"], "12345", "We are open 9 to 5, friend."),
+    ],
+)
+def test_a_text_gets_its_answer(live: Cli, words: list[str], sender: str, body: str) -> None:
+    (message,) = texted(live, *words)["messages"]
+    assert (message["from"], message["body"]) == (sender, body)
+
+
+def test_pictures_and_segments_are_told(live: Cli) -> None:
+    (message,) = texted(live, "MENU", "--media", "https://example.com/mine.jpg")["messages"]
+    assert message["media"] == ["https://example.com/menu.png"]
+    assert message["segments"] == 1
+
+
+def test_the_same_sid_gets_the_same_answer(live: Cli) -> None:
+    first = texted(live, "HOURS")
+    again = texted(live, "ECHO another text", "--sid", first["sid"])
+    assert again["messages"] == first["messages"]
+
+
+def test_an_answer_looks_like_a_phone(live: Cli) -> None:
+    spoken = live("text", "MENU")
+    assert spoken.code == 0
+    assert spoken.out.startswith("+14155550123 texts 12345: MENU\n")
+    assert "from 12345" in spoken.out
+    assert "[picture] https://example.com/menu.png" in spoken.out
+    assert "1 segment " in spoken.out
+    assert max(map(len, spoken.out.splitlines())) <= 80
+
+
+def test_no_answer_is_told(live: Cli) -> None:
+    assert texted(live, "QUIET")["messages"] == []
+    assert "(no answer: the router says nothing)" in live("text", "QUIET").out
+
+
+def test_another_token_is_refused_with_the_reason(live: Cli) -> None:
+    account = "AC" + "0" * 31 + "1"
+    spoken = live("text", "HOURS", "--to", "12345", TWILIO_ACCOUNT_SID=account, TWILIO_AUTH_TOKEN="another")
+    assert spoken.code == 1
+    assert spoken.err.startswith("The router refused the signature (403).")
+
+
+def test_a_router_is_found_by_its_url_alone(live: Cli, serving: Serving) -> None:
+    url = f"http://127.0.0.1:{serving.environment['PORT']}"
+    assert live("text", "HOURS", PORT=str(free_port())).code == 1
+    assert live("text", "HOURS", "--url", url, PORT=str(free_port())).code == 0
+
+
+@pytest.mark.parametrize("more", [[], ["--to", "12345"]])
+def test_a_router_that_does_not_run_is_told_with_the_line_to_paste(cli: Cli, more: list[str]) -> None:
+    port = free_port()
+    spoken = cli("text", "HOURS", *more, PORT=str(port))
+    assert spoken.code == 1
+    assert f"http://127.0.0.1:{port}" in spoken.err
+    assert "Start it in another terminal: make run" in spoken.err
+    assert "If it listens elsewhere, say where, as in PORT=8001" in spoken.err
+    assert "Traceback" not in spoken.err
+
+
+class Another(BaseHTTPRequestHandler):
+    """A server in the router's place: it greets whoever texts the right path."""
+
+    path_of_ours = "/sms"
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        if self.path != self.path_of_ours:
+            self.send_error(404)
+            return
+        answer = b"<Response><Message>Here I am.</Message></Response>"
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(answer)))
+        self.end_headers()
+        self.wfile.write(answer)
+
+    def log_message(self, format: str, *values: object) -> None:  # noqa: A002 (the base names it so)
+        pass
+
+
+@contextlib.contextmanager
+def listening(port: int, handler: type[Another] = Another) -> Iterator[None]:
+    with HTTPServer(("127.0.0.1", port), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def test_a_text_waits_for_a_router_that_is_about_to_listen(
+    cli: Cli, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The line to paste is shown a moment before the first worker listens."""
+    port = free_port()
+    with contextlib.ExitStack() as running:
+        running.enter_context(embedded(folder / ".data"))
+        begin = SimpleNamespace(
+            monotonic=time.monotonic, sleep=lambda _: running.enter_context(listening(port))
+        )
+        monkeypatch.setattr("sms_router.cli.server.text.time", begin)
+        spoken = cli("text", "HOURS", "--to", "12345", PORT=str(port))
+    assert (spoken.code, spoken.err) == (0, "")
+    assert "Here I am." in spoken.out
+
+
+def test_another_program_in_the_routers_place_is_told(cli: Cli) -> None:
+    class Elsewhere(Another):
+        path_of_ours = "/somewhere"
+
+    port = free_port()
+    with listening(port, Elsewhere):
+        spoken = cli("text", "HOURS", "--to", "12345", PORT=str(port))
+    assert spoken.code == 1
+    assert spoken.err.splitlines()[:2] == [
+        "The router answered 404.",
+        "Its log says why, unless another program listens there.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "remedy"),
+    [
+        ("--sid", "SM1", "SM or MM and 32 hex digits"),
+        ("--url", "localhost:8000", "begins with http:// or https://"),
+    ],
+)
+def test_an_option_that_cannot_be_right_is_wrong_use(cli: Cli, option: str, value: str, remedy: str) -> None:
+    spoken = cli("text", "HOURS", option, value)
+    assert spoken.code == 2
+    assert option in spoken.err
+    assert remedy in " ".join(spoken.err.replace("│", " ").split())
+
+
+TWO_SERVICES = """
+[[accounts]]
+sid = "AC11111111111111111111111111111111"
+auth_token = "one"
+[[accounts]]
+sid = "AC22222222222222222222222222222222"
+auth_token = "two"
+[[services]]
+sid = "MG11111111111111111111111111111111"
+account = "AC11111111111111111111111111111111"
+[[services]]
+sid = "MG22222222222222222222222222222222"
+account = "AC22222222222222222222222222222222"
+"""
+
+
+@pytest.mark.parametrize(
+    ("texted", "account", "service"),
+    [
+        ("12345", "AC" + "1" * 32, "MG" + "1" * 32),
+        ("67890", "AC" + "2" * 32, "MG" + "2" * 32),
+        ("99999", "AC" + "1" * 32, "MG" + "1" * 32),
+    ],
+)
+def test_the_service_that_holds_the_number_is_named(
+    tmp_path: Path, valkey_url: str, valkey: redis.Redis, texted: str, account: str, service: str
+) -> None:
+    for digit, number in (("1", "12345"), ("2", "67890")):
+        sender = Sender("SC" + digit * 32, number, SenderKind.SHORT_CODE, "US", Capability.SMS)
+        sid = "MG" + digit * 32
+        snapshot = Snapshot("AC" + digit * 32, sid, (sender,), ServiceSettings("S", None), {}, 1.0, 1)
+        valkey.set(PoolKeys.of(sid).snapshot, snapshot.to_bytes())
+    (tmp_path / "router.toml").write_text(TWO_SERVICES)
+    settings = load_settings({"SMS_ROUTER_CONFIG": str(tmp_path), "REDIS_URL": valkey_url})
+    found, sid_found = addressee(settings, texted)
+    assert (found.sid, sid_found) == (account, service)
+
+
+def test_texts_need_no_redis(tmp_path: Path) -> None:
+    (tmp_path / "router.toml").write_text(TWO_SERVICES)
+    port = free_port()
+    environment = {"SMS_ROUTER_CONFIG": str(tmp_path), "REDIS_URL": f"redis://127.0.0.1:{port}"}
+    account, service = addressee(load_settings(environment), "67890")
+    assert (account.sid, service) == ("AC" + "1" * 32, "MG" + "1" * 32)
+
+
+# messages
+
+
+def test_the_newest_message_comes_first(live: Cli) -> None:
+    sids = [texted(live, "HOURS")["sid"] for _ in range(3)]
+    listed = json.loads(live("messages", "--limit", "3", "--json").out)
+    assert [each["sid"] for each in listed] == sids[::-1]
+
+
+def test_one_persons_messages_are_found_by_their_number(live: Cli) -> None:
+    person = "+14155557001"
+    sids = [texted(live, words, "--from", person)["sid"] for words in ("HOURS", "BOOM")]
+    texted(live, "HOURS")
+    listed = json.loads(live("messages", "--from", "+1 (415) 555-7001", "--json").out)
+    assert [(each["sid"], each["outcome"]) for each in listed] == [(sids[1], "failed"), (sids[0], "reply")]
+    assert listed[0]["cause"].startswith("BOOM: LookupError")
+    assert (
+        live("messages", "--from", "+14155557002").out == "No messages of this number are among the newest.\n"
+    )
+    assert live("messages", "--from", person, "--failed").code == 2
+
+
+def test_the_story_of_a_message(live: Cli) -> None:
+    sid = texted(live, "HOURS")["sid"]
+    told = story(live, sid)
+    assert told["from"] == "+1415•••0123"
+    assert told["body"] == "(5 characters)"
+    assert told["answer"] == ["(27 characters)"]
+    assert (told["to"], told["outcome"], told["rule"], told["sender"]) == ("12345", "reply", "HOURS", "12345")
+    assert told["received"].endswith("+00:00")
+    assert told["trail"][0].startswith("12345: taken: ")
+    assert told["causes"] == []
+    revealed = story(live, sid, "--reveal")
+    assert (revealed["from"], revealed["body"]) == ("+14155550123", "HOURS")
+    assert revealed["answer"] == ["We are open 9 to 5, friend."]
+
+
+def test_a_failed_message_is_a_dead_letter_with_its_cause(live: Cli) -> None:
+    sid = texted(live, "BOOM")["sid"]
+    letters = json.loads(live("messages", "--failed", "--json").out)
+    letter = next(each for each in letters if each["sid"] == sid)
+    assert letter["outcome"] == "failed"
+    assert letter["cause"].startswith("BOOM: LookupError: ")
+    assert story(live, sid)["causes"] == letter["causes"]
+    people = live("messages", "--failed").out
+    assert sid in people
+    assert "  cause: BOOM: LookupError: " in people
+
+
+def test_a_list_has_a_few_lines_for_each_message(live: Cli) -> None:
+    sid = texted(live, "HOURS")["sid"]
+    lines = live("messages", "--limit", "1").out.splitlines()
+    assert lines[0] == "Messages (newest first, times in UTC)"
+    assert lines[2].endswith(sid)
+    assert lines[3:5] == ["  +1415•••0123 to 12345: (5 characters)", "  reply from 12345"]
+    assert max(map(len, lines)) <= 80
+
+
+def test_a_terminal_that_is_not_utf_8_shows_what_it_can(live: Cli, serving: Serving) -> None:
+    texted(live, "HOURS")
+    done = subprocess.run(
+        [str(PROGRAM), "messages", "--limit", "1"],
+        cwd=serving.folder,
+        env={**serving.environment, "PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "+1415???0123 to 12345" in done.stdout
+
+
+def test_one_message_is_readable_at_80_columns(live: Cli) -> None:
+    sid = texted(live, "HOURS")["sid"]
+    lines = live("messages", "show", sid).out.splitlines()
+    assert any(sid in line for line in lines)
+    assert max(map(len, lines)) <= 80
+
+
+def test_what_a_person_texts_does_not_steer_the_terminal(live: Cli) -> None:
+    texted(live, "ECHO \x1b[2J\x9b1mred\r[bold]")
+    for words in (["messages", "--limit", "1", "--reveal"], ["text", "ECHO \x1b[2J[bold]"]):
+        shown = live(*words).out
+        assert "\\x1b[2J" in shown
+        assert "[bold]" in shown
+        assert not set(shown) & {"\x1b", "\x9b", "\r"}
+
+
+def test_a_message_that_is_not_there_is_1(live: Cli) -> None:
+    spoken = live("messages", "show", "SM" + "0" * 32)
+    assert spoken.code == 1
+    assert "List them: sms-router messages" in spoken.err
+
+
+def test_without_messages_the_line_to_paste_is_shown(cli: Cli) -> None:
+    spoken = cli("messages")
+    assert (spoken.code, spoken.out) == (0, "No messages yet. Send one: sms-router text HOURS\n")
+    assert json.loads(cli("messages", "--json").out) == []
+    assert cli("messages", "--failed").out == "No dead letters.\n"
+    assert cli("messages", "show", "SM" + "0" * 32).code == 1
+
+
+def test_with_privacy_open_nothing_is_masked(live: Cli, serving: Serving, tmp_path: Path) -> None:
+    sid = texted(live, "HOURS")["sid"]
+    open_folder = tmp_path / "open"
+    open_folder.mkdir()
+    (open_folder / "router.toml").write_text(
+        f'[router]\nprivacy = "open"\ndata_dir = "{serving.folder / ".data"}"\n'
+    )
+    spoken = live("messages", "show", sid, "--json", SMS_ROUTER_CONFIG=str(open_folder))
+    assert json.loads(spoken.out)["body"] == "HOURS"

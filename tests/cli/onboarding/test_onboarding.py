@@ -1,0 +1,273 @@
+"""``sms-router onboarding``: numbers on their way, from the first paper to the first answer."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import requests
+
+from sms_router.cli.onboarding.actions import change_arrival
+from sms_router.cli.output import CommandError
+from sms_router.config.settings import load_settings
+from sms_router.onboarding.checklist import Checklist
+from sms_router.onboarding.keys import CHECKLISTS
+from sms_router.onboarding.process_choice import arrival_of
+from sms_router.store.redis_py import client_of
+from tests.cli.twilio_side import SERVICE, TwilioSide
+
+PERSON, PORTED = "+14155550123", "+14155550100"
+
+
+def said(text: str) -> str:
+    """Return what a table or a box holds as one line."""
+    return " ".join(text.replace("│", " ").split())
+
+
+def explained(twilio: TwilioSide, to: str) -> tuple[str, dict[str, str]]:
+    told = json.loads(twilio("explain", PERSON, "HOURS", "--to", to, "--json").out)
+    return told["sender"], {line["sender"]: line["reason"] for line in told["trail"]}
+
+
+def state(twilio: TwilioSide, number: str) -> dict[str, object]:
+    told: dict[str, object] = json.loads(twilio("onboarding", "show", number, "--json").out)
+    return told
+
+
+def test_a_number_is_kept_listed_shown_passed_over_and_used_once_it_is_live(twilio: TwilioSide) -> None:
+    assert "No number is on its way" in twilio("onboarding").out
+    added = twilio("onboarding", "add", "+1 415 555 0100", "--expected", "2099-12-01")
+    assert added.code == 0
+    assert "Next is portability, by you" in added.out
+    assert "2099-12-01" in twilio("onboarding").out
+    spoken = twilio("onboarding", "show", PORTED).out
+    assert "Do not close your account" in spoken
+    assert "added: port-us" in spoken
+    sender, reasons = explained(twilio, "+18885550100")
+    assert sender == "12345"
+    why = f"being ported in, expected 2099-12-01; see sms-router onboarding show {PORTED}"
+    assert reasons[PORTED] == why
+    assert why in said(twilio("senders", "--json").out)
+    assert explained(twilio, PORTED)[1][PORTED] != why
+
+    assert twilio("onboarding", "done", PORTED, "carrier").code == 0
+    assert state(twilio, PORTED)["step"] == "configure"
+    finished = twilio("onboarding", "done", PORTED, "live")
+    assert "is live. Every router uses it within a second." in finished.out
+    assert explained(twilio, "+18885550100")[1][PORTED] != why
+    assert json.loads(twilio("onboarding", "list", "--json").out) == []
+    assert [each["live"] for each in json.loads(twilio("onboarding", "list", "--all", "--json").out)] == [
+        True
+    ]
+    assert "done live" in said(twilio("membership", "history").out)
+
+
+def test_a_short_code_that_moves_carrier_by_carrier_answers_whoever_texts_it(twilio: TwilioSide) -> None:
+    assert twilio("onboarding", "add", "12345", "--kind", "short-code-migration").code == 0
+    assert explained(twilio, "12345")[0] == "12345"
+    sender, reasons = explained(twilio, "+12125550100")
+    assert sender == "+14155550100"  # the area code of the person
+    assert reasons["12345"].startswith("being migrated to Twilio carrier by carrier; see ")
+
+
+def test_a_rejection_says_what_mends_it_and_is_mended(twilio: TwilioSide) -> None:
+    twilio("onboarding", "add", "+16475550100")
+    spoken = twilio("onboarding", "reject", "+16475550100", "--reason", "PIN does not match")
+    assert spoken.code == 0
+    assert "Get the account's PIN" in spoken.out
+    assert "rejected" in twilio("onboarding").out
+    assert "Get the account's PIN" in twilio("onboarding", "show", "+16475550100").out
+    assert state(twilio, "+16475550100")["who"] == "you"
+    twilio("onboarding", "done", "+16475550100")
+    assert state(twilio, "+16475550100")["rejected"] is None
+
+
+def test_adding_a_number_that_answers_already_is_minded(twilio: TwilioSide) -> None:
+    twilio("membership", "refresh")
+    added = twilio("onboarding", "add", PORTED)
+    assert added.code == 0
+    assert f"{PORTED} is in a Messaging Service already, and passed over from now on." in added.err
+    assert f"sms-router onboarding drop {PORTED}" in added.err
+    assert not twilio("onboarding", "add", "+13125550111").err
+
+
+def test_notes_dates_and_requests_are_kept_and_a_number_is_forgotten(twilio: TwilioSide) -> None:
+    twilio("onboarding", "add", PORTED)
+    sid = "KW" + "a" * 32
+    for words in (["note", PORTED, "ask Ben"], ["expect", PORTED, "2099-01-02"], ["request", PORTED, sid]):
+        assert twilio("onboarding", *words).code == 0
+    told = state(twilio, PORTED)
+    assert (told["expected"], told["port_in_request"], told["step"]) == ("2099-01-02", sid, "review")
+    assert "ask Ben" in twilio("onboarding", "show", PORTED).out
+    assert twilio("onboarding", "drop", PORTED).code == 2
+    assert twilio("onboarding", "drop", PORTED, "--yes").code == 0
+    assert twilio("onboarding", "show", PORTED).code == 1
+    assert twilio("onboarding", "drop", PORTED, "--yes").code == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "told"),
+    [
+        (["add", "12345"], 2, "--kind short-code-lease"),
+        (["add", "12345", "--kind", "port-us"], 2, "not ported, they are migrated"),
+        (["add", "+16475550100", "--kind", "port-us"], 2, "port-canada"),
+        (["add", "+14155550100", "--expected", "2020-01-01"], 2, "has passed"),
+        (["add", "+14155550100", "--expected", "soon"], 2, "like 2026-12-01"),
+        (["add", "+14155550100", "--port-in", "KW1"], 2, "KW and 32 hex digits"),
+        (["add", "+16475550100", "--port-in", "KW" + "a" * 32], 2, "--kind port-us only"),
+        (["add", "+14155550100", "--service", "MG" + "9" * 32], 2, "not one of the configured"),
+        (["add", "+12125550100"], 1, "is on its way already"),
+        (["show", "+14155550100"], 1, "is not on its way"),
+        (["done", "+14155550100"], 1, "is not on its way"),
+        (["done", "+12125550100", "fly"], 2, "has no step fly"),
+        (["done", "+12125550100", "request"], 1, "is done already"),
+        (["expect", "+12125550100", "never"], 2, "like 2026-12-01"),
+        (["note", "+12125550100", " "], 2, "1 to 200 characters"),
+    ],
+)
+def test_wrong_use_is_told_with_the_remedy(
+    twilio: TwilioSide, words: list[str], code: int, told: str
+) -> None:
+    twilio("onboarding", "add", "+12125550100")
+    twilio("onboarding", "done", "+12125550100", "request")
+    before = twilio("onboarding", "list", "--json").out
+    spoken = twilio("onboarding", *words)
+    assert spoken.code == code
+    assert told in said(spoken.err)
+    assert twilio("onboarding", "list", "--json").out == before
+
+
+def test_everything_is_told_to_programs(twilio: TwilioSide) -> None:
+    told = json.loads(twilio("onboarding", "add", PORTED, "--json").out)
+    assert told == state(twilio, PORTED)
+    assert told["service"] == SERVICE
+    assert [step["step"] for step in told["steps"]][:2] == ["portability", "request"]
+    assert told["steps"][0]["state"] == "now"
+
+
+def posted(twilio: TwilioSide, path: str, **body: object) -> dict[str, str]:
+    answer = requests.post(f"{twilio.url}/sandbox/{path}", json=body, timeout=5)
+    assert answer.ok, answer.text
+    told: dict[str, str] = answer.json() if answer.content else {}
+    return told
+
+
+NEW = "+13125550111"
+
+
+def test_a_port_is_followed_to_its_end(twilio: TwilioSide) -> None:
+    assert "can be ported" in twilio("onboarding", "portable", NEW).out
+    sid = posted(twilio, "ports", phone_numbers=[NEW])["port_in_request_sid"]
+    assert twilio("onboarding", "add", NEW, "--port-in", sid).code == 0
+    assert "Nothing has moved" in twilio("onboarding", "refresh").out
+
+    posted(twilio, f"ports/{sid}", status="port_rejected", reason="The PIN is wrong")
+    spoken = twilio("onboarding", "refresh")
+    assert spoken.code == 0
+    assert "rejected by the losing carrier: The PIN is wrong" in spoken.out
+    assert "Get the account's PIN" in spoken.out
+
+    posted(twilio, f"ports/{sid}", status="port_pending", port_date="2099-12-01")
+    assert "expected: 2099-12-01" in twilio("onboarding", "refresh").out
+    told = state(twilio, NEW)
+    assert (told["step"], told["expected"], told["rejected"]) == ("configure", "2099-12-01", None)
+    assert twilio("senders", "add", NEW).code == 0
+    assert "configure" in twilio("onboarding", "refresh").out
+    assert state(twilio, NEW)["step"] == "live"
+    reasons = explained(twilio, "+18885550100")[1]
+    assert reasons[NEW].startswith("being ported in, expected 2099-12-01")
+
+    posted(twilio, f"ports/{sid}", status="completed")
+    moved = json.loads(twilio("onboarding", "refresh", "--json").out)
+    assert [each["live"] for each in moved["moved"]] == [True]
+    assert not explained(twilio, "+18885550100")[1][NEW].startswith("being ported in")
+    assert "No number is on its way" in twilio("onboarding", "refresh").out
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "told"),
+    [
+        (NEW, 0, "can be ported by Twilio's API"),
+        ("+16135550111", 1, "Canadian number"),
+        ("+18335550111", 1, "console's porting tool"),
+        ("+447400123456", 1, "number outside the US and Canada"),
+        ("12345", 2, "Short codes are not ported, they are migrated"),
+    ],
+)
+def test_whether_a_number_can_be_ported(twilio: TwilioSide, number: str, code: int, told: str) -> None:
+    spoken = twilio("onboarding", "portable", number)
+    assert spoken.code == code
+    assert told in said(spoken.out + spoken.err)
+
+
+def test_the_pin_that_is_needed_is_told_to_people_and_programs(twilio: TwilioSide) -> None:
+    posted(twilio, f"portability/{NEW}", portable=True, pin_required=True)
+    assert "PIN and the account number" in twilio("onboarding", "portable", NEW).out
+    told = json.loads(twilio("onboarding", "portable", NEW, "--json").out)
+    assert told == {
+        "number": NEW,
+        "portable": True,
+        "pin_and_account_number_required": True,
+        "reason": None,
+        "type": "LOCAL",
+        "country": "US",
+        "kind": "port-us",
+    }
+
+
+def test_what_cannot_be_read_is_told_and_the_rest_goes_on(twilio: TwilioSide) -> None:
+    sid = posted(twilio, "ports", phone_numbers=[NEW])["port_in_request_sid"]
+    twilio("onboarding", "add", PORTED, "--port-in", "KW" + "9" * 32)
+    twilio("onboarding", "add", "+12125550100", "--port-in", sid)
+    twilio("onboarding", "add", NEW, "--port-in", sid)
+    posted(twilio, f"ports/{sid}", status="completed")
+    spoken = twilio("onboarding", "refresh")
+    assert spoken.code == 1
+    assert f"{NEW} is live" in spoken.out
+    told = said(spoken.err)
+    assert f"{PORTED}: Twilio knows no port-in request KW{'9' * 32} on this account; " in told
+    assert f"+12125550100 is not part of the port-in request {sid}; " in told
+    for number in (PORTED, "+12125550100"):
+        assert f"give the right one: sms-router onboarding request {number} KW..." in told
+
+    twilio.fault(kind="status", status=503)
+    assert twilio("onboarding", "refresh").code == 1
+    assert twilio("onboarding", "portable", NEW).code == 1
+    assert twilio("onboarding").code == 0
+
+
+def test_check_says_what_is_missing_before_the_day(twilio: TwilioSide) -> None:
+    tomorrow = datetime.now(UTC).date() + timedelta(days=1)
+    twilio("onboarding", "add", NEW, "--expected", tomorrow.isoformat())
+    spoken = twilio("check")
+    assert f"warning: {NEW} is expected on {tomorrow} and is not in the Service" in spoken.out
+    assert f"sms-router senders add {NEW} --service {SERVICE}" in spoken.out
+    twilio("onboarding", "reject", NEW, "--reason", "wrong zip")
+    found = json.loads(twilio("check", "--json").out)["findings"]
+    assert [each["remedy"] for each in found if "was rejected: wrong zip" in each["finding"]] == [
+        f"sms-router onboarding show {NEW}"
+    ]
+
+
+def test_what_is_rejected_or_late_comes_first_and_then_what_is_expected_soonest(twilio: TwilioSide) -> None:
+    for number, day in ((PORTED, "2099-03-01"), ("+12125550100", "2099-02-01"), (NEW, "2099-04-01")):
+        twilio("onboarding", "add", number, "--expected", day)
+    twilio("onboarding", "reject", NEW, "--reason", "PIN")
+    listed = twilio("onboarding").out
+    assert listed.index(NEW) < listed.index("+12125550100") < listed.index(PORTED)
+
+
+def test_who_is_never_the_fastest_is_told_and_nothing_is_stored(twilio: TwilioSide, valkey_url: str) -> None:
+    settings = load_settings({"SMS_ROUTER_CONFIG": "config", "REDIS_URL": valkey_url})
+    with client_of(valkey_url) as others:
+
+        def overtaken(before: Checklist | None, at: float, who: str) -> Checklist | None:
+            others.hincrby(CHECKLISTS, PORTED)
+            return Checklist.begun(arrival_of(PORTED, None, None), SERVICE, at, who)
+
+        with pytest.raises(CommandError) as told:
+            change_arrival(settings, PORTED, "added", overtaken)
+        others.hdel(CHECKLISTS, PORTED)
+    assert "nothing was stored" in told.value.lines[0]
+    assert told.value.code == 1

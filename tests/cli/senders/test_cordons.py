@@ -1,0 +1,108 @@
+"""``senders cordon`` and ``senders release``: out of use everywhere, with the reason and the end."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+
+import pytest
+
+from sms_router.cli.senders.cordons import end_of
+from tests.cli.twilio_side import CODE, NEW_YORK, TwilioSide
+
+PERSON = "+14155550123"
+NOON = datetime(2026, 1, 9, 12, tzinfo=UTC).timestamp()
+
+
+def answering(twilio: TwilioSide, *words: str) -> tuple[str, dict[str, str]]:
+    told = json.loads(twilio("explain", PERSON, "HOURS", "--json", *words).out)
+    return told["sender"], {line["sender"]: line["reason"] for line in told["trail"]}
+
+
+@pytest.mark.parametrize("named", [CODE, "12345"])
+def test_a_short_code_is_cordoned_listed_explained_and_released(twilio: TwilioSide, named: str) -> None:
+    spoken = twilio("senders", "cordon", named, "--reason", "carrier\nincident", "--for", "2h")
+    assert spoken.code == 0
+    assert f"12345 ({CODE}) is cordoned until " in spoken.out
+    assert "UTC: carrier incident" in spoken.out
+    listed = twilio("senders").out
+    assert "state" in listed
+    assert "carrier" in listed
+    (told,) = [each for each in json.loads(twilio("senders", "--json").out) if each["number"] == "12345"]
+    assert told["cordoned"]["reason"] == "carrier incident"
+    assert told["cordoned"]["since"] < told["cordoned"]["until"]
+    sender, reasons = answering(twilio)
+    assert sender == "+14155550100"
+    assert reasons["12345"].startswith("cordoned until ")
+    assert reasons["12345"].endswith(" UTC: carrier incident")
+    assert answering(twilio, "--as-of", "+3h")[0] == "12345"
+    assert answering(twilio, "--as-of", "-1h")[0] == "12345"
+
+    assert "is in use again" in twilio("senders", "release", named).out
+    assert answering(twilio)[0] == "12345"
+    assert "state" not in twilio("senders").out
+    spoken = twilio("senders", "release", named)
+    assert (spoken.code, spoken.err.splitlines()[0]) == (1, f"{named} is not cordoned.")
+    history = twilio("membership", "history").out
+    assert "release 12345" in history
+    assert "cordon 12345" in history
+
+
+def test_without_an_end_it_holds_until_it_is_released(twilio: TwilioSide) -> None:
+    spoken = twilio("senders", "cordon", "+1 (212) 555-0100", "--reason", "lease")
+    assert "is cordoned until it is released: lease" in spoken.out
+    assert f"sms-router senders release {NEW_YORK}" in spoken.out
+    told = json.loads(twilio("senders", "cordon", NEW_YORK, "--reason", "port", "--json").out)
+    assert (told["number"], told["cordoned"]["reason"], told["cordoned"]["until"]) == (
+        "+12125550100",
+        "port",
+        None,
+    )
+    assert twilio("senders", "release", "+12125550100").code == 0
+
+
+def test_twilio_may_be_away(twilio: TwilioSide) -> None:
+    twilio("membership", "refresh")
+    twilio.fault(kind="status", status=503)
+    assert twilio("senders", "cordon", "12345", "--reason", "incident").code == 0
+    assert answering(twilio)[0] == "+14155550100"
+    assert twilio("senders", "release", "12345").code == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["12345"], 2, "--reason"),
+        (["12345", "--reason", " "], 2, "1 to 200 characters"),
+        (["12345", "--reason", "x", "--for", "soon"], 2, "30m, 2h or 3d"),
+        (["12345", "--reason", "x", "--for", "0m"], 2, "30m, 2h or 3d"),
+        (["12345", "--reason", "x", "--until", "noonish"], 2, "UTC without a zone"),
+        (["12345", "--reason", "x", "--until", "2020-01-01"], 2, "has passed"),
+        (["12345", "--reason", "x", "--until", "9999-12-31T23:59:59-12:00"], 2, "ten years away"),
+        (["12345", "--reason", "x", "--until", "0001-01-01T00:00:00+12:00"], 2, "has passed"),
+        (["12345", "--reason", "x", "--for", "1h", "--until", "14:05"], 2, "not both"),
+        (["99999", "--reason", "x"], 1, "has a sender 99999"),
+    ],
+)
+def test_a_wrong_word_changes_nothing(twilio: TwilioSide, words: list[str], code: int, said: str) -> None:
+    spoken = twilio("senders", "cordon", *words)
+    assert spoken.code == code
+    assert said in " ".join(spoken.err.replace("│", " ").split())
+    assert "state" not in twilio("senders").out
+
+
+@pytest.mark.parametrize(
+    ("span", "until", "end"),
+    [
+        (None, None, None),
+        ("90m", None, NOON + 5400),
+        ("3d", None, NOON + 3 * 86_400),
+        (None, "14:05", NOON + 7500),
+        (None, "12:00", NOON + 86_400),
+        (None, "9:30", NOON + 77_400),
+        (None, "2026-01-09T15:00:00+02:00", NOON + 3600),
+        (None, "2026-01-09T13:00", NOON + 3600),
+    ],
+)
+def test_the_end_is_told_as_a_span_or_a_time(span: str | None, until: str | None, end: float | None) -> None:
+    assert end_of(span, until, NOON) == end

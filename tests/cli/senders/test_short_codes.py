@@ -1,0 +1,243 @@
+"""``short-codes``: the sub-resource's four operations, the resource's update, and what goes wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import subprocess
+from pathlib import Path
+
+import pytest
+import redis
+
+from sms_router.membership import audit_log as journal
+from sms_router.membership.keys import CHANGES
+from tests.cli.conftest import PROGRAM
+from tests.cli.twilio_side import CODE, SERVICE, SPARE, WORLD, TwilioSide
+
+
+def codes(twilio: TwilioSide, *words: str) -> list[str]:
+    return [each["number"] for each in json.loads(twilio("short-codes", "list", "--json", *words).out)]
+
+
+def test_the_services_short_codes_are_listed_and_with_all_the_accounts(twilio: TwilioSide) -> None:
+    assert codes(twilio) == ["12345"]
+    assert codes(twilio, "--all") == ["12345", "67890"]
+    spoken = twilio("short-codes", "list", "--all")
+    assert f"In {SERVICE}:" in spoken.out
+    assert f"On the account, and not in {SERVICE}:" in spoken.out
+    assert f"12345    US short code   SMS+MMS   {CODE}" in " ".join(spoken.out.split(" \n"))
+    assert max(map(len, spoken.out.splitlines())) <= 80
+
+
+@pytest.mark.parametrize(
+    ("filters", "expected"),
+    [
+        (["--short-code", "1*3"], ["12345"]),
+        (["--short-code", "*****"], ["12345", "67890"]),
+        (["--short-code", "99"], []),
+        (["--friendly-name", "Spare code"], ["67890"]),
+        (["--friendly-name", "Spare code", "--short-code", "1"], []),
+    ],
+)
+def test_the_filters_are_twilios(twilio: TwilioSide, filters: list[str], expected: list[str]) -> None:
+    assert codes(twilio, "--all", *filters) == expected
+
+
+@pytest.mark.parametrize("named", [CODE, "12345"])
+def test_one_short_code_is_shown_with_everything_that_both_resources_say(
+    twilio: TwilioSide, named: str
+) -> None:
+    assert json.loads(twilio("short-codes", "show", named, "--json").out) == {
+        "sid": CODE,
+        "number": "12345",
+        "kind": "short code",
+        "country": "US",
+        "sends": "SMS+MMS",
+        "service": SERVICE,
+        "friendly_name": "Demo short code",
+        "sms_url": None,
+        "sms_method": "POST",
+        "sms_fallback_url": None,
+        "sms_fallback_method": "POST",
+        "sms_application_sid": None,
+        "api_version": "2010-04-01",
+        "date_created": "2024-01-01T00:00:00+00:00",
+        "date_updated": "2024-01-01T00:00:00+00:00",
+    }
+    assert CODE in twilio("short-codes", "show", named).out
+
+
+def test_add_and_remove_change_twilio_and_what_the_routers_know(
+    twilio: TwilioSide, valkey: redis.Redis
+) -> None:
+    spoken = twilio("short-codes", "add", SPARE.sid)
+    assert (spoken.code, spoken.out) == (0, f"67890 ({SPARE.sid}) is in {SERVICE}; every router knows it.\n")
+    assert [each.short_code for each in twilio.service.short_codes.list()] == ["12345", "67890"]
+    assert "67890" in twilio("senders").out
+    spoken = twilio("short-codes", "remove", "67890", "--yes")
+    assert spoken.code == 0
+    assert codes(twilio) == ["12345"]
+    assert "67890" not in twilio("senders").out
+    newest, oldest = journal.recent(valkey, 10)
+    assert [(each.action, each.subject, each.detail) for each in (oldest, newest)] == [
+        ("add", SPARE.sid, "short code 67890"),
+        ("remove", SPARE.sid, "short code 67890"),
+    ]
+
+
+def test_nothing_is_removed_unless_somebody_says_so(twilio: TwilioSide, valkey: redis.Redis) -> None:
+    spoken = twilio("short-codes", "remove", CODE)
+    assert spoken.code == 2
+    assert spoken.err.splitlines() == [
+        f"Remove 12345 from {SERVICE}? It stays on the account, but its texts are then answered by nobody."
+        " Say so with --yes:",
+        f"sms-router short-codes remove {CODE} --yes",
+    ]
+    assert codes(twilio) == ["12345"]
+    assert not valkey.exists(CHANGES)
+
+
+@pytest.mark.parametrize(("answer", "code", "left"), [("n", 1, ["12345"]), ("y", 0, [])])
+def test_on_a_terminal_it_asks(
+    twilio: TwilioSide, folder: Path, answer: str, code: int, left: list[str]
+) -> None:
+    master, terminal = pty.openpty()
+    os.write(master, f"{answer}\n".encode())
+    done = subprocess.run(
+        [PROGRAM, "short-codes", "remove", CODE],
+        cwd=folder,
+        env={"PATH": os.environ["PATH"], **twilio.environment},
+        stdin=terminal,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    os.close(master)
+    os.close(terminal)
+    assert f"Remove 12345 from {SERVICE}?" in done.stdout
+    assert (done.returncode, "Nothing was changed." in done.stderr) == (code, code == 1)
+    assert codes(twilio) == left
+
+
+def test_update_changes_what_was_given_and_shows_what_it_was(twilio: TwilioSide, valkey: redis.Redis) -> None:
+    spoken = twilio(
+        "short-codes",
+        "update",
+        CODE,
+        *("--friendly-name", "Shop"),
+        *("--sms-url", "https://a.example.com/sms"),
+        *("--sms-method", "get"),
+        *("--sms-fallback-url", "https://b.example.com/sms"),
+        *("--sms-fallback-method", "GET"),
+        *("--api-version", "2010-04-01"),
+    )
+    assert spoken.code == 0
+    assert spoken.out.startswith("12345: friendly name: Demo short code -> Shop, sms url: none -> https://a.")
+    code = twilio.client.api.v2010.accounts(twilio.client.username).short_codes(CODE).fetch()
+    assert (code.friendly_name, code.sms_url, code.sms_method) == ("Shop", "https://a.example.com/sms", "GET")
+    assert (code.sms_fallback_url, code.sms_fallback_method) == ("https://b.example.com/sms", "GET")
+    assert "sms url: none -> https://a.example.com/sms" in journal.recent(valkey, 1)[0].detail
+    told = json.loads(twilio("short-codes", "update", CODE, "--sms-fallback-url", "", "--json").out)
+    assert told["sms_fallback_url"] is None
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["update", CODE], "Nothing was given that could be changed"),
+        (["update", CODE, "--sms-url", "ftp://a"], "a URL begins with https://"),
+        (["update", CODE, "--sms-method", "PUT"], "a method is GET or POST"),
+        (["update", CODE, "--api-version", "1"], "2010-04-01 or 2008-08-01"),
+        (["update", CODE, "--friendly-name", "x" * 65], "at most 64 characters"),
+        (["show", "SC" + "0" * 31], "two letters and 32 hex digits"),
+        (["show", "+14155550100"], "is not a short code"),
+        (["show", CODE, "--service", "MG" + "9" * 32], "not one of the configured Messaging Services"),
+    ],
+)
+def test_wrong_use_is_2(twilio: TwilioSide, words: list[str], told: str) -> None:
+    spoken = twilio("short-codes", *words)
+    assert (spoken.code, spoken.out) == (2, "")
+    assert told in " ".join(spoken.err.replace("│", " ").split())
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["add", CODE], "error 21710: this sender is in the Messaging Service already; nothing to do"),
+        (["add", "SC" + "9" * 32], "error 20404: there is nothing under this sid"),
+        (["show", "99999"], "The account has no sender 99999."),
+        (["remove", SPARE.sid, "--yes"], f"67890 ({SPARE.sid}) is not in {SERVICE}."),
+        (
+            ["update", CODE, "--sms-fallback-url", "https://b.example.com"],
+            "error 21406: a fallback URL needs",
+        ),
+    ],
+)
+def test_what_twilio_refuses_is_one_sentence_and_1(
+    twilio: TwilioSide, valkey: redis.Redis, words: list[str], told: str
+) -> None:
+    spoken = twilio("short-codes", *words)
+    assert (spoken.code, spoken.out) == (1, "")
+    assert told in spoken.err
+    assert not valkey.exists(CHANGES)
+
+
+@pytest.mark.parametrize(
+    ("how", "told"),
+    [
+        ({"kind": "status", "status": 429}, "error 20429: too many requests at once"),
+        ({"kind": "status", "status": 500}, "error 20500: Twilio has a fault of its own"),
+        ({"kind": "garbage"}, "not its JSON"),
+        ({"kind": "half"}, "the connection to Twilio's API failed"),
+    ],
+)
+def test_a_fault_of_twilio_is_told_without_a_traceback(
+    twilio: TwilioSide, how: dict[str, object], told: str
+) -> None:
+    twilio.fault(**how)
+    for words in (["list"], ["show", CODE], ["add", SPARE.sid], ["remove", CODE, "--yes"]):
+        spoken = twilio("short-codes", *words)
+        assert (spoken.code, spoken.out) == (1, "")
+        assert told in spoken.err
+
+
+def test_a_change_that_cannot_be_read_again_is_told_and_the_routers_know_that_it_was_made(
+    twilio: TwilioSide, valkey: redis.Redis
+) -> None:
+    twilio("membership", "refresh")
+    twilio.fault(kind="status", status=503, path="AlphaSenders")
+    spoken = twilio("short-codes", "add", SPARE.sid)
+    assert spoken.code == 0
+    assert "The routers know of the change and will read it themselves" in spoken.err
+    assert valkey.get(f"sms-router:pool:{{{SERVICE}}}:changes") == b"2"
+
+
+def test_without_redis_nothing_is_changed(twilio: TwilioSide) -> None:
+    spoken = twilio("short-codes", "remove", CODE, "--yes", REDIS_URL="redis://127.0.0.1:1")
+    assert spoken.code == 1
+    assert spoken.err.startswith("Redis does not answer")
+    assert codes(twilio) == ["12345"]
+
+
+def test_nobody_at_the_other_end_is_told_with_what_to_start(twilio: TwilioSide) -> None:
+    spoken = twilio("short-codes", "list", TWILIO_API_BASE_URL="http://127.0.0.1:1")
+    assert spoken.code == 1
+    assert "the connection to Twilio's API failed" in spoken.err
+    assert "make run" in spoken.err
+
+
+def test_of_several_services_one_must_be_named(twilio: TwilioSide, folder: Path) -> None:
+    other = "MG" + "2" * 32
+    router = folder / "config" / "router.toml"
+    tables = "".join(
+        f'[[services]]\nsid = "{sid}"\naccount = "{WORLD.account_sid}"\n' for sid in (SERVICE, other)
+    )
+    router.write_text(router.read_text() + tables)
+    spoken = twilio("short-codes", "show", CODE)
+    assert spoken.code == 2
+    assert f"sms-router short-codes show {CODE} --service {other}" in spoken.err.splitlines()
+    assert twilio("short-codes", "show", CODE, "--service", SERVICE).code == 0
+    spoken = twilio("short-codes", "list", "--service", other)
+    assert "error 21701: this Messaging Service does not exist" in spoken.err

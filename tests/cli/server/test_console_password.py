@@ -1,0 +1,56 @@
+"""The password that ``serve`` makes for a first try."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sms_router.cli.server.console_password import FILE, console_lines, made_password
+from sms_router.config.settings import Settings, load_settings
+
+
+def settings(folder: Path, data: Path, **environment: str) -> Settings:
+    folder.mkdir(exist_ok=True)
+    (folder / "router.toml").write_text(f'[router]\ndata_dir = "{data}"\n')
+    return load_settings({"SMS_ROUTER_CONFIG": str(folder), **environment})
+
+
+@pytest.fixture(autouse=True)
+def unset(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CONSOLE_PASSWORD", "")  # and put back what was there
+
+
+def test_it_is_made_once_and_nobody_else_can_read_it(tmp_path: Path) -> None:
+    first, second = (made_password(settings(tmp_path / "c", tmp_path / "d")) for _ in range(2))
+    assert first == second
+    assert first is not None
+    assert len(first) == 16
+    assert (tmp_path / "d" / FILE).stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("content", [b"", b"\n", b"short\n", b"\xff\xfe"])
+def test_what_is_no_password_is_made_anew(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / FILE).write_bytes(content)
+    made = made_password(settings(tmp_path / "c", tmp_path))
+    assert made == (tmp_path / FILE).read_text().strip()
+
+
+def test_a_folder_that_cannot_be_written_keeps_nobody_out(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    assert made_password(settings(tmp_path / "c", tmp_path / "file" / "data"))
+
+
+def test_a_password_of_the_operators_stays_theirs(tmp_path: Path) -> None:
+    chosen = settings(tmp_path / "c", tmp_path / "d", CONSOLE_PASSWORD="a long password")
+    assert made_password(chosen) is None
+    assert not (tmp_path / "d").exists()
+    (line,) = console_lines(chosen, None)
+    assert "http://127.0.0.1:8000/console" in line
+    assert "a long password" not in line
+
+
+def test_without_one_it_is_said_how_the_console_is_switched_on(tmp_path: Path) -> None:
+    (line,) = console_lines(settings(tmp_path / "c", tmp_path / "d"), None)
+    assert "The console is off" in line
+    assert "export CONSOLE_PASSWORD=" in line

@@ -1,0 +1,370 @@
+"""``serve`` and ``sandbox``: starting, refusing to start, and stopping with nothing left behind."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import pty
+import re
+import signal
+import socket
+import subprocess
+import sys
+import termios
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+import requests
+
+from sms_router.cli.server.serve import _first_text
+from sms_router.sandbox.hosting import free_port
+from tests.cli.conftest import OURS, PROGRAM, Cli, Serving, opens
+from tests.store.private_valkey import PrivateValkey
+from tests.waiting import wait_until
+
+REPOSITORY = Path(__file__).parents[3]
+
+
+def test_it_starts_with_everything_beside_it_and_leaves_nothing_behind(folder: Path) -> None:
+    serving = Serving.start(folder)
+    port, sandbox_port = int(serving.environment["PORT"]), int(serving.environment["SANDBOX_PORT"])
+    assert opens(sandbox_port)
+    assert serving.stop() == 0
+    assert not opens(port)
+    assert not opens(sandbox_port)
+    assert not (folder / ".data" / "valkey" / "valkey.sock").exists()
+    assert "Traceback" not in serving.log
+
+
+def test_it_says_where_to_point_twilio_and_what_to_paste(serving: Serving) -> None:
+    port, sandbox_port = serving.environment["PORT"], serving.environment["SANDBOX_PORT"]
+    assert f"listens on http://127.0.0.1:{port}" in serving.log
+    assert f"the sandbox, an offline Twilio, runs on http://127.0.0.1:{sandbox_port}" in " ".join(
+        serving.log.split()
+    )
+    for line in ("/sms          (POST)", "/sms/fallback (POST)", "/sms/status"):
+        assert f"http://127.0.0.1:{port}{line}" in serving.log
+    assert f"  PORT={port} {PROGRAM} text HOURS" in serving.log
+
+
+def test_the_line_to_paste_holds_no_secrets_and_says_which_are_needed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in OURS:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("PORT", "8001")
+    monkeypatch.setenv("SMS_ROUTER_CONFIG", "my folder")
+    monkeypatch.setenv("REDIS_URL", "redis://:s3cret@10.0.0.1/0")
+    monkeypatch.setattr(sys, "argv", ["sms-router", "serve"])
+    assert _first_text() == [
+        "\nSend the first text from another terminal, with the same TWILIO_* and REDIS_URL:",
+        "  SMS_ROUTER_CONFIG='my folder' PORT=8001 sms-router text HOURS\n",
+    ]
+
+
+def test_a_first_try_has_a_console_with_a_password_that_stays(serving: Serving) -> None:
+    kept = serving.folder / ".data" / "console-password"
+    password = kept.read_text().strip()
+    url = f"http://127.0.0.1:{serving.environment['PORT']}/console"
+    assert f"See what happens: {url} (password: {password})" in serving.log
+    assert (kept.stat().st_mode & 0o777, len(password)) == (0o600, 16)
+    with requests.Session() as browser:
+        browser.trust_env = False
+        page = browser.post(f"{url}/login", data={"password": password}, timeout=30)
+    assert "The router is" in page.text
+
+
+def begun(folder: Path, *program: str, terminal: int | None = None, **more: str) -> Serving:
+    """Start a router as somebody types it in a folder, on a terminal if one is given, and wait for it."""
+
+    def sit_down() -> None:
+        if terminal is not None:
+            fcntl.ioctl(terminal, termios.TIOCSCTTY, 0)
+
+    port, sandbox_port = free_port(), free_port()
+    environment = {"PORT": str(port), "SANDBOX_PORT": str(sandbox_port), **more}
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [*program, "serve"],
+            cwd=folder,
+            env={"PATH": os.environ["PATH"], **environment},
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            preexec_fn=sit_down,  # noqa: PLW1509 (one system call, which takes no lock)
+        )
+    serving = Serving(folder, environment, process)
+    host = "::1" if more.get("HOST") == "::" else "127.0.0.1"
+    for _ in range(1500):
+        with contextlib.suppress(OSError), socket.create_connection((host, port), timeout=1):
+            return serving
+        assert process.poll() is None, serving.log
+        time.sleep(0.02)
+    raise AssertionError(serving.log)
+
+
+@pytest.mark.slow
+def test_workers_need_no_disk_that_can_be_written(
+    folder: Path, cli: Cli, private_valkey: PrivateValkey
+) -> None:
+    router = folder / "config" / "router.toml"
+    router.write_text(
+        router.read_text().replace("[router]\n", '[router]\ndata_dir = "config/router.toml/data"\n')
+    )
+    serving = Serving.start(folder, WORKERS="2", REDIS_URL=private_valkey.url)
+    try:
+        assert "open 9 to 5" in cli("text", "HOURS", inside=folder, **serving.environment).out
+        metrics = f"http://127.0.0.1:{serving.environment['PORT']}/metrics"
+        told = 'sms_router_messages_total{outcome="reply"} 1.0'
+        wait_until(lambda: told in requests.get(metrics, timeout=30).text)
+    finally:
+        assert serving.stop() == 0
+    assert "Traceback" not in serving.log
+
+
+@pytest.mark.slow
+def test_workers_that_are_lost_while_the_rules_are_broken_are_told_and_replaced(
+    folder: Path, cli: Cli
+) -> None:
+    serving = Serving.start(folder, WORKERS="2")
+    try:
+        wait_until(lambda: len(serve_in(serving.log)) == 2)
+        (folder / "config" / "keywords.toml").write_text("[[keyword")
+        wait_until(lambda: "the changed configuration is refused" in serving.log)
+        lost = workers_of(serving)
+        assert len(lost) == 2
+        for each in lost:
+            each.kill()
+        wait_until(lambda: all(f"worker {each.pid} is lost (exit code -9)" in serving.log for each in lost))
+        wait_until(lambda: "open 9 to 5" in cli("text", "HOURS", inside=folder, **serving.environment).out)
+        assert "Traceback" not in serving.log
+    finally:
+        assert serving.stop() == 0
+
+
+@pytest.mark.slow
+def test_a_lost_worker_is_replaced_by_one_with_the_same_settings_whatever_router_toml_is_by_now(
+    folder: Path,
+) -> None:
+    serving = Serving.start(folder, WORKERS="2")
+    try:
+        wait_until(lambda: len(serve_in(serving.log)) == 2)
+        (folder / "config" / "router.toml").write_text("[router")
+        lost = workers_of(serving)[0]
+        lost.kill()
+        wait_until(lambda: len(serve_in(serving.log)) == 3)
+        assert f"worker {lost.pid} is lost (exit code -9); another one takes its place" in serving.log
+        assert "Traceback" not in serving.log
+    finally:
+        assert serving.stop() == 0
+
+
+@pytest.mark.slow
+def test_a_worker_that_cannot_start_is_tried_with_rests_while_the_others_serve(folder: Path) -> None:
+    handlers = folder / "my_handlers.py"
+    right = handlers.read_text()
+    serving = Serving.start(folder, WORKERS="2")
+    try:
+        wait_until(lambda: len(serve_in(serving.log)) == 2)
+        handlers.write_text("def half(")
+        workers_of(serving)[0].kill()
+        wait_until(lambda: "another one takes its place in 2 s" in serving.log)
+        assert "a worker cannot start: " in serving.log
+        assert "my_handlers" in serving.log.partition("a worker cannot start: ")[2].partition("\n")[0]
+        assert requests.get(f"http://127.0.0.1:{serving.environment['PORT']}/healthz", timeout=30).ok
+        handlers.write_text(right)
+        wait_until(lambda: len(serve_in(serving.log)) == 3)
+        assert "Traceback" not in serving.log
+    finally:
+        assert serving.stop() == 0
+
+
+def serve_in(text: str) -> list[str]:
+    return re.findall(r"worker (\d+) serves", text)
+
+
+def workers_of(serving: Serving) -> list[psutil.Process]:
+    children = psutil.Process(serving.process.pid).children()
+    return [each for each in children if "spawn_main" in " ".join(each.cmdline())]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("program", [(".venv/bin/sms-router",), (".venv/bin/python", "-m", "sms_router")])
+def test_the_line_to_paste_works_in_the_folder_where_it_was_started(
+    folder: Path, program: tuple[str, ...]
+) -> None:
+    (folder / ".venv").symlink_to(PROGRAM.parents[1])
+    (folder / "app").symlink_to(REPOSITORY / "app")
+    (folder / "config" / "sandbox.toml").symlink_to(REPOSITORY / "config" / "sandbox.toml")
+    serving = begun(folder, *program)
+    try:
+        (line,) = [line.strip() for line in serving.log.splitlines() if line.endswith(" text HOURS")]
+        assert line == f"PORT={serving.environment['PORT']} {' '.join(program)} text HOURS"
+        done = subprocess.run(
+            ["/bin/sh", "-c", line],
+            cwd=folder,
+            env={"PATH": os.environ["PATH"]},  # another terminal
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert "We are open 9 to 5" in done.stdout, done.stderr
+    finally:
+        assert serving.stop() == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("public_url", ["http://sms.test:1/twilio", "https://sms.example.com:8443/x"])
+def test_offline_a_text_finds_the_router_whatever_its_public_url_is(folder: Path, public_url: str) -> None:
+    serving = begun(folder, str(PROGRAM), PUBLIC_URL=public_url)
+    try:
+        sandbox = f"http://127.0.0.1:{serving.environment['SANDBOX_PORT']}"
+        texted = requests.post(
+            f"{sandbox}/sandbox/phones/+14155550123/messages",
+            json={"to": "12345", "body": "HOURS"},
+            timeout=30,
+        ).json()
+        assert texted["webhook"]["requests"][0]["url"] == f"{public_url}/sms"
+        assert texted["messages"][0]["body"].startswith("We are open 9 to 5"), texted
+    finally:
+        assert serving.stop() == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_closed_terminal_leaves_nothing_running(folder: Path, workers: str) -> None:
+    terminal, end = pty.openpty()
+    serving = begun(folder, str(PROGRAM), terminal=end, WORKERS=workers)
+    os.close(end)
+    started = psutil.Process(serving.process.pid).children(recursive=True)
+    os.close(terminal)
+    assert serving.process.wait(timeout=30) == 0
+    assert not psutil.wait_procs(started, timeout=20)[1]
+    assert "Traceback" not in serving.log
+
+
+@pytest.mark.slow
+def test_a_router_on_every_ipv6_address_says_where_it_is(folder: Path) -> None:
+    serving = begun(folder, str(PROGRAM), HOST="::")
+    try:
+        assert f"listens on http://[::1]:{serving.environment['PORT']}" in serving.log
+        done = subprocess.run(
+            [PROGRAM, "text", "HOURS"],
+            cwd=folder,
+            env=serving.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert "We are open 9 to 5" in done.stdout, done.stderr
+    finally:
+        assert serving.stop() == 0
+
+
+def test_all_taken_ports_are_told_with_one_line_to_paste(cli: Cli) -> None:
+    with socket.socket() as taken, socket.socket() as other:
+        for each in (taken, other):
+            each.bind(("127.0.0.1", 0))
+            each.listen()
+        port, sandbox_port = taken.getsockname()[1], other.getsockname()[1]
+        spoken = cli("serve", PORT=str(port), SANDBOX_PORT=str(sandbox_port))
+    assert spoken.code == 1
+    assert f"127.0.0.1:{port} cannot be used" in spoken.err
+    assert f"127.0.0.1:{sandbox_port} cannot be used" in spoken.err
+    assert f"PORT={port + 1} SANDBOX_PORT={sandbox_port + 1} make run" in spoken.err
+
+
+def test_a_port_that_is_meant_twice_is_told_before_anything_runs(cli: Cli) -> None:
+    port = free_port()
+    spoken = cli("serve", PORT=str(port), SANDBOX_PORT=str(port))
+    assert spoken.code == 1
+    assert spoken.err.splitlines() == [
+        f"SANDBOX_PORT and PORT are both {port}.",
+        f"Choose another one: SANDBOX_PORT={port + 1} make run",
+    ]
+
+
+def test_a_port_in_use_is_told_with_the_line_to_paste(cli: Cli) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        spoken = cli("serve", PORT=str(port))
+        assert spoken.code == 1
+        assert f"127.0.0.1:{port} cannot be used: Address already in use." in spoken.err
+        assert f"PORT={port + 1} make run" in spoken.err
+        spoken = cli("sandbox", "--port", str(port))
+        assert spoken.code == 1
+        assert f"sms-router sandbox --port {port + 1}" in spoken.err
+
+
+def test_a_second_router_on_the_same_data_is_refused_while_commands_may_look(
+    cli: Cli, serving: Serving
+) -> None:
+    port, sandbox_port = free_port(), free_port()
+    spoken = cli("serve", inside=serving.folder, PORT=str(port), SANDBOX_PORT=str(sandbox_port))
+    assert spoken.code == 1
+    said = " ".join(spoken.err.split())
+    assert f"process {serving.process.pid} runs the Valkey of" in said
+    assert "set REDIS_URL" in said
+    assert cli("messages", inside=serving.folder).code == 0
+
+
+def test_a_second_start_is_told_of_the_first(cli: Cli, serving: Serving) -> None:
+    spoken = cli("serve", inside=serving.folder, **serving.environment)
+    assert spoken.code == 1
+    assert spoken.err.splitlines() == [
+        f"127.0.0.1:{serving.environment['PORT']} cannot be used: Address already in use.",
+        f"127.0.0.1:{serving.environment['SANDBOX_PORT']} cannot be used: Address already in use.",
+        "A router of this folder runs already: use that one, or stop it first (Ctrl-C where it runs).",
+    ]
+
+
+def test_a_host_that_is_none_is_told(cli: Cli) -> None:
+    for host in ("no such host", "203.0.113.1"):
+        spoken = cli("serve", HOST=host, SANDBOX_PORT=str(free_port()))
+        assert spoken.code == 1
+        assert spoken.err.startswith(f"{host}:8000 cannot be used")
+        assert "Choose another one: HOST=127.0.0.1 make run" in spoken.err
+
+
+def test_the_sandbox_runs_by_itself(folder: Path) -> None:
+    port = free_port()
+    account = {"TWILIO_ACCOUNT_SID": "AC" + "0a" * 16, "TWILIO_AUTH_TOKEN": "token"}
+    with subprocess.Popen(
+        [PROGRAM, "sandbox", "--port", str(port)],
+        cwd=folder,
+        env={"PATH": os.environ["PATH"], "PYTHONUNBUFFERED": "1", **account},
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        said = [process.stdout.readline() for _ in range(3)]
+        assert f"http://127.0.0.1:{port}" in said[0]
+        assert account["TWILIO_ACCOUNT_SID"] in said[2]
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=20) in (0, -signal.SIGTERM)
+
+
+def test_a_modules_folder_hides_nothing_of_ours(folder: Path) -> None:
+    for name in ("queue.py", "redis.py", "typer.py"):
+        (folder / name).write_text("raise SystemExit('the wrong module')")
+    done = subprocess.run(
+        [PROGRAM, "check", "--no-twilio"],
+        cwd=folder,
+        env={"PATH": os.environ["PATH"]},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "good: 7 rules" in done.stdout
+
+
+def test_handlers_in_the_current_folder_are_found_once(cli: Cli) -> None:
+    cli("check")
+    cli("check")
+    assert sys.path.count(str(Path.cwd())) <= 1

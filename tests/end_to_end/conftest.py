@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import aiohttp
+import pytest
+from redis.asyncio import Redis
+
+from sms_router.membership.snapshot import ServiceSettings, Snapshot
+from sms_router.membership.snapshot_store import SharedSnapshots
+from sms_router.sandbox import create_sandbox
+from sms_router.sandbox.hosting import hosted
+from sms_router.senders.models import Capability, Sender, SenderKind
+from tests.end_to_end.offline_twilio import Twilio
+from tests.end_to_end.running import (
+    ACCOUNT,
+    KEYWORDS_TOML,
+    SERVICE,
+    TOKEN,
+    RunningRouter,
+    write_configuration,
+)
+from tests.sandbox.bench import demo_world
+from tests.store.private_valkey import PrivateValkey
+
+BOTH = Capability.SMS | Capability.MMS
+
+SENDERS = (
+    Sender("SC" + "1" * 32, "12345", SenderKind.SHORT_CODE, "US", BOTH),
+    Sender("PN" + "1" * 32, "+14155550100", SenderKind.LONG_CODE, "US", BOTH),
+    Sender("PN" + "2" * 32, "+12125550100", SenderKind.LONG_CODE, "US", BOTH),
+    Sender("PN" + "3" * 32, "+18885550100", SenderKind.TOLL_FREE, "US", BOTH),
+    Sender("PN" + "4" * 32, "+16475550100", SenderKind.LONG_CODE, "CA", Capability.SMS),
+)
+
+
+@pytest.fixture
+async def valkey(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[PrivateValkey]:
+    """Give a Valkey that knows the Service's senders, so that Twilio's API is not needed."""
+    server = PrivateValkey(tmp_path_factory.mktemp("v"), appendfsync="everysec")
+    server.start()
+    snapshot = Snapshot(ACCOUNT, SERVICE, SENDERS, ServiceSettings("Test"), {}, time.time(), version=1)
+    async with Redis.from_url(server.url) as redis:
+        await SharedSnapshots(redis).publish(snapshot, snapshot.to_bytes())
+    yield server
+    server.kill()
+
+
+Start = Callable[..., RunningRouter]
+
+
+@pytest.fixture
+def start(tmp_path: Path, valkey: PrivateValkey) -> Iterator[Start]:
+    """Start routers on the test's Valkey; ``more`` is written below ``[router]``."""
+    running: list[RunningRouter] = []
+
+    def begin(
+        more: str = "",
+        environment: Mapping[str, str] | None = None,
+        handlers: str = "tests.end_to_end.handlers",
+        keywords: str = KEYWORDS_TOML,
+    ) -> RunningRouter:
+        folder = write_configuration(tmp_path / "config", more, handlers, keywords)
+        router = RunningRouter(folder, valkey.url, environment or {})
+        running.append(router)
+        return router.start()
+
+    yield begin
+    for router in running:
+        router.kill()
+
+
+@pytest.fixture
+async def twilio() -> AsyncIterator[Twilio]:
+    """Run the sandbox in Twilio's place, with the account of these tests."""
+    world = replace(demo_world(), auth_token=TOKEN)
+    async with hosted(create_sandbox(world, seed=1)) as url, aiohttp.ClientSession() as session:
+        yield Twilio(url, session)

@@ -1,0 +1,189 @@
+"""One message, one answer: whoever delivers it, how often, and to which process."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from tests.end_to_end.conftest import Start
+from tests.end_to_end.running import Answer, RunningRouter, until, webhook
+
+FAILED = {"ErrorCode": "11200", "ErrorUrl": "https://sms.example.com/sms"}
+
+
+async def test_fifty_deliveries_to_two_processes_run_the_handler_once(start: Start) -> None:
+    routers = [start(), start()]
+    parameters = webhook("COUNT 0.3")
+
+    def delivery(number: int) -> asyncio.Task[Answer]:
+        router = routers[number % 2]
+        if number % 4 < 2:
+            return asyncio.create_task(router.deliver(parameters))
+        return asyncio.create_task(router.deliver({**parameters, **FAILED}, path="/sms/fallback"))
+
+    first = delivery(0)
+    await until(_has_run(routers[0], 1))
+    answers = await asyncio.gather(first, *(delivery(number) for number in range(1, 50)))
+    assert {answer.status for answer in answers} == {200}
+    assert len({answer.body for answer in answers}) == 1
+    assert "counted by" in answers[0].text
+    assert routers[0].runs == [parameters["MessageSid"]]
+    again = await routers[1].deliver({**parameters, **FAILED}, path="/sms/fallback")
+    assert again.body == answers[0].body
+
+
+@pytest.mark.slow
+async def test_deliveries_that_arrive_in_the_same_moment_run_the_handler_once(start: Start) -> None:
+    routers = [start(), start()]
+    messages = [webhook(f"COUNT 0.0{number}") for number in range(5)]
+    answers = await asyncio.gather(
+        *(routers[copy % 2].deliver(message) for message in messages for copy in range(10))
+    )
+    for number in range(5):
+        assert len({answer.body for answer in answers[number * 10 : number * 10 + 10]}) == 1
+    assert sorted(routers[0].runs) == sorted(message["MessageSid"] for message in messages)
+
+
+async def test_a_killed_workers_message_is_answered_by_the_other_through_the_fallback(start: Start) -> None:
+    routers = [start(), start()]
+    parameters = webhook("HOLD /never")
+    lost = asyncio.create_task(routers[0].deliver(parameters))
+    await until(_has_run(routers[0], 1))
+    routers[0].kill()
+    with pytest.raises(aiohttp.ClientError):
+        await lost
+    answer = await routers[1].deliver({**parameters, **FAILED}, path="/sms/fallback")
+    assert "We will answer soon." in answer.text
+    again = await routers[1].deliver(parameters)
+    assert again.body == answer.body
+    assert routers[1].runs == [parameters["MessageSid"]]
+    letters = json.loads(routers[1].command("messages", "--failed", "--json").stdout)
+    assert letters[0]["sid"] == parameters["MessageSid"]
+    assert "11200" in letters[0]["cause"]
+
+
+@pytest.mark.slow
+async def test_a_twin_on_the_inbound_url_takes_over_from_a_killed_worker(
+    start: Start, tmp_path: Path
+) -> None:
+    routers = [start(), start()]
+    parameters = webhook(f"HOLD {tmp_path / 'go'}")
+    lost = asyncio.create_task(routers[0].deliver(parameters))
+    await until(_has_run(routers[0], 1))
+    twin = asyncio.create_task(routers[1].deliver(parameters))
+    routers[0].kill()
+    (tmp_path / "go").touch()
+    with pytest.raises(aiohttp.ClientError):
+        await lost
+    assert "held and let go" in (await twin).text
+    assert len(routers[1].runs) == 2
+
+
+@pytest.mark.slow
+async def test_a_live_workers_lease_is_renewed_for_as_long_as_its_handler_works(
+    start: Start, tmp_path: Path
+) -> None:
+    routers = [start(), start()]
+    parameters = webhook(f"HOLD {tmp_path / 'go'}")
+    first = asyncio.create_task(routers[0].deliver(parameters))
+    await until(_has_run(routers[0], 1))
+    twin = asyncio.create_task(routers[1].deliver(parameters))
+    await asyncio.sleep(4.5)  # longer than a lease lives without being renewed
+    (tmp_path / "go").touch()
+    assert (await first).body == (await twin).body
+    assert len(routers[0].runs) == 1
+
+
+async def test_the_fallback_alone_answers_what_nobody_has_seen(start: Start) -> None:
+    router = start()
+    parameters = webhook("COUNT")
+    answer = await router.deliver({**parameters, **FAILED}, path="/sms/fallback")
+    assert "We will answer soon." in answer.text
+    assert (await router.deliver(parameters)).body == answer.body
+    assert router.runs == []
+
+
+async def test_a_raising_handler_gives_the_error_reply_and_a_dead_letter(start: Start) -> None:
+    router = start()
+    parameters = webhook("BOOM")
+    answer = await router.deliver(parameters)
+    assert answer.status == 200
+    assert "Sorry, that failed." in answer.text
+    assert "secret" not in answer.text
+    listing = router.command("messages", "--failed", "--json")
+    assert listing.returncode == 0
+    letters = json.loads(listing.stdout)
+    assert [letter["sid"] for letter in letters] == [parameters["MessageSid"]]
+    assert "RuntimeError" in letters[0]["cause"]
+
+
+async def test_a_handler_cannot_end_the_worker(start: Start) -> None:
+    router = start()
+    assert "Sorry, that failed." in (await router.deliver(webhook("LEAVE"))).text
+    assert (await router.deliver(webhook("THREAD"))).text.count("from a thread") == 1
+
+
+async def test_twilio_is_asked_to_call_the_fallback_where_that_is_configured(start: Start) -> None:
+    routers = [start('on_error = "twilio-fallback"'), start('on_error = "twilio-fallback"')]
+    parameters = webhook("BOOM")
+    refused = await routers[0].deliver(parameters)
+    assert (refused.status, refused.body) == (502, b"")
+    assert (await routers[1].deliver(parameters)).status == 502
+    answer = await routers[1].deliver({**parameters, **FAILED}, path="/sms/fallback")
+    assert "We will answer soon." in answer.text
+    assert (await routers[0].deliver(parameters)).body == answer.body
+    assert len(routers[0].runs) == 1
+
+
+async def test_a_reply_of_several_messages_escapes_and_numbers_them(start: Start) -> None:
+    answer = await start().deliver(webhook("PICTURES"))
+    assert "<Body>one &amp; two</Body><Media>https://example.com/a.png?b=1&amp;c=2</Media>" in answer.text
+    assert "&lt;three&gt;" in answer.text
+    assert ".0" in answer.text
+    assert ".1" in answer.text
+
+
+@pytest.mark.parametrize(
+    ("changed", "sender"),
+    [
+        ({}, "12345"),
+        ({"To": "+14155550100"}, "12345"),
+        ({"From": "+16475550123", "FromCountry": "CA"}, "+18885550100"),
+        ({"From": "+16475550123", "FromCountry": ""}, "+18885550100"),
+        ({"Body": "WISH"}, "+12125550100"),
+        ({"MessagingServiceSid": ""}, "12345"),
+        ({"From": "whatsapp:+14155550123", "To": "whatsapp:+14155550100"}, "whatsapp:+14155550100"),
+        ({"Body": "PICTURES", "From": "+447700900123", "FromCountry": "GB"}, "+12125550100"),
+    ],
+)
+async def test_the_answer_leaves_from_the_right_number(
+    start: Start, changed: dict[str, str], sender: str
+) -> None:
+    answer = await start().deliver(webhook(**{"body": changed.pop("Body", "HOURS"), **changed}))
+    assert f'from="{sender}"' in answer.text
+
+
+async def test_a_stop_finishes_what_is_in_flight(start: Start, tmp_path: Path) -> None:
+    router = start()
+    parameters = webhook(f"HOLD {tmp_path / 'go'}")
+    answering = asyncio.create_task(router.deliver(parameters))
+    await until(_has_run(router, 1))
+    assert router.process is not None
+    os.kill(router.process.pid, signal.SIGTERM)
+    await asyncio.sleep(0.3)
+    (tmp_path / "go").touch()
+    assert "held and let go" in (await answering).text
+    assert router.stop() == 0
+
+
+def _has_run(router: RunningRouter, count: int) -> object:
+    async def check() -> bool:
+        return len(router.runs) >= count
+
+    return check

@@ -1,0 +1,83 @@
+"""What a running router keeps of people, and for how long."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+import redis
+
+from sms_router.store.keys import bucket_of
+from tests.end_to_end.conftest import Start
+from tests.end_to_end.offline_twilio import PERSON, Twilio, has_causes, report, story
+from tests.end_to_end.running import ACCOUNT, until, webhook
+from tests.store.private_valkey import PrivateValkey
+
+pytestmark = pytest.mark.slow
+
+LONG_AGO = 3 * 86_400_000
+
+
+def age(client: Any, sid: str) -> None:
+    """Make a message older than it is, as if it had come three days ago."""
+    bucket, reference = bucket_of(PERSON), f"{ACCOUNT}/{sid}"
+    for entry, fields in client.xrange(bucket.journal):
+        if fields[b"message"].decode() == reference:
+            client.delete(bucket.journal)
+            received = int(entry.partition(b"-")[0]) - LONG_AGO
+            client.xadd(bucket.journal, {"message": reference}, id=f"{received}-0")
+    client.hincrby(bucket.message(reference), "received", -LONG_AGO)
+
+
+async def test_a_router_takes_old_texts_out_and_leaves_the_story(
+    start: Start, twilio: Twilio, valkey: PrivateValkey
+) -> None:
+    router = start(environment=twilio.environment)
+    parameters = webhook("HOURS")
+    sid = parameters["MessageSid"]
+    await router.deliver(parameters)
+    router.stop()
+    with redis.Redis.from_url(valkey.url) as client:
+        age(client, sid)
+    router = start("body_retention_days = 2", twilio.environment)
+
+    async def gone() -> bool:
+        return bool(story(router, sid)["body"] == "(no longer kept)")
+
+    await until(gone)
+    told = story(router, sid)
+    assert (told["from"], told["outcome"], told["rule"], told["answer"]) == (PERSON, "reply", "HOURS", [])
+    assert told["trail"][0].startswith("12345: taken: ")
+    assert "texts removed" in [step["what"] for step in told["story"]]
+    refused = router.command("replay", sid, "--max-age", "9d")
+    assert refused.returncode == 1
+    assert "what was texted is no longer kept" in refused.stdout
+    assert (await router.deliver(parameters)).status == 200
+    assert story(router, sid)["body"] == "(no longer kept)"
+
+
+async def test_nothing_of_a_forgotten_person_is_in_redis_or_in_the_log(
+    start: Start, twilio: Twilio, valkey: PrivateValkey
+) -> None:
+    router = start(environment=twilio.environment)
+    await twilio.fail(kind="status", status=400, count=1)
+    sids = []
+    for body in ("HOURS", "BOOM", "WISH"):
+        parameters = webhook(body)
+        await router.deliver(parameters)
+        sids.append(parameters["MessageSid"])
+    await report(router, f"{sids[0]}.0", "undelivered", "30006")
+    await has_causes(router, sids[0], "Twilio answered 400")
+    forgotten = router.command("messages", "forget", PERSON, "--yes", "--json")
+    assert forgotten.returncode == 0, forgotten.stderr
+    removed = json.loads(forgotten.stdout)["removed"]
+    assert (removed["messages"], removed["receipts"], removed["person"]) == (3, 1, 1)
+    with redis.Redis.from_url(valkey.url) as client:
+        names = b" ".join(client.scan_iter())
+        assert PERSON[1:].encode() not in names
+        assert not any(sid.encode() in names for sid in sids)
+        bucket = bucket_of(PERSON)
+        assert (client.xlen(bucket.journal), client.xlen(bucket.dead_letters)) == (0, 0)
+    assert PERSON not in router.log
+    assert PERSON[1:] not in router.log

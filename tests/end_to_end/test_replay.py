@@ -1,0 +1,201 @@
+"""Dead letters answered once more: by a running router, by REST, once however often it is asked for."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+
+from sms_router.store.keys import bucket_of
+from tests.end_to_end.conftest import Start
+from tests.end_to_end.offline_twilio import PERSON, SOON, Twilio, has_causes, report, story
+from tests.end_to_end.running import ACCOUNT, RunningRouter, until, webhook
+from tests.store.private_valkey import PrivateValkey
+
+HOURS = "We are open 9 to 5, SAN FRANCISCO."
+
+
+async def replay(router: RunningRouter, *words: str, code: int = 0) -> list[dict[str, Any]]:
+    """Run the command, and return what it says of each message."""
+    spoken = await asyncio.to_thread(router.command, "replay", *words, "--json", "--reveal")
+    assert (spoken.returncode, spoken.stderr) == (code, ""), spoken
+    told: list[dict[str, Any]] = json.loads(spoken.stdout)
+    return told
+
+
+def made_older(valkey: PrivateValkey, sid: str, moment: str) -> None:
+    """Let two hours go by since then: nobody waits longer than one."""
+    with valkey.client() as client:
+        client.hincrby(bucket_of(PERSON).message(f"{ACCOUNT}/{sid}"), moment, -2 * 3_600_000)
+
+
+async def failed(router: RunningRouter, body: str = "BOOM") -> str:
+    """Have a handler fail; return the sid of the text."""
+    parameters = webhook(body)
+    await router.deliver(parameters)
+    return parameters["MessageSid"]
+
+
+async def fallen_back(router: RunningRouter, body: str = "HOURS") -> str:
+    """Have only the fallback answer; return the sid of the text."""
+    parameters = webhook(body, ErrorCode="11200", ErrorUrl="https://sms.example.com/sms")
+    await router.deliver(parameters, "/sms/fallback")
+    return parameters["MessageSid"]
+
+
+@pytest.mark.slow
+async def test_a_dead_letter_is_answered_once_however_often_it_is_asked_for(
+    start: Start, twilio: Twilio, tmp_path: Path
+) -> None:
+    router = start(environment=twilio.environment)
+    sid = await failed(router, f"MEND {tmp_path / 'mended'}")
+    (tmp_path / "mended").touch()
+    (told,) = await replay(router, sid)
+    assert (told["replayed"], told["rule"]) == (True, "MEND")
+    assert told["result"].startswith("the replay left from 12345")
+    (again,) = await replay(router, sid, code=1)
+    assert again["verdict"] == "already asked"
+    await twilio.shows(("12345", "mended"))
+    assert router.runs == [sid] * 2
+    whats = [step["what"] for step in story(router, sid)["story"]]
+    assert whats[:6] == ["received", "answered", "dead letter", "replay asked", "replay", "by REST"]
+
+
+@pytest.mark.slow
+async def test_a_dry_run_says_what_would_be_sent_and_sends_nothing(start: Start, twilio: Twilio) -> None:
+    router = start(environment=twilio.environment)
+    runs, knows = await failed(router, "BOOM"), await fallen_back(router, "HOURS")
+    handler, text = await replay(router, runs, knows, "--dry-run")
+    assert (handler["rule"], handler["sender"], handler["text"]) == ("BOOM", "12345", [])
+    assert handler["runs"].startswith("the function tests.end_to_end.handlers")
+    assert (text["rule"], text["sender"], text["text"], text["runs"]) == ("HOURS", "12345", [HOURS], None)
+    assert not handler["replayed"]
+    said = router.command("replay", runs, knows, "--dry-run").stdout
+    assert "2 messages would be replayed; nothing was sent." in said
+    assert HOURS not in said
+    assert PERSON not in said
+    await twilio.shows()
+    assert router.runs == [runs]
+
+
+@pytest.mark.slow
+async def test_a_replay_whose_handler_fails_again_sends_nothing_and_may_be_asked_for_again(
+    start: Start, twilio: Twilio, tmp_path: Path
+) -> None:
+    router = start(environment=twilio.environment)
+    sid = await failed(router, f"MEND {tmp_path / 'mended'}")
+    (told,) = await replay(router, sid)
+    assert told["result"].startswith("nothing was sent: MEND: failed when it was replayed: RuntimeError")
+    await has_causes(router, sid, "failed when it was replayed")
+    (tmp_path / "mended").touch()
+    (told,) = await replay(router, sid)
+    assert told["replayed"]
+    await twilio.shows(("12345", "mended"))
+
+
+@pytest.mark.slow
+async def test_dead_letters_are_chosen_by_their_cause_and_time(start: Start, twilio: Twilio) -> None:
+    router = start(environment=twilio.environment)
+    boom, hours = await failed(router), await fallen_back(router)
+    chosen = await replay(router, "--since", "1h", "--cause", "RUNTIMEERROR", "--dry-run")
+    assert [each["sid"] for each in chosen] == [boom]
+    assert {each["sid"] for each in await replay(router, "--since", "2h", "--dry-run")} == {boom, hours}
+    assert await replay(router, "--since", "2999-01-01", "--dry-run", code=1) == []
+    (told,) = await replay(router, "--cause", "Twilio called the fallback")
+    assert told["sid"] == hours
+    await twilio.shows(("12345", HOURS))
+
+
+@pytest.mark.slow
+async def test_without_a_running_router_it_waits(start: Start, twilio: Twilio) -> None:
+    router = start(environment=twilio.environment)
+    sid = await fallen_back(router)
+    assert router.stop() == 0
+    (told,) = await replay(router, sid, "--wait", "0")
+    assert told["result"] == "waits in the outbox until a running router takes it"
+    assert (await replay(router, sid, code=1))[0]["verdict"] == "already asked"
+    router.start()
+    await twilio.shows(("12345", HOURS))
+
+
+@pytest.mark.slow
+async def test_what_waited_longer_than_the_limit_does_not_leave_and_may_be_asked_for_again(
+    start: Start, twilio: Twilio, valkey: PrivateValkey
+) -> None:
+    router = start(environment=twilio.environment)
+    sid = await fallen_back(router)
+    made_older(valkey, sid, "received")  # the limit counts from the asking
+    await replay(router, sid, "--wait", "0")
+    await twilio.shows(("12345", HOURS))
+    other = await fallen_back(router)
+    router.stop()
+    assert (await replay(router, other, "--wait", "0"))[0]["replayed"]
+    made_older(valkey, other, "replay:asked")
+    router.start()
+    await has_causes(router, other, "too late")
+    assert (await replay(router, other))[0]["replayed"]
+    await twilio.shows(("12345", HOURS), ("12345", HOURS))
+
+
+@pytest.mark.slow
+async def test_nobody_who_has_opted_out_gets_a_replay(start: Start, twilio: Twilio) -> None:
+    router = start(environment=twilio.environment)
+    sid = await failed(router)
+    await router.deliver(webhook("STOP"))
+    assert (await replay(router, sid, code=1))[0]["verdict"] == "opted out"
+    await twilio.shows()
+
+
+@pytest.mark.slow
+async def test_an_opt_out_word_is_not_replayed(start: Start, twilio: Twilio) -> None:
+    router = start(environment=twilio.environment)
+    sid = await fallen_back(router, "HELP")
+    (told,) = await replay(router, sid, code=1)
+    assert told["verdict"] in {"opt-out word", "answered"}
+
+
+@pytest.mark.slow
+async def test_what_was_answered_or_came_long_ago_is_not_replayed(
+    start: Start, twilio: Twilio, valkey: PrivateValkey
+) -> None:
+    router = start(environment=twilio.environment)
+    answered, old = await failed(router, "HOURS"), await failed(router)
+    with redis.Redis.from_url(valkey.url) as client:
+        client.hincrby(bucket_of(PERSON).message(f"{ACCOUNT}/{old}"), "received", -3 * 86_400_000)
+    told = await replay(router, answered, old, "SM" + "0" * 32, code=1)
+    assert [each["verdict"] for each in told] == ["answered", "too old", "not found"]
+    assert told[1]["why"] == "it came 3 days ago, and the limit is 24 h (--max-age)"
+    assert (await replay(router, old, "--max-age", "4d"))[0]["replayed"]
+
+
+@pytest.mark.slow
+async def test_what_may_have_left_needs_to_be_said(start: Start, twilio: Twilio) -> None:
+    router = start(SOON, twilio.environment)
+    await twilio.fail(kind="status", status=500, after=True, count=1)
+    sid = await failed(router, "HOURS")
+    await report(router, f"{sid}.0", "undelivered", "30006")
+    await has_causes(router, sid, "may have left")
+    (told,) = await replay(router, sid, code=1)
+    assert told["verdict"] == "unknown"
+    assert "--even-if-unknown" in told["why"]
+    assert (await replay(router, sid, "--even-if-unknown"))[0]["replayed"]
+
+    async def twice() -> bool:
+        return len(await twilio.phone()) == 2
+
+    await until(twice)
+
+
+@pytest.mark.slow
+async def test_a_conversation_that_the_person_is_in_takes_it(start: Start, twilio: Twilio) -> None:
+    router = start(environment=twilio.environment, handlers="tests.end_to_end.conversing")
+    sid = await fallen_back(router, "L")
+    await router.deliver(webhook("ORDER soup"))
+    (told,) = await replay(router, sid, "--dry-run")
+    assert told["rule"] == "step size"
+    assert (await replay(router, sid))[0]["rule"] == "step size"
+    await twilio.shows(("12345", "One soup in L."))

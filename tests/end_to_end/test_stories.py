@@ -1,0 +1,81 @@
+"""What `messages show` tells of a text, from its arrival to the last delivery status."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.end_to_end.conftest import Start
+from tests.end_to_end.offline_twilio import EMPTY, SOON, Twilio, has_causes, report, story
+from tests.end_to_end.running import RunningRouter, until, webhook
+
+
+def told(router: RunningRouter, sid: str) -> list[tuple[str, str]]:
+    """Return each step of a story, with its first line."""
+    return [(step["what"], step["lines"][0]) for step in story(router, sid)["story"]]
+
+
+async def has_step(router: RunningRouter, sid: str, words: str) -> None:
+    async def there() -> bool:
+        return any(words in line for _, line in told(router, sid))
+
+    await until(there)
+
+
+async def test_both_sendings_of_a_reply_are_one_story(start: Start, twilio: Twilio) -> None:
+    router = start(environment=twilio.environment)
+    parameters = webhook("HOURS")
+    sid = parameters["MessageSid"]
+    await router.deliver(parameters)
+    first = await report(router, f"{sid}.0", "sent")
+    await report(router, f"{sid}.0", "undelivered", "30006", MessageSid=first)
+    await has_step(router, sid, "left once more")
+    second = story(router, sid)["by_rest"][0]["sid"]
+    await report(router, f"{sid}.0.again", "delivered", MessageSid=second, From="+14155550100")
+    assert told(router, sid) == [
+        ("received", "+14155550123 to 12345"),
+        ("answered", "reply by HOURS"),
+        ("status", "the answer from 12345: sent"),
+        ("status", "the answer from 12345: undelivered, error 30006"),
+        (
+            "by REST",
+            "the answer left once more from +14155550100: because of error 30006 from 12345",
+        ),
+        ("status", "the answer, sent once more from +14155550100: delivered"),
+    ]
+    steps = story(router, sid)["story"]
+    assert any(line.startswith("12345: taken: ") for line in steps[1]["lines"])
+    assert (steps[2]["lines"][1:], steps[2]["sid"]) == ([f"as {first}"], first)
+    assert (steps[4]["lines"][1], steps[4]["sid"]) == (f"as {second}", second)
+    assert any(line.startswith("12345: ") and "not to reach" in line for line in steps[4]["lines"])
+    assert any(line.startswith("+14155550100: taken: ") for line in steps[4]["lines"])
+    assert [step["at"] for step in steps] == sorted(step["at"] for step in steps)
+
+
+@pytest.mark.slow
+async def test_a_late_answer_stands_after_the_empty_one(start: Start, twilio: Twilio, tmp_path: Path) -> None:
+    router = start(SOON, twilio.environment)
+    parameters = webhook(f"HOLD {tmp_path / 'go'}")
+    assert (await router.deliver(parameters)).body == EMPTY
+    (tmp_path / "go").touch()
+    sid = parameters["MessageSid"]
+    await has_step(router, sid, "the late answer left from 12345")
+    whats = [what for what, _ in told(router, sid)]
+    assert whats[:4] == ["received", "answered", "late answer", "by REST"]
+    shown = router.command("messages", "show", sid)
+    assert shown.returncode == 0
+    assert "+1415•••0123 to 12345" in shown.stdout
+    assert "held and let go" not in shown.stdout
+
+
+@pytest.mark.slow
+async def test_the_list_says_what_left_by_rest_and_why_it_failed(start: Start, twilio: Twilio) -> None:
+    router = start(environment=twilio.environment)
+    await twilio.fail(kind="status", status=400, count=1)
+    parameters = webhook("HOURS")
+    await router.deliver(parameters)
+    await report(router, f"{parameters['MessageSid']}.0", "undelivered", "30006")
+    await has_causes(router, parameters["MessageSid"], "Twilio answered 400")
+    listed = router.command("messages", "--failed").stdout
+    assert "the answer was refused once more from +14155550100: Twilio answered 400" in listed

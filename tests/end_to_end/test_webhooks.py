@@ -1,0 +1,258 @@
+"""The HTTP edge, over real sockets: what Twilio gets for what it sends."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Iterator
+from urllib.parse import urlencode
+from xml.etree.ElementTree import fromstring
+
+import pytest
+
+from sms_router.twilio.signature import Algorithm, sign
+from tests.end_to_end.conftest import Start
+from tests.end_to_end.running import (
+    ACCOUNT,
+    PUBLIC,
+    SECONDARY,
+    TOKEN,
+    RunningRouter,
+    signature,
+    webhook,
+    write_configuration,
+)
+from tests.store.private_valkey import PrivateValkey
+
+FORM = "application/x-www-form-urlencoded"
+
+
+@pytest.fixture(scope="module")
+def module_valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateValkey]:
+    server = PrivateValkey(tmp_path_factory.mktemp("v"), appendfsync="everysec")
+    server.start()
+    yield server
+    server.kill()
+
+
+@pytest.fixture(scope="module")
+def router(tmp_path_factory: pytest.TempPathFactory, module_valkey: PrivateValkey) -> Iterator[RunningRouter]:
+    folder = write_configuration(tmp_path_factory.mktemp("c"))
+    with (folder / "router.toml").open("a") as file:
+        file.write(
+            f'\n[[accounts]]\nsid = "{ACCOUNT}"\nauth_token = "replaced by the environment"\n'
+            'shared_keys = [{ id = "webhooks_sharedkey_1", secret = "shared-secret" }]\n'
+        )
+    running = RunningRouter(folder, module_valkey.url).start()
+    yield running
+    assert running.stop() == 0
+
+
+async def test_a_signed_post_is_answered_with_twiml(router: RunningRouter) -> None:
+    answer = await router.deliver(webhook("hours?"))
+    assert (answer.status, answer.media_type) == (200, "application/xml")
+    message = fromstring(answer.body).find("Message")
+    assert message is not None
+    assert message.findtext("Body") == "We are open 9 to 5, SAN FRANCISCO."
+    assert message.get("from") == "12345"
+    assert message.get("action") == message.get("statusCallback")
+    assert str(message.get("action")).startswith(f"{PUBLIC}/sms/status?reply=SM")
+
+
+async def test_a_signed_get_is_answered_alike(router: RunningRouter) -> None:
+    answer = await router.deliver(webhook("HOURS"), method="GET")
+    assert (answer.status, answer.media_type) == (200, "application/xml")
+    assert "SAN FRANCISCO" in answer.text
+
+
+@pytest.mark.parametrize(
+    ("path", "allowed"),
+    [("/sms", "GET, POST"), ("/sms/fallback", "GET, POST"), ("/sms/status", "POST")],
+)
+@pytest.mark.parametrize(
+    ("method", "headers", "body", "status"),
+    [
+        ("PUT", {"Content-Type": FORM}, b"a=b", 405),
+        ("DELETE", {}, b"", 405),
+        ("HEAD", {}, b"", 405),
+        ("POST", {"Content-Type": "application/json"}, b"{}", 415),
+        ("POST", {"Content-Type": "multipart/form-data; boundary=x"}, b"--x--", 415),
+        ("POST", {"Content-Type": "text/plain"}, b"Body=x", 415),
+        ("POST", {"Content-Type": FORM}, b"Body=" + b"x" * 65_536, 413),
+        ("POST", {"Content-Type": FORM}, b"Body=%FF", 400),
+        ("POST", {"Content-Type": FORM}, b"&".join([b"a=1"] * 1001), 400),
+        ("POST", {"Content-Type": FORM}, b"", 403),
+        ("POST", {"Content-Type": FORM}, b"From=%2B1415&To=12345&MessageSid=SM1", 403),
+        ("POST", {"Content-Type": FORM, "X-Twilio-Signature": "x" * 28}, b"Body=HOURS", 403),
+        ("GET", {}, b"", 403),
+    ],
+)
+async def test_what_is_no_webhook_of_twilios_is_refused(
+    router: RunningRouter,
+    path: str,
+    allowed: str,
+    method: str,
+    headers: dict[str, str],
+    body: bytes,
+    status: int,
+) -> None:
+    answer = await router.send(method, path, body, headers)
+    assert (answer.status, answer.body) == (405 if method not in allowed else status, b"")
+    if answer.status == 405:
+        assert answer.headers["Allow"] == allowed
+
+
+async def test_a_signed_get_is_no_status_callback(router: RunningRouter) -> None:
+    answer = await router.deliver({"MessageSid": "SM" + "e" * 32}, path="/sms/status", method="GET")
+    assert (answer.status, answer.headers["Allow"]) == (405, "POST")
+
+
+@pytest.mark.parametrize("media_type", [FORM.upper(), f"{FORM}; charset=UTF-8", f" {FORM} ;q=1"])
+async def test_parameters_and_letter_case_of_the_media_type_do_not_matter(
+    router: RunningRouter, media_type: str
+) -> None:
+    answer = await router.deliver(webhook(), headers={"Content-Type": media_type})
+    assert answer.status == 200
+
+
+@pytest.mark.parametrize("name", ["MessageSid", "From", "To", "AccountSid"])
+async def test_a_signed_request_without_a_required_parameter_is_malformed(
+    router: RunningRouter, name: str
+) -> None:
+    parameters = webhook()
+    del parameters[name]
+    answer = await router.deliver(parameters)
+    assert (answer.status, answer.body) == (400, b"")
+
+
+async def test_a_body_in_chunks_is_bounded_too(router: RunningRouter) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", router.port)
+    writer.write(
+        b"POST /sms HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+        b"Transfer-Encoding: chunked\r\n\r\n"
+    )
+    for _ in range(20):
+        writer.write(b"1000\r\n" + b"x" * 4096 + b"\r\n")
+    answer = await asyncio.wait_for(reader.readline(), 10)
+    writer.close()
+    assert b" 413 " in answer
+
+
+@pytest.mark.parametrize(
+    "changed", [{"To": "54321"}, {"Body": "HOURS "}, {"Unheard": ""}, {"AccountSid": "AC" + "9" * 32}]
+)
+async def test_a_request_changed_on_its_way_is_refused(
+    router: RunningRouter, changed: dict[str, str]
+) -> None:
+    parameters = webhook()
+    signed = signature(f"{PUBLIC}/sms", parameters)
+    body = urlencode({**parameters, **changed}).encode()
+    answer = await router.send("POST", "/sms", body, {"Content-Type": FORM, "X-Twilio-Signature": signed})
+    assert (answer.status, answer.body) == (403, b"")
+
+
+async def test_both_tokens_sign_while_a_rotation_lasts(router: RunningRouter) -> None:
+    for token, status in ((TOKEN, 200), (SECONDARY, 200), ("another", 403)):
+        answer = await router.deliver(webhook(), token=token)
+        assert answer.status == status
+
+
+@pytest.mark.parametrize("algorithm", list(Algorithm))
+async def test_a_shared_key_signs_in_the_tokens_place(router: RunningRouter, algorithm: Algorithm) -> None:
+    parameters = webhook()
+    signed = sign(f"{PUBLIC}/sms", list(parameters.items()), "shared-secret", algorithm)
+    settings = f"key=webhooks_sharedkey_1,algorithm={algorithm.value}"
+    headers = {"X-Twilio-Signature": signed, "X-Twilio-Webhooks-Signature-Settings": settings}
+    assert (await router.deliver(parameters, headers=headers)).status == 200
+    by_token = {"X-Twilio-Webhooks-Signature-Settings": settings}
+    assert (await router.deliver(webhook(), headers=by_token)).status == 403
+
+
+async def test_the_query_of_the_configured_url_is_signed_and_changes_nothing(router: RunningRouter) -> None:
+    answer = await router.deliver(webhook(), path="/sms?brand=a%20b&empty=")
+    assert answer.status == 200
+    assert "SAN FRANCISCO" in answer.text
+
+
+async def test_the_refusal_is_diagnosed_in_the_log_without_secrets(router: RunningRouter) -> None:
+    parameters = webhook("a private word")
+    signed = signature("http://sms.example.com/sms", parameters)
+    await asyncio.sleep(1.1)  # a few diagnoses a second: the tests before may have used them up
+    await router.deliver(parameters, headers={"X-Twilio-Signature": signed})
+    assert "a request refused" in router.log
+    assert "http" in router.log.splitlines()[-1]
+    await router.deliver(parameters, headers={"X-Twilio-Signature": "short"})
+    assert router.log.splitlines()[-1].count("does not have the length of one") == 1
+    assert "refused by this worker" in (await router.fetch("/readyz")).text
+    for secret in (TOKEN, SECONDARY, signed, "a private word", "+14155550123"):
+        assert secret not in router.log
+
+
+async def test_pages_that_are_not_there_are_not_texted_to_anybody(router: RunningRouter) -> None:
+    for path in ("/", "/sms/", "/sms/other", "/console2"):
+        answer = await router.deliver(webhook(), path=path)
+        assert answer.status == 404
+
+
+async def test_a_status_callback_is_answered_204(router: RunningRouter) -> None:
+    receipt = {
+        "MessageSid": "SM" + "e" * 32,
+        "AccountSid": ACCOUNT,
+        "From": "12345",
+        "To": "+14155550123",
+        "MessageStatus": "delivered",
+        "ApiVersion": "2010-04-01",
+    }
+    for path in ("/sms/status", "/sms/status?reply=SM" + "a" * 32 + ".0"):
+        answer = await router.deliver(receipt, path=path)
+        assert (answer.status, answer.body) == (204, b"")
+    assert (await router.deliver(receipt, path="/sms/status", token="another")).status == 403
+    assert (await router.deliver({**receipt, "MessageStatus": "vanished"}, path="/sms/status")).status == 204
+    many = "/sms/status?" + "&".join(f"a{number}=1" for number in range(40))
+    assert (await router.deliver(receipt, path=many)).status == 204
+
+
+async def test_the_probes_and_the_metrics_answer(router: RunningRouter) -> None:
+    assert '"alive"' in (await router.fetch("/healthz")).text
+    ready = await router.fetch("/readyz")
+    assert ready.status == 200
+    await router.deliver(webhook())
+    metrics = await router.fetch("/metrics")
+    assert re.search(r'^sms_router_messages_total\{outcome="reply"\} [1-9]', metrics.text, re.MULTILINE)
+    assert re.search(r"^sms_router_answer_seconds_count [1-9]", metrics.text, re.MULTILINE)
+
+
+async def test_opt_out_words_that_twilio_has_answered_are_left_alone(router: RunningRouter) -> None:
+    answer = await router.deliver(webhook("STOP", OptOutType="STOP", From="+14155550199"))
+    assert answer.body == b'<?xml version="1.0" encoding="UTF-8"?><Response/>'
+
+
+async def test_a_template_that_fails_gives_the_error_reply(router: RunningRouter) -> None:
+    answer = await router.deliver(webhook("broken"))
+    assert answer.status == 200
+    assert "Sorry, that failed." in answer.text
+    assert "division" not in answer.text
+
+
+async def test_warn_mode_lets_in_and_counts_what_it_would_refuse(start: Start) -> None:
+    router = start('signature = "warn"')
+    answer = await router.deliver(webhook(), token="another")
+    assert answer.status == 200
+    assert "would be refused" in router.log
+    metrics = await router.fetch("/metrics")
+    assert 'sms_router_would_refuse_total{reason="wrong_signature"} 1.0' in metrics.text
+
+
+async def test_a_prefix_of_the_public_url_may_be_cut_off_by_the_proxy_or_not(start: Start) -> None:
+    router = start(environment={"PUBLIC_URL": f"{PUBLIC}/keep"})
+    passed_on = await router.deliver(webhook("HOURS"), path="/keep/sms")
+    parameters = webhook("HOURS")
+    signed = {"X-Twilio-Signature": signature(f"{PUBLIC}/keep/sms", parameters)}
+    cut_off = await router.deliver(parameters, path="/sms", headers=signed)
+    for answer in (passed_on, cut_off):
+        assert answer.status == 200
+        assert f"{PUBLIC}/keep/sms/status?reply=" in answer.text
+    unprefixed = {"X-Twilio-Signature": signature(f"{PUBLIC}/sms", parameters)}
+    for path in ("/keep/sms", "/sms"):
+        assert (await router.deliver(parameters, path=path, headers=unprefixed)).status == 403
+    assert (await router.deliver(webhook("HOURS"), path="/keep/keep/sms")).status == 404

@@ -1,0 +1,126 @@
+"""Cordons in Redis: every worker has them, they outlive restarts, faults of Redis, and end by themselves."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from dataclasses import asdict, replace
+
+import pytest
+import redis as synchronous
+from redis.asyncio import Redis
+
+from sms_router.membership.keys import CORDONS, CORDONS_VERSION, POOLS_CHANNEL
+from sms_router.membership.membership import Membership
+from sms_router.membership.source import ServiceSource
+from sms_router.membership.sync.cordon_sync import release, store_cordon, stored_cordons
+from sms_router.senders.cordons import Cordon
+from sms_router.store.redis_py import client_of
+from tests.membership.recorded import RecordedTwilio
+from tests.membership.ticking import Clock, Pauses, eventually, running
+from tests.store.shared_stores import everywhere
+
+CODE = "SC" + "1" * 32
+
+
+@pytest.fixture
+async def operator(redis: Redis, shared_server: str) -> AsyncIterator[synchronous.Redis]:
+    with client_of(shared_server) as client:
+        yield client
+        client.delete(CORDONS, CORDONS_VERSION)
+
+
+def cordon(twilio: RecordedTwilio, clock: Clock, until: float | None = None) -> Cordon:
+    return Cordon(CODE, "12345", twilio.service_sid, "carrier incident", clock.now, until, "ada")
+
+
+async def test_a_cordon_is_heard_by_every_worker_at_once_and_so_is_its_release(
+    twilio: RecordedTwilio, source: ServiceSource, redis: Redis, operator: synchronous.Redis, clock: Clock
+) -> None:
+    pauses = Pauses()  # the watch never wakes: only the announcement can bring the news
+    made = cordon(twilio, clock)
+    async with (
+        running(Membership([source], redis, clock=clock, sleep=pauses)) as one,
+        running(Membership([source], redis, clock=clock, sleep=pauses)) as other,
+    ):
+        await eventually(lambda: _listeners(redis, 2))
+        store_cordon(operator, made)
+        for worker in (one, other):
+            await eventually(lambda worker=worker: CODE in worker.cordons.words())
+        release(operator, made, clock.now)
+        for worker in (one, other):
+            await eventually(lambda worker=worker: not worker.cordons.words())
+    assert stored_cordons(operator, clock.now) == ()
+
+
+async def test_a_worker_that_starts_knows_it_and_one_that_missed_it_looks_for_itself(
+    twilio: RecordedTwilio, source: ServiceSource, redis: Redis, operator: synchronous.Redis, clock: Clock
+) -> None:
+    here = Membership([source], redis, clock=clock)
+    await here.watch()
+    store_cordon(operator, cordon(twilio, clock, clock.now + 60))
+    started = Membership([source], redis, clock=clock)
+    for worker in (here, started):
+        await worker.watch()
+        assert worker.cordons.words()[CODE].endswith(": carrier incident")
+    clock.now += 60
+    assert here.cordons.words() == {}
+
+
+async def test_a_cordon_is_put_back_where_redis_has_lost_everything(
+    twilio: RecordedTwilio, source: ServiceSource, redis: Redis, operator: synchronous.Redis, clock: Clock
+) -> None:
+    made = cordon(twilio, clock)
+    here = Membership([source], redis, clock=clock)
+    store_cordon(operator, made)
+    await here.watch()
+    operator.delete(CORDONS, CORDONS_VERSION)
+    await here.watch()
+    assert stored_cordons(operator, clock.now) == (made,)
+    release(operator, made, clock.now)
+    await here.watch()
+    assert here.cordons.words() == {}
+
+
+async def test_without_redis_what_was_known_holds(
+    twilio: RecordedTwilio, source: ServiceSource, no_redis: Redis, clock: Clock
+) -> None:
+    here = Membership([source], no_redis, clock=clock)
+    here.cordons.install([cordon(twilio, clock, clock.now + 60)])
+    await here.watch()
+    assert here.trouble is not None
+    assert CODE in here.cordons.words()
+
+
+async def test_a_second_cordon_replaces_the_first_and_ended_ones_are_swept_away(
+    twilio: RecordedTwilio, redis: Redis, operator: synchronous.Redis, clock: Clock
+) -> None:
+    first = cordon(twilio, clock, clock.now + 60)
+    store_cordon(operator, first)
+    later = replace(first, reason="port", until=clock.now + 300)
+    store_cordon(operator, later)
+    assert stored_cordons(operator, clock.now) == (later,)
+    store_cordon(operator, replace(first, sid="SC2", since=clock.now + 300, until=None))
+    assert list(operator.hgetall(CORDONS)) == [b"SC2"]
+
+
+async def test_what_is_no_cordon_is_left_out(
+    twilio: RecordedTwilio, source: ServiceSource, redis: Redis, operator: synchronous.Redis, clock: Clock
+) -> None:
+    store_cordon(operator, cordon(twilio, clock))
+    operator.hset(CORDONS, "SC3", "{")
+    operator.hset(CORDONS, "SC4", '{"colour": "red"}')
+    for number, until in enumerate(("1e18", "253402343999", '"noon"', "NaN")):
+        written = json.dumps(asdict(cordon(twilio, clock, until=0))).replace(
+            '"until": 0', f'"until": {until}'
+        )
+        operator.hset(CORDONS, f"SC5{number}", written)
+    here = Membership([source], redis, clock=clock)
+    await here.watch()
+    assert set(here.cordons.words()) == {CODE, "12345"}
+    assert len(here.cordons.notices()) == 1
+
+
+async def _listeners(redis: Redis, count: int) -> bool:
+    told = await everywhere(redis, "PUBSUB", "NUMSUB", POOLS_CHANNEL)
+    return bool(sum(subscribed for _, subscribed in told) >= count)

@@ -1,0 +1,105 @@
+"""What receipts tell, shared by several workers over a real Redis: one window, one warning."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import AsyncIterator
+
+import pytest
+from redis.asyncio import Redis
+
+from sms_router.membership.keys import RECEIVED, warned_key
+from sms_router.membership.sync import failure_sync as shared_failures
+from sms_router.membership.sync.failure_sync import SharedFailures
+from sms_router.senders.failure_monitor import Failures, WarningRule
+from tests.membership.ticking import Clock
+
+RULE = WarningRule(share=0.25, at_least=20, window=600)
+BEGUN = "12345 loses 50% of what it sends (class sender): 10 of 20 in the last 600 s"
+OVER = "12345 no longer loses too much (class sender)"
+
+
+@pytest.fixture
+async def shared(redis: Redis) -> AsyncIterator[Redis]:
+    await redis.delete(RECEIVED, warned_key("12345", "sender"))
+    yield redis
+    await redis.delete(RECEIVED, warned_key("12345", "sender"))
+
+
+class Worker:
+    def __init__(self, redis: Redis) -> None:
+        self.clock = Clock()
+        self.failures = Failures(RULE, self.clock)
+        self.shared = SharedFailures(redis, self.failures, time.time)
+
+    def saw(self, arrived: int, lost: int) -> None:
+        for _ in range(arrived):
+            self.failures.saw("12345", None)
+        for _ in range(lost):
+            self.failures.saw("12345", "sender")
+
+    @property
+    def failing(self) -> list[str]:
+        return [str(each) for each in self.failures.failing()]
+
+
+async def test_the_receipts_of_all_workers_make_one_warning_that_is_said_once(
+    shared: Redis, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "sms_router.senders")
+    one, other = Worker(shared), Worker(shared)
+    one.saw(5, 5)
+    other.saw(5, 5)
+    for worker in (one, other, one, other):
+        await worker.shared.exchange()
+    assert one.failing == other.failing == [BEGUN]
+    assert caplog.messages == [BEGUN]
+    started = Worker(shared)
+    await started.shared.exchange()
+    assert started.failing == [BEGUN]
+    assert caplog.messages == [BEGUN]
+    for worker in (one, other, started):
+        worker.clock.now += 601
+        await worker.shared.exchange()
+    assert caplog.messages == [BEGUN, OVER]
+    assert await shared.exists(warned_key("12345", "sender")) == 0
+
+
+async def test_without_redis_each_worker_says_it_for_itself_and_tells_later(
+    no_redis: Redis, shared: Redis, caplog: pytest.LogCaptureFixture
+) -> None:
+    alone = Worker(no_redis)
+    alone.saw(10, 10)
+    await alone.shared.exchange()
+    assert BEGUN in caplog.messages
+    other = Worker(shared)
+    await SharedFailures(shared, alone.failures, time.time).exchange()
+    await other.shared.exchange()
+    assert other.failing == [BEGUN]
+
+
+async def test_what_cannot_be_read_counts_nothing(shared: Redis) -> None:
+    await shared.xadd(RECEIVED, {"who": "x", "seen": "[[1]]"})
+    await shared.xadd(RECEIVED, {"colour": "red"})
+    one = Worker(shared)
+    one.saw(10, 10)
+    await one.shared.exchange()
+    assert one.failing == [BEGUN]
+
+
+async def test_it_runs_beside_the_messages_and_stops(shared: Redis) -> None:
+    one = Worker(shared)
+    one.shared.start()
+    await one.shared.aclose()
+
+
+async def test_more_than_fits_into_one_telling_is_told_the_next_time(
+    shared: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shared_failures, "_MOST_TOLD", 1)
+    one, other = Worker(shared), Worker(shared)
+    one.saw(11, 10)
+    for worker in (one, one, other):
+        await worker.shared.exchange()
+    assert other.failing == ["12345 loses 48% of what it sends (class sender): 10 of 21 in the last 600 s"]

@@ -1,0 +1,189 @@
+"""Counts of several workers through a real Redis: limits are kept together, and alone while it is away."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from redis.asyncio import Redis
+
+from sms_router.membership.keys import USAGE, USED
+from sms_router.membership.snapshot_store import SharedError
+from sms_router.membership.sync.rate_sync import MOST_TOLD, SharedRates
+from sms_router.senders.decision import Decision
+from sms_router.senders.limits import Limit, Limits
+from sms_router.senders.models import Sender, SenderKind
+from sms_router.senders.pool import Pool
+from sms_router.senders.rate_limits import Rates
+from tests.membership.ticking import Clock
+from tests.senders.worlds import sender
+
+LONG = sender("+14155550001")
+LIMITS = Limits({SenderKind.LONG_CODE: Limit(1, 5)})
+
+
+@pytest.fixture
+async def shared(redis: Redis) -> AsyncIterator[Redis]:
+    await redis.delete(USED, USAGE)
+    yield redis
+    await redis.delete(USED, USAGE)
+
+
+class Worker:
+    """The counts of one worker, and its exchange."""
+
+    def __init__(self, redis: Redis, limits: Limits = LIMITS, senders: tuple[Sender, ...] = (LONG,)) -> None:
+        self.clock = Clock()
+        self.rates = Rates(limits, self.clock)
+        self.pools = {"MG": Pool("MG", 1, senders)}
+        self.shared = SharedRates(redis, self.rates, lambda: self.pools, self.clock)
+
+    def send(self, who: Sender = LONG, segments: int = 1, *, personal: bool = False) -> None:
+        self.rates.sent(Decision.of(who, who.address, (), personal=personal), segments)
+
+
+async def now_of(redis: Redis) -> float:
+    seconds, microseconds = await redis.time()
+    return float(seconds) + microseconds / 1e6
+
+
+async def workers(
+    redis: Redis, count: int, limits: Limits = LIMITS, senders: tuple[Sender, ...] = (LONG,)
+) -> list[Worker]:
+    """Workers whose clock is Redis'."""
+    made = [Worker(redis, limits, senders) for _ in range(count)]
+    for worker in made:
+        worker.clock.now = await now_of(redis)
+    return made
+
+
+async def test_what_one_worker_sends_counts_for_all(shared: Redis) -> None:
+    one, other, idle = await workers(shared, 3)
+    one.send(segments=2)
+    other.send(segments=2)
+    for worker in (one, other, idle, one, other):
+        await worker.shared.exchange()
+    for worker in (one, other, idle):
+        assert worker.rates.sent_today(LONG.sid) == 4
+        assert worker.rates.over_rate() == {LONG.sid: "over its rate: 1 a second"}
+        assert worker.rates.capped() == {}
+    idle.send()
+    await idle.shared.exchange()
+    await one.shared.exchange()
+    assert one.rates.capped() == {LONG.sid: "has sent its 5 of today"}
+    one.clock.now += 3.9
+    assert LONG.sid in one.rates.over_rate()
+    one.clock.now += 1.2
+    assert one.rates.over_rate() == {}
+
+
+async def test_a_worker_that_starts_knows_what_was_sent_today(shared: Redis) -> None:
+    (one,) = await workers(shared, 1)
+    one.send(segments=5)
+    await one.shared.exchange()
+    (fresh,) = await workers(shared, 1)
+    await fresh.shared.exchange()
+    assert fresh.rates.capped() == {LONG.sid: "has sent its 5 of today"}
+
+
+async def test_nothing_is_counted_twice_however_often_it_is_exchanged(shared: Redis) -> None:
+    one, other = await workers(shared, 2)
+    one.send(segments=3)
+    for _ in range(5):
+        await asyncio.gather(one.shared.exchange(), other.shared.exchange())
+    assert other.rates.sent_today(LONG.sid) == one.rates.sent_today(LONG.sid) == 3
+
+
+async def test_clocks_that_differ_agree_on_who_is_busy(shared: Redis) -> None:
+    one, other = await workers(shared, 2)
+    other.clock.now += 3600
+    one.send(segments=3)
+    await one.shared.exchange()
+    await other.shared.exchange()
+    assert LONG.sid in other.rates.over_rate()
+    other.clock.now += 3.5
+    assert other.rates.over_rate() == {}
+
+
+async def test_many_senders_are_told_in_bounded_parts(shared: Redis) -> None:
+    senders = tuple(sender(f"+1212{5_000_000 + number}") for number in range(2 * MOST_TOLD + 7))
+    one, other = await workers(shared, 2, LIMITS, senders)
+    for each in senders:
+        one.send(each, 5)
+    await one.shared.exchange()
+    assert not one.rates.has_untold
+    await other.shared.exchange()
+    assert len(other.rates.capped()) == len(senders)
+
+
+async def test_without_redis_a_workers_own_counts_go_on_and_are_told_later(
+    no_redis: Redis, shared: Redis
+) -> None:
+    one = Worker(no_redis)
+    one.clock.now = await now_of(shared)
+    one.send(segments=5)
+    for _ in range(2):
+        with pytest.raises(SharedError):
+            await one.shared.exchange()
+    assert one.rates.capped() == {LONG.sid: "has sent its 5 of today"}
+    back = SharedRates(shared, one.rates, lambda: one.pools, one.clock)
+    await back.exchange()
+    (other,) = await workers(shared, 1)
+    await other.shared.exchange()
+    assert other.rates.sent_today(LONG.sid) == 5
+
+
+async def test_a_redis_that_has_lost_everything_lifts_no_cap(shared: Redis) -> None:
+    (one,) = await workers(shared, 1)
+    one.send(segments=5)
+    await one.shared.exchange()
+    await shared.delete(USED, USAGE)
+    one.send()
+    await one.shared.exchange()
+    assert one.rates.sent_today(LONG.sid) == 6
+    assert one.rates.capped()
+
+
+async def test_nothing_configured_asks_nothing_of_redis(no_redis: Redis) -> None:
+    idle = Worker(no_redis, Limits())
+    await idle.shared.exchange()
+    idle.send(personal=False, segments=0)
+    await idle.shared.exchange()
+
+
+async def test_last_uses_are_shared_where_a_choice_among_equals_was_made(shared: Redis) -> None:
+    one, other = Worker(shared, Limits()), Worker(shared, Limits())
+    one.send(segments=0, personal=True)
+    await one.shared.exchange()
+    assert other.rates.used == {}
+    other.send(sender("+12125550003"), 0, personal=True)
+    await other.shared.exchange()
+    assert set(other.rates.used) == {LONG.sid, sender("+12125550003").sid}
+
+
+async def test_a_stop_tells_the_others_the_last_of_it(shared: Redis) -> None:
+    one, other = await workers(shared, 2)
+    one.shared.start()
+    one.send(segments=5)
+    await one.shared.aclose()
+    await other.shared.exchange()
+    assert other.rates.capped()
+
+
+async def test_work_from_before_redis_clock_was_set_back_is_done_as_soon(shared: Redis) -> None:
+    one, other = await workers(shared, 2)
+    one.send(segments=3)
+    await one.shared.exchange()
+    told: Any = await shared.hget(USAGE, LONG.sid)
+    busy, day, sent = told.decode().split()
+    await shared.hset(USAGE, LONG.sid, f"{int(busy) + 3_600_000} {day} {sent}")
+    used = await shared.zscore(USED, LONG.sid)
+    assert used is not None
+    await shared.zadd(USED, {LONG.sid: used + 3_600_000_000})
+    await other.shared.exchange()
+    assert other.rates.over_rate() == {LONG.sid: "over its rate: 1 a second"}
+    assert other.rates.sent_today(LONG.sid) == 3
+    other.clock.now += 4
+    assert other.rates.over_rate() == {}

@@ -1,0 +1,63 @@
+"""What differs between two snapshots, and only that."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hypothesis import given, settings
+
+from sms_router.membership.snapshot import NumberUrls, ServiceSettings, Snapshot
+from sms_router.membership.snapshot_diff import differences, named_changes, sends, shown
+from sms_router.senders.models import Capability, Sender, SenderKind
+from tests.membership.test_snapshot import SNAPSHOT, snapshots
+
+CODE = Sender("SC1", "12345", SenderKind.SHORT_CODE, "US", Capability.SMS | Capability.MMS)
+LONG = Sender("PN1", "+14155550100", SenderKind.LONG_CODE, "US", Capability.SMS)
+BEFORE = Snapshot("AC1", "MG1", (CODE,), ServiceSettings("Shop"), {"SC1": NumberUrls("Code")}, 1.0, 1)
+
+
+def told(after: Snapshot) -> list[str]:
+    return [str(each) for each in differences(BEFORE, after)]
+
+
+def test_a_later_reading_of_the_same_is_no_difference() -> None:
+    assert told(replace(BEFORE, read_at=99.0, version=7)) == []
+
+
+def test_senders_that_came_and_went() -> None:
+    assert told(replace(BEFORE, senders=(LONG,))) == [
+        "+14155550100 (PN1): the long code: not in the Service -> in the Service",
+        "12345 (SC1): the short code: in the Service -> not in the Service",
+    ]
+
+
+def test_settings_capabilities_and_urls_that_changed() -> None:
+    after = replace(
+        BEFORE,
+        senders=(replace(CODE, capabilities=Capability.SMS),),
+        settings=ServiceSettings("Shop", "https://sms.example.com/sms", use_inbound_webhook_on_number=True),
+        number_urls={"SC1": NumberUrls("Code", "https://old.example.com")},
+    )
+    assert told(after) == [
+        "MG1: inbound request url: none -> https://sms.example.com/sms",
+        "MG1: use inbound webhook on number: no -> yes",
+        "12345 (SC1): capabilities: SMS+MMS -> SMS",
+        "12345 (SC1): sms url: none -> https://old.example.com",
+    ]
+
+
+@settings(max_examples=40)
+@given(snapshots)
+def test_there_is_a_difference_exactly_where_two_snapshots_do_not_say_the_same(after: Snapshot) -> None:
+    distinct = {sender.sid: sender for sender in after.senders}
+    urls = {sid: url for sid, url in after.number_urls.items() if sid in distinct}
+    after = replace(after, senders=tuple(distinct[sid] for sid in sorted(distinct)), number_urls=urls)
+    before = replace(SNAPSHOT, senders=(), number_urls={})
+    assert differences(after, after) == ()
+    assert bool(differences(before, after)) is not before.says_the_same(after)
+
+
+def test_values_are_shown_as_people_read_them() -> None:
+    assert [shown(value) for value in (None, "", False, True, 7)] == ["none", "none", "no", "yes", "7"]
+    assert [sends(value) for value in (None, Capability.NONE, Capability.MMS)] == ["", "", "MMS"]
+    assert named_changes({"sms_url": "https://a"}, {"sms_url": ""}) == "sms url: https://a -> none"

@@ -1,0 +1,207 @@
+"""Checklists in Redis: every worker has them, they outlive faults of Redis, and operators lose nothing."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+import redis as synchronous
+from redis.asyncio import Redis
+
+from sms_router.membership.keys import POOLS_CHANNEL
+from sms_router.membership.membership import Membership
+from sms_router.membership.source import ServiceSource
+from sms_router.onboarding.checklist import Checklist
+from sms_router.onboarding.keys import CHECKLISTS, TEXTED, VERSION
+from sms_router.onboarding.process import LIVE, Kind
+from sms_router.onboarding.process_choice import arrival_of
+from sms_router.onboarding.repository import KEPT, ContendedError, change, stored_arrivals, sweep
+from sms_router.onboarding.serialization import written
+from sms_router.onboarding.sync import FollowedArrivals
+from sms_router.senders.pending import Pending, PendingNumber
+from sms_router.store.redis_py import async_client_of, client_of
+from tests.membership.recorded import RecordedTwilio
+from tests.membership.ticking import Clock, Pauses, eventually, running
+from tests.store.private_valkey import PrivateValkey
+from tests.store.shared_stores import everywhere
+
+NUMBER, CODE = "+14155550001", "12345"
+
+
+def begun(twilio: RecordedTwilio, at: float) -> Checklist:
+    return Checklist.begun(arrival_of(NUMBER, None, None), twilio.service_sid, at, "bob")
+
+
+def added(twilio: RecordedTwilio, number: str = NUMBER, kind: Kind | None = None) -> Checklist:
+    return Checklist.begun(arrival_of(number, kind, None), twilio.service_sid, 1.0, "ada")
+
+
+def worker(
+    source: ServiceSource, redis: Redis, clock: Clock, pauses: Pauses | None = None
+) -> tuple[Membership, Pending]:
+    pending = Pending(lambda: membership.pools, clock)
+    beside = FollowedArrivals(redis, pending).follow
+    membership = Membership([source], redis, clock=clock, sleep=pauses or asyncio.sleep, beside=beside)
+    return membership, pending
+
+
+async def test_a_number_is_heard_of_by_every_worker_at_once_and_so_is_that_it_is_live(
+    twilio: RecordedTwilio, source: ServiceSource, redis: Redis, operator: synchronous.Redis, clock: Clock
+) -> None:
+    pauses = Pauses()  # the watch never wakes: only the announcement can bring the news
+    workers = [worker(source, redis, clock, pauses) for _ in range(2)]
+    async with running(workers[0][0]), running(workers[1][0]):
+        await eventually(lambda: _listeners(redis, 2))
+        checklist = added(twilio)
+        change(operator, NUMBER, lambda _: checklist)
+        for membership, pending in workers:
+            await eventually(lambda pending=pending: NUMBER in pending.numbers)
+            await eventually(lambda membership=membership: membership.pools)
+            (words,) = pending.words().values()
+            assert words.startswith("being ported in; see ")
+        change(operator, NUMBER, lambda before: before and before.advanced(LIVE, 2.0, "ada"))
+        for _, pending in workers:
+            await eventually(lambda pending=pending: not pending.numbers)
+            assert pending.words() == {}
+
+
+async def test_a_text_to_it_is_known_everywhere_and_said_once_it_is_no_migration(
+    twilio: RecordedTwilio, source: ServiceSource, redis: Redis, operator: synchronous.Redis, clock: Clock
+) -> None:
+    change(operator, NUMBER, lambda _: added(twilio))
+    change(operator, CODE, lambda _: added(twilio, CODE, Kind.SHORT_CODE_MIGRATION))
+    (here, pending), (there, other) = worker(source, redis, clock), worker(source, redis, clock)
+    await here.watch()
+    await there.watch()
+    pending.words(NUMBER)
+    pending.words(CODE)
+    await here.watch()
+    await there.watch()
+    assert other.texted == {NUMBER: clock.now, CODE: clock.now}
+    assert [notice.split()[0] for notice in other.notices()] == [NUMBER]
+    clock.now += 60
+    other.words(NUMBER)
+    await there.watch()
+    assert stored_arrivals(operator).texted[NUMBER] == clock.now - 60
+    change(operator, NUMBER, lambda before: before and before.advanced(LIVE, 2.0, "ada"))
+    await there.watch()
+    assert other.notices() == []
+    assert set(stored_arrivals(operator).texted) == {CODE}
+
+
+async def test_it_is_put_back_where_redis_has_lost_everything(
+    twilio: RecordedTwilio, source: ServiceSource, redis: Redis, operator: synchronous.Redis, clock: Clock
+) -> None:
+    here, pending = worker(source, redis, clock)
+    change(operator, NUMBER, lambda _: added(twilio))
+    await here.watch()
+    pending.words(NUMBER)
+    operator.delete(CHECKLISTS, TEXTED, VERSION)
+    await here.watch()
+    assert [each.number for each in stored_arrivals(operator).pending] == [NUMBER]
+    assert stored_arrivals(operator).texted == {NUMBER: clock.now}
+
+
+async def test_without_redis_what_was_known_holds(
+    source: ServiceSource, no_redis: Redis, clock: Clock
+) -> None:
+    here, pending = worker(source, no_redis, clock)
+    pending.install([PendingNumber(NUMBER, "US", "being ported in")])
+    await here.refresh(source.service_sid)
+    await here.watch()
+    assert here.trouble is not None
+    assert list(pending.words(NUMBER).values()) == ["being ported in"]
+    await here.watch()
+    assert pending.texted == {NUMBER: clock.now}
+
+
+async def test_a_redis_that_is_killed_takes_nothing_with_it(
+    twilio: RecordedTwilio, source: ServiceSource, private_valkey: PrivateValkey, clock: Clock
+) -> None:
+    async with async_client_of(private_valkey.url, connect_within=2) as redis:
+        here, pending = worker(source, redis, clock)
+        with client_of(private_valkey.url) as client:
+            change(client, NUMBER, lambda _: added(twilio))
+        await here.watch()
+        private_valkey.kill()
+        await here.watch()
+        assert here.trouble is not None
+        assert set(pending.numbers) == {NUMBER}
+        pending.words(NUMBER)
+        private_valkey.start()
+        with client_of(private_valkey.url) as client:
+            client.flushall()
+        await eventually(lambda: _well(here))
+        await here.watch()
+        with client_of(private_valkey.url) as client:
+            assert [each.number for each in stored_arrivals(client).pending] == [NUMBER]
+            assert stored_arrivals(client).texted == {NUMBER: clock.now}
+
+
+async def test_two_operators_lose_nothing_of_each_other(
+    twilio: RecordedTwilio, redis: Redis, operator: synchronous.Redis
+) -> None:
+    change(operator, NUMBER, lambda _: added(twilio))
+    calls = []
+
+    def slow(before: Checklist | None) -> Checklist | None:
+        calls.append(before)
+        if len(calls) == 1:
+            change(operator, NUMBER, lambda now: now and now.noted("first", 2.0, "ben"))
+        return before and before.noted("second", 3.0, "ada")
+
+    stored = change(operator, NUMBER, slow)
+    assert stored is not None
+    assert [entry.detail for entry in stored.history[1:]] == ["first", "second"]
+    assert stored_arrivals(operator).checklists == (stored,)
+
+
+async def test_what_has_been_finished_for_long_is_swept_away(
+    twilio: RecordedTwilio, redis: Redis, operator: synchronous.Redis
+) -> None:
+    change(operator, NUMBER, lambda _: added(twilio).advanced(LIVE, 1.0, "ada"))
+    change(operator, CODE, lambda _: added(twilio, CODE, Kind.SHORT_CODE_LEASE))
+    sweep(operator, KEPT)
+    assert len(stored_arrivals(operator).checklists) == 2
+    sweep(operator, KEPT + 2)
+    assert [each.number for each in stored_arrivals(operator).checklists] == [CODE]
+
+
+async def test_what_cannot_be_read_is_left_out_and_may_be_written_again(
+    twilio: RecordedTwilio, source: ServiceSource, redis: Redis, operator: synchronous.Redis, clock: Clock
+) -> None:
+    change(operator, CODE, lambda _: added(twilio, CODE, Kind.SHORT_CODE_LEASE))
+    operator.hset(CHECKLISTS, NUMBER, "{")
+    operator.hset(TEXTED, CODE, "soon")
+    here, pending = worker(source, redis, clock)
+    await here.watch()
+    assert set(pending.numbers) == {CODE}
+    change(operator, NUMBER, lambda before: before or added(twilio))
+    await here.watch()
+    assert set(pending.numbers) == {CODE, NUMBER}
+
+
+async def _listeners(redis: Redis, count: int) -> bool:
+    told = await everywhere(redis, "PUBSUB", "NUMSUB", POOLS_CHANNEL)
+    return bool(sum(subscribed for _, subscribed in told) >= count)
+
+
+async def _well(membership: Membership) -> bool:
+    await membership.watch()
+    return membership.trouble is None
+
+
+async def test_who_is_never_the_fastest_is_told(
+    twilio: RecordedTwilio, redis: Redis, operator: synchronous.Redis
+) -> None:
+    again = 0
+
+    def overtaken(before: Checklist | None) -> Checklist | None:
+        nonlocal again
+        again += 1
+        operator.hset(CHECKLISTS, NUMBER, written(begun(twilio, float(again))))
+        return added(twilio)
+
+    with pytest.raises(ContendedError):
+        change(operator, NUMBER, overtaken)
+    assert again > 1

@@ -1,0 +1,223 @@
+"""Which rule a message belongs to, and what answers it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from sms_router import Reply
+from sms_router.routing.dispatch.dispatcher import Defaults, Dispatcher, Forwards, RuleAnswer
+from sms_router.routing.dispatch.responders import Failed, Forwarding, Headers, Immediate, Running
+from sms_router.routing.handler.handler import Handler
+from sms_router.routing.handler.reply import SILENCE
+from sms_router.routing.handler.thread_pool import Threads
+from sms_router.routing.keywords.rule_table import RuleTable
+from sms_router.routing.keywords.rules import MatchKind, Occasion, Rule, Scope
+from sms_router.routing.keywords.templates import TemplateError, TextAnswer, WrittenAnswer
+from sms_router.routing.upstream.forward_rule import Forward, Target
+from sms_router.twilio.inbound import InboundMessage
+from sms_router.twilio.webhook_url import WebhookUrl
+from tests.routing.messages import message
+
+HOURS = TextAnswer(Reply("9 to 5"))
+DEFAULT = TextAnswer(Reply("Text HOURS."))
+ELSEWHERE = Forward(Target(WebhookUrl.parse("https://a.example/sms")))
+THREADS = Threads(1)
+
+
+def rule(word: str, answer: RuleAnswer, scope: Scope | None = None) -> Rule[RuleAnswer]:
+    return Rule((word,), MatchKind.FIRST_WORD, scope or Scope(), answer, word, f"test, {word}")
+
+
+def dispatcher(*rules: Rule[RuleAnswer], default: WrittenAnswer | None = DEFAULT) -> Dispatcher:
+    return Dispatcher(RuleTable.build(rules), Defaults(default))
+
+
+def running(function: Callable[..., object]) -> Running:
+    action = dispatcher(rule("DO", Handler.of(function, THREADS))).find(message("do it now")).action
+    assert isinstance(action, Running)
+    return action
+
+
+def test_a_written_answer_is_there_at_once() -> None:
+    found = dispatcher(rule("HOURS", HOURS)).find(message("Hours, please"))
+    assert found.rule == "HOURS"
+    assert isinstance(found.action, Immediate)
+    assert found.action.argument == "please"
+    assert found.action.reply(message()) == Reply("9 to 5")
+
+
+def test_a_function_gets_keyword_and_argument() -> None:
+    found = running(lambda: None)
+    assert (found.keyword, found.argument) == ("DO", "it now")
+
+
+@pytest.mark.parametrize(("default", "reply"), [(DEFAULT, Reply("Text HOURS.")), (None, SILENCE)])
+def test_everything_else_gets_the_default_or_silence(default: WrittenAnswer | None, reply: Reply) -> None:
+    found = dispatcher(rule("HOURS", HOURS), default=default).find(message("hello"))
+    assert found.rule == ("default" if default else "no rule and no default")
+    assert isinstance(found.action, Immediate)
+    assert found.action.reply(message("hello")) == reply
+
+
+@pytest.mark.parametrize("kind", ["STOP", "START", "HELP"])
+def test_what_twilio_has_answered_is_not_answered_again(kind: str) -> None:
+    found = dispatcher(rule("STOP", HOURS)).find(message("STOP", OptOutType=kind))
+    assert found.rule == f"opt-out word {kind}, answered by Twilio"
+    assert isinstance(found.action, Immediate)
+    assert found.action.reply(message()) == SILENCE
+
+
+def test_scopes_are_asked() -> None:
+    table = dispatcher(
+        rule("HOURS", TextAnswer(Reply("here")), Scope(numbers=frozenset({"54321"}))),
+        rule("HOURS", TextAnswer(Reply("Canada")), Scope(countries=frozenset({"CA"}))),
+    )
+    for asked, reply in (
+        (message(recipient="54321"), "here"),
+        (message(sender="+16475550123"), "Canada"),
+        (message(FromCountry="CA"), "Canada"),
+        (message(), "Text HOURS."),
+    ):
+        action = table.find(asked).action
+        assert isinstance(action, Immediate)
+        assert action.reply(asked) == Reply(reply)
+
+
+def test_the_occasion_is_the_services_number_and_country() -> None:
+    asked = message(sender="+447700900123", recipient="60123", service="MG1")
+    assert dispatcher().occasion(asked) == Occasion("MG1", "60123", "GB")
+
+
+class FailingAnswer(TextAnswer):
+    def reply(self, message: InboundMessage, argument: str, keyword: str) -> Reply:
+        raise TemplateError("template menu.txt: came out empty")
+
+
+def test_a_template_that_fails_is_a_failure_with_its_cause() -> None:
+    action = dispatcher(rule("HOURS", FailingAnswer(Reply()))).find(message()).action
+    assert isinstance(action, Immediate)
+    assert action.reply(message()) == Failed("template menu.txt: came out empty")
+
+
+class AwkwardError(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+
+async def cancels_itself() -> None:
+    raise asyncio.CancelledError
+
+
+async def times_out() -> None:
+    async with asyncio.timeout(0):
+        await asyncio.sleep(60)
+
+
+def raising(error: BaseException) -> Callable[[], None]:
+    def fail() -> None:
+        raise error
+
+    return fail
+
+
+def raising_later(error: BaseException) -> Callable[[], object]:
+    async def fail() -> None:
+        raise error
+
+    return fail
+
+
+@pytest.mark.parametrize(
+    ("function", "cause"),
+    [
+        (raising(ValueError("no\nbalance")), "ValueError: no balance"),
+        (raising_later(ValueError("no balance")), "ValueError: no balance"),
+        (raising(SystemExit(3)), "SystemExit: 3"),
+        (raising_later(SystemExit(3)), "SystemExit: 3"),
+        (raising(StopIteration()), "RuntimeError: coroutine raised StopIteration"),
+        (cancels_itself, "asyncio.exceptions.CancelledError"),
+        (raising(asyncio.CancelledError()), "asyncio.exceptions.CancelledError"),
+        (times_out, "TimeoutError"),
+        (raising(AwkwardError()), f"{__name__}.AwkwardError: <exception str() failed>"),
+        (
+            lambda: 5,
+            "sms_router.routing.handler.handler.HandlerError: <lambda> returned int; a handler returns a text",
+        ),
+    ],
+)
+async def test_whatever_a_handler_raises_is_a_failure_with_its_cause(
+    function: Callable[..., object], cause: str
+) -> None:
+    outcome = await running(function).run(message())
+    assert isinstance(outcome, Failed)
+    assert outcome.cause.startswith(cause)
+
+
+async def test_a_stop_of_the_worker_is_not_a_failure() -> None:
+    began = asyncio.Event()
+
+    async def wait() -> None:
+        began.set()
+        await asyncio.sleep(60)
+
+    task = asyncio.create_task(running(wait).run(message()))
+    await began.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+class Recording:
+    """Takes down what is asked, in place of calling anybody."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[Forward, float, Headers]] = []
+
+    async def ask(
+        self, forward: Forward, message: InboundMessage, until: float, headers: Headers
+    ) -> Reply | Failed:
+        self.asked.append((forward, until, headers))
+        return Reply("from the upstream")
+
+
+async def test_a_rule_or_the_default_may_be_another_application() -> None:
+    votes, rest = (
+        Forward(Target(WebhookUrl.parse(f"https://a.example/{name}"))) for name in ("votes", "rest")
+    )
+    upstreams = Recording()
+    table = Dispatcher(RuleTable.build([rule("VOTE", votes)]), Defaults(rest), forwards=Forwards(upstreams))
+    for body, forward in (("VOTE 7", votes), ("anything", rest)):
+        action = table.find(message(body)).action
+        assert isinstance(action, Forwarding)
+        assert await action.run(message(body), 12.5, ((b"a", b"b"),)) == Reply("from the upstream")
+        assert upstreams.asked.pop() == (forward, 12.5, ((b"a", b"b"),))
+
+
+@pytest.mark.parametrize(
+    ("rules", "defaults", "forwards"),
+    [
+        ([rule("HOURS", HOURS)], Defaults(DEFAULT, {"MG1": DEFAULT}), False),
+        ([], Defaults(), False),
+        ([rule("HOURS", HOURS), rule("VOTE", ELSEWHERE)], Defaults(DEFAULT), True),
+        ([], Defaults(ELSEWHERE), True),
+        ([], Defaults(DEFAULT, {"MG1": ELSEWHERE}), True),
+    ],
+)
+def test_it_is_known_whether_anything_is_forwarded(
+    rules: list[Rule[RuleAnswer]], defaults: Defaults, forwards: bool
+) -> None:
+    one = Dispatcher(RuleTable.build(rules), defaults)
+    assert one.forwards is forwards
+    other = Dispatcher(RuleTable.build([]))
+    other.adopt(one)
+    assert other.forwards is forwards
+
+
+async def test_where_nothing_is_ever_sent_a_forward_fails() -> None:
+    rest = Forward(Target(WebhookUrl.parse("https://a.example/sms")))
+    action = Dispatcher(RuleTable.build([]), Defaults(rest)).find(message()).action
+    assert isinstance(action, Forwarding)
+    assert await action.run(message(), 0, ()) == Failed("nothing is forwarded here")

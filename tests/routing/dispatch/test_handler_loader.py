@@ -1,0 +1,218 @@
+"""How a team's keyword functions are found."""
+
+from __future__ import annotations
+
+import sys
+import textwrap
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from sms_router.routing.dispatch.handler_loader import Functions
+from sms_router.routing.handler.thread_pool import Threads
+
+IMPORTS = "from app import keyword\n"
+Write = Callable[..., None]
+
+
+@pytest.fixture
+def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Write]:
+    """Write modules of a team into a folder that can be imported from, and forget them afterwards."""
+    before = set(sys.modules)
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def written(**files: str) -> None:
+        for name, content in files.items():
+            path = tmp_path / f"{name.replace('__in__', '/')}.py"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(IMPORTS + textwrap.dedent(content))
+
+    yield written
+    for name in set(sys.modules) - before:
+        del sys.modules[name]
+
+
+def words(*names: str) -> list[tuple[str, ...]]:
+    functions = Functions.load(names, Threads(1))
+    assert functions.mistakes == []
+    return sorted(registration.words for registration, _ in functions.found)
+
+
+def told(*names: str) -> list[str]:
+    return list(Functions.load(names, Threads(1)).mistakes)
+
+
+def function(word: str) -> str:
+    return f'@keyword("{word}")\ndef {word.lower()}():\n    return "{word}"\n'
+
+
+def test_a_module_outside_the_tree(write: Write) -> None:
+    write(my_handlers=function("ONE") + function("TWO"))
+    assert words("my_handlers") == [("ONE",), ("TWO",)]
+
+
+def test_a_package_with_everything_below_it(write: Write) -> None:
+    write(
+        acme__in____init__="",
+        acme__in__keywords=function("ONE"),
+        acme__in__deep__in____init__=function("TWO"),
+        acme__in__deep__in__deeper=function("THREE"),
+    )
+    assert words("acme") == [("ONE",), ("THREE",), ("TWO",)]
+    assert words("acme.keywords") == [("ONE",)]
+
+
+def test_a_folder_without_an_init_file(write: Write) -> None:
+    write(bare__in__one=function("ONE"))
+    assert words("bare") == [("ONE",)]
+
+
+def test_a_program_in_a_package_is_not_run(write: Write) -> None:
+    write(acme__in____init__=function("ONE"), acme__in____main__="raise SystemExit('started')")
+    assert words("acme") == [("ONE",)]
+
+
+def test_a_function_counts_once_however_often_it_is_found(write: Write) -> None:
+    write(
+        acme__in____init__="",
+        acme__in__one=function("ONE"),
+        acme__in__two="from acme.one import one\nalso = one\n",
+    )
+    assert words("acme", "acme.one", "acme") == [("ONE",)]
+
+
+def test_functions_in_classes_are_found(write: Write) -> None:
+    write(
+        shop="""
+        class Shop:
+            @staticmethod
+            @keyword("INNER")
+            def inner(): ...
+
+            @keyword("OUTER")
+            @staticmethod
+            def outer(): ...
+
+            @classmethod
+            @keyword("CLASS")
+            def of_class(cls): ...
+        """
+    )
+    assert words("shop") == [("CLASS",), ("INNER",), ("OUTER",)]
+
+
+def test_a_method_is_refused_rather_than_forgotten(write: Write) -> None:
+    write(shop='class Shop:\n    @keyword("A")\n    def balance(self): ...\n')
+    assert told("shop") == [
+        "shop:3 Shop.balance: is a method without its object; make it a function or a staticmethod"
+    ]
+
+
+LAZY = """
+class Awkward:
+    def __getattr__(self, name):
+        raise RuntimeError(name)
+    def __call__(self): ...
+
+awkward = Awkward()
+"""
+
+
+def test_lazy_objects_are_left_alone(write: Write) -> None:
+    write(lazy="from unittest.mock import call\n" + LAZY + function("ONE"))
+    assert words("lazy") == [("ONE",)]
+
+
+def test_names_that_do_not_exist_are_told_with_the_remedy(write: Write) -> None:
+    assert told("acme.keywords") == [
+        "handlers: acme.keywords cannot be imported: ModuleNotFoundError: No module named 'acme'; "
+        "install it, or start where its folder is"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("file", "module"),
+    [("texts.py", "texts"), ("./acme/texts.py", "acme.texts"), ("acme/texts", "acme.texts")],
+)
+def test_a_file_is_told_with_the_name_of_its_module(file: str, module: str) -> None:
+    assert told(file) == [f"handlers: {file} is a file; name it as import does: {module}"]
+
+
+@pytest.mark.parametrize(
+    ("content", "cause"),
+    [
+        ("import no_such_library", "ModuleNotFoundError: No module named 'no_such_library'"),
+        ("from app import keywrd", "ImportError: cannot import name 'keywrd' from 'app'"),
+        ("1 / 0", "ZeroDivisionError: division by zero"),
+        ("raise SystemExit('bye')", "SystemExit: bye"),
+        ("keyword('A')(5)", "TypeError: @keyword stands above a function"),
+    ],
+)
+def test_the_real_cause_is_told_with_its_place(
+    write: Write, tmp_path: Path, content: str, cause: str
+) -> None:
+    write(broken=content)
+    (mistake,) = told("broken")
+    assert mistake.startswith(f"handlers: broken cannot be imported: {cause}")
+    assert mistake.endswith(f"({tmp_path / 'broken.py'}, line 2)")
+
+
+def test_a_syntax_error_is_told_with_its_line(write: Write, tmp_path: Path) -> None:
+    write(broken="def f(:\n    pass\n")
+    (mistake,) = told("broken")
+    place = tmp_path / "broken.py"
+    assert mistake == f"handlers: broken cannot be imported: invalid syntax ({place}, line 2: def f(:)"
+
+
+@pytest.mark.parametrize("name", ["", ".relative", "a b", "sys.path", "x" * 5000])
+def test_odd_names_are_told(name: str) -> None:
+    assert len(told(name)) == 1
+
+
+def test_every_mistake_is_told_at_once(write: Write) -> None:
+    write(
+        acme__in____init__="",
+        acme__in__one="import no_such_library",
+        acme__in__two='@keyword("A")\ndef a(mesage): ...\n',
+        acme__in__three="1 / 0",
+    )
+    assert len(told("acme", "nowhere")) == 4
+
+
+def test_a_deadline_belongs_to_its_keyword(write: Write) -> None:
+    write(
+        my_handlers="""
+        @keyword("FAST", deadline=2)
+        @keyword("SLOW")
+        def both(): ...
+        """
+    )
+    found = Functions.load(("my_handlers",), Threads(1)).found
+    assert {told.words: handler.deadline for told, handler in found} == {("FAST",): 2, ("SLOW",): None}
+
+
+def test_middlewares_stand_around_every_handler_in_their_order(write: Write) -> None:
+    write(
+        my_handlers=function("ONE"),
+        my_house="""
+        async def outer(call_next): ...
+
+        async def inner(call_next): ...
+        """,
+    )
+    ((_, handler),) = Functions.load(("my_handlers",), Threads(1), ("my_house:outer", "my_house:inner")).found
+    assert [each.name for each in handler.middlewares] == ["outer", "inner"]
+
+
+def test_middlewares_that_cannot_be_used_are_told_together(write: Write) -> None:
+    write(my_house="def plain(call_next): ...")
+    names = ("my_house", "nowhere:timing", "my_house:timing", "my_house:plain")
+    mistakes = Functions.load((), Threads(1), names).mistakes
+    assert [each.split(": ")[0] for each in mistakes] == ["middlewares"] * 4
+    for mistake, part in zip(
+        mistakes,
+        ("acme.sms:timing", "nowhere cannot be imported", "no function 'timing'", "async"),
+        strict=True,
+    ):
+        assert part in mistake

@@ -1,0 +1,364 @@
+"""A changed configuration is taken over as a whole, or refused with the list of its mistakes."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from sms_router.errors import SettingsError
+from sms_router.routing.dispatch.dispatcher import Forwards
+from sms_router.routing.dispatch.handler_loader import Functions
+from sms_router.routing.dispatch.last_good import KeptRulebook
+from sms_router.routing.dispatch.reloader import Outcome, Reloader
+from sms_router.routing.dispatch.responders import Immediate
+from sms_router.routing.dispatch.ruleset import Rulebook, RulebookReader
+from sms_router.routing.handler.reply import Reply
+from sms_router.routing.keywords.schedule import TimeZones
+from sms_router.senders.error_table import ErrorTable
+from tests.routing.messages import message
+
+KEYWORDS = """
+[[keyword]]
+words = ["HOURS"]
+reply = "9 to 5"
+
+[[keyword]]
+words = ["MENU"]
+template = "menu.txt"
+
+[[keyword]]
+words = ["JOBS"]
+match = "whole"
+numbers = ["12345"]
+reply = "None, {{ words[0] }}."
+
+[default]
+reply = "What?"
+"""
+SOUP = "Soup: 5{% include 'note.txt' %}"
+
+
+@dataclass
+class Judge:
+    """Who judges errors by the table."""
+
+    table: ErrorTable = field(default_factory=lambda: ErrorTable({}))
+
+
+@dataclass
+class Running:
+    """A reloader, and what became of it."""
+
+    folder: Path
+    reloader: Reloader
+    judge: Judge
+    outcomes: Counter[Outcome]
+
+    def write(self, content: str, file: str = "keywords.toml") -> None:
+        """Replace a file as editors and deployments do: at once."""
+        (self.folder / "new").write_text(content)
+        (self.folder / "new").replace(self.folder / file)
+
+    def says(self, text: str) -> str:
+        action = self.reloader.dispatcher.find(message(text)).action
+        assert isinstance(action, Immediate)
+        reply = action.reply(message(text))
+        assert isinstance(reply, Reply)
+        return "".join(reply.texts)
+
+
+def reader(folder: Path) -> RulebookReader:
+    return RulebookReader(folder, Functions([], []), frozenset(), Forwards(), TimeZones())
+
+
+@pytest.fixture
+async def running(tmp_path: Path) -> AsyncIterator[Running]:
+    (tmp_path / "templates").mkdir()
+    (tmp_path / "templates" / "menu.txt").write_text(SOUP)
+    (tmp_path / "templates" / "note.txt").write_text(" euros")
+    (tmp_path / "keywords.toml").write_text(KEYWORDS)
+    judge, outcomes = Judge(), Counter[Outcome]()
+    reloader = Reloader(reader(tmp_path), judge, lambda outcome: outcomes.update([outcome]), every=0.01)
+    yield Running(tmp_path, reloader, judge, outcomes)
+    await reloader.aclose()
+
+
+@pytest.mark.parametrize(
+    ("file", "before", "after", "told"),
+    [
+        ("keywords.toml", "", "", "nothing changed"),
+        ("keywords.toml", "\n[[keyword]]\nwords", "\n# a comment\n[[keyword]]\nwords", "nothing changed"),
+        ("keywords.toml", "9 to 5", "10 to 4", "changed HOURS"),
+        ("keywords.toml", '"HOURS"]', '"HOURS", "OPEN"]', "changed HOURS"),
+        ("keywords.toml", '"HOURS"', '"OPEN"', "added OPEN; removed HOURS"),
+        ("keywords.toml", "None, {{", "Some, {{", "changed JOBS (whole) (number 12345)"),
+        (
+            "keywords.toml",
+            '["12345"]',
+            '["54321"]',
+            "added JOBS (whole) (number 54321); removed JOBS (whole) (number 12345)",
+        ),
+        ("keywords.toml", "What?", "Pardon?", "changed default"),
+        ("keywords.toml", '[default]\nreply = "What?"', "", "removed default"),
+        ("keywords.toml", '"What?"', '"What?"\ndid_you_mean = "{{ keyword }}?"', "added did_you_mean"),
+        ("templates/menu.txt", "5", "6", "changed MENU"),
+        ("templates/note.txt", "euros", "crowns", "changed MENU"),
+        ("opt-outs.toml", "", 'left_to_keywords = ["END"]', "changed left_to_keywords"),
+        (
+            "carriers.toml",
+            "",
+            '[[error]]\ncodes = [39999]\nclass = "sender"\nnote = "new"',
+            "added error 39999",
+        ),
+    ],
+)
+async def test_a_change_is_taken_over_and_told_by_name(
+    running: Running, caplog: pytest.LogCaptureFixture, file: str, before: str, after: str, told: str
+) -> None:
+    caplog.set_level(logging.INFO, "sms_router.reload")
+    path = running.folder / file
+    content = path.read_text() if path.exists() else ""
+    assert before in content
+    running.write(content.replace(before, after, 1) if before else after or content, file)
+    outcome = await running.reloader.reload()
+    assert outcome is (Outcome.UNCHANGED if told == "nothing changed" else Outcome.APPLIED)
+    assert running.outcomes == {outcome: 1}
+    assert caplog.messages[-1] == f"the configuration was read again: {told}"
+    assert await running.reloader.reload() is Outcome.UNCHANGED
+
+
+async def test_the_next_message_finds_the_new_rules_and_errors(running: Running) -> None:
+    assert (running.says("hours"), running.says("menu")) == ("9 to 5", "Soup: 5 euros")
+    assert running.judge.table.find(30006) is not None
+    running.write(KEYWORDS.replace("9 to 5", "10 to 4"))
+    running.write("Soup: 6", "templates/menu.txt")
+    running.write('[[error]]\ncodes = [39999]\nclass = "sender"\nnote = "new"', "carriers.toml")
+    assert (running.says("hours"), running.says("menu")) == ("9 to 5", "Soup: 5 euros"), "not yet"
+    await running.reloader.reload()
+    assert (running.says("hours"), running.says("menu")) == ("10 to 4", "Soup: 6")
+    assert running.judge.table.find(39999) is not None
+
+
+async def test_what_a_message_has_found_stays_as_it_was(running: Running) -> None:
+    found = running.reloader.dispatcher.find(message("menu"))
+    running.write(KEYWORDS.replace("MENU", "FOOD"))
+    running.write("Bread", "templates/menu.txt")
+    running.write(" pounds", "templates/note.txt")
+    await running.reloader.reload()
+    assert isinstance(found.action, Immediate)
+    assert found.action.reply(message("menu")) == Reply("Soup: 5 euros")
+    assert (running.says("menu"), running.says("food")) == ("What?", "Bread")
+
+
+async def test_mistakes_are_all_told_and_the_old_rules_stay(
+    running: Running, caplog: pytest.LogCaptureFixture
+) -> None:
+    running.write(KEYWORDS.replace("9 to 5", "10 to 4").replace("menu.txt", "none.txt"))
+    running.write("language = 3", "opt-outs.toml")
+    running.write("[[error]]\n[[error]]", "carriers.toml")
+    assert await running.reloader.reload() is Outcome.REFUSED
+    assert running.outcomes == {Outcome.REFUSED: 1}
+    for part in (
+        "none.txt: there is no such file",
+        "opt-outs.toml: language",
+        "carriers.toml: error[1].codes",
+    ):
+        assert part in caplog.messages[-1]
+    (reason,) = running.reloader.reasons()
+    assert reason.startswith("a changed configuration was refused, the old one stays: ")
+    assert reason.endswith("; and 3 more")
+    assert (running.says("hours"), running.says("menu")) == ("9 to 5", "Soup: 5 euros")
+
+
+async def test_a_mended_file_ends_the_refusal(running: Running) -> None:
+    running.write("[[keyword]")
+    await running.reloader.reload()
+    assert running.reloader.reasons()
+    running.write(KEYWORDS)
+    assert await running.reloader.reload() is Outcome.UNCHANGED
+    assert running.reloader.reasons() == []
+
+
+async def test_whatever_else_goes_wrong_is_a_refusal_too(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_: RulebookReader) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(RulebookReader, "read", broken)
+    assert await running.reloader.reload() is Outcome.REFUSED
+    assert running.says("hours") == "9 to 5"
+
+
+async def test_a_file_that_changes_is_read_by_itself(running: Running) -> None:
+    running.reloader.start()
+    for number in range(3):
+        running.write(KEYWORDS.replace("9 to 5", f"{number} to 5"))
+        async with asyncio.timeout(20):
+            while running.says("hours") != f"{number} to 5":
+                await asyncio.sleep(0.005)
+    (running.folder / "templates" / "new.txt").write_text("new")
+    async with asyncio.timeout(20):
+        while not running.outcomes[Outcome.UNCHANGED]:
+            await asyncio.sleep(0.005)
+
+
+async def test_asking_reads_files_that_have_not_changed(running: Running) -> None:
+    running.reloader.start()
+    running.reloader.ask()
+    async with asyncio.timeout(20):
+        while not running.outcomes:
+            await asyncio.sleep(0.005)
+    assert running.outcomes == {Outcome.UNCHANGED: 1}
+
+
+@pytest.mark.parametrize("file", ["keywords.toml", "opt-outs.toml", "carriers.toml"])
+async def test_a_file_that_has_gone_changes_nothing_until_an_empty_one_is_put_there(
+    running: Running, file: str
+) -> None:
+    if file != "keywords.toml":
+        running.write("", file)
+        assert await running.reloader.reload() is Outcome.UNCHANGED
+    (running.folder / file).unlink()
+    assert await running.reloader.reload() is Outcome.REFUSED
+    assert running.says("HOURS") == "9 to 5"
+    (reason,) = running.reloader.reasons()
+    assert f"{running.folder / file}: is gone; put it back" in reason
+    running.write("", file)
+    applied = Outcome.APPLIED if file == "keywords.toml" else Outcome.UNCHANGED
+    assert await running.reloader.reload() is applied
+    assert running.reloader.reasons() == []
+
+
+def test_a_mark_tells_every_kind_of_change(tmp_path: Path) -> None:
+    file = tmp_path / "keywords.toml"
+    (tmp_path / "templates").mkdir()
+    seen = [reader(tmp_path).marks()]
+    for change in (
+        lambda: file.write_text("a"),
+        lambda: file.write_text("ab"),
+        lambda: os.utime(file, ns=(1, 1)),
+        lambda: (tmp_path / "templates" / "a.txt").write_text(""),
+        lambda: (tmp_path / "templates" / "a.txt").replace(tmp_path / "templates" / "b.txt"),
+        file.unlink,
+    ):
+        change()
+        seen.append(reader(tmp_path).marks())
+    assert all(one != other for one, other in pairwise(seen))
+    assert reader(tmp_path).marks() == seen[-1]
+
+
+def test_a_start_with_mistakes_is_none(tmp_path: Path) -> None:
+    (tmp_path / "keywords.toml").write_text("[[keyword]")
+    with pytest.raises(SettingsError):
+        Reloader(reader(tmp_path), Judge(), lambda _: None)
+
+
+# --- a worker that takes the place of another ---
+
+
+@pytest.fixture
+async def second(running: Running, tmp_path: Path) -> AsyncIterator[Callable[[], Running]]:
+    """Start workers that keep their rules for the next one."""
+    started: list[Reloader] = []
+
+    def start() -> Running:
+        judge, outcomes = Judge(), Counter[Outcome]()
+        kept = KeptRulebook(tmp_path / "data" / "rules.json")
+        reloader = Reloader(reader(tmp_path), judge, lambda outcome: outcomes.update([outcome]), 0.01, kept)
+        started.append(reloader)
+        return Running(tmp_path, reloader, judge, outcomes)
+
+    yield start
+    for each in started:
+        await each.aclose()
+
+
+async def test_a_worker_that_starts_on_a_broken_configuration_has_the_rules_of_the_others(
+    second: Callable[[], Running],
+) -> None:
+    first = second()
+    first.write(KEYWORDS.replace("9 to 5", "10 to 6"))
+    assert await first.reloader.reload() is Outcome.APPLIED
+    first.write("[[keyword")
+    other = second()
+    assert other.says("hours") == first.says("hours") == "10 to 6"
+    assert other.says("menu") == "Soup: 5 euros"
+    assert "not valid TOML" in other.reloader.reasons()[0]
+    assert other.judge.table.entries == first.judge.table.entries
+    other.write(KEYWORDS.replace("9 to 5", "11 to 7"))
+    assert await other.reloader.reload() is Outcome.APPLIED
+    assert (other.says("hours"), other.reloader.reasons()) == ("11 to 7", [])
+
+
+async def test_a_worker_that_starts_while_a_file_has_gone_has_the_rules_of_the_others(
+    second: Callable[[], Running],
+) -> None:
+    first = second()
+    (first.folder / "keywords.toml").unlink()
+    other = second()
+    assert other.says("hours") == "9 to 5"
+    assert "keywords.toml: is gone" in other.reloader.reasons()[0]
+    assert await other.reloader.reload() is Outcome.REFUSED
+    other.write(KEYWORDS)
+    assert await other.reloader.reload() is Outcome.UNCHANGED
+    assert other.reloader.reasons() == []
+
+
+async def test_the_first_worker_does_not_start_on_a_broken_configuration(
+    second: Callable[[], Running], running: Running
+) -> None:
+    running.write("[[keyword")
+    with pytest.raises(SettingsError, match="not valid TOML"):
+        second()
+
+
+class HastyReader(RulebookReader):
+    """Reads files that somebody breaks just afterwards."""
+
+    def read(self) -> Rulebook:
+        read = super().read()
+        (self.folder / "keywords.toml").write_text("[[keyword")
+        return read
+
+
+async def test_files_that_break_just_after_they_were_read_are_not_kept(
+    second: Callable[[], Running], tmp_path: Path
+) -> None:
+    first = second()
+    kept = KeptRulebook(tmp_path / "data" / "rules.json")
+    hasty = HastyReader(tmp_path, Functions([], []), frozenset(), Forwards(), TimeZones())
+    starting = Reloader(hasty, Judge(), lambda _: None, 0.01, kept)
+    assert second().says("hours") == "9 to 5"
+    first.write(KEYWORDS.replace("9 to 5", "10 to 6"))
+    assert await starting.reload() is Outcome.APPLIED
+    assert second().says("hours") == "9 to 5"
+
+
+async def test_what_was_kept_and_is_not_right_any_more_is_not_taken(
+    second: Callable[[], Running], running: Running
+) -> None:
+    second()
+    kept = running.folder / "data" / "rules.json"
+    running.write("[[keyword")
+    for content in ("", "{", '{"keywords.toml": "[[keyword"}'):
+        kept.write_text(content)
+        with pytest.raises(SettingsError, match="not valid TOML"):
+            second()
+
+
+def test_a_place_that_cannot_be_taken_keeps_nothing_and_leaves_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "data" / "rules.json").mkdir(parents=True)
+    KeptRulebook(tmp_path / "data" / "rules.json").keep(tmp_path, lambda: True)
+    assert "the rules cannot be kept" in caplog.text
+    assert [each.name for each in (tmp_path / "data").iterdir()] == ["rules.json"]

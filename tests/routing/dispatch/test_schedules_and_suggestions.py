@@ -1,0 +1,220 @@
+"""Rules with hours, and keywords that are one slip off, as the dispatcher finds them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sms_router import Reply
+from sms_router.routing.dispatch.dispatcher import Defaults, Dispatcher, RuleAnswer
+from sms_router.routing.dispatch.responders import Immediate, Running
+from sms_router.routing.handler.handler import Handler
+from sms_router.routing.handler.thread_pool import Threads
+from sms_router.routing.keywords.rule_table import RuleTable
+from sms_router.routing.keywords.rules import MatchKind, Occasion, Rule, Scope
+from sms_router.routing.keywords.schedule import ALWAYS, Hours, TimeZones
+from sms_router.routing.keywords.templates import TextAnswer
+from sms_router.routing.opt_outs.keywords_file import load_opt_out_words
+from tests.routing.messages import message
+
+SERVICE = "MG" + "0a" * 16
+ZONES = TimeZones("UTC", {SERVICE: "America/New_York"})
+ASKED = TextAnswer(Reply("Did you mean it?"))
+OFFICE = Hours.window(["mon-fri"], "09:00", "17:00")
+NIGHT = Hours.window(["fri"], "22:00", "06:00")
+
+
+def rule(
+    word: str,
+    *others: str,
+    kind: MatchKind = MatchKind.FIRST_WORD,
+    hours: Hours = ALWAYS,
+    countries: str = "",
+    answer: RuleAnswer | None = None,
+    name: str = "",
+) -> Rule[RuleAnswer]:
+    scope = Scope(countries=frozenset(countries.split()), hours=hours)
+    return Rule(
+        (word, *others), kind, scope, answer or TextAnswer(Reply(word)), name or word, f"test, {word}"
+    )
+
+
+class Clock:
+    """A clock that stands until it is set."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def set(self, iso: str) -> None:
+        self.now = datetime.fromisoformat(iso).replace(tzinfo=UTC).timestamp()
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def dispatcher(
+    *rules: Rule[RuleAnswer], clock: Callable[[], float] = float, asks: bool = False
+) -> Dispatcher:
+    defaults = Defaults(TextAnswer(Reply("?")), suggestion=ASKED if asks else None)
+    return Dispatcher(RuleTable.build(rules), defaults, load_opt_out_words(), zones=ZONES, clock=clock)
+
+
+@pytest.mark.parametrize(
+    ("moment", "service", "name"),
+    [
+        ("2026-01-05T08:59", None, "closed"),
+        ("2026-01-05T09:00", None, "open"),
+        ("2026-01-05T16:59:59", None, "open"),
+        ("2026-01-05T17:00", None, "closed"),
+        ("2026-01-10T12:00", None, "closed"),
+        ("2026-01-05T13:59", SERVICE, "closed"),
+        ("2026-01-05T14:00", SERVICE, "open"),
+        ("2026-07-06T13:00", SERVICE, "open"),
+        ("2026-01-09T21:59", None, "closed"),
+        ("2026-01-09T22:00", None, "night"),
+        ("2026-01-10T05:59", None, "night"),
+        ("2026-01-10T06:00", None, "closed"),
+    ],
+)
+def test_hours_count_by_the_clock_of_the_service(moment: str, service: str | None, name: str) -> None:
+    clock = Clock()
+    rules = dispatcher(
+        rule("HOURS", name="closed"),
+        rule("HOURS", name="open", hours=OFFICE),
+        rule("HOURS", name="night", hours=NIGHT),
+        clock=clock,
+    )
+    for other in ("2026-01-05T12:00", "2026-01-04T12:00", "2026-01-09T23:00", moment):
+        clock.set(other)
+        found = rules.find(message("hours", service=service))
+    assert found.rule == name, "what was kept of another time does not count"
+
+
+def test_the_moment_may_be_given() -> None:
+    rules = dispatcher(rule("HOURS", name="open", hours=OFFICE))
+    monday = datetime(2026, 1, 5, 12, tzinfo=UTC).timestamp()
+    assert rules.find(message("hours"), monday).rule == "open"
+    assert rules.occasion(message("hours"), monday) == Occasion(None, "12345", "US", 9 * 60)
+    assert rules.find(message("hours")).rule == "default"
+
+
+def test_without_hours_nobody_asks_for_the_time() -> None:
+    def broken() -> float:
+        raise AssertionError("the clock was read")
+
+    rules = dispatcher(rule("HOURS"), clock=broken)
+    assert rules.find(message("hours")).rule == "HOURS"
+    assert rules.occasion(message("hours")).minute is None
+
+
+SPANS = st.lists(
+    st.tuples(st.sampled_from(["mon", "tue-thu", "sun"]), st.integers(0, 22), st.integers(1, 23)), max_size=3
+).map(
+    lambda windows: Hours.of(
+        [Hours.window([days], f"{begins:02}:00", f"{begins + 1:02}:00") for days, begins, _ in windows]
+    )
+)
+
+
+@given(SPANS, st.lists(st.integers(0, 14 * 24 * 60), min_size=1, max_size=8))
+def test_what_is_kept_is_what_would_be_found_again(hours: Hours, minutes: list[int]) -> None:
+    kept = dispatcher(rule("A", hours=hours, name="timed"))
+    for minute in minutes:
+        fresh = dispatcher(rule("A", hours=hours, name="timed"))
+        assert kept.find(message("a"), minute * 60.0).rule == fresh.find(message("a"), minute * 60.0).rule
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("BALNCE", "did you mean BALANCE"),
+        ("blance!", "did you mean BALANCE"),
+        ("balance", "BALANCE"),
+        ("balnce please", "default"),
+        ("houres", "did you mean HOURS"),
+        ("hour", "did you mean HOURS"),
+        ("opem", "did you mean OPEN"),
+        ("shopp", "did you mean SHOP"),
+        ("shoop", "did you mean SHOP"),
+        ("sop", "default"),  # STOP is as near as SHOP
+        ("stp", "default"),
+        ("mene", "default"),  # MENU and MEND are as near
+        ("bonjuor", "default"),  # holds in another country
+        ("dro", "did you mean DROP"),
+        ("gobblex", "default"),
+    ],
+)
+def test_a_keyword_is_offered_when_it_can_be_no_other(text: str, name: str) -> None:
+    rules = dispatcher(
+        rule("BALANCE"),
+        rule("HOURS", "OPEN"),
+        rule("SHOP"),
+        rule("MENU"),
+        rule("MEND"),
+        rule("BONJOUR", countries="CA"),
+        rule("DROP", name="dropped"),
+        rule("DROP", name="drops", kind=MatchKind.WHOLE),
+        rule("gob+le?", kind=MatchKind.PATTERN),
+        asks=True,
+    )
+    assert rules.find(message(text)).rule == name
+
+
+def test_nothing_is_offered_unless_the_configuration_asks_for_it() -> None:
+    assert dispatcher(rule("BALANCE")).find(message("BALNCE")).rule == "default"
+
+
+def test_a_keyword_is_offered_only_while_it_holds() -> None:
+    rules = dispatcher(rule("BALANCE", hours=OFFICE), asks=True)
+    monday = datetime(2026, 1, 5, 12, tzinfo=UTC).timestamp()
+    assert rules.find(message("BALNCE"), monday).rule == "did you mean BALANCE"
+    assert rules.find(message("BALNCE"), monday + 86_400 / 2).rule == "default"
+
+
+def never() -> None:
+    raise AssertionError("a near miss was carried out")
+
+
+WORDS = st.sampled_from(["balance", "hours", "menu", "pay now"])
+
+
+@given(WORDS, st.integers(0, 8), st.sampled_from(["", "a", "b", "1", " "]), st.integers(0, 2))
+def test_a_near_miss_is_never_carried_out(word: str, place: int, letters: str, gone: int) -> None:
+    handler = Handler.of(never, Threads(1))
+    rules = dispatcher(
+        *(rule(each, answer=handler) for each in ("balance", "hours", "menu", "pay now")), asks=True
+    )
+    text = word[:place] + letters + word[place + gone :]
+    found = rules.find(message(text))
+    if isinstance(found.action, Running):
+        first = " ".join(text.split()).split(" ")
+        assert word in (first[0], " ".join(first[:2])), "the keyword itself was texted"
+    else:
+        assert isinstance(found.action, Immediate)
+
+
+OTHERS = st.lists(
+    st.builds(
+        lambda word, kind: rule(f"zz{word}", kind=kind),
+        st.text("qwxyz0", min_size=1, max_size=6),
+        st.sampled_from([MatchKind.WHOLE, MatchKind.FIRST_WORD, MatchKind.PREFIX, MatchKind.PATTERN]),
+    ),
+    max_size=8,
+    unique_by=lambda each: each.words,
+)
+
+
+@given(OTHERS, st.sampled_from(["balance", "balnce", "Hours, please", "vote3", "order 12", "hello", ""]))
+def test_unrelated_rules_change_nothing(others: list[Rule[RuleAnswer]], text: str) -> None:
+    mine = (
+        rule("BALANCE"),
+        rule("HOURS"),
+        rule("VOTE", kind=MatchKind.PREFIX),
+        rule(r"order (\d+)", kind=MatchKind.PATTERN),
+    )
+    alone, among = dispatcher(*mine, asks=True), dispatcher(*others, *mine, asks=True)
+    assert alone.find(message(text)) == among.find(message(text))

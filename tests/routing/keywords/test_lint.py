@@ -1,0 +1,117 @@
+"""Rules that contradict each other are all named, with where to mend them."""
+
+from __future__ import annotations
+
+import pytest
+
+from sms_router.routing.keywords.lint import Conflict, EmptyKeyword, KeywordConflictError
+from sms_router.routing.keywords.rule_table import RuleTable
+from sms_router.routing.keywords.rules import Rule, Scope
+from sms_router.routing.keywords.schedule import Hours
+from tests.routing.rulebook import FIRST_WORD, PATTERN, PREFIX, WHOLE, rule, scope
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (rule("STOP"), rule("stop", name="b")),
+        (rule("HELP", "Stop."), rule("¡stop!", name="b")),
+        (rule("MENU", kind=WHOLE), rule("menu", kind=WHOLE, name="b")),
+        (rule("VOTE", kind=PREFIX), rule("vote", kind=PREFIX, name="b")),
+        (rule("OPT  IN"), rule("opt in", name="b")),
+        (rule("A", scope=scope(numbers="1 2")), rule("a", scope=scope(numbers="2 3"), name="b")),
+        (
+            rule("A", scope=scope(numbers="1", countries="US")),
+            rule("a", scope=scope(numbers="1 2", countries="US CA"), name="b"),
+        ),
+        (rule("menú", fold_accents=True), rule("menu", name="b")),
+        (rule("menu", fold_accents=True), rule("menú", name="b")),
+        (rule("menu", fold_accents=True), rule("menú", fold_accents=True, name="b")),
+        (rule("👍"), rule("👍🏽", name="b")),
+        (rule("a.*", kind=PATTERN), rule("a.*", kind=PATTERN, name="b")),
+        (
+            rule("a.*", kind=PATTERN, scope=scope(numbers="1 2")),
+            rule(" a.*", kind=PATTERN, scope=scope(numbers="2"), name="b"),
+        ),
+        (
+            rule("A", scope=Scope(hours=Hours.window(["mon-fri"], "09:00", "17:00"))),
+            rule("A", scope=Scope(hours=Hours.window(["fri"], "16:59", "20:00")), name="b"),
+        ),
+        (
+            rule("A", scope=Scope(hours=Hours.window(["sun"], "22:00", "02:00"))),
+            rule("A", scope=Scope(hours=Hours.window(["mon"], "01:59", "03:00")), name="b"),
+        ),
+    ],
+)
+def test_two_rules_that_claim_the_same_text_are_refused(one: Rule[str], other: Rule[str]) -> None:
+    with pytest.raises(KeywordConflictError) as caught:
+        RuleTable.build([one, other])
+    (problem,) = caught.value.problems
+    assert isinstance(problem, Conflict)
+    assert (problem.rule, problem.rival) == (other, one)
+    assert one.source in str(caught.value)
+    assert other.source in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (rule("STOP"), rule("START")),
+        (rule("STOP"), rule("STOP NOW")),
+        (rule("STOP", kind=WHOLE), rule("STOP", kind=FIRST_WORD, name="b")),
+        (rule("STOP", kind=FIRST_WORD), rule("STOP", kind=PREFIX, name="b")),
+        (rule("A", scope=scope(numbers="1")), rule("A", scope=scope(numbers="2"), name="b")),
+        (rule("A", scope=scope(numbers="1")), rule("A", name="b")),
+        (rule("A", scope=scope(numbers="1")), rule("A", scope=scope(services="1"), name="b")),
+        (
+            rule("A", scope=scope(numbers="1", countries="US")),
+            rule("A", scope=scope(numbers="1", countries="CA"), name="b"),
+        ),
+        (rule("menú"), rule("menu", name="b")),
+        (rule("a.*", kind=PATTERN), rule("A.*", kind=PATTERN, scope=scope(numbers="1"), name="b")),
+        (rule("a.*", kind=PATTERN), rule("a.*", kind=PREFIX, name="b")),
+        (rule(r"\d", kind=PATTERN), rule(r"\D", kind=PATTERN, name="b")),
+        (
+            rule("A", scope=Scope(hours=Hours.window(["mon-fri"], "09:00", "17:00"))),
+            rule("A", scope=Scope(hours=Hours.window(["fri"], "17:00", "20:00")), name="b"),
+        ),
+        (rule("A", scope=Scope(hours=Hours.window(["mon"], "09:00", "17:00"))), rule("A", name="b")),
+    ],
+)
+def test_rules_with_a_clear_order_stand_together(one: Rule[str], other: Rule[str]) -> None:
+    assert RuleTable.build([one, other]).rules == (one, other)
+
+
+def test_every_problem_is_listed_at_once() -> None:
+    rules = [
+        rule("A", "B", name="first"),
+        rule("a", name="second"),
+        rule("b", "c", name="third"),
+        rule(" ", "C ", "\u200b", name="fourth"),
+        rule(name="fifth"),
+    ]
+    with pytest.raises(KeywordConflictError) as caught:
+        RuleTable.build(rules)
+    assert [(type(problem), problem.rule.name, problem.keyword) for problem in caught.value.problems] == [
+        (Conflict, "second", "a"),
+        (Conflict, "third", "b"),
+        (EmptyKeyword, "fourth", " "),
+        (Conflict, "fourth", "C "),
+        (EmptyKeyword, "fifth", None),
+    ]
+    remedy = "give one of them another word, kind of match or scope"
+    assert str(caught.value).splitlines() == [
+        "'a' (first-word; everywhere) of second (keywords.toml, second) is already claimed by "
+        f"first (keywords.toml, first) (written 'A' there): {remedy}",
+        "'b' (first-word; everywhere) of third (keywords.toml, third) is already claimed by "
+        f"first (keywords.toml, first) (written 'B' there): {remedy}",
+        "the keyword ' ' of fourth (keywords.toml, fourth) is empty: write a letter, a digit or a sign",
+        "'C ' (first-word; everywhere) of fourth (keywords.toml, fourth) is already claimed by "
+        f"third (keywords.toml, third) (written 'c' there): {remedy}",
+        "fifth (keywords.toml, fifth) has no keywords: give it at least one",
+    ]
+
+
+def test_one_rule_may_spell_a_keyword_twice() -> None:
+    table = RuleTable.build([rule("STOP", "Stop.", "stop")])
+    assert len(table.rules) == 1

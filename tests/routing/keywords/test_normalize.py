@@ -1,0 +1,140 @@
+"""One word, however it is typed."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from sms_router.routing.keywords.normalize import LONGEST, fold_accents, normalise, trim
+
+TYPED = st.text(max_size=60) | st.text(
+    st.sampled_from(
+        ["a", "É", "ß", "İ", " ", "\n", ".", "¿", "\u2019", "\u0149", "\u0301", "\u200d", "\ufe0f", "ก", "ิ"]
+    ),
+    max_size=20,
+)
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("STOP", "stop"),
+        ("Stop.", "stop"),
+        ("  stop \r\n", "stop"),
+        ("STOP 12345", "stop 12345"),
+        ("stop\tthis\n\nbill", "stop this bill"),
+        ("(Stop)!!!", "stop"),
+        ("#hours", "hours"),
+        ("opt-in", "opt-in"),
+        ("+1", "+1"),
+        ("$5", "$5"),
+        ("", ""),
+        (" \n", ""),
+        # typographic quotes and dashes, as phones write them
+        ("“Stop”", "stop"),
+        ("don\u2019t", "don't"),
+        ("don\u00b4t", "don't"),
+        ("don`t", "don't"),
+        ("opt\u2011in", "opt-in"),
+        # invisible characters
+        ("st\u200bop", "stop"),
+        ("\ufeffSTOP", "stop"),
+        ("\u200eSTOP\u200f", "stop"),
+        ("S\u00adTOP", "stop"),
+        ("\x00stop\x07", "stop"),
+        ("\u200b", ""),
+        # width and ligatures
+        ("\uff33\uff34\uff2f\uff30", "stop"),
+        ("ﬁsh", "fish"),
+        ("STOP\u00a0NOW", "stop now"),
+        # languages
+        ("¡Hola!", "hola"),
+        ("¿QUÉ?", "qué"),
+        ("QUE\u0301", "qué"),
+        ("STRASSE", "strasse"),
+        ("Straße", "strasse"),
+        ("สวัสดี!", "สวัสดี"),
+        ("বাংলা।", "বাংলা"),
+        ("မြန်မာ။", "မြန်မာ"),
+        ("مرحبا؟", "مرحبا"),
+        ("نمی\u200cشود", "نمیشود"),
+        ("停止。", "停止"),
+        # signs
+        ("?", "?"),
+        ("!!!", "!!!"),
+        ("- -", "- -"),
+        ("👍", "👍"),
+        ("👍🏽", "👍"),
+        ("👍!", "👍"),
+        ("❤️", "❤"),
+        ("1️⃣", "1"),
+        ("#️⃣", "#"),
+        ("🇧🇷", "🇧🇷"),
+        (
+            "🏴\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f",
+            "🏴\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f",
+        ),
+    ],
+)
+def test_a_text_becomes_what_it_means(typed: str, meant: str) -> None:
+    assert normalise(typed) == meant
+
+
+@given(TYPED)
+@example("\u0149")
+@example("\u1fef")
+@example("\ufdfa" * 200)
+def test_normalising_twice_changes_nothing(text: str) -> None:
+    assert normalise(normalise(text)) == normalise(text)
+
+
+@given(TYPED)
+def test_case_and_surroundings_do_not_matter(text: str) -> None:
+    meant = normalise(text)
+    assert normalise(f"  {text}\n\u200b") == meant
+    assert normalise(meant.upper().lower()) == normalise(meant.upper())
+
+
+@given(st.text(st.characters(max_codepoint=127), max_size=60))
+def test_plain_texts_take_a_shortcut_to_the_same_place(text: str) -> None:
+    assert normalise(text) == normalise(text + "\u200b")
+
+
+@pytest.mark.parametrize("text", ["a" * 5000, "é" * 5000, "\ufdfa" * 5000, " " * 5000 + "a", "\u0301" * 5000])
+def test_only_the_beginning_of_a_monstrous_text_matters(text: str) -> None:
+    assert len(normalise(text)) <= LONGEST
+
+
+@pytest.mark.parametrize(
+    ("text", "trimmed"),
+    [("hours,", "hours"), ("¡hola!", "hola"), ("...", "..."), ("¿?", "¿?"), ("a.b", "a.b"), ("", "")],
+)
+def test_trimming_leaves_something(text: str, trimmed: str) -> None:
+    assert trim(text) == trimmed
+
+
+@pytest.mark.parametrize(
+    ("text", "bare"),
+    [
+        ("menu", "menu"),
+        ("menú", "menu"),
+        ("información", "informacion"),
+        ("mañana", "manana"),
+        ("straße", "straße"),
+        ("łódź", "lodz"),
+        ("đặng", "dang"),
+        ("\u03bd\u03b1\u03af", "\u03bd\u03b1\u03b9"),
+        ("สวัสดี", "สวัสดี"),
+        ("বাংলা", "বাংলা"),
+        ("မြန်မာ", "မြန်မာ"),
+        ("한국", "한국"),
+    ],
+)
+def test_accents_fold_and_vowel_signs_stay(text: str, bare: str) -> None:
+    assert fold_accents(text) == bare
+
+
+@given(TYPED)
+def test_folding_accents_twice_changes_nothing(text: str) -> None:
+    assert fold_accents(fold_accents(text)) == fold_accents(text)

@@ -1,0 +1,202 @@
+"""Regular expressions as keywords: what fits, what is caught, and that no text makes them slow."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sms_router.routing.keywords import patterns
+from sms_router.routing.keywords.patterns import PatternError, check_pattern
+from sms_router.routing.keywords.rule_table import RuleTable, Verdict
+from sms_router.routing.keywords.rules import Match, Occasion, Rule, Scope
+from sms_router.routing.keywords.schedule import Hours
+from tests.routing.rulebook import FIRST_WORD, HERE, PATTERN, PREFIX, WHOLE, rule, scope
+
+
+def pattern(*written: str, name: str = "", fold: bool = False, where: Scope | None = None) -> Rule[str]:
+    return rule(*written, kind=PATTERN, name=name, fold_accents=fold, scope=where or scope())
+
+
+def found(table: RuleTable[str], text: str, occasion: Occasion = HERE) -> tuple[str, str] | None:
+    match = table.find(text, occasion)
+    return (match.rule.name, match.argument) if isinstance(match, Match) else None
+
+
+TABLE = RuleTable.build(
+    [
+        pattern(r"order (\d{3,6})", name="order"),
+        pattern(r"#\d+", name="ticket"),
+        pattern(r"(?:sí|si|yes)+", name="yes", fold=True),
+        pattern(r".*\b(refund)\b.*", name="refund"),
+        pattern(r"straße (\d+)", "weg ([a-z]+)", name="street"),
+        pattern(r"(a+)+b", name="evil"),
+        pattern("don't (.*)", name="do not"),
+        pattern(r"โหวต\s?(\d)", name="thai"),
+    ]
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("order 1234", ("order", "1234")),
+        ("  ORDER\n 1234 ", ("order", "1234")),
+        ("Order 1234.", ("order", "1234")),
+        ("\u200border\u00a0\uff11\uff12\uff13", ("order", "123")),
+        ("order 12", None),
+        ("order 1234 please", None),
+        ("#12", ("ticket", "#12")),
+        ("#12!", None),
+        ("SÍ", ("yes", "SÍ")),
+        ("Si!", ("yes", "Si")),
+        ("Can I have a Refund, please?", ("refund", "Refund")),
+        ("refunds", None),
+        ("STRASSE 5", None),
+        ("Straße 5", ("street", "5")),
+        ("Weg ABC", ("street", "ABC")),
+        ("don\u2019t Stop", ("do not", "Stop")),
+        ("โหวต 3", ("thai", "3")),
+        ("", None),
+        ("\ud800", None),
+        ("aaab", ("evil", "aaa")),
+    ],
+)
+def test_the_whole_text_must_fit_and_its_first_group_is_the_argument(
+    text: str, expected: tuple[str, str] | None
+) -> None:
+    assert found(TABLE, text) == expected
+
+
+def test_every_other_kind_comes_before_a_pattern() -> None:
+    table = RuleTable.build(
+        [
+            pattern(".*", name="all"),
+            rule("A", kind=WHOLE, name="whole"),
+            rule("B", kind=FIRST_WORD, name="word"),
+            rule("C", kind=PREFIX, name="prefix"),
+        ]
+    )
+    assert [found(table, text) for text in ("a", "b 1", "c1", "d 1")] == [
+        ("whole", ""),
+        ("word", "1"),
+        ("prefix", "1"),
+        ("all", "d 1"),
+    ]
+
+
+def test_of_patterns_the_most_specific_scope_wins_and_then_the_first() -> None:
+    table = RuleTable.build(
+        [
+            pattern("a.*", name="first"),
+            pattern(".*b", name="second"),
+            pattern(".*", name="here", where=scope(countries="CA")),
+            pattern(".*", name="now", where=Scope(hours=Hours(((0, 60),)))),
+        ]
+    )
+    assert found(table, "a b") == ("first", "a b")
+    assert found(table, "b") == ("second", "b")
+    assert found(table, "a b", Occasion(country="CA", minute=0)) == ("here", "a b")
+    assert found(table, "a b", Occasion(minute=0)) == ("now", "a b")
+    assert found(table, "x", Occasion(minute=60)) is None
+
+
+def test_an_explanation_names_the_patterns_that_were_outranked() -> None:
+    table = RuleTable.build([pattern("a.*", name="first"), pattern(".*b", name="second"), rule("C")])
+    lines = [(line.rule.name, line.verdict, line.reason) for line in table.consider("ab", HERE)]
+    assert lines == [
+        ("first", Verdict.CHOSEN, "'a.*' is a pattern that it fits; scope: everywhere"),
+        ("second", Verdict.OUTRANKED, "first comes first: it is written first"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "(a+)+", "(a|a)*", "(a|aa)+$", "([a-z]+)*\\d", "(.*)*x", "(.*a){20}", "(x+x+)+y", "(([a-z])+.)+[A-Z]",
+        "(a?){300}a{300}", "(?:a{0,5}){0,40}b",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("text", ["a" * 1600, "a" * 1599 + "!", "ab" * 800, "x" * 1600])
+def test_no_text_makes_a_pattern_take_longer_than_its_length(written: str, text: str) -> None:
+    """Python's own engine does not come back from most of these; the test then hangs."""
+    table = RuleTable.build([pattern(written)])
+    table.find(text, HERE)
+
+
+def test_a_set_that_runs_out_of_memory_asks_its_patterns_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(patterns, "_EVERYTHING", "never")
+    monkeypatch.setattr(patterns.PatternShelf, "__bool__", lambda _: True)
+    with pytest.raises(PatternError, match="1 patterns are too large to be matched together"):
+        RuleTable.build([pattern("a.*")])
+    monkeypatch.setattr(patterns, "_EVERYTHING", "")
+    assert found(RuleTable.build([pattern("a.*"), pattern("b")]), "ab") == ("a.*", "ab")
+
+
+@pytest.mark.parametrize(
+    "written", ["(", "a**", "\\1", "(?<=a)", "(?!a)", "a{2,1}", "[z-a]", "\\p{Zzz}", "(?P<n>"]
+)
+def test_what_cannot_be_matched_is_refused(written: str) -> None:
+    with pytest.raises(PatternError):
+        check_pattern(written)
+
+
+@given(st.text("ab.*+?|()[]{}\\d1,^$", max_size=12), st.text(max_size=20))
+def test_any_pattern_is_refused_or_answers_any_text(written: str, text: str) -> None:
+    try:
+        check_pattern(written)
+    except PatternError as error:
+        assert str(error)
+        return
+    if written.strip():
+        RuleTable([pattern(written)]).find(text, HERE)
+
+
+WORDS = st.lists(st.sampled_from(["a", "b", "ab", "é", "1"]), min_size=1, max_size=4)
+
+
+@given(st.lists(WORDS, min_size=1, max_size=5), WORDS)
+def test_the_set_finds_what_each_pattern_alone_would(several: list[list[str]], text: list[str]) -> None:
+    written = dict.fromkeys("".join(f"{part}+" for part in parts) for parts in several)
+    table = RuleTable.build([pattern(each) for each in written])
+    alone = [each for each in written if re.fullmatch(each, "".join(text), re.IGNORECASE)]
+    assert found(table, "".join(text)) == ((alone[0].lower(), "".join(text)) if alone else None)
+
+
+@pytest.mark.parametrize(
+    ("hidden", "by"),
+    [
+        (pattern(r"order (\d+)"), rule("ORDER")),
+        (pattern(r"order (\d+)"), rule("ORD", kind=PREFIX)),
+        (pattern(r"order (\d+)", where=scope(numbers="1")), rule("ORDER")),
+        (pattern("order"), rule("ORDER")),
+        (pattern("Order"), rule("ORDER", kind=WHOLE)),
+        (pattern("order now (please|thanks)"), rule("ORDER NOW")),
+        (pattern("menú .*"), rule("MENU", fold_accents=True)),
+    ],
+)
+def test_a_pattern_that_another_kind_always_takes_is_reported(hidden: Rule[str], by: Rule[str]) -> None:
+    (shadow,) = RuleTable.build([hidden, by]).shadowed()
+    assert (shadow.rule, shadow.by) == (hidden, by)
+    assert hidden.source in str(shadow)
+    assert by.source in str(shadow)
+
+
+@pytest.mark.parametrize(
+    ("reached", "other"),
+    [
+        (pattern(r"order\d+"), rule("ORDER")),
+        (pattern("order?"), rule("ORDER")),
+        (pattern("orders? x"), rule("ORDER")),
+        (pattern("order x|y"), rule("ORDER")),
+        (pattern("order x"), rule("ORDER", kind=WHOLE)),
+        (pattern("order x"), rule("ORDER", scope=scope(numbers="1"))),
+        (pattern("order x"), rule("ORDER", scope=Scope(hours=Hours(((0, 60),))))),
+        (pattern("(?i)order x"), rule("ORDER")),
+        (pattern("menu .*", fold=True), rule("MENU")),
+    ],
+)
+def test_a_pattern_that_some_text_reaches_is_not_reported(reached: Rule[str], other: Rule[str]) -> None:
+    assert RuleTable.build([reached, other]).shadowed() == []

@@ -1,0 +1,66 @@
+"""Keywords that somebody may have meant."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sms_router.routing.keywords.suggestions import NearMisses
+
+KEYS = ["balance", "hours", "open hours", "menú", "vote3", "bal", "a" * 25]
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("balnce", ["balance"]),
+        ("ballance", ["balance"]),
+        ("balence", ["balance"]),
+        ("blaance", ["balance"]),
+        ("alance", ["balance"]),
+        ("balances", ["balance"]),
+        ("balance", ["balance"]),
+        ("menu", ["menú"]),
+        ("mneu", ["menú"]),
+        ("opne hours", ["open hours"]),
+        ("voet3", ["vote3"]),
+        ("vote4", []),
+        ("vote", []),
+        ("vote33", []),
+        ("blance me", []),
+        ("balanceee", []),
+        ("huors", ["hours"]),
+        ("hrous", []),
+        ("srouh", []),
+        ("bak", []),
+        ("", []),
+        ("a" * 24, []),
+        ("x" * 1600, []),
+    ],
+)
+def test_one_slip_is_near_and_two_are_not(text: str, meant: list[str]) -> None:
+    assert NearMisses(KEYS).near(text) == meant
+
+
+LETTERS = st.text("abc1é", min_size=4, max_size=7)
+
+
+@given(st.lists(LETTERS, max_size=5), LETTERS)
+def test_the_index_finds_what_comparing_every_keyword_finds(keys: list[str], text: str) -> None:
+    assert set(NearMisses(keys).near(text)) == {key for key in keys if near(plain(key), plain(text))}
+
+
+def plain(text: str) -> str:
+    return text.replace("é", "e")
+
+
+def near(one: str, other: str) -> bool:
+    """The plain reading: one of the slips, tried at every place."""
+    letters = "abce1"
+    slips = {one}
+    for place in range(len(one) + 1):
+        slips.add(one[:place] + one[place + 1 :])
+        slips.update(one[:place] + letter + one[place + more :] for letter in letters for more in (0, 1))
+        slips.add(one[:place] + one[place + 1 : place + 2] + one[place : place + 1] + one[place + 2 :])
+    return other in slips and one.count("1") == other.count("1")

@@ -1,0 +1,95 @@
+"""Whoever is on the opt-out list gets the answers to opt-out words, and nothing else."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sms_router import Reply
+from sms_router.routing.dispatch.dispatcher import Defaults, Dispatcher, RuleAnswer
+from sms_router.routing.dispatch.responders import Immediate
+from sms_router.routing.handler.reply import SILENCE
+from sms_router.routing.keywords.rule_table import RuleTable
+from sms_router.routing.keywords.rules import MatchKind, Rule, Scope
+from sms_router.routing.keywords.templates import TextAnswer
+from sms_router.routing.opt_outs.keywords import Intent
+from sms_router.routing.opt_outs.keywords_file import load_opt_out_words
+from sms_router.routing.pipeline.composer import Composer
+from sms_router.senders.request import Facts, ReplyFrom
+from sms_router.twilio.twiml import EMPTY
+from tests.routing.messages import message
+from tests.senders.worlds import NUMBERS, pool, sender
+
+WORDS = load_opt_out_words()
+OPTED_OUT = Facts(opted_out=True)
+
+
+def rule(word: str, kind: MatchKind = MatchKind.FIRST_WORD) -> Rule[RuleAnswer]:
+    return Rule((word,), kind, Scope(), TextAnswer(Reply(word)), word, f"test, {word}")
+
+
+RULES = (rule("HOURS"), rule("CANCEL", MatchKind.WHOLE), rule("START"), rule("INFO"), rule("CANCELLED"))
+DISPATCHER = Dispatcher(RuleTable.build(RULES), Defaults(TextAnswer(Reply("default"))), WORDS)
+OWN = st.sampled_from(["HOURS", "hours now", "cancel", "STOP", "Help!", "START", "start now", "yes", "info"])
+
+
+@given(OWN | st.text(max_size=40), st.sampled_from(["12345", "+14155550100", "+18885550100"]))
+def test_only_opt_out_words_are_answered(text: str, number: str) -> None:
+    found = DISPATCHER.find(message(text, recipient=number)).for_person(opted_out=True)
+    assert isinstance(found.action, Immediate)
+    if found.heard is None or found.heard.intent is Intent.STOP:
+        assert found.action.reply(message()) is SILENCE
+
+
+@pytest.mark.parametrize(
+    ("text", "opted_out", "rule"),
+    [
+        ("HOURS", False, "HOURS"),
+        ("HOURS", True, "on the opt-out list: nothing is said"),
+        ("cancel", False, "opt-out word CANCEL (STOP), answered by the router"),
+        ("cancel", True, "opt-out word CANCEL once more: nothing is said"),
+        ("cancel 5", False, "default"),
+        ("start", False, "START"),
+        ("start", True, "opt-out word START, answered by the router"),
+        ("unstop", False, "opt-out word UNSTOP (START), answered by the router"),
+        ("yes", False, "default"),
+        ("yes", True, "opt-out word YES (START), answered by the router"),
+        ("help", True, "opt-out word HELP, answered by the router"),
+    ],
+)
+def test_opt_out_words_come_before_keywords_but_for_start(text: str, opted_out: bool, rule: str) -> None:
+    assert DISPATCHER.find(message(text)).for_person(opted_out).rule == rule
+
+
+def test_keywords_that_opt_out_words_take_are_told() -> None:
+    told = DISPATCHER.taken_by_opt_outs()
+    assert [line.partition(" ")[0] for line in told] == ["'CANCEL'", "'INFO'"]
+    assert "a word for STOP, so that CANCEL (test, CANCEL) does not get it" in told[0]
+    assert "left_to_keywords" in told[0]
+
+
+replies = st.builds(
+    Reply,
+    st.text(max_size=20) | st.lists(st.text(max_size=10), max_size=3),
+    st.sampled_from([(), "https://example.com/a.png"]),
+    st.sampled_from([None, "12345", NUMBERS["US"][0], "+19995550100"]),
+    st.booleans(),
+)
+
+
+@given(replies, st.sampled_from(ReplyFrom), st.booleans(), st.sampled_from(["12345", "+19995550100"]))
+def test_no_reply_and_no_wish_passes_the_gate(
+    reply: Reply, policy: ReplyFrom, known: bool, texted: str
+) -> None:
+    senders = pool(sender("12345"), sender(NUMBERS["US"][0])) if known else None
+    composer = Composer(lambda *_: senders, lambda _: policy, "https://sms.example.com")
+    assert composer.compose(message(recipient=texted), reply, "rule", OPTED_OUT).document is EMPTY
+
+
+def test_every_intent_has_an_answer() -> None:
+    for word, intent in (("STOP", Intent.STOP), ("START", Intent.START), ("HELP", Intent.HELP)):
+        heard = DISPATCHER.find(message(word)).heard
+        assert heard is not None
+        assert heard.intent is intent
+        assert heard.reply.texts

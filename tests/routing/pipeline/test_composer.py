@@ -1,0 +1,239 @@
+"""From a reply to TwiML and the journal's detail."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from defusedxml.ElementTree import fromstring
+
+from sms_router import Part, Reply
+from sms_router.routing.handler.reply import SILENCE, Elsewhere
+from sms_router.routing.pipeline.composer import Composer
+from sms_router.senders.availability import Availability
+from sms_router.senders.cordons import Cordons
+from sms_router.senders.limits import Limit, Limits
+from sms_router.senders.models import Capability, Sender, SenderKind
+from sms_router.senders.pending import Pending, PendingNumber
+from sms_router.senders.pool import Pool
+from sms_router.senders.rate_limits import Rates
+from sms_router.senders.request import NOTHING_LEARNED, Facts, ReplyFrom
+from sms_router.twilio.twiml import EMPTY
+from tests.routing.messages import message
+
+MG = "MG" + "0a" * 16
+SHORT_CODE = Sender("SC" + "0a" * 16, "12345", SenderKind.SHORT_CODE, "US", Capability.SMS | Capability.MMS)
+LONG_CODE = Sender("PN" + "0a" * 16, "+14155550100", SenderKind.LONG_CODE, "US", Capability.SMS)
+BOTH = (SHORT_CODE, LONG_CODE)
+PICTURE = "https://a.example/b.png"
+
+
+def composer(
+    senders: tuple[Sender, ...] | None = BOTH, policy: ReplyFrom = ReplyFrom.SHORT_CODE_FIRST
+) -> Composer:
+    pool = None if senders is None else Pool(MG, 1, senders)
+    return Composer(lambda service, texted: pool, lambda service: policy, "https://sms.example.com")
+
+
+def messages(document: bytes) -> list[dict[str, Any]]:
+    return [
+        {
+            "from": each.get("from"),
+            "to": each.get("to"),
+            "receipts": {each.get("statusCallback"), each.get("action")},
+            "media": [media.text for media in each.findall("Media")],
+            "text": (each.findtext("Body") or each.text or "").strip(),
+        }
+        for each in fromstring(document).findall("Message")
+    ]
+
+
+def test_the_answer_leaves_from_the_short_code_and_its_receipts_come_back_with_the_replys_id() -> None:
+    asked = message(recipient="+14155550100")
+    (sent,) = messages(composer().compose(asked, Reply("9 to 5"), "HOURS").document)
+    assert sent["from"] == "12345"
+    assert sent["text"] == "9 to 5"
+    assert sent["receipts"] == {f"https://sms.example.com/sms/status?reply={asked.sid}.0"}
+
+
+def test_the_policy_of_the_service_is_asked() -> None:
+    asked = message(recipient="+14155550100")
+    (sent,) = messages(composer(policy=ReplyFrom.SAME_NUMBER).compose(asked, Reply("a"), "A").document)
+    assert sent["from"] == "+14155550100"
+
+
+def test_the_policy_is_that_of_the_pools_service() -> None:
+    services: list[str | None] = []
+
+    def policy(service: str | None) -> ReplyFrom:
+        services.append(service)
+        return ReplyFrom.SHORT_CODE_FIRST
+
+    Composer(lambda *_: Pool(MG, 1, BOTH), policy, "").compose(message(), Reply("a"), "A")
+    Composer(lambda *_: None, policy, "").compose(message(service="MG2"), Reply("a"), "A")
+    assert services == [MG, "MG2"]
+
+
+def test_a_handlers_wish_is_followed() -> None:
+    (sent,) = messages(composer().compose(message(), Reply("a", sender="+14155550100"), "A").document)
+    assert sent["from"] == "+14155550100"
+
+
+def test_several_texts_leave_one_by_one_and_media_with_the_first() -> None:
+    sent = messages(composer().compose(message(), Reply(["one", "two"], media=PICTURE), "A").document)
+    assert [(each["text"], each["media"]) for each in sent] == [("one", [PICTURE]), ("two", [])]
+    assert len({tuple(each["receipts"]) for each in sent}) == 2
+
+
+def test_media_need_no_text_but_a_sender_that_carries_them() -> None:
+    asked = message(recipient="+14155550100")
+    composed = composer(policy=ReplyFrom.SAME_NUMBER).compose(asked, Reply(media=[PICTURE]), "A")
+    (sent,) = messages(composed.document)
+    assert (sent["from"], sent["text"], sent["media"]) == ("12345", "", [PICTURE])
+
+
+def test_without_a_pool_it_leaves_from_the_number_that_was_texted() -> None:
+    (sent,) = messages(composer(None).compose(message(), Reply("a"), "A").document)
+    assert sent["from"] == "12345"
+
+
+@pytest.mark.parametrize("reply", [SILENCE, Reply(""), Reply([]), Reply(["", ""]), Reply(media=[""])])
+def test_silence_is_the_empty_answer(reply: Reply) -> None:
+    composed = composer().compose(message(), reply, "A")
+    assert composed.document is EMPTY
+    assert composed.story == "A"
+
+
+def test_the_story_is_a_line_with_the_rule_and_then_the_trail() -> None:
+    story = composer().compose(message(), Reply("9 to 5", media=[PICTURE]), "HOURS").story
+    assert story.startswith("HOURS\n12345: taken: ")
+
+
+def test_the_same_reply_to_another_message_has_receipts_of_its_own() -> None:
+    one, other = message(), replace(message(), sid="SM" + "0b" * 16)
+    shared = composer()
+    documents = [shared.compose(asked, Reply("9 to 5"), "HOURS").document for asked in (one, other)]
+    receipts = [messages(document)[0]["receipts"] for document in documents]
+    assert [one.sid in str(receipts[0]), other.sid in str(receipts[1])] == [True, True]
+    assert receipts[0] != receipts[1]
+
+
+def test_an_answer_that_asks_nobody() -> None:
+    (sent,) = messages(composer().plainly(Reply("Sorry.")))
+    assert (sent["from"], sent["text"], sent["receipts"]) == (None, "Sorry.", {None})
+
+
+def test_where_no_number_can_send_pictures_their_addresses_are_in_the_text() -> None:
+    asked = message(recipient="+14155550100")
+    composed = composer((LONG_CODE,)).compose(asked, Reply(["look", "more"], media=[PICTURE]), "MENU")
+    sent = messages(composed.document)
+    assert [each["text"] for each in sent] == [f"look\n{PICTURE}", "more"]
+    assert [each["media"] for each in sent] == [[], []]
+    assert "no number can send pictures" in composed.story
+
+
+def test_a_reply_that_no_number_can_carry_is_told_as_such() -> None:
+    asked = message(sender="+16475550123", recipient="12345")
+    composed = composer((SHORT_CODE,)).compose(asked, Reply("9 to 5"), "HOURS")
+    assert composed.unsendable
+    assert composed.document == EMPTY
+    assert not composer((SHORT_CODE,)).compose(asked, SILENCE, "HOURS").unsendable
+
+
+def test_every_message_that_leaves_is_counted_with_its_segments_and_silence_is_not() -> None:
+    def now() -> float:
+        return 1_767_960_000.0
+
+    rates = Rates(Limits(by_number={"12345": Limit(per_day=10)}), now)
+    pool = Pool(MG, 1, BOTH)
+    counting = Composer(
+        lambda *_: pool, lambda _: ReplyFrom.SHORT_CODE_FIRST, "", Availability(Cordons(now), rates)
+    )
+    counting.compose(message(), SILENCE, "A")
+    counting.compose(message(), Reply("x"), "A", Facts(opted_out=True))
+    assert not rates.has_untold
+    counting.compose(message(), Reply(["x" * 161, "y"]), "A")
+    counting.compose(message(), Reply(media=[PICTURE]), "A")
+    assert rates.sent_today(SHORT_CODE.sid) == 4
+    counting.compose(message(), Reply(parts=(Part("x" * 161), Part("", [PICTURE]), Part("y"))), "A")
+    assert rates.sent_today(SHORT_CODE.sid) == 8
+    counting.compose(message(), Reply(["x" * 161]), "A")
+    story = counting.compose(message(), Reply("z"), "A").story
+    assert "12345: passed over: has sent its 10 of today" in story
+    assert "+14155550100: taken" in story
+
+
+def test_each_part_has_its_own_media_and_sender_and_receipts() -> None:
+    parts = [Part("one"), Part("two", PICTURE), Part("three", sender="+14155550100"), Part()]
+    asked = message()
+    composed = composer().compose(asked, Reply(parts=parts), "A")
+    sent = messages(composed.document)
+    assert [(each["from"], each["text"], each["media"]) for each in sent] == [
+        ("12345", "one", []),
+        ("12345", "two", [PICTURE]),
+        ("+14155550100", "three", []),
+    ]
+    receipts = f"https://sms.example.com/sms/status?reply={asked.sid}"
+    assert [each["receipts"] - {None} for each in sent] == [{f"{receipts}.{number}"} for number in range(3)]
+    assert composed.story.count("12345: taken") == 1, "one choice for those that are alike"
+
+
+def test_a_part_whose_wish_cannot_be_used_leaves_from_another_number() -> None:
+    (sent,) = messages(composer().compose(message(), Reply(parts=[Part("a", sender="99999")]), "A").document)
+    assert sent["from"] == "12345"
+
+
+def test_a_part_for_somebody_else_leaves_from_a_number_that_reaches_them() -> None:
+    known = Facts(unreachable=frozenset({"12345"}))
+    parts = [Part("one"), Elsewhere("two", recipient="+13105550123", facts=known)]
+    sent = messages(composer().compose(message(), Reply(parts=parts), "A").document)
+    assert [(each["from"], each["to"]) for each in sent] == [
+        ("12345", None),
+        ("+14155550100", "+13105550123"),
+    ]
+
+
+def test_a_part_for_somebody_who_opted_out_is_not_written() -> None:
+    gone = Elsewhere("two", recipient="+13105550123", facts=Facts(opted_out=True))
+    assert len(messages(composer().compose(message(), Reply(parts=[Part("one"), gone]), "A").document)) == 1
+    nobody = composer().compose(message(), Reply(parts=[Part("one")]), "A", Facts(opted_out=True))
+    assert (nobody.document, nobody.unsendable) == (EMPTY, False)
+
+
+def test_pictures_of_parts_that_no_number_can_send_are_in_their_texts() -> None:
+    asked = message(recipient="+14155550100")
+    composed = composer((LONG_CODE,)).compose(asked, Reply(parts=[Part("a", PICTURE), Part("b")]), "A")
+    sent = messages(composed.document)
+    assert [(each["text"], each["media"]) for each in sent] == [(f"a\n{PICTURE}", []), ("b", [])]
+    assert "no number can send pictures" in composed.story
+
+
+def test_parts_that_no_number_can_carry_are_told_as_such() -> None:
+    asked = message(sender="+16475550123")
+    composed = composer((SHORT_CODE,)).compose(asked, Reply(parts=[Part("a")]), "A")
+    assert composed.unsendable
+    assert not composer((SHORT_CODE,)).compose(asked, Reply(parts=[Part()]), "A").unsendable
+
+
+@pytest.mark.parametrize("reply", [Reply("a"), Reply(), Reply(parts=[Part("a")]), Reply(media=PICTURE)])
+def test_remarks_stand_between_the_rule_and_the_trail(reply: Reply) -> None:
+    story = composer().compose(message(), replace(reply, remarks=["one", "two"]), "HOURS").story
+    assert story.splitlines()[:3] == ["HOURS", "one", "two"]
+    assert story.count("one") == 1
+
+
+def test_a_number_that_moves_answers_who_has_texted_it_and_nobody_else() -> None:
+    pending = Pending(lambda: {MG: Pool(MG, 1, BOTH)}, lambda: 0.0)
+    pending.install([PendingNumber("12345", "US", "moving, carrier by carrier")])
+    availability = Availability(Cordons(lambda: 0.0), Rates(Limits(), lambda: 0.0), pending)
+    moving = Composer(
+        lambda *_: Pool(MG, 1, BOTH), lambda _: ReplyFrom.SHORT_CODE_FIRST, "https://a.example", availability
+    )
+    parts = (Part("you"), Elsewhere("them", recipient="+13105550123", facts=NOTHING_LEARNED))
+    asked = message(recipient="12345")
+    sent = messages(moving.compose(asked, Reply(parts=parts), "MOVED").document)
+    assert [(each["to"], each["from"]) for each in sent] == [
+        (None, "12345"),
+        ("+13105550123", "+14155550100"),
+    ]

@@ -1,0 +1,97 @@
+"""What is made of Twilio's refusals of messages that leave by REST."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from sms_router.delivery.entry import Entry, Kind, Piece
+from sms_router.delivery.message import Letter, Refused
+from sms_router.delivery.outbox import Outbox
+from sms_router.routing.contacts.contacts import People
+from sms_router.routing.contacts.receipt_analysis import Lessons
+from sms_router.routing.dispatch.dispatcher import Dispatcher
+from sms_router.routing.handler.reply import Reply
+from sms_router.routing.inbox.loop_guard import LoopGuard
+from sms_router.routing.keywords.rule_table import RuleTable
+from sms_router.routing.pipeline.composer import Composer
+from sms_router.routing.pipeline.late_replies import Later
+from sms_router.routing.pipeline.outbox_replies import Outgoing
+from sms_router.senders.error_table import load_error_table
+from sms_router.senders.models import Capability, Sender, SenderKind
+from sms_router.senders.pool import Pool, pool_among
+from sms_router.senders.request import ReplyFrom
+from tests.routing.workers import DAYS, worker
+
+MG = "MG" + "1" * 32
+AMERICAN, CANADIAN = "+14155550123", "+16475550123"
+SHORT_CODE, LONG_CODE, ELSEWHERE = "12345", "+14155550100", "+14155559999"
+POOL = Pool(
+    MG,
+    1,
+    (
+        Sender("SC1", SHORT_CODE, SenderKind.SHORT_CODE, "US", Capability.SMS),
+        Sender("PN1", LONG_CODE, SenderKind.LONG_CODE, "US", Capability.SMS),
+    ),
+)
+LATE = Piece(Kind.LATE, 0)
+
+
+@pytest.fixture
+async def outgoing(valkey_url: str, tmp_path: Path) -> AsyncIterator[Outgoing]:
+    pool_for = partial(pool_among, {MG: POOL})
+    async with worker(valkey_url, tmp_path) as one:
+        people = People(one.store, one.journal, pool_for, load_error_table())
+        composer = Composer(pool_for, lambda _: ReplyFrom.SHORT_CODE_FIRST, "https://sms.example.com")
+        outbox = Outbox(one.store, one.journal, DAYS, 60)
+        dispatcher, guard = Dispatcher(RuleTable([])), LoopGuard(0, 60)
+        nudged: list[str] = []
+        later = Later(one.records, people, dispatcher, composer, outbox, guard, Reply(), nudged.append)
+        yield Outgoing(people, Lessons(people, pool_for), composer, later, reroute=True)
+
+
+async def refused(
+    outgoing: Outgoing,
+    code: int | None,
+    sender: str = SHORT_CODE,
+    person: str = AMERICAN,
+    piece: Piece = LATE,
+) -> bool:
+    """Tell whether another sender is tried after this answer of Twilio's."""
+    account, sid = "AC" + "0" * 32, "SM" + "0" * 32
+    entry = Entry(f"{account}/{sid}", piece.name, MG, person)
+    letter = Letter(account, MG, sender, person, "Hello", (), "https://sms.example.com/sms/status")
+    return await outgoing.sent(entry, piece, letter, Refused(code, "refused"))
+
+
+@pytest.mark.parametrize(
+    ("code", "sender", "person", "again"),
+    [
+        (21612, SHORT_CODE, AMERICAN, True),
+        (21606, SHORT_CODE, CANADIAN, True),
+        (
+            21606,
+            SHORT_CODE,
+            AMERICAN,
+            False,
+        ),  # the number cannot send at all: the account's mistake (facts 7.1)
+        (21659, LONG_CODE, AMERICAN, False),
+        (21659, ELSEWHERE, AMERICAN, False),
+        (21610, SHORT_CODE, AMERICAN, False),
+        (21619, SHORT_CODE, AMERICAN, False),
+        (30007, SHORT_CODE, AMERICAN, False),
+        (99999, SHORT_CODE, AMERICAN, False),
+        (None, SHORT_CODE, AMERICAN, False),
+    ],
+)
+async def test_another_sender_is_tried_where_it_may_do_better(
+    outgoing: Outgoing, code: int | None, sender: str, person: str, again: bool
+) -> None:
+    assert await refused(outgoing, code, sender, person) is again
+
+
+async def test_another_sender_is_tried_once(outgoing: Outgoing) -> None:
+    assert not await refused(outgoing, 21612, piece=LATE.repeated())

@@ -1,0 +1,268 @@
+"""Replies that leave for many are composed once, and anew as soon as anything counts that did not before."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sms_router import Reply
+from sms_router.routing.pipeline import composed
+from sms_router.routing.pipeline.composed import Composed, KeptReplies
+from sms_router.routing.pipeline.composer import Composer
+from sms_router.senders.availability import Availability
+from sms_router.senders.cordons import Cordon, Cordons
+from sms_router.senders.limits import Limit, Limits
+from sms_router.senders.models import Capability, Sender, SenderKind
+from sms_router.senders.pending import Pending, PendingNumber
+from sms_router.senders.pool import Pool
+from sms_router.senders.rate_limits import Rates
+from sms_router.senders.request import NOTHING_LEARNED, Facts, ReplyFrom
+from sms_router.twilio.inbound import InboundMessage
+from tests.routing.messages import message
+
+MG = "MG" + "0a" * 16
+SHORT_CODE = Sender("SC" + "0a" * 16, "12345", SenderKind.SHORT_CODE, "US", Capability.SMS | Capability.MMS)
+LONG_CODE = Sender("PN" + "0a" * 16, "+14155550100", SenderKind.LONG_CODE, "US", Capability.SMS)
+OTHER_LONG_CODE = Sender("PN" + "0b" * 16, "+14155550101", SenderKind.LONG_CODE, "US", Capability.SMS)
+POOL = Pool(MG, 1, (SHORT_CODE, LONG_CODE))
+FROM_SHORT_CODE, FROM_LONG_CODE = b'from="12345"', b'from="+14155550100"'
+
+
+class World:
+    """A composer, and what may change under it."""
+
+    def __init__(self, pool: Pool = POOL, limits: Limits | None = None) -> None:
+        self.pool = pool
+        self.now = 1_767_960_000.0
+        self.cordons = Cordons(lambda: self.now)
+        self.pending = Pending(lambda: {MG: self.pool}, lambda: self.now)
+        rates = Rates(limits or Limits(), lambda: self.now)
+        self.availability = Availability(self.cordons, rates, self.pending)
+        self.composer = self.composer_of(lambda: self.pool)
+
+    def composer_of(self, pool: Callable[[], Pool]) -> Composer:
+        return Composer(
+            lambda *_: pool(),
+            lambda _: ReplyFrom.SHORT_CODE_FIRST,
+            "https://sms.example.com",
+            self.availability,
+        )
+
+    def with_nothing_kept(self) -> Composer:
+        """Return one that has seen nothing, on a pool that nobody was chosen from."""
+        fresh = Pool(self.pool.service_sid, self.pool.version, self.pool.senders)
+        return self.composer_of(lambda: fresh)
+
+    def change(self, what: str, of: Any) -> None:
+        if what == "pool":
+            self.pool = Pool(MG, 1, tuple(of))
+        elif what == "cordon":
+            until = self.now + 60
+            self.cordons.install(
+                [Cordon(each.sid, each.address, MG, "incident", self.now, until, "ada") for each in of]
+            )
+        elif what == "pending":
+            self.pending.install([PendingNumber(each.address, each.country, "on its way") for each in of])
+        else:
+            self.now += of
+
+    def answer(
+        self,
+        text: str = "9 to 5",
+        rule: str = "HOURS",
+        facts: Facts | None = None,
+        sender: str = "+14155550123",
+        recipient: str = "12345",
+        **parameters: str,
+    ) -> Composed:
+        asked = message(sender=sender, recipient=recipient, **parameters)
+        said = Reply(text)
+        return (
+            self.composer.compose(asked, said, rule, facts)
+            if facts
+            else self.composer.compose(asked, said, rule)
+        )
+
+
+@pytest.fixture
+def world() -> World:
+    """One in which the reply has left once."""
+    world = World()
+    assert FROM_SHORT_CODE in world.answer().document
+    return world
+
+
+def test_the_same_reply_to_the_next_person_is_the_same_but_for_its_receipts(world: World) -> None:
+    first = world.answer()
+    asked = replace(message(sender="+14155550124", recipient="12345"), sid="SM" + "0b" * 16)
+    second = world.composer.compose(asked, Reply("9 to 5"), "HOURS")
+    assert second.decision is first.decision
+    assert second.story == first.story
+    assert second.document == first.document.replace(b"0a" * 16, b"0b" * 16)
+
+
+@pytest.mark.parametrize(
+    ("changed", "holds"),
+    [
+        (lambda world: world.answer(text="10 to 6"), lambda it: b"10 to 6" in it.document),
+        (lambda world: world.answer(rule="OPEN"), lambda it: it.story.startswith("OPEN\n")),
+        (lambda world: world.answer(FromCountry="CA"), lambda it: FROM_LONG_CODE in it.document),
+        (lambda world: world.answer(facts=Facts(opted_out=True)), lambda it: it.decision is None),
+        (
+            lambda world: world.answer(facts=Facts(frozenset({"12345"}))),
+            lambda it: FROM_LONG_CODE in it.document,
+        ),
+        (
+            lambda world: world.composer.compose(
+                message(recipient="12345"), Reply("9 to 5", sender="+14155550100"), "HOURS"
+            ),
+            lambda it: FROM_LONG_CODE in it.document,
+        ),
+        (
+            lambda world: world.composer.compose(
+                message(recipient="12345"), Reply("9 to 5", "https://a.example/b.png"), "HOURS"
+            ),
+            lambda it: b"<Media>" in it.document,
+        ),
+    ],
+    ids=["another text", "another rule", "another country", "opted out", "unreachable", "a wish", "pictures"],
+)
+def test_what_differs_is_composed_for_itself(
+    world: World, changed: Callable[[World], Composed], holds: Callable[[Composed], bool]
+) -> None:
+    before = world.answer()
+    assert holds(changed(world))
+    assert world.answer() == before
+
+
+def test_another_pool_is_asked_at_once(world: World) -> None:
+    world.pool = Pool(MG, 1, (LONG_CODE,))
+    assert FROM_LONG_CODE in world.answer().document
+    world.pool = POOL
+    assert FROM_SHORT_CODE in world.answer().document
+
+
+def test_a_cordon_holds_at_once_and_no_longer_than_it_lasts(world: World) -> None:
+    world.cordons.install(
+        [Cordon(SHORT_CODE.sid, "12345", MG, "carrier incident", world.now, world.now + 60, "ada")]
+    )
+    cordoned = world.answer()
+    assert FROM_LONG_CODE in cordoned.document
+    assert "carrier incident" in cordoned.story
+    world.now += 61
+    released = world.answer()
+    assert FROM_SHORT_CODE in released.document
+    assert "carrier incident" not in released.story
+
+
+def test_what_a_cordon_led_to_is_not_kept() -> None:
+    world = World()
+    world.cordons.install([Cordon(SHORT_CODE.sid, "12345", MG, "incident", world.now, None, "ada")])
+    assert FROM_LONG_CODE in world.answer().document
+    world.cordons.install([])
+    assert FROM_SHORT_CODE in world.answer().document
+
+
+def test_a_number_on_its_way_is_passed_over_at_once_but_by_who_texts_it(world: World) -> None:
+    assert FROM_SHORT_CODE in world.answer(recipient="+14155550100").document
+    world.pending.install([PendingNumber("12345", "US", "on its way")])
+    assert FROM_LONG_CODE in world.answer(recipient="+14155550100").document
+    assert FROM_SHORT_CODE in world.answer().document
+    world.pending.install([])
+    assert FROM_SHORT_CODE in world.answer(recipient="+14155550100").document
+
+
+def test_a_limit_counts_every_reply() -> None:
+    world = World(limits=Limits(by_number={"12345": Limit(per_day=3)}))
+    senders = [FROM_SHORT_CODE in world.answer().document for _ in range(5)]
+    assert senders == [True, True, True, False, False]
+
+
+def test_a_choice_among_equals_is_each_persons_own() -> None:
+    world = World(Pool(MG, 1, (LONG_CODE, OTHER_LONG_CODE)))
+    chosen = {world.answer(sender=f"+1415555{number:04}").decision for number in range(40)}
+    assert {each.address for each in chosen if each is not None} == {"+14155550100", "+14155550101"}
+
+
+def test_what_is_kept_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(composed, "MOST_KEPT", 3)
+    kept = KeptReplies()
+    for number in range(10):
+        kept.keep(POOL, (number,), Composed(b"<Response/>", str(number)))
+    assert sum(kept.get(POOL, (number,)) is not None for number in range(10)) <= 3
+    kept.keep(POOL, ("large",), Composed(b"x" * (composed.LARGEST_KEPT + 1), ""))
+    assert kept.get(POOL, ("large",)) is None
+
+
+SENDERS = (
+    SHORT_CODE,
+    LONG_CODE,
+    OTHER_LONG_CODE,
+    Sender("SC" + "0b" * 16, "12345", SenderKind.SHORT_CODE, "CA", Capability.SMS),
+    Sender("PN" + "0c" * 16, "+18885550100", SenderKind.TOLL_FREE, "US", Capability.SMS | Capability.MMS),
+    Sender("PN" + "0d" * 16, "Acme", SenderKind.ALPHANUMERIC, "US", Capability.SMS),
+)
+NUMBERS = sorted({each.address for each in SENDERS})
+ADDRESSES = st.sampled_from([*NUMBERS, "+442071838750", "whatsapp:+14155550100"])
+
+QUESTION: dict[str, Any] = {
+    "sender": "+14155550123",
+    "recipient": "12345",
+    "country": "US",
+    "rule": "HOURS",
+    "facts": NOTHING_LEARNED,
+    "text": "9 to 5",
+    "media": (),
+    "wish": None,
+    "one_way": False,
+}
+OTHERS: dict[str, list[Any]] = {
+    "sender": ["+12125550123", "+16475550123", "+442071838750", "12345"],
+    "recipient": [*NUMBERS, "+442071838750", "whatsapp:+14155550100"],
+    "country": ["CA", ""],
+    "rule": ["OPEN"],
+    "facts": [Facts(opted_out=True), Facts(last_sender="+14155550101")],
+    "text": ["9 to 5!", "<&>", "x" * 700, "", ("a", "b")],
+    "media": ["https://a.example/b.png"],
+    "wish": NUMBERS,
+    "one_way": [True],
+}
+CHANGES: list[dict[str, Any]] = [{}, *({name: each} for name, them in OTHERS.items() for each in them)]
+events = st.one_of(
+    st.tuples(st.just("pool"), st.lists(st.sampled_from(SENDERS), unique_by=lambda each: each.sid)),
+    st.tuples(st.just("cordon"), st.lists(st.sampled_from(SENDERS), max_size=2)),
+    st.tuples(st.just("pending"), st.lists(st.sampled_from(SENDERS[:5]), max_size=2)),
+    st.tuples(st.just("time"), st.sampled_from([0.3, 1.0, 61.0, 86_400.0])),
+)
+
+
+@given(
+    st.sampled_from(CHANGES),
+    st.lists(events, min_size=1, max_size=6),
+    st.sampled_from(
+        [Limits(), Limits(by_number={"12345": Limit(per_day=99), "+14155550100": Limit(per_second=1)})]
+    ),
+)
+def test_what_is_kept_is_what_would_be_composed_now_whatever_has_changed_between(
+    like: dict[str, Any], course: list[tuple[str, Any]], limits: Limits
+) -> None:
+    world = World(Pool(MG, 1, SENDERS), limits)
+    for what, of in course:
+        for change in CHANGES:
+            asked, said, rule, facts = asking(**(QUESTION | like | change))
+            draft = world.composer.draft(asked, said, rule, facts)
+            assert draft == world.with_nothing_kept().draft(asked, said, rule, facts)
+            world.composer.leave(asked, draft, facts)
+        world.change(what, of)
+
+
+def asking(
+    rule: str, facts: Facts, text: str, media: str, wish: str | None, one_way: bool, **of: str
+) -> tuple[InboundMessage, Reply, str, Facts]:
+    asked = message(sender=of["sender"], recipient=of["recipient"], FromCountry=of["country"])
+    return asked, Reply(text, media, wish, one_way=one_way), rule, facts

@@ -1,0 +1,110 @@
+"""When an upstream is left alone, and when it is tried again; told as short stories."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sms_router.routing.upstream.circuit_breaker import (
+    FEWEST_CALLS,
+    LONGEST_PAUSE,
+    PAUSE,
+    WINDOW,
+    Admission,
+    Breaker,
+    State,
+    Turn,
+    Verdict,
+)
+
+ORDINARY, PROBE = Admission.ORDINARY, Admission.PROBE
+WELL, FAILING, UNKNOWN = Verdict.WELL, Verdict.FAILING, Verdict.UNKNOWN
+
+
+def opened(at: float = 0.0) -> Breaker:
+    breaker = Breaker()
+    turns = [breaker.settle(ORDINARY, FAILING, at) for _ in range(FEWEST_CALLS)]
+    assert turns == [None] * (FEWEST_CALLS - 1) + [Turn.OPENED]
+    return breaker
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "state"),
+    [
+        ("f" * (FEWEST_CALLS - 1), State.CLOSED),
+        ("f" * FEWEST_CALLS, State.OPEN),
+        ("w" * 50 + "f" * 49, State.CLOSED),
+        ("w" * 50 + "f" * 50, State.OPEN),
+        ("f" * 4 + "w" * 50, State.CLOSED),
+        ("u" * 50, State.CLOSED),
+        ("f" * 4 + "u" * 50, State.CLOSED),
+    ],
+)
+def test_it_opens_when_half_of_the_calls_fail(verdicts: str, state: State) -> None:
+    breaker = Breaker()
+    for letter in verdicts:
+        breaker.settle(ORDINARY, {"w": WELL, "f": FAILING, "u": UNKNOWN}[letter], 0.0)
+    assert breaker.state is state
+
+
+def test_old_failures_do_not_count() -> None:
+    breaker = Breaker()
+    for number in range(20):
+        breaker.settle(ORDINARY, FAILING, number * WINDOW / (FEWEST_CALLS - 1))
+    assert breaker.state is State.CLOSED
+
+
+def test_one_probe_at_a_time_and_its_success_closes() -> None:
+    breaker = opened()
+    assert breaker.admit(PAUSE - 0.1) is None
+    assert breaker.admit(PAUSE) is PROBE
+    assert breaker.admit(PAUSE) is None
+    assert breaker.settle(PROBE, WELL, PAUSE + 1) is Turn.CLOSED
+    assert breaker.admit(PAUSE + 1) is ORDINARY
+    assert breaker.settle(ORDINARY, FAILING, PAUSE + 1) is None, "what was before is forgotten"
+
+
+def test_each_failed_probe_doubles_the_pause_up_to_a_bound_and_tells_nobody_again() -> None:
+    breaker, now, pauses = opened(), 0.0, []
+    for _ in range(8):
+        begun = now
+        while breaker.admit(now) is None:
+            now += 0.5
+        pauses.append(now - begun)
+        assert breaker.settle(PROBE, FAILING, now) is None
+    assert pauses == [PAUSE, 2 * PAUSE, 4 * PAUSE, 8 * PAUSE] + [LONGEST_PAUSE] * 4
+    breaker.admit(now + LONGEST_PAUSE)
+    breaker.settle(PROBE, WELL, now + LONGEST_PAUSE)
+    reopened = opened()
+    assert reopened.admit(PAUSE) is PROBE, "the pause is short again"
+
+
+def test_a_probe_that_was_given_up_is_followed_by_another_at_once() -> None:
+    breaker = opened()
+    assert breaker.admit(PAUSE) is PROBE
+    breaker.settle(PROBE, UNKNOWN, PAUSE)
+    assert breaker.admit(PAUSE) is PROBE
+
+
+@pytest.mark.parametrize("verdict", list(Verdict))
+def test_calls_that_began_before_it_opened_change_nothing(verdict: Verdict) -> None:
+    breaker = opened()
+    assert breaker.settle(ORDINARY, verdict, 1.0) is None
+    assert breaker.state is State.OPEN
+    assert breaker.admit(PAUSE) is PROBE
+    assert breaker.settle(ORDINARY, verdict, PAUSE) is None
+    assert not breaker.due(PAUSE), "the probe is on its way"
+
+
+@given(st.lists(st.tuples(st.floats(0, 20), st.sampled_from(Verdict)), max_size=60))
+def test_it_is_never_stuck_and_never_lets_two_probes_through(steps: list[tuple[float, Verdict]]) -> None:
+    breaker, now = Breaker(), 0.0
+    for passed, verdict in steps:
+        now += passed
+        admission = breaker.admit(now)
+        if admission is PROBE:
+            assert breaker.admit(now) is None
+        if admission is not None:
+            breaker.settle(admission, verdict, now)
+    assert breaker.due(now + LONGEST_PAUSE)

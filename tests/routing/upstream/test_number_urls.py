@@ -1,0 +1,108 @@
+"""The URLs that numbers had before a Service took them over."""
+
+from __future__ import annotations
+
+import pytest
+
+from sms_router.membership.snapshot import NumberUrls
+from sms_router.routing.dispatch.dispatcher import Defaults, Dispatcher, Forwards, RuleAnswer
+from sms_router.routing.dispatch.responders import Forwarding
+from sms_router.routing.handler.reply import Reply
+from sms_router.routing.keywords.rule_table import RuleTable
+from sms_router.routing.keywords.rules import MatchKind, Rule, Scope
+from sms_router.routing.keywords.templates import TextAnswer
+from sms_router.routing.opt_outs.keywords_file import load_opt_out_words
+from sms_router.routing.upstream.number_urls import NumberForwards
+from sms_router.senders.models import Capability, Sender, SenderKind
+from sms_router.senders.pool import Pool
+from tests.routing.messages import message
+
+MG = "MG" + "0a" * 16
+OWN = "https://sms.example.com/twilio"
+LONG_CODE = "+14155550100"
+POOL = Pool(MG, 1, (Sender("PN1", LONG_CODE, SenderKind.LONG_CODE, "US", Capability.SMS),))
+URL = "https://old.example.com/sms"
+
+
+def numbers(urls: NumberUrls | None, *, used: bool = True) -> NumberForwards:
+    return NumberForwards(
+        lambda service, texted: POOL if texted == LONG_CODE else None,
+        lambda service, sid: urls if (service, sid) == (MG, "PN1") else None,
+        lambda service: used,
+        OWN,
+        frozenset({"b.example"}),
+    )
+
+
+@pytest.mark.parametrize(
+    ("urls", "told"),
+    [
+        (NumberUrls(sms_url=URL), "old.example.com/sms (POST)"),
+        (NumberUrls(sms_url=URL, sms_method="GET"), "old.example.com/sms (GET)"),
+        (
+            NumberUrls("", URL, "POST", "https://b.example/f", "GET"),
+            "old.example.com/sms (POST), on failure to b.example/f (GET)",
+        ),
+        (NumberUrls("", URL, "POST", "nonsense"), "old.example.com/sms (POST)"),
+        (NumberUrls(), "None"),
+        (NumberUrls(sms_url=URL, sms_application_sid="AP1"), "None"),
+        (NumberUrls(sms_url="nonsense"), "None"),
+        (NumberUrls(sms_url=f"{OWN}/sms"), "None"),
+        (NumberUrls(sms_url="https://SMS.example.com:443/twilio/sms/fallback?x"), "None"),
+        (NumberUrls(sms_url="https://sms.example.com/other/sms"), "sms.example.com/other/sms (POST)"),
+        (None, "None"),
+    ],
+)
+def test_a_numbers_own_url_is_where_its_texts_go(urls: NumberUrls | None, told: str) -> None:
+    assert str(numbers(urls).forward_for(message(recipient=LONG_CODE))) == told
+
+
+def test_only_where_it_is_wanted_and_the_number_is_known() -> None:
+    urls = NumberUrls(sms_url=URL)
+    assert numbers(urls, used=False).forward_for(message(recipient=LONG_CODE)) is None
+    assert numbers(urls).forward_for(message(recipient="54321")) is None
+    found = numbers(urls).forward_for(message(recipient=LONG_CODE))
+    assert found is not None
+    assert found.redirect_hosts == {"b.example"}
+
+
+def test_a_wrong_url_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    forwards = numbers(NumberUrls(sms_url="https://user:secret@/x"))
+    for _ in range(3):
+        assert forwards.forward_for(message(recipient=LONG_CODE)) is None
+    (line,) = caplog.messages
+    assert line.startswith(f"the sms_url of {LONG_CODE} at Twilio cannot be called: it has no host")
+    assert "secret" not in line
+
+
+@pytest.mark.parametrize(
+    ("body", "rule", "forwarded"),
+    [
+        ("HOURS", "HOURS", False),
+        ("anything", f"{LONG_CODE}'s own URL", True),
+        ("x" * 500, f"{LONG_CODE}'s own URL", True),
+        ("STOP", "opt-out word STOP", False),
+        ("YES", f"{LONG_CODE}'s own URL", True),
+    ],
+)
+def test_rules_and_opt_out_words_come_before_it_and_the_default_after(
+    body: str, rule: str, forwarded: bool
+) -> None:
+    hours: Rule[RuleAnswer] = Rule(
+        ("HOURS",),
+        MatchKind.FIRST_WORD,
+        Scope(),
+        TextAnswer(Reply("9 to 5")),
+        "HOURS",
+        "test",
+        fold_accents=False,
+    )
+    forwards = Forwards(None, numbers(NumberUrls(sms_url=URL)).forward_for)
+    words = load_opt_out_words(None, frozenset())
+    rules = Dispatcher(RuleTable.build([hours]), Defaults(TextAnswer(Reply("default"))), words, forwards)
+    asked = message(body, recipient=LONG_CODE)
+    found = rules.find(asked)
+    assert found.for_person(opted_out=False).rule.startswith(rule)
+    assert isinstance(found.for_person(opted_out=False).action, Forwarding) is forwarded
+    assert not isinstance(found.for_person(opted_out=True).action, Forwarding)
+    assert rules.find(message(body)).for_person(opted_out=False).rule != f"{LONG_CODE}'s own URL"

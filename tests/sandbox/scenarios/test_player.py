@@ -1,0 +1,259 @@
+"""What scenarios can tell, each against the smallest application that plays its part."""
+
+from pathlib import Path
+
+import pytest
+from starlette.responses import Response
+
+from sms_router.sandbox.hosting import free_port
+from sms_router.sandbox.scenarios.player import Verdict
+from tests.sandbox.customer import twiml
+from tests.sandbox.scenarios.theatre import theatre
+
+REROUTE = """
+[[carriers]]
+name = "nowhere"
+reaches_short_codes = false
+short_code_error = 30003
+
+[[phones]]
+number = "+13125550123"
+carrier = "nowhere"
+
+[[steps]]
+phone = "+13125550123"
+texts = "HOURS"
+shows = [{ from = "+14155550100", equals = "We are open." }]
+undelivered = [{ from = "12345", error = 30003 }]
+alerts = []
+"""
+
+
+async def test_a_carrier_that_blocks_short_codes_and_an_application_that_re_routes(tmp_path: Path) -> None:
+    async with theatre(tmp_path, REROUTE) as play:
+
+        async def status() -> Response:
+            form = play.customer.asked[-1].form
+            if form.get("ErrorCode") == "30003":
+                await play.sends("+14155550100", form["To"], "We are open.")
+            return Response(status_code=204)
+
+        play.customer.says("/sms", '<Message statusCallback="/status">We are open.</Message>')
+        play.customer.pages["/status"] = status
+        assert await play.passes()
+
+
+async def test_without_the_re_route_the_same_scenario_fails_and_says_what_it_saw(tmp_path: Path) -> None:
+    async with theatre(tmp_path, REROUTE + "within = 0.05\n") as play:
+        play.customer.says("/sms", "<Message>We are open.</Message>")
+        (step,) = await play.played()
+        assert step.verdict is Verdict.FAILED
+        (difference,) = step.differences
+        assert (difference.what, difference.got) == ("message 1 on +13125550123", "nothing")
+        assert difference.expected == "from +14155550100, says 'We are open.'"
+
+
+STOP_AND_START = """
+[service]
+advanced_opt_out = true
+
+[[service.opt_out_lists]]
+language = "en"
+stop = ["STOP"]
+start = ["START"]
+help = ["HELP"]
+stop_reply = "You are out."
+start_reply = "You are in."
+
+[[steps]]
+phone = "+14155550123"
+texts = "STOP"
+shows = [{ from = "12345", equals = "You are out." }]
+
+[[steps]]
+phone = "+14155550123"
+texts = "HOURS"
+to = "+12125550100"
+shows = []
+alerts = [21610]
+
+[[steps]]
+phone = "+14155550123"
+texts = "START"
+shows = ["You are in."]
+
+[[steps]]
+phone = "+14155550123"
+texts = "HOURS"
+shows = ["We are open."]
+alerts = []
+"""
+
+
+async def test_stop_and_start_with_advanced_opt_out(tmp_path: Path) -> None:
+    async with theatre(tmp_path, STOP_AND_START) as play:
+
+        async def page() -> Response:
+            told = play.customer.asked[-1].form
+            return twiml("" if "OptOutType" in told else "<Message>We are open.</Message>")
+
+        play.customer.pages["/sms"] = page
+        assert await play.passes()
+
+
+async def test_an_application_that_ignores_opt_out_type_is_found_out(tmp_path: Path) -> None:
+    hasty = STOP_AND_START.replace("alerts = [21610]", "alerts = [21610]\nwithin = 0")
+    async with theatre(tmp_path, hasty) as play:
+        play.customer.says("/sms", "<Message>We are open.</Message>")
+        first, second, *_ = await play.played()
+        assert (first.verdict, second.verdict) == (Verdict.PASSED, Verdict.FAILED)
+        assert [each.got.count("21610 ") for each in second.differences] == [2]
+
+
+async def test_a_dead_upstream_and_its_fallback(tmp_path: Path) -> None:
+    steps = f"""
+[service]
+inbound_request_url = "http://127.0.0.1:{free_port()}/votes"
+
+[[steps]]
+phone = "+14155550123"
+texts = "VOTE 7"
+webhook = "answered by the fallback"
+shows = ["We got your message."]
+alerts = [11205]
+"""
+    async with theatre(tmp_path, steps) as play:
+        play.customer.says("/sms/fallback", "<Message>We got your message.</Message>")
+        assert await play.passes()
+
+
+async def test_faults_time_and_phones_that_change(tmp_path: Path) -> None:
+    steps = """
+[[carriers]]
+name = "slow"
+delay = 30
+
+[[steps]]
+phone = "+14155550123"
+carrier = "slow"
+
+[[steps]]
+phone = "+14155550123"
+texts = "HOURS"
+shows = []
+
+[[steps]]
+wait = 30
+phone = "+14155550123"
+shows = [{ contains = ["We", "open"], media = [], status = "delivered" }]
+
+[[steps]]
+phone = "+14155550123"
+state = "off"
+carrier = "metro"
+
+[[steps]]
+faults = { webhooks = { kind = "twice" }, receipts = { backwards = true } }
+
+[[steps]]
+phone = "+12065550123"
+texts = "HOURS"
+shows = 1
+
+[[steps]]
+faults = {}
+
+[[steps]]
+phone = "+12065550123"
+texts = "HOURS"
+media = ["https://example.com/a.png"]
+shows = 1
+alerts = []
+"""
+    async with theatre(tmp_path, steps) as play:
+        play.customer.says("/sms", "<Message>We are open.</Message>")
+        assert await play.passes()
+        assert len(play.customer.asked_at("/sms")) == 4
+        assert play.platform.faults.present.webhooks is None
+
+
+@pytest.mark.parametrize(
+    ("steps", "page", "difference"),
+    [
+        ("shows = []", "<Message>Hi</Message>", ("message 1 on", "nothing more", "from 12345, says 'Hi'")),
+        ('shows = ["Hi", "Hi"]', "<Message>Hi</Message>", ("message 2 on", "says 'Hi'", "nothing")),
+        ('shows = [{ contains = "x" }]', "<Message>Hi</Message>", ("message 1 on", "contains 'x'", "'Hi'")),
+        (
+            "shows = [{ media = [] }]",
+            "<Message><Body>Hi</Body><Media>https://example.com/a.png</Media></Message>",
+            ("message 1 on", "media none", "says 'Hi', media https://example.com/a.png"),
+        ),
+        (
+            'shows = [{ status = "sent" }]',
+            "<Message>Hi</Message>",
+            ("1 on", "status sent", "status delivered"),
+        ),
+        ("alerts = [12100]", "", ("alerts", "12100", "none")),
+        ("alerts = []", "<Say>Hi</Say>", ("alerts", "none", "14110 <Say> cannot answer a message")),
+        ('webhook = "failed"', "", ("the webhook", "failed", "answered")),
+        ('webhook = "answered"', "<Message>", ("the webhook", "answered", "by the fallback (12100 ")),
+        ("undelivered = [{ error = 30003 }]", "", ("not delivered to", "30003", "nothing")),
+        ("", "<Message>Hi</Message>", ("a message on +14155550123", "nothing more", "'Hi'")),
+        ("", "<Say>Hi</Say>", ("alerts", "none that no step expects", "14110")),
+    ],
+)
+async def test_what_is_otherwise_is_told(
+    tmp_path: Path, steps: str, page: str, difference: tuple[str, str, str]
+) -> None:
+    step = f'[[steps]]\nphone = "+14155550123"\ntexts = "HOURS"\nwithin = 0\n{steps}\n'
+    async with theatre(tmp_path, step) as play:
+        play.customer.says("/sms", page)
+        failed = (await play.played())[-1]
+        assert failed.verdict is Verdict.FAILED
+        told = failed.differences[0]
+        for part, whole in zip(difference, (told.what, told.expected, told.got), strict=True):
+            assert part in whole
+
+
+async def test_a_message_that_did_not_come_is_told_with_what_the_debugger_says(tmp_path: Path) -> None:
+    step = '[[steps]]\nphone = "+14155550123"\ntexts = "HOURS"\nwithin = 0\nshows = ["Hello"]\n'
+    async with theatre(tmp_path, step) as play:
+        play.customer.pages["/sms"] = play.customer.pages["/sms/fallback"] = Response(status_code=503)
+        (failed,) = await play.played()
+        assert [each.got for each in failed.differences] == ["nothing", "11200 HTTP 503; 11200 HTTP 503"]
+
+
+async def test_after_a_step_that_failed_nothing_more_is_played(tmp_path: Path) -> None:
+    steps = """
+[[steps]]
+phone = "+14155550123"
+texts = "HOURS"
+shows = ["Hello"]
+within = 0
+
+[[steps]]
+title = "afterwards"
+phone = "+14155550123"
+texts = "HOURS"
+"""
+    async with theatre(tmp_path, steps) as play:
+        first, second = await play.played()
+        assert (first.verdict, second.verdict) == (Verdict.FAILED, Verdict.NOT_PLAYED)
+        assert second.title == "afterwards"
+        assert len(play.customer.asked) == 1
+
+
+async def test_a_phone_that_is_off_cannot_text(tmp_path: Path) -> None:
+    steps = """
+[[phones]]
+number = "+13125550123"
+carrier = "metro"
+state = "off"
+
+[[steps]]
+phone = "+13125550123"
+texts = "HOURS"
+"""
+    async with theatre(tmp_path, steps) as play:
+        (step,) = await play.played()
+        assert step.differences[0].got == "one that is off"

@@ -1,0 +1,118 @@
+"""The router that is started for a scenario: its configuration, its start and its end."""
+
+import socket
+import tomllib
+from datetime import date
+from pathlib import Path
+
+import psutil
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sms_router.sandbox import load_world
+from sms_router.sandbox.hosting import free_port
+from sms_router.sandbox.scenarios.loader import read_scenario
+from sms_router.sandbox.scenarios.router_process import write_configuration
+from sms_router.sandbox.scenarios.runner import OwnRouter, Stage
+from sms_router.sandbox.scenarios.scenario import Scenario
+from sms_router.sandbox.scenarios.toml_writer import toml_text
+from tests.sandbox.bench import PHONE, WORLD
+
+CONFIG = WORLD.parent
+
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
+values = st.recursive(
+    st.booleans()
+    | texts
+    | st.integers(-(2**62), 2**62)
+    | st.floats(allow_nan=False)
+    | st.just(date(2026, 1, 5)),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@settings(max_examples=50)
+@given(st.dictionaries(texts, values, max_size=4))
+def test_what_is_written_is_read_again(document: dict[str, object]) -> None:
+    assert tomllib.loads(toml_text(document)) == document
+
+
+def test_what_toml_has_no_word_for_is_refused() -> None:
+    with pytest.raises(TypeError, match="TOML has no NoneType"):
+        toml_text({"x": None})
+
+
+def _scenario(tmp_path: Path, text: str, port: int = 8000) -> Scenario:
+    path = tmp_path / "scenario.toml"
+    step = f'[[steps]]\nphone = "{PHONE}"\ntexts = "HI"\nshows = ["Ho"]\nwithin = 0.1\n'
+    path.write_text(f'title = "x"\n{text}\n{step}', "utf-8")
+    return read_scenario(path, load_world(WORLD, f"http://127.0.0.1:{port}"))
+
+
+def test_the_configuration_is_copied_and_the_scenario_laid_over_it(tmp_path: Path) -> None:
+    folder, home = tmp_path / "theirs", tmp_path / "home"
+    folder.mkdir()
+    home.mkdir()
+    (folder / "keywords.toml").write_text("[default]\nreply = 'theirs'\n", "utf-8")
+    theirs = "[router]\nerror_reply = 'theirs'\ninline_deadline = 9.0\n[redis]\nurl = 'redis://production'\n"
+    (folder / "router.toml").write_text(theirs, "utf-8")
+    write_configuration(_scenario(tmp_path, "[router]\ninline_deadline = 1.0"), folder, home)
+    router = tomllib.loads((home / "config" / "router.toml").read_text("utf-8"))
+    assert router["router"]["error_reply"] == "theirs"
+    assert router["router"]["inline_deadline"] == 1.0
+    assert router["router"]["data_dir"] == str(home / "data")
+    assert router["redis"] == {}
+    assert (home / "config" / "keywords.toml").read_text("utf-8") == "[default]\nreply = 'theirs'\n"
+    assert (folder / "router.toml").read_text("utf-8") == theirs
+
+
+def test_an_application_replaces_keywords_and_handlers(tmp_path: Path) -> None:
+    scenario = _scenario(tmp_path, "[application]\nkeywords = 'k = 1'\nhandlers = 'h = 1'")
+    write_configuration(scenario, CONFIG, tmp_path)
+    assert (tmp_path / "config" / "keywords.toml").read_text("utf-8") == "k = 1"
+    assert (tmp_path / "scenario_handlers.py").read_text("utf-8") == "h = 1"
+    router = tomllib.loads((tmp_path / "config" / "router.toml").read_text("utf-8"))
+    assert router["router"]["handlers"] == ["scenario_handlers"]
+
+
+@pytest.mark.slow
+async def test_a_router_that_does_not_start_is_told_with_the_end_of_its_log(tmp_path: Path) -> None:
+    scenario = _scenario(tmp_path, "[router]\ninline_deadlin = 1.0")
+    ending = await Stage(OwnRouter(CONFIG, free_port())).play(scenario, lambda _: None)
+    assert not ending.passed
+    assert ending.trouble.startswith("The router stopped.")
+    assert "\nconfig/router.toml: router.inline_deadlin: unknown key" in ending.trouble
+
+
+async def test_a_port_that_is_taken_is_told(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        stage = Stage(port=taken.getsockname()[1])
+        ending = await stage.play(_scenario(tmp_path, ""), lambda _: None)
+    assert ending.trouble.endswith("cannot be used; another program listens there.")
+
+
+APPLICATION = """
+[application]
+handlers = '''
+from sms_router import keyword
+
+@keyword("HI")
+async def hi() -> str:
+    return "Hey"
+'''
+"""
+
+
+@pytest.mark.slow
+async def test_a_failed_scenario_tells_what_came_and_leaves_nothing_running(tmp_path: Path) -> None:
+    port = free_port()
+    before = {process.pid for process in psutil.Process().children(recursive=True)}
+    ending = await Stage(OwnRouter(CONFIG, port)).play(_scenario(tmp_path, APPLICATION, port), lambda _: None)
+    assert [difference.got for difference in ending.played[0].differences] == [
+        "from 12345, says 'Hey', status delivered"
+    ]
+    assert {process.pid for process in psutil.Process().children(recursive=True)} <= before

@@ -1,0 +1,73 @@
+import pytest
+
+from sms_router.sandbox.webhooks.twiml import Redirect, SendMessage, Unreadable, Verb, Warn, read_twiml
+
+HEAD = b'<?xml version="1.0" encoding="UTF-8"?>'
+
+
+@pytest.mark.parametrize(
+    ("inner", "verbs"),
+    [
+        ("", ()),
+        ("<!-- nothing -->", ()),
+        ("<Message>Hello</Message>", (SendMessage("Hello"),)),
+        ("<Message><Body>Hello</Body></Message>", (SendMessage("Hello"),)),
+        ("<Message><Body>a</Body><Body>b</Body></Message>", (SendMessage("ab"),)),
+        ("<Message>\n  <Body>a &amp; b</Body>\n</Message>", (SendMessage("a & b"),)),
+        (
+            "<Message>text<Media>https://x.example/a.png</Media></Message>",
+            (SendMessage("text", ("https://x.example/a.png",)),),
+        ),
+        ("<Message/>", (SendMessage(""),)),
+        (
+            '<Message to="+1" from="2" statusCallback="/s" action="/a" method="GET">x</Message>',
+            (SendMessage("x", (), "+1", "2", "/s", "/a", "GET"),),
+        ),
+        ('<Redirect method="GET"> /next </Redirect>', (Redirect("/next", "GET"),)),
+        ("<message>x</message>", (Warn(12200, "unknown verb <message>"),)),
+        ("<Say>x</Say>", (Warn(14110, "<Say> cannot answer a message"),)),
+        (
+            '<Message messagingServiceSid="MG1">x</Message>',
+            (Warn(12200, "unknown attribute messagingServiceSid in <Message>"), SendMessage("x")),
+        ),
+        (
+            '<Redirect Method="GET">/next</Redirect>',
+            (Warn(12200, "unknown attribute Method in <Redirect>"), Redirect("/next")),
+        ),
+        (
+            "<Message><Text>x</Text></Message>",
+            (Warn(12200, "unknown noun <Text> in <Message>"), SendMessage("")),
+        ),
+    ],
+)
+def test_verbs_are_read_from_top_to_bottom(inner: str, verbs: tuple[Verb, ...]) -> None:
+    assert read_twiml(HEAD + f"<Response>{inner}</Response>".encode()) == verbs
+
+
+def test_attributes_of_the_root_mean_nothing_and_a_schema_is_let_be() -> None:
+    schema = 'xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xsi:noNamespaceSchemaLocation="a.xsd"'
+    assert read_twiml(f"<Response {schema}/>".encode()) == ()
+    assert read_twiml(b'<Response to="1"/>') == (Warn(12200, "unknown attribute to in <Response>"),)
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        (b"<Response>", 12100),
+        (b"not xml", 12100),
+        (b"<Response>\x00</Response>", 12100),
+        (b"<Response>\x0b</Response>", 12100),
+        (b"<Response>\xff</Response>", 12100),
+        (b'<?xml version="1.0" encoding="klingon"?><Response/>', 12100),
+        (b'<!DOCTYPE r [<!ENTITY a "b">]><Response>&a;</Response>', 12100),
+        (b'<!DOCTYPE r [<!ENTITY a SYSTEM "file:///etc/hostname">]><Response>&a;</Response>', 12100),
+        (b'<?xml version="1.1"?><Response/>', 12101),
+        (b"<?xml version='2.0'?><Response/>", 12101),
+        (b"<response/>", 12102),
+        (b"<html/>", 12102),
+    ],
+)
+def test_what_cannot_be_read_has_the_debuggers_code(body: bytes, code: int) -> None:
+    document = read_twiml(body)
+    assert isinstance(document, Unreadable)
+    assert document.code == code

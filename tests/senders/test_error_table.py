@@ -1,0 +1,83 @@
+"""``carriers.toml``: what error codes mean."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sms_router.errors import SettingsError
+from sms_router.senders.error_table import ErrorClass, load_error_table
+
+GOOD = '[[error]]\ncodes = [30006]\nclass = "sender"\nnote = "a test"\n'
+
+
+def mistakes(folder: Path, text: str) -> list[str]:
+    (folder / "carriers.toml").write_text(text)
+    with pytest.raises(SettingsError) as told:
+        load_error_table(folder)
+    return [mistake.removeprefix(f"{folder / 'carriers.toml'}: ") for mistake in told.value.mistakes]
+
+
+@pytest.mark.parametrize(
+    ("code", "fault", "times"),
+    [
+        (30006, ErrorClass.SENDER, 1),
+        (21612, ErrorClass.SENDER, 1),
+        (30003, ErrorClass.SENDER, 2),
+        (21610, ErrorClass.OPT_OUT, 1),
+        (30007, ErrorClass.FILTERED, 1),
+        (30004, ErrorClass.FILTERED, 1),
+        (30005, ErrorClass.RECIPIENT, 1),
+        (30008, ErrorClass.TRANSIENT, 1),
+        (30034, ErrorClass.CONFIGURATION, 1),
+    ],
+)
+def test_what_comes_along(tmp_path: Path, code: int, fault: ErrorClass, times: int) -> None:
+    entry = load_error_table(tmp_path).find(code)
+    assert entry is not None
+    assert (entry.fault, entry.times) == (fault, times)
+
+
+def test_only_the_safe_codes_speak_of_a_sender() -> None:
+    entries = load_error_table().entries.values()
+    speaking = {entry.code for entry in entries if entry.fault is ErrorClass.SENDER}
+    assert speaking == {21606, 21612, 21659, 30003, 30006}
+    assert {entry.code for entry in entries if entry.only_abroad} == {21606, 21659}
+
+
+@pytest.mark.parametrize("code", [None, 39999, 30025])
+def test_an_unknown_code_says_nothing(code: int | None) -> None:
+    assert load_error_table().find(code) is None
+
+
+def test_the_folders_file_replaces_single_codes(tmp_path: Path) -> None:
+    (tmp_path / "carriers.toml").write_text(
+        '[[error]]\ncodes = [30006, 39999]\nclass = "transient"\nnote = "our landlines"\nbelieved_days = 30\n'
+    )
+    table = load_error_table(tmp_path)
+    for code in (30006, 39999):
+        entry = table.find(code)
+        assert entry is not None
+        assert entry.fault is ErrorClass.TRANSIENT
+    assert table.find(30003) == load_error_table().find(30003)
+    assert table.longest == 30 * 86_400_000
+
+
+@pytest.mark.parametrize(
+    ("text", "mistake"),
+    [
+        (GOOD + 'klass = "x"\n', "error[1].klass: unknown key; did you mean class?"),
+        (GOOD.replace("sender", "sendr"), "error[1].class: must be 'sender', 'recipient', 'opt-out'"),
+        (GOOD + "times = 6\n", "error[1].times: must be less than or equal to 5"),
+        (GOOD + "believed_days = 0\n", "error[1].believed_days: must be greater than 0"),
+        (GOOD.replace("30006", "3"), "error[1].codes[1]: must be greater than or equal to 10000"),
+        (GOOD.replace("30006", ""), "error[1].codes: "),
+        ('[[error]]\ncodes = [30006]\nclass = "sender"\n', "error[1].note: is missing; add it"),
+        (GOOD + GOOD, "error[2].codes: 30006 stands in two tables; keep one of them"),
+        ("error = 1\n", "error: must be a list of tables"),
+        ("errors = 1\n", "errors: unknown key; did you mean error?"),
+    ],
+)
+def test_every_mistake_is_told_by_its_key(tmp_path: Path, text: str, mistake: str) -> None:
+    assert any(told.startswith(mistake) for told in mistakes(tmp_path, text)), mistakes(tmp_path, text)

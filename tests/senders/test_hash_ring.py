@@ -1,0 +1,49 @@
+"""A stable choice among equals."""
+
+from collections import Counter
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sms_router.senders.hash_ring import Ring
+from sms_router.senders.models import Sender
+from tests.senders.worlds import sender
+
+
+def numbers(count: int) -> list[Sender]:
+    return [sender(f"+1415555{index:04d}") for index in range(count)]
+
+
+@given(st.integers(1, 40), st.text(max_size=16))
+def test_every_sender_has_its_turn_once(count: int, person: str) -> None:
+    ring = Ring(numbers(count))
+    turns = list(ring.turns(person))
+    assert turns[0] == ring.first(person)
+    assert sorted(each.address for each in turns) == [each.address for each in ring]
+
+
+@given(st.integers(2, 40), st.text(max_size=16), st.data())
+def test_the_others_keep_their_turns_when_one_leaves(count: int, person: str, data: st.DataObject) -> None:
+    senders = numbers(count)
+    gone = data.draw(st.sampled_from(senders))
+    turns = [each for each in Ring(senders).turns(person) if each != gone]
+    assert list(Ring(each for each in senders if each != gone).turns(person)) == turns
+
+
+def test_people_are_spread_over_the_senders() -> None:
+    ring = Ring(numbers(10))
+    shares = Counter(ring.first(f"+1212555{person:04d}").address for person in range(5000))
+    assert len(shares) == 10
+    assert max(shares.values()) < 5000 / 10 * 2.5
+
+
+def test_a_ring_knows_its_own() -> None:
+    ring = Ring(numbers(3))
+    assert len(ring) == 3
+    assert ring.holds(sender("+14155550001"))
+    assert not ring.holds(sender("+14155550001", "CA"))
+    assert not ring.holds(sender("+14155550009"))
+
+
+def test_an_empty_ring_has_no_turns() -> None:
+    assert list(Ring(()).turns("+14155550123")) == []

@@ -1,0 +1,45 @@
+"""A supervisor whose worker takes longer to begin than uvicorn waits for a word of it.
+
+``python -m tests.server.slow_worker`` logs what becomes of the worker, and ends when it is told to.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+
+import uvicorn
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from sms_router.server.supervisor import Workers
+
+LOADS_FOR = 7.0
+"""Seconds; uvicorn waits five."""
+
+
+async def application(scope: Scope, receive: Receive, send: Send) -> None:
+    """Never asked."""
+
+
+def _load() -> ASGIApp:
+    time.sleep(LOADS_FOR)
+    return application
+
+
+class SlowToLoad:
+    """What a worker is given, and works on before it can say anything."""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (_load, ())
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    config = uvicorn.Config(
+        SlowToLoad(),  # type: ignore[arg-type]
+        port=0,
+        workers=2,
+        lifespan="off",
+        log_config=None,
+    )
+    Workers(config, [config.bind_socket()]).run()

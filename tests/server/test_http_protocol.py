@@ -1,0 +1,339 @@
+"""What a connection may owe, and for how long, before it is closed."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field
+
+import pytest
+import uvicorn
+import uvloop
+from starlette.types import Receive, Scope, Send
+
+from sms_router.server.http_protocol import LARGEST_REQUEST, LONGEST_HEAD, OneWriteProtocol
+
+REQUEST = b"POST /sms HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nab"
+LIMIT = 16
+
+
+class Hasty(OneWriteProtocol):
+    """The protocol without its patience."""
+
+    HEAD_TIME = 0.05
+    LINGER = 0.05
+
+
+@dataclass
+class Application:
+    """Answers 200 once ``open`` is set."""
+
+    open: asyncio.Event = field(default_factory=asyncio.Event)
+    asked: asyncio.Event = field(default_factory=asyncio.Event)
+    requests: int = 0
+    body: bytes = b"ok"
+    whole: bool = True
+    """False for a response in two parts."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.requests += 1
+        self.asked.set()
+        while (await receive()).get("more_body"):
+            pass
+        await self.open.wait()
+        headers = [(b"content-length", b"%d" % len(self.body))]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        if not self.whole:
+            await send({"type": "http.response.body", "more_body": True})
+        await send({"type": "http.response.body", "body": self.body})
+
+
+@dataclass
+class Site:
+    """A server in this process."""
+
+    server: uvicorn.Server
+    application: Application
+    clients: list[Client] = field(default_factory=list)
+
+    @property
+    def connections(self) -> int:
+        return len(self.server.server_state.connections)
+
+    async def connect(self, sent: bytes = b"") -> Client:
+        """Connect, and wait until the server has noticed."""
+        port = self.server.servers[0].sockets[0].getsockname()[1]
+        before = self.server.server_state.connections.copy()
+        client = Client(*await asyncio.open_connection("127.0.0.1", port))
+        self.clients.append(client)
+        async with asyncio.timeout(10):
+            while self.server.server_state.connections <= before:
+                await asyncio.sleep(0)
+        client.send(sent)
+        return client
+
+
+@dataclass
+class Client:
+    """One connection to it."""
+
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+
+    def send(self, data: bytes) -> None:
+        self.writer.write(data)
+
+    async def status(self) -> int:
+        """Read one response and return its status."""
+        async with asyncio.timeout(10):
+            head = await self.reader.readuntil(b"\r\n\r\n")
+            await self.reader.readexactly(2 if b"content-length: 2" in head else 0)
+        return int(head.split()[1])
+
+    async def closed(self) -> bytes:
+        """Wait until the server has closed it; return what came before."""
+        async with asyncio.timeout(10):
+            try:
+                return await self.reader.read()
+            except ConnectionError:
+                return b""
+
+
+Serve = Callable[..., AbstractAsyncContextManager[Site]]
+
+
+@asynccontextmanager
+async def serving(
+    protocol: type[OneWriteProtocol] = OneWriteProtocol, *, slow: bool = False, keep_alive: int = 30
+) -> AsyncIterator[Site]:
+    """Run a server; ``slow`` means that it answers when the test says so. ``keep_alive`` is in seconds."""
+    application = Application()
+    if not slow:
+        application.open.set()
+    config = uvicorn.Config(
+        application, port=0, http=protocol, ws="none", lifespan="off", limit_concurrency=LIMIT,
+        timeout_keep_alive=keep_alive, timeout_graceful_shutdown=1, log_config=None,
+    )  # fmt: skip
+    server = uvicorn.Server(config)
+    config.load()
+    server.lifespan = config.lifespan_class(config)
+    await server.startup()
+    site = Site(server, application)
+    try:
+        yield site
+    finally:
+        application.open.set()
+        for client in site.clients:
+            client.writer.close()
+            with contextlib.suppress(ConnectionError):
+                await client.writer.wait_closed()
+        await server.shutdown()
+
+
+@pytest.mark.parametrize("sent", [b"", b"P", b"POST /sms HTTP/1.1\r\nHost:", b"\r\n"])
+async def test_a_connection_without_a_whole_head_is_closed(sent: bytes) -> None:
+    async with serving(Hasty) as site:
+        assert await (await site.connect(sent)).closed() == b""
+
+
+async def test_a_later_request_that_is_begun_and_not_ended_is_closed() -> None:
+    async with serving(Hasty) as site:
+        client = await site.connect(REQUEST)
+        assert await client.status() == 200
+        client.send(b"POST /sms")
+        assert await client.closed() == b""
+
+
+async def test_a_text_that_is_at_work_is_not_closed_for_what_follows_it() -> None:
+    async with serving(Hasty, slow=True) as site:
+        client = await site.connect(REQUEST)
+        await site.application.asked.wait()
+        client.send(b"POST")
+        await (await site.connect()).closed()
+        asyncio.get_running_loop().call_later(Hasty.HEAD_TIME * 2, site.application.open.set)
+        assert await client.status() == 200
+        assert await client.closed() == b""
+
+
+async def test_a_connection_at_rest_is_kept_for_the_next_text() -> None:
+    async with serving(Hasty) as site:
+        client = await site.connect(REQUEST)
+        assert await client.status() == 200
+        for _ in range(3):
+            await (await site.connect()).closed()
+        client.send(REQUEST)
+        assert await client.status() == 200
+
+
+async def test_a_connection_that_rests_for_too_long_is_closed() -> None:
+    async with serving(Hasty, keep_alive=0) as site:
+        client = await site.connect(REQUEST)
+        assert await client.status() == 200
+        assert await client.closed() == b""
+
+
+async def test_a_text_that_is_on_its_way_when_the_server_stops_is_answered_and_the_last() -> None:
+    async with serving() as site:
+        rested, fresh = await site.connect(REQUEST), await site.connect()
+        assert await rested.status() == 200
+        for each in site.server.server_state.connections:
+            each.shutdown()
+        for client in (rested, fresh):
+            client.send(REQUEST)
+            answered = await client.closed()
+            assert answered.startswith(b"HTTP/1.1 200")
+            assert b"connection: close" in answered.lower()
+
+
+async def test_what_rests_when_the_server_stops_is_closed_soon() -> None:
+    async with serving(Hasty) as site:
+        rested = await site.connect(REQUEST)
+        assert await rested.status() == 200
+        for each in site.server.server_state.connections:
+            each.shutdown()
+        assert await rested.closed() == b""
+
+
+async def test_a_text_that_takes_longer_than_a_rest_may_is_answered() -> None:
+    async with serving(Hasty, slow=True, keep_alive=0) as site:
+        client = await site.connect(REQUEST)
+        await site.application.asked.wait()
+        await (await site.connect()).closed()
+        site.application.open.set()
+        assert await client.status() == 200
+
+
+async def test_requests_that_come_together_are_answered_one_after_the_other() -> None:
+    async with serving() as site:
+        client = await site.connect(REQUEST * 3)
+        assert [await client.status() for _ in range(3)] == [200] * 3
+        client.send(REQUEST)
+        assert await client.status() == 200
+
+
+async def test_a_head_of_the_longest_size_is_read_and_a_longer_one_refused() -> None:
+    frame = b"GET /sms HTTP/1.1\r\nHost: x\r\nX-Long: \r\n\r\n"
+    async with serving() as site:
+        fits = frame.replace(b": \r\n", b": " + b"a" * (LONGEST_HEAD - len(frame)) + b"\r\n")
+        assert await (await site.connect(fits)).status() == 200
+        assert (await (await site.connect(fits.replace(b"Host", b"Ghost"))).closed())[:12] == b"HTTP/1.1 431"
+
+
+@pytest.mark.parametrize(
+    "endless", [b"a" * 1000, b"\r\n" * 500, b"A: b\r\n" * 200], ids=["value", "empty lines", "headers"]
+)
+async def test_an_endless_head_is_closed(endless: bytes) -> None:
+    async with serving() as site:
+        client = await site.connect(b"" if endless.isspace() else b"POST /sms HTTP/1.1\r\nX: ")
+        for _ in range(2 * LONGEST_HEAD // len(endless)):
+            client.send(endless)
+        await client.closed()
+        assert site.connections == 0
+
+
+async def test_what_follows_the_head_is_bounded_too() -> None:
+    async with serving() as site:
+        client = await site.connect(b"POST /sms HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n")
+        for _ in range(2 * LARGEST_REQUEST // 6000):
+            client.send(b"A: b\r\n" * 1000)
+        await client.closed()
+        assert site.connections == 0
+
+
+async def test_many_texts_on_one_connection_may_be_more_than_one_may_be() -> None:
+    async with serving() as site:
+        client = await site.connect()
+        for _ in range(40):
+            client.send(b"POST /sms HTTP/1.1\r\nContent-Length: 60000\r\n\r\n" + b"a" * 60_000)
+            assert await client.status() == 200
+
+
+async def test_idle_connections_do_not_keep_a_text_out() -> None:
+    async with serving() as site:
+        idle = [await site.connect() for _ in range(3 * LIMIT)]
+        assert site.connections < LIMIT
+        assert await (await site.connect(REQUEST)).status() == 200
+        assert await idle[0].closed() == b""
+
+
+async def test_connections_that_rest_after_a_text_outlast_those_that_sent_nothing() -> None:
+    async with serving() as site:
+        known = await site.connect(REQUEST)
+        assert await known.status() == 200
+        for _ in range(3 * LIMIT):
+            await site.connect(b"POST")
+        known.send(REQUEST)
+        assert await known.status() == 200
+
+
+@pytest.mark.parametrize("protocol", ["h2c", "websocket"])
+@pytest.mark.parametrize("together", [True, False], ids=["together", "apart"])
+async def test_the_body_of_a_request_for_another_protocol_is_never_a_request(
+    protocol: str, together: bool
+) -> None:
+    upgrade = (
+        f"POST /sms HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: {protocol}\r\nContent-Length: {{}}\r\n\r\n"
+    )
+    head = upgrade.format(len(REQUEST)).encode()
+    async with serving() as site:
+        client = await site.connect(head + REQUEST if together else head)
+        if not together:
+            await site.application.asked.wait()
+            client.send(REQUEST)
+        client.send(REQUEST)
+        await client.closed()
+        assert site.application.requests == 1
+
+
+async def test_a_connection_that_does_not_read_its_answers_is_closed() -> None:
+    async with serving(Hasty) as site:
+        site.application.body = b"a" * 2_000_000
+        await site.connect(REQUEST * 20)
+        async with asyncio.timeout(10):
+            while site.connections:
+                await asyncio.sleep(0.01)
+        assert site.application.requests < 20
+
+
+async def test_connections_that_do_not_read_their_answers_do_not_keep_a_text_out() -> None:
+    async with serving() as site:
+        site.application.body = b"a" * 2_000_000
+        for _ in range(LIMIT):
+            site.application.asked.clear()
+            await site.connect(REQUEST * 20)
+            await site.application.asked.wait()
+        site.application.body = b"ok"
+        assert await (await site.connect(REQUEST)).status() == 200
+
+
+async def test_texts_at_work_are_never_closed_to_make_room() -> None:
+    async with serving(slow=True) as site:
+        working = [await site.connect(REQUEST) for _ in range(LIMIT - 1)]
+        late = await site.connect(REQUEST)
+        assert await late.status() == 503
+        site.application.open.set()
+        assert [await client.status() for client in working] == [200] * len(working)
+
+
+@pytest.mark.parametrize("whole", [True, False], ids=["whole", "in parts"])
+def test_a_response_to_a_connection_that_was_just_lost_is_dropped_quietly(
+    whole: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """On the loop that the router runs on: it raises where asyncio's own is patient."""
+
+    async def lose() -> None:
+        async with serving(slow=True) as site:
+            site.application.whole = whole
+            client = await site.connect(REQUEST)
+            await site.application.asked.wait()
+            (connection,) = site.server.server_state.connections
+            assert connection.transport is not None
+            connection.transport.abort()
+            site.application.open.set()
+            assert await client.closed() == b""
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(lose())
+    assert caplog.messages == []

@@ -1,0 +1,59 @@
+"""Where the figures of several workers lie: where no disk can be full."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import psutil
+import pytest
+
+from sms_router.server import metrics_dir as module
+from sms_router.server.metrics_dir import MEMORY, metrics_folder
+from tests.cli.conftest import Serving
+
+
+def test_it_is_in_memory_and_gone_at_the_end(tmp_path: Path) -> None:
+    with metrics_folder(tmp_path / "disk", tmp_path) as folder:
+        assert folder.parent == tmp_path
+        assert not (tmp_path / "disk").exists()
+    assert not folder.exists()
+
+
+def test_where_memory_has_no_room_it_is_on_the_disk_and_empty(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    (disk / "counter_1.db").touch()
+    monkeypatch.setattr(module, "ROOM", 1 << 62)
+    with metrics_folder(disk, tmp_path) as folder:
+        assert (folder, list(folder.iterdir())) == (disk, [])
+
+
+def test_where_nothing_can_be_written_it_is_among_the_temporary_files(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with metrics_folder(tmp_path / "file" / "disk", tmp_path / "nowhere") as folder:
+        assert folder.is_dir()
+        assert not folder.is_relative_to(tmp_path)
+
+
+def test_what_a_killed_router_left_is_swept_away_and_what_others_use_is_not(tmp_path: Path) -> None:
+    left, alien = tmp_path / "sms-router-metrics-left", tmp_path / "other"
+    for each in (left, alien):
+        each.mkdir()
+        (each / "owner").touch()
+    with metrics_folder(tmp_path / "disk", tmp_path) as first, metrics_folder(tmp_path / "disk", tmp_path):
+        assert first.is_dir()
+        assert (left.exists(), alien.exists()) == (False, True)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not MEMORY.is_dir(), reason="this system has none")
+def test_workers_write_their_figures_to_no_disk(folder: Path) -> None:
+    serving = Serving.start(folder, WORKERS="2")
+    children = psutil.Process(serving.process.pid).children()
+    figures = {each.environ().get("PROMETHEUS_MULTIPROC_DIR", "") for each in children}
+    (place,) = {Path(each) for each in figures if Path(each).parent == MEMORY}
+    assert place.is_dir()
+    assert serving.stop() == 0
+    assert not place.exists()

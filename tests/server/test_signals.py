@@ -1,0 +1,74 @@
+"""Workers end with the process that watches over them, and reload when they are asked to."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from sms_router.server.signals import RELOAD, Supervised
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """A supervisor and its worker; what the worker says ends when it does."""
+
+    said: asyncio.StreamReader
+    supervisor: int
+    worker: int
+
+    async def last_words(self) -> bytes:
+        async with asyncio.timeout(20):
+            return await self.said.read()
+
+
+@asynccontextmanager
+async def family(*before: str) -> AsyncIterator[Family]:
+    process = await asyncio.create_subprocess_exec(
+        *before, sys.executable, "-m", "tests.server.supervised_worker",
+        cwd=REPOSITORY, env={"PATH": os.environ["PATH"]}, start_new_session=True,
+        stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    try:
+        assert process.stdout
+        _, supervisor, worker = (await process.stdout.readline()).split()
+        yield Family(process.stdout, int(supervisor), int(worker))
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        await process.wait()
+
+
+async def test_a_worker_stops_gracefully_when_its_supervisor_was_killed() -> None:
+    async with family() as killed:
+        os.kill(killed.supervisor, signal.SIGKILL)
+        assert await killed.last_words() == b"stopped gracefully\n"
+
+
+@pytest.mark.parametrize("asked", [signal.SIGHUP, RELOAD])
+@pytest.mark.parametrize("before", [(), ("nohup",)])
+async def test_a_worker_reloads_when_it_is_asked_to(before: tuple[str, ...], asked: signal.Signals) -> None:
+    async with family(*before) as told:
+        os.kill(told.worker, asked)
+        assert await told.said.readline() == b"reloaded\n"
+        os.kill(told.worker, signal.SIGTERM)
+        assert await told.last_words() == b"stopped gracefully\n"
+
+
+@pytest.mark.parametrize("environment", [{}, {"SMS_ROUTER_SUPERVISOR": ""}])
+async def test_a_router_without_a_supervisor_watches_nobody(environment: dict[str, str]) -> None:
+    supervised = Supervised(environment, lambda: None)
+    before = signal.getsignal(signal.SIGHUP)
+    supervised.start()
+    supervised.close()
+    assert signal.getsignal(signal.SIGHUP) is before

@@ -1,0 +1,36 @@
+"""Workers on slow machines are not taken for hung while they start."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+@pytest.mark.slow
+async def test_a_worker_that_takes_long_to_start_is_waited_for() -> None:
+    supervisor = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "tests.server.slow_worker",
+        cwd=REPOSITORY, env={"PATH": os.environ["PATH"]}, start_new_session=True,
+        stdin=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    try:
+        assert supervisor.stderr is not None
+        told: list[str] = []
+        async with asyncio.timeout(60):
+            while len(told) < 2:
+                line = (await supervisor.stderr.readline()).decode()
+                told += [line] if line.startswith("worker ") else []
+        assert all(line.endswith(" serves\n") for line in told)
+        supervisor.terminate()
+        assert await asyncio.wait_for(supervisor.wait(), 30) == 0
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(supervisor.pid, signal.SIGKILL)

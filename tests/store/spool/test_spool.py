@@ -1,0 +1,364 @@
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import resource
+from collections.abc import AsyncIterator, Iterator, Sequence
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sms_router.store.errors import StoreUnavailableError
+from sms_router.store.scripts import COMMIT
+from sms_router.store.spool.files import BATCH
+from sms_router.store.spool.spool import Spool
+from sms_router.store.spool.spool_entry import Entry
+from tests.store.neighbour import entry, neighbour
+
+
+class Restored:
+    """Where entries go; may refuse some of the times."""
+
+    def __init__(self, refuse: int = 0) -> None:
+        self.entries: list[Entry] = []
+        self._refuse = refuse
+
+    async def __call__(self, entries: Sequence[Entry]) -> None:
+        await asyncio.sleep(0)
+        if self._refuse:
+            self._refuse -= 1
+            raise StoreUnavailableError("away")
+        self.entries.extend(entries)
+
+
+@contextlib.asynccontextmanager
+async def spool_in(folder: Path, most_queued: int = 1 << 25, try_again: float = 1.0) -> AsyncIterator[Spool]:
+    spool = Spool(folder, most_queued, try_again)
+    try:
+        yield spool
+    finally:
+        await spool.aclose()
+
+
+@pytest.fixture
+async def spool(tmp_path: Path) -> AsyncIterator[Spool]:
+    async with spool_in(tmp_path) as spool:
+        yield spool
+
+
+@contextlib.contextmanager
+def longest_file(size: int) -> Iterator[None]:
+    """Have the kernel refuse to make any file longer."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def some(count: int, start: int = 0) -> list[Entry]:
+    return [entry(number) for number in range(start, start + count)]
+
+
+def files(folder: Path) -> list[Path]:
+    return sorted(folder.iterdir())
+
+
+def add(spool: Spool, entries: Sequence[Entry]) -> list[Entry]:
+    for one in entries:
+        spool.add(one)
+    return list(entries)
+
+
+parts = st.lists(st.binary(max_size=50), max_size=4).map(tuple)
+
+
+@given(st.text(), parts, parts)
+def test_an_entry_reads_as_it_was_written(
+    script: str, keys: tuple[bytes, ...], arguments: tuple[bytes, ...]
+) -> None:
+    written = Entry(script, keys, arguments)
+    line = written.to_line()
+    assert line.count(b"\n") == 1
+    assert line.endswith(b"\n")
+    assert Entry.of_line(line) == written
+
+
+@given(parts, parts, st.integers(1))
+def test_a_torn_line_is_no_entry(keys: tuple[bytes, ...], arguments: tuple[bytes, ...], cut: int) -> None:
+    line = Entry("note", keys, arguments).to_line().rstrip(b"\n")
+    with pytest.raises(ValueError):
+        Entry.of_line(line[: cut % len(line)])
+
+
+@pytest.mark.parametrize(
+    "line",
+    [b"", b"[]", b"1", b'["a", 1, 2]', b'["a", [1], []]', b'["a", ["\\u20ac"], []]', b"\xff", b"[" * 100_000],
+)
+def test_another_line_is_no_entry(line: bytes) -> None:
+    with pytest.raises(ValueError):
+        Entry.of_line(line)
+
+
+def test_an_entry_holds_the_arguments_as_redis_would_get_them() -> None:
+    assert Entry.of(COMMIT, [b"key"], [1, "é", b"\xff"]) == Entry(
+        "commit", (b"key",), (b"1", "é".encode(), b"\xff")
+    )
+
+
+async def test_entries_come_back_in_their_order(spool: Spool) -> None:
+    added, restored = add(spool, some(3 * BATCH + 7)), Restored()
+    assert spool.kept == len(added)
+    assert await spool.replay(restored) == len(added)
+    assert restored.entries == added
+    assert (spool.kept, spool.dropped) == (0, 0)
+    assert await spool.replay(restored) == 0
+
+
+async def test_nothing_is_left_on_disk_after_a_replay(spool: Spool, tmp_path: Path) -> None:
+    add(spool, some(10))
+    await spool.flush()
+    assert len(files(tmp_path)) == 1
+    await spool.replay(Restored())
+    assert files(tmp_path) == []
+
+
+async def test_nothing_is_created_before_the_first_entry(tmp_path: Path) -> None:
+    async with spool_in(tmp_path / "spool") as spool:
+        assert await spool.replay(Restored()) == 0
+        assert not (tmp_path / "spool").exists()
+
+
+async def test_folder_and_file_are_closed_to_others(tmp_path: Path) -> None:
+    async with spool_in(tmp_path / "spool") as spool:
+        add(spool, some(1))
+        await spool.flush()
+        (file,) = files(tmp_path / "spool")
+        assert (file.parent.stat().st_mode & 0o777, file.stat().st_mode & 0o777) == (0o700, 0o600)
+
+
+async def test_entries_survive_the_process(tmp_path: Path) -> None:
+    async with spool_in(tmp_path) as before:
+        added = add(before, some(500))
+    restored = Restored()
+    async with spool_in(tmp_path) as after:
+        assert await after.replay(restored) == 500
+    assert restored.entries == added
+
+
+async def test_a_dead_process_is_inherited_from_and_a_living_one_is_not(spool: Spool, tmp_path: Path) -> None:
+    restored = Restored()
+    with neighbour("spool", tmp_path, 300) as process:
+        own = add(spool, some(1, start=1000))
+        assert await spool.replay(restored) == 1
+        process.kill()
+        await asyncio.to_thread(process.wait)
+        assert await spool.replay(restored) == 300
+    assert restored.entries == own + some(300)
+
+
+async def test_of_two_workers_one_inherits(tmp_path: Path) -> None:
+    async with spool_in(tmp_path) as dead:
+        added = add(dead, some(3 * BATCH))
+    restored = Restored()
+    async with spool_in(tmp_path) as one, spool_in(tmp_path) as other:
+        counts = await asyncio.gather(one.replay(restored), other.replay(restored))
+    assert sorted(counts) == [0, len(added)]
+    assert restored.entries == added
+
+
+async def test_torn_and_unreadable_lines_are_left_out_counted_and_logged(
+    spool: Spool, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    whole = some(2 * BATCH)
+    lines = [one.to_line() for one in whole]
+    torn = lines[0][:20]
+    (tmp_path / "1-1.jsonl").write_bytes(b"".join([*lines[:5], b"?\n", *lines[5:], torn]))
+    (tmp_path / "1-2.jsonl").write_bytes(torn)
+    restored = Restored()
+    assert await spool.replay(restored) == len(whole)
+    assert restored.entries == whole
+    assert spool.dropped == 3
+    assert len(caplog.records) == 3
+    assert files(tmp_path) == []
+
+
+async def test_a_crash_that_tore_a_line_costs_no_later_entry(tmp_path: Path) -> None:
+    (tmp_path / f"{os.getpid()}-1.jsonl").write_bytes(some(1)[0].to_line()[:20])
+    restored = Restored()
+    async with spool_in(tmp_path) as spool:
+        added = add(spool, some(10))
+        await spool.replay(restored)
+    assert restored.entries == added
+
+
+async def test_what_a_full_disk_does_not_take_waits_in_memory_and_is_logged_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with spool_in(tmp_path, try_again=0) as spool:
+        added = add(spool, some(3))
+        await spool.flush()
+        (file,) = files(tmp_path)
+        with longest_file(file.stat().st_size + 100):
+            for number in range(3):
+                added += add(spool, some(5, start=100 * (number + 1)))
+                await spool.flush()
+        assert (spool.dropped, spool.kept) == (0, 18)
+        assert caplog.text.count("wait in memory") == 1
+        added += add(spool, some(2, start=500))
+        await spool.flush()
+        assert file.read_bytes() == b"".join(one.to_line() for one in added)
+        restored = Restored()
+        assert await spool.replay(restored) == len(added)
+        assert restored.entries == added
+        with longest_file(10):
+            add(spool, some(1))
+            await spool.flush()
+        assert caplog.text.count("wait in memory") == 2
+        assert (spool.dropped, spool.kept) == (0, 1)
+
+
+async def test_while_the_disk_takes_nothing_it_is_not_tried_for_each_entry(tmp_path: Path) -> None:
+    (tmp_path / "spool").write_text("a file in its place")
+    async with spool_in(tmp_path / "spool", try_again=3600) as spool:
+        added = add(spool, some(2))
+        await spool.flush()
+        (tmp_path / "spool").unlink()
+        added += add(spool, some(2, start=2))
+        await spool.flush()
+        assert not (tmp_path / "spool").exists()
+        assert (spool.kept, spool.dropped) == (4, 0)
+    restored = Restored()
+    async with spool_in(tmp_path / "spool") as after:
+        await after.replay(restored)
+    assert restored.entries == added, "the disk is tried once more at the end"
+
+
+@pytest.mark.parametrize("try_again", [0, 3600])
+async def test_what_waits_in_memory_is_restored_from_there(tmp_path: Path, try_again: float) -> None:
+    (tmp_path / "spool").write_text("a file in its place")
+    async with spool_in(tmp_path / "spool", try_again=try_again) as spool:
+        added, restored = add(spool, some(2 * BATCH + 5)), Restored(refuse=1)
+        await spool.flush()
+        with pytest.raises(StoreUnavailableError):
+            await spool.replay(restored)
+        assert (spool.kept, spool.dropped) == (len(added), 0)
+        added += add(spool, some(1, start=len(added)))
+        assert await spool.replay(restored) == len(added)
+        assert (spool.kept, spool.dropped) == (0, 0)
+        assert restored.entries == added
+        assert await spool.replay(restored) == 0
+
+
+async def test_what_the_disk_never_took_is_counted_at_the_end(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "spool").write_text("a file in its place")
+    async with spool_in(tmp_path / "spool") as spool:
+        add(spool, some(2))
+    assert (spool.dropped, spool.kept) == (2, 0)
+    assert caplog.text.count("journal entries are lost") == 1
+
+
+async def test_memory_is_bounded_while_the_disk_takes_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "spool").write_text("a file in its place")
+    async with spool_in(tmp_path / "spool", most_queued=10 * entry(0).size) as spool:
+        for _ in range(3):
+            add(spool, [entry(0)] * 5)
+            await spool.flush()
+        assert (spool.kept, spool.dropped) == (10, 5)
+    assert caplog.text.count("more is to be written") == 1
+
+
+async def test_a_file_that_cannot_be_opened_stays_and_the_others_are_restored(
+    spool: Spool, tmp_path: Path
+) -> None:
+    (tmp_path / "1-1.jsonl").mkdir()
+    added, restored = add(spool, some(2)), Restored()
+    assert await spool.replay(restored) == 2
+    assert restored.entries == added
+
+
+async def test_what_does_not_fit_in_memory_is_counted(tmp_path: Path) -> None:
+    async with spool_in(tmp_path, most_queued=10 * entry(0).size) as spool:
+        added = add(spool, some(15))
+        assert (spool.kept, spool.dropped) == (10, 5)
+        await spool.flush()
+        added = added[:10] + add(spool, some(3, start=50))  # the disk has made room
+        restored = Restored()
+        await spool.replay(restored)
+    assert restored.entries == added
+
+
+async def test_a_replay_that_is_interrupted_goes_on_where_it_was(spool: Spool) -> None:
+    added, restored = add(spool, some(3 * BATCH)), Restored(refuse=2)
+    for _ in range(2):
+        with pytest.raises(StoreUnavailableError):
+            await spool.replay(restored)
+        assert spool.kept == len(added)
+        added += add(spool, some(1, start=len(added)))
+    await spool.replay(restored)
+    assert restored.entries == added
+    assert (spool.kept, spool.dropped) == (0, 0)
+
+
+async def test_an_interrupted_replay_leaves_the_rest_to_the_next_process(tmp_path: Path) -> None:
+    async with spool_in(tmp_path) as spool:
+        added = add(spool, some(3 * BATCH))
+        with pytest.raises(StoreUnavailableError):
+            await spool.replay(Restored(refuse=1))
+    restored = Restored()
+    async with spool_in(tmp_path) as spool:
+        await spool.replay(restored)
+    assert restored.entries == added
+
+
+async def test_entries_that_arrive_during_a_replay_are_not_lost(spool: Spool) -> None:
+    restored = Restored()
+    added = add(spool, some(2 * BATCH))
+
+    async def restore_while_more_come(entries: Sequence[Entry]) -> None:
+        if len(added) < 3 * BATCH:
+            added.extend(add(spool, some(30, start=len(added))))
+        await restored(entries)
+
+    while spool.kept:
+        await spool.replay(restore_while_more_come)
+    assert restored.entries == added
+
+
+async def test_a_stop_in_the_middle_of_a_replay_loses_nothing(tmp_path: Path) -> None:
+    started, restored = asyncio.Event(), Restored()
+
+    async def never_ends(entries: Sequence[Entry]) -> None:
+        started.set()
+        await asyncio.Event().wait()
+
+    for cancel_first in (True, False):
+        async with spool_in(tmp_path) as spool:
+            if cancel_first:
+                added = add(spool, some(2 * BATCH))
+            replaying = asyncio.create_task(spool.replay(never_ends))
+            await started.wait()
+            if not cancel_first:
+                await spool.aclose()
+            replaying.cancel()
+            await asyncio.gather(replaying, return_exceptions=True)
+    async with spool_in(tmp_path) as spool:
+        await spool.replay(restored)
+    assert restored.entries == added
+
+
+async def test_a_closed_spool_counts_what_comes_too_late(tmp_path: Path) -> None:
+    spool = Spool(tmp_path)
+    await spool.aclose()
+    await spool.aclose()
+    spool.add(entry(0))
+    assert (spool.kept, spool.dropped) == (0, 1)
+    assert await spool.replay(Restored()) == 0

@@ -1,0 +1,272 @@
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import hiredis
+import pytest
+import redis
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from sms_router.store import connection as wire_module
+from sms_router.store.address import Address, Command
+from sms_router.store.connection import Wire, WireClosedError, connect, send_all
+from sms_router.store.errors import StoreUnavailableError
+from tests.store.private_valkey import PrivateValkey
+from tests.store.shared_stores import SharedStores
+
+MODEST = settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+class Recorder(asyncio.Transport):
+    """Keeps what is written, each write by itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.writes: list[bytes] = []
+        self.aborted = False
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self.writes.append(bytes(data))
+
+    def is_closing(self) -> bool:
+        return self.aborted
+
+    def abort(self) -> None:
+        self.aborted = True
+
+
+def ignore(_: Wire) -> None:
+    """Take no notice of an end."""
+
+
+def recorded() -> tuple[Wire, Recorder]:
+    wire, transport = Wire(ignore), Recorder()
+    wire.connection_made(transport)
+    return wire, transport
+
+
+def pack(command: Command) -> bytes:
+    return bytes(hiredis.pack_command(command))
+
+
+@contextlib.asynccontextmanager
+async def connected(url: str) -> AsyncIterator[Wire]:
+    wire = await connect(Address.of(url), ignore)
+    try:
+        yield wire
+    finally:
+        wire.close()
+        await wire.wait_closed()
+
+
+@pytest.fixture(params=["valkey"])
+def shared_server(request: pytest.FixtureRequest, stores: SharedStores) -> str:
+    """One server: what is tested here knows of no others."""
+    return stores.url(request.param)
+
+
+@pytest.fixture
+async def wire(valkey_url: str) -> AsyncIterator[Wire]:
+    async with connected(valkey_url) as wire:
+        yield wire
+
+
+async def test_commands_of_one_turn_leave_in_one_write() -> None:
+    wire, transport = recorded()
+    commands: list[Command] = [("SET", "key", 1), ("GET", b"key"), ("PING",)]
+    answers = [wire.send(command) for command in commands]
+    assert transport.writes == []
+    await asyncio.sleep(0)
+    wire.send(("DEL", "key")).cancel()
+    await asyncio.sleep(0)
+    first = b"".join(map(pack, commands))
+    assert transport.writes == [first, pack(("DEL", "key"))]
+    assert not any(answer.done() for answer in answers)
+
+
+@MODEST
+@given(st.lists(st.binary(max_size=40), max_size=30), st.integers(1, 50))
+async def test_answers_find_their_callers_however_the_bytes_arrive(bodies: list[bytes], piece: int) -> None:
+    wire, _ = recorded()
+    answers = [wire.send(("ECHO", body)) for body in bodies]
+    stream = b"".join(b"$%d\r\n%b\r\n" % (len(body), body) for body in bodies)
+    for start in range(0, len(stream), piece):
+        wire.data_received(stream[start : start + piece])
+    assert [answer.result() for answer in answers] == bodies
+
+
+@MODEST
+@given(st.lists(st.tuples(st.binary(max_size=200), st.booleans()), min_size=1, max_size=200))
+async def test_each_caller_gets_its_own_answer_and_cancelled_ones_disturb_nobody(
+    wire: Wire, calls: list[tuple[bytes, bool]]
+) -> None:
+    answers = [(wire.send(("ECHO", body)), body, leaves) for body, leaves in calls]
+    for answer, _, leaves in answers:
+        if leaves:
+            answer.cancel()
+    assert [await answer for answer, _, leaves in answers if not leaves] == [
+        body for _, body, leaves in answers if not leaves
+    ]
+    assert await wire.send(("PING",)) == b"PONG"
+
+
+async def test_callers_in_many_tasks_get_their_own_answers(wire: Wire) -> None:
+    async def ask(number: int) -> bool:
+        for turn in range(5):
+            body = f"{number}.{turn}".encode()
+            if await wire.send(("ECHO", body)) != body:
+                return False
+        return True
+
+    assert all(await asyncio.gather(*map(ask, range(1000))))
+
+
+async def test_every_byte_comes_back_as_it_went(wire: Wire) -> None:
+    body = bytes(range(256)) * 1000
+    assert await wire.send(("SET", body, body)) == b"OK"
+    assert await wire.send(("GET", body)) == body
+
+
+async def test_an_error_is_an_answer(wire: Wire) -> None:
+    wrong, right = wire.send(("INCR", "a", "b")), wire.send(("PING",))
+    assert isinstance(await wrong, hiredis.ReplyError)
+    assert await right == b"PONG"
+
+
+async def test_a_lost_connection_fails_whoever_waits(valkey_url: str, valkey: redis.Redis) -> None:
+    ended: list[Wire] = []
+    wire = await connect(Address.of(valkey_url), ended.append)
+    identity = await wire.send(("CLIENT", "ID"))
+    waiting = [wire.send(("BLPOP", "nothing", 0)), wire.send(("PING",))]
+    waiting.append(wire.send(("PING",)))
+    waiting[-1].cancel()
+    await asyncio.to_thread(valkey.client_kill_filter, _id=str(identity))
+    outcomes = await asyncio.gather(*waiting, return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [
+        WireClosedError,
+        WireClosedError,
+        asyncio.CancelledError,
+    ]
+    assert ended == [wire]
+    with pytest.raises(WireClosedError):
+        wire.send(("PING",))
+
+
+async def test_a_closed_wire_tells_its_callers(wire: Wire) -> None:
+    waiting = wire.send(("PING",))
+    wire.close()
+    await wire.wait_closed()
+    with pytest.raises(WireClosedError):
+        await waiting
+
+
+async def test_more_than_may_be_pending_is_refused(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wire_module, "MOST_PENDING", 10)
+    under_way = [wire.send(("PING",)) for _ in range(10)]
+    with pytest.raises(StoreUnavailableError, match="under way"):
+        wire.send(("PING",))
+    assert await asyncio.gather(*under_way) == [b"PONG"] * 10
+    assert await wire.send(("PING",)) == b"PONG"
+
+
+async def test_the_longest_wait_is_that_of_the_oldest_command(wire: Wire) -> None:
+    assert wire.longest_wait is None
+    answer = wire.send(("PING",))
+    assert wire.longest_wait is not None
+    await answer
+    assert wire.longest_wait is None
+
+
+NOT_REDIS = [
+    b"HTTP/1.1 400 Bad Request\r\n\r\n",
+    b"+PONG\r\n+one answer that nobody asked for\r\n",
+    b"",
+    bytes(range(128, 256)),
+]
+
+
+@pytest.mark.parametrize("says", NOT_REDIS, ids=["http", "unasked", "hangs up", "noise"])
+async def test_what_is_not_redis_is_hung_up_on(tmp_path: Path, says: bytes) -> None:
+    hung_up = asyncio.Event()
+
+    async def speak(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        writer.write(says)
+        writer.write_eof()
+        with contextlib.suppress(ConnectionError):
+            await reader.read()
+        writer.close()
+        hung_up.set()
+
+    path = tmp_path / "s"
+    async with await asyncio.start_unix_server(speak, path), asyncio.timeout(10):
+        with pytest.raises(StoreUnavailableError):
+            await connect(Address.of(f"unix://{path}"), ignore)
+        await hung_up.wait()
+
+
+async def test_an_answer_of_another_protocol_shifts_no_other_answer() -> None:
+    wire, _ = recorded()
+    first, second = wire.send(("PING",)), wire.send(("PING",))
+    wire.data_received(b"#f\r\n+PONG\r\n")  # a boolean of RESP3
+    assert first.result() is False
+    assert second.result() == b"PONG"
+
+
+async def test_login_and_database_are_those_of_the_url(private_valkey: PrivateValkey) -> None:
+    with private_valkey.client() as admin:
+        admin.acl_setuser(
+            "anna", enabled=True, passwords=["+her word"], categories=["+@all"], keys=["*"], channels=["*"]
+        )
+        admin.config_set("requirepass", "the word")
+    path = private_valkey.url.removeprefix("unix://")
+    for login, number in (("anna:her%20word", 3), (":the%20word", 4)):
+        async with connected(f"unix://{login}@{path}?db={number}") as wire:
+            await wire.send(("SET", "found", number))
+            assert f"db={number}" in str(await wire.send(("CLIENT", "INFO")))
+
+
+@pytest.mark.parametrize("login", ["", ":wrong-secret@", "nobody:wrong-secret@"])
+async def test_a_refused_login_is_told_without_the_password(
+    private_valkey: PrivateValkey, login: str
+) -> None:
+    with private_valkey.client() as admin:
+        admin.config_set("requirepass", "right")
+    path = private_valkey.url.removeprefix("unix://")
+    with pytest.raises(StoreUnavailableError, match="refused") as refusal:
+        await connect(Address.of(f"unix://{login}{path}"), ignore)
+    assert "wrong-secret" not in str(refusal.value)
+
+
+async def test_a_refused_preparation_closes_the_connection(valkey_url: str) -> None:
+    ended = asyncio.Event()
+    with pytest.raises(StoreUnavailableError, match="NONSENSE was refused"):
+        await connect(
+            Address.of(valkey_url),
+            lambda _: ended.set(),
+            lambda wire: send_all(wire, [("NONSENSE",), ("PING",)]),
+        )
+    async with asyncio.timeout(10):
+        await ended.wait()
+
+
+async def test_nobody_there_is_an_os_error(tmp_path: Path, unused_tcp_port: int) -> None:
+    for url in (f"unix://{tmp_path / 'nobody'}", f"redis://127.0.0.1:{unused_tcp_port}"):
+        with pytest.raises(OSError, match=r"."):
+            await connect(Address.of(url), ignore)
+
+
+async def test_a_frozen_server_is_left_when_the_caller_has_waited_enough(
+    private_valkey: PrivateValkey,
+) -> None:
+    ended = asyncio.Event()
+    private_valkey.freeze()
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.05):
+            await connect(Address.of(private_valkey.url), lambda _: ended.set())
+    async with asyncio.timeout(10):
+        await ended.wait()

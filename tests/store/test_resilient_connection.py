@@ -1,0 +1,383 @@
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import pytest
+import redis
+
+from sms_router.store import resilient_connection as server_module
+from sms_router.store.connection import Answer
+from sms_router.store.errors import ScriptFailedError, StoreUnavailableError
+from sms_router.store.keys import bucket_of
+from sms_router.store.resilient_connection import STALL, WATCH_EVERY, Server
+from sms_router.store.scripts import NOTE, OPEN, Script
+from sms_router.store.url import Deployment
+from tests.store.private_valkey import PrivateValkey
+from tests.store.shared_stores import SharedStores
+
+LONG = 20
+"""Seconds after which a test is taken to hang."""
+
+PERSON = bucket_of("+14155550100")
+RETENTION = 60_000
+
+
+def server_at(url: str) -> Server:
+    return Server(Deployment.of(url).only_door)
+
+
+def opening(store: Server, reference: str = "AC/SM") -> Awaitable[Answer]:
+    keys = (PERSON.message(reference), PERSON.journal, PERSON.person("MG", "+14155550100"))
+    return store.run(OPEN, keys, (b"owner", 3000, RETENTION, reference, b"From=x", b"0"))
+
+
+class Returns:
+    """Counts the returns of Redis."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._came = asyncio.Event()
+
+    async def __call__(self) -> None:
+        self.count += 1
+        self._came.set()
+
+    async def next(self) -> None:
+        """Wait for a return that comes after now."""
+        self._came.clear()
+        async with asyncio.timeout(LONG):
+            await self._came.wait()
+
+
+@contextlib.asynccontextmanager
+async def started(url: str, on_return: Callable[[], Awaitable[None]] | None = None) -> AsyncIterator[Server]:
+    store = server_at(url)
+    await store.start(on_return)
+    try:
+        yield store
+    finally:
+        await store.aclose()
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+@pytest.fixture(params=["valkey"])
+def shared_server(request: pytest.FixtureRequest, stores: SharedStores) -> str:
+    """One server: what is tested here knows of no others."""
+    return stores.url(request.param)
+
+
+@pytest.fixture
+async def store(valkey_url: str) -> AsyncIterator[Server]:
+    async with started(valkey_url) as store:
+        yield store
+
+
+def assert_refused_at_once(store: Server, calls: int = 100) -> None:
+    """The breaker is open: a caller is told before it is even suspended once."""
+    for number in range(calls):
+        with pytest.raises(StoreUnavailableError):
+            store.run(OPEN, (b"a", b"b"), (number,)).send(None)
+
+
+async def unavailable(calls: int, store: Server) -> None:
+    """Have many callers ask; all are told that Redis is away."""
+    async with asyncio.timeout(LONG):
+        outcomes = await asyncio.gather(
+            *(opening(store, f"AC/{number}") for number in range(calls)), return_exceptions=True
+        )
+    assert all(isinstance(outcome, StoreUnavailableError) for outcome in outcomes), outcomes[:3]
+
+
+async def test_a_script_runs_and_answers(store: Server) -> None:
+    assert await opening(store) == [b"claimed", 1]
+    assert store.trouble is None
+
+
+async def test_forgotten_scripts_are_sent_again(store: Server, valkey: redis.Redis) -> None:
+    for _ in range(2):
+        valkey.flushall()
+        valkey.script_flush()
+        answers = await asyncio.gather(*(opening(store, f"AC/{number}") for number in range(200)))
+        assert answers == [[b"claimed", 1]] * 200
+    assert store.trouble is None
+
+
+async def test_all_callers_learn_of_a_killed_server_and_the_next_ones_at_once(
+    private_valkey: PrivateValkey,
+) -> None:
+    returns = Returns()
+    async with started(private_valkey.url, returns) as store:
+        await opening(store)
+        private_valkey.freeze()
+        callers = asyncio.create_task(unavailable(500, store))
+        await asyncio.sleep(0)
+        private_valkey.kill()
+        await callers
+        assert_refused_at_once(store)
+        assert store.trouble is not None
+        assert returns.count == 1
+
+
+@pytest.mark.parametrize("times", [1, 3])
+async def test_it_serves_again_after_a_restart_and_says_so_once(
+    private_valkey: PrivateValkey, times: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "sms_router.store")
+    returns = Returns()
+    async with started(private_valkey.url, returns) as store:
+        await returns.next()
+        for number in range(1, times + 1):
+            private_valkey.kill()
+            await unavailable(1, store)
+            returning = asyncio.create_task(returns.next())
+            await asyncio.to_thread(private_valkey.start)
+            await returning
+            assert await opening(store, f"AC/{number}") == [b"claimed", 1]
+            assert store.trouble is None
+    assert returns.count == 1 + times
+    assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"] * times
+
+
+async def test_a_frozen_server_costs_its_first_callers_a_stall_and_the_others_nothing(
+    private_valkey: PrivateValkey,
+) -> None:
+    returns = Returns()
+    async with started(private_valkey.url, returns) as store:
+        await returns.next()
+        private_valkey.freeze()
+        await unavailable(500, store)
+        assert_refused_at_once(store)
+        returning = asyncio.create_task(returns.next())
+        private_valkey.thaw()
+        await returning
+        assert await opening(store, "AC/after") == [b"claimed", 1]
+
+
+async def test_a_single_caller_is_told_even_when_the_server_freezes_right_after_an_answer(
+    private_valkey: PrivateValkey,
+) -> None:
+    for number in range(3):
+        async with started(private_valkey.url) as store:
+            await opening(store, f"AC/{number}")  # leaves a watch behind
+            private_valkey.freeze()
+            await unavailable(1, store)
+            private_valkey.thaw()
+
+
+async def test_a_command_of_the_very_turn_in_which_the_watch_looks_is_watched_on(
+    private_valkey: PrivateValkey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Uvloop's clock stands still within a turn: such a command has waited for no time at all."""
+    loop = asyncio.get_running_loop()
+    async with started(private_valkey.url) as store, asyncio.timeout(LONG):
+        await opening(store)
+        private_valkey.freeze()
+        now = loop.time()
+        with monkeypatch.context() as clock:
+            clock.setattr(loop, "time", lambda: now)
+            asking = asyncio.ensure_future(opening(store, "AC/SM2"))
+            await asyncio.sleep(0)
+            assert store._watch is not None
+            store._watch.cancel()
+            store._look(False)
+        with pytest.raises(StoreUnavailableError):
+            await asking
+        private_valkey.thaw()
+
+
+async def test_a_held_up_process_does_not_take_redis_for_frozen(private_valkey: PrivateValkey) -> None:
+    async with started(private_valkey.url) as store:
+        private_valkey.freeze()
+        asking = asyncio.ensure_future(opening(store))
+        await asyncio.sleep(0)
+
+        def be_held_up_while_the_answer_arrives() -> None:
+            private_valkey.thaw()
+            time.sleep(STALL + WATCH_EVERY)
+
+        assert store._watch is not None
+        just_before = store._watch.when() - 1e-9
+        asyncio.get_running_loop().call_at(just_before, be_held_up_while_the_answer_arrives)
+        assert await asking == [b"claimed", 1]
+        assert store.trouble is None
+
+
+async def test_a_full_server_is_trouble_until_it_has_room_again(
+    private_valkey: PrivateValkey, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "sms_router.store")
+    returns = Returns()
+    async with started(private_valkey.url, returns) as store:
+        await returns.next()
+        await opening(store, "AC/before")
+        with private_valkey.client() as admin:
+            admin.config_set("maxmemory", "1mb")
+            await unavailable(100, store)
+            assert "OOM" in (store.trouble or "")
+            for _ in range(3):
+                await unavailable(1, store)
+            assert returns.count == 1
+            returning = asyncio.create_task(returns.next())
+            admin.config_set("maxmemory", 0)
+        await returning
+        assert await opening(store, "AC/after") == [b"claimed", 1]
+        assert store.trouble is None
+    assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
+
+
+async def test_what_became_a_replica_is_left_for_where_the_name_leads_now(
+    private_valkey: PrivateValkey,
+) -> None:
+    returns = Returns()
+    async with started(private_valkey.url, returns) as store:
+        await returns.next()
+        with private_valkey.client() as admin:
+            before = admin.info("stats")["total_connections_received"]
+            admin.replicaof("127.0.0.1", 1)
+            await unavailable(1, store)
+            async with asyncio.timeout(LONG):
+                while "refuses to write" not in (store.trouble or ""):
+                    await asyncio.sleep(0.01)
+            assert_refused_at_once(store)
+            returning = asyncio.create_task(returns.next())
+            admin.replicaof("NO", "ONE")
+            await returning
+            assert await opening(store, "AC/after") == [b"claimed", 1]
+            assert admin.info("stats")["total_connections_received"] > before
+
+
+async def test_a_run_that_fails_on_its_own_keys_is_no_trouble_of_redis(
+    store: Server, valkey: redis.Redis
+) -> None:
+    valkey.set(PERSON.message("AC/SM"), "somebody else's")
+    with pytest.raises(ScriptFailedError, match="WRONGTYPE"):
+        await opening(store)
+    with pytest.raises(ScriptFailedError, match="ERR"):
+        await store.run(Script("broken", b"return {", b"0" * 40, b"0"), (), ())
+    assert store.trouble is None
+    assert await opening(store, "AC/SM2") == [b"claimed", 1]
+
+
+async def test_the_late_close_of_an_old_connection_does_not_drop_the_new_one(
+    private_valkey: PrivateValkey,
+) -> None:
+    returns = Returns()
+    async with started(private_valkey.url, returns) as store:
+        await returns.next()
+        old = store._wire
+        assert old is not None
+        private_valkey.freeze()
+        await unavailable(1, store)
+        returning = asyncio.create_task(returns.next())
+        private_valkey.thaw()
+        await returning
+        old.connection_lost(None)
+        assert store.trouble is None
+        assert await opening(store, "AC/after") == [b"claimed", 1]
+
+
+async def test_a_stop_tells_whoever_waits(private_valkey: PrivateValkey) -> None:
+    async with started(private_valkey.url) as store:
+        private_valkey.freeze()
+        waiting = asyncio.create_task(unavailable(50, store))
+        await asyncio.sleep(0)
+        await store.aclose()
+        await waiting
+        assert_refused_at_once(store)
+        private_valkey.thaw()
+
+
+async def test_a_stop_leaves_nothing_behind_while_it_knocks(private_valkey: PrivateValkey) -> None:
+    private_valkey.freeze()
+    store = server_at(private_valkey.url)
+    starting = asyncio.create_task(store.start())
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    starting.cancel()
+    await asyncio.gather(starting, return_exceptions=True)
+    await store.aclose()
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+    private_valkey.thaw()
+
+
+async def test_it_starts_without_redis_and_finds_it_later(private_valkey: PrivateValkey) -> None:
+    private_valkey.kill()
+    returns = Returns()
+    async with started(private_valkey.url, returns) as store:
+        assert_refused_at_once(store)
+        assert returns.count == 0
+        returning = asyncio.create_task(returns.next())
+        await asyncio.to_thread(private_valkey.start)
+        await returning
+        assert await opening(store) == [b"claimed", 1]
+
+
+async def test_work_that_waited_and_finds_redis_away_again_is_done_later(
+    valkey_url: str,
+) -> None:
+    attempts = asyncio.Queue[None]()
+
+    async def fail_twice() -> None:
+        attempts.put_nowait(None)
+        if attempts.qsize() < 3:
+            raise StoreUnavailableError("away again")
+
+    async with started(valkey_url, fail_twice), asyncio.timeout(LONG):
+        while attempts.qsize() < 3:
+            await asyncio.sleep(0.01)
+
+
+async def test_a_mistake_in_the_work_that_waited_does_not_end_the_knocking(
+    private_valkey: PrivateValkey, caplog: pytest.LogCaptureFixture
+) -> None:
+    returns = Returns()
+
+    async def fail() -> None:
+        await returns()
+        raise RuntimeError("a mistake")
+
+    async with started(private_valkey.url, fail) as store:
+        await returns.next()
+        private_valkey.kill()
+        await unavailable(1, store)
+        returning = asyncio.create_task(returns.next())
+        await asyncio.to_thread(private_valkey.start)
+        await returning
+        assert await opening(store) == [b"claimed", 1]
+    assert "a mistake" in caplog.text
+
+
+async def test_asking_for_return_brings_one(valkey_url: str) -> None:
+    returns = Returns()
+    async with started(valkey_url, returns) as store:
+        await returns.next()
+        returning = asyncio.create_task(returns.next())
+        for _ in range(5):
+            store.ask_for_return()
+        await returning
+    assert returns.count == 2
+
+
+async def test_trouble_says_why(
+    tmp_path: Path, private_valkey: PrivateValkey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server_module, "CONNECT_TIMEOUT", 0.1)
+    async with started(f"unix://{tmp_path / 'nobody'}") as store:
+        assert "No such file" in (store.trouble or "")
+    private_valkey.freeze()
+    async with started(private_valkey.url) as store:
+        assert store.trouble == "cannot be reached: no answer in time"
+    private_valkey.thaw()
+
+
+async def test_notes_of_many_callers_all_arrive(store: Server, valkey: redis.Redis) -> None:
+    valkey.hset(PERSON.message("AC/SM"), "answer", "x")
+    keys = (PERSON.message("AC/SM"), PERSON.dead_letters)
+    notes = (store.run(NOTE, keys, ("AC/SM", f"field{n}", f"text{n}", RETENTION, "")) for n in range(1000))
+    assert await asyncio.gather(*notes) == [1] * 1000
+    assert valkey.hlen(PERSON.message("AC/SM")) == 1001

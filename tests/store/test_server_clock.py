@@ -1,0 +1,146 @@
+"""One clock for everybody: Redis tells it, and nobody's own clock moves it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import redis
+
+from sms_router.store.server_clock import Clock
+from sms_router.store.store import Store
+from tests.end_to_end.turned_clock import TurnedClock
+from tests.store.private_valkey import PrivateValkey
+from tests.store.slow_proxy import SlowProxy
+from tests.store.turned_valkey import HAS_COMPILER, preload
+
+HOUR, DAY = 3600.0, 86_400.0
+
+
+@dataclass(slots=True)
+class Machine:
+    """The clocks of a machine: the one on the wall, which anybody sets, and the one that measures time."""
+
+    wall: float = 1_700_000_000.0
+    steady: float = 50.0
+
+    def tell(self) -> float:
+        return self.wall
+
+    def measure(self) -> float:
+        return self.steady
+
+    def clock(self, store: Store) -> Clock:
+        return Clock(store, wall=self.tell, steady=self.measure)
+
+
+@pytest.fixture
+def machine() -> Machine:
+    return Machine()
+
+
+@pytest.fixture
+async def store(valkey_url: str) -> AsyncIterator[Store]:
+    store = Store(valkey_url)
+    await store.start()
+    yield store
+    await store.aclose()
+
+
+def now_of(valkey: redis.Redis) -> float:
+    seconds, micros = valkey.time()
+    return float(seconds) + micros / 1e6
+
+
+async def test_before_redis_is_heard_the_machine_is_believed_once(tmp_path: Path, machine: Machine) -> None:
+    store = Store(f"unix://{tmp_path / 'nobody'}")
+    clock = machine.clock(store)
+    machine.wall += DAY
+    machine.steady += 3
+    await clock.ask()
+    assert clock() == 1_700_000_003
+
+
+@pytest.mark.parametrize("wrong", [-DAY, -HOUR, -0.2, 0.2, HOUR, DAY])
+async def test_redis_time_counts_whatever_the_machine_says(
+    store: Store, valkey: redis.Redis, machine: Machine, wrong: float
+) -> None:
+    machine.wall = now_of(valkey) + wrong
+    clock = machine.clock(store)
+    before = now_of(valkey)
+    await clock.ask()
+    assert before <= clock() <= now_of(valkey)
+    machine.wall += 5 * wrong
+    machine.steady += 7
+    assert before + 7 <= clock() <= now_of(valkey) + 7
+    assert clock.of(machine.steady - 100) == pytest.approx(clock() - 100)
+
+
+async def test_a_slow_answer_does_not_move_a_clock_that_is_right(
+    private_valkey: PrivateValkey, tmp_path: Path
+) -> None:
+    proxy = SlowProxy(private_valkey.url.removeprefix("unix://"), tmp_path / "slow", 0.0)
+    async with proxy.running():
+        store = Store(f"unix://{tmp_path / 'slow'}")
+        await store.start()
+        clock = Clock(store)
+        await clock.ask()
+        right = clock.of(0)
+        proxy.delay = 0.1
+        for _ in range(2):
+            await clock.ask()
+        await store.aclose()
+    assert clock.of(0) == pytest.approx(right, abs=0.02)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        (0.0, []),
+        (2.0, []),
+        (-2.0, []),
+        (HOUR, ["this machine's clock is 1:00:00 ahead of Redis'"]),
+        (-DAY - HOUR, ["this machine's clock is 1 day, 1:00:00 behind Redis'"]),
+    ],
+)
+async def test_an_operator_is_told_of_a_clock_that_is_wrong(
+    store: Store,
+    valkey: redis.Redis,
+    machine: Machine,
+    caplog: pytest.LogCaptureFixture,
+    wrong: float,
+    told: list[str],
+) -> None:
+    caplog.set_level(logging.INFO, "sms_router.clock")
+    machine.wall = now_of(valkey) + wrong
+    clock = machine.clock(store)
+    for _ in range(3):
+        await clock.ask()
+    assert clock.notices() == told
+    machine.wall = now_of(valkey)
+    for _ in range(2):
+        await clock.ask()
+    assert clock.notices() == []
+    assert len(caplog.messages) == (2 if told else 0), "said once, and once that it is over"
+
+
+@pytest.mark.skipif(not HAS_COMPILER, reason="needs a C compiler, to stand between Valkey and its clock")
+async def test_the_clock_follows_when_redis_clock_is_set(tmp_path: Path, machine: Machine) -> None:
+    turned = TurnedClock(tmp_path / "clock")
+    with PrivateValkey(tmp_path / "v", {**turned.environment, **preload(tmp_path)}) as valkey:
+        store = Store(valkey.url)
+        await store.start()
+        clock = machine.clock(store)
+        await clock.ask()
+        began = clock()
+        for ahead in (HOUR, DAY, -HOUR, 0.0):
+            turned.turn(ahead)
+            async with asyncio.timeout(10):
+                while clock() - began != pytest.approx(ahead, abs=60):  # Valkey looks ten times a second
+                    await clock.ask()
+                    await asyncio.sleep(0.01)
+        await store.aclose()

@@ -1,0 +1,58 @@
+"""Starting and stopping a worker's parts when one of them fails."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from starlette.routing import Router
+
+from sms_router.application import build
+from sms_router.config.settings import load_settings
+from sms_router.membership.sync.rate_sync import SharedRates
+from sms_router.routing.inbox.inbox import Records
+from tests.end_to_end.running import ACCOUNT, PUBLIC, TOKEN
+
+
+@pytest.fixture
+def router(tmp_path: Path, valkey_url: str) -> Router:
+    (tmp_path / "router.toml").write_text(f'[router]\nhandlers = []\ndata_dir = "{tmp_path}/data"\n')
+    (tmp_path / "keywords.toml").write_text('[default]\nreply = "Hello."\n')
+    environment = {
+        "SMS_ROUTER_CONFIG": str(tmp_path),
+        "TWILIO_ACCOUNT_SID": ACCOUNT,
+        "TWILIO_AUTH_TOKEN": TOKEN,
+        "PUBLIC_URL": PUBLIC,
+        "REDIS_URL": valkey_url,
+    }
+    return build(load_settings(environment))
+
+
+async def test_a_part_that_fails_to_stop_keeps_no_other_from_stopping(
+    router: Router, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stop = SharedRates.aclose
+
+    async def fail(rates: SharedRates) -> None:
+        await stop(rates)
+        raise OSError("the disk is gone")
+
+    monkeypatch.setattr(SharedRates, "aclose", fail)
+    before = asyncio.all_tasks()
+    with pytest.raises(OSError, match="the disk is gone"):
+        async with router.lifespan_context(router):
+            assert asyncio.all_tasks() > before
+    assert asyncio.all_tasks() == before
+
+
+async def test_a_part_that_fails_to_start_leaves_nothing_running(
+    router: Router, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(_: Records) -> None:
+        raise OSError("the disk is gone")
+
+    monkeypatch.setattr(Records, "start", fail)
+    before = asyncio.all_tasks()
+    with pytest.raises(OSError, match="the disk is gone"):
+        async with router.lifespan_context(router):
+            pytest.fail("served")
+    assert asyncio.all_tasks() == before

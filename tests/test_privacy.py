@@ -1,0 +1,40 @@
+"""What is left of numbers and texts where others may read them."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sms_router.privacy import masked_number, masked_text
+
+
+@pytest.mark.parametrize(
+    ("address", "masked"),
+    [
+        ("+14155550123", "+1415•••0123"),
+        ("+447700900123", "+4477•••0123"),
+        ("+3541234567", "+35•••67"),
+        ("+2901234", "+29•••34"),
+        ("4155550123", "415•••23"),
+        ("whatsapp:+14155550123", "whatsapp:+1415•••0123"),
+        ("messenger:1234567890123456", "messenger:12345•••3456"),
+        ("12345", "12345"),
+        ("12345678", "12345678"),
+        ("ACME Bank", "ACME Bank"),
+        ("", ""),
+    ],
+)
+def test_a_persons_number_is_shortened_and_a_businesss_is_not(address: str, masked: str) -> None:
+    assert masked_number(address) == masked
+
+
+@given(st.from_regex(r"\+[1-9][0-9]{6,14}", fullmatch=True))
+def test_at_least_three_digits_are_left_out(number: str) -> None:
+    shown = masked_number(number).replace("•", "")
+    assert len(shown) <= max(len(number) - 3, 5)
+
+
+@pytest.mark.parametrize(("text", "masked"), [("", ""), ("a", "(1 character)"), ("HOURS", "(5 characters)")])
+def test_a_text_is_told_by_its_length(text: str, masked: str) -> None:
+    assert masked_text(text) == masked

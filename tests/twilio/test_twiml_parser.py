@@ -1,0 +1,171 @@
+"""TwiML of other applications: what it wants done, or why it cannot be executed."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from twilio.twiml.messaging_response import MessagingResponse
+
+from sms_router.twilio.twiml import OutboundMessage, render
+from sms_router.twilio.twiml_parser import (
+    Document,
+    Page,
+    Redirect,
+    SendMessage,
+    Unreadable,
+    read_page,
+    read_twiml,
+)
+
+
+def messages(inner: str) -> tuple[SendMessage, ...]:
+    document = read_twiml(f"<Response>{inner}</Response>".encode())
+    assert isinstance(document, Document)
+    return document.messages
+
+
+@pytest.mark.parametrize(
+    ("inner", "message"),
+    [
+        ("<Message>Hi</Message>", SendMessage("Hi")),
+        ("<Message>\n  Hi\n  there\n</Message>", SendMessage("Hi\n  there")),
+        ("<Message><Body>Hi</Body></Message>", SendMessage("Hi")),
+        ("<Message>\n <Body>a </Body>\n <Body>b</Body>\n</Message>", SendMessage("a b")),
+        ("<Message>a<Media>https://x/y</Media>b</Message>", SendMessage("ab", ("https://x/y",))),
+        ("<Message><Media> u </Media><Media/><Media>v</Media></Message>", SendMessage("", ("u", "v"))),
+        (
+            '<Message to="+14155550123" from="12345">a</Message>',
+            SendMessage("a", (), "+14155550123", "12345"),
+        ),
+        ('<Message to="" from="">a</Message>', SendMessage("a")),
+        ("<Message>a &amp; &#169; &lt;b&gt; <!-- no --></Message>", SendMessage("a & © <b>")),
+        ("<Message/>", SendMessage("")),
+    ],
+)
+def test_a_message(inner: str, message: SendMessage) -> None:
+    assert messages(inner) == (message,)
+
+
+def test_verbs_count_from_top_to_bottom_until_a_redirect() -> None:
+    inner = '<Message>a</Message><Redirect method="GET"> /next </Redirect><Message>b</Message><Say/>'
+    document = read_twiml(f"<Response>{inner}</Response>".encode())
+    assert document == Document((SendMessage("a"),), Redirect("/next", "GET"))
+
+
+@pytest.mark.parametrize(
+    ("inner", "warning"),
+    [
+        ("<Say>a</Say>", "<Say> is no verb for messages"),
+        ("<message>a</message>", "<message> is no verb for messages"),
+        ("<Message><body>a</body></Message>", "<body> in <Message> is unknown"),
+        ('<Message statusCallback="/x">a</Message>', "statusCallback of <Message> is not heeded"),
+        ('<Redirect method="PUT">/x</Redirect>', "the method PUT of <Redirect>"),
+    ],
+)
+def test_what_is_passed_over_is_told(inner: str, warning: str) -> None:
+    document = read_twiml(f"<Response>{inner}</Response>".encode())
+    assert isinstance(document, Document)
+    assert document.warnings[0].startswith(warning)
+
+
+BOMB = b'<!DOCTYPE r [<!ENTITY a "x"><!ENTITY b "&a;&a;">]><Response><Message>&b;</Message></Response>'
+OUTSIDE = b'<!DOCTYPE r [<!ENTITY a SYSTEM "file:///etc/passwd">]><Response><Message>&a;</Message></Response>'
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        (b"<Response>", 12100),
+        (b"hello", 12100),
+        (b"<Response>\x00</Response>", 12100),
+        (b"<Response>\xff</Response>", 12100),
+        (b"<Response>&nbsp;</Response>", 12100),
+        (b'<?xml version="1.0" encoding="nonsense"?><Response/>', 12100),
+        (b'<?xml version="1.1"?><Response/>', 12101),
+        (BOMB, 12100),
+        (OUTSIDE, 12100),
+        (b"<response/>", 12102),
+        (b'<Response xmlns="urn:x"/>', 12102),
+        (b"<html/>", 12102),
+    ],
+)
+def test_what_cannot_be_executed_has_twilios_code(body: bytes, code: int) -> None:
+    found = read_twiml(body)
+    assert isinstance(found, Unreadable)
+    assert found.code == code
+
+
+LATIN = "<Response><Message>ü</Message></Response>".encode("latin-1")
+DECLARED = b'<?xml version="1.0" encoding="ISO-8859-1"?>' + LATIN
+
+
+@pytest.mark.parametrize(
+    ("body", "charset"),
+    [
+        (LATIN, "iso-8859-1"),
+        (DECLARED, None),
+        (DECLARED, "utf-8"),
+        (LATIN.decode("latin-1").encode(), "nonsense"),
+    ],
+)
+def test_encodings(body: bytes, charset: str | None) -> None:
+    assert read_twiml(body, charset) == Document((SendMessage("ü"),))
+
+
+@pytest.mark.parametrize(
+    ("page", "found"),
+    [
+        (Page(204, "", None, b""), Document()),
+        (Page(200, "text/plain", None, b" ok \n"), Document((SendMessage("ok"),))),
+        (Page(200, "text/plain", "utf-16", "ü".encode("utf-16")), Document((SendMessage("ü"),))),
+        (Page(200, "text/plain", None, b"\n"), Document()),
+        (Page(200, "text/plain", "shift_jis", "ア".encode("shift_jis")), Document((SendMessage("ア"),))),
+        (Page(200, "text/plain", "idna", b"ok"), Document((SendMessage("ok"),))),
+        (Page(200, "text/plain", "undefined", b"ok"), Document((SendMessage("ok"),))),
+        (Page(200, "text/plain", "unicode-escape", rb"\ud800"), Document((SendMessage(r"\ud800"),))),
+        (Page(200, "text/plain", "rot13", b"ok"), Document((SendMessage("ok"),))),
+        (Page(200, "text/plain", "a\0", b"ok"), Document((SendMessage("ok"),))),
+        (Page(200, "text/plain", "\udc80", b"ok"), Document((SendMessage("ok"),))),
+        (Page(200, "text/html", None, b"<Response/>"), Document()),
+        (Page(200, "application/xml", None, b""), 11770),
+        (Page(200, "", None, b"<Response/>"), 11200),
+        (Page(200, "application/json", None, b"{}"), 12300),
+    ],
+)
+def test_pages(page: Page, found: Document | int) -> None:
+    read = read_page(page)
+    assert (read.code if isinstance(read, Unreadable) else read) == found
+
+
+def test_the_official_librarys_documents_are_understood() -> None:
+    response = MessagingResponse()
+    response.message("text").media("https://a.example/b.png")
+    response.message(to="+14155550123", from_="12345").body("<&>")
+    assert messages(str(response).partition("<Response>")[2].removesuffix("</Response>")) == (
+        SendMessage("text", ("https://a.example/b.png",)),
+        SendMessage("<&>", (), "+14155550123", "12345"),
+    )
+
+
+def test_a_page_is_not_read_with_a_codec_that_takes_its_length_squared() -> None:
+    assert read_page(Page(200, "text/plain", "punycode", b"a-" + b"b9" * 20)) == Document(
+        (SendMessage("a-" + "b9" * 20),)
+    )
+
+
+@given(st.binary(max_size=200))
+def test_whatever_comes_is_read_or_refused(body: bytes) -> None:
+    assert isinstance(read_twiml(b"<Response>" + body), Document | Unreadable)
+    assert isinstance(read_page(Page(200, "text/plain", "utf-8", body)), Document | Unreadable)
+
+
+@given(
+    st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"], exclude_characters="\ufffe\uffff"))
+)
+def test_what_the_router_writes_is_read_again(text: str) -> None:
+    document = read_twiml(render([OutboundMessage(text[:500], sender="12345")]))
+    assert isinstance(document, Document)
+    assert [message.body for message in document.messages] == (
+        [text[:500].strip()] if text[:500].strip() else []
+    )

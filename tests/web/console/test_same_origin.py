@@ -1,0 +1,28 @@
+from __future__ import annotations
+
+import pytest
+
+from sms_router.web.console.origin import from_our_pages
+
+PUBLIC = "https://sms.example.com"
+
+
+@pytest.mark.parametrize(
+    ("headers", "ours"),
+    [
+        ({"sec-fetch-site": "same-origin"}, True),
+        ({"sec-fetch-site": "none"}, True),
+        ({"sec-fetch-site": "same-site"}, False),
+        ({"sec-fetch-site": "cross-site"}, False),
+        ({"sec-fetch-site": "cross-site", "origin": PUBLIC}, False),
+        ({"origin": PUBLIC, "host": "127.0.0.1:8000"}, True),
+        ({"origin": "http://10.0.0.5:9000", "host": "10.0.0.5:9000"}, True),
+        ({"origin": "https://evil.example", "host": "sms.example.com"}, False),
+        ({"origin": "https://sms.example.com.evil.example", "host": "sms.example.com"}, False),
+        ({"origin": "https://evil.example", "host": ""}, False),
+        ({"origin": "null", "host": "10.0.0.5:9000"}, True),
+        ({}, True),
+    ],
+)
+def test_where_a_form_comes_from(headers: dict[str, str], ours: bool) -> None:
+    assert from_our_pages(headers, PUBLIC) is ours

@@ -1,0 +1,131 @@
+"""Which URL leads where, on a listener of everybody's and on a private one."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import AsyncIterator
+
+import pytest
+from prometheus_client import REGISTRY
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route, Router
+from starlette.types import Message, Receive, Scope, Send
+
+from sms_router.web.lost import Lost
+from sms_router.web.rejections import Refusals
+from sms_router.web.routes import WebhookRouter, below
+
+
+async def webhook(scope: Scope, receive: Receive, send: Send) -> None:
+    await PlainTextResponse("webhook")(scope, receive, send)
+
+
+async def page(_: Request) -> Response:
+    return PlainTextResponse("page")
+
+
+@contextlib.asynccontextmanager
+async def lifespan(_: Router) -> AsyncIterator[None]:
+    yield
+
+
+async def status(
+    router: WebhookRouter, path: str, listener: tuple[str, int] | None, *more: tuple[bytes, bytes]
+) -> int:
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        return {"type": "http.request"}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    headers = [(b"host", b"127.0.0.1:9000"), *more]
+    scope = {"type": "http", "method": "GET", "path": path, "server": listener, "headers": headers}
+    await router({**scope, "query_string": b"", "root_path": ""}, receive, send)
+    return int(sent[0]["status"])
+
+
+@pytest.mark.parametrize(
+    ("private_port", "listener", "page_status"),
+    [
+        (None, ("127.0.0.1", 8000), 200),
+        (None, None, 200),
+        (9000, ("127.0.0.1", 9000), 200),
+        (9000, ("127.0.0.1", 8000), 404),
+        (9000, None, 404),
+    ],
+)
+async def test_a_private_port_is_told_by_the_listener_alone(
+    private_port: int | None, listener: tuple[str, int] | None, page_status: int
+) -> None:
+    lost = Lost(["/sms"], Refusals(time.monotonic), time.monotonic)
+    router = WebhookRouter({"/sms": webhook}, [Route("/page", page)], lifespan, lost, private_port)
+    assert await status(router, "/page", listener) == page_status
+    assert await status(router, "/sms", listener) == 200
+    assert await status(router, "/nothing", listener) == 404
+
+
+SIGNED = (b"x-twilio-signature", b"x" * 28)
+
+
+async def test_a_webhook_that_is_not_here_is_told_once_for_a_while(caplog: pytest.LogCaptureFixture) -> None:
+    refusals = Refusals(time.monotonic)
+    lost = Lost(["/sms", "/sms/status"], refusals, time.monotonic)
+    router = WebhookRouter({"/sms": webhook, "/sms/status": webhook}, [Route("/page", page)], lifespan, lost)
+    before = refused_as_not_found()
+    for path in ("/nothing", "/page", "/sms"):
+        assert await status(router, path, None) == (404 if path == "/nothing" else 200)
+    assert not caplog.messages
+    for path in ("/twilio/sms\n\x1b[2J", "/sms/"):
+        assert await status(router, path, None, SIGNED) == 404
+    [told] = caplog.messages
+    assert r"/twilio/sms\n\x1b[2J, which is not here (404): the webhooks are /sms, /sms/status;" in told
+    assert refused_as_not_found() == before + 2
+    [notice] = refusals.notices()
+    assert notice.startswith("2 webhooks were refused by this worker")
+    assert notice.endswith(told)
+
+
+@pytest.mark.parametrize(("later", "told"), [(9.9, 1), (10.0, 2)])
+def test_it_is_told_again_after_a_while(caplog: pytest.LogCaptureFixture, later: float, told: int) -> None:
+    now = [100.0]
+    lost = Lost(["/sms"], Refusals(lambda: now[0]), lambda: now[0])
+    lost.saw({"path": "/x", "headers": [SIGNED]})
+    now[0] += later
+    lost.saw({"path": "/x", "headers": [SIGNED]})
+    assert len(caplog.messages) == told
+
+
+def refused_as_not_found() -> float:
+    return REGISTRY.get_sample_value("sms_router_refused_total", {"reason": "not found"}) or 0.0
+
+
+@pytest.mark.parametrize(
+    ("prefix", "path", "raw", "seen"),
+    [
+        ("/keep", "/keep/sms", b"/keep/sms", b"/sms"),
+        ("/a%20b", "/a b/sms", b"/a%20b/sms", b"/sms"),
+        ("/keep", "/keep/sms", b"/%6beep/sms", b"/%6beep/sms"),
+        ("/sms", "/sms/sms", b"/sms/sms", b"/sms"),
+    ],
+)
+async def test_a_prefix_that_the_proxy_passes_on_is_cut_off(
+    prefix: str, path: str, raw: bytes, seen: bytes
+) -> None:
+    asked: list[bytes] = []
+
+    async def webhook(scope: Scope, receive: Receive, send: Send) -> None:
+        asked.append(scope["raw_path"])
+
+    found = below(prefix, {"/sms": webhook})
+
+    async def receive() -> Message:
+        return {}
+
+    async def send(_: Message) -> None: ...
+
+    await found[path]({"type": "http", "path": path, "raw_path": raw}, receive, send)
+    assert asked == [seen]
