@@ -15,7 +15,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "sandbox": {"twilio"},
     "twilio": set(),
     "store": set(),
-    "config": {"senders", "twilio"},
+    "config": {"routing", "senders", "store", "twilio"},
     "senders": {"twilio"},
     "delivery": {"store", "twilio"},
     "membership": {"senders", "store", "twilio"},
@@ -23,7 +23,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "checks": {"membership", "onboarding", "senders", "twilio"},
     "routing": {"delivery", "senders", "store", "twilio"},
     "web": {"config", "membership", "onboarding", "routing", "senders", "store", "twilio"},
-    "server": {"config", "web"},
+    "server": {"config", "store", "web"},
 }
 MAY_IMPORT["cli"] = {*MAY_IMPORT}
 """Which other folders of the package each one may import."""

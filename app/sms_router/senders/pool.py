@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from sms_router.senders.candidates import Arrangement, Group, arrange
@@ -104,3 +104,7 @@ def _by_address(senders: Iterable[Sender]) -> Mapping[str, Sender | tuple[Sender
         together = tuple(sorted((*others, sender), key=lambda each: each.sid))
         addresses[sender.address] = together if others else sender
     return addresses
+
+
+PoolFinder = Callable[[str | None, str], Pool | None]
+"""Given the message's Service (or None) and the number that was texted, the pool that answers."""

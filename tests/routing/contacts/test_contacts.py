@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 import redis
 
-from sms_router.routing.contacts.contact import OptedOut, Person, read_person
+from sms_router.routing.contacts.contact import Known, OptedOut, Person, read_person
 from sms_router.routing.contacts.contacts import People
 from sms_router.routing.inbox.answer import MessageKey
-from sms_router.routing.inbox.claim import Claimed, Known
+from sms_router.routing.inbox.claim import Claimed
 from sms_router.routing.opt_outs.cache import OptOutCopy
 from sms_router.senders.error_table import load_error_table
 from sms_router.senders.models import Capability, Sender, SenderKind

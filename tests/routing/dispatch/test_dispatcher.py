@@ -8,15 +8,17 @@ from collections.abc import Callable
 import pytest
 
 from sms_router import Reply
-from sms_router.routing.dispatch.dispatcher import Defaults, Dispatcher, Forwards, RuleAnswer
-from sms_router.routing.dispatch.responders import Failed, Forwarding, Headers, Immediate, Running
+from sms_router.routing.dispatch.dispatcher import Defaults, Dispatcher, Forwards
+from sms_router.routing.dispatch.resolution import RuleAnswer
+from sms_router.routing.dispatch.responders import Forwarding, Immediate, Running
 from sms_router.routing.handler.handler import Handler
-from sms_router.routing.handler.reply import SILENCE
+from sms_router.routing.handler.reply import SILENCE, Failed
 from sms_router.routing.handler.thread_pool import Threads
 from sms_router.routing.keywords.rule_table import RuleTable
 from sms_router.routing.keywords.rules import MatchKind, Occasion, Rule, Scope
 from sms_router.routing.keywords.templates import TemplateError, TextAnswer, WrittenAnswer
 from sms_router.routing.upstream.forward_rule import Forward, Target
+from sms_router.routing.upstream.models import Headers
 from sms_router.twilio.inbound import InboundMessage
 from sms_router.twilio.webhook_url import WebhookUrl
 from tests.routing.messages import message
@@ -144,7 +146,7 @@ def raising_later(error: BaseException) -> Callable[[], object]:
         (raising(AwkwardError()), f"{__name__}.AwkwardError: <exception str() failed>"),
         (
             lambda: 5,
-            "sms_router.routing.handler.handler.HandlerError: <lambda> returned int; a handler returns a text",
+            "sms_router.routing.handler.handler.HandlerError: <lambda> returned int; a handler",
         ),
     ],
 )

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sms_router import Reply
-from sms_router.routing.dispatch.dispatcher import Defaults, Dispatcher, RuleAnswer
+from sms_router.routing.dispatch.dispatcher import Defaults, Dispatcher
+from sms_router.routing.dispatch.resolution import RuleAnswer
 from sms_router.routing.dispatch.responders import Immediate, Running
 from sms_router.routing.handler.handler import Handler
 from sms_router.routing.handler.thread_pool import Threads

@@ -11,11 +11,13 @@ from hypothesis import strategies as st
 
 from sms_router import Conversation, Reply, keyword, step
 from sms_router.routing.dispatch.conversation_steps import Conversations, Customs
-from sms_router.routing.dispatch.dispatcher import Dispatcher, Found
-from sms_router.routing.dispatch.responders import Failed, Immediate, Running
+from sms_router.routing.dispatch.dispatcher import Dispatcher
+from sms_router.routing.dispatch.resolution import Found
+from sms_router.routing.dispatch.responders import Immediate, Running
 from sms_router.routing.handler.conversation import LARGEST, NOTHING, OVER, ConversationError, Talk
 from sms_router.routing.handler.decorators import step_of
 from sms_router.routing.handler.handler import Handler
+from sms_router.routing.handler.reply import Failed
 from sms_router.routing.handler.thread_pool import Threads
 from sms_router.routing.keywords.rule_table import RuleTable
 from sms_router.routing.keywords.templates import TextAnswer

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sms_router import Reply
-from sms_router.routing.dispatch.dispatcher import Defaults, Dispatcher, RuleAnswer
+from sms_router.routing.dispatch.dispatcher import Defaults, Dispatcher
+from sms_router.routing.dispatch.resolution import RuleAnswer
 from sms_router.routing.dispatch.responders import Immediate
 from sms_router.routing.handler.reply import SILENCE
 from sms_router.routing.keywords.rule_table import RuleTable

@@ -13,7 +13,8 @@ import redis
 from sms_router import Reply
 from sms_router.delivery.outbox import Outbox
 from sms_router.routing.contacts.contacts import People
-from sms_router.routing.dispatch.dispatcher import Dispatcher, RuleAnswer
+from sms_router.routing.dispatch.dispatcher import Dispatcher
+from sms_router.routing.dispatch.resolution import RuleAnswer
 from sms_router.routing.inbox.answer import Outcome
 from sms_router.routing.inbox.loop_guard import LoopGuard
 from sms_router.routing.keywords.rule_table import RuleTable

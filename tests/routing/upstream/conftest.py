@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from sms_router.routing.contacts.contacts import People
-from sms_router.routing.dispatch.responders import Failed, Headers
-from sms_router.routing.handler.reply import Reply
+from sms_router.routing.handler.reply import Failed, Reply
 from sms_router.routing.upstream.cookies import Cookies
 from sms_router.routing.upstream.forward_rule import Forward, Target
 from sms_router.routing.upstream.forwarder import Upstreams
+from sms_router.routing.upstream.models import Headers
 from sms_router.senders.error_table import load_error_table
 from sms_router.senders.models import Capability, Sender, SenderKind
 from sms_router.senders.pool import Pool, pool_among

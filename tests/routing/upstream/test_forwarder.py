@@ -10,8 +10,7 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 from twilio.request_validator import RequestValidator
 
-from sms_router.routing.dispatch.responders import Failed
-from sms_router.routing.handler.reply import Elsewhere, Part, Reply
+from sms_router.routing.handler.reply import Elsewhere, Failed, Part, Reply
 from sms_router.routing.upstream.endpoint import LineStatus
 from sms_router.sandbox.hosting import free_port
 from sms_router.twilio.inbound import InboundMessage

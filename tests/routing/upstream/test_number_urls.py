@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from sms_router.membership.snapshot import NumberUrls
-from sms_router.routing.dispatch.dispatcher import Defaults, Dispatcher, Forwards, RuleAnswer
+from sms_router.routing.dispatch.dispatcher import Defaults, Dispatcher, Forwards
+from sms_router.routing.dispatch.resolution import RuleAnswer
 from sms_router.routing.dispatch.responders import Forwarding
 from sms_router.routing.handler.reply import Reply
 from sms_router.routing.keywords.rule_table import RuleTable

@@ -22,7 +22,8 @@ from sms_router.membership.snapshot_diff import differences, named_changes
 from sms_router.membership.snapshot_store import stored_snapshot
 from sms_router.membership.source import MembershipError
 from sms_router.onboarding.repository import Arrivals
-from sms_router.routing.dispatch.dispatcher import Dispatcher, RuleAnswer
+from sms_router.routing.dispatch.dispatcher import Dispatcher
+from sms_router.routing.dispatch.resolution import RuleAnswer
 from sms_router.routing.keywords.templates import TemplateAnswer, TextAnswer
 from sms_router.twilio.rest import ApiError
 

@@ -6,8 +6,7 @@ from sms_router.cli.context import anything_stored, store_client
 from sms_router.cli.times import iso
 from sms_router.config.settings import Settings
 from sms_router.routing.contacts.contact import UNKNOWN
-from sms_router.routing.contacts.summary import Acquaintance
-from sms_router.routing.opt_outs.opt_out_list import OptOutList
+from sms_router.routing.contacts.summary import Acquaintance, stored_person
 from sms_router.senders.error_table import load_error_table
 
 
@@ -17,7 +16,7 @@ def get_acquainted(settings: Settings, scope: str, number: str, at: int) -> Acqu
     person = UNKNOWN
     if anything_stored(settings):
         with store_client(settings) as client:
-            person = OptOutList(client, table.longest).person(scope, number)
+            person = stored_person(client, scope, number)
     return Acquaintance(person, table, at)
 
 

@@ -13,7 +13,7 @@ from sms_router.cli.output import AsJson, WhatIsTexted, address, counted, out, p
 from sms_router.cli.times import read_moment
 from sms_router.config.settings import Settings
 from sms_router.errors import SettingsError
-from sms_router.routing.dispatch.dispatcher import Found, RuleAnswer
+from sms_router.routing.dispatch.resolution import Found, RuleAnswer
 from sms_router.routing.keywords.rule_table import Consideration, Verdict
 from sms_router.routing.keywords.rules import Rule
 from sms_router.routing.keywords.schedule import TimeZones

@@ -10,7 +10,6 @@ import typer
 from rich.progress import Progress
 
 from sms_router.cli.context import anything_stored, settings_for_command, store_client
-from sms_router.cli.messages.messages import messages
 from sms_router.cli.output import AsJson, CommandError, address, confirm, counted, err, out, plain, print_json
 from sms_router.config.settings import Settings
 from sms_router.privacy import masked_number
@@ -29,7 +28,6 @@ _WORDS = {
 }
 
 
-@messages.command("forget")
 def forget(
     number: Annotated[
         str,

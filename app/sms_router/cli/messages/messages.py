@@ -9,6 +9,7 @@ import typer
 
 from sms_router.cli.context import anything_stored, settings_for_command, store_client
 from sms_router.cli.messages.as_json import as_json as story_as_json
+from sms_router.cli.messages.forget import forget
 from sms_router.cli.output import AsJson, CommandError, address, out, plain, print_json, print_table, program
 from sms_router.config.models import Privacy
 from sms_router.config.settings import Settings
@@ -33,8 +34,7 @@ Reveal = Annotated[bool, typer.Option("--reveal", help="Show numbers and texts i
 
 def register(commands: typer.Typer) -> None:
     """Add the commands."""
-    from sms_router.cli.messages import forget as messages_forget  # noqa: F401, PLC0415 - it adds itself to what is defined below
-
+    messages.command("forget")(forget)
     commands.add_typer(messages, name="messages")
 
 

@@ -9,6 +9,9 @@ from sms_router.senders.error_table import ErrorTable
 from sms_router.senders.reachability import Belief, Failure, belief, read_failures
 from sms_router.senders.request import NOTHING_LEARNED, Facts
 
+Known = Sequence[bytes] | None
+"""What is kept about the person, as alternating names and values (`people.read_person`); None for nothing."""
+
 
 @dataclass(frozen=True, slots=True)
 class OptedOut:

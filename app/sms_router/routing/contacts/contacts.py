@@ -6,11 +6,10 @@ import contextlib
 import time
 from collections.abc import Callable
 
-from sms_router.routing.contacts.contact import UNKNOWN, Person, read_person
-from sms_router.routing.inbox.claim import Known
+from sms_router.routing.contacts.contact import UNKNOWN, Known, Person, read_person
 from sms_router.routing.opt_outs.cache import OptOutCopy
-from sms_router.routing.pipeline.composer import PoolFinder
 from sms_router.senders.error_table import ErrorTable
+from sms_router.senders.pool import PoolFinder
 from sms_router.senders.request import NOTHING_LEARNED, Facts
 from sms_router.store.errors import StoreUnavailableError
 from sms_router.store.keys import CONSENTS_CHANNEL, bucket_of

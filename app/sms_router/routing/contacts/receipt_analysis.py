@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from sms_router.routing.contacts.contacts import People
-from sms_router.routing.pipeline.composer import PoolFinder
 from sms_router.senders.country import country_of
 from sms_router.senders.error_table import ErrorClass, ErrorEntry
 from sms_router.senders.models import Sender, SenderKind
-from sms_router.senders.pool import Pool
+from sms_router.senders.pool import Pool, PoolFinder
 from sms_router.twilio.status import Receipt
 
 UNKNOWN_CODE = "unknown"

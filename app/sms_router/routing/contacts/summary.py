@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import cast
 
-from sms_router.routing.contacts.contact import Person
+import redis
+
+from sms_router.routing.contacts.contact import UNKNOWN, Person, read_person
 from sms_router.senders.conditions import Conditions
 from sms_router.senders.decision import Decision
 from sms_router.senders.error_table import ErrorTable
@@ -15,6 +18,7 @@ from sms_router.senders.pool import Pool
 from sms_router.senders.reachability import Belief
 from sms_router.senders.request import Facts, Request
 from sms_router.senders.selection import select
+from sms_router.store.keys import bucket_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +52,12 @@ class Failing:
         """Say it in one line."""
         taken = next((line.reason for line in self.instead.trail if line.taken), "no number is left")
         return f"{self.instead.address or 'nothing'}: {taken}"
+
+
+def stored_person(client: redis.Redis, service: str, number: str) -> Person:
+    """Read a contact of a Service with redis-py's client, which answers bytes."""
+    known = cast("dict[bytes, bytes]", client.hgetall(bucket_of(number).person(service, number)))
+    return read_person([part for pair in known.items() for part in pair]) if known else UNKNOWN
 
 
 def if_it_failed(

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from sms_router.routing.dispatch.dispatcher import Found
+from sms_router.routing.dispatch.resolution import Found
 from sms_router.routing.dispatch.responders import Immediate, Running
 from sms_router.routing.handler.conversation import NOTHING, Conversation, Ended, Talk
 from sms_router.routing.handler.handler import Handler

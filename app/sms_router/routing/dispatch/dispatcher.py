@@ -8,25 +8,22 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from sms_router.routing.dispatch.resolution import SILENT, UNCLAIMED, Found, RuleAnswer
 from sms_router.routing.dispatch.responders import Forwarding, Immediate, Running, Upstreams
-from sms_router.routing.handler.conversation import Conversation
 from sms_router.routing.handler.handler import Handler
-from sms_router.routing.handler.reply import SILENCE
 from sms_router.routing.keywords.index import claims_of
 from sms_router.routing.keywords.rule_table import RuleTable
 from sms_router.routing.keywords.rules import Match, MatchKind, Occasion
 from sms_router.routing.keywords.schedule import TimeZones
 from sms_router.routing.keywords.suggestions import NearMisses
 from sms_router.routing.keywords.templates import TextAnswer, WrittenAnswer
-from sms_router.routing.opt_outs.keywords import Heard, Intent, OptOutWords, heard_by_twilio
+from sms_router.routing.opt_outs.keywords import Intent, OptOutWords, heard_by_twilio
 from sms_router.routing.upstream.forward_rule import Forward
 from sms_router.senders.country import country_of
 from sms_router.twilio.inbound import InboundMessage
 
 if TYPE_CHECKING:
     from sms_router.routing.dispatch.conversation_steps import Conversations
-
-RuleAnswer = WrittenAnswer | Handler | Forward
 
 _LONGEST_KEPT = 160
 """Characters; people text the same short words again and again, and what they find is kept."""
@@ -40,40 +37,6 @@ class Forwards:
     number_forward: Callable[[InboundMessage], Forward | None] = lambda _: None
     public_url: str = ""
     """The router's own, to which nothing may be forwarded; empty where that is not checked."""
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """The rule that a message belongs to, by its name for people, and what answers."""
-
-    rule: str
-    action: Immediate | Running | Forwarding
-    heard: Heard | None = None
-    """The opt-out word that the text is."""
-    otherwise: Found | None = None
-    """What answers somebody who is not on the opt-out list, where the word may be an ordinary text."""
-    unclaimed: bool = False
-    """True when no rule has claimed the text."""
-    conversation: Conversation | None = None
-    """What is kept of the person's conversation once this is answered; None: it stays as it is."""
-
-    def for_person(self, opted_out: bool) -> Found:
-        """Return what answers a person who is on the opt-out list, or who is not.
-
-        No handler runs for somebody on the list: nothing that it promised could be told them. They are
-        answered when they ask for help or come back, and told once that they have opted out.
-        """
-        if self.heard is None:
-            return _ON_THE_LIST if opted_out else self
-        if opted_out and self.heard.intent is Intent.STOP and self.heard.reply is not SILENCE:
-            rule = f"opt-out word {self.heard.word.upper()} once more: nothing is said"
-            return Found(rule, _SILENCE, replace(self.heard, reply=SILENCE))
-        return self if opted_out or self.otherwise is None else self.otherwise
-
-
-_SILENCE = Immediate(TextAnswer(SILENCE), "", "")
-_NOTHING = Found("no rule and no default", _SILENCE, unclaimed=True)
-_ON_THE_LIST = Found("on the opt-out list: nothing is said", _SILENCE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +166,7 @@ class Dispatcher:
             return Found(f"did you mean {meant}", asking, unclaimed=True)
         default = self.defaults.services.get(occasion.service_sid or "", self.defaults.everywhere)
         if default is None:
-            return _NOTHING
+            return UNCLAIMED
         return Found("default", self._acting(default, body.strip(), ""), unclaimed=True)
 
     def _acting(self, answer: RuleAnswer, argument: str, keyword: str) -> Immediate | Running | Forwarding:
@@ -235,4 +198,4 @@ class Dispatcher:
 def _answered_by_twilio(opt_out_type: str) -> Found:
     """Say nothing: Advanced Opt-Out has replied already (facts 8)."""
     heard = heard_by_twilio(opt_out_type)
-    return Found(heard.rule if heard else "opt-out word, answered by Twilio", _SILENCE, heard)
+    return Found(heard.rule if heard else "opt-out word, answered by Twilio", SILENT, heard)

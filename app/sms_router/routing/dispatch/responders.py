@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import traceback
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from math import inf
 from typing import Protocol
@@ -13,25 +13,16 @@ from typing import Protocol
 from sms_router.privacy import masked_number, masked_text
 from sms_router.routing.handler.conversation import Conversation
 from sms_router.routing.handler.handler import Handler, HandlerError
-from sms_router.routing.handler.reply import Reply
+from sms_router.routing.handler.reply import Failed, Reply
 from sms_router.routing.keywords.templates import TemplateError, WrittenAnswer
 from sms_router.routing.upstream.forward_rule import Forward
+from sms_router.routing.upstream.models import Headers
 from sms_router.twilio.inbound import InboundMessage
 
 log = logging.getLogger("sms_router.dispatch")
 
 MOST_LOGGED, MOST_CAUSE = 8000, 500
 """Characters of a failure that are logged, and kept with the dead letter."""
-
-Headers = Sequence[tuple[bytes, bytes]]
-"""A request's headers as ASGI has them: the names in lower case."""
-
-
-@dataclass(frozen=True, slots=True)
-class Failed:
-    """A handler or template that gave no answer, and why."""
-
-    cause: str
 
 
 @dataclass(frozen=True, slots=True)

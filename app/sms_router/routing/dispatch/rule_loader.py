@@ -13,8 +13,9 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from sms_router.errors import SettingsError
-from sms_router.routing.dispatch.dispatcher import Defaults, Dispatcher, Forwards, RuleAnswer
+from sms_router.routing.dispatch.dispatcher import Defaults, Dispatcher, Forwards
 from sms_router.routing.dispatch.handler_loader import Functions
+from sms_router.routing.dispatch.resolution import RuleAnswer
 from sms_router.routing.handler.decorators import Registration
 from sms_router.routing.handler.handler import Handler
 from sms_router.routing.handler.reply import is_media_url

@@ -148,3 +148,10 @@ def _are_texts(value: object) -> TypeGuard[Sequence[str]]:
 
 
 SILENCE = Reply()
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A handler or template that gave no answer, and why."""
+
+    cause: str

@@ -7,14 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from sms_router.routing.contacts.contact import Known
 from sms_router.routing.handler.conversation import Talk
 from sms_router.routing.inbox.answer import RELEASED, Answer, Outcome
 from sms_router.routing.inbox.loop_guard import Meter
 from sms_router.store.connection import Argument, written
 from sms_router.store.scripts import OPEN, OPEN_ANSWERING, OPEN_IN_TURN, Script
-
-Known = Sequence[bytes] | None
-"""What is kept about the person, as alternating names and values (`people.read_person`); None for nothing."""
 
 
 class Claimed(NamedTuple):

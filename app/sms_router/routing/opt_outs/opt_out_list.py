@@ -12,7 +12,6 @@ from typing import TextIO, cast
 
 import redis
 
-from sms_router.routing.contacts.contact import UNKNOWN, Person, read_person
 from sms_router.store.keys import ALL_BUCKETS, CONSENTS_CHANNEL, Bucket, bucket_of
 from sms_router.store.scripts import CONSENT
 
@@ -77,11 +76,6 @@ class OptOutList:
         ]
         for at, member, bucket in heapq.nlargest(limit, newest, key=lambda each: each[0]):
             yield from self._whole(bucket, [(member, at)])
-
-    def person(self, service: str, number: str) -> Person:
-        """Return what is known of somebody."""
-        known = cast("dict[bytes, bytes]", self._client.hgetall(bucket_of(number).person(service, number)))
-        return read_person([part for pair in known.items() for part in pair]) if known else UNKNOWN
 
     def add(self, entries: Sequence[Entry]) -> int:
         """Put people on the list; return how many of them were not on it.

@@ -15,15 +15,11 @@ from sms_router.senders.availability import EVERYTHING_AVAILABLE, Availability
 from sms_router.senders.country import area_code_of, country_of
 from sms_router.senders.decision import Decision
 from sms_router.senders.models import Capability
-from sms_router.senders.pool import Pool
+from sms_router.senders.pool import Pool, PoolFinder
 from sms_router.senders.request import NOTHING_LEARNED, Facts, ReplyFrom, Request
 from sms_router.senders.selection import select, stands, usual
 from sms_router.twilio.inbound import InboundMessage
 from sms_router.twilio.twiml import EMPTY, OutboundMessage, render
-
-PoolFinder = Callable[[str | None, str], Pool | None]
-"""Given the message's Service (or None) and the number that was texted, the pool that answers."""
-
 
 _SLOT = f"SM{uuid4().hex}".encode()
 """Stands for the sid in documents that are kept: as long as one, and in nobody's text."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from sms_router.routing.dispatch.responders import Headers
 from sms_router.routing.handler.conversation import Conversation
 from sms_router.routing.inbox.answer import MessageKey
 from sms_router.routing.inbox.claim import Claimed
 from sms_router.routing.pipeline.late_replies import Task
+from sms_router.routing.upstream.models import Headers
 from sms_router.senders.request import NOTHING_LEARNED, Facts
 from sms_router.twilio.inbound import InboundMessage
 

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from sms_router.routing.contacts.summary import Acquaintance, Failing, if_it_failed
-from sms_router.routing.dispatch.dispatcher import Dispatcher, Found, RuleAnswer
-from sms_router.routing.dispatch.responders import Failed, Forwarding, Immediate
-from sms_router.routing.handler.reply import Reply
+from sms_router.routing.dispatch.dispatcher import Dispatcher
+from sms_router.routing.dispatch.resolution import Found, RuleAnswer
+from sms_router.routing.dispatch.responders import Forwarding, Immediate
+from sms_router.routing.handler.reply import Failed, Reply
 from sms_router.routing.keywords.rule_table import Consideration
 from sms_router.routing.pipeline.composer import Composer
 from sms_router.senders.conditions import Conditions

@@ -12,10 +12,11 @@ from typing import NamedTuple
 from sms_router.delivery.entry import Entry, Kind
 from sms_router.delivery.outbox import Outbox
 from sms_router.routing.contacts.contacts import People
-from sms_router.routing.dispatch.dispatcher import Dispatcher, Found
-from sms_router.routing.dispatch.responders import Failed, Immediate
+from sms_router.routing.dispatch.dispatcher import Dispatcher
+from sms_router.routing.dispatch.resolution import Found
+from sms_router.routing.dispatch.responders import Immediate
 from sms_router.routing.handler.conversation import Conversation, Talk
-from sms_router.routing.handler.reply import SILENCE, Reply
+from sms_router.routing.handler.reply import SILENCE, Failed, Reply
 from sms_router.routing.inbox.answer import MessageKey
 from sms_router.routing.inbox.inbox import Records
 from sms_router.routing.inbox.loop_guard import LoopGuard

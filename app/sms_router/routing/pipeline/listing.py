@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from sms_router.routing.dispatch.dispatcher import RuleAnswer
+from sms_router.routing.dispatch.resolution import RuleAnswer
 from sms_router.routing.handler.handler import Handler
 from sms_router.routing.keywords.rules import MatchKind, Rule
 from sms_router.routing.keywords.templates import TextAnswer

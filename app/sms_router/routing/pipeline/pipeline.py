@@ -12,10 +12,11 @@ import time
 from dataclasses import replace
 
 from sms_router.routing.contacts.contacts import People
-from sms_router.routing.dispatch.dispatcher import Dispatcher, Found
-from sms_router.routing.dispatch.responders import Failed, Immediate
+from sms_router.routing.dispatch.dispatcher import Dispatcher
+from sms_router.routing.dispatch.resolution import Found
+from sms_router.routing.dispatch.responders import Immediate
 from sms_router.routing.handler.conversation import Ended
-from sms_router.routing.handler.reply import SILENCE, Reply
+from sms_router.routing.handler.reply import SILENCE, Failed, Reply
 from sms_router.routing.inbox.answer import RELEASED, Answer, MessageKey, Outcome, Story
 from sms_router.routing.inbox.claim import Busy, Claimed
 from sms_router.routing.inbox.commit import GoingOn

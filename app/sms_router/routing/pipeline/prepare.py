@@ -6,9 +6,10 @@ import logging
 from typing import NamedTuple
 
 from sms_router.routing.contacts.contacts import People
-from sms_router.routing.dispatch.dispatcher import Dispatcher, Found
-from sms_router.routing.dispatch.responders import Failed, Immediate
-from sms_router.routing.handler.reply import Reply
+from sms_router.routing.dispatch.dispatcher import Dispatcher
+from sms_router.routing.dispatch.resolution import Found
+from sms_router.routing.dispatch.responders import Immediate
+from sms_router.routing.handler.reply import Failed, Reply
 from sms_router.routing.inbox.answer import Answer, MessageKey, Outcome
 from sms_router.routing.inbox.claim import Ready
 from sms_router.routing.inbox.loop_guard import LoopGuard

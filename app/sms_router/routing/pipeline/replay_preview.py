@@ -6,10 +6,11 @@ from typing import NamedTuple, cast
 
 import redis
 
-from sms_router.routing.dispatch.dispatcher import Dispatcher, Found
-from sms_router.routing.dispatch.responders import Failed, Forwarding, Immediate
+from sms_router.routing.dispatch.dispatcher import Dispatcher
+from sms_router.routing.dispatch.resolution import Found
+from sms_router.routing.dispatch.responders import Forwarding, Immediate
 from sms_router.routing.handler.conversation import Talk
-from sms_router.routing.handler.reply import Reply
+from sms_router.routing.handler.reply import Failed, Reply
 from sms_router.routing.history.replay import Judgement, Verdict
 from sms_router.routing.pipeline.composer import Composer
 from sms_router.senders.conditions import Conditions

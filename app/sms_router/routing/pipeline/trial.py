@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sms_router.routing.dispatch.dispatcher import Dispatcher, Found
-from sms_router.routing.dispatch.responders import Failed, Immediate, Running
+from sms_router.routing.dispatch.dispatcher import Dispatcher
+from sms_router.routing.dispatch.resolution import Found
+from sms_router.routing.dispatch.responders import Immediate, Running
+from sms_router.routing.handler.reply import Failed
 from sms_router.twilio.inbound import InboundMessage
 
 

@@ -11,13 +11,12 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from sms_router.routing.contacts.contacts import People
-from sms_router.routing.dispatch.responders import Failed, Headers
-from sms_router.routing.handler.reply import Reply
+from sms_router.routing.handler.reply import Failed, Reply
 from sms_router.routing.upstream.cookies import Cookies
 from sms_router.routing.upstream.endpoint import Lines, LineStatus
 from sms_router.routing.upstream.failure import Failure
 from sms_router.routing.upstream.forward_rule import Forward, leads_back
-from sms_router.routing.upstream.models import Fetch
+from sms_router.routing.upstream.models import Fetch, Headers
 from sms_router.routing.upstream.recipients import addressed
 from sms_router.routing.upstream.session import MOST_MESSAGES, Exchange
 from sms_router.twilio.inbound import InboundMessage

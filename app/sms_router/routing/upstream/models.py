@@ -11,6 +11,9 @@ from sms_router.routing.upstream.forward_rule import Target
 from sms_router.twilio.twiml_parser import Page
 from sms_router.twilio.webhook_url import WebhookUrl
 
+Headers = Sequence[tuple[bytes, bytes]]
+"""A request's headers as ASGI has them: the names in lower case."""
+
 
 @dataclass(frozen=True, slots=True)
 class Request:

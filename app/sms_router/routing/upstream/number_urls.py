@@ -7,9 +7,9 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Protocol
 
-from sms_router.routing.pipeline.composer import PoolFinder
 from sms_router.routing.upstream.forward_rule import Forward, Target, leads_back
 from sms_router.senders.country import country_of
+from sms_router.senders.pool import PoolFinder
 from sms_router.twilio.inbound import InboundMessage
 from sms_router.twilio.webhook_url import Method, WebhookUrl
 

@@ -7,12 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from uuid import NAMESPACE_URL, uuid5
 
-from sms_router.routing.dispatch.responders import Headers
 from sms_router.routing.upstream.cookies import Jar
 from sms_router.routing.upstream.endpoint import Lines
 from sms_router.routing.upstream.failure import Failure
 from sms_router.routing.upstream.forward_rule import Forward, Target
-from sms_router.routing.upstream.models import Fetch, Fetched, Request
+from sms_router.routing.upstream.models import Fetch, Fetched, Headers, Request
 from sms_router.twilio.inbound import InboundMessage
 from sms_router.twilio.twiml_parser import Document, Redirect, SendMessage, Unreadable, read_page
 from sms_router.twilio.webhook_url import Method, WebhookUrl

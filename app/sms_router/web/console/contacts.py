@@ -11,7 +11,7 @@ from redis import Redis
 from starlette.responses import Response
 
 from sms_router.privacy import masked_number
-from sms_router.routing.contacts.summary import Acquaintance, lines_about
+from sms_router.routing.contacts.summary import Acquaintance, lines_about, stored_person
 from sms_router.routing.history.reader import History
 from sms_router.routing.history.record import Episode
 from sms_router.routing.opt_outs.opt_out_list import Entry, OptOutList, wrong_entry
@@ -87,9 +87,8 @@ class PeoplePages:
         reveal = visit.reveal or self.desk.open
 
         def read(client: Redis) -> tuple[list[Standing], list[object]]:
-            listed = self._list(client)
             standings = [
-                _standing(scope, name, Acquaintance(listed.person(scope, number), table, now))
+                _standing(scope, name, Acquaintance(stored_person(client, scope, number), table, now))
                 for scope, name in scopes.items()
             ]
             return standings, [row_of(each, reveal) for each in History(client).of_person(number, NEWEST)]

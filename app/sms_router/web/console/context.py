@@ -12,9 +12,8 @@ from sms_router.config.settings import Settings
 from sms_router.membership.membership import Membership
 from sms_router.routing.contacts.contact import Person
 from sms_router.routing.contacts.contacts import People
-from sms_router.routing.contacts.summary import Acquaintance
+from sms_router.routing.contacts.summary import Acquaintance, stored_person
 from sms_router.routing.dispatch.dispatcher import Dispatcher
-from sms_router.routing.opt_outs.opt_out_list import OptOutList
 from sms_router.routing.pipeline.composer import Composer
 from sms_router.senders.availability import Availability
 from sms_router.senders.failure_monitor import Failures
@@ -68,6 +67,6 @@ class Desk:
         table = self.people.table
 
         def read(client: Redis) -> Person:
-            return OptOutList(client, table.longest).person(scope, number)
+            return stored_person(client, scope, number)
 
         return Acquaintance(await self.archive.ask(read), table, self.now)

@@ -11,12 +11,12 @@ from redis import Redis
 from starlette.responses import RedirectResponse, Response
 
 from sms_router.routing.contacts.contact import Person
+from sms_router.routing.contacts.summary import stored_person
 from sms_router.routing.handler.conversation import Talk
 from sms_router.routing.history import replay as replaying
 from sms_router.routing.history.record import Episode
 from sms_router.routing.history.replay import Judgement, Verdict
 from sms_router.routing.history.timeline import body_of, person_of
-from sms_router.routing.opt_outs.opt_out_list import OptOutList
 from sms_router.routing.pipeline.replay_preview import Plan, plan, read_talk
 from sms_router.twilio.inbound import InboundMessage
 from sms_router.web.console.auth import Visit
@@ -111,7 +111,7 @@ class Replays:
         table, conversing = desk.people.table, desk.dispatcher.conversations is not None
 
         def read(client: Redis) -> tuple[Person, Talk | None]:
-            person = OptOutList(client, table.longest).person(scope, message.sender)
+            person = stored_person(client, scope, message.sender)
             return person, read_talk(client, scope, message.sender, now) if conversing else None
 
         person, talk = await desk.archive.ask(read)
