@@ -8,8 +8,8 @@ from starlette.routing import Router
 
 from sms_router.application import build
 from sms_router.config.settings import load_settings
-from sms_router.membership.sync.rate_sync import SharedRates
-from sms_router.routing.inbox.inbox import Records
+from sms_router.membership.sync.rate_sync import RateSync
+from sms_router.routing.inbox.inbox import Inbox
 from tests.end_to_end.running import ACCOUNT, PUBLIC, TOKEN
 
 
@@ -30,13 +30,13 @@ def router(tmp_path: Path, valkey_url: str) -> Router:
 async def test_a_part_that_fails_to_stop_keeps_no_other_from_stopping(
     router: Router, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stop = SharedRates.aclose
+    stop = RateSync.aclose
 
-    async def fail(rates: SharedRates) -> None:
+    async def fail(rates: RateSync) -> None:
         await stop(rates)
         raise OSError("the disk is gone")
 
-    monkeypatch.setattr(SharedRates, "aclose", fail)
+    monkeypatch.setattr(RateSync, "aclose", fail)
     before = asyncio.all_tasks()
     with pytest.raises(OSError, match="the disk is gone"):
         async with router.lifespan_context(router):
@@ -47,10 +47,10 @@ async def test_a_part_that_fails_to_stop_keeps_no_other_from_stopping(
 async def test_a_part_that_fails_to_start_leaves_nothing_running(
     router: Router, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def fail(_: Records) -> None:
+    async def fail(_: Inbox) -> None:
         raise OSError("the disk is gone")
 
-    monkeypatch.setattr(Records, "start", fail)
+    monkeypatch.setattr(Inbox, "start", fail)
     before = asyncio.all_tasks()
     with pytest.raises(OSError, match="the disk is gone"):
         async with router.lifespan_context(router):

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from sms_router.logs import MESSAGE, NamesMessage, log_config
-from sms_router.visible import visible
+from sms_router.logs import MessageSidFilter, current_message_sid, log_config
+from sms_router.visible import escape_control_chars
 
 FORGED = "+1415\r\n12:00:00 ERROR   sms_router: all is lost\x1b[2J\x9b1m\u202e\u2028\ud800"
 STEERS = set("\x00\x07\x08\r\x1b\x7f\x85\x9b\u2028\u2029\u202e\u2066")
@@ -21,7 +21,7 @@ def written(form: str, record: logging.LogRecord) -> str:
     """Write a record as the configuration of this form does."""
     configurator = logging.config.DictConfigurator(log_config(form))
     formatter = configurator.configure_formatter(log_config(form)["formatters"]["chosen"])
-    assert NamesMessage().filter(record)
+    assert MessageSidFilter().filter(record)
     text = formatter.format(record)
     assert isinstance(text, str)
     return text
@@ -33,9 +33,9 @@ def record(text: str = "odd") -> logging.LogRecord:
 
 @pytest.mark.parametrize(("sid", "end"), [("", "odd\n    {"), ("SM1", "odd\n    { [SM1]")])
 def test_people_read_the_sid_at_the_end(sid: str, end: str) -> None:
-    token = MESSAGE.set(sid)
+    token = current_message_sid.set(sid)
     assert written("text", record()).endswith(end)
-    MESSAGE.reset(token)
+    current_message_sid.reset(token)
 
 
 def test_a_document_is_one_line_whatever_is_logged() -> None:
@@ -45,10 +45,10 @@ def test_a_document_is_one_line_whatever_is_logged() -> None:
 
 
 def test_a_thread_that_works_for_a_message_names_it() -> None:
-    token = MESSAGE.set("SM7")
+    token = current_message_sid.set("SM7")
     with ThreadPoolExecutor(1) as pool:
         text = pool.submit(copy_context().run, written, "json", record()).result()
-    MESSAGE.reset(token)
+    current_message_sid.reset(token)
     assert json.loads(text)["message_sid"] == "SM7"
 
 
@@ -69,5 +69,5 @@ def test_no_text_can_feign_a_line_or_steer_the_terminal(text: str) -> None:
 
 @given(st.text())
 def test_only_what_steers_is_written_out(text: str) -> None:
-    assert visible(visible(text)) == visible(text)
-    assert visible(text) == text or STEERS & set(text) or not text.isprintable()
+    assert escape_control_chars(escape_control_chars(text)) == escape_control_chars(text)
+    assert escape_control_chars(text) == text or STEERS & set(text) or not text.isprintable()

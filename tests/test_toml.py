@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from sms_router.errors import SettingsError
-from sms_router.toml import Location, describe_mistakes, key_of, read_toml
+from sms_router.errors import ConfigurationError
+from sms_router.toml import Location, format_location, format_validation_errors, read_toml
 
 FILE = Path("config/some.toml")
 
@@ -34,7 +34,7 @@ class Outer(BaseModel):
 def mistakes(content: object, variables: dict[Location, str] | None = None) -> list[str]:
     with pytest.raises(ValidationError) as caught:
         Outer.model_validate(content)
-    return describe_mistakes(caught.value, Outer, FILE, variables or {})
+    return format_validation_errors(caught.value, Outer, FILE, variables or {})
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def test_values_are_never_repeated() -> None:
     [(("a",), "a"), (("a", 0, "b"), "a[1].b"), (("a", 0, 1), "a[1][2]")],
 )
 def test_keys_are_counted_from_one(location: Location, key: str) -> None:
-    assert key_of(location) == key
+    assert format_location(location) == key
 
 
 def test_a_missing_file_is_empty(tmp_path: Path) -> None:
@@ -107,13 +107,13 @@ def test_a_byte_order_mark_does_no_harm(tmp_path: Path) -> None:
 )
 def test_what_is_not_toml_is_told_with_its_place(tmp_path: Path, content: bytes, told: str) -> None:
     (tmp_path / "a.toml").write_bytes(content)
-    with pytest.raises(SettingsError, match=told) as caught:
+    with pytest.raises(ConfigurationError, match=told) as caught:
         read_toml(tmp_path / "a.toml")
     assert caught.value.mistakes[0].startswith(f"{tmp_path}/a.toml: not valid TOML")
 
 
 def test_a_folder_in_place_of_the_file_is_told(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="cannot be read: Is a directory"):
+    with pytest.raises(ConfigurationError, match="cannot be read: Is a directory"):
         read_toml(tmp_path)
 
 
@@ -123,5 +123,5 @@ def test_any_bytes_are_toml_or_a_mistake(tmp_path_factory: pytest.TempPathFactor
     file.write_bytes(content)
     try:
         read_toml(file)
-    except SettingsError as error:
+    except ConfigurationError as error:
         assert error.mistakes

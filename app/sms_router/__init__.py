@@ -1,6 +1,6 @@
 """sms-router: runs SMS keywords behind a Twilio Messaging Service.
 
-What a handler file needs is here: ``from app import keyword, Reply, InboundMessage``.
+What a handler file needs is here: ``from sms_router import keyword, Reply, InboundMessage``.
 """
 
 from sms_router.routing.handler.conversation import Conversation

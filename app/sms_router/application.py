@@ -16,68 +16,68 @@ from starlette.types import ASGIApp, Lifespan
 from sms_router.config.models import OnError, SignatureMode
 from sms_router.config.settings import Settings
 from sms_router.delivery.outbox import Outbox
-from sms_router.delivery.outbox_worker import Courier
-from sms_router.delivery.twilio_sender import PostOffice
-from sms_router.lifespan import Worker
+from sms_router.delivery.outbox_worker import OutboxWorker
+from sms_router.delivery.twilio_sender import TwilioSender
+from sms_router.lifespan import WorkerLifespan
 from sms_router.membership.membership import Membership
 from sms_router.membership.source import ServiceSource, twilio_source
-from sms_router.membership.sync.failure_sync import SharedFailures
-from sms_router.membership.sync.rate_sync import SharedRates
-from sms_router.onboarding.sync import FollowedArrivals
-from sms_router.routing.contacts.contacts import People
-from sms_router.routing.contacts.receipt_analysis import Lessons
-from sms_router.routing.contacts.status_callbacks import Receipts
-from sms_router.routing.dispatch.conversation_steps import Customs
-from sms_router.routing.dispatch.dispatcher import Forwards
-from sms_router.routing.dispatch.handler_loader import Functions
-from sms_router.routing.dispatch.last_good import KeptRulebook
+from sms_router.membership.sync.failure_sync import FailureSync
+from sms_router.membership.sync.rate_sync import RateSync
+from sms_router.onboarding.sync import OnboardingSync
+from sms_router.routing.contacts.contacts import Contacts
+from sms_router.routing.contacts.receipt_analysis import ReceiptAnalyzer
+from sms_router.routing.contacts.status_callbacks import ReceiptHandler
+from sms_router.routing.dispatch.conversation_steps import ConversationPolicy
+from sms_router.routing.dispatch.dispatcher import ForwardConfig
+from sms_router.routing.dispatch.handler_loader import HandlerRegistry
+from sms_router.routing.dispatch.last_good import LastGoodRuleSet
 from sms_router.routing.dispatch.reloader import Reloader
-from sms_router.routing.dispatch.ruleset import RulebookReader
-from sms_router.routing.handler.http_client import HandlerHttp
+from sms_router.routing.dispatch.ruleset import RuleSetReader
+from sms_router.routing.handler.http_client import HandlerHttpClient
 from sms_router.routing.handler.reply import Reply
-from sms_router.routing.handler.thread_pool import Threads
+from sms_router.routing.handler.thread_pool import HandlerThreadPool
 from sms_router.routing.history.body_retention import BodyRetention
-from sms_router.routing.inbox.inbox import Records
+from sms_router.routing.inbox.inbox import Inbox
 from sms_router.routing.inbox.loop_guard import LoopGuard
-from sms_router.routing.opt_outs.disk_cache import OptOutsOnDisk
-from sms_router.routing.pipeline.committer import Closing
+from sms_router.routing.opt_outs.disk_cache import OptOutDiskCache
+from sms_router.routing.pipeline.committer import AnswerCommitter
 from sms_router.routing.pipeline.composer import Composer
-from sms_router.routing.pipeline.late_replies import Later
-from sms_router.routing.pipeline.outbox_replies import Outgoing
+from sms_router.routing.pipeline.late_replies import LateReplies
+from sms_router.routing.pipeline.outbox_replies import ReplyOutboxHandler
 from sms_router.routing.pipeline.pipeline import Pipeline
-from sms_router.routing.pipeline.policy import Manners, OnFailure, Texts
-from sms_router.routing.pipeline.prepare import Foresight
-from sms_router.routing.pipeline.sticky_senders import LastSenders
-from sms_router.routing.pipeline.subscriber import Listener
-from sms_router.routing.upstream.cookies import Cookies
-from sms_router.routing.upstream.forwarder import Upstreams
-from sms_router.routing.upstream.number_urls import NumberForwards, OwnUrls
+from sms_router.routing.pipeline.policy import CannedReplies, OnFailure, ReplyPolicy
+from sms_router.routing.pipeline.prepare import AnswerPreparer
+from sms_router.routing.pipeline.sticky_senders import StickySenders
+from sms_router.routing.pipeline.subscriber import Subscriber
+from sms_router.routing.upstream.cookies import CookieStore
+from sms_router.routing.upstream.forwarder import Forwarder
+from sms_router.routing.upstream.number_urls import NumberForwards, NumberUrls
 from sms_router.senders.availability import Availability
 from sms_router.senders.error_table import ErrorTable
-from sms_router.senders.failure_monitor import Failures
-from sms_router.senders.pending import Pending
-from sms_router.senders.rate_limits import Rates
+from sms_router.senders.failure_monitor import FailureMonitor
+from sms_router.senders.pending import PendingNumbers
+from sms_router.senders.rate_limits import RateLimiter
 from sms_router.senders.request import ReplyFrom
-from sms_router.store.redis_py import async_client_of
-from sms_router.store.server_clock import Clock
-from sms_router.store.spool.durable_writer import Journal
+from sms_router.store.redis_py import async_client
+from sms_router.store.server_clock import ServerClock
+from sms_router.store.spool.durable_writer import DurableWriter
 from sms_router.store.spool.spool import Spool
 from sms_router.store.store import Store
 from sms_router.twilio.public_url import PublicUrl
 from sms_router.twilio.signature import Credentials, SignatureVerifier
 from sms_router.web import metrics
-from sms_router.web.authentication import Gate
-from sms_router.web.console.context import Desk
-from sms_router.web.console.endings import Endings
+from sms_router.web.authentication import WebhookAuthenticator
+from sms_router.web.console.context import ConsoleContext
+from sms_router.web.console.endings import RevokedSessions
 from sms_router.web.console.routes import routes
-from sms_router.web.console.store_executor import Archive
-from sms_router.web.health import Condition
-from sms_router.web.lost import Lost
-from sms_router.web.metrics_collectors import PoolFigures
+from sms_router.web.console.store_executor import StoreExecutor
+from sms_router.web.health import HealthMonitor
+from sms_router.web.lost import UnroutedWebhookLog
+from sms_router.web.metrics_collectors import PoolMetrics
 from sms_router.web.probes import Probes
-from sms_router.web.rejections import Refusals
-from sms_router.web.routes import WebhookRouter, below
-from sms_router.web.tracing import Traces
+from sms_router.web.rejections import RejectionLog
+from sms_router.web.routes import WebhookRouter, with_prefix
+from sms_router.web.tracing import Tracing
 from sms_router.web.webhooks import InboundEndpoint, StatusEndpoint
 
 log = logging.getLogger("sms_router")
@@ -92,59 +92,59 @@ def build(settings: Settings) -> Router:
 
     """
     tokens = _tokens(settings)
-    threads = Threads(settings.router.handler_threads)
-    handler_http = HandlerHttp()
-    functions = Functions.load(
+    threads = HandlerThreadPool(settings.router.handler_threads)
+    handler_http = HandlerHttpClient()
+    functions = HandlerRegistry.load(
         settings.router.handlers,
         threads,
         settings.router.middlewares,
-        Customs(**settings.conversations.model_dump()),
+        ConversationPolicy(**settings.conversations.model_dump()),
         handler_http,
     )
-    traces = Traces() if settings.server.traces else None
+    traces = Tracing() if settings.server.traces else None
     observe = metrics.observe_stage if traces is None else traces.observing(metrics.observe_stage)
     store = Store(settings.redis.url, observe)
     spool = Spool(settings.router.data_dir / "spool")
-    journal = Journal(store, spool)
-    clock = Clock(store)
-    records = Records(store, journal, settings.router.retention_days, clock=clock)
-    redis = async_client_of(settings.redis.url, connect_within=2, again=False)
-    pool_figures = PoolFigures()
-    pending = Pending(lambda: membership.pools, clock)
+    journal = DurableWriter(store, spool)
+    clock = ServerClock(store)
+    records = Inbox(store, journal, settings.router.retention_days, clock=clock)
+    redis = async_client(settings.redis.url, connect_within=2, again=False)
+    pool_figures = PoolMetrics()
+    pending = PendingNumbers(lambda: membership.pools, clock)
     membership = Membership(
         _sources(settings),
         redis,
         clock=clock,
         report=pool_figures.update,
-        beside=FollowedArrivals(redis, pending).follow,
+        beside=OnboardingSync(redis, pending).follow,
     )
-    rates = Rates(settings.limits, time.monotonic, calendar=clock)
-    shared_rates = SharedRates(redis, rates, lambda: membership.pools, time.monotonic)
+    rates = RateLimiter(settings.limits, time.monotonic, calendar=clock)
+    shared_rates = RateSync(redis, rates, lambda: membership.pools, time.monotonic)
     availability = Availability(membership.cordons, rates, pending)
-    people = People(store, journal, membership.pool_for, ErrorTable({}), clock)
-    last_senders = LastSenders(journal, lambda: people.table.longest, clock)
+    people = Contacts(store, journal, membership.pool_for, ErrorTable({}), clock)
+    last_senders = StickySenders(journal, lambda: people.table.longest, clock)
     composer = Composer(
         membership.pool_for, _policies(settings), settings.public_url, availability, last_senders
     )
-    texts = Texts(
+    texts = CannedReplies(
         Reply(settings.router.error_reply),
         Reply(settings.router.fallback_reply),
         Reply(settings.loop_guard.reply),
     )
     guard = LoopGuard(settings.loop_guard.replies, settings.loop_guard.seconds)
-    upstreams = Upstreams(
+    upstreams = Forwarder(
         tokens,
         people,
-        Cookies(store, clock),
+        CookieStore(store, clock),
         settings.public_url,
         settings.router.upstream_calls,
     )
     numbers = _number_forwards(settings, membership)
-    forwards = Forwards(upstreams, numbers.forward_for, settings.public_url)
-    reader = RulebookReader(
+    forwards = ForwardConfig(upstreams, numbers.forward_for, settings.public_url)
+    reader = RuleSetReader(
         settings.folder, functions, settings.twilio_opt_outs, forwards, settings.time_zones, clock
     )
-    kept = KeptRulebook.beside(settings.router.data_dir, settings.server.port)
+    kept = LastGoodRuleSet.beside(settings.router.data_dir, settings.server.port)
     reloader = Reloader(
         reader,
         people,
@@ -153,35 +153,35 @@ def build(settings: Settings) -> Router:
     )
     dispatcher = reloader.dispatcher
     outbox = Outbox(store, journal, settings.router.retention_days, settings.router.late_limit, clock)
-    post_office = PostOffice(
+    post_office = TwilioSender(
         tokens,
         settings.twilio.api_base_url,
         settings.twilio.timeout,
         observe,
     )
-    courier = Courier(outbox, post_office.send, metrics.count_outgoing, clock)
-    later = Later(records, people, dispatcher, composer, outbox, guard, texts.error, courier.nudge)
-    lessons = Lessons(people, membership.pool_for)
-    outgoing = Outgoing(people, lessons, composer, later, settings.router.reroute)
-    foresight = Foresight(people, dispatcher, composer, guard)
-    closing = Closing(records, dispatcher, composer, later, guard, texts.muted)
+    courier = OutboxWorker(outbox, post_office.send, metrics.count_outgoing, clock)
+    later = LateReplies(records, people, dispatcher, composer, outbox, guard, texts.error, courier.wake)
+    lessons = ReceiptAnalyzer(people, membership.pool_for)
+    outgoing = ReplyOutboxHandler(people, lessons, composer, later, settings.router.reroute)
+    foresight = AnswerPreparer(people, dispatcher, composer, guard)
+    closing = AnswerCommitter(records, dispatcher, composer, later, guard, texts.muted)
     pipeline = Pipeline(
         records, people, dispatcher, composer, later, foresight, closing, texts, _manners(settings)
     )
-    failures = Failures(settings.failures.rule, time.monotonic)
-    refusals = Refusals(time.monotonic)
-    condition = Condition(
+    failures = FailureMonitor(settings.failures.rule, time.monotonic)
+    refusals = RejectionLog(time.monotonic)
+    condition = HealthMonitor(
         store, clock, spool, membership, pending, failures, upstreams, reloader, refusals, pool_figures
     )
-    worker = Worker(
+    worker = WorkerLifespan(
         settings=settings,
         store=store,
         journal=journal,
         records=records,
-        listener=Listener(redis, records, people.opted_out),
+        listener=Subscriber(redis, records, people.opted_out),
         membership=membership,
         shared_rates=shared_rates,
-        shared_failures=SharedFailures(redis, failures, clock),
+        shared_failures=FailureSync(redis, failures, clock),
         last_senders=last_senders,
         upstreams=upstreams,
         pipeline=pipeline,
@@ -197,17 +197,17 @@ def build(settings: Settings) -> Router:
         condition=condition,
         traces=traces,
     )
-    receipts = Receipts(
+    receipts = ReceiptHandler(
         journal,
         settings.router.retention_days,
         lessons,
-        courier.nudge if settings.router.reroute else None,
-        failures.saw,
+        courier.wake if settings.router.reroute else None,
+        failures.record,
     )
-    desk = Desk(
+    desk = ConsoleContext(
         settings,
-        Archive(settings.redis.url),
-        Endings(store, journal, clock),
+        StoreExecutor(settings.redis.url),
+        RevokedSessions(store, journal, clock),
         membership,
         dispatcher,
         composer,
@@ -215,23 +215,29 @@ def build(settings: Settings) -> Router:
         availability,
         rates,
         failures,
-        condition.reasons,
+        condition.degraded_reasons,
         condition.notices,
         clock,
     )
     return _router(settings, worker, receipts, desk, refusals)
 
 
-def _router(settings: Settings, worker: Worker, receipts: Receipts, desk: Desk, refusals: Refusals) -> Router:
-    gate = Gate(
+def _router(
+    settings: Settings,
+    worker: WorkerLifespan,
+    receipts: ReceiptHandler,
+    desk: ConsoleContext,
+    refusals: RejectionLog,
+) -> Router:
+    gate = WebhookAuthenticator(
         SignatureVerifier(settings.public_url, _credentials(settings)),
         enforce=settings.router.signature is SignatureMode.ENFORCE,
         clock=time.monotonic,
         refusals=refusals,
     )
     condition = worker.condition
-    probes = Probes(condition.reasons, condition.notices, condition.observe, _registry())
-    pipeline = worker.pipeline if worker.traces is None else worker.traces.around(worker.pipeline)
+    probes = Probes(condition.degraded_reasons, condition.notices, condition.update_metrics, _registry())
+    pipeline = worker.pipeline if worker.traces is None else worker.traces.wrap(worker.pipeline)
     webhooks: dict[str, ASGIApp] = {
         "/sms": InboundEndpoint(gate, pipeline, fallback=False),
         "/sms/status": StatusEndpoint(gate, receipts),
@@ -244,13 +250,13 @@ def _router(settings: Settings, worker: Worker, receipts: Receipts, desk: Desk, 
     ]
     if password := settings.console.password.get_secret_value():
         others += routes(desk, password, time.monotonic)
-    lost = Lost(tuple(webhooks), refusals, time.monotonic)
+    lost = UnroutedWebhookLog(tuple(webhooks), refusals, time.monotonic)
     if prefix := PublicUrl.parse(settings.public_url).path:
-        webhooks |= below(prefix, webhooks)
+        webhooks |= with_prefix(prefix, webhooks)
     return WebhookRouter(webhooks, others, _lifespan(worker, desk), lost, settings.server.private_port)
 
 
-def _lifespan(worker: Worker, desk: Desk) -> Lifespan[Router]:
+def _lifespan(worker: WorkerLifespan, desk: ConsoleContext) -> Lifespan[Router]:
     @contextlib.asynccontextmanager
     async def lifespan(router: Router) -> AsyncIterator[None]:
         with contextlib.closing(desk.archive):
@@ -292,7 +298,7 @@ def _sources(settings: Settings) -> list[ServiceSource]:
 
 
 def _number_forwards(settings: Settings, membership: Membership) -> NumberForwards:
-    def urls_of(service_sid: str, sid: str) -> OwnUrls | None:
+    def urls_of(service_sid: str, sid: str) -> NumberUrls | None:
         snapshot = membership.snapshot(service_sid)
         return snapshot.number_urls.get(sid) if snapshot is not None else None
 
@@ -300,9 +306,9 @@ def _number_forwards(settings: Settings, membership: Membership) -> NumberForwar
     return NumberForwards(membership.pool_for, urls_of, settings.number_urls, settings.public_url, hosts)
 
 
-def _opt_outs_on_disk(settings: Settings, people: People, store: Store) -> OptOutsOnDisk:
+def _opt_outs_on_disk(settings: Settings, people: Contacts, store: Store) -> OptOutDiskCache:
     path = settings.router.data_dir / "opt-outs"
-    return OptOutsOnDisk(path, people.opted_out, lambda: store.trouble is not None)
+    return OptOutDiskCache(path, people.opted_out, lambda: store.error is not None)
 
 
 def _body_retention(settings: Settings, store: Store) -> BodyRetention | None:
@@ -317,10 +323,10 @@ def _policies(settings: Settings) -> Callable[[str | None], ReplyFrom]:
     return lambda service_sid: policies.get(service_sid or "", settings.router.reply_from)
 
 
-def _manners(settings: Settings) -> Manners:
+def _manners(settings: Settings) -> ReplyPolicy:
     fallback = settings.router.on_error is OnError.TWILIO_FALLBACK
     failure = OnFailure.TWILIO_FALLBACK if fallback else OnFailure.ERROR_REPLY
-    return Manners(settings.router.inline_deadline, failure)
+    return ReplyPolicy(settings.router.inline_deadline, failure)
 
 
 def _registry() -> CollectorRegistry:
@@ -328,5 +334,5 @@ def _registry() -> CollectorRegistry:
     if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
         return REGISTRY
     registry = CollectorRegistry()
-    registry.register(metrics.WorkersCollector(Path(os.environ["PROMETHEUS_MULTIPROC_DIR"])))
+    registry.register(metrics.MultiprocessCollector(Path(os.environ["PROMETHEUS_MULTIPROC_DIR"])))
     return registry

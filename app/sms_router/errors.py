@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 
-class SettingsError(Exception):
+class ConfigurationError(Exception):
     """The configuration has mistakes; each is one sentence that names the key and the remedy."""
 
     def __init__(self, mistakes: Sequence[str]) -> None:

@@ -15,39 +15,39 @@ from dataclasses import dataclass
 from redis.asyncio import Redis
 
 from sms_router.config.settings import Settings
-from sms_router.delivery.outbox_worker import Courier
-from sms_router.delivery.twilio_sender import PostOffice
+from sms_router.delivery.outbox_worker import OutboxWorker
+from sms_router.delivery.twilio_sender import TwilioSender
 from sms_router.membership.membership import Membership
-from sms_router.membership.sync.failure_sync import SharedFailures
-from sms_router.membership.sync.rate_sync import SharedRates
+from sms_router.membership.sync.failure_sync import FailureSync
+from sms_router.membership.sync.rate_sync import RateSync
 from sms_router.routing.dispatch.reloader import Reloader
-from sms_router.routing.handler.http_client import HandlerHttp
-from sms_router.routing.handler.thread_pool import Threads
+from sms_router.routing.handler.http_client import HandlerHttpClient
+from sms_router.routing.handler.thread_pool import HandlerThreadPool
 from sms_router.routing.history.body_retention import BodyRetention
-from sms_router.routing.inbox.inbox import Records
-from sms_router.routing.opt_outs.disk_cache import OptOutsOnDisk
-from sms_router.routing.pipeline.outbox_replies import Outgoing
+from sms_router.routing.inbox.inbox import Inbox
+from sms_router.routing.opt_outs.disk_cache import OptOutDiskCache
+from sms_router.routing.pipeline.outbox_replies import ReplyOutboxHandler
 from sms_router.routing.pipeline.pipeline import Pipeline
-from sms_router.routing.pipeline.sticky_senders import LastSenders
-from sms_router.routing.pipeline.subscriber import Listener
-from sms_router.routing.upstream.forwarder import Upstreams
-from sms_router.server.signals import Supervised
-from sms_router.store.spool.durable_writer import Journal
+from sms_router.routing.pipeline.sticky_senders import StickySenders
+from sms_router.routing.pipeline.subscriber import Subscriber
+from sms_router.routing.upstream.forwarder import Forwarder
+from sms_router.server.signals import WorkerSignals
+from sms_router.store.spool.durable_writer import DurableWriter
 from sms_router.store.store import Store
-from sms_router.tasks import end
+from sms_router.tasks import cancel_and_wait
 from sms_router.web import metrics
-from sms_router.web.health import Condition
-from sms_router.web.tracing import Traces
+from sms_router.web.health import HealthMonitor
+from sms_router.web.tracing import Tracing
 
 log = logging.getLogger("sms_router")
 
 LAST_WAIT = 5.0
 """Seconds that a stop waits for a handler that refuses to be cancelled, before the process ends."""
 
-COLLECT = (20_000, 20, 100)
+GC_THRESHOLDS = (20_000, 20, 100)
 """When Python looks for cycles: messages leave hardly any, and the usual 700 cost each of them 4 %."""
 
-SHORTEST_TURN = 0.0005
+THREAD_SWITCH_INTERVAL = 0.0005
 """Seconds that a thread may hold the interpreter while the loop waits for it; Python's 5 ms, a few times in
 each text, are what its sender would notice of a page of the console or of a handler that computes."""
 
@@ -56,31 +56,31 @@ FIRST_LOOK = 3.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Worker:
+class WorkerLifespan:
     """The parts of one worker that are started and stopped."""
 
     settings: Settings
     store: Store
-    journal: Journal
-    records: Records
-    listener: Listener
+    journal: DurableWriter
+    records: Inbox
+    listener: Subscriber
     membership: Membership
-    shared_rates: SharedRates
-    shared_failures: SharedFailures
-    last_senders: LastSenders
-    upstreams: Upstreams
+    shared_rates: RateSync
+    shared_failures: FailureSync
+    last_senders: StickySenders
+    upstreams: Forwarder
     pipeline: Pipeline
-    courier: Courier
-    outgoing: Outgoing
-    post_office: PostOffice
-    opt_outs_on_disk: OptOutsOnDisk
+    courier: OutboxWorker
+    outgoing: ReplyOutboxHandler
+    post_office: TwilioSender
+    opt_outs_on_disk: OptOutDiskCache
     bodies: BodyRetention | None
     reloader: Reloader
-    threads: Threads
-    handler_http: HandlerHttp
+    threads: HandlerThreadPool
+    handler_http: HandlerHttpClient
     redis: Redis
-    condition: Condition
-    traces: Traces | None
+    condition: HealthMonitor
+    traces: Tracing | None
 
     @contextlib.asynccontextmanager
     async def lifespan(self, _: object) -> AsyncIterator[None]:
@@ -102,8 +102,8 @@ class Worker:
         """Start the parts and stop them in turn: all of them, though one fails to start or to stop."""
         async with contextlib.AsyncExitStack() as parts:
             stop = parts.push_async_callback
-            supervised = Supervised(os.environ, self.reloader.ask)
-            parts.callback(metrics.tell)
+            supervised = WorkerSignals(os.environ, self.reloader.request_reload)
+            parts.callback(metrics.flush)
             parts.callback(supervised.close)
             supervised.start()
             if self.traces is not None:
@@ -117,8 +117,8 @@ class Worker:
             stop(self.records.aclose)
             await self.records.start()
             stop(self.opt_outs_on_disk.aclose)
-            stop(end, asyncio.create_task(self.condition.keep_observing(), name="observer"))
-            stop(end, asyncio.create_task(self.listener.listen(), name="listener"))
+            stop(cancel_and_wait, asyncio.create_task(self.condition.run(), name="observer"))
+            stop(cancel_and_wait, asyncio.create_task(self.listener.listen(), name="listener"))
             stop(self.membership.aclose)
             await self.membership.start()
             await self.membership.settle(FIRST_LOOK)
@@ -138,7 +138,7 @@ class Worker:
             stop(self.reloader.aclose)
             self.reloader.start()
             self.courier.start(self.outgoing)
-            _let_nothing_hold_up_texts()
+            _tune_interpreter()
             yield
 
     async def _finish(self) -> bool:
@@ -149,8 +149,8 @@ class Worker:
 
     async def _learn_opt_outs(self) -> None:
         """Know before the first text who is not answered."""
-        if self.store.trouble is None:
-            await self.listener.opt_outs.settle(FIRST_LOOK)
+        if self.store.error is None:
+            await self.listener.opt_outs.wait_until_loaded(FIRST_LOOK)
         await self.opt_outs_on_disk.start()
 
     @property
@@ -160,12 +160,12 @@ class Worker:
         return self.reloader.dispatcher.forwards or any(map(self.settings.number_urls, services))
 
 
-def _let_nothing_hold_up_texts() -> None:
+def _tune_interpreter() -> None:
     """Have Python look for garbage, and change between threads, as fits a loop that people wait for."""
     gc.collect()
     gc.freeze()  # what was loaded lives as long as the worker: no collection needs to look at it again
-    gc.set_threshold(*COLLECT)
-    sys.setswitchinterval(SHORTEST_TURN)
+    gc.set_threshold(*GC_THRESHOLDS)
+    sys.setswitchinterval(THREAD_SWITCH_INTERVAL)
 
 
 def _leave_in(seconds: float) -> None:

@@ -8,9 +8,9 @@ from typing import Any
 
 from pythonjsonlogger.core import RESERVED_ATTRS
 
-from sms_router.visible import visible
+from sms_router.visible import escape_control_chars
 
-MESSAGE: ContextVar[str] = ContextVar("message", default="")
+current_message_sid: ContextVar[str] = ContextVar("message", default="")
 """The sid of the message that is being worked on; tasks and threads that work for it inherit it."""
 
 _FORMATTERS: dict[str, dict[str, Any]] = {
@@ -34,15 +34,15 @@ class PlainFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Write the record, with what would steer a terminal written out."""
-        return visible(super().format(record)).replace("\n", "\n    ")
+        return escape_control_chars(super().format(record)).replace("\n", "\n    ")
 
 
-class NamesMessage(logging.Filter):
+class MessageSidFilter(logging.Filter):
     """Adds the message's sid to every record; lets all of them through."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Add the sid for both formats."""
-        sid = MESSAGE.get()
+        sid = current_message_sid.get()
         record.__dict__.update(message_sid=sid, of_message=f" [{sid}]" if sid else "")
         return True
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 _LONGEST_SHORT_CODE = 8
 
 
-def masked_number(address: str) -> str:
+def mask_number(address: str) -> str:
     """Shorten a person's number: ``+1415•••0123``; at least three digits are left out.
 
     Short codes and names belong to businesses, and stay; the channel of ``whatsapp:+1415...`` does
@@ -19,7 +19,7 @@ def masked_number(address: str) -> str:
     return f"{channel}{colon}{number[:first]}•••{number[-last:]}"
 
 
-def masked_text(text: str) -> str:
+def mask_text(text: str) -> str:
     """Say only how long a text is."""
     if not text:
         return ""

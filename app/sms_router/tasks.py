@@ -9,7 +9,7 @@ CANCEL_AGAIN = 0.05
 """Seconds after which a task that did not end is cancelled once more."""
 
 
-async def end(*tasks: asyncio.Task[Any] | None) -> None:
+async def cancel_and_wait(*tasks: asyncio.Task[Any] | None) -> None:
     """Cancel tasks until each has ended; None stands for one that was never begun.
 
     One cancellation is not enough for what speaks to Redis: one that arrives just as redis-py has written

@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from sms_router.errors import SettingsError
+from sms_router.errors import ConfigurationError
 
 RawTable = dict[str, Any]
 """A TOML table as it was written, before the models check it."""
@@ -33,18 +33,18 @@ def read_toml(path: Path) -> RawTable:
     except FileNotFoundError:
         return {}
     except OSError as error:
-        raise SettingsError([f"{path}: cannot be read: {error.strerror}"]) from error
+        raise ConfigurationError([f"{path}: cannot be read: {error.strerror}"]) from error
     except (ValueError, RecursionError) as error:  # tomllib also fails on huge numbers and deep nesting
-        raise SettingsError([f"{path}: not valid TOML: {error}"]) from error
+        raise ConfigurationError([f"{path}: not valid TOML: {error}"]) from error
 
 
-def key_of(location: Location) -> str:
+def format_location(location: Location) -> str:
     """Write a location as people do: ``accounts[1].sid``, counted from 1."""
     key = ".".join(part if isinstance(part, str) else f"[{part + 1}]" for part in location)
     return key.replace(".[", "[")
 
 
-def describe_mistakes(
+def format_validation_errors(
     error: ValidationError,
     model: type[BaseModel],
     file: Path | str,
@@ -62,7 +62,7 @@ def describe_mistakes(
         location = each["loc"]
         if location in told:
             continue
-        key = key_of(location)
+        key = format_location(location)
         variable = variables.get(location)
         place = f"{variable} ({key})" if variable else f"{file}: {key}"
         sentences.append(f"{place}: {_wrong(location, each['type'], each['msg'], model)}")

@@ -13,6 +13,6 @@ _ESCAPES = {
 }
 
 
-def visible(text: str) -> str:
+def escape_control_chars(text: str) -> str:
     """Return the text with what would steer a terminal written out; the line feed alone stays."""
     return text if text.isprintable() else text.translate(_ESCAPES)

@@ -17,12 +17,12 @@ from pathlib import Path
 from rich.table import Table
 
 from loadtests.bench.report import Cells, as_markdown, as_table, write_between_markers
-from sms_router.membership.reading import restore
+from sms_router.membership.reading import decode_snapshot
 from sms_router.membership.snapshot import NumberUrls, ServiceSettings, Snapshot
 from sms_router.senders.country import area_code_of, country_of
 from sms_router.senders.models import Capability, Sender, SenderKind
 from sms_router.senders.pool import Pool
-from sms_router.senders.request import Facts, Request
+from sms_router.senders.request import RecipientFacts, SelectionRequest
 from sms_router.senders.selection import select
 
 README = Path(__file__).resolve().parents[1] / "README.md"
@@ -38,7 +38,7 @@ HEAD = ("senders", "short code, µs", "long code, µs", "index ms", "MB", "store
 _BOTH = Capability.SMS | Capability.MMS
 _CODE = Sender("SC" + "1" * 32, "12345", SenderKind.SHORT_CODE, "US", _BOTH)
 _FREE = Sender("PN" + "f" * 32, "+18885550100", SenderKind.TOLL_FREE, "US", _BOTH)
-_UNREACHED = Facts(unreachable=frozenset({_CODE.address}))
+_UNREACHED = RecipientFacts(unreachable=frozenset({_CODE.address}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +74,11 @@ def write(figures: Sequence[Growth], day: date, rounds: int = ROUNDS) -> None:
     write_between_markers(README, f"{told}\n\n{as_markdown(_cells(figures))}", BEGIN, END)
 
 
-def _measured(size: int, replies: Sequence[Request], rounds: int) -> Growth:
+def _measured(size: int, replies: Sequence[SelectionRequest], rounds: int) -> Growth:
     stored = service_of(size).to_bytes()
     gc.collect()
     tracemalloc.start()
-    snapshot, pool = restore(stored)
+    snapshot, pool = decode_snapshot(stored)
     short_code = _choose(pool, replies)
     long_code = _choose(pool, replies, _UNREACHED)
     gc.collect()
@@ -89,13 +89,15 @@ def _measured(size: int, replies: Sequence[Request], rounds: int) -> Growth:
         size,
         _median(lambda: _choose(pool, replies), rounds) / len(replies) * 1e6,
         _median(lambda: _choose(pool, replies, _UNREACHED), rounds) / len(replies) * 1e6,
-        _median(lambda: restore(stored), rounds) * 1e3,
+        _median(lambda: decode_snapshot(stored), rounds) * 1e3,
         held / 1e6,
         len(stored) / 1e3,
     )
 
 
-def _choose(pool: Pool, requests: Sequence[Request], facts: Facts | None = None) -> str | None:
+def _choose(
+    pool: Pool, requests: Sequence[SelectionRequest], facts: RecipientFacts | None = None
+) -> str | None:
     """Choose for everybody; return the last address, so that the work is not for nothing."""
     address = None
     for request in requests:
@@ -114,11 +116,13 @@ def _median(work: Callable[[], object], rounds: int) -> float:
     return statistics.median(taken)
 
 
-def requests(people: int) -> list[Request]:
+def requests(people: int) -> list[SelectionRequest]:
     """Return replies to people of eight American and two Canadian cities."""
     persons = [f"+1{AREA_CODES[index % len(AREA_CODES)]}555{index % 10_000:04}" for index in range(people)]
     return [
-        Request(person, country_of(person, None), area_code_of(person), Capability.SMS, texted=_CODE.address)
+        SelectionRequest(
+            person, country_of(person, None), area_code_of(person), Capability.SMS, texted=_CODE.address
+        )
         for person in persons
     ]
 

@@ -18,9 +18,9 @@ from rich.table import Table
 
 from loadtests.bench.report import Cells, as_markdown, as_table, write_between_markers
 from sms_router.routing.dispatch.dispatcher import Dispatcher
-from sms_router.routing.dispatch.handler_loader import Functions
-from sms_router.routing.dispatch.rule_loader import read_rules
-from sms_router.routing.keywords.rules import Match, Occasion
+from sms_router.routing.dispatch.handler_loader import HandlerRegistry
+from sms_router.routing.dispatch.rule_loader import load_rules
+from sms_router.routing.keywords.rules import Match, MatchContext
 from sms_router.twilio.inbound import InboundMessage
 
 README = Path(__file__).resolve().parents[1] / "README.md"
@@ -41,7 +41,7 @@ HEAD = (
     "read ms",
 )
 
-_HERE = Occasion("MG" + "0" * 32, "12345", "US", 0)
+_HERE = MatchContext("MG" + "0" * 32, "12345", "US", 0)
 _DEFAULT = '[default]\nreply = "What?"\ndid_you_mean = "Did you mean {{ keyword }}?"\n'
 
 
@@ -86,7 +86,7 @@ def _measured(size: int, texts: int, rounds: int, file: Path) -> RulesGrowth:
     file.write_text(keywords_of(size))
 
     def read() -> Dispatcher:
-        return read_rules(file, file.parent / "templates", Functions([], []))
+        return load_rules(file, file.parent / "templates", HandlerRegistry([], []))
 
     dispatcher = read()
     gc.collect()
@@ -101,16 +101,18 @@ def _measured(size: int, texts: int, rounds: int, file: Path) -> RulesGrowth:
         return _median(lambda: [dispatcher.table.find(body, _HERE) for body in bodies], rounds) / texts * 1e6
 
     slips = [_message(f"wrd{_letters(number % max(1, size // 2))}", f"{number:05}") for number in asked]
-    assert dispatcher.find(slips[0]).rule.startswith("did you mean")
+    assert dispatcher.resolve(slips[0]).rule.startswith("did you mean")
     often = _message(f"word{_letters(0)} please")
     figures = RulesGrowth(
         size,
         found(lambda number: f"Word{_letters(number)}, please", "first-word"),
         found(lambda number: f"code{_letters(number)}x17", "prefix"),
         found(lambda number: f"Order{_letters(number)} 12345", "pattern"),
-        _median(lambda: [dispatcher.find(slip) for slip in _anew(dispatcher, slips)], rounds) / texts * 1e6,
+        _median(lambda: [dispatcher.resolve(slip) for slip in _anew(dispatcher, slips)], rounds)
+        / texts
+        * 1e6,
         found(lambda number: f"nobody claims text {number}", None),
-        _median(lambda: [dispatcher.find(often) for _ in asked], rounds) / texts * 1e6,
+        _median(lambda: [dispatcher.resolve(often) for _ in asked], rounds) / texts * 1e6,
         _median(read, 3) * 1e3,
     )
     gc.unfreeze()
@@ -119,7 +121,7 @@ def _measured(size: int, texts: int, rounds: int, file: Path) -> RulesGrowth:
 
 def _anew(dispatcher: Dispatcher, messages: Sequence[InboundMessage]) -> Sequence[InboundMessage]:
     """Return messages to a dispatcher that has forgotten what it found."""
-    dispatcher.adopt(dispatcher)
+    dispatcher.replace_rules(dispatcher)
     return messages
 
 

@@ -23,7 +23,7 @@ from loadtests.bench.site import ACCOUNT_SID, SERVICE_SID, SHORT_CODE, Site
 from loadtests.bench.traffic import forgery
 from loadtests.bench.usage import Usage
 from sms_router.membership.snapshot import ServiceSettings, Snapshot
-from sms_router.membership.snapshot_store import SharedSnapshots
+from sms_router.membership.snapshot_store import SnapshotStore
 from sms_router.senders.models import Capability, Sender, SenderKind
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -97,7 +97,7 @@ async def _store_senders(site: Site) -> None:
     )
     snapshot = Snapshot(ACCOUNT_SID, SERVICE_SID, senders, ServiceSettings("Bench"), {}, time.time(), 1)
     async with AsyncRedis(unix_socket_path=str(site.store_socket)) as client:
-        await SharedSnapshots(client).publish(snapshot, snapshot.to_bytes())
+        await SnapshotStore(client).publish(snapshot, snapshot.to_bytes())
 
 
 def _environment(site: Site) -> dict[str, str]:

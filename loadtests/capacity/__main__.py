@@ -20,8 +20,8 @@ from rich.console import Console
 from rich.table import Table
 
 from sms_router.membership.snapshot import ServiceSettings, Snapshot
-from sms_router.membership.snapshot_store import SharedSnapshots
-from sms_router.store.redis_py import async_client_of
+from sms_router.membership.snapshot_store import SnapshotStore
+from sms_router.store.redis_py import async_client
 from tests.end_to_end.conftest import SENDERS
 from tests.end_to_end.running import ACCOUNT, SERVICE, Answer, RunningRouter, webhook, write_configuration
 from tests.store.private_valkey import PrivateValkey
@@ -58,8 +58,8 @@ def capacity(
 async def _weigh(folder: Path, people: int, each: int) -> tuple[dict[str, Weight], int]:
     with PrivateValkey(folder / "valkey", appendfsync="everysec") as valkey:
         snapshot = Snapshot(ACCOUNT, SERVICE, SENDERS, ServiceSettings("Test"), {}, time.time(), version=1)
-        async with async_client_of(valkey.url, connect_within=2) as client:
-            await SharedSnapshots(client).publish(snapshot, snapshot.to_bytes())
+        async with async_client(valkey.url, connect_within=2) as client:
+            await SnapshotStore(client).publish(snapshot, snapshot.to_bytes())
         configured = write_configuration(folder / "config")
         (configured / "keywords.toml").write_text(f'[default]\nreply = "{REPLY}"\n')
         router = RunningRouter(configured, valkey.url)

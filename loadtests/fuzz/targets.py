@@ -16,19 +16,19 @@ from defusedxml.ElementTree import fromstring
 from starlette.types import Message
 
 from sms_router.config.settings import load_settings
-from sms_router.errors import SettingsError
+from sms_router.errors import ConfigurationError
 from sms_router.routing.dispatch.dispatcher import Dispatcher
-from sms_router.routing.handler.thread_pool import Threads
+from sms_router.routing.handler.thread_pool import HandlerThreadPool
 from sms_router.twilio.form import MalformedFormError, parse_form
-from sms_router.twilio.inbound import InboundMessage, Unreadable, read_inbound
+from sms_router.twilio.inbound import InboundMessage, InvalidWebhook, read_inbound
 from sms_router.twilio.signature import Credentials, SignatureVerifier, SignedRequest
 from sms_router.twilio.status import Receipt, read_receipt
 from sms_router.twilio.twiml import OutboundMessage, render
-from sms_router.twilio.twiml_parser import Page, read_page
+from sms_router.twilio.twiml_parser import Page, parse_response
 from sms_router.twilio.webhook_url import WebhookUrl
-from sms_router.visible import visible
-from sms_router.web.authentication import Gate
-from sms_router.web.http import Refusal
+from sms_router.visible import escape_control_chars
+from sms_router.web.authentication import WebhookAuthenticator
+from sms_router.web.http import Rejection
 from tests.end_to_end.running import ACCOUNT, KEYWORDS_TOML, PUBLIC, TOKEN, webhook
 from tests.routing.rulebook import load_dispatcher
 
@@ -52,7 +52,7 @@ def form(data: bytes) -> None:
             assert value.encode() == unquote_to_bytes(expected[2])
 
 
-_GATE = Gate(
+_GATE = WebhookAuthenticator(
     SignatureVerifier(PUBLIC, {ACCOUNT: Credentials(ACCOUNT, (TOKEN,))}), enforce=True, clock=lambda: 0.0
 )
 
@@ -68,26 +68,26 @@ def gate(data: bytes) -> None:
     async def receive() -> Message:
         return {"type": "http.request", "body": body, "more_body": False}
 
-    found = asyncio.run(_GATE.admit({**scope, "headers": headers}, receive))
-    assert isinstance(found, Refusal)
+    found = asyncio.run(_GATE.authenticate({**scope, "headers": headers}, receive))
+    assert isinstance(found, Rejection)
 
 
 def message(data: bytes) -> None:
     """Read what a signed request says, as a text and as a status callback, and find what answers it."""
     with suppress(MalformedFormError):
         parameters = {**webhook(), **dict(parse_form(data))}
-        assert isinstance(read_receipt(parameters, data.decode("latin-1")), Receipt | Unreadable)
+        assert isinstance(read_receipt(parameters, data.decode("latin-1")), Receipt | InvalidWebhook)
         read = read_inbound(parameters)
         if isinstance(read, InboundMessage):
             assert read.segments > 0
             assert len(read.media) <= 10
-            assert _DISPATCHER.find(read).rule
+            assert _DISPATCHER.resolve(read).rule
 
 
 def _dispatcher() -> Dispatcher:
     more = '[[keyword]]\nwords = ["^(a+)+ (?P<n>[0-9]*)$"]\nmatch = "pattern"\nreply = "ok"\n'
     (FOLDER / "keywords.toml").write_text(more + KEYWORDS_TOML)
-    return load_dispatcher(FOLDER, (), Threads(1))
+    return load_dispatcher(FOLDER, (), HandlerThreadPool(1))
 
 
 _DISPATCHER = _dispatcher()
@@ -97,7 +97,7 @@ def twiml(data: bytes) -> None:
     """Read a page of an upstream: its Content-Type, its charset, and itself."""
     first, _, body = data.partition(b"\n")
     media_type, _, charset = first.decode("latin-1").partition(" ")
-    read_page(Page(200, media_type, charset or None, body[:65_536]))
+    parse_response(Page(200, media_type, charset or None, body[:65_536]))
 
 
 def answer(data: bytes) -> None:
@@ -106,7 +106,7 @@ def answer(data: bytes) -> None:
     written = render([OutboundMessage(text, (text[:50],), text[:20], text[:20], text[:20])])
     assert len(written) <= 64_000
     fromstring(written)
-    assert "\x1b" not in visible(text)
+    assert "\x1b" not in escape_control_chars(text)
 
 
 def _encodes(data: bytes) -> bool:
@@ -138,15 +138,15 @@ def keywords(data: bytes) -> None:
     """Read keywords.toml; mistakes are told."""
     (FOLDER / "fuzzed").mkdir(exist_ok=True)
     (FOLDER / "fuzzed" / "keywords.toml").write_bytes(data)
-    with suppress(SettingsError):
-        load_dispatcher(FOLDER / "fuzzed", (), Threads(1))
+    with suppress(ConfigurationError):
+        load_dispatcher(FOLDER / "fuzzed", (), HandlerThreadPool(1))
 
 
 def settings(data: bytes) -> None:
     """Read router.toml; mistakes are told."""
     (FOLDER / "settings").mkdir(exist_ok=True)
     (FOLDER / "settings" / "router.toml").write_bytes(data)
-    with suppress(SettingsError):
+    with suppress(ConfigurationError):
         load_settings({"SMS_ROUTER_CONFIG": str(FOLDER / "settings"), "TWILIO_ACCOUNT_SID": ACCOUNT})
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sms_router.checks.error_advice import explained
+from sms_router.checks.error_advice import advise
 from sms_router.twilio.rest import ApiFailure, FailureKind
 
 
@@ -39,12 +39,12 @@ from sms_router.twilio.rest import ApiFailure, FailureKind
     ],
 )
 def test_every_failure_is_one_sentence(failure: ApiFailure, expected: str) -> None:
-    assert explained(failure) == expected
+    assert advise(failure) == expected
 
 
 @pytest.mark.parametrize("kind", FailureKind)
 def test_every_kind_of_failure_has_a_remedy_without_a_code(kind: FailureKind) -> None:
-    sentence = explained(ApiFailure(kind, None, None, "It failed"))
+    sentence = advise(ApiFailure(kind, None, None, "It failed"))
     assert sentence.startswith("It failed: ")
     assert "; " in sentence
 

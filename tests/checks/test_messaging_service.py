@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 
 from sms_router.checks.credentials import inspect_account, inspect_callback_host, inspect_public_url
-from sms_router.checks.finding import Expected, Severity, same_place
-from sms_router.checks.messaging_service import inspect
+from sms_router.checks.finding import ExpectedSettings, Severity, same_place
+from sms_router.checks.messaging_service import check_service
 from sms_router.membership.admin import AccountState
 from sms_router.membership.snapshot import NumberUrls, ServiceSettings, Snapshot
 from sms_router.senders.models import Capability, Sender, SenderKind
 
 BOTH = Capability.SMS | Capability.MMS
-OURS = Expected("https://sms.example.com", reachable=True, sends_media=True)
+OURS = ExpectedSettings("https://sms.example.com", reachable=True, sends_media=True)
 GOOD = ServiceSettings("Shop", OURS.inbound, fallback_url=OURS.fallback, status_callback=OURS.status)
 
 CODE = Sender("SC1", "12345", SenderKind.SHORT_CODE, "US", BOTH)
@@ -34,15 +34,15 @@ def service(*senders: Sender, urls: dict[str, NumberUrls] | None = None, **chang
     return Snapshot("AC1", "MG1", senders, replace(GOOD, **changed), urls or {}, 0.0, 1)
 
 
-def found(snapshot: Snapshot, expected: Expected = OURS) -> list[tuple[Severity, str]]:
+def found(snapshot: Snapshot, expected: ExpectedSettings = OURS) -> list[tuple[Severity, str]]:
     """What was found, but for the note about Advanced Opt-Out that is always there."""
-    findings = [each for each in inspect(snapshot, expected) if "Advanced Opt-Out" not in each.sentence]
+    findings = [each for each in check_service(snapshot, expected) if "Advanced Opt-Out" not in each.sentence]
     assert all(each.subject == "MG1" and each.remedy for each in findings)
     return [(each.severity, each.sentence) for each in findings]
 
 
 def test_all_is_well_but_for_what_the_api_does_not_tell() -> None:
-    (only,) = inspect(service(*POOL), OURS)
+    (only,) = check_service(service(*POOL), OURS)
     assert (only.severity, only.mendings) == (NOTE, ())
     assert "Whether Advanced Opt-Out is on" in only.sentence
 
@@ -65,7 +65,7 @@ def test_all_is_well_but_for_what_the_api_does_not_tell() -> None:
 def test_settings_that_are_not_what_the_router_needs(
     changed: dict[str, Any], severity: Severity, words: str, mended: object
 ) -> None:
-    findings = [each for each in inspect(service(*POOL, **changed), OURS) if words in each.sentence]
+    findings = [each for each in check_service(service(*POOL, **changed), OURS) if words in each.sentence]
     assert [each.severity for each in findings] == [severity]
     assert [each.after for each in findings[0].mendings] == ([] if mended is None else [mended])
     assert len(found(service(*POOL, **changed))) == 1
@@ -127,7 +127,7 @@ def test_the_urls_that_the_service_hides_are_told_unless_it_defers() -> None:
     assert sentence.startswith("+14155550100 has a URL of its own, https://old.example.com/in")
     deferring = service(*POOL, urls=urls, use_inbound_webhook_on_number=True)
     assert all("of its own" not in sentence for _, sentence in found(deferring))
-    used = inspect(service(*POOL, urls=urls), replace(OURS, number_urls=True))
+    used = check_service(service(*POOL, urls=urls), replace(OURS, number_urls=True))
     assert all("of its own" not in each.sentence for each in used)
 
 
@@ -137,7 +137,7 @@ def test_an_application_that_the_service_hides_is_told_in_place_of_the_url_that_
 ) -> None:
     urls = {"PN1": NumberUrls(sms_url="https://old.example.com/in", sms_application_sid="AP1")}
     expected = replace(OURS, number_urls=number_urls)
-    notes = [each for each in inspect(service(*POOL, urls=urls), expected) if "hides" in each.sentence]
+    notes = [each for each in check_service(service(*POOL, urls=urls), expected) if "hides" in each.sentence]
     assert [each.severity for each in notes] == [NOTE]
     assert notes[0].sentence.startswith("+14155550100 has the TwiML application AP1, ")
     assert 'numbers = ["+14155550100"], forward = { url = "https://..." }' in notes[0].remedy
@@ -145,7 +145,7 @@ def test_an_application_that_the_service_hides_is_told_in_place_of_the_url_that_
 
 def test_twilio_is_never_told_of_a_url_that_it_cannot_reach() -> None:
     broken = service(*POOL, inbound_request_url=None, fallback_url=None)
-    findings = inspect(broken, replace(OURS, reachable=False))
+    findings = check_service(broken, replace(OURS, reachable=False))
     assert not any(each.mendings for each in findings)
     assert sum("Set PUBLIC_URL" in each.remedy for each in findings) == 2
 

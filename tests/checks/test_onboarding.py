@@ -7,10 +7,10 @@ from datetime import date
 import pytest
 
 from sms_router.checks.finding import Severity
-from sms_router.checks.onboarding import inspect_arrivals, inspect_strays
+from sms_router.checks.onboarding import check_orphans, check_pending_numbers
 from sms_router.onboarding.checklist import Checklist
 from sms_router.onboarding.process import LIVE, Kind
-from sms_router.onboarding.repository import Arrivals
+from sms_router.onboarding.repository import OnboardingState
 from tests.onboarding.worlds import DAY, NOON, SERVICE, begun
 
 NUMBER, CODE = "+14155550100", "12345"
@@ -57,17 +57,17 @@ def test_what_is_late_missing_or_live_is_told(
     days: int,
     said: list[tuple[Severity, str]],
 ) -> None:
-    arrivals = Arrivals((checklist,), dict.fromkeys(texted, NOON))
-    findings = list(inspect_arrivals(arrivals, SERVICE, set(members), NOON + days * DAY))
+    arrivals = OnboardingState((checklist,), dict.fromkeys(texted, NOON))
+    findings = list(check_pending_numbers(arrivals, SERVICE, set(members), NOON + days * DAY))
     assert [finding.severity for finding in findings] == [severity for severity, _ in said]
     for finding, (_, words) in zip(findings, said, strict=True):
         assert words in finding.sentence
         assert finding.remedy.startswith("sms-router ")
-    assert list(inspect_arrivals(arrivals, "MG" + "2" * 32, set(members), NOON + days * DAY)) == []
+    assert list(check_pending_numbers(arrivals, "MG" + "2" * 32, set(members), NOON + days * DAY)) == []
 
 
 def test_a_number_of_a_service_that_is_not_configured_is_told() -> None:
-    arrivals = Arrivals((begun(),))
-    (finding,) = inspect_strays(arrivals, {"MG" + "2" * 32})
+    arrivals = OnboardingState((begun(),))
+    (finding,) = check_orphans(arrivals, {"MG" + "2" * 32})
     assert NUMBER in finding.sentence
-    assert list(inspect_strays(arrivals, {SERVICE})) == []
+    assert list(check_orphans(arrivals, {SERVICE})) == []

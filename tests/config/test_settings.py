@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from sms_router.config.models import OnError, Privacy, SignatureMode
 from sms_router.config.settings import Settings, load_settings
-from sms_router.errors import SettingsError
-from sms_router.senders.limits import Limit, Limits
+from sms_router.errors import ConfigurationError
+from sms_router.senders.limits import Limits, SenderLimit
 from sms_router.senders.models import SenderKind
 from sms_router.senders.request import ReplyFrom
 from sms_router.store.url import SHAPES
@@ -61,7 +61,7 @@ def told(load: Load, tmp_path: Path) -> Told:
     """Return the mistakes, with the file's name for its path."""
 
     def mistakes(content: str = "", **environment: str) -> tuple[str, ...]:
-        with pytest.raises(SettingsError) as caught:
+        with pytest.raises(ConfigurationError) as caught:
             load(content, **environment)
         return tuple(
             mistake.replace(str(tmp_path / "router.toml"), "router.toml") for mistake in caught.value.mistakes
@@ -220,7 +220,7 @@ def test_the_configuration_that_comes_along_loads() -> None:
 
 
 def test_a_missing_folder_is_told_with_the_line_to_paste(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="export SMS_ROUTER_CONFIG="):
+    with pytest.raises(ConfigurationError, match="export SMS_ROUTER_CONFIG="):
         load_settings({"SMS_ROUTER_CONFIG": str(tmp_path / "none")})
 
 
@@ -604,7 +604,7 @@ def test_any_tables_and_variables_are_settings_or_mistakes(
         folder = {"SMS_ROUTER_CONFIG": str(tmp_path_factory.getbasetemp())}
         try:
             settings = load_settings(environment | folder)
-        except SettingsError as error:
+        except ConfigurationError as error:
             assert error.mistakes
             assert all(mistake and "\n" not in mistake for mistake in error.mistakes)
         else:
@@ -616,5 +616,5 @@ def test_limits_are_those_of_the_number_else_of_its_kind(load: Load) -> None:
         '[[senders]]\nkind = "long-code"\nmessages_per_second = 1\ndaily_cap = 2000\n'
         '[[senders]]\nnumber = "12345"\nmessages_per_second = 100\n'
     ).limits
-    assert limits == Limits({SenderKind.LONG_CODE: Limit(1, 2000)}, {"12345": Limit(100)})
+    assert limits == Limits({SenderKind.LONG_CODE: SenderLimit(1, 2000)}, {"12345": SenderLimit(100)})
     assert not load().limits

@@ -12,11 +12,11 @@ from urllib.parse import urlencode
 
 import redis
 
-from sms_router.delivery.entry import Entry, Kind, Piece
-from sms_router.delivery.message import Letter, Marked, Result, Unseen, Withdrawn
+from sms_router.delivery.entry import MessagePart, OutboxEntry, ReplyKind
+from sms_router.delivery.message import Cancelled, NotProcessed, OutboundSms, Result, SendLease
 from sms_router.delivery.outbox import Outbox
 from sms_router.store.keys import bucket_of
-from sms_router.store.spool.durable_writer import Journal
+from sms_router.store.spool.durable_writer import DurableWriter
 from sms_router.store.spool.spool import Spool
 from sms_router.store.store import Store
 from sms_router.twilio.twiml import OutboundMessage, render
@@ -39,7 +39,7 @@ class Desk:
     """One worker's outbox, and a look at what is stored."""
 
     outbox: Outbox
-    journal: Journal
+    journal: DurableWriter
     store: Store
     valkey: redis.Redis
 
@@ -51,10 +51,10 @@ class Desk:
         scope: str = SCOPE,
         received: int | None = None,
         answer: bytes | None = b"",
-    ) -> Entry:
+    ) -> OutboxEntry:
         """Write down a message that was answered, and return its late work."""
         sid = f"SM{number:032x}"
-        entry = Entry(f"{ACCOUNT}/{sid}", Kind.LATE.value, scope, person)
+        entry = OutboxEntry(f"{ACCOUNT}/{sid}", ReplyKind.LATE.value, scope, person)
         request = {"MessageSid": sid, "AccountSid": ACCOUNT, "From": person, "To": "12345", "Body": "HI"}
         known = {"request": urlencode(request), "received": self.now() if received is None else received}
         if answer is not None:
@@ -63,11 +63,11 @@ class Desk:
         self.valkey.pexpire(self.record(entry), 86_400_000)
         return entry
 
-    async def piece(self, number: int = 1, texts: int = 1, **rest: Any) -> Entry:
+    async def piece(self, number: int = 1, texts: int = 1, **rest: Any) -> OutboxEntry:
         """Put a late answer of so many messages into the outbox; return the entry of the first."""
         work = self.message(number, **rest)
         document = render([OutboundMessage(f"text {at}") for at in range(texts)])
-        assert await self.outbox.put(work, Kind.LATE, document, "a rule", texts, "late")
+        assert await self.outbox.enqueue(work, ReplyKind.LATE, document, "a rule", texts, "late")
         return work._replace(name="late.0")
 
     def now(self) -> int:
@@ -75,18 +75,18 @@ class Desk:
         seconds, micros = self.valkey.time()
         return seconds * 1000 + micros // 1000
 
-    def record(self, entry: Entry) -> bytes:
+    def record(self, entry: OutboxEntry) -> bytes:
         return bucket_of(entry.person).message(entry.reference)
 
-    def state(self, entry: Entry) -> dict[str, Any]:
+    def state(self, entry: OutboxEntry) -> dict[str, Any]:
         """Return what is kept of a message that leaves."""
         found = cast("bytes | None", self.valkey.hget(self.record(entry), f"send:{entry.name}"))
         return cast("dict[str, Any]", json.loads(found)) if found else {}
 
-    def waiting(self, person: str = PERSON) -> dict[Entry, float]:
+    def waiting(self, person: str = PERSON) -> dict[OutboxEntry, float]:
         """Return what waits, and in how many seconds it is due."""
         pairs = cast("Any", self.valkey.zrange(bucket_of(person).outbox, 0, -1, withscores=True))
-        return {Entry.read(line): (score - self.now()) / 1000 for line, score in pairs}
+        return {OutboxEntry.read(line): (score - self.now()) / 1000 for line, score in pairs}
 
     def fall_due(self, *, marked: bool = True) -> None:
         """Let the time come of everything that waits, or only of what is not marked as leaving."""
@@ -98,32 +98,36 @@ class Desk:
         found = cast("Any", self.valkey.xrange(bucket_of(person).dead_letters))
         return [entry[b"cause"].decode() for _, entry in found]
 
-    async def mark(self, entry: Entry) -> Marked | Withdrawn | None:
+    async def mark(self, entry: OutboxEntry) -> SendLease | Cancelled | None:
         """Mark a message as leaving."""
         piece = entry.piece
         assert piece is not None
-        return await self.outbox.mark(entry, piece)
+        return await self.outbox.mark_sending(entry, piece)
 
-    async def settle(self, entry: Entry, marked: Marked, result: Result, again: Entry | None = None) -> None:
+    async def settle(
+        self, entry: OutboxEntry, marked: SendLease, result: Result, again: OutboxEntry | None = None
+    ) -> None:
         """Write down how a message left."""
         piece = entry.piece
         assert piece is not None
-        assert not isinstance(result, Unseen), "that is postponed"
+        assert not isinstance(result, NotProcessed), "that is postponed"
         letter = a_letter(entry, piece)
         now = self.now()
-        await self.outbox.settle(entry, piece, letter, result, before=marked, now=now, again=again)
+        await self.outbox.record_result(entry, piece, letter, result, before=marked, now=now, again=again)
 
 
-def a_letter(entry: Entry, piece: Piece) -> Letter:
+def a_letter(entry: OutboxEntry, piece: MessagePart) -> OutboundSms:
     """Return a message as it might leave."""
-    return Letter(ACCOUNT, SCOPE, "12345", entry.person, f"text {piece.number}", (), "https://example.com")
+    return OutboundSms(
+        ACCOUNT, SCOPE, "12345", entry.person, f"text {piece.number}", (), "https://example.com"
+    )
 
 
 @contextlib.asynccontextmanager
 async def desk(url: str, folder: Path, valkey: redis.Redis) -> AsyncIterator[Desk]:
     """Run one worker's outbox."""
     store, spool = Store(url), Spool(folder)
-    journal = Journal(store, spool)
+    journal = DurableWriter(store, spool)
     await store.start(journal.replay)
     try:
         yield Desk(Outbox(store, journal, DAYS, LATEST), journal, store, valkey)

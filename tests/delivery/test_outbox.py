@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sms_router.delivery.entry import Entry, Kind, Piece
-from sms_router.delivery.message import Marked, Refused, Sent, Unknown, Withdrawn
-from sms_router.delivery.outbox import HOLD, MOST_ATTEMPTS, TAKEN, Outbox
+from sms_router.delivery.entry import MessagePart, OutboxEntry, ReplyKind
+from sms_router.delivery.message import Cancelled, Rejected, SendLease, Sent, Unknown
+from sms_router.delivery.outbox import LEASE, MOST_ATTEMPTS, SENDING_TIMEOUT, Outbox
 from sms_router.store.errors import StoreUnavailableError
 from sms_router.store.keys import bucket_of
-from sms_router.store.server_clock import Clock
+from sms_router.store.server_clock import ServerClock
 from sms_router.twilio.twiml import OutboundMessage, render
 from tests.delivery.desk import LATEST, PERSON, SCOPE, Desk, desk
 from tests.store.private_valkey import PrivateValkey
@@ -27,20 +27,20 @@ NAMES = st.text(st.characters(codec="utf-8"), min_size=1, max_size=30)
 
 @given(NAMES, NAMES)
 def test_an_entry_is_read_as_it_was_written(scope: str, person: str) -> None:
-    entry = Entry("AC/SM", "late.0", scope, person)
-    assert Entry.read(entry.line) == entry
+    entry = OutboxEntry("AC/SM", "late.0", scope, person)
+    assert OutboxEntry.read(entry.line) == entry
 
 
-@pytest.mark.parametrize("kind", Kind)
+@pytest.mark.parametrize("kind", ReplyKind)
 @pytest.mark.parametrize("again", [False, True])
-def test_a_piece_is_read_as_it_was_named(kind: Kind, again: bool) -> None:
-    piece = Piece(kind, 7, again)
-    assert Piece.parse(piece.name) == piece
+def test_a_piece_is_read_as_it_was_named(kind: ReplyKind, again: bool) -> None:
+    piece = MessagePart(kind, 7, again)
+    assert MessagePart.parse(piece.name) == piece
 
 
 @pytest.mark.parametrize("name", ["", "late", "late.", "early.0", "0.again.again", "1000", "-1", "0 "])
 def test_other_names_are_no_pieces(name: str) -> None:
-    assert Piece.parse(name) is None
+    assert MessagePart.parse(name) is None
 
 
 # --- put ---
@@ -50,16 +50,16 @@ async def test_messages_are_put_in_once_and_end_the_work(at: Desk) -> None:
     first = await at.piece(texts=2)
     assert list(at.waiting()) == [first, first._replace(name="late.1")]
     work = first._replace(name="late")
-    assert not await at.outbox.put(work, Kind.LATE, b"another", "", 1, "", "a cause")
+    assert not await at.outbox.enqueue(work, ReplyKind.LATE, b"another", "", 1, "", "a cause")
     assert (list(at.waiting()), at.causes()) == ([first, first._replace(name="late.1")], [])
 
 
 async def test_a_person_may_be_a_name_with_blanks(at: Desk) -> None:
     person, scope = "Müller & Söhne ", "whatsapp:+14155550100"
     first = await at.piece(person=person, scope=scope)
-    assert await at.outbox.take(bucket_of(person), 10) == [first]
+    assert await at.outbox.lease_due(bucket_of(person), 10) == [first]
     assert (first.person, first.scope) == (person, scope)
-    assert isinstance(await at.mark(first), Marked)
+    assert isinstance(await at.mark(first), SendLease)
 
 
 # --- take ---
@@ -67,59 +67,59 @@ async def test_a_person_may_be_a_name_with_blanks(at: Desk) -> None:
 
 async def test_what_is_taken_is_nobody_elses_for_a_while(at: Desk) -> None:
     first = await at.piece(texts=2)
-    assert await at.outbox.take(bucket_of(PERSON), 1) == [first]
-    assert await at.outbox.take(bucket_of(PERSON), 5) == [first._replace(name="late.1")]
-    assert await at.outbox.take(bucket_of(PERSON), 5) == []
-    assert all(TAKEN - 5 < due <= TAKEN for due in at.waiting().values())
+    assert await at.outbox.lease_due(bucket_of(PERSON), 1) == [first]
+    assert await at.outbox.lease_due(bucket_of(PERSON), 5) == [first._replace(name="late.1")]
+    assert await at.outbox.lease_due(bucket_of(PERSON), 5) == []
+    assert all(LEASE - 5 < due <= LEASE for due in at.waiting().values())
 
 
 # --- mark ---
 
 
-async def waiting(at: Desk) -> Entry:
+async def waiting(at: Desk) -> OutboxEntry:
     return await at.piece()
 
 
-async def leaving(at: Desk) -> Entry:
+async def leaving(at: Desk) -> OutboxEntry:
     entry = await at.piece()
     await at.mark(entry)
     return entry
 
 
-async def lost_while_leaving(at: Desk) -> Entry:
+async def lost_while_leaving(at: Desk) -> OutboxEntry:
     entry = await leaving(at)
     at.fall_due()
-    await at.outbox.take(bucket_of(PERSON), 1)
+    await at.outbox.lease_due(bucket_of(PERSON), 1)
     return entry
 
 
-async def gone(at: Desk) -> Entry:
+async def gone(at: Desk) -> OutboxEntry:
     entry = await at.piece()
     marked = await at.mark(entry)
-    assert isinstance(marked, Marked)
+    assert isinstance(marked, SendLease)
     await at.settle(entry, marked, SENT)
     return entry
 
 
-async def postpone(at: Desk, entry: Entry, marked: Marked, seconds: float = 0) -> None:
+async def postpone(at: Desk, entry: OutboxEntry, marked: SendLease, seconds: float = 0) -> None:
     piece = entry.piece
     assert piece is not None
     await at.outbox.postpone(entry, piece, seconds, marked)
 
 
-async def postponed(at: Desk) -> Entry:
+async def postponed(at: Desk) -> OutboxEntry:
     entry = await at.piece()
     marked = await at.mark(entry)
-    assert isinstance(marked, Marked)
+    assert isinstance(marked, SendLease)
     await postpone(at, entry, marked, 5.0)
     return entry
 
 
-async def too_late(at: Desk) -> Entry:
+async def too_late(at: Desk) -> OutboxEntry:
     return await at.piece(received=at.now() - int(LATEST * 1000) - 1)
 
 
-async def opted_out(at: Desk) -> Entry:
+async def opted_out(at: Desk) -> OutboxEntry:
     entry = await at.piece()
     key = bucket_of(PERSON).person(SCOPE, PERSON)
     at.valkey.hset(key, "out", "1 1 STOP")
@@ -127,13 +127,13 @@ async def opted_out(at: Desk) -> Entry:
     return entry
 
 
-async def unheard_of(at: Desk) -> Entry:
+async def unheard_of(at: Desk) -> OutboxEntry:
     entry = await at.piece()
     at.valkey.delete(at.record(entry))
     return entry
 
 
-def repeated(at: Desk, answer: bytes | None = b"<Response/>") -> Entry:
+def repeated(at: Desk, answer: bytes | None = b"<Response/>") -> OutboxEntry:
     """Let the first message of an answer wait to be sent once more."""
     entry = at.message(answer=answer)._replace(name="0.again")
     state = {"state": "waiting", "at": at.now(), "repeats": "SM9"}
@@ -149,37 +149,37 @@ def receipt(at: Desk, **known: str) -> None:
     at.valkey.pexpire(key, 60_000)
 
 
-async def to_be_repeated(at: Desk) -> Entry:
+async def to_be_repeated(at: Desk) -> OutboxEntry:
     receipt(at, status="undelivered")
     return repeated(at)
 
 
-async def repeats_what_arrived(at: Desk) -> Entry:
+async def repeats_what_arrived(at: Desk) -> OutboxEntry:
     receipt(at, status="undelivered", arrived="1")
     return repeated(at)
 
 
-async def repeats_what_was_read(at: Desk) -> Entry:
+async def repeats_what_was_read(at: Desk) -> OutboxEntry:
     receipt(at, status="read")
     return repeated(at)
 
 
-async def repeats_what_is_not_committed_yet(at: Desk) -> Entry:
+async def repeats_what_is_not_committed_yet(at: Desk) -> OutboxEntry:
     return repeated(at, answer=None)
 
 
-GO = (Marked, "sending", None, HOLD)
+GO = (SendLease, "sending", None, SENDING_TIMEOUT)
 MARKS = [
     (waiting, *GO),
     (postponed, *GO),
     (to_be_repeated, *GO),
-    (leaving, None, "sending", None, HOLD),
-    (lost_while_leaving, Withdrawn, "unknown", "the worker that was sending it is gone", None),
+    (leaving, None, "sending", None, SENDING_TIMEOUT),
+    (lost_while_leaving, Cancelled, "unknown", "the worker that was sending it is gone", None),
     (gone, None, "sent", None, None),
-    (too_late, Withdrawn, "withdrawn", "too late", None),
-    (opted_out, Withdrawn, "withdrawn", None, None),
-    (repeats_what_arrived, Withdrawn, "withdrawn", None, None),
-    (repeats_what_was_read, Withdrawn, "withdrawn", None, None),
+    (too_late, Cancelled, "withdrawn", "too late", None),
+    (opted_out, Cancelled, "withdrawn", None, None),
+    (repeats_what_arrived, Cancelled, "withdrawn", None, None),
+    (repeats_what_was_read, Cancelled, "withdrawn", None, None),
     (repeats_what_is_not_committed_yet, None, "waiting", None, 1),
     (unheard_of, None, None, None, None),
 ]
@@ -205,7 +205,7 @@ async def test_the_last_look_before_a_message_leaves(
 async def test_of_many_workers_one_may_send(at: Desk) -> None:
     entry = await at.piece()
     found = await asyncio.gather(*(at.mark(entry) for _ in range(50)))
-    assert [type(each) for each in found if each is not None] == [Marked]
+    assert [type(each) for each in found if each is not None] == [SendLease]
     assert at.causes() == []
 
 
@@ -214,10 +214,10 @@ async def test_a_message_does_not_overtake_the_one_before_it(at: Desk) -> None:
     second = first._replace(name="late.1")
     assert await at.mark(second) is None
     marked = await at.mark(first)
-    assert isinstance(marked, Marked)
+    assert isinstance(marked, SendLease)
     assert await at.mark(second) is None
     await at.settle(first, marked, Unknown("a timeout"))
-    assert isinstance(await at.mark(second), Marked)
+    assert isinstance(await at.mark(second), SendLease)
 
 
 async def test_a_mark_whose_answer_was_lost_is_taken_back(
@@ -231,7 +231,7 @@ async def test_a_mark_whose_answer_was_lost_is_taken_back(
                 await at.mark(entry)
             private_valkey.thaw()
             async with asyncio.timeout(20):
-                while at.journal.waiting or at.state(entry)["state"] != "waiting":
+                while at.journal.has_backlog or at.state(entry)["state"] != "waiting":
                     await asyncio.sleep(0.02)
 
 
@@ -242,10 +242,10 @@ async def test_a_postponement_that_is_run_again_does_not_undo_what_came_after(at
     """The spool may run a step twice: after the second time nothing may leave once more."""
     entry = await at.piece()
     first = await at.mark(entry)
-    assert isinstance(first, Marked)
+    assert isinstance(first, SendLease)
     await postpone(at, entry, first)
     second = await at.mark(entry)
-    assert isinstance(second, Marked)
+    assert isinstance(second, SendLease)
     assert second.state["tries"] == 1
     await postpone(at, entry, first)
     assert at.state(entry)["state"] == "sending"
@@ -261,10 +261,10 @@ async def test_a_postponement_that_is_run_again_does_not_undo_what_came_after(at
     ("result", "state", "cause"),
     [
         (SENT, "sent", []),
-        (Refused(21610, "no"), "refused", ["late.0: no"]),
+        (Rejected(21610, "no"), "refused", ["late.0: no"]),
         (Unknown("a timeout"), "unknown", ["late.0: a timeout; it may have left, and is not sent again"]),
-        (Withdrawn("no number", dead_letter=True), "withdrawn", ["late.0: no number"]),
-        (Withdrawn("opted out", dead_letter=False), "withdrawn", []),
+        (Cancelled("no number", dead_letter=True), "withdrawn", ["late.0: no number"]),
+        (Cancelled("opted out", dead_letter=False), "withdrawn", []),
     ],
 )
 async def test_how_a_message_left_is_written_down_once(
@@ -272,11 +272,11 @@ async def test_how_a_message_left_is_written_down_once(
 ) -> None:
     entry = await at.piece()
     marked = await at.mark(entry)
-    assert isinstance(marked, Marked)
+    assert isinstance(marked, SendLease)
     piece = entry.piece
     assert piece is not None
     for _ in range(2):
-        await at.outbox.settle(entry, piece, None, result, before=marked, now=7)
+        await at.outbox.record_result(entry, piece, None, result, before=marked, now=7)
     assert (at.state(entry)["state"], at.causes(), at.waiting()) == (state, cause, {})
 
 
@@ -284,25 +284,25 @@ async def test_what_is_sent_in_its_place_is_put_in_once(at: Desk) -> None:
     entry = await at.piece()
     again = entry._replace(name="late.0.again")
     marked = await at.mark(entry)
-    assert isinstance(marked, Marked)
-    await at.settle(entry, marked, Refused(21612, "no way"), again)
+    assert isinstance(marked, SendLease)
+    await at.settle(entry, marked, Rejected(21612, "no way"), again)
     assert (list(at.waiting()), at.causes()) == ([again], [])
     repeated = await at.mark(again)
-    assert isinstance(repeated, Marked)
+    assert isinstance(repeated, SendLease)
     assert repeated.state["failed"] == "12345"
     await at.settle(again, repeated, SENT)
-    await at.settle(entry, marked, Refused(21612, "no way"), again)
+    await at.settle(entry, marked, Rejected(21612, "no way"), again)
     assert (at.waiting(), at.state(again)["state"]) == ({}, "sent")
 
 
 # --- claim and hand over ---
 
 
-async def claim(at: Desk, entry: Entry, owner: bytes = b"a", lease: int = 3000) -> Any:
-    return await at.outbox.claim(entry, Kind.LATE, owner, lease)
+async def claim(at: Desk, entry: OutboxEntry, owner: bytes = b"a", lease: int = 3000) -> Any:
+    return await at.outbox.claim(entry, ReplyKind.LATE, owner, lease)
 
 
-async def unfinished(at: Desk) -> Entry:
+async def unfinished(at: Desk) -> OutboxEntry:
     entry = at.message()
     at.valkey.zadd(bucket_of(PERSON).outbox, {entry.line: 0})
     at.valkey.pexpire(bucket_of(PERSON).outbox, 60_000)
@@ -329,14 +329,14 @@ async def test_work_that_was_given_back_is_no_failed_attempt(at: Desk) -> None:
     entry = await unfinished(at)
     for _ in range(2 * MOST_ATTEMPTS):
         assert (await claim(at, entry)).attempt == 1
-        await at.outbox.hand_over(entry, b"a")
+        await at.outbox.release_work(entry, b"a")
         assert at.waiting()[entry] <= 0
 
 
 async def test_only_its_owner_gives_work_back(at: Desk) -> None:
     entry = await unfinished(at)
     await claim(at, entry, b"a")
-    await at.outbox.hand_over(entry, b"b")
+    await at.outbox.release_work(entry, b"b")
     assert await claim(at, entry, b"b") is None
 
 
@@ -362,11 +362,13 @@ async def test_what_was_due_before_redis_clock_was_set_back_does_not_wait_for_it
     first = await at.piece(texts=2)
     bucket = bucket_of(PERSON)
     soon = first._replace(name="late.1")
-    at.valkey.zadd(bucket.outbox, {first.line: at.now() + back * 1000, soon.line: at.now() + HOLD * 1000})
-    assert await at.outbox.take(bucket, 5) == []
+    at.valkey.zadd(
+        bucket.outbox, {first.line: at.now() + back * 1000, soon.line: at.now() + SENDING_TIMEOUT * 1000}
+    )
+    assert await at.outbox.lease_due(bucket, 5) == []
     due = at.waiting()
-    assert due[first] <= TAKEN
-    assert due[soon] > TAKEN, "something holds it"
+    assert due[first] <= LEASE
+    assert due[soon] > LEASE, "something holds it"
 
 
 @pytest.mark.parametrize("back", [3600, 86_400])
@@ -377,10 +379,10 @@ async def test_work_whose_lease_is_from_before_the_clock_was_set_back_is_free_so
     at.valkey.hset(at.record(work), "lease", at.now() + back * 1000)
     at.valkey.zadd(bucket_of(PERSON).outbox, {work.line: 0})
     at.valkey.pexpire(bucket_of(PERSON).outbox, 60_000)
-    assert await at.outbox.claim(work, Kind.LATE, b"me", 3000) is None
+    assert await at.outbox.claim(work, ReplyKind.LATE, b"me", 3000) is None
     assert at.waiting()[work] <= 3
     at.valkey.hset(at.record(work), "lease", 0)
-    assert await at.outbox.claim(work, Kind.LATE, b"me", 3000) is not None
+    assert await at.outbox.claim(work, ReplyKind.LATE, b"me", 3000) is not None
 
 
 @pytest.mark.parametrize("jump", [3600, 86_400, -3600])
@@ -388,12 +390,14 @@ async def test_work_whose_lease_is_from_before_the_clock_was_set_back_is_free_so
 async def test_how_long_somebody_waits_is_measured_and_not_told_by_a_clock_that_is_set(
     at: Desk, jump: int, waited: float, leaves: bool
 ) -> None:
-    outbox = Outbox(at.store, at.journal, 1.0, LATEST, Clock(at.store))
+    outbox = Outbox(at.store, at.journal, 1.0, LATEST, ServerClock(at.store))
     work = at.message(received=at.now() - int((jump + waited) * 1000))
     document = render([OutboundMessage("text")])
-    assert await outbox.put(work, Kind.LATE, document, "", 1, "late", began=time.monotonic() - waited)
+    assert await outbox.enqueue(
+        work, ReplyKind.LATE, document, "", 1, "late", began=time.monotonic() - waited
+    )
     found = await at.mark(work._replace(name="late.0"))
-    assert isinstance(found, Marked if leaves else Withdrawn)
+    assert isinstance(found, SendLease if leaves else Cancelled)
 
 
 @pytest.mark.parametrize("result", [SENT, Unknown("a timeout")])
@@ -402,9 +406,9 @@ async def test_what_was_in_hand_when_redis_clock_was_set_forward_is_no_dead_lett
 ) -> None:
     entry = await at.piece()
     marked = await at.mark(entry)
-    assert isinstance(marked, Marked)
+    assert isinstance(marked, SendLease)
     at.fall_due()
-    assert isinstance(await at.mark(entry), Withdrawn), "another worker takes the first one for lost"
+    assert isinstance(await at.mark(entry), Cancelled), "another worker takes the first one for lost"
     assert "is gone" in at.causes()[0]
     await at.settle(entry, marked, result)
     assert at.state(entry)["state"] == ("sent" if result is SENT else "unknown")
@@ -420,5 +424,5 @@ async def test_work_in_hand_when_redis_clock_was_set_forward_is_no_dead_letter_f
     assert await claim(at, entry, b"b") is None
     assert "too late" in at.causes()[0]
     document = render([OutboundMessage("text")])
-    assert await at.outbox.put(entry, Kind.LATE, document, "", 1, "late", "")
+    assert await at.outbox.enqueue(entry, ReplyKind.LATE, document, "", 1, "late", "")
     assert at.causes() == []

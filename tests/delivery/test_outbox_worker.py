@@ -11,9 +11,17 @@ from dataclasses import dataclass, field
 import pytest
 
 from sms_router.delivery import outbox_worker as courier
-from sms_router.delivery.entry import Entry, Piece
-from sms_router.delivery.message import Letter, Marked, Refused, Result, Sent, Unseen, Withdrawn
-from sms_router.delivery.outbox_worker import MOST_AT_ONCE, MOST_CALLS, Courier
+from sms_router.delivery.entry import MessagePart, OutboxEntry
+from sms_router.delivery.message import (
+    Cancelled,
+    NotProcessed,
+    OutboundSms,
+    Rejected,
+    Result,
+    SendLease,
+    Sent,
+)
+from sms_router.delivery.outbox_worker import MOST_AT_ONCE, MOST_CALLS, OutboxWorker
 from sms_router.store.keys import bucket_of
 from tests.delivery.desk import PERSON, Desk, a_letter
 from tests.waiting import until
@@ -27,28 +35,30 @@ async def _nothing(_: object) -> None:
 class Clerk:
     """Decides as little as possible, and writes down what it is asked."""
 
-    worked: list[Entry] = field(default_factory=list)
+    worked: list[OutboxEntry] = field(default_factory=list)
     heard: list[Result] = field(default_factory=list)
-    working: Callable[[Entry], Awaitable[None]] = _nothing
+    working: Callable[[OutboxEntry], Awaitable[None]] = _nothing
     broken: tuple[str, ...] = ()
     repeats: bool = False
 
-    async def work(self, entry: Entry) -> None:
+    async def resume(self, entry: OutboxEntry) -> None:
         self.worked.append(entry)
         await self.working(entry)
 
-    async def letter(self, entry: Entry, piece: Piece, marked: Marked) -> Letter | Withdrawn:
+    async def build_message(
+        self, entry: OutboxEntry, piece: MessagePart, marked: SendLease
+    ) -> OutboundSms | Cancelled:
         assert marked.request
         if "letter" in self.broken:
             raise ValueError("cannot be written")
         return a_letter(entry, piece)
 
-    async def sent(self, entry: Entry, piece: Piece, letter: Letter, result: Result) -> bool:
+    async def on_result(self, entry: OutboxEntry, piece: MessagePart, letter: OutboundSms, result: Result) -> bool:
         assert (entry.piece, letter.text) == (piece, f"text {piece.number}")
         self.heard.append(result)
         if "sent" in self.broken:
             raise ValueError("cannot be told")
-        return self.repeats and not piece.again
+        return self.repeats and not piece.resend
 
 
 @dataclass(slots=True)
@@ -61,7 +71,7 @@ class Twilio:
     at_once: int = 0
     most: int = 0
 
-    async def send(self, letter: Letter) -> Result:
+    async def send(self, letter: OutboundSms) -> Result:
         self.calls.append(letter.text)
         self.at_once += 1
         self.most = max(self.most, self.at_once)
@@ -92,9 +102,9 @@ def reports() -> Counter[tuple[str, str]]:
 @contextlib.asynccontextmanager
 async def carrying(
     at: Desk, twilio: Twilio, clerk: Clerk, reports: Counter[tuple[str, str]] | None = None
-) -> AsyncIterator[Courier]:
+) -> AsyncIterator[OutboxWorker]:
     told = Counter[tuple[str, str]]() if reports is None else reports
-    one = Courier(at.outbox, twilio.send, lambda *words: told.update([words]))
+    one = OutboxWorker(at.outbox, twilio.send, lambda *words: told.update([words]))
     one.start(clerk)
     try:
         yield one
@@ -118,9 +128,9 @@ async def test_a_nudge_does_not_wait_for_the_next_sweep(
 ) -> None:
     monkeypatch.setattr(courier, "SWEEP", 100_000.0)
     async with carrying(at, twilio, clerk) as one:
-        one.nudge((await at.piece(1)).person)
+        one.wake((await at.piece(1)).person)
         await until(lambda: len(twilio.calls) == 1)
-        one.nudge((await at.piece(2)).person)
+        one.wake((await at.piece(2)).person)
         await until(lambda: len(twilio.calls) == 2)
 
 
@@ -130,7 +140,7 @@ async def test_a_stop_is_heard_although_something_was_put_into_the_outbox_just_b
     async with carrying(at, twilio, clerk) as one:
         for _ in range(100):
             await asyncio.sleep(0.005)  # until it rests, waiting to be woken
-        one.nudge(PERSON)
+        one.wake(PERSON)
         async with asyncio.timeout(10):
             assert await one.aclose()
 
@@ -227,7 +237,7 @@ async def test_what_cannot_be_written_is_a_dead_letter_that_has_not_left(
 async def test_what_twilio_has_not_seen_is_tried_again_and_what_follows_waits(
     at: Desk, twilio: Twilio, clerk: Clerk, reports: Counter[tuple[str, str]]
 ) -> None:
-    twilio.says = [Unseen("429"), Unseen("429")]
+    twilio.says = [NotProcessed("429"), NotProcessed("429")]
     entry = await at.piece(texts=3)
     async with carrying(at, twilio, clerk, reports) as one:
         for tries in (1, 2):
@@ -240,7 +250,7 @@ async def test_what_twilio_has_not_seen_is_tried_again_and_what_follows_waits(
 
 
 async def test_what_is_refused_may_leave_once_more(at: Desk, twilio: Twilio, clerk: Clerk) -> None:
-    twilio.says = [Refused(21612, "no way"), Refused(21612, "no way either")]
+    twilio.says = [Rejected(21612, "no way"), Rejected(21612, "no way either")]
     clerk.repeats = True
     entry = await at.piece()
     async with carrying(at, twilio, clerk):
@@ -273,7 +283,7 @@ async def test_a_worker_that_stops_begins_no_work(at: Desk, twilio: Twilio, cler
         at.valkey.zadd(bucket_of(PERSON).outbox, {work.line: 0})
         at.valkey.pexpire(bucket_of(PERSON).outbox, 60_000)
         entry = await at.piece(2)
-        one.nudge(entry.person)
+        one.wake(entry.person)
         await until(lambda: twilio.calls)
     assert clerk.worked == []
 
@@ -284,7 +294,7 @@ async def test_a_stop_does_not_wait_for_ever_for_work_that_refuses_to_end(
     monkeypatch.setattr(courier, "DRAIN", 0.1)
     over = asyncio.Event()
 
-    async def stubborn(_: Entry) -> None:
+    async def stubborn(_: OutboxEntry) -> None:
         while not over.is_set():
             with contextlib.suppress(asyncio.CancelledError):
                 await over.wait()
@@ -303,7 +313,7 @@ async def test_a_stop_does_not_wait_for_ever_for_work_that_refuses_to_end(
 async def test_work_that_takes_long_holds_up_no_message(at: Desk, twilio: Twilio, clerk: Clerk) -> None:
     over = asyncio.Event()
 
-    async def long(_: Entry) -> None:
+    async def long(_: OutboxEntry) -> None:
         await over.wait()
 
     clerk.working = long
@@ -313,7 +323,7 @@ async def test_work_that_takes_long_holds_up_no_message(at: Desk, twilio: Twilio
     async with carrying(at, twilio, clerk) as one:
         await until(lambda: len(clerk.worked) == MOST_AT_ONCE)
         entry = await at.piece(5000)
-        one.nudge(entry.person)
+        one.wake(entry.person)
         await until(lambda: twilio.calls)
         assert len(clerk.worked) == MOST_AT_ONCE
         over.set()

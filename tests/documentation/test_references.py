@@ -14,7 +14,7 @@ from pydantic_core import to_jsonable_python
 
 from sms_router.cli import COMMANDS, load_command
 from sms_router.config.environment import VARIABLES
-from sms_router.config.models import RouterFile
+from sms_router.config.models import RouterConfig
 from tests.documentation.pages import PAGES, REPOSITORY, anchors, blocks, code, links, named, prose
 
 SETTINGS = REPOSITORY / "docs" / "settings.md"
@@ -38,7 +38,7 @@ def test_the_readme_leads_to_every_page() -> None:
 
 def tables() -> Iterator[tuple[str, type[BaseModel]]]:
     """Give every table of router.toml."""
-    for name, field in RouterFile.model_fields.items():
+    for name, field in RouterConfig.model_fields.items():
         (model,) = [
             each for each in (field.annotation, *getattr(field.annotation, "__args__", ())) if _is_table(each)
         ]
@@ -62,7 +62,7 @@ def test_each_key_of_router_toml_is_told(table: str, model: type[BaseModel]) -> 
 def test_the_defaults_are_as_told(table: str) -> None:
     section = prose(SETTINGS).partition(f"## `[{table}]`")[2].partition("\n## ")[0]
     rows = dict(re.findall(r"^\| `(\w+)` \|.*\| `?(.*?)`? \|$", section, re.M))
-    defaults = to_jsonable_python(RouterFile.model_fields[table].get_default())
+    defaults = to_jsonable_python(RouterConfig.model_fields[table].get_default())
     assert set(rows) == set(defaults)
     for key, written in rows.items():
         if key in {"public_url", "data_dir"}:  # the one is made of HOST and PORT, the other a path

@@ -10,9 +10,9 @@ import pytest
 from redis.asyncio import Redis
 
 from sms_router.membership.snapshot import ServiceSettings, Snapshot
-from sms_router.membership.snapshot_store import SharedSnapshots
+from sms_router.membership.snapshot_store import SnapshotStore
 from sms_router.sandbox import create_sandbox
-from sms_router.sandbox.hosting import hosted
+from sms_router.sandbox.hosting import serve
 from sms_router.senders.models import Capability, Sender, SenderKind
 from tests.end_to_end.offline_twilio import Twilio
 from tests.end_to_end.running import (
@@ -44,7 +44,7 @@ async def valkey(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Priv
     server.start()
     snapshot = Snapshot(ACCOUNT, SERVICE, SENDERS, ServiceSettings("Test"), {}, time.time(), version=1)
     async with Redis.from_url(server.url) as redis:
-        await SharedSnapshots(redis).publish(snapshot, snapshot.to_bytes())
+        await SnapshotStore(redis).publish(snapshot, snapshot.to_bytes())
     yield server
     server.kill()
 
@@ -77,5 +77,5 @@ def start(tmp_path: Path, valkey: PrivateValkey) -> Iterator[Start]:
 async def twilio() -> AsyncIterator[Twilio]:
     """Run the sandbox in Twilio's place, with the account of these tests."""
     world = replace(demo_world(), auth_token=TOKEN)
-    async with hosted(create_sandbox(world, seed=1)) as url, aiohttp.ClientSession() as session:
+    async with serve(create_sandbox(world, seed=1)) as url, aiohttp.ClientSession() as session:
         yield Twilio(url, session)

@@ -27,7 +27,7 @@ from twilio.request_validator import RequestValidator
 from sms_router.cli import main
 from sms_router.sandbox.hosting import free_port
 from sms_router.store.keys import bucket_of
-from sms_router.store.redis_py import async_client_of
+from sms_router.store.redis_py import async_client
 
 ACCOUNT = "AC" + "0" * 31 + "1"
 SERVICE = "MG" + "0" * 31 + "1"
@@ -316,10 +316,10 @@ async def has_its_turn(url: str, parameters: Mapping[str, str]) -> None:
     """Wait until a message has its turn among its person's, stands in line for it, or has had it."""
     person, reference = parameters["From"], f"{ACCOUNT}/{parameters['MessageSid']}"
     bucket = bucket_of(person)
-    async with async_client_of(url, connect_within=2) as client:
+    async with async_client(url, connect_within=2) as client:
 
         async def there() -> bool:
-            line = await client.hmget(bucket.talk(SERVICE, person), "turn", "line")
+            line = await client.hmget(bucket.conversation(SERVICE, person), "turn", "line")
             known = any(reference.encode() in each for each in line if each)
             return known or bool(await client.exists(bucket.message(reference)))
 

@@ -15,7 +15,7 @@ from tests.end_to_end.running import SERVICE, Answer, RunningRouter, has_its_tur
 from tests.store.private_valkey import PrivateValkey
 
 PERSON = "+14155550123"
-TALK = bucket_of(PERSON).talk(SERVICE, PERSON)
+TALK = bucket_of(PERSON).conversation(SERVICE, PERSON)
 EMPTY = b'<?xml version="1.0" encoding="UTF-8"?><Response/>'
 FAILED = {"ErrorCode": "11200", "ErrorUrl": "https://sms.example.com/sms"}
 

@@ -11,8 +11,8 @@ import pytest
 import redis
 from redis.asyncio import Redis
 
-from sms_router.routing.history.reader import History
-from sms_router.routing.history.record import Episode
+from sms_router.routing.history.reader import HistoryReader
+from sms_router.routing.history.record import MessageRecord
 from sms_router.twilio.twiml import EMPTY
 from tests.end_to_end.conftest import Start
 from tests.end_to_end.running import Answer, RunningRouter, until, webhook, write_configuration
@@ -37,9 +37,9 @@ async def _all_answered(tasks: list[asyncio.Task[Answer]]) -> None:
         assert 'from="12345"' in answer.text
 
 
-def _journal(valkey: PrivateValkey) -> list[Episode]:
+def _journal(valkey: PrivateValkey) -> list[MessageRecord]:
     with redis.Redis.from_url(valkey.url) as client:
-        return History(client).recent(10_000)
+        return HistoryReader(client).recent(10_000)
 
 
 async def _ready(router: RunningRouter) -> bool:

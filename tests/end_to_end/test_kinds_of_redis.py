@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from sms_router.membership.snapshot import ServiceSettings, Snapshot
-from sms_router.membership.snapshot_store import SharedSnapshots
-from sms_router.routing.history.reader import History
-from sms_router.store.redis_py import async_client_of, client_of
+from sms_router.membership.snapshot_store import SnapshotStore
+from sms_router.routing.history.reader import HistoryReader
+from sms_router.store.redis_py import async_client, sync_client
 from tests.end_to_end.conftest import SENDERS
 from tests.end_to_end.running import (
     ACCOUNT,
@@ -67,8 +67,8 @@ async def begin(tmp_path: Path) -> AsyncIterator[Begin]:
 
 async def publish_senders(redis: Redis) -> None:
     snapshot = Snapshot(ACCOUNT, SERVICE, SENDERS, ServiceSettings("Test"), {}, time.time(), version=1)
-    async with async_client_of(redis.url, connect_within=2) as client:
-        await SharedSnapshots(client).publish(snapshot, snapshot.to_bytes())
+    async with async_client(redis.url, connect_within=2) as client:
+        await SnapshotStore(client).publish(snapshot, snapshot.to_bytes())
 
 
 async def stream(router: RunningRouter, count: int) -> list[asyncio.Task[Answer]]:
@@ -100,8 +100,8 @@ async def _runs(router: RunningRouter) -> bool:
 
 
 def journaled(redis: Redis) -> int:
-    with client_of(redis.url) as client:
-        return len(History(client).recent(10_000))
+    with sync_client(redis.url) as client:
+        return len(HistoryReader(client).recent(10_000))
 
 
 @pytest.mark.slow

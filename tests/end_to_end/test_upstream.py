@@ -18,7 +18,7 @@ from defusedxml.ElementTree import fromstring
 from redis.asyncio import Redis
 
 from sms_router.membership.snapshot import NumberUrls, ServiceSettings, Snapshot
-from sms_router.membership.snapshot_store import SharedSnapshots
+from sms_router.membership.snapshot_store import SnapshotStore
 from sms_router.sandbox.hosting import free_port
 from tests.end_to_end.conftest import SENDERS, Start
 from tests.end_to_end.running import (
@@ -262,7 +262,7 @@ async def test_a_numbers_own_url_gets_what_no_rule_claims(
     }
     snapshot = Snapshot(ACCOUNT, SERVICE, SENDERS, ServiceSettings("Test"), urls, time.time(), version=9)
     async with Redis.from_url(valkey.url) as redis:
-        await SharedSnapshots(redis).publish(snapshot, snapshot.to_bytes())
+        await SnapshotStore(redis).publish(snapshot, snapshot.to_bytes())
     router = start("number_urls = true")
     for body, number, expected in (
         ("anything", "+12125550100", "Thanks for anything."),

@@ -12,7 +12,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from sms_router.membership.source import ServiceSource, twilio_source
-from sms_router.store.redis_py import async_client_of
+from sms_router.store.redis_py import async_client
 from tests.membership.recorded import ACCOUNT, TOKEN, RecordedTwilio, serving
 from tests.membership.ticking import Clock
 
@@ -43,7 +43,7 @@ def source(twilio: RecordedTwilio, base_url: str) -> ServiceSource:
 
 @pytest.fixture
 async def redis(shared_server: str, twilio: RecordedTwilio) -> AsyncIterator[Redis]:
-    client = async_client_of(shared_server, connect_within=2)
+    client = async_client(shared_server, connect_within=2)
     async with client:
         yield client
         async for key in client.scan_iter(f"*{twilio.service_sid}*"):

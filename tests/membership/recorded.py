@@ -21,8 +21,6 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from sms_router.sandbox.hosting import hosted
-
 ACCOUNT = "AC" + "a" * 32
 TOKEN = "5ecre7" * 5
 RECORDS_ON_A_PAGE = 2
@@ -36,14 +34,14 @@ def serving(app: ASGIApp) -> Iterator[str]:
     """Run an application in a thread, on a port of the system's choice; give its base URL."""
     begun: Future[tuple[str, Callable[[], object]]] = Future()
 
-    async def serve() -> None:
+    async def run() -> None:
         over = asyncio.Event()
         loop = asyncio.get_running_loop()
-        async with hosted(app) as url:
+        async with hosting.serve(app) as url:
             begun.set_result((url, lambda: loop.call_soon_threadsafe(over.set)))
             await over.wait()
 
-    thread = threading.Thread(target=asyncio.run, args=(serve(),))
+    thread = threading.Thread(target=asyncio.run, args=(run(),))
     thread.start()
     url, end = begun.result(10)
     try:

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import pytest
 
-from sms_router.membership.admin import AccountState, Filter, SenderType, ServiceResources
+from sms_router.membership.admin import AccountState, Filter, SenderType, ServiceAdmin
 from sms_router.senders.models import Capability, SenderKind
 from sms_router.twilio.rest import ApiError, FailureKind, build_client
 from tests.membership.recorded import ACCOUNT, TOKEN, Fault, RecordedTwilio, answering, failing, page_two
 
 
 @pytest.fixture
-def resources(twilio: RecordedTwilio, base_url: str) -> ServiceResources:
-    return ServiceResources(build_client(ACCOUNT, TOKEN, base_url, 5), ACCOUNT, twilio.service_sid)
+def resources(twilio: RecordedTwilio, base_url: str) -> ServiceAdmin:
+    return ServiceAdmin(build_client(ACCOUNT, TOKEN, base_url, 5), ACCOUNT, twilio.service_sid)
 
 
 def test_all_pages_are_listed_and_both_resources_joined(
-    twilio: RecordedTwilio, resources: ServiceResources
+    twilio: RecordedTwilio, resources: ServiceAdmin
 ) -> None:
     for index in range(4):
         twilio.add_short_code(f"6789{index}", "CA", ("SMS",))
@@ -42,7 +42,7 @@ def test_all_pages_are_listed_and_both_resources_joined(
     ],
 )
 def test_half_a_list_is_no_list(
-    twilio: RecordedTwilio, resources: ServiceResources, fault: Fault, kind: FailureKind
+    twilio: RecordedTwilio, resources: ServiceAdmin, fault: Fault, kind: FailureKind
 ) -> None:
     for index in range(3):
         twilio.add_short_code(f"6789{index}")
@@ -61,7 +61,7 @@ def test_half_a_list_is_no_list(
     ],
 )
 def test_the_account_tells_its_status_and_the_token_that_signs(
-    twilio: RecordedTwilio, resources: ServiceResources, told: dict[str, object], expected: AccountState
+    twilio: RecordedTwilio, resources: ServiceAdmin, told: dict[str, object], expected: AccountState
 ) -> None:
     twilio.account = told
     assert resources.account_state() == expected

@@ -8,11 +8,11 @@ import requests
 from redis.asyncio import Redis
 
 from sms_router.membership.membership import Membership
-from sms_router.membership.source import MembershipError, ServiceSource, twilio_source
+from sms_router.membership.source import PoolReadError, ServiceSource, twilio_source
 from sms_router.sandbox import create_sandbox, load_world
 from sms_router.senders.country import area_code_of, country_of
 from sms_router.senders.models import Capability, SenderKind
-from sms_router.senders.request import Request
+from sms_router.senders.request import SelectionRequest
 from sms_router.senders.selection import select
 from tests.membership.recorded import serving
 
@@ -66,7 +66,7 @@ def test_the_demos_senders_are_read_with_their_kinds_and_their_own_urls(demo: Se
 def test_the_demos_people_are_answered_from_the_right_number(
     demo: ServiceSource, person: str, needs: Capability, expected: str
 ) -> None:
-    asked = Request(person, country_of(person, None), area_code_of(person), needs, "+14155550100")
+    asked = SelectionRequest(person, country_of(person, None), area_code_of(person), needs, "+14155550100")
     assert select(demo.read(1.0).pool(), asked).address == expected
 
 
@@ -85,10 +85,10 @@ async def test_the_demo_outlives_faults_of_the_api(
     membership = Membership([demo], no_redis)
     good = await membership.refresh(SERVICE.sid)
     fault(sandbox, **how)
-    with pytest.raises(MembershipError) as caught:
+    with pytest.raises(PoolReadError) as caught:
         await membership.refresh(SERVICE.sid)
     assert words in str(caught.value)
     assert membership.snapshot(SERVICE.sid) == good
     assert membership.pool_for(SERVICE.sid, "12345") is not None
     mended(sandbox)
-    assert (await membership.refresh(SERVICE.sid)).says_the_same(good)
+    assert (await membership.refresh(SERVICE.sid)).same_content(good)

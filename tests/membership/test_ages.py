@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 from sms_router.membership.membership import Membership
 from sms_router.membership.service_state import ServiceStatus
 from sms_router.membership.source import ServiceSource
-from sms_router.web.metrics_collectors import PoolFigures
+from sms_router.web.metrics_collectors import PoolMetrics
 from tests.membership.recorded import RecordedTwilio, failing
 from tests.membership.ticking import Clock, Pauses, only, running
 
@@ -57,7 +57,7 @@ async def test_the_watch_reports_even_without_redis(
 async def test_the_figures_show_age_version_size_and_every_count(
     twilio: RecordedTwilio, source: ServiceSource, clock: Clock, no_redis: Redis
 ) -> None:
-    figures = PoolFigures()
+    figures = PoolMetrics()
     membership = Membership([source], no_redis, clock=clock, stale_after=10, report=figures.update)
     await membership.watch()
     assert _figure(twilio, "stale") == 1

@@ -48,4 +48,4 @@ def test_a_user_without_a_name_has_a_number(monkeypatch: pytest.MonkeyPatch) -> 
         raise KeyError("getpwuid(): uid not found: 4711")
 
     monkeypatch.setattr(getpass, "getuser", nobody)
-    assert journal.operator().startswith("user ")
+    assert journal.current_operator().startswith("user ")

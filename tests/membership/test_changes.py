@@ -11,8 +11,8 @@ from redis.asyncio import Redis
 from sms_router.membership.keys import POOLS_CHANNEL, PoolKeys
 from sms_router.membership.membership import Membership
 from sms_router.membership.snapshot import Snapshot
-from sms_router.membership.snapshot_store import SharedError, SharedSnapshots, Verdict
-from sms_router.membership.source import MembershipError, ServiceSource
+from sms_router.membership.snapshot_store import SharedStateError, SnapshotStore, Verdict
+from sms_router.membership.source import PoolReadError, ServiceSource
 from tests.membership.recorded import RecordedTwilio, failing
 from tests.membership.ticking import Clock, Pauses, eventually, running
 from tests.store.shared_stores import everywhere
@@ -83,12 +83,12 @@ async def test_a_reading_begun_before_a_change_does_not_replace_the_one_made_aft
     reading = asyncio.ensure_future(slow.refresh(twilio.service_sid))
     await asyncio.to_thread(begun.wait)
     twilio.add_short_code("67890")
-    await Membership([source], redis, clock=clock).changed(twilio.service_sid)
+    await Membership([source], redis, clock=clock).refresh_after_change(twilio.service_sid)
     go_on.set()
     await reading
     assert slow.pool_for(None, "67890") is not None
     fresh = Membership([source], redis, clock=clock)
-    await fresh.follow()
+    await fresh.sync()
     assert fresh.pool_for(None, "67890") is not None
 
 
@@ -103,8 +103,8 @@ async def test_a_change_that_its_maker_could_not_read_is_read_by_a_worker(
         twilio.add_short_code("67890")
         twilio.fault = failing(503, 20503)
         command = Membership([source], redis, clock=clock)
-        with pytest.raises(MembershipError, match="503"):
-            await command.changed(twilio.service_sid)
+        with pytest.raises(PoolReadError, match="503"):
+            await command.refresh_after_change(twilio.service_sid)
         twilio.fault = None
         await eventually(lambda: _turn_is_free(redis, twilio))
         while worker.pool_for(None, "67890") is None:  # its next turn, long before it is due
@@ -113,12 +113,12 @@ async def test_a_change_that_its_maker_could_not_read_is_read_by_a_worker(
 
 
 async def test_without_redis_nobody_can_be_told(source: ServiceSource, no_redis: Redis, clock: Clock) -> None:
-    with pytest.raises(SharedError, match="ConnectionError"):
-        await Membership([source], no_redis, clock=clock).changed(source.service_sid)
+    with pytest.raises(SharedStateError, match="ConnectionError"):
+        await Membership([source], no_redis, clock=clock).refresh_after_change(source.service_sid)
 
 
 async def test_storing_compares_before_it_sets(source: ServiceSource, redis: Redis, clock: Clock) -> None:
-    shared, old = SharedSnapshots(redis), source.read(clock())
+    shared, old = SnapshotStore(redis), source.read(clock())
     new = source.read(clock() + 1)
     assert await shared.confirm(new) is Verdict.REFUSED
     assert await shared.publish(new, new.to_bytes()) is Verdict.STORED
@@ -139,9 +139,9 @@ async def test_a_mark_whose_snapshot_was_evicted_counts_for_nothing(
     membership = Membership([source], redis, clock=clock)
     await membership.refresh(source.service_sid)
     await redis.delete(PoolKeys.of(source.service_sid).snapshot)
-    await membership.follow()
+    await membership.sync()
     fresh = Membership([source], redis, clock=clock)
-    await fresh.follow()
+    await fresh.sync()
     assert fresh.snapshot(source.service_sid) == membership.snapshot(source.service_sid)
 
 

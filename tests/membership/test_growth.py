@@ -10,10 +10,10 @@ import pytest
 
 from loadtests.bench import growth
 from sms_router.senders.pool import Pool
-from sms_router.senders.request import Facts, Request
+from sms_router.senders.request import RecipientFacts, SelectionRequest
 from sms_router.senders.selection import select
 
-UNREACHED = Facts(unreachable=frozenset({"12345"}))
+UNREACHED = RecipientFacts(unreachable=frozenset({"12345"}))
 
 
 @pytest.mark.slow
@@ -22,14 +22,14 @@ def test_ten_thousand_senders_take_less_than_ten_megabytes() -> None:
     assert figures.memory < 10
 
 
-@pytest.mark.parametrize("facts", [Facts(), UNREACHED], ids=["short code", "long code"])
-def test_a_choice_among_ten_thousand_takes_the_same_steps_as_among_ten(facts: Facts) -> None:
+@pytest.mark.parametrize("facts", [RecipientFacts(), UNREACHED], ids=["short code", "long code"])
+def test_a_choice_among_ten_thousand_takes_the_same_steps_as_among_ten(facts: RecipientFacts) -> None:
     request = growth.requests(1)[0]
     steps = [_calls(growth.service_of(size).pool(), request, facts) for size in (100, 10_000)]
     assert abs(steps[0] - steps[1]) <= 10
 
 
-def _calls(pool: Pool, request: Request, facts: Facts) -> int:
+def _calls(pool: Pool, request: SelectionRequest, facts: RecipientFacts) -> int:
     """Return how many functions one choice calls, once everything is warm."""
     select(pool, request, facts)
     return _counted(lambda: select(pool, request, facts))

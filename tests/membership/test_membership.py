@@ -12,7 +12,7 @@ from sms_router.membership.keys import PoolKeys
 from sms_router.membership.membership import Membership
 from sms_router.membership.service_state import Origin
 from sms_router.membership.snapshot import Snapshot
-from sms_router.membership.source import MembershipError, ServiceSource
+from sms_router.membership.source import PoolReadError, ServiceSource
 from tests.membership.recorded import Fault, RecordedTwilio, answering, failing, page_two
 from tests.membership.ticking import Clock, Pauses, only, running
 
@@ -72,7 +72,7 @@ async def test_with_neither_nothing_is_known_and_that_is_said_once(
     membership = Membership([source], no_redis, clock=clock)
     with caplog.at_level(logging.INFO, "sms_router.membership"):
         for _ in range(3):
-            await membership.follow()
+            await membership.sync()
             await membership.take_turn(twilio.service_sid)
     assert membership.pool_for(twilio.service_sid, "12345") is None
     status = only(membership)
@@ -96,10 +96,10 @@ async def test_a_change_reaches_the_other_worker(
 ) -> None:
     here, there = (Membership([source], redis, clock=clock) for _ in range(2))
     before = await here.refresh(twilio.service_sid)
-    await there.follow()
+    await there.sync()
     twilio.add_short_code("67890")
     after = await here.refresh(twilio.service_sid)
-    await there.follow()
+    await there.sync()
     assert after.version > before.version
     assert there.snapshot(twilio.service_sid) == after
     pool = there.pool_for(None, "67890")
@@ -112,11 +112,11 @@ async def test_a_reading_that_finds_nothing_new_only_makes_the_snapshot_younger(
 ) -> None:
     here, there = (Membership([source], redis, clock=clock) for _ in range(2))
     first = await here.refresh(twilio.service_sid)
-    await there.follow()
+    await there.sync()
     pools = here.pools, there.pools
     clock.now += 60
     again = await here.refresh(twilio.service_sid)
-    await there.follow()
+    await there.sync()
     assert (again.version, again.read_at) == (first.version, first.read_at + 60)
     assert (here.pools, there.pools) == pools
     assert here.pools[twilio.service_sid] is pools[0][twilio.service_sid]
@@ -143,11 +143,11 @@ async def test_a_failed_reading_never_replaces_a_good_one(
     membership = Membership([source], redis, clock=clock)
     good = await membership.refresh(twilio.service_sid)
     twilio.fault = fault
-    with pytest.raises(MembershipError):
+    with pytest.raises(PoolReadError):
         await membership.refresh(twilio.service_sid)
     assert membership.snapshot(twilio.service_sid) == good
     fresh = Membership([source], redis, clock=clock)
-    await fresh.follow()
+    await fresh.sync()
     assert fresh.snapshot(twilio.service_sid) == good
 
 
@@ -157,7 +157,7 @@ async def test_one_worker_reads_while_the_others_wait_for_it(
     workers = [Membership([source], redis, clock=clock) for _ in range(4)]
     await asyncio.gather(*(worker.take_turn(twilio.service_sid) for worker in workers))
     assert sum(path.endswith(twilio.service_sid) for path in twilio.asked) == 1
-    await asyncio.gather(*(worker.follow() for worker in workers))
+    await asyncio.gather(*(worker.sync() for worker in workers))
     assert all(worker.pool_for(twilio.service_sid, "12345") for worker in workers)
 
 
@@ -181,11 +181,11 @@ async def test_what_was_read_by_a_clock_that_was_ahead_is_read_again_by_one_for_
     await Membership([source], redis, clock=ahead).refresh(twilio.service_sid)
     here, there = (Membership([source], redis, clock=clock) for _ in range(2))
     for worker in (here, there):
-        await worker.follow()
+        await worker.sync()
     twilio.asked.clear()
     assert await here.take_turn(twilio.service_sid) == 60
     assert twilio.asked
-    await there.follow()
+    await there.sync()
     twilio.asked.clear()
     assert await there.take_turn(twilio.service_sid) == 60
     assert not twilio.asked
@@ -223,11 +223,11 @@ async def test_what_redis_lost_is_stored_again(
     await redis.delete(*[key async for key in redis.scan_iter(f"*{twilio.service_sid}*")])
     clock.now += 60
     await membership.refresh(twilio.service_sid)
-    await membership.follow()
+    await membership.sync()
     fresh = Membership([source], redis, clock=clock)
-    await fresh.follow()
+    await fresh.sync()
     assert fresh.snapshot(twilio.service_sid) == membership.snapshot(twilio.service_sid)
-    assert good.says_the_same(fresh.snapshot(twilio.service_sid) or good)
+    assert good.same_content(fresh.snapshot(twilio.service_sid) or good)
 
 
 async def test_a_stored_snapshot_of_another_format_is_passed_over_once(
@@ -240,8 +240,8 @@ async def test_a_stored_snapshot_of_another_format_is_passed_over_once(
     await stored(source, redis, clock)
     await redis.set(f"sms-router:pool:{{{twilio.service_sid}}}", b'{"format": 99}')
     membership = Membership([source], redis, clock=clock)
-    await membership.follow()
-    await membership.follow()
+    await membership.sync()
+    await membership.sync()
     assert membership.pool_for(twilio.service_sid, "12345") is None
     assert [record.message for record in caplog.records] == [
         f"{twilio.service_sid}: the stored snapshot is not of format 1"
@@ -249,7 +249,7 @@ async def test_a_stored_snapshot_of_another_format_is_passed_over_once(
     clock.now += 1
     await membership.refresh(twilio.service_sid)
     fresh = Membership([source], redis, clock=clock)
-    await fresh.follow()
+    await fresh.sync()
     assert fresh.pool_for(twilio.service_sid, "12345") is not None
 
 
@@ -264,9 +264,9 @@ async def test_a_reading_that_hangs_is_left_alone_and_not_doubled(clock: Clock, 
 
     membership = Membership([ServiceSource("MG1", hang)], no_redis, clock=clock, read_limit=0.02)
     try:
-        with pytest.raises(MembershipError, match=r"took longer than 0\.02 s"):
+        with pytest.raises(PoolReadError, match=r"took longer than 0\.02 s"):
             await membership.refresh("MG1")
-        with pytest.raises(MembershipError, match="has not returned yet"):
+        with pytest.raises(PoolReadError, match="has not returned yet"):
             await membership.refresh("MG1")
         assert calls == 1
     finally:

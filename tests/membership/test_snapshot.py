@@ -80,9 +80,9 @@ def test_anything_else_is_refused_with_the_reason(stored: bytes, why: str) -> No
 
 
 def test_two_readings_that_found_the_same_say_the_same() -> None:
-    assert SNAPSHOT.says_the_same(replace(SNAPSHOT, read_at=99.0, version=8))
-    assert not SNAPSHOT.says_the_same(replace(SNAPSHOT, senders=()))
-    assert not SNAPSHOT.says_the_same(replace(SNAPSHOT, settings=ServiceSettings()))
+    assert SNAPSHOT.same_content(replace(SNAPSHOT, read_at=99.0, version=8))
+    assert not SNAPSHOT.same_content(replace(SNAPSHOT, senders=()))
+    assert not SNAPSHOT.same_content(replace(SNAPSHOT, settings=ServiceSettings()))
 
 
 def test_the_pool_has_the_snapshots_senders_and_version() -> None:

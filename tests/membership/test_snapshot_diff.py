@@ -7,7 +7,7 @@ from dataclasses import replace
 from hypothesis import given, settings
 
 from sms_router.membership.snapshot import NumberUrls, ServiceSettings, Snapshot
-from sms_router.membership.snapshot_diff import differences, named_changes, sends, shown
+from sms_router.membership.snapshot_diff import diff_snapshots, named_changes, sends, shown
 from sms_router.senders.models import Capability, Sender, SenderKind
 from tests.membership.test_snapshot import SNAPSHOT, snapshots
 
@@ -17,7 +17,7 @@ BEFORE = Snapshot("AC1", "MG1", (CODE,), ServiceSettings("Shop"), {"SC1": Number
 
 
 def told(after: Snapshot) -> list[str]:
-    return [str(each) for each in differences(BEFORE, after)]
+    return [str(each) for each in diff_snapshots(BEFORE, after)]
 
 
 def test_a_later_reading_of_the_same_is_no_difference() -> None:
@@ -53,8 +53,8 @@ def test_there_is_a_difference_exactly_where_two_snapshots_do_not_say_the_same(a
     urls = {sid: url for sid, url in after.number_urls.items() if sid in distinct}
     after = replace(after, senders=tuple(distinct[sid] for sid in sorted(distinct)), number_urls=urls)
     before = replace(SNAPSHOT, senders=(), number_urls={})
-    assert differences(after, after) == ()
-    assert bool(differences(before, after)) is not before.says_the_same(after)
+    assert diff_snapshots(after, after) == ()
+    assert bool(diff_snapshots(before, after)) is not before.same_content(after)
 
 
 def test_values_are_shown_as_people_read_them() -> None:

@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from sms_router.membership.snapshot import NumberUrls, ServiceSettings
-from sms_router.membership.source import MembershipError, ServiceSource, twilio_source
+from sms_router.membership.source import PoolReadError, ServiceSource, twilio_source
 from sms_router.sandbox.hosting import free_port
 from sms_router.senders.models import Capability, Sender, SenderKind
 from sms_router.twilio.rest import FailureKind
@@ -116,7 +116,7 @@ def test_a_page_that_fails_makes_no_snapshot(
     for index in range(3):
         twilio.add_short_code(f"6789{index}")
     twilio.fault = fault
-    with pytest.raises(MembershipError) as caught:
+    with pytest.raises(PoolReadError) as caught:
         source.read(1.0)
     assert caught.value.failure.kind is kind
     assert words in str(caught.value)
@@ -135,12 +135,12 @@ def test_a_list_that_is_not_whole_makes_no_snapshot(
     words: str,
 ) -> None:
     spoil(twilio)
-    with pytest.raises(MembershipError, match=words):
+    with pytest.raises(PoolReadError, match=words):
         source.read(1.0)
 
 
 def test_nobody_at_the_other_end_is_said_in_words(twilio: RecordedTwilio) -> None:
     nobody = f"http://127.0.0.1:{free_port()}"
     away = twilio_source(ACCOUNT, TOKEN, twilio.service_sid, base_url=nobody, timeout=1)
-    with pytest.raises(MembershipError, match="the connection to Twilio's API failed"):
+    with pytest.raises(PoolReadError, match="the connection to Twilio's API failed"):
         away.read(1.0)

@@ -9,7 +9,7 @@ import redis as synchronous
 from redis.asyncio import Redis
 
 from sms_router.onboarding.keys import CHECKLISTS, TEXTED, VERSION
-from sms_router.store.redis_py import client_of
+from sms_router.store.redis_py import sync_client
 from tests.membership.conftest import base_url, clock, no_redis, redis, source, twilio
 
 __all__ = ["base_url", "clock", "no_redis", "redis", "source", "twilio"]
@@ -18,7 +18,7 @@ __all__ = ["base_url", "clock", "no_redis", "redis", "source", "twilio"]
 @pytest.fixture
 async def operator(redis: Redis, shared_server: str) -> AsyncIterator[synchronous.Redis]:
     """A client as commands have it; what is on its way is forgotten before and after."""
-    with client_of(shared_server) as client:
+    with sync_client(shared_server) as client:
         client.delete(CHECKLISTS, TEXTED, VERSION)
         yield client
         client.delete(CHECKLISTS, TEXTED, VERSION)

@@ -5,29 +5,29 @@ from __future__ import annotations
 import pytest
 
 from sms_router.onboarding.process import Kind
-from sms_router.onboarding.process_choice import Arrival, UnfitError, arrival_of
+from sms_router.onboarding.process_choice import OnboardingPath, UnsupportedNumberError, choose_path
 
 
 @pytest.mark.parametrize(
     ("typed", "country", "arrival"),
     [
-        ("+14155550100", None, Arrival("+14155550100", "US", Kind.PORT_US)),
-        ("+1 (415) 555-0100", "US", Arrival("+14155550100", "US", Kind.PORT_US)),
-        ("+16475550100", None, Arrival("+16475550100", "CA", Kind.PORT_CANADA)),
-        ("+18885550100", None, Arrival("+18885550100", "US", Kind.PORT_TOLL_FREE)),
-        ("+18885550100", "CA", Arrival("+18885550100", "CA", Kind.PORT_TOLL_FREE)),
-        ("+447400123456", "GB", Arrival("+447400123456", "GB", Kind.PORT_INTERNATIONAL)),
-        ("+18765550100", None, Arrival("+18765550100", "JM", Kind.PORT_INTERNATIONAL)),
+        ("+14155550100", None, OnboardingPath("+14155550100", "US", Kind.PORT_US)),
+        ("+1 (415) 555-0100", "US", OnboardingPath("+14155550100", "US", Kind.PORT_US)),
+        ("+16475550100", None, OnboardingPath("+16475550100", "CA", Kind.PORT_CANADA)),
+        ("+18885550100", None, OnboardingPath("+18885550100", "US", Kind.PORT_TOLL_FREE)),
+        ("+18885550100", "CA", OnboardingPath("+18885550100", "CA", Kind.PORT_TOLL_FREE)),
+        ("+447400123456", "GB", OnboardingPath("+447400123456", "GB", Kind.PORT_INTERNATIONAL)),
+        ("+18765550100", None, OnboardingPath("+18765550100", "JM", Kind.PORT_INTERNATIONAL)),
     ],
 )
-def test_a_phone_number_has_one_way_in(typed: str, country: str | None, arrival: Arrival) -> None:
-    assert arrival_of(typed, None, country) == arrival
-    assert arrival_of(typed, arrival.kind, country) == arrival
+def test_a_phone_number_has_one_way_in(typed: str, country: str | None, arrival: OnboardingPath) -> None:
+    assert choose_path(typed, None, country) == arrival
+    assert choose_path(typed, arrival.kind, country) == arrival
 
 
 @pytest.mark.parametrize("kind", [Kind.SHORT_CODE_LEASE, Kind.SHORT_CODE_MIGRATION])
 def test_a_short_code_has_two(kind: Kind) -> None:
-    assert arrival_of("12345", kind, None) == Arrival("12345", "US", kind)
+    assert choose_path("12345", kind, None) == OnboardingPath("12345", "US", kind)
 
 
 @pytest.mark.parametrize(
@@ -51,5 +51,5 @@ def test_a_short_code_has_two(kind: Kind) -> None:
 def test_what_does_not_fit_is_refused_with_what_would(
     typed: str, kind: Kind | None, country: str | None, said: str
 ) -> None:
-    with pytest.raises(UnfitError, match=said.replace(".", r"\.")):
-        arrival_of(typed, kind, country)
+    with pytest.raises(UnsupportedNumberError, match=said.replace(".", r"\.")):
+        choose_path(typed, kind, country)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sms_router.onboarding.checklist import Checklist
 from sms_router.onboarding.porting import PortedNumber
 from sms_router.onboarding.process import Kind
-from sms_router.onboarding.progress import followed, seen
+from sms_router.onboarding.progress import apply_observed, apply_port_status
 from tests.onboarding.worlds import DAY, NOON, REQUEST, SERVICE, arrival, begun, checklists
 
 NUMBER_STATUSES = [
@@ -67,14 +67,14 @@ def asked() -> Checklist:
     ],
 )
 def test_twilios_statuses_move_it(number: str, request_: str, now: str | None, rejected: str | None) -> None:
-    after = followed(asked(), ported(number, request_, reason="bad PIN"), NOON)
+    after = apply_port_status(asked(), ported(number, request_, reason="bad PIN"), NOON)
     assert (after.now.name if after.now else None) == now
     assert after.rejected == rejected
 
 
 def test_a_confirmed_date_is_kept_and_acceptance_ends_a_rejection() -> None:
-    rejected = followed(asked(), ported("port_rejected", reason="bad PIN"), NOON)
-    accepted = followed(rejected, ported("port_pending", day=date(2026, 2, 1)), NOON)
+    rejected = apply_port_status(asked(), ported("port_rejected", reason="bad PIN"), NOON)
+    accepted = apply_port_status(rejected, ported("port_pending", day=date(2026, 2, 1)), NOON)
     assert accepted.rejected is None
     assert accepted.expected == date(2026, 2, 1)
 
@@ -88,29 +88,29 @@ def test_looking_again_changes_nothing_and_nothing_goes_back(
     if checklist.kind is not Kind.PORT_US:
         checklist = begun()
     port = ported(number, request_, day)
-    once = followed(checklist, port, NOON + DAY)
+    once = apply_port_status(checklist, port, NOON + DAY)
     assert once.done >= checklist.done
-    assert followed(once, port, NOON + 2 * DAY) == once
+    assert apply_port_status(once, port, NOON + 2 * DAY) == once
 
 
 def test_a_number_in_its_service_is_configured_and_live_once_its_day_has_come() -> None:
     checklist = begun(Kind.PORT_CANADA, date(2026, 1, 12))
-    early = seen(checklist, NOON, in_service=True, texted=None)
+    early = apply_observed(checklist, NOON, in_service=True, texted=None)
     assert early.configured
     assert not early.finished
-    assert seen(early, NOON + 3 * DAY, in_service=True, texted=None).finished
-    assert not seen(checklist, NOON + 3 * DAY, in_service=False, texted=None).finished
+    assert apply_observed(early, NOON + 3 * DAY, in_service=True, texted=None).finished
+    assert not apply_observed(checklist, NOON + 3 * DAY, in_service=False, texted=None).finished
     rejected = early.rejected_for("PIN", NOON, "ada")
-    assert not seen(rejected, NOON + 3 * DAY, in_service=True, texted=None).finished
+    assert not apply_observed(rejected, NOON + 3 * DAY, in_service=True, texted=None).finished
 
 
 def test_a_port_that_twilio_tells_of_is_live_when_twilio_says_so() -> None:
     checklist = asked().expecting(date(2026, 1, 9), NOON, "ada")
-    assert not seen(checklist, NOON + DAY, in_service=True, texted=None).finished
-    assert followed(checklist, ported("completed"), NOON).finished
+    assert not apply_observed(checklist, NOON + DAY, in_service=True, texted=None).finished
+    assert apply_port_status(checklist, ported("completed"), NOON).finished
 
 
 @pytest.mark.parametrize("kind", Kind)
 def test_what_was_texted_is_live_but_for_a_code_that_moves_carrier_by_carrier(kind: Kind) -> None:
-    after = seen(begun(kind, date(2026, 1, 9)), NOON + DAY, in_service=True, texted=NOON)
+    after = apply_observed(begun(kind, date(2026, 1, 9)), NOON + DAY, in_service=True, texted=NOON)
     assert after.finished is (kind is not Kind.SHORT_CODE_MIGRATION)

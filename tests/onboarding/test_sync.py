@@ -14,12 +14,18 @@ from sms_router.membership.source import ServiceSource
 from sms_router.onboarding.checklist import Checklist
 from sms_router.onboarding.keys import CHECKLISTS, TEXTED, VERSION
 from sms_router.onboarding.process import LIVE, Kind
-from sms_router.onboarding.process_choice import arrival_of
-from sms_router.onboarding.repository import KEPT, ContendedError, change, stored_arrivals, sweep
-from sms_router.onboarding.serialization import written
-from sms_router.onboarding.sync import FollowedArrivals
-from sms_router.senders.pending import Pending, PendingNumber
-from sms_router.store.redis_py import async_client_of, client_of
+from sms_router.onboarding.process_choice import choose_path
+from sms_router.onboarding.repository import (
+    KEPT,
+    ConflictError,
+    compare_and_set,
+    delete_finished,
+    stored_arrivals,
+)
+from sms_router.onboarding.serialization import dump
+from sms_router.onboarding.sync import OnboardingSync
+from sms_router.senders.pending import PendingNumber, PendingNumbers
+from sms_router.store.redis_py import async_client, sync_client
 from tests.membership.recorded import RecordedTwilio
 from tests.membership.ticking import Clock, Pauses, eventually, running
 from tests.store.private_valkey import PrivateValkey
@@ -29,18 +35,18 @@ NUMBER, CODE = "+14155550001", "12345"
 
 
 def begun(twilio: RecordedTwilio, at: float) -> Checklist:
-    return Checklist.begun(arrival_of(NUMBER, None, None), twilio.service_sid, at, "bob")
+    return Checklist.begun(choose_path(NUMBER, None, None), twilio.service_sid, at, "bob")
 
 
 def added(twilio: RecordedTwilio, number: str = NUMBER, kind: Kind | None = None) -> Checklist:
-    return Checklist.begun(arrival_of(number, kind, None), twilio.service_sid, 1.0, "ada")
+    return Checklist.begun(choose_path(number, kind, None), twilio.service_sid, 1.0, "ada")
 
 
 def worker(
     source: ServiceSource, redis: Redis, clock: Clock, pauses: Pauses | None = None
-) -> tuple[Membership, Pending]:
-    pending = Pending(lambda: membership.pools, clock)
-    beside = FollowedArrivals(redis, pending).follow
+) -> tuple[Membership, PendingNumbers]:
+    pending = PendingNumbers(lambda: membership.pools, clock)
+    beside = OnboardingSync(redis, pending).follow
     membership = Membership([source], redis, clock=clock, sleep=pauses or asyncio.sleep, beside=beside)
     return membership, pending
 
@@ -53,13 +59,13 @@ async def test_a_number_is_heard_of_by_every_worker_at_once_and_so_is_that_it_is
     async with running(workers[0][0]), running(workers[1][0]):
         await eventually(lambda: _listeners(redis, 2))
         checklist = added(twilio)
-        change(operator, NUMBER, lambda _: checklist)
+        compare_and_set(operator, NUMBER, lambda _: checklist)
         for membership, pending in workers:
             await eventually(lambda pending=pending: NUMBER in pending.numbers)
             await eventually(lambda membership=membership: membership.pools)
             (words,) = pending.words().values()
             assert words.startswith("being ported in; see ")
-        change(operator, NUMBER, lambda before: before and before.advanced(LIVE, 2.0, "ada"))
+        compare_and_set(operator, NUMBER, lambda before: before and before.advanced(LIVE, 2.0, "ada"))
         for _, pending in workers:
             await eventually(lambda pending=pending: not pending.numbers)
             assert pending.words() == {}
@@ -68,8 +74,8 @@ async def test_a_number_is_heard_of_by_every_worker_at_once_and_so_is_that_it_is
 async def test_a_text_to_it_is_known_everywhere_and_said_once_it_is_no_migration(
     twilio: RecordedTwilio, source: ServiceSource, redis: Redis, operator: synchronous.Redis, clock: Clock
 ) -> None:
-    change(operator, NUMBER, lambda _: added(twilio))
-    change(operator, CODE, lambda _: added(twilio, CODE, Kind.SHORT_CODE_MIGRATION))
+    compare_and_set(operator, NUMBER, lambda _: added(twilio))
+    compare_and_set(operator, CODE, lambda _: added(twilio, CODE, Kind.SHORT_CODE_MIGRATION))
     (here, pending), (there, other) = worker(source, redis, clock), worker(source, redis, clock)
     await here.watch()
     await there.watch()
@@ -83,7 +89,7 @@ async def test_a_text_to_it_is_known_everywhere_and_said_once_it_is_no_migration
     other.words(NUMBER)
     await there.watch()
     assert stored_arrivals(operator).texted[NUMBER] == clock.now - 60
-    change(operator, NUMBER, lambda before: before and before.advanced(LIVE, 2.0, "ada"))
+    compare_and_set(operator, NUMBER, lambda before: before and before.advanced(LIVE, 2.0, "ada"))
     await there.watch()
     assert other.notices() == []
     assert set(stored_arrivals(operator).texted) == {CODE}
@@ -93,7 +99,7 @@ async def test_it_is_put_back_where_redis_has_lost_everything(
     twilio: RecordedTwilio, source: ServiceSource, redis: Redis, operator: synchronous.Redis, clock: Clock
 ) -> None:
     here, pending = worker(source, redis, clock)
-    change(operator, NUMBER, lambda _: added(twilio))
+    compare_and_set(operator, NUMBER, lambda _: added(twilio))
     await here.watch()
     pending.words(NUMBER)
     operator.delete(CHECKLISTS, TEXTED, VERSION)
@@ -118,10 +124,10 @@ async def test_without_redis_what_was_known_holds(
 async def test_a_redis_that_is_killed_takes_nothing_with_it(
     twilio: RecordedTwilio, source: ServiceSource, private_valkey: PrivateValkey, clock: Clock
 ) -> None:
-    async with async_client_of(private_valkey.url, connect_within=2) as redis:
+    async with async_client(private_valkey.url, connect_within=2) as redis:
         here, pending = worker(source, redis, clock)
-        with client_of(private_valkey.url) as client:
-            change(client, NUMBER, lambda _: added(twilio))
+        with sync_client(private_valkey.url) as client:
+            compare_and_set(client, NUMBER, lambda _: added(twilio))
         await here.watch()
         private_valkey.kill()
         await here.watch()
@@ -129,11 +135,11 @@ async def test_a_redis_that_is_killed_takes_nothing_with_it(
         assert set(pending.numbers) == {NUMBER}
         pending.words(NUMBER)
         private_valkey.start()
-        with client_of(private_valkey.url) as client:
+        with sync_client(private_valkey.url) as client:
             client.flushall()
         await eventually(lambda: _well(here))
         await here.watch()
-        with client_of(private_valkey.url) as client:
+        with sync_client(private_valkey.url) as client:
             assert [each.number for each in stored_arrivals(client).pending] == [NUMBER]
             assert stored_arrivals(client).texted == {NUMBER: clock.now}
 
@@ -141,16 +147,16 @@ async def test_a_redis_that_is_killed_takes_nothing_with_it(
 async def test_two_operators_lose_nothing_of_each_other(
     twilio: RecordedTwilio, redis: Redis, operator: synchronous.Redis
 ) -> None:
-    change(operator, NUMBER, lambda _: added(twilio))
+    compare_and_set(operator, NUMBER, lambda _: added(twilio))
     calls = []
 
     def slow(before: Checklist | None) -> Checklist | None:
         calls.append(before)
         if len(calls) == 1:
-            change(operator, NUMBER, lambda now: now and now.noted("first", 2.0, "ben"))
+            compare_and_set(operator, NUMBER, lambda now: now and now.noted("first", 2.0, "ben"))
         return before and before.noted("second", 3.0, "ada")
 
-    stored = change(operator, NUMBER, slow)
+    stored = compare_and_set(operator, NUMBER, slow)
     assert stored is not None
     assert [entry.detail for entry in stored.history[1:]] == ["first", "second"]
     assert stored_arrivals(operator).checklists == (stored,)
@@ -159,24 +165,24 @@ async def test_two_operators_lose_nothing_of_each_other(
 async def test_what_has_been_finished_for_long_is_swept_away(
     twilio: RecordedTwilio, redis: Redis, operator: synchronous.Redis
 ) -> None:
-    change(operator, NUMBER, lambda _: added(twilio).advanced(LIVE, 1.0, "ada"))
-    change(operator, CODE, lambda _: added(twilio, CODE, Kind.SHORT_CODE_LEASE))
-    sweep(operator, KEPT)
+    compare_and_set(operator, NUMBER, lambda _: added(twilio).advanced(LIVE, 1.0, "ada"))
+    compare_and_set(operator, CODE, lambda _: added(twilio, CODE, Kind.SHORT_CODE_LEASE))
+    delete_finished(operator, KEPT)
     assert len(stored_arrivals(operator).checklists) == 2
-    sweep(operator, KEPT + 2)
+    delete_finished(operator, KEPT + 2)
     assert [each.number for each in stored_arrivals(operator).checklists] == [CODE]
 
 
 async def test_what_cannot_be_read_is_left_out_and_may_be_written_again(
     twilio: RecordedTwilio, source: ServiceSource, redis: Redis, operator: synchronous.Redis, clock: Clock
 ) -> None:
-    change(operator, CODE, lambda _: added(twilio, CODE, Kind.SHORT_CODE_LEASE))
+    compare_and_set(operator, CODE, lambda _: added(twilio, CODE, Kind.SHORT_CODE_LEASE))
     operator.hset(CHECKLISTS, NUMBER, "{")
     operator.hset(TEXTED, CODE, "soon")
     here, pending = worker(source, redis, clock)
     await here.watch()
     assert set(pending.numbers) == {CODE}
-    change(operator, NUMBER, lambda before: before or added(twilio))
+    compare_and_set(operator, NUMBER, lambda before: before or added(twilio))
     await here.watch()
     assert set(pending.numbers) == {CODE, NUMBER}
 
@@ -199,9 +205,9 @@ async def test_who_is_never_the_fastest_is_told(
     def overtaken(before: Checklist | None) -> Checklist | None:
         nonlocal again
         again += 1
-        operator.hset(CHECKLISTS, NUMBER, written(begun(twilio, float(again))))
+        operator.hset(CHECKLISTS, NUMBER, dump(begun(twilio, float(again))))
         return added(twilio)
 
-    with pytest.raises(ContendedError):
-        change(operator, NUMBER, overtaken)
+    with pytest.raises(ConflictError):
+        compare_and_set(operator, NUMBER, overtaken)
     assert again > 1

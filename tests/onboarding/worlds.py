@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from sms_router.onboarding.checklist import Checklist
 from sms_router.onboarding.process import Kind
-from sms_router.onboarding.process_choice import Arrival, arrival_of
+from sms_router.onboarding.process_choice import OnboardingPath, choose_path
 
 NOON = 1_767_960_000.0
 """2026-01-09 12:00 UTC, a Friday."""
@@ -26,8 +26,8 @@ NUMBERS = {
 }
 
 
-def arrival(kind: Kind = Kind.PORT_US) -> Arrival:
-    return arrival_of(NUMBERS[kind], kind, None)
+def arrival(kind: Kind = Kind.PORT_US) -> OnboardingPath:
+    return choose_path(NUMBERS[kind], kind, None)
 
 
 def begun(kind: Kind = Kind.PORT_US, expected: date | None = None) -> Checklist:

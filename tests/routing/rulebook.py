@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from sms_router.routing.dispatch.dispatcher import Dispatcher, Forwards
-from sms_router.routing.dispatch.handler_loader import Functions
-from sms_router.routing.dispatch.rule_loader import read_rules
-from sms_router.routing.handler.thread_pool import Threads
-from sms_router.routing.keywords.rules import MatchKind, Occasion, Rule, Scope
-from sms_router.routing.opt_outs.keywords import OptOutWords
+from sms_router.routing.dispatch.dispatcher import Dispatcher, ForwardConfig
+from sms_router.routing.dispatch.handler_loader import HandlerRegistry
+from sms_router.routing.dispatch.rule_loader import load_rules
+from sms_router.routing.handler.thread_pool import HandlerThreadPool
+from sms_router.routing.keywords.rules import MatchContext, MatchKind, Rule, Scope
+from sms_router.routing.opt_outs.keywords import OptOutKeywords
 
 WHOLE, FIRST_WORD, PREFIX, PATTERN = MatchKind
 ANYWHERE = Scope()
 SERVICE = "MG" + "0a" * 16
 OTHER_SERVICE = "MG" + "0b" * 16
-HERE = Occasion(SERVICE, "12345", "US")
+HERE = MatchContext(SERVICE, "12345", "US")
 
 
 def rule(
@@ -39,10 +39,10 @@ def scope(services: str = "", numbers: str = "", countries: str = "") -> Scope:
 def load_dispatcher(
     folder: Path,
     handlers: Sequence[str],
-    threads: Threads,
-    opt_outs: OptOutWords | None = None,
-    forwards: Forwards | None = None,
+    threads: HandlerThreadPool,
+    opt_outs: OptOutKeywords | None = None,
+    forwards: ForwardConfig | None = None,
 ) -> Dispatcher:
     """Load the rules of a folder and the functions of some modules, as a router does."""
-    functions = Functions.load(handlers, threads)
-    return read_rules(folder / "keywords.toml", folder / "templates", functions, opt_outs, forwards)
+    functions = HandlerRegistry.load(handlers, threads)
+    return load_rules(folder / "keywords.toml", folder / "templates", functions, opt_outs, forwards)

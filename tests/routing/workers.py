@@ -8,11 +8,11 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from sms_router.routing.inbox.inbox import LEASE, Records
+from sms_router.routing.inbox.inbox import LEASE, Inbox
 from sms_router.store.keys import ANSWERED_CHANNEL
-from sms_router.store.redis_py import async_client_of, subscribed
+from sms_router.store.redis_py import async_client, subscribed
 from sms_router.store.resilient_connection import Observe, unobserved
-from sms_router.store.spool.durable_writer import Journal
+from sms_router.store.spool.durable_writer import DurableWriter
 from sms_router.store.spool.spool import Spool
 from sms_router.store.store import Store
 
@@ -23,8 +23,8 @@ DAYS = 1.0
 class Worker:
     store: Store
     spool: Spool
-    journal: Journal
-    records: Records
+    journal: DurableWriter
+    records: Inbox
 
 
 @contextlib.asynccontextmanager
@@ -33,8 +33,8 @@ async def worker(
 ) -> AsyncIterator[Worker]:
     """Run one worker; its renewals stop with ``records.aclose()`` or at the end."""
     store, spool = Store(url, observe), Spool(folder)
-    journal = Journal(store, spool)
-    records = Records(store, journal, DAYS, lease)
+    journal = DurableWriter(store, spool)
+    records = Inbox(store, journal, DAYS, lease)
     await store.start(journal.replay)
     await records.start()
     try:
@@ -55,7 +55,7 @@ async def listening(url: str, *workers: Worker) -> AsyncIterator[None]:
                 one.records.wake(message["data"].decode())
 
     async with (
-        async_client_of(url, connect_within=2) as client,
+        async_client(url, connect_within=2) as client,
         subscribed(client, ANSWERED_CHANNEL) as channel,
     ):
         task = asyncio.create_task(listen())

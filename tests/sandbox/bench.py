@@ -16,7 +16,7 @@ from twilio.rest import Client
 
 from sms_router.sandbox import World, create_sandbox, load_world
 from sms_router.sandbox.clock import ManualClock
-from sms_router.sandbox.hosting import hosted
+from sms_router.sandbox.hosting import serve
 from sms_router.sandbox.platform import Platform
 from sms_router.sandbox.webhooks.connection_policy import ConnectionPolicy
 from tests.sandbox.contract import judge
@@ -93,8 +93,8 @@ class Bench:
 
     async def settle(self) -> None:
         """Wait until all messages and all status callbacks have ended."""
-        await self.platform.deliveries.settle()
-        await self.platform.callbacks.settle()
+        await self.platform.deliveries.wait_all()
+        await self.platform.callbacks.wait_all()
 
 
 @cache
@@ -110,10 +110,10 @@ async def running(policy: ConnectionPolicy | None = None, **changed: Any) -> Asy
     ``changed`` replaces parts of the demo world; Services are pointed at the customer all the same.
     """
     customer, clock = Customer(), ManualClock()
-    async with hosted(customer.app()) as customer.url:
+    async with serve(customer.app()) as customer.url:
         world = _pointed_at(customer.url, replace(demo_world(), **changed))
         app = create_sandbox(world, clock=clock, seed=1, policy=policy)
-        async with hosted(app) as url, aiohttp.ClientSession() as session:
+        async with serve(app) as url, aiohttp.ClientSession() as session:
             transport = LocalHttpClient(url)
             yield Bench(url, world, app.state.platform, clock, customer, session, transport)
             transport.close()

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from sms_router.sandbox.background import Tasks
+from sms_router.sandbox.background import BackgroundTasks
 from sms_router.sandbox.clock import ManualClock, SystemClock
 from sms_router.sandbox.identifiers import Identifiers
 from sms_router.sandbox.state.messages import MOST_PER_PHONE, Handsets, Received
@@ -44,7 +44,7 @@ async def test_the_systems_clock_is_in_utc() -> None:
 
 
 async def test_work_that_does_not_end_is_stopped() -> None:
-    tasks, gone = Tasks(1), asyncio.Event()
+    tasks, gone = BackgroundTasks(1), asyncio.Event()
 
     async def endless() -> None:
         try:
@@ -64,10 +64,10 @@ async def test_work_that_fails_is_logged_once(caplog: pytest.LogCaptureFixture) 
     async def broken() -> None:
         raise LookupError("lost")
 
-    tasks = Tasks(1)
+    tasks = BackgroundTasks(1)
     with caplog.at_level(logging.ERROR):
         await asyncio.gather(tasks.start(broken()), return_exceptions=True)
-        await tasks.settle()
+        await tasks.wait_all()
     assert [record.message for record in caplog.records] == ["background work of the sandbox failed"]
 
 

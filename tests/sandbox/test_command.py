@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from sms_router.cli import commands
 from sms_router.cli.output import CommandError
-from sms_router.sandbox.hosting import free_port, hosted
+from sms_router.sandbox.hosting import free_port, serve
 from tests.sandbox.bench import PHONE
 from tests.sandbox.customer import Customer
 
@@ -56,7 +56,7 @@ def _scenario(tmp_path: Path, text: str) -> str:
 async def test_a_scenario_is_played_against_a_router_that_runs_already(tmp_path: Path) -> None:
     path = _scenario(tmp_path, STEP + 'shows = ["Open"]\n')
     customer = Customer()
-    async with hosted(customer.app()) as customer.url:
+    async with serve(customer.app()) as customer.url:
         customer.says("/sms", "<Message>Open</Message>")
         code, output = await _said("run", path, "--router", customer.url)
         assert code == 0, output
@@ -68,7 +68,7 @@ async def test_a_scenario_is_played_against_a_router_that_runs_already(tmp_path:
 async def test_what_went_otherwise_is_shown_and_exits_1(tmp_path: Path) -> None:
     path = _scenario(tmp_path, STEP + 'shows = ["Open"]\n')
     customer = Customer()
-    async with hosted(customer.app()) as customer.url:
+    async with serve(customer.app()) as customer.url:
         customer.says("/sms", "<Message>Closed</Message>")
         code, output = await _said("run", path, "--router", customer.url, "--json")
     (ending,) = json.loads(output)

@@ -6,12 +6,12 @@ import socket
 import pytest
 from starlette.applications import Starlette
 
-from sms_router.sandbox.hosting import free_port, hosted
+from sms_router.sandbox.hosting import free_port, serve
 
 
 async def test_a_server_listens_on_a_port_that_was_kept_for_it() -> None:
     port = free_port()
-    async with hosted(Starlette(), port) as url:
+    async with serve(Starlette(), port) as url:
         assert url == f"http://127.0.0.1:{port}"
         with socket.create_connection(("127.0.0.1", port), timeout=5):
             pass

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from sms_router.senders.availability import Availability
-from sms_router.senders.conditions import NOTHING_AGAINST
+from sms_router.senders.conditions import NO_CONDITIONS
 from sms_router.senders.cordons import Cordon, Cordons
 from sms_router.senders.limits import Limits
-from sms_router.senders.rate_limits import Rates
+from sms_router.senders.rate_limits import RateLimiter
 from tests.senders.worlds import NOON, Clock
 
 CODE = "SC" + "1" * 32
@@ -41,7 +41,7 @@ def test_a_cordon_ends_by_itself_and_others_go_on() -> None:
     assert set(cordons.words()) == {"SC2", "SC3", "12345"}
     clock.now += 60
     assert set(cordons.words()) == {"SC3", "12345"}
-    assert [each.sid for each in cordons.holding] == ["SC3"]
+    assert [each.sid for each in cordons.active] == ["SC3"]
     cordons.install([])
     assert cordons.words() == {}
 
@@ -49,12 +49,12 @@ def test_a_cordon_ends_by_itself_and_others_go_on() -> None:
 def test_nothing_cordoned_is_nothing_against_anybody() -> None:
     clock = Clock()
     cordons = Cordons(clock)
-    availability = Availability(cordons, Rates(Limits(), clock))
-    assert availability.conditions() is NOTHING_AGAINST
+    availability = Availability(cordons, RateLimiter(Limits(), clock))
+    assert availability.conditions() is NO_CONDITIONS
     cordons.install([cordon(NOON + 60)])
-    assert availability.conditions().against(CODE) == "cordoned until 12:01 UTC: carrier incident"
+    assert availability.conditions().objection(CODE) == "cordoned until 12:01 UTC: carrier incident"
     clock.now += 61
-    assert availability.conditions() is NOTHING_AGAINST
+    assert availability.conditions() is NO_CONDITIONS
 
 
 @pytest.mark.parametrize("wrong", [3600, 86_400])

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sms_router.errors import SettingsError
+from sms_router.errors import ConfigurationError
 from sms_router.senders.error_table import ErrorClass, load_error_table
 
 GOOD = '[[error]]\ncodes = [30006]\nclass = "sender"\nnote = "a test"\n'
@@ -14,7 +14,7 @@ GOOD = '[[error]]\ncodes = [30006]\nclass = "sender"\nnote = "a test"\n'
 
 def mistakes(folder: Path, text: str) -> list[str]:
     (folder / "carriers.toml").write_text(text)
-    with pytest.raises(SettingsError) as told:
+    with pytest.raises(ConfigurationError) as told:
         load_error_table(folder)
     return [mistake.removeprefix(f"{folder / 'carriers.toml'}: ") for mistake in told.value.mistakes]
 
@@ -36,12 +36,12 @@ def mistakes(folder: Path, text: str) -> list[str]:
 def test_what_comes_along(tmp_path: Path, code: int, fault: ErrorClass, times: int) -> None:
     entry = load_error_table(tmp_path).find(code)
     assert entry is not None
-    assert (entry.fault, entry.times) == (fault, times)
+    assert (entry.error_class, entry.threshold) == (fault, times)
 
 
 def test_only_the_safe_codes_speak_of_a_sender() -> None:
     entries = load_error_table().entries.values()
-    speaking = {entry.code for entry in entries if entry.fault is ErrorClass.SENDER}
+    speaking = {entry.code for entry in entries if entry.error_class is ErrorClass.SENDER}
     assert speaking == {21606, 21612, 21659, 30003, 30006}
     assert {entry.code for entry in entries if entry.only_abroad} == {21606, 21659}
 
@@ -59,7 +59,7 @@ def test_the_folders_file_replaces_single_codes(tmp_path: Path) -> None:
     for code in (30006, 39999):
         entry = table.find(code)
         assert entry is not None
-        assert entry.fault is ErrorClass.TRANSIENT
+        assert entry.error_class is ErrorClass.TRANSIENT
     assert table.find(30003) == load_error_table().find(30003)
     assert table.longest == 30 * 86_400_000
 

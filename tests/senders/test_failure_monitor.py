@@ -9,28 +9,30 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sms_router.senders.failure_monitor import Failures, WarningRule
+from sms_router.senders.failure_monitor import FailureMonitor, WarningRule
 from tests.senders.worlds import Clock
 
 RULE = WarningRule(share=0.25, at_least=20, window=600)
 
 
-def failing(failures: Failures) -> list[tuple[str, str]]:
+def failing(failures: FailureMonitor) -> list[tuple[str, str]]:
     failures.look()
     return [(each.sender, each.fault) for each in failures.failing()]
 
 
-def saw(failures: Failures, arrived: int, lost: int, sender: str = "12345", fault: str = "sender") -> None:
+def saw(
+    failures: FailureMonitor, arrived: int, lost: int, sender: str = "12345", fault: str = "sender"
+) -> None:
     for _ in range(arrived):
-        failures.saw(sender, None)
+        failures.record(sender, None)
     for _ in range(lost):
-        failures.saw(sender, fault)
+        failures.record(sender, fault)
 
 
-def said(failures: Failures, caplog: pytest.LogCaptureFixture) -> list[str]:
+def said(failures: FailureMonitor, caplog: pytest.LogCaptureFixture) -> list[str]:
     caplog.clear()
     failures.look()
-    for news in failures.take_news():
+    for news in failures.drain_alerts():
         news.log()
     return caplog.messages
 
@@ -38,7 +40,7 @@ def said(failures: Failures, caplog: pytest.LogCaptureFixture) -> list[str]:
 def test_it_is_said_once_when_it_begins_and_once_when_it_is_over(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     clock = Clock()
-    failures = Failures(RULE, clock)
+    failures = FailureMonitor(RULE, clock)
     saw(failures, 30, 9)
     assert said(failures, caplog) == []
     saw(failures, 0, 30)
@@ -54,7 +56,7 @@ def test_it_is_said_once_when_it_begins_and_once_when_it_is_over(caplog: pytest.
 
 
 def test_few_receipts_say_nothing() -> None:
-    failures = Failures(RULE, Clock())
+    failures = FailureMonitor(RULE, Clock())
     saw(failures, 0, 19)
     assert failing(failures) == []
     saw(failures, 0, 1)
@@ -62,14 +64,14 @@ def test_few_receipts_say_nothing() -> None:
 
 
 def test_much_traffic_with_many_failures_is_no_warning_while_the_share_is_small() -> None:
-    failures = Failures(RULE, Clock())
+    failures = FailureMonitor(RULE, Clock())
     for _ in range(100):
         saw(failures, 5, 1)
     assert failing(failures) == []
 
 
 def test_numbers_and_classes_are_told_apart() -> None:
-    failures = Failures(RULE, Clock())
+    failures = FailureMonitor(RULE, Clock())
     saw(failures, 12, 4, fault="filtered")
     saw(failures, 0, 4, fault="transient")
     saw(failures, 40, 0, sender="67890")
@@ -79,7 +81,7 @@ def test_numbers_and_classes_are_told_apart() -> None:
 
 
 def test_it_goes_on_until_half_of_the_share() -> None:
-    failures = Failures(RULE, Clock())
+    failures = FailureMonitor(RULE, Clock())
     saw(failures, 15, 5)
     assert failing(failures) == [("12345", "sender")]
     saw(failures, 20, 0)
@@ -90,7 +92,7 @@ def test_it_goes_on_until_half_of_the_share() -> None:
 
 def test_old_receipts_are_forgotten_and_with_them_the_number() -> None:
     clock = Clock()
-    failures = Failures(RULE, clock)
+    failures = FailureMonitor(RULE, clock)
     saw(failures, 0, 15)
     clock.now += 601
     saw(failures, 0, 15)
@@ -110,11 +112,11 @@ def test_the_window_holds_what_a_recount_of_the_last_receipts_gives(
     steps: list[tuple[str | None, int]],
 ) -> None:
     clock = Clock()
-    failures = Failures(WarningRule(0.5, 1, 600), clock)
+    failures = FailureMonitor(WarningRule(0.5, 1, 600), clock)
     seen: list[tuple[int, str | None]] = []
     for fault, pause in steps:
         clock.now += pause
-        failures.saw("12345", fault)
+        failures.record("12345", fault)
         seen.append((int(clock.now / 30), fault))
         kept = [each for part, each in seen if part > int(clock.now / 30) - 20]
         for each in failures.shares():
@@ -122,13 +124,13 @@ def test_the_window_holds_what_a_recount_of_the_last_receipts_gives(
 
 
 def test_what_others_have_seen_counts_and_is_not_told_back() -> None:
-    failures = Failures(RULE, Clock())
-    failures.saw("12345", None)
+    failures = FailureMonitor(RULE, Clock())
+    failures.record("12345", None)
     failures.learn(Counter({("12345", None): 10, ("12345", "sender"): 10}))
     assert failing(failures) == [("12345", "sender")]
     taken = failures.take_untold()
     assert taken == {("12345", None): 1}
-    failures.saw("12345", "sender")
+    failures.record("12345", "sender")
     failures.give_back(taken)
     assert failures.take_untold() == {("12345", None): 1, ("12345", "sender"): 1}
     assert not failures.take_untold()

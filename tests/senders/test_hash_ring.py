@@ -5,7 +5,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sms_router.senders.hash_ring import Ring
+from sms_router.senders.hash_ring import HashRing
 from sms_router.senders.models import Sender
 from tests.senders.worlds import sender
 
@@ -16,8 +16,8 @@ def numbers(count: int) -> list[Sender]:
 
 @given(st.integers(1, 40), st.text(max_size=16))
 def test_every_sender_has_its_turn_once(count: int, person: str) -> None:
-    ring = Ring(numbers(count))
-    turns = list(ring.turns(person))
+    ring = HashRing(numbers(count))
+    turns = list(ring.iter_from(person))
     assert turns[0] == ring.first(person)
     assert sorted(each.address for each in turns) == [each.address for each in ring]
 
@@ -26,19 +26,19 @@ def test_every_sender_has_its_turn_once(count: int, person: str) -> None:
 def test_the_others_keep_their_turns_when_one_leaves(count: int, person: str, data: st.DataObject) -> None:
     senders = numbers(count)
     gone = data.draw(st.sampled_from(senders))
-    turns = [each for each in Ring(senders).turns(person) if each != gone]
-    assert list(Ring(each for each in senders if each != gone).turns(person)) == turns
+    turns = [each for each in HashRing(senders).iter_from(person) if each != gone]
+    assert list(HashRing(each for each in senders if each != gone).iter_from(person)) == turns
 
 
 def test_people_are_spread_over_the_senders() -> None:
-    ring = Ring(numbers(10))
+    ring = HashRing(numbers(10))
     shares = Counter(ring.first(f"+1212555{person:04d}").address for person in range(5000))
     assert len(shares) == 10
     assert max(shares.values()) < 5000 / 10 * 2.5
 
 
 def test_a_ring_knows_its_own() -> None:
-    ring = Ring(numbers(3))
+    ring = HashRing(numbers(3))
     assert len(ring) == 3
     assert ring.holds(sender("+14155550001"))
     assert not ring.holds(sender("+14155550001", "CA"))
@@ -46,4 +46,4 @@ def test_a_ring_knows_its_own() -> None:
 
 
 def test_an_empty_ring_has_no_turns() -> None:
-    assert list(Ring(()).turns("+14155550123")) == []
+    assert list(HashRing(()).iter_from("+14155550123")) == []

@@ -7,13 +7,13 @@ from dataclasses import replace
 from hypothesis import given
 
 from sms_router.senders.availability import Availability
-from sms_router.senders.conditions import NOTHING_AGAINST, Conditions
+from sms_router.senders.conditions import NO_CONDITIONS, SenderConditions
 from sms_router.senders.cordons import Cordons
 from sms_router.senders.limits import Limits
-from sms_router.senders.pending import Pending, PendingNumber, in_words
+from sms_router.senders.pending import PendingNumber, PendingNumbers, in_words
 from sms_router.senders.pool import Pool
-from sms_router.senders.rate_limits import Rates
-from sms_router.senders.request import Facts, ReplyFrom, Request
+from sms_router.senders.rate_limits import RateLimiter
+from sms_router.senders.request import RecipientFacts, ReplyFrom, SelectionRequest
 from sms_router.senders.selection import explain, select
 from tests.senders import worlds
 from tests.senders.worlds import NOON, Clock, pool, request, sender
@@ -24,8 +24,8 @@ PORTED = PendingNumber(LONG.address, "US", "being ported in")
 MIGRATED = PendingNumber("12345", "US", "being migrated", gradual=True)
 
 
-def conditions(*numbers: PendingNumber, of: Pool) -> Conditions:
-    return Conditions(pending=in_words(numbers, [of]))
+def conditions(*numbers: PendingNumber, of: Pool) -> SenderConditions:
+    return SenderConditions(pending=in_words(numbers, [of]))
 
 
 def test_it_is_passed_over_with_its_reason_until_it_is_live() -> None:
@@ -77,7 +77,7 @@ def test_a_short_code_with_the_same_digits_in_another_country_is_not_meant() -> 
 
 def test_words_follow_the_pools_and_texts_are_noticed() -> None:
     clock, pools = Clock(), [{"MG": pool(OTHER)}]
-    pending = Pending(lambda: pools[0], clock)
+    pending = PendingNumbers(lambda: pools[0], clock)
     pending.install([PORTED, MIGRATED])
     assert pending.words() == {}
     pools[0] = {"MG": pool(OTHER, LONG)}
@@ -98,18 +98,22 @@ def test_words_follow_the_pools_and_texts_are_noticed() -> None:
 def test_nothing_on_its_way_is_nothing_against_anybody() -> None:
     clock = Clock()
     world = {"MG": pool(CODE, LONG)}
-    pending = Pending(lambda: world, clock)
-    availability = Availability(Cordons(clock), Rates(Limits(), clock), pending)
-    assert availability.conditions("12345") is NOTHING_AGAINST
+    pending = PendingNumbers(lambda: world, clock)
+    availability = Availability(Cordons(clock), RateLimiter(Limits(), clock), pending)
+    assert availability.conditions("12345") is NO_CONDITIONS
     pending.install([PendingNumber("+13125550004", "US", "being ported in")])
-    assert availability.conditions("12345") is NOTHING_AGAINST
+    assert availability.conditions("12345") is NO_CONDITIONS
     pending.install([PORTED])
-    assert availability.conditions("12345").against(LONG.sid) == "being ported in"
+    assert availability.conditions("12345").objection(LONG.sid) == "being ported in"
 
 
 @given(worlds.pools, worlds.requests, worlds.facts, worlds.conditions, worlds.pending)
 def test_what_is_pending_is_chosen_by_nobody_but_who_texts_it(
-    senders: Pool, asked: Request, learned: Facts, others: Conditions, pending: dict[str, str]
+    senders: Pool,
+    asked: SelectionRequest,
+    learned: RecipientFacts,
+    others: SenderConditions,
+    pending: dict[str, str],
 ) -> None:
     against = replace(others, pending=pending)
     chosen = select(senders, asked, learned, against).sender

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from sms_router.senders.conditions import NOTHING_AGAINST, Conditions
+from sms_router.senders.conditions import NO_CONDITIONS, SenderConditions
 from sms_router.senders.models import Capability, Sender
 from sms_router.senders.pool import Pool
-from sms_router.senders.request import NOTHING_LEARNED, Request
+from sms_router.senders.request import NO_FACTS, SelectionRequest
 from sms_router.senders.selection import select
 from tests.senders.worlds import BOTH, MMS, SMS, pool, request, sender
 
@@ -23,7 +23,7 @@ def big(count: int, *, texting_only: int = 0) -> tuple[Sender, ...]:
     )
 
 
-def steps(pool: Pool, request: Request, now: Conditions = NOTHING_AGAINST) -> int:
+def steps(pool: Pool, request: SelectionRequest, now: SenderConditions = NO_CONDITIONS) -> int:
     """How many function calls one selection makes: a cost that no busy machine changes."""
     calls = 0
 
@@ -33,7 +33,7 @@ def steps(pool: Pool, request: Request, now: Conditions = NOTHING_AGAINST) -> in
 
     sys.setprofile(count)
     try:
-        select(pool, request, NOTHING_LEARNED, now)
+        select(pool, request, NO_FACTS, now)
     finally:
         sys.setprofile(None)
     return calls
@@ -77,8 +77,8 @@ def test_ten_thousand_senders_at_their_limits_do_not_make_a_choice_dear(free: in
     costs = []
     for senders in (few, many):
         held = Pool("MG", 1, senders)
-        now = Conditions(capped={each.sid: "has sent its 200 of today" for each in senders[free:]})
-        select(held, asked, NOTHING_LEARNED, now)
+        now = SenderConditions(capped={each.sid: "has sent its 200 of today" for each in senders[free:]})
+        select(held, asked, NO_FACTS, now)
         costs.append(steps(held, asked, now))
     assert costs[1] < costs[0] * 1.5
 
@@ -87,7 +87,7 @@ def test_what_is_against_others_costs_a_remembered_choice_two_look_ups() -> None
     asked = request()
     held = pool(sender("12345"), *big(10))
     select(held, asked)
-    now = Conditions(cordoned={each.sid: "cordoned" for each in big(10)}, used={"PN": 1.0})
+    now = SenderConditions(cordoned={each.sid: "cordoned" for each in big(10)}, used={"PN": 1.0})
     assert steps(held, asked, now) - steps(held, asked) <= 8
 
 

@@ -7,7 +7,7 @@ from itertools import permutations
 import pytest
 
 from sms_router.senders.error_table import load_error_table
-from sms_router.senders.reachability import Failure, belief, read_failures
+from sms_router.senders.reachability import Failure, infer_unreachable, read_failures
 
 TABLE = load_error_table()
 HOUR, DAY = 3_600_000, 86_400_000
@@ -45,12 +45,14 @@ def test_enough_failures_are_believed_for_a_while(
     """Failures are (code, day); two of the same moment are parts of one answer and count once."""
     known = {Failure(code, THEN + day * DAY) for code, day in failures}
     for order in permutations(known):
-        found = belief("12345", order, TABLE, int(THEN + days * DAY))
+        found = infer_unreachable("12345", order, TABLE, int(THEN + days * DAY))
         assert (found is not None) is believed
 
 
 def test_a_belief_says_since_when_and_until_when() -> None:
-    found = belief("12345", [Failure(TWICE, THEN), Failure(TWICE, THEN + HOUR)], TABLE, THEN + HOUR)
+    found = infer_unreachable(
+        "12345", [Failure(TWICE, THEN), Failure(TWICE, THEN + HOUR)], TABLE, THEN + HOUR
+    )
     assert found is not None
     assert (found.address, found.code, found.times) == ("12345", TWICE, 2)
     assert (found.since, found.until) == (THEN + HOUR, THEN + HOUR + 2 * DAY)
@@ -58,6 +60,6 @@ def test_a_belief_says_since_when_and_until_when() -> None:
 
 def test_of_two_beliefs_the_longer_one_is_told() -> None:
     failures = [Failure(TWICE, THEN), Failure(TWICE, THEN + HOUR), Failure(ONCE, THEN)]
-    found = belief("12345", failures, TABLE, THEN + HOUR)
+    found = infer_unreachable("12345", failures, TABLE, THEN + HOUR)
     assert found is not None
     assert found.code == ONCE

@@ -2,9 +2,9 @@
 
 import pytest
 
-from sms_router.senders.conditions import Conditions
+from sms_router.senders.conditions import SenderConditions
 from sms_router.senders.models import Sender
-from sms_router.senders.request import NOTHING_LEARNED, Facts, ReplyFrom, Request
+from sms_router.senders.request import NO_FACTS, RecipientFacts, ReplyFrom, SelectionRequest
 from sms_router.senders.selection import explain, select
 from tests.senders.worlds import BOTH, MMS, NONE, SMS, pool, request, sender
 
@@ -220,7 +220,9 @@ SAME = ReplyFrom.SAME_NUMBER
         ),
     ],
 )
-def test_the_right_number_answers(senders: list[Sender], asked: Request, expected: Sender, line: str) -> None:
+def test_the_right_number_answers(
+    senders: list[Sender], asked: SelectionRequest, expected: Sender, line: str
+) -> None:
     decision = select(pool(*senders), asked)
     assert decision.sender == expected
     assert decision.address == expected.address
@@ -232,28 +234,28 @@ def test_the_right_number_answers(senders: list[Sender], asked: Request, expecte
     ("known", "expected", "line"),
     [
         (
-            Facts(unreachable=frozenset({"12345"})),
+            RecipientFacts(unreachable=frozenset({"12345"})),
             SAN_FRANCISCO,
             "12345: passed over: believed not to reach this person",
         ),
         (
-            Facts(unreachable=frozenset({"12345"}), last_sender="+12125550003"),
+            RecipientFacts(unreachable=frozenset({"12345"}), last_sender="+12125550003"),
             NEW_YORK,
             "+12125550003: taken: long code that this person last heard from",
         ),
         (
-            Facts(last_sender="+12125550003"),
+            RecipientFacts(last_sender="+12125550003"),
             US_CODE,
             "12345: taken: short code of US, the person's country",
         ),
         (
-            Facts(unreachable=frozenset({"12345", "+14155550001"})),
+            RecipientFacts(unreachable=frozenset({"12345", "+14155550001"})),
             NEW_YORK,
             "+14155550001: passed over: believed not to reach this person",
         ),
     ],
 )
-def test_what_was_learned_counts(known: Facts, expected: Sender, line: str) -> None:
+def test_what_was_learned_counts(known: RecipientFacts, expected: Sender, line: str) -> None:
     decision = select(pool(US_CODE, SAN_FRANCISCO, NEW_YORK), AMERICAN, known)
     assert decision.sender == expected
     assert line in map(str, decision.trail)
@@ -267,20 +269,24 @@ FULL = "has sent its 2000 of today"
 @pytest.mark.parametrize(
     ("now", "expected", "line"),
     [
-        (Conditions(cordoned={US_CODE.sid: CORDONED}), SAN_FRANCISCO, f"12345: passed over: {CORDONED}"),
-        (Conditions(over_rate={US_CODE.sid: SLOW}), SAN_FRANCISCO, f"12345: passed over: {SLOW}"),
         (
-            Conditions(cordoned={US_CODE.sid: CORDONED}, capped={SAN_FRANCISCO.sid: FULL}),
+            SenderConditions(cordoned={US_CODE.sid: CORDONED}),
+            SAN_FRANCISCO,
+            f"12345: passed over: {CORDONED}",
+        ),
+        (SenderConditions(over_rate={US_CODE.sid: SLOW}), SAN_FRANCISCO, f"12345: passed over: {SLOW}"),
+        (
+            SenderConditions(cordoned={US_CODE.sid: CORDONED}, capped={SAN_FRANCISCO.sid: FULL}),
             NEW_YORK,
             f"+14155550001: passed over: {FULL}",
         ),
         (
-            Conditions(cordoned={CA_CODE.sid: CORDONED}),
+            SenderConditions(cordoned={CA_CODE.sid: CORDONED}),
             US_CODE,
             "12345: taken: short code of US, the person's country",
         ),
         (
-            Conditions(
+            SenderConditions(
                 cordoned={US_CODE.sid: CORDONED, NEW_YORK.sid: CORDONED}, over_rate={SAN_FRANCISCO.sid: SLOW}
             ),
             SAN_FRANCISCO,
@@ -289,8 +295,10 @@ FULL = "has sent its 2000 of today"
         ),
     ],
 )
-@pytest.mark.parametrize("known", [NOTHING_LEARNED, Facts()])
-def test_operators_and_limits_count(now: Conditions, expected: Sender, line: str, known: Facts) -> None:
+@pytest.mark.parametrize("known", [NO_FACTS, RecipientFacts()])
+def test_operators_and_limits_count(
+    now: SenderConditions, expected: Sender, line: str, known: RecipientFacts
+) -> None:
     held = pool(US_CODE, sender("67890", "CA"), SAN_FRANCISCO, NEW_YORK)
     for _ in range(2):
         decision = select(held, AMERICAN, known, now)
@@ -304,26 +312,26 @@ def test_the_least_recently_used_of_equals_answers_but_not_in_place_of_the_last_
     by_hash = select(held, asked).sender
     assert by_hash is not None
     (other,) = {*equals} - {by_hash}
-    assert select(held, asked, NOTHING_LEARNED, Conditions(used={other.sid: 5.0})).sender == by_hash
-    busy = Conditions(used={by_hash.sid: 6.0, other.sid: 5.0})
-    decision = select(held, asked, NOTHING_LEARNED, busy)
+    assert select(held, asked, NO_FACTS, SenderConditions(used={other.sid: 5.0})).sender == by_hash
+    busy = SenderConditions(used={by_hash.sid: 6.0, other.sid: 5.0})
+    decision = select(held, asked, NO_FACTS, busy)
     assert decision.sender == other
     assert decision.trail[-1].reason.endswith(", the least recently used")
-    assert select(held, asked, Facts(last_sender=by_hash.address), busy).sender == by_hash
-    tie = Conditions(used={by_hash.sid: 5.0, other.sid: 5.0})
-    assert select(held, asked, NOTHING_LEARNED, tie).sender == by_hash
+    assert select(held, asked, RecipientFacts(last_sender=by_hash.address), busy).sender == by_hash
+    tie = SenderConditions(used={by_hash.sid: 5.0, other.sid: 5.0})
+    assert select(held, asked, NO_FACTS, tie).sender == by_hash
 
 
 def test_a_cordoned_number_does_not_answer_even_where_nothing_else_is_known() -> None:
-    now = Conditions(cordoned={"12345": CORDONED})
+    now = SenderConditions(cordoned={"12345": CORDONED})
     for held in (None, pool()):
-        decision = select(held, request(), NOTHING_LEARNED, now)
+        decision = select(held, request(), NO_FACTS, now)
         assert decision.address is None
         assert str(decision.trail[-1]) == f"12345: passed over: {CORDONED}"
 
 
 def test_nobody_who_opted_out_is_written_to() -> None:
-    decision = explain(pool(US_CODE, NEW_YORK), AMERICAN, Facts(opted_out=True))
+    decision = explain(pool(US_CODE, NEW_YORK), AMERICAN, RecipientFacts(opted_out=True))
     assert (decision.sender, decision.address) == (None, None)
     assert {line.reason for line in decision.trail} == {"this person has opted out"}
 
@@ -346,7 +354,7 @@ def test_nobody_who_opted_out_is_written_to() -> None:
     ],
 )
 def test_a_number_of_which_nothing_is_known_answers_at_last(
-    senders: list[Sender] | None, asked: Request, why: str
+    senders: list[Sender] | None, asked: SelectionRequest, why: str
 ) -> None:
     decision = select(None if senders is None else pool(*senders), asked)
     assert (decision.sender, decision.address) == (None, asked.texted)
@@ -362,7 +370,7 @@ def test_nothing_is_sent_from_a_number_that_is_known_to_be_unable() -> None:
 
 
 def test_an_unknown_number_that_does_not_reach_the_person_is_not_tried() -> None:
-    decision = select(None, request(wish="ACME"), Facts(unreachable=frozenset({"12345"})))
+    decision = select(None, request(wish="ACME"), RecipientFacts(unreachable=frozenset({"12345"})))
     assert decision.address is None
     assert [str(line) for line in decision.trail] == [
         "ACME: passed over: the handler asked for it, but nothing is known about the Service",

@@ -6,33 +6,39 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from sms_router.senders.candidates import ORDER, ORDER_IN_CANADA
-from sms_router.senders.conditions import NOTHING_AGAINST, Conditions
-from sms_router.senders.decision import Outcome
-from sms_router.senders.eligibility import objection
+from sms_router.senders.conditions import NO_CONDITIONS, SenderConditions
+from sms_router.senders.decision import CandidateResult
+from sms_router.senders.eligibility import ineligible_reason
 from sms_router.senders.models import Sender, SenderKind
 from sms_router.senders.pool import Pool
-from sms_router.senders.request import NOTHING_LEARNED, Facts, ReplyFrom, Request
+from sms_router.senders.request import NO_FACTS, RecipientFacts, ReplyFrom, SelectionRequest
 from sms_router.senders.selection import explain, select
 from tests.senders.worlds import conditions, facts, pools, requests, used
 
 
-def at_home(pool: Pool, request: Request) -> Request:
+def at_home(pool: Pool, request: SelectionRequest) -> SelectionRequest:
     texted = pool.find(request.texted, None)
     if request.country or not texted or texted.kind is not SenderKind.SHORT_CODE:
         return request
     return request._replace(country=texted.country)
 
 
-def usable(pool: Pool, request: Request, known: Facts, now: Conditions = NOTHING_AGAINST) -> list[Sender]:
+def usable(
+    pool: Pool, request: SelectionRequest, known: RecipientFacts, now: SenderConditions = NO_CONDITIONS
+) -> list[Sender]:
     if known.opted_out:
         return []
-    return [each for each in pool.senders if objection(each, at_home(pool, request), known, now) is None]
+    return [
+        each for each in pool.senders if ineligible_reason(each, at_home(pool, request), known, now) is None
+    ]
 
 
-def choosable(pool: Pool, request: Request, known: Facts, now: Conditions) -> list[Sender]:
+def choosable(
+    pool: Pool, request: SelectionRequest, known: RecipientFacts, now: SenderConditions
+) -> list[Sender]:
     """Those that may be chosen: usable ones, and those over their rate where there is nothing else."""
     able = usable(pool, request, known, now)
-    unknown = not pool.holds(request.texted) and not now.against(request.texted)
+    unknown = not pool.holds(request.texted) and not now.objection(request.texted)
     if able or (unknown and request.texted not in known.unreachable):
         return able
     return usable(pool, request, known, now.whatever_the_rate())
@@ -42,14 +48,14 @@ def without(pool: Pool, gone: Sender) -> Pool:
     return Pool(pool.service_sid, pool.version, tuple(each for each in pool.senders if each != gone))
 
 
-def by_kind(request: Request) -> Request:
+def by_kind(request: SelectionRequest) -> SelectionRequest:
     """The request without a wish and a policy that go before the kinds."""
-    return request._replace(wish=None, policy=ReplyFrom.SHORT_CODE_FIRST)
+    return request._replace(preferred_sender=None, policy=ReplyFrom.SHORT_CODE_FIRST)
 
 
 @given(pools, requests, facts, conditions)
 def test_the_choice_is_a_usable_sender_of_the_pool_or_the_texted_number(
-    pool: Pool, request: Request, known: Facts, now: Conditions
+    pool: Pool, request: SelectionRequest, known: RecipientFacts, now: SenderConditions
 ) -> None:
     decision = select(pool, request, known, now)
     able = choosable(pool, request, known, now)
@@ -71,9 +77,9 @@ def test_the_choice_is_a_usable_sender_of_the_pool_or_the_texted_number(
 def test_replicas_that_read_the_pool_in_another_order_agree(
     data: st.DataObject,
     pool: Pool,
-    request: Request,
-    known: Facts,
-    against: Conditions,
+    request: SelectionRequest,
+    known: RecipientFacts,
+    against: SenderConditions,
     last: dict[str, float],
 ) -> None:
     now = replace(against, used=last)
@@ -87,7 +93,7 @@ def test_replicas_that_read_the_pool_in_another_order_agree(
 
 @given(pools, requests, facts, conditions)
 def test_a_sender_that_was_passed_over_or_not_reached_can_leave_without_a_change(
-    pool: Pool, request: Request, known: Facts, now: Conditions
+    pool: Pool, request: SelectionRequest, known: RecipientFacts, now: SenderConditions
 ) -> None:
     request = at_home(pool, request)
     chosen = select(pool, request, known, now)
@@ -99,7 +105,11 @@ def test_a_sender_that_was_passed_over_or_not_reached_can_leave_without_a_change
 
 @given(pools, requests, facts, conditions, used)
 def test_a_rejected_sender_can_leave_without_a_change_whenever_the_others_were_used(
-    pool: Pool, request: Request, known: Facts, against: Conditions, last: dict[str, float]
+    pool: Pool,
+    request: SelectionRequest,
+    known: RecipientFacts,
+    against: SenderConditions,
+    last: dict[str, float],
 ) -> None:
     request, now = at_home(pool, request), replace(against, used=last)
     chosen = select(pool, request, known, now)
@@ -112,14 +122,14 @@ def test_a_rejected_sender_can_leave_without_a_change_whenever_the_others_were_u
 
 @given(pools, requests, conditions, used)
 def test_what_is_remembered_for_a_place_changes_no_choice(
-    pool: Pool, request: Request, against: Conditions, last: dict[str, float]
+    pool: Pool, request: SelectionRequest, against: SenderConditions, last: dict[str, float]
 ) -> None:
     for now in (against, replace(against, used=last)):
         for person in (request.person, "+14155550111"):
             somebody = request._replace(person=person)
-            afresh = select(replace(pool), somebody, Facts(), now)
+            afresh = select(replace(pool), somebody, RecipientFacts(), now)
             for _ in range(2):
-                again = select(pool, somebody, NOTHING_LEARNED, now)
+                again = select(pool, somebody, NO_FACTS, now)
                 assert (again.sender, again.address, again.trail) == (
                     afresh.sender,
                     afresh.address,
@@ -129,7 +139,11 @@ def test_what_is_remembered_for_a_place_changes_no_choice(
 
 @given(pools, requests, facts, conditions, used)
 def test_the_kind_is_the_first_of_the_countrys_order_that_can_carry_the_reply(
-    pool: Pool, request: Request, known: Facts, against: Conditions, last: dict[str, float]
+    pool: Pool,
+    request: SelectionRequest,
+    known: RecipientFacts,
+    against: SenderConditions,
+    last: dict[str, float],
 ) -> None:
     request, now = at_home(pool, by_kind(request)), replace(against, used=last)
     able = choosable(pool, request, known, now)
@@ -142,7 +156,11 @@ def test_the_kind_is_the_first_of_the_countrys_order_that_can_carry_the_reply(
 
 @given(pools, requests, facts, conditions, used)
 def test_within_a_kind_the_last_heard_the_country_the_area_code_and_the_last_use_decide(
-    pool: Pool, request: Request, known: Facts, against: Conditions, last: dict[str, float]
+    pool: Pool,
+    request: SelectionRequest,
+    known: RecipientFacts,
+    against: SenderConditions,
+    last: dict[str, float],
 ) -> None:
     request, now = at_home(pool, by_kind(request)), replace(against, used=last)
     chosen = select(pool, request, known, now).sender
@@ -168,7 +186,7 @@ def test_within_a_kind_the_last_heard_the_country_the_area_code_and_the_last_use
 
 @given(pools, requests, facts, conditions)
 def test_the_full_trail_tells_the_same_choice_and_every_sender_once(
-    pool: Pool, request: Request, known: Facts, now: Conditions
+    pool: Pool, request: SelectionRequest, known: RecipientFacts, now: SenderConditions
 ) -> None:
     short, full = select(pool, request, known, now), explain(pool, request, known, now)
     assert (full.sender, full.address) == (short.sender, short.address)
@@ -178,15 +196,17 @@ def test_the_full_trail_tells_the_same_choice_and_every_sender_once(
     able = {each.sid for each in usable(pool, request, known, now)}
     if not able and short.sender is not None:
         able = {short.sender.sid}
-    assert {line.sid for line in full.trail if line.sid and line.outcome is not Outcome.PASSED_OVER} == able
+    assert {
+        line.sid for line in full.trail if line.sid and line.outcome is not CandidateResult.PASSED_OVER
+    } == able
     for line in full.trail:
         if line.sid in now.cordoned and line.sid not in able:
-            assert line.outcome is Outcome.PASSED_OVER
+            assert line.outcome is CandidateResult.PASSED_OVER
 
 
 @given(pools, requests, facts)
 def test_exactly_the_chosen_one_is_taken_and_it_closes_the_short_trail(
-    pool: Pool, request: Request, known: Facts
+    pool: Pool, request: SelectionRequest, known: RecipientFacts
 ) -> None:
     decision = select(pool, request, known)
     taken = [line for line in decision.trail if line.taken]
@@ -196,7 +216,9 @@ def test_exactly_the_chosen_one_is_taken_and_it_closes_the_short_trail(
 
 
 @given(pools, st.lists(requests, min_size=1, max_size=6))
-def test_a_remembered_choice_is_the_one_that_would_be_made_afresh(pool: Pool, asked: list[Request]) -> None:
+def test_a_remembered_choice_is_the_one_that_would_be_made_afresh(
+    pool: Pool, asked: list[SelectionRequest]
+) -> None:
     for request in asked:
         afresh = replace(pool)
         for person in (request.person, "+14155550111", "+12125550199"):

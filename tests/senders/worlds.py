@@ -2,11 +2,11 @@
 
 from hypothesis import strategies as st
 
-from sms_router.senders.conditions import NOTHING_AGAINST, Conditions
+from sms_router.senders.conditions import NO_CONDITIONS, SenderConditions
 from sms_router.senders.country import area_code_of
 from sms_router.senders.models import Capability, Sender, SenderKind
 from sms_router.senders.pool import Pool
-from sms_router.senders.request import Facts, ReplyFrom, Request
+from sms_router.senders.request import RecipientFacts, ReplyFrom, SelectionRequest
 
 SMS = Capability.SMS
 MMS = Capability.MMS
@@ -78,8 +78,8 @@ def request(
     policy: ReplyFrom = ReplyFrom.SHORT_CODE_FIRST,
     wish: str | None = None,
     one_way: bool = False,
-) -> Request:
-    return Request(person, country, area_code_of(person), needs, texted, policy, wish, one_way)
+) -> SelectionRequest:
+    return SelectionRequest(person, country, area_code_of(person), needs, texted, policy, wish, one_way)
 
 
 def _addresses() -> list[tuple[str, str | None]]:
@@ -116,7 +116,7 @@ requests = st.builds(
 )
 
 facts = st.builds(
-    Facts,
+    RecipientFacts,
     unreachable=st.frozensets(_every_address, max_size=4),
     opted_out=st.sampled_from([False] * 9 + [True]),
     last_sender=st.none() | _every_address,
@@ -132,11 +132,11 @@ def _for_a_reason(reason: str) -> st.SearchStrategy[dict[str, str]]:
 
 
 _against = st.builds(
-    Conditions,
+    SenderConditions,
     cordoned=_for_a_reason("cordoned until it is released: carrier incident"),
     capped=_for_a_reason("has sent its 2000 of today"),
     over_rate=_for_a_reason("over its rate: 1 a second"),
 )
-conditions = st.just(NOTHING_AGAINST) | _against
+conditions = st.just(NO_CONDITIONS) | _against
 pending = _for_a_reason("being ported in")
 used = st.dictionaries(_every_key, st.sampled_from([1.0, 2.0, 3.0]))

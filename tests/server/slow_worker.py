@@ -11,7 +11,7 @@ import time
 import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from sms_router.server.supervisor import Workers
+from sms_router.server.supervisor import WorkerSupervisor
 
 LOADS_FOR = 7.0
 """Seconds; uvicorn waits five."""
@@ -42,4 +42,4 @@ if __name__ == "__main__":
         lifespan="off",
         log_config=None,
     )
-    Workers(config, [config.bind_socket()]).run()
+    WorkerSupervisor(config, [config.bind_socket()]).run()

@@ -12,13 +12,13 @@ import signal
 import subprocess
 import sys
 
-from sms_router.server.signals import SUPERVISOR, Supervised
+from sms_router.server.signals import SUPERVISOR, WorkerSignals
 
 
 async def work() -> None:
     stopped = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)
-    supervised = Supervised(os.environ, lambda: print("reloaded", flush=True))
+    supervised = WorkerSignals(os.environ, lambda: print("reloaded", flush=True))
     supervised.start()
     print("working", os.environ[SUPERVISOR], os.getpid(), flush=True)
     await stopped.wait()

@@ -10,7 +10,7 @@ import uvicorn
 from starlette.types import Message, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from sms_router.server.http_protocol import OneWriteProtocol
+from sms_router.server.http_protocol import BoundedHttpProtocol
 
 LAST = b"GET /last HTTP/1.1\r\nConnection: close\r\n\r\n"
 
@@ -99,6 +99,6 @@ async def test_a_response_is_written_as_uvicorn_writes_it(
     messages: tuple[Message, ...], request_: bytes
 ) -> None:
     application = Responses(*messages)
-    ours = await written(OneWriteProtocol, application, request_)
+    ours = await written(BoundedHttpProtocol, application, request_)
     theirs = await written(HttpToolsProtocol, application, request_)
     assert ours == theirs

@@ -13,13 +13,13 @@ import uvicorn
 import uvloop
 from starlette.types import Receive, Scope, Send
 
-from sms_router.server.http_protocol import LARGEST_REQUEST, LONGEST_HEAD, OneWriteProtocol
+from sms_router.server.http_protocol import LARGEST_REQUEST, LONGEST_HEAD, BoundedHttpProtocol
 
 REQUEST = b"POST /sms HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nab"
 LIMIT = 16
 
 
-class Hasty(OneWriteProtocol):
+class Hasty(BoundedHttpProtocol):
     """The protocol without its patience."""
 
     HEAD_TIME = 0.05
@@ -106,7 +106,7 @@ Serve = Callable[..., AbstractAsyncContextManager[Site]]
 
 @asynccontextmanager
 async def serving(
-    protocol: type[OneWriteProtocol] = OneWriteProtocol, *, slow: bool = False, keep_alive: int = 30
+    protocol: type[BoundedHttpProtocol] = BoundedHttpProtocol, *, slow: bool = False, keep_alive: int = 30
 ) -> AsyncIterator[Site]:
     """Run a server; ``slow`` means that it answers when the test says so. ``keep_alive`` is in seconds."""
     application = Application()
@@ -152,7 +152,7 @@ async def test_a_text_that_is_at_work_is_not_closed_for_what_follows_it() -> Non
         await site.application.asked.wait()
         client.send(b"POST")
         await (await site.connect()).closed()
-        asyncio.get_running_loop().call_later(Hasty.HEAD_TIME * 2, site.application.open.set)
+        asyncio.get_running_loop().call_later(Hasty.HEADER_TIMEOUT * 2, site.application.open.set)
         assert await client.status() == 200
         assert await client.closed() == b""
 

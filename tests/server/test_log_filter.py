@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from sms_router.server.log_filter import MOST_KINDS, PERIOD, Sparing
+from sms_router.server.log_filter import MOST_KINDS, PERIOD, RateLimitFilter
 
 
 class Log:
@@ -14,7 +14,7 @@ class Log:
 
     def __init__(self) -> None:
         self.now = 0.0
-        self._filter = Sparing(clock=lambda: self.now)
+        self._filter = RateLimitFilter(clock=lambda: self.now)
 
     def says(self, text: str, *values: object, level: int = logging.WARNING) -> str | None:
         """Return what is written, or None."""

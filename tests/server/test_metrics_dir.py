@@ -8,12 +8,12 @@ import psutil
 import pytest
 
 from sms_router.server import metrics_dir as module
-from sms_router.server.metrics_dir import MEMORY, metrics_folder
+from sms_router.server.metrics_dir import MEMORY, multiprocess_metrics_dir
 from tests.cli.conftest import Serving
 
 
 def test_it_is_in_memory_and_gone_at_the_end(tmp_path: Path) -> None:
-    with metrics_folder(tmp_path / "disk", tmp_path) as folder:
+    with multiprocess_metrics_dir(tmp_path / "disk", tmp_path) as folder:
         assert folder.parent == tmp_path
         assert not (tmp_path / "disk").exists()
     assert not folder.exists()
@@ -26,13 +26,13 @@ def test_where_memory_has_no_room_it_is_on_the_disk_and_empty(
     disk.mkdir()
     (disk / "counter_1.db").touch()
     monkeypatch.setattr(module, "ROOM", 1 << 62)
-    with metrics_folder(disk, tmp_path) as folder:
+    with multiprocess_metrics_dir(disk, tmp_path) as folder:
         assert (folder, list(folder.iterdir())) == (disk, [])
 
 
 def test_where_nothing_can_be_written_it_is_among_the_temporary_files(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with metrics_folder(tmp_path / "file" / "disk", tmp_path / "nowhere") as folder:
+    with multiprocess_metrics_dir(tmp_path / "file" / "disk", tmp_path / "nowhere") as folder:
         assert folder.is_dir()
         assert not folder.is_relative_to(tmp_path)
 
@@ -42,7 +42,10 @@ def test_what_a_killed_router_left_is_swept_away_and_what_others_use_is_not(tmp_
     for each in (left, alien):
         each.mkdir()
         (each / "owner").touch()
-    with metrics_folder(tmp_path / "disk", tmp_path) as first, metrics_folder(tmp_path / "disk", tmp_path):
+    with (
+        multiprocess_metrics_dir(tmp_path / "disk", tmp_path) as first,
+        multiprocess_metrics_dir(tmp_path / "disk", tmp_path),
+    ):
         assert first.is_dir()
         assert (left.exists(), alien.exists()) == (False, True)
 

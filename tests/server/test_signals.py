@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from sms_router.server.signals import RELOAD, Supervised
+from sms_router.server.signals import RELOAD, WorkerSignals
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -67,7 +67,7 @@ async def test_a_worker_reloads_when_it_is_asked_to(before: tuple[str, ...], ask
 
 @pytest.mark.parametrize("environment", [{}, {"SMS_ROUTER_SUPERVISOR": ""}])
 async def test_a_router_without_a_supervisor_watches_nobody(environment: dict[str, str]) -> None:
-    supervised = Supervised(environment, lambda: None)
+    supervised = WorkerSignals(environment, lambda: None)
     before = signal.getsignal(signal.SIGHUP)
     supervised.start()
     supervised.close()

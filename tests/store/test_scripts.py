@@ -39,7 +39,7 @@ class Message:
 
     @property
     def facts(self) -> tuple[bytes, bytes]:
-        return self.bucket.person(SCOPE, PERSON), self.bucket.heard(SCOPE, PERSON)
+        return self.bucket.person(SCOPE, PERSON), self.bucket.last_delivery(SCOPE, PERSON)
 
     async def open(self, owner: str = "a", *, lease: int = LEASE, fallback: bool = False) -> Any:
         arguments = (owner, lease, DAY, self.reference, f"From={owner}", str(int(fallback)))

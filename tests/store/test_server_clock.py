@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from sms_router.store.server_clock import Clock
+from sms_router.store.server_clock import ServerClock
 from sms_router.store.store import Store
 from tests.end_to_end.turned_clock import TurnedClock
 from tests.store.private_valkey import PrivateValkey
@@ -34,8 +34,8 @@ class Machine:
     def measure(self) -> float:
         return self.steady
 
-    def clock(self, store: Store) -> Clock:
-        return Clock(store, wall=self.tell, steady=self.measure)
+    def clock(self, store: Store) -> ServerClock:
+        return ServerClock(store, wall=self.tell, steady=self.measure)
 
 
 @pytest.fixture
@@ -87,7 +87,7 @@ async def test_a_slow_answer_does_not_move_a_clock_that_is_right(
     async with proxy.running():
         store = Store(f"unix://{tmp_path / 'slow'}")
         await store.start()
-        clock = Clock(store)
+        clock = ServerClock(store)
         await clock.ask()
         right = clock.of(0)
         proxy.delay = 0.1

@@ -5,14 +5,22 @@ from typing import Any
 import pytest
 
 from sms_router.store.keys import ALL_BUCKETS, bucket_of
-from sms_router.store.slots import SLOT_OF_BUCKET, Node, Redirection, Turn, owners_of, redirection_of, slot_of
+from sms_router.store.slots import (
+    SLOT_OF_BUCKET,
+    Node,
+    Redirection,
+    RedirectKind,
+    owners_of,
+    redirection_of,
+    slot_of,
+)
 
 REDIRECTIONS = [
-    ("MOVED 3999 10.0.0.2:6381", Redirection(Turn.MOVED, Node("10.0.0.2", 6381))),
-    ("ASK 3999 redis-2.example.com:6381", Redirection(Turn.ASK, Node("redis-2.example.com", 6381))),
-    ("MOVED 3999 2001:db8::2:6381", Redirection(Turn.MOVED, Node("2001:db8::2", 6381))),
-    ("MOVED 3999 :6381", Redirection(Turn.MOVED, Node("10.0.0.1", 6381))),
-    ("TRYAGAIN Multiple keys request during rehashing of slot", Redirection(Turn.TRYAGAIN)),
+    ("MOVED 3999 10.0.0.2:6381", Redirection(RedirectKind.MOVED, Node("10.0.0.2", 6381))),
+    ("ASK 3999 redis-2.example.com:6381", Redirection(RedirectKind.ASK, Node("redis-2.example.com", 6381))),
+    ("MOVED 3999 2001:db8::2:6381", Redirection(RedirectKind.MOVED, Node("2001:db8::2", 6381))),
+    ("MOVED 3999 :6381", Redirection(RedirectKind.MOVED, Node("10.0.0.1", 6381))),
+    ("TRYAGAIN Multiple keys request during rehashing of slot", Redirection(RedirectKind.TRYAGAIN)),
     ("CLUSTERDOWN Hash slot not served", None),
     ("ERR MOVED is a word", None),
     ("MOVED", None),

@@ -14,7 +14,7 @@ import redis
 from sms_router.store.connection import Answer
 from sms_router.store.errors import ScriptFailedError, StoreUnavailableError
 from sms_router.store.keys import ALL_BUCKETS, Bucket
-from sms_router.store.redis_py import async_client_of, client_of, subscribed
+from sms_router.store.redis_py import async_client, subscribed, sync_client
 from sms_router.store.scripts import NOTE, OPEN
 from sms_router.store.store import Store
 from tests.store.private_sentinels import MASTER, PrivateSentinels
@@ -65,7 +65,7 @@ async def test_scripts_run_for_everybody_also_after_they_were_forgotten(
         assert await asyncio.gather(*(opening(store, each) for each in ALL_BUCKETS)) == [[b"claimed", 1]] * 64
         valkey.flushdb()
         valkey.script_flush()
-    assert store.trouble is None
+    assert store.error is None
 
 
 async def test_a_run_that_fails_on_its_own_keys_is_no_trouble_of_redis(
@@ -75,7 +75,7 @@ async def test_a_run_that_fails_on_its_own_keys_is_no_trouble_of_redis(
     valkey.set(bucket.message("AC/SM"), "somebody else's")
     with pytest.raises(ScriptFailedError, match="WRONGTYPE"):
         await opening(store)
-    assert store.trouble is None
+    assert store.error is None
 
 
 async def test_notes_of_many_callers_all_arrive(store: Store, valkey: redis.Redis) -> None:
@@ -90,7 +90,7 @@ async def test_notes_of_many_callers_all_arrive(store: Store, valkey: redis.Redi
 
 async def test_what_is_published_anywhere_is_heard(valkey_url: str, valkey: redis.Redis) -> None:
     async with (
-        async_client_of(valkey_url, connect_within=2) as client,
+        async_client(valkey_url, connect_within=2) as client,
         subscribed(client, "sms-router:test") as channel,
         asyncio.timeout(LONG),
     ):
@@ -107,7 +107,7 @@ async def test_the_sentinels_new_master_is_found(sentinels: PrivateSentinels, or
         before = sentinels.master
         await asyncio.to_thread(before.kill if order == "killed" else sentinels.fail_over)
         async with asyncio.timeout(LONG):
-            while sentinels.master is before or store.trouble is not None:
+            while sentinels.master is before or store.error is not None:
                 with contextlib.suppress(StoreUnavailableError):
                     await opening(store, ALL_BUCKETS[1])
                 await asyncio.sleep(0.01)
@@ -119,7 +119,7 @@ async def test_the_sentinels_new_master_is_found(sentinels: PrivateSentinels, or
 
 def _role(url: str) -> str:
     """Tell what a command at a terminal finds; redis-py waits until the Sentinels are sure of it."""
-    with contextlib.suppress(redis.ConnectionError), client_of(url) as client:
+    with contextlib.suppress(redis.ConnectionError), sync_client(url) as client:
         return str(client.info("replication")["role"])
     return ""
 
@@ -133,11 +133,11 @@ async def test_a_sentinel_that_answers_is_found_behind_those_that_do_not(sentine
 async def test_without_an_answer_of_the_sentinels_the_reason_names_them(sentinels: PrivateSentinels) -> None:
     address = sentinels.sentinels[0].address
     async with started(f"redis+sentinel://{address}/other") as store:
-        assert f"the Sentinel {address}: knows no master 'other'" in (store.trouble or "")
+        assert f"the Sentinel {address}: knows no master 'other'" in (store.error or "")
     async with started(f"redis://{address}") as store:
-        assert f"set REDIS_URL=redis+sentinel://{address}/mymaster" in (store.trouble or "")
+        assert f"set REDIS_URL=redis+sentinel://{address}/mymaster" in (store.error or "")
     async with started(f"redis+sentinel://127.0.0.1:1/{MASTER}") as store:
-        assert "the Sentinel 127.0.0.1:1" in (store.trouble or "")
+        assert "the Sentinel 127.0.0.1:1" in (store.error or "")
 
 
 async def test_logins_differ_between_sentinels_and_servers() -> None:
@@ -154,12 +154,12 @@ async def test_logins_differ_between_sentinels_and_servers() -> None:
             for each in running:
                 each.start_unseen()
             async with started(f"{url}?sentinel_password=for-sentinels") as store:
-                await until(lambda: store.trouble is None)
+                await until(lambda: store.error is None)
                 assert await opening(store) == [b"claimed", 1]
-            with client_of(f"{url}?sentinel_password=for-sentinels") as client:
+            with sync_client(f"{url}?sentinel_password=for-sentinels") as client:
                 assert client.exists(ALL_BUCKETS[0].message("AC/SM"))
             async with started(url) as store:
-                assert "AUTH" in (store.trouble or "")
+                assert "AUTH" in (store.error or "")
         finally:
             for each in running:
                 each.kill()

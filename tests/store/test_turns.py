@@ -32,7 +32,7 @@ class Desk:
 
     @property
     def talk(self) -> bytes:
-        return self.bucket.talk(SCOPE, PERSON)
+        return self.bucket.conversation(SCOPE, PERSON)
 
     async def open(self, name: str, lease: int = LEASE) -> Any:
         keys = (self.bucket.message(f"AC1/{name}"), self.bucket.journal, self.bucket.person(SCOPE, PERSON))

@@ -5,33 +5,33 @@ from pathlib import Path
 import pytest
 
 from sms_router.store.address import Address
-from sms_router.store.url import Deployment, Kind
+from sms_router.store.url import RedisUrl, Topology
 
 READ = [
-    ("redis://h:1/2", Kind.SERVER, (Address("h", 1, database=2),), Address("h", 1, database=2), ""),
-    ("unix:///s", Kind.SERVER, (Address("localhost", 6379, "/s"),), Address("localhost", 6379, "/s"), ""),
+    ("redis://h:1/2", Topology.SERVER, (Address("h", 1, database=2),), Address("h", 1, database=2), ""),
+    ("unix:///s", Topology.SERVER, (Address("localhost", 6379, "/s"),), Address("localhost", 6379, "/s"), ""),
     (
         "redis+cluster://a:1,b,[::1]:3",
-        Kind.CLUSTER,
+        Topology.CLUSTER,
         (Address("a", 1), Address("b", 6379), Address("::1", 3)),
         Address("a", 1),
         "",
     ),
     (
         "redis+cluster://u:p%40ss@a:1,b:2/0?socket_timeout=3",
-        Kind.CLUSTER,
+        Topology.CLUSTER,
         (Address("a", 1, username="u", password="p@ss"), Address("b", 2, username="u", password="p@ss")),
         Address("a", 1, username="u", password="p@ss"),
         "",
     ),
     (
         "redis+sentinel://:p@a,b:5/mine/3?sentinel_username=s&sentinel_password=q",
-        Kind.SENTINEL,
+        Topology.SENTINEL,
         (Address("a", 26379, username="s", password="q"), Address("b", 5, username="s", password="q")),
         Address("a", 6379, password="p", database=3),
         "mine",
     ),
-    ("redis+sentinel://a/mine", Kind.SENTINEL, (Address("a", 26379),), Address("a", 6379), "mine"),
+    ("redis+sentinel://a/mine", Topology.SENTINEL, (Address("a", 26379),), Address("a", 6379), "mine"),
 ]
 
 REFUSED = [
@@ -54,16 +54,16 @@ REFUSED = [
 
 @pytest.mark.parametrize(("url", "kind", "doors", "login", "master"), READ)
 def test_a_url_says_what_redis_is(
-    url: str, kind: Kind, doors: tuple[Address, ...], login: Address, master: str
+    url: str, kind: Topology, doors: tuple[Address, ...], login: Address, master: str
 ) -> None:
-    found = Deployment.of(url)
-    assert (found.kind, found.doors, found.login, found.master) == (kind, doors, login, master)
+    found = RedisUrl.of(url)
+    assert (found.kind, found.seeds, found.login, found.master) == (kind, doors, login, master)
 
 
 @pytest.mark.parametrize(("url", "sentence"), REFUSED)
 def test_a_refusal_says_what_to_write(url: str, sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
-        Deployment.of(url)
+        RedisUrl.of(url)
 
 
 @pytest.mark.parametrize(
@@ -71,24 +71,24 @@ def test_a_refusal_says_what_to_write(url: str, sentence: str) -> None:
 )
 def test_an_option_that_does_not_exist_is_named(url: str) -> None:
     with pytest.raises(ValueError, match="has the option 'foo', which redis-py does not know"):
-        Deployment.of(url)
+        RedisUrl.of(url)
 
 
 @pytest.mark.parametrize(
     "url", ["redis://a?socket_timeout=5&health_check_interval=3", "redis+cluster://a?protocol=3"]
 )
 def test_options_of_redis_py_are_taken(url: str) -> None:
-    Deployment.of(url)
+    RedisUrl.of(url)
 
 
 @pytest.mark.parametrize("url", ["rediss+cluster://a,b?ssl_cert_reqs=none", "rediss+sentinel://a,b/mine"])
 def test_tls_holds_for_every_server(url: str) -> None:
-    found = Deployment.of(url)
+    found = RedisUrl.of(url)
     assert found.login.tls is not None
-    assert {door.tls for door in found.doors} == {found.login.tls}
+    assert {door.tls for door in found.seeds} == {found.login.tls}
     assert found.url.startswith("rediss://a")
 
 
 def test_a_certificate_that_is_not_there_is_no_url_mistake(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="No such file"):
-        Deployment.of(f"rediss+cluster://a?ssl_ca_certs={tmp_path / 'none.pem'}")
+        RedisUrl.of(f"rediss+cluster://a?ssl_ca_certs={tmp_path / 'none.pem'}")

@@ -8,8 +8,8 @@ from sms_router.twilio.inbound import (
     LONGEST_ADDRESS,
     REQUIRED,
     InboundMessage,
+    InvalidWebhook,
     Media,
-    Unreadable,
     read_inbound,
 )
 
@@ -71,7 +71,7 @@ def test_a_missing_or_endless_required_parameter_is_named(name: str, value: str 
     if value is not None:
         parameters[name] = value
     read = read_inbound(parameters)
-    assert isinstance(read, Unreadable)
+    assert isinstance(read, InvalidWebhook)
     assert read.reason.startswith(f"{name} {words}")
 
 
@@ -95,7 +95,7 @@ def test_the_longest_address_is_still_read() -> None:
 )
 def test_sids_that_twilio_would_not_make_are_refused(name: str, value: str) -> None:
     read = read_inbound({**SMALLEST, name: value})
-    assert isinstance(read, Unreadable)
+    assert isinstance(read, InvalidWebhook)
     assert read.reason.startswith(name)
     assert value not in read.reason
 
@@ -161,7 +161,7 @@ names = (
 @settings(max_examples=200)
 def test_any_parameters_are_a_message_or_a_reason(parameters: dict[str, str]) -> None:
     read = read_inbound(parameters)
-    if isinstance(read, Unreadable):
+    if isinstance(read, InvalidWebhook):
         assert read.reason
     else:
         assert read.parameters == parameters

@@ -12,7 +12,7 @@ from twilio.http import HttpClient
 from twilio.http.response import Response
 from twilio.rest import Client
 
-from sms_router.membership.pages import records
+from sms_router.membership.pages import iter_records
 from sms_router.twilio.resource import Resource, account, service
 
 ACCOUNT, SERVICE, TOKEN = "AC" + "a" * 32, "MG" + "b" * 32, "the-token"
@@ -66,31 +66,31 @@ CALLS: dict[str, tuple[Call, Call, Sequence[object]]] = {
         [{"sid": SERVICE}],
     ),
     "its short codes, on two pages": (
-        lambda client: [*records(client.messaging.v1.services(SERVICE).short_codes)],
-        lambda client: [*records(service(client, SERVICE).below("ShortCodes"))],
+        lambda client: [*iter_records(client.messaging.v1.services(SERVICE).short_codes)],
+        lambda client: [*iter_records(service(client, SERVICE).child("ShortCodes"))],
         [
             list_of("short_codes", {"sid": "SC1"}, following=NEXT_V1),
             list_of("short_codes", {"sid": "SC2"}),
         ],
     ),
     "its phone numbers": (
-        lambda client: [*records(client.messaging.v1.services(SERVICE).phone_numbers)],
-        lambda client: [*records(service(client, SERVICE).below("PhoneNumbers"))],
+        lambda client: [*iter_records(client.messaging.v1.services(SERVICE).phone_numbers)],
+        lambda client: [*iter_records(service(client, SERVICE).child("PhoneNumbers"))],
         [list_of("phone_numbers")],
     ),
     "its alphanumeric senders": (
-        lambda client: [*records(client.messaging.v1.services(SERVICE).alpha_senders)],
-        lambda client: [*records(service(client, SERVICE).below("AlphaSenders"))],
+        lambda client: [*iter_records(client.messaging.v1.services(SERVICE).alpha_senders)],
+        lambda client: [*iter_records(service(client, SERVICE).child("AlphaSenders"))],
         [list_of("alpha_senders")],
     ),
     "an account's short codes": (
-        lambda client: [*records(client.api.v2010.accounts(ACCOUNT).short_codes)],
-        lambda client: [*records(account(client, ACCOUNT).below("SMS/ShortCodes.json"))],
+        lambda client: [*iter_records(client.api.v2010.accounts(ACCOUNT).short_codes)],
+        lambda client: [*iter_records(account(client, ACCOUNT).child("SMS/ShortCodes.json"))],
         [older("short_codes")],
     ),
     "an account's numbers, on two pages": (
-        lambda client: [*records(client.api.v2010.accounts(ACCOUNT).incoming_phone_numbers)],
-        lambda client: [*records(account(client, ACCOUNT).below("IncomingPhoneNumbers.json"))],
+        lambda client: [*iter_records(client.api.v2010.accounts(ACCOUNT).incoming_phone_numbers)],
+        lambda client: [*iter_records(account(client, ACCOUNT).child("IncomingPhoneNumbers.json"))],
         [
             older("incoming_phone_numbers", {"sid": "PN1"}, following=NEXT_2010),
             older("incoming_phone_numbers", {"sid": "PN2"}),
@@ -119,7 +119,7 @@ CALLS: dict[str, tuple[Call, Call, Sequence[object]]] = {
 
 
 def messages(client: Client) -> Resource:
-    return account(client, ACCOUNT).below("Messages.json")
+    return account(client, ACCOUNT).child("Messages.json")
 
 
 def asked(call: Call, answers: Sequence[object]) -> tuple[list[Asked], object]:
@@ -144,6 +144,6 @@ def test_what_twilio_leaves_out_is_none() -> None:
 
 def test_a_page_that_is_none_is_the_official_clients_exception() -> None:
     with pytest.raises(TwilioException, match="Page Records can not be deserialized"):
-        service(Client(ACCOUNT, TOKEN, http_client=Recorder({})), SERVICE).below("ShortCodes").page(
+        service(Client(ACCOUNT, TOKEN, http_client=Recorder({})), SERVICE).child("ShortCodes").page(
             page_size=1
         )

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-from sms_router.twilio.inbound import Unreadable
+from sms_router.twilio.inbound import InvalidWebhook
 from sms_router.twilio.status import MessageStatus, Receipt, read_receipt
 
 Status = MessageStatus
@@ -111,5 +111,5 @@ def test_an_odd_error_code_is_no_error_code(code: str) -> None:
 )
 def test_an_unreadable_callback_says_why(change: dict[str, str], reason: str) -> None:
     found = read_receipt({**CALLBACK, **change}, None)
-    assert isinstance(found, Unreadable)
+    assert isinstance(found, InvalidWebhook)
     assert found.reason.startswith(reason)

@@ -13,8 +13,8 @@ from sms_router.twilio.twiml_parser import (
     Page,
     Redirect,
     SendMessage,
-    Unreadable,
-    read_page,
+    TwimlError,
+    parse_response,
     read_twiml,
 )
 
@@ -92,7 +92,7 @@ OUTSIDE = b'<!DOCTYPE r [<!ENTITY a SYSTEM "file:///etc/passwd">]><Response><Mes
 )
 def test_what_cannot_be_executed_has_twilios_code(body: bytes, code: int) -> None:
     found = read_twiml(body)
-    assert isinstance(found, Unreadable)
+    assert isinstance(found, TwimlError)
     assert found.code == code
 
 
@@ -134,8 +134,8 @@ def test_encodings(body: bytes, charset: str | None) -> None:
     ],
 )
 def test_pages(page: Page, found: Document | int) -> None:
-    read = read_page(page)
-    assert (read.code if isinstance(read, Unreadable) else read) == found
+    read = parse_response(page)
+    assert (read.code if isinstance(read, TwimlError) else read) == found
 
 
 def test_the_official_librarys_documents_are_understood() -> None:
@@ -149,15 +149,15 @@ def test_the_official_librarys_documents_are_understood() -> None:
 
 
 def test_a_page_is_not_read_with_a_codec_that_takes_its_length_squared() -> None:
-    assert read_page(Page(200, "text/plain", "punycode", b"a-" + b"b9" * 20)) == Document(
+    assert parse_response(Page(200, "text/plain", "punycode", b"a-" + b"b9" * 20)) == Document(
         (SendMessage("a-" + "b9" * 20),)
     )
 
 
 @given(st.binary(max_size=200))
 def test_whatever_comes_is_read_or_refused(body: bytes) -> None:
-    assert isinstance(read_twiml(b"<Response>" + body), Document | Unreadable)
-    assert isinstance(read_page(Page(200, "text/plain", "utf-8", body)), Document | Unreadable)
+    assert isinstance(read_twiml(b"<Response>" + body), Document | TwimlError)
+    assert isinstance(parse_response(Page(200, "text/plain", "utf-8", body)), Document | TwimlError)
 
 
 @given(

@@ -15,18 +15,18 @@ from prometheus_client import REGISTRY, CollectorRegistry
 
 from sms_router.routing.inbox.answer import Outcome
 from sms_router.routing.upstream.circuit_breaker import State
-from sms_router.routing.upstream.endpoint import LineStatus
+from sms_router.routing.upstream.endpoint import EndpointStatus
 from sms_router.web.metrics import (
     MOST_CODES,
     MOST_UNTOLD,
     RECEIPTS,
-    WorkersCollector,
+    MultiprocessCollector,
     count_answer,
     count_receipt,
+    flush,
     observe_stage,
-    tell,
 )
-from sms_router.web.metrics_collectors import MOST_UPSTREAMS, UpstreamFigures
+from sms_router.web.metrics_collectors import MOST_UPSTREAMS, UpstreamMetrics
 
 WORKER = """
 import sys
@@ -63,7 +63,7 @@ def worker(folder: Path, store_up: int, entries: int, *, elsewhere: bool = False
 @pytest.fixture
 def figures(tmp_path: Path) -> CollectorRegistry:
     registry = CollectorRegistry()
-    registry.register(WorkersCollector(tmp_path))
+    registry.register(MultiprocessCollector(tmp_path))
     return registry
 
 
@@ -89,14 +89,14 @@ def test_what_texts_count_is_told_at_once_when_it_is_asked_for() -> None:
         count_answer(Outcome.LATE, seconds)
     for seconds in (0.0005, 0.001, 0.0011, 99.0):
         observe_stage("of a test", seconds)
-    tell()
+    flush()
     assert counted("sms_router_messages_total", outcome="late") == before + 3
     assert counted("sms_router_answer_seconds_count") == total + 3
     assert counted("sms_router_answer_seconds_sum") == sum_ + 20.75
     assert counted("sms_router_stage_seconds_bucket", stage="of a test", le="0.0005") == 1
     assert counted("sms_router_stage_seconds_bucket", stage="of a test", le="0.001") == 2
     assert counted("sms_router_stage_seconds_bucket", stage="of a test", le="+Inf") == 4
-    tell()
+    flush()
     assert counted("sms_router_answer_seconds_count") == total + 3
 
 
@@ -131,15 +131,15 @@ def test_a_process_that_is_none_of_ours_is_not_taken_for_a_worker(
 
 
 def test_upstreams_have_figures_of_their_own_up_to_a_bound() -> None:
-    figures = UpstreamFigures()
+    figures = UpstreamMetrics()
     lines = [
-        LineStatus(f"http://test-{number}", State.OPEN if number else State.CLOSED, 5, 2, 1, None)
+        EndpointStatus(f"http://test-{number}", State.OPEN if number else State.CLOSED, 5, 2, 1, None)
         for number in range(MOST_UPSTREAMS + 5)
     ]
     figures.update(lines)
     figures.update([replace(lines[0], calls=7, state=State.HALF_OPEN), *lines[1:]])
     figures.update([replace(line, state=State.CLOSED) for line in lines[1:]])
-    figures.update([replace(lines[0], calls=1, failures=0, held_back=0)])
+    figures.update([replace(lines[0], calls=1, failures=0, short_circuited=0)])
 
     def value(name: str, upstream: str) -> float | None:
         return REGISTRY.get_sample_value(f"sms_router_upstream_{name}", {"upstream": upstream})

@@ -13,9 +13,9 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route, Router
 from starlette.types import Message, Receive, Scope, Send
 
-from sms_router.web.lost import Lost
-from sms_router.web.rejections import Refusals
-from sms_router.web.routes import WebhookRouter, below
+from sms_router.web.lost import UnroutedWebhookLog
+from sms_router.web.rejections import RejectionLog
+from sms_router.web.routes import WebhookRouter, with_prefix
 
 
 async def webhook(scope: Scope, receive: Receive, send: Send) -> None:
@@ -61,7 +61,7 @@ async def status(
 async def test_a_private_port_is_told_by_the_listener_alone(
     private_port: int | None, listener: tuple[str, int] | None, page_status: int
 ) -> None:
-    lost = Lost(["/sms"], Refusals(time.monotonic), time.monotonic)
+    lost = UnroutedWebhookLog(["/sms"], RejectionLog(time.monotonic), time.monotonic)
     router = WebhookRouter({"/sms": webhook}, [Route("/page", page)], lifespan, lost, private_port)
     assert await status(router, "/page", listener) == page_status
     assert await status(router, "/sms", listener) == 200
@@ -72,8 +72,8 @@ SIGNED = (b"x-twilio-signature", b"x" * 28)
 
 
 async def test_a_webhook_that_is_not_here_is_told_once_for_a_while(caplog: pytest.LogCaptureFixture) -> None:
-    refusals = Refusals(time.monotonic)
-    lost = Lost(["/sms", "/sms/status"], refusals, time.monotonic)
+    refusals = RejectionLog(time.monotonic)
+    lost = UnroutedWebhookLog(["/sms", "/sms/status"], refusals, time.monotonic)
     router = WebhookRouter({"/sms": webhook, "/sms/status": webhook}, [Route("/page", page)], lifespan, lost)
     before = refused_as_not_found()
     for path in ("/nothing", "/page", "/sms"):
@@ -92,10 +92,10 @@ async def test_a_webhook_that_is_not_here_is_told_once_for_a_while(caplog: pytes
 @pytest.mark.parametrize(("later", "told"), [(9.9, 1), (10.0, 2)])
 def test_it_is_told_again_after_a_while(caplog: pytest.LogCaptureFixture, later: float, told: int) -> None:
     now = [100.0]
-    lost = Lost(["/sms"], Refusals(lambda: now[0]), lambda: now[0])
-    lost.saw({"path": "/x", "headers": [SIGNED]})
+    lost = UnroutedWebhookLog(["/sms"], RejectionLog(lambda: now[0]), lambda: now[0])
+    lost.record({"path": "/x", "headers": [SIGNED]})
     now[0] += later
-    lost.saw({"path": "/x", "headers": [SIGNED]})
+    lost.record({"path": "/x", "headers": [SIGNED]})
     assert len(caplog.messages) == told
 
 
@@ -120,7 +120,7 @@ async def test_a_prefix_that_the_proxy_passes_on_is_cut_off(
     async def webhook(scope: Scope, receive: Receive, send: Send) -> None:
         asked.append(scope["raw_path"])
 
-    found = below(prefix, {"/sms": webhook})
+    found = with_prefix(prefix, {"/sms": webhook})
 
     async def receive() -> Message:
         return {}

@@ -21,7 +21,7 @@ class Severity(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Mending:
+class Fix:
     """What the API would change about the Service, by the official client's names."""
 
     name: str
@@ -39,12 +39,12 @@ class Finding:
     sentence: str
     remedy: str
     """What to do: a command to paste where there is one."""
-    mendings: tuple[Mending, ...] = ()
+    mendings: tuple[Fix, ...] = ()
     """Empty when only people can mend it."""
 
 
 @dataclass(frozen=True, slots=True)
-class Expected:
+class ExpectedSettings:
     """What the router needs of a Service."""
 
     public_url: str

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
-from sms_router.checks.finding import Expected, Finding, Mending, Severity, same_place
+from sms_router.checks.finding import ExpectedSettings, Finding, Fix, Severity, same_place
 from sms_router.membership.snapshot import Snapshot
 from sms_router.senders.country import CANADA, UNITED_STATES
 from sms_router.senders.models import Capability, Sender, SenderKind
@@ -12,16 +12,16 @@ from sms_router.senders.models import Capability, Sender, SenderKind
 _FALLBACKS = frozenset({SenderKind.LONG_CODE, SenderKind.TOLL_FREE})
 _SHARED_TOLL_FREE = frozenset({UNITED_STATES, CANADA})
 
-Inspection = Callable[[Snapshot, Expected], Iterator[Finding]]
+Inspection = Callable[[Snapshot, ExpectedSettings], Iterator[Finding]]
 
 
-def inspect(snapshot: Snapshot, expected: Expected) -> tuple[Finding, ...]:
+def check_service(snapshot: Snapshot, expected: ExpectedSettings) -> tuple[Finding, ...]:
     """Return every finding about a Service, the worst first."""
     found = [finding for look in _INSPECTIONS for finding in look(snapshot, expected)]
     return tuple(sorted(found, key=lambda finding: list(Severity).index(finding.severity)))
 
 
-def _inbound(snapshot: Snapshot, expected: Expected) -> Iterator[Finding]:
+def _inbound(snapshot: Snapshot, expected: ExpectedSettings) -> Iterator[Finding]:
     url = snapshot.settings.inbound_request_url
     if url and same_place(url, expected.inbound):
         return
@@ -34,13 +34,13 @@ def _inbound(snapshot: Snapshot, expected: Expected) -> Iterator[Finding]:
     yield _mendable(snapshot, expected, Severity.ERROR, sentence, inbound_request_url=expected.inbound)
 
 
-def _deferring(snapshot: Snapshot, expected: Expected) -> Iterator[Finding]:
+def _deferring(snapshot: Snapshot, expected: ExpectedSettings) -> Iterator[Finding]:
     if snapshot.settings.use_inbound_webhook_on_number:
         sentence = "The Service defers to each number's own webhook: the router does not see its texts."
         yield _mendable(snapshot, expected, Severity.ERROR, sentence, use_inbound_webhook_on_number=False)
 
 
-def _fallback(snapshot: Snapshot, expected: Expected) -> Iterator[Finding]:
+def _fallback(snapshot: Snapshot, expected: ExpectedSettings) -> Iterator[Finding]:
     settings = snapshot.settings
     if not settings.fallback_url:
         sentence = "No fallback URL is set: when the router does not answer, people get nothing."
@@ -58,7 +58,7 @@ def _fallback(snapshot: Snapshot, expected: Expected) -> Iterator[Finding]:
     yield _mendable(snapshot, expected, Severity.ERROR, sentence, fallback_url=expected.fallback)
 
 
-def _status_callback(snapshot: Snapshot, expected: Expected) -> Iterator[Finding]:
+def _status_callback(snapshot: Snapshot, expected: ExpectedSettings) -> Iterator[Finding]:
     url = snapshot.settings.status_callback
     if url and same_place(url, expected.status):
         return
@@ -70,7 +70,7 @@ def _status_callback(snapshot: Snapshot, expected: Expected) -> Iterator[Finding
     )
 
 
-def _empty(snapshot: Snapshot, _: Expected) -> Iterator[Finding]:
+def _empty(snapshot: Snapshot, _: ExpectedSettings) -> Iterator[Finding]:
     if not snapshot.senders:
         yield Finding(
             Severity.ERROR,
@@ -80,7 +80,7 @@ def _empty(snapshot: Snapshot, _: Expected) -> Iterator[Finding]:
         )
 
 
-def _useless(snapshot: Snapshot, _: Expected) -> Iterator[Finding]:
+def _useless(snapshot: Snapshot, _: ExpectedSettings) -> Iterator[Finding]:
     for sender in snapshot.senders:
         if Capability.SMS not in sender.capabilities:
             yield Finding(
@@ -91,7 +91,7 @@ def _useless(snapshot: Snapshot, _: Expected) -> Iterator[Finding]:
             )
 
 
-def _stranded_short_codes(snapshot: Snapshot, _: Expected) -> Iterator[Finding]:
+def _stranded_short_codes(snapshot: Snapshot, _: ExpectedSettings) -> Iterator[Finding]:
     elsewhere = any(sender.kind in _FALLBACKS for sender in _texting(snapshot))
     gets = "are answered from another country's number, if it reaches them" if elsewhere else "get nothing"
     for sender in _texting(snapshot):
@@ -105,7 +105,7 @@ def _stranded_short_codes(snapshot: Snapshot, _: Expected) -> Iterator[Finding]:
             )
 
 
-def _canadian_long_codes(snapshot: Snapshot, _: Expected) -> Iterator[Finding]:
+def _canadian_long_codes(snapshot: Snapshot, _: ExpectedSettings) -> Iterator[Finding]:
     kinds = {sender.kind for sender in _texting(snapshot) if sender.country == CANADA}
     toll_free = any(sender.kind is SenderKind.TOLL_FREE for sender in _texting(snapshot))
     if SenderKind.LONG_CODE in kinds and not toll_free:
@@ -118,7 +118,7 @@ def _canadian_long_codes(snapshot: Snapshot, _: Expected) -> Iterator[Finding]:
         )
 
 
-def _pictures(snapshot: Snapshot, expected: Expected) -> Iterator[Finding]:
+def _pictures(snapshot: Snapshot, expected: ExpectedSettings) -> Iterator[Finding]:
     able = any(Capability.MMS in sender.capabilities for sender in snapshot.senders)
     if expected.sends_media and snapshot.senders and not able:
         yield Finding(
@@ -130,7 +130,7 @@ def _pictures(snapshot: Snapshot, expected: Expected) -> Iterator[Finding]:
         )
 
 
-def _toll_free(snapshot: Snapshot, _: Expected) -> Iterator[Finding]:
+def _toll_free(snapshot: Snapshot, _: ExpectedSettings) -> Iterator[Finding]:
     found = [each for each in snapshot.senders if each.kind is SenderKind.TOLL_FREE]
     if len(found) > 1:
         addresses = ", ".join(sender.address for sender in found)
@@ -142,7 +142,7 @@ def _toll_free(snapshot: Snapshot, _: Expected) -> Iterator[Finding]:
         )
 
 
-def _opt_out(snapshot: Snapshot, _: Expected) -> Iterator[Finding]:
+def _opt_out(snapshot: Snapshot, _: ExpectedSettings) -> Iterator[Finding]:
     yield _note(
         snapshot,
         "Whether Advanced Opt-Out is on cannot be read from the API.",
@@ -150,7 +150,7 @@ def _opt_out(snapshot: Snapshot, _: Expected) -> Iterator[Finding]:
     )
 
 
-def _hidden_urls(snapshot: Snapshot, expected: Expected) -> Iterator[Finding]:
+def _hidden_urls(snapshot: Snapshot, expected: ExpectedSettings) -> Iterator[Finding]:
     if snapshot.settings.use_inbound_webhook_on_number:
         return
     for sender in snapshot.senders:
@@ -189,11 +189,11 @@ _INSPECTIONS: tuple[Inspection, ...] = (
 
 
 def _mendable(
-    snapshot: Snapshot, expected: Expected, severity: Severity, sentence: str, **wanted: object
+    snapshot: Snapshot, expected: ExpectedSettings, severity: Severity, sentence: str, **wanted: object
 ) -> Finding:
     """Return a finding that the API can mend, as far as Twilio can reach the router."""
     before: Mapping[str, object] = {name: getattr(snapshot.settings, name) for name in wanted}
-    mendings = tuple(Mending(name, before[name], value) for name, value in wanted.items())
+    mendings = tuple(Fix(name, before[name], value) for name, value in wanted.items())
     if not expected.reachable:
         remedy = "Set PUBLIC_URL to what Twilio can call, then: sms-router check --fix"
         return Finding(severity, snapshot.service_sid, sentence, remedy)

@@ -8,7 +8,7 @@ from datetime import timedelta
 from sms_router.checks.finding import Finding, Severity
 from sms_router.onboarding.checklist import Checklist, day_of
 from sms_router.onboarding.process import Kind
-from sms_router.onboarding.repository import Arrivals
+from sms_router.onboarding.repository import OnboardingState
 from sms_router.senders.pending import live_words
 
 SOON = timedelta(days=7)
@@ -17,7 +17,9 @@ SOON = timedelta(days=7)
 _SHORT_CODES = frozenset({Kind.SHORT_CODE_LEASE, Kind.SHORT_CODE_MIGRATION})
 
 
-def inspect_arrivals(arrivals: Arrivals, service_sid: str, members: Set[str], at: float) -> Iterator[Finding]:
+def check_pending_numbers(
+    arrivals: OnboardingState, service_sid: str, members: Set[str], at: float
+) -> Iterator[Finding]:
     """Yield what there is to say of a Service's numbers on their way.
 
     ``members`` are the addresses in the Service at Twilio; ``at`` is in seconds since the epoch.
@@ -27,7 +29,7 @@ def inspect_arrivals(arrivals: Arrivals, service_sid: str, members: Set[str], at
             yield from _of(checklist, arrivals, members, at)
 
 
-def inspect_strays(arrivals: Arrivals, service_sids: Set[str]) -> Iterator[Finding]:
+def check_orphans(arrivals: OnboardingState, service_sids: Set[str]) -> Iterator[Finding]:
     """Yield the numbers whose Service is not configured."""
     for checklist in arrivals.pending:
         if checklist.service_sid not in service_sids:
@@ -39,7 +41,7 @@ def inspect_strays(arrivals: Arrivals, service_sids: Set[str]) -> Iterator[Findi
             )
 
 
-def _of(checklist: Checklist, arrivals: Arrivals, members: Set[str], at: float) -> Iterator[Finding]:
+def _of(checklist: Checklist, arrivals: OnboardingState, members: Set[str], at: float) -> Iterator[Finding]:
     number, show = checklist.number, f"sms-router onboarding show {checklist.number}"
     if number in arrivals.texted and not checklist.process.gradual:
         sentence, _, remedy = live_words(number).partition(": ")

@@ -13,8 +13,8 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_group
 
-from sms_router.cli.output import CommandError, complain, fail
-from sms_router.errors import SettingsError
+from sms_router.cli.output import CommandError, fail, print_error
+from sms_router.errors import ConfigurationError
 
 COMMANDS = {
     "serve": ("sms_router.cli.server.serve", "Run the router on HOST:PORT with WORKERS processes."),
@@ -95,7 +95,7 @@ def main() -> None:
         sys.stdout.reconfigure(errors="replace")  # a terminal that is not UTF-8 shows what it can
     try:
         commands()
-    except SettingsError as error:
+    except ConfigurationError as error:
         fail("The configuration has mistakes:", mistakes=error.mistakes)
         sys.exit(1)
     except CommandError as error:
@@ -104,6 +104,6 @@ def main() -> None:
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
-        complain(f"The output cannot be written: {error.strerror}.")
+        print_error(f"The output cannot be written: {error.strerror}.")
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left would fail at the end
         sys.exit(1)

@@ -16,15 +16,15 @@ from redis.exceptions import AuthenticationError, MovedError, ResponseError
 
 from sms_router.cli.output import CommandError
 from sms_router.config.settings import DEFAULT_FOLDER, Settings, load_settings
-from sms_router.errors import SettingsError
+from sms_router.errors import ConfigurationError
 from sms_router.store.embedded import embedded, running_at
 from sms_router.store.errors import EmbeddedError
-from sms_router.store.redis_py import CLIENT_ERRORS, client_of
+from sms_router.store.redis_py import CLIENT_ERRORS, sync_client
 
 if TYPE_CHECKING:
     import redis
 
-    from sms_router.routing.dispatch.dispatcher import Dispatcher, Forwards
+    from sms_router.routing.dispatch.dispatcher import Dispatcher, ForwardConfig
     from sms_router.sandbox import World
 
 DEMO_FOLDER = Path(__file__).parents[3] / "config"
@@ -37,7 +37,7 @@ _PLACE = r"the Sentinel \1:\2"
 START = "Start it in another terminal: make run (or sms-router serve)"
 
 
-def offline_world(settings: Settings) -> World:
+def sandbox_world(settings: Settings) -> World:
     """Read the sandbox's world: from the configuration folder, or the included one.
 
     Its account, token and Service are the configured ones, where there are any.
@@ -81,43 +81,43 @@ def settings_for_command() -> Settings:
     """
     settings = load_settings()
     if settings.offline:
-        world = offline_world(settings)
+        world = sandbox_world(settings)
         settings = load_settings({**os.environ, **sandbox_environment(world, settings)})
     return settings
 
 
 @contextlib.contextmanager
-def all_mistakes() -> Iterator[None]:
+def report_all_errors() -> Iterator[None]:
     """Report the mistakes in the other files too, when the body finds one.
 
     Handlers are named in ``router.toml``, so contradictions with them are reported once it is right.
     """
-    from sms_router.routing.dispatch.dispatcher import Forwards  # noqa: PLC0415
-    from sms_router.routing.dispatch.handler_loader import Functions  # noqa: PLC0415
-    from sms_router.routing.dispatch.ruleset import RulebookReader  # noqa: PLC0415 (Jinja, where rules matter)
+    from sms_router.routing.dispatch.dispatcher import ForwardConfig  # noqa: PLC0415
+    from sms_router.routing.dispatch.handler_loader import HandlerRegistry  # noqa: PLC0415
+    from sms_router.routing.dispatch.ruleset import RuleSetReader  # noqa: PLC0415 (Jinja, where rules matter)
     from sms_router.routing.keywords.schedule import TimeZones  # noqa: PLC0415
 
     try:
         yield
-    except SettingsError as error:
+    except ConfigurationError as error:
         folder = Path(os.environ.get("SMS_ROUTER_CONFIG") or DEFAULT_FOLDER)
         if not folder.is_dir():
             raise
-        reader = RulebookReader(folder, Functions([], []), frozenset(), Forwards(), TimeZones())
+        reader = RuleSetReader(folder, HandlerRegistry([], []), frozenset(), ForwardConfig(), TimeZones())
         try:
             reader.read()
-        except SettingsError as others:
-            raise SettingsError(list(dict.fromkeys([*error.mistakes, *others.mistakes]))) from error
+        except ConfigurationError as others:
+            raise ConfigurationError(list(dict.fromkeys([*error.mistakes, *others.mistakes]))) from error
         raise
 
 
-def load_rules(settings: Settings, forwards: Forwards | None = None) -> Dispatcher:
+def load_rules(settings: Settings, forwards: ForwardConfig | None = None) -> Dispatcher:
     """Load keywords and handlers, as `load_rule_files` does."""
     return load_rule_files(settings, (settings.folder / "keywords.toml",), forwards)[0]
 
 
 def load_rule_files(
-    settings: Settings, files: Sequence[Path], forwards: Forwards | None = None
+    settings: Settings, files: Sequence[Path], forwards: ForwardConfig | None = None
 ) -> list[Dispatcher]:
     """Load the rules of some files, each with the handlers, templates and opt-out words of the configuration.
 
@@ -128,27 +128,27 @@ def load_rule_files(
         SettingsError: with every mistake found.
 
     """
-    from sms_router.routing.dispatch.conversation_steps import Customs  # noqa: PLC0415
-    from sms_router.routing.dispatch.dispatcher import Forwards  # noqa: PLC0415
-    from sms_router.routing.dispatch.handler_loader import Functions  # noqa: PLC0415
-    from sms_router.routing.dispatch.rule_loader import read_rules  # noqa: PLC0415 (Jinja and handlers, where rules matter)
-    from sms_router.routing.handler.thread_pool import Threads  # noqa: PLC0415
-    from sms_router.routing.opt_outs.keywords_file import load_opt_out_words  # noqa: PLC0415
+    from sms_router.routing.dispatch.conversation_steps import ConversationPolicy  # noqa: PLC0415
+    from sms_router.routing.dispatch.dispatcher import ForwardConfig  # noqa: PLC0415
+    from sms_router.routing.dispatch.handler_loader import HandlerRegistry  # noqa: PLC0415
+    from sms_router.routing.dispatch.rule_loader import load_rules  # noqa: PLC0415 (Jinja and handlers, where rules matter)
+    from sms_router.routing.handler.thread_pool import HandlerThreadPool  # noqa: PLC0415
+    from sms_router.routing.opt_outs.keywords_file import load_opt_out_keywords  # noqa: PLC0415
 
     here = str(Path.cwd())
     if here not in sys.path and "" not in sys.path:
         sys.path.append(here)
-    words = load_opt_out_words(settings.folder, settings.twilio_opt_outs)
+    words = load_opt_out_keywords(settings.folder, settings.twilio_opt_outs)
     with contextlib.redirect_stdout(sys.stderr):  # what a module prints is no part of a command's output
-        functions = Functions.load(
+        functions = HandlerRegistry.load(
             settings.router.handlers,
-            Threads(1),
+            HandlerThreadPool(1),
             settings.router.middlewares,
-            Customs(**settings.conversations.model_dump()),
+            ConversationPolicy(**settings.conversations.model_dump()),
         )
-    forwards = forwards or Forwards(public_url=settings.public_url)
+    forwards = forwards or ForwardConfig(public_url=settings.public_url)
     templates = settings.folder / "templates"
-    return [read_rules(file, templates, functions, words, forwards, settings.time_zones) for file in files]
+    return [load_rules(file, templates, functions, words, forwards, settings.time_zones) for file in files]
 
 
 @contextlib.contextmanager
@@ -187,7 +187,7 @@ def store_client(settings: Settings) -> Iterator[redis.Redis]:
     """
     with store_url(settings) as url:
         try:
-            with client_of(url) as client:
+            with sync_client(url) as client:
                 with contextlib.suppress(
                     ResponseError
                 ):  # with a full disk it refuses that, and answers others
@@ -218,12 +218,12 @@ def _told(error: Exception) -> tuple[str, str]:
     return f"Redis does not answer: {_CLIENT.sub(_PLACE, str(error))}", "Set REDIS_URL, or start yours."
 
 
-def anything_stored(settings: Settings) -> bool:
+def has_store(settings: Settings) -> bool:
     """Tell whether there is a store to look into; nothing is started to find out."""
     return bool(settings.redis.url) or (settings.router.data_dir / "valkey").is_dir()
 
 
-def store_runs(settings: Settings) -> bool:
+def store_is_running(settings: Settings) -> bool:
     """Tell whether the store of a running router may be there."""
     return bool(settings.redis.url) or embedded_runs(settings)
 

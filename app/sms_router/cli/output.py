@@ -16,11 +16,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from sms_router.twilio.phone_numbers import read_address
-from sms_router.visible import visible
+from sms_router.twilio.phone_numbers import parse_phone_number
+from sms_router.visible import escape_control_chars
 
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
+stdout = Console(highlight=False)
+stderr = Console(stderr=True, highlight=False)
 
 WhatIsTexted = Annotated[
     list[str], typer.Argument(metavar="TEXT", help="What somebody texts; several words need no quotes.")
@@ -44,27 +44,27 @@ def address(value: str | None) -> str | None:
         if value is not None:
             raise typer.BadParameter("a number like +14155550123 or 12345 is needed")
         return None
-    return read_address(value)
+    return parse_phone_number(value)
 
 
 def fail(what: str, *lines: str, mistakes: Sequence[str] = ()) -> None:
     """Tell why a command could not do what was asked; programs get it as one JSON document."""
-    complain(what, *lines, *mistakes)
+    print_error(what, *lines, *mistakes)
     words = sys.argv[1:]
     if "--json" in words[: words.index("--") if "--" in words else None]:
         print_json({"error": what.rstrip(":"), "remedy": list(lines), "mistakes": list(mistakes)})
 
 
-def complain(*lines: str) -> None:
+def print_error(*lines: str) -> None:
     """Print an error to standard error; the first line says what, the others how to mend it."""
     for number, line in enumerate(lines):
-        err.print(plain(line, "bold red" if number == 0 else ""), soft_wrap=True)
+        stderr.print(plain(line, "bold red" if number == 0 else ""), soft_wrap=True)
 
 
 def plain(text: str, style: str = "") -> Text:
     """Return text as it is: never read as markup, with terminal controls made visible."""
     writable = text.encode("utf-8", "backslashreplace").decode()
-    return Text(visible(writable), style=style)
+    return Text(escape_control_chars(writable), style=style)
 
 
 def print_json(value: object) -> None:
@@ -82,10 +82,10 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         table.add_column(plain(column), overflow="fold")
     for row in rows:
         table.add_row(*(plain(cell) for cell in row))
-    out.print(table)
+    stdout.print(table)
 
 
-def counted(number: int, thing: str) -> str:
+def plural(number: int, thing: str) -> str:
     """Say how many: ``1 rule``, ``2 rules``."""
     return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
 

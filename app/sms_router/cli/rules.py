@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping
 from sms_router.cli.context import load_rules
 from sms_router.config.settings import Settings
 from sms_router.membership.snapshot import Snapshot
-from sms_router.routing.dispatch.dispatcher import Dispatcher, Forwards
+from sms_router.routing.dispatch.dispatcher import Dispatcher, ForwardConfig
 from sms_router.routing.upstream.number_urls import NumberForwards
-from sms_router.senders.pool import Pool, pool_among
+from sms_router.senders.pool import Pool, find_pool
 
 
 def rules_and_pools(settings: Settings, found: Iterable[Snapshot]) -> tuple[Dispatcher, Mapping[str, Pool]]:
@@ -22,9 +22,9 @@ def rules_and_pools(settings: Settings, found: Iterable[Snapshot]) -> tuple[Disp
     snapshots = {snapshot.service_sid: snapshot for snapshot in found}
     pools = {service_sid: snapshot.pool() for service_sid, snapshot in snapshots.items()}
     numbers = NumberForwards(
-        lambda service, texted: pool_among(pools, service, texted),
+        lambda service, texted: find_pool(pools, service, texted),
         lambda service_sid, sid: snapshots[service_sid].number_urls.get(sid),
         settings.number_urls,
         settings.public_url,
     )
-    return load_rules(settings, Forwards(None, numbers.forward_for, settings.public_url)), pools
+    return load_rules(settings, ForwardConfig(None, numbers.forward_for, settings.public_url)), pools

@@ -13,7 +13,7 @@ _FROM_NOW = re.compile(r"([+-])(\d{1,4})([mhd])", re.ASCII)
 _UNITS = {"m": 60_000, "h": 3_600_000, "d": 86_400_000}
 
 
-def milliseconds_of(span: str, option: str) -> int:
+def parse_duration(span: str, option: str) -> int:
     """Read a span as milliseconds.
 
     Raises:
@@ -26,7 +26,7 @@ def milliseconds_of(span: str, option: str) -> int:
     return int(found[1]) * _UNITS[found[2]]
 
 
-def since_of(value: str | None, now: float) -> int:
+def parse_since(value: str | None, now: float) -> int:
     """Read ``--since`` as milliseconds since the epoch; 0 for None.
 
     It is a span before ``now`` (in seconds), or a time in ISO 8601.
@@ -38,7 +38,7 @@ def since_of(value: str | None, now: float) -> int:
     if value is None:
         return 0
     if _SPAN.fullmatch(value.strip()):
-        return int(now * 1000) - milliseconds_of(value, "--since")
+        return int(now * 1000) - parse_duration(value, "--since")
     try:
         read = datetime.fromisoformat(value)
     except ValueError as error:
@@ -46,7 +46,7 @@ def since_of(value: str | None, now: float) -> int:
     return int((read if read.tzinfo else read.replace(tzinfo=UTC)).timestamp() * 1000)
 
 
-def read_moment(value: str | None, zone: tzinfo = UTC) -> int:
+def parse_time(value: str | None, zone: tzinfo = UTC) -> int:
     """Read a time as milliseconds since the epoch: ISO 8601, in ``zone`` unless it names one, or +3d, -12h.
 
     Raises:

@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from sms_router.checks.error_advice import explained
+from sms_router.checks.error_advice import advise
 from sms_router.cli.context import settings_for_command, store_client, store_url
-from sms_router.cli.output import CommandError, command_line, complain, err, out, plain
+from sms_router.cli.output import CommandError, command_line, plain, print_error, stderr, stdout
 from sms_router.config.settings import Settings
 from sms_router.membership import audit_log as journal
-from sms_router.membership.admin import ServiceResources
+from sms_router.membership.admin import ServiceAdmin
 from sms_router.membership.audit_log import Outcome
 from sms_router.membership.membership import Membership
 from sms_router.membership.snapshot import Snapshot
-from sms_router.membership.snapshot_store import SharedError
-from sms_router.membership.source import MembershipError, ServiceSource, twilio_source
-from sms_router.store.redis_py import CLIENT_ERRORS, async_client_of
+from sms_router.membership.snapshot_store import SharedStateError
+from sms_router.membership.source import PoolReadError, ServiceSource, twilio_source
+from sms_router.store.redis_py import CLIENT_ERRORS, async_client
 from sms_router.twilio.rest import ApiError, build_client
 
 if TYPE_CHECKING:
@@ -39,11 +39,11 @@ _MAY_BE_DONE = "It may have been done all the same: look before you repeat it."
 
 
 @dataclass(frozen=True, slots=True)
-class Operation:
+class ServiceAccess:
     """What a command needs to work on one Service."""
 
     settings: Settings
-    resources: ServiceResources
+    resources: ServiceAdmin
     source: ServiceSource
 
     @property
@@ -52,7 +52,7 @@ class Operation:
         return self.resources.service_sid
 
 
-def operation(service_sid: str | None) -> Operation:
+def operation(service_sid: str | None) -> ServiceAccess:
     """Return the operation on the Service that was named, or on the only one.
 
     Raises:
@@ -63,7 +63,7 @@ def operation(service_sid: str | None) -> Operation:
     return operation_on(settings, chosen_service(settings, service_sid))
 
 
-def operation_on(settings: Settings, service_sid: str) -> Operation:
+def operation_on(settings: Settings, service_sid: str) -> ServiceAccess:
     """Return the operation on a configured Service."""
     service = settings.service(service_sid)
     assert service is not None, "it was chosen among those that are configured"
@@ -76,7 +76,7 @@ def operation_on(settings: Settings, service_sid: str) -> Operation:
         timeout=settings.twilio.timeout,
     )
     client = client_for(settings, service.account)
-    return Operation(settings, ServiceResources(client, service.account, service.sid), source)
+    return ServiceAccess(settings, ServiceAdmin(client, service.account, service.sid), source)
 
 
 def client_for(settings: Settings, account_sid: str) -> Client:
@@ -121,22 +121,22 @@ def ask(settings: Settings, what: str, call: Callable[[], _Result]) -> _Result:
 
     """
     try:
-        with err.status(f"{what} ..."):
+        with stderr.status(f"{what} ..."):
             return call()
     except ApiError as error:
-        raise refused(settings, error) from error
+        raise api_error(settings, error) from error
 
 
-def refused(settings: Settings, error: ApiError | MembershipError) -> CommandError:
+def api_error(settings: Settings, error: ApiError | PoolReadError) -> CommandError:
     """Return the message about a failed call."""
     hints = []
     if settings.twilio.api_base_url and error.failure.status is None:
         hints = [f"Calls go to {settings.twilio.api_base_url}; is the sandbox running? Start it: make run"]
-    return CommandError(explained(error.failure), *hints)
+    return CommandError(advise(error.failure), *hints)
 
 
-def change(
-    operation: Operation, action: str, subject: str, detail: str, call: Callable[[], _Result]
+def apply_change(
+    operation: ServiceAccess, action: str, subject: str, detail: str, call: Callable[[], _Result]
 ) -> _Result:
     """Change something at Twilio, record who did it, and tell every router at once.
 
@@ -149,10 +149,10 @@ def change(
     settings, service_sid = operation.settings, operation.service_sid
     with store_url(settings) as url, store_client(settings) as client:
         try:
-            with err.status("Changing it at Twilio ..."):
+            with stderr.status("Changing it at Twilio ..."):
                 result = call()
         except ApiError as error:
-            told = refused(settings, error)
+            told = api_error(settings, error)
             if not error.failure.may_have_been_done:
                 raise told from error
             with _told_if_lost("No answer came, so Twilio may have made the change"):
@@ -165,7 +165,7 @@ def change(
         return result
 
 
-def read_everywhere(operation: Operation, url: str) -> Snapshot:
+def read_everywhere(operation: ServiceAccess, url: str) -> Snapshot:
     """Read the Service from Twilio now, and hand it to every router at once.
 
     Raises:
@@ -175,25 +175,25 @@ def read_everywhere(operation: Operation, url: str) -> Snapshot:
     """
 
     async def read() -> Snapshot:
-        async with async_client_of(url, connect_within=5) as client:
-            return await Membership([operation.source], client).changed(operation.service_sid)
+        async with async_client(url, connect_within=5) as client:
+            return await Membership([operation.source], client).refresh_after_change(operation.service_sid)
 
     return asyncio.run(read())
 
 
-def say(sentence: str) -> None:
+def print_line(sentence: str) -> None:
     """Tell people what was done."""
-    out.print(plain(sentence), soft_wrap=True)
+    stdout.print(plain(sentence), soft_wrap=True)
 
 
-def _tell_routers(operation: Operation, url: str) -> None:
+def _tell_routers(operation: ServiceAccess, url: str) -> None:
     try:
-        with err.status("Telling the routers ..."):
+        with stderr.status("Telling the routers ..."):
             read_everywhere(operation, url)
-    except MembershipError as error:
-        complain(f"The routers know of the change and will read it themselves; for now {error}.")
-    except SharedError as error:
-        complain(
+    except PoolReadError as error:
+        print_error(f"The routers know of the change and will read it themselves; for now {error}.")
+    except SharedStateError as error:
+        print_error(
             f"The routers could not be told: {error}. They look for themselves within"
             f" {operation.source.refresh_after:.0f} seconds."
         )
@@ -204,4 +204,4 @@ def _told_if_lost(what: str) -> Iterator[None]:
     try:
         yield
     except CLIENT_ERRORS as error:
-        complain(f"{what}, but it could not be journaled: {type(error).__name__}.")
+        print_error(f"{what}, but it could not be journaled: {type(error).__name__}.")

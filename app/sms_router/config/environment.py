@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sms_router.toml import Location, RawTable, key_of
+from sms_router.toml import Location, RawTable, format_location
 
 VARIABLES = {
     "PUBLIC_URL": ("router", "public_url"),
@@ -28,7 +28,7 @@ _SERVICE = "TWILIO_MESSAGING_SERVICE_SID"
 
 
 @dataclass(slots=True)
-class Layers:
+class EnvironmentOverlay:
     """The tables of a file, what the environment put into them, and what was wrong with that."""
 
     file: Path
@@ -36,7 +36,7 @@ class Layers:
     environment: Mapping[str, str]
     variables: dict[Location, str] = field(default_factory=dict)
     """Which variable a value came from, by location."""
-    told: set[Location] = field(default_factory=set)
+    reported: set[Location] = field(default_factory=set)
     """Locations whose mistake is reported already, such as ``env:NAME`` without that variable."""
     mistakes: list[str] = field(default_factory=list)
 
@@ -59,9 +59,9 @@ class Layers:
         variable = value.removeprefix("env:")
         self.variables[location] = variable
         if variable not in self.environment and location[-1] != "auth_token_secondary":
-            self.told.add(location)
+            self.reported.add(location)
             self.mistakes.append(
-                f"{self.file}: {key_of(location)}: the environment variable {variable} is not set; "
+                f"{self.file}: {format_location(location)}: the environment variable {variable} is not set; "
                 f"export {variable}=..."
             )
         return self.environment.get(variable, "")
@@ -103,7 +103,7 @@ class Layers:
         if all(each.get("sid") != sid for _, each in _with_places(services)):
             service = {"account": account_sid}
             if account_sid == self.environment.get(_SID):  # what is wrong with it is told there
-                self.told.add(("services", len(services), "account"))
+                self.reported.add(("services", len(services), "account"))
             self._put(service, ("services", len(services), "sid"), sid, _SERVICE)
             services.append(service)
 
@@ -111,17 +111,17 @@ class Layers:
         if isinstance(table, dict):  # what is no table is told when the tables are checked
             table[location[-1]] = value
             self.variables[location] = variable
-            self.told.discard(location)
+            self.reported.discard(location)
 
 
-def contradictions(layers: Layers) -> list[str]:
+def contradictions(layers: EnvironmentOverlay) -> list[str]:
     """Say which tables contradict each other, whatever else is wrong with them."""
     accounts, services = (_with_places(layers.tables.get(name)) for name in ("accounts", "services"))
     found = [*_repeated("accounts", accounts), *_repeated("services", services)]
     known = {str(each.get("sid")) for _, each in accounts}
     for place, service in services:
         account = str(service.get("account", ""))
-        told = ("services", place, "account") in layers.told
+        told = ("services", place, "account") in layers.reported
         if account.startswith("AC") and account not in known and not told:
             found.append(
                 f"services[{place + 1}].account: {account} has no [[accounts]] table; "

@@ -24,7 +24,7 @@ from sms_router.config.types import (
 )
 from sms_router.routing.upstream.table import Host
 from sms_router.senders.failure_monitor import WarningRule
-from sms_router.senders.limits import Limit
+from sms_router.senders.limits import SenderLimit
 from sms_router.senders.models import SenderKind
 from sms_router.senders.request import ReplyFrom
 
@@ -71,7 +71,7 @@ class Privacy(StrEnum):
     OPEN = "open"
 
 
-class LogForm(StrEnum):
+class LogFormat(StrEnum):
     """How the log is written: for people, or one JSON document a line."""
 
     TEXT = "text"
@@ -123,7 +123,7 @@ class ServerSettings(_Table):
     private_host: str = "127.0.0.1"
     private_port: Port | None = None
     workers: Annotated[int, Field(ge=1, le=64)] = 1
-    logs: LogForm = LogForm.TEXT
+    logs: LogFormat = LogFormat.TEXT
     traces: bool = False
 
     @model_validator(mode="after")
@@ -241,12 +241,12 @@ class SenderSettings(_Table):
         return self
 
     @property
-    def limit(self) -> Limit:
+    def limit(self) -> SenderLimit:
         """The limit that it sets."""
-        return Limit(self.messages_per_second, self.daily_cap)
+        return SenderLimit(self.messages_per_second, self.daily_cap)
 
 
-class RouterFile(_Table):
+class RouterConfig(_Table):
     """``router.toml``, with the environment laid over it."""
 
     router: RouterSettings = RouterSettings()

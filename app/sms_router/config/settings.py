@@ -13,13 +13,13 @@ from typing import TypeVar
 
 from pydantic import ValidationError
 
-from sms_router.config.environment import Layers, contradictions
-from sms_router.config.models import AccountSettings, OptOutAnswers, RouterFile, ServiceSettings
-from sms_router.errors import SettingsError
+from sms_router.config.environment import EnvironmentOverlay, contradictions
+from sms_router.config.models import AccountSettings, OptOutAnswers, RouterConfig, ServiceSettings
+from sms_router.errors import ConfigurationError
 from sms_router.routing.keywords.schedule import TimeZones
 from sms_router.senders.limits import Limits
 from sms_router.senders.request import ReplyFrom
-from sms_router.toml import describe_mistakes, read_toml
+from sms_router.toml import format_validation_errors, read_toml
 from sms_router.twilio.sids import PLACEHOLDER
 
 DEFAULT_FOLDER = "config"
@@ -28,12 +28,12 @@ _REACHED_AT = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S1
 """Where a listener on every address is found; one on ``::`` may take IPv6 alone."""
 
 
-def _reached(host: str, port: int) -> str:
+def _loopback_url(host: str, port: int) -> str:
     host = _REACHED_AT.get(host, host)
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
-class Settings(RouterFile):
+class Settings(RouterConfig):
     """Everything that the router was told, frozen."""
 
     folder: Path
@@ -52,14 +52,14 @@ class Settings(RouterFile):
     @property
     def local_url(self) -> str:
         """Where this machine reaches the router."""
-        return _reached(self.server.host, self.server.port)
+        return _loopback_url(self.server.host, self.server.port)
 
     @property
     def private_url(self) -> str:
         """Where this machine reaches the console, the metrics and the probes."""
         if self.server.private_port is None:
             return self.local_url
-        return _reached(self.server.private_host, self.server.private_port)
+        return _loopback_url(self.server.private_host, self.server.private_port)
 
     @property
     def placeholders(self) -> tuple[str, ...]:
@@ -125,15 +125,15 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
     env = os.environ if environment is None else environment
     folder = Path(env.get("SMS_ROUTER_CONFIG") or DEFAULT_FOLDER)
     if not folder.is_dir():
-        raise SettingsError(
+        raise ConfigurationError(
             [f"SMS_ROUTER_CONFIG: {folder} is not a folder; export SMS_ROUTER_CONFIG=/path/to/config"]
         )
-    layers = Layers(folder / "router.toml", read_toml(folder / "router.toml"), env)
+    layers = EnvironmentOverlay(folder / "router.toml", read_toml(folder / "router.toml"), env)
     layers.apply()
     tables, mistakes = _checked(layers)
     mistakes = [*layers.mistakes, *mistakes, *contradictions(layers)]
     if mistakes or tables is None:
-        raise SettingsError(mistakes)
+        raise ConfigurationError(mistakes)
     return Settings(
         folder=folder,
         router=tables.router,
@@ -151,12 +151,14 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
     )
 
 
-def _checked(layers: Layers) -> tuple[RouterFile | None, list[str]]:
+def _checked(layers: EnvironmentOverlay) -> tuple[RouterConfig | None, list[str]]:
     """Return the tables as models, or the mistakes in them that have not been told yet."""
     try:
-        return RouterFile.model_validate(layers.tables), []
+        return RouterConfig.model_validate(layers.tables), []
     except ValidationError as error:
-        return None, describe_mistakes(error, RouterFile, layers.file, layers.variables, layers.told)
+        return None, format_validation_errors(
+            error, RouterConfig, layers.file, layers.variables, layers.reported
+        )
 
 
 _WithSid = TypeVar("_WithSid", AccountSettings, ServiceSettings)

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
-from sms_router.store.url import Deployment
+from sms_router.store.url import RedisUrl
 from sms_router.twilio.public_url import PublicUrl
 from sms_router.twilio.sids import ACCOUNT_SID, SERVICE_SID
 
@@ -72,7 +72,7 @@ def _api_base_url(value: str) -> str:
 def _redis_url(value: str) -> str:
     try:
         if value:
-            Deployment.of(value)
+            RedisUrl.of(value)
     except OSError as error:
         raise ValueError(f"names a certificate that cannot be read: {error}") from error
     return value

@@ -9,7 +9,7 @@ from typing import NamedTuple
 _NAME = re.compile(r"(?:(late|replay)\.)?(\d{1,3})(\.again)?")
 
 
-class Kind(StrEnum):
+class ReplyKind(StrEnum):
     """Which document a message stands in; the values are the record's fields."""
 
     ANSWER = "answer"
@@ -20,37 +20,37 @@ class Kind(StrEnum):
     """What was sent because an operator asked for a replay."""
 
 
-class Piece(NamedTuple):
+class MessagePart(NamedTuple):
     """One message of one document: ``0``, ``late.0``, and ``0.again`` for the one that repeats it."""
 
-    kind: Kind
+    kind: ReplyKind
     number: int
-    again: bool = False
+    resend: bool = False
 
     @classmethod
-    def parse(cls, name: str) -> Piece | None:
+    def parse(cls, name: str) -> MessagePart | None:
         """Read a name; None when it is not one."""
         found = _NAME.fullmatch(name)
         if found is None:
             return None
-        return cls(Kind(found[1] or Kind.ANSWER), int(found[2]), found[3] is not None)
+        return cls(ReplyKind(found[1] or ReplyKind.ANSWER), int(found[2]), found[3] is not None)
 
     @property
     def name(self) -> str:
         """What the piece is called in the record, and behind the sid in our callback URLs."""
-        kind = "" if self.kind is Kind.ANSWER else f"{self.kind}."
-        return f"{kind}{self.number}{'.again' if self.again else ''}"
+        kind = "" if self.kind is ReplyKind.ANSWER else f"{self.kind}."
+        return f"{kind}{self.number}{'.again' if self.resend else ''}"
 
-    def before(self) -> Piece | None:
+    def before(self) -> MessagePart | None:
         """Return the message that leaves before this one; None when it need not wait for any."""
-        return None if self.again or self.number == 0 else self._replace(number=self.number - 1)
+        return None if self.resend or self.number == 0 else self._replace(number=self.number - 1)
 
-    def repeated(self) -> Piece:
+    def repeated(self) -> MessagePart:
         """Return the message that is sent in place of this one, once."""
-        return self._replace(again=True)
+        return self._replace(resend=True)
 
 
-class Entry(NamedTuple):
+class OutboxEntry(NamedTuple):
     """One thing to be done: a message to be sent, or the work that makes one."""
 
     reference: str
@@ -62,7 +62,7 @@ class Entry(NamedTuple):
     person: str
 
     @classmethod
-    def read(cls, line: bytes) -> Entry:
+    def read(cls, line: bytes) -> OutboxEntry:
         """Read an entry as the outbox keeps it.
 
         Raises:
@@ -84,9 +84,9 @@ class Entry(NamedTuple):
         return f" {scope} {self.person}".encode("utf-8", "surrogateescape")
 
     @property
-    def piece(self) -> Piece | None:
+    def piece(self) -> MessagePart | None:
         """Which message is to be sent; None for work."""
-        return Piece.parse(self.name)
+        return MessagePart.parse(self.name)
 
     @property
     def message_sid(self) -> str:

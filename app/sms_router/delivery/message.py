@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 
 @dataclass(frozen=True, slots=True)
-class Letter:
+class OutboundSms:
     """What `Messages.json` is asked for (facts 6.2)."""
 
     account_sid: str
@@ -24,7 +24,7 @@ class Letter:
     """How the sender was chosen, for the journal."""
 
 
-class State(StrEnum):
+class SendState(StrEnum):
     """How far a message of the outbox has come."""
 
     WAITING = "waiting"
@@ -46,7 +46,7 @@ class Sent:
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class Rejected:
     """Twilio has not taken it, and would not take it another time either."""
 
     code: int | None
@@ -61,17 +61,17 @@ class Unknown:
 
 
 @dataclass(frozen=True, slots=True)
-class Unseen:
+class NotProcessed:
     """Twilio has surely not processed it: 429, or no connection came about. It may be tried again."""
 
     sentence: str
 
 
-Result = Sent | Refused | Unknown | Unseen
+Result = Sent | Rejected | Unknown | NotProcessed
 
 
 @dataclass(frozen=True, slots=True)
-class Withdrawn:
+class Cancelled:
     """Nothing is to be sent, and why."""
 
     why: str
@@ -79,7 +79,7 @@ class Withdrawn:
     """True when an operator should know."""
 
 
-class Marked(NamedTuple):
+class SendLease(NamedTuple):
     """A message that is ours to send now; for everybody else it counts as sent."""
 
     request: bytes

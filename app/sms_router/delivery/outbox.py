@@ -13,9 +13,9 @@ import logging
 from typing import NamedTuple
 from uuid import uuid4
 
-from sms_router.delivery.entry import Entry, Kind, Piece
-from sms_router.delivery.message import Letter, Marked, Refused, Sent, State, Unknown, Withdrawn
-from sms_router.store.connection import Answer, Argument, written
+from sms_router.delivery.entry import MessagePart, OutboxEntry, ReplyKind
+from sms_router.delivery.message import Cancelled, OutboundSms, Rejected, SendLease, SendState, Sent, Unknown
+from sms_router.store.connection import Answer, Argument, encode
 from sms_router.store.errors import ScriptFailedError, StoreUnavailableError
 from sms_router.store.keys import Bucket, bucket_of
 from sms_router.store.scripts import (
@@ -29,19 +29,19 @@ from sms_router.store.scripts import (
     OUTBOX_SETTLE,
     OUTBOX_TAKE,
 )
-from sms_router.store.server_clock import Clock
-from sms_router.store.spool.durable_writer import Journal
+from sms_router.store.server_clock import ServerClock
+from sms_router.store.spool.durable_writer import DurableWriter
 from sms_router.store.store import Store
 
 log = logging.getLogger("sms_router.delivery")
 
-HOLD = 180.0
+SENDING_TIMEOUT = 180.0
 """Seconds after which a message that was being sent counts as lost with its worker: longer than any call."""
 
-TAKEN = 15.0
+LEASE = 15.0
 """Seconds after which any worker may take an entry that was taken but not marked."""
 
-LONGEST_WAIT = HOLD + 60.0
+LONGEST_WAIT = SENDING_TIMEOUT + 60.0
 """Seconds that an entry may wait; one that seems to wait longer shows that Redis' clock was set back."""
 
 MOST_ATTEMPTS = 3
@@ -72,10 +72,10 @@ class Outbox:
     def __init__(
         self,
         store: Store,
-        journal: Journal,
+        journal: DurableWriter,
         retention_days: float,
         latest: float,
-        clock: Clock | None = None,
+        clock: ServerClock | None = None,
     ) -> None:
         """Keep entries as long as messages; what is older than ``latest`` seconds does not leave any more.
 
@@ -92,10 +92,10 @@ class Outbox:
         """Seconds after which nobody waits for an answer any more."""
         return self._latest / 1000
 
-    async def put(
+    async def enqueue(
         self,
-        entry: Entry,
-        kind: Kind,
+        entry: OutboxEntry,
+        kind: ReplyKind,
         document: bytes,
         story: str,
         count: int,
@@ -116,19 +116,19 @@ class Outbox:
             entry.reference,
             kind.value,
             document,
-            written(story),
+            encode(story),
             why,
             entry.line,
             entry.whose,
             count,
             self._retention,
-            written(cause),
+            encode(cause),
         )
         keys: tuple[bytes, ...] = (bucket.message(entry.reference), bucket.outbox, bucket.dead_letters)
         if turn is not None:
             script, keys = OUTBOX_PUT_IN_TURN, (*keys, turn[0])
         kept = turn[1:] if turn is not None else (b"", b"", b"")
-        return await self._journal.keep(script, keys, (*arguments, *kept, await self._since(began))) == 1
+        return await self._journal.write(script, keys, (*arguments, *kept, await self._since(began))) == 1
 
     async def _since(self, began: float | None) -> Argument:
         """Return a moment by Redis' clock as it is now, in milliseconds; empty where it is not known."""
@@ -137,7 +137,7 @@ class Outbox:
         await self._clock.ask()
         return int(self._clock.of(began) * 1000)
 
-    async def take(self, bucket: Bucket, count: int) -> list[Entry]:
+    async def lease_due(self, bucket: Bucket, count: int) -> list[OutboxEntry]:
         """Return what is due, which nobody else takes for `TAKEN` seconds.
 
         Raises:
@@ -145,18 +145,18 @@ class Outbox:
 
         """
         found = await self._store.run(
-            OUTBOX_TAKE, (bucket.outbox,), (int(TAKEN * 1000), count, int(LONGEST_WAIT * 1000))
+            OUTBOX_TAKE, (bucket.outbox,), (int(LEASE * 1000), count, int(LONGEST_WAIT * 1000))
         )
         entries = []
         for line in found:
             try:
-                entries.append(Entry.read(line))
+                entries.append(OutboxEntry.read(line))
             except ValueError:
                 log.error("an entry of the outbox is not understood; was it a newer version that put it in?")
         return entries
 
     async def claim(
-        self, entry: Entry, kind: Kind, owner: bytes, lease: int, *, in_turn: bool = False
+        self, entry: OutboxEntry, kind: ReplyKind, owner: bytes, lease: int, *, in_turn: bool = False
     ) -> Work | None:
         """Claim work whose worker is gone, for ``lease`` milliseconds; None when it is not to be done.
 
@@ -175,7 +175,7 @@ class Outbox:
             bucket.dead_letters,
         )
         if in_turn:
-            script, keys = OUTBOX_CLAIM_IN_TURN, (*keys, bucket.talk(entry.scope, entry.person))
+            script, keys = OUTBOX_CLAIM_IN_TURN, (*keys, bucket.conversation(entry.scope, entry.person))
         found = await self._store.run(
             script,
             keys,
@@ -195,7 +195,7 @@ class Outbox:
                 return Work(attempt, request, known, (talk[0], talk[1]) if talk[1:] else NO_TALK)
         return None
 
-    async def hand_over(self, entry: Entry, owner: bytes) -> None:
+    async def release_work(self, entry: OutboxEntry, owner: bytes) -> None:
         """Leave unfinished work to the next worker that looks, since this one stops.
 
         Raises:
@@ -206,7 +206,7 @@ class Outbox:
         keys = (bucket.message(entry.reference), bucket.outbox)
         await self._store.run(OUTBOX_HAND_OVER, keys, (entry.line, owner, entry.name))
 
-    async def mark(self, entry: Entry, piece: Piece) -> Marked | Withdrawn | None:
+    async def mark_sending(self, entry: OutboxEntry, piece: MessagePart) -> SendLease | Cancelled | None:
         """Look a last time whether a message may leave, and mark it as leaving; None when it is not ours.
 
         This is the gate that everything passes which leaves outside of a webhook's answer: the opt-out
@@ -226,12 +226,12 @@ class Outbox:
             raise
         match found:
             case [b"go", request, document, state, known]:
-                return Marked(request, document, json.loads(state), known, mark)
+                return SendLease(request, document, json.loads(state), known, mark)
             case [b"withdrawn" | b"unknown", why]:
-                return Withdrawn(why.decode(), dead_letter=True)
+                return Cancelled(why.decode(), dead_letter=True)
         return None
 
-    async def _mark(self, entry: Entry, piece: Piece, mark: str) -> Answer:
+    async def _mark(self, entry: OutboxEntry, piece: MessagePart, mark: str) -> Answer:
         bucket = bucket_of(entry.person)
         account = entry.reference.partition("/")[0]
         before = piece.before()
@@ -249,25 +249,25 @@ class Outbox:
                 piece.name,
                 piece.kind.value,
                 self._latest,
-                int(HOLD * 1000),
+                int(SENDING_TIMEOUT * 1000),
                 self._retention,
                 bucket.receipt(f"{account}/"),
                 mark,
-                int(TAKEN * 1000),
+                int(LEASE * 1000),
                 before.name if before is not None else "",
             ),
         )
 
-    async def settle(
+    async def record_result(
         self,
-        entry: Entry,
-        piece: Piece,
-        letter: Letter | None,
-        result: Sent | Refused | Unknown | Withdrawn,
+        entry: OutboxEntry,
+        piece: MessagePart,
+        letter: OutboundSms | None,
+        result: Sent | Rejected | Unknown | Cancelled,
         *,
-        before: Marked,
+        before: SendLease,
         now: int,
-        again: Entry | None = None,
+        again: OutboxEntry | None = None,
     ) -> None:
         """Write down how a message left or why not; ``again`` is put into the outbox in its place."""
         state, cause = _state_of(result)
@@ -281,9 +281,9 @@ class Outbox:
             "trail": letter.trail if letter is not None else "",
         }
         bucket = bucket_of(entry.person)
-        waiting = {"state": State.WAITING.value, "at": now, "why": cause, "failed": kept["sender"]}
-        is_dead = again is None and cause and not (isinstance(result, Withdrawn) and not result.dead_letter)
-        await self._journal.keep(
+        waiting = {"state": SendState.WAITING.value, "at": now, "why": cause, "failed": kept["sender"]}
+        is_dead = again is None and cause and not (isinstance(result, Cancelled) and not result.dead_letter)
+        await self._journal.write(
             OUTBOX_SETTLE,
             (bucket.message(entry.reference), bucket.outbox, bucket.dead_letters),
             (
@@ -294,33 +294,35 @@ class Outbox:
                 result.sid if isinstance(result, Sent) else "",
                 f"{entry.message_sid}.{piece.name}",
                 self._retention,
-                written(cause) if is_dead else "",
+                encode(cause) if is_dead else "",
                 again.line if again is not None else "",
                 again.name if again is not None else "",
                 json.dumps(waiting),
             ),
         )
 
-    async def postpone(self, entry: Entry, piece: Piece, seconds: float, marked: Marked | None) -> None:
+    async def postpone(
+        self, entry: OutboxEntry, piece: MessagePart, seconds: float, marked: SendLease | None
+    ) -> None:
         """Take the mark off a message that Twilio has not seen; it is tried again later.
 
         Without ``marked`` it only waits longer, should it wait.
         """
         await self._postpone(entry, piece, seconds, marked.mark if marked is not None else "")
 
-    async def _postpone(self, entry: Entry, piece: Piece, seconds: float, mark: str) -> None:
+    async def _postpone(self, entry: OutboxEntry, piece: MessagePart, seconds: float, mark: str) -> None:
         bucket = bucket_of(entry.person)
         keys = (bucket.message(entry.reference), bucket.outbox)
-        await self._journal.keep(OUTBOX_POSTPONE, keys, (entry.line, piece.name, int(seconds * 1000), mark))
+        await self._journal.write(OUTBOX_POSTPONE, keys, (entry.line, piece.name, int(seconds * 1000), mark))
 
 
-def _state_of(result: Sent | Refused | Unknown | Withdrawn) -> tuple[State, str]:
+def _state_of(result: Sent | Rejected | Unknown | Cancelled) -> tuple[SendState, str]:
     match result:
         case Sent():
-            return State.SENT, ""
-        case Refused(_, sentence):
-            return State.REFUSED, sentence
+            return SendState.SENT, ""
+        case Rejected(_, sentence):
+            return SendState.REFUSED, sentence
         case Unknown(sentence):
-            return State.UNKNOWN, f"{sentence}; it may have left, and is not sent again"
-        case Withdrawn(why, _):
-            return State.WITHDRAWN, why
+            return SendState.UNKNOWN, f"{sentence}; it may have left, and is not sent again"
+        case Cancelled(why, _):
+            return SendState.WITHDRAWN, why

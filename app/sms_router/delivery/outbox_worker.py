@@ -11,20 +11,29 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Protocol
 
-from sms_router.delivery.entry import Entry, Piece
-from sms_router.delivery.message import Letter, Marked, Refused, Result, Sent, Unknown, Unseen, Withdrawn
-from sms_router.delivery.outbox import HOLD, Outbox
-from sms_router.logs import MESSAGE
+from sms_router.delivery.entry import MessagePart, OutboxEntry
+from sms_router.delivery.message import (
+    Cancelled,
+    NotProcessed,
+    OutboundSms,
+    Rejected,
+    Result,
+    SendLease,
+    Sent,
+    Unknown,
+)
+from sms_router.delivery.outbox import SENDING_TIMEOUT, Outbox
+from sms_router.logs import current_message_sid
 from sms_router.store.errors import StoreUnavailableError
 from sms_router.store.keys import ALL_BUCKETS, Bucket, bucket_of
-from sms_router.tasks import end
+from sms_router.tasks import cancel_and_wait
 
 log = logging.getLogger("sms_router.delivery")
 
-SWEEP = 1.0
+POLL_INTERVAL = 1.0
 """Seconds between two looks at every bucket."""
 
-TURNS = 16
+POLL_SLICES = 16
 """Parts that a sweep is divided into: all buckets at once would hold up the texts of that moment."""
 
 MOST_AT_ONCE = 64
@@ -43,13 +52,15 @@ LONGEST_DELAY = 60.0
 """Seconds between two attempts while Twilio answers 429; the first comes a second after the first answer."""
 
 
-class Clerk(Protocol):
+class OutboxHandler(Protocol):
     """Decides about entries; implemented above this package."""
 
-    async def work(self, entry: Entry) -> None:
+    async def resume(self, entry: OutboxEntry) -> None:
         """Do the work that an entry stands for."""
 
-    async def letter(self, entry: Entry, piece: Piece, marked: Marked) -> Letter | Withdrawn:
+    async def build_message(
+        self, entry: OutboxEntry, piece: MessagePart, marked: SendLease
+    ) -> OutboundSms | Cancelled:
         """Write the message that an entry stands for, or say why there is none.
 
         Raises:
@@ -57,7 +68,9 @@ class Clerk(Protocol):
 
         """
 
-    async def sent(self, entry: Entry, piece: Piece, letter: Letter, result: Result) -> bool:
+    async def on_result(
+        self, entry: OutboxEntry, piece: MessagePart, letter: OutboundSms, result: Result
+    ) -> bool:
         """Take the outcome; True asks for another attempt from another sender."""
 
 
@@ -65,13 +78,13 @@ Report = Callable[[str, str], None]
 """Is told the kind of each message and how it ended."""
 
 
-class Courier:
+class OutboxWorker:
     """Carries what is due; one in each worker."""
 
     def __init__(
         self,
         outbox: Outbox,
-        send: Callable[[Letter], Awaitable[Result]],
+        send: Callable[[OutboundSms], Awaitable[Result]],
         report: Report,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -83,23 +96,23 @@ class Courier:
         self._clock = clock
         self._send = send
         self._report = report
-        self._clerk: Clerk
-        self._hands = asyncio.Semaphore(MOST_CALLS)
+        self._clerk: OutboxHandler
+        self._call_slots = asyncio.Semaphore(MOST_CALLS)
         self._nudged: set[Bucket] = set()
         self._wake = asyncio.Event()
         self._loop: asyncio.Task[None] | None = None
         self._carrying: set[asyncio.Task[None]] = set()
         self._working: set[asyncio.Task[None]] = set()
-        self._in_hand: set[Entry] = set()
+        self._in_hand: set[OutboxEntry] = set()
         self._finishing = False
         self._stopping = False
 
-    def start(self, clerk: Clerk) -> None:
+    def start(self, clerk: OutboxHandler) -> None:
         """Begin to look for what is due; ``clerk`` decides about it."""
         self._clerk = clerk
         self._loop = asyncio.create_task(self._run(), name="courier")
 
-    def nudge(self, person: str) -> None:
+    def wake(self, person: str) -> None:
         """Tell the courier that something for this person has just been put into the outbox."""
         self._nudged.add(bucket_of(person))
         self._wake.set()
@@ -114,7 +127,7 @@ class Courier:
         Returns whether all have ended: a handler that runs again may refuse to be cancelled.
         """
         self._finishing = self._stopping = True
-        await end(self._loop)
+        await cancel_and_wait(self._loop)
         pending = self._carrying | self._working
         if pending:
             _, pending = await asyncio.wait(pending, timeout=DRAIN)
@@ -128,10 +141,10 @@ class Courier:
         looked, turn = 0.0, 0
         while True:
             buckets: Sequence[Bucket] = tuple(self._nudged)
-            if time.monotonic() - looked >= SWEEP / TURNS:
-                looked, turn = time.monotonic(), (turn + 1) % TURNS
+            if time.monotonic() - looked >= POLL_INTERVAL / POLL_SLICES:
+                looked, turn = time.monotonic(), (turn + 1) % POLL_SLICES
                 if not self._finishing:
-                    buckets = tuple({*buckets, *ALL_BUCKETS[turn::TURNS]})
+                    buckets = tuple({*buckets, *ALL_BUCKETS[turn::POLL_SLICES]})
             self._nudged.clear()
             self._wake.clear()
             try:
@@ -139,7 +152,9 @@ class Courier:
             except Exception:
                 log.exception("the outbox could not be looked through; trying again")
             with contextlib.suppress(TimeoutError):  # not wait_for: it loses a cancellation when it is woken
-                async with asyncio.timeout(max(0.01, looked + SWEEP / TURNS - time.monotonic())):
+                async with asyncio.timeout(
+                    max(0.01, looked + POLL_INTERVAL / POLL_SLICES - time.monotonic())
+                ):
                     await self._wake.wait()
 
     async def _look(self, buckets: Sequence[Bucket]) -> None:
@@ -149,7 +164,7 @@ class Courier:
             return
         share = max(free // len(buckets), FEWEST_ASKED_FOR)
         found = await asyncio.gather(*(self._taken(bucket, share) for bucket in buckets))
-        together: defaultdict[str, list[Entry]] = defaultdict(list)
+        together: defaultdict[str, list[OutboxEntry]] = defaultdict(list)
         for bucket, entries in zip(buckets, found, strict=True):
             if len(entries) == share:
                 self._nudged.add(bucket)
@@ -161,9 +176,9 @@ class Courier:
                     together[entry.reference].append(entry)
         for reference, entries in together.items():
             self._in_hand.update(entries)
-            self._begin(self._carry(sorted(entries)), f"outbox {reference}", self._carrying)
+            self._begin(self._send_in_order(sorted(entries)), f"outbox {reference}", self._carrying)
 
-    def _work_on(self, entry: Entry) -> None:
+    def _work_on(self, entry: OutboxEntry) -> None:
         """Run a handler again, separately from the sending, since it may take long."""
         if not self._finishing and len(self._working) < MOST_AT_ONCE:
             self._begin(self._work(entry), f"outbox {entry.reference}", self._working)
@@ -173,27 +188,27 @@ class Courier:
         among.add(task)
         task.add_done_callback(among.discard)
 
-    async def _work(self, entry: Entry) -> None:
-        MESSAGE.set(entry.message_sid)
+    async def _work(self, entry: OutboxEntry) -> None:
+        current_message_sid.set(entry.message_sid)
         try:
-            await self._clerk.work(entry)
+            await self._clerk.resume(entry)
         except StoreUnavailableError as error:
             log.warning("an entry of the outbox waits for Redis: %s", error)
         except Exception:
             log.exception("an entry of the outbox could not be worked on; it is looked at again")
 
-    async def _taken(self, bucket: Bucket, count: int) -> list[Entry]:
+    async def _taken(self, bucket: Bucket, count: int) -> list[OutboxEntry]:
         """Take what is due in one bucket; a bucket that Redis does not serve holds up no other."""
         try:
-            return await self._outbox.take(bucket, count)
+            return await self._outbox.lease_due(bucket, count)
         except StoreUnavailableError:
             return []  # the next sweep may find it back
 
-    async def _carry(self, entries: list[Entry]) -> None:
-        MESSAGE.set(entries[0].message_sid)
+    async def _send_in_order(self, entries: list[OutboxEntry]) -> None:
+        current_message_sid.set(entries[0].message_sid)
         try:
             for at, entry in enumerate(entries):
-                async with self._hands:
+                async with self._call_slots:
                     if self._stopping:
                         return  # another worker sends it
                     delay = await self._deliver(entry)
@@ -207,14 +222,14 @@ class Courier:
         finally:
             self._in_hand.difference_update(entries)
 
-    async def _deliver(self, entry: Entry) -> float | None:
+    async def _deliver(self, entry: OutboxEntry) -> float | None:
         """Send one message; return seconds when Twilio has not seen it and it is to be tried again."""
         piece = entry.piece
         assert piece is not None, "work is done elsewhere"
-        marked = await self._outbox.mark(entry, piece)
+        marked = await self._outbox.mark_sending(entry, piece)
         if marked is None:
             return None
-        if isinstance(marked, Withdrawn):
+        if isinstance(marked, Cancelled):
             log.warning("%s of %s does not leave: %s", piece.name, entry.message_sid, marked.why)
             self._report(piece.kind, "withdrawn")
             return None
@@ -222,50 +237,54 @@ class Courier:
             letter = await self._written(entry, piece, marked)
         except StoreUnavailableError as error:
             return await self._try_again(entry, piece, marked, str(error))
-        if isinstance(letter, Withdrawn):
+        if isinstance(letter, Cancelled):
             await self._settle(entry, piece, None, letter, marked)
             return None
         result = await self._bounded(letter)
-        if isinstance(result, Unseen):
+        if isinstance(result, NotProcessed):
             return await self._try_again(entry, piece, marked, f"Twilio has not taken it: {result.sentence}")
         again = None
-        if await self._heard(entry, piece, letter, result):
+        if await self._notify_handler(entry, piece, letter, result):
             again = entry._replace(name=piece.repeated().name)
         await self._settle(entry, piece, letter, result, marked, again)
         return None
 
-    async def _written(self, entry: Entry, piece: Piece, marked: Marked) -> Letter | Withdrawn:
+    async def _written(
+        self, entry: OutboxEntry, piece: MessagePart, marked: SendLease
+    ) -> OutboundSms | Cancelled:
         try:
-            return await self._clerk.letter(entry, piece, marked)
+            return await self._clerk.build_message(entry, piece, marked)
         except StoreUnavailableError:
             raise
         except Exception as error:
             log.exception("a message could not be written")
-            return Withdrawn(f"it could not be written: {type(error).__name__}", dead_letter=True)
+            return Cancelled(f"it could not be written: {type(error).__name__}", dead_letter=True)
 
-    async def _heard(self, entry: Entry, piece: Piece, letter: Letter, result: Result) -> bool:
+    async def _notify_handler(
+        self, entry: OutboxEntry, piece: MessagePart, letter: OutboundSms, result: Result
+    ) -> bool:
         try:
-            return await self._clerk.sent(entry, piece, letter, result)
+            return await self._clerk.on_result(entry, piece, letter, result)
         except Exception:
             log.exception("what became of a message was not noted in full")
             return False
 
-    async def _try_again(self, entry: Entry, piece: Piece, marked: Marked, why: str) -> float:
-        delay = _delay(marked.state.get("tries"))
+    async def _try_again(self, entry: OutboxEntry, piece: MessagePart, marked: SendLease, why: str) -> float:
+        delay = backoff(marked.state.get("tries"))
         log.warning("a message waits (%s); trying again in %.0f s", why, delay)
         self._report(piece.kind, "postponed")
         await self._outbox.postpone(entry, piece, delay, marked)
         return delay
 
-    async def _postpone(self, entries: list[Entry], delay: float) -> None:
+    async def _postpone(self, entries: list[OutboxEntry], delay: float) -> None:
         """Let the later messages of the same answer wait as long."""
         for entry in entries:
             if entry.piece is not None:
                 await self._outbox.postpone(entry, entry.piece, delay, None)
 
-    async def _bounded(self, letter: Letter) -> Result:
+    async def _bounded(self, letter: OutboundSms) -> Result:
         try:
-            async with asyncio.timeout(HOLD / 2):
+            async with asyncio.timeout(SENDING_TIMEOUT / 2):
                 return await self._send(letter)
         except TimeoutError:
             return Unknown("Twilio's API did not answer in time")
@@ -275,25 +294,25 @@ class Courier:
 
     async def _settle(
         self,
-        entry: Entry,
-        piece: Piece,
-        letter: Letter | None,
-        result: Sent | Refused | Unknown | Withdrawn,
-        marked: Marked,
-        again: Entry | None = None,
+        entry: OutboxEntry,
+        piece: MessagePart,
+        letter: OutboundSms | None,
+        result: Sent | Rejected | Unknown | Cancelled,
+        marked: SendLease,
+        again: OutboxEntry | None = None,
     ) -> None:
-        await self._outbox.settle(
+        await self._outbox.record_result(
             entry, piece, letter, result, before=marked, now=int(self._clock() * 1000), again=again
         )
         self._report(piece.kind, _WORDS[type(result)])
         if again is not None:
-            self.nudge(entry.person)
+            self.wake(entry.person)
 
 
-def _delay(tries: object) -> float:
+def backoff(tries: object) -> float:
     """Return how long to wait after so many attempts, with some jitter for each message."""
     doubled = 2.0 ** min(tries if isinstance(tries, int) else 0, 8)
     return min(LONGEST_DELAY, doubled) * random.uniform(0.8, 1.2)  # noqa: S311 - spreads load, guards nothing
 
 
-_WORDS: dict[type, str] = {Sent: "sent", Refused: "refused", Unknown: "unknown", Withdrawn: "withdrawn"}
+_WORDS: dict[type, str] = {Sent: "sent", Rejected: "refused", Unknown: "unknown", Cancelled: "withdrawn"}

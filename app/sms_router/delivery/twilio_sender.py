@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import TYPE_CHECKING
 
-from sms_router.delivery.message import Letter, Refused, Result, Sent, Unknown, Unseen
+from sms_router.delivery.message import NotProcessed, OutboundSms, Rejected, Result, Sent, Unknown
 from sms_router.delivery.outbox_worker import MOST_CALLS
 from sms_router.twilio.rest import FailureKind, build_client, describe_error
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from twilio.rest import Client
 
 
-class PostOffice:
+class TwilioSender:
     """Sends messages; the client blocks, so each call has a thread."""
 
     def __init__(
@@ -37,10 +37,10 @@ class PostOffice:
         self._threads = ThreadPoolExecutor(MOST_CALLS, "outbox")
         self._client = cache(lambda account: build(account, tokens[account], base_url, timeout))
 
-    async def send(self, letter: Letter) -> Result:
+    async def send(self, letter: OutboundSms) -> Result:
         """Send one message, once. A call that was begun goes on though its caller is cancelled."""
         if letter.account_sid not in self._tokens:
-            return Refused(None, f"no auth token is configured for {letter.account_sid}")
+            return Rejected(None, f"no auth token is configured for {letter.account_sid}")
         loop = asyncio.get_running_loop()
         began = time.monotonic()
         try:
@@ -52,11 +52,11 @@ class PostOffice:
         """Take no more calls; those under way end by their own time limit."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    def _send(self, letter: Letter) -> Result:
+    def _send(self, letter: OutboundSms) -> Result:
         from sms_router.twilio.resource import account  # noqa: PLC0415 - slow to import
 
         try:
-            messages = account(self._client(letter.account_sid), letter.account_sid).below("Messages.json")
+            messages = account(self._client(letter.account_sid), letter.account_sid).child("Messages.json")
             message = messages.create(
                 {
                     "To": letter.person,
@@ -72,17 +72,17 @@ class PostOffice:
         return Sent(message.sid) if message.sid else Unknown("Twilio's answer names no message")
 
 
-def _failed(error: Exception, letter: Letter) -> Result:
+def _failed(error: Exception, letter: OutboundSms) -> Result:
     failure = describe_error(error)
     sentence = _masked(failure.sentence, letter)
     if failure.kind is FailureKind.RATE_LIMITED or not failure.reached:
-        return Unseen(sentence)
+        return NotProcessed(sentence)
     if failure.may_have_been_done:
         return Unknown(sentence)
-    return Refused(failure.code, sentence)
+    return Rejected(failure.code, sentence)
 
 
-def _masked(sentence: str, letter: Letter) -> str:
+def _masked(sentence: str, letter: OutboundSms) -> str:
     """Take out what Twilio quotes of the message: logs and dead letters get the sentence (design 12)."""
     sentence = sentence.replace(letter.person.removeprefix("+"), "•••")
     return sentence.replace(letter.text, "(the text)") if len(letter.text) > 3 else sentence

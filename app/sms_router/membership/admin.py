@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from sms_router.membership.pages import records
+from sms_router.membership.pages import iter_records
 from sms_router.membership.snapshot import NumberUrls, capabilities_of, own_urls
 from sms_router.senders.country import country_of, is_toll_free
 from sms_router.senders.models import Capability, SenderKind
@@ -30,7 +30,7 @@ class SenderType(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Resource:
+class SenderResource:
     """One sender: what the Service says of it, and what the account does."""
 
     sid: str
@@ -78,7 +78,7 @@ class AccountState:
     """The primary auth token, which alone signs webhooks (facts 2.3); None where it is not told."""
 
 
-class ServiceResources:
+class ServiceAdmin:
     """The senders and settings of one Service, read and changed through the official client.
 
     Every method blocks, and raises `ApiError`.
@@ -91,22 +91,22 @@ class ServiceResources:
         self._account = client.api.v2010.accounts(account_sid)
         self._service = client.messaging.v1.services(service_sid)
 
-    def listed(self, type_: SenderType, chosen: Filter, *, everything: bool) -> list[Resource]:
+    def listed(self, type_: SenderType, chosen: Filter, *, everything: bool) -> list[SenderResource]:
         """Return the Service's senders of one type, with ``everything`` all of the account's.
 
         A filter is Twilio's own, and speaks of the account's numbers: alphanumeric senders pass
         only the empty one.
         """
         with api_errors():
-            members = {each.sid: each for each in records(self._members(type_))}
+            members = {each.sid: each for each in iter_records(self._members(type_))}
             if type_ is SenderType.ALPHA_SENDER:
                 return self._joined(members.values() if chosen.empty else (), {})
-            own = {each.sid: each for each in records(self._numbers(type_), **chosen.parameters(type_))}
+            own = {each.sid: each for each in iter_records(self._numbers(type_), **chosen.parameters(type_))}
             joined = self._joined((members[sid] for sid in own if sid in members), own)
             others = (each for sid, each in own.items() if sid not in members)
             return joined + [_resource(None, each) for each in others if everything]
 
-    def find(self, type_: SenderType, sid: str) -> Resource:
+    def find(self, type_: SenderType, sid: str) -> SenderResource:
         """Return one sender, whether or not it is in the Service."""
         with api_errors():
             member = self._if_there(lambda: self._members(type_)(sid).fetch())
@@ -159,7 +159,7 @@ class ServiceResources:
         short = type_ is SenderType.SHORT_CODE
         return self._account.short_codes if short else self._account.incoming_phone_numbers
 
-    def _joined(self, members: Iterable[Any], own: Mapping[str, Any]) -> list[Resource]:
+    def _joined(self, members: Iterable[Any], own: Mapping[str, Any]) -> list[SenderResource]:
         return [_resource(member, own.get(member.sid)) for member in members]
 
     def _if_there(self, fetch: Any) -> Any:
@@ -172,11 +172,11 @@ class ServiceResources:
             raise
 
 
-def _resource(member: Any, own: Any) -> Resource:
+def _resource(member: Any, own: Any) -> SenderResource:
     """Join what the Service and the account say; one of them may be missing."""
     one = member or own
     address, kind = _address(one)
-    return Resource(
+    return SenderResource(
         sid=str(one.sid),
         address=address,
         kind=kind,

@@ -26,7 +26,7 @@ class Outcome(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class AuditEntry:
     """One change, made or attempted."""
 
     at: float
@@ -43,7 +43,7 @@ class Change:
     outcome: Outcome
 
 
-def operator() -> str:
+def current_operator() -> str:
     """Return the name of the user who runs this command."""
     try:
         return getpass.getuser()
@@ -62,7 +62,7 @@ def record(
 ) -> None:
     """Keep a change that this user has made, or somebody else whose name is given."""
     told: dict[Any, Any] = {
-        "who": who or operator(),
+        "who": who or current_operator(),
         "service": service_sid,
         "action": action,
         "subject": subject,
@@ -72,7 +72,7 @@ def record(
     redis.xadd(CHANGES, told, maxlen=KEPT, approximate=True)
 
 
-def recent(redis: Redis, limit: int) -> list[Change]:
+def recent(redis: Redis, limit: int) -> list[AuditEntry]:
     """Return the last changes, the newest first."""
     entries: Any = redis.xrevrange(CHANGES, count=limit)
     return [_change(reference, _texts(fields)) for reference, fields in entries]
@@ -82,8 +82,8 @@ def _texts(fields: Mapping[bytes, bytes]) -> dict[str, str]:
     return {name.decode(): value.decode("utf-8", "replace") for name, value in fields.items()}
 
 
-def _change(reference: bytes, told: Mapping[str, str]) -> Change:
-    return Change(
+def _change(reference: bytes, told: Mapping[str, str]) -> AuditEntry:
+    return AuditEntry(
         at=int(reference.partition(b"-")[0]) / 1000,
         who=told.get("who", ""),
         service_sid=told.get("service", ""),

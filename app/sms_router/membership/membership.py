@@ -9,14 +9,20 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 
 from redis.asyncio import Redis
 
-from sms_router.membership.memory import Memory
-from sms_router.membership.reading import read_bounded, restore
-from sms_router.membership.refresher import WATCH_EVERY, Background, Sleep
-from sms_router.membership.service_state import Held, Origin, ServiceStatus, log
+from sms_router.membership.memory import PoolRegistry
+from sms_router.membership.reading import decode_snapshot, read_with_timeout
+from sms_router.membership.refresher import WATCH_EVERY, Refresher, Sleep
+from sms_router.membership.service_state import Origin, ServiceState, ServiceStatus, log
 from sms_router.membership.snapshot import Snapshot, SnapshotError
-from sms_router.membership.snapshot_store import Mark, SharedError, SharedSnapshots, Standing, Verdict
-from sms_router.membership.source import MembershipError, ServiceSource
-from sms_router.membership.sync.cordon_sync import SharedCordons
+from sms_router.membership.snapshot_store import (
+    SharedStateError,
+    SnapshotStore,
+    SnapshotVersion,
+    StoredState,
+    Verdict,
+)
+from sms_router.membership.source import PoolReadError, ServiceSource
+from sms_router.membership.sync.cordon_sync import CordonSync
 from sms_router.senders.cordons import Cordons
 from sms_router.senders.pool import Pool
 
@@ -50,16 +56,16 @@ class Membership:
         ``report`` is told the statuses about once a second. ``beside`` follows what else is kept in Redis
         about senders; it raises `SharedError` when Redis does not serve.
         """
-        self._memory = Memory(sources, clock, stale_after)
-        self._shared = SharedSnapshots(redis)
+        self._memory = PoolRegistry(sources, clock, stale_after)
+        self._shared = SnapshotStore(redis)
         self.cordons = Cordons(clock)
-        self._shared_cordons = SharedCordons(redis, self.cordons)
+        self._shared_cordons = CordonSync(redis, self.cordons)
         self._clock = clock
         self._read_limit = read_limit
         self._report = report
         self._beside = beside
         self._following = asyncio.Lock()
-        self._background = Background(self, self._memory.held, self._shared, sleep)
+        self._background = Refresher(self, self._memory.held, self._shared, sleep)
         self.pool_for = self._memory.pool_for
         self.trouble: str | None = None
         """Why Redis does not serve, or None while it does."""
@@ -86,7 +92,7 @@ class Membership:
 
     async def start(self) -> None:
         """Take what Redis has, then begin to refresh; returns without waiting for Twilio."""
-        await self.follow()
+        await self.sync()
         self._background.start()
 
     async def settle(self, time_limit: float) -> None:
@@ -111,13 +117,13 @@ class Membership:
         held = self._memory.held[service_sid]
         try:
             snapshot = await self._read(held)
-        except MembershipError as error:
+        except PoolReadError as error:
             held.failed(str(error))
             raise
         held.succeeded()
         return snapshot
 
-    async def changed(self, service_sid: str) -> Snapshot:
+    async def refresh_after_change(self, service_sid: str) -> Snapshot:
         """Read a Service that was just changed at Twilio, for all workers.
 
         They learn at once that what they hold is out of date. Should this process die, or Twilio not be
@@ -129,13 +135,13 @@ class Membership:
 
         """
         await self._shared.announce(service_sid, self._read_limit)
-        await self.follow()
+        await self.sync()
         try:
             return await self.refresh(service_sid)
         finally:
             await self._hold_turn(service_sid, WATCH_EVERY)
 
-    async def follow(self) -> None:
+    async def sync(self) -> None:
         """Take over what other workers have read, and store again what Redis has lost."""
         if not self._memory.held:
             return
@@ -144,17 +150,17 @@ class Membership:
                 standings = await self._shared.standings(list(self._memory.held))
                 for held, standing in zip(self._memory.held.values(), standings, strict=True):
                     await self._follow(held, standing)
-                await self._shared_cordons.follow()
+                await self._shared_cordons.sync()
                 if self._beside is not None:
                     await self._beside()
-            except SharedError as error:
-                self._troubled(str(error))
+            except SharedStateError as error:
+                self._set_error(str(error))
             else:
-                self._troubled(None)
+                self._set_error(None)
 
     async def watch(self) -> None:
         """Do what is due every second: follow, look at the ages, report."""
-        await self.follow()
+        await self.sync()
         self._memory.look_at_ages()
         self.cordons.look()
         self._report(self.statuses())
@@ -169,14 +175,14 @@ class Membership:
             return WATCH_EVERY * 2
         try:
             await self.refresh(service_sid)
-        except MembershipError:
+        except PoolReadError:
             delay = held.retry_in(await self._count_failure(service_sid))
             await self._hold_turn(service_sid, delay * 0.8)
             return delay
         await self._release(service_sid)
         return held.source.refresh_after
 
-    async def _follow(self, held: Held, standing: Standing) -> None:
+    async def _follow(self, held: ServiceState, standing: StoredState) -> None:
         known, mark = held.snapshot, standing.mark
         if known is not None and mark is not None and mark.version == known.version:
             held.confirm(mark.read_at, self._clock())
@@ -185,14 +191,14 @@ class Membership:
             await self._shared.publish(known, await asyncio.to_thread(known.to_bytes), held.changes)
         elif mark is not None and mark.version != held.unreadable:
             await self._adopt(held, mark)
-        held.hear(standing.changes)
+        held.note_change(standing.changes)
 
-    async def _adopt(self, held: Held, mark: Mark) -> None:
+    async def _adopt(self, held: ServiceState, mark: SnapshotVersion) -> None:
         stored = await self._shared.fetch(held.source.service_sid)
         if stored is None:
             return
         try:
-            snapshot, pool = await asyncio.to_thread(restore, stored)
+            snapshot, pool = await asyncio.to_thread(decode_snapshot, stored)
         except SnapshotError as error:
             held.unreadable = mark.version
             log.warning("%s: %s", held.source.service_sid, error)
@@ -200,24 +206,24 @@ class Membership:
         self._memory.install(held, snapshot.confirmed(mark.read_at), pool, Origin.STORED, mark.changes)
         held.tried.set()
 
-    async def _read(self, held: Held) -> Snapshot:
+    async def _read(self, held: ServiceState) -> Snapshot:
         changes = await self._announced(held)
-        snapshot, pool = await read_bounded(held, self._clock(), self._read_limit)
-        verdict = await self._tell(snapshot, changes, changed=pool is not None)
+        snapshot, pool = await read_with_timeout(held, self._clock(), self._read_limit)
+        verdict = await self._publish(snapshot, changes, changed=pool is not None)
         self._memory.install(held, snapshot, pool, Origin.TWILIO, changes)
         if verdict is not Verdict.STORED:
-            await self.follow()  # somebody has stored what was read later, or Redis has lost everything
+            await self.sync()  # somebody has stored what was read later, or Redis has lost everything
         return held.snapshot or snapshot
 
-    async def _announced(self, held: Held) -> int:
+    async def _announced(self, held: ServiceState) -> int:
         """Return how many changes were announced before a reading begins."""
         if not self.trouble:
-            with contextlib.suppress(SharedError):
+            with contextlib.suppress(SharedStateError):
                 (standing,) = await self._shared.standings([held.source.service_sid])
-                held.hear(standing.changes)
+                held.note_change(standing.changes)
         return held.announced
 
-    async def _tell(self, snapshot: Snapshot, changes: int, *, changed: bool) -> Verdict:
+    async def _publish(self, snapshot: Snapshot, changes: int, *, changed: bool) -> Verdict:
         """Store the reading; if Redis is away, ``follow`` does it on its return."""
         if self.trouble:
             return Verdict.STORED
@@ -225,40 +231,42 @@ class Membership:
             if not changed:
                 return await self._shared.confirm(snapshot, changes)
             return await self._shared.publish(snapshot, await asyncio.to_thread(snapshot.to_bytes), changes)
-        except SharedError as error:
-            self._troubled(str(error))
+        except SharedStateError as error:
+            self._set_error(str(error))
             return Verdict.STORED
 
-    async def _may_read(self, held: Held) -> bool:
+    async def _may_read(self, held: ServiceState) -> bool:
         """Ask Redis whose turn it is; without Redis every worker reads for itself."""
         if self.trouble:
             return True
         try:
-            return await self._shared.take_turn(held.source.service_sid, self._read_limit + WATCH_EVERY)
-        except SharedError as error:
-            self._troubled(str(error))
+            return await self._shared.acquire_refresh_lock(
+                held.source.service_sid, self._read_limit + WATCH_EVERY
+            )
+        except SharedStateError as error:
+            self._set_error(str(error))
             return True
 
     async def _release(self, service_sid: str) -> None:
         """Let others have their turn, once they have had the time to see what was read."""
         await self._hold_turn(service_sid, WATCH_EVERY * 3)
         if not self.trouble:
-            with contextlib.suppress(SharedError):
+            with contextlib.suppress(SharedStateError):
                 await self._shared.forget_failures(service_sid)
 
     async def _hold_turn(self, service_sid: str, seconds: float) -> None:
         if not self.trouble:
-            with contextlib.suppress(SharedError):
-                await self._shared.hold_turn(service_sid, seconds)
+            with contextlib.suppress(SharedStateError):
+                await self._shared.extend_refresh_lock(service_sid, seconds)
 
     async def _count_failure(self, service_sid: str) -> int:
         """Return how many readings in a row have failed anywhere, as far as that is known."""
         if not self.trouble:
-            with contextlib.suppress(SharedError):
+            with contextlib.suppress(SharedStateError):
                 return await self._shared.count_failure(service_sid)
         return 0
 
-    def _troubled(self, sentence: str | None) -> None:
+    def _set_error(self, sentence: str | None) -> None:
         if sentence and not self.trouble:
             log.warning("%s; senders are kept in memory only", sentence)
         elif self.trouble and not sentence:

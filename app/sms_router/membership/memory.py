@@ -5,20 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 
-from sms_router.membership.service_state import Held, Origin, ServiceStatus
+from sms_router.membership.service_state import Origin, ServiceState, ServiceStatus
 from sms_router.membership.snapshot import Snapshot
 from sms_router.membership.source import ServiceSource
-from sms_router.senders.pool import Pool, pool_among
+from sms_router.senders.pool import Pool, find_pool
 
 
-class Memory:
+class PoolRegistry:
     """Snapshots and pools side by side; only the event loop touches them."""
 
     def __init__(
         self, sources: Iterable[ServiceSource], clock: Callable[[], float], stale_after: float
     ) -> None:
         """Begin with nothing known. ``stale_after`` is the hard age in seconds."""
-        self.held: Mapping[str, Held] = {source.service_sid: Held(source) for source in sources}
+        self.held: Mapping[str, ServiceState] = {
+            source.service_sid: ServiceState(source) for source in sources
+        }
         self._clock = clock
         self._stale_after = stale_after
         self._stale: frozenset[str] = frozenset()
@@ -31,13 +33,13 @@ class Memory:
 
     def pool_for(self, service_sid: str | None, texted: str) -> Pool | None:
         """Return the pool of the message's Service, else of the Service that holds the texted number."""
-        pool = pool_among(self._pools, service_sid, texted)
+        pool = find_pool(self._pools, service_sid, texted)
         if self._stale and pool is not None and pool.service_sid in self._stale:
             self.held[pool.service_sid].stale_serves += 1
         return pool
 
     def install(
-        self, held: Held, snapshot: Snapshot, pool: Pool | None, origin: Origin, changes: int
+        self, held: ServiceState, snapshot: Snapshot, pool: Pool | None, origin: Origin, changes: int
     ) -> None:
         """Put a snapshot in place, unless one that was read later is there.
 

@@ -11,11 +11,11 @@ _MOST_PAGES = 200
 """A list that is longer than any account's links to itself."""
 
 
-class HalfReadError(ValueError):
+class IncompleteListError(ValueError):
     """Twilio answered with JSON that is not a whole list; the text says what is wrong with it."""
 
 
-def records(listing: Any, **filters: str) -> Iterator[Any]:
+def iter_records(listing: Any, **filters: str) -> Iterator[Any]:
     """Yield every record of a list of the official client that passes Twilio's own filters.
 
     Raises:
@@ -29,4 +29,4 @@ def records(listing: Any, **filters: str) -> Iterator[Any]:
         page = page.next_page()
         if page is None:
             return
-    raise HalfReadError(f"more than {_MOST_PAGES} pages")
+    raise IncompleteListError(f"more than {_MOST_PAGES} pages")

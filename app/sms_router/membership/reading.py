@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 
-from sms_router.membership.service_state import Held
+from sms_router.membership.service_state import ServiceState
 from sms_router.membership.snapshot import Snapshot
-from sms_router.membership.source import MembershipError, ServiceSource
+from sms_router.membership.source import PoolReadError, ServiceSource
 from sms_router.senders.pool import Pool
 from sms_router.twilio.rest import ApiFailure, FailureKind
 
 
-async def read_bounded(held: Held, now: float, time_limit: float) -> tuple[Snapshot, Pool | None]:
+async def read_with_timeout(
+    held: ServiceState, now: float, time_limit: float
+) -> tuple[Snapshot, Pool | None]:
     """Read a Service; the pool is None when nothing has changed since the one that is held.
 
     A thread cannot be stopped, so a reading that outlives ``time_limit`` (seconds) is left
@@ -34,7 +36,7 @@ async def read_bounded(held: Held, now: float, time_limit: float) -> tuple[Snaps
         raise _too_slow(held, f"Twilio's API took longer than {time_limit:g} s") from error
 
 
-def restore(stored: bytes) -> tuple[Snapshot, Pool]:
+def decode_snapshot(stored: bytes) -> tuple[Snapshot, Pool]:
     """Read and index stored bytes; blocks. Raises `SnapshotError`."""
     snapshot = Snapshot.from_bytes(stored)
     return snapshot, snapshot.pool()
@@ -42,7 +44,7 @@ def restore(stored: bytes) -> tuple[Snapshot, Pool]:
 
 def _read(source: ServiceSource, now: float, known: Snapshot | None) -> tuple[Snapshot, Pool | None]:
     snapshot = source.read(now)
-    if known is not None and snapshot.says_the_same(known):
+    if known is not None and snapshot.same_content(known):
         return replace(known, read_at=now), None
     snapshot = replace(snapshot, version=max(snapshot.version, known.version + 1 if known else 1))
     return snapshot, snapshot.pool()
@@ -54,6 +56,6 @@ def _forget(reading: asyncio.Future[tuple[Snapshot, Pool | None]]) -> None:
         reading.exception()
 
 
-def _too_slow(held: Held, sentence: str) -> MembershipError:
+def _too_slow(held: ServiceState, sentence: str) -> PoolReadError:
     failure = ApiFailure(FailureKind.UNAVAILABLE, None, None, sentence)
-    return MembershipError(held.source.service_sid, failure)
+    return PoolReadError(held.source.service_sid, failure)

@@ -7,9 +7,9 @@ import random
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol
 
-from sms_router.membership.service_state import LAST_RETRY, Held, log
-from sms_router.membership.snapshot_store import SharedError, SharedSnapshots
-from sms_router.tasks import end
+from sms_router.membership.service_state import LAST_RETRY, ServiceState, log
+from sms_router.membership.snapshot_store import SharedStateError, SnapshotStore
+from sms_router.tasks import cancel_and_wait
 
 LISTEN_AGAIN = 1.0
 """Seconds until a lost subscription is renewed; the versions are looked at meanwhile."""
@@ -19,10 +19,10 @@ WATCH_EVERY = 1.0
 Sleep = Callable[[float], Awaitable[None]]
 
 
-class Kept(Protocol):
+class Refreshable(Protocol):
     """What the background keeps fresh."""
 
-    async def follow(self) -> None:
+    async def sync(self) -> None:
         """Take over what other workers have read."""
 
     async def watch(self) -> None:
@@ -32,10 +32,12 @@ class Kept(Protocol):
         """Read Twilio if it is due; return the seconds to the next turn."""
 
 
-class Background:
+class Refresher:
     """The tasks of one worker: one for each Service, one that watches, one that listens."""
 
-    def __init__(self, kept: Kept, held: Mapping[str, Held], shared: SharedSnapshots, sleep: Sleep) -> None:
+    def __init__(
+        self, kept: Refreshable, held: Mapping[str, ServiceState], shared: SnapshotStore, sleep: Sleep
+    ) -> None:
         """Remember what is to be kept; ``start`` begins."""
         self._kept = kept
         self._held = held
@@ -54,16 +56,16 @@ class Background:
 
     async def aclose(self) -> None:
         """Stop everything."""
-        await end(*self._tasks)
+        await cancel_and_wait(*self._tasks)
         self._tasks = []
 
     def _begin(self, work: Awaitable[None], name: str) -> None:
         self._tasks.append(asyncio.ensure_future(work))
         self._tasks[-1].set_name(f"membership-{name}")
 
-    async def _keep(self, held: Held) -> None:
+    async def _keep(self, held: ServiceState) -> None:
         while True:
-            held.called.clear()
+            held.wakeup.clear()
             try:
                 delay = await self._kept.take_turn(held.source.service_sid)
             except Exception:
@@ -71,13 +73,13 @@ class Background:
                 delay = LAST_RETRY
             await self._rest(held, delay * random.uniform(0.9, 1.1))  # noqa: S311 - spreads load, guards nothing
 
-    async def _rest(self, held: Held, seconds: float) -> None:
+    async def _rest(self, held: ServiceState, seconds: float) -> None:
         """Sleep until the next turn, or until somebody has changed the Service."""
-        ends = [asyncio.ensure_future(self._sleep(seconds)), asyncio.ensure_future(held.called.wait())]
+        ends = [asyncio.ensure_future(self._sleep(seconds)), asyncio.ensure_future(held.wakeup.wait())]
         try:
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            await end(*ends)
+            await cancel_and_wait(*ends)
 
     async def _watch(self) -> None:
         while True:
@@ -90,8 +92,8 @@ class Background:
     async def _listen(self) -> None:
         while True:
             try:
-                await self._shared.listen(self._kept.follow)
-            except SharedError:
+                await self._shared.listen(self._kept.sync)
+            except SharedStateError:
                 await self._sleep(LISTEN_AGAIN)
             except Exception:
                 log.exception("announcements could not be heard; trying again")

@@ -51,7 +51,7 @@ class ServiceStatus:
 
 
 @dataclass(slots=True, eq=False)
-class Held:
+class ServiceState:
     """One Service in this worker's memory; only the event loop touches it."""
 
     source: ServiceSource
@@ -67,7 +67,7 @@ class Held:
     """How many changes had been announced when the snapshot was read."""
     announced: int = 0
     """How many changes are known to have been announced."""
-    called: asyncio.Event = field(default_factory=asyncio.Event)
+    wakeup: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when there is a reason to read before it is due."""
     unreadable: int | None = None
     """The stored version that this program cannot read."""
@@ -86,15 +86,15 @@ class Held:
         return self.changes, self.version
 
     @property
-    def outdated(self) -> bool:
+    def stale_after_change(self) -> bool:
         """True when the Service was changed after it was read."""
         return self.announced > self.changes
 
-    def hear(self, announced: int) -> None:
+    def note_change(self, announced: int) -> None:
         """Take note of how many changes were announced; a new one calls for a reading."""
         is_new, self.announced = announced > self.announced, announced
-        if is_new and self.outdated:
-            self.called.set()
+        if is_new and self.stale_after_change:
+            self.wakeup.set()
 
     def stale(self, now: float, stale_after: float) -> bool:
         """Tell whether the hard age is passed: never before two readings that were due are missing."""
@@ -104,7 +104,7 @@ class Held:
 
     def due_in(self, now: float) -> float:
         """Seconds until the next reading is due."""
-        if self.snapshot is None or self.outdated:
+        if self.snapshot is None or self.stale_after_change:
             return 0.0
         if self.snapshot.read_at > now + CLOCKS_DIFFER:
             return 0.0

@@ -73,7 +73,7 @@ class Snapshot:
         """Return the senders, indexed; takes some 200 ms for ten thousand."""
         return Pool(self.service_sid, self.version, self.senders)
 
-    def says_the_same(self, other: Snapshot) -> bool:
+    def same_content(self, other: Snapshot) -> bool:
         """Tell whether two readings found the same, whenever they were made."""
         return replace(self, read_at=other.read_at, version=other.version) == other
 

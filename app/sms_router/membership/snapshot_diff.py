@@ -30,7 +30,7 @@ class Difference:
         return f"{self.subject}: {self.what}: {self.before} -> {self.after}"
 
 
-def differences(before: Snapshot, after: Snapshot) -> tuple[Difference, ...]:
+def diff_snapshots(before: Snapshot, after: Snapshot) -> tuple[Difference, ...]:
     """Return all differences but those of age and version: the Service's first, then each sender's."""
     found = [*_changed(before.service_sid, before.settings, after.settings)]
     old, new = ({sender.sid: sender for sender in each.senders} for each in (before, after))

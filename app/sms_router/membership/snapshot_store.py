@@ -41,7 +41,7 @@ _FAILURES_LAST = 900.0
 """Seconds after the last failure; longer than the longest pause between two readings."""
 
 
-class SharedError(RuntimeError):
+class SharedStateError(RuntimeError):
     """Redis did not serve; the text is one sentence for the log."""
 
 
@@ -56,7 +56,7 @@ class Verdict(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class SnapshotVersion:
     """What the stored snapshot is, without reading it."""
 
     version: int
@@ -71,16 +71,16 @@ class Mark:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class StoredState:
     """What Redis says of one Service at one moment."""
 
-    mark: Mark | None
+    mark: SnapshotVersion | None
     """None when no snapshot is stored."""
     changes: int
     """How many changes have been announced."""
 
 
-class SharedSnapshots:
+class SnapshotStore:
     """Snapshots that all workers and replicas share.
 
     A small mark stands beside each snapshot, so that a worker sees at a glance that a newer one
@@ -93,7 +93,7 @@ class SharedSnapshots:
         self._redis = redis
         self._time_limit = time_limit
 
-    async def standings(self, service_sids: Sequence[str]) -> list[Standing]:
+    async def standings(self, service_sids: Sequence[str]) -> list[StoredState]:
         """Return what is stored of some Services, in one round trip."""
         async with self._redis.pipeline(transaction=False) as pipeline:
             for keys in map(PoolKeys.of, service_sids):
@@ -103,7 +103,7 @@ class SharedSnapshots:
             async with self._served():
                 found = await pipeline.execute()
         return [
-            Standing(_mark(mark) if there else None, int(changes or 0))
+            StoredState(_mark(mark) if there else None, int(changes or 0))
             for mark, changes, there in zip(*(iter(found),) * 3, strict=True)
         ]
 
@@ -145,9 +145,9 @@ class SharedSnapshots:
                 async for _ in channel.listen():
                     await heard()
         except (*CLIENT_ERRORS, OSError) as error:
-            raise SharedError(f"Redis did not serve ({type(error).__name__})") from error
+            raise SharedStateError(f"Redis did not serve ({type(error).__name__})") from error
 
-    async def take_turn(self, service_sid: str, seconds: float) -> bool:
+    async def acquire_refresh_lock(self, service_sid: str, seconds: float) -> bool:
         """Tell whether this worker may read Twilio now; nobody else may for so many seconds.
 
         A turn that seems to last longer than any does so since Redis' clock was set back: it is cut short.
@@ -160,7 +160,7 @@ class SharedSnapshots:
                 await self._redis.pexpire(turn, _ms(seconds))
             return False
 
-    async def hold_turn(self, service_sid: str, seconds: float) -> None:
+    async def extend_refresh_lock(self, service_sid: str, seconds: float) -> None:
         """Let the turn pass to others after so many seconds from now."""
         async with self._served():
             await self._redis.pexpire(PoolKeys.of(service_sid).turn, _ms(seconds))
@@ -198,11 +198,11 @@ class SharedSnapshots:
         return Verdict(verdict.decode() if isinstance(verdict, bytes) else verdict)
 
     def _served(self) -> AbstractAsyncContextManager[None]:
-        return served(self._time_limit)
+        return redis_errors(self._time_limit)
 
 
 @asynccontextmanager
-async def served(time_limit: float) -> AsyncIterator[None]:
+async def redis_errors(time_limit: float) -> AsyncIterator[None]:
     """Bound a command to Redis, in seconds.
 
     Raises:
@@ -213,15 +213,15 @@ async def served(time_limit: float) -> AsyncIterator[None]:
         async with asyncio.timeout(time_limit):
             yield
     except TimeoutError as error:
-        raise SharedError("Redis did not answer in time") from error
+        raise SharedStateError("Redis did not answer in time") from error
     except (*CLIENT_ERRORS, OSError) as error:
-        raise SharedError(f"Redis did not serve ({type(error).__name__})") from error
+        raise SharedStateError(f"Redis did not serve ({type(error).__name__})") from error
 
 
-def _mark(stored: bytes | str | None) -> Mark | None:
+def _mark(stored: bytes | str | None) -> SnapshotVersion | None:
     try:
         version, read_at, *changes = (stored or b"").split()
-        return Mark(int(version), float(read_at), *map(int, changes[:1]))
+        return SnapshotVersion(int(version), float(read_at), *map(int, changes[:1]))
     except ValueError:
         return None
 

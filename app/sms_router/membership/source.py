@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from sms_router.membership.pages import HalfReadError, records
+from sms_router.membership.pages import IncompleteListError, iter_records
 from sms_router.membership.snapshot import ServiceSettings, Snapshot, capabilities_of, own_urls
 from sms_router.senders.country import country_of, is_toll_free
 from sms_router.senders.models import Capability, Sender, SenderKind
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from twilio.rest import Client
 
 
-class MembershipError(RuntimeError):
+class PoolReadError(RuntimeError):
     """A Service could not be read in full; the text is one sentence for people."""
 
     def __init__(self, service_sid: str, failure: ApiFailure) -> None:
@@ -72,12 +72,12 @@ def read_snapshot(client: Client, account_sid: str, service_sid: str, now: float
     """
     try:
         return _read(client, account_sid, service_sid, now)
-    except HalfReadError as error:
+    except IncompleteListError as error:
         failure = ApiFailure(FailureKind.UNREADABLE, None, None, f"Twilio's API answered {error}")
-        raise MembershipError(service_sid, failure) from error
+        raise PoolReadError(service_sid, failure) from error
     except Exception as error:
         # Whatever goes wrong between here and Twilio, half a reading must not look like one.
-        raise MembershipError(service_sid, describe_error(error)) from error
+        raise PoolReadError(service_sid, describe_error(error)) from error
 
 
 def _read(client: Client, account_sid: str, service_sid: str, now: float) -> Snapshot:
@@ -85,12 +85,12 @@ def _read(client: Client, account_sid: str, service_sid: str, now: float) -> Sna
 
     ours, everything = service(client, service_sid), account(client, account_sid)
     settings = _settings(ours.fetch())
-    codes = list(records(ours.below("ShortCodes")))
-    numbers = list(records(ours.below("PhoneNumbers")))
-    names = list(records(ours.below("AlphaSenders")))
-    own = {each.sid: each for each in records(everything.below("SMS/ShortCodes.json"))} if codes else {}
+    codes = list(iter_records(ours.child("ShortCodes")))
+    numbers = list(iter_records(ours.child("PhoneNumbers")))
+    names = list(iter_records(ours.child("AlphaSenders")))
+    own = {each.sid: each for each in iter_records(everything.child("SMS/ShortCodes.json"))} if codes else {}
     if numbers:
-        own |= {each.sid: each for each in records(everything.below("IncomingPhoneNumbers.json"))}
+        own |= {each.sid: each for each in iter_records(everything.child("IncomingPhoneNumbers.json"))}
     senders = [
         *map(_short_code, codes),
         *(_number(each, own.get(each.sid)) for each in numbers),
@@ -143,5 +143,5 @@ def _alphanumeric(record: Any) -> Sender:
 
 def _sender(sid: Any, address: Any, kind: SenderKind, country: Any, capabilities: Capability) -> Sender:
     if not sid or not address:
-        raise HalfReadError(f"a {kind.value} without its sid or its address")
+        raise IncompleteListError(f"a {kind.value} without its sid or its address")
     return Sender(str(sid), str(address), kind, str(country).upper() if country else None, capabilities)

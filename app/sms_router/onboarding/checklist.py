@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 
 from sms_router.onboarding.process import CONFIGURE, LIVE, Actor, Kind, Process, Step, processes
-from sms_router.onboarding.process_choice import Arrival
+from sms_router.onboarding.process_choice import OnboardingPath
 
 MOST_ENTRIES = 60
 """Entries of a history; beyond them the oldest but the first make room."""
@@ -29,7 +29,7 @@ class Action(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class HistoryEntry:
     """One line of a history."""
 
     at: float
@@ -58,12 +58,12 @@ class Checklist:
     """The port-in request (``KW...``) at Twilio."""
     rejected: str | None = None
     """Why it was rejected; None once it was submitted again."""
-    history: tuple[Entry, ...] = ()
+    history: tuple[HistoryEntry, ...] = ()
 
     @classmethod
     def begun(
         cls,
-        arrival: Arrival,
+        arrival: OnboardingPath,
         service_sid: str,
         at: float,
         who: str,
@@ -80,7 +80,7 @@ class Checklist:
             since=at,
             expected=expected,
             request_sid=request_sid,
-            history=(Entry(at, who, Action.ADDED, arrival.kind.value),),
+            history=(HistoryEntry(at, who, Action.ADDED, arrival.kind.value),),
         )
         return (
             begun if request_sid is None else begun.advanced("request", at, who, f"request ({request_sid})")
@@ -216,7 +216,7 @@ class Checklist:
         return self._told(at, who, Action.NOTE, text)
 
     def _told(self, at: float, who: str, action: Action, detail: str = "") -> Checklist:
-        history = (*self.history, Entry(at, who, action, detail))
+        history = (*self.history, HistoryEntry(at, who, action, detail))
         if len(history) > MOST_ENTRIES:
             history = (history[0], *history[-MOST_ENTRIES + 1 :])
         return replace(self, history=history)

@@ -49,7 +49,7 @@ def portability(client: Client, number: str) -> Portability:
     from sms_router.twilio.resource import numbers  # noqa: PLC0415 - slow to import
 
     with api_errors():
-        told = numbers(client).below(f"Porting/Portability/PhoneNumber/{number}").fetch()
+        told = numbers(client).child(f"Porting/Portability/PhoneNumber/{number}").fetch()
         return Portability(
             number=number,
             portable=bool(told.portable),
@@ -65,7 +65,7 @@ def ported_numbers(client: Client, request_sid: str) -> dict[str, PortedNumber]:
     from sms_router.twilio.resource import numbers  # noqa: PLC0415 - slow to import
 
     with api_errors():
-        told = numbers(client).below(f"Porting/PortIn/{request_sid}").fetch()
+        told = numbers(client).child(f"Porting/PortIn/{request_sid}").fetch()
         lines = [each for each in told.phone_numbers or () if isinstance(each, Mapping)]
         return {str(line.get("phone_number")): _ported(request_sid, told, line) for line in lines}
 

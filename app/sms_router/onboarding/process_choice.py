@@ -14,12 +14,12 @@ _US_LENGTHS = (5, 6)
 _SHARING = (UNITED_STATES, CANADA)
 
 
-class UnfitError(ValueError):
+class UnsupportedNumberError(ValueError):
     """A number that cannot be onboarded as was asked; the text says why and what would be right."""
 
 
 @dataclass(frozen=True, slots=True)
-class Arrival:
+class OnboardingPath:
     """A number, its country, and its way in."""
 
     number: str
@@ -27,7 +27,7 @@ class Arrival:
     kind: Kind
 
 
-def arrival_of(number: str, kind: Kind | None, country: str | None) -> Arrival:
+def choose_path(number: str, kind: Kind | None, country: str | None) -> OnboardingPath:
     """Return the way in of a number as it was typed; ``kind`` and ``country`` are what was said of it.
 
     Without a kind, the one that is right is taken where there is a single one.
@@ -42,43 +42,45 @@ def arrival_of(number: str, kind: Kind | None, country: str | None) -> Arrival:
     return _phone_number(number, kind, country)
 
 
-def _short_code(number: str, kind: Kind | None, country: str | None) -> Arrival:
+def _short_code(number: str, kind: Kind | None, country: str | None) -> OnboardingPath:
     if country not in (None, UNITED_STATES):
-        raise UnfitError(
+        raise UnsupportedNumberError(
             f"Short codes of {country} have no process here: leases move this way in the US only."
             " Ask Twilio's short code team, and keep the code out of use meanwhile: sms-router senders cordon"
         )
     if len(number) not in _US_LENGTHS:
-        raise UnfitError(f"{number} is not a US short code: these have 5 or 6 digits")
+        raise UnsupportedNumberError(f"{number} is not a US short code: these have 5 or 6 digits")
     if kind is None:
-        raise UnfitError(f"Say how the short code comes in: {_either(_SHORT_CODES)}")
+        raise UnsupportedNumberError(f"Say how the short code comes in: {_either(_SHORT_CODES)}")
     if kind not in _SHORT_CODES:
-        raise UnfitError(f"Short codes are not ported, they are migrated: {_either(_SHORT_CODES)}")
-    return Arrival(number, UNITED_STATES, kind)
+        raise UnsupportedNumberError(
+            f"Short codes are not ported, they are migrated: {_either(_SHORT_CODES)}"
+        )
+    return OnboardingPath(number, UNITED_STATES, kind)
 
 
-def _phone_number(number: str, kind: Kind | None, country: str | None) -> Arrival:
+def _phone_number(number: str, kind: Kind | None, country: str | None) -> OnboardingPath:
     try:
         parsed = phonenumbers.parse(number)
     except phonenumbers.NumberParseException as error:
-        raise UnfitError(
+        raise UnsupportedNumberError(
             f"{number} is not a number: write +14155550100 (E.164), or the bare digits of a short code"
         ) from error
     address = phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164)
     if not phonenumbers.is_possible_number(parsed):
         digits = number.lstrip("+")
         short = "; a short code is written without a plus" if len(digits) <= 8 else ""
-        raise UnfitError(f"{number} is not a phone number: its length is wrong{short}")
+        raise UnsupportedNumberError(f"{number} is not a phone number: its length is wrong{short}")
     home = country_of(address, None)
     if _shared(address) and country in _SHARING:
         home = country
     if country is not None and country != home:
-        raise UnfitError(f"{address} is a number of {home or 'no country'}, not of {country}")
+        raise UnsupportedNumberError(f"{address} is a number of {home or 'no country'}, not of {country}")
     right = _right_kind(address, home)
     if kind not in (None, right):
         title = processes()[right].title
-        raise UnfitError(f"{address} does not come in by {kind}: it is --kind {right} ({title})")
-    return Arrival(address, home or "", right)
+        raise UnsupportedNumberError(f"{address} does not come in by {kind}: it is --kind {right} ({title})")
+    return OnboardingPath(address, home or "", right)
 
 
 def _shared(address: str) -> bool:

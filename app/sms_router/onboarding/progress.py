@@ -32,7 +32,7 @@ _ASKING = frozenset({"action_required", "expired", "canceled"})
 """Statuses of a request that stop all of its numbers but those that are ported already."""
 
 
-def followed(checklist: Checklist, port: PortedNumber, at: float) -> Checklist:
+def apply_port_status(checklist: Checklist, port: PortedNumber, at: float) -> Checklist:
     """Return a checklist with what Twilio says of its port; the same one when that is nothing new.
 
     The number's own status counts, the request's where the number has none: a request may hold many
@@ -61,7 +61,7 @@ def _ended(checklist: Checklist, words: str, port: PortedNumber, at: float) -> C
     return checklist if checklist.rejected == reason else checklist.rejected_for(reason, at, TWILIO)
 
 
-def seen(checklist: Checklist, at: float, *, in_service: bool, texted: float | None) -> Checklist:
+def apply_observed(checklist: Checklist, at: float, *, in_service: bool, texted: float | None) -> Checklist:
     """Return a checklist with what its number's place says of it.
 
     A number that is in its Service is configured. It is live once it was texted through Twilio, or once

@@ -12,7 +12,7 @@ from redis import Redis
 from sms_router.membership.keys import POOLS_CHANNEL
 from sms_router.onboarding.checklist import Checklist
 from sms_router.onboarding.keys import CHECKLISTS, TEXTED, VERSION
-from sms_router.onboarding.serialization import read_all, read_moments, written
+from sms_router.onboarding.serialization import dump, read_all, read_moments
 
 KEPT = 90 * 86_400.0
 """Seconds that finished checklists are kept, for questions about how long they took."""
@@ -36,12 +36,12 @@ Change = Callable[[Checklist | None], Checklist | None]
 """From what is stored of a number to what shall be; None is nothing."""
 
 
-class ContendedError(Exception):
+class ConflictError(Exception):
     """Others keep changing what is stored of a number, so that nothing was stored."""
 
 
 @dataclass(frozen=True, slots=True)
-class Arrivals:
+class OnboardingState:
     """All numbers on their way, and which of them were texted."""
 
     checklists: tuple[Checklist, ...] = ()
@@ -58,14 +58,14 @@ class Arrivals:
         return next((each for each in self.checklists if each.number == number), None)
 
 
-def stored_arrivals(redis: Redis) -> Arrivals:
+def stored_arrivals(redis: Redis) -> OnboardingState:
     """Return what is stored."""
     checklists: Any = redis.hgetall(CHECKLISTS)
     texted: Any = redis.hgetall(TEXTED)
-    return Arrivals(read_all(checklists), read_moments(texted))
+    return OnboardingState(read_all(checklists), read_moments(texted))
 
 
-def change(redis: Redis, number: str, how: Change) -> Checklist | None:
+def compare_and_set(redis: Redis, number: str, how: Change) -> Checklist | None:
     """Change what is stored of one number, and tell every worker; returns what is stored now.
 
     ``how`` may be called again, with what somebody else has stored meanwhile; what it raises is passed on.
@@ -80,7 +80,7 @@ def change(redis: Redis, number: str, how: Change) -> Checklist | None:
         after = how(before)
         if after == before:
             return after
-        told = written(after) if after is not None else b""
+        told = dump(after) if after is not None else b""
         gone = "1" if after is None or after.finished else "0"
         done: Any = redis.execute_command(
             "EVAL", _CHANGE, 3, CHECKLISTS, TEXTED, VERSION, number, stored or b"", told, gone
@@ -89,12 +89,12 @@ def change(redis: Redis, number: str, how: Change) -> Checklist | None:
             service = after or before
             redis.publish(POOLS_CHANNEL, service.service_sid if service is not None else "")
             return after
-    raise ContendedError(number)
+    raise ConflictError(number)
 
 
-def sweep(redis: Redis, now: float) -> None:
+def delete_finished(redis: Redis, now: float) -> None:
     """Forget what has been finished for long."""
     for each in stored_arrivals(redis).checklists:
         if each.finished and each.since + KEPT < now:
-            with contextlib.suppress(ContendedError):  # then it is not forgotten yet
-                change(redis, each.number, lambda _: None)
+            with contextlib.suppress(ConflictError):  # then it is not forgotten yet
+                compare_and_set(redis, each.number, lambda _: None)

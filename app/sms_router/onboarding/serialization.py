@@ -7,13 +7,13 @@ import logging
 from collections.abc import Mapping
 from datetime import date
 
-from sms_router.onboarding.checklist import Action, Checklist, Entry
+from sms_router.onboarding.checklist import Action, Checklist, HistoryEntry
 from sms_router.onboarding.process import Kind
 
 log = logging.getLogger("sms_router.onboarding")
 
 
-def written(checklist: Checklist) -> bytes:
+def dump(checklist: Checklist) -> bytes:
     """Write a checklist."""
     told = {
         "number": checklist.number,
@@ -31,7 +31,7 @@ def written(checklist: Checklist) -> bytes:
     return json.dumps(told, sort_keys=True).encode()
 
 
-def read(stored: bytes) -> Checklist:
+def load(stored: bytes) -> Checklist:
     """Read a checklist.
 
     Raises:
@@ -52,7 +52,7 @@ def read(stored: bytes) -> Checklist:
             request_sid=told["request"],
             rejected=told["rejected"],
             history=tuple(
-                Entry(float(at), who, Action(did), detail) for at, who, did, detail in told["history"]
+                HistoryEntry(float(at), who, Action(did), detail) for at, who, did, detail in told["history"]
             ),
         )
     except (TypeError, KeyError) as error:
@@ -64,7 +64,7 @@ def read_all(stored: Mapping[bytes, bytes]) -> tuple[Checklist, ...]:
     checklists = []
     for number, told in sorted(stored.items()):
         try:
-            checklists.append(read(told))
+            checklists.append(load(told))
         except ValueError:
             log.error("a stored checklist cannot be read: %s", number.decode("utf-8", "replace"))
     return tuple(checklists)

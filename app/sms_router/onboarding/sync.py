@@ -6,11 +6,11 @@ import logging
 
 from redis.asyncio import Redis
 
-from sms_router.membership.snapshot_store import served
+from sms_router.membership.snapshot_store import redis_errors
 from sms_router.onboarding.checklist import Checklist
 from sms_router.onboarding.keys import CHECKLISTS, TEXTED, VERSION
 from sms_router.onboarding.serialization import read_all, read_moments
-from sms_router.senders.pending import Pending, PendingNumber, live_words
+from sms_router.senders.pending import PendingNumber, PendingNumbers, live_words
 
 log = logging.getLogger("sms_router.onboarding")
 
@@ -30,10 +30,10 @@ return 1
 """Keeps that a number on its way was texted; workers that hear of it later change nothing."""
 
 
-class FollowedArrivals:
+class OnboardingSync:
     """Tells `Pending` what is stored, and Redis what was texted here."""
 
-    def __init__(self, redis: Redis, pending: Pending, time_limit: float = 1.0) -> None:
+    def __init__(self, redis: Redis, pending: PendingNumbers, time_limit: float = 1.0) -> None:
         """``time_limit`` is in seconds, for each command."""
         self._redis = redis
         self._pending = pending
@@ -49,7 +49,7 @@ class FollowedArrivals:
             SharedError: when Redis does not serve; what was known stays.
 
         """
-        async with served(self._time_limit):
+        async with redis_errors(self._time_limit):
             version = await self._redis.get(VERSION)
         if version is None and self._version:
             await self._restore()
@@ -62,7 +62,7 @@ class FollowedArrivals:
             pipeline.get(VERSION)
             pipeline.hgetall(CHECKLISTS)
             pipeline.hgetall(TEXTED)
-            async with served(self._time_limit):
+            async with redis_errors(self._time_limit):
                 version, stored, texted = await pipeline.execute()
         self._version, self._stored = int(version or 0), stored
         before = self._pending.numbers
@@ -81,7 +81,7 @@ class FollowedArrivals:
                 continue
             if not self._pending.numbers[address].gradual:
                 log.warning("%s", live_words(address))
-            async with served(self._time_limit):
+            async with redis_errors(self._time_limit):
                 await self._redis.execute_command(
                     "EVAL", _TEXTED, 3, CHECKLISTS, TEXTED, VERSION, address, at
                 )
@@ -90,7 +90,7 @@ class FollowedArrivals:
     async def _restore(self) -> None:
         told = [part for pair in self._stored.items() for part in pair]
         self._told.clear()
-        async with served(self._time_limit):
+        async with redis_errors(self._time_limit):
             await self._redis.execute_command("EVAL", _RESTORE, 2, CHECKLISTS, VERSION, self._version, *told)
 
 

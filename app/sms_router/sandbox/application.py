@@ -13,15 +13,15 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from sms_router.sandbox.clock import Clock
-from sms_router.sandbox.control.clock import Timekeeping
-from sms_router.sandbox.control.faults_and_alerts import Troubles
-from sms_router.sandbox.control.json_body import PATHS, MistakeError, on_mistake, on_wrong_path
+from sms_router.sandbox.control.clock import ClockRoutes
+from sms_router.sandbox.control.faults_and_alerts import FaultRoutes
+from sms_router.sandbox.control.json_body import PATHS, BadRequestError, on_mistake, on_wrong_path
 from sms_router.sandbox.control.phones import Phones
 from sms_router.sandbox.control.ports import PortControl
 from sms_router.sandbox.platform import Platform, build_platform
 from sms_router.sandbox.rest import numbers
 from sms_router.sandbox.rest import sender_pool as pool
-from sms_router.sandbox.rest.auth import Gate
+from sms_router.sandbox.rest.auth import AuthMiddleware
 from sms_router.sandbox.rest.messages import Messages
 from sms_router.sandbox.rest.numbers import Numbers
 from sms_router.sandbox.rest.porting import Porting
@@ -52,11 +52,11 @@ def create_sandbox(
     platform = build_platform(world, clock, seed, policy)
     application = Starlette(
         routes=[*_rest(platform), *Phones(platform).routes(), *_control(platform)],
-        middleware=[Middleware(Gate, world.account_sid, world.auth_token, platform.faults)],
+        middleware=[Middleware(AuthMiddleware, world.account_sid, world.auth_token, platform.faults)],
         exception_handlers={
             RefusedError: on_refusal,
             HTTPException: _on_http_error,
-            MistakeError: on_mistake,
+            BadRequestError: on_mistake,
         },
         lifespan=lambda _: _running(platform),
     )
@@ -87,10 +87,10 @@ def _rest(platform: Platform) -> list[Route]:
 
 
 def _control(platform: Platform) -> list[Route]:
-    troubles = Troubles(platform.alerts, platform.faults)
+    troubles = FaultRoutes(platform.alerts, platform.faults)
     return [
         *troubles.routes(),
-        *Timekeeping(platform.clock, platform.pace).routes(),
+        *ClockRoutes(platform.clock, platform.pace).routes(),
         *PortControl(platform.ports).routes(),
     ]
 

@@ -9,7 +9,7 @@ from collections.abc import Coroutine
 _log = logging.getLogger(__name__)
 
 
-class Tasks:
+class BackgroundTasks:
     """Runs work beside the requests; nothing is lost from sight."""
 
     def __init__(self, most: int) -> None:
@@ -34,7 +34,7 @@ class Tasks:
         task.add_done_callback(self._ended)
         return task
 
-    async def settle(self) -> None:
+    async def wait_all(self) -> None:
         """Wait until nothing is running, also what was started meanwhile."""
         while self._running:
             await asyncio.wait(tuple(self._running))

@@ -38,7 +38,7 @@ def free_port() -> int:
 
 
 @asynccontextmanager
-async def hosted(app: ASGIApp, port: int = 0) -> AsyncIterator[str]:
+async def serve(app: ASGIApp, port: int = 0) -> AsyncIterator[str]:
     """Serve an application on loopback, and yield its base URL; port 0 takes a free one.
 
     uvicorn binds the port itself: asyncio sets no TCP_NODELAY for a listening socket whose protocol

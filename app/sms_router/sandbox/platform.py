@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
-from sms_router.sandbox.background import Tasks
+from sms_router.sandbox.background import BackgroundTasks
 from sms_router.sandbox.clock import Clock, SystemClock
 from sms_router.sandbox.identifiers import Identifiers
 from sms_router.sandbox.sending.callbacks import StatusCallbacks
@@ -20,7 +20,7 @@ from sms_router.sandbox.state.opt_outs import OptOuts
 from sms_router.sandbox.state.phonebook import Phonebook
 from sms_router.sandbox.state.ports import Ports
 from sms_router.sandbox.state.reply_limiter import ReplyRate
-from sms_router.sandbox.time_control import Pace
+from sms_router.sandbox.time_control import TimeControl
 from sms_router.sandbox.webhooks.client import WebhookClient
 from sms_router.sandbox.webhooks.connection_policy import ConnectionPolicy
 from sms_router.sandbox.world.world import World
@@ -35,7 +35,7 @@ class Platform:
 
     world: World
     clock: Clock
-    pace: Pace
+    pace: TimeControl
     identifiers: Identifiers
     account: Account
     ports: Ports
@@ -49,8 +49,8 @@ class Platform:
     reply_rate: ReplyRate
     client: WebhookClient
     outbound: Outbound
-    deliveries: Tasks
-    callbacks: Tasks
+    deliveries: BackgroundTasks
+    callbacks: BackgroundTasks
 
 
 def build_platform(
@@ -61,7 +61,7 @@ def build_platform(
     account, messages, handsets, phonebook = Account(world), MessageStore(), Handsets(), Phonebook(world)
     alerts, faults, opt_outs = Alerts(clock, identifiers), Faults(world.faults), OptOuts(account)
     client = WebhookClient(world.auth_token, identifiers, policy or ConnectionPolicy(), world.proxy)
-    deliveries, callbacks = Tasks(MOST_ON_THE_WAY), Tasks(MOST_ON_THE_WAY)
+    deliveries, callbacks = BackgroundTasks(MOST_ON_THE_WAY), BackgroundTasks(MOST_ON_THE_WAY)
     delivery = Delivery(
         account=account,
         messages=messages,
@@ -79,7 +79,7 @@ def build_platform(
     return Platform(
         world=world,
         clock=clock,
-        pace=Pace(clock, (deliveries, callbacks)),
+        pace=TimeControl(clock, (deliveries, callbacks)),
         identifiers=identifiers,
         account=account,
         ports=Ports(account, identifiers, clock),

@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from functools import lru_cache
 
-from sms_router.senders.conditions import NOTHING_AGAINST, Conditions
+from sms_router.senders.conditions import NO_CONDITIONS, SenderConditions
 from sms_router.senders.cordons import Cordons
 from sms_router.senders.decision import Decision
 from sms_router.senders.limits import Limits
-from sms_router.senders.pending import Pending
-from sms_router.senders.rate_limits import Rates
+from sms_router.senders.pending import PendingNumbers
+from sms_router.senders.rate_limits import RateLimiter
 from sms_router.twilio.segments import count_segments
 
 _LONGEST_KEPT = 500
@@ -20,13 +20,13 @@ _LONGEST_KEPT = 500
 class Availability:
     """One worker's view of its senders."""
 
-    def __init__(self, cordons: Cordons, rates: Rates, pending: Pending | None = None) -> None:
+    def __init__(self, cordons: Cordons, rates: RateLimiter, pending: PendingNumbers | None = None) -> None:
         """Take what is asked; without ``pending`` no number is on its way."""
         self._cordons = cordons
         self._rates = rates
-        self._pending = pending or Pending(dict, time.time)
+        self._pending = pending or PendingNumbers(dict, time.time)
 
-    def conditions(self, texted: str = "") -> Conditions:
+    def conditions(self, texted: str = "") -> SenderConditions:
         """Return what holds at this moment; `NOTHING_AGAINST` itself when nothing does.
 
         For one choice, at once: the next answer may change it. ``texted`` is the number that the person
@@ -35,18 +35,18 @@ class Availability:
         cordoned, rates = self._cordons.words(), self._rates
         pending = self._pending.words(texted)
         if not (pending or cordoned or rates.used or rates.limited):
-            return NOTHING_AGAINST
-        return Conditions(cordoned, rates.capped(), rates.over_rate(), rates.used, pending)
+            return NO_CONDITIONS
+        return SenderConditions(cordoned, rates.capped(), rates.over_rate(), rates.used, pending)
 
     def limits(self, decision: Decision) -> bool:
         """Tell whether what leaves from the sender that was chosen counts against its rate or its day."""
         return self._rates.limits_sending(decision)
 
-    def sent(self, decision: Decision, texts: tuple[str, ...], pictures: bool = False) -> None:
+    def record_sent(self, decision: Decision, texts: tuple[str, ...], pictures: bool = False) -> None:
         """Count a reply that leaves; with ``pictures`` its first text is one MMS."""
         if self._rates.limits_sending(decision):
             self._rates.sent(decision, segments_of(texts, pictures))
-        elif decision.personal:
+        elif decision.per_recipient:
             self._rates.sent(decision)
 
 
@@ -65,5 +65,5 @@ def _segments(texts: tuple[str, ...]) -> int:
 
 _kept = lru_cache(maxsize=2048)(_segments)
 
-EVERYTHING_AVAILABLE = Availability(Cordons(time.time), Rates(Limits(), time.time))
+EVERYTHING_AVAILABLE = Availability(Cordons(time.time), RateLimiter(Limits(), time.time))
 """For commands and tests that ask about no particular moment."""

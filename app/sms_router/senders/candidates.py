@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from sms_router.senders.country import CANADA, UNITED_STATES, area_code_of
-from sms_router.senders.decision import Consideration
-from sms_router.senders.eligibility import passed_over, standing_objection
-from sms_router.senders.hash_ring import Ring
+from sms_router.senders.decision import Candidate
+from sms_router.senders.eligibility import rejected, standing_objection
+from sms_router.senders.hash_ring import HashRing
 from sms_router.senders.models import Capability, Sender, SenderKind
 from sms_router.twilio.area_codes import overlays_of
 
@@ -32,8 +32,8 @@ _BY_AREA = frozenset({SenderKind.LONG_CODE})
 class Tier:
     """Senders of one kind that stand equally near to a country."""
 
-    ring: Ring
-    near: Mapping[str, Ring]
+    ring: HashRing
+    near: Mapping[str, HashRing]
     """The same senders by the area codes that they are near to, where that matters."""
     why: str
 
@@ -44,21 +44,21 @@ class Group:
 
     kind: SenderKind
     tiers: tuple[Tier, ...]
-    refused: tuple[Consideration, ...]
+    refused: tuple[Candidate, ...]
     """Those that serve nobody of this country, with the reason; the first few only."""
 
 
 @dataclass(frozen=True, slots=True)
-class Arrangement:
+class CandidateIndex:
     """The senders that can carry one kind of reply, by kind and country."""
 
     needs: Capability
-    by_country: Mapping[tuple[SenderKind, str | None], Ring]
-    by_area: Mapping[tuple[SenderKind, str | None], Mapping[str, Ring]]
-    everywhere: Mapping[SenderKind, Ring]
-    refused: Mapping[SenderKind, tuple[Consideration, ...]]
+    by_country: Mapping[tuple[SenderKind, str | None], HashRing]
+    by_area: Mapping[tuple[SenderKind, str | None], Mapping[str, HashRing]]
+    everywhere: Mapping[SenderKind, HashRing]
+    refused: Mapping[SenderKind, tuple[Candidate, ...]]
 
-    def lineup(self, country: str | None) -> tuple[Group, ...]:
+    def groups_for(self, country: str | None) -> tuple[Group, ...]:
         """Return every kind in the order of the country."""
         order = ORDER_IN_CANADA if country == CANADA else ORDER
         return tuple(self._group(kind, country) for kind in order)
@@ -78,7 +78,7 @@ class Arrangement:
             if objection is None:
                 tiers.append(Tier(ring, {}, _why_bordered(kind, country)))
             else:
-                refused += (passed_over(sender, objection) for sender in _few(ring))
+                refused += (rejected(sender, objection) for sender in _few(ring))
         return Group(kind, tuple(tiers), tuple(refused[:_MOST_REFUSALS]))
 
     def _tiers(self, kind: SenderKind, country: str | None) -> Iterator[Tier]:
@@ -97,18 +97,18 @@ class Arrangement:
             yield Tier(anywhere, {}, f"{kind.value} of another country, {gone}{note}")
 
 
-def arrange(senders: Iterable[Sender], needs: Capability) -> Arrangement:
+def build_index(senders: Iterable[Sender], needs: Capability) -> CandidateIndex:
     """Sort the senders by what they can do and where they are."""
     by_country: dict[tuple[SenderKind, str | None], list[Sender]] = defaultdict(list)
-    refused: dict[SenderKind, tuple[Consideration, ...]] = defaultdict(tuple)
+    refused: dict[SenderKind, tuple[Candidate, ...]] = defaultdict(tuple)
     for sender in senders:
         objection = standing_objection(sender, sender.country, needs)
         if objection is None:
             by_country[sender.kind, sender.country].append(sender)
         elif len(refused[sender.kind]) < _MOST_REFUSALS:
-            refused[sender.kind] += (passed_over(sender, objection),)
-    rings = {key: Ring(found) for key, found in by_country.items()}
-    return Arrangement(
+            refused[sender.kind] += (rejected(sender, objection),)
+    rings = {key: HashRing(found) for key, found in by_country.items()}
+    return CandidateIndex(
         needs=needs,
         by_country=rings,
         by_area={key: _by_area(ring) for key, ring in rings.items() if key[0] in _BY_AREA},
@@ -117,30 +117,30 @@ def arrange(senders: Iterable[Sender], needs: Capability) -> Arrangement:
     )
 
 
-def _by_area(ring: Ring) -> Mapping[str, Ring]:
+def _by_area(ring: HashRing) -> Mapping[str, HashRing]:
     """Area Code Geomatch: the senders of each area code and of those that are overlaid on it."""
     own: dict[str, list[Sender]] = defaultdict(list)
     for sender in ring:
         area_code = area_code_of(sender.address)
         if area_code is not None:
             own[area_code].append(sender)
-    rings: dict[frozenset[str], Ring] = {}
+    rings: dict[frozenset[str], HashRing] = {}
     areas = {}
     for served in {each for area_code in own for each in overlays_of(area_code)}:
         near = overlays_of(served).intersection(own)
         if near not in rings:
-            rings[near] = Ring(sender for area_code in near for sender in own[area_code])
+            rings[near] = HashRing(sender for area_code in near for sender in own[area_code])
         areas[served] = rings[near]
     return areas
 
 
-def _everywhere(rings: Mapping[tuple[SenderKind, str | None], Ring]) -> Mapping[SenderKind, Ring]:
+def _everywhere(rings: Mapping[tuple[SenderKind, str | None], HashRing]) -> Mapping[SenderKind, HashRing]:
     """All of one kind; a kind that has a single country shares that country's ring."""
-    by_kind: dict[SenderKind, list[Ring]] = defaultdict(list)
+    by_kind: dict[SenderKind, list[HashRing]] = defaultdict(list)
     for (kind, _), ring in rings.items():
         by_kind[kind].append(ring)
     return {
-        kind: found[0] if len(found) == 1 else Ring(sender for ring in found for sender in ring)
+        kind: found[0] if len(found) == 1 else HashRing(sender for ring in found for sender in ring)
         for kind, found in by_kind.items()
     }
 
@@ -155,5 +155,5 @@ def _leads_in_canada(kind: SenderKind, country: str | None) -> bool:
     return country == CANADA and kind is SenderKind.TOLL_FREE
 
 
-def _few(ring: Ring) -> Iterator[Sender]:
+def _few(ring: HashRing) -> Iterator[Sender]:
     return (sender for sender, _ in zip(ring, range(_MOST_REFUSALS), strict=False))

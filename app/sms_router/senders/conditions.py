@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 
 @dataclass(frozen=True, slots=True)
-class Conditions:
+class SenderConditions:
     """What speaks against senders now, in words a person can read, and when each was last used.
 
     By the sender's sid, since two short codes may share their digits (facts 9.1); by the address for
@@ -25,7 +25,7 @@ class Conditions:
     pending: Mapping[str, str] = field(default_factory=dict)
     """On their way in: a port, a lease, a migration."""
 
-    def against(self, sender: str) -> str | None:
+    def objection(self, sender: str) -> str | None:
         """Say what speaks against a sender, None when nothing does."""
         return (
             self.cordoned.get(sender)
@@ -34,13 +34,13 @@ class Conditions:
             or self.over_rate.get(sender)
         )
 
-    def whatever_the_rate(self) -> Conditions:
+    def whatever_the_rate(self) -> SenderConditions:
         """Return the same without the rates."""
         return replace(self, over_rate={})
 
-    def as_if_live(self, sender: str) -> Conditions:
+    def as_if_live(self, sender: str) -> SenderConditions:
         """Return the same without what is pending about one sender."""
         return replace(self, pending={sid: words for sid, words in self.pending.items() if sid != sender})
 
 
-NOTHING_AGAINST = Conditions()
+NO_CONDITIONS = SenderConditions()

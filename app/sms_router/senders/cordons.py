@@ -52,7 +52,7 @@ def read_reason(text: str) -> str:
     return reason
 
 
-def in_words(cordons: Iterable[Cordon], now: float) -> dict[str, str]:
+def describe(cordons: Iterable[Cordon], now: float) -> dict[str, str]:
     """Return what speaks against each sender, by its sid and by its address (see `Conditions`)."""
     holding = [each for each in cordons if each.holds(now)]
     return {key: each.words(now) for each in holding for key in (each.sid, each.address)}
@@ -69,7 +69,7 @@ class Cordons:
         self._until = inf
 
     @property
-    def holding(self) -> tuple[Cordon, ...]:
+    def active(self) -> tuple[Cordon, ...]:
         """Those that hold now."""
         now = self._clock()
         return tuple(each for each in self._all if each.holds(now))
@@ -77,7 +77,7 @@ class Cordons:
     def notices(self) -> list[str]:
         """Say which senders are out of use, and why."""
         now = self._clock()
-        return [f"{each.address} is {each.words(now)}" for each in self.holding]
+        return [f"{each.address} is {each.words(now)}" for each in self.active]
 
     def install(self, cordons: Iterable[Cordon]) -> None:
         """Put what is known in place of what was."""
@@ -97,5 +97,5 @@ class Cordons:
 
     def _renew(self) -> None:
         now = self._clock()
-        self._words = in_words(self._all, now)
-        self._until = min((each.until for each in self.holding if each.until is not None), default=inf)
+        self._words = describe(self._all, now)
+        self._until = min((each.until for each in self.active if each.until is not None), default=inf)

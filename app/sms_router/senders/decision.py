@@ -8,7 +8,7 @@ from enum import Enum
 from sms_router.senders.models import Sender, SenderKind
 
 
-class Outcome(Enum):
+class CandidateResult(Enum):
     """What became of one candidate; the values are the words of the trail."""
 
     TAKEN = "taken"
@@ -17,13 +17,13 @@ class Outcome(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Consideration:
+class Candidate:
     """One candidate and why it was taken or not, in words a person can read."""
 
     address: str
     kind: SenderKind | None
     """None for a number that was texted and about which nothing else is known."""
-    outcome: Outcome
+    outcome: CandidateResult
     reason: str
     sid: str | None = None
     """The sender's sid where it has one; two short codes may share their digits (facts 9.1)."""
@@ -31,7 +31,7 @@ class Consideration:
     @property
     def taken(self) -> bool:
         """True for the one that the answer leaves from."""
-        return self.outcome is Outcome.TAKEN
+        return self.outcome is CandidateResult.TAKEN
 
     def __str__(self) -> str:
         """The line of the trail: ``12345: taken: short code of US, the person's country``."""
@@ -46,10 +46,10 @@ class Decision:
     """None also when the pool knows nothing about the number."""
     address: str | None
     """What goes into ``from``; None when nothing may or can be sent."""
-    trail: tuple[Consideration, ...]
+    trail: tuple[Candidate, ...]
     story: str
     """The trail as lines, for the journal."""
-    personal: bool = False
+    per_recipient: bool = False
     """True when somebody else in this person's place may get another sender of the same rank."""
 
     @classmethod
@@ -57,7 +57,7 @@ class Decision:
         cls,
         sender: Sender | None,
         address: str | None,
-        trail: tuple[Consideration, ...],
+        trail: tuple[Candidate, ...],
         *,
         personal: bool = False,
     ) -> Decision:

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from sms_router.senders.conditions import Conditions
+from sms_router.senders.conditions import SenderConditions
 from sms_router.senders.country import CANADA, UNITED_STATES
-from sms_router.senders.decision import Consideration, Outcome
+from sms_router.senders.decision import Candidate, CandidateResult
 from sms_router.senders.models import Capability, Sender, SenderKind
-from sms_router.senders.request import Facts, Request
+from sms_router.senders.request import RecipientFacts, SelectionRequest
 
 WITHOUT_ALPHANUMERIC = frozenset({UNITED_STATES, CANADA})
 """Countries whose carriers take no alphanumeric sender (Twilio's country guidelines)."""
 
 
-def objection(sender: Sender, request: Request, facts: Facts, conditions: Conditions) -> str | None:
+def ineligible_reason(
+    sender: Sender, request: SelectionRequest, facts: RecipientFacts, conditions: SenderConditions
+) -> str | None:
     """Say why this sender cannot carry the reply; None when nothing speaks against it."""
     return (
         standing_objection(sender, request.country, request.needs)
         or (None if request.one_way else two_way_objection(sender))
-        or passing_objection(sender, facts, conditions)
+        or dynamic_reason(sender, facts, conditions)
     )
 
 
@@ -41,16 +43,16 @@ def two_way_objection(sender: Sender) -> str | None:
     return None
 
 
-def passing_objection(sender: Sender, facts: Facts, conditions: Conditions) -> str | None:
+def dynamic_reason(sender: Sender, facts: RecipientFacts, conditions: SenderConditions) -> str | None:
     """Say what speaks against this sender at this moment: receipts, operators, limits."""
     if sender.address in facts.unreachable:
         return "believed not to reach this person"
-    return conditions.against(sender.sid)
+    return conditions.objection(sender.sid)
 
 
-def passed_over(sender: Sender, reason: str) -> Consideration:
+def rejected(sender: Sender, reason: str) -> Candidate:
     """Write the trail's line for a sender that cannot be used."""
-    return Consideration(sender.address, sender.kind, Outcome.PASSED_OVER, reason, sender.sid)
+    return Candidate(sender.address, sender.kind, CandidateResult.PASSED_OVER, reason, sender.sid)
 
 
 def _border(sender: Sender, country: str | None) -> str | None:

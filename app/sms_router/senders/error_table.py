@@ -14,8 +14,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from sms_router.errors import SettingsError
-from sms_router.toml import describe_mistakes, read_toml
+from sms_router.errors import ConfigurationError
+from sms_router.toml import format_validation_errors, read_toml
 
 DEFAULTS = Path(__file__).with_name("carriers.toml")
 """The table that comes along."""
@@ -48,10 +48,10 @@ class ErrorEntry:
     """What one error code says."""
 
     code: int
-    fault: ErrorClass
-    times: int
+    error_class: ErrorClass
+    threshold: int
     """How many failures, each of another message, until the code is believed."""
-    believed: int
+    ttl_ms: int
     """Milliseconds that it is believed, from the last of them."""
     only_abroad: bool
     """True when it counts only where the short code is of another country than the person."""
@@ -64,7 +64,7 @@ class ErrorTable:
     def __init__(self, entries: Mapping[int, ErrorEntry]) -> None:
         """Take the entries by code."""
         self.entries = entries
-        self.longest = max((entry.believed for entry in entries.values()), default=_DAY)
+        self.longest = max((entry.ttl_ms for entry in entries.values()), default=_DAY)
         """Milliseconds that anything is believed at the most."""
 
     def find(self, code: int | None) -> ErrorEntry | None:
@@ -110,7 +110,7 @@ def _read(path: Path) -> dict[int, ErrorEntry]:
     try:
         tables = _File.model_validate(read_toml(path)).error
     except ValidationError as error:
-        raise SettingsError(describe_mistakes(error, _File, path)) from error
+        raise ConfigurationError(format_validation_errors(error, _File, path)) from error
     entries: dict[int, ErrorEntry] = {}
     mistakes = []
     for number, table in enumerate(tables, start=1):
@@ -121,16 +121,16 @@ def _read(path: Path) -> dict[int, ErrorEntry]:
                 )
             entries[code] = _entry(code, table)
     if mistakes:
-        raise SettingsError(mistakes)
+        raise ConfigurationError(mistakes)
     return entries
 
 
 def _entry(code: int, table: _Error) -> ErrorEntry:
     return ErrorEntry(
         code=code,
-        fault=table.fault,
-        times=table.times,
-        believed=int(table.believed_days * _DAY),
+        error_class=table.fault,
+        threshold=table.times,
+        ttl_ms=int(table.believed_days * _DAY),
         only_abroad=table.only_abroad,
         note=table.note,
     )

@@ -63,7 +63,7 @@ class Failing:
 
 
 @dataclass(frozen=True, slots=True)
-class News:
+class Alert:
     """A warning that begins or is over."""
 
     begins: bool
@@ -97,7 +97,7 @@ class _Window:
             self.total -= self.parts.popleft()[1]
 
 
-class Failures:
+class FailureMonitor:
     """Watches what receipts tell of each number; one in each worker."""
 
     def __init__(self, rule: WarningRule, clock: Callable[[], float]) -> None:
@@ -107,9 +107,9 @@ class Failures:
         self._windows: dict[str, _Window] = {}
         self._warned: dict[tuple[str, str], None] = {}
         self._untold: Seen = Counter()
-        self._news: deque[News] = deque(maxlen=_MOST_NEWS)
+        self._news: deque[Alert] = deque(maxlen=_MOST_NEWS)
 
-    def saw(self, sender: str, fault: str | None) -> None:
+    def record(self, sender: str, fault: str | None) -> None:
         """Count a receipt of a number: with the class of the error, or None for one that arrived."""
         if len(self._untold) < _MOST_WATCHED:
             self._untold[sender, fault] += 1
@@ -129,7 +129,7 @@ class Failures:
         """Keep for later what could not be told."""
         self._untold.update(taken)
 
-    def take_news(self) -> list[News]:
+    def drain_alerts(self) -> list[Alert]:
         """Take which warnings have begun or are over."""
         news = list(self._news)
         self._news.clear()
@@ -179,10 +179,10 @@ class Failures:
         if key not in self._warned:
             if now.receipts >= self.rule.at_least and now.share >= self.rule.share:
                 self._warned[key] = None
-                self._news.append(News(begins=True, of=now))
+                self._news.append(Alert(begins=True, of=now))
         elif now.share < self.rule.share / 2:
             del self._warned[key]
-            self._news.append(News(begins=False, of=now))
+            self._news.append(Alert(begins=False, of=now))
 
     def _part(self) -> int:
         return int(self._clock() * _PARTS / self.rule.window)

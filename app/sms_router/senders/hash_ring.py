@@ -21,7 +21,7 @@ _MOST_SENDERS = 1 << _INDEX_BITS
 _HASH_MASK = (1 << 64) - _MOST_SENDERS
 
 
-class Ring:
+class HashRing:
     """Senders of one kind that serve a person equally well.
 
     A place is one number: the hash above, the sender's index below, so that a ring of ten
@@ -34,7 +34,7 @@ class Ring:
         """Place every sender on the ring, by its address and nothing else."""
         self._senders = tuple(sorted(senders, key=_order))
         assert len(self._senders) < _MOST_SENDERS, "a ring counts its senders in 20 bits"
-        places = (place for index, sender in enumerate(self._senders) for place in _places(index, sender))
+        places = (place for index, sender in enumerate(self._senders) for place in _points(index, sender))
         self._places = array("Q", sorted(places))
 
     def __len__(self) -> int:
@@ -59,7 +59,7 @@ class Ring:
         start = bisect_left(places, _key(person))
         return self._senders[places[start % len(places)] % _MOST_SENDERS]
 
-    def turns(self, person: str) -> Iterator[Sender]:
+    def iter_from(self, person: str) -> Iterator[Sender]:
         """Yield every sender once, in the order in which this person gets them."""
         places = self._places
         start = bisect_left(places, _key(person))
@@ -77,7 +77,7 @@ def _order(sender: Sender) -> tuple[str, str]:
     return sender.address, sender.sid
 
 
-def _places(index: int, sender: Sender) -> Iterator[int]:
+def _points(index: int, sender: Sender) -> Iterator[int]:
     digest = blake2b(sender.address.encode(), digest_size=8 * _POINTS).digest()
     return ((point & _HASH_MASK) | index for point in unpack(f">{_POINTS}Q", digest))
 

@@ -24,7 +24,7 @@ class PendingNumber:
     """True while it moves carrier by carrier: a text to it says nothing of other people."""
 
 
-class Pending:
+class PendingNumbers:
     """The numbers on their way as one worker knows them; costs nothing while there are none."""
 
     def __init__(self, pools: Callable[[], Mapping[str, Pool]], clock: Callable[[], float]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from sms_router.senders.candidates import Arrangement, Group, arrange
+from sms_router.senders.candidates import CandidateIndex, Group, build_index
 from sms_router.senders.decision import Decision
 from sms_router.senders.models import Capability, Sender
 from sms_router.senders.request import ReplyFrom
@@ -27,7 +27,7 @@ class Pool:
     version: int
     senders: tuple[Sender, ...]
     _addresses: Mapping[str, Sender | tuple[Sender, ...]] = field(init=False, repr=False, compare=False)
-    _arrangements: dict[Capability, Arrangement] = field(init=False, repr=False, compare=False)
+    _arrangements: dict[Capability, CandidateIndex] = field(init=False, repr=False, compare=False)
     _lineups: dict[tuple[str | None, int], tuple[Group, ...]] = field(init=False, repr=False, compare=False)
     _decisions: dict[Place, Decision] = field(init=False, repr=False, compare=False)
 
@@ -59,7 +59,7 @@ class Pool:
         if found is None:
             if len(self._lineups) >= _MOST_LINEUPS:
                 self._lineups.clear()
-            found = self._lineups[key] = self._arrangement(needs).lineup(country)
+            found = self._lineups[key] = self._arrangement(needs).groups_for(country)
         return found
 
     def remembered(self, place: Place) -> Decision | None:
@@ -72,14 +72,14 @@ class Pool:
             self._decisions.clear()
         self._decisions[place] = decision
 
-    def _arrangement(self, needs: Capability) -> Arrangement:
+    def _arrangement(self, needs: Capability) -> CandidateIndex:
         found = self._arrangements.get(needs)
         if found is None:
-            found = self._arrangements[needs] = arrange(self.senders, needs)
+            found = self._arrangements[needs] = build_index(self.senders, needs)
         return found
 
 
-def pool_among(pools: Mapping[str, Pool], service_sid: str | None, texted: str) -> Pool | None:
+def find_pool(pools: Mapping[str, Pool], service_sid: str | None, texted: str) -> Pool | None:
     """Return the pool of the message's Service, else of the Service that holds the texted number."""
     pool = pools.get(service_sid) if service_sid is not None else None
     if pool is None:
@@ -87,13 +87,13 @@ def pool_among(pools: Mapping[str, Pool], service_sid: str | None, texted: str) 
     return pool
 
 
-def _arranged(senders: Iterable[Sender]) -> dict[Capability, Arrangement]:
+def _arranged(senders: Iterable[Sender]) -> dict[Capability, CandidateIndex]:
     """Arrange in advance for what replies usually need, once where every sender can do both."""
-    texts = arrange(senders, Capability.SMS)
+    texts = build_index(senders, Capability.SMS)
     both = Capability.SMS | Capability.MMS
     if all(both in sender.capabilities for sender in senders):
         return {needs: replace(texts, needs=needs) for needs in (Capability.SMS, Capability.MMS, both)}
-    return {Capability.SMS: texts, Capability.MMS: arrange(senders, Capability.MMS)}
+    return {Capability.SMS: texts, Capability.MMS: build_index(senders, Capability.MMS)}
 
 
 def _by_address(senders: Iterable[Sender]) -> Mapping[str, Sender | tuple[Sender, ...]]:

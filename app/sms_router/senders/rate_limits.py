@@ -22,7 +22,7 @@ from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from sms_router.senders.decision import Decision
-from sms_router.senders.limits import Limit, Limits
+from sms_router.senders.limits import Limits, SenderLimit
 from sms_router.senders.models import Sender
 
 DAY = 86_400.0
@@ -38,7 +38,7 @@ _MOST_COUNTED = 50_000
 class Count(NamedTuple):
     """What was sent from one sender, to be told to the others."""
 
-    work: float = 0.0
+    busy_seconds: float = 0.0
     """Seconds that it keeps the sender busy."""
     segments: int = 0
 
@@ -58,17 +58,17 @@ class Reported(NamedTuple):
 class _Usage:
     """What is known of one sender."""
 
-    limit: Limit | None
+    limit: SenderLimit | None
     busy_until: float = 0.0
     day: int = 0
     segments: int = 0
 
     def free_at(self) -> float:
         """When it is within its rate again."""
-        return self.busy_until - (self.limit.slack if self.limit is not None else 0.0)
+        return self.busy_until - (self.limit.burst if self.limit is not None else 0.0)
 
 
-class Rates:
+class RateLimiter:
     """The counts of one worker; asking and counting cost the same for ten senders and ten thousand."""
 
     def __init__(
@@ -86,7 +86,7 @@ class Rates:
         self._clock = clock
         self._calendar = calendar or clock
         self._usages: dict[str, _Usage] = {}
-        self._limit_of: dict[str, Limit] = dict(limits.by_number)
+        self._limit_of: dict[str, SenderLimit] = dict(limits.by_number)
         self._over: dict[str, str] = {}
         self._free: list[tuple[float, str]] = []
         """When to look again at each that is over its rate; one entry for each."""
@@ -113,17 +113,17 @@ class Rates:
     def sent(self, decision: Decision, segments: int = 0) -> None:
         """Count what leaves from the sender that was chosen."""
         key = decision.sender.sid if decision.sender is not None else decision.address
-        if key is None or (not segments and not decision.personal):
+        if key is None or (not segments and not decision.per_recipient):
             return
         now = self._clock()
-        if decision.personal:
+        if decision.per_recipient:
             self.used[key] = now
         work = 0.0
         if segments:
             work = self._count(key, self._limit(key, decision.sender), segments, now)
         before = self._untold.get(key, Count())
         if len(self._untold) < _MOST_COUNTED or before.segments:
-            self._untold[key] = Count(before.work + work, before.segments + segments)
+            self._untold[key] = Count(before.busy_seconds + work, before.segments + segments)
 
     def over_rate(self) -> Mapping[str, str]:
         """Return which senders have sent what they may in a second, with the words for the trail."""
@@ -141,25 +141,27 @@ class Rates:
             self._capped.clear()
         return self._capped
 
-    def take_untold(self, most: int) -> dict[str, Count]:
+    def drain(self, most: int) -> dict[str, Count]:
         """Take what was counted and not told to the others yet, of so many senders at the most."""
         if len(self._untold) <= most:
             taken, self._untold = self._untold, {}
             return taken
         return {key: self._untold.pop(key) for key in list(self._untold)[:most]}
 
-    def give_back(self, taken: Mapping[str, Count]) -> None:
+    def restore(self, taken: Mapping[str, Count]) -> None:
         """Keep for later what could not be told."""
         for key, count in taken.items():
             since = self._untold.get(key, Count())
-            self._untold[key] = Count(count.work + since.work, count.segments + since.segments)
+            self._untold[key] = Count(
+                count.busy_seconds + since.busy_seconds, count.segments + since.segments
+            )
 
     @property
     def has_untold(self) -> bool:
         """True when something was counted that the others do not know."""
         return bool(self._untold)
 
-    def learn(self, reports: Iterable[Reported]) -> None:
+    def merge(self, reports: Iterable[Reported]) -> None:
         """Take over what all workers together have sent, and add what they do not know of yet.
 
         Nothing is unlearned, should Redis have lost what it knew.
@@ -173,7 +175,7 @@ class Rates:
                 continue
             usage = self._usage(report.sender, limit)
             untold = self._untold.get(report.sender, Count())
-            usage.busy_until = max(usage.busy_until, report.busy_until + untold.work)
+            usage.busy_until = max(usage.busy_until, report.busy_until + untold.busy_seconds)
             if report.day == usage.day:
                 usage.segments = max(usage.segments, report.segments + untold.segments)
             self._judge(report.sender, usage, now)
@@ -183,7 +185,7 @@ class Rates:
         usage = self._usages.get(key)
         return usage.segments if usage is not None and usage.day == self._day() else 0
 
-    def _limit(self, key: str, sender: Sender | None) -> Limit | None:
+    def _limit(self, key: str, sender: Sender | None) -> SenderLimit | None:
         limit = self._limit_of.get(key)
         if limit is None and sender is not None:
             limit = self.limits.of(sender)
@@ -191,7 +193,7 @@ class Rates:
                 self._limit_of[key] = limit
         return limit
 
-    def _count(self, key: str, limit: Limit | None, segments: int, now: float) -> float:
+    def _count(self, key: str, limit: SenderLimit | None, segments: int, now: float) -> float:
         if limit is None:
             return 0.0
         usage = self._usage(key, limit)
@@ -201,7 +203,7 @@ class Rates:
         self._judge(key, usage, now)
         return work
 
-    def _usage(self, key: str, limit: Limit) -> _Usage:
+    def _usage(self, key: str, limit: SenderLimit) -> _Usage:
         usage = self._usages.get(key)
         if usage is None:
             usage = self._usages[key] = _Usage(limit)

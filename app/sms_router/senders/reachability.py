@@ -22,7 +22,7 @@ class Failure(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Belief:
+class UnreachableSender:
     """A sender that is taken not to reach this person."""
 
     address: str
@@ -46,7 +46,9 @@ def _read(kept: str) -> Iterator[Failure]:
             yield Failure(int(code), int(at))
 
 
-def belief(address: str, failures: Iterable[Failure], table: ErrorTable, now: int) -> Belief | None:
+def infer_unreachable(
+    address: str, failures: Iterable[Failure], table: ErrorTable, now: int
+) -> UnreachableSender | None:
     """Return what is believed of a sender at a moment, None when it may be tried.
 
     Failures after the moment do not count. Of several beliefs the one that lasts longest is told.
@@ -56,16 +58,18 @@ def belief(address: str, failures: Iterable[Failure], table: ErrorTable, now: in
     found = [
         made
         for entry in map(table.find, codes)
-        if entry is not None and entry.fault is ErrorClass.SENDER
+        if entry is not None and entry.error_class is ErrorClass.SENDER
         if (made := _believed(address, entry, known)) is not None and now < made.until
     ]
     return max(found, key=lambda made: made.until, default=None)
 
 
-def _believed(address: str, entry: ErrorEntry, failures: Iterable[Failure]) -> Belief | None:
+def _believed(address: str, entry: ErrorEntry, failures: Iterable[Failure]) -> UnreachableSender | None:
     """Conclude from the failures with one code: enough of them, none older than a belief lasts."""
     times = sorted(failure.at for failure in failures if failure.code == entry.code)
-    counted = [at for at in times if at > times[-1] - entry.believed]
-    if len(counted) < entry.times:
+    counted = [at for at in times if at > times[-1] - entry.ttl_ms]
+    if len(counted) < entry.threshold:
         return None
-    return Belief(address, entry.code, len(counted), counted[entry.times - 1], times[-1] + entry.believed)
+    return UnreachableSender(
+        address, entry.code, len(counted), counted[entry.threshold - 1], times[-1] + entry.ttl_ms
+    )

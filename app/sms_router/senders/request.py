@@ -16,7 +16,7 @@ class ReplyFrom(Enum):
     SAME_NUMBER = "same-number"
 
 
-class Request(NamedTuple):
+class SelectionRequest(NamedTuple):
     """One reply that needs a sender."""
 
     person: str
@@ -29,7 +29,7 @@ class Request(NamedTuple):
     texted: str
     """The number of ours that the person texted."""
     policy: ReplyFrom = ReplyFrom.SHORT_CODE_FIRST
-    wish: str | None = None
+    preferred_sender: str | None = None
     """The sender that the handler asked for."""
     one_way: bool = False
     """No answer is expected, so that an alphanumeric sender may be used."""
@@ -38,7 +38,7 @@ class Request(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class RecipientFacts:
     """What receipts and opt-outs have taught about this person (design 7 and 8)."""
 
     unreachable: frozenset[str] = frozenset()
@@ -48,4 +48,4 @@ class Facts:
     """The address that this person last heard from."""
 
 
-NOTHING_LEARNED = Facts()
+NO_FACTS = RecipientFacts()

@@ -30,7 +30,7 @@ _SIGNIFICANT = {b"connection", b"transfer-encoding"}
 _NO_CONTENT = 204
 
 
-class OneWriteCycle(RequestResponseCycle):
+class SingleWriteCycle(RequestResponseCycle):
     """What `OneWriteProtocol` makes of each request."""
 
     _start: HTTPResponseStartEvent | None = None

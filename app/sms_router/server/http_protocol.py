@@ -17,7 +17,7 @@ from httptools import parse_url
 from uvicorn.protocols.http.flow_control import service_unavailable
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from sms_router.server.http_cycle import OneWriteCycle
+from sms_router.server.http_cycle import SingleWriteCycle
 
 LONGEST_HEAD = 65_536
 """Bytes of request line and headers; a text in the query of a GET has a few thousand."""
@@ -28,7 +28,7 @@ LARGEST_REQUEST = 1_048_576
 _TOO_LONG = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 
 
-class _Stage(Enum):
+class _ReadState(Enum):
     """What came of the latest request."""
 
     HEAD = "the head is owed"
@@ -36,10 +36,10 @@ class _Stage(Enum):
     WHOLE = "nothing is owed"
 
 
-_HEAD, _BODY, _WHOLE = _Stage  # reading a member of an enum costs a text more than reading a name
+_HEAD, _BODY, _WHOLE = _ReadState  # reading a member of an enum costs a text more than reading a name
 
 
-class OneWriteProtocol(HttpToolsProtocol):
+class BoundedHttpProtocol(HttpToolsProtocol):
     """What uvicorn is given as ``http``.
 
     A connection at rest is closed after ``timeout_keep_alive`` seconds, or up to `HEAD_TIME` later.
@@ -48,13 +48,13 @@ class OneWriteProtocol(HttpToolsProtocol):
     of those that owe something or rest; so it is reached only by requests that are at work.
     """
 
-    HEAD_TIME: ClassVar[float] = 10.0
+    HEADER_TIMEOUT: ClassVar[float] = 10.0
     """Seconds from connecting, or from the first byte of a later request, to the end of its head."""
 
-    LINGER: ClassVar[float] = 0.25
+    SHUTDOWN_GRACE: ClassVar[float] = 0.25
     """Seconds that a connection at rest is kept when the server stops: a text may be on its way already."""
 
-    _stage: _Stage = _HEAD
+    _stage: _ReadState = _HEAD
     _stopping = False
     _size = 0
     """Bytes of the request that is being read."""
@@ -70,10 +70,10 @@ class OneWriteProtocol(HttpToolsProtocol):
         """Make room where there is little, and begin to watch (asyncio calls this)."""
         limit = self.limit_concurrency
         if limit is not None and len(self.connections) >= limit - limit // 4:
-            self._make_room(limit // 16 + 1)
+            self._evict_connections(limit // 16 + 1)
         super().connection_made(cast("asyncio.Transport", transport))
         self._since = self.loop.time()
-        self._watch = self.loop.call_later(self.HEAD_TIME, self._look)
+        self._watch = self.loop.call_later(self.HEADER_TIMEOUT, self._check_timeouts)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop watching (asyncio calls this)."""
@@ -109,7 +109,7 @@ class OneWriteProtocol(HttpToolsProtocol):
         self._stage = _BODY
         self._describe()
         before = self.cycle
-        self.cycle = OneWriteCycle(
+        self.cycle = SingleWriteCycle(
             self.scope,
             self.transport,
             self.flow,
@@ -160,11 +160,11 @@ class OneWriteProtocol(HttpToolsProtocol):
         if self._at_work:
             super().shutdown()
         else:
-            self.loop.call_later(self.LINGER, self._stop_resting)
+            self.loop.call_later(self.SHUTDOWN_GRACE, self._stop_resting)
 
     def _stop_resting(self) -> None:
         if not self._at_work and not self.transport.is_closing():
-            self._hang_up()
+            self._close()
 
     def _unsupported_upgrade_warning(self) -> None:
         """Answer what asks for another protocol in HTTP/1.1, and close: the parser leaves its body unread.
@@ -199,7 +199,7 @@ class OneWriteProtocol(HttpToolsProtocol):
         return self.cycle is not None and not self.cycle.response_complete
 
     @property
-    def _spare(self) -> bool:
+    def _evictable(self) -> bool:
         """True while nobody waits for an answer here whose request is whole."""
         return self._stage is _BODY or not self._at_work or self._unread_since < inf
 
@@ -221,29 +221,31 @@ class OneWriteProtocol(HttpToolsProtocol):
             self.transport.write(_TOO_LONG)
         self.transport.close()
 
-    def _look(self) -> None:
+    def _check_timeouts(self) -> None:
         """Close when something has been owed for too long, else look again when it would be."""
-        now, due = self.loop.time(), self._since + self.HEAD_TIME
+        now, due = self.loop.time(), self._since + self.HEADER_TIMEOUT
         late = self._stage is _HEAD and due <= now and not self._at_work
         pointless = self._stage is _BODY and not self._at_work
-        unread = now - self._unread_since >= self.HEAD_TIME
+        unread = now - self._unread_since >= self.HEADER_TIMEOUT
         at_rest = self._stage is _WHOLE and not self._at_work
         rested = at_rest and now - self._resting_since >= self.timeout_keep_alive
         if late or pointless or unread or rested:
-            self._hang_up()
+            self._close()
         else:
-            again = due if due > now else now + self.HEAD_TIME
-            self._watch = self.loop.call_at(again, self._look)
+            again = due if due > now else now + self.HEADER_TIMEOUT
+            self._watch = self.loop.call_at(again, self._check_timeouts)
 
-    def _make_room(self, count: int) -> None:
+    def _evict_connections(self, count: int) -> None:
         """Close some connections: first those that owe something, and of these the oldest."""
-        spare = [each for each in self.connections if isinstance(each, OneWriteProtocol) and each._spare]
+        spare = [
+            each for each in self.connections if isinstance(each, BoundedHttpProtocol) and each._evictable
+        ]
         spare.sort(key=lambda each: (each._stage is _WHOLE, each._since))
         for each in spare[:count]:
-            each._hang_up()
+            each._close()
             self.connections.discard(each)
 
-    def _hang_up(self) -> None:
+    def _close(self) -> None:
         """Close; where the other side does not read, without waiting for it to do so."""
         if self._unread_since < inf:
             self.transport.abort()

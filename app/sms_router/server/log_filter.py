@@ -20,7 +20,7 @@ class _Kind:
     held_back: int = 0
 
 
-class Sparing(logging.Filter):
+class RateLimitFilter(logging.Filter):
     """Lets each warning of a logger through once a minute, with the count of those held back.
 
     uvicorn warns of every request that is not HTTP, and everybody can send those. Errors all pass.

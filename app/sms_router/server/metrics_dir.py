@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from sms_router.store.file_lock import hold
+from sms_router.store.file_lock import try_lock
 
 MEMORY = Path("/dev/shm")  # noqa: S108 (a folder of our own is made in it)
 """Where Linux has files without a disk."""
@@ -26,7 +26,7 @@ _OWNER = "owner"
 
 
 @contextlib.contextmanager
-def metrics_folder(disk: Path, memory: Path = MEMORY) -> Iterator[Path]:
+def multiprocess_metrics_dir(disk: Path, memory: Path = MEMORY) -> Iterator[Path]:
     """Give an empty folder in memory, on ``disk`` where that has no room, else among the temporary files."""
     if not _has_room(memory):
         shutil.rmtree(disk, ignore_errors=True)
@@ -40,7 +40,7 @@ def metrics_folder(disk: Path, memory: Path = MEMORY) -> Iterator[Path]:
         return
     _sweep(memory)
     with TemporaryDirectory(prefix=_PREFIX, dir=memory) as name:
-        owner = hold(Path(name, _OWNER), create=True)
+        owner = try_lock(Path(name, _OWNER), create=True)
         with owner or contextlib.nullcontext():
             yield Path(name)
 
@@ -57,7 +57,7 @@ def _sweep(memory: Path) -> None:
     """Remove what killed routers have left behind."""
     for path in memory.glob(f"{_PREFIX}*"):
         with contextlib.suppress(OSError):
-            owner = hold(path / _OWNER, create=False)
+            owner = try_lock(path / _OWNER, create=False)
             if owner is not None:
                 with owner:
                     shutil.rmtree(path)

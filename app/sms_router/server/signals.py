@@ -26,7 +26,7 @@ PERIOD = 0.5
 Handler = Callable[[int, FrameType | None], object] | int | signal.Handlers | None
 
 
-def on_hang_up(reload: Callable[[], object]) -> None:
+def install_sighup_handler(reload: Callable[[], object]) -> None:
     """Let SIGHUP end this process as SIGTERM does when its terminal was closed, and reload otherwise.
 
     Without a terminal, and under ``nohup``, it always reloads.
@@ -50,7 +50,7 @@ def _has_terminal() -> bool:
     return True
 
 
-class Supervised:
+class WorkerSignals:
     """Listens to the signals of this worker.
 
     It ends gracefully when its supervisor was killed, so that no orphan keeps the port.
@@ -75,7 +75,7 @@ class Supervised:
             if self._supervisor:  # whose business the terminal is
                 signal.signal(signal.SIGHUP, reload)
             else:
-                on_hang_up(reload)
+                install_sighup_handler(reload)
             signal.signal(RELOAD, reload)
         if self._supervisor:
             self._look()
@@ -104,4 +104,4 @@ def reload_workers(process_ids: Callable[[], list[int | None]]) -> None:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(process_id, RELOAD)
 
-    on_hang_up(tell)
+    install_sighup_handler(tell)

@@ -22,7 +22,7 @@ START_TIME = 120.0
 
 
 @dataclass(slots=True)
-class _Watch:
+class _WorkerState:
     """What is known of one worker."""
 
     began: float = field(default_factory=time.monotonic)
@@ -31,7 +31,7 @@ class _Watch:
     serves: bool = False
 
 
-class Workers(Multiprocess):
+class WorkerSupervisor(Multiprocess):
     """What uvicorn does, but for workers that start.
 
     uvicorn takes one for hung that says nothing for five seconds, as if all machines were quick. It would
@@ -43,7 +43,7 @@ class Workers(Multiprocess):
     def __init__(self, config: Config, sockets: list[socket]) -> None:
         """Take what every worker is told, and what they listen on."""
         super().__init__(config, sockets)
-        self._watched: dict[Process, _Watch] = {}
+        self._watched: dict[Process, _WorkerState] = {}
         self._due: dict[Process, float] = {}
         """Lost workers whose place is empty, and when it is filled, by the clock that measures time."""
         self._failures = 0
@@ -58,13 +58,13 @@ class Workers(Multiprocess):
             if self.should_exit.is_set():
                 return
             if process not in self._due and not self._lives(process):
-                self._bury(process)
+                self._reap(process)
             if process in self._due:
-                self._fill(place, process)
+                self._respawn(place, process)
 
     def _lives(self, process: Process) -> bool:
         """Tell whether a worker answers, or may still be starting."""
-        watch = self._watched.setdefault(process, _Watch())
+        watch = self._watched.setdefault(process, _WorkerState())
         if watch.serves:
             return process.is_alive(timeout=self.config.timeout_worker_healthcheck)
         with contextlib.suppress(OSError, EOFError):
@@ -74,7 +74,7 @@ class Workers(Multiprocess):
             log.info("worker %s serves", process.pid)
         return process.process.is_alive() and (watch.serves or time.monotonic() < watch.began + START_TIME)
 
-    def _has_started(self, process: Process, watch: _Watch) -> bool:
+    def _has_started(self, process: Process, watch: _WorkerState) -> bool:
         """Ask a worker whether it serves, without waiting for its answer: that is looked for next time."""
         answered = watch.asked and process.parent_conn.poll()
         serves = bool(answered and process.parent_conn.recv())
@@ -83,7 +83,7 @@ class Workers(Multiprocess):
             watch.asked = True
         return serves
 
-    def _bury(self, process: Process) -> None:
+    def _reap(self, process: Process) -> None:
         """See to it that it is gone, and decide when another one takes its place."""
         process.kill()
         process.join()
@@ -101,7 +101,7 @@ class Workers(Multiprocess):
         )  # fmt: skip
         self._due[process] = time.monotonic() + rest
 
-    def _fill(self, place: int, lost: Process) -> None:
+    def _respawn(self, place: int, lost: Process) -> None:
         """Start another one in the place of a lost one, when it is time."""
         if not self.should_exit.is_set() and time.monotonic() >= self._due[lost]:
             del self._due[lost]

@@ -48,7 +48,7 @@ class Address:
         """Return what people know it by."""
         return self.path or (f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}")
 
-    def greeting(self) -> list[Command]:
+    def handshake(self) -> list[Command]:
         """Return the commands that a new connection begins with."""
         commands: list[Command] = []
         if self.password:

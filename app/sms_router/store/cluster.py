@@ -19,11 +19,11 @@ from sms_router.store.address import Address
 from sms_router.store.connection import Answer, Argument, ask_once
 from sms_router.store.errors import RedirectedError, StoreUnavailableError
 from sms_router.store.keys import ALL_BUCKETS
-from sms_router.store.resilient_connection import STALL, Observe, Server, unobserved
+from sms_router.store.resilient_connection import STALL_TIMEOUT, Observe, RedisClient, unobserved
 from sms_router.store.scripts import Script
-from sms_router.store.slots import SLOT_OF_BUCKET, Node, Redirection, Turn, owners_of, slot_of
-from sms_router.store.url import Deployment
-from sms_router.tasks import end
+from sms_router.store.slots import SLOT_OF_BUCKET, Node, Redirection, RedirectKind, owners_of, slot_of
+from sms_router.store.url import RedisUrl
+from sms_router.tasks import cancel_and_wait
 
 log = logging.getLogger("sms_router.store")
 
@@ -49,16 +49,16 @@ be on its way for minutes."""
 _BUCKET_AT = dict(zip(SLOT_OF_BUCKET, ALL_BUCKETS, strict=True))
 
 
-class Cluster:
+class RedisClusterClient:
     """The nodes that hold our keys. Has what `Server` has, for keys of many slots."""
 
-    def __init__(self, deployment: Deployment, observe: Observe = unobserved) -> None:
+    def __init__(self, deployment: RedisUrl, observe: Observe = unobserved) -> None:
         """Remember the nodes to ask first, and who is told how long they take; `start` connects."""
         self._observe = observe
-        self._doors = deployment.doors
+        self._seeds = deployment.seeds
         self._login = deployment.login
-        self._nodes: dict[Node, Server] = {}
-        self._owners: dict[int, Server] = {}
+        self._nodes: dict[Node, RedisClient] = {}
+        self._owners: dict[int, RedisClient] = {}
         self._starting: dict[Node, asyncio.Task[None]] = {}
         self._keeper: asyncio.Task[None] | None = None
         self._attention = asyncio.Event()
@@ -97,7 +97,7 @@ class Cluster:
 
     async def aclose(self) -> None:
         """Close everything; callers that wait for an answer are told."""
-        await end(self._keeper)
+        await cancel_and_wait(self._keeper)
         await self._leave(tuple(self._nodes))
         self._unknown = "closed"
 
@@ -140,34 +140,34 @@ class Cluster:
     ) -> Answer:
         """Run it where it was sent, for as long as one answer may be owed."""
         loop = asyncio.get_running_loop()
-        until = loop.time() + (STALL if patience is None else min(patience, STALL))
+        until = loop.time() + (STALL_TIMEOUT if patience is None else min(patience, STALL_TIMEOUT))
         for _ in range(MOST_TURNS):
             server, turn = await self._turned(error.redirection, slot)
             left = until - loop.time()
             if server is None or left <= 0:
                 break
-            run = server.run_asking if turn is Turn.ASK else server.run
+            run = server.run_asking if turn is RedirectKind.ASK else server.run
             try:
                 return await run(script, keys, arguments, left)
             except RedirectedError as another:
                 error = another
         raise StoreUnavailableError(f"{error}, and so on: its slot is on its way") from error
 
-    async def _turned(self, redirection: Redirection, slot: int) -> tuple[Server | None, Turn]:
+    async def _turned(self, redirection: Redirection, slot: int) -> tuple[RedisClient | None, RedirectKind]:
         """Return who is to be asked now."""
         turn, node = redirection
         if node is None:
             await asyncio.sleep(TRY_AGAIN_AFTER)
             return self._owners.get(slot), turn
         server = self._node(node)
-        if turn is Turn.MOVED:
+        if turn is RedirectKind.MOVED:
             self._owners[slot] = server
-            self._doubt()
+            self._invalidate_topology()
         if (starting := self._starting.get(node)) is not None:
-            await asyncio.wait({starting}, timeout=STALL)
+            await asyncio.wait({starting}, timeout=STALL_TIMEOUT)
         return server, turn
 
-    def _node(self, node: Node) -> Server:
+    def _node(self, node: Node) -> RedisClient:
         """Return a node's server, and begin to connect to one that is new."""
         if (server := self._nodes.get(node)) is None:
             address = replace(self._login, host=node.host, port=node.port)
@@ -175,10 +175,10 @@ class Cluster:
             async def locate() -> Address:
                 return address
 
-            server = self._nodes[node] = Server(
+            server = self._nodes[node] = RedisClient(
                 locate,
                 node=str(address),
-                on_change=self._doubt,
+                on_change=self._invalidate_topology,
                 probe=ALL_BUCKETS[0].probe,
                 observe=self._observe,
             )
@@ -190,7 +190,7 @@ class Cluster:
     async def _came_back(self) -> None:
         self.ask_for_return()
 
-    def _doubt(self) -> None:
+    def _invalidate_topology(self) -> None:
         """Have the Cluster looked at soon: somebody may own other slots than we know."""
         self._doubtful = True
         self._attention.set()
@@ -236,7 +236,7 @@ class Cluster:
         known = sorted(self._nodes.items(), key=lambda each: each[1].trouble is not None)
         nodes = [replace(self._login, host=node.host, port=node.port) for node, _ in known]
         reasons = []
-        for address in dict.fromkeys((*nodes, *self._doors)):
+        for address in dict.fromkeys((*nodes, *self._seeds)):
             try:
                 async with asyncio.timeout(ANSWER_WITHIN):
                     answer = await ask_once(address, ("CLUSTER", "SLOTS"))
@@ -246,26 +246,26 @@ class Cluster:
             if isinstance(answer, hiredis.ReplyError):
                 reasons.append(_explained(address, answer))
             elif owners := owners_of(SLOT_OF_BUCKET, answer, address.host):
-                await self._arrange(owners)
+                await self._apply_topology(owners)
                 return
             else:
                 reasons.append(f"{address}: knows of no slots; is the Cluster set up?")
         self._unknown = f"no node of the Cluster can be asked: {'; '.join(reasons)}"
 
-    async def _arrange(self, owners: Mapping[int, Node]) -> None:
+    async def _apply_topology(self, owners: Mapping[int, Node]) -> None:
         """Take over who owns what, and leave the nodes that own nothing any more."""
         for slot, node in owners.items():
             self._node(node).probe = _BUCKET_AT[slot].probe
         self._owners = {slot: self._node(node) for slot, node in owners.items()}
         if gone := [node for node in self._nodes if node not in set(owners.values())]:
-            await asyncio.sleep(STALL)  # nobody is owed an answer for longer
+            await asyncio.sleep(STALL_TIMEOUT)  # nobody is owed an answer for longer
             still = {id(server) for server in self._owners.values()}
             await self._leave([node for node in gone if id(self._nodes[node]) not in still])
 
     async def _leave(self, nodes: Collection[Node]) -> None:
         leaving = [self._nodes.pop(node) for node in nodes]
         starting = [self._starting[node] for node in nodes if node in self._starting]
-        await end(*starting)
+        await cancel_and_wait(*starting)
         await asyncio.gather(*(server.aclose() for server in leaving))
 
 

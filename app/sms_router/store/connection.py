@@ -30,7 +30,7 @@ _INCOMPLETE = object()
 """What the reader gives while an answer is not there in full; no answer of Redis can be mistaken for it."""
 
 
-def written(text: str) -> bytes:
+def encode(text: str) -> bytes:
     """Return text as it is kept; what a handler raised or answered may hold what UTF-8 cannot."""
     return text.encode("utf-8", "backslashreplace")
 
@@ -39,10 +39,10 @@ class WireClosedError(StoreUnavailableError):
     """The connection ended while an answer was awaited."""
 
 
-class Wire(asyncio.Protocol):
+class PipelinedConnection(asyncio.Protocol):
     """One open connection. Made by `connect`; once closed it is thrown away."""
 
-    def __init__(self, on_close: Callable[[Wire], None]) -> None:
+    def __init__(self, on_close: Callable[[PipelinedConnection], None]) -> None:
         """Prepare an unconnected wire; ``on_close`` is called with it, once, when it ends."""
         self._on_close = on_close
         self.loop = asyncio.get_running_loop()
@@ -53,7 +53,7 @@ class Wire(asyncio.Protocol):
         self._ended = asyncio.Event()
 
     @property
-    def longest_wait(self) -> float | None:
+    def oldest_pending(self) -> float | None:
         """How long the oldest unanswered command has waited, in seconds; None when none waits."""
         return self.loop.time() - self._waiting[0][1] if self._waiting else None
 
@@ -83,7 +83,7 @@ class Wire(asyncio.Protocol):
         self._waiting.append((answer, now, inf if patience is None else now + patience))
         return answer
 
-    def dismiss_impatient(self) -> None:
+    def expire_callers(self) -> None:
         """Fail callers whose patience is over; one look at all of them costs less than a timer for each."""
         now = self.loop.time()
         for answer, _, until in self._waiting:
@@ -136,9 +136,9 @@ class Wire(asyncio.Protocol):
 
 async def connect(
     address: Address,
-    on_close: Callable[[Wire], None],
-    prepare: Callable[[Wire], Awaitable[None]] | None = None,
-) -> Wire:
+    on_close: Callable[[PipelinedConnection], None],
+    prepare: Callable[[PipelinedConnection], Awaitable[None]] | None = None,
+) -> PipelinedConnection:
     """Open a connection, log in and prepare it; the caller bounds the time.
 
     Raises:
@@ -148,13 +148,13 @@ async def connect(
     """
     loop = asyncio.get_running_loop()
     if address.path is not None:
-        _, wire = await loop.create_unix_connection(lambda: Wire(on_close), address.path)
+        _, wire = await loop.create_unix_connection(lambda: PipelinedConnection(on_close), address.path)
     else:
         _, wire = await loop.create_connection(
-            lambda: Wire(on_close), address.host, address.port, ssl=address.tls
+            lambda: PipelinedConnection(on_close), address.host, address.port, ssl=address.tls
         )
     try:
-        await send_all(wire, (*address.greeting(), ("PING",)))
+        await send_all(wire, (*address.handshake(), ("PING",)))
         if prepare is not None:
             await prepare(wire)
     except BaseException:
@@ -163,7 +163,7 @@ async def connect(
     return wire
 
 
-async def send_all(wire: Wire, commands: Sequence[Command]) -> None:
+async def send_all(wire: PipelinedConnection, commands: Sequence[Command]) -> None:
     """Send commands at once, and see that none is refused.
 
     Raises:

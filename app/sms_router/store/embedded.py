@@ -14,7 +14,7 @@ from pathlib import Path
 import redis
 
 from sms_router.store.errors import EmbeddedError
-from sms_router.store.file_lock import hold
+from sms_router.store.file_lock import try_lock
 from sms_router.store.valkey_process import START_TIMEOUT, ValkeyProcess, client_at
 
 LONGEST_SOCKET_PATH = 100
@@ -106,7 +106,7 @@ def _found_or_ours(data_dir: Path, owner: Path) -> tuple[str, FileIO | None]:
     url = _url(data_dir)
     give_up = time.monotonic() + START_TIMEOUT
     while time.monotonic() < give_up:
-        if (held := hold(owner, create=True)) is not None:
+        if (held := try_lock(owner, create=True)) is not None:
             return url, held
         if running_at(data_dir) is not None:
             return url, None
@@ -119,7 +119,7 @@ def _found_or_ours(data_dir: Path, owner: Path) -> tuple[str, FileIO | None]:
 def _ours(data_dir: Path, owner: Path) -> FileIO:
     """Return the owner's file, held by us alone."""
     give_up = time.monotonic() + LET_GO
-    while (held := hold(owner, create=True)) is None:
+    while (held := try_lock(owner, create=True)) is None:
         if time.monotonic() > give_up:
             raise EmbeddedError(
                 f"process {_pid_in(owner)} runs the Valkey of {data_dir.resolve()}, and would stop it at its "

@@ -12,7 +12,7 @@ from io import FileIO
 from pathlib import Path
 
 
-def hold(path: Path, *, create: bool) -> FileIO | None:
+def try_lock(path: Path, *, create: bool) -> FileIO | None:
     """Open a file for reading and appending and make it ours until it is closed.
 
     Returns:

@@ -54,11 +54,11 @@ class Bucket:
         """Key of what is known of a person; ``scope`` is a Service's sid, or a number outside Services."""
         return f"{self.tag}:person:{scope}:{person}".encode()
 
-    def heard(self, scope: str, person: str) -> bytes:
+    def last_delivery(self, scope: str, person: str) -> bytes:
         """Key of when a person last got something and from whom: what older reports are weighed against."""
         return f"{self.tag}:heard:{scope}:{person}".encode()
 
-    def talk(self, scope: str, person: str) -> bytes:
+    def conversation(self, scope: str, person: str) -> bytes:
         """Key of a person's conversation, and of whose turn it is among their messages."""
         return f"{self.tag}:talk:{scope}:{person}".encode()
 

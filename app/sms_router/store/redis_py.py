@@ -15,13 +15,13 @@ from redis.connection import parse_url
 from redis.exceptions import RedisClusterException, RedisError
 from redis.retry import Retry
 
-from sms_router.store.url import Deployment, Kind
+from sms_router.store.url import RedisUrl, Topology
 
 CLIENT_ERRORS = (RedisError, RedisClusterException)
 """What these clients raise when Redis does not serve; one of a Cluster's is no other's."""
 
 
-def client_of(url: str, seconds: float = 10.0, *, patient: bool = True) -> redis.Redis:
+def sync_client(url: str, seconds: float = 10.0, *, patient: bool = True) -> redis.Redis:
     """Return a client for a command at a terminal, or for a thread; ``seconds`` bound each answer.
 
     A Cluster's has the same commands, for keys of one slot at a time and for pipelines over many, so
@@ -32,13 +32,13 @@ def client_of(url: str, seconds: float = 10.0, *, patient: bool = True) -> redis
         redis.RedisError: when no node of a Cluster can be asked.
 
     """
-    at = Deployment.of(url)
+    at = RedisUrl.of(url)
     again: dict[str, Any] = {} if patient else {"retry": Retry(NoBackoff(), 1)}
     match at.kind:
-        case Kind.SERVER:
+        case Topology.SERVER:
             return redis.Redis.from_url(url, socket_timeout=seconds, **again)
-        case Kind.CLUSTER:
-            nodes = [redis.cluster.ClusterNode(door.host, door.port) for door in at.doors]
+        case Topology.CLUSTER:
+            nodes = [redis.cluster.ClusterNode(door.host, door.port) for door in at.seeds]
             try:
                 cluster = redis.RedisCluster(
                     startup_nodes=nodes,
@@ -50,9 +50,9 @@ def client_of(url: str, seconds: float = 10.0, *, patient: bool = True) -> redis
             except RedisClusterException as error:
                 raise redis.ConnectionError(str(error)) from error
             return cast("redis.Redis", cluster)
-        case Kind.SENTINEL:
+        case Topology.SENTINEL:
             sentinels = redis.Sentinel(
-                [(door.host, door.port) for door in at.doors],
+                [(door.host, door.port) for door in at.seeds],
                 sentinel_kwargs={**_asking(at), "socket_timeout": seconds},
                 socket_timeout=seconds,
                 **again,
@@ -61,28 +61,28 @@ def client_of(url: str, seconds: float = 10.0, *, patient: bool = True) -> redis
             return cast("redis.Redis", sentinels.master_for(at.master, connection_pool_class=_Pool))
 
 
-def async_client_of(url: str, connect_within: float, *, again: bool = True) -> redis.asyncio.Redis:
+def async_client(url: str, connect_within: float, *, again: bool = True) -> redis.asyncio.Redis:
     """Return a client for a loop; it connects when it is first used, and `client_of` tells what it is.
 
     ``connect_within`` is in seconds. Unless ``again`` is true, a lost connection is told at once.
     """
-    at = Deployment.of(url)
+    at = RedisUrl.of(url)
     options: dict[str, Any] = {"socket_connect_timeout": connect_within}
     if not again:
         options["retry"] = AsyncRetry(NoBackoff(), 0)
     match at.kind:
-        case Kind.SERVER:
+        case Topology.SERVER:
             return redis.asyncio.Redis.from_url(url, **options)
-        case Kind.CLUSTER:
-            nodes = [redis.asyncio.cluster.ClusterNode(door.host, door.port) for door in at.doors]
+        case Topology.CLUSTER:
+            nodes = [redis.asyncio.cluster.ClusterNode(door.host, door.port) for door in at.seeds]
             options["retry"] = AsyncRetry(NoBackoff(), 1)  # the second try knows where the slots are now
             cluster = redis.asyncio.RedisCluster(
                 startup_nodes=nodes, require_full_coverage=False, **options, **_connecting(at)
             )
             return cast("redis.asyncio.Redis", cluster)
-        case Kind.SENTINEL:
+        case Topology.SENTINEL:
             sentinels = redis.asyncio.Sentinel(
-                [(door.host, door.port) for door in at.doors],
+                [(door.host, door.port) for door in at.seeds],
                 sentinel_kwargs={**_asking(at), "socket_timeout": connect_within, **options},
                 **options,
                 **_connecting(at),
@@ -128,20 +128,20 @@ class _AsyncPool(redis.asyncio.sentinel.SentinelConnectionPool):
         await self.sentinel_manager.aclose()
 
 
-def _connecting(at: Deployment) -> dict[str, Any]:
+def _connecting(at: RedisUrl) -> dict[str, Any]:
     """Return how to connect to any server of a deployment, as redis-py wants to be told."""
     options = dict(parse_url(at.url))
     for name in ("host", "port", "connection_class"):
         options.pop(name, None)
     if at.login.tls is not None:
         options["ssl"] = True
-    if at.kind is Kind.CLUSTER:
+    if at.kind is Topology.CLUSTER:
         options.pop("db", None)
     return options
 
 
-def _asking(at: Deployment) -> dict[str, Any]:
+def _asking(at: RedisUrl) -> dict[str, Any]:
     """Return how to connect to a Sentinel: with its own login, and TLS as the servers have it."""
     shared = {name: value for name, value in _connecting(at).items() if name.startswith("ssl")}
-    door = at.doors[0]
+    door = at.seeds[0]
     return {**shared, "username": door.username, "password": door.password}

@@ -18,16 +18,16 @@ from functools import partial
 import hiredis
 
 from sms_router.store.address import Address, Command
-from sms_router.store.connection import Answer, Argument, Wire, connect, send_all
+from sms_router.store.connection import Answer, Argument, PipelinedConnection, connect, send_all
 from sms_router.store.errors import RedirectedError, ScriptFailedError, StoreUnavailableError
 from sms_router.store.keys import PROBE
 from sms_router.store.scripts import ALL, Script
-from sms_router.store.slots import Turn, redirection_of
-from sms_router.tasks import end
+from sms_router.store.slots import RedirectKind, redirection_of
+from sms_router.tasks import cancel_and_wait
 
 log = logging.getLogger("sms_router.store")
 
-STALL = 0.2
+STALL_TIMEOUT = 0.2
 """Seconds that one answer may be owed before Redis counts as frozen."""
 
 WATCH_EVERY = 0.05
@@ -35,7 +35,7 @@ GRACE = 0.02
 """Seconds for answers that lie unread because this process itself was held up."""
 
 CONNECT_TIMEOUT = 2.0
-KNOCK_EVERY = 0.25
+RECONNECT_INTERVAL = 0.25
 
 _LOADING_SCRIPTS = tuple(("SCRIPT", "LOAD", script.source) for script in ALL)
 
@@ -64,7 +64,7 @@ def unobserved(script: str, seconds: float) -> None:
     """Do nothing: nobody measures."""
 
 
-class Server:
+class RedisClient:
     """One server, or the present master: its connection, and the task that reconnects when it is lost."""
 
     def __init__(
@@ -90,7 +90,7 @@ class Server:
         self._asked = ""
         """The host that we are connected to: an answer that names none means it."""
         self.probe = probe
-        self._wire: Wire | None = None
+        self._wire: PipelinedConnection | None = None
         self._keeper: asyncio.Task[None] | None = None
         self._attention = asyncio.Event()
         self._watch: asyncio.TimerHandle | None = None
@@ -113,9 +113,9 @@ class Server:
 
     async def aclose(self) -> None:
         """Stop knocking and close the connection; callers that wait for an answer are told."""
-        await end(self._keeper)
+        await cancel_and_wait(self._keeper)
         wire = self._wire
-        self._drop("closed")
+        self._open_circuit("closed")
         if wire is not None:
             await wire.wait_closed()
 
@@ -169,19 +169,21 @@ class Server:
         self._ask(wire, ("ASKING",), patience)  # holds for the next command of this connection
         answer = await self._ask(wire, (b"EVAL", script.source, script.keys, *keys, *arguments), patience)
         if isinstance(answer, hiredis.ReplyError):
-            raise self._judged(script, answer)
+            raise self._classify(script, answer)
         return answer
 
-    def _ask(self, wire: Wire, command: Command, patience: float | None = None) -> asyncio.Future[Answer]:
+    def _ask(
+        self, wire: PipelinedConnection, command: Command, patience: float | None = None
+    ) -> asyncio.Future[Answer]:
         """Send a command, and watch for its answer."""
         answer = wire.send(command, patience)
         if self._watch is None:
-            self._watch = wire.loop.call_later(WATCH_EVERY, self._look, False)
+            self._watch = wire.loop.call_later(WATCH_EVERY, self._check_stall, False)
         return answer
 
     async def _second_try(
         self,
-        wire: Wire,
+        wire: PipelinedConnection,
         script: Script,
         keys: tuple[bytes, ...],
         arguments: tuple[Argument, ...],
@@ -193,9 +195,9 @@ class Server:
             if not isinstance(answer, hiredis.ReplyError):
                 return answer
             error = answer
-        raise self._judged(script, error)
+        raise self._classify(script, error)
 
-    def _judged(self, script: Script, error: hiredis.ReplyError) -> StoreUnavailableError:
+    def _classify(self, script: Script, error: hiredis.ReplyError) -> StoreUnavailableError:
         """Return what an error means to the caller.
 
         Out of memory, read-only, busy: Redis is there and answers fast, so the breaker stays
@@ -211,32 +213,32 @@ class Server:
         self._attention.set()
         return StoreUnavailableError(reason)
 
-    def _look(self, once_more: bool) -> None:
+    def _check_stall(self, once_more: bool) -> None:
         """Open the breaker when an answer is owed for too long."""
         self._watch = None
         wire = self._wire
-        waited = wire.longest_wait if wire is not None else None
+        waited = wire.oldest_pending if wire is not None else None
         if wire is None or waited is None:
             return
-        wire.dismiss_impatient()
-        if waited < STALL:
-            self._watch = wire.loop.call_later(WATCH_EVERY, self._look, False)
+        wire.expire_callers()
+        if waited < STALL_TIMEOUT:
+            self._watch = wire.loop.call_later(WATCH_EVERY, self._check_stall, False)
         elif once_more:
-            self._drop(f"no answer for {STALL:g} s")
+            self._open_circuit(f"no answer for {STALL_TIMEOUT:g} s")
         else:
             # This process may itself have been held up: read what has arrived, then look again.
-            self._watch = wire.loop.call_later(GRACE, self._look, True)
+            self._watch = wire.loop.call_later(GRACE, self._check_stall, True)
 
-    def _drop(self, trouble: str) -> None:
+    def _open_circuit(self, trouble: str) -> None:
         self.trouble = trouble
         wire, self._wire = self._wire, None
         if wire is not None:
             wire.close()
             self._attention.set()
 
-    def _closed(self, wire: Wire) -> None:
+    def _closed(self, wire: PipelinedConnection) -> None:
         if wire is self._wire:
-            self._drop("the connection was closed")
+            self._open_circuit("the connection was closed")
 
     async def _open(self) -> None:
         """Connect anew, and prove that Redis lets us write."""
@@ -250,35 +252,35 @@ class Server:
         self._wire, self._asked = wire, address.host
         await self._prove(wire)
 
-    async def _prepare(self, address: Address, wire: Wire) -> None:
+    async def _prepare(self, address: Address, wire: PipelinedConnection) -> None:
         """Load the scripts, unless the server needs another kind of URL."""
         mode = b"" if self._node else await _mode(wire)
         if mode in _NEED_ANOTHER_URL:
             raise StoreUnavailableError(_NEED_ANOTHER_URL[mode].format(address))
         await send_all(wire, _LOADING_SCRIPTS)
 
-    async def _prove(self, wire: Wire) -> None:
+    async def _prove(self, wire: PipelinedConnection) -> None:
         """Write something: a server that refuses it would refuse the scripts too."""
         answer = await self._ask(wire, ("SET", self.probe, "1", "PX", 1000))
-        moved = isinstance(answer, hiredis.ReplyError) and self._node and _code(answer) in set(Turn)
+        moved = isinstance(answer, hiredis.ReplyError) and self._node and _code(answer) in set(RedirectKind)
         if moved or not isinstance(answer, hiredis.ReplyError):
             self.trouble = None
             return
         self.trouble = f"Redis refuses to write: {answer}"
         if _code(answer) == "READONLY":  # after a failover the name leads to another server: ask for it anew
-            self._drop(self.trouble)
+            self._open_circuit(self.trouble)
         raise StoreUnavailableError(self.trouble)
 
     async def _keep(self) -> None:
         """Reconnect when the wire is lost; call ``on_return`` whenever Redis serves again."""
         while True:
             await self._attention.wait()
-            self._tell()
+            self._log_transition()
             while not await self._serves():
-                self._tell()
-                await asyncio.sleep(KNOCK_EVERY)
-            self._tell()
-            await asyncio.sleep(KNOCK_EVERY)
+                self._log_transition()
+                await asyncio.sleep(RECONNECT_INTERVAL)
+            self._log_transition()
+            await asyncio.sleep(RECONNECT_INTERVAL)
 
     async def _serves(self) -> bool:
         """Try to make Redis serve: a connection, then the work that has waited for it."""
@@ -296,7 +298,7 @@ class Server:
             log.exception("work that waited for Redis failed")
         return self.trouble is None
 
-    def _tell(self) -> None:
+    def _log_transition(self) -> None:
         """Say once that Redis does not serve, and once that it does again."""
         if (self.trouble is not None) == self._told:
             return
@@ -310,7 +312,7 @@ class Server:
         self._on_change()
 
 
-async def _mode(wire: Wire) -> bytes:
+async def _mode(wire: PipelinedConnection) -> bytes:
     """Return what kind of server answers; empty for one that has everything, or does not say."""
     answer = await wire.send(("HELLO", "2"))
     if isinstance(answer, hiredis.ReplyError):

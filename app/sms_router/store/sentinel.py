@@ -10,22 +10,22 @@ import hiredis
 from sms_router.store.address import Address
 from sms_router.store.connection import ask_once
 from sms_router.store.errors import StoreUnavailableError
-from sms_router.store.url import Deployment
+from sms_router.store.url import RedisUrl
 
 ANSWER_WITHIN = 0.5
 """Seconds for one Sentinel; then the next one is asked."""
 
 
-class Sentinels:
+class SentinelLocator:
     """Who knows the master's address. The one that answered last is asked first."""
 
-    def __init__(self, deployment: Deployment) -> None:
+    def __init__(self, deployment: RedisUrl) -> None:
         """Take the Sentinels' addresses, the master's name and its login."""
-        self._doors = list(deployment.doors)
+        self._doors = list(deployment.seeds)
         self._name = deployment.master
         self._login = deployment.login
 
-    async def master(self) -> Address:
+    async def locate(self) -> Address:
         """Return where the master is now.
 
         Whether it takes writes is for the caller to see: after a failover a Sentinel may be late.

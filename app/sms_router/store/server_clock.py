@@ -25,7 +25,7 @@ WORTH_TELLING = 5.0
 """Seconds that this machine's clock may differ from Redis' before an operator is told."""
 
 
-class Clock:
+class ServerClock:
     """Tells the time to one worker: call it for the seconds since the epoch."""
 
     def __init__(
@@ -87,7 +87,7 @@ class Clock:
         self._told = bool(notices)
 
 
-def told_by(client: redis.Redis) -> float:
+def server_time(client: redis.Redis) -> float:
     """Return the seconds since the epoch by Redis' clock. For commands at a terminal."""
     found: Any = client.execute_command("EVAL", CLOCK.source, 1, ALL_BUCKETS[0].probe)
     return _seconds(found)

@@ -25,7 +25,7 @@ class Node(NamedTuple):
     port: int
 
 
-class Turn(StrEnum):
+class RedirectKind(StrEnum):
     """What a node answers that a command is not for it."""
 
     MOVED = "MOVED"
@@ -39,7 +39,7 @@ class Turn(StrEnum):
 class Redirection(NamedTuple):
     """Where a command belongs instead."""
 
-    turn: Turn
+    turn: RedirectKind
     node: Node | None = None
     """None where the answer names none: then it is the owner of the slot."""
 
@@ -49,11 +49,11 @@ _REDIRECTION = re.compile(r"(MOVED|ASK) [0-9]+ (.*):([0-9]+)")
 
 def redirection_of(error: str, asked: str) -> Redirection | None:
     """Read an error; None when it redirects nobody. Where it names no host, it means the one ``asked``."""
-    if error.startswith(Turn.TRYAGAIN):
-        return Redirection(Turn.TRYAGAIN)
+    if error.startswith(RedirectKind.TRYAGAIN):
+        return Redirection(RedirectKind.TRYAGAIN)
     if (found := _REDIRECTION.match(error)) is None:
         return None
-    return Redirection(Turn(found[1]), Node(found[2] or asked, int(found[3])))
+    return Redirection(RedirectKind(found[1]), Node(found[2] or asked, int(found[3])))
 
 
 def owners_of(slots: Iterable[int], answer: Sequence[Sequence[Any]], asked: str) -> dict[int, Node]:

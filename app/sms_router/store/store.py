@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from sms_router.store.cluster import Cluster
-from sms_router.store.resilient_connection import Observe, Server, unobserved
-from sms_router.store.sentinel import Sentinels
-from sms_router.store.url import Deployment, Kind
+from sms_router.store.cluster import RedisClusterClient
+from sms_router.store.resilient_connection import Observe, RedisClient, unobserved
+from sms_router.store.sentinel import SentinelLocator
+from sms_router.store.url import RedisUrl, Topology
 
 
 class Store:
@@ -22,12 +22,12 @@ class Store:
             ValueError: when `Deployment.of` cannot read the URL.
 
         """
-        self._redis = _redis_of(Deployment.of(url), observe)
+        self._redis = _redis_of(RedisUrl.of(url), observe)
         self.run = self._redis.run
         """Runs a script and returns its answer, as `Server.run` does; bound, since every message asks."""
 
     @property
-    def trouble(self) -> str | None:
+    def error(self) -> str | None:
         """Why Redis does not serve, or not all of it; None while it is well."""
         return self._redis.trouble
 
@@ -43,16 +43,16 @@ class Store:
         """Stop knocking and close the connections; callers that wait for an answer are told."""
         await self._redis.aclose()
 
-    def ask_for_return(self) -> None:
+    def retry_pending(self) -> None:
         """Run ``on_return`` again soon: something waits for it."""
         self._redis.ask_for_return()
 
 
-def _redis_of(deployment: Deployment, observe: Observe) -> Server | Cluster:
+def _redis_of(deployment: RedisUrl, observe: Observe) -> RedisClient | RedisClusterClient:
     match deployment.kind:
-        case Kind.CLUSTER:
-            return Cluster(deployment, observe)
-        case Kind.SENTINEL:
-            return Server(Sentinels(deployment).master, observe=observe)
-        case Kind.SERVER:
-            return Server(deployment.only_door, observe=observe)
+        case Topology.CLUSTER:
+            return RedisClusterClient(deployment, observe)
+        case Topology.SENTINEL:
+            return RedisClient(SentinelLocator(deployment).locate, observe=observe)
+        case Topology.SERVER:
+            return RedisClient(deployment.only_door, observe=observe)

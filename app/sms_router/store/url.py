@@ -20,7 +20,7 @@ SHAPES = (
 """What a Redis URL looks like, for messages about one that does not."""
 
 
-class Kind(Enum):
+class Topology(Enum):
     """How many servers hold the data, and who knows where they are."""
 
     SERVER = "server"
@@ -29,13 +29,13 @@ class Kind(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Deployment:
+class RedisUrl:
     """Where to ask, and how to log in at what is found there."""
 
-    kind: Kind
+    kind: Topology
     url: str
     """A plain URL of the first server, with login and TLS as they hold for every server."""
-    doors: tuple[Address, ...]
+    seeds: tuple[Address, ...]
     """The server itself, some nodes of the Cluster, or the Sentinels."""
     login: Address
     """A server's address but for host and port: password, TLS and database."""
@@ -44,10 +44,10 @@ class Deployment:
 
     async def only_door(self) -> Address:
         """Return where a single server is."""
-        return self.doors[0]
+        return self.seeds[0]
 
     @classmethod
-    def of(cls, url: str) -> Deployment:
+    def of(cls, url: str) -> RedisUrl:
         """Read a Redis URL.
 
         ``redis+cluster://user:password@host:port,host:port`` names nodes of a Cluster, as many as
@@ -75,14 +75,14 @@ class Deployment:
         except ValueError as error:
             escaped = "; in a password, / is written %2F, @ %40, : %3A and # %23" if "@" in url else ""
             raise ValueError(f"must be {SHAPES}{escaped}") from error
-        return _checked(cls(Kind.SERVER, url, (address,), address))
+        return _checked(cls(Topology.SERVER, url, (address,), address))
 
 
 class DeploymentError(ValueError):
     """A URL of the right kind that asks for what there is not."""
 
 
-def _checked(found: Deployment) -> Deployment:
+def _checked(found: RedisUrl) -> RedisUrl:
     """Return it, if redis-py can be told all of it: it takes any option, and fails when it connects."""
     try:
         ConnectionPool.from_url(found.url).make_connection()
@@ -92,7 +92,7 @@ def _checked(found: Deployment) -> Deployment:
     return found
 
 
-def _cluster(parts: SplitResult, scheme: str) -> Deployment:
+def _cluster(parts: SplitResult, scheme: str) -> RedisUrl:
     if parts.path.strip("/") not in {"", "0"} or dict(parse_qsl(parts.query)).get("db", "0") != "0":
         raise DeploymentError(
             "a Redis Cluster has only database 0; leave the number out: redis+cluster://host:6379,host:6379"
@@ -100,10 +100,10 @@ def _cluster(parts: SplitResult, scheme: str) -> Deployment:
     plain = [_plain(parts, scheme, host, "/0", parts.query) for host in _hosts(parts)]
     doors = tuple(map(Address.of, plain))
     login = doors[0]
-    return Deployment(Kind.CLUSTER, plain[0], tuple(replace(door, tls=login.tls) for door in doors), login)
+    return RedisUrl(Topology.CLUSTER, plain[0], tuple(replace(door, tls=login.tls) for door in doors), login)
 
 
-def _sentinel(parts: SplitResult, scheme: str) -> Deployment:
+def _sentinel(parts: SplitResult, scheme: str) -> RedisUrl:
     master, _, database = parts.path.strip("/").partition("/")
     if not master or not (database or "0").isdigit():
         raise DeploymentError(
@@ -125,7 +125,7 @@ def _sentinel(parts: SplitResult, scheme: str) -> Deployment:
         )
         for each in plain
     )
-    return Deployment(Kind.SENTINEL, plain[0], doors, login, unquote(master))
+    return RedisUrl(Topology.SENTINEL, plain[0], doors, login, unquote(master))
 
 
 def _hosts(parts: SplitResult) -> list[str]:

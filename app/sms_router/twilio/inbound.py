@@ -83,15 +83,15 @@ class InboundMessage:
 
 
 @dataclass(frozen=True, slots=True)
-class Unreadable:
+class InvalidWebhook:
     """A request that is not an inbound message, and why, in words for the log."""
 
     reason: str
 
 
-def read_inbound(parameters: Mapping[str, str]) -> InboundMessage | Unreadable:
+def read_inbound(parameters: Mapping[str, str]) -> InboundMessage | InvalidWebhook:
     """Turn the webhook's parameters into a message, or say which one is missing or odd."""
-    if (oddity := oddity_of(parameters, REQUIRED)) is not None:
+    if (oddity := validate_parameters(parameters, REQUIRED)) is not None:
         return oddity
     return InboundMessage(
         parameters["MessageSid"],
@@ -104,7 +104,7 @@ def read_inbound(parameters: Mapping[str, str]) -> InboundMessage | Unreadable:
     )
 
 
-def read_request(request: bytes) -> InboundMessage | None:
+def parse_stored_request(request: bytes) -> InboundMessage | None:
     """Read a message from its parameters as they came, which the journal keeps; None for anything else."""
     try:
         message = read_inbound(first_values(parse_form(request)))
@@ -113,7 +113,7 @@ def read_request(request: bytes) -> InboundMessage | None:
     return message if isinstance(message, InboundMessage) else None
 
 
-def oddity_of(parameters: Mapping[str, str], required: Sequence[str]) -> Unreadable | None:
+def validate_parameters(parameters: Mapping[str, str], required: Sequence[str]) -> InvalidWebhook | None:
     """Say what keeps a webhook about a message from being read, None when nothing does.
 
     ``required`` names what must be there; the sids of the message and its account are always among it.
@@ -121,13 +121,13 @@ def oddity_of(parameters: Mapping[str, str], required: Sequence[str]) -> Unreada
     for name in required:
         value = parameters.get(name)
         if not value:
-            return Unreadable(f"{name} is missing")
+            return InvalidWebhook(f"{name} is missing")
         if len(value) > LONGEST_ADDRESS:
-            return Unreadable(f"{name} is longer than {LONGEST_ADDRESS} characters")
+            return InvalidWebhook(f"{name} is longer than {LONGEST_ADDRESS} characters")
     if not MESSAGE_SID.fullmatch(parameters["MessageSid"]):
-        return Unreadable("MessageSid does not look like one of Twilio's (SM or MM and 32 hex digits)")
+        return InvalidWebhook("MessageSid does not look like one of Twilio's (SM or MM and 32 hex digits)")
     if not _ACCOUNT_SID.fullmatch(parameters["AccountSid"]):
-        return Unreadable("AccountSid does not look like one of Twilio's (AC and 32 hex digits)")
+        return InvalidWebhook("AccountSid does not look like one of Twilio's (AC and 32 hex digits)")
     return None
 
 

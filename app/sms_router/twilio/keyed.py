@@ -11,7 +11,7 @@ import hashlib
 from binascii import b2a_base64
 
 
-class KeyedHash:
+class HmacKey:
     """One secret, ready to sign texts."""
 
     __slots__ = ("_inner", "_outer")

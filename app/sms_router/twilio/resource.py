@@ -44,7 +44,7 @@ class Resource:
     version: Version
     path: str
 
-    def below(self, name: str) -> Resource:
+    def child(self, name: str) -> Resource:
         """Return what lies under it."""
         return Resource(self.version, f"{self.path}/{name}")
 

@@ -20,7 +20,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from sms_router.twilio.form import MalformedFormError, Pairs, parse_form
-from sms_router.twilio.keyed import KeyedHash
+from sms_router.twilio.keyed import HmacKey
 from sms_router.twilio.public_url import PublicUrl
 
 Parameters = Collection[tuple[str, str]]
@@ -61,10 +61,10 @@ def sign(url: str, parameters: Parameters, secret: str, algorithm: Algorithm = A
     if not secret:
         raise ValueError("an empty secret signs nothing: give the account's auth token")
     called = _USERINFO.sub(r"\1", url.partition("#")[0])
-    return compute(secret.encode(), called.encode() + joined(parameters), algorithm.digest).decode()
+    return compute(secret.encode(), called.encode() + signed_text(parameters), algorithm.digest).decode()
 
 
-def joined(parameters: Parameters) -> bytes:
+def signed_text(parameters: Parameters) -> bytes:
     """Return the form as it is signed: names in code point order, each with its value.
 
     A repeated name contributes each different value once, in order, as Twilio's Python and
@@ -93,7 +93,7 @@ def _order(names: tuple[str, ...]) -> Callable[[tuple[str, ...]], tuple[str, ...
 
 def compute(secret: bytes, text: bytes, digest: str) -> bytes:
     """Return the Base64 of the HMAC; ``digest`` is an :attr:`Algorithm.digest`."""
-    return KeyedHash(secret, digest).base64(text)
+    return HmacKey(secret, digest).base64(text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,13 +182,13 @@ class Verdict(Enum):
 class _Signer:
     """One secret, and the verdict when it is the one that signed."""
 
-    key: KeyedHash = field(repr=False)
+    key: HmacKey = field(repr=False)
     length: int
     verdict: Verdict
 
 
 def _signer(secret: str, algorithm: Algorithm, verdict: Verdict) -> _Signer:
-    return _Signer(KeyedHash(secret.encode(), algorithm.digest), algorithm.signature_length, verdict)
+    return _Signer(HmacKey(secret.encode(), algorithm.digest), algorithm.signature_length, verdict)
 
 
 class SignatureVerifier:
@@ -218,7 +218,7 @@ class SignatureVerifier:
         if oddity is not None:
             return oddity
         try:
-            form = joined(request.parameters)
+            form = signed_text(request.parameters)
         except UnicodeEncodeError:
             return Verdict.MALFORMED_PARAMETERS
         return self._compare(request, form, signers, signature.encode())

@@ -24,7 +24,7 @@ from sms_router.twilio.signature import (
     SignedRequest,
     Verdict,
     compute,
-    joined,
+    signed_text,
 )
 
 MOST_HASHED = 4_000_000
@@ -282,7 +282,7 @@ def _query_as_form(request: SignedRequest) -> Iterator[tuple[bytes, str]]:
 def _joined(parameters: Parameters) -> bytes:
     """Return the form as it is signed, or nothing where it is not text."""
     try:
-        return joined(parameters)
+        return signed_text(parameters)
     except UnicodeEncodeError:
         return b""
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from sms_router.twilio.inbound import Unreadable, oddity_of
+from sms_router.twilio.inbound import InvalidWebhook, validate_parameters
 
 REQUIRED = ("MessageSid", "AccountSid", "To")
 """Without these a receipt belongs to nobody. ``From`` is missing when no sender was ever chosen."""
@@ -48,12 +48,12 @@ class MessageStatus(StrEnum):
         return _RANKS[self]
 
     @property
-    def arrived(self) -> bool:
+    def is_delivered(self) -> bool:
         """True when the message is known to have reached the person."""
         return self in (MessageStatus.DELIVERED, MessageStatus.READ)
 
     @property
-    def lost(self) -> bool:
+    def is_failed(self) -> bool:
         """True when the message was refused, or did not reach the person."""
         return self in (MessageStatus.FAILED, MessageStatus.UNDELIVERED)
 
@@ -94,17 +94,19 @@ class Receipt:
     """``MessagingServiceSid``, which Twilio sends only sometimes."""
 
 
-def read_receipt(parameters: Mapping[str, str], reply: str | None) -> Receipt | Unreadable:
+def read_receipt(parameters: Mapping[str, str], reply: str | None) -> Receipt | InvalidWebhook:
     """Turn a status callback into a receipt, or say what is missing or unknown.
 
     ``reply`` is what our own callback URL said about the message.
     """
-    if (oddity := oddity_of(parameters, REQUIRED)) is not None:
+    if (oddity := validate_parameters(parameters, REQUIRED)) is not None:
         return oddity
     word = parameters.get("MessageStatus") or parameters.get("SmsStatus") or ""
     status = MessageStatus.parse(word)
     if status is None:
-        return Unreadable(f"MessageStatus {word[:32]!r} is not known" if word else "MessageStatus is missing")
+        return InvalidWebhook(
+            f"MessageStatus {word[:32]!r} is not known" if word else "MessageStatus is missing"
+        )
     return _receipt(parameters, status, reply)
 
 

@@ -74,7 +74,7 @@ def render(messages: Sequence[OutboundMessage]) -> bytes:
     return _cut(parts)
 
 
-def read_own(document: bytes) -> tuple[OutboundMessage, ...]:
+def parse_own(document: bytes) -> tuple[OutboundMessage, ...]:
     """Read back what `render` wrote; the place of a message in its document is its place here."""
     if not document or document == EMPTY:
         return ()

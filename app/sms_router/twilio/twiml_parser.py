@@ -56,7 +56,7 @@ class Document:
 
 
 @dataclass(frozen=True, slots=True)
-class Unreadable:
+class TwimlError:
     """A page that cannot be executed, with the debugger's code (facts 3)."""
 
     code: int
@@ -74,39 +74,39 @@ class Page:
     body: bytes
 
 
-def read_page(page: Page) -> Document | Unreadable:
+def parse_response(page: Page) -> Document | TwimlError:
     """Return what a page wants done. 204 says nothing, and ``text/plain`` is a message by itself."""
     if page.status == 204:
         return Document()
     if not page.body:
-        return Unreadable(EMPTY_PAGE, "the answer is empty; say nothing with <Response/>")
+        return TwimlError(EMPTY_PAGE, "the answer is empty; say nothing with <Response/>")
     if not page.media_type:
-        return Unreadable(11200, "the answer has no Content-Type")
+        return TwimlError(11200, "the answer has no Content-Type")
     if page.media_type == "text/plain":
         text = _decoded(page.body, page.charset or "utf-8").strip()
         return Document((SendMessage(text),) if text else ())
     if page.media_type not in _TWIML_TYPES:
-        return Unreadable(12300, f"the Content-Type {page.media_type:.80} cannot be executed")
+        return TwimlError(12300, f"the Content-Type {page.media_type:.80} cannot be executed")
     return read_twiml(page.body, page.charset)
 
 
-def read_twiml(body: bytes, charset: str | None = None) -> Document | Unreadable:
+def read_twiml(body: bytes, charset: str | None = None) -> Document | TwimlError:
     """Read a document; ``charset`` counts where the document does not declare its encoding.
 
     Entities are refused, so that nothing can grow and nothing is fetched.
     """
     version = _DECLARED_VERSION.match(body)
     if version and version[1] != b"1.0":
-        return Unreadable(12101, "the XML version is not 1.0")
+        return TwimlError(12101, "the XML version is not 1.0")
     try:
         told = charset is not None and not _DECLARES_ENCODING.match(body)
         root = fromstring(_decoded(body, charset or "utf-8") if told else body)
     except DefusedXmlException:
-        return Unreadable(12100, "the document declares entities")
+        return TwimlError(12100, "the document declares entities")
     except (ParseError, ValueError, LookupError) as error:
-        return Unreadable(12100, f"not well-formed XML: {error!s:.120}")
+        return TwimlError(12100, f"not well-formed XML: {error!s:.120}")
     if root.tag != "Response":
-        return Unreadable(12102, f"the root is <{root.tag:.40}>, not <Response>")
+        return TwimlError(12102, f"the root is <{root.tag:.40}>, not <Response>")
     return _document(root)
 
 

@@ -12,15 +12,15 @@ from sms_router.twilio.form import MalformedFormError, first_values, parse_form
 from sms_router.twilio.signature import Parameters, SignatureVerifier, SignedRequest, Verdict
 from sms_router.twilio.signature_diagnosis import diagnose
 from sms_router.web import metrics
-from sms_router.web.http import Headers, Refusal, is_form, read_body, read_headers
-from sms_router.web.rejections import Refusals
+from sms_router.web.http import Headers, Rejection, is_form, read_body, read_headers
+from sms_router.web.rejections import RejectionLog
 
 log = logging.getLogger("sms_router.gate")
 
 DIAGNOSES_A_SECOND = 3
 
 
-class Genuine(NamedTuple):
+class VerifiedRequest(NamedTuple):
     """A request that is Twilio's (or let through by ``signature = "warn"``)."""
 
     raw: bytes
@@ -29,7 +29,7 @@ class Genuine(NamedTuple):
     """The first value of each name."""
 
 
-class Gate:
+class WebhookAuthenticator:
     """Reads and verifies webhooks."""
 
     def __init__(
@@ -37,10 +37,10 @@ class Gate:
         verifier: SignatureVerifier,
         enforce: bool,
         clock: Callable[[], float],
-        refusals: Refusals | None = None,
+        refusals: RejectionLog | None = None,
     ) -> None:
         """``clock`` gives seconds; it only paces the diagnosis of refusals."""
-        self.refusals = refusals or Refusals(clock)
+        self.refusals = refusals or RejectionLog(clock)
         self._verifier = verifier
         self._enforce = enforce
         self._clock = clock
@@ -49,42 +49,42 @@ class Gate:
         accounts = tuple(verifier.credentials)
         self._only_account = accounts[0] if len(accounts) == 1 else ""
 
-    async def admit(self, scope: Scope, receive: Receive) -> Genuine | Refusal:
+    async def authenticate(self, scope: Scope, receive: Receive) -> VerifiedRequest | Rejection:
         """Return the parameters of a genuine request, or why it is refused."""
         headers = read_headers(scope)
         method = scope["method"]
         if method == "POST":
             if not is_form(headers):
-                return Refusal.WRONG_MEDIA_TYPE
+                return Rejection.WRONG_MEDIA_TYPE
             raw = await read_body(headers, receive)
-            if isinstance(raw, Refusal):
+            if isinstance(raw, Rejection):
                 return raw
         elif method == "GET":
             raw = scope["query_string"]
             if len(raw) > 65_536:
-                return Refusal.TOO_LARGE
+                return Rejection.TOO_LARGE
         else:
-            return Refusal.WRONG_METHOD
+            return Rejection.WRONG_METHOD
         try:
             pairs = parse_form(raw)
         except MalformedFormError:
-            return Refusal.MALFORMED
+            return Rejection.MALFORMED
         parameters = first_values(pairs)
         signed = _signed(scope, headers, pairs if method == "POST" else ())
-        return self._judge(signed, Genuine(raw, parameters))
+        return self._judge(signed, VerifiedRequest(raw, parameters))
 
-    def _judge(self, signed: SignedRequest, genuine: Genuine) -> Genuine | Refusal:
+    def _judge(self, signed: SignedRequest, genuine: VerifiedRequest) -> VerifiedRequest | Rejection:
         account_sid = genuine.parameters.get("AccountSid") or self._only_account
         verdict = self._verifier.verify(signed, account_sid)
         if verdict.valid:
             return genuine
-        self._tell(signed, account_sid, verdict)
+        self._log_diagnosis(signed, account_sid, verdict)
         if self._enforce:
-            return Refusal.BAD_SIGNATURE
+            return Rejection.BAD_SIGNATURE
         metrics.UNSIGNED.labels(verdict.name.lower()).inc()
         return genuine
 
-    def _tell(self, signed: SignedRequest, account_sid: str, verdict: Verdict) -> None:
+    def _log_diagnosis(self, signed: SignedRequest, account_sid: str, verdict: Verdict) -> None:
         """Log what would have matched, a few times a second at the most; a flood stays cheap."""
         second = int(self._clock())
         if second != self._second:
@@ -96,7 +96,7 @@ class Gate:
             why = diagnosis if diagnosis.startswith(sentence) else f"{sentence}; {diagnosis}"
             log.warning("a request %s: %s", refused, why)
             if self._enforce:
-                self.refusals.explain(Refusal.BAD_SIGNATURE.word, why)
+                self.refusals.record_reason(Rejection.BAD_SIGNATURE.word, why)
 
 
 def _signed(scope: Scope, headers: Headers, parameters: Parameters) -> SignedRequest:

@@ -9,15 +9,15 @@ from dataclasses import dataclass, field
 from sms_router.membership.membership import Membership
 from sms_router.routing.dispatch.reloader import Reloader
 from sms_router.routing.upstream.circuit_breaker import State
-from sms_router.routing.upstream.forwarder import Upstreams
-from sms_router.senders.failure_monitor import Failures
-from sms_router.senders.pending import Pending
-from sms_router.store.server_clock import Clock
+from sms_router.routing.upstream.forwarder import Forwarder
+from sms_router.senders.failure_monitor import FailureMonitor
+from sms_router.senders.pending import PendingNumbers
+from sms_router.store.server_clock import ServerClock
 from sms_router.store.spool.spool import Spool
 from sms_router.store.store import Store
 from sms_router.web import metrics
-from sms_router.web.metrics_collectors import FailureFigures, PoolFigures, UpstreamFigures
-from sms_router.web.rejections import Refusals
+from sms_router.web.metrics_collectors import FailureMetrics, PoolMetrics, UpstreamMetrics
+from sms_router.web.rejections import RejectionLog
 
 log = logging.getLogger("sms_router")
 
@@ -26,29 +26,29 @@ OBSERVE_EVERY = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Condition:
+class HealthMonitor:
     """What is looked at to tell how a worker is."""
 
     store: Store
-    clock: Clock
+    clock: ServerClock
     spool: Spool
     membership: Membership
-    pending: Pending
-    failures: Failures
-    upstreams: Upstreams
+    pending: PendingNumbers
+    failures: FailureMonitor
+    upstreams: Forwarder
     reloader: Reloader
-    refusals: Refusals
-    pool_figures: PoolFigures
-    failure_figures: FailureFigures = field(default_factory=FailureFigures)
-    upstream_figures: UpstreamFigures = field(default_factory=UpstreamFigures)
+    refusals: RejectionLog
+    pool_figures: PoolMetrics
+    failure_figures: FailureMetrics = field(default_factory=FailureMetrics)
+    upstream_figures: UpstreamMetrics = field(default_factory=UpstreamMetrics)
 
-    def reasons(self) -> list[str]:
+    def degraded_reasons(self) -> list[str]:
         """Say why the worker is degraded; empty while it is well."""
-        reasons = self.reloader.reasons()
-        if self.store.trouble is not None:
-            reasons.append(f"Redis does not serve: {self.store.trouble}")
-        if self.spool.kept:
-            reasons.append(f"{_entries(self.spool.kept)} waiting in the spool")
+        reasons = self.reloader.errors()
+        if self.store.error is not None:
+            reasons.append(f"Redis does not serve: {self.store.error}")
+        if self.spool.size:
+            reasons.append(f"{_entries(self.spool.size)} waiting in the spool")
         if self.spool.dropped:
             reasons.append(f"{_entries(self.spool.dropped)} lost")
         for status in self.membership.statuses():
@@ -75,25 +75,25 @@ class Condition:
             *self.refusals.notices(),
         ]
 
-    def observe(self) -> None:
+    def update_metrics(self) -> None:
         """Bring the metrics up to date."""
-        metrics.tell()
-        metrics.CONFIGURATION_REFUSED.set(bool(self.reloader.reasons()))
-        metrics.STORE_UP.set(self.store.trouble is None)
-        metrics.SPOOLED.set(self.spool.kept)
+        metrics.flush()
+        metrics.CONFIGURATION_REFUSED.set(bool(self.reloader.errors()))
+        metrics.STORE_UP.set(self.store.error is None)
+        metrics.SPOOLED.set(self.spool.size)
         metrics.SPOOL_LOST.set(self.spool.dropped)
-        metrics.CORDONED.set(len(self.membership.cordons.holding))
+        metrics.CORDONED.set(len(self.membership.cordons.active))
         metrics.PENDING.set(len(self.pending.numbers))
         self.failure_figures.update(self.failures)
         self.pool_figures.update(self.membership.statuses())
         self.upstream_figures.update(self.upstreams.statuses())
 
-    async def keep_observing(self) -> None:
+    async def run(self) -> None:
         """Bring the metrics up to date from time to time, and the clock; until cancelled."""
         while True:
             try:
                 await self.clock.ask()
-                self.observe()
+                self.update_metrics()
             except Exception:
                 log.exception("the metrics could not be brought up to date; trying again")
             await asyncio.sleep(OBSERVE_EVERY)

@@ -9,16 +9,16 @@ from typing import Any
 
 from starlette.types import Message, Receive, Scope, Send
 
-LARGEST_BODY = 65_536
+MAX_BODY_BYTES = 65_536
 """Bytes; a webhook of Twilio's has a few thousand."""
 
-SLOWEST_BODY = 5.0
+BODY_TIMEOUT = 5.0
 """Seconds from the headers to the end of the body."""
 
 FORM = b"application/x-www-form-urlencoded"
 
 
-class Refusal(Enum):
+class Rejection(Enum):
     """Why a request is not read further: the HTTP status and the word for logs and metrics."""
 
     WRONG_METHOD = (405, "wrong method")
@@ -58,39 +58,39 @@ def is_form(headers: Headers) -> bool:
     return media_type == FORM or media_type.partition(b";")[0].strip().lower() == FORM
 
 
-async def read_body(headers: Headers, receive: Receive, patience: float = SLOWEST_BODY) -> bytes | Refusal:
+async def read_body(headers: Headers, receive: Receive, patience: float = BODY_TIMEOUT) -> bytes | Rejection:
     """Return the body, or why it is not taken; ``patience`` is in seconds."""
     length = headers.get(b"content-length", b"")
-    if length.isdigit() and int(length[:12]) > LARGEST_BODY:
-        return Refusal.TOO_LARGE
-    begun = _Begun(receive())
+    if length.isdigit() and int(length[:12]) > MAX_BODY_BYTES:
+        return Rejection.TOO_LARGE
+    begun = _EagerAwait(receive())
     if not begun.pending and not begun.result.get("more_body"):
         return _bounded(begun.result, begun.result.get("body", b""))
     try:
         async with asyncio.timeout(patience):
             return await _collect(begun, receive)
     except TimeoutError:
-        return Refusal.TOO_SLOW
+        return Rejection.TOO_SLOW
 
 
-async def _collect(begun: _Begun, receive: Receive) -> bytes | Refusal:
+async def _collect(begun: _EagerAwait, receive: Receive) -> bytes | Rejection:
     """Return a body that comes in pieces, or has not come yet."""
     messages = [await begun]
     size = len(messages[0].get("body", b""))
-    while messages[-1].get("more_body") and size <= LARGEST_BODY:
+    while messages[-1].get("more_body") and size <= MAX_BODY_BYTES:
         messages.append(await receive())
         size += len(messages[-1].get("body", b""))
     return _bounded(messages[-1], b"".join([message.get("body", b"") for message in messages]))
 
 
-def _bounded(last: Message, body: bytes) -> bytes | Refusal:
+def _bounded(last: Message, body: bytes) -> bytes | Rejection:
     """Return the body that ends with a message, or why it is not taken."""
     if last["type"] != "http.request":
-        return Refusal.DISCONNECTED
-    return body if len(body) <= LARGEST_BODY else Refusal.TOO_LARGE
+        return Rejection.DISCONNECTED
+    return body if len(body) <= MAX_BODY_BYTES else Rejection.TOO_LARGE
 
 
-class _Begun:
+class _EagerAwait:
     """An awaitable whose first step is taken at once.
 
     The body of a webhook is nearly always there already; then there is nothing to wait for, and no

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 
 from starlette.types import Scope
 
-from sms_router.visible import visible
-from sms_router.web.rejections import Refusals
+from sms_router.visible import escape_control_chars
+from sms_router.web.rejections import RejectionLog
 
 log = logging.getLogger("sms_router.web")
 
@@ -22,21 +22,21 @@ LONGEST_PATH = 100
 """Characters that are shown of a path."""
 
 
-class Lost:
+class UnroutedWebhookLog:
     """Watches requests that found no route, and tells of those that call themselves Twilio's.
 
     A slash too many at Twilio, or a proxy that passes on a prefix that it should cut off, is a 404 for
     every text: the signature is never looked at, so nothing else would speak of it.
     """
 
-    def __init__(self, webhooks: Sequence[str], refusals: Refusals, clock: Callable[[], float]) -> None:
+    def __init__(self, webhooks: Sequence[str], refusals: RejectionLog, clock: Callable[[], float]) -> None:
         """Take the paths that there are, and where refusals are counted; ``clock`` gives seconds."""
         self._webhooks = ", ".join(webhooks)
         self._refusals = refusals
         self._clock = clock
         self._quiet_until = clock()
 
-    def saw(self, scope: Scope) -> None:
+    def record(self, scope: Scope) -> None:
         """Count a request, and tell of it unless one was told of just now."""
         if not any(name == b"x-twilio-signature" for name, _ in scope["headers"]):
             return
@@ -45,10 +45,10 @@ class Lost:
         if now < self._quiet_until:
             return
         self._quiet_until = now + SECONDS_BETWEEN
-        path = visible(scope["path"][:LONGEST_PATH]).replace("\n", "\\n")
+        path = escape_control_chars(scope["path"][:LONGEST_PATH]).replace("\n", "\\n")
         sentence = (
             f"a request with Twilio's signature is for {path}, which is not here (404): the webhooks are "
             f"{self._webhooks}; mend the URL at Twilio, or let the proxy cut off its prefix"
         )
         log.warning("%s", sentence)
-        self._refusals.explain(NOT_FOUND, sentence)
+        self._refusals.record_reason(NOT_FOUND, sentence)

@@ -143,7 +143,7 @@ MOST_CODES = 500
 """Error codes with figures of their own; Twilio has some two hundred that a status callback can bring."""
 
 
-class WorkersCollector(Collector):
+class MultiprocessCollector(Collector):
     """The figures of all workers of this router, added up."""
 
     def __init__(self, folder: Path) -> None:
@@ -189,10 +189,10 @@ def observe_stage(stage: str, seconds: float) -> None:
 def _count(amounts: list[float], seconds: float) -> None:
     amounts.append(seconds)
     if len(amounts) >= MOST_UNTOLD:
-        tell()
+        flush()
 
 
-def tell() -> None:
+def flush() -> None:
     """Tell the library what was counted since the last time."""
     for outcome, amounts in _answers.items():
         MESSAGES.labels(outcome.value).inc(len(amounts))

@@ -8,9 +8,9 @@ from collections.abc import Iterable
 from sms_router.membership.service_state import ServiceStatus
 from sms_router.routing.contacts.receipt_analysis import UNKNOWN_CODE
 from sms_router.routing.upstream.circuit_breaker import State
-from sms_router.routing.upstream.endpoint import LineStatus
+from sms_router.routing.upstream.endpoint import EndpointStatus
 from sms_router.senders.error_table import ErrorClass
-from sms_router.senders.failure_monitor import Failures
+from sms_router.senders.failure_monitor import FailureMonitor
 from sms_router.web.metrics import (
     FAILING,
     FAILURE_SHARE,
@@ -31,13 +31,13 @@ MOST_UPSTREAMS = 200
 """Upstreams with figures of their own; numbers may name thousands, and the rest count as "others"."""
 
 
-class FailureFigures:
+class FailureMetrics:
     """Puts what receipts tell of each number into this process's metrics."""
 
     def __init__(self) -> None:
         self._shown: set[tuple[str, str]] = set()
 
-    def update(self, failures: Failures) -> None:
+    def update(self, failures: FailureMonitor) -> None:
         """Show these shares; what has lost nothing lately is shown as 0."""
         shares = {(each.fault, each.sender): each.share for each in failures.shares()}
         for labels in self._shown | shares.keys():
@@ -48,7 +48,7 @@ class FailureFigures:
             FAILING.labels(str(fault)).set(failing[str(fault)])
 
 
-class PoolFigures:
+class PoolMetrics:
     """Puts what the membership counts for itself into this process's metrics."""
 
     def __init__(self) -> None:
@@ -72,14 +72,14 @@ class PoolFigures:
             self._counted[service] = status
 
 
-class UpstreamFigures:
+class UpstreamMetrics:
     """Puts what the lines to the upstreams count for themselves into this process's metrics."""
 
     def __init__(self) -> None:
-        self._counted: dict[str, LineStatus] = {}
+        self._counted: dict[str, EndpointStatus] = {}
         self._named: set[str] = set()
 
-    def update(self, statuses: Iterable[LineStatus]) -> None:
+    def update(self, statuses: Iterable[EndpointStatus]) -> None:
         """Show these statuses; counters grow by what is new since the last ones."""
         open_ones = dict.fromkeys(self._named, 0)
         counted = {}
@@ -88,10 +88,10 @@ class UpstreamFigures:
             open_ones[name] = max(open_ones.get(name, 0), status.state is not State.CLOSED)
             before = self._counted.get(status.name)
             if before is None or before.calls > status.calls:
-                before = LineStatus(status.name, State.CLOSED, 0, 0, 0, None)
+                before = EndpointStatus(status.name, State.CLOSED, 0, 0, 0, None)
             UPSTREAM_CALLS.labels(name).inc(status.calls - before.calls)
             UPSTREAM_FAILURES.labels(name).inc(status.failures - before.failures)
-            UPSTREAM_HELD_BACK.labels(name).inc(status.held_back - before.held_back)
+            UPSTREAM_HELD_BACK.labels(name).inc(status.short_circuited - before.short_circuited)
             counted[status.name] = status
         self._counted = counted
         for name, is_open in open_ones.items():

@@ -8,19 +8,21 @@ from urllib.parse import unquote
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Lifespan, Receive, Scope, Send
 
-from sms_router.web.lost import Lost
+from sms_router.web.lost import UnroutedWebhookLog
 
 
-def below(prefix: str, webhooks: Mapping[str, ASGIApp]) -> dict[str, ASGIApp]:
+def with_prefix(prefix: str, webhooks: Mapping[str, ASGIApp]) -> dict[str, ASGIApp]:
     """Return the webhooks as they are found below a prefix, which is the path of PUBLIC_URL.
 
     Some proxies cut it off, others pass it on; Twilio calls the same URL either way, so the signature is
     looked for over the same one.
     """
-    return {unquote(prefix) + path: _Cut(prefix.encode(), webhook) for path, webhook in webhooks.items()}
+    return {
+        unquote(prefix) + path: _StripPrefix(prefix.encode(), webhook) for path, webhook in webhooks.items()
+    }
 
 
-class _Cut:
+class _StripPrefix:
     """Cuts the prefix off, as a proxy would, before a webhook is asked."""
 
     def __init__(self, prefix: bytes, webhook: ASGIApp) -> None:
@@ -46,7 +48,7 @@ class WebhookRouter(Router):
         webhooks: Mapping[str, ASGIApp],
         others: Sequence[Route],
         lifespan: Lifespan[Router],
-        lost: Lost,
+        lost: UnroutedWebhookLog,
         private_port: int | None = None,
     ) -> None:
         """Take the webhooks by their paths, the other routes, and what starts and stops with the server.
@@ -76,7 +78,7 @@ class WebhookRouter(Router):
     async def not_found(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer 404 (Starlette calls this too), and tell when a text is lost by it."""
         if scope["type"] == "http":
-            self._lost.saw(scope)
+            self._lost.record(scope)
         await super().not_found(scope, receive, send)
 
     def _is_private(self, scope: Scope) -> bool:

@@ -11,9 +11,9 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import TYPE_CHECKING, Protocol
 
-from sms_router.errors import SettingsError
+from sms_router.errors import ConfigurationError
 from sms_router.routing.inbox.answer import Answer
-from sms_router.routing.pipeline.context import Delivery
+from sms_router.routing.pipeline.context import InboundRequest
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import SpanProcessor
@@ -37,7 +37,7 @@ def check_installed() -> None:
         for name in _PACKAGES.values():
             import_module(name)
     except ImportError as error:
-        raise SettingsError(
+        raise ConfigurationError(
             [f"server.traces: needs packages that are not there; pip install {' '.join(_PACKAGES)}"]
         ) from error
 
@@ -45,11 +45,11 @@ def check_installed() -> None:
 class Answering(Protocol):
     """What answers messages (`Pipeline`)."""
 
-    async def answer(self, delivery: Delivery) -> Answer:
+    async def answer(self, delivery: InboundRequest) -> Answer:
         """Return the one answer of a message."""
 
 
-class Traces:
+class Tracing:
     """The spans of one worker."""
 
     def __init__(self, processor: SpanProcessor | None = None) -> None:
@@ -76,11 +76,11 @@ class Traces:
 
         return observed
 
-    def around(self, pipeline: Answering) -> Answering:
+    def wrap(self, pipeline: Answering) -> Answering:
         """Return a pipeline whose texts are spans, without numbers and words (design 12)."""
         return _Traced(pipeline, self)
 
-    async def answer(self, pipeline: Answering, delivery: Delivery) -> Answer:
+    async def answer(self, pipeline: Answering, delivery: InboundRequest) -> Answer:
         """Answer a text inside a span of its own."""
         with self._tracer.start_as_current_span("text") as span:
             span.set_attribute("messaging.message.id", delivery.message.sid)
@@ -96,9 +96,9 @@ class Traces:
 
 
 class _Traced:
-    def __init__(self, pipeline: Answering, traces: Traces) -> None:
+    def __init__(self, pipeline: Answering, traces: Tracing) -> None:
         self._pipeline = pipeline
         self._traces = traces
 
-    async def answer(self, delivery: Delivery) -> Answer:
+    async def answer(self, delivery: InboundRequest) -> Answer:
         return await self._traces.answer(self._pipeline, delivery)

@@ -7,17 +7,17 @@ import time
 
 from starlette.types import Receive, Scope, Send
 
-from sms_router.logs import MESSAGE
-from sms_router.routing.contacts.status_callbacks import Receipts
+from sms_router.logs import current_message_sid
+from sms_router.routing.contacts.status_callbacks import ReceiptHandler
 from sms_router.routing.inbox.answer import Outcome
-from sms_router.routing.pipeline.context import Delivery, FallbackCause
+from sms_router.routing.pipeline.context import FallbackError, InboundRequest
 from sms_router.twilio.form import MalformedFormError, first_values, parse_form
-from sms_router.twilio.inbound import Unreadable, read_inbound
+from sms_router.twilio.inbound import InvalidWebhook, read_inbound
 from sms_router.twilio.status import read_receipt
 from sms_router.web import metrics
-from sms_router.web.authentication import Gate
-from sms_router.web.http import Refusal, send_empty, send_twiml
-from sms_router.web.rejections import Refusals
+from sms_router.web.authentication import WebhookAuthenticator
+from sms_router.web.http import Rejection, send_empty, send_twiml
+from sms_router.web.rejections import RejectionLog
 from sms_router.web.tracing import Answering
 
 log = logging.getLogger("sms_router.web")
@@ -26,7 +26,7 @@ log = logging.getLogger("sms_router.web")
 class InboundEndpoint:
     """``/sms`` and ``/sms/fallback``: one message in, one answer out."""
 
-    def __init__(self, gate: Gate, pipeline: Answering, fallback: bool) -> None:
+    def __init__(self, gate: WebhookAuthenticator, pipeline: Answering, fallback: bool) -> None:
         """``fallback`` is True for the URL that Twilio calls when the first one failed."""
         self._gate = gate
         self._pipeline = pipeline
@@ -35,22 +35,24 @@ class InboundEndpoint:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request (ASGI)."""
         arrived = time.monotonic()
-        genuine = await self._gate.admit(scope, receive)
-        if isinstance(genuine, Refusal):
+        genuine = await self._gate.authenticate(scope, receive)
+        if isinstance(genuine, Rejection):
             await refuse(send, genuine, self._gate.refusals)
             return
         message = read_inbound(genuine.parameters)
-        if isinstance(message, Unreadable):
+        if isinstance(message, InvalidWebhook):
             log.warning("a signed request is not a message: %s", message.reason)
-            self._gate.refusals.explain(Refusal.MALFORMED.word, message.reason)
-            await refuse(send, Refusal.MALFORMED, self._gate.refusals)
+            self._gate.refusals.record_reason(Rejection.MALFORMED.word, message.reason)
+            await refuse(send, Rejection.MALFORMED, self._gate.refusals)
             return
-        MESSAGE.set(message.sid)
+        current_message_sid.set(message.sid)
         cause = None
         if self._fallback:
             parameters = genuine.parameters
-            cause = FallbackCause(parameters.get("ErrorCode", ""), parameters.get("ErrorUrl", ""))
-        answer = await self._pipeline.answer(Delivery(message, genuine.raw, cause, arrived, scope["headers"]))
+            cause = FallbackError(parameters.get("ErrorCode", ""), parameters.get("ErrorUrl", ""))
+        answer = await self._pipeline.answer(
+            InboundRequest(message, genuine.raw, cause, arrived, scope["headers"])
+        )
         metrics.count_answer(answer.outcome, time.monotonic() - arrived)
         if answer.outcome is Outcome.RELEASED:
             await send_empty(send, 502)
@@ -61,7 +63,7 @@ class InboundEndpoint:
 class StatusEndpoint:
     """``/sms/status``: how far a reply has come."""
 
-    def __init__(self, gate: Gate, receipts: Receipts) -> None:
+    def __init__(self, gate: WebhookAuthenticator, receipts: ReceiptHandler) -> None:
         """Take the gate and where receipts are kept."""
         self._gate = gate
         self._receipts = receipts
@@ -72,27 +74,27 @@ class StatusEndpoint:
         Statuses come by POST alone (facts 7): there is nothing at Twilio that would make it a GET.
         """
         if scope["method"] != "POST":
-            await refuse(send, Refusal.WRONG_METHOD, self._gate.refusals, allow=b"POST")
+            await refuse(send, Rejection.WRONG_METHOD, self._gate.refusals, allow=b"POST")
             return
-        genuine = await self._gate.admit(scope, receive)
-        if isinstance(genuine, Refusal):
+        genuine = await self._gate.authenticate(scope, receive)
+        if isinstance(genuine, Rejection):
             await refuse(send, genuine, self._gate.refusals)
             return
         receipt = read_receipt(genuine.parameters, _reply_id(scope["query_string"]))
-        if isinstance(receipt, Unreadable):
+        if isinstance(receipt, InvalidWebhook):
             # It is Twilio's, and an error would only fill its debugger: nobody there can mend it.
             log.warning("a status callback is not understood: %s", receipt.reason)
             metrics.REFUSED.labels("unknown status callback").inc()
             await send_empty(send, 204)
             return
         metrics.count_receipt(receipt.status.value, receipt.error_code)
-        fault = await self._receipts.keep(receipt)
+        fault = await self._receipts.handle(receipt)
         if fault is not None:
             metrics.FAULTS.labels(fault.kind, fault.sender).inc()
         await send_empty(send, 204)
 
 
-async def refuse(send: Send, refusal: Refusal, refusals: Refusals, allow: bytes = b"GET, POST") -> None:
+async def refuse(send: Send, refusal: Rejection, refusals: RejectionLog, allow: bytes = b"GET, POST") -> None:
     """Answer a refused request: its status and nothing else."""
     refusals.count(refusal.word)
     await send_empty(send, refusal.status, allow)

@@ -15,10 +15,10 @@ from starlette.types import Receive, Scope, Send
 from loadtests.bench.keywords import DEFAULT_REPLY, REPLIES
 from loadtests.bench.site import SHORT_CODE
 from sms_router.store.address import Address
-from sms_router.store.connection import Wire, connect
+from sms_router.store.connection import PipelinedConnection, connect
 from sms_router.twilio.form import Pairs, parse_form
-from sms_router.twilio.keyed import KeyedHash
-from sms_router.twilio.signature import joined
+from sms_router.twilio.keyed import HmacKey
+from sms_router.twilio.signature import signed_text
 
 STORE = """\
 local answer = redis.call('HGET', KEYS[1], 'answer')
@@ -37,7 +37,7 @@ TWIML = (
     f'<Response><Message from="{SHORT_CODE}">{{text}}</Message></Response>'
 )
 
-_key = KeyedHash(os.environ["TWILIO_AUTH_TOKEN"].encode(), "sha1")
+_key = HmacKey(os.environ["TWILIO_AUTH_TOKEN"].encode(), "sha1")
 _url = f"{os.environ['PUBLIC_URL']}/sms".encode()
 
 
@@ -46,7 +46,7 @@ class BareRoad:
 
     def __init__(self) -> None:
         """Connect when the first request comes: there is no lifespan in this run."""
-        self._wire: Wire | None = None
+        self._wire: PipelinedConnection | None = None
         self._script = b""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -66,7 +66,7 @@ class BareRoad:
         keys = (parameters["MessageSid"], "journal")
         await _send(send, 200, await wire.send(("EVALSHA", self._script, 2, *keys, raw, answer)))
 
-    async def _connect(self) -> Wire:
+    async def _connect(self) -> PipelinedConnection:
         wire = await connect(Address.of(os.environ["REDIS_URL"]), lambda _: None)
         self._script = await wire.send(("SCRIPT", "LOAD", STORE))
         self._wire = wire
@@ -75,7 +75,7 @@ class BareRoad:
 
 def _genuine(scope: Scope, form: Pairs) -> bool:
     given: bytes = dict(scope["headers"]).get(b"x-twilio-signature", b"")
-    return hmac.compare_digest(_key.base64(_url + joined(form)), given)
+    return hmac.compare_digest(_key.base64(_url + signed_text(form)), given)
 
 
 def _reply(parameters: dict[str, str]) -> str:

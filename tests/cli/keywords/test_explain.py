@@ -58,7 +58,7 @@ def test_near_rules_have_their_reasons(cli: Cli) -> None:
 
 def test_a_handler_is_not_run(cli: Cli, folder: Path) -> None:
     (folder / "my_handlers.py").write_text(
-        'from app import keyword\n@keyword("MARK")\ndef mark():\n    open("ran", "w")\n'
+        'from sms_router import keyword\n@keyword("MARK")\ndef mark():\n    open("ran", "w")\n'
     )
     assert explained(cli, US, "MARK")["rule"] == "MARK"
     assert not (folder / "ran").exists()

@@ -8,13 +8,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import requests
 
-from sms_router.cli.onboarding.actions import change_arrival
+from sms_router.cli.onboarding.actions import update_checklist
 from sms_router.cli.output import CommandError
 from sms_router.config.settings import load_settings
 from sms_router.onboarding.checklist import Checklist
 from sms_router.onboarding.keys import CHECKLISTS
-from sms_router.onboarding.process_choice import arrival_of
-from sms_router.store.redis_py import client_of
+from sms_router.onboarding.process_choice import choose_path
+from sms_router.store.redis_py import sync_client
 from tests.cli.twilio_side import SERVICE, TwilioSide
 
 PERSON, PORTED = "+14155550123", "+14155550100"
@@ -260,14 +260,14 @@ def test_what_is_rejected_or_late_comes_first_and_then_what_is_expected_soonest(
 
 def test_who_is_never_the_fastest_is_told_and_nothing_is_stored(twilio: TwilioSide, valkey_url: str) -> None:
     settings = load_settings({"SMS_ROUTER_CONFIG": "config", "REDIS_URL": valkey_url})
-    with client_of(valkey_url) as others:
+    with sync_client(valkey_url) as others:
 
         def overtaken(before: Checklist | None, at: float, who: str) -> Checklist | None:
             others.hincrby(CHECKLISTS, PORTED)
-            return Checklist.begun(arrival_of(PORTED, None, None), SERVICE, at, who)
+            return Checklist.begun(choose_path(PORTED, None, None), SERVICE, at, who)
 
         with pytest.raises(CommandError) as told:
-            change_arrival(settings, PORTED, "added", overtaken)
+            update_checklist(settings, PORTED, "added", overtaken)
         others.hdel(CHECKLISTS, PORTED)
     assert "nothing was stored" in told.value.lines[0]
     assert told.value.code == 1

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from sms_router.cli.senders.cordons import end_of
+from sms_router.cli.senders.cordons import parse_end
 from tests.cli.twilio_side import CODE, NEW_YORK, TwilioSide
 
 PERSON = "+14155550123"
@@ -105,4 +105,4 @@ def test_a_wrong_word_changes_nothing(twilio: TwilioSide, words: list[str], code
     ],
 )
 def test_the_end_is_told_as_a_span_or_a_time(span: str | None, until: str | None, end: float | None) -> None:
-    assert end_of(span, until, NOON) == end
+    assert parse_end(span, until, NOON) == end

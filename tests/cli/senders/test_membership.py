@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from sms_router.membership.audit_log import operator
+from sms_router.membership.audit_log import current_operator
 from tests.cli.twilio_side import CODE, NEW_YORK, SERVICE, SPARE, TwilioSide
 
 
@@ -67,7 +67,7 @@ def test_history_tells_who_has_changed_what(twilio: TwilioSide) -> None:
     twilio("short-codes", "add", CODE)
     newest, oldest = json.loads(twilio("membership", "history", "--json").out)
     assert {name: oldest[name] for name in ("who", "service", "action", "subject", "detail", "outcome")} == {
-        "who": operator(),
+        "who": current_operator(),
         "service": SERVICE,
         "action": "remove",
         "subject": CODE,

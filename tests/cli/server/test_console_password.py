@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sms_router.cli.server.console_password import FILE, console_lines, made_password
+from sms_router.cli.server.console_password import FILE, console_lines, generate_password
 from sms_router.config.settings import Settings, load_settings
 
 
@@ -22,7 +22,7 @@ def unset(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_it_is_made_once_and_nobody_else_can_read_it(tmp_path: Path) -> None:
-    first, second = (made_password(settings(tmp_path / "c", tmp_path / "d")) for _ in range(2))
+    first, second = (generate_password(settings(tmp_path / "c", tmp_path / "d")) for _ in range(2))
     assert first == second
     assert first is not None
     assert len(first) == 16
@@ -32,18 +32,18 @@ def test_it_is_made_once_and_nobody_else_can_read_it(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", [b"", b"\n", b"short\n", b"\xff\xfe"])
 def test_what_is_no_password_is_made_anew(tmp_path: Path, content: bytes) -> None:
     (tmp_path / FILE).write_bytes(content)
-    made = made_password(settings(tmp_path / "c", tmp_path))
+    made = generate_password(settings(tmp_path / "c", tmp_path))
     assert made == (tmp_path / FILE).read_text().strip()
 
 
 def test_a_folder_that_cannot_be_written_keeps_nobody_out(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    assert made_password(settings(tmp_path / "c", tmp_path / "file" / "data"))
+    assert generate_password(settings(tmp_path / "c", tmp_path / "file" / "data"))
 
 
 def test_a_password_of_the_operators_stays_theirs(tmp_path: Path) -> None:
     chosen = settings(tmp_path / "c", tmp_path / "d", CONSOLE_PASSWORD="a long password")
-    assert made_password(chosen) is None
+    assert generate_password(chosen) is None
     assert not (tmp_path / "d").exists()
     (line,) = console_lines(chosen, None)
     assert "http://127.0.0.1:8000/console" in line

@@ -12,9 +12,9 @@ from loadtests.crowd.texts import EVERYDAY, HELP, HOURS, MENU, START, STOP, Text
 from loadtests.crowd.webhook import Account, Caller
 from sms_router import Reply
 from sms_router.config.settings import load_settings
-from sms_router.routing.dispatch.responders import Immediate, Running
-from sms_router.routing.handler.thread_pool import Threads
-from sms_router.routing.opt_outs.keywords_file import load_opt_out_words
+from sms_router.routing.dispatch.responders import HandlerResponder, TemplateResponder
+from sms_router.routing.handler.thread_pool import HandlerThreadPool
+from sms_router.routing.opt_outs.keywords_file import load_opt_out_keywords
 from sms_router.twilio.inbound import InboundMessage, read_inbound
 from tests.routing.rulebook import load_dispatcher
 
@@ -25,20 +25,22 @@ TEXTS = tuple({text.name: text for text in (*EVERYDAY, STOP, START, HELP)}.value
 @pytest.mark.parametrize("text", TEXTS, ids=lambda text: text.name)
 async def test_every_text_is_answered_with_what_is_due(tmp_path: Path, text: Text) -> None:
     folder = write_configuration(tmp_path / "config", tmp_path / "data")
-    threads = Threads(1)
-    dispatcher = load_dispatcher(folder, ("loadtests.crowd.handlers",), threads, load_opt_out_words(folder))
+    threads = HandlerThreadPool(1)
+    dispatcher = load_dispatcher(
+        folder, ("loadtests.crowd.handlers",), threads, load_opt_out_keywords(folder)
+    )
     message = read_inbound(CALLER.inbound("SM" + "a" * 32, person(3), text))
     assert isinstance(message, InboundMessage)
-    found = dispatcher.find(message)
+    found = dispatcher.resolve(message)
     if found.heard is not None:
         reply = found.heard.reply
-    elif isinstance(found.action, Running):
+    elif isinstance(found.action, HandlerResponder):
         outcome = await found.action.run(message)
         threads.close()
         assert isinstance(outcome, Reply)
         reply = outcome
     else:
-        assert isinstance(found.action, Immediate)
+        assert isinstance(found.action, TemplateResponder)
         outcome = found.action.reply(message)
         assert isinstance(outcome, Reply)
         reply = outcome

@@ -15,7 +15,7 @@ from sms_router.membership.membership import Membership
 from sms_router.membership.source import ServiceSource
 from sms_router.membership.sync.cordon_sync import release, store_cordon, stored_cordons
 from sms_router.senders.cordons import Cordon
-from sms_router.store.redis_py import client_of
+from sms_router.store.redis_py import sync_client
 from tests.membership.recorded import RecordedTwilio
 from tests.membership.ticking import Clock, Pauses, eventually, running
 from tests.store.shared_stores import everywhere
@@ -25,7 +25,7 @@ CODE = "SC" + "1" * 32
 
 @pytest.fixture
 async def operator(redis: Redis, shared_server: str) -> AsyncIterator[synchronous.Redis]:
-    with client_of(shared_server) as client:
+    with sync_client(shared_server) as client:
         yield client
         client.delete(CORDONS, CORDONS_VERSION)
 

@@ -11,8 +11,8 @@ from redis.asyncio import Redis
 
 from sms_router.membership.keys import RECEIVED, warned_key
 from sms_router.membership.sync import failure_sync as shared_failures
-from sms_router.membership.sync.failure_sync import SharedFailures
-from sms_router.senders.failure_monitor import Failures, WarningRule
+from sms_router.membership.sync.failure_sync import FailureSync
+from sms_router.senders.failure_monitor import FailureMonitor, WarningRule
 from tests.membership.ticking import Clock
 
 RULE = WarningRule(share=0.25, at_least=20, window=600)
@@ -30,14 +30,14 @@ async def shared(redis: Redis) -> AsyncIterator[Redis]:
 class Worker:
     def __init__(self, redis: Redis) -> None:
         self.clock = Clock()
-        self.failures = Failures(RULE, self.clock)
-        self.shared = SharedFailures(redis, self.failures, time.time)
+        self.failures = FailureMonitor(RULE, self.clock)
+        self.shared = FailureSync(redis, self.failures, time.time)
 
     def saw(self, arrived: int, lost: int) -> None:
         for _ in range(arrived):
-            self.failures.saw("12345", None)
+            self.failures.record("12345", None)
         for _ in range(lost):
-            self.failures.saw("12345", "sender")
+            self.failures.record("12345", "sender")
 
     @property
     def failing(self) -> list[str]:
@@ -52,16 +52,16 @@ async def test_the_receipts_of_all_workers_make_one_warning_that_is_said_once(
     one.saw(5, 5)
     other.saw(5, 5)
     for worker in (one, other, one, other):
-        await worker.shared.exchange()
+        await worker.shared.sync()
     assert one.failing == other.failing == [BEGUN]
     assert caplog.messages == [BEGUN]
     started = Worker(shared)
-    await started.shared.exchange()
+    await started.shared.sync()
     assert started.failing == [BEGUN]
     assert caplog.messages == [BEGUN]
     for worker in (one, other, started):
         worker.clock.now += 601
-        await worker.shared.exchange()
+        await worker.shared.sync()
     assert caplog.messages == [BEGUN, OVER]
     assert await shared.exists(warned_key("12345", "sender")) == 0
 
@@ -71,11 +71,11 @@ async def test_without_redis_each_worker_says_it_for_itself_and_tells_later(
 ) -> None:
     alone = Worker(no_redis)
     alone.saw(10, 10)
-    await alone.shared.exchange()
+    await alone.shared.sync()
     assert BEGUN in caplog.messages
     other = Worker(shared)
-    await SharedFailures(shared, alone.failures, time.time).exchange()
-    await other.shared.exchange()
+    await FailureSync(shared, alone.failures, time.time).sync()
+    await other.shared.sync()
     assert other.failing == [BEGUN]
 
 
@@ -84,7 +84,7 @@ async def test_what_cannot_be_read_counts_nothing(shared: Redis) -> None:
     await shared.xadd(RECEIVED, {"colour": "red"})
     one = Worker(shared)
     one.saw(10, 10)
-    await one.shared.exchange()
+    await one.shared.sync()
     assert one.failing == [BEGUN]
 
 
@@ -101,5 +101,5 @@ async def test_more_than_fits_into_one_telling_is_told_the_next_time(
     one, other = Worker(shared), Worker(shared)
     one.saw(11, 10)
     for worker in (one, one, other):
-        await worker.shared.exchange()
+        await worker.shared.sync()
     assert other.failing == ["12345 loses 48% of what it sends (class sender): 10 of 21 in the last 600 s"]

@@ -10,18 +10,18 @@ import pytest
 from redis.asyncio import Redis
 
 from sms_router.membership.keys import USAGE, USED
-from sms_router.membership.snapshot_store import SharedError
-from sms_router.membership.sync.rate_sync import MOST_TOLD, SharedRates
+from sms_router.membership.snapshot_store import SharedStateError
+from sms_router.membership.sync.rate_sync import MOST_TOLD, RateSync
 from sms_router.senders.decision import Decision
-from sms_router.senders.limits import Limit, Limits
+from sms_router.senders.limits import Limits, SenderLimit
 from sms_router.senders.models import Sender, SenderKind
 from sms_router.senders.pool import Pool
-from sms_router.senders.rate_limits import Rates
+from sms_router.senders.rate_limits import RateLimiter
 from tests.membership.ticking import Clock
 from tests.senders.worlds import sender
 
 LONG = sender("+14155550001")
-LIMITS = Limits({SenderKind.LONG_CODE: Limit(1, 5)})
+LIMITS = Limits({SenderKind.LONG_CODE: SenderLimit(1, 5)})
 
 
 @pytest.fixture
@@ -36,9 +36,9 @@ class Worker:
 
     def __init__(self, redis: Redis, limits: Limits = LIMITS, senders: tuple[Sender, ...] = (LONG,)) -> None:
         self.clock = Clock()
-        self.rates = Rates(limits, self.clock)
+        self.rates = RateLimiter(limits, self.clock)
         self.pools = {"MG": Pool("MG", 1, senders)}
-        self.shared = SharedRates(redis, self.rates, lambda: self.pools, self.clock)
+        self.shared = RateSync(redis, self.rates, lambda: self.pools, self.clock)
 
     def send(self, who: Sender = LONG, segments: int = 1, *, personal: bool = False) -> None:
         self.rates.sent(Decision.of(who, who.address, (), personal=personal), segments)
@@ -125,10 +125,10 @@ async def test_without_redis_a_workers_own_counts_go_on_and_are_told_later(
     one.clock.now = await now_of(shared)
     one.send(segments=5)
     for _ in range(2):
-        with pytest.raises(SharedError):
+        with pytest.raises(SharedStateError):
             await one.shared.exchange()
     assert one.rates.capped() == {LONG.sid: "has sent its 5 of today"}
-    back = SharedRates(shared, one.rates, lambda: one.pools, one.clock)
+    back = RateSync(shared, one.rates, lambda: one.pools, one.clock)
     await back.exchange()
     (other,) = await workers(shared, 1)
     await other.shared.exchange()

@@ -14,10 +14,10 @@ import redis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sms_router.routing.contacts.contact import Person
-from sms_router.routing.contacts.contacts import People
-from sms_router.routing.contacts.receipt_analysis import Lessons
-from sms_router.routing.contacts.status_callbacks import Fault, Receipts
+from sms_router.routing.contacts.contact import Contact
+from sms_router.routing.contacts.contacts import Contacts
+from sms_router.routing.contacts.receipt_analysis import ReceiptAnalyzer
+from sms_router.routing.contacts.status_callbacks import DeliveryFailure, ReceiptHandler
 from sms_router.senders.error_table import ErrorTable, load_error_table
 from sms_router.senders.models import Capability, Sender, SenderKind
 from sms_router.senders.pool import Pool
@@ -73,14 +73,14 @@ def lost(code: int, number: int = 0) -> Receipt:
 class School:
     """Receipts that learn, and what they have learned."""
 
-    people: People
-    receipts: Receipts
+    people: Contacts
+    receipts: ReceiptHandler
     valkey: redis.Redis
 
-    async def learn(self, receipts: Sequence[Receipt], scope: str = MG) -> Person:
+    async def learn(self, receipts: Sequence[Receipt], scope: str = MG) -> Contact:
         for each in receipts:
-            await self.receipts.keep(each)
-        return await self.people.look(scope, PERSON)
+            await self.receipts.handle(each)
+        return await self.people.get(scope, PERSON)
 
     def messages(self, count: int) -> None:
         """Journal the messages that are answered, a minute apart."""
@@ -93,8 +93,8 @@ def school_of(one: Worker, valkey: redis.Redis, pool: Pool | None = POOL) -> Sch
     def pool_for(service: str | None, number: str) -> Pool | None:
         return pool if pool is not None and (service == MG or pool.holds(number)) else None
 
-    people = People(one.store, one.journal, pool_for, TABLE, lambda: NOW)
-    return School(people, Receipts(one.journal, DAYS, Lessons(people, pool_for)), valkey)
+    people = Contacts(one.store, one.journal, pool_for, TABLE, lambda: NOW)
+    return School(people, ReceiptHandler(one.journal, DAYS, ReceiptAnalyzer(people, pool_for)), valkey)
 
 
 @pytest.fixture
@@ -104,7 +104,7 @@ def school(one: Worker, valkey: redis.Redis) -> School:
     return school
 
 
-def unreachable(person: Person) -> set[str]:
+def unreachable(person: Contact) -> set[str]:
     return {each.address for each in person.beliefs(TABLE, int(NOW * 1000))}
 
 
@@ -206,7 +206,7 @@ async def test_nothing_is_kept_of_people_whom_everything_reaches(school: School,
 
 async def test_everything_that_is_learned_expires(school: School, valkey: redis.Redis) -> None:
     await school.learn([lost(30006), receipt(DELIVERED, number=1, sender="+14155550100")])
-    for key in (BUCKET.person(MG, PERSON), BUCKET.heard(MG, PERSON)):
+    for key in (BUCKET.person(MG, PERSON), BUCKET.last_delivery(MG, PERSON)):
         assert 0 < int(str(valkey.pttl(key))) <= TABLE.longest
 
 
@@ -243,12 +243,16 @@ async def test_any_order_and_duplicates_teach_the_same(
 
 
 async def test_a_failure_is_counted_once_by_its_class_and_sender(school: School) -> None:
-    first = [await school.receipts.keep(each) for each in (lost(30006), lost(39999, 1), lost(30007, 2))]
-    assert first == [Fault("sender", "12345"), Fault("unknown", "12345"), Fault("filtered", "12345")]
-    assert await school.receipts.keep(lost(30006)) is None
-    assert await school.receipts.keep(receipt(DELIVERED, number=4)) is None
+    first = [await school.receipts.handle(each) for each in (lost(30006), lost(39999, 1), lost(30007, 2))]
+    assert first == [
+        DeliveryFailure("sender", "12345"),
+        DeliveryFailure("unknown", "12345"),
+        DeliveryFailure("filtered", "12345"),
+    ]
+    assert await school.receipts.handle(lost(30006)) is None
+    assert await school.receipts.handle(receipt(DELIVERED, number=4)) is None
     foreign = replace(lost(30007, 5), sender="+19995550100")
-    assert await school.receipts.keep(foreign) == Fault("filtered", "other")
+    assert await school.receipts.handle(foreign) == DeliveryFailure("filtered", "other")
 
 
 async def test_a_new_belief_is_told_in_the_log_without_the_persons_number(
@@ -264,8 +268,8 @@ async def test_a_new_belief_is_told_in_the_log_without_the_persons_number(
 async def test_what_is_learned_without_redis_is_learned_later(tmp_path: Path, valkey: redis.Redis) -> None:
     async with worker(f"unix://{tmp_path / 'nobody'}", tmp_path) as alone:
         school = school_of(alone, valkey)
-        assert await school.receipts.keep(lost(30006)) == Fault("sender", "12345")
-        assert alone.spool.kept == 1
+        assert await school.receipts.handle(lost(30006)) == DeliveryFailure("sender", "12345")
+        assert alone.spool.size == 1
 
 
 @pytest.mark.parametrize(("ahead", "believed"), [(-60, False), (86_400, True)])
@@ -273,6 +277,6 @@ async def test_what_arrived_before_the_clock_was_set_back_outweighs_no_later_fai
     school: School, ahead: int, believed: bool
 ) -> None:
     now = int(str(school.valkey.time()[0])) * 1000
-    school.valkey.hset(BUCKET.heard(MG, PERSON), "12345", now + ahead * 1000)
-    school.valkey.pexpire(BUCKET.heard(MG, PERSON), 60_000)
+    school.valkey.hset(BUCKET.last_delivery(MG, PERSON), "12345", now + ahead * 1000)
+    school.valkey.pexpire(BUCKET.last_delivery(MG, PERSON), 60_000)
     assert unreachable(await school.learn([lost(30006)])) == ({"12345"} if believed else set())

@@ -7,8 +7,8 @@ from typing import cast
 import pytest
 import redis
 
-from sms_router.routing.contacts.status_callbacks import Receipts
-from sms_router.routing.inbox.answer import Answer, MessageKey, Outcome, Story
+from sms_router.routing.contacts.status_callbacks import ReceiptHandler
+from sms_router.routing.inbox.answer import Answer, JournalEntry, MessageKey, Outcome
 from sms_router.routing.inbox.claim import Claimed
 from sms_router.store.keys import bucket_of
 from sms_router.twilio.status import MessageStatus, Receipt
@@ -31,8 +31,8 @@ RECEIPT = Receipt(
 
 
 @pytest.fixture
-def receipts(one: Worker) -> Receipts:
-    return Receipts(one.journal, DAYS)
+def receipts(one: Worker) -> ReceiptHandler:
+    return ReceiptHandler(one.journal, DAYS)
 
 
 def stored(valkey: redis.Redis) -> dict[bytes, bytes]:
@@ -40,9 +40,9 @@ def stored(valkey: redis.Redis) -> dict[bytes, bytes]:
 
 
 async def test_a_receipt_is_kept_and_named_by_the_message_it_answers(
-    receipts: Receipts, valkey: redis.Redis
+    receipts: ReceiptHandler, valkey: redis.Redis
 ) -> None:
-    await receipts.keep(replace(RECEIPT, status=MessageStatus.UNDELIVERED, error_code=30003))
+    await receipts.handle(replace(RECEIPT, status=MessageStatus.UNDELIVERED, error_code=30003))
     kept = stored(valkey)
     assert int(kept.pop(b"at:undelivered")) > 0
     assert kept == {
@@ -57,10 +57,10 @@ async def test_a_receipt_is_kept_and_named_by_the_message_it_answers(
 
 
 async def test_a_late_report_of_an_earlier_status_changes_nothing(
-    receipts: Receipts, valkey: redis.Redis
+    receipts: ReceiptHandler, valkey: redis.Redis
 ) -> None:
     for status in (MessageStatus.DELIVERED, MessageStatus.SENT, MessageStatus.UNDELIVERED):
-        await receipts.keep(replace(RECEIPT, status=status))
+        await receipts.handle(replace(RECEIPT, status=status))
     assert stored(valkey)[b"status"] == b"delivered"
 
 
@@ -68,31 +68,31 @@ async def test_a_late_report_of_an_earlier_status_changes_nothing(
     "reply", [None, "", "HOURS", f"{INBOUND}.", f"{INBOUND}.0\n", f"x{INBOUND}.0", "SM1.0"]
 )
 async def test_a_receipt_that_names_no_reply_of_ours_touches_no_message(
-    receipts: Receipts, valkey: redis.Redis, reply: str | None
+    receipts: ReceiptHandler, valkey: redis.Redis, reply: str | None
 ) -> None:
-    await receipts.keep(replace(RECEIPT, reply=reply, sender=None))
+    await receipts.handle(replace(RECEIPT, reply=reply, sender=None))
     assert stored(valkey)[b"status"] == b"delivered"
     assert list(valkey.scan_iter("*:message:*")) == []
 
 
 async def test_a_receipt_that_overtakes_the_answer_leaves_the_message_free(
-    receipts: Receipts, one: Worker
+    receipts: ReceiptHandler, one: Worker
 ) -> None:
-    await receipts.keep(RECEIPT)
+    await receipts.handle(RECEIPT)
     key = MessageKey(f"{ACCOUNT}/{INBOUND}", PERSON)
-    claimed = await one.records.open(key, b"request", fallback=False)
+    claimed = await one.records.claim(key, b"request", fallback=False)
     assert isinstance(claimed, Claimed)
     assert claimed.attempt == 1
     answer = Answer(b"<Response/>", Outcome.SILENT)
-    assert await one.records.commit(key, b"request", claimed, answer, Story("{}")) == answer
+    assert await one.records.commit(key, b"request", claimed, answer, JournalEntry("{}")) == answer
 
 
-async def test_receipts_and_what_they_name_expire(receipts: Receipts, valkey: redis.Redis) -> None:
-    await receipts.keep(RECEIPT)
+async def test_receipts_and_what_they_name_expire(receipts: ReceiptHandler, valkey: redis.Redis) -> None:
+    await receipts.handle(RECEIPT)
     assert all(int(str(valkey.pttl(key))) > 0 for key in valkey.scan_iter())
 
 
 async def test_a_receipt_waits_in_the_spool_while_redis_is_away(tmp_path: Path) -> None:
     async with worker(f"unix://{tmp_path / 'nobody'}", tmp_path) as alone:
-        await Receipts(alone.journal, DAYS).keep(RECEIPT)
-        assert alone.spool.kept == 1
+        await ReceiptHandler(alone.journal, DAYS).handle(RECEIPT)
+        assert alone.spool.size == 1

@@ -8,45 +8,45 @@ from collections.abc import Callable
 import pytest
 
 from sms_router import Reply
-from sms_router.routing.dispatch.dispatcher import Defaults, Dispatcher, Forwards
+from sms_router.routing.dispatch.dispatcher import Defaults, Dispatcher, ForwardConfig
 from sms_router.routing.dispatch.resolution import RuleAnswer
-from sms_router.routing.dispatch.responders import Forwarding, Immediate, Running
+from sms_router.routing.dispatch.responders import ForwardResponder, HandlerResponder, TemplateResponder
 from sms_router.routing.handler.handler import Handler
-from sms_router.routing.handler.reply import SILENCE, Failed
-from sms_router.routing.handler.thread_pool import Threads
+from sms_router.routing.handler.reply import SILENCE, ReplyFailed
+from sms_router.routing.handler.thread_pool import HandlerThreadPool
 from sms_router.routing.keywords.rule_table import RuleTable
-from sms_router.routing.keywords.rules import MatchKind, Occasion, Rule, Scope
-from sms_router.routing.keywords.templates import TemplateError, TextAnswer, WrittenAnswer
+from sms_router.routing.keywords.rules import MatchContext, MatchKind, Rule, Scope
+from sms_router.routing.keywords.templates import ConfiguredReply, StaticReply, TemplateError
 from sms_router.routing.upstream.forward_rule import Forward, Target
 from sms_router.routing.upstream.models import Headers
 from sms_router.twilio.inbound import InboundMessage
 from sms_router.twilio.webhook_url import WebhookUrl
 from tests.routing.messages import message
 
-HOURS = TextAnswer(Reply("9 to 5"))
-DEFAULT = TextAnswer(Reply("Text HOURS."))
+HOURS = StaticReply(Reply("9 to 5"))
+DEFAULT = StaticReply(Reply("Text HOURS."))
 ELSEWHERE = Forward(Target(WebhookUrl.parse("https://a.example/sms")))
-THREADS = Threads(1)
+THREADS = HandlerThreadPool(1)
 
 
 def rule(word: str, answer: RuleAnswer, scope: Scope | None = None) -> Rule[RuleAnswer]:
     return Rule((word,), MatchKind.FIRST_WORD, scope or Scope(), answer, word, f"test, {word}")
 
 
-def dispatcher(*rules: Rule[RuleAnswer], default: WrittenAnswer | None = DEFAULT) -> Dispatcher:
+def dispatcher(*rules: Rule[RuleAnswer], default: ConfiguredReply | None = DEFAULT) -> Dispatcher:
     return Dispatcher(RuleTable.build(rules), Defaults(default))
 
 
-def running(function: Callable[..., object]) -> Running:
-    action = dispatcher(rule("DO", Handler.of(function, THREADS))).find(message("do it now")).action
-    assert isinstance(action, Running)
+def running(function: Callable[..., object]) -> HandlerResponder:
+    action = dispatcher(rule("DO", Handler.of(function, THREADS))).resolve(message("do it now")).action
+    assert isinstance(action, HandlerResponder)
     return action
 
 
 def test_a_written_answer_is_there_at_once() -> None:
-    found = dispatcher(rule("HOURS", HOURS)).find(message("Hours, please"))
+    found = dispatcher(rule("HOURS", HOURS)).resolve(message("Hours, please"))
     assert found.rule == "HOURS"
-    assert isinstance(found.action, Immediate)
+    assert isinstance(found.action, TemplateResponder)
     assert found.action.argument == "please"
     assert found.action.reply(message()) == Reply("9 to 5")
 
@@ -57,25 +57,25 @@ def test_a_function_gets_keyword_and_argument() -> None:
 
 
 @pytest.mark.parametrize(("default", "reply"), [(DEFAULT, Reply("Text HOURS.")), (None, SILENCE)])
-def test_everything_else_gets_the_default_or_silence(default: WrittenAnswer | None, reply: Reply) -> None:
-    found = dispatcher(rule("HOURS", HOURS), default=default).find(message("hello"))
+def test_everything_else_gets_the_default_or_silence(default: ConfiguredReply | None, reply: Reply) -> None:
+    found = dispatcher(rule("HOURS", HOURS), default=default).resolve(message("hello"))
     assert found.rule == ("default" if default else "no rule and no default")
-    assert isinstance(found.action, Immediate)
+    assert isinstance(found.action, TemplateResponder)
     assert found.action.reply(message("hello")) == reply
 
 
 @pytest.mark.parametrize("kind", ["STOP", "START", "HELP"])
 def test_what_twilio_has_answered_is_not_answered_again(kind: str) -> None:
-    found = dispatcher(rule("STOP", HOURS)).find(message("STOP", OptOutType=kind))
+    found = dispatcher(rule("STOP", HOURS)).resolve(message("STOP", OptOutType=kind))
     assert found.rule == f"opt-out word {kind}, answered by Twilio"
-    assert isinstance(found.action, Immediate)
+    assert isinstance(found.action, TemplateResponder)
     assert found.action.reply(message()) == SILENCE
 
 
 def test_scopes_are_asked() -> None:
     table = dispatcher(
-        rule("HOURS", TextAnswer(Reply("here")), Scope(numbers=frozenset({"54321"}))),
-        rule("HOURS", TextAnswer(Reply("Canada")), Scope(countries=frozenset({"CA"}))),
+        rule("HOURS", StaticReply(Reply("here")), Scope(numbers=frozenset({"54321"}))),
+        rule("HOURS", StaticReply(Reply("Canada")), Scope(countries=frozenset({"CA"}))),
     )
     for asked, reply in (
         (message(recipient="54321"), "here"),
@@ -83,25 +83,25 @@ def test_scopes_are_asked() -> None:
         (message(FromCountry="CA"), "Canada"),
         (message(), "Text HOURS."),
     ):
-        action = table.find(asked).action
-        assert isinstance(action, Immediate)
+        action = table.resolve(asked).action
+        assert isinstance(action, TemplateResponder)
         assert action.reply(asked) == Reply(reply)
 
 
 def test_the_occasion_is_the_services_number_and_country() -> None:
     asked = message(sender="+447700900123", recipient="60123", service="MG1")
-    assert dispatcher().occasion(asked) == Occasion("MG1", "60123", "GB")
+    assert dispatcher().occasion(asked) == MatchContext("MG1", "60123", "GB")
 
 
-class FailingAnswer(TextAnswer):
+class FailingAnswer(StaticReply):
     def reply(self, message: InboundMessage, argument: str, keyword: str) -> Reply:
         raise TemplateError("template menu.txt: came out empty")
 
 
 def test_a_template_that_fails_is_a_failure_with_its_cause() -> None:
-    action = dispatcher(rule("HOURS", FailingAnswer(Reply()))).find(message()).action
-    assert isinstance(action, Immediate)
-    assert action.reply(message()) == Failed("template menu.txt: came out empty")
+    action = dispatcher(rule("HOURS", FailingAnswer(Reply()))).resolve(message()).action
+    assert isinstance(action, TemplateResponder)
+    assert action.reply(message()) == ReplyFailed("template menu.txt: came out empty")
 
 
 class AwkwardError(Exception):
@@ -154,7 +154,7 @@ async def test_whatever_a_handler_raises_is_a_failure_with_its_cause(
     function: Callable[..., object], cause: str
 ) -> None:
     outcome = await running(function).run(message())
-    assert isinstance(outcome, Failed)
+    assert isinstance(outcome, ReplyFailed)
     assert outcome.cause.startswith(cause)
 
 
@@ -178,9 +178,9 @@ class Recording:
     def __init__(self) -> None:
         self.asked: list[tuple[Forward, float, Headers]] = []
 
-    async def ask(
+    async def forward(
         self, forward: Forward, message: InboundMessage, until: float, headers: Headers
-    ) -> Reply | Failed:
+    ) -> Reply | ReplyFailed:
         self.asked.append((forward, until, headers))
         return Reply("from the upstream")
 
@@ -190,10 +190,12 @@ async def test_a_rule_or_the_default_may_be_another_application() -> None:
         Forward(Target(WebhookUrl.parse(f"https://a.example/{name}"))) for name in ("votes", "rest")
     )
     upstreams = Recording()
-    table = Dispatcher(RuleTable.build([rule("VOTE", votes)]), Defaults(rest), forwards=Forwards(upstreams))
+    table = Dispatcher(
+        RuleTable.build([rule("VOTE", votes)]), Defaults(rest), forwards=ForwardConfig(upstreams)
+    )
     for body, forward in (("VOTE 7", votes), ("anything", rest)):
-        action = table.find(message(body)).action
-        assert isinstance(action, Forwarding)
+        action = table.resolve(message(body)).action
+        assert isinstance(action, ForwardResponder)
         assert await action.run(message(body), 12.5, ((b"a", b"b"),)) == Reply("from the upstream")
         assert upstreams.asked.pop() == (forward, 12.5, ((b"a", b"b"),))
 
@@ -214,12 +216,12 @@ def test_it_is_known_whether_anything_is_forwarded(
     one = Dispatcher(RuleTable.build(rules), defaults)
     assert one.forwards is forwards
     other = Dispatcher(RuleTable.build([]))
-    other.adopt(one)
+    other.replace_rules(one)
     assert other.forwards is forwards
 
 
 async def test_where_nothing_is_ever_sent_a_forward_fails() -> None:
     rest = Forward(Target(WebhookUrl.parse("https://a.example/sms")))
-    action = Dispatcher(RuleTable.build([]), Defaults(rest)).find(message()).action
-    assert isinstance(action, Forwarding)
-    assert await action.run(message(), 0, ()) == Failed("nothing is forwarded here")
+    action = Dispatcher(RuleTable.build([]), Defaults(rest)).resolve(message()).action
+    assert isinstance(action, ForwardResponder)
+    assert await action.run(message(), 0, ()) == ReplyFailed("nothing is forwarded here")

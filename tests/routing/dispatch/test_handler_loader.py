@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from sms_router.routing.dispatch.handler_loader import Functions
-from sms_router.routing.handler.thread_pool import Threads
+from sms_router.routing.dispatch.handler_loader import HandlerRegistry
+from sms_router.routing.handler.thread_pool import HandlerThreadPool
 
-IMPORTS = "from app import keyword\n"
+IMPORTS = "from sms_router import keyword\n"
 Write = Callable[..., None]
 
 
@@ -34,13 +34,13 @@ def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Write]:
 
 
 def words(*names: str) -> list[tuple[str, ...]]:
-    functions = Functions.load(names, Threads(1))
-    assert functions.mistakes == []
-    return sorted(registration.words for registration, _ in functions.found)
+    functions = HandlerRegistry.load(names, HandlerThreadPool(1))
+    assert functions.errors == []
+    return sorted(registration.words for registration, _ in functions.handlers)
 
 
 def told(*names: str) -> list[str]:
-    return list(Functions.load(names, Threads(1)).mistakes)
+    return list(HandlerRegistry.load(names, HandlerThreadPool(1)).errors)
 
 
 def function(word: str) -> str:
@@ -143,7 +143,7 @@ def test_a_file_is_told_with_the_name_of_its_module(file: str, module: str) -> N
     ("content", "cause"),
     [
         ("import no_such_library", "ModuleNotFoundError: No module named 'no_such_library'"),
-        ("from app import keywrd", "ImportError: cannot import name 'keywrd' from 'app'"),
+        ("from sms_router import keywrd", "ImportError: cannot import name 'keywrd' from 'sms_router'"),
         ("1 / 0", "ZeroDivisionError: division by zero"),
         ("raise SystemExit('bye')", "SystemExit: bye"),
         ("keyword('A')(5)", "TypeError: @keyword stands above a function"),
@@ -188,7 +188,7 @@ def test_a_deadline_belongs_to_its_keyword(write: Write) -> None:
         def both(): ...
         """
     )
-    found = Functions.load(("my_handlers",), Threads(1)).found
+    found = HandlerRegistry.load(("my_handlers",), HandlerThreadPool(1)).handlers
     assert {told.words: handler.deadline for told, handler in found} == {("FAST",): 2, ("SLOW",): None}
 
 
@@ -201,14 +201,16 @@ def test_middlewares_stand_around_every_handler_in_their_order(write: Write) -> 
         async def inner(call_next): ...
         """,
     )
-    ((_, handler),) = Functions.load(("my_handlers",), Threads(1), ("my_house:outer", "my_house:inner")).found
+    ((_, handler),) = HandlerRegistry.load(
+        ("my_handlers",), HandlerThreadPool(1), ("my_house:outer", "my_house:inner")
+    ).handlers
     assert [each.name for each in handler.middlewares] == ["outer", "inner"]
 
 
 def test_middlewares_that_cannot_be_used_are_told_together(write: Write) -> None:
     write(my_house="def plain(call_next): ...")
     names = ("my_house", "nowhere:timing", "my_house:timing", "my_house:plain")
-    mistakes = Functions.load((), Threads(1), names).mistakes
+    mistakes = HandlerRegistry.load((), HandlerThreadPool(1), names).errors
     assert [each.split(": ")[0] for each in mistakes] == ["middlewares"] * 4
     for mistake, part in zip(
         mistakes,

@@ -13,13 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from sms_router.errors import SettingsError
-from sms_router.routing.dispatch.dispatcher import Forwards
-from sms_router.routing.dispatch.handler_loader import Functions
-from sms_router.routing.dispatch.last_good import KeptRulebook
-from sms_router.routing.dispatch.reloader import Outcome, Reloader
-from sms_router.routing.dispatch.responders import Immediate
-from sms_router.routing.dispatch.ruleset import Rulebook, RulebookReader
+from sms_router.errors import ConfigurationError
+from sms_router.routing.dispatch.dispatcher import ForwardConfig
+from sms_router.routing.dispatch.handler_loader import HandlerRegistry
+from sms_router.routing.dispatch.last_good import LastGoodRuleSet
+from sms_router.routing.dispatch.reloader import Reloader, ReloadResult
+from sms_router.routing.dispatch.responders import TemplateResponder
+from sms_router.routing.dispatch.ruleset import RuleSet, RuleSetReader
 from sms_router.routing.handler.reply import Reply
 from sms_router.routing.keywords.schedule import TimeZones
 from sms_router.senders.error_table import ErrorTable
@@ -60,7 +60,7 @@ class Running:
     folder: Path
     reloader: Reloader
     judge: Judge
-    outcomes: Counter[Outcome]
+    outcomes: Counter[ReloadResult]
 
     def write(self, content: str, file: str = "keywords.toml") -> None:
         """Replace a file as editors and deployments do: at once."""
@@ -68,15 +68,15 @@ class Running:
         (self.folder / "new").replace(self.folder / file)
 
     def says(self, text: str) -> str:
-        action = self.reloader.dispatcher.find(message(text)).action
-        assert isinstance(action, Immediate)
+        action = self.reloader.dispatcher.resolve(message(text)).action
+        assert isinstance(action, TemplateResponder)
         reply = action.reply(message(text))
         assert isinstance(reply, Reply)
         return "".join(reply.texts)
 
 
-def reader(folder: Path) -> RulebookReader:
-    return RulebookReader(folder, Functions([], []), frozenset(), Forwards(), TimeZones())
+def reader(folder: Path) -> RuleSetReader:
+    return RuleSetReader(folder, HandlerRegistry([], []), frozenset(), ForwardConfig(), TimeZones())
 
 
 @pytest.fixture
@@ -85,7 +85,7 @@ async def running(tmp_path: Path) -> AsyncIterator[Running]:
     (tmp_path / "templates" / "menu.txt").write_text(SOUP)
     (tmp_path / "templates" / "note.txt").write_text(" euros")
     (tmp_path / "keywords.toml").write_text(KEYWORDS)
-    judge, outcomes = Judge(), Counter[Outcome]()
+    judge, outcomes = Judge(), Counter[ReloadResult]()
     reloader = Reloader(reader(tmp_path), judge, lambda outcome: outcomes.update([outcome]), every=0.01)
     yield Running(tmp_path, reloader, judge, outcomes)
     await reloader.aclose()
@@ -129,10 +129,10 @@ async def test_a_change_is_taken_over_and_told_by_name(
     assert before in content
     running.write(content.replace(before, after, 1) if before else after or content, file)
     outcome = await running.reloader.reload()
-    assert outcome is (Outcome.UNCHANGED if told == "nothing changed" else Outcome.APPLIED)
+    assert outcome is (ReloadResult.UNCHANGED if told == "nothing changed" else ReloadResult.APPLIED)
     assert running.outcomes == {outcome: 1}
     assert caplog.messages[-1] == f"the configuration was read again: {told}"
-    assert await running.reloader.reload() is Outcome.UNCHANGED
+    assert await running.reloader.reload() is ReloadResult.UNCHANGED
 
 
 async def test_the_next_message_finds_the_new_rules_and_errors(running: Running) -> None:
@@ -148,12 +148,12 @@ async def test_the_next_message_finds_the_new_rules_and_errors(running: Running)
 
 
 async def test_what_a_message_has_found_stays_as_it_was(running: Running) -> None:
-    found = running.reloader.dispatcher.find(message("menu"))
+    found = running.reloader.dispatcher.resolve(message("menu"))
     running.write(KEYWORDS.replace("MENU", "FOOD"))
     running.write("Bread", "templates/menu.txt")
     running.write(" pounds", "templates/note.txt")
     await running.reloader.reload()
-    assert isinstance(found.action, Immediate)
+    assert isinstance(found.action, TemplateResponder)
     assert found.action.reply(message("menu")) == Reply("Soup: 5 euros")
     assert (running.says("menu"), running.says("food")) == ("What?", "Bread")
 
@@ -164,15 +164,15 @@ async def test_mistakes_are_all_told_and_the_old_rules_stay(
     running.write(KEYWORDS.replace("9 to 5", "10 to 4").replace("menu.txt", "none.txt"))
     running.write("language = 3", "opt-outs.toml")
     running.write("[[error]]\n[[error]]", "carriers.toml")
-    assert await running.reloader.reload() is Outcome.REFUSED
-    assert running.outcomes == {Outcome.REFUSED: 1}
+    assert await running.reloader.reload() is ReloadResult.REFUSED
+    assert running.outcomes == {ReloadResult.REFUSED: 1}
     for part in (
         "none.txt: there is no such file",
         "opt-outs.toml: language",
         "carriers.toml: error[1].codes",
     ):
         assert part in caplog.messages[-1]
-    (reason,) = running.reloader.reasons()
+    (reason,) = running.reloader.errors()
     assert reason.startswith("a changed configuration was refused, the old one stays: ")
     assert reason.endswith("; and 3 more")
     assert (running.says("hours"), running.says("menu")) == ("9 to 5", "Soup: 5 euros")
@@ -181,20 +181,20 @@ async def test_mistakes_are_all_told_and_the_old_rules_stay(
 async def test_a_mended_file_ends_the_refusal(running: Running) -> None:
     running.write("[[keyword]")
     await running.reloader.reload()
-    assert running.reloader.reasons()
+    assert running.reloader.errors()
     running.write(KEYWORDS)
-    assert await running.reloader.reload() is Outcome.UNCHANGED
-    assert running.reloader.reasons() == []
+    assert await running.reloader.reload() is ReloadResult.UNCHANGED
+    assert running.reloader.errors() == []
 
 
 async def test_whatever_else_goes_wrong_is_a_refusal_too(
     running: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(_: RulebookReader) -> None:
+    def broken(_: RuleSetReader) -> None:
         raise MemoryError
 
-    monkeypatch.setattr(RulebookReader, "read", broken)
-    assert await running.reloader.reload() is Outcome.REFUSED
+    monkeypatch.setattr(RuleSetReader, "read", broken)
+    assert await running.reloader.reload() is ReloadResult.REFUSED
     assert running.says("hours") == "9 to 5"
 
 
@@ -207,17 +207,17 @@ async def test_a_file_that_changes_is_read_by_itself(running: Running) -> None:
                 await asyncio.sleep(0.005)
     (running.folder / "templates" / "new.txt").write_text("new")
     async with asyncio.timeout(20):
-        while not running.outcomes[Outcome.UNCHANGED]:
+        while not running.outcomes[ReloadResult.UNCHANGED]:
             await asyncio.sleep(0.005)
 
 
 async def test_asking_reads_files_that_have_not_changed(running: Running) -> None:
     running.reloader.start()
-    running.reloader.ask()
+    running.reloader.request_reload()
     async with asyncio.timeout(20):
         while not running.outcomes:
             await asyncio.sleep(0.005)
-    assert running.outcomes == {Outcome.UNCHANGED: 1}
+    assert running.outcomes == {ReloadResult.UNCHANGED: 1}
 
 
 @pytest.mark.parametrize("file", ["keywords.toml", "opt-outs.toml", "carriers.toml"])
@@ -226,22 +226,22 @@ async def test_a_file_that_has_gone_changes_nothing_until_an_empty_one_is_put_th
 ) -> None:
     if file != "keywords.toml":
         running.write("", file)
-        assert await running.reloader.reload() is Outcome.UNCHANGED
+        assert await running.reloader.reload() is ReloadResult.UNCHANGED
     (running.folder / file).unlink()
-    assert await running.reloader.reload() is Outcome.REFUSED
+    assert await running.reloader.reload() is ReloadResult.REFUSED
     assert running.says("HOURS") == "9 to 5"
-    (reason,) = running.reloader.reasons()
+    (reason,) = running.reloader.errors()
     assert f"{running.folder / file}: is gone; put it back" in reason
     running.write("", file)
-    applied = Outcome.APPLIED if file == "keywords.toml" else Outcome.UNCHANGED
+    applied = ReloadResult.APPLIED if file == "keywords.toml" else ReloadResult.UNCHANGED
     assert await running.reloader.reload() is applied
-    assert running.reloader.reasons() == []
+    assert running.reloader.errors() == []
 
 
 def test_a_mark_tells_every_kind_of_change(tmp_path: Path) -> None:
     file = tmp_path / "keywords.toml"
     (tmp_path / "templates").mkdir()
-    seen = [reader(tmp_path).marks()]
+    seen = [reader(tmp_path).fingerprint()]
     for change in (
         lambda: file.write_text("a"),
         lambda: file.write_text("ab"),
@@ -251,14 +251,14 @@ def test_a_mark_tells_every_kind_of_change(tmp_path: Path) -> None:
         file.unlink,
     ):
         change()
-        seen.append(reader(tmp_path).marks())
+        seen.append(reader(tmp_path).fingerprint())
     assert all(one != other for one, other in pairwise(seen))
-    assert reader(tmp_path).marks() == seen[-1]
+    assert reader(tmp_path).fingerprint() == seen[-1]
 
 
 def test_a_start_with_mistakes_is_none(tmp_path: Path) -> None:
     (tmp_path / "keywords.toml").write_text("[[keyword]")
-    with pytest.raises(SettingsError):
+    with pytest.raises(ConfigurationError):
         Reloader(reader(tmp_path), Judge(), lambda _: None)
 
 
@@ -271,8 +271,8 @@ async def second(running: Running, tmp_path: Path) -> AsyncIterator[Callable[[],
     started: list[Reloader] = []
 
     def start() -> Running:
-        judge, outcomes = Judge(), Counter[Outcome]()
-        kept = KeptRulebook(tmp_path / "data" / "rules.json")
+        judge, outcomes = Judge(), Counter[ReloadResult]()
+        kept = LastGoodRuleSet(tmp_path / "data" / "rules.json")
         reloader = Reloader(reader(tmp_path), judge, lambda outcome: outcomes.update([outcome]), 0.01, kept)
         started.append(reloader)
         return Running(tmp_path, reloader, judge, outcomes)
@@ -287,16 +287,16 @@ async def test_a_worker_that_starts_on_a_broken_configuration_has_the_rules_of_t
 ) -> None:
     first = second()
     first.write(KEYWORDS.replace("9 to 5", "10 to 6"))
-    assert await first.reloader.reload() is Outcome.APPLIED
+    assert await first.reloader.reload() is ReloadResult.APPLIED
     first.write("[[keyword")
     other = second()
     assert other.says("hours") == first.says("hours") == "10 to 6"
     assert other.says("menu") == "Soup: 5 euros"
-    assert "not valid TOML" in other.reloader.reasons()[0]
+    assert "not valid TOML" in other.reloader.errors()[0]
     assert other.judge.table.entries == first.judge.table.entries
     other.write(KEYWORDS.replace("9 to 5", "11 to 7"))
-    assert await other.reloader.reload() is Outcome.APPLIED
-    assert (other.says("hours"), other.reloader.reasons()) == ("11 to 7", [])
+    assert await other.reloader.reload() is ReloadResult.APPLIED
+    assert (other.says("hours"), other.reloader.errors()) == ("11 to 7", [])
 
 
 async def test_a_worker_that_starts_while_a_file_has_gone_has_the_rules_of_the_others(
@@ -306,25 +306,25 @@ async def test_a_worker_that_starts_while_a_file_has_gone_has_the_rules_of_the_o
     (first.folder / "keywords.toml").unlink()
     other = second()
     assert other.says("hours") == "9 to 5"
-    assert "keywords.toml: is gone" in other.reloader.reasons()[0]
-    assert await other.reloader.reload() is Outcome.REFUSED
+    assert "keywords.toml: is gone" in other.reloader.errors()[0]
+    assert await other.reloader.reload() is ReloadResult.REFUSED
     other.write(KEYWORDS)
-    assert await other.reloader.reload() is Outcome.UNCHANGED
-    assert other.reloader.reasons() == []
+    assert await other.reloader.reload() is ReloadResult.UNCHANGED
+    assert other.reloader.errors() == []
 
 
 async def test_the_first_worker_does_not_start_on_a_broken_configuration(
     second: Callable[[], Running], running: Running
 ) -> None:
     running.write("[[keyword")
-    with pytest.raises(SettingsError, match="not valid TOML"):
+    with pytest.raises(ConfigurationError, match="not valid TOML"):
         second()
 
 
-class HastyReader(RulebookReader):
+class HastyReader(RuleSetReader):
     """Reads files that somebody breaks just afterwards."""
 
-    def read(self) -> Rulebook:
+    def read(self) -> RuleSet:
         read = super().read()
         (self.folder / "keywords.toml").write_text("[[keyword")
         return read
@@ -334,12 +334,12 @@ async def test_files_that_break_just_after_they_were_read_are_not_kept(
     second: Callable[[], Running], tmp_path: Path
 ) -> None:
     first = second()
-    kept = KeptRulebook(tmp_path / "data" / "rules.json")
-    hasty = HastyReader(tmp_path, Functions([], []), frozenset(), Forwards(), TimeZones())
+    kept = LastGoodRuleSet(tmp_path / "data" / "rules.json")
+    hasty = HastyReader(tmp_path, HandlerRegistry([], []), frozenset(), ForwardConfig(), TimeZones())
     starting = Reloader(hasty, Judge(), lambda _: None, 0.01, kept)
     assert second().says("hours") == "9 to 5"
     first.write(KEYWORDS.replace("9 to 5", "10 to 6"))
-    assert await starting.reload() is Outcome.APPLIED
+    assert await starting.reload() is ReloadResult.APPLIED
     assert second().says("hours") == "9 to 5"
 
 
@@ -351,7 +351,7 @@ async def test_what_was_kept_and_is_not_right_any_more_is_not_taken(
     running.write("[[keyword")
     for content in ("", "{", '{"keywords.toml": "[[keyword"}'):
         kept.write_text(content)
-        with pytest.raises(SettingsError, match="not valid TOML"):
+        with pytest.raises(ConfigurationError, match="not valid TOML"):
             second()
 
 
@@ -359,6 +359,6 @@ def test_a_place_that_cannot_be_taken_keeps_nothing_and_leaves_nothing(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "data" / "rules.json").mkdir(parents=True)
-    KeptRulebook(tmp_path / "data" / "rules.json").keep(tmp_path, lambda: True)
+    LastGoodRuleSet(tmp_path / "data" / "rules.json").keep(tmp_path, lambda: True)
     assert "the rules cannot be kept" in caplog.text
     assert [each.name for each in (tmp_path / "data").iterdir()] == ["rules.json"]

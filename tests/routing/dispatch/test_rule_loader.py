@@ -11,10 +11,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sms_router import Reply
-from sms_router.errors import SettingsError
-from sms_router.routing.dispatch.dispatcher import Dispatcher, Forwards
-from sms_router.routing.dispatch.responders import Immediate, Running
-from sms_router.routing.handler.thread_pool import Threads
+from sms_router.errors import ConfigurationError
+from sms_router.routing.dispatch.dispatcher import Dispatcher, ForwardConfig
+from sms_router.routing.dispatch.responders import HandlerResponder, TemplateResponder
+from sms_router.routing.handler.thread_pool import HandlerThreadPool
 from tests.routing.messages import message
 from tests.routing.rulebook import load_dispatcher
 
@@ -52,7 +52,7 @@ def folder(tmp_path: Path) -> Path:
 def load(folder: Path) -> Load:
     def loaded(content: str, *handlers: str) -> Dispatcher:
         (folder / "keywords.toml").write_text(content)
-        return load_dispatcher(folder, handlers, Threads(1))
+        return load_dispatcher(folder, handlers, HandlerThreadPool(1))
 
     return loaded
 
@@ -60,7 +60,7 @@ def load(folder: Path) -> Load:
 @pytest.fixture
 def told(load: Load, folder: Path) -> Told:
     def mistakes(content: str, *handlers: str) -> list[str]:
-        with pytest.raises(SettingsError) as caught:
+        with pytest.raises(ConfigurationError) as caught:
             load(content, *handlers)
         return [mistake.replace(f"{folder}/", "") for mistake in caught.value.mistakes]
 
@@ -73,7 +73,7 @@ def team(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[st
     monkeypatch.syspath_prepend(folder)
 
     def written(content: str) -> None:
-        (folder / "team_handlers.py").write_text("from app import keyword\n" + content)
+        (folder / "team_handlers.py").write_text("from sms_router import keyword\n" + content)
 
     yield written
     sys.modules.pop("team_handlers", None)
@@ -81,8 +81,8 @@ def team(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[st
 
 def reply(dispatcher: Dispatcher, body: str, **parameters: str) -> Reply:
     asked = message(body, service=MG, **parameters)
-    action = dispatcher.find(asked).action
-    assert isinstance(action, Immediate)
+    action = dispatcher.resolve(asked).action
+    assert isinstance(action, TemplateResponder)
     answer = action.reply(asked)
     assert isinstance(answer, Reply)
     return answer
@@ -113,8 +113,8 @@ def test_the_example_loads(load: Load) -> None:
 def test_a_service_may_have_a_default_of_its_own(load: Load) -> None:
     rules = load(f'[default]\nreply = "all"\n[default.services.{MG}]\nreply = "its own"')
     assert reply(rules, "anything").text == "its own"
-    found = rules.find(message("anything", service="MG" + "0b" * 16))
-    assert isinstance(found.action, Immediate)
+    found = rules.resolve(message("anything", service="MG" + "0b" * 16))
+    assert isinstance(found.action, TemplateResponder)
     assert found.action.reply(message()) == Reply("all")
     assert reply(load(f'[default.services.{MG}]\nreply = "its own"'), "anything").text == "its own"
 
@@ -137,10 +137,10 @@ def test_functions_have_hours_and_patterns_too(load: Load, team: Callable[[str],
     team('@keyword(r"code (\\d+)", match="pattern", hours={"days": ["sun"]})\ndef code(): ...\n')
     rules = load("", "team_handlers")
     assert str(rules.table.rules[0].scope) == "sun 00:00-24:00"
-    action = rules.find(message("Code 12"), 3 * 86_400).action  # 4 January 1970, a Sunday
-    assert isinstance(action, Running)
+    action = rules.resolve(message("Code 12"), 3 * 86_400).action  # 4 January 1970, a Sunday
+    assert isinstance(action, HandlerResponder)
     assert action.argument == "12"
-    assert isinstance(rules.find(message("Code 12"), 0).action, Immediate)
+    assert isinstance(rules.resolve(message("Code 12"), 0).action, TemplateResponder)
 
 
 @pytest.mark.parametrize(
@@ -164,7 +164,7 @@ def test_a_pattern_that_cannot_be_used_is_told_with_the_reason(told: Told, patte
 def test_a_missing_file_has_no_rules_which_is_warned_of(
     folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    rules = load_dispatcher(folder, (), Threads(1))
+    rules = load_dispatcher(folder, (), HandlerThreadPool(1))
     assert rules.table.rules == ()
     assert reply(rules, "HOURS").silent
     (warning,) = caplog.messages
@@ -188,7 +188,7 @@ def test_a_file_with_an_answer_is_not_warned_of(load: Load, caplog: pytest.LogCa
 
 def test_the_configuration_that_comes_along_loads() -> None:
     config = Path(__file__).parents[3] / "config"
-    rules = load_dispatcher(config, ("handlers",), Threads(1))
+    rules = load_dispatcher(config, ("handlers",), HandlerThreadPool(1))
     assert {"HOURS", "MENU", "ECHO"} <= {rule.name for rule in rules.table.rules}
 
 
@@ -237,11 +237,15 @@ def test_rules_are_named_for_people(load: Load, folder: Path, team: Callable[[st
 def test_a_function_is_a_rule(load: Load, team: Callable[[str], None]) -> None:
     team('@keyword("BALANCE", match="whole", countries=["us"])\ndef balance(): ...\n')
     rules = load("", "team_handlers")
-    found = rules.find(message("balance"))
-    assert isinstance(found.action, Running)
+    found = rules.resolve(message("balance"))
+    assert isinstance(found.action, HandlerResponder)
     assert found.rule == "BALANCE"
-    assert isinstance(rules.find(message("balance please")).action, Immediate), "not the whole message"
-    assert isinstance(rules.find(message("balance", FromCountry="CA")).action, Immediate), "another country"
+    assert isinstance(rules.resolve(message("balance please")).action, TemplateResponder), (
+        "not the whole message"
+    )
+    assert isinstance(rules.resolve(message("balance", FromCountry="CA")).action, TemplateResponder), (
+        "another country"
+    )
 
 
 @pytest.mark.parametrize(
@@ -410,8 +414,8 @@ def test_any_tables_are_rules_or_mistakes(folder: Path, tables: dict[str, object
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("sms_router.routing.dispatch.rule_loader.read_toml", lambda _: tables)
         try:
-            load_dispatcher(folder, (), Threads(1))
-        except SettingsError as error:
+            load_dispatcher(folder, (), HandlerThreadPool(1))
+        except ConfigurationError as error:
             assert all(error.mistakes)
 
 
@@ -426,11 +430,11 @@ def test_any_tables_are_rules_or_mistakes(folder: Path, tables: dict[str, object
 )
 def test_nothing_is_forwarded_in_a_circle(folder: Path, url: str, mistakes: int) -> None:
     (folder / "keywords.toml").write_text(forward(f'url = "{url}"'))
-    forwards = Forwards(public_url="https://sms.example.com")
+    forwards = ForwardConfig(public_url="https://sms.example.com")
     told: list[str] = []
     try:
-        load_dispatcher(folder, (), Threads(1), forwards=forwards)
-    except SettingsError as error:
+        load_dispatcher(folder, (), HandlerThreadPool(1), forwards=forwards)
+    except ConfigurationError as error:
         told += error.mistakes
     assert len(told) == mistakes
     assert all("keyword 1 (HOURS): forward.url is this router; name the" in mistake for mistake in told)

@@ -12,35 +12,35 @@ from hypothesis import strategies as st
 from sms_router import Reply
 from sms_router.routing.dispatch.dispatcher import Defaults, Dispatcher
 from sms_router.routing.dispatch.resolution import RuleAnswer
-from sms_router.routing.dispatch.responders import Immediate, Running
+from sms_router.routing.dispatch.responders import HandlerResponder, TemplateResponder
 from sms_router.routing.handler.handler import Handler
-from sms_router.routing.handler.thread_pool import Threads
+from sms_router.routing.handler.thread_pool import HandlerThreadPool
 from sms_router.routing.keywords.rule_table import RuleTable
-from sms_router.routing.keywords.rules import MatchKind, Occasion, Rule, Scope
-from sms_router.routing.keywords.schedule import ALWAYS, Hours, TimeZones
-from sms_router.routing.keywords.templates import TextAnswer
-from sms_router.routing.opt_outs.keywords_file import load_opt_out_words
+from sms_router.routing.keywords.rules import MatchContext, MatchKind, Rule, Scope
+from sms_router.routing.keywords.schedule import ALWAYS, Schedule, TimeZones
+from sms_router.routing.keywords.templates import StaticReply
+from sms_router.routing.opt_outs.keywords_file import load_opt_out_keywords
 from tests.routing.messages import message
 
 SERVICE = "MG" + "0a" * 16
 ZONES = TimeZones("UTC", {SERVICE: "America/New_York"})
-ASKED = TextAnswer(Reply("Did you mean it?"))
-OFFICE = Hours.window(["mon-fri"], "09:00", "17:00")
-NIGHT = Hours.window(["fri"], "22:00", "06:00")
+ASKED = StaticReply(Reply("Did you mean it?"))
+OFFICE = Schedule.window(["mon-fri"], "09:00", "17:00")
+NIGHT = Schedule.window(["fri"], "22:00", "06:00")
 
 
 def rule(
     word: str,
     *others: str,
     kind: MatchKind = MatchKind.FIRST_WORD,
-    hours: Hours = ALWAYS,
+    hours: Schedule = ALWAYS,
     countries: str = "",
     answer: RuleAnswer | None = None,
     name: str = "",
 ) -> Rule[RuleAnswer]:
     scope = Scope(countries=frozenset(countries.split()), hours=hours)
     return Rule(
-        (word, *others), kind, scope, answer or TextAnswer(Reply(word)), name or word, f"test, {word}"
+        (word, *others), kind, scope, answer or StaticReply(Reply(word)), name or word, f"test, {word}"
     )
 
 
@@ -60,8 +60,8 @@ class Clock:
 def dispatcher(
     *rules: Rule[RuleAnswer], clock: Callable[[], float] = float, asks: bool = False
 ) -> Dispatcher:
-    defaults = Defaults(TextAnswer(Reply("?")), suggestion=ASKED if asks else None)
-    return Dispatcher(RuleTable.build(rules), defaults, load_opt_out_words(), zones=ZONES, clock=clock)
+    defaults = Defaults(StaticReply(Reply("?")), suggestion=ASKED if asks else None)
+    return Dispatcher(RuleTable.build(rules), defaults, load_opt_out_keywords(), zones=ZONES, clock=clock)
 
 
 @pytest.mark.parametrize(
@@ -91,16 +91,16 @@ def test_hours_count_by_the_clock_of_the_service(moment: str, service: str | Non
     )
     for other in ("2026-01-05T12:00", "2026-01-04T12:00", "2026-01-09T23:00", moment):
         clock.set(other)
-        found = rules.find(message("hours", service=service))
+        found = rules.resolve(message("hours", service=service))
     assert found.rule == name, "what was kept of another time does not count"
 
 
 def test_the_moment_may_be_given() -> None:
     rules = dispatcher(rule("HOURS", name="open", hours=OFFICE))
     monday = datetime(2026, 1, 5, 12, tzinfo=UTC).timestamp()
-    assert rules.find(message("hours"), monday).rule == "open"
-    assert rules.occasion(message("hours"), monday) == Occasion(None, "12345", "US", 9 * 60)
-    assert rules.find(message("hours")).rule == "default"
+    assert rules.resolve(message("hours"), monday).rule == "open"
+    assert rules.occasion(message("hours"), monday) == MatchContext(None, "12345", "US", 9 * 60)
+    assert rules.resolve(message("hours")).rule == "default"
 
 
 def test_without_hours_nobody_asks_for_the_time() -> None:
@@ -108,25 +108,27 @@ def test_without_hours_nobody_asks_for_the_time() -> None:
         raise AssertionError("the clock was read")
 
     rules = dispatcher(rule("HOURS"), clock=broken)
-    assert rules.find(message("hours")).rule == "HOURS"
+    assert rules.resolve(message("hours")).rule == "HOURS"
     assert rules.occasion(message("hours")).minute is None
 
 
 SPANS = st.lists(
     st.tuples(st.sampled_from(["mon", "tue-thu", "sun"]), st.integers(0, 22), st.integers(1, 23)), max_size=3
 ).map(
-    lambda windows: Hours.of(
-        [Hours.window([days], f"{begins:02}:00", f"{begins + 1:02}:00") for days, begins, _ in windows]
+    lambda windows: Schedule.of(
+        [Schedule.window([days], f"{begins:02}:00", f"{begins + 1:02}:00") for days, begins, _ in windows]
     )
 )
 
 
 @given(SPANS, st.lists(st.integers(0, 14 * 24 * 60), min_size=1, max_size=8))
-def test_what_is_kept_is_what_would_be_found_again(hours: Hours, minutes: list[int]) -> None:
+def test_what_is_kept_is_what_would_be_found_again(hours: Schedule, minutes: list[int]) -> None:
     kept = dispatcher(rule("A", hours=hours, name="timed"))
     for minute in minutes:
         fresh = dispatcher(rule("A", hours=hours, name="timed"))
-        assert kept.find(message("a"), minute * 60.0).rule == fresh.find(message("a"), minute * 60.0).rule
+        assert (
+            kept.resolve(message("a"), minute * 60.0).rule == fresh.resolve(message("a"), minute * 60.0).rule
+        )
 
 
 @pytest.mark.parametrize(
@@ -162,18 +164,18 @@ def test_a_keyword_is_offered_when_it_can_be_no_other(text: str, name: str) -> N
         rule("gob+le?", kind=MatchKind.PATTERN),
         asks=True,
     )
-    assert rules.find(message(text)).rule == name
+    assert rules.resolve(message(text)).rule == name
 
 
 def test_nothing_is_offered_unless_the_configuration_asks_for_it() -> None:
-    assert dispatcher(rule("BALANCE")).find(message("BALNCE")).rule == "default"
+    assert dispatcher(rule("BALANCE")).resolve(message("BALNCE")).rule == "default"
 
 
 def test_a_keyword_is_offered_only_while_it_holds() -> None:
     rules = dispatcher(rule("BALANCE", hours=OFFICE), asks=True)
     monday = datetime(2026, 1, 5, 12, tzinfo=UTC).timestamp()
-    assert rules.find(message("BALNCE"), monday).rule == "did you mean BALANCE"
-    assert rules.find(message("BALNCE"), monday + 86_400 / 2).rule == "default"
+    assert rules.resolve(message("BALNCE"), monday).rule == "did you mean BALANCE"
+    assert rules.resolve(message("BALNCE"), monday + 86_400 / 2).rule == "default"
 
 
 def never() -> None:
@@ -185,17 +187,17 @@ WORDS = st.sampled_from(["balance", "hours", "menu", "pay now"])
 
 @given(WORDS, st.integers(0, 8), st.sampled_from(["", "a", "b", "1", " "]), st.integers(0, 2))
 def test_a_near_miss_is_never_carried_out(word: str, place: int, letters: str, gone: int) -> None:
-    handler = Handler.of(never, Threads(1))
+    handler = Handler.of(never, HandlerThreadPool(1))
     rules = dispatcher(
         *(rule(each, answer=handler) for each in ("balance", "hours", "menu", "pay now")), asks=True
     )
     text = word[:place] + letters + word[place + gone :]
-    found = rules.find(message(text))
-    if isinstance(found.action, Running):
+    found = rules.resolve(message(text))
+    if isinstance(found.action, HandlerResponder):
         first = " ".join(text.split()).split(" ")
         assert word in (first[0], " ".join(first[:2])), "the keyword itself was texted"
     else:
-        assert isinstance(found.action, Immediate)
+        assert isinstance(found.action, TemplateResponder)
 
 
 OTHERS = st.lists(
@@ -218,4 +220,4 @@ def test_unrelated_rules_change_nothing(others: list[Rule[RuleAnswer]], text: st
         rule(r"order (\d+)", kind=MatchKind.PATTERN),
     )
     alone, among = dispatcher(*mine, asks=True), dispatcher(*others, *mine, asks=True)
-    assert alone.find(message(text)) == among.find(message(text))
+    assert alone.resolve(message(text)) == among.resolve(message(text))

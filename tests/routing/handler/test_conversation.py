@@ -10,26 +10,32 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sms_router import Conversation, Reply, keyword, step
-from sms_router.routing.dispatch.conversation_steps import Conversations, Customs
+from sms_router.routing.dispatch.conversation_steps import ConversationManager, ConversationPolicy
 from sms_router.routing.dispatch.dispatcher import Dispatcher
-from sms_router.routing.dispatch.resolution import Found
-from sms_router.routing.dispatch.responders import Immediate, Running
-from sms_router.routing.handler.conversation import LARGEST, NOTHING, OVER, ConversationError, Talk
+from sms_router.routing.dispatch.resolution import Resolution
+from sms_router.routing.dispatch.responders import HandlerResponder, TemplateResponder
+from sms_router.routing.handler.conversation import (
+    LARGEST,
+    NOTHING,
+    OVER,
+    ConversationError,
+    StoredConversation,
+)
 from sms_router.routing.handler.decorators import step_of
 from sms_router.routing.handler.handler import Handler
-from sms_router.routing.handler.reply import Failed
-from sms_router.routing.handler.thread_pool import Threads
+from sms_router.routing.handler.reply import ReplyFailed
+from sms_router.routing.handler.thread_pool import HandlerThreadPool
 from sms_router.routing.keywords.rule_table import RuleTable
-from sms_router.routing.keywords.templates import TextAnswer
-from sms_router.routing.opt_outs.keywords_file import load_opt_out_words
+from sms_router.routing.keywords.templates import StaticReply
+from sms_router.routing.opt_outs.keywords_file import load_opt_out_keywords
 from tests.routing.messages import message
 
 MINUTE = 60_000
 HOUR = 3600.0
 
 
-def talk(step: str | None = "size", *, expired: bool = False, **state: object) -> Talk:
-    return Talk(step, dict(state), HOUR, expired)
+def talk(step: str | None = "size", *, expired: bool = False, **state: object) -> StoredConversation:
+    return StoredConversation(step, dict(state), HOUR, expired)
 
 
 # --- what is kept ---
@@ -49,11 +55,11 @@ def talk(step: str | None = "size", *, expired: bool = False, **state: object) -
     ],
 )
 def test_what_a_keyword_leaves(
-    before: Talk | None, state: dict[str, Any], then: str | None, declared: bool, kept: object
+    before: StoredConversation | None, state: dict[str, Any], then: str | None, declared: bool, kept: object
 ) -> None:
     conversation = Conversation(before, 60)
     conversation.state = state
-    conversation.settle(then, ("size",), declared)
+    conversation.finish(then, ("size",), declared)
     if isinstance(kept, tuple):
         said = json.loads(conversation.kept)
         assert (said["step"], said["state"]) == kept
@@ -64,18 +70,18 @@ def test_what_a_keyword_leaves(
 
 def test_a_step_that_asks_nothing_more_is_done_and_what_it_knows_stays() -> None:
     conversation = Conversation(talk(n=1), 60, "size")
-    conversation.settle(None, ("size",), declared=False)
+    conversation.finish(None, ("size",), declared=False)
     assert json.loads(conversation.kept) == {"step": None, "state": {"n": 1}, "lasts": HOUR}
 
 
 def test_an_end_forgets_everything_unless_a_step_follows() -> None:
     over = Conversation(talk(n=1), 60, "size")
     over.end()
-    over.settle(None, ("size",), declared=True)
+    over.finish(None, ("size",), declared=True)
     assert over.kept == OVER
     anew = Conversation(talk(n=1), 60, "size")
     anew.end()
-    anew.settle("size", ("size",), declared=True)
+    anew.finish("size", ("size",), declared=True)
     assert json.loads(anew.kept)["state"] == {}
 
 
@@ -93,13 +99,13 @@ def test_what_cannot_be_kept_is_told(state: dict[str, Any], told: str) -> None:
     conversation = Conversation(None, 60)
     conversation.state = state
     with pytest.raises(ConversationError, match=told):
-        conversation.settle("size", ("size",), declared=True)
+        conversation.finish("size", ("size",), declared=True)
     assert conversation.kept == NOTHING
 
 
 def test_a_step_that_nobody_wrote_is_told_with_those_that_are() -> None:
     with pytest.raises(ConversationError, match=r"'sise' \(known: size\)"):
-        Conversation(None, 60).settle("sise", ("size",), declared=True)
+        Conversation(None, 60).finish("sise", ("size",), declared=True)
 
 
 JSON = st.recursive(
@@ -114,10 +120,10 @@ def test_what_is_kept_comes_back(state: dict[str, Any], left: int) -> None:
     conversation = Conversation(None, 60)
     conversation.state = state
     try:
-        conversation.settle("size", ("size",), declared=True)
+        conversation.finish("size", ("size",), declared=True)
     except ConversationError:
         return
-    found = Talk.read(conversation.kept, left)
+    found = StoredConversation.read(conversation.kept, left)
     assert found is not None
     if all(not 0xD800 <= ord(letter) < 0xE000 for letter in json.dumps(state, ensure_ascii=False)):
         assert found.state == state
@@ -126,7 +132,7 @@ def test_what_is_kept_comes_back(state: dict[str, Any], left: int) -> None:
 
 @given(st.none() | st.binary(max_size=40), st.none() | st.integers())
 def test_what_cannot_be_read_is_no_conversation(said: bytes | None, left: int | None) -> None:
-    assert Talk.read(said, left) is None
+    assert StoredConversation.read(said, left) is None
 
 
 # --- who takes the next message ---
@@ -143,16 +149,16 @@ async def order() -> Reply:
     return Reply("Which size?", then=size)
 
 
-THREADS = Threads(1)
+THREADS = HandlerThreadPool(1)
 SIZE = Handler.of(size, THREADS)
-ORDER = Found("ORDER", Running(Handler.of(order, THREADS), "", "ORDER"))
-HOURS = Found("HOURS", Immediate(TextAnswer(Reply("9 to 5")), "", "OPEN"))
-DEFAULT = Found("default", Immediate(TextAnswer(Reply("Text HOURS.")), "", ""), unclaimed=True)
+ORDER = Resolution("ORDER", HandlerResponder(Handler.of(order, THREADS), "", "ORDER"))
+HOURS = Resolution("HOURS", TemplateResponder(StaticReply(Reply("9 to 5")), "", "OPEN"))
+DEFAULT = Resolution("default", TemplateResponder(StaticReply(Reply("Text HOURS.")), "", ""), unclaimed=True)
 
 
-def conversations(*interrupting: str, expired: str = "") -> Conversations:
-    customs = Customs(60, ("EXIT", "no more"), "Bye.", interrupting, expired, "Later.")
-    return Conversations({"size": SIZE}, customs)
+def conversations(*interrupting: str, expired: str = "") -> ConversationManager:
+    customs = ConversationPolicy(60, ("EXIT", "no more"), "Bye.", interrupting, expired, "Later.")
+    return ConversationManager({"size": SIZE}, customs)
 
 
 @pytest.mark.parametrize(
@@ -180,50 +186,55 @@ def conversations(*interrupting: str, expired: str = "") -> Conversations:
     ],
 )
 def test_who_takes_a_message(
-    kept: Talk | None, text: str, found: Found, interrupting: tuple[str, ...], rule: str, over: bool
+    kept: StoredConversation | None,
+    text: str,
+    found: Resolution,
+    interrupting: tuple[str, ...],
+    rule: str,
+    over: bool,
 ) -> None:
-    taken = conversations(*interrupting).take(found, message(text), kept)
+    taken = conversations(*interrupting).route(found, message(text), kept)
     assert taken.rule == rule
     assert (taken.conversation is not None and taken.conversation.kept == OVER) is over
 
 
 def test_what_has_expired_is_said_where_no_keyword_is_meant() -> None:
     customs = conversations(expired="Too late.")
-    assert customs.take(DEFAULT, message("x"), talk(expired=True)).rule == "the conversation has expired"
-    assert customs.take(HOURS, message("hours"), talk(expired=True)).rule == "HOURS"
-    assert customs.take(DEFAULT, message("x"), talk(None, expired=True)).rule == "default"
+    assert customs.route(DEFAULT, message("x"), talk(expired=True)).rule == "the conversation has expired"
+    assert customs.route(HOURS, message("hours"), talk(expired=True)).rule == "HOURS"
+    assert customs.route(DEFAULT, message("x"), talk(None, expired=True)).rule == "default"
 
 
 def test_only_who_asked_goes_on_with_what_was_kept() -> None:
-    taken = conversations("ORDER").take(ORDER, message("order"), talk(n=1))
+    taken = conversations("ORDER").route(ORDER, message("order"), talk(n=1))
     assert taken.conversation is not None
     assert taken.conversation.state == {}, "an interruption begins anew"
-    taken = conversations().take(ORDER, message("order"), talk(None, n=1))
+    taken = conversations().route(ORDER, message("order"), talk(None, n=1))
     assert taken.conversation is not None
     assert taken.conversation.state == {"n": 1}
 
 
 async def test_what_a_step_makes_of_it_is_settled_when_it_answers() -> None:
-    taken = conversations().take(DEFAULT, message("XL"), talk(n=1))
-    assert isinstance(taken.action, Running)
-    assert not isinstance(await taken.action.run(message("XL")), Failed)
+    taken = conversations().route(DEFAULT, message("XL"), talk(n=1))
+    assert isinstance(taken.action, HandlerResponder)
+    assert not isinstance(await taken.action.run(message("XL")), ReplyFailed)
     assert taken.conversation is not None
     assert json.loads(taken.conversation.kept)["state"] == {"n": 1, "size": "XL"}
 
 
 async def test_then_without_any_step_is_a_failure_with_the_remedy() -> None:
-    assert isinstance(ORDER.action, Running)
+    assert isinstance(ORDER.action, HandlerResponder)
     outcome = await ORDER.action.run(message("order"))
-    assert isinstance(outcome, Failed)
+    assert isinstance(outcome, ReplyFailed)
     assert "nothing is below @step" in outcome.cause
 
 
 @pytest.mark.parametrize(
     ("found", "text"), [(DEFAULT, "Later."), (HOURS, "9 to 5")], ids=["unclaimed", "a keyword"]
 )
-def test_without_redis_only_what_needs_nothing_is_answered(found: Found, text: str) -> None:
+def test_without_redis_only_what_needs_nothing_is_answered(found: Resolution, text: str) -> None:
     action = conversations().without_redis(found).action
-    assert isinstance(action, Immediate)
+    assert isinstance(action, TemplateResponder)
     reply = action.reply(message("x"))
     assert isinstance(reply, Reply)
     assert reply.texts == (text,)
@@ -236,13 +247,13 @@ def test_keywords_that_interrupt_must_be_some() -> None:
 
 
 def test_leave_words_that_opt_out_words_take_are_told() -> None:
-    customs = Customs(leave_words=("EXIT", "CANCEL"))
+    customs = ConversationPolicy(leave_words=("EXIT", "CANCEL"))
     taking = Dispatcher(
         RuleTable.build(()),
-        opt_outs=load_opt_out_words(),
-        conversations=Conversations({"size": SIZE}, customs),
+        opt_outs=load_opt_out_keywords(),
+        conversations=ConversationManager({"size": SIZE}, customs),
     )
-    (told,) = taking.taken_by_opt_outs()
+    (told,) = taking.opt_out_conflicts()
     assert "'CANCEL' is a word for STOP, so that it leaves no conversation" in told
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from sms_router import keyword
-from sms_router.routing.handler.decorators import Registration, registrations_of
+from sms_router.routing.handler.decorators import KeywordSpec, registrations_of
 
 
 def test_a_function_stays_what_it_was() -> None:
@@ -31,7 +31,7 @@ def test_everything_that_was_told_is_kept() -> None:
     )
     def hours() -> None: ...
 
-    expected = Registration(("HOURS", "OPEN"), "whole", ("MG1",), ("12345",), ("US",), True)
+    expected = KeywordSpec(("HOURS", "OPEN"), "whole", ("MG1",), ("12345",), ("US",), True)
     assert registrations_of(hours) == (expected,)
 
 

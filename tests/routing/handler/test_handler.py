@@ -16,13 +16,19 @@ import aiohttp
 import pytest
 
 from sms_router import InboundMessage, Reply
-from sms_router.routing.handler.handler import ARGUMENTS, DeadlineError, Handler, HandlerError, Middleware
-from sms_router.routing.handler.http_client import HandlerHttp
+from sms_router.routing.handler.handler import (
+    ARGUMENTS,
+    Handler,
+    HandlerError,
+    HandlerTimeoutError,
+    Middleware,
+)
+from sms_router.routing.handler.http_client import HandlerHttpClient
 from sms_router.routing.handler.reply import SILENCE
-from sms_router.routing.handler.thread_pool import Threads
+from sms_router.routing.handler.thread_pool import HandlerThreadPool
 from tests.routing.messages import message
 
-THREADS = Threads(2)
+THREADS = HandlerThreadPool(2)
 CallNext = Callable[[], Awaitable[Reply]]
 
 
@@ -263,7 +269,7 @@ async def test_after_its_own_deadline_a_handler_has_failed(function: Callable[..
     LET_GO.clear()
     handler = dataclasses.replace(handler_of(function), deadline=0.01)
     try:
-        with pytest.raises(DeadlineError, match=r"took longer than its deadline of 0\.01 s"):
+        with pytest.raises(HandlerTimeoutError, match=r"took longer than its deadline of 0\.01 s"):
             await handler(message("X"), "", "X")
     finally:
         LET_GO.set()
@@ -328,7 +334,7 @@ async def test_a_middleware_sees_that_the_deadline_has_passed() -> None:
     async def counting(call_next: CallNext) -> Reply | str:
         try:
             return await call_next()
-        except DeadlineError:
+        except HandlerTimeoutError:
             return "it takes its time"
 
     handler = dataclasses.replace(around(counting, inner=hanging), deadline=0.01)
@@ -404,7 +410,7 @@ async def test_handlers_share_one_session_that_keeps_no_cookies() -> None:
         async with http.get(argument) as response:
             return await response.text()
 
-    connections = HandlerHttp()
+    connections = HandlerHttpClient()
     asked = [Handler.of(function, THREADS, (), connections) for function in (ask, ask)]
     async with greeter() as url:
         answers = [(await handler(message("ASK"), url, "ASK")).texts for handler in asked]
@@ -416,4 +422,4 @@ async def test_handlers_share_one_session_that_keeps_no_cookies() -> None:
 
 
 async def test_a_session_that_nobody_asked_for_is_never_opened() -> None:
-    await HandlerHttp().aclose()
+    await HandlerHttpClient().aclose()

@@ -8,21 +8,21 @@ from contextvars import ContextVar
 
 import pytest
 
-from sms_router.routing.handler.thread_pool import WAITING_FOR_EACH, CrowdedError, Threads
+from sms_router.routing.handler.thread_pool import WAITING_FOR_EACH, HandlerThreadPool, QueueFullError
 
 
 async def test_a_function_runs_in_a_thread_that_does_not_keep_the_process() -> None:
     def where() -> threading.Thread:
         return threading.current_thread()
 
-    thread = await Threads(1).run(where)
+    thread = await HandlerThreadPool(1).run(where)
     assert isinstance(thread, threading.Thread)
     assert thread is not threading.main_thread()
     assert thread.daemon
 
 
 async def test_no_more_threads_than_allowed_are_started() -> None:
-    threads, all_there = Threads(3), threading.Barrier(3)
+    threads, all_there = HandlerThreadPool(3), threading.Barrier(3)
 
     def meet() -> int:
         all_there.wait(5)
@@ -32,7 +32,7 @@ async def test_no_more_threads_than_allowed_are_started() -> None:
 
 
 async def test_a_blocked_function_does_not_stop_another_one() -> None:
-    threads, released = Threads(2), threading.Event()
+    threads, released = HandlerThreadPool(2), threading.Event()
     blocked = asyncio.create_task(threads.run(lambda: released.wait(5)))
     assert await threads.run(lambda: "done") == "done"
     assert not blocked.done()
@@ -46,28 +46,28 @@ async def test_what_a_function_raises_arrives(error: BaseException) -> None:
         raise error
 
     with pytest.raises(type(error)) as caught:
-        await Threads(1).run(fail)
+        await HandlerThreadPool(1).run(fail)
     assert caught.value is error
 
 
 async def test_a_stop_iteration_arrives_too() -> None:
     with pytest.raises(RuntimeError, match="StopIteration"):
-        await Threads(1).run(lambda: next(iter(())))
+        await HandlerThreadPool(1).run(lambda: next(iter(())))
 
 
 async def test_context_variables_are_those_of_the_caller() -> None:
     name = ContextVar("name", default="nobody")
     name.set("Ada")
-    assert await Threads(1).run(name.get) == "Ada"
+    assert await HandlerThreadPool(1).run(name.get) == "Ada"
 
 
 async def test_too_many_waiting_calls_are_refused_and_room_comes_back() -> None:
-    threads, released = Threads(1), threading.Event()
+    threads, released = HandlerThreadPool(1), threading.Event()
     running = [
         asyncio.create_task(threads.run(lambda: released.wait(5))) for _ in range(1 + WAITING_FOR_EACH)
     ]
     await asyncio.sleep(0)
-    with pytest.raises(CrowdedError):
+    with pytest.raises(QueueFullError):
         await threads.run(lambda: None)
     released.set()
     await asyncio.gather(*running)
@@ -75,7 +75,7 @@ async def test_too_many_waiting_calls_are_refused_and_room_comes_back() -> None:
 
 
 async def test_closing_drops_what_has_not_begun() -> None:
-    threads, began, released = Threads(1), threading.Event(), threading.Event()
+    threads, began, released = HandlerThreadPool(1), threading.Event(), threading.Event()
 
     def hold() -> str:
         began.set()

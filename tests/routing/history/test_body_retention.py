@@ -9,10 +9,10 @@ from urllib.parse import urlencode
 import pytest
 import redis
 
-from sms_router.delivery.entry import Kind, Piece
+from sms_router.delivery.entry import MessagePart, ReplyKind
 from sms_router.routing.history.body_retention import AT_ONCE, KEPT_PARAMETERS, BodyRetention
-from sms_router.routing.history.reader import History
-from sms_router.routing.history.record import read_episode
+from sms_router.routing.history.reader import HistoryReader
+from sms_router.routing.history.record import parse_record
 from sms_router.store.keys import ALL_BUCKETS, bucket_of
 from sms_router.store.store import Store
 from sms_router.twilio.twiml import EMPTY, OutboundMessage, render
@@ -75,14 +75,14 @@ async def test_the_texts_go_and_the_story_stays(retention: BodyRetention, valkey
     assert b"secret" not in b"".join(kept.values())
     assert b"94105" not in b"".join(kept.values())
     assert (kept[b"answer"], kept[b"late"]) == (EMPTY, EMPTY)
-    episode = read_episode(old, kept, {}, ())
+    episode = parse_record(old, kept, {}, ())
     assert episode.message is not None
     assert (episode.message.sender, episode.message.recipient, episode.message.body) == (PERSON, "12345", "")
     assert (episode.outcome, episode.rule, episode.trail) == ("late", "HOURS", ("12345: taken: texted",))
-    assert [each.piece for each in episode.sendings] == [Piece(Kind.LATE, 0)]
+    assert [each.piece for each in episode.sendings] == [MessagePart(ReplyKind.LATE, 0)]
     assert episode.bodies_removed is not None
     assert b"secret" in record_of(valkey, young)[b"request"]
-    assert [each.sid for each in History(valkey).recent(5)] == [
+    assert [each.sid for each in HistoryReader(valkey).recent(5)] == [
         young.partition("/")[2],
         old.partition("/")[2],
     ]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import redis
 
-from sms_router.routing.history.paging import Page, Position
-from sms_router.routing.history.reader import AT_ONCE, History
+from sms_router.routing.history.paging import Cursor, Page
+from sms_router.routing.history.reader import AT_ONCE, HistoryReader
 from sms_router.store.keys import ALL_BUCKETS, bucket_of
 from tests.routing.messages import ACCOUNT
 
@@ -34,9 +34,9 @@ def references(valkey: redis.Redis) -> list[str]:
 def test_pages_follow_each_other_without_a_gap_or_a_repetition(
     valkey: redis.Redis, references: list[str], limit: int, failed: bool
 ) -> None:
-    history = History(valkey)
+    history = HistoryReader(valkey)
 
-    def read(before: Position | None) -> Page:
+    def read(before: Cursor | None) -> Page:
         return history.failed_page(limit, before) if failed else history.page(limit, before)
 
     page, seen = read(None), []
@@ -45,7 +45,7 @@ def test_pages_follow_each_other_without_a_gap_or_a_repetition(
         seen += [episode.reference for episode in page.episodes]
         if page.older is None:
             break
-        page = read(Position.parse(str(page.older)))
+        page = read(Cursor.parse(str(page.older)))
     assert seen == references
 
 
@@ -54,7 +54,7 @@ def test_a_dead_letter_with_several_causes_is_once_on_a_page(valkey: redis.Redis
     for moment, name in enumerate(("SM1", "SM2", "SM1", "SM1"), start=1):
         fields = {"message": f"{ACCOUNT}/{name}", "cause": f"cause {moment}"}
         valkey.xadd(bucket.dead_letters, fields, id=f"{moment}-0")  # type: ignore[arg-type]
-    history = History(valkey)
+    history = HistoryReader(valkey)
     page = history.failed_page(1)
     assert [(each.sid, each.causes[0].text) for each in page.episodes] == [("SM1", "cause 4")]
     assert [each.sid for each in history.failed_page(1, page.older).episodes] == ["SM2"]
@@ -63,7 +63,7 @@ def test_a_dead_letter_with_several_causes_is_once_on_a_page(valkey: redis.Redis
 
 @pytest.mark.parametrize("text", ["", "1-2", "1-2-3-4", "a-b-c", "-1-2-3", "1" * 99 + "-1-1", "1-1-1\n"])
 def test_what_is_no_position_is_none(text: str) -> None:
-    assert Position.parse(text) is None
+    assert Cursor.parse(text) is None
 
 
 def test_somebodys_messages_are_theirs_alone(valkey: redis.Redis) -> None:
@@ -78,7 +78,7 @@ def test_somebodys_messages_are_theirs_alone(valkey: redis.Redis) -> None:
         valkey.hset(bucket.message(reference), "request", request)
         valkey.xadd(bucket.journal, {"message": reference}, id=f"{number}-0")
     for limit, numbers in ((10, [3, 1]), (1, [3])):
-        found = History(valkey).of_person(person, limit)
+        found = HistoryReader(valkey).for_contact(person, limit)
         assert [int(episode.sid[2:], 16) for episode in found] == numbers
 
 
@@ -94,5 +94,5 @@ def test_somebodys_older_messages_are_found_as_deep_as_is_asked(valkey: redis.Re
         pipeline.xadd(bucket.journal, {"message": f"{ACCOUNT}/{sid}"}, id=f"{number}-0")
     pipeline.execute()
     for depth, numbers in ((AT_ONCE, [2 * AT_ONCE]), (10**6, [2 * AT_ONCE, AT_ONCE, 1])):
-        found = History(valkey).of_person(person, 10, depth)
+        found = HistoryReader(valkey).for_contact(person, 10, depth)
         assert [int(episode.sid[2:], 16) for episode in found] == numbers

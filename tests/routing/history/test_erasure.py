@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import redis
 
-from sms_router.delivery.entry import Entry
-from sms_router.routing.history.erasure import Forgetting
+from sms_router.delivery.entry import OutboxEntry
+from sms_router.routing.history.erasure import ContactEraser
 from sms_router.store.keys import ALL_BUCKETS, CONSENTS_CHANNEL, Bucket, bucket_of
 from tests.routing.messages import ACCOUNT, PERSON
 
@@ -59,12 +59,12 @@ def write_person(client: redis.Redis, person: str) -> None:
     bucket = bucket_of(person)
     for scope in (SERVICE, OTHER_SERVICE, "12345"):
         client.hset(bucket.person(scope, person), mapping={"12345": "30006@1", "last": "12345"})
-        client.hset(bucket.heard(scope, person), "12345", 1)
+        client.hset(bucket.last_delivery(scope, person), "12345", 1)
     client.hset(bucket.person(SERVICE, person), "out", "2 1 STOP")
     client.zadd(bucket.opt_outs, {f"{SERVICE} {person}": 1})
     client.set(bucket.cookies(person, "12345"), "[]")
     client.set(f"{bucket.tag}:talk:{SERVICE}:{person}", "a step")  # any key of theirs, whoever invents it
-    entry = Entry(f"{ACCOUNT}/{sid_of(person, 0)}", "late", SERVICE, person)
+    entry = OutboxEntry(f"{ACCOUNT}/{sid_of(person, 0)}", "late", SERVICE, person)
     client.zadd(bucket.outbox, {entry.line: 1})
 
 
@@ -97,7 +97,7 @@ def test_nothing_that_names_them_is_left(valkey: redis.Redis) -> None:
         for number in range(3):
             write(valkey, person, number + 10 * (person == NEIGHBOUR))
     alone = {key: held for key, held in everything(valkey).items() if NEIGHBOUR[1:] in key + held}
-    forgetting = Forgetting(valkey, PERSON)
+    forgetting = ContactEraser(valkey, PERSON)
     kept = forgetting.find()
     assert dict(kept.counts) == {
         "messages": 3,
@@ -113,18 +113,18 @@ def test_nothing_that_names_them_is_left(valkey: redis.Redis) -> None:
     left = everything(valkey)
     assert not [key for key, held in left.items() if PERSON[1:] in key + held]
     assert {key for key in alone if key.count(NEIGHBOUR[1:])} <= left.keys()
-    assert dict(Forgetting(valkey, NEIGHBOUR).find().counts) == dict(kept.counts)
-    assert not Forgetting(valkey, PERSON).find().counts
+    assert dict(ContactEraser(valkey, NEIGHBOUR).find().counts) == dict(kept.counts)
+    assert not ContactEraser(valkey, PERSON).find().counts
 
 
 def test_on_the_opt_out_list_they_stay(valkey: redis.Redis, bucket: Bucket) -> None:
     write_person(valkey, PERSON)
-    forgetting = Forgetting(valkey, PERSON)
+    forgetting = ContactEraser(valkey, PERSON)
     forgetting.remove(forgetting.find(), opt_out_too=False)
     assert valkey.hgetall(bucket.person(SERVICE, PERSON)) == {b"out": b"2 1 STOP"}
     assert valkey.zrange(bucket.opt_outs, 0, -1) == [f"{SERVICE} {PERSON}".encode()]
-    assert not valkey.exists(bucket.person(OTHER_SERVICE, PERSON), bucket.heard(SERVICE, PERSON))
-    again = Forgetting(valkey, PERSON).find()
+    assert not valkey.exists(bucket.person(OTHER_SERVICE, PERSON), bucket.last_delivery(SERVICE, PERSON))
+    again = ContactEraser(valkey, PERSON).find()
     assert not again.counts
     assert len(again.opt_outs) == 1
 
@@ -132,7 +132,7 @@ def test_on_the_opt_out_list_they_stay(valkey: redis.Redis, bucket: Bucket) -> N
 def test_what_is_in_work_is_left_and_told(valkey: redis.Redis, bucket: Bucket) -> None:
     reference = write(valkey, PERSON, 1, lease="9" * 13)
     valkey.hdel(bucket.message(reference), "answer")
-    forgetting = Forgetting(valkey, PERSON)
+    forgetting = ContactEraser(valkey, PERSON)
     kept = forgetting.find()
     assert (kept.in_work, dict(kept.counts)) == ([reference], {})
     forgetting.remove(kept, opt_out_too=False)
@@ -148,12 +148,12 @@ def test_more_than_one_round_trip_is_looked_through(
     for number in range(7):
         write(valkey, PERSON if number % 2 else NEIGHBOUR, number)
     looked: list[int] = []
-    forgetting = Forgetting(valkey, PERSON, looked.append)
+    forgetting = ContactEraser(valkey, PERSON, looked.append)
     kept = forgetting.find()
     assert kept.counts["messages"] == kept.counts["dead_letters"] == 3
     assert sum(looked) >= 14
     forgetting.remove(kept, opt_out_too=False)
-    assert Forgetting(valkey, NEIGHBOUR).find().counts["messages"] == 4
+    assert ContactEraser(valkey, NEIGHBOUR).find().counts["messages"] == 4
 
 
 def test_a_name_with_special_characters_matches_only_itself(valkey: redis.Redis) -> None:
@@ -161,7 +161,7 @@ def test_a_name_with_special_characters_matches_only_itself(valkey: redis.Redis)
     for name in names:
         valkey.hset(bucket_of(name).person(SERVICE, name), "last", "12345")
     for name in names:
-        assert dict(Forgetting(valkey, name).find().counts) == {"person": 1}
+        assert dict(ContactEraser(valkey, name).find().counts) == {"person": 1}
 
 
 def test_every_kind_of_key_of_a_person_ends_with_their_number() -> None:
@@ -176,20 +176,20 @@ def test_every_kind_of_key_of_a_person_ends_with_their_number() -> None:
 
 def test_a_dead_letter_whose_message_is_gone_does_no_harm(valkey: redis.Redis, bucket: Bucket) -> None:
     valkey.xadd(bucket.dead_letters, {"message": f"{ACCOUNT}/{sid_of(PERSON, 9)}", "cause": json.dumps({})})
-    assert not Forgetting(valkey, PERSON).find().counts
+    assert not ContactEraser(valkey, PERSON).find().counts
 
 
 def test_an_entry_that_cannot_be_read_holds_nothing_up(valkey: redis.Redis, bucket: Bucket) -> None:
     write_person(valkey, PERSON)
     valkey.zadd(bucket.outbox, {b"of tomorrow": 1, b"\xff": 1})
-    assert Forgetting(valkey, PERSON).find().counts["outbox"] == 1
+    assert ContactEraser(valkey, PERSON).find().counts["outbox"] == 1
 
 
 def test_the_routers_hear_of_an_opt_out_that_is_forgotten(valkey: redis.Redis) -> None:
     write_person(valkey, PERSON)
     with valkey.pubsub(ignore_subscribe_messages=True) as channel:
         channel.subscribe(CONSENTS_CHANNEL)
-        forgetting = Forgetting(valkey, PERSON)
+        forgetting = ContactEraser(valkey, PERSON)
         kept = forgetting.find()
         forgetting.remove(kept, opt_out_too=False)
         forgetting.remove(kept, opt_out_too=True)

@@ -10,18 +10,18 @@ from urllib.parse import urlencode
 import pytest
 import redis
 
-from sms_router.delivery.entry import Kind, Piece
-from sms_router.routing.contacts.status_callbacks import Receipts
+from sms_router.delivery.entry import MessagePart, ReplyKind
+from sms_router.routing.contacts.status_callbacks import ReceiptHandler
 from sms_router.routing.handler.reply import Reply
-from sms_router.routing.history.reader import History
-from sms_router.routing.history.record import Episode
-from sms_router.routing.inbox.answer import Answer, MessageKey, Outcome, Story
+from sms_router.routing.history.reader import HistoryReader
+from sms_router.routing.history.record import MessageRecord
+from sms_router.routing.inbox.answer import Answer, JournalEntry, MessageKey, Outcome
 from sms_router.routing.inbox.claim import Claimed
-from sms_router.routing.inbox.inbox import Records
+from sms_router.routing.inbox.inbox import Inbox
 from sms_router.routing.pipeline.composer import Composer
 from sms_router.senders.request import ReplyFrom
 from sms_router.store.keys import ALL_BUCKETS, bucket_of
-from sms_router.store.spool.durable_writer import Journal
+from sms_router.store.spool.durable_writer import DurableWriter
 from sms_router.store.spool.spool import Spool
 from sms_router.store.store import Store
 from sms_router.twilio.status import MessageStatus, Receipt
@@ -38,8 +38,8 @@ def sid_of(number: int) -> str:
 class House:
     """The parts of a worker that write the journal."""
 
-    records: Records
-    receipts: Receipts
+    records: Inbox
+    receipts: ReceiptHandler
 
     async def receive(
         self, number: int, person: str = PERSON, account: str = ACCOUNT
@@ -54,17 +54,17 @@ class House:
             "Body": "Hi ☺",
         }
         request = urlencode(form).encode()
-        assert isinstance(await self.records.open(key, request, fallback=False), Claimed)
+        assert isinstance(await self.records.claim(key, request, fallback=False), Claimed)
         return key, request
 
     async def answer(self, number: int, person: str = PERSON, cause: str = "") -> MessageKey:
         """Receive a message and answer it."""
         key, request = await self.receive(number, person)
-        document = Composer(lambda *_: None, lambda _: ReplyFrom.SAME_NUMBER, "").plainly(
+        document = Composer(lambda *_: None, lambda _: ReplyFrom.SAME_NUMBER, "").render_plain(
             Reply(["a & b", "c"])
         )
         outcome = Outcome.FAILED if cause else Outcome.REPLY
-        story = Story("HOURS\n12345: taken: texted", cause)
+        story = JournalEntry("HOURS\n12345: taken: texted", cause)
         await self.records.commit(key, request, Claimed(1, 0, stored=True), Answer(document, outcome), story)
         return key
 
@@ -72,41 +72,41 @@ class House:
 @pytest.fixture
 async def house(valkey_url: str, tmp_path: Path) -> AsyncIterator[House]:
     store = Store(valkey_url)
-    journal = Journal(store, Spool(tmp_path))
+    journal = DurableWriter(store, Spool(tmp_path))
     await store.start(journal.replay)
-    yield House(Records(store, journal, 7), Receipts(journal, 7))
+    yield House(Inbox(store, journal, 7), ReceiptHandler(journal, 7))
     await journal.aclose()
     await store.aclose()
 
 
 @pytest.fixture
-def history(valkey: redis.Redis) -> History:
-    return History(valkey)
+def history(valkey: redis.Redis) -> HistoryReader:
+    return HistoryReader(valkey)
 
 
-def sids(episodes: list[Episode]) -> list[str]:
+def sids(episodes: list[MessageRecord]) -> list[str]:
     return [episode.sid for episode in episodes]
 
 
-def test_an_empty_journal_is_empty(history: History) -> None:
+def test_an_empty_journal_is_empty(history: HistoryReader) -> None:
     assert history.recent(10) == history.failed(10) == []
     assert history.find(sid_of(1), [ACCOUNT]) is None
 
 
-async def test_the_newest_messages_come_first(house: House, history: History) -> None:
+async def test_the_newest_messages_come_first(house: House, history: HistoryReader) -> None:
     for number in range(6):
         await house.answer(number)
     assert sids(history.recent(4)) == [sid_of(number) for number in (5, 4, 3, 2)]
 
 
-async def test_the_messages_of_all_people_are_listed(house: House, history: History) -> None:
+async def test_the_messages_of_all_people_are_listed(house: House, history: HistoryReader) -> None:
     for number in range(10, 22):
         await house.answer(number, f"+141555501{number}")
     assert set(sids(history.recent(100))) == {sid_of(number) for number in range(10, 22)}
     assert len(history.recent(5)) == 5
 
 
-async def test_a_message_has_its_story(house: House, history: History) -> None:
+async def test_a_message_has_its_story(house: House, history: HistoryReader) -> None:
     await house.answer(1)
     (episode,) = history.recent(1)
     assert episode == history.find(sid_of(1), [OTHER_ACCOUNT, ACCOUNT])
@@ -119,23 +119,23 @@ async def test_a_message_has_its_story(house: House, history: History) -> None:
     assert (episode.causes, episode.sent) == ((), ())
 
 
-async def test_a_message_in_work_has_no_answer_yet(house: House, history: History) -> None:
+async def test_a_message_in_work_has_no_answer_yet(house: House, history: HistoryReader) -> None:
     await house.receive(1)
     (episode,) = history.recent(1)
     assert (episode.outcome, episode.rule, episode.sender, episode.texts) == (None, None, None, ())
 
 
-async def test_only_messages_of_the_named_accounts_are_found(house: House, history: History) -> None:
+async def test_only_messages_of_the_named_accounts_are_found(house: House, history: HistoryReader) -> None:
     await house.receive(1, account=OTHER_ACCOUNT)
     assert history.find(sid_of(1), [ACCOUNT]) is None
     assert history.find(sid_of(1), [OTHER_ACCOUNT]) is not None
     assert history.find(sid_of(1), []) is None
 
 
-async def test_dead_letters_have_all_their_causes_newest_first(house: House, history: History) -> None:
+async def test_dead_letters_have_all_their_causes_newest_first(house: House, history: HistoryReader) -> None:
     await house.answer(1)
     key = await house.answer(2, cause="HOURS: LookupError: no\udcff balance")
-    await house.records.note(key, "adopted", "text", "answered after the deadline")
+    await house.records.annotate(key, "adopted", "text", "answered after the deadline")
     (letter,) = history.failed(10)
     assert letter.sid == sid_of(2)
     assert [cause.text for cause in letter.causes] == [
@@ -148,19 +148,19 @@ async def test_dead_letters_have_all_their_causes_newest_first(house: House, his
 
 
 async def test_a_limit_of_dead_letters_counts_messages_and_leaves_out_no_cause(
-    house: House, history: History
+    house: House, history: HistoryReader
 ) -> None:
     keys = [await house.answer(number, cause="no balance") for number in range(4)]
     for key in keys[1:]:
         for field in ("adopted", "heavy", "lost"):
-            await house.records.note(key, field, "text", f"{field}, after the answer")
+            await house.records.annotate(key, field, "text", f"{field}, after the answer")
     letters = history.failed(3)
     assert set(sids(letters)) == {sid_of(1), sid_of(2), sid_of(3)}
     assert [len(letter.causes) for letter in letters] == [4, 4, 4]
     assert sids(history.failed(1)) == sids(letters)[:1]
 
 
-async def test_receipts_stand_beside_the_message_they_answer(house: House, history: History) -> None:
+async def test_receipts_stand_beside_the_message_they_answer(house: House, history: HistoryReader) -> None:
     await house.answer(1)
     receipt = Receipt(
         message_sid=sid_of(77),
@@ -171,7 +171,7 @@ async def test_receipts_stand_beside_the_message_they_answer(house: House, histo
         person=PERSON,
         reply=f"{sid_of(1)}.0",
     )
-    await house.receipts.keep(receipt)
+    await house.receipts.handle(receipt)
     (episode,) = history.recent(1)
     (sent,) = episode.sent
     assert (sent.sid, sent.sender, sent.status, sent.error_code) == (
@@ -180,12 +180,12 @@ async def test_receipts_stand_beside_the_message_they_answer(house: House, histo
         "undelivered",
         "30006",
     )
-    assert sent.piece == Piece(Kind.ANSWER, 0)
+    assert sent.piece == MessagePart(ReplyKind.ANSWER, 0)
     assert [each.status for each in sent.statuses] == ["undelivered"]
 
 
 async def test_a_message_is_found_though_its_answer_went_to_somebody_else_too(
-    house: House, history: History
+    house: House, history: HistoryReader
 ) -> None:
     await house.answer(1)
     others = (f"+1415555{number:04}" for number in range(200))
@@ -194,13 +194,13 @@ async def test_a_message_is_found_though_its_answer_went_to_somebody_else_too(
     receipt = Receipt(
         sid_of(77), ACCOUNT, MessageStatus.DELIVERED, None, "12345", before, f"{sid_of(1)}.0", None
     )
-    await house.receipts.keep(receipt)
+    await house.receipts.handle(receipt)
     (episode,) = history.recent(1)
     assert history.find(sid_of(1), [ACCOUNT]) == episode
 
 
 async def test_what_is_no_longer_kept_does_no_harm(
-    house: House, history: History, valkey: redis.Redis
+    house: House, history: HistoryReader, valkey: redis.Redis
 ) -> None:
     key = await house.answer(1, cause="gone")
     valkey.delete(bucket_of(PERSON).message(key.reference))
@@ -211,14 +211,14 @@ async def test_what_is_no_longer_kept_does_no_harm(
 
 
 async def test_dead_letters_are_read_in_pages_back_to_the_last_one(
-    house: House, history: History, monkeypatch: pytest.MonkeyPatch
+    house: House, history: HistoryReader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sms_router.routing.history.reader.AT_ONCE", 2)
     for number in range(7):
         await house.answer(number, f"+141555501{number % 3:02}", cause=f"no balance {number}")
     key = MessageKey(f"{ACCOUNT}/{sid_of(0)}", "+14155550100")
     for again in range(5):
-        await house.records.note(key, f"note{again}", "text", f"again {again}")
+        await house.records.annotate(key, f"note{again}", "text", f"again {again}")
     letters = history.failed(100)
     assert sids(letters)[0] == sid_of(0)
     assert set(sids(letters)) == {sid_of(number) for number in range(7)}
@@ -230,7 +230,7 @@ async def test_dead_letters_are_read_in_pages_back_to_the_last_one(
     assert history.find(sid_of(0), [ACCOUNT]) == letters[0]
 
 
-async def test_dead_letters_are_chosen_by_time_and_cause(house: House, history: History) -> None:
+async def test_dead_letters_are_chosen_by_time_and_cause(house: House, history: HistoryReader) -> None:
     for number, cause in enumerate(("Timeout in BALANCE", "LookupError", "a timeout elsewhere")):
         await house.answer(number, cause=cause)
     assert sids(history.failed(10, cause="TIMEOUT")) == [sid_of(2), sid_of(0)]

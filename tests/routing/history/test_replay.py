@@ -9,10 +9,16 @@ from typing import Any, cast
 import pytest
 import redis
 
-from sms_router.delivery.entry import Entry, Kind, Piece
-from sms_router.delivery.message import State
-from sms_router.routing.history.record import Episode, Said, Sending, Sent, read_episode
-from sms_router.routing.history.replay import UNANSWERED, Verdict, ask, judge
+from sms_router.delivery.entry import MessagePart, OutboxEntry, ReplyKind
+from sms_router.delivery.message import SendState
+from sms_router.routing.history.record import (
+    AnswerRecord,
+    DeliveredMessage,
+    MessageRecord,
+    OutboundAttempt,
+    parse_record,
+)
+from sms_router.routing.history.replay import UNANSWERED, ReplayStatus, check_replayable, request_replay
 from sms_router.routing.inbox.answer import Outcome
 from sms_router.store.keys import bucket_of
 from tests.routing.messages import ACCOUNT, PERSON, message
@@ -22,76 +28,91 @@ HOUR = 3_600_000
 SERVICE = "MG" + "1" * 32
 REFERENCE = f"{ACCOUNT}/SM{'0a' * 16}"
 BUCKET = bucket_of(PERSON)
-SAID = Said(NOW, "HOURS", (), ())
+SAID = AnswerRecord(NOW, "HOURS", (), ())
 
 
-def sending(name: str, state: State) -> Sending:
-    piece = Piece.parse(name)
+def sending(name: str, state: SendState) -> OutboundAttempt:
+    piece = MessagePart.parse(name)
     assert piece is not None
-    return Sending(piece, state, NOW, "", "", "12345", "", ())
+    return OutboundAttempt(piece, state, NOW, "", "", "12345", "", ())
 
 
-def sent(name: str, status: str) -> Sent:
-    return Sent("SM1", "12345", status, "", Piece.parse(name))
+def sent(name: str, status: str) -> DeliveredMessage:
+    return DeliveredMessage("SM1", "12345", status, "", MessagePart.parse(name))
 
 
-def episode(outcome: Outcome | None, **more: Any) -> Episode:
-    return Episode(REFERENCE, NOW - HOUR, message(), outcome, **more)
+def episode(outcome: Outcome | None, **more: Any) -> MessageRecord:
+    return MessageRecord(REFERENCE, NOW - HOUR, message(), outcome, **more)
 
 
 @pytest.mark.parametrize(
     ("kept", "verdict"),
     [
-        (episode(Outcome.FAILED), Verdict.YES),
-        (episode(Outcome.UNSENDABLE), Verdict.YES),
-        (episode(Outcome.FALLBACK), Verdict.YES),
-        (episode(Outcome.RELEASED), Verdict.YES),
-        (episode(None), Verdict.YES),
-        (episode(None, in_work_until=NOW + 1), Verdict.IN_WORK),
-        (Episode(REFERENCE, NOW - UNANSWERED + 1, message(), None), Verdict.IN_WORK),
-        (Episode(REFERENCE, NOW - UNANSWERED + 1, message(), Outcome.RELEASED), Verdict.IN_WORK),
-        (episode(Outcome.REPLY), Verdict.ANSWERED),
-        (episode(Outcome.SILENT), Verdict.ANSWERED),
-        (episode(Outcome.MUTED), Verdict.MUTED),
-        (episode(Outcome.LATE), Verdict.YES),
-        (episode(Outcome.LATE, late=SAID), Verdict.ANSWERED),
-        (episode(Outcome.LATE, late=SAID, sendings=(sending("late.0", State.WITHDRAWN),)), Verdict.YES),
-        (episode(Outcome.LATE, late=SAID, sendings=(sending("late.0", State.REFUSED),)), Verdict.YES),
-        (episode(Outcome.LATE, late=SAID, sendings=(sending("late.0", State.UNKNOWN),)), Verdict.UNKNOWN),
-        (episode(Outcome.LATE, late=SAID, sendings=(sending("late.0", State.SENT),)), Verdict.ANSWERED),
-        (episode(Outcome.LATE, late=SAID, sendings=(sending("late.0", State.SENDING),)), Verdict.IN_WORK),
+        (episode(Outcome.FAILED), ReplayStatus.YES),
+        (episode(Outcome.UNSENDABLE), ReplayStatus.YES),
+        (episode(Outcome.FALLBACK), ReplayStatus.YES),
+        (episode(Outcome.RELEASED), ReplayStatus.YES),
+        (episode(None), ReplayStatus.YES),
+        (episode(None, in_work_until=NOW + 1), ReplayStatus.IN_WORK),
+        (MessageRecord(REFERENCE, NOW - UNANSWERED + 1, message(), None), ReplayStatus.IN_WORK),
+        (MessageRecord(REFERENCE, NOW - UNANSWERED + 1, message(), Outcome.RELEASED), ReplayStatus.IN_WORK),
+        (episode(Outcome.REPLY), ReplayStatus.ANSWERED),
+        (episode(Outcome.SILENT), ReplayStatus.ANSWERED),
+        (episode(Outcome.MUTED), ReplayStatus.MUTED),
+        (episode(Outcome.LATE), ReplayStatus.YES),
+        (episode(Outcome.LATE, late=SAID), ReplayStatus.ANSWERED),
+        (
+            episode(Outcome.LATE, late=SAID, sendings=(sending("late.0", SendState.WITHDRAWN),)),
+            ReplayStatus.YES,
+        ),
+        (
+            episode(Outcome.LATE, late=SAID, sendings=(sending("late.0", SendState.REFUSED),)),
+            ReplayStatus.YES,
+        ),
+        (
+            episode(Outcome.LATE, late=SAID, sendings=(sending("late.0", SendState.UNKNOWN),)),
+            ReplayStatus.UNKNOWN,
+        ),
+        (
+            episode(Outcome.LATE, late=SAID, sendings=(sending("late.0", SendState.SENT),)),
+            ReplayStatus.ANSWERED,
+        ),
+        (
+            episode(Outcome.LATE, late=SAID, sendings=(sending("late.0", SendState.SENDING),)),
+            ReplayStatus.IN_WORK,
+        ),
         (
             episode(
                 Outcome.LATE,
                 late=SAID,
-                sendings=(sending("late.0", State.SENT), sending("late.1", State.REFUSED)),
+                sendings=(sending("late.0", SendState.SENT), sending("late.1", SendState.REFUSED)),
             ),
-            Verdict.ANSWERED,
+            ReplayStatus.ANSWERED,
         ),
-        (episode(Outcome.REPLY, sendings=(sending("0.again", State.REFUSED),)), Verdict.YES),
-        (episode(Outcome.REPLY, sendings=(sending("0.again", State.UNKNOWN),)), Verdict.UNKNOWN),
-        (episode(Outcome.REPLY, sendings=(sending("0.again", State.SENT),)), Verdict.ANSWERED),
+        (episode(Outcome.REPLY, sendings=(sending("0.again", SendState.REFUSED),)), ReplayStatus.YES),
+        (episode(Outcome.REPLY, sendings=(sending("0.again", SendState.UNKNOWN),)), ReplayStatus.UNKNOWN),
+        (episode(Outcome.REPLY, sendings=(sending("0.again", SendState.SENT),)), ReplayStatus.ANSWERED),
         (
             episode(
                 Outcome.REPLY,
-                sendings=(sending("0.again", State.REFUSED),),
+                sendings=(sending("0.again", SendState.REFUSED),),
                 sent=(sent("0", "undelivered"), sent("1", "delivered")),
             ),
-            Verdict.ANSWERED,
+            ReplayStatus.ANSWERED,
         ),
-        (episode(Outcome.FAILED, sendings=(sending("0.again", State.UNKNOWN),)), Verdict.YES),
-        (episode(Outcome.FAILED, bodies_removed=NOW), Verdict.GONE),
-        (Episode(REFERENCE, None, None, Outcome.FAILED), Verdict.GONE),
-        (Episode(REFERENCE, NOW - 25 * HOUR, message(), Outcome.FAILED), Verdict.TOO_OLD),
+        (episode(Outcome.FAILED, sendings=(sending("0.again", SendState.UNKNOWN),)), ReplayStatus.YES),
+        (episode(Outcome.FAILED, bodies_removed=NOW), ReplayStatus.GONE),
+        (MessageRecord(REFERENCE, None, None, Outcome.FAILED), ReplayStatus.GONE),
+        (MessageRecord(REFERENCE, NOW - 25 * HOUR, message(), Outcome.FAILED), ReplayStatus.TOO_OLD),
     ],
 )
-def test_what_may_be_answered_once_more(kept: Episode, verdict: Verdict) -> None:
-    assert judge(kept, NOW, 24 * HOUR, even_unknown=False).verdict is verdict
-    risked = Verdict.YES if verdict is Verdict.UNKNOWN else verdict
-    assert judge(kept, NOW, 24 * HOUR, even_unknown=True).verdict is risked
+def test_what_may_be_answered_once_more(kept: MessageRecord, verdict: ReplayStatus) -> None:
+    assert check_replayable(kept, NOW, 24 * HOUR, even_unknown=False).verdict is verdict
+    risked = ReplayStatus.YES if verdict is ReplayStatus.UNKNOWN else verdict
+    assert check_replayable(kept, NOW, 24 * HOUR, even_unknown=True).verdict is risked
 
 
-def write(client: redis.Redis, **more: Any) -> Episode:
+def write(client: redis.Redis, **more: Any) -> MessageRecord:
     """Write down a message that failed, and read it."""
     fields: dict[Any, Any] = {
         "request": f"MessageSid={REFERENCE[-34:]}&AccountSid={ACCOUNT}&From=%2B{PERSON[1:]}&To=12345&Body=Hi",
@@ -101,51 +122,51 @@ def write(client: redis.Redis, **more: Any) -> Episode:
         **{name.replace("__", ":").replace("_again", ".again"): value for name, value in more.items()},
     }
     client.hset(BUCKET.message(REFERENCE), mapping=fields)
-    return read_episode(REFERENCE, client.hgetall(BUCKET.message(REFERENCE)), {}, ())  # type: ignore[arg-type]
+    return parse_record(REFERENCE, client.hgetall(BUCKET.message(REFERENCE)), {}, ())  # type: ignore[arg-type]
 
 
-def asked(client: redis.Redis, kept: Episode, *, even_unknown: bool = False) -> Verdict:
-    return ask(client, kept, SERVICE, 7, even_unknown=even_unknown).verdict
+def asked(client: redis.Redis, kept: MessageRecord, *, even_unknown: bool = False) -> ReplayStatus:
+    return request_replay(client, kept, SERVICE, 7, even_unknown=even_unknown).verdict
 
 
-def waiting(client: redis.Redis) -> list[Entry]:
+def waiting(client: redis.Redis) -> list[OutboxEntry]:
     lines = cast("list[bytes]", client.zrange(BUCKET.outbox, 0, -1))
-    return [Entry.read(line) for line in lines]
+    return [OutboxEntry.read(line) for line in lines]
 
 
 async def test_of_many_who_ask_one_has_asked(valkey: redis.Redis) -> None:
     kept = write(valkey)
     verdicts = await asyncio.gather(*(asyncio.to_thread(asked, valkey, kept) for _ in range(10)))
-    assert sorted(verdicts) == sorted([Verdict.ASKED] + [Verdict.ALREADY] * 9)
-    assert waiting(valkey) == [Entry(REFERENCE, Kind.REPLAY.value, SERVICE, PERSON)]
+    assert sorted(verdicts) == sorted([ReplayStatus.ASKED] + [ReplayStatus.ALREADY] * 9)
+    assert waiting(valkey) == [OutboxEntry(REFERENCE, ReplyKind.REPLAY.value, SERVICE, PERSON)]
     assert valkey.pttl(BUCKET.outbox) > 0
 
 
 def test_somebody_who_has_opted_out_meanwhile_gets_nothing(valkey: redis.Redis) -> None:
     kept = write(valkey)
     valkey.hset(BUCKET.person(SERVICE, PERSON), "out", "1 1 STOP")
-    assert asked(valkey, kept) is Verdict.OPTED_OUT
+    assert asked(valkey, kept) is ReplayStatus.OPTED_OUT
     assert waiting(valkey) == []
 
 
 @pytest.mark.parametrize(
     ("outcome", "name", "state", "verdict"),
     [
-        ("late", "late.0", "waiting", Verdict.IN_WORK),
-        ("late", "late.0", "sent", Verdict.ANSWERED),
-        ("late", "late.0", "unknown", Verdict.UNKNOWN),
-        ("late", "late.0", "refused", Verdict.ASKED),
-        ("reply", "0.again", "sent", Verdict.ANSWERED),
-        ("failed", "0.again", "sent", Verdict.ASKED),
-        ("failed", "replay.0", "sent", Verdict.ALREADY),
-        ("failed", "replay.0", "sending", Verdict.ALREADY),
-        ("failed", "replay.0", "unknown", Verdict.ALREADY),
-        ("failed", "replay.0", "withdrawn", Verdict.ASKED),
-        ("failed", "replay.0.again", "sent", Verdict.ALREADY),
+        ("late", "late.0", "waiting", ReplayStatus.IN_WORK),
+        ("late", "late.0", "sent", ReplayStatus.ANSWERED),
+        ("late", "late.0", "unknown", ReplayStatus.UNKNOWN),
+        ("late", "late.0", "refused", ReplayStatus.ASKED),
+        ("reply", "0.again", "sent", ReplayStatus.ANSWERED),
+        ("failed", "0.again", "sent", ReplayStatus.ASKED),
+        ("failed", "replay.0", "sent", ReplayStatus.ALREADY),
+        ("failed", "replay.0", "sending", ReplayStatus.ALREADY),
+        ("failed", "replay.0", "unknown", ReplayStatus.ALREADY),
+        ("failed", "replay.0", "withdrawn", ReplayStatus.ASKED),
+        ("failed", "replay.0.again", "sent", ReplayStatus.ALREADY),
     ],
 )
 def test_what_has_happened_since_it_was_judged_counts(
-    valkey: redis.Redis, outcome: str, name: str, state: str, verdict: Verdict
+    valkey: redis.Redis, outcome: str, name: str, state: str, verdict: ReplayStatus
 ) -> None:
     kept = write(valkey, outcome=outcome)
     more = {f"send:{name}": json.dumps({"state": state})}
@@ -153,28 +174,28 @@ def test_what_has_happened_since_it_was_judged_counts(
         more |= {"replay": "<Response><Message/></Response>", "replay:asked": "1"}
     valkey.hset(BUCKET.message(REFERENCE), mapping=dict[Any, Any](more))
     assert asked(valkey, kept) is verdict
-    assert asked(valkey, kept, even_unknown=True) in {verdict, Verdict.ASKED, Verdict.ALREADY}
-    if verdict is Verdict.ASKED:
+    assert asked(valkey, kept, even_unknown=True) in {verdict, ReplayStatus.ASKED, ReplayStatus.ALREADY}
+    if verdict is ReplayStatus.ASKED:
         assert not valkey.hexists(BUCKET.message(REFERENCE), "replay")
 
 
 def test_a_replay_that_said_nothing_is_over_and_one_that_failed_is_not(valkey: redis.Redis) -> None:
     kept = write(valkey, replay="<Response/>", replay__asked=1)
-    assert asked(valkey, kept) is Verdict.ALREADY
+    assert asked(valkey, kept) is ReplayStatus.ALREADY
     kept = write(valkey, replay__failed="its handler failed")
-    assert asked(valkey, kept) is Verdict.ASKED
+    assert asked(valkey, kept) is ReplayStatus.ASKED
 
 
 def test_late_work_that_is_still_in_the_outbox_comes_first(valkey: redis.Redis) -> None:
     kept = write(valkey, outcome="late")
-    valkey.zadd(BUCKET.outbox, {Entry(REFERENCE, Kind.LATE.value, SERVICE, PERSON).line: 1})
-    assert asked(valkey, kept) is Verdict.IN_WORK
+    valkey.zadd(BUCKET.outbox, {OutboxEntry(REFERENCE, ReplyKind.LATE.value, SERVICE, PERSON).line: 1})
+    assert asked(valkey, kept) is ReplayStatus.IN_WORK
 
 
 def test_what_is_gone_cannot_be_asked_for(valkey: redis.Redis) -> None:
     kept = write(valkey)
     valkey.delete(BUCKET.message(REFERENCE))
-    assert asked(valkey, kept) is Verdict.GONE
+    assert asked(valkey, kept) is ReplayStatus.GONE
     write(valkey, bodies__removed=5)
-    assert asked(valkey, kept) is Verdict.GONE
+    assert asked(valkey, kept) is ReplayStatus.GONE
     assert waiting(valkey) == []

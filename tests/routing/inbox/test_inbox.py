@@ -10,13 +10,13 @@ from typing import Any, cast
 import pytest
 import redis
 
-from sms_router.delivery.entry import Entry, Kind
+from sms_router.delivery.entry import OutboxEntry, ReplyKind
 from sms_router.delivery.outbox import Outbox
 from sms_router.routing.inbox import inbox as record
-from sms_router.routing.inbox.answer import RELEASED, Answer, MessageKey, Outcome, Story
-from sms_router.routing.inbox.claim import Busy, Claimed, Opening
-from sms_router.routing.inbox.commit import GoingOn
-from sms_router.routing.inbox.inbox import Records
+from sms_router.routing.inbox.answer import RELEASED, Answer, JournalEntry, MessageKey, Outcome
+from sms_router.routing.inbox.claim import Claimed, ClaimResult, InProgress
+from sms_router.routing.inbox.commit import Continuation
+from sms_router.routing.inbox.inbox import Inbox
 from sms_router.store import resilient_connection as server
 from sms_router.store.keys import bucket_of
 from sms_router.twilio.twiml import EMPTY, OutboundMessage, render
@@ -29,7 +29,7 @@ LONG = 20
 
 KEY = MessageKey("AC1/SM1", "+14155550100")
 REQUEST = b"From=%2B14155550100"
-STORY = Story('{"rule": "HOURS"}')
+STORY = JournalEntry('{"rule": "HOURS"}')
 UNSTORED = Claimed(1, 0.0, stored=False)
 
 
@@ -41,17 +41,17 @@ def key(number: int) -> MessageKey:
     return MessageKey(f"AC1/SM{number}", f"+1415555{number:04}")
 
 
-async def claim(records: Records, of: MessageKey = KEY) -> Claimed:
-    opening = await records.open(of, REQUEST, fallback=False)
+async def claim(records: Inbox, of: MessageKey = KEY) -> Claimed:
+    opening = await records.claim(of, REQUEST, fallback=False)
     assert isinstance(opening, Claimed)
     return opening
 
 
-async def opened(records: Records, fallback: bool = False) -> Opening:
-    return await records.open(KEY, REQUEST, fallback)
+async def opened(records: Inbox, fallback: bool = False) -> ClaimResult:
+    return await records.claim(KEY, REQUEST, fallback)
 
 
-async def committed(one: Worker, answer: Answer, story: Story = STORY) -> Answer:
+async def committed(one: Worker, answer: Answer, story: JournalEntry = STORY) -> Answer:
     kept = await one.records.commit(KEY, REQUEST, await claim(one.records), answer, story)
     assert isinstance(kept, Answer)
     return kept
@@ -94,7 +94,7 @@ async def test_the_first_opening_claims_and_the_second_is_busy(one: Worker, othe
     claimed = await claim(one.records)
     assert (claimed.attempt, claimed.stored) == (1, True)
     busy = await opened(other.records)
-    assert isinstance(busy, Busy)
+    assert isinstance(busy, InProgress)
     assert 0 < busy.remaining <= record.LEASE
 
 
@@ -122,7 +122,7 @@ async def test_the_first_commit_wins_and_the_other_adopts_it(one: Worker, other:
     first = await other.records.commit(KEY, REQUEST, Claimed(0, 0.0, stored=True), saying("other"), STORY)
     second = await one.records.commit(KEY, REQUEST, claimed, saying("one"), STORY)
     assert first == second == saying("other")
-    assert one.records.remembered(KEY) == other.records.remembered(KEY) == first
+    assert one.records.cached_answer(KEY) == other.records.cached_answer(KEY) == first
 
 
 async def test_of_all_who_ask_at_once_one_works_and_all_give_the_same_answer(
@@ -133,8 +133,8 @@ async def test_of_all_who_ask_at_once_one_works_and_all_give_the_same_answer(
     chance = random.Random(7)
     work: list[MessageKey] = []
 
-    async def ask(records: Records, of: MessageKey, impatient: bool) -> Answer:
-        while not isinstance(opening := await records.open(of, REQUEST, impatient), Answer):
+    async def ask(records: Inbox, of: MessageKey, impatient: bool) -> Answer:
+        while not isinstance(opening := await records.claim(of, REQUEST, impatient), Answer):
             if isinstance(opening, Claimed):
                 work.append(of)
                 for _ in range(chance.randrange(20)):
@@ -172,7 +172,7 @@ async def test_a_lease_is_renewed_while_it_is_held(valkey_url: str, tmp_path: Pa
         remaining, renewals = 0.3, 0
         while renewals < 4:  # longer than the lease lives by itself
             busy = await opened(other.records)
-            assert isinstance(busy, Busy)
+            assert isinstance(busy, InProgress)
             renewals += busy.remaining > remaining
             remaining = busy.remaining
 
@@ -181,14 +181,16 @@ async def test_a_late_answer_does_not_overtake_its_message_in_the_spool(
     one: Worker, valkey: redis.Redis
 ) -> None:
     """Redis was away when the text came, and is back when its handler ends, but not all of the spool is."""
-    work = Entry(KEY.reference, "late", "MG1", KEY.person)
+    work = OutboxEntry(KEY.reference, "late", "MG1", KEY.person)
     silence = Answer(EMPTY, Outcome.LATE)
-    await one.records.commit(KEY, REQUEST, UNSTORED, silence, STORY, going_on=GoingOn(work.line, ours=True))
+    await one.records.commit(
+        KEY, REQUEST, UNSTORED, silence, STORY, going_on=Continuation(work.line, ours=True)
+    )
     outbox = Outbox(one.store, one.journal, DAYS, 60)
     document = render([OutboundMessage("done")])
-    await outbox.put(work, Kind.LATE, document, "SLOW", 1, "SLOW, after the deadline")
+    await outbox.enqueue(work, ReplyKind.LATE, document, "SLOW", 1, "SLOW, after the deadline")
     async with asyncio.timeout(LONG):
-        while one.journal.waiting:
+        while one.journal.has_backlog:
             await asyncio.sleep(0.01)
     bucket = bucket_of(KEY.person)
     assert valkey.zrange(bucket.outbox, 0, -1) == [work._replace(name="late.0").line]
@@ -197,10 +199,10 @@ async def test_a_late_answer_does_not_overtake_its_message_in_the_spool(
         document,
         None,
     ]
-    assert await outbox.put(work, Kind.LATE, document, "SLOW", 1, "once more") is False, (
+    assert await outbox.enqueue(work, ReplyKind.LATE, document, "SLOW", 1, "once more") is False, (
         "nothing waits any more"
     )
-    assert not one.journal.waiting
+    assert not one.journal.has_backlog
 
 
 async def test_a_lease_is_held_though_its_claim_waits_in_the_spool(
@@ -210,7 +212,7 @@ async def test_a_lease_is_held_though_its_claim_waits_in_the_spool(
     asked: list[str] = []
     record_key = bucket_of(KEY.person).message(KEY.reference)
     async with worker(valkey_url, tmp_path, 0.3, lambda name, _: asked.append(name)) as one:
-        one.records.hold(KEY)
+        one.records.keep_renewing(KEY)
         async with asyncio.timeout(LONG):
             while asked.count("renew") < 2:
                 await asyncio.sleep(0.01)
@@ -229,8 +231,8 @@ async def test_a_lease_dies_with_its_holder_and_a_waiter_takes_over(
         if how == "stopped":
             await one.records.aclose()
         else:
-            one.records.let_go(KEY)
-        while isinstance(opening := await opened(other.records), Busy):
+            one.records.stop_renewing(KEY)
+        while isinstance(opening := await opened(other.records), InProgress):
             await other.records.answered(KEY, opening.remaining)
     assert isinstance(opening, Claimed)
     assert opening.attempt == 2
@@ -242,7 +244,7 @@ async def test_who_lost_the_lease_may_still_answer_first(
     async with worker(valkey_url, tmp_path, lease=0.001) as one, asyncio.timeout(LONG):
         claimed = await claim(one.records)
         await one.records.aclose()
-        while isinstance(taken := await opened(other.records), Busy):
+        while isinstance(taken := await opened(other.records), InProgress):
             pass
         assert isinstance(taken, Claimed)
         first = await one.records.commit(KEY, REQUEST, claimed, saying("one"), STORY)
@@ -255,7 +257,7 @@ async def test_who_lost_the_lease_may_still_answer_first(
 async def test_a_waiter_is_woken_by_the_answer(valkey_url: str, one: Worker, other: Worker) -> None:
     async with listening(valkey_url, one, other), asyncio.timeout(LONG):
         claimed = await claim(one.records)
-        assert isinstance(await opened(other.records), Busy)
+        assert isinstance(await opened(other.records), InProgress)
         waiting = asyncio.create_task(other.records.answered(KEY, 10 * LONG))
         answer = await one.records.commit(KEY, REQUEST, claimed, saying("hello"), STORY)
         await waiting
@@ -265,9 +267,9 @@ async def test_a_waiter_is_woken_by_the_answer(valkey_url: str, one: Worker, oth
 async def test_a_waiter_is_woken_by_a_release(valkey_url: str, one: Worker, other: Worker) -> None:
     async with listening(valkey_url, one, other), asyncio.timeout(LONG):
         claimed = await claim(one.records)
-        assert isinstance(await opened(other.records, fallback=True), Busy)
+        assert isinstance(await opened(other.records, fallback=True), InProgress)
         waiting = asyncio.create_task(other.records.answered(KEY, 10 * LONG))
-        await one.records.release(KEY, REQUEST, claimed, Story("{}", "it raised"))
+        await one.records.release(KEY, REQUEST, claimed, JournalEntry("{}", "it raised"))
         await waiting
         assert isinstance(await opened(other.records, fallback=True), Claimed)
 
@@ -276,34 +278,34 @@ async def test_a_waiter_is_woken_by_a_release(valkey_url: str, one: Worker, othe
 
 
 async def test_a_released_message_is_the_fallbacks(one: Worker, other: Worker, valkey: redis.Redis) -> None:
-    await one.records.release(KEY, REQUEST, await claim(one.records), Story("{}", "it raised"))
+    await one.records.release(KEY, REQUEST, await claim(one.records), JournalEntry("{}", "it raised"))
     assert await opened(other.records) == RELEASED
     taken = await opened(other.records, fallback=True)
     assert isinstance(taken, Claimed)
     answer = saying("later", Outcome.FALLBACK)
-    assert await other.records.commit(KEY, REQUEST, taken, answer, Story("{}", "fallback")) == answer
+    assert await other.records.commit(KEY, REQUEST, taken, answer, JournalEntry("{}", "fallback")) == answer
     assert await opened(one.records) == answer
     assert dead_letters(valkey) == ["it raised", "fallback"]
-    assert one.records.remembered(key(2)) is None
+    assert one.records.cached_answer(key(2)) is None
 
 
 async def test_a_release_is_not_taken_for_an_answer(one: Worker) -> None:
-    await one.records.release(KEY, REQUEST, await claim(one.records), Story("{}", "it raised"))
+    await one.records.release(KEY, REQUEST, await claim(one.records), JournalEntry("{}", "it raised"))
     assert await opened(one.records) == RELEASED
-    assert one.records.remembered(KEY) is None
+    assert one.records.cached_answer(KEY) is None
 
 
 async def test_notes_come_to_the_message_and_to_the_dead_letters(one: Worker, valkey: redis.Redis) -> None:
     await committed(one, saying("", Outcome.LATE))
-    await one.records.note(KEY, "late", "the text", "too late")
+    await one.records.annotate(KEY, "late", "the text", "too late")
     assert fields(valkey)[b"late"] == b"the text"
     assert dead_letters(valkey) == ["too late"]
 
 
 async def test_text_that_is_not_unicode_is_kept_as_far_as_it_goes(one: Worker, valkey: redis.Redis) -> None:
     """What a handler raises may quote bytes that it could not decode."""
-    await committed(one, saying("sorry", Outcome.FAILED), Story("{}", "no file \udcff"))
-    await one.records.note(KEY, "late", "\ud83d", "half an emoji \ud83d")
+    await committed(one, saying("sorry", Outcome.FAILED), JournalEntry("{}", "no file \udcff"))
+    await one.records.annotate(KEY, "late", "\ud83d", "half an emoji \ud83d")
     assert dead_letters(valkey) == ["no file \\udcff", "half an emoji \\ud83d"]
 
 
@@ -317,10 +319,10 @@ async def test_without_redis_every_message_is_answered_from_memory(alone: Worker
         assert not claimed.stored
         answer = saying(str(number))
         assert await alone.records.commit(of, REQUEST, claimed, answer, STORY) == answer
-        assert alone.records.remembered(of) == answer
-    await alone.records.note(KEY, "late", "text", "too late")
-    await alone.records.release(key(99), REQUEST, UNSTORED, Story("{}", "it raised"))
-    assert alone.spool.kept == 52
+        assert alone.records.cached_answer(of) == answer
+    await alone.records.annotate(KEY, "late", "text", "too late")
+    await alone.records.release(key(99), REQUEST, UNSTORED, JournalEntry("{}", "it raised"))
+    assert alone.spool.size == 52
 
 
 async def test_what_was_answered_without_redis_is_there_when_it_returns(
@@ -329,11 +331,11 @@ async def test_what_was_answered_without_redis_is_there_when_it_returns(
     private_valkey.kill()
     async with worker(private_valkey.url, tmp_path) as one:
         await one.records.commit(
-            KEY, REQUEST, UNSTORED, saying("hello", Outcome.FAILED), Story("{}", "it raised")
+            KEY, REQUEST, UNSTORED, saying("hello", Outcome.FAILED), JournalEntry("{}", "it raised")
         )
         await asyncio.to_thread(private_valkey.start)
         async with worker(private_valkey.url, tmp_path) as other, asyncio.timeout(LONG):
-            while one.spool.kept:
+            while one.spool.size:
                 await asyncio.sleep(0.01)
             assert await opened(other.records) == saying("hello", Outcome.FAILED)
     with private_valkey.client() as client:
@@ -346,10 +348,10 @@ async def test_what_failed_without_redis_is_a_dead_letter_when_it_returns(
 ) -> None:
     private_valkey.kill()
     async with worker(private_valkey.url, tmp_path) as one:
-        await one.records.release(KEY, REQUEST, UNSTORED, Story("{}", "it raised"))
+        await one.records.release(KEY, REQUEST, UNSTORED, JournalEntry("{}", "it raised"))
         await asyncio.to_thread(private_valkey.start)
         async with asyncio.timeout(LONG):
-            while one.spool.kept:
+            while one.spool.size:
                 await asyncio.sleep(0.01)
     with private_valkey.client() as client:
         assert dead_letters(client) == ["it raised"]
@@ -365,10 +367,10 @@ async def test_a_commit_that_takes_too_long_is_spooled_and_the_answer_goes_out(
         claimed = Claimed(1, spent, stored=True)
         async with asyncio.timeout(LONG):
             assert await one.records.commit(KEY, REQUEST, claimed, saying("hello"), STORY) == saying("hello")
-        assert one.spool.kept == 1
+        assert one.spool.size == 1
         private_valkey.thaw()
         async with worker(private_valkey.url, tmp_path) as other, asyncio.timeout(LONG):
-            while one.spool.kept:
+            while one.spool.size:
                 await asyncio.sleep(0.01)
             assert await opened(other.records) == saying("hello")
 
@@ -389,7 +391,7 @@ async def test_a_full_redis_costs_nobody_an_answer(private_valkey: PrivateValkey
         with private_valkey.client() as admin:
             admin.config_set("maxmemory", "1mb")
             answer = await committed(one, saying("hello"))
-            assert answer == one.records.remembered(KEY) == saying("hello")
+            assert answer == one.records.cached_answer(KEY) == saying("hello")
             admin.config_set("maxmemory", 0)
 
 

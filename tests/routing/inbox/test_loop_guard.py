@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sms_router.routing.inbox import loop_guard
-from sms_router.routing.inbox.answer import Answer, MessageKey, Outcome, Story
+from sms_router.routing.inbox.answer import Answer, JournalEntry, MessageKey, Outcome
 from sms_router.routing.inbox.claim import Claimed
-from sms_router.routing.inbox.loop_guard import Excess, LoopGuard, Meter
+from sms_router.routing.inbox.loop_guard import LimitExceeded, LoopGuard, ReplyCounter
 from tests.routing.workers import Worker, worker
 
 PERSON, SCOPE = "+14155550100", "MG1"
@@ -50,7 +50,7 @@ def test_what_is_too_many_is_held_back_until_the_person_is_quiet(
     found = []
     for moment in moments:
         clock.now = 1000.0 + moment
-        excess = guard.count_alone(SCOPE, PERSON)
+        excess = guard.count_locally(SCOPE, PERSON)
         if excess is not None:
             found.append((moment, excess.over))
     assert tuple(found) == held_back
@@ -59,11 +59,11 @@ def test_what_is_too_many_is_held_back_until_the_person_is_quiet(
 def test_people_and_services_are_counted_apart_and_not_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loop_guard, "MOST_COUNTED", 2)
     guard = LoopGuard(1, 60, Clock())
-    assert guard.count_alone("MG1", "+1") is None
-    assert guard.count_alone("MG2", "+1") is None
-    assert guard.count_alone("MG1", "+1") == Excess(1)
-    assert guard.count_alone("MG3", "+1") is None
-    assert guard.count_alone("MG2", "+1") is None, "the oldest count is forgotten"
+    assert guard.count_locally("MG1", "+1") is None
+    assert guard.count_locally("MG2", "+1") is None
+    assert guard.count_locally("MG1", "+1") == LimitExceeded(1)
+    assert guard.count_locally("MG3", "+1") is None
+    assert guard.count_locally("MG2", "+1") is None, "the oldest count is forgotten"
 
 
 def test_nobody_counts_where_the_guard_is_off() -> None:
@@ -79,7 +79,7 @@ def test_never_more_than_the_pace_in_a_row_without_a_pause(pauses: list[float], 
         clock.now += pause
         run = 0 if pause >= 10 else run
         run += 1
-        excess = guard.count_alone(SCOPE, PERSON)
+        excess = guard.count_locally(SCOPE, PERSON)
         assert excess is None or (pause < 10 and run > replies)
 
 
@@ -92,29 +92,33 @@ async def workers(valkey_url: str, tmp_path: Path) -> AsyncIterator[list[Worker]
         yield [one, other]
 
 
-def meter() -> Meter:
+def meter() -> ReplyCounter:
     found = THREE_A_MINUTE.meter(SCOPE, PERSON)
     assert found is not None
     return found
 
 
-async def reply(one: Worker, number: int, counted: Meter | None) -> Answer | Excess:
+async def reply(one: Worker, number: int, counted: ReplyCounter | None) -> Answer | LimitExceeded:
     key = MessageKey(f"AC1/SM{number}", PERSON)
-    claimed = await one.records.open(key, b"request", fallback=False)
+    claimed = await one.records.claim(key, b"request", fallback=False)
     assert isinstance(claimed, Claimed)
     answer = Answer(b"<Response>hello</Response>", Outcome.REPLY)
-    found = await one.records.commit(key, b"request", claimed, answer, Story("rule"), meter=counted)
-    if isinstance(found, Excess):
+    found = await one.records.commit(key, b"request", claimed, answer, JournalEntry("rule"), meter=counted)
+    if isinstance(found, LimitExceeded):
         silence = Answer(b"<Response/>", Outcome.MUTED)
-        assert await one.records.commit(key, b"request", claimed, silence, Story("rule")) == silence
+        assert await one.records.commit(key, b"request", claimed, silence, JournalEntry("rule")) == silence
     return found
 
 
 async def test_all_workers_count_together_and_what_is_too_many_is_not_stored(workers: list[Worker]) -> None:
     found = [await reply(workers[number % 2], number, meter()) for number in range(6)]
-    assert [each for each in found if isinstance(each, Excess)] == [Excess(1), Excess(2), Excess(3)]
+    assert [each for each in found if isinstance(each, LimitExceeded)] == [
+        LimitExceeded(1),
+        LimitExceeded(2),
+        LimitExceeded(3),
+    ]
     assert all(isinstance(each, Answer) for each in found[:3])
-    again = await workers[0].records.open(MessageKey("AC1/SM5", PERSON), b"request", fallback=False)
+    again = await workers[0].records.claim(MessageKey("AC1/SM5", PERSON), b"request", fallback=False)
     assert again == Answer(b"<Response/>", Outcome.MUTED)
 
 
@@ -128,25 +132,25 @@ async def test_a_reply_that_is_adopted_or_not_metered_does_not_count(
     answer = Answer(b"<Response>second</Response>", Outcome.REPLY)
     for _ in range(5):
         found = await workers[1].records.commit(
-            key, b"request", Claimed(1, 0.0, stored=True), answer, Story("rule"), meter=meter()
+            key, b"request", Claimed(1, 0.0, stored=True), answer, JournalEntry("rule"), meter=meter()
         )
         assert found == Answer(b"<Response>hello</Response>", Outcome.REPLY)
     assert valkey.exists(meter().key) == 0
 
 
 async def test_what_leaves_later_counts_too(workers: list[Worker]) -> None:
-    counts = [await workers[number % 2].records.count(meter()) for number in range(4)]
-    assert counts == [None, None, None, Excess(1)]
-    assert await reply(workers[0], 0, meter()) == Excess(2)
+    counts = [await workers[number % 2].records.count_reply(meter()) for number in range(4)]
+    assert counts == [None, None, None, LimitExceeded(1)]
+    assert await reply(workers[0], 0, meter()) == LimitExceeded(2)
 
 
 async def test_a_reply_whose_record_was_lost_counts_once(workers: list[Worker], valkey: redis.Redis) -> None:
     key = MessageKey("AC1/SM0", PERSON)
-    claimed = await workers[0].records.open(key, b"request", fallback=False)
+    claimed = await workers[0].records.claim(key, b"request", fallback=False)
     assert isinstance(claimed, Claimed)
     valkey.flushdb()
     answer = Answer(b"<Response>hello</Response>", Outcome.REPLY)
-    await workers[0].records.commit(key, b"request", claimed, answer, Story("rule"), meter=meter())
+    await workers[0].records.commit(key, b"request", claimed, answer, JournalEntry("rule"), meter=meter())
     assert valkey.get(meter().key) == b"1"
 
 
@@ -168,8 +172,8 @@ async def test_a_window_from_before_redis_clock_was_set_back_is_no_longer_than_a
     workers: list[Worker], valkey: redis.Redis, later: bool
 ) -> None:
     one = workers[0]
-    await one.records.count(meter())
+    await one.records.count_reply(meter())
     valkey.pexpire(meter().key, 3_660_000)
-    await (one.records.count(meter()) if later else reply(one, 1, meter()))
+    await (one.records.count_reply(meter()) if later else reply(one, 1, meter()))
     assert valkey.get(meter().key) == b"2"
     assert 0 < int(str(valkey.pttl(meter().key))) <= 60_000

@@ -2,20 +2,20 @@ from __future__ import annotations
 
 import asyncio
 
-from sms_router.routing.inbox.waiters import MOST_HEARD, Waiters
+from sms_router.routing.inbox.waiters import MOST_HEARD, AnswerWaiters
 
 LONG = 20
 """Seconds after which a test is taken to hang."""
 
 
-async def waiting(waiters: Waiters, seconds: float = 10 * LONG) -> asyncio.Task[None]:
+async def waiting(waiters: AnswerWaiters, seconds: float = 10 * LONG) -> asyncio.Task[None]:
     task = asyncio.create_task(waiters.wait("AC/SM", seconds))
     await asyncio.sleep(0)
     return task
 
 
 async def test_a_word_wakes_all_who_wait_for_it_and_nobody_else() -> None:
-    waiters = Waiters()
+    waiters = AnswerWaiters()
     async with asyncio.timeout(LONG):
         asking = [await waiting(waiters) for _ in range(3)]
         waiters.wake("AC/other")
@@ -26,7 +26,7 @@ async def test_a_word_wakes_all_who_wait_for_it_and_nobody_else() -> None:
 
 
 async def test_who_leaves_takes_nobody_elses_word_along() -> None:
-    waiters = Waiters()
+    waiters = AnswerWaiters()
     async with asyncio.timeout(LONG):
         impatient, leaving, patient = [
             await waiting(waiters, seconds) for seconds in (0.01, 10 * LONG, 10 * LONG)
@@ -39,7 +39,7 @@ async def test_who_leaves_takes_nobody_elses_word_along() -> None:
 
 
 async def test_who_waited_leaves_nothing_behind() -> None:
-    waiters = Waiters()
+    waiters = AnswerWaiters()
     await waiters.wait("AC/SM", 0)
     leaving = await waiting(waiters)
     assert len(waiters) == 1
@@ -50,16 +50,16 @@ async def test_who_waited_leaves_nothing_behind() -> None:
 
 
 def test_a_word_that_came_first_is_known() -> None:
-    waiters = Waiters()
-    before = waiters.words
+    waiters = AnswerWaiters()
+    before = waiters.notifications
     waiters.wake("AC/SM")
-    assert waiters.heard_since("AC/SM", before)
-    assert not waiters.heard_since("AC/SM", waiters.words)
-    assert not waiters.heard_since("AC/other", before)
+    assert waiters.notified_since("AC/SM", before)
+    assert not waiters.notified_since("AC/SM", waiters.notifications)
+    assert not waiters.notified_since("AC/other", before)
 
 
 def test_words_are_forgotten_in_time() -> None:
-    waiters = Waiters()
+    waiters = AnswerWaiters()
     for number in range(MOST_HEARD + 1):
         waiters.wake(f"AC/{number}")
-    assert [waiters.heard_since(f"AC/{number}", 0) for number in (0, 1, MOST_HEARD)] == [False, True, True]
+    assert [waiters.notified_since(f"AC/{number}", 0) for number in (0, 1, MOST_HEARD)] == [False, True, True]

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sms_router.routing.keywords.argument import argument
-from sms_router.routing.keywords.index import Claim, claims_of
+from sms_router.routing.keywords.argument import extract_argument
+from sms_router.routing.keywords.index import KeywordEntry, claims_of
 from sms_router.routing.keywords.normalize import LONGEST
 from tests.routing.rulebook import FIRST_WORD, PREFIX, rule
 
@@ -17,14 +17,14 @@ JOINER, ACCENT = "\u200d", "\u0301"
 
 
 @dataclass(frozen=True, slots=True)
-class Counting(Claim[str]):
+class Counting(KeywordEntry[str]):
     """A claim that notes how much text it reads."""
 
     sizes: list[int] = field(default_factory=list)
 
     def read(self, text: str) -> str:
         self.sizes.append(min(len(text), LONGEST))
-        return Claim.read(self, text)
+        return KeywordEntry.read(self, text)
 
 
 def counting(word: str) -> Counting:
@@ -38,7 +38,7 @@ def test_what_is_read_does_not_grow_with_the_invisible_characters_behind_a_keywo
     behind: str, many: int
 ) -> None:
     claim = counting("HOURS")
-    argument("HOURS" + behind * many, claim)
+    extract_argument("HOURS" + behind * many, claim)
     assert sum(claim.sizes) < 100
 
 
@@ -47,4 +47,4 @@ def test_what_is_invisible_behind_a_keyword_belongs_to_it(invisible: str, rest: 
     for kind in (PREFIX, FIRST_WORD):
         (claim,) = claims_of(rule("HOURS", kind=kind, fold_accents=True))
         gap = "" if kind is PREFIX else " "
-        assert argument(f"hours{invisible}{gap}{rest}", claim) == rest
+        assert extract_argument(f"hours{invisible}{gap}{rest}", claim) == rest

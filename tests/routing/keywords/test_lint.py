@@ -7,7 +7,7 @@ import pytest
 from sms_router.routing.keywords.lint import Conflict, EmptyKeyword, KeywordConflictError
 from sms_router.routing.keywords.rule_table import RuleTable
 from sms_router.routing.keywords.rules import Rule, Scope
-from sms_router.routing.keywords.schedule import Hours
+from sms_router.routing.keywords.schedule import Schedule
 from tests.routing.rulebook import FIRST_WORD, PATTERN, PREFIX, WHOLE, rule, scope
 
 
@@ -34,12 +34,12 @@ from tests.routing.rulebook import FIRST_WORD, PATTERN, PREFIX, WHOLE, rule, sco
             rule(" a.*", kind=PATTERN, scope=scope(numbers="2"), name="b"),
         ),
         (
-            rule("A", scope=Scope(hours=Hours.window(["mon-fri"], "09:00", "17:00"))),
-            rule("A", scope=Scope(hours=Hours.window(["fri"], "16:59", "20:00")), name="b"),
+            rule("A", scope=Scope(hours=Schedule.window(["mon-fri"], "09:00", "17:00"))),
+            rule("A", scope=Scope(hours=Schedule.window(["fri"], "16:59", "20:00")), name="b"),
         ),
         (
-            rule("A", scope=Scope(hours=Hours.window(["sun"], "22:00", "02:00"))),
-            rule("A", scope=Scope(hours=Hours.window(["mon"], "01:59", "03:00")), name="b"),
+            rule("A", scope=Scope(hours=Schedule.window(["sun"], "22:00", "02:00"))),
+            rule("A", scope=Scope(hours=Schedule.window(["mon"], "01:59", "03:00")), name="b"),
         ),
     ],
 )
@@ -72,10 +72,10 @@ def test_two_rules_that_claim_the_same_text_are_refused(one: Rule[str], other: R
         (rule("a.*", kind=PATTERN), rule("a.*", kind=PREFIX, name="b")),
         (rule(r"\d", kind=PATTERN), rule(r"\D", kind=PATTERN, name="b")),
         (
-            rule("A", scope=Scope(hours=Hours.window(["mon-fri"], "09:00", "17:00"))),
-            rule("A", scope=Scope(hours=Hours.window(["fri"], "17:00", "20:00")), name="b"),
+            rule("A", scope=Scope(hours=Schedule.window(["mon-fri"], "09:00", "17:00"))),
+            rule("A", scope=Scope(hours=Schedule.window(["fri"], "17:00", "20:00")), name="b"),
         ),
-        (rule("A", scope=Scope(hours=Hours.window(["mon"], "09:00", "17:00"))), rule("A", name="b")),
+        (rule("A", scope=Scope(hours=Schedule.window(["mon"], "09:00", "17:00"))), rule("A", name="b")),
     ],
 )
 def test_rules_with_a_clear_order_stand_together(one: Rule[str], other: Rule[str]) -> None:

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from sms_router.routing.keywords import patterns
 from sms_router.routing.keywords.patterns import PatternError, check_pattern
-from sms_router.routing.keywords.rule_table import RuleTable, Verdict
-from sms_router.routing.keywords.rules import Match, Occasion, Rule, Scope
-from sms_router.routing.keywords.schedule import Hours
+from sms_router.routing.keywords.rule_table import MatchReason, RuleTable
+from sms_router.routing.keywords.rules import Match, MatchContext, Rule, Scope
+from sms_router.routing.keywords.schedule import Schedule
 from tests.routing.rulebook import FIRST_WORD, HERE, PATTERN, PREFIX, WHOLE, rule, scope
 
 
@@ -20,7 +20,7 @@ def pattern(*written: str, name: str = "", fold: bool = False, where: Scope | No
     return rule(*written, kind=PATTERN, name=name, fold_accents=fold, scope=where or scope())
 
 
-def found(table: RuleTable[str], text: str, occasion: Occasion = HERE) -> tuple[str, str] | None:
+def found(table: RuleTable[str], text: str, occasion: MatchContext = HERE) -> tuple[str, str] | None:
     match = table.find(text, occasion)
     return (match.rule.name, match.argument) if isinstance(match, Match) else None
 
@@ -93,22 +93,22 @@ def test_of_patterns_the_most_specific_scope_wins_and_then_the_first() -> None:
             pattern("a.*", name="first"),
             pattern(".*b", name="second"),
             pattern(".*", name="here", where=scope(countries="CA")),
-            pattern(".*", name="now", where=Scope(hours=Hours(((0, 60),)))),
+            pattern(".*", name="now", where=Scope(hours=Schedule(((0, 60),)))),
         ]
     )
     assert found(table, "a b") == ("first", "a b")
     assert found(table, "b") == ("second", "b")
-    assert found(table, "a b", Occasion(country="CA", minute=0)) == ("here", "a b")
-    assert found(table, "a b", Occasion(minute=0)) == ("now", "a b")
-    assert found(table, "x", Occasion(minute=60)) is None
+    assert found(table, "a b", MatchContext(country="CA", minute=0)) == ("here", "a b")
+    assert found(table, "a b", MatchContext(minute=0)) == ("now", "a b")
+    assert found(table, "x", MatchContext(minute=60)) is None
 
 
 def test_an_explanation_names_the_patterns_that_were_outranked() -> None:
     table = RuleTable.build([pattern("a.*", name="first"), pattern(".*b", name="second"), rule("C")])
-    lines = [(line.rule.name, line.verdict, line.reason) for line in table.consider("ab", HERE)]
+    lines = [(line.rule.name, line.verdict, line.reason) for line in table.explain("ab", HERE)]
     assert lines == [
-        ("first", Verdict.CHOSEN, "'a.*' is a pattern that it fits; scope: everywhere"),
-        ("second", Verdict.OUTRANKED, "first comes first: it is written first"),
+        ("first", MatchReason.CHOSEN, "'a.*' is a pattern that it fits; scope: everywhere"),
+        ("second", MatchReason.OUTRANKED, "first comes first: it is written first"),
     ]
 
 
@@ -128,7 +128,7 @@ def test_no_text_makes_a_pattern_take_longer_than_its_length(written: str, text:
 
 def test_a_set_that_runs_out_of_memory_asks_its_patterns_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(patterns, "_EVERYTHING", "never")
-    monkeypatch.setattr(patterns.PatternShelf, "__bool__", lambda _: True)
+    monkeypatch.setattr(patterns.PatternIndex, "__bool__", lambda _: True)
     with pytest.raises(PatternError, match="1 patterns are too large to be matched together"):
         RuleTable.build([pattern("a.*")])
     monkeypatch.setattr(patterns, "_EVERYTHING", "")
@@ -193,7 +193,7 @@ def test_a_pattern_that_another_kind_always_takes_is_reported(hidden: Rule[str],
         (pattern("order x|y"), rule("ORDER")),
         (pattern("order x"), rule("ORDER", kind=WHOLE)),
         (pattern("order x"), rule("ORDER", scope=scope(numbers="1"))),
-        (pattern("order x"), rule("ORDER", scope=Scope(hours=Hours(((0, 60),))))),
+        (pattern("order x"), rule("ORDER", scope=Scope(hours=Schedule(((0, 60),))))),
         (pattern("(?i)order x"), rule("ORDER")),
         (pattern("menu .*", fold=True), rule("MENU")),
     ],

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from sms_router.routing.keywords.lint import KeywordConflictError
 from sms_router.routing.keywords.normalize import fold_accents, normalise, tidy, trim
-from sms_router.routing.keywords.rule_table import RuleTable, Verdict
-from sms_router.routing.keywords.rules import Match, MatchKind, NoMatch, Occasion, Rule, Scope
-from sms_router.routing.keywords.schedule import Hours
+from sms_router.routing.keywords.rule_table import MatchReason, RuleTable
+from sms_router.routing.keywords.rules import Match, MatchContext, MatchKind, NoMatch, Rule, Scope
+from sms_router.routing.keywords.schedule import Schedule
 from tests.routing.rulebook import FIRST_WORD, HERE, PATTERN, PREFIX, SERVICE, WHOLE, rule, scope
 
 RULES = [
@@ -131,13 +131,13 @@ def test_an_argument_that_cannot_be_traced_back_is_given_normalised(text: str, a
     ("occasion", "name"),
     [
         (HERE, "number"),
-        (Occasion(SERVICE, "99999", "US"), "service"),
-        (Occasion(None, "99999", "US"), "country"),
-        (Occasion(None, "99999", None), "anywhere"),
-        (Occasion(SERVICE, "54321", "CA"), "number in Canada"),
+        (MatchContext(SERVICE, "99999", "US"), "service"),
+        (MatchContext(None, "99999", "US"), "country"),
+        (MatchContext(None, "99999", None), "anywhere"),
+        (MatchContext(SERVICE, "54321", "CA"), "number in Canada"),
     ],
 )
-def test_the_most_specific_scope_wins(occasion: Occasion, name: str) -> None:
+def test_the_most_specific_scope_wins(occasion: MatchContext, name: str) -> None:
     table = RuleTable.build(
         [
             rule("MENU", name="anywhere"),
@@ -180,13 +180,15 @@ def test_a_longer_keyword_of_another_place_does_not_hide_a_shorter_one() -> None
 
 WORDS = st.sampled_from(["a", "a b", "á", "ab", "a b á", "👍", "a!", "b-a"])
 ENDINGS = ["", " b", "b", ", b!", " b á", "\u0301"]
-OCCASIONS = [Occasion(*where) for where in product(("S", None), ("1", "2"), ("US", None), (0, 60, 120))]
+OCCASIONS = [MatchContext(*where) for where in product(("S", None), ("1", "2"), ("US", None), (0, 60, 120))]
 SCOPES = st.builds(
     Scope,
     st.frozensets(st.sampled_from(["S", "T"]), max_size=2),
     st.frozensets(st.sampled_from(["1", "2"]), max_size=2),
     st.frozensets(st.sampled_from(["US", "CA"]), max_size=1),
-    st.sampled_from([Hours(), Hours(((0, 90),)), Hours(((60, 180),)), Hours(((60, 90), (120, 180)))]),
+    st.sampled_from(
+        [Schedule(), Schedule(((0, 90),)), Schedule(((60, 180),)), Schedule(((60, 90), (120, 180)))]
+    ),
 )
 RULE_SETS = st.lists(
     st.builds(
@@ -220,7 +222,7 @@ def test_an_explanation_chooses_the_rule_that_answers(rules: list[Rule[None]]) -
     table = _without_conflicts(rules)
     for text, occasion in product(_texts_like(rules[:2]), OCCASIONS):
         found = table.find(text, occasion)
-        chosen = [line.rule for line in table.consider(text, occasion) if line.verdict is Verdict.CHOSEN]
+        chosen = [line.rule for line in table.explain(text, occasion) if line.verdict is MatchReason.CHOSEN]
         assert chosen == ([found.rule] if isinstance(found, Match) else [])
 
 
@@ -284,12 +286,12 @@ def test_an_explanation_names_the_chosen_rule_and_the_nearest_others() -> None:
             rule("HOURS"),
         ]
     )
-    lines = [(line.rule.name, line.verdict, line.reason) for line in table.consider("Stop this bill", HERE)]
+    lines = [(line.rule.name, line.verdict, line.reason) for line in table.explain("Stop this bill", HERE)]
     assert lines == [
-        ("stop word", Verdict.CHOSEN, "'STOP' is a word of its own; scope: everywhere"),
-        ("saints", Verdict.OUTRANKED, "stop word comes first: first-word before prefix"),
-        ("stop elsewhere", Verdict.OTHER_SCOPE, "holds only for number 99999"),
-        ("stop", Verdict.OTHER_KIND, "'STOP' must be the whole message"),
+        ("stop word", MatchReason.CHOSEN, "'STOP' is a word of its own; scope: everywhere"),
+        ("saints", MatchReason.OUTRANKED, "stop word comes first: first-word before prefix"),
+        ("stop elsewhere", MatchReason.OTHER_SCOPE, "holds only for number 99999"),
+        ("stop", MatchReason.OTHER_KIND, "'STOP' must be the whole message"),
     ]
 
 
@@ -304,21 +306,21 @@ def test_an_explanation_names_the_chosen_rule_and_the_nearest_others() -> None:
     ],
 )
 def test_an_explanation_says_why_a_rule_comes_first(rules: list[Rule[str]], reason: str) -> None:
-    _, second = RuleTable.build(rules).consider("a b", HERE)
-    assert (second.verdict, second.reason) == (Verdict.OUTRANKED, reason)
+    _, second = RuleTable.build(rules).explain("a b", HERE)
+    assert (second.verdict, second.reason) == (MatchReason.OUTRANKED, reason)
 
 
 def test_a_word_that_does_not_stand_alone_is_explained() -> None:
-    (line,) = RuleTable.build([rule("HOURS")]).consider("hours?now", HERE)
-    assert (line.verdict, line.reason) == (Verdict.OTHER_KIND, "'HOURS' must be a word of its own")
+    (line,) = RuleTable.build([rule("HOURS")]).explain("hours?now", HERE)
+    assert (line.verdict, line.reason) == (MatchReason.OTHER_KIND, "'HOURS' must be a word of its own")
 
 
 def test_an_explanation_stays_short() -> None:
     rules = [rule("A", name=str(number), scope=scope(numbers=str(number))) for number in range(100)]
-    assert len(RuleTable.build(rules).consider("a", HERE)) == 20
+    assert len(RuleTable.build(rules).explain("a", HERE)) == 20
 
 
-def _name(table: RuleTable[str], text: str, occasion: Occasion) -> str | None:
+def _name(table: RuleTable[str], text: str, occasion: MatchContext) -> str | None:
     found = table.find(text, occasion)
     return found.rule.name if isinstance(found, Match) else None
 
@@ -337,7 +339,9 @@ def _texts_like(rules: list[Rule[None]]) -> list[str]:
     return [word + ending for word in words for ending in ENDINGS]
 
 
-def _first_by_asking_every_rule(rules: tuple[Rule[None], ...], text: str, occasion: Occasion) -> str | None:
+def _first_by_asking_every_rule(
+    rules: tuple[Rule[None], ...], text: str, occasion: MatchContext
+) -> str | None:
     """The plain reading of the design, without an index; two rules at the same rank are a mistake."""
     ranked: dict[tuple[int, int, int, int], set[str]] = {}
     for place, rule_ in enumerate(rules):

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sms_router.routing.keywords.rules import Occasion, Scope
-from sms_router.routing.keywords.schedule import Hours
+from sms_router.routing.keywords.rules import MatchContext, Scope
+from sms_router.routing.keywords.schedule import Schedule
 from tests.routing.rulebook import ANYWHERE, HERE, OTHER_SERVICE, SERVICE, scope
 
 SCOPES = st.builds(
@@ -17,11 +17,13 @@ SCOPES = st.builds(
     services=st.frozensets(st.sampled_from(["S1", "S2"])),
     numbers=st.frozensets(st.sampled_from(["1", "2"])),
     countries=st.frozensets(st.sampled_from(["US", "CA"])),
-    hours=st.sampled_from([Hours(), Hours(((0, 60),)), Hours(((30, 90), (120, 180))), Hours(((0, 10_080),))]),
+    hours=st.sampled_from(
+        [Schedule(), Schedule(((0, 60),)), Schedule(((30, 90), (120, 180))), Schedule(((0, 10_080),))]
+    ),
 )
 MINUTES = (0, 29, 30, 59, 60, 89, 90, 120, 180, 10_079)
 OCCASIONS = [
-    Occasion(*where)
+    MatchContext(*where)
     for where in product(("S1", "S2", "S3", None), ("1", "2", "3"), ("US", "CA", None), MINUTES)
 ]
 
@@ -46,23 +48,23 @@ def test_a_rule_holds_where_its_scope_says(place: Scope, admitted: bool) -> None
 
 
 def test_a_scope_does_not_admit_what_is_not_known() -> None:
-    assert not scope(countries="US").admits(Occasion(SERVICE, "12345", None))
-    assert not scope(services=SERVICE).admits(Occasion(None, "12345", "US"))
+    assert not scope(countries="US").admits(MatchContext(SERVICE, "12345", None))
+    assert not scope(services=SERVICE).admits(MatchContext(None, "12345", "US"))
 
 
 def test_hours_do_not_hold_where_nobody_knows_the_time() -> None:
-    assert not Scope(hours=Hours(((0, 10_080),))).admits(HERE)
+    assert not Scope(hours=Schedule(((0, 10_080),))).admits(HERE)
 
 
 def test_a_number_beats_a_service_which_beats_a_country_which_beats_hours() -> None:
-    hours = Hours(((0, 60),))
+    hours = Schedule(((0, 60),))
     ordered = [
         Scope(services, numbers, countries, when)
         for numbers, services, countries, when in product(
             (frozenset[str](), frozenset({"12345"})),
             (frozenset[str](), frozenset({SERVICE})),
             (frozenset[str](), frozenset({"US"})),
-            (Hours(), hours),
+            (Schedule(), hours),
         )
     ]
     assert [place.specificity for place in ordered] == list(range(16))
@@ -74,7 +76,7 @@ def test_a_number_beats_a_service_which_beats_a_country_which_beats_hours() -> N
         (ANYWHERE, "everywhere"),
         (scope(numbers="2 1"), "number 1 or 2"),
         (scope("MG1", "12345", "US"), "number 12345, Service MG1, country US"),
-        (Scope(hours=Hours.window(["mon-fri"], "09:00", "17:00")), "mon-fri 09:00-17:00"),
+        (Scope(hours=Schedule.window(["mon-fri"], "09:00", "17:00")), "mon-fri 09:00-17:00"),
     ],
 )
 def test_a_scope_names_itself(place: Scope, words: str) -> None:
@@ -94,4 +96,4 @@ def test_a_rule_is_found_from_every_occasion_of_its_scope(place: Scope) -> None:
     assert place.admits(place.example)
     for where in OCCASIONS:
         if place.admits(where):
-            assert set(place.anchors) & set(where.anchors)
+            assert set(place.index_keys) & set(where.index_keys)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sms_router.routing.keywords.schedule import ALWAYS, DAY, WEEK, Hours, Timetable, TimeZones
+from sms_router.routing.keywords.schedule import ALWAYS, DAY, WEEK, Schedule, Timetable, TimeZones
 
 MON, SAT, SUN = 0, 5 * DAY, 6 * DAY
 
@@ -34,7 +34,7 @@ def at(day: int, hours: int, minutes: int = 0) -> int:
 def test_a_window_is_read(
     days: list[str], begins: str, ends: str, spans: tuple[tuple[int, int], ...]
 ) -> None:
-    assert Hours.window(days, begins, ends).spans == spans
+    assert Schedule.window(days, begins, ends).spans == spans
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_a_window_is_read(
 )
 def test_a_window_that_is_none_is_told(days: list[str], begins: str, ends: str, wrong: str) -> None:
     with pytest.raises(ValueError, match=r"\w") as caught:
-        Hours.window(days, begins, ends)
+        Schedule.window(days, begins, ends)
     assert wrong in str(caught.value)
 
 
@@ -64,25 +64,25 @@ WINDOWS = st.builds(
     TIMES,
     TIMES,
 ).filter(lambda window: window[1] != window[2])
-SOME = st.lists(WINDOWS.map(lambda window: Hours.window(*window)), max_size=3).map(Hours.of)
+SOME = st.lists(WINDOWS.map(lambda window: Schedule.window(*window)), max_size=3).map(Schedule.of)
 MINUTES = range(0, WEEK, 7)
 
 
 @given(SOME)
-def test_spans_are_in_order_and_apart(hours: Hours) -> None:
+def test_spans_are_in_order_and_apart(hours: Schedule) -> None:
     edges = [edge for span in hours.spans for edge in span]
     assert edges == sorted(set(edges))
     assert not edges or 0 <= edges[0] < edges[-1] <= WEEK
 
 
 @given(SOME, SOME)
-def test_hours_together_are_the_hours_of_each(one: Hours, other: Hours) -> None:
-    both = Hours.of([one, other])
+def test_hours_together_are_the_hours_of_each(one: Schedule, other: Schedule) -> None:
+    both = Schedule.of([one, other])
     assert all(both.admit(minute) == (one.admit(minute) or other.admit(minute)) for minute in MINUTES)
 
 
 @given(SOME, SOME)
-def test_covering_and_overlapping_mean_what_they_say(one: Hours, other: Hours) -> None:
+def test_covering_and_overlapping_mean_what_they_say(one: Schedule, other: Schedule) -> None:
     edges = {edge for hours in (one, other) for span in hours.spans for edge in span}
     minutes = {0, *edges, *(edge - 1 for edge in edges)} & set(range(WEEK))
     here, there = (
@@ -93,11 +93,11 @@ def test_covering_and_overlapping_mean_what_they_say(one: Hours, other: Hours) -
 
 
 @given(st.lists(SOME, max_size=4), st.integers(0, WEEK - 1))
-def test_one_minute_stands_for_all_in_which_the_same_hours_hold(several: list[Hours], minute: int) -> None:
+def test_one_minute_stands_for_all_in_which_the_same_hours_hold(several: list[Schedule], minute: int) -> None:
     timetable = Timetable(several)
     assert bool(timetable) == any(several)
     if timetable:
-        turn = timetable.turn(minute)
+        turn = timetable.transition_before(minute)
         assert turn <= minute
         assert [each.admit(turn) for each in several] == [each.admit(minute) for each in several]
 
@@ -105,11 +105,13 @@ def test_one_minute_stands_for_all_in_which_the_same_hours_hold(several: list[Ho
 def test_always_is_no_restriction() -> None:
     assert not ALWAYS
     assert not Timetable([ALWAYS])
-    assert Hours.of([]) == ALWAYS
+    assert Schedule.of([]) == ALWAYS
 
 
 def test_hours_are_told_as_they_are_written() -> None:
-    hours = Hours.of([Hours.window(["mon-fri"], "09:00", "17:00"), Hours.window([], "22:00", "06:00")])
+    hours = Schedule.of(
+        [Schedule.window(["mon-fri"], "09:00", "17:00"), Schedule.window([], "22:00", "06:00")]
+    )
     assert str(hours) == "mon-fri 09:00-17:00, every day 22:00-06:00"
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sms_router.routing.keywords.suggestions import NearMisses
+from sms_router.routing.keywords.suggestions import Suggestions
 
 KEYS = ["balance", "hours", "open hours", "menú", "vote3", "bal", "a" * 25]
 
@@ -40,7 +40,7 @@ KEYS = ["balance", "hours", "open hours", "menú", "vote3", "bal", "a" * 25]
     ],
 )
 def test_one_slip_is_near_and_two_are_not(text: str, meant: list[str]) -> None:
-    assert NearMisses(KEYS).near(text) == meant
+    assert Suggestions(KEYS).similar(text) == meant
 
 
 LETTERS = st.text("abc1é", min_size=4, max_size=7)
@@ -48,7 +48,7 @@ LETTERS = st.text("abc1é", min_size=4, max_size=7)
 
 @given(st.lists(LETTERS, max_size=5), LETTERS)
 def test_the_index_finds_what_comparing_every_keyword_finds(keys: list[str], text: str) -> None:
-    assert set(NearMisses(keys).near(text)) == {key for key in keys if near(plain(key), plain(text))}
+    assert set(Suggestions(keys).similar(text)) == {key for key in keys if near(plain(key), plain(text))}
 
 
 def plain(text: str) -> str:

@@ -10,11 +10,11 @@ from sms_router import Reply
 from sms_router.routing.keywords.templates import (
     LONGEST_WRITTEN,
     MOST_WRITTEN,
-    TemplateAnswer,
+    ConfiguredReply,
+    StaticReply,
     TemplateError,
+    TemplateReply,
     Templates,
-    TextAnswer,
-    WrittenAnswer,
 )
 from tests.routing.messages import message
 
@@ -92,7 +92,7 @@ def test_what_a_text_depends_on_is_known(
     templates: Templates, template: str, reads: tuple[str, ...] | None
 ) -> None:
     answer = templates.of_text(template, "keyword 1")
-    assert isinstance(answer, TemplateAnswer)
+    assert isinstance(answer, TemplateReply)
     assert answer.reads == reads
 
 
@@ -100,7 +100,7 @@ def test_what_a_template_says_of_a_city_is_written_once_for_each(templates: Temp
     hello = templates.of_text("Hello {{ message.from_city or 'you' }}", "keyword 1")
     bye = templates.of_text("Bye {{ message.from_city or 'you' }}", "keyword 2")
 
-    def said(answer: WrittenAnswer, **parameters: str) -> object:
+    def said(answer: ConfiguredReply, **parameters: str) -> object:
         return answer.reply(message(**parameters), "", "")
 
     for _ in range(2):
@@ -113,7 +113,7 @@ def test_what_a_template_says_of_a_city_is_written_once_for_each(templates: Temp
 
 def test_no_more_texts_are_kept_than_so_many_and_no_long_ones(templates: Templates) -> None:
     answer = templates.of_text("Hello {{ message.from_city }}", "keyword 1")
-    assert isinstance(answer, TemplateAnswer)
+    assert isinstance(answer, TemplateReply)
     for number in range(MOST_WRITTEN + 1):
         answer.reply(message(FromCity=f"CITY {number}"), "", "")
     assert len(answer.written) == 1
@@ -123,7 +123,7 @@ def test_no_more_texts_are_kept_than_so_many_and_no_long_ones(templates: Templat
 
 def test_a_text_without_markup_is_made_once(templates: Templates) -> None:
     answer = templates.of_text("We are open.", "keyword 1", ("https://a.example/b.png",))
-    assert answer == TextAnswer(Reply("We are open.", ("https://a.example/b.png",)))
+    assert answer == StaticReply(Reply("We are open.", ("https://a.example/b.png",)))
 
 
 def test_what_a_person_writes_is_never_a_template(templates: Templates) -> None:

@@ -11,19 +11,19 @@ from pathlib import Path
 import pytest
 
 from sms_router.routing.opt_outs import disk_cache as opt_outs_on_disk
-from sms_router.routing.opt_outs.cache import OptOutCopy
+from sms_router.routing.opt_outs.cache import OptOutCache
 from sms_router.routing.opt_outs.consent_log import LARGEST, ConsentLog
-from sms_router.routing.opt_outs.disk_cache import OptOutsOnDisk
+from sms_router.routing.opt_outs.disk_cache import OptOutDiskCache
 from tests.waiting import until
 
 MG = "MG1"
 ONE, OTHER = (MG, "+14155550101"), (MG, "+14155550102")
 
 
-def worker(folder: Path, *, whole: bool, away: bool = True) -> tuple[OptOutCopy, OptOutsOnDisk]:
-    copy = OptOutCopy()
-    copy.whole = whole
-    return copy, OptOutsOnDisk(folder / "opt-outs", copy, lambda: away)
+def worker(folder: Path, *, whole: bool, away: bool = True) -> tuple[OptOutCache, OptOutDiskCache]:
+    copy = OptOutCache()
+    copy.complete = whole
+    return copy, OptOutDiskCache(folder / "opt-outs", copy, lambda: away)
 
 
 def files(folder: Path) -> list[str]:
@@ -46,7 +46,7 @@ async def test_who_starts_without_redis_knows_what_others_knew(tmp_path: Path) -
 
     copy, disk = worker(tmp_path, whole=False)
     await disk.start()
-    assert (ONE in copy, OTHER in copy, copy.whole) == (True, False, True)
+    assert (ONE in copy, OTHER in copy, copy.complete) == (True, False, True)
     await disk.aclose()
     assert files(tmp_path) == ["opt-outs"]
 
@@ -73,7 +73,7 @@ async def test_without_redis_who_comes_back_by_one_worker_is_answered_by_the_oth
     await disk.start()
     await theirs.start()
     for wish, out in (("start", False), ("stop", True), ("start", False), ("stop", True), ("start", False)):
-        copy.say(f"{wish} {' '.join(ONE)}")
+        copy.record_local(f"{wish} {' '.join(ONE)}")
         await until(lambda: (ONE in others) is out)  # noqa: B023
         copy, others = others, copy
     third_copy, third = worker(tmp_path, whole=False)
@@ -87,19 +87,19 @@ async def test_nothing_is_written_again_and_again_once_everybody_knows(tmp_path:
     (copy, disk), (others, theirs) = worker(tmp_path, whole=True), worker(tmp_path, whole=True)
     await disk.start()
     await theirs.start()
-    copy.say(f"stop {' '.join(ONE)}")
-    others.say(f"stop {' '.join(OTHER)}")
+    copy.record_local(f"stop {' '.join(ONE)}")
+    others.record_local(f"stop {' '.join(OTHER)}")
     await until(lambda: ONE in others and OTHER in copy)
-    copy.say(f"start {' '.join(ONE)}")
+    copy.record_local(f"start {' '.join(ONE)}")
     await until(lambda: (tmp_path / "opt-outs").read_text() == "MG1 +14155550102\n" and ONE not in others)
-    looks, looked = 0, disk._log.news
+    looks, looked = 0, disk._log.read_new
 
     def counting(*, all_of_it: bool = False) -> list[str]:
         nonlocal looks
         looks += 1
         return looked(all_of_it=all_of_it)
 
-    disk._log.news = counting  # type: ignore[method-assign]
+    disk._log.read_new = counting  # type: ignore[method-assign]
     await until(lambda: looks > 5)
     before = (tmp_path / "opt-outs").stat()
     await until(lambda: looks > 20)
@@ -110,16 +110,16 @@ async def test_nothing_is_written_again_and_again_once_everybody_knows(tmp_path:
 
 async def test_what_was_said_without_redis_does_not_outlast_its_return(tmp_path: Path) -> None:
     away = True
-    copy = OptOutCopy()
-    copy.whole = True
-    disk = OptOutsOnDisk(tmp_path / "opt-outs", copy, lambda: away)
+    copy = OptOutCache()
+    copy.complete = True
+    disk = OptOutDiskCache(tmp_path / "opt-outs", copy, lambda: away)
     await disk.start()
-    copy.say(f"stop {' '.join(ONE)}")
+    copy.record_local(f"stop {' '.join(ONE)}")
     await until((tmp_path / "opt-outs.said").exists)
     assert stat.S_IMODE((tmp_path / "opt-outs.said").stat().st_mode) == 0o600
     away = False
     await until(lambda: not (tmp_path / "opt-outs.said").exists())
-    copy.say(f"start {' '.join(ONE)}")
+    copy.record_local(f"start {' '.join(ONE)}")
     await until(lambda: not copy.said)
     assert not (tmp_path / "opt-outs.said").exists()
     await disk.aclose()
@@ -130,11 +130,11 @@ def test_a_line_that_a_full_disk_has_cut_off_says_nothing(tmp_path: Path) -> Non
     log.add(["stop MG1 +14155550101"])
     with (tmp_path / "said").open("ab") as file:
         file.write(b"\nstart MG1 +1415555010")
-    assert log.news() == ["stop MG1 +14155550101"]
+    assert log.read_new() == ["stop MG1 +14155550101"]
     log.add(["stop MG1 +14155550102"])
-    assert log.news() == ["stop MG1 +14155550102"]
-    assert log.news() == []
-    assert len(log.news(all_of_it=True)) == 2
+    assert log.read_new() == ["stop MG1 +14155550102"]
+    assert log.read_new() == []
+    assert len(log.read_new(all_of_it=True)) == 2
 
 
 def test_a_log_does_not_grow_for_ever(tmp_path: Path) -> None:
@@ -150,15 +150,15 @@ async def test_a_stop_waits_for_the_writing_under_way(
     """Else the older list may end in the place of the newer one."""
     held, begun = threading.Event(), threading.Event()
     copy, disk = worker(tmp_path, whole=True)
-    write = OptOutsOnDisk._write
+    write = OptOutDiskCache._write
 
-    def slow(self: OptOutsOnDisk, people: Iterable[tuple[str, str]]) -> None:
+    def slow(self: OptOutDiskCache, people: Iterable[tuple[str, str]]) -> None:
         if not begun.is_set():
             begun.set()
             held.wait(10)
         write(self, people)
 
-    monkeypatch.setattr(OptOutsOnDisk, "_write", slow)
+    monkeypatch.setattr(OptOutDiskCache, "_write", slow)
     await disk.start()
     await until(begun.is_set)
     copy.remember(*ONE)
@@ -197,7 +197,7 @@ async def test_a_disk_that_cannot_be_written_or_read_stops_nothing(
     (tmp_path / "opt-outs").mkdir()
     copy, disk = worker(tmp_path, whole=False)
     await disk.start()
-    copy.whole = True
+    copy.complete = True
     copy.remember(*ONE)
     await disk.aclose()
     assert "cannot be read" in caplog.text

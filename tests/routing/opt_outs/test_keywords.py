@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sms_router.routing.handler.reply import SILENCE
-from sms_router.routing.opt_outs.keywords import Intent, heard_by_twilio
-from sms_router.routing.opt_outs.keywords_file import load_opt_out_words
+from sms_router.routing.opt_outs.keywords import Intent, match_from_twilio
+from sms_router.routing.opt_outs.keywords_file import load_opt_out_keywords
 
 MG, OTHER = "MG" + "1" * 32, "MG" + "2" * 32
 SHORT, LONG, FREE = "12345", "+14155550100", "+18885550100"
-WORDS = load_opt_out_words(by_twilio=frozenset({OTHER}))
+WORDS = load_opt_out_keywords(by_twilio=frozenset({OTHER}))
 
 
 @pytest.mark.parametrize(
@@ -44,7 +44,7 @@ WORDS = load_opt_out_words(by_twilio=frozenset({OTHER}))
     ],
 )
 def test_a_word_counts_when_it_is_the_whole_text(text: str, intent: Intent | None) -> None:
-    heard = WORDS.hear(text, MG, SHORT, "US")
+    heard = WORDS.match(text, MG, SHORT, "US")
     assert (heard.intent if heard else None) is intent
 
 
@@ -69,7 +69,7 @@ def test_a_word_counts_when_it_is_the_whole_text(text: str, intent: Intent | Non
 def test_the_router_answers_what_nobody_else_has_answered(
     number: str, service: str | None, text: str, router_answers: bool
 ) -> None:
-    heard = WORDS.hear(text, service, number, "US")
+    heard = WORDS.match(text, service, number, "US")
     assert heard is not None
     assert (heard.reply is not SILENCE) is router_answers
     if router_answers:
@@ -78,22 +78,22 @@ def test_the_router_answers_what_nobody_else_has_answered(
 
 def test_a_standalone_short_code_is_answered_whatever_its_service_says(tmp_path: Path) -> None:
     (tmp_path / "opt-outs.toml").write_text(f'standalone_short_codes = ["{SHORT}"]')
-    words = load_opt_out_words(tmp_path, frozenset({OTHER}))
-    heard = words.hear("STOP", OTHER, SHORT, "US")
+    words = load_opt_out_keywords(tmp_path, frozenset({OTHER}))
+    heard = words.match("STOP", OTHER, SHORT, "US")
     assert heard is not None
     assert heard.reply is not SILENCE
 
 
 def test_yes_does_not_undo_what_the_network_of_a_toll_free_number_has_blocked() -> None:
-    assert WORDS.hear("YES", MG, FREE, "US") is None
-    assert WORDS.hear("INICIAR", MG, FREE, "US") is None
+    assert WORDS.match("YES", MG, FREE, "US") is None
+    assert WORDS.match("INICIAR", MG, FREE, "US") is None
 
 
 @pytest.mark.parametrize(
     ("text", "country", "says"), [("STOP", "US", "START"), ("STOP", "FR", "DEBUT"), ("STOP", "MX", "INICIAR")]
 )
 def test_a_shared_word_is_answered_in_the_language_of_the_country(text: str, country: str, says: str) -> None:
-    heard = WORDS.hear(text, MG, SHORT, country)
+    heard = WORDS.match(text, MG, SHORT, country)
     assert heard is not None
     assert says in heard.reply.texts[0]
 
@@ -102,23 +102,23 @@ def test_a_shared_word_is_answered_in_the_language_of_the_country(text: str, cou
     ("text", "firm"), [("START", True), ("UNSTOP", True), ("YES", False), ("STOP", True)]
 )
 def test_yes_is_an_ordinary_text_unless_somebody_opted_out(text: str, firm: bool) -> None:
-    heard = WORDS.hear(text, MG, SHORT, "US")
+    heard = WORDS.match(text, MG, SHORT, "US")
     assert heard is not None
-    assert heard.firm is firm
+    assert heard.unconditional is firm
 
 
 @pytest.mark.parametrize("kind", [*Intent])
 def test_what_twilio_has_answered_is_only_noted(kind: Intent) -> None:
-    heard = heard_by_twilio(kind.value)
+    heard = match_from_twilio(kind.value)
     assert heard is not None
     assert (heard.intent, heard.reply) == (kind, SILENCE)
 
 
 def test_an_opt_out_type_of_tomorrow_means_nothing() -> None:
-    assert heard_by_twilio("PAUSE") is None
+    assert match_from_twilio("PAUSE") is None
 
 
 @given(st.text(max_size=100), st.sampled_from([SHORT, LONG, FREE, "whatsapp:+14155550100"]))
 def test_any_text_is_heard_without_harm(text: str, number: str) -> None:
-    heard = WORDS.hear(text, MG, number, "US")
+    heard = WORDS.match(text, MG, number, "US")
     assert heard is None or WORDS.intent(heard.word) is heard.intent

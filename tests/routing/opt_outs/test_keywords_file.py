@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from sms_router.errors import SettingsError
+from sms_router.errors import ConfigurationError
 from sms_router.routing.opt_outs.keywords import Intent
-from sms_router.routing.opt_outs.keywords_file import load_opt_out_words
+from sms_router.routing.opt_outs.keywords_file import load_opt_out_keywords
 
 ENGLISH = """
 [[language]]
@@ -28,12 +28,12 @@ def written(folder: Path, text: str) -> Path:
 
 
 def test_a_missing_file_means_what_comes_along(tmp_path: Path) -> None:
-    assert load_opt_out_words(tmp_path).intent("CANCEL") is Intent.STOP
+    assert load_opt_out_keywords(tmp_path).intent("CANCEL") is Intent.STOP
 
 
 def test_a_language_replaces_the_one_that_comes_along(tmp_path: Path) -> None:
-    words = load_opt_out_words(written(tmp_path, ENGLISH))
-    heard = words.hear("enough", None, "12345", "US")
+    words = load_opt_out_keywords(written(tmp_path, ENGLISH))
+    heard = words.match("enough", None, "12345", "US")
     assert heard is not None
     assert heard.reply.texts == ("Acme: bye.",)
     assert words.intent("UNSUBSCRIBE") is None
@@ -41,7 +41,7 @@ def test_a_language_replaces_the_one_that_comes_along(tmp_path: Path) -> None:
 
 
 def test_words_may_be_left_to_keywords(tmp_path: Path) -> None:
-    words = load_opt_out_words(written(tmp_path, 'left_to_keywords = ["Cancel"]'))
+    words = load_opt_out_keywords(written(tmp_path, 'left_to_keywords = ["Cancel"]'))
     assert words.intent("CANCEL") is None
     assert words.intent("END") is Intent.STOP
 
@@ -60,7 +60,7 @@ def test_words_may_be_left_to_keywords(tmp_path: Path) -> None:
     ],
 )
 def test_every_mistake_is_told_by_its_key(tmp_path: Path, text: str, mistake: str) -> None:
-    with pytest.raises(SettingsError) as told:
-        load_opt_out_words(written(tmp_path, text))
+    with pytest.raises(ConfigurationError) as told:
+        load_opt_out_keywords(written(tmp_path, text))
     file = tmp_path / "opt-outs.toml"
     assert any(each.startswith(f"{file}: {mistake}") for each in told.value.mistakes), told.value.mistakes

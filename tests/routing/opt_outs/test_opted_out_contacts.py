@@ -9,36 +9,36 @@ from hypothesis import strategies as st
 from sms_router import Reply
 from sms_router.routing.dispatch.dispatcher import Defaults, Dispatcher
 from sms_router.routing.dispatch.resolution import RuleAnswer
-from sms_router.routing.dispatch.responders import Immediate
+from sms_router.routing.dispatch.responders import TemplateResponder
 from sms_router.routing.handler.reply import SILENCE
 from sms_router.routing.keywords.rule_table import RuleTable
 from sms_router.routing.keywords.rules import MatchKind, Rule, Scope
-from sms_router.routing.keywords.templates import TextAnswer
+from sms_router.routing.keywords.templates import StaticReply
 from sms_router.routing.opt_outs.keywords import Intent
-from sms_router.routing.opt_outs.keywords_file import load_opt_out_words
+from sms_router.routing.opt_outs.keywords_file import load_opt_out_keywords
 from sms_router.routing.pipeline.composer import Composer
-from sms_router.senders.request import Facts, ReplyFrom
+from sms_router.senders.request import RecipientFacts, ReplyFrom
 from sms_router.twilio.twiml import EMPTY
 from tests.routing.messages import message
 from tests.senders.worlds import NUMBERS, pool, sender
 
-WORDS = load_opt_out_words()
-OPTED_OUT = Facts(opted_out=True)
+WORDS = load_opt_out_keywords()
+OPTED_OUT = RecipientFacts(opted_out=True)
 
 
 def rule(word: str, kind: MatchKind = MatchKind.FIRST_WORD) -> Rule[RuleAnswer]:
-    return Rule((word,), kind, Scope(), TextAnswer(Reply(word)), word, f"test, {word}")
+    return Rule((word,), kind, Scope(), StaticReply(Reply(word)), word, f"test, {word}")
 
 
 RULES = (rule("HOURS"), rule("CANCEL", MatchKind.WHOLE), rule("START"), rule("INFO"), rule("CANCELLED"))
-DISPATCHER = Dispatcher(RuleTable.build(RULES), Defaults(TextAnswer(Reply("default"))), WORDS)
+DISPATCHER = Dispatcher(RuleTable.build(RULES), Defaults(StaticReply(Reply("default"))), WORDS)
 OWN = st.sampled_from(["HOURS", "hours now", "cancel", "STOP", "Help!", "START", "start now", "yes", "info"])
 
 
 @given(OWN | st.text(max_size=40), st.sampled_from(["12345", "+14155550100", "+18885550100"]))
 def test_only_opt_out_words_are_answered(text: str, number: str) -> None:
-    found = DISPATCHER.find(message(text, recipient=number)).for_person(opted_out=True)
-    assert isinstance(found.action, Immediate)
+    found = DISPATCHER.resolve(message(text, recipient=number)).for_person(opted_out=True)
+    assert isinstance(found.action, TemplateResponder)
     if found.heard is None or found.heard.intent is Intent.STOP:
         assert found.action.reply(message()) is SILENCE
 
@@ -60,11 +60,11 @@ def test_only_opt_out_words_are_answered(text: str, number: str) -> None:
     ],
 )
 def test_opt_out_words_come_before_keywords_but_for_start(text: str, opted_out: bool, rule: str) -> None:
-    assert DISPATCHER.find(message(text)).for_person(opted_out).rule == rule
+    assert DISPATCHER.resolve(message(text)).for_person(opted_out).rule == rule
 
 
 def test_keywords_that_opt_out_words_take_are_told() -> None:
-    told = DISPATCHER.taken_by_opt_outs()
+    told = DISPATCHER.opt_out_conflicts()
     assert [line.partition(" ")[0] for line in told] == ["'CANCEL'", "'INFO'"]
     assert "a word for STOP, so that CANCEL (test, CANCEL) does not get it" in told[0]
     assert "left_to_keywords" in told[0]
@@ -90,7 +90,7 @@ def test_no_reply_and_no_wish_passes_the_gate(
 
 def test_every_intent_has_an_answer() -> None:
     for word, intent in (("STOP", Intent.STOP), ("START", Intent.START), ("HELP", Intent.HELP)):
-        heard = DISPATCHER.find(message(word)).heard
+        heard = DISPATCHER.resolve(message(word)).heard
         assert heard is not None
         assert heard.intent is intent
         assert heard.reply.texts

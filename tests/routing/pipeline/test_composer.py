@@ -9,16 +9,16 @@ import pytest
 from defusedxml.ElementTree import fromstring
 
 from sms_router import Part, Reply
-from sms_router.routing.handler.reply import SILENCE, Elsewhere
+from sms_router.routing.handler.reply import SILENCE, RedirectedPart
 from sms_router.routing.pipeline.composer import Composer
 from sms_router.senders.availability import Availability
 from sms_router.senders.cordons import Cordons
-from sms_router.senders.limits import Limit, Limits
+from sms_router.senders.limits import Limits, SenderLimit
 from sms_router.senders.models import Capability, Sender, SenderKind
-from sms_router.senders.pending import Pending, PendingNumber
+from sms_router.senders.pending import PendingNumber, PendingNumbers
 from sms_router.senders.pool import Pool
-from sms_router.senders.rate_limits import Rates
-from sms_router.senders.request import NOTHING_LEARNED, Facts, ReplyFrom
+from sms_router.senders.rate_limits import RateLimiter
+from sms_router.senders.request import NO_FACTS, RecipientFacts, ReplyFrom
 from sms_router.twilio.twiml import EMPTY
 from tests.routing.messages import message
 
@@ -102,11 +102,11 @@ def test_without_a_pool_it_leaves_from_the_number_that_was_texted() -> None:
 def test_silence_is_the_empty_answer(reply: Reply) -> None:
     composed = composer().compose(message(), reply, "A")
     assert composed.document is EMPTY
-    assert composed.story == "A"
+    assert composed.trail_text == "A"
 
 
 def test_the_story_is_a_line_with_the_rule_and_then_the_trail() -> None:
-    story = composer().compose(message(), Reply("9 to 5", media=[PICTURE]), "HOURS").story
+    story = composer().compose(message(), Reply("9 to 5", media=[PICTURE]), "HOURS").trail_text
     assert story.startswith("HOURS\n12345: taken: ")
 
 
@@ -120,7 +120,7 @@ def test_the_same_reply_to_another_message_has_receipts_of_its_own() -> None:
 
 
 def test_an_answer_that_asks_nobody() -> None:
-    (sent,) = messages(composer().plainly(Reply("Sorry.")))
+    (sent,) = messages(composer().render_plain(Reply("Sorry.")))
     assert (sent["from"], sent["text"], sent["receipts"]) == (None, "Sorry.", {None})
 
 
@@ -130,7 +130,7 @@ def test_where_no_number_can_send_pictures_their_addresses_are_in_the_text() -> 
     sent = messages(composed.document)
     assert [each["text"] for each in sent] == [f"look\n{PICTURE}", "more"]
     assert [each["media"] for each in sent] == [[], []]
-    assert "no number can send pictures" in composed.story
+    assert "no number can send pictures" in composed.trail_text
 
 
 def test_a_reply_that_no_number_can_carry_is_told_as_such() -> None:
@@ -145,13 +145,13 @@ def test_every_message_that_leaves_is_counted_with_its_segments_and_silence_is_n
     def now() -> float:
         return 1_767_960_000.0
 
-    rates = Rates(Limits(by_number={"12345": Limit(per_day=10)}), now)
+    rates = RateLimiter(Limits(by_number={"12345": SenderLimit(per_day=10)}), now)
     pool = Pool(MG, 1, BOTH)
     counting = Composer(
         lambda *_: pool, lambda _: ReplyFrom.SHORT_CODE_FIRST, "", Availability(Cordons(now), rates)
     )
     counting.compose(message(), SILENCE, "A")
-    counting.compose(message(), Reply("x"), "A", Facts(opted_out=True))
+    counting.compose(message(), Reply("x"), "A", RecipientFacts(opted_out=True))
     assert not rates.has_untold
     counting.compose(message(), Reply(["x" * 161, "y"]), "A")
     counting.compose(message(), Reply(media=[PICTURE]), "A")
@@ -159,7 +159,7 @@ def test_every_message_that_leaves_is_counted_with_its_segments_and_silence_is_n
     counting.compose(message(), Reply(parts=(Part("x" * 161), Part("", [PICTURE]), Part("y"))), "A")
     assert rates.sent_today(SHORT_CODE.sid) == 8
     counting.compose(message(), Reply(["x" * 161]), "A")
-    story = counting.compose(message(), Reply("z"), "A").story
+    story = counting.compose(message(), Reply("z"), "A").trail_text
     assert "12345: passed over: has sent its 10 of today" in story
     assert "+14155550100: taken" in story
 
@@ -176,7 +176,7 @@ def test_each_part_has_its_own_media_and_sender_and_receipts() -> None:
     ]
     receipts = f"https://sms.example.com/sms/status?reply={asked.sid}"
     assert [each["receipts"] - {None} for each in sent] == [{f"{receipts}.{number}"} for number in range(3)]
-    assert composed.story.count("12345: taken") == 1, "one choice for those that are alike"
+    assert composed.trail_text.count("12345: taken") == 1, "one choice for those that are alike"
 
 
 def test_a_part_whose_wish_cannot_be_used_leaves_from_another_number() -> None:
@@ -185,8 +185,8 @@ def test_a_part_whose_wish_cannot_be_used_leaves_from_another_number() -> None:
 
 
 def test_a_part_for_somebody_else_leaves_from_a_number_that_reaches_them() -> None:
-    known = Facts(unreachable=frozenset({"12345"}))
-    parts = [Part("one"), Elsewhere("two", recipient="+13105550123", facts=known)]
+    known = RecipientFacts(unreachable=frozenset({"12345"}))
+    parts = [Part("one"), RedirectedPart("two", recipient="+13105550123", facts=known)]
     sent = messages(composer().compose(message(), Reply(parts=parts), "A").document)
     assert [(each["from"], each["to"]) for each in sent] == [
         ("12345", None),
@@ -195,9 +195,9 @@ def test_a_part_for_somebody_else_leaves_from_a_number_that_reaches_them() -> No
 
 
 def test_a_part_for_somebody_who_opted_out_is_not_written() -> None:
-    gone = Elsewhere("two", recipient="+13105550123", facts=Facts(opted_out=True))
+    gone = RedirectedPart("two", recipient="+13105550123", facts=RecipientFacts(opted_out=True))
     assert len(messages(composer().compose(message(), Reply(parts=[Part("one"), gone]), "A").document)) == 1
-    nobody = composer().compose(message(), Reply(parts=[Part("one")]), "A", Facts(opted_out=True))
+    nobody = composer().compose(message(), Reply(parts=[Part("one")]), "A", RecipientFacts(opted_out=True))
     assert (nobody.document, nobody.unsendable) == (EMPTY, False)
 
 
@@ -206,7 +206,7 @@ def test_pictures_of_parts_that_no_number_can_send_are_in_their_texts() -> None:
     composed = composer((LONG_CODE,)).compose(asked, Reply(parts=[Part("a", PICTURE), Part("b")]), "A")
     sent = messages(composed.document)
     assert [(each["text"], each["media"]) for each in sent] == [(f"a\n{PICTURE}", []), ("b", [])]
-    assert "no number can send pictures" in composed.story
+    assert "no number can send pictures" in composed.trail_text
 
 
 def test_parts_that_no_number_can_carry_are_told_as_such() -> None:
@@ -218,19 +218,19 @@ def test_parts_that_no_number_can_carry_are_told_as_such() -> None:
 
 @pytest.mark.parametrize("reply", [Reply("a"), Reply(), Reply(parts=[Part("a")]), Reply(media=PICTURE)])
 def test_remarks_stand_between_the_rule_and_the_trail(reply: Reply) -> None:
-    story = composer().compose(message(), replace(reply, remarks=["one", "two"]), "HOURS").story
+    story = composer().compose(message(), replace(reply, notes=["one", "two"]), "HOURS").trail_text
     assert story.splitlines()[:3] == ["HOURS", "one", "two"]
     assert story.count("one") == 1
 
 
 def test_a_number_that_moves_answers_who_has_texted_it_and_nobody_else() -> None:
-    pending = Pending(lambda: {MG: Pool(MG, 1, BOTH)}, lambda: 0.0)
+    pending = PendingNumbers(lambda: {MG: Pool(MG, 1, BOTH)}, lambda: 0.0)
     pending.install([PendingNumber("12345", "US", "moving, carrier by carrier")])
-    availability = Availability(Cordons(lambda: 0.0), Rates(Limits(), lambda: 0.0), pending)
+    availability = Availability(Cordons(lambda: 0.0), RateLimiter(Limits(), lambda: 0.0), pending)
     moving = Composer(
         lambda *_: Pool(MG, 1, BOTH), lambda _: ReplyFrom.SHORT_CODE_FIRST, "https://a.example", availability
     )
-    parts = (Part("you"), Elsewhere("them", recipient="+13105550123", facts=NOTHING_LEARNED))
+    parts = (Part("you"), RedirectedPart("them", recipient="+13105550123", facts=NO_FACTS))
     asked = message(recipient="12345")
     sent = messages(moving.compose(asked, Reply(parts=parts), "MOVED").document)
     assert [(each["to"], each["from"]) for each in sent] == [

@@ -8,21 +8,21 @@ from pathlib import Path
 
 import pytest
 
-from sms_router.delivery.entry import Entry, Kind, Piece
-from sms_router.delivery.message import Letter, Refused
+from sms_router.delivery.entry import MessagePart, OutboxEntry, ReplyKind
+from sms_router.delivery.message import OutboundSms, Rejected
 from sms_router.delivery.outbox import Outbox
-from sms_router.routing.contacts.contacts import People
-from sms_router.routing.contacts.receipt_analysis import Lessons
+from sms_router.routing.contacts.contacts import Contacts
+from sms_router.routing.contacts.receipt_analysis import ReceiptAnalyzer
 from sms_router.routing.dispatch.dispatcher import Dispatcher
 from sms_router.routing.handler.reply import Reply
 from sms_router.routing.inbox.loop_guard import LoopGuard
 from sms_router.routing.keywords.rule_table import RuleTable
 from sms_router.routing.pipeline.composer import Composer
-from sms_router.routing.pipeline.late_replies import Later
-from sms_router.routing.pipeline.outbox_replies import Outgoing
+from sms_router.routing.pipeline.late_replies import LateReplies
+from sms_router.routing.pipeline.outbox_replies import ReplyOutboxHandler
 from sms_router.senders.error_table import load_error_table
 from sms_router.senders.models import Capability, Sender, SenderKind
-from sms_router.senders.pool import Pool, pool_among
+from sms_router.senders.pool import Pool, find_pool
 from sms_router.senders.request import ReplyFrom
 from tests.routing.workers import DAYS, worker
 
@@ -37,34 +37,34 @@ POOL = Pool(
         Sender("PN1", LONG_CODE, SenderKind.LONG_CODE, "US", Capability.SMS),
     ),
 )
-LATE = Piece(Kind.LATE, 0)
+LATE = MessagePart(ReplyKind.LATE, 0)
 
 
 @pytest.fixture
-async def outgoing(valkey_url: str, tmp_path: Path) -> AsyncIterator[Outgoing]:
-    pool_for = partial(pool_among, {MG: POOL})
+async def outgoing(valkey_url: str, tmp_path: Path) -> AsyncIterator[ReplyOutboxHandler]:
+    pool_for = partial(find_pool, {MG: POOL})
     async with worker(valkey_url, tmp_path) as one:
-        people = People(one.store, one.journal, pool_for, load_error_table())
+        people = Contacts(one.store, one.journal, pool_for, load_error_table())
         composer = Composer(pool_for, lambda _: ReplyFrom.SHORT_CODE_FIRST, "https://sms.example.com")
         outbox = Outbox(one.store, one.journal, DAYS, 60)
         dispatcher, guard = Dispatcher(RuleTable([])), LoopGuard(0, 60)
         nudged: list[str] = []
-        later = Later(one.records, people, dispatcher, composer, outbox, guard, Reply(), nudged.append)
-        yield Outgoing(people, Lessons(people, pool_for), composer, later, reroute=True)
+        later = LateReplies(one.records, people, dispatcher, composer, outbox, guard, Reply(), nudged.append)
+        yield ReplyOutboxHandler(people, ReceiptAnalyzer(people, pool_for), composer, later, reroute=True)
 
 
 async def refused(
-    outgoing: Outgoing,
+    outgoing: ReplyOutboxHandler,
     code: int | None,
     sender: str = SHORT_CODE,
     person: str = AMERICAN,
-    piece: Piece = LATE,
+    piece: MessagePart = LATE,
 ) -> bool:
     """Tell whether another sender is tried after this answer of Twilio's."""
     account, sid = "AC" + "0" * 32, "SM" + "0" * 32
-    entry = Entry(f"{account}/{sid}", piece.name, MG, person)
-    letter = Letter(account, MG, sender, person, "Hello", (), "https://sms.example.com/sms/status")
-    return await outgoing.sent(entry, piece, letter, Refused(code, "refused"))
+    entry = OutboxEntry(f"{account}/{sid}", piece.name, MG, person)
+    letter = OutboundSms(account, MG, sender, person, "Hello", (), "https://sms.example.com/sms/status")
+    return await outgoing.on_result(entry, piece, letter, Rejected(code, "refused"))
 
 
 @pytest.mark.parametrize(
@@ -88,10 +88,10 @@ async def refused(
     ],
 )
 async def test_another_sender_is_tried_where_it_may_do_better(
-    outgoing: Outgoing, code: int | None, sender: str, person: str, again: bool
+    outgoing: ReplyOutboxHandler, code: int | None, sender: str, person: str, again: bool
 ) -> None:
     assert await refused(outgoing, code, sender, person) is again
 
 
-async def test_another_sender_is_tried_once(outgoing: Outgoing) -> None:
+async def test_another_sender_is_tried_once(outgoing: ReplyOutboxHandler) -> None:
     assert not await refused(outgoing, 21612, piece=LATE.repeated())

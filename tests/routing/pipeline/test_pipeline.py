@@ -12,21 +12,21 @@ import redis
 
 from sms_router import Reply
 from sms_router.delivery.outbox import Outbox
-from sms_router.routing.contacts.contacts import People
+from sms_router.routing.contacts.contacts import Contacts
 from sms_router.routing.dispatch.dispatcher import Dispatcher
 from sms_router.routing.dispatch.resolution import RuleAnswer
 from sms_router.routing.inbox.answer import Outcome
 from sms_router.routing.inbox.loop_guard import LoopGuard
 from sms_router.routing.keywords.rule_table import RuleTable
 from sms_router.routing.keywords.rules import MatchKind, Rule, Scope
-from sms_router.routing.keywords.templates import TextAnswer, WrittenAnswer
-from sms_router.routing.pipeline.committer import Closing
+from sms_router.routing.keywords.templates import ConfiguredReply, StaticReply
+from sms_router.routing.pipeline.committer import AnswerCommitter
 from sms_router.routing.pipeline.composer import Composer
-from sms_router.routing.pipeline.context import Delivery
-from sms_router.routing.pipeline.late_replies import Later
+from sms_router.routing.pipeline.context import InboundRequest
+from sms_router.routing.pipeline.late_replies import LateReplies
 from sms_router.routing.pipeline.pipeline import Pipeline
-from sms_router.routing.pipeline.policy import Manners, OnFailure, Texts
-from sms_router.routing.pipeline.prepare import Foresight
+from sms_router.routing.pipeline.policy import CannedReplies, OnFailure, ReplyPolicy
+from sms_router.routing.pipeline.prepare import AnswerPreparer
 from sms_router.senders.decision import Decision
 from sms_router.senders.error_table import ErrorTable
 from sms_router.senders.request import ReplyFrom
@@ -36,11 +36,11 @@ from tests.routing.messages import PERSON, message
 from tests.routing.workers import DAYS, worker
 from tests.senders.worlds import pool, sender
 
-HOURS = TextAnswer(Reply("9 to 5"))
+HOURS = StaticReply(Reply("9 to 5"))
 BUCKET = bucket_of(PERSON)
 
 
-class Faulty(TextAnswer):
+class Faulty(StaticReply):
     """An answer with a fault that nobody foresaw."""
 
     def reply(self, message: InboundMessage, argument: str, keyword: str) -> Reply:
@@ -67,7 +67,7 @@ class Road:
     steps: list[str]
 
     async def text(self, words: str) -> tuple[Outcome, bytes]:
-        delivery = Delivery(message(words), b"Body=" + words.encode(), None, time.monotonic())
+        delivery = InboundRequest(message(words), b"Body=" + words.encode(), None, time.monotonic())
         answer = await self.pipeline.answer(delivery)
         return answer.outcome, answer.document
 
@@ -77,19 +77,21 @@ async def road(valkey_url: str, tmp_path: Path) -> AsyncIterator[Road]:
     steps: list[str] = []
     async with worker(valkey_url, tmp_path, observe=lambda step, _: steps.append(step)) as one:
         composer, guard = Counting(), LoopGuard(0, 60)
-        people = People(one.store, one.journal, lambda *_: None, ErrorTable({}))
-        answers: dict[str, WrittenAnswer] = {"HOURS": HOURS, "FAULTY": Faulty(Reply())}
+        people = Contacts(one.store, one.journal, lambda *_: None, ErrorTable({}))
+        answers: dict[str, ConfiguredReply] = {"HOURS": HOURS, "FAULTY": Faulty(Reply())}
         rules: list[Rule[RuleAnswer]] = [
             Rule((word,), MatchKind.FIRST_WORD, Scope(), answer, word, word)
             for word, answer in answers.items()
         ]
         dispatcher = Dispatcher(RuleTable.build(rules))
         outbox = Outbox(one.store, one.journal, DAYS, 3600)
-        texts = Texts(Reply("Something went wrong."), Reply("Try again."))
-        later = Later(one.records, people, dispatcher, composer, outbox, guard, texts.error, lambda _: None)
-        manners = Manners(10.0, OnFailure.ERROR_REPLY)
-        foresight = Foresight(people, dispatcher, composer, guard)
-        closing = Closing(one.records, dispatcher, composer, later, guard, texts.muted)
+        texts = CannedReplies(Reply("Something went wrong."), Reply("Try again."))
+        later = LateReplies(
+            one.records, people, dispatcher, composer, outbox, guard, texts.error, lambda _: None
+        )
+        manners = ReplyPolicy(10.0, OnFailure.ERROR_REPLY)
+        foresight = AnswerPreparer(people, dispatcher, composer, guard)
+        closing = AnswerCommitter(one.records, dispatcher, composer, later, guard, texts.muted)
         pipeline = Pipeline(
             one.records, people, dispatcher, composer, later, foresight, closing, texts, manners
         )

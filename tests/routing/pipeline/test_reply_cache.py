@@ -12,16 +12,16 @@ from hypothesis import strategies as st
 
 from sms_router import Reply
 from sms_router.routing.pipeline import composed
-from sms_router.routing.pipeline.composed import Composed, KeptReplies
+from sms_router.routing.pipeline.composed import RenderedReply, ReplyCache
 from sms_router.routing.pipeline.composer import Composer
 from sms_router.senders.availability import Availability
 from sms_router.senders.cordons import Cordon, Cordons
-from sms_router.senders.limits import Limit, Limits
+from sms_router.senders.limits import Limits, SenderLimit
 from sms_router.senders.models import Capability, Sender, SenderKind
-from sms_router.senders.pending import Pending, PendingNumber
+from sms_router.senders.pending import PendingNumber, PendingNumbers
 from sms_router.senders.pool import Pool
-from sms_router.senders.rate_limits import Rates
-from sms_router.senders.request import NOTHING_LEARNED, Facts, ReplyFrom
+from sms_router.senders.rate_limits import RateLimiter
+from sms_router.senders.request import NO_FACTS, RecipientFacts, ReplyFrom
 from sms_router.twilio.inbound import InboundMessage
 from tests.routing.messages import message
 
@@ -40,8 +40,8 @@ class World:
         self.pool = pool
         self.now = 1_767_960_000.0
         self.cordons = Cordons(lambda: self.now)
-        self.pending = Pending(lambda: {MG: self.pool}, lambda: self.now)
-        rates = Rates(limits or Limits(), lambda: self.now)
+        self.pending = PendingNumbers(lambda: {MG: self.pool}, lambda: self.now)
+        rates = RateLimiter(limits or Limits(), lambda: self.now)
         self.availability = Availability(self.cordons, rates, self.pending)
         self.composer = self.composer_of(lambda: self.pool)
 
@@ -75,11 +75,11 @@ class World:
         self,
         text: str = "9 to 5",
         rule: str = "HOURS",
-        facts: Facts | None = None,
+        facts: RecipientFacts | None = None,
         sender: str = "+14155550123",
         recipient: str = "12345",
         **parameters: str,
-    ) -> Composed:
+    ) -> RenderedReply:
         asked = message(sender=sender, recipient=recipient, **parameters)
         said = Reply(text)
         return (
@@ -102,7 +102,7 @@ def test_the_same_reply_to_the_next_person_is_the_same_but_for_its_receipts(worl
     asked = replace(message(sender="+14155550124", recipient="12345"), sid="SM" + "0b" * 16)
     second = world.composer.compose(asked, Reply("9 to 5"), "HOURS")
     assert second.decision is first.decision
-    assert second.story == first.story
+    assert second.trail_text == first.trail_text
     assert second.document == first.document.replace(b"0a" * 16, b"0b" * 16)
 
 
@@ -112,9 +112,9 @@ def test_the_same_reply_to_the_next_person_is_the_same_but_for_its_receipts(worl
         (lambda world: world.answer(text="10 to 6"), lambda it: b"10 to 6" in it.document),
         (lambda world: world.answer(rule="OPEN"), lambda it: it.story.startswith("OPEN\n")),
         (lambda world: world.answer(FromCountry="CA"), lambda it: FROM_LONG_CODE in it.document),
-        (lambda world: world.answer(facts=Facts(opted_out=True)), lambda it: it.decision is None),
+        (lambda world: world.answer(facts=RecipientFacts(opted_out=True)), lambda it: it.decision is None),
         (
-            lambda world: world.answer(facts=Facts(frozenset({"12345"}))),
+            lambda world: world.answer(facts=RecipientFacts(frozenset({"12345"}))),
             lambda it: FROM_LONG_CODE in it.document,
         ),
         (
@@ -133,7 +133,7 @@ def test_the_same_reply_to_the_next_person_is_the_same_but_for_its_receipts(worl
     ids=["another text", "another rule", "another country", "opted out", "unreachable", "a wish", "pictures"],
 )
 def test_what_differs_is_composed_for_itself(
-    world: World, changed: Callable[[World], Composed], holds: Callable[[Composed], bool]
+    world: World, changed: Callable[[World], RenderedReply], holds: Callable[[RenderedReply], bool]
 ) -> None:
     before = world.answer()
     assert holds(changed(world))
@@ -153,11 +153,11 @@ def test_a_cordon_holds_at_once_and_no_longer_than_it_lasts(world: World) -> Non
     )
     cordoned = world.answer()
     assert FROM_LONG_CODE in cordoned.document
-    assert "carrier incident" in cordoned.story
+    assert "carrier incident" in cordoned.trail_text
     world.now += 61
     released = world.answer()
     assert FROM_SHORT_CODE in released.document
-    assert "carrier incident" not in released.story
+    assert "carrier incident" not in released.trail_text
 
 
 def test_what_a_cordon_led_to_is_not_kept() -> None:
@@ -178,7 +178,7 @@ def test_a_number_on_its_way_is_passed_over_at_once_but_by_who_texts_it(world: W
 
 
 def test_a_limit_counts_every_reply() -> None:
-    world = World(limits=Limits(by_number={"12345": Limit(per_day=3)}))
+    world = World(limits=Limits(by_number={"12345": SenderLimit(per_day=3)}))
     senders = [FROM_SHORT_CODE in world.answer().document for _ in range(5)]
     assert senders == [True, True, True, False, False]
 
@@ -191,11 +191,11 @@ def test_a_choice_among_equals_is_each_persons_own() -> None:
 
 def test_what_is_kept_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(composed, "MOST_KEPT", 3)
-    kept = KeptReplies()
+    kept = ReplyCache()
     for number in range(10):
-        kept.keep(POOL, (number,), Composed(b"<Response/>", str(number)))
+        kept.keep(POOL, (number,), RenderedReply(b"<Response/>", str(number)))
     assert sum(kept.get(POOL, (number,)) is not None for number in range(10)) <= 3
-    kept.keep(POOL, ("large",), Composed(b"x" * (composed.LARGEST_KEPT + 1), ""))
+    kept.keep(POOL, ("large",), RenderedReply(b"x" * (composed.LARGEST_KEPT + 1), ""))
     assert kept.get(POOL, ("large",)) is None
 
 
@@ -215,7 +215,7 @@ QUESTION: dict[str, Any] = {
     "recipient": "12345",
     "country": "US",
     "rule": "HOURS",
-    "facts": NOTHING_LEARNED,
+    "facts": NO_FACTS,
     "text": "9 to 5",
     "media": (),
     "wish": None,
@@ -226,7 +226,7 @@ OTHERS: dict[str, list[Any]] = {
     "recipient": [*NUMBERS, "+442071838750", "whatsapp:+14155550100"],
     "country": ["CA", ""],
     "rule": ["OPEN"],
-    "facts": [Facts(opted_out=True), Facts(last_sender="+14155550101")],
+    "facts": [RecipientFacts(opted_out=True), RecipientFacts(last_sender="+14155550101")],
     "text": ["9 to 5!", "<&>", "x" * 700, "", ("a", "b")],
     "media": ["https://a.example/b.png"],
     "wish": NUMBERS,
@@ -245,7 +245,10 @@ events = st.one_of(
     st.sampled_from(CHANGES),
     st.lists(events, min_size=1, max_size=6),
     st.sampled_from(
-        [Limits(), Limits(by_number={"12345": Limit(per_day=99), "+14155550100": Limit(per_second=1)})]
+        [
+            Limits(),
+            Limits(by_number={"12345": SenderLimit(per_day=99), "+14155550100": SenderLimit(per_second=1)}),
+        ]
     ),
 )
 def test_what_is_kept_is_what_would_be_composed_now_whatever_has_changed_between(
@@ -255,14 +258,14 @@ def test_what_is_kept_is_what_would_be_composed_now_whatever_has_changed_between
     for what, of in course:
         for change in CHANGES:
             asked, said, rule, facts = asking(**(QUESTION | like | change))
-            draft = world.composer.draft(asked, said, rule, facts)
-            assert draft == world.with_nothing_kept().draft(asked, said, rule, facts)
-            world.composer.leave(asked, draft, facts)
+            draft = world.composer.compose_draft(asked, said, rule, facts)
+            assert draft == world.with_nothing_kept().compose_draft(asked, said, rule, facts)
+            world.composer.confirm(asked, draft, facts)
         world.change(what, of)
 
 
 def asking(
-    rule: str, facts: Facts, text: str, media: str, wish: str | None, one_way: bool, **of: str
-) -> tuple[InboundMessage, Reply, str, Facts]:
+    rule: str, facts: RecipientFacts, text: str, media: str, wish: str | None, one_way: bool, **of: str
+) -> tuple[InboundMessage, Reply, str, RecipientFacts]:
     asked = message(sender=of["sender"], recipient=of["recipient"], FromCountry=of["country"])
     return asked, Reply(text, media, wish, one_way=one_way), rule, facts

@@ -12,17 +12,17 @@ from xml.etree.ElementTree import fromstring
 import pytest
 import redis
 
-from sms_router.routing.contacts.contact import read_person
+from sms_router.routing.contacts.contact import parse_contact
 from sms_router.routing.handler.reply import Reply
 from sms_router.routing.pipeline.composer import Composer
-from sms_router.routing.pipeline.sticky_senders import MOST_REMEMBERED, LastSenders
+from sms_router.routing.pipeline.sticky_senders import MOST_REMEMBERED, StickySenders
 from sms_router.senders.availability import Availability
 from sms_router.senders.cordons import Cordons
 from sms_router.senders.limits import Limits
 from sms_router.senders.models import Capability, Sender, SenderKind
 from sms_router.senders.pool import Pool
-from sms_router.senders.rate_limits import Rates
-from sms_router.senders.request import Facts, ReplyFrom
+from sms_router.senders.rate_limits import RateLimiter
+from sms_router.senders.request import RecipientFacts, ReplyFrom
 from sms_router.store.keys import bucket_of
 from sms_router.store.scripts import HEARD
 from tests.routing.messages import message
@@ -47,7 +47,7 @@ async def one(valkey_url: str, tmp_path: Path) -> AsyncIterator[Worker]:
 
 def stored(valkey: redis.Redis, person: str = PERSON) -> str | None:
     known: Any = valkey.hgetall(bucket_of(person).person(MG, person))
-    return read_person([part for pair in known.items() for part in pair]).last_sender
+    return parse_contact([part for pair in known.items() for part in pair]).last_sender
 
 
 class Desk:
@@ -55,8 +55,8 @@ class Desk:
 
     def __init__(self, one: Worker) -> None:
         self.clock = Clock()
-        self.last = LastSenders(one.journal, lambda: DAY, self.clock)
-        self.rates = Rates(Limits(), self.clock)
+        self.last = StickySenders(one.journal, lambda: DAY, self.clock)
+        self.rates = RateLimiter(Limits(), self.clock)
         pool = Pool(MG, 1, EQUALS)
         self.composer = Composer(
             lambda *_: pool,
@@ -66,7 +66,7 @@ class Desk:
             self.last,
         )
 
-    def answers(self, person: str = PERSON, facts: Facts | None = None) -> str:
+    def answers(self, person: str = PERSON, facts: RecipientFacts | None = None) -> str:
         """Return which number answers."""
         self.clock.now += 1
         asked = message(sender=person, recipient="+19995550000", service=MG)
@@ -94,18 +94,18 @@ async def test_another_worker_knows_it_from_redis(one: Worker, valkey: redis.Red
     other = Desk(one)
     for number in range(9):
         other.answers(f"+1646555{number:04}")
-    assert other.answers(facts=Facts(last_sender=first)) == first
+    assert other.answers(facts=RecipientFacts(last_sender=first)) == first
     await other.last.aclose()
 
 
 async def test_the_latest_choice_holds_in_whatever_order_they_come(one: Worker, valkey: redis.Redis) -> None:
     clock = Clock()
-    early, late = (LastSenders(one.journal, lambda: DAY, clock) for _ in range(2))
+    early, late = (StickySenders(one.journal, lambda: DAY, clock) for _ in range(2))
     early_at, clock.now = clock.now, clock.now + 60
-    late.chose(MG, PERSON, "+12125550001")
+    late.remember(MG, PERSON, "+12125550001")
     await late.aclose()
     clock.now = early_at
-    early.chose(MG, PERSON, "+12125550002")
+    early.remember(MG, PERSON, "+12125550002")
     await early.aclose()
     assert stored(valkey) == "+12125550001"
 
@@ -113,8 +113,8 @@ async def test_the_latest_choice_holds_in_whatever_order_they_come(one: Worker, 
 async def test_somebody_who_opted_out_stays_on_the_list_for_ever(one: Worker, valkey: redis.Redis) -> None:
     key = bucket_of(PERSON).person(MG, PERSON)
     valkey.hset(key, "out", "1 1 STOP")
-    last = LastSenders(one.journal, lambda: DAY)
-    last.chose(MG, PERSON, "+12125550001")
+    last = StickySenders(one.journal, lambda: DAY)
+    last.remember(MG, PERSON, "+12125550001")
     await last.aclose()
     assert valkey.pttl(key) == -1
 
@@ -129,22 +129,22 @@ async def test_without_redis_the_worker_remembers_it_and_tells_it_later(
         desk.answers("+16465550199")
         assert desk.answers() == first
         await desk.last.aclose()
-        assert alone.journal.waiting
+        assert alone.journal.has_backlog
 
 
 async def test_memory_is_bounded(one: Worker) -> None:
-    last = LastSenders(one.journal, lambda: DAY)
-    last.chose(MG, PERSON, "+12125550001")
+    last = StickySenders(one.journal, lambda: DAY)
+    last.remember(MG, PERSON, "+12125550001")
     for number in range(MOST_REMEMBERED):
         last._lately[MG, str(number)] = "x"
-    last.chose(MG, "+16465550124", "+12125550001")
+    last.remember(MG, "+16465550124", "+12125550001")
     assert len(last._lately) == MOST_REMEMBERED + 1
-    assert last.known(MG, PERSON) is None
+    assert last.get(MG, PERSON) is None
     await last.aclose()
 
 
 async def test_a_number_without_equals_is_not_written_down(one: Worker, valkey: redis.Redis) -> None:
-    last = LastSenders(one.journal, lambda: DAY)
+    last = StickySenders(one.journal, lambda: DAY)
     pool = Pool(MG, 1, EQUALS[:1])
     composer = Composer(lambda *_: pool, lambda _: ReplyFrom.SHORT_CODE_FIRST, "", last_senders=last)
     composer.compose(message(sender=PERSON, service=MG), Reply("hello"), "A")
@@ -159,11 +159,11 @@ async def test_a_choice_from_before_the_clock_was_set_back_holds_against_no_late
     now = valkey.time()[0] * 1000
     for stamp, latest in ((now + 86_400_000, False), (now - 1000, True)):
         valkey.hset(key, "last", f"{EQUALS[0].address} {stamp}")
-        await one.journal.keep(HEARD, (key,), (EQUALS[1].address, now - 5000, DAY))
+        await one.journal.write(HEARD, (key,), (EQUALS[1].address, now - 5000, DAY))
         assert (stored(valkey) == EQUALS[0].address) is latest
-    await one.journal.keep(HEARD, (key,), (EQUALS[2].address, now + 86_400_000, DAY))
-    await one.journal.keep(HEARD, (key,), (EQUALS[3].address, now + 10_000, DAY))
+    await one.journal.write(HEARD, (key,), (EQUALS[2].address, now + 86_400_000, DAY))
+    await one.journal.write(HEARD, (key,), (EQUALS[3].address, now + 10_000, DAY))
     assert stored(valkey) in {EQUALS[2].address, EQUALS[3].address}
     await asyncio.sleep(0.002)
-    await one.journal.keep(HEARD, (key,), (EQUALS[1].address, now + 86_400_000, DAY))
+    await one.journal.write(HEARD, (key,), (EQUALS[1].address, now + 86_400_000, DAY))
     assert stored(valkey) == EQUALS[1].address, "it came later"

@@ -10,15 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from sms_router.routing.contacts.contacts import People
-from sms_router.routing.handler.reply import Failed, Reply
-from sms_router.routing.upstream.cookies import Cookies
+from sms_router.routing.contacts.contacts import Contacts
+from sms_router.routing.handler.reply import Reply, ReplyFailed
+from sms_router.routing.upstream.cookies import CookieStore
 from sms_router.routing.upstream.forward_rule import Forward, Target
-from sms_router.routing.upstream.forwarder import Upstreams
+from sms_router.routing.upstream.forwarder import Forwarder
 from sms_router.routing.upstream.models import Headers
 from sms_router.senders.error_table import load_error_table
 from sms_router.senders.models import Capability, Sender, SenderKind
-from sms_router.senders.pool import Pool, pool_among
+from sms_router.senders.pool import Pool, find_pool
 from sms_router.twilio.inbound import InboundMessage
 from sms_router.twilio.webhook_url import Method, WebhookUrl
 from tests.routing.messages import ACCOUNT, PERSON, message
@@ -48,8 +48,8 @@ def forward(
 class Asking:
     """One worker that forwards."""
 
-    upstreams: Upstreams
-    people: People
+    upstreams: Forwarder
+    people: Contacts
 
     async def ask(
         self,
@@ -58,9 +58,9 @@ class Asking:
         *,
         seconds: float = 5.0,
         headers: Headers = (),
-    ) -> Reply | Failed:
+    ) -> Reply | ReplyFailed:
         """Forward a text."""
-        return await self.upstreams.ask(to, text, time.monotonic() + seconds, headers)
+        return await self.upstreams.forward(to, text, time.monotonic() + seconds, headers)
 
     async def said(self, to: Forward, *, seconds: float = 5.0) -> list[str]:
         """Forward a text that is answered, and return the texts of the answer."""
@@ -75,8 +75,8 @@ async def asking(valkey_url: str, tmp_path: Path) -> AsyncIterator[Asking]:
     async with worker(valkey_url, tmp_path / "spool") as one:
         ours = Pool("MG1", 1, (Sender("PN1", "+12125550100", SenderKind.LONG_CODE, "US", Capability.SMS),))
         pools = {"MG1": ours}
-        people = People(one.store, one.journal, partial(pool_among, pools), load_error_table(tmp_path))
-        upstreams = Upstreams({ACCOUNT: TOKEN}, people, Cookies(one.store), PUBLIC_URL, 4)
+        people = Contacts(one.store, one.journal, partial(find_pool, pools), load_error_table(tmp_path))
+        upstreams = Forwarder({ACCOUNT: TOKEN}, people, CookieStore(one.store), PUBLIC_URL, 4)
         yield Asking(upstreams, people)
         await upstreams.aclose()
 

@@ -10,7 +10,7 @@ import redis
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from sms_router.routing.upstream.cookies import LIFE, MOST_COOKIES, Cookie, Cookies, Jar
+from sms_router.routing.upstream.cookies import LIFE, MOST_COOKIES, Cookie, CookieJar, CookieStore
 from sms_router.store.keys import bucket_of
 from sms_router.twilio.webhook_url import WebhookUrl
 from tests.routing.workers import worker
@@ -31,9 +31,9 @@ class Clock:
         return self.seconds
 
 
-def jar(*lines: str, url: WebhookUrl = HOME, clock: Clock | None = None) -> Jar:
+def jar(*lines: str, url: WebhookUrl = HOME, clock: Clock | None = None) -> CookieJar:
     """Return a jar that has taken in these ``Set-Cookie`` lines."""
-    taken = Jar(clock=clock or Clock())
+    taken = CookieJar(clock=clock or Clock())
     for line in lines:
         taken.take(SimpleCookie(line), url)
     return taken
@@ -53,7 +53,7 @@ TIMES = st.one_of(
 def test_a_cookie_with_any_end_at_all_is_taken_or_left(max_age: str, expires: str) -> None:
     cookies = SimpleCookie({"a": "1"})
     cookies["a"]["max-age"], cookies["a"]["expires"] = max_age, expires
-    taken = Jar(clock=Clock())
+    taken = CookieJar(clock=Clock())
     taken.take(cookies, HOME)
     assert taken.header(HOME) in ("a=1", "")
 
@@ -95,7 +95,7 @@ def test_cookies_are_replaced_deleted_bounded_and_age() -> None:
 
 
 def test_only_what_is_new_is_a_change() -> None:
-    kept = Jar([Cookie("votes.example.com", "/", "a", "1")], Clock())
+    kept = CookieJar([Cookie("votes.example.com", "/", "a", "1")], Clock())
     kept.take(SimpleCookie("a=1; Path=/"), HOME)
     assert not kept.changed
     kept.take(SimpleCookie("a=2; Path=/"), HOME)
@@ -107,8 +107,8 @@ async def test_they_live_for_four_hours_after_the_last_text(
 ) -> None:
     key = bucket_of(PERSON).cookies(PERSON, NUMBER)
     async with worker(valkey_url, tmp_path) as one:
-        cookies = Cookies(one.store)
-        await cookies.keep(PERSON, NUMBER, Jar())
+        cookies = CookieStore(one.store)
+        await cookies.keep(PERSON, NUMBER, CookieJar())
         assert not valkey.exists(key), "nothing is kept for those who set none"
         await cookies.keep(PERSON, NUMBER, jar("a=1; Path=/"))
         valkey.pexpire(key, 1000)
@@ -122,7 +122,7 @@ async def test_they_live_for_four_hours_after_the_last_text(
 async def test_without_redis_the_worker_remembers(private_valkey: PrivateValkey, tmp_path: Path) -> None:
     clock = Clock()
     async with worker(private_valkey.url, tmp_path) as one:
-        cookies = Cookies(one.store, clock)
+        cookies = CookieStore(one.store, clock)
         private_valkey.kill()
         await cookies.keep(PERSON, NUMBER, jar("a=1; Path=/"))
         assert (await cookies.of(PERSON, NUMBER)).header(HOME) == "a=1"

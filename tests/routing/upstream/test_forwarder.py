@@ -10,8 +10,8 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 from twilio.request_validator import RequestValidator
 
-from sms_router.routing.handler.reply import Elsewhere, Failed, Part, Reply
-from sms_router.routing.upstream.endpoint import LineStatus
+from sms_router.routing.handler.reply import Part, RedirectedPart, Reply, ReplyFailed
+from sms_router.routing.upstream.endpoint import EndpointStatus
 from sms_router.sandbox.hosting import free_port
 from sms_router.twilio.inbound import InboundMessage
 from tests.routing.messages import PERSON, message
@@ -123,8 +123,8 @@ async def test_what_goes_wrong_leads_to_the_fallback_with_twilios_code(
     reply = await asking.ask(to)
     assert isinstance(reply, Reply)
     assert reply.texts == ("the fallback",)
-    assert reply.remarks[0].startswith(f"forwarded to 127.0.0.1:{here.port}/sms: {code} ")
-    assert reason in reply.remarks[0]
+    assert reply.notes[0].startswith(f"forwarded to 127.0.0.1:{here.port}/sms: {code} ")
+    assert reason in reply.notes[0]
     assert there.asked[0].form == {**SENT, "ErrorCode": str(code), "ErrorUrl": f"{here.url}/sms"}
 
 
@@ -148,13 +148,13 @@ async def test_the_fallback_still_has_its_share_of_the_time(here: Site, asking: 
     here.pages |= {"/sms": hangs, "/b": says("the fallback")}
     to = forward(f"{here.url}/sms", f"{here.url}/b")
     assert await asking.said(to, seconds=3.0) == ["the fallback"]
-    assert isinstance(await asking.ask(to, seconds=-1.0), Failed)
+    assert isinstance(await asking.ask(to, seconds=-1.0), ReplyFailed)
 
 
 async def test_an_upstream_that_hangs_is_given_up_before_the_deadline(here: Site, asking: Asking) -> None:
     here.pages["/sms"] = hangs
     told = await asking.ask(forward(f"{here.url}/sms", f"{here.url}/sms"), seconds=2.0)
-    assert isinstance(told, Failed)
+    assert isinstance(told, ReplyFailed)
     first, second = re.findall(r"no answer within (\S+) s", told.cause)
     assert float(first) + float(second) < 1.9
 
@@ -162,7 +162,7 @@ async def test_an_upstream_that_hangs_is_given_up_before_the_deadline(here: Site
 async def test_without_a_fallback_the_failure_is_the_cause(here: Site, asking: Asking) -> None:
     here.pages["/sms"] = answers(status="503 Busy")
     told = await asking.ask(forward(f"http://user:pass@127.0.0.1:{here.port}/sms?key=secret"))
-    assert told == Failed(f"forwarded to 127.0.0.1:{here.port}/sms: 11200 HTTP 503")
+    assert told == ReplyFailed(f"forwarded to 127.0.0.1:{here.port}/sms: 11200 HTTP 503")
 
 
 async def test_an_empty_page_says_nothing_but_calls_the_fallback_where_there_is_one(
@@ -232,7 +232,7 @@ async def test_another_host_is_redirected_to_where_that_is_allowed(
         assert isinstance(reply, Reply)
         assert reply.texts == ("elsewhere",)
     else:
-        assert isinstance(reply, Failed)
+        assert isinstance(reply, ReplyFailed)
         assert there.asked == []
 
 
@@ -246,7 +246,7 @@ async def test_credentials_are_shown_when_they_are_asked_for_and_to_nobody_else(
 
     here.pages["/sms"], there.pages["/sms"] = guarded, answers(status="401 Who?", **BASIC)
     to = forward(f"http://user:p%40ss@127.0.0.1:{here.port}/sms", hosts=(f"127.0.0.1:{there.port}",))
-    assert isinstance(await asking.ask(to), Failed)
+    assert isinstance(await asking.ask(to), ReplyFailed)
     assert ["Authorization" in asked.headers for asked in here.asked] == [False, True]
     assert ["Authorization" in asked.headers for asked in there.asked] == [False]
 
@@ -267,9 +267,9 @@ async def test_senders_media_and_recipients_are_kept_for_each_message(here: Site
     assert isinstance(reply, Reply)
     assert list(reply.parts) == [
         Part("one", [f"{here.url}/m.png", f"{here.url}/a/n.png"], "+12125550100"),
-        Elsewhere("two", [], None, "+13105550123"),
+        RedirectedPart("two", [], None, "+13105550123"),
     ]
-    assert reply.remarks[1:] == (
+    assert reply.notes[1:] == (
         "a picture that Twilio would refuse is left out: 'ftp://m.example/m.png' is no URL",
         "a message to +1310•••0999 is left out: they have opted out",
         "a message to nobody is left out: not a phone number like +14155550123",
@@ -326,7 +326,7 @@ async def test_a_dead_upstream_is_left_alone_until_a_probe_succeeds(
     assert len(here.asked) == 5
     assert [asked.form["ErrorCode"] for asked in there.asked] == ["11200"] * 8
     status = _status(asking, here.url)
-    assert (status.state.value, status.calls, status.failures, status.held_back) == ("open", 5, 5, 3)
+    assert (status.state.value, status.calls, status.failures, status.short_circuited) == ("open", 5, 5, 3)
     assert status.trouble == f"127.0.0.1:{here.port}/sms: 11200 HTTP 500"
     assert _status(asking, f"{there.url} (as fallback)").state.value == "closed"
     assert sum("keeps failing" in line for line in caplog.messages) == 1
@@ -335,7 +335,7 @@ async def test_a_dead_upstream_is_left_alone_until_a_probe_succeeds(
 async def test_a_wrong_page_does_not_make_a_server_dead(here: Site, asking: Asking) -> None:
     here.pages["/sms"] = answers(status="404 Not Found")
     for _ in range(10):
-        assert isinstance(await asking.ask(forward(f"{here.url}/sms")), Failed)
+        assert isinstance(await asking.ask(forward(f"{here.url}/sms")), ReplyFailed)
     assert len(here.asked) == 10
     assert _status(asking, here.url).state.value == "closed"
 
@@ -358,14 +358,14 @@ async def test_a_stop_ends_the_call_at_once_and_judges_nobody(here: Site, asking
 )
 async def test_nothing_is_forwarded_in_a_circle(asking: Asking, url: str) -> None:
     told = await asking.ask(forward(url))
-    assert isinstance(told, Failed)
+    assert isinstance(told, ReplyFailed)
     assert "that is this router; name the application's own URL" in told.cause
 
 
 async def test_nothing_is_forwarded_unsigned(here: Site, asking: Asking) -> None:
     stranger = InboundMessage(TEXT.sid, "AC" + "f" * 32, None, PERSON, "12345", "", {})
     told = await asking.ask(forward(f"{here.url}/sms"), stranger)
-    assert told == Failed(f"no auth token signs for {stranger.account_sid}: add it to [[accounts]]")
+    assert told == ReplyFailed(f"no auth token signs for {stranger.account_sid}: add it to [[accounts]]")
 
 
 async def test_cookies_come_back_to_the_same_person_number_and_host(
@@ -381,5 +381,5 @@ async def test_cookies_come_back_to_the_same_person_number_and_host(
     assert carried == [None, 'session="a b"', None, None, None]
 
 
-def _status(asking: Asking, name: str) -> LineStatus:
+def _status(asking: Asking, name: str) -> EndpointStatus:
     return next(status for status in asking.upstreams.statuses() if status.name == name)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 
 from sms_router.membership.snapshot import NumberUrls
-from sms_router.routing.dispatch.dispatcher import Defaults, Dispatcher, Forwards
+from sms_router.routing.dispatch.dispatcher import Defaults, Dispatcher, ForwardConfig
 from sms_router.routing.dispatch.resolution import RuleAnswer
-from sms_router.routing.dispatch.responders import Forwarding
+from sms_router.routing.dispatch.responders import ForwardResponder
 from sms_router.routing.handler.reply import Reply
 from sms_router.routing.keywords.rule_table import RuleTable
 from sms_router.routing.keywords.rules import MatchKind, Rule, Scope
-from sms_router.routing.keywords.templates import TextAnswer
-from sms_router.routing.opt_outs.keywords_file import load_opt_out_words
+from sms_router.routing.keywords.templates import StaticReply
+from sms_router.routing.opt_outs.keywords_file import load_opt_out_keywords
 from sms_router.routing.upstream.number_urls import NumberForwards
 from sms_router.senders.models import Capability, Sender, SenderKind
 from sms_router.senders.pool import Pool
@@ -93,17 +93,17 @@ def test_rules_and_opt_out_words_come_before_it_and_the_default_after(
         ("HOURS",),
         MatchKind.FIRST_WORD,
         Scope(),
-        TextAnswer(Reply("9 to 5")),
+        StaticReply(Reply("9 to 5")),
         "HOURS",
         "test",
         fold_accents=False,
     )
-    forwards = Forwards(None, numbers(NumberUrls(sms_url=URL)).forward_for)
-    words = load_opt_out_words(None, frozenset())
-    rules = Dispatcher(RuleTable.build([hours]), Defaults(TextAnswer(Reply("default"))), words, forwards)
+    forwards = ForwardConfig(None, numbers(NumberUrls(sms_url=URL)).forward_for)
+    words = load_opt_out_keywords(None, frozenset())
+    rules = Dispatcher(RuleTable.build([hours]), Defaults(StaticReply(Reply("default"))), words, forwards)
     asked = message(body, recipient=LONG_CODE)
-    found = rules.find(asked)
+    found = rules.resolve(asked)
     assert found.for_person(opted_out=False).rule.startswith(rule)
-    assert isinstance(found.for_person(opted_out=False).action, Forwarding) is forwarded
-    assert not isinstance(found.for_person(opted_out=True).action, Forwarding)
-    assert rules.find(message(body)).for_person(opted_out=False).rule != f"{LONG_CODE}'s own URL"
+    assert isinstance(found.for_person(opted_out=False).action, ForwardResponder) is forwarded
+    assert not isinstance(found.for_person(opted_out=True).action, ForwardResponder)
+    assert rules.resolve(message(body)).for_person(opted_out=False).rule != f"{LONG_CODE}'s own URL"

@@ -5,10 +5,10 @@ import asyncio
 import pytest
 
 from sms_router.sandbox import create_sandbox, load_world
-from sms_router.sandbox.background import Tasks
+from sms_router.sandbox.background import BackgroundTasks
 from sms_router.sandbox.clock import ManualClock, SystemClock
-from sms_router.sandbox.hosting import hosted
-from sms_router.sandbox.time_control import Pace
+from sms_router.sandbox.hosting import serve
+from sms_router.sandbox.time_control import TimeControl
 from sms_router.sandbox.world.world import Carrier, Phone
 from tests.sandbox.bench import PHONE, SHORT_CODE, WORLD, Bench, running
 
@@ -36,7 +36,7 @@ async def test_a_step_that_is_none_is_refused(bench: Bench, body: object) -> Non
 
 
 async def test_the_machines_clock_cannot_be_driven(bench: Bench) -> None:
-    async with hosted(create_sandbox(load_world(WORLD))) as url:
+    async with serve(create_sandbox(load_world(WORLD))) as url:
         async with bench.session.get(f"{url}/sandbox/clock") as response:
             assert (await response.json())["manual"] is False
         async with bench.session.post(f"{url}/sandbox/clock", json={"advance": 1}) as response:
@@ -48,16 +48,16 @@ async def test_the_machines_clock_cannot_be_driven(bench: Bench) -> None:
 
 
 async def test_it_is_quiet_when_all_that_runs_waits_for_the_clock() -> None:
-    clock, tasks = ManualClock(), Tasks(2)
-    pace, gone = Pace(clock, (tasks,)), asyncio.Event()
+    clock, tasks = ManualClock(), BackgroundTasks(2)
+    pace, gone = TimeControl(clock, (tasks,)), asyncio.Event()
     tasks.start(clock.sleep(60))
-    assert await pace.quiet()
+    assert await pace.wait_until_idle()
 
     async def waits() -> None:
         await gone.wait()
 
     tasks.start(waits())
-    assert not await pace.quiet(longest=0.01)
+    assert not await pace.wait_until_idle(longest=0.01)
     gone.set()
     await pace.advance(60)
     assert tasks.running == 0
@@ -65,4 +65,4 @@ async def test_it_is_quiet_when_all_that_runs_waits_for_the_clock() -> None:
 
 async def test_only_a_manual_clock_is_driven() -> None:
     with pytest.raises(TypeError):
-        await Pace(SystemClock(), ()).advance(1)
+        await TimeControl(SystemClock(), ()).advance(1)

@@ -128,7 +128,7 @@ async def test_an_answer_is_lost_and_the_fallback_is_asked(bench: Bench) -> None
 async def _receipts(bench: Bench, fault: dict[str, object]) -> list[str]:
     await bench.post("/sandbox/faults", {"receipts": fault}, 200)
     await bench.twilio(lambda c: c.messages.create(to=PHONE, messaging_service_sid=SERVICE, body="Hi"))
-    await bench.platform.pace.quiet()
+    await bench.platform.pace.wait_until_idle()
     return [asked.form["MessageStatus"] for asked in bench.customer.asked_at("/sms/status")]
 
 

@@ -124,7 +124,7 @@ async def test_a_full_queue_refuses_direct_messages_and_fails_those_of_a_service
         )
     )
     assert created.status == "accepted"
-    await bench.platform.callbacks.settle()
+    await bench.platform.callbacks.wait_all()
     (asked,) = bench.customer.asked
     assert (asked.form["MessageStatus"], asked.form["ErrorCode"]) == ("failed", "30001")
     bench.clock.advance(60)

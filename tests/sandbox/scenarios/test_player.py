@@ -6,7 +6,7 @@ import pytest
 from starlette.responses import Response
 
 from sms_router.sandbox.hosting import free_port
-from sms_router.sandbox.scenarios.player import Verdict
+from sms_router.sandbox.scenarios.player import StepResult
 from tests.sandbox.customer import twiml
 from tests.sandbox.scenarios.theatre import theatre
 
@@ -47,7 +47,7 @@ async def test_without_the_re_route_the_same_scenario_fails_and_says_what_it_saw
     async with theatre(tmp_path, REROUTE + "within = 0.05\n") as play:
         play.customer.says("/sms", "<Message>We are open.</Message>")
         (step,) = await play.played()
-        assert step.verdict is Verdict.FAILED
+        assert step.verdict is StepResult.FAILED
         (difference,) = step.differences
         assert (difference.what, difference.got) == ("message 1 on +13125550123", "nothing")
         assert difference.expected == "from +14155550100, says 'We are open.'"
@@ -106,7 +106,7 @@ async def test_an_application_that_ignores_opt_out_type_is_found_out(tmp_path: P
     async with theatre(tmp_path, hasty) as play:
         play.customer.says("/sms", "<Message>We are open.</Message>")
         first, second, *_ = await play.played()
-        assert (first.verdict, second.verdict) == (Verdict.PASSED, Verdict.FAILED)
+        assert (first.verdict, second.verdict) == (StepResult.PASSED, StepResult.FAILED)
         assert [each.got.count("21610 ") for each in second.differences] == [2]
 
 
@@ -209,7 +209,7 @@ async def test_what_is_otherwise_is_told(
     async with theatre(tmp_path, step) as play:
         play.customer.says("/sms", page)
         failed = (await play.played())[-1]
-        assert failed.verdict is Verdict.FAILED
+        assert failed.verdict is StepResult.FAILED
         told = failed.differences[0]
         for part, whole in zip(difference, (told.what, told.expected, told.got), strict=True):
             assert part in whole
@@ -238,7 +238,7 @@ texts = "HOURS"
 """
     async with theatre(tmp_path, steps) as play:
         first, second = await play.played()
-        assert (first.verdict, second.verdict) == (Verdict.FAILED, Verdict.NOT_PLAYED)
+        assert (first.verdict, second.verdict) == (StepResult.FAILED, StepResult.NOT_PLAYED)
         assert second.title == "afterwards"
         assert len(play.customer.asked) == 1
 

@@ -14,7 +14,7 @@ from sms_router.sandbox import load_world
 from sms_router.sandbox.hosting import free_port
 from sms_router.sandbox.scenarios.loader import read_scenario
 from sms_router.sandbox.scenarios.router_process import write_configuration
-from sms_router.sandbox.scenarios.runner import OwnRouter, Stage
+from sms_router.sandbox.scenarios.runner import OwnRouter, ScenarioRunner
 from sms_router.sandbox.scenarios.scenario import Scenario
 from sms_router.sandbox.scenarios.toml_writer import toml_text
 from tests.sandbox.bench import PHONE, WORLD
@@ -80,7 +80,7 @@ def test_an_application_replaces_keywords_and_handlers(tmp_path: Path) -> None:
 @pytest.mark.slow
 async def test_a_router_that_does_not_start_is_told_with_the_end_of_its_log(tmp_path: Path) -> None:
     scenario = _scenario(tmp_path, "[router]\ninline_deadlin = 1.0")
-    ending = await Stage(OwnRouter(CONFIG, free_port())).play(scenario, lambda _: None)
+    ending = await ScenarioRunner(OwnRouter(CONFIG, free_port())).play(scenario, lambda _: None)
     assert not ending.passed
     assert ending.trouble.startswith("The router stopped.")
     assert "\nconfig/router.toml: router.inline_deadlin: unknown key" in ending.trouble
@@ -90,7 +90,7 @@ async def test_a_port_that_is_taken_is_told(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        stage = Stage(port=taken.getsockname()[1])
+        stage = ScenarioRunner(port=taken.getsockname()[1])
         ending = await stage.play(_scenario(tmp_path, ""), lambda _: None)
     assert ending.trouble.endswith("cannot be used; another program listens there.")
 
@@ -111,7 +111,9 @@ async def hi() -> str:
 async def test_a_failed_scenario_tells_what_came_and_leaves_nothing_running(tmp_path: Path) -> None:
     port = free_port()
     before = {process.pid for process in psutil.Process().children(recursive=True)}
-    ending = await Stage(OwnRouter(CONFIG, port)).play(_scenario(tmp_path, APPLICATION, port), lambda _: None)
+    ending = await ScenarioRunner(OwnRouter(CONFIG, port)).play(
+        _scenario(tmp_path, APPLICATION, port), lambda _: None
+    )
     assert [difference.got for difference in ending.played[0].differences] == [
         "from 12345, says 'Hey', status delivered"
     ]

@@ -10,10 +10,10 @@ from twilio.rest import Client
 
 from sms_router.sandbox import create_sandbox, load_world
 from sms_router.sandbox.clock import ManualClock
-from sms_router.sandbox.hosting import hosted
+from sms_router.sandbox.hosting import serve
 from sms_router.sandbox.platform import Platform
 from sms_router.sandbox.scenarios.loader import read_scenario
-from sms_router.sandbox.scenarios.player import Performance, Played, Verdict
+from sms_router.sandbox.scenarios.player import Played, ScenarioPlayer, StepResult
 from tests.sandbox.bench import WORLD, LocalHttpClient
 from tests.sandbox.customer import Customer
 
@@ -24,7 +24,7 @@ class Theatre:
 
     customer: Customer
     platform: Platform
-    performance: Performance
+    performance: ScenarioPlayer
     transport: LocalHttpClient
 
     async def played(self) -> list[Played]:
@@ -32,7 +32,7 @@ class Theatre:
 
     async def passes(self) -> bool:
         """Play it all; what went wrong shows in the assertion's message."""
-        wrong = [step for step in await self.played() if step.verdict is not Verdict.PASSED]
+        wrong = [step for step in await self.played() if step.verdict is not StepResult.PASSED]
         assert wrong == []
         return True
 
@@ -49,11 +49,11 @@ async def theatre(folder: Path, steps: str) -> AsyncIterator[Theatre]:
     path = folder / "scenario.toml"
     path.write_text('title = "A test"\n' + steps, "utf-8")
     customer = Customer()
-    async with hosted(customer.app()) as customer.url:
+    async with serve(customer.app()) as customer.url:
         scenario = read_scenario(path, load_world(WORLD, customer.url))
         app = create_sandbox(scenario.world, clock=ManualClock(), seed=1)
-        async with hosted(app) as url:
+        async with serve(app) as url:
             platform = app.state.platform
             transport = LocalHttpClient(url)
-            yield Theatre(customer, platform, Performance(scenario, platform, last_wait=0), transport)
+            yield Theatre(customer, platform, ScenarioPlayer(scenario, platform, last_wait=0), transport)
             transport.close()

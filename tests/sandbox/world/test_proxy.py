@@ -7,7 +7,7 @@ import pytest
 from twilio.request_validator import RequestValidator
 
 from sms_router.sandbox import create_sandbox, load_world
-from sms_router.sandbox.hosting import hosted
+from sms_router.sandbox.hosting import serve
 from sms_router.sandbox.world.proxy import ReverseProxy
 from tests.sandbox.bench import PHONE, SHORT_CODE, WORLD
 from tests.sandbox.customer import Customer
@@ -34,9 +34,9 @@ def test_only_what_is_for_the_public_url_is_taken_along(url: str, taken_to: str)
 async def test_a_text_is_signed_over_the_public_url_and_delivered_where_the_application_listens() -> None:
     customer = Customer()
     customer.says("/sms", "<Message>Open</Message>")
-    async with hosted(customer.app()) as customer.url:
+    async with serve(customer.app()) as customer.url:
         world = replace(load_world(WORLD, PUBLIC), proxy=ReverseProxy(PUBLIC, customer.url))
-        async with hosted(create_sandbox(world)) as url, aiohttp.ClientSession() as session:
+        async with serve(create_sandbox(world)) as url, aiohttp.ClientSession() as session:
             path = f"{url}/sandbox/phones/{PHONE}/messages"
             async with session.post(path, json={"to": SHORT_CODE, "body": "HOURS"}) as response:
                 texted = await response.json()

@@ -12,9 +12,9 @@ import redis
 
 from sms_router.store.keys import ANSWERED_CHANNEL, bucket_of
 from sms_router.store.scripts import COMMIT
-from sms_router.store.spool.durable_writer import Journal
+from sms_router.store.spool.durable_writer import DurableWriter
 from sms_router.store.spool.spool import Spool
-from sms_router.store.spool.spool_entry import Entry
+from sms_router.store.spool.spool_entry import SpoolEntry
 from sms_router.store.store import Store
 from tests.store.private_valkey import PrivateValkey
 
@@ -34,23 +34,23 @@ class Desk:
 
     store: Store
     spool: Spool
-    journal: Journal
+    journal: DurableWriter
     replayed: asyncio.Queue[None]
 
     async def commit(self, reference: str) -> object:
         keys = (PERSON.message(reference), PERSON.journal, PERSON.dead_letters, PERSON.outbox)
-        return await self.journal.keep(COMMIT, keys, committing(reference))
+        return await self.journal.write(COMMIT, keys, committing(reference))
 
     async def until_nothing_waits(self) -> None:
         async with asyncio.timeout(LONG):
-            while self.spool.kept:
+            while self.spool.size:
                 await self.replayed.get()
 
 
 @contextlib.asynccontextmanager
 async def desk(url: str, folder: Path) -> AsyncIterator[Desk]:
     store, spool = Store(url), Spool(folder)
-    journal, replayed = Journal(store, spool), asyncio.Queue[None]()
+    journal, replayed = DurableWriter(store, spool), asyncio.Queue[None]()
 
     async def replay() -> None:
         await journal.replay()
@@ -72,7 +72,7 @@ def journaled(client: redis.Redis) -> list[str]:
 async def test_a_step_is_taken_at_once_while_redis_serves(valkey_url: str, tmp_path: Path) -> None:
     async with desk(valkey_url, tmp_path) as at:
         assert await at.commit("AC/SM") == [1]
-        assert at.spool.kept == 0
+        assert at.spool.size == 0
 
 
 async def test_steps_taken_during_an_outage_are_all_in_redis_after_it_once(
@@ -83,7 +83,7 @@ async def test_steps_taken_during_an_outage_are_all_in_redis_after_it_once(
         await at.commit("AC/0before")
         private_valkey.kill()
         assert await asyncio.gather(*map(at.commit, names)) == [None] * len(names)
-        assert at.spool.kept == len(names)
+        assert at.spool.size == len(names)
         await asyncio.to_thread(private_valkey.start)
         await at.until_nothing_waits()
         with private_valkey.client() as client:
@@ -116,7 +116,7 @@ async def test_redis_that_fails_again_and_again_during_the_replay_gets_all_of_it
         for _ in range(3):
             await asyncio.to_thread(private_valkey.start)
             async with asyncio.timeout(LONG):
-                while at.spool.kept == len(names):
+                while at.spool.size == len(names):
                     await asyncio.sleep(0)
             await asyncio.to_thread(private_valkey.kill)
         await asyncio.to_thread(private_valkey.start)
@@ -142,11 +142,11 @@ async def test_a_step_that_can_never_be_taken_holds_up_no_other(
 ) -> None:
     valkey.set(PERSON.message("AC/bad"), "somebody else's")
     async with desk(valkey_url, tmp_path) as at:
-        at.spool.add(Entry("a script of tomorrow", (b"key",), ()))
+        at.spool.add(SpoolEntry("a script of tomorrow", (b"key",), ()))
         for name in ("AC/1", "AC/bad", "AC/2"):
             keys = (PERSON.message(name), PERSON.journal, PERSON.dead_letters, PERSON.outbox)
             at.journal.spool(COMMIT, keys, committing(name))
         await at.until_nothing_waits()
         assert journaled(valkey) == ["AC/1", "AC/2"]
-        assert (at.spool.kept, at.spool.dropped) == (0, 2)
+        assert (at.spool.size, at.spool.dropped) == (0, 2)
     assert caplog.text.count("given up") == 2

@@ -15,7 +15,7 @@ from sms_router.store.errors import StoreUnavailableError
 from sms_router.store.scripts import COMMIT
 from sms_router.store.spool.files import BATCH
 from sms_router.store.spool.spool import Spool
-from sms_router.store.spool.spool_entry import Entry
+from sms_router.store.spool.spool_entry import SpoolEntry
 from tests.store.neighbour import entry, neighbour
 
 
@@ -23,10 +23,10 @@ class Restored:
     """Where entries go; may refuse some of the times."""
 
     def __init__(self, refuse: int = 0) -> None:
-        self.entries: list[Entry] = []
+        self.entries: list[SpoolEntry] = []
         self._refuse = refuse
 
-    async def __call__(self, entries: Sequence[Entry]) -> None:
+    async def __call__(self, entries: Sequence[SpoolEntry]) -> None:
         await asyncio.sleep(0)
         if self._refuse:
             self._refuse -= 1
@@ -60,7 +60,7 @@ def longest_file(size: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-def some(count: int, start: int = 0) -> list[Entry]:
+def some(count: int, start: int = 0) -> list[SpoolEntry]:
     return [entry(number) for number in range(start, start + count)]
 
 
@@ -68,7 +68,7 @@ def files(folder: Path) -> list[Path]:
     return sorted(folder.iterdir())
 
 
-def add(spool: Spool, entries: Sequence[Entry]) -> list[Entry]:
+def add(spool: Spool, entries: Sequence[SpoolEntry]) -> list[SpoolEntry]:
     for one in entries:
         spool.add(one)
     return list(entries)
@@ -81,18 +81,18 @@ parts = st.lists(st.binary(max_size=50), max_size=4).map(tuple)
 def test_an_entry_reads_as_it_was_written(
     script: str, keys: tuple[bytes, ...], arguments: tuple[bytes, ...]
 ) -> None:
-    written = Entry(script, keys, arguments)
+    written = SpoolEntry(script, keys, arguments)
     line = written.to_line()
     assert line.count(b"\n") == 1
     assert line.endswith(b"\n")
-    assert Entry.of_line(line) == written
+    assert SpoolEntry.of_line(line) == written
 
 
 @given(parts, parts, st.integers(1))
 def test_a_torn_line_is_no_entry(keys: tuple[bytes, ...], arguments: tuple[bytes, ...], cut: int) -> None:
-    line = Entry("note", keys, arguments).to_line().rstrip(b"\n")
+    line = SpoolEntry("note", keys, arguments).to_line().rstrip(b"\n")
     with pytest.raises(ValueError):
-        Entry.of_line(line[: cut % len(line)])
+        SpoolEntry.of_line(line[: cut % len(line)])
 
 
 @pytest.mark.parametrize(
@@ -101,21 +101,21 @@ def test_a_torn_line_is_no_entry(keys: tuple[bytes, ...], arguments: tuple[bytes
 )
 def test_another_line_is_no_entry(line: bytes) -> None:
     with pytest.raises(ValueError):
-        Entry.of_line(line)
+        SpoolEntry.of_line(line)
 
 
 def test_an_entry_holds_the_arguments_as_redis_would_get_them() -> None:
-    assert Entry.of(COMMIT, [b"key"], [1, "é", b"\xff"]) == Entry(
+    assert SpoolEntry.of(COMMIT, [b"key"], [1, "é", b"\xff"]) == SpoolEntry(
         "commit", (b"key",), (b"1", "é".encode(), b"\xff")
     )
 
 
 async def test_entries_come_back_in_their_order(spool: Spool) -> None:
     added, restored = add(spool, some(3 * BATCH + 7)), Restored()
-    assert spool.kept == len(added)
+    assert spool.size == len(added)
     assert await spool.replay(restored) == len(added)
     assert restored.entries == added
-    assert (spool.kept, spool.dropped) == (0, 0)
+    assert (spool.size, spool.dropped) == (0, 0)
     assert await spool.replay(restored) == 0
 
 
@@ -207,7 +207,7 @@ async def test_what_a_full_disk_does_not_take_waits_in_memory_and_is_logged_once
             for number in range(3):
                 added += add(spool, some(5, start=100 * (number + 1)))
                 await spool.flush()
-        assert (spool.dropped, spool.kept) == (0, 18)
+        assert (spool.dropped, spool.size) == (0, 18)
         assert caplog.text.count("wait in memory") == 1
         added += add(spool, some(2, start=500))
         await spool.flush()
@@ -219,7 +219,7 @@ async def test_what_a_full_disk_does_not_take_waits_in_memory_and_is_logged_once
             add(spool, some(1))
             await spool.flush()
         assert caplog.text.count("wait in memory") == 2
-        assert (spool.dropped, spool.kept) == (0, 1)
+        assert (spool.dropped, spool.size) == (0, 1)
 
 
 async def test_while_the_disk_takes_nothing_it_is_not_tried_for_each_entry(tmp_path: Path) -> None:
@@ -231,7 +231,7 @@ async def test_while_the_disk_takes_nothing_it_is_not_tried_for_each_entry(tmp_p
         added += add(spool, some(2, start=2))
         await spool.flush()
         assert not (tmp_path / "spool").exists()
-        assert (spool.kept, spool.dropped) == (4, 0)
+        assert (spool.size, spool.dropped) == (4, 0)
     restored = Restored()
     async with spool_in(tmp_path / "spool") as after:
         await after.replay(restored)
@@ -246,10 +246,10 @@ async def test_what_waits_in_memory_is_restored_from_there(tmp_path: Path, try_a
         await spool.flush()
         with pytest.raises(StoreUnavailableError):
             await spool.replay(restored)
-        assert (spool.kept, spool.dropped) == (len(added), 0)
+        assert (spool.size, spool.dropped) == (len(added), 0)
         added += add(spool, some(1, start=len(added)))
         assert await spool.replay(restored) == len(added)
-        assert (spool.kept, spool.dropped) == (0, 0)
+        assert (spool.size, spool.dropped) == (0, 0)
         assert restored.entries == added
         assert await spool.replay(restored) == 0
 
@@ -260,7 +260,7 @@ async def test_what_the_disk_never_took_is_counted_at_the_end(
     (tmp_path / "spool").write_text("a file in its place")
     async with spool_in(tmp_path / "spool") as spool:
         add(spool, some(2))
-    assert (spool.dropped, spool.kept) == (2, 0)
+    assert (spool.dropped, spool.size) == (2, 0)
     assert caplog.text.count("journal entries are lost") == 1
 
 
@@ -272,7 +272,7 @@ async def test_memory_is_bounded_while_the_disk_takes_nothing(
         for _ in range(3):
             add(spool, [entry(0)] * 5)
             await spool.flush()
-        assert (spool.kept, spool.dropped) == (10, 5)
+        assert (spool.size, spool.dropped) == (10, 5)
     assert caplog.text.count("more is to be written") == 1
 
 
@@ -288,7 +288,7 @@ async def test_a_file_that_cannot_be_opened_stays_and_the_others_are_restored(
 async def test_what_does_not_fit_in_memory_is_counted(tmp_path: Path) -> None:
     async with spool_in(tmp_path, most_queued=10 * entry(0).size) as spool:
         added = add(spool, some(15))
-        assert (spool.kept, spool.dropped) == (10, 5)
+        assert (spool.size, spool.dropped) == (10, 5)
         await spool.flush()
         added = added[:10] + add(spool, some(3, start=50))  # the disk has made room
         restored = Restored()
@@ -301,11 +301,11 @@ async def test_a_replay_that_is_interrupted_goes_on_where_it_was(spool: Spool) -
     for _ in range(2):
         with pytest.raises(StoreUnavailableError):
             await spool.replay(restored)
-        assert spool.kept == len(added)
+        assert spool.size == len(added)
         added += add(spool, some(1, start=len(added)))
     await spool.replay(restored)
     assert restored.entries == added
-    assert (spool.kept, spool.dropped) == (0, 0)
+    assert (spool.size, spool.dropped) == (0, 0)
 
 
 async def test_an_interrupted_replay_leaves_the_rest_to_the_next_process(tmp_path: Path) -> None:
@@ -323,12 +323,12 @@ async def test_entries_that_arrive_during_a_replay_are_not_lost(spool: Spool) ->
     restored = Restored()
     added = add(spool, some(2 * BATCH))
 
-    async def restore_while_more_come(entries: Sequence[Entry]) -> None:
+    async def restore_while_more_come(entries: Sequence[SpoolEntry]) -> None:
         if len(added) < 3 * BATCH:
             added.extend(add(spool, some(30, start=len(added))))
         await restored(entries)
 
-    while spool.kept:
+    while spool.size:
         await spool.replay(restore_while_more_come)
     assert restored.entries == added
 
@@ -336,7 +336,7 @@ async def test_entries_that_arrive_during_a_replay_are_not_lost(spool: Spool) ->
 async def test_a_stop_in_the_middle_of_a_replay_loses_nothing(tmp_path: Path) -> None:
     started, restored = asyncio.Event(), Restored()
 
-    async def never_ends(entries: Sequence[Entry]) -> None:
+    async def never_ends(entries: Sequence[SpoolEntry]) -> None:
         started.set()
         await asyncio.Event().wait()
 
@@ -360,5 +360,5 @@ async def test_a_closed_spool_counts_what_comes_too_late(tmp_path: Path) -> None
     await spool.aclose()
     await spool.aclose()
     spool.add(entry(0))
-    assert (spool.kept, spool.dropped) == (0, 1)
+    assert (spool.size, spool.dropped) == (0, 1)
     assert await spool.replay(Restored()) == 0

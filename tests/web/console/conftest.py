@@ -10,7 +10,7 @@ import pytest
 from redis.asyncio import Redis
 
 from sms_router.membership.snapshot import ServiceSettings, Snapshot
-from sms_router.membership.snapshot_store import SharedSnapshots
+from sms_router.membership.snapshot_store import SnapshotStore
 from tests.end_to_end.conftest import SENDERS, start, twilio, valkey
 from tests.end_to_end.running import ACCOUNT, SERVICE, RunningRouter, write_configuration
 from tests.store.private_valkey import PrivateValkey
@@ -28,7 +28,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateValkey]:
 
     async def publish() -> None:
         async with Redis.from_url(server.url) as redis:
-            await SharedSnapshots(redis).publish(snapshot, snapshot.to_bytes())
+            await SnapshotStore(redis).publish(snapshot, snapshot.to_bytes())
 
     asyncio.run(publish())
     yield server

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from sms_router.web.console.login_throttle import MOST_OF_ONE
+from sms_router.web.console.login_throttle import MAX_PER_ADDRESS
 from tests.end_to_end.conftest import Start
 from tests.end_to_end.running import RunningRouter
 from tests.store.private_valkey import PrivateValkey
@@ -36,7 +36,7 @@ def test_the_password_opens_a_session_that_scripts_and_other_sites_cannot_use(st
 def test_a_wrong_password_opens_none_and_too_many_are_not_looked_at(start: Start) -> None:
     router = start(environment={"CONSOLE_PASSWORD": PASSWORD})
     with Visitor(router.url) as visitor:
-        for _ in range(MOST_OF_ONE):
+        for _ in range(MAX_PER_ADDRESS):
             response = visitor.log_in("wrong")
             assert (response.status_code, visitor.cookie) == (403, "")
         refused = visitor.log_in(PASSWORD)

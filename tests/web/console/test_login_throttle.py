@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from sms_router.web.console.login_throttle import MOST_OF_ALL, MOST_OF_ONE, PERIOD, Attempts
+from sms_router.web.console.login_throttle import MAX_PER_ADDRESS, MOST_OF_ALL, PERIOD, LoginThrottle
 
 
 class Clock:
@@ -12,25 +12,25 @@ class Clock:
 
 def test_an_address_that_has_failed_too_often_waits_and_others_do_not() -> None:
     clock = Clock()
-    attempts = Attempts(clock)
-    for _ in range(MOST_OF_ONE):
-        assert not attempts.wait("10.0.0.1")
+    attempts = LoginThrottle(clock)
+    for _ in range(MAX_PER_ADDRESS):
+        assert not attempts.retry_after("10.0.0.1")
         attempts.failed("10.0.0.1")
-    assert attempts.wait("10.0.0.1") == PERIOD
-    assert not attempts.wait("10.0.0.2")
+    assert attempts.retry_after("10.0.0.1") == PERIOD
+    assert not attempts.retry_after("10.0.0.2")
     clock.now += PERIOD
-    assert not attempts.wait("10.0.0.1")
+    assert not attempts.retry_after("10.0.0.1")
 
 
 def test_many_addresses_guess_no_faster() -> None:
-    attempts = Attempts(Clock())
+    attempts = LoginThrottle(Clock())
     for number in range(MOST_OF_ALL):
         attempts.failed(f"10.0.0.{number}")
-    assert attempts.wait("192.0.2.1") == PERIOD
+    assert attempts.retry_after("192.0.2.1") == PERIOD
 
 
 def test_what_is_kept_is_bounded() -> None:
-    attempts = Attempts(Clock())
+    attempts = LoginThrottle(Clock())
     for number in range(5000):
         attempts.failed(str(number))
     assert len(attempts._by_peer) == 1000

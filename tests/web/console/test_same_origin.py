@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from sms_router.web.console.origin import from_our_pages
+from sms_router.web.console.origin import is_same_origin
 
 PUBLIC = "https://sms.example.com"
 
@@ -25,4 +25,4 @@ PUBLIC = "https://sms.example.com"
     ],
 )
 def test_where_a_form_comes_from(headers: dict[str, str], ours: bool) -> None:
-    assert from_our_pages(headers, PUBLIC) is ours
+    assert is_same_origin(headers, PUBLIC) is ours

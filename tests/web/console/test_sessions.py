@@ -37,7 +37,7 @@ def test_a_changed_token_is_no_session(place: int, letter: str) -> None:
 @given(st.text())
 def test_whatever_a_cookie_holds_is_no_session(text: str) -> None:
     assert OURS.read(text, NOW) is None
-    assert not OURS.genuine(OURS.open(NOW), text)
+    assert not OURS.check_csrf(OURS.open(NOW), text)
 
 
 def test_an_expiry_that_was_put_off_is_no_session() -> None:
@@ -47,11 +47,11 @@ def test_an_expiry_that_was_put_off_is_no_session() -> None:
 
 def test_a_form_belongs_to_one_session() -> None:
     first, second = OURS.open(NOW), OURS.open(NOW)
-    assert OURS.genuine(first, first.csrf)
-    assert not OURS.genuine(second, first.csrf)
+    assert OURS.check_csrf(first, first.csrf)
+    assert not OURS.check_csrf(second, first.csrf)
     assert first.csrf not in first.token
 
 
 @given(st.text())
 def test_only_the_password_is_the_password(text: str) -> None:
-    assert OURS.admits(text) == (text == "the password")
+    assert OURS.check_password(text) == (text == "the password")

@@ -8,7 +8,7 @@ import pytest
 import redis
 
 from sms_router.store.errors import StoreUnavailableError
-from sms_router.web.console.store_executor import MOST_WAITING, THREADS, Archive
+from sms_router.web.console.store_executor import MOST_WAITING, THREADS, StoreExecutor
 from tests.store.private_valkey import PrivateValkey
 
 
@@ -16,14 +16,14 @@ async def test_work_is_done_in_a_thread_of_the_archives(valkey_url: str) -> None
     def where(client: redis.Redis) -> tuple[object, str]:
         return client.ping(), threading.current_thread().name
 
-    with contextlib.closing(Archive(valkey_url)) as archive:
+    with contextlib.closing(StoreExecutor(valkey_url)) as archive:
         answered, name = await archive.ask(where)
     assert (answered, name.partition("_")[0]) == (True, "console")
 
 
 async def test_what_is_too_much_is_refused_and_room_is_made_again(valkey_url: str) -> None:
     gate = threading.Event()
-    with contextlib.closing(Archive(valkey_url)) as archive:
+    with contextlib.closing(StoreExecutor(valkey_url)) as archive:
         asked = [
             asyncio.ensure_future(archive.ask(lambda _: gate.wait(20))) for _ in range(THREADS + MOST_WAITING)
         ]
@@ -37,14 +37,14 @@ async def test_what_is_too_much_is_refused_and_room_is_made_again(valkey_url: st
 
 async def test_work_that_takes_too_long_is_not_waited_for(valkey_url: str) -> None:
     gate = threading.Event()
-    with contextlib.closing(Archive(valkey_url, patience=0.01)) as archive:
+    with contextlib.closing(StoreExecutor(valkey_url, patience=0.01)) as archive:
         with pytest.raises(StoreUnavailableError, match="could not be read in time"):
             await archive.ask(lambda _: gate.wait(20))
         gate.set()
 
 
 async def test_a_redis_that_has_come_back_is_asked_again(private_valkey: PrivateValkey) -> None:
-    with contextlib.closing(Archive(private_valkey.url)) as archive:
+    with contextlib.closing(StoreExecutor(private_valkey.url)) as archive:
         assert await archive.ask(lambda client: client.ping())
         private_valkey.kill()
         with pytest.raises(StoreUnavailableError, match="Redis did not serve"):
@@ -54,5 +54,5 @@ async def test_a_redis_that_has_come_back_is_asked_again(private_valkey: Private
 
 
 async def test_a_mistake_in_the_work_is_no_outage(valkey_url: str) -> None:
-    with contextlib.closing(Archive(valkey_url)) as archive, pytest.raises(ZeroDivisionError):
+    with contextlib.closing(StoreExecutor(valkey_url)) as archive, pytest.raises(ZeroDivisionError):
         await archive.ask(lambda _: 1 // 0)

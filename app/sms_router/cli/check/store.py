@@ -19,7 +19,7 @@ SUBJECT = "redis"
 _FOREVER = "noeviction"
 
 
-def inspect_store(settings: Settings) -> Iterator[Finding]:
+def check_store(settings: Settings) -> Iterator[Finding]:
     """Do in Redis what routers do, and look at whether it keeps what they store; the embedded one does."""
     if not settings.redis.url:
         return

@@ -7,31 +7,31 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from sms_router.checks.credentials import inspect_account, inspect_callback_host, inspect_public_url
-from sms_router.checks.error_advice import explained
-from sms_router.checks.finding import Expected, Finding, Mending, Severity
-from sms_router.checks.messaging_service import inspect
-from sms_router.checks.onboarding import inspect_arrivals, inspect_strays
-from sms_router.cli.check.store import inspect_store
-from sms_router.cli.context import anything_stored, store_client
+from sms_router.checks.error_advice import advise
+from sms_router.checks.finding import ExpectedSettings, Finding, Fix, Severity
+from sms_router.checks.messaging_service import check_service
+from sms_router.checks.onboarding import check_orphans, check_pending_numbers
+from sms_router.cli.check.store import check_store
+from sms_router.cli.context import has_store, store_client
 from sms_router.cli.onboarding.actions import known_arrivals
-from sms_router.cli.output import CommandError, err
-from sms_router.cli.twilio_access import Operation, change, operation_on
+from sms_router.cli.output import CommandError, stderr
+from sms_router.cli.twilio_access import ServiceAccess, apply_change, operation_on
 from sms_router.config.settings import Settings, load_settings
 from sms_router.membership.snapshot import Snapshot
-from sms_router.membership.snapshot_diff import differences, named_changes
+from sms_router.membership.snapshot_diff import diff_snapshots, named_changes
 from sms_router.membership.snapshot_store import stored_snapshot
-from sms_router.membership.source import MembershipError
-from sms_router.onboarding.repository import Arrivals
+from sms_router.membership.source import PoolReadError
+from sms_router.onboarding.repository import OnboardingState
 from sms_router.routing.dispatch.dispatcher import Dispatcher
 from sms_router.routing.dispatch.resolution import RuleAnswer
-from sms_router.routing.keywords.templates import TemplateAnswer, TextAnswer
+from sms_router.routing.keywords.templates import StaticReply, TemplateReply
 from sms_router.twilio.rest import ApiError
 
 SANDBOX_AWAY = "The sandbox does not answer, so Twilio's side was not looked at. Start it: make run"
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class CheckReport:
     """What was found at Twilio."""
 
     findings: tuple[Finding, ...]
@@ -39,9 +39,9 @@ class Look:
     """Why Twilio was not asked, when it was not."""
 
     @property
-    def mendings(self) -> Mapping[str, tuple[Mending, ...]]:
+    def mendings(self) -> Mapping[str, tuple[Fix, ...]]:
         """What the API would change, by Service."""
-        mendings: dict[str, tuple[Mending, ...]] = {}
+        mendings: dict[str, tuple[Fix, ...]] = {}
         for finding in self.findings:
             if finding.mendings:
                 mendings[finding.subject] = mendings.get(finding.subject, ()) + finding.mendings
@@ -52,35 +52,37 @@ class Look:
         return any(finding.severity is severity for finding in self.findings)
 
 
-def look(settings: Settings, rules: Dispatcher) -> Look:
+def run_checks(settings: Settings, rules: Dispatcher) -> CheckReport:
     """Compare every Service at Twilio with what the router needs; what cannot be read is a finding."""
     arrivals, at = _on_their_way(settings)
     findings = [
         *_general(settings),
-        *inspect_store(settings),
-        *inspect_strays(arrivals, {service.sid for service in settings.services}),
+        *check_store(settings),
+        *check_orphans(arrivals, {service.sid for service in settings.services}),
     ]
     for service in settings.services:
         operation = operation_on(settings, service.sid)
         try:
-            with err.status(f"Reading {service.sid} from Twilio ..."):
+            with stderr.status(f"Reading {service.sid} from Twilio ..."):
                 snapshot = operation.source.read(time.time())
-        except MembershipError as error:
+        except PoolReadError as error:
             if load_settings().offline and error.failure.status is None:
-                return Look(tuple(findings), SANDBOX_AWAY)
-            remedy = explained(error.failure)
+                return CheckReport(tuple(findings), SANDBOX_AWAY)
+            remedy = advise(error.failure)
             findings.append(Finding(Severity.ERROR, service.sid, f"{service.sid} cannot be read.", remedy))
             continue
-        findings += inspect(snapshot, _expected(settings, rules, service.sid))
+        findings += check_service(snapshot, _expected(settings, rules, service.sid))
         members = {sender.address for sender in snapshot.senders}
-        findings += inspect_arrivals(arrivals, service.sid, members, at)
+        findings += check_pending_numbers(arrivals, service.sid, members, at)
         findings += _drift(settings, snapshot)
         findings += _account(operation)
     order = list(Severity)
-    return Look(tuple(sorted(dict.fromkeys(findings), key=lambda finding: order.index(finding.severity))))
+    return CheckReport(
+        tuple(sorted(dict.fromkeys(findings), key=lambda finding: order.index(finding.severity)))
+    )
 
 
-def mend(settings: Settings, mendings: Mapping[str, Iterable[Mending]]) -> None:
+def apply_fixes(settings: Settings, mendings: Mapping[str, Iterable[Fix]]) -> None:
     """Let the API change each Service.
 
     Raises:
@@ -93,8 +95,8 @@ def mend(settings: Settings, mendings: Mapping[str, Iterable[Mending]]) -> None:
         _update(operation_on(settings, service_sid), before, after)
 
 
-def _update(operation: Operation, before: Mapping[str, object], after: Mapping[str, object]) -> None:
-    change(
+def _update(operation: ServiceAccess, before: Mapping[str, object], after: Mapping[str, object]) -> None:
+    apply_change(
         operation,
         "update",
         operation.service_sid,
@@ -120,11 +122,11 @@ def _general(settings: Settings) -> Iterator[Finding]:
         yield from inspect_public_url(settings.public_url, configured=bool(settings.router.public_url))
 
 
-def _expected(settings: Settings, rules: Dispatcher, service_sid: str) -> Expected:
+def _expected(settings: Settings, rules: Dispatcher, service_sid: str) -> ExpectedSettings:
     reachable = bool(settings.twilio.api_base_url) or not any(
         inspect_public_url(settings.public_url, configured=bool(settings.router.public_url))
     )
-    return Expected(
+    return ExpectedSettings(
         settings.public_url, reachable, _sends_media(rules, service_sid), settings.number_urls(service_sid)
     )
 
@@ -139,36 +141,36 @@ def _sends_media(rules: Dispatcher, service_sid: str) -> bool:
 
 
 def _has_media(answer: RuleAnswer) -> bool:
-    if isinstance(answer, TextAnswer):
+    if isinstance(answer, StaticReply):
         return bool(answer.constant.media_urls)
-    return isinstance(answer, TemplateAnswer) and bool(answer.media)
+    return isinstance(answer, TemplateReply) and bool(answer.media)
 
 
-def _on_their_way(settings: Settings) -> tuple[Arrivals, float]:
+def _on_their_way(settings: Settings) -> tuple[OnboardingState, float]:
     """Return the numbers on their way and the time; another finding tells that Redis is away."""
     try:
         return known_arrivals(settings)
     except CommandError:
-        return Arrivals(), time.time()
+        return OnboardingState(), time.time()
 
 
 def _drift(settings: Settings, now: Snapshot) -> Iterator[Finding]:
     """What has changed since the routers last looked."""
-    if not anything_stored(settings):
+    if not has_store(settings):
         return
     try:
         with store_client(settings) as client:
             stored = stored_snapshot(client, now.service_sid)
     except CommandError:
         return  # told already
-    found = differences(stored, now) if stored else ()
+    found = diff_snapshots(stored, now) if stored else ()
     if found:
         more = f", and {len(found) - 1} more" if len(found) > 1 else ""
         sentence = f"Twilio has changed since the routers last looked: {found[0]}{more}."
         yield Finding(Severity.NOTE, now.service_sid, sentence, "sms-router membership refresh")
 
 
-def _account(operation: Operation) -> Iterator[Finding]:
+def _account(operation: ServiceAccess) -> Iterator[Finding]:
     """What Twilio says of the account; where it says nothing, there is nothing to find."""
     settings, sid = operation.settings, operation.resources.account_sid
     account = settings.account(sid)

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from sms_router.cli.context import anything_stored, store_client
+from sms_router.cli.context import has_store, store_client
 from sms_router.cli.times import iso
 from sms_router.config.settings import Settings
 from sms_router.routing.contacts.contact import UNKNOWN
-from sms_router.routing.contacts.summary import Acquaintance, stored_person
+from sms_router.routing.contacts.summary import ContactSummary, stored_person
 from sms_router.senders.error_table import load_error_table
 
 
-def get_acquainted(settings: Settings, scope: str, number: str, at: int) -> Acquaintance:
+def load_contact(settings: Settings, scope: str, number: str, at: int) -> ContactSummary:
     """Look up what the routers know of a person; nothing before the first start."""
     table = load_error_table(settings.folder)
     person = UNKNOWN
-    if anything_stored(settings):
+    if has_store(settings):
         with store_client(settings) as client:
             person = stored_person(client, scope, number)
-    return Acquaintance(person, table, at)
+    return ContactSummary(person, table, at)
 
 
-def as_json(known: Acquaintance) -> dict[str, object]:
+def as_json(known: ContactSummary) -> dict[str, object]:
     """Return what is known, for programs; times are ISO 8601."""
     person = known.person
     listed = person.opted_out if known.facts.opted_out else None

@@ -9,17 +9,17 @@ import typer
 
 from sms_router.cli.context import settings_for_command
 from sms_router.cli.keywords.contact import as_json as known_as_json
-from sms_router.cli.keywords.contact import get_acquainted
-from sms_router.cli.output import AsJson, WhatIsTexted, address, out, plain, print_json, print_table
+from sms_router.cli.keywords.contact import load_contact
+from sms_router.cli.output import AsJson, WhatIsTexted, address, plain, print_json, print_table, stdout
 from sms_router.cli.rules import rules_and_pools
-from sms_router.cli.senders.conditions import standing
+from sms_router.cli.senders.conditions import load_conditions
 from sms_router.cli.senders.pools import known_snapshots, usual_recipient
-from sms_router.cli.times import read_moment
-from sms_router.routing.contacts.summary import lines_about
+from sms_router.cli.times import parse_time
+from sms_router.routing.contacts.summary import describe
 from sms_router.routing.pipeline.composer import Composer
 from sms_router.routing.pipeline.explain import Explanation, sample
 from sms_router.routing.pipeline.explain import explain as explained
-from sms_router.senders.pool import pool_among
+from sms_router.senders.pool import find_pool
 
 
 def register(commands: typer.Typer) -> None:
@@ -71,11 +71,11 @@ def explain(
     dispatcher, pools = rules_and_pools(settings, found_snapshots)
     recipient = recipient or usual_recipient(pools.values())
     message = sample(settings.accounts[0].sid, None, sender, recipient, " ".join(text), country)
-    if (pool := pool_among(pools, None, recipient)) is not None:
+    if (pool := find_pool(pools, None, recipient)) is not None:
         message = replace(message, service_sid=pool.service_sid)
-    known = get_acquainted(settings, message.service_sid or recipient, sender, read_moment(as_of))
-    composer = Composer(lambda service, texted: pool_among(pools, service, texted), settings.reply_from, "")
-    now = standing(settings, found_snapshots, known.moment / 1000).conditions
+    known = load_contact(settings, message.service_sid or recipient, sender, parse_time(as_of))
+    composer = Composer(lambda service, texted: find_pool(pools, service, texted), settings.reply_from, "")
+    now = load_conditions(settings, found_snapshots, known.moment / 1000).conditions
     story = explained(message, known, dispatcher, composer, now)
     if as_json:
         print_json(_as_json(story))
@@ -86,14 +86,16 @@ def explain(
 
 
 def _tell(story: Explanation) -> None:
-    out.print("[bold]Rule[/bold]   ", plain(story.rule))
+    stdout.print("[bold]Rule[/bold]   ", plain(story.rule))
     for line in story.rules:
         text = f"        {line.verdict.value}: {line.rule.name}: {line.reason}"
-        out.print(plain(text, "dim"))
-    out.print("[bold]Answer[/bold] ", plain(story.answer.words.replace("\n", "\n        ")), soft_wrap=True)
-    for fact in lines_about(story.known):
-        out.print("[bold]Person[/bold] ", plain(fact), soft_wrap=True)
-    out.print("[bold]Sender[/bold] ", plain(story.sender or "none: nothing is sent"))
+        stdout.print(plain(text, "dim"))
+    stdout.print(
+        "[bold]Answer[/bold] ", plain(story.answer.words.replace("\n", "\n        ")), soft_wrap=True
+    )
+    for fact in describe(story.known):
+        stdout.print("[bold]Person[/bold] ", plain(fact), soft_wrap=True)
+    stdout.print("[bold]Sender[/bold] ", plain(story.sender or "none: nothing is sent"))
     if story.trail:
         print_table(
             ("number", "kind", "verdict", "reason"),
@@ -104,7 +106,7 @@ def _tell(story: Explanation) -> None:
         )
     if story.failing is not None:
         text = f"If {story.failing.address} did not reach them: {story.failing}"
-        out.print(plain(text))
+        stdout.print(plain(text))
 
 
 def _as_json(story: Explanation) -> dict[str, object]:

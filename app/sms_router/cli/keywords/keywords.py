@@ -9,16 +9,25 @@ import typer
 
 from sms_router.cli.context import load_rules, settings_for_command
 from sms_router.cli.keywords.try_file import try_file
-from sms_router.cli.output import AsJson, WhatIsTexted, address, counted, out, plain, print_json, print_table
-from sms_router.cli.times import read_moment
+from sms_router.cli.output import (
+    AsJson,
+    WhatIsTexted,
+    address,
+    plain,
+    plural,
+    print_json,
+    print_table,
+    stdout,
+)
+from sms_router.cli.times import parse_time
 from sms_router.config.settings import Settings
-from sms_router.errors import SettingsError
-from sms_router.routing.dispatch.resolution import Found, RuleAnswer
-from sms_router.routing.keywords.rule_table import Consideration, Verdict
+from sms_router.errors import ConfigurationError
+from sms_router.routing.dispatch.resolution import Resolution, RuleAnswer
+from sms_router.routing.keywords.rule_table import MatchReason, RuleCandidate
 from sms_router.routing.keywords.rules import Rule
 from sms_router.routing.keywords.schedule import TimeZones
 from sms_router.routing.pipeline.explain import sample
-from sms_router.routing.pipeline.listing import answered_by, by_precedence
+from sms_router.routing.pipeline.listing import by_precedence, describe_responder
 from sms_router.twilio.inbound import InboundMessage
 
 keywords = typer.Typer()
@@ -53,9 +62,9 @@ def check(as_json: AsJson = False) -> None:
     count = 0
     try:
         rules = load_rules(settings)
-        warnings = [*map(str, rules.table.shadowed()), *rules.taken_by_opt_outs()]
+        warnings = [*map(str, rules.table.shadowed()), *rules.opt_out_conflicts()]
         count = len(rules.table.rules)
-    except SettingsError as error:
+    except ConfigurationError as error:
         mistakes = tuple(error.mistakes)
     if as_json:
         told = {"good": not mistakes, "rules": count, "mistakes": list(mistakes), "warnings": warnings}
@@ -96,11 +105,11 @@ def test(
     rules = load_rules(settings)
     sid = service or next((each.sid for each in settings.services), None)
     zones = settings.time_zones
-    when = read_moment(at, zones.of(sid)) / 1000
+    when = parse_time(at, zones.of(sid)) / 1000
     message = sample(settings.accounts[0].sid, sid, sender or "", recipient or "", text, None)
-    found = rules.find(message, when)
-    considered = rules.table.consider(text, rules.occasion(message, when))
-    taken = found.heard is not None or any(each.verdict is Verdict.CHOSEN for each in considered)
+    found = rules.resolve(message, when)
+    considered = rules.table.explain(text, rules.occasion(message, when))
+    taken = found.heard is not None or any(each.verdict is MatchReason.CHOSEN for each in considered)
     if as_json:
         print_json(_as_json(found, considered, zones, message, when))
     else:
@@ -119,14 +128,20 @@ def _list(rules: Sequence[Rule[RuleAnswer]], as_json: bool) -> None:
                     "match": rule.kind.value,
                     "scope": str(rule.scope),
                     "source": rule.source,
-                    "answer": answered_by(rule.answer),
+                    "answer": describe_responder(rule.answer),
                 }
                 for rule in ordered
             ]
         )
         return
     rows = [
-        (", ".join(rule.words), rule.kind.value, str(rule.scope), answered_by(rule.answer), rule.source)
+        (
+            ", ".join(rule.words),
+            rule.kind.value,
+            str(rule.scope),
+            describe_responder(rule.answer),
+            rule.source,
+        )
         for rule in ordered
     ]
     print_table(("words", "match", "scope", "answer", "defined in"), rows)
@@ -134,26 +149,26 @@ def _list(rules: Sequence[Rule[RuleAnswer]], as_json: bool) -> None:
 
 def _tell_check(settings: Settings, count: int, mistakes: Sequence[str], warnings: Sequence[str]) -> None:
     for mistake in mistakes:
-        out.print(plain(f"error: {mistake}", "bold red"), soft_wrap=True)
+        stdout.print(plain(f"error: {mistake}", "bold red"), soft_wrap=True)
     for warning in warnings:
-        out.print(plain(f"warning: {warning}", "yellow"), soft_wrap=True)
+        stdout.print(plain(f"warning: {warning}", "yellow"), soft_wrap=True)
     verdict = (
-        f"not good: {counted(len(mistakes), 'mistake')}"
+        f"not good: {plural(len(mistakes), 'mistake')}"
         if mistakes
-        else f"good: {counted(count, 'rule')}, {counted(len(warnings), 'warning')}"
+        else f"good: {plural(count, 'rule')}, {plural(len(warnings), 'warning')}"
     )
-    out.print(plain(f"{settings.folder}: {verdict}"), soft_wrap=True)
+    stdout.print(plain(f"{settings.folder}: {verdict}"), soft_wrap=True)
 
 
 def _tell_test(
-    found: Found,
-    considered: Sequence[Consideration[RuleAnswer]],
+    found: Resolution,
+    considered: Sequence[RuleCandidate[RuleAnswer]],
     zones: TimeZones,
     message: InboundMessage,
     when: float,
 ) -> None:
-    out.print("[bold]Rule[/bold]  ", plain(found.rule))
-    out.print("[bold]Where[/bold] ", plain(_where(zones, message, when)), soft_wrap=True)
+    stdout.print("[bold]Rule[/bold]  ", plain(found.rule))
+    stdout.print("[bold]Where[/bold] ", plain(_where(zones, message, when)), soft_wrap=True)
     if considered:
         rows = [(each.rule.name, each.verdict.value, each.reason, each.rule.source) for each in considered]
         print_table(("rule", "verdict", "reason", "defined in"), rows)
@@ -166,8 +181,8 @@ def _where(zones: TimeZones, message: InboundMessage, when: float) -> str:
 
 
 def _as_json(
-    found: Found,
-    considered: Sequence[Consideration[RuleAnswer]],
+    found: Resolution,
+    considered: Sequence[RuleCandidate[RuleAnswer]],
     zones: TimeZones,
     message: InboundMessage,
     when: float,

@@ -13,23 +13,32 @@ import typer
 from redis import Redis
 from rich.progress import Progress
 
-from sms_router.cli.context import anything_stored, settings_for_command, store_client
-from sms_router.cli.output import AsJson, CommandError, address, counted, err, out, print_json, print_table
+from sms_router.cli.context import has_store, settings_for_command, store_client
+from sms_router.cli.output import (
+    AsJson,
+    CommandError,
+    address,
+    plural,
+    print_json,
+    print_table,
+    stderr,
+    stdout,
+)
 from sms_router.cli.times import iso
 from sms_router.config.models import Privacy
 from sms_router.config.settings import Settings
-from sms_router.privacy import masked_number
+from sms_router.privacy import mask_number
 from sms_router.routing.opt_outs.opt_out_list import (
     AT_ONCE,
     BadLine,
-    Entry,
+    OptOut,
     OptOutList,
     read_csv,
+    validate_entry,
     write_csv,
-    wrong_entry,
 )
 from sms_router.senders.error_table import load_error_table
-from sms_router.store.server_clock import told_by
+from sms_router.store.server_clock import server_time
 
 opt_outs = typer.Typer(help="Who has opted out: list, add, remove, import, export.", no_args_is_help=True)
 
@@ -61,8 +70,8 @@ def show(
     """Show who opted out last, since when and by what (times in UTC)."""
     settings = settings_for_command()
     reveal = reveal or settings.router.privacy is Privacy.OPEN
-    entries: list[Entry] = []
-    if anything_stored(settings):
+    entries: list[OptOut] = []
+    if has_store(settings):
         with store_client(settings) as client:
             entries = list(_list(client, settings).entries(limit))
     rows = [_row(entry, reveal) for entry in entries]
@@ -71,7 +80,7 @@ def show(
     elif rows:
         print_table(("number", "service", "since", "source"), rows)
     else:
-        out.print("Nobody has opted out.")
+        stdout.print("Nobody has opted out.")
 
 
 @opt_outs.command("add")
@@ -86,7 +95,7 @@ def add(
     with store_client(settings) as client:
         news = _list(client, settings).add([_now(entry, client)])
     done = "is on the list now" if news else "was on the list already"
-    out.print(f"{number} {done}, for {entry.service}.", markup=False, soft_wrap=True)
+    stdout.print(f"{number} {done}, for {entry.service}.", markup=False, soft_wrap=True)
 
 
 @opt_outs.command("remove")
@@ -103,7 +112,7 @@ def remove(number: Number, service: ServiceSid = None) -> None:
         raise CommandError(
             f"{number} is not on the list for {entry.service}.", "See: sms-router opt-outs list"
         )
-    out.print(f"{number} is off the list for {entry.service}.", markup=False, soft_wrap=True)
+    stdout.print(f"{number} is off the list for {entry.service}.", markup=False, soft_wrap=True)
 
 
 @opt_outs.command("import")
@@ -122,21 +131,21 @@ def import_(
     now = int(time.time() * 1000)
     try:
         with file.open(encoding="utf-8-sig", newline="") as lines:
-            entries, bad = read_csv(lines, service, wrong_entry, now)
+            entries, bad = read_csv(lines, service, validate_entry, now)
     except UnicodeDecodeError as error:
         raise CommandError(f"{file}: is not written in UTF-8; save it as CSV in UTF-8.") from error
     except csv.Error as error:
         raise CommandError(f"{file}: is not a CSV file: {error}.") from error
     if bad:
-        raise CommandError(f"{file}: {counted(len(bad), 'line')} wrong; nothing was changed.", *_told(bad))
+        raise CommandError(f"{file}: {plural(len(bad), 'line')} wrong; nothing was changed.", *_told(bad))
     news = 0
-    with store_client(settings) as client, Progress(console=err, transient=True) as progress:
+    with store_client(settings) as client, Progress(console=stderr, transient=True) as progress:
         listed = _list(client, settings)
         bar = progress.add_task("Importing", total=len(entries))
         for start in range(0, len(entries), AT_ONCE):
             news += listed.add(entries[start : start + AT_ONCE])
             progress.update(bar, completed=start + AT_ONCE)
-    out.print(f"{counted(len(entries), 'line')} read, {news} new on the list.")
+    stdout.print(f"{plural(len(entries), 'line')} read, {news} new on the list.")
 
 
 @opt_outs.command("export")
@@ -148,7 +157,7 @@ def export(
 ) -> None:
     """Write the whole list as CSV, with numbers in full."""
     settings = settings_for_command()
-    if not anything_stored(settings):
+    if not has_store(settings):
         write_csv(sys.stdout, ())
         return
     with store_client(settings) as client:
@@ -161,7 +170,7 @@ def export(
                 count = write_csv(lines, entries)
         except OSError as error:
             raise CommandError(f"{file} cannot be written: {error.strerror or error}") from error
-    out.print(f"{counted(count, 'person')} written to {file}.".replace("persons", "people"), markup=False)
+    stdout.print(f"{plural(count, 'person')} written to {file}.".replace("persons", "people"), markup=False)
 
 
 def _list(client: Redis, settings: Settings) -> OptOutList:
@@ -172,18 +181,18 @@ def _first_service(settings: Settings) -> str | None:
     return settings.services[0].sid if settings.services else None
 
 
-def _entry(settings: Settings, number: str, service: str | None, source: str) -> Entry:
+def _entry(settings: Settings, number: str, service: str | None, source: str) -> OptOut:
     service = service or _first_service(settings)
     if service is None:
         raise CommandError("No Messaging Service is configured; name one: --service MG...", code=2)
-    if (reason := wrong_entry(number, service)) is not None:
+    if (reason := validate_entry(number, service)) is not None:
         raise CommandError(reason, code=2)
-    return Entry(number, service, 0, source)
+    return OptOut(number, service, 0, source)
 
 
-def _now(entry: Entry, client: Redis) -> Entry:
+def _now(entry: OptOut, client: Redis) -> OptOut:
     """Return it with the time by Redis' clock, which orders it among what the person has texted."""
-    return replace(entry, since=int(told_by(client) * 1000))
+    return replace(entry, since=int(server_time(client) * 1000))
 
 
 def _told(bad: list[BadLine]) -> list[str]:
@@ -191,6 +200,6 @@ def _told(bad: list[BadLine]) -> list[str]:
     return [*lines, f"... and {len(bad) - MOST_TOLD} more"] if len(bad) > MOST_TOLD else lines
 
 
-def _row(entry: Entry, reveal: bool) -> tuple[str, str, str, str]:
+def _row(entry: OptOut, reveal: bool) -> tuple[str, str, str, str]:
     since = iso(entry.since / 1000)
-    return entry.number if reveal else masked_number(entry.number), entry.service, since, entry.source
+    return entry.number if reveal else mask_number(entry.number), entry.service, since, entry.source

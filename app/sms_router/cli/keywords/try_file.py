@@ -9,16 +9,16 @@ from typing import Annotated, NamedTuple
 
 import typer
 
-from sms_router.cli.context import anything_stored, load_rule_files, settings_for_command, store_client
-from sms_router.cli.output import AsJson, counted, out, plain, print_json, print_table
+from sms_router.cli.context import has_store, load_rule_files, settings_for_command, store_client
+from sms_router.cli.output import AsJson, plain, plural, print_json, print_table, stdout
 from sms_router.config.models import Privacy
 from sms_router.config.settings import Settings
-from sms_router.privacy import masked_text
+from sms_router.privacy import mask_text
 from sms_router.routing.dispatch.dispatcher import Dispatcher
-from sms_router.routing.history.reader import History
-from sms_router.routing.history.record import Episode
+from sms_router.routing.history.reader import HistoryReader
+from sms_router.routing.history.record import MessageRecord
 from sms_router.routing.history.timeline import iso
-from sms_router.routing.pipeline.trial import Outcome, tried
+from sms_router.routing.pipeline.trial import Preview, preview
 
 MOST_SHOWN = 30
 """Kinds of change that people are shown; ``--json`` has every message."""
@@ -27,9 +27,9 @@ MOST_SHOWN = 30
 class Change(NamedTuple):
     """A message that would be answered differently."""
 
-    episode: Episode
-    before: Outcome
-    after: Outcome
+    episode: MessageRecord
+    before: Preview
+    after: Preview
 
 
 def try_file(
@@ -68,24 +68,24 @@ def try_file(
         raise typer.Exit(1)
 
 
-def _recent(settings: Settings, limit: int) -> list[Episode]:
-    if not anything_stored(settings):
+def _recent(settings: Settings, limit: int) -> list[MessageRecord]:
+    if not has_store(settings):
         return []
     with store_client(settings) as client:
-        return History(client).recent(limit)
+        return HistoryReader(client).recent(limit)
 
 
-def _changes(before: Dispatcher, after: Dispatcher, episodes: Sequence[Episode]) -> Iterator[Change]:
+def _changes(before: Dispatcher, after: Dispatcher, episodes: Sequence[MessageRecord]) -> Iterator[Change]:
     for episode in episodes:
         assert episode.message is not None
         moment = (episode.received or 0) / 1000
-        was, would_be = tried(before, episode.message, moment), tried(after, episode.message, moment)
+        was, would_be = preview(before, episode.message, moment), preview(after, episode.message, moment)
         if was != would_be:
             yield Change(episode, was, would_be)
 
 
 def _tell(count: int, changes: Sequence[Change], reveal: bool) -> None:
-    out.print(plain(f"{len(changes)} of {counted(count, 'message')} would be answered otherwise"))
+    stdout.print(plain(f"{len(changes)} of {plural(count, 'message')} would be answered otherwise"))
     kinds = Counter((_body(change, reveal), change.before, change.after) for change in changes)
     if not kinds:
         return
@@ -95,19 +95,19 @@ def _tell(count: int, changes: Sequence[Change], reveal: bool) -> None:
     ]
     print_table(("times", "text", "rule before", "rule after", "answer after"), rows)
     if len(kinds) > MOST_SHOWN:
-        out.print(plain(f"and {len(kinds) - MOST_SHOWN} more kinds of change: --json tells them all"))
+        stdout.print(plain(f"and {len(kinds) - MOST_SHOWN} more kinds of change: --json tells them all"))
 
 
-def _shown(before: Outcome, after: Outcome, reveal: bool) -> str:
+def _shown(before: Preview, after: Preview, reveal: bool) -> str:
     """Return the answer that somebody would get; what a template says of people is theirs."""
     if before.answer == after.answer:
         return "the same"
-    return after.answer if reveal else masked_text(after.answer)
+    return after.answer if reveal else mask_text(after.answer)
 
 
 def _body(change: Change, reveal: bool) -> str:
     body = change.episode.message.body if change.episode.message else ""
-    return " ".join(body.split()) if reveal else masked_text(body)
+    return " ".join(body.split()) if reveal else mask_text(body)
 
 
 def _as_json(count: int, changes: Sequence[Change], reveal: bool) -> dict[str, object]:
@@ -128,5 +128,5 @@ def _as_json(count: int, changes: Sequence[Change], reveal: bool) -> dict[str, o
     }
 
 
-def _outcome(outcome: Outcome, reveal: bool) -> dict[str, str]:
-    return {"rule": outcome.rule, "answer": outcome.answer if reveal else masked_text(outcome.answer)}
+def _outcome(outcome: Preview, reveal: bool) -> dict[str, str]:
+    return {"rule": outcome.rule, "answer": outcome.answer if reveal else mask_text(outcome.answer)}

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from sms_router.privacy import masked_text
-from sms_router.routing.history.record import Episode, Said, Sending
-from sms_router.routing.history.timeline import body_of, iso, person_of, steps
+from sms_router.privacy import mask_text
+from sms_router.routing.history.record import AnswerRecord, MessageRecord, OutboundAttempt
+from sms_router.routing.history.timeline import body_of, build_timeline, iso, person_of
 
 
-def as_json(episode: Episode, reveal: bool) -> dict[str, object]:
+def as_json(episode: MessageRecord, reveal: bool) -> dict[str, object]:
     """Return the message for programs; times are ISO 8601."""
     return {
         "sid": episode.sid,
@@ -40,12 +40,12 @@ def as_json(episode: Episode, reveal: bool) -> dict[str, object]:
         ],
         "story": [
             {"at": iso(step.at), "what": step.what.value, "sid": step.sid, "lines": list(step.lines)}
-            for step in steps(episode, reveal)
+            for step in build_timeline(episode, reveal)
         ],
     }
 
 
-def _document(said: Said | None, reveal: bool) -> dict[str, object] | None:
+def _document(said: AnswerRecord | None, reveal: bool) -> dict[str, object] | None:
     if said is None:
         return None
     return {
@@ -57,14 +57,14 @@ def _document(said: Said | None, reveal: bool) -> dict[str, object] | None:
     }
 
 
-def _replay(episode: Episode, reveal: bool) -> dict[str, object] | None:
+def _replay(episode: MessageRecord, reveal: bool) -> dict[str, object] | None:
     if episode.replay is None:
         return None
     done = _document(episode.replay.said, reveal) or {}
     return {"asked": iso(episode.replay.asked), "failed": episode.replay.failed or None, **done}
 
 
-def _sending(sending: Sending) -> dict[str, object]:
+def _sending(sending: OutboundAttempt) -> dict[str, object]:
     return {
         "piece": sending.piece.name,
         "state": sending.state.value,
@@ -77,6 +77,6 @@ def _sending(sending: Sending) -> dict[str, object]:
     }
 
 
-def _texts(said: Said | None, reveal: bool) -> list[str]:
+def _texts(said: AnswerRecord | None, reveal: bool) -> list[str]:
     texts = said.texts if said is not None else ()
-    return list(texts) if reveal else [masked_text(text) for text in texts]
+    return list(texts) if reveal else [mask_text(text) for text in texts]

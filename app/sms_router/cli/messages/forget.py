@@ -9,11 +9,21 @@ import redis
 import typer
 from rich.progress import Progress
 
-from sms_router.cli.context import anything_stored, settings_for_command, store_client
-from sms_router.cli.output import AsJson, CommandError, address, confirm, counted, err, out, plain, print_json
+from sms_router.cli.context import has_store, settings_for_command, store_client
+from sms_router.cli.output import (
+    AsJson,
+    CommandError,
+    address,
+    confirm,
+    plain,
+    plural,
+    print_json,
+    stderr,
+    stdout,
+)
 from sms_router.config.settings import Settings
-from sms_router.privacy import masked_number
-from sms_router.routing.history.erasure import Forgetting, Kept
+from sms_router.privacy import mask_number
+from sms_router.routing.history.erasure import ContactEraser, StoredData
 
 _WORDS = {
     "messages": "message",
@@ -49,7 +59,7 @@ def forget(
     with 1 when nothing is kept, or a text of theirs is being answered just now.
     """
     settings = settings_for_command()
-    if not anything_stored(settings):
+    if not has_store(settings):
         raise _nothing(number)
     with store_client(settings) as client:
         forgetting, kept = _look(client, number)
@@ -58,7 +68,7 @@ def forget(
             removed["opt_outs"] = len(kept.opt_outs)
         if not removed and not kept.in_work:
             raise _nothing(number, on_the_list=bool(kept.opt_outs))
-        confirm(f"Remove {_in_words(removed)} of {masked_number(number)}?", yes=yes)
+        confirm(f"Remove {_in_words(removed)} of {mask_number(number)}?", yes=yes)
         forgetting.remove(kept, opt_out_too=opt_out_too)
     waiting = _spooled(settings)
     if as_json:
@@ -69,17 +79,17 @@ def forget(
         raise typer.Exit(1)
 
 
-def _look(client: redis.Redis, number: str) -> tuple[Forgetting, Kept]:
+def _look(client: redis.Redis, number: str) -> tuple[ContactEraser, StoredData]:
     """Look through everything, and show the progress."""
-    with Progress(console=err, transient=True, disable=not err.is_terminal) as progress:
+    with Progress(console=stderr, transient=True, disable=not stderr.is_terminal) as progress:
         bar = progress.add_task("Looking", total=None)
-        forgetting = Forgetting(client, number, lambda count: progress.advance(bar, count))
+        forgetting = ContactEraser(client, number, lambda count: progress.advance(bar, count))
         return forgetting, forgetting.find()
 
 
 def _nothing(number: str, *, on_the_list: bool = False) -> CommandError:
     stays = " but their place on the opt-out list (--opt-out-too)" if on_the_list else ""
-    return CommandError(f"Nothing is kept of {masked_number(number)}{stays}.")
+    return CommandError(f"Nothing is kept of {mask_number(number)}{stays}.")
 
 
 def _in_words(removed: Mapping[str, int]) -> str:
@@ -89,7 +99,7 @@ def _in_words(removed: Mapping[str, int]) -> str:
 
 def _counted(number: int, thing: str) -> str:
     first, _, rest = thing.partition(" of ")
-    return counted(number, first) + (f" of {rest}" if rest else "")
+    return plural(number, first) + (f" of {rest}" if rest else "")
 
 
 def _spooled(settings: Settings) -> int:
@@ -98,24 +108,24 @@ def _spooled(settings: Settings) -> int:
     return sum(1 for file in folder.glob("*.jsonl") if file.stat().st_size) if folder.is_dir() else 0
 
 
-def _tell(kept: Kept, removed: Mapping[str, int], waiting: int, *, opt_out_too: bool) -> None:
+def _tell(kept: StoredData, removed: Mapping[str, int], waiting: int, *, opt_out_too: bool) -> None:
     for kind, count in removed.items():
-        out.print(plain(f"removed: {_in_words({kind: count})}"), soft_wrap=True)
+        stdout.print(plain(f"removed: {_in_words({kind: count})}"), soft_wrap=True)
     if kept.opt_outs and not opt_out_too:
-        out.print(f"kept:    {_in_words({'opt_outs': len(kept.opt_outs)})} (--opt-out-too removes it)")
+        stdout.print(f"kept:    {_in_words({'opt_outs': len(kept.opt_outs)})} (--opt-out-too removes it)")
     again = "; then run this again"
     if kept.in_work:
-        out.print(f"{counted(len(kept.in_work), 'text')} of theirs is being answered just now{again}.")
+        stdout.print(f"{plural(len(kept.in_work), 'text')} of theirs is being answered just now{again}.")
     if waiting:
-        files = counted(waiting, "spool file")
-        out.print(f"{files} on this machine may name them, and waits for Redis{again}.", soft_wrap=True)
+        files = plural(waiting, "spool file")
+        stdout.print(f"{files} on this machine may name them, and waits for Redis{again}.", soft_wrap=True)
 
 
 def _as_json(
-    number: str, kept: Kept, removed: Mapping[str, int], waiting: int, *, opt_out_too: bool
+    number: str, kept: StoredData, removed: Mapping[str, int], waiting: int, *, opt_out_too: bool
 ) -> dict[str, object]:
     return {
-        "number": masked_number(number),
+        "number": mask_number(number),
         "removed": removed,
         "kept": {"opt_outs": 0 if opt_out_too else len(kept.opt_outs)},
         "in_work": len(kept.in_work),

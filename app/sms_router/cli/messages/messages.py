@@ -7,15 +7,24 @@ from typing import Annotated
 
 import typer
 
-from sms_router.cli.context import anything_stored, settings_for_command, store_client
+from sms_router.cli.context import has_store, settings_for_command, store_client
 from sms_router.cli.messages.as_json import as_json as story_as_json
 from sms_router.cli.messages.forget import forget
-from sms_router.cli.output import AsJson, CommandError, address, out, plain, print_json, print_table, program
+from sms_router.cli.output import (
+    AsJson,
+    CommandError,
+    address,
+    plain,
+    print_json,
+    print_table,
+    program,
+    stdout,
+)
 from sms_router.config.models import Privacy
 from sms_router.config.settings import Settings
-from sms_router.routing.history.reader import History
-from sms_router.routing.history.record import Episode
-from sms_router.routing.history.timeline import body_of, in_words, iso, moment_of, person_of, steps
+from sms_router.routing.history.reader import HistoryReader
+from sms_router.routing.history.record import MessageRecord
+from sms_router.routing.history.timeline import body_of, build_timeline, in_words, iso, moment_of, person_of
 
 LONGEST_LINE = 120
 """Characters of a text that a list shows."""
@@ -60,7 +69,7 @@ def newest(
     if as_json:
         print_json([story_as_json(episode, reveal) for episode in episodes])
     elif sender is not None and not episodes:
-        out.print("No messages of this number are among the newest.")
+        stdout.print("No messages of this number are among the newest.")
     else:
         _list(episodes, failed, reveal)
 
@@ -85,7 +94,7 @@ def show(
         _tell(episode, reveal)
 
 
-def find(settings: Settings, sid: str) -> Episode:
+def find(settings: Settings, sid: str) -> MessageRecord:
     """Return one message.
 
     Raises:
@@ -93,37 +102,37 @@ def find(settings: Settings, sid: str) -> Episode:
 
     """
     episode = None
-    if anything_stored(settings):
+    if has_store(settings):
         with store_client(settings) as client:
-            episode = History(client).find(sid, [account.sid for account in settings.accounts])
+            episode = HistoryReader(client).find(sid, [account.sid for account in settings.accounts])
     if episode is None:
         raise CommandError(f"No message {sid} is in the journal.", "List them: sms-router messages")
     return episode
 
 
-def _newest(settings: Settings, failed: bool, limit: int, sender: str | None) -> list[Episode]:
-    if not anything_stored(settings):
+def _newest(settings: Settings, failed: bool, limit: int, sender: str | None) -> list[MessageRecord]:
+    if not has_store(settings):
         return []
     with store_client(settings) as client:
-        history = History(client)
+        history = HistoryReader(client)
         if sender is not None:
-            return history.of_person(sender, limit, DEPTH)
+            return history.for_contact(sender, limit, DEPTH)
         return history.failed(limit) if failed else history.recent(limit)
 
 
-def _list(episodes: list[Episode], failed: bool, reveal: bool) -> None:
+def _list(episodes: list[MessageRecord], failed: bool, reveal: bool) -> None:
     if not episodes:
         sent = plain(f"No messages yet. Send one: {program()} text HOURS")
-        out.print("No dead letters." if failed else sent, soft_wrap=True)
+        stdout.print("No dead letters." if failed else sent, soft_wrap=True)
         return
-    out.print("Dead letters" if failed else "Messages", "(newest first, times in UTC)")
+    stdout.print("Dead letters" if failed else "Messages", "(newest first, times in UTC)")
     for episode in episodes:
-        out.print(plain(f"\n{moment_of(episode.received)}  {episode.sid}", "bold"), soft_wrap=True)
+        stdout.print(plain(f"\n{moment_of(episode.received)}  {episode.sid}", "bold"), soft_wrap=True)
         for line in _lines(episode, reveal):
-            out.print(plain(f"  {line}"), soft_wrap=True)
+            stdout.print(plain(f"  {line}"), soft_wrap=True)
 
 
-def _lines(episode: Episode, reveal: bool) -> Iterator[str]:
+def _lines(episode: MessageRecord, reveal: bool) -> Iterator[str]:
     """Say in a few lines who texted, what they got, and what became of it."""
     if episode.message is None:
         yield "the message itself is no longer kept"
@@ -143,13 +152,13 @@ def _lines(episode: Episode, reveal: bool) -> Iterator[str]:
         yield f"cause: {cause.text}"
 
 
-def _tell(episode: Episode, reveal: bool) -> None:
+def _tell(episode: MessageRecord, reveal: bool) -> None:
     rows = []
     day = None
-    for step in steps(episode, reveal):
+    for step in build_timeline(episode, reveal):
         date, _, time = (iso(step.at) or "T").partition("T")
         when = time[:12] if date == day else f"{date}\n{time[:12]}"
         day = date
         rows.append((when, step.what.value, "\n".join(step.lines)))
-    out.print(plain(f"{episode.sid}  {episode.outcome or 'unanswered'}", "bold"), soft_wrap=True)
+    stdout.print(plain(f"{episode.sid}  {episode.outcome or 'unanswered'}", "bold"), soft_wrap=True)
     print_table(("time (UTC)", "what", ""), rows)

@@ -10,40 +10,40 @@ from typing import Annotated
 import redis
 import typer
 
-from sms_router.cli.context import anything_stored, settings_for_command, store_client
+from sms_router.cli.context import has_store, settings_for_command, store_client
 from sms_router.cli.messages.replay_planner import Planner
-from sms_router.cli.output import AsJson, CommandError, complain, counted, out, plain, print_json
-from sms_router.cli.times import milliseconds_of, since_of
+from sms_router.cli.output import AsJson, CommandError, plain, plural, print_error, print_json, stdout
+from sms_router.cli.times import parse_duration, parse_since
 from sms_router.config.models import Privacy
 from sms_router.config.settings import Settings
-from sms_router.delivery.entry import Kind
-from sms_router.delivery.message import State
-from sms_router.privacy import masked_text
+from sms_router.delivery.entry import ReplyKind
+from sms_router.delivery.message import SendState
+from sms_router.privacy import mask_text
 from sms_router.routing.history import replay as replaying
-from sms_router.routing.history.reader import History
-from sms_router.routing.history.record import Episode
-from sms_router.routing.history.replay import Judgement, Verdict
+from sms_router.routing.history.reader import HistoryReader
+from sms_router.routing.history.record import MessageRecord
+from sms_router.routing.history.replay import ReplayCheck, ReplayStatus
 from sms_router.routing.history.timeline import body_of, in_words, iso, moment_of, person_of
-from sms_router.routing.pipeline.replay_preview import Plan
+from sms_router.routing.pipeline.replay_preview import ReplayPreview
 
 _LOOK_EVERY = 0.2
-_ENDED = {State.SENT, State.REFUSED, State.UNKNOWN, State.WITHDRAWN}
+_ENDED = {SendState.SENT, SendState.REFUSED, SendState.UNKNOWN, SendState.WITHDRAWN}
 
 
 @dataclass(slots=True)
-class Wish:
+class ReplayRequest:
     """One message that is to be answered once more, and what becomes of it."""
 
     sid: str
-    judgement: Judgement
-    episode: Episode | None = None
-    plan: Plan | None = None
+    judgement: ReplayCheck
+    episode: MessageRecord | None = None
+    plan: ReplayPreview | None = None
     result: str = ""
 
     @property
     def good(self) -> bool:
         """True while nothing stands against it."""
-        return self.judgement.verdict in {Verdict.YES, Verdict.ASKED}
+        return self.judgement.verdict in {ReplayStatus.YES, ReplayStatus.ASKED}
 
 
 def register(commands: typer.Typer) -> None:
@@ -96,7 +96,7 @@ def replay(
         )
     if sids and (since is not None or cause):
         raise CommandError("Name messages, or choose them by --since and --cause, not both.", code=2)
-    oldest, begin = milliseconds_of(max_age, "--max-age"), since_of(since, time.time())
+    oldest, begin = parse_duration(max_age, "--max-age"), parse_since(since, time.time())
     settings = settings_for_command()
     reveal = reveal or settings.router.privacy is Privacy.OPEN
     wishes = _wishes(settings, sids or [], begin, cause, limit)
@@ -110,55 +110,59 @@ def replay(
     else:
         _tell(wishes, reveal, dry_run=dry_run)
     if not wishes and not as_json:
-        complain("No dead letter is like that.", "List them: sms-router messages --failed")
+        print_error("No dead letter is like that.", "List them: sms-router messages --failed")
     if not wishes or (sids and not all(wish.good for wish in wishes)):
         raise typer.Exit(1)
 
 
-def _wishes(settings: Settings, sids: Sequence[str], since: int, cause: str, limit: int) -> list[Wish]:
+def _wishes(
+    settings: Settings, sids: Sequence[str], since: int, cause: str, limit: int
+) -> list[ReplayRequest]:
     """Find the messages: those that are named, or the dead letters that were chosen."""
-    missing = Judgement(Verdict.NOT_FOUND, "it is not in the journal")
-    if not anything_stored(settings):
-        return [Wish(sid, missing) for sid in sids]
+    missing = ReplayCheck(ReplayStatus.NOT_FOUND, "it is not in the journal")
+    if not has_store(settings):
+        return [ReplayRequest(sid, missing) for sid in sids]
     accounts = [account.sid for account in settings.accounts]
     with store_client(settings) as client:
-        history = History(client)
+        history = HistoryReader(client)
         if not sids:
-            return [Wish(each.sid, missing, each) for each in history.failed(limit, since, cause)]
-        return [Wish(sid, missing, history.find(sid, accounts)) for sid in dict.fromkeys(sids)]
+            return [ReplayRequest(each.sid, missing, each) for each in history.failed(limit, since, cause)]
+        return [ReplayRequest(sid, missing, history.find(sid, accounts)) for sid in dict.fromkeys(sids)]
 
 
-def _consider(wish: Wish, planner: Planner, oldest: int, *, even_unknown: bool) -> None:
+def _consider(wish: ReplayRequest, planner: Planner, oldest: int, *, even_unknown: bool) -> None:
     """Judge a wish, and say what would be sent."""
     if wish.episode is None:
         return
-    wish.judgement = replaying.judge(wish.episode, int(time.time() * 1000), oldest, even_unknown=even_unknown)
+    wish.judgement = replaying.check_replayable(
+        wish.episode, int(time.time() * 1000), oldest, even_unknown=even_unknown
+    )
     if not wish.good or wish.episode.message is None:
         return
     wish.plan = planner.plan(wish.episode.message)
     wish.judgement = wish.plan.forbidden or wish.judgement
 
 
-def _carry_out(settings: Settings, wishes: Sequence[Wish], even_unknown: bool, wait: float) -> None:
+def _carry_out(settings: Settings, wishes: Sequence[ReplayRequest], even_unknown: bool, wait: float) -> None:
     if not wishes:
         return
     with store_client(settings) as client:
         for wish in wishes:
             if wish.episode is not None and wish.plan is not None:
-                wish.judgement = replaying.ask(
+                wish.judgement = replaying.request_replay(
                     client,
                     wish.episode,
                     wish.plan.scope,
                     settings.router.retention_days,
                     even_unknown=even_unknown,
                 )
-        _watch(client, [wish for wish in wishes if wish.judgement.verdict is Verdict.ASKED], wait)
+        _watch(client, [wish for wish in wishes if wish.judgement.verdict is ReplayStatus.ASKED], wait)
 
 
-def _watch(client: redis.Redis, wishes: Sequence[Wish], wait: float) -> None:
+def _watch(client: redis.Redis, wishes: Sequence[ReplayRequest], wait: float) -> None:
     """Look for a while what becomes of what was asked for."""
     until = time.monotonic() + wait
-    history, open_wishes = History(client), list(wishes)
+    history, open_wishes = HistoryReader(client), list(wishes)
     while open_wishes:
         found = history.read(_places(open_wishes))
         for wish, episode in zip(open_wishes, found, strict=True):
@@ -171,7 +175,7 @@ def _watch(client: redis.Redis, wishes: Sequence[Wish], wait: float) -> None:
         wish.result = "waits in the outbox until a running router takes it"
 
 
-def _places(wishes: Sequence[Wish]) -> list[tuple[str, str]]:
+def _places(wishes: Sequence[ReplayRequest]) -> list[tuple[str, str]]:
     return [
         (wish.episode.message.sender, wish.episode.reference)
         for wish in wishes
@@ -179,13 +183,13 @@ def _places(wishes: Sequence[Wish]) -> list[tuple[str, str]]:
     ]
 
 
-def _result(episode: Episode) -> str:
+def _result(episode: MessageRecord) -> str:
     """Say what became of a replay; empty while it is under way."""
     if episode.replay is None or episode.replay.said is None:
         return ""
     if episode.replay.failed:
         return f"nothing was sent: {episode.replay.failed}"
-    sendings = episode.sendings_of(Kind.REPLAY)
+    sendings = episode.sendings_of(ReplyKind.REPLAY)
     if not sendings:
         return "nothing was sent: its rule says nothing"
     if any(sending.state not in _ENDED for sending in sendings):
@@ -193,23 +197,23 @@ def _result(episode: Episode) -> str:
     return "; ".join(in_words(sending) for sending in sendings)
 
 
-def _tell(wishes: Sequence[Wish], reveal: bool, *, dry_run: bool) -> None:
+def _tell(wishes: Sequence[ReplayRequest], reveal: bool, *, dry_run: bool) -> None:
     for wish in wishes:
-        out.print(plain(f"{wish.sid}  {_summary(wish, dry_run=dry_run)}", "bold"), soft_wrap=True)
+        stdout.print(plain(f"{wish.sid}  {_summary(wish, dry_run=dry_run)}", "bold"), soft_wrap=True)
         for line in _lines(wish, reveal):
-            out.print(plain(f"  {line}"), soft_wrap=True)
+            stdout.print(plain(f"  {line}"), soft_wrap=True)
     good = sum(wish.good for wish in wishes)
     if dry_run and wishes:
-        out.print(f"\n{counted(good, 'message')} would be replayed; nothing was sent.")
+        stdout.print(f"\n{plural(good, 'message')} would be replayed; nothing was sent.")
 
 
-def _summary(wish: Wish, *, dry_run: bool) -> str:
+def _summary(wish: ReplayRequest, *, dry_run: bool) -> str:
     if not wish.good:
         return f"is not replayed: {wish.judgement.why}"
     return f"would be replayed: {wish.judgement.why}" if dry_run else wish.result or "asked for"
 
 
-def _lines(wish: Wish, reveal: bool) -> list[str]:
+def _lines(wish: ReplayRequest, reveal: bool) -> list[str]:
     if wish.episode is None or wish.episode.message is None:
         return []
     came, body = moment_of(wish.episode.received), " ".join(body_of(wish.episode, reveal).split())
@@ -217,26 +221,26 @@ def _lines(wish: Wish, reveal: bool) -> list[str]:
     lines = [f"{came}  {who}: {body}"]
     if wish.plan is not None and wish.good:
         lines.append(f"rule {wish.plan.rule}" + (f", {wish.plan.runs}" if wish.plan.runs else ""))
-        lines += [f"text: {text if reveal else masked_text(text)}" for text in wish.plan.texts]
+        lines += [f"text: {text if reveal else mask_text(text)}" for text in wish.plan.texts]
         what = "a text " if wish.plan.runs else ""
         sender = wish.plan.sender
         lines.append(f"{what}would leave from {sender}" if sender else f"nothing: {wish.plan.against}")
     return lines
 
 
-def _as_json(wish: Wish, reveal: bool) -> dict[str, object]:
+def _as_json(wish: ReplayRequest, reveal: bool) -> dict[str, object]:
     plan = wish.plan
     texts = plan.texts if plan is not None else ()
     return {
         "sid": wish.sid,
         "received": iso(wish.episode.received) if wish.episode else None,
         "from": person_of(wish.episode, reveal) if wish.episode else None,
-        "replayed": wish.judgement.verdict is Verdict.ASKED,
+        "replayed": wish.judgement.verdict is ReplayStatus.ASKED,
         "verdict": wish.judgement.verdict.value,
         "why": wish.judgement.why,
         "rule": plan.rule if plan is not None else None,
         "sender": plan.sender if plan is not None else None,
-        "text": [text if reveal else masked_text(text) for text in texts],
+        "text": [text if reveal else mask_text(text) for text in texts],
         "runs": (plan.runs or None) if plan is not None else None,
         "result": wish.result or None,
     }

@@ -6,33 +6,33 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from sms_router.cli.context import anything_stored, store_client
-from sms_router.cli.output import CommandError, err
-from sms_router.cli.twilio_access import ask, client_for, operation_on, refused
+from sms_router.cli.context import has_store, store_client
+from sms_router.cli.output import CommandError, stderr
+from sms_router.cli.twilio_access import api_error, ask, client_for, operation_on
 from sms_router.config.settings import Settings
 from sms_router.membership import audit_log as journal
-from sms_router.membership.source import MembershipError
+from sms_router.membership.source import PoolReadError
 from sms_router.onboarding import repository as storing
 from sms_router.onboarding.checklist import Checklist
 from sms_router.onboarding.porting import Portability, PortedNumber, portability, ported_numbers
-from sms_router.onboarding.progress import followed, seen
-from sms_router.onboarding.repository import Arrivals, stored_arrivals
-from sms_router.store.server_clock import told_by
+from sms_router.onboarding.progress import apply_observed, apply_port_status
+from sms_router.onboarding.repository import OnboardingState, stored_arrivals
+from sms_router.store.server_clock import server_time
 from sms_router.twilio.rest import ApiError, FailureKind
 
 Change = Callable[[Checklist | None, float, str], Checklist | None]
 """Takes what is stored, the time and the operator; returns what is to be stored."""
 
 
-def known_arrivals(settings: Settings) -> tuple[Arrivals, float]:
+def known_arrivals(settings: Settings) -> tuple[OnboardingState, float]:
     """Return the numbers on their way and the time, in seconds since the epoch, by Redis' clock."""
-    if not anything_stored(settings):
-        return Arrivals(), time.time()
+    if not has_store(settings):
+        return OnboardingState(), time.time()
     with store_client(settings) as client:
-        return stored_arrivals(client), told_by(client)
+        return stored_arrivals(client), server_time(client)
 
 
-def change_arrival(settings: Settings, number: str, what: str, how: Change) -> Checklist | None:
+def update_checklist(settings: Settings, number: str, what: str, how: Change) -> Checklist | None:
     """Change what is kept of a number, and let every router know; return what is kept now.
 
     ``what`` describes it in the history of changes, where something has changed.
@@ -42,7 +42,7 @@ def change_arrival(settings: Settings, number: str, what: str, how: Change) -> C
 
     """
     with store_client(settings) as client:
-        at, who = told_by(client), journal.operator()
+        at, who = server_time(client), journal.current_operator()
         seen_before: list[Checklist | None] = []
 
         def change(before: Checklist | None) -> Checklist | None:
@@ -50,8 +50,8 @@ def change_arrival(settings: Settings, number: str, what: str, how: Change) -> C
             return how(before, at, who)
 
         try:
-            after = storing.change(client, number, change)
-        except storing.ContendedError as error:
+            after = storing.compare_and_set(client, number, change)
+        except storing.ConflictError as error:
             raise CommandError(
                 f"Others keep changing what is kept of {number}; nothing was stored.", "Try it again."
             ) from error
@@ -59,7 +59,7 @@ def change_arrival(settings: Settings, number: str, what: str, how: Change) -> C
         if after != before:
             service_sid = next((each.service_sid for each in (after, before) if each is not None), "")
             journal.record(client, service_sid, "onboarding", number, f"{number}: {what}")
-            storing.sweep(client, at)
+            storing.delete_finished(client, at)
         return after
 
 
@@ -79,7 +79,7 @@ def ask_portability(settings: Settings, number: str) -> Portability:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class PortingReport:
     """What Twilio says of the numbers on their way."""
 
     pending: tuple[Checklist, ...]
@@ -96,12 +96,12 @@ class Reading:
             return None
         port = self.ports.get(checklist.number)
         if port is not None and port.request_sid == checklist.request_sid:
-            checklist = followed(checklist, port, at)
+            checklist = apply_port_status(checklist, port, at)
         there = checklist.number in self.members.get(checklist.service_sid, ())
-        return seen(checklist, at, in_service=there, texted=self.texted.get(checklist.number))
+        return apply_observed(checklist, at, in_service=there, texted=self.texted.get(checklist.number))
 
 
-def read_arrivals(settings: Settings, known: Arrivals) -> Reading:
+def read_arrivals(settings: Settings, known: OnboardingState) -> PortingReport:
     """Read from Twilio how far the numbers on their way are."""
     failures: list[str] = []
     members = {}
@@ -110,7 +110,7 @@ def read_arrivals(settings: Settings, known: Arrivals) -> Reading:
         if found is not None:
             members[sid] = found
     ports = _ports(settings, known.pending, failures)
-    return Reading(known.pending, known.texted, ports, members, tuple(failures))
+    return PortingReport(known.pending, known.texted, ports, members, tuple(failures))
 
 
 def _ports(
@@ -125,7 +125,7 @@ def _ports(
     ports = {}
     for (account_sid, request_sid), numbers in wanted.items():
         try:
-            with err.status(f"Reading {request_sid} from Twilio ..."):
+            with stderr.status(f"Reading {request_sid} from Twilio ..."):
                 found = ported_numbers(client_for(settings, account_sid), request_sid)
         except ApiError as error:
             failures += _unread(settings, error, request_sid, numbers)
@@ -142,7 +142,7 @@ def _ports(
 def _unread(settings: Settings, error: ApiError, request_sid: str, numbers: Iterable[str]) -> list[str]:
     """Say for each number why its port-in request could not be read."""
     if error.failure.kind is not FailureKind.NOT_FOUND:
-        return [f"{', '.join(numbers)}: {refused(settings, error).lines[0]}"]
+        return [f"{', '.join(numbers)}: {api_error(settings, error).lines[0]}"]
     return [
         f"{number}: Twilio knows no port-in request {request_sid} on this account; {_other_request(number)}"
         for number in numbers
@@ -163,9 +163,9 @@ def _members(settings: Settings, service_sid: str, failures: list[str]) -> froze
         failures.append(f"{service_sid} is not one of the configured Messaging Services.")
         return None
     try:
-        with err.status(f"Reading {service_sid} from Twilio ..."):
+        with stderr.status(f"Reading {service_sid} from Twilio ..."):
             snapshot = operation_on(settings, service_sid).source.read(time.time())
-    except MembershipError as error:
-        failures.append(refused(settings, error).lines[0])
+    except PoolReadError as error:
+        failures.append(api_error(settings, error).lines[0])
         return None
     return frozenset(sender.address for sender in snapshot.senders)

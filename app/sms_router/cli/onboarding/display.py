@@ -5,21 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date
 
-from sms_router.cli.output import out, plain, print_table
+from sms_router.cli.output import plain, print_table, stdout
 from sms_router.cli.times import iso
-from sms_router.cli.twilio_access import say
+from sms_router.cli.twilio_access import print_line
 from sms_router.onboarding.checklist import Action, Checklist
 from sms_router.onboarding.porting import Portability
 from sms_router.onboarding.process import Kind, Step, processes
-from sms_router.onboarding.repository import Arrivals
+from sms_router.onboarding.repository import OnboardingState
 from sms_router.senders.pending import live_words
 
 
-def print_list(arrivals: Arrivals, at: float, *, everything: bool) -> None:
+def print_list(arrivals: OnboardingState, at: float, *, everything: bool) -> None:
     """Print a line for each number on its way."""
     chosen = arrivals.checklists if everything else arrivals.pending
     if not chosen:
-        say("No number is on its way. Keep one: sms-router onboarding add NUMBER")
+        print_line("No number is on its way. Keep one: sms-router onboarding add NUMBER")
         return
     rows = [
         (
@@ -35,12 +35,12 @@ def print_list(arrivals: Arrivals, at: float, *, everything: bool) -> None:
     print_table(("number", "comes by", "now", "who acts", "expected", ""), rows)
 
 
-def print_checklist(checklist: Checklist, arrivals: Arrivals, at: float) -> None:
+def print_checklist(checklist: Checklist, arrivals: OnboardingState, at: float) -> None:
     """Print everything about one number."""
     process = checklist.process
-    out.print(plain(f"{checklist.number}: {process.title}", "bold"), soft_wrap=True)
+    stdout.print(plain(f"{checklist.number}: {process.title}", "bold"), soft_wrap=True)
     for name, value in _facts(checklist, arrivals, at):
-        out.print(plain(f"  {name}: {value}"), soft_wrap=True)
+        stdout.print(plain(f"  {name}: {value}"), soft_wrap=True)
     rows = [
         (_state(checklist, step), step.name, step.by.words, _what(checklist, step)) for step in process.steps
     ]
@@ -58,40 +58,44 @@ def print_checklist(checklist: Checklist, arrivals: Arrivals, at: float) -> None
             for each in checklist.history
         ],
     )
-    out.print(plain(f"Source: {process.source}", "dim"), soft_wrap=True)
+    stdout.print(plain(f"Source: {process.source}", "dim"), soft_wrap=True)
 
 
 def print_mendings(checklist: Checklist) -> None:
     """Print what mends a rejection, and how to say that it was mended."""
     _print_lines(f"Rejected: {checklist.rejected}", checklist.process.mendings(checklist.rejected or ""))
-    say(f"Once it is sent in again: sms-router onboarding done {checklist.number}")
+    print_line(f"Once it is sent in again: sms-router onboarding done {checklist.number}")
 
 
 def print_state(checklist: Checklist) -> None:
     """Say in a line or two how far a number is, once that has changed."""
     if checklist.finished:
-        say(f"{checklist.number} is live. Every router uses it within a second.")
-        say(f"See that it is in its Service: sms-router senders list --service {checklist.service_sid}")
+        print_line(f"{checklist.number} is live. Every router uses it within a second.")
+        print_line(
+            f"See that it is in its Service: sms-router senders list --service {checklist.service_sid}"
+        )
     elif checklist.rejected is not None:
         print_mendings(checklist)
     elif (step := checklist.now) is not None:
         when = checklist.expected or f"by {checklist.usually_by} as a rule"
-        say(f"{checklist.number}: {checklist.process.title}; expected {when}; not used before it is live.")
-        say(f"Next is {step.name}, by {step.by.words}: {_what(checklist, step)}")
+        print_line(
+            f"{checklist.number}: {checklist.process.title}; expected {when}; not used before it is live."
+        )
+        print_line(f"Next is {step.name}, by {step.by.words}: {_what(checklist, step)}")
         _print_lines("You need:", step.needs)
         _print_lines("Mind:", dict.fromkeys((*step.warnings, *checklist.process.warnings)))
-        say(f"Once it is done: sms-router onboarding done {checklist.number}")
+        print_line(f"Once it is done: sms-router onboarding done {checklist.number}")
 
 
 def print_news(news: Sequence[tuple[Checklist, Checklist]], pending: int) -> None:
     """Say what has moved."""
     if not news:
-        say("Nothing has moved." if pending else "No number is on its way.")
+        print_line("Nothing has moved." if pending else "No number is on its way.")
     for before, after in news:
         for entry in after.history[len(before.history) :] or after.history[-1:]:
-            say(f"{after.number}: {_entry(entry.action, entry.detail)}")
+            print_line(f"{after.number}: {_entry(entry.action, entry.detail)}")
         if after.finished:
-            say(f"{after.number} is live. Every router uses it within a second.")
+            print_line(f"{after.number} is live. Every router uses it within a second.")
         elif after.rejected is not None:
             print_mendings(after)
 
@@ -99,21 +103,21 @@ def print_news(news: Sequence[tuple[Checklist, Checklist]], pending: int) -> Non
 def print_portability(told: Portability, kind: Kind) -> None:
     """Say whether a number can be ported by the API, and else which way it comes in."""
     what = " ".join(filter(None, (told.number_type, told.country)))
-    say(f"{told.number} ({what}) {'can' if told.portable else 'cannot'} be ported by Twilio's API.")
+    print_line(f"{told.number} ({what}) {'can' if told.portable else 'cannot'} be ported by Twilio's API.")
     if told.reason:
-        say(f"Twilio says: {told.reason}")
+        print_line(f"Twilio says: {told.reason}")
     if told.pin_required:
-        say("Its PIN and the account number with the losing carrier are needed.")
+        print_line("Its PIN and the account number with the losing carrier are needed.")
     if told.portable or kind is not Kind.PORT_US:
         process = processes()[kind]
-        say(f"It comes in as {process.title}, usually {process.usually}.")
+        print_line(f"It comes in as {process.title}, usually {process.usually}.")
         request = next(step for step in process.steps if step.name == "request")
-        say(request.what.format(number=told.number))
+        print_line(request.what.format(number=told.number))
         _print_lines("You need:", request.needs)
-        say(f"Keep it: sms-router onboarding add {told.number} --kind {kind}")
+        print_line(f"Keep it: sms-router onboarding add {told.number} --kind {kind}")
 
 
-def as_json(checklist: Checklist, arrivals: Arrivals, at: float) -> dict[str, object]:
+def as_json(checklist: Checklist, arrivals: OnboardingState, at: float) -> dict[str, object]:
     """Return everything about one number for a program."""
     step, texted = checklist.now, arrivals.texted.get(checklist.number)
     return {
@@ -155,7 +159,7 @@ def as_json(checklist: Checklist, arrivals: Arrivals, at: float) -> dict[str, ob
     }
 
 
-def _facts(checklist: Checklist, arrivals: Arrivals, at: float) -> list[tuple[str, str]]:
+def _facts(checklist: Checklist, arrivals: OnboardingState, at: float) -> list[tuple[str, str]]:
     facts = [
         ("for", checklist.service_sid),
         ("expected", _when(checklist)),
@@ -177,9 +181,9 @@ def _facts(checklist: Checklist, arrivals: Arrivals, at: float) -> list[tuple[st
 
 def _print_lines(title: str, lines: tuple[str, ...] | dict[str, None]) -> None:
     if lines:
-        out.print(plain(title, "bold"), soft_wrap=True)
+        stdout.print(plain(title, "bold"), soft_wrap=True)
         for line in lines:
-            out.print(plain(f"  - {line}"), soft_wrap=True)
+            stdout.print(plain(f"  - {line}"), soft_wrap=True)
 
 
 def _urgency(checklist: Checklist, at: float) -> tuple[bool, bool, date]:
@@ -210,7 +214,7 @@ def _when(checklist: Checklist) -> str:
     return "" if checklist.finished else f"usually by {checklist.usually_by}"
 
 
-def _trouble(checklist: Checklist, arrivals: Arrivals, at: float) -> str:
+def _trouble(checklist: Checklist, arrivals: OnboardingState, at: float) -> str:
     if checklist.number in arrivals.texted and not checklist.process.gradual:
         return "was texted: it is live"
     overdue = checklist.overdue(at)

@@ -11,16 +11,16 @@ import typer
 
 from sms_router.cli.context import settings_for_command
 from sms_router.cli.onboarding import display as shown
-from sms_router.cli.onboarding.actions import change_arrival, known_arrivals
+from sms_router.cli.onboarding.actions import known_arrivals, update_checklist
 from sms_router.cli.onboarding.porting import Named, arrival_typed, portable, refresh
-from sms_router.cli.output import AsJson, CommandError, complain, confirm, print_json
+from sms_router.cli.output import AsJson, CommandError, confirm, print_error, print_json
 from sms_router.cli.senders.cordons import reason_of
 from sms_router.cli.senders.pools import stored_pools
-from sms_router.cli.twilio_access import Yes, chosen_service, say
+from sms_router.cli.twilio_access import Yes, chosen_service, print_line
 from sms_router.config.settings import Settings
 from sms_router.onboarding.checklist import Checklist, StepError, day_of
 from sms_router.onboarding.process import Kind
-from sms_router.onboarding.process_choice import UnfitError, arrival_of
+from sms_router.onboarding.process_choice import UnsupportedNumberError, choose_path
 
 _REQUEST_SID = re.compile(r"KW[0-9a-fA-F]{32}")
 
@@ -105,11 +105,11 @@ def add(
         day = _day(expected, at) if expected is not None else None
         return Checklist.begun(arrival, service_sid, at, who, day, request_sid)
 
-    checklist = change_arrival(settings, arrival.number, f"add ({arrival.kind})", begin)
+    checklist = update_checklist(settings, arrival.number, f"add ({arrival.kind})", begin)
     assert checklist is not None
     _tell(settings, checklist, as_json=as_json)
     if any(pool.holds(checklist.number) for pool in stored_pools(settings)):
-        complain(
+        print_error(
             f"{checklist.number} is in a Messaging Service already, and passed over from now on.",
             f"If it works, forget this: sms-router onboarding drop {checklist.number}",
         )
@@ -204,8 +204,8 @@ def drop(number: Named, yes: Yes = False) -> None:
     if known.find(number) is None:
         raise _unknown(number)
     confirm(f"Forget the checklist of {number}?", yes=yes)
-    change_arrival(settings, number, "drop", lambda _, __, ___: None)
-    say(f"{number} is forgotten. Every router knows it within a second.")
+    update_checklist(settings, number, "drop", lambda _, __, ___: None)
+    print_line(f"{number} is forgotten. Every router knows it within a second.")
 
 
 def _alter(
@@ -224,7 +224,7 @@ def _alter(
             ) from error
 
     settings = settings_for_command()
-    changed = change_arrival(settings, _normal(number), what, alter)
+    changed = update_checklist(settings, _normal(number), what, alter)
     assert changed is not None
     _tell(settings, changed, as_json=as_json)
 
@@ -240,8 +240,8 @@ def _tell(settings: Settings, checklist: Checklist, *, as_json: bool) -> None:
 def _normal(number: str) -> str:
     """Return a number as it is kept, however it was typed."""
     try:
-        return arrival_of(number, None, None).number
-    except UnfitError:
+        return choose_path(number, None, None).number
+    except UnsupportedNumberError:
         return number.strip()
 
 

@@ -8,21 +8,21 @@ import typer
 
 from sms_router.cli.context import settings_for_command
 from sms_router.cli.onboarding import display as shown
-from sms_router.cli.onboarding.actions import ask_portability, change_arrival, known_arrivals, read_arrivals
-from sms_router.cli.output import AsJson, complain, print_json
+from sms_router.cli.onboarding.actions import ask_portability, known_arrivals, read_arrivals, update_checklist
+from sms_router.cli.output import AsJson, print_error, print_json
 from sms_router.onboarding.process import Kind
-from sms_router.onboarding.process_choice import Arrival, UnfitError, arrival_of
+from sms_router.onboarding.process_choice import OnboardingPath, UnsupportedNumberError, choose_path
 
 Named = Annotated[
     str, typer.Argument(metavar="NUMBER", help="The number, like +14155550100, or a short code.")
 ]
 
 
-def arrival_typed(number: str, kind: Kind | None, country: str | None) -> Arrival:
+def arrival_typed(number: str, kind: Kind | None, country: str | None) -> OnboardingPath:
     """Return how a number comes in, as it was typed; one that does not fit is wrong use."""
     try:
-        return arrival_of(number, kind, country)
-    except UnfitError as error:
+        return choose_path(number, kind, country)
+    except UnsupportedNumberError as error:
         raise typer.BadParameter(str(error)) from error
 
 
@@ -60,7 +60,7 @@ def refresh(as_json: AsJson = False) -> None:
     reading = read_arrivals(settings, known_arrivals(settings)[0])
     news = []
     for before in reading.pending:
-        moved = change_arrival(settings, before.number, "refresh", reading.moved)
+        moved = update_checklist(settings, before.number, "refresh", reading.moved)
         if moved is not None and moved != before:
             news.append((before, moved))
     if as_json:
@@ -70,6 +70,6 @@ def refresh(as_json: AsJson = False) -> None:
     else:
         shown.print_news(news, len(reading.pending))
         for sentence in reading.failures:
-            complain(sentence)
+            print_error(sentence)
     if reading.failures:
         raise typer.Exit(1)

@@ -10,8 +10,8 @@ from typing import Annotated
 import typer
 
 from sms_router.cli.output import CommandError, confirm, print_json, print_table
-from sms_router.cli.twilio_access import Operation, ask, change, say
-from sms_router.membership.admin import Filter, Resource, SenderType
+from sms_router.cli.twilio_access import ServiceAccess, apply_change, ask, print_line
+from sms_router.membership.admin import Filter, SenderResource, SenderType
 from sms_router.membership.snapshot_diff import named_changes, sends
 from sms_router.senders.models import SenderKind
 
@@ -82,33 +82,33 @@ NameFilter = Annotated[str | None, typer.Option("--friendly-name", help="Only th
 
 
 def list_senders(
-    operation: Operation, types: Sequence[SenderType], chosen: Filter, *, everything: bool
-) -> list[Resource]:
+    operation: ServiceAccess, types: Sequence[SenderType], chosen: Filter, *, everything: bool
+) -> list[SenderResource]:
     """Return the senders at Twilio now, of several types."""
 
-    def read() -> list[Resource]:
+    def read() -> list[SenderResource]:
         resources = operation.resources
         return [each for type_ in types for each in resources.listed(type_, chosen, everything=everything)]
 
     return ask(operation.settings, "Asking Twilio", read)
 
 
-def print_senders(operation: Operation, senders: Sequence[Resource], *, as_json: bool) -> None:
+def print_senders(operation: ServiceAccess, senders: Sequence[SenderResource], *, as_json: bool) -> None:
     """Show a list of senders: those of the Service first."""
     if as_json:
-        print_json([as_told(each) for each in senders])
+        print_json([parse_updates(each) for each in senders])
         return
     inside = [each for each in senders if each.service_sid]
     outside = [each for each in senders if not each.service_sid]
     if inside or not outside:
-        say(f"In {operation.service_sid}:" if inside else "None; see the whole account with --all.")
+        print_line(f"In {operation.service_sid}:" if inside else "None; see the whole account with --all.")
         _print_senders(inside)
     if outside:
-        say(f"On the account, and not in {operation.service_sid}:")
+        print_line(f"On the account, and not in {operation.service_sid}:")
         _print_senders(outside)
 
 
-def _print_senders(senders: Sequence[Resource]) -> None:
+def _print_senders(senders: Sequence[SenderResource]) -> None:
     """Show senders so that their sids can be copied, at 80 columns too."""
     rows = [
         (
@@ -123,7 +123,7 @@ def _print_senders(senders: Sequence[Resource]) -> None:
         print_table(("number", "kind", "sends", "sid"), rows)
 
 
-def find_sender(operation: Operation, named: str, types: Sequence[SenderType]) -> Resource:
+def find_sender(operation: ServiceAccess, named: str, types: Sequence[SenderType]) -> SenderResource:
     """Return the sender that was named by its sid, its number, or its letters.
 
     Raises:
@@ -147,19 +147,19 @@ def find_sender(operation: Operation, named: str, types: Sequence[SenderType]) -
     )
 
 
-def print_sender(sender: Resource, *, as_json: bool) -> None:
+def print_sender(sender: SenderResource, *, as_json: bool) -> None:
     """Show everything about one sender."""
     if as_json:
-        print_json(as_told(sender))
+        print_json(parse_updates(sender))
         return
-    rows = [(name.replace("_", " "), str(value)) for name, value in as_told(sender).items() if value]
+    rows = [(name.replace("_", " "), str(value)) for name, value in parse_updates(sender).items() if value]
     print_table(("", sender.address), rows)
 
 
-def add_sender(operation: Operation, named: str, types: Sequence[SenderType], *, as_json: bool) -> None:
+def add_sender(operation: ServiceAccess, named: str, types: Sequence[SenderType], *, as_json: bool) -> None:
     """Add a sender to the Service, and say what changes for it."""
     if _is_new_name(named, types):
-        sid = change(
+        sid = apply_change(
             operation,
             "add",
             named,
@@ -171,29 +171,33 @@ def add_sender(operation: Operation, named: str, types: Sequence[SenderType], *,
         sender = find_sender(operation, named, types)
         type_ = SenderType(sender.sid[:2])
         detail = f"{sender.kind.value} {sender.address}"
-        change(operation, "add", sender.sid, detail, lambda: operation.resources.add(type_, sender.sid))
+        apply_change(operation, "add", sender.sid, detail, lambda: operation.resources.add(type_, sender.sid))
         added = find_sender(operation, sender.sid, types)
     if as_json:
-        print_json(as_told(added))
+        print_json(parse_updates(added))
         return
-    say(f"{added.address} ({added.sid}) is in {operation.service_sid}; every router knows it.")
+    print_line(f"{added.address} ({added.sid}) is in {operation.service_sid}; every router knows it.")
     if added.own is not None and added.own.sms_url:
-        say(f"Its own URL {added.own.sms_url} is not called any more while it is there.")
+        print_line(f"Its own URL {added.own.sms_url} is not called any more while it is there.")
 
 
-def remove_sender(operation: Operation, named: str, types: Sequence[SenderType], *, yes: bool) -> None:
+def remove_sender(operation: ServiceAccess, named: str, types: Sequence[SenderType], *, yes: bool) -> None:
     """Take a sender out of the Service, once somebody has confirmed it."""
     sender = find_sender(operation, named, types)
     if sender.service_sid is None:
         raise CommandError(f"{sender.address} ({sender.sid}) is not in {operation.service_sid}.")
     confirm(f"Remove {sender.address} from {operation.service_sid}? {_consequence(sender)}", yes=yes)
     type_, detail = SenderType(sender.sid[:2]), f"{sender.kind.value} {sender.address}"
-    change(operation, "remove", sender.sid, detail, lambda: operation.resources.remove(type_, sender.sid))
-    say(f"{sender.address} ({sender.sid}) is out of {operation.service_sid}; no router answers from it.")
+    apply_change(
+        operation, "remove", sender.sid, detail, lambda: operation.resources.remove(type_, sender.sid)
+    )
+    print_line(
+        f"{sender.address} ({sender.sid}) is out of {operation.service_sid}; no router answers from it."
+    )
 
 
 def update_sender(
-    operation: Operation,
+    operation: ServiceAccess,
     named: str,
     types: Sequence[SenderType],
     wanted: dict[str, str | None],
@@ -209,7 +213,7 @@ def update_sender(
         raise CommandError(f"{sender.address} is an alphanumeric sender: it has no settings.", code=2)
     type_, before = SenderType(sender.sid[:2]), {**asdict(sender.own), "api_version": sender.api_version}
     detail = f"{sender.address}: {named_changes(before, changes)}"
-    change(
+    apply_change(
         operation,
         "update",
         sender.sid,
@@ -217,11 +221,11 @@ def update_sender(
         lambda: operation.resources.update_number(type_, sender.sid, changes),
     )
     if not as_json:
-        say(detail)
+        print_line(detail)
     print_sender(find_sender(operation, sender.sid, types), as_json=as_json)
 
 
-def as_told(sender: Resource) -> dict[str, object]:
+def parse_updates(sender: SenderResource) -> dict[str, object]:
     """Return a sender as programs read it."""
     own = asdict(sender.own) if sender.own else {}
     return {
@@ -238,7 +242,7 @@ def as_told(sender: Resource) -> dict[str, object]:
     }
 
 
-def _consequence(sender: Resource) -> str:
+def _consequence(sender: SenderResource) -> str:
     if sender.own is None:
         return "It is gone then, and can be added again."
     if sender.own.sms_url:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sms_router.cli.context import anything_stored, store_client
+from sms_router.cli.context import has_store, store_client
 from sms_router.config.settings import Settings
 from sms_router.membership.snapshot import Snapshot
 from sms_router.membership.sync.cordon_sync import stored_cordons
@@ -15,9 +15,9 @@ from sms_router.membership.sync.rate_sync import stored_usage
 from sms_router.onboarding.repository import stored_arrivals
 from sms_router.onboarding.sync import pending_number
 from sms_router.senders import pending
-from sms_router.senders.conditions import NOTHING_AGAINST, Conditions
-from sms_router.senders.cordons import Cordon, in_words
-from sms_router.senders.rate_limits import Rates
+from sms_router.senders.conditions import NO_CONDITIONS, SenderConditions
+from sms_router.senders.cordons import Cordon, describe
+from sms_router.senders.rate_limits import RateLimiter
 
 if TYPE_CHECKING:
     import redis
@@ -27,12 +27,12 @@ _NOW = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class StoredConditions:
     """What holds for the senders at one moment."""
 
     cordons: tuple[Cordon, ...] = ()
-    conditions: Conditions = NOTHING_AGAINST
-    rates: Rates | None = None
+    conditions: SenderConditions = NO_CONDITIONS
+    rates: RateLimiter | None = None
     """None where nothing is limited, or the moment is not now."""
 
     def cordon(self, sid: str) -> Cordon | None:
@@ -40,21 +40,25 @@ class Standing:
         return next((each for each in self.cordons if each.sid == sid), None)
 
 
-def standing(settings: Settings, snapshots: Iterable[Snapshot], at: float | None = None) -> Standing:
+def load_conditions(
+    settings: Settings, snapshots: Iterable[Snapshot], at: float | None = None
+) -> StoredConditions:
     """Look up what holds at a moment, in seconds since the epoch; nothing before the first start."""
-    if not anything_stored(settings):
-        return Standing()
+    if not has_store(settings):
+        return StoredConditions()
     moment, snapshots = time.time() if at is None else at, tuple(snapshots)
     with store_client(settings) as client:
         cordons = tuple(each for each in stored_cordons(client, moment) if each.since <= moment + 1)
         awaited = _pending(client, snapshots, moment)
         if abs(moment - time.time()) > _NOW:
-            return Standing(cordons, Conditions(in_words(cordons, moment), pending=awaited))
-        rates = Rates(settings.limits, lambda: moment)
+            return StoredConditions(cordons, SenderConditions(describe(cordons, moment), pending=awaited))
+        rates = RateLimiter(settings.limits, lambda: moment)
         rates.know(sender for snapshot in snapshots for sender in snapshot.senders)
-        rates.learn(stored_usage(client, moment))
-    conditions = Conditions(in_words(cordons, moment), rates.capped(), rates.over_rate(), rates.used, awaited)
-    return Standing(cordons, conditions, rates if settings.limits else None)
+        rates.merge(stored_usage(client, moment))
+    conditions = SenderConditions(
+        describe(cordons, moment), rates.capped(), rates.over_rate(), rates.used, awaited
+    )
+    return StoredConditions(cordons, conditions, rates if settings.limits else None)
 
 
 def _pending(client: redis.Redis, snapshots: Iterable[Snapshot], at: float) -> Mapping[str, str]:

@@ -11,21 +11,21 @@ import typer
 from sms_router.cli.context import settings_for_command, store_client
 from sms_router.cli.output import CommandError
 from sms_router.cli.senders.pools import known_snapshots
-from sms_router.cli.times import milliseconds_of
-from sms_router.cli.twilio_access import say
+from sms_router.cli.times import parse_duration
+from sms_router.cli.twilio_access import print_line
 from sms_router.membership import audit_log as journal
 from sms_router.membership.snapshot import Snapshot
 from sms_router.membership.sync.cordon_sync import release as release_cordon
 from sms_router.membership.sync.cordon_sync import store_cordon, stored_cordons
 from sms_router.senders.cordons import Cordon, read_reason
 from sms_router.senders.models import Sender
-from sms_router.store.server_clock import told_by
+from sms_router.store.server_clock import server_time
 
 _CLOCK = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)")
 _LONGEST = timedelta(days=3660)
 
 
-def end_of(span: str | None, until: str | None, now: float) -> float | None:
+def parse_end(span: str | None, until: str | None, now: float) -> float | None:
     """Return when a cordon ends, in seconds since the epoch: after a span, or at a time (UTC).
 
     Raises:
@@ -35,7 +35,7 @@ def end_of(span: str | None, until: str | None, now: float) -> float | None:
     if span is not None and until is not None:
         raise typer.BadParameter("give --for or --until, not both")
     if span is not None:
-        return now + milliseconds_of(span, "--for") / 1000
+        return now + parse_duration(span, "--for") / 1000
     if until is None:
         return None
     end = _time_of(until.strip(), datetime.fromtimestamp(now, UTC))
@@ -77,12 +77,12 @@ def cordon_sender(
 ) -> tuple[Cordon, str]:
     """Take a sender out of use everywhere, and return the cordon with its words."""
     settings = settings_for_command()
-    end_of(span, until, datetime.now(UTC).timestamp())
+    parse_end(span, until, datetime.now(UTC).timestamp())
     sender, service_sid = _find(known_snapshots(settings), named, service)
     with store_client(settings) as client:
-        now = told_by(client)
-        end = end_of(span, until, now)
-        cordon = Cordon(sender.sid, sender.address, service_sid, reason, now, end, journal.operator())
+        now = server_time(client)
+        end = parse_end(span, until, now)
+        cordon = Cordon(sender.sid, sender.address, service_sid, reason, now, end, journal.current_operator())
         store_cordon(client, cordon)
         words = cordon.words(now)
         journal.record(client, service_sid, "cordon", sender.sid, f"{sender.address}: {words}")
@@ -98,7 +98,7 @@ def release_sender(named: str) -> Cordon:
     """
     settings = settings_for_command()
     with store_client(settings) as client:
-        now = told_by(client)
+        now = server_time(client)
         found = [each for each in stored_cordons(client, now) if named in (each.sid, each.address)]
         if not found:
             raise CommandError(f"{named} is not cordoned.", "Look at what is: sms-router senders")
@@ -110,11 +110,11 @@ def release_sender(named: str) -> Cordon:
     return cordon
 
 
-def tell_cordon(cordon: Cordon, words: str) -> None:
+def print_cordon(cordon: Cordon, words: str) -> None:
     """Say what was done, and how to undo it."""
-    say(f"{cordon.address} ({cordon.sid}) is {words}. Every router knows it within a second.")
+    print_line(f"{cordon.address} ({cordon.sid}) is {words}. Every router knows it within a second.")
     if cordon.until is None:
-        say(f"Put it back: sms-router senders release {cordon.sid}")
+        print_line(f"Put it back: sms-router senders release {cordon.sid}")
 
 
 def _find(snapshots: Iterable[Snapshot], named: str, service: str | None) -> tuple[Sender, str]:

@@ -7,26 +7,26 @@ from typing import Annotated
 
 import typer
 
-from sms_router.cli.context import anything_stored, settings_for_command, store_client, store_url
-from sms_router.cli.output import AsJson, CommandError, err, print_json, print_table
+from sms_router.cli.context import has_store, settings_for_command, store_client, store_url
+from sms_router.cli.output import AsJson, CommandError, print_json, print_table, stderr
 from sms_router.cli.senders.pools import known_snapshots
 from sms_router.cli.times import iso
 from sms_router.cli.twilio_access import (
     OfService,
-    Operation,
+    ServiceAccess,
+    api_error,
     operation,
     operation_on,
+    print_line,
     read_everywhere,
-    refused,
-    say,
 )
 from sms_router.config.settings import Settings
 from sms_router.membership import audit_log as journal
-from sms_router.membership.audit_log import Change
+from sms_router.membership.audit_log import AuditEntry
 from sms_router.membership.snapshot import Snapshot
-from sms_router.membership.snapshot_diff import Difference, differences
-from sms_router.membership.snapshot_store import SharedError, stored_snapshot
-from sms_router.membership.source import MembershipError
+from sms_router.membership.snapshot_diff import Difference, diff_snapshots
+from sms_router.membership.snapshot_store import SharedStateError, stored_snapshot
+from sms_router.membership.source import PoolReadError
 
 membership = typer.Typer(help="What is known of the Messaging Services.", no_args_is_help=True)
 
@@ -69,13 +69,13 @@ def diff(service: OfService = None, as_json: AsJson = False) -> None:
     before = _stored(at)
     if before is None:
         raise CommandError(f"Nothing is stored about {at.service_sid}.", "sms-router membership refresh")
-    found = differences(before, _at_twilio(at))
+    found = diff_snapshots(before, _at_twilio(at))
     if as_json:
         print_json([_as_json(each) for each in found])
     elif found:
         _print_differences(found)
     else:
-        say(f"{at.service_sid}: Twilio has what the routers know.")
+        print_line(f"{at.service_sid}: Twilio has what the routers know.")
     if found:
         raise typer.Exit(1)
 
@@ -87,15 +87,15 @@ def history(
 ) -> None:
     """Show who has changed what with these commands, at Twilio and here, the newest first."""
     settings = settings_for_command()
-    changes: list[Change] = []
-    if anything_stored(settings):
+    changes: list[AuditEntry] = []
+    if has_store(settings):
         with store_client(settings) as client:
             changes = journal.recent(client, limit)
     if as_json:
         print_json([{"when": iso(each.at), **_change(each)} for each in changes])
         return
     if not changes:
-        say("Nobody has changed anything with these commands yet.")
+        print_line("Nobody has changed anything with these commands yet.")
         return
     rows = [
         (
@@ -109,39 +109,39 @@ def history(
     print_table(("when (UTC)", "who", "what", "outcome"), rows)
 
 
-def _operations(settings: Settings, service: str | None) -> list[Operation]:
+def _operations(settings: Settings, service: str | None) -> list[ServiceAccess]:
     if service is not None or not settings.services:
         return [operation(service)]
     return [operation_on(settings, each.sid) for each in settings.services]
 
 
-def _read_again(at: Operation) -> tuple[Snapshot | None, Snapshot]:
+def _read_again(at: ServiceAccess) -> tuple[Snapshot | None, Snapshot]:
     try:
-        with store_url(at.settings) as url, err.status(f"Reading {at.service_sid} from Twilio ..."):
+        with store_url(at.settings) as url, stderr.status(f"Reading {at.service_sid} from Twilio ..."):
             return _stored(at), read_everywhere(at, url)
-    except MembershipError as error:
-        raise refused(at.settings, error) from error
-    except SharedError as error:
+    except PoolReadError as error:
+        raise api_error(at.settings, error) from error
+    except SharedStateError as error:
         raise CommandError(f"{error}.", "Set REDIS_URL, or start yours.") from error
 
 
-def _at_twilio(at: Operation) -> Snapshot:
+def _at_twilio(at: ServiceAccess) -> Snapshot:
     try:
-        with err.status(f"Reading {at.service_sid} from Twilio ..."):
+        with stderr.status(f"Reading {at.service_sid} from Twilio ..."):
             return at.source.read(time.time())
-    except MembershipError as error:
-        raise refused(at.settings, error) from error
+    except PoolReadError as error:
+        raise api_error(at.settings, error) from error
 
 
-def _stored(at: Operation) -> Snapshot | None:
-    if not anything_stored(at.settings):
+def _stored(at: ServiceAccess) -> Snapshot | None:
+    if not has_store(at.settings):
         return None
     with store_client(at.settings) as client:
         return stored_snapshot(client, at.service_sid)
 
 
 def _refreshed(before: Snapshot | None, after: Snapshot) -> dict[str, object]:
-    found = differences(before, after) if before else ()
+    found = diff_snapshots(before, after) if before else ()
     return {
         "service": after.service_sid,
         "version": after.version,
@@ -151,9 +151,9 @@ def _refreshed(before: Snapshot | None, after: Snapshot) -> dict[str, object]:
 
 
 def _tell_refresh(before: Snapshot | None, after: Snapshot) -> None:
-    found = differences(before, after) if before else ()
+    found = diff_snapshots(before, after) if before else ()
     news = "for the first time" if before is None else "something has changed" if found else "nothing is new"
-    say(f"{after.service_sid}: {len(after.senders)} senders, version {after.version}: {news}.")
+    print_line(f"{after.service_sid}: {len(after.senders)} senders, version {after.version}: {news}.")
     if found:
         _print_differences(found)
 
@@ -167,7 +167,7 @@ def _as_json(found: Difference) -> dict[str, str]:
     return {"of": found.subject, "what": found.what, "was": found.before, "is": found.after}
 
 
-def _change(each: Change) -> dict[str, str]:
+def _change(each: AuditEntry) -> dict[str, str]:
     return {
         "who": each.who,
         "service": each.service_sid,

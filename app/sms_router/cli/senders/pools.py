@@ -6,14 +6,14 @@ import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from sms_router.cli.context import START, anything_stored, offline_world, store_client
-from sms_router.cli.output import CommandError, err
+from sms_router.cli.context import START, has_store, sandbox_world, store_client
+from sms_router.cli.output import CommandError, stderr
 from sms_router.cli.twilio_access import operation_on
 from sms_router.config.models import ServiceSettings as ConfiguredService
 from sms_router.config.settings import Settings, load_settings
 from sms_router.membership.snapshot import ServiceSettings, Snapshot, capabilities_of
 from sms_router.membership.snapshot_store import stored_snapshot
-from sms_router.membership.source import MembershipError
+from sms_router.membership.source import PoolReadError
 from sms_router.senders.country import is_toll_free
 from sms_router.senders.models import Sender, SenderKind
 from sms_router.senders.pool import Pool
@@ -59,7 +59,7 @@ def usual_recipient(pools: Iterable[Pool]) -> str:
 
 
 def _stored(settings: Settings) -> list[Snapshot]:
-    if not anything_stored(settings):
+    if not has_store(settings):
         return []
     with store_client(settings) as client:
         found = [stored_snapshot(client, service.sid) for service in settings.services]
@@ -68,12 +68,12 @@ def _stored(settings: Settings) -> list[Snapshot]:
 
 def _read(settings: Settings, service: ConfiguredService) -> Snapshot:
     try:
-        with err.status(f"Reading the senders of {service.sid} from Twilio ..."):
+        with stderr.status(f"Reading the senders of {service.sid} from Twilio ..."):
             return operation_on(settings, service.sid).source.read(time.time())
-    except MembershipError as error:
+    except PoolReadError as error:
         configured = load_settings()
         if configured.offline:
-            return _snapshot_of(offline_world(configured), service)
+            return _snapshot_of(sandbox_world(configured), service)
         raise CommandError(f"Nothing is stored about {service.sid}, and {error}", START) from error
 
 

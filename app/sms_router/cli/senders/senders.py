@@ -7,13 +7,13 @@ from typing import Annotated
 import typer
 
 from sms_router.cli.context import settings_for_command
-from sms_router.cli.output import AsJson, address, out, print_json, print_table
+from sms_router.cli.output import AsJson, address, print_json, print_table, stdout
 from sms_router.cli.senders import common as shared
-from sms_router.cli.senders.conditions import Standing, standing
-from sms_router.cli.senders.cordons import cordon_sender, reason_of, release_sender, tell_cordon
+from sms_router.cli.senders.conditions import StoredConditions, load_conditions
+from sms_router.cli.senders.cordons import cordon_sender, print_cordon, reason_of, release_sender
 from sms_router.cli.senders.pools import known_snapshots
 from sms_router.cli.times import iso
-from sms_router.cli.twilio_access import OfService, Yes, operation, say
+from sms_router.cli.twilio_access import OfService, Yes, operation, print_line
 from sms_router.config.models import SenderKindName
 from sms_router.membership.admin import Filter, SenderType
 from sms_router.membership.snapshot import Snapshot
@@ -52,7 +52,7 @@ def known(context: typer.Context, as_json: AsJson = False) -> None:
         return
     settings = settings_for_command()
     snapshots = known_snapshots(settings)
-    now = standing(settings, snapshots)
+    now = load_conditions(settings, snapshots)
     if as_json:
         print_json([sender for snapshot in snapshots for sender in _as_json(snapshot, now)])
         return
@@ -60,14 +60,16 @@ def known(context: typer.Context, as_json: AsJson = False) -> None:
         told = _in_words(snapshot, now)
         extra = [name for name in ("sent today", "state") if any(each[name] for each in told)]
         columns = ("number", "kind", "country", "sends", *extra)
-        out.print(f"Senders of {snapshot.service_sid} {snapshot.settings.friendly_name}", markup=False)
+        stdout.print(f"Senders of {snapshot.service_sid} {snapshot.settings.friendly_name}", markup=False)
         if told:
             print_table(columns, [[each[name] for name in columns] for each in told])
         else:
-            say("None. See the account's: sms-router senders list --all; then: sms-router senders add SID")
+            print_line(
+                "None. See the account's: sms-router senders list --all; then: sms-router senders add SID"
+            )
 
 
-def _in_words(snapshot: Snapshot, now: Standing) -> list[dict[str, str]]:
+def _in_words(snapshot: Snapshot, now: StoredConditions) -> list[dict[str, str]]:
     return [
         {
             "service": snapshot.service_sid,
@@ -77,13 +79,13 @@ def _in_words(snapshot: Snapshot, now: Standing) -> list[dict[str, str]]:
             "sends": sends(sender.capabilities),
             "sid": sender.sid,
             "sent today": str(now.rates.sent_today(sender.sid) or "") if now.rates else "",
-            "state": now.conditions.against(sender.sid) or "",
+            "state": now.conditions.objection(sender.sid) or "",
         }
         for sender in sorted(snapshot.senders, key=lambda each: ORDER.index(each.kind))
     ]
 
 
-def _as_json(snapshot: Snapshot, now: Standing) -> list[dict[str, object]]:
+def _as_json(snapshot: Snapshot, now: StoredConditions) -> list[dict[str, object]]:
     told: list[dict[str, object]] = []
     for words in _in_words(snapshot, now):
         cordon, sent = now.cordon(words["sid"]), words.pop("sent today")
@@ -194,7 +196,7 @@ def cordon(
     if as_json:
         print_json({"sid": made.sid, "number": made.address, "cordoned": _cordon_as_json(made)})
     else:
-        tell_cordon(made, words)
+        print_cordon(made, words)
 
 
 @senders.command("release")
@@ -203,4 +205,4 @@ def release(
 ) -> None:
     """Put a sender that was cordoned into use again, on every router."""
     released = release_sender(address(sid) or sid)
-    say(f"{released.address} ({released.sid}) is in use again. Every router knows it within a second.")
+    print_line(f"{released.address} ({released.sid}) is in use again. Every router knows it within a second.")

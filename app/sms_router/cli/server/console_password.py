@@ -16,7 +16,7 @@ FILE = "console-password"
 HOW = "export CONSOLE_PASSWORD=..., or write password under [console] in router.toml"
 
 
-def made_password(settings: Settings) -> str | None:
+def generate_password(settings: Settings) -> str | None:
     """Set a password when none is configured, the same one at each start; None when one is configured.
 
     For the offline mode alone: a console that guards real people has the password that its operators chose.

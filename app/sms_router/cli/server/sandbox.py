@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
-from sms_router.cli.context import check_port, offline_world
-from sms_router.cli.output import AsJson, CommandError, out, print_json
+from sms_router.cli.context import check_port, sandbox_world
+from sms_router.cli.output import AsJson, CommandError, print_json, stdout
 from sms_router.config.settings import load_settings
 from sms_router.twilio.public_url import PublicUrl
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from sms_router.sandbox import World
     from sms_router.sandbox.scenarios.player import Played
-    from sms_router.sandbox.scenarios.runner import Ending
+    from sms_router.sandbox.scenarios.runner import ScenarioResult
     from sms_router.sandbox.scenarios.scenario import Scenario
 
 SHIPPED = Path(__file__).parents[2] / "sandbox" / "scenarios"
@@ -91,7 +91,7 @@ def sandbox(
         )
     settings = load_settings()
     listens = (router or settings.local_url).rstrip("/")
-    world = replace(offline_world(settings), proxy=ReverseProxy(settings.public_url, listens))
+    world = replace(sandbox_world(settings), proxy=ReverseProxy(settings.public_url, listens))
     port = port or settings.sandbox.port
     check_port(host, port, f"Choose another one: sms-router sandbox --port {port + 1}")
     if not quiet:
@@ -134,7 +134,7 @@ def run(
         print_json([_as_json(path, ending) for path, ending in zip(paths, endings, strict=True)])
     else:
         good = sum(ending.passed for ending in endings)
-        out.print(
+        stdout.print(
             f"\n{good} of {len(endings)} scenarios passed", style="green" if good == len(endings) else "red"
         )
     raise typer.Exit(0 if all(ending.passed for ending in endings) else 1)
@@ -146,7 +146,7 @@ def _announce(world: World, url: str, router_url: str) -> None:
         f"Text as a phone: POST {url}/sandbox/phones/+14155550123/messages",
         f"Account {world.account_sid}, Messaging Service {world.services[0].sid}",
     ):
-        out.print(line, markup=False, soft_wrap=True)
+        stdout.print(line, markup=False, soft_wrap=True)
 
 
 def _is_loopback(host: str) -> bool:
@@ -195,33 +195,33 @@ def _read(path: Path, router_url: str) -> Scenario:
 
     settings = load_settings({**os.environ, "PUBLIC_URL": router_url})
     try:
-        return read_scenario(path, offline_world(settings))
+        return read_scenario(path, sandbox_world(settings))
     except WorldError as error:
         raise CommandError(*str(error).splitlines(), code=2) from error
 
 
-def _play(path: Path, router_url: str | None, port: int, *, as_json: bool) -> Ending:
+def _play(path: Path, router_url: str | None, port: int, *, as_json: bool) -> ScenarioResult:
     from sms_router.sandbox.hosting import free_port  # noqa: PLC0415
-    from sms_router.sandbox.scenarios.runner import OwnRouter, Stage  # noqa: PLC0415
+    from sms_router.sandbox.scenarios.runner import OwnRouter, ScenarioRunner  # noqa: PLC0415
 
     own = None if router_url else OwnRouter(load_settings().folder, free_port())
     scenario = _read(path, router_url or f"http://127.0.0.1:{own.port if own else 0}")
     if as_json:
-        return _until_stopped(Stage(own, port).play(scenario, lambda _: None))
-    out.print(Text(f"\n{scenario.title}", style="bold"), Text(f"({path.name})", style="dim"))
-    with out.status("starting, and playing"):
-        ending = _until_stopped(Stage(own, port).play(scenario, _show))
+        return _until_stopped(ScenarioRunner(own, port).play(scenario, lambda _: None))
+    stdout.print(Text(f"\n{scenario.title}", style="bold"), Text(f"({path.name})", style="dim"))
+    with stdout.status("starting, and playing"):
+        ending = _until_stopped(ScenarioRunner(own, port).play(scenario, _show))
     if ending.trouble:
-        out.print(Text(f"  ✗ {ending.trouble}", style="bold red"), soft_wrap=True)
+        stdout.print(Text(f"  ✗ {ending.trouble}", style="bold red"), soft_wrap=True)
     for line in ending.log:
-        out.print(Text(f"    router: {line}", style="dim"), soft_wrap=True)
+        stdout.print(Text(f"    router: {line}", style="dim"), soft_wrap=True)
     return ending
 
 
-def _until_stopped(play: Coroutine[None, None, Ending]) -> Ending:
+def _until_stopped(play: Coroutine[None, None, ScenarioResult]) -> ScenarioResult:
     """Run a play; on Ctrl-C and SIGTERM end it with everything that was started for it."""
 
-    async def played() -> Ending:
+    async def played() -> ScenarioResult:
         task = asyncio.ensure_future(play)
         for sign in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(sign, task.cancel)
@@ -236,14 +236,14 @@ def _until_stopped(play: Coroutine[None, None, Ending]) -> Ending:
 def _show(step: Played) -> None:
     mark, style = _MARKS[step.verdict.value]
     title = Text(step.title, style="dim" if mark == "·" else "")
-    out.print(Text(f"  {mark} ", style=style) + title, soft_wrap=True)
+    stdout.print(Text(f"  {mark} ", style=style) + title, soft_wrap=True)
     for difference in step.differences:
-        out.print(Text(f"      {difference.what}", style="yellow"))
-        out.print(Text(f"        expected  {difference.expected}"), soft_wrap=True)
-        out.print(Text(f"        got       {difference.got}"), soft_wrap=True)
+        stdout.print(Text(f"      {difference.what}", style="yellow"))
+        stdout.print(Text(f"        expected  {difference.expected}"), soft_wrap=True)
+        stdout.print(Text(f"        got       {difference.got}"), soft_wrap=True)
 
 
-def _as_json(path: Path, ending: Ending) -> dict[str, object]:
+def _as_json(path: Path, ending: ScenarioResult) -> dict[str, object]:
     return {
         "file": str(path),
         "passed": ending.passed,

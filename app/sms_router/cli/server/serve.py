@@ -19,27 +19,27 @@ from typing import TYPE_CHECKING
 import typer
 
 from sms_router.cli.context import (
-    all_mistakes,
     check_port,
     embedded_runs,
     load_rules,
-    offline_world,
+    report_all_errors,
     sandbox_environment,
+    sandbox_world,
     store_url,
 )
-from sms_router.cli.output import CommandError, err, out, plain, program
-from sms_router.cli.server.console_password import console_lines, made_password
+from sms_router.cli.output import CommandError, plain, program, stderr, stdout
+from sms_router.cli.server.console_password import console_lines, generate_password
 from sms_router.config.settings import Settings, load_settings
 from sms_router.logs import log_config
 from sms_router.senders.error_table import load_error_table
-from sms_router.server.metrics_dir import metrics_folder
-from sms_router.server.signals import SUPERVISOR, on_hang_up, reload_workers
+from sms_router.server.metrics_dir import multiprocess_metrics_dir
+from sms_router.server.signals import SUPERVISOR, install_sighup_handler, reload_workers
 from sms_router.web.tracing import check_installed
 
 if TYPE_CHECKING:
     from sms_router.sandbox import World
 
-GRACE = 15
+SHUTDOWN_GRACE = 15
 """Seconds that requests in flight get when the router is stopped: as long as Twilio waits."""
 
 KEEP_ALIVE = 75
@@ -81,9 +81,9 @@ def serve() -> None:
     seconds, and at once on SIGHUP; one with mistakes is refused as a whole. Handlers and router.toml
     are read at the start alone.
     """
-    signal.signal(signal.SIGTERM, _leave)
-    on_hang_up(lambda: None)
-    with all_mistakes():  # before anything runs
+    signal.signal(signal.SIGTERM, _on_sigterm)
+    install_sighup_handler(lambda: None)
+    with report_all_errors():  # before anything runs
         settings = load_settings()
         load_rules(settings)
         load_error_table(settings.folder)
@@ -93,8 +93,8 @@ def serve() -> None:
     _check_ports(settings)
     with contextlib.ExitStack() as beside:
         os.environ["REDIS_URL"] = beside.enter_context(store_url(settings, shared=False))
-        world = offline_world(settings) if settings.offline else None
-        password = made_password(settings) if world is not None else None
+        world = sandbox_world(settings) if settings.offline else None
+        password = generate_password(settings) if world is not None else None
         if world is not None:
             os.environ.update(sandbox_environment(world, settings))
             beside.enter_context(_sandbox(settings))
@@ -104,7 +104,7 @@ def serve() -> None:
         _run(settings)
 
 
-def _leave(*_: object) -> None:
+def _on_sigterm(*_: object) -> None:
     """End as Ctrl-C does: uvicorn raises the signal again at its end, and what runs beside must stop."""
     sys.exit(0)
 
@@ -151,19 +151,19 @@ def _another(variable: str, port: int, cause: BaseException | None) -> str:
 def _run(settings: Settings) -> None:
     import uvicorn  # noqa: PLC0415 (slow to import, and mistakes above should show at once)
 
-    from sms_router.factory import Start  # noqa: PLC0415
-    from sms_router.routing.dispatch.last_good import KeptRulebook  # noqa: PLC0415
-    from sms_router.server.http_protocol import OneWriteProtocol  # noqa: PLC0415
-    from sms_router.server.supervisor import Workers  # noqa: PLC0415
+    from sms_router.factory import AppFactory  # noqa: PLC0415
+    from sms_router.routing.dispatch.last_good import LastGoodRuleSet  # noqa: PLC0415
+    from sms_router.server.http_protocol import BoundedHttpProtocol  # noqa: PLC0415
+    from sms_router.server.supervisor import WorkerSupervisor  # noqa: PLC0415
 
     config = uvicorn.Config(
-        Start.with_settings(settings),
+        AppFactory.with_settings(settings),
         factory=True,
         host=settings.server.host,
         port=settings.server.port,
         workers=settings.server.workers,
         loop="uvloop",
-        http=OneWriteProtocol,
+        http=BoundedHttpProtocol,
         ws="none",
         lifespan="on",
         access_log=False,
@@ -172,14 +172,14 @@ def _run(settings: Settings) -> None:
         log_config=log_config(settings.server.logs),
         limit_concurrency=_most_at_once(),
         timeout_keep_alive=KEEP_ALIVE,
-        timeout_graceful_shutdown=GRACE,
+        timeout_graceful_shutdown=SHUTDOWN_GRACE,
     )
     private = [_private_listener(settings)] if settings.server.private_port is not None else []
-    KeptRulebook.beside(settings.router.data_dir, settings.server.port).forget()
+    LastGoodRuleSet.beside(settings.router.data_dir, settings.server.port).forget()
     if settings.server.workers > 1:
         os.environ[SUPERVISOR] = str(os.getpid())
         heard = signal.getsignal(signal.SIGHUP)
-        supervisor = Workers(config, [config.bind_socket(), *private])
+        supervisor = WorkerSupervisor(config, [config.bind_socket(), *private])
         signal.signal(signal.SIGHUP, heard)  # uvicorn would start its workers anew
         reload_workers(lambda: [each.pid for each in supervisor.processes if each.exitcode is None])
         supervisor.run()
@@ -243,7 +243,7 @@ def _prepare_metrics(settings: Settings, beside: contextlib.ExitStack) -> None:
     """Give several workers a folder through which /metrics adds them up."""
     if settings.server.workers > 1:
         disk = Path(settings.router.data_dir, f"metrics-{settings.server.port}").resolve()
-        os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(beside.enter_context(metrics_folder(disk)))
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(beside.enter_context(multiprocess_metrics_dir(disk)))
 
 
 def _first_text() -> list[str]:
@@ -273,16 +273,16 @@ def _announce(settings: Settings, world: World | None, password: str | None, fir
         *console_lines(settings, password),
         *first_text,
     ]
-    out.print(plain("\n".join(lines)), soft_wrap=True)
+    stdout.print(plain("\n".join(lines)), soft_wrap=True)
     if not settings.router.public_url and world is None:
-        err.print(
+        stderr.print(
             f"PUBLIC_URL is not set: signatures are checked over {url}, so Twilio's will be refused.\n"
             "Set it to what Twilio calls: export PUBLIC_URL=https://sms.example.com",
             style="yellow",
             soft_wrap=True,
         )
     for key in settings.placeholders:
-        err.print(
+        stderr.print(
             plain(
                 f"{key} is a placeholder: write the sid that the Twilio console shows, or no webhook fits it."
             ),

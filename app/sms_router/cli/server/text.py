@@ -17,17 +17,17 @@ from defusedxml.ElementTree import ParseError, fromstring
 from rich.panel import Panel
 from rich.text import Text as Styled
 
-from sms_router.cli.context import START, embedded_runs, settings_for_command, store_runs
+from sms_router.cli.context import START, embedded_runs, settings_for_command, store_is_running
 from sms_router.cli.output import (
     AsJson,
     CommandError,
     WhatIsTexted,
     address,
-    counted,
-    err,
-    out,
     plain,
+    plural,
     print_json,
+    stderr,
+    stdout,
 )
 from sms_router.cli.senders.pools import stored_pools, usual_recipient
 from sms_router.config.models import AccountSettings
@@ -124,7 +124,7 @@ def text(
     words = " ".join(text).encode("utf-8", "replace").decode()
     local = (url or settings.local_url).rstrip("/")
     if recipient is None:
-        if not store_runs(settings):
+        if not store_is_running(settings):
             raise CommandError(f"The router does not run at {local}.", START, ELSEWHERE)
         recipient = usual_recipient(stored_pools(settings))
     message = Text(sid, sender, recipient, words, tuple(media or ()))
@@ -169,7 +169,7 @@ def addressee(settings: Settings, recipient: str) -> tuple[AccountSettings, str 
 def _pools(settings: Settings) -> list[Pool]:
     """Return what is known of the Services; nothing while the store is away: a text needs none of it."""
     try:
-        return stored_pools(settings) if store_runs(settings) else []
+        return stored_pools(settings) if store_is_running(settings) else []
     except CommandError:
         return []
 
@@ -214,7 +214,7 @@ def _deliver(
     }
     body = urlencode(parameters).encode()
     try:
-        with err.status("Waiting for the answer ..."):
+        with stderr.status("Waiting for the answer ..."):
             return _posted(f"{local}/sms", body, headers, STARTS_WITHIN if embedded_runs(settings) else 0)
     except requests.Timeout as error:
         raise CommandError(
@@ -279,21 +279,21 @@ def _bubbles(response: requests.Response, recipient: str) -> list[Bubble]:
 
 
 def _show(sender: str, recipient: str, words: str, bubbles: list[Bubble]) -> None:
-    out.print(plain(f"{sender} texts {recipient}: ", "dim") + plain(words))
+    stdout.print(plain(f"{sender} texts {recipient}: ", "dim") + plain(words))
     if not bubbles:
-        out.print("(no answer: the router says nothing)")
+        stdout.print("(no answer: the router says nothing)")
     for each in bubbles:
         pictures = [plain(f"[picture] {url}", "cyan") for url in each.media]
         content = Styled("\n").join([plain(each.body), *pictures] if each.body else pictures)
-        subtitle = counted(each.segments, "segment")
+        subtitle = plural(each.segments, "segment")
         title = plain(f"from {each.sender}")
-        out.print(
+        stdout.print(
             Panel(
                 content,
                 title=title,
                 title_align="left",
                 subtitle=subtitle,
                 subtitle_align="right",
-                width=min(72, out.width),
+                width=min(72, stdout.width),
             )
         )

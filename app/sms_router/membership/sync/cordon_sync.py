@@ -12,7 +12,7 @@ from redis import Redis as SynchronousRedis
 from redis.asyncio import Redis
 
 from sms_router.membership.keys import CORDONS, CORDONS_VERSION, POOLS_CHANNEL
-from sms_router.membership.snapshot_store import served
+from sms_router.membership.snapshot_store import redis_errors
 from sms_router.senders.cordons import Cordon, Cordons
 
 log = logging.getLogger("sms_router.membership")
@@ -26,7 +26,7 @@ return 1
 """Puts back what a Redis without persistence has lost, unless an operator was there before."""
 
 
-class SharedCordons:
+class CordonSync:
     """Keeps one worker's cordons like those in Redis."""
 
     def __init__(self, redis: Redis, cordons: Cordons, time_limit: float = 1.0) -> None:
@@ -36,7 +36,7 @@ class SharedCordons:
         self._time_limit = time_limit
         self._version = 0
 
-    async def follow(self) -> None:
+    async def sync(self) -> None:
         """Take over what is stored, in one round trip; what Redis has lost is stored again.
 
         Raises:
@@ -46,7 +46,7 @@ class SharedCordons:
         async with self._redis.pipeline(transaction=True) as pipeline:
             pipeline.get(CORDONS_VERSION)
             pipeline.hgetall(CORDONS)
-            async with served(self._time_limit):
+            async with redis_errors(self._time_limit):
                 version, stored = await pipeline.execute()
         if version is None and self._version:
             await self._restore()
@@ -55,9 +55,9 @@ class SharedCordons:
             self._install(_read(stored))
 
     def _install(self, cordons: tuple[Cordon, ...]) -> None:
-        before = {each.sid: each for each in self._cordons.holding}
+        before = {each.sid: each for each in self._cordons.active}
         self._cordons.install(cordons)
-        holding = {each.sid: each for each in self._cordons.holding}
+        holding = {each.sid: each for each in self._cordons.active}
         for sid, cordon in holding.items():
             if before.get(sid) != cordon:
                 log.warning("%s is %s", cordon.address, cordon.words(cordon.since))
@@ -65,8 +65,8 @@ class SharedCordons:
             log.info("%s is not cordoned any more", before[sid].address)
 
     async def _restore(self) -> None:
-        told = [part for each in self._cordons.holding for part in (each.sid, _written(each))]
-        async with served(self._time_limit):
+        told = [part for each in self._cordons.active for part in (each.sid, _written(each))]
+        async with redis_errors(self._time_limit):
             await self._redis.execute_command(
                 "EVAL", _RESTORE, 2, CORDONS, CORDONS_VERSION, self._version, *told
             )

@@ -15,9 +15,9 @@ from redis.asyncio import Redis
 
 from sms_router.membership.keys import RECEIVED, warned_key
 from sms_router.membership.refresher import Sleep
-from sms_router.membership.snapshot_store import SharedError, served
-from sms_router.senders.failure_monitor import Failures, News, Seen
-from sms_router.tasks import end
+from sms_router.membership.snapshot_store import SharedStateError, redis_errors
+from sms_router.senders.failure_monitor import Alert, FailureMonitor, Seen
+from sms_router.tasks import cancel_and_wait
 
 log = logging.getLogger("sms_router.membership")
 
@@ -31,13 +31,13 @@ _MOST_READ = 1000
 _MOST_TOLD = 500
 
 
-class SharedFailures:
+class FailureSync:
     """Tells the others what this worker's receipts say, and learns what theirs do."""
 
     def __init__(
         self,
         redis: Redis,
-        failures: Failures,
+        failures: FailureMonitor,
         clock: Callable[[], float],
         *,
         sleep: Sleep = asyncio.sleep,
@@ -62,33 +62,33 @@ class SharedFailures:
     async def aclose(self) -> None:
         """Stop."""
         if self._task is not None:
-            await end(self._task)
+            await cancel_and_wait(self._task)
             self._task = None
 
-    async def exchange(self) -> None:
+    async def sync(self) -> None:
         """Tell, learn, and say what has begun or is over; without Redis each worker says it for itself."""
         try:
-            await self._tell()
-            while await self._learn():
+            await self._publish()
+            while await self._consume():
                 pass
-        except SharedError:
+        except SharedStateError:
             log.debug("what receipts say could not be exchanged; trying again")
         self._failures.look()
-        for news in self._failures.take_news():
+        for news in self._failures.drain_alerts():
             if await self._first_to_say(news):
                 news.log()
-        with contextlib.suppress(SharedError):
+        with contextlib.suppress(SharedStateError):
             await self._keep_said()
 
     async def _run(self) -> None:
         while True:
             await self._sleep(EXCHANGE_EVERY)
             try:
-                await self.exchange()
+                await self.sync()
             except Exception:
                 log.exception("what receipts say could not be exchanged; trying again")
 
-    async def _tell(self) -> None:
+    async def _publish(self) -> None:
         taken = self._failures.take_untold()
         if not taken:
             return
@@ -96,18 +96,18 @@ class SharedFailures:
         told = [[*key, count] for key, count in first.items()]
         entry: dict[Any, Any] = {"who": self._who, "seen": json.dumps(told)}
         try:
-            async with served(self._time_limit):
+            async with redis_errors(self._time_limit):
                 await self._redis.xadd(RECEIVED, entry, maxlen=_MOST_KEPT, approximate=True)
         except BaseException:
             self._failures.give_back(taken)
             raise
         self._failures.give_back(taken - Counter(first))  # the next time
 
-    async def _learn(self) -> bool:
+    async def _consume(self) -> bool:
         """Learn from the entries that are new, and tell whether there are more."""
         if not self._read:
             self._read = f"{int((self._clock() - self._failures.rule.window) * 1000)}-0"
-        async with served(self._time_limit):
+        async with redis_errors(self._time_limit):
             entries: Any = await self._redis.xrange(RECEIVED, f"({self._read}", "+", count=_MOST_READ)
         for reference, fields in entries:
             self._read = reference.decode()
@@ -115,20 +115,20 @@ class SharedFailures:
                 self._failures.learn(_seen(fields.get(b"seen", b"[]")))
         return len(entries) == _MOST_READ
 
-    async def _first_to_say(self, news: News) -> bool:
+    async def _first_to_say(self, news: Alert) -> bool:
         """Tell whether no other worker has said it."""
         key = warned_key(news.of.sender, news.of.fault)
         try:
-            async with served(self._time_limit):
+            async with redis_errors(self._time_limit):
                 if news.begins:
                     return bool(await self._redis.set(key, 1, nx=True, px=self._said_for))
                 return bool(await self._redis.delete(key))
-        except SharedError:
+        except SharedStateError:
             return True
 
     async def _keep_said(self) -> None:
         for failing in self._failures.failing()[:_MOST_TOLD]:
-            async with served(self._time_limit):
+            async with redis_errors(self._time_limit):
                 await self._redis.pexpire(warned_key(failing.sender, failing.fault), self._said_for)
 
 

@@ -12,10 +12,10 @@ from redis.asyncio import Redis
 
 from sms_router.membership.keys import USAGE, USED
 from sms_router.membership.refresher import Sleep
-from sms_router.membership.snapshot_store import SharedError, served
+from sms_router.membership.snapshot_store import SharedStateError, redis_errors
 from sms_router.senders.pool import Pool
-from sms_router.senders.rate_limits import Count, Rates, Reported
-from sms_router.tasks import end
+from sms_router.senders.rate_limits import Count, RateLimiter, Reported
+from sms_router.tasks import cancel_and_wait
 
 log = logging.getLogger("sms_router.membership")
 
@@ -77,7 +77,7 @@ sender, ms of work, segments, by turns.
 """
 
 
-class SharedRates:
+class RateSync:
     """Keeps one worker's counts like everybody's.
 
     Nothing is asked of Redis where nothing is limited and nothing was chosen among equals.
@@ -86,7 +86,7 @@ class SharedRates:
     def __init__(
         self,
         redis: Redis,
-        rates: Rates,
+        rates: RateLimiter,
         pools: Callable[[], Mapping[str, Pool]],
         clock: Callable[[], float],
         *,
@@ -113,7 +113,7 @@ class SharedRates:
     async def aclose(self) -> None:
         """Stop, and tell the others what they do not know yet."""
         if self._task is not None:
-            await end(self._task)
+            await cancel_and_wait(self._task)
             self._task = None
             await self._try()
 
@@ -139,7 +139,7 @@ class SharedRates:
     async def _try(self) -> None:
         try:
             await self.exchange()
-        except SharedError as error:
+        except SharedStateError as error:
             if self.trouble is None:
                 log.warning("%s; each worker keeps the senders' limits by itself", error)
             self.trouble = str(error)
@@ -160,18 +160,18 @@ class SharedRates:
 
     async def _exchange_some(self) -> bool:
         """Make one exchange, and tell whether there is more to learn."""
-        taken = self._rates.take_untold(MOST_TOLD)
+        taken = self._rates.drain(MOST_TOLD)
         try:
-            async with served(self._time_limit):
+            async with redis_errors(self._time_limit):
                 answer: Any = await self._redis.execute_command(
                     *("EVAL", _EXCHANGE, 2, USED, USAGE, self._since, MOST_TOLD),
-                    *(self._rates.day_begins, *_told(taken)),
+                    *(self._rates.day_begins, *_encode(taken)),
                 )
         except BaseException:
-            self._rates.give_back(taken)
+            self._rates.restore(taken)
             raise
-        report = _read(answer, self._clock())
-        self._rates.learn(report.senders)
+        report = _decode(answer, self._clock())
+        self._rates.merge(report.senders)
         if len(report.senders) == MOST_TOLD and report.last != self._since:
             self._since = report.last
             return True
@@ -190,15 +190,15 @@ class _Report(NamedTuple):
 def stored_usage(redis: SynchronousRedis, now: float) -> list[Reported]:
     """Return what all workers have sent lately. For commands at a terminal."""
     answer: Any = redis.execute_command("EVAL", _EXCHANGE, 2, USED, USAGE, "-inf", 20_000, 0)
-    return _read(answer, now).senders
+    return _decode(answer, now).senders
 
 
-def _told(taken: Mapping[str, Count]) -> Iterable[str | int]:
+def _encode(taken: Mapping[str, Count]) -> Iterable[str | int]:
     for sender, count in taken.items():
-        yield from (sender, round(count.work * 1000), count.segments)
+        yield from (sender, round(count.busy_seconds * 1000), count.segments)
 
 
-def _read(answer: list[bytes], now: float) -> _Report:
+def _decode(answer: list[bytes], now: float) -> _Report:
     """Read what the script returns, with times by this clock."""
     ahead = now - int(answer[0]) / 1000
     reports = []

@@ -6,30 +6,30 @@ import contextlib
 import time
 from collections.abc import Callable
 
-from sms_router.routing.contacts.contact import UNKNOWN, Known, Person, read_person
-from sms_router.routing.opt_outs.cache import OptOutCopy
+from sms_router.routing.contacts.contact import UNKNOWN, Contact, ContactFields, parse_contact
+from sms_router.routing.opt_outs.cache import OptOutCache
 from sms_router.senders.error_table import ErrorTable
 from sms_router.senders.pool import PoolFinder
-from sms_router.senders.request import NOTHING_LEARNED, Facts
+from sms_router.senders.request import NO_FACTS, RecipientFacts
 from sms_router.store.errors import StoreUnavailableError
 from sms_router.store.keys import CONSENTS_CHANNEL, bucket_of
 from sms_router.store.scripts import CONSENT, PERSON, TELL
-from sms_router.store.spool.durable_writer import Journal
+from sms_router.store.spool.durable_writer import DurableWriter
 from sms_router.store.store import Store
 
-PATIENCE = 0.1
+PUBLISH_TIMEOUT = 0.1
 """Seconds that an answer waits for other workers to hear of an opt-out, where Redis cannot keep it."""
 
-_OPTED_OUT = Facts(opted_out=True)
+_OPTED_OUT = RecipientFacts(opted_out=True)
 
 
-class People:
+class Contacts:
     """The facts of one worker, over Redis, with a copy of the opt-outs beside it."""
 
     def __init__(
         self,
         store: Store,
-        journal: Journal,
+        journal: DurableWriter,
         pool_for: PoolFinder,
         table: ErrorTable,
         clock: Callable[[], float] = time.time,
@@ -39,7 +39,7 @@ class People:
         self._journal = journal
         self._pool_for = pool_for
         self._clock = clock
-        self.opted_out = OptOutCopy()
+        self.opted_out = OptOutCache()
         self.table = table
 
     def scope_of(self, service_sid: str | None, number: str) -> str:
@@ -52,24 +52,24 @@ class People:
         pool = self._pool_for(None, number)
         return pool.service_sid if pool is not None else number
 
-    def facts(self, scope: str, person: str, known: Known, stored: bool) -> Facts:
+    def facts(self, scope: str, person: str, known: ContactFields, stored: bool) -> RecipientFacts:
         """Return the facts that came with a claim; ``stored`` is False when Redis is away."""
         if known is not None:
-            kept = read_person(known)
+            kept = parse_contact(known)
             # Redis dates what people have said; this worker's clock may be behind it.
             facts = kept.facts(self.table, max(self.now(), kept.newest))
             if facts.opted_out:
                 self.opted_out.remember(scope, person)
                 return facts
         else:
-            facts = NOTHING_LEARNED
+            facts = NO_FACTS
         if self.opted_out and (scope, person) in self.opted_out:
-            if not stored or self._journal.waiting:
+            if not stored or self._journal.has_backlog:
                 return _OPTED_OUT
             self.opted_out.forget(scope, person)  # they have come back, by another worker
         return facts
 
-    async def look(self, scope: str, person: str) -> Person:
+    async def get(self, scope: str, person: str) -> Contact:
         """Return what is kept about a person now.
 
         Raises:
@@ -77,9 +77,9 @@ class People:
 
         """
         known = await self._kept(scope, person)
-        return read_person(known) if known is not None else UNKNOWN
+        return parse_contact(known) if known is not None else UNKNOWN
 
-    async def ask(self, scope: str, person: str) -> Facts:
+    async def facts_now(self, scope: str, person: str) -> RecipientFacts:
         """Return the facts as they are now.
 
         Raises:
@@ -88,30 +88,30 @@ class People:
         """
         return self.facts(scope, person, await self._kept(scope, person), stored=True)
 
-    async def _kept(self, scope: str, person: str) -> Known:
+    async def _kept(self, scope: str, person: str) -> ContactFields:
         return await self._store.run(PERSON, (bucket_of(person).person(scope, person),), ()) or None
 
-    def opted_out_lately(self, scope: str, person: str) -> bool:
+    def is_opted_out_cached(self, scope: str, person: str) -> bool:
         """Tell whether this worker has heard that the person opted out."""
         return (scope, person) in self.opted_out
 
     async def opt_out(self, scope: str, person: str, source: str, reference: str | None = None) -> None:
         """Put a person on the list, by the time of the message that said so, else from now on."""
-        self.opted_out.say(f"stop {scope} {person}")
+        self.opted_out.record_local(f"stop {scope} {person}")
         await self._consent("stop", scope, person, source, reference)
 
     async def opt_in(self, scope: str, person: str, source: str, reference: str | None = None) -> None:
         """Take a person off the list."""
-        self.opted_out.say(f"start {scope} {person}")
+        self.opted_out.record_local(f"start {scope} {person}")
         await self._consent("start", scope, person, source, reference)
 
     async def _consent(self, wish: str, scope: str, person: str, source: str, reference: str | None) -> None:
         bucket = bucket_of(person)
         own = bucket.person(scope, person)
         record = bucket.message(reference) if reference is not None else own
-        kept = await self._journal.keep(
+        kept = await self._journal.write(
             CONSENT,
-            (own, bucket.heard(scope, person), bucket.opt_outs, record),
+            (own, bucket.last_delivery(scope, person), bucket.opt_outs, record),
             (wish, source, self.now(), self.table.longest, f"{scope} {person}", CONSENTS_CHANNEL),
         )
         if kept is None:
@@ -120,7 +120,7 @@ class People:
     async def _tell(self, key: bytes, change: str) -> None:
         """Publish to the other workers what Redis is too full to keep; one that is away publishes nothing."""
         with contextlib.suppress(StoreUnavailableError):
-            await self._store.run(TELL, (key,), (CONSENTS_CHANNEL, change), PATIENCE)
+            await self._store.run(TELL, (key,), (CONSENTS_CHANNEL, change), PUBLISH_TIMEOUT)
 
     def now(self) -> int:
         """Return the time in milliseconds since the epoch."""

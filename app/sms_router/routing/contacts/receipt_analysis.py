@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 from enum import StrEnum
 
-from sms_router.routing.contacts.contacts import People
+from sms_router.routing.contacts.contacts import Contacts
 from sms_router.senders.country import country_of
 from sms_router.senders.error_table import ErrorClass, ErrorEntry
 from sms_router.senders.models import Sender, SenderKind
@@ -20,7 +20,7 @@ PICTURE = "MM"
 """How the sids of messages with media begin; what becomes of them says nothing about texts."""
 
 
-class Teaches(StrEnum):
+class Evidence(StrEnum):
     """What is kept; the values are those of the receipt's script."""
 
     NOTHING = ""
@@ -29,33 +29,33 @@ class Teaches(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Lesson:
+class ReceiptAnalysis:
     """What one receipt teaches."""
 
     scope: str
     """Where it belongs: a Service's sid, or a number outside Services."""
-    teaches: Teaches
+    teaches: Evidence
     fault: str | None
     """Class of the failure; None when it did not fail."""
     opted_out: bool
     ours: bool
     """True when the sender is known to be one of ours."""
-    has_equals: bool
+    has_alternatives: bool
     """True when other senders could have stood in its place, so that it is worth keeping which it was."""
     sender_fault: ErrorEntry | None
     """Set when another sender may reach the person where this short code did not."""
 
 
-class Lessons:
+class ReceiptAnalyzer:
     """Reads receipts with the error table and the pools at hand."""
 
-    def __init__(self, people: People, pool_for: PoolFinder) -> None:
+    def __init__(self, people: Contacts, pool_for: PoolFinder) -> None:
         """Take where facts are kept and where pools come from."""
         self.people = people
         self._pool_for = pool_for
         self._kinds: dict[str, tuple[Pool, Counter[tuple[SenderKind, str | None]]]] = {}
 
-    def of(self, receipt: Receipt) -> Lesson:
+    def analyze(self, receipt: Receipt) -> ReceiptAnalysis:
         """Return what a receipt teaches; a failure counts against short codes only."""
         address = receipt.sender or ""
         pool = self._pool_for(receipt.service_sid, address)
@@ -64,21 +64,26 @@ class Lessons:
         short_code = address.isdigit() if sender is None else sender.kind is SenderKind.SHORT_CODE
         has_equals = pool is not None and sender is not None and self._equals(pool, sender) > 1
         blamed = (
-            receipt.status.lost and short_code and entry and _speaks_of_sender(entry, sender, receipt.person)
+            receipt.status.is_failed
+            and short_code
+            and entry
+            and _speaks_of_sender(entry, sender, receipt.person)
         )
-        teaches = Teaches.NOTHING
+        teaches = Evidence.NOTHING
         if not receipt.message_sid.startswith(PICTURE) and address:
-            if receipt.status.arrived and (short_code or has_equals):
-                teaches = Teaches.DELIVERED
+            if receipt.status.is_delivered and (short_code or has_equals):
+                teaches = Evidence.DELIVERED
             elif blamed:
-                teaches = Teaches.FAILED
-        return Lesson(
+                teaches = Evidence.FAILED
+        return ReceiptAnalysis(
             scope=self.people.scope_of(receipt.service_sid, address),
             teaches=teaches,
             fault=_fault(receipt, entry),
-            opted_out=receipt.status.lost and entry is not None and entry.fault is ErrorClass.OPT_OUT,
+            opted_out=receipt.status.is_failed
+            and entry is not None
+            and entry.error_class is ErrorClass.OPT_OUT,
             ours=sender is not None,
-            has_equals=has_equals,
+            has_alternatives=has_equals,
             sender_fault=entry if blamed and address else None,
         )
 
@@ -98,13 +103,13 @@ class Lessons:
 
 
 def _fault(receipt: Receipt, entry: ErrorEntry | None) -> str | None:
-    if not receipt.status.lost:
+    if not receipt.status.is_failed:
         return None
-    return entry.fault.value if entry is not None else UNKNOWN_CODE
+    return entry.error_class.value if entry is not None else UNKNOWN_CODE
 
 
 def _speaks_of_sender(entry: ErrorEntry, sender: Sender | None, person: str) -> bool:
-    if entry.fault is not ErrorClass.SENDER:
+    if entry.error_class is not ErrorClass.SENDER:
         return False
     if not entry.only_abroad:
         return True

@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from sms_router.delivery.entry import Entry, Piece
-from sms_router.privacy import masked_number
-from sms_router.routing.contacts.receipt_analysis import Lesson, Lessons, Teaches
+from sms_router.delivery.entry import MessagePart, OutboxEntry
+from sms_router.privacy import mask_number
+from sms_router.routing.contacts.receipt_analysis import Evidence, ReceiptAnalysis, ReceiptAnalyzer
 from sms_router.senders.error_table import MOST_TIMES
-from sms_router.senders.reachability import belief, read_failures
+from sms_router.senders.reachability import infer_unreachable, read_failures
 from sms_router.store.keys import bucket_of
 from sms_router.store.scripts import RECEIPT
-from sms_router.store.spool.durable_writer import Journal
+from sms_router.store.spool.durable_writer import DurableWriter
 from sms_router.twilio.status import MessageStatus, Receipt
 
 log = logging.getLogger("sms_router.receipts")
@@ -29,7 +29,7 @@ _ELSEWHERE = "other"
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class DeliveryFailure:
     """A failure that was not known before, for the metrics."""
 
     kind: str
@@ -37,10 +37,10 @@ class Fault:
     sender: str
 
 
-class Repeat(NamedTuple):
+class Resend(NamedTuple):
     """What a failure leads to, beside what it teaches."""
 
-    entry: Entry | None = None
+    entry: OutboxEntry | None = None
     """The same message once more, from another sender."""
     why: str = ""
     times: int = 1
@@ -51,17 +51,17 @@ class Repeat(NamedTuple):
     """Why an operator should know: the message was sent a second time, and failed as well."""
 
 
-_NOTHING = Repeat()
+_NOTHING = Resend()
 
 
-class Receipts:
+class ReceiptHandler:
     """Stores receipts beside the message whose answer they speak of."""
 
     def __init__(
         self,
-        journal: Journal,
+        journal: DurableWriter,
         retention_days: float,
-        lessons: Lessons | None = None,
+        lessons: ReceiptAnalyzer | None = None,
         nudge: Callable[[str], None] | None = None,
         seen: Callable[[str, str | None], None] = lambda _, __: None,
     ) -> None:
@@ -76,11 +76,11 @@ class Receipts:
         self._nudge = nudge
         self._seen = seen
 
-    async def keep(self, receipt: Receipt) -> Fault | None:
+    async def handle(self, receipt: Receipt) -> DeliveryFailure | None:
         """Store a receipt and learn from it; one that says nothing new changes nothing."""
-        lesson = self._lessons.of(receipt) if self._lessons is not None else None
+        lesson = self._lessons.analyze(receipt) if self._lessons is not None else None
         answered = _REPLY.fullmatch(receipt.reply or "")
-        piece = Piece.parse(answered[2]) if answered else None
+        piece = MessagePart.parse(answered[2]) if answered else None
         reference = f"{receipt.account_sid}/{answered[1]}" if answered and piece else None
         if lesson is not None and self._lessons is not None and lesson.opted_out:
             await self._lessons.people.opt_out(
@@ -92,35 +92,39 @@ class Receipts:
             return None
         if isinstance(found, list):
             if found[1]:
-                self._tell(receipt, found[1].decode())
+                self._log_belief(receipt, found[1].decode())
             if found[2]:
                 self._send_again(receipt)
-        if lesson.ours and (receipt.status.lost or receipt.status is MessageStatus.DELIVERED):
+        if lesson.ours and (receipt.status.is_failed or receipt.status is MessageStatus.DELIVERED):
             self._seen(receipt.sender or "", lesson.fault)
         if lesson.fault is None:
             return None
-        return Fault(lesson.fault, (receipt.sender or "") if lesson.ours else _ELSEWHERE)
+        return DeliveryFailure(lesson.fault, (receipt.sender or "") if lesson.ours else _ELSEWHERE)
 
     def _repeat(
-        self, receipt: Receipt, reference: str | None, piece: Piece | None, lesson: Lesson | None
-    ) -> Repeat:
+        self,
+        receipt: Receipt,
+        reference: str | None,
+        piece: MessagePart | None,
+        lesson: ReceiptAnalysis | None,
+    ) -> Resend:
         """Say what becomes of a reply that was lost for its sender."""
-        if piece is None or reference is None or lesson is None or not receipt.status.lost:
+        if piece is None or reference is None or lesson is None or not receipt.status.is_failed:
             return _NOTHING
-        if piece.again:
+        if piece.resend:
             cause = f"sent once more from {receipt.sender}, and lost as well: error {receipt.error_code}"
-            return Repeat(dead_letter=f"{piece.name}: {cause}")
+            return Resend(dead_letter=f"{piece.name}: {cause}")
         if self._nudge is None or lesson.sender_fault is None:
             return _NOTHING
-        entry = Entry(reference, piece.repeated().name, lesson.scope, receipt.person)
+        entry = OutboxEntry(reference, piece.repeated().name, lesson.scope, receipt.person)
         why = f"error {receipt.error_code} from {receipt.sender}"
-        return Repeat(entry, why, lesson.sender_fault.times, lesson.sender_fault.believed)
+        return Resend(entry, why, lesson.sender_fault.threshold, lesson.sender_fault.ttl_ms)
 
     def _send_again(self, receipt: Receipt) -> None:
         log.warning(
             "the reply %s to %s failed from %s (error %s): it is sent once more, from another number",
             receipt.message_sid,
-            masked_number(receipt.person),
+            mask_number(receipt.person),
             receipt.sender,
             receipt.error_code,
         )
@@ -128,19 +132,19 @@ class Receipts:
             self._nudge(receipt.person)
 
     async def _store(
-        self, receipt: Receipt, reference: str | None, lesson: Lesson | None, repeat: Repeat
+        self, receipt: Receipt, reference: str | None, lesson: ReceiptAnalysis | None, repeat: Resend
     ) -> object:
         bucket = bucket_of(receipt.person)
         key = bucket.receipt(f"{receipt.account_sid}/{receipt.message_sid}")
         scope = lesson.scope if lesson is not None else ""
         people = self._lessons.people if self._lessons is not None else None
-        return await self._journal.keep(
+        return await self._journal.write(
             RECEIPT,
             (
                 key,
                 bucket.message(reference) if reference is not None else key,
                 bucket.person(scope, receipt.person),
-                bucket.heard(scope, receipt.person),
+                bucket.last_delivery(scope, receipt.person),
                 bucket.outbox,
                 bucket.dead_letters,
             ),
@@ -152,11 +156,11 @@ class Receipts:
                 receipt.reply or "",
                 self._retention,
                 receipt.message_sid,
-                lesson.teaches if lesson is not None else Teaches.NOTHING,
+                lesson.teaches if lesson is not None else Evidence.NOTHING,
                 people.now() if people is not None else 0,
                 people.table.longest if people is not None else 0,
                 MOST_TIMES,
-                "1" if lesson is not None and lesson.has_equals else "",
+                "1" if lesson is not None and lesson.has_alternatives else "",
                 repeat.entry.name if repeat.entry is not None else "",
                 repeat.entry.line if repeat.entry is not None else "",
                 repeat.why,
@@ -167,21 +171,21 @@ class Receipts:
             ),
         )
 
-    def _tell(self, receipt: Receipt, kept: str) -> None:
+    def _log_belief(self, receipt: Receipt, kept: str) -> None:
         """Say in the log what is believed since this failure."""
         if self._lessons is None or receipt.sender is None:
             return
         people = self._lessons.people
         failures = read_failures(kept)
         now = max(people.now(), *(failure.at for failure in failures))
-        made = belief(receipt.sender, failures, people.table, now)
+        made = infer_unreachable(receipt.sender, failures, people.table, now)
         if made is not None:
             until = datetime.fromtimestamp(made.until / 1000, UTC)
             log.warning(
                 "%s is believed not to reach %s until %s (error %s, failures: %d);"
                 " another number answers them meanwhile",
                 receipt.sender,
-                masked_number(receipt.person),
+                mask_number(receipt.person),
                 until.strftime("%Y-%m-%d %H:%M UTC"),
                 made.code,
                 made.times,

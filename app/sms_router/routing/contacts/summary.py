@@ -9,40 +9,40 @@ from typing import cast
 
 import redis
 
-from sms_router.routing.contacts.contact import UNKNOWN, Person, read_person
-from sms_router.senders.conditions import Conditions
+from sms_router.routing.contacts.contact import UNKNOWN, Contact, parse_contact
+from sms_router.senders.conditions import SenderConditions
 from sms_router.senders.decision import Decision
 from sms_router.senders.error_table import ErrorTable
 from sms_router.senders.models import SenderKind
 from sms_router.senders.pool import Pool
-from sms_router.senders.reachability import Belief
-from sms_router.senders.request import Facts, Request
+from sms_router.senders.reachability import UnreachableSender
+from sms_router.senders.request import RecipientFacts, SelectionRequest
 from sms_router.senders.selection import select
 from sms_router.store.keys import bucket_of
 
 
 @dataclass(frozen=True, slots=True)
-class Acquaintance:
+class ContactSummary:
     """A person at a moment."""
 
-    person: Person
+    person: Contact
     table: ErrorTable
     moment: int
     """Milliseconds since the epoch."""
 
     @property
-    def facts(self) -> Facts:
+    def facts(self) -> RecipientFacts:
         """What the selection is told."""
         return self.person.facts(self.table, self.moment)
 
     @property
-    def beliefs(self) -> tuple[Belief, ...]:
+    def beliefs(self) -> tuple[UnreachableSender, ...]:
         """Which senders are taken not to reach this person."""
         return self.person.beliefs(self.table, self.moment)
 
 
 @dataclass(frozen=True, slots=True)
-class Failing:
+class FailoverPreview:
     """What would come of it if the short code that answers did not reach the person."""
 
     address: str
@@ -54,23 +54,27 @@ class Failing:
         return f"{self.instead.address or 'nothing'}: {taken}"
 
 
-def stored_person(client: redis.Redis, service: str, number: str) -> Person:
+def stored_person(client: redis.Redis, service: str, number: str) -> Contact:
     """Read a contact of a Service with redis-py's client, which answers bytes."""
     known = cast("dict[bytes, bytes]", client.hgetall(bucket_of(number).person(service, number)))
-    return read_person([part for pair in known.items() for part in pair]) if known else UNKNOWN
+    return parse_contact([part for pair in known.items() for part in pair]) if known else UNKNOWN
 
 
-def if_it_failed(
-    pool: Pool | None, request: Request, facts: Facts, conditions: Conditions, decision: Decision
-) -> Failing | None:
+def preview_failover(
+    pool: Pool | None,
+    request: SelectionRequest,
+    facts: RecipientFacts,
+    conditions: SenderConditions,
+    decision: Decision,
+) -> FailoverPreview | None:
     """Choose once more without the short code that was chosen; None when none was."""
     if decision.sender is None or decision.sender.kind is not SenderKind.SHORT_CODE:
         return None
     without = replace(facts, unreachable=facts.unreachable | {decision.sender.address})
-    return Failing(decision.sender.address, select(pool, request, without, conditions))
+    return FailoverPreview(decision.sender.address, select(pool, request, without, conditions))
 
 
-def lines_about(known: Acquaintance) -> Iterator[str]:
+def describe(known: ContactSummary) -> Iterator[str]:
     """Say in words what is known."""
     person = known.person
     if person.opted_out is not None and known.facts.opted_out:

@@ -6,14 +6,19 @@ import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from sms_router.routing.dispatch.resolution import Found
-from sms_router.routing.dispatch.responders import Immediate, Running
-from sms_router.routing.handler.conversation import NOTHING, Conversation, Ended, Talk
+from sms_router.routing.dispatch.resolution import Resolution
+from sms_router.routing.dispatch.responders import HandlerResponder, TemplateResponder
+from sms_router.routing.handler.conversation import (
+    NOTHING,
+    Conversation,
+    EndedConversation,
+    StoredConversation,
+)
 from sms_router.routing.handler.handler import Handler
 from sms_router.routing.handler.reply import SILENCE, Reply
-from sms_router.routing.inbox.commit import Turn
+from sms_router.routing.inbox.commit import ConversationUpdate
 from sms_router.routing.keywords.normalize import normalise
-from sms_router.routing.keywords.templates import TextAnswer
+from sms_router.routing.keywords.templates import StaticReply
 from sms_router.store.keys import bucket_of
 from sms_router.twilio.inbound import InboundMessage
 
@@ -26,7 +31,7 @@ _REMEMBERED = 86_400_000
 
 
 @dataclass(frozen=True, slots=True)
-class Customs:
+class ConversationPolicy:
     """How conversations go, as the configuration has it."""
 
     expires_after: float = 900.0
@@ -39,27 +44,27 @@ class Customs:
     try_again_reply: str = ""
 
 
-class Conversations:
+class ConversationManager:
     """The steps of a team, and who comes before them."""
 
-    def __init__(self, steps: Mapping[str, Handler], customs: Customs) -> None:
+    def __init__(self, steps: Mapping[str, Handler], customs: ConversationPolicy) -> None:
         """Take the steps by their names, and the customs."""
         self.steps = steps
         self.customs = customs
         self._leaving = frozenset(map(normalise, customs.leave_words))
         self._interrupting = frozenset(map(normalise, customs.interrupted_by))
         self._all_interrupt = normalise(ALL_KEYWORDS) in self._interrupting
-        self._left = Immediate(TextAnswer(_reply(customs.leave_reply)), "", "")
-        self._expired = Immediate(TextAnswer(_reply(customs.expired_reply)), "", "")
+        self._left = TemplateResponder(StaticReply(_reply(customs.leave_reply)), "", "")
+        self._expired = TemplateResponder(StaticReply(_reply(customs.expired_reply)), "", "")
         self._remembered = _REMEMBERED if customs.expired_reply else 0
         self.try_again = _reply(customs.try_again_reply)
 
     @classmethod
     def of(
-        cls, steps: Mapping[str, Handler], handlers: Iterable[Handler], customs: Customs
-    ) -> Conversations | None:
+        cls, steps: Mapping[str, Handler], handlers: Iterable[Handler], customs: ConversationPolicy
+    ) -> ConversationManager | None:
         """Return what a team's functions need; None when they hold no conversations."""
-        if not steps and not any(handler.converses for handler in handlers):
+        if not steps and not any(handler.needs_conversation for handler in handlers):
             return None
         return cls(steps, customs)
 
@@ -74,19 +79,21 @@ class Conversations:
             if normalise(word) not in known
         ]
 
-    def turn(self, scope: str, person: str, conversation: Conversation | None) -> Turn:
+    def update_for(self, scope: str, person: str, conversation: Conversation | None) -> ConversationUpdate:
         """Return what ends a message's turn, and what becomes of the person's conversation."""
-        key = bucket_of(person).talk(scope, person)
+        key = bucket_of(person).conversation(scope, person)
         if conversation is None:
-            return Turn(key, NOTHING, 0, 0)
+            return ConversationUpdate(key, NOTHING, 0, 0)
         lasts = int(conversation.expires_after * 1000)
-        return Turn(key, conversation.kept, lasts, lasts + self._remembered)
+        return ConversationUpdate(key, conversation.kept, lasts, lasts + self._remembered)
 
-    def needs_turn(self, found: Found) -> bool:
+    def needs_lock(self, found: Resolution) -> bool:
         """Tell whether a message waits for the person's earlier ones; opt-out words do not."""
         return found.heard is None or found.otherwise is not None
 
-    def take(self, found: Found, message: InboundMessage, talk: Talk | None) -> Found:
+    def route(
+        self, found: Resolution, message: InboundMessage, talk: StoredConversation | None
+    ) -> Resolution:
         """Return what answers a message, given what was kept of the person's conversation.
 
         ``found`` is what answers it outside of any; opt-out words have been heeded before.
@@ -95,46 +102,58 @@ class Conversations:
             if not talk.expired:
                 return self._inside(found, message, talk, talk.step)
             if found.unclaimed and self.customs.expired_reply:
-                return Found("the conversation has expired", self._expired, conversation=Ended())
+                return Resolution(
+                    "the conversation has expired", self._expired, conversation=EndedConversation()
+                )
         expired = talk is not None and talk.expired
         return self._outside(found, None if expired else talk, drops=expired)
 
-    def _inside(self, found: Found, message: InboundMessage, talk: Talk, step: str) -> Found:
+    def _inside(
+        self, found: Resolution, message: InboundMessage, talk: StoredConversation, step: str
+    ) -> Resolution:
         """Return what answers a person to whom a step has put a question."""
         if normalise(message.body) in self._leaving:
-            return Found(f"left the conversation at {step}", self._left, conversation=Ended())
+            return Resolution(
+                f"left the conversation at {step}", self._left, conversation=EndedConversation()
+            )
         handler = self.steps.get(step)
         if handler is None:
             log.warning("no step is called %r any more: the conversation ends", step)
         if handler is None or self._interrupts(found):
             return self._outside(found, None, drops=True)
         conversation = Conversation(talk, self.customs.expires_after, step)
-        action = Running(handler, message.body.strip(), "", conversation, self.steps)
-        return Found(f"step {step}", action, conversation=conversation)
+        action = HandlerResponder(handler, message.body.strip(), "", conversation, self.steps)
+        return Resolution(f"step {step}", action, conversation=conversation)
 
-    def without_redis(self, found: Found) -> Found:
+    def without_redis(self, found: Resolution) -> Resolution:
         """Return what answers while no conversation can be read.
 
         Where a handler needs one, the person is asked to try again. So they are where no rule claims the
         text: it is probably the answer to a step's question.
         """
         action = found.action
-        if found.unclaimed or (isinstance(action, Running) and action.handler.converses):
-            return Found(f"{found.rule}: Redis is away", Immediate(TextAnswer(self.try_again), "", ""))
+        if found.unclaimed or (isinstance(action, HandlerResponder) and action.handler.needs_conversation):
+            return Resolution(
+                f"{found.rule}: Redis is away", TemplateResponder(StaticReply(self.try_again), "", "")
+            )
         return self._outside(found, None)
 
-    def _outside(self, found: Found, talk: Talk | None, *, drops: bool = False) -> Found:
+    def _outside(
+        self, found: Resolution, talk: StoredConversation | None, *, drops: bool = False
+    ) -> Resolution:
         """Give a keyword's function a conversation; any other answer ends one that is dropped."""
-        if isinstance(found.action, Running):
+        if isinstance(found.action, HandlerResponder):
             conversation = Conversation(talk, self.customs.expires_after, had=drops)
             action = replace(found.action, conversation=conversation, steps=self.steps)
             return replace(found, action=action, conversation=conversation)
-        return replace(found, conversation=Ended()) if drops else found
+        return replace(found, conversation=EndedConversation()) if drops else found
 
-    def _interrupts(self, found: Found) -> bool:
+    def _interrupts(self, found: Resolution) -> bool:
         if found.unclaimed:
             return False
-        keyword = "" if not isinstance(found.action, Immediate | Running) else found.action.keyword
+        keyword = (
+            "" if not isinstance(found.action, TemplateResponder | HandlerResponder) else found.action.keyword
+        )
         return self._all_interrupt or not self._interrupting.isdisjoint(
             (normalise(keyword), normalise(found.rule))
         )

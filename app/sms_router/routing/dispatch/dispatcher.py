@@ -8,32 +8,37 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from sms_router.routing.dispatch.resolution import SILENT, UNCLAIMED, Found, RuleAnswer
-from sms_router.routing.dispatch.responders import Forwarding, Immediate, Running, Upstreams
+from sms_router.routing.dispatch.resolution import SILENT, UNCLAIMED, Resolution, RuleAnswer
+from sms_router.routing.dispatch.responders import (
+    ForwardResponder,
+    HandlerResponder,
+    MessageForwarder,
+    TemplateResponder,
+)
 from sms_router.routing.handler.handler import Handler
 from sms_router.routing.keywords.index import claims_of
 from sms_router.routing.keywords.rule_table import RuleTable
-from sms_router.routing.keywords.rules import Match, MatchKind, Occasion
+from sms_router.routing.keywords.rules import Match, MatchContext, MatchKind
 from sms_router.routing.keywords.schedule import TimeZones
-from sms_router.routing.keywords.suggestions import NearMisses
-from sms_router.routing.keywords.templates import TextAnswer, WrittenAnswer
-from sms_router.routing.opt_outs.keywords import Intent, OptOutWords, heard_by_twilio
+from sms_router.routing.keywords.suggestions import Suggestions
+from sms_router.routing.keywords.templates import ConfiguredReply, StaticReply
+from sms_router.routing.opt_outs.keywords import Intent, OptOutKeywords, match_from_twilio
 from sms_router.routing.upstream.forward_rule import Forward
 from sms_router.senders.country import country_of
 from sms_router.twilio.inbound import InboundMessage
 
 if TYPE_CHECKING:
-    from sms_router.routing.dispatch.conversation_steps import Conversations
+    from sms_router.routing.dispatch.conversation_steps import ConversationManager
 
 _LONGEST_KEPT = 160
 """Characters; people text the same short words again and again, and what they find is kept."""
 
 
 @dataclass(frozen=True, slots=True)
-class Forwards:
+class ForwardConfig:
     """How other applications are called, and which one a number itself names (design 9)."""
 
-    upstreams: Upstreams | None = None
+    upstreams: MessageForwarder | None = None
     number_forward: Callable[[InboundMessage], Forward | None] = lambda _: None
     public_url: str = ""
     """The router's own, to which nothing may be forwarded; empty where that is not checked."""
@@ -43,10 +48,10 @@ class Forwards:
 class Defaults:
     """What answers a text that no rule claims."""
 
-    everywhere: WrittenAnswer | Forward | None = None
-    services: Mapping[str, WrittenAnswer | Forward] = field(default_factory=dict)
+    everywhere: ConfiguredReply | Forward | None = None
+    services: Mapping[str, ConfiguredReply | Forward] = field(default_factory=dict)
     """What a Service answers in its place, by sid."""
-    suggestion: WrittenAnswer | None = None
+    suggestion: ConfiguredReply | None = None
     """Asks whether a keyword was meant that is one slip off; the keyword itself is never carried out."""
 
 
@@ -57,11 +62,11 @@ class Dispatcher:
         self,
         table: RuleTable[RuleAnswer],
         defaults: Defaults | None = None,
-        opt_outs: OptOutWords | None = None,
-        forwards: Forwards | None = None,
+        opt_outs: OptOutKeywords | None = None,
+        forwards: ForwardConfig | None = None,
         zones: TimeZones | None = None,
         clock: Callable[[], float] = time.time,
-        conversations: Conversations | None = None,
+        conversations: ConversationManager | None = None,
     ) -> None:
         """Take the rules, the answers to everything else, and the words that come before both.
 
@@ -71,14 +76,14 @@ class Dispatcher:
         self.defaults = defaults or Defaults()
         self.conversations = conversations
         """None where there are no conversations: then nothing is asked about them."""
-        self.opt_outs = opt_outs or OptOutWords(())
-        self._forwards = forwards or Forwards()
+        self.opt_outs = opt_outs or OptOutKeywords(())
+        self._forwards = forwards or ForwardConfig()
         self._zones = zones or TimeZones()
         self._clock = clock
         self._near = self._index_near_misses() if self.defaults.suggestion is not None else None
         self._find_kept = lru_cache(maxsize=4096)(self._find)
 
-    def adopt(self, other: Dispatcher) -> None:
+    def replace_rules(self, other: Dispatcher) -> None:
         """Use another one's rules from now on; what has been found already stays as it is."""
         self.table = other.table
         self.defaults = other.defaults
@@ -86,7 +91,7 @@ class Dispatcher:
         self._near = other._near
         self._find_kept = lru_cache(maxsize=4096)(self._find)
 
-    def find(self, message: InboundMessage, moment: float | None = None) -> Found:
+    def resolve(self, message: InboundMessage, moment: float | None = None) -> Resolution:
         """Return what answers this message; there is always something, if only silence.
 
         ``moment`` is in seconds since the epoch, the present one unless it is given.
@@ -101,11 +106,11 @@ class Dispatcher:
             return self._by_number(found, message)
         return found
 
-    def occasion(self, message: InboundMessage, moment: float | None = None) -> Occasion:
+    def occasion(self, message: InboundMessage, moment: float | None = None) -> MatchContext:
         """Return where, by whom and when the text was sent, as far as scopes ask for it."""
         country = country_of(message.sender, message.from_country)
         minute = self._minute(message.service_sid, moment) if self.table.timetable else None
-        return Occasion(message.service_sid, message.recipient, country, minute)
+        return MatchContext(message.service_sid, message.recipient, country, minute)
 
     def _minute(self, service_sid: str | None, moment: float | None) -> int:
         """Return the minute of the week that stands for all in which the same rules hold.
@@ -113,7 +118,7 @@ class Dispatcher:
         So what was found for earlier texts stays right, and is reused for hours.
         """
         minute = self._zones.minute(service_sid, self._clock() if moment is None else moment)
-        return self.table.timetable.turn(minute)
+        return self.table.timetable.transition_before(minute)
 
     @property
     def forwards(self) -> bool:
@@ -122,7 +127,7 @@ class Dispatcher:
         defaults = [self.defaults.everywhere, *self.defaults.services.values()]
         return any(isinstance(answer, Forward) for answer in (*answers, *defaults))
 
-    def taken_by_opt_outs(self) -> list[str]:
+    def opt_out_conflicts(self) -> list[str]:
         """Say which keywords never see their word alone, because it is an opt-out word."""
         return [
             f"{word!r} alone is a word for {intent}, so that {rule} does not get it; to change that,"
@@ -136,58 +141,66 @@ class Dispatcher:
             if (intent := self.opt_outs.intent(word)) is not None
         ]
 
-    def _by_number(self, found: Found, message: InboundMessage) -> Found:
+    def _by_number(self, found: Resolution, message: InboundMessage) -> Resolution:
         """Let the number that was texted have what no rule claims, where it names an application."""
         forward = self._forwards.number_forward(message)
         if forward is None:
             return found
-        own = Found(f"{message.recipient}'s own URL", Forwarding(forward, self._forwards.upstreams))
+        own = Resolution(
+            f"{message.recipient}'s own URL", ForwardResponder(forward, self._forwards.upstreams)
+        )
         return own if found.unclaimed else replace(found, otherwise=own)
 
     def _find(
         self, body: str, service_sid: str | None, number: str, country: str | None, minute: int | None
-    ) -> Found:
-        heard = self.opt_outs.hear(body, service_sid, number, country)
-        occasion = Occasion(service_sid, number, country, minute)
+    ) -> Resolution:
+        heard = self.opt_outs.match(body, service_sid, number, country)
+        occasion = MatchContext(service_sid, number, country, minute)
         ordinary = self._find_rule(body, occasion)
         if heard is None:
             return ordinary
         claimed = isinstance(self.table.find(body, occasion), Match)
-        otherwise = ordinary if heard.intent is Intent.START and (claimed or not heard.firm) else None
-        return Found(heard.rule, Immediate(TextAnswer(heard.reply), "", heard.word), heard, otherwise)
+        otherwise = (
+            ordinary if heard.intent is Intent.START and (claimed or not heard.unconditional) else None
+        )
+        return Resolution(
+            heard.rule, TemplateResponder(StaticReply(heard.reply), "", heard.word), heard, otherwise
+        )
 
-    def _find_rule(self, body: str, occasion: Occasion) -> Found:
+    def _find_rule(self, body: str, occasion: MatchContext) -> Resolution:
         match = self.table.find(body, occasion)
         if isinstance(match, Match):
-            return Found(match.rule.name, self._acting(match.rule.answer, match.argument, match.keyword))
+            return Resolution(match.rule.name, self._acting(match.rule.answer, match.argument, match.keyword))
         if self._near is not None and (meant := self._meant(match.normalised, occasion)) is not None:
             assert self.defaults.suggestion is not None
-            asking = Immediate(self.defaults.suggestion, body.strip(), meant)
-            return Found(f"did you mean {meant}", asking, unclaimed=True)
+            asking = TemplateResponder(self.defaults.suggestion, body.strip(), meant)
+            return Resolution(f"did you mean {meant}", asking, unclaimed=True)
         default = self.defaults.services.get(occasion.service_sid or "", self.defaults.everywhere)
         if default is None:
             return UNCLAIMED
-        return Found("default", self._acting(default, body.strip(), ""), unclaimed=True)
+        return Resolution("default", self._acting(default, body.strip(), ""), unclaimed=True)
 
-    def _acting(self, answer: RuleAnswer, argument: str, keyword: str) -> Immediate | Running | Forwarding:
+    def _acting(
+        self, answer: RuleAnswer, argument: str, keyword: str
+    ) -> TemplateResponder | HandlerResponder | ForwardResponder:
         if isinstance(answer, Handler):
-            return Running(answer, argument, keyword)
+            return HandlerResponder(answer, argument, keyword)
         if isinstance(answer, Forward):
-            return Forwarding(answer, self._forwards.upstreams)
-        return Immediate(answer, argument, keyword)
+            return ForwardResponder(answer, self._forwards.upstreams)
+        return TemplateResponder(answer, argument, keyword)
 
-    def _index_near_misses(self) -> NearMisses:
+    def _index_near_misses(self) -> Suggestions:
         claims = (claim for rule in self.table.rules for claim in claims_of(rule))
         keys = [claim.key for claim in claims if claim.rule.kind is not MatchKind.PATTERN]
-        return NearMisses([*keys, *self.opt_outs.words])
+        return Suggestions([*keys, *self.opt_outs.words])
 
-    def _meant(self, normalised: str, occasion: Occasion) -> str | None:
+    def _meant(self, normalised: str, occasion: MatchContext) -> str | None:
         """Return the keyword that this text must have been meant for; None when it may be another.
 
         Somebody who may have meant STOP is not asked whether they meant SHOP.
         """
         assert self._near is not None
-        near = self._near.near(normalised)
+        near = self._near.similar(normalised)
         if any(self.opt_outs.intent(key) is not None for key in near):
             return None
         found = [match for key in near if isinstance(match := self.table.find(key, occasion), Match)]
@@ -195,7 +208,7 @@ class Dispatcher:
         return found[0].keyword if len(rules) == 1 else None
 
 
-def _answered_by_twilio(opt_out_type: str) -> Found:
+def _answered_by_twilio(opt_out_type: str) -> Resolution:
     """Say nothing: Advanced Opt-Out has replied already (facts 8)."""
-    heard = heard_by_twilio(opt_out_type)
-    return Found(heard.rule if heard else "opt-out word, answered by Twilio", SILENT, heard)
+    heard = match_from_twilio(opt_out_type)
+    return Resolution(heard.rule if heard else "opt-out word, answered by Twilio", SILENT, heard)

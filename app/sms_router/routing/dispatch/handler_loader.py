@@ -11,30 +11,30 @@ from dataclasses import replace
 from types import FunctionType, ModuleType
 from typing import NamedTuple
 
-from sms_router.routing.dispatch.conversation_steps import Conversations, Customs
-from sms_router.routing.handler.decorators import Registration, registrations_of, step_of
+from sms_router.routing.dispatch.conversation_steps import ConversationManager, ConversationPolicy
+from sms_router.routing.handler.decorators import KeywordSpec, registrations_of, step_of
 from sms_router.routing.handler.handler import Handler, HandlerError, Middleware
-from sms_router.routing.handler.http_client import HandlerHttp
-from sms_router.routing.handler.thread_pool import Threads
+from sms_router.routing.handler.http_client import HandlerHttpClient
+from sms_router.routing.handler.thread_pool import HandlerThreadPool
 
 
-class Functions(NamedTuple):
+class HandlerRegistry(NamedTuple):
     """The team's keyword functions: imported once, when the router starts."""
 
-    found: list[tuple[Registration, Handler]]
-    mistakes: list[str]
-    conversations: Conversations | None = None
+    handlers: list[tuple[KeywordSpec, Handler]]
+    errors: list[str]
+    conversations: ConversationManager | None = None
     """None when there are no conversations."""
 
     @classmethod
     def load(
         cls,
         names: Sequence[str],
-        threads: Threads,
+        threads: HandlerThreadPool,
         middlewares: Sequence[str] = (),
-        customs: Customs | None = None,
-        connections: HandlerHttp | None = None,
-    ) -> Functions:
+        customs: ConversationPolicy | None = None,
+        connections: HandlerHttpClient | None = None,
+    ) -> HandlerRegistry:
         """Import the named modules and packages; their mistakes are kept, to be told with all others.
 
         ``middlewares`` are functions that stand around each function, as ``module:function``, the
@@ -43,7 +43,7 @@ class Functions(NamedTuple):
         mistakes: list[str] = []
         around = [each for name in middlewares if (each := _middleware(name, mistakes)) is not None]
         modules = {module.__name__: module for name in names for module in _modules(name, mistakes)}
-        found: list[tuple[Registration, Handler]] = []
+        found: list[tuple[KeywordSpec, Handler]] = []
         steps: dict[str, Handler] = {}
         for function in _marked_functions(modules.values()):
             try:
@@ -59,7 +59,7 @@ class Functions(NamedTuple):
         if mistakes:
             return cls([], mistakes)
         handlers = (handler for _, handler in found)
-        return cls(found, [], Conversations.of(steps, handlers, customs or Customs()))
+        return cls(found, [], ConversationManager.of(steps, handlers, customs or ConversationPolicy()))
 
 
 def _within(handler: Handler, deadline: float | None) -> Handler:

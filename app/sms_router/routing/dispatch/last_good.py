@@ -15,13 +15,13 @@ from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory, mkstemp
 
-from sms_router.errors import SettingsError
-from sms_router.routing.dispatch.ruleset import FILES, TEMPLATES, Rulebook, RulebookReader
+from sms_router.errors import ConfigurationError
+from sms_router.routing.dispatch.ruleset import FILES, TEMPLATES, RuleSet, RuleSetReader
 
 log = logging.getLogger("sms_router.reload")
 
 
-class KeptRulebook:
+class LastGoodRuleSet:
     """One file beside the data; what ``serve`` finds there at its own start is of another run."""
 
     def __init__(self, path: Path) -> None:
@@ -29,7 +29,7 @@ class KeptRulebook:
         self._path = path
 
     @classmethod
-    def beside(cls, data_dir: Path, port: int) -> KeptRulebook:
+    def beside(cls, data_dir: Path, port: int) -> LastGoodRuleSet:
         """Return that of the router which listens on a port."""
         return cls(data_dir / f"rules-{port}.json")
 
@@ -68,7 +68,7 @@ class KeptRulebook:
         """Return the files that it has, but for templates."""
         return frozenset(self._texts()) & frozenset(FILES)
 
-    def read(self, reader: RulebookReader) -> Rulebook | None:
+    def read(self, reader: RuleSetReader) -> RuleSet | None:
         """Read what was kept; None when nothing was, or nothing that is still right."""
         texts = self._texts()
         if not texts:
@@ -76,7 +76,7 @@ class KeptRulebook:
         with _unpacked(texts) as folder:
             try:
                 return replace(reader, folder=folder).read()
-            except SettingsError:
+            except ConfigurationError:
                 return None
 
     def _texts(self) -> dict[str, str]:

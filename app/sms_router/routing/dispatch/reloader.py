@@ -11,12 +11,12 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 
-from sms_router.errors import SettingsError
+from sms_router.errors import ConfigurationError
 from sms_router.routing.dispatch.dispatcher import Dispatcher
-from sms_router.routing.dispatch.last_good import KeptRulebook
-from sms_router.routing.dispatch.ruleset import Mark, Rulebook, RulebookReader
+from sms_router.routing.dispatch.last_good import LastGoodRuleSet
+from sms_router.routing.dispatch.ruleset import FileStamp, RuleSet, RuleSetReader
 from sms_router.senders.error_table import ErrorTable
-from sms_router.tasks import end
+from sms_router.tasks import cancel_and_wait
 
 log = logging.getLogger("sms_router.reload")
 
@@ -27,7 +27,7 @@ MOST_TOLD = 5
 """Mistakes that the readiness page tells; the log has all of them."""
 
 
-class Outcome(StrEnum):
+class ReloadResult(StrEnum):
     """What came of a reload; the values are the metric's."""
 
     APPLIED = "applied"
@@ -35,7 +35,7 @@ class Outcome(StrEnum):
     REFUSED = "refused"
 
 
-class HasErrorTable(Protocol):
+class ErrorTableHolder(Protocol):
     """Who judges errors."""
 
     table: ErrorTable
@@ -49,11 +49,11 @@ class Reloader:
 
     def __init__(
         self,
-        reader: RulebookReader,
-        people: HasErrorTable,
-        report: Callable[[Outcome], None],
+        reader: RuleSetReader,
+        people: ErrorTableHolder,
+        report: Callable[[ReloadResult], None],
         every: float = EVERY,
-        kept: KeptRulebook | None = None,
+        kept: LastGoodRuleSet | None = None,
     ) -> None:
         """Read the files for the first time; ``people`` get the error table, now and whenever it changes.
 
@@ -67,7 +67,7 @@ class Reloader:
         self._people = people
         self._report = report
         self._every = every
-        self._marks = reader.marks()
+        self._marks = reader.fingerprint()
         self._present = reader.present()
         self._kept = kept
         self._refused: tuple[str, ...] = ()
@@ -78,13 +78,13 @@ class Reloader:
         self._asked = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
-    def _first(self, kept: KeptRulebook) -> Rulebook:
+    def _first(self, kept: LastGoodRuleSet) -> RuleSet:
         names = kept.names()
         gone = [self._reader.folder / name for name in sorted(names)]
         try:
             self._look_for(path for path in gone if path not in self._present)
             read = self._reader.read()
-        except SettingsError as error:
+        except ConfigurationError as error:
             old = kept.read(self._reader)
             if old is None:
                 raise
@@ -94,9 +94,9 @@ class Reloader:
         self._keep(kept, self._marks)
         return read
 
-    def _keep(self, kept: KeptRulebook, marks: frozenset[Mark]) -> None:
+    def _keep(self, kept: LastGoodRuleSet, marks: frozenset[FileStamp]) -> None:
         """Keep the files, unless they have changed since they were read and found right."""
-        kept.keep(self._reader.folder, lambda: self._reader.marks() == marks)
+        kept.keep(self._reader.folder, lambda: self._reader.fingerprint() == marks)
 
     @staticmethod
     def _look_for(missing: Iterable[Path]) -> None:
@@ -105,14 +105,14 @@ class Reloader:
         Without keywords.toml people would get no answer at all.
         """
         if gone := [f"{path}: is gone; put it back, or an empty one in its place" for path in missing]:
-            raise SettingsError(gone)
+            raise ConfigurationError(gone)
 
     @property
     def dispatcher(self) -> Dispatcher:
         """The one that the router works with: the same object, whatever is reloaded."""
         return self._current.dispatcher
 
-    def reasons(self) -> list[str]:
+    def errors(self) -> list[str]:
         """Say why the files on disk are not what the router works with; empty when they are."""
         if not self._refused:
             return []
@@ -125,19 +125,19 @@ class Reloader:
         """Begin to watch."""
         self._task = asyncio.create_task(self._watch(), name="reloader")
 
-    def ask(self) -> None:
+    def request_reload(self) -> None:
         """Read the files again, changed or not."""
         self._asked.set()
 
     async def aclose(self) -> None:
         """Stop watching."""
-        await end(self._task)
+        await cancel_and_wait(self._task)
 
     async def _watch(self) -> None:
         seen = self._marks
         while True:
             asked = await self._asked_within(self._every)
-            before, seen = seen, await asyncio.to_thread(self._reader.marks)
+            before, seen = seen, await asyncio.to_thread(self._reader.fingerprint)
             if asked or (seen != self._marks and seen == before):
                 self._marks = seen
                 await self.reload()
@@ -150,14 +150,14 @@ class Reloader:
         self._asked.clear()
         return asked
 
-    async def reload(self) -> Outcome:
+    async def reload(self) -> ReloadResult:
         """Read the files, and work with them if they are right."""
         present = await asyncio.to_thread(self._reader.present)
-        marks = await asyncio.to_thread(self._reader.marks)
+        marks = await asyncio.to_thread(self._reader.fingerprint)
         try:
             self._look_for(sorted(self._present - present))
             read = await asyncio.to_thread(self._reader.read)
-        except SettingsError as error:
+        except ConfigurationError as error:
             return self._refuse(error.mistakes)
         except Exception as error:
             log.exception("the configuration could not be read")
@@ -170,21 +170,21 @@ class Reloader:
                 log.warning("%s", warning)
             self._take(read)
         log.info("the configuration was read again: %s", difference)
-        outcome = Outcome.APPLIED if difference else Outcome.UNCHANGED
+        outcome = ReloadResult.APPLIED if difference else ReloadResult.UNCHANGED
         self._report(outcome)
         if difference and self._kept is not None:
             await asyncio.to_thread(self._keep, self._kept, marks)
         return outcome
 
-    def _take(self, read: Rulebook) -> None:
+    def _take(self, read: RuleSet) -> None:
         """Work with what was read from the next message on."""
-        self.dispatcher.adopt(read.dispatcher)
+        self.dispatcher.replace_rules(read.dispatcher)
         self._people.table = read.errors
         self._current = replace(read, dispatcher=self.dispatcher)
 
-    def _refuse(self, mistakes: tuple[str, ...] | list[str]) -> Outcome:
+    def _refuse(self, mistakes: tuple[str, ...] | list[str]) -> ReloadResult:
         self._refused = tuple(mistakes)
         lines = "".join(f"\n  {mistake}" for mistake in mistakes)
         log.error("the changed configuration is refused, the old one stays:%s", lines)
-        self._report(Outcome.REFUSED)
-        return Outcome.REFUSED
+        self._report(ReloadResult.REFUSED)
+        return ReloadResult.REFUSED

@@ -4,33 +4,33 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from sms_router.routing.dispatch.responders import Forwarding, Immediate, Running
+from sms_router.routing.dispatch.responders import ForwardResponder, HandlerResponder, TemplateResponder
 from sms_router.routing.handler.conversation import Conversation
 from sms_router.routing.handler.handler import Handler
 from sms_router.routing.handler.reply import SILENCE
-from sms_router.routing.keywords.templates import TextAnswer, WrittenAnswer
-from sms_router.routing.opt_outs.keywords import Heard, Intent
+from sms_router.routing.keywords.templates import ConfiguredReply, StaticReply
+from sms_router.routing.opt_outs.keywords import Intent, OptOutMatch
 from sms_router.routing.upstream.forward_rule import Forward
 
-RuleAnswer = WrittenAnswer | Handler | Forward
+RuleAnswer = ConfiguredReply | Handler | Forward
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class Resolution:
     """The rule that a message belongs to, by its name for people, and what answers."""
 
     rule: str
-    action: Immediate | Running | Forwarding
-    heard: Heard | None = None
+    action: TemplateResponder | HandlerResponder | ForwardResponder
+    heard: OptOutMatch | None = None
     """The opt-out word that the text is."""
-    otherwise: Found | None = None
+    otherwise: Resolution | None = None
     """What answers somebody who is not on the opt-out list, where the word may be an ordinary text."""
     unclaimed: bool = False
     """True when no rule has claimed the text."""
     conversation: Conversation | None = None
     """What is kept of the person's conversation once this is answered; None: it stays as it is."""
 
-    def for_person(self, opted_out: bool) -> Found:
+    def for_person(self, opted_out: bool) -> Resolution:
         """Return what answers a person who is on the opt-out list, or who is not.
 
         No handler runs for somebody on the list: nothing that it promised could be told them. They are
@@ -40,10 +40,10 @@ class Found:
             return _ON_THE_LIST if opted_out else self
         if opted_out and self.heard.intent is Intent.STOP and self.heard.reply is not SILENCE:
             rule = f"opt-out word {self.heard.word.upper()} once more: nothing is said"
-            return Found(rule, SILENT, replace(self.heard, reply=SILENCE))
+            return Resolution(rule, SILENT, replace(self.heard, reply=SILENCE))
         return self if opted_out or self.otherwise is None else self.otherwise
 
 
-SILENT = Immediate(TextAnswer(SILENCE), "", "")
-UNCLAIMED = Found("no rule and no default", SILENT, unclaimed=True)
-_ON_THE_LIST = Found("on the opt-out list: nothing is said", SILENT)
+SILENT = TemplateResponder(StaticReply(SILENCE), "", "")
+UNCLAIMED = Resolution("no rule and no default", SILENT, unclaimed=True)
+_ON_THE_LIST = Resolution("on the opt-out list: nothing is said", SILENT)

@@ -12,22 +12,22 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from sms_router.errors import SettingsError
-from sms_router.routing.dispatch.dispatcher import Defaults, Dispatcher, Forwards
-from sms_router.routing.dispatch.handler_loader import Functions
+from sms_router.errors import ConfigurationError
+from sms_router.routing.dispatch.dispatcher import Defaults, Dispatcher, ForwardConfig
+from sms_router.routing.dispatch.handler_loader import HandlerRegistry
 from sms_router.routing.dispatch.resolution import RuleAnswer
-from sms_router.routing.handler.decorators import Registration
+from sms_router.routing.handler.decorators import KeywordSpec
 from sms_router.routing.handler.handler import Handler
 from sms_router.routing.handler.reply import is_media_url
 from sms_router.routing.keywords.patterns import PatternError
 from sms_router.routing.keywords.rule_table import KeywordConflictError, RuleTable
 from sms_router.routing.keywords.rules import MatchKind, Rule, Scope
-from sms_router.routing.keywords.schedule import Hours, TimeZones
-from sms_router.routing.keywords.templates import TemplateError, Templates, WrittenAnswer
-from sms_router.routing.opt_outs.keywords import OptOutWords
-from sms_router.routing.upstream.forward_rule import Forward, leads_back
-from sms_router.routing.upstream.table import ForwardTable
-from sms_router.toml import describe_mistakes, read_toml
+from sms_router.routing.keywords.schedule import Schedule, TimeZones
+from sms_router.routing.keywords.templates import ConfiguredReply, TemplateError, Templates
+from sms_router.routing.opt_outs.keywords import OptOutKeywords
+from sms_router.routing.upstream.forward_rule import Forward, is_loop
+from sms_router.routing.upstream.table import ForwardModel
+from sms_router.toml import format_validation_errors, read_toml
 from sms_router.twilio.sids import SERVICE_SID
 
 log = logging.getLogger("sms_router")
@@ -52,7 +52,7 @@ class _Table(BaseModel):
     reply: str | None = None
     template: str | None = None
     media: tuple[str, ...] = ()
-    forward: ForwardTable | None = None
+    forward: ForwardModel | None = None
 
 
 class _Default(_Table):
@@ -105,12 +105,12 @@ class _File(BaseModel):
     default: _Default | None = None
 
 
-def read_rules(
+def load_rules(
     file: Path,
     templates: Path,
-    functions: Functions,
-    opt_outs: OptOutWords | None = None,
-    forwards: Forwards | None = None,
+    functions: HandlerRegistry,
+    opt_outs: OptOutKeywords | None = None,
+    forwards: ForwardConfig | None = None,
     zones: TimeZones | None = None,
     clock: Callable[[], float] = time.time,
 ) -> Dispatcher:
@@ -126,7 +126,7 @@ def read_rules(
 
     """
     own = forwards.public_url if forwards is not None else ""
-    loading = _Loading(file, Templates(templates), [*functions.mistakes], own)
+    loading = _RuleLoader(file, Templates(templates), [*functions.errors], own)
     content = loading.file_content()
     rules = [rule for n, table in enumerate(content.keyword, start=1) if (rule := loading.rule(n, table))]
     rules += loading.function_rules(functions)
@@ -137,9 +137,9 @@ def read_rules(
     try:
         index = RuleTable.build(rules)
     except (KeywordConflictError, PatternError) as error:
-        raise SettingsError([*loading.mistakes, *str(error).splitlines()]) from error
+        raise ConfigurationError([*loading.mistakes, *str(error).splitlines()]) from error
     if loading.mistakes:
-        raise SettingsError(loading.mistakes)
+        raise ConfigurationError(loading.mistakes)
     if content == _File():
         _warn_of_silence(loading.file)
     return Dispatcher(index, defaults, opt_outs, forwards, zones, clock, functions.conversations)
@@ -155,7 +155,7 @@ def _warn_of_silence(file: Path) -> None:
 
 
 @dataclass(slots=True)
-class _Loading:
+class _RuleLoader:
     """The mistakes found so far: all are told together."""
 
     file: Path
@@ -168,8 +168,8 @@ class _Loading:
         try:
             return _File.model_validate(read_toml(self.file))
         except ValidationError as error:
-            self.mistakes += describe_mistakes(error, _File, self.file)
-        except SettingsError as error:
+            self.mistakes += format_validation_errors(error, _File, self.file)
+        except ConfigurationError as error:
             self.mistakes += error.mistakes
         return _File()
 
@@ -199,7 +199,7 @@ class _Loading:
         everywhere = None if table.says_nothing else self.answer(table, "default")
         return Defaults(everywhere, services, self._suggestion(table.did_you_mean))
 
-    def _suggestion(self, text: str | None) -> WrittenAnswer | None:
+    def _suggestion(self, text: str | None) -> ConfiguredReply | None:
         if text is None:
             return None
         try:
@@ -208,7 +208,7 @@ class _Loading:
             self.mistakes.append(f"{self.file}: {error}")
             return None
 
-    def answer(self, table: _Table, name: str) -> WrittenAnswer | Forward | None:
+    def answer(self, table: _Table, name: str) -> ConfiguredReply | Forward | None:
         """Compile the answer of a table, or note what is wrong with it."""
         if table.forward is not None:
             if table.reply is not None or table.template is not None or table.media:
@@ -216,7 +216,7 @@ class _Loading:
                     f"{self.file}: {name}: give it a reply, a template or a forward, and only one"
                 )
             forward = table.forward.forward()
-            if self.own and leads_back(forward.primary.url, self.own):
+            if self.own and is_loop(forward.primary.url, self.own):
                 self.mistakes.append(
                     f"{self.file}: {name}: forward.url is this router; name the application's own URL"
                 )
@@ -227,16 +227,16 @@ class _Loading:
             self.mistakes.append(f"{self.file}: {error}")
             return None
 
-    def function_rules(self, functions: Functions) -> list[Rule[RuleAnswer]]:
+    def function_rules(self, functions: HandlerRegistry) -> list[Rule[RuleAnswer]]:
         """Make the rules of the team's functions."""
-        return [self._function_rule(registration, handler) for registration, handler in functions.found]
+        return [self._function_rule(registration, handler) for registration, handler in functions.handlers]
 
-    def _function_rule(self, told: Registration, handler: Handler) -> Rule[RuleAnswer]:
+    def _function_rule(self, told: KeywordSpec, handler: Handler) -> Rule[RuleAnswer]:
         where = handler.source
         kind, scope = self._kind(told.match, where), self._scope(told, where)
         return Rule(told.words, kind, scope, handler, _name(told.words), where, told.fold_accents)
 
-    def _compiled(self, table: _Table, name: str) -> WrittenAnswer:
+    def _compiled(self, table: _Table, name: str) -> ConfiguredReply:
         for url in table.media:
             if not is_media_url(url):
                 raise TemplateError(f"{name}: media: {url!r} is no URL; write one that begins with https://")
@@ -255,7 +255,7 @@ class _Loading:
             self.mistakes.append(f'{where}: match = "{match}" is unknown; use {", ".join(_MATCHES)}')
         return _MATCHES.get(match, MatchKind.FIRST_WORD)
 
-    def _scope(self, told: _Keyword | Registration, where: str) -> Scope:
+    def _scope(self, told: _Keyword | KeywordSpec, where: str) -> Scope:
         """Read where a rule holds; what could never hold anywhere is a mistake."""
         for name, values, pattern, example in (
             ("services", told.services, SERVICE_SID, "MG and 32 hex digits"),
@@ -271,17 +271,17 @@ class _Loading:
         hours = self._hours(told.hours, where)
         return Scope(frozenset(told.services), frozenset(told.numbers), countries, hours)
 
-    def _hours(self, told: Sequence[_Window | Mapping[str, Any]], where: str) -> Hours:
+    def _hours(self, told: Sequence[_Window | Mapping[str, Any]], where: str) -> Schedule:
         windows = []
         for each in told:
             try:
                 window = _Window.model_validate(each)
-                windows.append(Hours.window(window.days, window.begins, window.ends))
+                windows.append(Schedule.window(window.days, window.begins, window.ends))
             except ValidationError as error:
-                self.mistakes += describe_mistakes(error, _Window, f"{where}: hours")
+                self.mistakes += format_validation_errors(error, _Window, f"{where}: hours")
             except ValueError as error:
                 self.mistakes.append(f"{where}: hours: {error}")
-        return Hours.of(windows)
+        return Schedule.of(windows)
 
 
 def _name(words: tuple[str, ...]) -> str:

@@ -7,19 +7,19 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from sms_router.errors import SettingsError
-from sms_router.routing.dispatch.dispatcher import Dispatcher, Forwards
-from sms_router.routing.dispatch.handler_loader import Functions
-from sms_router.routing.dispatch.rule_loader import read_rules
+from sms_router.errors import ConfigurationError
+from sms_router.routing.dispatch.dispatcher import Dispatcher, ForwardConfig
+from sms_router.routing.dispatch.handler_loader import HandlerRegistry
+from sms_router.routing.dispatch.rule_loader import load_rules
 from sms_router.routing.keywords.schedule import TimeZones
-from sms_router.routing.opt_outs.keywords import OptOutWords
-from sms_router.routing.opt_outs.keywords_file import load_opt_out_words
+from sms_router.routing.opt_outs.keywords import OptOutKeywords
+from sms_router.routing.opt_outs.keywords_file import load_opt_out_keywords
 from sms_router.senders.error_table import ErrorTable, load_error_table
 
 FILES = ("keywords.toml", "opt-outs.toml", "carriers.toml")
 TEMPLATES = "templates"
 
-Mark = tuple[str, int, int, int]
+FileStamp = tuple[str, int, int, int]
 """A file's path, time of change in nanoseconds, size and inode; zeros where there is none."""
 
 
@@ -42,13 +42,13 @@ class Difference:
 
 
 @dataclass(frozen=True, slots=True)
-class Rulebook:
+class RuleSet:
     """What was read at one time, and is right as a whole."""
 
     dispatcher: Dispatcher
     errors: ErrorTable
 
-    def difference(self, other: Rulebook) -> Difference:
+    def difference(self, other: RuleSet) -> Difference:
         """Return what the other one says differently."""
         mine, theirs = dict(self._parts()), dict(other._parts())
         return Difference(
@@ -59,7 +59,7 @@ class Rulebook:
 
     def warnings(self) -> list[str]:
         """Name what is allowed but probably a mistake."""
-        return [*map(str, self.dispatcher.table.shadowed()), *self.dispatcher.taken_by_opt_outs()]
+        return [*map(str, self.dispatcher.table.shadowed()), *self.dispatcher.opt_out_conflicts()]
 
     def _parts(self) -> Iterator[tuple[str, object]]:
         """Yield everything that can differ, with its name; where a rule is written does not matter."""
@@ -79,7 +79,7 @@ class Rulebook:
 
 
 @dataclass(frozen=True, slots=True)
-class RulebookReader:
+class RuleSetReader:
     """Reads the configuration folder.
 
     The team's functions are imported once, when the router starts, and are the same in every
@@ -87,15 +87,15 @@ class RulebookReader:
     """
 
     folder: Path
-    functions: Functions
+    functions: HandlerRegistry
     twilio_opt_outs: frozenset[str]
     """The Services on whose short codes Twilio answers the opt-out words."""
-    forwards: Forwards
+    forwards: ForwardConfig
     zones: TimeZones
     clock: Callable[[], float] = time.time
     """By which rules have their hours, in seconds since the epoch."""
 
-    def read(self) -> Rulebook:
+    def read(self) -> RuleSet:
         """Read all files.
 
         Raises:
@@ -103,17 +103,17 @@ class RulebookReader:
 
         """
         mistakes: list[str] = []
-        opt_outs, errors = OptOutWords(()), ErrorTable({})
+        opt_outs, errors = OptOutKeywords(()), ErrorTable({})
         try:
-            opt_outs = load_opt_out_words(self.folder, self.twilio_opt_outs)
-        except SettingsError as error:
+            opt_outs = load_opt_out_keywords(self.folder, self.twilio_opt_outs)
+        except ConfigurationError as error:
             mistakes += error.mistakes
         try:
             errors = load_error_table(self.folder)
-        except SettingsError as error:
+        except ConfigurationError as error:
             mistakes += error.mistakes
         try:
-            dispatcher = read_rules(
+            dispatcher = load_rules(
                 self.folder / "keywords.toml",
                 self.folder / TEMPLATES,
                 self.functions,
@@ -122,23 +122,23 @@ class RulebookReader:
                 self.zones,
                 self.clock,
             )
-        except SettingsError as error:
-            raise SettingsError([*mistakes, *error.mistakes]) from error
+        except ConfigurationError as error:
+            raise ConfigurationError([*mistakes, *error.mistakes]) from error
         if mistakes:
-            raise SettingsError(mistakes)
-        return Rulebook(dispatcher, errors)
+            raise ConfigurationError(mistakes)
+        return RuleSet(dispatcher, errors)
 
     def present(self) -> frozenset[Path]:
         """Return which of the files are there; each of them may be missing."""
         return frozenset(path for name in FILES if (path := self.folder / name).is_file())
 
-    def marks(self) -> frozenset[Mark]:
+    def fingerprint(self) -> frozenset[FileStamp]:
         """Return what tells these files from changed ones, without reading them."""
         templates = sorted((self.folder / TEMPLATES).rglob("*"))
         return frozenset(_mark(path) for path in (*(self.folder / name for name in FILES), *templates))
 
 
-def _mark(path: Path) -> Mark:
+def _mark(path: Path) -> FileStamp:
     try:
         found = path.stat()
     except OSError:

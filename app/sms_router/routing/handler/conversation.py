@@ -17,7 +17,7 @@ class ConversationError(Exception):
     """A conversation cannot be kept as a handler has left it."""
 
 
-class Talk(NamedTuple):
+class StoredConversation(NamedTuple):
     """What was kept of a conversation."""
 
     step: str | None
@@ -28,7 +28,7 @@ class Talk(NamedTuple):
     expired: bool = False
 
     @classmethod
-    def read(cls, said: bytes | None, left: int | None) -> Talk | None:
+    def read(cls, said: bytes | None, left: int | None) -> StoredConversation | None:
         """Read what Redis keeps and for how many milliseconds it holds; None when nothing can be read."""
         if not said or left is None:
             return None
@@ -52,7 +52,12 @@ class Conversation:
     __slots__ = ("_had", "_over", "expires_after", "kept", "state", "step")
 
     def __init__(
-        self, before: Talk | None, expires_after: float, step: str | None = None, *, had: bool = False
+        self,
+        before: StoredConversation | None,
+        expires_after: float,
+        step: str | None = None,
+        *,
+        had: bool = False,
     ) -> None:
         """Go on from what was kept ``before``, or begin; ``had`` tells of one that is dropped for it."""
         self.state: dict[str, Any] = before.state if before is not None else {}
@@ -68,7 +73,7 @@ class Conversation:
         self._over = True
         self.state = {}
 
-    def settle(self, then: str | None, steps: Collection[str], declared: bool) -> None:
+    def finish(self, then: str | None, steps: Collection[str], declared: bool) -> None:
         """Work out what is to be kept, once the handler has answered; ``then`` takes the next message.
 
         ``declared`` is False where the handler has not asked for the conversation.
@@ -104,7 +109,7 @@ class Conversation:
         return kept
 
 
-class Ended(Conversation):
+class EndedConversation(Conversation):
     """A conversation that is over, no matter whose turn it is."""
 
     __slots__ = ()

@@ -14,7 +14,7 @@ _STEP = "_sms_router_step"
 
 
 @dataclass(frozen=True, slots=True)
-class Registration:
+class KeywordSpec:
     """What ``@keyword`` was told."""
 
     words: tuple[str, ...]
@@ -70,7 +70,7 @@ def keyword(
         raise TypeError('@keyword: hours is like {"days": ["mon-fri"], "from": "09:00", "to": "17:00"}')
     _check_deadline("@keyword", deadline)
     scope = tuple(services), tuple(numbers), tuple(countries)
-    registration = Registration(words, match, *scope, fold_accents, windows, deadline=deadline)
+    registration = KeywordSpec(words, match, *scope, fold_accents, windows, deadline=deadline)
 
     def register(function: Function) -> Function:
         if not callable(function):
@@ -87,7 +87,7 @@ def keyword(
 
 
 @dataclass(frozen=True, slots=True)
-class StepRegistration:
+class StepSpec:
     """What ``@step`` was told."""
 
     name: str
@@ -115,7 +115,7 @@ def step(name: str, *, deadline: float | None = None) -> Callable[[Function], Fu
         if not callable(function):
             raise TypeError("@step stands above a function")
         try:
-            setattr(function, _STEP, StepRegistration(name, deadline))
+            setattr(function, _STEP, StepSpec(name, deadline))
         except AttributeError as error:
             raise TypeError(
                 f"@step cannot mark {function!r}; write a function that calls it, and mark that"
@@ -125,11 +125,11 @@ def step(name: str, *, deadline: float | None = None) -> Callable[[Function], Fu
     return register
 
 
-def step_of(value: object) -> StepRegistration | None:
+def step_of(value: object) -> StepSpec | None:
     """Return what ``@step`` left on a value."""
     marked = value.__func__ if inspect.ismethod(value) else value
     mark = inspect.getattr_static(marked, _STEP, None)
-    return mark if isinstance(mark, StepRegistration) else None
+    return mark if isinstance(mark, StepSpec) else None
 
 
 def step_name(then: object) -> str:
@@ -153,7 +153,7 @@ def _check_deadline(decorator: str, deadline: object) -> None:
         raise TypeError(f"{decorator}: deadline is a number of seconds, as in deadline=3")
 
 
-def registrations_of(value: object) -> tuple[Registration, ...]:
+def registrations_of(value: object) -> tuple[KeywordSpec, ...]:
     """Return what ``@keyword`` left on a value; whatever else the value is, it is not woken up."""
     marked = value.__func__ if inspect.ismethod(value) else value
     marks = inspect.getattr_static(marked, _MARK, ())

@@ -16,9 +16,9 @@ from functools import partial
 from typing import TYPE_CHECKING, cast
 
 from sms_router.routing.handler.conversation import Conversation
-from sms_router.routing.handler.http_client import HandlerHttp
+from sms_router.routing.handler.http_client import HandlerHttpClient
 from sms_router.routing.handler.reply import SILENCE, Reply
-from sms_router.routing.handler.thread_pool import Threads
+from sms_router.routing.handler.thread_pool import HandlerThreadPool
 from sms_router.twilio.inbound import InboundMessage
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class HandlerContext:
     """What a handler may ask for, by the names in `ARGUMENTS`."""
 
     message: InboundMessage
@@ -39,7 +39,7 @@ class Call:
     log: logging.Logger
     conversation: Conversation | None
     """Not None where any handler declares it."""
-    connections: HandlerHttp
+    connections: HandlerHttpClient
 
     @property
     def reply(self) -> type[Reply]:
@@ -61,7 +61,7 @@ class HandlerError(Exception):
     """A handler cannot be used, or returned something that is not an answer."""
 
 
-class DeadlineError(Exception):
+class HandlerTimeoutError(Exception):
     """A handler took longer than its own deadline allows."""
 
 
@@ -101,21 +101,21 @@ class Handler:
     function: Callable[..., object]
     arguments: tuple[str, ...]
     plain: bool
-    threads: Threads = field(repr=False)
+    threads: HandlerThreadPool = field(repr=False)
     log: logging.Logger = field(repr=False)
     middlewares: tuple[Middleware, ...] = ()
     """What stands around it, the outermost first."""
     deadline: float | None = None
     """Seconds after which it is cancelled and has failed."""
-    connections: HandlerHttp = field(default_factory=HandlerHttp, repr=False)
+    connections: HandlerHttpClient = field(default_factory=HandlerHttpClient, repr=False)
 
     @classmethod
     def of(
         cls,
         function: Callable[..., object],
-        threads: Threads,
+        threads: HandlerThreadPool,
         middlewares: Sequence[Middleware] = (),
-        connections: HandlerHttp | None = None,
+        connections: HandlerHttpClient | None = None,
     ) -> Handler:
         """Inspect a function.
 
@@ -137,11 +137,11 @@ class Handler:
             threads,
             logging.getLogger(f"handlers.{name}"),
             tuple(middlewares),
-            connections=connections or HandlerHttp(),
+            connections=connections or HandlerHttpClient(),
         )
 
     @property
-    def converses(self) -> bool:
+    def needs_conversation(self) -> bool:
         """True when it cannot do without the person's conversation."""
         return "conversation" in self.arguments
 
@@ -161,10 +161,12 @@ class Handler:
             Exception: whatever the function raises.
 
         """
-        call = Call(message, message.words, argument, word, self.log, conversation, self.connections)
+        call = HandlerContext(
+            message, message.words, argument, word, self.log, conversation, self.connections
+        )
         return await self._around(call, 0)
 
-    async def _around(self, call: Call, depth: int) -> Reply:
+    async def _around(self, call: HandlerContext, depth: int) -> Reply:
         """Call the middleware at a depth; below the last one is the function."""
         if depth == len(self.middlewares):
             return await self._in_time(call) if self.deadline is not None else await self._function(call)
@@ -173,7 +175,7 @@ class Handler:
         answer = await middleware.function(call_next=partial(self._around, call, depth + 1), **arguments)
         return _reply(middleware.name, answer)
 
-    async def _in_time(self, call: Call) -> Reply:
+    async def _in_time(self, call: HandlerContext) -> Reply:
         try:
             async with asyncio.timeout(self.deadline) as limit:
                 reply = await self._function(call)
@@ -181,10 +183,10 @@ class Handler:
             if not limit.expired():
                 raise  # the function's own
         if limit.expired():
-            raise DeadlineError(f"{self.name} took longer than its deadline of {self.deadline:g} s")
+            raise HandlerTimeoutError(f"{self.name} took longer than its deadline of {self.deadline:g} s")
         return reply
 
-    async def _function(self, call: Call) -> Reply:
+    async def _function(self, call: HandlerContext) -> Reply:
         arguments = {name: getattr(call, name) for name in self.arguments}
         if self.plain:
             answer = await self.threads.run(partial(self.function, **arguments))

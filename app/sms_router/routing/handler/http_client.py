@@ -20,7 +20,7 @@ CONNECTIONS = 100
 """For all handlers of one worker at once; further calls wait."""
 
 
-class HandlerHttp:
+class HandlerHttpClient:
     """The HTTP session of one worker's handlers; it opens when the first of them runs."""
 
     def __init__(self) -> None:

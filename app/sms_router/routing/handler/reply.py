@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TypeGuard
 
 from sms_router.routing.handler.decorators import step_name
-from sms_router.senders.request import NOTHING_LEARNED, Facts
+from sms_router.senders.request import NO_FACTS, RecipientFacts
 
 _MEDIA_URL = re.compile(r"https?://[^/\s]\S*")
 
@@ -42,11 +42,11 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
-class Elsewhere(Part):
+class RedirectedPart(Part):
     """A message to somebody else than who texted, made by those who know that it may be sent."""
 
     recipient: str = ""
-    facts: Facts = NOTHING_LEARNED
+    facts: RecipientFacts = NO_FACTS
     """The recipient's."""
 
 
@@ -73,7 +73,7 @@ class Reply:
     sender: str | None = None
     one_way: bool = False
     parts: Sequence[Part] = field(default=(), kw_only=True)
-    remarks: Sequence[str] = field(default=(), kw_only=True)
+    notes: Sequence[str] = field(default=(), kw_only=True)
     then: str | Callable[..., object] | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
@@ -81,17 +81,17 @@ class Reply:
         if self.then is not None:
             step_name(self.then)
         if isinstance(self.text, str):
-            if self.media == () and self.sender is None and self.parts == () and self.remarks == ():
+            if self.media == () and self.sender is None and self.parts == () and self.notes == ():
                 return  # nearly every reply is one text
         elif not _are_texts(self.text):
             raise TypeError(f"Reply: text is a str or a list of str, not {self.text!r:.80}")
         _check("Reply", self.media, self.sender)
-        if self.parts or self.remarks:
+        if self.parts or self.notes:
             self._check_parts()
 
     def _check_parts(self) -> None:
-        if not _are_texts(self.remarks):
-            raise TypeError(f"Reply: remarks is a list of str, not {self.remarks!r:.80}")
+        if not _are_texts(self.notes):
+            raise TypeError(f"Reply: remarks is a list of str, not {self.notes!r:.80}")
         if not isinstance(self.parts, list | tuple) or not all(isinstance(each, Part) for each in self.parts):
             raise TypeError(f"Reply: parts is a list of Part, not {self.parts!r:.80}")
         if self.parts and (self.text or self.media):
@@ -151,7 +151,7 @@ SILENCE = Reply()
 
 
 @dataclass(frozen=True, slots=True)
-class Failed:
+class ReplyFailed:
     """A handler or template that gave no answer, and why."""
 
     cause: str

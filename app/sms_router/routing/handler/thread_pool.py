@@ -15,7 +15,7 @@ WAITING_FOR_EACH = 64
 """Calls that may wait for each thread; beyond it a handler fails at once instead of piling up."""
 
 
-class CrowdedError(RuntimeError):
+class QueueFullError(RuntimeError):
     """Too many calls wait for a thread already."""
 
 
@@ -29,7 +29,7 @@ class _Raised:
 _Work = tuple["Future[object]", Callable[[], object]]
 
 
-class Threads:
+class HandlerThreadPool:
     """Runs plain functions beside the event loop.
 
     The threads are daemons: a handler that hangs for ever must not keep a worker from stopping.
@@ -51,7 +51,7 @@ class Threads:
 
         """
         if len(self._unfinished) >= self._count * (1 + WAITING_FOR_EACH):
-            raise CrowdedError("too many plain handlers wait for a thread")
+            raise QueueFullError("too many plain handlers wait for a thread")
         future: Future[object] = Future()
         self._unfinished.add(future)
         future.add_done_callback(self._unfinished.discard)

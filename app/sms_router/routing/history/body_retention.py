@@ -13,7 +13,7 @@ from sms_router.store.errors import ScriptFailedError, StoreUnavailableError
 from sms_router.store.keys import ALL_BUCKETS, Bucket
 from sms_router.store.scripts import BODY_RETENTION
 from sms_router.store.store import Store
-from sms_router.tasks import end
+from sms_router.tasks import cancel_and_wait
 from sms_router.twilio.twiml import EMPTY
 
 log = logging.getLogger("sms_router.retention")
@@ -54,7 +54,7 @@ class BodyRetention:
 
     async def aclose(self) -> None:
         """Stop looking; what is left is another worker's, or the next start's."""
-        await end(self._task)
+        await cancel_and_wait(self._task)
 
     async def sweep(self) -> int:
         """Look through all journals once; return how many messages were due.

@@ -14,11 +14,11 @@ from typing import TypeVar, cast
 
 import redis
 
-from sms_router.delivery.entry import Entry
+from sms_router.delivery.entry import OutboxEntry
 from sms_router.routing.history.record import Fields, replies_sent
 from sms_router.store.keys import CONSENTS_CHANNEL, Bucket, bucket_of
-from sms_router.store.server_clock import told_by
-from sms_router.twilio.inbound import read_request
+from sms_router.store.server_clock import server_time
+from sms_router.twilio.inbound import parse_stored_request
 
 AT_ONCE = 500
 """Entries that are looked at in one round trip."""
@@ -34,7 +34,7 @@ Progress = Callable[[int], None]
 
 
 @dataclass(slots=True)
-class Kept:
+class StoredData:
     """What is kept of one person."""
 
     bucket: Bucket
@@ -65,7 +65,7 @@ class Kept:
         return {kind: count for kind, count in found.items() if count}
 
 
-class Forgetting:
+class ContactEraser:
     """Finds and removes what is kept of one person; the client is redis-py's, answering bytes."""
 
     def __init__(self, client: redis.Redis, person: str, progress: Progress = lambda _: None) -> None:
@@ -75,9 +75,9 @@ class Forgetting:
         self._bucket = bucket_of(person)
         self._progress = progress
 
-    def find(self) -> Kept:
+    def find(self) -> StoredData:
         """Look through everything; nothing is changed."""
-        kept = Kept(self._bucket)
+        kept = StoredData(self._bucket)
         self._find_messages(kept)
         theirs = {reference.encode() for reference in kept.messages}
         for entry, fields in self._stream(self._bucket.dead_letters):
@@ -98,7 +98,7 @@ class Forgetting:
                 kept.keys[key] = kind
         return kept
 
-    def remove(self, kept: Kept, *, opt_out_too: bool) -> None:
+    def remove(self, kept: StoredData, *, opt_out_too: bool) -> None:
         """Remove what was found. Run again after an interruption, it removes the rest.
 
         On the opt-out list they stay, unless ``opt_out_too``: nobody could know any more that they
@@ -137,8 +137,8 @@ class Forgetting:
                 remove(pipeline, each)
             pipeline.execute()
 
-    def _find_messages(self, kept: Kept) -> None:
-        now = int(told_by(self._client) * 1000)
+    def _find_messages(self, kept: StoredData) -> None:
+        now = int(server_time(self._client) * 1000)
         batch: list[tuple[bytes, str]] = []
         for entry, fields in self._stream(self._bucket.journal):
             batch.append((entry, fields[b"message"].decode()))
@@ -147,13 +147,13 @@ class Forgetting:
                 batch.clear()
         self._sort_out(kept, batch, now)
 
-    def _sort_out(self, kept: Kept, batch: Sequence[tuple[bytes, str]], now: int) -> None:
+    def _sort_out(self, kept: StoredData, batch: Sequence[tuple[bytes, str]], now: int) -> None:
         """Find out which of these messages are theirs."""
         pipeline = self._client.pipeline(transaction=False)
         for _, reference in batch:
             pipeline.hmget(self._bucket.message(reference), "request", "answer", "lease")
         for (entry, reference), (request, answer, lease) in zip(batch, pipeline.execute(), strict=True):
-            message = read_request(request or b"")
+            message = parse_stored_request(request or b"")
             if message is None or message.sender != self._person:
                 continue
             if answer is None and int(lease or 0) > now:
@@ -189,6 +189,6 @@ class Forgetting:
 def _person_of(line: bytes) -> str | None:
     """Return whose entry of the outbox this is; None when it cannot be read, as from a newer version."""
     try:
-        return Entry.read(line).person
+        return OutboxEntry.read(line).person
     except ValueError:
         return None

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from sms_router.routing.history.record import Episode
+from sms_router.routing.history.record import MessageRecord
 
 _POSITION = re.compile(r"([0-9]{1,15})-([0-9]{1,15})-([0-9]{1,4})")
 
 
-class Position(NamedTuple):
+class Cursor(NamedTuple):
     """Where a page of messages ends; the newest comes first, and of one moment the lowest bucket."""
 
     milliseconds: int
@@ -22,7 +22,7 @@ class Position(NamedTuple):
         return f"{self.milliseconds}-{self.sequence}-{self.bucket}"
 
     @classmethod
-    def parse(cls, text: str) -> Position | None:
+    def parse(cls, text: str) -> Cursor | None:
         """Read what was written down; None for anything else."""
         found = _POSITION.fullmatch(text)
         return cls(*map(int, found.groups())) if found is not None else None
@@ -36,6 +36,6 @@ class Position(NamedTuple):
 class Page(NamedTuple):
     """Some messages, the newest first."""
 
-    episodes: list[Episode]
-    older: Position | None
+    episodes: list[MessageRecord]
+    older: Cursor | None
     """Where the next page begins; None when this is the last."""

@@ -9,11 +9,11 @@ from typing import cast
 
 import redis
 
-from sms_router.routing.history.paging import Page, Position
-from sms_router.routing.history.record import Cause, Episode, Fields, read_episode, replies_sent
-from sms_router.routing.history.streams import DEAD_LETTERS, JOURNAL, Letter, Letters
+from sms_router.routing.history.paging import Cursor, Page
+from sms_router.routing.history.record import Cause, Fields, MessageRecord, parse_record, replies_sent
+from sms_router.routing.history.streams import DEAD_LETTERS, JOURNAL, StreamEntry, StreamReader
 from sms_router.store.keys import ALL_BUCKETS, Bucket, bucket_of
-from sms_router.twilio.inbound import read_request
+from sms_router.twilio.inbound import parse_stored_request
 
 AT_ONCE = 200
 """Messages and dead letters that are read in one round trip."""
@@ -22,19 +22,19 @@ CLOCKS_DIFFER = 600_000
 """Milliseconds by which a router's clock, which may have dated a message, may be ahead of Redis'."""
 
 
-class History:
+class HistoryReader:
     """Reads the journal; the client is redis-py's, answering bytes."""
 
     def __init__(self, client: redis.Redis) -> None:
         self._client = client
-        self._letters = Letters(client)
+        self._letters = StreamReader(client)
 
-    def recent(self, limit: int) -> list[Episode]:
+    def recent(self, limit: int) -> list[MessageRecord]:
         """Return the newest messages."""
         places = [(letter.bucket, letter.reference) for letter in self._newest(limit)]
         return self._episodes(places, {})
 
-    def failed(self, limit: int, since: int = 0, cause: str = "") -> list[Episode]:
+    def failed(self, limit: int, since: int = 0, cause: str = "") -> list[MessageRecord]:
         """Return the newest messages that are dead letters, each with every cause.
 
         With ``since`` (milliseconds since the epoch) and ``cause``, only those that became one after
@@ -49,18 +49,18 @@ class History:
         found = [(bucket, reference) for reference, bucket in places.items()]
         return self._episodes(found, self._causes(found))
 
-    def page(self, limit: int, before: Position | None = None) -> Page:
+    def page(self, limit: int, before: Cursor | None = None) -> Page:
         """Return the newest messages, after a position that an earlier page ended at."""
         letters = self._newest(limit + 1, before)
         shown = [(letter.bucket, letter.reference) for letter in letters[:limit]]
         return Page(self._episodes(shown, {}), letters[limit - 1].position if len(letters) > limit else None)
 
-    def failed_page(self, limit: int, before: Position | None = None) -> Page:
+    def failed_page(self, limit: int, before: Cursor | None = None) -> Page:
         """Return the newest dead letters in the same way, each with its newest cause.
 
         One with several causes may be on several pages.
         """
-        found: dict[tuple[Bucket, str], Letter] = {}
+        found: dict[tuple[Bucket, str], StreamEntry] = {}
         last = older = None
         for letter in self._letters.backwards(DEAD_LETTERS, _share(limit), before):
             place = (letter.bucket, letter.reference)
@@ -79,7 +79,7 @@ class History:
             pipeline.xlen(bucket.dead_letters)
         return sum(map(int, pipeline.execute()))
 
-    def find(self, sid: str, account_sids: Iterable[str]) -> Episode | None:
+    def find(self, sid: str, account_sids: Iterable[str]) -> MessageRecord | None:
         """Return one message of these accounts by its sid; only its record tells whose it is."""
         places = [(bucket, f"{account}/{sid}") for account in account_sids for bucket in ALL_BUCKETS]
         pipeline = self._client.pipeline(transaction=False)
@@ -92,7 +92,7 @@ class History:
                 return self._episodes(found, self._causes(found))[0]
         return None
 
-    def of_person(self, person: str, limit: int, depth: int = AT_ONCE) -> list[Episode]:
+    def for_contact(self, person: str, limit: int, depth: int = AT_ONCE) -> list[MessageRecord]:
         """Return somebody's newest messages, among the last ``depth`` of their bucket: nobody indexes them.
 
         Those that are dead letters have every cause.
@@ -104,7 +104,7 @@ class History:
             pipeline = self._client.pipeline(transaction=False)
             for reference in page:
                 pipeline.hget(bucket.message(reference), "request")
-            messages = map(read_request, (request or b"" for request in pipeline.execute()))
+            messages = map(parse_stored_request, (request or b"" for request in pipeline.execute()))
             theirs += [
                 (bucket, reference)
                 for reference, message in zip(page, messages, strict=True)
@@ -113,7 +113,7 @@ class History:
         found = theirs[:limit]
         return self._episodes(found, self._causes(found))
 
-    def read(self, people_and_references: Iterable[tuple[str, str]]) -> list[Episode]:
+    def read(self, people_and_references: Iterable[tuple[str, str]]) -> list[MessageRecord]:
         """Return messages whose people are known, without the causes of their dead letters."""
         return self._episodes([(bucket_of(person), ref) for person, ref in people_and_references], {})
 
@@ -132,22 +132,22 @@ class History:
                     causes[letter.reference].append(letter.cause)
         return causes
 
-    def _newest(self, limit: int, before: Position | None = None) -> list[Letter]:
+    def _newest(self, limit: int, before: Cursor | None = None) -> list[StreamEntry]:
         """Return the newest entries of all buckets' journals."""
         return list(islice(self._letters.backwards(JOURNAL, _share(limit), before), limit))
 
     def _episodes(
         self, places: Sequence[tuple[Bucket, str]], causes: dict[str, list[Cause]]
-    ) -> list[Episode]:
+    ) -> list[MessageRecord]:
         """Read some messages with what became of everything that left for them."""
-        episodes: list[Episode] = []
+        episodes: list[MessageRecord] = []
         for start in range(0, len(places), AT_ONCE):
             episodes += self._read(places[start : start + AT_ONCE], causes)
         return episodes
 
     def _read(
         self, places: Sequence[tuple[Bucket, str]], causes: dict[str, list[Cause]]
-    ) -> Iterator[Episode]:
+    ) -> Iterator[MessageRecord]:
         pipeline = self._client.pipeline(transaction=False)
         for bucket, reference in places:
             pipeline.hgetall(bucket.message(reference))
@@ -160,7 +160,7 @@ class History:
         receipts = iter(cast("list[Fields]", pipeline.execute()))
         for (_, reference), fields, left in zip(places, records, sids, strict=True):
             known = {sid: next(receipts) for sid in left}
-            yield read_episode(reference, fields, known, causes.get(reference, ()))
+            yield parse_record(reference, fields, known, causes.get(reference, ()))
 
 
 def _share(limit: int) -> int:

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from typing import NamedTuple
 from xml.etree.ElementTree import ParseError
 
-from sms_router.delivery.entry import Kind, Piece
-from sms_router.delivery.message import State
-from sms_router.twilio.inbound import InboundMessage, read_request
-from sms_router.twilio.twiml import OutboundMessage, read_own
+from sms_router.delivery.entry import MessagePart, ReplyKind
+from sms_router.delivery.message import SendState
+from sms_router.twilio.inbound import InboundMessage, parse_stored_request
+from sms_router.twilio.twiml import OutboundMessage, parse_own
 
 Fields = Mapping[bytes, bytes]
 
-_LAST = Piece(Kind.REPLAY, 1000)
+_LAST = MessagePart(ReplyKind.REPLAY, 1000)
 """Sorts a message last when nobody knows which piece it is."""
 
 
@@ -35,21 +35,21 @@ class Status(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Sent:
+class DeliveredMessage:
     """What became of one message that left."""
 
     sid: str
     sender: str
     status: str
     error_code: str
-    piece: Piece | None = None
+    piece: MessagePart | None = None
     """Which one it is; None where its callback does not say so in a way that is known."""
     statuses: tuple[Status, ...] = ()
     """In the order in which we heard of them."""
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class AnswerRecord:
     """What was answered at one time, and how its sender was chosen."""
 
     at: int | None
@@ -69,11 +69,11 @@ class Said:
 
 
 @dataclass(frozen=True, slots=True)
-class Sending:
+class OutboundAttempt:
     """One message that leaves by REST, and how far it has come."""
 
-    piece: Piece
-    state: State
+    piece: MessagePart
+    state: SendState
     at: int
     """When it came so far."""
     why: str
@@ -90,14 +90,14 @@ class Replay:
     """What was sent because an operator asked for a replay."""
 
     asked: int
-    said: Said | None
+    said: AnswerRecord | None
     """None until a router has done it."""
     failed: str = ""
     """Why nothing could leave."""
 
 
 @dataclass(frozen=True, slots=True)
-class Episode:
+class MessageRecord:
     """One message and all that followed."""
 
     reference: str
@@ -105,12 +105,12 @@ class Episode:
     message: InboundMessage | None = None
     outcome: str | None = None
     """None while nobody has answered."""
-    answer: Said | None = None
-    late: Said | None = None
+    answer: AnswerRecord | None = None
+    late: AnswerRecord | None = None
     """What came after the deadline."""
     replay: Replay | None = None
-    sendings: tuple[Sending, ...] = ()
-    sent: tuple[Sent, ...] = ()
+    sendings: tuple[OutboundAttempt, ...] = ()
+    sent: tuple[DeliveredMessage, ...] = ()
     causes: tuple[Cause, ...] = ()
     """The newest first."""
     in_work_until: int = 0
@@ -148,19 +148,19 @@ class Episode:
         """What was answered."""
         return self.answer.texts if self.answer is not None else ()
 
-    def sendings_of(self, kind: Kind) -> tuple[Sending, ...]:
+    def sendings_of(self, kind: ReplyKind) -> tuple[OutboundAttempt, ...]:
         """Return what left by REST of one document."""
         return tuple(sending for sending in self.sendings if sending.piece.kind is kind)
 
 
-def read_episode(
+def parse_record(
     reference: str, fields: Fields, receipts: Mapping[str, Fields], causes: Sequence[Cause]
-) -> Episode:
+) -> MessageRecord:
     """Read a record, with the receipts of what left (by sid) and the causes of its dead letters."""
-    return Episode(
+    return MessageRecord(
         reference=reference,
         received=_number(fields, b"received"),
-        message=read_request(fields.get(b"request", b"")),
+        message=parse_stored_request(fields.get(b"request", b"")),
         outcome=_text(fields, b"outcome") or None,
         answer=_said(fields, b"answer", b"story", b"answered"),
         late=_said(fields, b"late", b"late:story", b"late:at"),
@@ -182,15 +182,15 @@ def replies_sent(fields: Fields) -> dict[str, str]:
     }
 
 
-def _said(fields: Fields, document: bytes, story: bytes, at: bytes) -> Said | None:
+def _said(fields: Fields, document: bytes, story: bytes, at: bytes) -> AnswerRecord | None:
     if document not in fields and story not in fields:
         return None
     rule, *trail = _text(fields, story).splitlines() or [""]
     try:
-        messages = read_own(fields.get(document, b""))
+        messages = parse_own(fields.get(document, b""))
     except ParseError:
         messages = ()
-    return Said(_number(fields, at), rule, tuple(trail), messages)
+    return AnswerRecord(_number(fields, at), rule, tuple(trail), messages)
 
 
 def _replay(fields: Fields) -> Replay | None:
@@ -201,22 +201,24 @@ def _replay(fields: Fields) -> Replay | None:
     return Replay(asked, said, _text(fields, b"replay:failed"))
 
 
-def _sendings(fields: Fields) -> Iterator[Sending]:
+def _sendings(fields: Fields) -> Iterator[OutboundAttempt]:
     found = []
     for field, value in fields.items():
-        piece = Piece.parse(field.removeprefix(b"send:").decode()) if field.startswith(b"send:") else None
+        piece = (
+            MessagePart.parse(field.removeprefix(b"send:").decode()) if field.startswith(b"send:") else None
+        )
         if piece is not None:
             found.append(_sending(piece, json.loads(value)))
     yield from sorted(found, key=lambda sending: sending.piece)
 
 
-def _sending(piece: Piece, kept: Mapping[str, object]) -> Sending:
+def _sending(piece: MessagePart, kept: Mapping[str, object]) -> OutboundAttempt:
     def text(name: str) -> str:
         return str(kept.get(name) or "")
 
-    return Sending(
+    return OutboundAttempt(
         piece=piece,
-        state=State(text("state")),
+        state=SendState(text("state")),
         at=int(text("at") or 0),
         why=text("why"),
         result=text("result"),
@@ -226,23 +228,23 @@ def _sending(piece: Piece, kept: Mapping[str, object]) -> Sending:
     )
 
 
-def _all_sent(fields: Fields, receipts: Mapping[str, Fields]) -> Iterator[Sent]:
+def _all_sent(fields: Fields, receipts: Mapping[str, Fields]) -> Iterator[DeliveredMessage]:
     for sid, reply in replies_sent(fields).items():
         yield _sent(sid, reply, receipts.get(sid, {}))
 
 
-def _sent(sid: str, reply: str, receipt: Fields) -> Sent:
+def _sent(sid: str, reply: str, receipt: Fields) -> DeliveredMessage:
     statuses = [
         Status(int(value), field.removeprefix(b"at:").decode())
         for field, value in receipt.items()
         if field.startswith(b"at:")
     ]
-    return Sent(
+    return DeliveredMessage(
         sid,
         _text(receipt, b"sender"),
         _text(receipt, b"status"),
         _text(receipt, b"error_code"),
-        Piece.parse(reply.partition(".")[2]),
+        MessagePart.parse(reply.partition(".")[2]),
         tuple(sorted(statuses)),
     )
 

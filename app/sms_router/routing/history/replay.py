@@ -7,9 +7,9 @@ from typing import NamedTuple, cast
 
 import redis
 
-from sms_router.delivery.entry import Entry, Kind
-from sms_router.delivery.message import State
-from sms_router.routing.history.record import Episode
+from sms_router.delivery.entry import OutboxEntry, ReplyKind
+from sms_router.delivery.message import SendState
+from sms_router.routing.history.record import MessageRecord
 from sms_router.routing.inbox.answer import Outcome
 from sms_router.store.keys import bucket_of
 from sms_router.store.scripts import REPLAY_ASK
@@ -25,12 +25,12 @@ _NOT_ANSWERED: dict[str, str] = {
     Outcome.FALLBACK: "only the fallback answered",
 }
 
-_NEVER_LEFT = {State.REFUSED, State.WITHDRAWN}
-_ON_ITS_WAY = {State.WAITING, State.SENDING}
+_NEVER_LEFT = {SendState.REFUSED, SendState.WITHDRAWN}
+_ON_ITS_WAY = {SendState.WAITING, SendState.SENDING}
 _ARRIVED = {MessageStatus.DELIVERED, MessageStatus.READ}
 
 
-class Verdict(StrEnum):
+class ReplayStatus(StrEnum):
     """What becomes of the wish to answer a message once more."""
 
     YES = "yes"
@@ -47,14 +47,14 @@ class Verdict(StrEnum):
     OPT_OUT_WORD = "opt-out word"
 
 
-class Judgement(NamedTuple):
+class ReplayCheck(NamedTuple):
     """A verdict with its reason, for people."""
 
-    verdict: Verdict
+    verdict: ReplayStatus
     why: str
 
 
-def judge(episode: Episode, now: int, oldest: int, *, even_unknown: bool) -> Judgement:
+def check_replayable(episode: MessageRecord, now: int, oldest: int, *, even_unknown: bool) -> ReplayCheck:
     """Say whether a message may be answered once more, by what its record tells.
 
     ``now`` is in milliseconds since the epoch, ``oldest`` how many milliseconds ago the message may
@@ -62,62 +62,64 @@ def judge(episode: Episode, now: int, oldest: int, *, even_unknown: bool) -> Jud
     can be against it is seen when it is asked for: an opt-out, an earlier replay.
     """
     if episode.message is None or episode.received is None or episode.bodies_removed is not None:
-        return Judgement(Verdict.GONE, "what was texted is no longer kept")
+        return ReplayCheck(ReplayStatus.GONE, "what was texted is no longer kept")
     age = now - episode.received
     if age > oldest:
         why = f"it came {in_words(age)} ago, and the limit is {in_words(oldest)} (--max-age)"
-        return Judgement(Verdict.TOO_OLD, why)
+        return ReplayCheck(ReplayStatus.TOO_OLD, why)
     if episode.in_work_until > now or any(each.state in _ON_ITS_WAY for each in episode.sendings):
-        return Judgement(Verdict.IN_WORK, "it is being worked on")
+        return ReplayCheck(ReplayStatus.IN_WORK, "it is being worked on")
     if episode.outcome in {None, Outcome.RELEASED} and age < UNANSWERED:
-        return Judgement(Verdict.IN_WORK, "Twilio may still ask for its answer")
+        return ReplayCheck(ReplayStatus.IN_WORK, "Twilio may still ask for its answer")
     return _by_outcome(episode, even_unknown)
 
 
-def _by_outcome(episode: Episode, even_unknown: bool) -> Judgement:
+def _by_outcome(episode: MessageRecord, even_unknown: bool) -> ReplayCheck:
     if episode.outcome is None or episode.outcome in _NOT_ANSWERED:
-        return Judgement(Verdict.YES, _NOT_ANSWERED.get(episode.outcome or "", "nobody has answered it"))
+        return ReplayCheck(
+            ReplayStatus.YES, _NOT_ANSWERED.get(episode.outcome or "", "nobody has answered it")
+        )
     match episode.outcome:
         case Outcome.MUTED:
-            return Judgement(Verdict.MUTED, "the loop guard held its answer back")
+            return ReplayCheck(ReplayStatus.MUTED, "the loop guard held its answer back")
         case Outcome.LATE if episode.late is None:
-            return Judgement(Verdict.YES, "its late answer was given up")
+            return ReplayCheck(ReplayStatus.YES, "its late answer was given up")
         case Outcome.LATE:
-            return _unless_it_left(episode, Kind.LATE, "its late answer did not leave", even_unknown)
+            return _unless_it_left(episode, ReplyKind.LATE, "its late answer did not leave", even_unknown)
         case Outcome.REPLY:
-            return _unless_it_left(episode, Kind.ANSWER, "its answer did not arrive", even_unknown)
-    return Judgement(Verdict.ANSWERED, "it was answered")
+            return _unless_it_left(episode, ReplyKind.ANSWER, "its answer did not arrive", even_unknown)
+    return ReplayCheck(ReplayStatus.ANSWERED, "it was answered")
 
 
-def _unless_it_left(episode: Episode, kind: Kind, why: str, even_unknown: bool) -> Judgement:
+def _unless_it_left(episode: MessageRecord, kind: ReplyKind, why: str, even_unknown: bool) -> ReplayCheck:
     states = {sending.state for sending in episode.sendings_of(kind)}
     if any(sent.status in _ARRIVED for sent in episode.sent if sent.piece and sent.piece.kind is kind):
-        return Judgement(Verdict.ANSWERED, "it was answered, and something of it has arrived")
-    if State.UNKNOWN in states and State.SENT not in states:
+        return ReplayCheck(ReplayStatus.ANSWERED, "it was answered, and something of it has arrived")
+    if SendState.UNKNOWN in states and SendState.SENT not in states:
         if even_unknown:
-            return Judgement(Verdict.YES, "its answer may have left already")
+            return ReplayCheck(ReplayStatus.YES, "its answer may have left already")
         reason = "its answer may have left already; to risk that it comes twice: --even-if-unknown"
-        return Judgement(Verdict.UNKNOWN, reason)
+        return ReplayCheck(ReplayStatus.UNKNOWN, reason)
     if states and states <= _NEVER_LEFT:
-        return Judgement(Verdict.YES, why)
-    return Judgement(Verdict.ANSWERED, "it was answered")
+        return ReplayCheck(ReplayStatus.YES, why)
+    return ReplayCheck(ReplayStatus.ANSWERED, "it was answered")
 
 
 _ANSWERS = {
-    b"asked": Judgement(Verdict.ASKED, "asked for"),
-    b"gone": Judgement(Verdict.GONE, "what was texted is no longer kept"),
-    b"unanswered": Judgement(Verdict.IN_WORK, "Twilio may still ask for its answer"),
-    b"opted out": Judgement(Verdict.OPTED_OUT, "the person has opted out"),
-    b"leaving": Judgement(Verdict.IN_WORK, "it is being worked on"),
-    b"left": Judgement(Verdict.ANSWERED, "it was answered"),
-    b"unknown": Judgement(Verdict.UNKNOWN, "its answer may have left already"),
-    b"already": Judgement(Verdict.ALREADY, "it was replayed already, or is about to be"),
+    b"asked": ReplayCheck(ReplayStatus.ASKED, "asked for"),
+    b"gone": ReplayCheck(ReplayStatus.GONE, "what was texted is no longer kept"),
+    b"unanswered": ReplayCheck(ReplayStatus.IN_WORK, "Twilio may still ask for its answer"),
+    b"opted out": ReplayCheck(ReplayStatus.OPTED_OUT, "the person has opted out"),
+    b"leaving": ReplayCheck(ReplayStatus.IN_WORK, "it is being worked on"),
+    b"left": ReplayCheck(ReplayStatus.ANSWERED, "it was answered"),
+    b"unknown": ReplayCheck(ReplayStatus.UNKNOWN, "its answer may have left already"),
+    b"already": ReplayCheck(ReplayStatus.ALREADY, "it was replayed already, or is about to be"),
 }
 
 
-def ask(
-    client: redis.Redis, episode: Episode, scope: str, retention_days: float, *, even_unknown: bool
-) -> Judgement:
+def request_replay(
+    client: redis.Redis, episode: MessageRecord, scope: str, retention_days: float, *, even_unknown: bool
+) -> ReplayCheck:
     """Put the wish into the outbox, from where a running router takes it; asked twice, it is done once.
 
     ``scope`` is where the person's facts belong. Whatever has changed since `judge` looked is seen here.
@@ -132,8 +134,8 @@ def ask(
         bucket.message(episode.reference),
         bucket.outbox,
         bucket.person(scope, person),
-        Entry(episode.reference, Kind.REPLAY.value, scope, person).line,
-        Entry(episode.reference, Kind.LATE.value, scope, person).line,
+        OutboxEntry(episode.reference, ReplyKind.REPLAY.value, scope, person).line,
+        OutboxEntry(episode.reference, ReplyKind.LATE.value, scope, person).line,
         int(retention_days * 86_400_000),
         UNANSWERED,
         "1" if even_unknown else "",

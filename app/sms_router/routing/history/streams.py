@@ -9,7 +9,7 @@ from typing import NamedTuple, cast
 
 import redis
 
-from sms_router.routing.history.paging import Position
+from sms_router.routing.history.paging import Cursor
 from sms_router.routing.history.record import Cause, Fields
 from sms_router.store.keys import ALL_BUCKETS, Bucket
 
@@ -20,7 +20,7 @@ JOURNAL: Stream = attrgetter("journal")
 DEAD_LETTERS: Stream = attrgetter("dead_letters")
 
 
-class Letter(NamedTuple):
+class StreamEntry(NamedTuple):
     """An entry of the dead letters, or of the journal without a cause."""
 
     order: tuple[int, int]
@@ -30,18 +30,18 @@ class Letter(NamedTuple):
     cause: Cause
 
     @property
-    def position(self) -> Position:
+    def position(self) -> Cursor:
         """Where it stands among those of all buckets."""
-        return Position(*self.order, ALL_BUCKETS.index(self.bucket))
+        return Cursor(*self.order, ALL_BUCKETS.index(self.bucket))
 
 
-class Letters:
+class StreamReader:
     """Reads the streams, some entries at a time; the client is redis-py's, answering bytes."""
 
     def __init__(self, client: redis.Redis) -> None:
         self._client = client
 
-    def backwards(self, stream: Stream, at_once: int, before: Position | None = None) -> Iterator[Letter]:
+    def backwards(self, stream: Stream, at_once: int, before: Cursor | None = None) -> Iterator[StreamEntry]:
         """Yield the entries of all buckets' streams, the newest first, from each some ``at_once``."""
         pipeline = self._client.pipeline(transaction=False)
         for number, bucket in enumerate(ALL_BUCKETS):
@@ -59,7 +59,7 @@ class Letters:
         at_once: int,
         page: list[tuple[bytes, Fields]] | None = None,
         begin: int = 0,
-    ) -> Iterator[Letter]:
+    ) -> Iterator[StreamEntry]:
         """Yield one bucket's entries back to ``begin``; ``page`` is the first, where it is there."""
         end = "+"
         while True:
@@ -73,8 +73,8 @@ class Letters:
             end, page = f"({page[-1][0].decode()}", None
 
 
-def read_letter(bucket: Bucket, entry: bytes, fields: Fields) -> Letter:
+def read_letter(bucket: Bucket, entry: bytes, fields: Fields) -> StreamEntry:
     """Read one entry."""
     milliseconds, _, sequence = entry.partition(b"-")
     cause = Cause(int(milliseconds), fields.get(b"cause", b"").decode("utf-8", "replace"))
-    return Letter((int(milliseconds), int(sequence)), bucket, fields[b"message"].decode(), cause)
+    return StreamEntry((int(milliseconds), int(sequence)), bucket, fields[b"message"].decode(), cause)

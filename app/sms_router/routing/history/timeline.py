@@ -7,14 +7,14 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import NamedTuple
 
-from sms_router.delivery.entry import Kind, Piece
-from sms_router.delivery.message import State
-from sms_router.privacy import masked_number, masked_text
-from sms_router.routing.history.record import Episode, Said, Sending, Sent
+from sms_router.delivery.entry import MessagePart, ReplyKind
+from sms_router.delivery.message import SendState
+from sms_router.privacy import mask_number, mask_text
+from sms_router.routing.history.record import AnswerRecord, DeliveredMessage, MessageRecord, OutboundAttempt
 from sms_router.twilio.twiml import OutboundMessage
 
 
-class What(StrEnum):
+class EventType(StrEnum):
     """What happened in one step; in the order in which steps of the same millisecond are told."""
 
     RECEIVED = "received"
@@ -28,63 +28,69 @@ class What(StrEnum):
     BODIES_REMOVED = "texts removed"
 
 
-_ORDER = {what: place for place, what in enumerate(What)}
+_ORDER = {what: place for place, what in enumerate(EventType)}
 
-_DOCUMENTS = {Kind.ANSWER: "the answer", Kind.LATE: "the late answer", Kind.REPLAY: "the replay"}
+_DOCUMENTS = {
+    ReplyKind.ANSWER: "the answer",
+    ReplyKind.LATE: "the late answer",
+    ReplyKind.REPLAY: "the replay",
+}
 
 _STATES = {
-    State.WAITING: "waits to be sent",
-    State.SENDING: "is being sent",
-    State.SENT: "left",
-    State.REFUSED: "was refused",
-    State.UNKNOWN: "may have left",
-    State.WITHDRAWN: "did not leave",
+    SendState.WAITING: "waits to be sent",
+    SendState.SENDING: "is being sent",
+    SendState.SENT: "left",
+    SendState.REFUSED: "was refused",
+    SendState.UNKNOWN: "may have left",
+    SendState.WITHDRAWN: "did not leave",
 }
 
 
-class Step(NamedTuple):
+class TimelineEvent(NamedTuple):
     """One thing that happened."""
 
     at: int | None
     """Milliseconds since the epoch; None where nobody wrote it down."""
-    what: What
+    what: EventType
     lines: tuple[str, ...]
     sid: str | None = None
     """Of the outgoing message that it is about."""
 
 
-def steps(episode: Episode, reveal: bool) -> list[Step]:
+def build_timeline(episode: MessageRecord, reveal: bool) -> list[TimelineEvent]:
     """Return the whole story, the oldest step first."""
     known = list(_steps(episode, reveal))
     latest = max((step.at for step in known if step.at is not None), default=0)
     return sorted(known, key=lambda step: (step.at or latest, _ORDER[step.what]))
 
 
-def _steps(episode: Episode, reveal: bool) -> Iterator[Step]:
-    yield Step(episode.received, What.RECEIVED, tuple(_received(episode, reveal)))
+def _steps(episode: MessageRecord, reveal: bool) -> Iterator[TimelineEvent]:
+    yield TimelineEvent(episode.received, EventType.RECEIVED, tuple(_received(episode, reveal)))
     if episode.answer is not None:
         outcome = f"{episode.outcome or 'unanswered'} by {episode.answer.rule}"
-        yield _said(What.ANSWERED, episode.answer, outcome, reveal)
+        yield _said(EventType.ANSWERED, episode.answer, outcome, reveal)
     if episode.late is not None:
-        yield _said(What.LATE, episode.late, f"by {episode.late.rule}", reveal)
+        yield _said(EventType.LATE, episode.late, f"by {episode.late.rule}", reveal)
     if episode.replay is not None:
-        yield Step(episode.replay.asked, What.REPLAY_ASKED, ("by an operator",))
+        yield TimelineEvent(episode.replay.asked, EventType.REPLAY_ASKED, ("by an operator",))
         if episode.replay.said is not None:
-            yield _said(What.REPLAY, episode.replay.said, f"by {episode.replay.said.rule}", reveal)
+            yield _said(EventType.REPLAY, episode.replay.said, f"by {episode.replay.said.rule}", reveal)
     for sending in episode.sendings:
         as_sid = (f"as {sending.sid}",) if sending.sid else ()
         lines = (in_words(sending), *as_sid, *sending.trail)
-        yield Step(sending.at, What.SENDING, lines, sending.sid or None)
+        yield TimelineEvent(sending.at, EventType.SENDING, lines, sending.sid or None)
     known = {sending.sid for sending in episode.sendings}
     for sent in episode.sent:
         yield from _statuses(sent, told=sent.sid in known)
     for cause in episode.causes:
-        yield Step(cause.at, What.DEAD_LETTER, (cause.text,))
+        yield TimelineEvent(cause.at, EventType.DEAD_LETTER, (cause.text,))
     if episode.bodies_removed is not None:
-        yield Step(episode.bodies_removed, What.BODIES_REMOVED, ("their time is over (body_retention_days)",))
+        yield TimelineEvent(
+            episode.bodies_removed, EventType.BODIES_REMOVED, ("their time is over (body_retention_days)",)
+        )
 
 
-def _received(episode: Episode, reveal: bool) -> Iterator[str]:
+def _received(episode: MessageRecord, reveal: bool) -> Iterator[str]:
     if episode.message is None:
         yield "the message itself is no longer kept"
         return
@@ -96,42 +102,42 @@ def _received(episode: Episode, reveal: bool) -> Iterator[str]:
         yield f"{media.content_type} {media.url}" if reveal else media.content_type
 
 
-def _said(what: What, said: Said, how: str, reveal: bool) -> Step:
+def _said(what: EventType, said: AnswerRecord, how: str, reveal: bool) -> TimelineEvent:
     texts = [_message(message, reveal) for message in said.messages] or ["(nothing is said)"]
-    return Step(said.at, what, (how, *texts, *said.trail))
+    return TimelineEvent(said.at, what, (how, *texts, *said.trail))
 
 
 def _message(message: OutboundMessage, reveal: bool) -> str:
     sender = f"from {message.sender}: " if message.sender else ""
     recipient = message.recipient or ""
-    to = f"to {recipient if reveal else masked_number(recipient)} " if recipient else ""
+    to = f"to {recipient if reveal else mask_number(recipient)} " if recipient else ""
     pictures = f" and {len(message.media)} media" if message.media else ""
-    return f"{to}{sender}{message.body if reveal else masked_text(message.body)}{pictures}"
+    return f"{to}{sender}{message.body if reveal else mask_text(message.body)}{pictures}"
 
 
-def in_words(sending: Sending) -> str:
+def in_words(sending: OutboundAttempt) -> str:
     """Say how far a message that leaves by REST has come, and why it leaves."""
-    again = " once more" if sending.piece.again else ""
+    again = " once more" if sending.piece.resend else ""
     sender = f" from {sending.sender}" if sending.sender else ""
-    why = sending.result or (f"because of {sending.why}" if sending.piece.again else sending.why)
+    why = sending.result or (f"because of {sending.why}" if sending.piece.resend else sending.why)
     return f"{_named(sending.piece)} {_STATES[sending.state]}{again}{sender}: {why}".rstrip(": ")
 
 
-def _named(piece: Piece) -> str:
+def _named(piece: MessagePart) -> str:
     number = f", message {piece.number + 1}," if piece.number else ""
     return f"{_DOCUMENTS[piece.kind]}{number}"
 
 
-def _statuses(sent: Sent, *, told: bool) -> Iterator[Step]:
+def _statuses(sent: DeliveredMessage, *, told: bool) -> Iterator[TimelineEvent]:
     """Tell the statuses of one message, with its sid where that was not ``told`` before."""
     name = _named(sent.piece) if sent.piece is not None else "a message"
-    again = ", sent once more" if sent.piece is not None and sent.piece.again else ""
+    again = ", sent once more" if sent.piece is not None and sent.piece.resend else ""
     for status in sent.statuses or ((None, sent.status),):
         at, word = status
         error = f", error {sent.error_code}" if sent.error_code and word == sent.status else ""
         sender = f" from {sent.sender}" if sent.sender else ""
         line = f"{name}{again}{sender}: {word or 'nothing heard yet'}{error}"
-        yield Step(at, What.STATUS, (line,) if told else (line, f"as {sent.sid}"), sent.sid)
+        yield TimelineEvent(at, EventType.STATUS, (line,) if told else (line, f"as {sent.sid}"), sent.sid)
         told = True
 
 
@@ -147,17 +153,17 @@ def moment_of(at: int | None) -> str:
     return (iso(at) or "unknown")[:19].replace("T", " ")
 
 
-def person_of(episode: Episode, reveal: bool) -> str:
+def person_of(episode: MessageRecord, reveal: bool) -> str:
     """Return who texted."""
     if episode.message is None:
         return ""
-    return episode.message.sender if reveal else masked_number(episode.message.sender)
+    return episode.message.sender if reveal else mask_number(episode.message.sender)
 
 
-def body_of(episode: Episode, reveal: bool) -> str:
+def body_of(episode: MessageRecord, reveal: bool) -> str:
     """Return what was texted."""
     if episode.bodies_removed is not None:
         return "(no longer kept)"
     if episode.message is None:
         return ""
-    return episode.message.body if reveal else masked_text(episode.message.body)
+    return episode.message.body if reveal else mask_text(episode.message.body)

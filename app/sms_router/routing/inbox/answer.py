@@ -45,7 +45,7 @@ class Answer(NamedTuple):
     outcome: Outcome
 
 
-class Story(NamedTuple):
+class JournalEntry(NamedTuple):
     """What is journaled with an answer."""
 
     text: str

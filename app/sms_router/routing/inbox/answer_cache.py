@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from sms_router.routing.inbox.answer import Answer
 
-MOST_REMEMBERED = 10_000
+MAX_ENTRIES = 10_000
 """Answers kept in each worker."""
 
 LARGEST_REMEMBERED = 4096
@@ -16,7 +16,7 @@ LARGEST_REMEMBERED = 4096
 Kept = TypeVar("Kept")
 
 
-class Remembered:
+class AnswerCache:
     """The newest answers of one worker, and which messages it gave back, by their references."""
 
     def __init__(self) -> None:
@@ -45,5 +45,5 @@ class Remembered:
 
 def _keep_newest(kept: OrderedDict[str, Kept], reference: str, value: Kept) -> None:
     kept[reference] = value
-    if len(kept) > MOST_REMEMBERED:
+    if len(kept) > MAX_ENTRIES:
         kept.popitem(last=False)

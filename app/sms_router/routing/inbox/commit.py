@@ -5,12 +5,12 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import NamedTuple
 
-from sms_router.routing.inbox.loop_guard import Meter
+from sms_router.routing.inbox.loop_guard import ReplyCounter
 from sms_router.store.connection import Argument
 from sms_router.store.scripts import COMMIT, COMMIT_COUNTED, COMMIT_IN_TURN, Script
 
 
-class Verdict(IntEnum):
+class CommitResult(IntEnum):
     """What the commit script says."""
 
     OTHERS_ANSWER = 0
@@ -19,7 +19,7 @@ class Verdict(IntEnum):
     TOO_MANY = 3
 
 
-class GoingOn(NamedTuple):
+class Continuation(NamedTuple):
     """Work that goes on after an answer that is late, for the outbox to remember."""
 
     entry: bytes
@@ -28,7 +28,7 @@ class GoingOn(NamedTuple):
     """False when somebody else is at work and this worker has only lost patience."""
 
 
-class Turn(NamedTuple):
+class ConversationUpdate(NamedTuple):
     """What a message has made of the person's conversation; it ends the message's turn."""
 
     key: bytes
@@ -40,8 +40,8 @@ class Turn(NamedTuple):
     """Milliseconds until it is forgotten that there was any."""
 
 
-def committing(
-    keys: tuple[bytes, ...], meter: Meter | None, turn: Turn | None
+def commit_script(
+    keys: tuple[bytes, ...], meter: ReplyCounter | None, turn: ConversationUpdate | None
 ) -> tuple[Script, tuple[bytes, ...], tuple[Argument, ...]]:
     """Return the commit script for what comes along: a count of replies, a conversation."""
     if turn is not None:

@@ -12,18 +12,18 @@ from collections.abc import Callable, Sequence
 from typing import Any
 from uuid import uuid4
 
-from sms_router.routing.inbox.answer import RELEASED, Answer, MessageKey, Outcome, Story
-from sms_router.routing.inbox.answer_cache import Remembered
-from sms_router.routing.inbox.claim import Claimed, Opening, Ready, opening, read_opening
-from sms_router.routing.inbox.commit import GoingOn, Turn, Verdict, committing
-from sms_router.routing.inbox.leases import Leases
-from sms_router.routing.inbox.loop_guard import Excess, Meter
-from sms_router.routing.inbox.waiters import Waiters
-from sms_router.store.connection import Argument, written
+from sms_router.routing.inbox.answer import RELEASED, Answer, JournalEntry, MessageKey, Outcome
+from sms_router.routing.inbox.answer_cache import AnswerCache
+from sms_router.routing.inbox.claim import Claimed, ClaimResult, PreparedAnswer, claim_script, parse_claim
+from sms_router.routing.inbox.commit import CommitResult, Continuation, ConversationUpdate, commit_script
+from sms_router.routing.inbox.leases import LeaseRenewer
+from sms_router.routing.inbox.loop_guard import LimitExceeded, ReplyCounter
+from sms_router.routing.inbox.waiters import AnswerWaiters
+from sms_router.store.connection import Argument, encode
 from sms_router.store.errors import StoreUnavailableError
 from sms_router.store.keys import ANSWERED_CHANNEL, bucket_of
 from sms_router.store.scripts import NOTE, PACE, RELEASE, Script
-from sms_router.store.spool.durable_writer import Journal
+from sms_router.store.spool.durable_writer import DurableWriter
 from sms_router.store.store import Store
 
 LEASE = 3.0
@@ -34,13 +34,13 @@ STORE_BUDGET = 0.2
 then it is answered from memory. Together they stay below the 300 ms that were promised (design 11)."""
 
 
-class Records:
+class Inbox:
     """Claims and answers of one worker, over Redis, with this worker's memory beside it."""
 
     def __init__(
         self,
         store: Store,
-        journal: Journal,
+        journal: DurableWriter,
         retention_days: float,
         lease: float = LEASE,
         clock: Callable[[], float] = time.time,
@@ -55,11 +55,11 @@ class Records:
         self._retention = int(retention_days * 86_400_000)
         self.owner = uuid4().hex[:12].encode()
         """What this worker is called in its claims."""
-        self._leases = Leases(store, self.owner, lease)
+        self._leases = LeaseRenewer(store, self.owner, lease)
         self._terms = (self.owner, b"%d" % self._leases.milliseconds, b"%d" % self._retention)
         """What every opening is told, as Redis reads it."""
-        self._waiters = Waiters()
-        self._remembered = Remembered()
+        self._waiters = AnswerWaiters()
+        self._remembered = AnswerCache()
 
     async def start(self) -> None:
         """Begin to renew leases."""
@@ -74,11 +74,11 @@ class Records:
         """How long a claim lives without being renewed, in milliseconds."""
         return self._leases.milliseconds
 
-    def remembered(self, key: MessageKey) -> Answer | None:
+    def cached_answer(self, key: MessageKey) -> Answer | None:
         """Return the answer that this worker has given already, if it still knows."""
         return self._remembered.answer(key.reference)
 
-    async def open(
+    async def claim(
         self,
         key: MessageKey,
         request: bytes,
@@ -86,8 +86,8 @@ class Records:
         scope: str = "",
         *,
         in_turn: bool = False,
-        ready: Ready | None = None,
-    ) -> Opening:
+        ready: PreparedAnswer | None = None,
+    ) -> ClaimResult:
         """Claim the message, or learn who has it or what its answer is.
 
         ``request`` is journaled as it came; ``fallback`` tells that Twilio's fallback asks; ``scope``
@@ -97,27 +97,27 @@ class Records:
         """
         bucket = bucket_of(key.person)
         record = bucket.message(key.reference)
-        script, keys, arguments = opening(
+        script, keys, arguments = claim_script(
             (record, bucket.journal, bucket.person(scope, key.person)),
             (*self._terms, key.reference, request, b"1" if fallback else b"0"),
-            bucket.talk(scope, key.person) if in_turn else None,
+            bucket.conversation(scope, key.person) if in_turn else None,
             ready,
         )
         while True:
-            words, asked = self._waiters.words, time.monotonic()
+            words, asked = self._waiters.notifications, time.monotonic()
             try:
                 found = await self._store.run(script, keys, arguments)
             except StoreUnavailableError:
                 if not fallback and self._remembered.was_released(key.reference):
                     return RELEASED
                 return Claimed(1, time.monotonic() - asked, stored=False)
-            opened = read_opening(found, asked, ready)
+            opened = parse_claim(found, asked, ready)
             if isinstance(opened, Answer):
                 return opened if opened is RELEASED else self._remembered.keep(key.reference, opened)
             if isinstance(opened, Claimed):
-                self._leases.hold(key.reference, record, asked)
+                self._leases.add(key.reference, record, asked)
                 return opened
-            if not self._waiters.heard_since(opened.behind or key.reference, words):
+            if not self._waiters.notified_since(opened.behind or key.reference, words):
                 return opened
             # The word that it is answered has overtaken "busy": it would be waited for in vain.
 
@@ -127,11 +127,11 @@ class Records:
         request: bytes,
         claim: Claimed,
         answer: Answer,
-        story: Story,
-        going_on: GoingOn | None = None,
-        meter: Meter | None = None,
-        turn: Turn | None = None,
-    ) -> Answer | Excess:
+        story: JournalEntry,
+        going_on: Continuation | None = None,
+        meter: ReplyCounter | None = None,
+        turn: ConversationUpdate | None = None,
+    ) -> Answer | LimitExceeded:
         """Store the answer before it is sent; return it, or the one that was there first.
 
         With ``going_on`` the claim stays with the worker that still works on the message. With a
@@ -149,28 +149,30 @@ class Records:
             key.reference,
             answer.document,
             answer.outcome,
-            written(story.text),
+            encode(story.text),
             self._retention,
-            written(story.cause),
+            encode(story.cause),
             ANSWERED_CHANNEL,
             going_on.entry if going_on is not None else b"",
             self.owner if going_on is not None and going_on.ours else b"",
             self._leases.milliseconds,
         )
-        script, keys, more = committing(keys, meter, turn)
-        found = await self._try(script, keys, arguments, request, more, claim) if claim.stored else None
-        if found is not None and found[0] == Verdict.TOO_MANY:
-            return Excess(found[1])
-        self._leases.let_go(key.reference)
+        script, keys, more = commit_script(keys, meter, turn)
+        found = (
+            await self._run_commit(script, keys, arguments, request, more, claim) if claim.stored else None
+        )
+        if found is not None and found[0] == CommitResult.TOO_MANY:
+            return LimitExceeded(found[1])
+        self._leases.discard(key.reference)
         if found is None:
-            script, keys, more = committing(keys[:4], None, turn)
+            script, keys, more = commit_script(keys[:4], None, turn)
             whole = (*arguments, *self._as_received(request), *more)
             self._journal.spool(script, keys, whole, begins=going_on is not None)
-        elif found[0] == Verdict.OTHERS_ANSWER:
+        elif found[0] == CommitResult.OTHERS_ANSWER:
             answer = Answer(found[1], Outcome(found[2].decode()))
         return self._remembered.keep(key.reference, answer)
 
-    async def _try(
+    async def _run_commit(
         self,
         script: Script,
         keys: tuple[bytes, ...],
@@ -188,7 +190,7 @@ class Records:
             found: Sequence[Any] = await self._store.run(
                 script, keys, (*arguments, b"", b"", *more), patience
             )
-            if found[0] == Verdict.RECORD_LOST:
+            if found[0] == CommitResult.RECORD_LOST:
                 whole = (*arguments, *self._as_received(request), *more)
                 found = await self._store.run(script, keys, whole, patience)
         except StoreUnavailableError:
@@ -199,51 +201,51 @@ class Records:
         """Return a message's request, and the time, for a record that does not have them."""
         return request, int(self._clock() * 1000)
 
-    async def release(self, key: MessageKey, request: bytes, claim: Claimed, story: Story) -> None:
+    async def release(self, key: MessageKey, request: bytes, claim: Claimed, story: JournalEntry) -> None:
         """Give a failed message back, for Twilio's fallback request to take over.
 
         Where only this worker's memory knows of the claim, the fallback finds the message free anyway.
         """
-        self._leases.let_go(key.reference)
+        self._leases.discard(key.reference)
         bucket = bucket_of(key.person)
         keys = (bucket.message(key.reference), bucket.journal, bucket.dead_letters)
         arguments = (
             key.reference,
-            written(story.text),
+            encode(story.text),
             self._retention,
-            written(story.cause),
+            encode(story.cause),
             ANSWERED_CHANNEL,
             *self._as_received(request),
         )
         self._remembered.release(key.reference)
         if claim.stored:
-            await self._journal.keep(RELEASE, keys, arguments)
+            await self._journal.write(RELEASE, keys, arguments)
         else:
             self._journal.spool(RELEASE, keys, arguments)
 
-    async def count(self, meter: Meter) -> Excess | None:
+    async def count_reply(self, meter: ReplyCounter) -> LimitExceeded | None:
         """Count a reply that leaves later; nobody counts while Redis is away."""
         try:
             over = await self._store.run(PACE, (meter.key,), meter.pace)
         except StoreUnavailableError:
             return None
-        return Excess(over) if over else None
+        return LimitExceeded(over) if over else None
 
-    async def note(self, key: MessageKey, field: str, text: str, cause: str = "") -> None:
+    async def annotate(self, key: MessageKey, field: str, text: str, cause: str = "") -> None:
         """Write down what became of an answered message; with a ``cause`` it is a dead letter."""
         bucket = bucket_of(key.person)
         keys = (bucket.message(key.reference), bucket.dead_letters)
-        arguments = (key.reference, field, written(text), self._retention, written(cause))
-        await self._journal.keep(NOTE, keys, arguments)
+        arguments = (key.reference, field, encode(text), self._retention, encode(cause))
+        await self._journal.write(NOTE, keys, arguments)
 
-    def hold(self, key: MessageKey) -> None:
+    def keep_renewing(self, key: MessageKey) -> None:
         """Renew the claim from now on, for work that goes on after its answer."""
         record = bucket_of(key.person).message(key.reference)
-        self._leases.hold(key.reference, record, time.monotonic())
+        self._leases.add(key.reference, record, time.monotonic())
 
-    def let_go(self, key: MessageKey) -> None:
+    def stop_renewing(self, key: MessageKey) -> None:
         """Stop renewing the claim, whatever became of it."""
-        self._leases.let_go(key.reference)
+        self._leases.discard(key.reference)
 
     async def answered(self, key: MessageKey, seconds: float) -> None:
         """Wait until somebody says that the message is answered, ``seconds`` at the most."""

@@ -9,18 +9,18 @@ import time
 from sms_router.store.errors import StoreUnavailableError
 from sms_router.store.scripts import RENEW
 from sms_router.store.store import Store
-from sms_router.tasks import end
+from sms_router.tasks import cancel_and_wait
 
 log = logging.getLogger("sms_router.record")
 
-HELD_UP = 0.5
+LOOP_LAG_WARNING = 0.5
 """Seconds that the loop may be late before it is told."""
 
 RENEWALS = 3
 """How many times a lease is renewed in its own length, so that one or two may fail."""
 
 
-class Leases:
+class LeaseRenewer:
     """Renews what has been in work for a while; most messages are answered long before."""
 
     def __init__(self, store: Store, owner: bytes, seconds: float) -> None:
@@ -38,13 +38,13 @@ class Leases:
 
     async def aclose(self) -> None:
         """Stop renewing: the leases die."""
-        await end(self._renewer)
+        await cancel_and_wait(self._renewer)
 
-    def hold(self, reference: str, record: bytes, since: float) -> None:
+    def add(self, reference: str, record: bytes, since: float) -> None:
         """Renew the lease on a message that was asked for at ``since``, by the monotonic clock."""
         self._held[reference] = (record, since)
 
-    def let_go(self, reference: str) -> None:
+    def discard(self, reference: str) -> None:
         """Stop renewing, whatever the outcome."""
         self._held.pop(reference, None)
 
@@ -52,7 +52,7 @@ class Leases:
         while True:
             began = time.monotonic()
             await asyncio.sleep(self._every)
-            if (held_up := time.monotonic() - began - self._every) > HELD_UP:
+            if (held_up := time.monotonic() - began - self._every) > LOOP_LAG_WARNING:
                 log.warning(
                     "the event loop was held up for %.1f s: an async handler blocks it, and everybody "
                     "waits; make it a plain function, which runs in a thread", held_up,

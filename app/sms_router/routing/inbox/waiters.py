@@ -9,14 +9,14 @@ MOST_HEARD = 1_000
 """Messages whose last word is kept; each is of use for one round trip to Redis."""
 
 
-class Waiters:
+class AnswerWaiters:
     """Who waits for which message, and which words were heard lately."""
 
     def __init__(self) -> None:
         """Begin with nobody."""
         self._waiting: dict[str, set[asyncio.Future[None]]] = {}
         self._heard: OrderedDict[str, int] = OrderedDict()
-        self.words = 0
+        self.notifications = 0
         """How many words were heard so far."""
 
     def __len__(self) -> int:
@@ -37,8 +37,8 @@ class Waiters:
 
     def wake(self, reference: str) -> None:
         """Pass the word on to all who wait for it."""
-        self.words += 1
-        self._heard[reference] = self.words
+        self.notifications += 1
+        self._heard[reference] = self.notifications
         self._heard.move_to_end(reference)
         if len(self._heard) > MOST_HEARD:
             self._heard.popitem(last=False)
@@ -46,6 +46,6 @@ class Waiters:
             if not word.done():
                 word.set_result(None)
 
-    def heard_since(self, reference: str, words: int) -> bool:
+    def notified_since(self, reference: str, words: int) -> bool:
         """Tell whether a word about the message has come after the first ``words`` of them."""
         return self._heard.get(reference, 0) > words

@@ -6,12 +6,12 @@ from collections.abc import Iterable
 from functools import cache
 from itertools import chain
 
-from sms_router.routing.keywords.index import Claim
+from sms_router.routing.keywords.index import KeywordEntry
 from sms_router.routing.keywords.normalize import LONGEST, is_edge
 from sms_router.routing.keywords.rules import Answer, MatchKind
 
 
-def argument(text: str, claim: Claim[Answer]) -> str:
+def extract_argument(text: str, claim: KeywordEntry[Answer]) -> str:
     """Return the rest of the text after the claim's keyword, without white space around it.
 
     The punctuation that clings to the last word of a first-word keyword belongs to the keyword:
@@ -25,7 +25,7 @@ def argument(text: str, claim: Claim[Answer]) -> str:
     return rest.strip()
 
 
-def _after(text: str, claim: Claim[Answer]) -> str:
+def _after(text: str, claim: KeywordEntry[Answer]) -> str:
     for end in _likely_ends(len(claim.key)):
         if claim.read(text[:end]) == claim.key:
             return text[_end_of_sign(text, end, claim) :]
@@ -38,7 +38,7 @@ def _likely_ends(size: int) -> Iterable[int]:
     return chain((size,), range(1, 4 * size + 16))
 
 
-def _end_of_sign(text: str, end: int, claim: Claim[Answer]) -> int:
+def _end_of_sign(text: str, end: int, claim: KeywordEntry[Answer]) -> int:
     """Step over accents and invisible characters that belong to the keyword's last letter.
 
     Each different character is read once, alone: what is nothing by itself adds nothing to the

@@ -9,11 +9,11 @@ from operator import itemgetter
 from typing import Generic
 
 from sms_router.routing.keywords.normalize import fold_accents, normalise, tidy, trim
-from sms_router.routing.keywords.rules import Anchor, Answer, MatchKind, Occasion, Rule, Scope
+from sms_router.routing.keywords.rules import Anchor, Answer, MatchContext, MatchKind, Rule, Scope
 
 
 @dataclass(frozen=True, slots=True)
-class Claim(Generic[Answer]):
+class KeywordEntry(Generic[Answer]):
     """One keyword of one rule, as texts are compared with it."""
 
     rule: Rule[Answer]
@@ -39,7 +39,7 @@ class Claim(Generic[Answer]):
         return fold_accents(normalise(text)) if self.rule.fold_accents else normalise(text)
 
 
-def claims_of(rule: Rule[Answer]) -> Iterator[Claim[Answer]]:
+def claims_of(rule: Rule[Answer]) -> Iterator[KeywordEntry[Answer]]:
     """Yield a claim for each different keyword of a rule; one that is empty once normalised has no key."""
     seen: set[str] = set()
     for word in rule.words:
@@ -48,41 +48,41 @@ def claims_of(rule: Rule[Answer]) -> Iterator[Claim[Answer]]:
             key = fold_accents(key)
         if key not in seen:
             seen.add(key)
-            yield Claim(rule, word, key)
+            yield KeywordEntry(rule, word, key)
 
 
-class Group(Generic[Answer]):
+class ScopedEntries(Generic[Answer]):
     """The claims on one text, ordered by where they hold."""
 
     def __init__(self) -> None:
         """Begin without claims."""
-        self._by_anchor: dict[Anchor, list[Claim[Answer]]] = {}
+        self._by_anchor: dict[Anchor, list[KeywordEntry[Answer]]] = {}
 
-    def add(self, claim: Claim[Answer]) -> None:
+    def add(self, claim: KeywordEntry[Answer]) -> None:
         """Put a claim where occasions of its scope will look for it."""
-        for anchor in claim.scope.anchors:
+        for anchor in claim.scope.index_keys:
             insort(self._by_anchor.setdefault(anchor, []), claim, key=_broadness)
 
-    def at(self, occasion: Occasion) -> Iterator[Claim[Answer]]:
+    def at(self, occasion: MatchContext) -> Iterator[KeywordEntry[Answer]]:
         """Yield the claims that may hold on this occasion, the most specific first."""
-        for anchor in occasion.anchors:
+        for anchor in occasion.index_keys:
             yield from self._by_anchor.get(anchor, ())
 
-    def best(self, occasion: Occasion) -> Claim[Answer] | None:
+    def best(self, occasion: MatchContext) -> KeywordEntry[Answer] | None:
         """Return the most specific claim that holds on this occasion."""
         return next((claim for claim in self.at(occasion) if claim.scope.admits(occasion)), None)
 
-    def __iter__(self) -> Iterator[Claim[Answer]]:
+    def __iter__(self) -> Iterator[KeywordEntry[Answer]]:
         """Yield every claim once."""
         found = {id(claim): claim for claims in self._by_anchor.values() for claim in claims}
         return iter(found.values())
 
 
-def _broadness(claim: Claim[Answer]) -> int:
+def _broadness(claim: KeywordEntry[Answer]) -> int:
     return -claim.scope.specificity
 
 
-class Shelf(Generic[Answer]):
+class KeywordIndex(Generic[Answer]):
     """The claims of one kind and one size: a text is looked up with one cut and one hash.
 
     Rules that fold accents stand
@@ -94,15 +94,15 @@ class Shelf(Generic[Answer]):
         self.kind = kind
         self.size = size
         self._cut = _cutter(kind, size)
-        self._exact: dict[str, Group[Answer]] = {}
-        self._folded: dict[str, Group[Answer]] = {}
+        self._exact: dict[str, ScopedEntries[Answer]] = {}
+        self._folded: dict[str, ScopedEntries[Answer]] = {}
 
-    def add(self, claim: Claim[Answer]) -> None:
+    def add(self, claim: KeywordEntry[Answer]) -> None:
         """Put a claim of this shelf's kind and size on it."""
         groups = self._folded if claim.rule.fold_accents else self._exact
-        groups.setdefault(claim.key, Group()).add(claim)
+        groups.setdefault(claim.key, ScopedEntries()).add(claim)
 
-    def best(self, text: str, folded: str, occasion: Occasion) -> Claim[Answer] | None:
+    def best(self, text: str, folded: str, occasion: MatchContext) -> KeywordEntry[Answer] | None:
         """Return the most specific claim on a normalised text; ``folded`` is it without accents."""
         group = self._exact.get(self._cut(text))
         best = group.best(occasion) if group else None
@@ -112,7 +112,7 @@ class Shelf(Generic[Answer]):
                 return other
         return best
 
-    def groups(self, text: str, folded: str) -> list[Group[Answer]]:
+    def groups(self, text: str, folded: str) -> list[ScopedEntries[Answer]]:
         """Return everything that claims a normalised text, wherever it holds."""
         found = self._exact.get(self._cut(text)), self._folded.get(self._cut(folded))
         return [group for group in found if group]
@@ -127,13 +127,13 @@ def _cutter(kind: MatchKind, size: int) -> Callable[[str], str]:
     return str
 
 
-def shelved(claims: Iterable[Claim[Answer]]) -> list[Shelf[Answer]]:
+def build_indexes(claims: Iterable[KeywordEntry[Answer]]) -> list[KeywordIndex[Answer]]:
     """Put claims on shelves, in order of precedence: by kind, then the longest keywords first."""
-    shelves: dict[tuple[MatchKind, int], Shelf[Answer]] = {}
+    shelves: dict[tuple[MatchKind, int], KeywordIndex[Answer]] = {}
     for claim in claims:
         place = claim.rule.kind, claim.size
         if place not in shelves:
-            shelves[place] = Shelf(*place)
+            shelves[place] = KeywordIndex(*place)
         shelves[place].add(claim)
     kinds = list(MatchKind)
     return sorted(shelves.values(), key=lambda shelf: (kinds.index(shelf.kind), -shelf.size))

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sms_router.routing.keywords.index import Claim, claims_of
+from sms_router.routing.keywords.index import KeywordEntry, claims_of
 from sms_router.routing.keywords.normalize import fold_accents
 from sms_router.routing.keywords.patterns import PatternError, check_pattern
 from sms_router.routing.keywords.rules import Anchor, MatchKind, Rule
@@ -47,7 +47,7 @@ class EmptyKeyword:
 
 
 @dataclass(frozen=True, slots=True)
-class WrongPattern:
+class InvalidPattern:
     """A pattern that cannot be matched."""
 
     rule: Rule[Any]
@@ -59,7 +59,7 @@ class WrongPattern:
         return f"the pattern {self.keyword!r} of {self.rule} cannot be used: {self.reason}"
 
 
-Problem = Conflict | EmptyKeyword | WrongPattern
+Problem = Conflict | EmptyKeyword | InvalidPattern
 
 
 class KeywordConflictError(ValueError):
@@ -73,7 +73,7 @@ class KeywordConflictError(ValueError):
 
 def problems(rules: Iterable[Rule[Any]]) -> Iterator[Problem]:
     """Yield what is wrong with these rules; of several rules that claim one text, each against the first."""
-    placed: defaultdict[tuple[MatchKind, str, Anchor], list[Claim[Any]]] = defaultdict(list)
+    placed: defaultdict[tuple[MatchKind, str, Anchor], list[KeywordEntry[Any]]] = defaultdict(list)
     for rule in rules:
         if not rule.words:
             yield EmptyKeyword(rule, None)
@@ -82,9 +82,9 @@ def problems(rules: Iterable[Rule[Any]]) -> Iterator[Problem]:
                 yield EmptyKeyword(rule, claim.keyword)
                 continue
             if rule.kind is MatchKind.PATTERN and (reason := _wrong(claim)):
-                yield WrongPattern(rule, claim.keyword, reason)
+                yield InvalidPattern(rule, claim.keyword, reason)
                 continue
-            places = [placed[rule.kind, fold_accents(claim.key), anchor] for anchor in claim.scope.anchors]
+            places = [placed[rule.kind, fold_accents(claim.key), anchor] for anchor in claim.scope.index_keys]
             rival = next((other for place in places for other in place if _clash(claim, other)), None)
             if rival is not None:
                 yield Conflict(rule, claim.keyword, rival.rule, rival.keyword)
@@ -92,7 +92,7 @@ def problems(rules: Iterable[Rule[Any]]) -> Iterator[Problem]:
                 place.append(claim)
 
 
-def _wrong(pattern: Claim[Any]) -> str | None:
+def _wrong(pattern: KeywordEntry[Any]) -> str | None:
     try:
         check_pattern(pattern.key)
     except PatternError as error:
@@ -100,7 +100,7 @@ def _wrong(pattern: Claim[Any]) -> str | None:
     return None
 
 
-def _clash(claim: Claim[Any], other: Claim[Any]) -> bool:
+def _clash(claim: KeywordEntry[Any], other: KeywordEntry[Any]) -> bool:
     return (
         claim.rule is not other.rule
         and claim.scope.specificity == other.scope.specificity

@@ -12,9 +12,9 @@ from typing import Any, Generic, NamedTuple
 
 import re2
 
-from sms_router.routing.keywords.index import Claim
+from sms_router.routing.keywords.index import KeywordEntry
 from sms_router.routing.keywords.normalize import LONGEST, fold_accents, tidy, trim
-from sms_router.routing.keywords.rules import Answer, Occasion
+from sms_router.routing.keywords.rules import Answer, MatchContext
 
 MOST_INSTRUCTIONS = 2_000
 """Size of one pattern's program: what a text of 1600 characters is run through when it fits."""
@@ -33,10 +33,10 @@ class PatternError(ValueError):
     """A regular expression that cannot be used; the text says why."""
 
 
-class Fitting(NamedTuple, Generic[Answer]):
+class PatternMatch(NamedTuple, Generic[Answer]):
     """A pattern that a text fits, and what it caught."""
 
-    claim: Claim[Answer]
+    claim: KeywordEntry[Answer]
     argument: str
 
 
@@ -78,10 +78,10 @@ def _options(memory: int) -> Any:
     return options
 
 
-class PatternShelf(Generic[Answer]):
+class PatternIndex(Generic[Answer]):
     """The patterns of a table."""
 
-    def __init__(self, claims: Iterable[Claim[Answer]]) -> None:
+    def __init__(self, claims: Iterable[KeywordEntry[Answer]]) -> None:
         """Take claims whose patterns have been checked, in the order in which they are written.
 
         Raises:
@@ -89,15 +89,15 @@ class PatternShelf(Generic[Answer]):
 
         """
         claims = tuple(claims)
-        self._exact = _Set([claim for claim in claims if not claim.rule.fold_accents])
-        self._folded = _Set([claim for claim in claims if claim.rule.fold_accents])
+        self._exact = _RegexSet([claim for claim in claims if not claim.rule.fold_accents])
+        self._folded = _RegexSet([claim for claim in claims if claim.rule.fold_accents])
         self._places = {id(claim): place for place, claim in enumerate(claims)}
 
     def __bool__(self) -> bool:
         """Say whether there are any."""
         return bool(self._places)
 
-    def best(self, text: str, occasion: Occasion) -> Fitting[Answer] | None:
+    def best(self, text: str, occasion: MatchContext) -> PatternMatch[Answer] | None:
         """Return the pattern of the most specific scope that the text fits; of several, the first.
 
         The punctuation around a text counts at first, and is left away when nothing fits with it.
@@ -105,25 +105,25 @@ class PatternShelf(Generic[Answer]):
         for reading in _readings(text):
             for claim in self._fitting(reading):
                 if claim.scope.admits(occasion):
-                    return Fitting(claim, _caught(claim, reading))
+                    return PatternMatch(claim, _caught(claim, reading))
         return None
 
-    def claiming(self, text: str) -> Iterator[Claim[Answer]]:
+    def claiming(self, text: str) -> Iterator[KeywordEntry[Answer]]:
         """Yield every pattern that the text fits, wherever it holds, in the order of `best`."""
         for reading in _readings(text):
             yield from self._fitting(reading)
 
-    def _fitting(self, reading: str) -> list[Claim[Answer]]:
+    def _fitting(self, reading: str) -> list[KeywordEntry[Answer]]:
         found = self._exact.fitting(reading)
         if self._folded:
             found += self._folded.fitting(fold_accents(reading))
         return sorted(found, key=lambda claim: (-claim.scope.specificity, self._places[id(claim)]))
 
 
-class _Set(Generic[Answer]):
+class _RegexSet(Generic[Answer]):
     """Claims whose patterns are matched together."""
 
-    def __init__(self, claims: Sequence[Claim[Answer]]) -> None:
+    def __init__(self, claims: Sequence[KeywordEntry[Answer]]) -> None:
         self._claims = claims
         self._set: Any = re2.Set.FullMatchSet(_options(MEMORY_OF_ALL))
         try:
@@ -140,7 +140,7 @@ class _Set(Generic[Answer]):
     def __bool__(self) -> bool:
         return bool(self._claims)
 
-    def fitting(self, reading: str) -> list[Claim[Answer]]:
+    def fitting(self, reading: str) -> list[KeywordEntry[Answer]]:
         if not self._claims:
             return []
         places = self._set.Match(reading) or ()
@@ -156,7 +156,7 @@ def _readings(text: str) -> tuple[str, ...]:
     return (typed,) if bare == typed else (typed, bare)
 
 
-def _caught(claim: Claim[Answer], reading: str) -> str:
+def _caught(claim: KeywordEntry[Answer], reading: str) -> str:
     """Return what the first group caught, as it was typed; without groups, the whole text."""
     pattern = _compiled(claim.key)
     match = pattern.fullmatch(fold_accents(reading) if claim.rule.fold_accents else reading)

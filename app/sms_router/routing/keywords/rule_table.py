@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Generic
 
-from sms_router.routing.keywords.argument import argument
-from sms_router.routing.keywords.index import Claim, Shelf, claims_of, shelved
+from sms_router.routing.keywords.argument import extract_argument
+from sms_router.routing.keywords.index import KeywordEntry, KeywordIndex, build_indexes, claims_of
 from sms_router.routing.keywords.lint import KeywordConflictError, problems
 from sms_router.routing.keywords.normalize import fold_accents, normalise
-from sms_router.routing.keywords.patterns import PatternShelf
-from sms_router.routing.keywords.rules import Answer, Match, MatchKind, NoMatch, Occasion, Rule
+from sms_router.routing.keywords.patterns import PatternIndex
+from sms_router.routing.keywords.rules import Answer, Match, MatchContext, MatchKind, NoMatch, Rule
 from sms_router.routing.keywords.schedule import Timetable
-from sms_router.routing.keywords.shadowing import Shadowing, shadowings
+from sms_router.routing.keywords.shadowing import ShadowedKeyword, shadowings
 
-__all__ = ["Consideration", "KeywordConflictError", "RuleTable", "Shadowing", "Verdict"]
+__all__ = ["KeywordConflictError", "MatchReason", "RuleCandidate", "RuleTable", "ShadowedKeyword"]
 
 MOST_CONSIDERED = 20
 """Rules that an explanation names; the rest would only hide them."""
@@ -25,7 +25,7 @@ _LONGEST_NEAR = 64
 """Characters of a text in which an explanation looks for keywords that almost matched."""
 
 
-class Verdict(Enum):
+class MatchReason(Enum):
     """Why a rule answers a text, or why it does not."""
 
     CHOSEN = "chosen"
@@ -35,12 +35,12 @@ class Verdict(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Consideration(Generic[Answer]):
+class RuleCandidate(Generic[Answer]):
     """One rule that answers a text or nearly would, and the reason in words."""
 
     rule: Rule[Answer]
     keyword: str
-    verdict: Verdict
+    verdict: MatchReason
     reason: str
 
 
@@ -57,10 +57,10 @@ class RuleTable(Generic[Answer]):
         self.rules = tuple(rules)
         claims = [claim for rule in rules for claim in claims_of(rule)]
         patterns = [claim for claim in claims if claim.rule.kind is MatchKind.PATTERN]
-        self._shelves: list[Shelf[Answer]] = shelved(
+        self._shelves: list[KeywordIndex[Answer]] = build_indexes(
             claim for claim in claims if claim.rule.kind is not MatchKind.PATTERN
         )
-        self._patterns = PatternShelf(patterns) if patterns else None
+        self._patterns = PatternIndex(patterns) if patterns else None
         self._folds = any(claim.rule.fold_accents for claim in claims)
         self.timetable = Timetable(rule.scope.hours for rule in rules)
         """When it is asked with a minute of the week; empty where no rule has hours."""
@@ -81,35 +81,37 @@ class RuleTable(Generic[Answer]):
             raise KeywordConflictError(found)
         return cls(rules)
 
-    def find(self, text: str, occasion: Occasion) -> Match[Answer] | NoMatch:
+    def find(self, text: str, occasion: MatchContext) -> Match[Answer] | NoMatch:
         """Return the rule that answers this text here, or that there is none."""
         normalised, folded = self._readings(text)
         for shelf in self._shelves:
             claim = shelf.best(normalised, folded, occasion)
             if claim is not None:
-                return Match(claim.rule, claim.keyword, argument(text, claim), normalised)
+                return Match(claim.rule, claim.keyword, extract_argument(text, claim), normalised)
         if self._patterns is not None and (fitting := self._patterns.best(text, occasion)) is not None:
             return Match(fitting.claim.rule, fitting.claim.keyword, fitting.argument, normalised)
         return NoMatch(normalised)
 
-    def consider(self, text: str, occasion: Occasion) -> tuple[Consideration[Answer], ...]:
+    def explain(self, text: str, occasion: MatchContext) -> tuple[RuleCandidate[Answer], ...]:
         """Explain what `find` does: the chosen rule first, then the nearest others and why not they."""
         normalised, folded = self._readings(text)
-        found: dict[int, Consideration[Answer]] = {}
-        chosen: Claim[Answer] | None = None
+        found: dict[int, RuleCandidate[Answer]] = {}
+        chosen: KeywordEntry[Answer] | None = None
         for claim in self._claiming(text, normalised, folded):
             judged = _judged(claim, chosen, occasion)
-            if judged.verdict is Verdict.CHOSEN:
+            if judged.verdict is MatchReason.CHOSEN:
                 chosen = claim
             found.setdefault(id(claim), judged)
         for claim in self._nearly_claiming(normalised, folded):
             reason = f"{claim.keyword!r} must be {_NEEDS[claim.rule.kind]}"
-            found.setdefault(id(claim), Consideration(claim.rule, claim.keyword, Verdict.OTHER_KIND, reason))
-        verdicts = list(Verdict)
+            found.setdefault(
+                id(claim), RuleCandidate(claim.rule, claim.keyword, MatchReason.OTHER_KIND, reason)
+            )
+        verdicts = list(MatchReason)
         ordered = sorted(found.values(), key=lambda judged: verdicts.index(judged.verdict))
         return tuple(ordered[:MOST_CONSIDERED])
 
-    def shadowed(self) -> list[Shadowing[Answer]]:
+    def shadowed(self) -> list[ShadowedKeyword[Answer]]:
         """Return the keywords that can never match, each with the one that hides it."""
         return list(shadowings(self.rules, self._shelves))
 
@@ -117,7 +119,7 @@ class RuleTable(Generic[Answer]):
         normalised = normalise(text)
         return normalised, fold_accents(normalised) if self._folds else normalised
 
-    def _claiming(self, text: str, normalised: str, folded: str) -> Iterator[Claim[Answer]]:
+    def _claiming(self, text: str, normalised: str, folded: str) -> Iterator[KeywordEntry[Answer]]:
         """Every claim on the text, wherever it holds, in order of precedence."""
         for shelf in self._shelves:
             claims = (claim for group in shelf.groups(normalised, folded) for claim in group)
@@ -125,7 +127,7 @@ class RuleTable(Generic[Answer]):
         if self._patterns is not None:
             yield from self._patterns.claiming(text)
 
-    def _nearly_claiming(self, normalised: str, folded: str) -> Iterator[Claim[Answer]]:
+    def _nearly_claiming(self, normalised: str, folded: str) -> Iterator[KeywordEntry[Answer]]:
         """The claims that the text only begins with, although they ask for more."""
         for shelf in self._shelves:
             if shelf.kind is not MatchKind.PREFIX:
@@ -142,19 +144,21 @@ _NEEDS = {
 }
 
 
-def _judged(claim: Claim[Answer], chosen: Claim[Answer] | None, occasion: Occasion) -> Consideration[Answer]:
+def _judged(
+    claim: KeywordEntry[Answer], chosen: KeywordEntry[Answer] | None, occasion: MatchContext
+) -> RuleCandidate[Answer]:
     rule = claim.rule
     if not claim.scope.admits(occasion):
-        return Consideration(rule, claim.keyword, Verdict.OTHER_SCOPE, f"holds only for {claim.scope}")
+        return RuleCandidate(rule, claim.keyword, MatchReason.OTHER_SCOPE, f"holds only for {claim.scope}")
     if chosen is None:
         reason = f"{claim.keyword!r} is {_NEEDS[rule.kind]}; scope: {claim.scope}"
-        return Consideration(rule, claim.keyword, Verdict.CHOSEN, reason)
-    return Consideration(
-        rule, claim.keyword, Verdict.OUTRANKED, f"{chosen.rule.name} comes first: {_why(chosen, claim)}"
+        return RuleCandidate(rule, claim.keyword, MatchReason.CHOSEN, reason)
+    return RuleCandidate(
+        rule, claim.keyword, MatchReason.OUTRANKED, f"{chosen.rule.name} comes first: {_why(chosen, claim)}"
     )
 
 
-def _why(chosen: Claim[Answer], claim: Claim[Answer]) -> str:
+def _why(chosen: KeywordEntry[Answer], claim: KeywordEntry[Answer]) -> str:
     if chosen.rule.kind is not claim.rule.kind:
         return f"{chosen.rule.kind.value} before {claim.rule.kind.value}"
     if chosen.scope.specificity > claim.scope.specificity and chosen.size == claim.size:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Generic, TypeVar
 
-from sms_router.routing.keywords.schedule import ALWAYS, Hours
+from sms_router.routing.keywords.schedule import ALWAYS, Schedule
 
 Answer = TypeVar("Answer")
 """Whatever answers a message; the table carries it and never looks inside."""
@@ -29,7 +29,7 @@ class MatchKind(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Occasion:
+class MatchContext:
     """Where a text arrived, which is what scopes ask about."""
 
     service_sid: str | None = None
@@ -41,7 +41,7 @@ class Occasion:
     """The minute of the week at the Service, from Monday, 00:00; None where no rule asks for it."""
 
     @property
-    def anchors(self) -> tuple[Anchor, ...]:
+    def index_keys(self) -> tuple[Anchor, ...]:
         """Where rules for this occasion can stand, the most specific place first."""
         return ("number", self.number), ("service", self.service_sid), ("country", self.country), EVERYWHERE
 
@@ -58,7 +58,7 @@ class Scope:
     services: frozenset[str] = frozenset()
     numbers: frozenset[str] = frozenset()
     countries: frozenset[str] = frozenset()
-    hours: Hours = ALWAYS
+    hours: Schedule = ALWAYS
 
     @property
     def specificity(self) -> int:
@@ -66,7 +66,7 @@ class Scope:
         return 8 * bool(self.numbers) + 4 * bool(self.services) + 2 * bool(self.countries) + bool(self.hours)
 
     @property
-    def anchors(self) -> tuple[Anchor, ...]:
+    def index_keys(self) -> tuple[Anchor, ...]:
         """The places where an occasion of this scope finds the rule: its most specific restriction.
 
         Hours are not a place: what is restricted to them alone stands everywhere.
@@ -81,16 +81,16 @@ class Scope:
         return (EVERYWHERE,)
 
     @property
-    def example(self) -> Occasion:
+    def example(self) -> MatchContext:
         """One occasion inside the scope."""
-        return Occasion(
+        return MatchContext(
             min(self.services, default=None),
             min(self.numbers, default=None),
             min(self.countries, default=None),
             self.hours.spans[0][0] if self.hours else None,
         )
 
-    def admits(self, occasion: Occasion) -> bool:
+    def admits(self, occasion: MatchContext) -> bool:
         """Say whether the rule holds on this occasion."""
         return (
             (not self.numbers or occasion.number in self.numbers)

@@ -22,7 +22,7 @@ Span = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
-class Hours:
+class Schedule:
     """Some spans of the week; none at all means always."""
 
     spans: tuple[Span, ...] = ()
@@ -31,13 +31,13 @@ class Hours:
     """The windows in words for people."""
 
     @classmethod
-    def of(cls, windows: Sequence[Hours]) -> Hours:
+    def of(cls, windows: Sequence[Schedule]) -> Schedule:
         """Put several windows together."""
         spans = sorted(span for window in windows for span in window.spans)
         return cls(tuple(_joined(spans)), ", ".join(window.told for window in windows))
 
     @classmethod
-    def window(cls, days: Sequence[str], begins: str, ends: str) -> Hours:
+    def window(cls, days: Sequence[str], begins: str, ends: str) -> Schedule:
         """Read one window as ``keywords.toml`` writes it.
 
         ``days`` are like "mon" or "mon-fri", none means every day. A window that ends before it
@@ -65,14 +65,14 @@ class Hours:
         place = bisect_right(self.spans, (minute, WEEK)) - 1
         return place >= 0 and minute < self.spans[place][1]
 
-    def cover(self, other: Hours) -> bool:
+    def cover(self, other: Schedule) -> bool:
         """Say whether every minute of the other lies in these."""
         return not self.spans or all(
             any(first <= begins and ends <= last for first, last in self.spans)
             for begins, ends in other.spans or ((0, WEEK),)
         )
 
-    def overlap(self, other: Hours) -> bool:
+    def overlap(self, other: Schedule) -> bool:
         """Say whether some minute lies in both."""
         if not self.spans or not other.spans:
             return True
@@ -85,7 +85,7 @@ class Hours:
         return self.told
 
 
-ALWAYS = Hours()
+ALWAYS = Schedule()
 
 
 def _minutes(key: str, written: str) -> int:
@@ -136,7 +136,7 @@ class Timetable:
     one is right at the others.
     """
 
-    def __init__(self, hours: Iterable[Hours]) -> None:
+    def __init__(self, hours: Iterable[Schedule]) -> None:
         """Take the hours of every rule."""
         edges = {edge for each in hours for span in each.spans for edge in span}
         self._turns = sorted({0} | edges) if edges else []
@@ -145,7 +145,7 @@ class Timetable:
         """Say whether time matters at all."""
         return bool(self._turns)
 
-    def turn(self, minute: int) -> int:
+    def transition_before(self, minute: int) -> int:
         """Return the minute that stands for this one."""
         return self._turns[bisect_right(self._turns, minute) - 1]
 

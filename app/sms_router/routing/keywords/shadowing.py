@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Generic
 
-from sms_router.routing.keywords.index import Claim, Shelf, claims_of
+from sms_router.routing.keywords.index import KeywordEntry, KeywordIndex, claims_of
 from sms_router.routing.keywords.normalize import fold_accents
 from sms_router.routing.keywords.rules import Answer, MatchKind, Rule
 
@@ -17,7 +17,7 @@ _CLASS = re.compile(r"\[\^?\]?[^\]]*\]")
 
 
 @dataclass(frozen=True, slots=True)
-class Shadowing(Generic[Answer]):
+class ShadowedKeyword(Generic[Answer]):
     """A keyword that no text can reach, and the one that hides it."""
 
     rule: Rule[Answer]
@@ -34,7 +34,7 @@ class Shadowing(Generic[Answer]):
 
 
 @dataclass(frozen=True, slots=True)
-class _Beginning:
+class _Prefix:
     """How every text begins that a keyword claims."""
 
     text: str
@@ -48,8 +48,8 @@ class _Beginning:
 
 
 def shadowings(
-    rules: Iterable[Rule[Answer]], shelves: Sequence[Shelf[Answer]]
-) -> Iterator[Shadowing[Answer]]:
+    rules: Iterable[Rule[Answer]], shelves: Sequence[KeywordIndex[Answer]]
+) -> Iterator[ShadowedKeyword[Answer]]:
     """Yield the keywords that can never match.
 
     A prefix of several words is hidden by a first-word keyword that its first words are. A pattern
@@ -63,12 +63,12 @@ def shadowings(
             beginning = _beginning(claim)
             by = _hiding(claim, beginning, shelves) if beginning.text else None
             if by is not None:
-                yield Shadowing(rule, claim.keyword, by.rule, by.keyword)
+                yield ShadowedKeyword(rule, claim.keyword, by.rule, by.keyword)
 
 
 def _hiding(
-    claim: Claim[Answer], beginning: _Beginning, shelves: Sequence[Shelf[Answer]]
-) -> Claim[Answer] | None:
+    claim: KeywordEntry[Answer], beginning: _Prefix, shelves: Sequence[KeywordIndex[Answer]]
+) -> KeywordEntry[Answer] | None:
     """Return the claim that takes every text which begins so."""
     for shelf in shelves:
         if not _takes_all(shelf, claim.rule.kind, beginning):
@@ -80,7 +80,7 @@ def _hiding(
     return None
 
 
-def _takes_all(shelf: Shelf[Answer], kind: MatchKind, beginning: _Beginning) -> bool:
+def _takes_all(shelf: KeywordIndex[Answer], kind: MatchKind, beginning: _Prefix) -> bool:
     """Say whether the beginning alone decides what stands on a shelf, before the kind has its turn."""
     if shelf.kind is MatchKind.FIRST_WORD:
         return shelf.size <= beginning.whole_words
@@ -89,17 +89,17 @@ def _takes_all(shelf: Shelf[Answer], kind: MatchKind, beginning: _Beginning) -> 
     return kind is MatchKind.PATTERN and beginning.whole
 
 
-def _beginning(claim: Claim[Answer]) -> _Beginning:
+def _beginning(claim: KeywordEntry[Answer]) -> _Prefix:
     if claim.rule.kind is MatchKind.PREFIX:
-        return _Beginning(claim.key, whole=False)
+        return _Prefix(claim.key, whole=False)
     found = _PLAIN.match(claim.key)
     plain = found[0] if found else ""
     rest = claim.key[len(plain) :]
     if _has_alternatives(claim.key):
-        return _Beginning("", whole=False)
+        return _Prefix("", whole=False)
     if rest[:1] in {"*", "?", "{", "+"}:
         plain = plain[:-1]
-    return _Beginning(plain.casefold(), whole=not rest)
+    return _Prefix(plain.casefold(), whole=not rest)
 
 
 def _has_alternatives(pattern: str) -> bool:

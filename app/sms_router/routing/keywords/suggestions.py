@@ -10,7 +10,7 @@ SHORTEST, LONGEST = 4, 24
 """Characters that a keyword needs; every second word is one slip away from a shorter one."""
 
 
-class NearMisses:
+class Suggestions:
     """Finds them by hashing alone, however many keywords there are.
 
     A slip is one letter too many, too few or wrong, or two that have changed places. Digits are
@@ -26,7 +26,7 @@ class NearMisses:
                 for stem in {plain, *_shortened(plain)}:
                     self._keys.setdefault(stem, []).append(key)
 
-    def near(self, normalised: str) -> list[str]:
+    def similar(self, normalised: str) -> list[str]:
         """Return the keywords that a text may be meant for, in no particular order."""
         if not SHORTEST - 1 <= len(normalised) <= LONGEST + 1:
             return []

@@ -43,7 +43,7 @@ class TemplateError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class TextAnswer:
+class StaticReply:
     """An answer that is the same for everybody."""
 
     constant: Reply
@@ -54,7 +54,7 @@ class TextAnswer:
 
 
 @dataclass(frozen=True, slots=True)
-class TemplateAnswer:
+class TemplateReply:
     """An answer that a template makes for each message."""
 
     template: jinja2.Template = field(compare=False)
@@ -98,7 +98,7 @@ class TemplateAnswer:
         return Reply(text.strip(), self.media)
 
 
-WrittenAnswer = TextAnswer | TemplateAnswer
+ConfiguredReply = StaticReply | TemplateReply
 
 
 class _Environment(ImmutableSandboxedEnvironment):
@@ -128,7 +128,7 @@ class Templates:
         self._folder = folder
         self._written: dict[tuple[object, ...], Reply] = {}
 
-    def of_text(self, text: str, name: str, media: tuple[str, ...] = ()) -> WrittenAnswer:
+    def of_text(self, text: str, name: str, media: tuple[str, ...] = ()) -> ConfiguredReply:
         """Compile a ``reply``; ``name`` tells people where it stands.
 
         Raises:
@@ -136,7 +136,7 @@ class Templates:
 
         """
         if not _MARKUP.search(text):
-            return TextAnswer(Reply(text.strip(), media))
+            return StaticReply(Reply(text.strip(), media))
         try:
             tree = self._environment.parse(text)
             template = self._environment.from_string(tree)
@@ -151,11 +151,11 @@ class Templates:
             )
         template.name = name
         sources = (text, *self._included(tree))
-        answer = TemplateAnswer(template, media, sources, shared_reads(tree), self._written)
+        answer = TemplateReply(template, media, sources, shared_reads(tree), self._written)
         _try_out(answer, name)
         return answer
 
-    def of_file(self, file: str, media: tuple[str, ...] = ()) -> WrittenAnswer:
+    def of_file(self, file: str, media: tuple[str, ...] = ()) -> ConfiguredReply:
         """Compile a template file of the templates folder.
 
         Raises:
@@ -211,7 +211,7 @@ def _written(value: object) -> object:
     return "" if value is None else value
 
 
-def _try_out(answer: TemplateAnswer, name: str) -> None:
+def _try_out(answer: TemplateReply, name: str) -> None:
     """Find misspelt attributes and missing includes at load; other errors may be the sample's fault."""
     try:
         answer.template.render(message=_SAMPLE, words=_SAMPLE.words, argument="text", keyword="SAMPLE")

@@ -25,7 +25,7 @@ MOST_SAID = 1000
 """Opt-outs and returns that wait for the disk while Redis is away."""
 
 
-class OptOutCopy:
+class OptOutCache:
     """Who has opted out, by scope and person, as far as this worker has heard."""
 
     def __init__(self, most: int = MOST_REMEMBERED) -> None:
@@ -35,11 +35,11 @@ class OptOutCopy:
         self._read = asyncio.Event()
         self.changes = 0
         """How often the copy has changed."""
-        self.whole = False
+        self.complete = False
         """True once the list was read: from then on what is not here is not on it."""
         self.said: deque[str] = deque(maxlen=MOST_SAID)
         """What people have told this worker lately, as `hear` takes it."""
-        self.spoken = asyncio.Event()
+        self.changed = asyncio.Event()
         """Set when somebody has said something."""
 
     def __iter__(self) -> Iterator[tuple[str, str]]:
@@ -69,13 +69,13 @@ class OptOutCopy:
             del self._people[scope, person]
             self.changes += 1
 
-    def say(self, change: str) -> None:
+    def record_local(self, change: str) -> None:
         """Take note of what a person has told this worker; others of this machine may want to know."""
-        self.hear(change)
+        self.apply(change)
         self.said.append(change)
-        self.spoken.set()
+        self.changed.set()
 
-    def hear(self, change: str) -> None:
+    def apply(self, change: str) -> None:
         """Take note of what somebody has said: ``stop`` or ``start``, the scope, the person."""
         wish, _, who = change.partition(" ")
         scope, _, person = who.partition(" ")
@@ -104,10 +104,10 @@ class OptOutCopy:
             await asyncio.sleep(0)  # messages are waiting meanwhile
         if lost is not None:
             raise lost
-        self.whole = True
+        self.complete = True
         self._read.set()
 
-    async def settle(self, seconds: float) -> None:
+    async def wait_until_loaded(self, seconds: float) -> None:
         """Wait until the list was read once, ``seconds`` at the most."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):

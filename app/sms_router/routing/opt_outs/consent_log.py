@@ -39,7 +39,7 @@ class ConsentLog:
         finally:
             os.close(file)
 
-    def news(self, *, all_of_it: bool = False) -> list[str]:
+    def read_new(self, *, all_of_it: bool = False) -> list[str]:
         """Return what was said since the last call, also by this worker, or all of it.
 
         Raises:

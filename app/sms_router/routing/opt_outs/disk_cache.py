@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from tempfile import mkstemp
 
-from sms_router.routing.opt_outs.cache import OptOutCopy
+from sms_router.routing.opt_outs.cache import OptOutCache
 from sms_router.routing.opt_outs.consent_log import ConsentLog
 from sms_router.store.spool.disk_thread import DiskThread
-from sms_router.tasks import end
+from sms_router.tasks import cancel_and_wait
 
 log = logging.getLogger("sms_router.opt_outs")
 
@@ -23,14 +23,14 @@ AT_ONCE = 500
 """Entries that are taken over in one turn of the event loop."""
 
 
-class OptOutsOnDisk:
+class OptOutDiskCache:
     """One file, which each worker of the machine writes: without Redis, the others read what one has heard.
 
     Nobody in it is forgotten, since its writer may not know who has come back. What people say while Redis
     is away stands in a second file, in its order, and comes after what the first one says.
     """
 
-    def __init__(self, path: Path, copy: OptOutCopy, away: Callable[[], bool]) -> None:
+    def __init__(self, path: Path, copy: OptOutCache, away: Callable[[], bool]) -> None:
         """Take the file's path, the list that is kept in it, and how to tell whether Redis is away."""
         self._path = path
         self._copy = copy
@@ -47,9 +47,9 @@ class OptOutsOnDisk:
 
     async def start(self) -> None:
         """Read the file where the list could not be read in Redis, and begin to keep it."""
-        if not self._copy.whole:
-            await self._learn()
-        if not self._copy.whole:
+        if not self._copy.complete:
+            await self._load()
+        if not self._copy.complete:
             log.warning(
                 "neither Redis nor %s has the opt-out list: until Redis serves, people who have "
                 "opted out may be answered", self._path,
@@ -61,7 +61,7 @@ class OptOutsOnDisk:
 
     async def aclose(self) -> None:
         """Keep what has changed since, and stop."""
-        await end(*self._tasks)
+        await cancel_and_wait(*self._tasks)
         if self._tasks:
             await self._keep()
         self._disk.close()
@@ -70,8 +70,8 @@ class OptOutsOnDisk:
         while True:
             await asyncio.sleep(KEEP_EVERY)
             if self._away():
-                self._copy.spoken.set()  # something may have been said before that was known
-                await self._learn()
+                self._copy.changed.set()  # something may have been said before that was known
+                await self._load()
             else:
                 self._copy.said.clear()
                 await self._forget()
@@ -80,12 +80,12 @@ class OptOutsOnDisk:
     async def _tell_on(self) -> None:
         """Write down at once what people say while Redis is away: the order counts."""
         while True:
-            await self._copy.spoken.wait()
-            self._copy.spoken.clear()
+            await self._copy.changed.wait()
+            self._copy.changed.clear()
             if self._away():
-                await self._tell()
+                await self._append()
 
-    async def _tell(self) -> None:
+    async def _append(self) -> None:
         self._telling = tuple(self._copy.said)
         self._copy.said.clear()
         try:
@@ -102,11 +102,11 @@ class OptOutsOnDisk:
         except OSError as error:
             log.warning("what people said while Redis was away cannot be removed: %s", error)
 
-    async def _learn(self) -> None:
+    async def _load(self) -> None:
         """Take over what other workers know, if it is news: who is in the file, then what people said."""
         try:
             text = await self._disk.run(self._read)
-            words = await self._disk.run(self._log.news, all_of_it=text is not None)
+            words = await self._disk.run(self._log.read_new, all_of_it=text is not None)
         except (OSError, UnicodeDecodeError) as error:
             log.warning("the opt-out list in %s cannot be read: %s", self._path, error)
             return
@@ -126,21 +126,21 @@ class OptOutsOnDisk:
         await self._hear(words)
         # Where it differs, it was written by somebody who does not know all that we do.
         self._kept = self._copy.changes if theirs == set(self._copy) else -1
-        self._copy.whole = True
+        self._copy.complete = True
 
     async def _hear(self, words: Sequence[str]) -> None:
         """Hear the last word of each person; what they tell this worker meanwhile comes after it."""
         last = {word.partition(" ")[2]: word for word in words}
         for number, word in enumerate(last.values()):
-            self._copy.hear(word)
+            self._copy.apply(word)
             if number % AT_ONCE == 0:
                 await asyncio.sleep(0)
         for word in (*self._telling, *self._copy.said):
-            self._copy.hear(word)
+            self._copy.apply(word)
 
     async def _keep(self) -> None:
         """Write the list, if it is known in full and has changed."""
-        if not self._copy.whole or self._copy.changes == self._kept:
+        if not self._copy.complete or self._copy.changes == self._kept:
             return
         changes, people = self._copy.changes, tuple(self._copy)
         try:

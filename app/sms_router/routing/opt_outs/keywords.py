@@ -31,7 +31,7 @@ class Language:
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class OptOutMatch:
     """An opt-out word that somebody texted."""
 
     intent: Intent
@@ -39,7 +39,7 @@ class Heard:
     """The word as it was recognised; what Advanced Opt-Out recognised is told by its type."""
     reply: Reply
     """What the router answers; nothing where Twilio or the network has answered."""
-    firm: bool
+    unconditional: bool
     """True when it always counts; False when it is an ordinary text unless the person has opted out."""
 
     @property
@@ -66,7 +66,7 @@ _LONGEST = 80
 """Characters of a text in which a word is looked for."""
 
 
-class OptOutWords:
+class OptOutKeywords:
     """Recognises the words."""
 
     def __init__(
@@ -107,7 +107,9 @@ class OptOutWords:
         found = self._words.get(plain_word(word)) if len(word) <= _LONGEST else None
         return found[0][0] if found else None
 
-    def hear(self, body: str, service_sid: str | None, number: str, country: str | None) -> Heard | None:
+    def match(
+        self, body: str, service_sid: str | None, number: str, country: str | None
+    ) -> OptOutMatch | None:
         """Return what a text asks for and who answers it; None for an ordinary text.
 
         ``number`` is the one that was texted, ``service_sid`` its Service, if it has one.
@@ -124,7 +126,7 @@ class OptOutWords:
             return None  # only the network's own words undo what it has blocked
         answered = self._answered(typed, service_sid, number)
         reply = SILENCE if answered else Reply(language.replies[intent], sender=number)
-        return Heard(intent, word, reply, intent is not Intent.START or word in FIRM_STARTS)
+        return OptOutMatch(intent, word, reply, intent is not Intent.START or word in FIRM_STARTS)
 
     def _answered(self, typed: str, service_sid: str | None, number: str) -> bool:
         """Tell whether Twilio or the network has answered: they know a word only as it is typed, alone."""
@@ -135,11 +137,11 @@ class OptOutWords:
         return number not in self._standalone and service_sid in self._by_twilio and typed in TWILIO_WORDS
 
 
-def heard_by_twilio(opt_out_type: str) -> Heard | None:
+def match_from_twilio(opt_out_type: str) -> OptOutMatch | None:
     """Return what ``OptOutType`` says: Advanced Opt-Out has replied already."""
     if opt_out_type not in Intent.__members__:
         return None
-    return Heard(Intent(opt_out_type), opt_out_type, SILENCE, firm=True)
+    return OptOutMatch(Intent(opt_out_type), opt_out_type, SILENCE, unconditional=True)
 
 
 def plain_word(text: str) -> str:

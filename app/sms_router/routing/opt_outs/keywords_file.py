@@ -7,9 +7,9 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from sms_router.errors import SettingsError
-from sms_router.routing.opt_outs.keywords import Intent, Language, OptOutWords, plain_word
-from sms_router.toml import describe_mistakes, read_toml
+from sms_router.errors import ConfigurationError
+from sms_router.routing.opt_outs.keywords import Intent, Language, OptOutKeywords, plain_word
+from sms_router.toml import format_validation_errors, read_toml
 
 DEFAULTS = Path(__file__).with_name("opt-outs.toml")
 """The languages that are included."""
@@ -45,7 +45,9 @@ class _File(BaseModel):
     language: tuple[_Language, ...] = ()
 
 
-def load_opt_out_words(folder: Path | None = None, by_twilio: frozenset[str] = frozenset()) -> OptOutWords:
+def load_opt_out_keywords(
+    folder: Path | None = None, by_twilio: frozenset[str] = frozenset()
+) -> OptOutKeywords:
     """Read the included languages and, over them, the folder's ``opt-outs.toml``, if there is one.
 
     ``by_twilio`` are the Services with ``opt_out = "twilio"``.
@@ -60,8 +62,8 @@ def load_opt_out_words(folder: Path | None = None, by_twilio: frozenset[str] = f
     languages |= {each.code: each for each in own.language}
     mistakes = [*_repeated(own), *_left(own), *_contradicting(languages)]
     if mistakes:
-        raise SettingsError([f"{path}: {mistake}" for mistake in mistakes])
-    return OptOutWords(
+        raise ConfigurationError([f"{path}: {mistake}" for mistake in mistakes])
+    return OptOutKeywords(
         [_language(each) for each in languages.values()],
         left_to_keywords=frozenset(own.left_to_keywords),
         standalone=frozenset(own.standalone_short_codes),
@@ -73,7 +75,7 @@ def _read(path: Path) -> _File:
     try:
         return _File.model_validate(read_toml(path))
     except ValidationError as error:
-        raise SettingsError(describe_mistakes(error, _File, path)) from error
+        raise ConfigurationError(format_validation_errors(error, _File, path)) from error
 
 
 def _language(table: _Language) -> Language:

@@ -32,7 +32,7 @@ Wrong = Callable[[str, str], str | None]
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class OptOut:
     """One person on the list."""
 
     number: str
@@ -59,7 +59,7 @@ class OptOutList:
         self._client = client
         self._longest_belief = longest_belief
 
-    def entries(self, limit: int | None = None) -> Iterator[Entry]:
+    def entries(self, limit: int | None = None) -> Iterator[OptOut]:
         """Yield who is on the list: the newest, up to a limit, or everybody in no order."""
         if limit is None:
             for bucket in ALL_BUCKETS:
@@ -77,23 +77,23 @@ class OptOutList:
         for at, member, bucket in heapq.nlargest(limit, newest, key=lambda each: each[0]):
             yield from self._whole(bucket, [(member, at)])
 
-    def add(self, entries: Sequence[Entry]) -> int:
+    def add(self, entries: Sequence[OptOut]) -> int:
         """Put people on the list; return how many of them were not on it.
 
         A later START of theirs is not overruled.
         """
         return self._run("stop", entries)
 
-    def remove(self, entry: Entry) -> bool:
+    def remove(self, entry: OptOut) -> bool:
         """Take a person off the list; tell whether they were on it."""
         return bool(self._run("start", [entry]))
 
-    def _run(self, wish: str, entries: Sequence[Entry]) -> int:
+    def _run(self, wish: str, entries: Sequence[OptOut]) -> int:
         pipeline = self._client.pipeline(transaction=False)
         for each in entries:
             bucket = bucket_of(each.number)
             own = bucket.person(each.service, each.number)
-            keys = (own, bucket.heard(each.service, each.number), bucket.opt_outs, own)
+            keys = (own, bucket.last_delivery(each.service, each.number), bucket.opt_outs, own)
             said = (
                 wish,
                 each.source,
@@ -105,7 +105,7 @@ class OptOutList:
             pipeline.execute_command("EVAL", CONSENT.source, len(keys), *keys, *said)
         return sum(map(int, pipeline.execute()))
 
-    def _whole(self, bucket: Bucket, found: Sequence[tuple[bytes, int]]) -> Iterator[Entry]:
+    def _whole(self, bucket: Bucket, found: Sequence[tuple[bytes, int]]) -> Iterator[OptOut]:
         """Look up what put them on the list."""
         names = [tuple(member.decode().split(" ", 1)) for member, _ in found]
         pipeline = self._client.pipeline(transaction=False)
@@ -113,10 +113,10 @@ class OptOutList:
             pipeline.hget(bucket.person(service, number), "out")
         for (service, number), (_, at), out in zip(names, found, pipeline.execute(), strict=True):
             source = out.decode("utf-8", "replace").split(" ", 2)[-1] if out else "unknown"
-            yield Entry(number, service, at, source)
+            yield OptOut(number, service, at, source)
 
 
-def wrong_entry(number: str, service: str) -> str | None:
+def validate_entry(number: str, service: str) -> str | None:
     """Say what is wrong with a person's number or with where they opted out."""
     if not _PERSON.fullmatch(number):
         return f"number: {number!r} should be like +14155550123"
@@ -125,7 +125,7 @@ def wrong_entry(number: str, service: str) -> str | None:
     return None
 
 
-def write_csv(file: TextIO, entries: Iterable[Entry]) -> int:
+def write_csv(file: TextIO, entries: Iterable[OptOut]) -> int:
     """Write a file that `read_csv` reads; return how many entries it has."""
     writer = csv.writer(file)
     writer.writerow(COLUMNS)
@@ -136,7 +136,7 @@ def write_csv(file: TextIO, entries: Iterable[Entry]) -> int:
     return count
 
 
-def read_csv(file: TextIO, service: str | None, wrong: Wrong, now: int) -> tuple[list[Entry], list[BadLine]]:
+def read_csv(file: TextIO, service: str | None, wrong: Wrong, now: int) -> tuple[list[OptOut], list[BadLine]]:
     """Read a file with a header line; return the entries, and every line that is not one.
 
     Only ``number`` must be there. ``service`` is for lines that name none, ``now`` for lines without a
@@ -147,21 +147,21 @@ def read_csv(file: TextIO, service: str | None, wrong: Wrong, now: int) -> tuple
     if "number" not in (reader.fieldnames or ()) or unknown:
         why = f"the first line must name the columns: {','.join(COLUMNS)}; only number is needed"
         return [], [BadLine(1, why)]
-    entries: list[Entry] = []
+    entries: list[OptOut] = []
     bad: list[BadLine] = []
     for row in reader:
         entry = _entry({name: (row.get(name) or "").strip() for name in COLUMNS}, service, now)
         reason = entry if isinstance(entry, str) else wrong(entry.number, entry.service)
         if "" in row:
             reason = "has more values than columns"
-        if reason is None and isinstance(entry, Entry):
+        if reason is None and isinstance(entry, OptOut):
             entries.append(entry)
         else:
             bad.append(BadLine(reader.line_num, str(reason)))
     return entries, bad
 
 
-def _entry(row: dict[str, str], service: str | None, now: int) -> Entry | str:
+def _entry(row: dict[str, str], service: str | None, now: int) -> OptOut | str:
     """Make an entry of a row, or say what is wrong with it."""
     if not row["number"]:
         return "number is missing"
@@ -177,4 +177,4 @@ def _entry(row: dict[str, str], service: str | None, now: int) -> Entry | str:
         since = int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
         if not 0 <= since <= now:
             return f"since: {row['since']} has not come yet, or is before 1970"
-    return Entry(row["number"], scope, since, (row["source"] or "import")[:LONGEST_SOURCE])
+    return OptOut(row["number"], scope, since, (row["source"] or "import")[:LONGEST_SOURCE])

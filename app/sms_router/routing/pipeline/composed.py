@@ -10,15 +10,15 @@ from sms_router.senders.pool import Pool
 MOST_KEPT, LARGEST_KEPT = 2048, 1500
 """Replies, and bytes of one: some 5 MB at the most."""
 
-Likeness = tuple[object, ...]
+CacheKey = tuple[object, ...]
 """What a composed reply depends on: its words, its rule, and as much of its recipient as matters."""
 
 
-class Composed(NamedTuple):
+class RenderedReply(NamedTuple):
     """What leaves for the person, and how it was decided."""
 
     document: bytes
-    story: str
+    trail_text: str
     """For the journal: a line with the rule, then the trail of the sender's choice."""
     unsendable: bool = False
     """True when there is something to say and no number that can carry it."""
@@ -28,7 +28,7 @@ class Composed(NamedTuple):
     pictures: bool = False
 
 
-class KeptReplies:
+class ReplyCache:
     """Replies that were composed from the pools of this moment.
 
     A pool is never changed, only replaced; with it goes everything that was kept.
@@ -36,9 +36,9 @@ class KeptReplies:
 
     def __init__(self) -> None:
         """Begin with none."""
-        self._kept: dict[Likeness, tuple[Pool, Composed]] = {}
+        self._kept: dict[CacheKey, tuple[Pool, RenderedReply]] = {}
 
-    def get(self, pool: Pool, likeness: Likeness) -> Composed | None:
+    def get(self, pool: Pool, likeness: CacheKey) -> RenderedReply | None:
         """Return what was composed for a reply like this from this very pool."""
         kept = self._kept.get(likeness)
         if kept is None:
@@ -48,7 +48,7 @@ class KeptReplies:
             return None
         return kept[1]
 
-    def keep(self, pool: Pool, likeness: Likeness, composed: Composed) -> None:
+    def keep(self, pool: Pool, likeness: CacheKey, composed: RenderedReply) -> None:
         """Keep a reply for all that are like it, unless it is large."""
         if len(composed.document) > LARGEST_KEPT:
             return

@@ -8,51 +8,51 @@ from typing import NamedTuple
 from sms_router.routing.handler.conversation import Conversation
 from sms_router.routing.inbox.answer import MessageKey
 from sms_router.routing.inbox.claim import Claimed
-from sms_router.routing.pipeline.late_replies import Task
+from sms_router.routing.pipeline.late_replies import LateReply
 from sms_router.routing.upstream.models import Headers
-from sms_router.senders.request import NOTHING_LEARNED, Facts
+from sms_router.senders.request import NO_FACTS, RecipientFacts
 from sms_router.twilio.inbound import InboundMessage
 
 
 @dataclass(frozen=True, slots=True)
-class FallbackCause:
+class FallbackError:
     """What Twilio's fallback request says of the first one (facts 3)."""
 
     error_code: str
     error_url: str
 
 
-class Delivery(NamedTuple):
+class InboundRequest(NamedTuple):
     """One request of Twilio's about one message."""
 
     message: InboundMessage
     request: bytes
     """The parameters as they came; the journal keeps them."""
-    fallback: FallbackCause | None
+    fallback: FallbackError | None
     arrived: float
     """By the monotonic clock; the deadline counts from then."""
     headers: Headers = ()
     """Those of the request."""
 
 
-class Job(NamedTuple):
+class MessageContext(NamedTuple):
     """A delivery whose message is ours to answer."""
 
     key: MessageKey
-    delivery: Delivery
+    delivery: InboundRequest
     claim: Claimed
     scope: str
     """Where the person's opt-out and the beliefs about them belong."""
-    facts: Facts = NOTHING_LEARNED
+    facts: RecipientFacts = NO_FACTS
     conversation: Conversation | None = None
     """What the message makes of the person's, once it is answered."""
     passive: bool = True
     """False for answers to opt-out words, which nothing may hold back."""
 
     @property
-    def task(self) -> Task:
+    def task(self) -> LateReply:
         """The work on it that may go on after its answer."""
-        return Task(
+        return LateReply(
             self.key,
             self.delivery.message,
             self.scope,

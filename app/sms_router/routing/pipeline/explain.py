@@ -5,22 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from sms_router.routing.contacts.summary import Acquaintance, Failing, if_it_failed
+from sms_router.routing.contacts.summary import ContactSummary, FailoverPreview, preview_failover
 from sms_router.routing.dispatch.dispatcher import Dispatcher
-from sms_router.routing.dispatch.resolution import Found, RuleAnswer
-from sms_router.routing.dispatch.responders import Forwarding, Immediate
-from sms_router.routing.handler.reply import Failed, Reply
-from sms_router.routing.keywords.rule_table import Consideration
+from sms_router.routing.dispatch.resolution import Resolution, RuleAnswer
+from sms_router.routing.dispatch.responders import ForwardResponder, TemplateResponder
+from sms_router.routing.handler.reply import Reply, ReplyFailed
+from sms_router.routing.keywords.rule_table import RuleCandidate
 from sms_router.routing.pipeline.composer import Composer
-from sms_router.senders.conditions import Conditions
-from sms_router.senders.decision import Consideration as Candidate
-from sms_router.senders.decision import Decision
+from sms_router.senders.conditions import SenderConditions
+from sms_router.senders.decision import Candidate, Decision
 from sms_router.senders.selection import explain as explain_sender
 from sms_router.twilio.inbound import InboundMessage
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class PreviewedAnswer:
     """What the rule answers, as far as it is known."""
 
     reply: Reply
@@ -34,12 +33,12 @@ class Explanation:
     """All that is to be told about one text."""
 
     rule: str
-    rules: Sequence[Consideration[RuleAnswer]]
-    answer: Answer
+    rules: Sequence[RuleCandidate[RuleAnswer]]
+    answer: PreviewedAnswer
     decision: Decision | None
     """None when the answer says nothing."""
-    known: Acquaintance
-    failing: Failing | None
+    known: ContactSummary
+    failing: FailoverPreview | None
     """What would come of it if the short code failed now."""
 
     @property
@@ -75,30 +74,30 @@ def sample(
 
 def explain(
     message: InboundMessage,
-    known: Acquaintance,
+    known: ContactSummary,
     dispatcher: Dispatcher,
     composer: Composer,
-    conditions: Conditions,
+    conditions: SenderConditions,
 ) -> Explanation:
     """Say what would become of a text at the moment at which its sender is ``known``."""
     moment = known.moment / 1000
-    found = dispatcher.find(message, moment).for_person(known.facts.opted_out)
+    found = dispatcher.resolve(message, moment).for_person(known.facts.opted_out)
     answer = _answer(found, message)
     facts = known.facts if found.heard is None else replace(known.facts, opted_out=False)
     asked = composer.request(message, answer.reply)
     decision = None if answer.reply.silent else explain_sender(*asked, facts, conditions)
-    failing = if_it_failed(*asked, facts, conditions, decision) if decision is not None else None
-    rules = dispatcher.table.consider(message.body, dispatcher.occasion(message, moment))
+    failing = preview_failover(*asked, facts, conditions, decision) if decision is not None else None
+    rules = dispatcher.table.explain(message.body, dispatcher.occasion(message, moment))
     return Explanation(found.rule, rules, answer, decision, known, failing)
 
 
-def _answer(found: Found, message: InboundMessage) -> Answer:
+def _answer(found: Resolution, message: InboundMessage) -> PreviewedAnswer:
     """Return the answer as far as it is known without running a handler."""
-    if isinstance(found.action, Forwarding):
-        return Answer(Reply("(unknown)"), f"forwarded to {found.action.forward}")
-    if not isinstance(found.action, Immediate):
-        return Answer(Reply("(unknown)"), f"the function {found.action.handler.source} is called")
+    if isinstance(found.action, ForwardResponder):
+        return PreviewedAnswer(Reply("(unknown)"), f"forwarded to {found.action.forward}")
+    if not isinstance(found.action, TemplateResponder):
+        return PreviewedAnswer(Reply("(unknown)"), f"the function {found.action.handler.source} is called")
     reply = found.action.reply(message)
-    if isinstance(reply, Failed):
-        return Answer(Reply("(the error reply)"), f"fails: {reply.cause}", failed=True)
-    return Answer(reply, "\n".join((*reply.texts, *reply.media_urls)) or "(says nothing)")
+    if isinstance(reply, ReplyFailed):
+        return PreviewedAnswer(Reply("(the error reply)"), f"fails: {reply.cause}", failed=True)
+    return PreviewedAnswer(reply, "\n".join((*reply.texts, *reply.media_urls)) or "(says nothing)")

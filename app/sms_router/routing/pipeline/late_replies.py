@@ -9,64 +9,64 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
-from sms_router.delivery.entry import Entry, Kind
+from sms_router.delivery.entry import OutboxEntry, ReplyKind
 from sms_router.delivery.outbox import Outbox
-from sms_router.routing.contacts.contacts import People
+from sms_router.routing.contacts.contacts import Contacts
 from sms_router.routing.dispatch.dispatcher import Dispatcher
-from sms_router.routing.dispatch.resolution import Found
-from sms_router.routing.dispatch.responders import Immediate
-from sms_router.routing.handler.conversation import Conversation, Talk
-from sms_router.routing.handler.reply import SILENCE, Failed, Reply
+from sms_router.routing.dispatch.resolution import Resolution
+from sms_router.routing.dispatch.responders import TemplateResponder
+from sms_router.routing.handler.conversation import Conversation, StoredConversation
+from sms_router.routing.handler.reply import SILENCE, Reply, ReplyFailed
 from sms_router.routing.inbox.answer import MessageKey
-from sms_router.routing.inbox.inbox import Records
+from sms_router.routing.inbox.inbox import Inbox
 from sms_router.routing.inbox.loop_guard import LoopGuard
-from sms_router.routing.pipeline.composed import Composed
+from sms_router.routing.pipeline.composed import RenderedReply
 from sms_router.routing.pipeline.composer import Composer
-from sms_router.senders.request import Facts
+from sms_router.senders.request import RecipientFacts
 from sms_router.store.errors import StoreUnavailableError
-from sms_router.twilio.inbound import InboundMessage, read_request
-from sms_router.twilio.twiml import EMPTY, read_own
+from sms_router.twilio.inbound import InboundMessage, parse_stored_request
+from sms_router.twilio.twiml import EMPTY, parse_own
 
 log = logging.getLogger("sms_router.later")
 
-DRAIN = 5.0
+SHUTDOWN_TIMEOUT = 5.0
 """Seconds that handlers past their deadline get when the worker stops."""
 
 UPSTREAM_TIME = 15.0
 """Seconds that another application gets when nobody waits any more: as many as from Twilio (facts 1.4)."""
 
-_WHEN = {Kind.LATE: "after the deadline", Kind.REPLAY: "when it was replayed"}
+_WHEN = {ReplyKind.LATE: "after the deadline", ReplyKind.REPLAY: "when it was replayed"}
 
 MOST_LATE = 1000
 """Handlers past their deadline that may go on at once; one more is stopped, and waits in the outbox."""
 
 
-class Task(NamedTuple):
+class LateReply(NamedTuple):
     """A message whose answer is late."""
 
     key: MessageKey
     message: InboundMessage
     scope: str
-    facts: Facts
-    kind: Kind = Kind.LATE
+    facts: RecipientFacts
+    kind: ReplyKind = ReplyKind.LATE
     conversation: Conversation | None = None
     """What the message makes of the person's."""
     began: float | None = None
     """Since when the person waits, by the monotonic clock; None where another worker began."""
 
     @property
-    def entry(self) -> Entry:
+    def entry(self) -> OutboxEntry:
         """What stands for it in the outbox."""
-        return Entry(self.key.reference, self.kind.value, self.scope, self.key.person)
+        return OutboxEntry(self.key.reference, self.kind.value, self.scope, self.key.person)
 
 
-class Later:
+class LateReplies:
     """The late work of one worker."""
 
     def __init__(
         self,
-        records: Records,
-        people: People,
+        records: Inbox,
+        people: Contacts,
         dispatcher: Dispatcher,
         composer: Composer,
         outbox: Outbox,
@@ -91,13 +91,13 @@ class Later:
     async def aclose(self) -> None:
         """Let late handlers finish, for a while; what is unfinished then is begun again by another worker."""
         if self._tasks:
-            await asyncio.wait(self._tasks, timeout=DRAIN)
+            await asyncio.wait(self._tasks, timeout=SHUTDOWN_TIMEOUT)
         for task in self._tasks:
             task.cancel()
         if self._tasks:
-            await asyncio.wait(self._tasks, timeout=DRAIN)
+            await asyncio.wait(self._tasks, timeout=SHUTDOWN_TIMEOUT)
 
-    def begin(self, task: Task, found: Found, running: asyncio.Task[Reply | Failed]) -> None:
+    def start(self, task: LateReply, found: Resolution, running: asyncio.Task[Reply | ReplyFailed]) -> None:
         """Go on with a handler whose message has got its empty answer."""
         if len(self._tasks) >= MOST_LATE:
             running.cancel()
@@ -105,39 +105,41 @@ class Later:
         self._tasks.add(late)
         late.add_done_callback(self._tasks.discard)
 
-    async def resume(self, entry: Entry) -> None:
+    async def resume(self, entry: OutboxEntry) -> None:
         """Do work of the outbox whose worker was lost.
 
         Raises:
             StoreUnavailableError: when Redis does not serve; the entry comes back.
 
         """
-        kind = Kind(entry.name)
+        kind = ReplyKind(entry.name)
         conversations = self._dispatcher.conversations
         work = await self._outbox.claim(
             entry, kind, self._records.owner, self._records.lease, in_turn=conversations is not None
         )
         if work is None:
             return
-        message = read_request(work.request)
+        message = parse_stored_request(work.request)
         assert message is not None, "what was journaled could be read when it came"
         key = MessageKey(entry.reference, entry.person)
         facts = self._people.facts(entry.scope, entry.person, work.known, stored=True)
-        found = self._dispatcher.find(message).for_person(facts.opted_out)
+        found = self._dispatcher.resolve(message).for_person(facts.opted_out)
         if conversations is not None and found.heard is None and not facts.opted_out:
-            found = conversations.take(found, message, Talk.read(*work.talk))
-        task = Task(key, message, entry.scope, facts, kind, found.conversation)
+            found = conversations.route(found, message, StoredConversation.read(*work.talk))
+        task = LateReply(key, message, entry.scope, facts, kind, found.conversation)
         log.warning("%s is worked on again (attempt %d, %s)", entry.message_sid, work.attempt, found.rule)
-        if isinstance(found.action, Immediate):
+        if isinstance(found.action, TemplateResponder):
             await self.answer(task, found, found.action.reply(message))
             return
         until = time.monotonic() + UPSTREAM_TIME
         running = asyncio.create_task(found.action.run(message, until, ()), name=f"handler {found.rule}")
         await self._finish(task, found, running)
 
-    async def _finish(self, task: Task, found: Found, running: asyncio.Task[Reply | Failed]) -> None:
+    async def _finish(
+        self, task: LateReply, found: Resolution, running: asyncio.Task[Reply | ReplyFailed]
+    ) -> None:
         """Wait for a handler and put its answer into the outbox; the claim is renewed meanwhile."""
-        self._records.hold(task.key)
+        self._records.keep_renewing(task.key)
         try:
             done, _ = await asyncio.wait({running}, timeout=self._outbox.latest)
             outcome = running.result() if done else None
@@ -146,67 +148,69 @@ class Later:
             await self._hand_over(task, found)
             return
         finally:
-            self._records.let_go(task.key)
+            self._records.stop_renewing(task.key)
         if outcome is None:
-            await self._give_up(task, found)
+            await self._abandon(task, found)
             running.cancel()
-            await asyncio.wait({running}, timeout=DRAIN)
+            await asyncio.wait({running}, timeout=SHUTDOWN_TIMEOUT)
         else:
             await self.answer(task, found, outcome)
 
-    async def _give_up(self, task: Task, found: Found) -> None:
+    async def _abandon(self, task: LateReply, found: Resolution) -> None:
         """End work that took so long that its answer may no longer leave."""
         cause = f"{found.rule}: still at work after {self._outbox.latest:g} s, and stopped"
         log.error("%s", cause)
-        await self.put(task, Composed(EMPTY, found.rule), "", cause)
+        await self.enqueue(task, RenderedReply(EMPTY, found.rule), "", cause)
 
-    async def _hand_over(self, task: Task, found: Found) -> None:
+    async def _hand_over(self, task: LateReply, found: Resolution) -> None:
         log.warning("%s: stopped before its handler finished; another worker begins it again", found.rule)
         with contextlib.suppress(StoreUnavailableError):  # then its lease runs out by itself
-            await self._outbox.hand_over(task.entry, self._records.owner)
+            await self._outbox.release_work(task.entry, self._records.owner)
 
-    async def answer(self, task: Task, found: Found, outcome: Reply | Failed) -> None:
+    async def answer(self, task: LateReply, found: Resolution, outcome: Reply | ReplyFailed) -> None:
         """Put a late answer, or that of a replay, into the outbox."""
         when = _WHEN[task.kind]
         reply, why, cause = outcome, f"{found.rule}, {when}", ""
-        if isinstance(reply, Failed):
+        if isinstance(reply, ReplyFailed):
             why = f"the error reply, {when}"
             cause = f"{found.rule}: failed {when}: {reply.cause}"
-            reply = self._error if task.kind is Kind.LATE else SILENCE  # the person was told once already
+            reply = (
+                self._error if task.kind is ReplyKind.LATE else SILENCE
+            )  # the person was told once already
         reply_id = f"{task.message.sid}.{task.kind.value}"
         composed = self._composer.compose(task.message, reply, found.rule, task.facts, reply_id)
         if composed.unsendable:
             cause = cause or f"{found.rule}: answered {when}, and no number can carry the reply"
-        await self.put(task, composed, why, cause)
+        await self.enqueue(task, composed, why, cause)
 
-    async def put(self, task: Task, composed: Composed, why: str, cause: str = "") -> None:
+    async def enqueue(self, task: LateReply, composed: RenderedReply, why: str, cause: str = "") -> None:
         """Send the messages of a composed answer by REST; with a ``cause`` it is a dead letter too."""
-        if task.kind is Kind.LATE:
-            composed = await self._counted(task, composed)
-        count = len(read_own(composed.document))
+        if task.kind is ReplyKind.LATE:
+            composed = await self._apply_loop_guard(task, composed)
+        count = len(parse_own(composed.document))
         conversations = self._dispatcher.conversations
         turn = None
         if conversations is not None:
-            turn = conversations.turn(task.scope, task.key.person, task.conversation)
-        await self._outbox.put(
-            task.entry, task.kind, composed.document, composed.story, count, why, cause, turn, task.began
+            turn = conversations.update_for(task.scope, task.key.person, task.conversation)
+        await self._outbox.enqueue(
+            task.entry, task.kind, composed.document, composed.trail_text, count, why, cause, turn, task.began
         )
         if count:
             self._nudge(task.key.person)
 
-    async def _counted(self, task: Task, composed: Composed) -> Composed:
+    async def _apply_loop_guard(self, task: LateReply, composed: RenderedReply) -> RenderedReply:
         """Count a reply, and hold back one too many."""
         meter = self._guard.meter(task.scope, task.key.person)
         if meter is None or composed.document == EMPTY:
             return composed
-        excess = await self._records.count(meter)
+        excess = await self._records.count_reply(meter)
         if excess is None:
             return composed
-        self._guard.tell(task.key.person, excess)
-        return Composed(EMPTY, f"{composed.story}\n{self._guard.verdict}")
+        self._guard.log_once(task.key.person, excess)
+        return RenderedReply(EMPTY, f"{composed.trail_text}\n{self._guard.verdict}")
 
 
-async def _cancelled(running: asyncio.Task[Reply | Failed]) -> None:
+async def _cancelled(running: asyncio.Task[Reply | ReplyFailed]) -> None:
     """Cancel a handler and wait until it has ended, even when it refuses to."""
     running.cancel()
     await asyncio.wait({running})

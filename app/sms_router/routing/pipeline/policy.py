@@ -16,7 +16,7 @@ class OnFailure(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Texts:
+class CannedReplies:
     """The replies of the router itself."""
 
     error: Reply
@@ -26,7 +26,7 @@ class Texts:
 
 
 @dataclass(frozen=True, slots=True)
-class Manners:
+class ReplyPolicy:
     """How long people are kept waiting, and what a failed handler leads to."""
 
     deadline: float

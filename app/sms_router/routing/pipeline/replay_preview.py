@@ -7,20 +7,20 @@ from typing import NamedTuple, cast
 import redis
 
 from sms_router.routing.dispatch.dispatcher import Dispatcher
-from sms_router.routing.dispatch.resolution import Found
-from sms_router.routing.dispatch.responders import Forwarding, Immediate
-from sms_router.routing.handler.conversation import Talk
-from sms_router.routing.handler.reply import Failed, Reply
-from sms_router.routing.history.replay import Judgement, Verdict
+from sms_router.routing.dispatch.resolution import Resolution
+from sms_router.routing.dispatch.responders import ForwardResponder, TemplateResponder
+from sms_router.routing.handler.conversation import StoredConversation
+from sms_router.routing.handler.reply import Reply, ReplyFailed
+from sms_router.routing.history.replay import ReplayCheck, ReplayStatus
 from sms_router.routing.pipeline.composer import Composer
-from sms_router.senders.conditions import Conditions
-from sms_router.senders.request import Facts
+from sms_router.senders.conditions import SenderConditions
+from sms_router.senders.request import RecipientFacts
 from sms_router.senders.selection import select
 from sms_router.store.keys import bucket_of
 from sms_router.twilio.inbound import InboundMessage
 
 
-class Plan(NamedTuple):
+class ReplayPreview(NamedTuple):
     """What one message would be answered now."""
 
     scope: str
@@ -33,55 +33,57 @@ class Plan(NamedTuple):
     """None when nothing would leave."""
     against: str = ""
     """Why nothing would leave."""
-    forbidden: Judgement | None = None
+    forbidden: ReplayCheck | None = None
     """Why it must not even be asked for."""
 
 
-def plan(
+def preview_replay(
     message: InboundMessage,
     scope: str,
-    facts: Facts,
-    talk: Talk | None,
+    facts: RecipientFacts,
+    talk: StoredConversation | None,
     dispatcher: Dispatcher,
     composer: Composer,
-    conditions: Conditions,
-) -> Plan:
+    conditions: SenderConditions,
+) -> ReplayPreview:
     """Say what the message would be answered now; nothing is run.
 
     ``facts`` and ``talk`` are the person's within ``scope``: what somebody is answered whom a step has
     asked something since, depends on that.
     """
-    found = dispatcher.find(message).for_person(facts.opted_out)
+    found = dispatcher.resolve(message).for_person(facts.opted_out)
     if found.heard is not None:
-        word = Judgement(Verdict.OPT_OUT_WORD, "it is an opt-out word: see sms-router opt-outs")
-        return Plan(scope, found.rule, against="it is an opt-out word", forbidden=word)
+        word = ReplayCheck(ReplayStatus.OPT_OUT_WORD, "it is an opt-out word: see sms-router opt-outs")
+        return ReplayPreview(scope, found.rule, against="it is an opt-out word", forbidden=word)
     if facts.opted_out:
         why = "the person has opted out"
-        return Plan(scope, found.rule, against=why, forbidden=Judgement(Verdict.OPTED_OUT, why))
+        return ReplayPreview(
+            scope, found.rule, against=why, forbidden=ReplayCheck(ReplayStatus.OPTED_OUT, why)
+        )
     if dispatcher.conversations is not None:
-        found = dispatcher.conversations.take(found, message, talk)
+        found = dispatcher.conversations.route(found, message, talk)
     reply, runs = _reply(found, message)
-    if isinstance(reply, Failed):
-        return Plan(scope, found.rule, against=f"it would fail: {reply.cause}")
+    if isinstance(reply, ReplyFailed):
+        return ReplayPreview(scope, found.rule, against=f"it would fail: {reply.cause}")
     if reply.silent:
-        return Plan(scope, found.rule, against="its rule says nothing")
+        return ReplayPreview(scope, found.rule, against="its rule says nothing")
     decision = select(*composer.request(message, reply), facts, conditions)
     against = "" if decision.address else "no number can carry it"
     texts = () if runs else (*reply.texts, *reply.media_urls)
-    return Plan(scope, found.rule, runs, texts, decision.address, against)
+    return ReplayPreview(scope, found.rule, runs, texts, decision.address, against)
 
 
-def read_talk(client: redis.Redis, scope: str, person: str, now: int) -> Talk | None:
+def read_talk(client: redis.Redis, scope: str, person: str, now: int) -> StoredConversation | None:
     """Return what is kept of a person's conversation; ``now`` is in milliseconds since the epoch."""
-    key = bucket_of(person).talk(scope, person)
+    key = bucket_of(person).conversation(scope, person)
     said, until = cast("list[bytes | None]", client.hmget(key, "said", "until"))
-    return Talk.read(said, int(until) - now if until else None)
+    return StoredConversation.read(said, int(until) - now if until else None)
 
 
-def _reply(found: Found, message: InboundMessage) -> tuple[Reply | Failed, str]:
+def _reply(found: Resolution, message: InboundMessage) -> tuple[Reply | ReplyFailed, str]:
     """Return the reply, or one that stands for it and what would have to be run for it."""
-    if isinstance(found.action, Immediate):
+    if isinstance(found.action, TemplateResponder):
         return found.action.reply(message), ""
-    if isinstance(found.action, Forwarding):
+    if isinstance(found.action, ForwardResponder):
         return Reply("(unknown)"), f"{found.action.forward} would be asked"
     return Reply("(unknown)"), f"the function {found.action.handler.source} would run"

@@ -15,8 +15,8 @@ from collections.abc import Callable
 
 from sms_router.store.keys import bucket_of
 from sms_router.store.scripts import HEARD
-from sms_router.store.spool.durable_writer import Journal
-from sms_router.tasks import end
+from sms_router.store.spool.durable_writer import DurableWriter
+from sms_router.tasks import cancel_and_wait
 
 log = logging.getLogger("sms_router.senders")
 
@@ -29,11 +29,11 @@ Key = tuple[str, str]
 """Scope and person."""
 
 
-class LastSenders:
+class StickySenders:
     """One worker's part of it."""
 
     def __init__(
-        self, journal: Journal, lasting: Callable[[], int], clock: Callable[[], float] = time.time
+        self, journal: DurableWriter, lasting: Callable[[], int], clock: Callable[[], float] = time.time
     ) -> None:
         """``lasting`` says how many milliseconds it is kept; ``clock`` is in seconds since the epoch."""
         self._journal = journal
@@ -47,11 +47,11 @@ class LastSenders:
         """Tell whether a number was chosen for anybody lately."""
         return bool(self._lately)
 
-    def known(self, scope: str, person: str) -> str | None:
+    def get(self, scope: str, person: str) -> str | None:
         """Return the number that this worker chose for them lately."""
         return self._lately.get((scope, person))
 
-    def chose(self, scope: str, person: str, address: str) -> None:
+    def remember(self, scope: str, person: str, address: str) -> None:
         """Take note of a choice among equals."""
         key = (scope, person)
         self._lately[key] = address
@@ -67,7 +67,7 @@ class LastSenders:
         """Write what waits, for a while; then stop."""
         if self._writing is not None:
             await asyncio.wait({self._writing}, timeout=1)
-            await end(self._writing)
+            await cancel_and_wait(self._writing)
 
     async def _write(self) -> None:
         while self._waiting:
@@ -80,6 +80,6 @@ class LastSenders:
 
     async def _keep(self, key: Key, address: str, at: int) -> None:
         scope, person = key
-        await self._journal.keep(
+        await self._journal.write(
             HEARD, (bucket_of(person).person(scope, person),), (address, at, self._lasting())
         )

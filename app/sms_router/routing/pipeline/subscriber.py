@@ -7,23 +7,23 @@ from dataclasses import dataclass
 
 from redis.asyncio import Redis
 
-from sms_router.routing.inbox.inbox import Records
-from sms_router.routing.opt_outs.cache import OptOutCopy
+from sms_router.routing.inbox.inbox import Inbox
+from sms_router.routing.opt_outs.cache import OptOutCache
 from sms_router.store.keys import ANSWERED_CHANNEL, CONSENTS_CHANNEL
 from sms_router.store.redis_py import CLIENT_ERRORS, subscribed
-from sms_router.tasks import end
+from sms_router.tasks import cancel_and_wait
 
 AGAIN_AFTER = 1.0
 """Seconds until it is tried again while Redis is away; those who wait look for themselves meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
-class Listener:
+class Subscriber:
     """Passes on what other workers publish to the parts that it concerns."""
 
     redis: Redis
-    records: Records
-    opt_outs: OptOutCopy
+    records: Inbox
+    opt_outs: OptOutCache
 
     async def listen(self) -> None:
         """Listen until cancelled; Redis may go and come back."""
@@ -33,9 +33,9 @@ class Listener:
                     reading = asyncio.create_task(self._read_opt_outs(), name="opt-outs-reader")
                     try:
                         async for message in channel.listen():
-                            self._hear(message["channel"], message["data"].decode())
+                            self._handle(message["channel"], message["data"].decode())
                     finally:
-                        await end(reading)
+                        await cancel_and_wait(reading)
             except (*CLIENT_ERRORS, OSError):
                 await asyncio.sleep(AGAIN_AFTER)
 
@@ -47,8 +47,8 @@ class Listener:
             except (*CLIENT_ERRORS, OSError):
                 await asyncio.sleep(AGAIN_AFTER)
 
-    def _hear(self, channel: bytes, word: str) -> None:
+    def _handle(self, channel: bytes, word: str) -> None:
         if channel == ANSWERED_CHANNEL.encode():
             self.records.wake(word)
         else:
-            self.opt_outs.hear(word)
+            self.opt_outs.apply(word)

@@ -14,7 +14,7 @@ FEWEST_CALLS = 5
 FAILING = 0.5
 """The share of failed calls, within the window, that opens the circuit."""
 
-PAUSE = 5.0
+OPEN_SECONDS = 5.0
 """Seconds until an open circuit lets one call through to see."""
 
 LONGEST_PAUSE = 60.0
@@ -48,14 +48,14 @@ class Verdict(Enum):
     """It was given up before anybody could tell."""
 
 
-class Turn(Enum):
+class Transition(Enum):
     """A change that an operator wants to hear of."""
 
     OPENED = "opened"
     CLOSED = "closed"
 
 
-class Breaker:
+class CircuitBreaker:
     """Counts calls. Times are in seconds, by one clock that only goes forward."""
 
     __slots__ = ("_calls", "_failures", "_pause", "_retry_at", "state")
@@ -65,26 +65,26 @@ class Breaker:
         self.state = State.CLOSED
         self._calls: deque[tuple[float, bool]] = deque()
         self._failures = 0
-        self._pause = PAUSE
+        self._pause = OPEN_SECONDS
         self._retry_at = 0.0
 
-    def due(self, now: float) -> bool:
+    def allows(self, now: float) -> bool:
         """Tell whether a call would be let through."""
         return self.state is State.CLOSED or (self.state is State.OPEN and now >= self._retry_at)
 
-    def admit(self, now: float) -> Admission | None:
+    def allow(self, now: float) -> Admission | None:
         """Let a call through, or not; of an open circuit's callers one in a while becomes the probe.
 
         A caller that is admitted must `settle`.
         """
         if self.state is State.CLOSED:
             return Admission.ORDINARY
-        if not self.due(now):
+        if not self.allows(now):
             return None
         self.state = State.HALF_OPEN
         return Admission.PROBE
 
-    def settle(self, admission: Admission, verdict: Verdict, now: float) -> Turn | None:
+    def record(self, admission: Admission, verdict: Verdict, now: float) -> Transition | None:
         """Count what came of a call; ordinary ones that outlast the circuit's opening no longer matter."""
         if admission is Admission.PROBE:
             return self._settle_probe(verdict, now)
@@ -92,10 +92,10 @@ class Breaker:
             return self._count(now, failed=verdict is Verdict.FAILING)
         return None
 
-    def _settle_probe(self, verdict: Verdict, now: float) -> Turn | None:
+    def _settle_probe(self, verdict: Verdict, now: float) -> Transition | None:
         if verdict is Verdict.WELL:
             self._close()
-            return Turn.CLOSED
+            return Transition.CLOSED
         if verdict is Verdict.FAILING:
             self._pause = min(self._pause * 2, LONGEST_PAUSE)
             self._open(now)
@@ -103,7 +103,7 @@ class Breaker:
             self.state, self._retry_at = State.OPEN, now
         return None
 
-    def _count(self, now: float, *, failed: bool) -> Turn | None:
+    def _count(self, now: float, *, failed: bool) -> Transition | None:
         self._calls.append((now, failed))
         self._failures += failed
         while self._calls[0][0] <= now - WINDOW or len(self._calls) > _MOST_KEPT:
@@ -111,12 +111,12 @@ class Breaker:
         if not failed or len(self._calls) < FEWEST_CALLS or self._failures < FAILING * len(self._calls):
             return None
         self._open(now)
-        return Turn.OPENED
+        return Transition.OPENED
 
     def _open(self, now: float) -> None:
         self.state, self._retry_at = State.OPEN, now + self._pause
 
     def _close(self) -> None:
-        self.state, self._pause = State.CLOSED, PAUSE
+        self.state, self._pause = State.CLOSED, OPEN_SECONDS
         self._calls.clear()
         self._failures = 0

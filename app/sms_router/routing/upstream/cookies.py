@@ -57,7 +57,7 @@ class Cookie:
         )
 
 
-class Jar:
+class CookieJar:
     """The cookies of one pair of numbers, while one text is answered."""
 
     def __init__(self, cookies: Iterable[Cookie] = (), clock: Callable[[], float] = time.time) -> None:
@@ -95,7 +95,7 @@ class Jar:
         return json.dumps([asdict(each) for each in self._cookies.values()]).encode()
 
 
-class Cookies:
+class CookieStore:
     """The jars of all pairs."""
 
     def __init__(self, store: Store, clock: Callable[[], float] = time.time) -> None:
@@ -104,16 +104,16 @@ class Cookies:
         self._clock = clock
         self._remembered: OrderedDict[tuple[str, str], tuple[float, bytes]] = OrderedDict()
 
-    async def of(self, person: str, number: str) -> Jar:
+    async def of(self, person: str, number: str) -> CookieJar:
         """Return what is kept for a pair."""
         try:
             kept = await self._store.run(COOKIES, (_key(person, number),), (b"", LIFE * 1000))
         except StoreUnavailableError:
             used, kept = self._remembered.get((person, number), (0.0, b""))
             kept = kept if self._clock() - used < LIFE else b""
-        return Jar(_read(kept), self._clock)
+        return CookieJar(_read(kept), self._clock)
 
-    async def keep(self, person: str, number: str, jar: Jar) -> None:
+    async def keep(self, person: str, number: str, jar: CookieJar) -> None:
         """Keep what has changed."""
         if not jar.changed:
             return

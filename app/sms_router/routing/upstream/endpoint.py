@@ -10,8 +10,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from sms_router.routing.upstream.circuit_breaker import Breaker, State, Turn, Verdict
-from sms_router.routing.upstream.failure import Failure
+from sms_router.routing.upstream.circuit_breaker import CircuitBreaker, State, Transition, Verdict
+from sms_router.routing.upstream.failure import UpstreamFailure
 from sms_router.twilio.webhook_url import WebhookUrl
 
 log = logging.getLogger("sms_router.upstream")
@@ -26,20 +26,20 @@ Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True, slots=True)
-class LineStatus:
+class EndpointStatus:
     """What probes and metrics tell of one line. The counts only grow."""
 
     name: str
     state: State
     calls: int
     failures: int
-    held_back: int
+    short_circuited: int
     """Calls that were not made because the circuit was open."""
     trouble: str | None
     """The failure that the open circuit last saw."""
 
 
-class Line:
+class Endpoint:
     """Calls to one origin, in one role: an upstream that also serves as its own fallback has two."""
 
     def __init__(self, name: str, room: int, clock: Callable[[], float]) -> None:
@@ -47,10 +47,10 @@ class Line:
         self.name = name
         self._clock = clock
         self._room = asyncio.Semaphore(room)
-        self._breaker = Breaker()
+        self._breaker = CircuitBreaker()
         self._waiting = 0
         self._calls = self._failures = self._held_back = 0
-        self._last: Failure | None = None
+        self._last: UpstreamFailure | None = None
 
     @property
     def idle(self) -> bool:
@@ -58,24 +58,24 @@ class Line:
         return not self._waiting and self._breaker.state is State.CLOSED
 
     async def call(
-        self, url: WebhookUrl, until: float, fetch: Callable[[], Awaitable[Answer | Failure]]
-    ) -> Answer | Failure:
+        self, url: WebhookUrl, until: float, fetch: Callable[[], Awaitable[Answer | UpstreamFailure]]
+    ) -> Answer | UpstreamFailure:
         """Make a call, if there is room and the circuit is not open; it ends by itself before ``until``."""
-        if not self._breaker.due(self._clock()):
+        if not self._breaker.allows(self._clock()):
             return self._refused(url)
         if self._waiting >= MOST_WAITING or not await self._got_room(until):
-            return Failure(11200, "too many texts are on their way there", url, called=False)
+            return UpstreamFailure(11200, "too many texts are on their way there", url, called=False)
         try:
             return await self._admitted(url, fetch)
         finally:
             self._room.release()
 
-    def status(self) -> LineStatus:
+    def status(self) -> EndpointStatus:
         """Return what is to be told."""
         trouble = (
             str(self._last) if self._last is not None and self._breaker.state is not State.CLOSED else None
         )
-        return LineStatus(
+        return EndpointStatus(
             self.name, self._breaker.state, self._calls, self._failures, self._held_back, trouble
         )
 
@@ -91,61 +91,61 @@ class Line:
         return True
 
     async def _admitted(
-        self, url: WebhookUrl, fetch: Callable[[], Awaitable[Answer | Failure]]
-    ) -> Answer | Failure:
-        admission = self._breaker.admit(self._clock())
+        self, url: WebhookUrl, fetch: Callable[[], Awaitable[Answer | UpstreamFailure]]
+    ) -> Answer | UpstreamFailure:
+        admission = self._breaker.allow(self._clock())
         if admission is None:
             return self._refused(url)
         verdict = Verdict.UNKNOWN
         try:
             answer = await fetch()
             verdict = Verdict.WELL
-            if isinstance(answer, Failure):
+            if isinstance(answer, UpstreamFailure):
                 self._failures += 1
-                if answer.ailing:
+                if answer.counts_against_circuit:
                     verdict, self._last = Verdict.FAILING, answer
             return answer
         finally:
             self._calls += 1
-            self._tell(self._breaker.settle(admission, verdict, self._clock()))
+            self._tell(self._breaker.record(admission, verdict, self._clock()))
 
-    def _refused(self, url: WebhookUrl) -> Failure:
+    def _refused(self, url: WebhookUrl) -> UpstreamFailure:
         """Fail as the server last did, without asking it."""
         self._held_back += 1
         code = self._last.code if self._last is not None else 11200
-        return Failure(code, "not called, since it keeps failing", url, called=False)
+        return UpstreamFailure(code, "not called, since it keeps failing", url, called=False)
 
-    def _tell(self, turn: Turn | None) -> None:
-        if turn is Turn.OPENED:
+    def _tell(self, turn: Transition | None) -> None:
+        if turn is Transition.OPENED:
             log.error(
                 "%s keeps failing and is not called for now; texts go to the fallback URL, or people get the"
                 " error reply (%s)",
                 self.name, self._last,
             )  # fmt: skip
-        elif turn is Turn.CLOSED:
+        elif turn is Transition.CLOSED:
             log.warning("%s answers again", self.name)
 
 
-class Lines:
+class EndpointPool:
     """The lines of one worker, by origin and role."""
 
     def __init__(self, room: int, clock: Callable[[], float] = time.monotonic) -> None:
         """``room`` is how many calls may be on their way to one origin at once."""
         self._room = room
         self._clock = clock
-        self._lines: OrderedDict[str, Line] = OrderedDict()
+        self._lines: OrderedDict[str, Endpoint] = OrderedDict()
 
-    def line(self, origin: str, *, fallback: bool) -> Line:
+    def line(self, origin: str, *, fallback: bool) -> Endpoint:
         """Return the line to an origin."""
         name = f"{origin} (as fallback)" if fallback else origin
         line = self._lines.get(name)
         if line is None:
             self._make_room()
-            line = self._lines[name] = Line(name, self._room, self._clock)
+            line = self._lines[name] = Endpoint(name, self._room, self._clock)
         self._lines.move_to_end(name)
         return line
 
-    def statuses(self) -> tuple[LineStatus, ...]:
+    def statuses(self) -> tuple[EndpointStatus, ...]:
         """Return what is to be told of each line."""
         return tuple(line.status() for line in self._lines.values())
 

@@ -8,13 +8,13 @@ from sms_router.twilio.webhook_url import WebhookUrl
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
+class UpstreamFailure:
     """A document that could not be had, with Twilio's code for it (facts 3)."""
 
     code: int
     reason: str
     url: WebhookUrl
-    ailing: bool = False
+    counts_against_circuit: bool = False
     """Whether it speaks of the server itself: it is not reached, does not answer, or answers 5xx."""
     called: bool = True
     """False when the server was not even asked."""

@@ -42,7 +42,7 @@ class Forward:
         return f"{told}, on failure to {self.fallback.url} ({self.fallback.method.value})"
 
 
-def leads_back(url: WebhookUrl, public_url: str) -> bool:
+def is_loop(url: WebhookUrl, public_url: str) -> bool:
     """Tell whether a URL is the router's own, so that a text would be forwarded in a circle."""
     own = WebhookUrl.parse(f"{public_url}/sms")
     return (url.host, url.port) == (own.host, own.port) and url.path in (own.path, f"{own.path}/fallback")
@@ -54,12 +54,12 @@ def _places(forward: Forward) -> frozenset[str]:
     return frozenset(
         [
             *(place for target in targets for place in _ports(target.url.host, target.url.port)),
-            *(place for host in forward.redirect_hosts for place in places_of(host)),
+            *(place for host in forward.redirect_hosts for place in origins_of(host)),
         ]
     )
 
 
-def places_of(host: str) -> Iterable[str]:
+def origins_of(host: str) -> Iterable[str]:
     """Return the places that a configured host stands for; without a port, the standard ones."""
     parts = urlsplit(f"//{host}")
     name = (parts.hostname or "").lower()

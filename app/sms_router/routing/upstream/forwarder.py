@@ -10,15 +10,15 @@ from functools import partial
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from sms_router.routing.contacts.contacts import People
-from sms_router.routing.handler.reply import Failed, Reply
-from sms_router.routing.upstream.cookies import Cookies
-from sms_router.routing.upstream.endpoint import Lines, LineStatus
-from sms_router.routing.upstream.failure import Failure
-from sms_router.routing.upstream.forward_rule import Forward, leads_back
+from sms_router.routing.contacts.contacts import Contacts
+from sms_router.routing.handler.reply import Reply, ReplyFailed
+from sms_router.routing.upstream.cookies import CookieStore
+from sms_router.routing.upstream.endpoint import EndpointPool, EndpointStatus
+from sms_router.routing.upstream.failure import UpstreamFailure
+from sms_router.routing.upstream.forward_rule import Forward, is_loop
 from sms_router.routing.upstream.models import Fetch, Headers
-from sms_router.routing.upstream.recipients import addressed
-from sms_router.routing.upstream.session import MOST_MESSAGES, Exchange
+from sms_router.routing.upstream.recipients import resolve_recipients
+from sms_router.routing.upstream.session import MOST_MESSAGES, TwimlSession
 from sms_router.twilio.inbound import InboundMessage
 from sms_router.twilio.twiml_parser import EMPTY_PAGE
 
@@ -37,11 +37,11 @@ MOST_TOLD = 1000
 """Warnings that are remembered, so that each is logged once."""
 
 
-class Upstreams:
+class Forwarder:
     """Asks upstreams about texts."""
 
     def __init__(
-        self, tokens: Mapping[str, str], people: People, cookies: Cookies, public_url: str, room: int
+        self, tokens: Mapping[str, str], people: Contacts, cookies: CookieStore, public_url: str, room: int
     ) -> None:
         """Take the auth token that signs for each account, and how many calls one origin gets at once.
 
@@ -51,7 +51,7 @@ class Upstreams:
         self._tokens = tokens
         self._people = people
         self._cookies = cookies
-        self._lines = Lines(room)
+        self._lines = EndpointPool(room)
         self._starting = asyncio.Lock()
         self._session: aiohttp.ClientSession | None = None
         self._fetch: Fetch | None = None
@@ -74,52 +74,52 @@ class Upstreams:
         if self._session is not None:
             await self._session.close()
 
-    def statuses(self) -> tuple[LineStatus, ...]:
+    def statuses(self) -> tuple[EndpointStatus, ...]:
         """Return what probes and metrics tell of each origin."""
         return self._lines.statuses()
 
-    async def ask(
+    async def forward(
         self, forward: Forward, message: InboundMessage, until: float, headers: Headers = ()
-    ) -> Reply | Failed:
+    ) -> Reply | ReplyFailed:
         """Return what the upstream answers, or else its fallback, before ``until`` (monotonic clock).
 
         ``headers`` are those of Twilio's request.
         """
         token = self._tokens.get(message.account_sid)
         if token is None:
-            return Failed(f"no auth token signs for {message.account_sid}: add it to [[accounts]]")
-        if leads_back(forward.primary.url, self._own):
-            return Failed(f"forwarded to {forward}: that is this router; name the application's own URL")
+            return ReplyFailed(f"no auth token signs for {message.account_sid}: add it to [[accounts]]")
+        if is_loop(forward.primary.url, self._own):
+            return ReplyFailed(f"forwarded to {forward}: that is this router; name the application's own URL")
         now = time.monotonic()
         until -= min(RESERVE, (until - now) * 0.1)
         if until <= now:
-            return Failed(f"forwarded to {forward}: no time was left")
+            return ReplyFailed(f"forwarded to {forward}: no time was left")
         jar = await self._cookies.of(message.sender, message.recipient)
         fetch = self._fetch or await self.start()
-        exchange = Exchange(fetch, self._lines, forward, message, token, jar, headers)
+        exchange = TwimlSession(fetch, self._lines, forward, message, token, jar, headers)
         try:
             return await self._answered(exchange, until)
         except Exception as error:
             log.exception("forwarding to %s failed", forward)
-            return Failed(f"forwarded to {forward}: {type(error).__name__}")
+            return ReplyFailed(f"forwarded to {forward}: {type(error).__name__}")
         finally:
-            self._tell(exchange.warnings)
+            self._log_warnings(exchange.warnings)
 
-    async def _answered(self, exchange: Exchange, until: float) -> Reply | Failed:
+    async def _answered(self, exchange: TwimlSession, until: float) -> Reply | ReplyFailed:
         forward, message = exchange.forward, exchange.message
-        failures = await _play(exchange, until)
+        failures = await _call_with_fallback(exchange, until)
         for failure in failures:
             if failure.called and failure.code != EMPTY_PAGE:
                 log.warning("forwarding failed: %s", failure)
         await self._cookies.keep(message.sender, message.recipient, exchange.jar)
         told = [f"forwarded to {failure}" for failure in failures]
         if len(failures) == 1 + (forward.fallback is not None) and failures[-1].code != EMPTY_PAGE:
-            return Failed("; ".join(told))
+            return ReplyFailed("; ".join(told))
         answering = (forward.fallback or forward.primary) if failures else forward.primary
-        parts, remarks = await addressed(exchange.found[:MOST_MESSAGES], message, self._people)
-        return Reply(parts=parts, remarks=(*told, f"answered by {answering.url}", *remarks))
+        parts, remarks = await resolve_recipients(exchange.found[:MOST_MESSAGES], message, self._people)
+        return Reply(parts=parts, notes=(*told, f"answered by {answering.url}", *remarks))
 
-    def _tell(self, warnings: list[str]) -> None:
+    def _log_warnings(self, warnings: list[str]) -> None:
         """Log what was passed over in an upstream's TwiML, each of it once."""
         for warning in warnings:
             if warning not in self._told and len(self._told) < MOST_TOLD:
@@ -133,15 +133,15 @@ def _load_fetching() -> ModuleType:
     return fetching
 
 
-async def _play(exchange: Exchange, until: float) -> list[Failure]:
+async def _call_with_fallback(exchange: TwimlSession, until: float) -> list[UpstreamFailure]:
     """Ask the upstream, and its fallback when that failed; return the failures."""
     forward = exchange.forward
     fallback = forward.fallback
-    failure = await exchange.play(forward.primary, _slice(forward, until, PRIMARY_SHARE if fallback else 1.0))
+    failure = await exchange.run(forward.primary, _slice(forward, until, PRIMARY_SHARE if fallback else 1.0))
     if failure is None or fallback is None:
         return [failure] if failure is not None else []
     error = {"ErrorCode": str(failure.code), "ErrorUrl": failure.url.called}
-    second = await exchange.play(fallback, _slice(forward, until, 1.0), error)
+    second = await exchange.run(fallback, _slice(forward, until, 1.0), error)
     return [failure] if second is None else [failure, second]
 
 

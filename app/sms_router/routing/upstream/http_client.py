@@ -15,9 +15,9 @@ from urllib.parse import urlencode
 import aiohttp
 from yarl import URL
 
-from sms_router.routing.upstream.failure import Failure
+from sms_router.routing.upstream.failure import UpstreamFailure
 from sms_router.routing.upstream.forward_rule import Target
-from sms_router.routing.upstream.models import Fetched, Request
+from sms_router.routing.upstream.models import Request, UpstreamResponse
 from sms_router.twilio.signature import sign
 from sms_router.twilio.twiml_parser import LARGEST_PAGE, Page
 from sms_router.twilio.webhook_url import Method, WebhookUrl
@@ -56,68 +56,70 @@ def open_session() -> aiohttp.ClientSession:
 
 async def fetch(
     session: aiohttp.ClientSession, target: Target, request: Request, until: float
-) -> Fetched | Failure:
+) -> UpstreamResponse | UpstreamFailure:
     """Fetch a document before ``until``, by the monotonic clock; nothing that a server does raises."""
     seconds = until - time.monotonic()
     try:
         async with asyncio.timeout(seconds):
             return await _follow(session, target, request, until)
     except TimeoutError:
-        return Failure(11200, f"no answer within {seconds:.1f} s", target.url, ailing=True)
+        return UpstreamFailure(
+            11200, f"no answer within {seconds:.1f} s", target.url, counts_against_circuit=True
+        )
 
 
 async def _follow(
     session: aiohttp.ClientSession, target: Target, request: Request, until: float
-) -> Fetched | Failure:
+) -> UpstreamResponse | UpstreamFailure:
     for _ in range(MOST_REDIRECTS + 1):
-        answer = await _patiently(session, target, request, until)
-        if isinstance(answer, Failure):
+        answer = await _with_retry(session, target, request, until)
+        if isinstance(answer, UpstreamFailure):
             return answer
         if isinstance(answer, Page):
-            return Fetched(answer, target.url)
+            return UpstreamResponse(answer, target.url)
         try:
             url = target.url.join(answer.location)
         except ValueError as error:
-            return Failure(11100, f"is redirected to a URL that {error}", target.url)
+            return UpstreamFailure(11100, f"is redirected to a URL that {error}", target.url)
         if not request.allows(url):
-            return Failure(11100, _forbidden(url), target.url)
+            return UpstreamFailure(11100, _forbidden(url), target.url)
         if answer.keeps_method and target.method is Method.POST:
             target = replace(target, url=url)
         else:
             target, request = Target(url, Method.GET), replace(request, parameters=())
-    return Failure(11215, f"more than {MOST_REDIRECTS} redirects", target.url)
+    return UpstreamFailure(11215, f"more than {MOST_REDIRECTS} redirects", target.url)
 
 
 def _forbidden(url: WebhookUrl) -> str:
     return f"is redirected to another host; to allow it, name {url.host} in redirect_hosts"
 
 
-async def _patiently(
+async def _with_retry(
     session: aiohttp.ClientSession, target: Target, request: Request, until: float
-) -> Page | _Redirected | Failure:
+) -> Page | _Redirected | UpstreamFailure:
     """Call once; once more when there was no connection, and with credentials when they are asked for."""
-    answer = await _once(session, target, request, until)
-    if isinstance(answer, Failure) and answer.code in _UNCONNECTED and until > time.monotonic():
-        answer = await _once(session, target, request, until)
+    answer = await _attempt(session, target, request, until)
+    if isinstance(answer, UpstreamFailure) and answer.code in RETRYABLE_CODES and until > time.monotonic():
+        answer = await _attempt(session, target, request, until)
     if isinstance(answer, _Challenged):
         credentials = target.url.credentials
         if credentials is None:
-            return Failure(11200, "HTTP 401", target.url)
+            return UpstreamFailure(11200, "HTTP 401", target.url)
         headers = {**request.headers, "Authorization": credentials}
-        answer = await _once(session, target, replace(request, headers=headers), until)
-    return Failure(11200, "HTTP 401", target.url) if isinstance(answer, _Challenged) else answer
+        answer = await _attempt(session, target, replace(request, headers=headers), until)
+    return UpstreamFailure(11200, "HTTP 401", target.url) if isinstance(answer, _Challenged) else answer
 
 
 class _Challenged:
     """The server wants a user name and a password: Twilio keeps them back until then (facts 1.5)."""
 
 
-_UNCONNECTED = frozenset({11205, 11210, 11220})
+RETRYABLE_CODES = frozenset({11205, 11210, 11220})
 
 
-async def _once(
+async def _attempt(
     session: aiohttp.ClientSession, target: Target, request: Request, until: float
-) -> Page | _Redirected | _Challenged | Failure:
+) -> Page | _Redirected | _Challenged | UpstreamFailure:
     try:
         return await _send(session, target, request, until)
     except (aiohttp.ClientError, ValueError) as error:
@@ -126,7 +128,7 @@ async def _once(
 
 async def _send(
     session: aiohttp.ClientSession, target: Target, request: Request, until: float
-) -> Page | _Redirected | _Challenged | Failure:
+) -> Page | _Redirected | _Challenged | UpstreamFailure:
     form = urlencode(request.parameters)
     get = target.method is Method.GET
     url = target.url.with_query(form) if get else target.url.called
@@ -157,7 +159,7 @@ def _timeout(until: float) -> aiohttp.ClientTimeout:
 
 async def _read(
     response: aiohttp.ClientResponse, url: WebhookUrl
-) -> Page | _Redirected | _Challenged | Failure:
+) -> Page | _Redirected | _Challenged | UpstreamFailure:
     if response.status in _REDIRECTS and "Location" in response.headers:
         return _Redirected(response.headers["Location"], _REDIRECTS[response.status])
     if response.status == 401 and response.headers.get("WWW-Authenticate", "").strip().lower().startswith(
@@ -165,13 +167,15 @@ async def _read(
     ):
         return _Challenged()
     if response.status >= 300:
-        return Failure(11200, f"HTTP {response.status}", url, ailing=response.status >= 500)
+        return UpstreamFailure(
+            11200, f"HTTP {response.status}", url, counts_against_circuit=response.status >= 500
+        )
     body = bytearray()
     async for chunk in response.content.iter_any():
         body += chunk
         if len(body) > LARGEST_PAGE:
             response.close()
-            return Failure(11750, "the answer is larger than 64 kB", url)
+            return UpstreamFailure(11750, "the answer is larger than 64 kB", url)
     media_type = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
     return Page(response.status, media_type, _charset(response), bytes(body))
 
@@ -183,16 +187,18 @@ def _charset(response: aiohttp.ClientResponse) -> str | None:
         return None
 
 
-def _failure(error: Exception, url: WebhookUrl) -> Failure:
+def _failure(error: Exception, url: WebhookUrl) -> UpstreamFailure:
     """Name what happened in place of an answer."""
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         number = getattr(error.certificate_error, "verify_code", 0)
         reason = getattr(error.certificate_error, "verify_message", "is not trusted")
-        return Failure(_CERTIFICATES.get(number, 11220), f"the certificate: {reason}", url, ailing=True)
+        return UpstreamFailure(
+            _CERTIFICATES.get(number, 11220), f"the certificate: {reason}", url, counts_against_circuit=True
+        )
     for kinds, code, reason in _FAILURES:
         if isinstance(error, kinds):
-            return Failure(code, f"{reason}{_told(error)}", url, ailing=True)
-    return Failure(11100, "cannot be called", url)
+            return UpstreamFailure(code, f"{reason}{_told(error)}", url, counts_against_circuit=True)
+    return UpstreamFailure(11100, "cannot be called", url)
 
 
 def _told(error: Exception) -> str:

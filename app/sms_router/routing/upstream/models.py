@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from sms_router.routing.upstream.cookies import Jar
-from sms_router.routing.upstream.failure import Failure
+from sms_router.routing.upstream.cookies import CookieJar
+from sms_router.routing.upstream.failure import UpstreamFailure
 from sms_router.routing.upstream.forward_rule import Target
 from sms_router.twilio.twiml_parser import Page
 from sms_router.twilio.webhook_url import WebhookUrl
@@ -23,18 +23,18 @@ class Request:
     headers: Mapping[str, str]
     token: str
     """The auth token that signs."""
-    jar: Jar
+    jar: CookieJar
     allows: Callable[[WebhookUrl], bool]
     """Whether a redirect may lead there."""
 
 
 @dataclass(frozen=True, slots=True)
-class Fetched:
+class UpstreamResponse:
     """A page, and where it was found in the end."""
 
     page: Page
     url: WebhookUrl
 
 
-Fetch = Callable[[Target, Request, float], Awaitable[Fetched | Failure]]
+Fetch = Callable[[Target, Request, float], Awaitable[UpstreamResponse | UpstreamFailure]]
 """Fetches a document before a time of the monotonic clock."""

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Protocol
 
-from sms_router.routing.upstream.forward_rule import Forward, Target, leads_back
+from sms_router.routing.upstream.forward_rule import Forward, Target, is_loop
 from sms_router.senders.country import country_of
 from sms_router.senders.pool import PoolFinder
 from sms_router.twilio.inbound import InboundMessage
@@ -16,7 +16,7 @@ from sms_router.twilio.webhook_url import Method, WebhookUrl
 log = logging.getLogger("sms_router.upstream")
 
 
-class OwnUrls(Protocol):
+class NumberUrls(Protocol):
     """What Twilio keeps for a number or short code (facts 3)."""
 
     @property
@@ -37,7 +37,7 @@ class NumberForwards:
     def __init__(
         self,
         pool_for: PoolFinder,
-        urls_of: Callable[[str, str], OwnUrls | None],
+        urls_of: Callable[[str, str], NumberUrls | None],
         used_by: Callable[[str], bool],
         public_url: str,
         redirect_hosts: frozenset[str] = frozenset(),
@@ -89,7 +89,7 @@ class NumberForwards:
         except ValueError as error:
             log.warning("the %s of %s at Twilio cannot be called: it %s", name, number, error)
             return None
-        if leads_back(url, self._own):
+        if is_loop(url, self._own):
             log.warning("the %s of %s at Twilio is this router's own; it is not called", name, number)
             return None
         return Target(url, Method.GET if method == "GET" else Method.POST)

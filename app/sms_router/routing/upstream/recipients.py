@@ -7,9 +7,9 @@ import re
 from collections.abc import Sequence
 from urllib.parse import urljoin
 
-from sms_router.privacy import masked_number
-from sms_router.routing.contacts.contacts import People
-from sms_router.routing.handler.reply import Elsewhere, Part, is_media_url
+from sms_router.privacy import mask_number
+from sms_router.routing.contacts.contacts import Contacts
+from sms_router.routing.handler.reply import Part, RedirectedPart, is_media_url
 from sms_router.store.errors import StoreUnavailableError
 from sms_router.twilio.inbound import InboundMessage
 from sms_router.twilio.twiml_parser import SendMessage
@@ -20,8 +20,8 @@ log = logging.getLogger("sms_router.upstream")
 _E164 = re.compile(r"\+[1-9][0-9]{6,14}")
 
 
-async def addressed(
-    found: Sequence[tuple[SendMessage, WebhookUrl]], message: InboundMessage, people: People
+async def resolve_recipients(
+    found: Sequence[tuple[SendMessage, WebhookUrl]], message: InboundMessage, people: Contacts
 ) -> tuple[list[Part], list[str]]:
     """Return the messages that may be sent, and a line for each that may not."""
     parts: list[Part] = []
@@ -39,7 +39,7 @@ async def addressed(
         if isinstance(other, Part):
             parts.append(other)
         else:
-            remarks.append(f"a message to {masked_number(said.recipient or '')} is left out: {other}")
+            remarks.append(f"a message to {mask_number(said.recipient or '')} is left out: {other}")
             log.warning("%s: %s", page, remarks[-1])
     return parts, remarks
 
@@ -59,19 +59,19 @@ def _joined(page: WebhookUrl, media: Sequence[str]) -> tuple[list[str], list[str
     return joined, others
 
 
-async def _elsewhere(part: Part, recipient: str, message: InboundMessage, people: People) -> Part | str:
+async def _elsewhere(part: Part, recipient: str, message: InboundMessage, people: Contacts) -> Part | str:
     """Address a message to somebody else, if they may be texted; else say why not."""
     if not _E164.fullmatch(recipient):
         return "not a phone number like +14155550123"
     if people.scope_of(None, recipient) != recipient:
         return "it is a number of ours, which would answer itself"
     scope = people.scope_of(message.service_sid, message.recipient)
-    if people.opted_out_lately(scope, recipient):
+    if people.is_opted_out_cached(scope, recipient):
         return "they have opted out"
     try:
-        facts = await people.ask(scope, recipient)
+        facts = await people.facts_now(scope, recipient)
     except StoreUnavailableError:
         return "whether they opted out is not known while Redis is away"
     if facts.opted_out:
         return "they have opted out"
-    return Elsewhere(part.text, part.media, part.sender, recipient, facts)
+    return RedirectedPart(part.text, part.media, part.sender, recipient, facts)

@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from uuid import NAMESPACE_URL, uuid5
 
-from sms_router.routing.upstream.cookies import Jar
-from sms_router.routing.upstream.endpoint import Lines
-from sms_router.routing.upstream.failure import Failure
+from sms_router.routing.upstream.cookies import CookieJar
+from sms_router.routing.upstream.endpoint import EndpointPool
+from sms_router.routing.upstream.failure import UpstreamFailure
 from sms_router.routing.upstream.forward_rule import Forward, Target
-from sms_router.routing.upstream.models import Fetch, Fetched, Headers, Request
+from sms_router.routing.upstream.models import Fetch, Headers, Request, UpstreamResponse
 from sms_router.twilio.inbound import InboundMessage
-from sms_router.twilio.twiml_parser import Document, Redirect, SendMessage, Unreadable, read_page
+from sms_router.twilio.twiml_parser import Document, Redirect, SendMessage, TwimlError, parse_response
 from sms_router.twilio.webhook_url import Method, WebhookUrl
 
 log = logging.getLogger("sms_router.upstream")
@@ -31,26 +31,26 @@ _USUAL = {"User-Agent": "TwilioProxy/1.1", "X-Home-Region": "us1"}
 
 
 @dataclass(slots=True)
-class Exchange:
+class TwimlSession:
     """One text and the upstream that is asked about it.
 
     ``found`` are the messages so far: like Twilio, those before a redirect that fails still count.
     """
 
     fetch: Fetch
-    lines: Lines
+    lines: EndpointPool
     forward: Forward
     message: InboundMessage
     token: str
-    jar: Jar
+    jar: CookieJar
     headers: Headers = ()
     found: list[tuple[SendMessage, WebhookUrl]] = field(default_factory=list)
     """Each with the page that it stood on."""
     warnings: list[str] = field(default_factory=list)
 
-    async def play(
+    async def run(
         self, target: Target, until: float, error: Mapping[str, str] | None = None
-    ) -> Failure | None:
+    ) -> UpstreamFailure | None:
         """Fetch a document and those that it redirects to; return why one of them could not be had.
 
         ``error`` is what the request to a fallback says of the failure before (facts 3).
@@ -59,7 +59,7 @@ class Exchange:
         for number in range(MOST_DOCUMENTS):
             step = f"{'fallback' if error else 'primary'} {number}"
             answer = await self._document(target, parameters, step, until)
-            if isinstance(answer, Failure):
+            if isinstance(answer, UpstreamFailure):
                 return answer
             document, page = answer
             self.found += [(message, page) for message in document.messages]
@@ -67,34 +67,34 @@ class Exchange:
             if document.redirect is None:
                 return None
             following = self._following(document.redirect, page)
-            if isinstance(following, Failure):
+            if isinstance(following, UpstreamFailure):
                 return following
             target = following
-        return Failure(14106, f"more than {MOST_DOCUMENTS} documents", target.url)
+        return UpstreamFailure(14106, f"more than {MOST_DOCUMENTS} documents", target.url)
 
     async def _document(
         self, target: Target, parameters: Mapping[str, str], step: str, until: float
-    ) -> tuple[Document, WebhookUrl] | Failure:
+    ) -> tuple[Document, WebhookUrl] | UpstreamFailure:
         request = Request(
             tuple(parameters.items()), self._headers(step), self.token, self.jar, self.forward.allows
         )
         line = self.lines.line(target.url.origin, fallback=step.startswith("fallback"))
         answer = await line.call(target.url, until, lambda: self.fetch(target, request, until))
-        if not isinstance(answer, Fetched):
+        if not isinstance(answer, UpstreamResponse):
             return answer
-        document = read_page(answer.page)
-        if isinstance(document, Unreadable):
-            return Failure(document.code, document.reason, answer.url)
+        document = parse_response(answer.page)
+        if isinstance(document, TwimlError):
+            return UpstreamFailure(document.code, document.reason, answer.url)
         return document, answer.url
 
-    def _following(self, redirect: Redirect, page: WebhookUrl) -> Target | Failure:
+    def _following(self, redirect: Redirect, page: WebhookUrl) -> Target | UpstreamFailure:
         try:
             url = page.join(redirect.address)
         except ValueError as error:
-            return Failure(11100, f"<Redirect> names a URL that {error}", page)
+            return UpstreamFailure(11100, f"<Redirect> names a URL that {error}", page)
         if not self.forward.allows(url):
             remedy = f"to allow it, name {url.host} in redirect_hosts"
-            return Failure(11100, f"<Redirect> leads to another host; {remedy}", page)
+            return UpstreamFailure(11100, f"<Redirect> leads to another host; {remedy}", page)
         return Target(url, Method(redirect.method))
 
     def _parameters(self) -> Mapping[str, str]:

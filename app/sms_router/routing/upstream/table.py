@@ -7,7 +7,7 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from sms_router.routing.upstream.forward_rule import Forward, Target, places_of
+from sms_router.routing.upstream.forward_rule import Forward, Target, origins_of
 from sms_router.twilio.webhook_url import Method, WebhookUrl
 
 _HOST = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
@@ -20,7 +20,7 @@ def _url(text: str) -> str:
 
 def _host(text: str) -> str:
     try:
-        places_of(text)
+        origins_of(text)
     except ValueError:
         text = ""
     if not _HOST.fullmatch(text):
@@ -32,7 +32,7 @@ Url = Annotated[str, AfterValidator(_url)]
 Host = Annotated[str, AfterValidator(_host)]
 
 
-class ForwardTable(BaseModel):
+class ForwardModel(BaseModel):
     """Where a keyword's texts are forwarded to."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)

@@ -7,17 +7,17 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from sms_router.sandbox.clock import Clock, ManualClock
-from sms_router.sandbox.control.json_body import MistakeError, allow_keys, read_object
-from sms_router.sandbox.time_control import Pace
+from sms_router.sandbox.control.json_body import BadRequestError, allow_keys, read_object
+from sms_router.sandbox.time_control import TimeControl
 
 LONGEST_STEP = 30 * 24 * 3600
 """Seconds."""
 
 
-class Timekeeping:
+class ClockRoutes:
     """The clock over HTTP."""
 
-    def __init__(self, clock: Clock, pace: Pace) -> None:
+    def __init__(self, clock: Clock, pace: TimeControl) -> None:
         """Show ``clock``, and drive it through ``pace``."""
         self._clock = clock
         self._pace = pace
@@ -39,11 +39,11 @@ class Timekeeping:
         allow_keys(values, ("advance",), "The clock")
         seconds = values.get("advance")
         if not isinstance(seconds, int | float) or isinstance(seconds, bool):
-            raise MistakeError("'advance' must be a number of seconds.")
+            raise BadRequestError("'advance' must be a number of seconds.")
         if not 0 < seconds <= LONGEST_STEP:
-            raise MistakeError(f"'advance' must be more than 0 and at most {LONGEST_STEP} seconds.")
+            raise BadRequestError(f"'advance' must be more than 0 and at most {LONGEST_STEP} seconds.")
         if not isinstance(self._clock, ManualClock):
-            raise MistakeError(
+            raise BadRequestError(
                 "This sandbox runs on the machine's clock; start it with: sms-router sandbox --manual-clock",
                 409,
             )

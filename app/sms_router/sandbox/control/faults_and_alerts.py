@@ -6,7 +6,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from sms_router.sandbox.control.json_body import MistakeError, read_object
+from sms_router.sandbox.control.json_body import BadRequestError, read_object
 from sms_router.sandbox.state.alerts import Alert, Alerts
 from sms_router.sandbox.state.faults import Faults
 from sms_router.sandbox.world.errors import MORE_INFO
@@ -14,7 +14,7 @@ from sms_router.sandbox.world.faults_config import read_faults, shown
 from sms_router.sandbox.world.toml_table import Table
 
 
-class Troubles:
+class FaultRoutes:
     """The debugger's list and the faults that are switched on."""
 
     def __init__(self, alerts: Alerts, faults: Faults) -> None:
@@ -43,11 +43,13 @@ class Troubles:
         """Switch faults on."""
         values = await read_object(request)
         if not values:
-            raise MistakeError('Say what should fail, such as {"rest": {"kind": "status", "status": 500}}.')
+            raise BadRequestError(
+                'Say what should fail, such as {"rest": {"kind": "status", "status": 500}}.'
+            )
         mistakes: list[str] = []
         faults = read_faults(Table(dict(values), "", mistakes))
         if mistakes:
-            raise MistakeError("; ".join(mistakes))
+            raise BadRequestError("; ".join(mistakes))
         self._faults.switch_on(faults)
         return JSONResponse(shown(self._faults.present))
 

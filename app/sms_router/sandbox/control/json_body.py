@@ -18,7 +18,7 @@ LARGEST_BODY = 256 * 1024
 """Bytes."""
 
 
-class MistakeError(Exception):
+class BadRequestError(Exception):
     """The caller's mistake, in a sentence that says what to change."""
 
     def __init__(self, sentence: str, status: int = 400) -> None:
@@ -30,7 +30,7 @@ class MistakeError(Exception):
 
 async def on_mistake(_: Request, error: Exception) -> JSONResponse:
     """Answer a mistake."""
-    if not isinstance(error, MistakeError):
+    if not isinstance(error, BadRequestError):
         raise error
     return JSONResponse({"error": error.sentence}, error.status)
 
@@ -53,18 +53,18 @@ async def read_object(request: Request) -> Mapping[str, object]:
     async for chunk in request.stream():
         raw += chunk
         if len(raw) > LARGEST_BODY:
-            raise MistakeError(f"The body is larger than {LARGEST_BODY} bytes.", 413)
+            raise BadRequestError(f"The body is larger than {LARGEST_BODY} bytes.", 413)
     try:
         value = json.loads(raw)
     except (ValueError, RecursionError) as error:
-        raise MistakeError(f"The body is not JSON: {error}") from error
+        raise BadRequestError(f"The body is not JSON: {error}") from error
     return as_object(value, "The body")
 
 
 def as_object(value: object, name: str) -> Mapping[str, object]:
     """Return a JSON object; refuse anything else."""
     if not isinstance(value, dict):
-        raise MistakeError(f"{name} must be a JSON object.")
+        raise BadRequestError(f"{name} must be a JSON object.")
     return value
 
 
@@ -75,14 +75,14 @@ def allow_keys(values: Mapping[str, object], known: Iterable[str], name: str) ->
         if key not in known:
             near = get_close_matches(key, known, n=1)
             advice = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}."
-            raise MistakeError(f"{name} has an unknown key {key!r}; {advice}")
+            raise BadRequestError(f"{name} has an unknown key {key!r}; {advice}")
 
 
 def text(values: Mapping[str, object], key: str, default: str | None = None) -> str:
     """Return a text; without a default it must be there."""
     value = values.get(key, default)
     if not isinstance(value, str):
-        raise MistakeError(f"{key!r} must be a text." if key in values else f"{key!r} is missing.")
+        raise BadRequestError(f"{key!r} must be a text." if key in values else f"{key!r} is missing.")
     return value
 
 
@@ -90,7 +90,7 @@ def texts(values: Mapping[str, object], key: str) -> tuple[str, ...]:
     """Return a list of texts, empty when it is not there."""
     value = values.get(key, [])
     if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-        raise MistakeError(f"{key!r} must be a list of texts.")
+        raise BadRequestError(f"{key!r} must be a list of texts.")
     return tuple(value)
 
 
@@ -100,5 +100,5 @@ def whole_number(values: Mapping[str, object], key: str, lowest: int, highest: i
     if value is None:
         return None
     if not isinstance(value, int) or isinstance(value, bool) or not lowest <= value <= highest:
-        raise MistakeError(f"{key!r} must be a whole number from {lowest} to {highest}.")
+        raise BadRequestError(f"{key!r} must be a whole number from {lowest} to {highest}.")
     return value

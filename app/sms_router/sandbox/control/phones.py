@@ -11,10 +11,10 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from sms_router.sandbox.clock import ManualClock
-from sms_router.sandbox.control.json_body import MistakeError, allow_keys, read_object, text, texts
+from sms_router.sandbox.control.json_body import BadRequestError, allow_keys, read_object, text, texts
 from sms_router.sandbox.inbound.incoming_text import Texted
-from sms_router.sandbox.inbound.incoming_text import text as text_as_phone
-from sms_router.sandbox.inbound.session import Exchange
+from sms_router.sandbox.inbound.incoming_text import receive_text as text_as_phone
+from sms_router.sandbox.inbound.session import WebhookExchange
 from sms_router.sandbox.inbound.webhook_parameters import Text
 from sms_router.sandbox.platform import Platform
 from sms_router.sandbox.sending.validation import LONGEST_BODY, MOST_MEDIA
@@ -81,7 +81,7 @@ class Phones:
     async def _arrived(self, texted: Texted) -> None:
         """Wait for the answers, unless a clock that stands still keeps them on their way."""
         if isinstance(self._platform.clock, ManualClock):
-            await self._platform.pace.quiet(LONGEST_WAIT_FOR_REPLIES)
+            await self._platform.pace.wait_until_idle(LONGEST_WAIT_FOR_REPLIES)
         elif texted.sent:
             arrivals = [accepted.arrival for accepted in texted.sent]
             await asyncio.wait(arrivals, timeout=LONGEST_WAIT_FOR_REPLIES)
@@ -94,15 +94,15 @@ class Phones:
         number = self._platform.account.number_at(to)
         if number is None:
             ours = ", ".join(number.address for number in self._platform.account.numbers)
-            raise MistakeError(f"'to' is {to!r}, which is not one of the account's numbers: {ours}.", 404)
+            raise BadRequestError(f"'to' is {to!r}, which is not one of the account's numbers: {ours}.", 404)
         if number.porting:
-            raise MistakeError(f"{to} is not ported yet: its former carrier gets the text.", 409)
+            raise BadRequestError(f"{to} is not ported yet: its former carrier gets the text.", 409)
         _check_content(body, media)
         if self._platform.account.number_at(sender) is not None:
-            raise MistakeError(f"{sender} is one of the account's numbers, not somebody's phone.", 409)
+            raise BadRequestError(f"{sender} is one of the account's numbers, not somebody's phone.", 409)
         state = self._platform.phonebook.phone(sender).state
         if state is not PhoneState.ON:
-            raise MistakeError(f"{sender} is {state.value}; such a phone texts nobody.", 409)
+            raise BadRequestError(f"{sender} is {state.value}; such a phone texts nobody.", 409)
         return Text(sender, number, body, media)
 
     def _carrier(self, values: Mapping[str, object]) -> Carrier | None:
@@ -110,7 +110,7 @@ class Phones:
             return None
         name, known = text(values, "carrier"), self._platform.phonebook.carriers
         if name not in known:
-            raise MistakeError(f"There is no carrier {name!r}; known: {', '.join(known)}.")
+            raise BadRequestError(f"There is no carrier {name!r}; known: {', '.join(known)}.")
         return known[name]
 
     def _screen(self, number: str, only: Set[str] | None = None) -> Json:
@@ -150,7 +150,7 @@ class Phones:
 def _number(request: Request) -> str:
     number = str(request.path_params["number"])
     if not is_e164(number):
-        raise MistakeError(f"{number!r} is not a phone's number; write it in E.164, such as +14155550123.")
+        raise BadRequestError(f"{number!r} is not a phone's number; write it in E.164, such as +14155550123.")
     return number
 
 
@@ -160,7 +160,7 @@ def _state(values: Mapping[str, object]) -> PhoneState | None:
     states = {state.value: state for state in PhoneState}
     word = text(values, "state")
     if word not in states:
-        raise MistakeError(f"'state' is {word!r}; known: {', '.join(states)}.")
+        raise BadRequestError(f"'state' is {word!r}; known: {', '.join(states)}.")
     return states[word]
 
 
@@ -170,17 +170,17 @@ def _described(phone: Phone) -> Json:
 
 def _check_content(body: str, media: tuple[str, ...]) -> None:
     if not body and not media:
-        raise MistakeError("Write a 'body', or add 'media'.")
+        raise BadRequestError("Write a 'body', or add 'media'.")
     if len(body) > LONGEST_BODY:
-        raise MistakeError(f"'body' is longer than {LONGEST_BODY} characters.")
+        raise BadRequestError(f"'body' is longer than {LONGEST_BODY} characters.")
     if len(media) > MOST_MEDIA:
-        raise MistakeError(f"'media' has more than {MOST_MEDIA} URLs.")
+        raise BadRequestError(f"'media' has more than {MOST_MEDIA} URLs.")
     for url in media:
         if not re.match("https?://[^/]", url):
-            raise MistakeError(f"'media' holds {url!r}, which is not an http or https URL.")
+            raise BadRequestError(f"'media' holds {url!r}, which is not an http or https URL.")
 
 
-def _asked(exchange: Exchange) -> Json:
+def _asked(exchange: WebhookExchange) -> Json:
     return {
         "url": exchange.url,
         "method": exchange.method.value,

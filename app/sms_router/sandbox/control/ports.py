@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from sms_router.sandbox.control.json_body import MistakeError, allow_keys, read_object, text, texts
+from sms_router.sandbox.control.json_body import BadRequestError, allow_keys, read_object, text, texts
 from sms_router.sandbox.state.ports import Portability, PortIn, Ports, PortStatus
 from sms_router.sandbox.world.numbers import is_e164
 
@@ -40,14 +40,14 @@ class PortControl:
         allow_keys(values, ("phone_numbers",), "The port")
         numbers = texts(values, "phone_numbers")
         if not numbers or not all(map(is_e164, numbers)):
-            raise MistakeError("'phone_numbers' must be a list of numbers like +14155550199.")
+            raise BadRequestError("'phone_numbers' must be a list of numbers like +14155550199.")
         return JSONResponse(_shown(self._ports.open(numbers)), 201)
 
     async def move(self, request: Request) -> Response:
         """Let a request, or one of its numbers, come so far."""
         port = self._ports.find(request.path_params["sid"])
         if port is None:
-            raise MistakeError("There is no such port-in request; GET /sandbox/ports lists them.", 404)
+            raise BadRequestError("There is no such port-in request; GET /sandbox/ports lists them.", 404)
         values = await read_object(request)
         allow_keys(values, ("status", "port_date", "reason", "phone_number"), "The port")
         reason = text(values, "reason") if "reason" in values else None
@@ -58,11 +58,11 @@ class PortControl:
         """Set whether a number can be ported."""
         number, values = request.path_params["number"], await read_object(request)
         if not is_e164(number):
-            raise MistakeError(f"{number!r} is not a number that is ported; write it like +14155550199.")
+            raise BadRequestError(f"{number!r} is not a number that is ported; write it like +14155550199.")
         allow_keys(values, ("portable", "reason", "pin_required"), "The portability")
         portable, pin = values.get("portable"), values.get("pin_required", False)
         if not isinstance(portable, bool) or not isinstance(pin, bool):
-            raise MistakeError("'portable' must be true or false, and so must 'pin_required'.")
+            raise BadRequestError("'portable' must be true or false, and so must 'pin_required'.")
         reason = text(values, "reason") if "reason" in values else None
         self._ports.declare(number, Portability(portable, reason, pin))
         return Response(status_code=204)
@@ -74,7 +74,7 @@ def _numbers(values: Mapping[str, object], port: PortIn) -> list[str]:
         return ours
     chosen = text(values, "phone_number")
     if chosen not in ours:
-        raise MistakeError(f"{chosen} is not part of it; its numbers: {', '.join(ours)}.")
+        raise BadRequestError(f"{chosen} is not part of it; its numbers: {', '.join(ours)}.")
     return [chosen]
 
 
@@ -82,7 +82,7 @@ def _status(values: Mapping[str, object]) -> PortStatus:
     try:
         return PortStatus(text(values, "status"))
     except ValueError as error:
-        raise MistakeError(
+        raise BadRequestError(
             f"'status' must be one of {', '.join(each.value for each in PortStatus)}."
         ) from error
 
@@ -93,7 +93,9 @@ def _date(values: Mapping[str, object]) -> datetime | None:
     try:
         moment = datetime.fromisoformat(text(values, "port_date"))
     except ValueError as error:
-        raise MistakeError("'port_date' must be a day or a moment of ISO 8601, like 2026-12-01.") from error
+        raise BadRequestError(
+            "'port_date' must be a day or a moment of ISO 8601, like 2026-12-01."
+        ) from error
     return moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
 
 

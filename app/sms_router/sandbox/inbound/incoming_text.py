@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sms_router.sandbox.inbound.replies import Replies
-from sms_router.sandbox.inbound.session import Asking, Exchange, Outcome, Session
+from sms_router.sandbox.inbound.session import Asking, Outcome, Session, WebhookExchange
 from sms_router.sandbox.inbound.webhook_parameters import Inbound, Text, receive
 from sms_router.sandbox.platform import Platform
 from sms_router.sandbox.sending.outbound import Accepted
@@ -22,7 +22,7 @@ class Texted:
 
     inbound: Inbound
     outcome: Outcome
-    exchanges: tuple[Exchange, ...]
+    exchanges: tuple[WebhookExchange, ...]
     sent: tuple[Accepted, ...]
     network: tuple[Received, ...]
 
@@ -32,9 +32,9 @@ class Texted:
         return {accepted.message.sid for accepted in self.sent} | {shown.sid for shown in self.network}
 
 
-async def text(here: Platform, typed: Text) -> Texted:
+async def receive_text(here: Platform, typed: Text) -> Texted:
     """Let Twilio hear a text, answer it where it does, and ask the application."""
-    heard = here.opt_outs.hear(typed.number, typed.sender, typed.body)
+    heard = here.opt_outs.handle(typed.number, typed.sender, typed.body)
     network = _network_answers(here, typed, heard)
     own = _twilio_answers(here, typed, heard)
     inbound = receive(typed, here.account, here.identifiers, here.clock.now(), heard.opt_out_type)

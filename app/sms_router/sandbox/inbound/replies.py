@@ -12,7 +12,7 @@ from sms_router.sandbox.state.alerts import Alerts
 from sms_router.sandbox.state.messages import Direction, Message
 from sms_router.sandbox.state.reply_limiter import ReplyRate
 from sms_router.sandbox.webhooks.twiml import SendMessage
-from sms_router.sandbox.world.errors import Refusal
+from sms_router.sandbox.world.errors import ApiRejection
 from sms_router.sandbox.world.numbers import Method, is_alphanumeric, is_e164
 
 MOST_REPLIES = 10
@@ -49,7 +49,7 @@ class Replies:
             self.warn(14107, f"too many replies from {draft.sender} to {draft.recipient}", page_url)
             return None
         accepted = self._outbound.send(draft, Direction.REPLY, self._status_callback(verb, page_url))
-        if isinstance(accepted, Refusal):
+        if isinstance(accepted, ApiRejection):
             self.warn(_ALERT_CODES.get(accepted.code, accepted.code), accepted.message, page_url)
             return None
         self.sent.append(accepted)

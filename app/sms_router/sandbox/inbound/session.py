@@ -35,7 +35,7 @@ class Outcome(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Exchange:
+class WebhookExchange:
     """One request to the customer's application; ``error_code`` is None when it went well."""
 
     url: str
@@ -68,7 +68,7 @@ class Session:
 
     def __init__(self, inbound: Inbound, account_sid: str, asking: Asking, replies: Replies) -> None:
         """Ask as ``asking`` says, answer through ``replies``."""
-        self.exchanges: list[Exchange] = []
+        self.exchanges: list[WebhookExchange] = []
         self._inbound = inbound
         self._account_sid = account_sid
         self._asking = asking
@@ -115,7 +115,7 @@ class Session:
     async def _fetched(self, step: _Step) -> Page | FetchFailure:
         """Ask once, or as a fault wants it; of two deliveries the later answer counts."""
         client, cookies = self._asking.client, self._asking.cookies
-        fault = self._asking.faults.webhooks.strike()
+        fault = self._asking.faults.webhooks.consume()
         if fault is None:
             return await client.fetch(step.target, step.parameters, cookies)
         if fault.kind is WebhookKind.TWICE:
@@ -124,16 +124,16 @@ class Session:
             lost = await client.fetch(step.target, step.parameters, cookies)
             answer = FetchFailure(11200, "the answer was lost on its way, as asked for", step.target.url)
         reason = "this answer was lost on its way, as asked for"
-        self.exchanges.append(Exchange(step.target.url, step.target.method, lost.status, None, reason))
+        self.exchanges.append(WebhookExchange(step.target.url, step.target.method, lost.status, None, reason))
         return answer
 
     def _record(self, step: _Step, status: int | None, verbs: tuple[Verb, ...] | FetchFailure) -> None:
         target = step.target
         if isinstance(verbs, FetchFailure):
             self._replies.warn(verbs.code, verbs.reason, target.url)
-            exchange = Exchange(target.url, target.method, status, verbs.code, verbs.reason)
+            exchange = WebhookExchange(target.url, target.method, status, verbs.code, verbs.reason)
         else:
-            exchange = Exchange(target.url, target.method, status)
+            exchange = WebhookExchange(target.url, target.method, status)
         self.exchanges.append(exchange)
 
     def _perform(self, verbs: tuple[Verb, ...], step: _Step) -> _Step | None:

@@ -8,7 +8,7 @@ import hmac
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from sms_router.sandbox.rest.fault_injection import Misbehaviour
+from sms_router.sandbox.rest.fault_injection import FaultInjector
 from sms_router.sandbox.rest.responses import error_response
 from sms_router.sandbox.state.faults import Faults
 from sms_router.sandbox.world.errors import refusal
@@ -17,7 +17,7 @@ _TREES = ("/v1/", "/2010-04-01/")
 _CHALLENGE = {"WWW-Authenticate": 'Basic realm="Twilio API"'}
 
 
-class Gate:
+class AuthMiddleware:
     """ASGI middleware around the REST trees; the sandbox's own paths pass untouched."""
 
     def __init__(self, app: ASGIApp, account_sid: str, auth_token: str, faults: Faults) -> None:
@@ -33,7 +33,7 @@ class Gate:
             return
         fault = self._faults.strike_rest(scope["path"])
         if fault:
-            await Misbehaviour(fault, self._faults, self._let_in)(scope, receive, send)
+            await FaultInjector(fault, self._faults, self._let_in)(scope, receive, send)
         else:
             await self._let_in(scope, receive, send)
 

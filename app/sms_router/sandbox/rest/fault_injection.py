@@ -9,11 +9,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sms_router.sandbox.rest.responses import error_response
 from sms_router.sandbox.state.faults import Faults
-from sms_router.sandbox.world.errors import Refusal, refusal
+from sms_router.sandbox.world.errors import ApiRejection, refusal
 from sms_router.sandbox.world.fault import RestFault, RestKind
 
 
-class Misbehaviour:
+class FaultInjector:
     """Answers a call in place of the application, or spoils its answer."""
 
     def __init__(self, fault: RestFault, faults: Faults, app: ASGIApp) -> None:
@@ -45,7 +45,7 @@ class Misbehaviour:
         status = self._fault.status
         known = {401: 20003, 429: 20429, 500: 20500, 503: 20503}.get(status)
         return error_response(
-            refusal(known) if known else Refusal(20000 + status, status, "Twilio is unwell")
+            refusal(known) if known else ApiRejection(20000 + status, status, "Twilio is unwell")
         )
 
     async def _hang(self, receive: Receive) -> None:

@@ -28,7 +28,7 @@ from sms_router.sandbox.sending.outbound import Outbound
 from sms_router.sandbox.sending.validation import Draft
 from sms_router.sandbox.state.account import Account
 from sms_router.sandbox.state.messages import Direction, Message, MessageStore, Status
-from sms_router.sandbox.world.errors import UNDELIVERED, Refusal, RefusedError, refusal
+from sms_router.sandbox.world.errors import UNDELIVERED, ApiRejection, RefusedError, refusal
 
 _OPTIONS: dict[str, tuple[str, Reader]] = {
     "StatusCallback": ("status_callback", read_status_callback),
@@ -81,7 +81,7 @@ class Messages:
         )
         callback = options.get("status_callback", "")
         accepted = self._outbound.send(draft, Direction.API, callback, _send_at(form, draft))
-        if isinstance(accepted, Refusal):
+        if isinstance(accepted, ApiRejection):
             raise RefusedError(accepted)
         return JSONResponse(self._render(accepted.message), 201)
 

@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
-from sms_router.sandbox.world.errors import MORE_INFO, Refusal, RefusedError, refusal
+from sms_router.sandbox.world.errors import MORE_INFO, ApiRejection, RefusedError, refusal
 
 Json = dict[str, object]
 
@@ -30,7 +30,7 @@ def origin(request: Request) -> str:
     return f"{request.url.scheme}://{request.url.netloc}"
 
 
-def error_response(refused: Refusal, headers: Mapping[str, str] | None = None) -> JSONResponse:
+def error_response(refused: ApiRejection, headers: Mapping[str, str] | None = None) -> JSONResponse:
     """Return Twilio's error body (facts 6.3)."""
     body = {
         "code": refused.code,

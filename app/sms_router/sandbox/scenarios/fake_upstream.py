@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from sms_router.sandbox.hosting import hosted
+from sms_router.sandbox.hosting import serve
 from sms_router.sandbox.scenarios.scenario import Scenario
 
 PLACEHOLDER = "{upstream}"
@@ -28,7 +28,7 @@ async def with_upstream(scenario: Scenario) -> AsyncIterator[Scenario]:
     if application is None or not application.upstream:
         yield scenario
         return
-    async with hosted(_serving(application.upstream)) as url:
+    async with serve(_serving(application.upstream)) as url:
         told = replace(
             application,
             keywords=application.keywords.replace(PLACEHOLDER, url),

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from enum import Enum
 
-from sms_router.sandbox.inbound.incoming_text import Texted, text
+from sms_router.sandbox.inbound.incoming_text import Texted, receive_text
 from sms_router.sandbox.inbound.webhook_parameters import Text
 from sms_router.sandbox.platform import Platform
 from sms_router.sandbox.scenarios.comparison import Difference, Seen, Situation, differences, leftovers
@@ -20,7 +20,7 @@ LAST_WAIT = 0.3
 _LOOK = 0.02
 
 
-class Verdict(Enum):
+class StepResult(Enum):
     """How a step went."""
 
     PASSED = "passed"
@@ -33,11 +33,11 @@ class Played:
     """A step, and in what it was not as expected."""
 
     title: str
-    verdict: Verdict
+    verdict: StepResult
     differences: tuple[Difference, ...] = ()
 
 
-class Performance:
+class ScenarioPlayer:
     """One scenario on one sandbox. What is looked at once is not looked at again."""
 
     def __init__(self, scenario: Scenario, platform: Platform, last_wait: float = LAST_WAIT) -> None:
@@ -49,25 +49,25 @@ class Performance:
 
     async def play(self) -> AsyncIterator[Played]:
         """Yield each step when it has ended; after one that failed the others are not played."""
-        verdict = Verdict.PASSED
+        verdict = StepResult.PASSED
         for step in self._scenario.steps:
-            if verdict is not Verdict.PASSED:
-                yield Played(step.title, Verdict.NOT_PLAYED)
+            if verdict is not StepResult.PASSED:
+                yield Played(step.title, StepResult.NOT_PLAYED)
                 continue
             played = await self._play(step)
             verdict = played.verdict
             yield played
-        if verdict is Verdict.PASSED:
+        if verdict is StepResult.PASSED:
             yield await self._end()
 
     async def _play(self, step: Step) -> Played:
         refused = self._impossible(step.action)
         if refused:
-            return Played(step.title, Verdict.FAILED, (refused,))
+            return Played(step.title, StepResult.FAILED, (refused,))
         texted = await self._act(step.action)
-        await self._here.pace.quiet()
+        await self._here.pace.wait_until_idle()
         found = await self._differences(step.check, texted)
-        return Played(step.title, Verdict.FAILED if found else Verdict.PASSED, found)
+        return Played(step.title, StepResult.FAILED if found else StepResult.PASSED, found)
 
     def _impossible(self, action: Action) -> Difference | None:
         if not isinstance(action, Text):
@@ -81,7 +81,7 @@ class Performance:
         """Let it happen; return what came of a text."""
         here = self._here
         if isinstance(action, Text):
-            return await text(here, action)
+            return await receive_text(here, action)
         if isinstance(action, Wait):
             await here.pace.advance(action.seconds)
         elif isinstance(action, Become):
@@ -106,12 +106,12 @@ class Performance:
 
     async def _end(self) -> Played:
         await asyncio.sleep(self._last_wait)
-        await self._here.pace.quiet()
+        await self._here.pace.wait_until_idle()
         found: list[Difference] = []
         for phone in self._here.handsets.numbers:
             found += leftovers(phone, replace(self._situation(phone), alerts=()))
         found += leftovers("", Situation(alerts=self._situation("").alerts))
-        return Played("nothing more happens", Verdict.FAILED if found else Verdict.PASSED, tuple(found))
+        return Played("nothing more happens", StepResult.FAILED if found else StepResult.PASSED, tuple(found))
 
     def _situation(self, phone: str) -> Situation:
         """Return what nobody has looked at yet."""

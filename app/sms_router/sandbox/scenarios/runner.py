@@ -10,10 +10,10 @@ from pathlib import Path
 
 from sms_router.sandbox.application import create_sandbox
 from sms_router.sandbox.clock import ManualClock
-from sms_router.sandbox.hosting import HostingError, hosted
+from sms_router.sandbox.hosting import HostingError, serve
 from sms_router.sandbox.platform import Platform
 from sms_router.sandbox.scenarios.fake_upstream import with_upstream
-from sms_router.sandbox.scenarios.player import Performance, Played, Verdict
+from sms_router.sandbox.scenarios.player import Played, ScenarioPlayer, StepResult
 from sms_router.sandbox.scenarios.router_process import RouterError, end_of, running_router
 from sms_router.sandbox.scenarios.scenario import Scenario
 
@@ -22,7 +22,7 @@ LONGEST_PLAY = 300.0
 
 
 @dataclass(frozen=True, slots=True)
-class Ending:
+class ScenarioResult:
     """How a scenario went. ``trouble`` says why it could not be played; ``log`` is the router's."""
 
     played: tuple[Played, ...] = ()
@@ -32,7 +32,7 @@ class Ending:
     @property
     def passed(self) -> bool:
         """True when every step was as expected."""
-        return not self.trouble and all(step.verdict is Verdict.PASSED for step in self.played)
+        return not self.trouble and all(step.verdict is StepResult.PASSED for step in self.played)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,31 +44,31 @@ class OwnRouter:
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
+class ScenarioRunner:
     """Where scenarios are played. ``router`` is None when one runs already; ``port`` 0 is any port."""
 
     router: OwnRouter | None = None
     port: int = 0
 
-    async def play(self, scenario: Scenario, watch: Callable[[Played], None]) -> Ending:
+    async def play(self, scenario: Scenario, watch: Callable[[Played], None]) -> ScenarioResult:
         """Play a scenario, and show each step to ``watch`` when it has ended; nothing is left running."""
         played: list[Played] = []
         try:
             async with asyncio.timeout(LONGEST_PLAY), self._running(scenario) as (platform, log):
-                async for step in Performance(scenario, platform).play():
+                async for step in ScenarioPlayer(scenario, platform).play():
                     played.append(step)
                     watch(step)
-                failed = any(step.verdict is Verdict.FAILED for step in played)
-                return Ending(tuple(played), log=end_of(log) if failed and log else ())
+                failed = any(step.verdict is StepResult.FAILED for step in played)
+                return ScenarioResult(tuple(played), log=end_of(log) if failed and log else ())
         except (HostingError, RouterError) as error:
-            return Ending(tuple(played), str(error))
+            return ScenarioResult(tuple(played), str(error))
         except TimeoutError:
-            return Ending(tuple(played), f"The scenario took longer than {LONGEST_PLAY:g} s.")
+            return ScenarioResult(tuple(played), f"The scenario took longer than {LONGEST_PLAY:g} s.")
 
     @contextlib.asynccontextmanager
     async def _running(self, scenario: Scenario) -> AsyncIterator[tuple[Platform, Path | None]]:
         sandbox = create_sandbox(scenario.world, clock=ManualClock(), seed=1)
-        async with hosted(sandbox, self.port) as url, contextlib.AsyncExitStack() as beside:
+        async with serve(sandbox, self.port) as url, contextlib.AsyncExitStack() as beside:
             log = None
             if self.router:
                 scenario = await beside.enter_async_context(with_upstream(scenario))

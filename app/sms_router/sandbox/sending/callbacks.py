@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-from sms_router.sandbox.background import Tasks
+from sms_router.sandbox.background import BackgroundTasks
 from sms_router.sandbox.clock import Clock
 from sms_router.sandbox.state.account import Account
 from sms_router.sandbox.state.alerts import Alerts, Level
@@ -23,7 +23,7 @@ _NO_FAULT = ReceiptFault()
 
 
 @dataclass(slots=True)
-class Line:
+class CallbackQueue:
     """One message's callbacks: they wait for each other, and a fault may keep them back."""
 
     turns: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -39,7 +39,7 @@ class StatusCallbacks:
         account: Account,
         alerts: Alerts,
         client: WebhookClient,
-        tasks: Tasks,
+        tasks: BackgroundTasks,
         faults: Faults,
         clock: Clock,
     ) -> None:
@@ -51,7 +51,7 @@ class StatusCallbacks:
         self._faults = faults
         self._clock = clock
 
-    def report(self, message: Message, line: Line) -> None:
+    def report(self, message: Message, line: CallbackQueue) -> None:
         """Post a message's present status, after the earlier ones of its line.
 
         Twilio promises no order (facts 7); the sandbox keeps it until a fault asks otherwise.
@@ -59,7 +59,7 @@ class StatusCallbacks:
         url = self._url(message)
         if not url:
             return
-        fault = self._faults.receipts.strike() or _NO_FAULT
+        fault = self._faults.receipts.consume() or _NO_FAULT
         if fault.backwards and not message.status.final:
             line.kept.append(message)
             return
@@ -68,7 +68,7 @@ class StatusCallbacks:
         for each in due if not fault.lost else due[1:]:
             self._start(each, url, line, fault)
 
-    def _start(self, message: Message, url: str, line: Line, fault: ReceiptFault) -> None:
+    def _start(self, message: Message, url: str, line: CallbackQueue, fault: ReceiptFault) -> None:
         if self._tasks.full:
             self._alerts.add(11200, "too many status callbacks at once", resource_sid=message.sid)
         else:
@@ -78,7 +78,7 @@ class StatusCallbacks:
         service = self._account.service(message.service_sid) if message.service_sid else None
         return message.status_callback or (service.status_callback if service else "")
 
-    async def _post(self, message: Message, url: str, line: Line, fault: ReceiptFault) -> None:
+    async def _post(self, message: Message, url: str, line: CallbackQueue, fault: ReceiptFault) -> None:
         await self._clock.sleep(fault.late)
         target, parameters = Target(url), status_parameters(self._account.sid, message)
         async with line.turns:

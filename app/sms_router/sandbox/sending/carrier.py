@@ -17,7 +17,7 @@ _DEAD_ENDS = {PhoneState.LANDLINE: 30006, PhoneState.UNKNOWN: 30005}
 
 
 @dataclass(frozen=True, slots=True)
-class Journey:
+class Transit:
     """One message on its way to one phone.
 
     ``network_blocked``: the toll-free network keeps it back (facts 8). ``as_link``: the Service's MMS
@@ -31,7 +31,7 @@ class Journey:
     luck: float
 
 
-def turned_away(journey: Journey) -> int | None:
+def rejection(journey: Transit) -> int | None:
     """Return the error code with which a message ends as undelivered, or None when it arrives."""
     carrier, phone = journey.phone.carrier, journey.phone
     if journey.network_blocked:
@@ -47,7 +47,7 @@ def turned_away(journey: Journey) -> int | None:
     return _dropped(carrier.drops, journey.luck) or (30003 if phone.state is PhoneState.OFF else None)
 
 
-def shown_content(journey: Journey, link: str) -> tuple[str, tuple[str, ...]]:
+def shown_content(journey: Transit, link: str) -> tuple[str, tuple[str, ...]]:
     """Return the text and the media that the phone shows."""
     message = journey.message
     if not message.media or journey.phone.carrier.mms:

@@ -6,11 +6,11 @@ import asyncio
 import random
 from dataclasses import replace
 
-from sms_router.sandbox.background import Tasks
+from sms_router.sandbox.background import BackgroundTasks
 from sms_router.sandbox.clock import Clock
 from sms_router.sandbox.identifiers import Identifiers
-from sms_router.sandbox.sending.callbacks import Line, StatusCallbacks
-from sms_router.sandbox.sending.carrier import Journey, shown_content, turned_away
+from sms_router.sandbox.sending.callbacks import CallbackQueue, StatusCallbacks
+from sms_router.sandbox.sending.carrier import Transit, rejection, shown_content
 from sms_router.sandbox.sending.selection import Selection
 from sms_router.sandbox.state.account import Account
 from sms_router.sandbox.state.messages import Handsets, Message, MessageStore, Received, Status
@@ -33,7 +33,7 @@ class Delivery:
         identifiers: Identifiers,
         clock: Clock,
         chance: random.Random,
-        tasks: Tasks,
+        tasks: BackgroundTasks,
     ) -> None:
         """Work in the background with ``tasks``, at the pace of ``clock``; ``chance`` decides on shares."""
         self._account = account
@@ -63,13 +63,13 @@ class Delivery:
 
     def cancel(self, message: Message) -> Message:
         """Let a message that has not left end as *canceled*, and report it like any change."""
-        return self._move(message.sid, Line(), Status.CANCELED) or message
+        return self._move(message.sid, CallbackQueue(), Status.CANCELED) or message
 
     async def _overflow(self, sid: str) -> None:
-        self._move(sid, Line(), Status.FAILED, 30001)
+        self._move(sid, CallbackQueue(), Status.FAILED, 30001)
 
     async def _carry(self, sid: str) -> None:
-        line = Line()
+        line = CallbackQueue()
         message = await self._queued(sid, line)
         if message is None:
             return
@@ -78,7 +78,7 @@ class Delivery:
             await self._clock.sleep(self._phonebook.phone(message.recipient).carrier.delay)
             self._arrive(message, line)
 
-    async def _queued(self, sid: str, line: Line) -> Message | None:
+    async def _queued(self, sid: str, line: CallbackQueue) -> Message | None:
         """Wait for the scheduled time, let the Service choose its sender, and queue."""
         message = self._messages.get(sid)
         if message and message.send_at:
@@ -105,9 +105,9 @@ class Delivery:
         sender = self._selection.choose(service, message.recipient, with_media=bool(message.media))
         return replace(message, sender=sender)
 
-    def _arrive(self, message: Message, line: Line) -> None:
+    def _arrive(self, message: Message, line: CallbackQueue) -> None:
         journey = self._journey(message)
-        code = turned_away(journey)
+        code = rejection(journey)
         if code is None:
             body, media = shown_content(journey, self._identifiers.link())
             shown = Received(message.sid, message.sender or "", body, media, self._clock.now())
@@ -117,9 +117,9 @@ class Delivery:
             self._handsets.miss(message.recipient, message.sid)
             self._move(message.sid, line, Status.UNDELIVERED, code)
 
-    def _journey(self, message: Message) -> Journey:
+    def _journey(self, message: Message) -> Transit:
         service = self._account.service(message.service_sid or "")
-        return Journey(
+        return Transit(
             message=message,
             phone=self._phonebook.phone(message.recipient),
             network_blocked=self._opt_outs.network_blocks(message.sender or "", message.recipient),
@@ -127,7 +127,7 @@ class Delivery:
             luck=self._chance.random(),
         )
 
-    def _move(self, sid: str, line: Line, status: Status, code: int | None = None) -> Message | None:
+    def _move(self, sid: str, line: CallbackQueue, status: Status, code: int | None = None) -> Message | None:
         """Give a message its next status and report it; None when it is gone or final already."""
         message = self._messages.get(sid)
         if message is None or message.status.final:

@@ -14,7 +14,7 @@ from sms_router.sandbox.sending.validation import Draft, check
 from sms_router.sandbox.state.account import Account
 from sms_router.sandbox.state.messages import Direction, Message, Status
 from sms_router.sandbox.state.opt_outs import OptOuts
-from sms_router.sandbox.world.errors import Refusal, refusal
+from sms_router.sandbox.world.errors import ApiRejection, refusal
 from sms_router.twilio.segments import count_segments
 
 
@@ -50,7 +50,7 @@ class Outbound:
         direction: Direction,
         status_callback: str = "",
         send_at: datetime | None = None,
-    ) -> Accepted | Refusal:
+    ) -> Accepted | ApiRejection:
         """Accept a message and set it on its way, or say why Twilio would not."""
         refused = self._refused(draft)
         if refused:
@@ -68,7 +68,7 @@ class Outbound:
         message = self._message(draft, Direction.REPLY, "", None)
         return Accepted(message, self._delivery.submit(message))
 
-    def _refused(self, draft: Draft) -> Refusal | None:
+    def _refused(self, draft: Draft) -> ApiRejection | None:
         """Check a draft; a Service finds out later, in a status callback, about opt-outs and a full queue."""
         refused = check(draft, self._account)
         if refused:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from sms_router.sandbox.state.account import Account
-from sms_router.sandbox.world.errors import Refusal, refusal
+from sms_router.sandbox.world.errors import ApiRejection, refusal
 from sms_router.sandbox.world.numbers import (
     Number,
     NumberKind,
@@ -39,7 +39,7 @@ class Draft:
     smart_encoded: bool = False
 
 
-def check(draft: Draft, account: Account) -> Refusal | None:
+def check(draft: Draft, account: Account) -> ApiRejection | None:
     """Return why Twilio would not take this message, or None when it would."""
     for test in _TESTS:
         refused = test(draft, account)
@@ -55,7 +55,7 @@ def sender_suits(number: Number, recipient: str) -> bool:
     return number.country == country_of(recipient)
 
 
-def _recipient(draft: Draft, account: Account) -> Refusal | None:
+def _recipient(draft: Draft, account: Account) -> ApiRejection | None:
     if not draft.recipient:
         return refusal(21604)
     if is_short_code(draft.recipient):
@@ -67,7 +67,7 @@ def _recipient(draft: Draft, account: Account) -> Refusal | None:
     return None if account.may_send_to(country_of(draft.recipient)) else refusal(21408, to=draft.recipient)
 
 
-def _content(draft: Draft, _: Account) -> Refusal | None:
+def _content(draft: Draft, _: Account) -> ApiRejection | None:
     if not draft.body and not draft.media:
         return refusal(21602)
     if len(draft.body) > LONGEST_BODY:
@@ -78,7 +78,7 @@ def _content(draft: Draft, _: Account) -> Refusal | None:
     return refusal(21620, url=broken[0]) if broken else None
 
 
-def _service(draft: Draft, account: Account) -> Refusal | None:
+def _service(draft: Draft, account: Account) -> ApiRejection | None:
     if draft.service_sid is None:
         return refusal(21603) if not draft.sender else None
     if not re.fullmatch("MG[0-9a-fA-F]{32}", draft.service_sid):
@@ -100,7 +100,7 @@ def _is_member(sender: str, service_sid: str, account: Account) -> bool:
     return any(member.alpha_sender == sender for member in account.members(service_sid))
 
 
-def _sender(draft: Draft, account: Account) -> Refusal | None:
+def _sender(draft: Draft, account: Account) -> ApiRejection | None:
     if not draft.sender:
         return None
     number = account.number_at(draft.sender)
@@ -113,7 +113,7 @@ def _sender(draft: Draft, account: Account) -> Refusal | None:
     return None
 
 
-def _number(number: Number, draft: Draft) -> Refusal | None:
+def _number(number: Number, draft: Draft) -> ApiRejection | None:
     if number.porting:
         return refusal(21659, sender=number.address)
     if not number.capabilities.sms or not sender_suits(number, draft.recipient):
@@ -123,4 +123,9 @@ def _number(number: Number, draft: Draft) -> Refusal | None:
     return None
 
 
-_TESTS: tuple[Callable[[Draft, Account], Refusal | None], ...] = (_recipient, _content, _service, _sender)
+_TESTS: tuple[Callable[[Draft, Account], ApiRejection | None], ...] = (
+    _recipient,
+    _content,
+    _service,
+    _sender,
+)

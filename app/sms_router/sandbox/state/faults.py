@@ -21,7 +21,7 @@ class Switch(Generic[Kind]):
         """Be on when there is a fault."""
         self.fault: Kind | None = fault
 
-    def strike(self) -> Kind | None:
+    def consume(self) -> Kind | None:
         """Return the fault for one request, and count it."""
         fault = self.fault
         if fault is not None and fault.count is not None:
@@ -60,7 +60,7 @@ class Faults:
     def strike_rest(self, path: str) -> RestFault | None:
         """Return the fault for a REST call to this path, and count it."""
         fault = self.rest.fault
-        return self.rest.strike() if fault and fault.path in path else None
+        return self.rest.consume() if fault and fault.path in path else None
 
     async def hang(self) -> None:
         """Wait until the faults are cleared, for ``LONGEST_HANG`` seconds at most."""

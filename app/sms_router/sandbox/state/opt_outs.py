@@ -47,7 +47,7 @@ class OptOuts:
         self._blocked: set[tuple[str, str]] = set()
         self._network: set[tuple[str, str]] = set()
 
-    def hear(self, number: Number, person: str, body: str) -> Heard:
+    def handle(self, number: Number, person: str, body: str) -> Heard:
         """Take note of a text if it is one of the words.
 
         Only a text that is one word counts; INFERENCE: blanks around it do not matter.

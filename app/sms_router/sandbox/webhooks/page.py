@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sms_router.sandbox.webhooks.connection_policy import Trouble
+from sms_router.sandbox.webhooks.connection_policy import FailureKind
 from sms_router.sandbox.world.numbers import Method
 
 
@@ -38,5 +38,5 @@ class FetchFailure:
     reason: str
     url: str
     status: int | None = None
-    trouble: Trouble | None = None
+    trouble: FailureKind | None = None
     challenge: str = ""

@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 import aiohttp
 from yarl import URL
 
-from sms_router.sandbox.webhooks.connection_policy import ConnectionPolicy, Trouble
+from sms_router.sandbox.webhooks.connection_policy import ConnectionPolicy, FailureKind
 from sms_router.sandbox.webhooks.page import FetchFailure, Page, Target
 from sms_router.sandbox.webhooks.signing import SignedRequest, Signer
 from sms_router.sandbox.world.proxy import ReverseProxy
@@ -115,7 +115,7 @@ async def _read(response: aiohttp.ClientResponse, url: str) -> Page | FetchFailu
 
 
 def _error_status(response: aiohttp.ClientResponse, url: str) -> FetchFailure:
-    trouble = Trouble.CLIENT_ERROR if response.status < 500 else Trouble.SERVER_ERROR
+    trouble = FailureKind.CLIENT_ERROR if response.status < 500 else FailureKind.SERVER_ERROR
     challenge = response.headers.get("WWW-Authenticate", "") if response.status == 401 else ""
     reason = f"HTTP {response.status}"
     return FetchFailure(11200, reason, url, response.status, trouble, challenge.strip().lower())
@@ -135,16 +135,16 @@ def _told(error: Exception) -> str:
     return error.message if isinstance(error, aiohttp.ClientResponseError) else str(error)
 
 
-_FAILURES: tuple[tuple[tuple[type[Exception], ...], int, Trouble | None, str], ...] = (
-    ((aiohttp.ClientConnectorDNSError,), 11210, Trouble.CONNECT, "host not found: {error}"),
-    ((aiohttp.ClientSSLError,), 11220, Trouble.CONNECT, "TLS: {error}"),
+_FAILURES: tuple[tuple[tuple[type[Exception], ...], int, FailureKind | None, str], ...] = (
+    ((aiohttp.ClientConnectorDNSError,), 11210, FailureKind.CONNECT, "host not found: {error}"),
+    ((aiohttp.ClientSSLError,), 11220, FailureKind.CONNECT, "TLS: {error}"),
     (
         (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError),
         11205,
-        Trouble.CONNECT,
+        FailureKind.CONNECT,
         "no connection to {error}",
     ),
-    ((aiohttp.SocketTimeoutError,), 11200, Trouble.READ, "no answer in time: {error}"),
+    ((aiohttp.SocketTimeoutError,), 11200, FailureKind.READ, "no answer in time: {error}"),
     (
         (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError, ValueError),
         11100,

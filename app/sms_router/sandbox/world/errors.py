@@ -8,7 +8,7 @@ MORE_INFO = "https://www.twilio.com/docs/errors/{code}"
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class ApiRejection:
     """An error of Twilio's dictionary, with its HTTP status and its sentence."""
 
     code: int
@@ -19,7 +19,7 @@ class Refusal:
 class RefusedError(Exception):
     """Carries a refusal up to the edge, where it becomes the response."""
 
-    def __init__(self, refusal: Refusal) -> None:
+    def __init__(self, refusal: ApiRejection) -> None:
         """Carry ``refusal``."""
         super().__init__(refusal.message)
         self.refusal = refusal
@@ -101,7 +101,7 @@ UNDELIVERED = {
 """Why a message that was taken does not arrive: the codes of status callbacks (facts 7.1)."""
 
 
-def refusal(code: int, **details: str) -> Refusal:
+def refusal(code: int, **details: str) -> ApiRejection:
     """Return the entry of the dictionary, with the details put into its sentence."""
     status, sentence = _DICTIONARY[code]
-    return Refusal(code, status, sentence.format_map(details))
+    return ApiRejection(code, status, sentence.format_map(details))

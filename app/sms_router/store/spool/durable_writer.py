@@ -10,7 +10,7 @@ from sms_router.store.connection import Answer, Argument
 from sms_router.store.errors import ScriptFailedError, StoreUnavailableError
 from sms_router.store.scripts import BY_NAME, Script
 from sms_router.store.spool.spool import Spool
-from sms_router.store.spool.spool_entry import Entry
+from sms_router.store.spool.spool_entry import SpoolEntry
 from sms_router.store.store import Store
 
 log = logging.getLogger("sms_router.journal")
@@ -19,26 +19,26 @@ MOST_BEGUN = 100_000
 """Keys that are remembered because their first step waits in the spool."""
 
 
-class Journal:
+class DurableWriter:
     """Writes to Redis while it serves, to the spool while it does not, and from there to Redis again."""
 
     def __init__(self, store: Store, spool: Spool) -> None:
         """Take the two places."""
         self._store = store
         self._spool = spool
-        self._begun: set[bytes] = set()
+        self._deferred_keys: set[bytes] = set()
         """First keys of steps in the spool which later steps must not overtake."""
 
     @property
-    def waiting(self) -> bool:
+    def has_backlog(self) -> bool:
         """True while anything waits for Redis: then Redis does not know everything yet."""
-        return self._spool.kept > 0
+        return self._spool.size > 0
 
-    async def keep(
+    async def write(
         self, script: Script, keys: Sequence[bytes], arguments: Sequence[Argument]
     ) -> Answer | None:
         """Run a script now, or later from the spool; then the answer is None."""
-        if self._begun and keys[0] in self._begun:
+        if self._deferred_keys and keys[0] in self._deferred_keys:
             self.spool(script, keys, arguments)
             return None
         try:
@@ -55,11 +55,11 @@ class Journal:
         With ``begins``, what is kept under the same first key meanwhile waits behind it, although Redis
         may serve already: it would find nothing to go on with.
         """
-        kept = self._spool.kept
-        self._spool.add(Entry.of(script, keys, arguments))
-        if begins and self._spool.kept > kept and len(self._begun) < MOST_BEGUN:
-            self._begun.add(keys[0])
-        self._store.ask_for_return()
+        kept = self._spool.size
+        self._spool.add(SpoolEntry.of(script, keys, arguments))
+        if begins and self._spool.size > kept and len(self._deferred_keys) < MOST_BEGUN:
+            self._deferred_keys.add(keys[0])
+        self._store.retry_pending()
 
     async def replay(self) -> None:
         """Run what waits in the spool; called whenever Redis serves again.
@@ -75,21 +75,21 @@ class Journal:
         """Bring everything kept in memory to disk."""
         await self._spool.aclose()
 
-    async def _restore(self, entries: Sequence[Entry]) -> None:
+    async def _restore(self, entries: Sequence[SpoolEntry]) -> None:
         """Run the entries in their order, at once; one that can never run is given up."""
         outcomes = await asyncio.gather(*map(self._run, entries), return_exceptions=True)
         for outcome in outcomes:
             if outcome is not None:
                 raise outcome
 
-    async def _run(self, entry: Entry) -> None:
+    async def _run(self, entry: SpoolEntry) -> None:
         script = BY_NAME.get(entry.script)
         try:
             if script is None:
                 raise ScriptFailedError(f"no script is called {entry.script!r}")
             await self._store.run(script, entry.keys, entry.arguments)
         except ScriptFailedError as error:
-            self._spool.lose(1)
+            self._spool.drop(1)
             log.error("a journal entry is given up: %s", error)
-        if self._begun and entry.keys:
-            self._begun.discard(entry.keys[0])
+        if self._deferred_keys and entry.keys:
+            self._deferred_keys.discard(entry.keys[0])

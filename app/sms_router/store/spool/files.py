@@ -14,8 +14,8 @@ from collections.abc import Iterator, Sequence
 from io import FileIO
 from pathlib import Path
 
-from sms_router.store.file_lock import hold
-from sms_router.store.spool.spool_entry import Entry
+from sms_router.store.file_lock import try_lock
+from sms_router.store.spool.spool_entry import SpoolEntry
 
 log = logging.getLogger("sms_router.spool")
 
@@ -31,7 +31,7 @@ class SpoolFile:
         self._path = path
         self._file = file
         self._offset = 0
-        self._batch: list[Entry] = []
+        self._batch: list[SpoolEntry] = []
         self._batch_lines = 0
         self._batch_end = 0
         self.lines = 0
@@ -50,20 +50,20 @@ class SpoolFile:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         while True:
             path = folder / f"{os.getpid()}-{time.time_ns()}.jsonl"
-            if not path.exists() and (file := hold(path, create=True)) is not None:
+            if not path.exists() and (file := try_lock(path, create=True)) is not None:
                 return cls(path, file)
 
     @classmethod
-    def take_over(cls, path: Path) -> SpoolFile | None:
+    def adopt_orphan(cls, path: Path) -> SpoolFile | None:
         """Take the file of a process that is gone; None when it lives, or another was faster."""
-        file = hold(path, create=False)
+        file = try_lock(path, create=False)
         if file is None:
             return None
         taken = cls(path, file)
         taken.lines = _count_lines(file)
         return taken
 
-    def append(self, entries: Sequence[Entry]) -> None:
+    def append(self, entries: Sequence[SpoolEntry]) -> None:
         """Write entries, all of them or none.
 
         Raises:
@@ -82,7 +82,7 @@ class SpoolFile:
             raise
         self.lines += len(entries)
 
-    def batch(self) -> list[Entry]:
+    def batch(self) -> list[SpoolEntry]:
         """Return the next entries, the same ones until `advance`; none at the end."""
         if not self._batch:
             self._file.seek(self._offset)
@@ -113,10 +113,10 @@ class SpoolFile:
         """Close the file and leave it for another process to find."""
         self._file.close()
 
-    def _read(self, line: bytes) -> Iterator[Entry]:
+    def _read(self, line: bytes) -> Iterator[SpoolEntry]:
         """Read one line; a torn one, of a crash, is left out."""
         try:
-            yield Entry.of_line(line)
+            yield SpoolEntry.of_line(line)
         except ValueError as error:
             self.unreadable += 1
             log.error("a line of %s is unreadable and left out: %s", self, error)
@@ -155,7 +155,7 @@ class SpoolFolder:
         current = self._current
         return sum(file.lines for file in (*self._waiting, *([current] if current else ())))
 
-    def append(self, entries: Sequence[Entry]) -> None:
+    def append(self, entries: Sequence[SpoolEntry]) -> None:
         """Write entries, all of them or none.
 
         Raises:
@@ -173,14 +173,14 @@ class SpoolFolder:
             self._current = None
         for path in sorted(self._folder.glob("*.jsonl")):
             try:
-                file = SpoolFile.take_over(path)
+                file = SpoolFile.adopt_orphan(path)
             except OSError as error:
                 log.error("%s cannot be opened and stays: %s", path, error)
                 continue
             if file is not None:
                 self._waiting.append(file)
 
-    def batch(self) -> list[Entry]:
+    def batch(self) -> list[SpoolEntry]:
         """Return entries to restore, the same ones until `advance`; none when nothing is left."""
         while self._waiting:
             file = self._waiting[0]
@@ -200,7 +200,7 @@ class SpoolFolder:
             file.close()
         self._waiting, self._current = [], None
 
-    def _batch_of(self, file: SpoolFile) -> list[Entry]:
+    def _batch_of(self, file: SpoolFile) -> list[SpoolEntry]:
         """Return a file's next batch; at its end, or when it cannot be read, the file is dropped."""
         try:
             if batch := file.batch():

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from sms_router.store.spool.disk_thread import DiskThread
 from sms_router.store.spool.files import BATCH, SpoolFolder
-from sms_router.store.spool.spool_entry import Entry
+from sms_router.store.spool.spool_entry import SpoolEntry
 
 log = logging.getLogger("sms_router.spool")
 
@@ -34,7 +34,7 @@ class Spool:
         self._files = SpoolFolder(folder)
         self._disk = DiskThread("spool")
         self._most_queued = most_queued
-        self._queue: list[Entry] = []
+        self._queue: list[SpoolEntry] = []
         self._queued = 0
         self._added = 0
         self._settled = 0
@@ -47,7 +47,7 @@ class Spool:
         self._lost = 0
 
     @property
-    def kept(self) -> int:
+    def size(self) -> int:
         """Entries that wait to be restored, as far as this worker knows."""
         return self._added - self._settled + self._files.lines
 
@@ -56,7 +56,7 @@ class Spool:
         """Entries that could not be kept, written, read or restored."""
         return self._lost + self._files.unreadable
 
-    def add(self, entry: Entry) -> None:
+    def add(self, entry: SpoolEntry) -> None:
         """Keep an entry; it reaches the disk in a moment."""
         if self._closed:
             self._fail(1, "the spool is closed")
@@ -69,7 +69,7 @@ class Spool:
             if self._writing is None and not self._resting:
                 self._writing = asyncio.create_task(self._write(), name="spool-writer")
 
-    def lose(self, count: int) -> None:
+    def drop(self, count: int) -> None:
         """Count entries that nobody can restore; the caller has said why."""
         self._lost += count
 
@@ -79,7 +79,7 @@ class Spool:
         while self._settled < added and self._writing is not None:
             await asyncio.wait({self._writing})
 
-    async def replay(self, restore: Callable[[Sequence[Entry]], Awaitable[None]]) -> int:
+    async def replay(self, restore: Callable[[Sequence[SpoolEntry]], Awaitable[None]]) -> int:
         """Hand every waiting entry to ``restore``, also what dead workers left; return how many.
 
         When ``restore`` raises, its entries and those behind them come again in the next replay;
@@ -138,7 +138,7 @@ class Spool:
         more = bool(self._queue)
         self._writing = asyncio.create_task(self._write(), name="spool-writer") if more else None
 
-    async def _restore_from_memory(self, restore: Callable[[Sequence[Entry]], Awaitable[None]]) -> int:
+    async def _restore_from_memory(self, restore: Callable[[Sequence[SpoolEntry]], Awaitable[None]]) -> int:
         """Restore the next entries that the disk has not taken; they stay when that fails."""
         batch, self._queue = self._queue[:BATCH], self._queue[BATCH:]
         try:
@@ -149,7 +149,7 @@ class Spool:
         self._settle(batch)
         return len(batch)
 
-    def _settle(self, entries: Sequence[Entry]) -> None:
+    def _settle(self, entries: Sequence[SpoolEntry]) -> None:
         self._settled += len(entries)
         self._queued -= sum(entry.size for entry in entries)
 

@@ -11,7 +11,7 @@ from sms_router.store.scripts import Script
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class SpoolEntry:
     """One script run that Redis was not there for."""
 
     script: str
@@ -19,7 +19,7 @@ class Entry:
     arguments: tuple[bytes, ...]
 
     @classmethod
-    def of(cls, script: Script, keys: Sequence[bytes], arguments: Sequence[Argument]) -> Entry:
+    def of(cls, script: Script, keys: Sequence[bytes], arguments: Sequence[Argument]) -> SpoolEntry:
         """Keep what `Store.run` was called with."""
         return cls(script.name, tuple(keys), tuple(_bytes(argument) for argument in arguments))
 
@@ -34,7 +34,7 @@ class Entry:
         return json.dumps([self.script, *parts]).encode() + b"\n"
 
     @classmethod
-    def of_line(cls, line: bytes) -> Entry:
+    def of_line(cls, line: bytes) -> SpoolEntry:
         """Read a line back.
 
         Raises:

@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from sms_router.onboarding.checklist import Checklist
-from sms_router.onboarding.repository import Arrivals, stored_arrivals
+from sms_router.onboarding.repository import OnboardingState, stored_arrivals
 from sms_router.senders.pending import live_words
 from sms_router.store.errors import StoreUnavailableError
-from sms_router.web.console.context import Desk
+from sms_router.web.console.context import ConsoleContext
 
 MOST_SHOWN = 100
 
 
-class Arriving(NamedTuple):
+class PendingNumberRow(NamedTuple):
     """One number that is not live yet."""
 
     number: str
@@ -25,7 +25,7 @@ class Arriving(NamedTuple):
     """Why somebody should look at it; empty when all is in time."""
 
 
-async def arriving(desk: Desk) -> list[Arriving]:
+async def arriving(desk: ConsoleContext) -> list[PendingNumberRow]:
     """Return the numbers on their way; nothing while Redis is away, where they are kept."""
     try:
         arrivals = await desk.archive.ask(stored_arrivals)
@@ -34,9 +34,9 @@ async def arriving(desk: Desk) -> list[Arriving]:
     return [_told(each, arrivals, desk.clock()) for each in arrivals.pending[:MOST_SHOWN]]
 
 
-def _told(checklist: Checklist, arrivals: Arrivals, now: float) -> Arriving:
+def _told(checklist: Checklist, arrivals: OnboardingState, now: float) -> PendingNumberRow:
     step, actor = checklist.now, checklist.actor
-    return Arriving(
+    return PendingNumberRow(
         checklist.number,
         checklist.kind.words,
         step.name if step is not None else "",
@@ -46,7 +46,7 @@ def _told(checklist: Checklist, arrivals: Arrivals, now: float) -> Arriving:
     )
 
 
-def _trouble(checklist: Checklist, arrivals: Arrivals, now: float) -> str:
+def _trouble(checklist: Checklist, arrivals: OnboardingState, now: float) -> str:
     if checklist.rejected is not None:
         return f"rejected: {checklist.rejected}"
     if checklist.number in arrivals.texted and not checklist.process.gradual:

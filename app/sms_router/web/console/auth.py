@@ -11,16 +11,16 @@ from urllib.parse import urlencode
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from sms_router.membership.snapshot_store import SharedError
-from sms_router.membership.source import MembershipError
+from sms_router.membership.snapshot_store import SharedStateError
+from sms_router.membership.source import PoolReadError
 from sms_router.store.errors import StoreUnavailableError
 from sms_router.twilio.form import MalformedFormError, first_values, parse_form
-from sms_router.web.console.endings import Endings
-from sms_router.web.console.login_throttle import Attempts
-from sms_router.web.console.origin import from_our_pages
-from sms_router.web.console.rendering import Pages, Refused
+from sms_router.web.console.endings import RevokedSessions
+from sms_router.web.console.login_throttle import LoginThrottle
+from sms_router.web.console.origin import is_same_origin
+from sms_router.web.console.rendering import PageError, Pages
 from sms_router.web.console.sessions import LASTS, Session, Sessions
-from sms_router.web.http import Refusal, is_form, read_body, read_headers
+from sms_router.web.http import Rejection, is_form, read_body, read_headers
 
 log = logging.getLogger("sms_router.console")
 
@@ -31,7 +31,7 @@ _OUR_PATH = re.compile(r"/console(/[A-Za-z0-9_-]+)*")
 
 
 @dataclass(frozen=True, slots=True)
-class Visit:
+class ConsoleRequest:
     """One request of somebody who is logged in."""
 
     request: Request
@@ -50,18 +50,18 @@ class Visit:
         return str(self.request.path_params[name])
 
 
-Page = Callable[[Visit], Awaitable[Response]]
+Page = Callable[[ConsoleRequest], Awaitable[Response]]
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
-class Guard:
+class Authenticator:
     """Lets people in and out, and stands before every page."""
 
     def __init__(
         self,
         sessions: Sessions,
-        endings: Endings,
-        attempts: Attempts,
+        endings: RevokedSessions,
+        attempts: LoginThrottle,
         pages: Pages,
         public_url: str,
         clock: Callable[[], float],
@@ -86,9 +86,9 @@ class Guard:
                 asked = urlencode({"next": request.url.path})
                 return RedirectResponse(f"/console/login?{asked}", 303)
             reveal = request.query_params.get("reveal") == "1"
-            return await self._shown(show, Visit(request, session, {}, reveal))
+            return await self._shown(show, ConsoleRequest(request, session, {}, reveal))
 
-        return self._pages.guarded(endpoint)
+        return self._pages.with_security_headers(endpoint)
 
     def action(self, do: Page) -> Endpoint:
         """Return the endpoint of a form."""
@@ -98,22 +98,22 @@ class Guard:
             if session is None:
                 return RedirectResponse("/console/login", 303)
             form = await self._form(request)
-            if not self._sessions.genuine(session, form.get("csrf", "")):
-                raise Refused(403, "This form is not of your session. Reload the page, and try again.")
-            return await self._shown(do, Visit(request, session, form, form.get("reveal") == "1"))
+            if not self._sessions.check_csrf(session, form.get("csrf", "")):
+                raise PageError(403, "This form is not of your session. Reload the page, and try again.")
+            return await self._shown(do, ConsoleRequest(request, session, form, form.get("reveal") == "1"))
 
-        return self._pages.guarded(endpoint)
+        return self._pages.with_security_headers(endpoint)
 
-    async def _shown(self, page: Page, visit: Visit) -> Response:
+    async def _shown(self, page: Page, visit: ConsoleRequest) -> Response:
         try:
             return await page(visit)
-        except Refused as refused:
+        except PageError as refused:
             return self._pages.refusal(refused, visit.session)
-        except (StoreUnavailableError, SharedError) as error:
+        except (StoreUnavailableError, SharedStateError) as error:
             log.warning("a page of the console cannot be shown: %s", error)
             return self._pages.show("away.html", visit.session, status=503, why=str(error))
-        except MembershipError as error:
-            return self._pages.refusal(Refused(502, f"Twilio could not be asked: {error}"), visit.session)
+        except PoolReadError as error:
+            return self._pages.refusal(PageError(502, f"Twilio could not be asked: {error}"), visit.session)
 
     async def login_page(self, request: Request) -> Response:
         """Ask for the password."""
@@ -126,13 +126,13 @@ class Guard:
         form = await self._form(request)
         peer = request.client.host if request.client is not None else ""
         following = form.get("next", "")
-        wait = self._attempts.wait(peer)
+        wait = self._attempts.retry_after(peer)
         if wait:
             wrong = f"Too many wrong passwords. Try again in {wait + 1:.0f} seconds."
             response = self._pages.show("login.html", None, status=429, next=following, wrong=wrong)
             response.headers["retry-after"] = f"{wait + 1:.0f}"
             return response
-        if not self._sessions.admits(form.get("password", "")):
+        if not self._sessions.check_password(form.get("password", "")):
             self._attempts.failed(peer)
             log.warning("the console: a wrong password from %s", peer)
             wrong = "That is not the password."
@@ -142,7 +142,7 @@ class Guard:
         self._keep(request, response, self._sessions.open(self._clock()).token, LASTS)
         return response
 
-    async def log_out(self, visit: Visit) -> Response:
+    async def log_out(self, visit: ConsoleRequest) -> Response:
         """End the session, wherever else its cookie may be."""
         await self._endings.end(visit.session)
         response = RedirectResponse("/console/login", 303)
@@ -151,7 +151,7 @@ class Guard:
 
     async def _session(self, request: Request) -> Session | None:
         session = self._sessions.read(request.cookies.get(COOKIE, ""), self._clock())
-        return None if session is None or await self._endings.over(session) else session
+        return None if session is None or await self._endings.is_revoked(session) else session
 
     def _keep(self, request: Request, response: Response, token: str, seconds: int) -> None:
         response.set_cookie(
@@ -171,15 +171,15 @@ class Guard:
             Refused: when it is another site's, too large, or no form.
 
         """
-        if not from_our_pages(request.headers, self._public_url):
-            raise Refused(403, "This form was sent from another site.")
+        if not is_same_origin(request.headers, self._public_url):
+            raise PageError(403, "This form was sent from another site.")
         headers = read_headers(request.scope)
         if not is_form(headers):
-            raise Refused(415, "This is no form.")
+            raise PageError(415, "This is no form.")
         raw = await read_body(headers, request.receive)
-        if isinstance(raw, Refusal):
-            raise Refused(raw.status, f"The form cannot be read: {raw.word}.")
+        if isinstance(raw, Rejection):
+            raise PageError(raw.status, f"The form cannot be read: {raw.word}.")
         try:
             return first_values(parse_form(raw))
         except MalformedFormError as error:
-            raise Refused(400, f"The form cannot be read: {error}.") from error
+            raise PageError(400, f"The form cannot be read: {error}.") from error

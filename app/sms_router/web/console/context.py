@@ -10,32 +10,32 @@ from redis import Redis
 from sms_router.config.models import Privacy
 from sms_router.config.settings import Settings
 from sms_router.membership.membership import Membership
-from sms_router.routing.contacts.contact import Person
-from sms_router.routing.contacts.contacts import People
-from sms_router.routing.contacts.summary import Acquaintance, stored_person
+from sms_router.routing.contacts.contact import Contact
+from sms_router.routing.contacts.contacts import Contacts
+from sms_router.routing.contacts.summary import ContactSummary, stored_person
 from sms_router.routing.dispatch.dispatcher import Dispatcher
 from sms_router.routing.pipeline.composer import Composer
 from sms_router.senders.availability import Availability
-from sms_router.senders.failure_monitor import Failures
-from sms_router.senders.rate_limits import Rates
-from sms_router.web.console.endings import Endings
-from sms_router.web.console.store_executor import Archive
+from sms_router.senders.failure_monitor import FailureMonitor
+from sms_router.senders.rate_limits import RateLimiter
+from sms_router.web.console.endings import RevokedSessions
+from sms_router.web.console.store_executor import StoreExecutor
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
+class ConsoleContext:
     """Everything that the console looks at; nothing here is its own but the archive and the endings."""
 
     settings: Settings
-    archive: Archive
-    endings: Endings
+    archive: StoreExecutor
+    endings: RevokedSessions
     membership: Membership
     dispatcher: Dispatcher
     composer: Composer
-    people: People
+    people: Contacts
     availability: Availability
-    rates: Rates
-    failures: Failures
+    rates: RateLimiter
+    failures: FailureMonitor
     reasons: Callable[[], Sequence[str]]
     """Why the router is degraded; empty while it is well."""
     notices: Callable[[], Sequence[str]]
@@ -57,7 +57,7 @@ class Desk:
         """Milliseconds since the epoch."""
         return int(self.clock() * 1000)
 
-    async def acquaintance(self, scope: str, number: str) -> Acquaintance:
+    async def acquaintance(self, scope: str, number: str) -> ContactSummary:
         """Return what is known of a person now.
 
         Raises:
@@ -66,7 +66,7 @@ class Desk:
         """
         table = self.people.table
 
-        def read(client: Redis) -> Person:
+        def read(client: Redis) -> Contact:
             return stored_person(client, scope, number)
 
-        return Acquaintance(await self.archive.ask(read), table, self.now)
+        return ContactSummary(await self.archive.ask(read), table, self.now)

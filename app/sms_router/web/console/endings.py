@@ -9,21 +9,21 @@ from collections.abc import Callable
 from sms_router.store.errors import StoreUnavailableError
 from sms_router.store.keys import ended_session
 from sms_router.store.scripts import SESSION_END
-from sms_router.store.spool.durable_writer import Journal
+from sms_router.store.spool.durable_writer import DurableWriter
 from sms_router.store.store import Store
 from sms_router.web.console.sessions import LASTS, Session
 
 MOST_REMEMBERED = 1000
 
 
-class Endings:
+class RevokedSessions:
     """Ends sessions for all workers and replicas.
 
     While Redis is away a worker knows of those that were ended with it, and the others hear of them from
     the spool later: until then a session that is over elsewhere opens what can be seen without Redis.
     """
 
-    def __init__(self, store: Store, journal: Journal, clock: Callable[[], float]) -> None:
+    def __init__(self, store: Store, journal: DurableWriter, clock: Callable[[], float]) -> None:
         """``clock`` is in seconds since the epoch."""
         self._store = store
         self._journal = journal
@@ -35,9 +35,9 @@ class Endings:
         key = _key_of(session)
         self._remember(key)
         left = min(max(session.expires - self._clock(), 1.0), LASTS)
-        await self._journal.keep(SESSION_END, (key,), (str(int(left * 1000)),))
+        await self._journal.write(SESSION_END, (key,), (str(int(left * 1000)),))
 
-    async def over(self, session: Session) -> bool:
+    async def is_revoked(self, session: Session) -> bool:
         """Tell whether a session was ended, as far as can be known."""
         key = _key_of(session)
         if key in self._known:

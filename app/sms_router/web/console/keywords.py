@@ -8,14 +8,14 @@ from functools import partial
 
 from starlette.responses import Response
 
-from sms_router.routing.contacts.summary import lines_about
+from sms_router.routing.contacts.summary import describe
 from sms_router.routing.pipeline.explain import Explanation, explain, sample
-from sms_router.routing.pipeline.listing import answered_by, by_precedence
+from sms_router.routing.pipeline.listing import by_precedence, describe_responder
 from sms_router.senders.models import SenderKind
-from sms_router.twilio.phone_numbers import read_address
-from sms_router.web.console.auth import Visit
-from sms_router.web.console.context import Desk
-from sms_router.web.console.rendering import Pages, Refused
+from sms_router.twilio.phone_numbers import parse_phone_number
+from sms_router.web.console.auth import ConsoleRequest
+from sms_router.web.console.context import ConsoleContext
+from sms_router.web.console.rendering import PageError, Pages
 
 ON_A_PAGE = 200
 LONGEST_TEXT = 1600
@@ -27,23 +27,23 @@ SOMEBODY = "+14155550123"
 class Keywords:
     """The page and its form."""
 
-    desk: Desk
+    desk: ConsoleContext
     pages: Pages
 
-    async def show(self, visit: Visit) -> Response:
+    async def show(self, visit: ConsoleRequest) -> Response:
         """List the rules, in the order of their precedence."""
         return await self._page(visit, {"from": "", "to": "", "text": "", "country": ""})
 
-    async def explain(self, visit: Visit) -> Response:
+    async def explain(self, visit: ConsoleRequest) -> Response:
         """Say what somebody would get, as ``explain`` does; nothing is sent, and no handler runs."""
         form = visit.form
         words, country = form.get("text", "")[:LONGEST_TEXT], form.get("country", "").strip().upper()
-        sender = read_address(form.get("from", "")[:LONGEST_NUMBER]) or SOMEBODY
-        recipient = read_address(form.get("to", "")[:LONGEST_NUMBER]) or self._usual_recipient()
+        sender = parse_phone_number(form.get("from", "")[:LONGEST_NUMBER]) or SOMEBODY
+        recipient = parse_phone_number(form.get("to", "")[:LONGEST_NUMBER]) or self._usual_recipient()
         if country and not (len(country) == 2 and country.isascii() and country.isalpha()):
-            raise Refused(400, "A country is two letters, like CA (ISO 3166).")
+            raise PageError(400, "A country is two letters, like CA (ISO 3166).")
         if not recipient:
-            raise Refused(400, "No number is known that could be texted: name one.")
+            raise PageError(400, "No number is known that could be texted: name one.")
         scope = self.desk.people.scope_of(None, recipient)
         service = scope if scope.startswith("MG") else None
         account_sid = self.desk.account_sids[0] if self.desk.account_sids else ""
@@ -55,7 +55,7 @@ class Keywords:
         return await self._page(visit, tried, story)
 
     async def _page(
-        self, visit: Visit, tried: Mapping[str, str], story: Explanation | None = None
+        self, visit: ConsoleRequest, tried: Mapping[str, str], story: Explanation | None = None
     ) -> Response:
         wanted = visit.query("page")
         page = int(wanted) if wanted.isdecimal() and len(wanted) < 5 else 0
@@ -67,14 +67,14 @@ class Keywords:
             self.pages.show,
             "keywords.html",
             visit.session,
-            rules=[(rule, answered_by(rule.answer)) for rule in shown],
-            otherwise=answered_by(default) if default is not None else "nothing is said",
+            rules=[(rule, describe_responder(rule.answer)) for rule in shown],
+            otherwise=describe_responder(default) if default is not None else "nothing is said",
             services=len(defaults.services),
             number=page,
             more=len(rules) > (page + 1) * ON_A_PAGE,
             tried=tried,
             story=story,
-            person=tuple(lines_about(story.known)) if story is not None else (),
+            person=tuple(describe(story.known)) if story is not None else (),
             usual=self._usual_recipient(),
             somebody=SOMEBODY,
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from sms_router.routing.history.record import Episode, Sent
+from sms_router.routing.history.record import DeliveredMessage, MessageRecord
 from sms_router.routing.history.timeline import body_of, in_words, person_of
 from sms_router.routing.inbox.answer import Outcome
 from sms_router.twilio.status import MessageStatus
@@ -20,7 +20,7 @@ class Badge(NamedTuple):
     tone: str
 
 
-class Row(NamedTuple):
+class MessageRow(NamedTuple):
     """One message."""
 
     sid: str
@@ -56,22 +56,22 @@ _STATUSES: dict[str, str] = {
 }
 
 
-def outcome_of(episode: Episode) -> Badge:
+def outcome_of(episode: MessageRecord) -> Badge:
     """Return how a message was answered, in a word."""
     return _OUTCOMES.get(episode.outcome, Badge(episode.outcome or "", "plain"))
 
 
-def delivery_of(sent: Sent) -> Badge:
+def delivery_of(sent: DeliveredMessage) -> Badge:
     """Return what became of one message that left."""
     if not sent.status:
         return Badge("sent", "plain")
     return Badge(f"{sent.status} {sent.error_code}".rstrip(), _STATUSES.get(sent.status, "plain"))
 
 
-def row_of(episode: Episode, reveal: bool) -> Row:
+def row_of(episode: MessageRecord, reveal: bool) -> MessageRow:
     """Return a message as a line of a list."""
     text = " ".join(body_of(episode, reveal).split())
-    return Row(
+    return MessageRow(
         episode.sid,
         episode.received,
         person_of(episode, reveal) or "unknown",

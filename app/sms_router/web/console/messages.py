@@ -10,15 +10,15 @@ from redis import Redis
 from starlette.responses import RedirectResponse, Response
 
 from sms_router.routing.history import replay as replaying
-from sms_router.routing.history.paging import Position
-from sms_router.routing.history.reader import History
-from sms_router.routing.history.record import Episode
-from sms_router.routing.history.replay import Judgement, Verdict
-from sms_router.routing.history.timeline import person_of, steps
-from sms_router.web.console.auth import Visit
-from sms_router.web.console.context import Desk
+from sms_router.routing.history.paging import Cursor
+from sms_router.routing.history.reader import HistoryReader
+from sms_router.routing.history.record import MessageRecord
+from sms_router.routing.history.replay import ReplayCheck, ReplayStatus
+from sms_router.routing.history.timeline import build_timeline, person_of
+from sms_router.web.console.auth import ConsoleRequest
+from sms_router.web.console.context import ConsoleContext
 from sms_router.web.console.message_rows import outcome_of, row_of
-from sms_router.web.console.rendering import Pages, Refused
+from sms_router.web.console.rendering import PageError, Pages
 
 log = logging.getLogger("sms_router.console")
 
@@ -29,31 +29,31 @@ LONGEST_SID = 40
 
 NEVER_TOO_OLD = 10**15
 
-_WORTH_REPLAYING = {Verdict.YES, Verdict.UNKNOWN, Verdict.TOO_OLD}
+_WORTH_REPLAYING = {ReplayStatus.YES, ReplayStatus.UNKNOWN, ReplayStatus.TOO_OLD}
 
 
 @dataclass(frozen=True, slots=True)
 class Messages:
     """The pages about messages."""
 
-    desk: Desk
+    desk: ConsoleContext
     pages: Pages
 
-    async def newest(self, visit: Visit) -> Response:
+    async def newest(self, visit: ConsoleRequest) -> Response:
         """List the newest messages, or the newest dead letters; with a sid, lead to that message."""
         if sid := visit.query("sid").strip():
             return RedirectResponse(f"/console/messages/{quote(sid[:LONGEST_SID], safe='')}", 303)
         failed = visit.query("failed") == "1"
         wanted = visit.query("limit")
         limit = int(wanted) if wanted in map(str, LIMITS) else LIMITS[0]
-        before = Position.parse(visit.query("before"))
+        before = Cursor.parse(visit.query("before"))
 
         reveal = visit.reveal or self.desk.open
         if visit.reveal:
             log.info("the console: a list of messages was looked at in full")
 
         def read(client: Redis) -> Response:
-            history = History(client)
+            history = HistoryReader(client)
             page = history.failed_page(limit, before) if failed else history.page(limit, before)
             return self.pages.show(
                 "messages.html",
@@ -70,7 +70,7 @@ class Messages:
 
         return await self.desk.archive.ask(read)
 
-    async def story(self, visit: Visit) -> Response:
+    async def show(self, visit: ConsoleRequest) -> Response:
         """Tell everything that is known of one message."""
         episode = await self.find(visit.place("sid"))
         reveal = visit.reveal or self.desk.open
@@ -84,7 +84,7 @@ class Messages:
             episode=episode,
             person=person_of(episode, reveal),
             outcome=outcome_of(episode),
-            steps=steps(episode, reveal),
+            steps=build_timeline(episode, reveal),
             trail=_trail_lines(episode),
             replayable=judgement.verdict in _WORTH_REPLAYING,
             why=judgement.why,
@@ -94,7 +94,7 @@ class Messages:
             open=self.desk.open,
         )
 
-    async def find(self, sid: str) -> Episode:
+    async def find(self, sid: str) -> MessageRecord:
         """Return a message by its sid.
 
         Raises:
@@ -102,18 +102,18 @@ class Messages:
 
         """
         accounts = self.desk.account_sids
-        episode = await self.desk.archive.ask(lambda client: History(client).find(sid, accounts))
+        episode = await self.desk.archive.ask(lambda client: HistoryReader(client).find(sid, accounts))
         if episode is None:
-            raise Refused(404, f"No message {sid} is in the journal.")
+            raise PageError(404, f"No message {sid} is in the journal.")
         return episode
 
-    def _judge(self, episode: Episode) -> Judgement:
+    def _judge(self, episode: MessageRecord) -> ReplayCheck:
         if episode.replay is not None and not episode.replay.failed:
-            return Judgement(Verdict.ALREADY, "it was replayed already, or is about to be")
-        return replaying.judge(episode, self.desk.now, NEVER_TOO_OLD, even_unknown=False)
+            return ReplayCheck(ReplayStatus.ALREADY, "it was replayed already, or is about to be")
+        return replaying.check_replayable(episode, self.desk.now, NEVER_TOO_OLD, even_unknown=False)
 
 
-def _trail_lines(episode: Episode) -> set[str]:
+def _trail_lines(episode: MessageRecord) -> set[str]:
     """Return the lines of the story that say how a number was chosen."""
     said = (episode.answer, episode.late, episode.replay.said if episode.replay else None)
     lines = {line for each in said if each is not None for line in each.trail}

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 
-def from_our_pages(headers: Mapping[str, str], public_url: str) -> bool:
+def is_same_origin(headers: Mapping[str, str], public_url: str) -> bool:
     """Tell whether a request may have come from the console itself.
 
     ``headers`` have names in lower case. A browser that comes over plain HTTP says little of it, since

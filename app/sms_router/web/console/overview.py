@@ -9,11 +9,11 @@ from redis import Redis
 from starlette.responses import Response
 
 from sms_router.membership.service_state import Origin, ServiceStatus
-from sms_router.routing.history.reader import History
-from sms_router.routing.history.record import Episode
+from sms_router.routing.history.reader import HistoryReader
+from sms_router.routing.history.record import MessageRecord
 from sms_router.store.errors import StoreUnavailableError
-from sms_router.web.console.auth import Visit
-from sms_router.web.console.context import Desk
+from sms_router.web.console.auth import ConsoleRequest
+from sms_router.web.console.context import ConsoleContext
 from sms_router.web.console.message_rows import Badge, row_of
 from sms_router.web.console.rendering import Pages
 
@@ -32,10 +32,10 @@ class ServiceLine(NamedTuple):
 class Overview:
     """The first page: it is shown whatever is away."""
 
-    desk: Desk
+    desk: ConsoleContext
     pages: Pages
 
-    async def show(self, visit: Visit) -> Response:
+    async def show(self, visit: ConsoleRequest) -> Response:
         """Show it."""
         newest, failures, trouble = await self._stored()
         return self.pages.show(
@@ -44,16 +44,16 @@ class Overview:
             reasons=self.desk.reasons(),
             notices=self.desk.notices(),
             services=[self._service(status) for status in self.desk.membership.statuses()],
-            cordons=self.desk.membership.cordons.holding,
+            cordons=self.desk.membership.cordons.active,
             failing=self.desk.failures.failing(),
             rows=[row_of(episode, self.desk.open) for episode in newest],
             failures=failures,
             trouble=trouble,
         )
 
-    async def _stored(self) -> tuple[list[Episode], int | None, str]:
-        def read(client: Redis) -> tuple[list[Episode], int]:
-            history = History(client)
+    async def _stored(self) -> tuple[list[MessageRecord], int | None, str]:
+        def read(client: Redis) -> tuple[list[MessageRecord], int]:
+            history = HistoryReader(client)
             return history.page(NEWEST).episodes, history.count_failed()
 
         try:

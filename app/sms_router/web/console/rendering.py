@@ -9,7 +9,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
-from sms_router.privacy import masked_number, masked_text
+from sms_router.privacy import mask_number, mask_text
 from sms_router.routing.history.replay import in_words
 from sms_router.routing.history.timeline import iso, moment_of
 from sms_router.web.console.sessions import Session
@@ -32,7 +32,7 @@ HEADERS = {
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
-class Refused(Exception):  # noqa: N818 - it is an answer more than an error
+class PageError(Exception):
     """What was asked for is not there, or not to be done: a page that says so."""
 
     def __init__(self, status: int, sentence: str) -> None:
@@ -58,8 +58,8 @@ class Pages:
             moment=moment_of,
             iso=iso,
             ago=lambda at: ago(at, clock()),
-            masked=masked_number,
-            hidden=masked_text,
+            masked=mask_number,
+            hidden=mask_text,
         )
         environment.globals["stand_in"] = stand_in
         self._environment = environment
@@ -69,17 +69,17 @@ class Pages:
         page = self._environment.get_template(template)
         return HTMLResponse(page.render(session=session, **values), status)
 
-    def refusal(self, refused: Refused, session: Session | None) -> Response:
+    def refusal(self, refused: PageError, session: Session | None) -> Response:
         """Say that something is not to be had, or not to be done."""
         return self.show("refused.html", session, refused.status, sentence=refused.sentence)
 
-    def guarded(self, endpoint: Endpoint) -> Endpoint:
+    def with_security_headers(self, endpoint: Endpoint) -> Endpoint:
         """Add what every answer has, whatever it is."""
 
         async def safe(request: Request) -> Response:
             try:
                 response = await endpoint(request)
-            except Refused as refused:
+            except PageError as refused:
                 response = self.refusal(refused, None)
             for name, value in HEADERS.items():
                 response.headers.setdefault(name, value)

@@ -38,7 +38,7 @@ class Sessions:
     def _key(self) -> bytes:
         return hashlib.scrypt(self._secret, salt=_SALT, n=_COST, r=8, p=1)
 
-    def admits(self, password: str) -> bool:
+    def check_password(self, password: str) -> bool:
         """Tell whether this is the password, in the same time whatever it is."""
         given = hashlib.sha256(password.encode("utf-8", "surrogatepass")).digest()
         return hmac.compare_digest(given, self._expected)
@@ -59,7 +59,7 @@ class Sessions:
             return None
         return self._session(token, int(expires))
 
-    def genuine(self, session: Session, csrf: str) -> bool:
+    def check_csrf(self, session: Session, csrf: str) -> bool:
         """Tell whether a form was made for this session."""
         return csrf.isascii() and hmac.compare_digest(csrf, session.csrf)
 

@@ -11,7 +11,7 @@ from typing import TypeVar
 import redis
 
 from sms_router.store.errors import StoreUnavailableError
-from sms_router.store.redis_py import CLIENT_ERRORS, client_of
+from sms_router.store.redis_py import CLIENT_ERRORS, sync_client
 
 THREADS = 2
 """At most so many pages are read at once: each costs the answers to people a little of the processor."""
@@ -28,7 +28,7 @@ _ANSWER_WITHIN = 3.0
 _Result = TypeVar("_Result")
 
 
-class Archive:
+class StoreExecutor:
     """Runs work against the store with a client of its own."""
 
     def __init__(self, url: str, patience: float = PATIENCE) -> None:
@@ -82,7 +82,7 @@ class Archive:
     def _connected(self) -> redis.Redis:
         with self._connecting:
             if self._client is None:
-                self._client = client_of(self._url, _ANSWER_WITHIN, patient=False)
+                self._client = sync_client(self._url, _ANSWER_WITHIN, patient=False)
             return self._client
 
     def _done(self, _: BaseException | bool | None) -> None:
