@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from sms_router import tasks
-from sms_router.tasks import cancel_and_wait
+from sms_router.tasks import PeriodicTask, cancel_and_wait
 
 
 async def test_a_task_that_loses_a_cancellation_is_cancelled_again(
@@ -36,3 +36,57 @@ async def test_what_has_ended_or_was_never_begun_is_no_trouble() -> None:
     await over
     await cancel_and_wait(over, None)
     await cancel_and_wait()
+
+
+async def test_periodic_work_goes_on_after_a_failed_run(caplog: pytest.LogCaptureFixture) -> None:
+    runs: list[int] = []
+    third = asyncio.Event()
+
+    async def work() -> None:
+        runs.append(len(runs))
+        if len(runs) == 2:
+            raise ValueError("the second run")
+        if len(runs) == 3:
+            third.set()
+
+    task = PeriodicTask("counting", 0.001, work)
+    task.start()
+    await third.wait()
+    await task.aclose()
+    assert runs[:3] == [0, 1, 2]
+    assert [(record.message, record.exc_info is not None) for record in caplog.records] == [
+        ("counting failed; it runs again in 0.001 s", True)
+    ]
+
+
+async def test_closing_cancels_a_run_in_progress_and_no_other_run_follows() -> None:
+    began, ended = asyncio.Event(), asyncio.Event()
+
+    async def work() -> None:
+        began.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    task = PeriodicTask("waiting", 0.0, work)
+    task.start()
+    await began.wait()
+    began.clear()
+    await task.aclose()
+    await asyncio.sleep(0.01)
+    assert (ended.is_set(), began.is_set()) == (True, False)
+
+
+async def test_a_task_that_waits_first_may_be_closed_before_its_first_run() -> None:
+    runs: list[int] = []
+
+    async def work() -> None:
+        runs.append(1)
+
+    task = PeriodicTask("later", 60.0, work, wait_first=True)
+    await task.aclose()
+    task.start()
+    await asyncio.sleep(0)
+    await task.aclose()
+    assert runs == []

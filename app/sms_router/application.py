@@ -51,7 +51,7 @@ from sms_router.routing.pipeline.sticky_senders import StickySenders
 from sms_router.routing.pipeline.subscriber import Subscriber
 from sms_router.routing.upstream.cookies import CookieStore
 from sms_router.routing.upstream.forwarder import Forwarder
-from sms_router.routing.upstream.number_urls import NumberForwards, NumberUrls
+from sms_router.routing.upstream.number_urls import HasNumberUrls, NumberForwards
 from sms_router.senders.availability import Availability
 from sms_router.senders.error_table import ErrorTable
 from sms_router.senders.failure_monitor import FailureMonitor
@@ -298,7 +298,7 @@ def _sources(settings: Settings) -> list[ServiceSource]:
 
 
 def _number_forwards(settings: Settings, membership: Membership) -> NumberForwards:
-    def urls_of(service_sid: str, sid: str) -> NumberUrls | None:
+    def urls_of(service_sid: str, sid: str) -> HasNumberUrls | None:
         snapshot = membership.snapshot(service_sid)
         return snapshot.number_urls.get(sid) if snapshot is not None else None
 

@@ -117,7 +117,7 @@ class WorkerLifespan:
             stop(self.records.aclose)
             await self.records.start()
             stop(self.opt_outs_on_disk.aclose)
-            stop(cancel_and_wait, asyncio.create_task(self.condition.run(), name="observer"))
+            stop(cancel_and_wait, asyncio.create_task(self.condition.keep_updating(), name="observer"))
             stop(cancel_and_wait, asyncio.create_task(self.listener.listen(), name="listener"))
             stop(self.membership.aclose)
             await self.membership.start()

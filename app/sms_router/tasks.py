@@ -1,22 +1,68 @@
-"""Ending the tasks that an object owns."""
+"""Tasks that an object owns: periodic work, and waiting for cancelled tasks."""
 
 from __future__ import annotations
 
 import asyncio
+import logging
+from collections.abc import Awaitable, Callable
 from typing import Any
+
+log = logging.getLogger("sms_router.tasks")
 
 CANCEL_AGAIN = 0.05
 """Seconds after which a task that did not end is cancelled once more."""
 
 
 async def cancel_and_wait(*tasks: asyncio.Task[Any] | None) -> None:
-    """Cancel tasks until each has ended; None stands for one that was never begun.
+    """Cancel tasks until each has ended; None stands for one that was never started.
 
-    One cancellation is not enough for what speaks to Redis: one that arrives just as redis-py has written
-    a command is lost (asyncio.wait_for).
+    One cancellation is not enough for a task that uses Redis: `asyncio.wait_for` loses one that arrives
+    just as redis-py has written a command.
     """
     pending = {task for task in tasks if task is not None}
     while pending:
         for task in pending:
             task.cancel()
         _, pending = await asyncio.wait(pending, timeout=CANCEL_AGAIN)
+
+
+class PeriodicTask:
+    """Awaits a piece of work again and again, with a pause between two runs.
+
+    An exception ends that run, not the task: it is logged with its traceback, and the next run follows
+    after the pause. Work that expects an exception handles it itself.
+
+    Args:
+        name: of the asyncio task, and of the work in the log.
+        interval: seconds of pause between the end of a run and the start of the next one.
+        work: called without arguments.
+        wait_first: whether the first run comes after a pause, not at once.
+
+    """
+
+    def __init__(
+        self, name: str, interval: float, work: Callable[[], Awaitable[object]], *, wait_first: bool = False
+    ) -> None:
+        self._name = name
+        self._interval = interval
+        self._work = work
+        self._wait_first = wait_first
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Start the task in the running event loop."""
+        self._task = asyncio.create_task(self._run(), name=self._name)
+
+    async def aclose(self) -> None:
+        """Cancel the task and wait for its end; a run in progress is cancelled too."""
+        await cancel_and_wait(self._task)
+
+    async def _run(self) -> None:
+        if self._wait_first:
+            await asyncio.sleep(self._interval)
+        while True:
+            try:
+                await self._work()
+            except Exception:
+                log.exception("%s failed; it runs again in %.4g s", self._name, self._interval)
+            await asyncio.sleep(self._interval)

@@ -18,7 +18,7 @@ from rich.table import Table
 
 from loadtests.bench.report import Cells, as_markdown, as_table, write_between_markers
 from sms_router.membership.reading import decode_snapshot
-from sms_router.membership.snapshot import NumberUrls, ServiceSettings, Snapshot
+from sms_router.membership.snapshot import NumberUrls, ServiceProperties, Snapshot
 from sms_router.senders.country import area_code_of, country_of
 from sms_router.senders.models import Capability, Sender, SenderKind
 from sms_router.senders.pool import Pool
@@ -131,7 +131,7 @@ def service_of(size: int) -> Snapshot:
     """Return a Service with a short code, a toll-free number, and long codes that had URLs for the rest."""
     senders = (_CODE, _FREE, *(_long_code(index) for index in range(size - 2)))
     urls = {each.sid: NumberUrls(each.address, "https://old.example.com/sms") for each in senders}
-    settings = ServiceSettings("Growing", "https://sms.example.com/sms")
+    settings = ServiceProperties("Growing", "https://sms.example.com/sms")
     return Snapshot("AC" + "0" * 32, "MG" + "0" * 32, senders, settings, urls, 0.0, 1)
 
 

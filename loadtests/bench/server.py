@@ -22,7 +22,7 @@ from loadtests.bench.pinning import Cores, running_on
 from loadtests.bench.site import ACCOUNT_SID, SERVICE_SID, SHORT_CODE, Site
 from loadtests.bench.traffic import forgery
 from loadtests.bench.usage import Usage
-from sms_router.membership.snapshot import ServiceSettings, Snapshot
+from sms_router.membership.snapshot import ServiceProperties, Snapshot
 from sms_router.membership.snapshot_store import SnapshotStore
 from sms_router.senders.models import Capability, Sender, SenderKind
 
@@ -95,7 +95,7 @@ async def _store_senders(site: Site) -> None:
             for number, area in enumerate((212, 213, 312, 415, 512, 617, 702, 786))
         ),
     )
-    snapshot = Snapshot(ACCOUNT_SID, SERVICE_SID, senders, ServiceSettings("Bench"), {}, time.time(), 1)
+    snapshot = Snapshot(ACCOUNT_SID, SERVICE_SID, senders, ServiceProperties("Bench"), {}, time.time(), 1)
     async with AsyncRedis(unix_socket_path=str(site.store_socket)) as client:
         await SnapshotStore(client).publish(snapshot, snapshot.to_bytes())
 

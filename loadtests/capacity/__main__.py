@@ -19,7 +19,7 @@ from defusedxml.ElementTree import fromstring
 from rich.console import Console
 from rich.table import Table
 
-from sms_router.membership.snapshot import ServiceSettings, Snapshot
+from sms_router.membership.snapshot import ServiceProperties, Snapshot
 from sms_router.membership.snapshot_store import SnapshotStore
 from sms_router.store.redis_py import async_client
 from tests.end_to_end.conftest import SENDERS
@@ -57,7 +57,7 @@ def capacity(
 
 async def _weigh(folder: Path, people: int, each: int) -> tuple[dict[str, Weight], int]:
     with PrivateValkey(folder / "valkey", appendfsync="everysec") as valkey:
-        snapshot = Snapshot(ACCOUNT, SERVICE, SENDERS, ServiceSettings("Test"), {}, time.time(), version=1)
+        snapshot = Snapshot(ACCOUNT, SERVICE, SENDERS, ServiceProperties("Test"), {}, time.time(), version=1)
         async with async_client(valkey.url, connect_within=2) as client:
             await SnapshotStore(client).publish(snapshot, snapshot.to_bytes())
         configured = write_configuration(folder / "config")

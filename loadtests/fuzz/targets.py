@@ -24,7 +24,7 @@ from sms_router.twilio.inbound import InboundMessage, InvalidWebhook, read_inbou
 from sms_router.twilio.signature import Credentials, SignatureVerifier, SignedRequest
 from sms_router.twilio.status import Receipt, read_receipt
 from sms_router.twilio.twiml import OutboundMessage, render
-from sms_router.twilio.twiml_parser import Page, parse_response
+from sms_router.twilio.twiml_parser import HttpPage, parse_response
 from sms_router.twilio.webhook_url import WebhookUrl
 from sms_router.visible import escape_control_chars
 from sms_router.web.authentication import WebhookAuthenticator
@@ -97,7 +97,7 @@ def twiml(data: bytes) -> None:
     """Read a page of an upstream: its Content-Type, its charset, and itself."""
     first, _, body = data.partition(b"\n")
     media_type, _, charset = first.decode("latin-1").partition(" ")
-    parse_response(Page(200, media_type, charset or None, body[:65_536]))
+    parse_response(HttpPage(200, media_type, charset or None, body[:65_536]))
 
 
 def answer(data: bytes) -> None:

@@ -11,12 +11,12 @@ from sms_router.checks.credentials import inspect_account, inspect_callback_host
 from sms_router.checks.finding import ExpectedSettings, Severity, same_place
 from sms_router.checks.messaging_service import check_service
 from sms_router.membership.admin import AccountState
-from sms_router.membership.snapshot import NumberUrls, ServiceSettings, Snapshot
+from sms_router.membership.snapshot import NumberUrls, ServiceProperties, Snapshot
 from sms_router.senders.models import Capability, Sender, SenderKind
 
 BOTH = Capability.SMS | Capability.MMS
 OURS = ExpectedSettings("https://sms.example.com", reachable=True, sends_media=True)
-GOOD = ServiceSettings("Shop", OURS.inbound, fallback_url=OURS.fallback, status_callback=OURS.status)
+GOOD = ServiceProperties("Shop", OURS.inbound, fallback_url=OURS.fallback, status_callback=OURS.status)
 
 CODE = Sender("SC1", "12345", SenderKind.SHORT_CODE, "US", BOTH)
 LONG = Sender("PN1", "+14155550100", SenderKind.LONG_CODE, "US", BOTH)

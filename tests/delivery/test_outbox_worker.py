@@ -53,7 +53,9 @@ class Clerk:
             raise ValueError("cannot be written")
         return a_letter(entry, piece)
 
-    async def on_result(self, entry: OutboxEntry, piece: MessagePart, letter: OutboundSms, result: Result) -> bool:
+    async def on_result(
+        self, entry: OutboxEntry, piece: MessagePart, letter: OutboundSms, result: Result
+    ) -> bool:
         assert (entry.piece, letter.text) == (piece, f"text {piece.number}")
         self.heard.append(result)
         if "sent" in self.broken:

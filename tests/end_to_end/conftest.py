@@ -9,7 +9,7 @@ import aiohttp
 import pytest
 from redis.asyncio import Redis
 
-from sms_router.membership.snapshot import ServiceSettings, Snapshot
+from sms_router.membership.snapshot import ServiceProperties, Snapshot
 from sms_router.membership.snapshot_store import SnapshotStore
 from sms_router.sandbox import create_sandbox
 from sms_router.sandbox.hosting import serve
@@ -42,7 +42,7 @@ async def valkey(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Priv
     """Give a Valkey that knows the Service's senders, so that Twilio's API is not needed."""
     server = PrivateValkey(tmp_path_factory.mktemp("v"), appendfsync="everysec")
     server.start()
-    snapshot = Snapshot(ACCOUNT, SERVICE, SENDERS, ServiceSettings("Test"), {}, time.time(), version=1)
+    snapshot = Snapshot(ACCOUNT, SERVICE, SENDERS, ServiceProperties("Test"), {}, time.time(), version=1)
     async with Redis.from_url(server.url) as redis:
         await SnapshotStore(redis).publish(snapshot, snapshot.to_bytes())
     yield server

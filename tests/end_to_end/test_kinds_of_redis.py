@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from sms_router.membership.snapshot import ServiceSettings, Snapshot
+from sms_router.membership.snapshot import ServiceProperties, Snapshot
 from sms_router.membership.snapshot_store import SnapshotStore
 from sms_router.routing.history.reader import HistoryReader
 from sms_router.store.redis_py import async_client, sync_client
@@ -66,7 +66,7 @@ async def begin(tmp_path: Path) -> AsyncIterator[Begin]:
 
 
 async def publish_senders(redis: Redis) -> None:
-    snapshot = Snapshot(ACCOUNT, SERVICE, SENDERS, ServiceSettings("Test"), {}, time.time(), version=1)
+    snapshot = Snapshot(ACCOUNT, SERVICE, SENDERS, ServiceProperties("Test"), {}, time.time(), version=1)
     async with async_client(redis.url, connect_within=2) as client:
         await SnapshotStore(client).publish(snapshot, snapshot.to_bytes())
 

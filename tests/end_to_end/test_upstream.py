@@ -17,7 +17,7 @@ import pytest
 from defusedxml.ElementTree import fromstring
 from redis.asyncio import Redis
 
-from sms_router.membership.snapshot import NumberUrls, ServiceSettings, Snapshot
+from sms_router.membership.snapshot import NumberUrls, ServiceProperties, Snapshot
 from sms_router.membership.snapshot_store import SnapshotStore
 from sms_router.sandbox.hosting import free_port
 from tests.end_to_end.conftest import SENDERS, Start
@@ -260,7 +260,7 @@ async def test_a_numbers_own_url_gets_what_no_rule_claims(
         SENDERS[2].sid: NumberUrls("New York", f"{application.url}/votes", "GET"),
         SENDERS[1].sid: NumberUrls("San Francisco", "https://sms.example.com/sms"),
     }
-    snapshot = Snapshot(ACCOUNT, SERVICE, SENDERS, ServiceSettings("Test"), urls, time.time(), version=9)
+    snapshot = Snapshot(ACCOUNT, SERVICE, SENDERS, ServiceProperties("Test"), urls, time.time(), version=9)
     async with Redis.from_url(valkey.url) as redis:
         await SnapshotStore(redis).publish(snapshot, snapshot.to_bytes())
     router = start("number_urls = true")

@@ -21,6 +21,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
+from sms_router.sandbox import hosting
+
 ACCOUNT = "AC" + "a" * 32
 TOKEN = "5ecre7" * 5
 RECORDS_ON_A_PAGE = 2

@@ -20,16 +20,16 @@ def store(valkey_url: str) -> redis.Redis:
 def test_the_newest_change_comes_first_with_who_made_it(store: redis.Redis) -> None:
     with store:
         journal.record(store, "MG1", "add", "SC1", "short code 12345")
-        journal.record(store, "MG1", "remove", "SC1", "short code 12345", journal.Outcome.UNKNOWN)
+        journal.record(store, "MG1", "remove", "SC1", "short code 12345", journal.AuditOutcome.UNKNOWN)
         newest, oldest = journal.recent(store, 10)
     assert (oldest.action, oldest.service_sid, oldest.subject, oldest.detail, oldest.outcome) == (
         "add",
         "MG1",
         "SC1",
         "short code 12345",
-        journal.Outcome.DONE,
+        journal.AuditOutcome.DONE,
     )
-    assert newest.outcome is journal.Outcome.UNKNOWN
+    assert newest.outcome is journal.AuditOutcome.UNKNOWN
     assert newest.at >= oldest.at > 1_600_000_000
     assert newest.who == oldest.who == getpass.getuser()
 

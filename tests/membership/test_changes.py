@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 from sms_router.membership.keys import POOLS_CHANNEL, PoolKeys
 from sms_router.membership.membership import Membership
 from sms_router.membership.snapshot import Snapshot
-from sms_router.membership.snapshot_store import SharedStateError, SnapshotStore, Verdict
+from sms_router.membership.snapshot_store import SharedStateError, SnapshotStore, StoreResult
 from sms_router.membership.source import PoolReadError, ServiceSource
 from tests.membership.recorded import RecordedTwilio, failing
 from tests.membership.ticking import Clock, Pauses, eventually, running
@@ -120,14 +120,14 @@ async def test_without_redis_nobody_can_be_told(source: ServiceSource, no_redis:
 async def test_storing_compares_before_it_sets(source: ServiceSource, redis: Redis, clock: Clock) -> None:
     shared, old = SnapshotStore(redis), source.read(clock())
     new = source.read(clock() + 1)
-    assert await shared.confirm(new) is Verdict.REFUSED
-    assert await shared.publish(new, new.to_bytes()) is Verdict.STORED
-    assert await shared.publish(old, old.to_bytes()) is Verdict.REFUSED
-    assert await shared.confirm(old) is Verdict.REFUSED
-    assert await shared.confirm(new.confirmed(clock() + 60)) is Verdict.STORED
+    assert await shared.confirm(new) is StoreResult.REFUSED
+    assert await shared.publish(new, new.to_bytes()) is StoreResult.STORED
+    assert await shared.publish(old, old.to_bytes()) is StoreResult.REFUSED
+    assert await shared.confirm(old) is StoreResult.REFUSED
+    assert await shared.confirm(new.confirmed(clock() + 60)) is StoreResult.STORED
     await shared.announce(source.service_sid, 1)
-    assert await shared.confirm(new, 0) is Verdict.OVERTAKEN
-    assert await shared.confirm(new, 1) is Verdict.STORED
+    assert await shared.confirm(new, 0) is StoreResult.OVERTAKEN
+    assert await shared.confirm(new, 1) is StoreResult.STORED
     (standing,) = await shared.standings([source.service_sid])
     assert standing.mark is not None
     assert (standing.mark.version, standing.mark.changes, standing.changes) == (new.version, 1, 1)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sms_router.membership.snapshot import NumberUrls, ServiceSettings, Snapshot, SnapshotError
+from sms_router.membership.snapshot import NumberUrls, ServiceProperties, Snapshot, SnapshotError
 from sms_router.senders.models import Capability, Sender, SenderKind
 
 SENDER = Sender("SC1", "12345", SenderKind.SHORT_CODE, "US", Capability.SMS | Capability.MMS, live=False)
@@ -15,7 +15,7 @@ SNAPSHOT = Snapshot(
     account_sid="AC1",
     service_sid="MG1",
     senders=(SENDER, Sender("AI1", "ACME", SenderKind.ALPHANUMERIC, None, Capability.SMS)),
-    settings=ServiceSettings("Shop", "https://sms.example.com/sms", use_inbound_webhook_on_number=True),
+    settings=ServiceProperties("Shop", "https://sms.example.com/sms", use_inbound_webhook_on_number=True),
     number_urls={"SC1": NumberUrls("Code", "https://old.example.com")},
     read_at=12.5,
     version=7,
@@ -34,7 +34,7 @@ snapshots = st.builds(
     replace,
     st.just(SNAPSHOT),
     senders=st.lists(senders, max_size=3).map(tuple),
-    settings=st.builds(ServiceSettings),
+    settings=st.builds(ServiceProperties),
     number_urls=st.dictionaries(st.text(max_size=5), st.builds(NumberUrls), max_size=2),
     read_at=st.floats(0, 4e9),
     version=st.integers(0, 2**53),
@@ -82,7 +82,7 @@ def test_anything_else_is_refused_with_the_reason(stored: bytes, why: str) -> No
 def test_two_readings_that_found_the_same_say_the_same() -> None:
     assert SNAPSHOT.same_content(replace(SNAPSHOT, read_at=99.0, version=8))
     assert not SNAPSHOT.same_content(replace(SNAPSHOT, senders=()))
-    assert not SNAPSHOT.same_content(replace(SNAPSHOT, settings=ServiceSettings()))
+    assert not SNAPSHOT.same_content(replace(SNAPSHOT, settings=ServiceProperties()))
 
 
 def test_the_pool_has_the_snapshots_senders_and_version() -> None:

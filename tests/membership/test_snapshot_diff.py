@@ -6,14 +6,14 @@ from dataclasses import replace
 
 from hypothesis import given, settings
 
-from sms_router.membership.snapshot import NumberUrls, ServiceSettings, Snapshot
+from sms_router.membership.snapshot import NumberUrls, ServiceProperties, Snapshot
 from sms_router.membership.snapshot_diff import diff_snapshots, named_changes, sends, shown
 from sms_router.senders.models import Capability, Sender, SenderKind
 from tests.membership.test_snapshot import SNAPSHOT, snapshots
 
 CODE = Sender("SC1", "12345", SenderKind.SHORT_CODE, "US", Capability.SMS | Capability.MMS)
 LONG = Sender("PN1", "+14155550100", SenderKind.LONG_CODE, "US", Capability.SMS)
-BEFORE = Snapshot("AC1", "MG1", (CODE,), ServiceSettings("Shop"), {"SC1": NumberUrls("Code")}, 1.0, 1)
+BEFORE = Snapshot("AC1", "MG1", (CODE,), ServiceProperties("Shop"), {"SC1": NumberUrls("Code")}, 1.0, 1)
 
 
 def told(after: Snapshot) -> list[str]:
@@ -35,7 +35,7 @@ def test_settings_capabilities_and_urls_that_changed() -> None:
     after = replace(
         BEFORE,
         senders=(replace(CODE, capabilities=Capability.SMS),),
-        settings=ServiceSettings("Shop", "https://sms.example.com/sms", use_inbound_webhook_on_number=True),
+        settings=ServiceProperties("Shop", "https://sms.example.com/sms", use_inbound_webhook_on_number=True),
         number_urls={"SC1": NumberUrls("Code", "https://old.example.com")},
     )
     assert told(after) == [

@@ -6,7 +6,7 @@ import pytest
 from starlette.requests import Request
 from starlette.responses import Response
 
-from sms_router.membership.snapshot import NumberUrls, ServiceSettings
+from sms_router.membership.snapshot import NumberUrls, ServiceProperties
 from sms_router.membership.source import PoolReadError, ServiceSource, twilio_source
 from sms_router.sandbox.hosting import free_port
 from sms_router.senders.models import Capability, Sender, SenderKind
@@ -51,7 +51,7 @@ def test_the_services_settings_and_the_numbers_own_urls_come_along(
     twilio.own[sid] |= {"sms_url": "https://old.example.com/in", "sms_method": "GET", "sms_fallback_url": ""}
     twilio.own["PN" + "f" * 32] = {"sid": "PN" + "f" * 32, "friendly_name": "of no Service"}
     snapshot = source.read(1.0)
-    assert snapshot.settings == ServiceSettings(
+    assert snapshot.settings == ServiceProperties(
         friendly_name="Shop",
         inbound_request_url="https://sms.example.com/sms",
         fallback_url="https://sms.example.com/f",

@@ -13,7 +13,7 @@ from urllib.parse import quote
 import pytest
 import redis
 
-from sms_router.store.connection import Answer
+from sms_router.store.connection import RedisReply
 from sms_router.store.errors import StoreUnavailableError
 from sms_router.store.keys import ALL_BUCKETS, Bucket
 from sms_router.store.redis_py import async_client, sync_client
@@ -61,12 +61,12 @@ async def started(url: str, on_return: Callable[[], Awaitable[None]] | None = No
     assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
-def opening(store: Store, bucket: Bucket, reference: str = "AC/SM") -> Awaitable[Answer]:
+def opening(store: Store, bucket: Bucket, reference: str = "AC/SM") -> Awaitable[RedisReply]:
     keys = (bucket.message(reference), bucket.journal, bucket.person("MG", "+14155550100"))
     return store.run(OPEN, keys, (OWNER, 3000, 60_000, reference, b"From=x", b"0"))
 
 
-def renewing(store: Store, bucket: Bucket, reference: str = "AC/SM") -> Awaitable[Answer]:
+def renewing(store: Store, bucket: Bucket, reference: str = "AC/SM") -> Awaitable[RedisReply]:
     return store.run(RENEW, (bucket.message(reference),), (OWNER, 3000))
 
 
@@ -208,7 +208,7 @@ async def test_a_lost_node_costs_only_its_own_buckets(
 async def test_what_waited_is_done_when_a_node_comes_back(cluster: PrivateCluster) -> None:
     lost = cluster.masters[2]
     bucket = next(iter(buckets_of(cluster, lost)))
-    done: list[Answer] = []
+    done: list[RedisReply] = []
     running: list[Store] = []
 
     async def write_down() -> None:

@@ -11,7 +11,7 @@ import pytest
 import redis
 
 from sms_router.store import resilient_connection as server_module
-from sms_router.store.connection import Answer
+from sms_router.store.connection import RedisReply
 from sms_router.store.errors import ScriptFailedError, StoreUnavailableError
 from sms_router.store.keys import bucket_of
 from sms_router.store.resilient_connection import STALL_TIMEOUT, WATCH_EVERY, RedisClient
@@ -31,7 +31,7 @@ def server_at(url: str) -> RedisClient:
     return RedisClient(RedisUrl.of(url).only_door)
 
 
-def opening(store: RedisClient, reference: str = "AC/SM") -> Awaitable[Answer]:
+def opening(store: RedisClient, reference: str = "AC/SM") -> Awaitable[RedisReply]:
     keys = (PERSON.message(reference), PERSON.journal, PERSON.person("MG", "+14155550100"))
     return store.run(OPEN, keys, (b"owner", 3000, RETENTION, reference, b"From=x", b"0"))
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from sms_router.store.connection import Answer
+from sms_router.store.connection import RedisReply
 from sms_router.store.errors import ScriptFailedError, StoreUnavailableError
 from sms_router.store.keys import ALL_BUCKETS, Bucket
 from sms_router.store.redis_py import async_client, subscribed, sync_client
@@ -53,7 +53,7 @@ async def started(url: str) -> AsyncIterator[Store]:
     assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
-def opening(store: Store, bucket: Bucket = ALL_BUCKETS[0], reference: str = "AC/SM") -> Awaitable[Answer]:
+def opening(store: Store, bucket: Bucket = ALL_BUCKETS[0], reference: str = "AC/SM") -> Awaitable[RedisReply]:
     keys = (bucket.message(reference), bucket.journal, bucket.person("MG", "+14155550100"))
     return store.run(OPEN, keys, (b"owner", 3000, 60_000, reference, b"From=x", b"0"))
 

@@ -10,7 +10,7 @@ from twilio.twiml.messaging_response import MessagingResponse
 from sms_router.twilio.twiml import OutboundMessage, render
 from sms_router.twilio.twiml_parser import (
     Document,
-    Page,
+    HttpPage,
     Redirect,
     SendMessage,
     TwimlError,
@@ -116,24 +116,24 @@ def test_encodings(body: bytes, charset: str | None) -> None:
 @pytest.mark.parametrize(
     ("page", "found"),
     [
-        (Page(204, "", None, b""), Document()),
-        (Page(200, "text/plain", None, b" ok \n"), Document((SendMessage("ok"),))),
-        (Page(200, "text/plain", "utf-16", "ü".encode("utf-16")), Document((SendMessage("ü"),))),
-        (Page(200, "text/plain", None, b"\n"), Document()),
-        (Page(200, "text/plain", "shift_jis", "ア".encode("shift_jis")), Document((SendMessage("ア"),))),
-        (Page(200, "text/plain", "idna", b"ok"), Document((SendMessage("ok"),))),
-        (Page(200, "text/plain", "undefined", b"ok"), Document((SendMessage("ok"),))),
-        (Page(200, "text/plain", "unicode-escape", rb"\ud800"), Document((SendMessage(r"\ud800"),))),
-        (Page(200, "text/plain", "rot13", b"ok"), Document((SendMessage("ok"),))),
-        (Page(200, "text/plain", "a\0", b"ok"), Document((SendMessage("ok"),))),
-        (Page(200, "text/plain", "\udc80", b"ok"), Document((SendMessage("ok"),))),
-        (Page(200, "text/html", None, b"<Response/>"), Document()),
-        (Page(200, "application/xml", None, b""), 11770),
-        (Page(200, "", None, b"<Response/>"), 11200),
-        (Page(200, "application/json", None, b"{}"), 12300),
+        (HttpPage(204, "", None, b""), Document()),
+        (HttpPage(200, "text/plain", None, b" ok \n"), Document((SendMessage("ok"),))),
+        (HttpPage(200, "text/plain", "utf-16", "ü".encode("utf-16")), Document((SendMessage("ü"),))),
+        (HttpPage(200, "text/plain", None, b"\n"), Document()),
+        (HttpPage(200, "text/plain", "shift_jis", "ア".encode("shift_jis")), Document((SendMessage("ア"),))),
+        (HttpPage(200, "text/plain", "idna", b"ok"), Document((SendMessage("ok"),))),
+        (HttpPage(200, "text/plain", "undefined", b"ok"), Document((SendMessage("ok"),))),
+        (HttpPage(200, "text/plain", "unicode-escape", rb"\ud800"), Document((SendMessage(r"\ud800"),))),
+        (HttpPage(200, "text/plain", "rot13", b"ok"), Document((SendMessage("ok"),))),
+        (HttpPage(200, "text/plain", "a\0", b"ok"), Document((SendMessage("ok"),))),
+        (HttpPage(200, "text/plain", "\udc80", b"ok"), Document((SendMessage("ok"),))),
+        (HttpPage(200, "text/html", None, b"<Response/>"), Document()),
+        (HttpPage(200, "application/xml", None, b""), 11770),
+        (HttpPage(200, "", None, b"<Response/>"), 11200),
+        (HttpPage(200, "application/json", None, b"{}"), 12300),
     ],
 )
-def test_pages(page: Page, found: Document | int) -> None:
+def test_pages(page: HttpPage, found: Document | int) -> None:
     read = parse_response(page)
     assert (read.code if isinstance(read, TwimlError) else read) == found
 
@@ -149,7 +149,7 @@ def test_the_official_librarys_documents_are_understood() -> None:
 
 
 def test_a_page_is_not_read_with_a_codec_that_takes_its_length_squared() -> None:
-    assert parse_response(Page(200, "text/plain", "punycode", b"a-" + b"b9" * 20)) == Document(
+    assert parse_response(HttpPage(200, "text/plain", "punycode", b"a-" + b"b9" * 20)) == Document(
         (SendMessage("a-" + "b9" * 20),)
     )
 
@@ -157,7 +157,7 @@ def test_a_page_is_not_read_with_a_codec_that_takes_its_length_squared() -> None
 @given(st.binary(max_size=200))
 def test_whatever_comes_is_read_or_refused(body: bytes) -> None:
     assert isinstance(read_twiml(b"<Response>" + body), Document | TwimlError)
-    assert isinstance(parse_response(Page(200, "text/plain", "utf-8", body)), Document | TwimlError)
+    assert isinstance(parse_response(HttpPage(200, "text/plain", "utf-8", body)), Document | TwimlError)
 
 
 @given(

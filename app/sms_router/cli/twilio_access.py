@@ -16,7 +16,7 @@ from sms_router.cli.output import CommandError, command_line, plain, print_error
 from sms_router.config.settings import Settings
 from sms_router.membership import audit_log as journal
 from sms_router.membership.admin import ServiceAdmin
-from sms_router.membership.audit_log import Outcome
+from sms_router.membership.audit_log import AuditOutcome
 from sms_router.membership.membership import Membership
 from sms_router.membership.snapshot import Snapshot
 from sms_router.membership.snapshot_store import SharedStateError
@@ -156,7 +156,7 @@ def apply_change(
             if not error.failure.may_have_been_done:
                 raise told from error
             with _told_if_lost("No answer came, so Twilio may have made the change"):
-                journal.record(client, service_sid, action, subject, detail, Outcome.UNKNOWN)
+                journal.record(client, service_sid, action, subject, detail, AuditOutcome.UNKNOWN)
             _tell_routers(operation, url)
             raise CommandError(*told.lines, _MAY_BE_DONE) from error
         with _told_if_lost("Twilio has made the change"):

@@ -15,7 +15,7 @@ from uuid import uuid4
 
 from sms_router.delivery.entry import MessagePart, OutboxEntry, ReplyKind
 from sms_router.delivery.message import Cancelled, OutboundSms, Rejected, SendLease, SendState, Sent, Unknown
-from sms_router.store.connection import Answer, Argument, encode
+from sms_router.store.connection import Argument, RedisReply, encode
 from sms_router.store.errors import ScriptFailedError, StoreUnavailableError
 from sms_router.store.keys import Bucket, bucket_of
 from sms_router.store.scripts import (
@@ -231,7 +231,7 @@ class Outbox:
                 return Cancelled(why.decode(), dead_letter=True)
         return None
 
-    async def _mark(self, entry: OutboxEntry, piece: MessagePart, mark: str) -> Answer:
+    async def _mark(self, entry: OutboxEntry, piece: MessagePart, mark: str) -> RedisReply:
         bucket = bucket_of(entry.person)
         account = entry.reference.partition("/")[0]
         before = piece.before()

@@ -17,7 +17,7 @@ KEPT = 1000
 """Changes at the least; older ones make room, so that the stream stays small."""
 
 
-class Outcome(Enum):
+class AuditOutcome(Enum):
     """What came of a change."""
 
     DONE = "done"
@@ -40,7 +40,7 @@ class AuditEntry:
     """The sid that was changed."""
     detail: str
     """What was changed, in words."""
-    outcome: Outcome
+    outcome: AuditOutcome
 
 
 def current_operator() -> str:
@@ -57,7 +57,7 @@ def record(
     action: str,
     subject: str,
     detail: str,
-    outcome: Outcome = Outcome.DONE,
+    outcome: AuditOutcome = AuditOutcome.DONE,
     who: str | None = None,
 ) -> None:
     """Keep a change that this user has made, or somebody else whose name is given."""
@@ -90,5 +90,5 @@ def _change(reference: bytes, told: Mapping[str, str]) -> AuditEntry:
         action=told.get("action", ""),
         subject=told.get("subject", ""),
         detail=told.get("detail", ""),
-        outcome=Outcome(told.get("outcome", Outcome.DONE.value)),
+        outcome=AuditOutcome(told.get("outcome", AuditOutcome.DONE.value)),
     )

@@ -19,7 +19,7 @@ from sms_router.membership.snapshot_store import (
     SnapshotStore,
     SnapshotVersion,
     StoredState,
-    Verdict,
+    StoreResult,
 )
 from sms_router.membership.source import PoolReadError, ServiceSource
 from sms_router.membership.sync.cordon_sync import CordonSync
@@ -211,7 +211,7 @@ class Membership:
         snapshot, pool = await read_with_timeout(held, self._clock(), self._read_limit)
         verdict = await self._publish(snapshot, changes, changed=pool is not None)
         self._memory.install(held, snapshot, pool, Origin.TWILIO, changes)
-        if verdict is not Verdict.STORED:
+        if verdict is not StoreResult.STORED:
             await self.sync()  # somebody has stored what was read later, or Redis has lost everything
         return held.snapshot or snapshot
 
@@ -223,17 +223,17 @@ class Membership:
                 held.note_change(standing.changes)
         return held.announced
 
-    async def _publish(self, snapshot: Snapshot, changes: int, *, changed: bool) -> Verdict:
+    async def _publish(self, snapshot: Snapshot, changes: int, *, changed: bool) -> StoreResult:
         """Store the reading; if Redis is away, ``follow`` does it on its return."""
         if self.trouble:
-            return Verdict.STORED
+            return StoreResult.STORED
         try:
             if not changed:
                 return await self._shared.confirm(snapshot, changes)
             return await self._shared.publish(snapshot, await asyncio.to_thread(snapshot.to_bytes), changes)
         except SharedStateError as error:
             self._set_error(str(error))
-            return Verdict.STORED
+            return StoreResult.STORED
 
     async def _may_read(self, held: ServiceState) -> bool:
         """Ask Redis whose turn it is; without Redis every worker reads for itself."""

@@ -25,7 +25,7 @@ class SnapshotError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class ServiceSettings:
+class ServiceProperties:
     """What the Service itself is set to (facts 6.1)."""
 
     friendly_name: str = ""
@@ -61,7 +61,7 @@ class Snapshot:
     account_sid: str
     service_sid: str
     senders: tuple[Sender, ...]
-    settings: ServiceSettings
+    settings: ServiceProperties
     number_urls: Mapping[str, NumberUrls]
     """By the sid of the number or short code."""
     read_at: float
@@ -120,7 +120,7 @@ class Snapshot:
             account_sid=str(read["account_sid"]),
             service_sid=str(read["service_sid"]),
             senders=tuple(_sender(each) for each in read["senders"]),
-            settings=_known(ServiceSettings, read["settings"]),
+            settings=_known(ServiceProperties, read["settings"]),
             number_urls={sid: _urls(urls) for sid, urls in read["number_urls"].items()},
             read_at=float(read["read_at"]),
             version=int(read["version"]),

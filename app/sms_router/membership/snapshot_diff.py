@@ -16,7 +16,7 @@ THERE, NOT_THERE = "in the Service", "not in the Service"
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class SnapshotChange:
     """One thing that has changed."""
 
     subject: str
@@ -30,7 +30,7 @@ class Difference:
         return f"{self.subject}: {self.what}: {self.before} -> {self.after}"
 
 
-def diff_snapshots(before: Snapshot, after: Snapshot) -> tuple[Difference, ...]:
+def diff_snapshots(before: Snapshot, after: Snapshot) -> tuple[SnapshotChange, ...]:
     """Return all differences but those of age and version: the Service's first, then each sender's."""
     found = [*_changed(before.service_sid, before.settings, after.settings)]
     old, new = ({sender.sid: sender for sender in each.senders} for each in (before, after))
@@ -42,21 +42,21 @@ def diff_snapshots(before: Snapshot, after: Snapshot) -> tuple[Difference, ...]:
     return tuple(found)
 
 
-def _sender(old: Sender | None, new: Sender | None) -> Iterator[Difference]:
+def _sender(old: Sender | None, new: Sender | None) -> Iterator[SnapshotChange]:
     one = new or old
     assert one is not None, "a sid is in one of the two"
     if old is None or new is None:
         places = (THERE, NOT_THERE) if new is None else (NOT_THERE, THERE)
-        yield Difference(_named(one), f"the {one.kind.value}", *places)
+        yield SnapshotChange(_named(one), f"the {one.kind.value}", *places)
     else:
         yield from _changed(_named(new), old, new)
 
 
-def _changed(subject: str, old: DataclassInstance, new: DataclassInstance) -> Iterator[Difference]:
+def _changed(subject: str, old: DataclassInstance, new: DataclassInstance) -> Iterator[SnapshotChange]:
     for field in fields(old):
         before, after = getattr(old, field.name), getattr(new, field.name)
         if before != after:
-            yield Difference(subject, field.name.replace("_", " "), shown(before), shown(after))
+            yield SnapshotChange(subject, field.name.replace("_", " "), shown(before), shown(after))
 
 
 def shown(value: object) -> str:

@@ -45,7 +45,7 @@ class SharedStateError(RuntimeError):
     """Redis did not serve; the text is one sentence for the log."""
 
 
-class Verdict(Enum):
+class StoreResult(Enum):
     """What became of a snapshot that was to be stored."""
 
     STORED = "stored"
@@ -113,14 +113,14 @@ class SnapshotStore:
             stored = await self._redis.get(PoolKeys.of(service_sid).snapshot)
         return stored.encode() if isinstance(stored, str) else stored
 
-    async def publish(self, snapshot: Snapshot, written: bytes, changes: int = 0) -> Verdict:
+    async def publish(self, snapshot: Snapshot, written: bytes, changes: int = 0) -> StoreResult:
         """Store a snapshot, as ``to_bytes`` wrote it, unless a newer one or a later change is there.
 
         ``changes`` is how many changes had been announced before it was read.
         """
         return await self._store(snapshot, written, changes)
 
-    async def confirm(self, snapshot: Snapshot, changes: int = 0) -> Verdict:
+    async def confirm(self, snapshot: Snapshot, changes: int = 0) -> StoreResult:
         """Say that Twilio still answers what is stored; refused where something else is."""
         return await self._store(snapshot, b"", changes)
 
@@ -180,7 +180,7 @@ class SnapshotStore:
         async with self._served():
             await self._redis.delete(PoolKeys.of(service_sid).failures)
 
-    async def _store(self, snapshot: Snapshot, written: bytes, changes: int) -> Verdict:
+    async def _store(self, snapshot: Snapshot, written: bytes, changes: int) -> StoreResult:
         keys = PoolKeys.of(snapshot.service_sid)
         told: tuple[Any, ...] = (snapshot.version, snapshot.read_at, changes, written)
         async with self._served():
@@ -195,7 +195,7 @@ class SnapshotStore:
                 POOLS_CHANNEL,
                 snapshot.service_sid,
             )
-        return Verdict(verdict.decode() if isinstance(verdict, bytes) else verdict)
+        return StoreResult(verdict.decode() if isinstance(verdict, bytes) else verdict)
 
     def _served(self) -> AbstractAsyncContextManager[None]:
         return redis_errors(self._time_limit)

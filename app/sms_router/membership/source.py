@@ -8,7 +8,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from sms_router.membership.pages import IncompleteListError, iter_records
-from sms_router.membership.snapshot import ServiceSettings, Snapshot, capabilities_of, own_urls
+from sms_router.membership.snapshot import ServiceProperties, Snapshot, capabilities_of, own_urls
 from sms_router.senders.country import country_of, is_toll_free
 from sms_router.senders.models import Capability, Sender, SenderKind
 from sms_router.twilio.rest import ApiFailure, FailureKind, build_client, describe_error
@@ -107,8 +107,8 @@ def _read(client: Client, account_sid: str, service_sid: str, now: float) -> Sna
     )
 
 
-def _settings(service: Any) -> ServiceSettings:
-    return ServiceSettings(
+def _settings(service: Any) -> ServiceProperties:
+    return ServiceProperties(
         friendly_name=service.friendly_name or "",
         inbound_request_url=service.inbound_request_url or None,
         inbound_method=service.inbound_method or "POST",

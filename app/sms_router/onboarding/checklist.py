@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 
-from sms_router.onboarding.process import CONFIGURE, LIVE, Actor, Kind, Process, Step, processes
+from sms_router.onboarding.process import CONFIGURE, LIVE, Actor, Kind, OnboardingStep, Process, processes
 from sms_router.onboarding.process_choice import OnboardingPath
 
 MOST_ENTRIES = 60
@@ -97,7 +97,7 @@ class Checklist:
         return LIVE in self.done
 
     @property
-    def now(self) -> Step | None:
+    def now(self) -> OnboardingStep | None:
         """The step that is due; None when it is finished."""
         if self.finished:
             return None

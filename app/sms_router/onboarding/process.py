@@ -36,7 +36,7 @@ class Kind(StrEnum):
     PORT_INTERNATIONAL = "port-international"
 
     @property
-    def words(self) -> str:
+    def label(self) -> str:
         """Return it as people say it."""
         return _KINDS[self]
 
@@ -51,7 +51,7 @@ class Actor(StrEnum):
     CARRIERS = "carriers"
 
     @property
-    def words(self) -> str:
+    def label(self) -> str:
         """Return it as people say it."""
         return _ACTORS[self]
 
@@ -95,7 +95,7 @@ class Span(_Read):
         return day
 
 
-class Step(_Read):
+class OnboardingStep(_Read):
     """One step: who does what, with what, and for how long."""
 
     name: str
@@ -112,7 +112,7 @@ class Step(_Read):
     """True when it may be done at any time before its turn."""
 
 
-class Cause(_Read):
+class RejectionCause(_Read):
     """One usual cause of a rejection."""
 
     words: tuple[str, ...]
@@ -124,7 +124,7 @@ class Rejections(_Read):
     """What to do about a rejection."""
 
     advice: tuple[str, ...]
-    causes: tuple[Cause, ...]
+    causes: tuple[RejectionCause, ...]
 
 
 class Process(_Read):
@@ -140,7 +140,7 @@ class Process(_Read):
     """True when the number works for some people before it does for others."""
     source: str
     warnings: tuple[str, ...]
-    steps: tuple[Step, ...] = Field(min_length=1)
+    steps: tuple[OnboardingStep, ...] = Field(min_length=1)
     rejections: Rejections
 
     @property

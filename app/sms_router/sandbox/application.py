@@ -22,11 +22,11 @@ from sms_router.sandbox.platform import Platform, build_platform
 from sms_router.sandbox.rest import numbers
 from sms_router.sandbox.rest import sender_pool as pool
 from sms_router.sandbox.rest.auth import AuthMiddleware
-from sms_router.sandbox.rest.messages import Messages
+from sms_router.sandbox.rest.messages import MessagesResource
 from sms_router.sandbox.rest.numbers import Numbers
 from sms_router.sandbox.rest.porting import Porting
 from sms_router.sandbox.rest.responses import on_http_error, on_refusal
-from sms_router.sandbox.rest.sender_pool import Pool
+from sms_router.sandbox.rest.sender_pool import SenderPoolResource
 from sms_router.sandbox.rest.services import Services
 from sms_router.sandbox.webhooks.connection_policy import ConnectionPolicy
 from sms_router.sandbox.world.errors import RefusedError
@@ -73,14 +73,14 @@ async def _on_http_error(request: Request, error: Exception) -> Response:
 
 def _rest(platform: Platform) -> list[Route]:
     account, identifiers, clock = platform.account, platform.identifiers, platform.clock
-    resources: list[Services | Pool | Numbers | Messages | Porting] = [
+    resources: list[Services | SenderPoolResource | Numbers | MessagesResource | Porting] = [
         Services(account, identifiers, clock),
-        Pool(pool.SHORT_CODES, account, identifiers, clock),
-        Pool(pool.PHONE_NUMBERS, account, identifiers, clock),
-        Pool(pool.ALPHA_SENDERS, account, identifiers, clock),
+        SenderPoolResource(pool.SHORT_CODES, account, identifiers, clock),
+        SenderPoolResource(pool.PHONE_NUMBERS, account, identifiers, clock),
+        SenderPoolResource(pool.ALPHA_SENDERS, account, identifiers, clock),
         Numbers(numbers.SHORT_CODES, account, identifiers, clock),
         Numbers(numbers.PHONE_NUMBERS, account, identifiers, clock),
-        Messages(account, platform.messages, platform.outbound, clock),
+        MessagesResource(account, platform.messages, platform.outbound, clock),
         Porting(account, platform.ports),
     ]
     return [route for resource in resources for route in resource.routes()]

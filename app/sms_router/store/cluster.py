@@ -16,7 +16,7 @@ from dataclasses import replace
 import hiredis
 
 from sms_router.store.address import Address
-from sms_router.store.connection import Answer, Argument, ask_once
+from sms_router.store.connection import Argument, RedisReply, ask_once
 from sms_router.store.errors import RedirectedError, StoreUnavailableError
 from sms_router.store.keys import ALL_BUCKETS
 from sms_router.store.resilient_connection import STALL_TIMEOUT, Observe, RedisClient, unobserved
@@ -112,7 +112,7 @@ class RedisClusterClient:
         keys: tuple[bytes, ...],
         arguments: tuple[Argument, ...],
         patience: float | None = None,
-    ) -> Answer:
+    ) -> RedisReply:
         """Run a script where its keys are; they share one slot.
 
         Raises:
@@ -137,7 +137,7 @@ class RedisClusterClient:
         keys: tuple[bytes, ...],
         arguments: tuple[Argument, ...],
         patience: float | None,
-    ) -> Answer:
+    ) -> RedisReply:
         """Run it where it was sent, for as long as one answer may be owed."""
         loop = asyncio.get_running_loop()
         until = loop.time() + (STALL_TIMEOUT if patience is None else min(patience, STALL_TIMEOUT))

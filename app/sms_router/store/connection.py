@@ -19,7 +19,7 @@ from sms_router.store.address import Address, Command
 from sms_router.store.errors import StoreUnavailableError
 
 Argument = bytes | str | int
-Answer = Any
+RedisReply = Any
 """Whatever the command answers; the caller knows the shape."""
 
 MOST_PENDING = 10_000
@@ -48,7 +48,7 @@ class PipelinedConnection(asyncio.Protocol):
         self.loop = asyncio.get_running_loop()
         self._reader = hiredis.Reader(notEnoughData=_INCOMPLETE)
         self._transport: asyncio.Transport | None = None
-        self._waiting: deque[tuple[asyncio.Future[Answer], float, float]] = deque()
+        self._waiting: deque[tuple[asyncio.Future[RedisReply], float, float]] = deque()
         self._unsent: list[bytes] = []
         self._ended = asyncio.Event()
 
@@ -62,7 +62,7 @@ class PipelinedConnection(asyncio.Protocol):
         """True when nothing can be sent any more."""
         return self._transport is None or self._transport.is_closing()
 
-    def send(self, command: Command, patience: float | None = None) -> asyncio.Future[Answer]:
+    def send(self, command: Command, patience: float | None = None) -> asyncio.Future[RedisReply]:
         """Queue a command for the end of this turn of the loop; the future brings its answer.
 
         After ``patience`` seconds `dismiss_impatient` fails the future; the command stays under way.
@@ -78,7 +78,7 @@ class PipelinedConnection(asyncio.Protocol):
         if not self._unsent:
             self.loop.call_soon(self._flush)
         self._unsent.append(hiredis.pack_command(command))
-        answer: asyncio.Future[Answer] = self.loop.create_future()
+        answer: asyncio.Future[RedisReply] = self.loop.create_future()
         now = self.loop.time()
         self._waiting.append((answer, now, inf if patience is None else now + patience))
         return answer
@@ -178,7 +178,7 @@ async def send_all(wire: PipelinedConnection, commands: Sequence[Command]) -> No
         raise WireClosedError("the connection to Redis was lost at once")
 
 
-async def ask_once(address: Address, command: Command) -> Answer:
+async def ask_once(address: Address, command: Command) -> RedisReply:
     """Send one command on a connection of its own; the caller bounds the time.
 
     Returns what Redis answers, which may be a ``hiredis.ReplyError``.

@@ -18,7 +18,7 @@ from functools import partial
 import hiredis
 
 from sms_router.store.address import Address, Command
-from sms_router.store.connection import Answer, Argument, PipelinedConnection, connect, send_all
+from sms_router.store.connection import Argument, PipelinedConnection, RedisReply, connect, send_all
 from sms_router.store.errors import RedirectedError, ScriptFailedError, StoreUnavailableError
 from sms_router.store.keys import PROBE
 from sms_router.store.scripts import ALL, Script
@@ -125,7 +125,7 @@ class RedisClient:
         keys: tuple[bytes, ...],
         arguments: tuple[Argument, ...],
         patience: float | None = None,
-    ) -> Answer:
+    ) -> RedisReply:
         """Run a script and return its answer.
 
         ``patience`` is how many seconds this caller can wait, give or take `WATCH_EVERY`; it does not
@@ -156,7 +156,7 @@ class RedisClient:
         keys: tuple[bytes, ...],
         arguments: tuple[Argument, ...],
         patience: float | None = None,
-    ) -> Answer:
+    ) -> RedisReply:
         """Run a script on keys that are on their way to this node of a Cluster.
 
         Raises:
@@ -174,7 +174,7 @@ class RedisClient:
 
     def _ask(
         self, wire: PipelinedConnection, command: Command, patience: float | None = None
-    ) -> asyncio.Future[Answer]:
+    ) -> asyncio.Future[RedisReply]:
         """Send a command, and watch for its answer."""
         answer = wire.send(command, patience)
         if self._watch is None:
@@ -188,7 +188,7 @@ class RedisClient:
         keys: tuple[bytes, ...],
         arguments: tuple[Argument, ...],
         error: hiredis.ReplyError,
-    ) -> Answer:
+    ) -> RedisReply:
         """Send the source where Redis has forgotten the script; any other error is raised."""
         if str(error).startswith("NOSCRIPT"):
             answer = await self._ask(wire, (b"EVAL", script.source, script.keys, *keys, *arguments))

@@ -64,7 +64,7 @@ class TwimlError:
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class HttpPage:
     """What a server answered."""
 
     status: int
@@ -74,7 +74,7 @@ class Page:
     body: bytes
 
 
-def parse_response(page: Page) -> Document | TwimlError:
+def parse_response(page: HttpPage) -> Document | TwimlError:
     """Return what a page wants done. 204 says nothing, and ``text/plain`` is a message by itself."""
     if page.status == 204:
         return Document()

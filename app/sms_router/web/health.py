@@ -88,7 +88,7 @@ class HealthMonitor:
         self.pool_figures.update(self.membership.statuses())
         self.upstream_figures.update(self.upstreams.statuses())
 
-    async def run(self) -> None:
+    async def keep_updating(self) -> None:
         """Bring the metrics up to date from time to time, and the clock; until cancelled."""
         while True:
             try:

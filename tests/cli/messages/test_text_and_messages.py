@@ -19,7 +19,7 @@ import redis
 from sms_router.cli.server.text import addressee
 from sms_router.config.settings import load_settings
 from sms_router.membership.keys import PoolKeys
-from sms_router.membership.snapshot import ServiceSettings, Snapshot
+from sms_router.membership.snapshot import ServiceProperties, Snapshot
 from sms_router.sandbox.hosting import free_port
 from sms_router.senders.models import Capability, Sender, SenderKind
 from sms_router.store.embedded import embedded
@@ -215,7 +215,7 @@ def test_the_service_that_holds_the_number_is_named(
     for digit, number in (("1", "12345"), ("2", "67890")):
         sender = Sender("SC" + digit * 32, number, SenderKind.SHORT_CODE, "US", Capability.SMS)
         sid = "MG" + digit * 32
-        snapshot = Snapshot("AC" + digit * 32, sid, (sender,), ServiceSettings("S", None), {}, 1.0, 1)
+        snapshot = Snapshot("AC" + digit * 32, sid, (sender,), ServiceProperties("S", None), {}, 1.0, 1)
         valkey.set(PoolKeys.of(sid).snapshot, snapshot.to_bytes())
     (tmp_path / "router.toml").write_text(TWO_SERVICES)
     settings = load_settings({"SMS_ROUTER_CONFIG": str(tmp_path), "REDIS_URL": valkey_url})

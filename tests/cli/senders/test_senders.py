@@ -104,5 +104,5 @@ def test_a_change_whose_answer_was_lost_is_journaled_as_unknown_and_read_again(
     assert "error 20500" in spoken.err
     assert "It may have been done all the same" in spoken.err
     (change,) = journal.recent(valkey, 10)
-    assert (change.action, change.outcome) == ("add", journal.Outcome.UNKNOWN)
+    assert (change.action, change.outcome) == ("add", journal.AuditOutcome.UNKNOWN)
     assert "ACME" in twilio("senders").out

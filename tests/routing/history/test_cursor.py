@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import redis
 
-from sms_router.routing.history.paging import Cursor, Page
+from sms_router.routing.history.paging import Cursor, RecordPage
 from sms_router.routing.history.reader import AT_ONCE, HistoryReader
 from sms_router.store.keys import ALL_BUCKETS, bucket_of
 from tests.routing.messages import ACCOUNT
@@ -36,7 +36,7 @@ def test_pages_follow_each_other_without_a_gap_or_a_repetition(
 ) -> None:
     history = HistoryReader(valkey)
 
-    def read(before: Cursor | None) -> Page:
+    def read(before: Cursor | None) -> RecordPage:
         return history.failed_page(limit, before) if failed else history.page(limit, before)
 
     page, seen = read(None), []

@@ -12,14 +12,14 @@ from sms_router.routing.upstream.circuit_breaker import (
     OPEN_SECONDS,
     WINDOW,
     Admission,
+    CallResult,
     CircuitBreaker,
     State,
     Transition,
-    Verdict,
 )
 
 ORDINARY, PROBE = Admission.ORDINARY, Admission.PROBE
-WELL, FAILING, UNKNOWN = Verdict.WELL, Verdict.FAILING, Verdict.UNKNOWN
+WELL, FAILING, UNKNOWN = CallResult.WELL, CallResult.FAILING, CallResult.UNKNOWN
 
 
 def opened(at: float = 0.0) -> CircuitBreaker:
@@ -89,8 +89,8 @@ def test_a_probe_that_was_given_up_is_followed_by_another_at_once() -> None:
     assert breaker.allow(OPEN_SECONDS) is PROBE
 
 
-@pytest.mark.parametrize("verdict", list(Verdict))
-def test_calls_that_began_before_it_opened_change_nothing(verdict: Verdict) -> None:
+@pytest.mark.parametrize("verdict", list(CallResult))
+def test_calls_that_began_before_it_opened_change_nothing(verdict: CallResult) -> None:
     breaker = opened()
     assert breaker.record(ORDINARY, verdict, 1.0) is None
     assert breaker.state is State.OPEN
@@ -99,8 +99,8 @@ def test_calls_that_began_before_it_opened_change_nothing(verdict: Verdict) -> N
     assert not breaker.allows(OPEN_SECONDS), "the probe is on its way"
 
 
-@given(st.lists(st.tuples(st.floats(0, 20), st.sampled_from(Verdict)), max_size=60))
-def test_it_is_never_stuck_and_never_lets_two_probes_through(steps: list[tuple[float, Verdict]]) -> None:
+@given(st.lists(st.tuples(st.floats(0, 20), st.sampled_from(CallResult)), max_size=60))
+def test_it_is_never_stuck_and_never_lets_two_probes_through(steps: list[tuple[float, CallResult]]) -> None:
     breaker, now = CircuitBreaker(), 0.0
     for passed, verdict in steps:
         now += passed

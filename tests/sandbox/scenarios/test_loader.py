@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from sms_router.sandbox import WorldError, load_world
-from sms_router.sandbox.inbound.webhook_parameters import Text
+from sms_router.sandbox.inbound.webhook_parameters import IncomingText
 from sms_router.sandbox.scenarios.loader import read_scenario
 from sms_router.sandbox.scenarios.scenario import Break, Look, Scenario, Shows, Wait
 from tests.sandbox.bench import PHONE, SHORT_CODE, WORLD
@@ -22,7 +22,7 @@ def _read(tmp_path: Path, text: str, title: str = 'title = "x"\n') -> Scenario:
 def test_a_step_says_what_happens_and_what_must_come_of_it(tmp_path: Path) -> None:
     shows = 'shows = ["Hi", { from = "12345", contains = "x", media = [] }]\nalerts = [21610]\nwithin = 2\n'
     (step,) = _read(tmp_path, STEP + shows).steps
-    assert isinstance(step.action, Text)
+    assert isinstance(step.action, IncomingText)
     assert (step.action.sender, step.action.number.address, step.action.body) == (PHONE, SHORT_CODE, "HOURS")
     assert step.check.shows == (Shows(equals="Hi"), Shows(sender="12345", contains=("x",), media=()))
     assert (step.check.alerts, step.check.within, step.check.undelivered) == ((21610,), 2.0, None)

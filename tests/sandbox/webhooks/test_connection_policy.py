@@ -10,7 +10,7 @@ from sms_router.sandbox.hosting import free_port
 from sms_router.sandbox.webhooks.connection_policy import (
     BadOverride,
     ConnectionPolicy,
-    FailureKind,
+    WebhookFailureKind,
     overridden,
 )
 from tests.sandbox.bench import PHONE, PRAIRIE_PHONE, SAN_FRANCISCO, SERVICE, Bench
@@ -28,9 +28,12 @@ TWILIO = ConnectionPolicy()
         ("#ct=100&rt=200&tt=300", ConnectionPolicy(connect=0.1, read=0.2, total=0.3)),
         ("#rc=5", ConnectionPolicy(retries=5)),
         ("#rc=0&sni=n&e=ashburn,dublin", ConnectionPolicy(retries=0)),
-        ("#rp=5xx,rt", ConnectionPolicy(retried=frozenset({FailureKind.SERVER_ERROR, FailureKind.READ}))),
-        ("#rp=all", ConnectionPolicy(retried=frozenset(FailureKind))),
-        ("#rp=4xx,all", ConnectionPolicy(retried=frozenset(FailureKind))),
+        (
+            "#rp=5xx,rt",
+            ConnectionPolicy(retried=frozenset({WebhookFailureKind.SERVER_ERROR, WebhookFailureKind.READ})),
+        ),
+        ("#rp=all", ConnectionPolicy(retried=frozenset(WebhookFailureKind))),
+        ("#rp=4xx,all", ConnectionPolicy(retried=frozenset(WebhookFailureKind))),
     ],
 )
 def test_a_fragment_overrides_twilios_defaults(fragment: str, policy: ConnectionPolicy) -> None:

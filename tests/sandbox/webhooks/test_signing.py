@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from twilio.request_validator import RequestValidator
 
 from sms_router.sandbox.webhooks.signing import Signer, signed_form
-from sms_router.sandbox.world.numbers import Method
+from sms_router.sandbox.world.numbers import HttpMethod
 from sms_router.twilio.form import parse_form
 
 TOKEN = "12345"
@@ -15,7 +15,7 @@ TEXT = st.text(st.characters(codec="utf-8"), max_size=30)
 
 @given(st.dictionaries(TEXT.filter(bool), TEXT, max_size=8))
 def test_a_posted_form_validates_at_the_other_end(parameters: dict[str, str]) -> None:
-    request = Signer(TOKEN).sign(Method.POST, "http://127.0.0.1:8000/sms?a=b", parameters, "token")
+    request = Signer(TOKEN).sign(HttpMethod.POST, "http://127.0.0.1:8000/sms?a=b", parameters, "token")
     received = dict(parse_form(request.body or b""))
     assert received == parameters
     signature = request.headers["X-Twilio-Signature"]
@@ -24,7 +24,7 @@ def test_a_posted_form_validates_at_the_other_end(parameters: dict[str, str]) ->
 
 @given(st.dictionaries(TEXT.filter(bool), TEXT, min_size=1, max_size=8))
 def test_a_get_carries_the_parameters_in_its_signed_query(parameters: dict[str, str]) -> None:
-    request = Signer(TOKEN).sign(Method.GET, "http://127.0.0.1:8000/sms?a=b", parameters, "token")
+    request = Signer(TOKEN).sign(HttpMethod.GET, "http://127.0.0.1:8000/sms?a=b", parameters, "token")
     query = parse_qsl(urlsplit(request.url).query, keep_blank_values=True)
     assert query == [("a", "b"), *parameters.items()]
     assert request.body is None
@@ -47,7 +47,7 @@ def test_the_url_is_signed_as_twilio_signs_it(configured: str, signed: str) -> N
 
 
 def test_the_headers_are_twilios() -> None:
-    headers = Signer(TOKEN).sign(Method.POST, "https://example.com/sms", {"Body": "Hi"}, "abc").headers
+    headers = Signer(TOKEN).sign(HttpMethod.POST, "https://example.com/sms", {"Body": "Hi"}, "abc").headers
     assert headers["User-Agent"] == "TwilioProxy/1.1"
     assert headers["I-Twilio-Idempotency-Token"] == "abc"
     assert headers["Content-Type"] == "application/x-www-form-urlencoded"

@@ -1,6 +1,6 @@
 import pytest
 
-from sms_router.sandbox.webhooks.twiml import Redirect, SendMessage, Unreadable, Verb, Warn, read_twiml
+from sms_router.sandbox.webhooks.twiml import MessageVerb, RedirectVerb, Unreadable, Verb, Warn, read_twiml
 
 HEAD = b'<?xml version="1.0" encoding="UTF-8"?>'
 
@@ -10,33 +10,33 @@ HEAD = b'<?xml version="1.0" encoding="UTF-8"?>'
     [
         ("", ()),
         ("<!-- nothing -->", ()),
-        ("<Message>Hello</Message>", (SendMessage("Hello"),)),
-        ("<Message><Body>Hello</Body></Message>", (SendMessage("Hello"),)),
-        ("<Message><Body>a</Body><Body>b</Body></Message>", (SendMessage("ab"),)),
-        ("<Message>\n  <Body>a &amp; b</Body>\n</Message>", (SendMessage("a & b"),)),
+        ("<Message>Hello</Message>", (MessageVerb("Hello"),)),
+        ("<Message><Body>Hello</Body></Message>", (MessageVerb("Hello"),)),
+        ("<Message><Body>a</Body><Body>b</Body></Message>", (MessageVerb("ab"),)),
+        ("<Message>\n  <Body>a &amp; b</Body>\n</Message>", (MessageVerb("a & b"),)),
         (
             "<Message>text<Media>https://x.example/a.png</Media></Message>",
-            (SendMessage("text", ("https://x.example/a.png",)),),
+            (MessageVerb("text", ("https://x.example/a.png",)),),
         ),
-        ("<Message/>", (SendMessage(""),)),
+        ("<Message/>", (MessageVerb(""),)),
         (
             '<Message to="+1" from="2" statusCallback="/s" action="/a" method="GET">x</Message>',
-            (SendMessage("x", (), "+1", "2", "/s", "/a", "GET"),),
+            (MessageVerb("x", (), "+1", "2", "/s", "/a", "GET"),),
         ),
-        ('<Redirect method="GET"> /next </Redirect>', (Redirect("/next", "GET"),)),
+        ('<Redirect method="GET"> /next </Redirect>', (RedirectVerb("/next", "GET"),)),
         ("<message>x</message>", (Warn(12200, "unknown verb <message>"),)),
         ("<Say>x</Say>", (Warn(14110, "<Say> cannot answer a message"),)),
         (
             '<Message messagingServiceSid="MG1">x</Message>',
-            (Warn(12200, "unknown attribute messagingServiceSid in <Message>"), SendMessage("x")),
+            (Warn(12200, "unknown attribute messagingServiceSid in <Message>"), MessageVerb("x")),
         ),
         (
             '<Redirect Method="GET">/next</Redirect>',
-            (Warn(12200, "unknown attribute Method in <Redirect>"), Redirect("/next")),
+            (Warn(12200, "unknown attribute Method in <Redirect>"), RedirectVerb("/next")),
         ),
         (
             "<Message><Text>x</Text></Message>",
-            (Warn(12200, "unknown noun <Text> in <Message>"), SendMessage("")),
+            (Warn(12200, "unknown noun <Text> in <Message>"), MessageVerb("")),
         ),
     ],
 )

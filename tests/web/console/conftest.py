@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 from redis.asyncio import Redis
 
-from sms_router.membership.snapshot import ServiceSettings, Snapshot
+from sms_router.membership.snapshot import ServiceProperties, Snapshot
 from sms_router.membership.snapshot_store import SnapshotStore
 from tests.end_to_end.conftest import SENDERS, start, twilio, valkey
 from tests.end_to_end.running import ACCOUNT, SERVICE, RunningRouter, write_configuration
@@ -24,7 +24,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateValkey]:
     """Give a Valkey that knows the Service's senders, to all tests of a file."""
     server = PrivateValkey(tmp_path_factory.mktemp("v"))
     server.start()
-    snapshot = Snapshot(ACCOUNT, SERVICE, SENDERS, ServiceSettings("Test"), {}, time.time(), version=1)
+    snapshot = Snapshot(ACCOUNT, SERVICE, SENDERS, ServiceProperties("Test"), {}, time.time(), version=1)
 
     async def publish() -> None:
         async with Redis.from_url(server.url) as redis:

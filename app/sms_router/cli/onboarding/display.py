@@ -10,7 +10,7 @@ from sms_router.cli.times import iso
 from sms_router.cli.twilio_access import print_line
 from sms_router.onboarding.checklist import Action, Checklist
 from sms_router.onboarding.porting import Portability
-from sms_router.onboarding.process import Kind, Step, processes
+from sms_router.onboarding.process import Kind, OnboardingStep, processes
 from sms_router.onboarding.repository import OnboardingState
 from sms_router.senders.pending import live_words
 
@@ -24,7 +24,7 @@ def print_list(arrivals: OnboardingState, at: float, *, everything: bool) -> Non
     rows = [
         (
             each.number,
-            each.kind.words,
+            each.kind.label,
             _due(each),
             _actor(each),
             _when(each),
@@ -42,7 +42,7 @@ def print_checklist(checklist: Checklist, arrivals: OnboardingState, at: float) 
     for name, value in _facts(checklist, arrivals, at):
         stdout.print(plain(f"  {name}: {value}"), soft_wrap=True)
     rows = [
-        (_state(checklist, step), step.name, step.by.words, _what(checklist, step)) for step in process.steps
+        (_state(checklist, step), step.name, step.by.label, _what(checklist, step)) for step in process.steps
     ]
     print_table(("", "step", "who", "what"), rows)
     if checklist.rejected is not None:
@@ -81,7 +81,7 @@ def print_state(checklist: Checklist) -> None:
         print_line(
             f"{checklist.number}: {checklist.process.title}; expected {when}; not used before it is live."
         )
-        print_line(f"Next is {step.name}, by {step.by.words}: {_what(checklist, step)}")
+        print_line(f"Next is {step.name}, by {step.by.label}: {_what(checklist, step)}")
         _print_lines("You need:", step.needs)
         _print_lines("Mind:", dict.fromkeys((*step.warnings, *checklist.process.warnings)))
         print_line(f"Once it is done: sms-router onboarding done {checklist.number}")
@@ -205,7 +205,7 @@ def _due(checklist: Checklist) -> str:
 
 
 def _actor(checklist: Checklist) -> str:
-    return checklist.actor.words if checklist.actor is not None else ""
+    return checklist.actor.label if checklist.actor is not None else ""
 
 
 def _when(checklist: Checklist) -> str:
@@ -221,7 +221,7 @@ def _trouble(checklist: Checklist, arrivals: OnboardingState, at: float) -> str:
     return f"late: {overdue}" if overdue is not None else ""
 
 
-def _state(checklist: Checklist, step: Step) -> str:
+def _state(checklist: Checklist, step: OnboardingStep) -> str:
     if step.name in checklist.done:
         return "done"
     if step == checklist.now:
@@ -229,7 +229,7 @@ def _state(checklist: Checklist, step: Step) -> str:
     return "next"
 
 
-def _what(checklist: Checklist, step: Step) -> str:
+def _what(checklist: Checklist, step: OnboardingStep) -> str:
     what = step.what.format(number=checklist.number)
     return f"{what} Usually {step.usually}." if step.usually else what
 

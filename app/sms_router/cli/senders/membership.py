@@ -24,7 +24,7 @@ from sms_router.config.settings import Settings
 from sms_router.membership import audit_log as journal
 from sms_router.membership.audit_log import AuditEntry
 from sms_router.membership.snapshot import Snapshot
-from sms_router.membership.snapshot_diff import Difference, diff_snapshots
+from sms_router.membership.snapshot_diff import SnapshotChange, diff_snapshots
 from sms_router.membership.snapshot_store import SharedStateError, stored_snapshot
 from sms_router.membership.source import PoolReadError
 
@@ -158,12 +158,12 @@ def _tell_refresh(before: Snapshot | None, after: Snapshot) -> None:
         _print_differences(found)
 
 
-def _print_differences(found: tuple[Difference, ...]) -> None:
+def _print_differences(found: tuple[SnapshotChange, ...]) -> None:
     rows = [(each.subject, each.what, each.before, each.after) for each in found]
     print_table(("of", "what", "was", "is"), rows)
 
 
-def _as_json(found: Difference) -> dict[str, str]:
+def _as_json(found: SnapshotChange) -> dict[str, str]:
     return {"of": found.subject, "what": found.what, "was": found.before, "is": found.after}
 
 

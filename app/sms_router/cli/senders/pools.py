@@ -11,7 +11,7 @@ from sms_router.cli.output import CommandError, stderr
 from sms_router.cli.twilio_access import operation_on
 from sms_router.config.models import ServiceSettings as ConfiguredService
 from sms_router.config.settings import Settings, load_settings
-from sms_router.membership.snapshot import ServiceSettings, Snapshot, capabilities_of
+from sms_router.membership.snapshot import ServiceProperties, Snapshot, capabilities_of
 from sms_router.membership.snapshot_store import stored_snapshot
 from sms_router.membership.source import PoolReadError
 from sms_router.senders.country import is_toll_free
@@ -96,7 +96,7 @@ def _snapshot_of(world: World, service: ConfiguredService) -> Snapshot:
             )
             for sid in there.senders
         ),
-        settings=ServiceSettings(
+        settings=ServiceProperties(
             there.friendly_name,
             there.inbound_request_url or None,
             fallback_url=there.fallback_url or None,

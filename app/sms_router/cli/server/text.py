@@ -51,7 +51,7 @@ _URL = re.compile(r"https?://[^/\s]\S*")
 
 
 @dataclass(frozen=True, slots=True)
-class Text:
+class OutgoingText:
     """What the person sends."""
 
     sid: str | None
@@ -127,7 +127,7 @@ def text(
         if not store_is_running(settings):
             raise CommandError(f"The router does not run at {local}.", START, ELSEWHERE)
         recipient = usual_recipient(stored_pools(settings))
-    message = Text(sid, sender, recipient, words, tuple(media or ()))
+    message = OutgoingText(sid, sender, recipient, words, tuple(media or ()))
     account, service_sid = addressee(settings, recipient)
     parameters = _webhook(account.sid, service_sid, message)
     response = _deliver(settings, account, local, parameters)
@@ -174,7 +174,7 @@ def _pools(settings: Settings) -> list[Pool]:
         return []
 
 
-def _webhook(account_sid: str, service_sid: str | None, text: Text) -> dict[str, str]:
+def _webhook(account_sid: str, service_sid: str | None, text: OutgoingText) -> dict[str, str]:
     """Return what Twilio would send about this text (facts 1.2)."""
     sid = text.sid or ("MM" if text.media else "SM") + uuid4().hex
     country = country_of(text.sender, None) or ""

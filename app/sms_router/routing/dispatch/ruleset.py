@@ -24,7 +24,7 @@ FileStamp = tuple[str, int, int, int]
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class RuleSetDiff:
     """What another rulebook says differently, by name."""
 
     added: tuple[str, ...]
@@ -48,10 +48,10 @@ class RuleSet:
     dispatcher: Dispatcher
     errors: ErrorTable
 
-    def difference(self, other: RuleSet) -> Difference:
+    def difference(self, other: RuleSet) -> RuleSetDiff:
         """Return what the other one says differently."""
         mine, theirs = dict(self._parts()), dict(other._parts())
-        return Difference(
+        return RuleSetDiff(
             tuple(name for name in theirs if name not in mine),
             tuple(name for name in mine if name not in theirs),
             tuple(name for name in theirs if name in mine and theirs[name] != mine[name]),

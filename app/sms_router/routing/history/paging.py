@@ -33,7 +33,7 @@ class Cursor(NamedTuple):
         return entry if bucket > self.bucket else f"({entry}"
 
 
-class Page(NamedTuple):
+class RecordPage(NamedTuple):
     """Some messages, the newest first."""
 
     episodes: list[MessageRecord]

@@ -9,8 +9,8 @@ from typing import cast
 
 import redis
 
-from sms_router.routing.history.paging import Cursor, Page
-from sms_router.routing.history.record import Cause, Fields, MessageRecord, parse_record, replies_sent
+from sms_router.routing.history.paging import Cursor, RecordPage
+from sms_router.routing.history.record import FailureCause, Fields, MessageRecord, parse_record, replies_sent
 from sms_router.routing.history.streams import DEAD_LETTERS, JOURNAL, StreamEntry, StreamReader
 from sms_router.store.keys import ALL_BUCKETS, Bucket, bucket_of
 from sms_router.twilio.inbound import parse_stored_request
@@ -49,13 +49,15 @@ class HistoryReader:
         found = [(bucket, reference) for reference, bucket in places.items()]
         return self._episodes(found, self._causes(found))
 
-    def page(self, limit: int, before: Cursor | None = None) -> Page:
+    def page(self, limit: int, before: Cursor | None = None) -> RecordPage:
         """Return the newest messages, after a position that an earlier page ended at."""
         letters = self._newest(limit + 1, before)
         shown = [(letter.bucket, letter.reference) for letter in letters[:limit]]
-        return Page(self._episodes(shown, {}), letters[limit - 1].position if len(letters) > limit else None)
+        return RecordPage(
+            self._episodes(shown, {}), letters[limit - 1].position if len(letters) > limit else None
+        )
 
-    def failed_page(self, limit: int, before: Cursor | None = None) -> Page:
+    def failed_page(self, limit: int, before: Cursor | None = None) -> RecordPage:
         """Return the newest dead letters in the same way, each with its newest cause.
 
         One with several causes may be on several pages.
@@ -70,7 +72,7 @@ class HistoryReader:
             found.setdefault(place, letter)
             last = letter.position
         causes = {reference: [letter.cause] for (_, reference), letter in found.items()}
-        return Page(self._episodes(list(found), causes), older)
+        return RecordPage(self._episodes(list(found), causes), older)
 
     def count_failed(self) -> int:
         """Return how many failures are kept; a message may have failed more than once."""
@@ -117,7 +119,7 @@ class HistoryReader:
         """Return messages whose people are known, without the causes of their dead letters."""
         return self._episodes([(bucket_of(person), ref) for person, ref in people_and_references], {})
 
-    def _causes(self, places: Sequence[tuple[Bucket, str]]) -> dict[str, list[Cause]]:
+    def _causes(self, places: Sequence[tuple[Bucket, str]]) -> dict[str, list[FailureCause]]:
         """Return why messages are dead letters, the newest cause first."""
         pipeline = self._client.pipeline(transaction=False)
         for bucket, reference in places:
@@ -125,7 +127,7 @@ class HistoryReader:
         begins: dict[Bucket, int] = {}
         for (bucket, _), received in zip(places, pipeline.execute(), strict=True):
             begins[bucket] = min(begins.get(bucket, sys.maxsize), int(received or 0) - CLOCKS_DIFFER)
-        causes: dict[str, list[Cause]] = {reference: [] for _, reference in places}
+        causes: dict[str, list[FailureCause]] = {reference: [] for _, reference in places}
         for bucket, begin in begins.items():
             for letter in self._letters.older(bucket, DEAD_LETTERS, AT_ONCE, begin=max(0, begin)):
                 if letter.reference in causes:
@@ -137,7 +139,7 @@ class HistoryReader:
         return list(islice(self._letters.backwards(JOURNAL, _share(limit), before), limit))
 
     def _episodes(
-        self, places: Sequence[tuple[Bucket, str]], causes: dict[str, list[Cause]]
+        self, places: Sequence[tuple[Bucket, str]], causes: dict[str, list[FailureCause]]
     ) -> list[MessageRecord]:
         """Read some messages with what became of everything that left for them."""
         episodes: list[MessageRecord] = []
@@ -146,7 +148,7 @@ class HistoryReader:
         return episodes
 
     def _read(
-        self, places: Sequence[tuple[Bucket, str]], causes: dict[str, list[Cause]]
+        self, places: Sequence[tuple[Bucket, str]], causes: dict[str, list[FailureCause]]
     ) -> Iterator[MessageRecord]:
         pipeline = self._client.pipeline(transaction=False)
         for bucket, reference in places:

@@ -19,7 +19,7 @@ _LAST = MessagePart(ReplyKind.REPLAY, 1000)
 """Sorts a message last when nobody knows which piece it is."""
 
 
-class Cause(NamedTuple):
+class FailureCause(NamedTuple):
     """Why a message is a dead letter."""
 
     at: int
@@ -27,7 +27,7 @@ class Cause(NamedTuple):
     text: str
 
 
-class Status(NamedTuple):
+class StatusReport(NamedTuple):
     """One delivery status, and when we heard of it."""
 
     at: int
@@ -44,7 +44,7 @@ class DeliveredMessage:
     error_code: str
     piece: MessagePart | None = None
     """Which one it is; None where its callback does not say so in a way that is known."""
-    statuses: tuple[Status, ...] = ()
+    statuses: tuple[StatusReport, ...] = ()
     """In the order in which we heard of them."""
 
 
@@ -111,7 +111,7 @@ class MessageRecord:
     replay: Replay | None = None
     sendings: tuple[OutboundAttempt, ...] = ()
     sent: tuple[DeliveredMessage, ...] = ()
-    causes: tuple[Cause, ...] = ()
+    causes: tuple[FailureCause, ...] = ()
     """The newest first."""
     in_work_until: int = 0
     """Until when somebody holds its claim."""
@@ -154,7 +154,7 @@ class MessageRecord:
 
 
 def parse_record(
-    reference: str, fields: Fields, receipts: Mapping[str, Fields], causes: Sequence[Cause]
+    reference: str, fields: Fields, receipts: Mapping[str, Fields], causes: Sequence[FailureCause]
 ) -> MessageRecord:
     """Read a record, with the receipts of what left (by sid) and the causes of its dead letters."""
     return MessageRecord(
@@ -235,7 +235,7 @@ def _all_sent(fields: Fields, receipts: Mapping[str, Fields]) -> Iterator[Delive
 
 def _sent(sid: str, reply: str, receipt: Fields) -> DeliveredMessage:
     statuses = [
-        Status(int(value), field.removeprefix(b"at:").decode())
+        StatusReport(int(value), field.removeprefix(b"at:").decode())
         for field, value in receipt.items()
         if field.startswith(b"at:")
     ]

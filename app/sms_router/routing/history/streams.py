@@ -10,7 +10,7 @@ from typing import NamedTuple, cast
 import redis
 
 from sms_router.routing.history.paging import Cursor
-from sms_router.routing.history.record import Cause, Fields
+from sms_router.routing.history.record import FailureCause, Fields
 from sms_router.store.keys import ALL_BUCKETS, Bucket
 
 Stream = Callable[[Bucket], bytes]
@@ -27,7 +27,7 @@ class StreamEntry(NamedTuple):
     """Milliseconds since the epoch, then which one of these."""
     bucket: Bucket
     reference: str
-    cause: Cause
+    cause: FailureCause
 
     @property
     def position(self) -> Cursor:
@@ -76,5 +76,5 @@ class StreamReader:
 def read_letter(bucket: Bucket, entry: bytes, fields: Fields) -> StreamEntry:
     """Read one entry."""
     milliseconds, _, sequence = entry.partition(b"-")
-    cause = Cause(int(milliseconds), fields.get(b"cause", b"").decode("utf-8", "replace"))
+    cause = FailureCause(int(milliseconds), fields.get(b"cause", b"").decode("utf-8", "replace"))
     return StreamEntry((int(milliseconds), int(sequence)), bucket, fields[b"message"].decode(), cause)

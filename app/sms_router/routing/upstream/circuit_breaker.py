@@ -39,7 +39,7 @@ class Admission(Enum):
     PROBE = "probe"
 
 
-class Verdict(Enum):
+class CallResult(Enum):
     """What a call says of the upstream."""
 
     WELL = "well"
@@ -84,19 +84,19 @@ class CircuitBreaker:
         self.state = State.HALF_OPEN
         return Admission.PROBE
 
-    def record(self, admission: Admission, verdict: Verdict, now: float) -> Transition | None:
+    def record(self, admission: Admission, verdict: CallResult, now: float) -> Transition | None:
         """Count what came of a call; ordinary ones that outlast the circuit's opening no longer matter."""
         if admission is Admission.PROBE:
             return self._settle_probe(verdict, now)
-        if self.state is State.CLOSED and verdict is not Verdict.UNKNOWN:
-            return self._count(now, failed=verdict is Verdict.FAILING)
+        if self.state is State.CLOSED and verdict is not CallResult.UNKNOWN:
+            return self._count(now, failed=verdict is CallResult.FAILING)
         return None
 
-    def _settle_probe(self, verdict: Verdict, now: float) -> Transition | None:
-        if verdict is Verdict.WELL:
+    def _settle_probe(self, verdict: CallResult, now: float) -> Transition | None:
+        if verdict is CallResult.WELL:
             self._close()
             return Transition.CLOSED
-        if verdict is Verdict.FAILING:
+        if verdict is CallResult.FAILING:
             self._pause = min(self._pause * 2, LONGEST_PAUSE)
             self._open(now)
         else:

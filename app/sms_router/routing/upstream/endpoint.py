@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from sms_router.routing.upstream.circuit_breaker import CircuitBreaker, State, Transition, Verdict
+from sms_router.routing.upstream.circuit_breaker import CallResult, CircuitBreaker, State, Transition
 from sms_router.routing.upstream.failure import UpstreamFailure
 from sms_router.twilio.webhook_url import WebhookUrl
 
@@ -96,14 +96,14 @@ class Endpoint:
         admission = self._breaker.allow(self._clock())
         if admission is None:
             return self._refused(url)
-        verdict = Verdict.UNKNOWN
+        verdict = CallResult.UNKNOWN
         try:
             answer = await fetch()
-            verdict = Verdict.WELL
+            verdict = CallResult.WELL
             if isinstance(answer, UpstreamFailure):
                 self._failures += 1
                 if answer.counts_against_circuit:
-                    verdict, self._last = Verdict.FAILING, answer
+                    verdict, self._last = CallResult.FAILING, answer
             return answer
         finally:
             self._calls += 1

@@ -19,7 +19,7 @@ from sms_router.routing.upstream.failure import UpstreamFailure
 from sms_router.routing.upstream.forward_rule import Target
 from sms_router.routing.upstream.models import Request, UpstreamResponse
 from sms_router.twilio.signature import sign
-from sms_router.twilio.twiml_parser import LARGEST_PAGE, Page
+from sms_router.twilio.twiml_parser import LARGEST_PAGE, HttpPage
 from sms_router.twilio.webhook_url import Method, WebhookUrl
 
 MOST_REDIRECTS = 10
@@ -75,7 +75,7 @@ async def _follow(
         answer = await _with_retry(session, target, request, until)
         if isinstance(answer, UpstreamFailure):
             return answer
-        if isinstance(answer, Page):
+        if isinstance(answer, HttpPage):
             return UpstreamResponse(answer, target.url)
         try:
             url = target.url.join(answer.location)
@@ -96,7 +96,7 @@ def _forbidden(url: WebhookUrl) -> str:
 
 async def _with_retry(
     session: aiohttp.ClientSession, target: Target, request: Request, until: float
-) -> Page | _Redirected | UpstreamFailure:
+) -> HttpPage | _Redirected | UpstreamFailure:
     """Call once; once more when there was no connection, and with credentials when they are asked for."""
     answer = await _attempt(session, target, request, until)
     if isinstance(answer, UpstreamFailure) and answer.code in RETRYABLE_CODES and until > time.monotonic():
@@ -119,7 +119,7 @@ RETRYABLE_CODES = frozenset({11205, 11210, 11220})
 
 async def _attempt(
     session: aiohttp.ClientSession, target: Target, request: Request, until: float
-) -> Page | _Redirected | _Challenged | UpstreamFailure:
+) -> HttpPage | _Redirected | _Challenged | UpstreamFailure:
     try:
         return await _send(session, target, request, until)
     except (aiohttp.ClientError, ValueError) as error:
@@ -128,7 +128,7 @@ async def _attempt(
 
 async def _send(
     session: aiohttp.ClientSession, target: Target, request: Request, until: float
-) -> Page | _Redirected | _Challenged | UpstreamFailure:
+) -> HttpPage | _Redirected | _Challenged | UpstreamFailure:
     form = urlencode(request.parameters)
     get = target.method is Method.GET
     url = target.url.with_query(form) if get else target.url.called
@@ -159,7 +159,7 @@ def _timeout(until: float) -> aiohttp.ClientTimeout:
 
 async def _read(
     response: aiohttp.ClientResponse, url: WebhookUrl
-) -> Page | _Redirected | _Challenged | UpstreamFailure:
+) -> HttpPage | _Redirected | _Challenged | UpstreamFailure:
     if response.status in _REDIRECTS and "Location" in response.headers:
         return _Redirected(response.headers["Location"], _REDIRECTS[response.status])
     if response.status == 401 and response.headers.get("WWW-Authenticate", "").strip().lower().startswith(
@@ -177,7 +177,7 @@ async def _read(
             response.close()
             return UpstreamFailure(11750, "the answer is larger than 64 kB", url)
     media_type = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-    return Page(response.status, media_type, _charset(response), bytes(body))
+    return HttpPage(response.status, media_type, _charset(response), bytes(body))
 
 
 def _charset(response: aiohttp.ClientResponse) -> str | None:

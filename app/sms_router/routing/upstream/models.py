@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from sms_router.routing.upstream.cookies import CookieJar
 from sms_router.routing.upstream.failure import UpstreamFailure
 from sms_router.routing.upstream.forward_rule import Target
-from sms_router.twilio.twiml_parser import Page
+from sms_router.twilio.twiml_parser import HttpPage
 from sms_router.twilio.webhook_url import WebhookUrl
 
 Headers = Sequence[tuple[bytes, bytes]]
@@ -32,7 +32,7 @@ class Request:
 class UpstreamResponse:
     """A page, and where it was found in the end."""
 
-    page: Page
+    page: HttpPage
     url: WebhookUrl
 
 

@@ -16,19 +16,19 @@ from sms_router.twilio.webhook_url import Method, WebhookUrl
 log = logging.getLogger("sms_router.upstream")
 
 
-class NumberUrls(Protocol):
+class HasNumberUrls(Protocol):
     """What Twilio keeps for a number or short code (facts 3)."""
 
     @property
-    def sms_url(self) -> str | None: ...  # noqa: D102
+    def sms_url(self) -> str | None: ...
     @property
-    def sms_method(self) -> str: ...  # noqa: D102
+    def sms_method(self) -> str: ...
     @property
-    def sms_fallback_url(self) -> str | None: ...  # noqa: D102
+    def sms_fallback_url(self) -> str | None: ...
     @property
-    def sms_fallback_method(self) -> str: ...  # noqa: D102
+    def sms_fallback_method(self) -> str: ...
     @property
-    def sms_application_sid(self) -> str | None: ...  # noqa: D102
+    def sms_application_sid(self) -> str | None: ...
 
 
 class NumberForwards:
@@ -37,7 +37,7 @@ class NumberForwards:
     def __init__(
         self,
         pool_for: PoolFinder,
-        urls_of: Callable[[str, str], NumberUrls | None],
+        urls_of: Callable[[str, str], HasNumberUrls | None],
         used_by: Callable[[str], bool],
         public_url: str,
         redirect_hosts: frozenset[str] = frozenset(),

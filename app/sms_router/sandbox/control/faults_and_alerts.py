@@ -7,7 +7,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from sms_router.sandbox.control.json_body import BadRequestError, read_object
-from sms_router.sandbox.state.alerts import Alert, Alerts
+from sms_router.sandbox.state.alerts import Alerts, DebuggerAlert
 from sms_router.sandbox.state.faults import Faults
 from sms_router.sandbox.world.errors import MORE_INFO
 from sms_router.sandbox.world.faults_config import read_faults, shown
@@ -59,7 +59,7 @@ class FaultRoutes:
         return Response(status_code=204)
 
 
-def _alert(alert: Alert) -> dict[str, object]:
+def _alert(alert: DebuggerAlert) -> dict[str, object]:
     return {
         "sid": alert.sid,
         "error_code": alert.code,

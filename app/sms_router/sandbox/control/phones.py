@@ -15,7 +15,7 @@ from sms_router.sandbox.control.json_body import BadRequestError, allow_keys, re
 from sms_router.sandbox.inbound.incoming_text import Texted
 from sms_router.sandbox.inbound.incoming_text import receive_text as text_as_phone
 from sms_router.sandbox.inbound.session import WebhookExchange
-from sms_router.sandbox.inbound.webhook_parameters import Text
+from sms_router.sandbox.inbound.webhook_parameters import IncomingText
 from sms_router.sandbox.platform import Platform
 from sms_router.sandbox.sending.validation import LONGEST_BODY, MOST_MEDIA
 from sms_router.sandbox.state.messages import Received
@@ -86,7 +86,7 @@ class Phones:
             arrivals = [accepted.arrival for accepted in texted.sent]
             await asyncio.wait(arrivals, timeout=LONGEST_WAIT_FOR_REPLIES)
 
-    async def _typed(self, request: Request) -> Text:
+    async def _typed(self, request: Request) -> IncomingText:
         sender = _number(request)
         values = await read_object(request)
         allow_keys(values, ("to", "body", "media"), "The message")
@@ -103,7 +103,7 @@ class Phones:
         state = self._platform.phonebook.phone(sender).state
         if state is not PhoneState.ON:
             raise BadRequestError(f"{sender} is {state.value}; such a phone texts nobody.", 409)
-        return Text(sender, number, body, media)
+        return IncomingText(sender, number, body, media)
 
     def _carrier(self, values: Mapping[str, object]) -> Carrier | None:
         if "carrier" not in values:

@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from sms_router.sandbox.control.json_body import BadRequestError, allow_keys, read_object, text, texts
-from sms_router.sandbox.state.ports import Portability, PortIn, Ports, PortStatus
+from sms_router.sandbox.state.ports import PortabilityAnswer, PortIn, Ports, PortStatus
 from sms_router.sandbox.world.numbers import is_e164
 
 
@@ -64,7 +64,7 @@ class PortControl:
         if not isinstance(portable, bool) or not isinstance(pin, bool):
             raise BadRequestError("'portable' must be true or false, and so must 'pin_required'.")
         reason = text(values, "reason") if "reason" in values else None
-        self._ports.declare(number, Portability(portable, reason, pin))
+        self._ports.declare(number, PortabilityAnswer(portable, reason, pin))
         return Response(status_code=204)
 
 

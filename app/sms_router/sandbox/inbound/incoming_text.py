@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sms_router.sandbox.inbound.replies import Replies
-from sms_router.sandbox.inbound.session import Asking, Outcome, Session, WebhookExchange
-from sms_router.sandbox.inbound.webhook_parameters import Inbound, Text, receive
+from sms_router.sandbox.inbound.session import Asking, InboundSession, SessionOutcome, WebhookExchange
+from sms_router.sandbox.inbound.webhook_parameters import Inbound, IncomingText, receive
 from sms_router.sandbox.platform import Platform
 from sms_router.sandbox.sending.outbound import Accepted
 from sms_router.sandbox.state.messages import Received
@@ -21,7 +21,7 @@ class Texted:
     """
 
     inbound: Inbound
-    outcome: Outcome
+    outcome: SessionOutcome
     exchanges: tuple[WebhookExchange, ...]
     sent: tuple[Accepted, ...]
     network: tuple[Received, ...]
@@ -32,7 +32,7 @@ class Texted:
         return {accepted.message.sid for accepted in self.sent} | {shown.sid for shown in self.network}
 
 
-async def receive_text(here: Platform, typed: Text) -> Texted:
+async def receive_text(here: Platform, typed: IncomingText) -> Texted:
     """Let Twilio hear a text, answer it where it does, and ask the application."""
     heard = here.opt_outs.handle(typed.number, typed.sender, typed.body)
     network = _network_answers(here, typed, heard)
@@ -43,18 +43,18 @@ async def receive_text(here: Platform, typed: Text) -> Texted:
     replies = Replies(inbound.message, here.account, here.alerts, here.outbound, here.reply_rate)
     cookies = here.cookies.jar(typed.number.address, typed.sender)
     asking = Asking(here.client, here.faults, cookies)
-    session = Session(inbound, here.account.sid, asking, replies)
+    session = InboundSession(inbound, here.account.sid, asking, replies)
     outcome = await session.run()
     return Texted(inbound, outcome, tuple(session.exchanges), (*own, *replies.sent), network)
 
 
-def _twilio_answers(here: Platform, typed: Text, heard: Heard) -> tuple[Accepted, ...]:
+def _twilio_answers(here: Platform, typed: IncomingText, heard: Heard) -> tuple[Accepted, ...]:
     if not heard.reply:
         return ()
     return (here.outbound.send_for_twilio(typed.number.address, typed.sender, heard.reply),)
 
 
-def _network_answers(here: Platform, typed: Text, heard: Heard) -> tuple[Received, ...]:
+def _network_answers(here: Platform, typed: IncomingText, heard: Heard) -> tuple[Received, ...]:
     if not heard.network_reply:
         return ()
     sid = here.identifiers.sid("NW")

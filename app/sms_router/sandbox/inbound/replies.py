@@ -11,9 +11,9 @@ from sms_router.sandbox.state.account import Account
 from sms_router.sandbox.state.alerts import Alerts
 from sms_router.sandbox.state.messages import Direction, Message
 from sms_router.sandbox.state.reply_limiter import ReplyRate
-from sms_router.sandbox.webhooks.twiml import SendMessage
+from sms_router.sandbox.webhooks.twiml import MessageVerb
 from sms_router.sandbox.world.errors import ApiRejection
-from sms_router.sandbox.world.numbers import Method, is_alphanumeric, is_e164
+from sms_router.sandbox.world.numbers import HttpMethod, is_alphanumeric, is_e164
 
 MOST_REPLIES = 10
 
@@ -36,7 +36,7 @@ class Replies:
         self._rate = rate
         self._attempts = 0
 
-    def send(self, verb: SendMessage, page_url: str) -> Accepted | None:
+    def send(self, verb: MessageVerb, page_url: str) -> Accepted | None:
         """Send one answer; None, and an alert, when Twilio would not."""
         self._attempts += 1
         if self._attempts > MOST_REPLIES:
@@ -55,18 +55,18 @@ class Replies:
         self.sent.append(accepted)
         return accepted
 
-    def method(self, name: str | None, page_url: str) -> Method:
+    def method(self, name: str | None, page_url: str) -> HttpMethod:
         """Return the method of a verb, POST unless it says GET."""
         if name in (None, "POST", "GET"):
-            return Method(name or "POST")
+            return HttpMethod(name or "POST")
         self.warn(14104, f"method {name!r} is neither GET nor POST", page_url)
-        return Method.POST
+        return HttpMethod.POST
 
     def warn(self, code: int, text: str, page_url: str) -> None:
         """Write to the debugger, about this inbound message."""
         self._alerts.add(code, text, resource_sid=self._inbound.sid, request_url=page_url)
 
-    def _draft(self, verb: SendMessage, page_url: str) -> Draft | None:
+    def _draft(self, verb: MessageVerb, page_url: str) -> Draft | None:
         """Fill in the defaults: to the person, from the number that was texted."""
         recipient = verb.to or self._inbound.sender or ""
         sender = verb.sender or self._inbound.recipient
@@ -80,7 +80,7 @@ class Replies:
             return None
         return Draft(recipient, sender, None, verb.body, verb.media)
 
-    def _status_callback(self, verb: SendMessage, page_url: str) -> str:
+    def _status_callback(self, verb: MessageVerb, page_url: str) -> str:
         if not verb.status_callback:
             return ""
         url = urljoin(page_url, verb.status_callback)

@@ -14,17 +14,17 @@ from sms_router.sandbox.inbound.webhook_parameters import Inbound
 from sms_router.sandbox.sending.callbacks import status_parameters
 from sms_router.sandbox.state.faults import Faults
 from sms_router.sandbox.webhooks.client import WebhookClient
-from sms_router.sandbox.webhooks.page import FetchFailure, Page, Target
+from sms_router.sandbox.webhooks.page import FetchFailure, WebhookPage, WebhookTarget
 from sms_router.sandbox.webhooks.pages import read_page
-from sms_router.sandbox.webhooks.twiml import Redirect, SendMessage, Verb
+from sms_router.sandbox.webhooks.twiml import MessageVerb, RedirectVerb, Verb
 from sms_router.sandbox.world.fault import WebhookKind
-from sms_router.sandbox.world.numbers import Method
+from sms_router.sandbox.world.numbers import HttpMethod
 
 MOST_DOCUMENTS = 10
 """How often ``<Redirect>`` and ``action`` may lead to another document (INFERENCE; 14106)."""
 
 
-class Outcome(Enum):
+class SessionOutcome(Enum):
     """How the question to the customer's application ended."""
 
     ANSWERED = "answered"
@@ -39,7 +39,7 @@ class WebhookExchange:
     """One request to the customer's application; ``error_code`` is None when it went well."""
 
     url: str
-    method: Method
+    method: HttpMethod
     status: int | None
     error_code: int | None = None
     reason: str = ""
@@ -58,12 +58,12 @@ class Asking:
 class _Step:
     """A document that is to be fetched next; an ``action`` may answer with nothing."""
 
-    target: Target
+    target: WebhookTarget
     parameters: Mapping[str, str]
     may_be_empty: bool = False
 
 
-class Session:
+class InboundSession:
     """Asks the application what to do about one inbound message, and does it."""
 
     def __init__(self, inbound: Inbound, account_sid: str, asking: Asking, replies: Replies) -> None:
@@ -74,19 +74,19 @@ class Session:
         self._asking = asking
         self._replies = replies
 
-    async def run(self) -> Outcome:
+    async def run(self) -> SessionOutcome:
         """Play the primary URL, and the fallback when that one failed."""
         inbound = self._inbound
         if inbound.primary is None:
-            return Outcome.DROPPED if inbound.dropped else Outcome.NOT_CALLED
+            return SessionOutcome.DROPPED if inbound.dropped else SessionOutcome.NOT_CALLED
         failure = await self._play(_Step(inbound.primary, inbound.parameters))
         if failure is None:
-            return Outcome.ANSWERED
+            return SessionOutcome.ANSWERED
         if inbound.fallback is None:
-            return Outcome.FAILED
+            return SessionOutcome.FAILED
         error = {"ErrorCode": str(failure.code), "ErrorUrl": failure.url}
         failure = await self._play(_Step(inbound.fallback, {**inbound.parameters, **error}))
-        return Outcome.FAILED if failure else Outcome.FALLBACK
+        return SessionOutcome.FAILED if failure else SessionOutcome.FALLBACK
 
     async def _play(self, step: _Step) -> FetchFailure | None:
         """Execute a document and those it leads to; return why one of them could not be had."""
@@ -112,7 +112,7 @@ class Session:
         self._record(step, answer.status, verbs)
         return verbs
 
-    async def _fetched(self, step: _Step) -> Page | FetchFailure:
+    async def _fetched(self, step: _Step) -> WebhookPage | FetchFailure:
         """Ask once, or as a fault wants it; of two deliveries the later answer counts."""
         client, cookies = self._asking.client, self._asking.cookies
         fault = self._asking.faults.webhooks.consume()
@@ -140,10 +140,12 @@ class Session:
         """Execute verbs from top to bottom, until one of them leads to another document."""
         page_url = step.target.url
         for verb in verbs:
-            if isinstance(verb, Redirect):
-                target = Target(urljoin(page_url, verb.url), self._replies.method(verb.method, page_url))
+            if isinstance(verb, RedirectVerb):
+                target = WebhookTarget(
+                    urljoin(page_url, verb.url), self._replies.method(verb.method, page_url)
+                )
                 return _Step(target, step.parameters)
-            if isinstance(verb, SendMessage):
+            if isinstance(verb, MessageVerb):
                 following = self._reply(verb, page_url)
                 if following:
                     return following
@@ -151,10 +153,10 @@ class Session:
                 self._replies.warn(verb.code, verb.text, page_url)
         return None
 
-    def _reply(self, verb: SendMessage, page_url: str) -> _Step | None:
+    def _reply(self, verb: MessageVerb, page_url: str) -> _Step | None:
         """Send an answer; its ``action`` takes over control, and what follows it is unreachable (facts 4)."""
         accepted = self._replies.send(verb, page_url)
         if accepted is None or not verb.action:
             return None
-        target = Target(urljoin(page_url, verb.action), self._replies.method(verb.method, page_url))
+        target = WebhookTarget(urljoin(page_url, verb.action), self._replies.method(verb.method, page_url))
         return _Step(target, status_parameters(self._account_sid, accepted.message), may_be_empty=True)

@@ -10,8 +10,8 @@ from datetime import datetime
 from sms_router.sandbox.identifiers import Identifiers
 from sms_router.sandbox.sending.callbacks import API_VERSION
 from sms_router.sandbox.state.account import Account
-from sms_router.sandbox.state.messages import Direction, Message, Status
-from sms_router.sandbox.webhooks.page import Target
+from sms_router.sandbox.state.messages import Direction, Message, SandboxMessageStatus
+from sms_router.sandbox.webhooks.page import WebhookTarget
 from sms_router.sandbox.world.geography import Place, place_of
 from sms_router.sandbox.world.numbers import Number
 from sms_router.sandbox.world.world import Service
@@ -28,13 +28,13 @@ class Inbound:
 
     message: Message
     parameters: Mapping[str, str]
-    primary: Target | None
-    fallback: Target | None
+    primary: WebhookTarget | None
+    fallback: WebhookTarget | None
     dropped: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Text:
+class IncomingText:
     """What a person typed: ``media`` are URLs."""
 
     sender: str
@@ -44,7 +44,7 @@ class Text:
 
 
 def receive(
-    text: Text, account: Account, identifiers: Identifiers, now: datetime, opt_out_type: str = ""
+    text: IncomingText, account: Account, identifiers: Identifiers, now: datetime, opt_out_type: str = ""
 ) -> Inbound:
     """Turn a text into the inbound message and the webhook that it leads to."""
     service = account.service_of(text.number.sid)
@@ -54,7 +54,7 @@ def receive(
         recipient=text.number.address,
         body=text.body,
         direction=Direction.INBOUND,
-        status=Status.RECEIVED,
+        status=SandboxMessageStatus.RECEIVED,
         created=now,
         updated=now,
         sent=now,
@@ -70,20 +70,20 @@ def receive(
     return Inbound(message, parameters, primary, fallback, dropped)
 
 
-def _targets(number: Number, service: Service | None) -> tuple[Target | None, Target | None]:
+def _targets(number: Number, service: Service | None) -> tuple[WebhookTarget | None, WebhookTarget | None]:
     """Return the URL that is asked and its fallback; a Service overrides its numbers' own."""
     if service and not service.use_inbound_webhook_on_number:
         return (
-            _target(Target(service.inbound_request_url, service.inbound_method)),
-            _target(Target(service.fallback_url, service.fallback_method)),
+            _target(WebhookTarget(service.inbound_request_url, service.inbound_method)),
+            _target(WebhookTarget(service.fallback_url, service.fallback_method)),
         )
     return (
-        _target(Target(number.sms_url, number.sms_method)),
-        _target(Target(number.sms_fallback_url, number.sms_fallback_method)),
+        _target(WebhookTarget(number.sms_url, number.sms_method)),
+        _target(WebhookTarget(number.sms_fallback_url, number.sms_fallback_method)),
     )
 
 
-def _target(target: Target) -> Target | None:
+def _target(target: WebhookTarget) -> WebhookTarget | None:
     return target if target.url else None
 
 

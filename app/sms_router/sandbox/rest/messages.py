@@ -27,7 +27,7 @@ from sms_router.sandbox.sending.callbacks import API_VERSION
 from sms_router.sandbox.sending.outbound import Outbound
 from sms_router.sandbox.sending.validation import Draft
 from sms_router.sandbox.state.account import Account
-from sms_router.sandbox.state.messages import Direction, Message, MessageStore, Status
+from sms_router.sandbox.state.messages import Direction, Message, MessageStore, SandboxMessageStatus
 from sms_router.sandbox.world.errors import UNDELIVERED, ApiRejection, RefusedError, refusal
 
 _OPTIONS: dict[str, tuple[str, Reader]] = {
@@ -39,11 +39,13 @@ _OPTIONS: dict[str, tuple[str, Reader]] = {
 }
 """Parameters of a new message beside what it says; of these the sandbox heeds the first two (facts 6.2)."""
 
-_CANCELABLE = frozenset({Status.SCHEDULED, Status.ACCEPTED, Status.QUEUED})
-_UNDECIDED = frozenset({Status.SCHEDULED, Status.ACCEPTED})
+_CANCELABLE = frozenset(
+    {SandboxMessageStatus.SCHEDULED, SandboxMessageStatus.ACCEPTED, SandboxMessageStatus.QUEUED}
+)
+_UNDECIDED = frozenset({SandboxMessageStatus.SCHEDULED, SandboxMessageStatus.ACCEPTED})
 
 
-class Messages:
+class MessagesResource:
     """Messages that were sent and received."""
 
     def __init__(self, account: Account, messages: MessageStore, outbound: Outbound, clock: Clock) -> None:
@@ -160,7 +162,7 @@ class Messages:
 
 def _complete(message: Message) -> bool:
     """Sent counts as complete: not every carrier gives a receipt."""
-    return message.status.final or message.status is Status.SENT
+    return message.status.final or message.status is SandboxMessageStatus.SENT
 
 
 def _send_at(form: Form, draft: Draft) -> datetime | None:

@@ -31,7 +31,7 @@ Item = TypeVar("Item", bound=HasSid)
 
 
 @dataclass(frozen=True, slots=True)
-class Page(Generic[Item]):
+class ListPage(Generic[Item]):
     """One page of a list; the tokens are None where the list ends."""
 
     items: Sequence[Item]
@@ -42,7 +42,7 @@ class Page(Generic[Item]):
     previous_token: str | None
 
 
-def cut(items: Iterable[Item], request: Request) -> Page[Item]:
+def cut(items: Iterable[Item], request: Request) -> ListPage[Item]:
     """Return the page that a request asks for with ``PageSize``, ``Page`` and ``PageToken``."""
     everything = tuple(items)
     size = _size(request)
@@ -50,7 +50,7 @@ def cut(items: Iterable[Item], request: Request) -> Page[Item]:
     start = _start(everything, request.query_params.get("PageToken"), number, size)
     chosen = everything[start : start + size]
     more = start + size < len(everything)
-    return Page(
+    return ListPage(
         items=chosen,
         number=number,
         size=size,
@@ -60,7 +60,7 @@ def cut(items: Iterable[Item], request: Request) -> Page[Item]:
     )
 
 
-def v1_list(request: Request, key: str, page: Page[Item], render: Callable[[Item], Json]) -> Json:
+def v1_list(request: Request, key: str, page: ListPage[Item], render: Callable[[Item], Json]) -> Json:
     """Return the envelope of the ``/v1`` tree."""
     base = origin(request) + request.url.path
     links = _Links(base, request, page.size)
@@ -78,7 +78,7 @@ def v1_list(request: Request, key: str, page: Page[Item], render: Callable[[Item
     }
 
 
-def classic_list(request: Request, key: str, page: Page[Item], render: Callable[[Item], Json]) -> Json:
+def classic_list(request: Request, key: str, page: ListPage[Item], render: Callable[[Item], Json]) -> Json:
     """Return the envelope of the ``/2010-04-01`` tree."""
     links = _Links(request.url.path, request, page.size)
     return {

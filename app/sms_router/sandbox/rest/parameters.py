@@ -12,7 +12,7 @@ from starlette.requests import Request
 
 from sms_router.sandbox.sending.callbacks import can_be_called_back
 from sms_router.sandbox.world.errors import RefusedError, refusal
-from sms_router.sandbox.world.numbers import Method
+from sms_router.sandbox.world.numbers import HttpMethod
 from sms_router.twilio.form import MalformedFormError, Pairs, parse_form
 
 LARGEST_FORM = 256 * 1024
@@ -100,10 +100,10 @@ def read_status_callback(_: str, value: str) -> str:
     return value
 
 
-def read_method(name: str, value: str) -> Method:
+def read_method(name: str, value: str) -> HttpMethod:
     """Read GET or POST."""
     try:
-        return Method(value.upper())
+        return HttpMethod(value.upper())
     except ValueError as error:
         raise invalid(f"{name} must be GET or POST, not {value}") from error
 

@@ -24,7 +24,7 @@ MOST_NUMBERS = 400
 
 
 @dataclass(frozen=True, slots=True)
-class SenderType:
+class SenderSubresource:
     """One of the three lists below a Service."""
 
     path: str
@@ -33,15 +33,17 @@ class SenderType:
     parameter: str
 
 
-SHORT_CODES = SenderType("ShortCodes", "short_codes", "SC", "ShortCodeSid")
-PHONE_NUMBERS = SenderType("PhoneNumbers", "phone_numbers", "PN", "PhoneNumberSid")
-ALPHA_SENDERS = SenderType("AlphaSenders", "alpha_senders", "AI", "AlphaSender")
+SHORT_CODES = SenderSubresource("ShortCodes", "short_codes", "SC", "ShortCodeSid")
+PHONE_NUMBERS = SenderSubresource("PhoneNumbers", "phone_numbers", "PN", "PhoneNumberSid")
+ALPHA_SENDERS = SenderSubresource("AlphaSenders", "alpha_senders", "AI", "AlphaSender")
 
 
-class Pool:
+class SenderPoolResource:
     """The senders of one type: list, add, fetch, remove."""
 
-    def __init__(self, kind: SenderType, account: Account, identifiers: Identifiers, clock: Clock) -> None:
+    def __init__(
+        self, kind: SenderSubresource, account: Account, identifiers: Identifiers, clock: Clock
+    ) -> None:
         """Serve the pools of ``account``."""
         self._kind = kind
         self._account = account
@@ -137,7 +139,7 @@ class Pool:
         }
 
 
-def _number_fields(kind: SenderType, number: Number) -> Json:
+def _number_fields(kind: SenderSubresource, number: Number) -> Json:
     able = number.capabilities
     named = (("Voice", able.voice), ("SMS", able.sms), ("MMS", able.mms))
     return {

@@ -8,7 +8,7 @@ from itertools import zip_longest
 
 from sms_router.sandbox.inbound.incoming_text import Texted
 from sms_router.sandbox.scenarios.scenario import Check, Misses, Shows
-from sms_router.sandbox.state.alerts import Alert
+from sms_router.sandbox.state.alerts import DebuggerAlert
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +29,12 @@ class Situation:
 
     shown: Sequence[Seen] = ()
     missed: Sequence[Seen] = ()
-    alerts: Sequence[Alert] = ()
+    alerts: Sequence[DebuggerAlert] = ()
     texted: Texted | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class Mismatch:
     """One thing that is not as it should be."""
 
     what: str
@@ -42,38 +42,38 @@ class Difference:
     got: str
 
 
-def differences(check: Check, now: Situation) -> tuple[Difference, ...]:
+def differences(check: Check, now: Situation) -> tuple[Mismatch, ...]:
     """Return everything in which the situation is not what the check wants, and what the debugger says."""
     found = tuple(_differences(check, now))
     untold = check.alerts is None and check.outcome is None
     if found and untold and now.alerts:
-        return (*found, Difference("alerts", "none that no step expects", _told_alerts(now.alerts)))
+        return (*found, Mismatch("alerts", "none that no step expects", _told_alerts(now.alerts)))
     return found
 
 
-def _differences(check: Check, now: Situation) -> Iterator[Difference]:
+def _differences(check: Check, now: Situation) -> Iterator[Mismatch]:
     if check.outcome and not (now.texted and now.texted.outcome is check.outcome):
-        yield Difference("the webhook", check.outcome.value, _ended(now.texted))
+        yield Mismatch("the webhook", check.outcome.value, _ended(now.texted))
     if check.shows is not None:
         for number, (shows, seen) in enumerate(zip_longest(check.shows, now.shown), 1):
             if shows is None or seen is None or not _fits(shows, seen):
-                yield Difference(f"message {number} on {check.phone}", _wanted(shows), _told(seen))
+                yield Mismatch(f"message {number} on {check.phone}", _wanted(shows), _told(seen))
     if check.undelivered is not None:
         for misses, seen in zip_longest(check.undelivered, now.missed):
             if misses is None or seen is None or not _missed_so(misses, seen):
-                yield Difference(f"not delivered to {check.phone}", _wanted_missing(misses), _told(seen))
+                yield Mismatch(f"not delivered to {check.phone}", _wanted_missing(misses), _told(seen))
     if check.alerts is not None and check.alerts != tuple(alert.code for alert in now.alerts):
-        yield Difference("alerts", _codes(check.alerts), _told_alerts(now.alerts))
+        yield Mismatch("alerts", _codes(check.alerts), _told_alerts(now.alerts))
 
 
-def leftovers(phone: str, now: Situation) -> Iterator[Difference]:
+def leftovers(phone: str, now: Situation) -> Iterator[Mismatch]:
     """Yield what nobody has asked about by the end."""
     for seen in now.shown:
-        yield Difference(f"a message on {phone}", "nothing more", _told(seen))
+        yield Mismatch(f"a message on {phone}", "nothing more", _told(seen))
     for seen in now.missed:
-        yield Difference(f"not delivered to {phone}", "nothing more", _told(seen))
+        yield Mismatch(f"not delivered to {phone}", "nothing more", _told(seen))
     if now.alerts:
-        yield Difference("alerts", "none that no step expects", _told_alerts(now.alerts))
+        yield Mismatch("alerts", "none that no step expects", _told_alerts(now.alerts))
 
 
 def _ended(texted: Texted | None) -> str:
@@ -125,7 +125,7 @@ def _told(seen: Seen | None) -> str:
     return f"from {seen.sender}, says {seen.body!r}{media}{status}"
 
 
-def _told_alerts(alerts: Sequence[Alert]) -> str:
+def _told_alerts(alerts: Sequence[DebuggerAlert]) -> str:
     return "; ".join(f"{alert.code} {alert.text}" for alert in alerts) or "none"
 
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from enum import Enum
 
 from sms_router.sandbox.inbound.incoming_text import Texted, receive_text
-from sms_router.sandbox.inbound.webhook_parameters import Text
+from sms_router.sandbox.inbound.webhook_parameters import IncomingText
 from sms_router.sandbox.platform import Platform
-from sms_router.sandbox.scenarios.comparison import Difference, Seen, Situation, differences, leftovers
-from sms_router.sandbox.scenarios.scenario import Action, Become, Break, Check, Scenario, Step, Wait
+from sms_router.sandbox.scenarios.comparison import Mismatch, Seen, Situation, differences, leftovers
+from sms_router.sandbox.scenarios.scenario import Action, Become, Break, Check, Scenario, ScenarioStep, Wait
 from sms_router.sandbox.world.world import PhoneState
 
 LAST_WAIT = 0.3
@@ -34,7 +34,7 @@ class Played:
 
     title: str
     verdict: StepResult
-    differences: tuple[Difference, ...] = ()
+    differences: tuple[Mismatch, ...] = ()
 
 
 class ScenarioPlayer:
@@ -60,7 +60,7 @@ class ScenarioPlayer:
         if verdict is StepResult.PASSED:
             yield await self._end()
 
-    async def _play(self, step: Step) -> Played:
+    async def _play(self, step: ScenarioStep) -> Played:
         refused = self._impossible(step.action)
         if refused:
             return Played(step.title, StepResult.FAILED, (refused,))
@@ -69,18 +69,18 @@ class ScenarioPlayer:
         found = await self._differences(step.check, texted)
         return Played(step.title, StepResult.FAILED if found else StepResult.PASSED, found)
 
-    def _impossible(self, action: Action) -> Difference | None:
-        if not isinstance(action, Text):
+    def _impossible(self, action: Action) -> Mismatch | None:
+        if not isinstance(action, IncomingText):
             return None
         state = self._here.phonebook.phone(action.sender).state
         if state is PhoneState.ON:
             return None
-        return Difference(action.sender, "a phone that is on", f"one that is {state.value}")
+        return Mismatch(action.sender, "a phone that is on", f"one that is {state.value}")
 
     async def _act(self, action: Action) -> Texted | None:
         """Let it happen; return what came of a text."""
         here = self._here
-        if isinstance(action, Text):
+        if isinstance(action, IncomingText):
             return await receive_text(here, action)
         if isinstance(action, Wait):
             await here.pace.advance(action.seconds)
@@ -93,7 +93,7 @@ class ScenarioPlayer:
                 here.faults.clear()
         return None
 
-    async def _differences(self, check: Check, texted: Texted | None) -> tuple[Difference, ...]:
+    async def _differences(self, check: Check, texted: Texted | None) -> tuple[Mismatch, ...]:
         """Compare until everything fits, or the time is up."""
         give_up = asyncio.get_running_loop().time() + check.within
         while True:
@@ -107,7 +107,7 @@ class ScenarioPlayer:
     async def _end(self) -> Played:
         await asyncio.sleep(self._last_wait)
         await self._here.pace.wait_until_idle()
-        found: list[Difference] = []
+        found: list[Mismatch] = []
         for phone in self._here.handsets.numbers:
             found += leftovers(phone, replace(self._situation(phone), alerts=()))
         found += leftovers("", Situation(alerts=self._situation("").alerts))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from sms_router.sandbox.inbound.session import Outcome
-from sms_router.sandbox.inbound.webhook_parameters import Text
+from sms_router.sandbox.inbound.session import SessionOutcome
+from sms_router.sandbox.inbound.webhook_parameters import IncomingText
 from sms_router.sandbox.world.fault import FaultSet
 from sms_router.sandbox.world.world import Carrier, PhoneState, World
 
@@ -38,7 +38,7 @@ class Check:
     shows: tuple[Shows, ...] | None = None
     undelivered: tuple[Misses, ...] | None = None
     alerts: tuple[int, ...] | None = None
-    outcome: Outcome | None = None
+    outcome: SessionOutcome | None = None
     within: float = 5.0
 
 
@@ -70,11 +70,11 @@ class Look:
     """Nothing happens; something is looked at."""
 
 
-Action = Text | Wait | Break | Become | Look
+Action = IncomingText | Wait | Break | Become | Look
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class ScenarioStep:
     """One thing that happens, and what must come of it."""
 
     title: str
@@ -100,7 +100,7 @@ class Scenario:
     title: str
     story: str
     world: World
-    steps: tuple[Step, ...]
+    steps: tuple[ScenarioStep, ...]
     settings: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     application: Application | None = None
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sms_router.sandbox.inbound.session import Outcome
-from sms_router.sandbox.inbound.webhook_parameters import Text
+from sms_router.sandbox.inbound.session import SessionOutcome
+from sms_router.sandbox.inbound.webhook_parameters import IncomingText
 from sms_router.sandbox.scenarios.scenario import (
     Action,
     Become,
@@ -13,8 +13,8 @@ from sms_router.sandbox.scenarios.scenario import (
     Check,
     Look,
     Misses,
+    ScenarioStep,
     Shows,
-    Step,
     Wait,
 )
 from sms_router.sandbox.world.faults_config import read_faults
@@ -31,7 +31,7 @@ _OF_TEXTS = ("to", "webhook")
 """Keys that say nothing where nobody texts."""
 
 
-def read_step(row: Table, world: World) -> Step:
+def read_step(row: Table, world: World) -> ScenarioStep:
     """Return one step; mistakes are added to the table's."""
     used = [keys for keys in _ACTIONS if any(row.has(key) for key in keys)]
     if len(used) > 1:
@@ -41,9 +41,11 @@ def read_step(row: Table, world: World) -> Step:
         if row.has(key) and "texts" not in (used[0] if used else ()):
             row.refuse(key, "goes with texts or media: nothing is texted here")
     action = _action(row, phone, used[0][0] if used else "", world)
-    if not phone and (isinstance(action, Text | Become) or row.has("shows") or row.has("undelivered")):
+    if not phone and (
+        isinstance(action, IncomingText | Become) or row.has("shows") or row.has("undelivered")
+    ):
         row.refuse("phone", "is missing: whose phone is it?")
-    step = Step(row.text("title", _title(action, phone)), action, _check(row, phone))
+    step = ScenarioStep(row.text("title", _title(action, phone)), action, _check(row, phone))
     row.know("to", "texts", "media", "wait", "faults", "state", "carrier", "shows", "undelivered", "alerts")
     row.know("webhook")
     row.finish()
@@ -61,7 +63,7 @@ def _phone(row: Table, world: World) -> str:
 
 def _action(row: Table, phone: str, kind: str, world: World) -> Action:
     if kind == "texts":
-        return Text(phone, _recipient(row, world), row.text("texts", ""), row.texts("media"))
+        return IncomingText(phone, _recipient(row, world), row.text("texts", ""), row.texts("media"))
     if kind == "wait":
         return Wait(row.seconds("wait", 0.0))
     if kind == "faults":
@@ -94,7 +96,7 @@ def _recipient(row: Table, world: World) -> Number:
 
 
 def _check(row: Table, phone: str) -> Check:
-    outcome = row.choice("webhook", Outcome) if row.has("webhook") else None
+    outcome = row.choice("webhook", SessionOutcome) if row.has("webhook") else None
     within = row.seconds("within", 5.0)
     if within > LONGEST_WITHIN:
         row.refuse("within", f"expected {LONGEST_WITHIN:g} seconds at most, got {within:g}")
@@ -163,7 +165,7 @@ def _codes(row: Table) -> tuple[int, ...]:
 
 def _title(action: Action, phone: str) -> str:
     """Say what happens, in one line."""
-    if isinstance(action, Text):
+    if isinstance(action, IncomingText):
         pictures = _counted(action.media, "picture")
         return f"{phone} texts {action.number.address}: {' + '.join(filter(None, (action.body, pictures)))}"
     if isinstance(action, Wait):

@@ -11,9 +11,9 @@ from sms_router.sandbox.clock import Clock
 from sms_router.sandbox.state.account import Account
 from sms_router.sandbox.state.alerts import Alerts, Level
 from sms_router.sandbox.state.faults import Faults
-from sms_router.sandbox.state.messages import Message, Status
+from sms_router.sandbox.state.messages import Message, SandboxMessageStatus
 from sms_router.sandbox.webhooks.client import WebhookClient
-from sms_router.sandbox.webhooks.page import FetchFailure, Page, Target
+from sms_router.sandbox.webhooks.page import FetchFailure, WebhookPage, WebhookTarget
 from sms_router.sandbox.webhooks.pages import read_page
 from sms_router.sandbox.world.fault import ReceiptFault
 
@@ -80,7 +80,7 @@ class StatusCallbacks:
 
     async def _post(self, message: Message, url: str, line: CallbackQueue, fault: ReceiptFault) -> None:
         await self._clock.sleep(fault.late)
-        target, parameters = Target(url), status_parameters(self._account.sid, message)
+        target, parameters = WebhookTarget(url), status_parameters(self._account.sid, message)
         async with line.turns:
             if fault.twice:
                 _, answer = await self._client.fetch_twice(target, parameters)
@@ -102,7 +102,7 @@ def can_be_called_back(url: str) -> bool:
     return parts.scheme in ("http", "https") and "_" not in (parts.hostname or "_")
 
 
-def _oddity(answer: Page) -> int | None:
+def _oddity(answer: WebhookPage) -> int | None:
     """Return the debugger's code for what a status callback is not answered by (facts 1.5)."""
     if answer.status == 204:
         return None
@@ -129,6 +129,6 @@ def status_parameters(account_sid: str, message: Message) -> dict[str, str]:
         parameters["MessagingServiceSid"] = message.service_sid
     if message.error_code:
         parameters["ErrorCode"] = str(message.error_code)
-    if message.status in (Status.DELIVERED, Status.UNDELIVERED):
+    if message.status in (SandboxMessageStatus.DELIVERED, SandboxMessageStatus.UNDELIVERED):
         parameters["RawDlrDoneDate"] = message.updated.strftime("%y%m%d%H%M")
     return parameters

@@ -13,7 +13,7 @@ from sms_router.sandbox.sending.callbacks import CallbackQueue, StatusCallbacks
 from sms_router.sandbox.sending.carrier import Transit, rejection, shown_content
 from sms_router.sandbox.sending.selection import Selection
 from sms_router.sandbox.state.account import Account
-from sms_router.sandbox.state.messages import Handsets, Message, MessageStore, Received, Status
+from sms_router.sandbox.state.messages import Handsets, Message, MessageStore, Received, SandboxMessageStatus
 from sms_router.sandbox.state.opt_outs import OptOuts
 from sms_router.sandbox.state.phonebook import Phonebook
 
@@ -63,17 +63,17 @@ class Delivery:
 
     def cancel(self, message: Message) -> Message:
         """Let a message that has not left end as *canceled*, and report it like any change."""
-        return self._move(message.sid, CallbackQueue(), Status.CANCELED) or message
+        return self._move(message.sid, CallbackQueue(), SandboxMessageStatus.CANCELED) or message
 
     async def _overflow(self, sid: str) -> None:
-        self._move(sid, CallbackQueue(), Status.FAILED, 30001)
+        self._move(sid, CallbackQueue(), SandboxMessageStatus.FAILED, 30001)
 
     async def _carry(self, sid: str) -> None:
         line = CallbackQueue()
         message = await self._queued(sid, line)
         if message is None:
             return
-        message = self._move(sid, line, Status.SENT)
+        message = self._move(sid, line, SandboxMessageStatus.SENT)
         if message:
             await self._clock.sleep(self._phonebook.phone(message.recipient).carrier.delay)
             self._arrive(message, line)
@@ -86,17 +86,17 @@ class Delivery:
             message = self._messages.get(sid)
         if message is None or message.status.final:
             return None
-        if message.status is Status.QUEUED:
+        if message.status is SandboxMessageStatus.QUEUED:
             return message
         if self._opt_outs.blocks(message.sender, message.service_sid, message.recipient):
-            self._move(sid, line, Status.FAILED, 21610)
+            self._move(sid, line, SandboxMessageStatus.FAILED, 21610)
             return None
         message = self._with_sender(message)
         if message.sender is None:
-            self._move(sid, line, Status.FAILED, 21703)
+            self._move(sid, line, SandboxMessageStatus.FAILED, 21703)
             return None
         self._messages.put(message)
-        return self._move(sid, line, Status.QUEUED)
+        return self._move(sid, line, SandboxMessageStatus.QUEUED)
 
     def _with_sender(self, message: Message) -> Message:
         service = self._account.service(message.service_sid or "")
@@ -112,10 +112,10 @@ class Delivery:
             body, media = shown_content(journey, self._identifiers.link())
             shown = Received(message.sid, message.sender or "", body, media, self._clock.now())
             self._handsets.show(message.recipient, shown)
-            self._move(message.sid, line, Status.DELIVERED)
+            self._move(message.sid, line, SandboxMessageStatus.DELIVERED)
         else:
             self._handsets.miss(message.recipient, message.sid)
-            self._move(message.sid, line, Status.UNDELIVERED, code)
+            self._move(message.sid, line, SandboxMessageStatus.UNDELIVERED, code)
 
     def _journey(self, message: Message) -> Transit:
         service = self._account.service(message.service_sid or "")
@@ -127,13 +127,15 @@ class Delivery:
             luck=self._chance.random(),
         )
 
-    def _move(self, sid: str, line: CallbackQueue, status: Status, code: int | None = None) -> Message | None:
+    def _move(
+        self, sid: str, line: CallbackQueue, status: SandboxMessageStatus, code: int | None = None
+    ) -> Message | None:
         """Give a message its next status and report it; None when it is gone or final already."""
         message = self._messages.get(sid)
         if message is None or message.status.final:
             return None
         now = self._clock.now()
-        sent = now if status is Status.SENT else message.sent
+        sent = now if status is SandboxMessageStatus.SENT else message.sent
         message = replace(message, status=status, error_code=code, updated=now, sent=sent)
         self._messages.put(message)
         self._callbacks.report(message, line)

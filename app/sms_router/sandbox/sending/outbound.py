@@ -12,7 +12,7 @@ from sms_router.sandbox.sending.delivery import Delivery
 from sms_router.sandbox.sending.smart_encoding import smart_encoded
 from sms_router.sandbox.sending.validation import Draft, check
 from sms_router.sandbox.state.account import Account
-from sms_router.sandbox.state.messages import Direction, Message, Status
+from sms_router.sandbox.state.messages import Direction, Message, SandboxMessageStatus
 from sms_router.sandbox.state.opt_outs import OptOuts
 from sms_router.sandbox.world.errors import ApiRejection, refusal
 from sms_router.twilio.segments import count_segments
@@ -105,8 +105,8 @@ class Outbound:
         return smart_encoded(draft.body) if encodes else draft.body
 
 
-def _first_status(draft: Draft, send_at: datetime | None) -> Status:
+def _first_status(draft: Draft, send_at: datetime | None) -> SandboxMessageStatus:
     """A Service accepts first and chooses afterwards; a direct message is queued at once (facts 7)."""
     if send_at:
-        return Status.SCHEDULED
-    return Status.ACCEPTED if draft.service_sid else Status.QUEUED
+        return SandboxMessageStatus.SCHEDULED
+    return SandboxMessageStatus.ACCEPTED if draft.service_sid else SandboxMessageStatus.QUEUED

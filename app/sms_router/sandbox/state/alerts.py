@@ -24,7 +24,7 @@ class Level(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Alert:
+class DebuggerAlert:
     """One entry. ``resource_sid`` is the message it is about."""
 
     sid: str
@@ -43,7 +43,7 @@ class Alerts:
         """Start empty."""
         self._clock = clock
         self._identifiers = identifiers
-        self._alerts: deque[Alert] = deque(maxlen=MOST_ALERTS)
+        self._alerts: deque[DebuggerAlert] = deque(maxlen=MOST_ALERTS)
 
     def add(
         self, code: int, text: str, *, resource_sid: str, request_url: str = "", level: Level | None = None
@@ -51,8 +51,10 @@ class Alerts:
         """Write down that something went wrong; without a level, the code decides whether it is a warning."""
         level = level or (Level.WARNING if code in _WARNINGS else Level.ERROR)
         sid = self._identifiers.sid("NO")
-        self._alerts.append(Alert(sid, code, level, text, request_url, resource_sid, self._clock.now()))
+        self._alerts.append(
+            DebuggerAlert(sid, code, level, text, request_url, resource_sid, self._clock.now())
+        )
 
-    def newest_first(self) -> Iterator[Alert]:
+    def newest_first(self) -> Iterator[DebuggerAlert]:
         """Iterate as the debugger shows them."""
         return reversed(self._alerts)

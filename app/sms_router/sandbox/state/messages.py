@@ -15,7 +15,7 @@ MOST_PHONES = 100_000
 MOST_PER_PHONE = 200
 
 
-class Status(Enum):
+class SandboxMessageStatus(Enum):
     """Where a message stands (facts 7)."""
 
     SCHEDULED = "scheduled"
@@ -34,7 +34,13 @@ class Status(Enum):
         return self in _FINAL
 
 
-_FINAL = {Status.DELIVERED, Status.UNDELIVERED, Status.FAILED, Status.CANCELED, Status.RECEIVED}
+_FINAL = {
+    SandboxMessageStatus.DELIVERED,
+    SandboxMessageStatus.UNDELIVERED,
+    SandboxMessageStatus.FAILED,
+    SandboxMessageStatus.CANCELED,
+    SandboxMessageStatus.RECEIVED,
+}
 
 
 class Direction(Enum):
@@ -54,7 +60,7 @@ class Message:
     recipient: str
     body: str
     direction: Direction
-    status: Status
+    status: SandboxMessageStatus
     created: datetime
     updated: datetime
     media: tuple[str, ...] = ()
@@ -104,7 +110,7 @@ class Received:
 
 
 @dataclass(frozen=True, slots=True)
-class Inbox:
+class PhoneInbox:
     """One phone's messages, oldest first, and the sids of those that did not reach it."""
 
     received: deque[Received]
@@ -116,16 +122,16 @@ class Handsets:
 
     def __init__(self) -> None:
         """Start empty."""
-        self._inboxes: OrderedDict[str, Inbox] = OrderedDict()
+        self._inboxes: OrderedDict[str, PhoneInbox] = OrderedDict()
 
     @property
     def numbers(self) -> tuple[str, ...]:
         """The phones that were sent anything."""
         return tuple(self._inboxes)
 
-    def inbox(self, number: str) -> Inbox:
+    def inbox(self, number: str) -> PhoneInbox:
         """Return what a phone received; a phone that got nothing has an empty inbox."""
-        return self._inboxes.get(number) or Inbox(deque(), deque())
+        return self._inboxes.get(number) or PhoneInbox(deque(), deque())
 
     def show(self, number: str, received: Received) -> None:
         """Let a message arrive at a phone."""
@@ -135,10 +141,10 @@ class Handsets:
         """Note that a message did not arrive."""
         self._opened(number).missed.append(sid)
 
-    def _opened(self, number: str) -> Inbox:
+    def _opened(self, number: str) -> PhoneInbox:
         inbox = self._inboxes.get(number)
         if inbox is None:
-            inbox = Inbox(deque(maxlen=MOST_PER_PHONE), deque(maxlen=MOST_PER_PHONE))
+            inbox = PhoneInbox(deque(maxlen=MOST_PER_PHONE), deque(maxlen=MOST_PER_PHONE))
             self._inboxes[number] = inbox
             if len(self._inboxes) > MOST_PHONES:
                 self._inboxes.popitem(last=False)

@@ -20,7 +20,7 @@ from sms_router.sandbox.world.opt_out_keywords import (
     NETWORK_STOP,
     NETWORK_STOPPED,
     NOT_REMOVABLE,
-    Intent,
+    KeywordIntent,
     WordList,
 )
 from sms_router.sandbox.world.world import Service
@@ -91,22 +91,22 @@ class OptOuts:
         for words in _lists(service, country_of(person)):
             intent = words.intent(word)
             if intent:
-                silent = intent is Intent.HELP and (service.sid, person) in self._blocked
+                silent = intent is KeywordIntent.HELP and (service.sid, person) in self._blocked
                 self._note(service.sid, person, intent)
                 return Heard(intent.value, "" if silent else words.reply(intent), network_reply)
         return Heard(network_reply=network_reply)
 
-    def _default(self, scope: str, person: str, intent: Intent) -> str:
+    def _default(self, scope: str, person: str, intent: KeywordIntent) -> str:
         """Answer STOP and START where they change something (INFERENCE), HELP where nothing is blocked."""
         blocked = (scope, person) in self._blocked
         self._note(scope, person, intent)
-        speaks = blocked if intent is Intent.START else not blocked
+        speaks = blocked if intent is KeywordIntent.START else not blocked
         return DEFAULT.reply(intent) if speaks else ""
 
-    def _note(self, scope: str, person: str, intent: Intent) -> None:
-        if intent is Intent.STOP:
+    def _note(self, scope: str, person: str, intent: KeywordIntent) -> None:
+        if intent is KeywordIntent.STOP:
             self._blocked.add((scope, person))
-        elif intent is Intent.START:
+        elif intent is KeywordIntent.START:
             self._blocked.discard((scope, person))
 
 

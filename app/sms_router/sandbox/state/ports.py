@@ -66,7 +66,7 @@ _WORDS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Portability:
+class PortabilityAnswer:
     """Whether a number can be ported by the API."""
 
     portable: bool
@@ -85,7 +85,7 @@ class Ports:
         self._identifiers = identifiers
         self._clock = clock
         self._requests: dict[str, PortIn] = {}
-        self._portability: dict[str, Portability] = {}
+        self._portability: dict[str, PortabilityAnswer] = {}
 
     @property
     def requests(self) -> Iterable[PortIn]:
@@ -103,20 +103,20 @@ class Ports:
         self._requests[port.sid] = port
         return port
 
-    def portability(self, address: str) -> Portability:
+    def portability(self, address: str) -> PortabilityAnswer:
         """Tell whether a number can be ported: what was set, else landline and mobile ones of the US."""
         if address in self._portability:
             return self._portability[address]
         number = self._account.number_at(address)
         if number is not None and not number.porting:
-            return Portability(portable=False, reason="The number is on this account already")
+            return PortabilityAnswer(portable=False, reason="The number is on this account already")
         if kind_of(address) is NumberKind.TOLL_FREE:
-            return Portability(portable=False, reason="Toll-free numbers are not ported by the API")
+            return PortabilityAnswer(portable=False, reason="Toll-free numbers are not ported by the API")
         if country_of(address) != "US":
-            return Portability(portable=False, reason="The API ports numbers of the US only")
-        return Portability(portable=True)
+            return PortabilityAnswer(portable=False, reason="The API ports numbers of the US only")
+        return PortabilityAnswer(portable=True)
 
-    def declare(self, address: str, portability: Portability) -> None:
+    def declare(self, address: str, portability: PortabilityAnswer) -> None:
         """Set whether a number can be ported."""
         self._portability[address] = portability
 

@@ -11,10 +11,10 @@ import aiohttp
 
 from sms_router.sandbox.identifiers import Identifiers
 from sms_router.sandbox.webhooks.connection_policy import BadOverride, ConnectionPolicy, overridden
-from sms_router.sandbox.webhooks.page import FetchFailure, Page, Target
+from sms_router.sandbox.webhooks.page import FetchFailure, WebhookPage, WebhookTarget
 from sms_router.sandbox.webhooks.request import Attempt, Redirected, RequestMaker
 from sms_router.sandbox.webhooks.signing import Signer
-from sms_router.sandbox.world.numbers import Method
+from sms_router.sandbox.world.numbers import HttpMethod
 from sms_router.sandbox.world.proxy import ReverseProxy
 
 _MOST_REDIRECTS = 10
@@ -56,27 +56,27 @@ class WebhookClient:
             await self._session.close()
 
     async def fetch(
-        self, target: Target, parameters: Mapping[str, str], cookies: aiohttp.CookieJar | None = None
-    ) -> Page | FetchFailure:
+        self, target: WebhookTarget, parameters: Mapping[str, str], cookies: aiohttp.CookieJar | None = None
+    ) -> WebhookPage | FetchFailure:
         """Call a URL and return its page, or why there is none; never raises for what a server does."""
         (answer,) = await self._fetch(target, parameters, cookies, times=1)
         return answer
 
     async def fetch_twice(
-        self, target: Target, parameters: Mapping[str, str], cookies: aiohttp.CookieJar | None = None
-    ) -> tuple[Page | FetchFailure, Page | FetchFailure]:
+        self, target: WebhookTarget, parameters: Mapping[str, str], cookies: aiohttp.CookieJar | None = None
+    ) -> tuple[WebhookPage | FetchFailure, WebhookPage | FetchFailure]:
         """Deliver one request twice at once, as a retry does whose first try went through after all."""
         first, second = await self._fetch(target, parameters, cookies, times=2)
         return first, second
 
     async def _fetch(
         self,
-        target: Target,
+        target: WebhookTarget,
         parameters: Mapping[str, str],
         cookies: aiohttp.CookieJar | None,
         *,
         times: int,
-    ) -> list[Page | FetchFailure]:
+    ) -> list[WebhookPage | FetchFailure]:
         token = self._identifiers.idempotency_token()
         policy = overridden(target.url, self._policy)
         if isinstance(policy, BadOverride):
@@ -85,8 +85,8 @@ class WebhookClient:
         return await asyncio.gather(*calls)
 
     async def _bounded(
-        self, target: Target, attempt: Attempt, policy: ConnectionPolicy
-    ) -> Page | FetchFailure:
+        self, target: WebhookTarget, attempt: Attempt, policy: ConnectionPolicy
+    ) -> WebhookPage | FetchFailure:
         try:
             async with asyncio.timeout(policy.total):
                 return await self._with_retries(target, attempt, policy)
@@ -94,26 +94,26 @@ class WebhookClient:
             return FetchFailure(11200, f"no answer within {policy.total:g} s", target.url)
 
     async def _with_retries(
-        self, target: Target, attempt: Attempt, policy: ConnectionPolicy
-    ) -> Page | FetchFailure:
+        self, target: WebhookTarget, attempt: Attempt, policy: ConnectionPolicy
+    ) -> WebhookPage | FetchFailure:
         if self._session is None:
             raise RuntimeError("enter the WebhookClient before calling")
         maker = RequestMaker(self._session, self._signer, policy, self._proxy)
         for _ in range(policy.retries):
             answer = await _follow(maker, target, attempt)
-            if isinstance(answer, Page) or answer.trouble not in policy.retried:
+            if isinstance(answer, WebhookPage) or answer.trouble not in policy.retried:
                 return answer
         return await _follow(maker, target, attempt)
 
 
-async def _follow(maker: RequestMaker, target: Target, attempt: Attempt) -> Page | FetchFailure:
+async def _follow(maker: RequestMaker, target: WebhookTarget, attempt: Attempt) -> WebhookPage | FetchFailure:
     for _ in range(_MOST_REDIRECTS + 1):
         answer = await maker.once(target, attempt)
         if not isinstance(answer, Redirected):
             return answer
         url = urljoin(target.url, answer.location)
         if answer.keeps_method:
-            target = Target(url, target.method)
+            target = WebhookTarget(url, target.method)
         else:
-            target, attempt = Target(url, Method.GET), attempt.without_parameters()
+            target, attempt = WebhookTarget(url, HttpMethod.GET), attempt.without_parameters()
     return FetchFailure(11215, f"more than {_MOST_REDIRECTS} redirects", target.url)

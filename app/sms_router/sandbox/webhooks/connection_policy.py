@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 
-class FailureKind(Enum):
+class WebhookFailureKind(Enum):
     """Sorts of failure that may be tried again; the value is the word in ``rp``."""
 
     CONNECT = "ct"
@@ -29,7 +29,7 @@ class ConnectionPolicy:
     read: float = 15.0
     total: float = 15.0
     retries: int = 1
-    retried: frozenset[FailureKind] = field(default=frozenset({FailureKind.CONNECT}))
+    retried: frozenset[WebhookFailureKind] = field(default=frozenset({WebhookFailureKind.CONNECT}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,13 +79,17 @@ def _retries(key: str, value: str) -> Mapping[str, Any]:
 
 def _retried(_: str, value: str) -> Mapping[str, Any]:
     if value == "all":
-        return {"retried": frozenset(FailureKind)}
-    known = {trouble.value: trouble for trouble in FailureKind}
+        return {"retried": frozenset(WebhookFailureKind)}
+    known = {trouble.value: trouble for trouble in WebhookFailureKind}
     words = value.split(",")
     wrong = [word for word in words if word not in known and word != "all"]
     if wrong:
         raise _BadOverrideError(11243, f"rp={value}: {wrong[0]!r} is none of {', '.join(known)}, all")
-    return {"retried": frozenset(FailureKind) if "all" in words else frozenset(known[word] for word in words)}
+    return {
+        "retried": frozenset(WebhookFailureKind)
+        if "all" in words
+        else frozenset(known[word] for word in words)
+    }
 
 
 def _edges(_: str, value: str) -> Mapping[str, Any]:

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sms_router.sandbox.webhooks.connection_policy import FailureKind
-from sms_router.sandbox.world.numbers import Method
+from sms_router.sandbox.webhooks.connection_policy import WebhookFailureKind
+from sms_router.sandbox.world.numbers import HttpMethod
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class WebhookTarget:
     """A URL to call, and how."""
 
     url: str
-    method: Method = Method.POST
+    method: HttpMethod = HttpMethod.POST
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class WebhookPage:
     """An answer below 400. ``media_type`` has no parameters and is in lower case."""
 
     url: str
@@ -38,5 +38,5 @@ class FetchFailure:
     reason: str
     url: str
     status: int | None = None
-    trouble: FailureKind | None = None
+    trouble: WebhookFailureKind | None = None
     challenge: str = ""

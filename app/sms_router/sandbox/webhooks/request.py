@@ -10,9 +10,9 @@ from urllib.parse import unquote, urlsplit
 import aiohttp
 from yarl import URL
 
-from sms_router.sandbox.webhooks.connection_policy import ConnectionPolicy, FailureKind
-from sms_router.sandbox.webhooks.page import FetchFailure, Page, Target
-from sms_router.sandbox.webhooks.signing import SignedRequest, Signer
+from sms_router.sandbox.webhooks.connection_policy import ConnectionPolicy, WebhookFailureKind
+from sms_router.sandbox.webhooks.page import FetchFailure, WebhookPage, WebhookTarget
+from sms_router.sandbox.webhooks.signing import SignedWebhook, Signer
 from sms_router.sandbox.world.proxy import ReverseProxy
 
 LARGEST_ANSWER = 64 * 1024
@@ -59,7 +59,7 @@ class RequestMaker:
         self._signer = signer
         self._timeout = aiohttp.ClientTimeout(total=None, sock_connect=policy.connect, sock_read=policy.read)
 
-    async def once(self, target: Target, attempt: Attempt) -> Page | FetchFailure | Redirected:
+    async def once(self, target: WebhookTarget, attempt: Attempt) -> WebhookPage | FetchFailure | Redirected:
         """Call a URL; credentials in it are kept back until the server asks for them (facts 1.5)."""
         request = self._signer.sign(target.method, target.url, attempt.parameters, attempt.token)
         answer = await self._safely(target, request, attempt.cookies)
@@ -70,16 +70,16 @@ class RequestMaker:
         return answer
 
     async def _safely(
-        self, target: Target, request: SignedRequest, cookies: aiohttp.CookieJar | None
-    ) -> Page | FetchFailure | Redirected:
+        self, target: WebhookTarget, request: SignedWebhook, cookies: aiohttp.CookieJar | None
+    ) -> WebhookPage | FetchFailure | Redirected:
         try:
             return await self._send(target, request, cookies)
         except (aiohttp.ClientError, ValueError) as error:
             return _failure(error, target.url)
 
     async def _send(
-        self, target: Target, request: SignedRequest, cookies: aiohttp.CookieJar | None
-    ) -> Page | FetchFailure | Redirected:
+        self, target: WebhookTarget, request: SignedWebhook, cookies: aiohttp.CookieJar | None
+    ) -> WebhookPage | FetchFailure | Redirected:
         url = URL(request.url, encoded=True)
         forwarded = URL(self._proxy.forward(request.url), encoded=True) if self._proxy else url
         host = {"Host": url.raw_authority} if forwarded != url else {}
@@ -100,7 +100,7 @@ class RequestMaker:
                 return FetchFailure(11200, reason, target.url, response.status)
 
 
-async def _read(response: aiohttp.ClientResponse, url: str) -> Page | FetchFailure | Redirected:
+async def _read(response: aiohttp.ClientResponse, url: str) -> WebhookPage | FetchFailure | Redirected:
     if response.status in _REDIRECTS and "Location" in response.headers:
         return Redirected(response.headers["Location"], _REDIRECTS[response.status])
     if response.status >= 400:
@@ -111,11 +111,11 @@ async def _read(response: aiohttp.ClientResponse, url: str) -> Page | FetchFailu
         if len(body) > LARGEST_ANSWER:
             return FetchFailure(11750, "the answer is larger than 64 kB", url, response.status)
     media_type = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-    return Page(url, response.status, media_type, bytes(body))
+    return WebhookPage(url, response.status, media_type, bytes(body))
 
 
 def _error_status(response: aiohttp.ClientResponse, url: str) -> FetchFailure:
-    trouble = FailureKind.CLIENT_ERROR if response.status < 500 else FailureKind.SERVER_ERROR
+    trouble = WebhookFailureKind.CLIENT_ERROR if response.status < 500 else WebhookFailureKind.SERVER_ERROR
     challenge = response.headers.get("WWW-Authenticate", "") if response.status == 401 else ""
     reason = f"HTTP {response.status}"
     return FetchFailure(11200, reason, url, response.status, trouble, challenge.strip().lower())
@@ -135,16 +135,16 @@ def _told(error: Exception) -> str:
     return error.message if isinstance(error, aiohttp.ClientResponseError) else str(error)
 
 
-_FAILURES: tuple[tuple[tuple[type[Exception], ...], int, FailureKind | None, str], ...] = (
-    ((aiohttp.ClientConnectorDNSError,), 11210, FailureKind.CONNECT, "host not found: {error}"),
-    ((aiohttp.ClientSSLError,), 11220, FailureKind.CONNECT, "TLS: {error}"),
+_FAILURES: tuple[tuple[tuple[type[Exception], ...], int, WebhookFailureKind | None, str], ...] = (
+    ((aiohttp.ClientConnectorDNSError,), 11210, WebhookFailureKind.CONNECT, "host not found: {error}"),
+    ((aiohttp.ClientSSLError,), 11220, WebhookFailureKind.CONNECT, "TLS: {error}"),
     (
         (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError),
         11205,
-        FailureKind.CONNECT,
+        WebhookFailureKind.CONNECT,
         "no connection to {error}",
     ),
-    ((aiohttp.SocketTimeoutError,), 11200, FailureKind.READ, "no answer in time: {error}"),
+    ((aiohttp.SocketTimeoutError,), 11200, WebhookFailureKind.READ, "no answer in time: {error}"),
     (
         (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError, ValueError),
         11100,

@@ -9,14 +9,14 @@ from urllib.parse import quote, urlencode, urlsplit, urlunsplit
 
 from twilio.request_validator import RequestValidator
 
-from sms_router.sandbox.world.numbers import Method
+from sms_router.sandbox.world.numbers import HttpMethod
 
 
 @dataclass(frozen=True, slots=True)
-class SignedRequest:
+class SignedWebhook:
     """What is sent. ``url`` is exactly what was signed; ``body`` is None for GET."""
 
-    method: Method
+    method: HttpMethod
     url: str
     headers: Mapping[str, str]
     body: bytes | None
@@ -30,8 +30,8 @@ class Signer:
         self._validator = RequestValidator(auth_token)
 
     def sign(
-        self, method: Method, url: str, parameters: Mapping[str, str], idempotency_token: str
-    ) -> SignedRequest:
+        self, method: HttpMethod, url: str, parameters: Mapping[str, str], idempotency_token: str
+    ) -> SignedWebhook:
         """Put the parameters into the query (GET) or the body (POST), and sign the whole."""
         target = signed_form(url)
         form = urlencode(parameters)
@@ -42,12 +42,12 @@ class Signer:
             "X-Home-Region": "us1",
             "I-Twilio-Idempotency-Token": idempotency_token,
         }
-        if method is Method.GET:
+        if method is HttpMethod.GET:
             target, signed = _with_query(target, form), {}
         else:
             headers["Content-Type"] = "application/x-www-form-urlencoded"
         headers["X-Twilio-Signature"] = self._validator.compute_signature(target, dict(signed))
-        return SignedRequest(method, target, headers, None if method is Method.GET else form.encode())
+        return SignedWebhook(method, target, headers, None if method is HttpMethod.GET else form.encode())
 
 
 def signed_form(url: str) -> str:

@@ -19,7 +19,7 @@ _DECLARED_VERSION = re.compile(rb"<\?xml\s+version\s*=\s*[\"']([^\"']*)")
 
 
 @dataclass(frozen=True, slots=True)
-class SendMessage:
+class MessageVerb:
     """``<Message>``. What was not written is None; Twilio's defaults are applied when it is executed."""
 
     body: str
@@ -32,7 +32,7 @@ class SendMessage:
 
 
 @dataclass(frozen=True, slots=True)
-class Redirect:
+class RedirectVerb:
     """``<Redirect>``; everything after it is ignored."""
 
     url: str
@@ -47,7 +47,7 @@ class Warn:
     text: str
 
 
-Verb = SendMessage | Redirect | Warn
+Verb = MessageVerb | RedirectVerb | Warn
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ def _verbs(element: Element) -> Iterator[Verb]:
         yield from _message(element)
     elif element.tag == "Redirect":
         yield from _unknown(element, _REDIRECT_ATTRIBUTES)
-        yield Redirect((element.text or "").strip(), element.get("method"))
+        yield RedirectVerb((element.text or "").strip(), element.get("method"))
     elif element.tag in _VOICE_VERBS:
         yield Warn(14110, f"<{element.tag}> cannot answer a message")
     else:
@@ -89,7 +89,7 @@ def _message(element: Element) -> Iterator[Verb]:
     for noun in element:
         if noun.tag not in ("Body", "Media"):
             yield Warn(12200, f"unknown noun <{noun.tag}> in <Message>")
-    yield SendMessage(
+    yield MessageVerb(
         body=_body(element),
         media=tuple((noun.text or "").strip() for noun in element.iterfind("Media")),
         to=element.get("to"),

@@ -19,7 +19,7 @@ _SHORT_CODE = re.compile(r"[0-9]{3,8}")
 _ALPHANUMERIC = re.compile(r"(?=.*[A-Za-z])[A-Za-z0-9 +\-_&]{1,11}")
 
 
-class Method(Enum):
+class HttpMethod(Enum):
     """How a webhook is called."""
 
     GET = "GET"
@@ -57,9 +57,9 @@ class Number:
     capabilities: Capabilities
     friendly_name: str
     sms_url: str = ""
-    sms_method: Method = Method.POST
+    sms_method: HttpMethod = HttpMethod.POST
     sms_fallback_url: str = ""
-    sms_fallback_method: Method = Method.POST
+    sms_fallback_method: HttpMethod = HttpMethod.POST
     status_callback: str = ""
     created: datetime = FIRST_DAY
     updated: datetime = FIRST_DAY

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import re
 
-from sms_router.sandbox.world.numbers import Capabilities, Method, Number, country_of, is_e164, is_short_code
+from sms_router.sandbox.world.numbers import (
+    Capabilities,
+    HttpMethod,
+    Number,
+    country_of,
+    is_e164,
+    is_short_code,
+)
 from sms_router.sandbox.world.toml_table import Table
 
 _COUNTRY = re.compile("[A-Z]{2}")
@@ -73,9 +80,9 @@ def _number(row: Table, prefix: str, address: str, country: str) -> Number:
         capabilities=_capabilities(row),
         friendly_name=row.text("friendly_name", address),
         sms_url=read_url(row, "sms_url"),
-        sms_method=row.choice("sms_method", Method, Method.POST),
+        sms_method=row.choice("sms_method", HttpMethod, HttpMethod.POST),
         sms_fallback_url=read_url(row, "sms_fallback_url"),
-        sms_fallback_method=row.choice("sms_fallback_method", Method, Method.POST),
+        sms_fallback_method=row.choice("sms_fallback_method", HttpMethod, HttpMethod.POST),
     )
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 
-class Intent(Enum):
+class KeywordIntent(Enum):
     """What a word asks for; the value is ``OptOutType``."""
 
     STOP = "STOP"
@@ -30,14 +30,20 @@ class WordList:
     help_reply: str
     countries: frozenset[str] = frozenset()
 
-    def intent(self, word: str) -> Intent | None:
+    def intent(self, word: str) -> KeywordIntent | None:
         """Return what a word in capitals asks for."""
-        words = ((Intent.STOP, self.stop), (Intent.START, self.start), (Intent.HELP, self.help))
+        words = (
+            (KeywordIntent.STOP, self.stop),
+            (KeywordIntent.START, self.start),
+            (KeywordIntent.HELP, self.help),
+        )
         return next((intent for intent, known in words if word in known), None)
 
-    def reply(self, intent: Intent) -> str:
+    def reply(self, intent: KeywordIntent) -> str:
         """Return the answer to a word."""
-        return {Intent.STOP: self.stop_reply, Intent.START: self.start_reply}.get(intent, self.help_reply)
+        return {KeywordIntent.STOP: self.stop_reply, KeywordIntent.START: self.start_reply}.get(
+            intent, self.help_reply
+        )
 
 
 DEFAULT = WordList(

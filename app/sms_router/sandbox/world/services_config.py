@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from urllib.parse import urlsplit, urlunsplit
 
-from sms_router.sandbox.world.numbers import Method, Number
+from sms_router.sandbox.world.numbers import HttpMethod, Number
 from sms_router.sandbox.world.numbers_config import read_countries, read_sid, read_url
 from sms_router.sandbox.world.opt_out_keywords import DEFAULT, WordList
 from sms_router.sandbox.world.toml_table import Table
@@ -40,9 +40,9 @@ def lay_over(row: Table, service: Service) -> Service:
     return replace(
         service,
         inbound_request_url=read_url(row, "inbound_request_url", service.inbound_request_url),
-        inbound_method=row.choice("inbound_method", Method, service.inbound_method),
+        inbound_method=row.choice("inbound_method", HttpMethod, service.inbound_method),
         fallback_url=read_url(row, "fallback_url", service.fallback_url),
-        fallback_method=row.choice("fallback_method", Method, service.fallback_method),
+        fallback_method=row.choice("fallback_method", HttpMethod, service.fallback_method),
         status_callback=read_url(row, "status_callback", service.status_callback),
         use_inbound_webhook_on_number=row.flag(
             "use_inbound_webhook_on_number", default=service.use_inbound_webhook_on_number

@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import Enum
 
 from sms_router.sandbox.world.fault import FaultSet
-from sms_router.sandbox.world.numbers import FIRST_DAY, Method, Number
+from sms_router.sandbox.world.numbers import FIRST_DAY, HttpMethod, Number
 from sms_router.sandbox.world.opt_out_keywords import WordList
 from sms_router.sandbox.world.proxy import ReverseProxy
 
@@ -24,9 +24,9 @@ class Service:
     sid: str
     friendly_name: str
     inbound_request_url: str = ""
-    inbound_method: Method = Method.POST
+    inbound_method: HttpMethod = HttpMethod.POST
     fallback_url: str = ""
-    fallback_method: Method = Method.POST
+    fallback_method: HttpMethod = HttpMethod.POST
     status_callback: str = ""
     use_inbound_webhook_on_number: bool = False
     sticky_sender: bool = True

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Sequence
 
-from sms_router.store.connection import Answer, Argument
+from sms_router.store.connection import Argument, RedisReply
 from sms_router.store.errors import ScriptFailedError, StoreUnavailableError
 from sms_router.store.scripts import BY_NAME, Script
 from sms_router.store.spool.spool import Spool
@@ -36,7 +36,7 @@ class DurableWriter:
 
     async def write(
         self, script: Script, keys: Sequence[bytes], arguments: Sequence[Argument]
-    ) -> Answer | None:
+    ) -> RedisReply | None:
         """Run a script now, or later from the spool; then the answer is None."""
         if self._deferred_keys and keys[0] in self._deferred_keys:
             self.spool(script, keys, arguments)

@@ -38,9 +38,9 @@ def _told(checklist: Checklist, arrivals: OnboardingState, now: float) -> Pendin
     step, actor = checklist.now, checklist.actor
     return PendingNumberRow(
         checklist.number,
-        checklist.kind.words,
+        checklist.kind.label,
         step.name if step is not None else "",
-        actor.words if actor is not None else "",
+        actor.label if actor is not None else "",
         str(checklist.expected or f"by {checklist.usually_by} as a rule"),
         _trouble(checklist, arrivals, now),
     )

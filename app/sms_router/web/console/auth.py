@@ -19,7 +19,7 @@ from sms_router.web.console.endings import RevokedSessions
 from sms_router.web.console.login_throttle import LoginThrottle
 from sms_router.web.console.origin import is_same_origin
 from sms_router.web.console.rendering import PageError, Pages
-from sms_router.web.console.sessions import LASTS, Session, Sessions
+from sms_router.web.console.sessions import LASTS, ConsoleSession, Sessions
 from sms_router.web.http import Rejection, is_form, read_body, read_headers
 
 log = logging.getLogger("sms_router.console")
@@ -35,7 +35,7 @@ class ConsoleRequest:
     """One request of somebody who is logged in."""
 
     request: Request
-    session: Session
+    session: ConsoleSession
     form: Mapping[str, str]
     """Empty unless it was posted."""
     reveal: bool
@@ -149,7 +149,7 @@ class Authenticator:
         self._keep(visit.request, response, "", 0)
         return response
 
-    async def _session(self, request: Request) -> Session | None:
+    async def _session(self, request: Request) -> ConsoleSession | None:
         session = self._sessions.read(request.cookies.get(COOKIE, ""), self._clock())
         return None if session is None or await self._endings.is_revoked(session) else session
 

@@ -30,7 +30,7 @@ LONGEST_NUMBER = 40
 _A_SHORT_CODE = "12345"
 
 
-class ServiceStatus(NamedTuple):
+class ContactInService(NamedTuple):
     """What a person is to one Service."""
 
     scope: str
@@ -86,7 +86,7 @@ class ContactPages:
         scopes, now, table = self._scopes(visit), self.desk.now, self.desk.people.table
         reveal = visit.reveal or self.desk.open
 
-        def read(client: Redis) -> tuple[list[ServiceStatus], list[object]]:
+        def read(client: Redis) -> tuple[list[ContactInService], list[object]]:
             standings = [
                 _standing(scope, name, ContactSummary(stored_person(client, scope, number), table, now))
                 for scope, name in scopes.items()
@@ -141,5 +141,5 @@ class ContactPages:
         return scope
 
 
-def _standing(scope: str, name: str, known: ContactSummary) -> ServiceStatus:
-    return ServiceStatus(scope, name, known.facts.opted_out, tuple(describe(known)))
+def _standing(scope: str, name: str, known: ContactSummary) -> ContactInService:
+    return ContactInService(scope, name, known.facts.opted_out, tuple(describe(known)))

@@ -11,7 +11,7 @@ from sms_router.store.keys import ended_session
 from sms_router.store.scripts import SESSION_END
 from sms_router.store.spool.durable_writer import DurableWriter
 from sms_router.store.store import Store
-from sms_router.web.console.sessions import LASTS, Session
+from sms_router.web.console.sessions import LASTS, ConsoleSession
 
 MOST_REMEMBERED = 1000
 
@@ -30,14 +30,14 @@ class RevokedSessions:
         self._clock = clock
         self._known: OrderedDict[bytes, None] = OrderedDict()
 
-    async def end(self, session: Session) -> None:
+    async def end(self, session: ConsoleSession) -> None:
         """End a session."""
         key = _key_of(session)
         self._remember(key)
         left = min(max(session.expires - self._clock(), 1.0), LASTS)
         await self._journal.write(SESSION_END, (key,), (str(int(left * 1000)),))
 
-    async def is_revoked(self, session: Session) -> bool:
+    async def is_revoked(self, session: ConsoleSession) -> bool:
         """Tell whether a session was ended, as far as can be known."""
         key = _key_of(session)
         if key in self._known:
@@ -56,6 +56,6 @@ class RevokedSessions:
             self._known.popitem(last=False)
 
 
-def _key_of(session: Session) -> bytes:
+def _key_of(session: ConsoleSession) -> bytes:
     """Return its key, from which nobody who reads Redis can tell the cookie."""
     return ended_session(hashlib.sha256(session.token.encode()).hexdigest())

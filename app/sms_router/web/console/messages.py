@@ -33,7 +33,7 @@ _WORTH_REPLAYING = {ReplayStatus.YES, ReplayStatus.UNKNOWN, ReplayStatus.TOO_OLD
 
 
 @dataclass(frozen=True, slots=True)
-class Messages:
+class MessagePages:
     """The pages about messages."""
 
     desk: ConsoleContext

@@ -12,7 +12,7 @@ from starlette.responses import HTMLResponse, Response
 from sms_router.privacy import mask_number, mask_text
 from sms_router.routing.history.replay import in_words
 from sms_router.routing.history.timeline import iso, moment_of
-from sms_router.web.console.sessions import Session
+from sms_router.web.console.sessions import ConsoleSession
 
 HERE = Path(__file__).parent
 
@@ -64,12 +64,14 @@ class Pages:
         environment.globals["stand_in"] = stand_in
         self._environment = environment
 
-    def show(self, template: str, session: Session | None, status: int = 200, **values: object) -> Response:
+    def show(
+        self, template: str, session: ConsoleSession | None, status: int = 200, **values: object
+    ) -> Response:
         """Render a page for somebody, or for nobody in particular."""
         page = self._environment.get_template(template)
         return HTMLResponse(page.render(session=session, **values), status)
 
-    def refusal(self, refused: PageError, session: Session | None) -> Response:
+    def refusal(self, refused: PageError, session: ConsoleSession | None) -> Response:
         """Say that something is not to be had, or not to be done."""
         return self.show("refused.html", session, refused.status, sentence=refused.sentence)
 

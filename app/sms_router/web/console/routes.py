@@ -13,7 +13,7 @@ from sms_router.web.console.contacts import ContactPages
 from sms_router.web.console.context import ConsoleContext
 from sms_router.web.console.keywords import Keywords
 from sms_router.web.console.login_throttle import LoginThrottle
-from sms_router.web.console.messages import Messages
+from sms_router.web.console.messages import MessagePages
 from sms_router.web.console.overview import Overview
 from sms_router.web.console.rendering import HERE, PageError, Pages
 from sms_router.web.console.replays import Replays
@@ -33,7 +33,7 @@ def routes(desk: ConsoleContext, password: str, steady: Callable[[], float]) -> 
     looks: dict[str, Page] = {}
     does: dict[str, Page] = {"/console/logout": guard.log_out}
     looks["/console"] = Overview(desk, pages).show
-    messages = Messages(desk, pages)
+    messages = MessagePages(desk, pages)
     looks["/console/messages"] = messages.newest
     looks["/console/messages/{sid}"] = messages.show
     replays = Replays(desk, pages, messages.find)

@@ -16,7 +16,7 @@ _COST = 2**14
 """Of scrypt: a stolen cookie does not give the password away by trying. Some 40 ms, once."""
 
 
-class Session(NamedTuple):
+class ConsoleSession(NamedTuple):
     """One login."""
 
     token: str
@@ -43,13 +43,13 @@ class Sessions:
         given = hashlib.sha256(password.encode("utf-8", "surrogatepass")).digest()
         return hmac.compare_digest(given, self._expected)
 
-    def open(self, now: float) -> Session:
+    def open(self, now: float) -> ConsoleSession:
         """Begin a session; ``now`` is in seconds since the epoch."""
         expires = int(now) + LASTS
         claim = f"{expires}.{secrets.token_urlsafe(16)}"
         return self._session(f"{claim}.{self._sign('session', claim)}", expires)
 
-    def read(self, token: str, now: float) -> Session | None:
+    def read(self, token: str, now: float) -> ConsoleSession | None:
         """Return the session of a cookie; None when it is not ours, was changed, or has expired."""
         claim, _, signature = token.rpartition(".")
         if not token.isascii() or not hmac.compare_digest(signature, self._sign("session", claim)):
@@ -59,12 +59,12 @@ class Sessions:
             return None
         return self._session(token, int(expires))
 
-    def check_csrf(self, session: Session, csrf: str) -> bool:
+    def check_csrf(self, session: ConsoleSession, csrf: str) -> bool:
         """Tell whether a form was made for this session."""
         return csrf.isascii() and hmac.compare_digest(csrf, session.csrf)
 
-    def _session(self, token: str, expires: int) -> Session:
-        return Session(token, self._sign("form", token), expires)
+    def _session(self, token: str, expires: int) -> ConsoleSession:
+        return ConsoleSession(token, self._sign("form", token), expires)
 
     def _sign(self, purpose: str, text: str) -> str:
         return hmac.new(self._key, f"{purpose} {text}".encode(), hashlib.sha256).hexdigest()
