@@ -54,7 +54,7 @@ def log_config(form: str) -> dict[str, Any]:
         "disable_existing_loggers": False,
         "formatters": {"chosen": dict(_FORMATTERS[form])},
         "filters": {
-            "sparing": {"()": "sms_router.server.log_filter.Sparing"},
+            "sparing": {"()": "sms_router.server.log_filter.RateLimitFilter"},
             "message": {"()": "sms_router.logs.NamesMessage"},
         },
         "handlers": {
