@@ -17,6 +17,7 @@ from starlette.types import Message
 
 from sms_router.config.settings import load_settings
 from sms_router.errors import ConfigurationError
+from sms_router.logs import escape_control_chars
 from sms_router.routing.dispatch.dispatcher import Dispatcher
 from sms_router.routing.handler.thread_pool import HandlerThreadPool
 from sms_router.twilio.form import MalformedFormError, parse_form
@@ -26,7 +27,6 @@ from sms_router.twilio.status import Receipt, read_receipt
 from sms_router.twilio.twiml import OutboundMessage, render
 from sms_router.twilio.twiml_parser import HttpPage, parse_response
 from sms_router.twilio.webhook_url import WebhookUrl
-from sms_router.visible import escape_control_chars
 from sms_router.web.authentication import WebhookAuthenticator
 from sms_router.web.http import Rejection
 from tests.end_to_end.running import ACCOUNT, KEYWORDS_TOML, PUBLIC, TOKEN, webhook

@@ -16,8 +16,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from sms_router.logs import escape_control_chars
 from sms_router.twilio.phone_numbers import parse_phone_number
-from sms_router.visible import escape_control_chars
 
 stdout = Console(highlight=False)
 stderr = Console(stderr=True, highlight=False)

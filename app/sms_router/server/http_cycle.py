@@ -31,7 +31,7 @@ _NO_CONTENT = 204
 
 
 class SingleWriteCycle(RequestResponseCycle):
-    """What `OneWriteProtocol` makes of each request."""
+    """What `BoundedHttpProtocol` makes of each request."""
 
     _start: HTTPResponseStartEvent | None = None
     """The head that waits for its body."""

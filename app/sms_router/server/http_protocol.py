@@ -42,7 +42,7 @@ _HEAD, _BODY, _WHOLE = _ReadState  # reading a member of an enum costs a text mo
 class BoundedHttpProtocol(HttpToolsProtocol):
     """What uvicorn is given as ``http``.
 
-    A connection at rest is closed after ``timeout_keep_alive`` seconds, or up to `HEAD_TIME` later.
+    A connection at rest is closed after ``timeout_keep_alive`` seconds, or up to `HEADER_TIMEOUT` later.
 
     Where ``limit_concurrency`` is set, three quarters of it are kept for connections, at the cost
     of those that owe something or rest; so it is reached only by requests that are at work.

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from starlette.types import Scope
 
-from sms_router.visible import escape_control_chars
+from sms_router.logs import escape_control_chars
 from sms_router.web.rejections import RejectionLog
 
 log = logging.getLogger("sms_router.web")

@@ -43,7 +43,7 @@ SHUTDOWN_GRACE = 15
 """Seconds that requests in flight get when the router is stopped: as long as Twilio waits."""
 
 KEEP_ALIVE = 75
-"""Seconds that an idle connection is kept at least; `OneWriteProtocol` looks every ten.
+"""Seconds that an idle connection is kept at least; `BoundedHttpProtocol` looks every ten.
 
 Longer than proxies keep theirs (nginx and Amazon's load balancers: 60 s): one that sends a text on a
 connection which is just being closed here would have to answer 502.
