@@ -22,8 +22,8 @@ LIMIT = 16
 class Hasty(BoundedHttpProtocol):
     """The protocol without its patience."""
 
-    HEAD_TIME = 0.05
-    LINGER = 0.05
+    HEADER_TIMEOUT = 0.05
+    SHUTDOWN_GRACE = 0.05
 
 
 @dataclass
