@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 EXPRESS := loadtests/bench/apps/express
 
-.PHONY: help run install test slow stores check fix bench profile load chaos fuzz lock clean
+.PHONY: help run install test slow stores check fix bench profile trace load chaos fuzz lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -37,6 +37,9 @@ bench: $(VENV)/.dev ## measure CPU per message, side by side, and how it grows
 
 profile: $(VENV)/.dev ## show where the microseconds of one message go
 	@$(BIN)/python -m loadtests.profiling $(OPTIONS)
+
+trace: $(VENV)/.dev ## list the functions that one message calls (OPTIONS=handler, OPTIONS=status, OPTIONS=--first)
+	@$(BIN)/python -m loadtests.trace $(OPTIONS)
 
 load: $(VENV)/.load ## let people text for a minute, and judge every answer (HOST=https://... for a deployment)
 	@$(BIN)/python -m loadtests.load $(if $(filter http%,$(HOST)),--host $(HOST)) $(if $(USERS),--users $(USERS)) \

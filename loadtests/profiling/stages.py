@@ -15,7 +15,7 @@ class Stage:
 
     name: str
     module: str
-    """Where the name is looked up when the road calls it, which is not always where it is defined."""
+    """Where the name is looked up when the router calls it, which is not always where it is defined."""
     attribute: str
     """A function of the module, or ``Class.method``."""
 
@@ -24,7 +24,7 @@ class Stage:
         """What holds the function, the name it holds it by, and the function.
 
         Raises:
-            AttributeError: when the road was rebuilt and this stage does not exist any more.
+            AttributeError: when the code has changed and the function does not exist any more.
 
         """
         holder: Any = importlib.import_module(self.module)
@@ -40,27 +40,27 @@ class Stage:
 
 
 STAGES = (
-    Stage("HTTP parse", "sms_router.server.http_protocol", "OneWriteProtocol.data_received"),
+    Stage("HTTP parse", "sms_router.server.http_protocol", "BoundedHttpProtocol.data_received"),
     Stage("ASGI cycle", "uvicorn.protocols.http.httptools_impl", "RequestResponseCycle.run_asgi"),
     Stage("URL routing", "sms_router.web.routes", "WebhookRouter.__call__"),
     Stage("endpoint", "sms_router.web.webhooks", "InboundEndpoint.__call__"),
-    Stage("gate", "sms_router.web.authentication", "Gate.admit"),
+    Stage("authentication", "sms_router.web.authentication", "WebhookAuthenticator.authenticate"),
     Stage("read headers", "sms_router.web.authentication", "read_headers"),
     Stage("read body", "sms_router.web.authentication", "read_body"),
     Stage("parse form", "sms_router.web.authentication", "parse_form"),
     Stage("signature", "sms_router.twilio.signature", "SignatureVerifier.verify"),
     Stage("read message", "sms_router.web.webhooks", "read_inbound"),
     Stage("pipeline", "sms_router.routing.pipeline.pipeline", "Pipeline.answer"),
-    Stage("open record", "sms_router.routing.inbox.inbox", "Records.open"),
-    Stage("find keyword", "sms_router.routing.dispatch.dispatcher", "Dispatcher.find"),
-    Stage("render text", "sms_router.routing.dispatch.dispatcher", "Immediate.reply"),
-    Stage("compose", "sms_router.routing.pipeline.composer", "Composer.draft"),
+    Stage("claim message", "sms_router.routing.inbox.inbox", "Inbox.claim"),
+    Stage("find keyword", "sms_router.routing.dispatch.dispatcher", "Dispatcher.resolve"),
+    Stage("render text", "sms_router.routing.dispatch.dispatcher", "TemplateResponder.reply"),
+    Stage("compose", "sms_router.routing.pipeline.composer", "Composer.compose_draft"),
     Stage("select sender", "sms_router.routing.pipeline.composer", "select"),
     Stage("write TwiML", "sms_router.routing.pipeline.composer", "Composer._document"),
-    Stage("write to Valkey", "sms_router.store.connection", "Wire._flush"),
-    Stage("read from Valkey", "sms_router.store.connection", "Wire.data_received"),
+    Stage("write to Valkey", "sms_router.store.connection", "PipelinedConnection._flush"),
+    Stage("read from Valkey", "sms_router.store.connection", "PipelinedConnection.data_received"),
     Stage("response", "sms_router.web.webhooks", "send_twiml"),
-    Stage("write response", "sms_router.server.http_cycle", "OneWriteCycle._write"),
+    Stage("write response", "sms_router.server.http_cycle", "SingleWriteCycle._write"),
 )
 
 ENTRANCE = "endpoint"

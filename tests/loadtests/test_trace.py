@@ -1,0 +1,34 @@
+from pathlib import Path
+
+import pytest
+
+from loadtests.trace import Trace, Webhook, trace
+
+FILES, FUNCTIONS, CALLS = 41, 117, 285
+"""At most, for a text that a template answers."""
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Trace:
+    return trace(Webhook.TEMPLATE, tmp_path_factory.mktemp("template"))
+
+
+def test_a_template_reply_passes_through_few_files_and_functions(template: Trace) -> None:
+    assert len(template.files) <= FILES
+    assert template.functions <= FUNCTIONS
+    assert len(template.calls) + template.builtin_calls <= CALLS
+
+
+def test_the_list_begins_at_the_asgi_entry_and_has_what_redis_answers(template: Trace) -> None:
+    assert str(template).startswith(
+        "web/routes.py: WebhookRouter.__call__\n  web/webhooks.py: InboundEndpoint"
+    )
+    assert "store/connection.py" in template.files
+
+
+@pytest.mark.parametrize(
+    ("webhook", "file"),
+    [(Webhook.HANDLER, "routing/handler/handler.py"), (Webhook.STATUS, "twilio/status.py")],
+)
+def test_handlers_and_status_callbacks_are_traced_too(webhook: Webhook, file: str, tmp_path: Path) -> None:
+    assert file in trace(webhook, tmp_path).files
