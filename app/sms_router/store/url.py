@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from enum import Enum
 from urllib.parse import SplitResult, parse_qsl, unquote, urlencode, urlsplit
@@ -12,6 +13,10 @@ from sms_router.store.address import Address
 
 _SCHEMES = ("redis", "rediss")
 _SENTINEL_PORT = 26379
+_PARTS = re.compile(r"([A-Za-z0-9+.-]*)://([^/?#]*)([^?#]*)(?:\?([^#]*))?(?:#(.*))?", re.DOTALL)
+"""Scheme, authority, path, query and fragment (RFC 3986, appendix B)."""
+_BRACKETS = re.compile(r"(?:\[[^][]*\]|[^][]*)(?::[^][]*)?")
+"""A host and its port: brackets, if any, are around the whole host."""
 
 SHAPES = (
     "redis://host:6379/0, redis+cluster://host:6379,host:6379 or"
@@ -61,12 +66,13 @@ class RedisUrl:
 
         """
         try:
-            parts = urlsplit(url)
+            parts = _split(url)
             scheme, _, kind = parts.scheme.partition("+")
             if kind == "cluster" and scheme in _SCHEMES:
                 return _checked(_cluster(parts, scheme))
             if kind == "sentinel" and scheme in _SCHEMES:
                 return _checked(_sentinel(parts, scheme))
+            _check_brackets(parts.netloc.rpartition("@")[2])
             address = Address.of(url)
             if scheme in _SCHEMES and not (parts.path.strip("/") or "0").isdecimal():
                 raise DeploymentError("must name its database by a number, like redis://host:6379/0")
@@ -90,6 +96,19 @@ def _checked(found: RedisUrl) -> RedisUrl:
         _, _, name = str(error).rpartition("argument ")
         raise DeploymentError(f"has the option {name}, which redis-py does not know") from error
     return found
+
+
+def _split(url: str) -> SplitResult:
+    """Split a URL that may name several hosts; each is checked when it is read as a URL of its own.
+
+    `urlsplit` checks the authority as that of one host, and some patch releases of Python refuse a list
+    with an IPv6 address in it.
+    """
+    found = _PARTS.fullmatch(url)
+    if found is None:
+        raise ValueError("there is no scheme with :// behind it")
+    scheme, *others = found.groups("")
+    return SplitResult(scheme.lower(), *others)
 
 
 def _cluster(parts: SplitResult, scheme: str) -> RedisUrl:
@@ -132,7 +151,15 @@ def _hosts(parts: SplitResult) -> list[str]:
     hosts = [host.strip() for host in parts.netloc.rpartition("@")[2].split(",")]
     if not all(hosts):
         raise DeploymentError("has a comma too many, or names no host")
+    for host in hosts:
+        _check_brackets(host)
     return hosts
+
+
+def _check_brackets(host: str) -> None:
+    """Refuse what only some patch releases of Python refuse; the others take ``a,[::1]`` for ``::1``."""
+    if not _BRACKETS.fullmatch(host):
+        raise ValueError("brackets are not around the whole host")
 
 
 def _plain(parts: SplitResult, scheme: str, host: str, path: str, query: str) -> str:
