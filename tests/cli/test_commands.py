@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -260,15 +262,64 @@ def test_help_imports_little() -> None:
     assert done.stderr.strip() == "[]"
 
 
+BUFFERED = pytest.mark.parametrize("unbuffered", ["", "1"], ids=["buffered", "unbuffered"])
+
+
+def ran_into(output: IO[str] | int, words: list[str], folder: Path, unbuffered: str) -> tuple[int, str]:
+    """Run the program with its output going there; return its exit code and what it told of errors."""
+    done = subprocess.run(
+        [str(PROGRAM), *words],
+        cwd=folder,
+        env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
+        stdout=output,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    return done.returncode, done.stderr
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full disk here")
-@pytest.mark.parametrize("words", [["messages"], ["messages", "--json"], ["keywords"]], ids=" ".join)
-def test_a_full_disk_behind_the_output_is_told(words: list[str], folder: Path) -> None:
+@pytest.mark.parametrize(
+    "words",
+    [["messages"], ["messages", "--json"], ["keywords"], ["opt-outs", "export"], ["--help"]],
+    ids=" ".join,
+)
+@BUFFERED
+def test_a_full_disk_behind_the_output_is_told(words: list[str], folder: Path, unbuffered: str) -> None:
     with Path("/dev/full").open("w") as full:
-        done = subprocess.run(
-            [str(PROGRAM), *words], cwd=folder, stdout=full, stderr=subprocess.PIPE, text=True, check=False
-        )
-    assert done.stderr == "The output cannot be written: No space left on device.\n"
-    assert done.returncode == 1
+        code, told = ran_into(full, words, folder, unbuffered)
+    assert (code, told) == (1, "The output cannot be written: No space left on device.\n")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full disk here")
+@BUFFERED
+def test_a_full_disk_hides_no_other_mistake(folder: Path, unbuffered: str) -> None:
+    with Path("/dev/full").open("w") as full:
+        code, told = ran_into(full, ["messages", "show", "SM0", "--json"], folder, unbuffered)
+    assert code == 1
+    assert told.startswith("No message SM0 is in the journal.\n")
+    assert told.endswith("\nThe output cannot be written: No space left on device.\n")
+
+
+@pytest.mark.parametrize("words", [["messages", "--json"], ["keywords"]], ids=" ".join)
+@BUFFERED
+def test_an_output_that_nobody_reads_is_no_mistake(words: list[str], folder: Path, unbuffered: str) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        assert ran_into(writer, words, folder, unbuffered) == (1, "")
+    finally:
+        os.close(writer)
+
+
+@pytest.mark.parametrize(
+    "words", [["messages"], ["messages", "--json"], ["opt-outs", "export"]], ids=" ".join
+)
+def test_a_closed_output_is_no_mistake(words: list[str], folder: Path) -> None:
+    shell = ["sh", "-c", '"$@" >&-', "sh", str(PROGRAM), *words]
+    done = subprocess.run(shell, cwd=folder, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_the_installed_program_and_the_module_are_the_same() -> None:

@@ -7,7 +7,7 @@ import importlib
 import io
 import os
 import sys
-from typing import Any
+from typing import Any, NoReturn
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -91,19 +91,38 @@ def _about() -> None:
 
 def main() -> None:
     """Run the command line; exit 0 when all is well, 1 for a problem found, 2 for wrong use."""
+    if sys.stdout is None:  # the shell has closed it: >&-
+        sys.stdout = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a terminal that is not UTF-8 shows what it can
     try:
-        commands()
-    except ConfigurationError as error:
-        fail("The configuration has mistakes:", mistakes=error.mistakes)
-        sys.exit(1)
-    except CommandError as error:
-        fail(*error.lines)
-        sys.exit(error.code)
+        try:
+            commands()
+        except ConfigurationError as error:
+            fail("The configuration has mistakes:", mistakes=error.mistakes)
+            sys.exit(1)
+        except CommandError as error:
+            fail(*error.lines)
+            sys.exit(error.code)
+    except SystemExit:
+        _flush()
+        raise
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
-        print_error(f"The output cannot be written: {error.strerror}.")
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left would fail at the end
-        sys.exit(1)
+        _cannot_write(error)
+
+
+def _flush() -> None:
+    """Write what is buffered; an error would else be told by Python itself, with an exit code of its own."""
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        _cannot_write(error)
+
+
+def _cannot_write(error: OSError) -> NoReturn:
+    if error.errno != errno.EPIPE:  # a reader that has gone, such as head, is no mistake
+        complain(f"The output cannot be written: {error.strerror}.")
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left would fail at the end
+    sys.exit(1)
