@@ -1,6 +1,9 @@
 """Connection overrides in a webhook's URL (facts 1.4), and credentials and cookies (facts 1.5)."""
 
 import base64
+import re
+from http.cookies import CookieError, Morsel
+from typing import Any
 
 import pytest
 from starlette.responses import Response
@@ -163,3 +166,23 @@ async def test_cookies_belong_to_a_pair_of_numbers_for_four_hours(bench: Bench) 
     assert await sent() == "step=2"
     bench.clock.advance(4 * 3600 + 1)
     assert await sent() is None
+
+
+async def test_a_cookie_that_python_refuses_costs_no_answer(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every Python is made as strict as the patched ones."""
+    lenient = Morsel.__setitem__
+
+    def strict(morsel: Morsel[Any], name: str, value: Any) -> None:
+        if re.search("[\x00-\x1f\x7f]", str(value)):
+            raise CookieError(name)
+        lenient(morsel, name, value)
+
+    monkeypatch.setattr(Morsel, "__setitem__", strict)
+    url = f"{bench.customer.url}/a%01/sms"
+    await bench.twilio(lambda c: c.messaging.v1.services(SERVICE).update(inbound_request_url=url))
+    bench.customer.pages["/a\x01/sms"] = page = twiml("<Message>Hi</Message>")
+    page.headers["Set-Cookie"] = "step=2"
+    told = await bench.text("Hello")
+    assert [message["body"] for message in told["messages"]] == ["Hi"]

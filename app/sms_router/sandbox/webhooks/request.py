@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from http.cookies import CookieError
 from urllib.parse import unquote, urlsplit
 
 import aiohttp
@@ -92,7 +94,9 @@ class RequestMaker:
             timeout=self._timeout,
         ) as response:
             if cookies is not None:
-                cookies.update_cookies(response.cookies, url)
+                # Patched Pythons refuse a cookie for a folder whose name has control characters.
+                with contextlib.suppress(CookieError):
+                    cookies.update_cookies(response.cookies, url)
             try:
                 return await _read(response, target.url)
             except aiohttp.ClientError as error:
