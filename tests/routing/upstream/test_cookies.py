@@ -52,8 +52,9 @@ TIMES = st.one_of(
 @given(TIMES, TIMES)
 def test_a_cookie_with_any_end_at_all_is_taken_or_left(max_age: str, expires: str) -> None:
     cookies = SimpleCookie({"a": "1"})
-    cookies["a"]["max-age"], cookies["a"]["expires"] = max_age, expires
-    taken = CookieJar(clock=Clock())
+    # Patched Pythons have a Morsel refuse control characters. The HTTP client goes round it, as here.
+    dict.update(cookies["a"], {"max-age": max_age, "expires": expires})
+    taken = Jar(clock=Clock())
     taken.take(cookies, HOME)
     assert taken.header(HOME) in ("a=1", "")
 
