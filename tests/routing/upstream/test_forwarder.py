@@ -138,7 +138,8 @@ async def test_what_goes_wrong_leads_to_the_fallback_with_twilios_code(
     ],
 )
 async def test_what_cannot_be_reached(here: Site, there: Site, asking: Asking, url: str, code: int) -> None:
-    here.greeting, there.pages["/b"] = b"220 mail.example.com ready\r\n", says("the fallback")
+    here.greeting, here.pages["/sms"] = b"220 mail.example.com ready\r\n", hangs
+    there.pages["/b"] = says("the fallback")
     url = url.format(closed=free_port(), plain=here.port)
     assert await asking.said(forward(url, f"{there.url}/b", timeout=2.0)) == ["the fallback"]
     assert there.asked[0].form["ErrorCode"] == str(code)
