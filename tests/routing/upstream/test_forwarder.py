@@ -382,5 +382,18 @@ async def test_cookies_come_back_to_the_same_person_number_and_host(
     assert carried == [None, 'session="a b"', None, None, None]
 
 
-def _status(asking: Asking, name: str) -> EndpointStatus:
+@pytest.mark.parametrize(
+    "cookie", ['a="\\001"; Path=/', "a=\x01; Path=/", "a=1; Path=/\t", 'a=1; Max-Age="\\001"; Path=/']
+)
+async def test_a_cookie_with_control_characters_costs_no_answer(
+    here: Site, asking: Asking, cookie: str
+) -> None:
+    answer = "<Response><Message>ok</Message></Response>"
+    here.pages["/sms"] = answers(answer, Set_Cookie=cookie)
+    for _ in range(2):
+        assert await asking.said(forward(f"{here.url}/sms")) == ["ok"]
+    assert here.asked[1].headers.get("Cookie") in (None, "a=1")
+
+
+def _status(asking: Asking, name: str) -> LineStatus:
     return next(status for status in asking.upstreams.statuses() if status.name == name)
