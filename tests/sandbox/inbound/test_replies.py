@@ -67,6 +67,7 @@ async def test_a_reply_that_cannot_be_sent_is_an_alert_and_the_others_go_on(
     ("message", "code"),
     [
         ('<Message statusCallback="ftp://x">x</Message>', 14105),
+        ('<Message statusCallback="http://[x/s">x</Message>', 14105),
         ('<Message statusCallback="https://my_host.example/s">x</Message>', 14105),
         ('<Message messagingServiceSid="MG1">x</Message>', 12200),
         ("<Say>x</Say><Message>x</Message>", 14110),

@@ -170,6 +170,31 @@ async def test_too_many_redirects_are_11215(bench: Bench) -> None:
     assert await bench.alert_codes() == [11215]
 
 
+@pytest.mark.parametrize("url", ["http://[x/", "http://a[::1]/", "http://[::1", "http://a:port/"])
+@pytest.mark.parametrize(
+    "page",
+    ["<Redirect>{url}</Redirect>", '<Message action="{url}">Hi</Message>', "Location"],
+    ids=["redirect", "action", "location"],
+)
+async def test_what_leads_to_no_url_is_11100(bench: Bench, page: str, url: str) -> None:
+    if page == "Location":
+        bench.customer.pages["/sms"] = Response(status_code=302, headers={"Location": url})
+    else:
+        bench.customer.says("/sms", page.format(url=url))
+    bench.customer.says("/sms/fallback", "<Message>Sorry</Message>")
+    told = await bench.text("Hello")
+    assert told["webhook"]["outcome"] == "answered by the fallback"
+    assert await bench.alert_codes() == [11100]
+
+
+async def test_a_webhook_that_is_no_url_is_11100(bench: Bench) -> None:
+    await bench.twilio(lambda c: c.messaging.v1.services(SERVICE).update(inbound_request_url="http://[x/"))
+    bench.customer.says("/sms/fallback", "<Message>Sorry</Message>")
+    told = await bench.text("Hello")
+    assert [message["body"] for message in told["messages"]] == ["Sorry"]
+    assert await bench.alert_codes() == [11100]
+
+
 async def test_a_plain_text_is_sent_to_the_person(bench: Bench) -> None:
     bench.customer.pages["/sms"] = Response("ok", media_type="text/plain")
     told = await bench.text("Hello")

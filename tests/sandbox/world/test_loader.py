@@ -69,6 +69,7 @@ def test_another_router_replaces_scheme_host_and_port_only() -> None:
         (SERVICE_ROW + 'senders = ["1234"]', "services[0].senders: 1234 is not one of the short codes"),
         (SERVICE_ROW + 'inbound_method = "PUT"', "inbound_method: expected one of GET, POST, got 'PUT'"),
         (SERVICE_ROW + 'fallback_url = "sms.example"', "fallback_url: expected an http or https URL"),
+        (SERVICE_ROW + 'fallback_url = "http://[x/sms"', "fallback_url: expected an http or https URL"),
         (SHORT_CODE_ROW + 'short_code = "+12345"\ncountry = "US"', "short_code: expected 3 to 8 bare digits"),
         (SHORT_CODE_ROW + 'short_code = "12345"\ncountry = "us"', "country: expected two capital letters"),
         (NUMBER_ROW + 'phone_number = "4155550100"', "phone_numbers[0].phone_number: expected E.164"),

@@ -5,17 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from types import TracebackType
-from urllib.parse import urljoin
 
 import aiohttp
 
-from sms_router.sandbox.identifiers import Identifiers
-from sms_router.sandbox.webhooks.connection_policy import BadOverride, ConnectionPolicy, overridden
-from sms_router.sandbox.webhooks.page import FetchFailure, WebhookPage, WebhookTarget
-from sms_router.sandbox.webhooks.request import Attempt, Redirected, RequestMaker
-from sms_router.sandbox.webhooks.signing import Signer
-from sms_router.sandbox.world.numbers import HttpMethod
-from sms_router.sandbox.world.proxy import ReverseProxy
+from app.sandbox.connection import BadOverride, ConnectionPolicy, overridden
+from app.sandbox.identifiers import Identifiers
+from app.sandbox.numbers import HttpMethod
+from app.sandbox.page import FetchFailure, Page, Target, linked
+from app.sandbox.proxy import ReverseProxy
+from app.sandbox.request import Attempt, Redirected, RequestMaker
+from app.sandbox.signing import Signer
 
 _MOST_REDIRECTS = 10
 _MOST_CONNECTIONS = 200
@@ -111,7 +110,7 @@ async def _follow(maker: RequestMaker, target: WebhookTarget, attempt: Attempt) 
         answer = await maker.once(target, attempt)
         if not isinstance(answer, Redirected):
             return answer
-        url = urljoin(target.url, answer.location)
+        url = linked(target.url, answer.location)
         if answer.keeps_method:
             target = WebhookTarget(url, target.method)
         else:

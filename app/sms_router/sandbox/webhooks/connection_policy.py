@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
 
 class WebhookFailureKind(Enum):
@@ -53,7 +53,7 @@ class _BadOverrideError(Exception):
 
 def overridden(url: str, policy: ConnectionPolicy) -> ConnectionPolicy | BadOverride:
     """Return the policy with the overrides in a URL's fragment; other fragments mean nothing."""
-    fragment = urlsplit(url).fragment
+    _, _, fragment = url.partition("#")
     if not fragment:
         return policy
     changes: dict[str, Any] = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from urllib.parse import urljoin
 
 from sms_router.sandbox.webhooks.connection_policy import WebhookFailureKind
 from sms_router.sandbox.world.numbers import HttpMethod
@@ -40,3 +41,11 @@ class FetchFailure:
     status: int | None = None
     trouble: WebhookFailureKind | None = None
     challenge: str = ""
+
+
+def linked(page_url: str, reference: str) -> str:
+    """Return the URL that a page refers to; what is no URL stays as it is, and fails when it is called."""
+    try:
+        return urljoin(page_url, reference)
+    except ValueError:
+        return reference

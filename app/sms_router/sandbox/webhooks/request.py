@@ -63,7 +63,10 @@ class RequestMaker:
 
     async def once(self, target: WebhookTarget, attempt: Attempt) -> WebhookPage | FetchFailure | Redirected:
         """Call a URL; credentials in it are kept back until the server asks for them (facts 1.5)."""
-        request = self._signer.sign(target.method, target.url, attempt.parameters, attempt.token)
+        try:
+            request = self._signer.sign(target.method, target.url, attempt.parameters, attempt.token)
+        except ValueError as error:
+            return _failure(error, target.url)
         answer = await self._safely(target, request, attempt.cookies)
         authorization = _basic(target.url)
         if authorization and isinstance(answer, FetchFailure) and answer.challenge.startswith("basic"):

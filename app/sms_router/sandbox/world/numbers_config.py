@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from urllib.parse import urlsplit
 
 from sms_router.sandbox.world.numbers import (
     Capabilities,
@@ -50,9 +51,18 @@ def read_countries(row: Table, key: str) -> frozenset[str]:
 def read_url(row: Table, key: str, default: str = "") -> str:
     """Return a URL, empty where there is none."""
     url = row.text(key, default)
-    if url and not re.match("https?://[^/]", url):
+    if url and not _is_url(url):
         row.refuse(key, f"expected an http or https URL, got {url!r}")
+        return ""
     return url
+
+
+def _is_url(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+    except ValueError:  # brackets without an address
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.netloc)
 
 
 def _short_code(row: Table) -> Number:
