@@ -13,6 +13,9 @@ LONGEST_URL = 4000
 """Characters; servers refuse longer ones."""
 
 _STANDARD_PORTS = {"http": 80, "https": 443}
+_BRACKETS = re.compile(r"(?:\[[^][]*:[^][]*\]|[^][]*)(?::[0-9]*)?")
+"""A host and its port: brackets, if any, are around the whole of an IPv6 address."""
+_WRONG_AUTHORITY = "has a wrong port, or brackets without an address"
 _HOST = re.compile(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*")
 
 
@@ -53,7 +56,10 @@ class WebhookUrl:
             parts = urlsplit(text)
             port = parts.port
         except ValueError as error:
-            raise ValueError("has a wrong port, or brackets without an address") from error
+            raise ValueError(_WRONG_AUTHORITY) from error
+        # Only some patch releases of Python refuse these; the others take a[::1] for ::1.
+        if not _BRACKETS.fullmatch(parts.netloc.rpartition("@")[2]):
+            raise ValueError(_WRONG_AUTHORITY)
         if parts.scheme not in _STANDARD_PORTS or not parts.netloc:
             raise ValueError(
                 "must begin with https:// or http:// and a host, like https://votes.example.com/sms"
