@@ -19,7 +19,7 @@ READ = [
     ),
     (
         "redis+sentinel://[::1],b, [::2]:5/mine",
-        Kind.SENTINEL,
+        Topology.SENTINEL,
         (Address("::1", 26379), Address("b", 26379), Address("::2", 5)),
         Address("::1", 6379),
         "mine",

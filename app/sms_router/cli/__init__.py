@@ -123,6 +123,6 @@ def _flush() -> None:
 
 def _cannot_write(error: OSError) -> NoReturn:
     if error.errno != errno.EPIPE:  # a reader that has gone, such as head, is no mistake
-        complain(f"The output cannot be written: {error.strerror}.")
+        print_error(f"The output cannot be written: {error.strerror}.")
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left would fail at the end
     sys.exit(1)

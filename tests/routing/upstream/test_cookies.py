@@ -54,7 +54,7 @@ def test_a_cookie_with_any_end_at_all_is_taken_or_left(max_age: str, expires: st
     cookies = SimpleCookie({"a": "1"})
     # Patched Pythons have a Morsel refuse control characters. The HTTP client goes round it, as here.
     dict.update(cookies["a"], {"max-age": max_age, "expires": expires})
-    taken = Jar(clock=Clock())
+    taken = CookieJar(clock=Clock())
     taken.take(cookies, HOME)
     assert taken.header(HOME) in ("a=1", "")
 

@@ -395,5 +395,5 @@ async def test_a_cookie_with_control_characters_costs_no_answer(
     assert here.asked[1].headers.get("Cookie") in (None, "a=1")
 
 
-def _status(asking: Asking, name: str) -> LineStatus:
+def _status(asking: Asking, name: str) -> EndpointStatus:
     return next(status for status in asking.upstreams.statuses() if status.name == name)

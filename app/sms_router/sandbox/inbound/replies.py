@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from app.sandbox.acceptance import Draft
-from app.sandbox.account import Account
-from app.sandbox.alerts import Alerts
-from app.sandbox.callbacks import can_be_called_back
-from app.sandbox.messages import Direction, Message
-from app.sandbox.numbers import HttpMethod, is_alphanumeric, is_e164
-from app.sandbox.outbound import Accepted, Outbound
-from app.sandbox.page import linked
-from app.sandbox.refusals import ApiRejection
-from app.sandbox.reply_rate import ReplyRate
-from app.sandbox.twiml import SendMessage
+from sms_router.sandbox.sending.callbacks import can_be_called_back
+from sms_router.sandbox.sending.outbound import Accepted, Outbound
+from sms_router.sandbox.sending.validation import Draft
+from sms_router.sandbox.state.account import Account
+from sms_router.sandbox.state.alerts import Alerts
+from sms_router.sandbox.state.messages import Direction, Message
+from sms_router.sandbox.state.reply_limiter import ReplyRate
+from sms_router.sandbox.webhooks.page import linked
+from sms_router.sandbox.webhooks.twiml import MessageVerb
+from sms_router.sandbox.world.errors import ApiRejection
+from sms_router.sandbox.world.numbers import HttpMethod, is_alphanumeric, is_e164
 
 MOST_REPLIES = 10
 

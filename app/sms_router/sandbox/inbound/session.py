@@ -8,16 +8,16 @@ from enum import Enum
 
 from aiohttp import CookieJar
 
-from app.sandbox.callbacks import status_parameters
-from app.sandbox.fault import WebhookKind
-from app.sandbox.faults import Faults
-from app.sandbox.inbound import Inbound
-from app.sandbox.numbers import HttpMethod
-from app.sandbox.page import FetchFailure, Page, Target, linked
-from app.sandbox.pages import read_page
-from app.sandbox.replies import Replies
-from app.sandbox.twiml import Redirect, SendMessage, Verb
-from app.sandbox.webhook import WebhookClient
+from sms_router.sandbox.inbound.replies import Replies
+from sms_router.sandbox.inbound.webhook_parameters import Inbound
+from sms_router.sandbox.sending.callbacks import status_parameters
+from sms_router.sandbox.state.faults import Faults
+from sms_router.sandbox.webhooks.client import WebhookClient
+from sms_router.sandbox.webhooks.page import FetchFailure, WebhookPage, WebhookTarget, linked
+from sms_router.sandbox.webhooks.pages import read_page
+from sms_router.sandbox.webhooks.twiml import MessageVerb, RedirectVerb, Verb
+from sms_router.sandbox.world.fault import WebhookKind
+from sms_router.sandbox.world.numbers import HttpMethod
 
 MOST_DOCUMENTS = 10
 """How often ``<Redirect>`` and ``action`` may lead to another document (INFERENCE; 14106)."""
@@ -139,8 +139,10 @@ class InboundSession:
         """Execute verbs from top to bottom, until one of them leads to another document."""
         page_url = step.target.url
         for verb in verbs:
-            if isinstance(verb, Redirect):
-                target = Target(linked(page_url, verb.url), self._replies.method(verb.method, page_url))
+            if isinstance(verb, RedirectVerb):
+                target = WebhookTarget(
+                    linked(page_url, verb.url), self._replies.method(verb.method, page_url)
+                )
                 return _Step(target, step.parameters)
             if isinstance(verb, MessageVerb):
                 following = self._reply(verb, page_url)
@@ -155,5 +157,5 @@ class InboundSession:
         accepted = self._replies.send(verb, page_url)
         if accepted is None or not verb.action:
             return None
-        target = Target(linked(page_url, verb.action), self._replies.method(verb.method, page_url))
+        target = WebhookTarget(linked(page_url, verb.action), self._replies.method(verb.method, page_url))
         return _Step(target, status_parameters(self._account_sid, accepted.message), may_be_empty=True)

@@ -8,13 +8,13 @@ from types import TracebackType
 
 import aiohttp
 
-from app.sandbox.connection import BadOverride, ConnectionPolicy, overridden
-from app.sandbox.identifiers import Identifiers
-from app.sandbox.numbers import HttpMethod
-from app.sandbox.page import FetchFailure, Page, Target, linked
-from app.sandbox.proxy import ReverseProxy
-from app.sandbox.request import Attempt, Redirected, RequestMaker
-from app.sandbox.signing import Signer
+from sms_router.sandbox.identifiers import Identifiers
+from sms_router.sandbox.webhooks.connection_policy import BadOverride, ConnectionPolicy, overridden
+from sms_router.sandbox.webhooks.page import FetchFailure, WebhookPage, WebhookTarget, linked
+from sms_router.sandbox.webhooks.request import Attempt, Redirected, RequestMaker
+from sms_router.sandbox.webhooks.signing import Signer
+from sms_router.sandbox.world.numbers import HttpMethod
+from sms_router.sandbox.world.proxy import ReverseProxy
 
 _MOST_REDIRECTS = 10
 _MOST_CONNECTIONS = 200
