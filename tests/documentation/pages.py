@@ -11,6 +11,7 @@ REPOSITORY = Path(__file__).parents[2]
 
 PAGES = (
     REPOSITORY / "README.md",
+    REPOSITORY / "CONTRIBUTING.md",
     *sorted((REPOSITORY / "docs").rglob("*.md")),
     REPOSITORY / "loadtests" / "README.md",
     REPOSITORY / "app" / "sms_router" / "sandbox" / "scenarios" / "README.md",

@@ -122,3 +122,17 @@ def test_each_target_of_make_that_a_page_writes_is_one() -> None:
     written += [line for block in blocks("sh", "console") for line in block.text.splitlines()]
     called = {target for each in written for target in re.findall(r"(?:^|\s)make ([a-z]+)", each)}
     assert {"run", "test"} <= called <= targets
+
+
+def test_the_architecture_page_names_every_folder_and_only_what_exists() -> None:
+    page = REPOSITORY / "docs" / "architecture.md"
+    package = REPOSITORY / "app" / "sms_router"
+    section = prose(page).partition("## The folders")[2].partition("\n## ")[0]
+    cells = re.findall(r"^\| (`.*?) \|", section, re.M)
+    named_folders = {path.rstrip("/") for cell in cells for path in re.findall(r"`([^`]+)`", cell)}
+    folders = {path.parent.relative_to(package).as_posix() for path in package.glob("*/__init__.py")}
+    routing = {path.parent.relative_to(package).as_posix() for path in package.glob("routing/*/__init__.py")}
+    assert folders | routing <= named_folders
+    assert [path for path in named_folders if not (package / path).exists()] == []
+    for path in re.findall(r"`((?:[a-z_]+/)+[\w.]*)`", prose(page)):
+        assert (package / path).exists() or (REPOSITORY / path).exists(), path
