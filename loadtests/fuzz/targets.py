@@ -30,7 +30,7 @@ from sms_router.twilio.webhook_url import WebhookUrl
 from sms_router.web.authentication import WebhookAuthenticator
 from sms_router.web.http import Rejection
 from tests.end_to_end.running import ACCOUNT, KEYWORDS_TOML, PUBLIC, TOKEN, webhook
-from tests.routing.rulebook import load_dispatcher
+from tests.routing.rules import load_dispatcher
 
 FOLDER = Path(mkdtemp(prefix="sms-fuzz-"))
 

@@ -16,7 +16,7 @@ from sms_router.routing.dispatch.responders import HandlerResponder, TemplateRes
 from sms_router.routing.handler.thread_pool import HandlerThreadPool
 from sms_router.routing.opt_outs.keywords_file import load_opt_out_keywords
 from sms_router.twilio.inbound import InboundMessage, read_inbound
-from tests.routing.rulebook import load_dispatcher
+from tests.routing.rules import load_dispatcher
 
 CALLER = Caller(Account("AC" + "1" * 32, "a-token", "MG" + "1" * 32, "https://sms.example.com"))
 TEXTS = tuple({text.name: text for text in (*EVERYDAY, STOP, START, HELP)}.values())

@@ -1,14 +1,14 @@
-"""Rules that contradict each other are all named, with where to mend them."""
+"""Load-time checks: conflicts, empty keywords and invalid patterns, each with the rule and the remedy."""
 
 from __future__ import annotations
 
 import pytest
 
-from sms_router.routing.keywords.lint import Conflict, EmptyKeyword, KeywordConflictError
+from sms_router.routing.keywords.lint import Conflict, EmptyKeyword, InvalidRulesError
 from sms_router.routing.keywords.rule_table import RuleTable
 from sms_router.routing.keywords.rules import Rule, Scope
 from sms_router.routing.keywords.schedule import Schedule
-from tests.routing.rulebook import FIRST_WORD, PATTERN, PREFIX, WHOLE, rule, scope
+from tests.routing.rules import FIRST_WORD, PATTERN, PREFIX, WHOLE, rule, scope
 
 
 @pytest.mark.parametrize(
@@ -43,8 +43,8 @@ from tests.routing.rulebook import FIRST_WORD, PATTERN, PREFIX, WHOLE, rule, sco
         ),
     ],
 )
-def test_two_rules_that_claim_the_same_text_are_refused(one: Rule[str], other: Rule[str]) -> None:
-    with pytest.raises(KeywordConflictError) as caught:
+def test_two_rules_that_match_the_same_text_are_refused(one: Rule[str], other: Rule[str]) -> None:
+    with pytest.raises(InvalidRulesError) as caught:
         RuleTable.build([one, other])
     (problem,) = caught.value.problems
     assert isinstance(problem, Conflict)
@@ -78,11 +78,11 @@ def test_two_rules_that_claim_the_same_text_are_refused(one: Rule[str], other: R
         (rule("A", scope=Scope(hours=Schedule.window(["mon"], "09:00", "17:00"))), rule("A", name="b")),
     ],
 )
-def test_rules_with_a_clear_order_stand_together(one: Rule[str], other: Rule[str]) -> None:
+def test_rules_with_an_order_of_precedence_are_accepted(one: Rule[str], other: Rule[str]) -> None:
     assert RuleTable.build([one, other]).rules == (one, other)
 
 
-def test_every_problem_is_listed_at_once() -> None:
+def test_every_problem_is_reported_at_once() -> None:
     rules = [
         rule("A", "B", name="first"),
         rule("a", name="second"),
@@ -90,7 +90,7 @@ def test_every_problem_is_listed_at_once() -> None:
         rule(" ", "C ", "\u200b", name="fourth"),
         rule(name="fifth"),
     ]
-    with pytest.raises(KeywordConflictError) as caught:
+    with pytest.raises(InvalidRulesError) as caught:
         RuleTable.build(rules)
     assert [(type(problem), problem.rule.name, problem.keyword) for problem in caught.value.problems] == [
         (Conflict, "second", "a"),
@@ -99,19 +99,19 @@ def test_every_problem_is_listed_at_once() -> None:
         (Conflict, "fourth", "C "),
         (EmptyKeyword, "fifth", None),
     ]
-    remedy = "give one of them another word, kind of match or scope"
+    remedy = "give one of them another keyword, kind of match or scope"
     assert str(caught.value).splitlines() == [
-        "'a' (first-word; everywhere) of second (keywords.toml, second) is already claimed by "
+        "'a' (first-word; everywhere) of second (keywords.toml, second) is already used by "
         f"first (keywords.toml, first) (written 'A' there): {remedy}",
-        "'b' (first-word; everywhere) of third (keywords.toml, third) is already claimed by "
+        "'b' (first-word; everywhere) of third (keywords.toml, third) is already used by "
         f"first (keywords.toml, first) (written 'B' there): {remedy}",
-        "the keyword ' ' of fourth (keywords.toml, fourth) is empty: write a letter, a digit or a sign",
-        "'C ' (first-word; everywhere) of fourth (keywords.toml, fourth) is already claimed by "
+        "the keyword ' ' of fourth (keywords.toml, fourth) is empty: write a letter, a digit or a symbol",
+        "'C ' (first-word; everywhere) of fourth (keywords.toml, fourth) is already used by "
         f"third (keywords.toml, third) (written 'c' there): {remedy}",
         "fifth (keywords.toml, fifth) has no keywords: give it at least one",
     ]
 
 
-def test_one_rule_may_spell_a_keyword_twice() -> None:
+def test_one_rule_may_contain_two_spellings_of_a_keyword() -> None:
     table = RuleTable.build([rule("STOP", "Stop.", "stop")])
     assert len(table.rules) == 1

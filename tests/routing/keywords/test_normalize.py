@@ -1,4 +1,4 @@
-"""One word, however it is typed."""
+"""Text normalization: which texts are compared as equal."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from sms_router.routing.keywords.normalize import LONGEST, fold_accents, normalise, trim
+from sms_router.routing.keywords.normalize import fold_accents, normalize, trim
 
 TYPED = st.text(max_size=60) | st.text(
     st.sampled_from(
@@ -17,7 +17,7 @@ TYPED = st.text(max_size=60) | st.text(
 
 
 @pytest.mark.parametrize(
-    ("typed", "meant"),
+    ("text", "normalized"),
     [
         ("STOP", "stop"),
         ("Stop.", "stop"),
@@ -60,7 +60,7 @@ TYPED = st.text(max_size=60) | st.text(
         ("مرحبا؟", "مرحبا"),
         ("نمی\u200cشود", "نمیشود"),
         ("停止。", "停止"),
-        # signs
+        # symbols
         ("?", "?"),
         ("!!!", "!!!"),
         ("- -", "- -"),
@@ -77,45 +77,45 @@ TYPED = st.text(max_size=60) | st.text(
         ),
     ],
 )
-def test_a_text_becomes_what_it_means(typed: str, meant: str) -> None:
-    assert normalise(typed) == meant
+def test_case_width_and_outer_punctuation_are_removed(text: str, normalized: str) -> None:
+    assert normalize(text) == normalized
 
 
 @given(TYPED)
 @example("\u0149")
 @example("\u1fef")
 @example("\ufdfa" * 200)
-def test_normalising_twice_changes_nothing(text: str) -> None:
-    assert normalise(normalise(text)) == normalise(text)
+def test_normalizing_twice_changes_nothing(text: str) -> None:
+    assert normalize(normalize(text)) == normalize(text)
 
 
 @given(TYPED)
-def test_case_and_surroundings_do_not_matter(text: str) -> None:
-    meant = normalise(text)
-    assert normalise(f"  {text}\n\u200b") == meant
-    assert normalise(meant.upper().lower()) == normalise(meant.upper())
+def test_case_and_outer_white_space_make_no_difference(text: str) -> None:
+    normalized = normalize(text)
+    assert normalize(f"  {text}\n\u200b") == normalized
+    assert normalize(normalized.upper().lower()) == normalize(normalized.upper())
 
 
 @given(st.text(st.characters(max_codepoint=127), max_size=60))
-def test_plain_texts_take_a_shortcut_to_the_same_place(text: str) -> None:
-    assert normalise(text) == normalise(text + "\u200b")
+def test_the_ascii_shortcut_returns_the_same_result(text: str) -> None:
+    assert normalize(text) == normalize(text + "\u200b")
 
 
 @pytest.mark.parametrize("text", ["a" * 5000, "é" * 5000, "\ufdfa" * 5000, " " * 5000 + "a", "\u0301" * 5000])
-def test_only_the_beginning_of_a_monstrous_text_matters(text: str) -> None:
-    assert len(normalise(text)) <= LONGEST
+def test_no_more_than_1600_characters_are_returned(text: str) -> None:
+    assert len(normalize(text)) <= 1600
 
 
 @pytest.mark.parametrize(
     ("text", "trimmed"),
     [("hours,", "hours"), ("¡hola!", "hola"), ("...", "..."), ("¿?", "¿?"), ("a.b", "a.b"), ("", "")],
 )
-def test_trimming_leaves_something(text: str, trimmed: str) -> None:
+def test_punctuation_alone_is_not_trimmed(text: str, trimmed: str) -> None:
     assert trim(text) == trimmed
 
 
 @pytest.mark.parametrize(
-    ("text", "bare"),
+    ("text", "folded"),
     [
         ("menu", "menu"),
         ("menú", "menu"),
@@ -131,8 +131,8 @@ def test_trimming_leaves_something(text: str, trimmed: str) -> None:
         ("한국", "한국"),
     ],
 )
-def test_accents_fold_and_vowel_signs_stay(text: str, bare: str) -> None:
-    assert fold_accents(text) == bare
+def test_accents_are_removed_and_vowel_signs_stay(text: str, folded: str) -> None:
+    assert fold_accents(text) == folded
 
 
 @given(TYPED)

@@ -1,4 +1,4 @@
-"""Regular expressions as keywords: what fits, what is caught, and that no text makes them slow."""
+"""Regular expressions as keywords: what they match, their argument, and that no text makes them slow."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from hypothesis import strategies as st
 
 from sms_router.routing.keywords import patterns
 from sms_router.routing.keywords.patterns import PatternError, check_pattern
-from sms_router.routing.keywords.rule_table import MatchReason, RuleTable
+from sms_router.routing.keywords.rule_table import MatchVerdict, RuleTable
 from sms_router.routing.keywords.rules import Match, MatchContext, Rule, Scope
 from sms_router.routing.keywords.schedule import Schedule
-from tests.routing.rulebook import FIRST_WORD, HERE, PATTERN, PREFIX, WHOLE, rule, scope
+from tests.routing.rules import FIRST_WORD, HERE, PATTERN, PREFIX, WHOLE, rule, scope
 
 
 def pattern(*written: str, name: str = "", fold: bool = False, where: Scope | None = None) -> Rule[str]:
     return rule(*written, kind=PATTERN, name=name, fold_accents=fold, scope=where or scope())
 
 
-def found(table: RuleTable[str], text: str, occasion: MatchContext = HERE) -> tuple[str, str] | None:
-    match = table.find(text, occasion)
+def find(table: RuleTable[str], text: str, context: MatchContext = HERE) -> tuple[str, str] | None:
+    match = table.find(text, context)
     return (match.rule.name, match.argument) if isinstance(match, Match) else None
 
 
@@ -64,13 +64,13 @@ TABLE = RuleTable.build(
         ("aaab", ("evil", "aaa")),
     ],
 )
-def test_the_whole_text_must_fit_and_its_first_group_is_the_argument(
+def test_a_pattern_matches_the_whole_text_and_its_first_group_is_the_argument(
     text: str, expected: tuple[str, str] | None
 ) -> None:
-    assert found(TABLE, text) == expected
+    assert find(TABLE, text) == expected
 
 
-def test_every_other_kind_comes_before_a_pattern() -> None:
+def test_every_other_kind_takes_precedence_over_a_pattern() -> None:
     table = RuleTable.build(
         [
             pattern(".*", name="all"),
@@ -79,7 +79,7 @@ def test_every_other_kind_comes_before_a_pattern() -> None:
             rule("C", kind=PREFIX, name="prefix"),
         ]
     )
-    assert [found(table, text) for text in ("a", "b 1", "c1", "d 1")] == [
+    assert [find(table, text) for text in ("a", "b 1", "c1", "d 1")] == [
         ("whole", ""),
         ("word", "1"),
         ("prefix", "1"),
@@ -87,7 +87,7 @@ def test_every_other_kind_comes_before_a_pattern() -> None:
     ]
 
 
-def test_of_patterns_the_most_specific_scope_wins_and_then_the_first() -> None:
+def test_of_patterns_the_most_specific_scope_wins_then_the_first() -> None:
     table = RuleTable.build(
         [
             pattern("a.*", name="first"),
@@ -96,19 +96,19 @@ def test_of_patterns_the_most_specific_scope_wins_and_then_the_first() -> None:
             pattern(".*", name="now", where=Scope(hours=Schedule(((0, 60),)))),
         ]
     )
-    assert found(table, "a b") == ("first", "a b")
-    assert found(table, "b") == ("second", "b")
-    assert found(table, "a b", MatchContext(country="CA", minute=0)) == ("here", "a b")
-    assert found(table, "a b", MatchContext(minute=0)) == ("now", "a b")
-    assert found(table, "x", MatchContext(minute=60)) is None
+    assert find(table, "a b") == ("first", "a b")
+    assert find(table, "b") == ("second", "b")
+    assert find(table, "a b", MatchContext(country="CA", minute=0)) == ("here", "a b")
+    assert find(table, "a b", MatchContext(minute=0)) == ("now", "a b")
+    assert find(table, "x", MatchContext(minute=60)) is None
 
 
-def test_an_explanation_names_the_patterns_that_were_outranked() -> None:
+def test_an_explanation_lists_the_outranked_patterns() -> None:
     table = RuleTable.build([pattern("a.*", name="first"), pattern(".*b", name="second"), rule("C")])
     lines = [(line.rule.name, line.verdict, line.reason) for line in table.explain("ab", HERE)]
     assert lines == [
-        ("first", MatchReason.CHOSEN, "'a.*' is a pattern that it fits; scope: everywhere"),
-        ("second", MatchReason.OUTRANKED, "first comes first: it is written first"),
+        ("first", MatchVerdict.CHOSEN, "'a.*' is a pattern that matches it; scope: everywhere"),
+        ("second", MatchVerdict.OUTRANKED, "first takes precedence: it is written first"),
     ]
 
 
@@ -120,31 +120,31 @@ def test_an_explanation_names_the_patterns_that_were_outranked() -> None:
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("text", ["a" * 1600, "a" * 1599 + "!", "ab" * 800, "x" * 1600])
-def test_no_text_makes_a_pattern_take_longer_than_its_length(written: str, text: str) -> None:
-    """Python's own engine does not come back from most of these; the test then hangs."""
+def test_no_text_makes_a_pattern_slow(written: str, text: str) -> None:
+    """Python's own engine does not return from most of these; the test would hang."""
     table = RuleTable.build([pattern(written)])
     table.find(text, HERE)
 
 
-def test_a_set_that_runs_out_of_memory_asks_its_patterns_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(patterns, "_EVERYTHING", "never")
+def test_a_set_without_memory_matches_its_patterns_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(patterns, "_MATCH_ALL", "never")
     monkeypatch.setattr(patterns.PatternIndex, "__bool__", lambda _: True)
     with pytest.raises(PatternError, match="1 patterns are too large to be matched together"):
         RuleTable.build([pattern("a.*")])
-    monkeypatch.setattr(patterns, "_EVERYTHING", "")
-    assert found(RuleTable.build([pattern("a.*"), pattern("b")]), "ab") == ("a.*", "ab")
+    monkeypatch.setattr(patterns, "_MATCH_ALL", "")
+    assert find(RuleTable.build([pattern("a.*"), pattern("b")]), "ab") == ("a.*", "ab")
 
 
 @pytest.mark.parametrize(
     "written", ["(", "a**", "\\1", "(?<=a)", "(?!a)", "a{2,1}", "[z-a]", "\\p{Zzz}", "(?P<n>"]
 )
-def test_what_cannot_be_matched_is_refused(written: str) -> None:
+def test_an_invalid_pattern_is_refused(written: str) -> None:
     with pytest.raises(PatternError):
         check_pattern(written)
 
 
 @given(st.text("ab.*+?|()[]{}\\d1,^$", max_size=12), st.text(max_size=20))
-def test_any_pattern_is_refused_or_answers_any_text(written: str, text: str) -> None:
+def test_any_pattern_is_refused_or_can_be_matched_with_any_text(written: str, text: str) -> None:
     try:
         check_pattern(written)
     except PatternError as error:
@@ -158,11 +158,11 @@ WORDS = st.lists(st.sampled_from(["a", "b", "ab", "é", "1"]), min_size=1, max_s
 
 
 @given(st.lists(WORDS, min_size=1, max_size=5), WORDS)
-def test_the_set_finds_what_each_pattern_alone_would(several: list[list[str]], text: list[str]) -> None:
+def test_a_set_finds_what_each_pattern_alone_finds(several: list[list[str]], text: list[str]) -> None:
     written = dict.fromkeys("".join(f"{part}+" for part in parts) for parts in several)
-    table = RuleTable.build([pattern(each) for each in written])
-    alone = [each for each in written if re.fullmatch(each, "".join(text), re.IGNORECASE)]
-    assert found(table, "".join(text)) == ((alone[0].lower(), "".join(text)) if alone else None)
+    table = RuleTable.build([pattern(one) for one in written])
+    alone = [one for one in written if re.fullmatch(one, "".join(text), re.IGNORECASE)]
+    assert find(table, "".join(text)) == ((alone[0].lower(), "".join(text)) if alone else None)
 
 
 @pytest.mark.parametrize(
@@ -177,8 +177,8 @@ def test_the_set_finds_what_each_pattern_alone_would(several: list[list[str]], t
         (pattern("menú .*"), rule("MENU", fold_accents=True)),
     ],
 )
-def test_a_pattern_that_another_kind_always_takes_is_reported(hidden: Rule[str], by: Rule[str]) -> None:
-    (shadow,) = RuleTable.build([hidden, by]).shadowed()
+def test_a_pattern_that_another_keyword_always_precedes_is_reported(hidden: Rule[str], by: Rule[str]) -> None:
+    (shadow,) = RuleTable.build([hidden, by]).find_shadowed()
     assert (shadow.rule, shadow.by) == (hidden, by)
     assert hidden.source in str(shadow)
     assert by.source in str(shadow)
@@ -199,4 +199,4 @@ def test_a_pattern_that_another_kind_always_takes_is_reported(hidden: Rule[str],
     ],
 )
 def test_a_pattern_that_some_text_reaches_is_not_reported(reached: Rule[str], other: Rule[str]) -> None:
-    assert RuleTable.build([reached, other]).shadowed() == []
+    assert RuleTable.build([reached, other]).find_shadowed() == []

@@ -1,20 +1,22 @@
-"""Which rule answers a text, and why not another."""
+"""Which rule a text matches, and why not another one."""
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass, field
 from itertools import product
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sms_router.routing.keywords.lint import KeywordConflictError
-from sms_router.routing.keywords.normalize import fold_accents, normalise, tidy, trim
-from sms_router.routing.keywords.rule_table import MatchReason, RuleTable
+from sms_router.routing.keywords.index import KeywordEntry, build_entries
+from sms_router.routing.keywords.lint import InvalidRulesError
+from sms_router.routing.keywords.normalize import fold_accents, normalize, tidy, trim
+from sms_router.routing.keywords.rule_table import MatchVerdict, RuleTable, extract_argument
 from sms_router.routing.keywords.rules import Match, MatchContext, MatchKind, NoMatch, Rule, Scope
 from sms_router.routing.keywords.schedule import Schedule
-from tests.routing.rulebook import FIRST_WORD, HERE, PATTERN, PREFIX, SERVICE, WHOLE, rule, scope
+from tests.routing.rules import FIRST_WORD, HERE, PATTERN, PREFIX, SERVICE, WHOLE, rule, scope
 
 RULES = [
     rule("STOP", kind=WHOLE),
@@ -96,21 +98,21 @@ TABLE = RuleTable.build(RULES)
         ("hours " + "x" * 5000, "hours open", "x" * 5000),
     ],
 )
-def test_a_text_finds_its_rule_and_keeps_what_was_typed_after_it(
+def test_a_text_matches_its_rule_and_the_argument_is_kept_as_typed(
     text: str, name: str | None, argument: str
 ) -> None:
-    found = TABLE.find(text, HERE)
-    if isinstance(found, Match):
-        assert (found.rule.name, found.argument) == (name, argument)
-        assert found.keyword in found.rule.words
+    match = TABLE.find(text, HERE)
+    if isinstance(match, Match):
+        assert (match.rule.name, match.argument) == (name, argument)
+        assert match.keyword in match.rule.words
     else:
-        assert (found, name) == (NoMatch(normalise(text)), None)
+        assert (match, name) == (NoMatch(normalize(text)), None)
 
 
-def test_the_keyword_is_given_as_the_rule_writes_it() -> None:
-    found = TABLE.find("open!", HERE)
-    assert isinstance(found, Match)
-    assert (found.keyword, found.normalised) == ("OPEN", "open")
+def test_the_keyword_is_returned_as_the_rule_writes_it() -> None:
+    match = TABLE.find("open!", HERE)
+    assert isinstance(match, Match)
+    assert (match.keyword, match.normalized) == ("OPEN", "open")
 
 
 @pytest.mark.parametrize(
@@ -121,14 +123,16 @@ def test_the_keyword_is_given_as_the_rule_writes_it() -> None:
         ("ﬁsh", "ish"),
     ],
 )
-def test_an_argument_that_cannot_be_traced_back_is_given_normalised(text: str, argument: str) -> None:
-    found = RuleTable.build([*RULES, rule("F", kind=PREFIX)]).find(text, HERE)
-    assert isinstance(found, Match)
-    assert found.argument == argument
+def test_an_argument_that_cannot_be_located_in_the_text_is_returned_normalized(
+    text: str, argument: str
+) -> None:
+    match = RuleTable.build([*RULES, rule("F", kind=PREFIX)]).find(text, HERE)
+    assert isinstance(match, Match)
+    assert match.argument == argument
 
 
 @pytest.mark.parametrize(
-    ("occasion", "name"),
+    ("context", "name"),
     [
         (HERE, "number"),
         (MatchContext(SERVICE, "99999", "US"), "service"),
@@ -137,7 +141,7 @@ def test_an_argument_that_cannot_be_traced_back_is_given_normalised(text: str, a
         (MatchContext(SERVICE, "54321", "CA"), "number in Canada"),
     ],
 )
-def test_the_most_specific_scope_wins(occasion: MatchContext, name: str) -> None:
+def test_the_most_specific_scope_wins(context: MatchContext, name: str) -> None:
     table = RuleTable.build(
         [
             rule("MENU", name="anywhere"),
@@ -147,13 +151,13 @@ def test_the_most_specific_scope_wins(occasion: MatchContext, name: str) -> None
             rule("MENU", name="number", scope=scope(numbers="12345 54321")),
         ]
     )
-    assert _name(table, "menu", occasion) == name
+    assert _name(table, "menu", context) == name
 
 
 @pytest.mark.parametrize(
     ("text", "name"), [("vote", "whole"), ("vote yes", "first word"), ("voted", "prefix")]
 )
-def test_the_kind_goes_before_the_scope(text: str, name: str) -> None:
+def test_the_kind_takes_precedence_over_the_scope(text: str, name: str) -> None:
     table = RuleTable.build(
         [
             rule("VOTE", name="prefix", kind=PREFIX, scope=scope(numbers="12345")),
@@ -164,14 +168,14 @@ def test_the_kind_goes_before_the_scope(text: str, name: str) -> None:
     assert _name(table, text, HERE) == name
 
 
-def test_a_longer_keyword_goes_before_a_more_specific_scope() -> None:
+def test_a_longer_keyword_takes_precedence_over_a_more_specific_scope() -> None:
     table = RuleTable.build(
         [rule("VOTE", kind=PREFIX, scope=scope(numbers="12345")), rule("VOTE3", kind=PREFIX)]
     )
     assert _name(table, "vote3", HERE) == "vote3"
 
 
-def test_a_longer_keyword_of_another_place_does_not_hide_a_shorter_one() -> None:
+def test_a_longer_keyword_of_another_scope_does_not_hide_a_shorter_one() -> None:
     table = RuleTable.build(
         [rule("VOTE", kind=PREFIX), rule("VOTE3", kind=PREFIX, scope=scope(numbers="99999"))]
     )
@@ -180,7 +184,7 @@ def test_a_longer_keyword_of_another_place_does_not_hide_a_shorter_one() -> None
 
 WORDS = st.sampled_from(["a", "a b", "á", "ab", "a b á", "👍", "a!", "b-a"])
 ENDINGS = ["", " b", "b", ", b!", " b á", "\u0301"]
-OCCASIONS = [MatchContext(*where) for where in product(("S", None), ("1", "2"), ("US", None), (0, 60, 120))]
+CONTEXTS = [MatchContext(*values) for values in product(("S", None), ("1", "2"), ("US", None), (0, 60, 120))]
 SCOPES = st.builds(
     Scope,
     st.frozensets(st.sampled_from(["S", "T"]), max_size=2),
@@ -196,7 +200,7 @@ RULE_SETS = st.lists(
         words=st.lists(WORDS, min_size=1, max_size=2).map(tuple),
         kind=st.sampled_from(MatchKind),
         scope=SCOPES,
-        answer=st.none(),
+        action=st.none(),
         name=st.uuids().map(str),
         source=st.just(""),
         fold_accents=st.booleans(),
@@ -208,32 +212,32 @@ RULE_SETS = st.lists(
 
 @settings(max_examples=60)
 @given(RULE_SETS)
-def test_the_index_finds_what_asking_every_rule_finds(rules: list[Rule[None]]) -> None:
+def test_the_index_finds_what_comparing_every_rule_finds(rules: list[Rule[None]]) -> None:
     table = _without_conflicts(rules)
-    for text, occasion in product(_texts_like(rules), OCCASIONS):
-        best = _first_by_asking_every_rule(table.rules, text, occasion)
-        found = table.find(text, occasion)
-        assert (found.rule.name if isinstance(found, Match) else None) == best
+    for text, context in product(_texts_like(rules), CONTEXTS):
+        best = _first_by_comparing_every_rule(table.rules, text, context)
+        match = table.find(text, context)
+        assert (match.rule.name if isinstance(match, Match) else None) == best
 
 
 @settings(max_examples=60)
 @given(RULE_SETS)
-def test_an_explanation_chooses_the_rule_that_answers(rules: list[Rule[None]]) -> None:
+def test_an_explanation_chooses_the_rule_that_find_returns(rules: list[Rule[None]]) -> None:
     table = _without_conflicts(rules)
-    for text, occasion in product(_texts_like(rules[:2]), OCCASIONS):
-        found = table.find(text, occasion)
-        chosen = [line.rule for line in table.explain(text, occasion) if line.verdict is MatchReason.CHOSEN]
-        assert chosen == ([found.rule] if isinstance(found, Match) else [])
+    for text, context in product(_texts_like(rules[:2]), CONTEXTS):
+        match = table.find(text, context)
+        chosen = [line.rule for line in table.explain(text, context) if line.verdict is MatchVerdict.CHOSEN]
+        assert chosen == ([match.rule] if isinstance(match, Match) else [])
 
 
 @settings(max_examples=60)
 @given(RULE_SETS)
-def test_a_shadowed_keyword_answers_nothing(rules: list[Rule[None]]) -> None:
+def test_a_shadowed_keyword_matches_nothing(rules: list[Rule[None]]) -> None:
     table = _without_conflicts(rules)
-    shadowed = {(shadow.rule.name, shadow.keyword) for shadow in table.shadowed()}
-    for text, occasion in product(_texts_like(rules), OCCASIONS):
-        found = table.find(text, occasion)
-        assert not isinstance(found, Match) or (found.rule.name, found.keyword) not in shadowed
+    shadowed = {(shadow.rule.name, shadow.keyword) for shadow in table.find_shadowed()}
+    for text, context in product(_texts_like(rules), CONTEXTS):
+        match = table.find(text, context)
+        assert not isinstance(match, Match) or (match.rule.name, match.keyword) not in shadowed
 
 
 @pytest.mark.parametrize(
@@ -250,8 +254,8 @@ def test_a_shadowed_keyword_answers_nothing(rules: list[Rule[None]]) -> None:
         (rule("MENÚ DEL", kind=PREFIX), rule("MENU", fold_accents=True)),
     ],
 )
-def test_a_prefix_that_a_first_word_always_takes_is_reported(hidden: Rule[str], by: Rule[str]) -> None:
-    (shadow,) = RuleTable.build([hidden, by]).shadowed()
+def test_a_prefix_that_a_first_word_always_precedes_is_reported(hidden: Rule[str], by: Rule[str]) -> None:
+    (shadow,) = RuleTable.build([hidden, by]).find_shadowed()
     assert (shadow.rule, shadow.by) == (hidden, by)
     assert hidden.source in str(shadow)
     assert by.source in str(shadow)
@@ -272,10 +276,10 @@ def test_a_prefix_that_a_first_word_always_takes_is_reported(hidden: Rule[str], 
     ],
 )
 def test_a_prefix_that_some_text_reaches_is_not_reported(prefix: Rule[str], other: Rule[str]) -> None:
-    assert RuleTable.build([prefix, other]).shadowed() == []
+    assert RuleTable.build([prefix, other]).find_shadowed() == []
 
 
-def test_an_explanation_names_the_chosen_rule_and_the_nearest_others() -> None:
+def test_an_explanation_lists_the_chosen_rule_and_the_nearest_others() -> None:
     table = RuleTable.build(
         [
             rule("STOP", kind=WHOLE),
@@ -288,48 +292,85 @@ def test_an_explanation_names_the_chosen_rule_and_the_nearest_others() -> None:
     )
     lines = [(line.rule.name, line.verdict, line.reason) for line in table.explain("Stop this bill", HERE)]
     assert lines == [
-        ("stop word", MatchReason.CHOSEN, "'STOP' is a word of its own; scope: everywhere"),
-        ("saints", MatchReason.OUTRANKED, "stop word comes first: first-word before prefix"),
-        ("stop elsewhere", MatchReason.OTHER_SCOPE, "holds only for number 99999"),
-        ("stop", MatchReason.OTHER_KIND, "'STOP' must be the whole message"),
+        ("stop word", MatchVerdict.CHOSEN, "'STOP' is a word of its own; scope: everywhere"),
+        ("saints", MatchVerdict.OUTRANKED, "stop word takes precedence: first-word before prefix"),
+        ("stop elsewhere", MatchVerdict.OTHER_SCOPE, "only for number 99999"),
+        ("stop", MatchVerdict.OTHER_KIND, "'STOP' must be the whole message"),
     ]
 
 
 @pytest.mark.parametrize(
     ("rules", "reason"),
     [
-        ([rule("A B"), rule("A", name="short")], "a b comes first: its keyword is longer"),
+        ([rule("A B"), rule("A", name="short")], "a b takes precedence: its keyword is longer"),
         (
             [rule("A", name="here", scope=scope(numbers="12345")), rule("A", name="anywhere")],
-            "here comes first: its scope is more specific",
+            "here takes precedence: its scope is more specific",
         ),
     ],
 )
-def test_an_explanation_says_why_a_rule_comes_first(rules: list[Rule[str]], reason: str) -> None:
+def test_an_explanation_gives_the_reason_of_the_precedence(rules: list[Rule[str]], reason: str) -> None:
     _, second = RuleTable.build(rules).explain("a b", HERE)
-    assert (second.verdict, second.reason) == (MatchReason.OUTRANKED, reason)
+    assert (second.verdict, second.reason) == (MatchVerdict.OUTRANKED, reason)
 
 
-def test_a_word_that_does_not_stand_alone_is_explained() -> None:
+def test_a_keyword_inside_a_longer_word_is_explained() -> None:
     (line,) = RuleTable.build([rule("HOURS")]).explain("hours?now", HERE)
-    assert (line.verdict, line.reason) == (MatchReason.OTHER_KIND, "'HOURS' must be a word of its own")
+    assert (line.verdict, line.reason) == (MatchVerdict.OTHER_KIND, "'HOURS' must be a word of its own")
 
 
-def test_an_explanation_stays_short() -> None:
+def test_an_explanation_lists_at_most_twenty_rules() -> None:
     rules = [rule("A", name=str(number), scope=scope(numbers=str(number))) for number in range(100)]
     assert len(RuleTable.build(rules).explain("a", HERE)) == 20
 
 
-def _name(table: RuleTable[str], text: str, occasion: MatchContext) -> str | None:
-    found = table.find(text, occasion)
-    return found.rule.name if isinstance(found, Match) else None
+JOINER, ACCENT = "\u200d", "\u0301"
+
+
+@dataclass(frozen=True, slots=True)
+class CountingEntry(KeywordEntry[str]):
+    """Records how many characters it normalizes."""
+
+    sizes: list[int] = field(default_factory=list)
+
+    def normalize(self, text: str) -> str:
+        self.sizes.append(min(len(text), 1600))
+        return KeywordEntry.normalize(self, text)
+
+
+def counting_entry(word: str) -> CountingEntry:
+    (entry,) = build_entries(rule(word, kind=PREFIX, fold_accents=True))
+    return CountingEntry(entry.rule, entry.keyword, entry.key)
+
+
+@pytest.mark.parametrize("behind", [JOINER, ACCENT, JOINER + ACCENT, "\ufe0f"])
+@pytest.mark.parametrize("many", [800, 21_000])
+def test_the_cost_does_not_grow_with_the_invisible_characters_behind_a_keyword(
+    behind: str, many: int
+) -> None:
+    entry = counting_entry("HOURS")
+    extract_argument("HOURS" + behind * many, entry)
+    assert sum(entry.sizes) < 100
+
+
+@given(st.text(alphabet=JOINER + ACCENT + "\ufe0f\U0001f3fd", max_size=30), st.sampled_from(["3", "x y", ""]))
+def test_invisible_characters_behind_a_keyword_belong_to_it(invisible: str, rest: str) -> None:
+    for kind in (PREFIX, FIRST_WORD):
+        (entry,) = build_entries(rule("HOURS", kind=kind, fold_accents=True))
+        gap = "" if kind is PREFIX else " "
+        assert extract_argument(f"hours{invisible}{gap}{rest}", entry) == rest
+
+
+def _name(table: RuleTable[str], text: str, context: MatchContext) -> str | None:
+    match = table.find(text, context)
+    return match.rule.name if isinstance(match, Match) else None
 
 
 def _without_conflicts(rules: list[Rule[None]]) -> RuleTable[None]:
     """Build a table of the rules, leaving out those that it refuses."""
     try:
         return RuleTable.build(rules)
-    except KeywordConflictError as error:
+    except InvalidRulesError as error:
         refused = {problem.rule.name for problem in error.problems}
         return RuleTable.build([rule for rule in rules if rule.name not in refused])
 
@@ -339,14 +380,14 @@ def _texts_like(rules: list[Rule[None]]) -> list[str]:
     return [word + ending for word in words for ending in ENDINGS]
 
 
-def _first_by_asking_every_rule(
-    rules: tuple[Rule[None], ...], text: str, occasion: MatchContext
+def _first_by_comparing_every_rule(
+    rules: tuple[Rule[None], ...], text: str, context: MatchContext
 ) -> str | None:
-    """The plain reading of the design, without an index; two rules at the same rank are a mistake."""
+    """Compare every rule with the text, without an index; two rules of the same rank fail the test."""
     ranked: dict[tuple[int, int, int, int], set[str]] = {}
     for place, rule_ in enumerate(rules):
-        if rule_.scope.admits(occasion):
-            for size in _sizes_of_claims(rule_, text):
+        if rule_.scope.admits(context):
+            for size in _sizes_of_matches(rule_, text):
                 kind = list(MatchKind).index(rule_.kind)
                 written = place if rule_.kind is PATTERN else 0
                 rank = kind, -size, -rule_.scope.specificity, written
@@ -357,15 +398,15 @@ def _first_by_asking_every_rule(
     return best
 
 
-def _sizes_of_claims(rule_: Rule[None], text: str) -> list[int]:
-    def read(typed: str) -> str:
-        return fold_accents(normalise(typed)) if rule_.fold_accents else normalise(typed)
+def _sizes_of_matches(rule_: Rule[None], text: str) -> list[int]:
+    def normalized(text: str) -> str:
+        return fold_accents(normalize(text)) if rule_.fold_accents else normalize(text)
 
     if rule_.kind is PATTERN:
-        return _readings_that_fit(rule_, text)
-    typed = read(text)
+        return _ranks_of_pattern(rule_, text)
+    typed = normalized(text)
     words = typed.split()
-    keys = [read(word) for word in rule_.words]
+    keys = [normalized(word) for word in rule_.words]
     if rule_.kind is MatchKind.WHOLE:
         return [0 for key in keys if typed == key]
     if rule_.kind is MatchKind.PREFIX:
@@ -374,13 +415,13 @@ def _sizes_of_claims(rule_: Rule[None], text: str) -> list[int]:
     return [count for key, count in counts if trim(" ".join(words[:count])) == key]
 
 
-def _readings_that_fit(rule_: Rule[None], text: str) -> list[int]:
-    """Return 1 where the text as typed fits a pattern, 0 where it does without what stands around it."""
+def _ranks_of_pattern(rule_: Rule[None], text: str) -> list[int]:
+    """Return 1 if the text as typed matches a pattern, 0 if it does without its outer punctuation."""
     fold = fold_accents if rule_.fold_accents else str
-    readings = {1: fold(tidy(text)), 0: fold(trim(tidy(text)))}
+    variants = {1: fold(tidy(text)), 0: fold(trim(tidy(text)))}
     patterns = [fold(tidy(word)) for word in rule_.words]
     return [
         rank
-        for rank, reading in readings.items()
-        if any(re.fullmatch(pattern, reading, re.IGNORECASE) for pattern in patterns)
+        for rank, variant in variants.items()
+        if any(re.fullmatch(pattern, variant, re.IGNORECASE) for pattern in patterns)
     ]

@@ -1,4 +1,4 @@
-"""Where a rule holds, and which of two places is the more specific."""
+"""Scopes: which contexts they admit, and which of two is more specific."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from sms_router.routing.keywords.rules import MatchContext, Scope
 from sms_router.routing.keywords.schedule import Schedule
-from tests.routing.rulebook import ANYWHERE, HERE, OTHER_SERVICE, SERVICE, scope
+from tests.routing.rules import ANYWHERE, HERE, OTHER_SERVICE, SERVICE, scope
 
 SCOPES = st.builds(
     Scope,
@@ -22,14 +22,14 @@ SCOPES = st.builds(
     ),
 )
 MINUTES = (0, 29, 30, 59, 60, 89, 90, 120, 180, 10_079)
-OCCASIONS = [
-    MatchContext(*where)
-    for where in product(("S1", "S2", "S3", None), ("1", "2", "3"), ("US", "CA", None), MINUTES)
+CONTEXTS = [
+    MatchContext(*context)
+    for context in product(("S1", "S2", "S3", None), ("1", "2", "3"), ("US", "CA", None), MINUTES)
 ]
 
 
 @pytest.mark.parametrize(
-    ("place", "admitted"),
+    ("scope_", "admitted"),
     [
         (ANYWHERE, True),
         (scope(services=SERVICE), True),
@@ -43,20 +43,20 @@ OCCASIONS = [
         (scope(OTHER_SERVICE, "12345", "US"), False),
     ],
 )
-def test_a_rule_holds_where_its_scope_says(place: Scope, admitted: bool) -> None:
-    assert place.admits(HERE) is admitted
+def test_a_scope_admits_the_contexts_that_fit_all_its_restrictions(scope_: Scope, admitted: bool) -> None:
+    assert scope_.admits(HERE) is admitted
 
 
-def test_a_scope_does_not_admit_what_is_not_known() -> None:
+def test_a_restricted_scope_does_not_admit_an_unknown_value() -> None:
     assert not scope(countries="US").admits(MatchContext(SERVICE, "12345", None))
     assert not scope(services=SERVICE).admits(MatchContext(None, "12345", "US"))
 
 
-def test_hours_do_not_hold_where_nobody_knows_the_time() -> None:
+def test_hours_do_not_admit_a_context_without_a_minute() -> None:
     assert not Scope(hours=Schedule(((0, 10_080),))).admits(HERE)
 
 
-def test_a_number_beats_a_service_which_beats_a_country_which_beats_hours() -> None:
+def test_a_number_is_more_specific_than_a_service_than_a_country_than_hours() -> None:
     hours = Schedule(((0, 60),))
     ordered = [
         Scope(services, numbers, countries, when)
@@ -67,11 +67,11 @@ def test_a_number_beats_a_service_which_beats_a_country_which_beats_hours() -> N
             (Schedule(), hours),
         )
     ]
-    assert [place.specificity for place in ordered] == list(range(16))
+    assert [scope_.specificity for scope_ in ordered] == list(range(16))
 
 
 @pytest.mark.parametrize(
-    ("place", "words"),
+    ("scope_", "description"),
     [
         (ANYWHERE, "everywhere"),
         (scope(numbers="2 1"), "number 1 or 2"),
@@ -79,21 +79,21 @@ def test_a_number_beats_a_service_which_beats_a_country_which_beats_hours() -> N
         (Scope(hours=Schedule.window(["mon-fri"], "09:00", "17:00")), "mon-fri 09:00-17:00"),
     ],
 )
-def test_a_scope_names_itself(place: Scope, words: str) -> None:
-    assert str(place) == words
+def test_a_scope_describes_its_restrictions(scope_: Scope, description: str) -> None:
+    assert str(scope_) == description
 
 
 @given(SCOPES, SCOPES)
-def test_covering_and_overlapping_mean_what_they_say(one: Scope, other: Scope) -> None:
-    here = {where for where in OCCASIONS if one.admits(where)}
-    there = {where for where in OCCASIONS if other.admits(where)}
-    assert one.overlaps(other) == bool(here & there)
-    assert one.covers(other) == (there <= here)
+def test_covers_and_overlaps_agree_with_the_admitted_contexts(one: Scope, other: Scope) -> None:
+    of_one = {context for context in CONTEXTS if one.admits(context)}
+    of_other = {context for context in CONTEXTS if other.admits(context)}
+    assert one.overlaps(other) == bool(of_one & of_other)
+    assert one.covers(other) == (of_other <= of_one)
 
 
 @given(SCOPES)
-def test_a_rule_is_found_from_every_occasion_of_its_scope(place: Scope) -> None:
-    assert place.admits(place.example)
-    for where in OCCASIONS:
-        if place.admits(where):
-            assert set(place.index_keys) & set(where.index_keys)
+def test_every_admitted_context_has_an_index_key_of_the_scope(scope_: Scope) -> None:
+    assert scope_.admits(scope_.example)
+    for context in CONTEXTS:
+        if scope_.admits(context):
+            assert set(scope_.index_keys) & set(context.index_keys)

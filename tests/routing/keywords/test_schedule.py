@@ -1,4 +1,4 @@
-"""When rules hold: windows of the week by the clock of a Service."""
+"""Opening hours: windows of the week in the time zone of a Service."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def at(day: int, hours: int, minutes: int = 0) -> int:
 
 
 @pytest.mark.parametrize(
-    ("days", "begins", "ends", "spans"),
+    ("days", "start", "end", "spans"),
     [
         (["mon"], "09:00", "17:00", ((540, 1020),)),
         (["mon", "wed"], "09:00", "17:00", ((540, 1020), (2 * DAY + 540, 2 * DAY + 1020))),
@@ -31,27 +31,29 @@ def at(day: int, hours: int, minutes: int = 0) -> int:
         (["sun"], "12:00", "00:00", ((SUN + 720, WEEK),)),
     ],
 )
-def test_a_window_is_read(
-    days: list[str], begins: str, ends: str, spans: tuple[tuple[int, int], ...]
+def test_a_window_is_parsed_into_spans_of_the_week(
+    days: list[str], start: str, end: str, spans: tuple[tuple[int, int], ...]
 ) -> None:
-    assert Schedule.window(days, begins, ends).spans == spans
+    assert Schedule.window(days, start, end).spans == spans
 
 
 @pytest.mark.parametrize(
-    ("days", "begins", "ends", "wrong"),
+    ("days", "start", "end", "wrong"),
     [
         (["mo"], "09:00", "17:00", 'days: "mo" should be a day like "mon"'),
         (["mon-"], "09:00", "17:00", 'days: "mon-" should be a day'),
         (["mon"], "9:00", "17:00", 'from: "9:00" should be a time from "00:00" to "24:00"'),
         (["mon"], "09:00", "24:01", 'to: "24:01" should be a time'),
         (["mon"], "09:60", "17:00", 'from: "09:60" should be a time'),
-        (["mon"], "09:00", "09:00", "is no time at all"),
-        (["mon"], "24:00", "09:00", "is no time at all"),
+        (["mon"], "09:00", "09:00", "is an empty window"),
+        (["mon"], "24:00", "09:00", "is an empty window"),
     ],
 )
-def test_a_window_that_is_none_is_told(days: list[str], begins: str, ends: str, wrong: str) -> None:
+def test_an_invalid_window_is_refused_with_the_key_and_the_format(
+    days: list[str], start: str, end: str, wrong: str
+) -> None:
     with pytest.raises(ValueError, match=r"\w") as caught:
-        Schedule.window(days, begins, ends)
+        Schedule.window(days, start, end)
     assert wrong in str(caught.value)
 
 
@@ -59,60 +61,62 @@ TIMES = st.tuples(st.integers(0, 23), st.sampled_from([0, 1, 30, 59])).map(
     lambda time: f"{time[0]:02}:{time[1]:02}"
 )
 WINDOWS = st.builds(
-    lambda days, begins, ends: (days, begins, ends),
+    lambda days, start, end: (days, start, end),
     st.lists(st.sampled_from(["mon", "tue", "fri-mon", "sun"]), max_size=3),
     TIMES,
     TIMES,
 ).filter(lambda window: window[1] != window[2])
-SOME = st.lists(WINDOWS.map(lambda window: Schedule.window(*window)), max_size=3).map(Schedule.of)
+SCHEDULES = st.lists(WINDOWS.map(lambda window: Schedule.window(*window)), max_size=3).map(Schedule.of)
 MINUTES = range(0, WEEK, 7)
 
 
-@given(SOME)
-def test_spans_are_in_order_and_apart(hours: Schedule) -> None:
-    edges = [edge for span in hours.spans for edge in span]
+@given(SCHEDULES)
+def test_spans_are_sorted_and_do_not_touch(schedule: Schedule) -> None:
+    edges = [edge for span in schedule.spans for edge in span]
     assert edges == sorted(set(edges))
     assert not edges or 0 <= edges[0] < edges[-1] <= WEEK
 
 
-@given(SOME, SOME)
-def test_hours_together_are_the_hours_of_each(one: Schedule, other: Schedule) -> None:
+@given(SCHEDULES, SCHEDULES)
+def test_a_union_admits_the_minutes_of_each_schedule(one: Schedule, other: Schedule) -> None:
     both = Schedule.of([one, other])
-    assert all(both.admit(minute) == (one.admit(minute) or other.admit(minute)) for minute in MINUTES)
+    assert all(both.admits(minute) == (one.admits(minute) or other.admits(minute)) for minute in MINUTES)
 
 
-@given(SOME, SOME)
-def test_covering_and_overlapping_mean_what_they_say(one: Schedule, other: Schedule) -> None:
-    edges = {edge for hours in (one, other) for span in hours.spans for edge in span}
+@given(SCHEDULES, SCHEDULES)
+def test_covers_and_overlaps_agree_with_the_admitted_minutes(one: Schedule, other: Schedule) -> None:
+    edges = {edge for schedule in (one, other) for span in schedule.spans for edge in span}
     minutes = {0, *edges, *(edge - 1 for edge in edges)} & set(range(WEEK))
-    here, there = (
-        {minute for minute in minutes if not hours or hours.admit(minute)} for hours in (one, other)
+    of_one, of_other = (
+        {minute for minute in minutes if not schedule or schedule.admits(minute)} for schedule in (one, other)
     )
-    assert one.overlap(other) == bool(here & there)
-    assert one.cover(other) == (there <= here)
+    assert one.overlaps(other) == bool(of_one & of_other)
+    assert one.covers(other) == (of_other <= of_one)
 
 
-@given(st.lists(SOME, max_size=4), st.integers(0, WEEK - 1))
-def test_one_minute_stands_for_all_in_which_the_same_hours_hold(several: list[Schedule], minute: int) -> None:
-    timetable = Timetable(several)
-    assert bool(timetable) == any(several)
+@given(st.lists(SCHEDULES, max_size=4), st.integers(0, WEEK - 1))
+def test_all_minutes_between_two_transitions_are_admitted_alike(
+    schedules: list[Schedule], minute: int
+) -> None:
+    timetable = Timetable(schedules)
+    assert bool(timetable) == any(schedules)
     if timetable:
-        turn = timetable.transition_before(minute)
-        assert turn <= minute
-        assert [each.admit(turn) for each in several] == [each.admit(minute) for each in several]
+        transition = timetable.transition_before(minute)
+        assert transition <= minute
+        assert [one.admits(transition) for one in schedules] == [one.admits(minute) for one in schedules]
 
 
-def test_always_is_no_restriction() -> None:
+def test_a_schedule_without_windows_restricts_nothing() -> None:
     assert not ALWAYS
     assert not Timetable([ALWAYS])
     assert Schedule.of([]) == ALWAYS
 
 
-def test_hours_are_told_as_they_are_written() -> None:
-    hours = Schedule.of(
+def test_a_schedule_is_described_as_it_is_written() -> None:
+    schedule = Schedule.of(
         [Schedule.window(["mon-fri"], "09:00", "17:00"), Schedule.window([], "22:00", "06:00")]
     )
-    assert str(hours) == "mon-fri 09:00-17:00, every day 22:00-06:00"
+    assert str(schedule) == "mon-fri 09:00-17:00, every day 22:00-06:00"
 
 
 SERVICE = "MG" + "0a" * 16
@@ -120,7 +124,7 @@ ZONES = TimeZones("America/New_York", {SERVICE: "Europe/Berlin"})
 
 
 @pytest.mark.parametrize(
-    ("service", "moment", "minute"),
+    ("service", "utc", "minute"),
     [
         (SERVICE, "2026-01-05T08:30", at(MON, 9, 30)),  # winter: an hour before UTC
         (SERVICE, "2026-07-06T07:30", at(MON, 9, 30)),  # summer: two
@@ -132,9 +136,9 @@ ZONES = TimeZones("America/New_York", {SERVICE: "Europe/Berlin"})
         ("MG" + "0b" * 16, "2026-07-06T04:00", at(MON, 0)),
     ],
 )
-def test_the_minute_is_that_of_the_clock_on_the_services_wall(
-    service: str | None, moment: str, minute: int
+def test_the_minute_of_the_week_is_in_the_services_time_zone(
+    service: str | None, utc: str, minute: int
 ) -> None:
-    epoch = datetime.fromisoformat(moment).replace(tzinfo=UTC).timestamp()
-    assert ZONES.minute(service, epoch) == minute
-    assert ZONES.local(service, epoch).minute == minute % 60
+    epoch = datetime.fromisoformat(utc).replace(tzinfo=UTC).timestamp()
+    assert ZONES.minute_of_week(service, epoch) == minute
+    assert ZONES.local_time(service, epoch).minute == minute % 60

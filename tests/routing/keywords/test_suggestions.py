@@ -1,4 +1,4 @@
-"""Keywords that somebody may have meant."""
+"""Keywords that a contact may have meant."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ KEYS = ["balance", "hours", "open hours", "menú", "vote3", "bal", "a" * 25]
 
 
 @pytest.mark.parametrize(
-    ("text", "meant"),
+    ("text", "similar"),
     [
         ("balnce", ["balance"]),
         ("ballance", ["balance"]),
@@ -39,8 +39,8 @@ KEYS = ["balance", "hours", "open hours", "menú", "vote3", "bal", "a" * 25]
         ("x" * 1600, []),
     ],
 )
-def test_one_slip_is_near_and_two_are_not(text: str, meant: list[str]) -> None:
-    assert Suggestions(KEYS).similar(text) == meant
+def test_a_keyword_one_mistake_away_is_suggested_and_two_away_is_not(text: str, similar: list[str]) -> None:
+    assert Suggestions(KEYS).similar(text) == similar
 
 
 LETTERS = st.text("abc1é", min_size=4, max_size=7)
@@ -48,19 +48,21 @@ LETTERS = st.text("abc1é", min_size=4, max_size=7)
 
 @given(st.lists(LETTERS, max_size=5), LETTERS)
 def test_the_index_finds_what_comparing_every_keyword_finds(keys: list[str], text: str) -> None:
-    assert set(Suggestions(keys).similar(text)) == {key for key in keys if near(plain(key), plain(text))}
+    assert set(Suggestions(keys).similar(text)) == {
+        key for key in keys if one_mistake_apart(fold(key), fold(text))
+    }
 
 
-def plain(text: str) -> str:
+def fold(text: str) -> str:
     return text.replace("é", "e")
 
 
-def near(one: str, other: str) -> bool:
-    """The plain reading: one of the slips, tried at every place."""
+def one_mistake_apart(one: str, other: str) -> bool:
+    """Try every mistake at every position."""
     letters = "abce1"
-    slips = {one}
+    mistakes = {one}
     for place in range(len(one) + 1):
-        slips.add(one[:place] + one[place + 1 :])
-        slips.update(one[:place] + letter + one[place + more :] for letter in letters for more in (0, 1))
-        slips.add(one[:place] + one[place + 1 : place + 2] + one[place : place + 1] + one[place + 2 :])
-    return other in slips and one.count("1") == other.count("1")
+        mistakes.add(one[:place] + one[place + 1 :])
+        mistakes.update(one[:place] + letter + one[place + more :] for letter in letters for more in (0, 1))
+        mistakes.add(one[:place] + one[place + 1 : place + 2] + one[place : place + 1] + one[place + 2 :])
+    return other in mistakes and one.count("1") == other.count("1")

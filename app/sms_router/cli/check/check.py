@@ -64,7 +64,7 @@ def check(
         _mend(settings, mended, yes=yes, quiet=as_json)
         found = run_checks(settings, rules)
     bad = found.has(Severity.ERROR) or (strict and found.has(Severity.WARNING))
-    shadowings = [*map(str, rules.table.shadowed()), *rules.opt_out_conflicts()]
+    shadowings = [*map(str, rules.table.find_shadowed()), *rules.opt_out_conflicts()]
     if as_json:
         print_json(_as_json(found, shadowings, mended, good=not bad))
     else:

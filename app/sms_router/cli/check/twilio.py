@@ -134,7 +134,7 @@ def _expected(settings: Settings, rules: Dispatcher, service_sid: str) -> Expect
 def _sends_media(rules: Dispatcher, service_sid: str) -> bool:
     """Tell whether a rule of this Service answers with pictures; functions tell only when they run."""
     return any(
-        _has_media(rule.answer)
+        _has_media(rule.action)
         for rule in rules.table.rules
         if not rule.scope.services or service_sid in rule.scope.services
     )

@@ -23,7 +23,7 @@ from sms_router.cli.times import parse_time
 from sms_router.config.settings import Settings
 from sms_router.errors import ConfigurationError
 from sms_router.routing.dispatch.resolution import Resolution, RuleAnswer
-from sms_router.routing.keywords.rule_table import MatchReason, RuleCandidate
+from sms_router.routing.keywords.rule_table import MatchVerdict, RuleCandidate
 from sms_router.routing.keywords.rules import Rule
 from sms_router.routing.keywords.schedule import TimeZones
 from sms_router.routing.pipeline.explain import sample
@@ -62,7 +62,7 @@ def check(as_json: AsJson = False) -> None:
     count = 0
     try:
         rules = load_rules(settings)
-        warnings = [*map(str, rules.table.shadowed()), *rules.opt_out_conflicts()]
+        warnings = [*map(str, rules.table.find_shadowed()), *rules.opt_out_conflicts()]
         count = len(rules.table.rules)
     except ConfigurationError as error:
         mistakes = tuple(error.mistakes)
@@ -105,11 +105,11 @@ def test(
     rules = load_rules(settings)
     sid = service or next((each.sid for each in settings.services), None)
     zones = settings.time_zones
-    when = parse_time(at, zones.of(sid)) / 1000
+    when = parse_time(at, zones.zone_of(sid)) / 1000
     message = sample(settings.accounts[0].sid, sid, sender or "", recipient or "", text, None)
     found = rules.resolve(message, when)
     considered = rules.table.explain(text, rules.occasion(message, when))
-    taken = found.heard is not None or any(each.verdict is MatchReason.CHOSEN for each in considered)
+    taken = found.heard is not None or any(each.verdict is MatchVerdict.CHOSEN for each in considered)
     if as_json:
         print_json(_as_json(found, considered, zones, message, when))
     else:
@@ -128,7 +128,7 @@ def _list(rules: Sequence[Rule[RuleAnswer]], as_json: bool) -> None:
                     "match": rule.kind.value,
                     "scope": str(rule.scope),
                     "source": rule.source,
-                    "answer": describe_responder(rule.answer),
+                    "answer": describe_responder(rule.action),
                 }
                 for rule in ordered
             ]
@@ -139,7 +139,7 @@ def _list(rules: Sequence[Rule[RuleAnswer]], as_json: bool) -> None:
             ", ".join(rule.words),
             rule.kind.value,
             str(rule.scope),
-            describe_responder(rule.answer),
+            describe_responder(rule.action),
             rule.source,
         )
         for rule in ordered
@@ -175,7 +175,7 @@ def _tell_test(
 
 
 def _where(zones: TimeZones, message: InboundMessage, when: float) -> str:
-    local = f"{zones.local(message.service_sid, when):%a %Y-%m-%d %H:%M %Z}"
+    local = f"{zones.local_time(message.service_sid, when):%a %Y-%m-%d %H:%M %Z}"
     told = (("to", message.recipient), ("from", message.sender), ("Service", message.service_sid))
     return ", ".join([*(f"{name} {value}" for name, value in told if value), local])
 
@@ -192,7 +192,7 @@ def _as_json(
         "to": message.recipient or None,
         "from": message.sender or None,
         "service": message.service_sid,
-        "at": zones.local(message.service_sid, when).isoformat(timespec="seconds"),
+        "at": zones.local_time(message.service_sid, when).isoformat(timespec="seconds"),
         "rules": [
             {
                 "rule": each.rule.name,

@@ -17,7 +17,7 @@ from sms_router.routing.handler.conversation import (
 from sms_router.routing.handler.handler import Handler
 from sms_router.routing.handler.reply import SILENCE, Reply
 from sms_router.routing.inbox.commit import ConversationUpdate
-from sms_router.routing.keywords.normalize import normalise
+from sms_router.routing.keywords.normalize import normalize
 from sms_router.routing.keywords.templates import StaticReply
 from sms_router.store.keys import bucket_of
 from sms_router.twilio.inbound import InboundMessage
@@ -51,9 +51,9 @@ class ConversationManager:
         """Take the steps by their names, and the customs."""
         self.steps = steps
         self.customs = customs
-        self._leaving = frozenset(map(normalise, customs.leave_words))
-        self._interrupting = frozenset(map(normalise, customs.interrupted_by))
-        self._all_interrupt = normalise(ALL_KEYWORDS) in self._interrupting
+        self._leaving = frozenset(map(normalize, customs.leave_words))
+        self._interrupting = frozenset(map(normalize, customs.interrupted_by))
+        self._all_interrupt = normalize(ALL_KEYWORDS) in self._interrupting
         self._left = TemplateResponder(StaticReply(_reply(customs.leave_reply)), "", "")
         self._expired = TemplateResponder(StaticReply(_reply(customs.expired_reply)), "", "")
         self._remembered = _REMEMBERED if customs.expired_reply else 0
@@ -72,11 +72,11 @@ class ConversationManager:
         """Name the words that should interrupt but are not keywords; ``words`` are those of all rules."""
         if self._all_interrupt or not self._interrupting:
             return []
-        known = set(map(normalise, words))
+        known = set(map(normalize, words))
         return [
             f"router.toml: conversations.interrupted_by: no rule has the keyword {word!r}"
             for word in self.customs.interrupted_by
-            if normalise(word) not in known
+            if normalize(word) not in known
         ]
 
     def update_for(self, scope: str, person: str, conversation: Conversation | None) -> ConversationUpdate:
@@ -112,7 +112,7 @@ class ConversationManager:
         self, found: Resolution, message: InboundMessage, talk: StoredConversation, step: str
     ) -> Resolution:
         """Return what answers a person to whom a step has put a question."""
-        if normalise(message.body) in self._leaving:
+        if normalize(message.body) in self._leaving:
             return Resolution(
                 f"left the conversation at {step}", self._left, conversation=EndedConversation()
             )
@@ -155,7 +155,7 @@ class ConversationManager:
             "" if not isinstance(found.action, TemplateResponder | HandlerResponder) else found.action.keyword
         )
         return self._all_interrupt or not self._interrupting.isdisjoint(
-            (normalise(keyword), normalise(found.rule))
+            (normalize(keyword), normalize(found.rule))
         )
 
 

@@ -16,7 +16,7 @@ from sms_router.routing.dispatch.responders import (
     TemplateResponder,
 )
 from sms_router.routing.handler.handler import Handler
-from sms_router.routing.keywords.index import claims_of
+from sms_router.routing.keywords.index import build_entries
 from sms_router.routing.keywords.rule_table import RuleTable
 from sms_router.routing.keywords.rules import Match, MatchContext, MatchKind
 from sms_router.routing.keywords.schedule import TimeZones
@@ -117,13 +117,13 @@ class Dispatcher:
 
         So what was found for earlier texts stays right, and is reused for hours.
         """
-        minute = self._zones.minute(service_sid, self._clock() if moment is None else moment)
+        minute = self._zones.minute_of_week(service_sid, self._clock() if moment is None else moment)
         return self.table.timetable.transition_before(minute)
 
     @property
     def forwards(self) -> bool:
         """Whether a rule or a default sends texts to another application."""
-        answers = [rule.answer for rule in self.table.rules]
+        answers = [rule.action for rule in self.table.rules]
         defaults = [self.defaults.everywhere, *self.defaults.services.values()]
         return any(isinstance(answer, Forward) for answer in (*answers, *defaults))
 
@@ -170,8 +170,8 @@ class Dispatcher:
     def _find_rule(self, body: str, occasion: MatchContext) -> Resolution:
         match = self.table.find(body, occasion)
         if isinstance(match, Match):
-            return Resolution(match.rule.name, self._acting(match.rule.answer, match.argument, match.keyword))
-        if self._near is not None and (meant := self._meant(match.normalised, occasion)) is not None:
+            return Resolution(match.rule.name, self._acting(match.rule.action, match.argument, match.keyword))
+        if self._near is not None and (meant := self._meant(match.normalized, occasion)) is not None:
             assert self.defaults.suggestion is not None
             asking = TemplateResponder(self.defaults.suggestion, body.strip(), meant)
             return Resolution(f"did you mean {meant}", asking, unclaimed=True)
@@ -190,17 +190,17 @@ class Dispatcher:
         return TemplateResponder(answer, argument, keyword)
 
     def _index_near_misses(self) -> Suggestions:
-        claims = (claim for rule in self.table.rules for claim in claims_of(rule))
-        keys = [claim.key for claim in claims if claim.rule.kind is not MatchKind.PATTERN]
+        entries = (entry for rule in self.table.rules for entry in build_entries(rule))
+        keys = [entry.key for entry in entries if entry.rule.kind is not MatchKind.PATTERN]
         return Suggestions([*keys, *self.opt_outs.words])
 
-    def _meant(self, normalised: str, occasion: MatchContext) -> str | None:
+    def _meant(self, normalized: str, occasion: MatchContext) -> str | None:
         """Return the keyword that this text must have been meant for; None when it may be another.
 
         Somebody who may have meant STOP is not asked whether they meant SHOP.
         """
         assert self._near is not None
-        near = self._near.similar(normalised)
+        near = self._near.similar(normalized)
         if any(self.opt_outs.intent(key) is not None for key in near):
             return None
         found = [match for key in near if isinstance(match := self.table.find(key, occasion), Match)]

@@ -19,8 +19,9 @@ from sms_router.routing.dispatch.resolution import RuleAnswer
 from sms_router.routing.handler.decorators import KeywordSpec
 from sms_router.routing.handler.handler import Handler
 from sms_router.routing.handler.reply import is_media_url
+from sms_router.routing.keywords.lint import InvalidRulesError
 from sms_router.routing.keywords.patterns import PatternError
-from sms_router.routing.keywords.rule_table import KeywordConflictError, RuleTable
+from sms_router.routing.keywords.rule_table import RuleTable
 from sms_router.routing.keywords.rules import MatchKind, Rule, Scope
 from sms_router.routing.keywords.schedule import Schedule, TimeZones
 from sms_router.routing.keywords.templates import ConfiguredReply, TemplateError, Templates
@@ -136,7 +137,7 @@ def load_rules(
     defaults = loading.defaults(content.default)
     try:
         index = RuleTable.build(rules)
-    except (KeywordConflictError, PatternError) as error:
+    except (InvalidRulesError, PatternError) as error:
         raise ConfigurationError([*loading.mistakes, *str(error).splitlines()]) from error
     if loading.mistakes:
         raise ConfigurationError(loading.mistakes)

@@ -59,7 +59,7 @@ class RuleSet:
 
     def warnings(self) -> list[str]:
         """Name what is allowed but probably a mistake."""
-        return [*map(str, self.dispatcher.table.shadowed()), *self.dispatcher.opt_out_conflicts()]
+        return [*map(str, self.dispatcher.table.find_shadowed()), *self.dispatcher.opt_out_conflicts()]
 
     def _parts(self) -> Iterator[tuple[str, object]]:
         """Yield everything that can differ, with its name; where a rule is written does not matter."""

@@ -1,4 +1,4 @@
-"""The index behind the keyword table: from a text to the rules that claim it, by hashing alone."""
+"""Hash index of keywords: from a normalized text to the keyword entries that match it."""
 
 from __future__ import annotations
 
@@ -8,42 +8,41 @@ from dataclasses import dataclass
 from operator import itemgetter
 from typing import Generic
 
-from sms_router.routing.keywords.normalize import fold_accents, normalise, tidy, trim
-from sms_router.routing.keywords.rules import Anchor, Answer, MatchContext, MatchKind, Rule, Scope
+from sms_router.routing.keywords.normalize import fold_accents, normalize, tidy, trim
+from sms_router.routing.keywords.rules import Action, IndexKey, MatchContext, MatchKind, Rule, Scope
 
 
 @dataclass(frozen=True, slots=True)
-class KeywordEntry(Generic[Answer]):
-    """One keyword of one rule, as texts are compared with it."""
+class KeywordEntry(Generic[Action]):
+    """One keyword of one rule, in the form in which texts are compared with it."""
 
-    rule: Rule[Answer]
+    rule: Rule[Action]
     keyword: str
     """As the rule writes it."""
     key: str
-    """Normalised, and without accents when the rule folds them; a pattern keeps its capitals."""
+    """Normalized, and without accents when the rule folds them; a pattern keeps its capitals."""
 
     @property
     def scope(self) -> Scope:
-        """Where the rule holds."""
         return self.rule.scope
 
     @property
     def size(self) -> int:
-        """How long the keyword is, in what its kind compares: words, or characters for a prefix."""
+        """Length of the keyword: words for a first-word keyword, characters for a prefix, else 0."""
         if self.rule.kind is MatchKind.FIRST_WORD:
             return self.key.count(" ") + 1
         return len(self.key) if self.rule.kind is MatchKind.PREFIX else 0
 
-    def read(self, text: str) -> str:
-        """Normalise a text in the way that this claim compares."""
-        return fold_accents(normalise(text)) if self.rule.fold_accents else normalise(text)
+    def normalize(self, text: str) -> str:
+        """Return the text in the form that is compared with ``key``."""
+        return fold_accents(normalize(text)) if self.rule.fold_accents else normalize(text)
 
 
-def claims_of(rule: Rule[Answer]) -> Iterator[KeywordEntry[Answer]]:
-    """Yield a claim for each different keyword of a rule; one that is empty once normalised has no key."""
+def build_entries(rule: Rule[Action]) -> Iterator[KeywordEntry[Action]]:
+    """Yield an entry for each different keyword of a rule; its key is empty if nothing is left of it."""
     seen: set[str] = set()
     for word in rule.words:
-        key = tidy(word) if rule.kind is MatchKind.PATTERN else normalise(word)
+        key = tidy(word) if rule.kind is MatchKind.PATTERN else normalize(word)
         if rule.fold_accents:
             key = fold_accents(key)
         if key not in seen:
@@ -51,75 +50,74 @@ def claims_of(rule: Rule[Answer]) -> Iterator[KeywordEntry[Answer]]:
             yield KeywordEntry(rule, word, key)
 
 
-class ScopedEntries(Generic[Answer]):
-    """The claims on one text, ordered by where they hold."""
+class ScopedEntries(Generic[Action]):
+    """The entries of one key, ordered by the specificity of their scopes."""
 
     def __init__(self) -> None:
-        """Begin without claims."""
-        self._by_anchor: dict[Anchor, list[KeywordEntry[Answer]]] = {}
+        self._by_index_key: dict[IndexKey, list[KeywordEntry[Action]]] = {}
 
-    def add(self, claim: KeywordEntry[Answer]) -> None:
-        """Put a claim where occasions of its scope will look for it."""
-        for anchor in claim.scope.index_keys:
-            insort(self._by_anchor.setdefault(anchor, []), claim, key=_broadness)
+    def add(self, entry: KeywordEntry[Action]) -> None:
+        for index_key in entry.scope.index_keys:
+            insort(self._by_index_key.setdefault(index_key, []), entry, key=_least_specific_last)
 
-    def at(self, occasion: MatchContext) -> Iterator[KeywordEntry[Answer]]:
-        """Yield the claims that may hold on this occasion, the most specific first."""
-        for anchor in occasion.index_keys:
-            yield from self._by_anchor.get(anchor, ())
+    def candidates(self, context: MatchContext) -> Iterator[KeywordEntry[Action]]:
+        """Yield the entries whose scope may admit the context, the most specific first."""
+        for index_key in context.index_keys:
+            yield from self._by_index_key.get(index_key, ())
 
-    def best(self, occasion: MatchContext) -> KeywordEntry[Answer] | None:
-        """Return the most specific claim that holds on this occasion."""
-        return next((claim for claim in self.at(occasion) if claim.scope.admits(occasion)), None)
+    def best(self, context: MatchContext) -> KeywordEntry[Action] | None:
+        """Return the most specific entry whose scope admits the context."""
+        return next((entry for entry in self.candidates(context) if entry.scope.admits(context)), None)
 
-    def __iter__(self) -> Iterator[KeywordEntry[Answer]]:
-        """Yield every claim once."""
-        found = {id(claim): claim for claims in self._by_anchor.values() for claim in claims}
-        return iter(found.values())
+    def __iter__(self) -> Iterator[KeywordEntry[Action]]:
+        """Yield every entry once."""
+        unique = {id(entry): entry for entries in self._by_index_key.values() for entry in entries}
+        return iter(unique.values())
 
 
-def _broadness(claim: KeywordEntry[Answer]) -> int:
-    return -claim.scope.specificity
+def _least_specific_last(entry: KeywordEntry[Action]) -> int:
+    return -entry.scope.specificity
 
 
-class KeywordIndex(Generic[Answer]):
-    """The claims of one kind and one size: a text is looked up with one cut and one hash.
+class KeywordIndex(Generic[Action]):
+    """The entries of one kind and one size: one slice and one hash look a text up.
 
-    Rules that fold accents stand
-    apart, because they see the text without accents.
+    Entries that fold accents are indexed separately, because they are compared with the text without
+    accents.
     """
 
     def __init__(self, kind: MatchKind, size: int) -> None:
-        """Begin an empty shelf."""
         self.kind = kind
         self.size = size
         self._cut = _cutter(kind, size)
-        self._exact: dict[str, ScopedEntries[Answer]] = {}
-        self._folded: dict[str, ScopedEntries[Answer]] = {}
+        self._exact: dict[str, ScopedEntries[Action]] = {}
+        self._folded: dict[str, ScopedEntries[Action]] = {}
 
-    def add(self, claim: KeywordEntry[Answer]) -> None:
-        """Put a claim of this shelf's kind and size on it."""
-        groups = self._folded if claim.rule.fold_accents else self._exact
-        groups.setdefault(claim.key, ScopedEntries()).add(claim)
+    def add(self, entry: KeywordEntry[Action]) -> None:
+        by_key = self._folded if entry.rule.fold_accents else self._exact
+        by_key.setdefault(entry.key, ScopedEntries()).add(entry)
 
-    def best(self, text: str, folded: str, occasion: MatchContext) -> KeywordEntry[Answer] | None:
-        """Return the most specific claim on a normalised text; ``folded`` is it without accents."""
-        group = self._exact.get(self._cut(text))
-        best = group.best(occasion) if group else None
-        if self._folded and (group := self._folded.get(self._cut(folded))):
-            other = group.best(occasion)
+    def best(self, text: str, folded: str, context: MatchContext) -> KeywordEntry[Action] | None:
+        """Return the most specific entry that matches a normalized text and admits the context.
+
+        ``folded`` is the same text without accents.
+        """
+        entries = self._exact.get(self._cut(text))
+        best = entries.best(context) if entries else None
+        if self._folded and (entries := self._folded.get(self._cut(folded))):
+            other = entries.best(context)
             if other and (best is None or other.scope.specificity > best.scope.specificity):
                 return other
         return best
 
-    def groups(self, text: str, folded: str) -> list[ScopedEntries[Answer]]:
-        """Return everything that claims a normalised text, wherever it holds."""
-        found = self._exact.get(self._cut(text)), self._folded.get(self._cut(folded))
-        return [group for group in found if group]
+    def matches(self, text: str, folded: str) -> list[ScopedEntries[Action]]:
+        """Return the entries that match a normalized text, whatever their scope."""
+        groups = self._exact.get(self._cut(text)), self._folded.get(self._cut(folded))
+        return [entries for entries in groups if entries]
 
 
 def _cutter(kind: MatchKind, size: int) -> Callable[[str], str]:
-    """How the part of a text that this kind compares is cut out of it."""
+    """Return the function that cuts the part that this kind compares out of a text."""
     if kind is MatchKind.FIRST_WORD:
         return lambda text: trim(" ".join(text.split(" ", size)[:size]))
     if kind is MatchKind.PREFIX:
@@ -127,13 +125,13 @@ def _cutter(kind: MatchKind, size: int) -> Callable[[str], str]:
     return str
 
 
-def build_indexes(claims: Iterable[KeywordEntry[Answer]]) -> list[KeywordIndex[Answer]]:
-    """Put claims on shelves, in order of precedence: by kind, then the longest keywords first."""
-    shelves: dict[tuple[MatchKind, int], KeywordIndex[Answer]] = {}
-    for claim in claims:
-        place = claim.rule.kind, claim.size
-        if place not in shelves:
-            shelves[place] = KeywordIndex(*place)
-        shelves[place].add(claim)
+def build_indexes(entries: Iterable[KeywordEntry[Action]]) -> list[KeywordIndex[Action]]:
+    """Build one index for each kind and size, in order of precedence: by kind, then the longest first."""
+    indexes: dict[tuple[MatchKind, int], KeywordIndex[Action]] = {}
+    for entry in entries:
+        kind_and_size = entry.rule.kind, entry.size
+        if kind_and_size not in indexes:
+            indexes[kind_and_size] = KeywordIndex(*kind_and_size)
+        indexes[kind_and_size].add(entry)
     kinds = list(MatchKind)
-    return sorted(shelves.values(), key=lambda shelf: (kinds.index(shelf.kind), -shelf.size))
+    return sorted(indexes.values(), key=lambda index: (kinds.index(index.kind), -index.size))

@@ -1,21 +1,26 @@
-"""What is wrong with a set of rules, all of it at once, in words that name where to mend it."""
+"""Load-time checks of a rule set: conflicts, empty keywords, invalid patterns, unreachable keywords."""
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic
 
-from sms_router.routing.keywords.index import KeywordEntry, claims_of
+from sms_router.routing.keywords.index import KeywordEntry, KeywordIndex, build_entries
 from sms_router.routing.keywords.normalize import fold_accents
 from sms_router.routing.keywords.patterns import PatternError, check_pattern
-from sms_router.routing.keywords.rules import Anchor, MatchKind, Rule
+from sms_router.routing.keywords.rules import Action, IndexKey, MatchKind, Rule
+
+_LITERAL_START = re.compile(r"[\w '#@!,-]*")
+_ESCAPED = re.compile(r"\\.", re.DOTALL)
+_CLASS = re.compile(r"\[\^?\]?[^\]]*\]")
 
 
 @dataclass(frozen=True, slots=True)
 class Conflict:
-    """Two rules that claim the same text in the same way and the same place."""
+    """Two rules of the same kind and specificity that match the same text."""
 
     rule: Rule[Any]
     keyword: str
@@ -23,87 +28,181 @@ class Conflict:
     rival_keyword: str
 
     def __str__(self) -> str:
-        """Say which rules, where they are written, and what to change."""
         same = self.keyword == self.rival_keyword
         spelling = "" if same else f" (written {self.rival_keyword!r} there)"
         return (
-            f"{self.keyword!r} ({self.rule.kind.value}; {self.rule.scope}) of {self.rule} is already claimed "
-            f"by {self.rival}{spelling}: give one of them another word, kind of match or scope"
+            f"{self.keyword!r} ({self.rule.kind.value}; {self.rule.scope}) of {self.rule} is already used "
+            f"by {self.rival}{spelling}: give one of them another keyword, kind of match or scope"
         )
 
 
 @dataclass(frozen=True, slots=True)
 class EmptyKeyword:
-    """A keyword that is empty once normalised, or a rule without keywords."""
+    """A keyword of which normalization leaves nothing, or a rule without keywords."""
 
     rule: Rule[Any]
     keyword: str | None
 
     def __str__(self) -> str:
-        """Say which rule and what to change."""
         if self.keyword is None:
             return f"{self.rule} has no keywords: give it at least one"
-        return f"the keyword {self.keyword!r} of {self.rule} is empty: write a letter, a digit or a sign"
+        return f"the keyword {self.keyword!r} of {self.rule} is empty: write a letter, a digit or a symbol"
 
 
 @dataclass(frozen=True, slots=True)
 class InvalidPattern:
-    """A pattern that cannot be matched."""
+    """A pattern that cannot be compiled or is too large."""
 
     rule: Rule[Any]
     keyword: str
     reason: str
 
     def __str__(self) -> str:
-        """Say which rule, and what is wrong with its pattern."""
-        return f"the pattern {self.keyword!r} of {self.rule} cannot be used: {self.reason}"
+        return f"the pattern {self.keyword!r} of {self.rule} is invalid: {self.reason}"
 
 
-Problem = Conflict | EmptyKeyword | InvalidPattern
+RuleProblem = Conflict | EmptyKeyword | InvalidPattern
 
 
-class KeywordConflictError(ValueError):
-    """The rules contradict each other, or one of them claims nothing; ``problems`` lists all of it."""
+class InvalidRulesError(ValueError):
+    """A rule set with problems; the text has one line for each."""
 
-    def __init__(self, problems: Sequence[Problem]) -> None:
-        """Take every problem; the error's text has one line for each."""
+    def __init__(self, problems: Sequence[RuleProblem]) -> None:
         self.problems = tuple(problems)
         super().__init__("\n".join(map(str, problems)))
 
 
-def problems(rules: Iterable[Rule[Any]]) -> Iterator[Problem]:
-    """Yield what is wrong with these rules; of several rules that claim one text, each against the first."""
-    placed: defaultdict[tuple[MatchKind, str, Anchor], list[KeywordEntry[Any]]] = defaultdict(list)
+def find_problems(rules: Iterable[Rule[Any]]) -> Iterator[RuleProblem]:
+    """Yield every problem that keeps the rules from being indexed.
+
+    Of several rules that match the same text, each is reported against the first.
+    """
+    seen: defaultdict[tuple[MatchKind, str, IndexKey], list[KeywordEntry[Any]]] = defaultdict(list)
     for rule in rules:
         if not rule.words:
             yield EmptyKeyword(rule, None)
-        for claim in claims_of(rule):
-            if not claim.key:
-                yield EmptyKeyword(rule, claim.keyword)
+        for entry in build_entries(rule):
+            if not entry.key:
+                yield EmptyKeyword(rule, entry.keyword)
                 continue
-            if rule.kind is MatchKind.PATTERN and (reason := _wrong(claim)):
-                yield InvalidPattern(rule, claim.keyword, reason)
+            if rule.kind is MatchKind.PATTERN and (reason := _pattern_error(entry)):
+                yield InvalidPattern(rule, entry.keyword, reason)
                 continue
-            places = [placed[rule.kind, fold_accents(claim.key), anchor] for anchor in claim.scope.index_keys]
-            rival = next((other for place in places for other in place if _clash(claim, other)), None)
+            groups = [seen[rule.kind, fold_accents(entry.key), key] for key in entry.scope.index_keys]
+            rival = next((other for group in groups for other in group if _conflicts(entry, other)), None)
             if rival is not None:
-                yield Conflict(rule, claim.keyword, rival.rule, rival.keyword)
-            for place in places:
-                place.append(claim)
+                yield Conflict(rule, entry.keyword, rival.rule, rival.keyword)
+            for group in groups:
+                group.append(entry)
 
 
-def _wrong(pattern: KeywordEntry[Any]) -> str | None:
+def _pattern_error(entry: KeywordEntry[Any]) -> str | None:
     try:
-        check_pattern(pattern.key)
+        check_pattern(entry.key)
     except PatternError as error:
         return str(error)
     return None
 
 
-def _clash(claim: KeywordEntry[Any], other: KeywordEntry[Any]) -> bool:
+def _conflicts(entry: KeywordEntry[Any], other: KeywordEntry[Any]) -> bool:
     return (
-        claim.rule is not other.rule
-        and claim.scope.specificity == other.scope.specificity
-        and claim.scope.overlaps(other.scope)
-        and (claim.key == other.key or claim.rule.fold_accents or other.rule.fold_accents)
+        entry.rule is not other.rule
+        and entry.scope.specificity == other.scope.specificity
+        and entry.scope.overlaps(other.scope)
+        and (entry.key == other.key or entry.rule.fold_accents or other.rule.fold_accents)
     )
+
+
+@dataclass(frozen=True, slots=True)
+class ShadowedKeyword(Generic[Action]):
+    """A keyword that no text reaches, and the keyword that always takes precedence."""
+
+    rule: Rule[Action]
+    keyword: str
+    by: Rule[Action]
+    by_keyword: str
+
+    def __str__(self) -> str:
+        return (
+            f"{self.keyword!r} ({self.rule.kind.value}) of {self.rule} can never match: "
+            f"{self.by_keyword!r} ({self.by.kind.value}) of {self.by} takes precedence"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Prefix:
+    """The characters with which every text begins that a keyword matches."""
+
+    text: str
+    is_whole: bool
+    """True when nothing follows."""
+
+    @property
+    def complete_words(self) -> int:
+        """Words of the prefix that no following character can extend."""
+        return self.text.count(" ") + self.is_whole
+
+
+def find_shadowed(
+    rules: Iterable[Rule[Action]], indexes: Sequence[KeywordIndex[Action]]
+) -> Iterator[ShadowedKeyword[Action]]:
+    """Yield the keywords that can never match because another one always takes precedence.
+
+    A prefix of several words is shadowed by a first-word keyword that equals its first words. A pattern
+    is shadowed by a keyword of any kind that equals the literal characters with which it begins; the
+    rest of the pattern makes no difference.
+    """
+    for rule in rules:
+        if rule.kind not in (MatchKind.PREFIX, MatchKind.PATTERN):
+            continue
+        for entry in build_entries(rule):
+            prefix = _prefix_of(entry)
+            shadowing = _shadowing_entry(entry, prefix, indexes) if prefix.text else None
+            if shadowing is not None:
+                yield ShadowedKeyword(rule, entry.keyword, shadowing.rule, shadowing.keyword)
+
+
+def _shadowing_entry(
+    entry: KeywordEntry[Action], prefix: _Prefix, indexes: Sequence[KeywordIndex[Action]]
+) -> KeywordEntry[Action] | None:
+    """Return the entry that takes every text with this prefix, in every context of the entry's scope."""
+    for index in indexes:
+        if not _is_decided_by(prefix, index, entry.rule.kind):
+            continue
+        for group in index.matches(prefix.text, fold_accents(prefix.text)):
+            for other in group.candidates(entry.scope.example):
+                if other.scope.covers(entry.scope) and other.rule.fold_accents >= entry.rule.fold_accents:
+                    return other
+    return None
+
+
+def _is_decided_by(prefix: _Prefix, index: KeywordIndex[Action], kind: MatchKind) -> bool:
+    """Return whether the prefix alone decides the lookup in an index that precedes ``kind``."""
+    if index.kind is MatchKind.FIRST_WORD:
+        return index.size <= prefix.complete_words
+    if index.kind is MatchKind.PREFIX:
+        return kind is MatchKind.PATTERN and index.size <= len(prefix.text)
+    return kind is MatchKind.PATTERN and prefix.is_whole
+
+
+def _prefix_of(entry: KeywordEntry[Action]) -> _Prefix:
+    if entry.rule.kind is MatchKind.PREFIX:
+        return _Prefix(entry.key, is_whole=False)
+    if _has_alternatives(entry.key):
+        return _Prefix("", is_whole=False)
+    match = _LITERAL_START.match(entry.key)
+    literal = match[0] if match else ""
+    rest = entry.key[len(literal) :]
+    if rest[:1] in {"*", "?", "{", "+"}:
+        literal = literal[:-1]  # the operator applies to the last character
+    return _Prefix(literal.casefold(), is_whole=not rest)
+
+
+def _has_alternatives(pattern: str) -> bool:
+    """Return whether a pattern has alternatives (``|``) outside of all groups and classes."""
+    depth = 0
+    for character in _CLASS.sub("", _ESCAPED.sub("", pattern)):
+        if character == "|" and depth == 0:
+            return True
+        depth += {"(": 1, ")": -1}.get(character, 0)
+    return False

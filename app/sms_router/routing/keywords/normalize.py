@@ -1,8 +1,7 @@
-"""What people type, reduced to what they mean.
+"""Text normalization: keywords and texts are compared in the form that `normalize` returns.
 
-Keywords and texts go through the same function, so that "¡Hola!", "HOLA" and "hola" are one
-word, a phone's typographic quotes and invisible characters do not matter, and no letter of any
-script is lost.
+"¡Hola!", "HOLA" and "hola" become the same text, typographic quotes and invisible characters make no
+difference, and no letter of any script is removed.
 """
 
 from __future__ import annotations
@@ -10,24 +9,24 @@ from __future__ import annotations
 import re
 import unicodedata
 
-LONGEST = 1600
-"""Characters that matter: Twilio sends no longer text (facts 1.2)."""
+MAX_TEXT_LENGTH = 1600
+"""Characters of a text that are compared: Twilio sends no longer text (facts 1.2)."""
 
 _INVISIBLE = re.compile(
     "["
     "\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f"  # control characters
     "\u00ad\u034f\u061c\u180b-\u180f"  # soft hyphen, joiner, marks of direction, Mongolian variants
     "\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff"  # zero width, joiners, marks of direction
-    "\ufe00-\ufe0f\U000e0100-\U000e01ef"  # which glyph to draw
-    "\u20e3\U0001f3fb-\U0001f3ff"  # the box around a key, the skin of a hand
+    "\ufe00-\ufe0f\U000e0100-\U000e01ef"  # variation selectors
+    "\u20e3\U0001f3fb-\U0001f3ff"  # the box around a keycap, skin tones
     "]+"
 )
-"""How a sign is drawn, not which sign it is: dropped.
+"""Characters that change how another character is drawn, not which one it is. They are removed.
 
-A heart with and without its colour, a thumb of any skin and a boxed 1 match the plain sign.
-Zero-width joiners go everywhere: a joined emoji equals the same emoji side by side, which
-nobody tells apart as keywords, and Persian and Indic words match however a phone joins them.
-The tags that tell one regional flag from another stay.
+A heart with and without a colour, a thumb of any skin tone and a boxed 1 equal the plain character.
+Zero-width joiners are removed everywhere: a joined emoji equals the same emoji side by side, and
+Persian and Indic words are equal whether or not the phone inserts a joiner. The tag characters that
+distinguish one regional flag from another stay.
 """
 
 _TYPOGRAPHIC = str.maketrans(
@@ -40,41 +39,42 @@ _ACCENTS = re.compile("[\u0300-\u036f]+")
 _STROKES = str.maketrans("đøłħŧı", "dolhti")
 
 
-def normalise(text: str) -> str:
-    """Return the text as keywords are compared: folded, collapsed, without surrounding punctuation.
+def normalize(text: str) -> str:
+    """Return the text in the form in which keywords are compared.
 
-    Only the first 1600 characters count. A text of nothing but punctuation stays, so that "?" can
-    be a keyword. Normalising twice changes nothing.
+    Case is folded, white space is collapsed, and punctuation around the text is removed. Only the first
+    1600 characters count. A text of punctuation alone is kept, so that "?" can be a keyword. The result
+    of a second normalization is the same.
     """
-    text = text[:LONGEST]
+    text = text[:MAX_TEXT_LENGTH]
     if text.isascii():
         if not text.isprintable():
             text = _INVISIBLE.sub("", text)
         return trim(" ".join(text.replace("`", "'").lower().split()))
-    folded = _folded(text)
-    # Unicode's foldings are each stable, but not one after the other.
-    while (again := _folded(folded)) != folded:
+    folded = _fold(text)
+    # Each of Unicode's foldings is stable by itself, but not one after the other.
+    while (again := _fold(folded)) != folded:
         folded = again
     return folded
 
 
-def _folded(text: str) -> str:
+def _fold(text: str) -> str:
     visible = _INVISIBLE.sub("", text).translate(_TYPOGRAPHIC)
     caseless = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", visible).casefold())
-    return trim(" ".join(caseless[:LONGEST].split()))
+    return trim(" ".join(caseless[:MAX_TEXT_LENGTH].split()))
 
 
 def tidy(text: str) -> str:
-    """Return the text as patterns see it: as `normalise` does, but with capitals and punctuation.
+    """Return the text as patterns match it: normalized, but with capitals and outer punctuation.
 
-    Patterns ignore capitals by themselves, and what they catch is handed on as it was typed.
+    Patterns ignore case by themselves, and a group returns what the contact typed.
     """
-    visible = _INVISIBLE.sub("", text[:LONGEST]).translate(_TYPOGRAPHIC)
-    return " ".join(unicodedata.normalize("NFKC", visible)[:LONGEST].split())
+    visible = _INVISIBLE.sub("", text[:MAX_TEXT_LENGTH]).translate(_TYPOGRAPHIC)
+    return " ".join(unicodedata.normalize("NFKC", visible)[:MAX_TEXT_LENGTH].split())
 
 
 def trim(text: str) -> str:
-    """Drop punctuation and white space around a text, unless nothing else is there."""
+    """Remove punctuation and white space around a text; a text of nothing else is returned unchanged."""
     if text.isascii():
         return text.strip(_ASCII_EDGES) or text
     start, end = 0, len(text)
@@ -86,14 +86,14 @@ def trim(text: str) -> str:
 
 
 def is_edge(character: str) -> bool:
-    """Say whether a character is dropped where it stands around a text: white space or punctuation."""
+    """Return whether `trim` removes the character: it is white space or punctuation."""
     return character.isspace() or unicodedata.category(character)[0] == "P"
 
 
 def fold_accents(text: str) -> str:
-    """Drop the accents of Latin, Greek and Cyrillic letters: "menú" becomes "menu".
+    """Remove the accents of Latin, Greek and Cyrillic letters: "menú" becomes "menu".
 
-    The vowel signs of other scripts are letters, not accents, and stay.
+    The vowel signs of other scripts are not accents and stay.
     """
     if text.isascii():
         return text

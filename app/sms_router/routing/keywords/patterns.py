@@ -1,7 +1,7 @@
-"""Patterns: regular expressions that cost a text's length and no more, all of them in one pass.
+"""Regular expressions that are matched in linear time, all patterns of a rule table in one pass.
 
-RE2 matches in linear time: it has no look-around and no back references, which is what makes other
-engines run for ever. Every pattern of a table stands in one set, so that thousands cost what ten do.
+RE2 has no look-around and no back references, which make other engines exponential. All patterns of a
+table are compiled into one set, so that thousands cost what ten do.
 """
 
 from __future__ import annotations
@@ -13,153 +13,156 @@ from typing import Any, Generic, NamedTuple
 import re2
 
 from sms_router.routing.keywords.index import KeywordEntry
-from sms_router.routing.keywords.normalize import LONGEST, fold_accents, tidy, trim
-from sms_router.routing.keywords.rules import Answer, MatchContext
+from sms_router.routing.keywords.normalize import MAX_TEXT_LENGTH, fold_accents, tidy, trim
+from sms_router.routing.keywords.rules import Action, MatchContext
 
-MOST_INSTRUCTIONS = 2_000
-"""Size of one pattern's program: what a text of 1600 characters is run through when it fits."""
+MAX_INSTRUCTIONS = 2_000
+"""Instructions of one compiled pattern: the cost per character of a text that matches."""
 
-MEMORY_OF_ONE = 1 << 20
-MEMORY_OF_ALL = 64 << 20
-"""Bytes that RE2 may take."""
+MAX_PATTERN_MEMORY = 1 << 20
+MAX_SET_MEMORY = 64 << 20
+"""Bytes that RE2 may use for one pattern, and for a set of them."""
 
-_EVERYTHING = "(?s).*"
-"""Stands last in each set and matches everything: when it does not, RE2 has run out of memory."""
+_MATCH_ALL = "(?s).*"
+"""The last pattern of each set. It matches every text; if it does not, RE2 has run out of memory."""
 
-_TOO_MANY = "{} patterns are too large to be matched together: drop some, or make them smaller"
+_TOO_MANY = "{} patterns are too large to be matched together: remove some, or make them smaller"
 
 
 class PatternError(ValueError):
-    """A regular expression that cannot be used; the text says why."""
+    """A regular expression cannot be used; the text gives the reason."""
 
 
-class PatternMatch(NamedTuple, Generic[Answer]):
-    """A pattern that a text fits, and what it caught."""
+class PatternMatch(NamedTuple, Generic[Action]):
+    """A pattern that a text matches, and the text of its first group."""
 
-    claim: KeywordEntry[Answer]
+    entry: KeywordEntry[Action]
     argument: str
 
 
 def check_pattern(key: str) -> None:
-    """Make sure that a pattern can be used.
+    """Check that a pattern can be compiled and is not too large.
 
     Raises:
         PatternError: with the reason.
 
     """
-    if len(key) >= LONGEST:
-        raise PatternError(f"is longer than {LONGEST} characters")
+    if len(key) >= MAX_TEXT_LENGTH:
+        raise PatternError(f"it has more than {MAX_TEXT_LENGTH} characters")
     try:
-        size = _compiled(key).programsize
+        size = _compile(key).programsize
     except re2.error as error:
         raise PatternError(_reason(error)) from error
-    if size > MOST_INSTRUCTIONS:
-        raise PatternError(f"is too large: {size} instructions, and {MOST_INSTRUCTIONS} are allowed")
+    if size > MAX_INSTRUCTIONS:
+        raise PatternError(f"it is too large: {size} instructions, and {MAX_INSTRUCTIONS} are allowed")
 
 
 def _reason(error: re2.error) -> str:
-    told = error.args[0] if error.args else "cannot be read"
-    text = told.decode("utf-8", "replace") if isinstance(told, bytes) else str(told)
+    argument = error.args[0] if error.args else "it cannot be parsed"
+    text = argument.decode("utf-8", "replace") if isinstance(argument, bytes) else str(argument)
     if "invalid perl operator: (?" in text or text.startswith("invalid escape sequence: \\"):
-        return f"{text} (look-around and back references cannot be matched in linear time; \\z is the end)"
+        return f"{text} (look-around and back references are not supported; \\z is the end of the text)"
     return text
 
 
 @lru_cache(maxsize=1024)
-def _compiled(key: str) -> Any:
-    return re2.compile(key, _options(MEMORY_OF_ONE))
+def _compile(key: str) -> Any:
+    return re2.compile(key, _options(MAX_PATTERN_MEMORY))
 
 
-def _options(memory: int) -> Any:
+def _options(max_memory: int) -> Any:
     options = re2.Options()
-    options.max_mem = memory
+    options.max_mem = max_memory
     options.case_sensitive = False
     options.log_errors = False
     return options
 
 
-class PatternIndex(Generic[Answer]):
-    """The patterns of a table."""
+class PatternIndex(Generic[Action]):
+    """The patterns of a rule table.
 
-    def __init__(self, claims: Iterable[KeywordEntry[Answer]]) -> None:
-        """Take claims whose patterns have been checked, in the order in which they are written.
+    Args:
+        entries: those of checked patterns, in the order in which they are written.
 
-        Raises:
-            PatternError: when there are too many to be matched in one pass.
+    Raises:
+        PatternError: when there are too many to be matched in one pass.
 
-        """
-        claims = tuple(claims)
-        self._exact = _RegexSet([claim for claim in claims if not claim.rule.fold_accents])
-        self._folded = _RegexSet([claim for claim in claims if claim.rule.fold_accents])
-        self._places = {id(claim): place for place, claim in enumerate(claims)}
+    """
+
+    def __init__(self, entries: Iterable[KeywordEntry[Action]]) -> None:
+        entries = tuple(entries)
+        self._exact = _RegexSet([entry for entry in entries if not entry.rule.fold_accents])
+        self._folded = _RegexSet([entry for entry in entries if entry.rule.fold_accents])
+        self._positions = {id(entry): position for position, entry in enumerate(entries)}
 
     def __bool__(self) -> bool:
-        """Say whether there are any."""
-        return bool(self._places)
+        return bool(self._positions)
 
-    def best(self, text: str, occasion: MatchContext) -> PatternMatch[Answer] | None:
-        """Return the pattern of the most specific scope that the text fits; of several, the first.
+    def best(self, text: str, context: MatchContext) -> PatternMatch[Action] | None:
+        """Return the matching pattern of the most specific scope; of several, the first.
 
-        The punctuation around a text counts at first, and is left away when nothing fits with it.
+        The text is matched with its outer punctuation; if no pattern matches it so, without.
         """
-        for reading in _readings(text):
-            for claim in self._fitting(reading):
-                if claim.scope.admits(occasion):
-                    return PatternMatch(claim, _caught(claim, reading))
+        for variant in _variants(text):
+            for entry in self._matching_entries(variant):
+                if entry.scope.admits(context):
+                    return PatternMatch(entry, _first_group(entry, variant))
         return None
 
-    def claiming(self, text: str) -> Iterator[KeywordEntry[Answer]]:
-        """Yield every pattern that the text fits, wherever it holds, in the order of `best`."""
-        for reading in _readings(text):
-            yield from self._fitting(reading)
+    def matches(self, text: str) -> Iterator[KeywordEntry[Action]]:
+        """Yield every pattern that the text matches, whatever its scope, in the order of `best`."""
+        for variant in _variants(text):
+            yield from self._matching_entries(variant)
 
-    def _fitting(self, reading: str) -> list[KeywordEntry[Answer]]:
-        found = self._exact.fitting(reading)
+    def _matching_entries(self, variant: str) -> list[KeywordEntry[Action]]:
+        entries = self._exact.matches(variant)
         if self._folded:
-            found += self._folded.fitting(fold_accents(reading))
-        return sorted(found, key=lambda claim: (-claim.scope.specificity, self._places[id(claim)]))
+            entries += self._folded.matches(fold_accents(variant))
+        return sorted(entries, key=lambda entry: (-entry.scope.specificity, self._positions[id(entry)]))
 
 
-class _RegexSet(Generic[Answer]):
-    """Claims whose patterns are matched together."""
+class _RegexSet(Generic[Action]):
+    """Patterns that are matched in one pass."""
 
-    def __init__(self, claims: Sequence[KeywordEntry[Answer]]) -> None:
-        self._claims = claims
-        self._set: Any = re2.Set.FullMatchSet(_options(MEMORY_OF_ALL))
+    def __init__(self, entries: Sequence[KeywordEntry[Action]]) -> None:
+        self._entries = entries
+        self._set: Any = re2.Set.FullMatchSet(_options(MAX_SET_MEMORY))
         try:
-            for claim in claims:
-                self._set.Add(claim.key)
-            self._set.Add(_EVERYTHING)
+            for entry in entries:
+                self._set.Add(entry.key)
+            self._set.Add(_MATCH_ALL)
             self._set.Compile()
-            fits = self._set.Match("")
+            has_memory = bool(self._set.Match(""))
         except re2.error as error:
-            raise PatternError(_TOO_MANY.format(len(claims))) from error
-        if not fits:
-            raise PatternError(_TOO_MANY.format(len(claims)))
+            raise PatternError(_TOO_MANY.format(len(entries))) from error
+        if not has_memory:
+            raise PatternError(_TOO_MANY.format(len(entries)))
 
     def __bool__(self) -> bool:
-        return bool(self._claims)
+        return bool(self._entries)
 
-    def fitting(self, reading: str) -> list[KeywordEntry[Answer]]:
-        if not self._claims:
+    def matches(self, variant: str) -> list[KeywordEntry[Action]]:
+        if not self._entries:
             return []
-        places = self._set.Match(reading) or ()
-        everything = len(self._claims)
-        if everything in places:
-            return [self._claims[place] for place in places if place != everything]
-        return [claim for claim in self._claims if _compiled(claim.key).fullmatch(reading)]
+        positions = self._set.Match(variant) or ()
+        match_all = len(self._entries)
+        if match_all in positions:
+            return [self._entries[position] for position in positions if position != match_all]
+        # RE2 has run out of memory for this text: match the patterns one by one.
+        return [entry for entry in self._entries if _compile(entry.key).fullmatch(variant)]
 
 
-def _readings(text: str) -> tuple[str, ...]:
-    typed = tidy(text).encode("utf-8", "replace").decode()  # RE2 wants UTF-8, which a lone surrogate is not
-    bare = trim(typed)
-    return (typed,) if bare == typed else (typed, bare)
+def _variants(text: str) -> tuple[str, ...]:
+    """Return the text with its outer punctuation, and without where that differs."""
+    typed = tidy(text).encode("utf-8", "replace").decode()  # RE2 needs UTF-8, which a lone surrogate is not
+    trimmed = trim(typed)
+    return (typed,) if trimmed == typed else (typed, trimmed)
 
 
-def _caught(claim: KeywordEntry[Answer], reading: str) -> str:
-    """Return what the first group caught, as it was typed; without groups, the whole text."""
-    pattern = _compiled(claim.key)
-    match = pattern.fullmatch(fold_accents(reading) if claim.rule.fold_accents else reading)
+def _first_group(entry: KeywordEntry[Action], variant: str) -> str:
+    """Return the text of the first group, as typed; the whole text if the pattern has no group."""
+    pattern = _compile(entry.key)
+    match = pattern.fullmatch(fold_accents(variant) if entry.rule.fold_accents else variant)
     if match is None:
         return ""
-    return (match.group(1) or "").strip() if pattern.groups else reading
+    return (match.group(1) or "").strip() if pattern.groups else variant

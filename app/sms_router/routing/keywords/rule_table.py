@@ -1,32 +1,35 @@
-"""The keyword table: which rule answers a text."""
+"""Finds the rule that a text matches, and the argument behind its keyword."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from functools import cache
+from itertools import chain
 from typing import Generic
 
-from sms_router.routing.keywords.argument import extract_argument
-from sms_router.routing.keywords.index import KeywordEntry, KeywordIndex, build_indexes, claims_of
-from sms_router.routing.keywords.lint import KeywordConflictError, problems
-from sms_router.routing.keywords.normalize import fold_accents, normalise
+from sms_router.routing.keywords.index import KeywordEntry, KeywordIndex, build_entries, build_indexes
+from sms_router.routing.keywords.lint import (
+    InvalidRulesError,
+    ShadowedKeyword,
+    find_problems,
+    find_shadowed,
+)
+from sms_router.routing.keywords.normalize import MAX_TEXT_LENGTH, fold_accents, is_edge, normalize
 from sms_router.routing.keywords.patterns import PatternIndex
-from sms_router.routing.keywords.rules import Answer, Match, MatchContext, MatchKind, NoMatch, Rule
+from sms_router.routing.keywords.rules import Action, Match, MatchContext, MatchKind, NoMatch, Rule
 from sms_router.routing.keywords.schedule import Timetable
-from sms_router.routing.keywords.shadowing import ShadowedKeyword, shadowings
 
-__all__ = ["KeywordConflictError", "MatchReason", "RuleCandidate", "RuleTable", "ShadowedKeyword"]
+MAX_CANDIDATES = 20
+"""Rules that an explanation lists."""
 
-MOST_CONSIDERED = 20
-"""Rules that an explanation names; the rest would only hide them."""
-
-_LONGEST_NEAR = 64
-"""Characters of a text in which an explanation looks for keywords that almost matched."""
+_MAX_NEAR_MISS_LENGTH = 64
+"""Characters at the beginning of a text in which an explanation looks for keywords that almost match."""
 
 
-class MatchReason(Enum):
-    """Why a rule answers a text, or why it does not."""
+class MatchVerdict(Enum):
+    """Whether a rule is chosen for a text, and why it is not."""
 
     CHOSEN = "chosen"
     OUTRANKED = "outranked"
@@ -35,132 +38,173 @@ class MatchReason(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class RuleCandidate(Generic[Answer]):
-    """One rule that answers a text or nearly would, and the reason in words."""
+class RuleCandidate(Generic[Action]):
+    """One rule that matches a text or nearly does."""
 
-    rule: Rule[Answer]
+    rule: Rule[Action]
     keyword: str
-    verdict: MatchReason
+    verdict: MatchVerdict
     reason: str
+    """The verdict in words."""
 
 
-class RuleTable(Generic[Answer]):
-    """All rules, indexed once; finding one costs the same for ten rules as for ten thousand.
+class RuleTable(Generic[Action]):
+    """All rules, indexed: a lookup costs the same for ten rules and for ten thousand.
 
-    Precedence: whole message, first word, prefix, pattern; within a kind the longest keyword, then
+    Precedence: whole message, first word, prefix, pattern. Within a kind the longest keyword wins, then
     the most specific scope (number over Service over country over hours over none). Of patterns the
     most specific scope wins, then the one that is written first.
     """
 
-    def __init__(self, rules: Sequence[Rule[Answer]]) -> None:
-        """Index rules that do not contradict each other; `build` makes sure of that."""
+    def __init__(self, rules: Sequence[Rule[Action]]) -> None:
+        """Index rules that have been checked; `build` checks them first."""
         self.rules = tuple(rules)
-        claims = [claim for rule in rules for claim in claims_of(rule)]
-        patterns = [claim for claim in claims if claim.rule.kind is MatchKind.PATTERN]
-        self._shelves: list[KeywordIndex[Answer]] = build_indexes(
-            claim for claim in claims if claim.rule.kind is not MatchKind.PATTERN
+        entries = [entry for rule in rules for entry in build_entries(rule)]
+        patterns = [entry for entry in entries if entry.rule.kind is MatchKind.PATTERN]
+        self._indexes: list[KeywordIndex[Action]] = build_indexes(
+            entry for entry in entries if entry.rule.kind is not MatchKind.PATTERN
         )
         self._patterns = PatternIndex(patterns) if patterns else None
-        self._folds = any(claim.rule.fold_accents for claim in claims)
+        self._folds_accents = any(rule.fold_accents for rule in rules)
         self.timetable = Timetable(rule.scope.hours for rule in rules)
-        """When it is asked with a minute of the week; empty where no rule has hours."""
+        """Where it is true, a `MatchContext` needs the minute of the week."""
 
     @classmethod
-    def build(cls, rules: Iterable[Rule[Answer]]) -> RuleTable[Answer]:
-        """Index the rules.
+    def build(cls, rules: Iterable[Rule[Action]]) -> RuleTable[Action]:
+        """Check and index the rules.
 
         Raises:
-            KeywordConflictError: naming every pair of rules that claim the same text, every keyword
-                that is empty, and every pattern that cannot be matched.
+            InvalidRulesError: listing every pair of rules that match the same text, every empty keyword
+                and every invalid pattern.
             PatternError: when there are too many patterns.
 
         """
         rules = tuple(rules)
-        found = list(problems(rules))
-        if found:
-            raise KeywordConflictError(found)
+        problems = list(find_problems(rules))
+        if problems:
+            raise InvalidRulesError(problems)
         return cls(rules)
 
-    def find(self, text: str, occasion: MatchContext) -> Match[Answer] | NoMatch:
-        """Return the rule that answers this text here, or that there is none."""
-        normalised, folded = self._readings(text)
-        for shelf in self._shelves:
-            claim = shelf.best(normalised, folded, occasion)
-            if claim is not None:
-                return Match(claim.rule, claim.keyword, extract_argument(text, claim), normalised)
-        if self._patterns is not None and (fitting := self._patterns.best(text, occasion)) is not None:
-            return Match(fitting.claim.rule, fitting.claim.keyword, fitting.argument, normalised)
-        return NoMatch(normalised)
+    def find(self, text: str, context: MatchContext) -> Match[Action] | NoMatch:
+        """Return the rule that a text matches in this context."""
+        normalized, folded = self._normalize(text)
+        for index in self._indexes:
+            entry = index.best(normalized, folded, context)
+            if entry is not None:
+                return Match(entry.rule, entry.keyword, extract_argument(text, entry), normalized)
+        if self._patterns is not None and (match := self._patterns.best(text, context)) is not None:
+            return Match(match.entry.rule, match.entry.keyword, match.argument, normalized)
+        return NoMatch(normalized)
 
-    def explain(self, text: str, occasion: MatchContext) -> tuple[RuleCandidate[Answer], ...]:
-        """Explain what `find` does: the chosen rule first, then the nearest others and why not they."""
-        normalised, folded = self._readings(text)
-        found: dict[int, RuleCandidate[Answer]] = {}
-        chosen: KeywordEntry[Answer] | None = None
-        for claim in self._claiming(text, normalised, folded):
-            judged = _judged(claim, chosen, occasion)
-            if judged.verdict is MatchReason.CHOSEN:
-                chosen = claim
-            found.setdefault(id(claim), judged)
-        for claim in self._nearly_claiming(normalised, folded):
-            reason = f"{claim.keyword!r} must be {_NEEDS[claim.rule.kind]}"
-            found.setdefault(
-                id(claim), RuleCandidate(claim.rule, claim.keyword, MatchReason.OTHER_KIND, reason)
-            )
-        verdicts = list(MatchReason)
-        ordered = sorted(found.values(), key=lambda judged: verdicts.index(judged.verdict))
-        return tuple(ordered[:MOST_CONSIDERED])
+    def explain(self, text: str, context: MatchContext) -> tuple[RuleCandidate[Action], ...]:
+        """Return the rule that `find` chooses, then the nearest others, each with its reason."""
+        normalized, folded = self._normalize(text)
+        candidates: dict[int, RuleCandidate[Action]] = {}
+        chosen: KeywordEntry[Action] | None = None
+        for entry in self._matching_entries(text, normalized, folded):
+            candidate = _judge(entry, chosen, context)
+            if candidate.verdict is MatchVerdict.CHOSEN:
+                chosen = entry
+            candidates.setdefault(id(entry), candidate)
+        for entry in self._near_misses(normalized, folded):
+            reason = f"{entry.keyword!r} must be {_REQUIREMENTS[entry.rule.kind]}"
+            candidate = RuleCandidate(entry.rule, entry.keyword, MatchVerdict.OTHER_KIND, reason)
+            candidates.setdefault(id(entry), candidate)
+        verdicts = list(MatchVerdict)
+        ordered = sorted(candidates.values(), key=lambda candidate: verdicts.index(candidate.verdict))
+        return tuple(ordered[:MAX_CANDIDATES])
 
-    def shadowed(self) -> list[ShadowedKeyword[Answer]]:
-        """Return the keywords that can never match, each with the one that hides it."""
-        return list(shadowings(self.rules, self._shelves))
+    def find_shadowed(self) -> list[ShadowedKeyword[Action]]:
+        """Return the keywords that can never match, each with the one that takes precedence."""
+        return list(find_shadowed(self.rules, self._indexes))
 
-    def _readings(self, text: str) -> tuple[str, str]:
-        normalised = normalise(text)
-        return normalised, fold_accents(normalised) if self._folds else normalised
+    def _normalize(self, text: str) -> tuple[str, str]:
+        """Return the text as keywords are compared, with accents and without."""
+        normalized = normalize(text)
+        return normalized, fold_accents(normalized) if self._folds_accents else normalized
 
-    def _claiming(self, text: str, normalised: str, folded: str) -> Iterator[KeywordEntry[Answer]]:
-        """Every claim on the text, wherever it holds, in order of precedence."""
-        for shelf in self._shelves:
-            claims = (claim for group in shelf.groups(normalised, folded) for claim in group)
-            yield from sorted(claims, key=lambda claim: -claim.scope.specificity)
+    def _matching_entries(self, text: str, normalized: str, folded: str) -> Iterator[KeywordEntry[Action]]:
+        """Yield every entry that matches the text, whatever its scope, in order of precedence."""
+        for index in self._indexes:
+            entries = (entry for group in index.matches(normalized, folded) for entry in group)
+            yield from sorted(entries, key=lambda entry: -entry.scope.specificity)
         if self._patterns is not None:
-            yield from self._patterns.claiming(text)
+            yield from self._patterns.matches(text)
 
-    def _nearly_claiming(self, normalised: str, folded: str) -> Iterator[KeywordEntry[Answer]]:
-        """The claims that the text only begins with, although they ask for more."""
-        for shelf in self._shelves:
-            if shelf.kind is not MatchKind.PREFIX:
-                for end in range(min(len(normalised), _LONGEST_NEAR), 0, -1):
-                    for group in shelf.groups(normalised[:end], folded[:end]):
+    def _near_misses(self, normalized: str, folded: str) -> Iterator[KeywordEntry[Action]]:
+        """Yield the entries whose keyword the text begins with, although their kind asks for more."""
+        for index in self._indexes:
+            if index.kind is not MatchKind.PREFIX:
+                for end in range(min(len(normalized), _MAX_NEAR_MISS_LENGTH), 0, -1):
+                    for group in index.matches(normalized[:end], folded[:end]):
                         yield from group
 
 
-_NEEDS = {
+_REQUIREMENTS = {
     MatchKind.WHOLE: "the whole message",
     MatchKind.FIRST_WORD: "a word of its own",
     MatchKind.PREFIX: "the beginning",
-    MatchKind.PATTERN: "a pattern that it fits",
+    MatchKind.PATTERN: "a pattern that matches it",
 }
 
 
-def _judged(
-    claim: KeywordEntry[Answer], chosen: KeywordEntry[Answer] | None, occasion: MatchContext
-) -> RuleCandidate[Answer]:
-    rule = claim.rule
-    if not claim.scope.admits(occasion):
-        return RuleCandidate(rule, claim.keyword, MatchReason.OTHER_SCOPE, f"holds only for {claim.scope}")
+def _judge(
+    entry: KeywordEntry[Action], chosen: KeywordEntry[Action] | None, context: MatchContext
+) -> RuleCandidate[Action]:
+    """Explain an entry that matches the text; ``chosen`` is the entry of higher precedence."""
+    rule = entry.rule
+    if not entry.scope.admits(context):
+        return RuleCandidate(rule, entry.keyword, MatchVerdict.OTHER_SCOPE, f"only for {entry.scope}")
     if chosen is None:
-        reason = f"{claim.keyword!r} is {_NEEDS[rule.kind]}; scope: {claim.scope}"
-        return RuleCandidate(rule, claim.keyword, MatchReason.CHOSEN, reason)
-    return RuleCandidate(
-        rule, claim.keyword, MatchReason.OUTRANKED, f"{chosen.rule.name} comes first: {_why(chosen, claim)}"
-    )
+        reason = f"{entry.keyword!r} is {_REQUIREMENTS[rule.kind]}; scope: {entry.scope}"
+        return RuleCandidate(rule, entry.keyword, MatchVerdict.CHOSEN, reason)
+    reason = f"{chosen.rule.name} takes precedence: {_precedence(chosen, entry)}"
+    return RuleCandidate(rule, entry.keyword, MatchVerdict.OUTRANKED, reason)
 
 
-def _why(chosen: KeywordEntry[Answer], claim: KeywordEntry[Answer]) -> str:
-    if chosen.rule.kind is not claim.rule.kind:
-        return f"{chosen.rule.kind.value} before {claim.rule.kind.value}"
-    if chosen.scope.specificity > claim.scope.specificity and chosen.size == claim.size:
+def _precedence(chosen: KeywordEntry[Action], entry: KeywordEntry[Action]) -> str:
+    if chosen.rule.kind is not entry.rule.kind:
+        return f"{chosen.rule.kind.value} before {entry.rule.kind.value}"
+    if chosen.scope.specificity > entry.scope.specificity and chosen.size == entry.size:
         return "its scope is more specific"
-    return "it is written first" if claim.rule.kind is MatchKind.PATTERN else "its keyword is longer"
+    return "it is written first" if entry.rule.kind is MatchKind.PATTERN else "its keyword is longer"
+
+
+def extract_argument(text: str, entry: KeywordEntry[Action]) -> str:
+    """Return what the contact typed behind the keyword, as typed, without white space around it.
+
+    Punctuation that follows the last word of a first-word keyword without a blank belongs to the
+    keyword: "Hours, please" has the argument "please".
+    """
+    if entry.rule.kind is MatchKind.WHOLE:
+        return ""
+    rest = _after_keyword(text.lstrip(), entry)
+    if entry.rule.kind is MatchKind.FIRST_WORD and rest and not rest[0].isspace():
+        rest = "".join(rest.split(maxsplit=1)[1:])
+    return rest.strip()
+
+
+def _after_keyword(text: str, entry: KeywordEntry[Action]) -> str:
+    for end in _likely_ends(len(entry.key)):
+        if entry.normalize(text[:end]) == entry.key:
+            return text[_end_of_character(text, end, entry) :]
+    # The keyword ends inside one typed character, or the text begins with many invisible ones.
+    return entry.normalize(text)[len(entry.key) :]
+
+
+def _likely_ends(size: int) -> Iterable[int]:
+    """Yield the keyword's own length, then shorter ones (ligatures) and longer ones (accents, blanks)."""
+    return chain((size,), range(1, 4 * size + 16))
+
+
+def _end_of_character(text: str, end: int, entry: KeywordEntry[Action]) -> int:
+    """Return the position behind accents and invisible characters that belong to the last character.
+
+    A character of which normalization leaves nothing adds nothing to the keyword. Each different one is
+    normalized once: a text may have 1600 of them.
+    """
+    normalized = cache(entry.normalize)
+    last = min(len(text), MAX_TEXT_LENGTH)
+    while end < last and not is_edge(text[end]) and not normalized(text[end]):
+        end += 1
+    return end

@@ -1,4 +1,4 @@
-"""Keyword rules: which texts a rule claims, where it does so, and what was found."""
+"""Keyword rules: which texts a rule matches, in which scope, and the result of a lookup."""
 
 from __future__ import annotations
 
@@ -8,51 +8,51 @@ from typing import Generic, TypeVar
 
 from sms_router.routing.keywords.schedule import ALWAYS, Schedule
 
-Answer = TypeVar("Answer")
-"""Whatever answers a message; the table carries it and never looks inside."""
+Action = TypeVar("Action")
+"""What a rule does with a message. The rule table stores it and does not look inside."""
 
-Anchor = tuple[str, str | None]
-EVERYWHERE: Anchor = ("everywhere", None)
+IndexKey = tuple[str, str | None]
+EVERYWHERE: IndexKey = ("everywhere", None)
 
 
 class MatchKind(Enum):
-    """How a keyword claims a text, in order of precedence; the values are keywords.toml's."""
+    """How a keyword matches a text, in order of precedence; the values are those of keywords.toml."""
 
     WHOLE = "whole"
-    """The text is the keyword, after normalisation."""
+    """The normalized text equals the keyword."""
     FIRST_WORD = "first-word"
     """The text begins with the words of the keyword; the longest keyword wins."""
     PREFIX = "prefix"
-    """The text begins with the letters of the keyword ("VOTE3"); the longest keyword wins."""
+    """The text begins with the characters of the keyword ("VOTE3"); the longest keyword wins."""
     PATTERN = "pattern"
-    """The whole text fits the regular expression; the one that is written first wins."""
+    """The whole text matches the regular expression; the one that is written first wins."""
 
 
 @dataclass(frozen=True, slots=True)
 class MatchContext:
-    """Where a text arrived, which is what scopes ask about."""
+    """Everything but the text that a rule's scope depends on."""
 
     service_sid: str | None = None
     number: str | None = None
-    """The number that was texted, as Twilio's ``To`` has it."""
+    """The number that was texted, as in Twilio's ``To``."""
     country: str | None = None
-    """The person's country: ISO 3166, two capital letters."""
+    """The contact's country: ISO 3166, two capital letters."""
     minute: int | None = None
-    """The minute of the week at the Service, from Monday, 00:00; None where no rule asks for it."""
+    """The minute of the week in the Service's time zone, from Monday, 00:00; None if no rule has hours."""
 
     @property
-    def index_keys(self) -> tuple[Anchor, ...]:
-        """Where rules for this occasion can stand, the most specific place first."""
+    def index_keys(self) -> tuple[IndexKey, ...]:
+        """The index keys under which rules for this context are stored, the most specific one first."""
         return ("number", self.number), ("service", self.service_sid), ("country", self.country), EVERYWHERE
 
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Where a rule holds; an empty set means anywhere.
+    """Where and when a rule applies; an empty set restricts nothing.
 
-    A number is more specific than a Service, a Service more than a country, a country more than
-    hours, and whatever restricts more of the four, given the most specific one, is more specific
-    still.
+    A number is more specific than a Service, a Service more than a country, a country more than hours.
+    Of two scopes with the same most specific restriction, the one with more restrictions is more
+    specific.
     """
 
     services: frozenset[str] = frozenset()
@@ -62,14 +62,14 @@ class Scope:
 
     @property
     def specificity(self) -> int:
-        """Higher wins; equal means that the same of the four are restricted."""
+        """A higher value wins; two scopes with the same restrictions have the same value."""
         return 8 * bool(self.numbers) + 4 * bool(self.services) + 2 * bool(self.countries) + bool(self.hours)
 
     @property
-    def index_keys(self) -> tuple[Anchor, ...]:
-        """The places where an occasion of this scope finds the rule: its most specific restriction.
+    def index_keys(self) -> tuple[IndexKey, ...]:
+        """The index keys under which a rule of this scope is stored: its most specific restriction.
 
-        Hours are not a place: what is restricted to them alone stands everywhere.
+        Hours are no index key: a rule that only hours restrict is stored under `EVERYWHERE`.
         """
         for name, values in (
             ("number", self.numbers),
@@ -82,7 +82,7 @@ class Scope:
 
     @property
     def example(self) -> MatchContext:
-        """One occasion inside the scope."""
+        """A context that the scope admits."""
         return MatchContext(
             min(self.services, default=None),
             min(self.numbers, default=None),
@@ -90,25 +90,25 @@ class Scope:
             self.hours.spans[0][0] if self.hours else None,
         )
 
-    def admits(self, occasion: MatchContext) -> bool:
-        """Say whether the rule holds on this occasion."""
+    def admits(self, context: MatchContext) -> bool:
+        """Return whether the rule applies in this context."""
         return (
-            (not self.numbers or occasion.number in self.numbers)
-            and (not self.services or occasion.service_sid in self.services)
-            and (not self.countries or occasion.country in self.countries)
-            and (not self.hours or (occasion.minute is not None and self.hours.admit(occasion.minute)))
+            (not self.numbers or context.number in self.numbers)
+            and (not self.services or context.service_sid in self.services)
+            and (not self.countries or context.country in self.countries)
+            and (not self.hours or (context.minute is not None and self.hours.admits(context.minute)))
         )
 
     def covers(self, other: Scope) -> bool:
-        """Say whether this scope holds wherever the other one does."""
-        return self.hours.cover(other.hours) and all(
+        """Return whether this scope admits every context that the other one admits."""
+        return self.hours.covers(other.hours) and all(
             not mine or (theirs and theirs <= mine)
             for mine, theirs in zip(self._restrictions, other._restrictions, strict=True)
         )
 
     def overlaps(self, other: Scope) -> bool:
-        """Say whether both scopes hold on some occasion."""
-        return self.hours.overlap(other.hours) and all(
+        """Return whether some context is admitted by both scopes."""
+        return self.hours.overlaps(other.hours) and all(
             not mine or not theirs or mine & theirs
             for mine, theirs in zip(self._restrictions, other._restrictions, strict=True)
         )
@@ -118,48 +118,44 @@ class Scope:
         return self.numbers, self.services, self.countries
 
     def __str__(self) -> str:
-        """Name the scope in words for people."""
-        places = (("number", self.numbers), ("Service", self.services), ("country", self.countries))
-        told = [f"{name} {' or '.join(sorted(values))}" for name, values in places if values]
-        return ", ".join([*told, str(self.hours)] if self.hours else told) or "everywhere"
+        restrictions = (("number", self.numbers), ("Service", self.services), ("country", self.countries))
+        described = [f"{name} {' or '.join(sorted(values))}" for name, values in restrictions if values]
+        return ", ".join([*described, str(self.hours)] if self.hours else described) or "everywhere"
 
 
 @dataclass(frozen=True, slots=True)
-class Rule(Generic[Answer]):
-    """Some keywords, and who answers them.
-
-    ``name`` and ``source`` are for people: what the rule is called and where it is written, like
-    "config/keywords.toml, keyword 3". With ``fold_accents`` the keyword and the text are compared
-    without accents.
-    """
+class Rule(Generic[Action]):
+    """Some keywords, where they apply, and what is done with a message that matches one of them."""
 
     words: tuple[str, ...]
+    """The keywords, or the patterns of a rule of kind `MatchKind.PATTERN`."""
     kind: MatchKind
     scope: Scope
-    answer: Answer
+    action: Action
     name: str
     source: str
+    """Where the rule is written, for messages to people: "config/keywords.toml, keyword 3"."""
     fold_accents: bool = False
+    """Compare the keywords with the text without accents."""
 
     def __str__(self) -> str:
-        """Name the rule and its source."""
         return f"{self.name} ({self.source})"
 
 
 @dataclass(frozen=True, slots=True)
-class Match(Generic[Answer]):
-    """The rule that answers a text."""
+class Match(Generic[Action]):
+    """The rule that a text matches."""
 
-    rule: Rule[Answer]
+    rule: Rule[Action]
     keyword: str
     """The keyword that matched, as the rule writes it."""
     argument: str
-    """What the person typed after the keyword, as typed, without white space around it."""
-    normalised: str
+    """What the contact typed after the keyword, as typed, without white space around it."""
+    normalized: str
 
 
 @dataclass(frozen=True, slots=True)
 class NoMatch:
-    """No rule claims the text."""
+    """The text matches no rule."""
 
-    normalised: str
+    normalized: str

@@ -1,4 +1,4 @@
-"""When a rule holds: windows of the week, by the clock on the wall where its Service is."""
+"""Opening hours of a rule: windows of the week in the time zone of its Service."""
 
 from __future__ import annotations
 
@@ -11,95 +11,97 @@ from zoneinfo import ZoneInfo
 
 DAY = 24 * 60
 WEEK = 7 * DAY
-"""Minutes. A moment of the week is counted from Monday, 00:00."""
+"""Minutes. A minute of the week is counted from Monday, 00:00."""
 
-_NAMES = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
-_DAYS = {name: day for day, long in enumerate(_NAMES) for name in (long, long[:3])}
+_DAY_NAMES = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+_DAYS = {name: day for day, full_name in enumerate(_DAY_NAMES) for name in (full_name, full_name[:3])}
 _TIME = re.compile(r"([01][0-9]|2[0-4]):([0-5][0-9])")
 
 Span = tuple[int, int]
-"""From one minute of the week up to, but without, another."""
+"""The first minute of the week that belongs to the span, and the first one after it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """Some spans of the week; none at all means always."""
+    """Spans of the week; no spans mean always."""
 
     spans: tuple[Span, ...] = ()
     """In order, with a gap between each two."""
-    told: str = field(default="", compare=False)
-    """The windows in words for people."""
+    description: str = field(default="", compare=False)
+    """The windows in words: "mon-fri 09:00-17:00"."""
 
     @classmethod
     def of(cls, windows: Sequence[Schedule]) -> Schedule:
-        """Put several windows together."""
+        """Return the union of several windows."""
         spans = sorted(span for window in windows for span in window.spans)
-        return cls(tuple(_joined(spans)), ", ".join(window.told for window in windows))
+        return cls(tuple(_merge(spans)), ", ".join(window.description for window in windows))
 
     @classmethod
-    def window(cls, days: Sequence[str], begins: str, ends: str) -> Schedule:
-        """Read one window as ``keywords.toml`` writes it.
+    def window(cls, days: Sequence[str], start: str, end: str) -> Schedule:
+        """Parse one window of ``keywords.toml``.
 
-        ``days`` are like "mon" or "mon-fri", none means every day. A window that ends before it
-        begins goes on over midnight, and belongs to the day on which it begins.
+        A window whose end is before its start continues after midnight and belongs to the day on
+        which it starts.
+
+        Args:
+            days: like "mon" or "mon-fri"; none means every day.
+            start: a time from "00:00" to "23:59".
+            end: a time from "00:00" to "24:00".
 
         Raises:
-            ValueError: naming the key and what would be right.
+            ValueError: if a value is invalid; the text names the key and the format.
 
         """
-        first, last = _minutes("from", begins), _minutes("to", ends)
+        first, last = _minutes("from", start), _minutes("to", end)
         if first in (DAY, last):
-            raise ValueError(f'from "{begins}" to "{ends}" is no time at all; leave both out for whole days')
-        chosen = sorted({day for written in days for day in _days(written)}) if days else range(7)
+            raise ValueError(f'from "{start}" to "{end}" is an empty window; omit both for whole days')
+        numbers = sorted({day for text in days for day in _parse_days(text)}) if days else range(7)
         length = (last - first) % DAY or DAY
-        spans = [span for day in chosen for span in _in_week(day * DAY + first, length)]
-        which = "/".join(days).lower() if days else "every day"
-        return cls(tuple(_joined(sorted(spans))), f"{which} {begins}-{ends}")
+        spans = [span for day in numbers for span in _in_week(day * DAY + first, length)]
+        day_names = "/".join(days).lower() if days else "every day"
+        return cls(tuple(_merge(sorted(spans))), f"{day_names} {start}-{end}")
 
     def __bool__(self) -> bool:
-        """Say whether anything is restricted."""
+        """Return whether the schedule restricts anything."""
         return bool(self.spans)
 
-    def admit(self, minute: int) -> bool:
-        """Say whether a minute of the week lies in a span."""
+    def admits(self, minute: int) -> bool:
+        """Return whether a minute of the week lies in a span."""
         place = bisect_right(self.spans, (minute, WEEK)) - 1
         return place >= 0 and minute < self.spans[place][1]
 
-    def cover(self, other: Schedule) -> bool:
-        """Say whether every minute of the other lies in these."""
+    def covers(self, other: Schedule) -> bool:
+        """Return whether this schedule admits every minute that the other one admits."""
         return not self.spans or all(
-            any(first <= begins and ends <= last for first, last in self.spans)
-            for begins, ends in other.spans or ((0, WEEK),)
+            any(first <= start and end <= last for first, last in self.spans)
+            for start, end in other.spans or ((0, WEEK),)
         )
 
-    def overlap(self, other: Schedule) -> bool:
-        """Say whether some minute lies in both."""
+    def overlaps(self, other: Schedule) -> bool:
+        """Return whether some minute is admitted by both."""
         if not self.spans or not other.spans:
             return True
-        return any(
-            begins < last and first < ends for begins, ends in self.spans for first, last in other.spans
-        )
+        return any(start < last and first < end for start, end in self.spans for first, last in other.spans)
 
     def __str__(self) -> str:
-        """Name the windows."""
-        return self.told
+        return self.description
 
 
 ALWAYS = Schedule()
 
 
-def _minutes(key: str, written: str) -> int:
-    found = _TIME.fullmatch(written)
-    minutes = int(found[1]) * 60 + int(found[2]) if found else WEEK
+def _minutes(key: str, text: str) -> int:
+    time = _TIME.fullmatch(text)
+    minutes = int(time[1]) * 60 + int(time[2]) if time else WEEK
     if minutes > DAY:
-        raise ValueError(f'{key}: "{written}" should be a time from "00:00" to "24:00"')
+        raise ValueError(f'{key}: "{text}" should be a time from "00:00" to "24:00"')
     return minutes
 
 
-def _days(written: str) -> Iterator[int]:
-    first, dash, last = written.strip().lower().partition("-")
+def _parse_days(text: str) -> Iterator[int]:
+    first, dash, last = text.strip().lower().partition("-")
     if first not in _DAYS or (dash and last not in _DAYS):
-        raise ValueError(f'days: "{written}" should be a day like "mon", or some like "mon-fri"')
+        raise ValueError(f'days: "{text}" should be a day like "mon", or several like "mon-fri"')
     day, end = _DAYS[first], _DAYS[last or first]
     yield day
     while day != end:
@@ -107,70 +109,73 @@ def _days(written: str) -> Iterator[int]:
         yield day
 
 
-def _in_week(begins: int, length: int) -> Iterator[Span]:
-    """Yield a span, cut where the week ends."""
-    ends = begins + length
-    yield begins, min(ends, WEEK)
-    if ends > WEEK:
-        yield 0, ends - WEEK
+def _in_week(start: int, length: int) -> Iterator[Span]:
+    """Yield a span; one that goes beyond the end of the week continues at its beginning."""
+    end = start + length
+    yield start, min(end, WEEK)
+    if end > WEEK:
+        yield 0, end - WEEK
 
 
-def _joined(spans: Iterable[Span]) -> Iterator[Span]:
-    """Yield ordered spans without overlaps."""
-    begun: Span | None = None
+def _merge(spans: Iterable[Span]) -> Iterator[Span]:
+    """Yield sorted spans, with those that overlap or touch as one."""
+    current: Span | None = None
     for first, last in spans:
-        if begun is not None and first <= begun[1]:
-            begun = begun[0], max(begun[1], last)
+        if current is not None and first <= current[1]:
+            current = current[0], max(current[1], last)
             continue
-        if begun is not None:
-            yield begun
-        begun = first, last
-    if begun is not None:
-        yield begun
+        if current is not None:
+            yield current
+        current = first, last
+    if current is not None:
+        yield current
 
 
 class Timetable:
-    """The minutes of the week at which some rule begins or ceases to hold.
+    """The minutes of the week at which some rule starts or stops to apply.
 
-    Between two of them nothing changes, so that one minute stands for all, and what was found at
-    one is right at the others.
+    Between two of them nothing changes: what a lookup returns at one minute is valid at all others, so
+    that lookups can be cached by the minute that `transition_before` returns.
     """
 
-    def __init__(self, hours: Iterable[Schedule]) -> None:
-        """Take the hours of every rule."""
-        edges = {edge for each in hours for span in each.spans for edge in span}
-        self._turns = sorted({0} | edges) if edges else []
+    def __init__(self, schedules: Iterable[Schedule]) -> None:
+        edges = {edge for schedule in schedules for span in schedule.spans for edge in span}
+        self._transitions = sorted({0} | edges) if edges else []
 
     def __bool__(self) -> bool:
-        """Say whether time matters at all."""
-        return bool(self._turns)
+        """Return whether any rule has hours."""
+        return bool(self._transitions)
 
     def transition_before(self, minute: int) -> int:
-        """Return the minute that stands for this one."""
-        return self._turns[bisect_right(self._turns, minute) - 1]
+        """Return the last transition at or before a minute of the week."""
+        return self._transitions[bisect_right(self._transitions, minute) - 1]
 
 
 class TimeZones:
-    """The time zones of the Services."""
+    """The time zones of the Services.
 
-    def __init__(self, everywhere: str = "UTC", of_services: Mapping[str, str] | None = None) -> None:
-        """Take names of the IANA database: of every other Service, and by Service sid."""
-        self._everywhere = ZoneInfo(everywhere)
-        self._of_services = {sid: ZoneInfo(name) for sid, name in (of_services or {}).items()}
+    Args:
+        default: IANA name of the zone of every Service that is not named.
+        by_service: IANA names by Service sid.
 
-    def minute(self, service_sid: str | None, moment: float) -> int:
-        """Return the minute of the week at a Service; ``moment`` is in seconds since the epoch.
+    """
 
-        It is the clock on the wall: an hour that summer time skips has no minutes, and one that it
-        repeats has them twice.
+    def __init__(self, default: str = "UTC", by_service: Mapping[str, str] | None = None) -> None:
+        self._default = ZoneInfo(default)
+        self._by_service = {sid: ZoneInfo(name) for sid, name in (by_service or {}).items()}
+
+    def minute_of_week(self, service_sid: str | None, timestamp: float) -> int:
+        """Return the minute of the week at a Service; ``timestamp`` is in seconds since the epoch.
+
+        It is local time: an hour that summer time skips has no minutes, one that it repeats has them
+        twice.
         """
-        local = self.local(service_sid, moment)
+        local = self.local_time(service_sid, timestamp)
         return local.weekday() * DAY + local.hour * 60 + local.minute
 
-    def local(self, service_sid: str | None, moment: float) -> datetime:
-        """Return the time at a Service."""
-        return datetime.fromtimestamp(moment, self.of(service_sid))
+    def local_time(self, service_sid: str | None, timestamp: float) -> datetime:
+        """Return the time at a Service; ``timestamp`` is in seconds since the epoch."""
+        return datetime.fromtimestamp(timestamp, self.zone_of(service_sid))
 
-    def of(self, service_sid: str | None) -> ZoneInfo:
-        """Return the zone of a Service."""
-        return self._of_services.get(service_sid or "", self._everywhere)
+    def zone_of(self, service_sid: str | None) -> ZoneInfo:
+        return self._by_service.get(service_sid or "", self._default)

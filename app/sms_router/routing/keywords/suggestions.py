@@ -1,4 +1,4 @@
-"""Keywords that somebody may have meant: those that one slip of the thumb turns into the text."""
+"""Keywords that a contact may have meant: those that differ from the text by one typing mistake."""
 
 from __future__ import annotations
 
@@ -6,41 +6,45 @@ from collections.abc import Iterable, Iterator
 
 from sms_router.routing.keywords.normalize import fold_accents
 
-SHORTEST, LONGEST = 4, 24
-"""Characters that a keyword needs; every second word is one slip away from a shorter one."""
+MIN_LENGTH, MAX_LENGTH = 4, 24
+"""Characters of a keyword that is suggested. Most shorter words are one mistake away from another word."""
 
 
 class Suggestions:
-    """Finds them by hashing alone, however many keywords there are.
+    """Finds similar keywords with a deletion index: a lookup does not depend on the number of keywords.
 
-    A slip is one letter too many, too few or wrong, or two that have changed places. Digits are
-    never a slip: somebody who votes for 3 does not mean 2.
+    A typing mistake is one letter too many, one too few, one wrong letter, or two letters exchanged.
+    Digits are compared exactly: a contact who votes for 3 does not mean 2.
+
+    Args:
+        keys: normalized keywords.
+
     """
 
     def __init__(self, keys: Iterable[str]) -> None:
-        """Take normalised keywords."""
         self._keys: dict[str, list[str]] = {}
         for key in dict.fromkeys(keys):
-            plain = fold_accents(key)
-            if SHORTEST <= len(plain) <= LONGEST:
-                for stem in {plain, *_shortened(plain)}:
+            folded = fold_accents(key)
+            if MIN_LENGTH <= len(folded) <= MAX_LENGTH:
+                for stem in {folded, *_deletions(folded)}:
                     self._keys.setdefault(stem, []).append(key)
 
-    def similar(self, normalised: str) -> list[str]:
-        """Return the keywords that a text may be meant for, in no particular order."""
-        if not SHORTEST - 1 <= len(normalised) <= LONGEST + 1:
+    def similar(self, normalized: str) -> list[str]:
+        """Return the keywords that differ from a normalized text by one mistake, in no particular order."""
+        if not MIN_LENGTH - 1 <= len(normalized) <= MAX_LENGTH + 1:
             return []
-        plain = fold_accents(normalised)
-        stems = {plain, *_shortened(plain)}
-        found = dict.fromkeys(key for stem in stems for key in self._keys.get(stem, ()))
-        return [key for key in found if _one_slip_apart(plain, fold_accents(key))]
+        folded = fold_accents(normalized)
+        stems = {folded, *_deletions(folded)}
+        candidates = dict.fromkeys(key for stem in stems for key in self._keys.get(stem, ()))
+        return [key for key in candidates if _differ_by_one_mistake(folded, fold_accents(key))]
 
 
-def _shortened(word: str) -> Iterator[str]:
+def _deletions(word: str) -> Iterator[str]:
+    """Yield the word without each of its characters."""
     return (word[:place] + word[place + 1 :] for place in range(len(word)))
 
 
-def _one_slip_apart(one: str, other: str) -> bool:
+def _differ_by_one_mistake(one: str, other: str) -> bool:
     if list(filter(str.isdigit, one)) != list(filter(str.isdigit, other)):
         return False
     short, long = sorted((one, other), key=len)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from sms_router.routing.handler.reply import SILENCE, Reply
-from sms_router.routing.keywords.normalize import fold_accents, normalise
+from sms_router.routing.keywords.normalize import fold_accents, normalize
 from sms_router.senders.country import is_toll_free
 
 
@@ -146,7 +146,7 @@ def match_from_twilio(opt_out_type: str) -> OptOutMatch | None:
 
 def plain_word(text: str) -> str:
     """Return a text as words are compared: without capitals, accents and punctuation around it."""
-    return fold_accents(normalise(text))
+    return fold_accents(normalize(text))
 
 
 def _spelled(language: Language) -> Iterator[tuple[Intent, str]]:

@@ -67,7 +67,7 @@ class Keywords:
             self.pages.show,
             "keywords.html",
             visit.session,
-            rules=[(rule, describe_responder(rule.answer)) for rule in shown],
+            rules=[(rule, describe_responder(rule.action)) for rule in shown],
             otherwise=describe_responder(default) if default is not None else "nothing is said",
             services=len(defaults.services),
             number=page,
