@@ -12,7 +12,7 @@ from sms_router.routing.keywords.rule_table import RuleTable
 from sms_router.routing.keywords.rules import MatchKind, Rule, Scope
 from sms_router.routing.keywords.schedule import Schedule
 from sms_router.routing.keywords.templates import StaticReply
-from sms_router.routing.pipeline.trial import Preview, preview
+from sms_router.routing.pipeline.explain import Preview, preview
 from tests.routing.messages import message
 
 
@@ -46,8 +46,8 @@ THURSDAY, SUNDAY = 0, 3 * 86_400
     [
         ("hours", THURSDAY, Preview("hours", "9 to 5")),
         ("hours", SUNDAY, Preview("sunday", "closed\nhttps://example.com/a.png")),
-        ("pay", THURSDAY, Preview("pay", f"the function {HANDLER.source}")),
-        ("pay 5", THURSDAY, Preview("pay", f"the function {HANDLER.source} with '5'")),
+        ("pay", THURSDAY, Preview("pay", f"the function {HANDLER.source} is called")),
+        ("pay 5", THURSDAY, Preview("pay", f"the function {HANDLER.source} is called with '5'")),
         ("hello", THURSDAY, Preview("default", "What?")),
     ],
 )

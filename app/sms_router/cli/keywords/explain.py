@@ -17,7 +17,7 @@ from sms_router.cli.senders.pools import known_snapshots, usual_recipient
 from sms_router.cli.times import parse_time
 from sms_router.routing.contacts.summary import describe
 from sms_router.routing.pipeline.composer import Composer
-from sms_router.routing.pipeline.explain import Explanation, sample
+from sms_router.routing.pipeline.explain import Explanation, sample_message
 from sms_router.routing.pipeline.explain import explain as explained
 from sms_router.senders.pool import find_pool
 
@@ -70,7 +70,7 @@ def explain(
     found_snapshots = known_snapshots(settings)
     dispatcher, pools = rules_and_pools(settings, found_snapshots)
     recipient = recipient or usual_recipient(pools.values())
-    message = sample(settings.accounts[0].sid, None, sender, recipient, " ".join(text), country)
+    message = sample_message(settings.accounts[0].sid, None, sender, recipient, " ".join(text), country)
     if (pool := find_pool(pools, None, recipient)) is not None:
         message = replace(message, service_sid=pool.service_sid)
     known = load_contact(settings, message.service_sid or recipient, sender, parse_time(as_of))
@@ -90,9 +90,8 @@ def _tell(story: Explanation) -> None:
     for line in story.rules:
         text = f"        {line.verdict.value}: {line.rule.name}: {line.reason}"
         stdout.print(plain(text, "dim"))
-    stdout.print(
-        "[bold]Answer[/bold] ", plain(story.answer.words.replace("\n", "\n        ")), soft_wrap=True
-    )
+    answer = (story.answer.text or "(no reply)").replace("\n", "\n        ")
+    stdout.print("[bold]Answer[/bold] ", plain(answer), soft_wrap=True)
     for fact in describe(story.known):
         stdout.print("[bold]Person[/bold] ", plain(fact), soft_wrap=True)
     stdout.print("[bold]Sender[/bold] ", plain(story.sender or "none: nothing is sent"))
@@ -121,7 +120,7 @@ def _as_json(story: Explanation) -> dict[str, object]:
             }
             for line in story.rules
         ],
-        "answer": story.answer.words,
+        "answer": story.answer.text or "(no reply)",
         "sender": story.sender,
         "trail": [
             {

@@ -26,8 +26,7 @@ from sms_router.routing.dispatch.resolution import Resolution, RuleAnswer
 from sms_router.routing.keywords.rule_table import MatchVerdict, RuleCandidate
 from sms_router.routing.keywords.rules import Rule
 from sms_router.routing.keywords.schedule import TimeZones
-from sms_router.routing.pipeline.explain import sample
-from sms_router.routing.pipeline.listing import by_precedence, describe_responder
+from sms_router.routing.pipeline.explain import by_precedence, describe_responder, sample_message
 from sms_router.twilio.inbound import InboundMessage
 
 keywords = typer.Typer()
@@ -106,7 +105,7 @@ def test(
     sid = service or next((each.sid for each in settings.services), None)
     zones = settings.time_zones
     when = parse_time(at, zones.zone_of(sid)) / 1000
-    message = sample(settings.accounts[0].sid, sid, sender or "", recipient or "", text, None)
+    message = sample_message(settings.accounts[0].sid, sid, sender or "", recipient or "", text, None)
     found = rules.resolve(message, when)
     considered = rules.table.explain(text, rules.occasion(message, when))
     taken = found.heard is not None or any(each.verdict is MatchVerdict.CHOSEN for each in considered)

@@ -18,7 +18,7 @@ from sms_router.routing.dispatch.dispatcher import Dispatcher
 from sms_router.routing.history.reader import HistoryReader
 from sms_router.routing.history.record import MessageRecord
 from sms_router.routing.history.timeline import iso
-from sms_router.routing.pipeline.trial import Preview, preview
+from sms_router.routing.pipeline.explain import Preview, preview
 
 MOST_SHOWN = 30
 """Kinds of change that people are shown; ``--json`` has every message."""

@@ -1,49 +1,64 @@
-"""Which rule a text would get and which number would answer it, with every reason; nothing is sent or run."""
+"""What a text would be answered: its rule, its reply and its sender. Nothing is sent, no handler is run."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from sms_router.routing.contacts.summary import ContactSummary, FailoverPreview, preview_failover
 from sms_router.routing.dispatch.dispatcher import Dispatcher
 from sms_router.routing.dispatch.resolution import Resolution, RuleAnswer
-from sms_router.routing.dispatch.responders import ForwardResponder, TemplateResponder
+from sms_router.routing.dispatch.responders import HandlerResponder, TemplateResponder
+from sms_router.routing.handler.handler import Handler
 from sms_router.routing.handler.reply import Reply, ReplyFailed
 from sms_router.routing.keywords.rule_table import RuleCandidate
+from sms_router.routing.keywords.rules import MatchKind, Rule
+from sms_router.routing.keywords.templates import StaticReply
 from sms_router.routing.pipeline.composer import Composer
+from sms_router.routing.upstream.forward_rule import Forward
 from sms_router.senders.conditions import SenderConditions
 from sms_router.senders.decision import Candidate, Decision
 from sms_router.senders.selection import explain as explain_sender
 from sms_router.twilio.inbound import InboundMessage
 
+_KINDS = list(MatchKind)
+
 
 @dataclass(frozen=True, slots=True)
 class PreviewedAnswer:
-    """What the rule answers, as far as it is known."""
+    """What a rule answers, as far as it is known without running a handler or calling another application."""
 
     reply: Reply
-    words: str
-    """The answer as it is told to people."""
-    failed: bool = False
+    """One that stands for the reply where it is not known."""
+    runs: str = ""
+    """What would be run or called to get the reply; empty where the reply is known."""
+    cause: str = ""
+    """Why a template fails; empty where it does not."""
+
+    @property
+    def text(self) -> str:
+        """The reply in words; empty for silence."""
+        if self.cause:
+            return f"fails: {self.cause}"
+        return self.runs or "\n".join((*self.reply.texts, *self.reply.media_urls))
 
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """All that is to be told about one text."""
+    """Everything that leads to the answer of one text."""
 
     rule: str
     rules: Sequence[RuleCandidate[RuleAnswer]]
     answer: PreviewedAnswer
     decision: Decision | None
-    """None when the answer says nothing."""
+    """None when nothing would be sent."""
     known: ContactSummary
     failing: FailoverPreview | None
-    """What would come of it if the short code failed now."""
+    """What would be sent instead if the short code failed now."""
 
     @property
     def sender(self) -> str | None:
-        """The number that the answer leaves from."""
+        """The number that the reply leaves from."""
         return self.decision.address if self.decision else None
 
     @property
@@ -53,21 +68,29 @@ class Explanation:
 
     @property
     def good(self) -> bool:
-        """Whether the person gets what the rule answers."""
-        return not self.answer.failed and (self.decision is None or self.sender is not None)
+        """Whether the contact gets what the rule answers."""
+        return not self.answer.cause and (self.decision is None or self.sender is not None)
 
 
-def sample(
-    account_sid: str, service_sid: str | None, sender: str, recipient: str, words: str, country: str | None
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """The rule that takes a message, and its answer in words."""
+
+    rule: str
+    answer: str
+
+
+def sample_message(
+    account_sid: str, service_sid: str | None, sender: str, recipient: str, body: str, country: str | None
 ) -> InboundMessage:
-    """Return a text as it would arrive."""
+    """Return a text as it would arrive from Twilio; ``country`` is its FromCountry."""
     return InboundMessage(
         sid="SM" + "0" * 32,
         account_sid=account_sid,
         service_sid=service_sid,
         sender=sender,
         recipient=recipient,
-        body=words,
+        body=body,
         parameters={"FromCountry": country} if country else {},
     )
 
@@ -79,25 +102,51 @@ def explain(
     composer: Composer,
     conditions: SenderConditions,
 ) -> Explanation:
-    """Say what would become of a text at the moment at which its sender is ``known``."""
+    """Return what would be answered at the moment for which the contact's summary holds."""
     moment = known.moment / 1000
-    found = dispatcher.resolve(message, moment).for_person(known.facts.opted_out)
-    answer = _answer(found, message)
-    facts = known.facts if found.heard is None else replace(known.facts, opted_out=False)
-    asked = composer.request(message, answer.reply)
-    decision = None if answer.reply.silent else explain_sender(*asked, facts, conditions)
-    failing = preview_failover(*asked, facts, conditions, decision) if decision is not None else None
+    resolution = dispatcher.resolve(message, moment).for_person(known.facts.opted_out)
+    answer = preview_answer(resolution, message)
+    facts = known.facts if resolution.heard is None else replace(known.facts, opted_out=False)
+    pool, request = composer.request(message, answer.reply)
+    decision = failing = None
+    if not answer.reply.silent:
+        decision = explain_sender(pool, request, facts, conditions)
+        failing = preview_failover(pool, request, facts, conditions, decision)
     rules = dispatcher.table.explain(message.body, dispatcher.occasion(message, moment))
-    return Explanation(found.rule, rules, answer, decision, known, failing)
+    return Explanation(resolution.rule, rules, answer, decision, known, failing)
 
 
-def _answer(found: Resolution, message: InboundMessage) -> PreviewedAnswer:
-    """Return the answer as far as it is known without running a handler."""
-    if isinstance(found.action, ForwardResponder):
-        return PreviewedAnswer(Reply("(unknown)"), f"forwarded to {found.action.forward}")
-    if not isinstance(found.action, TemplateResponder):
-        return PreviewedAnswer(Reply("(unknown)"), f"the function {found.action.handler.source} is called")
-    reply = found.action.reply(message)
-    if isinstance(reply, ReplyFailed):
-        return PreviewedAnswer(Reply("(the error reply)"), f"fails: {reply.cause}", failed=True)
-    return PreviewedAnswer(reply, "\n".join((*reply.texts, *reply.media_urls)) or "(says nothing)")
+def preview(dispatcher: Dispatcher, message: InboundMessage, moment: float) -> Preview:
+    """Return what a contact who has not opted out would get; ``moment`` is in seconds since the epoch."""
+    resolution = dispatcher.resolve(message, moment).for_person(opted_out=False)
+    return Preview(resolution.rule, preview_answer(resolution, message).text)
+
+
+def preview_answer(resolution: Resolution, message: InboundMessage) -> PreviewedAnswer:
+    """Return the answer of a rule; only a template is rendered."""
+    action = resolution.action
+    if isinstance(action, TemplateResponder):
+        reply = action.reply(message)
+        if isinstance(reply, ReplyFailed):
+            return PreviewedAnswer(Reply("(the error reply)"), cause=reply.cause)
+        return PreviewedAnswer(reply)
+    if isinstance(action, HandlerResponder):
+        argument = f" with {action.argument!r}" if action.argument else ""
+        return PreviewedAnswer(
+            Reply("(unknown)"), runs=f"the function {action.handler.source} is called{argument}"
+        )
+    return PreviewedAnswer(Reply("(unknown)"), runs=f"forwarded to {action.forward}")
+
+
+def by_precedence(rules: Iterable[Rule[RuleAnswer]]) -> list[Rule[RuleAnswer]]:
+    """Return the rules in the order in which their kinds are tried."""
+    return sorted(rules, key=lambda rule: _KINDS.index(rule.kind))
+
+
+def describe_responder(answer: RuleAnswer) -> str:
+    """Return in a few words what answers a rule's texts, for lists of rules."""
+    if isinstance(answer, Forward):
+        return f"forwarded to {answer}"
+    if isinstance(answer, Handler):
+        return f"function {answer.name}"
+    return "text" if isinstance(answer, StaticReply) else "template"

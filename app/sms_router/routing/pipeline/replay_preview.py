@@ -7,12 +7,10 @@ from typing import NamedTuple, cast
 import redis
 
 from sms_router.routing.dispatch.dispatcher import Dispatcher
-from sms_router.routing.dispatch.resolution import Resolution
-from sms_router.routing.dispatch.responders import ForwardResponder, TemplateResponder
 from sms_router.routing.handler.conversation import StoredConversation
-from sms_router.routing.handler.reply import Reply, ReplyFailed
 from sms_router.routing.history.replay import ReplayCheck, ReplayStatus
 from sms_router.routing.pipeline.composer import Composer
+from sms_router.routing.pipeline.explain import preview_answer
 from sms_router.senders.conditions import SenderConditions
 from sms_router.senders.request import RecipientFacts
 from sms_router.senders.selection import select
@@ -62,15 +60,16 @@ def preview_replay(
         )
     if dispatcher.conversations is not None:
         found = dispatcher.conversations.route(found, message, talk)
-    reply, runs = _reply(found, message)
-    if isinstance(reply, ReplyFailed):
-        return ReplayPreview(scope, found.rule, against=f"it would fail: {reply.cause}")
+    answer = preview_answer(found, message)
+    if answer.cause:
+        return ReplayPreview(scope, found.rule, against=f"it would fail: {answer.cause}")
+    reply = answer.reply
     if reply.silent:
         return ReplayPreview(scope, found.rule, against="its rule says nothing")
     decision = select(*composer.request(message, reply), facts, conditions)
     against = "" if decision.address else "no number can carry it"
-    texts = () if runs else (*reply.texts, *reply.media_urls)
-    return ReplayPreview(scope, found.rule, runs, texts, decision.address, against)
+    texts = () if answer.runs else (*reply.texts, *reply.media_urls)
+    return ReplayPreview(scope, found.rule, answer.runs, texts, decision.address, against)
 
 
 def read_talk(client: redis.Redis, scope: str, person: str, now: int) -> StoredConversation | None:
@@ -78,12 +77,3 @@ def read_talk(client: redis.Redis, scope: str, person: str, now: int) -> StoredC
     key = bucket_of(person).conversation(scope, person)
     said, until = cast("list[bytes | None]", client.hmget(key, "said", "until"))
     return StoredConversation.read(said, int(until) - now if until else None)
-
-
-def _reply(found: Resolution, message: InboundMessage) -> tuple[Reply | ReplyFailed, str]:
-    """Return the reply, or one that stands for it and what would have to be run for it."""
-    if isinstance(found.action, TemplateResponder):
-        return found.action.reply(message), ""
-    if isinstance(found.action, ForwardResponder):
-        return Reply("(unknown)"), f"{found.action.forward} would be asked"
-    return Reply("(unknown)"), f"the function {found.action.handler.source} would run"

@@ -9,8 +9,13 @@ from functools import partial
 from starlette.responses import Response
 
 from sms_router.routing.contacts.summary import describe
-from sms_router.routing.pipeline.explain import Explanation, explain, sample
-from sms_router.routing.pipeline.listing import by_precedence, describe_responder
+from sms_router.routing.pipeline.explain import (
+    Explanation,
+    by_precedence,
+    describe_responder,
+    explain,
+    sample_message,
+)
 from sms_router.senders.models import SenderKind
 from sms_router.twilio.phone_numbers import parse_phone_number
 from sms_router.web.console.auth import ConsoleRequest
@@ -47,7 +52,7 @@ class Keywords:
         scope = self.desk.people.scope_of(None, recipient)
         service = scope if scope.startswith("MG") else None
         account_sid = self.desk.account_sids[0] if self.desk.account_sids else ""
-        message = sample(account_sid, service, sender, recipient, words, country or None)
+        message = sample_message(account_sid, service, sender, recipient, words, country or None)
         known = await self.desk.acquaintance(scope, sender)
         conditions = self.desk.availability.conditions()
         story = explain(message, known, self.desk.dispatcher, self.desk.composer, conditions)
