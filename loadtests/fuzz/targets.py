@@ -131,7 +131,7 @@ def signature(data: bytes) -> None:
     pairs = list(zip(texts[3::2], texts[4::2], strict=False))
     path, query = (*parts, b"", b"")[:2]
     request = SignedRequest(path, query, pairs, texts[2] if len(texts) > 2 else None, settings=texts[0])
-    assert not _GATE._verifier.verify(request, ACCOUNT).valid
+    assert not _GATE._verifier.verify(request, ACCOUNT).is_valid
 
 
 def keywords(data: bytes) -> None:

@@ -50,6 +50,6 @@ def test_every_kind_of_failure_has_a_remedy_without_a_code(kind: FailureKind) ->
 
 
 @pytest.mark.parametrize("kind", FailureKind)
-def test_only_what_was_not_answered_may_have_been_done(kind: FailureKind) -> None:
+def test_only_what_was_not_answered_may_have_been_processed(kind: FailureKind) -> None:
     unknown = kind in {FailureKind.UNAVAILABLE, FailureKind.UNREADABLE}
-    assert ApiFailure(kind, None, None, "").may_have_been_done is unknown
+    assert ApiFailure(kind, None, None, "").may_have_been_processed is unknown

@@ -41,7 +41,7 @@ async def test_a_worker_that_reads_and_sends_loads_only_what_it_needs(
     modules = await loaded_by(router, tmp_path / "modules")
     assert {
         "sms_router.membership.source",
-        "sms_router.twilio.resource",
+        "sms_router.twilio.rest",
         "twilio.rest",
         "requests",
     } <= modules

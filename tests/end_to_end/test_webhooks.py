@@ -182,7 +182,7 @@ async def test_the_refusal_is_diagnosed_in_the_log_without_secrets(router: Runni
     assert "a request refused" in router.log
     assert "http" in router.log.splitlines()[-1]
     await router.deliver(parameters, headers={"X-Twilio-Signature": "short"})
-    assert router.log.splitlines()[-1].count("does not have the length of one") == 1
+    assert router.log.splitlines()[-1].count("has the wrong length") == 1
     assert "refused by this worker" in (await router.fetch("/readyz")).text
     for secret in (TOKEN, SECONDARY, signed, "a private word", "+14155550123"):
         assert secret not in router.log

@@ -103,11 +103,11 @@ def endless(twilio: RecordedTwilio) -> Fault | None:
         (failing(500, 20500, where="AlphaSenders"), FailureKind.UNAVAILABLE, "500, error 20500"),
         (failing(503, 20503, where="IncomingPhone"), FailureKind.UNAVAILABLE, "503, error 20503"),
         (page_two(failing(500, 20500)), FailureKind.UNAVAILABLE, "500, error 20500"),
-        (page_two(cut_short), FailureKind.UNREADABLE, "something that is not its JSON"),
-        (answering("<html>Log in</html>"), FailureKind.UNREADABLE, "something that is not its JSON"),
+        (page_two(cut_short), FailureKind.UNREADABLE, "not the expected JSON"),
+        (answering("<html>Log in</html>"), FailureKind.UNREADABLE, "not the expected JSON"),
         (answering("<html>Bad gateway</html>", 502), FailureKind.UNAVAILABLE, "Twilio answered 502"),
-        (answering("{}", where="ShortCodes"), FailureKind.UNREADABLE, "something that is not its JSON"),
-        (answering("[]", where="PhoneNumbers"), FailureKind.UNREADABLE, "something that is not its JSON"),
+        (answering("{}", where="ShortCodes"), FailureKind.UNREADABLE, "not the expected JSON"),
+        (answering("[]", where="PhoneNumbers"), FailureKind.UNREADABLE, "not the expected JSON"),
     ],
 )
 def test_a_page_that_fails_makes_no_snapshot(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hmac
+from base64 import b64encode
 from dataclasses import dataclass, replace
 from urllib.parse import quote
 
@@ -12,10 +14,11 @@ from twilio.request_validator import RequestValidator
 from sms_router.twilio.signature import (
     Algorithm,
     Credentials,
+    HmacKey,
     Parameters,
+    SignatureVerdict,
     SignatureVerifier,
     SignedRequest,
-    Verdict,
     sign,
 )
 from sms_router.twilio.signature_diagnosis import diagnose
@@ -88,7 +91,7 @@ def verifier_for(origin: str, token: str) -> SignatureVerifier:
 def test_what_twilios_library_signs_is_valid_here(call: Call, algorithm: Algorithm) -> None:
     theirs = RequestValidator(call.token).compute_signature(call.url, Form(call.form), algorithm.value)
     verifier = verifier_for(call.origin, call.token)
-    assert verifier.verify(call.signed(theirs, algorithm), ACCOUNT).valid
+    assert verifier.verify(call.signed(theirs, algorithm), ACCOUNT).is_valid
 
 
 @given(calls, algorithms)
@@ -106,7 +109,7 @@ def test_both_give_the_same_verdict_on_another_requests_signature(call: Call, da
     signed = replace(call, **{name: getattr(other, name) for name in changed})
     signature = sign(signed.url, signed.form, signed.token)
     ours = verifier_for(call.origin, call.token).verify(call.signed(signature), ACCOUNT)
-    assert ours.valid is RequestValidator(call.token).validate(call.url, Form(call.form), signature)
+    assert ours.is_valid is RequestValidator(call.token).validate(call.url, Form(call.form), signature)
 
 
 @given(origins, forms, tokens, st.data())
@@ -117,8 +120,8 @@ def test_a_change_anywhere_makes_a_request_invalid(
     signed = sign(f"{origin}/sms/x?a=bc", form, token)
     request = SignedRequest(b"/sms/x", b"a=bc", tuple(form), signed)
     verifier = verifier_for(origin, token)
-    assert verifier.verify(request, ACCOUNT).valid
-    assert not verifier.verify(data.draw(forgeries(request)), ACCOUNT).valid
+    assert verifier.verify(request, ACCOUNT).is_valid
+    assert not verifier.verify(data.draw(forgeries(request)), ACCOUNT).is_valid
 
 
 @st.composite
@@ -169,8 +172,8 @@ noise = st.builds(
 def test_noise_is_invalid_and_never_an_exception(request: SignedRequest, account_sid: str) -> None:
     verifier = verifier_for("https://sms.example.com", "0" * 32)
     verdict = verifier.verify(request, account_sid)
-    assert isinstance(verdict, Verdict)
-    assert not verdict.valid
+    assert isinstance(verdict, SignatureVerdict)
+    assert not verdict.is_valid
     assert diagnose(verifier, request, account_sid)
 
 
@@ -183,3 +186,10 @@ def test_any_public_url_is_parsed_or_refused_with_a_sentence(text: str) -> None:
         assert str(refused).startswith("PUBLIC_URL")
     else:
         assert "@" not in str(verifier.public_url).partition("://")[2].partition("/")[0]
+
+
+@given(st.binary(min_size=1, max_size=200), st.binary(max_size=300), st.sampled_from(["sha1", "sha256"]))
+def test_a_key_computes_the_hmac_of_the_standard_library(secret: bytes, text: bytes, digest: str) -> None:
+    key = HmacKey(secret, digest)
+    for _ in range(2):
+        assert key.base64(text) == b64encode(hmac.digest(secret, text, digest))

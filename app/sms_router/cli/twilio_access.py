@@ -153,7 +153,7 @@ def apply_change(
                 result = call()
         except ApiError as error:
             told = api_error(settings, error)
-            if not error.failure.may_have_been_done:
+            if not error.failure.may_have_been_processed:
                 raise told from error
             with _told_if_lost("No answer came, so Twilio may have made the change"):
                 journal.record(client, service_sid, action, subject, detail, AuditOutcome.UNKNOWN)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from sms_router.delivery.message import NotProcessed, OutboundSms, Rejected, Result, Sent, Unknown
 from sms_router.delivery.outbox_worker import MOST_CALLS
-from sms_router.twilio.rest import FailureKind, build_client, describe_error
+from sms_router.twilio.rest import FailureKind, account_resource, build_client, describe_error
 
 if TYPE_CHECKING:
     from twilio.rest import Client
@@ -53,10 +53,10 @@ class TwilioSender:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     def _send(self, letter: OutboundSms) -> Result:
-        from sms_router.twilio.resource import account  # noqa: PLC0415 - slow to import
-
         try:
-            messages = account(self._client(letter.account_sid), letter.account_sid).child("Messages.json")
+            messages = account_resource(self._client(letter.account_sid), letter.account_sid).child(
+                "Messages.json"
+            )
             message = messages.create(
                 {
                     "To": letter.person,
@@ -75,9 +75,9 @@ class TwilioSender:
 def _failed(error: Exception, letter: OutboundSms) -> Result:
     failure = describe_error(error)
     sentence = _masked(failure.sentence, letter)
-    if failure.kind is FailureKind.RATE_LIMITED or not failure.reached:
+    if failure.kind is FailureKind.RATE_LIMITED or not failure.is_connected:
         return NotProcessed(sentence)
-    if failure.may_have_been_done:
+    if failure.may_have_been_processed:
         return Unknown(sentence)
     return Rejected(failure.code, sentence)
 

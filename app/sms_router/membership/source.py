@@ -11,7 +11,14 @@ from sms_router.membership.pages import IncompleteListError, iter_records
 from sms_router.membership.snapshot import ServiceProperties, Snapshot, capabilities_of, own_urls
 from sms_router.senders.country import country_of, is_toll_free
 from sms_router.senders.models import Capability, Sender, SenderKind
-from sms_router.twilio.rest import ApiFailure, FailureKind, build_client, describe_error
+from sms_router.twilio.rest import (
+    ApiFailure,
+    FailureKind,
+    account_resource,
+    build_client,
+    describe_error,
+    service_resource,
+)
 
 if TYPE_CHECKING:
     from twilio.rest import Client
@@ -81,9 +88,7 @@ def read_snapshot(client: Client, account_sid: str, service_sid: str, now: float
 
 
 def _read(client: Client, account_sid: str, service_sid: str, now: float) -> Snapshot:
-    from sms_router.twilio.resource import account, service  # noqa: PLC0415 - slow to import
-
-    ours, everything = service(client, service_sid), account(client, account_sid)
+    ours, everything = service_resource(client, service_sid), account_resource(client, account_sid)
     settings = _settings(ours.fetch())
     codes = list(iter_records(ours.child("ShortCodes")))
     numbers = list(iter_records(ours.child("PhoneNumbers")))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
-from sms_router.twilio.rest import api_errors
+from sms_router.twilio.rest import api_errors, numbers_resource
 
 if TYPE_CHECKING:
     from twilio.rest import Client
@@ -46,10 +46,8 @@ class PortedNumber:
 
 def portability(client: Client, number: str) -> Portability:
     """Ask whether a number can be ported; blocks, and raises `ApiError`."""
-    from sms_router.twilio.resource import numbers  # noqa: PLC0415 - slow to import
-
     with api_errors():
-        told = numbers(client).child(f"Porting/Portability/PhoneNumber/{number}").fetch()
+        told = numbers_resource(client).child(f"Porting/Portability/PhoneNumber/{number}").fetch()
         return Portability(
             number=number,
             portable=bool(told.portable),
@@ -62,10 +60,8 @@ def portability(client: Client, number: str) -> Portability:
 
 def ported_numbers(client: Client, request_sid: str) -> dict[str, PortedNumber]:
     """Read how far the numbers of a port-in request are; blocks, and raises `ApiError`."""
-    from sms_router.twilio.resource import numbers  # noqa: PLC0415 - slow to import
-
     with api_errors():
-        told = numbers(client).child(f"Porting/PortIn/{request_sid}").fetch()
+        told = numbers_resource(client).child(f"Porting/PortIn/{request_sid}").fetch()
         lines = [each for each in told.phone_numbers or () if isinstance(each, Mapping)]
         return {str(line.get("phone_number")): _ported(request_sid, told, line) for line in lines}
 

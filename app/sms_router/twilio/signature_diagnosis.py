@@ -1,9 +1,9 @@
-"""What is wrong when a signature does not fit: one sentence for the log.
+"""Explains a signature that does not match: one sentence for the log with the cause and the remedy.
 
-Most refused requests are Twilio's own, seen through a proxy or a wrong setting. This tries the
-variants of the request that such mistakes make and names the one that was signed. It changes no
-verdict, its work is bounded, and the sentence holds only what the configuration holds: no secret,
-signature, number or text of the request.
+Most refused requests come from Twilio, but a proxy has changed them or a setting is wrong. The diagnosis
+computes the signature of the variants that such mistakes produce and names the one that matches. It never
+changes a verdict, its work is bounded, and the sentence contains only values of the configuration: no
+secret, signature, number or text of the request.
 """
 
 from __future__ import annotations
@@ -19,60 +19,67 @@ from sms_router.twilio.form import MalformedFormError, parse_form
 from sms_router.twilio.public_url import PublicUrl, parse_authority
 from sms_router.twilio.signature import (
     Algorithm,
+    HmacKey,
     Parameters,
+    SignatureVerdict,
     SignatureVerifier,
     SignedRequest,
-    Verdict,
-    compute,
     signed_text,
 )
 
-MOST_HASHED = 4_000_000
-"""Bytes of signed text for one sentence: thousands of attempts on a usual message, a few
-milliseconds on the largest."""
+MAX_HASHED_BYTES = 4_000_000
+"""Bytes of signed text per diagnosis: thousands of variants of a usual message; a few milliseconds."""
 
-_USUAL_PATHS = ("/twilio", "/sms", "/api", "/webhooks", "/webhook", "/messaging", "/sms-router")
-"""What proxies like to cut off; the request itself no longer tells."""
+_COMMON_PREFIXES = ("/twilio", "/sms", "/api", "/webhooks", "/webhook", "/messaging", "/sms-router")
+"""Path prefixes that proxies often remove."""
 
-_OPTIONAL = tuple(f"{end}{part}" for end in ("From", "To") for part in ("City", "State", "Zip", "Country"))
-"""Parameters that Twilio often sends empty (facts 1.2), the first to go when a proxy drops blanks."""
+_OPTIONAL_PARAMETERS = tuple(
+    f"{end}{part}" for end in ("From", "To") for part in ("City", "State", "Zip", "Country")
+)
+"""Parameters that Twilio often sends empty (facts 1.2); a proxy may remove them."""
 
 _REMEDIES = {
-    Verdict.MISSING_SIGNATURE: "the request is not Twilio's, or a proxy drops the header and should pass it",
-    Verdict.TWO_SIGNATURES: "a proxy adds one, or somebody tries; Twilio sends one",
-    Verdict.MALFORMED_SIGNATURE: (
-        "the request is not Twilio's, or the settings header names another algorithm"
+    SignatureVerdict.MISSING_SIGNATURE: (
+        "the request is not from Twilio, or a proxy removes the header and must pass it"
     ),
-    Verdict.UNKNOWN_ACCOUNT: "if the account is yours, add it with its own token to [[accounts]]",
-    Verdict.NO_TOKEN: "add its auth token, or let the proxy pass X-Twilio-Webhooks-Signature-Settings",
-    Verdict.MALFORMED_SETTINGS: "a proxy changes the header, or the request is not Twilio's",
-    Verdict.UNKNOWN_SHARED_KEY: "if the key is yours, add it and its secret to the account",
-    Verdict.UNSUPPORTED_ALGORITHM: "set HMAC_SHA1 or HMAC_SHA256 for the key at Twilio",
-    Verdict.MALFORMED_PATH: "the request is not Twilio's",
-    Verdict.MALFORMED_PARAMETERS: "the request is not Twilio's",
-    Verdict.TWO_BODIES: "the request is not Twilio's",
-    Verdict.MISSING_BODY_HASH: "a proxy changes the media type or the query, or the request is not Twilio's",
-    Verdict.WRONG_BODY_HASH: "a proxy changes the body and should pass it as it is",
+    SignatureVerdict.TWO_SIGNATURES: "a proxy adds one, or the request is not from Twilio, which sends one",
+    SignatureVerdict.MALFORMED_SIGNATURE: (
+        "the request is not from Twilio, or the settings header names another algorithm"
+    ),
+    SignatureVerdict.UNKNOWN_ACCOUNT: "if it is your account, add it with its own token to [[accounts]]",
+    SignatureVerdict.NO_TOKEN: (
+        "add its auth token, or let the proxy pass X-Twilio-Webhooks-Signature-Settings"
+    ),
+    SignatureVerdict.MALFORMED_SETTINGS: "a proxy changes the header, or the request is not from Twilio",
+    SignatureVerdict.UNKNOWN_SHARED_KEY: "if it is your key, add it and its secret to the account",
+    SignatureVerdict.UNSUPPORTED_ALGORITHM: "set HMAC_SHA1 or HMAC_SHA256 for the key at Twilio",
+    SignatureVerdict.MALFORMED_PATH: "the request is not from Twilio",
+    SignatureVerdict.MALFORMED_PARAMETERS: "the request is not from Twilio",
+    SignatureVerdict.TWO_BODIES: "the request is not from Twilio",
+    SignatureVerdict.MISSING_BODY_HASH: (
+        "a proxy changes the media type or the query, or the request is not from Twilio"
+    ),
+    SignatureVerdict.WRONG_BODY_HASH: "a proxy changes the body and must pass it unchanged",
 }
 
-_NOT_SEARCHED = frozenset(
+_WITHOUT_VARIANTS = frozenset(
     {
-        Verdict.TWO_SIGNATURES,
-        Verdict.MALFORMED_PATH,
-        Verdict.MALFORMED_PARAMETERS,
-        Verdict.TWO_BODIES,
-        Verdict.WRONG_BODY_HASH,
+        SignatureVerdict.TWO_SIGNATURES,
+        SignatureVerdict.MALFORMED_PATH,
+        SignatureVerdict.MALFORMED_PARAMETERS,
+        SignatureVerdict.TWO_BODIES,
+        SignatureVerdict.WRONG_BODY_HASH,
     }
 )
-"""No other reading of the request could explain these."""
+"""Verdicts that no variant of the request can explain."""
 
 _UNKNOWN = (
-    "no known variant of the request matches: likely the token is not the one of this account, PUBLIC_URL is "
-    "not the URL at Twilio, a proxy changes the form, or the request is not Twilio's"
+    "no known variant of the request matches: probably the token belongs to another account, PUBLIC_URL is "
+    "not the URL at Twilio, a proxy changes the form, or the request is not from Twilio"
 )
 
 _SIGNER = "{signer}"
-"""Stands in a sentence for the name of the secret that signed."""
+"""Placeholder in a sentence for the name of the secret that signed the request."""
 
 _OTHER_ACCOUNT = (
     f"the request was signed with {_SIGNER}, not with a secret of the account that it names: give each "
@@ -81,11 +88,11 @@ _OTHER_ACCOUNT = (
 
 
 _WITHOUT_FORM = (
-    "the URL was signed without the form, as for GET or JSON: set the webhook's method to POST, or stop what "
-    "turns its body into a form"
+    "the URL was signed without the form, as for GET or JSON: set the webhook's method to POST, or find the "
+    "proxy that turns its body into a form"
 )
 
-_QUERY_AS_FORM = "the query was signed as a form: something turns Twilio's POST into a GET, often a redirect"
+_QUERY_AS_FORM = "the query was signed as a form: a redirect or a proxy turns Twilio's POST into a GET"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,56 +112,57 @@ class _Variant:
 
 
 def diagnose(verifier: SignatureVerifier, request: SignedRequest, account_sid: str) -> str:
-    """Return one sentence: what was signed instead of the request as seen, and what to change.
+    """Return a sentence: how the signed request differs from the received one, and what to change.
 
-    ``request.host_header`` helps to find a wrong PUBLIC_URL. Raises nothing.
+    ``request.host_header`` helps to find a wrong PUBLIC_URL. Never raises.
     """
     verdict = verifier.verify(request, account_sid)
-    if verdict.valid:
+    if verdict.is_valid:
         return f"the request is valid: {verdict.sentence}"
     remedy = _REMEDIES.get(verdict)
-    plain = _UNKNOWN if remedy is None else f"{verdict.sentence}: {remedy}"
+    default = _UNKNOWN if remedy is None else f"{verdict.sentence}: {remedy}"
     signature = request.signature or ""
     algorithm = next((one for one in Algorithm if one.signature_length == len(signature)), None)
-    if algorithm is None or not signature.isascii() or verdict in _NOT_SEARCHED:
-        return plain
-    first = plain if verdict is Verdict.MISSING_BODY_HASH else _other_secret(request)
-    variants = _variants(verifier, request, account_sid, first)
-    return _search(variants, signature.encode(), algorithm) or plain
+    if algorithm is None or not signature.isascii() or verdict in _WITHOUT_VARIANTS:
+        return default
+    unchanged = default if verdict is SignatureVerdict.MISSING_BODY_HASH else _other_secret(request)
+    variants = _variants(verifier, request, account_sid, unchanged)
+    return _search(variants, signature.encode(), algorithm) or default
 
 
 def _search(variants: Iterator[_Variant], signature: bytes, algorithm: Algorithm) -> str | None:
-    left = MOST_HASHED
+    budget = MAX_HASHED_BYTES
     for variant in variants:
         for signer in variant.signers:
-            left -= len(variant.text)
-            if left < 0:
+            budget -= len(variant.text)
+            if budget < 0:
                 return None
-            if hmac.compare_digest(compute(signer.secret, variant.text, algorithm.digest), signature):
+            key = HmacKey(signer.secret, algorithm.digest)
+            if hmac.compare_digest(key.base64(variant.text), signature):
                 return variant.sentence.replace(_SIGNER, signer.name)
     return None
 
 
 def _variants(
-    verifier: SignatureVerifier, request: SignedRequest, account_sid: str, as_it_came: str
+    verifier: SignatureVerifier, request: SignedRequest, account_sid: str, unchanged: str
 ) -> Iterator[_Variant]:
-    """Yield what may have been signed, one mistake at a time, the usual mistakes first.
+    """Yield texts that may have been signed, with one mistake each, the most common mistakes first.
 
-    ``as_it_came`` is the sentence when one of the account's secrets signed the request unchanged.
+    ``unchanged`` is the sentence for the request as it was received.
     """
     signers = _signers(verifier)
     own = [signer for signer in signers if signer.account_sid == account_sid]
     others = [signer for signer in signers if signer.account_sid != account_sid]
     configured = verifier.public_url
-    form, target = _joined(request.parameters), _target(request.path, request.query)
-    here = [url.encode() for url in configured.forms]
-    yield from (_Variant(url + target + form, own, as_it_came) for url in here)
+    form, target = _signed_text(request.parameters), _target(request.path, request.query)
+    configured_urls = [url.encode() for url in configured.forms]
+    yield from (_Variant(url + target + form, own, unchanged) for url in configured_urls)
     for public_url in _public_urls(configured, request.host_header):
         text = str(public_url).encode() + target + form
-        yield _Variant(text, own, _moved(configured, public_url))
+        yield _Variant(text, own, _public_url_sentence(configured, public_url))
     for rest, sentence in chain(_forms(request, target), _targets(request, form), _query_as_form(request)):
-        yield from (_Variant(url + rest, own, sentence) for url in here)
-    yield from (_Variant(url + target + form, others, _OTHER_ACCOUNT) for url in here)
+        yield from (_Variant(url + rest, own, sentence) for url in configured_urls)
+    yield from (_Variant(url + target + form, others, _OTHER_ACCOUNT) for url in configured_urls)
 
 
 def _signers(verifier: SignatureVerifier) -> list[_Signer]:
@@ -174,20 +182,20 @@ def _other_secret(request: SignedRequest) -> str:
 
 
 def _public_urls(configured: PublicUrl, host_header: str | None) -> Iterator[PublicUrl]:
-    """Yield what PUBLIC_URL might have to be: other schemes, hosts, ports and paths."""
+    """Yield other values of PUBLIC_URL: other schemes, hosts, ports and paths."""
     parts = configured.path.split("/")
     paths = ["/".join(parts[:length]) for length in range(len(parts), 0, -1)]
     schemes = (configured.scheme, *({"http", "https"} - {configured.scheme}))
-    places = list(dict.fromkeys(_places(configured, host_header)))
-    guesses = [configured.path + path for path in _USUAL_PATHS]
-    for path, (host, port), scheme in product([*paths, *guesses], places, schemes):
-        moved = PublicUrl(scheme, host, port, path)
-        yield moved
+    hosts = list(dict.fromkeys(_hosts(configured, host_header)))
+    longer = [configured.path + prefix for prefix in _COMMON_PREFIXES]
+    for path, (host, port), scheme in product([*paths, *longer], hosts, schemes):
+        public_url = PublicUrl(scheme, host, port, path)
+        yield public_url
         if port is None:
-            yield replace(moved, port=443 if scheme == "https" else 80)
+            yield replace(public_url, port=443 if scheme == "https" else 80)
 
 
-def _places(configured: PublicUrl, host_header: str | None) -> Iterator[tuple[str, int | None]]:
+def _hosts(configured: PublicUrl, host_header: str | None) -> Iterator[tuple[str, int | None]]:
     yield configured.host, configured.port
     yield configured.host, None
     yield configured.host.lower(), configured.port
@@ -201,7 +209,7 @@ def _places(configured: PublicUrl, host_header: str | None) -> Iterator[tuple[st
     yield host, configured.port
 
 
-def _moved(configured: PublicUrl, signed: PublicUrl) -> str:
+def _public_url_sentence(configured: PublicUrl, signed: PublicUrl) -> str:
     differences = (
         ("scheme", configured.scheme != signed.scheme),
         ("host", configured.host != signed.host),
@@ -213,49 +221,49 @@ def _moved(configured: PublicUrl, signed: PublicUrl) -> str:
 
 
 def _forms(request: SignedRequest, target: bytes) -> Iterator[tuple[bytes, str]]:
-    """Yield the request with other readings of its body, and what they would mean."""
+    """Yield the request with other forms, and the sentence if one of them was signed."""
     pairs = list(request.parameters)
     if pairs:
         yield target, _WITHOUT_FORM
     if request.json_body is not None:
-        form = _joined(_parsed(request.json_body))
+        form = _signed_text(_parsed(request.json_body))
         yield target + form, "the body was signed as a form: a proxy changes its media type to JSON"
-    for sentence, changed in _edited(pairs):
-        yield target + _joined(changed), sentence
+    for sentence, changed in _changed_forms(pairs):
+        yield target + _signed_text(changed), sentence
 
 
-def _edited(pairs: list[tuple[str, str]]) -> Iterator[tuple[str, Parameters]]:
-    trimmed = "the values were signed {}: whatever sends or passes the form trims its values and should not"
+def _changed_forms(pairs: list[tuple[str, str]]) -> Iterator[tuple[str, Parameters]]:
+    trimmed = "the values were signed {}: the sender or a proxy trims the values of the form and must not"
     yield trimmed.format("without the blanks around them"), [(name, value.strip()) for name, value in pairs]
     for before, after in (("", " "), (" ", ""), ("", "\n"), ("", "\r\n")):
         longer = [(name, before + value + after if name == "Body" else value) for name, value in pairs]
         yield trimmed.format("with a blank around the Body"), longer
-    dropped = "the form was signed {} its empty values: a proxy or the sender drops them and should not"
+    dropped = "the form was signed {} its empty values: the sender or a proxy removes them and must not"
     yield dropped.format("without"), [(name, value) for name, value in pairs if value]
     names = {name for name, _ in pairs}
-    for optional in (_OPTIONAL, (*_OPTIONAL, "Body"), ("Body",)):
+    for optional in (_OPTIONAL_PARAMETERS, (*_OPTIONAL_PARAMETERS, "Body"), ("Body",)):
         yield dropped.format("with"), pairs + [(name, "") for name in optional if name not in names]
     plus = [(name, re.sub(r"^ (?=\d)", "+", value)) for name, value in pairs]
-    yield "the plus signs of the numbers arrived as blanks: send them as %2B", plus
-    once = "only one value of each repeated parameter was signed: send no name twice"
+    yield "the plus signs of the numbers were decoded as blanks: send them as %2B", plus
+    once = "only one value of each repeated parameter was signed: do not repeat a name"
     yield once, list(dict(pairs).items())
     yield once, list(dict(reversed(pairs)).items())
 
 
 def _targets(request: SignedRequest, form: bytes) -> Iterator[tuple[bytes, str]]:
-    """Yield the request with its path and query written otherwise, and what that would mean."""
+    """Yield the request with other paths and queries, and the sentence if one of them was signed."""
     path, query = request.path, request.query
-    slash = "the URL at Twilio {} slash at its end: write it there as this program's path is"
+    slash = "the URL at Twilio {} slash at its end: write it as the router's path is"
     if path.endswith(b"/"):
         yield _target(path.rstrip(b"/"), query) + form, slash.format("has no")
     yield _target(path + b"/", query) + form, slash.format("has a")
-    rewritten = "the {} was signed in another spelling: a proxy {} it and should pass the bytes as they are"
+    rewritten = "the {} was signed in another spelling: a proxy {} it and must pass it unchanged"
     for changed, verb in ((unquote_to_bytes(path), "encodes"), (re.sub(b"/+", b"/", path), "changes")):
         yield _target(changed, query) + form, rewritten.format("path", verb)
     for changed, verb in _queries(query):
         yield _target(path, changed) + form, rewritten.format("query", verb)
     if query:
-        yield path + form, "the URL was signed without its query: a proxy adds one and should not"
+        yield path + form, "the URL was signed without its query: a proxy adds one and must not"
 
 
 def _queries(query: bytes) -> Iterator[tuple[bytes, str]]:
@@ -270,17 +278,17 @@ def _queries(query: bytes) -> Iterator[tuple[bytes, str]]:
 
 
 def _encoded(query: bytes) -> bytes:
-    """Percent-encode what browsers and Node do in a query, the apostrophe among it (facts 2.2)."""
+    """Percent-encode the characters that browsers and Node encode in a query, such as ``'`` (facts 2.2)."""
     return re.sub(rb"[^!$-&(-;=?-~]", lambda byte: b"%%%02X" % ord(byte[0]), query)
 
 
 def _query_as_form(request: SignedRequest) -> Iterator[tuple[bytes, str]]:
     if request.query and not request.parameters:
-        yield request.path + _joined(_parsed(request.query)), _QUERY_AS_FORM
+        yield request.path + _signed_text(_parsed(request.query)), _QUERY_AS_FORM
 
 
-def _joined(parameters: Parameters) -> bytes:
-    """Return the form as it is signed, or nothing where it is not text."""
+def _signed_text(parameters: Parameters) -> bytes:
+    """Return the form as it is signed; empty if it cannot be encoded."""
     try:
         return signed_text(parameters)
     except UnicodeEncodeError:

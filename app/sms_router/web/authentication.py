@@ -9,7 +9,7 @@ from typing import NamedTuple
 from starlette.types import Receive, Scope
 
 from sms_router.twilio.form import MalformedFormError, first_values, parse_form
-from sms_router.twilio.signature import Parameters, SignatureVerifier, SignedRequest, Verdict
+from sms_router.twilio.signature import Parameters, SignatureVerdict, SignatureVerifier, SignedRequest
 from sms_router.twilio.signature_diagnosis import diagnose
 from sms_router.web import metrics
 from sms_router.web.http import Headers, Rejection, is_form, read_body, read_headers
@@ -76,7 +76,7 @@ class WebhookAuthenticator:
     def _judge(self, signed: SignedRequest, genuine: VerifiedRequest) -> VerifiedRequest | Rejection:
         account_sid = genuine.parameters.get("AccountSid") or self._only_account
         verdict = self._verifier.verify(signed, account_sid)
-        if verdict.valid:
+        if verdict.is_valid:
             return genuine
         self._log_diagnosis(signed, account_sid, verdict)
         if self._enforce:
@@ -84,7 +84,7 @@ class WebhookAuthenticator:
         metrics.UNSIGNED.labels(verdict.name.lower()).inc()
         return genuine
 
-    def _log_diagnosis(self, signed: SignedRequest, account_sid: str, verdict: Verdict) -> None:
+    def _log_diagnosis(self, signed: SignedRequest, account_sid: str, verdict: SignatureVerdict) -> None:
         """Log what would have matched, a few times a second at the most; a flood stays cheap."""
         second = int(self._clock())
         if second != self._second:

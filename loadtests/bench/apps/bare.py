@@ -17,8 +17,7 @@ from loadtests.bench.site import SHORT_CODE
 from sms_router.store.address import Address
 from sms_router.store.connection import PipelinedConnection, connect
 from sms_router.twilio.form import Pairs, parse_form
-from sms_router.twilio.keyed import HmacKey
-from sms_router.twilio.signature import signed_text
+from sms_router.twilio.signature import HmacKey, signed_text
 
 STORE = """\
 local answer = redis.call('HGET', KEYS[1], 'answer')
