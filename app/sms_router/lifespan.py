@@ -115,7 +115,7 @@ class WorkerLifespan:
             stop(self.store.aclose)
             await self.store.start(on_return=self.journal.replay)
             stop(self.records.aclose)
-            await self.records.start()
+            self.records.start()
             stop(self.opt_outs_on_disk.aclose)
             stop(cancel_and_wait, asyncio.create_task(self.condition.keep_updating(), name="observer"))
             stop(cancel_and_wait, asyncio.create_task(self.listener.listen(), name="listener"))

@@ -36,7 +36,7 @@ async def worker(
     journal = DurableWriter(store, spool)
     records = Inbox(store, journal, DAYS, lease)
     await store.start(journal.replay)
-    await records.start()
+    records.start()
     try:
         yield Worker(store, spool, journal, records)
     finally:

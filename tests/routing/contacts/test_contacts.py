@@ -13,7 +13,7 @@ import redis
 from sms_router.routing.contacts.contact import Contact, ContactFields, OptOutState, parse_contact
 from sms_router.routing.contacts.contacts import Contacts
 from sms_router.routing.inbox.answer import MessageKey
-from sms_router.routing.inbox.claim import Claimed
+from sms_router.routing.inbox.inbox import Claimed
 from sms_router.routing.opt_outs.cache import OptOutCache
 from sms_router.senders.error_table import load_error_table
 from sms_router.senders.models import Capability, Sender, SenderKind
@@ -66,7 +66,7 @@ async def opened(one: Worker, number: int = 1) -> ContactFields:
     key = MessageKey(f"AC1/SM{number}", PERSON)
     opening = await one.records.claim(key, b"", fallback=False, scope=MG)
     assert isinstance(opening, Claimed)
-    return opening.known
+    return opening.contact
 
 
 def test_the_scope_is_the_service_else_the_one_that_holds_the_number_else_the_number(

@@ -9,7 +9,7 @@ import redis
 
 from sms_router.routing.contacts.status_callbacks import ReceiptHandler
 from sms_router.routing.inbox.answer import Answer, JournalEntry, MessageKey, Outcome
-from sms_router.routing.inbox.claim import Claimed
+from sms_router.routing.inbox.inbox import Claimed
 from sms_router.store.keys import bucket_of
 from sms_router.twilio.status import MessageStatus, Receipt
 from tests.routing.workers import DAYS, Worker, worker

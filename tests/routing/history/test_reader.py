@@ -16,8 +16,7 @@ from sms_router.routing.handler.reply import Reply
 from sms_router.routing.history.reader import HistoryReader
 from sms_router.routing.history.record import MessageRecord
 from sms_router.routing.inbox.answer import Answer, JournalEntry, MessageKey, Outcome
-from sms_router.routing.inbox.claim import Claimed
-from sms_router.routing.inbox.inbox import Inbox
+from sms_router.routing.inbox.inbox import Claimed, Inbox
 from sms_router.routing.pipeline.composer import Composer
 from sms_router.senders.request import ReplyFrom
 from sms_router.store.keys import ALL_BUCKETS, bucket_of

@@ -12,11 +12,9 @@ import redis
 
 from sms_router.delivery.entry import OutboxEntry, ReplyKind
 from sms_router.delivery.outbox import Outbox
-from sms_router.routing.inbox import inbox as record
+from sms_router.routing.inbox import inbox
 from sms_router.routing.inbox.answer import RELEASED, Answer, JournalEntry, MessageKey, Outcome
-from sms_router.routing.inbox.claim import Claimed, ClaimResult, InProgress
-from sms_router.routing.inbox.commit import Continuation
-from sms_router.routing.inbox.inbox import Inbox
+from sms_router.routing.inbox.inbox import Claimed, ClaimResult, Continuation, Inbox, InProgress
 from sms_router.store import resilient_connection as server
 from sms_router.store.keys import bucket_of
 from sms_router.twilio.twiml import EMPTY, OutboundMessage, render
@@ -59,13 +57,13 @@ async def committed(one: Worker, answer: Answer, story: JournalEntry = STORY) ->
 
 def dead_letters(client: redis.Redis) -> list[str]:
     entries = cast(
-        "list[tuple[bytes, dict[bytes, bytes]]]", client.xrange(bucket_of(KEY.person).dead_letters)
+        "list[tuple[bytes, dict[bytes, bytes]]]", client.xrange(bucket_of(KEY.contact).dead_letters)
     )
     return [fields[b"cause"].decode() for _, fields in entries]
 
 
 def fields(client: redis.Redis) -> dict[bytes, bytes]:
-    found = client.hgetall(bucket_of(KEY.person).message(KEY.reference))
+    found = client.hgetall(bucket_of(KEY.contact).message(KEY.reference))
     return cast("dict[bytes, bytes]", found)
 
 
@@ -95,7 +93,7 @@ async def test_the_first_opening_claims_and_the_second_is_busy(one: Worker, othe
     assert (claimed.attempt, claimed.stored) == (1, True)
     busy = await opened(other.records)
     assert isinstance(busy, InProgress)
-    assert 0 < busy.remaining <= record.LEASE
+    assert 0 < busy.remaining <= 3.0
 
 
 async def test_whoever_opens_an_answered_message_gets_its_answer(one: Worker, other: Worker) -> None:
@@ -109,7 +107,7 @@ async def test_an_answer_that_a_newer_version_has_stored_is_given_as_it_is(
 ) -> None:
     claimed = await claim(one.records)
     valkey.hset(
-        bucket_of(KEY.person).message(KEY.reference),
+        bucket_of(KEY.contact).message(KEY.reference),
         mapping={"answer": "<Response/>", "outcome": "translated"},
     )
     assert await opened(other.records) == Answer(b"<Response/>", Outcome.REPLY)
@@ -128,8 +126,8 @@ async def test_the_first_commit_wins_and_the_other_adopts_it(one: Worker, other:
 async def test_of_all_who_ask_at_once_one_works_and_all_give_the_same_answer(
     valkey_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(server, "STALL", LONG)  # a busy machine is not what is tried here
-    monkeypatch.setattr(record, "STORE_BUDGET", LONG)
+    monkeypatch.setattr(server, "STALL_TIMEOUT", LONG)  # a busy machine is not what is tried here
+    monkeypatch.setattr(inbox, "STORE_BUDGET", LONG)
     chance = random.Random(7)
     work: list[MessageKey] = []
 
@@ -140,7 +138,7 @@ async def test_of_all_who_ask_at_once_one_works_and_all_give_the_same_answer(
                 for _ in range(chance.randrange(20)):
                     await asyncio.sleep(0)
             elif not impatient:
-                await records.answered(of, LONG)
+                await records.wait_until_answered(of, LONG)
                 continue
             mine = saying(str(chance.random()))
             kept = await records.commit(of, REQUEST, Claimed(1, 0.0, stored=True), mine, STORY)
@@ -181,10 +179,10 @@ async def test_a_late_answer_does_not_overtake_its_message_in_the_spool(
     one: Worker, valkey: redis.Redis
 ) -> None:
     """Redis was away when the text came, and is back when its handler ends, but not all of the spool is."""
-    work = OutboxEntry(KEY.reference, "late", "MG1", KEY.person)
+    work = OutboxEntry(KEY.reference, "late", "MG1", KEY.contact)
     silence = Answer(EMPTY, Outcome.LATE)
     await one.records.commit(
-        KEY, REQUEST, UNSTORED, silence, STORY, going_on=Continuation(work.line, ours=True)
+        KEY, REQUEST, UNSTORED, silence, STORY, continuation=Continuation(work.line, is_ours=True)
     )
     outbox = Outbox(one.store, one.journal, DAYS, 60)
     document = render([OutboundMessage("done")])
@@ -192,7 +190,7 @@ async def test_a_late_answer_does_not_overtake_its_message_in_the_spool(
     async with asyncio.timeout(LONG):
         while one.journal.has_backlog:
             await asyncio.sleep(0.01)
-    bucket = bucket_of(KEY.person)
+    bucket = bucket_of(KEY.contact)
     assert valkey.zrange(bucket.outbox, 0, -1) == [work._replace(name="late.0").line]
     assert valkey.hmget(bucket.message(KEY.reference), ["outcome", "late", "lease"]) == [
         b"late",
@@ -210,7 +208,7 @@ async def test_a_lease_is_held_though_its_claim_waits_in_the_spool(
 ) -> None:
     """Redis comes back under a late handler, and is asked for the lease before it knows of the message."""
     asked: list[str] = []
-    record_key = bucket_of(KEY.person).message(KEY.reference)
+    record_key = bucket_of(KEY.contact).message(KEY.reference)
     async with worker(valkey_url, tmp_path, 0.3, lambda name, _: asked.append(name)) as one:
         one.records.keep_renewing(KEY)
         async with asyncio.timeout(LONG):
@@ -233,7 +231,7 @@ async def test_a_lease_dies_with_its_holder_and_a_waiter_takes_over(
         else:
             one.records.stop_renewing(KEY)
         while isinstance(opening := await opened(other.records), InProgress):
-            await other.records.answered(KEY, opening.remaining)
+            await other.records.wait_until_answered(KEY, opening.remaining)
     assert isinstance(opening, Claimed)
     assert opening.attempt == 2
 
@@ -258,7 +256,7 @@ async def test_a_waiter_is_woken_by_the_answer(valkey_url: str, one: Worker, oth
     async with listening(valkey_url, one, other), asyncio.timeout(LONG):
         claimed = await claim(one.records)
         assert isinstance(await opened(other.records), InProgress)
-        waiting = asyncio.create_task(other.records.answered(KEY, 10 * LONG))
+        waiting = asyncio.create_task(other.records.wait_until_answered(KEY, 10 * LONG))
         answer = await one.records.commit(KEY, REQUEST, claimed, saying("hello"), STORY)
         await waiting
         assert await opened(other.records) == answer
@@ -268,7 +266,7 @@ async def test_a_waiter_is_woken_by_a_release(valkey_url: str, one: Worker, othe
     async with listening(valkey_url, one, other), asyncio.timeout(LONG):
         claimed = await claim(one.records)
         assert isinstance(await opened(other.records, fallback=True), InProgress)
-        waiting = asyncio.create_task(other.records.answered(KEY, 10 * LONG))
+        waiting = asyncio.create_task(other.records.wait_until_answered(KEY, 10 * LONG))
         await one.records.release(KEY, REQUEST, claimed, JournalEntry("{}", "it raised"))
         await waiting
         assert isinstance(await opened(other.records, fallback=True), Claimed)
@@ -402,7 +400,7 @@ async def test_a_record_that_was_lost_under_a_handler_is_whole_again_with_its_an
     valkey.flushall()
     answer = Answer(b"<Response>1</Response>", Outcome.REPLY)
     assert await one.records.commit(KEY, REQUEST, claimed, answer, STORY) == answer
-    bucket = bucket_of(KEY.person)
+    bucket = bucket_of(KEY.contact)
     assert valkey.hget(bucket.message(KEY.reference), "request") == REQUEST
     assert valkey.xlen(bucket.journal) == 1
 

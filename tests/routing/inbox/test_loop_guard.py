@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from sms_router.routing.inbox import loop_guard
 from sms_router.routing.inbox.answer import Answer, JournalEntry, MessageKey, Outcome
-from sms_router.routing.inbox.claim import Claimed
+from sms_router.routing.inbox.inbox import Claimed
 from sms_router.routing.inbox.loop_guard import LimitExceeded, LoopGuard, ReplyCounter
 from tests.routing.workers import Worker, worker
 
@@ -52,12 +52,12 @@ def test_what_is_too_many_is_held_back_until_the_person_is_quiet(
         clock.now = 1000.0 + moment
         excess = guard.count_locally(SCOPE, PERSON)
         if excess is not None:
-            found.append((moment, excess.over))
+            found.append((moment, excess.excess))
     assert tuple(found) == held_back
 
 
 def test_people_and_services_are_counted_apart_and_not_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loop_guard, "MOST_COUNTED", 2)
+    monkeypatch.setattr(loop_guard, "MAX_LOCAL_COUNTS", 2)
     guard = LoopGuard(1, 60, Clock())
     assert guard.count_locally("MG1", "+1") is None
     assert guard.count_locally("MG2", "+1") is None
@@ -67,7 +67,7 @@ def test_people_and_services_are_counted_apart_and_not_for_ever(monkeypatch: pyt
 
 
 def test_nobody_counts_where_the_guard_is_off() -> None:
-    assert LoopGuard(0, 60).meter(SCOPE, PERSON) is None
+    assert LoopGuard(0, 60).counter_for(SCOPE, PERSON, b"<Response>hello</Response>") is None
 
 
 @given(st.lists(st.floats(0, 100), max_size=40), st.integers(1, 5))
@@ -92,8 +92,8 @@ async def workers(valkey_url: str, tmp_path: Path) -> AsyncIterator[list[Worker]
         yield [one, other]
 
 
-def meter() -> ReplyCounter:
-    found = THREE_A_MINUTE.meter(SCOPE, PERSON)
+def counter() -> ReplyCounter:
+    found = THREE_A_MINUTE.counter_for(SCOPE, PERSON, b"<Response>hello</Response>")
     assert found is not None
     return found
 
@@ -103,7 +103,7 @@ async def reply(one: Worker, number: int, counted: ReplyCounter | None) -> Answe
     claimed = await one.records.claim(key, b"request", fallback=False)
     assert isinstance(claimed, Claimed)
     answer = Answer(b"<Response>hello</Response>", Outcome.REPLY)
-    found = await one.records.commit(key, b"request", claimed, answer, JournalEntry("rule"), meter=counted)
+    found = await one.records.commit(key, b"request", claimed, answer, JournalEntry("rule"), counter=counted)
     if isinstance(found, LimitExceeded):
         silence = Answer(b"<Response/>", Outcome.MUTED)
         assert await one.records.commit(key, b"request", claimed, silence, JournalEntry("rule")) == silence
@@ -111,7 +111,7 @@ async def reply(one: Worker, number: int, counted: ReplyCounter | None) -> Answe
 
 
 async def test_all_workers_count_together_and_what_is_too_many_is_not_stored(workers: list[Worker]) -> None:
-    found = [await reply(workers[number % 2], number, meter()) for number in range(6)]
+    found = [await reply(workers[number % 2], number, counter()) for number in range(6)]
     assert [each for each in found if isinstance(each, LimitExceeded)] == [
         LimitExceeded(1),
         LimitExceeded(2),
@@ -127,21 +127,21 @@ async def test_a_reply_that_is_adopted_or_not_metered_does_not_count(
 ) -> None:
     for number in range(5):
         await reply(workers[0], number, None)
-    assert valkey.exists(meter().key) == 0
+    assert valkey.exists(counter().key) == 0
     key = MessageKey("AC1/SM0", PERSON)
     answer = Answer(b"<Response>second</Response>", Outcome.REPLY)
     for _ in range(5):
         found = await workers[1].records.commit(
-            key, b"request", Claimed(1, 0.0, stored=True), answer, JournalEntry("rule"), meter=meter()
+            key, b"request", Claimed(1, 0.0, stored=True), answer, JournalEntry("rule"), counter=counter()
         )
         assert found == Answer(b"<Response>hello</Response>", Outcome.REPLY)
-    assert valkey.exists(meter().key) == 0
+    assert valkey.exists(counter().key) == 0
 
 
 async def test_what_leaves_later_counts_too(workers: list[Worker]) -> None:
-    counts = [await workers[number % 2].records.count_reply(meter()) for number in range(4)]
+    counts = [await workers[number % 2].records.count_reply(counter()) for number in range(4)]
     assert counts == [None, None, None, LimitExceeded(1)]
-    assert await reply(workers[0], 0, meter()) == LimitExceeded(2)
+    assert await reply(workers[0], 0, counter()) == LimitExceeded(2)
 
 
 async def test_a_reply_whose_record_was_lost_counts_once(workers: list[Worker], valkey: redis.Redis) -> None:
@@ -150,21 +150,21 @@ async def test_a_reply_whose_record_was_lost_counts_once(workers: list[Worker], 
     assert isinstance(claimed, Claimed)
     valkey.flushdb()
     answer = Answer(b"<Response>hello</Response>", Outcome.REPLY)
-    await workers[0].records.commit(key, b"request", claimed, answer, JournalEntry("rule"), meter=meter())
-    assert valkey.get(meter().key) == b"1"
+    await workers[0].records.commit(key, b"request", claimed, answer, JournalEntry("rule"), counter=counter())
+    assert valkey.get(counter().key) == b"1"
 
 
 async def test_the_count_lasts_for_the_window_and_longer_while_the_person_is_not_quiet(
     workers: list[Worker], valkey: redis.Redis
 ) -> None:
-    await reply(workers[0], 0, meter())
-    assert 0 < int(str(valkey.pttl(meter().key))) <= 60_000
+    await reply(workers[0], 0, counter())
+    assert 0 < int(str(valkey.pttl(counter().key))) <= 60_000
     for number, goes_on in ((1, False), (2, False), (3, True), (4, True)):
-        valkey.pexpire(meter().key, 30_000)
-        await reply(workers[0], number, meter())
-        assert (int(str(valkey.pttl(meter().key))) > 30_000) is goes_on
-    valkey.delete(meter().key)  # as it is after a quiet minute
-    assert isinstance(await reply(workers[0], 5, meter()), Answer)
+        valkey.pexpire(counter().key, 30_000)
+        await reply(workers[0], number, counter())
+        assert (int(str(valkey.pttl(counter().key))) > 30_000) is goes_on
+    valkey.delete(counter().key)  # as it is after a quiet minute
+    assert isinstance(await reply(workers[0], 5, counter()), Answer)
 
 
 @pytest.mark.parametrize("later", [False, True])
@@ -172,8 +172,8 @@ async def test_a_window_from_before_redis_clock_was_set_back_is_no_longer_than_a
     workers: list[Worker], valkey: redis.Redis, later: bool
 ) -> None:
     one = workers[0]
-    await one.records.count_reply(meter())
-    valkey.pexpire(meter().key, 3_660_000)
-    await (one.records.count_reply(meter()) if later else reply(one, 1, meter()))
-    assert valkey.get(meter().key) == b"2"
-    assert 0 < int(str(valkey.pttl(meter().key))) <= 60_000
+    await one.records.count_reply(counter())
+    valkey.pexpire(counter().key, 3_660_000)
+    await (one.records.count_reply(counter()) if later else reply(one, 1, counter()))
+    assert valkey.get(counter().key) == b"2"
+    assert 0 < int(str(valkey.pttl(counter().key))) <= 60_000

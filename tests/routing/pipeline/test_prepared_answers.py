@@ -10,7 +10,7 @@ import pytest
 import redis
 
 from sms_router.routing.inbox.answer import Answer, JournalEntry, MessageKey, Outcome
-from sms_router.routing.inbox.claim import Claimed, InProgress, PreparedAnswer
+from sms_router.routing.inbox.inbox import Claimed, InProgress, PreparedAnswer
 from sms_router.routing.inbox.loop_guard import RateLimit, ReplyCounter
 from sms_router.store.keys import bucket_of
 from tests.routing.workers import Worker, worker
@@ -21,7 +21,7 @@ REQUEST = b"From=%2B14155550100"
 ANSWER = Answer(b"<Response><Message>9 to 5</Message></Response>", Outcome.REPLY)
 STORY = "HOURS\nthe short code"
 COUNTER = BUCKET.pace(SCOPE, PERSON)
-READY = PreparedAnswer(ANSWER, STORY, ReplyCounter(COUNTER, RateLimit(2, 60_000)))
+READY = PreparedAnswer(ANSWER, STORY, ReplyCounter(COUNTER, RateLimit(2, 60_000)), None)
 
 
 def key(number: int = 1) -> MessageKey:
@@ -46,11 +46,11 @@ async def one(valkey_url: str, tmp_path: Path, steps: list[str]) -> AsyncIterato
 async def test_it_takes_one_trip_and_leaves_what_two_would_have_left(
     one: Worker, valkey: redis.Redis, steps: list[str]
 ) -> None:
-    assert await one.records.claim(key(1), REQUEST, False, SCOPE, ready=READY) is ANSWER
+    assert await one.records.claim(key(1), REQUEST, False, SCOPE, prepared=READY) is ANSWER
     assert steps == ["open_answering"]
     claimed = await one.records.claim(key(2), REQUEST, False, SCOPE)
     assert isinstance(claimed, Claimed)
-    await one.records.commit(key(2), REQUEST, claimed, ANSWER, JournalEntry(STORY), meter=READY.meter)
+    await one.records.commit(key(2), REQUEST, claimed, ANSWER, JournalEntry(STORY), counter=READY.counter)
 
     at_once, in_two = record(valkey, key(1)), record(valkey, key(2))
     assert at_once.keys() == in_two.keys()
@@ -66,10 +66,10 @@ async def test_it_takes_one_trip_and_leaves_what_two_would_have_left(
 
 
 async def test_everybody_who_asks_gets_that_answer(one: Worker, other: Worker) -> None:
-    await one.records.claim(key(), REQUEST, False, SCOPE, ready=READY)
-    another = PreparedAnswer(Answer(b"<Response/>", Outcome.SILENT), STORY, None)
+    await one.records.claim(key(), REQUEST, False, SCOPE, prepared=READY)
+    another = PreparedAnswer(Answer(b"<Response/>", Outcome.SILENT), STORY, None, None)
     for fallback in (False, True):
-        assert await other.records.claim(key(), REQUEST, fallback, SCOPE, ready=another) == ANSWER
+        assert await other.records.claim(key(), REQUEST, fallback, SCOPE, prepared=another) == ANSWER
     assert one.records.cached_answer(key()) is ANSWER
 
 
@@ -81,29 +81,29 @@ async def other(valkey_url: str, tmp_path: Path) -> AsyncIterator[Worker]:
 
 async def test_whoever_is_known_is_answered_by_what_is_known(one: Worker, valkey: redis.Redis) -> None:
     valkey.hset(BUCKET.person(SCOPE, PERSON), "opted_out", 1)
-    opening = await one.records.claim(key(), REQUEST, False, SCOPE, ready=READY)
+    opening = await one.records.claim(key(), REQUEST, False, SCOPE, prepared=READY)
     assert isinstance(opening, Claimed)
-    assert list(opening.known or ()) == [b"opted_out", b"1"]
+    assert list(opening.contact or ()) == [b"opted_out", b"1"]
     assert b"answer" not in record(valkey, key())
     assert not valkey.exists(COUNTER), "what is not said does not count"
 
 
 async def test_a_reply_too_many_is_left_to_the_loop_guard(one: Worker, valkey: redis.Redis) -> None:
     for number in (1, 2):
-        assert await one.records.claim(key(number), REQUEST, False, SCOPE, ready=READY) is ANSWER
-    assert isinstance(await one.records.claim(key(3), REQUEST, False, SCOPE, ready=READY), Claimed)
+        assert await one.records.claim(key(number), REQUEST, False, SCOPE, prepared=READY) is ANSWER
+    assert isinstance(await one.records.claim(key(3), REQUEST, False, SCOPE, prepared=READY), Claimed)
     assert valkey.get(COUNTER) == b"2", "it is counted with its commit"
 
 
 async def test_what_nobody_counts_has_no_counter(one: Worker, valkey: redis.Redis) -> None:
-    ready = READY._replace(meter=None)
-    assert await one.records.claim(key(), REQUEST, False, SCOPE, ready=ready) is ANSWER
+    ready = READY._replace(counter=None)
+    assert await one.records.claim(key(), REQUEST, False, SCOPE, prepared=ready) is ANSWER
     assert not valkey.exists(COUNTER)
 
 
 async def test_somebody_elses_work_is_waited_for(one: Worker, other: Worker) -> None:
     assert isinstance(await other.records.claim(key(), REQUEST, False, SCOPE), Claimed)
-    assert isinstance(await one.records.claim(key(), REQUEST, False, SCOPE, ready=READY), InProgress)
+    assert isinstance(await one.records.claim(key(), REQUEST, False, SCOPE, prepared=READY), InProgress)
 
 
 async def test_a_claim_that_was_lost_is_taken_over_and_not_answered_at_once(
@@ -111,6 +111,6 @@ async def test_a_claim_that_was_lost_is_taken_over_and_not_answered_at_once(
 ) -> None:
     await one.records.claim(key(), REQUEST, False, SCOPE)
     valkey.hset(BUCKET.message(key().reference), "lease", 0)
-    opening = await one.records.claim(key(), REQUEST, False, SCOPE, ready=READY)
+    opening = await one.records.claim(key(), REQUEST, False, SCOPE, prepared=READY)
     assert isinstance(opening, Claimed)
     assert opening.attempt == 2

@@ -110,7 +110,7 @@ def test_the_same_reply_to_the_next_person_is_the_same_but_for_its_receipts(worl
     ("changed", "holds"),
     [
         (lambda world: world.answer(text="10 to 6"), lambda it: b"10 to 6" in it.document),
-        (lambda world: world.answer(rule="OPEN"), lambda it: it.story.startswith("OPEN\n")),
+        (lambda world: world.answer(rule="OPEN"), lambda it: it.trail_text.startswith("OPEN\n")),
         (lambda world: world.answer(FromCountry="CA"), lambda it: FROM_LONG_CODE in it.document),
         (lambda world: world.answer(facts=RecipientFacts(opted_out=True)), lambda it: it.decision is None),
         (

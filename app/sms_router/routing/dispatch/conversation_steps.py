@@ -16,7 +16,7 @@ from sms_router.routing.handler.conversation import (
 )
 from sms_router.routing.handler.handler import Handler
 from sms_router.routing.handler.reply import SILENCE, Reply
-from sms_router.routing.inbox.commit import ConversationUpdate
+from sms_router.routing.inbox.inbox import ConversationUpdate
 from sms_router.routing.keywords.normalize import normalize
 from sms_router.routing.keywords.templates import StaticReply
 from sms_router.store.keys import bucket_of

@@ -1,4 +1,4 @@
-"""The answer to a message, and what is told about it (design 2)."""
+"""A message's key, its answer, and the outcome that is stored with it."""
 
 from __future__ import annotations
 
@@ -7,30 +7,32 @@ from typing import NamedTuple
 
 
 class MessageKey(NamedTuple):
-    """Which message: the identity that every delivery of it shares."""
+    """What all requests about one message have in common."""
 
     reference: str
     """``AccountSid/MessageSid``."""
-    person: str
+    contact: str
+    """The address that the message came from."""
 
 
 class Outcome(StrEnum):
-    """How a message came to its answer."""
+    """How a message was answered."""
 
     REPLY = "reply"
     SILENT = "silent"
+    """The rule has no reply: the answer is empty."""
     LATE = "late"
-    """The deadline came first: the empty answer was sent, the handler went on."""
+    """The inline deadline passed: the answer is empty, and the handler goes on."""
     MUTED = "muted"
-    """A reply too many to one person: the loop guard held it back."""
+    """The loop guard held the reply back."""
     UNSENDABLE = "unsendable"
-    """There was a reply, but no number that can carry it to this person."""
+    """There is a reply, but no sender that can carry it to this contact."""
     FAILED = "failed"
-    """The handler raised; the person got the error reply."""
+    """The handler raised, and the contact got the error reply."""
     FALLBACK = "fallback"
-    """Twilio's fallback request found nothing and nobody at work."""
+    """Twilio's fallback request answered a message that nobody else had answered."""
     RELEASED = "released"
-    """The handler raised and Twilio was asked to call the fallback; not an answer yet."""
+    """The handler raised, and Twilio was asked to call the fallback: not an answer yet."""
 
     @classmethod
     def _missing_(cls, value: object) -> Outcome | None:
@@ -39,7 +41,7 @@ class Outcome(StrEnum):
 
 
 class Answer(NamedTuple):
-    """The TwiML that everybody who asks for this message gets."""
+    """The TwiML that every request about this message gets."""
 
     document: bytes
     outcome: Outcome
@@ -48,10 +50,10 @@ class Answer(NamedTuple):
 class JournalEntry(NamedTuple):
     """What is journaled with an answer."""
 
-    text: str
-    """A line with the rule, then the trail of the sender's choice."""
+    trail_text: str
+    """A line with the rule, then the trail of the sender selection."""
     cause: str = ""
-    """Why the message is a dead letter; empty when it is not."""
+    """Why the message is a dead letter; empty where it is none."""
 
 
 RELEASED = Answer(b"", Outcome.RELEASED)

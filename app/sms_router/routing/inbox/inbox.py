@@ -1,41 +1,126 @@
-"""The answer record: one message, one answer, no matter who asks or where (design 2).
+"""The inbox: each message is claimed once, journaled in the same step, and answered once.
 
-A message is claimed once, journaled in the same step, and answered once; its answer is stored before
-it is sent. This file speaks of claims and answers; what is kept where, and what happens without
-Redis, is decided here and nowhere else.
+An answer is stored before it is sent. `Inbox` alone decides what is stored where, and what happens while
+Redis does not serve.
 """
 
 from __future__ import annotations
 
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from typing import Any
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any, NamedTuple, TypeVar
 from uuid import uuid4
 
+from sms_router.routing.contacts.contact import ContactFields
+from sms_router.routing.handler.conversation import StoredConversation
 from sms_router.routing.inbox.answer import RELEASED, Answer, JournalEntry, MessageKey, Outcome
-from sms_router.routing.inbox.answer_cache import AnswerCache
-from sms_router.routing.inbox.claim import Claimed, ClaimResult, PreparedAnswer, claim_script, parse_claim
-from sms_router.routing.inbox.commit import CommitResult, Continuation, ConversationUpdate, commit_script
 from sms_router.routing.inbox.leases import LeaseRenewer
 from sms_router.routing.inbox.loop_guard import LimitExceeded, ReplyCounter
 from sms_router.routing.inbox.waiters import AnswerWaiters
+from sms_router.senders.decision import Decision
 from sms_router.store.connection import Argument, encode
 from sms_router.store.errors import StoreUnavailableError
 from sms_router.store.keys import ANSWERED_CHANNEL, bucket_of
-from sms_router.store.scripts import NOTE, PACE, RELEASE, Script
+from sms_router.store.scripts import (
+    COMMIT,
+    COMMIT_COUNTED,
+    COMMIT_IN_TURN,
+    NOTE,
+    OPEN,
+    OPEN_ANSWERING,
+    OPEN_IN_TURN,
+    PACE,
+    RELEASE,
+    Script,
+)
 from sms_router.store.spool.durable_writer import DurableWriter
 from sms_router.store.store import Store
 
 LEASE = 3.0
-"""Seconds that a claim lives without being renewed (design 2)."""
+"""Seconds that a claim holds without being renewed."""
 
 STORE_BUDGET = 0.2
-"""Seconds that one message may wait for Redis in all, and the store's look every 50 ms may add one of them;
-then it is answered from memory. Together they stay below the 300 ms that were promised (design 11)."""
+"""Seconds that one message may wait for Redis in all; the store's check every 50 ms may add one interval.
+Then it is answered from memory. Together they stay below the 300 ms that an outage of Redis may cost."""
+
+MAX_CACHED_ANSWERS = 10_000
+MAX_CACHED_ANSWER_BYTES = 4096
+
+_Value = TypeVar("_Value")
+
+
+class PreparedAnswer(NamedTuple):
+    """An answer composed before its message is claimed; it holds if Redis knows nothing of the contact."""
+
+    answer: Answer
+    trail_text: str
+    counter: ReplyCounter | None
+    """Where the reply is counted; None where replies are not."""
+    decision: Decision | None
+    """The sender, for the composer; the inbox does not use it. None for an empty answer."""
+
+
+class Claimed(NamedTuple):
+    """This worker is to answer the message."""
+
+    attempt: int
+    """Above 1 where an earlier worker was lost in the middle of it."""
+    spent: float
+    """Seconds that the claim took; they count against the message's `STORE_BUDGET`."""
+    stored: bool
+    """False while Redis does not serve: only this worker's memory has the claim."""
+    contact: ContactFields = None
+    conversation: StoredConversation | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class InProgress:
+    """Somebody else is to answer the message."""
+
+    remaining: float
+    """Seconds until their lease expires."""
+    contact: ContactFields = None
+    behind: str | None = None
+    """The reference of the contact's earlier message that has to be answered first."""
+
+
+ClaimResult = Claimed | InProgress | Answer
+
+
+class Continuation(NamedTuple):
+    """Work that goes on after an empty answer; the outbox keeps an entry for it."""
+
+    entry: bytes
+    is_ours: bool
+    """False where another worker does it, and this one only answers at its own deadline."""
+
+
+class ConversationUpdate(NamedTuple):
+    """What a message makes of the contact's conversation; the next message's turn comes with it."""
+
+    key: bytes
+    stored: bytes
+    """As the scripts take it (`routing.handler.conversation`)."""
+    ttl: int
+    """Milliseconds that the conversation lasts."""
+    expired_ttl: int
+    """Milliseconds until it is deleted; longer than ``ttl`` where contacts are told that it has expired."""
+
+
+class _CommitStatus(IntEnum):
+    """The first value that the commit scripts return."""
+
+    ANSWERED_BEFORE = 0
+    STORED = 1
+    RECORD_LOST = 2
+    LIMIT_EXCEEDED = 3
 
 
 class Inbox:
-    """Claims and answers of one worker, over Redis, with this worker's memory beside it."""
+    """The claims and answers of one worker, in Redis and in its memory."""
 
     def __init__(
         self,
@@ -45,38 +130,42 @@ class Inbox:
         lease: float = LEASE,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """Keep records for ``retention_days``; a claim lives ``lease`` seconds without being renewed.
+        """Create the inbox.
 
-        ``clock`` is in seconds since the epoch.
+        Args:
+            store: runs the scripts.
+            journal: takes what has to be written while Redis does not serve.
+            retention_days: how long records are kept.
+            lease: seconds that a claim holds without being renewed.
+            clock: returns seconds since the epoch.
+
         """
         self._store = store
         self._journal = journal
         self._clock = clock
         self._retention = int(retention_days * 86_400_000)
         self.owner = uuid4().hex[:12].encode()
-        """What this worker is called in its claims."""
+        """This worker's name in its claims."""
         self._leases = LeaseRenewer(store, self.owner, lease)
-        self._terms = (self.owner, b"%d" % self._leases.milliseconds, b"%d" % self._retention)
-        """What every opening is told, as Redis reads it."""
+        self._claim_arguments = (self.owner, b"%d" % self._leases.milliseconds, b"%d" % self._retention)
         self._waiters = AnswerWaiters()
-        self._remembered = AnswerCache()
+        self._answers: OrderedDict[str, Answer] = OrderedDict()
+        self._released: OrderedDict[str, None] = OrderedDict()
 
-    async def start(self) -> None:
-        """Begin to renew leases."""
-        await self._leases.start()
+    def start(self) -> None:
+        self._leases.start()
 
     async def aclose(self) -> None:
-        """Stop renewing."""
         await self._leases.aclose()
 
     @property
     def lease(self) -> int:
-        """How long a claim lives without being renewed, in milliseconds."""
+        """Milliseconds that a claim holds without being renewed."""
         return self._leases.milliseconds
 
     def cached_answer(self, key: MessageKey) -> Answer | None:
-        """Return the answer that this worker has given already, if it still knows."""
-        return self._remembered.answer(key.reference)
+        """Return the answer where this worker has given or seen it lately."""
+        return self._answers.get(key.reference)
 
     async def claim(
         self,
@@ -86,40 +175,57 @@ class Inbox:
         scope: str = "",
         *,
         in_turn: bool = False,
-        ready: PreparedAnswer | None = None,
+        prepared: PreparedAnswer | None = None,
     ) -> ClaimResult:
-        """Claim the message, or learn who has it or what its answer is.
+        """Claim a message, or return who has claimed it, or its answer.
 
-        ``request`` is journaled as it came; ``fallback`` tells that Twilio's fallback asks; ``scope``
-        is where the person's facts belong (`people.scope_of`). ``in_turn`` waits for the person's
-        earlier messages, and brings what is kept of their conversation. Where the answer is ``ready``
-        and stands, it is stored in the same step, and is what comes back; it never is in turn.
+        Args:
+            key: of the message.
+            request: its parameters as received, for the journal.
+            fallback: whether this is Twilio's fallback request.
+            scope: where the contact's facts belong (`Contacts.scope_of`).
+            in_turn: whether the contact's earlier messages are answered first; the claim then brings the
+                contact's conversation.
+            prepared: stored in the same step, and returned as its very ``answer``, where the message is new
+                and Redis knows nothing of the contact. Never together with ``in_turn``.
+
         """
-        bucket = bucket_of(key.person)
+        bucket = bucket_of(key.contact)
         record = bucket.message(key.reference)
-        script, keys, arguments = claim_script(
-            (record, bucket.journal, bucket.person(scope, key.person)),
-            (*self._terms, key.reference, request, b"1" if fallback else b"0"),
-            bucket.conversation(scope, key.person) if in_turn else None,
-            ready,
+        keys: tuple[bytes, ...] = (record, bucket.journal, bucket.person(scope, key.contact))
+        arguments: tuple[Argument, ...] = (
+            *self._claim_arguments,
+            key.reference,
+            request,
+            b"1" if fallback else b"0",
         )
+        script = OPEN
+        if in_turn:
+            script, keys = OPEN_IN_TURN, (*keys, bucket.conversation(scope, key.contact))
+        elif prepared is not None:
+            answer, trail_text, counter, _ = prepared
+            counter_key, limit = counter or (record, (b"", b""))
+            script, keys = OPEN_ANSWERING, (*keys, counter_key)
+            arguments = (*arguments, *answer, encode(trail_text), *limit)
         while True:
-            words, asked = self._waiters.notifications, time.monotonic()
+            notifications, started = self._waiters.notifications, time.monotonic()
             try:
-                found = await self._store.run(script, keys, arguments)
+                result = await self._store.run(script, keys, arguments)
             except StoreUnavailableError:
-                if not fallback and self._remembered.was_released(key.reference):
+                if not fallback and key.reference in self._released:
                     return RELEASED
-                return Claimed(1, time.monotonic() - asked, stored=False)
-            opened = parse_claim(found, asked, ready)
-            if isinstance(opened, Answer):
-                return opened if opened is RELEASED else self._remembered.keep(key.reference, opened)
-            if isinstance(opened, Claimed):
-                self._leases.add(key.reference, record, asked)
-                return opened
-            if not self._waiters.notified_since(opened.behind or key.reference, words):
-                return opened
-            # The word that it is answered has overtaken "busy": it would be waited for in vain.
+                return Claimed(1, time.monotonic() - started, stored=False)
+            if prepared is not None and result[0] == b"stored":
+                return self._cache(key.reference, prepared.answer)
+            claim = _parse_claim(result, started)
+            if isinstance(claim, Claimed):
+                self._leases.add(key.reference, record, started)
+                return claim
+            if isinstance(claim, Answer):
+                return claim if claim is RELEASED else self._cache(key.reference, claim)
+            if not self._waiters.notified_since(claim.behind or key.reference, notifications):
+                return claim
+            # The notification of the answer arrived before the 'in progress' result: claim again, not wait.
 
     async def commit(
         self,
@@ -127,130 +233,170 @@ class Inbox:
         request: bytes,
         claim: Claimed,
         answer: Answer,
-        story: JournalEntry,
-        going_on: Continuation | None = None,
-        meter: ReplyCounter | None = None,
-        turn: ConversationUpdate | None = None,
+        entry: JournalEntry,
+        continuation: Continuation | None = None,
+        counter: ReplyCounter | None = None,
+        update: ConversationUpdate | None = None,
     ) -> Answer | LimitExceeded:
-        """Store the answer before it is sent; return it, or the one that was there first.
+        """Store an answer before it is sent; return it, or the one that was stored first.
 
-        With ``going_on`` the claim stays with the worker that still works on the message. With a
-        ``meter`` the answer is counted, and one too many is not stored; the claim is still ours. With a
-        ``turn``, what the message has made of the person's conversation is kept in the same step.
+        Args:
+            key: of the message.
+            request: its parameters as received, for a record that Redis has lost.
+            claim: what `claim` returned.
+            answer: what is to be stored.
+            entry: journaled with the answer.
+            continuation: work that goes on after the answer; the claim stays with it.
+            counter: counts the answer; one above the limit is not stored, and the claim still holds.
+            update: stored in the same step.
+
         """
-        bucket = bucket_of(key.person)
-        keys: tuple[bytes, ...] = (
-            bucket.message(key.reference),
-            bucket.journal,
-            bucket.dead_letters,
-            bucket.outbox,
-        )
-        arguments = (
+        bucket = bucket_of(key.contact)
+        record = bucket.message(key.reference)
+        keys: tuple[bytes, ...] = (record, bucket.journal, bucket.dead_letters, bucket.outbox)
+        arguments: tuple[Argument, ...] = (
             key.reference,
             answer.document,
             answer.outcome,
-            encode(story.text),
+            encode(entry.trail_text),
             self._retention,
-            encode(story.cause),
+            encode(entry.cause),
             ANSWERED_CHANNEL,
-            going_on.entry if going_on is not None else b"",
-            self.owner if going_on is not None and going_on.ours else b"",
+            continuation.entry if continuation is not None else b"",
+            self.owner if continuation is not None and continuation.is_ours else b"",
             self._leases.milliseconds,
         )
-        script, keys, more = commit_script(keys, meter, turn)
-        found = (
-            await self._run_commit(script, keys, arguments, request, more, claim) if claim.stored else None
-        )
-        if found is not None and found[0] == CommitResult.TOO_MANY:
-            return LimitExceeded(found[1])
+        result = None
+        if claim.stored:
+            result = await self._run_commit(keys, arguments, request, claim, counter, update)
+            if result is not None and result[0] == _CommitStatus.LIMIT_EXCEEDED:
+                return LimitExceeded(result[1])
         self._leases.discard(key.reference)
-        if found is None:
-            script, keys, more = commit_script(keys[:4], None, turn)
-            whole = (*arguments, *self._as_received(request), *more)
-            self._journal.spool(script, keys, whole, begins=going_on is not None)
-        elif found[0] == CommitResult.OTHERS_ANSWER:
-            answer = Answer(found[1], Outcome(found[2].decode()))
-        return self._remembered.keep(key.reference, answer)
+        if result is None:
+            script, keys, extra = _commit_script(keys, None, update)
+            complete = (*arguments, *self._received(request), *extra)
+            self._journal.spool(script, keys, complete, begins=continuation is not None)
+        elif result[0] == _CommitStatus.ANSWERED_BEFORE:
+            answer = Answer(result[1], Outcome(result[2].decode()))
+        return self._cache(key.reference, answer)
 
     async def _run_commit(
         self,
-        script: Script,
         keys: tuple[bytes, ...],
         arguments: tuple[Argument, ...],
         request: bytes,
-        more: tuple[Argument, ...],
         claim: Claimed,
+        counter: ReplyCounter | None,
+        update: ConversationUpdate | None,
     ) -> Sequence[Any] | None:
-        """Run a commit in the time that is left; where the record is lost, once more with the request.
+        """Run the commit in what is left of the budget, once more with the request where the record is lost.
 
-        Returns None when Redis does not serve.
+        Returns None where Redis does not serve.
         """
-        patience = STORE_BUDGET - claim.spent
+        script, keys, extra = _commit_script(keys, counter, update)
+        timeout = STORE_BUDGET - claim.spent
         try:
-            found: Sequence[Any] = await self._store.run(
-                script, keys, (*arguments, b"", b"", *more), patience
+            result: Sequence[Any] = await self._store.run(
+                script, keys, (*arguments, b"", b"", *extra), timeout
             )
-            if found[0] == CommitResult.RECORD_LOST:
-                whole = (*arguments, *self._as_received(request), *more)
-                found = await self._store.run(script, keys, whole, patience)
+            if result[0] == _CommitStatus.RECORD_LOST:
+                complete = (*arguments, *self._received(request), *extra)
+                result = await self._store.run(script, keys, complete, timeout)
         except StoreUnavailableError:
             return None
-        return found
+        return result
 
-    def _as_received(self, request: bytes) -> tuple[bytes, int]:
-        """Return a message's request, and the time, for a record that does not have them."""
+    def _received(self, request: bytes) -> tuple[bytes, int]:
+        """Return what a record that Redis does not have is written from: the request, and the time."""
         return request, int(self._clock() * 1000)
 
-    async def release(self, key: MessageKey, request: bytes, claim: Claimed, story: JournalEntry) -> None:
-        """Give a failed message back, for Twilio's fallback request to take over.
+    async def release(self, key: MessageKey, request: bytes, claim: Claimed, entry: JournalEntry) -> None:
+        """Release the claim on a message whose handler failed, so that Twilio's fallback request answers it.
 
-        Where only this worker's memory knows of the claim, the fallback finds the message free anyway.
+        Where only this worker's memory has the claim, the fallback request finds the message unclaimed.
         """
         self._leases.discard(key.reference)
-        bucket = bucket_of(key.person)
+        bucket = bucket_of(key.contact)
         keys = (bucket.message(key.reference), bucket.journal, bucket.dead_letters)
         arguments = (
             key.reference,
-            encode(story.text),
+            encode(entry.trail_text),
             self._retention,
-            encode(story.cause),
+            encode(entry.cause),
             ANSWERED_CHANNEL,
-            *self._as_received(request),
+            *self._received(request),
         )
-        self._remembered.release(key.reference)
+        _keep_newest(self._released, key.reference, None)
         if claim.stored:
             await self._journal.write(RELEASE, keys, arguments)
         else:
             self._journal.spool(RELEASE, keys, arguments)
 
-    async def count_reply(self, meter: ReplyCounter) -> LimitExceeded | None:
-        """Count a reply that leaves later; nobody counts while Redis is away."""
+    async def count_reply(self, counter: ReplyCounter) -> LimitExceeded | None:
+        """Count a late reply; it is not counted while Redis does not serve."""
         try:
-            over = await self._store.run(PACE, (meter.key,), meter.pace)
+            excess = await self._store.run(PACE, (counter.key,), counter.limit)
         except StoreUnavailableError:
             return None
-        return LimitExceeded(over) if over else None
+        return LimitExceeded(excess) if excess else None
 
     async def annotate(self, key: MessageKey, field: str, text: str, cause: str = "") -> None:
-        """Write down what became of an answered message; with a ``cause`` it is a dead letter."""
-        bucket = bucket_of(key.person)
+        """Add a field to the record of an answered message; with a ``cause`` it becomes a dead letter."""
+        bucket = bucket_of(key.contact)
         keys = (bucket.message(key.reference), bucket.dead_letters)
         arguments = (key.reference, field, encode(text), self._retention, encode(cause))
         await self._journal.write(NOTE, keys, arguments)
 
     def keep_renewing(self, key: MessageKey) -> None:
-        """Renew the claim from now on, for work that goes on after its answer."""
-        record = bucket_of(key.person).message(key.reference)
+        """Renew the claim from now on, for work that goes on after the answer."""
+        record = bucket_of(key.contact).message(key.reference)
         self._leases.add(key.reference, record, time.monotonic())
 
     def stop_renewing(self, key: MessageKey) -> None:
-        """Stop renewing the claim, whatever became of it."""
         self._leases.discard(key.reference)
 
-    async def answered(self, key: MessageKey, seconds: float) -> None:
-        """Wait until somebody says that the message is answered, ``seconds`` at the most."""
+    async def wait_until_answered(self, key: MessageKey, seconds: float) -> None:
+        """Wait until another worker publishes that the message is answered, ``seconds`` at most."""
         await self._waiters.wait(key.reference, seconds)
 
     def wake(self, reference: str) -> None:
-        """Wake those who wait for a message; called for what is published."""
+        """Wake those who wait for a message; called with what other workers publish."""
         self._waiters.wake(reference)
+
+    def _cache(self, reference: str, answer: Answer) -> Answer:
+        if len(answer.document) <= MAX_CACHED_ANSWER_BYTES:
+            _keep_newest(self._answers, reference, answer)
+        return answer
+
+
+def _parse_claim(result: Sequence[Any], started: float) -> ClaimResult:
+    match result:
+        case [b"claimed", attempt, *more]:
+            contact, *stored = more or (None,)
+            conversation = StoredConversation.read(*stored) if stored else None
+            return Claimed(attempt, time.monotonic() - started, True, contact or None, conversation)
+        case [b"busy", remaining, *contact]:
+            return InProgress(remaining / 1000, contact[0] if contact else None)
+        case [b"turn", remaining, behind]:
+            return InProgress(remaining / 1000, behind=behind.decode())
+        case [b"answered", document, outcome]:
+            return Answer(document, Outcome(outcome.decode()))
+    return RELEASED
+
+
+def _commit_script(
+    keys: tuple[bytes, ...], counter: ReplyCounter | None, update: ConversationUpdate | None
+) -> tuple[Script, tuple[bytes, ...], tuple[Argument, ...]]:
+    """Return the script for what is stored along with an answer, its keys and its last arguments."""
+    if update is not None:
+        counter_key, limit = counter or (keys[0], (b"", b""))
+        return COMMIT_IN_TURN, (*keys, counter_key, update.key), (*limit, *update[1:])
+    if counter is not None:
+        return COMMIT_COUNTED, (*keys, counter.key), counter.limit
+    return COMMIT, keys, ()
+
+
+def _keep_newest(cache: OrderedDict[str, _Value], reference: str, value: _Value) -> None:
+    cache[reference] = value
+    if len(cache) > MAX_CACHED_ANSWERS:
+        cache.popitem(last=False)

@@ -1,7 +1,7 @@
-"""The loop guard: two machines that answer each other end up silent (design 9).
+"""The loop guard: bounds the replies to one contact, so that two machines do not answer each other for ever.
 
-Replies to one person are counted in the step that stores them, for all workers and replicas
-together; while Redis is away each worker counts for itself.
+Replies are counted in the step that stores them, for all workers and replicas together; while Redis does not
+serve each worker counts for itself.
 """
 
 from __future__ import annotations
@@ -13,85 +13,86 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from sms_router.privacy import mask_number
-from sms_router.routing.inbox.answer import Answer
 from sms_router.store.keys import bucket_of
 from sms_router.twilio.twiml import EMPTY
 
 log = logging.getLogger("sms_router.loop_guard")
 
-MOST_COUNTED = 10_000
-"""People whose replies a worker counts while Redis is away."""
+MAX_LOCAL_COUNTS = 10_000
+"""Contacts whose replies a worker counts while Redis does not serve."""
 
 
 class LimitExceeded(NamedTuple):
-    """A reply too many: the person is told nothing until they have been quiet for a while."""
+    """A reply is not sent, because the contact has had too many."""
 
-    over: int
-    """By how many it is too many; 1 is the first that is not sent."""
+    excess: int
+    """Replies above the limit; 1 for the first that is not sent."""
 
 
 class RateLimit(NamedTuple):
-    """How fast replies may follow each other."""
+    """Replies that one contact gets within a window."""
 
     replies: int
     milliseconds: int
 
-    @property
-    def words(self) -> str:
-        """What a person may get, for people."""
+    def __str__(self) -> str:
+        """``8 replies in 30 s``."""
         return f"{self.replies} replies in {self.milliseconds / 1000:g} s"
 
 
 class ReplyCounter(NamedTuple):
-    """Where one person's replies are counted, and up to what."""
+    """The key that counts the replies to one contact, and their limit."""
 
     key: bytes
-    pace: RateLimit
+    limit: RateLimit
 
 
 class LoopGuard:
-    """Counts replies to people; one in each worker."""
+    """Counts the replies to each contact; one in each worker."""
 
     def __init__(self, replies: int, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
-        """Let ``replies`` go to one person in so many seconds; 0 lets all go. ``clock`` is in seconds."""
-        self.pace = RateLimit(replies, int(seconds * 1000))
+        """Create the guard.
+
+        Args:
+            replies: to one contact within a window; 0 for no limit.
+            seconds: the window's length.
+            clock: returns seconds.
+
+        """
+        self._limit = RateLimit(replies, int(seconds * 1000))
         self._clock = clock
-        self._counted: OrderedDict[tuple[str, str], tuple[int, float]] = OrderedDict()
+        self._local_counts: OrderedDict[tuple[str, str], tuple[int, float]] = OrderedDict()
 
-    def meter(self, scope: str, person: str) -> ReplyCounter | None:
-        """Return where a person's replies are counted; None when they are not."""
-        if not self.pace.replies:
+    def counter_for(self, scope: str, contact: str, document: bytes) -> ReplyCounter | None:
+        """Return where an answer is counted; None for an empty answer, and without a limit."""
+        if not self._limit.replies or document == EMPTY:
             return None
-        return ReplyCounter(bucket_of(person).pace(scope, person), self.pace)
-
-    def meter_of(self, scope: str, person: str, answer: Answer) -> ReplyCounter | None:
-        """Return where an answer is counted; an empty one is not."""
-        return self.meter(scope, person) if answer.document is not EMPTY else None
+        return ReplyCounter(bucket_of(contact).pace(scope, contact), self._limit)
 
     @property
-    def verdict(self) -> str:
-        """What the journal says of a reply that is held back."""
-        return f"not sent, by the loop guard: {self.pace.words} is what one person gets"
+    def reason(self) -> str:
+        """Why a reply was not sent, for the journal."""
+        return f"not sent, by the loop guard: the limit is {self._limit} to one contact"
 
-    def log_once(self, person: str, excess: LimitExceeded) -> None:
-        """Tell the log, once, that a person gets no more."""
-        if excess.over == 1:
+    def log_once(self, contact: str, exceeded: LimitExceeded) -> None:
+        """Log the first reply that is not sent."""
+        if exceeded.excess == 1:
             log.warning(
-                "loop guard: %s has had %s; no more until they have been quiet for as long",
-                mask_number(person),
-                self.pace.words,
+                "loop guard: %s has had %s; no more until a pause of the same length",
+                mask_number(contact),
+                self._limit,
             )
 
-    def count_locally(self, scope: str, person: str) -> LimitExceeded | None:
-        """Count a reply that Redis does not hear of, as the commit script does."""
+    def count_locally(self, scope: str, contact: str) -> LimitExceeded | None:
+        """Count a reply in this worker's memory, as the scripts do in Redis."""
         now = self._clock()
-        count, until = self._counted.pop((scope, person), (0, 0.0))
+        count, until = self._local_counts.pop((scope, contact), (0, 0.0))
         if now >= until:
             count = 0
         count += 1
-        if count == 1 or count > self.pace.replies:
-            until = now + self.pace.milliseconds / 1000
-        self._counted[scope, person] = count, until
-        if len(self._counted) > MOST_COUNTED:
-            self._counted.popitem(last=False)
-        return LimitExceeded(count - self.pace.replies) if count > self.pace.replies else None
+        if count == 1 or count > self._limit.replies:
+            until = now + self._limit.milliseconds / 1000
+        self._local_counts[scope, contact] = count, until
+        if len(self._local_counts) > MAX_LOCAL_COUNTS:
+            self._local_counts.popitem(last=False)
+        return LimitExceeded(count - self._limit.replies) if count > self._limit.replies else None

@@ -7,8 +7,7 @@ import logging
 from sms_router.routing.dispatch.dispatcher import Dispatcher
 from sms_router.routing.handler.reply import SILENCE, Reply
 from sms_router.routing.inbox.answer import Answer, JournalEntry, Outcome
-from sms_router.routing.inbox.commit import Continuation, ConversationUpdate
-from sms_router.routing.inbox.inbox import Inbox
+from sms_router.routing.inbox.inbox import Continuation, ConversationUpdate, Inbox
 from sms_router.routing.inbox.loop_guard import LimitExceeded, LoopGuard
 from sms_router.routing.pipeline.composed import RenderedReply
 from sms_router.routing.pipeline.composer import Composer
@@ -58,10 +57,10 @@ class AnswerCommitter:
             outcome = Outcome.SILENT
         ours = Answer(composed.document, outcome)
         story = JournalEntry(composed.trail_text, cause)
-        meter = self._guard.meter_of(job.scope, job.key.person, ours) if job.passive else None
+        meter = self._guard.counter_for(job.scope, job.key.contact, ours.document) if job.passive else None
         excess = None
         if meter is not None and not job.claim.stored:
-            excess, meter = self._guard.count_locally(job.scope, job.key.person), None
+            excess, meter = self._guard.count_locally(job.scope, job.key.contact), None
         answer = excess or await self._records.commit(
             job.key, job.delivery.request, job.claim, ours, story, going_on, meter, self._turn(job)
         )
@@ -76,15 +75,15 @@ class AnswerCommitter:
         conversations = self._dispatcher.conversations
         if conversations is None or not job.claim.stored:
             return None
-        return conversations.update_for(job.scope, job.key.person, job.conversation)
+        return conversations.update_for(job.scope, job.key.contact, job.conversation)
 
     async def _commit_muted(
         self, job: MessageContext, excess: LimitExceeded, composed: RenderedReply, cause: str
     ) -> Answer:
         """Hold back a reply too many; the person may be told of it once."""
-        self._guard.log_once(job.key.person, excess)
-        said = self._muted if excess.over == 1 else SILENCE
-        story = f"{composed.trail_text}\n{self._guard.verdict}"
+        self._guard.log_once(job.key.contact, excess)
+        said = self._muted if excess.excess == 1 else SILENCE
+        story = f"{composed.trail_text}\n{self._guard.reason}"
         muted = self._composer.compose(job.delivery.message, said, story, job.facts)
         ours = Answer(muted.document, Outcome.MUTED)
         answer = await self._records.commit(
@@ -93,7 +92,7 @@ class AnswerCommitter:
             job.claim,
             ours,
             JournalEntry(muted.trail_text, cause),
-            turn=self._turn(job),
+            update=self._turn(job),
         )
         assert isinstance(answer, Answer), "nothing is counted without a meter"
         return answer

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from sms_router.routing.handler.conversation import Conversation
 from sms_router.routing.inbox.answer import MessageKey
-from sms_router.routing.inbox.claim import Claimed
+from sms_router.routing.inbox.inbox import Claimed
 from sms_router.routing.pipeline.late_replies import LateReply
 from sms_router.routing.upstream.models import Headers
 from sms_router.senders.request import NO_FACTS, RecipientFacts

@@ -57,7 +57,7 @@ class LateReply(NamedTuple):
     @property
     def entry(self) -> OutboxEntry:
         """What stands for it in the outbox."""
-        return OutboxEntry(self.key.reference, self.kind.value, self.scope, self.key.person)
+        return OutboxEntry(self.key.reference, self.kind.value, self.scope, self.key.contact)
 
 
 class LateReplies:
@@ -191,23 +191,23 @@ class LateReplies:
         conversations = self._dispatcher.conversations
         turn = None
         if conversations is not None:
-            turn = conversations.update_for(task.scope, task.key.person, task.conversation)
+            turn = conversations.update_for(task.scope, task.key.contact, task.conversation)
         await self._outbox.enqueue(
             task.entry, task.kind, composed.document, composed.trail_text, count, why, cause, turn, task.began
         )
         if count:
-            self._nudge(task.key.person)
+            self._nudge(task.key.contact)
 
     async def _apply_loop_guard(self, task: LateReply, composed: RenderedReply) -> RenderedReply:
         """Count a reply, and hold back one too many."""
-        meter = self._guard.meter(task.scope, task.key.person)
-        if meter is None or composed.document == EMPTY:
+        meter = self._guard.counter_for(task.scope, task.key.contact, composed.document)
+        if meter is None:
             return composed
         excess = await self._records.count_reply(meter)
         if excess is None:
             return composed
-        self._guard.log_once(task.key.person, excess)
-        return RenderedReply(EMPTY, f"{composed.trail_text}\n{self._guard.verdict}")
+        self._guard.log_once(task.key.contact, excess)
+        return RenderedReply(EMPTY, f"{composed.trail_text}\n{self._guard.reason}")
 
 
 async def _cancelled(running: asyncio.Task[Reply | ReplyFailed]) -> None:

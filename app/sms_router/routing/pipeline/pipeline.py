@@ -18,9 +18,7 @@ from sms_router.routing.dispatch.responders import TemplateResponder
 from sms_router.routing.handler.conversation import EndedConversation
 from sms_router.routing.handler.reply import SILENCE, Reply, ReplyFailed
 from sms_router.routing.inbox.answer import RELEASED, Answer, JournalEntry, MessageKey, Outcome
-from sms_router.routing.inbox.claim import Claimed, InProgress
-from sms_router.routing.inbox.commit import Continuation
-from sms_router.routing.inbox.inbox import Inbox
+from sms_router.routing.inbox.inbox import Claimed, Continuation, Inbox, InProgress
 from sms_router.routing.opt_outs.keywords import Intent
 from sms_router.routing.pipeline.committer import AnswerCommitter
 from sms_router.routing.pipeline.composer import Composer
@@ -128,7 +126,7 @@ class Pipeline:
         fallback, ready = delivery.fallback is not None, foreseen.ready
         while True:
             opening = await self._records.claim(
-                key, delivery.request, fallback, scope, in_turn=in_turn, ready=ready
+                key, delivery.request, fallback, scope, in_turn=in_turn, prepared=ready
             )
             if not isinstance(opening, InProgress) or not await self._wait_for_others(key, delivery, opening):
                 break
@@ -137,9 +135,9 @@ class Pipeline:
                 self._composer.confirm(message, foreseen.draft)
             return opening
         if isinstance(opening, InProgress):
-            facts = self._people.facts(scope, message.sender, opening.known, stored=True)
+            facts = self._people.facts(scope, message.sender, opening.contact, stored=True)
             return await self._answer_at_deadline(MessageContext(key, delivery, _NOT_OURS, scope, facts))
-        facts = self._people.facts(scope, message.sender, opening.known, opening.stored)
+        facts = self._people.facts(scope, message.sender, opening.contact, opening.stored)
         job = MessageContext(key, delivery, opening, scope, facts)
         if found.heard is not None or facts.opted_out:
             return await self._handle_opt_out(job, found)
@@ -153,7 +151,7 @@ class Pipeline:
         left = self._left(delivery)
         if left > 0:
             first = key if busy.behind is None else key._replace(reference=busy.behind)
-            await self._records.answered(first, min(busy.remaining + 0.01, LOOK_AGAIN, left))
+            await self._records.wait_until_answered(first, min(busy.remaining + 0.01, LOOK_AGAIN, left))
         return left > 0
 
     async def _handle_opt_out(self, job: MessageContext, found: Resolution) -> Answer:
@@ -183,7 +181,7 @@ class Pipeline:
         """Answer an ordinary text; ``said`` is the reply where it is there already."""
         if (conversations := self._dispatcher.conversations) is not None and not job.delivery.fallback:
             if job.claim.stored:
-                found = conversations.route(found, job.delivery.message, job.claim.talk)
+                found = conversations.route(found, job.delivery.message, job.claim.conversation)
             else:
                 found = conversations.without_redis(found)
             job = job._replace(conversation=found.conversation)
@@ -227,7 +225,7 @@ class Pipeline:
         """Commit the empty answer now; the handler goes on."""
         task = job.task
         silence = self._composer.compose(job.delivery.message, SILENCE, found.rule)
-        going_on = Continuation(task.entry.line, ours=True)
+        going_on = Continuation(task.entry.line, is_ours=True)
         answer = await self._closing.commit(job, silence, Outcome.LATE, going_on=going_on)
         if answer.outcome is Outcome.LATE:
             self._later.start(task, found, running)
@@ -260,7 +258,7 @@ class Pipeline:
         if job.delivery.fallback is not None and ordinary:
             return await self._fall_back(job)
         silence = self._composer.compose(job.delivery.message, SILENCE, "deadline")
-        going_on = Continuation(job.task.entry.line, ours=False) if ordinary else None
+        going_on = Continuation(job.task.entry.line, is_ours=False) if ordinary else None
         return await self._closing.commit(job, silence, Outcome.LATE, going_on=going_on)
 
     def _left(self, delivery: InboundRequest) -> float:

@@ -11,7 +11,7 @@ from sms_router.routing.dispatch.resolution import Resolution
 from sms_router.routing.dispatch.responders import TemplateResponder
 from sms_router.routing.handler.reply import Reply, ReplyFailed
 from sms_router.routing.inbox.answer import Answer, MessageKey, Outcome
-from sms_router.routing.inbox.claim import PreparedAnswer
+from sms_router.routing.inbox.inbox import PreparedAnswer
 from sms_router.routing.inbox.loop_guard import LoopGuard
 from sms_router.routing.pipeline.composed import RenderedReply
 from sms_router.routing.pipeline.composer import Composer
@@ -58,7 +58,7 @@ class AnswerPreparer:
             or delivery.fallback is not None
         ):
             return NOT_PREPARED
-        if self._dispatcher.conversations is not None or self._people.is_opted_out_cached(scope, key.person):
+        if self._dispatcher.conversations is not None or self._people.is_opted_out_cached(scope, key.contact):
             return NOT_PREPARED
         try:
             return self._drafted(
@@ -77,5 +77,5 @@ class AnswerPreparer:
         if draft.unsendable or self._composer.limited(draft):
             return Prepared(said)
         answer = Answer(draft.document, Outcome.SILENT if draft.document is EMPTY else Outcome.REPLY)
-        meter = self._guard.meter_of(scope, key.person, answer)
-        return Prepared(said, draft, PreparedAnswer(answer, draft.trail_text, meter))
+        meter = self._guard.counter_for(scope, key.contact, draft.document)
+        return Prepared(said, draft, PreparedAnswer(answer, draft.trail_text, meter, draft.decision))
