@@ -55,9 +55,9 @@ from sms_router.routing.upstream.number_urls import HasNumberUrls, NumberForward
 from sms_router.senders.availability import Availability
 from sms_router.senders.error_table import ErrorTable
 from sms_router.senders.failure_monitor import FailureMonitor
+from sms_router.senders.models import ReplyFrom
 from sms_router.senders.pending import PendingNumbers
 from sms_router.senders.rate_limits import RateLimiter
-from sms_router.senders.request import ReplyFrom
 from sms_router.store.redis_py import async_client
 from sms_router.store.server_clock import ServerClock
 from sms_router.store.spool.durable_writer import DurableWriter
@@ -122,7 +122,7 @@ def build(settings: Settings) -> Router:
     shared_rates = RateSync(redis, rates, lambda: membership.pools, time.monotonic)
     availability = Availability(membership.cordons, rates, pending)
     people = Contacts(store, journal, membership.pool_for, ErrorTable({}), clock)
-    last_senders = StickySenders(journal, lambda: people.table.longest, clock)
+    last_senders = StickySenders(journal, lambda: people.table.max_ttl_ms, clock)
     composer = Composer(
         membership.pool_for, _policies(settings), settings.public_url, availability, last_senders
     )

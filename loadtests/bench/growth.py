@@ -20,9 +20,8 @@ from loadtests.bench.report import Cells, as_markdown, as_table, write_between_m
 from sms_router.membership.reading import decode_snapshot
 from sms_router.membership.snapshot import NumberUrls, ServiceProperties, Snapshot
 from sms_router.senders.country import area_code_of, country_of
-from sms_router.senders.models import Capability, Sender, SenderKind
+from sms_router.senders.models import Capability, RecipientFacts, SelectionRequest, Sender, SenderKind
 from sms_router.senders.pool import Pool
-from sms_router.senders.request import RecipientFacts, SelectionRequest
 from sms_router.senders.selection import select
 
 README = Path(__file__).resolve().parents[1] / "README.md"

@@ -24,7 +24,7 @@ MIGRATION = Kind.SHORT_CODE_MIGRATION
         (begun(), (), (), 1, []),
         (begun(), (), (), 29, [(WARNING, "is late: usually done by 2026-02-06")]),
         (begun(), (NUMBER,), (), 1, [(NOTE, "passed over until it is live")]),
-        (begun(), (NUMBER,), (NUMBER,), 1, [(WARNING, "was texted through Twilio")]),
+        (begun(), (NUMBER,), (NUMBER,), 1, [(WARNING, "received a message through Twilio")]),
         (begun(expected=date(2026, 1, 20)), (), (), 1, []),
         (begun(expected=date(2026, 1, 20)), (), (), 4, [(WARNING, "is not in the Service")]),
         (begun(expected=date(2026, 1, 20)), (NUMBER,), (), 4, [(NOTE, "passed over until")]),

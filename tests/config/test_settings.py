@@ -13,9 +13,8 @@ from hypothesis import strategies as st
 from sms_router.config.models import OnError, Privacy, SignatureMode
 from sms_router.config.settings import Settings, load_settings
 from sms_router.errors import ConfigurationError
-from sms_router.senders.limits import Limits, SenderLimit
-from sms_router.senders.models import SenderKind
-from sms_router.senders.request import ReplyFrom
+from sms_router.senders.models import ReplyFrom, SenderKind
+from sms_router.senders.rate_limits import RateLimits, SenderLimit
 from sms_router.store.url import SHAPES
 
 AC, AC2 = "AC" + "0a" * 16, "AC" + "0b" * 16
@@ -616,5 +615,5 @@ def test_limits_are_those_of_the_number_else_of_its_kind(load: Load) -> None:
         '[[senders]]\nkind = "long-code"\nmessages_per_second = 1\ndaily_cap = 2000\n'
         '[[senders]]\nnumber = "12345"\nmessages_per_second = 100\n'
     ).limits
-    assert limits == Limits({SenderKind.LONG_CODE: SenderLimit(1, 2000)}, {"12345": SenderLimit(100)})
+    assert limits == RateLimits({SenderKind.LONG_CODE: SenderLimit(1, 2000)}, {"12345": SenderLimit(100)})
     assert not load().limits

@@ -39,7 +39,7 @@ async def test_every_worker_of_every_replica_knows_a_cordon_across_restarts_and_
     for router in (one, other):
         await until(lambda router=router: _only(router, "+14155550100"))
     last = json.loads(one.command("messages", "--json", "--limit", "1").stdout)[0]
-    assert last["trail"][0].startswith("12345: passed over: cordoned until ")
+    assert last["trail"][0].startswith("12345: skipped: cordoned until ")
     assert last["trail"][0].endswith(" UTC: carrier incident")
 
     other.stop()

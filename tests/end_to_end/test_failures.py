@@ -12,7 +12,7 @@ from tests.end_to_end.running import ACCOUNT, RunningRouter, until, webhook
 
 pytestmark = pytest.mark.slow
 
-WARNING = "12345 loses "
+WARNING = " of its messages fail "
 EAGER = """
 [failures]
 share = 0.5
@@ -50,7 +50,7 @@ async def test_a_short_code_that_loses_too_much_is_told_of_once_and_once_when_it
     for number, each in enumerate(sent):
         for router in (one, other):  # a receipt that comes twice counts once
             await report(router, each, "30008" if number < 6 else "")
-    expected = ["12345 loses 60% of what it sends (class transient): 6 of 10 in the last 3600 s"]
+    expected = ["12345: 60% of its messages fail (error class transient): 6 of 10 in the last 3600 s"]
     for router in (one, other):
         await until(lambda router=router: _tells(router, expected))
     await until(lambda: _logged((one, other), WARNING))
@@ -63,7 +63,7 @@ async def test_a_short_code_that_loses_too_much_is_told_of_once_and_once_when_it
     await asyncio.gather(*(report(one, each) for each in more))
     for router in (one, other):
         await until(lambda router=router: _tells(router, []))
-    await until(lambda: _logged((one, other), "no longer loses too much"))
+    await until(lambda: _logged((one, other), "no longer fails too often"))
     assert (one.log + other.log).count(WARNING) == 1
 
 

@@ -48,7 +48,7 @@ async def test_a_number_is_used_once_it_is_live_and_answers_who_texts_it_before(
     await run(router, "senders", "add", NEW)
 
     why = f"being ported in, expected 2099-12-01; see sms-router onboarding show {NEW}"
-    await until(lambda: _told(router, f"{NEW}: passed over: {why}"))
+    await until(lambda: _told(router, f"{NEW}: skipped: {why}"))
 
     assert await answers_from(router, NEW) == NEW
     await until(lambda: _noticed(router, NEW))
@@ -79,4 +79,4 @@ async def _texted(router: RunningRouter) -> bool:
 
 async def _noticed(router: RunningRouter, number: str) -> bool:
     notices = json.loads((await router.fetch("/readyz")).body)["notices"]
-    return any(notice.startswith(f"{number} was texted through Twilio") for notice in notices)
+    return any(notice.startswith(f"{number} received a message through Twilio") for notice in notices)

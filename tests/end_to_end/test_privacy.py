@@ -48,7 +48,7 @@ async def test_a_router_takes_old_texts_out_and_leaves_the_story(
     await until(gone)
     told = story(router, sid)
     assert (told["from"], told["outcome"], told["rule"], told["answer"]) == (PERSON, "reply", "HOURS", [])
-    assert told["trail"][0].startswith("12345: taken: ")
+    assert told["trail"][0].startswith("12345: chosen: ")
     assert "texts removed" in [step["what"] for step in told["story"]]
     refused = router.command("replay", sid, "--max-age", "9d")
     assert refused.returncode == 1

@@ -53,11 +53,11 @@ async def test_a_daily_cap_is_kept_together_and_outlives_restarts(
     for router in (one, other):
         await until(lambda router=router: only_long_codes(router))
     last = json.loads(one.command("messages", "--json", "--limit", "1").stdout)[0]
-    assert last["trail"][0] == "12345: passed over: has sent its 20 of today"
+    assert last["trail"][0] == "12345: skipped: at its daily cap: 20 segments"
     told = json.loads(one.command("explain", "+14155550123", "HOURS", "--json").stdout)
     assert told["sender"] == "+14155550100"
-    assert told["trail"][0]["reason"] == "has sent its 20 of today"
-    assert "has sent its" in one.command("senders").stdout
+    assert told["trail"][0]["reason"] == "at its daily cap: 20 segments"
+    assert "daily cap" in one.command("senders").stdout
     (code,) = [
         each for each in json.loads(one.command("senders", "--json").stdout) if each["number"] == "12345"
     ]

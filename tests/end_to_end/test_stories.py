@@ -45,11 +45,11 @@ async def test_both_sendings_of_a_reply_are_one_story(start: Start, twilio: Twil
         ("status", "the answer, sent once more from +14155550100: delivered"),
     ]
     steps = story(router, sid)["story"]
-    assert any(line.startswith("12345: taken: ") for line in steps[1]["lines"])
+    assert any(line.startswith("12345: chosen: ") for line in steps[1]["lines"])
     assert (steps[2]["lines"][1:], steps[2]["sid"]) == ([f"as {first}"], first)
     assert (steps[4]["lines"][1], steps[4]["sid"]) == (f"as {second}", second)
     assert any(line.startswith("12345: ") and "not to reach" in line for line in steps[4]["lines"])
-    assert any(line.startswith("+14155550100: taken: ") for line in steps[4]["lines"])
+    assert any(line.startswith("+14155550100: chosen: ") for line in steps[4]["lines"])
     assert [step["at"] for step in steps] == sorted(step["at"] for step in steps)
 
 

@@ -11,8 +11,7 @@ from sms_router.membership.membership import Membership
 from sms_router.membership.source import PoolReadError, ServiceSource, twilio_source
 from sms_router.sandbox import create_sandbox, load_world
 from sms_router.senders.country import area_code_of, country_of
-from sms_router.senders.models import Capability, SenderKind
-from sms_router.senders.request import SelectionRequest
+from sms_router.senders.models import Capability, SelectionRequest, SenderKind
 from sms_router.senders.selection import select
 from tests.membership.recorded import serving
 

@@ -9,8 +9,8 @@ from types import FrameType
 import pytest
 
 from loadtests.bench import growth
+from sms_router.senders.models import RecipientFacts, SelectionRequest
 from sms_router.senders.pool import Pool
-from sms_router.senders.request import RecipientFacts, SelectionRequest
 from sms_router.senders.selection import select
 
 UNREACHED = RecipientFacts(unreachable=frozenset({"12345"}))

@@ -63,12 +63,12 @@ async def test_a_number_is_heard_of_by_every_worker_at_once_and_so_is_that_it_is
         for membership, pending in workers:
             await eventually(lambda pending=pending: NUMBER in pending.numbers)
             await eventually(lambda membership=membership: membership.pools)
-            (words,) = pending.words().values()
+            (words,) = pending.reasons().values()
             assert words.startswith("being ported in; see ")
         compare_and_set(operator, NUMBER, lambda before: before and before.advanced(LIVE, 2.0, "ada"))
         for _, pending in workers:
             await eventually(lambda pending=pending: not pending.numbers)
-            assert pending.words() == {}
+            assert pending.reasons() == {}
 
 
 async def test_a_text_to_it_is_known_everywhere_and_said_once_it_is_no_migration(
@@ -79,14 +79,14 @@ async def test_a_text_to_it_is_known_everywhere_and_said_once_it_is_no_migration
     (here, pending), (there, other) = worker(source, redis, clock), worker(source, redis, clock)
     await here.watch()
     await there.watch()
-    pending.words(NUMBER)
-    pending.words(CODE)
+    pending.reasons(NUMBER)
+    pending.reasons(CODE)
     await here.watch()
     await there.watch()
-    assert other.texted == {NUMBER: clock.now, CODE: clock.now}
+    assert other.first_texted == {NUMBER: clock.now, CODE: clock.now}
     assert [notice.split()[0] for notice in other.notices()] == [NUMBER]
     clock.now += 60
-    other.words(NUMBER)
+    other.reasons(NUMBER)
     await there.watch()
     assert stored_arrivals(operator).texted[NUMBER] == clock.now - 60
     compare_and_set(operator, NUMBER, lambda before: before and before.advanced(LIVE, 2.0, "ada"))
@@ -101,7 +101,7 @@ async def test_it_is_put_back_where_redis_has_lost_everything(
     here, pending = worker(source, redis, clock)
     compare_and_set(operator, NUMBER, lambda _: added(twilio))
     await here.watch()
-    pending.words(NUMBER)
+    pending.reasons(NUMBER)
     operator.delete(CHECKLISTS, TEXTED, VERSION)
     await here.watch()
     assert [each.number for each in stored_arrivals(operator).pending] == [NUMBER]
@@ -116,9 +116,9 @@ async def test_without_redis_what_was_known_holds(
     await here.refresh(source.service_sid)
     await here.watch()
     assert here.trouble is not None
-    assert list(pending.words(NUMBER).values()) == ["being ported in"]
+    assert list(pending.reasons(NUMBER).values()) == ["being ported in"]
     await here.watch()
-    assert pending.texted == {NUMBER: clock.now}
+    assert pending.first_texted == {NUMBER: clock.now}
 
 
 async def test_a_redis_that_is_killed_takes_nothing_with_it(
@@ -133,7 +133,7 @@ async def test_a_redis_that_is_killed_takes_nothing_with_it(
         await here.watch()
         assert here.trouble is not None
         assert set(pending.numbers) == {NUMBER}
-        pending.words(NUMBER)
+        pending.reasons(NUMBER)
         private_valkey.start()
         with sync_client(private_valkey.url) as client:
             client.flushall()

@@ -1,15 +1,14 @@
-"""Cordons as one worker knows them: words for the trail, and an end that needs nobody."""
+"""One worker's copy of the cordons: their reasons for the trail, and their end."""
 
 from __future__ import annotations
 
 import pytest
 
 from sms_router.senders.availability import Availability
-from sms_router.senders.conditions import NO_CONDITIONS
 from sms_router.senders.cordons import Cordon, Cordons
-from sms_router.senders.limits import Limits
-from sms_router.senders.rate_limits import RateLimiter
-from tests.senders.worlds import NOON, Clock
+from sms_router.senders.models import NO_CONDITIONS
+from sms_router.senders.rate_limits import RateLimiter, RateLimits
+from tests.senders.builders import NOON, FakeClock
 
 CODE = "SC" + "1" * 32
 
@@ -19,37 +18,37 @@ def cordon(until: float | None = None, sid: str = CODE) -> Cordon:
 
 
 @pytest.mark.parametrize(
-    ("until", "words"),
+    ("until", "reason"),
     [
         (None, "cordoned until it is released: carrier incident"),
         (NOON + 7500, "cordoned until 14:05 UTC: carrier incident"),
         (NOON + 86_400, "cordoned until 2026-01-10 12:00 UTC: carrier incident"),
     ],
 )
-def test_the_words_tell_the_end_and_the_reason(until: float | None, words: str) -> None:
-    cordons = Cordons(Clock())
+def test_the_trail_names_the_end_and_the_reason(until: float | None, reason: str) -> None:
+    cordons = Cordons(FakeClock())
     cordons.install([cordon(until)])
-    assert cordons.words() == {CODE: words, "12345": words}
+    assert cordons.reasons() == {CODE: reason, "12345": reason}
 
 
-def test_a_cordon_ends_by_itself_and_others_go_on() -> None:
-    clock = Clock()
+def test_each_cordon_ends_at_its_time() -> None:
+    clock = FakeClock()
     cordons = Cordons(clock)
     cordons.install([cordon(NOON + 60), cordon(NOON + 120, sid="SC2"), cordon(sid="SC3")])
-    assert set(cordons.words()) == {CODE, "SC2", "SC3", "12345"}
+    assert set(cordons.reasons()) == {CODE, "SC2", "SC3", "12345"}
     clock.now += 60
-    assert set(cordons.words()) == {"SC2", "SC3", "12345"}
+    assert set(cordons.reasons()) == {"SC2", "SC3", "12345"}
     clock.now += 60
-    assert set(cordons.words()) == {"SC3", "12345"}
+    assert set(cordons.reasons()) == {"SC3", "12345"}
     assert [each.sid for each in cordons.active] == ["SC3"]
     cordons.install([])
-    assert cordons.words() == {}
+    assert cordons.reasons() == {}
 
 
-def test_nothing_cordoned_is_nothing_against_anybody() -> None:
-    clock = Clock()
+def test_without_cordons_there_are_no_conditions() -> None:
+    clock = FakeClock()
     cordons = Cordons(clock)
-    availability = Availability(cordons, RateLimiter(Limits(), clock))
+    availability = Availability(cordons, RateLimiter(RateLimits(), clock))
     assert availability.conditions() is NO_CONDITIONS
     cordons.install([cordon(NOON + 60)])
     assert availability.conditions().objection(CODE) == "cordoned until 12:01 UTC: carrier incident"
@@ -58,13 +57,13 @@ def test_nothing_cordoned_is_nothing_against_anybody() -> None:
 
 
 @pytest.mark.parametrize("wrong", [3600, 86_400])
-def test_a_cordon_holds_again_when_a_clock_that_was_ahead_is_set_right(wrong: float) -> None:
-    clock = Clock()
+def test_a_cordon_is_active_again_after_a_clock_that_was_ahead_is_corrected(wrong: float) -> None:
+    clock = FakeClock()
     cordons = Cordons(clock)
     cordons.install([cordon(NOON + 600)])
     clock.now += wrong
-    cordons.look()
-    assert cordons.words() == {}
+    cordons.recheck()
+    assert cordons.reasons() == {}
     clock.now -= wrong
-    cordons.look()
-    assert set(cordons.words()) == {CODE, "12345"}
+    cordons.recheck()
+    assert set(cordons.reasons()) == {CODE, "12345"}

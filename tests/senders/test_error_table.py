@@ -1,4 +1,4 @@
-"""``carriers.toml``: what error codes mean."""
+"""``carriers.toml``: the default table, the entries that replace it, and mistakes."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ GOOD = '[[error]]\ncodes = [30006]\nclass = "sender"\nnote = "a test"\n'
 
 def mistakes(folder: Path, text: str) -> list[str]:
     (folder / "carriers.toml").write_text(text)
-    with pytest.raises(ConfigurationError) as told:
+    with pytest.raises(ConfigurationError) as raised:
         load_error_table(folder)
-    return [mistake.removeprefix(f"{folder / 'carriers.toml'}: ") for mistake in told.value.mistakes]
+    return [mistake.removeprefix(f"{folder / 'carriers.toml'}: ") for mistake in raised.value.mistakes]
 
 
 @pytest.mark.parametrize(
-    ("code", "fault", "times"),
+    ("code", "error_class", "threshold"),
     [
         (30006, ErrorClass.SENDER, 1),
         (21612, ErrorClass.SENDER, 1),
@@ -33,25 +33,25 @@ def mistakes(folder: Path, text: str) -> list[str]:
         (30034, ErrorClass.CONFIGURATION, 1),
     ],
 )
-def test_what_comes_along(tmp_path: Path, code: int, fault: ErrorClass, times: int) -> None:
+def test_the_default_table(tmp_path: Path, code: int, error_class: ErrorClass, threshold: int) -> None:
     entry = load_error_table(tmp_path).find(code)
     assert entry is not None
-    assert (entry.error_class, entry.threshold) == (fault, times)
+    assert (entry.error_class, entry.threshold) == (error_class, threshold)
 
 
-def test_only_the_safe_codes_speak_of_a_sender() -> None:
+def test_only_five_codes_make_a_sender_unreachable() -> None:
     entries = load_error_table().entries.values()
-    speaking = {entry.code for entry in entries if entry.error_class is ErrorClass.SENDER}
-    assert speaking == {21606, 21612, 21659, 30003, 30006}
+    codes = {entry.code for entry in entries if entry.error_class is ErrorClass.SENDER}
+    assert codes == {21606, 21612, 21659, 30003, 30006}
     assert {entry.code for entry in entries if entry.only_abroad} == {21606, 21659}
 
 
 @pytest.mark.parametrize("code", [None, 39999, 30025])
-def test_an_unknown_code_says_nothing(code: int | None) -> None:
+def test_an_unknown_code_has_no_entry(code: int | None) -> None:
     assert load_error_table().find(code) is None
 
 
-def test_the_folders_file_replaces_single_codes(tmp_path: Path) -> None:
+def test_the_folders_file_replaces_entries_code_by_code(tmp_path: Path) -> None:
     (tmp_path / "carriers.toml").write_text(
         '[[error]]\ncodes = [30006, 39999]\nclass = "transient"\nnote = "our landlines"\nbelieved_days = 30\n'
     )
@@ -61,7 +61,7 @@ def test_the_folders_file_replaces_single_codes(tmp_path: Path) -> None:
         assert entry is not None
         assert entry.error_class is ErrorClass.TRANSIENT
     assert table.find(30003) == load_error_table().find(30003)
-    assert table.longest == 30 * 86_400_000
+    assert table.max_ttl_ms == 30 * 86_400_000
 
 
 @pytest.mark.parametrize(
@@ -74,10 +74,10 @@ def test_the_folders_file_replaces_single_codes(tmp_path: Path) -> None:
         (GOOD.replace("30006", "3"), "error[1].codes[1]: must be greater than or equal to 10000"),
         (GOOD.replace("30006", ""), "error[1].codes: "),
         ('[[error]]\ncodes = [30006]\nclass = "sender"\n', "error[1].note: is missing; add it"),
-        (GOOD + GOOD, "error[2].codes: 30006 stands in two tables; keep one of them"),
+        (GOOD + GOOD, "error[2].codes: 30006 is in two tables; keep one of them"),
         ("error = 1\n", "error: must be a list of tables"),
         ("errors = 1\n", "errors: unknown key; did you mean error?"),
     ],
 )
-def test_every_mistake_is_told_by_its_key(tmp_path: Path, text: str, mistake: str) -> None:
-    assert any(told.startswith(mistake) for told in mistakes(tmp_path, text)), mistakes(tmp_path, text)
+def test_every_mistake_names_its_key(tmp_path: Path, text: str, mistake: str) -> None:
+    assert any(line.startswith(mistake) for line in mistakes(tmp_path, text)), mistakes(tmp_path, text)

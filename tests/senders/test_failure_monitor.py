@@ -1,4 +1,4 @@
-"""A number that loses too much is told of once when it begins and once when it is over."""
+"""A sender that fails too often: one log line when the warning begins, one when it ends."""
 
 from __future__ import annotations
 
@@ -10,96 +10,100 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sms_router.senders.failure_monitor import FailureMonitor, WarningRule
-from tests.senders.worlds import Clock
+from tests.senders.builders import FakeClock
 
 RULE = WarningRule(share=0.25, at_least=20, window=600)
 
 
 def failing(failures: FailureMonitor) -> list[tuple[str, str]]:
-    failures.look()
-    return [(each.sender, each.fault) for each in failures.failing()]
+    failures.update()
+    return [(each.sender, each.error_class) for each in failures.failing()]
 
 
-def saw(
-    failures: FailureMonitor, arrived: int, lost: int, sender: str = "12345", fault: str = "sender"
+def record_receipts(
+    failures: FailureMonitor,
+    delivered: int,
+    failed: int,
+    sender: str = "12345",
+    error_class: str = "sender",
 ) -> None:
-    for _ in range(arrived):
+    for _ in range(delivered):
         failures.record(sender, None)
-    for _ in range(lost):
-        failures.record(sender, fault)
+    for _ in range(failed):
+        failures.record(sender, error_class)
 
 
-def said(failures: FailureMonitor, caplog: pytest.LogCaptureFixture) -> list[str]:
+def logged(failures: FailureMonitor, caplog: pytest.LogCaptureFixture) -> list[str]:
     caplog.clear()
-    failures.look()
-    for news in failures.drain_alerts():
-        news.log()
+    failures.update()
+    for alert in failures.drain_alerts():
+        alert.log()
     return caplog.messages
 
 
-def test_it_is_said_once_when_it_begins_and_once_when_it_is_over(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_warning_is_logged_once_at_its_begin_and_once_at_its_end(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
-    clock = Clock()
+    clock = FakeClock()
     failures = FailureMonitor(RULE, clock)
-    saw(failures, 30, 9)
-    assert said(failures, caplog) == []
-    saw(failures, 0, 30)
-    (told,) = said(failures, caplog)
-    assert told == "12345 loses 57% of what it sends (class sender): 39 of 69 in the last 600 s"
+    record_receipts(failures, 30, 9)
+    assert logged(failures, caplog) == []
+    record_receipts(failures, 0, 30)
+    (line,) = logged(failures, caplog)
+    assert line == "12345: 57% of its messages fail (error class sender): 39 of 69 in the last 600 s"
     assert [str(each) for each in failures.failing()] == [
-        "12345 loses 57% of what it sends (class sender): 39 of 69 in the last 600 s"
+        "12345: 57% of its messages fail (error class sender): 39 of 69 in the last 600 s"
     ]
     clock.now += 601
-    assert said(failures, caplog) == ["12345 no longer loses too much (class sender)"]
+    assert logged(failures, caplog) == ["12345 no longer fails too often (error class sender)"]
     assert failing(failures) == []
-    assert said(failures, caplog) == []
+    assert logged(failures, caplog) == []
 
 
-def test_few_receipts_say_nothing() -> None:
-    failures = FailureMonitor(RULE, Clock())
-    saw(failures, 0, 19)
+def test_few_receipts_give_no_warning() -> None:
+    failures = FailureMonitor(RULE, FakeClock())
+    record_receipts(failures, 0, 19)
     assert failing(failures) == []
-    saw(failures, 0, 1)
+    record_receipts(failures, 0, 1)
     assert failing(failures) == [("12345", "sender")]
 
 
-def test_much_traffic_with_many_failures_is_no_warning_while_the_share_is_small() -> None:
-    failures = FailureMonitor(RULE, Clock())
+def test_many_failures_with_a_small_share_give_no_warning() -> None:
+    failures = FailureMonitor(RULE, FakeClock())
     for _ in range(100):
-        saw(failures, 5, 1)
+        record_receipts(failures, 5, 1)
     assert failing(failures) == []
 
 
-def test_numbers_and_classes_are_told_apart() -> None:
-    failures = FailureMonitor(RULE, Clock())
-    saw(failures, 12, 4, fault="filtered")
-    saw(failures, 0, 4, fault="transient")
-    saw(failures, 40, 0, sender="67890")
+def test_senders_and_error_classes_are_counted_separately() -> None:
+    failures = FailureMonitor(RULE, FakeClock())
+    record_receipts(failures, 12, 4, error_class="filtered")
+    record_receipts(failures, 0, 4, error_class="transient")
+    record_receipts(failures, 40, 0, sender="67890")
     assert failing(failures) == []
-    saw(failures, 0, 3, fault="filtered")
+    record_receipts(failures, 0, 3, error_class="filtered")
     assert failing(failures) == [("12345", "filtered")]
 
 
-def test_it_goes_on_until_half_of_the_share() -> None:
-    failures = FailureMonitor(RULE, Clock())
-    saw(failures, 15, 5)
+def test_a_warning_ends_below_half_of_the_share() -> None:
+    failures = FailureMonitor(RULE, FakeClock())
+    record_receipts(failures, 15, 5)
     assert failing(failures) == [("12345", "sender")]
-    saw(failures, 20, 0)
+    record_receipts(failures, 20, 0)
     assert failing(failures) == [("12345", "sender")]
-    saw(failures, 1, 0)
+    record_receipts(failures, 1, 0)
     assert failing(failures) == []
 
 
-def test_old_receipts_are_forgotten_and_with_them_the_number() -> None:
-    clock = Clock()
+def test_old_receipts_leave_the_window() -> None:
+    clock = FakeClock()
     failures = FailureMonitor(RULE, clock)
-    saw(failures, 0, 15)
+    record_receipts(failures, 0, 15)
     clock.now += 601
-    saw(failures, 0, 15)
+    record_receipts(failures, 0, 15)
     assert failing(failures) == []
     assert [each.receipts for each in failures.shares()] == [15]
     clock.now += 601
-    failures.look()
+    failures.update()
     assert list(failures.shares()) == []
 
 
@@ -108,29 +112,29 @@ def test_old_receipts_are_forgotten_and_with_them_the_number() -> None:
         st.tuples(st.sampled_from([None, "sender", "filtered"]), st.integers(0, 200)), min_size=1, max_size=60
     )
 )
-def test_the_window_holds_what_a_recount_of_the_last_receipts_gives(
+def test_the_window_equals_a_recount_of_the_last_receipts(
     steps: list[tuple[str | None, int]],
 ) -> None:
-    clock = Clock()
+    clock = FakeClock()
     failures = FailureMonitor(WarningRule(0.5, 1, 600), clock)
     seen: list[tuple[int, str | None]] = []
-    for fault, pause in steps:
+    for error_class, pause in steps:
         clock.now += pause
-        failures.record("12345", fault)
-        seen.append((int(clock.now / 30), fault))
+        failures.record("12345", error_class)
+        seen.append((int(clock.now / 30), error_class))
         kept = [each for part, each in seen if part > int(clock.now / 30) - 20]
         for each in failures.shares():
-            assert (each.lost, each.receipts) == (kept.count(each.fault), len(kept))
+            assert (each.failed, each.receipts) == (kept.count(each.error_class), len(kept))
 
 
-def test_what_others_have_seen_counts_and_is_not_told_back() -> None:
-    failures = FailureMonitor(RULE, Clock())
+def test_receipts_of_other_workers_count_and_are_not_reported_again() -> None:
+    failures = FailureMonitor(RULE, FakeClock())
     failures.record("12345", None)
-    failures.learn(Counter({("12345", None): 10, ("12345", "sender"): 10}))
+    failures.merge(Counter({("12345", None): 10, ("12345", "sender"): 10}))
     assert failing(failures) == [("12345", "sender")]
-    taken = failures.take_untold()
-    assert taken == {("12345", None): 1}
+    drained = failures.drain()
+    assert drained == {("12345", None): 1}
     failures.record("12345", "sender")
-    failures.give_back(taken)
-    assert failures.take_untold() == {("12345", None): 1, ("12345", "sender"): 1}
-    assert not failures.take_untold()
+    failures.restore(drained)
+    assert failures.drain() == {("12345", None): 1, ("12345", "sender"): 1}
+    assert not failures.drain()

@@ -1,4 +1,4 @@
-"""A stable choice among equals."""
+"""Consistent hashing of contacts over equal senders."""
 
 from collections import Counter
 
@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from sms_router.senders.hash_ring import HashRing
 from sms_router.senders.models import Sender
-from tests.senders.worlds import sender
+from tests.senders.builders import sender
 
 
 def numbers(count: int) -> list[Sender]:
@@ -15,29 +15,29 @@ def numbers(count: int) -> list[Sender]:
 
 
 @given(st.integers(1, 40), st.text(max_size=16))
-def test_every_sender_has_its_turn_once(count: int, person: str) -> None:
+def test_every_sender_is_yielded_once(count: int, contact: str) -> None:
     ring = HashRing(numbers(count))
-    turns = list(ring.iter_from(person))
-    assert turns[0] == ring.first(person)
-    assert sorted(each.address for each in turns) == [each.address for each in ring]
+    order = list(ring.iter_from(contact))
+    assert order[0] == ring.first(contact)
+    assert sorted(each.address for each in order) == [each.address for each in ring]
 
 
 @given(st.integers(2, 40), st.text(max_size=16), st.data())
-def test_the_others_keep_their_turns_when_one_leaves(count: int, person: str, data: st.DataObject) -> None:
+def test_the_others_keep_their_order_when_one_leaves(count: int, contact: str, data: st.DataObject) -> None:
     senders = numbers(count)
     gone = data.draw(st.sampled_from(senders))
-    turns = [each for each in HashRing(senders).iter_from(person) if each != gone]
-    assert list(HashRing(each for each in senders if each != gone).iter_from(person)) == turns
+    order = [each for each in HashRing(senders).iter_from(contact) if each != gone]
+    assert list(HashRing(each for each in senders if each != gone).iter_from(contact)) == order
 
 
-def test_people_are_spread_over_the_senders() -> None:
+def test_contacts_are_spread_over_the_senders() -> None:
     ring = HashRing(numbers(10))
-    shares = Counter(ring.first(f"+1212555{person:04d}").address for person in range(5000))
+    shares = Counter(ring.first(f"+1212555{contact:04d}").address for contact in range(5000))
     assert len(shares) == 10
     assert max(shares.values()) < 5000 / 10 * 2.5
 
 
-def test_a_ring_knows_its_own() -> None:
+def test_a_ring_holds_its_senders_only() -> None:
     ring = HashRing(numbers(3))
     assert len(ring) == 3
     assert ring.holds(sender("+14155550001"))
@@ -45,5 +45,5 @@ def test_a_ring_knows_its_own() -> None:
     assert not ring.holds(sender("+14155550009"))
 
 
-def test_an_empty_ring_has_no_turns() -> None:
+def test_an_empty_ring_yields_nothing() -> None:
     assert list(HashRing(()).iter_from("+14155550123")) == []

@@ -1,4 +1,4 @@
-"""The pool's index: what it holds, and that size does not change what a choice costs."""
+"""The pool's index, and that the size of a pool does not change the cost of a choice."""
 
 import sys
 import tracemalloc
@@ -7,48 +7,53 @@ from typing import Any
 
 import pytest
 
-from sms_router.senders.conditions import NO_CONDITIONS, SenderConditions
-from sms_router.senders.models import Capability, Sender
+from sms_router.senders.models import (
+    NO_CONDITIONS,
+    NO_FACTS,
+    Capability,
+    SelectionRequest,
+    Sender,
+    SenderConditions,
+)
 from sms_router.senders.pool import Pool
-from sms_router.senders.request import NO_FACTS, SelectionRequest
 from sms_router.senders.selection import select
-from tests.senders.worlds import BOTH, MMS, SMS, pool, request, sender
+from tests.senders.builders import BOTH, MMS, SMS, pool, request, sender
 
 
-def big(count: int, *, texting_only: int = 0) -> tuple[Sender, ...]:
+def long_codes(count: int, *, without_mms: int = 0) -> tuple[Sender, ...]:
     areas = (212, 415, 312, 646, 305, 713, 206, 617, 404, 702)
     return tuple(
-        sender(f"+1{areas[index % 10]}{2000000 + index * 7}", can=SMS if index < texting_only else BOTH)
+        sender(f"+1{areas[index % 10]}{2000000 + index * 7}", can=SMS if index < without_mms else BOTH)
         for index in range(count)
     )
 
 
-def steps(pool: Pool, request: SelectionRequest, now: SenderConditions = NO_CONDITIONS) -> int:
-    """How many function calls one selection makes: a cost that no busy machine changes."""
-    calls = 0
+def calls(pool: Pool, request: SelectionRequest, conditions: SenderConditions = NO_CONDITIONS) -> int:
+    """Count the function calls of one selection: a cost that does not depend on the machine's load."""
+    number = 0
 
     def count(frame: FrameType, event: str, argument: Any) -> None:
-        nonlocal calls
-        calls += event in {"call", "c_call"}
+        nonlocal number
+        number += event in {"call", "c_call"}
 
     sys.setprofile(count)
     try:
-        select(pool, request, NO_FACTS, now)
+        select(pool, request, NO_FACTS, conditions)
     finally:
         sys.setprofile(None)
-    return calls
+    return number
 
 
-def test_addresses_are_found_and_shared_digits_are_told_apart() -> None:
+def test_find_returns_the_sender_of_the_country_when_two_share_their_digits() -> None:
     american, canadian = sender("12345", "US"), sender("12345", "CA")
-    held = pool(american, canadian, sender("+14155550001"))
-    assert held.holds("12345")
-    assert held.holds("+14155550001")
-    assert not held.holds("+14155550002")
-    assert held.find("12345", "CA") == canadian
-    assert held.find("12345", "US") == american
-    assert held.find("+14155550001", "CA") == sender("+14155550001")
-    assert held.find("99999", "US") is None
+    indexed = pool(american, canadian, sender("+14155550001"))
+    assert indexed.holds("12345")
+    assert indexed.holds("+14155550001")
+    assert not indexed.holds("+14155550002")
+    assert indexed.find("12345", "CA") == canadian
+    assert indexed.find("12345", "US") == american
+    assert indexed.find("+14155550001", "CA") == sender("+14155550001")
+    assert indexed.find("99999", "US") is None
 
 
 def test_replicas_agree_on_shared_digits_when_no_country_is_known() -> None:
@@ -56,7 +61,7 @@ def test_replicas_agree_on_shared_digits_when_no_country_is_known() -> None:
     assert pool(american, canadian).find("12345", None) == pool(canadian, american).find("12345", None)
 
 
-def test_pools_of_one_version_are_equal_whatever_was_asked_of_them() -> None:
+def test_pools_of_one_version_stay_equal_after_a_selection() -> None:
     once, again = pool(sender("12345")), pool(sender("12345"))
     select(once, request())
     assert once == again
@@ -64,31 +69,31 @@ def test_pools_of_one_version_are_equal_whatever_was_asked_of_them() -> None:
 
 @pytest.mark.parametrize("needs", [SMS, MMS, BOTH])
 def test_ten_thousand_senders_cost_what_ten_do(needs: Capability) -> None:
-    asked = request("+442079460000", "GB", needs=needs)
-    few, many = Pool("MG", 1, big(10)), Pool("MG", 1, big(10_000))
-    select(few, asked), select(many, asked)
-    assert steps(many, asked) == steps(few, asked)
+    reply = request("+442079460000", "GB", needs=needs)
+    few, many = Pool("MG", 1, long_codes(10)), Pool("MG", 1, long_codes(10_000))
+    select(few, reply), select(many, reply)
+    assert calls(many, reply) == calls(few, reply)
 
 
 @pytest.mark.parametrize("free", [0, 1])
-def test_ten_thousand_senders_at_their_limits_do_not_make_a_choice_dear(free: int) -> None:
-    asked = request("+442079460000", "GB")
-    few, many = big(1000), big(10_000)
+def test_ten_thousand_senders_at_their_limits_cost_what_a_thousand_do(free: int) -> None:
+    reply = request("+442079460000", "GB")
+    few, many = long_codes(1000), long_codes(10_000)
     costs = []
     for senders in (few, many):
-        held = Pool("MG", 1, senders)
-        now = SenderConditions(capped={each.sid: "has sent its 200 of today" for each in senders[free:]})
-        select(held, asked, NO_FACTS, now)
-        costs.append(steps(held, asked, now))
+        indexed = Pool("MG", 1, senders)
+        capped = {each.sid: "at its daily cap: 200 segments" for each in senders[free:]}
+        select(indexed, reply, NO_FACTS, SenderConditions(capped=capped))
+        costs.append(calls(indexed, reply, SenderConditions(capped=capped)))
     assert costs[1] < costs[0] * 1.5
 
 
-def test_what_is_against_others_costs_a_remembered_choice_two_look_ups() -> None:
-    asked = request()
-    held = pool(sender("12345"), *big(10))
-    select(held, asked)
-    now = SenderConditions(cordoned={each.sid: "cordoned" for each in big(10)}, used={"PN": 1.0})
-    assert steps(held, asked, now) - steps(held, asked) <= 8
+def test_conditions_of_other_senders_cost_a_choice_a_few_look_ups() -> None:
+    senders = pool(sender("12345"), *long_codes(10))
+    select(senders, request())
+    cordoned = {long_code.sid: "cordoned" for long_code in long_codes(10)}
+    conditions = SenderConditions(cordoned=cordoned, used={"PN": 1.0})
+    assert calls(senders, request(), conditions) - calls(senders, request()) <= 8
 
 
 @pytest.mark.slow
@@ -96,7 +101,7 @@ def test_ten_thousand_senders_take_less_than_ten_megabytes() -> None:
     select(pool(sender("12345")), request())
     tracemalloc.start()
     try:
-        many = Pool("MG", 1, big(10_000, texting_only=3_000))
+        many = Pool("MG", 1, long_codes(10_000, without_mms=3_000))
         for country in ("US", "CA", "GB", None):
             select(many, request(country=country))
         assert tracemalloc.get_traced_memory()[0] < 10_000_000
@@ -104,10 +109,10 @@ def test_ten_thousand_senders_take_less_than_ten_megabytes() -> None:
         tracemalloc.stop()
 
 
-def test_countries_that_do_not_exist_do_not_fill_the_memory() -> None:
-    held = pool(sender("+14155550001"))
-    first = held.lineup("US", SMS)
+def test_the_groups_of_unknown_countries_are_bounded() -> None:
+    indexed = pool(sender("+14155550001"))
+    first = indexed.groups_for("US", SMS)
     for number in range(2000):
-        held.lineup(f"X{number}", SMS)
-    assert len(held._lineups) <= 512
-    assert held.lineup("US", SMS) == first
+        indexed.groups_for(f"X{number}", SMS)
+    assert len(indexed._groups) <= 512
+    assert indexed.groups_for("US", SMS) == first

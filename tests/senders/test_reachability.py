@@ -1,4 +1,4 @@
-"""What failures say about one person, at any moment."""
+"""Which senders do not reach a contact, inferred from failures, at any moment."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ THEN = 1_700_000_000_000
 ONCE, TWICE = 30006, 30003
 
 
-def test_what_is_kept_is_read_back_and_what_is_not_is_left_out() -> None:
+def test_malformed_failures_are_left_out() -> None:
     assert read_failures("30006@1700000000000 30003@5") == (Failure(ONCE, THEN), Failure(TWICE, 5))
     assert read_failures("") == read_failures("30006 x@y 30006@") == ()
 
 
 @pytest.mark.parametrize(
-    ("failures", "days", "believed"),
+    ("failures", "days", "unreachable"),
     [
         ([], 0, False),
         ([(ONCE, 0)], 0, True),
@@ -39,27 +39,27 @@ def test_what_is_kept_is_read_back_and_what_is_not_is_left_out() -> None:
         ([(39999, 0)], 0, False),
     ],
 )
-def test_enough_failures_are_believed_for_a_while(
-    failures: list[tuple[int, int]], days: float, believed: bool
+def test_enough_failures_make_a_sender_unreachable_for_a_time(
+    failures: list[tuple[int, int]], days: float, unreachable: bool
 ) -> None:
-    """Failures are (code, day); two of the same moment are parts of one answer and count once."""
+    """Failures are (code, day); two of one moment are parts of one reply and count once."""
     known = {Failure(code, THEN + day * DAY) for code, day in failures}
     for order in permutations(known):
-        found = infer_unreachable("12345", order, TABLE, int(THEN + days * DAY))
-        assert (found is not None) is believed
+        inferred = infer_unreachable("12345", order, TABLE, int(THEN + days * DAY))
+        assert (inferred is not None) is unreachable
 
 
-def test_a_belief_says_since_when_and_until_when() -> None:
-    found = infer_unreachable(
+def test_the_result_has_its_begin_and_its_end() -> None:
+    inferred = infer_unreachable(
         "12345", [Failure(TWICE, THEN), Failure(TWICE, THEN + HOUR)], TABLE, THEN + HOUR
     )
-    assert found is not None
-    assert (found.address, found.code, found.times) == ("12345", TWICE, 2)
-    assert (found.since, found.until) == (THEN + HOUR, THEN + HOUR + 2 * DAY)
+    assert inferred is not None
+    assert (inferred.address, inferred.code, inferred.failures) == ("12345", TWICE, 2)
+    assert (inferred.since, inferred.until) == (THEN + HOUR, THEN + HOUR + 2 * DAY)
 
 
-def test_of_two_beliefs_the_longer_one_is_told() -> None:
+def test_of_two_codes_the_one_that_lasts_longer_is_returned() -> None:
     failures = [Failure(TWICE, THEN), Failure(TWICE, THEN + HOUR), Failure(ONCE, THEN)]
-    found = infer_unreachable("12345", failures, TABLE, THEN + HOUR)
-    assert found is not None
-    assert found.code == ONCE
+    inferred = infer_unreachable("12345", failures, TABLE, THEN + HOUR)
+    assert inferred is not None
+    assert inferred.code == ONCE

@@ -1,12 +1,17 @@
-"""Which number answers, told as stories of the United States, Canada and the United Kingdom."""
+"""Which sender is chosen: examples of the United States, Canada and the United Kingdom."""
 
 import pytest
 
-from sms_router.senders.conditions import SenderConditions
-from sms_router.senders.models import Sender
-from sms_router.senders.request import NO_FACTS, RecipientFacts, ReplyFrom, SelectionRequest
+from sms_router.senders.models import (
+    NO_FACTS,
+    RecipientFacts,
+    ReplyFrom,
+    SelectionRequest,
+    Sender,
+    SenderConditions,
+)
 from sms_router.senders.selection import explain, select
-from tests.senders.worlds import BOTH, MMS, NONE, SMS, pool, request, sender
+from tests.senders.builders import BOTH, MMS, NONE, SMS, pool, request, sender
 
 US_CODE = sender("12345")
 US_CODE_TEXT_ONLY = sender("12345", can=SMS)
@@ -27,362 +32,359 @@ SAME = ReplyFrom.SAME_NUMBER
 
 
 @pytest.mark.parametrize(
-    ("senders", "asked", "expected", "line"),
+    ("senders", "reply", "expected", "line"),
     [
         pytest.param(
             [SAN_FRANCISCO, US_CODE],
             AMERICAN,
             US_CODE,
-            "12345: taken: short code of US, the person's country",
+            "12345: chosen: short code of US, the contact's country",
             id="the short code comes first",
         ),
         pytest.param(
             [SAN_FRANCISCO, US_CODE],
             request(texted="+14155550001"),
             US_CODE,
-            "12345: taken: short code of US, the person's country",
+            "12345: chosen: short code of US, the contact's country",
             id="the short code comes first also when a long code was texted",
         ),
         pytest.param(
             [US_CODE, OTTAWA],
             CANADIAN,
             OTTAWA,
-            "12345: passed over: a short code of US does not reach CA",
+            "12345: skipped: a short code of US does not reach CA",
             id="a United States short code does not reach Canada",
         ),
         pytest.param(
             [US_CODE, CA_CODE],
             CANADIAN,
             CA_CODE,
-            "12345: taken: short code of CA, the person's country",
+            "12345: chosen: short code of CA, the contact's country",
             id="the same digits in two countries are two short codes",
         ),
         pytest.param(
             [OTTAWA, US_TOLL_FREE],
             CANADIAN,
             US_TOLL_FREE,
-            "+18885550010: taken: toll-free number of US, none of CA is left; in Canada before long codes",
+            "+18885550010: chosen: toll-free number of US, none of CA is available;"
+            " in Canada before long codes",
             id="in Canada toll-free comes before long codes",
         ),
         pytest.param(
             [US_TOLL_FREE, NEW_YORK],
             AMERICAN,
             NEW_YORK,
-            "+12125550003: taken: long code of US, the person's country",
+            "+12125550003: chosen: long code of US, the contact's country",
             id="elsewhere long codes come before toll-free",
         ),
         pytest.param(
             [US_CODE_TEXT_ONLY, SAN_FRANCISCO],
             request(needs=MMS),
             SAN_FRANCISCO,
-            "12345: passed over: it cannot send MMS",
-            id="pictures leave from a number that can send them",
+            "12345: skipped: cannot send MMS",
+            id="media leave from a number that can send MMS",
         ),
         pytest.param(
             [NEW_YORK, SAN_FRANCISCO],
             AMERICAN,
             SAN_FRANCISCO,
-            "+14155550001: taken: long code of US, the person's country and area (415)",
-            id="the person's area code is nearer",
+            "+14155550001: chosen: long code of US, the contact's country, Area Code Geomatch 415",
+            id="a sender of the contact's area code comes first",
         ),
         pytest.param(
             [NEW_YORK, SAN_FRANCISCO],
             request("+16285551234"),
             SAN_FRANCISCO,
-            "+14155550001: taken: long code of US, the person's country and area (628)",
-            id="an area code that is overlaid on a number's own is as near",
+            "+14155550001: chosen: long code of US, the contact's country, Area Code Geomatch 628",
+            id="an overlay of a sender's area code counts as that area code",
         ),
         pytest.param(
             [sender("67890"), US_CODE, sender("55555")],
             AMERICAN,
             US_CODE,
-            "12345: taken: short code of US, the person's country, the number that was texted",
-            id="among equals the number that was texted answers",
+            "12345: chosen: short code of US, the contact's country, the texted number",
+            id="among equal senders the texted number is chosen",
         ),
         pytest.param(
             [NEW_YORK, PARIS, LONDON],
             BRITON,
             LONDON,
-            "+447400000007: taken: long code of GB, the person's country",
-            id="a Briton is answered from a British number",
+            "+447400000007: chosen: long code of GB, the contact's country",
+            id="a British contact gets a British number",
         ),
         pytest.param(
             [NEW_YORK, PARIS],
             BRITON,
             NEW_YORK,
-            "+12125550003: taken: long code of US, none of GB is left",
-            id="else from a number of the United States",
+            "+12125550003: chosen: long code of US, none of GB is available",
+            id="without one, a number of the United States",
         ),
         pytest.param(
             [PARIS],
             BRITON,
             PARIS,
-            "+33600000009: taken: long code of another country, none of GB is left",
-            id="else from any",
+            "+33600000009: chosen: long code of another country, none of GB is available",
+            id="without that, a number of any country",
         ),
         pytest.param(
             [GB_CODE, NAME, LONDON],
             request("+447400123456", "GB", one_way=True),
             GB_CODE,
-            "65000: taken: short code of GB, the person's country",
-            id="a short code comes before a name",
+            "65000: chosen: short code of GB, the contact's country",
+            id="a short code comes before an alphanumeric sender",
         ),
         pytest.param(
             [NAME, LONDON],
             request("+447400123456", "GB", one_way=True),
             NAME,
-            "ACME: taken: alphanumeric sender, and no answer is expected",
-            id="a one-way reply may leave from a name",
+            "ACME: chosen: alphanumeric sender, for a one-way reply",
+            id="a one-way reply may leave from an alphanumeric sender",
         ),
         pytest.param(
             [NAME, LONDON],
             BRITON,
             LONDON,
-            "ACME: passed over: nobody can answer a name, and the reply is not marked one-way",
-            id="a reply that may be answered does not leave from a name",
+            "ACME: skipped: a contact cannot reply to an alphanumeric sender, and this reply is not one-way",
+            id="a two-way reply does not leave from an alphanumeric sender",
         ),
         pytest.param(
             [NAME, NEW_YORK],
             request(one_way=True),
             NEW_YORK,
-            "ACME: passed over: carriers of US take no alphanumeric sender",
-            id="a name does not reach the United States",
+            "ACME: skipped: carriers in US do not support alphanumeric senders",
+            id="an alphanumeric sender does not reach the United States",
         ),
         pytest.param(
             [sender("12345", live=False), NEW_YORK],
             AMERICAN,
             NEW_YORK,
-            "12345: passed over: not live: a port or a lease is pending",
-            id="a short code that is not live yet waits",
+            "12345: skipped: not live: a port or a lease is pending",
+            id="a short code that is not live is skipped",
         ),
         pytest.param(
             [sender("12345", can=NONE), NEW_YORK],
             AMERICAN,
             NEW_YORK,
-            "12345: passed over: it cannot send SMS",
-            id="a number that cannot text is no sender",
+            "12345: skipped: cannot send SMS",
+            id="a number without SMS is skipped",
         ),
         pytest.param(
             [sender("12345", can=NONE), NEW_YORK],
             request(needs=BOTH),
             NEW_YORK,
-            "12345: passed over: it cannot send SMS or MMS",
-            id="all that is missing is named",
+            "12345: skipped: cannot send SMS or MMS",
+            id="the reason names all missing capabilities",
         ),
         pytest.param(
             [US_CODE, SAN_FRANCISCO],
-            request(wish="+14155550001"),
+            request(preferred="+14155550001"),
             SAN_FRANCISCO,
-            "+14155550001: taken: the handler asked for it",
-            id="a handler's wish is granted",
+            "+14155550001: chosen: the handler requests it",
+            id="the sender that the handler requests is chosen",
         ),
         pytest.param(
             [US_CODE, SAN_FRANCISCO],
-            request(wish="+12125550003"),
+            request(preferred="+12125550003"),
             US_CODE,
-            "+12125550003: passed over: the handler asked for it, but it is not a sender of the Service",
-            id="a wish outside the Service is passed over",
+            "+12125550003: skipped: the handler requests it, but it is not in the Sender Pool",
+            id="a requested sender outside the Sender Pool is skipped",
         ),
         pytest.param(
             [US_CODE, OTTAWA],
-            request("+16135550123", "CA", wish="12345"),
+            request("+16135550123", "CA", preferred="12345"),
             OTTAWA,
-            "12345: passed over: a short code of US does not reach CA",
-            id="a wish that does not reach the person is passed over",
+            "12345: skipped: a short code of US does not reach CA",
+            id="a requested sender that does not reach the contact is skipped",
         ),
         pytest.param(
             [US_CODE, NEW_YORK],
             request(texted="+12125550003", policy=SAME),
             NEW_YORK,
-            "+12125550003: taken: the number that was texted, by the policy same-number",
-            id="the policy same-number answers from where the text went",
+            "+12125550003: chosen: the texted number, by the policy same-number",
+            id="the policy same-number chooses the texted number",
         ),
         pytest.param(
             [US_CODE, US_TOLL_FREE, sender("+12125550003", can=SMS)],
             request(texted="+12125550003", policy=SAME, needs=MMS),
             US_CODE,
-            "+12125550003: passed over: it cannot send MMS",
-            id="the policy same-number gives way when that number cannot",
+            "+12125550003: skipped: cannot send MMS",
+            id="the policy same-number skips a number that cannot send the reply",
         ),
         pytest.param(
             [US_CODE, OTTAWA],
             request("+19995550100", None),
             US_CODE,
-            "12345: taken: short code of US, the person's country",
-            id="whoever texts a short code is in its country",
+            "12345: chosen: short code of US, the contact's country",
+            id="a contact who texts a short code is in its country",
         ),
         pytest.param(
             [US_CODE, PARIS],
             request("+9991234567", None, texted="+33600000009"),
             PARIS,
-            "12345: passed over: a short code of US, and this person's country is not known",
-            id="no short code goes to an unknown country",
+            "12345: skipped: a short code of US, and the contact's country is unknown",
+            id="no short code is used for an unknown country",
         ),
     ],
 )
-def test_the_right_number_answers(
-    senders: list[Sender], asked: SelectionRequest, expected: Sender, line: str
+def test_the_sender_is_chosen_in_twilios_order(
+    senders: list[Sender], reply: SelectionRequest, expected: Sender, line: str
 ) -> None:
-    decision = select(pool(*senders), asked)
+    decision = select(pool(*senders), reply)
     assert decision.sender == expected
     assert decision.address == expected.address
     assert line in map(str, decision.trail)
-    assert decision.trail[-1].taken
+    assert decision.trail[-1].is_chosen
 
 
 @pytest.mark.parametrize(
-    ("known", "expected", "line"),
+    ("facts", "expected", "line"),
     [
         (
             RecipientFacts(unreachable=frozenset({"12345"})),
             SAN_FRANCISCO,
-            "12345: passed over: believed not to reach this person",
+            "12345: skipped: earlier messages from it did not reach this contact",
         ),
         (
             RecipientFacts(unreachable=frozenset({"12345"}), last_sender="+12125550003"),
             NEW_YORK,
-            "+12125550003: taken: long code that this person last heard from",
+            "+12125550003: chosen: long code, Sticky Sender of this contact",
         ),
         (
             RecipientFacts(last_sender="+12125550003"),
             US_CODE,
-            "12345: taken: short code of US, the person's country",
+            "12345: chosen: short code of US, the contact's country",
         ),
         (
             RecipientFacts(unreachable=frozenset({"12345", "+14155550001"})),
             NEW_YORK,
-            "+14155550001: passed over: believed not to reach this person",
+            "+14155550001: skipped: earlier messages from it did not reach this contact",
         ),
     ],
 )
-def test_what_was_learned_counts(known: RecipientFacts, expected: Sender, line: str) -> None:
-    decision = select(pool(US_CODE, SAN_FRANCISCO, NEW_YORK), AMERICAN, known)
+def test_facts_of_the_contact_count(facts: RecipientFacts, expected: Sender, line: str) -> None:
+    decision = select(pool(US_CODE, SAN_FRANCISCO, NEW_YORK), AMERICAN, facts)
     assert decision.sender == expected
     assert line in map(str, decision.trail)
 
 
 CORDONED = "cordoned until 14:05 UTC: carrier incident"
-SLOW = "over its rate: 1 a second"
-FULL = "has sent its 2000 of today"
+SLOW = "over its rate: 1 MPS"
+FULL = "at its daily cap: 2000 segments"
 
 
 @pytest.mark.parametrize(
-    ("now", "expected", "line"),
+    ("conditions", "expected", "line"),
     [
         (
             SenderConditions(cordoned={US_CODE.sid: CORDONED}),
             SAN_FRANCISCO,
-            f"12345: passed over: {CORDONED}",
+            f"12345: skipped: {CORDONED}",
         ),
-        (SenderConditions(over_rate={US_CODE.sid: SLOW}), SAN_FRANCISCO, f"12345: passed over: {SLOW}"),
+        (SenderConditions(over_rate={US_CODE.sid: SLOW}), SAN_FRANCISCO, f"12345: skipped: {SLOW}"),
         (
             SenderConditions(cordoned={US_CODE.sid: CORDONED}, capped={SAN_FRANCISCO.sid: FULL}),
             NEW_YORK,
-            f"+14155550001: passed over: {FULL}",
+            f"+14155550001: skipped: {FULL}",
         ),
         (
             SenderConditions(cordoned={CA_CODE.sid: CORDONED}),
             US_CODE,
-            "12345: taken: short code of US, the person's country",
+            "12345: chosen: short code of US, the contact's country",
         ),
         (
             SenderConditions(
                 cordoned={US_CODE.sid: CORDONED, NEW_YORK.sid: CORDONED}, over_rate={SAN_FRANCISCO.sid: SLOW}
             ),
             SAN_FRANCISCO,
-            "+14155550001: taken: long code of US, the person's country and area (415);"
-            " over its rate, like every other that could answer: Twilio queues it",
+            "+14155550001: chosen: long code of US, the contact's country, Area Code Geomatch 415;"
+            " over its rate, like all other senders that could be used: Twilio queues the message",
         ),
     ],
 )
-@pytest.mark.parametrize("known", [NO_FACTS, RecipientFacts()])
-def test_operators_and_limits_count(
-    now: SenderConditions, expected: Sender, line: str, known: RecipientFacts
+@pytest.mark.parametrize("facts", [NO_FACTS, RecipientFacts()])
+def test_cordons_and_limits_count(
+    conditions: SenderConditions, expected: Sender, line: str, facts: RecipientFacts
 ) -> None:
-    held = pool(US_CODE, sender("67890", "CA"), SAN_FRANCISCO, NEW_YORK)
-    for _ in range(2):
-        decision = select(held, AMERICAN, known, now)
-        assert decision.sender == expected
-    assert line in map(str, explain(held, AMERICAN, known, now).trail) or line == str(decision.trail[-1])
+    senders = pool(US_CODE, sender("67890", "CA"), SAN_FRANCISCO, NEW_YORK)
+    assert select(senders, AMERICAN, facts, conditions).sender == expected
+    assert line in map(str, explain(senders, AMERICAN, facts, conditions).trail)
 
 
-def test_the_least_recently_used_of_equals_answers_but_not_in_place_of_the_last_heard() -> None:
+def test_the_least_recently_used_of_equal_senders_is_chosen_but_a_sticky_sender_stays() -> None:
     equals = (sender("+12125550001"), sender("+13125550002"))
-    held, asked = pool(*equals), request(texted="+19995550000")
-    by_hash = select(held, asked).sender
+    senders, reply = pool(*equals), request(texted="+19995550000")
+    by_hash = select(senders, reply).sender
     assert by_hash is not None
     (other,) = {*equals} - {by_hash}
-    assert select(held, asked, NO_FACTS, SenderConditions(used={other.sid: 5.0})).sender == by_hash
+    assert select(senders, reply, NO_FACTS, SenderConditions(used={other.sid: 5.0})).sender == by_hash
     busy = SenderConditions(used={by_hash.sid: 6.0, other.sid: 5.0})
-    decision = select(held, asked, NO_FACTS, busy)
+    decision = select(senders, reply, NO_FACTS, busy)
     assert decision.sender == other
     assert decision.trail[-1].reason.endswith(", the least recently used")
-    assert select(held, asked, RecipientFacts(last_sender=by_hash.address), busy).sender == by_hash
+    assert select(senders, reply, RecipientFacts(last_sender=by_hash.address), busy).sender == by_hash
     tie = SenderConditions(used={by_hash.sid: 5.0, other.sid: 5.0})
-    assert select(held, asked, NO_FACTS, tie).sender == by_hash
+    assert select(senders, reply, NO_FACTS, tie).sender == by_hash
 
 
-def test_a_cordoned_number_does_not_answer_even_where_nothing_else_is_known() -> None:
-    now = SenderConditions(cordoned={"12345": CORDONED})
-    for held in (None, pool()):
-        decision = select(held, request(), NO_FACTS, now)
+def test_a_cordoned_number_is_skipped_when_the_pool_is_unknown_or_empty() -> None:
+    conditions = SenderConditions(cordoned={"12345": CORDONED})
+    for senders in (None, pool()):
+        decision = select(senders, request(), NO_FACTS, conditions)
         assert decision.address is None
-        assert str(decision.trail[-1]) == f"12345: passed over: {CORDONED}"
+        assert str(decision.trail[-1]) == f"12345: skipped: {CORDONED}"
 
 
-def test_nobody_who_opted_out_is_written_to() -> None:
+def test_no_sender_is_chosen_for_a_contact_who_opted_out() -> None:
     decision = explain(pool(US_CODE, NEW_YORK), AMERICAN, RecipientFacts(opted_out=True))
     assert (decision.sender, decision.address) == (None, None)
-    assert {line.reason for line in decision.trail} == {"this person has opted out"}
+    assert {line.reason for line in decision.trail} == {"the contact has opted out"}
 
 
 @pytest.mark.parametrize(
-    ("senders", "asked", "why"),
+    ("senders", "reply", "reason"),
     [
-        (None, AMERICAN, "the number that was texted, since nothing is known about the Service"),
-        ([], AMERICAN, "the number that was texted, since no sender of the Service is left"),
+        (None, AMERICAN, "the texted number, because the Sender Pool is unknown"),
+        ([], AMERICAN, "the texted number, because no sender of the Sender Pool can be used"),
         (
             [US_CODE],
             request("+447400123456", "GB", texted="+447400000099"),
-            "the number that was texted, since no sender of the Service is left",
+            "the texted number, because no sender of the Sender Pool can be used",
         ),
         (
             [US_CODE],
             request(texted="+12125550003", policy=SAME),
-            "the number that was texted, by the policy same-number; the Service does not hold it",
+            "the texted number, by the policy same-number; it is not in the Sender Pool",
         ),
     ],
 )
-def test_a_number_of_which_nothing_is_known_answers_at_last(
-    senders: list[Sender] | None, asked: SelectionRequest, why: str
+def test_the_last_resort_is_the_texted_number_when_the_pool_does_not_hold_it(
+    senders: list[Sender] | None, reply: SelectionRequest, reason: str
 ) -> None:
-    decision = select(None if senders is None else pool(*senders), asked)
-    assert (decision.sender, decision.address) == (None, asked.texted)
-    assert str(decision.trail[-1]) == f"{asked.texted}: taken: {why}"
+    decision = select(None if senders is None else pool(*senders), reply)
+    assert (decision.sender, decision.address) == (None, reply.texted)
+    assert str(decision.trail[-1]) == f"{reply.texted}: chosen: {reason}"
 
 
-def test_nothing_is_sent_from_a_number_that_is_known_to_be_unable() -> None:
+def test_no_sender_is_chosen_when_the_texted_number_cannot_send_the_reply() -> None:
     decision = select(pool(US_CODE), CANADIAN)
     assert (decision.sender, decision.address) == (None, None)
-    assert [str(line) for line in decision.trail] == [
-        "12345: passed over: a short code of US does not reach CA"
-    ]
+    assert [str(line) for line in decision.trail] == ["12345: skipped: a short code of US does not reach CA"]
 
 
-def test_an_unknown_number_that_does_not_reach_the_person_is_not_tried() -> None:
-    decision = select(None, request(wish="ACME"), RecipientFacts(unreachable=frozenset({"12345"})))
+def test_a_texted_number_that_does_not_reach_the_contact_is_skipped() -> None:
+    decision = select(None, request(preferred="ACME"), RecipientFacts(unreachable=frozenset({"12345"})))
     assert decision.address is None
     assert [str(line) for line in decision.trail] == [
-        "ACME: passed over: the handler asked for it, but nothing is known about the Service",
-        "12345: passed over: believed not to reach this person",
+        "ACME: skipped: the handler requests it, but the Sender Pool is unknown",
+        "12345: skipped: earlier messages from it did not reach this contact",
     ]
 
 
-def test_the_full_trail_says_who_was_not_needed() -> None:
+def test_explain_lists_the_senders_that_were_not_needed() -> None:
     decision = explain(pool(NEW_YORK, US_CODE, CA_CODE, NAME), request(texted="+12125550003"))
     assert [str(line) for line in decision.trail] == [
-        "12345: passed over: a short code of CA does not reach US",
-        "12345: taken: short code of US, the person's country",
-        "ACME: passed over: carriers of US take no alphanumeric sender",
-        "+12125550003: not needed: 12345 was taken before it",
+        "12345: skipped: a short code of CA does not reach US",
+        "12345: chosen: short code of US, the contact's country",
+        "ACME: skipped: carriers in US do not support alphanumeric senders",
+        "+12125550003: not needed: 12345 was chosen before it",
     ]

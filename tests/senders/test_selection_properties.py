@@ -1,4 +1,4 @@
-"""What holds for every pool, person and state of knowledge."""
+"""Properties of the selection, for every pool, request, facts and conditions."""
 
 from dataclasses import replace
 
@@ -6,14 +6,21 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from sms_router.senders.candidates import ORDER, ORDER_IN_CANADA
-from sms_router.senders.conditions import NO_CONDITIONS, SenderConditions
-from sms_router.senders.decision import CandidateResult
 from sms_router.senders.eligibility import ineligible_reason
-from sms_router.senders.models import Sender, SenderKind
+from sms_router.senders.models import (
+    NO_CONDITIONS,
+    NO_FACTS,
+    CandidateResult,
+    RecipientFacts,
+    ReplyFrom,
+    SelectionRequest,
+    Sender,
+    SenderConditions,
+    SenderKind,
+)
 from sms_router.senders.pool import Pool
-from sms_router.senders.request import NO_FACTS, RecipientFacts, ReplyFrom, SelectionRequest
-from sms_router.senders.selection import explain, select
-from tests.senders.worlds import conditions, facts, pools, requests, used
+from sms_router.senders.selection import explain, is_still_valid, select
+from tests.senders.builders import conditions, facts, pending, pools, requests, used
 
 
 def at_home(pool: Pool, request: SelectionRequest) -> SelectionRequest:
@@ -36,12 +43,12 @@ def usable(
 def choosable(
     pool: Pool, request: SelectionRequest, known: RecipientFacts, now: SenderConditions
 ) -> list[Sender]:
-    """Those that may be chosen: usable ones, and those over their rate where there is nothing else."""
+    """Return the senders that may be chosen: usable ones, else those that are only over their rate."""
     able = usable(pool, request, known, now)
     unknown = not pool.holds(request.texted) and not now.objection(request.texted)
     if able or (unknown and request.texted not in known.unreachable):
         return able
-    return usable(pool, request, known, now.whatever_the_rate())
+    return usable(pool, request, known, now.without_rates())
 
 
 def without(pool: Pool, gone: Sender) -> Pool:
@@ -49,7 +56,7 @@ def without(pool: Pool, gone: Sender) -> Pool:
 
 
 def by_kind(request: SelectionRequest) -> SelectionRequest:
-    """The request without a wish and a policy that go before the kinds."""
+    """The request without what has precedence over the kinds."""
     return request._replace(preferred_sender=None, policy=ReplyFrom.SHORT_CODE_FIRST)
 
 
@@ -74,7 +81,7 @@ def test_the_choice_is_a_usable_sender_of_the_pool_or_the_texted_number(
 
 
 @given(st.data(), pools, requests, facts, conditions, used)
-def test_replicas_that_read_the_pool_in_another_order_agree(
+def test_replicas_with_another_order_of_senders_agree(
     data: st.DataObject,
     pool: Pool,
     request: SelectionRequest,
@@ -92,7 +99,7 @@ def test_replicas_that_read_the_pool_in_another_order_agree(
 
 
 @given(pools, requests, facts, conditions)
-def test_a_sender_that_was_passed_over_or_not_reached_can_leave_without_a_change(
+def test_a_sender_that_was_not_chosen_can_leave_without_a_change(
     pool: Pool, request: SelectionRequest, known: RecipientFacts, now: SenderConditions
 ) -> None:
     request = at_home(pool, request)
@@ -104,7 +111,7 @@ def test_a_sender_that_was_passed_over_or_not_reached_can_leave_without_a_change
 
 
 @given(pools, requests, facts, conditions, used)
-def test_a_rejected_sender_can_leave_without_a_change_whenever_the_others_were_used(
+def test_a_skipped_sender_can_leave_without_a_change_whenever_the_others_were_used(
     pool: Pool,
     request: SelectionRequest,
     known: RecipientFacts,
@@ -120,25 +127,22 @@ def test_a_rejected_sender_can_leave_without_a_change_whenever_the_others_were_u
             assert (smaller.sender, smaller.address) == (chosen.sender, chosen.address)
 
 
-@given(pools, requests, conditions, used)
-def test_what_is_remembered_for_a_place_changes_no_choice(
-    pool: Pool, request: SelectionRequest, against: SenderConditions, last: dict[str, float]
+@given(pools, requests, conditions, used, pending)
+def test_a_decision_without_conditions_that_is_still_valid_is_the_one_under_the_conditions(
+    pool: Pool,
+    request: SelectionRequest,
+    others: SenderConditions,
+    last_uses: dict[str, float],
+    not_live: dict[str, str],
 ) -> None:
-    for now in (against, replace(against, used=last)):
-        for person in (request.person, "+14155550111"):
-            somebody = request._replace(person=person)
-            afresh = select(replace(pool), somebody, RecipientFacts(), now)
-            for _ in range(2):
-                again = select(pool, somebody, NO_FACTS, now)
-                assert (again.sender, again.address, again.trail) == (
-                    afresh.sender,
-                    afresh.address,
-                    afresh.trail,
-                )
+    for now in (others, replace(others, used=last_uses), replace(others, pending=not_live)):
+        decision = select(pool, request)
+        if is_still_valid(decision, now):
+            assert select(pool, request, NO_FACTS, now) == decision
 
 
 @given(pools, requests, facts, conditions, used)
-def test_the_kind_is_the_first_of_the_countrys_order_that_can_carry_the_reply(
+def test_the_chosen_kind_is_the_first_in_the_countrys_order_that_can_carry_the_reply(
     pool: Pool,
     request: SelectionRequest,
     known: RecipientFacts,
@@ -155,7 +159,7 @@ def test_the_kind_is_the_first_of_the_countrys_order_that_can_carry_the_reply(
 
 
 @given(pools, requests, facts, conditions, used)
-def test_within_a_kind_the_last_heard_the_country_the_area_code_and_the_last_use_decide(
+def test_within_a_kind_sticky_sender_country_area_code_and_last_use_decide(
     pool: Pool,
     request: SelectionRequest,
     known: RecipientFacts,
@@ -185,42 +189,41 @@ def test_within_a_kind_the_last_heard_the_country_the_area_code_and_the_last_use
 
 
 @given(pools, requests, facts, conditions)
-def test_the_full_trail_tells_the_same_choice_and_every_sender_once(
+def test_explain_makes_the_same_choice_and_lists_every_sender_once(
     pool: Pool, request: SelectionRequest, known: RecipientFacts, now: SenderConditions
 ) -> None:
     short, full = select(pool, request, known, now), explain(pool, request, known, now)
     assert (full.sender, full.address) == (short.sender, short.address)
     assert full.trail[: len(short.trail)] == short.trail
-    told = [line.sid for line in full.trail if line.sid]
-    assert sorted(told) == sorted(each.sid for each in pool.senders)
+    listed = [line.sid for line in full.trail if line.sid]
+    assert sorted(listed) == sorted(each.sid for each in pool.senders)
     able = {each.sid for each in usable(pool, request, known, now)}
     if not able and short.sender is not None:
         able = {short.sender.sid}
     assert {
-        line.sid for line in full.trail if line.sid and line.outcome is not CandidateResult.PASSED_OVER
+        line.sid for line in full.trail if line.sid and line.result is not CandidateResult.SKIPPED
     } == able
     for line in full.trail:
         if line.sid in now.cordoned and line.sid not in able:
-            assert line.outcome is CandidateResult.PASSED_OVER
+            assert line.result is CandidateResult.SKIPPED
 
 
 @given(pools, requests, facts)
-def test_exactly_the_chosen_one_is_taken_and_it_closes_the_short_trail(
+def test_exactly_one_candidate_is_chosen_and_it_is_the_last_of_the_trail(
     pool: Pool, request: SelectionRequest, known: RecipientFacts
 ) -> None:
     decision = select(pool, request, known)
-    taken = [line for line in decision.trail if line.taken]
+    taken = [line for line in decision.trail if line.is_chosen]
     assert [line.address for line in taken] == ([decision.address] if decision.address else [])
     assert not taken or decision.trail[-1] is taken[0]
     assert all(line.reason for line in decision.trail)
 
 
-@given(pools, st.lists(requests, min_size=1, max_size=6))
-def test_a_remembered_choice_is_the_one_that_would_be_made_afresh(
-    pool: Pool, asked: list[SelectionRequest]
+@given(pools, requests)
+def test_a_decision_that_is_not_per_recipient_is_the_same_for_every_contact(
+    pool: Pool, request: SelectionRequest
 ) -> None:
-    for request in asked:
-        afresh = replace(pool)
-        for person in (request.person, "+14155550111", "+12125550199"):
-            somebody = request._replace(person=person)
-            assert select(pool, somebody) == select(replace(afresh), somebody)
+    decision = select(pool, request)
+    if not decision.per_recipient:
+        for contact in ("+14155550111", "+12125550199"):
+            assert select(pool, request._replace(contact=contact)) == decision

@@ -9,7 +9,7 @@ from sms_router.checks.finding import Finding, Severity
 from sms_router.onboarding.checklist import Checklist, day_of
 from sms_router.onboarding.process import Kind
 from sms_router.onboarding.repository import OnboardingState
-from sms_router.senders.pending import live_words
+from sms_router.senders.pending import live_notice
 
 SOON = timedelta(days=7)
 """Before its day, how long a number may still be missing in its Service."""
@@ -44,7 +44,7 @@ def check_orphans(arrivals: OnboardingState, service_sids: Set[str]) -> Iterator
 def _of(checklist: Checklist, arrivals: OnboardingState, members: Set[str], at: float) -> Iterator[Finding]:
     number, show = checklist.number, f"sms-router onboarding show {checklist.number}"
     if number in arrivals.texted and not checklist.process.gradual:
-        sentence, _, remedy = live_words(number).partition(": ")
+        sentence, _, remedy = live_notice(number).partition(": ")
         yield _warning(checklist, f"{sentence}: other people are not answered from it.", remedy)
         return
     late = checklist.overdue(at)

@@ -24,9 +24,8 @@ from sms_router.config.types import (
 )
 from sms_router.routing.upstream.table import Host
 from sms_router.senders.failure_monitor import WarningRule
-from sms_router.senders.limits import SenderLimit
-from sms_router.senders.models import SenderKind
-from sms_router.senders.request import ReplyFrom
+from sms_router.senders.models import ReplyFrom, SenderKind
+from sms_router.senders.rate_limits import SenderLimit
 
 
 class SignatureMode(StrEnum):

@@ -17,8 +17,8 @@ from sms_router.config.environment import EnvironmentOverlay, contradictions
 from sms_router.config.models import AccountSettings, OptOutAnswers, RouterConfig, ServiceSettings
 from sms_router.errors import ConfigurationError
 from sms_router.routing.keywords.schedule import TimeZones
-from sms_router.senders.limits import Limits
-from sms_router.senders.request import ReplyFrom
+from sms_router.senders.models import ReplyFrom
+from sms_router.senders.rate_limits import RateLimits
 from sms_router.toml import format_validation_errors, read_toml
 from sms_router.twilio.sids import PLACEHOLDER
 
@@ -81,9 +81,9 @@ class Settings(RouterConfig):
         return frozenset(each.sid for each in self.services if each.opt_out is OptOutAnswers.TWILIO)
 
     @property
-    def limits(self) -> Limits:
+    def limits(self) -> RateLimits:
         """What each sender may send."""
-        return Limits(
+        return RateLimits(
             {each.kind.kind: each.limit for each in self.senders if each.kind is not None},
             {each.number: each.limit for each in self.senders if each.number is not None},
         )

@@ -162,7 +162,7 @@ class Membership:
         """Do what is due every second: follow, look at the ages, report."""
         await self.sync()
         self._memory.look_at_ages()
-        self.cordons.look()
+        self.cordons.recheck()
         self._report(self.statuses())
 
     async def take_turn(self, service_sid: str) -> float:

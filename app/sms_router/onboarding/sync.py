@@ -10,7 +10,7 @@ from sms_router.membership.snapshot_store import redis_errors
 from sms_router.onboarding.checklist import Checklist
 from sms_router.onboarding.keys import CHECKLISTS, TEXTED, VERSION
 from sms_router.onboarding.serialization import read_all, read_moments
-from sms_router.senders.pending import PendingNumber, PendingNumbers, live_words
+from sms_router.senders.pending import PendingNumber, PendingNumbers, live_notice
 
 log = logging.getLogger("sms_router.onboarding")
 
@@ -70,17 +70,17 @@ class OnboardingSync:
         self._pending.install(map(pending_number, _unfinished(stored)), moments)
         self._told = set(moments)
         for address in self._pending.numbers.keys() - before.keys():
-            log.info("%s is on its way: %s", address, self._pending.numbers[address].words)
+            log.info("%s is on its way: %s", address, self._pending.numbers[address].reason)
         for address in before.keys() - self._pending.numbers.keys():
             log.info("%s is not on its way any more", address)
 
     async def _tell(self) -> None:
         """Let everybody know that a number on its way was texted here."""
-        for address, at in list(self._pending.texted.items()):
+        for address, at in list(self._pending.first_texted.items()):
             if address in self._told:
                 continue
             if not self._pending.numbers[address].gradual:
-                log.warning("%s", live_words(address))
+                log.warning("%s", live_notice(address))
             async with redis_errors(self._time_limit):
                 await self._redis.execute_command(
                     "EVAL", _TEXTED, 3, CHECKLISTS, TEXTED, VERSION, address, at

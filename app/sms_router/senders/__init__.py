@@ -1,1 +1,1 @@
-"""Which number answers."""
+"""Sender selection: which number a reply is sent from. Pure, without I/O."""

@@ -1,69 +1,75 @@
-"""Which senders may be used now: asked before each choice, and told what was chosen."""
+"""Which senders can be used now: cordons, pending numbers and rate limits as `SenderConditions`."""
 
 from __future__ import annotations
 
 import time
 from functools import lru_cache
 
-from sms_router.senders.conditions import NO_CONDITIONS, SenderConditions
 from sms_router.senders.cordons import Cordons
-from sms_router.senders.decision import Decision
-from sms_router.senders.limits import Limits
+from sms_router.senders.models import NO_CONDITIONS, Decision, SenderConditions
 from sms_router.senders.pending import PendingNumbers
-from sms_router.senders.rate_limits import RateLimiter
+from sms_router.senders.rate_limits import RateLimiter, RateLimits
 from sms_router.twilio.segments import count_segments
 
-_LONGEST_KEPT = 500
-"""Characters of a reply whose segments are remembered; longer ones are counted anew each time."""
+MAX_CACHED_LENGTH = 500
+"""Characters of a reply whose number of segments is cached."""
 
 
 class Availability:
-    """One worker's view of its senders."""
+    """One worker's view of its senders.
+
+    Args:
+        cordons: senders that operators have taken out of use.
+        rates: rate limits and daily caps.
+        pending: numbers that are not live yet; none when it is not given.
+
+    """
 
     def __init__(self, cordons: Cordons, rates: RateLimiter, pending: PendingNumbers | None = None) -> None:
-        """Take what is asked; without ``pending`` no number is on its way."""
         self._cordons = cordons
         self._rates = rates
         self._pending = pending or PendingNumbers(dict, time.time)
 
-    def conditions(self, texted: str = "") -> SenderConditions:
-        """Return what holds at this moment; `NOTHING_AGAINST` itself when nothing does.
+    @classmethod
+    def unrestricted(cls) -> Availability:
+        """Return one in which every sender can be used."""
+        return cls(Cordons(time.time), RateLimiter(RateLimits(), time.monotonic, time.time))
 
-        For one choice, at once: the next answer may change it. ``texted`` is the number that the person
-        texted: one that is on its way is live then, and its operator is told.
+    def conditions(self, texted: str = "") -> SenderConditions:
+        """Return the conditions at this moment; `NO_CONDITIONS` itself when there are none.
+
+        They are views that change with the next message, so they are for one choice only. ``texted`` is
+        the number that the incoming message was sent to: a pending one that receives messages is live.
         """
-        cordoned, rates = self._cordons.words(), self._rates
-        pending = self._pending.words(texted)
-        if not (pending or cordoned or rates.used or rates.limited):
+        cordoned, rates = self._cordons.reasons(), self._rates
+        pending = self._pending.reasons(texted)
+        if not (pending or cordoned or rates.used or rates.has_limits):
             return NO_CONDITIONS
         return SenderConditions(cordoned, rates.capped(), rates.over_rate(), rates.used, pending)
 
-    def limits(self, decision: Decision) -> bool:
-        """Tell whether what leaves from the sender that was chosen counts against its rate or its day."""
-        return self._rates.limits_sending(decision)
+    def is_limited(self, decision: Decision) -> bool:
+        """Return whether the chosen sender has a rate limit or a daily cap."""
+        return self._rates.is_limited(decision)
 
-    def record_sent(self, decision: Decision, texts: tuple[str, ...], pictures: bool = False) -> None:
-        """Count a reply that leaves; with ``pictures`` its first text is one MMS."""
-        if self._rates.limits_sending(decision):
-            self._rates.sent(decision, segments_of(texts, pictures))
+    def record_sent(self, decision: Decision, texts: tuple[str, ...], is_mms: bool = False) -> None:
+        """Count a reply from the chosen sender; with ``is_mms`` its first text is an MMS."""
+        if self._rates.is_limited(decision):
+            self._rates.record_sent(decision, count_reply_segments(texts, is_mms=is_mms))
         elif decision.per_recipient:
-            self._rates.sent(decision)
+            self._rates.record_sent(decision)
 
 
-def segments_of(texts: tuple[str, ...], pictures: bool) -> int:
-    """Return how many segments a reply counts as; an MMS counts as one, whatever it says."""
-    if pictures:
-        return 1 + segments_of(texts[1:], pictures=False)
-    if sum(map(len, texts)) > _LONGEST_KEPT:
-        return _segments(texts)
-    return _kept(texts)
+def count_reply_segments(texts: tuple[str, ...], *, is_mms: bool) -> int:
+    """Return how many segments a reply counts as; an MMS counts as one, whatever its text."""
+    if is_mms:
+        return 1 + count_reply_segments(texts[1:], is_mms=False)
+    if sum(map(len, texts)) > MAX_CACHED_LENGTH:
+        return _count(texts)
+    return _count_cached(texts)
 
 
-def _segments(texts: tuple[str, ...]) -> int:
+def _count(texts: tuple[str, ...]) -> int:
     return sum(count_segments(text).count for text in texts)
 
 
-_kept = lru_cache(maxsize=2048)(_segments)
-
-EVERYTHING_AVAILABLE = Availability(Cordons(time.time), RateLimiter(Limits(), time.time))
-"""For commands and tests that ask about no particular moment."""
+_count_cached = lru_cache(maxsize=2048)(_count)

@@ -1,20 +1,20 @@
-"""The senders of a Service in the order in which a country tries them, arranged once for a snapshot."""
+"""The candidates of a Sender Pool, indexed once for each snapshot by kind, country and area code."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 
 from sms_router.senders.country import CANADA, UNITED_STATES, area_code_of
-from sms_router.senders.decision import Candidate
-from sms_router.senders.eligibility import rejected, standing_objection
+from sms_router.senders.eligibility import skipped, static_reason
 from sms_router.senders.hash_ring import HashRing
-from sms_router.senders.models import Capability, Sender, SenderKind
+from sms_router.senders.models import Candidate, Capability, Sender, SenderKind
 from sms_router.twilio.area_codes import overlays_of
 
 ORDER = (SenderKind.SHORT_CODE, SenderKind.ALPHANUMERIC, SenderKind.LONG_CODE, SenderKind.TOLL_FREE)
-"""Twilio's own order (facts 5.1)."""
+"""The order in which a Messaging Service of Twilio selects senders."""
 
 ORDER_IN_CANADA = (
     SenderKind.SHORT_CODE,
@@ -22,138 +22,134 @@ ORDER_IN_CANADA = (
     SenderKind.TOLL_FREE,
     SenderKind.LONG_CODE,
 )
-"""Long codes may not carry application traffic there (facts 5.4)."""
+"""Canadian carriers filter application (A2P) traffic from long codes."""
 
-_MOST_REFUSALS = 8
-_BY_AREA = frozenset({SenderKind.LONG_CODE})
+MAX_SKIPPED = 8
+"""Skipped candidates of one kind that a trail lists."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tier:
-    """Senders of one kind that stand equally near to a country."""
+    """Senders of one kind that serve a country equally well."""
 
     ring: HashRing
-    near: Mapping[str, HashRing]
-    """The same senders by the area codes that they are near to, where that matters."""
-    why: str
+    by_area_code: Mapping[str, HashRing]
+    """The same senders by the contacts' area codes (Area Code Geomatch); only for long codes."""
+    reason: str
+    """Why they are chosen, for the trail."""
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """One kind of sender, its nearest tier first."""
+    """One kind of sender, its best tier first."""
 
     kind: SenderKind
     tiers: tuple[Tier, ...]
-    refused: tuple[Candidate, ...]
-    """Those that serve nobody of this country, with the reason; the first few only."""
+    skipped: tuple[Candidate, ...]
+    """Senders that serve no contact of this country: the first `MAX_SKIPPED`."""
 
 
 @dataclass(frozen=True, slots=True)
 class CandidateIndex:
-    """The senders that can carry one kind of reply, by kind and country."""
+    """The senders with the capabilities that a reply needs, by kind and country."""
 
     needs: Capability
     by_country: Mapping[tuple[SenderKind, str | None], HashRing]
-    by_area: Mapping[tuple[SenderKind, str | None], Mapping[str, HashRing]]
-    everywhere: Mapping[SenderKind, HashRing]
-    refused: Mapping[SenderKind, tuple[Candidate, ...]]
+    by_area_code: Mapping[tuple[SenderKind, str | None], Mapping[str, HashRing]]
+    by_kind: Mapping[SenderKind, HashRing]
+    skipped: Mapping[SenderKind, tuple[Candidate, ...]]
 
     def groups_for(self, country: str | None) -> tuple[Group, ...]:
-        """Return every kind in the order of the country."""
+        """Return the kinds of sender in the order in which a country's contacts get them."""
         order = ORDER_IN_CANADA if country == CANADA else ORDER
         return tuple(self._group(kind, country) for kind in order)
 
     def _group(self, kind: SenderKind, country: str | None) -> Group:
         if kind in {SenderKind.SHORT_CODE, SenderKind.ALPHANUMERIC}:
-            return self._bordered_group(kind, country)
-        tiers = list(self._tiers(kind, country))
-        return Group(kind, tuple(tiers), self.refused.get(kind, ()))
+            return self._group_within_borders(kind, country)
+        return Group(kind, tuple(self._geomatch_tiers(kind, country)), self.skipped.get(kind, ()))
 
-    def _bordered_group(self, kind: SenderKind, country: str | None) -> Group:
-        """Short codes and names: those that this country's carriers take, and no others."""
-        rings = [ring for (of_kind, _), ring in self.by_country.items() if of_kind is kind]
-        tiers, refused = [], list(self.refused.get(kind, ()))
-        for ring in rings:
-            objection = standing_objection(next(iter(ring)), country, self.needs)
-            if objection is None:
-                tiers.append(Tier(ring, {}, _why_bordered(kind, country)))
+    def _group_within_borders(self, kind: SenderKind, country: str | None) -> Group:
+        """Short codes and alphanumeric senders: a carrier of another country does not accept them."""
+        if kind is SenderKind.SHORT_CODE:
+            chosen_because = f"{kind.value} of {country}, the contact's country"
+        else:
+            chosen_because = f"{kind.value}, for a one-way reply"
+        tiers, not_here = [], list(self.skipped.get(kind, ()))
+        for (kind_of_ring, _), ring in self.by_country.items():
+            if kind_of_ring is not kind:
+                continue
+            reason = static_reason(next(iter(ring)), country, self.needs)
+            if reason is None:
+                tiers.append(Tier(ring, {}, chosen_because))
             else:
-                refused += (rejected(sender, objection) for sender in _few(ring))
-        return Group(kind, tuple(tiers), tuple(refused[:_MOST_REFUSALS]))
+                not_here += (skipped(sender, reason) for sender in islice(ring, MAX_SKIPPED))
+        return Group(kind, tuple(tiers), tuple(not_here[:MAX_SKIPPED]))
 
-    def _tiers(self, kind: SenderKind, country: str | None) -> Iterator[Tier]:
-        """Country Code Geomatch (facts 5.2): the person's country, the United States, any other."""
-        note = "; in Canada before long codes" if _leads_in_canada(kind, country) else ""
-        gone = f"none of {country} is left" if country else "this person's country is not known"
+    def _geomatch_tiers(self, kind: SenderKind, country: str | None) -> Iterator[Tier]:
+        """Country Code Geomatch: the contact's country, then the United States, then any country."""
+        before_long_codes = country == CANADA and kind is SenderKind.TOLL_FREE
+        note = "; in Canada before long codes" if before_long_codes else ""
+        missing = f"none of {country} is available" if country else "the contact's country is unknown"
         own = self.by_country.get((kind, country)) if country else None
         american = self.by_country.get((kind, UNITED_STATES))
         if own:
-            near = self.by_area.get((kind, country), {})
-            yield Tier(own, near, f"{kind.value} of {country}, the person's country{note}")
+            by_area_code = self.by_area_code.get((kind, country), {})
+            yield Tier(own, by_area_code, f"{kind.value} of {country}, the contact's country{note}")
         if american and american is not own:
-            yield Tier(american, {}, f"{kind.value} of {UNITED_STATES}, {gone}{note}")
-        anywhere = self.everywhere.get(kind)
-        if anywhere and anywhere not in (own, american):
-            yield Tier(anywhere, {}, f"{kind.value} of another country, {gone}{note}")
+            yield Tier(american, {}, f"{kind.value} of {UNITED_STATES}, {missing}{note}")
+        of_any_country = self.by_kind.get(kind)
+        if of_any_country and of_any_country not in (own, american):
+            yield Tier(of_any_country, {}, f"{kind.value} of another country, {missing}{note}")
 
 
 def build_index(senders: Iterable[Sender], needs: Capability) -> CandidateIndex:
-    """Sort the senders by what they can do and where they are."""
+    """Index senders by kind, country and area code; those without the capabilities are skipped."""
     by_country: dict[tuple[SenderKind, str | None], list[Sender]] = defaultdict(list)
-    refused: dict[SenderKind, tuple[Candidate, ...]] = defaultdict(tuple)
+    unusable: dict[SenderKind, tuple[Candidate, ...]] = defaultdict(tuple)
     for sender in senders:
-        objection = standing_objection(sender, sender.country, needs)
-        if objection is None:
+        reason = static_reason(sender, sender.country, needs)
+        if reason is None:
             by_country[sender.kind, sender.country].append(sender)
-        elif len(refused[sender.kind]) < _MOST_REFUSALS:
-            refused[sender.kind] += (rejected(sender, objection),)
-    rings = {key: HashRing(found) for key, found in by_country.items()}
+        elif len(unusable[sender.kind]) < MAX_SKIPPED:
+            unusable[sender.kind] += (skipped(sender, reason),)
+    rings = {key: HashRing(members) for key, members in by_country.items()}
     return CandidateIndex(
         needs=needs,
         by_country=rings,
-        by_area={key: _by_area(ring) for key, ring in rings.items() if key[0] in _BY_AREA},
-        everywhere=_everywhere(rings),
-        refused=dict(refused),
+        by_area_code={
+            (kind, country): _rings_by_area_code(ring)
+            for (kind, country), ring in rings.items()
+            if kind is SenderKind.LONG_CODE
+        },
+        by_kind=_rings_by_kind(rings),
+        skipped=dict(unusable),
     )
 
 
-def _by_area(ring: HashRing) -> Mapping[str, HashRing]:
-    """Area Code Geomatch: the senders of each area code and of those that are overlaid on it."""
-    own: dict[str, list[Sender]] = defaultdict(list)
+def _rings_by_area_code(ring: HashRing) -> Mapping[str, HashRing]:
+    """Area Code Geomatch: for each area code the senders of it and of its overlays."""
+    senders: dict[str, list[Sender]] = defaultdict(list)
     for sender in ring:
         area_code = area_code_of(sender.address)
         if area_code is not None:
-            own[area_code].append(sender)
+            senders[area_code].append(sender)
     rings: dict[frozenset[str], HashRing] = {}
-    areas = {}
-    for served in {each for area_code in own for each in overlays_of(area_code)}:
-        near = overlays_of(served).intersection(own)
-        if near not in rings:
-            rings[near] = HashRing(sender for area_code in near for sender in own[area_code])
-        areas[served] = rings[near]
-    return areas
+    by_area_code = {}
+    for served in {overlay for area_code in senders for overlay in overlays_of(area_code)}:
+        matching = overlays_of(served).intersection(senders)
+        if matching not in rings:
+            rings[matching] = HashRing(sender for area_code in matching for sender in senders[area_code])
+        by_area_code[served] = rings[matching]
+    return by_area_code
 
 
-def _everywhere(rings: Mapping[tuple[SenderKind, str | None], HashRing]) -> Mapping[SenderKind, HashRing]:
-    """All of one kind; a kind that has a single country shares that country's ring."""
+def _rings_by_kind(rings: Mapping[tuple[SenderKind, str | None], HashRing]) -> Mapping[SenderKind, HashRing]:
+    """One ring for each kind; a kind with senders of a single country shares that country's ring."""
     by_kind: dict[SenderKind, list[HashRing]] = defaultdict(list)
     for (kind, _), ring in rings.items():
         by_kind[kind].append(ring)
     return {
-        kind: found[0] if len(found) == 1 else HashRing(sender for ring in found for sender in ring)
-        for kind, found in by_kind.items()
+        kind: members[0] if len(members) == 1 else HashRing(sender for ring in members for sender in ring)
+        for kind, members in by_kind.items()
     }
-
-
-def _why_bordered(kind: SenderKind, country: str | None) -> str:
-    if kind is SenderKind.SHORT_CODE:
-        return f"{kind.value} of {country}, the person's country"
-    return f"{kind.value}, and no answer is expected"
-
-
-def _leads_in_canada(kind: SenderKind, country: str | None) -> bool:
-    return country == CANADA and kind is SenderKind.TOLL_FREE
-
-
-def _few(ring: HashRing) -> Iterator[Sender]:
-    return (sender for sender, _ in zip(ring, range(_MOST_REFUSALS), strict=False))

@@ -1,4 +1,4 @@
-"""Senders that an operator has taken out of use for a while, with the reason and the end."""
+"""Cordons: senders that an operator has taken out of use, with the reason and the end."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from math import inf
 
-LONGEST_REASON = 200
-"""Characters of why a sender is out of use; it is shown in every trail."""
+MAX_REASON_LENGTH = 200
+"""Characters; the reason is shown in every trail."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,21 +25,20 @@ class Cordon:
     who: str = ""
     """The operator, by the operating system's user name."""
 
-    def holds(self, now: float) -> bool:
-        """Tell whether it has not ended: machines whose clocks differ agree at once that it has begun."""
+    def is_active(self, now: float) -> bool:
+        # ``since`` is not compared: a machine whose clock is behind applies a new cordon at once.
         return self.until is None or now < self.until
 
-    def words(self, now: float) -> str:
-        """Say it as the trail does: ``cordoned until 14:05 UTC: carrier incident``."""
+    def describe(self, now: float) -> str:
+        """Return it as the trail shows it: ``cordoned until 14:05 UTC: carrier incident``."""
         if self.until is None:
             return f"cordoned until it is released: {self.reason}"
         end, today = datetime.fromtimestamp(self.until, UTC), datetime.fromtimestamp(now, UTC).date()
-        return (
-            f"cordoned until {end:{'%H:%M' if end.date() == today else '%Y-%m-%d %H:%M'}} UTC: {self.reason}"
-        )
+        format_ = "%H:%M" if end.date() == today else "%Y-%m-%d %H:%M"
+        return f"cordoned until {end:{format_}} UTC: {self.reason}"
 
 
-def read_reason(text: str) -> str:
+def parse_reason(text: str) -> str:
     """Return a reason as one line.
 
     Raises:
@@ -47,55 +46,59 @@ def read_reason(text: str) -> str:
 
     """
     reason = " ".join(text.split())
-    if not reason or len(reason) > LONGEST_REASON:
-        raise ValueError(f"a reason has 1 to {LONGEST_REASON} characters; it is shown in every trail")
+    if not reason or len(reason) > MAX_REASON_LENGTH:
+        raise ValueError(f"a reason has 1 to {MAX_REASON_LENGTH} characters; it is shown in every trail")
     return reason
 
 
-def describe(cordons: Iterable[Cordon], now: float) -> dict[str, str]:
-    """Return what speaks against each sender, by its sid and by its address (see `Conditions`)."""
-    holding = [each for each in cordons if each.holds(now)]
-    return {key: each.words(now) for each in holding for key in (each.sid, each.address)}
+def cordon_reasons(cordons: Iterable[Cordon], now: float) -> dict[str, str]:
+    """Return the reasons of the active cordons, by sid and by address (see `SenderConditions`)."""
+    active = [cordon for cordon in cordons if cordon.is_active(now)]
+    return {key: cordon.describe(now) for cordon in active for key in (cordon.sid, cordon.address)}
 
 
 class Cordons:
-    """The cordons as one worker knows them; a cordon ends by itself, also while Redis is away."""
+    """One worker's copy of the cordons; they end on time while Redis is away.
+
+    Args:
+        clock: seconds since the epoch.
+
+    """
 
     def __init__(self, clock: Callable[[], float]) -> None:
-        """``clock`` is in seconds since the epoch."""
         self._clock = clock
         self._all: tuple[Cordon, ...] = ()
-        self._words: Mapping[str, str] = {}
-        self._until = inf
+        self._reasons: Mapping[str, str] = {}
+        self._next_end = inf
 
     @property
     def active(self) -> tuple[Cordon, ...]:
-        """Those that hold now."""
         now = self._clock()
-        return tuple(each for each in self._all if each.holds(now))
+        return tuple(cordon for cordon in self._all if cordon.is_active(now))
 
     def notices(self) -> list[str]:
-        """Say which senders are out of use, and why."""
+        """Return a sentence for each sender out of use."""
         now = self._clock()
-        return [f"{each.address} is {each.words(now)}" for each in self.active]
+        return [f"{cordon.address} is {cordon.describe(now)}" for cordon in self.active]
 
     def install(self, cordons: Iterable[Cordon]) -> None:
-        """Put what is known in place of what was."""
+        """Replace all cordons."""
         self._all = tuple(cordons)
-        self._renew()
+        self._update()
 
-    def look(self) -> None:
-        """Find out anew which hold, should the clock have been set; called about once a second."""
+    def recheck(self) -> None:
+        """Find the active cordons again, because the clock may have been set; called once a second."""
         if self._all:
-            self._renew()
+            self._update()
 
-    def words(self) -> Mapping[str, str]:
-        """Return what speaks against each sender now; usually nothing."""
-        if self._words and self._clock() >= self._until:
-            self._renew()
-        return self._words
+    def reasons(self) -> Mapping[str, str]:
+        """Return why senders are out of use now, by sid and by address."""
+        if self._reasons and self._clock() >= self._next_end:
+            self._update()
+        return self._reasons
 
-    def _renew(self) -> None:
-        now = self._clock()
-        self._words = describe(self._all, now)
-        self._until = min((each.until for each in self.active if each.until is not None), default=inf)
+    def _update(self) -> None:
+        self._reasons = cordon_reasons(self._all, self._clock())
+        self._next_end = min(
+            (cordon.until for cordon in self.active if cordon.until is not None), default=inf
+        )

@@ -1,7 +1,7 @@
-"""The error table: what a delivery's error code says, and how long it is believed (design 7, facts 7.1).
+"""The error table: the class of each delivery error code, and how long a failure counts.
 
-The table is data. The default one lies beside this file; ``config/carriers.toml`` replaces entries of
-it, code by code. A code that is in neither is counted and never acted on.
+The default table is the ``carriers.toml`` beside this file; the one in the configuration folder replaces
+entries of it, code by code. A code that is in neither is counted and has no other effect.
 """
 
 from __future__ import annotations
@@ -17,90 +17,87 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from sms_router.errors import ConfigurationError
 from sms_router.toml import format_validation_errors, read_toml
 
-DEFAULTS = Path(__file__).with_name("carriers.toml")
-"""The table that comes along."""
+DEFAULT_TABLE = Path(__file__).with_name("carriers.toml")
 
-MOST_TIMES = 5
-"""Failures that are kept of each sender; no entry may ask for more."""
+MAX_THRESHOLD = 5
+"""Failures that are stored for each sender and contact; no entry may require more."""
 
-_DAY = 86_400_000
+_DAY_MS = 86_400_000
 
 
 class ErrorClass(StrEnum):
-    """Whose fault a failure is; the values are those of ``class`` in the file."""
+    """What causes a failure; the values are those of ``class`` in the file."""
 
     SENDER = "sender"
-    """This sender does not reach this person; another one may."""
+    """This sender does not reach this contact; another one may."""
     RECIPIENT = "recipient"
-    """No sender reaches this person."""
+    """No sender reaches this contact."""
     OPT_OUT = "opt-out"
-    """The person has opted out: nothing more is sent to them."""
+    """The contact has opted out: nothing more is sent to them."""
     FILTERED = "filtered"
-    """Blocked for what it says or who says it; another sender would be evasion."""
+    """Blocked for its content or its sender; another sender would be evasion."""
     TRANSIENT = "transient"
-    """It may work later."""
+    """The same sender may work later."""
     CONFIGURATION = "configuration"
-    """Ours or the account's mistake."""
+    """The account, the number or the request must be changed."""
 
 
 @dataclass(frozen=True, slots=True)
 class ErrorEntry:
-    """What one error code says."""
+    """The meaning of one error code."""
 
     code: int
     error_class: ErrorClass
     threshold: int
-    """How many failures, each of another message, until the code is believed."""
+    """How many failures of different messages make the sender unreachable."""
     ttl_ms: int
-    """Milliseconds that it is believed, from the last of them."""
+    """Milliseconds from the last failure until the sender is tried again."""
     only_abroad: bool
-    """True when it counts only where the short code is of another country than the person."""
+    """True when it counts only for a short code of another country than the contact's."""
     note: str
 
 
 class ErrorTable:
-    """All codes that mean something."""
+    """The entries by error code."""
 
     def __init__(self, entries: Mapping[int, ErrorEntry]) -> None:
-        """Take the entries by code."""
         self.entries = entries
-        self.longest = max((entry.ttl_ms for entry in entries.values()), default=_DAY)
-        """Milliseconds that anything is believed at the most."""
+        self.max_ttl_ms = max((entry.ttl_ms for entry in entries.values()), default=_DAY_MS)
 
     def find(self, code: int | None) -> ErrorEntry | None:
-        """Return what a code says, None for one that nobody has written down."""
+        """Return the entry of a code; None when there is none."""
         return self.entries.get(code) if code is not None else None
 
 
-class _Error(BaseModel):
+class _ErrorModel(BaseModel):
     """One ``[[error]]``."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     codes: Annotated[tuple[Annotated[int, Field(ge=10_000, le=99_999)], ...], Field(min_length=1)]
     fault: Annotated[ErrorClass, Field(alias="class")]
-    times: Annotated[int, Field(ge=1, le=MOST_TIMES)] = 1
+    times: Annotated[int, Field(ge=1, le=MAX_THRESHOLD)] = 1
     believed_days: Annotated[float, Field(gt=0, le=400)] = 14
     only_abroad: bool = False
     note: Annotated[str, Field(min_length=1)]
 
 
-class _File(BaseModel):
+class _FileModel(BaseModel):
     """``carriers.toml``."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    error: tuple[_Error, ...] = ()
+    error: tuple[_ErrorModel, ...] = ()
 
 
 def load_error_table(folder: Path | None = None) -> ErrorTable:
-    """Read the table that comes along and, over it, the folder's ``carriers.toml``, if there is one.
+    """Read the default table, with the entries of the folder's ``carriers.toml`` in place of its own.
 
     Raises:
-        SettingsError: with every mistake found.
+        ConfigurationError: with all mistakes.
 
     """
-    entries = _read(DEFAULTS)
+    entries = _read(DEFAULT_TABLE)
     if folder is not None:
         entries |= _read(folder / "carriers.toml")
     return ErrorTable(entries)
@@ -108,29 +105,27 @@ def load_error_table(folder: Path | None = None) -> ErrorTable:
 
 def _read(path: Path) -> dict[int, ErrorEntry]:
     try:
-        tables = _File.model_validate(read_toml(path)).error
+        tables = _FileModel.model_validate(read_toml(path)).error
     except ValidationError as error:
-        raise ConfigurationError(format_validation_errors(error, _File, path)) from error
+        raise ConfigurationError(format_validation_errors(error, _FileModel, path)) from error
     entries: dict[int, ErrorEntry] = {}
     mistakes = []
     for number, table in enumerate(tables, start=1):
         for code in table.codes:
             if code in entries:
-                mistakes.append(
-                    f"{path}: error[{number}].codes: {code} stands in two tables; keep one of them"
-                )
+                mistakes.append(f"{path}: error[{number}].codes: {code} is in two tables; keep one of them")
             entries[code] = _entry(code, table)
     if mistakes:
         raise ConfigurationError(mistakes)
     return entries
 
 
-def _entry(code: int, table: _Error) -> ErrorEntry:
+def _entry(code: int, table: _ErrorModel) -> ErrorEntry:
     return ErrorEntry(
         code=code,
         error_class=table.fault,
         threshold=table.times,
-        ttl_ms=int(table.believed_days * _DAY),
+        ttl_ms=int(table.believed_days * _DAY_MS),
         only_abroad=table.only_abroad,
         note=table.note,
     )

@@ -1,7 +1,7 @@
-"""How much of what each number sends is lost, and why: what an operator has to be told (design 7).
+"""The share of failed messages of each sender, and alerts when it is too high.
 
-Shares, not counts: a number that sends much loses much. Nothing is concluded about people from it. The
-receipts of all workers count (`sms_router.membership.sync.failure_sync`).
+Shares, not counts: a number that sends much has many failures. Nothing is concluded about contacts from
+them. The receipts of all workers count (`sms_router.membership.sync.failure_sync`).
 """
 
 from __future__ import annotations
@@ -13,176 +13,180 @@ from dataclasses import dataclass, field
 
 log = logging.getLogger("sms_router.senders")
 
-_PARTS = 20
-"""Parts of a window; a receipt is forgotten with its part."""
+BUCKETS = 20
+"""Parts of the window; receipts leave the window one bucket at a time."""
 
-_MOST_WATCHED = 20_000
-"""Numbers that are watched at once; more than that are not all ours."""
+MAX_SENDERS = 20_000
+MAX_ALERTS = 1000
 
-_MOST_NEWS = 1000
-
-Seen = Counter[tuple[str, str | None]]
-"""Receipts by number and class of the error; None for what arrived."""
+ReceiptCounts = Counter[tuple[str, str | None]]
+"""Receipts by sender and class of the error; None for delivered ones."""
 
 
 @dataclass(frozen=True, slots=True)
 class WarningRule:
-    """When a number's failures are worth a warning. It ends when the share is below half of this."""
+    """When to warn of a sender. The warning ends when the share is below half of ``share``."""
 
     share: float
-    """Of all receipts in the window, those that tell of a failure of one class; 0 to 1."""
+    """Share of receipts that report a failure of one class, 0 to 1."""
     at_least: int
-    """Receipts in the window; fewer say nothing."""
+    """Receipts within the window; with fewer there is no warning."""
     window: float
     """Seconds."""
 
 
 @dataclass(frozen=True, slots=True)
-class Failing:
-    """One number that loses too much for one reason."""
+class FailingSender:
+    """A sender's failures of one class within the window."""
 
     sender: str
-    fault: str
-    """The class of the errors, as in the error table."""
-    lost: int
+    error_class: str
+    """As in the error table (`error_table.ErrorClass`)."""
+    failed: int
     receipts: int
     window: float
     """Seconds."""
 
     @property
     def share(self) -> float:
-        """How much of it is lost, 0 to 1."""
-        return self.lost / self.receipts if self.receipts else 0.0
+        return self.failed / self.receipts if self.receipts else 0.0
 
     def __str__(self) -> str:
-        """Say it: ``12345 loses 40% of what it sends (class sender): 12 of 30 in the last 600 s``."""
+        """``12345: 40% of its messages fail (error class sender): 12 of 30 in the last 600 s``."""
         return (
-            f"{self.sender} loses {self.share:.0%} of what it sends (class {self.fault}):"
-            f" {self.lost} of {self.receipts} in the last {self.window:g} s"
+            f"{self.sender}: {self.share:.0%} of its messages fail (error class {self.error_class}):"
+            f" {self.failed} of {self.receipts} in the last {self.window:g} s"
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """A warning that begins or is over."""
+    """The begin or the end of a warning."""
 
     begins: bool
-    of: Failing
+    failing: FailingSender
 
     def log(self) -> None:
-        """Say it."""
         if self.begins:
-            log.warning("%s", self.of)
+            log.warning("%s", self.failing)
         else:
-            log.info("%s no longer loses too much (class %s)", self.of.sender, self.of.fault)
+            log.info(
+                "%s no longer fails too often (error class %s)",
+                self.failing.sender,
+                self.failing.error_class,
+            )
 
 
 @dataclass(slots=True)
 class _Window:
-    """The receipts of one number, in parts by time; None counts all of them."""
+    """The receipts of one sender by bucket, counted by error class; None counts all of them."""
 
-    parts: deque[tuple[int, Counter[str | None]]] = field(default_factory=deque)
+    buckets: deque[tuple[int, Counter[str | None]]] = field(default_factory=deque)
     total: Counter[str | None] = field(default_factory=Counter)
 
-    def add(self, part: int, fault: str | None, count: int) -> None:
-        if not self.parts or self.parts[-1][0] < part:
-            self.parts.append((part, Counter()))
-        for counted in (self.parts[-1][1], self.total):
-            counted[None] += count
-            if fault is not None:
-                counted[fault] += count
+    def add(self, bucket: int, error_class: str | None, count: int) -> None:
+        if not self.buckets or self.buckets[-1][0] < bucket:
+            self.buckets.append((bucket, Counter()))
+        for counts in (self.buckets[-1][1], self.total):
+            counts[None] += count
+            if error_class is not None:
+                counts[error_class] += count
 
-    def forget(self, before: int) -> None:
-        while self.parts and self.parts[0][0] < before:
-            self.total -= self.parts.popleft()[1]
+    def remove_before(self, bucket: int) -> None:
+        while self.buckets and self.buckets[0][0] < bucket:
+            self.total -= self.buckets.popleft()[1]
 
 
 class FailureMonitor:
-    """Watches what receipts tell of each number; one in each worker."""
+    """Counts the receipts of each sender; one in each worker.
+
+    Args:
+        rule: when to warn.
+        clock: seconds; a clock that nobody sets.
+
+    """
 
     def __init__(self, rule: WarningRule, clock: Callable[[], float]) -> None:
-        """``clock`` measures time, in seconds; best one that nobody sets."""
         self.rule = rule
         self._clock = clock
         self._windows: dict[str, _Window] = {}
         self._warned: dict[tuple[str, str], None] = {}
-        self._untold: Seen = Counter()
-        self._news: deque[Alert] = deque(maxlen=_MOST_NEWS)
+        self._unreported: ReceiptCounts = Counter()
+        self._alerts: deque[Alert] = deque(maxlen=MAX_ALERTS)
 
-    def record(self, sender: str, fault: str | None) -> None:
-        """Count a receipt of a number: with the class of the error, or None for one that arrived."""
-        if len(self._untold) < _MOST_WATCHED:
-            self._untold[sender, fault] += 1
-        self._add(sender, fault, 1)
+    def record(self, sender: str, error_class: str | None) -> None:
+        """Count one receipt; ``error_class`` is None for a delivered message."""
+        if len(self._unreported) < MAX_SENDERS:
+            self._unreported[sender, error_class] += 1
+        self._add(sender, error_class, 1)
 
-    def learn(self, seen: Seen) -> None:
-        """Count what other workers have seen."""
-        for (sender, fault), count in seen.items():
-            self._add(sender, fault, count)
+    def merge(self, counts: ReceiptCounts) -> None:
+        """Count the receipts of another worker."""
+        for (sender, error_class), count in counts.items():
+            self._add(sender, error_class, count)
 
-    def take_untold(self) -> Seen:
-        """Take what this worker has seen and not told to the others yet."""
-        taken, self._untold = self._untold, Counter()
-        return taken
+    def drain(self) -> ReceiptCounts:
+        """Remove and return what this worker has not reported to the others yet."""
+        drained, self._unreported = self._unreported, Counter()
+        return drained
 
-    def give_back(self, taken: Seen) -> None:
-        """Keep for later what could not be told."""
-        self._untold.update(taken)
+    def restore(self, drained: ReceiptCounts) -> None:
+        """Put drained counts back, after they could not be reported."""
+        self._unreported.update(drained)
 
     def drain_alerts(self) -> list[Alert]:
-        """Take which warnings have begun or are over."""
-        news = list(self._news)
-        self._news.clear()
-        return news
+        """Remove and return the warnings that have begun or ended."""
+        alerts = list(self._alerts)
+        self._alerts.clear()
+        return alerts
 
-    def _add(self, sender: str, fault: str | None, count: int) -> None:
-        part = self._part()
-        window = self._windows.get(sender)
-        if window is None:
-            if len(self._windows) >= _MOST_WATCHED:
-                return
-            window = self._windows[sender] = _Window()
-        window.forget(part - _PARTS + 1)
-        window.add(part, fault, count)
-
-    def look(self) -> None:
-        """Forget what is past, and find what begins and what is over; called about once a second."""
-        before = self._part() - _PARTS + 1
+    def update(self) -> None:
+        """Remove old receipts, and begin and end warnings; called about once a second."""
+        oldest = self._bucket() - BUCKETS + 1
         for sender in list(self._windows):
             window = self._windows[sender]
-            window.forget(before)
-            if not window.parts:
+            window.remove_before(oldest)
+            if not window.buckets:
                 del self._windows[sender]
-        told = [(each.sender, each.fault) for each in self.shares()]
-        for sender, fault in dict.fromkeys([*self._warned, *told]):
-            self._judge(self._figures(sender, fault))
+        failing = [(each.sender, each.error_class) for each in self.shares()]
+        for key in dict.fromkeys([*self._warned, *failing]):
+            self._judge(self._figures(*key))
 
-    def failing(self) -> list[Failing]:
-        """Return what is warned of now."""
-        return [self._figures(sender, fault) for sender, fault in self._warned]
+    def failing(self) -> list[FailingSender]:
+        """Return the warnings that hold now."""
+        return [self._figures(*key) for key in self._warned]
 
-    def shares(self) -> Iterator[Failing]:
-        """Yield the figures of every number that has lost anything in its window."""
+    def shares(self) -> Iterator[FailingSender]:
+        """Yield the figures of every sender and class with a failure in the window."""
         for sender, window in self._windows.items():
-            yield from self._of(sender, window)
+            for error_class in window.total:
+                if error_class is not None:
+                    yield self._figures(sender, error_class)
 
-    def _of(self, sender: str, window: _Window) -> list[Failing]:
-        return [self._figures(sender, fault) for fault in window.total if fault is not None]
+    def _add(self, sender: str, error_class: str | None, count: int) -> None:
+        bucket = self._bucket()
+        window = self._windows.get(sender)
+        if window is None:
+            if len(self._windows) >= MAX_SENDERS:
+                return
+            window = self._windows[sender] = _Window()
+        window.remove_before(bucket - BUCKETS + 1)
+        window.add(bucket, error_class, count)
 
-    def _figures(self, sender: str, fault: str) -> Failing:
+    def _figures(self, sender: str, error_class: str) -> FailingSender:
         window = self._windows.get(sender)
         total: Counter[str | None] = window.total if window is not None else Counter()
-        return Failing(sender, fault, total[fault], total[None], self.rule.window)
+        return FailingSender(sender, error_class, total[error_class], total[None], self.rule.window)
 
-    def _judge(self, now: Failing) -> None:
-        key = (now.sender, now.fault)
+    def _judge(self, failing: FailingSender) -> None:
+        key = (failing.sender, failing.error_class)
         if key not in self._warned:
-            if now.receipts >= self.rule.at_least and now.share >= self.rule.share:
+            if failing.receipts >= self.rule.at_least and failing.share >= self.rule.share:
                 self._warned[key] = None
-                self._news.append(Alert(begins=True, of=now))
-        elif now.share < self.rule.share / 2:
+                self._alerts.append(Alert(begins=True, failing=failing))
+        elif failing.share < self.rule.share / 2:
             del self._warned[key]
-            self._news.append(Alert(begins=False, of=now))
+            self._alerts.append(Alert(begins=False, failing=failing))
 
-    def _part(self) -> int:
-        return int(self._clock() * _PARTS / self.rule.window)
+    def _bucket(self) -> int:
+        return int(self._clock() * BUCKETS / self.rule.window)

@@ -1,7 +1,7 @@
-"""A stable choice among equals: the same person gets the same sender, on every replica.
+"""Consistent hashing: the same contact gets the same one of several equal senders, on every replica.
 
-Consistent hashing, so that a sender which leaves or is passed over moves only the people who
-would have been answered from it, and the choice costs the same for ten senders and ten thousand.
+A sender that leaves or is skipped moves only its own contacts, and the choice costs the same for 10
+senders and 10,000.
 """
 
 from __future__ import annotations
@@ -14,31 +14,28 @@ from struct import unpack
 
 from sms_router.senders.models import Sender
 
-_POINTS = 8
-"""Places of one sender on the ring; more are fairer and cost eight bytes each."""
-_INDEX_BITS = 20
-_MOST_SENDERS = 1 << _INDEX_BITS
-_HASH_MASK = (1 << 64) - _MOST_SENDERS
+_POINTS_PER_SENDER = 8
+"""More are fairer and cost eight bytes each."""
+_MAX_SENDERS = 1 << 20
+_HASH_MASK = (1 << 64) - _MAX_SENDERS
 
 
 class HashRing:
-    """Senders of one kind that serve a person equally well.
+    """Senders of one kind that serve a contact equally well; their addresses alone decide the order.
 
-    A place is one number: the hash above, the sender's index below, so that a ring of ten
-    thousand takes 640 kB and no objects.
+    A point is one integer, the hash in the high bits and the sender's index in the low ones, so that a
+    ring of 10,000 senders takes 640 kB and no objects.
     """
 
-    __slots__ = ("_places", "_senders")
+    __slots__ = ("_points", "_senders")
 
     def __init__(self, senders: Iterable[Sender]) -> None:
-        """Place every sender on the ring, by its address and nothing else."""
-        self._senders = tuple(sorted(senders, key=_order))
-        assert len(self._senders) < _MOST_SENDERS, "a ring counts its senders in 20 bits"
-        places = (place for index, sender in enumerate(self._senders) for place in _points(index, sender))
-        self._places = array("Q", sorted(places))
+        self._senders = tuple(sorted(senders, key=_sort_key))
+        assert len(self._senders) < _MAX_SENDERS, "the index of a sender has 20 bits"
+        points = (point for index, sender in enumerate(self._senders) for point in _points(index, sender))
+        self._points = array("Q", sorted(points))
 
     def __len__(self) -> int:
-        """How many senders the ring has."""
         return len(self._senders)
 
     def __iter__(self) -> Iterator[Sender]:
@@ -46,26 +43,25 @@ class HashRing:
         return iter(self._senders)
 
     def holds(self, sender: Sender) -> bool:
-        """Tell whether the sender is one of the ring's."""
         senders = self._senders
-        at = bisect_left(senders, _order(sender), key=_order)
+        at = bisect_left(senders, _sort_key(sender), key=_sort_key)
         return at < len(senders) and senders[at] == sender
 
-    def first(self, person: str) -> Sender:
-        """Return the sender whose turn it is for this person; the ring must not be empty."""
+    def first(self, contact: str) -> Sender:
+        """Return the first sender of `iter_from`; the ring must not be empty."""
         if len(self._senders) == 1:
             return self._senders[0]
-        places = self._places
-        start = bisect_left(places, _key(person))
-        return self._senders[places[start % len(places)] % _MOST_SENDERS]
+        points = self._points
+        start = bisect_left(points, _hash(contact))
+        return self._senders[points[start % len(points)] % _MAX_SENDERS]
 
-    def iter_from(self, person: str) -> Iterator[Sender]:
-        """Yield every sender once, in the order in which this person gets them."""
-        places = self._places
-        start = bisect_left(places, _key(person))
+    def iter_from(self, contact: str) -> Iterator[Sender]:
+        """Yield every sender once, from the contact's place on the ring on."""
+        points = self._points
+        start = bisect_left(points, _hash(contact))
         seen: set[int] = set()
-        for offset in range(len(places)):
-            index = places[(start + offset) % len(places)] % _MOST_SENDERS
+        for offset in range(len(points)):
+            index = points[(start + offset) % len(points)] % _MAX_SENDERS
             if index not in seen:
                 seen.add(index)
                 yield self._senders[index]
@@ -73,15 +69,15 @@ class HashRing:
                 return
 
 
-def _order(sender: Sender) -> tuple[str, str]:
+def _sort_key(sender: Sender) -> tuple[str, str]:
     return sender.address, sender.sid
 
 
 def _points(index: int, sender: Sender) -> Iterator[int]:
-    digest = blake2b(sender.address.encode(), digest_size=8 * _POINTS).digest()
-    return ((point & _HASH_MASK) | index for point in unpack(f">{_POINTS}Q", digest))
+    digest = blake2b(sender.address.encode(), digest_size=8 * _POINTS_PER_SENDER).digest()
+    return ((value & _HASH_MASK) | index for value in unpack(f">{_POINTS_PER_SENDER}Q", digest))
 
 
-def _key(person: str) -> int:
-    digest = blake2b(person.encode(errors="surrogatepass"), digest_size=8).digest()
+def _hash(contact: str) -> int:
+    digest = blake2b(contact.encode(errors="surrogatepass"), digest_size=8).digest()
     return int.from_bytes(digest, "big") & _HASH_MASK

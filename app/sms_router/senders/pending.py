@@ -1,4 +1,4 @@
-"""Numbers on their way in: not used before they are live, except to answer people who text them."""
+"""Numbers that are not live yet: skipped, except for a reply to a contact who texted one of them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from types import MappingProxyType
 from sms_router.senders.models import SenderKind
 from sms_router.senders.pool import Pool
 
-_NOTHING: Mapping[str, str] = MappingProxyType({})
+_NONE: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,67 +18,75 @@ class PendingNumber:
 
     address: str
     country: str
-    words: str
-    """Why it is passed over, as the trail says it."""
+    reason: str
+    """Why it is skipped, for the trail."""
     gradual: bool = False
-    """True while it moves carrier by carrier: a text to it says nothing of other people."""
+    """True for a short code that moves carrier by carrier: one message to it proves nothing for others."""
 
 
 class PendingNumbers:
-    """The numbers on their way as one worker knows them; costs nothing while there are none."""
+    """One worker's copy of the pending numbers; without any it costs nothing.
+
+    Args:
+        pools: returns the pools, in a mapping that is replaced as a whole when one of them changes.
+        clock: seconds since the epoch.
+
+    """
 
     def __init__(self, pools: Callable[[], Mapping[str, Pool]], clock: Callable[[], float]) -> None:
-        """``pools`` gives a mapping that is replaced as a whole; ``clock`` is in seconds since the epoch."""
         self._pools = pools
         self._clock = clock
-        self._seen: Mapping[str, Pool] | None = None
-        self._words = _NOTHING
+        self._reasons_for: Mapping[str, Pool] | None = None
+        self._reasons = _NONE
         self.numbers: Mapping[str, PendingNumber] = {}
-        """By their addresses."""
-        self.texted: dict[str, float] = {}
-        """When each was first texted through Twilio, as far as this worker knows."""
+        """By address."""
+        self.first_texted: dict[str, float] = {}
+        """When each number first received a message through Twilio, as far as this worker knows."""
 
     def install(
-        self, numbers: Iterable[PendingNumber], texted: Mapping[str, float] = MappingProxyType({})
+        self, numbers: Iterable[PendingNumber], first_texted: Mapping[str, float] = MappingProxyType({})
     ) -> None:
-        """Put what is known in place of what was; what was texted here stays known while it is pending."""
-        self.numbers = {each.address: each for each in numbers}
-        known = {**self.texted, **texted}
-        self.texted = {address: at for address, at in known.items() if address in self.numbers}
-        self._seen = None
+        """Replace the numbers; what this worker has seen is kept while its number is pending."""
+        self.numbers = {number.address: number for number in numbers}
+        known = {**self.first_texted, **first_texted}
+        self.first_texted = {address: at for address, at in known.items() if address in self.numbers}
+        self._reasons_for = None
 
-    def words(self, texted: str = "") -> Mapping[str, str]:
-        """Return what speaks against each sender, by its sid; ``texted`` is the number of the message."""
+    def reasons(self, texted: str = "") -> Mapping[str, str]:
+        """Return why senders are skipped, by sid; ``texted`` is the number that received the message."""
         if not self.numbers:
-            return _NOTHING
-        if texted in self.numbers and texted not in self.texted:
-            self.texted[texted] = self._clock()
+            return _NONE
+        if texted in self.numbers and texted not in self.first_texted:
+            self.first_texted[texted] = self._clock()
         pools = self._pools()
-        if pools is not self._seen:
-            self._seen, self._words = pools, in_words(self.numbers.values(), pools.values())
-        return self._words
+        if pools is not self._reasons_for:
+            self._reasons_for = pools
+            self._reasons = pending_reasons(self.numbers.values(), pools.values())
+        return self._reasons
 
     def notices(self) -> list[str]:
-        """Say which numbers are live by all appearances, and still marked as on their way."""
-        return [live_words(address) for address in sorted(self.texted) if not self.numbers[address].gradual]
+        """Return a sentence for each number that receives messages and is still marked as pending."""
+        return [
+            live_notice(address) for address in sorted(self.first_texted) if not self.numbers[address].gradual
+        ]
 
 
-def in_words(numbers: Iterable[PendingNumber], pools: Iterable[Pool]) -> Mapping[str, str]:
-    """Return what speaks against the senders of some pools, by their sids."""
+def pending_reasons(numbers: Iterable[PendingNumber], pools: Iterable[Pool]) -> Mapping[str, str]:
+    """Return why the senders of some pools are skipped, by sid."""
     pools = tuple(pools)
-    words = {}
+    reasons = {}
     for number in numbers:
         for pool in pools:
             sender = pool.find(number.address, number.country)
             if sender is None or (sender.kind is SenderKind.SHORT_CODE and sender.country != number.country):
                 continue
-            words[sender.sid] = number.words
-    return words
+            reasons[sender.sid] = number.reason
+    return reasons
 
 
-def live_words(address: str) -> str:
-    """Say that a number is live, and how to say so to the router."""
+def live_notice(address: str) -> str:
+    """Return the notice for a pending number that receives messages, with the command that ends it."""
     return (
-        f"{address} was texted through Twilio, so it is live, but it is still marked as on its way:"
+        f"{address} received a message through Twilio, so it is live, but it is still marked as pending:"
         f" sms-router onboarding done {address} live"
     )

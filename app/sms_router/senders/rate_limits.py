@@ -1,53 +1,86 @@
-"""What each sender has sent, and whether it may send more now.
+"""Rate limits and daily caps: what each sender has sent, and whether it may send more now.
 
-A sender over its rate has work for more than a second ahead of it, as its queue at Twilio has (facts
-5.4). Each worker counts what it sends and knows at once; what the others send it learns a few times a
-second (`sms_router.membership.sync.rate_sync`). So several workers together may send more than a rate for a
-moment, at the most a second's worth each, and then wait until the work is done: over a few seconds the
-rate holds. A day begins at midnight Pacific, as with the carriers' daily caps (facts 5.4), and a cap may
-be passed by what the others send in between two exchanges.
+A sender is over its rate when it needs more than one second to send what it has accepted; Twilio would
+queue further messages. Each worker counts its own messages at once and the other workers' a few times a
+second (`sms_router.membership.sync.rate_sync`), so that several workers together may exceed a rate by one
+second's worth each, and then wait; over a few seconds the rate holds. A daily cap begins at midnight
+Pacific, as the carriers' caps do, and may be exceeded by what is sent between two exchanges.
 
-When each sender was last used is counted as well, so that among equals the least recently used can
-answer. Workers that have not exchanged yet may differ in this; a person still keeps their number.
+The time of the last use of each sender is shared in the same way, so that the least recently used of equal
+senders can be chosen.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
 from heapq import heappop, heappush
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from sms_router.senders.decision import Decision
-from sms_router.senders.limits import Limits, SenderLimit
-from sms_router.senders.models import Sender
+from sms_router.senders.models import Decision, Sender, SenderKind
 
-DAY = 86_400.0
+SECONDS_PER_DAY = 86_400.0
 
 _PACIFIC = ZoneInfo("America/Los_Angeles")
 _QUARTER_HOUR = 900
-"""Seconds; no zone changes its clocks in between."""
+"""Seconds; no time zone changes its offset within a quarter of an hour."""
 
-_MOST_COUNTED = 50_000
-"""Senders that are counted; no account has so many numbers."""
+MAX_UNREPORTED = 50_000
+"""Senders with unreported usage; no account has so many numbers."""
 
 
-class Count(NamedTuple):
-    """What was sent from one sender, to be told to the others."""
+@dataclass(frozen=True, slots=True)
+class SenderLimit:
+    """The limits of one sender, in message segments: Twilio's MPS, and carriers' daily caps."""
+
+    per_second: float | None = None
+    per_day: int | None = None
+
+    @property
+    def burst(self) -> float:
+        """Seconds of unsent work with which a sender may accept one more segment."""
+        return max(0.0, 1.0 - 1.0 / self.per_second) if self.per_second else 0.0
+
+    def over_rate_reason(self) -> str:
+        return f"over its rate: {self.per_second:g} MPS"
+
+    def capped_reason(self) -> str:
+        return f"at its daily cap: {self.per_day} segments"
+
+
+@dataclass(frozen=True, slots=True)
+class RateLimits:
+    """All configured limits. A number's own rate and cap replace those of its kind, each separately."""
+
+    by_kind: Mapping[SenderKind, SenderLimit] = field(default_factory=dict)
+    by_number: Mapping[str, SenderLimit] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        return bool(self.by_kind or self.by_number)
+
+    def limit_for(self, sender: Sender) -> SenderLimit | None:
+        own, kind = self.by_number.get(sender.address), self.by_kind.get(sender.kind)
+        if own is None or kind is None:
+            return own or kind
+        return SenderLimit(own.per_second or kind.per_second, own.per_day or kind.per_day)
+
+
+class UsageDelta(NamedTuple):
+    """What this worker has sent from one sender since it last reported."""
 
     busy_seconds: float = 0.0
-    """Seconds that it keeps the sender busy."""
+    """Seconds that the sender needs for it at its rate."""
     segments: int = 0
 
 
-class Reported(NamedTuple):
-    """What all workers together have sent from one sender. Times are by this worker's clock."""
+class SharedUsage(NamedTuple):
+    """What all workers have sent from one sender. Times are by this worker's clock."""
 
     sender: str
-    used: float
+    last_used: float
     busy_until: float
     day: int
     segments: int
@@ -56,154 +89,159 @@ class Reported(NamedTuple):
 
 @dataclass(slots=True)
 class _Usage:
-    """What is known of one sender."""
-
-    limit: SenderLimit | None
+    limit: SenderLimit
     busy_until: float = 0.0
     day: int = 0
     segments: int = 0
 
-    def free_at(self) -> float:
-        """When it is within its rate again."""
-        return self.busy_until - (self.limit.burst if self.limit is not None else 0.0)
+    def within_rate_at(self) -> float:
+        return self.busy_until - self.limit.burst
 
 
 class RateLimiter:
-    """The counts of one worker; asking and counting cost the same for ten senders and ten thousand."""
+    """One worker's counts. Senders are identified by sid, or by address when they are in no Sender Pool.
+
+    A question and a count cost the same for 10 senders and 10,000.
+
+    Args:
+        limits: as configured.
+        clock: seconds from any moment on; a clock that nobody sets.
+        calendar: seconds since the epoch, for the days of the caps; ``clock`` when it is not given.
+
+    """
 
     def __init__(
-        self, limits: Limits, clock: Callable[[], float], calendar: Callable[[], float] | None = None
+        self, limits: RateLimits, clock: Callable[[], float], calendar: Callable[[], float] | None = None
     ) -> None:
-        """``clock`` measures time, in seconds from any moment on, and is best one that nobody sets.
-
-        ``calendar`` is in seconds since the epoch and tells the day; ``clock`` does unless it is given.
-        """
         self.limits = limits
-        self.limited = bool(limits)
-        """Whether anything has a limit."""
+        self.has_limits = bool(limits)
         self.used: dict[str, float] = {}
-        """When each was last used, of those that have equals."""
+        """When each sender was last used, of those that were chosen among equals."""
         self._clock = clock
         self._calendar = calendar or clock
         self._usages: dict[str, _Usage] = {}
         self._limit_of: dict[str, SenderLimit] = dict(limits.by_number)
-        self._over: dict[str, str] = {}
-        self._free: list[tuple[float, str]] = []
-        """When to look again at each that is over its rate; one entry for each."""
+        self._over_rate: dict[str, str] = {}
+        self._recheck: list[tuple[float, str]] = []
+        """When to check again, a heap with one entry for each sender that is over its rate."""
         self._capped: dict[str, str] = {}
         self._today = 0
-        self._untold: dict[str, Count] = {}
+        self._unreported: dict[str, UsageDelta] = {}
 
-    def know(self, senders: Iterable[Sender]) -> None:
-        """Learn which senders there are, so that what others report of them can be judged."""
-        known = ((sender.sid, self.limits.of(sender)) for sender in senders)
+    def set_senders(self, senders: Iterable[Sender]) -> None:
+        """Set which senders exist, so that `merge` finds their limits."""
+        limits = ((sender.sid, self.limits.limit_for(sender)) for sender in senders)
         self._limit_of = {
             **self.limits.by_number,
-            **{sid: limit for sid, limit in known if limit is not None},
+            **{sid: limit for sid, limit in limits if limit is not None},
         }
 
-    def limits_sending(self, decision: Decision) -> bool:
-        """Tell whether segments need to be counted for the sender that was chosen."""
-        if not self.limited or decision.address is None:
+    def is_limited(self, decision: Decision) -> bool:
+        """Return whether the chosen sender has a limit, so that its segments have to be counted."""
+        if not self.has_limits or decision.address is None:
             return False
         if decision.sender is None:
             return decision.address in self._limit_of
-        return decision.sender.sid in self._limit_of or self.limits.of(decision.sender) is not None
+        return decision.sender.sid in self._limit_of or self.limits.limit_for(decision.sender) is not None
 
-    def sent(self, decision: Decision, segments: int = 0) -> None:
-        """Count what leaves from the sender that was chosen."""
-        key = decision.sender.sid if decision.sender is not None else decision.address
+    def record_sent(self, decision: Decision, segments: int = 0) -> None:
+        """Count a message from the chosen sender."""
+        sender = decision.sender
+        key = sender.sid if sender is not None else decision.address
         if key is None or (not segments and not decision.per_recipient):
             return
         now = self._clock()
         if decision.per_recipient:
             self.used[key] = now
-        work = 0.0
-        if segments:
-            work = self._count(key, self._limit(key, decision.sender), segments, now)
-        before = self._untold.get(key, Count())
-        if len(self._untold) < _MOST_COUNTED or before.segments:
-            self._untold[key] = Count(before.busy_seconds + work, before.segments + segments)
+        busy_seconds = 0.0
+        limit = self._find_limit(key, sender) if segments else None
+        if limit is not None:
+            usage = self._usage(key, limit)
+            busy_seconds = segments / limit.per_second if limit.per_second else 0.0
+            usage.busy_until = max(now, usage.busy_until) + busy_seconds
+            usage.segments += segments
+            self._update_state(key, usage, now)
+        delta = self._unreported.get(key, UsageDelta())
+        if len(self._unreported) < MAX_UNREPORTED or delta.segments:
+            self._unreported[key] = UsageDelta(delta.busy_seconds + busy_seconds, delta.segments + segments)
 
     def over_rate(self) -> Mapping[str, str]:
-        """Return which senders have sent what they may in a second, with the words for the trail."""
-        if self._free:
+        """Return the senders that are over their rate now, with the reason for the trail."""
+        if self._recheck:
             now = self._clock()
-            while self._free and self._free[0][0] <= now:
-                _, key = heappop(self._free)
-                del self._over[key]
-                self._judge_rate(key, self._usages[key], now)
-        return self._over
+            while self._recheck and self._recheck[0][0] <= now:
+                _, key = heappop(self._recheck)
+                del self._over_rate[key]
+                self._update_over_rate(key, self._usages[key], now)
+        return self._over_rate
 
     def capped(self) -> Mapping[str, str]:
-        """Return which senders have sent what they may in a day, with the words for the trail."""
+        """Return the senders that are at their daily cap now, with the reason for the trail."""
         if self._capped and self._day() != self._today:
             self._capped.clear()
         return self._capped
 
-    def drain(self, most: int) -> dict[str, Count]:
-        """Take what was counted and not told to the others yet, of so many senders at the most."""
-        if len(self._untold) <= most:
-            taken, self._untold = self._untold, {}
-            return taken
-        return {key: self._untold.pop(key) for key in list(self._untold)[:most]}
-
-    def restore(self, taken: Mapping[str, Count]) -> None:
-        """Keep for later what could not be told."""
-        for key, count in taken.items():
-            since = self._untold.get(key, Count())
-            self._untold[key] = Count(
-                count.busy_seconds + since.busy_seconds, count.segments + since.segments
-            )
-
-    @property
-    def has_untold(self) -> bool:
-        """True when something was counted that the others do not know."""
-        return bool(self._untold)
-
-    def merge(self, reports: Iterable[Reported]) -> None:
-        """Take over what all workers together have sent, and add what they do not know of yet.
-
-        Nothing is unlearned, should Redis have lost what it knew.
-        """
-        now = self._clock()
-        for report in reports:
-            if report.used > self.used.get(report.sender, 0.0):
-                self.used[report.sender] = report.used
-            limit = self._limit_of.get(report.sender)
-            if limit is None:
-                continue
-            usage = self._usage(report.sender, limit)
-            untold = self._untold.get(report.sender, Count())
-            usage.busy_until = max(usage.busy_until, report.busy_until + untold.busy_seconds)
-            if report.day == usage.day:
-                usage.segments = max(usage.segments, report.segments + untold.segments)
-            self._judge(report.sender, usage, now)
-
     def sent_today(self, key: str) -> int:
-        """Return how many segments a sender has sent today, as far as it is limited."""
+        """Return how many segments a sender has sent today; zero for one without a limit."""
         usage = self._usages.get(key)
         return usage.segments if usage is not None and usage.day == self._day() else 0
 
-    def _limit(self, key: str, sender: Sender | None) -> SenderLimit | None:
+    @property
+    def has_unreported(self) -> bool:
+        return bool(self._unreported)
+
+    def drain(self, maximum: int) -> dict[str, UsageDelta]:
+        """Remove and return the unreported usage of at most ``maximum`` senders."""
+        if len(self._unreported) <= maximum:
+            drained, self._unreported = self._unreported, {}
+            return drained
+        return {key: self._unreported.pop(key) for key in list(self._unreported)[:maximum]}
+
+    def restore(self, drained: Mapping[str, UsageDelta]) -> None:
+        """Put drained usage back, after it could not be reported."""
+        for key, delta in drained.items():
+            newer = self._unreported.get(key, UsageDelta())
+            self._unreported[key] = UsageDelta(
+                delta.busy_seconds + newer.busy_seconds, delta.segments + newer.segments
+            )
+
+    def merge(self, usages: Iterable[SharedUsage]) -> None:
+        """Apply what all workers have sent, and add what this worker has not reported yet.
+
+        Counts never decrease within a day: Redis may have lost its data.
+        """
+        now = self._clock()
+        for shared in usages:
+            if shared.last_used > self.used.get(shared.sender, 0.0):
+                self.used[shared.sender] = shared.last_used
+            limit = self._limit_of.get(shared.sender)
+            if limit is None:
+                continue
+            usage = self._usage(shared.sender, limit)
+            delta = self._unreported.get(shared.sender, UsageDelta())
+            usage.busy_until = max(usage.busy_until, shared.busy_until + delta.busy_seconds)
+            if shared.day == usage.day:
+                usage.segments = max(usage.segments, shared.segments + delta.segments)
+            self._update_state(shared.sender, usage, now)
+
+    @property
+    def day_offset(self) -> int:
+        """Seconds after midnight UTC at which a day of the caps begins now."""
+        return -_pacific_offset(int(self._calendar() // _QUARTER_HOUR))
+
+    def _day(self) -> int:
+        return int((self._calendar() - self.day_offset) // SECONDS_PER_DAY)
+
+    def _find_limit(self, key: str, sender: Sender | None) -> SenderLimit | None:
         limit = self._limit_of.get(key)
         if limit is None and sender is not None:
-            limit = self.limits.of(sender)
+            limit = self.limits.limit_for(sender)
             if limit is not None:
                 self._limit_of[key] = limit
         return limit
 
-    def _count(self, key: str, limit: SenderLimit | None, segments: int, now: float) -> float:
-        if limit is None:
-            return 0.0
-        usage = self._usage(key, limit)
-        work = segments / limit.per_second if limit.per_second else 0.0
-        usage.busy_until = max(now, usage.busy_until) + work
-        usage.segments += segments
-        self._judge(key, usage, now)
-        return work
-
     def _usage(self, key: str, limit: SenderLimit) -> _Usage:
+        """Return the usage of a sender, with the segments of today."""
         usage = self._usages.get(key)
         if usage is None:
             usage = self._usages[key] = _Usage(limit)
@@ -216,32 +254,23 @@ class RateLimiter:
             self._capped.clear()
         return usage
 
-    def _judge(self, key: str, usage: _Usage, now: float) -> None:
-        self._judge_rate(key, usage, now)
+    def _update_state(self, key: str, usage: _Usage, now: float) -> None:
+        self._update_over_rate(key, usage, now)
         limit = usage.limit
-        if limit is not None and limit.per_day is not None and usage.segments >= limit.per_day:
-            self._capped[key] = limit.cap_in_words()
+        if limit.per_day is not None and usage.segments >= limit.per_day:
+            self._capped[key] = limit.capped_reason()
 
-    def _judge_rate(self, key: str, usage: _Usage, now: float) -> None:
-        limit = usage.limit
-        if key in self._over or limit is None or not limit.per_second:
+    def _update_over_rate(self, key: str, usage: _Usage, now: float) -> None:
+        if key in self._over_rate or not usage.limit.per_second:
             return
-        free_at = usage.free_at()
-        if free_at > now:
-            self._over[key] = limit.rate_in_words()
-            heappush(self._free, (free_at, key))
-
-    @property
-    def day_begins(self) -> int:
-        """How many seconds after midnight UTC a day of the caps begins now; negative where it is before."""
-        return -_pacific(int(self._calendar() // _QUARTER_HOUR))
-
-    def _day(self) -> int:
-        return int((self._calendar() - self.day_begins) // DAY)
+        within_rate_at = usage.within_rate_at()
+        if within_rate_at > now:
+            self._over_rate[key] = usage.limit.over_rate_reason()
+            heappush(self._recheck, (within_rate_at, key))
 
 
 @lru_cache(maxsize=2)
-def _pacific(quarter_hour: int) -> int:
-    """Return the seconds from UTC to Pacific time, below zero, at a quarter of an hour since the epoch."""
+def _pacific_offset(quarter_hour: int) -> int:
+    """Return Pacific time minus UTC in seconds, at a quarter of an hour since the epoch."""
     offset = datetime.fromtimestamp(quarter_hour * _QUARTER_HOUR, _PACIFIC).utcoffset()
     return int(offset.total_seconds()) if offset is not None else 0

@@ -1,7 +1,7 @@
-"""What failed deliveries say about one person: pure conclusions from kept evidence (design 7).
+"""Which senders do not reach a contact, inferred from stored failures; pure.
 
-Kept are the failures themselves, not what was concluded from them: so the order in which receipts come
-does not matter, a changed error table holds at once, and any moment can be asked about.
+The failures are stored, not the conclusion: the order in which receipts arrive does not matter, a changed
+error table applies at once, and the state at any moment can be computed.
 """
 
 from __future__ import annotations
@@ -14,34 +14,34 @@ from sms_router.senders.error_table import ErrorClass, ErrorEntry, ErrorTable
 
 
 class Failure(NamedTuple):
-    """One message that did not arrive."""
+    """One message that was not delivered."""
 
     code: int
     at: int
-    """Milliseconds since the epoch: when the text that it answered came in."""
+    """Milliseconds since the epoch: when the message that it answers came in."""
 
 
 @dataclass(frozen=True, slots=True)
 class UnreachableSender:
-    """A sender that is taken not to reach this person."""
+    """A sender whose messages do not reach one contact."""
 
     address: str
     code: int
-    times: int
-    """How many failures it rests on."""
+    failures: int
+    """Failures with this code."""
     since: int
     until: int
     """Milliseconds since the epoch; then the sender is tried again."""
 
 
-def read_failures(kept: str) -> tuple[Failure, ...]:
-    """Read the failures of one sender as they are kept: ``30006@1732280000000 30003@...``."""
-    return tuple(_read(kept))
+def read_failures(stored: str) -> tuple[Failure, ...]:
+    """Read the failures of one sender as they are stored: ``30006@1732280000000 30003@...``."""
+    return tuple(_parse(stored))
 
 
-def _read(kept: str) -> Iterator[Failure]:
-    for each in kept.split():
-        code, _, at = each.partition("@")
+def _parse(stored: str) -> Iterator[Failure]:
+    for item in stored.split():
+        code, _, at = item.partition("@")
         if code.isdecimal() and at.isdecimal():
             yield Failure(int(code), int(at))
 
@@ -49,23 +49,22 @@ def _read(kept: str) -> Iterator[Failure]:
 def infer_unreachable(
     address: str, failures: Iterable[Failure], table: ErrorTable, now: int
 ) -> UnreachableSender | None:
-    """Return what is believed of a sender at a moment, None when it may be tried.
+    """Return whether a sender is unreachable at a moment, for the code that lasts longest; None if it is not.
 
-    Failures after the moment do not count. Of several beliefs the one that lasts longest is told.
+    Failures after the moment do not count.
     """
-    known = [failure for failure in failures if failure.at <= now]
-    codes = sorted({failure.code for failure in known})
-    found = [
-        made
+    past = [failure for failure in failures if failure.at <= now]
+    codes = sorted({failure.code for failure in past})
+    inferred = [
+        unreachable
         for entry in map(table.find, codes)
         if entry is not None and entry.error_class is ErrorClass.SENDER
-        if (made := _believed(address, entry, known)) is not None and now < made.until
+        if (unreachable := _infer(address, entry, past)) is not None and now < unreachable.until
     ]
-    return max(found, key=lambda made: made.until, default=None)
+    return max(inferred, key=lambda unreachable: unreachable.until, default=None)
 
 
-def _believed(address: str, entry: ErrorEntry, failures: Iterable[Failure]) -> UnreachableSender | None:
-    """Conclude from the failures with one code: enough of them, none older than a belief lasts."""
+def _infer(address: str, entry: ErrorEntry, failures: Iterable[Failure]) -> UnreachableSender | None:
     times = sorted(failure.at for failure in failures if failure.code == entry.code)
     counted = [at for at in times if at > times[-1] - entry.ttl_ms]
     if len(counted) < entry.threshold:

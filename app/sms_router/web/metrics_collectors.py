@@ -39,11 +39,11 @@ class FailureMetrics:
 
     def update(self, failures: FailureMonitor) -> None:
         """Show these shares; what has lost nothing lately is shown as 0."""
-        shares = {(each.fault, each.sender): each.share for each in failures.shares()}
+        shares = {(each.error_class, each.sender): each.share for each in failures.shares()}
         for labels in self._shown | shares.keys():
             FAILURE_SHARE.labels(*labels).set(shares.get(labels, 0.0))
         self._shown = set(shares)
-        failing = Counter(each.fault for each in failures.failing())
+        failing = Counter(each.error_class for each in failures.failing())
         for fault in (*ErrorClass, UNKNOWN_CODE):
             FAILING.labels(str(fault)).set(failing[str(fault)])
 

@@ -261,7 +261,7 @@ def test_the_story_of_a_message(live: Cli) -> None:
     assert told["answer"] == ["(27 characters)"]
     assert (told["to"], told["outcome"], told["rule"], told["sender"]) == ("12345", "reply", "HOURS", "12345")
     assert told["received"].endswith("+00:00")
-    assert told["trail"][0].startswith("12345: taken: ")
+    assert told["trail"][0].startswith("12345: chosen: ")
     assert told["causes"] == []
     revealed = story(live, sid, "--reveal")
     assert (revealed["from"], revealed["body"]) == ("+14155550123", "HOURS")

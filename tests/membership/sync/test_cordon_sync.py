@@ -46,10 +46,10 @@ async def test_a_cordon_is_heard_by_every_worker_at_once_and_so_is_its_release(
         await eventually(lambda: _listeners(redis, 2))
         store_cordon(operator, made)
         for worker in (one, other):
-            await eventually(lambda worker=worker: CODE in worker.cordons.words())
+            await eventually(lambda worker=worker: CODE in worker.cordons.reasons())
         release(operator, made, clock.now)
         for worker in (one, other):
-            await eventually(lambda worker=worker: not worker.cordons.words())
+            await eventually(lambda worker=worker: not worker.cordons.reasons())
     assert stored_cordons(operator, clock.now) == ()
 
 
@@ -62,9 +62,9 @@ async def test_a_worker_that_starts_knows_it_and_one_that_missed_it_looks_for_it
     started = Membership([source], redis, clock=clock)
     for worker in (here, started):
         await worker.watch()
-        assert worker.cordons.words()[CODE].endswith(": carrier incident")
+        assert worker.cordons.reasons()[CODE].endswith(": carrier incident")
     clock.now += 60
-    assert here.cordons.words() == {}
+    assert here.cordons.reasons() == {}
 
 
 async def test_a_cordon_is_put_back_where_redis_has_lost_everything(
@@ -79,7 +79,7 @@ async def test_a_cordon_is_put_back_where_redis_has_lost_everything(
     assert stored_cordons(operator, clock.now) == (made,)
     release(operator, made, clock.now)
     await here.watch()
-    assert here.cordons.words() == {}
+    assert here.cordons.reasons() == {}
 
 
 async def test_without_redis_what_was_known_holds(
@@ -89,7 +89,7 @@ async def test_without_redis_what_was_known_holds(
     here.cordons.install([cordon(twilio, clock, clock.now + 60)])
     await here.watch()
     assert here.trouble is not None
-    assert CODE in here.cordons.words()
+    assert CODE in here.cordons.reasons()
 
 
 async def test_a_second_cordon_replaces_the_first_and_ended_ones_are_swept_away(
@@ -117,7 +117,7 @@ async def test_what_is_no_cordon_is_left_out(
         operator.hset(CORDONS, f"SC5{number}", written)
     here = Membership([source], redis, clock=clock)
     await here.watch()
-    assert set(here.cordons.words()) == {CODE, "12345"}
+    assert set(here.cordons.reasons()) == {CODE, "12345"}
     assert len(here.cordons.notices()) == 1
 
 

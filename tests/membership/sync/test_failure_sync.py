@@ -16,8 +16,8 @@ from sms_router.senders.failure_monitor import FailureMonitor, WarningRule
 from tests.membership.ticking import Clock
 
 RULE = WarningRule(share=0.25, at_least=20, window=600)
-BEGUN = "12345 loses 50% of what it sends (class sender): 10 of 20 in the last 600 s"
-OVER = "12345 no longer loses too much (class sender)"
+BEGUN = "12345: 50% of its messages fail (error class sender): 10 of 20 in the last 600 s"
+OVER = "12345 no longer fails too often (error class sender)"
 
 
 @pytest.fixture
@@ -102,4 +102,6 @@ async def test_more_than_fits_into_one_telling_is_told_the_next_time(
     one.saw(11, 10)
     for worker in (one, one, other):
         await worker.shared.sync()
-    assert other.failing == ["12345 loses 48% of what it sends (class sender): 10 of 21 in the last 600 s"]
+    assert other.failing == [
+        "12345: 48% of its messages fail (error class sender): 10 of 21 in the last 600 s"
+    ]

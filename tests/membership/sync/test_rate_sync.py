@@ -12,16 +12,14 @@ from redis.asyncio import Redis
 from sms_router.membership.keys import USAGE, USED
 from sms_router.membership.snapshot_store import SharedStateError
 from sms_router.membership.sync.rate_sync import MOST_TOLD, RateSync
-from sms_router.senders.decision import Decision
-from sms_router.senders.limits import Limits, SenderLimit
-from sms_router.senders.models import Sender, SenderKind
+from sms_router.senders.models import Decision, Sender, SenderKind
 from sms_router.senders.pool import Pool
-from sms_router.senders.rate_limits import RateLimiter
+from sms_router.senders.rate_limits import RateLimiter, RateLimits, SenderLimit
 from tests.membership.ticking import Clock
-from tests.senders.worlds import sender
+from tests.senders.builders import sender
 
 LONG = sender("+14155550001")
-LIMITS = Limits({SenderKind.LONG_CODE: SenderLimit(1, 5)})
+LIMITS = RateLimits({SenderKind.LONG_CODE: SenderLimit(1, 5)})
 
 
 @pytest.fixture
@@ -34,14 +32,16 @@ async def shared(redis: Redis) -> AsyncIterator[Redis]:
 class Worker:
     """The counts of one worker, and its exchange."""
 
-    def __init__(self, redis: Redis, limits: Limits = LIMITS, senders: tuple[Sender, ...] = (LONG,)) -> None:
+    def __init__(
+        self, redis: Redis, limits: RateLimits = LIMITS, senders: tuple[Sender, ...] = (LONG,)
+    ) -> None:
         self.clock = Clock()
         self.rates = RateLimiter(limits, self.clock)
         self.pools = {"MG": Pool("MG", 1, senders)}
         self.shared = RateSync(redis, self.rates, lambda: self.pools, self.clock)
 
     def send(self, who: Sender = LONG, segments: int = 1, *, personal: bool = False) -> None:
-        self.rates.sent(Decision.of(who, who.address, (), personal=personal), segments)
+        self.rates.record_sent(Decision(who, who.address, (), per_recipient=personal), segments)
 
 
 async def now_of(redis: Redis) -> float:
@@ -50,7 +50,7 @@ async def now_of(redis: Redis) -> float:
 
 
 async def workers(
-    redis: Redis, count: int, limits: Limits = LIMITS, senders: tuple[Sender, ...] = (LONG,)
+    redis: Redis, count: int, limits: RateLimits = LIMITS, senders: tuple[Sender, ...] = (LONG,)
 ) -> list[Worker]:
     """Workers whose clock is Redis'."""
     made = [Worker(redis, limits, senders) for _ in range(count)]
@@ -67,12 +67,12 @@ async def test_what_one_worker_sends_counts_for_all(shared: Redis) -> None:
         await worker.shared.exchange()
     for worker in (one, other, idle):
         assert worker.rates.sent_today(LONG.sid) == 4
-        assert worker.rates.over_rate() == {LONG.sid: "over its rate: 1 a second"}
+        assert worker.rates.over_rate() == {LONG.sid: "over its rate: 1 MPS"}
         assert worker.rates.capped() == {}
     idle.send()
     await idle.shared.exchange()
     await one.shared.exchange()
-    assert one.rates.capped() == {LONG.sid: "has sent its 5 of today"}
+    assert one.rates.capped() == {LONG.sid: "at its daily cap: 5 segments"}
     one.clock.now += 3.9
     assert LONG.sid in one.rates.over_rate()
     one.clock.now += 1.2
@@ -85,7 +85,7 @@ async def test_a_worker_that_starts_knows_what_was_sent_today(shared: Redis) -> 
     await one.shared.exchange()
     (fresh,) = await workers(shared, 1)
     await fresh.shared.exchange()
-    assert fresh.rates.capped() == {LONG.sid: "has sent its 5 of today"}
+    assert fresh.rates.capped() == {LONG.sid: "at its daily cap: 5 segments"}
 
 
 async def test_nothing_is_counted_twice_however_often_it_is_exchanged(shared: Redis) -> None:
@@ -113,7 +113,7 @@ async def test_many_senders_are_told_in_bounded_parts(shared: Redis) -> None:
     for each in senders:
         one.send(each, 5)
     await one.shared.exchange()
-    assert not one.rates.has_untold
+    assert not one.rates.has_unreported
     await other.shared.exchange()
     assert len(other.rates.capped()) == len(senders)
 
@@ -127,7 +127,7 @@ async def test_without_redis_a_workers_own_counts_go_on_and_are_told_later(
     for _ in range(2):
         with pytest.raises(SharedStateError):
             await one.shared.exchange()
-    assert one.rates.capped() == {LONG.sid: "has sent its 5 of today"}
+    assert one.rates.capped() == {LONG.sid: "at its daily cap: 5 segments"}
     back = RateSync(shared, one.rates, lambda: one.pools, one.clock)
     await back.exchange()
     (other,) = await workers(shared, 1)
@@ -147,14 +147,14 @@ async def test_a_redis_that_has_lost_everything_lifts_no_cap(shared: Redis) -> N
 
 
 async def test_nothing_configured_asks_nothing_of_redis(no_redis: Redis) -> None:
-    idle = Worker(no_redis, Limits())
+    idle = Worker(no_redis, RateLimits())
     await idle.shared.exchange()
     idle.send(personal=False, segments=0)
     await idle.shared.exchange()
 
 
 async def test_last_uses_are_shared_where_a_choice_among_equals_was_made(shared: Redis) -> None:
-    one, other = Worker(shared, Limits()), Worker(shared, Limits())
+    one, other = Worker(shared, RateLimits()), Worker(shared, RateLimits())
     one.send(segments=0, personal=True)
     await one.shared.exchange()
     assert other.rates.used == {}
@@ -183,7 +183,7 @@ async def test_work_from_before_redis_clock_was_set_back_is_done_as_soon(shared:
     assert used is not None
     await shared.zadd(USED, {LONG.sid: used + 3_600_000_000})
     await other.shared.exchange()
-    assert other.rates.over_rate() == {LONG.sid: "over its rate: 1 a second"}
+    assert other.rates.over_rate() == {LONG.sid: "over its rate: 1 MPS"}
     assert other.rates.sent_today(LONG.sid) == 3
     other.clock.now += 4
     assert other.rates.over_rate() == {}

@@ -16,10 +16,9 @@ from sms_router.routing.inbox.answer import MessageKey
 from sms_router.routing.inbox.inbox import Claimed
 from sms_router.routing.opt_outs.cache import OptOutCache
 from sms_router.senders.error_table import load_error_table
-from sms_router.senders.models import Capability, Sender, SenderKind
+from sms_router.senders.models import NO_FACTS, Capability, RecipientFacts, Sender, SenderKind
 from sms_router.senders.pool import Pool
 from sms_router.senders.reachability import Failure
-from sms_router.senders.request import NO_FACTS, RecipientFacts
 from sms_router.store.errors import StoreUnavailableError
 from sms_router.store.keys import BUCKETS, CONSENTS_CHANNEL, bucket_of
 from sms_router.store.redis_py import async_client, subscribed

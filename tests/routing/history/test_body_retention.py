@@ -53,7 +53,7 @@ def write(valkey: redis.Redis, number: int, hours_ago: float) -> str:
         b"received": str(received).encode(),
         b"answer": SAID,
         b"outcome": b"late",
-        b"story": b"HOURS\n12345: taken: texted",
+        b"story": b"HOURS\n12345: chosen: texted",
         b"late": SAID,
         b"late:story": b"HOURS",
         b"send:late.0": b'{"state": "sent", "at": 1, "sid": "SM1", "sender": "12345"}',
@@ -78,7 +78,7 @@ async def test_the_texts_go_and_the_story_stays(retention: BodyRetention, valkey
     episode = parse_record(old, kept, {}, ())
     assert episode.message is not None
     assert (episode.message.sender, episode.message.recipient, episode.message.body) == (PERSON, "12345", "")
-    assert (episode.outcome, episode.rule, episode.trail) == ("late", "HOURS", ("12345: taken: texted",))
+    assert (episode.outcome, episode.rule, episode.trail) == ("late", "HOURS", ("12345: chosen: texted",))
     assert [each.piece for each in episode.sendings] == [MessagePart(ReplyKind.LATE, 0)]
     assert episode.bodies_removed is not None
     assert b"secret" in record_of(valkey, young)[b"request"]

@@ -18,7 +18,7 @@ from sms_router.routing.history.record import MessageRecord
 from sms_router.routing.inbox.answer import Answer, JournalEntry, MessageKey, Outcome
 from sms_router.routing.inbox.inbox import Claimed, Inbox
 from sms_router.routing.pipeline.composer import Composer
-from sms_router.senders.request import ReplyFrom
+from sms_router.senders.models import ReplyFrom
 from sms_router.store.keys import ALL_BUCKETS, bucket_of
 from sms_router.store.spool.durable_writer import DurableWriter
 from sms_router.store.spool.spool import Spool
@@ -63,7 +63,7 @@ class House:
             Reply(["a & b", "c"])
         )
         outcome = Outcome.FAILED if cause else Outcome.REPLY
-        story = JournalEntry("HOURS\n12345: taken: texted", cause)
+        story = JournalEntry("HOURS\n12345: chosen: texted", cause)
         await self.records.commit(key, request, Claimed(1, 0, stored=True), Answer(document, outcome), story)
         return key
 
@@ -112,7 +112,7 @@ async def test_a_message_has_its_story(house: House, history: HistoryReader) -> 
     assert episode.message is not None
     assert (episode.message.sender, episode.message.body) == (PERSON, "Hi ☺")
     assert (episode.outcome, episode.rule) == ("reply", "HOURS")
-    assert episode.trail == ("12345: taken: texted",)
+    assert episode.trail == ("12345: chosen: texted",)
     assert episode.texts == ("a & b", "c")
     assert episode.received is not None
     assert (episode.causes, episode.sent) == ((), ())

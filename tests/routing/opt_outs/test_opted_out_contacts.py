@@ -17,10 +17,10 @@ from sms_router.routing.keywords.templates import StaticReply
 from sms_router.routing.opt_outs.keywords import Intent
 from sms_router.routing.opt_outs.keywords_file import load_opt_out_keywords
 from sms_router.routing.pipeline.composer import Composer
-from sms_router.senders.request import RecipientFacts, ReplyFrom
+from sms_router.senders.models import RecipientFacts, ReplyFrom
 from sms_router.twilio.twiml import EMPTY
 from tests.routing.messages import message
-from tests.senders.worlds import NUMBERS, pool, sender
+from tests.senders.builders import NUMBERS, pool, sender
 
 WORDS = load_opt_out_keywords()
 OPTED_OUT = RecipientFacts(opted_out=True)

@@ -13,12 +13,10 @@ from sms_router.routing.handler.reply import SILENCE, RedirectedPart
 from sms_router.routing.pipeline.composer import Composer
 from sms_router.senders.availability import Availability
 from sms_router.senders.cordons import Cordons
-from sms_router.senders.limits import Limits, SenderLimit
-from sms_router.senders.models import Capability, Sender, SenderKind
+from sms_router.senders.models import NO_FACTS, Capability, RecipientFacts, ReplyFrom, Sender, SenderKind
 from sms_router.senders.pending import PendingNumber, PendingNumbers
 from sms_router.senders.pool import Pool
-from sms_router.senders.rate_limits import RateLimiter
-from sms_router.senders.request import NO_FACTS, RecipientFacts, ReplyFrom
+from sms_router.senders.rate_limits import RateLimiter, RateLimits, SenderLimit
 from sms_router.twilio.twiml import EMPTY
 from tests.routing.messages import message
 
@@ -107,7 +105,7 @@ def test_silence_is_the_empty_answer(reply: Reply) -> None:
 
 def test_the_story_is_a_line_with_the_rule_and_then_the_trail() -> None:
     story = composer().compose(message(), Reply("9 to 5", media=[PICTURE]), "HOURS").trail_text
-    assert story.startswith("HOURS\n12345: taken: ")
+    assert story.startswith("HOURS\n12345: chosen: ")
 
 
 def test_the_same_reply_to_another_message_has_receipts_of_its_own() -> None:
@@ -145,14 +143,14 @@ def test_every_message_that_leaves_is_counted_with_its_segments_and_silence_is_n
     def now() -> float:
         return 1_767_960_000.0
 
-    rates = RateLimiter(Limits(by_number={"12345": SenderLimit(per_day=10)}), now)
+    rates = RateLimiter(RateLimits(by_number={"12345": SenderLimit(per_day=10)}), now)
     pool = Pool(MG, 1, BOTH)
     counting = Composer(
         lambda *_: pool, lambda _: ReplyFrom.SHORT_CODE_FIRST, "", Availability(Cordons(now), rates)
     )
     counting.compose(message(), SILENCE, "A")
     counting.compose(message(), Reply("x"), "A", RecipientFacts(opted_out=True))
-    assert not rates.has_untold
+    assert not rates.has_unreported
     counting.compose(message(), Reply(["x" * 161, "y"]), "A")
     counting.compose(message(), Reply(media=[PICTURE]), "A")
     assert rates.sent_today(SHORT_CODE.sid) == 4
@@ -160,8 +158,8 @@ def test_every_message_that_leaves_is_counted_with_its_segments_and_silence_is_n
     assert rates.sent_today(SHORT_CODE.sid) == 8
     counting.compose(message(), Reply(["x" * 161]), "A")
     story = counting.compose(message(), Reply("z"), "A").trail_text
-    assert "12345: passed over: has sent its 10 of today" in story
-    assert "+14155550100: taken" in story
+    assert "12345: skipped: at its daily cap: 10 segments" in story
+    assert "+14155550100: chosen" in story
 
 
 def test_each_part_has_its_own_media_and_sender_and_receipts() -> None:
@@ -176,7 +174,7 @@ def test_each_part_has_its_own_media_and_sender_and_receipts() -> None:
     ]
     receipts = f"https://sms.example.com/sms/status?reply={asked.sid}"
     assert [each["receipts"] - {None} for each in sent] == [{f"{receipts}.{number}"} for number in range(3)]
-    assert composed.trail_text.count("12345: taken") == 1, "one choice for those that are alike"
+    assert composed.trail_text.count("12345: chosen") == 1, "one choice for those that are alike"
 
 
 def test_a_part_whose_wish_cannot_be_used_leaves_from_another_number() -> None:
@@ -226,7 +224,7 @@ def test_remarks_stand_between_the_rule_and_the_trail(reply: Reply) -> None:
 def test_a_number_that_moves_answers_who_has_texted_it_and_nobody_else() -> None:
     pending = PendingNumbers(lambda: {MG: Pool(MG, 1, BOTH)}, lambda: 0.0)
     pending.install([PendingNumber("12345", "US", "moving, carrier by carrier")])
-    availability = Availability(Cordons(lambda: 0.0), RateLimiter(Limits(), lambda: 0.0), pending)
+    availability = Availability(Cordons(lambda: 0.0), RateLimiter(RateLimits(), lambda: 0.0), pending)
     moving = Composer(
         lambda *_: Pool(MG, 1, BOTH), lambda _: ReplyFrom.SHORT_CODE_FIRST, "https://a.example", availability
     )

@@ -21,9 +21,8 @@ from sms_router.routing.pipeline.composer import Composer
 from sms_router.routing.pipeline.late_replies import LateReplies
 from sms_router.routing.pipeline.outbox_replies import ReplyOutboxHandler
 from sms_router.senders.error_table import load_error_table
-from sms_router.senders.models import Capability, Sender, SenderKind
+from sms_router.senders.models import Capability, ReplyFrom, Sender, SenderKind
 from sms_router.senders.pool import Pool, find_pool
-from sms_router.senders.request import ReplyFrom
 from tests.routing.workers import DAYS, worker
 
 MG = "MG" + "1" * 32

@@ -27,14 +27,13 @@ from sms_router.routing.pipeline.late_replies import LateReplies
 from sms_router.routing.pipeline.pipeline import Pipeline
 from sms_router.routing.pipeline.policy import CannedReplies, OnFailure, ReplyPolicy
 from sms_router.routing.pipeline.prepare import AnswerPreparer
-from sms_router.senders.decision import Decision
 from sms_router.senders.error_table import ErrorTable
-from sms_router.senders.request import ReplyFrom
+from sms_router.senders.models import Decision, ReplyFrom
 from sms_router.store.keys import bucket_of
 from sms_router.twilio.inbound import InboundMessage
 from tests.routing.messages import PERSON, message
 from tests.routing.workers import DAYS, worker
-from tests.senders.worlds import pool, sender
+from tests.senders.builders import pool, sender
 
 HOURS = StaticReply(Reply("9 to 5"))
 BUCKET = bucket_of(PERSON)

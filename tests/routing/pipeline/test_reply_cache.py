@@ -16,12 +16,10 @@ from sms_router.routing.pipeline.composed import RenderedReply, ReplyCache
 from sms_router.routing.pipeline.composer import Composer
 from sms_router.senders.availability import Availability
 from sms_router.senders.cordons import Cordon, Cordons
-from sms_router.senders.limits import Limits, SenderLimit
-from sms_router.senders.models import Capability, Sender, SenderKind
+from sms_router.senders.models import NO_FACTS, Capability, RecipientFacts, ReplyFrom, Sender, SenderKind
 from sms_router.senders.pending import PendingNumber, PendingNumbers
 from sms_router.senders.pool import Pool
-from sms_router.senders.rate_limits import RateLimiter
-from sms_router.senders.request import NO_FACTS, RecipientFacts, ReplyFrom
+from sms_router.senders.rate_limits import RateLimiter, RateLimits, SenderLimit
 from sms_router.twilio.inbound import InboundMessage
 from tests.routing.messages import message
 
@@ -36,12 +34,12 @@ FROM_SHORT_CODE, FROM_LONG_CODE = b'from="12345"', b'from="+14155550100"'
 class World:
     """A composer, and what may change under it."""
 
-    def __init__(self, pool: Pool = POOL, limits: Limits | None = None) -> None:
+    def __init__(self, pool: Pool = POOL, limits: RateLimits | None = None) -> None:
         self.pool = pool
         self.now = 1_767_960_000.0
         self.cordons = Cordons(lambda: self.now)
         self.pending = PendingNumbers(lambda: {MG: self.pool}, lambda: self.now)
-        rates = RateLimiter(limits or Limits(), lambda: self.now)
+        rates = RateLimiter(limits or RateLimits(), lambda: self.now)
         self.availability = Availability(self.cordons, rates, self.pending)
         self.composer = self.composer_of(lambda: self.pool)
 
@@ -178,7 +176,7 @@ def test_a_number_on_its_way_is_passed_over_at_once_but_by_who_texts_it(world: W
 
 
 def test_a_limit_counts_every_reply() -> None:
-    world = World(limits=Limits(by_number={"12345": SenderLimit(per_day=3)}))
+    world = World(limits=RateLimits(by_number={"12345": SenderLimit(per_day=3)}))
     senders = [FROM_SHORT_CODE in world.answer().document for _ in range(5)]
     assert senders == [True, True, True, False, False]
 
@@ -246,13 +244,15 @@ events = st.one_of(
     st.lists(events, min_size=1, max_size=6),
     st.sampled_from(
         [
-            Limits(),
-            Limits(by_number={"12345": SenderLimit(per_day=99), "+14155550100": SenderLimit(per_second=1)}),
+            RateLimits(),
+            RateLimits(
+                by_number={"12345": SenderLimit(per_day=99), "+14155550100": SenderLimit(per_second=1)}
+            ),
         ]
     ),
 )
 def test_what_is_kept_is_what_would_be_composed_now_whatever_has_changed_between(
-    like: dict[str, Any], course: list[tuple[str, Any]], limits: Limits
+    like: dict[str, Any], course: list[tuple[str, Any]], limits: RateLimits
 ) -> None:
     world = World(Pool(MG, 1, SENDERS), limits)
     for what, of in course:

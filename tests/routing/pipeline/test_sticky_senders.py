@@ -18,16 +18,14 @@ from sms_router.routing.pipeline.composer import Composer
 from sms_router.routing.pipeline.sticky_senders import MOST_REMEMBERED, StickySenders
 from sms_router.senders.availability import Availability
 from sms_router.senders.cordons import Cordons
-from sms_router.senders.limits import Limits
-from sms_router.senders.models import Capability, Sender, SenderKind
+from sms_router.senders.models import Capability, RecipientFacts, ReplyFrom, Sender, SenderKind
 from sms_router.senders.pool import Pool
-from sms_router.senders.rate_limits import RateLimiter
-from sms_router.senders.request import RecipientFacts, ReplyFrom
+from sms_router.senders.rate_limits import RateLimiter, RateLimits
 from sms_router.store.keys import bucket_of
 from sms_router.store.scripts import HEARD
 from tests.routing.messages import message
 from tests.routing.workers import Worker, worker
-from tests.senders.worlds import Clock
+from tests.senders.builders import FakeClock
 from tests.store.private_valkey import PrivateValkey
 
 MG = "MG" + "0a" * 16
@@ -54,9 +52,9 @@ class Desk:
     """A composer that chooses among equals, at a time that a test moves."""
 
     def __init__(self, one: Worker) -> None:
-        self.clock = Clock()
+        self.clock = FakeClock()
         self.last = StickySenders(one.journal, lambda: DAY, self.clock)
-        self.rates = RateLimiter(Limits(), self.clock)
+        self.rates = RateLimiter(RateLimits(), self.clock)
         pool = Pool(MG, 1, EQUALS)
         self.composer = Composer(
             lambda *_: pool,
@@ -99,7 +97,7 @@ async def test_another_worker_knows_it_from_redis(one: Worker, valkey: redis.Red
 
 
 async def test_the_latest_choice_holds_in_whatever_order_they_come(one: Worker, valkey: redis.Redis) -> None:
-    clock = Clock()
+    clock = FakeClock()
     early, late = (StickySenders(one.journal, lambda: DAY, clock) for _ in range(2))
     early_at, clock.now = clock.now, clock.now + 60
     late.remember(MG, PERSON, "+12125550001")

@@ -45,7 +45,7 @@ async def test_a_message_has_its_whole_story(router: RunningRouter, operator: Vi
     parameters = webhook("HOURS")
     await router.deliver(parameters)
     page = unescape(operator.get(f"/console/messages/{parameters['MessageSid']}?reveal=1").text)
-    for line in ("We are open 9 to 5", "12345: taken: short code of US", "reply by HOURS", "+14155550123"):
+    for line in ("We are open 9 to 5", "12345: chosen: short code of US", "reply by HOURS", "+14155550123"):
         assert line in page
     assert operator.get("/console/messages/SM1").status_code == 404
 

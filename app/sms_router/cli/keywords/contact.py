@@ -31,7 +31,7 @@ def as_json(known: ContactSummary) -> dict[str, object]:
             {
                 "sender": each.address,
                 "code": each.code,
-                "times": each.times,
+                "times": each.failures,
                 "since": iso(each.since / 1000),
                 "until": iso(each.until / 1000),
             }

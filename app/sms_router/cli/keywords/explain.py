@@ -99,7 +99,7 @@ def _tell(story: Explanation) -> None:
         print_table(
             ("number", "kind", "verdict", "reason"),
             (
-                (line.address, line.kind.value if line.kind else "", line.outcome.value, line.reason)
+                (line.address, line.kind.value if line.kind else "", line.result.value, line.reason)
                 for line in story.trail
             ),
         )
@@ -126,8 +126,8 @@ def _as_json(story: Explanation) -> dict[str, object]:
             {
                 "sender": line.address,
                 "kind": line.kind.value if line.kind else None,
-                "taken": line.taken,
-                "verdict": line.outcome.value,
+                "taken": line.is_chosen,
+                "verdict": line.result.value,
                 "reason": line.reason,
             }
             for line in story.trail

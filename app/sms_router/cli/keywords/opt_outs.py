@@ -174,7 +174,7 @@ def export(
 
 
 def _list(client: Redis, settings: Settings) -> OptOutList:
-    return OptOutList(client, load_error_table(settings.folder).longest)
+    return OptOutList(client, load_error_table(settings.folder).max_ttl_ms)
 
 
 def _first_service(settings: Settings) -> str | None:

@@ -16,7 +16,7 @@ from sms_router.routing.dispatch.dispatcher import Dispatcher
 from sms_router.routing.handler.conversation import StoredConversation
 from sms_router.routing.pipeline.composer import Composer
 from sms_router.routing.pipeline.replay_preview import ReplayPreview, preview_replay, read_talk
-from sms_router.senders.conditions import SenderConditions
+from sms_router.senders.models import SenderConditions
 from sms_router.senders.pool import Pool, find_pool
 from sms_router.twilio.inbound import InboundMessage
 

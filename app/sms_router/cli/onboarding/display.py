@@ -12,7 +12,7 @@ from sms_router.onboarding.checklist import Action, Checklist
 from sms_router.onboarding.porting import Portability
 from sms_router.onboarding.process import Kind, OnboardingStep, processes
 from sms_router.onboarding.repository import OnboardingState
-from sms_router.senders.pending import live_words
+from sms_router.senders.pending import live_notice
 
 
 def print_list(arrivals: OnboardingState, at: float, *, everything: bool) -> None:
@@ -175,7 +175,7 @@ def _facts(checklist: Checklist, arrivals: OnboardingState, at: float) -> list[t
     texted = arrivals.texted.get(checklist.number)
     if texted is not None:
         told = f"first texted through Twilio at {iso(texted)}"
-        facts.append(("texted", told if checklist.process.gradual else live_words(checklist.number)))
+        facts.append(("texted", told if checklist.process.gradual else live_notice(checklist.number)))
     return facts
 
 

@@ -14,9 +14,9 @@ from sms_router.membership.sync.cordon_sync import stored_cordons
 from sms_router.membership.sync.rate_sync import stored_usage
 from sms_router.onboarding.repository import stored_arrivals
 from sms_router.onboarding.sync import pending_number
-from sms_router.senders import pending
-from sms_router.senders.conditions import NO_CONDITIONS, SenderConditions
-from sms_router.senders.cordons import Cordon, describe
+from sms_router.senders.cordons import Cordon, cordon_reasons
+from sms_router.senders.models import NO_CONDITIONS, SenderConditions
+from sms_router.senders.pending import pending_reasons
 from sms_router.senders.rate_limits import RateLimiter
 
 if TYPE_CHECKING:
@@ -51,12 +51,14 @@ def load_conditions(
         cordons = tuple(each for each in stored_cordons(client, moment) if each.since <= moment + 1)
         awaited = _pending(client, snapshots, moment)
         if abs(moment - time.time()) > _NOW:
-            return StoredConditions(cordons, SenderConditions(describe(cordons, moment), pending=awaited))
+            return StoredConditions(
+                cordons, SenderConditions(cordon_reasons(cordons, moment), pending=awaited)
+            )
         rates = RateLimiter(settings.limits, lambda: moment)
-        rates.know(sender for snapshot in snapshots for sender in snapshot.senders)
+        rates.set_senders(sender for snapshot in snapshots for sender in snapshot.senders)
         rates.merge(stored_usage(client, moment))
     conditions = SenderConditions(
-        describe(cordons, moment), rates.capped(), rates.over_rate(), rates.used, awaited
+        cordon_reasons(cordons, moment), rates.capped(), rates.over_rate(), rates.used, awaited
     )
     return StoredConditions(cordons, conditions, rates if settings.limits else None)
 
@@ -64,4 +66,4 @@ def load_conditions(
 def _pending(client: redis.Redis, snapshots: Iterable[Snapshot], at: float) -> Mapping[str, str]:
     """Return what speaks against numbers on their way, by sid."""
     numbers = [pending_number(each) for each in stored_arrivals(client).pending if each.added <= at + 1]
-    return pending.in_words(numbers, [snapshot.pool() for snapshot in snapshots]) if numbers else {}
+    return pending_reasons(numbers, [snapshot.pool() for snapshot in snapshots]) if numbers else {}

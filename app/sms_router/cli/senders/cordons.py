@@ -17,7 +17,7 @@ from sms_router.membership import audit_log as journal
 from sms_router.membership.snapshot import Snapshot
 from sms_router.membership.sync.cordon_sync import release as release_cordon
 from sms_router.membership.sync.cordon_sync import store_cordon, stored_cordons
-from sms_router.senders.cordons import Cordon, read_reason
+from sms_router.senders.cordons import Cordon, parse_reason
 from sms_router.senders.models import Sender
 from sms_router.store.server_clock import server_time
 
@@ -67,7 +67,7 @@ def reason_of(text: str) -> str:
 
     """
     try:
-        return read_reason(text)
+        return parse_reason(text)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
 
@@ -84,7 +84,7 @@ def cordon_sender(
         end = parse_end(span, until, now)
         cordon = Cordon(sender.sid, sender.address, service_sid, reason, now, end, journal.current_operator())
         store_cordon(client, cordon)
-        words = cordon.words(now)
+        words = cordon.describe(now)
         journal.record(client, service_sid, "cordon", sender.sid, f"{sender.address}: {words}")
     return cordon, words
 

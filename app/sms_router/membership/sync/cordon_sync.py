@@ -60,7 +60,7 @@ class CordonSync:
         holding = {each.sid: each for each in self._cordons.active}
         for sid, cordon in holding.items():
             if before.get(sid) != cordon:
-                log.warning("%s is %s", cordon.address, cordon.words(cordon.since))
+                log.warning("%s is %s", cordon.address, cordon.describe(cordon.since))
         for sid in before.keys() - holding.keys():
             log.info("%s is not cordoned any more", before[sid].address)
 
@@ -75,7 +75,7 @@ class CordonSync:
 def stored_cordons(redis: SynchronousRedis, now: float) -> tuple[Cordon, ...]:
     """Return the cordons that hold at a moment. For commands at a terminal."""
     stored: Any = redis.hgetall(CORDONS)
-    return tuple(each for each in _read(stored) if each.holds(now))
+    return tuple(each for each in _read(stored) if each.is_active(now))
 
 
 def store_cordon(redis: SynchronousRedis, cordon: Cordon) -> None:
@@ -113,7 +113,7 @@ def _read(stored: Mapping[bytes, bytes]) -> tuple[Cordon, ...]:
     for sid, written in sorted(stored.items()):
         try:
             cordon = Cordon(**json.loads(written))
-            cordon.words(cordon.since)
+            cordon.describe(cordon.since)
         except (ValueError, TypeError, OverflowError, OSError):
             log.error("a stored cordon cannot be read: %s", sid.decode("utf-8", "replace"))
         else:

@@ -16,7 +16,7 @@ from redis.asyncio import Redis
 from sms_router.membership.keys import RECEIVED, warned_key
 from sms_router.membership.refresher import Sleep
 from sms_router.membership.snapshot_store import SharedStateError, redis_errors
-from sms_router.senders.failure_monitor import Alert, FailureMonitor, Seen
+from sms_router.senders.failure_monitor import Alert, FailureMonitor, ReceiptCounts
 from sms_router.tasks import cancel_and_wait
 
 log = logging.getLogger("sms_router.membership")
@@ -73,7 +73,7 @@ class FailureSync:
                 pass
         except SharedStateError:
             log.debug("what receipts say could not be exchanged; trying again")
-        self._failures.look()
+        self._failures.update()
         for news in self._failures.drain_alerts():
             if await self._first_to_say(news):
                 news.log()
@@ -89,7 +89,7 @@ class FailureSync:
                 log.exception("what receipts say could not be exchanged; trying again")
 
     async def _publish(self) -> None:
-        taken = self._failures.take_untold()
+        taken = self._failures.drain()
         if not taken:
             return
         first = dict(taken.most_common(_MOST_TOLD))
@@ -99,9 +99,9 @@ class FailureSync:
             async with redis_errors(self._time_limit):
                 await self._redis.xadd(RECEIVED, entry, maxlen=_MOST_KEPT, approximate=True)
         except BaseException:
-            self._failures.give_back(taken)
+            self._failures.restore(taken)
             raise
-        self._failures.give_back(taken - Counter(first))  # the next time
+        self._failures.restore(taken - Counter(first))  # the next time
 
     async def _consume(self) -> bool:
         """Learn from the entries that are new, and tell whether there are more."""
@@ -112,12 +112,12 @@ class FailureSync:
         for reference, fields in entries:
             self._read = reference.decode()
             if fields.get(b"who") != self._who.encode():
-                self._failures.learn(_seen(fields.get(b"seen", b"[]")))
+                self._failures.merge(_seen(fields.get(b"seen", b"[]")))
         return len(entries) == _MOST_READ
 
     async def _first_to_say(self, news: Alert) -> bool:
         """Tell whether no other worker has said it."""
-        key = warned_key(news.of.sender, news.of.fault)
+        key = warned_key(news.failing.sender, news.failing.error_class)
         try:
             async with redis_errors(self._time_limit):
                 if news.begins:
@@ -129,11 +129,11 @@ class FailureSync:
     async def _keep_said(self) -> None:
         for failing in self._failures.failing()[:_MOST_TOLD]:
             async with redis_errors(self._time_limit):
-                await self._redis.pexpire(warned_key(failing.sender, failing.fault), self._said_for)
+                await self._redis.pexpire(warned_key(failing.sender, failing.error_class), self._said_for)
 
 
-def _seen(written: bytes) -> Seen:
-    seen: Seen = Counter()
+def _seen(written: bytes) -> ReceiptCounts:
+    seen: ReceiptCounts = Counter()
     try:
         for sender, fault, count in json.loads(written):
             seen[str(sender), fault if fault is None else str(fault)] += int(count)

@@ -14,7 +14,7 @@ from sms_router.membership.keys import USAGE, USED
 from sms_router.membership.refresher import Sleep
 from sms_router.membership.snapshot_store import SharedStateError, redis_errors
 from sms_router.senders.pool import Pool
-from sms_router.senders.rate_limits import Count, RateLimiter, Reported
+from sms_router.senders.rate_limits import RateLimiter, SharedUsage, UsageDelta
 from sms_router.tasks import cancel_and_wait
 
 log = logging.getLogger("sms_router.membership")
@@ -125,7 +125,7 @@ class RateSync:
 
         """
         self._look_at_pools()
-        if not self._rates.limits and not self._rates.has_untold:
+        if not self._rates.limits and not self._rates.has_unreported:
             return
         for _ in range(_MOST_PAGES):
             if not await self._exchange_some():
@@ -155,7 +155,7 @@ class RateSync:
         pools = self._pools()
         if self._rates.limits and pools is not self._known:
             self._known = pools
-            self._rates.know(sender for pool in pools.values() for sender in pool.senders)
+            self._rates.set_senders(sender for pool in pools.values() for sender in pool.senders)
             self._since = "-inf"
 
     async def _exchange_some(self) -> bool:
@@ -165,7 +165,7 @@ class RateSync:
             async with redis_errors(self._time_limit):
                 answer: Any = await self._redis.execute_command(
                     *("EVAL", _EXCHANGE, 2, USED, USAGE, self._since, MOST_TOLD),
-                    *(self._rates.day_begins, *_encode(taken)),
+                    *(self._rates.day_offset, *_encode(taken)),
                 )
         except BaseException:
             self._rates.restore(taken)
@@ -180,20 +180,20 @@ class RateSync:
 
 
 class _Report(NamedTuple):
-    senders: list[Reported]
+    senders: list[SharedUsage]
     last: str
     """The mark of the last use in it."""
     asked: str
     """The mark of the moment; who asks from there on misses nothing of the same millisecond."""
 
 
-def stored_usage(redis: SynchronousRedis, now: float) -> list[Reported]:
+def stored_usage(redis: SynchronousRedis, now: float) -> list[SharedUsage]:
     """Return what all workers have sent lately. For commands at a terminal."""
     answer: Any = redis.execute_command("EVAL", _EXCHANGE, 2, USED, USAGE, "-inf", 20_000, 0)
     return _decode(answer, now).senders
 
 
-def _encode(taken: Mapping[str, Count]) -> Iterable[str | int]:
+def _encode(taken: Mapping[str, UsageDelta]) -> Iterable[str | int]:
     for sender, count in taken.items():
         yield from (sender, round(count.busy_seconds * 1000), count.segments)
 
@@ -207,5 +207,5 @@ def _decode(answer: list[bytes], now: float) -> _Report:
         last = used.decode()
         busy, day, segments = map(int, told.split())
         busy_until = busy / 1000 + ahead if busy else 0.0
-        reports.append(Reported(sender.decode(), float(last) / 1e6 + ahead, busy_until, day, segments))
+        reports.append(SharedUsage(sender.decode(), float(last) / 1e6 + ahead, busy_until, day, segments))
     return _Report(reports, last, f"{int(answer[0]) * 1000}")

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from sms_router.senders.error_table import ErrorTable
+from sms_router.senders.models import NO_FACTS, RecipientFacts
 from sms_router.senders.reachability import Failure, UnreachableSender, infer_unreachable, read_failures
-from sms_router.senders.request import NO_FACTS, RecipientFacts
 
 ContactFields = Sequence[bytes] | None
 """What is kept about the person, as alternating names and values (`people.read_person`); None for nothing."""

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from sms_router.routing.contacts.contact import UNKNOWN, Contact, ContactFields, parse_contact
 from sms_router.routing.opt_outs.cache import OptOutCache
 from sms_router.senders.error_table import ErrorTable
+from sms_router.senders.models import NO_FACTS, RecipientFacts
 from sms_router.senders.pool import PoolFinder
-from sms_router.senders.request import NO_FACTS, RecipientFacts
 from sms_router.store.errors import StoreUnavailableError
 from sms_router.store.keys import CONSENTS_CHANNEL, bucket_of
 from sms_router.store.scripts import CONSENT, PERSON, TELL
@@ -112,7 +112,7 @@ class Contacts:
         kept = await self._journal.write(
             CONSENT,
             (own, bucket.last_delivery(scope, person), bucket.opt_outs, record),
-            (wish, source, self.now(), self.table.longest, f"{scope} {person}", CONSENTS_CHANNEL),
+            (wish, source, self.now(), self.table.max_ttl_ms, f"{scope} {person}", CONSENTS_CHANNEL),
         )
         if kept is None:
             await self._tell(own, f"{wish} {scope} {person}")

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from sms_router.delivery.entry import MessagePart, OutboxEntry
 from sms_router.privacy import mask_number
 from sms_router.routing.contacts.receipt_analysis import Evidence, ReceiptAnalysis, ReceiptAnalyzer
-from sms_router.senders.error_table import MOST_TIMES
+from sms_router.senders.error_table import MAX_THRESHOLD
 from sms_router.senders.reachability import infer_unreachable, read_failures
 from sms_router.store.keys import bucket_of
 from sms_router.store.scripts import RECEIPT
@@ -158,8 +158,8 @@ class ReceiptHandler:
                 receipt.message_sid,
                 lesson.teaches if lesson is not None else Evidence.NOTHING,
                 people.now() if people is not None else 0,
-                people.table.longest if people is not None else 0,
-                MOST_TIMES,
+                people.table.max_ttl_ms if people is not None else 0,
+                MAX_THRESHOLD,
                 "1" if lesson is not None and lesson.has_alternatives else "",
                 repeat.entry.name if repeat.entry is not None else "",
                 repeat.entry.line if repeat.entry is not None else "",
@@ -188,5 +188,5 @@ class ReceiptHandler:
                 mask_number(receipt.person),
                 until.strftime("%Y-%m-%d %H:%M UTC"),
                 made.code,
-                made.times,
+                made.failures,
             )

@@ -10,13 +10,10 @@ from typing import cast
 import redis
 
 from sms_router.routing.contacts.contact import UNKNOWN, Contact, parse_contact
-from sms_router.senders.conditions import SenderConditions
-from sms_router.senders.decision import Decision
 from sms_router.senders.error_table import ErrorTable
-from sms_router.senders.models import SenderKind
+from sms_router.senders.models import Decision, RecipientFacts, SelectionRequest, SenderConditions, SenderKind
 from sms_router.senders.pool import Pool
 from sms_router.senders.reachability import UnreachableSender
-from sms_router.senders.request import RecipientFacts, SelectionRequest
 from sms_router.senders.selection import select
 from sms_router.store.keys import bucket_of
 
@@ -50,7 +47,7 @@ class FailoverPreview:
 
     def __str__(self) -> str:
         """Say it in one line."""
-        taken = next((line.reason for line in self.instead.trail if line.taken), "no number is left")
+        taken = next((line.reason for line in self.instead.trail if line.is_chosen), "no number is left")
         return f"{self.instead.address or 'nothing'}: {taken}"
 
 
@@ -82,7 +79,7 @@ def describe(known: ContactSummary) -> Iterator[str]:
     for each in known.beliefs:
         yield (
             f"{each.address} is believed not to reach them since {_when(each.since)}, until "
-            f"{_when(each.until)} (error {each.code}, failures: {each.times}); then it is tried again"
+            f"{_when(each.until)} (error {each.code}, failures: {each.failures}); then it is tried again"
         )
     believed = {each.address for each in known.beliefs}
     for address, failures in person.failures.items():

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TypeGuard
 
 from sms_router.routing.handler.decorators import step_name
-from sms_router.senders.request import NO_FACTS, RecipientFacts
+from sms_router.senders.models import NO_FACTS, RecipientFacts
 
 _MEDIA_URL = re.compile(r"https?://[^/\s]\S*")
 

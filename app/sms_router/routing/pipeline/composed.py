@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from sms_router.senders.decision import Decision
+from sms_router.senders.models import Decision
 from sms_router.senders.pool import Pool
 
 MOST_KEPT, LARGEST_KEPT = 2048, 1500

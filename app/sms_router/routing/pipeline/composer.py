@@ -11,13 +11,18 @@ from uuid import uuid4
 from sms_router.routing.handler.reply import Part, RedirectedPart, Reply
 from sms_router.routing.pipeline.composed import RenderedReply, ReplyCache
 from sms_router.routing.pipeline.sticky_senders import StickySenders
-from sms_router.senders.availability import EVERYTHING_AVAILABLE, Availability
+from sms_router.senders.availability import Availability
 from sms_router.senders.country import area_code_of, country_of
-from sms_router.senders.decision import Decision
-from sms_router.senders.models import Capability
+from sms_router.senders.models import (
+    NO_FACTS,
+    Capability,
+    Decision,
+    RecipientFacts,
+    ReplyFrom,
+    SelectionRequest,
+)
 from sms_router.senders.pool import Pool, PoolFinder
-from sms_router.senders.request import NO_FACTS, RecipientFacts, ReplyFrom, SelectionRequest
-from sms_router.senders.selection import select, stands, usual
+from sms_router.senders.selection import is_still_valid, select
 from sms_router.twilio.inbound import InboundMessage
 from sms_router.twilio.twiml import EMPTY, OutboundMessage, render
 
@@ -39,8 +44,8 @@ class _Choice(NamedTuple):
     def story(self) -> str:
         """The lines for the journal."""
         if self.in_words:
-            return f"{_NO_PICTURES}\n{self.decision.story}"
-        return self.decision.story
+            return f"{_NO_PICTURES}\n{self.decision.trail_text}"
+        return self.decision.trail_text
 
 
 _NO_PICTURES = "no number can send pictures: their addresses are sent"
@@ -54,7 +59,7 @@ class Composer:
         pool_for: PoolFinder,
         policy_of: Callable[[str | None], ReplyFrom],
         public_url: str,
-        availability: Availability = EVERYTHING_AVAILABLE,
+        availability: Availability | None = None,
         last_senders: StickySenders | None = None,
     ) -> None:
         """Take where pools and policies come from, the URL that receipts come back to, and what is in use.
@@ -63,7 +68,7 @@ class Composer:
         """
         self._pool_for = pool_for
         self._policy_of = policy_of
-        self._availability = availability
+        self._availability = availability or Availability.unrestricted()
         self._last_senders = last_senders
         self._receipts_url = f"{public_url}/sms/status?reply="
         self._kept = ReplyCache()
@@ -85,7 +90,7 @@ class Composer:
     def _request(self, pool: Pool | None, message: InboundMessage, reply: Reply) -> SelectionRequest:
         service = pool.service_sid if pool is not None else message.service_sid
         return SelectionRequest(
-            person=message.sender,
+            contact=message.sender,
             country=country_of(message.sender, message.from_country),
             area_code=area_code_of(message.sender),
             needs=Capability.MMS if reply.media_urls else Capability.SMS,
@@ -179,23 +184,33 @@ class Composer:
         likeness = (place, rule, reply.texts, reply.media_urls, reply.sender, reply.one_way)
         kept = self._kept.get(pool, likeness)
         conditions = self._availability.conditions(message.recipient)
-        if kept is not None and kept.decision is not None and stands(kept.decision, conditions):
+        if kept is not None and kept.decision is not None and is_still_valid(kept.decision, conditions):
             return kept
         request = self._request(pool, message, reply)
-        composed = self._composed(pool, request, reply, rule, NO_FACTS)
-        if composed.decision is not None and composed.decision is usual(pool, request):
+        decision = select(pool, request)
+        if not is_still_valid(decision, conditions):
+            return self._composed(pool, request, reply, rule, NO_FACTS)
+        composed = self._composed(pool, request, reply, rule, NO_FACTS, decision)
+        if composed.decision is decision and not decision.per_recipient:
             self._kept.keep(pool, likeness, composed)
         return composed
 
     def _composed(
-        self, pool: Pool | None, request: SelectionRequest, reply: Reply, rule: str, facts: RecipientFacts
+        self,
+        pool: Pool | None,
+        request: SelectionRequest,
+        reply: Reply,
+        rule: str,
+        facts: RecipientFacts,
+        decision: Decision | None = None,
     ) -> RenderedReply:
         """Choose the sender and write the TwiML, with `_SLOT` where the reply's id belongs."""
         texts, media = reply.texts, reply.media_urls
         if not texts and not media:
             return RenderedReply(EMPTY, rule)
-        decision = select(pool, request, facts, self._availability.conditions(request.texted))
-        story = f"{rule}\n{decision.story}"
+        if decision is None:
+            decision = select(pool, request, facts, self._availability.conditions(request.texted))
+        story = f"{rule}\n{decision.trail_text}"
         if decision.address is not None:
             document = self._document(texts, media, decision.address)
             return RenderedReply(document, story, decision=decision, texts=texts, pictures=bool(media))
@@ -216,7 +231,7 @@ class Composer:
 
     def limited(self, draft: RenderedReply) -> bool:
         """Tell whether a draft counts against a limit, so that the next choice has to know of it at once."""
-        return draft.decision is not None and self._availability.limits(draft.decision)
+        return draft.decision is not None and self._availability.is_limited(draft.decision)
 
     def confirm(
         self, message: InboundMessage, draft: RenderedReply, facts: RecipientFacts = NO_FACTS
@@ -253,7 +268,7 @@ class Composer:
         if isinstance(part, RedirectedPart):
             facts, person = part.facts, part.recipient
             country, area_code = country_of(person, None), area_code_of(person)
-            request = request._replace(person=person, country=country, area_code=area_code, to_another=True)
+            request = request._replace(contact=person, country=country, area_code=area_code, to_another=True)
         like = [each for each in reply.parts if _likeness(each) == _likeness(part)]
         pictures = any(each.media_urls for each in like)
         conditions = self._availability.conditions(message.recipient)

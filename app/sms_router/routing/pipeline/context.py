@@ -10,7 +10,7 @@ from sms_router.routing.inbox.answer import MessageKey
 from sms_router.routing.inbox.inbox import Claimed
 from sms_router.routing.pipeline.late_replies import LateReply
 from sms_router.routing.upstream.models import Headers
-from sms_router.senders.request import NO_FACTS, RecipientFacts
+from sms_router.senders.models import NO_FACTS, RecipientFacts
 from sms_router.twilio.inbound import InboundMessage
 
 

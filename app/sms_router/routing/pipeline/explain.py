@@ -16,8 +16,7 @@ from sms_router.routing.keywords.rules import MatchKind, Rule
 from sms_router.routing.keywords.templates import StaticReply
 from sms_router.routing.pipeline.composer import Composer
 from sms_router.routing.upstream.forward_rule import Forward
-from sms_router.senders.conditions import SenderConditions
-from sms_router.senders.decision import Candidate, Decision
+from sms_router.senders.models import Candidate, Decision, SenderConditions
 from sms_router.senders.selection import explain as explain_sender
 from sms_router.twilio.inbound import InboundMessage
 

@@ -22,7 +22,7 @@ from sms_router.routing.inbox.inbox import Inbox
 from sms_router.routing.inbox.loop_guard import LoopGuard
 from sms_router.routing.pipeline.composed import RenderedReply
 from sms_router.routing.pipeline.composer import Composer
-from sms_router.senders.request import RecipientFacts
+from sms_router.senders.models import RecipientFacts
 from sms_router.store.errors import StoreUnavailableError
 from sms_router.twilio.inbound import InboundMessage, parse_stored_request
 from sms_router.twilio.twiml import EMPTY, parse_own

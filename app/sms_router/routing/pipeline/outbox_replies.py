@@ -14,7 +14,7 @@ from sms_router.routing.handler.reply import Reply
 from sms_router.routing.pipeline.composer import Composer
 from sms_router.routing.pipeline.late_replies import LateReplies
 from sms_router.senders.error_table import ErrorClass
-from sms_router.senders.request import RecipientFacts
+from sms_router.senders.models import RecipientFacts
 from sms_router.twilio.inbound import InboundMessage, parse_stored_request
 from sms_router.twilio.twiml import OutboundMessage, parse_own
 
@@ -86,7 +86,7 @@ class ReplyOutboxHandler:
         if decision.address is None or decision.address in facts.unreachable:
             return Cancelled("no other number can carry it", dead_letter=True)
         self._composer.count(decision, (part.body,), pictures=bool(part.media))
-        return self._letter(message, part, decision.address, piece, decision.story)
+        return self._letter(message, part, decision.address, piece, decision.trail_text)
 
     def _letter(
         self, message: InboundMessage, part: OutboundMessage, sender: str, piece: MessagePart, trail: str = ""

@@ -11,8 +11,7 @@ from sms_router.routing.handler.conversation import StoredConversation
 from sms_router.routing.history.replay import ReplayCheck, ReplayStatus
 from sms_router.routing.pipeline.composer import Composer
 from sms_router.routing.pipeline.explain import preview_answer
-from sms_router.senders.conditions import SenderConditions
-from sms_router.senders.request import RecipientFacts
+from sms_router.senders.models import RecipientFacts, SenderConditions
 from sms_router.senders.selection import select
 from sms_router.store.keys import bucket_of
 from sms_router.twilio.inbound import InboundMessage

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from sms_router.onboarding.checklist import Checklist
 from sms_router.onboarding.repository import OnboardingState, stored_arrivals
-from sms_router.senders.pending import live_words
+from sms_router.senders.pending import live_notice
 from sms_router.store.errors import StoreUnavailableError
 from sms_router.web.console.context import ConsoleContext
 
@@ -50,5 +50,5 @@ def _trouble(checklist: Checklist, arrivals: OnboardingState, now: float) -> str
     if checklist.rejected is not None:
         return f"rejected: {checklist.rejected}"
     if checklist.number in arrivals.texted and not checklist.process.gradual:
-        return live_words(checklist.number)
+        return live_notice(checklist.number)
     return checklist.overdue(now) or ""

@@ -112,7 +112,7 @@ class ContactPages:
         )
 
     def _list(self, client: Redis) -> OptOutList:
-        return OptOutList(client, self.desk.people.table.longest)
+        return OptOutList(client, self.desk.people.table.max_ttl_ms)
 
     def _scopes(self, visit: ConsoleRequest | None = None) -> dict[str, str]:
         """Return where a person's facts may stand: the Services, and a number of ours that was named."""

@@ -18,10 +18,9 @@ from sms_router.membership.snapshot import Snapshot
 from sms_router.membership.snapshot_diff import sends
 from sms_router.membership.sync.cordon_sync import release as release_cordon
 from sms_router.membership.sync.cordon_sync import store_cordon, stored_cordons
-from sms_router.senders.conditions import SenderConditions
-from sms_router.senders.cordons import LONGEST_REASON, Cordon, read_reason
-from sms_router.senders.limits import SenderLimit
-from sms_router.senders.models import Sender, SenderKind
+from sms_router.senders.cordons import MAX_REASON_LENGTH, Cordon, parse_reason
+from sms_router.senders.models import Sender, SenderConditions, SenderKind
+from sms_router.senders.rate_limits import SenderLimit
 from sms_router.store.server_clock import server_time
 from sms_router.web.console.arrivals import arriving
 from sms_router.web.console.auth import ConsoleRequest
@@ -83,7 +82,7 @@ class Senders:
             number=page,
             more=more,
             spans=SPANS,
-            longest=LONGEST_REASON,
+            longest=MAX_REASON_LENGTH,
             done=visit.query("done"),
         )
         return await self.desk.archive.apart(draw)
@@ -95,7 +94,7 @@ class Senders:
         if span not in SPANS:
             raise PageError(400, "Choose from the list how long.")
         try:
-            reason = read_reason(visit.form.get("reason", ""))
+            reason = parse_reason(visit.form.get("reason", ""))
         except ValueError as error:
             raise PageError(400, f"Say why: {error}.") from error
 
@@ -104,7 +103,7 @@ class Senders:
             until = now + SPANS[span][0] if span else None
             cordon = Cordon(sender.sid, sender.address, service_sid, reason, now, until, WHO)
             store_cordon(client, cordon)
-            words = f"{sender.address}: {cordon.words(now)}"
+            words = f"{sender.address}: {cordon.describe(now)}"
             journal.record(client, service_sid, "cordon", sender.sid, words, who=WHO)
             return words
 
@@ -159,7 +158,7 @@ class Senders:
         return groups, more
 
     def _line(self, sender: Sender, conditions: SenderConditions, cordon: Cordon | None) -> SenderRow:
-        limit = self.desk.settings.limits.of(sender)
+        limit = self.desk.settings.limits.limit_for(sender)
         against = conditions.objection(sender.sid) or ("" if sender.live else "a port or a lease is pending")
         sent = self.desk.rates.sent_today(sender.sid)
         return SenderRow(sender, sends(sender.capabilities), _limit_in_words(limit), sent, cordon, against)

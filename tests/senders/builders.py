@@ -1,12 +1,19 @@
-"""Senders, pools and requests for the tests of this folder."""
+"""Builds senders, pools and requests for tests, one by one and as Hypothesis strategies."""
 
 from hypothesis import strategies as st
 
-from sms_router.senders.conditions import NO_CONDITIONS, SenderConditions
 from sms_router.senders.country import area_code_of
-from sms_router.senders.models import Capability, Sender, SenderKind
+from sms_router.senders.models import (
+    NO_CONDITIONS,
+    Capability,
+    RecipientFacts,
+    ReplyFrom,
+    SelectionRequest,
+    Sender,
+    SenderConditions,
+    SenderKind,
+)
 from sms_router.senders.pool import Pool
-from sms_router.senders.request import RecipientFacts, ReplyFrom, SelectionRequest
 
 SMS = Capability.SMS
 MMS = Capability.MMS
@@ -17,8 +24,8 @@ NOON = 1_767_960_000.0
 """2026-01-09 12:00 UTC."""
 
 
-class Clock:
-    """Time that stands still until a test moves it."""
+class FakeClock:
+    """A clock that moves only when a test sets ``now``."""
 
     def __init__(self) -> None:
         self.now = NOON
@@ -28,7 +35,7 @@ class Clock:
 
 
 COUNTRIES = ("US", "CA", "GB", "FR")
-PEOPLE = {
+CONTACTS = {
     "US": ("+14155550123", "+12125550188"),
     "CA": ("+16135550123", "+14165550199"),
     "GB": ("+447400123456",),
@@ -53,7 +60,7 @@ def sender(
     can: Capability = BOTH,
     live: bool = True,
 ) -> Sender:
-    """A sender whose kind is told from its address, and whose sid from both address and country."""
+    """Build a sender: its address determines the kind, address and country the sid."""
     return Sender(f"{address}/{country}", address, kind or kind_of(address), country, can, live)
 
 
@@ -70,27 +77,32 @@ def pool(*senders: Sender) -> Pool:
 
 
 def request(
-    person: str = "+14155550123",
+    contact: str = "+14155550123",
     country: str | None = "US",
     *,
     needs: Capability = SMS,
     texted: str = "12345",
     policy: ReplyFrom = ReplyFrom.SHORT_CODE_FIRST,
-    wish: str | None = None,
+    preferred: str | None = None,
     one_way: bool = False,
 ) -> SelectionRequest:
-    return SelectionRequest(person, country, area_code_of(person), needs, texted, policy, wish, one_way)
+    return SelectionRequest(
+        contact, country, area_code_of(contact), needs, texted, policy, preferred, one_way
+    )
 
 
 def _addresses() -> list[tuple[str, str | None]]:
     numbers = [
-        (address, country) for book in (NUMBERS, TOLL_FREE) for country in book for address in book[country]
+        (address, country)
+        for by_country in (NUMBERS, TOLL_FREE)
+        for country in by_country
+        for address in by_country[country]
     ]
     codes = [(code, country) for code in CODES for country in COUNTRIES]
     return [*numbers, *codes, *((name, None) for name in NAMES)]
 
 
-def _sender_of(place: tuple[str, str | None]) -> st.SearchStrategy[Sender]:
+def _sender_at(place: tuple[str, str | None]) -> st.SearchStrategy[Sender]:
     return st.builds(
         lambda can, live: sender(*place, can=can, live=live),
         st.sampled_from([BOTH, BOTH, SMS, MMS, NONE]),
@@ -99,19 +111,19 @@ def _sender_of(place: tuple[str, str | None]) -> st.SearchStrategy[Sender]:
 
 
 pools = st.lists(
-    st.sampled_from(_addresses()).flatmap(_sender_of), max_size=14, unique_by=lambda each: each.sid
+    st.sampled_from(_addresses()).flatmap(_sender_at), max_size=14, unique_by=lambda sender: sender.sid
 ).map(lambda senders: pool(*senders))
 
 _every_address = st.sampled_from([address for address, _ in _addresses()])
 
 requests = st.builds(
-    lambda who, known, **rest: request(who[1], who[0] if known else None, **rest),
-    st.sampled_from([(country, person) for country in COUNTRIES for person in PEOPLE[country]]),
+    lambda contact, country_known, **rest: request(contact[1], contact[0] if country_known else None, **rest),
+    st.sampled_from([(country, contact) for country in COUNTRIES for contact in CONTACTS[country]]),
     st.sampled_from([True, True, True, False]),
     needs=st.sampled_from([SMS, SMS, MMS, BOTH]),
     texted=_every_address | st.just("+19995550000"),
     policy=st.sampled_from(ReplyFrom),
-    wish=st.none() | _every_address | st.just("+19995550001"),
+    preferred=st.none() | _every_address | st.just("+19995550001"),
     one_way=st.booleans(),
 )
 
@@ -127,16 +139,16 @@ _every_key = st.sampled_from([f"{address}/{country}" for address, country in _ad
 )
 
 
-def _for_a_reason(reason: str) -> st.SearchStrategy[dict[str, str]]:
+def _senders_with(reason: str) -> st.SearchStrategy[dict[str, str]]:
     return st.dictionaries(_every_key, st.just(reason), max_size=4)
 
 
-_against = st.builds(
+_conditions_without_use = st.builds(
     SenderConditions,
-    cordoned=_for_a_reason("cordoned until it is released: carrier incident"),
-    capped=_for_a_reason("has sent its 2000 of today"),
-    over_rate=_for_a_reason("over its rate: 1 a second"),
+    cordoned=_senders_with("cordoned until it is released: carrier incident"),
+    capped=_senders_with("at its daily cap: 2000 segments"),
+    over_rate=_senders_with("over its rate: 1 MPS"),
 )
-conditions = st.just(NO_CONDITIONS) | _against
-pending = _for_a_reason("being ported in")
+conditions = st.just(NO_CONDITIONS) | _conditions_without_use
+pending = _senders_with("being ported in")
 used = st.dictionaries(_every_key, st.sampled_from([1.0, 2.0, 3.0]))
