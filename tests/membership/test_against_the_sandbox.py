@@ -74,7 +74,7 @@ def test_the_demos_people_are_answered_from_the_right_number(
     [
         ({"kind": "status", "status": 429}, "429, error 20429 (rate limited)"),
         ({"kind": "status", "status": 500}, "Twilio answered 500"),
-        ({"kind": "garbage"}, "not its JSON"),
+        ({"kind": "garbage"}, "not the expected JSON"),
         ({"kind": "hang"}, "did not answer in time"),
     ],
 )

@@ -189,7 +189,7 @@ def test_what_twilio_refuses_is_one_sentence_and_1(
     [
         ({"kind": "status", "status": 429}, "error 20429: too many requests at once"),
         ({"kind": "status", "status": 500}, "error 20500: Twilio has a fault of its own"),
-        ({"kind": "garbage"}, "not its JSON"),
+        ({"kind": "garbage"}, "not the expected JSON"),
         ({"kind": "half"}, "the connection to Twilio's API failed"),
     ],
 )
