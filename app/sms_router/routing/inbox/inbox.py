@@ -20,7 +20,7 @@ from sms_router.routing.inbox.answer import RELEASED, Answer, JournalEntry, Mess
 from sms_router.routing.inbox.leases import LeaseRenewer
 from sms_router.routing.inbox.loop_guard import LimitExceeded, ReplyCounter
 from sms_router.routing.inbox.waiters import AnswerWaiters
-from sms_router.senders.decision import Decision
+from sms_router.senders.models import Decision
 from sms_router.store.connection import Argument, encode
 from sms_router.store.errors import StoreUnavailableError
 from sms_router.store.keys import ANSWERED_CHANNEL, bucket_of
