@@ -233,7 +233,7 @@ def _router(
         SignatureVerifier(settings.public_url, _credentials(settings)),
         enforce=settings.router.signature is SignatureMode.ENFORCE,
         clock=time.monotonic,
-        refusals=refusals,
+        rejections=refusals,
     )
     condition = worker.condition
     probes = Probes(condition.degraded_reasons, condition.notices, condition.update_metrics, _registry())

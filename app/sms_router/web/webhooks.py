@@ -1,4 +1,4 @@
-"""What Twilio calls: the inbound message, its fallback, and status callbacks."""
+"""The endpoints that Twilio calls: the inbound message, its fallback, and status callbacks."""
 
 from __future__ import annotations
 
@@ -24,34 +24,39 @@ log = logging.getLogger("sms_router.web")
 
 
 class InboundEndpoint:
-    """``/sms`` and ``/sms/fallback``: one message in, one answer out."""
+    """``/sms`` and ``/sms/fallback``: answers one message with TwiML.
 
-    def __init__(self, gate: WebhookAuthenticator, pipeline: Answering, fallback: bool) -> None:
-        """``fallback`` is True for the URL that Twilio calls when the first one failed."""
-        self._gate = gate
+    Args:
+        authenticator: reads and verifies the request.
+        pipeline: answers the message.
+        fallback: True for the URL that Twilio calls when the first one failed.
+
+    """
+
+    def __init__(self, authenticator: WebhookAuthenticator, pipeline: Answering, fallback: bool) -> None:
+        self._authenticator = authenticator
         self._pipeline = pipeline
         self._fallback = fallback
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request (ASGI)."""
         arrived = time.monotonic()
-        genuine = await self._gate.authenticate(scope, receive)
-        if isinstance(genuine, Rejection):
-            await refuse(send, genuine, self._gate.refusals)
+        verified = await self._authenticator.authenticate(scope, receive)
+        if isinstance(verified, Rejection):
+            await reject(send, verified, self._authenticator.rejections)
             return
-        message = read_inbound(genuine.parameters)
+        message = read_inbound(verified.parameters)
         if isinstance(message, InvalidWebhook):
             log.warning("a signed request is not a message: %s", message.reason)
-            self._gate.refusals.record_reason(Rejection.MALFORMED.word, message.reason)
-            await refuse(send, Rejection.MALFORMED, self._gate.refusals)
+            self._authenticator.rejections.record_reason(Rejection.MALFORMED.word, message.reason)
+            await reject(send, Rejection.MALFORMED, self._authenticator.rejections)
             return
         current_message_sid.set(message.sid)
-        cause = None
+        error = None
         if self._fallback:
-            parameters = genuine.parameters
-            cause = FallbackError(parameters.get("ErrorCode", ""), parameters.get("ErrorUrl", ""))
+            parameters = verified.parameters
+            error = FallbackError(parameters.get("ErrorCode", ""), parameters.get("ErrorUrl", ""))
         answer = await self._pipeline.answer(
-            InboundRequest(message, genuine.raw, cause, arrived, scope["headers"])
+            InboundRequest(message, verified.raw, error, arrived, scope["headers"])
         )
         metrics.count_answer(answer.outcome, time.monotonic() - arrived)
         if answer.outcome is Outcome.RELEASED:
@@ -61,28 +66,25 @@ class InboundEndpoint:
 
 
 class StatusEndpoint:
-    """``/sms/status``: how far a reply has come."""
+    """``/sms/status``: takes a status callback and returns 204 (facts 1.5)."""
 
-    def __init__(self, gate: WebhookAuthenticator, receipts: ReceiptHandler) -> None:
-        """Take the gate and where receipts are kept."""
-        self._gate = gate
+    def __init__(self, authenticator: WebhookAuthenticator, receipts: ReceiptHandler) -> None:
+        self._authenticator = authenticator
         self._receipts = receipts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request (ASGI); 204 is what Twilio wants to hear (facts 1.5).
-
-        Statuses come by POST alone (facts 7): there is nothing at Twilio that would make it a GET.
-        """
-        if scope["method"] != "POST":
-            await refuse(send, Rejection.WRONG_METHOD, self._gate.refusals, allow=b"POST")
+        if (
+            scope["method"] != "POST"
+        ):  # Twilio has no setting for another method of status callbacks (facts 7)
+            await reject(send, Rejection.WRONG_METHOD, self._authenticator.rejections, allow=b"POST")
             return
-        genuine = await self._gate.authenticate(scope, receive)
-        if isinstance(genuine, Rejection):
-            await refuse(send, genuine, self._gate.refusals)
+        verified = await self._authenticator.authenticate(scope, receive)
+        if isinstance(verified, Rejection):
+            await reject(send, verified, self._authenticator.rejections)
             return
-        receipt = read_receipt(genuine.parameters, _reply_id(scope["query_string"]))
+        receipt = read_receipt(verified.parameters, _reply_id(scope["query_string"]))
         if isinstance(receipt, InvalidWebhook):
-            # It is Twilio's, and an error would only fill its debugger: nobody there can mend it.
+            # It is signed by Twilio: an error status would only add an alert that nobody can act on.
             log.warning("a status callback is not understood: %s", receipt.reason)
             metrics.REFUSED.labels("unknown status callback").inc()
             await send_empty(send, 204)
@@ -94,14 +96,16 @@ class StatusEndpoint:
         await send_empty(send, 204)
 
 
-async def refuse(send: Send, refusal: Rejection, refusals: RejectionLog, allow: bytes = b"GET, POST") -> None:
-    """Answer a refused request: its status and nothing else."""
-    refusals.count(refusal.word)
-    await send_empty(send, refusal.status, allow)
+async def reject(
+    send: Send, rejection: Rejection, rejections: RejectionLog, allow: bytes = b"GET, POST"
+) -> None:
+    """Count a rejection and send its status without a body."""
+    rejections.count(rejection.word)
+    await send_empty(send, rejection.status, allow)
 
 
 def _reply_id(query: bytes) -> str | None:
-    """Return what our own callback URL says about the message; anything else in it is not ours."""
+    """Return the id of the reply from our own callback URL; None where the query is not ours."""
     try:
         return first_values(parse_form(query)).get("reply")
     except MalformedFormError:
