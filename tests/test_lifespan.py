@@ -47,7 +47,7 @@ async def test_a_part_that_fails_to_stop_keeps_no_other_from_stopping(
 async def test_a_part_that_fails_to_start_leaves_nothing_running(
     router: Router, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def fail(_: Inbox) -> None:
+    def fail(_: Inbox) -> None:
         raise OSError("the disk is gone")
 
     monkeypatch.setattr(Inbox, "start", fail)

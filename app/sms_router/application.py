@@ -1,4 +1,4 @@
-"""The composition root: settings in, a Starlette application out. All parts are put together here."""
+"""The composition root: Settings in, a Starlette application out. Nothing else constructs these parts."""
 
 from __future__ import annotations
 
@@ -68,14 +68,13 @@ from sms_router.twilio.signature import Credentials, SignatureVerifier
 from sms_router.web import metrics
 from sms_router.web.authentication import WebhookAuthenticator
 from sms_router.web.console.context import ConsoleContext
-from sms_router.web.console.endings import RevokedSessions
 from sms_router.web.console.routes import routes
+from sms_router.web.console.sessions import RevokedSessions
 from sms_router.web.console.store_executor import StoreExecutor
 from sms_router.web.health import HealthMonitor
-from sms_router.web.lost import UnroutedWebhookLog
 from sms_router.web.metrics_collectors import PoolMetrics
 from sms_router.web.probes import Probes
-from sms_router.web.rejections import RejectionLog
+from sms_router.web.rejections import RejectionLog, UnroutedWebhookLog
 from sms_router.web.routes import WebhookRouter, with_prefix
 from sms_router.web.tracing import Tracing
 from sms_router.web.webhooks import InboundEndpoint, StatusEndpoint
@@ -84,164 +83,190 @@ log = logging.getLogger("sms_router")
 
 
 def build(settings: Settings) -> Router:
-    """Put the parts together; nothing is started before the lifespan begins.
+    """Construct the application; nothing is started before its lifespan begins.
 
     Raises:
-        SettingsError: when keywords, templates or handlers have mistakes.
-        ValueError: when the Redis URL or the public URL is not one.
+        ConfigurationError: when keywords, templates or handlers have mistakes.
+        ValueError: when the Redis URL or the public URL is malformed.
 
     """
-    tokens = _tokens(settings)
-    threads = HandlerThreadPool(settings.router.handler_threads)
-    handler_http = HandlerHttpClient()
-    functions = HandlerRegistry.load(
+    tokens = _signing_tokens(settings)
+    thread_pool = HandlerThreadPool(settings.router.handler_threads)
+    handler_http_client = HandlerHttpClient()
+    handlers = HandlerRegistry.load(
         settings.router.handlers,
-        threads,
+        thread_pool,
         settings.router.middlewares,
         ConversationPolicy(**settings.conversations.model_dump()),
-        handler_http,
+        handler_http_client,
     )
-    traces = Tracing() if settings.server.traces else None
-    observe = metrics.observe_stage if traces is None else traces.observing(metrics.observe_stage)
+    tracing = Tracing() if settings.server.traces else None
+    observe = metrics.observe_stage if tracing is None else tracing.observing(metrics.observe_stage)
+
     store = Store(settings.redis.url, observe)
     spool = Spool(settings.router.data_dir / "spool")
-    journal = DurableWriter(store, spool)
+    durable_writer = DurableWriter(store, spool)
     clock = ServerClock(store)
-    records = Inbox(store, journal, settings.router.retention_days, clock=clock)
     redis = async_client(settings.redis.url, connect_within=2, again=False)
-    pool_figures = PoolMetrics()
+    inbox = Inbox(store, durable_writer, settings.router.retention_days, clock=clock)
+
+    pool_metrics = PoolMetrics()
     pending = PendingNumbers(lambda: membership.pools, clock)
     membership = Membership(
         _sources(settings),
         redis,
         clock=clock,
-        report=pool_figures.update,
+        report=pool_metrics.update,
         beside=OnboardingSync(redis, pending).follow,
     )
-    rates = RateLimiter(settings.limits, time.monotonic, calendar=clock)
-    shared_rates = RateSync(redis, rates, lambda: membership.pools, time.monotonic)
-    availability = Availability(membership.cordons, rates, pending)
-    people = Contacts(store, journal, membership.pool_for, ErrorTable({}), clock)
-    last_senders = StickySenders(journal, lambda: people.table.max_ttl_ms, clock)
-    composer = Composer(
-        membership.pool_for, _policies(settings), settings.public_url, availability, last_senders
-    )
-    texts = CannedReplies(
-        Reply(settings.router.error_reply),
-        Reply(settings.router.fallback_reply),
-        Reply(settings.loop_guard.reply),
-    )
-    guard = LoopGuard(settings.loop_guard.replies, settings.loop_guard.seconds)
-    upstreams = Forwarder(
+    rate_limiter = RateLimiter(settings.limits, time.monotonic, calendar=clock)
+    rate_sync = RateSync(redis, rate_limiter, lambda: membership.pools, time.monotonic)
+    availability = Availability(membership.cordons, rate_limiter, pending)
+    contacts = Contacts(store, durable_writer, membership.pool_for, ErrorTable({}), clock)
+    sticky_senders = StickySenders(durable_writer, lambda: contacts.table.max_ttl_ms, clock)
+
+    forwarder = Forwarder(
         tokens,
-        people,
+        contacts,
         CookieStore(store, clock),
         settings.public_url,
         settings.router.upstream_calls,
     )
-    numbers = _number_forwards(settings, membership)
-    forwards = ForwardConfig(upstreams, numbers.forward_for, settings.public_url)
+    number_forwards = _number_forwards(settings, membership)
+    forward_config = ForwardConfig(forwarder, number_forwards.forward_for, settings.public_url)
     reader = RuleSetReader(
-        settings.folder, functions, settings.twilio_opt_outs, forwards, settings.time_zones, clock
+        settings.folder, handlers, settings.twilio_opt_outs, forward_config, settings.time_zones, clock
     )
-    kept = LastGoodRuleSet.beside(settings.router.data_dir, settings.server.port)
+    last_good = LastGoodRuleSet.beside(settings.router.data_dir, settings.server.port)
     reloader = Reloader(
         reader,
-        people,
-        lambda outcome: metrics.RELOADS.labels(outcome.value).inc(),
-        kept=kept if settings.server.workers > 1 else None,
+        contacts,
+        lambda result: metrics.RELOADS.labels(result.value).inc(),
+        kept=last_good if settings.server.workers > 1 else None,
     )
     dispatcher = reloader.dispatcher
-    outbox = Outbox(store, journal, settings.router.retention_days, settings.router.late_limit, clock)
-    post_office = TwilioSender(
+
+    composer = Composer(
+        membership.pool_for, _reply_from(settings), settings.public_url, availability, sticky_senders
+    )
+    canned_replies = CannedReplies(
+        Reply(settings.router.error_reply),
+        Reply(settings.router.fallback_reply),
+        Reply(settings.loop_guard.reply),
+    )
+    loop_guard = LoopGuard(settings.loop_guard.replies, settings.loop_guard.seconds)
+    outbox = Outbox(store, durable_writer, settings.router.retention_days, settings.router.late_limit, clock)
+    twilio_sender = TwilioSender(
         tokens,
         settings.twilio.api_base_url,
         settings.twilio.timeout,
         observe,
     )
-    courier = OutboxWorker(outbox, post_office.send, metrics.count_outgoing, clock)
-    later = LateReplies(records, people, dispatcher, composer, outbox, guard, texts.error, courier.wake)
-    lessons = ReceiptAnalyzer(people, membership.pool_for)
-    outgoing = ReplyOutboxHandler(people, lessons, composer, later, settings.router.reroute)
-    foresight = AnswerPreparer(people, dispatcher, composer, guard)
-    closing = AnswerCommitter(records, dispatcher, composer, later, guard, texts.muted)
+    outbox_worker = OutboxWorker(outbox, twilio_sender.send, metrics.count_outgoing, clock)
+    late_replies = LateReplies(
+        inbox, contacts, dispatcher, composer, outbox, loop_guard, canned_replies.error, outbox_worker.wake
+    )
+    receipt_analyzer = ReceiptAnalyzer(contacts, membership.pool_for)
+    outbox_handler = ReplyOutboxHandler(
+        contacts, receipt_analyzer, composer, late_replies, settings.router.reroute
+    )
+    preparer = AnswerPreparer(contacts, dispatcher, composer, loop_guard)
+    committer = AnswerCommitter(inbox, dispatcher, composer, late_replies, loop_guard, canned_replies.muted)
     pipeline = Pipeline(
-        records, people, dispatcher, composer, later, foresight, closing, texts, _manners(settings)
+        inbox,
+        contacts,
+        dispatcher,
+        composer,
+        late_replies,
+        preparer,
+        committer,
+        canned_replies,
+        _reply_policy(settings),
     )
-    failures = FailureMonitor(settings.failures.rule, time.monotonic)
-    refusals = RejectionLog(time.monotonic)
-    condition = HealthMonitor(
-        store, clock, spool, membership, pending, failures, upstreams, reloader, refusals, pool_figures
+
+    failure_monitor = FailureMonitor(settings.failures.rule, time.monotonic)
+    rejections = RejectionLog(time.monotonic)
+    health = HealthMonitor(
+        store,
+        clock,
+        spool,
+        membership,
+        pending,
+        failure_monitor,
+        forwarder,
+        reloader,
+        rejections,
+        pool_metrics,
     )
-    worker = WorkerLifespan(
+    lifespan = WorkerLifespan(
         settings=settings,
         store=store,
-        journal=journal,
-        records=records,
-        listener=Subscriber(redis, records, people.opted_out),
+        durable_writer=durable_writer,
+        inbox=inbox,
+        subscriber=Subscriber(redis, inbox, contacts.opted_out),
         membership=membership,
-        shared_rates=shared_rates,
-        shared_failures=FailureSync(redis, failures, clock),
-        last_senders=last_senders,
-        upstreams=upstreams,
+        rate_sync=rate_sync,
+        failure_sync=FailureSync(redis, failure_monitor, clock),
+        sticky_senders=sticky_senders,
+        forwarder=forwarder,
         pipeline=pipeline,
-        courier=courier,
-        outgoing=outgoing,
-        post_office=post_office,
-        opt_outs_on_disk=_opt_outs_on_disk(settings, people, store),
-        bodies=_body_retention(settings, store),
+        outbox_worker=outbox_worker,
+        outbox_handler=outbox_handler,
+        twilio_sender=twilio_sender,
+        opt_out_disk_cache=_opt_out_disk_cache(settings, contacts, store),
+        body_retention=_body_retention(settings, store),
         reloader=reloader,
-        threads=threads,
-        handler_http=handler_http,
+        thread_pool=thread_pool,
+        handler_http_client=handler_http_client,
         redis=redis,
-        condition=condition,
-        traces=traces,
+        health=health,
+        tracing=tracing,
     )
     receipts = ReceiptHandler(
-        journal,
+        durable_writer,
         settings.router.retention_days,
-        lessons,
-        courier.wake if settings.router.reroute else None,
-        failures.record,
+        receipt_analyzer,
+        outbox_worker.wake if settings.router.reroute else None,
+        failure_monitor.record,
     )
-    desk = ConsoleContext(
+    console = ConsoleContext(
         settings,
         StoreExecutor(settings.redis.url),
-        RevokedSessions(store, journal, clock),
+        RevokedSessions(store, durable_writer, clock),
         membership,
         dispatcher,
         composer,
-        people,
+        contacts,
         availability,
-        rates,
-        failures,
-        condition.degraded_reasons,
-        condition.notices,
+        rate_limiter,
+        failure_monitor,
+        health.degraded_reasons,
+        health.notices,
         clock,
     )
-    return _router(settings, worker, receipts, desk, refusals)
+    return _router(settings, lifespan, receipts, console, rejections)
 
 
 def _router(
     settings: Settings,
     worker: WorkerLifespan,
     receipts: ReceiptHandler,
-    desk: ConsoleContext,
-    refusals: RejectionLog,
+    console: ConsoleContext,
+    rejections: RejectionLog,
 ) -> Router:
-    gate = WebhookAuthenticator(
+    authenticator = WebhookAuthenticator(
         SignatureVerifier(settings.public_url, _credentials(settings)),
-        enforce=settings.router.signature is SignatureMode.ENFORCE,
-        clock=time.monotonic,
-        rejections=refusals,
+        settings.router.signature is SignatureMode.ENFORCE,
+        time.monotonic,
+        rejections,
     )
-    condition = worker.condition
-    probes = Probes(condition.degraded_reasons, condition.notices, condition.update_metrics, _registry())
-    pipeline = worker.pipeline if worker.traces is None else worker.traces.wrap(worker.pipeline)
+    health = worker.health
+    probes = Probes(health.degraded_reasons, health.notices, health.update_metrics, _registry())
+    pipeline = worker.pipeline if worker.tracing is None else worker.tracing.wrap(worker.pipeline)
     webhooks: dict[str, ASGIApp] = {
-        "/sms": InboundEndpoint(gate, pipeline, fallback=False),
-        "/sms/status": StatusEndpoint(gate, receipts),
-        "/sms/fallback": InboundEndpoint(gate, pipeline, fallback=True),
+        "/sms": InboundEndpoint(authenticator, pipeline, fallback=False),
+        "/sms/status": StatusEndpoint(authenticator, receipts),
+        "/sms/fallback": InboundEndpoint(authenticator, pipeline, fallback=True),
     }
     others = [
         Route("/healthz", probes.alive),
@@ -249,17 +274,18 @@ def _router(
         Route("/metrics", probes.metrics),
     ]
     if password := settings.console.password.get_secret_value():
-        others += routes(desk, password, time.monotonic)
-    lost = UnroutedWebhookLog(tuple(webhooks), refusals, time.monotonic)
+        others += routes(console, password, time.monotonic)
+    unrouted = UnroutedWebhookLog(tuple(webhooks), rejections, time.monotonic)
     if prefix := PublicUrl.parse(settings.public_url).path:
         webhooks |= with_prefix(prefix, webhooks)
-    return WebhookRouter(webhooks, others, _lifespan(worker, desk), lost, settings.server.private_port)
+    lifespan = _lifespan(worker, console)
+    return WebhookRouter(webhooks, others, lifespan, unrouted, settings.server.private_port)
 
 
-def _lifespan(worker: WorkerLifespan, desk: ConsoleContext) -> Lifespan[Router]:
+def _lifespan(worker: WorkerLifespan, console: ConsoleContext) -> Lifespan[Router]:
     @contextlib.asynccontextmanager
     async def lifespan(router: Router) -> AsyncIterator[None]:
-        with contextlib.closing(desk.archive):
+        with contextlib.closing(console.executor):
             async with worker.lifespan(router):
                 yield
 
@@ -277,13 +303,13 @@ def _credentials(settings: Settings) -> dict[str, Credentials]:
     }
 
 
-def _tokens(settings: Settings) -> dict[str, str]:
-    """Return what each account's REST calls and forwards are signed with."""
+def _signing_tokens(settings: Settings) -> dict[str, str]:
+    """Return by account the auth token of its REST calls and of requests that are forwarded."""
     return {account.sid: account.tokens[0] for account in settings.accounts}
 
 
 def _sources(settings: Settings) -> list[ServiceSource]:
-    tokens = _tokens(settings)
+    tokens = _signing_tokens(settings)
     return [
         twilio_source(
             service.account,
@@ -306,31 +332,31 @@ def _number_forwards(settings: Settings, membership: Membership) -> NumberForwar
     return NumberForwards(membership.pool_for, urls_of, settings.number_urls, settings.public_url, hosts)
 
 
-def _opt_outs_on_disk(settings: Settings, people: Contacts, store: Store) -> OptOutDiskCache:
+def _opt_out_disk_cache(settings: Settings, contacts: Contacts, store: Store) -> OptOutDiskCache:
     path = settings.router.data_dir / "opt-outs"
-    return OptOutDiskCache(path, people.opted_out, lambda: store.error is not None)
+    return OptOutDiskCache(path, contacts.opted_out, lambda: store.error is not None)
 
 
 def _body_retention(settings: Settings, store: Store) -> BodyRetention | None:
-    """Return what removes texts from old records; None when texts are kept as long as the records."""
+    """Return None when texts are kept as long as the records."""
     days = settings.router.body_retention_days
     return BodyRetention(store, days, settings.router.retention_days) if days is not None else None
 
 
-def _policies(settings: Settings) -> Callable[[str | None], ReplyFrom]:
-    """Return which number each Service answers from."""
+def _reply_from(settings: Settings) -> Callable[[str | None], ReplyFrom]:
+    """Return the ``reply_from`` of each Service, by its sid; None: outside of any Service."""
     policies = {service.sid: settings.reply_from(service.sid) for service in settings.services}
     return lambda service_sid: policies.get(service_sid or "", settings.router.reply_from)
 
 
-def _manners(settings: Settings) -> ReplyPolicy:
+def _reply_policy(settings: Settings) -> ReplyPolicy:
     fallback = settings.router.on_error is OnError.TWILIO_FALLBACK
     failure = OnFailure.TWILIO_FALLBACK if fallback else OnFailure.ERROR_REPLY
     return ReplyPolicy(settings.router.inline_deadline, failure)
 
 
 def _registry() -> CollectorRegistry:
-    """Return where metrics are read from: all workers' files when there are several."""
+    """Return what /metrics reads: the files of all workers when there are several."""
     if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
         return REGISTRY
     registry = CollectorRegistry()

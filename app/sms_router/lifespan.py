@@ -1,4 +1,4 @@
-"""One worker's life: its parts are started and stopped in their order."""
+"""The lifespan of one worker: starts its parts in order, and stops them in reverse."""
 
 from __future__ import annotations
 
@@ -34,25 +34,25 @@ from sms_router.routing.upstream.forwarder import Forwarder
 from sms_router.server.signals import WorkerSignals
 from sms_router.store.spool.durable_writer import DurableWriter
 from sms_router.store.store import Store
-from sms_router.tasks import cancel_and_wait
+from sms_router.tasks import PeriodicTask, cancel_and_wait
 from sms_router.web import metrics
-from sms_router.web.health import HealthMonitor
+from sms_router.web.health import UPDATE_INTERVAL, HealthMonitor
 from sms_router.web.tracing import Tracing
 
 log = logging.getLogger("sms_router")
 
-LAST_WAIT = 5.0
-"""Seconds that a stop waits for a handler that refuses to be cancelled, before the process ends."""
+FORCED_EXIT_TIMEOUT = 5.0
+"""Seconds from the end of a shutdown to the forced exit, when a handler does not end after cancellation."""
 
 GC_THRESHOLDS = (20_000, 20, 100)
-"""When Python looks for cycles: messages leave hardly any, and the usual 700 cost each of them 4 %."""
+"""Of the cyclic garbage collector: messages leave hardly any cycles, and with Python's 700 each costs 4 %."""
 
 THREAD_SWITCH_INTERVAL = 0.0005
-"""Seconds that a thread may hold the interpreter while the loop waits for it; Python's 5 ms, a few times in
-each text, are what its sender would notice of a page of the console or of a handler that computes."""
+"""Seconds that a thread keeps the interpreter while the event loop waits for it. Python's 5 ms, several times
+in each message, are noticeable when a console page is rendered or a handler computes."""
 
-FIRST_LOOK = 3.0
-"""Seconds that a start waits for the senders to be known; it goes on without."""
+FIRST_READ_TIMEOUT = 3.0
+"""Seconds that the start waits for the Sender Pools and the opt-out list; it continues without them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,115 +61,113 @@ class WorkerLifespan:
 
     settings: Settings
     store: Store
-    journal: DurableWriter
-    records: Inbox
-    listener: Subscriber
+    durable_writer: DurableWriter
+    inbox: Inbox
+    subscriber: Subscriber
     membership: Membership
-    shared_rates: RateSync
-    shared_failures: FailureSync
-    last_senders: StickySenders
-    upstreams: Forwarder
+    rate_sync: RateSync
+    failure_sync: FailureSync
+    sticky_senders: StickySenders
+    forwarder: Forwarder
     pipeline: Pipeline
-    courier: OutboxWorker
-    outgoing: ReplyOutboxHandler
-    post_office: TwilioSender
-    opt_outs_on_disk: OptOutDiskCache
-    bodies: BodyRetention | None
+    outbox_worker: OutboxWorker
+    outbox_handler: ReplyOutboxHandler
+    twilio_sender: TwilioSender
+    opt_out_disk_cache: OptOutDiskCache
+    body_retention: BodyRetention | None
     reloader: Reloader
-    threads: HandlerThreadPool
-    handler_http: HandlerHttpClient
+    thread_pool: HandlerThreadPool
+    handler_http_client: HandlerHttpClient
     redis: Redis
-    condition: HealthMonitor
-    traces: Tracing | None
+    health: HealthMonitor
+    tracing: Tracing | None
 
     @contextlib.asynccontextmanager
     async def lifespan(self, _: object) -> AsyncIterator[None]:
-        """Start everything, serve, stop everything: what is in flight finishes first."""
-        ended = True
+        """Start all parts, serve, finish the messages in progress, stop all parts."""
+        has_ended = True
         try:
-            async with self._started():
+            async with self._running_parts():
                 try:
                     yield
                 finally:
-                    ended = await self._finish()
+                    has_ended = await self._finish_messages()
         finally:
-            if not ended:
-                log.error("a handler does not stop; exiting without it in %g s", LAST_WAIT)
-                _leave_in(LAST_WAIT)
+            if not has_ended:
+                log.error(
+                    "a handler does not stop; the process exits without it in %g s", FORCED_EXIT_TIMEOUT
+                )
+                _exit_after(FORCED_EXIT_TIMEOUT)
 
     @contextlib.asynccontextmanager
-    async def _started(self) -> AsyncIterator[None]:
-        """Start the parts and stop them in turn: all of them, though one fails to start or to stop."""
+    async def _running_parts(self) -> AsyncIterator[None]:
+        """Start the parts in order and stop them in reverse: all of them, even if one fails to."""
         async with contextlib.AsyncExitStack() as parts:
             stop = parts.push_async_callback
-            supervised = WorkerSignals(os.environ, self.reloader.request_reload)
+            signals = WorkerSignals(os.environ, self.reloader.request_reload)
             parts.callback(metrics.flush)
-            parts.callback(supervised.close)
-            supervised.start()
-            if self.traces is not None:
-                stop(asyncio.to_thread, self.traces.close)
-            parts.callback(self.threads.close)
-            stop(self.handler_http.aclose)
+            parts.callback(signals.close)
+            signals.start()
+            if self.tracing is not None:
+                stop(asyncio.to_thread, self.tracing.close)
+            parts.callback(self.thread_pool.close)
+            stop(self.handler_http_client.aclose)
             stop(self.redis.aclose)
-            stop(self.journal.aclose)
+            stop(self.durable_writer.aclose)
             stop(self.store.aclose)
-            await self.store.start(on_return=self.journal.replay)
-            stop(self.records.aclose)
-            self.records.start()
-            stop(self.opt_outs_on_disk.aclose)
-            stop(cancel_and_wait, asyncio.create_task(self.condition.keep_updating(), name="observer"))
-            stop(cancel_and_wait, asyncio.create_task(self.listener.listen(), name="listener"))
+            await self.store.start(on_return=self.durable_writer.replay)
+            stop(self.inbox.aclose)
+            self.inbox.start()
+            stop(self.opt_out_disk_cache.aclose)
+            health_updates = PeriodicTask("the health monitor", UPDATE_INTERVAL, self.health.update)
+            stop(health_updates.aclose)
+            health_updates.start()
+            stop(cancel_and_wait, asyncio.create_task(self.subscriber.listen(), name="subscriber"))
             stop(self.membership.aclose)
             await self.membership.start()
-            await self.membership.settle(FIRST_LOOK)
-            stop(self.shared_rates.aclose)
-            self.shared_rates.start()
-            stop(self.shared_failures.aclose)
-            self.shared_failures.start()
-            stop(self.last_senders.aclose)
-            stop(self.upstreams.aclose)
-            if self.forwards:
-                await self.upstreams.start()
-            await self._learn_opt_outs()
-            parts.callback(self.post_office.close)
-            if self.bodies is not None:
-                stop(self.bodies.aclose)
-                self.bodies.start()
+            await self.membership.settle(FIRST_READ_TIMEOUT)
+            stop(self.rate_sync.aclose)
+            self.rate_sync.start()
+            stop(self.failure_sync.aclose)
+            self.failure_sync.start()
+            stop(self.sticky_senders.aclose)
+            stop(self.forwarder.aclose)
+            if self._forwards():
+                await self.forwarder.start()
+            if self.store.error is None:
+                await self.subscriber.opt_outs.wait_until_loaded(FIRST_READ_TIMEOUT)
+            await self.opt_out_disk_cache.start()
+            parts.callback(self.twilio_sender.close)
+            if self.body_retention is not None:
+                stop(self.body_retention.aclose)
+                self.body_retention.start()
             stop(self.reloader.aclose)
             self.reloader.start()
-            self.courier.start(self.outgoing)
+            self.outbox_worker.start(self.outbox_handler)
             _tune_interpreter()
             yield
 
-    async def _finish(self) -> bool:
-        """Let what is in flight finish; return False when a handler refuses to end."""
-        self.courier.finish()
-        ended = await self.pipeline.aclose()
-        return await self.courier.aclose() and ended
+    async def _finish_messages(self) -> bool:
+        """Wait for the messages in progress; return False when a handler does not end."""
+        self.outbox_worker.finish()
+        has_ended = await self.pipeline.aclose()
+        return await self.outbox_worker.aclose() and has_ended
 
-    async def _learn_opt_outs(self) -> None:
-        """Know before the first text who is not answered."""
-        if self.store.error is None:
-            await self.listener.opt_outs.wait_until_loaded(FIRST_LOOK)
-        await self.opt_outs_on_disk.start()
-
-    @property
-    def forwards(self) -> bool:
-        """Whether texts may go to other applications: by a rule, or by a number's own URL."""
+    def _forwards(self) -> bool:
+        """Tell whether messages may be forwarded: by a rule, or to a number's own URL."""
         services = (service.sid for service in self.settings.services)
         return self.reloader.dispatcher.forwards or any(map(self.settings.number_urls, services))
 
 
 def _tune_interpreter() -> None:
-    """Have Python look for garbage, and change between threads, as fits a loop that people wait for."""
     gc.collect()
-    gc.freeze()  # what was loaded lives as long as the worker: no collection needs to look at it again
+    gc.freeze()  # what is loaded now lives as long as the worker: no collection has to visit it
     gc.set_threshold(*GC_THRESHOLDS)
     sys.setswitchinterval(THREAD_SWITCH_INTERVAL)
 
 
-def _leave_in(seconds: float) -> None:
-    """End the process from outside the loop, which would wait for its tasks for ever."""
+def _exit_after(seconds: float) -> None:
+    """End the process from a thread: the event loop would wait for its tasks without limit."""
     timer = threading.Timer(seconds, os._exit, (1,))
     timer.daemon = True
     timer.start()

@@ -243,7 +243,7 @@ async def test_a_dead_upstream_is_left_alone_and_the_operator_is_told(
         assert answer["text"] == f"The backup speaks: 11205 of {dead}/sms"
     status = json.loads((await router.fetch("/readyz")).body)
     assert status["status"] == "degraded"
-    assert any(f"{dead} is not called, since it keeps failing" in reason for reason in status["reasons"])
+    assert any(f"{dead} is not called, because it keeps failing" in reason for reason in status["reasons"])
     figures = (await router.fetch("/metrics")).text
     assert f'sms_router_upstream_open{{upstream="{dead}"}} 1.0' in figures
     assert f'sms_router_upstream_failures_total{{upstream="{dead}"}} 5.0' in figures

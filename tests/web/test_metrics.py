@@ -17,8 +17,6 @@ from sms_router.routing.inbox.answer import Outcome
 from sms_router.routing.upstream.circuit_breaker import State
 from sms_router.routing.upstream.endpoint import EndpointStatus
 from sms_router.web.metrics import (
-    MOST_CODES,
-    MOST_UNTOLD,
     RECEIPTS,
     MultiprocessCollector,
     count_answer,
@@ -26,7 +24,7 @@ from sms_router.web.metrics import (
     flush,
     observe_stage,
 )
-from sms_router.web.metrics_collectors import MOST_UPSTREAMS, UpstreamMetrics
+from sms_router.web.metrics_collectors import UpstreamMetrics
 
 WORKER = """
 import sys
@@ -102,9 +100,9 @@ def test_what_texts_count_is_told_at_once_when_it_is_asked_for() -> None:
 
 def test_no_more_than_so_many_amounts_wait_to_be_told() -> None:
     before = counted("sms_router_stage_seconds_count", stage="of a flood")
-    for _ in range(MOST_UNTOLD):
+    for _ in range(1000):
         observe_stage("of a flood", 0.1)
-    assert counted("sms_router_stage_seconds_count", stage="of a flood") == before + MOST_UNTOLD
+    assert counted("sms_router_stage_seconds_count", stage="of a flood") == before + 1000
 
 
 @pytest.mark.parametrize("outcome", Outcome)
@@ -134,7 +132,7 @@ def test_upstreams_have_figures_of_their_own_up_to_a_bound() -> None:
     figures = UpstreamMetrics()
     lines = [
         EndpointStatus(f"http://test-{number}", State.OPEN if number else State.CLOSED, 5, 2, 1, None)
-        for number in range(MOST_UPSTREAMS + 5)
+        for number in range(205)
     ]
     figures.update(lines)
     figures.update([replace(lines[0], calls=7, state=State.HALF_OPEN), *lines[1:]])
@@ -149,13 +147,13 @@ def test_upstreams_have_figures_of_their_own_up_to_a_bound() -> None:
     assert value("held_back_total", "http://test-0") == 1
     assert value("open", "http://test-1") == 0
     assert (value("calls_total", "others"), value("open", "others")) == (25, 0)
-    assert value("calls_total", f"http://test-{MOST_UPSTREAMS + 1}") is None
+    assert value("calls_total", "http://test-201") is None
 
 
 def test_error_codes_have_figures_of_their_own_up_to_a_bound() -> None:
-    for number in range(MOST_CODES + 20):
+    for number in range(520):
         count_receipt("failed", 700_000_000 + number)
     told = {sample.labels["code"] for metric in RECEIPTS.collect() for sample in metric.samples}
     assert "700000000" in told
     assert "others" in told
-    assert len(told) <= MOST_CODES + 1
+    assert len(told) <= 501

@@ -13,8 +13,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route, Router
 from starlette.types import Message, Receive, Scope, Send
 
-from sms_router.web.lost import UnroutedWebhookLog
-from sms_router.web.rejections import RejectionLog
+from sms_router.web.rejections import RejectionLog, UnroutedWebhookLog
 from sms_router.web.routes import WebhookRouter, with_prefix
 
 
@@ -61,8 +60,8 @@ async def status(
 async def test_a_private_port_is_told_by_the_listener_alone(
     private_port: int | None, listener: tuple[str, int] | None, page_status: int
 ) -> None:
-    lost = UnroutedWebhookLog(["/sms"], RejectionLog(time.monotonic), time.monotonic)
-    router = WebhookRouter({"/sms": webhook}, [Route("/page", page)], lifespan, lost, private_port)
+    unrouted = UnroutedWebhookLog(["/sms"], RejectionLog(time.monotonic), time.monotonic)
+    router = WebhookRouter({"/sms": webhook}, [Route("/page", page)], lifespan, unrouted, private_port)
     assert await status(router, "/page", listener) == page_status
     assert await status(router, "/sms", listener) == 200
     assert await status(router, "/nothing", listener) == 404
@@ -72,9 +71,11 @@ SIGNED = (b"x-twilio-signature", b"x" * 28)
 
 
 async def test_a_webhook_that_is_not_here_is_told_once_for_a_while(caplog: pytest.LogCaptureFixture) -> None:
-    refusals = RejectionLog(time.monotonic)
-    lost = UnroutedWebhookLog(["/sms", "/sms/status"], refusals, time.monotonic)
-    router = WebhookRouter({"/sms": webhook, "/sms/status": webhook}, [Route("/page", page)], lifespan, lost)
+    rejections = RejectionLog(time.monotonic)
+    unrouted = UnroutedWebhookLog(["/sms", "/sms/status"], rejections, time.monotonic)
+    router = WebhookRouter(
+        {"/sms": webhook, "/sms/status": webhook}, [Route("/page", page)], lifespan, unrouted
+    )
     before = refused_as_not_found()
     for path in ("/nothing", "/page", "/sms"):
         assert await status(router, path, None) == (404 if path == "/nothing" else 200)
@@ -82,9 +83,11 @@ async def test_a_webhook_that_is_not_here_is_told_once_for_a_while(caplog: pytes
     for path in ("/twilio/sms\n\x1b[2J", "/sms/"):
         assert await status(router, path, None, SIGNED) == 404
     [told] = caplog.messages
-    assert r"/twilio/sms\n\x1b[2J, which is not here (404): the webhooks are /sms, /sms/status;" in told
+    assert (
+        r"/twilio/sms\n\x1b[2J, which does not exist here (404): the webhooks are /sms, /sms/status;" in told
+    )
     assert refused_as_not_found() == before + 2
-    [notice] = refusals.notices()
+    [notice] = rejections.notices()
     assert notice.startswith("2 webhooks were refused by this worker")
     assert notice.endswith(told)
 
@@ -92,10 +95,10 @@ async def test_a_webhook_that_is_not_here_is_told_once_for_a_while(caplog: pytes
 @pytest.mark.parametrize(("later", "told"), [(9.9, 1), (10.0, 2)])
 def test_it_is_told_again_after_a_while(caplog: pytest.LogCaptureFixture, later: float, told: int) -> None:
     now = [100.0]
-    lost = UnroutedWebhookLog(["/sms"], RejectionLog(lambda: now[0]), lambda: now[0])
-    lost.record({"path": "/x", "headers": [SIGNED]})
+    unrouted = UnroutedWebhookLog(["/sms"], RejectionLog(lambda: now[0]), lambda: now[0])
+    unrouted.record({"path": "/x", "headers": [SIGNED]})
     now[0] += later
-    lost.record({"path": "/x", "headers": [SIGNED]})
+    unrouted.record({"path": "/x", "headers": [SIGNED]})
     assert len(caplog.messages) == told
 
 

@@ -1,1 +1,1 @@
-"""The HTTP edge: what Twilio and probes call."""
+"""The HTTP edge: webhooks, probes, metrics."""

@@ -1,9 +1,7 @@
-"""How a worker is: why it is degraded, what an operator should know of, and its metrics."""
+"""A worker's health: why it is degraded, what an operator should know, and the metrics about it."""
 
 from __future__ import annotations
 
-import asyncio
-import logging
 from dataclasses import dataclass, field
 
 from sms_router.membership.membership import Membership
@@ -19,15 +17,13 @@ from sms_router.web import metrics
 from sms_router.web.metrics_collectors import FailureMetrics, PoolMetrics, UpstreamMetrics
 from sms_router.web.rejections import RejectionLog
 
-log = logging.getLogger("sms_router")
-
-OBSERVE_EVERY = 1.0
-"""Seconds between two looks at it: any worker's /metrics tells what all of them last saw."""
+UPDATE_INTERVAL = 1.0
+"""Seconds between two updates: the /metrics of one worker reports the last values of all of them."""
 
 
 @dataclass(frozen=True, slots=True)
 class HealthMonitor:
-    """What is looked at to tell how a worker is."""
+    """Reads the state of a worker's parts."""
 
     store: Store
     clock: ServerClock
@@ -35,48 +31,48 @@ class HealthMonitor:
     membership: Membership
     pending: PendingNumbers
     failures: FailureMonitor
-    upstreams: Forwarder
+    forwarder: Forwarder
     reloader: Reloader
-    refusals: RejectionLog
-    pool_figures: PoolMetrics
-    failure_figures: FailureMetrics = field(default_factory=FailureMetrics)
-    upstream_figures: UpstreamMetrics = field(default_factory=UpstreamMetrics)
+    rejections: RejectionLog
+    pool_metrics: PoolMetrics
+    failure_metrics: FailureMetrics = field(default_factory=FailureMetrics)
+    upstream_metrics: UpstreamMetrics = field(default_factory=UpstreamMetrics)
 
     def degraded_reasons(self) -> list[str]:
-        """Say why the worker is degraded; empty while it is well."""
+        """Return why the worker is degraded; empty while it is healthy."""
         reasons = self.reloader.errors()
         if self.store.error is not None:
-            reasons.append(f"Redis does not serve: {self.store.error}")
+            reasons.append(f"Redis is not available: {self.store.error}")
         if self.spool.size:
             reasons.append(f"{_entries(self.spool.size)} waiting in the spool")
         if self.spool.dropped:
             reasons.append(f"{_entries(self.spool.dropped)} lost")
         for status in self.membership.statuses():
             if status.age is None:
-                why = status.failure or "Twilio was not read yet"
+                why = status.failure or "Twilio has not been read yet"
                 reasons.append(f"the senders of {status.service_sid} are not known: {why}")
             elif status.stale:
-                why = status.failure or "another worker reads them, and fails"
+                why = status.failure or "another worker refreshes them and fails"
                 reasons.append(f"the senders of {status.service_sid} are {status.age:.0f} s old: {why}")
         reasons += [
-            f"{line.name} is not called, since it keeps failing ({line.trouble})"
-            for line in self.upstreams.statuses()
-            if line.state is not State.CLOSED
+            f"upstream {upstream.name} is not called, because it keeps failing ({upstream.trouble})"
+            for upstream in self.forwarder.statuses()
+            if upstream.state is not State.CLOSED
         ]
         return reasons
 
     def notices(self) -> list[str]:
-        """Say what an operator should know of, though the router is well."""
+        """Return what an operator should know even while the worker is healthy."""
         return [
             *self.clock.notices(),
             *self.membership.cordons.notices(),
             *self.pending.notices(),
             *map(str, self.failures.failing()),
-            *self.refusals.notices(),
+            *self.rejections.notices(),
         ]
 
     def update_metrics(self) -> None:
-        """Bring the metrics up to date."""
+        """Write the current state into this process's metrics."""
         metrics.flush()
         metrics.CONFIGURATION_REFUSED.set(bool(self.reloader.errors()))
         metrics.STORE_UP.set(self.store.error is None)
@@ -84,19 +80,14 @@ class HealthMonitor:
         metrics.SPOOL_LOST.set(self.spool.dropped)
         metrics.CORDONED.set(len(self.membership.cordons.active))
         metrics.PENDING.set(len(self.pending.numbers))
-        self.failure_figures.update(self.failures)
-        self.pool_figures.update(self.membership.statuses())
-        self.upstream_figures.update(self.upstreams.statuses())
+        self.failure_metrics.update(self.failures)
+        self.pool_metrics.update(self.membership.statuses())
+        self.upstream_metrics.update(self.forwarder.statuses())
 
-    async def keep_updating(self) -> None:
-        """Bring the metrics up to date from time to time, and the clock; until cancelled."""
-        while True:
-            try:
-                await self.clock.ask()
-                self.update_metrics()
-            except Exception:
-                log.exception("the metrics could not be brought up to date; trying again")
-            await asyncio.sleep(OBSERVE_EVERY)
+    async def update(self) -> None:
+        """Synchronise the clock with Redis, then update the metrics; called every `UPDATE_INTERVAL`."""
+        await self.clock.ask()
+        self.update_metrics()
 
 
 def _entries(count: int) -> str:

@@ -1,10 +1,10 @@
-"""Counters for Prometheus; one place, so that names and labels agree.
+"""The Prometheus metrics, all of them.
 
-What every text counts is kept in lists, and told to the library once a second or before it is asked: by
-itself it would take ten times as long for each. A worker that is killed takes that second along.
+What every message counts is buffered in lists and passed to prometheus_client once a second, or before the
+metrics are read: one call for each would take ten times as long. A killed worker loses that second.
 
-With several workers each keeps its figures in files of a common folder, and any of them tells all:
-counts go on counting what a dead worker counted, gauges are the living ones'.
+Several workers keep their metrics in files of one folder, and each of them reports the sum: counters include
+those of dead workers, gauges are of living workers only.
 """
 
 from __future__ import annotations
@@ -30,23 +30,22 @@ UNSIGNED = Counter(
 
 
 class _Histogram(Histogram):
-    """The library's, which can be told many amounts at once."""
+    """prometheus_client's histogram, for many observations at once."""
 
-    def observe_all(self, amounts: Collection[float]) -> None:
-        """Count amounts."""
-        for index, count in Counts(bisect_left(self._upper_bounds, each) for each in amounts).items():
+    def observe_all(self, values: Collection[float]) -> None:
+        for index, count in Counts(bisect_left(self._upper_bounds, value) for value in values).items():
             self._buckets[index].inc(count)
-        self._sum.inc(sum(amounts))
+        self._sum.inc(sum(values))
 
 
 SECONDS = _Histogram(
     "sms_router_answer_seconds",
-    "From a webhook's arrival to its answer.",
+    "Time from the arrival of a webhook to its answer.",
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 8, 15),
 )
 STAGES = _Histogram(
     "sms_router_stage_seconds",
-    "What a message waits for: the scripts on Redis by their names, and rest, a call of Twilio's API.",
+    "Time that messages wait: for Redis scripts by name, and for Twilio's API (rest).",
     ["stage"],
     buckets=(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
 )
@@ -55,167 +54,177 @@ RECEIPTS = Counter(
 )
 FAULTS = Counter(
     "sms_router_faults_total",
-    "Messages that did not arrive, by class of the error and sender; unknown: a code not in the error table.",
+    "Messages that were not delivered, by error class and sender; unknown: a code not in the error table.",
     ["class", "sender"],
 )
 OUTGOING = Counter(
     "sms_router_outgoing_total",
-    "Messages that were to leave by REST: from which document, and what became of them.",
+    "Messages sent by REST, by kind of reply and result.",
     ["kind", "result"],
 )
-RELOADS = Counter(
-    "sms_router_reloads_total", "Times that the configuration was read again, by outcome.", ["outcome"]
-)
+RELOADS = Counter("sms_router_reloads_total", "Reloads of the configuration, by outcome.", ["outcome"])
 CONFIGURATION_REFUSED = Gauge(
     "sms_router_configuration_refused",
-    "1 while the configuration on disk is refused and an older one is at work.",
+    "1 while the configuration on disk is refused and an earlier one is in use.",
     multiprocess_mode="livemax",
 )
-STORE_UP = Gauge("sms_router_store_up", "1 while Redis serves.", multiprocess_mode="livemin")
+STORE_UP = Gauge("sms_router_store_up", "1 while Redis is available.", multiprocess_mode="livemin")
 SPOOLED = Gauge(
-    "sms_router_spooled_entries", "Journal entries that wait on disk.", multiprocess_mode="livesum"
+    "sms_router_spooled_entries", "Journal entries in the spool on disk.", multiprocess_mode="livesum"
 )
 SPOOL_LOST = Gauge("sms_router_spool_lost_entries", "Journal entries lost.", multiprocess_mode="sum")
 CORDONED = Gauge(
     "sms_router_cordoned_senders",
-    "Senders that an operator has taken out of use.",
+    "Senders that an operator has cordoned.",
     multiprocess_mode="livemostrecent",
 )
 PENDING = Gauge(
     "sms_router_pending_numbers",
-    "Numbers on their way in, which are not used before they are live.",
+    "Numbers in onboarding, which are not used before they are live.",
     multiprocess_mode="livemostrecent",
 )
 FAILURE_SHARE = Gauge(
     "sms_router_failure_share",
-    "How much of what a number sends is lost, 0 to 1, by class of the error; of the last receipts.",
+    "Share of a number's recent messages that were not delivered, 0 to 1, by error class.",
     ["class", "sender"],
     multiprocess_mode="livemax",
 )
 FAILING = Gauge(
     "sms_router_failing_senders",
-    "Warnings that hold: numbers that lose too much, by class of the error.",
+    "Numbers whose failure share is above the limit, by error class.",
     ["class"],
     multiprocess_mode="livemax",
 )
 POOL_AGE = Gauge(
     "sms_router_pool_age_seconds",
-    "Since Twilio last confirmed a pool; the oldest of the workers'.",
+    "Age of a Sender Pool since it was last read from Twilio; the highest of the workers.",
     ["service"],
     multiprocess_mode="livemax",
 )
 POOL_VERSION = Gauge(
     "sms_router_pool_version",
-    "Version of a pool; the lowest of the workers'.",
+    "Version of a Sender Pool; the lowest of the workers.",
     ["service"],
     multiprocess_mode="livemin",
 )
 POOL_SIZE = Gauge(
-    "sms_router_pool_senders", "Senders of a pool.", ["service"], multiprocess_mode="livemostrecent"
+    "sms_router_pool_senders", "Senders in a Sender Pool.", ["service"], multiprocess_mode="livemostrecent"
 )
 POOL_STALE = Gauge(
     "sms_router_pool_stale",
-    "1 while a pool is older than its hard age, or not known at all.",
+    "1 while a Sender Pool is older than its hard age, or not known.",
     ["service"],
     multiprocess_mode="livemax",
 )
-POOL_REFRESHES = Counter("sms_router_pool_refreshes_total", "Readings of Twilio that succeeded.", ["service"])
-POOL_FAILURES = Counter("sms_router_pool_failures_total", "Readings of Twilio that failed.", ["service"])
+POOL_REFRESHES = Counter(
+    "sms_router_pool_refreshes_total", "Refreshes of a Sender Pool that succeeded.", ["service"]
+)
+POOL_FAILURES = Counter(
+    "sms_router_pool_failures_total", "Refreshes of a Sender Pool that failed.", ["service"]
+)
 POOL_STALE_SERVES = Counter(
-    "sms_router_pool_stale_serves_total", "Senders chosen from a pool older than its hard age.", ["service"]
+    "sms_router_pool_stale_serves_total",
+    "Senders selected from a Sender Pool older than its hard age.",
+    ["service"],
 )
 
 UPSTREAM_OPEN = Gauge(
     "sms_router_upstream_open",
-    "1 while an upstream keeps failing and is not called; of any worker.",
+    "1 while the circuit breaker of an upstream is open in any worker.",
     ["upstream"],
     multiprocess_mode="livemax",
 )
-UPSTREAM_CALLS = Counter("sms_router_upstream_calls_total", "Documents asked of an upstream.", ["upstream"])
+UPSTREAM_CALLS = Counter("sms_router_upstream_calls_total", "Requests to an upstream.", ["upstream"])
 UPSTREAM_FAILURES = Counter(
-    "sms_router_upstream_failures_total", "Documents that an upstream did not give.", ["upstream"]
+    "sms_router_upstream_failures_total", "Requests to an upstream that failed.", ["upstream"]
 )
 UPSTREAM_HELD_BACK = Counter(
-    "sms_router_upstream_held_back_total", "Calls not made because the upstream keeps failing.", ["upstream"]
+    "sms_router_upstream_held_back_total",
+    "Requests not made because the circuit breaker was open.",
+    ["upstream"],
 )
 
-MOST_CODES = 500
-"""Error codes with figures of their own; Twilio has some two hundred that a status callback can bring."""
+MAX_ERROR_CODES = 500
+"""Error codes that get a label; status callbacks can have some two hundred."""
 
 
 class MultiprocessCollector(Collector):
-    """The figures of all workers of this router, added up."""
+    """The metrics of all workers of this router, added up.
+
+    Args:
+        folder: of the workers' metrics files, PROMETHEUS_MULTIPROC_DIR.
+
+    """
 
     def __init__(self, folder: Path) -> None:
-        """``folder`` is where the workers keep them: PROMETHEUS_MULTIPROC_DIR."""
         self._folder = folder
 
     def collect(self) -> Iterable[Metric]:
-        """Forget the gauges of workers that are gone, however they went, and read the others'."""
+        """Delete the gauges of workers that have ended, for whatever reason, and read the others."""
         for file in self._folder.glob("gauge_live*.db"):
-            if not _is_a_worker(int(file.stem.rpartition("_")[2])):
-                file.unlink(missing_ok=True)  # another worker may be forgetting it too
-        figures: Iterable[Metric] = MultiProcessCollector(None, str(self._folder)).collect()
-        return figures
+            if not _is_worker(int(file.stem.rpartition("_")[2])):
+                file.unlink(missing_ok=True)  # another worker may delete it at the same time
+        metrics: Iterable[Metric] = MultiProcessCollector(None, str(self._folder)).collect()
+        return metrics
 
 
-def _is_a_worker(process: int) -> bool:
-    """Say whether a process of ours has this id: workers share a process group with who started them."""
+def _is_worker(process_id: int) -> bool:
+    """Tell whether this is a process of ours: workers share the process group of their supervisor."""
     try:
-        return os.getpgid(process) == os.getpgrp()
+        return os.getpgid(process_id) == os.getpgrp()
     except OSError:
         return False
 
 
-MOST_UNTOLD = 1_000
-"""Amounts of one kind that wait to be told."""
+MAX_BUFFERED = 1_000
+"""Observations of one kind in the buffer."""
 
-_answers: defaultdict[Outcome, list[float]] = defaultdict(list)
-_stages: defaultdict[str, list[float]] = defaultdict(list)
+_answer_times: defaultdict[Outcome, list[float]] = defaultdict(list)
+_stage_times: defaultdict[str, list[float]] = defaultdict(list)
 for _outcome in Outcome:
-    MESSAGES.labels(_outcome.value)  # a figure that nobody has seen at 0 does not show its first rise
+    MESSAGES.labels(_outcome.value)  # rate() misses the first increase of a series that never was 0
 
 
 def count_answer(outcome: Outcome, seconds: float) -> None:
-    """Count one answered request, and how long its answer has taken."""
-    _count(_answers[outcome], seconds)
+    """Count one answered webhook, and the time that its answer took."""
+    _buffer(_answer_times[outcome], seconds)
 
 
 def observe_stage(stage: str, seconds: float) -> None:
-    """Count how long one stage has taken."""
-    _count(_stages[stage], seconds)
+    """Observe the time that one stage took."""
+    _buffer(_stage_times[stage], seconds)
 
 
-def _count(amounts: list[float], seconds: float) -> None:
-    amounts.append(seconds)
-    if len(amounts) >= MOST_UNTOLD:
+def _buffer(times: list[float], seconds: float) -> None:
+    times.append(seconds)
+    if len(times) >= MAX_BUFFERED:
         flush()
 
 
 def flush() -> None:
-    """Tell the library what was counted since the last time."""
-    for outcome, amounts in _answers.items():
-        MESSAGES.labels(outcome.value).inc(len(amounts))
-        SECONDS.observe_all(amounts)
-        amounts.clear()
-    for stage, amounts in _stages.items():
-        STAGES.labels(stage).observe_all(amounts)
-        amounts.clear()
+    """Pass what is buffered to prometheus_client."""
+    for outcome, times in _answer_times.items():
+        MESSAGES.labels(outcome.value).inc(len(times))
+        SECONDS.observe_all(times)
+        times.clear()
+    for stage, times in _stage_times.items():
+        STAGES.labels(stage).observe_all(times)
+        times.clear()
 
 
-_CODES = {""}
-"""The error codes that have figures of their own."""
+_labelled_codes = {""}
+"""The error codes that have a label."""
 
 
 def count_receipt(status: str, code: int | None) -> None:
     """Count one status callback."""
-    name = str(code or "")
-    if name not in _CODES:
-        if len(_CODES) < MOST_CODES:
-            _CODES.add(name)
+    label = str(code or "")
+    if label not in _labelled_codes:
+        if len(_labelled_codes) < MAX_ERROR_CODES:
+            _labelled_codes.add(label)
         else:
-            name = "others"
-    RECEIPTS.labels(status, name).inc()
+            label = "others"
+    RECEIPTS.labels(status, label).inc()
 
 
 def count_outgoing(kind: str, result: str) -> None:

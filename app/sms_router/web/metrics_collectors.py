@@ -1,4 +1,4 @@
-"""What parts of a worker count for themselves, put into its metrics."""
+"""The statuses of Sender Pools, upstreams and failing numbers, written into the metrics."""
 
 from __future__ import annotations
 
@@ -27,35 +27,35 @@ from sms_router.web.metrics import (
     UPSTREAM_OPEN,
 )
 
-MOST_UPSTREAMS = 200
-"""Upstreams with figures of their own; numbers may name thousands, and the rest count as "others"."""
+MAX_UPSTREAMS = 200
+"""Upstreams that get a label: numbers may name thousands. The rest are counted as "others"."""
 
 
 class FailureMetrics:
-    """Puts what receipts tell of each number into this process's metrics."""
+    """The share of each number's messages that are not delivered."""
 
     def __init__(self) -> None:
-        self._shown: set[tuple[str, str]] = set()
+        self._labelled: set[tuple[str, str]] = set()
 
     def update(self, failures: FailureMonitor) -> None:
-        """Show these shares; what has lost nothing lately is shown as 0."""
-        shares = {(each.error_class, each.sender): each.share for each in failures.shares()}
-        for labels in self._shown | shares.keys():
+        """Set the gauges; a number without recent failures is set to 0."""
+        shares = {(share.error_class, share.sender): share.share for share in failures.shares()}
+        for labels in self._labelled | shares.keys():
             FAILURE_SHARE.labels(*labels).set(shares.get(labels, 0.0))
-        self._shown = set(shares)
-        failing = Counter(each.error_class for each in failures.failing())
+        self._labelled = set(shares)
+        failing = Counter(warning.error_class for warning in failures.failing())
         for fault in (*ErrorClass, UNKNOWN_CODE):
             FAILING.labels(str(fault)).set(failing[str(fault)])
 
 
 class PoolMetrics:
-    """Puts what the membership counts for itself into this process's metrics."""
+    """The age, size and refreshes of each Sender Pool."""
 
     def __init__(self) -> None:
-        self._counted: dict[str, ServiceStatus] = {}
+        self._previous: dict[str, ServiceStatus] = {}
 
     def update(self, statuses: Iterable[ServiceStatus]) -> None:
-        """Show these statuses; counters grow by what is new since the last ones."""
+        """Set the gauges; counters grow by the difference to the previous statuses."""
         for status in statuses:
             service = status.service_sid
             if status.age is not None and status.version is not None:
@@ -63,41 +63,41 @@ class PoolMetrics:
                 POOL_VERSION.labels(service).set(status.version)
             POOL_SIZE.labels(service).set(status.size)
             POOL_STALE.labels(service).set(status.stale)
-            before = self._counted.get(service)
+            before = self._previous.get(service)
             POOL_REFRESHES.labels(service).inc(status.refreshes - (before.refreshes if before else 0))
             POOL_FAILURES.labels(service).inc(status.failures - (before.failures if before else 0))
             POOL_STALE_SERVES.labels(service).inc(
                 status.stale_serves - (before.stale_serves if before else 0)
             )
-            self._counted[service] = status
+            self._previous[service] = status
 
 
 class UpstreamMetrics:
-    """Puts what the lines to the upstreams count for themselves into this process's metrics."""
+    """The calls, failures and circuit breaker of each upstream."""
 
     def __init__(self) -> None:
-        self._counted: dict[str, EndpointStatus] = {}
-        self._named: set[str] = set()
+        self._previous: dict[str, EndpointStatus] = {}
+        self._labelled: set[str] = set()
 
     def update(self, statuses: Iterable[EndpointStatus]) -> None:
-        """Show these statuses; counters grow by what is new since the last ones."""
-        open_ones = dict.fromkeys(self._named, 0)
-        counted = {}
+        """Set the gauges; counters grow by the difference to the previous statuses."""
+        is_open = dict.fromkeys(self._labelled, False)
+        current = {}
         for status in statuses:
-            name = self._name(status.name)
-            open_ones[name] = max(open_ones.get(name, 0), status.state is not State.CLOSED)
-            before = self._counted.get(status.name)
+            label = self._label(status.name)
+            is_open[label] = is_open.get(label, False) or status.state is not State.CLOSED
+            before = self._previous.get(status.name)
             if before is None or before.calls > status.calls:
                 before = EndpointStatus(status.name, State.CLOSED, 0, 0, 0, None)
-            UPSTREAM_CALLS.labels(name).inc(status.calls - before.calls)
-            UPSTREAM_FAILURES.labels(name).inc(status.failures - before.failures)
-            UPSTREAM_HELD_BACK.labels(name).inc(status.short_circuited - before.short_circuited)
-            counted[status.name] = status
-        self._counted = counted
-        for name, is_open in open_ones.items():
-            UPSTREAM_OPEN.labels(name).set(is_open)
+            UPSTREAM_CALLS.labels(label).inc(status.calls - before.calls)
+            UPSTREAM_FAILURES.labels(label).inc(status.failures - before.failures)
+            UPSTREAM_HELD_BACK.labels(label).inc(status.short_circuited - before.short_circuited)
+            current[status.name] = status
+        self._previous = current
+        for label, state in is_open.items():
+            UPSTREAM_OPEN.labels(label).set(state)
 
-    def _name(self, name: str) -> str:
-        name = name if name in self._named or len(self._named) < MOST_UPSTREAMS else "others"
-        self._named.add(name)
-        return name
+    def _label(self, name: str) -> str:
+        label = name if name in self._labelled or len(self._labelled) < MAX_UPSTREAMS else "others"
+        self._labelled.add(label)
+        return label

@@ -1,4 +1,4 @@
-"""The probes: alive, ready (or degraded, with the reasons), and the metrics page."""
+"""The probes: alive, ready or degraded with the reasons, and the metrics page."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from starlette.responses import JSONResponse, Response
 
 @dataclass(frozen=True, slots=True)
 class Probes:
-    """What the probes ask."""
+    """The endpoints of the probes."""
 
-    reasons: Callable[[], Sequence[str]]
-    """Why the router is degraded; empty while it is well."""
+    degraded_reasons: Callable[[], Sequence[str]]
+    """Why the router is degraded; empty while it is healthy."""
     notices: Callable[[], Sequence[str]]
-    """What an operator should know of, though the router is well."""
-    observe: Callable[[], None]
-    """Brings the metrics up to date before they are read."""
+    """What an operator should know even while the router is healthy."""
+    update_metrics: Callable[[], None]
+    """Called before the metrics are read."""
     registry: CollectorRegistry = REGISTRY
 
     async def alive(self, _: Request) -> Response:
@@ -27,12 +27,12 @@ class Probes:
         return JSONResponse({"status": "alive"})
 
     async def ready(self, _: Request) -> Response:
-        """Answer ``/readyz``: degraded is still 200, because messages are still answered."""
-        reasons = list(self.reasons())
+        """Answer ``/readyz``: 200 while degraded too, because messages are still answered."""
+        reasons = list(self.degraded_reasons())
         status = "degraded" if reasons else "ready"
         return JSONResponse({"status": status, "reasons": reasons, "notices": list(self.notices())})
 
     async def metrics(self, _: Request) -> Response:
         """Answer ``/metrics`` in Prometheus' text format."""
-        self.observe()
+        self.update_metrics()
         return Response(generate_latest(self.registry), media_type=CONTENT_TYPE_LATEST)

@@ -1,52 +1,109 @@
-"""Webhooks that were refused, for those who ask why people get no answer."""
+"""Webhooks that were refused or that matched no route: counted, and explained to the operator."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Sequence
 
+from starlette.types import Scope
+
+from sms_router.logs import escape_control_chars
 from sms_router.web import metrics
 
-FORGET_AFTER = 600.0
-"""Seconds without a refusal, after which the earlier ones are not spoken of any more."""
+log = logging.getLogger("sms_router.web")
+
+NOTICE_PERIOD = 600.0
+"""Seconds without a rejection after which the notice about earlier ones ends."""
+
+NOT_FOUND = "not found"
+"""The reason under which requests without a route are counted."""
+
+UNROUTED_LOG_INTERVAL = 10.0
+"""Seconds between two log lines about requests without a route: anybody can send those."""
+
+MAX_LOGGED_PATH = 100
+"""Characters of a path in the log."""
 
 
 class RejectionLog:
-    """Counts what one worker refuses, and keeps why the latest was.
+    """Counts the requests that this worker refuses, and keeps the explanation of the latest.
 
-    A wrong token or URL refuses every text, while the router is as well as ever: this is what tells.
+    With a wrong token or URL every webhook is refused while the router itself is healthy; `notices` is
+    where the operator learns of it.
+
+    Args:
+        clock: monotonic, in seconds.
+
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:
-        """``clock`` gives seconds."""
         self._clock = clock
         self._count = 0
-        self._first = self._last = 0.0
-        self._latest = ""
-        self._explained: dict[str, str] = {}
+        self._first_at = self._last_at = 0.0
+        self._last_reason = ""
+        self._explanations: dict[str, str] = {}
 
-    def count(self, word: str) -> None:
-        """Count a refusal by the word for its reason."""
-        metrics.REFUSED.labels(word).inc()
+    def count(self, reason: str) -> None:
+        """Count a rejection; ``reason`` is one of a few fixed words."""
+        metrics.REFUSED.labels(reason).inc()
         now = self._clock()
-        if now - self._last > FORGET_AFTER:
-            self._count, self._first = 0, now
+        if now - self._last_at > NOTICE_PERIOD:
+            self._count, self._first_at = 0, now
         self._count += 1
-        self._last, self._latest = now, word
+        self._last_at, self._last_reason = now, reason
 
-    def record_reason(self, word: str, sentence: str) -> None:
-        """Say more about refusals for a reason; there are few reasons, and the latest sentence stays."""
-        self._explained[word] = sentence
+    def record_reason(self, reason: str, explanation: str) -> None:
+        """Store the latest explanation of rejections for this reason."""
+        self._explanations[reason] = explanation
 
     def notices(self) -> list[str]:
-        """Say how many there were, and why the latest was; nothing when that is long ago."""
+        """Return one sentence about recent rejections, or nothing."""
         now = self._clock()
-        if not self._count or now - self._last > FORGET_AFTER:
+        if not self._count or now - self._last_at > NOTICE_PERIOD:
             return []
         webhooks = "1 webhook was" if self._count == 1 else f"{self._count} webhooks were"
-        why = self._explained.get(self._latest, self._latest)
-        since, last = _span(now - self._first), _span(now - self._last)
-        return [f"{webhooks} refused by this worker in the last {since}, the latest {last} ago: {why}"]
+        explanation = self._explanations.get(self._last_reason, self._last_reason)
+        period, last = _format_span(now - self._first_at), _format_span(now - self._last_at)
+        return [
+            f"{webhooks} refused by this worker in the last {period}, the latest {last} ago: {explanation}"
+        ]
 
 
-def _span(seconds: float) -> str:
+class UnroutedWebhookLog:
+    """Logs requests that match no route and carry Twilio's signature header.
+
+    A wrong path at Twilio, or a proxy that passes on a prefix that it should remove, makes every webhook a
+    404. The signature of those is never verified, so nothing else reports them.
+
+    Args:
+        paths: of the webhooks, for the log line.
+        rejections: where they are counted.
+        clock: monotonic, in seconds.
+
+    """
+
+    def __init__(self, paths: Sequence[str], rejections: RejectionLog, clock: Callable[[], float]) -> None:
+        self._paths = ", ".join(paths)
+        self._rejections = rejections
+        self._clock = clock
+        self._next_log_at = clock()
+
+    def record(self, scope: Scope) -> None:
+        if not any(name == b"x-twilio-signature" for name, _ in scope["headers"]):
+            return
+        self._rejections.count(NOT_FOUND)
+        now = self._clock()
+        if now < self._next_log_at:
+            return
+        self._next_log_at = now + UNROUTED_LOG_INTERVAL
+        path = escape_control_chars(scope["path"][:MAX_LOGGED_PATH]).replace("\n", "\\n")
+        sentence = (
+            f"a request with Twilio's signature is for {path}, which does not exist here (404): the webhooks "
+            f"are {self._paths}; correct the URL at Twilio, or let the proxy remove its prefix"
+        )
+        log.warning("%s", sentence)
+        self._rejections.record_reason(NOT_FOUND, sentence)
+
+
+def _format_span(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"

@@ -1,7 +1,7 @@
-"""OpenTelemetry traces on request: one span for each text, one in it for each step that it waits for.
+"""OpenTelemetry traces: a span for each message, with a child span for each stage that it waits for.
 
-The packages are an extra (``traces``) and imported only where traces are asked for. Where
-spans go is told by OpenTelemetry's own variables, such as OTEL_EXPORTER_OTLP_ENDPOINT.
+The packages are an extra (``traces``), imported only when traces are enabled. OpenTelemetry's own variables,
+such as OTEL_EXPORTER_OTLP_ENDPOINT, say where spans are sent.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from sms_router.routing.pipeline.context import InboundRequest
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import SpanProcessor
+    from opentelemetry.trace import Tracer
 
 _PACKAGES = {
     "opentelemetry-sdk": "opentelemetry.sdk.trace",
@@ -27,10 +28,10 @@ Observe = Callable[[str, float], None]
 
 
 def check_installed() -> None:
-    """Make sure that the packages are there.
+    """Check that the packages of the extra are installed.
 
     Raises:
-        SettingsError: when they are not, with the line that installs them.
+        ConfigurationError: when one is missing, with the command that installs them.
 
     """
     try:
@@ -38,22 +39,26 @@ def check_installed() -> None:
             import_module(name)
     except ImportError as error:
         raise ConfigurationError(
-            [f"server.traces: needs packages that are not there; pip install {' '.join(_PACKAGES)}"]
+            [f"server.traces: needs packages that are not installed; pip install {' '.join(_PACKAGES)}"]
         ) from error
 
 
 class Answering(Protocol):
-    """What answers messages (`Pipeline`)."""
+    """The interface of `Pipeline`."""
 
     async def answer(self, delivery: InboundRequest) -> Answer:
-        """Return the one answer of a message."""
+        """Return the answer of a message."""
 
 
 class Tracing:
-    """The spans of one worker."""
+    """The tracer of one worker.
+
+    Args:
+        processor: of the spans; by default they are batched and exported by OTLP over HTTP.
+
+    """
 
     def __init__(self, processor: SpanProcessor | None = None) -> None:
-        """Begin to trace; ``processor`` takes the spans, an OTLP exporter over HTTP by itself."""
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import (  # noqa: PLC0415 - an extra
             OTLPSpanExporter,
         )
@@ -61,13 +66,13 @@ class Tracing:
         from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415 - an extra
         from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415 - an extra
 
-        named = Resource.create({"service.name": "sms-router"}).merge(Resource.create())
-        self._provider = TracerProvider(resource=named)
+        resource = Resource.create({"service.name": "sms-router"}).merge(Resource.create())
+        self._provider = TracerProvider(resource=resource)
         self._provider.add_span_processor(processor or BatchSpanProcessor(OTLPSpanExporter()))
         self._tracer = self._provider.get_tracer("sms_router")
 
     def observing(self, observe: Observe) -> Observe:
-        """Return what tells ``observe`` of each step, and makes it a span of the text that waits for it."""
+        """Return an observer that calls ``observe`` and adds each stage as a span of the current message."""
 
         def observed(stage: str, seconds: float) -> None:
             observe(stage, seconds)
@@ -77,28 +82,24 @@ class Tracing:
         return observed
 
     def wrap(self, pipeline: Answering) -> Answering:
-        """Return a pipeline whose texts are spans, without numbers and words (design 12)."""
-        return _Traced(pipeline, self)
+        """Return a pipeline that answers each message inside a span, without its numbers and text."""
+        return _TracedPipeline(pipeline, self._tracer)
 
-    async def answer(self, pipeline: Answering, delivery: InboundRequest) -> Answer:
-        """Answer a text inside a span of its own."""
+    def close(self) -> None:
+        """Export the remaining spans; may block for some seconds."""
+        self._provider.shutdown()
+
+
+class _TracedPipeline:
+    def __init__(self, pipeline: Answering, tracer: Tracer) -> None:
+        self._pipeline = pipeline
+        self._tracer = tracer
+
+    async def answer(self, delivery: InboundRequest) -> Answer:
         with self._tracer.start_as_current_span("text") as span:
             span.set_attribute("messaging.message.id", delivery.message.sid)
             span.set_attribute("messaging.system", "twilio")
             span.set_attribute("sms_router.fallback", delivery.fallback is not None)
-            answer = await pipeline.answer(delivery)
+            answer = await self._pipeline.answer(delivery)
             span.set_attribute("sms_router.outcome", answer.outcome.value)
             return answer
-
-    def close(self) -> None:
-        """Hand over what has not left yet; may take some seconds."""
-        self._provider.shutdown()
-
-
-class _Traced:
-    def __init__(self, pipeline: Answering, traces: Tracing) -> None:
-        self._pipeline = pipeline
-        self._traces = traces
-
-    async def answer(self, delivery: InboundRequest) -> Answer:
-        return await self._traces.answer(self._pipeline, delivery)

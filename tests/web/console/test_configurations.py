@@ -23,7 +23,7 @@ async def test_without_a_messaging_service_every_page_says_so(start: Start) -> N
         assert "No Messaging Service is configured" in operator.get("/console/senders").text
         somebody = {"number": "+14155550123", "ours": "12345", "scope": "12345"}
         assert "Outside of Services" in operator.post("/console/people", somebody).text
-        assert "They are on the list now." in operator.post("/console/people/opt-out", somebody).text
+        assert "They are on the opt-out list now." in operator.post("/console/people/opt-out", somebody).text
         tried = {"text": "HOURS", "from": "+14155550199", "to": "12345"}
         assert "We are open" in operator.post("/console/keywords", tried).text
         assert operator.post("/console/keywords", {"text": "HOURS"}).status_code == 400

@@ -31,7 +31,7 @@ async def test_a_day_at_the_console(start: Start, twilio: Twilio) -> None:
         assert browser.title.startswith("Log in")
         browser.write("#password", "wrong")
         browser.press("main button")
-        assert "That is not the password." in browser.text
+        assert "The password is wrong." in browser.text
         browser.write("#password", PASSWORD)
         browser.press("main button")
         assert browser.title.startswith("Overview")
@@ -45,9 +45,9 @@ async def test_a_day_at_the_console(start: Start, twilio: Twilio) -> None:
 
         browser.open(f"{url}/messages/{fallen['MessageSid']}")
         assert "fallback" in browser.text
-        browser.follow("Answer it once more")
+        browser.follow("Replay…")
         browser.press("main form button")
-        assert "It was asked for." in browser.text
+        assert "The replay is requested." in browser.text
 
         async def told() -> bool:
             browser.open(f"{url}/messages/{fallen['MessageSid']}")

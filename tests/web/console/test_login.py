@@ -42,7 +42,7 @@ def test_a_wrong_password_opens_none_and_too_many_are_not_looked_at(start: Start
         refused = visitor.log_in(PASSWORD)
     assert (refused.status_code, "set-cookie" in refused.headers) == (429, False)
     assert int(refused.headers["retry-after"]) > 0
-    assert "a wrong password from 127.0.0.1" in router.log
+    assert "wrong password from 127.0.0.1" in router.log
     assert PASSWORD not in router.log
 
 

@@ -38,7 +38,7 @@ async def test_a_dead_letter_is_answered_once_more(start: Start, twilio: Twilio)
         assert (again.status_code, "already" in again.text) == (409, True)
         assert f"{path}/replay" not in operator.get(path).text
     assert "replay asked" in router.command("messages", "show", parameters["MessageSid"]).stdout
-    assert router.log.count(f"a replay of {parameters['MessageSid']} was asked for") == 1
+    assert router.log.count(f"a replay of {parameters['MessageSid']} was requested") == 1
 
 
 async def test_what_would_fail_again_or_was_answered_is_not_replayed(start: Start, tmp_path: Path) -> None:

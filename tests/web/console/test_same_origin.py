@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from sms_router.web.console.origin import is_same_origin
+from sms_router.web.console.auth import is_same_origin
 
 PUBLIC = "https://sms.example.com"
 

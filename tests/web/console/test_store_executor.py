@@ -8,51 +8,49 @@ import pytest
 import redis
 
 from sms_router.store.errors import StoreUnavailableError
-from sms_router.web.console.store_executor import MOST_WAITING, THREADS, StoreExecutor
+from sms_router.web.console.store_executor import StoreExecutor
 from tests.store.private_valkey import PrivateValkey
 
 
-async def test_work_is_done_in_a_thread_of_the_archives(valkey_url: str) -> None:
+async def test_work_is_done_in_a_thread_of_the_executor(valkey_url: str) -> None:
     def where(client: redis.Redis) -> tuple[object, str]:
         return client.ping(), threading.current_thread().name
 
-    with contextlib.closing(StoreExecutor(valkey_url)) as archive:
-        answered, name = await archive.ask(where)
+    with contextlib.closing(StoreExecutor(valkey_url)) as executor:
+        answered, name = await executor.run_with_client(where)
     assert (answered, name.partition("_")[0]) == (True, "console")
 
 
-async def test_what_is_too_much_is_refused_and_room_is_made_again(valkey_url: str) -> None:
+async def test_work_beyond_the_bound_is_refused_until_some_has_ended(valkey_url: str) -> None:
     gate = threading.Event()
-    with contextlib.closing(StoreExecutor(valkey_url)) as archive:
-        asked = [
-            asyncio.ensure_future(archive.ask(lambda _: gate.wait(20))) for _ in range(THREADS + MOST_WAITING)
-        ]
+    with contextlib.closing(StoreExecutor(valkey_url)) as executor:
+        asked = [asyncio.ensure_future(executor.run_with_client(lambda _: gate.wait(20))) for _ in range(18)]
         await asyncio.sleep(0)
         with pytest.raises(StoreUnavailableError, match="too many pages"):
-            await archive.ask(lambda client: client.ping())
+            await executor.run_with_client(lambda client: client.ping())
         gate.set()
         assert all(await asyncio.gather(*asked))
-        assert await archive.ask(lambda client: client.ping())
+        assert await executor.run_with_client(lambda client: client.ping())
 
 
-async def test_work_that_takes_too_long_is_not_waited_for(valkey_url: str) -> None:
+async def test_work_that_takes_too_long_times_out(valkey_url: str) -> None:
     gate = threading.Event()
-    with contextlib.closing(StoreExecutor(valkey_url, patience=0.01)) as archive:
+    with contextlib.closing(StoreExecutor(valkey_url, timeout=0.01)) as executor:
         with pytest.raises(StoreUnavailableError, match="could not be read in time"):
-            await archive.ask(lambda _: gate.wait(20))
+            await executor.run_with_client(lambda _: gate.wait(20))
         gate.set()
 
 
-async def test_a_redis_that_has_come_back_is_asked_again(private_valkey: PrivateValkey) -> None:
-    with contextlib.closing(StoreExecutor(private_valkey.url)) as archive:
-        assert await archive.ask(lambda client: client.ping())
+async def test_redis_is_used_again_once_it_is_available(private_valkey: PrivateValkey) -> None:
+    with contextlib.closing(StoreExecutor(private_valkey.url)) as executor:
+        assert await executor.run_with_client(lambda client: client.ping())
         private_valkey.kill()
-        with pytest.raises(StoreUnavailableError, match="Redis did not serve"):
-            await archive.ask(lambda client: client.ping())
+        with pytest.raises(StoreUnavailableError, match="Redis is not available"):
+            await executor.run_with_client(lambda client: client.ping())
         private_valkey.start()
-        assert await archive.ask(lambda client: client.ping())
+        assert await executor.run_with_client(lambda client: client.ping())
 
 
-async def test_a_mistake_in_the_work_is_no_outage(valkey_url: str) -> None:
-    with contextlib.closing(StoreExecutor(valkey_url)) as archive, pytest.raises(ZeroDivisionError):
-        await archive.ask(lambda _: 1 // 0)
+async def test_an_exception_of_the_work_is_raised_as_it_is(valkey_url: str) -> None:
+    with contextlib.closing(StoreExecutor(valkey_url)) as executor, pytest.raises(ZeroDivisionError):
+        await executor.run_with_client(lambda _: 1 // 0)

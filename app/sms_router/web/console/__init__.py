@@ -1,1 +1,1 @@
-"""The console: what operators and keyword owners see in a browser, and the few things they do there."""
+"""The console: the pages of operators and keyword owners."""

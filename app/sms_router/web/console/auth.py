@@ -1,4 +1,4 @@
-"""Before each page: who asks, whether a form is ours, and what may be kept of the answer."""
+"""Access to the console: login, sessions, CSRF tokens and the origin of forms."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import logging
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -15,39 +15,41 @@ from sms_router.membership.snapshot_store import SharedStateError
 from sms_router.membership.source import PoolReadError
 from sms_router.store.errors import StoreUnavailableError
 from sms_router.twilio.form import MalformedFormError, first_values, parse_form
-from sms_router.web.console.endings import RevokedSessions
 from sms_router.web.console.login_throttle import LoginThrottle
-from sms_router.web.console.origin import is_same_origin
 from sms_router.web.console.rendering import PageError, Pages
-from sms_router.web.console.sessions import LASTS, ConsoleSession, Sessions
+from sms_router.web.console.sessions import SESSION_LIFETIME, ConsoleSession, RevokedSessions, Sessions
 from sms_router.web.http import Rejection, is_form, read_body, read_headers
 
 log = logging.getLogger("sms_router.console")
 
 COOKIE = "sms_router_console"
 
-_OUR_PATH = re.compile(r"/console(/[A-Za-z0-9_-]+)*")
-"""Where a login leads back to: never to another site."""
+_CONSOLE_PATH = re.compile(r"/console(/[A-Za-z0-9_-]+)*")
+"""Where a login may redirect to: never to another site."""
 
 
 @dataclass(frozen=True, slots=True)
 class ConsoleRequest:
-    """One request of somebody who is logged in."""
+    """A request of a logged-in operator."""
 
-    request: Request
+    http: Request
     session: ConsoleSession
     form: Mapping[str, str]
-    """Empty unless it was posted."""
+    """Empty for a GET."""
     reveal: bool
-    """Whether they have asked for numbers and texts in full."""
+    """Whether numbers and texts were asked for in full."""
 
     def query(self, name: str) -> str:
-        """Return a value of the query; empty when there is none."""
-        return self.request.query_params.get(name, "")
+        """Return a query parameter; empty when it is missing."""
+        return self.http.query_params.get(name, "")
 
-    def place(self, name: str) -> str:
-        """Return a part of the path."""
-        return str(self.request.path_params[name])
+    def query_page(self) -> int:
+        """Return the query parameter ``page``; 0 when it is missing or not a number below 10,000."""
+        page = self.query("page")
+        return int(page) if page.isdecimal() and len(page) < 5 else 0
+
+    def path_parameter(self, name: str) -> str:
+        return str(self.http.path_params[name])
 
 
 Page = Callable[[ConsoleRequest], Awaitable[Response]]
@@ -55,131 +57,158 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 class Authenticator:
-    """Lets people in and out, and stands before every page."""
+    """Logs operators in and out, and wraps every page and form with the check of their session.
+
+    Args:
+        sessions: signs and reads session cookies.
+        revoked: the sessions that were logged out.
+        throttle: limits wrong passwords.
+        pages: renders the login and the error pages.
+        public_url: a form may come from its origin.
+        clock: in seconds since the epoch.
+        secure: whether the cookie is sent over https only.
+
+    """
 
     def __init__(
         self,
         sessions: Sessions,
-        endings: RevokedSessions,
-        attempts: LoginThrottle,
+        revoked: RevokedSessions,
+        throttle: LoginThrottle,
         pages: Pages,
         public_url: str,
         clock: Callable[[], float],
         *,
         secure: bool,
     ) -> None:
-        """``clock`` is in seconds since the epoch; with ``secure`` the cookie is for https alone."""
         self._sessions = sessions
-        self._endings = endings
-        self._attempts = attempts
+        self._revoked = revoked
+        self._throttle = throttle
         self._pages = pages
         self._public_url = public_url
         self._clock = clock
         self._secure = secure
 
     def page(self, show: Page) -> Endpoint:
-        """Return the endpoint of a page that somebody looks at."""
+        """Return the endpoint of a page that is read."""
 
-        async def endpoint(request: Request) -> Response:
-            session = await self._session(request)
+        async def endpoint(http: Request) -> Response:
+            session = await self._session(http)
             if session is None:
-                asked = urlencode({"next": request.url.path})
-                return RedirectResponse(f"/console/login?{asked}", 303)
-            reveal = request.query_params.get("reveal") == "1"
-            return await self._shown(show, ConsoleRequest(request, session, {}, reveal))
+                query = urlencode({"next": http.url.path})
+                return RedirectResponse(f"/console/login?{query}", 303)
+            reveal = http.query_params.get("reveal") == "1"
+            return await self._respond(show, ConsoleRequest(http, session, {}, reveal))
 
         return self._pages.with_security_headers(endpoint)
 
-    def action(self, do: Page) -> Endpoint:
-        """Return the endpoint of a form."""
+    def action(self, act: Page) -> Endpoint:
+        """Return the endpoint of a form that is posted."""
 
-        async def endpoint(request: Request) -> Response:
-            session = await self._session(request)
+        async def endpoint(http: Request) -> Response:
+            session = await self._session(http)
             if session is None:
                 return RedirectResponse("/console/login", 303)
-            form = await self._form(request)
+            form = await self._form(http)
             if not self._sessions.check_csrf(session, form.get("csrf", "")):
-                raise PageError(403, "This form is not of your session. Reload the page, and try again.")
-            return await self._shown(do, ConsoleRequest(request, session, form, form.get("reveal") == "1"))
+                raise PageError(403, "This form belongs to another session. Reload the page and try again.")
+            return await self._respond(act, ConsoleRequest(http, session, form, form.get("reveal") == "1"))
 
         return self._pages.with_security_headers(endpoint)
 
-    async def _shown(self, page: Page, visit: ConsoleRequest) -> Response:
+    async def _respond(self, page: Page, request: ConsoleRequest) -> Response:
         try:
-            return await page(visit)
-        except PageError as refused:
-            return self._pages.refusal(refused, visit.session)
+            return await page(request)
+        except PageError as error:
+            return self._pages.show_error(error, request.session)
         except (StoreUnavailableError, SharedStateError) as error:
-            log.warning("a page of the console cannot be shown: %s", error)
-            return self._pages.show("away.html", visit.session, status=503, why=str(error))
+            log.warning("a console page cannot be shown: %s", error)
+            return self._pages.show("away.html", request.session, status=503, why=str(error))
         except PoolReadError as error:
-            return self._pages.refusal(PageError(502, f"Twilio could not be asked: {error}"), visit.session)
+            message = PageError(502, f"Twilio could not be read: {error}")
+            return self._pages.show_error(message, request.session)
 
-    async def login_page(self, request: Request) -> Response:
-        """Ask for the password."""
-        if await self._session(request) is not None:
+    async def login_page(self, http: Request) -> Response:
+        if await self._session(http) is not None:
             return RedirectResponse("/console", 303)
-        return self._pages.show("login.html", None, next=request.query_params.get("next", ""), wrong="")
+        return self._pages.show("login.html", None, next=http.query_params.get("next", ""), error="")
 
-    async def log_in(self, request: Request) -> Response:
-        """Take a password, and begin a session where it is the right one."""
-        form = await self._form(request)
-        peer = request.client.host if request.client is not None else ""
-        following = form.get("next", "")
-        wait = self._attempts.retry_after(peer)
+    async def log_in(self, http: Request) -> Response:
+        """Check a password and begin a session."""
+        form = await self._form(http)
+        address = http.client.host if http.client is not None else ""
+        next_path = form.get("next", "")
+        wait = self._throttle.retry_after(address)
         if wait:
-            wrong = f"Too many wrong passwords. Try again in {wait + 1:.0f} seconds."
-            response = self._pages.show("login.html", None, status=429, next=following, wrong=wrong)
+            error = f"Too many wrong passwords. Try again in {wait + 1:.0f} seconds."
+            response = self._pages.show("login.html", None, status=429, next=next_path, error=error)
             response.headers["retry-after"] = f"{wait + 1:.0f}"
             return response
         if not self._sessions.check_password(form.get("password", "")):
-            self._attempts.failed(peer)
-            log.warning("the console: a wrong password from %s", peer)
-            wrong = "That is not the password."
-            return self._pages.show("login.html", None, status=403, next=following, wrong=wrong)
-        log.info("the console: somebody has logged in from %s", peer)
-        response = RedirectResponse(following if _OUR_PATH.fullmatch(following) else "/console", 303)
-        self._keep(request, response, self._sessions.open(self._clock()).token, LASTS)
+            self._throttle.record_failure(address)
+            log.warning("wrong password from %s", address)
+            error = "The password is wrong."
+            return self._pages.show("login.html", None, status=403, next=next_path, error=error)
+        log.info("login from %s", address)
+        response = RedirectResponse(next_path if _CONSOLE_PATH.fullmatch(next_path) else "/console", 303)
+        self._set_cookie(http, response, self._sessions.open(self._clock()).token, SESSION_LIFETIME)
         return response
 
-    async def log_out(self, visit: ConsoleRequest) -> Response:
-        """End the session, wherever else its cookie may be."""
-        await self._endings.end(visit.session)
+    async def log_out(self, request: ConsoleRequest) -> Response:
+        """Revoke the session: copies of its cookie become useless too."""
+        await self._revoked.revoke(request.session)
         response = RedirectResponse("/console/login", 303)
-        self._keep(visit.request, response, "", 0)
+        self._set_cookie(request.http, response, "", 0)
         return response
 
-    async def _session(self, request: Request) -> ConsoleSession | None:
-        session = self._sessions.read(request.cookies.get(COOKIE, ""), self._clock())
-        return None if session is None or await self._endings.is_revoked(session) else session
+    async def _session(self, http: Request) -> ConsoleSession | None:
+        session = self._sessions.read(http.cookies.get(COOKIE, ""), self._clock())
+        return None if session is None or await self._revoked.is_revoked(session) else session
 
-    def _keep(self, request: Request, response: Response, token: str, seconds: int) -> None:
+    def _set_cookie(self, http: Request, response: Response, token: str, lifetime: int) -> None:
         response.set_cookie(
             COOKIE,
             token,
-            max_age=seconds,
+            max_age=lifetime,
             path="/console",
-            secure=self._secure or request.headers.get("x-forwarded-proto") == "https",
+            secure=self._secure or http.headers.get("x-forwarded-proto") == "https",
             httponly=True,
             samesite="strict",
         )
 
-    async def _form(self, request: Request) -> dict[str, str]:
-        """Read a form of ours.
+    async def _form(self, http: Request) -> dict[str, str]:
+        """Read a posted form.
 
         Raises:
-            Refused: when it is another site's, too large, or no form.
+            PageError: when it comes from another site, is too large, or is not a form.
 
         """
-        if not is_same_origin(request.headers, self._public_url):
+        if not is_same_origin(http.headers, self._public_url):
             raise PageError(403, "This form was sent from another site.")
-        headers = read_headers(request.scope)
+        headers = read_headers(http.scope)
         if not is_form(headers):
-            raise PageError(415, "This is no form.")
-        raw = await read_body(headers, request.receive)
+            raise PageError(415, "The request is not a form.")
+        raw = await read_body(headers, http.receive)
         if isinstance(raw, Rejection):
             raise PageError(raw.status, f"The form cannot be read: {raw.word}.")
         try:
             return first_values(parse_form(raw))
         except MalformedFormError as error:
             raise PageError(400, f"The form cannot be read: {error}.") from error
+
+
+def is_same_origin(headers: Mapping[str, str], public_url: str) -> bool:
+    """Tell whether a request may come from a page of the console.
+
+    ``headers`` have lower-case names. Browsers send no Sec-Fetch-Site over plain HTTP, and our pages send no
+    referrer; the CSRF token decides then.
+    """
+    site = headers.get("sec-fetch-site")
+    if site is not None:
+        return site in {"same-origin", "none"}
+    origin = headers.get("origin")
+    if origin in {None, "null"}:
+        return True
+    own = {headers.get("host", ""), urlsplit(public_url).netloc}
+    _, _, authority = str(origin).partition("://")  # a client may send anything, so it may not be a URL
+    return authority in own - {""}

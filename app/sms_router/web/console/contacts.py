@@ -1,4 +1,4 @@
-"""``/console/people``: what is known of one person, and the opt-out list. Numbers come by POST alone."""
+"""``/console/people``: what is stored of a contact, and the opt-out list. Numbers are sent by POST only."""
 
 from __future__ import annotations
 
@@ -19,19 +19,21 @@ from sms_router.store.server_clock import server_time
 from sms_router.twilio.phone_numbers import parse_phone_number
 from sms_router.web.console.auth import ConsoleRequest
 from sms_router.web.console.context import ConsoleContext
-from sms_router.web.console.message_rows import row_of
+from sms_router.web.console.message_rows import MessageRow, build_row
 from sms_router.web.console.rendering import PageError, Pages
 
 log = logging.getLogger("sms_router.console")
 
-NEWEST = 20
+NEWEST_MESSAGES = 20
 SOURCE = "operator"
-LONGEST_NUMBER = 40
-_A_SHORT_CODE = "12345"
+"""Of the entries that the console adds to the opt-out list."""
+
+MAX_NUMBER_LENGTH = 40
+_ANY_SHORT_CODE = "12345"
 
 
 class ContactInService(NamedTuple):
-    """What a person is to one Service."""
+    """What is known of a contact in one Service."""
 
     scope: str
     name: str
@@ -41,105 +43,105 @@ class ContactInService(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ContactPages:
-    """The form, and what it finds."""
+    """The search form and the page of a contact."""
 
-    desk: ConsoleContext
+    context: ConsoleContext
     pages: Pages
     find: Callable[[str], Awaitable[MessageRecord]]
-    """By the sid of a message, which stands for its sender: their number is in no page unasked."""
+    """Returns a message by its sid: a page can name its contact by it without showing the number."""
 
-    async def ask(self, visit: ConsoleRequest) -> Response:
-        """Ask for a number."""
-        return self.pages.show("people.html", visit.session, scopes=self._scopes())
+    async def search(self, request: ConsoleRequest) -> Response:
+        return self.pages.show("people.html", request.session, scopes=self._scopes())
 
-    async def show(self, visit: ConsoleRequest) -> Response:
-        """Show what is known of somebody."""
-        number = await self._number(visit)
-        return await self._shown(visit, number, "")
+    async def show(self, request: ConsoleRequest) -> Response:
+        """Show what is stored of a contact."""
+        return await self._page(request, await self._number(request), "")
 
-    async def opt_out(self, visit: ConsoleRequest) -> Response:
-        """Put somebody on the list: they get nothing from us until they text START."""
-        number, scope = await self._number(visit), self._scope(visit)
+    async def opt_out(self, request: ConsoleRequest) -> Response:
+        """Add a contact to the opt-out list, until they text START."""
+        number, scope = await self._number(request), self._scope(request)
 
         def add(client: Redis) -> int:
-            return self._list(client).add([OptOut(number, scope, int(server_time(client) * 1000), SOURCE)])
+            entry = OptOut(number, scope, int(server_time(client) * 1000), SOURCE)
+            return self._opt_out_list(client).add([entry])
 
-        news = await self.desk.archive.ask(add)
-        log.info("the console: put %s on the opt-out list for %s", mask_number(number), scope)
-        done = "They are on the list now." if news else "They were on the list already."
-        return await self._shown(visit, number, done)
+        added = await self.context.executor.run_with_client(add)
+        log.info("added %s to the opt-out list of %s", mask_number(number), scope)
+        notice = "They are on the opt-out list now." if added else "They were on the opt-out list already."
+        return await self._page(request, number, notice)
 
-    async def opt_in(self, visit: ConsoleRequest) -> Response:
-        """Take somebody off the list; Twilio keeps its own list, which only they can leave."""
-        number, scope = await self._number(visit), self._scope(visit)
+    async def opt_in(self, request: ConsoleRequest) -> Response:
+        """Remove a contact from the opt-out list; Twilio has its own, which ends with their START only."""
+        number, scope = await self._number(request), self._scope(request)
 
         def remove(client: Redis) -> bool:
-            return self._list(client).remove(OptOut(number, scope, int(server_time(client) * 1000), SOURCE))
+            entry = OptOut(number, scope, int(server_time(client) * 1000), SOURCE)
+            return self._opt_out_list(client).remove(entry)
 
-        was_there = await self.desk.archive.ask(remove)
-        log.info("the console: took %s off the opt-out list for %s", mask_number(number), scope)
-        return await self._shown(
-            visit, number, "They are off the list." if was_there else "They were not on it."
-        )
+        removed = await self.context.executor.run_with_client(remove)
+        log.info("removed %s from the opt-out list of %s", mask_number(number), scope)
+        notice = "They are off the opt-out list." if removed else "They were not on the opt-out list."
+        return await self._page(request, number, notice)
 
-    async def _shown(self, visit: ConsoleRequest, number: str, done: str) -> Response:
-        scopes, now, table = self._scopes(visit), self.desk.now, self.desk.people.table
-        reveal = visit.reveal or self.desk.open
+    async def _page(self, request: ConsoleRequest, number: str, notice: str) -> Response:
+        scopes, now, table = self._scopes(request), self.context.now, self.context.contacts.table
+        reveal = request.reveal or self.context.is_open
 
-        def read(client: Redis) -> tuple[list[ContactInService], list[object]]:
-            standings = [
-                _standing(scope, name, ContactSummary(stored_person(client, scope, number), table, now))
+        def read(client: Redis) -> tuple[list[ContactInService], list[MessageRow]]:
+            services = [
+                _describe(scope, name, ContactSummary(stored_person(client, scope, number), table, now))
                 for scope, name in scopes.items()
             ]
-            return standings, [
-                row_of(each, reveal) for each in HistoryReader(client).for_contact(number, NEWEST)
-            ]
+            records = HistoryReader(client).for_contact(number, NEWEST_MESSAGES)
+            return services, [build_row(record, reveal) for record in records]
 
-        standings, rows = await self.desk.archive.ask(read)
-        if visit.reveal:
-            log.info("the console: %s was looked at in full", mask_number(number))
+        services, rows = await self.context.executor.run_with_client(read)
+        if request.reveal:
+            log.info("the contact %s was shown in full", mask_number(number))
+        sid = request.form.get("sid")
         return self.pages.show(
             "person.html",
-            visit.session,
-            handle=("sid", visit.form["sid"]) if visit.form.get("sid") else ("number", number),
+            request.session,
+            handle=("sid", sid) if sid else ("number", number),
             shown=number if reveal else mask_number(number),
-            standings=standings,
+            services=services,
             rows=rows,
-            done=done,
-            ours=visit.form.get("ours", ""),
+            notice=notice,
+            ours=request.form.get("ours", ""),
             reveal=reveal,
-            open=self.desk.open,
+            is_open=self.context.is_open,
         )
 
-    def _list(self, client: Redis) -> OptOutList:
-        return OptOutList(client, self.desk.people.table.max_ttl_ms)
+    def _opt_out_list(self, client: Redis) -> OptOutList:
+        return OptOutList(client, self.context.contacts.table.max_ttl_ms)
 
-    def _scopes(self, visit: ConsoleRequest | None = None) -> dict[str, str]:
-        """Return where a person's facts may stand: the Services, and a number of ours that was named."""
+    def _scopes(self, request: ConsoleRequest | None = None) -> dict[str, str]:
+        """Return the name of each scope: the Services, and an entered number of ours outside of Services."""
         scopes = {}
-        for status in self.desk.membership.statuses():
-            snapshot = self.desk.membership.snapshot(status.service_sid)
+        for status in self.context.membership.statuses():
+            snapshot = self.context.membership.snapshot(status.service_sid)
             scopes[status.service_sid] = snapshot.settings.friendly_name if snapshot is not None else ""
-        ours = parse_phone_number(visit.form.get("ours", "")[:LONGEST_NUMBER]) if visit is not None else ""
-        return {**scopes, ours: "Outside of Services"} if ours else scopes
+        entered = request.form.get("ours", "")[:MAX_NUMBER_LENGTH] if request is not None else ""
+        own_number = parse_phone_number(entered)
+        return {**scopes, own_number: "Outside of Services"} if own_number else scopes
 
-    async def _number(self, visit: ConsoleRequest) -> str:
-        number = parse_phone_number(visit.form.get("number", "")[:LONGEST_NUMBER])
-        if sid := visit.form.get("sid", ""):
+    async def _number(self, request: ConsoleRequest) -> str:
+        number = parse_phone_number(request.form.get("number", "")[:MAX_NUMBER_LENGTH])
+        if sid := request.form.get("sid", ""):
             message = (await self.find(sid)).message
             number = message.sender if message is not None else ""
-        if validate_entry(number, _A_SHORT_CODE) is not None:
-            raise PageError(400, "A number is written like +14155550123, with its country's code.")
-        if any(validate_entry(number, scope) is not None for scope in self._scopes(visit)):
-            raise PageError(400, "A number of ours is written like +14155550100, or 12345.")
+        if validate_entry(number, _ANY_SHORT_CODE) is not None:
+            raise PageError(400, "Enter a number with its country code, like +14155550123.")
+        if any(validate_entry(number, scope) is not None for scope in self._scopes(request)):
+            raise PageError(400, "Enter your number like +14155550100 or 12345.")
         return number
 
-    def _scope(self, visit: ConsoleRequest) -> str:
-        scope = visit.form.get("scope", "")
-        if scope not in self._scopes(visit):
-            raise PageError(400, "That is not one of the configured Messaging Services.")
+    def _scope(self, request: ConsoleRequest) -> str:
+        scope = request.form.get("scope", "")
+        if scope not in self._scopes(request):
+            raise PageError(400, "This is not one of the configured Messaging Services.")
         return scope
 
 
-def _standing(scope: str, name: str, known: ContactSummary) -> ContactInService:
-    return ContactInService(scope, name, known.facts.opted_out, tuple(describe(known)))
+def _describe(scope: str, name: str, summary: ContactSummary) -> ContactInService:
+    return ContactInService(scope, name, summary.facts.opted_out, tuple(describe(summary)))

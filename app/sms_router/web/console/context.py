@@ -1,4 +1,4 @@
-"""What the pages ask: the parts of the running worker, and the store behind them."""
+"""The parts of the running worker that the console's pages read."""
 
 from __future__ import annotations
 
@@ -18,38 +18,38 @@ from sms_router.routing.pipeline.composer import Composer
 from sms_router.senders.availability import Availability
 from sms_router.senders.failure_monitor import FailureMonitor
 from sms_router.senders.rate_limits import RateLimiter
-from sms_router.web.console.endings import RevokedSessions
+from sms_router.web.console.sessions import RevokedSessions
 from sms_router.web.console.store_executor import StoreExecutor
 
 
 @dataclass(frozen=True, slots=True)
 class ConsoleContext:
-    """Everything that the console looks at; nothing here is its own but the archive and the endings."""
+    """What the pages use; the executor and the revoked sessions belong to the console."""
 
     settings: Settings
-    archive: StoreExecutor
-    endings: RevokedSessions
+    executor: StoreExecutor
+    revoked_sessions: RevokedSessions
     membership: Membership
     dispatcher: Dispatcher
     composer: Composer
-    people: Contacts
+    contacts: Contacts
     availability: Availability
-    rates: RateLimiter
-    failures: FailureMonitor
-    reasons: Callable[[], Sequence[str]]
-    """Why the router is degraded; empty while it is well."""
+    rate_limiter: RateLimiter
+    failure_monitor: FailureMonitor
+    degraded_reasons: Callable[[], Sequence[str]]
+    """Why the router is degraded; empty while it is healthy."""
     notices: Callable[[], Sequence[str]]
     clock: Callable[[], float]
     """Seconds since the epoch."""
 
     @property
-    def open(self) -> bool:
-        """Whether the configuration lets everybody see numbers and texts in full."""
+    def is_open(self) -> bool:
+        """Whether the configuration shows numbers and texts in full to everybody."""
         return self.settings.router.privacy is Privacy.OPEN
 
     @property
     def account_sids(self) -> tuple[str, ...]:
-        """The accounts whose messages may be looked at."""
+        """The accounts whose messages the console shows."""
         return tuple(account.sid for account in self.settings.accounts)
 
     @property
@@ -57,16 +57,16 @@ class ConsoleContext:
         """Milliseconds since the epoch."""
         return int(self.clock() * 1000)
 
-    async def acquaintance(self, scope: str, number: str) -> ContactSummary:
-        """Return what is known of a person now.
+    async def summarize_contact(self, scope: str, number: str) -> ContactSummary:
+        """Read what is stored of a contact.
 
         Raises:
-            StoreUnavailableError: when it cannot be known.
+            StoreUnavailableError: when Redis cannot be read.
 
         """
-        table = self.people.table
+        table = self.contacts.table
 
         def read(client: Redis) -> Contact:
             return stored_person(client, scope, number)
 
-        return ContactSummary(await self.archive.ask(read), table, self.now)
+        return ContactSummary(await self.executor.run_with_client(read), table, self.now)

@@ -1,4 +1,4 @@
-"""``/console/keywords``: the rules, and trying a text on them."""
+"""``/console/keywords``: the rules, and what a text would get."""
 
 from __future__ import annotations
 
@@ -22,73 +22,72 @@ from sms_router.web.console.auth import ConsoleRequest
 from sms_router.web.console.context import ConsoleContext
 from sms_router.web.console.rendering import PageError, Pages
 
-ON_A_PAGE = 200
-LONGEST_TEXT = 1600
-LONGEST_NUMBER = 40
-SOMEBODY = "+14155550123"
+RULES_PER_PAGE = 200
+MAX_TEXT_LENGTH = 1600
+MAX_NUMBER_LENGTH = 40
+EXAMPLE_CONTACT = "+14155550123"
 
 
 @dataclass(frozen=True, slots=True)
-class Keywords:
-    """The page and its form."""
+class KeywordPages:
+    """The list of rules and the form below it."""
 
-    desk: ConsoleContext
+    context: ConsoleContext
     pages: Pages
 
-    async def show(self, visit: ConsoleRequest) -> Response:
-        """List the rules, in the order of their precedence."""
-        return await self._page(visit, {"from": "", "to": "", "text": "", "country": ""})
+    async def show(self, request: ConsoleRequest) -> Response:
+        """List the rules in the order of precedence."""
+        return await self._page(request, {"from": "", "to": "", "text": "", "country": ""})
 
-    async def explain(self, visit: ConsoleRequest) -> Response:
-        """Say what somebody would get, as ``explain`` does; nothing is sent, and no handler runs."""
-        form = visit.form
-        words, country = form.get("text", "")[:LONGEST_TEXT], form.get("country", "").strip().upper()
-        sender = parse_phone_number(form.get("from", "")[:LONGEST_NUMBER]) or SOMEBODY
-        recipient = parse_phone_number(form.get("to", "")[:LONGEST_NUMBER]) or self._usual_recipient()
+    async def explain(self, request: ConsoleRequest) -> Response:
+        """Explain a text as ``sms-router explain`` does: nothing is sent, and no handler runs."""
+        form, context = request.form, self.context
+        text, country = form.get("text", "")[:MAX_TEXT_LENGTH], form.get("country", "").strip().upper()
+        sender = parse_phone_number(form.get("from", "")[:MAX_NUMBER_LENGTH]) or EXAMPLE_CONTACT
+        recipient = parse_phone_number(form.get("to", "")[:MAX_NUMBER_LENGTH]) or self._default_recipient()
         if country and not (len(country) == 2 and country.isascii() and country.isalpha()):
             raise PageError(400, "A country is two letters, like CA (ISO 3166).")
         if not recipient:
-            raise PageError(400, "No number is known that could be texted: name one.")
-        scope = self.desk.people.scope_of(None, recipient)
+            raise PageError(400, "No sender is known yet that could be texted: enter a number.")
+        scope = context.contacts.scope_of(None, recipient)
         service = scope if scope.startswith("MG") else None
-        account_sid = self.desk.account_sids[0] if self.desk.account_sids else ""
-        message = sample_message(account_sid, service, sender, recipient, words, country or None)
-        known = await self.desk.acquaintance(scope, sender)
-        conditions = self.desk.availability.conditions()
-        story = explain(message, known, self.desk.dispatcher, self.desk.composer, conditions)
-        tried = {"from": sender, "to": recipient, "text": words, "country": country}
-        return await self._page(visit, tried, story)
+        account_sid = context.account_sids[0] if context.account_sids else ""
+        message = sample_message(account_sid, service, sender, recipient, text, country or None)
+        contact = await context.summarize_contact(scope, sender)
+        conditions = context.availability.conditions()
+        explanation = explain(message, contact, context.dispatcher, context.composer, conditions)
+        tried = {"from": sender, "to": recipient, "text": text, "country": country}
+        return await self._page(request, tried, explanation)
 
     async def _page(
-        self, visit: ConsoleRequest, tried: Mapping[str, str], story: Explanation | None = None
+        self, request: ConsoleRequest, tried: Mapping[str, str], explanation: Explanation | None = None
     ) -> Response:
-        wanted = visit.query("page")
-        page = int(wanted) if wanted.isdecimal() and len(wanted) < 5 else 0
-        rules = by_precedence(self.desk.dispatcher.table.rules)
-        defaults = self.desk.dispatcher.defaults
+        number = request.query_page()
+        rules = by_precedence(self.context.dispatcher.table.rules)
+        defaults = self.context.dispatcher.defaults
         default = defaults.everywhere
-        shown = rules[page * ON_A_PAGE : (page + 1) * ON_A_PAGE]
-        draw = partial(
+        shown = rules[number * RULES_PER_PAGE : (number + 1) * RULES_PER_PAGE]
+        render = partial(
             self.pages.show,
             "keywords.html",
-            visit.session,
+            request.session,
             rules=[(rule, describe_responder(rule.action)) for rule in shown],
-            otherwise=describe_responder(default) if default is not None else "nothing is said",
+            default=describe_responder(default) if default is not None else "no reply",
             services=len(defaults.services),
-            number=page,
-            more=len(rules) > (page + 1) * ON_A_PAGE,
+            number=number,
+            more=len(rules) > (number + 1) * RULES_PER_PAGE,
             tried=tried,
-            story=story,
-            person=tuple(describe(story.known)) if story is not None else (),
-            usual=self._usual_recipient(),
-            somebody=SOMEBODY,
+            explanation=explanation,
+            contact=tuple(describe(explanation.known)) if explanation is not None else (),
+            default_recipient=self._default_recipient(),
+            example_contact=EXAMPLE_CONTACT,
         )
-        return await self.desk.archive.apart(draw)
+        return await self.context.executor.run(render)
 
-    def _usual_recipient(self) -> str:
-        """Return the number that people usually text: a short code, else any of the Services'."""
+    def _default_recipient(self) -> str:
+        """Return the number that is texted most likely: a short code, else any sender; empty without one."""
         first = ""
-        for pool in self.desk.membership.pools.values():
+        for pool in self.context.membership.pools.values():
             for sender in pool.senders:
                 if sender.kind is SenderKind.SHORT_CODE:
                     return sender.address

@@ -1,4 +1,4 @@
-"""How often somebody may try a password."""
+"""A limit on wrong passwords, per address and in total."""
 
 from __future__ import annotations
 
@@ -6,39 +6,42 @@ from collections import OrderedDict, deque
 from collections.abc import Callable
 
 PERIOD = 60.0
-"""Seconds in which attempts are counted."""
+"""Seconds in which wrong passwords are counted."""
 
 MAX_PER_ADDRESS = 5
-"""Wrong passwords from one address in this time."""
 
-MOST_OF_ALL = 60
-"""Wrong passwords from everywhere in this time: many machines guess no faster."""
+MAX_IN_TOTAL = 60
+"""From all addresses together: many machines must not guess faster."""
 
-_MOST_KNOWN = 1000
+_MAX_ADDRESSES = 1000
 
 
 class LoginThrottle:
-    """Counts the wrong passwords that one worker has seen, in bounded memory."""
+    """Counts the wrong passwords that this worker has received.
+
+    Args:
+        clock: monotonic, in seconds.
+
+    """
 
     def __init__(self, clock: Callable[[], float]) -> None:
-        """``clock`` gives seconds and is never set back."""
         self._clock = clock
-        self._by_peer: OrderedDict[str, deque[float]] = OrderedDict()
-        self._all: deque[float] = deque(maxlen=MOST_OF_ALL)
+        self._by_address: OrderedDict[str, deque[float]] = OrderedDict()
+        self._all: deque[float] = deque(maxlen=MAX_IN_TOTAL)
 
-    def retry_after(self, peer: str) -> float:
-        """Return the seconds until this address may try; 0 when it may now."""
-        own = self._by_peer.get(peer, deque())
-        return max(self._left(own, MAX_PER_ADDRESS), self._left(self._all, MOST_OF_ALL))
+    def retry_after(self, address: str) -> float:
+        """Return the seconds until this address may try again; 0 when it may now."""
+        own = self._by_address.get(address, deque())
+        return max(self._remaining(own, MAX_PER_ADDRESS), self._remaining(self._all, MAX_IN_TOTAL))
 
-    def failed(self, peer: str) -> None:
+    def record_failure(self, address: str) -> None:
         """Count a wrong password."""
         now = self._clock()
         self._all.append(now)
-        self._by_peer.setdefault(peer, deque(maxlen=MAX_PER_ADDRESS)).append(now)
-        self._by_peer.move_to_end(peer)
-        if len(self._by_peer) > _MOST_KNOWN:
-            self._by_peer.popitem(last=False)
+        self._by_address.setdefault(address, deque(maxlen=MAX_PER_ADDRESS)).append(now)
+        self._by_address.move_to_end(address)
+        if len(self._by_address) > _MAX_ADDRESSES:
+            self._by_address.popitem(last=False)
 
-    def _left(self, times: deque[float], most: int) -> float:
-        return max(0.0, times[0] + PERIOD - self._clock()) if len(times) == most else 0.0
+    def _remaining(self, failures: deque[float], limit: int) -> float:
+        return max(0.0, failures[0] + PERIOD - self._clock()) if len(failures) == limit else 0.0

@@ -1,4 +1,4 @@
-"""Messages as lines of a list: what people see of one at a glance."""
+"""A message as one line of a list."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from sms_router.routing.history.timeline import body_of, in_words, person_of
 from sms_router.routing.inbox.answer import Outcome
 from sms_router.twilio.status import MessageStatus
 
-LONGEST_TEXT = 160
-"""Characters of a text that a list shows."""
+MAX_TEXT_LENGTH = 160
+"""Characters of a text in a list."""
 
 
 class Badge(NamedTuple):
-    """A word, and the colour that it has: ``good``, ``bad``, ``odd`` or ``plain``."""
+    """A word and its colour: ``good``, ``bad``, ``odd`` or ``plain``."""
 
     word: str
     tone: str
@@ -24,8 +24,8 @@ class MessageRow(NamedTuple):
     """One message."""
 
     sid: str
-    at: int | None
-    person: str
+    received: int | None
+    contact: str
     recipient: str
     text: str
     rule: str
@@ -33,22 +33,22 @@ class MessageRow(NamedTuple):
     sender: str
     deliveries: tuple[Badge, ...]
     remarks: tuple[str, ...]
-    """Why it failed, and what left for it by REST."""
+    """Why it failed, and what was sent for it by REST."""
 
 
 _OUTCOMES: dict[str | None, Badge] = {
     None: Badge("not answered", "odd"),
-    Outcome.REPLY: Badge("answered", "good"),
-    Outcome.SILENT: Badge("nothing said", "plain"),
-    Outcome.LATE: Badge("answered late", "odd"),
-    Outcome.MUTED: Badge("held back", "odd"),
-    Outcome.UNSENDABLE: Badge("no number could", "bad"),
+    Outcome.REPLY: Badge("replied", "good"),
+    Outcome.SILENT: Badge("no reply", "plain"),
+    Outcome.LATE: Badge("late reply", "odd"),
+    Outcome.MUTED: Badge("muted", "odd"),
+    Outcome.UNSENDABLE: Badge("no sender", "bad"),
     Outcome.FAILED: Badge("failed", "bad"),
     Outcome.FALLBACK: Badge("fallback", "odd"),
     Outcome.RELEASED: Badge("failed", "bad"),
 }
 
-_STATUSES: dict[str, str] = {
+_STATUS_TONES: dict[str, str] = {
     MessageStatus.DELIVERED: "good",
     MessageStatus.READ: "good",
     MessageStatus.FAILED: "bad",
@@ -56,30 +56,31 @@ _STATUSES: dict[str, str] = {
 }
 
 
-def outcome_of(episode: MessageRecord) -> Badge:
-    """Return how a message was answered, in a word."""
-    return _OUTCOMES.get(episode.outcome, Badge(episode.outcome or "", "plain"))
+def outcome_badge(record: MessageRecord) -> Badge:
+    return _OUTCOMES.get(record.outcome, Badge(record.outcome or "", "plain"))
 
 
-def delivery_of(sent: DeliveredMessage) -> Badge:
-    """Return what became of one message that left."""
+def delivery_badge(sent: DeliveredMessage) -> Badge:
     if not sent.status:
         return Badge("sent", "plain")
-    return Badge(f"{sent.status} {sent.error_code}".rstrip(), _STATUSES.get(sent.status, "plain"))
+    return Badge(f"{sent.status} {sent.error_code}".rstrip(), _STATUS_TONES.get(sent.status, "plain"))
 
 
-def row_of(episode: MessageRecord, reveal: bool) -> MessageRow:
-    """Return a message as a line of a list."""
-    text = " ".join(body_of(episode, reveal).split())
+def build_row(record: MessageRecord, reveal: bool) -> MessageRow:
+    """Return the line of a message; without ``reveal`` its number and text are masked."""
+    text = " ".join(body_of(record, reveal).split())
     return MessageRow(
-        episode.sid,
-        episode.received,
-        person_of(episode, reveal) or "unknown",
-        episode.message.recipient if episode.message is not None else "",
-        text if len(text) <= LONGEST_TEXT else f"{text[:LONGEST_TEXT]}…",
-        episode.rule or "",
-        outcome_of(episode),
-        episode.sender or "",
-        tuple(delivery_of(sent) for sent in episode.sent),
-        (*(cause.text for cause in episode.causes[:1]), *(in_words(each) for each in episode.sendings)),
+        record.sid,
+        record.received,
+        person_of(record, reveal) or "unknown",
+        record.message.recipient if record.message is not None else "",
+        text if len(text) <= MAX_TEXT_LENGTH else f"{text[:MAX_TEXT_LENGTH]}…",
+        record.rule or "",
+        outcome_badge(record),
+        record.sender or "",
+        tuple(delivery_badge(sent) for sent in record.sent),
+        (
+            *(cause.text for cause in record.causes[:1]),
+            *(in_words(attempt) for attempt in record.sendings),
+        ),
     )

@@ -1,4 +1,4 @@
-"""``/console/messages``: what came in, what was answered, what failed, and the story of one message."""
+"""``/console/messages``: the newest messages, the failed ones, and the timeline of one message."""
 
 from __future__ import annotations
 
@@ -9,112 +9,113 @@ from urllib.parse import quote
 from redis import Redis
 from starlette.responses import RedirectResponse, Response
 
-from sms_router.routing.history import replay as replaying
 from sms_router.routing.history.paging import Cursor
 from sms_router.routing.history.reader import HistoryReader
 from sms_router.routing.history.record import MessageRecord
-from sms_router.routing.history.replay import ReplayCheck, ReplayStatus
+from sms_router.routing.history.replay import ReplayCheck, ReplayStatus, check_replayable
 from sms_router.routing.history.timeline import build_timeline, person_of
 from sms_router.web.console.auth import ConsoleRequest
 from sms_router.web.console.context import ConsoleContext
-from sms_router.web.console.message_rows import outcome_of, row_of
+from sms_router.web.console.message_rows import build_row, outcome_badge
 from sms_router.web.console.rendering import PageError, Pages
 
 log = logging.getLogger("sms_router.console")
 
-LIMITS = (25, 50, 100)
-"""How many messages one page may have; reading more would cost those who text."""
+PAGE_SIZES = (25, 50, 100)
+"""Messages of a page; to read more would slow down the messages that arrive."""
 
-LONGEST_SID = 40
+MAX_SID_LENGTH = 40
 
-NEVER_TOO_OLD = 10**15
+ANY_AGE = 10**15
+"""Milliseconds: the console replays messages of any age, after a confirmation."""
 
-_WORTH_REPLAYING = {ReplayStatus.YES, ReplayStatus.UNKNOWN, ReplayStatus.TOO_OLD}
+_OFFERED = {ReplayStatus.YES, ReplayStatus.UNKNOWN, ReplayStatus.TOO_OLD}
+"""When a message's page offers its replay."""
 
 
 @dataclass(frozen=True, slots=True)
 class MessagePages:
-    """The pages about messages."""
+    """The lists of messages, and the page of one."""
 
-    desk: ConsoleContext
+    context: ConsoleContext
     pages: Pages
 
-    async def newest(self, visit: ConsoleRequest) -> Response:
-        """List the newest messages, or the newest dead letters; with a sid, lead to that message."""
-        if sid := visit.query("sid").strip():
-            return RedirectResponse(f"/console/messages/{quote(sid[:LONGEST_SID], safe='')}", 303)
-        failed = visit.query("failed") == "1"
-        wanted = visit.query("limit")
-        limit = int(wanted) if wanted in map(str, LIMITS) else LIMITS[0]
-        before = Cursor.parse(visit.query("before"))
+    async def list(self, request: ConsoleRequest) -> Response:
+        """List the newest messages or the newest dead letters; with a sid, redirect to that message."""
+        if sid := request.query("sid").strip():
+            return RedirectResponse(f"/console/messages/{quote(sid[:MAX_SID_LENGTH], safe='')}", 303)
+        failed = request.query("failed") == "1"
+        limit = next((size for size in PAGE_SIZES if request.query("limit") == str(size)), PAGE_SIZES[0])
+        before = Cursor.parse(request.query("before"))
+        reveal = request.reveal or self.context.is_open
+        if request.reveal:
+            log.info("a list of messages was shown in full")
 
-        reveal = visit.reveal or self.desk.open
-        if visit.reveal:
-            log.info("the console: a list of messages was looked at in full")
-
-        def read(client: Redis) -> Response:
+        def render(client: Redis) -> Response:
             history = HistoryReader(client)
             page = history.failed_page(limit, before) if failed else history.page(limit, before)
             return self.pages.show(
                 "messages.html",
-                visit.session,
-                rows=[row_of(episode, reveal) for episode in page.episodes],
+                request.session,
+                rows=[build_row(record, reveal) for record in page.episodes],
                 failed=failed,
                 limit=limit,
-                limits=LIMITS,
+                limits=PAGE_SIZES,
                 older=page.older,
                 first=before is None,
                 reveal=reveal,
-                open=self.desk.open,
+                is_open=self.context.is_open,
             )
 
-        return await self.desk.archive.ask(read)
+        return await self.context.executor.run_with_client(render)
 
-    async def show(self, visit: ConsoleRequest) -> Response:
-        """Tell everything that is known of one message."""
-        episode = await self.find(visit.place("sid"))
-        reveal = visit.reveal or self.desk.open
-        if visit.reveal:
-            log.info("the console: %s was looked at in full", episode.sid)
-        judgement = self._judge(episode)
+    async def show(self, request: ConsoleRequest) -> Response:
+        """Show the timeline of one message."""
+        record = await self.find(request.path_parameter("sid"))
+        reveal = request.reveal or self.context.is_open
+        if request.reveal:
+            log.info("%s was shown in full", record.sid)
+        check = self._check_replayable(record)
         return self.pages.show(
             "message.html",
-            visit.session,
-            sid=episode.sid,
-            episode=episode,
-            person=person_of(episode, reveal),
-            outcome=outcome_of(episode),
-            steps=build_timeline(episode, reveal),
-            trail=_trail_lines(episode),
-            replayable=judgement.verdict in _WORTH_REPLAYING,
-            why=judgement.why,
-            pending=episode.replay is not None and episode.replay.said is None,
-            asked=visit.query("asked") == "1",
+            request.session,
+            sid=record.sid,
+            record=record,
+            contact=person_of(record, reveal),
+            outcome=outcome_badge(record),
+            events=build_timeline(record, reveal),
+            trail=_trail_lines(record),
+            replayable=check.verdict in _OFFERED,
+            why=check.why,
+            pending=record.replay is not None and record.replay.said is None,
+            asked=request.query("asked") == "1",
             reveal=reveal,
-            open=self.desk.open,
+            is_open=self.context.is_open,
         )
 
     async def find(self, sid: str) -> MessageRecord:
         """Return a message by its sid.
 
         Raises:
-            Refused: when it is not there.
+            PageError: when it is not stored.
 
         """
-        accounts = self.desk.account_sids
-        episode = await self.desk.archive.ask(lambda client: HistoryReader(client).find(sid, accounts))
-        if episode is None:
-            raise PageError(404, f"No message {sid} is in the journal.")
-        return episode
+        accounts = self.context.account_sids
+        record = await self.context.executor.run_with_client(
+            lambda client: HistoryReader(client).find(sid, accounts)
+        )
+        if record is None:
+            raise PageError(404, f"The journal has no message {sid}.")
+        return record
 
-    def _judge(self, episode: MessageRecord) -> ReplayCheck:
-        if episode.replay is not None and not episode.replay.failed:
-            return ReplayCheck(ReplayStatus.ALREADY, "it was replayed already, or is about to be")
-        return replaying.check_replayable(episode, self.desk.now, NEVER_TOO_OLD, even_unknown=False)
+    def _check_replayable(self, record: MessageRecord) -> ReplayCheck:
+        if record.replay is not None and not record.replay.failed:
+            return ReplayCheck(ReplayStatus.ALREADY, "a replay was requested already")
+        return check_replayable(record, self.context.now, ANY_AGE, even_unknown=False)
 
 
-def _trail_lines(episode: MessageRecord) -> set[str]:
-    """Return the lines of the story that say how a number was chosen."""
-    said = (episode.answer, episode.late, episode.replay.said if episode.replay else None)
-    lines = {line for each in said if each is not None for line in each.trail}
-    return lines | {line for sending in episode.sendings for line in sending.trail}
+def _trail_lines(record: MessageRecord) -> set[str]:
+    """Return the lines of the timeline that explain the selection of a sender."""
+    answers = (record.answer, record.late, record.replay.said if record.replay else None)
+    lines = {line for answer in answers if answer is not None for line in answer.trail}
+    return lines | {line for attempt in record.sendings for line in attempt.trail}

@@ -1,4 +1,4 @@
-"""``/console``: how the router is, and what came in last."""
+"""``/console``: the router's health, its Messaging Services and the newest messages."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from sms_router.routing.history.record import MessageRecord
 from sms_router.store.errors import StoreUnavailableError
 from sms_router.web.console.auth import ConsoleRequest
 from sms_router.web.console.context import ConsoleContext
-from sms_router.web.console.message_rows import Badge, row_of
+from sms_router.web.console.message_rows import Badge, build_row
 from sms_router.web.console.rendering import Pages
 
-NEWEST = 8
+NEWEST_MESSAGES = 8
 
 
-class ServiceLine(NamedTuple):
+class ServiceRow(NamedTuple):
     """One Messaging Service."""
 
     name: str
@@ -29,47 +29,47 @@ class ServiceLine(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Overview:
-    """The first page: it is shown whatever is away."""
+class OverviewPage:
+    """The first page; it needs neither Redis nor Twilio."""
 
-    desk: ConsoleContext
+    context: ConsoleContext
     pages: Pages
 
-    async def show(self, visit: ConsoleRequest) -> Response:
-        """Show it."""
-        newest, failures, trouble = await self._stored()
+    async def show(self, request: ConsoleRequest) -> Response:
+        context = self.context
+        newest: list[MessageRecord] = []
+        failures: int | None = None
+        store_error = ""
+        try:
+            newest, failures = await context.executor.run_with_client(_read_history)
+        except StoreUnavailableError as error:
+            store_error = str(error)
         return self.pages.show(
             "overview.html",
-            visit.session,
-            reasons=self.desk.reasons(),
-            notices=self.desk.notices(),
-            services=[self._service(status) for status in self.desk.membership.statuses()],
-            cordons=self.desk.membership.cordons.active,
-            failing=self.desk.failures.failing(),
-            rows=[row_of(episode, self.desk.open) for episode in newest],
+            request.session,
+            reasons=context.degraded_reasons(),
+            notices=context.notices(),
+            services=[self._service_row(status) for status in context.membership.statuses()],
+            cordons=context.membership.cordons.active,
+            failing=context.failure_monitor.failing(),
+            rows=[build_row(record, context.is_open) for record in newest],
             failures=failures,
-            trouble=trouble,
+            store_error=store_error,
         )
 
-    async def _stored(self) -> tuple[list[MessageRecord], int | None, str]:
-        def read(client: Redis) -> tuple[list[MessageRecord], int]:
-            history = HistoryReader(client)
-            return history.page(NEWEST).episodes, history.count_failed()
+    def _service_row(self, status: ServiceStatus) -> ServiceRow:
+        snapshot = self.context.membership.snapshot(status.service_sid)
+        return ServiceRow(snapshot.settings.friendly_name if snapshot else "", status, _badge(status))
 
-        try:
-            newest, failures = await self.desk.archive.ask(read)
-        except StoreUnavailableError as error:
-            return [], None, str(error)
-        return newest, failures, ""
 
-    def _service(self, status: ServiceStatus) -> ServiceLine:
-        snapshot = self.desk.membership.snapshot(status.service_sid)
-        return ServiceLine(snapshot.settings.friendly_name if snapshot else "", status, _badge(status))
+def _read_history(client: Redis) -> tuple[list[MessageRecord], int]:
+    history = HistoryReader(client)
+    return history.page(NEWEST_MESSAGES).episodes, history.count_failed()
 
 
 def _badge(status: ServiceStatus) -> Badge:
     if status.origin is Origin.NOTHING:
         return Badge("not known yet", "bad")
     if status.stale:
-        return Badge("old", "bad")
-    return Badge("last reading failed", "odd") if status.failure else Badge("up to date", "good")
+        return Badge("stale", "bad")
+    return Badge("last refresh failed", "odd") if status.failure else Badge("up to date", "good")

@@ -1,4 +1,4 @@
-"""Pages as HTML: the templates, what they may use, and the headers that every answer has."""
+"""Pages as HTML: the templates, their filters, and the headers of every response."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
-from sms_router.privacy import mask_number, mask_text
+from sms_router.privacy import mask_text
 from sms_router.routing.history.replay import in_words
 from sms_router.routing.history.timeline import iso, moment_of
 from sms_router.web.console.sessions import ConsoleSession
 
-HERE = Path(__file__).parent
+FOLDER = Path(__file__).parent
 
 HEADERS = {
     "content-security-policy": (
@@ -33,22 +33,26 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 class PageError(Exception):
-    """What was asked for is not there, or not to be done: a page that says so."""
+    """A page does not exist, or a form cannot be accepted: an HTTP status and a sentence for the operator."""
 
     def __init__(self, status: int, sentence: str) -> None:
-        """Take the HTTP status and what people are told."""
         super().__init__(sentence)
         self.status = status
         self.sentence = sentence
 
 
 class Pages:
-    """Renders templates."""
+    """Renders the templates.
 
-    def __init__(self, clock: Callable[[], float], stand_in: str) -> None:
-        """``clock`` is in seconds since the epoch; ``stand_in`` is called in place of Twilio, if any."""
+    Args:
+        clock: in seconds since the epoch.
+        api_base_url: of Twilio's API, when it is not Twilio's own; every page shows it.
+
+    """
+
+    def __init__(self, clock: Callable[[], float], api_base_url: str) -> None:
         environment = Environment(
-            loader=FileSystemLoader(HERE / "templates"),
+            loader=FileSystemLoader(FOLDER / "templates"),
             autoescape=True,
             undefined=StrictUndefined,
             trim_blocks=True,
@@ -57,42 +61,40 @@ class Pages:
         environment.filters.update(
             moment=moment_of,
             iso=iso,
-            ago=lambda at: ago(at, clock()),
-            masked=mask_number,
+            ago=lambda at: format_ago(at, clock()),
             hidden=mask_text,
         )
-        environment.globals["stand_in"] = stand_in
+        environment.globals["api_base_url"] = api_base_url
         self._environment = environment
 
     def show(
         self, template: str, session: ConsoleSession | None, status: int = 200, **values: object
     ) -> Response:
-        """Render a page for somebody, or for nobody in particular."""
+        """Render a page; ``session`` is None for a visitor who is not logged in."""
         page = self._environment.get_template(template)
         return HTMLResponse(page.render(session=session, **values), status)
 
-    def refusal(self, refused: PageError, session: ConsoleSession | None) -> Response:
-        """Say that something is not to be had, or not to be done."""
-        return self.show("refused.html", session, refused.status, sentence=refused.sentence)
+    def show_error(self, error: PageError, session: ConsoleSession | None) -> Response:
+        return self.show("refused.html", session, error.status, sentence=error.sentence)
 
     def with_security_headers(self, endpoint: Endpoint) -> Endpoint:
-        """Add what every answer has, whatever it is."""
+        """Wrap an endpoint: page errors are rendered, and every response gets `HEADERS`."""
 
-        async def safe(request: Request) -> Response:
+        async def wrapped(request: Request) -> Response:
             try:
                 response = await endpoint(request)
-            except PageError as refused:
-                response = self.refusal(refused, None)
+            except PageError as error:
+                response = self.show_error(error, None)
             for name, value in HEADERS.items():
                 response.headers.setdefault(name, value)
             return response
 
-        return safe
+        return wrapped
 
 
-def ago(at: float | None, now: float) -> str:
-    """Say how long ago that was; ``at`` is in milliseconds, ``now`` in seconds since the epoch."""
+def format_ago(at: float | None, now: float) -> str:
+    """Return how long ago ``at`` (milliseconds) is at ``now`` (seconds since the epoch)."""
     if not at:
         return ""
-    passed = now * 1000 - at
-    return "just now" if passed < 60_000 else f"{in_words(int(passed))} ago"
+    elapsed = now * 1000 - at
+    return "just now" if elapsed < 60_000 else f"{in_words(int(elapsed))} ago"

@@ -1,4 +1,4 @@
-"""``/console/messages/{sid}/replay``: having a message answered once more."""
+"""``/console/messages/{sid}/replay``: preview and request the replay of a message."""
 
 from __future__ import annotations
 
@@ -13,109 +13,109 @@ from starlette.responses import RedirectResponse, Response
 from sms_router.routing.contacts.contact import Contact
 from sms_router.routing.contacts.summary import stored_person
 from sms_router.routing.handler.conversation import StoredConversation
-from sms_router.routing.history import replay as replaying
 from sms_router.routing.history.record import MessageRecord
-from sms_router.routing.history.replay import ReplayCheck, ReplayStatus
+from sms_router.routing.history.replay import ReplayCheck, ReplayStatus, check_replayable, request_replay
 from sms_router.routing.history.timeline import body_of, person_of
 from sms_router.routing.pipeline.replay_preview import ReplayPreview, preview_replay, read_talk
 from sms_router.twilio.inbound import InboundMessage
 from sms_router.web.console.auth import ConsoleRequest
 from sms_router.web.console.context import ConsoleContext
-from sms_router.web.console.messages import NEVER_TOO_OLD
+from sms_router.web.console.messages import ANY_AGE
 from sms_router.web.console.rendering import PageError, Pages
 
 log = logging.getLogger("sms_router.console")
 
-OLD = 24 * 3_600_000
-"""Milliseconds after which somebody who gets an answer may not know any more what they have asked."""
+OLD_AFTER = 24 * 3_600_000
+"""Milliseconds after which a reply may surprise the contact; the operator has to confirm it."""
 
 
-class Confirmations(NamedTuple):
-    """What somebody must have thought of before a message is answered once more."""
+class RequiredConfirmations(NamedTuple):
+    """What the operator has to confirm before a replay."""
 
     old: bool = False
     unknown: bool = False
-    """Its first answer may have left, so that the person may get two."""
+    """The first reply may have been sent, so the contact may get two."""
 
 
 @dataclass(frozen=True, slots=True)
-class Replays:
-    """The page that asks, and the form that does it."""
+class ReplayPages:
+    """The preview of a replay, and the form that requests it."""
 
-    desk: ConsoleContext
+    context: ConsoleContext
     pages: Pages
     find: Callable[[str], Awaitable[MessageRecord]]
 
-    async def show(self, visit: ConsoleRequest) -> Response:
+    async def show(self, request: ConsoleRequest) -> Response:
         """Show what would be sent."""
-        episode = await self.find(visit.place("sid"))
-        judgement, cautions = self._judge(episode)
-        planned = None
-        if judgement.verdict is ReplayStatus.YES and episode.message is not None:
-            planned = await self._plan(episode.message)
-            judgement = planned.forbidden or judgement
-        reveal = visit.reveal or self.desk.open
+        record = await self.find(request.path_parameter("sid"))
+        check, confirmations = self._check(record)
+        preview = None
+        if check.verdict is ReplayStatus.YES and record.message is not None:
+            preview = await self._preview(record.message)
+            check = preview.forbidden or check
+        reveal = request.reveal or self.context.is_open
         return self.pages.show(
             "replay.html",
-            visit.session,
-            episode=episode,
-            person=person_of(episode, reveal),
-            body=body_of(episode, reveal),
-            possible=judgement.verdict is ReplayStatus.YES,
-            why=judgement.why,
-            cautions=cautions,
-            plan=planned,
+            request.session,
+            record=record,
+            contact=person_of(record, reveal),
+            body=body_of(record, reveal),
+            possible=check.verdict is ReplayStatus.YES,
+            why=check.why,
+            confirmations=confirmations,
+            preview=preview,
             reveal=reveal,
-            open=self.desk.open,
+            is_open=self.context.is_open,
         )
 
-    async def ask(self, visit: ConsoleRequest) -> Response:
-        """Put the wish into the outbox, from where a running router takes it."""
-        episode = await self.find(visit.place("sid"))
-        judgement, cautions = self._judge(episode)
-        if judgement.verdict is not ReplayStatus.YES or episode.message is None:
-            raise PageError(409, f"It is not replayed: {judgement.why}.")
-        if cautions.old and visit.form.get("however_old") != "1":
-            raise PageError(409, "It came long ago: tick the box to answer it all the same.")
-        if cautions.unknown and visit.form.get("even_if_unknown") != "1":
-            raise PageError(409, "Its answer may have left already: tick the box if it may arrive twice.")
-        planned = await self._plan(episode.message)
-        if planned.forbidden is not None:
-            raise PageError(409, f"It is not replayed: {planned.forbidden.why}.")
-        if planned.against:
-            raise PageError(409, f"It is not replayed: {planned.against}.")
-        days, unknown = self.desk.settings.router.retention_days, cautions.unknown
+    async def request(self, request: ConsoleRequest) -> Response:
+        """Put the replay into the outbox; a running router takes it from there."""
+        record = await self.find(request.path_parameter("sid"))
+        check, confirmations = self._check(record)
+        if check.verdict is not ReplayStatus.YES or record.message is None:
+            raise PageError(409, f"It is not replayed: {check.why}.")
+        if confirmations.old and request.form.get("however_old") != "1":
+            raise PageError(409, "The message is old: tick the box to replay it.")
+        if confirmations.unknown and request.form.get("even_if_unknown") != "1":
+            raise PageError(409, "Its reply may have been sent already: tick the box if it may arrive twice.")
+        preview = await self._preview(record.message)
+        if preview.forbidden is not None:
+            raise PageError(409, f"It is not replayed: {preview.forbidden.why}.")
+        if preview.against:
+            raise PageError(409, f"It is not replayed: {preview.against}.")
+        days, unknown = self.context.settings.router.retention_days, confirmations.unknown
 
-        def put(client: Redis) -> ReplayCheck:
-            return replaying.request_replay(client, episode, planned.scope, days, even_unknown=unknown)
+        def enqueue(client: Redis) -> ReplayCheck:
+            return request_replay(client, record, preview.scope, days, even_unknown=unknown)
 
-        asked = await self.desk.archive.ask(put)
-        if asked.verdict is not ReplayStatus.ASKED:
-            raise PageError(409, f"It is not replayed: {asked.why}.")
-        log.info("the console: a replay of %s was asked for", episode.sid)
-        return RedirectResponse(f"/console/messages/{episode.sid}?asked=1", 303)
+        requested = await self.context.executor.run_with_client(enqueue)
+        if requested.verdict is not ReplayStatus.ASKED:
+            raise PageError(409, f"It is not replayed: {requested.why}.")
+        log.info("a replay of %s was requested", record.sid)
+        return RedirectResponse(f"/console/messages/{record.sid}?asked=1", 303)
 
-    def _judge(self, episode: MessageRecord) -> tuple[ReplayCheck, Confirmations]:
-        """Say whether it may be answered once more at all, and what speaks against it."""
-        now = self.desk.now
-        if episode.replay is not None and not episode.replay.failed:
-            return ReplayCheck(
-                ReplayStatus.ALREADY, "it was replayed already, or is about to be"
-            ), Confirmations()
-        strict = replaying.check_replayable(episode, now, NEVER_TOO_OLD, even_unknown=False)
-        judgement = replaying.check_replayable(episode, now, NEVER_TOO_OLD, even_unknown=True)
-        old = episode.received is not None and now - episode.received > OLD
-        return judgement, Confirmations(old, strict.verdict is ReplayStatus.UNKNOWN)
+    def _check(self, record: MessageRecord) -> tuple[ReplayCheck, RequiredConfirmations]:
+        """Return whether the message may be replayed, and what has to be confirmed."""
+        now = self.context.now
+        if record.replay is not None and not record.replay.failed:
+            already = ReplayCheck(ReplayStatus.ALREADY, "a replay was requested already")
+            return already, RequiredConfirmations()
+        strict = check_replayable(record, now, ANY_AGE, even_unknown=False)
+        check = check_replayable(record, now, ANY_AGE, even_unknown=True)
+        old = record.received is not None and now - record.received > OLD_AFTER
+        return check, RequiredConfirmations(old, strict.verdict is ReplayStatus.UNKNOWN)
 
-    async def _plan(self, message: InboundMessage) -> ReplayPreview:
-        desk, now = self.desk, self.desk.now
-        scope = desk.people.scope_of(message.service_sid, message.recipient)
-        table, conversing = desk.people.table, desk.dispatcher.conversations is not None
+    async def _preview(self, message: InboundMessage) -> ReplayPreview:
+        context, now = self.context, self.context.now
+        scope = context.contacts.scope_of(message.service_sid, message.recipient)
+        table, has_conversations = context.contacts.table, context.dispatcher.conversations is not None
 
         def read(client: Redis) -> tuple[Contact, StoredConversation | None]:
-            person = stored_person(client, scope, message.sender)
-            return person, read_talk(client, scope, message.sender, now) if conversing else None
+            contact = stored_person(client, scope, message.sender)
+            return contact, read_talk(client, scope, message.sender, now) if has_conversations else None
 
-        person, talk = await desk.archive.ask(read)
-        facts, conditions = person.facts(table, now), desk.availability.conditions()
-        return preview_replay(message, scope, facts, talk, desk.dispatcher, desk.composer, conditions)
+        contact, conversation = await context.executor.run_with_client(read)
+        facts, conditions = contact.facts(table, now), context.availability.conditions()
+        return preview_replay(
+            message, scope, facts, conversation, context.dispatcher, context.composer, conditions
+        )

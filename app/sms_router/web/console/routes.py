@@ -1,4 +1,4 @@
-"""Which address of the console leads where."""
+"""The addresses of the console's pages."""
 
 from __future__ import annotations
 
@@ -11,72 +11,83 @@ from starlette.routing import Route
 from sms_router.web.console.auth import Authenticator, ConsoleRequest, Endpoint, Page
 from sms_router.web.console.contacts import ContactPages
 from sms_router.web.console.context import ConsoleContext
-from sms_router.web.console.keywords import Keywords
+from sms_router.web.console.keywords import KeywordPages
 from sms_router.web.console.login_throttle import LoginThrottle
 from sms_router.web.console.messages import MessagePages
-from sms_router.web.console.overview import Overview
-from sms_router.web.console.rendering import HERE, PageError, Pages
-from sms_router.web.console.replays import Replays
-from sms_router.web.console.senders import Senders
+from sms_router.web.console.overview import OverviewPage
+from sms_router.web.console.rendering import FOLDER, PageError, Pages
+from sms_router.web.console.replays import ReplayPages
+from sms_router.web.console.senders import SenderPages
 from sms_router.web.console.sessions import Sessions
 
 _ASSETS = {"console.css": "text/css", "icon.svg": "image/svg+xml"}
 
 
-def routes(desk: ConsoleContext, password: str, steady: Callable[[], float]) -> list[Route]:
-    """Return the console's routes; ``steady`` is a clock that is never set back, in seconds."""
-    pages = Pages(desk.clock, desk.settings.twilio.api_base_url)
-    public_url, door = desk.settings.public_url, desk.settings.server.private_port
-    secure = door is None and public_url.startswith("https:")  # nobody says how a private port is reached
-    sessions, attempts = Sessions(password), LoginThrottle(steady)
-    guard = Authenticator(sessions, desk.endings, attempts, pages, public_url, desk.clock, secure=secure)
-    looks: dict[str, Page] = {}
-    does: dict[str, Page] = {"/console/logout": guard.log_out}
-    looks["/console"] = Overview(desk, pages).show
-    messages = MessagePages(desk, pages)
-    looks["/console/messages"] = messages.newest
-    looks["/console/messages/{sid}"] = messages.show
-    replays = Replays(desk, pages, messages.find)
-    looks["/console/messages/{sid}/replay"] = replays.show
-    does["/console/messages/{sid}/replay"] = replays.ask
-    senders = Senders(desk, pages)
-    looks["/console/senders"] = senders.show
-    does["/console/senders/{sid}/cordon"] = senders.cordon
-    does["/console/senders/{sid}/release"] = senders.release
-    does["/console/services/{sid}/refresh"] = senders.refresh
-    keywords = Keywords(desk, pages)
-    looks["/console/keywords"] = keywords.show
-    does["/console/keywords"] = keywords.explain
-    people = ContactPages(desk, pages, messages.find)
-    looks["/console/people"] = people.ask
-    does["/console/people"] = people.show
-    does["/console/people/opt-out"] = people.opt_out
-    does["/console/people/opt-in"] = people.opt_in
+def routes(context: ConsoleContext, password: str, monotonic: Callable[[], float]) -> list[Route]:
+    """Return the console's routes; ``monotonic`` is a clock in seconds."""
+    settings = context.settings
+    pages = Pages(context.clock, settings.twilio.api_base_url)
+    # How a private port is reached is not known, so its cookie cannot be for https only.
+    secure = settings.server.private_port is None and settings.public_url.startswith("https:")
+    authenticator = Authenticator(
+        Sessions(password),
+        context.revoked_sessions,
+        LoginThrottle(monotonic),
+        pages,
+        settings.public_url,
+        context.clock,
+        secure=secure,
+    )
+    messages = MessagePages(context, pages)
+    replays = ReplayPages(context, pages, messages.find)
+    senders = SenderPages(context, pages)
+    keywords = KeywordPages(context, pages)
+    contacts = ContactPages(context, pages, messages.find)
+    shown: dict[str, Page] = {
+        "/console": OverviewPage(context, pages).show,
+        "/console/messages": messages.list,
+        "/console/messages/{sid}": messages.show,
+        "/console/messages/{sid}/replay": replays.show,
+        "/console/senders": senders.show,
+        "/console/keywords": keywords.show,
+        "/console/people": contacts.search,
+    }
+    posted: dict[str, Page] = {
+        "/console/logout": authenticator.log_out,
+        "/console/messages/{sid}/replay": replays.request,
+        "/console/senders/{sid}/cordon": senders.cordon,
+        "/console/senders/{sid}/release": senders.release,
+        "/console/services/{sid}/refresh": senders.refresh,
+        "/console/keywords": keywords.explain,
+        "/console/people": contacts.show,
+        "/console/people/opt-out": contacts.opt_out,
+        "/console/people/opt-in": contacts.opt_in,
+    }
     return [
         *(_asset(pages, name, media_type) for name, media_type in _ASSETS.items()),
-        Route("/console/login", pages.with_security_headers(guard.login_page), methods=["GET"]),
-        Route("/console/login", pages.with_security_headers(guard.log_in), methods=["POST"]),
-        *(Route(path, guard.page(show), methods=["GET"]) for path, show in looks.items()),
-        *(Route(path, guard.action(do), methods=["POST"]) for path, do in does.items()),
-        Route("/console/", _to_overview),
-        Route("/console/{rest:path}", guard.page(_nothing)),
+        Route("/console/login", pages.with_security_headers(authenticator.login_page), methods=["GET"]),
+        Route("/console/login", pages.with_security_headers(authenticator.log_in), methods=["POST"]),
+        *(Route(path, authenticator.page(page), methods=["GET"]) for path, page in shown.items()),
+        *(Route(path, authenticator.action(page), methods=["POST"]) for path, page in posted.items()),
+        Route("/console/", _redirect_to_overview),
+        Route("/console/{rest:path}", authenticator.page(_not_found)),
     ]
 
 
-async def _to_overview(_: Request) -> Response:
+async def _redirect_to_overview(_: Request) -> Response:
     return RedirectResponse("/console", 303)
 
 
-async def _nothing(_: ConsoleRequest) -> Response:
+async def _not_found(_: ConsoleRequest) -> Response:
     raise PageError(404, "There is no such page.")
 
 
 def _asset(pages: Pages, name: str, media_type: str) -> Route:
-    """Return the route of a file that pages are drawn with; it has no secrets, and may be kept a while."""
-    content = (HERE / name).read_bytes()
+    """Return the route of a static file, which needs no login and may be cached."""
+    content = (FOLDER / name).read_bytes()
 
     async def endpoint(_: Request) -> Response:
         return Response(content, media_type=media_type, headers={"cache-control": "public, max-age=300"})
 
-    safe: Endpoint = pages.with_security_headers(endpoint)
-    return Route(f"/console/{name}", safe, methods=["GET"])
+    wrapped: Endpoint = pages.with_security_headers(endpoint)
+    return Route(f"/console/{name}", wrapped, methods=["GET"])

@@ -1,9 +1,8 @@
-"""``/console/senders``: the numbers that may answer, what speaks against them, and taking one out of use."""
+"""``/console/senders``: the senders and their state, cordons, and numbers in onboarding."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -12,29 +11,37 @@ from typing import NamedTuple
 from redis import Redis
 from starlette.responses import RedirectResponse, Response
 
-from sms_router.membership import audit_log as journal
+from sms_router.membership import audit_log
 from sms_router.membership.service_state import ServiceStatus
-from sms_router.membership.snapshot import Snapshot
 from sms_router.membership.snapshot_diff import sends
 from sms_router.membership.sync.cordon_sync import release as release_cordon
 from sms_router.membership.sync.cordon_sync import store_cordon, stored_cordons
+from sms_router.onboarding.checklist import Checklist
+from sms_router.onboarding.repository import OnboardingState, stored_arrivals
 from sms_router.senders.cordons import MAX_REASON_LENGTH, Cordon, parse_reason
 from sms_router.senders.models import Sender, SenderConditions, SenderKind
+from sms_router.senders.pending import live_notice
 from sms_router.senders.rate_limits import SenderLimit
+from sms_router.store.errors import StoreUnavailableError
 from sms_router.store.server_clock import server_time
-from sms_router.web.console.arrivals import arriving
 from sms_router.web.console.auth import ConsoleRequest
 from sms_router.web.console.context import ConsoleContext
 from sms_router.web.console.rendering import PageError, Pages
 
 log = logging.getLogger("sms_router.console")
 
-ON_A_PAGE = 100
-WHO = "the console"
+SENDERS_PER_PAGE = 100
+MAX_PENDING_SHOWN = 100
+OPERATOR = "the console"
+"""Who changed something, in the audit log."""
 
-SPANS = {"30m": (1800, "30 minutes"), "2h": (7200, "2 hours"), "1d": (86_400, "a day"), "": (0, "released")}
-"""How long a cordon may be chosen to last, in seconds and in words; zero: until it is released."""
-
+CORDON_DURATIONS = {
+    "30m": (1800, "in 30 minutes"),
+    "2h": (7200, "in 2 hours"),
+    "1d": (86_400, "in a day"),
+    "": (0, "it is released"),
+}
+"""The choices of the form: seconds, and the label; zero: until it is released."""
 
 _KINDS = list(SenderKind)
 
@@ -47,141 +54,180 @@ class SenderRow(NamedTuple):
     limit: str
     sent_today: int
     cordon: Cordon | None
-    against: str
-    """What speaks against it now; empty when nothing does."""
+    objection: str
+    """Why it is not selected now; empty when it may be."""
 
 
 class ServiceSenders(NamedTuple):
-    """One Service's senders, as many as fit on the page."""
+    """The senders of one Service that fit on the page."""
 
     name: str
     status: ServiceStatus
-    lines: list[SenderRow]
+    rows: list[SenderRow]
+
+
+class PendingNumberRow(NamedTuple):
+    """One number in onboarding, which is not live yet."""
+
+    number: str
+    process: str
+    step: str
+    actor: str
+    expected: str
+    trouble: str
+    """Why an operator should look at it; empty when nothing is late."""
 
 
 @dataclass(frozen=True, slots=True)
-class Senders:
-    """The page and its forms."""
+class SenderPages:
+    """The page of senders and its forms."""
 
-    desk: ConsoleContext
+    context: ConsoleContext
     pages: Pages
 
-    async def show(self, visit: ConsoleRequest) -> Response:
+    async def show(self, request: ConsoleRequest) -> Response:
         """List the senders, a page at a time."""
-        wanted = visit.query("page")
-        page = int(wanted) if wanted.isdecimal() and len(wanted) < 5 else 0
-        groups, more = self._groups(page * ON_A_PAGE)
-        draw = partial(
+        number = request.query_page()
+        services, more = self._services(number * SENDERS_PER_PAGE)
+        render = partial(
             self.pages.show,
             "senders.html",
-            visit.session,
-            groups=groups,
-            arriving=await arriving(self.desk) if not page else [],
-            limited=bool(self.desk.settings.limits),
-            failing=self.desk.failures.failing(),
-            number=page,
+            request.session,
+            services=services,
+            pending=await self._pending_numbers() if not number else [],
+            limited=bool(self.context.settings.limits),
+            failing=self.context.failure_monitor.failing(),
+            number=number,
             more=more,
-            spans=SPANS,
-            longest=MAX_REASON_LENGTH,
-            done=visit.query("done"),
+            durations=CORDON_DURATIONS,
+            max_reason=MAX_REASON_LENGTH,
+            done=request.query("done"),
         )
-        return await self.desk.archive.apart(draw)
+        return await self.context.executor.run(render)
 
-    async def cordon(self, visit: ConsoleRequest) -> Response:
-        """Take a sender out of use for a while, on every router."""
-        sender, service_sid = self._find(visit.place("sid"))
-        span = visit.form.get("span", "")
-        if span not in SPANS:
-            raise PageError(400, "Choose from the list how long.")
+    async def cordon(self, request: ConsoleRequest) -> Response:
+        """Take a sender out of use on every router."""
+        sender, service_sid = self._find(request.path_parameter("sid"))
+        duration = request.form.get("span", "")
+        if duration not in CORDON_DURATIONS:
+            raise PageError(400, "Choose a duration from the list.")
         try:
-            reason = parse_reason(visit.form.get("reason", ""))
+            reason = parse_reason(request.form.get("reason", ""))
         except ValueError as error:
-            raise PageError(400, f"Say why: {error}.") from error
+            raise PageError(400, f"Enter a reason: {error}.") from error
 
         def store(client: Redis) -> str:
             now = server_time(client)
-            until = now + SPANS[span][0] if span else None
-            cordon = Cordon(sender.sid, sender.address, service_sid, reason, now, until, WHO)
+            until = now + CORDON_DURATIONS[duration][0] if duration else None
+            cordon = Cordon(sender.sid, sender.address, service_sid, reason, now, until, OPERATOR)
             store_cordon(client, cordon)
-            words = f"{sender.address}: {cordon.describe(now)}"
-            journal.record(client, service_sid, "cordon", sender.sid, words, who=WHO)
-            return words
+            detail = f"{sender.address}: {cordon.describe(now)}"
+            audit_log.record(client, service_sid, "cordon", sender.sid, detail, who=OPERATOR)
+            return detail
 
-        log.info("the console: cordoned %s", await self.desk.archive.ask(store))
-        await self.desk.membership.sync()
+        log.info("cordoned %s", await self.context.executor.run_with_client(store))
+        await self.context.membership.sync()
         return RedirectResponse("/console/senders?done=cordoned", 303)
 
-    async def release(self, visit: ConsoleRequest) -> Response:
-        """Put a sender into use again, on every router."""
-        sid = visit.place("sid")
+    async def release(self, request: ConsoleRequest) -> Response:
+        """Put a cordoned sender back into use on every router."""
+        sid = request.path_parameter("sid")
 
         def release(client: Redis) -> Cordon | None:
             now = server_time(client)
-            found = next((each for each in stored_cordons(client, now) if each.sid == sid), None)
-            if found is not None:
-                release_cordon(client, found, now)
-                journal.record(client, found.service_sid, "release", sid, found.address, who=WHO)
-            return found
+            cordon = next((cordon for cordon in stored_cordons(client, now) if cordon.sid == sid), None)
+            if cordon is not None:
+                release_cordon(client, cordon, now)
+                audit_log.record(client, cordon.service_sid, "release", sid, cordon.address, who=OPERATOR)
+            return cordon
 
-        released = await self.desk.archive.ask(release)
+        released = await self.context.executor.run_with_client(release)
         if released is None:
-            raise PageError(409, "It is not out of use any more.")
-        log.info("the console: released %s (%s)", released.address, sid)
-        await self.desk.membership.sync()
+            raise PageError(409, "The sender is not cordoned any more.")
+        log.info("released %s (%s)", released.address, sid)
+        await self.context.membership.sync()
         return RedirectResponse("/console/senders?done=released", 303)
 
-    async def refresh(self, visit: ConsoleRequest) -> Response:
-        """Read a Service from Twilio now, for every router."""
-        sid = visit.place("sid")
-        if all(status.service_sid != sid for status in self.desk.membership.statuses()):
-            raise PageError(404, "That is not one of the configured Messaging Services.")
-        snapshot = await self.desk.membership.refresh_after_change(sid)
-        log.info("the console: read %s from Twilio: %d senders", sid, len(snapshot.senders))
+    async def refresh(self, request: ConsoleRequest) -> Response:
+        """Read a Service's Sender Pool from Twilio now, for every router."""
+        sid = request.path_parameter("sid")
+        if all(status.service_sid != sid for status in self.context.membership.statuses()):
+            raise PageError(404, "This is not one of the configured Messaging Services.")
+        snapshot = await self.context.membership.refresh_after_change(sid)
+        log.info("read %s from Twilio: %d senders", sid, len(snapshot.senders))
         return RedirectResponse("/console/senders?done=read", 303)
 
-    def _groups(self, start: int) -> tuple[list[ServiceSenders], bool]:
-        """Return the Services with their senders from one on, and whether there are more."""
-        conditions = self.desk.availability.conditions()
-        cordons = {each.sid: each for each in self.desk.membership.cordons.active}
-        groups: list[ServiceSenders] = []
-        room, skip = ON_A_PAGE, start
+    def _services(self, start: int) -> tuple[list[ServiceSenders], bool]:
+        """Return the Services with the senders of the page that begins at ``start``; whether more follow."""
+        conditions = self.context.availability.conditions()
+        cordons = {cordon.sid: cordon for cordon in self.context.membership.cordons.active}
+        services: list[ServiceSenders] = []
+        room, skip = SENDERS_PER_PAGE, start
         more = False
-        for status in self.desk.membership.statuses():
-            snapshot = self.desk.membership.snapshot(status.service_sid)
-            senders = sorted(snapshot.senders, key=_rank) if snapshot is not None else []
+        for status in self.context.membership.statuses():
+            snapshot = self.context.membership.snapshot(status.service_sid)
+            senders = sorted(snapshot.senders, key=_kind_rank) if snapshot is not None else []
             shown = list(islice(senders, skip, skip + room))
             more = more or len(senders) > skip + room
             room, skip = room - len(shown), max(0, skip - len(senders))
-            lines = [self._line(sender, conditions, cordons.get(sender.sid)) for sender in shown]
+            rows = [self._row(sender, conditions, cordons.get(sender.sid)) for sender in shown]
             name = snapshot.settings.friendly_name if snapshot is not None else ""
-            groups.append(ServiceSenders(name, status, lines))
-        return groups, more
+            services.append(ServiceSenders(name, status, rows))
+        return services, more
 
-    def _line(self, sender: Sender, conditions: SenderConditions, cordon: Cordon | None) -> SenderRow:
-        limit = self.desk.settings.limits.limit_for(sender)
-        against = conditions.objection(sender.sid) or ("" if sender.live else "a port or a lease is pending")
-        sent = self.desk.rates.sent_today(sender.sid)
-        return SenderRow(sender, sends(sender.capabilities), _limit_in_words(limit), sent, cordon, against)
-
-    def _snapshots(self) -> Iterator[Snapshot]:
-        for status in self.desk.membership.statuses():
-            snapshot = self.desk.membership.snapshot(status.service_sid)
-            if snapshot is not None:
-                yield snapshot
+    def _row(self, sender: Sender, conditions: SenderConditions, cordon: Cordon | None) -> SenderRow:
+        objection = conditions.objection(sender.sid)
+        if not objection and not sender.live:
+            objection = "its port or lease is pending"
+        return SenderRow(
+            sender,
+            sends(sender.capabilities),
+            _format_limit(self.context.settings.limits.limit_for(sender)),
+            self.context.rate_limiter.sent_today(sender.sid),
+            cordon,
+            objection or "",
+        )
 
     def _find(self, sid: str) -> tuple[Sender, str]:
-        for snapshot in self._snapshots():
-            for sender in snapshot.senders:
+        for status in self.context.membership.statuses():
+            snapshot = self.context.membership.snapshot(status.service_sid)
+            for sender in snapshot.senders if snapshot is not None else ():
                 if sender.sid == sid:
-                    return sender, snapshot.service_sid
-        raise PageError(404, "No Messaging Service of the router's has that sender any more.")
+                    return sender, status.service_sid
+        raise PageError(404, "No configured Messaging Service has this sender any more.")
+
+    async def _pending_numbers(self) -> list[PendingNumberRow]:
+        """Return the numbers in onboarding; none while Redis, which has them, is not available."""
+        try:
+            state = await self.context.executor.run_with_client(stored_arrivals)
+        except StoreUnavailableError:
+            return []
+        now = self.context.clock()
+        return [_pending_row(checklist, state, now) for checklist in state.pending[:MAX_PENDING_SHOWN]]
 
 
-def _rank(sender: Sender) -> int:
+def _pending_row(checklist: Checklist, state: OnboardingState, now: float) -> PendingNumberRow:
+    step, actor = checklist.now, checklist.actor
+    trouble = checklist.overdue(now) or ""
+    if checklist.rejected is not None:
+        trouble = f"rejected: {checklist.rejected}"
+    elif checklist.number in state.texted and not checklist.process.gradual:
+        trouble = live_notice(checklist.number)
+    return PendingNumberRow(
+        checklist.number,
+        checklist.kind.label,
+        step.name if step is not None else "",
+        actor.label if actor is not None else "",
+        str(checklist.expected or f"usually by {checklist.usually_by}"),
+        trouble,
+    )
+
+
+def _kind_rank(sender: Sender) -> int:
     return _KINDS.index(sender.kind)
 
 
-def _limit_in_words(limit: SenderLimit | None) -> str:
+def _format_limit(limit: SenderLimit | None) -> str:
     if limit is None:
         return ""
     rate = f"{limit.per_second:g} a second" if limit.per_second else ""

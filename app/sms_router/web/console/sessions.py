@@ -1,56 +1,66 @@
-"""Who is logged in: a signed cookie that every worker and replica can read, and nobody else can write."""
+"""Login sessions: a signed cookie that every worker and replica can read, and their revocation in Redis."""
 
 from __future__ import annotations
 
 import hashlib
 import hmac
 import secrets
+from collections import OrderedDict
+from collections.abc import Callable
 from functools import cached_property
 from typing import NamedTuple
 
-LASTS = 12 * 3600
-"""Seconds from a login to the next."""
+from sms_router.store.errors import StoreUnavailableError
+from sms_router.store.keys import ended_session
+from sms_router.store.scripts import SESSION_END
+from sms_router.store.spool.durable_writer import DurableWriter
+from sms_router.store.store import Store
+
+SESSION_LIFETIME = 12 * 3600
+"""Seconds."""
+
+MAX_CACHED_REVOCATIONS = 1000
 
 _SALT = b"sms-router console session"
-_COST = 2**14
-"""Of scrypt: a stolen cookie does not give the password away by trying. Some 40 ms, once."""
+_SCRYPT_COST = 2**14
+"""Some 40 ms, once: nobody can find the password from a stolen cookie by trying."""
 
 
 class ConsoleSession(NamedTuple):
     """One login."""
 
     token: str
-    """What the cookie holds."""
+    """The value of the cookie."""
     csrf: str
-    """What each form of this session holds; no other site can know it."""
+    """The token in each form of this session, which other sites cannot know."""
     expires: int
-    """When it ends by itself, in seconds since the epoch."""
+    """Seconds since the epoch."""
 
 
 class Sessions:
-    """Opens and reads sessions. The key comes from the password: a new password ends all of them."""
+    """Signs and reads sessions. The key is derived from the password: a new password ends all sessions."""
 
     def __init__(self, password: str) -> None:
-        self._secret = password.encode("utf-8", "surrogatepass")
-        self._expected = hashlib.sha256(self._secret).digest()
+        self._password = password.encode("utf-8", "surrogatepass")
+        self._digest = hashlib.sha256(self._password).digest()
 
     @cached_property
     def _key(self) -> bytes:
-        return hashlib.scrypt(self._secret, salt=_SALT, n=_COST, r=8, p=1)
+        return hashlib.scrypt(self._password, salt=_SALT, n=_SCRYPT_COST, r=8, p=1)
 
     def check_password(self, password: str) -> bool:
-        """Tell whether this is the password, in the same time whatever it is."""
-        given = hashlib.sha256(password.encode("utf-8", "surrogatepass")).digest()
-        return hmac.compare_digest(given, self._expected)
+        """Compare with the password, in constant time."""
+        digest = hashlib.sha256(password.encode("utf-8", "surrogatepass")).digest()
+        return hmac.compare_digest(digest, self._digest)
 
     def open(self, now: float) -> ConsoleSession:
         """Begin a session; ``now`` is in seconds since the epoch."""
-        expires = int(now) + LASTS
+        expires = int(now) + SESSION_LIFETIME
         claim = f"{expires}.{secrets.token_urlsafe(16)}"
         return self._session(f"{claim}.{self._sign('session', claim)}", expires)
 
     def read(self, token: str, now: float) -> ConsoleSession | None:
-        """Return the session of a cookie; None when it is not ours, was changed, or has expired."""
+        """Return the session of a cookie; None when it was not signed here, or has expired."""
         claim, _, signature = token.rpartition(".")
         if not token.isascii() or not hmac.compare_digest(signature, self._sign("session", claim)):
             return None
@@ -60,7 +70,7 @@ class Sessions:
         return self._session(token, int(expires))
 
     def check_csrf(self, session: ConsoleSession, csrf: str) -> bool:
-        """Tell whether a form was made for this session."""
+        """Tell whether a form was rendered for this session."""
         return csrf.isascii() and hmac.compare_digest(csrf, session.csrf)
 
     def _session(self, token: str, expires: int) -> ConsoleSession:
@@ -68,3 +78,53 @@ class Sessions:
 
     def _sign(self, purpose: str, text: str) -> str:
         return hmac.new(self._key, f"{purpose} {text}".encode(), hashlib.sha256).hexdigest()
+
+
+class RevokedSessions:
+    """The sessions that were logged out before they expired, for all workers and replicas.
+
+    While Redis is not available, only the worker that revoked a session refuses it. Its revocation waits in
+    the spool, and the other workers accept the cookie for pages that need no Redis until it is written.
+
+    Args:
+        store: where revocations are read.
+        durable_writer: writes them.
+        clock: in seconds since the epoch.
+
+    """
+
+    def __init__(self, store: Store, durable_writer: DurableWriter, clock: Callable[[], float]) -> None:
+        self._store = store
+        self._durable_writer = durable_writer
+        self._clock = clock
+        self._cache: OrderedDict[bytes, None] = OrderedDict()
+
+    async def revoke(self, session: ConsoleSession) -> None:
+        """Revoke a session until it would have expired."""
+        key = _revocation_key(session)
+        self._remember(key)
+        remaining = min(max(session.expires - self._clock(), 1.0), SESSION_LIFETIME)
+        await self._durable_writer.write(SESSION_END, (key,), (str(int(remaining * 1000)),))
+
+    async def is_revoked(self, session: ConsoleSession) -> bool:
+        """Tell whether a session is revoked, as far as this worker can know."""
+        key = _revocation_key(session)
+        if key in self._cache:
+            return True
+        try:
+            revoked = bool(await self._store.run(SESSION_END, (key,), ("",)))
+        except StoreUnavailableError:
+            return False
+        if revoked:
+            self._remember(key)
+        return revoked
+
+    def _remember(self, key: bytes) -> None:
+        self._cache[key] = None
+        if len(self._cache) > MAX_CACHED_REVOCATIONS:
+            self._cache.popitem(last=False)
+
+
+def _revocation_key(session: ConsoleSession) -> bytes:
+    """Return the Redis key of a revocation, from which the cookie cannot be derived."""
+    return ended_session(hashlib.sha256(session.token.encode()).hexdigest())

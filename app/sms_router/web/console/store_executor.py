@@ -1,4 +1,4 @@
-"""What looks into the store, in a few threads of its own: never on the loop, and never for long."""
+"""A few threads for the pages' blocking work: reads of Redis, and rendering of long pages."""
 
 from __future__ import annotations
 
@@ -13,78 +13,84 @@ import redis
 from sms_router.store.errors import StoreUnavailableError
 from sms_router.store.redis_py import CLIENT_ERRORS, sync_client
 
-THREADS = 2
-"""At most so many pages are read at once: each costs the answers to people a little of the processor."""
+MAX_THREADS = 2
+"""Pages that are read at once: each takes processor time from the messages."""
 
-MOST_WAITING = 16
-"""Pages that wait for a thread; beyond it they are refused."""
+MAX_WAITING = 16
+"""Pages that wait for a thread; further ones are refused."""
 
-PATIENCE = 5.0
-"""Seconds that a page may take to be read."""
+PAGE_TIMEOUT = 5.0
+"""Seconds until a page gives up."""
 
-_ANSWER_WITHIN = 3.0
-"""Seconds for one answer of Redis."""
+_REDIS_TIMEOUT = 3.0
+"""Seconds for one command."""
 
 _Result = TypeVar("_Result")
 
 
 class StoreExecutor:
-    """Runs work against the store with a client of its own."""
+    """Runs work in threads, with a Redis client of its own that connects at the first use.
 
-    def __init__(self, url: str, patience: float = PATIENCE) -> None:
-        """Nothing is connected before the first page asks."""
+    Args:
+        url: of Redis.
+        timeout: of one piece of work, in seconds.
+
+    """
+
+    def __init__(self, url: str, timeout: float = PAGE_TIMEOUT) -> None:
         self._url = url
-        self._patience = patience
-        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="console")
-        self._connecting = threading.Lock()
+        self._timeout = timeout
+        self._threads = ThreadPoolExecutor(MAX_THREADS, thread_name_prefix="console")
+        self._connect_lock = threading.Lock()
         self._client: redis.Redis | None = None
-        self._asked = 0
+        self._pending = 0
 
-    async def ask(self, work: Callable[[redis.Redis], _Result]) -> _Result:
-        """Do some work with a client, in a thread.
-
-        Raises:
-            StoreUnavailableError: when Redis does not serve, or too many pages are being read.
-
-        """
-        return await self.apart(lambda: self._run(work))
-
-    async def apart(self, work: Callable[[], _Result]) -> _Result:
-        """Do what would keep the loop from texts, in a thread.
+    async def run_with_client(self, work: Callable[[redis.Redis], _Result]) -> _Result:
+        """Call ``work`` with the Redis client, in a thread.
 
         Raises:
-            StoreUnavailableError: when it takes too long, or too many pages are being read.
+            StoreUnavailableError: when Redis fails, the timeout expires or too much work is waiting.
 
         """
-        if self._asked >= THREADS + MOST_WAITING:
-            raise StoreUnavailableError("too many pages are being read at once")
-        self._asked += 1
-        running = asyncio.get_running_loop().run_in_executor(self._threads, work)
-        running.add_done_callback(lambda ended: self._done(ended.cancelled() or ended.exception()))
+        return await self.run(lambda: self._call(work))
+
+    async def run(self, work: Callable[[], _Result]) -> _Result:
+        """Call ``work`` in a thread, where it does not block the event loop.
+
+        Raises:
+            StoreUnavailableError: when the timeout expires or too much work is waiting.
+
+        """
+        if self._pending >= MAX_THREADS + MAX_WAITING:
+            raise StoreUnavailableError("too many pages are read at once")
+        self._pending += 1
+        future = asyncio.get_running_loop().run_in_executor(self._threads, work)
+        future.add_done_callback(self._finish)
         try:
-            async with asyncio.timeout(self._patience):
-                return await asyncio.shield(running)
+            async with asyncio.timeout(self._timeout):
+                return await asyncio.shield(future)
         except TimeoutError as error:
             raise StoreUnavailableError("the page could not be read in time") from error
 
     def close(self) -> None:
-        """Let go of the threads and of the connections; a thread that waits for Redis ends by itself."""
+        """Drop what waits, and the connections; a thread in a Redis command ends by itself."""
         self._threads.shutdown(wait=False, cancel_futures=True)
         if self._client is not None:
             self._client.close()
 
-    def _run(self, work: Callable[[redis.Redis], _Result]) -> _Result:
+    def _call(self, work: Callable[[redis.Redis], _Result]) -> _Result:
         try:
-            return work(self._connected())
+            return work(self._connected_client())
         except (*CLIENT_ERRORS, OSError) as error:
-            raise StoreUnavailableError(f"Redis did not serve ({type(error).__name__})") from error
+            raise StoreUnavailableError(f"Redis is not available ({type(error).__name__})") from error
 
-    def _connected(self) -> redis.Redis:
-        with self._connecting:
+    def _connected_client(self) -> redis.Redis:
+        with self._connect_lock:
             if self._client is None:
-                self._client = sync_client(self._url, _ANSWER_WITHIN, patient=False)
+                self._client = sync_client(self._url, _REDIS_TIMEOUT, patient=False)
             return self._client
 
-    def _done(self, _: BaseException | bool | None) -> None:
-        """Make room; how it ended was looked at, since the caller may have gone."""
-        self._asked -= 1
+    def _finish(self, future: asyncio.Future[_Result]) -> None:
+        self._pending -= 1
+        if not future.cancelled():
+            future.exception()  # retrieved here: the caller may have timed out
