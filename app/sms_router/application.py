@@ -117,7 +117,7 @@ def build(settings: Settings) -> Router:
         redis,
         clock=clock,
         report=pool_metrics.update,
-        beside=OnboardingSync(redis, pending).follow,
+        extra_sync=OnboardingSync(redis, pending).follow,
     )
     rate_limiter = RateLimiter(settings.limits, time.monotonic, calendar=clock)
     rate_sync = RateSync(redis, rate_limiter, lambda: membership.pools, time.monotonic)

@@ -125,7 +125,7 @@ class WorkerLifespan:
             stop(cancel_and_wait, asyncio.create_task(self.subscriber.listen(), name="subscriber"))
             stop(self.membership.aclose)
             await self.membership.start()
-            await self.membership.settle(FIRST_READ_TIMEOUT)
+            await self.membership.wait_until_read(FIRST_READ_TIMEOUT)
             stop(self.rate_sync.aclose)
             self.rate_sync.start()
             stop(self.failure_sync.aclose)

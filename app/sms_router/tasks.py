@@ -37,16 +37,24 @@ class PeriodicTask:
         interval: seconds of pause between the end of a run and the start of the next one.
         work: called without arguments.
         wait_first: whether the first run comes after a pause, not at once.
+        sleep: replaces `asyncio.sleep` in tests.
 
     """
 
     def __init__(
-        self, name: str, interval: float, work: Callable[[], Awaitable[object]], *, wait_first: bool = False
+        self,
+        name: str,
+        interval: float,
+        work: Callable[[], Awaitable[object]],
+        *,
+        wait_first: bool = False,
+        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
         self._name = name
         self._interval = interval
         self._work = work
         self._wait_first = wait_first
+        self._sleep = sleep
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -59,10 +67,10 @@ class PeriodicTask:
 
     async def _run(self) -> None:
         if self._wait_first:
-            await asyncio.sleep(self._interval)
+            await self._sleep(self._interval)
         while True:
             try:
                 await self._work()
             except Exception:
                 log.exception("%s failed; it runs again in %.4g s", self._name, self._interval)
-            await asyncio.sleep(self._interval)
+            await self._sleep(self._interval)

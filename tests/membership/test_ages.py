@@ -25,10 +25,10 @@ async def test_a_pool_past_its_hard_age_serves_and_each_time_is_counted(
         await membership.watch()
         assert membership.pool_for(twilio.service_sid, "12345") is not None
         assert membership.pool_for("MG unknown", "+19995550000") is None
-        assert only(membership).stale_serves == served
+        assert only(membership).stale_uses == served
     await membership.refresh(twilio.service_sid)
     membership.pool_for(twilio.service_sid, "12345")
-    assert (only(membership).stale, only(membership).stale_serves) == (False, 2)
+    assert (only(membership).stale, only(membership).stale_uses) == (False, 2)
 
 
 async def test_a_service_that_is_rarely_read_is_not_stale_before_two_readings_are_missing(
@@ -65,7 +65,7 @@ async def test_the_figures_show_age_version_size_and_every_count(
     twilio.fault = failing(500, 20500)
     clock.now += 121
     await membership.watch()
-    await membership.take_turn(twilio.service_sid)
+    await membership.refresh_if_due(twilio.service_sid)
     membership.pool_for(twilio.service_sid, "12345")
     for _ in range(2):
         await membership.watch()

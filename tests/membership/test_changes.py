@@ -152,11 +152,11 @@ async def test_replicas_wait_longer_for_each_others_failures(
     replicas = [Membership([source], redis, clock=clock) for _ in range(4)]
     delays = []
     for replica in replicas:
-        delays.append(await replica.take_turn(twilio.service_sid))
+        delays.append(await replica.refresh_if_due(twilio.service_sid))
         await redis.delete(PoolKeys.of(twilio.service_sid).turn)
     assert delays == [1, 2, 4, 8]
     twilio.fault = None
-    await replicas[0].take_turn(twilio.service_sid)
+    await replicas[0].refresh_if_due(twilio.service_sid)
     assert not await redis.exists(PoolKeys.of(twilio.service_sid).failures)
 
 

@@ -55,10 +55,10 @@ async def test_without_redis_twilio_is_read(
     twilio: RecordedTwilio, source: ServiceSource, no_redis: Redis, clock: Clock
 ) -> None:
     async with running(Membership([source], no_redis, clock=clock)) as membership:
-        await membership.settle(10)
+        await membership.wait_until_read(10)
         assert membership.pool_for(twilio.service_sid, "12345") is not None
         assert only(membership).origin is Origin.TWILIO
-        assert membership.trouble == "Redis did not serve (ConnectionError)"
+        assert membership.redis_error == "Redis did not serve (ConnectionError)"
 
 
 async def test_with_neither_nothing_is_known_and_that_is_said_once(
@@ -73,20 +73,20 @@ async def test_with_neither_nothing_is_known_and_that_is_said_once(
     with caplog.at_level(logging.INFO, "sms_router.membership"):
         for _ in range(3):
             await membership.sync()
-            await membership.take_turn(twilio.service_sid)
+            await membership.refresh_if_due(twilio.service_sid)
     assert membership.pool_for(twilio.service_sid, "12345") is None
     status = only(membership)
     assert (status.origin, status.size, status.age, status.version) == (Origin.NOTHING, 0, None, None)
     assert (status.stale, status.failures, status.refreshes) == (True, 3, 0)
     assert [record.message for record in caplog.records] == [
-        "Redis did not serve (ConnectionError); senders are kept in memory only",
-        f"{status.failure}; none are known yet",
+        "Redis did not serve (ConnectionError); the Sender Pools are kept in memory only",
+        f"{status.failure}; there is no snapshot yet",
     ]
 
 
 async def test_a_router_without_services_knows_nothing(redis: Redis) -> None:
     async with running(Membership([], redis)) as membership:
-        await membership.settle(1)
+        await membership.wait_until_read(1)
         assert membership.pool_for("MG1", "12345") is None
         assert membership.statuses() == ()
 
@@ -155,7 +155,7 @@ async def test_one_worker_reads_while_the_others_wait_for_it(
     twilio: RecordedTwilio, source: ServiceSource, redis: Redis, clock: Clock
 ) -> None:
     workers = [Membership([source], redis, clock=clock) for _ in range(4)]
-    await asyncio.gather(*(worker.take_turn(twilio.service_sid) for worker in workers))
+    await asyncio.gather(*(worker.refresh_if_due(twilio.service_sid) for worker in workers))
     assert sum(path.endswith(twilio.service_sid) for path in twilio.asked) == 1
     await asyncio.gather(*(worker.sync() for worker in workers))
     assert all(worker.pool_for(twilio.service_sid, "12345") for worker in workers)
@@ -165,10 +165,10 @@ async def test_nobody_reads_before_it_is_due(
     twilio: RecordedTwilio, source: ServiceSource, redis: Redis, clock: Clock
 ) -> None:
     membership = Membership([source], redis, clock=clock)
-    assert await membership.take_turn(twilio.service_sid) == 60
+    assert await membership.refresh_if_due(twilio.service_sid) == 60
     twilio.asked.clear()
     clock.now += 45
-    assert await membership.take_turn(twilio.service_sid) == 15
+    assert await membership.refresh_if_due(twilio.service_sid) == 15
     assert twilio.asked == []
 
 
@@ -183,11 +183,11 @@ async def test_what_was_read_by_a_clock_that_was_ahead_is_read_again_by_one_for_
     for worker in (here, there):
         await worker.sync()
     twilio.asked.clear()
-    assert await here.take_turn(twilio.service_sid) == 60
+    assert await here.refresh_if_due(twilio.service_sid) == 60
     assert twilio.asked
     await there.sync()
     twilio.asked.clear()
-    assert await there.take_turn(twilio.service_sid) == 60
+    assert await there.refresh_if_due(twilio.service_sid) == 60
     assert not twilio.asked
     assert only(there).age == 0
 
@@ -199,7 +199,7 @@ async def test_a_turn_from_before_redis_clock_was_set_back_is_cut_short(
     membership = Membership([source], redis, clock=clock)
     for left, after in ((3_600_000, 61_000), (300_000, 300_000)):
         await redis.set(turn, 1, px=left)
-        assert await membership.take_turn(twilio.service_sid) == 2
+        assert await membership.refresh_if_due(twilio.service_sid) == 2
         assert after - 5000 < await redis.pttl(turn) <= after
 
 
@@ -208,10 +208,10 @@ async def test_failed_readings_are_repeated_less_and_less_often(
 ) -> None:
     membership = Membership([source], no_redis, clock=clock)
     twilio.fault = failing(500, 20500)
-    delays = [await membership.take_turn(twilio.service_sid) for _ in range(11)]
+    delays = [await membership.refresh_if_due(twilio.service_sid) for _ in range(11)]
     assert delays == [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300]
     twilio.fault = None
-    assert await membership.take_turn(twilio.service_sid) == 60
+    assert await membership.refresh_if_due(twilio.service_sid) == 60
     assert (only(membership).failure, only(membership).failures) == (None, 11)
 
 
@@ -262,7 +262,7 @@ async def test_a_reading_that_hangs_is_left_alone_and_not_doubled(clock: Clock, 
         release.wait()
         raise AssertionError("nobody waits for this any more")
 
-    membership = Membership([ServiceSource("MG1", hang)], no_redis, clock=clock, read_limit=0.02)
+    membership = Membership([ServiceSource("MG1", hang)], no_redis, clock=clock, read_timeout=0.02)
     try:
         with pytest.raises(PoolReadError, match=r"took longer than 0\.02 s"):
             await membership.refresh("MG1")
@@ -285,7 +285,7 @@ async def test_the_start_does_not_wait_for_twilio_and_the_end_leaves_no_task(
     before = asyncio.all_tasks()
     membership = Membership([ServiceSource("MG1", hang)], no_redis, clock=clock)
     await membership.start()
-    await membership.settle(0.01)
+    await membership.wait_until_read(0.01)
     assert membership.pool_for("MG1", "12345") is None
     await membership.aclose()
     release.set()

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 from sms_router.membership.membership import Membership
-from sms_router.membership.refresher import WATCH_EVERY
+from sms_router.membership.refresher import WATCH_INTERVAL
 from sms_router.membership.service_state import ServiceStatus
 
 
@@ -30,7 +30,7 @@ class Pauses:
         self._over = asyncio.Event()
 
     async def __call__(self, seconds: float) -> None:
-        if seconds != WATCH_EVERY:
+        if seconds != WATCH_INTERVAL:
             self.asked.append(seconds)
         self._begun.set()
         await self._over.wait()

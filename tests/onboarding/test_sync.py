@@ -46,8 +46,10 @@ def worker(
     source: ServiceSource, redis: Redis, clock: Clock, pauses: Pauses | None = None
 ) -> tuple[Membership, PendingNumbers]:
     pending = PendingNumbers(lambda: membership.pools, clock)
-    beside = OnboardingSync(redis, pending).follow
-    membership = Membership([source], redis, clock=clock, sleep=pauses or asyncio.sleep, beside=beside)
+    extra_sync = OnboardingSync(redis, pending).follow
+    membership = Membership(
+        [source], redis, clock=clock, sleep=pauses or asyncio.sleep, extra_sync=extra_sync
+    )
     return membership, pending
 
 
@@ -115,7 +117,7 @@ async def test_without_redis_what_was_known_holds(
     pending.install([PendingNumber(NUMBER, "US", "being ported in")])
     await here.refresh(source.service_sid)
     await here.watch()
-    assert here.trouble is not None
+    assert here.redis_error is not None
     assert list(pending.reasons(NUMBER).values()) == ["being ported in"]
     await here.watch()
     assert pending.first_texted == {NUMBER: clock.now}
@@ -131,7 +133,7 @@ async def test_a_redis_that_is_killed_takes_nothing_with_it(
         await here.watch()
         private_valkey.kill()
         await here.watch()
-        assert here.trouble is not None
+        assert here.redis_error is not None
         assert set(pending.numbers) == {NUMBER}
         pending.reasons(NUMBER)
         private_valkey.start()
@@ -194,7 +196,7 @@ async def _listeners(redis: Redis, count: int) -> bool:
 
 async def _well(membership: Membership) -> bool:
     await membership.watch()
-    return membership.trouble is None
+    return membership.redis_error is None
 
 
 async def test_who_is_never_the_fastest_is_told(

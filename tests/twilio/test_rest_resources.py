@@ -12,7 +12,7 @@ from twilio.http import HttpClient
 from twilio.http.response import Response
 from twilio.rest import Client
 
-from sms_router.membership.pages import iter_records
+from sms_router.membership.source import iter_records
 from sms_router.twilio.rest import ApiResource, account_resource, service_resource
 
 ACCOUNT, SERVICE, TOKEN = "AC" + "a" * 32, "MG" + "b" * 32, "the-token"

@@ -8,8 +8,8 @@ from datetime import datetime
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from sms_router.membership.pages import iter_records
 from sms_router.membership.snapshot import NumberUrls, capabilities_of, own_urls
+from sms_router.membership.source import iter_records
 from sms_router.senders.country import country_of, is_toll_free
 from sms_router.senders.models import Capability, SenderKind
 from sms_router.twilio.rest import ApiError, FailureKind, api_errors

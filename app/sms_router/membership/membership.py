@@ -1,4 +1,4 @@
-"""The senders of every Service, kept fresh from Twilio and Redis for all workers alike."""
+"""The Sender Pools of all configured Services in one worker, kept fresh from Twilio and Redis."""
 
 from __future__ import annotations
 
@@ -6,12 +6,17 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from types import MappingProxyType
 
 from redis.asyncio import Redis
 
-from sms_router.membership.memory import PoolRegistry
-from sms_router.membership.reading import decode_snapshot, read_with_timeout
-from sms_router.membership.refresher import WATCH_EVERY, Refresher, Sleep
+from sms_router.membership.refresher import (
+    WATCH_INTERVAL,
+    Refresher,
+    Sleep,
+    decode_snapshot,
+    read_with_timeout,
+)
 from sms_router.membership.service_state import Origin, ServiceState, ServiceStatus, log
 from sms_router.membership.snapshot import Snapshot, SnapshotError
 from sms_router.membership.snapshot_store import (
@@ -24,19 +29,31 @@ from sms_router.membership.snapshot_store import (
 from sms_router.membership.source import PoolReadError, ServiceSource
 from sms_router.membership.sync.cordon_sync import CordonSync
 from sms_router.senders.cordons import Cordons
-from sms_router.senders.pool import Pool
+from sms_router.senders.pool import Pool, find_pool
 
-READ_LIMIT = 60.0
-"""Seconds that one reading of Twilio may take, all pages together."""
+READ_TIMEOUT = 60.0
+"""Seconds for one reading of a Service from Twilio, all pages together."""
 STALE_AFTER = 3600.0
-"""Seconds; the hard age. Older pools still serve, and are counted and reported."""
+"""Seconds, the hard age: older pools are still used, and reported as stale."""
 
 
 class Membership:
-    """Snapshots of several Services side by side.
+    """Snapshots and Sender Pools of several Services. Only the event loop calls it.
 
-    Asking costs a dictionary look-up and never waits. Twilio, Redis, or both may be away: the
-    last good snapshot stays, and with none ``pool_for`` says that nothing is known.
+    `pool_for` costs a dictionary look-up and never waits. While Twilio or Redis or both are down the last
+    good snapshots stay in use.
+
+    Args:
+        sources: the Services, and how each is read from Twilio.
+        redis: where all workers share snapshots.
+        clock: seconds since the epoch.
+        sleep: replaces `asyncio.sleep` in tests.
+        read_timeout: seconds for one reading from Twilio.
+        stale_after: seconds, the hard age.
+        report: called with all statuses about once a second.
+        extra_sync: reads other state of the senders from Redis; it raises `SharedStateError` when Redis
+            is unavailable.
+
     """
 
     def __init__(
@@ -46,229 +63,253 @@ class Membership:
         *,
         clock: Callable[[], float] = time.time,
         sleep: Sleep = asyncio.sleep,
-        read_limit: float = READ_LIMIT,
+        read_timeout: float = READ_TIMEOUT,
         stale_after: float = STALE_AFTER,
         report: Callable[[tuple[ServiceStatus, ...]], None] = lambda _: None,
-        beside: Callable[[], Awaitable[None]] | None = None,
+        extra_sync: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
-        """Remember the Services; ``start`` fetches them. All times are in seconds.
-
-        ``report`` is told the statuses about once a second. ``beside`` follows what else is kept in Redis
-        about senders; it raises `SharedError` when Redis does not serve.
-        """
-        self._memory = PoolRegistry(sources, clock, stale_after)
-        self._shared = SnapshotStore(redis)
         self.cordons = Cordons(clock)
-        self._shared_cordons = CordonSync(redis, self.cordons)
+        self.redis_error: str | None = None
+        """Why Redis is unavailable; None while it is available."""
+        self._services = {source.service_sid: ServiceState(source) for source in sources}
+        self._pools: Mapping[str, Pool] = MappingProxyType({})
+        self._stale: frozenset[str] = frozenset()
+        self._store = SnapshotStore(redis)
+        self._cordon_sync = CordonSync(redis, self.cordons)
         self._clock = clock
-        self._read_limit = read_limit
+        self._read_timeout = read_timeout
+        self._stale_after = stale_after
         self._report = report
-        self._beside = beside
-        self._following = asyncio.Lock()
-        self._background = Refresher(self, self._memory.held, self._shared, sleep)
-        self.pool_for = self._memory.pool_for
-        self.trouble: str | None = None
-        """Why Redis does not serve, or None while it does."""
-
-    pool_for: Callable[[str | None, str], Pool | None]
-    """Given the message's Service and the texted number, the pool that answers.
-
-    None means that nothing is known: the answer leaves from the number that was texted.
-    """
+        self._extra_sync = extra_sync
+        self._sync_lock = asyncio.Lock()
+        self._refresher = Refresher(
+            self._services,
+            self._store,
+            refresh_if_due=self.refresh_if_due,
+            watch=self.watch,
+            sync=self.sync,
+            sleep=sleep,
+        )
 
     @property
     def pools(self) -> Mapping[str, Pool]:
-        """The pools by Service, replaced as a whole and never changed."""
-        return self._memory.pools
+        """The pools by Service, in a mapping that is replaced as a whole."""
+        return self._pools
+
+    def pool_for(self, service_sid: str | None, texted: str) -> Pool | None:
+        """Return the pool of the message's Service, else of the Service that holds the texted number.
+
+        None means that the pool is unknown, and that a reply leaves from the texted number.
+        """
+        pool = find_pool(self._pools, service_sid, texted)
+        if self._stale and pool is not None and pool.service_sid in self._stale:
+            self._services[pool.service_sid].stale_uses += 1
+        return pool
 
     def snapshot(self, service_sid: str) -> Snapshot | None:
-        """Return all that is known about a Service, its numbers' own URLs too."""
-        held = self._memory.held.get(service_sid)
-        return held.snapshot if held else None
+        """Return the Service's snapshot, with its settings and the URLs of its numbers."""
+        service = self._services.get(service_sid)
+        return service.snapshot if service else None
 
     def statuses(self) -> tuple[ServiceStatus, ...]:
-        """Return what probes and metrics tell, one for each Service."""
-        return self._memory.statuses()
+        """Return the status of each Service, for probes and metrics."""
+        now = self._clock()
+        return tuple(service.status(now, self._stale_after) for service in self._services.values())
 
     async def start(self) -> None:
-        """Take what Redis has, then begin to refresh; returns without waiting for Twilio."""
+        """Read the snapshots in Redis and start the background tasks; does not wait for Twilio."""
         await self.sync()
-        self._background.start()
+        self._refresher.start()
 
-    async def settle(self, time_limit: float) -> None:
-        """Wait until each Service is known or was tried once, for at most ``time_limit`` seconds."""
+    async def wait_until_read(self, max_seconds: float) -> None:
+        """Wait until each Service has a snapshot or one failed reading, for a limited time."""
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(time_limit):
-                for held in self._memory.held.values():
-                    await held.tried.wait()
+            async with asyncio.timeout(max_seconds):
+                for service in self._services.values():
+                    await service.was_tried.wait()
 
     async def aclose(self) -> None:
-        """Stop the background work."""
-        await self._background.aclose()
+        """Stop the background tasks."""
+        await self._refresher.aclose()
 
     async def refresh(self, service_sid: str) -> Snapshot:
-        """Read one Service from Twilio now, no matter whose turn it is, and tell the other workers.
+        """Read one Service from Twilio now, without the lock, and publish it to the other workers.
 
         Raises:
-            KeyError: when the Service is not one of the configured ones.
-            MembershipError: when Twilio cannot be read; what was known stays.
+            KeyError: when the Service is not configured.
+            PoolReadError: when Twilio cannot be read; the snapshot before stays.
 
         """
-        held = self._memory.held[service_sid]
+        service = self._services[service_sid]
         try:
-            snapshot = await self._read(held)
+            snapshot = await self._read(service)
         except PoolReadError as error:
-            held.failed(str(error))
+            service.record_failure(str(error))
             raise
-        held.succeeded()
+        service.record_success()
         return snapshot
 
     async def refresh_after_change(self, service_sid: str) -> Snapshot:
-        """Read a Service that was just changed at Twilio, for all workers.
+        """Read a Service that was just changed at Twilio.
 
-        They learn at once that what they hold is out of date. Should this process die, or Twilio not be
-        readable, one of them reads it instead.
+        The change is announced first, so that another worker reads the Service when this process ends or
+        cannot read it.
 
         Raises:
-            MembershipError: as ``refresh``.
-            SharedError: when Redis does not serve, so that the others cannot be told.
+            PoolReadError: as `refresh`.
+            SharedStateError: when Redis is unavailable, so that the change cannot be announced.
 
         """
-        await self._shared.announce(service_sid, self._read_limit)
+        await self._store.announce(service_sid, self._read_timeout)
         await self.sync()
         try:
             return await self.refresh(service_sid)
         finally:
-            await self._hold_turn(service_sid, WATCH_EVERY)
+            await self._extend_lock(service_sid, WATCH_INTERVAL)
 
-    async def sync(self) -> None:
-        """Take over what other workers have read, and store again what Redis has lost."""
-        if not self._memory.held:
-            return
-        async with self._following:
-            try:
-                standings = await self._shared.standings(list(self._memory.held))
-                for held, standing in zip(self._memory.held.values(), standings, strict=True):
-                    await self._follow(held, standing)
-                await self._shared_cordons.sync()
-                if self._beside is not None:
-                    await self._beside()
-            except SharedStateError as error:
-                self._set_error(str(error))
-            else:
-                self._set_error(None)
-
-    async def watch(self) -> None:
-        """Do what is due every second: follow, look at the ages, report."""
-        await self.sync()
-        self._memory.look_at_ages()
-        self.cordons.recheck()
-        self._report(self.statuses())
-
-    async def take_turn(self, service_sid: str) -> float:
-        """Read Twilio if that is due and no other worker does; return the seconds to the next turn."""
-        held = self._memory.held[service_sid]
-        due = held.due_in(self._clock())
-        if due > 0:
-            return due
-        if not await self._may_read(held):
-            return WATCH_EVERY * 2
+    async def refresh_if_due(self, service_sid: str) -> float:
+        """Read a Service from Twilio if due and no other worker does; return seconds to the next call."""
+        service = self._services[service_sid]
+        due_in = service.due_in(self._clock())
+        if due_in > 0:
+            return due_in
+        if not await self._acquire_lock(service):
+            return WATCH_INTERVAL * 2
         try:
             await self.refresh(service_sid)
         except PoolReadError:
-            delay = held.retry_in(await self._count_failure(service_sid))
-            await self._hold_turn(service_sid, delay * 0.8)
+            delay = service.retry_delay(await self._count_failure(service_sid))
+            await self._extend_lock(service_sid, delay * 0.8)
             return delay
-        await self._release(service_sid)
-        return held.source.refresh_after
-
-    async def _follow(self, held: ServiceState, standing: StoredState) -> None:
-        known, mark = held.snapshot, standing.mark
-        if known is not None and mark is not None and mark.version == known.version:
-            held.confirm(mark.read_at, self._clock())
-            held.changes = max(held.changes, mark.changes)
-        elif known is not None and (mark is None or mark.rank < held.rank):
-            await self._shared.publish(known, await asyncio.to_thread(known.to_bytes), held.changes)
-        elif mark is not None and mark.version != held.unreadable:
-            await self._adopt(held, mark)
-        held.note_change(standing.changes)
-
-    async def _adopt(self, held: ServiceState, mark: SnapshotVersion) -> None:
-        stored = await self._shared.fetch(held.source.service_sid)
-        if stored is None:
-            return
-        try:
-            snapshot, pool = await asyncio.to_thread(decode_snapshot, stored)
-        except SnapshotError as error:
-            held.unreadable = mark.version
-            log.warning("%s: %s", held.source.service_sid, error)
-            return
-        self._memory.install(held, snapshot.confirmed(mark.read_at), pool, Origin.STORED, mark.changes)
-        held.tried.set()
-
-    async def _read(self, held: ServiceState) -> Snapshot:
-        changes = await self._announced(held)
-        snapshot, pool = await read_with_timeout(held, self._clock(), self._read_limit)
-        verdict = await self._publish(snapshot, changes, changed=pool is not None)
-        self._memory.install(held, snapshot, pool, Origin.TWILIO, changes)
-        if verdict is not StoreResult.STORED:
-            await self.sync()  # somebody has stored what was read later, or Redis has lost everything
-        return held.snapshot or snapshot
-
-    async def _announced(self, held: ServiceState) -> int:
-        """Return how many changes were announced before a reading begins."""
-        if not self.trouble:
+        # The lock stays until the other workers have had time to see the new snapshot.
+        await self._extend_lock(service_sid, WATCH_INTERVAL * 3)
+        if not self.redis_error:
             with contextlib.suppress(SharedStateError):
-                (standing,) = await self._shared.standings([held.source.service_sid])
-                held.note_change(standing.changes)
-        return held.announced
+                await self._store.forget_failures(service_sid)
+        return service.source.refresh_after
 
-    async def _publish(self, snapshot: Snapshot, changes: int, *, changed: bool) -> StoreResult:
-        """Store the reading; if Redis is away, ``follow`` does it on its return."""
-        if self.trouble:
+    async def sync(self) -> None:
+        """Read what other workers have stored in Redis, and store again what Redis has lost."""
+        if not self._services:
+            return
+        async with self._sync_lock:
+            try:
+                states = await self._store.standings(list(self._services))
+                for service, state in zip(self._services.values(), states, strict=True):
+                    await self._sync_service(service, state)
+                await self._cordon_sync.sync()
+                if self._extra_sync is not None:
+                    await self._extra_sync()
+            except SharedStateError as error:
+                self._set_redis_error(str(error))
+            else:
+                self._set_redis_error(None)
+
+    async def watch(self) -> None:
+        """Do what is due every second: sync with Redis, find stale pools, report the statuses."""
+        await self.sync()
+        self._find_stale()
+        self.cordons.recheck()
+        self._report(self.statuses())
+
+    async def _sync_service(self, service: ServiceState, state: StoredState) -> None:
+        known, stored = service.snapshot, state.mark
+        if known is not None and stored is not None and stored.version == known.version:
+            service.confirm(stored.read_at, self._clock())
+            service.changes = max(service.changes, stored.changes)
+        elif known is not None and (stored is None or stored.rank < service.rank):
+            await self._store.publish(known, await asyncio.to_thread(known.to_bytes), service.changes)
+        elif stored is not None and stored.version != service.unreadable_version:
+            await self._load(service, stored)
+        service.note_changes(state.changes)
+
+    async def _load(self, service: ServiceState, stored: SnapshotVersion) -> None:
+        content = await self._store.fetch(service.source.service_sid)
+        if content is None:
+            return
+        try:
+            snapshot, pool = await asyncio.to_thread(decode_snapshot, content)
+        except SnapshotError as error:
+            service.unreadable_version = stored.version
+            log.warning("%s: %s", service.source.service_sid, error)
+            return
+        self._install(service, snapshot.confirmed(stored.read_at), pool, Origin.STORED, stored.changes)
+        service.was_tried.set()
+
+    async def _read(self, service: ServiceState) -> Snapshot:
+        changes = await self._count_changes(service)
+        snapshot, pool = await read_with_timeout(service, self._clock(), self._read_timeout)
+        result = await self._publish(snapshot, changes, is_new=pool is not None)
+        self._install(service, snapshot, pool, Origin.TWILIO, changes)
+        if result is not StoreResult.STORED:
+            await self.sync()  # Redis has a later snapshot, or has lost its data
+        return service.snapshot or snapshot
+
+    def _install(
+        self, service: ServiceState, snapshot: Snapshot, pool: Pool | None, origin: Origin, changes: int
+    ) -> None:
+        """Replace a Service's snapshot, unless a later one is there; its pool stays when ``pool`` is None."""
+        if (changes, snapshot.version) < service.rank:
+            return
+        service.snapshot, service.origin, service.changes = snapshot, origin, changes
+        if pool is not None:
+            self._pools = MappingProxyType({**self._pools, snapshot.service_sid: pool})
+        self._find_stale()
+
+    def _find_stale(self) -> None:
+        """Find the Services that are past the hard age, so that `pool_for` need not read the clock."""
+        now = self._clock()
+        self._stale = frozenset(
+            sid for sid, service in self._services.items() if service.is_stale(now, self._stale_after)
+        )
+
+    async def _count_changes(self, service: ServiceState) -> int:
+        """Return how many changes were announced before a reading begins."""
+        if not self.redis_error:
+            with contextlib.suppress(SharedStateError):
+                (state,) = await self._store.standings([service.source.service_sid])
+                service.note_changes(state.changes)
+        return service.announced_changes
+
+    async def _publish(self, snapshot: Snapshot, changes: int, *, is_new: bool) -> StoreResult:
+        """Store a snapshot in Redis; while Redis is unavailable, `sync` does it later."""
+        if self.redis_error:
             return StoreResult.STORED
         try:
-            if not changed:
-                return await self._shared.confirm(snapshot, changes)
-            return await self._shared.publish(snapshot, await asyncio.to_thread(snapshot.to_bytes), changes)
+            if not is_new:
+                return await self._store.confirm(snapshot, changes)
+            return await self._store.publish(snapshot, await asyncio.to_thread(snapshot.to_bytes), changes)
         except SharedStateError as error:
-            self._set_error(str(error))
+            self._set_redis_error(str(error))
             return StoreResult.STORED
 
-    async def _may_read(self, held: ServiceState) -> bool:
-        """Ask Redis whose turn it is; without Redis every worker reads for itself."""
-        if self.trouble:
+    async def _acquire_lock(self, service: ServiceState) -> bool:
+        """Return whether this worker may read Twilio; without Redis every worker may."""
+        if self.redis_error:
             return True
         try:
-            return await self._shared.acquire_refresh_lock(
-                held.source.service_sid, self._read_limit + WATCH_EVERY
+            return await self._store.acquire_refresh_lock(
+                service.source.service_sid, self._read_timeout + WATCH_INTERVAL
             )
         except SharedStateError as error:
-            self._set_error(str(error))
+            self._set_redis_error(str(error))
             return True
 
-    async def _release(self, service_sid: str) -> None:
-        """Let others have their turn, once they have had the time to see what was read."""
-        await self._hold_turn(service_sid, WATCH_EVERY * 3)
-        if not self.trouble:
+    async def _extend_lock(self, service_sid: str, seconds: float) -> None:
+        if not self.redis_error:
             with contextlib.suppress(SharedStateError):
-                await self._shared.forget_failures(service_sid)
-
-    async def _hold_turn(self, service_sid: str, seconds: float) -> None:
-        if not self.trouble:
-            with contextlib.suppress(SharedStateError):
-                await self._shared.extend_refresh_lock(service_sid, seconds)
+                await self._store.extend_refresh_lock(service_sid, seconds)
 
     async def _count_failure(self, service_sid: str) -> int:
-        """Return how many readings in a row have failed anywhere, as far as that is known."""
-        if not self.trouble:
+        """Return the number of failed readings in a row of all workers; zero when it is unknown."""
+        if not self.redis_error:
             with contextlib.suppress(SharedStateError):
-                return await self._shared.count_failure(service_sid)
+                return await self._store.count_failure(service_sid)
         return 0
 
-    def _set_error(self, sentence: str | None) -> None:
-        if sentence and not self.trouble:
-            log.warning("%s; senders are kept in memory only", sentence)
-        elif self.trouble and not sentence:
-            log.info("Redis holds the senders again")
-        self.trouble = sentence
+    def _set_redis_error(self, sentence: str | None) -> None:
+        if sentence and not self.redis_error:
+            log.warning("%s; the Sender Pools are kept in memory only", sentence)
+        elif self.redis_error and not sentence:
+            log.info("Redis is available again; the workers share the Sender Pools")
+        self.redis_error = sentence

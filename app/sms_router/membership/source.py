@@ -1,13 +1,12 @@
-"""Reads a Messaging Service from Twilio: everything, or nothing and why."""
+"""Reads a Messaging Service from Twilio: its senders, settings and numbers, complete or not at all."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from sms_router.membership.pages import IncompleteListError, iter_records
 from sms_router.membership.snapshot import ServiceProperties, Snapshot, capabilities_of, own_urls
 from sms_router.senders.country import country_of, is_toll_free
 from sms_router.senders.models import Capability, Sender, SenderKind
@@ -24,24 +23,33 @@ if TYPE_CHECKING:
     from twilio.rest import Client
 
 
+PAGE_SIZE = 1000
+"""The largest page of Twilio's API."""
+MAX_PAGES = 200
+"""More than any account has: a longer list links to itself."""
+
+
 class PoolReadError(RuntimeError):
-    """A Service could not be read in full; the text is one sentence for people."""
+    """A Service could not be read completely; the text is one sentence for operators."""
 
     def __init__(self, service_sid: str, failure: ApiFailure) -> None:
-        """Name the Service that could not be read, and keep what Twilio said."""
         super().__init__(f"the senders of {service_sid} could not be read: {failure.sentence}")
         self.failure = failure
 
 
+class IncompleteListError(ValueError):
+    """Twilio's response is JSON but not a complete list; the text names the fault."""
+
+
 @dataclass(frozen=True, slots=True)
 class ServiceSource:
-    """One Service, where its senders are read, and how often."""
+    """One Service, how it is read, and how often."""
 
     service_sid: str
     read: Callable[[float], Snapshot]
-    """Takes the time (seconds since the epoch) and blocks; raises `MembershipError`."""
+    """Called with the time in seconds since the epoch; blocks; raises `PoolReadError`."""
     refresh_after: float = 60.0
-    """Seconds after which a reading is old enough to be repeated."""
+    """Seconds between two readings."""
 
 
 def twilio_source(
@@ -53,9 +61,9 @@ def twilio_source(
     refresh_after: float = 60.0,
     timeout: float,
 ) -> ServiceSource:
-    """Return the source of one Service; the client is made in the thread that first reads.
+    """Return the source of one Service; ``timeout`` is for each request, in seconds.
 
-    ``timeout`` is the limit of each request in seconds.
+    The client is created in the thread that first reads: the import takes too long for the event loop.
     """
 
     @cache
@@ -68,45 +76,72 @@ def twilio_source(
     return ServiceSource(service_sid, read, refresh_after)
 
 
-def read_snapshot(client: Client, account_sid: str, service_sid: str, now: float) -> Snapshot:
-    """Read the Service, its senders, and its numbers' own URLs; blocks.
+def iter_records(listing: Any, **filters: str) -> Iterator[Any]:
+    """Yield every record of a list of Twilio's client, over all pages.
 
-    ``now`` is the time of the reading, seconds since the epoch; the version follows from it.
+    Args:
+        listing: a list resource with ``page``.
+        filters: Twilio's own query parameters.
 
     Raises:
-        MembershipError: when any page fails, is cut short, or is not what Twilio answers.
+        IncompleteListError: when the pages do not end.
+        Exception: what the client raises for a page that fails.
+
+    """
+    page = listing.page(page_size=PAGE_SIZE, **filters)
+    for _ in range(MAX_PAGES):
+        yield from page
+        page = page.next_page()
+        if page is None:
+            return
+    raise IncompleteListError(f"more than {MAX_PAGES} pages")
+
+
+def read_snapshot(client: Client, account_sid: str, service_sid: str, now: float) -> Snapshot:
+    """Read the Service, its senders, and the URLs of its numbers; blocks.
+
+    Args:
+        client: Twilio's.
+        account_sid: of the account that owns the Service.
+        service_sid: of the Service.
+        now: seconds since the epoch; the version is derived from it.
+
+    Raises:
+        PoolReadError: when any page fails, is incomplete, or is not in Twilio's format.
 
     """
     try:
         return _read(client, account_sid, service_sid, now)
     except IncompleteListError as error:
-        failure = ApiFailure(FailureKind.UNREADABLE, None, None, f"Twilio's API answered {error}")
+        failure = ApiFailure(FailureKind.UNREADABLE, None, None, f"Twilio's API returned {error}")
         raise PoolReadError(service_sid, failure) from error
     except Exception as error:
-        # Whatever goes wrong between here and Twilio, half a reading must not look like one.
+        # Any error: a partial reading must never replace a good snapshot.
         raise PoolReadError(service_sid, describe_error(error)) from error
 
 
 def _read(client: Client, account_sid: str, service_sid: str, now: float) -> Snapshot:
-    ours, everything = service_resource(client, service_sid), account_resource(client, account_sid)
-    settings = _settings(ours.fetch())
-    codes = list(iter_records(ours.child("ShortCodes")))
-    numbers = list(iter_records(ours.child("PhoneNumbers")))
-    names = list(iter_records(ours.child("AlphaSenders")))
-    own = {each.sid: each for each in iter_records(everything.child("SMS/ShortCodes.json"))} if codes else {}
+    service, account = service_resource(client, service_sid), account_resource(client, account_sid)
+    settings = _settings(service.fetch())
+    short_codes = list(iter_records(service.child("ShortCodes")))
+    numbers = list(iter_records(service.child("PhoneNumbers")))
+    alpha_senders = list(iter_records(service.child("AlphaSenders")))
+    owned: dict[str, Any] = {}
+    if short_codes:
+        owned |= {code.sid: code for code in iter_records(account.child("SMS/ShortCodes.json"))}
     if numbers:
-        own |= {each.sid: each for each in iter_records(everything.child("IncomingPhoneNumbers.json"))}
+        owned |= {number.sid: number for number in iter_records(account.child("IncomingPhoneNumbers.json"))}
     senders = [
-        *map(_short_code, codes),
-        *(_number(each, own.get(each.sid)) for each in numbers),
-        *map(_alphanumeric, names),
+        *map(_short_code, short_codes),
+        *(_number(number, owned.get(number.sid)) for number in numbers),
+        *map(_alphanumeric, alpha_senders),
     ]
     return Snapshot(
         account_sid=account_sid,
         service_sid=service_sid,
         senders=tuple(sorted(senders, key=lambda sender: sender.sid)),
         settings=settings,
-        number_urls={sender.sid: own_urls(own[sender.sid]) for sender in senders if sender.sid in own},
+        number_urls={sender.sid: own_urls(owned[sender.sid]) for sender in senders if sender.sid in owned},
         read_at=now,
         version=int(now * 1000),
     )
@@ -131,13 +166,13 @@ def _short_code(record: Any) -> Sender:
     return _sender(record.sid, record.short_code, SenderKind.SHORT_CODE, record.country_code, capabilities)
 
 
-def _number(record: Any, own: Any) -> Sender:
-    """A long code or a toll-free number; Twilio does not say which."""
+def _number(record: Any, owned: Any) -> Sender:
     address = record.phone_number
+    # The record does not tell a long code from a toll-free number.
     kind = SenderKind.TOLL_FREE if is_toll_free(address) else SenderKind.LONG_CODE
     capabilities = capabilities_of(record.capabilities)
-    if own is not None and not record.capabilities:
-        capabilities = capabilities_of([name for name, able in own.capabilities.items() if able])
+    if owned is not None and not record.capabilities:
+        capabilities = capabilities_of([name for name, able in owned.capabilities.items() if able])
     return _sender(record.sid, address, kind, record.country_code or country_of(address, None), capabilities)
 
 

@@ -66,9 +66,7 @@ class PoolMetrics:
             before = self._previous.get(service)
             POOL_REFRESHES.labels(service).inc(status.refreshes - (before.refreshes if before else 0))
             POOL_FAILURES.labels(service).inc(status.failures - (before.failures if before else 0))
-            POOL_STALE_SERVES.labels(service).inc(
-                status.stale_serves - (before.stale_serves if before else 0)
-            )
+            POOL_STALE_SERVES.labels(service).inc(status.stale_uses - (before.stale_uses if before else 0))
             self._previous[service] = status
 
 

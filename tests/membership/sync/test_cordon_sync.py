@@ -88,7 +88,7 @@ async def test_without_redis_what_was_known_holds(
     here = Membership([source], no_redis, clock=clock)
     here.cordons.install([cordon(twilio, clock, clock.now + 60)])
     await here.watch()
-    assert here.trouble is not None
+    assert here.redis_error is not None
     assert CODE in here.cordons.reasons()
 
 

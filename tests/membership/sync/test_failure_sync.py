@@ -10,7 +10,7 @@ import pytest
 from redis.asyncio import Redis
 
 from sms_router.membership.keys import RECEIVED, warned_key
-from sms_router.membership.sync import failure_sync as shared_failures
+from sms_router.membership.sync import failure_sync
 from sms_router.membership.sync.failure_sync import FailureSync
 from sms_router.senders.failure_monitor import FailureMonitor, WarningRule
 from tests.membership.ticking import Clock
@@ -31,12 +31,12 @@ class Worker:
     def __init__(self, redis: Redis) -> None:
         self.clock = Clock()
         self.failures = FailureMonitor(RULE, self.clock)
-        self.shared = FailureSync(redis, self.failures, time.time)
+        self.sync = FailureSync(redis, self.failures, time.time)
 
-    def saw(self, arrived: int, lost: int) -> None:
-        for _ in range(arrived):
+    def record(self, delivered: int, failed: int) -> None:
+        for _ in range(delivered):
             self.failures.record("12345", None)
-        for _ in range(lost):
+        for _ in range(failed):
             self.failures.record("12345", "sender")
 
     @property
@@ -44,64 +44,64 @@ class Worker:
         return [str(each) for each in self.failures.failing()]
 
 
-async def test_the_receipts_of_all_workers_make_one_warning_that_is_said_once(
+async def test_the_receipts_of_all_workers_make_one_warning_that_is_logged_once(
     shared: Redis, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "sms_router.senders")
     one, other = Worker(shared), Worker(shared)
-    one.saw(5, 5)
-    other.saw(5, 5)
+    one.record(5, 5)
+    other.record(5, 5)
     for worker in (one, other, one, other):
-        await worker.shared.sync()
+        await worker.sync.sync()
     assert one.failing == other.failing == [BEGUN]
     assert caplog.messages == [BEGUN]
     started = Worker(shared)
-    await started.shared.sync()
+    await started.sync.sync()
     assert started.failing == [BEGUN]
     assert caplog.messages == [BEGUN]
     for worker in (one, other, started):
         worker.clock.now += 601
-        await worker.shared.sync()
+        await worker.sync.sync()
     assert caplog.messages == [BEGUN, OVER]
     assert await shared.exists(warned_key("12345", "sender")) == 0
 
 
-async def test_without_redis_each_worker_says_it_for_itself_and_tells_later(
+async def test_without_redis_each_worker_logs_its_own_warning_and_reports_later(
     no_redis: Redis, shared: Redis, caplog: pytest.LogCaptureFixture
 ) -> None:
     alone = Worker(no_redis)
-    alone.saw(10, 10)
-    await alone.shared.sync()
+    alone.record(10, 10)
+    await alone.sync.sync()
     assert BEGUN in caplog.messages
     other = Worker(shared)
     await FailureSync(shared, alone.failures, time.time).sync()
-    await other.shared.sync()
+    await other.sync.sync()
     assert other.failing == [BEGUN]
 
 
-async def test_what_cannot_be_read_counts_nothing(shared: Redis) -> None:
+async def test_malformed_entries_are_ignored(shared: Redis) -> None:
     await shared.xadd(RECEIVED, {"who": "x", "seen": "[[1]]"})
     await shared.xadd(RECEIVED, {"colour": "red"})
     one = Worker(shared)
-    one.saw(10, 10)
-    await one.shared.sync()
+    one.record(10, 10)
+    await one.sync.sync()
     assert one.failing == [BEGUN]
 
 
-async def test_it_runs_beside_the_messages_and_stops(shared: Redis) -> None:
+async def test_it_starts_and_stops(shared: Redis) -> None:
     one = Worker(shared)
-    one.shared.start()
-    await one.shared.aclose()
+    one.sync.start()
+    await one.sync.aclose()
 
 
-async def test_more_than_fits_into_one_telling_is_told_the_next_time(
+async def test_counts_that_do_not_fit_into_one_entry_go_into_the_next(
     shared: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shared_failures, "_MOST_TOLD", 1)
+    monkeypatch.setattr(failure_sync, "MAX_COUNTS_WRITTEN", 1)
     one, other = Worker(shared), Worker(shared)
-    one.saw(11, 10)
+    one.record(11, 10)
     for worker in (one, one, other):
-        await worker.shared.sync()
+        await worker.sync.sync()
     assert other.failing == [
         "12345: 48% of its messages fail (error class sender): 10 of 21 in the last 600 s"
     ]

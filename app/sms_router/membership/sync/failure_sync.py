@@ -1,8 +1,7 @@
-"""What receipts tell of each number, shared by all workers, so that a warning is said once for all."""
+"""Shares receipt counts between workers, so that all have the same warnings and one of them logs each."""
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import json
 import logging
@@ -14,25 +13,30 @@ from uuid import uuid4
 from redis.asyncio import Redis
 
 from sms_router.membership.keys import RECEIVED, warned_key
-from sms_router.membership.refresher import Sleep
 from sms_router.membership.snapshot_store import SharedStateError, redis_errors
 from sms_router.senders.failure_monitor import Alert, FailureMonitor, ReceiptCounts
-from sms_router.tasks import cancel_and_wait
+from sms_router.tasks import PeriodicTask
 
 log = logging.getLogger("sms_router.membership")
 
-EXCHANGE_EVERY = 1.0
+SYNC_INTERVAL = 1.0
 """Seconds."""
 
-_MOST_KEPT = 10_000
-"""Entries of the stream; older ones make room."""
-
-_MOST_READ = 1000
-_MOST_TOLD = 500
+MAX_STREAM_LENGTH = 10_000
+MAX_ENTRIES_READ = 1000
+MAX_COUNTS_WRITTEN = 500
 
 
 class FailureSync:
-    """Tells the others what this worker's receipts say, and learns what theirs do."""
+    """Writes this worker's receipt counts to a stream in Redis, and reads those of the other workers.
+
+    Args:
+        redis: shared by all workers.
+        failures: this worker's counts.
+        clock: seconds since the epoch.
+        command_timeout: seconds for each command.
+
+    """
 
     def __init__(
         self,
@@ -40,103 +44,90 @@ class FailureSync:
         failures: FailureMonitor,
         clock: Callable[[], float],
         *,
-        sleep: Sleep = asyncio.sleep,
-        time_limit: float = 1.0,
+        command_timeout: float = 1.0,
     ) -> None:
-        """``clock`` is in seconds since the epoch; ``time_limit`` in seconds, for each command."""
         self._redis = redis
         self._failures = failures
         self._clock = clock
-        self._sleep = sleep
-        self._time_limit = time_limit
-        self._who = uuid4().hex[:12]
-        self._said_for = int(failures.rule.window * 2000)
-        """Milliseconds; renewed while a warning lasts, so that none stays said when all workers are gone."""
-        self._read = ""
-        self._task: asyncio.Task[None] | None = None
+        self._command_timeout = command_timeout
+        self._worker = uuid4().hex[:12]
+        self._logged_ttl = int(failures.rule.window * 2000)
+        """Milliseconds that a warning counts as logged; renewed while it lasts."""
+        self._last_read = ""
+        self._task = PeriodicTask("failure-sync", SYNC_INTERVAL, self.sync, wait_first=True)
 
     def start(self) -> None:
-        """Begin to exchange in the background."""
-        self._task = asyncio.create_task(self._run(), name="failures")
+        self._task.start()
 
     async def aclose(self) -> None:
-        """Stop."""
-        if self._task is not None:
-            await cancel_and_wait(self._task)
-            self._task = None
+        await self._task.aclose()
 
     async def sync(self) -> None:
-        """Tell, learn, and say what has begun or is over; without Redis each worker says it for itself."""
+        """Exchange counts and log warnings; without Redis each worker logs its own."""
         try:
             await self._publish()
             while await self._consume():
                 pass
         except SharedStateError:
-            log.debug("what receipts say could not be exchanged; trying again")
+            log.debug("receipt counts could not be exchanged; trying again")
         self._failures.update()
-        for news in self._failures.drain_alerts():
-            if await self._first_to_say(news):
-                news.log()
+        for alert in self._failures.drain_alerts():
+            if await self._is_first(alert):
+                alert.log()
         with contextlib.suppress(SharedStateError):
-            await self._keep_said()
-
-    async def _run(self) -> None:
-        while True:
-            await self._sleep(EXCHANGE_EVERY)
-            try:
-                await self.sync()
-            except Exception:
-                log.exception("what receipts say could not be exchanged; trying again")
+            await self._renew_logged()
 
     async def _publish(self) -> None:
-        taken = self._failures.drain()
-        if not taken:
+        drained = self._failures.drain()
+        if not drained:
             return
-        first = dict(taken.most_common(_MOST_TOLD))
-        told = [[*key, count] for key, count in first.items()]
-        entry: dict[Any, Any] = {"who": self._who, "seen": json.dumps(told)}
+        written = dict(drained.most_common(MAX_COUNTS_WRITTEN))
+        counts = [[*key, count] for key, count in written.items()]
+        entry: dict[Any, Any] = {"who": self._worker, "seen": json.dumps(counts)}
         try:
-            async with redis_errors(self._time_limit):
-                await self._redis.xadd(RECEIVED, entry, maxlen=_MOST_KEPT, approximate=True)
+            async with redis_errors(self._command_timeout):
+                await self._redis.xadd(RECEIVED, entry, maxlen=MAX_STREAM_LENGTH, approximate=True)
         except BaseException:
-            self._failures.restore(taken)
+            self._failures.restore(drained)
             raise
-        self._failures.restore(taken - Counter(first))  # the next time
+        self._failures.restore(drained - Counter(written))  # the rest goes with the next entry
 
     async def _consume(self) -> bool:
-        """Learn from the entries that are new, and tell whether there are more."""
-        if not self._read:
-            self._read = f"{int((self._clock() - self._failures.rule.window) * 1000)}-0"
-        async with redis_errors(self._time_limit):
-            entries: Any = await self._redis.xrange(RECEIVED, f"({self._read}", "+", count=_MOST_READ)
-        for reference, fields in entries:
-            self._read = reference.decode()
-            if fields.get(b"who") != self._who.encode():
-                self._failures.merge(_seen(fields.get(b"seen", b"[]")))
-        return len(entries) == _MOST_READ
+        """Merge new entries; return whether there are more."""
+        if not self._last_read:
+            self._last_read = f"{int((self._clock() - self._failures.rule.window) * 1000)}-0"
+        async with redis_errors(self._command_timeout):
+            entries: Any = await self._redis.xrange(
+                RECEIVED, f"({self._last_read}", "+", count=MAX_ENTRIES_READ
+            )
+        for entry_id, fields in entries:
+            self._last_read = entry_id.decode()
+            if fields.get(b"who") != self._worker.encode():
+                self._failures.merge(_decode(fields.get(b"seen", b"[]")))
+        return len(entries) == MAX_ENTRIES_READ
 
-    async def _first_to_say(self, news: Alert) -> bool:
-        """Tell whether no other worker has said it."""
-        key = warned_key(news.failing.sender, news.failing.error_class)
+    async def _is_first(self, alert: Alert) -> bool:
+        """Return whether no other worker has logged this begin or end."""
+        key = warned_key(alert.failing.sender, alert.failing.error_class)
         try:
-            async with redis_errors(self._time_limit):
-                if news.begins:
-                    return bool(await self._redis.set(key, 1, nx=True, px=self._said_for))
+            async with redis_errors(self._command_timeout):
+                if alert.begins:
+                    return bool(await self._redis.set(key, 1, nx=True, px=self._logged_ttl))
                 return bool(await self._redis.delete(key))
         except SharedStateError:
             return True
 
-    async def _keep_said(self) -> None:
-        for failing in self._failures.failing()[:_MOST_TOLD]:
-            async with redis_errors(self._time_limit):
-                await self._redis.pexpire(warned_key(failing.sender, failing.error_class), self._said_for)
+    async def _renew_logged(self) -> None:
+        for failing in self._failures.failing()[:MAX_COUNTS_WRITTEN]:
+            async with redis_errors(self._command_timeout):
+                await self._redis.pexpire(warned_key(failing.sender, failing.error_class), self._logged_ttl)
 
 
-def _seen(written: bytes) -> ReceiptCounts:
-    seen: ReceiptCounts = Counter()
+def _decode(stored: bytes) -> ReceiptCounts:
+    counts: ReceiptCounts = Counter()
     try:
-        for sender, fault, count in json.loads(written):
-            seen[str(sender), fault if fault is None else str(fault)] += int(count)
+        for sender, error_class, count in json.loads(stored):
+            counts[str(sender), error_class if error_class is None else str(error_class)] += int(count)
     except (ValueError, TypeError):
-        log.error("what another worker has seen cannot be read")
-    return seen
+        log.error("the receipt counts of another worker cannot be read")
+    return counts
