@@ -8,7 +8,7 @@ import psutil
 import pytest
 
 from sms_router.server import metrics_dir as module
-from sms_router.server.metrics_dir import MEMORY, multiprocess_metrics_dir
+from sms_router.server.metrics_dir import SHARED_MEMORY, multiprocess_metrics_dir
 from tests.cli.conftest import Serving
 
 
@@ -25,7 +25,7 @@ def test_where_memory_has_no_room_it_is_on_the_disk_and_empty(
     disk = tmp_path / "disk"
     disk.mkdir()
     (disk / "counter_1.db").touch()
-    monkeypatch.setattr(module, "ROOM", 1 << 62)
+    monkeypatch.setattr(module, "MIN_FREE_BYTES", 1 << 62)
     with multiprocess_metrics_dir(disk, tmp_path) as folder:
         assert (folder, list(folder.iterdir())) == (disk, [])
 
@@ -51,12 +51,12 @@ def test_what_a_killed_router_left_is_swept_away_and_what_others_use_is_not(tmp_
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not MEMORY.is_dir(), reason="this system has none")
+@pytest.mark.skipif(not SHARED_MEMORY.is_dir(), reason="this system has none")
 def test_workers_write_their_figures_to_no_disk(folder: Path) -> None:
     serving = Serving.start(folder, WORKERS="2")
     children = psutil.Process(serving.process.pid).children()
     figures = {each.environ().get("PROMETHEUS_MULTIPROC_DIR", "") for each in children}
-    (place,) = {Path(each) for each in figures if Path(each).parent == MEMORY}
+    (place,) = {Path(each) for each in figures if Path(each).parent == SHARED_MEMORY}
     assert place.is_dir()
     assert serving.stop() == 0
     assert not place.exists()

@@ -1,8 +1,8 @@
-"""One request and its response, as uvicorn has them, but for a response that is written at once.
+"""uvicorn's request and response cycle, with one write per response.
 
-uvicorn writes a head as soon as it is there, and its body apart: a second system call and a second
-packet for every text that is answered. And it looks for what could not be a header in the same few
-headers each time. Here the head waits for its body, as ASGI asks of a server, and heads are kept.
+uvicorn writes the head of a response and its body separately: a second system call and a second packet for
+every answer. It also validates the same few headers each time. Here the head waits for its body, as ASGI
+allows, and validated heads are cached.
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ Headers = tuple[tuple[bytes, bytes], ...]
 _CLOSE = b"connection: close\r\n"
 
 _SIGNIFICANT = {b"connection", b"transfer-encoding"}
-"""Names of headers that say how a response is written, or what becomes of its connection."""
+"""Headers that change how a response is written or whether its connection is kept: uvicorn handles those."""
 
 _NO_CONTENT = 204
 
 
 class SingleWriteCycle(RequestResponseCycle):
-    """What `BoundedHttpProtocol` makes of each request."""
+    """The cycle of each request of `BoundedHttpProtocol`."""
 
     _start: HTTPResponseStartEvent | None = None
-    """The head that waits for its body."""
+    """The start event, until the body follows."""
 
     async def send(self, message: ASGISendEvent) -> None:
-        """Take the next part of the response (the application calls this)."""
+        """Send the next part of the response; the application calls this."""
         if self.transport.is_closing():
-            self.disconnected = True  # the loop is about to say so, and minds what is written until then
+            self.disconnected = True  # connection_lost follows; asyncio warns about writes until then
             return
         if message["type"] == "http.response.start" and not self.response_started:
             self._start = message
@@ -52,7 +52,7 @@ class SingleWriteCycle(RequestResponseCycle):
         await super().send(message)
 
     def _write(self, start: HTTPResponseStartEvent, message: ASGISendEvent) -> bool:
-        """Write a response that is there as a whole; False where it is not, or uvicorn has more to do."""
+        """Write a complete response at once; return False for any other, which uvicorn writes."""
         if message["type"] != "http.response.body" or message.get("more_body"):
             return False
         if self.flow.write_paused or self.access_log or self.scope["method"] == "HEAD":
@@ -62,34 +62,34 @@ class SingleWriteCycle(RequestResponseCycle):
         if head is None or head.length != len(body):
             return False
         self.response_started = self.response_complete = True
-        own, closing = _lines(tuple(self.default_headers)), b"" if self.keep_alive else _CLOSE
-        self.transport.write(b"".join((head.status, own, head.lines, closing, b"\r\n", body)))
+        default_lines, close_line = _lines(tuple(self.default_headers)), b"" if self.keep_alive else _CLOSE
+        self.transport.write(b"".join((head.status, default_lines, head.lines, close_line, b"\r\n", body)))
         self.message_event.set()
-        if closing:
+        if close_line:
             self.transport.close()
         self.on_response()
         return True
 
 
 class _Head(NamedTuple):
-    """What a response begins with; uvicorn's own headers come in between."""
+    """The start of a response; uvicorn's default headers are written between its two parts."""
 
     status: bytes
     lines: bytes
     length: int
-    """Bytes of the body."""
+    """Of the body, in bytes."""
 
 
 @lru_cache(maxsize=1024)
 def _head(status: int, headers: Headers) -> _Head | None:
-    """Return the head of a response that tells its length and nothing about its connection, else None."""
+    """Return the head of a response with a length and without connection headers; None for others."""
     lengths = [value for name, value in headers if name.lower() == b"content-length"]
     if not lengths and status == _NO_CONTENT:
         lengths = [b"0"]
     if len(lengths) != 1 or any(name.lower() in _SIGNIFICANT for name, _ in headers):
         return None
     if any(HEADER_RE.search(name) or HEADER_VALUE_RE.search(value) for name, value in headers):
-        return None  # uvicorn says what is wrong with it
+        return None  # uvicorn reports the invalid header
     return _Head(STATUS_LINE[status], _lines(headers), int(lengths[0]))
 
 

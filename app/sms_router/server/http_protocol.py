@@ -1,8 +1,8 @@
-"""uvicorn's HTTP protocol, with bounds on what a connection may owe, and one write per response.
+"""uvicorn's HTTP protocol, with bounds on the time and size of requests, and one write per response.
 
-uvicorn bounds requests, but waits for ever for one that never comes, reads a head of any length,
-and counts idle connections as if they were work. Whoever can reach the port could stop the service
-with that; here a connection that owes us something is the first to go.
+uvicorn limits concurrent requests, but waits without limit for an incomplete one, reads a head of any length,
+and counts idle connections as concurrent requests: any client could stop the service with those. Here
+connections with incomplete requests are closed first.
 """
 
 from __future__ import annotations
@@ -19,96 +19,95 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from sms_router.server.http_cycle import SingleWriteCycle
 
-LONGEST_HEAD = 65_536
-"""Bytes of request line and headers; a text in the query of a GET has a few thousand."""
+MAX_HEAD_BYTES = 65_536
+"""Of request line and headers; a webhook sent as GET has a few thousand."""
 
-LARGEST_REQUEST = 1_048_576
-"""Bytes; what is read of a request that was refused long before, so that its sender hears of it."""
+MAX_REQUEST_BYTES = 1_048_576
+"""A body that is too large is refused much earlier; up to this size it is still read, so that the client gets
+the response."""
 
-_TOO_LONG = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+_HEAD_TOO_LARGE = (
+    b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+)
 
 
 class _ReadState(Enum):
-    """What came of the latest request."""
+    """How much of the latest request is read."""
 
-    HEAD = "the head is owed"
-    BODY = "the body is owed"
-    WHOLE = "nothing is owed"
+    HEAD = "the head is incomplete"
+    BODY = "the body is incomplete"
+    COMPLETE = "the request is complete"
 
 
-_HEAD, _BODY, _WHOLE = _ReadState  # reading a member of an enum costs a text more than reading a name
+_HEAD, _BODY, _COMPLETE = _ReadState  # a global name is read faster than the member of an enum
 
 
 class BoundedHttpProtocol(HttpToolsProtocol):
-    """What uvicorn is given as ``http``.
+    """The class for uvicorn's option ``http``.
 
-    A connection at rest is closed after ``timeout_keep_alive`` seconds, or up to `HEADER_TIMEOUT` later.
+    An idle connection is closed after ``timeout_keep_alive`` seconds, or up to `HEADER_TIMEOUT` later.
 
-    Where ``limit_concurrency`` is set, three quarters of it are kept for connections, at the cost
-    of those that owe something or rest; so it is reached only by requests that are at work.
+    With ``limit_concurrency``, at most three quarters of it are connections: beyond that, those that are idle
+    or have incomplete requests are closed. Only requests in progress can reach the limit itself.
     """
 
     HEADER_TIMEOUT: ClassVar[float] = 10.0
-    """Seconds from connecting, or from the first byte of a later request, to the end of its head."""
+    """Seconds from the connection, or from the first byte of a later request, to the end of the head."""
 
     SHUTDOWN_GRACE: ClassVar[float] = 0.25
-    """Seconds that a connection at rest is kept when the server stops: a text may be on its way already."""
+    """Seconds that an idle connection is kept during shutdown: a request may be in transit."""
 
-    _stage: _ReadState = _HEAD
-    _stopping = False
-    _size = 0
-    """Bytes of the request that is being read."""
-    _since = 0.0
-    """When the latest request began, on the loop's clock."""
-    _unread_since = inf
-    """Since when nobody has taken what is to be sent; its answers would wait for that for ever."""
-    _resting_since = 0.0
-    """When the latest answer was given."""
-    _watch: asyncio.TimerHandle
+    _read_state: _ReadState = _HEAD
+    _is_shutting_down = False
+    _request_bytes = 0
+    """Bytes read of the current request."""
+    _request_began = 0.0
+    """Start of the latest request, in the event loop's time."""
+    _write_paused_since = inf
+    """Since when the client does not read its responses, in the event loop's time."""
+    _idle_since = 0.0
+    """End of the latest response, in the event loop's time."""
+    _timeout_check: asyncio.TimerHandle
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Make room where there is little, and begin to watch (asyncio calls this)."""
+        """Close other connections when there are too many, and schedule the timeouts."""
         limit = self.limit_concurrency
         if limit is not None and len(self.connections) >= limit - limit // 4:
             self._evict_connections(limit // 16 + 1)
         super().connection_made(cast("asyncio.Transport", transport))
-        self._since = self.loop.time()
-        self._watch = self.loop.call_later(self.HEADER_TIMEOUT, self._check_timeouts)
+        self._request_began = self.loop.time()
+        self._timeout_check = self.loop.call_later(self.HEADER_TIMEOUT, self._check_timeouts)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Stop watching (asyncio calls this)."""
-        self._watch.cancel()
+        self._timeout_check.cancel()
         super().connection_lost(exc)
 
     def pause_writing(self) -> None:
-        """Note that the other side does not read (the transport calls this)."""
         super().pause_writing()
-        self._unread_since = self.loop.time()
+        self._write_paused_since = self.loop.time()
 
     def resume_writing(self) -> None:
-        """Note that it reads again (the transport calls this)."""
         super().resume_writing()
-        self._unread_since = inf
+        self._write_paused_since = inf
 
     def data_received(self, data: bytes) -> None:
-        """Read on, within bounds (asyncio calls this)."""
-        if self._stage is _WHOLE:
-            self._stage = _HEAD
-            self._since = self.loop.time()
-        self._size += len(data)
-        if self._size <= LONGEST_HEAD:
+        if self._read_state is _COMPLETE:
+            self._read_state = _HEAD
+            self._request_began = self.loop.time()
+        self._request_bytes += len(data)
+        if self._request_bytes <= MAX_HEAD_BYTES:
             super().data_received(data)
         else:
-            self._read_much(data)
+            self._read_beyond_head_limit(data)
 
     def on_headers_complete(self) -> None:
-        """Begin to work on the request (the parser calls this).
+        """Start the request; the parser calls this.
 
-        In place of uvicorn's: it has no way to say which cycle it makes.
+        It replaces uvicorn's method, in which the class of the cycle is fixed.
         """
-        self._stage = _BODY
-        self._describe()
-        before = self.cycle
+        self._read_state = _BODY
+        self._fill_scope()
+        previous = self.cycle
         self.cycle = SingleWriteCycle(
             self.scope,
             self.transport,
@@ -119,27 +118,28 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             self.server_state.default_headers,
             asyncio.Event(),
             self.expect_100_continue,
-            not self._stopping and self.scope["http_version"] != "1.0" and self.parser.should_keep_alive(),
+            not self._is_shutting_down
+            and self.scope["http_version"] != "1.0"
+            and self.parser.should_keep_alive(),
             self.on_response_complete,
         )
         app = service_unavailable if self._overloaded() else self.app
-        if before is None or before.response_complete:
+        if previous is None or previous.response_complete:
             self._start_asgi_task(self.cycle, app)
         else:
             self.flow.pause_reading()
             self.pipeline.appendleft((self.cycle, app))
 
     def on_message_complete(self) -> None:
-        """Note that the request is there (the parser calls this)."""
-        self._stage = _WHOLE
-        self._size = 0
+        self._read_state = _COMPLETE
+        self._request_bytes = 0
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
-        """Take up the next request, if one has come already (the cycle calls this).
+        """Start the next pipelined request, if there is one; the cycle calls this.
 
-        uvicorn sets a timer for every rest between two requests, and cancels it at the next one; here
-        `_look`, which comes by anyway, ends the rests that are too long.
+        uvicorn sets and cancels a keep-alive timer for each request. Here `_check_timeouts`, which runs
+        periodically, closes the connections that are idle for too long.
         """
         self.server_state.total_requests += 1
         if self.transport.is_closing():
@@ -148,37 +148,36 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         if self.pipeline:
             self._start_asgi_task(*self.pipeline.pop())
         else:
-            self._resting_since = self.loop.time()
+            self._idle_since = self.loop.time()
 
     def shutdown(self) -> None:
-        """Answer what has come, say that nothing more is taken, and close (a server that stops calls this).
+        """Finish the current request and close; uvicorn calls this when the server stops.
 
-        uvicorn closes what is at rest at once. Whoever sends a text in that moment sees its connection reset,
-        which is no reason for Twilio to try again (facts 1.4): the person would get the fallback's reply.
+        uvicorn closes idle connections at once. A request in transit is then reset, which Twilio does not
+        retry (facts 1.4): the contact would get the fallback's reply.
         """
-        self._stopping = True
-        if self._at_work:
+        self._is_shutting_down = True
+        if self._is_busy:
             super().shutdown()
         else:
-            self.loop.call_later(self.SHUTDOWN_GRACE, self._stop_resting)
+            self.loop.call_later(self.SHUTDOWN_GRACE, self._close_if_idle)
 
-    def _stop_resting(self) -> None:
-        if not self._at_work and not self.transport.is_closing():
+    def _close_if_idle(self) -> None:
+        if not self._is_busy and not self.transport.is_closing():
             self._close()
 
     def _unsupported_upgrade_warning(self) -> None:
-        """Answer what asks for another protocol in HTTP/1.1, and close: the parser leaves its body unread.
+        """Answer a request with an Upgrade header in HTTP/1.1, and close: the parser does not read its body.
 
-        uvicorn would take that body for the next request, and a proxy in front for this one's: whoever
-        came next through the proxy would get an answer that is not theirs.
+        uvicorn would parse that body as the next request (request smuggling): the next client behind the same
+        proxy would get a response that is not its own.
         """
         self.logger.warning(
-            "A request asks for another protocol; its body is not read. Let the proxy drop Upgrade headers."
+            "A request asks for a protocol upgrade; its body is not read. Let the proxy drop Upgrade headers."
         )
         self.cycle.keep_alive = False
 
-    def _describe(self) -> None:
-        """Put into the scope what the head has said."""
+    def _fill_scope(self) -> None:
         scope, url = self.scope, parse_url(self.url)
         path = url.path.decode("ascii")
         scope["http_version"] = self.parser.get_http_version()
@@ -195,59 +194,60 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         return True
 
     @property
-    def _at_work(self) -> bool:
+    def _is_busy(self) -> bool:
         return self.cycle is not None and not self.cycle.response_complete
 
     @property
-    def _evictable(self) -> bool:
-        """True while nobody waits for an answer here whose request is whole."""
-        return self._stage is _BODY or not self._at_work or self._unread_since < inf
+    def _is_evictable(self) -> bool:
+        """Whether no complete request waits here for a response that the client reads."""
+        return self._read_state is _BODY or not self._is_busy or self._write_paused_since < inf
 
-    def _read_much(self, data: bytes) -> None:
-        """Read as much of the head as it may have, or of the body after it."""
-        if self._stage is _HEAD:
-            room = LONGEST_HEAD - (self._size - len(data))
+    def _read_beyond_head_limit(self, data: bytes) -> None:
+        """Read data that ends beyond `MAX_HEAD_BYTES`: the allowed rest of the head, then the body."""
+        if self._read_state is _HEAD:
+            room = MAX_HEAD_BYTES - (self._request_bytes - len(data))
             super().data_received(data[:room])
             data = data[room:]
-            if self._stage is _HEAD:
-                self._refuse_head()
-        if self._size > LARGEST_REQUEST:
+            if self._read_state is _HEAD:
+                if not self.transport.is_closing() and not self._is_busy:
+                    self.transport.write(_HEAD_TOO_LARGE)
+                self.transport.close()
+        if self._request_bytes > MAX_REQUEST_BYTES:
             self.transport.close()
         if not self.transport.is_closing():
             super().data_received(data)
 
-    def _refuse_head(self) -> None:
-        if not self.transport.is_closing() and not self._at_work:
-            self.transport.write(_TOO_LONG)
-        self.transport.close()
-
     def _check_timeouts(self) -> None:
-        """Close when something has been owed for too long, else look again when it would be."""
-        now, due = self.loop.time(), self._since + self.HEADER_TIMEOUT
-        late = self._stage is _HEAD and due <= now and not self._at_work
-        pointless = self._stage is _BODY and not self._at_work
-        unread = now - self._unread_since >= self.HEADER_TIMEOUT
-        at_rest = self._stage is _WHOLE and not self._at_work
-        rested = at_rest and now - self._resting_since >= self.timeout_keep_alive
-        if late or pointless or unread or rested:
+        """Close the connection when a timeout has expired, else schedule the next check."""
+        now, deadline = self.loop.time(), self._request_began + self.HEADER_TIMEOUT
+        head_is_late = self._read_state is _HEAD and deadline <= now and not self._is_busy
+        body_was_refused = self._read_state is _BODY and not self._is_busy
+        responses_are_unread = now - self._write_paused_since >= self.HEADER_TIMEOUT
+        is_idle = self._read_state is _COMPLETE and not self._is_busy
+        is_idle_too_long = is_idle and now - self._idle_since >= self.timeout_keep_alive
+        if head_is_late or body_was_refused or responses_are_unread or is_idle_too_long:
             self._close()
         else:
-            again = due if due > now else now + self.HEADER_TIMEOUT
-            self._watch = self.loop.call_at(again, self._check_timeouts)
+            next_check = deadline if deadline > now else now + self.HEADER_TIMEOUT
+            self._timeout_check = self.loop.call_at(next_check, self._check_timeouts)
 
     def _evict_connections(self, count: int) -> None:
-        """Close some connections: first those that owe something, and of these the oldest."""
-        spare = [
-            each for each in self.connections if isinstance(each, BoundedHttpProtocol) and each._evictable
+        """Close connections: first those with incomplete requests, the oldest of these first."""
+        evictable = [
+            connection
+            for connection in self.connections
+            if isinstance(connection, BoundedHttpProtocol) and connection._is_evictable
         ]
-        spare.sort(key=lambda each: (each._stage is _WHOLE, each._since))
-        for each in spare[:count]:
-            each._close()
-            self.connections.discard(each)
+        evictable.sort(
+            key=lambda connection: (connection._read_state is _COMPLETE, connection._request_began)
+        )
+        for connection in evictable[:count]:
+            connection._close()
+            self.connections.discard(connection)
 
     def _close(self) -> None:
-        """Close; where the other side does not read, without waiting for it to do so."""
-        if self._unread_since < inf:
+        """Close; a client that does not read gets no chance to delay it."""
+        if self._write_paused_since < inf:
             self.transport.abort()
         else:
             self.transport.close()

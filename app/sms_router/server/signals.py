@@ -1,7 +1,7 @@
-"""The signals of a worker, and its tie to the process that started it: it stops when that one is gone.
+"""Signals of the router's processes, and the end of workers whose supervisor is gone.
 
-SIGHUP means two things: "read the configuration again" from an operator, and "your terminal was
-closed" from the kernel. The terminal tells which.
+SIGHUP has two meanings: "reload the configuration" from an operator, and "the terminal was closed" from the
+kernel. Whether the terminal still exists tells which one it is.
 """
 
 from __future__ import annotations
@@ -15,31 +15,31 @@ from collections.abc import Callable, Mapping
 from types import FrameType
 
 SUPERVISOR = "SMS_ROUTER_SUPERVISOR"
-"""The variable in which ``serve`` tells its workers the id of the process that watches over them."""
+"""The environment variable with the supervisor's process id, for its workers."""
 
 RELOAD = signal.SIGURG
-"""What ``serve`` sends its workers to reload: a signal that does nothing to one that is starting still."""
+"""The signal to a worker to reload. Its default action is to ignore it: a starting worker does not end."""
 
-PERIOD = 0.5
-"""Seconds between two looks."""
+SUPERVISOR_CHECK_INTERVAL = 0.5
+"""Seconds between two checks that the supervisor still runs."""
 
-Handler = Callable[[int, FrameType | None], object] | int | signal.Handlers | None
+SignalHandler = Callable[[int, FrameType | None], object] | int | signal.Handlers | None
 
 
 def install_sighup_handler(reload: Callable[[], object]) -> None:
-    """Let SIGHUP end this process as SIGTERM does when its terminal was closed, and reload otherwise.
+    """Handle SIGHUP: end like SIGTERM when the terminal was closed, else call ``reload``.
 
-    Without a terminal, and under ``nohup``, it always reloads.
+    A process without a terminal, or under ``nohup``, always reloads.
     """
-    bound = signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN and _has_terminal()
+    follows_terminal = signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN and _has_terminal()
 
-    def hang_up(*_: object) -> None:
-        if bound and not _has_terminal():
+    def handle(*_: object) -> None:
+        if follows_terminal and not _has_terminal():
             signal.raise_signal(signal.SIGTERM)
         else:
             reload()
 
-    signal.signal(signal.SIGHUP, hang_up)
+    signal.signal(signal.SIGHUP, handle)
 
 
 def _has_terminal() -> bool:
@@ -51,57 +51,60 @@ def _has_terminal() -> bool:
 
 
 class WorkerSignals:
-    """Listens to the signals of this worker.
+    """Handles the signals of a worker, and ends it when its supervisor is gone, so that the port is released.
 
-    It ends gracefully when its supervisor was killed, so that no orphan keeps the port.
+    Args:
+        environment: names the supervisor; without it there is none.
+        reload: is called in the event loop on SIGHUP and `RELOAD`.
+
     """
 
     def __init__(self, environment: Mapping[str, str], reload: Callable[[], object]) -> None:
-        """Read from the environment who the supervisor is; without one there is nothing to watch."""
         self._supervisor = int(environment.get(SUPERVISOR) or 0)
         self._reload = reload
-        self._next: asyncio.TimerHandle | None = None
-        self._before: dict[signal.Signals, Handler] = {}
+        self._next_check: asyncio.TimerHandle | None = None
+        self._previous_handlers: dict[signal.Signals, SignalHandler] = {}
 
     def start(self) -> None:
-        """Begin to watch, with the loop running; signals are heard in the main thread alone."""
+        """Install the handlers; call it in the running event loop, in the main thread if there are any."""
         if threading.current_thread() is threading.main_thread():
-            self._before = {each: signal.getsignal(each) for each in (signal.SIGHUP, RELOAD)}
+            self._previous_handlers = {number: signal.getsignal(number) for number in (signal.SIGHUP, RELOAD)}
             loop = asyncio.get_running_loop()
 
             def reload(*_: object) -> None:
                 loop.call_soon_threadsafe(self._reload)
 
-            if self._supervisor:  # whose business the terminal is
+            if self._supervisor:  # which handles the closed terminal
                 signal.signal(signal.SIGHUP, reload)
             else:
                 install_sighup_handler(reload)
             signal.signal(RELOAD, reload)
         if self._supervisor:
-            self._look()
+            self._check_supervisor()
 
     def close(self) -> None:
-        """Stop watching."""
-        if self._next is not None:
-            self._next.cancel()
-        for each, handler in self._before.items():
-            signal.signal(each, handler)
-        self._before = {}
+        """Restore the handlers of before."""
+        if self._next_check is not None:
+            self._next_check.cancel()
+        for number, handler in self._previous_handlers.items():
+            signal.signal(number, handler)
+        self._previous_handlers = {}
 
-    def _look(self) -> None:
+    def _check_supervisor(self) -> None:
         if os.getppid() == self._supervisor:
-            self._next = asyncio.get_running_loop().call_later(PERIOD, self._look)
+            loop = asyncio.get_running_loop()
+            self._next_check = loop.call_later(SUPERVISOR_CHECK_INTERVAL, self._check_supervisor)
         else:
             signal.raise_signal(signal.SIGTERM)
 
 
 def reload_workers(process_ids: Callable[[], list[int | None]]) -> None:
-    """Let SIGHUP to this process make those workers read the configuration again."""
+    """Handle SIGHUP of the supervisor: its workers reload."""
 
-    def tell() -> None:
+    def send_reload() -> None:
         for process_id in process_ids():
             if process_id is not None:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(process_id, RELOAD)
 
-    install_sighup_handler(tell)
+    install_sighup_handler(send_reload)

@@ -1,4 +1,4 @@
-"""The processes that ``serve`` runs: another one is started where one is lost, and the operator is told."""
+"""The supervisor of several workers: starts another one in the place of each that ends or hangs."""
 
 from __future__ import annotations
 
@@ -14,96 +14,92 @@ from uvicorn.supervisors.multiprocess import Process
 
 log = logging.getLogger("sms_router")
 
-LONGEST_REST = 10.0
-"""Seconds at the most from a worker that could not start to the next try; the first comes after one."""
+MAX_RESTART_DELAY = 10.0
+"""Seconds. A worker that could not start is restarted after one second, then the delay doubles."""
 
-START_TIME = 120.0
-"""Seconds that a worker may take to start: on a fraction of a processor that is long."""
+START_TIMEOUT = 120.0
+"""Seconds until a worker has to serve; on a small share of a processor the start takes long."""
 
 
 @dataclass(slots=True)
 class _WorkerState:
-    """What is known of one worker."""
-
-    began: float = field(default_factory=time.monotonic)
-    asked: bool = False
-    """Whether its answer to the last question is still to come."""
+    started_at: float = field(default_factory=time.monotonic)
+    ping_is_pending: bool = False
     serves: bool = False
 
 
 class WorkerSupervisor(Multiprocess):
-    """What uvicorn does, but for workers that start.
+    """uvicorn's supervisor, with another policy for workers that start.
 
-    uvicorn takes one for hung that says nothing for five seconds, as if all machines were quick. It would
-    stop all workers for one that fails to start in the right way, and try one that fails in another way
-    again and again without a rest. Here those that serve go on serving: they were started when everything
-    was right, and may be all there is until it is again.
+    uvicorn kills a worker that does not answer a ping for five seconds, even while it starts. When a new one
+    fails, uvicorn stops all workers or restarts it without a delay, depending on the exit code. Here the
+    workers that serve keep serving: they started with a correct configuration, and may be the only ones until
+    it is correct again.
     """
 
     def __init__(self, config: Config, sockets: list[socket]) -> None:
-        """Take what every worker is told, and what they listen on."""
         super().__init__(config, sockets)
-        self._watched: dict[Process, _WorkerState] = {}
-        self._due: dict[Process, float] = {}
-        """Lost workers whose place is empty, and when it is filled, by the clock that measures time."""
-        self._failures = 0
-        """How many in a row could not start."""
-        self._served = False
+        self._states: dict[Process, _WorkerState] = {}
+        self._restart_at: dict[Process, float] = {}
+        """Of workers that have ended: when their successors start, in monotonic time."""
+        self._failed_starts = 0
+        """In a row."""
+        self._has_served = False
         self.failed = False
-        """Whether nothing has ever served: then there is no use in trying."""
+        """Whether no worker has ever served and one has exited with an error: there is no use in restarts."""
 
     def keep_subprocess_alive(self) -> None:
-        """Start another one for each that is lost or hangs (uvicorn calls this twice a second)."""
-        for place, process in enumerate(self.processes):
+        """Restart workers that have ended or hang; uvicorn calls this twice a second."""
+        for index, process in enumerate(self.processes):
             if self.should_exit.is_set():
                 return
-            if process not in self._due and not self._lives(process):
+            if process not in self._restart_at and not self._is_running(process):
                 self._reap(process)
-            if process in self._due:
-                self._respawn(place, process)
+            if process in self._restart_at:
+                self._respawn(index, process)
 
-    def _lives(self, process: Process) -> bool:
-        """Tell whether a worker answers, or may still be starting."""
-        watch = self._watched.setdefault(process, _WorkerState())
-        if watch.serves:
+    def _is_running(self, process: Process) -> bool:
+        """Tell whether a worker serves, or may still be starting."""
+        state = self._states.setdefault(process, _WorkerState())
+        if state.serves:
             return process.is_alive(timeout=self.config.timeout_worker_healthcheck)
         with contextlib.suppress(OSError, EOFError):
-            watch.serves = self._has_started(process, watch)
-        if watch.serves:
-            self._served, self._failures = True, 0
+            state.serves = self._has_started(process, state)
+        if state.serves:
+            self._has_served, self._failed_starts = True, 0
             log.info("worker %s serves", process.pid)
-        return process.process.is_alive() and (watch.serves or time.monotonic() < watch.began + START_TIME)
+        is_in_time = time.monotonic() < state.started_at + START_TIMEOUT
+        return process.process.is_alive() and (state.serves or is_in_time)
 
-    def _has_started(self, process: Process, watch: _WorkerState) -> bool:
-        """Ask a worker whether it serves, without waiting for its answer: that is looked for next time."""
-        answered = watch.asked and process.parent_conn.poll()
-        serves = bool(answered and process.parent_conn.recv())
-        if not serves and (answered or not watch.asked):
+    def _has_started(self, process: Process, state: _WorkerState) -> bool:
+        """Ping a worker without waiting for its answer, which is read at the next call."""
+        has_answer = state.ping_is_pending and process.parent_conn.poll()
+        has_started = bool(has_answer and process.parent_conn.recv())
+        if not has_started and (has_answer or not state.ping_is_pending):
             process.parent_conn.send(b"ping")
-            watch.asked = True
-        return serves
+            state.ping_is_pending = True
+        return has_started
 
     def _reap(self, process: Process) -> None:
-        """See to it that it is gone, and decide when another one takes its place."""
+        """Kill a worker that has ended or hangs, and schedule its successor."""
         process.kill()
         process.join()
-        rest = 0.0
-        if not self._watched.pop(process).serves:
-            rest = min(2.0**self._failures, LONGEST_REST)
-            self._failures += 1
-        if not self._served and (process.exitcode or 0) > 0:
+        delay = 0.0
+        if not self._states.pop(process).serves:
+            delay = min(2.0**self._failed_starts, MAX_RESTART_DELAY)
+            self._failed_starts += 1
+        if not self._has_served and (process.exitcode or 0) > 0:
             self.failed = True
             self.should_exit.set()
-        then = f"another one takes its place{f' in {rest:g} s' if rest else ''}"
+        consequence = f"another one starts{f' in {delay:g} s' if delay else ''}"
         log.error(
-            "worker %s is lost (exit code %s); %s",
-            process.pid, process.exitcode, "stopping" if self.failed else then,
+            "worker %s has ended (exit code %s); %s",
+            process.pid, process.exitcode, "stopping" if self.failed else consequence,
         )  # fmt: skip
-        self._due[process] = time.monotonic() + rest
+        self._restart_at[process] = time.monotonic() + delay
 
-    def _respawn(self, place: int, lost: Process) -> None:
-        """Start another one in the place of a lost one, when it is time."""
-        if not self.should_exit.is_set() and time.monotonic() >= self._due[lost]:
-            del self._due[lost]
-            self.processes[place] = Process(self.config, self.sockets)
-            self.processes[place].start()
+    def _respawn(self, index: int, ended: Process) -> None:
+        if not self.should_exit.is_set() and time.monotonic() >= self._restart_at[ended]:
+            del self._restart_at[ended]
+            self.processes[index] = Process(self.config, self.sockets)
+            self.processes[index].start()

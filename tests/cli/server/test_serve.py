@@ -138,7 +138,7 @@ def test_workers_that_are_lost_while_the_rules_are_broken_are_told_and_replaced(
         assert len(lost) == 2
         for each in lost:
             each.kill()
-        wait_until(lambda: all(f"worker {each.pid} is lost (exit code -9)" in serving.log for each in lost))
+        wait_until(lambda: all(f"worker {each.pid} has ended (exit code -9)" in serving.log for each in lost))
         wait_until(lambda: "open 9 to 5" in cli("text", "HOURS", inside=folder, **serving.environment).out)
         assert "Traceback" not in serving.log
     finally:
@@ -156,7 +156,7 @@ def test_a_lost_worker_is_replaced_by_one_with_the_same_settings_whatever_router
         lost = workers_of(serving)[0]
         lost.kill()
         wait_until(lambda: len(serve_in(serving.log)) == 3)
-        assert f"worker {lost.pid} is lost (exit code -9); another one takes its place" in serving.log
+        assert f"worker {lost.pid} has ended (exit code -9); another one starts" in serving.log
         assert "Traceback" not in serving.log
     finally:
         assert serving.stop() == 0
@@ -171,7 +171,7 @@ def test_a_worker_that_cannot_start_is_tried_with_rests_while_the_others_serve(f
         wait_until(lambda: len(serve_in(serving.log)) == 2)
         handlers.write_text("def half(")
         workers_of(serving)[0].kill()
-        wait_until(lambda: "another one takes its place in 2 s" in serving.log)
+        wait_until(lambda: "another one starts in 2 s" in serving.log)
         assert "a worker cannot start: " in serving.log
         assert "my_handlers" in serving.log.partition("a worker cannot start: ")[2].partition("\n")[0]
         assert requests.get(f"http://127.0.0.1:{serving.environment['PORT']}/healthz", timeout=30).ok
