@@ -52,7 +52,7 @@ async def test_a_router_takes_old_texts_out_and_leaves_the_story(
     assert "texts removed" in [step["what"] for step in told["story"]]
     refused = router.command("replay", sid, "--max-age", "9d")
     assert refused.returncode == 1
-    assert "what was texted is no longer kept" in refused.stdout
+    assert "its text is no longer kept" in refused.stdout
     assert (await router.deliver(parameters)).status == 200
     assert story(router, sid)["body"] == "(no longer kept)"
 

@@ -56,7 +56,7 @@ async def test_a_dead_letter_is_answered_once_however_often_it_is_asked_for(
     (tmp_path / "mended").touch()
     (told,) = await replay(router, sid)
     assert (told["replayed"], told["rule"]) == (True, "MEND")
-    assert told["result"].startswith("the replay left from 12345")
+    assert told["result"].startswith("the replay was sent from 12345")
     (again,) = await replay(router, sid, code=1)
     assert again["verdict"] == "already asked"
     await twilio.shows(("12345", "mended"))

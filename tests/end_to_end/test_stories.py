@@ -30,25 +30,25 @@ async def test_both_sendings_of_a_reply_are_one_story(start: Start, twilio: Twil
     await router.deliver(parameters)
     first = await report(router, f"{sid}.0", "sent")
     await report(router, f"{sid}.0", "undelivered", "30006", MessageSid=first)
-    await has_step(router, sid, "left once more")
+    await has_step(router, sid, "the re-routed reply was sent")
     second = story(router, sid)["by_rest"][0]["sid"]
     await report(router, f"{sid}.0.again", "delivered", MessageSid=second, From="+14155550100")
     assert told(router, sid) == [
         ("received", "+14155550123 to 12345"),
         ("answered", "reply by HOURS"),
-        ("status", "the answer from 12345: sent"),
-        ("status", "the answer from 12345: undelivered, error 30006"),
+        ("status", "the reply from 12345: sent"),
+        ("status", "the reply from 12345: undelivered, error 30006"),
         (
             "by REST",
-            "the answer left once more from +14155550100: because of error 30006 from 12345",
+            "the re-routed reply was sent from +14155550100: because of error 30006 from 12345",
         ),
-        ("status", "the answer, sent once more from +14155550100: delivered"),
+        ("status", "the re-routed reply from +14155550100: delivered"),
     ]
     steps = story(router, sid)["story"]
     assert any(line.startswith("12345: chosen: ") for line in steps[1]["lines"])
     assert (steps[2]["lines"][1:], steps[2]["sid"]) == ([f"as {first}"], first)
     assert (steps[4]["lines"][1], steps[4]["sid"]) == (f"as {second}", second)
-    assert any(line.startswith("12345: ") and "not to reach" in line for line in steps[4]["lines"])
+    assert any(line.startswith("12345: ") and "did not reach" in line for line in steps[4]["lines"])
     assert any(line.startswith("+14155550100: chosen: ") for line in steps[4]["lines"])
     assert [step["at"] for step in steps] == sorted(step["at"] for step in steps)
 
@@ -60,7 +60,7 @@ async def test_a_late_answer_stands_after_the_empty_one(start: Start, twilio: Tw
     assert (await router.deliver(parameters)).body == EMPTY
     (tmp_path / "go").touch()
     sid = parameters["MessageSid"]
-    await has_step(router, sid, "the late answer left from 12345")
+    await has_step(router, sid, "the late reply was sent from 12345")
     whats = [what for what, _ in told(router, sid)]
     assert whats[:4] == ["received", "answered", "late answer", "by REST"]
     shown = router.command("messages", "show", sid)
@@ -78,4 +78,4 @@ async def test_the_list_says_what_left_by_rest_and_why_it_failed(start: Start, t
     await report(router, f"{parameters['MessageSid']}.0", "undelivered", "30006")
     await has_causes(router, parameters["MessageSid"], "Twilio answered 400")
     listed = router.command("messages", "--failed").stdout
-    assert "the answer was refused once more from +14155550100: Twilio answered 400" in listed
+    assert "the re-routed reply was refused from +14155550100: Twilio answered 400" in listed

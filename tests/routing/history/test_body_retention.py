@@ -1,4 +1,4 @@
-"""What was said goes before the rest of its story, on every kind of Redis."""
+"""The texts of a message are removed before the rest of its record, on every kind of Redis."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 import redis
 
 from sms_router.delivery.entry import MessagePart, ReplyKind
-from sms_router.routing.history.body_retention import AT_ONCE, KEPT_PARAMETERS, BodyRetention
+from sms_router.routing.history.body_retention import KEPT_PARAMETERS, BodyRetention
 from sms_router.routing.history.reader import HistoryReader
 from sms_router.routing.history.record import parse_record
 from sms_router.store.keys import ALL_BUCKETS, bucket_of
@@ -18,10 +18,11 @@ from sms_router.store.store import Store
 from sms_router.twilio.twiml import EMPTY, OutboundMessage, render
 from tests.routing.messages import ACCOUNT, PERSON
 
+BATCH = 50  # messages that one run of the script handles
 HOUR = 3_600_000
 DAY = 24 * HOUR
 BUCKET = bucket_of(PERSON)
-SAID = render([OutboundMessage("the secret answer", sender="12345")])
+ANSWER = render([OutboundMessage("the secret answer", sender="12345")])
 
 
 @pytest.fixture
@@ -33,7 +34,7 @@ async def retention(valkey_url: str) -> AsyncIterator[BodyRetention]:
 
 
 def write(valkey: redis.Redis, number: int, hours_ago: float) -> str:
-    """Write down a message that came so long ago."""
+    """Store a message that was received so many hours ago."""
     seconds, _ = valkey.time()
     received = int(seconds * 1000 - hours_ago * HOUR)
     sid = f"SM{number:032x}"
@@ -51,10 +52,10 @@ def write(valkey: redis.Redis, number: int, hours_ago: float) -> str:
     fields: dict[Any, Any] = {
         b"request": urlencode(form).encode(),
         b"received": str(received).encode(),
-        b"answer": SAID,
+        b"answer": ANSWER,
         b"outcome": b"late",
         b"story": b"HOURS\n12345: chosen: texted",
-        b"late": SAID,
+        b"late": ANSWER,
         b"late:story": b"HOURS",
         b"send:late.0": b'{"state": "sent", "at": 1, "sid": "SM1", "sender": "12345"}',
     }
@@ -67,50 +68,48 @@ def record_of(valkey: redis.Redis, reference: str) -> dict[bytes, bytes]:
     return cast("dict[bytes, bytes]", valkey.hgetall(BUCKET.message(reference)))
 
 
-async def test_the_texts_go_and_the_story_stays(retention: BodyRetention, valkey: redis.Redis) -> None:
+async def test_the_texts_are_removed_and_the_rest_of_the_record_stays(
+    retention: BodyRetention, valkey: redis.Redis
+) -> None:
     old = write(valkey, 1, 25)
     young = write(valkey, 2, 23)
     assert await retention.sweep() == 1
-    kept = record_of(valkey, old)
-    assert b"secret" not in b"".join(kept.values())
-    assert b"94105" not in b"".join(kept.values())
-    assert (kept[b"answer"], kept[b"late"]) == (EMPTY, EMPTY)
-    episode = parse_record(old, kept, {}, ())
-    assert episode.message is not None
-    assert (episode.message.sender, episode.message.recipient, episode.message.body) == (PERSON, "12345", "")
-    assert (episode.outcome, episode.rule, episode.trail) == ("late", "HOURS", ("12345: chosen: texted",))
-    assert [each.piece for each in episode.sendings] == [MessagePart(ReplyKind.LATE, 0)]
-    assert episode.bodies_removed is not None
+    fields = record_of(valkey, old)
+    assert b"secret" not in b"".join(fields.values())
+    assert b"94105" not in b"".join(fields.values())
+    assert (fields[b"answer"], fields[b"late"]) == (EMPTY, EMPTY)
+    record = parse_record(old, fields, {}, ())
+    assert record.message is not None
+    assert (record.message.sender, record.message.recipient, record.message.body) == (PERSON, "12345", "")
+    assert (record.outcome, record.rule, record.trail) == ("late", "HOURS", ("12345: chosen: texted",))
+    assert [attempt.part for attempt in record.attempts] == [MessagePart(ReplyKind.LATE, 0)]
+    assert record.bodies_removed is not None
     assert b"secret" in record_of(valkey, young)[b"request"]
-    assert [each.sid for each in HistoryReader(valkey).recent(5)] == [
+    assert [recent.sid for recent in HistoryReader(valkey).recent(5)] == [
         young.partition("/")[2],
         old.partition("/")[2],
     ]
 
 
-async def test_every_message_is_looked_at_once_however_many(
-    retention: BodyRetention, valkey: redis.Redis
-) -> None:
-    count = 2 * AT_ONCE + 1
+async def test_every_message_is_handled_once(retention: BodyRetention, valkey: redis.Redis) -> None:
+    count = 2 * BATCH + 1
     for number in range(count):
         write(valkey, number, 48 - number / 1000)
     assert await retention.sweep() == count
     assert await retention.sweep() == 0
-    late_comer = write(valkey, count, 47)
+    added = write(valkey, count, 47)
     assert await retention.sweep() == 1
-    assert valkey.hexists(BUCKET.message(late_comer), "bodies:removed")
+    assert valkey.hexists(BUCKET.message(added), "bodies:removed")
 
 
-async def test_what_is_gone_already_is_not_brought_back(
-    retention: BodyRetention, valkey: redis.Redis
-) -> None:
+async def test_a_deleted_record_is_not_created_again(retention: BodyRetention, valkey: redis.Redis) -> None:
     reference = write(valkey, 1, 48)
     valkey.delete(BUCKET.message(reference))
     assert await retention.sweep() == 1
     assert not valkey.exists(BUCKET.message(reference))
 
 
-async def test_a_record_expires_when_it_would_have(retention: BodyRetention, valkey: redis.Redis) -> None:
+async def test_the_expiry_of_a_record_is_not_extended(retention: BodyRetention, valkey: redis.Redis) -> None:
     reference = write(valkey, 1, 48)
     valkey.pexpire(BUCKET.message(reference), 5 * DAY)
     await retention.sweep()
@@ -118,7 +117,7 @@ async def test_a_record_expires_when_it_would_have(retention: BodyRetention, val
     assert 0 < valkey.pttl(BUCKET.bodies_removed) <= 7 * DAY
 
 
-def test_what_stays_of_a_request_says_who_and_not_what() -> None:
+def test_the_kept_parameters_contain_nothing_that_the_contact_wrote() -> None:
     assert {"MessageSid", "AccountSid", "From", "To"} <= set(KEPT_PARAMETERS)
     assert not {"Body", "MediaUrl0", "FromZip", "FromCity", "ProfileName"} & set(KEPT_PARAMETERS)
     assert len({bucket.bodies_removed for bucket in ALL_BUCKETS}) == len(ALL_BUCKETS)

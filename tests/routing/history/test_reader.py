@@ -1,4 +1,4 @@
-"""The journal as people read it, written by the router's own records and receipts."""
+"""Reading stored messages, written by the inbox and the receipt handler."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def sid_of(number: int) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class House:
+class JournalFixture:
     """The parts of a worker that write the journal."""
 
     records: Inbox
@@ -69,12 +69,12 @@ class House:
 
 
 @pytest.fixture
-async def house(valkey_url: str, tmp_path: Path) -> AsyncIterator[House]:
+async def journal(valkey_url: str, tmp_path: Path) -> AsyncIterator[JournalFixture]:
     store = Store(valkey_url)
-    journal = DurableWriter(store, Spool(tmp_path))
-    await store.start(journal.replay)
-    yield House(Inbox(store, journal, 7), ReceiptHandler(journal, 7))
-    await journal.aclose()
+    writer = DurableWriter(store, Spool(tmp_path))
+    await store.start(writer.replay)
+    yield JournalFixture(Inbox(store, writer, 7), ReceiptHandler(writer, 7))
+    await writer.aclose()
     await store.aclose()
 
 
@@ -83,84 +83,94 @@ def history(valkey: redis.Redis) -> HistoryReader:
     return HistoryReader(valkey)
 
 
-def sids(episodes: list[MessageRecord]) -> list[str]:
-    return [episode.sid for episode in episodes]
+def sids(records: list[MessageRecord]) -> list[str]:
+    return [record.sid for record in records]
 
 
-def test_an_empty_journal_is_empty(history: HistoryReader) -> None:
+def test_an_empty_journal_has_no_messages(history: HistoryReader) -> None:
     assert history.recent(10) == history.failed(10) == []
     assert history.find(sid_of(1), [ACCOUNT]) is None
 
 
-async def test_the_newest_messages_come_first(house: House, history: HistoryReader) -> None:
+async def test_the_newest_messages_come_first(journal: JournalFixture, history: HistoryReader) -> None:
     for number in range(6):
-        await house.answer(number)
+        await journal.answer(number)
     assert sids(history.recent(4)) == [sid_of(number) for number in (5, 4, 3, 2)]
 
 
-async def test_the_messages_of_all_people_are_listed(house: House, history: HistoryReader) -> None:
+async def test_the_messages_of_all_contacts_are_listed(
+    journal: JournalFixture, history: HistoryReader
+) -> None:
     for number in range(10, 22):
-        await house.answer(number, f"+141555501{number}")
+        await journal.answer(number, f"+141555501{number}")
     assert set(sids(history.recent(100))) == {sid_of(number) for number in range(10, 22)}
     assert len(history.recent(5)) == 5
 
 
-async def test_a_message_has_its_story(house: House, history: HistoryReader) -> None:
-    await house.answer(1)
-    (episode,) = history.recent(1)
-    assert episode == history.find(sid_of(1), [OTHER_ACCOUNT, ACCOUNT])
-    assert episode.message is not None
-    assert (episode.message.sender, episode.message.body) == (PERSON, "Hi ☺")
-    assert (episode.outcome, episode.rule) == ("reply", "HOURS")
-    assert episode.trail == ("12345: chosen: texted",)
-    assert episode.texts == ("a & b", "c")
-    assert episode.received is not None
-    assert (episode.causes, episode.sent) == ((), ())
+async def test_a_message_has_its_answer_rule_and_trail(
+    journal: JournalFixture, history: HistoryReader
+) -> None:
+    await journal.answer(1)
+    (record,) = history.recent(1)
+    assert record == history.find(sid_of(1), [OTHER_ACCOUNT, ACCOUNT])
+    assert record.message is not None
+    assert (record.message.sender, record.message.body) == (PERSON, "Hi ☺")
+    assert (record.outcome, record.rule) == ("reply", "HOURS")
+    assert record.trail == ("12345: chosen: texted",)
+    assert record.texts == ("a & b", "c")
+    assert record.received is not None
+    assert (record.causes, record.sent) == ((), ())
 
 
-async def test_a_message_in_work_has_no_answer_yet(house: House, history: HistoryReader) -> None:
-    await house.receive(1)
-    (episode,) = history.recent(1)
-    assert (episode.outcome, episode.rule, episode.sender, episode.texts) == (None, None, None, ())
+async def test_a_claimed_message_has_no_answer_yet(journal: JournalFixture, history: HistoryReader) -> None:
+    await journal.receive(1)
+    (record,) = history.recent(1)
+    assert (record.outcome, record.rule, record.sender, record.texts) == (None, None, None, ())
 
 
-async def test_only_messages_of_the_named_accounts_are_found(house: House, history: HistoryReader) -> None:
-    await house.receive(1, account=OTHER_ACCOUNT)
+async def test_only_messages_of_the_named_accounts_are_found(
+    journal: JournalFixture, history: HistoryReader
+) -> None:
+    await journal.receive(1, account=OTHER_ACCOUNT)
     assert history.find(sid_of(1), [ACCOUNT]) is None
     assert history.find(sid_of(1), [OTHER_ACCOUNT]) is not None
     assert history.find(sid_of(1), []) is None
 
 
-async def test_dead_letters_have_all_their_causes_newest_first(house: House, history: HistoryReader) -> None:
-    await house.answer(1)
-    key = await house.answer(2, cause="HOURS: LookupError: no\udcff balance")
-    await house.records.annotate(key, "adopted", "text", "answered after the deadline")
-    (letter,) = history.failed(10)
-    assert letter.sid == sid_of(2)
-    assert [cause.text for cause in letter.causes] == [
+async def test_dead_letters_have_all_their_causes_newest_first(
+    journal: JournalFixture, history: HistoryReader
+) -> None:
+    await journal.answer(1)
+    key = await journal.answer(2, cause="HOURS: LookupError: no\udcff balance")
+    await journal.records.annotate(key, "adopted", "text", "answered after the deadline")
+    (dead_letter,) = history.failed(10)
+    assert dead_letter.sid == sid_of(2)
+    assert [cause.text for cause in dead_letter.causes] == [
         "answered after the deadline",
         "HOURS: LookupError: no\\udcff balance",
     ]
     found = history.find(sid_of(2), [ACCOUNT])
     assert found is not None
-    assert found.causes == letter.causes
+    assert found.causes == dead_letter.causes
 
 
-async def test_a_limit_of_dead_letters_counts_messages_and_leaves_out_no_cause(
-    house: House, history: HistoryReader
+async def test_a_limit_of_dead_letters_counts_messages_and_keeps_all_their_causes(
+    journal: JournalFixture, history: HistoryReader
 ) -> None:
-    keys = [await house.answer(number, cause="no balance") for number in range(4)]
+    keys = [await journal.answer(number, cause="no balance") for number in range(4)]
     for key in keys[1:]:
         for field in ("adopted", "heavy", "lost"):
-            await house.records.annotate(key, field, "text", f"{field}, after the answer")
-    letters = history.failed(3)
-    assert set(sids(letters)) == {sid_of(1), sid_of(2), sid_of(3)}
-    assert [len(letter.causes) for letter in letters] == [4, 4, 4]
-    assert sids(history.failed(1)) == sids(letters)[:1]
+            await journal.records.annotate(key, field, "text", f"{field}, after the answer")
+    dead_letters = history.failed(3)
+    assert set(sids(dead_letters)) == {sid_of(1), sid_of(2), sid_of(3)}
+    assert [len(dead_letter.causes) for dead_letter in dead_letters] == [4, 4, 4]
+    assert sids(history.failed(1)) == sids(dead_letters)[:1]
 
 
-async def test_receipts_stand_beside_the_message_they_answer(house: House, history: HistoryReader) -> None:
-    await house.answer(1)
+async def test_receipts_belong_to_the_message_whose_reply_they_report(
+    journal: JournalFixture, history: HistoryReader
+) -> None:
+    await journal.answer(1)
     receipt = Receipt(
         message_sid=sid_of(77),
         account_sid=ACCOUNT,
@@ -170,68 +180,70 @@ async def test_receipts_stand_beside_the_message_they_answer(house: House, histo
         person=PERSON,
         reply=f"{sid_of(1)}.0",
     )
-    await house.receipts.handle(receipt)
-    (episode,) = history.recent(1)
-    (sent,) = episode.sent
+    await journal.receipts.handle(receipt)
+    (record,) = history.recent(1)
+    (sent,) = record.sent
     assert (sent.sid, sent.sender, sent.status, sent.error_code) == (
         sid_of(77),
         "12345",
         "undelivered",
         "30006",
     )
-    assert sent.piece == MessagePart(ReplyKind.ANSWER, 0)
-    assert [each.status for each in sent.statuses] == ["undelivered"]
+    assert sent.part == MessagePart(ReplyKind.ANSWER, 0)
+    assert [report.status for report in sent.statuses] == ["undelivered"]
 
 
-async def test_a_message_is_found_though_its_answer_went_to_somebody_else_too(
-    house: House, history: HistoryReader
+async def test_a_message_is_found_when_a_receipt_is_in_another_contacts_bucket(
+    journal: JournalFixture, history: HistoryReader
 ) -> None:
-    await house.answer(1)
+    await journal.answer(1)
     others = (f"+1415555{number:04}" for number in range(200))
     place = ALL_BUCKETS.index
     before = next(other for other in others if place(bucket_of(other)) < place(bucket_of(PERSON)))
     receipt = Receipt(
         sid_of(77), ACCOUNT, MessageStatus.DELIVERED, None, "12345", before, f"{sid_of(1)}.0", None
     )
-    await house.receipts.handle(receipt)
-    (episode,) = history.recent(1)
-    assert history.find(sid_of(1), [ACCOUNT]) == episode
+    await journal.receipts.handle(receipt)
+    (record,) = history.recent(1)
+    assert history.find(sid_of(1), [ACCOUNT]) == record
 
 
-async def test_what_is_no_longer_kept_does_no_harm(
-    house: House, history: HistoryReader, valkey: redis.Redis
+async def test_a_dead_letter_whose_record_is_deleted_is_listed_with_its_cause(
+    journal: JournalFixture, history: HistoryReader, valkey: redis.Redis
 ) -> None:
-    key = await house.answer(1, cause="gone")
+    key = await journal.answer(1, cause="gone")
     valkey.delete(bucket_of(PERSON).message(key.reference))
-    (episode,) = history.failed(10)
-    assert (episode.sid, episode.message, episode.received) == (sid_of(1), None, None)
-    assert [cause.text for cause in episode.causes] == ["gone"]
+    (record,) = history.failed(10)
+    assert (record.sid, record.message, record.received) == (sid_of(1), None, None)
+    assert [cause.text for cause in record.causes] == ["gone"]
     assert history.find(sid_of(1), [ACCOUNT]) is None
 
 
-async def test_dead_letters_are_read_in_pages_back_to_the_last_one(
-    house: House, history: HistoryReader, monkeypatch: pytest.MonkeyPatch
+async def test_dead_letters_are_read_in_batches_to_the_last_one(
+    journal: JournalFixture, history: HistoryReader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sms_router.routing.history.reader.AT_ONCE", 2)
+    monkeypatch.setattr("sms_router.routing.history.reader.BATCH", 2)
     for number in range(7):
-        await house.answer(number, f"+141555501{number % 3:02}", cause=f"no balance {number}")
+        await journal.answer(number, f"+141555501{number % 3:02}", cause=f"no balance {number}")
     key = MessageKey(f"{ACCOUNT}/{sid_of(0)}", "+14155550100")
     for again in range(5):
-        await house.records.annotate(key, f"note{again}", "text", f"again {again}")
-    letters = history.failed(100)
-    assert sids(letters)[0] == sid_of(0)
-    assert set(sids(letters)) == {sid_of(number) for number in range(7)}
-    assert [cause.text for cause in letters[0].causes] == [
+        await journal.records.annotate(key, f"note{again}", "text", f"again {again}")
+    dead_letters = history.failed(100)
+    assert sids(dead_letters)[0] == sid_of(0)
+    assert set(sids(dead_letters)) == {sid_of(number) for number in range(7)}
+    assert [cause.text for cause in dead_letters[0].causes] == [
         *(f"again {n}" for n in (4, 3, 2, 1, 0)),
         "no balance 0",
     ]
     assert sids(history.failed(2)) == [sid_of(0), sid_of(6)]
-    assert history.find(sid_of(0), [ACCOUNT]) == letters[0]
+    assert history.find(sid_of(0), [ACCOUNT]) == dead_letters[0]
 
 
-async def test_dead_letters_are_chosen_by_time_and_cause(house: House, history: HistoryReader) -> None:
+async def test_dead_letters_are_filtered_by_time_and_cause(
+    journal: JournalFixture, history: HistoryReader
+) -> None:
     for number, cause in enumerate(("Timeout in BALANCE", "LookupError", "a timeout elsewhere")):
-        await house.answer(number, cause=cause)
+        await journal.answer(number, cause=cause)
     assert sids(history.failed(10, cause="TIMEOUT")) == [sid_of(2), sid_of(0)]
     newest = history.failed(1)[0].causes[0].at
     assert sid_of(2) in sids(history.failed(10, since=newest))

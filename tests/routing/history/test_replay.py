@@ -1,4 +1,4 @@
-"""Which messages may be answered once more, and that asking for it twice asks once."""
+"""Which messages may be replayed, and that a second request has no effect."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from sms_router.delivery.entry import MessagePart, OutboxEntry, ReplyKind
 from sms_router.delivery.message import SendState
 from sms_router.routing.history.record import (
     AnswerRecord,
-    DeliveredMessage,
     MessageRecord,
     OutboundAttempt,
+    SentMessage,
     parse_record,
 )
-from sms_router.routing.history.replay import UNANSWERED, ReplayStatus, check_replayable, request_replay
+from sms_router.routing.history.replay import ReplayStatus, check_replayable, request_replay
 from sms_router.routing.inbox.answer import Outcome
 from sms_router.store.keys import bucket_of
 from tests.routing.messages import ACCOUNT, PERSON, message
@@ -28,92 +28,92 @@ HOUR = 3_600_000
 SERVICE = "MG" + "1" * 32
 REFERENCE = f"{ACCOUNT}/SM{'0a' * 16}"
 BUCKET = bucket_of(PERSON)
-SAID = AnswerRecord(NOW, "HOURS", (), ())
+ANSWER = AnswerRecord(NOW, "HOURS", (), ())
 
 
-def sending(name: str, state: SendState) -> OutboundAttempt:
-    piece = MessagePart.parse(name)
-    assert piece is not None
-    return OutboundAttempt(piece, state, NOW, "", "", "12345", "", ())
+def attempt(name: str, state: SendState) -> OutboundAttempt:
+    part = MessagePart.parse(name)
+    assert part is not None
+    return OutboundAttempt(part, state, NOW, "", "", "12345", "", ())
 
 
-def sent(name: str, status: str) -> DeliveredMessage:
-    return DeliveredMessage("SM1", "12345", status, "", MessagePart.parse(name))
+def sent(name: str, status: str) -> SentMessage:
+    return SentMessage("SM1", "12345", status, "", MessagePart.parse(name))
 
 
-def episode(outcome: Outcome | None, **more: Any) -> MessageRecord:
+def record(outcome: Outcome | None, **more: Any) -> MessageRecord:
     return MessageRecord(REFERENCE, NOW - HOUR, message(), outcome, **more)
 
 
 @pytest.mark.parametrize(
-    ("kept", "verdict"),
+    ("stored", "status"),
     [
-        (episode(Outcome.FAILED), ReplayStatus.YES),
-        (episode(Outcome.UNSENDABLE), ReplayStatus.YES),
-        (episode(Outcome.FALLBACK), ReplayStatus.YES),
-        (episode(Outcome.RELEASED), ReplayStatus.YES),
-        (episode(None), ReplayStatus.YES),
-        (episode(None, in_work_until=NOW + 1), ReplayStatus.IN_WORK),
-        (MessageRecord(REFERENCE, NOW - UNANSWERED + 1, message(), None), ReplayStatus.IN_WORK),
-        (MessageRecord(REFERENCE, NOW - UNANSWERED + 1, message(), Outcome.RELEASED), ReplayStatus.IN_WORK),
-        (episode(Outcome.REPLY), ReplayStatus.ANSWERED),
-        (episode(Outcome.SILENT), ReplayStatus.ANSWERED),
-        (episode(Outcome.MUTED), ReplayStatus.MUTED),
-        (episode(Outcome.LATE), ReplayStatus.YES),
-        (episode(Outcome.LATE, late=SAID), ReplayStatus.ANSWERED),
+        (record(Outcome.FAILED), ReplayStatus.YES),
+        (record(Outcome.UNSENDABLE), ReplayStatus.YES),
+        (record(Outcome.FALLBACK), ReplayStatus.YES),
+        (record(Outcome.RELEASED), ReplayStatus.YES),
+        (record(None), ReplayStatus.YES),
+        (record(None, claimed_until=NOW + 1), ReplayStatus.IN_WORK),
+        (MessageRecord(REFERENCE, NOW - 59_999, message(), None), ReplayStatus.IN_WORK),
+        (MessageRecord(REFERENCE, NOW - 59_999, message(), Outcome.RELEASED), ReplayStatus.IN_WORK),
+        (record(Outcome.REPLY), ReplayStatus.ANSWERED),
+        (record(Outcome.SILENT), ReplayStatus.ANSWERED),
+        (record(Outcome.MUTED), ReplayStatus.MUTED),
+        (record(Outcome.LATE), ReplayStatus.YES),
+        (record(Outcome.LATE, late_reply=ANSWER), ReplayStatus.ANSWERED),
         (
-            episode(Outcome.LATE, late=SAID, sendings=(sending("late.0", SendState.WITHDRAWN),)),
+            record(Outcome.LATE, late_reply=ANSWER, attempts=(attempt("late.0", SendState.WITHDRAWN),)),
             ReplayStatus.YES,
         ),
         (
-            episode(Outcome.LATE, late=SAID, sendings=(sending("late.0", SendState.REFUSED),)),
+            record(Outcome.LATE, late_reply=ANSWER, attempts=(attempt("late.0", SendState.REFUSED),)),
             ReplayStatus.YES,
         ),
         (
-            episode(Outcome.LATE, late=SAID, sendings=(sending("late.0", SendState.UNKNOWN),)),
+            record(Outcome.LATE, late_reply=ANSWER, attempts=(attempt("late.0", SendState.UNKNOWN),)),
             ReplayStatus.UNKNOWN,
         ),
         (
-            episode(Outcome.LATE, late=SAID, sendings=(sending("late.0", SendState.SENT),)),
+            record(Outcome.LATE, late_reply=ANSWER, attempts=(attempt("late.0", SendState.SENT),)),
             ReplayStatus.ANSWERED,
         ),
         (
-            episode(Outcome.LATE, late=SAID, sendings=(sending("late.0", SendState.SENDING),)),
+            record(Outcome.LATE, late_reply=ANSWER, attempts=(attempt("late.0", SendState.SENDING),)),
             ReplayStatus.IN_WORK,
         ),
         (
-            episode(
+            record(
                 Outcome.LATE,
-                late=SAID,
-                sendings=(sending("late.0", SendState.SENT), sending("late.1", SendState.REFUSED)),
+                late_reply=ANSWER,
+                attempts=(attempt("late.0", SendState.SENT), attempt("late.1", SendState.REFUSED)),
             ),
             ReplayStatus.ANSWERED,
         ),
-        (episode(Outcome.REPLY, sendings=(sending("0.again", SendState.REFUSED),)), ReplayStatus.YES),
-        (episode(Outcome.REPLY, sendings=(sending("0.again", SendState.UNKNOWN),)), ReplayStatus.UNKNOWN),
-        (episode(Outcome.REPLY, sendings=(sending("0.again", SendState.SENT),)), ReplayStatus.ANSWERED),
+        (record(Outcome.REPLY, attempts=(attempt("0.again", SendState.REFUSED),)), ReplayStatus.YES),
+        (record(Outcome.REPLY, attempts=(attempt("0.again", SendState.UNKNOWN),)), ReplayStatus.UNKNOWN),
+        (record(Outcome.REPLY, attempts=(attempt("0.again", SendState.SENT),)), ReplayStatus.ANSWERED),
         (
-            episode(
+            record(
                 Outcome.REPLY,
-                sendings=(sending("0.again", SendState.REFUSED),),
+                attempts=(attempt("0.again", SendState.REFUSED),),
                 sent=(sent("0", "undelivered"), sent("1", "delivered")),
             ),
             ReplayStatus.ANSWERED,
         ),
-        (episode(Outcome.FAILED, sendings=(sending("0.again", SendState.UNKNOWN),)), ReplayStatus.YES),
-        (episode(Outcome.FAILED, bodies_removed=NOW), ReplayStatus.GONE),
+        (record(Outcome.FAILED, attempts=(attempt("0.again", SendState.UNKNOWN),)), ReplayStatus.YES),
+        (record(Outcome.FAILED, bodies_removed=NOW), ReplayStatus.GONE),
         (MessageRecord(REFERENCE, None, None, Outcome.FAILED), ReplayStatus.GONE),
         (MessageRecord(REFERENCE, NOW - 25 * HOUR, message(), Outcome.FAILED), ReplayStatus.TOO_OLD),
     ],
 )
-def test_what_may_be_answered_once_more(kept: MessageRecord, verdict: ReplayStatus) -> None:
-    assert check_replayable(kept, NOW, 24 * HOUR, even_unknown=False).verdict is verdict
-    risked = ReplayStatus.YES if verdict is ReplayStatus.UNKNOWN else verdict
-    assert check_replayable(kept, NOW, 24 * HOUR, even_unknown=True).verdict is risked
+def test_a_message_is_replayable_unless_it_was_answered(stored: MessageRecord, status: ReplayStatus) -> None:
+    assert check_replayable(stored, NOW, 24 * HOUR, even_unknown=False).status is status
+    risked = ReplayStatus.YES if status is ReplayStatus.UNKNOWN else status
+    assert check_replayable(stored, NOW, 24 * HOUR, even_unknown=True).status is risked
 
 
 def write(client: redis.Redis, **more: Any) -> MessageRecord:
-    """Write down a message that failed, and read it."""
+    """Store a failed message, and read it."""
     fields: dict[Any, Any] = {
         "request": f"MessageSid={REFERENCE[-34:]}&AccountSid={ACCOUNT}&From=%2B{PERSON[1:]}&To=12345&Body=Hi",
         "received": 1,
@@ -125,32 +125,32 @@ def write(client: redis.Redis, **more: Any) -> MessageRecord:
     return parse_record(REFERENCE, client.hgetall(BUCKET.message(REFERENCE)), {}, ())  # type: ignore[arg-type]
 
 
-def asked(client: redis.Redis, kept: MessageRecord, *, even_unknown: bool = False) -> ReplayStatus:
-    return request_replay(client, kept, SERVICE, 7, even_unknown=even_unknown).verdict
+def request(client: redis.Redis, stored: MessageRecord, *, even_unknown: bool = False) -> ReplayStatus:
+    return request_replay(client, stored, SERVICE, 7, even_unknown=even_unknown).status
 
 
-def waiting(client: redis.Redis) -> list[OutboxEntry]:
+def outbox(client: redis.Redis) -> list[OutboxEntry]:
     lines = cast("list[bytes]", client.zrange(BUCKET.outbox, 0, -1))
     return [OutboxEntry.read(line) for line in lines]
 
 
-async def test_of_many_who_ask_one_has_asked(valkey: redis.Redis) -> None:
-    kept = write(valkey)
-    verdicts = await asyncio.gather(*(asyncio.to_thread(asked, valkey, kept) for _ in range(10)))
-    assert sorted(verdicts) == sorted([ReplayStatus.ASKED] + [ReplayStatus.ALREADY] * 9)
-    assert waiting(valkey) == [OutboxEntry(REFERENCE, ReplyKind.REPLAY.value, SERVICE, PERSON)]
+async def test_of_concurrent_requests_one_is_accepted(valkey: redis.Redis) -> None:
+    stored = write(valkey)
+    statuses = await asyncio.gather(*(asyncio.to_thread(request, valkey, stored) for _ in range(10)))
+    assert sorted(statuses) == sorted([ReplayStatus.ASKED] + [ReplayStatus.ALREADY] * 9)
+    assert outbox(valkey) == [OutboxEntry(REFERENCE, ReplyKind.REPLAY.value, SERVICE, PERSON)]
     assert valkey.pttl(BUCKET.outbox) > 0
 
 
-def test_somebody_who_has_opted_out_meanwhile_gets_nothing(valkey: redis.Redis) -> None:
-    kept = write(valkey)
+def test_a_contact_who_has_opted_out_gets_no_replay(valkey: redis.Redis) -> None:
+    stored = write(valkey)
     valkey.hset(BUCKET.person(SERVICE, PERSON), "out", "1 1 STOP")
-    assert asked(valkey, kept) is ReplayStatus.OPTED_OUT
-    assert waiting(valkey) == []
+    assert request(valkey, stored) is ReplayStatus.OPTED_OUT
+    assert outbox(valkey) == []
 
 
 @pytest.mark.parametrize(
-    ("outcome", "name", "state", "verdict"),
+    ("outcome", "name", "state", "status"),
     [
         ("late", "late.0", "waiting", ReplayStatus.IN_WORK),
         ("late", "late.0", "sent", ReplayStatus.ANSWERED),
@@ -165,37 +165,37 @@ def test_somebody_who_has_opted_out_meanwhile_gets_nothing(valkey: redis.Redis) 
         ("failed", "replay.0.again", "sent", ReplayStatus.ALREADY),
     ],
 )
-def test_what_has_happened_since_it_was_judged_counts(
-    valkey: redis.Redis, outcome: str, name: str, state: str, verdict: ReplayStatus
+def test_changes_since_the_check_are_taken_into_account(
+    valkey: redis.Redis, outcome: str, name: str, state: str, status: ReplayStatus
 ) -> None:
-    kept = write(valkey, outcome=outcome)
+    stored = write(valkey, outcome=outcome)
     more = {f"send:{name}": json.dumps({"state": state})}
     if name.startswith("replay"):
         more |= {"replay": "<Response><Message/></Response>", "replay:asked": "1"}
     valkey.hset(BUCKET.message(REFERENCE), mapping=dict[Any, Any](more))
-    assert asked(valkey, kept) is verdict
-    assert asked(valkey, kept, even_unknown=True) in {verdict, ReplayStatus.ASKED, ReplayStatus.ALREADY}
-    if verdict is ReplayStatus.ASKED:
+    assert request(valkey, stored) is status
+    assert request(valkey, stored, even_unknown=True) in {status, ReplayStatus.ASKED, ReplayStatus.ALREADY}
+    if status is ReplayStatus.ASKED:
         assert not valkey.hexists(BUCKET.message(REFERENCE), "replay")
 
 
-def test_a_replay_that_said_nothing_is_over_and_one_that_failed_is_not(valkey: redis.Redis) -> None:
-    kept = write(valkey, replay="<Response/>", replay__asked=1)
-    assert asked(valkey, kept) is ReplayStatus.ALREADY
-    kept = write(valkey, replay__failed="its handler failed")
-    assert asked(valkey, kept) is ReplayStatus.ASKED
+def test_an_empty_replay_is_final_and_a_failed_one_may_be_requested_again(valkey: redis.Redis) -> None:
+    stored = write(valkey, replay="<Response/>", replay__asked=1)
+    assert request(valkey, stored) is ReplayStatus.ALREADY
+    stored = write(valkey, replay__failed="its handler failed")
+    assert request(valkey, stored) is ReplayStatus.ASKED
 
 
-def test_late_work_that_is_still_in_the_outbox_comes_first(valkey: redis.Redis) -> None:
-    kept = write(valkey, outcome="late")
+def test_a_late_reply_in_the_outbox_prevents_a_replay(valkey: redis.Redis) -> None:
+    stored = write(valkey, outcome="late")
     valkey.zadd(BUCKET.outbox, {OutboxEntry(REFERENCE, ReplyKind.LATE.value, SERVICE, PERSON).line: 1})
-    assert asked(valkey, kept) is ReplayStatus.IN_WORK
+    assert request(valkey, stored) is ReplayStatus.IN_WORK
 
 
-def test_what_is_gone_cannot_be_asked_for(valkey: redis.Redis) -> None:
-    kept = write(valkey)
+def test_a_message_without_its_text_cannot_be_replayed(valkey: redis.Redis) -> None:
+    stored = write(valkey)
     valkey.delete(BUCKET.message(REFERENCE))
-    assert asked(valkey, kept) is ReplayStatus.GONE
+    assert request(valkey, stored) is ReplayStatus.GONE
     write(valkey, bodies__removed=5)
-    assert asked(valkey, kept) is ReplayStatus.GONE
-    assert waiting(valkey) == []
+    assert request(valkey, stored) is ReplayStatus.GONE
+    assert outbox(valkey) == []

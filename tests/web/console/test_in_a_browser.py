@@ -51,7 +51,7 @@ async def test_a_day_at_the_console(start: Start, twilio: Twilio) -> None:
 
         async def told() -> bool:
             browser.open(f"{url}/messages/{fallen['MessageSid']}")
-            return "the replay left from 12345" in browser.text
+            return "the replay was sent from 12345" in browser.text
 
         await until(told)
 

@@ -30,7 +30,7 @@ async def test_a_dead_letter_is_answered_once_more(start: Start, twilio: Twilio)
         assert (response.status_code, response.headers["location"]) == (303, f"{path}?asked=1")
 
         async def told() -> bool:
-            return "the replay left from 12345" in unescape(operator.get(path).text)
+            return "the replay was sent from 12345" in unescape(operator.get(path).text)
 
         await until(told)
         await twilio.shows(("12345", "We are open 9 to 5, SAN FRANCISCO."))

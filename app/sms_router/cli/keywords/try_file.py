@@ -17,7 +17,7 @@ from sms_router.privacy import mask_text
 from sms_router.routing.dispatch.dispatcher import Dispatcher
 from sms_router.routing.history.reader import HistoryReader
 from sms_router.routing.history.record import MessageRecord
-from sms_router.routing.history.timeline import iso
+from sms_router.routing.history.timeline import format_iso
 from sms_router.routing.pipeline.explain import Preview, preview
 
 MOST_SHOWN = 30
@@ -117,7 +117,7 @@ def _as_json(count: int, changes: Sequence[Change], reveal: bool) -> dict[str, o
         "changes": [
             {
                 "sid": change.episode.sid,
-                "received": iso(change.episode.received),
+                "received": format_iso(change.episode.received),
                 "to": change.episode.message.recipient if change.episode.message else None,
                 "body": _body(change, reveal),
                 "before": _outcome(change.before, reveal),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sms_router.privacy import mask_text
 from sms_router.routing.history.record import AnswerRecord, MessageRecord, OutboundAttempt
-from sms_router.routing.history.timeline import body_of, build_timeline, iso, person_of
+from sms_router.routing.history.timeline import body_of, build_timeline, format_iso, number_of
 
 
 def as_json(episode: MessageRecord, reveal: bool) -> dict[str, object]:
@@ -12,8 +12,8 @@ def as_json(episode: MessageRecord, reveal: bool) -> dict[str, object]:
     return {
         "sid": episode.sid,
         "account_sid": episode.account_sid,
-        "received": iso(episode.received),
-        "from": person_of(episode, reveal),
+        "received": format_iso(episode.received),
+        "from": number_of(episode, reveal),
         "to": episode.message.recipient if episode.message else None,
         "body": body_of(episode, reveal),
         "outcome": episode.outcome,
@@ -21,25 +21,25 @@ def as_json(episode: MessageRecord, reveal: bool) -> dict[str, object]:
         "sender": episode.sender,
         "trail": list(episode.trail),
         "answer": _texts(episode.answer, reveal),
-        "answered": iso(episode.answer.at) if episode.answer else None,
-        "late": _document(episode.late, reveal),
+        "answered": format_iso(episode.answer.at) if episode.answer else None,
+        "late": _document(episode.late_reply, reveal),
         "replay": _replay(episode, reveal),
-        "by_rest": [_sending(sending) for sending in episode.sendings],
+        "by_rest": [_sending(sending) for sending in episode.attempts],
         "causes": [cause.text for cause in episode.causes],
         "cause": episode.causes[0].text if episode.causes else None,
         "sent": [
             {
                 "sid": sent.sid,
-                "piece": sent.piece.name if sent.piece else None,
+                "piece": sent.part.name if sent.part else None,
                 "from": sent.sender,
                 "status": sent.status,
                 "error_code": sent.error_code or None,
-                "statuses": [{"status": each.status, "at": iso(each.at)} for each in sent.statuses],
+                "statuses": [{"status": each.status, "at": format_iso(each.at)} for each in sent.statuses],
             }
             for sent in episode.sent
         ],
         "story": [
-            {"at": iso(step.at), "what": step.what.value, "sid": step.sid, "lines": list(step.lines)}
+            {"at": format_iso(step.at), "what": step.type.value, "sid": step.sid, "lines": list(step.lines)}
             for step in build_timeline(episode, reveal)
         ],
     }
@@ -49,7 +49,7 @@ def _document(said: AnswerRecord | None, reveal: bool) -> dict[str, object] | No
     if said is None:
         return None
     return {
-        "at": iso(said.at),
+        "at": format_iso(said.at),
         "rule": said.rule,
         "sender": said.sender,
         "trail": list(said.trail),
@@ -60,17 +60,21 @@ def _document(said: AnswerRecord | None, reveal: bool) -> dict[str, object] | No
 def _replay(episode: MessageRecord, reveal: bool) -> dict[str, object] | None:
     if episode.replay is None:
         return None
-    done = _document(episode.replay.said, reveal) or {}
-    return {"asked": iso(episode.replay.asked), "failed": episode.replay.failed or None, **done}
+    done = _document(episode.replay.answer, reveal) or {}
+    return {
+        "asked": format_iso(episode.replay.requested_at),
+        "failed": episode.replay.failure or None,
+        **done,
+    }
 
 
 def _sending(sending: OutboundAttempt) -> dict[str, object]:
     return {
-        "piece": sending.piece.name,
+        "piece": sending.part.name,
         "state": sending.state.value,
-        "at": iso(sending.at),
-        "why": sending.why,
-        "result": sending.result or None,
+        "at": format_iso(sending.at),
+        "why": sending.reason,
+        "result": sending.failure or None,
         "sender": sending.sender or None,
         "sid": sending.sid or None,
         "trail": list(sending.trail),

@@ -66,7 +66,7 @@ def forget(
         removed = dict(kept.counts)
         if kept.opt_outs and opt_out_too:
             removed["opt_outs"] = len(kept.opt_outs)
-        if not removed and not kept.in_work:
+        if not removed and not kept.in_progress:
             raise _nothing(number, on_the_list=bool(kept.opt_outs))
         confirm(f"Remove {_in_words(removed)} of {mask_number(number)}?", yes=yes)
         forgetting.remove(kept, opt_out_too=opt_out_too)
@@ -75,7 +75,7 @@ def forget(
         print_json(_as_json(number, kept, removed, waiting, opt_out_too=opt_out_too))
     else:
         _tell(kept, removed, waiting, opt_out_too=opt_out_too)
-    if kept.in_work:
+    if kept.in_progress:
         raise typer.Exit(1)
 
 
@@ -114,8 +114,8 @@ def _tell(kept: StoredData, removed: Mapping[str, int], waiting: int, *, opt_out
     if kept.opt_outs and not opt_out_too:
         stdout.print(f"kept:    {_in_words({'opt_outs': len(kept.opt_outs)})} (--opt-out-too removes it)")
     again = "; then run this again"
-    if kept.in_work:
-        stdout.print(f"{plural(len(kept.in_work), 'text')} of theirs is being answered just now{again}.")
+    if kept.in_progress:
+        stdout.print(f"{plural(len(kept.in_progress), 'text')} of theirs is being answered just now{again}.")
     if waiting:
         files = plural(waiting, "spool file")
         stdout.print(f"{files} on this machine may name them, and waits for Redis{again}.", soft_wrap=True)
@@ -128,6 +128,6 @@ def _as_json(
         "number": mask_number(number),
         "removed": removed,
         "kept": {"opt_outs": 0 if opt_out_too else len(kept.opt_outs)},
-        "in_work": len(kept.in_work),
+        "in_work": len(kept.in_progress),
         "spool_files": waiting,
     }

@@ -24,7 +24,14 @@ from sms_router.config.models import Privacy
 from sms_router.config.settings import Settings
 from sms_router.routing.history.reader import HistoryReader
 from sms_router.routing.history.record import MessageRecord
-from sms_router.routing.history.timeline import body_of, build_timeline, in_words, iso, moment_of, person_of
+from sms_router.routing.history.timeline import (
+    body_of,
+    build_timeline,
+    describe_attempt,
+    format_iso,
+    format_time,
+    number_of,
+)
 
 LONGEST_LINE = 120
 """Characters of a text that a list shows."""
@@ -127,7 +134,7 @@ def _list(episodes: list[MessageRecord], failed: bool, reveal: bool) -> None:
         return
     stdout.print("Dead letters" if failed else "Messages", "(newest first, times in UTC)")
     for episode in episodes:
-        stdout.print(plain(f"\n{moment_of(episode.received)}  {episode.sid}", "bold"), soft_wrap=True)
+        stdout.print(plain(f"\n{format_time(episode.received)}  {episode.sid}", "bold"), soft_wrap=True)
         for line in _lines(episode, reveal):
             stdout.print(plain(f"  {line}"), soft_wrap=True)
 
@@ -139,13 +146,13 @@ def _lines(episode: MessageRecord, reveal: bool) -> Iterator[str]:
     else:
         body = " ".join(body_of(episode, reveal).split())
         shown = body if len(body) <= LONGEST_LINE else f"{body[:LONGEST_LINE]}…"
-        yield f"{person_of(episode, reveal)} to {episode.message.recipient}: {shown}"
+        yield f"{number_of(episode, reveal)} to {episode.message.recipient}: {shown}"
     answer = episode.outcome or "unanswered"
     yield f"{answer} from {episode.sender}" if episode.sender else answer
-    for sending in episode.sendings:
-        yield in_words(sending)
-    if episode.replay is not None and not any(each.piece.kind == "replay" for each in episode.sendings):
-        yield "replay: " + ("sent nothing" if episode.replay.said else "waits for a router")
+    for sending in episode.attempts:
+        yield describe_attempt(sending)
+    if episode.replay is not None and not any(each.part.kind == "replay" for each in episode.attempts):
+        yield "replay: " + ("sent nothing" if episode.replay.answer else "waits for a router")
     for sent in episode.sent:
         yield f"delivery: {sent.status} {sent.error_code}".rstrip()
     for cause in episode.causes:
@@ -156,9 +163,9 @@ def _tell(episode: MessageRecord, reveal: bool) -> None:
     rows = []
     day = None
     for step in build_timeline(episode, reveal):
-        date, _, time = (iso(step.at) or "T").partition("T")
+        date, _, time = (format_iso(step.at) or "T").partition("T")
         when = time[:12] if date == day else f"{date}\n{time[:12]}"
         day = date
-        rows.append((when, step.what.value, "\n".join(step.lines)))
+        rows.append((when, step.type.value, "\n".join(step.lines)))
     stdout.print(plain(f"{episode.sid}  {episode.outcome or 'unanswered'}", "bold"), soft_wrap=True)
     print_table(("time (UTC)", "what", ""), rows)

@@ -23,7 +23,7 @@ from sms_router.routing.history import replay as replaying
 from sms_router.routing.history.reader import HistoryReader
 from sms_router.routing.history.record import MessageRecord
 from sms_router.routing.history.replay import ReplayCheck, ReplayStatus
-from sms_router.routing.history.timeline import body_of, in_words, iso, moment_of, person_of
+from sms_router.routing.history.timeline import body_of, describe_attempt, format_iso, format_time, number_of
 from sms_router.routing.pipeline.replay_preview import ReplayPreview
 
 _LOOK_EVERY = 0.2
@@ -43,7 +43,7 @@ class ReplayRequest:
     @property
     def good(self) -> bool:
         """True while nothing stands against it."""
-        return self.judgement.verdict in {ReplayStatus.YES, ReplayStatus.ASKED}
+        return self.judgement.status in {ReplayStatus.YES, ReplayStatus.ASKED}
 
 
 def register(commands: typer.Typer) -> None:
@@ -156,7 +156,7 @@ def _carry_out(settings: Settings, wishes: Sequence[ReplayRequest], even_unknown
                     settings.router.retention_days,
                     even_unknown=even_unknown,
                 )
-        _watch(client, [wish for wish in wishes if wish.judgement.verdict is ReplayStatus.ASKED], wait)
+        _watch(client, [wish for wish in wishes if wish.judgement.status is ReplayStatus.ASKED], wait)
 
 
 def _watch(client: redis.Redis, wishes: Sequence[ReplayRequest], wait: float) -> None:
@@ -185,16 +185,16 @@ def _places(wishes: Sequence[ReplayRequest]) -> list[tuple[str, str]]:
 
 def _result(episode: MessageRecord) -> str:
     """Say what became of a replay; empty while it is under way."""
-    if episode.replay is None or episode.replay.said is None:
+    if episode.replay is None or episode.replay.answer is None:
         return ""
-    if episode.replay.failed:
-        return f"nothing was sent: {episode.replay.failed}"
-    sendings = episode.sendings_of(ReplyKind.REPLAY)
+    if episode.replay.failure:
+        return f"nothing was sent: {episode.replay.failure}"
+    sendings = episode.attempts_of(ReplyKind.REPLAY)
     if not sendings:
         return "nothing was sent: its rule says nothing"
     if any(sending.state not in _ENDED for sending in sendings):
         return ""
-    return "; ".join(in_words(sending) for sending in sendings)
+    return "; ".join(describe_attempt(sending) for sending in sendings)
 
 
 def _tell(wishes: Sequence[ReplayRequest], reveal: bool, *, dry_run: bool) -> None:
@@ -209,15 +209,15 @@ def _tell(wishes: Sequence[ReplayRequest], reveal: bool, *, dry_run: bool) -> No
 
 def _summary(wish: ReplayRequest, *, dry_run: bool) -> str:
     if not wish.good:
-        return f"is not replayed: {wish.judgement.why}"
-    return f"would be replayed: {wish.judgement.why}" if dry_run else wish.result or "asked for"
+        return f"is not replayed: {wish.judgement.reason}"
+    return f"would be replayed: {wish.judgement.reason}" if dry_run else wish.result or "asked for"
 
 
 def _lines(wish: ReplayRequest, reveal: bool) -> list[str]:
     if wish.episode is None or wish.episode.message is None:
         return []
-    came, body = moment_of(wish.episode.received), " ".join(body_of(wish.episode, reveal).split())
-    who = f"{person_of(wish.episode, reveal)} to {wish.episode.message.recipient}"
+    came, body = format_time(wish.episode.received), " ".join(body_of(wish.episode, reveal).split())
+    who = f"{number_of(wish.episode, reveal)} to {wish.episode.message.recipient}"
     lines = [f"{came}  {who}: {body}"]
     if wish.plan is not None and wish.good:
         lines.append(f"rule {wish.plan.rule}" + (f", {wish.plan.runs}" if wish.plan.runs else ""))
@@ -233,11 +233,11 @@ def _as_json(wish: ReplayRequest, reveal: bool) -> dict[str, object]:
     texts = plan.texts if plan is not None else ()
     return {
         "sid": wish.sid,
-        "received": iso(wish.episode.received) if wish.episode else None,
-        "from": person_of(wish.episode, reveal) if wish.episode else None,
-        "replayed": wish.judgement.verdict is ReplayStatus.ASKED,
-        "verdict": wish.judgement.verdict.value,
-        "why": wish.judgement.why,
+        "received": format_iso(wish.episode.received) if wish.episode else None,
+        "from": number_of(wish.episode, reveal) if wish.episode else None,
+        "replayed": wish.judgement.status is ReplayStatus.ASKED,
+        "verdict": wish.judgement.status.value,
+        "why": wish.judgement.reason,
         "rule": plan.rule if plan is not None else None,
         "sender": plan.sender if plan is not None else None,
         "text": [text if reveal else mask_text(text) for text in texts],

@@ -1,28 +1,26 @@
-"""What was said goes earlier than the rest of a message's story, where ``body_retention_days`` says so.
+"""Removes the texts from stored messages after ``body_retention_days``; the rest of a record stays longer.
 
-Nothing of it is on the way of a message: workers look through the journals in the background, each from
-where the last one ended.
+It runs in the background, off the hot path. Workers share the progress through each journal in Redis.
 """
 
 from __future__ import annotations
 
-import asyncio
 import logging
 
 from sms_router.store.errors import ScriptFailedError, StoreUnavailableError
 from sms_router.store.keys import ALL_BUCKETS, Bucket
 from sms_router.store.scripts import BODY_RETENTION
 from sms_router.store.store import Store
-from sms_router.tasks import cancel_and_wait
+from sms_router.tasks import PeriodicTask
 from sms_router.twilio.twiml import EMPTY
 
 log = logging.getLogger("sms_router.retention")
 
-EVERY = 60.0
-"""Seconds between two looks at all journals."""
+SWEEP_INTERVAL = 60.0
+"""Seconds between two sweeps of all journals."""
 
-AT_ONCE = 50
-"""Messages of one script run: Redis serves nobody else meanwhile."""
+BATCH = 50
+"""Messages per run of the script, during which Redis executes nothing else."""
 
 KEPT_PARAMETERS = (
     "MessageSid",
@@ -35,62 +33,65 @@ KEPT_PARAMETERS = (
     "FromCountry",
     "OptOutType",
 )
-"""Of a request, what says who texted whom, and not what."""
+"""The parameters of a request that stay in the record; they contain nothing that the contact wrote."""
 
 
 class BodyRetention:
-    """Takes texts out of old records; one in each worker."""
+    """Removes texts from old records; one in each worker.
+
+    Args:
+        store: where the records are.
+        days: age at which the texts are removed.
+        retention_days: age at which a record is deleted.
+
+    """
 
     def __init__(self, store: Store, days: float, retention_days: float) -> None:
-        """Keep texts for ``days``; the rest of a record lives as long as the journal."""
         self._store = store
-        self._kept = int(days * 86_400_000)
-        self._retention = int(retention_days * 86_400_000)
-        self._task: asyncio.Task[None] | None = None
+        self._max_age = int(days * 86_400_000)
+        self._record_retention = int(retention_days * 86_400_000)
+        self._task = PeriodicTask("body-retention", SWEEP_INTERVAL, self._sweep_and_log)
 
     def start(self) -> None:
-        """Begin to look."""
-        self._task = asyncio.create_task(self._run(), name="body-retention")
+        self._task.start()
 
     async def aclose(self) -> None:
-        """Stop looking; what is left is another worker's, or the next start's."""
-        await cancel_and_wait(self._task)
+        """Stop; another worker or the next start continues."""
+        await self._task.aclose()
 
     async def sweep(self) -> int:
-        """Look through all journals once; return how many messages were due.
+        """Remove the texts that are due in all journals, and return how many messages had any.
 
         Raises:
-            StoreUnavailableError: when Redis does not serve.
+            StoreUnavailableError: when Redis does not respond.
 
         """
         due = 0
         for bucket in ALL_BUCKETS:
-            while (looked := await self._take_out(bucket)) > 0:
-                due += looked
+            while (removed := await self._remove_batch(bucket)) > 0:
+                due += removed
         return due
 
-    async def _take_out(self, bucket: Bucket) -> int:
-        looked: int = await self._store.run(
+    async def _remove_batch(self, bucket: Bucket) -> int:
+        removed: int = await self._store.run(
             BODY_RETENTION,
             (bucket.journal, bucket.bodies_removed),
             (
-                self._kept,
-                AT_ONCE,
+                self._max_age,
+                BATCH,
                 bucket.message(""),
                 EMPTY,
                 f" {' '.join(KEPT_PARAMETERS)} ",
-                self._retention,
+                self._record_retention,
             ),
         )
-        return looked
+        return removed
 
-    async def _run(self) -> None:
-        while True:
-            try:
-                if due := await self.sweep():
-                    log.info("took the texts out of %d messages", due)
-            except ScriptFailedError as error:
-                log.error("texts could not be taken out of old messages: %s", error)
-            except StoreUnavailableError:
-                pass  # the next look may find it back
-            await asyncio.sleep(EVERY)
+    async def _sweep_and_log(self) -> None:
+        try:
+            if due := await self.sweep():
+                log.info("removed the texts of %d messages", due)
+        except ScriptFailedError as error:
+            log.error("the texts of old messages could not be removed: %s", error)
+        except StoreUnavailableError:
+            pass  # the connection logs the outage, and the next sweep continues

@@ -1,7 +1,8 @@
-"""Forgetting a person: everything that is kept of them, wherever it lies in Redis.
+"""Erasure of a contact's data: everything that Redis stores about a number.
 
-All keys of a person lie in one bucket, and those that are theirs alone end with their number. Their
-messages are found through the bucket's journal, since a record's key does not say whose it is.
+All keys of a contact are in one bucket, and the keys of that contact alone end with the number. The
+contact's messages are found through the bucket's journal, because a message's key does not contain the
+number.
 """
 
 from __future__ import annotations
@@ -15,113 +16,118 @@ from typing import TypeVar, cast
 import redis
 
 from sms_router.delivery.entry import OutboxEntry
-from sms_router.routing.history.record import Fields, replies_sent
+from sms_router.routing.history.record import Fields, sent_replies
 from sms_router.store.keys import CONSENTS_CHANNEL, Bucket, bucket_of
 from sms_router.store.server_clock import server_time
 from sms_router.twilio.inbound import parse_stored_request
 
-AT_ONCE = 500
-"""Entries that are looked at in one round trip."""
+BATCH = 500
+"""Entries per round trip."""
 
-_SPECIAL = re.compile(r"([*?\[\]\\])")
+_PATTERN_CHARACTERS = re.compile(r"([*?\[\]\\])")
 _ESCAPED = r"\\\1"
-"""Characters that have a meaning in a pattern of Redis."""
 
-_Found = TypeVar("_Found", bytes, str)
+_Item = TypeVar("_Item", bytes, str)
 
 Progress = Callable[[int], None]
-"""Is told how many more things were looked at."""
+"""Receives the number of entries that were read since the last call."""
 
 
 @dataclass(slots=True)
 class StoredData:
-    """What is kept of one person."""
+    """Everything that is stored about one contact."""
 
     bucket: Bucket
     messages: dict[str, Sequence[bytes]] = field(default_factory=dict)
-    """Their messages' references, each with its entries in the journal."""
-    in_work: list[str] = field(default_factory=list)
-    """References of messages that are being answered at this moment."""
+    """References of the contact's messages, each with its entries in the journal."""
+    in_progress: list[str] = field(default_factory=list)
+    """References of messages that are claimed at this moment; they are not removed."""
     receipts: list[bytes] = field(default_factory=list)
     dead_letters: list[bytes] = field(default_factory=list)
     outbox: list[bytes] = field(default_factory=list)
     keys: dict[bytes, str] = field(default_factory=dict)
-    """Keys that are theirs alone, each with what it holds."""
+    """Keys of this contact alone, each with the kind of its content."""
     opt_outs: list[bytes] = field(default_factory=list)
-    """Their entries on the opt-out list."""
+    """Entries on the opt-out list."""
     opt_out_keys: list[bytes] = field(default_factory=list)
-    """Keys that hold nothing but an opt-out."""
+    """Keys that contain only an opt-out."""
 
     @property
     def counts(self) -> Mapping[str, int]:
-        """How much there is of each kind; opt-outs are not counted."""
-        found = {
+        """Number of entries of each kind, opt-outs excluded."""
+        counts = {
             "messages": len(self.messages),
             "receipts": len(self.receipts),
             "dead_letters": len(self.dead_letters),
             "outbox": len(self.outbox),
             **Counter(self.keys.values()),
         }
-        return {kind: count for kind, count in found.items() if count}
+        return {kind: count for kind, count in counts.items() if count}
 
 
 class ContactEraser:
-    """Finds and removes what is kept of one person; the client is redis-py's, answering bytes."""
+    """Finds and removes everything that is stored about one contact.
 
-    def __init__(self, client: redis.Redis, person: str, progress: Progress = lambda _: None) -> None:
-        """``person`` is the address that they text from."""
+    Args:
+        client: redis-py's client, which returns bytes.
+        contact: the number from which the contact texts.
+        progress: receives the number of entries that were read.
+
+    """
+
+    def __init__(self, client: redis.Redis, contact: str, progress: Progress = lambda _: None) -> None:
         self._client = client
-        self._person = person
-        self._bucket = bucket_of(person)
+        self._contact = contact
+        self._bucket = bucket_of(contact)
         self._progress = progress
 
     def find(self) -> StoredData:
-        """Look through everything; nothing is changed."""
-        kept = StoredData(self._bucket)
-        self._find_messages(kept)
-        theirs = {reference.encode() for reference in kept.messages}
+        """Find everything; nothing is changed."""
+        data = StoredData(self._bucket)
+        self._find_messages(data)
+        references = {reference.encode() for reference in data.messages}
         for entry, fields in self._stream(self._bucket.dead_letters):
-            if fields.get(b"message") in theirs:
-                kept.dead_letters.append(entry)
-        for line, _ in self._client.zscan_iter(self._bucket.outbox, count=AT_ONCE):
+            if fields.get(b"message") in references:
+                data.dead_letters.append(entry)
+        for line, _ in self._client.zscan_iter(self._bucket.outbox, count=BATCH):
             self._progress(1)
-            if _person_of(line) == self._person:
-                kept.outbox.append(line)
-        for member, _ in self._client.zscan_iter(self._bucket.opt_outs, count=AT_ONCE):
+            if _contact_of(line) == self._contact:
+                data.outbox.append(line)
+        for member, _ in self._client.zscan_iter(self._bucket.opt_outs, count=BATCH):
             self._progress(1)
-            if member.decode("utf-8", "surrogateescape").partition(" ")[2] == self._person:
-                kept.opt_outs.append(member)
+            if member.decode("utf-8", "surrogateescape").partition(" ")[2] == self._contact:
+                data.opt_outs.append(member)
         for key, kind in self._own_keys():
             if kind == "person" and self._client.hkeys(key) == [b"out"]:
-                kept.opt_out_keys.append(key)
+                data.opt_out_keys.append(key)
             else:
-                kept.keys[key] = kind
-        return kept
+                data.keys[key] = kind
+        return data
 
-    def remove(self, kept: StoredData, *, opt_out_too: bool) -> None:
-        """Remove what was found. Run again after an interruption, it removes the rest.
+    def remove(self, data: StoredData, *, opt_out_too: bool) -> None:
+        """Remove what `find` has found. After an interruption, another run removes the rest.
 
-        On the opt-out list they stay, unless ``opt_out_too``: nobody could know any more that they
-        wanted nothing from us.
+        The contact stays on the opt-out list unless ``opt_out_too`` is set: otherwise nothing would keep
+        the router from sending to them again.
         """
-        self._in_batches(kept.receipts, lambda pipeline, key: pipeline.unlink(key))
-        bucket = kept.bucket
-        self._in_batches(kept.dead_letters, lambda pipeline, entry: pipeline.xdel(bucket.dead_letters, entry))
-        self._in_batches(kept.outbox, lambda pipeline, line: pipeline.zrem(bucket.outbox, line))
-        for key, kind in kept.keys.items():
-            self._remove_key(key, stays=kind == "person" and not opt_out_too)
+        self._in_batches(data.receipts, lambda pipeline, key: pipeline.unlink(key))
+        bucket = data.bucket
+        self._in_batches(data.dead_letters, lambda pipeline, entry: pipeline.xdel(bucket.dead_letters, entry))
+        self._in_batches(data.outbox, lambda pipeline, line: pipeline.zrem(bucket.outbox, line))
+        for key, kind in data.keys.items():
+            self._remove_key(key, keep_opt_out=kind == "person" and not opt_out_too)
         if opt_out_too:
-            self._in_batches(kept.opt_out_keys, lambda pipeline, key: pipeline.unlink(key))
-            self._in_batches(kept.opt_outs, lambda pipeline, each: pipeline.zrem(bucket.opt_outs, each))
-            for each in kept.opt_outs:  # the routers know them by heart, and on disk
-                self._client.publish(CONSENTS_CHANNEL, b"start " + each)
-        self._in_batches(list(kept.messages), lambda pipeline, each: pipeline.unlink(bucket.message(each)))
-        entries = [entry for found in kept.messages.values() for entry in found]
+            self._in_batches(data.opt_out_keys, lambda pipeline, key: pipeline.unlink(key))
+            self._in_batches(data.opt_outs, lambda pipeline, one: pipeline.zrem(bucket.opt_outs, one))
+            for opt_out in data.opt_outs:  # removes it from the routers' caches, those on disk included
+                self._client.publish(CONSENTS_CHANNEL, b"start " + opt_out)
+        self._in_batches(list(data.messages), lambda pipeline, one: pipeline.unlink(bucket.message(one)))
+        entries = [entry for entries in data.messages.values() for entry in entries]
         self._in_batches(entries, lambda pipeline, entry: pipeline.xdel(bucket.journal, entry))
 
-    def _remove_key(self, key: bytes, *, stays: bool) -> None:
-        """Remove a key; of one that holds an opt-out that stays, everything else."""
-        if not stays or not self._client.hexists(key, "out"):
+    def _remove_key(self, key: bytes, *, keep_opt_out: bool) -> None:
+        """Remove a key; with ``keep_opt_out`` its other fields only, if it contains an opt-out."""
+        if not keep_opt_out or not self._client.hexists(key, "out"):
             self._client.unlink(key)
             return
         others = [name for name in cast("list[bytes]", self._client.hkeys(key)) if name != b"out"]
@@ -129,65 +135,65 @@ class ContactEraser:
             self._client.hdel(key, *cast("list[str]", others))
 
     def _in_batches(
-        self, found: Sequence[_Found], remove: Callable[[redis.client.Pipeline, _Found], object]
+        self, items: Sequence[_Item], remove: Callable[[redis.client.Pipeline, _Item], object]
     ) -> None:
-        for start in range(0, len(found), AT_ONCE):
+        for start in range(0, len(items), BATCH):
             pipeline = self._client.pipeline(transaction=False)
-            for each in found[start : start + AT_ONCE]:
-                remove(pipeline, each)
+            for item in items[start : start + BATCH]:
+                remove(pipeline, item)
             pipeline.execute()
 
-    def _find_messages(self, kept: StoredData) -> None:
+    def _find_messages(self, data: StoredData) -> None:
         now = int(server_time(self._client) * 1000)
         batch: list[tuple[bytes, str]] = []
         for entry, fields in self._stream(self._bucket.journal):
             batch.append((entry, fields[b"message"].decode()))
-            if len(batch) == AT_ONCE:
-                self._sort_out(kept, batch, now)
+            if len(batch) == BATCH:
+                self._add_own_messages(data, batch, now)
                 batch.clear()
-        self._sort_out(kept, batch, now)
+        self._add_own_messages(data, batch, now)
 
-    def _sort_out(self, kept: StoredData, batch: Sequence[tuple[bytes, str]], now: int) -> None:
-        """Find out which of these messages are theirs."""
+    def _add_own_messages(self, data: StoredData, batch: Sequence[tuple[bytes, str]], now: int) -> None:
+        """Add the contact's messages among the journal entries of a batch."""
         pipeline = self._client.pipeline(transaction=False)
         for _, reference in batch:
             pipeline.hmget(self._bucket.message(reference), "request", "answer", "lease")
         for (entry, reference), (request, answer, lease) in zip(batch, pipeline.execute(), strict=True):
             message = parse_stored_request(request or b"")
-            if message is None or message.sender != self._person:
+            if message is None or message.sender != self._contact:
                 continue
             if answer is None and int(lease or 0) > now:
-                kept.in_work.append(reference)
+                data.in_progress.append(reference)
                 continue
-            kept.messages[reference] = (*kept.messages.get(reference, ()), entry)
+            data.messages[reference] = (*data.messages.get(reference, ()), entry)
             fields = cast("Fields", self._client.hgetall(self._bucket.message(reference)))
             account = reference.partition("/")[0]
-            kept.receipts += [self._bucket.receipt(f"{account}/{sid}") for sid in replies_sent(fields)]
+            data.receipts += [self._bucket.receipt(f"{account}/{sid}") for sid in sent_replies(fields)]
 
     def _own_keys(self) -> Iterator[tuple[bytes, str]]:
-        """Yield the keys that are theirs alone, in every Service, each with what it holds."""
-        begins = f"{self._bucket.tag}:"
-        theirs = f"{begins}*:{_SPECIAL.sub(_ESCAPED, self._person)}"
-        for key in self._client.scan_iter(match=theirs, count=AT_ONCE):
+        """Yield the keys of this contact alone, in every Service, each with the kind of its content."""
+        prefix = f"{self._bucket.tag}:"
+        pattern = f"{prefix}*:{_PATTERN_CHARACTERS.sub(_ESCAPED, self._contact)}"
+        for key in self._client.scan_iter(match=pattern, count=BATCH):
             self._progress(1)
-            yield key, key.decode("utf-8", "replace").removeprefix(begins).partition(":")[0]
+            yield key, key.decode("utf-8", "replace").removeprefix(prefix).partition(":")[0]
 
     def _stream(self, stream: bytes) -> Iterator[tuple[bytes, Fields]]:
-        """Yield the entries of a stream, some at a time."""
-        begin = b"-"
+        """Yield the entries of a stream, which are read in batches."""
+        start = b"-"
         while True:
-            found = cast(
-                "list[tuple[bytes, Fields]]", self._client.xrange(stream, min=begin.decode(), count=AT_ONCE)
+            entries = cast(
+                "list[tuple[bytes, Fields]]", self._client.xrange(stream, min=start.decode(), count=BATCH)
             )
-            yield from found
-            self._progress(len(found))
-            if len(found) < AT_ONCE:
+            yield from entries
+            self._progress(len(entries))
+            if len(entries) < BATCH:
                 return
-            begin = b"(" + found[-1][0]
+            start = b"(" + entries[-1][0]
 
 
-def _person_of(line: bytes) -> str | None:
-    """Return whose entry of the outbox this is; None when it cannot be read, as from a newer version."""
+def _contact_of(line: bytes) -> str | None:
+    """Return the contact of an outbox entry; None if it cannot be parsed, as one of a newer version."""
     try:
         return OutboxEntry.read(line).person
     except ValueError:

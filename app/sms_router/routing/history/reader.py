@@ -1,170 +1,189 @@
-"""What happened, newest first: read from the journal for people at a terminal."""
+"""Reads stored messages: the newest, the failed, one by its sid, those of a contact."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
-from typing import cast
+from typing import NamedTuple, cast
 
 import redis
 
-from sms_router.routing.history.paging import Cursor, RecordPage
-from sms_router.routing.history.record import FailureCause, Fields, MessageRecord, parse_record, replies_sent
-from sms_router.routing.history.streams import DEAD_LETTERS, JOURNAL, StreamEntry, StreamReader
+from sms_router.routing.history.record import FailureCause, Fields, MessageRecord, parse_record, sent_replies
+from sms_router.routing.history.streams import DEAD_LETTERS, JOURNAL, Cursor, StreamEntry, StreamReader
 from sms_router.store.keys import ALL_BUCKETS, Bucket, bucket_of
 from sms_router.twilio.inbound import parse_stored_request
 
-AT_ONCE = 200
-"""Messages and dead letters that are read in one round trip."""
+BATCH = 200
+"""Messages or stream entries per round trip."""
 
-CLOCKS_DIFFER = 600_000
-"""Milliseconds by which a router's clock, which may have dated a message, may be ahead of Redis'."""
+MAX_CLOCK_DIFFERENCE = 600_000
+"""Milliseconds by which the clock of a router, which may have dated a message, is ahead of Redis' clock."""
+
+_Location = tuple[Bucket, str]
+"""The bucket of a message, and its reference."""
+
+
+class RecordPage(NamedTuple):
+    """Some messages, the newest first."""
+
+    records: list[MessageRecord]
+    next_cursor: Cursor | None
+    """Where the next page, with older messages, begins; None on the last page."""
 
 
 class HistoryReader:
-    """Reads the journal; the client is redis-py's, answering bytes."""
+    """Reads stored messages.
+
+    Args:
+        client: redis-py's client, which returns bytes.
+
+    """
 
     def __init__(self, client: redis.Redis) -> None:
         self._client = client
-        self._letters = StreamReader(client)
+        self._streams = StreamReader(client)
 
     def recent(self, limit: int) -> list[MessageRecord]:
         """Return the newest messages."""
-        places = [(letter.bucket, letter.reference) for letter in self._newest(limit)]
-        return self._episodes(places, {})
+        return self._records([(entry.bucket, entry.reference) for entry in self._newest(limit)], {})
 
     def failed(self, limit: int, since: int = 0, cause: str = "") -> list[MessageRecord]:
-        """Return the newest messages that are dead letters, each with every cause.
+        """Return the newest messages that are dead letters, each with all its causes.
 
-        With ``since`` (milliseconds since the epoch) and ``cause``, only those that became one after
-        that for a cause which holds these words.
+        Args:
+            limit: the most messages that are returned.
+            since: milliseconds since the epoch; only messages that became dead letters after it.
+            cause: only messages with a cause that contains this text, in any case.
+
         """
-        places: dict[str, Bucket] = {}
-        for letter in self._letters.backwards(DEAD_LETTERS, AT_ONCE):
-            if len(places) == limit or letter.cause.at < since:
+        buckets: dict[str, Bucket] = {}
+        for entry in self._streams.newest(DEAD_LETTERS, BATCH):
+            if len(buckets) == limit or entry.cause.at < since:
                 break
-            if cause.casefold() in letter.cause.text.casefold():
-                places.setdefault(letter.reference, letter.bucket)
-        found = [(bucket, reference) for reference, bucket in places.items()]
-        return self._episodes(found, self._causes(found))
+            if cause.casefold() in entry.cause.text.casefold():
+                buckets.setdefault(entry.reference, entry.bucket)
+        locations = [(bucket, reference) for reference, bucket in buckets.items()]
+        return self._records(locations, self._causes(locations))
 
     def page(self, limit: int, before: Cursor | None = None) -> RecordPage:
-        """Return the newest messages, after a position that an earlier page ended at."""
-        letters = self._newest(limit + 1, before)
-        shown = [(letter.bucket, letter.reference) for letter in letters[:limit]]
-        return RecordPage(
-            self._episodes(shown, {}), letters[limit - 1].position if len(letters) > limit else None
-        )
+        """Return the newest messages, from the cursor of an earlier page on."""
+        entries = self._newest(limit + 1, before)
+        locations = [(entry.bucket, entry.reference) for entry in entries[:limit]]
+        cursor = entries[limit - 1].cursor if len(entries) > limit else None
+        return RecordPage(self._records(locations, {}), cursor)
 
     def failed_page(self, limit: int, before: Cursor | None = None) -> RecordPage:
-        """Return the newest dead letters in the same way, each with its newest cause.
+        """Return the newest dead letters, each with its newest cause, from the cursor of an earlier page on.
 
-        One with several causes may be on several pages.
+        A message with several causes may be on several pages.
         """
-        found: dict[tuple[Bucket, str], StreamEntry] = {}
-        last = older = None
-        for letter in self._letters.backwards(DEAD_LETTERS, _share(limit), before):
-            place = (letter.bucket, letter.reference)
-            if len(found) == limit and place not in found:
-                older = last
+        entries: dict[_Location, StreamEntry] = {}
+        last = cursor = None
+        for entry in self._streams.newest(DEAD_LETTERS, _batch_per_bucket(limit), before):
+            location = (entry.bucket, entry.reference)
+            if len(entries) == limit and location not in entries:
+                cursor = last
                 break
-            found.setdefault(place, letter)
-            last = letter.position
-        causes = {reference: [letter.cause] for (_, reference), letter in found.items()}
-        return RecordPage(self._episodes(list(found), causes), older)
+            entries.setdefault(location, entry)
+            last = entry.cursor
+        causes = {reference: [entry.cause] for (_, reference), entry in entries.items()}
+        return RecordPage(self._records(list(entries), causes), cursor)
 
     def count_failed(self) -> int:
-        """Return how many failures are kept; a message may have failed more than once."""
+        """Return the number of dead letters; a message may have several."""
         pipeline = self._client.pipeline(transaction=False)
         for bucket in ALL_BUCKETS:
             pipeline.xlen(bucket.dead_letters)
         return sum(map(int, pipeline.execute()))
 
     def find(self, sid: str, account_sids: Iterable[str]) -> MessageRecord | None:
-        """Return one message of these accounts by its sid; only its record tells whose it is."""
-        places = [(bucket, f"{account}/{sid}") for account in account_sids for bucket in ALL_BUCKETS]
+        """Return the message with a sid, if it belongs to one of the accounts.
+
+        Its bucket depends on the contact, who is unknown, so that all buckets are searched.
+        """
+        locations = [(bucket, f"{account}/{sid}") for account in account_sids for bucket in ALL_BUCKETS]
         pipeline = self._client.pipeline(transaction=False)
-        for bucket, reference in places:
-            # A receipt of what went to somebody else is noted under the message too, but in their bucket.
+        for bucket, reference in locations:
+            # A receipt of a message to another contact is noted in that contact's bucket, without "received".
             pipeline.hexists(bucket.message(reference), "received")
-        for (bucket, reference), there in zip(places, pipeline.execute(), strict=True):
-            if there:
-                found = [(bucket, reference)]
-                return self._episodes(found, self._causes(found))[0]
+        for location, exists in zip(locations, pipeline.execute(), strict=True):
+            if exists:
+                return self._records([location], self._causes([location]))[0]
         return None
 
-    def for_contact(self, person: str, limit: int, depth: int = AT_ONCE) -> list[MessageRecord]:
-        """Return somebody's newest messages, among the last ``depth`` of their bucket: nobody indexes them.
+    def for_contact(self, contact: str, limit: int, depth: int = BATCH) -> list[MessageRecord]:
+        """Return the newest messages of a contact; dead letters among them have all their causes.
 
-        Those that are dead letters have every cause.
+        There is no index by contact: the last ``depth`` messages of the contact's bucket are searched.
         """
-        bucket = bucket_of(person)
-        letters = islice(self._letters.older(bucket, JOURNAL, AT_ONCE), depth)
-        theirs: list[tuple[Bucket, str]] = []
-        while len(theirs) < limit and (page := [letter.reference for letter in islice(letters, AT_ONCE)]):
+        bucket = bucket_of(contact)
+        entries = islice(self._streams.newest_of(bucket, JOURNAL, BATCH), depth)
+        locations: list[_Location] = []
+        while len(locations) < limit and (page := [entry.reference for entry in islice(entries, BATCH)]):
             pipeline = self._client.pipeline(transaction=False)
             for reference in page:
                 pipeline.hget(bucket.message(reference), "request")
             messages = map(parse_stored_request, (request or b"" for request in pipeline.execute()))
-            theirs += [
+            locations += [
                 (bucket, reference)
                 for reference, message in zip(page, messages, strict=True)
-                if message is not None and message.sender == person
+                if message is not None and message.sender == contact
             ]
-        found = theirs[:limit]
-        return self._episodes(found, self._causes(found))
+        locations = locations[:limit]
+        return self._records(locations, self._causes(locations))
 
-    def read(self, people_and_references: Iterable[tuple[str, str]]) -> list[MessageRecord]:
-        """Return messages whose people are known, without the causes of their dead letters."""
-        return self._episodes([(bucket_of(person), ref) for person, ref in people_and_references], {})
+    def read(self, contacts_and_references: Iterable[tuple[str, str]]) -> list[MessageRecord]:
+        """Return messages whose contacts are known, without the causes of dead letters."""
+        locations = [(bucket_of(contact), reference) for contact, reference in contacts_and_references]
+        return self._records(locations, {})
 
-    def _causes(self, places: Sequence[tuple[Bucket, str]]) -> dict[str, list[FailureCause]]:
-        """Return why messages are dead letters, the newest cause first."""
+    def _causes(self, locations: Sequence[_Location]) -> dict[str, list[FailureCause]]:
+        """Return why messages are dead letters, by reference, the newest cause first."""
         pipeline = self._client.pipeline(transaction=False)
-        for bucket, reference in places:
+        for bucket, reference in locations:
             pipeline.hget(bucket.message(reference), "received")
-        begins: dict[Bucket, int] = {}
-        for (bucket, _), received in zip(places, pipeline.execute(), strict=True):
-            begins[bucket] = min(begins.get(bucket, sys.maxsize), int(received or 0) - CLOCKS_DIFFER)
-        causes: dict[str, list[FailureCause]] = {reference: [] for _, reference in places}
-        for bucket, begin in begins.items():
-            for letter in self._letters.older(bucket, DEAD_LETTERS, AT_ONCE, begin=max(0, begin)):
-                if letter.reference in causes:
-                    causes[letter.reference].append(letter.cause)
+        oldest: dict[Bucket, int] = {}
+        for (bucket, _), received in zip(locations, pipeline.execute(), strict=True):
+            oldest[bucket] = min(oldest.get(bucket, sys.maxsize), int(received or 0) - MAX_CLOCK_DIFFERENCE)
+        causes: dict[str, list[FailureCause]] = {reference: [] for _, reference in locations}
+        for bucket, since in oldest.items():
+            for entry in self._streams.newest_of(bucket, DEAD_LETTERS, BATCH, since=max(0, since)):
+                if entry.reference in causes:
+                    causes[entry.reference].append(entry.cause)
         return causes
 
     def _newest(self, limit: int, before: Cursor | None = None) -> list[StreamEntry]:
-        """Return the newest entries of all buckets' journals."""
-        return list(islice(self._letters.backwards(JOURNAL, _share(limit), before), limit))
+        """Return the newest journal entries of all buckets."""
+        return list(islice(self._streams.newest(JOURNAL, _batch_per_bucket(limit), before), limit))
 
-    def _episodes(
-        self, places: Sequence[tuple[Bucket, str]], causes: dict[str, list[FailureCause]]
+    def _records(
+        self, locations: Sequence[_Location], causes: dict[str, list[FailureCause]]
     ) -> list[MessageRecord]:
-        """Read some messages with what became of everything that left for them."""
-        episodes: list[MessageRecord] = []
-        for start in range(0, len(places), AT_ONCE):
-            episodes += self._read(places[start : start + AT_ONCE], causes)
-        return episodes
+        records: list[MessageRecord] = []
+        for start in range(0, len(locations), BATCH):
+            records += self._read_batch(locations[start : start + BATCH], causes)
+        return records
 
-    def _read(
-        self, places: Sequence[tuple[Bucket, str]], causes: dict[str, list[FailureCause]]
+    def _read_batch(
+        self, locations: Sequence[_Location], causes: dict[str, list[FailureCause]]
     ) -> Iterator[MessageRecord]:
+        """Read messages in two round trips: their hashes, then the receipts of what was sent for them."""
         pipeline = self._client.pipeline(transaction=False)
-        for bucket, reference in places:
+        for bucket, reference in locations:
             pipeline.hgetall(bucket.message(reference))
-        records = cast("list[Fields]", pipeline.execute())
-        sids = [list(replies_sent(fields)) for fields in records]
+        hashes = cast("list[Fields]", pipeline.execute())
+        sids_of_each = [list(sent_replies(fields)) for fields in hashes]
         pipeline = self._client.pipeline(transaction=False)
-        for (bucket, reference), left in zip(places, sids, strict=True):
-            for sid in left:
+        for (bucket, reference), sids in zip(locations, sids_of_each, strict=True):
+            for sid in sids:
                 pipeline.hgetall(bucket.receipt(f"{reference.partition('/')[0]}/{sid}"))
-        receipts = iter(cast("list[Fields]", pipeline.execute()))
-        for (_, reference), fields, left in zip(places, records, sids, strict=True):
-            known = {sid: next(receipts) for sid in left}
-            yield parse_record(reference, fields, known, causes.get(reference, ()))
+        results = iter(cast("list[Fields]", pipeline.execute()))
+        for (_, reference), fields, sids in zip(locations, hashes, sids_of_each, strict=True):
+            receipts = {sid: next(results) for sid in sids}
+            yield parse_record(reference, fields, receipts, causes.get(reference, ()))
 
 
-def _share(limit: int) -> int:
-    """Return how many entries of one bucket are read at first, when so many in all are wanted."""
+def _batch_per_bucket(limit: int) -> int:
+    """Return how many entries of each bucket are read first when ``limit`` of all are wanted."""
     return 2 + 4 * limit // len(ALL_BUCKETS)

@@ -1,4 +1,7 @@
-"""One message from its arrival to what is known of its answers, as its record holds it."""
+"""A stored message and everything that followed: its answer, replies by REST, statuses and failures.
+
+All times are in milliseconds since the epoch.
+"""
 
 from __future__ import annotations
 
@@ -14,43 +17,43 @@ from sms_router.twilio.inbound import InboundMessage, parse_stored_request
 from sms_router.twilio.twiml import OutboundMessage, parse_own
 
 Fields = Mapping[bytes, bytes]
+"""A hash of Redis."""
 
-_LAST = MessagePart(ReplyKind.REPLAY, 1000)
-"""Sorts a message last when nobody knows which piece it is."""
+_LAST_PART = MessagePart(ReplyKind.REPLAY, 1000)
+"""Sorts a sent message whose part is unknown behind all others."""
 
 
 class FailureCause(NamedTuple):
-    """Why a message is a dead letter."""
+    """Why a message is a dead letter, and since when."""
 
     at: int
-    """Milliseconds since the epoch, as all times here."""
     text: str
 
 
 class StatusReport(NamedTuple):
-    """One delivery status, and when we heard of it."""
+    """A delivery status, and when its callback was received."""
 
     at: int
     status: str
 
 
 @dataclass(frozen=True, slots=True)
-class DeliveredMessage:
-    """What became of one message that left."""
+class SentMessage:
+    """An outgoing message that has a sid, with its status callbacks."""
 
     sid: str
     sender: str
     status: str
     error_code: str
-    piece: MessagePart | None = None
-    """Which one it is; None where its callback does not say so in a way that is known."""
+    part: MessagePart | None = None
+    """Its place in the reply; None where its status callback URL cannot be parsed."""
     statuses: tuple[StatusReport, ...] = ()
-    """In the order in which we heard of them."""
+    """In the order in which they were received."""
 
 
 @dataclass(frozen=True, slots=True)
 class AnswerRecord:
-    """What was answered at one time, and how its sender was chosen."""
+    """One answer: the rule that made it, its messages, and how their sender was selected."""
 
     at: int | None
     rule: str
@@ -59,27 +62,26 @@ class AnswerRecord:
 
     @property
     def texts(self) -> tuple[str, ...]:
-        """The text of each message."""
         return tuple(message.body for message in self.messages)
 
     @property
     def sender(self) -> str | None:
-        """The number that the first message leaves from."""
+        """The sender of the first message."""
         return self.messages[0].sender if self.messages else None
 
 
 @dataclass(frozen=True, slots=True)
 class OutboundAttempt:
-    """One message that leaves by REST, and how far it has come."""
+    """One message that is sent by REST, and the state of its sending."""
 
-    piece: MessagePart
+    part: MessagePart
     state: SendState
     at: int
-    """When it came so far."""
-    why: str
-    """Why it leaves by REST."""
-    result: str
-    """Why it did not leave, or may not have."""
+    """When it got into this state."""
+    reason: str
+    """Why it is sent by REST."""
+    failure: str
+    """Why it was not sent, or may not have been; else empty."""
     sender: str
     sid: str
     trail: tuple[str, ...]
@@ -87,45 +89,44 @@ class OutboundAttempt:
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """What was sent because an operator asked for a replay."""
+    """A replay that an operator has requested."""
 
-    asked: int
-    said: AnswerRecord | None
-    """None until a router has done it."""
-    failed: str = ""
-    """Why nothing could leave."""
+    requested_at: int
+    answer: AnswerRecord | None
+    """None until a router has processed the request."""
+    failure: str = ""
+    """Why nothing could be sent."""
 
 
 @dataclass(frozen=True, slots=True)
 class MessageRecord:
-    """One message and all that followed."""
+    """One inbound message and everything that followed."""
 
     reference: str
+    """The account's sid, a slash, and the message's sid."""
     received: int | None = None
     message: InboundMessage | None = None
     outcome: str | None = None
-    """None while nobody has answered."""
+    """None while the message is not answered."""
     answer: AnswerRecord | None = None
-    late: AnswerRecord | None = None
-    """What came after the deadline."""
+    late_reply: AnswerRecord | None = None
+    """A reply that was made after the deadline."""
     replay: Replay | None = None
-    sendings: tuple[OutboundAttempt, ...] = ()
-    sent: tuple[DeliveredMessage, ...] = ()
+    attempts: tuple[OutboundAttempt, ...] = ()
+    sent: tuple[SentMessage, ...] = ()
     causes: tuple[FailureCause, ...] = ()
     """The newest first."""
-    in_work_until: int = 0
-    """Until when somebody holds its claim."""
+    claimed_until: int = 0
+    """The end of the lease on its claim."""
     bodies_removed: int | None = None
-    """When what was said was taken out of the record."""
+    """When its texts were removed from the record (`body_retention`)."""
 
     @property
     def sid(self) -> str:
-        """The message's sid."""
         return self.reference.partition("/")[2]
 
     @property
     def account_sid(self) -> str:
-        """The account that it came to."""
         return self.reference.partition("/")[0]
 
     @property
@@ -135,46 +136,54 @@ class MessageRecord:
 
     @property
     def sender(self) -> str | None:
-        """The number that the answer left from."""
+        """The sender of the answer."""
         return self.answer.sender if self.answer is not None else None
 
     @property
     def trail(self) -> tuple[str, ...]:
-        """How the sender of the answer was chosen."""
+        """How the sender of the answer was selected."""
         return self.answer.trail if self.answer is not None else ()
 
     @property
     def texts(self) -> tuple[str, ...]:
-        """What was answered."""
+        """The texts of the answer."""
         return self.answer.texts if self.answer is not None else ()
 
-    def sendings_of(self, kind: ReplyKind) -> tuple[OutboundAttempt, ...]:
-        """Return what left by REST of one document."""
-        return tuple(sending for sending in self.sendings if sending.piece.kind is kind)
+    def attempts_of(self, kind: ReplyKind) -> tuple[OutboundAttempt, ...]:
+        return tuple(attempt for attempt in self.attempts if attempt.part.kind is kind)
 
 
 def parse_record(
     reference: str, fields: Fields, receipts: Mapping[str, Fields], causes: Sequence[FailureCause]
 ) -> MessageRecord:
-    """Read a record, with the receipts of what left (by sid) and the causes of its dead letters."""
+    """Parse the stored hash of a message.
+
+    Args:
+        reference: account sid and message sid, separated by a slash.
+        fields: the message's hash.
+        receipts: the hashes of its sent messages (`sent_replies`), by sid.
+        causes: why it is a dead letter, the newest first.
+
+    """
+    sent = [_sent_message(sid, name, receipts.get(sid, {})) for sid, name in sent_replies(fields).items()]
     return MessageRecord(
         reference=reference,
         received=_number(fields, b"received"),
         message=parse_stored_request(fields.get(b"request", b"")),
         outcome=_text(fields, b"outcome") or None,
-        answer=_said(fields, b"answer", b"story", b"answered"),
-        late=_said(fields, b"late", b"late:story", b"late:at"),
+        answer=_answer(fields, b"answer", b"story", b"answered"),
+        late_reply=_answer(fields, b"late", b"late:story", b"late:at"),
         replay=_replay(fields),
-        sendings=tuple(_sendings(fields)),
-        sent=tuple(sorted(_all_sent(fields, receipts), key=lambda sent: (sent.piece or _LAST, sent.sid))),
+        attempts=tuple(sorted(_attempts(fields), key=lambda attempt: attempt.part)),
+        sent=tuple(sorted(sent, key=lambda message: (message.part or _LAST_PART, message.sid))),
         causes=tuple(causes),
-        in_work_until=_number(fields, b"lease") or 0,
+        claimed_until=_number(fields, b"lease") or 0,
         bodies_removed=_number(fields, b"bodies:removed"),
     )
 
 
-def replies_sent(fields: Fields) -> dict[str, str]:
-    """Return the sids of what left for a message, each with what its callback calls it."""
+def sent_replies(fields: Fields) -> dict[str, str]:
+    """Return the sids of what was sent for a message, each with its name in the status callback URL."""
     return {
         field.removeprefix(b"sent:").decode(): value.decode("utf-8", "replace")
         for field, value in fields.items()
@@ -182,69 +191,63 @@ def replies_sent(fields: Fields) -> dict[str, str]:
     }
 
 
-def _said(fields: Fields, document: bytes, story: bytes, at: bytes) -> AnswerRecord | None:
-    if document not in fields and story not in fields:
+def _answer(fields: Fields, document: bytes, trail: bytes, at: bytes) -> AnswerRecord | None:
+    """Parse one answer; the arguments name its fields. The first line of the trail is the rule."""
+    if document not in fields and trail not in fields:
         return None
-    rule, *trail = _text(fields, story).splitlines() or [""]
+    rule, *lines = _text(fields, trail).splitlines() or [""]
     try:
         messages = parse_own(fields.get(document, b""))
     except ParseError:
         messages = ()
-    return AnswerRecord(_number(fields, at), rule, tuple(trail), messages)
+    return AnswerRecord(_number(fields, at), rule, tuple(lines), messages)
 
 
 def _replay(fields: Fields) -> Replay | None:
-    asked = _number(fields, b"replay:asked")
-    if asked is None:
+    requested_at = _number(fields, b"replay:asked")
+    if requested_at is None:
         return None
-    said = _said(fields, b"replay", b"replay:story", b"replay:at")
-    return Replay(asked, said, _text(fields, b"replay:failed"))
+    answer = _answer(fields, b"replay", b"replay:story", b"replay:at")
+    return Replay(requested_at, answer, _text(fields, b"replay:failed"))
 
 
-def _sendings(fields: Fields) -> Iterator[OutboundAttempt]:
-    found = []
+def _attempts(fields: Fields) -> Iterator[OutboundAttempt]:
     for field, value in fields.items():
-        piece = (
-            MessagePart.parse(field.removeprefix(b"send:").decode()) if field.startswith(b"send:") else None
-        )
-        if piece is not None:
-            found.append(_sending(piece, json.loads(value)))
-    yield from sorted(found, key=lambda sending: sending.piece)
+        if not field.startswith(b"send:"):
+            continue
+        part = MessagePart.parse(field.removeprefix(b"send:").decode())
+        if part is not None:
+            yield _attempt(part, json.loads(value))
 
 
-def _sending(piece: MessagePart, kept: Mapping[str, object]) -> OutboundAttempt:
+def _attempt(part: MessagePart, stored: Mapping[str, object]) -> OutboundAttempt:
     def text(name: str) -> str:
-        return str(kept.get(name) or "")
+        return str(stored.get(name) or "")
 
     return OutboundAttempt(
-        piece=piece,
+        part=part,
         state=SendState(text("state")),
         at=int(text("at") or 0),
-        why=text("why"),
-        result=text("result"),
+        reason=text("why"),
+        failure=text("result"),
         sender=text("sender"),
         sid=text("sid"),
         trail=tuple(text("trail").splitlines()),
     )
 
 
-def _all_sent(fields: Fields, receipts: Mapping[str, Fields]) -> Iterator[DeliveredMessage]:
-    for sid, reply in replies_sent(fields).items():
-        yield _sent(sid, reply, receipts.get(sid, {}))
-
-
-def _sent(sid: str, reply: str, receipt: Fields) -> DeliveredMessage:
+def _sent_message(sid: str, name: str, receipt: Fields) -> SentMessage:
     statuses = [
         StatusReport(int(value), field.removeprefix(b"at:").decode())
         for field, value in receipt.items()
         if field.startswith(b"at:")
     ]
-    return DeliveredMessage(
+    return SentMessage(
         sid,
         _text(receipt, b"sender"),
         _text(receipt, b"status"),
         _text(receipt, b"error_code"),
-        MessagePart.parse(reply.partition(".")[2]),
+        MessagePart.parse(name.partition(".")[2]),
         tuple(sorted(statuses)),
     )
 

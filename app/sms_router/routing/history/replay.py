@@ -1,4 +1,4 @@
-"""Which dead letters may be answered once more, and asking the routers to do it."""
+"""Which messages may be replayed (answered once more), and requesting a replay from the routers."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from sms_router.store.keys import bucket_of
 from sms_router.store.scripts import REPLAY_ASK
 from sms_router.twilio.status import MessageStatus
 
-UNANSWERED = 60_000
-"""Milliseconds after which Twilio has given up asking for an answer, its fallback's included."""
+TWILIO_GIVES_UP_AFTER = 60_000
+"""Milliseconds after which Twilio sends no more requests for a message, not to the fallback URL either."""
 
 _NOT_ANSWERED: dict[str, str] = {
     Outcome.FAILED: "its handler failed",
-    Outcome.RELEASED: "its handler failed, and Twilio's fallback never asked",
-    Outcome.UNSENDABLE: "no number could carry its answer",
-    Outcome.FALLBACK: "only the fallback answered",
+    Outcome.RELEASED: "its handler failed, and Twilio did not call the fallback URL",
+    Outcome.UNSENDABLE: "no sender could send its reply",
+    Outcome.FALLBACK: "it got only the fallback reply",
 }
 
-_NEVER_LEFT = {SendState.REFUSED, SendState.WITHDRAWN}
-_ON_ITS_WAY = {SendState.WAITING, SendState.SENDING}
-_ARRIVED = {MessageStatus.DELIVERED, MessageStatus.READ}
+_NOT_SENT = {SendState.REFUSED, SendState.WITHDRAWN}
+_UNFINISHED = {SendState.WAITING, SendState.SENDING}
+_DELIVERED = {MessageStatus.DELIVERED, MessageStatus.READ}
 
 
 class ReplayStatus(StrEnum):
-    """What becomes of the wish to answer a message once more."""
+    """Whether a message may be replayed, or the result of the request."""
 
     YES = "yes"
     ASKED = "asked"
@@ -48,103 +48,116 @@ class ReplayStatus(StrEnum):
 
 
 class ReplayCheck(NamedTuple):
-    """A verdict with its reason, for people."""
+    """Whether a message may be replayed, and the reason for people."""
 
-    verdict: ReplayStatus
-    why: str
+    status: ReplayStatus
+    reason: str
 
 
-def check_replayable(episode: MessageRecord, now: int, oldest: int, *, even_unknown: bool) -> ReplayCheck:
-    """Say whether a message may be answered once more, by what its record tells.
+def check_replayable(record: MessageRecord, now: int, max_age: int, *, even_unknown: bool) -> ReplayCheck:
+    """Return whether a message may be replayed, as far as its record decides.
 
-    ``now`` is in milliseconds since the epoch, ``oldest`` how many milliseconds ago the message may
-    have come. With ``even_unknown`` an answer that may have left is no reason against it. What else
-    can be against it is seen when it is asked for: an opt-out, an earlier replay.
+    An opt-out and an earlier replay are checked by `request_replay`.
+
+    Args:
+        record: the message.
+        now: milliseconds since the epoch.
+        max_age: milliseconds; an older message is not replayed.
+        even_unknown: replay it even if it is unknown whether its reply was sent.
+
     """
-    if episode.message is None or episode.received is None or episode.bodies_removed is not None:
-        return ReplayCheck(ReplayStatus.GONE, "what was texted is no longer kept")
-    age = now - episode.received
-    if age > oldest:
-        why = f"it came {in_words(age)} ago, and the limit is {in_words(oldest)} (--max-age)"
-        return ReplayCheck(ReplayStatus.TOO_OLD, why)
-    if episode.in_work_until > now or any(each.state in _ON_ITS_WAY for each in episode.sendings):
-        return ReplayCheck(ReplayStatus.IN_WORK, "it is being worked on")
-    if episode.outcome in {None, Outcome.RELEASED} and age < UNANSWERED:
-        return ReplayCheck(ReplayStatus.IN_WORK, "Twilio may still ask for its answer")
-    return _by_outcome(episode, even_unknown)
-
-
-def _by_outcome(episode: MessageRecord, even_unknown: bool) -> ReplayCheck:
-    if episode.outcome is None or episode.outcome in _NOT_ANSWERED:
-        return ReplayCheck(
-            ReplayStatus.YES, _NOT_ANSWERED.get(episode.outcome or "", "nobody has answered it")
+    if record.message is None or record.received is None or record.bodies_removed is not None:
+        return ReplayCheck(ReplayStatus.GONE, "its text is no longer kept")
+    age = now - record.received
+    if age > max_age:
+        reason = (
+            f"it came {format_duration(age)} ago, and the limit is {format_duration(max_age)} (--max-age)"
         )
-    match episode.outcome:
+        return ReplayCheck(ReplayStatus.TOO_OLD, reason)
+    if record.claimed_until > now or any(attempt.state in _UNFINISHED for attempt in record.attempts):
+        return ReplayCheck(ReplayStatus.IN_WORK, "it is being processed")
+    if record.outcome in {None, Outcome.RELEASED} and age < TWILIO_GIVES_UP_AFTER:
+        return ReplayCheck(ReplayStatus.IN_WORK, "Twilio may still request its answer")
+    return _by_outcome(record, even_unknown)
+
+
+def _by_outcome(record: MessageRecord, even_unknown: bool) -> ReplayCheck:
+    if record.outcome is None or record.outcome in _NOT_ANSWERED:
+        return ReplayCheck(ReplayStatus.YES, _NOT_ANSWERED.get(record.outcome or "", "it was not answered"))
+    match record.outcome:
         case Outcome.MUTED:
-            return ReplayCheck(ReplayStatus.MUTED, "the loop guard held its answer back")
-        case Outcome.LATE if episode.late is None:
-            return ReplayCheck(ReplayStatus.YES, "its late answer was given up")
+            return ReplayCheck(ReplayStatus.MUTED, "the loop guard suppressed its reply")
+        case Outcome.LATE if record.late_reply is None:
+            return ReplayCheck(ReplayStatus.YES, "its late reply was abandoned")
         case Outcome.LATE:
-            return _unless_it_left(episode, ReplyKind.LATE, "its late answer did not leave", even_unknown)
+            return _unless_sent(record, ReplyKind.LATE, "its late reply was not sent", even_unknown)
         case Outcome.REPLY:
-            return _unless_it_left(episode, ReplyKind.ANSWER, "its answer did not arrive", even_unknown)
+            return _unless_sent(record, ReplyKind.ANSWER, "its reply was not delivered", even_unknown)
     return ReplayCheck(ReplayStatus.ANSWERED, "it was answered")
 
 
-def _unless_it_left(episode: MessageRecord, kind: ReplyKind, why: str, even_unknown: bool) -> ReplayCheck:
-    states = {sending.state for sending in episode.sendings_of(kind)}
-    if any(sent.status in _ARRIVED for sent in episode.sent if sent.piece and sent.piece.kind is kind):
-        return ReplayCheck(ReplayStatus.ANSWERED, "it was answered, and something of it has arrived")
+def _unless_sent(record: MessageRecord, kind: ReplyKind, reason: str, even_unknown: bool) -> ReplayCheck:
+    states = {attempt.state for attempt in record.attempts_of(kind)}
+    if any(sent.status in _DELIVERED for sent in record.sent if sent.part and sent.part.kind is kind):
+        return ReplayCheck(ReplayStatus.ANSWERED, "it was answered, and a part of the reply was delivered")
     if SendState.UNKNOWN in states and SendState.SENT not in states:
         if even_unknown:
-            return ReplayCheck(ReplayStatus.YES, "its answer may have left already")
-        reason = "its answer may have left already; to risk that it comes twice: --even-if-unknown"
-        return ReplayCheck(ReplayStatus.UNKNOWN, reason)
-    if states and states <= _NEVER_LEFT:
-        return ReplayCheck(ReplayStatus.YES, why)
+            return ReplayCheck(ReplayStatus.YES, "its reply may have been sent already")
+        remedy = "to risk that it is sent twice: --even-if-unknown"
+        return ReplayCheck(ReplayStatus.UNKNOWN, f"its reply may have been sent already; {remedy}")
+    if states and states <= _NOT_SENT:
+        return ReplayCheck(ReplayStatus.YES, reason)
     return ReplayCheck(ReplayStatus.ANSWERED, "it was answered")
 
 
-_ANSWERS = {
-    b"asked": ReplayCheck(ReplayStatus.ASKED, "asked for"),
-    b"gone": ReplayCheck(ReplayStatus.GONE, "what was texted is no longer kept"),
-    b"unanswered": ReplayCheck(ReplayStatus.IN_WORK, "Twilio may still ask for its answer"),
-    b"opted out": ReplayCheck(ReplayStatus.OPTED_OUT, "the person has opted out"),
-    b"leaving": ReplayCheck(ReplayStatus.IN_WORK, "it is being worked on"),
+_RESULTS = {
+    b"asked": ReplayCheck(ReplayStatus.ASKED, "requested"),
+    b"gone": ReplayCheck(ReplayStatus.GONE, "its text is no longer kept"),
+    b"unanswered": ReplayCheck(ReplayStatus.IN_WORK, "Twilio may still request its answer"),
+    b"opted out": ReplayCheck(ReplayStatus.OPTED_OUT, "the contact has opted out"),
+    b"leaving": ReplayCheck(ReplayStatus.IN_WORK, "it is being processed"),
     b"left": ReplayCheck(ReplayStatus.ANSWERED, "it was answered"),
-    b"unknown": ReplayCheck(ReplayStatus.UNKNOWN, "its answer may have left already"),
+    b"unknown": ReplayCheck(ReplayStatus.UNKNOWN, "its reply may have been sent already"),
     b"already": ReplayCheck(ReplayStatus.ALREADY, "it was replayed already, or is about to be"),
 }
 
 
 def request_replay(
-    client: redis.Redis, episode: MessageRecord, scope: str, retention_days: float, *, even_unknown: bool
+    client: redis.Redis, record: MessageRecord, scope: str, retention_days: float, *, even_unknown: bool
 ) -> ReplayCheck:
-    """Put the wish into the outbox, from where a running router takes it; asked twice, it is done once.
+    """Put a request for a replay into the outbox, from which a running router takes it.
 
-    ``scope`` is where the person's facts belong. Whatever has changed since `judge` looked is seen here.
+    A second request has no effect. Changes since `check_replayable` are checked atomically.
+
+    Args:
+        client: redis-py's client, which returns bytes.
+        record: a message that `check_replayable` has accepted.
+        scope: the Service, or the number without one, to which the contact's opt-out belongs.
+        retention_days: how long the request is kept with the message.
+        even_unknown: as in `check_replayable`.
+
     """
-    assert episode.message is not None, "judged before"
-    person = episode.message.sender
-    bucket = bucket_of(person)
-    found = client.execute_command(
+    assert record.message is not None, "check_replayable has refused it"
+    contact = record.message.sender
+    bucket = bucket_of(contact)
+    result = client.execute_command(
         "EVAL",
         REPLAY_ASK.source,
         3,
-        bucket.message(episode.reference),
+        bucket.message(record.reference),
         bucket.outbox,
-        bucket.person(scope, person),
-        OutboxEntry(episode.reference, ReplyKind.REPLAY.value, scope, person).line,
-        OutboxEntry(episode.reference, ReplyKind.LATE.value, scope, person).line,
+        bucket.person(scope, contact),
+        OutboxEntry(record.reference, ReplyKind.REPLAY.value, scope, contact).line,
+        OutboxEntry(record.reference, ReplyKind.LATE.value, scope, contact).line,
         int(retention_days * 86_400_000),
-        UNANSWERED,
+        TWILIO_GIVES_UP_AFTER,
         "1" if even_unknown else "",
     )
-    return _ANSWERS[cast("list[bytes]", found)[0]]
+    return _RESULTS[cast("list[bytes]", result)[0]]
 
 
-def in_words(milliseconds: int) -> str:
-    """Say how long that is: ``40 min``, ``5 h``, ``3 days``."""
+def format_duration(milliseconds: int) -> str:
+    """Return a duration for people: ``40 min``, ``5 h``, ``3 days``."""
     minutes = milliseconds / 60_000
     if minutes < 120:
         return f"{minutes:.0f} min"

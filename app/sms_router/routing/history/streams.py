@@ -1,7 +1,8 @@
-"""The entries of the journal and of the dead letters in all buckets, the newest first."""
+"""The journal and dead-letter streams of all buckets, read as one list with the newest entries first."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from heapq import merge
 from operator import attrgetter
@@ -9,72 +10,108 @@ from typing import NamedTuple, cast
 
 import redis
 
-from sms_router.routing.history.paging import Cursor
 from sms_router.routing.history.record import FailureCause, Fields
 from sms_router.store.keys import ALL_BUCKETS, Bucket
 
 Stream = Callable[[Bucket], bytes]
-"""Names one of a bucket's streams."""
+"""Returns the key of a bucket's stream."""
 
 JOURNAL: Stream = attrgetter("journal")
 DEAD_LETTERS: Stream = attrgetter("dead_letters")
 
+_CURSOR = re.compile(r"([0-9]{1,15})-([0-9]{1,15})-([0-9]{1,4})")
+
+
+class Cursor(NamedTuple):
+    """The position of an entry among those of all buckets: newest first, then the lowest bucket."""
+
+    milliseconds: int
+    sequence: int
+    bucket: int
+
+    def __str__(self) -> str:
+        """Return the cursor as links contain it; `parse` reads it."""
+        return f"{self.milliseconds}-{self.sequence}-{self.bucket}"
+
+    @classmethod
+    def parse(cls, text: str) -> Cursor | None:
+        match = _CURSOR.fullmatch(text)
+        return cls(*map(int, match.groups())) if match is not None else None
+
+    def end_in(self, bucket: int) -> str:
+        """Return the upper end of an XREVRANGE that continues after the cursor in a bucket's stream."""
+        entry_id = f"{self.milliseconds}-{self.sequence}"
+        return entry_id if bucket > self.bucket else f"({entry_id}"
+
 
 class StreamEntry(NamedTuple):
-    """An entry of the dead letters, or of the journal without a cause."""
+    """An entry of a dead-letter stream, or of a journal, whose entries have no cause."""
 
     order: tuple[int, int]
-    """Milliseconds since the epoch, then which one of these."""
+    """Milliseconds since the epoch, then the sequence number within the millisecond."""
     bucket: Bucket
     reference: str
     cause: FailureCause
 
     @property
-    def position(self) -> Cursor:
-        """Where it stands among those of all buckets."""
+    def cursor(self) -> Cursor:
         return Cursor(*self.order, ALL_BUCKETS.index(self.bucket))
+
+    @classmethod
+    def parse(cls, bucket: Bucket, entry_id: bytes, fields: Fields) -> StreamEntry:
+        milliseconds, _, sequence = entry_id.partition(b"-")
+        cause = FailureCause(int(milliseconds), fields.get(b"cause", b"").decode("utf-8", "replace"))
+        return cls((int(milliseconds), int(sequence)), bucket, fields[b"message"].decode(), cause)
 
 
 class StreamReader:
-    """Reads the streams, some entries at a time; the client is redis-py's, answering bytes."""
+    """Reads streams in batches.
+
+    Args:
+        client: redis-py's client, which returns bytes.
+
+    """
 
     def __init__(self, client: redis.Redis) -> None:
         self._client = client
 
-    def backwards(self, stream: Stream, at_once: int, before: Cursor | None = None) -> Iterator[StreamEntry]:
-        """Yield the entries of all buckets' streams, the newest first, from each some ``at_once``."""
+    def newest(self, stream: Stream, batch: int, before: Cursor | None = None) -> Iterator[StreamEntry]:
+        """Yield the entries of all buckets, the newest first; each read takes ``batch`` per bucket."""
         pipeline = self._client.pipeline(transaction=False)
         for number, bucket in enumerate(ALL_BUCKETS):
-            pipeline.xrevrange(stream(bucket), before.end(number) if before else "+", count=at_once)
+            pipeline.xrevrange(stream(bucket), before.end_in(number) if before else "+", count=batch)
         pages = cast("list[list[tuple[bytes, Fields]]]", pipeline.execute())
         streams = [
-            self.older(bucket, stream, at_once, page) for bucket, page in zip(ALL_BUCKETS, pages, strict=True)
+            self.newest_of(bucket, stream, batch, page)
+            for bucket, page in zip(ALL_BUCKETS, pages, strict=True)
         ]
         return merge(*streams, key=attrgetter("order"), reverse=True)
 
-    def older(
+    def newest_of(
         self,
         bucket: Bucket,
         stream: Stream,
-        at_once: int,
+        batch: int,
         page: list[tuple[bytes, Fields]] | None = None,
-        begin: int = 0,
+        since: int = 0,
     ) -> Iterator[StreamEntry]:
-        """Yield one bucket's entries back to ``begin``; ``page`` is the first, where it is there."""
+        """Yield one bucket's entries, the newest first.
+
+        Args:
+            bucket: whose stream is read.
+            stream: which of its streams.
+            batch: entries per read.
+            page: the first batch, where it has been read already.
+            since: milliseconds since the epoch; older entries are not read.
+
+        """
         end = "+"
         while True:
             if page is None:
-                found = self._client.xrevrange(stream(bucket), end, begin, count=at_once)
-                page = cast("list[tuple[bytes, Fields]]", found)
-            for entry, fields in page:
-                yield read_letter(bucket, entry, fields)
-            if len(page) < at_once:
+                entries = self._client.xrevrange(stream(bucket), end, since, count=batch)
+                page = cast("list[tuple[bytes, Fields]]", entries)
+            for entry_id, fields in page:
+                yield StreamEntry.parse(bucket, entry_id, fields)
+            if len(page) < batch:
                 return
             end, page = f"({page[-1][0].decode()}", None
-
-
-def read_letter(bucket: Bucket, entry: bytes, fields: Fields) -> StreamEntry:
-    """Read one entry."""
-    milliseconds, _, sequence = entry.partition(b"-")
-    cause = FailureCause(int(milliseconds), fields.get(b"cause", b"").decode("utf-8", "replace"))
-    return StreamEntry((int(milliseconds), int(sequence)), bucket, fields[b"message"].decode(), cause)

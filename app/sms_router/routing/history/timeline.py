@@ -1,4 +1,4 @@
-"""One message's story for people: everything that is known of it, in order of time, masked or in full."""
+"""A stored message as a list of events in order of time, for people: masked or in full."""
 
 from __future__ import annotations
 
@@ -10,160 +10,157 @@ from typing import NamedTuple
 from sms_router.delivery.entry import MessagePart, ReplyKind
 from sms_router.delivery.message import SendState
 from sms_router.privacy import mask_number, mask_text
-from sms_router.routing.history.record import AnswerRecord, DeliveredMessage, MessageRecord, OutboundAttempt
+from sms_router.routing.history.record import AnswerRecord, MessageRecord, OutboundAttempt, SentMessage
 from sms_router.twilio.twiml import OutboundMessage
 
 
 class EventType(StrEnum):
-    """What happened in one step; in the order in which steps of the same millisecond are told."""
+    """What happened; the order is that of events in the same millisecond."""
 
     RECEIVED = "received"
     ANSWERED = "answered"
     LATE = "late answer"
-    REPLAY_ASKED = "replay asked"
+    REPLAY_REQUESTED = "replay asked"
     REPLAY = "replay"
-    SENDING = "by REST"
+    ATTEMPT = "by REST"
     STATUS = "status"
     DEAD_LETTER = "dead letter"
     BODIES_REMOVED = "texts removed"
 
 
-_ORDER = {what: place for place, what in enumerate(EventType)}
+_ORDER = {event_type: place for place, event_type in enumerate(EventType)}
 
-_DOCUMENTS = {
-    ReplyKind.ANSWER: "the answer",
-    ReplyKind.LATE: "the late answer",
-    ReplyKind.REPLAY: "the replay",
+_REPLY_KINDS = {
+    ReplyKind.ANSWER: "reply",
+    ReplyKind.LATE: "late reply",
+    ReplyKind.REPLAY: "replay",
 }
 
 _STATES = {
     SendState.WAITING: "waits to be sent",
     SendState.SENDING: "is being sent",
-    SendState.SENT: "left",
+    SendState.SENT: "was sent",
     SendState.REFUSED: "was refused",
-    SendState.UNKNOWN: "may have left",
-    SendState.WITHDRAWN: "did not leave",
+    SendState.UNKNOWN: "may have been sent",
+    SendState.WITHDRAWN: "was not sent",
 }
 
 
 class TimelineEvent(NamedTuple):
-    """One thing that happened."""
+    """One event of a message."""
 
     at: int | None
-    """Milliseconds since the epoch; None where nobody wrote it down."""
-    what: EventType
+    """Milliseconds since the epoch; None where the time is unknown."""
+    type: EventType
     lines: tuple[str, ...]
     sid: str | None = None
-    """Of the outgoing message that it is about."""
+    """The outgoing message to which it belongs."""
 
 
-def build_timeline(episode: MessageRecord, reveal: bool) -> list[TimelineEvent]:
-    """Return the whole story, the oldest step first."""
-    known = list(_steps(episode, reveal))
-    latest = max((step.at for step in known if step.at is not None), default=0)
-    return sorted(known, key=lambda step: (step.at or latest, _ORDER[step.what]))
+def build_timeline(record: MessageRecord, reveal: bool) -> list[TimelineEvent]:
+    """Return the events of a message, the oldest first; with ``reveal`` numbers and texts are not masked."""
+    events = list(_events(record, reveal))
+    latest = max((event.at for event in events if event.at is not None), default=0)
+    return sorted(events, key=lambda event: (event.at or latest, _ORDER[event.type]))
 
 
-def _steps(episode: MessageRecord, reveal: bool) -> Iterator[TimelineEvent]:
-    yield TimelineEvent(episode.received, EventType.RECEIVED, tuple(_received(episode, reveal)))
-    if episode.answer is not None:
-        outcome = f"{episode.outcome or 'unanswered'} by {episode.answer.rule}"
-        yield _said(EventType.ANSWERED, episode.answer, outcome, reveal)
-    if episode.late is not None:
-        yield _said(EventType.LATE, episode.late, f"by {episode.late.rule}", reveal)
-    if episode.replay is not None:
-        yield TimelineEvent(episode.replay.asked, EventType.REPLAY_ASKED, ("by an operator",))
-        if episode.replay.said is not None:
-            yield _said(EventType.REPLAY, episode.replay.said, f"by {episode.replay.said.rule}", reveal)
-    for sending in episode.sendings:
-        as_sid = (f"as {sending.sid}",) if sending.sid else ()
-        lines = (in_words(sending), *as_sid, *sending.trail)
-        yield TimelineEvent(sending.at, EventType.SENDING, lines, sending.sid or None)
-    known = {sending.sid for sending in episode.sendings}
-    for sent in episode.sent:
-        yield from _statuses(sent, told=sent.sid in known)
-    for cause in episode.causes:
+def _events(record: MessageRecord, reveal: bool) -> Iterator[TimelineEvent]:
+    yield TimelineEvent(record.received, EventType.RECEIVED, tuple(_received(record, reveal)))
+    if record.answer is not None:
+        headline = f"{record.outcome or 'unanswered'} by {record.answer.rule}"
+        yield _answer(EventType.ANSWERED, record.answer, headline, reveal)
+    if record.late_reply is not None:
+        yield _answer(EventType.LATE, record.late_reply, f"by {record.late_reply.rule}", reveal)
+    if record.replay is not None:
+        yield TimelineEvent(record.replay.requested_at, EventType.REPLAY_REQUESTED, ("by an operator",))
+        if (answer := record.replay.answer) is not None:
+            yield _answer(EventType.REPLAY, answer, f"by {answer.rule}", reveal)
+    for attempt in record.attempts:
+        as_sid = (f"as {attempt.sid}",) if attempt.sid else ()
+        lines = (describe_attempt(attempt), *as_sid, *attempt.trail)
+        yield TimelineEvent(attempt.at, EventType.ATTEMPT, lines, attempt.sid or None)
+    sids_of_attempts = {attempt.sid for attempt in record.attempts}
+    for message in record.sent:
+        yield from _statuses(message, with_sid=message.sid not in sids_of_attempts)
+    for cause in record.causes:
         yield TimelineEvent(cause.at, EventType.DEAD_LETTER, (cause.text,))
-    if episode.bodies_removed is not None:
-        yield TimelineEvent(
-            episode.bodies_removed, EventType.BODIES_REMOVED, ("their time is over (body_retention_days)",)
-        )
+    if record.bodies_removed is not None:
+        yield TimelineEvent(record.bodies_removed, EventType.BODIES_REMOVED, ("after body_retention_days",))
 
 
-def _received(episode: MessageRecord, reveal: bool) -> Iterator[str]:
-    if episode.message is None:
+def _received(record: MessageRecord, reveal: bool) -> Iterator[str]:
+    if record.message is None:
         yield "the message itself is no longer kept"
         return
-    yield f"{person_of(episode, reveal)} to {episode.message.recipient}"
-    if episode.message.service_sid:
-        yield f"Service {episode.message.service_sid}"
-    yield body_of(episode, reveal)
-    for media in episode.message.media:
+    yield f"{number_of(record, reveal)} to {record.message.recipient}"
+    if record.message.service_sid:
+        yield f"Service {record.message.service_sid}"
+    yield body_of(record, reveal)
+    for media in record.message.media:
         yield f"{media.content_type} {media.url}" if reveal else media.content_type
 
 
-def _said(what: EventType, said: AnswerRecord, how: str, reveal: bool) -> TimelineEvent:
-    texts = [_message(message, reveal) for message in said.messages] or ["(nothing is said)"]
-    return TimelineEvent(said.at, what, (how, *texts, *said.trail))
+def _answer(event_type: EventType, answer: AnswerRecord, headline: str, reveal: bool) -> TimelineEvent:
+    texts = [_message(message, reveal) for message in answer.messages] or ["(no message)"]
+    return TimelineEvent(answer.at, event_type, (headline, *texts, *answer.trail))
 
 
 def _message(message: OutboundMessage, reveal: bool) -> str:
     sender = f"from {message.sender}: " if message.sender else ""
     recipient = message.recipient or ""
     to = f"to {recipient if reveal else mask_number(recipient)} " if recipient else ""
-    pictures = f" and {len(message.media)} media" if message.media else ""
-    return f"{to}{sender}{message.body if reveal else mask_text(message.body)}{pictures}"
+    media = f" and {len(message.media)} media" if message.media else ""
+    return f"{to}{sender}{message.body if reveal else mask_text(message.body)}{media}"
 
 
-def in_words(sending: OutboundAttempt) -> str:
-    """Say how far a message that leaves by REST has come, and why it leaves."""
-    again = " once more" if sending.piece.resend else ""
-    sender = f" from {sending.sender}" if sending.sender else ""
-    why = sending.result or (f"because of {sending.why}" if sending.piece.resend else sending.why)
-    return f"{_named(sending.piece)} {_STATES[sending.state]}{again}{sender}: {why}".rstrip(": ")
+def describe_attempt(attempt: OutboundAttempt) -> str:
+    """Return a sentence about a message that is sent by REST: its state and the reason."""
+    sender = f" from {attempt.sender}" if attempt.sender else ""
+    reason = attempt.failure or (f"because of {attempt.reason}" if attempt.part.resend else attempt.reason)
+    return f"{_name(attempt.part)} {_STATES[attempt.state]}{sender}: {reason}".rstrip(": ")
 
 
-def _named(piece: MessagePart) -> str:
-    number = f", message {piece.number + 1}," if piece.number else ""
-    return f"{_DOCUMENTS[piece.kind]}{number}"
+def _name(part: MessagePart) -> str:
+    rerouted = "re-routed " if part.resend else ""
+    number = f", message {part.number + 1}," if part.number else ""
+    return f"the {rerouted}{_REPLY_KINDS[part.kind]}{number}"
 
 
-def _statuses(sent: DeliveredMessage, *, told: bool) -> Iterator[TimelineEvent]:
-    """Tell the statuses of one message, with its sid where that was not ``told`` before."""
-    name = _named(sent.piece) if sent.piece is not None else "a message"
-    again = ", sent once more" if sent.piece is not None and sent.piece.resend else ""
-    for status in sent.statuses or ((None, sent.status),):
-        at, word = status
-        error = f", error {sent.error_code}" if sent.error_code and word == sent.status else ""
-        sender = f" from {sent.sender}" if sent.sender else ""
-        line = f"{name}{again}{sender}: {word or 'nothing heard yet'}{error}"
-        yield TimelineEvent(at, EventType.STATUS, (line,) if told else (line, f"as {sent.sid}"), sent.sid)
-        told = True
+def _statuses(message: SentMessage, *, with_sid: bool) -> Iterator[TimelineEvent]:
+    """Yield the statuses of one message; the first names its sid if ``with_sid`` is set."""
+    name = _name(message.part) if message.part is not None else "a message"
+    for at, status in message.statuses or ((None, message.status),):
+        error = f", error {message.error_code}" if message.error_code and status == message.status else ""
+        sender = f" from {message.sender}" if message.sender else ""
+        line = f"{name}{sender}: {status or 'no status yet'}{error}"
+        lines = (line, f"as {message.sid}") if with_sid else (line,)
+        yield TimelineEvent(at, EventType.STATUS, lines, message.sid)
+        with_sid = False
 
 
-def iso(at: int | None) -> str | None:
-    """Return a time for programs (ISO 8601)."""
+def format_iso(at: int | None) -> str | None:
+    """Return a time in milliseconds since the epoch as ISO 8601, for programs."""
     if at is None:
         return None
     return datetime.fromtimestamp(at / 1000, UTC).isoformat(timespec="milliseconds")
 
 
-def moment_of(at: int | None) -> str:
-    """Return a time for people, in UTC, to the second."""
-    return (iso(at) or "unknown")[:19].replace("T", " ")
+def format_time(at: int | None) -> str:
+    """Return a time in milliseconds since the epoch for people, in UTC, to the second."""
+    return (format_iso(at) or "unknown")[:19].replace("T", " ")
 
 
-def person_of(episode: MessageRecord, reveal: bool) -> str:
-    """Return who texted."""
-    if episode.message is None:
+def number_of(record: MessageRecord, reveal: bool) -> str:
+    """Return the number of the contact, masked unless ``reveal``; empty if the message is not kept."""
+    if record.message is None:
         return ""
-    return episode.message.sender if reveal else mask_number(episode.message.sender)
+    return record.message.sender if reveal else mask_number(record.message.sender)
 
 
-def body_of(episode: MessageRecord, reveal: bool) -> str:
-    """Return what was texted."""
-    if episode.bodies_removed is not None:
+def body_of(record: MessageRecord, reveal: bool) -> str:
+    """Return the text of the message, masked unless ``reveal``."""
+    if record.bodies_removed is not None:
         return "(no longer kept)"
-    if episode.message is None:
+    if record.message is None:
         return ""
-    return episode.message.body if reveal else mask_text(episode.message.body)
+    return record.message.body if reveal else mask_text(record.message.body)

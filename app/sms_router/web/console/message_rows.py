@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from sms_router.routing.history.record import DeliveredMessage, MessageRecord
-from sms_router.routing.history.timeline import body_of, in_words, person_of
+from sms_router.routing.history.record import MessageRecord, SentMessage
+from sms_router.routing.history.timeline import body_of, describe_attempt, number_of
 from sms_router.routing.inbox.answer import Outcome
 from sms_router.twilio.status import MessageStatus
 
@@ -60,7 +60,7 @@ def outcome_badge(record: MessageRecord) -> Badge:
     return _OUTCOMES.get(record.outcome, Badge(record.outcome or "", "plain"))
 
 
-def delivery_badge(sent: DeliveredMessage) -> Badge:
+def delivery_badge(sent: SentMessage) -> Badge:
     if not sent.status:
         return Badge("sent", "plain")
     return Badge(f"{sent.status} {sent.error_code}".rstrip(), _STATUS_TONES.get(sent.status, "plain"))
@@ -72,7 +72,7 @@ def build_row(record: MessageRecord, reveal: bool) -> MessageRow:
     return MessageRow(
         record.sid,
         record.received,
-        person_of(record, reveal) or "unknown",
+        number_of(record, reveal) or "unknown",
         record.message.recipient if record.message is not None else "",
         text if len(text) <= MAX_TEXT_LENGTH else f"{text[:MAX_TEXT_LENGTH]}…",
         record.rule or "",
@@ -81,6 +81,6 @@ def build_row(record: MessageRecord, reveal: bool) -> MessageRow:
         tuple(delivery_badge(sent) for sent in record.sent),
         (
             *(cause.text for cause in record.causes[:1]),
-            *(in_words(attempt) for attempt in record.sendings),
+            *(describe_attempt(attempt) for attempt in record.attempts),
         ),
     )

@@ -9,11 +9,11 @@ from urllib.parse import quote
 from redis import Redis
 from starlette.responses import RedirectResponse, Response
 
-from sms_router.routing.history.paging import Cursor
 from sms_router.routing.history.reader import HistoryReader
 from sms_router.routing.history.record import MessageRecord
 from sms_router.routing.history.replay import ReplayCheck, ReplayStatus, check_replayable
-from sms_router.routing.history.timeline import build_timeline, person_of
+from sms_router.routing.history.streams import Cursor
+from sms_router.routing.history.timeline import build_timeline, number_of
 from sms_router.web.console.auth import ConsoleRequest
 from sms_router.web.console.context import ConsoleContext
 from sms_router.web.console.message_rows import build_row, outcome_badge
@@ -57,11 +57,11 @@ class MessagePages:
             return self.pages.show(
                 "messages.html",
                 request.session,
-                rows=[build_row(record, reveal) for record in page.episodes],
+                rows=[build_row(record, reveal) for record in page.records],
                 failed=failed,
                 limit=limit,
                 limits=PAGE_SIZES,
-                older=page.older,
+                older=page.next_cursor,
                 first=before is None,
                 reveal=reveal,
                 is_open=self.context.is_open,
@@ -81,13 +81,13 @@ class MessagePages:
             request.session,
             sid=record.sid,
             record=record,
-            contact=person_of(record, reveal),
+            contact=number_of(record, reveal),
             outcome=outcome_badge(record),
             events=build_timeline(record, reveal),
             trail=_trail_lines(record),
-            replayable=check.verdict in _OFFERED,
-            why=check.why,
-            pending=record.replay is not None and record.replay.said is None,
+            replayable=check.status in _OFFERED,
+            why=check.reason,
+            pending=record.replay is not None and record.replay.answer is None,
             asked=request.query("asked") == "1",
             reveal=reveal,
             is_open=self.context.is_open,
@@ -109,13 +109,13 @@ class MessagePages:
         return record
 
     def _check_replayable(self, record: MessageRecord) -> ReplayCheck:
-        if record.replay is not None and not record.replay.failed:
+        if record.replay is not None and not record.replay.failure:
             return ReplayCheck(ReplayStatus.ALREADY, "a replay was requested already")
         return check_replayable(record, self.context.now, ANY_AGE, even_unknown=False)
 
 
 def _trail_lines(record: MessageRecord) -> set[str]:
     """Return the lines of the timeline that explain the selection of a sender."""
-    answers = (record.answer, record.late, record.replay.said if record.replay else None)
+    answers = (record.answer, record.late_reply, record.replay.answer if record.replay else None)
     lines = {line for answer in answers if answer is not None for line in answer.trail}
-    return lines | {line for attempt in record.sendings for line in attempt.trail}
+    return lines | {line for attempt in record.attempts for line in attempt.trail}

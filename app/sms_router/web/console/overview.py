@@ -64,7 +64,7 @@ class OverviewPage:
 
 def _read_history(client: Redis) -> tuple[list[MessageRecord], int]:
     history = HistoryReader(client)
-    return history.page(NEWEST_MESSAGES).episodes, history.count_failed()
+    return history.page(NEWEST_MESSAGES).records, history.count_failed()
 
 
 def _badge(status: ServiceStatus) -> Badge:

@@ -10,8 +10,8 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from sms_router.privacy import mask_text
-from sms_router.routing.history.replay import in_words
-from sms_router.routing.history.timeline import iso, moment_of
+from sms_router.routing.history.replay import format_duration
+from sms_router.routing.history.timeline import format_iso, format_time
 from sms_router.web.console.sessions import ConsoleSession
 
 FOLDER = Path(__file__).parent
@@ -59,8 +59,8 @@ class Pages:
             lstrip_blocks=True,
         )
         environment.filters.update(
-            moment=moment_of,
-            iso=iso,
+            moment=format_time,
+            iso=format_iso,
             ago=lambda at: format_ago(at, clock()),
             hidden=mask_text,
         )
@@ -97,4 +97,4 @@ def format_ago(at: float | None, now: float) -> str:
     if not at:
         return ""
     elapsed = now * 1000 - at
-    return "just now" if elapsed < 60_000 else f"{in_words(int(elapsed))} ago"
+    return "just now" if elapsed < 60_000 else f"{format_duration(int(elapsed))} ago"

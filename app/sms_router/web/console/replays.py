@@ -15,7 +15,7 @@ from sms_router.routing.contacts.summary import stored_person
 from sms_router.routing.handler.conversation import StoredConversation
 from sms_router.routing.history.record import MessageRecord
 from sms_router.routing.history.replay import ReplayCheck, ReplayStatus, check_replayable, request_replay
-from sms_router.routing.history.timeline import body_of, person_of
+from sms_router.routing.history.timeline import body_of, number_of
 from sms_router.routing.pipeline.replay_preview import ReplayPreview, preview_replay, read_talk
 from sms_router.twilio.inbound import InboundMessage
 from sms_router.web.console.auth import ConsoleRequest
@@ -50,7 +50,7 @@ class ReplayPages:
         record = await self.find(request.path_parameter("sid"))
         check, confirmations = self._check(record)
         preview = None
-        if check.verdict is ReplayStatus.YES and record.message is not None:
+        if check.status is ReplayStatus.YES and record.message is not None:
             preview = await self._preview(record.message)
             check = preview.forbidden or check
         reveal = request.reveal or self.context.is_open
@@ -58,10 +58,10 @@ class ReplayPages:
             "replay.html",
             request.session,
             record=record,
-            contact=person_of(record, reveal),
+            contact=number_of(record, reveal),
             body=body_of(record, reveal),
-            possible=check.verdict is ReplayStatus.YES,
-            why=check.why,
+            possible=check.status is ReplayStatus.YES,
+            why=check.reason,
             confirmations=confirmations,
             preview=preview,
             reveal=reveal,
@@ -72,15 +72,15 @@ class ReplayPages:
         """Put the replay into the outbox; a running router takes it from there."""
         record = await self.find(request.path_parameter("sid"))
         check, confirmations = self._check(record)
-        if check.verdict is not ReplayStatus.YES or record.message is None:
-            raise PageError(409, f"It is not replayed: {check.why}.")
+        if check.status is not ReplayStatus.YES or record.message is None:
+            raise PageError(409, f"It is not replayed: {check.reason}.")
         if confirmations.old and request.form.get("however_old") != "1":
             raise PageError(409, "The message is old: tick the box to replay it.")
         if confirmations.unknown and request.form.get("even_if_unknown") != "1":
             raise PageError(409, "Its reply may have been sent already: tick the box if it may arrive twice.")
         preview = await self._preview(record.message)
         if preview.forbidden is not None:
-            raise PageError(409, f"It is not replayed: {preview.forbidden.why}.")
+            raise PageError(409, f"It is not replayed: {preview.forbidden.reason}.")
         if preview.against:
             raise PageError(409, f"It is not replayed: {preview.against}.")
         days, unknown = self.context.settings.router.retention_days, confirmations.unknown
@@ -89,21 +89,21 @@ class ReplayPages:
             return request_replay(client, record, preview.scope, days, even_unknown=unknown)
 
         requested = await self.context.executor.run_with_client(enqueue)
-        if requested.verdict is not ReplayStatus.ASKED:
-            raise PageError(409, f"It is not replayed: {requested.why}.")
+        if requested.status is not ReplayStatus.ASKED:
+            raise PageError(409, f"It is not replayed: {requested.reason}.")
         log.info("a replay of %s was requested", record.sid)
         return RedirectResponse(f"/console/messages/{record.sid}?asked=1", 303)
 
     def _check(self, record: MessageRecord) -> tuple[ReplayCheck, RequiredConfirmations]:
         """Return whether the message may be replayed, and what has to be confirmed."""
         now = self.context.now
-        if record.replay is not None and not record.replay.failed:
+        if record.replay is not None and not record.replay.failure:
             already = ReplayCheck(ReplayStatus.ALREADY, "a replay was requested already")
             return already, RequiredConfirmations()
         strict = check_replayable(record, now, ANY_AGE, even_unknown=False)
         check = check_replayable(record, now, ANY_AGE, even_unknown=True)
         old = record.received is not None and now - record.received > OLD_AFTER
-        return check, RequiredConfirmations(old, strict.verdict is ReplayStatus.UNKNOWN)
+        return check, RequiredConfirmations(old, strict.status is ReplayStatus.UNKNOWN)
 
     async def _preview(self, message: InboundMessage) -> ReplayPreview:
         context, now = self.context, self.context.now
