@@ -128,7 +128,7 @@ async def test_what_is_due_leaves_once_and_is_told(
 async def test_a_nudge_does_not_wait_for_the_next_sweep(
     at: Desk, twilio: Twilio, clerk: Clerk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(courier, "SWEEP", 100_000.0)
+    monkeypatch.setattr(courier, "POLL_INTERVAL", 100_000.0)
     async with carrying(at, twilio, clerk) as one:
         one.wake((await at.piece(1)).person)
         await until(lambda: len(twilio.calls) == 1)
@@ -161,7 +161,7 @@ async def test_whoever_waits_in_line_is_not_said_to_be_lost(
     at: Desk, twilio: Twilio, clerk: Clerk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Twilio is slow: what was taken falls due again before its turn comes, and others take it too."""
-    monkeypatch.setattr(courier, "SWEEP", 0.2)
+    monkeypatch.setattr(courier, "POLL_INTERVAL", 0.2)
     twilio.open.clear()
     for number in range(1, 3 * MOST_CALLS + 1):
         await at.piece(number)

@@ -45,7 +45,7 @@ def test_silence_is_silent() -> None:
         ({"sender": 12345}, "sender is a number or a name, as a str"),
         ({"parts": ["a"]}, "parts is a list of Part"),
         ({"parts": Part("a")}, "parts is a list of Part"),
-        ({"remarks": "a"}, "remarks is a list of str"),
+        ({"notes": "a"}, "notes is a list of str"),
     ],
 )
 def test_what_is_not_text_is_refused_where_it_is_written(arguments: dict[str, Any], told: str) -> None:

@@ -59,7 +59,7 @@ class Reply:
     Service in E.164, a short code or an alphanumeric sender; one that cannot be used is passed
     over, with the reason in the trail. ``one_way`` says that no answer is expected, so that an
     alphanumeric sender may be used. ``parts`` take the place of text and media where each message
-    has its own media or sender. ``remarks`` are lines for the journal, which no person sees. ``then`` is the
+    has its own media or sender. ``notes`` are lines for the journal, which no person sees. ``then`` is the
     step that takes the person's next message, by its name or as the function below ``@step``.
 
     Raises:
@@ -91,7 +91,7 @@ class Reply:
 
     def _check_parts(self) -> None:
         if not _are_texts(self.notes):
-            raise TypeError(f"Reply: remarks is a list of str, not {self.notes!r:.80}")
+            raise TypeError(f"Reply: notes is a list of str, not {self.notes!r:.80}")
         if not isinstance(self.parts, list | tuple) or not all(isinstance(each, Part) for each in self.parts):
             raise TypeError(f"Reply: parts is a list of Part, not {self.parts!r:.80}")
         if self.parts and (self.text or self.media):
