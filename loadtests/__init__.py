@@ -1,1 +1,1 @@
-"""What the router costs and how much it bears."""
+"""Benchmarks, load tests and fault injection."""

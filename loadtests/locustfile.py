@@ -1,9 +1,9 @@
-"""People who text, for locust: `make load` runs this, and so can anybody who knows locust.
+"""Simulated contacts for locust. `make load` runs this file; it also works with locust alone:
 
     locust -f loadtests/locustfile.py --host https://sms.example.com --texts loadtests/texts.toml
 
-The account comes from TWILIO_ACCOUNT_SID, TWILIO_AUTH_TOKEN and TWILIO_MESSAGING_SERVICE_SID; what
-Twilio would call, where that is not --host, from PUBLIC_URL.
+The account is read from TWILIO_ACCOUNT_SID, TWILIO_AUTH_TOKEN and TWILIO_MESSAGING_SERVICE_SID, and the
+URL that Twilio calls from PUBLIC_URL, if it is not --host.
 """
 
 from __future__ import annotations
@@ -19,24 +19,32 @@ from typing import Any
 import gevent
 from locust import FastHttpUser, constant_throughput, events, task
 
-from loadtests.crowd.people import FICTIONAL, person
-from loadtests.crowd.webhook import Account, Caller, Request
-from loadtests.load.script import OWN, Script, read_script
-from loadtests.load.texter import Answer, Judge, Texter
-from loadtests.load.verdict import LIMITS, Figures, Limits, broken_limits, merged, row, write_figures
+from loadtests.load.script import LOCAL_SCRIPT, Script, read_script
+from loadtests.load.simulated_contact import Answer, Check, SimulatedContact
+from loadtests.load.verdict import (
+    LIMITS,
+    Figures,
+    Limits,
+    exceeded_limits,
+    make_row,
+    merge_times,
+    write_figures,
+)
+from loadtests.workload.contacts import FICTIONAL_CONTACTS, make_contact
+from loadtests.workload.webhook import Account, Request, WebhookBuilder
 
-MOST_FAULTS = 20
-SLOW_BY_ITSELF = "slow handler"
+MAX_FAULTS = 20
+SLOW_HANDLER = "slow handler"
 
 
 class Run:
-    """What all users share; one in each process, set up when locust starts."""
+    """The state of all users of a process; set when locust starts."""
 
     script: Script
-    caller: Caller
-    people: Iterator[int] = itertools.count()
+    builder: WebhookBuilder
+    contacts: Iterator[int] = itertools.count()
     limits = LIMITS
-    acts = 0
+    actions = 0
     messages = 0
     wrong = 0
     errors = 0
@@ -47,8 +55,8 @@ class Run:
 @events.init_command_line_parser.add_listener
 def _options(parser: Any) -> None:
     group = parser.add_argument_group("sms-router")
-    group.add_argument("--rate", type=float, default=50.0, help="What people do each second, all together")
-    group.add_argument("--texts", default="", help="What a deployment is texted: a file like texts.toml")
+    group.add_argument("--rate", type=float, default=50.0, help="Actions a second, of all contacts")
+    group.add_argument("--texts", default="", help="The texts for a deployment, a file like texts.toml")
     group.add_argument("--p95", type=float, default=LIMITS.p95, help="Limit, in milliseconds")
     group.add_argument("--p99", type=float, default=LIMITS.p99, help="Limit, in milliseconds")
     group.add_argument("--figures", default="", help="Write the figures into this file, as JSON")
@@ -59,69 +67,69 @@ def _begin(environment: Any, **_: Any) -> None:
     options = environment.parsed_options
     missing = [name for name in ("TWILIO_ACCOUNT_SID", "TWILIO_AUTH_TOKEN") if not os.environ.get(name)]
     if missing:
-        raise SystemExit(f"{' and '.join(missing)} must be set: whoever signs for the account is believed")
+        raise SystemExit(f"{' and '.join(missing)} must be set: the router accepts signed requests only")
     public_url = os.environ.get("PUBLIC_URL") or options.host or ""
     service = os.environ.get("TWILIO_MESSAGING_SERVICE_SID", "")
     account = Account(
         os.environ["TWILIO_ACCOUNT_SID"], os.environ["TWILIO_AUTH_TOKEN"], service, public_url.rstrip("/")
     )
-    Run.caller = Caller(account)
-    Run.script = read_script(Path(options.texts)) if options.texts else OWN
+    Run.builder = WebhookBuilder(account)
+    Run.script = read_script(Path(options.texts)) if options.texts else LOCAL_SCRIPT
     Run.limits = Limits(p95=options.p95, p99=options.p99)
-    if options.texts:  # somebody's deployment: only numbers that are nobody's
-        Run.people = itertools.cycle(range(FICTIONAL))
+    if options.texts:  # a deployment: only numbers that are assigned to nobody
+        Run.contacts = itertools.cycle(range(FICTIONAL_CONTACTS))
 
 
 @events.spawning_complete.add_listener
-def _counting_begins(**_: Any) -> None:
-    Run.acts, Run.began = 0, time.monotonic()
+def _begin_counting(**_: Any) -> None:
+    Run.actions, Run.began = 0, time.monotonic()
 
 
 @events.request.add_listener
-def _note(name: str, exception: Exception | None, **_: Any) -> None:
+def _count_fault(name: str, exception: Exception | None, **_: Any) -> None:
     if exception is None:
         return
     Run.wrong += 1
-    if len(Run.faults) < MOST_FAULTS:
+    if len(Run.faults) < MAX_FAULTS:
         Run.faults.append(f"{name}: {exception}")
 
 
 @events.user_error.add_listener
-def _note_error(exception: Exception, **_: Any) -> None:
-    """An act that ended in an error has held nothing against what is due."""
+def _count_error(exception: Exception, **_: Any) -> None:
+    """Count an exception in the load test: the action has not checked its answers."""
     Run.errors += 1
-    Run.faults.append(f"the load tool: {exception!r}")
+    Run.faults.append(f"the load test: {exception!r}")
 
 
 @events.quitting.add_listener
-def _judge(environment: Any, **_: Any) -> None:
-    """Hold the run against its limits; locust exits with 1 when it has not kept one."""
+def _check_limits(environment: Any, **_: Any) -> None:
+    """Check the limits; locust exits with 1 when one is exceeded."""
     options = environment.parsed_options
     entries = environment.stats.entries.values()
-    rows = tuple(row(each.name, each.response_times, each.num_failures) for each in entries)
-    ordinary = [each for each in entries if not each.name.startswith(SLOW_BY_ITSELF)]
-    whole = row("all", merged(each.response_times for each in ordinary), 0)
+    rows = tuple(make_row(entry.name, entry.response_times, entry.num_failures) for entry in entries)
+    others = [entry for entry in entries if not entry.name.startswith(SLOW_HANDLER)]
+    total = make_row("all", merge_times(entry.response_times for entry in others), 0)
     figures = Figures(
         rows=rows,
-        whole=whole,
+        total=total,
         messages=Run.messages,
         wrong=Run.wrong,
         errors=Run.errors,
-        acts=Run.acts,
+        actions=Run.actions,
         seconds=time.monotonic() - Run.began if Run.began else 0.0,
-        wanted=0.0 if environment.web_ui else options.rate,
+        wanted_rate=0.0 if environment.web_ui else options.rate,
         faults=tuple(Run.faults),
     )
     if options.figures:
         write_figures(Path(options.figures), figures)
-    broken = broken_limits(figures, Run.limits)
-    for sentence in broken:
-        print(f"broken: {sentence}")
-    environment.process_exit_code = 1 if broken else 0
+    exceeded = exceeded_limits(figures, Run.limits)
+    for sentence in exceeded:
+        print(f"limit exceeded: {sentence}")
+    environment.process_exit_code = 1 if exceeded else 0
 
 
-class Somebody(FastHttpUser):
-    """A phone in somebody's hands."""
+class ContactUser(FastHttpUser):
+    """A locust user that acts as one contact after the other."""
 
     network_timeout = 15.0
     """Seconds, as Twilio waits."""
@@ -130,28 +138,30 @@ class Somebody(FastHttpUser):
     concurrency = 10
 
     def on_start(self) -> None:
-        """Pick the phone up."""
-        people = map(person, Run.people)
-        self.texter = Texter(self, Run.caller, Run.script, people, random.Random())
+        """Create the contact (locust calls this)."""
+        contacts = map(make_contact, Run.contacts)
+        self.simulated_contact = SimulatedContact(self, Run.builder, Run.script, contacts, random.Random())
         users = self.environment.runner.target_user_count or 1
-        self.pace: Callable[[Any], float] = constant_throughput(self.environment.parsed_options.rate / users)
+        self.seconds_to_wait: Callable[[Any], float] = constant_throughput(
+            self.environment.parsed_options.rate / users
+        )
 
     def wait_time(self) -> float:
-        """Return the seconds until the next act."""
-        return self.pace(self)
+        """Return the seconds until the next action (locust calls this)."""
+        return self.seconds_to_wait(self)
 
     @task
     def act(self) -> None:
-        """Do one thing."""
-        before = self.texter.delivered
+        """Do one action (locust calls this)."""
+        before = self.simulated_contact.answered
         try:
-            self.texter.act()
+            self.simulated_contact.act()
         finally:
-            Run.acts += 1
-            Run.messages += self.texter.delivered - before
+            Run.actions += 1
+            Run.messages += self.simulated_contact.answered - before
 
-    def post(self, name: str, request: Request, judge: Judge) -> Answer:
-        """Send a request for the texter."""
+    def post(self, name: str, request: Request, check: Check) -> Answer:
+        """Send a request and report the result to locust."""
         with self.client.post(
             request.path,
             data=request.body,
@@ -166,13 +176,13 @@ class Somebody(FastHttpUser):
                 response.content or b"",
                 str(getattr(response, "error", None) or ""),
             )
-            fault = judge(answer)
+            fault = check(answer)
             if fault is None:
                 response.success()
             else:
                 response.failure(fault)
             return answer
 
-    def together(self, calls: Sequence[Callable[[], Answer | None]]) -> list[Answer | None]:
-        """Make calls at the same time."""
+    def gather(self, calls: Sequence[Callable[[], Answer | None]]) -> list[Answer | None]:
+        """Make calls concurrently."""
         return [greenlet.value for greenlet in gevent.joinall([gevent.spawn(call) for call in calls])]

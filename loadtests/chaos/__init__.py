@@ -1,1 +1,1 @@
-"""Things are broken on purpose, one at a time and in pairs, while people text."""
+"""`make chaos`: fault injection under load, one fault at a time and in pairs."""

@@ -1,4 +1,4 @@
-"""What was answered against what was due, and against the journal."""
+"""Compares the answers with the expected replies, and with the journal."""
 
 from __future__ import annotations
 
@@ -7,94 +7,102 @@ from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
-from loadtests.chaos.site import Site
-from loadtests.chaos.twilio import Exchange, Page
-from loadtests.crowd.answer import NotTwimlError, fault_in, read_answer
-from loadtests.crowd.texts import FALLBACK_REPLY, SILENCE, Due
+from loadtests.chaos.deployment import Deployment
+from loadtests.chaos.twilio_client import HttpAnswer, MessageExchange
+from loadtests.workload.answer import InvalidAnswerError, find_fault, parse_answer
+from loadtests.workload.texts import FALLBACK_REPLY, NO_REPLY, ExpectedReply
 from sms_router.store.keys import ALL_BUCKETS, bucket_of
 from tests.end_to_end.running import ACCOUNT
 
-MOST_SHOWN = 5
+MAX_SHOWN = 5
+"""Errors of each kind that are shown."""
 
 
 @dataclass(frozen=True, slots=True)
-class Recorded:
-    """What the journal holds of one message."""
+class StoredMessage:
+    """What Redis has of one message."""
 
     answer: bytes | None
     entries: int
-    """How often it stands in the journal; once is right."""
+    """Its entries in the journal; one is right."""
 
 
 @dataclass(frozen=True, slots=True)
-class Late:
-    """Answers that came after the deadline, and leave by REST."""
+class LateReplies:
+    """Replies after the deadline, which are sent by REST."""
 
-    due: int = 0
+    expected: int = 0
     arrived: int = 0
     twice: int = 0
-    """Those that a phone got more than once."""
+    """Replies that a phone received more than once."""
     excused: bool = False
-    """Whether Twilio's API was at fault: what may have left is not sent again."""
+    """Whether Twilio's API was faulty, so that a reply that may have been sent is not sent again."""
 
     @property
     def missing(self) -> int:
-        """Late answers that no phone got, and nothing excuses."""
-        return 0 if self.excused else self.due - self.arrived
+        """Replies that no phone received, without an excuse."""
+        return 0 if self.excused else self.expected - self.arrived
 
 
 @dataclass(frozen=True, slots=True)
 class Audit:
     """The figures of one scenario: `unanswered`, `wrong`, `twice`, `differs` and `lost` must be 0.
 
-    One thing may differ: where a worker died over a message while Valkey was away, its own answer, which
-    nobody got, may be found in its spool, and be the first in the journal.
+    `differs` has one exception: when a worker dies while Valkey is down, the answer in its spool, which no
+    request got, may be the first one in the journal.
     """
 
     sent: int
     answered: int
-    fell_back: int
-    """Messages that Twilio also called the fallback URL for."""
+    used_fallback: int
+    """Messages for which the fallback URL was called."""
     wrong: int
-    """Answered with something else than what was due."""
+    """Messages with another answer than expected."""
     twice: int
-    """Two different answers for one message."""
+    """Messages with two different answers."""
     differs: int
-    """Another answer in the journal than the person got."""
+    """Messages whose answer in the journal differs from the one that was returned."""
     lost: int
-    """Answered, and not in the journal exactly once, with an answer."""
+    """Answered messages that are not in the journal exactly once, with an answer."""
     slowest: float
     """Seconds."""
-    complaints: tuple[str, ...]
-    blind: bool = False
-    """Whether Valkey was away."""
-    late: Late = Late()
-    notes: tuple[str, ...] = ()
-    """What went wrong with the routers themselves."""
+    errors: tuple[str, ...]
+    store_was_down: bool = False
+    late: LateReplies = LateReplies()
+    deployment_errors: tuple[str, ...] = ()
+    """Errors of the routers themselves."""
 
     @property
     def unanswered(self) -> int:
-        """Messages that Twilio got no answer for, not even from the fallback URL."""
+        """Messages that got no answer, not even from the fallback URL."""
         return self.sent - self.answered
 
     @property
-    def good(self) -> bool:
+    def passed(self) -> bool:
         """Whether everything is as it must be."""
-        unexcused = self.differs and not (self.blind and self.differs <= self.fell_back)
+        differs = self.differs and not (self.store_was_down and self.differs <= self.used_fallback)
         late = self.late.missing or self.late.twice
         counted = self.unanswered or self.wrong or self.twice or self.lost
-        return not (counted or unexcused or late or self.notes)
+        return not (counted or differs or late or self.deployment_errors)
 
 
-def audit(site: Site, exchanges: Sequence[Exchange], silenced: Sequence[Exchange], blind: bool) -> Audit:
-    """Read the journal and judge; ``silenced`` are messages of people who have opted out."""
-    every = (*exchanges, *silenced)
-    return judge(every, {exchange.sid for exchange in silenced}, read_journal(site, every), blind)
+def audit(
+    deployment: Deployment,
+    exchanges: Sequence[MessageExchange],
+    opted_out: Sequence[MessageExchange],
+    store_was_down: bool,
+) -> Audit:
+    """Read the journal and compare; ``opted_out`` are messages of contacts who have opted out."""
+    every = (*exchanges, *opted_out)
+    sids = {exchange.sid for exchange in opted_out}
+    return compare(every, sids, read_stored_messages(deployment, every), store_was_down)
 
 
-def read_journal(site: Site, exchanges: Iterable[Exchange]) -> Mapping[str, Recorded]:
-    """Return what is kept of each message, by its sid."""
-    with site.valkey.client() as client:
+def read_stored_messages(
+    deployment: Deployment, exchanges: Iterable[MessageExchange]
+) -> Mapping[str, StoredMessage]:
+    """Return what Redis has of each message, by its sid."""
+    with deployment.valkey.client() as client:
         entries: Counter[str] = Counter()
         for bucket in ALL_BUCKETS:
             for _, fields in cast("list[tuple[bytes, dict[bytes, bytes]]]", client.xrange(bucket.journal)):
@@ -103,82 +111,89 @@ def read_journal(site: Site, exchanges: Iterable[Exchange]) -> Mapping[str, Reco
         sids = []
         for exchange in exchanges:
             sids.append(exchange.sid)
-            key = bucket_of(exchange.person.number).message(f"{ACCOUNT}/{exchange.sid}")
+            key = bucket_of(exchange.contact.number).message(f"{ACCOUNT}/{exchange.sid}")
             pipeline.hget(key, "answer")
         answers = cast("list[bytes | None]", pipeline.execute())
-    return {sid: Recorded(answer, entries[sid]) for sid, answer in zip(sids, answers, strict=True)}
+    return {sid: StoredMessage(answer, entries[sid]) for sid, answer in zip(sids, answers, strict=True)}
 
 
-def judge(
-    exchanges: Sequence[Exchange],
-    silenced: Container[str],
-    journal: Mapping[str, Recorded],
-    blind: bool = False,
+def compare(
+    exchanges: Sequence[MessageExchange],
+    opted_out: Container[str],
+    stored: Mapping[str, StoredMessage],
+    store_was_down: bool = False,
 ) -> Audit:
-    """Hold what was answered against what was due and what is kept.
+    """Compare the answers with the expected replies and with the stored messages.
 
-    ``silenced`` are the sids of messages that must not be answered; ``blind`` says that Valkey was away.
+    Args:
+        exchanges: all messages.
+        opted_out: the sids of those that must not get a reply.
+        stored: the messages in Redis, by sid.
+        store_was_down: whether Valkey was down for a while.
+
     """
-    answered = [exchange for exchange in exchanges if exchange.pages]
-    complaints: list[str] = []
+    answered = [exchange for exchange in exchanges if exchange.answers]
+    errors: list[str] = []
 
-    def count(kind: str, found: Iterable[str | None]) -> int:
-        faults = [fault for fault in found if fault is not None]
-        complaints.extend(f"{kind}: {fault}" for fault in faults[:MOST_SHOWN])
-        return len(faults)
+    def count(kind: str, faults: Iterable[str | None]) -> int:
+        sentences = [fault for fault in faults if fault is not None]
+        errors.extend(f"{kind}: {sentence}" for sentence in sentences[:MAX_SHOWN])
+        return len(sentences)
 
-    silent = (exchange for exchange in exchanges if not exchange.pages)
-    count("not answered", (_described(exchange, str(exchange.failures)) for exchange in silent))
+    unanswered = (exchange for exchange in exchanges if not exchange.answers)
+    count("not answered", (_describe(exchange, str(exchange.failures)) for exchange in unanswered))
     return Audit(
         sent=len(exchanges),
         answered=len(answered),
-        fell_back=sum(exchange.fell_back for exchange in exchanges),
-        wrong=count("wrong", (_wrong(exchange, silenced) for exchange in answered)),
-        twice=count("twice", map(_twice, answered)),
-        differs=count("differs", (_differs(exchange, journal[exchange.sid]) for exchange in answered)),
-        lost=count("lost", (_lost(exchange, journal[exchange.sid]) for exchange in answered)),
+        used_fallback=sum(exchange.used_fallback for exchange in exchanges),
+        wrong=count("wrong", (_find_wrong(exchange, opted_out) for exchange in answered)),
+        twice=count("twice", map(_find_twice, answered)),
+        differs=count("differs", (_find_difference(exchange, stored[exchange.sid]) for exchange in answered)),
+        lost=count("lost", (_find_loss(exchange, stored[exchange.sid]) for exchange in answered)),
         slowest=max((exchange.seconds for exchange in exchanges), default=0.0),
-        complaints=tuple(complaints),
-        blind=blind,
+        errors=tuple(errors),
+        store_was_down=store_was_down,
     )
 
 
-def _wrong(exchange: Exchange, silenced: Container[str]) -> str | None:
-    """Say what is wrong; by the fallback its own text is right, but for who has opted out."""
-    due = SILENCE if exchange.sid in silenced else exchange.text.due(exchange.person)
-    for page in exchange.pages:
-        fault = _fault(page, due, exchange.person.answered_from)
-        if fault is not None and exchange.fell_back and exchange.sid not in silenced:
-            fault = _fault(page, Due.of(FALLBACK_REPLY), exchange.person.answered_from)
+def _find_wrong(exchange: MessageExchange, opted_out: Container[str]) -> str | None:
+    """Return what is wrong; the fallback reply is right too, except for a contact who has opted out."""
+    contact = exchange.contact
+    expected = NO_REPLY if exchange.sid in opted_out else exchange.text.expected_reply(contact)
+    for answer in exchange.answers:
+        fault = _fault(answer, expected, contact.expected_sender)
+        if fault is not None and exchange.used_fallback and exchange.sid not in opted_out:
+            fault = _fault(answer, ExpectedReply.of(FALLBACK_REPLY), contact.expected_sender)
         if fault is not None:
-            return _described(exchange, fault)
+            return _describe(exchange, fault)
     return None
 
 
-def _fault(page: Page, due: Due, sender: str) -> str | None:
+def _fault(answer: HttpAnswer, expected: ExpectedReply, sender: str) -> str | None:
     try:
-        return fault_in(read_answer(page.status, page.content_type, page.body), due, sender)
-    except NotTwimlError as error:
+        messages = parse_answer(answer.status, answer.content_type, answer.body)
+    except InvalidAnswerError as error:
         return str(error)
+    return find_fault(messages, expected, sender)
 
 
-def _twice(exchange: Exchange) -> str | None:
+def _find_twice(exchange: MessageExchange) -> str | None:
     if len(exchange.bodies) > 1:
-        return _described(exchange, f"two answers: {sorted(exchange.bodies)}")
+        return _describe(exchange, f"two answers: {sorted(exchange.bodies)}")
     return None
 
 
-def _differs(exchange: Exchange, recorded: Recorded) -> str | None:
-    if recorded.answer is not None and recorded.answer not in exchange.bodies:
-        return _described(exchange, f"{exchange.bodies} was answered, {recorded.answer!r} is recorded")
+def _find_difference(exchange: MessageExchange, stored: StoredMessage) -> str | None:
+    if stored.answer is not None and stored.answer not in exchange.bodies:
+        return _describe(exchange, f"{exchange.bodies} was returned, {stored.answer!r} is stored")
     return None
 
 
-def _lost(exchange: Exchange, recorded: Recorded) -> str | None:
-    if recorded.entries != 1:
-        return _described(exchange, f"{recorded.entries} times in the journal")
-    return _described(exchange, "no answer in its record") if recorded.answer is None else None
+def _find_loss(exchange: MessageExchange, stored: StoredMessage) -> str | None:
+    if stored.entries != 1:
+        return _describe(exchange, f"{stored.entries} entries in the journal")
+    return _describe(exchange, "stored without an answer") if stored.answer is None else None
 
 
-def _described(exchange: Exchange, what: str) -> str:
-    return f"{exchange.text.name} {exchange.sid} of {exchange.person.number}: {what}"
+def _describe(exchange: MessageExchange, fault: str) -> str:
+    return f"{exchange.text.name} {exchange.sid} of {exchange.contact.number}: {fault}"

@@ -1,4 +1,4 @@
-"""The scenarios as a table: once for the terminal, once for the README."""
+"""The results as a table, for the terminal and for the README."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from loadtests.chaos.faults import Scenario
 BEGIN = "<!-- chaos:begin -->"
 END = "<!-- chaos:end -->"
 HEAD = (
-    "broken",
+    "fault",
     "sent",
     "answered",
     "fallback",
@@ -30,43 +30,41 @@ HEAD = (
 
 
 @dataclass(frozen=True, slots=True)
-class Played:
-    """A scenario and what came of it."""
+class ScenarioResult:
+    """A scenario and its audit."""
 
     scenario: Scenario
     audit: Audit
 
 
-def cells(played: Sequence[Played]) -> Cells:
-    """Return one row for each scenario."""
-    return Cells(HEAD, tuple((each.scenario.name, *figures(each.audit)) for each in played))
+def cells(results: Sequence[ScenarioResult]) -> Cells:
+    """Return one row per scenario."""
+    return Cells(HEAD, tuple((result.scenario.name, *figures(result.audit)) for result in results))
 
 
 def figures(audit: Audit) -> tuple[str, ...]:
     """Return the figures in the order of the columns."""
     numbers = (
-        audit.sent, audit.answered, audit.fell_back,
+        audit.sent, audit.answered, audit.used_fallback,
         audit.unanswered, audit.wrong, audit.twice, audit.differs, audit.lost,
     )  # fmt: skip
-    late = f"{audit.late.arrived}/{audit.late.due}" + (
+    late = f"{audit.late.arrived}/{audit.late.expected}" + (
         f" ({audit.late.twice} twice)" if audit.late.twice else ""
     )
     return (*map(str, numbers), late, f"{audit.slowest * 1000:.0f}")
 
 
-def terminal_table(played: Sequence[Played]) -> Table:
-    """Return the table for the terminal; what is not as it must be is red."""
-    table = Table(
-        title="under steady load, while it was broken and mended", box=SIMPLE_HEAD, padding=(0, 1, 0, 0)
-    )
+def terminal_table(results: Sequence[ScenarioResult]) -> Table:
+    """Return the table for the terminal; failed scenarios are red."""
+    table = Table(title="before, during and after each fault", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for number, column in enumerate(HEAD):
         table.add_column(column, justify="right" if number else "left")
-    for each in played:
-        style = "" if each.audit.good else "bold red"
-        table.add_row(each.scenario.name, *figures(each.audit), style=style)
+    for result in results:
+        style = "" if result.audit.passed else "bold red"
+        table.add_row(result.scenario.name, *figures(result.audit), style=style)
     return table
 
 
-def markdown(played: Sequence[Played], measured: str) -> str:
-    """Return the table for the README; ``measured`` says when and on what."""
-    return f"{measured}\n\n{as_markdown(cells(played))}"
+def markdown(results: Sequence[ScenarioResult], measured: str) -> str:
+    """Return the table for the README; ``measured`` is the sentence above it."""
+    return f"{measured}\n\n{as_markdown(cells(results))}"

@@ -1,1 +1,1 @@
-"""`make load`: people text as they do in life, and every answer is held against what is due."""
+"""`make load`: simulated contacts send texts, and every answer is compared with the expected one."""

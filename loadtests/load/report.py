@@ -1,4 +1,4 @@
-"""A run as a table."""
+"""The result of a run as a table."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ HEAD = ("request", "count", "wrong", "p50 ms", "p95 ms", "p99 ms", "max ms")
 
 
 def terminal_table(figures: Figures) -> Table:
-    """Return one line for each sort of request, and one for all."""
-    rate = figures.acts / figures.seconds if figures.seconds else 0.0
-    title = f"{figures.messages:,} messages answered in {figures.seconds:.0f} s; {rate:.0f} acts a second"
+    """Return one row per kind of request, and one for all."""
+    rate = figures.actions / figures.seconds if figures.seconds else 0.0
+    title = f"{figures.messages:,} messages answered in {figures.seconds:.0f} s; {rate:.0f} actions a second"
     table = Table(title=title, box=SIMPLE_HEAD)
     for number, column in enumerate(HEAD):
         table.add_column(column, justify="right" if number else "left")
-    for each in figures.rows:
-        table.add_row(*_cells(each), style="bold red" if each.wrong else "")
+    for row in figures.rows:
+        table.add_row(*_cells(row), style="bold red" if row.wrong else "")
     table.add_section()
-    table.add_row(*_cells(figures.whole), style="bold")
+    table.add_row(*_cells(figures.total), style="bold")
     return table
 
 

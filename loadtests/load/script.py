@@ -1,4 +1,4 @@
-"""What people text and what is due: for a router of our own, or read from a file for a deployment."""
+"""The texts and the expected replies: for the local router, or from a file for a deployment."""
 
 from __future__ import annotations
 
@@ -8,58 +8,58 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
-from loadtests.crowd.people import SHORT_CODE, Person
-from loadtests.crowd.texts import BROKEN, EVERYDAY, FALLBACK_REPLY, SLOWLY, Text
+from loadtests.workload.contacts import SHORT_CODE, Contact
+from loadtests.workload.texts import BROKEN, EVERYDAY_TEXTS, FALLBACK_REPLY, SLOW_TICKET, Text
 
 _FILE_KEYS = ("to", "senders", "opt_outs", "fallback_reply", "text")
 _TEXT_KEYS = ("body", "reply", "media", "weight")
 
 
 class ScriptError(ValueError):
-    """A mistake in a file of texts; says where and what to change."""
+    """An error in a file of texts; the text says where, and what to change."""
 
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """Everything that the load tool needs to know of the router it texts."""
+    """The texts that are sent to a router, and what it must answer."""
 
     texts: tuple[Text, ...]
-    """Everyday texts, each as often as people text it."""
+    """Ordinary texts, each as often as its weight."""
     to: str = SHORT_CODE
     """The number that is texted."""
     senders: tuple[str, ...] | None = None
-    """Who may answer; None: whom `Person.answered_from` says."""
+    """The senders that may reply; None: `Contact.expected_sender`."""
     opt_outs: bool = True
-    """Whether people also text STOP and START."""
+    """Whether contacts also send STOP and START."""
     fallback_reply: str | None = FALLBACK_REPLY
-    """What the fallback URL says; None where that is not known, then it is not called first."""
-    slow: Text | None = SLOWLY
+    """The reply of the fallback URL; None if it is unknown, then it is not called first."""
+    slow: Text | None = SLOW_TICKET
     broken: Text | None = BROKEN
 
-    def fault_of_sender(self, sender: str | None, person: Person) -> str | None:
-        """Say what is wrong with the number that an answer leaves from."""
-        allowed = (person.answered_from,) if self.senders is None else self.senders
+    def find_sender_fault(self, sender: str | None, contact: Contact) -> str | None:
+        """Return what is wrong with the sender of a reply, or None."""
+        allowed = (contact.expected_sender,) if self.senders is None else self.senders
         if not allowed or sender in allowed:
             return None
-        return f"from {sender} where {' or '.join(allowed)} is due"
+        return f"from {sender}, expected {' or '.join(allowed)}"
 
 
-OWN = Script(EVERYDAY)
+LOCAL_SCRIPT = Script(EVERYDAY_TEXTS)
 """For the router that `make load` starts."""
 
 
 def read_script(path: Path) -> Script:
-    """Read what a deployment is texted.
+    """Read a file of texts.
 
     Raises:
-        ScriptError: when the file has a mistake.
+        ScriptError: if the file has an error.
 
     """
     try:
         document = tomllib.loads(path.read_text("utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ScriptError(f"{path} cannot be read: {error}") from error
-    _know(document, _FILE_KEYS, str(path))
+    _check_keys(document, _FILE_KEYS, str(path))
     tables = document.get("text", [])
     if not isinstance(tables, list) or not tables:
         raise ScriptError(f"{path} has no [[text]]: write one with body and reply")
@@ -78,10 +78,10 @@ def read_script(path: Path) -> Script:
 
 
 def _texts(table: object, where: str) -> list[Text]:
-    """Return a text as often as its weight says."""
+    """Return a text as often as its weight."""
     if not isinstance(table, dict):
         raise ScriptError(f"{where} must be a table")
-    _know(table, _TEXT_KEYS, where)
+    _check_keys(table, _TEXT_KEYS, where)
     body = _text(table, "body", where)
     reply = _text(table, "reply", where, "")
     weight = table.get("weight", 1)
@@ -90,7 +90,7 @@ def _texts(table: object, where: str) -> list[Text]:
     return [Text(body, body, reply or None, _list(table, "media", where))] * weight
 
 
-def _know(table: Mapping[str, object], known: tuple[str, ...], where: str) -> None:
+def _check_keys(table: Mapping[str, object], known: tuple[str, ...], where: str) -> None:
     for key in table:
         if key not in known:
             near = get_close_matches(key, known, n=1)

@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from loadtests.crowd.people import person
-from loadtests.load.script import OWN, ScriptError, read_script
+from loadtests.load.script import LOCAL_SCRIPT, ScriptError, read_script
+from loadtests.workload.contacts import make_contact
 
 SHIPPED = Path(__file__).parents[3] / "loadtests" / "texts.toml"
 
@@ -16,7 +16,7 @@ def test_the_shipped_texts_are_readable() -> None:
     assert {text.body for text in script.texts} >= {"HOURS"}
 
 
-def test_a_file_says_everything(tmp_path: Path) -> None:
+def test_a_file_sets_everything(tmp_path: Path) -> None:
     file = tmp_path / "texts.toml"
     file.write_text(
         'to = "54321"\nsenders = ["54321", "+14155550100"]\nopt_outs = true\nfallback_reply = "Soon."\n'
@@ -25,13 +25,13 @@ def test_a_file_says_everything(tmp_path: Path) -> None:
     )
     script = read_script(file)
     assert [text.body for text in script.texts] == ["HI", "HI", "HI", "HUSH"]
-    due = script.texts[0].due(person(3))
-    assert due.texts == ("Hello\\ CHICAGO",)
-    assert due.media == ("https://a/b.png",)
-    assert script.texts[-1].due(person(3)).texts == ()
+    expected = script.texts[0].expected_reply(make_contact(3))
+    assert expected.texts == ("Hello\\ CHICAGO",)
+    assert expected.media == ("https://a/b.png",)
+    assert script.texts[-1].expected_reply(make_contact(3)).texts == ()
     assert (script.to, script.opt_outs, script.fallback_reply) == ("54321", True, "Soon.")
-    assert script.fault_of_sender("+14155550100", person(0)) is None
-    assert "54321 or +14155550100" in (script.fault_of_sender("12345", person(0)) or "")
+    assert script.find_sender_fault("+14155550100", make_contact(0)) is None
+    assert "54321 or +14155550100" in (script.find_sender_fault("12345", make_contact(0)) or "")
 
 
 @pytest.mark.parametrize(
@@ -49,18 +49,18 @@ def test_a_file_says_everything(tmp_path: Path) -> None:
     ],
     ids=["empty", "number", "bare", "body", "key", "file key", "weight", "media", "broken"],
 )
-def test_mistakes_are_told_with_their_place(tmp_path: Path, text: str, why: str) -> None:
+def test_errors_name_their_place(tmp_path: Path, text: str, why: str) -> None:
     file = tmp_path / "texts.toml"
     file.write_text(text)
     with pytest.raises(ScriptError, match=why):
         read_script(file)
 
 
-def test_a_missing_file_is_a_mistake_too(tmp_path: Path) -> None:
+def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ScriptError, match="cannot be read"):
         read_script(tmp_path / "none.toml")
 
 
-def test_in_the_own_run_everybody_is_answered_by_the_number_that_reaches_them() -> None:
-    assert OWN.fault_of_sender("12345", person(0)) is None
-    assert OWN.fault_of_sender("12345", person(11)) is not None
+def test_the_local_router_replies_from_the_expected_sender() -> None:
+    assert LOCAL_SCRIPT.find_sender_fault("12345", make_contact(0)) is None
+    assert LOCAL_SCRIPT.find_sender_fault("12345", make_contact(11)) is not None

@@ -2,16 +2,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twilio.request_validator import RequestValidator
 
-from loadtests.crowd.people import person
-from loadtests.crowd.texts import HOURS, WITH_PICTURES
-from loadtests.crowd.webhook import Account, Caller, Signer
+from loadtests.workload.contacts import make_contact
+from loadtests.workload.texts import HOURS, WITH_PICTURES
+from loadtests.workload.webhook import Account, Signer, WebhookBuilder
 from sms_router.twilio.form import parse_form
 from sms_router.twilio.inbound import InboundMessage, read_inbound
 from sms_router.twilio.status import Receipt, read_receipt
 
 ACCOUNT = Account("AC" + "1" * 32, "a-token", "MG" + "1" * 32, "https://sms.example.com/twilio")
 SID = "SM" + "a" * 32
-CALLER = Caller(ACCOUNT)
+BUILDER = WebhookBuilder(ACCOUNT)
 
 
 @given(
@@ -25,45 +25,45 @@ def test_signatures_are_those_of_the_official_library(
     assert Signer(token).sign(url, parameters) == RequestValidator(token).compute_signature(url, parameters)
 
 
-def test_one_signer_signs_many() -> None:
+def test_a_signer_can_sign_repeatedly() -> None:
     signer = Signer("a-token")
     assert signer.sign("https://a", {"b": "c"}) == signer.sign("https://a", {"b": "c"})
 
 
-def test_what_goes_on_the_wire_is_what_was_signed() -> None:
-    parameters = CALLER.inbound(SID, person(0), HOURS)
-    request = CALLER.post("/sms", parameters, "a-try")
+def test_the_request_has_the_signed_parameters() -> None:
+    parameters = BUILDER.inbound_parameters(SID, make_contact(0), HOURS)
+    request = BUILDER.post("/sms", parameters, "a-try")
     assert dict(parse_form(request.body)) == parameters
     signature = request.headers["X-Twilio-Signature"]
     validator = RequestValidator(ACCOUNT.token)
     assert validator.validate("https://sms.example.com/twilio/sms", parameters, signature)
 
 
-def test_a_whole_url_of_ours_is_called_by_its_path() -> None:
+def test_a_whole_url_is_called_by_its_path() -> None:
     url = f"{ACCOUNT.public_url}/sms/status?reply=SM1.0"
-    request = CALLER.post(url, {"MessageSid": "SM1"}, "a-try")
+    request = BUILDER.post(url, {"MessageSid": "SM1"}, "a-try")
     assert request.path == "/sms/status?reply=SM1.0"
     assert RequestValidator(ACCOUNT.token).validate(
         url, {"MessageSid": "SM1"}, request.headers["X-Twilio-Signature"]
     )
 
 
-def test_the_router_reads_the_message() -> None:
-    somebody = person(4)
-    message = read_inbound(CALLER.inbound(SID, somebody, WITH_PICTURES))
+def test_the_router_accepts_the_message() -> None:
+    contact = make_contact(4)
+    message = read_inbound(BUILDER.inbound_parameters(SID, contact, WITH_PICTURES))
     assert isinstance(message, InboundMessage)
-    assert (message.sid, message.sender, message.from_city) == (SID, somebody.number, "SAN FRANCISCO")
+    assert (message.sid, message.sender, message.from_city) == (SID, contact.number, "SAN FRANCISCO")
     assert [media.url for media in message.media] == list(WITH_PICTURES.pictures)
 
 
-def test_the_router_reads_the_receipt() -> None:
-    receipt = read_receipt(CALLER.receipt(SID, person(4), "12345", "delivered"), None)
+def test_the_router_accepts_the_status_callback() -> None:
+    receipt = read_receipt(BUILDER.status_parameters(SID, make_contact(4), "12345", "delivered"), None)
     assert isinstance(receipt, Receipt)
     assert receipt.status.value == "delivered"
 
 
-def test_the_fallback_request_says_why() -> None:
-    parameters = CALLER.fallback(CALLER.inbound(SID, person(0), HOURS), 11205)
+def test_the_fallback_request_has_the_error() -> None:
+    parameters = BUILDER.fallback_parameters(BUILDER.inbound_parameters(SID, make_contact(0), HOURS), 11205)
     assert parameters["ErrorCode"] == "11205"
     assert parameters["ErrorUrl"] == "https://sms.example.com/twilio/sms"
     assert parameters["MessageSid"] == SID

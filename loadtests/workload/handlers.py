@@ -1,4 +1,4 @@
-"""The handlers that the router under test runs: quick, slow, in threads, broken, hanging."""
+"""The handlers of the router under test: fast, slow, in threads, failing, hanging."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from uuid import uuid4
 
 from sms_router import keyword
 
-LONG = 20.0
-"""Seconds that a hanging handler takes: longer than Twilio waits."""
+HANG_SECONDS = 20.0
+"""Longer than Twilio waits."""
 
 
 @keyword("TICKET")
 async def ticket(argument: str) -> str:
-    """Answer differently each time it runs, after as many seconds as the argument says."""
+    """Reply with another text each time, after as many seconds as the argument says."""
     if argument:
         await asyncio.sleep(float(argument))
     return f"Your ticket is {uuid4().hex}."
@@ -27,18 +27,18 @@ def stamp() -> str:
 
 
 @keyword("BREAK")
-async def broken() -> str:
-    """Fail."""
+async def fail() -> str:
+    """Raise an exception."""
     raise RuntimeError("broken on purpose")
 
 
 @keyword("HANG")
 async def hang() -> None:
-    """Take longer than anybody waits."""
-    await asyncio.sleep(LONG)
+    """Take longer than Twilio waits."""
+    await asyncio.sleep(HANG_SECONDS)
 
 
 @keyword("BLOCK")
 def block() -> None:
     """Do the same in a thread."""
-    time.sleep(LONG)
+    time.sleep(HANG_SECONDS)

@@ -1,4 +1,4 @@
-"""What is broken: two replicas, their Valkey, an offline Twilio, and an application behind them."""
+"""The target of the faults: two replicas, their Valkey, an offline Twilio, and an upstream application."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from pathlib import Path
 import aiohttp
 import psutil
 
-from loadtests.chaos.application import Application
-from loadtests.crowd.configuration import REPOSITORY, write_configuration
-from loadtests.crowd.webhook import Account
+from loadtests.chaos.upstream import UpstreamApplication
+from loadtests.workload.configuration import REPOSITORY, write_configuration
+from loadtests.workload.webhook import Account
 from sms_router.sandbox.hosting import free_port
 from tests.end_to_end import turned_clock
 from tests.end_to_end.running import ACCOUNT, PUBLIC, SERVICE, TOKEN, RunningRouter
@@ -26,10 +26,10 @@ from tests.store.slow_proxy import SlowProxy
 from tests.store.turned_valkey import preload
 
 DEADLINE = 4.0
-"""Seconds until the empty answer: short, so that a hanging handler shows within a scenario, and longer
-than the 3 s after which the claim of a lost worker is free."""
+"""The inline deadline in seconds: short, so that a hanging handler has an effect within a scenario, and
+longer than the lease of a claim (3 s)."""
 
-STARTS_WITHIN = 30.0
+START_TIMEOUT = 30.0
 
 SERVICES = """
 [[services]]
@@ -37,24 +37,24 @@ sid = "{service}"
 account = "{account}"
 refresh_after = 1
 """
-"""The numbers are read again every second, so that Twilio's faults meet a reader."""
+"""The Sender Pool is read every second, so that faults of Twilio's API have an effect."""
 
-THE_ACCOUNT = Account(ACCOUNT, TOKEN, SERVICE, PUBLIC)
+TWILIO_ACCOUNT = Account(ACCOUNT, TOKEN, SERVICE, PUBLIC)
 
 
 @dataclass(frozen=True, slots=True)
-class Needs:
-    """What a scenario needs beside what always runs."""
+class Requirements:
+    """What a scenario needs in addition."""
 
     workers: int = 1
     """Processes of the first replica."""
-    slow: bool = False
-    """A proxy before Valkey that can delay it."""
-    turned: bool = False
+    has_slow_store: bool = False
+    """A proxy before Valkey that can delay its answers."""
+    has_adjustable_clocks: bool = False
     """Wall clocks of the replicas and of Valkey that can be set."""
 
 
-NOTHING_MORE = Needs()
+NO_REQUIREMENTS = Requirements()
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,81 +66,75 @@ class Clocks:
 
 
 @dataclass(slots=True)
-class Site:
-    """All that runs."""
+class Deployment:
+    """Everything that runs."""
 
     valkey: PrivateValkey
     proxy: SlowProxy | None
     replicas: tuple[RunningRouter, RunningRouter]
     sandbox_url: str
-    application: Application
+    upstream: UpstreamApplication
     clocks: Clocks | None = None
-    """None where no clock can be set."""
-    notes: list[str] = field(default_factory=list)
-    """What went wrong with the site itself."""
+    """None if the clocks cannot be set."""
+    errors: list[str] = field(default_factory=list)
+    """Errors of the routers themselves."""
 
     def workers(self, replica: RunningRouter) -> list[psutil.Process]:
-        """Return a replica's processes that answer and live."""
+        """Return the running worker processes of a replica."""
         assert replica.process is not None
         if replica.process.poll() is not None:
             return []
         parent = psutil.Process(replica.process.pid)
         return [*filter(_is_worker, parent.children())] or [parent]
 
-    async def faults(self, faults: dict[str, object] | None) -> None:
-        """Switch faults of the offline Twilio on, or all off."""
+    async def set_twilio_faults(self, faults: dict[str, object] | None) -> None:
+        """Switch faults of the offline Twilio on; None: switch all off."""
         async with aiohttp.ClientSession() as session:
             url = f"{self.sandbox_url}/sandbox/faults"
             answer = session.delete(url) if faults is None else session.post(url, json=faults)
             async with answer as response:
                 response.raise_for_status()
 
-    @property
-    def spooled(self) -> list[Path]:
-        """The spool files that are there."""
-        return [file for replica in self.replicas for file in (replica.folder / "data" / "spool").glob("*")]
-
-    def logs(self) -> str:
-        """Return what the replicas have printed."""
-        return "\n".join(replica.log for replica in self.replicas)
-
 
 @contextlib.asynccontextmanager
-async def running_site(folder: Path, needs: Needs) -> AsyncIterator[Site]:
-    """Start everything, and kill it at the end."""
+async def running_deployment(folder: Path, requirements: Requirements) -> AsyncIterator[Deployment]:
+    """Start everything in an empty folder, and kill it at the end."""
     async with contextlib.AsyncExitStack() as running:
-        clocks = _clocks(folder) if needs.turned else None
+        clocks = _clocks(folder) if requirements.has_adjustable_clocks else None
         environment = {**clocks.valkey.environment, **preload(folder)} if clocks is not None else {}
         valkey = PrivateValkey(folder / "v", environment, appendfsync="everysec")
         await _in_thread(valkey.start)
         running.push_async_callback(_in_thread, valkey.kill)
         proxy = None
         redis_url = valkey.url
-        if needs.slow:
+        if requirements.has_slow_store:
             proxy = SlowProxy(valkey.url.removeprefix("unix://"), folder / "slow", 0.0)
             await running.enter_async_context(proxy.running())
             redis_url = f"unix://{folder / 'slow'}"
         sandbox_port = free_port()
         sandbox_url = f"http://127.0.0.1:{sandbox_port}"
-        application = Application()
-        await running.enter_async_context(application.running())
-        services = _Services(redis_url, sandbox_url, application.keyword)
-        replicas = (_replica(folder / "a", services, needs.workers), _replica(folder / "b", services, 1))
+        upstream = UpstreamApplication()
+        await running.enter_async_context(upstream.running())
+        dependencies = _Dependencies(redis_url, sandbox_url, upstream.keyword)
+        replicas = (
+            _replica(folder / "a", dependencies, requirements.workers),
+            _replica(folder / "b", dependencies, 1),
+        )
         if clocks is not None:
             for replica, clock in zip(replicas, clocks.replicas, strict=True):
                 replica.environment = {**replica.environment, **clock.environment}
                 replica.module = turned_clock.__name__
         running.enter_context(_sandbox(folder, sandbox_port, replicas[0].url))
-        await _answers(sandbox_url)
+        await _wait_for_sandbox(sandbox_url)
         for replica in replicas:
-            running.push_async_callback(_in_thread, _killing(replica))
-        await asyncio.gather(*(_in_thread(_starting(replica)) for replica in replicas))
-        yield Site(valkey, proxy, replicas, sandbox_url, application, clocks)
+            running.push_async_callback(_in_thread, _kill(replica))
+        await asyncio.gather(*(_in_thread(replica.start) for replica in replicas))
+        yield Deployment(valkey, proxy, replicas, sandbox_url, upstream, clocks)
 
 
 @dataclass(frozen=True, slots=True)
-class _Services:
-    """What both replicas need beside them."""
+class _Dependencies:
+    """What both replicas use."""
 
     redis_url: str
     sandbox_url: str
@@ -152,25 +146,21 @@ def _clocks(folder: Path) -> Clocks:
     return Clocks(valkey, (first, second))
 
 
-def _replica(folder: Path, services: _Services, workers: int) -> RunningRouter:
+def _replica(folder: Path, dependencies: _Dependencies, workers: int) -> RunningRouter:
     more = SERVICES.format(service=SERVICE, account=ACCOUNT)
-    write_configuration(folder, folder / "data", DEADLINE, more, services.keyword)
-    environment = {"TWILIO_API_BASE_URL": services.sandbox_url, "WORKERS": str(workers)}
-    return RunningRouter(folder, services.redis_url, environment)
+    write_configuration(folder, folder / "data", DEADLINE, more, dependencies.keyword)
+    environment = {"TWILIO_API_BASE_URL": dependencies.sandbox_url, "WORKERS": str(workers)}
+    return RunningRouter(folder, dependencies.redis_url, environment)
 
 
 def _is_worker(process: psutil.Process) -> bool:
     try:
         return "spawn_main" in " ".join(process.cmdline())
-    except psutil.Error:  # gone in between
+    except psutil.Error:  # it has ended meanwhile
         return False
 
 
-def _starting(replica: RunningRouter) -> Callable[[], object]:
-    return replica.start
-
-
-def _killing(replica: RunningRouter) -> Callable[[], object]:
+def _kill(replica: RunningRouter) -> Callable[[], object]:
     def kill() -> None:
         if replica.process is not None:
             replica.kill()
@@ -180,7 +170,7 @@ def _killing(replica: RunningRouter) -> Callable[[], object]:
 
 @contextlib.contextmanager
 def _sandbox(folder: Path, port: int, router_url: str) -> Iterator[None]:
-    """Run the offline Twilio; nobody texts through it, it serves the REST API and reports what it sent."""
+    """Run the offline Twilio, which serves the REST API and sends status callbacks."""
     write_configuration(folder / "twilio", folder / "twilio" / "data")
     environment = {
         "PATH": os.environ["PATH"],
@@ -215,8 +205,8 @@ def _sandbox(folder: Path, port: int, router_url: str) -> Iterator[None]:
         process.wait()
 
 
-async def _answers(url: str) -> None:
-    async with asyncio.timeout(STARTS_WITHIN), aiohttp.ClientSession() as session:
+async def _wait_for_sandbox(url: str) -> None:
+    async with asyncio.timeout(START_TIMEOUT), aiohttp.ClientSession() as session:
         while True:
             with contextlib.suppress(aiohttp.ClientError):
                 async with session.get(f"{url}/sandbox/alerts"):

@@ -1,4 +1,4 @@
-"""Another team's application that texts are forwarded to, and its backup."""
+"""The application that messages are forwarded to, and its fallback."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from enum import Enum
 
 from aiohttp import web
 
-from loadtests.crowd.texts import FORWARDED
+from loadtests.workload.texts import FORWARDED
 from sms_router.sandbox.hosting import free_port
 
 KEYWORD = """
@@ -21,24 +21,24 @@ forward = {{ url = "{url}/sms", fallback_url = "{url}/backup" }}
 TWIML = "<Response><Message>From the {name}.</Message></Response>"
 
 
-class Mood(Enum):
-    """How the application fares; its backup is always well."""
+class UpstreamState(Enum):
+    """What the application does; its fallback always works."""
 
-    WELL = "well"
+    WORKING = "working"
     HANGING = "hanging"
     FAILING = "failing"
 
 
-class Application:
-    """Answers what the router forwards."""
+class UpstreamApplication:
+    """Answers the messages that the router forwards."""
 
     def __init__(self) -> None:
-        self.mood = Mood.WELL
+        self.state = UpstreamState.WORKING
         self._port = free_port()
 
     @property
     def keyword(self) -> str:
-        """The rule that forwards to it, for ``keywords.toml``."""
+        """The rule for ``keywords.toml`` that forwards to it."""
         return KEYWORD.format(word=FORWARDED.body, url=f"http://127.0.0.1:{self._port}")
 
     @contextlib.asynccontextmanager
@@ -46,7 +46,7 @@ class Application:
         """Listen."""
         server = web.Application()
         server.router.add_post("/sms", self._answer)
-        server.router.add_post("/backup", self._back_up)
+        server.router.add_post("/backup", self._answer_fallback)
         runner = web.AppRunner(server, shutdown_timeout=0.1)
         await runner.setup()
         try:
@@ -56,15 +56,15 @@ class Application:
             await runner.cleanup()
 
     async def _answer(self, _: web.Request) -> web.Response:
-        if self.mood is Mood.FAILING:
+        if self.state is UpstreamState.FAILING:
             return web.Response(status=500)
-        if self.mood is Mood.HANGING:
+        if self.state is UpstreamState.HANGING:
             await asyncio.sleep(3600)
-        return _said("application")
+        return _twiml("application")
 
-    async def _back_up(self, _: web.Request) -> web.Response:
-        return _said("backup")
+    async def _answer_fallback(self, _: web.Request) -> web.Response:
+        return _twiml("backup")
 
 
-def _said(name: str) -> web.Response:
+def _twiml(name: str) -> web.Response:
     return web.Response(text=TWIML.format(name=name), content_type="text/xml")

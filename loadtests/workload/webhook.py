@@ -1,8 +1,7 @@
 """Requests as Twilio sends them: parameters, form and signature (facts 1 and 2).
 
-The signature is written out here, with the standard library and once per account a prepared key: a
-load generator that takes a millisecond to sign would measure itself. A test holds it against the
-official library.
+Signatures are computed with the standard library and a key that is prepared once per account, because the
+official library takes a millisecond for each, which a load test would measure. A test compares the two.
 """
 
 from __future__ import annotations
@@ -14,13 +13,13 @@ from dataclasses import dataclass
 from hashlib import sha1
 from urllib.parse import urlencode
 
-from loadtests.crowd.people import SHORT_CODE, Person
-from loadtests.crowd.texts import Text
+from loadtests.workload.contacts import SHORT_CODE, Contact
+from loadtests.workload.texts import Text
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Whose messages these are, and the URL that Twilio calls, up to the router's own paths."""
+    """The account of the messages, and the URL that Twilio calls, without the router's paths."""
 
     sid: str
     token: str
@@ -29,7 +28,7 @@ class Account:
 
 
 class Signer:
-    """Signs for one account."""
+    """Computes the signatures of one account."""
 
     def __init__(self, token: str) -> None:
         self._key = hmac.new(token.encode(), digestmod=sha1)
@@ -44,23 +43,25 @@ class Signer:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What goes on the wire."""
+    """An HTTP request."""
 
     path: str
     body: bytes
     headers: Mapping[str, str]
 
 
-class Caller:
-    """Writes one account's requests."""
+class WebhookBuilder:
+    """Builds the requests of one account."""
 
     def __init__(self, account: Account) -> None:
         self._account = account
         self._signer = Signer(account.token)
 
-    def inbound(self, sid: str, person: Person, text: Text, *, to: str = SHORT_CODE) -> dict[str, str]:
-        """Return the parameters of a message, complete as Twilio sends them."""
-        place = person.place
+    def inbound_parameters(
+        self, sid: str, contact: Contact, text: Text, *, to: str = SHORT_CODE
+    ) -> dict[str, str]:
+        """Return all parameters of an inbound message."""
+        locality = contact.locality
         pictures = {f"MediaUrl{number}": url for number, url in enumerate(text.pictures)}
         types = {f"MediaContentType{number}": "image/jpeg" for number in range(len(text.pictures))}
         return {
@@ -69,36 +70,36 @@ class Caller:
             "SmsMessageSid": sid,
             "NumMedia": str(len(text.pictures)),
             "ToCity": "",
-            "FromZip": place.postcode,
+            "FromZip": locality.postcode,
             "SmsSid": sid,
-            "FromState": place.state,
+            "FromState": locality.state,
             "SmsStatus": "received",
-            "FromCity": place.city,
+            "FromCity": locality.city,
             "Body": text.body,
-            "FromCountry": place.country,
+            "FromCountry": locality.country,
             "To": to,
             "ToZip": "",
             "NumSegments": "1",
             "MessageSid": sid,
             "AccountSid": self._account.sid,
             "MessagingServiceSid": self._account.service_sid,
-            "From": person.number,
+            "From": contact.number,
             "ApiVersion": "2010-04-01",
             **pictures,
             **types,
         }
 
-    def fallback(self, parameters: Mapping[str, str], code: int) -> dict[str, str]:
-        """Return the parameters with which Twilio calls the fallback URL (facts 3)."""
+    def fallback_parameters(self, parameters: Mapping[str, str], code: int) -> dict[str, str]:
+        """Return the parameters of Twilio's request to the fallback URL (facts 3)."""
         return {**parameters, "ErrorCode": str(code), "ErrorUrl": f"{self._account.public_url}/sms"}
 
-    def receipt(self, sid: str, person: Person, sender: str, status: str) -> dict[str, str]:
+    def status_parameters(self, sid: str, contact: Contact, sender: str, status: str) -> dict[str, str]:
         """Return the parameters of a status callback of a reply (facts 7)."""
         return {
             "SmsSid": sid,
             "SmsStatus": status,
             "MessageStatus": status,
-            "To": person.number,
+            "To": contact.number,
             "MessageSid": sid,
             "AccountSid": self._account.sid,
             "MessagingServiceSid": self._account.service_sid,
@@ -107,9 +108,9 @@ class Caller:
         }
 
     def post(self, target: str, parameters: Mapping[str, str], token: str) -> Request:
-        """Return a signed POST; ``target`` is a path below the public URL, or such a URL in whole.
+        """Return a signed POST; ``target`` is a path below the public URL, or the whole URL.
 
-        ``token`` is the same for the tries of one request, and differs between requests (facts 1.3).
+        ``token`` is the same for all attempts of one request (facts 1.3).
         """
         base = self._account.public_url
         path = target.removeprefix(base)

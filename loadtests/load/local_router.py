@@ -1,4 +1,4 @@
-"""A router of our own to text: as `make run` starts it, on free ports, its data gone afterwards."""
+"""A router as `make run` starts it, on free ports, whose data are deleted at the end."""
 
 from __future__ import annotations
 
@@ -16,38 +16,35 @@ from pathlib import Path
 
 import redis
 
-from loadtests.crowd.configuration import REPOSITORY, write_configuration
-from loadtests.crowd.people import person
-from loadtests.crowd.texts import EVERYDAY
-from loadtests.crowd.webhook import Account, Caller
+from loadtests.workload.configuration import REPOSITORY, write_configuration
+from loadtests.workload.contacts import make_contact
+from loadtests.workload.texts import EVERYDAY_TEXTS
+from loadtests.workload.webhook import Account, WebhookBuilder
 from sms_router.sandbox.hosting import free_port
 from sms_router.store.embedded import running_at
 from sms_router.store.keys import ALL_BUCKETS
 
-STARTS_WITHIN = 30.0
+START_TIMEOUT = 30.0
+"""Seconds."""
+
 WARM_UP = 300
-"""Messages before the clock starts."""
+"""Messages before anything is measured."""
 
 _INHERITED = ("PATH", "HOME", "LANG")
 
 
-class PlaceError(RuntimeError):
-    """The router does not start; says why."""
+class LoadTestError(RuntimeError):
+    """The load test cannot run; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """A running router, whose account is the sandbox's."""
+class LocalRouter:
+    """A running router with the sandbox's account."""
 
     account: Account
     data: Path
 
-    @property
-    def environment(self) -> Mapping[str, str]:
-        """What locust needs to know to sign."""
-        return environment_of(self.account)
-
-    def journaled(self) -> int:
+    def count_journaled(self) -> int:
         """Return how many messages the journal holds."""
         url = running_at(self.data)
         assert url is not None
@@ -55,8 +52,8 @@ class Place:
             return sum(int(str(client.xlen(bucket.journal))) for bucket in ALL_BUCKETS)
 
 
-def environment_of(account: Account) -> Mapping[str, str]:
-    """Return the variables that tell an account and what Twilio calls."""
+def credentials_environment(account: Account) -> Mapping[str, str]:
+    """Return the environment variables of the account and of the public URL."""
     return {
         "TWILIO_ACCOUNT_SID": account.sid,
         "TWILIO_AUTH_TOKEN": account.token,
@@ -66,11 +63,11 @@ def environment_of(account: Account) -> Mapping[str, str]:
 
 
 @contextlib.contextmanager
-def running_place(folder: Path, workers: int) -> Iterator[Place]:
-    """Start router, embedded Valkey and sandbox in an empty folder; stop them at the end.
+def running_router(folder: Path, workers: int) -> Iterator[LocalRouter]:
+    """Start the router, the embedded Valkey and the sandbox in an empty folder; stop them at the end.
 
     Raises:
-        PlaceError: when they do not come up, with the last lines of their log.
+        LoadTestError: if they do not start, with the last lines of the log.
 
     """
     port, sandbox_port = free_port(), free_port()
@@ -101,34 +98,36 @@ def running_place(folder: Path, workers: int) -> Iterator[Place]:
         )
     try:
         _wait_until_ready(process, port, log)
-        yield Place(account, folder / "data")
+        yield LocalRouter(account, folder / "data")
     finally:
         _stop(process)
 
 
 def warm_up(account: Account) -> None:
-    """Text a few hundred things, one after the other.
+    """Send a few hundred texts, one after the other.
 
     Raises:
-        PlaceError: when one is not answered 200.
+        LoadTestError: if the status of an answer is not 200.
 
     """
-    caller = Caller(account)
+    builder = WebhookBuilder(account)
     connection = http.client.HTTPConnection(account.public_url.removeprefix("http://"), timeout=15)
     with contextlib.closing(connection):
         for number in range(WARM_UP):
             sid = f"SM{number:032x}"
-            parameters = caller.inbound(sid, person(number), EVERYDAY[number % len(EVERYDAY)])
-            request = caller.post("/sms", parameters, sid)
+            parameters = builder.inbound_parameters(
+                sid, make_contact(number), EVERYDAY_TEXTS[number % len(EVERYDAY_TEXTS)]
+            )
+            request = builder.post("/sms", parameters, sid)
             connection.request("POST", request.path, request.body, dict(request.headers))
             response = connection.getresponse()
             response.read()
             if response.status != 200:
-                raise PlaceError(f"while warming up, a message was answered {response.status}")
+                raise LoadTestError(f"a message of the warm-up was answered with {response.status}")
 
 
 def _wait_until_ready(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
-    deadline = time.monotonic() + STARTS_WITHIN
+    deadline = time.monotonic() + START_TIMEOUT
     while time.monotonic() < deadline and process.poll() is None:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
         with contextlib.suppress(OSError, http.client.HTTPException), contextlib.closing(connection):
@@ -137,7 +136,7 @@ def _wait_until_ready(process: subprocess.Popen[bytes], port: int, log: Path) ->
                 return
         time.sleep(0.05)
     lines = log.read_text(errors="replace").splitlines()[-15:]
-    raise PlaceError("\n".join(["The router did not get ready; its last words:", *lines]))
+    raise LoadTestError("\n".join(["The router did not start; the end of its log:", *lines]))
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:

@@ -1,18 +1,18 @@
-"""The configuration folder of the router under test; it answers what `texts` says is due."""
+"""The configuration folder of the router under test, whose replies are those of `texts`."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
 
-from loadtests.crowd.texts import DEFAULT_REPLY, ERROR_REPLY, FALLBACK_REPLY, HOURS, MENU, Text
+from loadtests.workload.texts import DEFAULT_REPLY, ERROR_REPLY, FALLBACK_REPLY, HOURS, MENU, Text
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 ROUTER = """\
 [router]
 signature = "enforce"
-handlers = ["loadtests.crowd.handlers"]
+handlers = ["loadtests.workload.handlers"]
 error_reply = {error}
 fallback_reply = {fallback}
 data_dir = {data}
@@ -38,8 +38,8 @@ def write_configuration(
 ) -> Path:
     """Write the folder and return it.
 
-    ``data`` is where the router keeps its own, ``deadline`` in seconds; ``more`` goes below
-    ``router.toml``, ``keywords`` below ``keywords.toml``.
+    ``data`` is the router's ``data_dir``, ``deadline`` is in seconds; ``more`` is added to ``router.toml``,
+    ``keywords`` to ``keywords.toml``.
     """
     folder.mkdir(parents=True, exist_ok=True)
     router = ROUTER.format(
@@ -54,7 +54,9 @@ def write_configuration(
     default = f"\n[default]\nreply = {json.dumps(DEFAULT_REPLY)}\n"
     (folder / "keywords.toml").write_text("".join([*rules, default]))
     world = (REPOSITORY / "config" / "sandbox.toml").read_text()
-    (folder / "sandbox.toml").write_text(world.partition("[[phones]]")[0])  # some of those are out of reach
+    (folder / "sandbox.toml").write_text(
+        world.partition("[[phones]]")[0]
+    )  # short codes do not reach some of these
     return folder
 
 

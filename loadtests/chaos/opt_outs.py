@@ -1,0 +1,52 @@
+"""Contacts who opt out and in while a fault lasts: their last STOP or START counts, whatever clocks say."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from loadtests.chaos.twilio_client import MessageExchange, TwilioClient
+from loadtests.workload.contacts import Contact, make_contact
+from loadtests.workload.texts import HOURS, START, STOP, Text
+
+FIRST_CONTACT = 1_000_000
+"""The index of the first of these contacts; the rest of the traffic uses lower ones."""
+
+GROUP_SIZE = 6
+
+
+class OptOutTraffic:
+    """Two groups of contacts that are never on the opt-out list at the same time.
+
+    The first group is on it before the fault and after its repair, the second during the fault.
+    """
+
+    def __init__(self, twilio: TwilioClient) -> None:
+        self._twilio = twilio
+        self._first = [make_contact(FIRST_CONTACT + number) for number in range(GROUP_SIZE)]
+        self._second = [make_contact(FIRST_CONTACT + GROUP_SIZE + number) for number in range(GROUP_SIZE)]
+        self.exchanges: list[MessageExchange] = []
+        """Messages that must get a reply."""
+        self.opted_out: list[MessageExchange] = []
+        """Messages that must not get a reply."""
+
+    async def before_fault(self) -> None:
+        """Opt the first group out."""
+        self.exchanges += await self._send(self._first, STOP)
+
+    async def during_fault(self) -> None:
+        """Opt the first group in, and the second out."""
+        await self._change(opt_in=self._first, opt_out=self._second)
+
+    async def after_repair(self) -> None:
+        """Opt the first group out, and the second in."""
+        await self._change(opt_in=self._second, opt_out=self._first)
+
+    async def _change(self, opt_in: Sequence[Contact], opt_out: Sequence[Contact]) -> None:
+        self.exchanges += await self._send(opt_in, START)
+        self.exchanges += await self._send(opt_out, STOP)
+        self.exchanges += await self._send(opt_in, HOURS)
+        self.opted_out += await self._send(opt_out, HOURS)
+
+    async def _send(self, contacts: Sequence[Contact], text: Text) -> list[MessageExchange]:
+        return await asyncio.gather(*(self._twilio.deliver(contact, text) for contact in contacts))
