@@ -1,4 +1,4 @@
-"""Twilio's errors in one sentence: the code, its meaning, its remedy."""
+"""Errors of Twilio's REST API in one sentence: the code, its meaning, its remedy."""
 
 from __future__ import annotations
 
@@ -13,27 +13,26 @@ from sms_router.twilio.rest import ApiFailure, FailureKind
     [
         (
             ApiFailure(FailureKind.REFUSED, 21712, 409, "Twilio answered 409, error 21712 (refused): No."),
-            "Twilio answered with error 21712: this sender belongs to another Messaging Service; take it out"
-            " there first: sms-router senders remove SID --service MG....",
+            "Twilio returned error 21712: this sender belongs to another Messaging Service; remove"
+            " it there first: sms-router senders remove SID --service MG....",
         ),
         (
             ApiFailure(FailureKind.REFUSED, 20001, 400, "-", "SmsUrl is not a valid URL: ftp://a"),
-            "Twilio answered with error 20001: a value is not one that Twilio takes (SmsUrl is not a valid"
-            " URL: ftp://a); see --help for what each option may be.",
+            "Twilio returned error 20001: Twilio does not accept a value (SmsUrl is not a valid"
+            " URL: ftp://a); see --help for the values of each option.",
         ),
         (
             ApiFailure(FailureKind.REFUSED, 63099, 400, "Twilio answered 400, error 63099 (refused): Odd."),
-            "Twilio answered 400, error 63099 (refused): Odd; what it means:"
-            " https://www.twilio.com/docs/errors/63099",
+            "Twilio answered 400, error 63099 (refused): Odd; see https://www.twilio.com/docs/errors/63099",
         ),
         (
             ApiFailure(FailureKind.UNAVAILABLE, None, None, "Twilio's API did not answer in time"),
-            "Twilio's API did not answer in time: no answer came; check the network and"
+            "Twilio's API did not answer in time: there was no response; check the network and"
             " https://status.twilio.com, then try again.",
         ),
         (
             ApiFailure(FailureKind.UNREADABLE, None, 200, "Twilio's API answered something else"),
-            "Twilio's API answered something else: a proxy or a login page may stand in between; check"
+            "Twilio's API answered something else: a proxy or a login page may be in between; check"
             " TWILIO_API_BASE_URL and the network.",
         ),
     ],
@@ -50,6 +49,6 @@ def test_every_kind_of_failure_has_a_remedy_without_a_code(kind: FailureKind) ->
 
 
 @pytest.mark.parametrize("kind", FailureKind)
-def test_only_what_was_not_answered_may_have_been_processed(kind: FailureKind) -> None:
+def test_only_a_request_without_a_readable_response_may_have_been_processed(kind: FailureKind) -> None:
     unknown = kind in {FailureKind.UNAVAILABLE, FailureKind.UNREADABLE}
     assert ApiFailure(kind, None, None, "").may_have_been_processed is unknown

@@ -1,4 +1,4 @@
-"""What ``check`` says of numbers on their way."""
+"""Findings about pending numbers."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ import pytest
 from sms_router.checks.finding import Severity
 from sms_router.checks.onboarding import check_orphans, check_pending_numbers
 from sms_router.onboarding.checklist import Checklist
-from sms_router.onboarding.process import LIVE, Kind
 from sms_router.onboarding.repository import OnboardingState
-from tests.onboarding.worlds import DAY, NOON, SERVICE, begun
+from sms_router.onboarding.steps import LIVE, OnboardingKind
+from tests.onboarding.builders import DAY, NOON, SERVICE, begun
 
 NUMBER, CODE = "+14155550100", "12345"
 ERROR, WARNING, NOTE = Severity.ERROR, Severity.WARNING, Severity.NOTE
-MIGRATION = Kind.SHORT_CODE_MIGRATION
+MIGRATION = OnboardingKind.SHORT_CODE_MIGRATION
 
 
 @pytest.mark.parametrize(
-    ("checklist", "members", "texted", "days", "said"),
+    ("checklist", "members", "texted", "days", "expected"),
     [
         (begun(), (), (), 1, []),
         (begun(), (), (), 29, [(WARNING, "is late: usually done by 2026-02-06")]),
-        (begun(), (NUMBER,), (), 1, [(NOTE, "passed over until it is live")]),
+        (begun(), (NUMBER,), (), 1, [(NOTE, "is skipped until it is live")]),
         (begun(), (NUMBER,), (NUMBER,), 1, [(WARNING, "received a message through Twilio")]),
         (begun(expected=date(2026, 1, 20)), (), (), 1, []),
         (begun(expected=date(2026, 1, 20)), (), (), 4, [(WARNING, "is not in the Service")]),
-        (begun(expected=date(2026, 1, 20)), (NUMBER,), (), 4, [(NOTE, "passed over until")]),
+        (begun(expected=date(2026, 1, 20)), (NUMBER,), (), 4, [(NOTE, "is skipped until")]),
         (begun(expected=date(2026, 1, 20)), (NUMBER,), (), 11, [(WARNING, "its day has come")]),
         (begun(expected=date(2026, 1, 20)), (), (), 11, [(ERROR, "is not in the Service")]),
         (
@@ -37,37 +37,37 @@ MIGRATION = Kind.SHORT_CODE_MIGRATION
             12,
             [(WARNING, "was expected on 2026-01-20"), (ERROR, "is not in the Service")],
         ),
-        (begun().rejected_for("PIN", NOON, "ada"), (), (), 40, [(WARNING, "was rejected: PIN")]),
+        (begun().reject("PIN", NOON, "ada"), (), (), 40, [(WARNING, "was rejected: PIN")]),
         (
-            begun(Kind.PORT_CANADA).advanced("review", NOON, "ada"),
+            begun(OnboardingKind.PORT_CANADA).complete_step("review", NOON, "ada"),
             (),
             (),
             8,
             [(WARNING, "carrier was due on 2026-01-16")],
         ),
-        (begun(MIGRATION), (CODE,), (CODE,), 1, [(NOTE, "passed over until it is live")]),
-        (begun(MIGRATION, date(2026, 1, 10)), (CODE,), (CODE,), 1, [(NOTE, "passed over until it is live")]),
-        (begun().advanced(LIVE, NOON, "ada"), (), (), 400, []),
+        (begun(MIGRATION), (CODE,), (CODE,), 1, [(NOTE, "is skipped until it is live")]),
+        (begun(MIGRATION, date(2026, 1, 10)), (CODE,), (CODE,), 1, [(NOTE, "is skipped until it is live")]),
+        (begun().complete_step(LIVE, NOON, "ada"), (), (), 400, []),
     ],
 )
-def test_what_is_late_missing_or_live_is_told(
+def test_late_missing_and_live_numbers_are_findings(
     checklist: Checklist,
     members: tuple[str, ...],
     texted: tuple[str, ...],
     days: int,
-    said: list[tuple[Severity, str]],
+    expected: list[tuple[Severity, str]],
 ) -> None:
-    arrivals = OnboardingState((checklist,), dict.fromkeys(texted, NOON))
-    findings = list(check_pending_numbers(arrivals, SERVICE, set(members), NOON + days * DAY))
-    assert [finding.severity for finding in findings] == [severity for severity, _ in said]
-    for finding, (_, words) in zip(findings, said, strict=True):
-        assert words in finding.sentence
+    state = OnboardingState((checklist,), dict.fromkeys(texted, NOON))
+    findings = list(check_pending_numbers(state, SERVICE, set(members), NOON + days * DAY))
+    assert [finding.severity for finding in findings] == [severity for severity, _ in expected]
+    for finding, (_, part) in zip(findings, expected, strict=True):
+        assert part in finding.sentence
         assert finding.remedy.startswith("sms-router ")
-    assert list(check_pending_numbers(arrivals, "MG" + "2" * 32, set(members), NOON + days * DAY)) == []
+    assert list(check_pending_numbers(state, "MG" + "2" * 32, set(members), NOON + days * DAY)) == []
 
 
-def test_a_number_of_a_service_that_is_not_configured_is_told() -> None:
-    arrivals = OnboardingState((begun(),))
-    (finding,) = check_orphans(arrivals, {"MG" + "2" * 32})
+def test_a_pending_number_of_an_unconfigured_service_is_a_finding() -> None:
+    state = OnboardingState((begun(),))
+    (finding,) = check_orphans(state, {"MG" + "2" * 32})
     assert NUMBER in finding.sentence
-    assert list(check_orphans(arrivals, {SERVICE})) == []
+    assert list(check_orphans(state, {SERVICE})) == []

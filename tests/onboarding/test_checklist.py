@@ -1,4 +1,4 @@
-"""Checklists: steps only become done, lateness is told, rejections are mended, all of it is kept."""
+"""Checklists: completed steps, overdue steps, rejections, the history and the stored form."""
 
 from __future__ import annotations
 
@@ -8,118 +8,131 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sms_router.onboarding.checklist import MOST_ENTRIES, Action, Checklist, StepError
-from sms_router.onboarding.process import LIVE, Actor, Kind
-from sms_router.onboarding.serialization import dump, load, read_all
-from tests.onboarding.worlds import DAY, NOON, REQUEST, SERVICE, arrival, begun, checklists
+from sms_router.onboarding.checklist import Checklist, HistoryAction, StepError
+from sms_router.onboarding.serialization import dump, load, load_all
+from sms_router.onboarding.steps import LIVE, Actor, OnboardingKind
+from tests.onboarding.builders import DAY, NOON, REQUEST, SERVICE, begun, checklists, path
 
 
-@pytest.mark.parametrize("kind", Kind)
-def test_step_by_step_it_becomes_live(kind: Kind) -> None:
-    checklist, taken = begun(kind), []
-    while checklist.now is not None:
-        assert checklist.actor is checklist.now.by
-        assert not checklist.finished
-        taken.append(checklist.now.name)
-        checklist = checklist.advanced(None, NOON, "ada")
-    assert tuple(taken) == checklist.process.names
-    assert checklist.finished
-    assert checklist.actor is None
-    with pytest.raises(StepError, match="nothing is left"):
-        checklist.advanced(None, NOON, "ada")
+@pytest.mark.parametrize("kind", OnboardingKind)
+def test_completing_every_step_makes_the_number_live(kind: OnboardingKind) -> None:
+    checklist, completed = begun(kind), []
+    while checklist.current_step is not None:
+        assert checklist.next_actor is checklist.current_step.actor
+        assert not checklist.is_finished
+        completed.append(checklist.current_step.name)
+        checklist = checklist.complete_step(None, NOON, "ada")
+    assert tuple(completed) == checklist.process.step_names
+    assert checklist.is_finished
+    assert checklist.next_actor is None
+    with pytest.raises(StepError, match="no step is left"):
+        checklist.complete_step(None, NOON, "ada")
 
 
-def test_a_later_step_says_that_those_before_it_are_done_but_not_what_may_be_early() -> None:
-    checklist = begun().advanced("configure", NOON, "ada")
+def test_a_step_implies_the_steps_before_it_but_not_the_early_ones() -> None:
+    checklist = begun().complete_step("configure", NOON, "ada")
     assert checklist.done == {"configure"}
-    checklist = begun().advanced("carrier", NOON, "ada")
+    checklist = begun().complete_step("carrier", NOON, "ada")
     assert checklist.done == {"portability", "request", "review", "signature", "carrier"}
-    assert checklist.now is not None
-    assert checklist.now.name == "configure"
-    assert begun().advanced(LIVE, NOON, "ada").done == set(begun().process.names)
+    assert checklist.current_step is not None
+    assert checklist.current_step.name == "configure"
+    assert begun().complete_step(LIVE, NOON, "ada").done == set(begun().process.step_names)
 
 
 @given(checklists(), st.data())
-def test_steps_only_move_forward(checklist: Checklist, data: st.DataObject) -> None:
-    name = data.draw(st.sampled_from(checklist.process.names))
+def test_completed_steps_stay_completed(checklist: Checklist, data: st.DataObject) -> None:
+    name = data.draw(st.sampled_from(checklist.process.step_names))
     try:
-        after = checklist.advanced(name, NOON + 500 * DAY, "ada")
+        after = checklist.complete_step(name, NOON + 500 * DAY, "ada")
     except StepError:
         assert name in checklist.done
         return
     assert after.done > checklist.done
     assert name in after.done
     assert after.rejected is None
-    for changed in (after.noted("x", NOON, "ada"), after.expecting(date(2031, 1, 1), NOON, "ada")):
+    for changed in (after.add_note("x", NOON, "ada"), after.expect(date(2031, 1, 1), NOON, "ada")):
         assert changed.done == after.done
 
 
 @given(checklists())
-def test_what_is_written_is_read_again(checklist: Checklist) -> None:
+def test_a_stored_checklist_is_loaded_unchanged(checklist: Checklist) -> None:
     assert load(dump(checklist)) == checklist
 
 
 @pytest.mark.parametrize("stored", [b"", b"{", b"[]", b"{}", b'{"number": 1}', b"null", b"\xff"])
-def test_what_is_no_checklist_is_left_out(stored: bytes) -> None:
-    assert read_all({b"+14155550100": stored, b"12345": dump(begun())}) == (begun(),)
+def test_malformed_checklists_are_left_out(stored: bytes) -> None:
+    assert load_all({b"+14155550100": stored, b"12345": dump(begun())}) == (begun(),)
 
 
-def test_a_rejection_makes_it_ones_own_turn_until_it_was_sent_in_again() -> None:
-    checklist = begun(Kind.PORT_CANADA).advanced("review", NOON, "ada")
-    rejected = checklist.rejected_for("PIN mismatch", NOON + 30 * DAY, "ada")
-    assert rejected.actor is Actor.YOU
-    assert rejected.due is None
-    mended = rejected.resubmitted(NOON + 40 * DAY, "ada")
-    assert mended.actor is Actor.CARRIER
-    assert mended.due == date(2026, 2, 25)
-    assert [entry.action for entry in mended.history][-2:] == [Action.REJECTED, Action.RESUBMITTED]
+def test_after_a_rejection_the_operator_acts_until_it_is_resubmitted() -> None:
+    checklist = begun(OnboardingKind.PORT_CANADA).complete_step("review", NOON, "ada")
+    rejected = checklist.reject("PIN mismatch", NOON + 30 * DAY, "ada")
+    assert rejected.next_actor is Actor.YOU
+    assert rejected.step_due is None
+    resubmitted = rejected.resubmit(NOON + 40 * DAY, "ada")
+    assert resubmitted.next_actor is Actor.CARRIER
+    assert resubmitted.step_due == date(2026, 2, 25)
+    assert [entry.action for entry in resubmitted.history][-2:] == [
+        HistoryAction.REJECTED,
+        HistoryAction.RESUBMITTED,
+    ]
     with pytest.raises(StepError, match="not rejected"):
-        mended.resubmitted(NOON, "ada")
+        resubmitted.resubmit(NOON, "ada")
     with pytest.raises(StepError, match="is live"):
-        mended.advanced(LIVE, NOON, "ada").rejected_for("late", NOON, "ada")
+        resubmitted.complete_step(LIVE, NOON, "ada").reject("late", NOON, "ada")
 
 
-def test_a_port_in_request_says_that_it_was_asked_for() -> None:
-    checklist = Checklist.begun(arrival(), SERVICE, NOON, "ada", None, REQUEST)
+def test_a_port_in_request_completes_the_step_request() -> None:
+    checklist = Checklist.start(path(), SERVICE, NOON, "ada", None, REQUEST)
     assert checklist.request_sid == REQUEST
     assert checklist.done == {"portability", "request"}
-    rejected = checklist.rejected_for("PIN", NOON, "ada")
-    assert rejected.requested_by("KW" + "2" * 32, NOON, "ada").rejected is None
+    rejected = checklist.reject("PIN", NOON, "ada")
+    assert rejected.attach_request("KW" + "2" * 32, NOON, "ada").rejected is None
 
 
 @pytest.mark.parametrize(
-    ("checklist", "days", "late"),
+    ("checklist", "days", "reason"),
     [
-        (begun(Kind.PORT_US), 28, None),
-        (begun(Kind.PORT_US), 29, "usually done by 2026-02-06"),
-        (begun(Kind.PORT_US, date(2026, 1, 20)), 11, None),
-        (begun(Kind.PORT_US, date(2026, 1, 20)), 12, "was expected on 2026-01-20"),
-        (begun(Kind.PORT_US, date(2026, 12, 1)), 60, None),
-        (begun(Kind.PORT_CANADA).advanced("request", NOON, "ada"), 3, None),
-        (begun(Kind.PORT_CANADA).advanced("request", NOON, "ada"), 4, "review was due on 2026-01-12"),
-        (begun(Kind.PORT_INTERNATIONAL).advanced("request", NOON, "ada"), 6, "fees was due on 2026-01-14"),
-        (begun(Kind.PORT_US).advanced(LIVE, NOON, "ada"), 400, None),
+        (begun(OnboardingKind.PORT_US), 28, None),
+        (begun(OnboardingKind.PORT_US), 29, "usually done by 2026-02-06"),
+        (begun(OnboardingKind.PORT_US, date(2026, 1, 20)), 11, None),
+        (begun(OnboardingKind.PORT_US, date(2026, 1, 20)), 12, "was expected on 2026-01-20"),
+        (begun(OnboardingKind.PORT_US, date(2026, 12, 1)), 60, None),
+        (begun(OnboardingKind.PORT_CANADA).complete_step("request", NOON, "ada"), 3, None),
+        (
+            begun(OnboardingKind.PORT_CANADA).complete_step("request", NOON, "ada"),
+            4,
+            "review was due on 2026-01-12",
+        ),
+        (
+            begun(OnboardingKind.PORT_INTERNATIONAL).complete_step("request", NOON, "ada"),
+            6,
+            "fees was due on 2026-01-14",
+        ),
+        (begun(OnboardingKind.PORT_US).complete_step(LIVE, NOON, "ada"), 400, None),
     ],
 )
-def test_what_should_have_happened_is_told(checklist: Checklist, days: int, late: str | None) -> None:
-    assert checklist.overdue(NOON + days * DAY) == late
+def test_the_overdue_reason_names_the_step_or_the_day(
+    checklist: Checklist, days: int, reason: str | None
+) -> None:
+    assert checklist.overdue_reason(NOON + days * DAY) == reason
 
 
-def test_the_trail_tells_why_and_until_when() -> None:
+def test_the_pending_reason_names_the_process_and_the_expected_day() -> None:
     see = "; see sms-router onboarding show +14155550100"
-    assert begun().words() == f"being ported in{see}"
-    assert begun(expected=date(2026, 12, 1)).words() == f"being ported in, expected 2026-12-01{see}"
+    assert begun().pending_reason() == f"being ported in{see}"
+    assert begun(expected=date(2026, 12, 1)).pending_reason() == f"being ported in, expected 2026-12-01{see}"
 
 
-def test_an_early_step_does_not_restart_the_clock_of_the_one_that_is_due() -> None:
-    checklist = begun(Kind.PORT_CANADA).advanced("request", NOON, "ada")
-    assert checklist.advanced("configure", NOON + 3 * DAY, "ada").due == checklist.due
+def test_an_early_step_does_not_move_the_due_day_of_the_current_step() -> None:
+    checklist = begun(OnboardingKind.PORT_CANADA).complete_step("request", NOON, "ada")
+    assert checklist.complete_step("configure", NOON + 3 * DAY, "ada").step_due == checklist.step_due
 
 
-def test_a_long_history_keeps_its_beginning_and_its_end() -> None:
+def test_a_long_history_keeps_its_first_and_its_newest_entries() -> None:
     checklist = begun()
-    for number in range(MOST_ENTRIES * 2):
-        checklist = checklist.noted(str(number), NOON, "ada")
-    assert len(checklist.history) == MOST_ENTRIES
-    assert checklist.history[0].action is Action.ADDED
-    assert checklist.history[-1].detail == str(MOST_ENTRIES * 2 - 1)
+    for number in range(120):
+        checklist = checklist.add_note(str(number), NOON, "ada")
+    assert len(checklist.history) == 60
+    assert checklist.history[0].action is HistoryAction.ADDED
+    assert checklist.history[-1].detail == "119"

@@ -4,29 +4,29 @@ from __future__ import annotations
 
 import pytest
 
-from sms_router.onboarding.process import Kind
 from sms_router.onboarding.process_choice import OnboardingPath, UnsupportedNumberError, choose_path
+from sms_router.onboarding.steps import OnboardingKind
 
 
 @pytest.mark.parametrize(
     ("typed", "country", "arrival"),
     [
-        ("+14155550100", None, OnboardingPath("+14155550100", "US", Kind.PORT_US)),
-        ("+1 (415) 555-0100", "US", OnboardingPath("+14155550100", "US", Kind.PORT_US)),
-        ("+16475550100", None, OnboardingPath("+16475550100", "CA", Kind.PORT_CANADA)),
-        ("+18885550100", None, OnboardingPath("+18885550100", "US", Kind.PORT_TOLL_FREE)),
-        ("+18885550100", "CA", OnboardingPath("+18885550100", "CA", Kind.PORT_TOLL_FREE)),
-        ("+447400123456", "GB", OnboardingPath("+447400123456", "GB", Kind.PORT_INTERNATIONAL)),
-        ("+18765550100", None, OnboardingPath("+18765550100", "JM", Kind.PORT_INTERNATIONAL)),
+        ("+14155550100", None, OnboardingPath("+14155550100", "US", OnboardingKind.PORT_US)),
+        ("+1 (415) 555-0100", "US", OnboardingPath("+14155550100", "US", OnboardingKind.PORT_US)),
+        ("+16475550100", None, OnboardingPath("+16475550100", "CA", OnboardingKind.PORT_CANADA)),
+        ("+18885550100", None, OnboardingPath("+18885550100", "US", OnboardingKind.PORT_TOLL_FREE)),
+        ("+18885550100", "CA", OnboardingPath("+18885550100", "CA", OnboardingKind.PORT_TOLL_FREE)),
+        ("+447400123456", "GB", OnboardingPath("+447400123456", "GB", OnboardingKind.PORT_INTERNATIONAL)),
+        ("+18765550100", None, OnboardingPath("+18765550100", "JM", OnboardingKind.PORT_INTERNATIONAL)),
     ],
 )
-def test_a_phone_number_has_one_way_in(typed: str, country: str | None, arrival: OnboardingPath) -> None:
+def test_a_phone_number_has_one_process(typed: str, country: str | None, arrival: OnboardingPath) -> None:
     assert choose_path(typed, None, country) == arrival
     assert choose_path(typed, arrival.kind, country) == arrival
 
 
-@pytest.mark.parametrize("kind", [Kind.SHORT_CODE_LEASE, Kind.SHORT_CODE_MIGRATION])
-def test_a_short_code_has_two(kind: Kind) -> None:
+@pytest.mark.parametrize("kind", [OnboardingKind.SHORT_CODE_LEASE, OnboardingKind.SHORT_CODE_MIGRATION])
+def test_a_short_code_has_two_processes(kind: OnboardingKind) -> None:
     assert choose_path("12345", kind, None) == OnboardingPath("12345", "US", kind)
 
 
@@ -34,22 +34,22 @@ def test_a_short_code_has_two(kind: Kind) -> None:
     ("typed", "kind", "country", "said"),
     [
         ("12345", None, None, "--kind short-code-lease"),
-        ("12345", Kind.PORT_US, None, "not ported, they are migrated"),
-        ("1234", Kind.SHORT_CODE_LEASE, None, "5 or 6 digits"),
-        ("12345", Kind.SHORT_CODE_LEASE, "CA", "in the US only"),
-        ("+12345", Kind.SHORT_CODE_LEASE, None, "without a plus"),
-        ("+16475550100", Kind.PORT_US, None, "--kind port-canada"),
-        ("+14155550100", Kind.SHORT_CODE_LEASE, None, "--kind port-us"),
-        ("+18885550100", Kind.PORT_US, None, "--kind port-toll-free"),
-        ("+447400123456", Kind.PORT_CANADA, None, "--kind port-international"),
-        ("+14155550100", None, "CA", "a number of US, not of CA"),
+        ("12345", OnboardingKind.PORT_US, None, "are migrated, not ported"),
+        ("1234", OnboardingKind.SHORT_CODE_LEASE, None, "5 or 6 digits"),
+        ("12345", OnboardingKind.SHORT_CODE_LEASE, "CA", "Only short codes of the US"),
+        ("+12345", OnboardingKind.SHORT_CODE_LEASE, None, "has no plus"),
+        ("+16475550100", OnboardingKind.PORT_US, None, "--kind port-canada"),
+        ("+14155550100", OnboardingKind.SHORT_CODE_LEASE, None, "--kind port-us"),
+        ("+18885550100", OnboardingKind.PORT_US, None, "--kind port-toll-free"),
+        ("+447400123456", OnboardingKind.PORT_CANADA, None, "--kind port-international"),
+        ("+14155550100", None, "CA", "belongs to US, not to CA"),
         ("4155550100", None, None, "E.164"),
         ("ACME", None, None, "is not a number"),
         ("", None, None, "is not a number"),
     ],
 )
-def test_what_does_not_fit_is_refused_with_what_would(
-    typed: str, kind: Kind | None, country: str | None, said: str
+def test_an_unsupported_choice_names_the_right_one(
+    typed: str, kind: OnboardingKind | None, country: str | None, said: str
 ) -> None:
     with pytest.raises(UnsupportedNumberError, match=said.replace(".", r"\.")):
         choose_path(typed, kind, country)

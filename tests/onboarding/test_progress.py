@@ -1,4 +1,4 @@
-"""What Twilio's statuses, the Service and texts say of a checklist."""
+"""Automatic progress: port statuses, membership in the Service, and incoming messages."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sms_router.onboarding.checklist import Checklist
-from sms_router.onboarding.porting import PortedNumber
-from sms_router.onboarding.process import Kind
+from sms_router.onboarding.porting_api import PortedNumber
 from sms_router.onboarding.progress import apply_observed, apply_port_status
-from tests.onboarding.worlds import DAY, NOON, REQUEST, SERVICE, arrival, begun, checklists
+from sms_router.onboarding.steps import OnboardingKind
+from tests.onboarding.builders import DAY, NOON, REQUEST, SERVICE, begun, checklists, path
 
 NUMBER_STATUSES = [
     "",
@@ -44,8 +44,8 @@ def ported(
     return PortedNumber(REQUEST, request, status, day, reason)
 
 
-def asked() -> Checklist:
-    return Checklist.begun(arrival(), SERVICE, NOON, "ada", None, REQUEST)
+def with_request() -> Checklist:
+    return Checklist.start(path(), SERVICE, NOON, "ada", None, REQUEST)
 
 
 @pytest.mark.parametrize(
@@ -63,17 +63,19 @@ def asked() -> Checklist:
         ("port_rejected", "action_required", "review", "rejected by the losing carrier: bad PIN"),
         ("canceled", "canceled", "review", "the port was canceled: bad PIN"),
         ("in_review", "expired", "review", "the port-in request has expired: bad PIN"),
-        ("in_review", "action_required", "review", "Twilio asks for something: bad PIN"),
+        ("in_review", "action_required", "review", "Twilio requires an action: bad PIN"),
     ],
 )
-def test_twilios_statuses_move_it(number: str, request_: str, now: str | None, rejected: str | None) -> None:
-    after = apply_port_status(asked(), ported(number, request_, reason="bad PIN"), NOON)
-    assert (after.now.name if after.now else None) == now
+def test_a_port_status_completes_steps_or_rejects(
+    number: str, request_: str, now: str | None, rejected: str | None
+) -> None:
+    after = apply_port_status(with_request(), ported(number, request_, reason="bad PIN"), NOON)
+    assert (after.current_step.name if after.current_step else None) == now
     assert after.rejected == rejected
 
 
-def test_a_confirmed_date_is_kept_and_acceptance_ends_a_rejection() -> None:
-    rejected = apply_port_status(asked(), ported("port_rejected", reason="bad PIN"), NOON)
+def test_a_port_date_is_recorded_and_acceptance_ends_a_rejection() -> None:
+    rejected = apply_port_status(with_request(), ported("port_rejected", reason="bad PIN"), NOON)
     accepted = apply_port_status(rejected, ported("port_pending", day=date(2026, 2, 1)), NOON)
     assert accepted.rejected is None
     assert accepted.expected == date(2026, 2, 1)
@@ -82,10 +84,10 @@ def test_a_confirmed_date_is_kept_and_acceptance_ends_a_rejection() -> None:
 @given(
     checklists(), st.sampled_from(NUMBER_STATUSES), st.sampled_from(REQUEST_STATUSES), st.none() | st.dates()
 )
-def test_looking_again_changes_nothing_and_nothing_goes_back(
+def test_the_same_status_again_changes_nothing_and_no_step_is_undone(
     checklist: Checklist, number: str, request_: str, day: date | None
 ) -> None:
-    if checklist.kind is not Kind.PORT_US:
+    if checklist.kind is not OnboardingKind.PORT_US:
         checklist = begun()
     port = ported(number, request_, day)
     once = apply_port_status(checklist, port, NOON + DAY)
@@ -93,24 +95,26 @@ def test_looking_again_changes_nothing_and_nothing_goes_back(
     assert apply_port_status(once, port, NOON + 2 * DAY) == once
 
 
-def test_a_number_in_its_service_is_configured_and_live_once_its_day_has_come() -> None:
-    checklist = begun(Kind.PORT_CANADA, date(2026, 1, 12))
+def test_a_number_in_its_service_is_configured_and_live_on_its_expected_day() -> None:
+    checklist = begun(OnboardingKind.PORT_CANADA, date(2026, 1, 12))
     early = apply_observed(checklist, NOON, in_service=True, texted=None)
-    assert early.configured
-    assert not early.finished
-    assert apply_observed(early, NOON + 3 * DAY, in_service=True, texted=None).finished
-    assert not apply_observed(checklist, NOON + 3 * DAY, in_service=False, texted=None).finished
-    rejected = early.rejected_for("PIN", NOON, "ada")
-    assert not apply_observed(rejected, NOON + 3 * DAY, in_service=True, texted=None).finished
+    assert early.is_configured
+    assert not early.is_finished
+    assert apply_observed(early, NOON + 3 * DAY, in_service=True, texted=None).is_finished
+    assert not apply_observed(checklist, NOON + 3 * DAY, in_service=False, texted=None).is_finished
+    rejected = early.reject("PIN", NOON, "ada")
+    assert not apply_observed(rejected, NOON + 3 * DAY, in_service=True, texted=None).is_finished
 
 
-def test_a_port_that_twilio_tells_of_is_live_when_twilio_says_so() -> None:
-    checklist = asked().expecting(date(2026, 1, 9), NOON, "ada")
-    assert not apply_observed(checklist, NOON + DAY, in_service=True, texted=None).finished
-    assert apply_port_status(checklist, ported("completed"), NOON).finished
+def test_a_port_with_a_status_is_live_only_when_twilio_completes_it() -> None:
+    checklist = with_request().expect(date(2026, 1, 9), NOON, "ada")
+    assert not apply_observed(checklist, NOON + DAY, in_service=True, texted=None).is_finished
+    assert apply_port_status(checklist, ported("completed"), NOON).is_finished
 
 
-@pytest.mark.parametrize("kind", Kind)
-def test_what_was_texted_is_live_but_for_a_code_that_moves_carrier_by_carrier(kind: Kind) -> None:
+@pytest.mark.parametrize("kind", OnboardingKind)
+def test_a_number_that_received_a_message_is_live_unless_it_moves_carrier_by_carrier(
+    kind: OnboardingKind,
+) -> None:
     after = apply_observed(begun(kind, date(2026, 1, 9)), NOON + DAY, in_service=True, texted=NOON)
-    assert after.finished is (kind is not Kind.SHORT_CODE_MIGRATION)
+    assert after.is_finished is (kind is not OnboardingKind.SHORT_CODE_MIGRATION)

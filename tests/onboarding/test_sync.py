@@ -13,7 +13,6 @@ from sms_router.membership.membership import Membership
 from sms_router.membership.source import ServiceSource
 from sms_router.onboarding.checklist import Checklist
 from sms_router.onboarding.keys import CHECKLISTS, TEXTED, VERSION
-from sms_router.onboarding.process import LIVE, Kind
 from sms_router.onboarding.process_choice import choose_path
 from sms_router.onboarding.repository import (
     KEPT,
@@ -23,6 +22,7 @@ from sms_router.onboarding.repository import (
     stored_arrivals,
 )
 from sms_router.onboarding.serialization import dump
+from sms_router.onboarding.steps import LIVE, OnboardingKind
 from sms_router.onboarding.sync import OnboardingSync
 from sms_router.senders.pending import PendingNumber, PendingNumbers
 from sms_router.store.redis_py import async_client, sync_client
@@ -35,11 +35,11 @@ NUMBER, CODE = "+14155550001", "12345"
 
 
 def begun(twilio: RecordedTwilio, at: float) -> Checklist:
-    return Checklist.begun(choose_path(NUMBER, None, None), twilio.service_sid, at, "bob")
+    return Checklist.start(choose_path(NUMBER, None, None), twilio.service_sid, at, "bob")
 
 
-def added(twilio: RecordedTwilio, number: str = NUMBER, kind: Kind | None = None) -> Checklist:
-    return Checklist.begun(choose_path(number, kind, None), twilio.service_sid, 1.0, "ada")
+def added(twilio: RecordedTwilio, number: str = NUMBER, kind: OnboardingKind | None = None) -> Checklist:
+    return Checklist.start(choose_path(number, kind, None), twilio.service_sid, 1.0, "ada")
 
 
 def worker(
@@ -67,7 +67,7 @@ async def test_a_number_is_heard_of_by_every_worker_at_once_and_so_is_that_it_is
             await eventually(lambda membership=membership: membership.pools)
             (words,) = pending.reasons().values()
             assert words.startswith("being ported in; see ")
-        compare_and_set(operator, NUMBER, lambda before: before and before.advanced(LIVE, 2.0, "ada"))
+        compare_and_set(operator, NUMBER, lambda before: before and before.complete_step(LIVE, 2.0, "ada"))
         for _, pending in workers:
             await eventually(lambda pending=pending: not pending.numbers)
             assert pending.reasons() == {}
@@ -77,7 +77,7 @@ async def test_a_text_to_it_is_known_everywhere_and_said_once_it_is_no_migration
     twilio: RecordedTwilio, source: ServiceSource, redis: Redis, operator: synchronous.Redis, clock: Clock
 ) -> None:
     compare_and_set(operator, NUMBER, lambda _: added(twilio))
-    compare_and_set(operator, CODE, lambda _: added(twilio, CODE, Kind.SHORT_CODE_MIGRATION))
+    compare_and_set(operator, CODE, lambda _: added(twilio, CODE, OnboardingKind.SHORT_CODE_MIGRATION))
     (here, pending), (there, other) = worker(source, redis, clock), worker(source, redis, clock)
     await here.watch()
     await there.watch()
@@ -91,7 +91,7 @@ async def test_a_text_to_it_is_known_everywhere_and_said_once_it_is_no_migration
     other.reasons(NUMBER)
     await there.watch()
     assert stored_arrivals(operator).texted[NUMBER] == clock.now - 60
-    compare_and_set(operator, NUMBER, lambda before: before and before.advanced(LIVE, 2.0, "ada"))
+    compare_and_set(operator, NUMBER, lambda before: before and before.complete_step(LIVE, 2.0, "ada"))
     await there.watch()
     assert other.notices() == []
     assert set(stored_arrivals(operator).texted) == {CODE}
@@ -155,8 +155,8 @@ async def test_two_operators_lose_nothing_of_each_other(
     def slow(before: Checklist | None) -> Checklist | None:
         calls.append(before)
         if len(calls) == 1:
-            compare_and_set(operator, NUMBER, lambda now: now and now.noted("first", 2.0, "ben"))
-        return before and before.noted("second", 3.0, "ada")
+            compare_and_set(operator, NUMBER, lambda now: now and now.add_note("first", 2.0, "ben"))
+        return before and before.add_note("second", 3.0, "ada")
 
     stored = compare_and_set(operator, NUMBER, slow)
     assert stored is not None
@@ -167,8 +167,8 @@ async def test_two_operators_lose_nothing_of_each_other(
 async def test_what_has_been_finished_for_long_is_swept_away(
     twilio: RecordedTwilio, redis: Redis, operator: synchronous.Redis
 ) -> None:
-    compare_and_set(operator, NUMBER, lambda _: added(twilio).advanced(LIVE, 1.0, "ada"))
-    compare_and_set(operator, CODE, lambda _: added(twilio, CODE, Kind.SHORT_CODE_LEASE))
+    compare_and_set(operator, NUMBER, lambda _: added(twilio).complete_step(LIVE, 1.0, "ada"))
+    compare_and_set(operator, CODE, lambda _: added(twilio, CODE, OnboardingKind.SHORT_CODE_LEASE))
     delete_finished(operator, KEPT)
     assert len(stored_arrivals(operator).checklists) == 2
     delete_finished(operator, KEPT + 2)
@@ -178,7 +178,7 @@ async def test_what_has_been_finished_for_long_is_swept_away(
 async def test_what_cannot_be_read_is_left_out_and_may_be_written_again(
     twilio: RecordedTwilio, source: ServiceSource, redis: Redis, operator: synchronous.Redis, clock: Clock
 ) -> None:
-    compare_and_set(operator, CODE, lambda _: added(twilio, CODE, Kind.SHORT_CODE_LEASE))
+    compare_and_set(operator, CODE, lambda _: added(twilio, CODE, OnboardingKind.SHORT_CODE_LEASE))
     operator.hset(CHECKLISTS, NUMBER, "{")
     operator.hset(TEXTED, CODE, "soon")
     here, pending = worker(source, redis, clock)

@@ -1,4 +1,4 @@
-"""Whether the configured tokens can prove what Twilio sends: pure."""
+"""Checks of the account, its auth tokens and the public URL; pure."""
 
 from __future__ import annotations
 
@@ -10,16 +10,22 @@ from sms_router.checks.finding import Finding, Severity
 from sms_router.membership.admin import AccountState
 
 
-def inspect_account(account_sid: str, state: AccountState, tokens: Sequence[str]) -> Iterator[Finding]:
-    """Return what is wrong with an account or its tokens, the primary one first.
+def check_account(account_sid: str, state: AccountState, tokens: Sequence[str]) -> Iterator[Finding]:
+    """Yield what is wrong with an account or its auth tokens.
 
-    Only the primary token signs; a new secondary one does not before it is promoted (facts 2.3).
+    Twilio signs with the primary token; a new secondary one does not sign before it is promoted.
+
+    Args:
+        account_sid: of the account.
+        state: as Twilio returns it.
+        tokens: the configured ones, the primary one first.
+
     """
     if state.status != "active":
         yield Finding(
             Severity.ERROR,
             account_sid,
-            f"The account is {state.status}: Twilio neither delivers nor sends for it.",
+            f"The account is {state.status}: Twilio delivers and sends no messages for it.",
             "See the notice in the Twilio console.",
         )
     if state.signing_token is None or state.signing_token == tokens[0]:
@@ -28,46 +34,46 @@ def inspect_account(account_sid: str, state: AccountState, tokens: Sequence[str]
         yield Finding(
             Severity.NOTE,
             account_sid,
-            "Twilio signs with the secondary token: it was promoted. Requests are proven all the same.",
-            "Make it the auth_token (TWILIO_AUTH_TOKEN), and take the old one away.",
+            "Twilio signs with the secondary token, which was promoted. Requests are still verified.",
+            "Set auth_token (TWILIO_AUTH_TOKEN) to it, and remove the old token.",
         )
         return
     yield Finding(
         Severity.ERROR,
         account_sid,
-        "Twilio signs with another token than the configured ones: every request would be refused.",
+        "Twilio signs with a token that is not configured: every request is refused.",
         "Copy the primary auth token from the Twilio console into TWILIO_AUTH_TOKEN.",
     )
 
 
-def inspect_public_url(public_url: str, *, configured: bool) -> Iterator[Finding]:
-    """Return what keeps Twilio from reaching the router at its public URL."""
+def check_public_url(public_url: str, *, configured: bool) -> Iterator[Finding]:
+    """Yield what prevents Twilio from reaching the router at its public URL."""
     if not configured:
         sentence = (
-            f"PUBLIC_URL is not set: signatures are checked over {public_url}, which Twilio never calls."
+            f"PUBLIC_URL is not set: signatures are verified for {public_url}, which Twilio does not call."
         )
-    elif not _public(public_url):
+    elif not _is_public(public_url):
         sentence = f"PUBLIC_URL is {public_url}, which Twilio cannot reach."
     else:
         return
-    remedy = "export PUBLIC_URL=https://sms.example.com, with the name that Twilio calls"
+    remedy = "export PUBLIC_URL=https://sms.example.com, with the host that Twilio calls"
     yield Finding(Severity.ERROR, "PUBLIC_URL", sentence, remedy)
 
 
-def inspect_callback_host(public_url: str) -> Iterator[Finding]:
-    """Return what keeps Twilio from reporting deliveries to the router at its public URL (facts 1.5)."""
+def check_callback_host(public_url: str) -> Iterator[Finding]:
+    """Yield what prevents Twilio from sending status callbacks to the public URL."""
     host = urlsplit(public_url).hostname or ""
     if "_" in host:
         yield Finding(
             Severity.ERROR,
             "PUBLIC_URL",
-            f"{host} has an underscore, and Twilio takes no such host for status callbacks: late answers are"
-            " refused (21609), and nothing is learned of what did not arrive.",
-            f"Give the router another name, such as {host.replace('_', '-')}, and set PUBLIC_URL to it.",
+            f"{host} contains an underscore, and Twilio accepts no such host for status callbacks: late"
+            " replies are refused (21609), and the router does not learn about failed deliveries.",
+            f"Give the router another host name, such as {host.replace('_', '-')}, and set PUBLIC_URL to it.",
         )
 
 
-def _public(url: str) -> bool:
+def _is_public(url: str) -> bool:
     host = urlsplit(url).hostname or ""
     try:
         return ip_address(host).is_global

@@ -1,4 +1,4 @@
-"""What Twilio's refusals mean to an operator, and what mends them (facts 6.3, 5.4)."""
+"""Errors of Twilio's REST API for an operator: their meaning and their remedy."""
 
 from __future__ import annotations
 
@@ -8,55 +8,57 @@ from sms_router.twilio.rest import ApiFailure, FailureKind
 
 
 class Advice(NamedTuple):
-    """What an error says of this account, and what to do."""
+    """The meaning of an error, and what to do."""
 
-    words: str
+    meaning: str
     remedy: str
 
 
-_CREDENTIALS = "check TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN against the Twilio console"
-_LATER = "try again in a minute; routers go on with the senders they know"
+_CREDENTIALS = "compare TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN with the Twilio console"
+_LATER = "try again in a minute; the routers continue with the senders they have"
 
 _CODES = {
-    20001: Advice("a value is not one that Twilio takes", "see --help for what each option may be"),
-    20003: Advice("the account sid and the token do not belong together", _CREDENTIALS),
-    20008: Advice("test credentials cannot do this", "use the account's live sid and token"),
+    20001: Advice("Twilio does not accept a value", "see --help for the values of each option"),
+    20003: Advice("the account sid and the auth token do not match", _CREDENTIALS),
+    20008: Advice("test credentials do not allow this", "use the account's live sid and auth token"),
     20404: Advice(
-        "there is nothing under this sid, or not on this account",
-        "look at what there is: sms-router senders list --all",
+        "the sid does not exist on this account",
+        "list the account's numbers: sms-router senders list --all",
     ),
-    20429: Advice("too many requests at once; nothing was done", "try again in a few seconds"),
-    20500: Advice("Twilio has a fault of its own", _LATER),
+    20429: Advice("too many concurrent requests; nothing was changed", "try again in a few seconds"),
+    20500: Advice("an internal error of Twilio", _LATER),
     20503: Advice("Twilio is not available", _LATER),
-    21406: Advice("a fallback URL needs a URL before it", "give --sms-url too"),
+    21406: Advice("a fallback URL requires a URL", "add --sms-url"),
     21422: Advice(
-        "this number is not to be had", "look at the account's numbers: sms-router senders list --all"
+        "this number is not available", "list the account's numbers: sms-router senders list --all"
     ),
-    21502: Advice("the URL of the fallback is not one", "write a URL that begins with https://"),
+    21502: Advice("the fallback URL is malformed", "use a URL that begins with https://"),
     21701: Advice(
         "this Messaging Service does not exist on this account",
-        "check TWILIO_MESSAGING_SERVICE_SID, or name another with --service",
+        "check TWILIO_MESSAGING_SERVICE_SID, or select another one with --service",
     ),
     21705: Advice(
-        "this is no sid of a Messaging Service", "a sid is MG and 32 hex digits, as the console shows it"
+        "this is not the sid of a Messaging Service", "use MG and 32 hex digits, as in the Twilio console"
     ),
     21709: Advice(
-        "this is no alphanumeric sender",
-        "use at most 11 letters, digits, blanks or - + _ &, with one letter at least",
+        "this is not a valid alphanumeric sender",
+        "use at most 11 letters, digits, spaces or - + _ &, with at least one letter",
     ),
     21710: Advice(
-        "this sender is in the Messaging Service already", "nothing to do: sms-router senders list"
+        "this sender is already in the Messaging Service", "nothing has to be done: sms-router senders list"
     ),
     21711: Advice("this sender is not in the Messaging Service", "add it first: sms-router senders add SID"),
     21712: Advice(
         "this sender belongs to another Messaging Service",
-        "take it out there first: sms-router senders remove SID --service MG...",
+        "remove it there first: sms-router senders remove SID --service MG...",
     ),
     21714: Advice(
-        "the Messaging Service has as many senders as Twilio allows (400)",
-        "remove one first: sms-router senders remove SID, or ask Twilio's support for more",
+        "the Messaging Service has the maximum of 400 senders",
+        "remove one first: sms-router senders remove SID, or ask Twilio's support for a higher limit",
     ),
-    21715: Advice("this number can carry neither SMS nor MMS", "choose one that can: senders list --all"),
+    21715: Advice(
+        "this number supports neither SMS nor MMS", "choose another one: sms-router senders list --all"
+    ),
 }
 
 _KINDS = {
@@ -64,27 +66,27 @@ _KINDS = {
     FailureKind.UNAUTHORIZED: _CODES[20003],
     FailureKind.RATE_LIMITED: _CODES[20429],
     FailureKind.UNAVAILABLE: Advice(
-        "no answer came", "check the network and https://status.twilio.com, then try again"
+        "there was no response", "check the network and https://status.twilio.com, then try again"
     ),
     FailureKind.UNREADABLE: Advice(
-        "a proxy or a login page may stand in between", "check TWILIO_API_BASE_URL and the network"
+        "a proxy or a login page may be in between", "check TWILIO_API_BASE_URL and the network"
     ),
-    FailureKind.REFUSED: Advice("Twilio does not do this", "see what Twilio says of it"),
+    FailureKind.REFUSED: Advice("Twilio refuses this", "see Twilio's message"),
 }
 
 
 def advise(failure: ApiFailure) -> str:
     """Return one sentence with the error's code, its meaning and its remedy.
 
-    A code that is not listed here keeps Twilio's own words, and the remedy is its page.
+    For a code that is not listed here it is Twilio's message with the URL of its documentation.
     """
     if failure.code is None:
-        meaning = _KINDS[failure.kind]
-        return f"{failure.sentence}: {meaning.words}; {meaning.remedy}."
+        advice = _KINDS[failure.kind]
+        return f"{failure.sentence}: {advice.meaning}; {advice.remedy}."
     if failure.code not in _CODES:
         page = f"https://www.twilio.com/docs/errors/{failure.code}"
-        return f"{failure.sentence.rstrip('.')}; what it means: {page}"
-    meaning = _CODES[failure.code]
-    # The general code for a wrong value says only in its own words which value that is.
-    words = f"{meaning.words} ({failure.detail})" if failure.code == 20001 else meaning.words
-    return f"Twilio answered with error {failure.code}: {words}; {meaning.remedy}."
+        return f"{failure.sentence.rstrip('.')}; see {page}"
+    advice = _CODES[failure.code]
+    # 20001 is the general code for an invalid value; only Twilio's message names the value.
+    meaning = f"{advice.meaning} ({failure.detail})" if failure.code == 20001 else advice.meaning
+    return f"Twilio returned error {failure.code}: {meaning}; {advice.remedy}."

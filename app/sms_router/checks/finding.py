@@ -1,8 +1,8 @@
-"""What is wrong, or worth knowing, about a Service, and what mends it.
+"""A finding of `sms-router check`, with its severity and its remedy.
 
-- **error**: texts are lost, refused or answered wrongly, now or as soon as the router is away.
-- **warning**: some people will not be reached; mending it needs a number or a decision.
-- **note**: how things are; nothing needs to be done.
+- **error**: messages are lost, refused or answered wrongly, now or as soon as the router is down.
+- **warning**: some contacts are not reached; the remedy needs a number or a decision.
+- **note**: information; nothing has to be done.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 
 class Severity(Enum):
-    """How much a finding matters, the worst first."""
+    """The severity of a finding, the worst first."""
 
     ERROR = "error"
     WARNING = "warning"
@@ -22,7 +22,7 @@ class Severity(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Fix:
-    """What the API would change about the Service, by the official client's names."""
+    """A change of the Service that the API can make; ``name`` is that of Twilio's client."""
 
     name: str
     before: object
@@ -31,57 +31,53 @@ class Fix:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was found."""
+    """One finding."""
 
     severity: Severity
     subject: str
-    """The sid of the Service or account, or the setting, that it is about."""
+    """The sid of the Service or account, or the name of the setting."""
     sentence: str
     remedy: str
-    """What to do: a command to paste where there is one."""
-    mendings: tuple[Fix, ...] = ()
-    """Empty when only people can mend it."""
+    """What to do; a command where there is one."""
+    fixes: tuple[Fix, ...] = ()
+    """Empty when the API cannot fix it."""
 
 
 @dataclass(frozen=True, slots=True)
 class ExpectedSettings:
-    """What the router needs of a Service."""
+    """The settings of a Service that the router needs."""
 
     public_url: str
-    """Where Twilio reaches the router, without a slash at the end."""
-    reachable: bool
-    """False when Twilio cannot reach that URL, so that it must not be told to."""
+    """Where Twilio reaches the router, without a trailing slash."""
+    is_reachable: bool
+    """False when Twilio cannot reach that URL, so that it must not be configured."""
     sends_media: bool
-    """True when a rule of this Service answers with pictures."""
+    """True when a rule of this Service replies with media."""
     number_urls: bool = False
-    """True when texts that no rule claims go to the numbers' own URLs."""
+    """True when messages that match no rule go to the numbers' own URLs."""
 
     @property
     def inbound(self) -> str:
-        """The Service's inbound request URL."""
         return f"{self.public_url}/sms"
 
     @property
     def fallback(self) -> str:
-        """The Service's fallback URL."""
         return f"{self.public_url}/sms/fallback"
 
     @property
     def status(self) -> str:
-        """The Service's status callback."""
         return f"{self.public_url}/sms/status"
 
 
-def same_place(url: str, other: str) -> bool:
-    """Tell whether two URLs are answered by the same endpoint.
+def is_same_endpoint(url: str, other: str) -> bool:
+    """Return whether two URLs lead to the same endpoint.
 
-    Queries and fragments (connection overrides, facts 1.4) do not matter, nor does a port that
-    goes without saying.
+    Queries, fragments (Twilio's connection overrides) and default ports do not matter.
     """
-    return _place(url) == _place(other)
+    return _endpoint(url) == _endpoint(other)
 
 
-def _place(url: str) -> tuple[object, ...]:
+def _endpoint(url: str) -> tuple[object, ...]:
     try:
         parts = urlsplit(url)
         port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)

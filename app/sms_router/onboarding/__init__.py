@@ -1,1 +1,1 @@
-"""Numbers on their way in: short codes whose lease moves, numbers that are ported, and who is to act next."""
+"""Onboarding: short codes whose lease moves to Twilio, numbers that are ported, and their next steps."""

@@ -1,4 +1,4 @@
-"""One number on its way in: what is done, who acts next, what was said. Pure; times are passed in."""
+"""The onboarding progress of one number: the steps done, who acts next, and the history. Pure."""
 
 from __future__ import annotations
 
@@ -6,19 +6,27 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 
-from sms_router.onboarding.process import CONFIGURE, LIVE, Actor, Kind, OnboardingStep, Process, processes
 from sms_router.onboarding.process_choice import OnboardingPath
+from sms_router.onboarding.steps import (
+    CONFIGURE,
+    LIVE,
+    Actor,
+    OnboardingKind,
+    OnboardingStep,
+    Process,
+    processes,
+)
 
-MOST_ENTRIES = 60
-"""Entries of a history; beyond them the oldest but the first make room."""
+MAX_HISTORY = 60
+"""Entries; beyond them the oldest ones but the first are removed."""
 
 
 class StepError(ValueError):
-    """A step that cannot be taken; the text is one sentence for people."""
+    """A change that is not possible; the text is one sentence for the operator."""
 
 
-class Action(StrEnum):
-    """What a history tells of."""
+class HistoryAction(StrEnum):
+    """What a history entry records."""
 
     ADDED = "added"
     DONE = "done"
@@ -30,198 +38,199 @@ class Action(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class HistoryEntry:
-    """One line of a history."""
+    """One entry of a checklist's history."""
 
     at: float
     """Seconds since the epoch."""
     who: str
-    action: Action
+    action: HistoryAction
     detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Checklist:
-    """A number on its way: steps only ever become done."""
+    """The onboarding state of one number; changes return a new checklist, and a step stays done."""
 
     number: str
-    kind: Kind
+    kind: OnboardingKind
     country: str
     service_sid: str
-    """The Messaging Service that it is to belong to."""
+    """The Messaging Service that it will belong to."""
     added: float
+    """Seconds since the epoch."""
     since: float
-    """When the step that is due now began, in seconds since the epoch."""
+    """When the current step began, in seconds since the epoch."""
     done: frozenset[str] = frozenset()
     expected: date | None = None
-    """The day on which it goes live, where one is known."""
+    """The day on which it goes live; None while it is unknown."""
     request_sid: str | None = None
     """The port-in request (``KW...``) at Twilio."""
     rejected: str | None = None
-    """Why it was rejected; None once it was submitted again."""
+    """Why it was rejected; None after it was resubmitted."""
     history: tuple[HistoryEntry, ...] = ()
 
     @classmethod
-    def begun(
+    def start(
         cls,
-        arrival: OnboardingPath,
+        path: OnboardingPath,
         service_sid: str,
         at: float,
         who: str,
         expected: date | None = None,
         request_sid: str | None = None,
     ) -> Checklist:
-        """Return a new one; with a port-in request, that much is done already."""
-        begun = cls(
-            arrival.number,
-            arrival.kind,
-            arrival.country,
+        """Return a new checklist; with a port-in request the step ``request`` is done."""
+        checklist = cls(
+            path.number,
+            path.kind,
+            path.country,
             service_sid,
             added=at,
             since=at,
             expected=expected,
             request_sid=request_sid,
-            history=(HistoryEntry(at, who, Action.ADDED, arrival.kind.value),),
+            history=(HistoryEntry(at, who, HistoryAction.ADDED, path.kind.value),),
         )
-        return (
-            begun if request_sid is None else begun.advanced("request", at, who, f"request ({request_sid})")
-        )
+        if request_sid is None:
+            return checklist
+        return checklist.complete_step("request", at, who, f"request ({request_sid})")
 
     @property
     def process(self) -> Process:
-        """The way it takes."""
         return processes()[self.kind]
 
     @property
-    def finished(self) -> bool:
-        """True once it is live, so that nothing speaks against using it."""
+    def is_finished(self) -> bool:
+        """True once the number is live."""
         return LIVE in self.done
 
     @property
-    def now(self) -> OnboardingStep | None:
-        """The step that is due; None when it is finished."""
-        if self.finished:
+    def current_step(self) -> OnboardingStep | None:
+        """The first step that is not done; None when it is finished."""
+        if self.is_finished:
             return None
         return next((step for step in self.process.steps if step.name not in self.done), None)
 
     @property
-    def actor(self) -> Actor | None:
-        """Who acts next: after a rejection that is you."""
-        if self.rejected is not None and not self.finished:
+    def next_actor(self) -> Actor | None:
+        """Who acts next; after a rejection the operator."""
+        if self.rejected is not None and not self.is_finished:
             return Actor.YOU
-        return self.now.by if self.now is not None else None
+        return self.current_step.actor if self.current_step is not None else None
 
     @property
-    def configured(self) -> bool:
-        """Whether somebody has said that it is in its Service."""
+    def is_configured(self) -> bool:
+        """True when the number is in its Messaging Service."""
         return CONFIGURE in self.done
 
     @property
-    def usually_by(self) -> date:
-        """The day by which it is usually live."""
-        return day_of(self.added) + timedelta(days=self.process.longest)
+    def usual_end(self) -> date:
+        """The day by which such a number is usually live."""
+        return day_of(self.added) + timedelta(days=self.process.usual_days)
 
     @property
-    def due(self) -> date | None:
-        """The last day of the step that is due, where a source says how long it takes."""
-        step = self.now
+    def step_due(self) -> date | None:
+        """The last day of the current step; None when its duration is unknown."""
+        step = self.current_step
         if step is None or step.within is None or self.rejected is not None:
             return None
         return step.within.after(day_of(self.since))
 
-    def overdue(self, at: float) -> str | None:
-        """Say what should have happened before this moment; None when all is in time."""
+    def overdue_reason(self, at: float) -> str | None:
+        """Return what should have happened before this time; None when nothing is late."""
         today = day_of(at)
-        if self.finished or self.now is None:
+        if self.is_finished or self.current_step is None:
             return None
         if self.expected is not None and self.expected < today:
             return f"was expected on {self.expected}"
-        if self.due is not None and self.due < today:
-            return f"{self.now.name} was due on {self.due}"
-        if self.expected is None and self.usually_by < today:
-            return f"usually done by {self.usually_by}"
+        if self.step_due is not None and self.step_due < today:
+            return f"{self.current_step.name} was due on {self.step_due}"
+        if self.expected is None and self.usual_end < today:
+            return f"usually done by {self.usual_end}"
         return None
 
-    def words(self) -> str:
-        """Say why it is not used, as the trail does."""
+    def pending_reason(self) -> str:
+        """Return why the number is not used yet, for the trail."""
         when = f", expected {self.expected}" if self.expected is not None else ""
-        return f"{self.process.words}{when}; see sms-router onboarding show {self.number}"
+        return f"{self.process.pending_reason}{when}; see sms-router onboarding show {self.number}"
 
-    def advanced(self, name: str | None, at: float, who: str, detail: str = "") -> Checklist:
-        """Return it with a step done: the one that is due, or the one that is named.
+    def complete_step(self, name: str | None, at: float, who: str, detail: str = "") -> Checklist:
+        """Mark a step as done, and those before it except the early ones; a rejection ends.
 
-        A step says that those before it are done too, except those that may be done early. Whatever
-        is done after a rejection ends it.
+        Args:
+            name: of the step; None for the current one.
+            at: seconds since the epoch.
+            who: the operator, or `progress.TWILIO`.
+            detail: for the history; the name of the step by default.
 
         Raises:
-            StepError: when there is no such step, or it is done already.
+            StepError: when there is no such step, or it is already done.
 
         """
-        name = name or (self.now.name if self.now is not None else None)
+        name = name or (self.current_step.name if self.current_step is not None else None)
         if name is None:
-            raise StepError(f"{self.number} is live: nothing is left to do")
-        if name not in self.process.names:
+            raise StepError(f"{self.number} is live: no step is left")
+        if name not in self.process.step_names:
             raise StepError(
-                f"{name} is no step of {self.kind}; its steps are {', '.join(self.process.names)}"
+                f"{self.kind} has no step {name}; its steps are {', '.join(self.process.step_names)}"
             )
         if name in self.done:
-            raise StepError(f"{name} of {self.number} is done already")
-        told = replace(self, done=self.done | self._implied(name), rejected=None)
-        since = self.since if told.now == self.now and self.rejected is None else at
-        return replace(told, since=since)._told(at, who, Action.DONE, detail or name)
+            raise StepError(f"the step {name} of {self.number} is already done")
+        changed = replace(self, done=self.done | self._implied_steps(name), rejected=None)
+        since = self.since if changed.current_step == self.current_step and self.rejected is None else at
+        return replace(changed, since=since)._record(at, who, HistoryAction.DONE, detail or name)
 
-    def _implied(self, name: str) -> frozenset[str]:
-        """Return what is done once a step is."""
+    def _implied_steps(self, name: str) -> frozenset[str]:
         steps = self.process.steps
-        index = self.process.names.index(name)
+        index = self.process.step_names.index(name)
         if name == LIVE:
-            return frozenset(self.process.names)
+            return frozenset(self.process.step_names)
         if steps[index].early:
             return frozenset({name})
         return frozenset(step.name for step in steps[: index + 1] if not step.early) | {name}
 
-    def rejected_for(self, reason: str, at: float, who: str) -> Checklist:
-        """Return it rejected.
+    def reject(self, reason: str, at: float, who: str) -> Checklist:
+        """Record a rejection.
 
         Raises:
-            StepError: when it is live.
+            StepError: when the number is live.
 
         """
-        if self.finished:
-            raise StepError(f"{self.number} is live: nobody rejects it any more")
-        return replace(self, rejected=reason)._told(at, who, Action.REJECTED, reason)
+        if self.is_finished:
+            raise StepError(f"{self.number} is live and cannot be rejected")
+        return replace(self, rejected=reason)._record(at, who, HistoryAction.REJECTED, reason)
 
-    def resubmitted(self, at: float, who: str) -> Checklist:
-        """Return it sent in again after a rejection; the step that was rejected begins anew."""
+    def resubmit(self, at: float, who: str) -> Checklist:
+        """Record that it was submitted again; the current step begins again."""
         if self.rejected is None:
             raise StepError(f"{self.number} is not rejected")
-        return replace(self, rejected=None, since=at)._told(at, who, Action.RESUBMITTED)
+        return replace(self, rejected=None, since=at)._record(at, who, HistoryAction.RESUBMITTED)
 
-    def expecting(self, day: date, at: float, who: str) -> Checklist:
-        """Return it with the day on which it goes live."""
+    def expect(self, day: date, at: float, who: str) -> Checklist:
+        """Record the day on which the number goes live."""
         if day == self.expected:
             return self
-        return replace(self, expected=day)._told(at, who, Action.EXPECTED, day.isoformat())
+        return replace(self, expected=day)._record(at, who, HistoryAction.EXPECTED, day.isoformat())
 
-    def requested_by(self, request_sid: str, at: float, who: str) -> Checklist:
-        """Return it with its port-in request at Twilio; a new one after a rejection ends that."""
-        told = replace(self, request_sid=request_sid)
+    def attach_request(self, request_sid: str, at: float, who: str) -> Checklist:
+        """Record the port-in request at Twilio; after a rejection it counts as resubmitted."""
+        changed = replace(self, request_sid=request_sid)
         if "request" not in self.done:
-            return told.advanced("request", at, who, f"request ({request_sid})")
+            return changed.complete_step("request", at, who, f"request ({request_sid})")
         if self.rejected is not None:
-            told = told.resubmitted(at, who)
-        return told._told(at, who, Action.NOTE, f"the port-in request is {request_sid}")
+            changed = changed.resubmit(at, who)
+        return changed._record(at, who, HistoryAction.NOTE, f"the port-in request is {request_sid}")
 
-    def noted(self, text: str, at: float, who: str) -> Checklist:
-        """Return it with a note."""
-        return self._told(at, who, Action.NOTE, text)
+    def add_note(self, text: str, at: float, who: str) -> Checklist:
+        return self._record(at, who, HistoryAction.NOTE, text)
 
-    def _told(self, at: float, who: str, action: Action, detail: str = "") -> Checklist:
+    def _record(self, at: float, who: str, action: HistoryAction, detail: str = "") -> Checklist:
         history = (*self.history, HistoryEntry(at, who, action, detail))
-        if len(history) > MOST_ENTRIES:
-            history = (history[0], *history[-MOST_ENTRIES + 1 :])
+        if len(history) > MAX_HISTORY:
+            history = (history[0], *history[-MAX_HISTORY + 1 :])
         return replace(self, history=history)
 
 
 def day_of(at: float) -> date:
-    """Return the day, in UTC, of seconds since the epoch."""
+    """Return the UTC date of seconds since the epoch."""
     return datetime.fromtimestamp(at, UTC).date()

@@ -12,7 +12,7 @@ from redis import Redis
 from sms_router.membership.keys import POOLS_CHANNEL
 from sms_router.onboarding.checklist import Checklist
 from sms_router.onboarding.keys import CHECKLISTS, TEXTED, VERSION
-from sms_router.onboarding.serialization import dump, read_all, read_moments
+from sms_router.onboarding.serialization import dump, load_all, load_times
 
 KEPT = 90 * 86_400.0
 """Seconds that finished checklists are kept, for questions about how long they took."""
@@ -51,7 +51,7 @@ class OnboardingState:
     @property
     def pending(self) -> tuple[Checklist, ...]:
         """Those that are not live yet."""
-        return tuple(each for each in self.checklists if not each.finished)
+        return tuple(each for each in self.checklists if not each.is_finished)
 
     def find(self, number: str) -> Checklist | None:
         """Return what is known of a number."""
@@ -62,7 +62,7 @@ def stored_arrivals(redis: Redis) -> OnboardingState:
     """Return what is stored."""
     checklists: Any = redis.hgetall(CHECKLISTS)
     texted: Any = redis.hgetall(TEXTED)
-    return OnboardingState(read_all(checklists), read_moments(texted))
+    return OnboardingState(load_all(checklists), load_times(texted))
 
 
 def compare_and_set(redis: Redis, number: str, how: Change) -> Checklist | None:
@@ -76,12 +76,12 @@ def compare_and_set(redis: Redis, number: str, how: Change) -> Checklist | None:
     """
     for _ in range(_TRIES):
         stored: Any = redis.hget(CHECKLISTS, number)
-        before = next(iter(read_all({number.encode(): stored})), None) if stored else None
+        before = next(iter(load_all({number.encode(): stored})), None) if stored else None
         after = how(before)
         if after == before:
             return after
         told = dump(after) if after is not None else b""
-        gone = "1" if after is None or after.finished else "0"
+        gone = "1" if after is None or after.is_finished else "0"
         done: Any = redis.execute_command(
             "EVAL", _CHANGE, 3, CHECKLISTS, TEXTED, VERSION, number, stored or b"", told, gone
         )
@@ -95,6 +95,6 @@ def compare_and_set(redis: Redis, number: str, how: Change) -> Checklist | None:
 def delete_finished(redis: Redis, now: float) -> None:
     """Forget what has been finished for long."""
     for each in stored_arrivals(redis).checklists:
-        if each.finished and each.since + KEPT < now:
+        if each.is_finished and each.since + KEPT < now:
             with contextlib.suppress(ConflictError):  # then it is not forgotten yet
                 compare_and_set(redis, each.number, lambda _: None)

@@ -1,4 +1,4 @@
-"""Checklists as JSON, and back."""
+"""Checklists as JSON."""
 
 from __future__ import annotations
 
@@ -7,15 +7,14 @@ import logging
 from collections.abc import Mapping
 from datetime import date
 
-from sms_router.onboarding.checklist import Action, Checklist, HistoryEntry
-from sms_router.onboarding.process import Kind
+from sms_router.onboarding.checklist import Checklist, HistoryAction, HistoryEntry
+from sms_router.onboarding.steps import OnboardingKind
 
 log = logging.getLogger("sms_router.onboarding")
 
 
 def dump(checklist: Checklist) -> bytes:
-    """Write a checklist."""
-    told = {
+    value = {
         "number": checklist.number,
         "kind": checklist.kind.value,
         "country": checklist.country,
@@ -26,56 +25,57 @@ def dump(checklist: Checklist) -> bytes:
         "expected": checklist.expected.isoformat() if checklist.expected is not None else None,
         "request": checklist.request_sid,
         "rejected": checklist.rejected,
-        "history": [[each.at, each.who, each.action.value, each.detail] for each in checklist.history],
+        "history": [[entry.at, entry.who, entry.action.value, entry.detail] for entry in checklist.history],
     }
-    return json.dumps(told, sort_keys=True).encode()
+    return json.dumps(value, sort_keys=True).encode()
 
 
 def load(stored: bytes) -> Checklist:
-    """Read a checklist.
+    """Decode a checklist.
 
     Raises:
-        ValueError: when it is not one.
+        ValueError: when it is malformed.
 
     """
     try:
-        told = json.loads(stored)
+        value = json.loads(stored)
         return Checklist(
-            number=str(told["number"]),
-            kind=Kind(told["kind"]),
-            country=str(told["country"]),
-            service_sid=str(told["service"]),
-            added=float(told["added"]),
-            since=float(told["since"]),
-            done=frozenset(map(str, told["done"])),
-            expected=date.fromisoformat(told["expected"]) if told["expected"] else None,
-            request_sid=told["request"],
-            rejected=told["rejected"],
+            number=str(value["number"]),
+            kind=OnboardingKind(value["kind"]),
+            country=str(value["country"]),
+            service_sid=str(value["service"]),
+            added=float(value["added"]),
+            since=float(value["since"]),
+            done=frozenset(map(str, value["done"])),
+            expected=date.fromisoformat(value["expected"]) if value["expected"] else None,
+            request_sid=value["request"],
+            rejected=value["rejected"],
             history=tuple(
-                HistoryEntry(float(at), who, Action(did), detail) for at, who, did, detail in told["history"]
+                HistoryEntry(float(at), who, HistoryAction(action), detail)
+                for at, who, action, detail in value["history"]
             ),
         )
     except (TypeError, KeyError) as error:
-        raise ValueError("this is no checklist") from error
+        raise ValueError("the checklist is malformed") from error
 
 
-def read_all(stored: Mapping[bytes, bytes]) -> tuple[Checklist, ...]:
-    """Read what is stored, by number; what is no checklist is left out, and told each time it is read."""
+def load_all(stored: Mapping[bytes, bytes]) -> tuple[Checklist, ...]:
+    """Decode stored checklists in the order of their numbers; malformed ones are logged and left out."""
     checklists = []
-    for number, told in sorted(stored.items()):
+    for number, value in sorted(stored.items()):
         try:
-            checklists.append(load(told))
+            checklists.append(load(value))
         except ValueError:
             log.error("a stored checklist cannot be read: %s", number.decode("utf-8", "replace"))
     return tuple(checklists)
 
 
-def read_moments(stored: Mapping[bytes, bytes]) -> dict[str, float]:
-    """Read when numbers were first texted."""
-    moments = {}
+def load_times(stored: Mapping[bytes, bytes]) -> dict[str, float]:
+    """Decode when numbers first received a message; malformed times are logged and left out."""
+    times = {}
     for number, at in stored.items():
         try:
-            moments[number.decode("utf-8", "replace")] = float(at)
+            times[number.decode("utf-8", "replace")] = float(at)
         except ValueError:
-            log.error("a stored moment cannot be read: %s", number.decode("utf-8", "replace"))
-    return moments
+            log.error("a stored time cannot be read: %s", number.decode("utf-8", "replace"))
+    return times

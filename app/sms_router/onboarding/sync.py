@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 from sms_router.membership.snapshot_store import redis_errors
 from sms_router.onboarding.checklist import Checklist
 from sms_router.onboarding.keys import CHECKLISTS, TEXTED, VERSION
-from sms_router.onboarding.serialization import read_all, read_moments
+from sms_router.onboarding.serialization import load_all, load_times
 from sms_router.senders.pending import PendingNumber, PendingNumbers, live_notice
 
 log = logging.getLogger("sms_router.onboarding")
@@ -66,7 +66,7 @@ class OnboardingSync:
                 version, stored, texted = await pipeline.execute()
         self._version, self._stored = int(version or 0), stored
         before = self._pending.numbers
-        moments = read_moments(texted)
+        moments = load_times(texted)
         self._pending.install(map(pending_number, _unfinished(stored)), moments)
         self._told = set(moments)
         for address in self._pending.numbers.keys() - before.keys():
@@ -97,9 +97,9 @@ class OnboardingSync:
 def pending_number(checklist: Checklist) -> PendingNumber:
     """Return what the choice of a sender has to know of a number on its way."""
     return PendingNumber(
-        checklist.number, checklist.country, checklist.words(), gradual=checklist.process.gradual
+        checklist.number, checklist.country, checklist.pending_reason(), gradual=checklist.process.gradual
     )
 
 
 def _unfinished(stored: dict[bytes, bytes]) -> list[Checklist]:
-    return [each for each in read_all(stored) if not each.finished]
+    return [each for each in load_all(stored) if not each.is_finished]

@@ -29,14 +29,14 @@ def test_the_demo_is_good_with_two_notes(twilio: TwilioSide) -> None:
     told = checked(twilio, code=0)
     assert [each["severity"] for each in told["findings"]] == ["note", "note"]
     spoken = twilio("check")
-    assert "note: +12125550100 has a URL of its own" in spoken.out
+    assert "note: +12125550100 has its own URL" in spoken.out
     assert f"sms-router senders remove {NEW_YORK} --service {SERVICE}" in spoken.out
     assert spoken.out.splitlines()[-1] == "config: good: 7 rules, 1 account, 1 Service"
 
 
 def test_a_host_that_gets_no_status_callbacks_is_an_error(twilio: TwilioSide) -> None:
     told = checked(twilio, code=1, PUBLIC_URL="https://sms_router.example.com")
-    assert any("sms_router.example.com has an underscore" in each for each in errors(told))
+    assert any("sms_router.example.com contains an underscore" in each for each in errors(told))
 
 
 def test_broken_urls_are_mended_after_showing_what_would_change(twilio: TwilioSide) -> None:
@@ -47,7 +47,7 @@ def test_broken_urls_are_mended_after_showing_what_would_change(twilio: TwilioSi
     )
     assert len(errors(checked(twilio, code=1))) == 3
     spoken = twilio("check")
-    assert "error: Texts go to https://old.example.com/sms, not to this router" in spoken.out
+    assert "error: Incoming messages go to https://old.example.com/sms, not to this router" in spoken.out
     assert spoken.out.splitlines()[-1].startswith("config: not good")
 
     spoken = twilio("check", "--fix")
@@ -83,7 +83,7 @@ def test_warnings_do_not_fail_unless_they_are_asked_to(twilio: TwilioSide) -> No
 def test_pictures_without_a_sender_for_them_are_an_error(twilio: TwilioSide) -> None:
     for sid in ("SC" + "0" * 31 + "1", *("PN" + "0" * 31 + digit for digit in "123")):
         (twilio.service.short_codes if sid.startswith("SC") else twilio.service.phone_numbers)(sid).delete()
-    assert any("no number of the Service can send MMS" in each for each in errors(checked(twilio, code=1)))
+    assert any("no sender of the Service can send MMS" in each for each in errors(checked(twilio, code=1)))
 
 
 def test_what_changed_since_the_last_look_is_a_note(twilio: TwilioSide) -> None:
@@ -97,7 +97,7 @@ def test_what_changed_since_the_last_look_is_a_note(twilio: TwilioSide) -> None:
 @pytest.mark.parametrize(
     ("environment", "told"),
     [
-        ({"TWILIO_AUTH_TOKEN": "not-the-token"}, "the account sid and the token do not belong together"),
+        ({"TWILIO_AUTH_TOKEN": "not-the-token"}, "the account sid and the auth token do not match"),
         ({"TWILIO_MESSAGING_SERVICE_SID": "MG" + "9" * 32}, "error 20404"),
         ({"TWILIO_API_BASE_URL": "http://127.0.0.1:1"}, "the connection to Twilio's API failed"),
     ],

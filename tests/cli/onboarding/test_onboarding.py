@@ -110,7 +110,7 @@ def test_notes_dates_and_requests_are_kept_and_a_number_is_forgotten(twilio: Twi
     ("words", "code", "told"),
     [
         (["add", "12345"], 2, "--kind short-code-lease"),
-        (["add", "12345", "--kind", "port-us"], 2, "not ported, they are migrated"),
+        (["add", "12345", "--kind", "port-us"], 2, "are migrated, not ported"),
         (["add", "+16475550100", "--kind", "port-us"], 2, "port-canada"),
         (["add", "+14155550100", "--expected", "2020-01-01"], 2, "has passed"),
         (["add", "+14155550100", "--expected", "soon"], 2, "like 2026-12-01"),
@@ -121,7 +121,7 @@ def test_notes_dates_and_requests_are_kept_and_a_number_is_forgotten(twilio: Twi
         (["show", "+14155550100"], 1, "is not on its way"),
         (["done", "+14155550100"], 1, "is not on its way"),
         (["done", "+12125550100", "fly"], 2, "has no step fly"),
-        (["done", "+12125550100", "request"], 1, "is done already"),
+        (["done", "+12125550100", "request"], 1, "is already done"),
         (["expect", "+12125550100", "never"], 2, "like 2026-12-01"),
         (["note", "+12125550100", " "], 2, "1 to 200 characters"),
     ],
@@ -192,7 +192,7 @@ def test_a_port_is_followed_to_its_end(twilio: TwilioSide) -> None:
         ("+16135550111", 1, "Canadian number"),
         ("+18335550111", 1, "console's porting tool"),
         ("+447400123456", 1, "number outside the US and Canada"),
-        ("12345", 2, "Short codes are not ported, they are migrated"),
+        ("12345", 2, "Short codes are migrated, not ported"),
     ],
 )
 def test_whether_a_number_can_be_ported(twilio: TwilioSide, number: str, code: int, told: str) -> None:
@@ -264,7 +264,7 @@ def test_who_is_never_the_fastest_is_told_and_nothing_is_stored(twilio: TwilioSi
 
         def overtaken(before: Checklist | None, at: float, who: str) -> Checklist | None:
             others.hincrby(CHECKLISTS, PORTED)
-            return Checklist.begun(choose_path(PORTED, None, None), SERVICE, at, who)
+            return Checklist.start(choose_path(PORTED, None, None), SERVICE, at, who)
 
         with pytest.raises(CommandError) as told:
             update_checklist(settings, PORTED, "added", overtaken)

@@ -87,7 +87,7 @@ def test_what_twilio_refuses_is_one_sentence(twilio: TwilioSide, words: list[str
     twilio.fault(kind="status", status=429)
     spoken = twilio("membership", *words)
     assert (spoken.code, spoken.out) == (1, "")
-    assert "error 20429: too many requests at once" in spoken.err
+    assert "error 20429: too many concurrent requests" in spoken.err
     assert twilio("membership", "show").code == 0
 
 

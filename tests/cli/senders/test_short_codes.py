@@ -165,13 +165,16 @@ def test_wrong_use_is_2(twilio: TwilioSide, words: list[str], told: str) -> None
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["add", CODE], "error 21710: this sender is in the Messaging Service already; nothing to do"),
-        (["add", "SC" + "9" * 32], "error 20404: there is nothing under this sid"),
+        (
+            ["add", CODE],
+            "error 21710: this sender is already in the Messaging Service",
+        ),
+        (["add", "SC" + "9" * 32], "error 20404: the sid does not exist on this account"),
         (["show", "99999"], "The account has no sender 99999."),
         (["remove", SPARE.sid, "--yes"], f"67890 ({SPARE.sid}) is not in {SERVICE}."),
         (
             ["update", CODE, "--sms-fallback-url", "https://b.example.com"],
-            "error 21406: a fallback URL needs",
+            "error 21406: a fallback URL requires",
         ),
     ],
 )
@@ -187,8 +190,8 @@ def test_what_twilio_refuses_is_one_sentence_and_1(
 @pytest.mark.parametrize(
     ("how", "told"),
     [
-        ({"kind": "status", "status": 429}, "error 20429: too many requests at once"),
-        ({"kind": "status", "status": 500}, "error 20500: Twilio has a fault of its own"),
+        ({"kind": "status", "status": 429}, "error 20429: too many concurrent requests"),
+        ({"kind": "status", "status": 500}, "error 20500: an internal error of Twilio"),
         ({"kind": "garbage"}, "not the expected JSON"),
         ({"kind": "half"}, "the connection to Twilio's API failed"),
     ],

@@ -131,5 +131,5 @@ def _finding(finding: Finding) -> dict[str, object]:
         "about": finding.subject,
         "finding": finding.sentence,
         "remedy": finding.remedy,
-        "mendable": bool(finding.mendings),
+        "mendable": bool(finding.fixes),
     }

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from sms_router.checks.credentials import inspect_account, inspect_callback_host, inspect_public_url
+from sms_router.checks.credentials import check_account, check_callback_host, check_public_url
 from sms_router.checks.error_advice import advise
 from sms_router.checks.finding import ExpectedSettings, Finding, Fix, Severity
 from sms_router.checks.messaging_service import check_service
@@ -43,8 +43,8 @@ class CheckReport:
         """What the API would change, by Service."""
         mendings: dict[str, tuple[Fix, ...]] = {}
         for finding in self.findings:
-            if finding.mendings:
-                mendings[finding.subject] = mendings.get(finding.subject, ()) + finding.mendings
+            if finding.fixes:
+                mendings[finding.subject] = mendings.get(finding.subject, ()) + finding.fixes
         return mendings
 
     def has(self, severity: Severity) -> bool:
@@ -117,14 +117,14 @@ def _general(settings: Settings) -> Iterator[Finding]:
     for key in settings.placeholders:
         sentence = f"{key} is a placeholder: no webhook names it, and Twilio does not know it."
         yield Finding(Severity.ERROR, key, sentence, "Write the sid that the Twilio console shows.")
-    yield from inspect_callback_host(settings.public_url)
+    yield from check_callback_host(settings.public_url)
     if not settings.twilio.api_base_url:
-        yield from inspect_public_url(settings.public_url, configured=bool(settings.router.public_url))
+        yield from check_public_url(settings.public_url, configured=bool(settings.router.public_url))
 
 
 def _expected(settings: Settings, rules: Dispatcher, service_sid: str) -> ExpectedSettings:
     reachable = bool(settings.twilio.api_base_url) or not any(
-        inspect_public_url(settings.public_url, configured=bool(settings.router.public_url))
+        check_public_url(settings.public_url, configured=bool(settings.router.public_url))
     )
     return ExpectedSettings(
         settings.public_url, reachable, _sends_media(rules, service_sid), settings.number_urls(service_sid)
@@ -179,4 +179,4 @@ def _account(operation: ServiceAccess) -> Iterator[Finding]:
     except ApiError:
         return
     if not account.shared_keys:  # with those, tokens need not sign at all (facts 2.3)
-        yield from inspect_account(sid, state, account.tokens)
+        yield from check_account(sid, state, account.tokens)

@@ -14,7 +14,12 @@ from sms_router.membership import audit_log as journal
 from sms_router.membership.source import PoolReadError
 from sms_router.onboarding import repository as storing
 from sms_router.onboarding.checklist import Checklist
-from sms_router.onboarding.porting import Portability, PortedNumber, portability, ported_numbers
+from sms_router.onboarding.porting_api import (
+    Portability,
+    PortedNumber,
+    fetch_portability,
+    fetch_ported_numbers,
+)
 from sms_router.onboarding.progress import apply_observed, apply_port_status
 from sms_router.onboarding.repository import OnboardingState, stored_arrivals
 from sms_router.store.server_clock import server_time
@@ -75,7 +80,7 @@ def ask_portability(settings: Settings, number: str) -> Portability:
             "No account is configured.", "export TWILIO_ACCOUNT_SID=AC... TWILIO_AUTH_TOKEN=..."
         )
     client = client_for(settings, settings.accounts[0].sid)
-    return ask(settings, f"Asking Twilio about {number}", lambda: portability(client, number))
+    return ask(settings, f"Asking Twilio about {number}", lambda: fetch_portability(client, number))
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +131,7 @@ def _ports(
     for (account_sid, request_sid), numbers in wanted.items():
         try:
             with stderr.status(f"Reading {request_sid} from Twilio ..."):
-                found = ported_numbers(client_for(settings, account_sid), request_sid)
+                found = fetch_ported_numbers(client_for(settings, account_sid), request_sid)
         except ApiError as error:
             failures += _unread(settings, error, request_sid, numbers)
             continue

@@ -8,10 +8,10 @@ from datetime import date
 from sms_router.cli.output import plain, print_table, stdout
 from sms_router.cli.times import iso
 from sms_router.cli.twilio_access import print_line
-from sms_router.onboarding.checklist import Action, Checklist
-from sms_router.onboarding.porting import Portability
-from sms_router.onboarding.process import Kind, OnboardingStep, processes
+from sms_router.onboarding.checklist import Checklist, HistoryAction
+from sms_router.onboarding.porting_api import Portability
 from sms_router.onboarding.repository import OnboardingState
+from sms_router.onboarding.steps import OnboardingKind, OnboardingStep, processes
 from sms_router.senders.pending import live_notice
 
 
@@ -42,12 +42,13 @@ def print_checklist(checklist: Checklist, arrivals: OnboardingState, at: float) 
     for name, value in _facts(checklist, arrivals, at):
         stdout.print(plain(f"  {name}: {value}"), soft_wrap=True)
     rows = [
-        (_state(checklist, step), step.name, step.by.label, _what(checklist, step)) for step in process.steps
+        (_state(checklist, step), step.name, step.actor.label, _what(checklist, step))
+        for step in process.steps
     ]
     print_table(("", "step", "who", "what"), rows)
     if checklist.rejected is not None:
         print_mendings(checklist)
-    step = checklist.now
+    step = checklist.current_step
     if step is not None:
         _print_lines(f"For {step.name} you need:", step.needs)
         _print_lines("Mind:", dict.fromkeys((*step.warnings, *process.warnings)))
@@ -63,25 +64,25 @@ def print_checklist(checklist: Checklist, arrivals: OnboardingState, at: float) 
 
 def print_mendings(checklist: Checklist) -> None:
     """Print what mends a rejection, and how to say that it was mended."""
-    _print_lines(f"Rejected: {checklist.rejected}", checklist.process.mendings(checklist.rejected or ""))
+    _print_lines(f"Rejected: {checklist.rejected}", checklist.process.remedies(checklist.rejected or ""))
     print_line(f"Once it is sent in again: sms-router onboarding done {checklist.number}")
 
 
 def print_state(checklist: Checklist) -> None:
     """Say in a line or two how far a number is, once that has changed."""
-    if checklist.finished:
+    if checklist.is_finished:
         print_line(f"{checklist.number} is live. Every router uses it within a second.")
         print_line(
             f"See that it is in its Service: sms-router senders list --service {checklist.service_sid}"
         )
     elif checklist.rejected is not None:
         print_mendings(checklist)
-    elif (step := checklist.now) is not None:
-        when = checklist.expected or f"by {checklist.usually_by} as a rule"
+    elif (step := checklist.current_step) is not None:
+        when = checklist.expected or f"by {checklist.usual_end} as a rule"
         print_line(
             f"{checklist.number}: {checklist.process.title}; expected {when}; not used before it is live."
         )
-        print_line(f"Next is {step.name}, by {step.by.label}: {_what(checklist, step)}")
+        print_line(f"Next is {step.name}, by {step.actor.label}: {_what(checklist, step)}")
         _print_lines("You need:", step.needs)
         _print_lines("Mind:", dict.fromkeys((*step.warnings, *checklist.process.warnings)))
         print_line(f"Once it is done: sms-router onboarding done {checklist.number}")
@@ -94,13 +95,13 @@ def print_news(news: Sequence[tuple[Checklist, Checklist]], pending: int) -> Non
     for before, after in news:
         for entry in after.history[len(before.history) :] or after.history[-1:]:
             print_line(f"{after.number}: {_entry(entry.action, entry.detail)}")
-        if after.finished:
+        if after.is_finished:
             print_line(f"{after.number} is live. Every router uses it within a second.")
         elif after.rejected is not None:
             print_mendings(after)
 
 
-def print_portability(told: Portability, kind: Kind) -> None:
+def print_portability(told: Portability, kind: OnboardingKind) -> None:
     """Say whether a number can be ported by the API, and else which way it comes in."""
     what = " ".join(filter(None, (told.number_type, told.country)))
     print_line(f"{told.number} ({what}) {'can' if told.portable else 'cannot'} be ported by Twilio's API.")
@@ -108,39 +109,39 @@ def print_portability(told: Portability, kind: Kind) -> None:
         print_line(f"Twilio says: {told.reason}")
     if told.pin_required:
         print_line("Its PIN and the account number with the losing carrier are needed.")
-    if told.portable or kind is not Kind.PORT_US:
+    if told.portable or kind is not OnboardingKind.PORT_US:
         process = processes()[kind]
         print_line(f"It comes in as {process.title}, usually {process.usually}.")
         request = next(step for step in process.steps if step.name == "request")
-        print_line(request.what.format(number=told.number))
+        print_line(request.task.format(number=told.number))
         _print_lines("You need:", request.needs)
         print_line(f"Keep it: sms-router onboarding add {told.number} --kind {kind}")
 
 
 def as_json(checklist: Checklist, arrivals: OnboardingState, at: float) -> dict[str, object]:
     """Return everything about one number for a program."""
-    step, texted = checklist.now, arrivals.texted.get(checklist.number)
+    step, texted = checklist.current_step, arrivals.texted.get(checklist.number)
     return {
         "number": checklist.number,
         "kind": checklist.kind.value,
         "country": checklist.country,
         "service": checklist.service_sid,
         "port_in_request": checklist.request_sid,
-        "live": checklist.finished,
+        "live": checklist.is_finished,
         "step": step.name if step is not None else None,
-        "who": checklist.actor.value if checklist.actor is not None else None,
+        "who": checklist.next_actor.value if checklist.next_actor is not None else None,
         "rejected": checklist.rejected,
         "expected": checklist.expected.isoformat() if checklist.expected is not None else None,
-        "usually_by": checklist.usually_by.isoformat(),
-        "due": checklist.due.isoformat() if checklist.due is not None else None,
-        "overdue": checklist.overdue(at),
+        "usually_by": checklist.usual_end.isoformat(),
+        "due": checklist.step_due.isoformat() if checklist.step_due is not None else None,
+        "overdue": checklist.overdue_reason(at),
         "texted": iso(texted) if texted is not None else None,
         "steps": [
             {
                 "step": each.name,
-                "who": each.by.value,
+                "who": each.actor.value,
                 "state": _state(checklist, each),
-                "what": each.what.format(number=checklist.number),
+                "what": each.task.format(number=checklist.number),
                 "needs": list(each.needs),
                 "warnings": list(each.warnings),
                 "usually": each.usually or None,
@@ -148,7 +149,7 @@ def as_json(checklist: Checklist, arrivals: OnboardingState, at: float) -> dict[
             for each in checklist.process.steps
         ],
         "warnings": list(checklist.process.warnings),
-        "mend": list(checklist.process.mendings(checklist.rejected))
+        "mend": list(checklist.process.remedies(checklist.rejected))
         if checklist.rejected is not None
         else [],
         "history": [
@@ -167,9 +168,9 @@ def _facts(checklist: Checklist, arrivals: OnboardingState, at: float) -> list[t
     ]
     if checklist.request_sid is not None:
         facts.insert(1, ("port-in request", checklist.request_sid))
-    if not checklist.finished:
+    if not checklist.is_finished:
         facts.append(("who acts next", f"{_actor(checklist)} ({_due(checklist)})"))
-    trouble = checklist.overdue(at)
+    trouble = checklist.overdue_reason(at)
     if trouble is not None:
         facts.append(("late", trouble))
     texted = arrivals.texted.get(checklist.number)
@@ -188,53 +189,57 @@ def _print_lines(title: str, lines: tuple[str, ...] | dict[str, None]) -> None:
 
 def _urgency(checklist: Checklist, at: float) -> tuple[bool, bool, date]:
     """What is rejected or late comes first, then what is expected soonest."""
-    well = checklist.rejected is None and checklist.overdue(at) is None
-    return checklist.finished, well, checklist.expected or checklist.usually_by
+    well = checklist.rejected is None and checklist.overdue_reason(at) is None
+    return checklist.is_finished, well, checklist.expected or checklist.usual_end
 
 
 def _stands(checklist: Checklist) -> str:
-    if checklist.finished:
+    if checklist.is_finished:
         return "live"
     if checklist.rejected is not None:
         return "rejected"
-    return checklist.now.name if checklist.now is not None else ""
+    return checklist.current_step.name if checklist.current_step is not None else ""
 
 
 def _due(checklist: Checklist) -> str:
-    return f"{_stands(checklist)}, by {checklist.due}" if checklist.due is not None else _stands(checklist)
+    return (
+        f"{_stands(checklist)}, by {checklist.step_due}"
+        if checklist.step_due is not None
+        else _stands(checklist)
+    )
 
 
 def _actor(checklist: Checklist) -> str:
-    return checklist.actor.label if checklist.actor is not None else ""
+    return checklist.next_actor.label if checklist.next_actor is not None else ""
 
 
 def _when(checklist: Checklist) -> str:
     if checklist.expected is not None:
         return checklist.expected.isoformat()
-    return "" if checklist.finished else f"usually by {checklist.usually_by}"
+    return "" if checklist.is_finished else f"usually by {checklist.usual_end}"
 
 
 def _trouble(checklist: Checklist, arrivals: OnboardingState, at: float) -> str:
     if checklist.number in arrivals.texted and not checklist.process.gradual:
         return "was texted: it is live"
-    overdue = checklist.overdue(at)
+    overdue = checklist.overdue_reason(at)
     return f"late: {overdue}" if overdue is not None else ""
 
 
 def _state(checklist: Checklist, step: OnboardingStep) -> str:
     if step.name in checklist.done:
         return "done"
-    if step == checklist.now:
+    if step == checklist.current_step:
         return "rejected" if checklist.rejected is not None else "now"
     return "next"
 
 
 def _what(checklist: Checklist, step: OnboardingStep) -> str:
-    what = step.what.format(number=checklist.number)
+    what = step.task.format(number=checklist.number)
     return f"{what} Usually {step.usually}." if step.usually else what
 
 
-def _entry(action: Action, detail: str) -> str:
-    if action is Action.NOTE:
+def _entry(action: HistoryAction, detail: str) -> str:
+    if action is HistoryAction.NOTE:
         return detail
     return f"{action.value}: {detail}" if detail else action.value

@@ -19,8 +19,8 @@ from sms_router.cli.senders.pools import stored_pools
 from sms_router.cli.twilio_access import Yes, chosen_service, print_line
 from sms_router.config.settings import Settings
 from sms_router.onboarding.checklist import Checklist, StepError, day_of
-from sms_router.onboarding.process import Kind
 from sms_router.onboarding.process_choice import UnsupportedNumberError, choose_path
+from sms_router.onboarding.steps import OnboardingKind
 
 _REQUEST_SID = re.compile(r"KW[0-9a-fA-F]{32}")
 
@@ -76,7 +76,8 @@ def show(number: Named, as_json: AsJson = False) -> None:
 def add(
     number: Named,
     kind: Annotated[
-        Kind | None, typer.Option("--kind", help="How it comes in; where there is one way only, that one.")
+        OnboardingKind | None,
+        typer.Option("--kind", help="How it comes in; where there is one way only, that one."),
     ] = None,
     service: Annotated[
         str | None,
@@ -98,12 +99,12 @@ def add(
     service_sid = chosen_service(settings, service)
 
     def begin(before: Checklist | None, at: float, who: str) -> Checklist:
-        if before is not None and not before.finished:
+        if before is not None and not before.is_finished:
             raise CommandError(
                 f"{before.number} is on its way already.", f"sms-router onboarding show {before.number}"
             )
         day = _day(expected, at) if expected is not None else None
-        return Checklist.begun(arrival, service_sid, at, who, day, request_sid)
+        return Checklist.start(arrival, service_sid, at, who, day, request_sid)
 
     checklist = update_checklist(settings, arrival.number, f"add ({arrival.kind})", begin)
     assert checklist is not None
@@ -129,12 +130,12 @@ def done(
     """
 
     def advance(checklist: Checklist, at: float, who: str) -> Checklist:
-        if step is not None and step not in checklist.process.names:
-            names = ", ".join(checklist.process.names)
+        if step is not None and step not in checklist.process.step_names:
+            names = ", ".join(checklist.process.step_names)
             raise CommandError(f"{checklist.kind} has no step {step}.", f"Its steps: {names}", code=2)
         if checklist.rejected is not None and step is None:
-            return checklist.resubmitted(at, who)
-        return checklist.advanced(step, at, who)
+            return checklist.resubmit(at, who)
+        return checklist.complete_step(step, at, who)
 
     _alter(number, f"done {step}" if step else "done", advance, as_json=as_json)
 
@@ -149,7 +150,7 @@ def reject(
     _alter(
         number,
         f"rejected: {reason}",
-        lambda checklist, at, who: checklist.rejected_for(reason, at, who),
+        lambda checklist, at, who: checklist.reject(reason, at, who),
         as_json=as_json,
     )
 
@@ -164,7 +165,7 @@ def expect(
     _alter(
         number,
         f"expected {day}",
-        lambda checklist, at, who: checklist.expecting(_day(day, at), at, who),
+        lambda checklist, at, who: checklist.expect(_day(day, at), at, who),
         as_json=as_json,
     )
 
@@ -179,7 +180,7 @@ def request(
     _alter(
         number,
         f"request {sid}",
-        lambda checklist, at, who: checklist.requested_by(_request_sid(sid, checklist.kind) or "", at, who),
+        lambda checklist, at, who: checklist.attach_request(_request_sid(sid, checklist.kind) or "", at, who),
         as_json=as_json,
     )
 
@@ -193,7 +194,7 @@ def note(
     as_json: AsJson = False,
 ) -> None:
     """Add a note to a number's history."""
-    _alter(number, "note", lambda checklist, at, who: checklist.noted(text, at, who), as_json=as_json)
+    _alter(number, "note", lambda checklist, at, who: checklist.add_note(text, at, who), as_json=as_json)
 
 
 @onboarding.command("drop")
@@ -252,12 +253,12 @@ def _unknown(number: str) -> CommandError:
     )
 
 
-def _request_sid(text: str | None, kind: Kind) -> str | None:
+def _request_sid(text: str | None, kind: OnboardingKind) -> str | None:
     if text is None:
         return None
-    if kind is not Kind.PORT_US:
+    if kind is not OnboardingKind.PORT_US:
         raise typer.BadParameter(
-            f"a port-in request is for --kind {Kind.PORT_US} only: the API does no other"
+            f"a port-in request is for --kind {OnboardingKind.PORT_US} only: the API does no other"
         )
     if not _REQUEST_SID.fullmatch(text):
         raise typer.BadParameter("a port-in request is KW and 32 hex digits")

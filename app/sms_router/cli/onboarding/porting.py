@@ -10,15 +10,15 @@ from sms_router.cli.context import settings_for_command
 from sms_router.cli.onboarding import display as shown
 from sms_router.cli.onboarding.actions import ask_portability, known_arrivals, read_arrivals, update_checklist
 from sms_router.cli.output import AsJson, print_error, print_json
-from sms_router.onboarding.process import Kind
 from sms_router.onboarding.process_choice import OnboardingPath, UnsupportedNumberError, choose_path
+from sms_router.onboarding.steps import OnboardingKind
 
 Named = Annotated[
     str, typer.Argument(metavar="NUMBER", help="The number, like +14155550100, or a short code.")
 ]
 
 
-def arrival_typed(number: str, kind: Kind | None, country: str | None) -> OnboardingPath:
+def arrival_typed(number: str, kind: OnboardingKind | None, country: str | None) -> OnboardingPath:
     """Return how a number comes in, as it was typed; one that does not fit is wrong use."""
     try:
         return choose_path(number, kind, country)
@@ -28,7 +28,9 @@ def arrival_typed(number: str, kind: Kind | None, country: str | None) -> Onboar
 
 def portable(number: Named, as_json: AsJson = False) -> None:
     """Ask Twilio whether a number can be ported by its API, and what is needed. Exits with 1 when not."""
-    kind = Kind.PORT_US if number.strip().isdigit() else None  # a short code is told that it is none
+    kind = (
+        OnboardingKind.PORT_US if number.strip().isdigit() else None
+    )  # a short code is told that it is none
     arrival = arrival_typed(number, kind, None)
     settings = settings_for_command()
     told = ask_portability(settings, arrival.number)

@@ -207,8 +207,8 @@ class SenderPages:
 
 
 def _pending_row(checklist: Checklist, state: OnboardingState, now: float) -> PendingNumberRow:
-    step, actor = checklist.now, checklist.actor
-    trouble = checklist.overdue(now) or ""
+    step, actor = checklist.current_step, checklist.next_actor
+    trouble = checklist.overdue_reason(now) or ""
     if checklist.rejected is not None:
         trouble = f"rejected: {checklist.rejected}"
     elif checklist.number in state.texted and not checklist.process.gradual:
@@ -218,7 +218,7 @@ def _pending_row(checklist: Checklist, state: OnboardingState, now: float) -> Pe
         checklist.kind.label,
         step.name if step is not None else "",
         actor.label if actor is not None else "",
-        str(checklist.expected or f"usually by {checklist.usually_by}"),
+        str(checklist.expected or f"usually by {checklist.usual_end}"),
         trouble,
     )
 

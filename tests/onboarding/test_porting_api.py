@@ -14,10 +14,10 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from twilio.rest import Client
 
-from sms_router.onboarding.porting import PortedNumber, portability, ported_numbers
+from sms_router.onboarding.porting_api import PortedNumber, fetch_portability, fetch_ported_numbers
 from sms_router.twilio.rest import ApiError, FailureKind, build_client
 from tests.membership.recorded import serving
-from tests.onboarding.worlds import REQUEST
+from tests.onboarding.builders import REQUEST
 
 NUMBER = "+14155550100"
 
@@ -64,9 +64,11 @@ def told(**line: Any) -> dict[str, Any]:
         ({**told(), "order_cancellation_reason": "asked to"}, "", None, "asked to"),
     ],
 )
-def test_a_port_is_read(answer: dict[str, Any], status: str, day: date | None, reason: str | None) -> None:
+def test_the_status_of_a_port_is_read(
+    answer: dict[str, Any], status: str, day: date | None, reason: str | None
+) -> None:
     with twilio(answer) as (client, asked):
-        read = ported_numbers(client, REQUEST)[NUMBER]
+        read = fetch_ported_numbers(client, REQUEST)[NUMBER]
     assert read == PortedNumber(REQUEST, "in_progress", status, day, reason)
     assert asked == [f"/v1/Porting/PortIn/{REQUEST}"]
 
@@ -81,19 +83,19 @@ def test_a_port_is_read(answer: dict[str, Any], status: str, day: date | None, r
         ({}, 503, FailureKind.UNAVAILABLE),
     ],
 )
-def test_what_is_no_port_is_a_failure_with_its_kind(answer: Any, status: int, kind: FailureKind) -> None:
+def test_another_response_is_an_error_with_its_kind(answer: Any, status: int, kind: FailureKind) -> None:
     with twilio(answer, status) as (client, _), pytest.raises(ApiError) as failed:
-        ported_numbers(client, REQUEST)
+        fetch_ported_numbers(client, REQUEST)
     assert failed.value.failure.kind is kind
 
 
 @pytest.mark.parametrize("numbers", [[], None, [NUMBER], [None], [{"phone_number": None}]])
-def test_a_request_that_does_not_tell_of_a_number_has_none(numbers: Any) -> None:
+def test_a_request_without_numbers_has_none(numbers: Any) -> None:
     with twilio({"port_in_request_status": "In review", "phone_numbers": numbers}) as (client, _):
-        assert NUMBER not in ported_numbers(client, REQUEST)
+        assert NUMBER not in fetch_ported_numbers(client, REQUEST)
 
 
-def test_portability_is_asked_for_by_number() -> None:
+def test_portability_is_fetched_by_number() -> None:
     answer = {
         "phone_number": NUMBER,
         "portable": False,
@@ -104,7 +106,7 @@ def test_portability_is_asked_for_by_number() -> None:
         "country": "US",
     }
     with twilio(answer) as (client, asked):
-        read = portability(client, NUMBER)
+        read = fetch_portability(client, NUMBER)
     assert (read.portable, read.pin_required, read.reason, read.number_type) == (
         False,
         True,

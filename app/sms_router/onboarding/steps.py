@@ -1,0 +1,160 @@
+"""The kinds of onboarding and the ordered steps of each.
+
+The processes are data, in ``processes.toml`` beside this file, with Twilio's pages as sources.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import date, timedelta
+from enum import StrEnum
+from functools import cache
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from sms_router.toml import read_toml
+
+LIVE = "live"
+"""The last step of every process: the number works."""
+CONFIGURE = "configure"
+"""The step that puts the number into the Messaging Service."""
+
+_SATURDAY = 5
+_WORD_PATTERN = re.compile(r"[a-z0-9]+")
+
+
+class OnboardingKind(StrEnum):
+    """How a number moves to Twilio; the values are those of ``--kind``."""
+
+    SHORT_CODE_LEASE = "short-code-lease"
+    SHORT_CODE_MIGRATION = "short-code-migration"
+    PORT_US = "port-us"
+    PORT_CANADA = "port-canada"
+    PORT_TOLL_FREE = "port-toll-free"
+    PORT_INTERNATIONAL = "port-international"
+
+    @property
+    def label(self) -> str:
+        return _KIND_LABELS[self]
+
+
+class Actor(StrEnum):
+    """Who acts in a step."""
+
+    YOU = "you"
+    TWILIO = "twilio"
+    CARRIER = "carrier"
+    HOLDER = "holder"
+    CARRIERS = "carriers"
+
+    @property
+    def label(self) -> str:
+        return _ACTOR_LABELS[self]
+
+
+_KIND_LABELS = {
+    OnboardingKind.SHORT_CODE_LEASE: "short code lease",
+    OnboardingKind.SHORT_CODE_MIGRATION: "short code migration",
+    OnboardingKind.PORT_US: "US port",
+    OnboardingKind.PORT_CANADA: "Canadian port",
+    OnboardingKind.PORT_TOLL_FREE: "toll-free port",
+    OnboardingKind.PORT_INTERNATIONAL: "international port",
+}
+_ACTOR_LABELS = {
+    Actor.YOU: "you",
+    Actor.TWILIO: "Twilio",
+    Actor.CARRIER: "the losing carrier",
+    Actor.HOLDER: "the current leaseholder",
+    Actor.CARRIERS: "the carriers",
+}
+
+
+class _Table(BaseModel):
+    """A table of ``processes.toml``."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)  # most workers never read it
+
+
+class StepDuration(_Table):
+    """How long a step takes."""
+
+    days: int = 0
+    business_days: int = 0
+
+    def after(self, day: date) -> date:
+        """Return the last day when it begins on ``day``; Saturdays and Sundays are not business days."""
+        day += timedelta(days=self.days)
+        for _ in range(self.business_days):
+            day += timedelta(days=1)
+            while day.weekday() >= _SATURDAY:
+                day += timedelta(days=1)
+        return day
+
+
+class OnboardingStep(_Table):
+    """One step of a process."""
+
+    name: str
+    task: str
+    """May contain ``{number}``."""
+    actor: Actor
+    needs: tuple[str, ...] = ()
+    """Documents and details that it requires."""
+    usually: str = ""
+    within: StepDuration | None = None
+    """None when no source states it: the step is never overdue."""
+    warnings: tuple[str, ...] = ()
+    early: bool = False
+    """True when it may be done at any time before, independent of the order."""
+
+
+class RejectionCause(_Table):
+    """A usual cause of a rejection."""
+
+    words: tuple[str, ...]
+    """Words by which the reason of a rejection names it."""
+    remedy: str
+
+
+class Rejections(_Table):
+    """What to do after a rejection."""
+
+    advice: tuple[str, ...]
+    causes: tuple[RejectionCause, ...]
+
+
+class Process(_Table):
+    """The process of one kind of onboarding."""
+
+    title: str
+    pending_reason: str
+    """Why the number is not used yet, for the trail."""
+    usually: str
+    usual_days: int
+    """Days within which it is usually complete."""
+    gradual: bool = False
+    """True when the number works for some contacts earlier than for others."""
+    source: str
+    warnings: tuple[str, ...]
+    steps: tuple[OnboardingStep, ...] = Field(min_length=1)
+    rejections: Rejections
+
+    @property
+    def step_names(self) -> tuple[str, ...]:
+        return tuple(step.name for step in self.steps)
+
+    def remedies(self, reason: str) -> tuple[str, ...]:
+        """Return the remedies of a rejection: of the causes that its reason names, else of all causes."""
+        text = " ".join(_WORD_PATTERN.findall(reason.lower()))
+        causes = self.rejections.causes
+        named = [cause for cause in causes if any(re.search(rf"\b{word}\b", text) for word in cause.words)]
+        return (*(cause.remedy for cause in named or causes), *self.rejections.advice)
+
+
+@cache
+def processes() -> Mapping[OnboardingKind, Process]:
+    """Return all processes; the file is read at the first call."""
+    tables = read_toml(Path(__file__).with_name("processes.toml"))
+    return {OnboardingKind(name): Process.model_validate(table) for name, table in tables.items()}
