@@ -177,7 +177,7 @@ async def test_senders_media_recipients_and_redirects(
         said("for somebody else", to="+13105550123"),
         said("Thanks for VOTE."),
     ]
-    assert "a message to +1415•••9999 is left out: they have opted out" in router.log
+    assert "a message to +1415•••9999 is left out: the recipient has opted out" in router.log
     assert "+14155559999" not in router.log
 
 

@@ -14,7 +14,7 @@ import pytest
 from prometheus_client import REGISTRY, CollectorRegistry
 
 from sms_router.routing.inbox.answer import Outcome
-from sms_router.routing.upstream.circuit_breaker import State
+from sms_router.routing.upstream.circuit_breaker import CircuitState
 from sms_router.routing.upstream.endpoint import EndpointStatus
 from sms_router.web.metrics import (
     RECEIPTS,
@@ -131,12 +131,14 @@ def test_a_process_that_is_none_of_ours_is_not_taken_for_a_worker(
 def test_upstreams_have_figures_of_their_own_up_to_a_bound() -> None:
     figures = UpstreamMetrics()
     lines = [
-        EndpointStatus(f"http://test-{number}", State.OPEN if number else State.CLOSED, 5, 2, 1, None)
+        EndpointStatus(
+            f"http://test-{number}", CircuitState.OPEN if number else CircuitState.CLOSED, 5, 2, 1, None
+        )
         for number in range(205)
     ]
     figures.update(lines)
-    figures.update([replace(lines[0], calls=7, state=State.HALF_OPEN), *lines[1:]])
-    figures.update([replace(line, state=State.CLOSED) for line in lines[1:]])
+    figures.update([replace(lines[0], calls=7, state=CircuitState.HALF_OPEN), *lines[1:]])
+    figures.update([replace(line, state=CircuitState.CLOSED) for line in lines[1:]])
     figures.update([replace(lines[0], calls=1, failures=0, short_circuited=0)])
 
     def value(name: str, upstream: str) -> float | None:

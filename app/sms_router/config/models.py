@@ -22,7 +22,7 @@ from sms_router.config.types import (
     ServiceSid,
     TimeZone,
 )
-from sms_router.routing.upstream.table import Host
+from sms_router.routing.upstream.forward_rule import Host
 from sms_router.senders.failure_monitor import WarningRule
 from sms_router.senders.models import ReplyFrom, SenderKind
 from sms_router.senders.rate_limits import SenderLimit

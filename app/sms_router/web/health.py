@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from sms_router.membership.membership import Membership
 from sms_router.routing.dispatch.reloader import Reloader
-from sms_router.routing.upstream.circuit_breaker import State
+from sms_router.routing.upstream.circuit_breaker import CircuitState
 from sms_router.routing.upstream.forwarder import Forwarder
 from sms_router.senders.failure_monitor import FailureMonitor
 from sms_router.senders.pending import PendingNumbers
@@ -55,9 +55,9 @@ class HealthMonitor:
                 why = status.failure or "another worker refreshes them and fails"
                 reasons.append(f"the senders of {status.service_sid} are {status.age:.0f} s old: {why}")
         reasons += [
-            f"upstream {upstream.name} is not called, because it keeps failing ({upstream.trouble})"
+            f"upstream {upstream.name} is not called, because it keeps failing ({upstream.last_failure})"
             for upstream in self.forwarder.statuses()
-            if upstream.state is not State.CLOSED
+            if upstream.state is not CircuitState.CLOSED
         ]
         return reasons
 

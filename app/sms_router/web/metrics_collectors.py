@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from sms_router.membership.service_state import ServiceStatus
 from sms_router.routing.contacts.receipt_analysis import UNKNOWN_CODE
-from sms_router.routing.upstream.circuit_breaker import State
+from sms_router.routing.upstream.circuit_breaker import CircuitState
 from sms_router.routing.upstream.endpoint import EndpointStatus
 from sms_router.senders.error_table import ErrorClass
 from sms_router.senders.failure_monitor import FailureMonitor
@@ -83,10 +83,10 @@ class UpstreamMetrics:
         current = {}
         for status in statuses:
             label = self._label(status.name)
-            is_open[label] = is_open.get(label, False) or status.state is not State.CLOSED
+            is_open[label] = is_open.get(label, False) or status.state is not CircuitState.CLOSED
             before = self._previous.get(status.name)
             if before is None or before.calls > status.calls:
-                before = EndpointStatus(status.name, State.CLOSED, 0, 0, 0, None)
+                before = EndpointStatus(status.name, CircuitState.CLOSED, 0, 0, 0, None)
             UPSTREAM_CALLS.labels(label).inc(status.calls - before.calls)
             UPSTREAM_FAILURES.labels(label).inc(status.failures - before.failures)
             UPSTREAM_HELD_BACK.labels(label).inc(status.short_circuited - before.short_circuited)

@@ -1,4 +1,4 @@
-"""An upstream that misbehaves, and a worker that asks it."""
+"""A forwarder, and servers to which it forwards."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from sms_router.senders.pool import Pool, find_pool
 from sms_router.twilio.inbound import InboundMessage
 from sms_router.twilio.webhook_url import Method, WebhookUrl
 from tests.routing.messages import ACCOUNT, PERSON, message
-from tests.routing.upstream.site import Site, site
+from tests.routing.upstream.raw_server import RawServer, serve
 from tests.routing.workers import worker
 
 TOKEN = "the-auth-token"
 PUBLIC_URL = "https://sms.example.com"
-SENT = {"From": PERSON, "To": "12345", "Body": "VOTE 7 & ü", "Empty": ""}
-TEXT = message(SENT["Body"], **SENT)
+PARAMETERS = {"From": PERSON, "To": "12345", "Body": "VOTE 7 & ü", "Empty": ""}
+TEXT = message(PARAMETERS["Body"], **PARAMETERS)
 
 
 def forward(
@@ -39,19 +39,19 @@ def forward(
     timeout: float | None = None,
     hosts: tuple[str, ...] = (),
 ) -> Forward:
-    """Return a forward as keywords.toml would write it."""
+    """Return a forward, as from a table of keywords.toml."""
     second = Target(WebhookUrl.parse(fallback)) if fallback else None
     return Forward(Target(WebhookUrl.parse(url), Method(method)), second, timeout, frozenset(hosts))
 
 
 @dataclass(frozen=True, slots=True)
-class Asking:
-    """One worker that forwards."""
+class ForwarderFixture:
+    """A forwarder with a real store, and the contacts that it checks."""
 
-    upstreams: Forwarder
-    people: Contacts
+    forwarder: Forwarder
+    contacts: Contacts
 
-    async def ask(
+    async def forward(
         self,
         to: Forward,
         text: InboundMessage = TEXT,
@@ -59,37 +59,34 @@ class Asking:
         seconds: float = 5.0,
         headers: Headers = (),
     ) -> Reply | ReplyFailed:
-        """Forward a text."""
-        return await self.upstreams.forward(to, text, time.monotonic() + seconds, headers)
+        return await self.forwarder.forward(to, text, time.monotonic() + seconds, headers)
 
-    async def said(self, to: Forward, *, seconds: float = 5.0) -> list[str]:
-        """Forward a text that is answered, and return the texts of the answer."""
-        reply = await self.ask(to, seconds=seconds)
+    async def texts(self, to: Forward, *, seconds: float = 5.0) -> list[str]:
+        """Forward a text and return the texts of the reply."""
+        reply = await self.forward(to, seconds=seconds)
         assert isinstance(reply, Reply), reply
         return list(reply.texts)
 
 
 @pytest.fixture
-async def asking(valkey_url: str, tmp_path: Path) -> AsyncIterator[Asking]:
-    """Give a worker with a real store."""
+async def forwarding(valkey_url: str, tmp_path: Path) -> AsyncIterator[ForwarderFixture]:
     async with worker(valkey_url, tmp_path / "spool") as one:
-        ours = Pool("MG1", 1, (Sender("PN1", "+12125550100", SenderKind.LONG_CODE, "US", Capability.SMS),))
-        pools = {"MG1": ours}
-        people = Contacts(one.store, one.journal, partial(find_pool, pools), load_error_table(tmp_path))
-        upstreams = Forwarder({ACCOUNT: TOKEN}, people, CookieStore(one.store), PUBLIC_URL, 4)
-        yield Asking(upstreams, people)
-        await upstreams.aclose()
+        sender = Sender("PN1", "+12125550100", SenderKind.LONG_CODE, "US", Capability.SMS)
+        pools = {"MG1": Pool("MG1", 1, (sender,))}
+        contacts = Contacts(one.store, one.journal, partial(find_pool, pools), load_error_table(tmp_path))
+        forwarder = Forwarder({ACCOUNT: TOKEN}, contacts, CookieStore(one.store), PUBLIC_URL, 4)
+        yield ForwarderFixture(forwarder, contacts)
+        await forwarder.aclose()
 
 
 @pytest.fixture
-async def here() -> AsyncIterator[Site]:
-    """Give the upstream."""
-    async with site() as one:
-        yield one
+async def server() -> AsyncIterator[RawServer]:
+    async with serve() as server:
+        yield server
 
 
 @pytest.fixture
-async def there() -> AsyncIterator[Site]:
-    """Give another one, on another port."""
-    async with site() as one:
-        yield one
+async def other_server() -> AsyncIterator[RawServer]:
+    """Another server, on another port."""
+    async with serve() as server:
+        yield server

@@ -1,4 +1,4 @@
-"""When an upstream is left alone, and when it is tried again; told as short stories."""
+"""When the circuit opens, when it admits a probe, and when it closes."""
 
 from __future__ import annotations
 
@@ -7,106 +7,102 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sms_router.routing.upstream.circuit_breaker import (
-    FEWEST_CALLS,
-    LONGEST_PAUSE,
-    OPEN_SECONDS,
-    WINDOW,
     Admission,
     CallResult,
     CircuitBreaker,
-    State,
-    Transition,
+    CircuitState,
+    CircuitTransition,
 )
 
 ORDINARY, PROBE = Admission.ORDINARY, Admission.PROBE
-WELL, FAILING, UNKNOWN = CallResult.WELL, CallResult.FAILING, CallResult.UNKNOWN
+SUCCESS, FAILURE, UNKNOWN = CallResult.SUCCESS, CallResult.FAILURE, CallResult.UNKNOWN
 
 
 def opened(at: float = 0.0) -> CircuitBreaker:
     breaker = CircuitBreaker()
-    turns = [breaker.record(ORDINARY, FAILING, at) for _ in range(FEWEST_CALLS)]
-    assert turns == [None] * (FEWEST_CALLS - 1) + [Transition.OPENED]
+    transitions = [breaker.record(ORDINARY, FAILURE, at) for _ in range(5)]
+    assert transitions == [None] * 4 + [CircuitTransition.OPENED]
     return breaker
 
 
 @pytest.mark.parametrize(
-    ("verdicts", "state"),
+    ("results", "state"),
     [
-        ("f" * (FEWEST_CALLS - 1), State.CLOSED),
-        ("f" * FEWEST_CALLS, State.OPEN),
-        ("w" * 50 + "f" * 49, State.CLOSED),
-        ("w" * 50 + "f" * 50, State.OPEN),
-        ("f" * 4 + "w" * 50, State.CLOSED),
-        ("u" * 50, State.CLOSED),
-        ("f" * 4 + "u" * 50, State.CLOSED),
+        ("f" * 4, CircuitState.CLOSED),
+        ("f" * 5, CircuitState.OPEN),
+        ("s" * 50 + "f" * 49, CircuitState.CLOSED),
+        ("s" * 50 + "f" * 50, CircuitState.OPEN),
+        ("f" * 4 + "s" * 50, CircuitState.CLOSED),
+        ("u" * 50, CircuitState.CLOSED),
+        ("f" * 4 + "u" * 50, CircuitState.CLOSED),
     ],
 )
-def test_it_opens_when_half_of_the_calls_fail(verdicts: str, state: State) -> None:
+def test_the_circuit_opens_when_half_of_the_calls_fail(results: str, state: CircuitState) -> None:
     breaker = CircuitBreaker()
-    for letter in verdicts:
-        breaker.record(ORDINARY, {"w": WELL, "f": FAILING, "u": UNKNOWN}[letter], 0.0)
+    for letter in results:
+        breaker.record(ORDINARY, {"s": SUCCESS, "f": FAILURE, "u": UNKNOWN}[letter], 0.0)
     assert breaker.state is state
 
 
-def test_old_failures_do_not_count() -> None:
+def test_failures_outside_of_the_window_do_not_count() -> None:
     breaker = CircuitBreaker()
     for number in range(20):
-        breaker.record(ORDINARY, FAILING, number * WINDOW / (FEWEST_CALLS - 1))
-    assert breaker.state is State.CLOSED
+        breaker.record(ORDINARY, FAILURE, number * 7.5)
+    assert breaker.state is CircuitState.CLOSED
 
 
-def test_one_probe_at_a_time_and_its_success_closes() -> None:
+def test_one_probe_at_a_time_is_admitted_and_its_success_closes_the_circuit() -> None:
     breaker = opened()
-    assert breaker.allow(OPEN_SECONDS - 0.1) is None
-    assert breaker.allow(OPEN_SECONDS) is PROBE
-    assert breaker.allow(OPEN_SECONDS) is None
-    assert breaker.record(PROBE, WELL, OPEN_SECONDS + 1) is Transition.CLOSED
-    assert breaker.allow(OPEN_SECONDS + 1) is ORDINARY
-    assert breaker.record(ORDINARY, FAILING, OPEN_SECONDS + 1) is None, "what was before is forgotten"
+    assert breaker.admit(4.9) is None
+    assert breaker.admit(5.0) is PROBE
+    assert breaker.admit(5.0) is None
+    assert breaker.record(PROBE, SUCCESS, 6.0) is CircuitTransition.CLOSED
+    assert breaker.admit(6.0) is ORDINARY
+    assert breaker.record(ORDINARY, FAILURE, 6.0) is None, "earlier results are deleted"
 
 
-def test_each_failed_probe_doubles_the_pause_up_to_a_bound_and_tells_nobody_again() -> None:
-    breaker, now, pauses = opened(), 0.0, []
+def test_each_failed_probe_doubles_the_time_to_the_next_one_up_to_a_minute() -> None:
+    breaker, now, waits = opened(), 0.0, []
     for _ in range(8):
-        begun = now
-        while breaker.allow(now) is None:
+        opened_at = now
+        while breaker.admit(now) is None:
             now += 0.5
-        pauses.append(now - begun)
-        assert breaker.record(PROBE, FAILING, now) is None
-    assert (
-        pauses == [OPEN_SECONDS, 2 * OPEN_SECONDS, 4 * OPEN_SECONDS, 8 * OPEN_SECONDS] + [LONGEST_PAUSE] * 4
-    )
-    breaker.allow(now + LONGEST_PAUSE)
-    breaker.record(PROBE, WELL, now + LONGEST_PAUSE)
+        waits.append(now - opened_at)
+        assert breaker.record(PROBE, FAILURE, now) is None
+    assert waits == [5.0, 10.0, 20.0, 40.0] + [60.0] * 4
+    breaker.admit(now + 60.0)
+    breaker.record(PROBE, SUCCESS, now + 60.0)
     reopened = opened()
-    assert reopened.allow(OPEN_SECONDS) is PROBE, "the pause is short again"
+    assert reopened.admit(5.0) is PROBE, "the first wait is short again"
 
 
-def test_a_probe_that_was_given_up_is_followed_by_another_at_once() -> None:
+def test_a_cancelled_probe_is_followed_by_another_at_once() -> None:
     breaker = opened()
-    assert breaker.allow(OPEN_SECONDS) is PROBE
-    breaker.record(PROBE, UNKNOWN, OPEN_SECONDS)
-    assert breaker.allow(OPEN_SECONDS) is PROBE
+    assert breaker.admit(5.0) is PROBE
+    breaker.record(PROBE, UNKNOWN, 5.0)
+    assert breaker.admit(5.0) is PROBE
 
 
-@pytest.mark.parametrize("verdict", list(CallResult))
-def test_calls_that_began_before_it_opened_change_nothing(verdict: CallResult) -> None:
+@pytest.mark.parametrize("result", list(CallResult))
+def test_calls_that_end_after_the_circuit_has_opened_change_nothing(result: CallResult) -> None:
     breaker = opened()
-    assert breaker.record(ORDINARY, verdict, 1.0) is None
-    assert breaker.state is State.OPEN
-    assert breaker.allow(OPEN_SECONDS) is PROBE
-    assert breaker.record(ORDINARY, verdict, OPEN_SECONDS) is None
-    assert not breaker.allows(OPEN_SECONDS), "the probe is on its way"
+    assert breaker.record(ORDINARY, result, 1.0) is None
+    assert breaker.state is CircuitState.OPEN
+    assert breaker.admit(5.0) is PROBE
+    assert breaker.record(ORDINARY, result, 5.0) is None
+    assert not breaker.allows(5.0), "the probe is in progress"
 
 
 @given(st.lists(st.tuples(st.floats(0, 20), st.sampled_from(CallResult)), max_size=60))
-def test_it_is_never_stuck_and_never_lets_two_probes_through(steps: list[tuple[float, CallResult]]) -> None:
+def test_a_probe_is_always_admitted_eventually_and_never_two_at_once(
+    steps: list[tuple[float, CallResult]],
+) -> None:
     breaker, now = CircuitBreaker(), 0.0
-    for passed, verdict in steps:
-        now += passed
-        admission = breaker.allow(now)
+    for seconds, result in steps:
+        now += seconds
+        admission = breaker.admit(now)
         if admission is PROBE:
-            assert breaker.allow(now) is None
+            assert breaker.admit(now) is None
         if admission is not None:
-            breaker.record(admission, verdict, now)
-    assert breaker.allows(now + LONGEST_PAUSE)
+            breaker.record(admission, result, now)
+    assert breaker.allows(now + 60.0)

@@ -1,4 +1,4 @@
-"""Which cookies go back to an upstream, and how long they are kept."""
+"""Which cookies are sent to an upstream, and how long they are kept."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import redis
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from sms_router.routing.upstream.cookies import LIFE, MOST_COOKIES, Cookie, CookieJar, CookieStore
+from sms_router.routing.upstream.cookies import Cookie, CookieJar, CookieStore
 from sms_router.store.keys import bucket_of
 from sms_router.twilio.webhook_url import WebhookUrl
 from tests.routing.workers import worker
@@ -32,11 +32,11 @@ class Clock:
 
 
 def jar(*lines: str, url: WebhookUrl = HOME, clock: Clock | None = None) -> CookieJar:
-    """Return a jar that has taken in these ``Set-Cookie`` lines."""
-    taken = CookieJar(clock=clock or Clock())
+    """Return a jar with the cookies of these ``Set-Cookie`` headers."""
+    cookies = CookieJar(clock=clock or Clock())
     for line in lines:
-        taken.take(SimpleCookie(line), url)
-    return taken
+        cookies.update(SimpleCookie(line), url)
+    return cookies
 
 
 TIMES = st.one_of(
@@ -50,17 +50,17 @@ TIMES = st.one_of(
 @example("", "Mon, 01 Jan 0001 00:00:00 +2359")
 @example("", "Fri, 31 Dec 9999 23:59:59 +" + "9" * 400)
 @given(TIMES, TIMES)
-def test_a_cookie_with_any_end_at_all_is_taken_or_left(max_age: str, expires: str) -> None:
+def test_a_cookie_with_any_expiry_is_stored_or_ignored(max_age: str, expires: str) -> None:
     cookies = SimpleCookie({"a": "1"})
-    # Patched Pythons have a Morsel refuse control characters. The HTTP client goes round it, as here.
+    # Patched Pythons have a Morsel refuse control characters. The HTTP client does not check, as here.
     dict.update(cookies["a"], {"max-age": max_age, "expires": expires})
-    taken = CookieJar(clock=Clock())
-    taken.take(cookies, HOME)
-    assert taken.header(HOME) in ("a=1", "")
+    updated = CookieJar(clock=Clock())
+    updated.update(cookies, HOME)
+    assert updated.header(HOME) in ("a=1", "")
 
 
 @pytest.mark.parametrize(
-    ("line", "url", "carried"),
+    ("line", "url", "header"),
     [
         ("a=1", "https://votes.example.com/a/sms", "a=1"),
         ("a=1", "https://votes.example.com/a/other", "a=1"),
@@ -80,52 +80,54 @@ def test_a_cookie_with_any_end_at_all_is_taken_or_left(max_age: str, expires: st
         ("a=" + "x" * 5000 + "; Path=/", "https://votes.example.com/", ""),
     ],
 )
-def test_a_cookie_goes_back_where_it_belongs(line: str, url: str, carried: str) -> None:
-    assert jar(line).header(WebhookUrl.parse(url)) == carried
+def test_a_cookie_is_sent_to_its_host_and_path(line: str, url: str, header: str) -> None:
+    assert jar(line).header(WebhookUrl.parse(url)) == header
 
 
-def test_cookies_are_replaced_deleted_bounded_and_age() -> None:
+def test_cookies_are_replaced_deleted_bounded_and_expire() -> None:
     clock = Clock()
     assert jar("a=1", "b=2", "a=3").header(HOME) == "b=2; a=3"
     assert jar("a=1", "a=; Max-Age=0").header(HOME) == ""
-    many = jar(*(f"c{number}={number}" for number in range(MOST_COOKIES + 5)), clock=clock)
-    assert len(many.header(HOME).split("; ")) == MOST_COOKIES
+    many = jar(*(f"c{number}={number}" for number in range(35)), clock=clock)
+    assert len(many.header(HOME).split("; ")) == 30
     short = jar("a=1; Max-Age=60", clock=clock)
     clock.seconds += 61
     assert short.header(HOME) == ""
 
 
-def test_only_what_is_new_is_a_change() -> None:
-    kept = CookieJar([Cookie("votes.example.com", "/", "a", "1")], Clock())
-    kept.take(SimpleCookie("a=1; Path=/"), HOME)
-    assert not kept.changed
-    kept.take(SimpleCookie("a=2; Path=/"), HOME)
-    assert kept.changed
+def test_only_a_new_value_is_a_change() -> None:
+    stored = CookieJar([Cookie("votes.example.com", "/", "a", "1")], Clock())
+    stored.update(SimpleCookie("a=1; Path=/"), HOME)
+    assert not stored.has_changed
+    stored.update(SimpleCookie("a=2; Path=/"), HOME)
+    assert stored.has_changed
 
 
-async def test_they_live_for_four_hours_after_the_last_text(
+async def test_cookies_are_kept_for_four_hours_after_the_last_text(
     valkey_url: str, valkey: redis.Redis, tmp_path: Path
 ) -> None:
     key = bucket_of(PERSON).cookies(PERSON, NUMBER)
     async with worker(valkey_url, tmp_path) as one:
         cookies = CookieStore(one.store)
-        await cookies.keep(PERSON, NUMBER, CookieJar())
-        assert not valkey.exists(key), "nothing is kept for those who set none"
-        await cookies.keep(PERSON, NUMBER, jar("a=1; Path=/"))
+        await cookies.save(PERSON, NUMBER, CookieJar())
+        assert not valkey.exists(key), "nothing is stored without cookies"
+        await cookies.save(PERSON, NUMBER, jar("a=1; Path=/"))
         valkey.pexpire(key, 1000)
-        assert (await cookies.of(PERSON, NUMBER)).header(HOME) == "a=1"
-        assert LIFE - 60 < valkey.ttl(key) <= LIFE
-        assert (await cookies.of(PERSON, "54321")).header(HOME) == ""
+        assert (await cookies.load(PERSON, NUMBER)).header(HOME) == "a=1"
+        assert 14_340 < valkey.ttl(key) <= 14_400
+        assert (await cookies.load(PERSON, "54321")).header(HOME) == ""
         valkey.set(key, b"\xff not ours")
-        assert (await cookies.of(PERSON, NUMBER)).header(HOME) == ""
+        assert (await cookies.load(PERSON, NUMBER)).header(HOME) == ""
 
 
-async def test_without_redis_the_worker_remembers(private_valkey: PrivateValkey, tmp_path: Path) -> None:
+async def test_cookies_are_kept_in_memory_while_redis_is_unavailable(
+    private_valkey: PrivateValkey, tmp_path: Path
+) -> None:
     clock = Clock()
     async with worker(private_valkey.url, tmp_path) as one:
         cookies = CookieStore(one.store, clock)
         private_valkey.kill()
-        await cookies.keep(PERSON, NUMBER, jar("a=1; Path=/"))
-        assert (await cookies.of(PERSON, NUMBER)).header(HOME) == "a=1"
-        clock.seconds += LIFE
-        assert (await cookies.of(PERSON, NUMBER)).header(HOME) == ""
+        await cookies.save(PERSON, NUMBER, jar("a=1; Path=/"))
+        assert (await cookies.load(PERSON, NUMBER)).header(HOME) == "a=1"
+        clock.seconds += 14_400
+        assert (await cookies.load(PERSON, NUMBER)).header(HOME) == ""

@@ -1,4 +1,4 @@
-"""The line to one upstream: its breaker at work, and what is told of it."""
+"""The endpoint of an upstream: its concurrency limit, the bound on waiting calls, its circuit breaker."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ import asyncio
 
 import pytest
 
-from sms_router.routing.upstream import endpoint as lines
-from sms_router.routing.upstream.circuit_breaker import FEWEST_CALLS, OPEN_SECONDS, State
+from sms_router.routing.upstream import endpoint as endpoint_module
+from sms_router.routing.upstream.circuit_breaker import CircuitState
 from sms_router.routing.upstream.endpoint import Endpoint, EndpointPool
-from sms_router.routing.upstream.failure import UpstreamFailure
+from sms_router.routing.upstream.models import UpstreamFailure
 from sms_router.twilio.webhook_url import WebhookUrl
 
 URL = WebhookUrl.parse("https://votes.example.com/sms")
-DEAD = UpstreamFailure(11205, "no connection", URL, counts_against_circuit=True)
+NO_CONNECTION = UpstreamFailure(11205, "no connection", URL, counts_against_circuit=True)
+TOO_MANY = UpstreamFailure(11200, "too many calls to it are in progress", URL, is_called=False)
 
 
 class Clock:
@@ -32,76 +33,98 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def line(clock: Clock) -> Endpoint:
+def endpoint(clock: Clock) -> Endpoint:
     return Endpoint(URL.origin, 1, clock)
 
 
-async def call(line: Endpoint, answer: str | UpstreamFailure, until: float = 1e9) -> str | UpstreamFailure:
+async def call(
+    endpoint: Endpoint, response: str | UpstreamFailure, deadline: float = 1e9
+) -> str | UpstreamFailure:
     async def fetch() -> str | UpstreamFailure:
-        return answer
+        return response
 
-    return await line.call(URL, until, fetch)
+    return await endpoint.call(URL, deadline, fetch)
 
 
-async def test_an_upstream_that_comes_back_is_called_again_and_the_operator_hears_of_both(
-    line: Endpoint, clock: Clock, caplog: pytest.LogCaptureFixture
+async def test_an_upstream_that_recovers_is_called_again_and_both_transitions_are_logged(
+    endpoint: Endpoint, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    for _ in range(FEWEST_CALLS):
-        assert await call(line, DEAD) is DEAD
-    assert line.status().state is State.OPEN
-    refused = await call(line, "well")
-    assert refused == UpstreamFailure(11205, "not called, since it keeps failing", URL, called=False)
-    clock.seconds += OPEN_SECONDS
-    assert await call(line, DEAD) is DEAD
-    assert line.status().trouble == "votes.example.com/sms: 11205 no connection"
-    clock.seconds += 2 * OPEN_SECONDS
-    assert await call(line, "well") == "well"
-    assert (line.status().state, line.status().trouble) == (State.CLOSED, None)
-    assert [message.partition(" ")[2][:13] for message in caplog.messages] == [
-        "keeps failing",
-        "answers again",
+    for _ in range(5):
+        assert await call(endpoint, NO_CONNECTION) is NO_CONNECTION
+    assert endpoint.status().state is CircuitState.OPEN
+    refused = await call(endpoint, "ok")
+    assert refused == UpstreamFailure(11205, "not called, because it keeps failing", URL, is_called=False)
+    clock.seconds += 5
+    assert await call(endpoint, NO_CONNECTION) is NO_CONNECTION
+    assert endpoint.status().last_failure == "votes.example.com/sms: 11205 no connection"
+    clock.seconds += 10
+    assert await call(endpoint, "ok") == "ok"
+    assert (endpoint.status().state, endpoint.status().last_failure) == (CircuitState.CLOSED, None)
+    assert [message.partition(" ")[2][:14] for message in caplog.messages] == [
+        "keeps failing ",
+        "responds again",
     ]
 
 
-async def test_while_one_call_tries_whether_it_is_well_the_others_do_not_wait(
-    line: Endpoint, clock: Clock
-) -> None:
-    for _ in range(FEWEST_CALLS):
-        await call(line, DEAD)
-    clock.seconds += OPEN_SECONDS
-    go_on = asyncio.Event()
+async def test_calls_do_not_wait_for_a_probe_in_progress(endpoint: Endpoint, clock: Clock) -> None:
+    for _ in range(5):
+        await call(endpoint, NO_CONNECTION)
+    clock.seconds += 5
+    finish = asyncio.Event()
 
     async def slow() -> str:
-        await go_on.wait()
-        return "well"
+        await finish.wait()
+        return "ok"
 
-    probe = asyncio.create_task(line.call(URL, 1e9, slow))
-    while line.status().state is not State.HALF_OPEN:
+    probe = asyncio.create_task(endpoint.call(URL, 1e9, slow))
+    while endpoint.status().state is not CircuitState.HALF_OPEN:
         await asyncio.sleep(0)
-    assert isinstance(await call(line, "well"), UpstreamFailure)
-    go_on.set()
-    assert await probe == "well"
-    assert await call(line, "well") == "well"
+    assert isinstance(await call(endpoint, "ok"), UpstreamFailure)
+    finish.set()
+    assert await probe == "ok"
+    assert await call(endpoint, "ok") == "ok"
 
 
-async def test_without_room_it_is_given_up_in_time_and_nobody_waits_who_cannot_be_served(
-    line: Endpoint, clock: Clock, monkeypatch: pytest.MonkeyPatch
+async def test_a_call_waits_for_the_concurrency_limit_until_its_deadline(
+    endpoint: Endpoint, clock: Clock
 ) -> None:
-    taken = asyncio.create_task(line.call(URL, 1e9, asyncio.Event().wait))
+    in_progress = asyncio.create_task(endpoint.call(URL, 1e9, asyncio.Event().wait))
     await asyncio.sleep(0)
-    crowded = UpstreamFailure(11200, "too many texts are on their way there", URL, called=False)
-    assert await call(line, "well", until=clock.seconds + 0.01) == crowded
-    monkeypatch.setattr(lines, "MOST_WAITING", 0)
-    assert await call(line, "well") == crowded
-    assert line.status().state is State.CLOSED
-    taken.cancel()
-    await asyncio.gather(taken, return_exceptions=True)
+    assert await call(endpoint, "ok", deadline=clock.seconds + 0.01) == TOO_MANY
+    assert endpoint.status().state is CircuitState.CLOSED
+    in_progress.cancel()
+    await asyncio.gather(in_progress, return_exceptions=True)
 
 
-def test_only_so_many_lines_are_kept_and_those_in_trouble_stay(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lines, "MOST_LINES", 3)
-    kept = EndpointPool(1)
-    for name in "abcd":
-        kept.line(name, fallback=False)
-    kept.line("b", fallback=True)
-    assert [status.name for status in kept.statuses()] == ["c", "d", "b (as fallback)"]
+async def test_a_thousand_calls_wait_and_a_further_one_fails_at_once(endpoint: Endpoint) -> None:
+    finish = asyncio.Event()
+
+    async def slow() -> str:
+        await finish.wait()
+        return "ok"
+
+    calls = [asyncio.create_task(endpoint.call(URL, 1e9, slow)) for _ in range(1 + 1000)]
+    await asyncio.sleep(0)
+    further = asyncio.create_task(call(endpoint, "ok"))
+    await asyncio.sleep(0)
+    assert further.done()
+    assert further.result() == TOO_MANY
+    finish.set()
+    assert await asyncio.gather(*calls) == ["ok"] * 1001
+    assert await call(endpoint, "ok") == "ok"
+
+
+def test_the_number_of_endpoints_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(endpoint_module, "MAX_ENDPOINTS", 3)
+    endpoints = EndpointPool(1)
+    for origin in "abcd":
+        endpoints.get(origin, fallback=False)
+    endpoints.get("b", fallback=True)
+    assert [status.name for status in endpoints.statuses()] == ["c", "d", "b (as fallback)"]
+
+
+def test_a_thousand_endpoints_are_kept() -> None:
+    endpoints = EndpointPool(1)
+    for number in range(1001):
+        endpoints.get(f"https://{number}.example.com", fallback=False)
+    assert len(endpoints.statuses()) == 1000

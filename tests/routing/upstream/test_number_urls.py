@@ -1,4 +1,4 @@
-"""The URLs that numbers had before a Service took them over."""
+"""Forwarding to the numbers' own URLs, which Twilio ignores in a Service."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ POOL = Pool(MG, 1, (Sender("PN1", LONG_CODE, SenderKind.LONG_CODE, "US", Capabil
 URL = "https://old.example.com/sms"
 
 
-def numbers(urls: NumberUrls | None, *, used: bool = True) -> NumberForwards:
+def numbers(urls: NumberUrls | None, *, enabled: bool = True) -> NumberForwards:
     return NumberForwards(
         lambda service, texted: POOL if texted == LONG_CODE else None,
         lambda service, sid: urls if (service, sid) == (MG, "PN1") else None,
-        lambda service: used,
+        lambda service: enabled,
         OWN,
         frozenset({"b.example"}),
     )
 
 
 @pytest.mark.parametrize(
-    ("urls", "told"),
+    ("urls", "forward"),
     [
         (NumberUrls(sms_url=URL), "old.example.com/sms (POST)"),
         (NumberUrls(sms_url=URL, sms_method="GET"), "old.example.com/sms (GET)"),
@@ -54,17 +54,17 @@ def numbers(urls: NumberUrls | None, *, used: bool = True) -> NumberForwards:
         (None, "None"),
     ],
 )
-def test_a_numbers_own_url_is_where_its_texts_go(urls: NumberUrls | None, told: str) -> None:
-    assert str(numbers(urls).forward_for(message(recipient=LONG_CODE))) == told
+def test_the_texts_of_a_number_are_forwarded_to_its_url(urls: NumberUrls | None, forward: str) -> None:
+    assert str(numbers(urls).forward_for(message(recipient=LONG_CODE))) == forward
 
 
-def test_only_where_it_is_wanted_and_the_number_is_known() -> None:
+def test_nothing_is_forwarded_where_it_is_disabled_or_the_number_is_unknown() -> None:
     urls = NumberUrls(sms_url=URL)
-    assert numbers(urls, used=False).forward_for(message(recipient=LONG_CODE)) is None
+    assert numbers(urls, enabled=False).forward_for(message(recipient=LONG_CODE)) is None
     assert numbers(urls).forward_for(message(recipient="54321")) is None
-    found = numbers(urls).forward_for(message(recipient=LONG_CODE))
-    assert found is not None
-    assert found.redirect_hosts == {"b.example"}
+    forward = numbers(urls).forward_for(message(recipient=LONG_CODE))
+    assert forward is not None
+    assert forward.redirect_hosts == {"b.example"}
 
 
 def test_a_wrong_url_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
@@ -86,7 +86,7 @@ def test_a_wrong_url_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
         ("YES", f"{LONG_CODE}'s own URL", True),
     ],
 )
-def test_rules_and_opt_out_words_come_before_it_and_the_default_after(
+def test_rules_and_opt_out_keywords_precede_the_number_and_the_number_the_default(
     body: str, rule: str, forwarded: bool
 ) -> None:
     hours: Rule[RuleAnswer] = Rule(
@@ -101,9 +101,9 @@ def test_rules_and_opt_out_words_come_before_it_and_the_default_after(
     forwards = ForwardConfig(None, numbers(NumberUrls(sms_url=URL)).forward_for)
     words = load_opt_out_keywords(None, frozenset())
     rules = Dispatcher(RuleTable.build([hours]), Defaults(StaticReply(Reply("default"))), words, forwards)
-    asked = message(body, recipient=LONG_CODE)
-    found = rules.resolve(asked)
-    assert found.for_person(opted_out=False).rule.startswith(rule)
-    assert isinstance(found.for_person(opted_out=False).action, ForwardResponder) is forwarded
-    assert not isinstance(found.for_person(opted_out=True).action, ForwardResponder)
+    inbound = message(body, recipient=LONG_CODE)
+    resolution = rules.resolve(inbound)
+    assert resolution.for_person(opted_out=False).rule.startswith(rule)
+    assert isinstance(resolution.for_person(opted_out=False).action, ForwardResponder) is forwarded
+    assert not isinstance(resolution.for_person(opted_out=True).action, ForwardResponder)
     assert rules.resolve(message(body)).for_person(opted_out=False).rule != f"{LONG_CODE}'s own URL"

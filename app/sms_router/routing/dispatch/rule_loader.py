@@ -26,8 +26,7 @@ from sms_router.routing.keywords.rules import MatchKind, Rule, Scope
 from sms_router.routing.keywords.schedule import Schedule, TimeZones
 from sms_router.routing.keywords.templates import ConfiguredReply, TemplateError, Templates
 from sms_router.routing.opt_outs.keywords import OptOutKeywords
-from sms_router.routing.upstream.forward_rule import Forward, is_loop
-from sms_router.routing.upstream.table import ForwardModel
+from sms_router.routing.upstream.forward_rule import Forward, ForwardModel, is_loop
 from sms_router.toml import format_validation_errors, read_toml
 from sms_router.twilio.sids import SERVICE_SID
 
@@ -216,7 +215,7 @@ class _RuleLoader:
                 self.mistakes.append(
                     f"{self.file}: {name}: give it a reply, a template or a forward, and only one"
                 )
-            forward = table.forward.forward()
+            forward = table.forward.build()
             if self.own and is_loop(forward.primary.url, self.own):
                 self.mistakes.append(
                     f"{self.file}: {name}: forward.url is this router; name the application's own URL"

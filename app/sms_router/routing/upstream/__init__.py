@@ -1,1 +1,1 @@
-"""Other applications that answer texts: called as Twilio would call them (design 9)."""
+"""Forwarding texts to other applications, which are called as Twilio would call them."""

@@ -1,4 +1,7 @@
-"""The circuit breaker of one upstream: a server that is down costs nobody their time."""
+"""The circuit breaker of one upstream: a server that keeps failing is not called for a while.
+
+All times are in seconds of one monotonic clock.
+"""
 
 from __future__ import annotations
 
@@ -6,117 +9,119 @@ from collections import deque
 from enum import Enum
 
 WINDOW = 30.0
-"""Seconds that a call is remembered."""
+"""Seconds for which the result of a call counts."""
 
-FEWEST_CALLS = 5
-"""Calls below which no rate is judged."""
+MIN_CALLS = 5
+"""Calls in the window below which the circuit stays closed."""
 
-FAILING = 0.5
-"""The share of failed calls, within the window, that opens the circuit."""
+FAILURE_RATE = 0.5
+"""The share of failed calls in the window that opens the circuit."""
 
 OPEN_SECONDS = 5.0
-"""Seconds until an open circuit lets one call through to see."""
+"""Seconds until an open circuit admits one call as a probe."""
 
-LONGEST_PAUSE = 60.0
-"""Each probe that fails doubles the pause, up to this."""
+MAX_OPEN_SECONDS = 60.0
+"""Each probe that fails doubles the time until the next one, up to this."""
 
-_MOST_KEPT = 200
+_MAX_RESULTS = 200
 
 
-class State(Enum):
+class CircuitState(Enum):
     """Whether the upstream is called."""
 
     CLOSED = "closed"
     OPEN = "open"
     HALF_OPEN = "half-open"
-    """One call is on its way to see whether the upstream is well again."""
+    """A probe is in progress."""
 
 
 class Admission(Enum):
-    """What a call is, once it is let through."""
+    """The role of a call that is admitted."""
 
     ORDINARY = "ordinary"
     PROBE = "probe"
 
 
 class CallResult(Enum):
-    """What a call says of the upstream."""
+    """What a call says about the state of the upstream."""
 
-    WELL = "well"
-    FAILING = "failing"
+    SUCCESS = "success"
+    FAILURE = "failure"
     UNKNOWN = "unknown"
-    """It was given up before anybody could tell."""
+    """It was cancelled before it ended."""
 
 
-class Transition(Enum):
-    """A change that an operator wants to hear of."""
+class CircuitTransition(Enum):
+    """A change of the state that is logged."""
 
     OPENED = "opened"
     CLOSED = "closed"
 
 
 class CircuitBreaker:
-    """Counts calls. Times are in seconds, by one clock that only goes forward."""
+    """Decides whether calls are made, by the failure rate in a rolling window."""
 
-    __slots__ = ("_calls", "_failures", "_pause", "_retry_at", "state")
+    __slots__ = ("_failures", "_open_seconds", "_probe_at", "_results", "state")
 
     def __init__(self) -> None:
-        """Begin closed."""
-        self.state = State.CLOSED
-        self._calls: deque[tuple[float, bool]] = deque()
+        self.state = CircuitState.CLOSED
+        self._results: deque[tuple[float, bool]] = deque()
+        """When each call ended, and whether it failed."""
         self._failures = 0
-        self._pause = OPEN_SECONDS
-        self._retry_at = 0.0
+        self._open_seconds = OPEN_SECONDS
+        self._probe_at = 0.0
 
     def allows(self, now: float) -> bool:
-        """Tell whether a call would be let through."""
-        return self.state is State.CLOSED or (self.state is State.OPEN and now >= self._retry_at)
+        """Return whether `admit` would admit a call; the state does not change."""
+        is_probe_due = self.state is CircuitState.OPEN and now >= self._probe_at
+        return self.state is CircuitState.CLOSED or is_probe_due
 
-    def allow(self, now: float) -> Admission | None:
-        """Let a call through, or not; of an open circuit's callers one in a while becomes the probe.
+    def admit(self, now: float) -> Admission | None:
+        """Admit a call, as a probe where one is due; return None while the circuit is open.
 
-        A caller that is admitted must `settle`.
+        The result of an admitted call must be passed to `record`.
         """
-        if self.state is State.CLOSED:
+        if self.state is CircuitState.CLOSED:
             return Admission.ORDINARY
         if not self.allows(now):
             return None
-        self.state = State.HALF_OPEN
+        self.state = CircuitState.HALF_OPEN
         return Admission.PROBE
 
-    def record(self, admission: Admission, verdict: CallResult, now: float) -> Transition | None:
-        """Count what came of a call; ordinary ones that outlast the circuit's opening no longer matter."""
+    def record(self, admission: Admission, result: CallResult, now: float) -> CircuitTransition | None:
+        """Record the result of a call; ordinary calls that end after the circuit has opened do not count."""
         if admission is Admission.PROBE:
-            return self._settle_probe(verdict, now)
-        if self.state is State.CLOSED and verdict is not CallResult.UNKNOWN:
-            return self._count(now, failed=verdict is CallResult.FAILING)
+            return self._record_probe(result, now)
+        if self.state is CircuitState.CLOSED and result is not CallResult.UNKNOWN:
+            return self._count(now, failed=result is CallResult.FAILURE)
         return None
 
-    def _settle_probe(self, verdict: CallResult, now: float) -> Transition | None:
-        if verdict is CallResult.WELL:
+    def _record_probe(self, result: CallResult, now: float) -> CircuitTransition | None:
+        if result is CallResult.SUCCESS:
             self._close()
-            return Transition.CLOSED
-        if verdict is CallResult.FAILING:
-            self._pause = min(self._pause * 2, LONGEST_PAUSE)
+            return CircuitTransition.CLOSED
+        if result is CallResult.FAILURE:
+            self._open_seconds = min(self._open_seconds * 2, MAX_OPEN_SECONDS)
             self._open(now)
         else:
-            self.state, self._retry_at = State.OPEN, now
+            self.state, self._probe_at = CircuitState.OPEN, now
         return None
 
-    def _count(self, now: float, *, failed: bool) -> Transition | None:
-        self._calls.append((now, failed))
+    def _count(self, now: float, *, failed: bool) -> CircuitTransition | None:
+        self._results.append((now, failed))
         self._failures += failed
-        while self._calls[0][0] <= now - WINDOW or len(self._calls) > _MOST_KEPT:
-            self._failures -= self._calls.popleft()[1]
-        if not failed or len(self._calls) < FEWEST_CALLS or self._failures < FAILING * len(self._calls):
+        while self._results[0][0] <= now - WINDOW or len(self._results) > _MAX_RESULTS:
+            self._failures -= self._results.popleft()[1]
+        calls = len(self._results)
+        if not failed or calls < MIN_CALLS or self._failures < FAILURE_RATE * calls:
             return None
         self._open(now)
-        return Transition.OPENED
+        return CircuitTransition.OPENED
 
     def _open(self, now: float) -> None:
-        self.state, self._retry_at = State.OPEN, now + self._pause
+        self.state, self._probe_at = CircuitState.OPEN, now + self._open_seconds
 
     def _close(self) -> None:
-        self.state, self._pause = State.CLOSED, OPEN_SECONDS
-        self._calls.clear()
+        self.state, self._open_seconds = CircuitState.CLOSED, OPEN_SECONDS
+        self._results.clear()
         self._failures = 0

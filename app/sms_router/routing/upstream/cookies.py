@@ -1,7 +1,7 @@
-"""Cookies as Twilio keeps them for an application: per pair of numbers, for four hours (facts 1.5).
+"""Cookies of upstreams: kept per pair of numbers for four hours, as Twilio does (facts 1.5).
 
-They lie in Redis, because the next text may arrive at another worker, and in this worker's memory
-for the time that Redis is away.
+They are stored in Redis, because another worker may handle the contact's next text. While Redis is
+unavailable, each worker keeps them in memory.
 """
 
 from __future__ import annotations
@@ -21,17 +21,19 @@ from sms_router.store.scripts import COOKIES
 from sms_router.store.store import Store
 from sms_router.twilio.webhook_url import WebhookUrl
 
-LIFE = 4 * 3600
-"""Seconds without a text after which the cookies of a pair are forgotten."""
+TTL = 4 * 3600
+"""Seconds without a text after which the cookies of a pair are deleted."""
 
-MOST_COOKIES = 30
-LONGEST_COOKIE = 4096
-"""Characters of a name and its value; browsers take no longer one either (RFC 6265)."""
+MAX_COOKIES = 30
+"""Cookies of one pair; beyond it, the oldest are dropped."""
+
+MAX_COOKIE_LENGTH = 4096
+"""Characters of a name and its value, the limit of browsers (RFC 6265)."""
+
+MAX_LOCAL_PAIRS = 5000
+"""Pairs of numbers whose cookies a worker keeps in memory."""
 
 _MAX_AGE = re.compile(r"-?[0-9]+")
-
-MOST_REMEMBERED = 5000
-"""Pairs whose cookies each worker keeps for the time that Redis is away."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,104 +47,116 @@ class Cookie:
     """As the server wrote it, quotes included."""
     secure: bool = False
     expires: float | None = None
-    """Seconds since the epoch; None for as long as the conversation lasts."""
+    """Seconds since the epoch; None for a session cookie."""
 
-    def goes_to(self, url: WebhookUrl, now: float) -> bool:
-        """Tell whether a request carries the cookie."""
+    def is_sent_to(self, url: WebhookUrl, now: float) -> bool:
+        """Return whether a request to a URL contains the cookie."""
         return (
             self.host == url.host
             and (not self.secure or url.called.startswith("https:"))
             and (self.expires is None or self.expires > now)
-            and _within(self.path, url.path)
+            and _is_within(self.path, url.path)
         )
 
 
 class CookieJar:
-    """The cookies of one pair of numbers, while one text is answered."""
+    """The cookies of one pair of numbers while one text is forwarded.
+
+    Args:
+        cookies: the stored cookies.
+        clock: returns the time in seconds since the epoch.
+
+    """
 
     def __init__(self, cookies: Iterable[Cookie] = (), clock: Callable[[], float] = time.time) -> None:
-        """``clock`` is in seconds since the epoch."""
         self._clock = clock
-        self._cookies = {(each.host, each.path, each.name): each for each in cookies}
-        self.changed = False
+        self._cookies = {(cookie.host, cookie.path, cookie.name): cookie for cookie in cookies}
+        self.has_changed = False
 
     def header(self, url: WebhookUrl) -> str:
-        """Return what the ``Cookie`` header says there; empty for none."""
+        """Return the ``Cookie`` header of a request to a URL; empty for none."""
         now = self._clock()
         return "; ".join(
-            f"{each.name}={each.value}" for each in self._cookies.values() if each.goes_to(url, now)
+            f"{cookie.name}={cookie.value}"
+            for cookie in self._cookies.values()
+            if cookie.is_sent_to(url, now)
         )
 
-    def take(self, cookies: SimpleCookie, url: WebhookUrl) -> None:
-        """Take in what a server has set; cookies for other hosts than its own are its own all the same."""
+    def update(self, cookies: SimpleCookie, url: WebhookUrl) -> None:
+        """Store the cookies of a response. They belong to its host, whatever their ``Domain`` is."""
         now = self._clock()
         for morsel in cookies.values():
-            cookie = _cookie(morsel, url, now)
-            place = cookie.host, cookie.path, cookie.name
+            cookie = _parse_cookie(morsel, url, now)
+            key = cookie.host, cookie.path, cookie.name
             if cookie.expires is not None and cookie.expires <= now:
-                self.changed |= self._cookies.pop(place, None) is not None
+                self.has_changed |= self._cookies.pop(key, None) is not None
             elif (
-                len(cookie.name) + len(cookie.value) <= LONGEST_COOKIE and self._cookies.get(place) != cookie
+                len(cookie.name) + len(cookie.value) <= MAX_COOKIE_LENGTH and self._cookies.get(key) != cookie
             ):
-                self._cookies.pop(place, None)
-                self._cookies[place] = cookie
-                self.changed = True
-        while len(self._cookies) > MOST_COOKIES:
+                self._cookies.pop(key, None)
+                self._cookies[key] = cookie
+                self.has_changed = True
+        while len(self._cookies) > MAX_COOKIES:
             del self._cookies[next(iter(self._cookies))]
 
-    def written(self) -> bytes:
-        """Return the cookies as they are kept."""
-        return json.dumps([asdict(each) for each in self._cookies.values()]).encode()
+    def serialize(self) -> bytes:
+        return json.dumps([asdict(cookie) for cookie in self._cookies.values()]).encode()
 
 
 class CookieStore:
-    """The jars of all pairs."""
+    """Reads and writes the cookies of all pairs of numbers.
+
+    Args:
+        store: where they are shared between workers.
+        clock: returns the time in seconds since the epoch.
+
+    """
 
     def __init__(self, store: Store, clock: Callable[[], float] = time.time) -> None:
-        """``clock`` is in seconds since the epoch."""
         self._store = store
         self._clock = clock
-        self._remembered: OrderedDict[tuple[str, str], tuple[float, bytes]] = OrderedDict()
+        self._local: OrderedDict[tuple[str, str], tuple[float, bytes]] = OrderedDict()
+        """When each pair's cookies were written, and the cookies."""
 
-    async def of(self, person: str, number: str) -> CookieJar:
-        """Return what is kept for a pair."""
+    async def load(self, contact: str, number: str) -> CookieJar:
+        """Return the cookies of a contact and a number of ours, and extend their life."""
         try:
-            kept = await self._store.run(COOKIES, (_key(person, number),), (b"", LIFE * 1000))
+            stored = await self._store.run(COOKIES, (_key(contact, number),), (b"", TTL * 1000))
         except StoreUnavailableError:
-            used, kept = self._remembered.get((person, number), (0.0, b""))
-            kept = kept if self._clock() - used < LIFE else b""
-        return CookieJar(_read(kept), self._clock)
+            written_at, stored = self._local.get((contact, number), (0.0, b""))
+            stored = stored if self._clock() - written_at < TTL else b""
+        return CookieJar(_parse(stored), self._clock)
 
-    async def keep(self, person: str, number: str, jar: CookieJar) -> None:
-        """Keep what has changed."""
-        if not jar.changed:
+    async def save(self, contact: str, number: str, jar: CookieJar) -> None:
+        """Store the cookies of a pair, if they have changed."""
+        if not jar.has_changed:
             return
-        written = jar.written()
-        self._remembered[person, number] = self._clock(), written
-        self._remembered.move_to_end((person, number))
-        if len(self._remembered) > MOST_REMEMBERED:
-            self._remembered.popitem(last=False)
+        serialized = jar.serialize()
+        self._local[contact, number] = self._clock(), serialized
+        self._local.move_to_end((contact, number))
+        if len(self._local) > MAX_LOCAL_PAIRS:
+            self._local.popitem(last=False)
         try:
-            await self._store.run(COOKIES, (_key(person, number),), (written, LIFE * 1000))
+            await self._store.run(COOKIES, (_key(contact, number),), (serialized, TTL * 1000))
         except StoreUnavailableError:
-            return  # this worker remembers
+            return  # this worker has them
 
 
-def _key(person: str, number: str) -> bytes:
-    return bucket_of(person).cookies(person, number)
+def _key(contact: str, number: str) -> bytes:
+    return bucket_of(contact).cookies(contact, number)
 
 
-def _read(kept: bytes | None) -> list[Cookie]:
-    """Read what is kept; what a later version wrote otherwise is forgotten."""
-    if not kept:
+def _parse(serialized: bytes | None) -> list[Cookie]:
+    """Parse stored cookies; return none if the format is unknown, as that of a later version."""
+    if not serialized:
         return []
     try:
-        return [Cookie(**each) for each in json.loads(kept)]
+        return [Cookie(**fields) for fields in json.loads(serialized)]
     except (ValueError, TypeError):
         return []
 
 
-def _cookie(morsel: Morsel[str], url: WebhookUrl, now: float) -> Cookie:
+def _parse_cookie(morsel: Morsel[str], url: WebhookUrl, now: float) -> Cookie:
     path = morsel["path"]
     return Cookie(
         host=url.host,
@@ -150,19 +164,19 @@ def _cookie(morsel: Morsel[str], url: WebhookUrl, now: float) -> Cookie:
         name=morsel.key,
         value=morsel.coded_value,
         secure=bool(morsel["secure"]),
-        expires=_expiry(morsel["max-age"], morsel["expires"], now),
+        expires=_parse_expiry(morsel["max-age"], morsel["expires"], now),
     )
 
 
-def _expiry(max_age: str, expires: str, now: float) -> float | None:
-    """Return when a cookie ends; ``Max-Age`` counts more than ``Expires`` (RFC 6265, 5.3)."""
+def _parse_expiry(max_age: str, expires: str, now: float) -> float | None:
+    """Return when a cookie expires; ``Max-Age`` takes precedence over ``Expires`` (RFC 6265, 5.3)."""
     if _MAX_AGE.fullmatch(max_age):
         return now + int(max_age[:12])
     try:
         return parsedate_to_datetime(expires.replace("-", " ")).timestamp() if expires else None
-    except (ValueError, OverflowError):  # a year that no clock reaches
+    except (ValueError, OverflowError):  # a year outside of the clock's range
         return None
 
 
-def _within(path: str, asked: str) -> bool:
-    return asked == path or asked.startswith(path if path.endswith("/") else f"{path}/")
+def _is_within(path: str, requested: str) -> bool:
+    return requested == path or requested.startswith(path if path.endswith("/") else f"{path}/")

@@ -1,4 +1,4 @@
-"""The lines to the upstreams: each with its breaker, and with room for so many calls at once."""
+"""The endpoints of upstreams: a concurrency limit (bulkhead) and a circuit breaker for each origin."""
 
 from __future__ import annotations
 
@@ -10,147 +10,168 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from sms_router.routing.upstream.circuit_breaker import CallResult, CircuitBreaker, State, Transition
-from sms_router.routing.upstream.failure import UpstreamFailure
+from sms_router.routing.upstream.circuit_breaker import (
+    CallResult,
+    CircuitBreaker,
+    CircuitState,
+    CircuitTransition,
+)
+from sms_router.routing.upstream.models import UpstreamFailure
 from sms_router.twilio.webhook_url import WebhookUrl
 
 log = logging.getLogger("sms_router.upstream")
 
-MOST_LINES = 1000
-"""Origins that are told apart; beyond it those that were idle longest start anew."""
+MAX_ENDPOINTS = 1000
+"""Origins whose state is kept; beyond it, the one that was unused longest is dropped."""
 
-MOST_WAITING = 1000
-"""Texts that may wait for room on one line; one more is not forwarded there."""
+MAX_WAITING_CALLS = 1000
+"""Calls that may wait for the concurrency limit of one endpoint; a further one fails at once."""
 
-Answer = TypeVar("Answer")
+_Response = TypeVar("_Response")
 
 
 @dataclass(frozen=True, slots=True)
 class EndpointStatus:
-    """What probes and metrics tell of one line. The counts only grow."""
+    """The state of one endpoint, for probes and metrics. The counts only grow."""
 
     name: str
-    state: State
+    state: CircuitState
     calls: int
     failures: int
     short_circuited: int
     """Calls that were not made because the circuit was open."""
-    trouble: str | None
-    """The failure that the open circuit last saw."""
+    last_failure: str | None
+    """Why the circuit is open; None while it is closed."""
 
 
 class Endpoint:
-    """Calls to one origin, in one role: an upstream that also serves as its own fallback has two."""
+    """Limits the calls to one origin in one role; an origin that is its own fallback has two endpoints.
 
-    def __init__(self, name: str, room: int, clock: Callable[[], float]) -> None:
-        """``room`` is how many calls may be on their way at once; ``clock`` is in seconds."""
+    Args:
+        name: the origin and the role, for people.
+        max_concurrent: calls that may be in progress at once.
+        clock: monotonic, in seconds.
+
+    """
+
+    def __init__(self, name: str, max_concurrent: int, clock: Callable[[], float]) -> None:
         self.name = name
         self._clock = clock
-        self._room = asyncio.Semaphore(room)
+        self._slots = asyncio.Semaphore(max_concurrent)
         self._breaker = CircuitBreaker()
         self._waiting = 0
-        self._calls = self._failures = self._held_back = 0
-        self._last: UpstreamFailure | None = None
+        self._calls = self._failures = self._short_circuited = 0
+        self._last_failure: UpstreamFailure | None = None
 
     @property
-    def idle(self) -> bool:
-        """True when nothing would be lost by forgetting the line."""
-        return not self._waiting and self._breaker.state is State.CLOSED
+    def is_idle(self) -> bool:
+        """True when no call waits and the circuit is closed, so that the endpoint may be dropped."""
+        return not self._waiting and self._breaker.state is CircuitState.CLOSED
 
     async def call(
-        self, url: WebhookUrl, until: float, fetch: Callable[[], Awaitable[Answer | UpstreamFailure]]
-    ) -> Answer | UpstreamFailure:
-        """Make a call, if there is room and the circuit is not open; it ends by itself before ``until``."""
+        self, url: WebhookUrl, deadline: float, fetch: Callable[[], Awaitable[_Response | UpstreamFailure]]
+    ) -> _Response | UpstreamFailure:
+        """Make a call, unless the circuit is open or too many calls wait.
+
+        Args:
+            url: the called URL, for the failure.
+            deadline: of the clock; until then the call may wait for the concurrency limit.
+            fetch: makes the call, and ends before the deadline.
+
+        """
         if not self._breaker.allows(self._clock()):
-            return self._refused(url)
-        if self._waiting >= MOST_WAITING or not await self._got_room(until):
-            return UpstreamFailure(11200, "too many texts are on their way there", url, called=False)
+            return self._short_circuit(url)
+        if self._waiting >= MAX_WAITING_CALLS or not await self._acquire_slot(deadline):
+            return UpstreamFailure(11200, "too many calls to it are in progress", url, is_called=False)
         try:
-            return await self._admitted(url, fetch)
+            return await self._call_once(url, fetch)
         finally:
-            self._room.release()
+            self._slots.release()
 
     def status(self) -> EndpointStatus:
-        """Return what is to be told."""
-        trouble = (
-            str(self._last) if self._last is not None and self._breaker.state is not State.CLOSED else None
-        )
+        is_closed = self._breaker.state is CircuitState.CLOSED
+        last_failure = None if is_closed or self._last_failure is None else str(self._last_failure)
         return EndpointStatus(
-            self.name, self._breaker.state, self._calls, self._failures, self._held_back, trouble
+            self.name, self._breaker.state, self._calls, self._failures, self._short_circuited, last_failure
         )
 
-    async def _got_room(self, until: float) -> bool:
+    async def _acquire_slot(self, deadline: float) -> bool:
         self._waiting += 1
         try:
-            async with asyncio.timeout(until - self._clock()):
-                await self._room.acquire()
+            async with asyncio.timeout(deadline - self._clock()):
+                await self._slots.acquire()
         except TimeoutError:
             return False
         finally:
             self._waiting -= 1
         return True
 
-    async def _admitted(
-        self, url: WebhookUrl, fetch: Callable[[], Awaitable[Answer | UpstreamFailure]]
-    ) -> Answer | UpstreamFailure:
-        admission = self._breaker.allow(self._clock())
+    async def _call_once(
+        self, url: WebhookUrl, fetch: Callable[[], Awaitable[_Response | UpstreamFailure]]
+    ) -> _Response | UpstreamFailure:
+        admission = self._breaker.admit(self._clock())
         if admission is None:
-            return self._refused(url)
-        verdict = CallResult.UNKNOWN
+            return self._short_circuit(url)
+        result = CallResult.UNKNOWN
         try:
-            answer = await fetch()
-            verdict = CallResult.WELL
-            if isinstance(answer, UpstreamFailure):
+            response = await fetch()
+            result = CallResult.SUCCESS
+            if isinstance(response, UpstreamFailure):
                 self._failures += 1
-                if answer.counts_against_circuit:
-                    verdict, self._last = CallResult.FAILING, answer
-            return answer
+                if response.counts_against_circuit:
+                    result, self._last_failure = CallResult.FAILURE, response
+            return response
         finally:
             self._calls += 1
-            self._tell(self._breaker.record(admission, verdict, self._clock()))
+            self._log_transition(self._breaker.record(admission, result, self._clock()))
 
-    def _refused(self, url: WebhookUrl) -> UpstreamFailure:
-        """Fail as the server last did, without asking it."""
-        self._held_back += 1
-        code = self._last.code if self._last is not None else 11200
-        return UpstreamFailure(code, "not called, since it keeps failing", url, called=False)
+    def _short_circuit(self, url: WebhookUrl) -> UpstreamFailure:
+        """Fail with the code of the last failure, without a call."""
+        self._short_circuited += 1
+        code = self._last_failure.code if self._last_failure is not None else 11200
+        return UpstreamFailure(code, "not called, because it keeps failing", url, is_called=False)
 
-    def _tell(self, turn: Transition | None) -> None:
-        if turn is Transition.OPENED:
+    def _log_transition(self, transition: CircuitTransition | None) -> None:
+        if transition is CircuitTransition.OPENED:
             log.error(
-                "%s keeps failing and is not called for now; texts go to the fallback URL, or people get the"
-                " error reply (%s)",
-                self.name, self._last,
+                "%s keeps failing and is not called for now; the fallback URL is called, or the contact gets"
+                " the error reply (%s)",
+                self.name, self._last_failure,
             )  # fmt: skip
-        elif turn is Transition.CLOSED:
-            log.warning("%s answers again", self.name)
+        elif transition is CircuitTransition.CLOSED:
+            log.warning("%s responds again", self.name)
 
 
 class EndpointPool:
-    """The lines of one worker, by origin and role."""
+    """The endpoints of one worker, by origin and role.
 
-    def __init__(self, room: int, clock: Callable[[], float] = time.monotonic) -> None:
-        """``room`` is how many calls may be on their way to one origin at once."""
-        self._room = room
+    Args:
+        max_concurrent: calls that may be in progress to one endpoint at once.
+        clock: monotonic, in seconds.
+
+    """
+
+    def __init__(self, max_concurrent: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._max_concurrent = max_concurrent
         self._clock = clock
-        self._lines: OrderedDict[str, Endpoint] = OrderedDict()
+        self._endpoints: OrderedDict[str, Endpoint] = OrderedDict()
 
-    def line(self, origin: str, *, fallback: bool) -> Endpoint:
-        """Return the line to an origin."""
+    def get(self, origin: str, *, fallback: bool) -> Endpoint:
+        """Return the endpoint of an origin; it is created when it is used first."""
         name = f"{origin} (as fallback)" if fallback else origin
-        line = self._lines.get(name)
-        if line is None:
-            self._make_room()
-            line = self._lines[name] = Endpoint(name, self._room, self._clock)
-        self._lines.move_to_end(name)
-        return line
+        endpoint = self._endpoints.get(name)
+        if endpoint is None:
+            self._drop_one_if_full()
+            endpoint = self._endpoints[name] = Endpoint(name, self._max_concurrent, self._clock)
+        self._endpoints.move_to_end(name)
+        return endpoint
 
     def statuses(self) -> tuple[EndpointStatus, ...]:
-        """Return what is to be told of each line."""
-        return tuple(line.status() for line in self._lines.values())
+        return tuple(endpoint.status() for endpoint in self._endpoints.values())
 
-    def _make_room(self) -> None:
-        if len(self._lines) < MOST_LINES:
+    def _drop_one_if_full(self) -> None:
+        if len(self._endpoints) < MAX_ENDPOINTS:
             return
-        forgotten = next((name for name, line in self._lines.items() if line.idle), next(iter(self._lines)))
-        del self._lines[forgotten]
+        oldest = next(iter(self._endpoints))
+        idle = (name for name, endpoint in self._endpoints.items() if endpoint.is_idle)
+        del self._endpoints[next(idle, oldest)]

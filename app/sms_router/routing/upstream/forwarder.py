@@ -1,4 +1,4 @@
-"""The upstreams of one worker: a text goes out, a reply or the reason for none comes back (design 9)."""
+"""Forwards texts to upstreams: other applications that answer them as they would answer Twilio."""
 
 from __future__ import annotations
 
@@ -14,11 +14,10 @@ from sms_router.routing.contacts.contacts import Contacts
 from sms_router.routing.handler.reply import Reply, ReplyFailed
 from sms_router.routing.upstream.cookies import CookieStore
 from sms_router.routing.upstream.endpoint import EndpointPool, EndpointStatus
-from sms_router.routing.upstream.failure import UpstreamFailure
 from sms_router.routing.upstream.forward_rule import Forward, is_loop
-from sms_router.routing.upstream.models import Fetch, Headers
+from sms_router.routing.upstream.models import Fetch, Headers, UpstreamFailure
 from sms_router.routing.upstream.recipients import resolve_recipients
-from sms_router.routing.upstream.session import MOST_MESSAGES, TwimlSession
+from sms_router.routing.upstream.session import MAX_MESSAGES, TwimlSession
 from sms_router.twilio.inbound import InboundMessage
 from sms_router.twilio.twiml_parser import EMPTY_PAGE
 
@@ -28,125 +27,139 @@ if TYPE_CHECKING:
 log = logging.getLogger("sms_router.upstream")
 
 PRIMARY_SHARE = 0.6
-"""Of the time that is left, where there is a fallback too."""
+"""The share of the remaining time that the primary URL gets where there is a fallback."""
 
 RESERVE = 0.2
-"""Seconds, a tenth of what is left at the most, that remain for choosing the sender."""
+"""Seconds of the remaining time, at most a tenth of it, that are kept for composing the reply."""
 
-MOST_TOLD = 1000
-"""Warnings that are remembered, so that each is logged once."""
+MAX_LOGGED_WARNINGS = 1000
+"""Warnings that are kept in memory, so that each is logged once."""
 
 
 class Forwarder:
-    """Asks upstreams about texts."""
+    """Forwards texts; one in each worker.
+
+    Args:
+        auth_tokens: the secret that signs the requests for each account, by AccountSid.
+        contacts: tells whether other recipients have opted out.
+        cookies: the cookies of upstreams.
+        public_url: the router's own URL, to which nothing is forwarded.
+        max_concurrent: calls that may be in progress to one origin at once.
+
+    """
 
     def __init__(
-        self, tokens: Mapping[str, str], people: Contacts, cookies: CookieStore, public_url: str, room: int
+        self,
+        auth_tokens: Mapping[str, str],
+        contacts: Contacts,
+        cookies: CookieStore,
+        public_url: str,
+        max_concurrent: int,
     ) -> None:
-        """Take the auth token that signs for each account, and how many calls one origin gets at once.
-
-        ``public_url`` is the router's own, to which nothing is forwarded.
-        """
-        self._own = public_url
-        self._tokens = tokens
-        self._people = people
+        self._public_url = public_url
+        self._auth_tokens = auth_tokens
+        self._contacts = contacts
         self._cookies = cookies
-        self._lines = EndpointPool(room)
-        self._starting = asyncio.Lock()
-        self._session: aiohttp.ClientSession | None = None
+        self._endpoints = EndpointPool(max_concurrent)
+        self._start_lock = asyncio.Lock()
+        self._http_session: aiohttp.ClientSession | None = None
         self._fetch: Fetch | None = None
-        self._told: set[str] = set()
+        self._logged: set[str] = set()
 
     async def start(self) -> Fetch:
-        """Load aiohttp and open the session; connections are made when they are needed.
-
-        A text that is forwarded before does it for all; where nothing is forwarded, nobody does.
-        """
-        async with self._starting:
+        """Import aiohttp and open its session, once; `forward` does it where nobody has before."""
+        async with self._start_lock:
             if self._fetch is None:
-                fetching = await asyncio.to_thread(_load_fetching)
-                self._session = fetching.open_session()
-                self._fetch = partial(fetching.fetch, self._session)
+                http_client = await asyncio.to_thread(_import_http_client)
+                self._http_session = http_client.open_session()
+                self._fetch = partial(http_client.fetch, self._http_session)
             return self._fetch
 
     async def aclose(self) -> None:
         """Close all connections."""
-        if self._session is not None:
-            await self._session.close()
+        if self._http_session is not None:
+            await self._http_session.close()
 
     def statuses(self) -> tuple[EndpointStatus, ...]:
-        """Return what probes and metrics tell of each origin."""
-        return self._lines.statuses()
+        """Return the state of each endpoint, for probes and metrics."""
+        return self._endpoints.statuses()
 
     async def forward(
-        self, forward: Forward, message: InboundMessage, until: float, headers: Headers = ()
+        self, forward: Forward, message: InboundMessage, deadline: float, headers: Headers = ()
     ) -> Reply | ReplyFailed:
-        """Return what the upstream answers, or else its fallback, before ``until`` (monotonic clock).
+        """Forward a text and return the reply of the upstream, else of its fallback.
 
-        ``headers`` are those of Twilio's request.
+        Args:
+            forward: the upstream and its fallback.
+            message: the text.
+            deadline: of the monotonic clock, in seconds; the call ends before it.
+            headers: those of Twilio's request.
+
         """
-        token = self._tokens.get(message.account_sid)
-        if token is None:
-            return ReplyFailed(f"no auth token signs for {message.account_sid}: add it to [[accounts]]")
-        if is_loop(forward.primary.url, self._own):
-            return ReplyFailed(f"forwarded to {forward}: that is this router; name the application's own URL")
+        auth_token = self._auth_tokens.get(message.account_sid)
+        if auth_token is None:
+            return ReplyFailed(f"no auth token for {message.account_sid}: add it to [[accounts]]")
+        if is_loop(forward.primary.url, self._public_url):
+            return ReplyFailed(f"forwarded to {forward}: this is the router's own URL; use the application's")
         now = time.monotonic()
-        until -= min(RESERVE, (until - now) * 0.1)
-        if until <= now:
+        deadline -= min(RESERVE, (deadline - now) * 0.1)
+        if deadline <= now:
             return ReplyFailed(f"forwarded to {forward}: no time was left")
-        jar = await self._cookies.of(message.sender, message.recipient)
+        cookies = await self._cookies.load(message.sender, message.recipient)
         fetch = self._fetch or await self.start()
-        exchange = TwimlSession(fetch, self._lines, forward, message, token, jar, headers)
+        session = TwimlSession(fetch, self._endpoints, forward, message, auth_token, cookies, headers)
         try:
-            return await self._answered(exchange, until)
+            return await self._run(session, deadline)
         except Exception as error:
             log.exception("forwarding to %s failed", forward)
             return ReplyFailed(f"forwarded to {forward}: {type(error).__name__}")
         finally:
-            self._log_warnings(exchange.warnings)
+            self._log_warnings(session.warnings)
 
-    async def _answered(self, exchange: TwimlSession, until: float) -> Reply | ReplyFailed:
-        forward, message = exchange.forward, exchange.message
-        failures = await _call_with_fallback(exchange, until)
+    async def _run(self, session: TwimlSession, deadline: float) -> Reply | ReplyFailed:
+        forward, message = session.forward, session.message
+        failures = await _call_with_fallback(session, deadline)
         for failure in failures:
-            if failure.called and failure.code != EMPTY_PAGE:
+            if failure.is_called and failure.code != EMPTY_PAGE:
                 log.warning("forwarding failed: %s", failure)
-        await self._cookies.keep(message.sender, message.recipient, exchange.jar)
-        told = [f"forwarded to {failure}" for failure in failures]
+        await self._cookies.save(message.sender, message.recipient, session.cookies)
+        notes = [f"forwarded to {failure}" for failure in failures]
         if len(failures) == 1 + (forward.fallback is not None) and failures[-1].code != EMPTY_PAGE:
-            return ReplyFailed("; ".join(told))
-        answering = (forward.fallback or forward.primary) if failures else forward.primary
-        parts, remarks = await resolve_recipients(exchange.found[:MOST_MESSAGES], message, self._people)
-        return Reply(parts=parts, notes=(*told, f"answered by {answering.url}", *remarks))
+            return ReplyFailed("; ".join(notes))
+        answered_by = (forward.fallback or forward.primary) if failures else forward.primary
+        messages = session.messages[:MAX_MESSAGES]
+        parts, omissions = await resolve_recipients(messages, message, self._contacts)
+        return Reply(parts=parts, notes=(*notes, f"answered by {answered_by.url}", *omissions))
 
     def _log_warnings(self, warnings: list[str]) -> None:
-        """Log what was passed over in an upstream's TwiML, each of it once."""
+        """Log what is ignored in an upstream's TwiML, each warning once."""
         for warning in warnings:
-            if warning not in self._told and len(self._told) < MOST_TOLD:
-                self._told.add(warning)
+            if warning not in self._logged and len(self._logged) < MAX_LOGGED_WARNINGS:
+                self._logged.add(warning)
                 log.warning("%s", warning)
 
 
-def _load_fetching() -> ModuleType:
-    from sms_router.routing.upstream import http_client as fetching  # noqa: PLC0415 - slow to import
+def _import_http_client() -> ModuleType:
+    from sms_router.routing.upstream import http_client  # noqa: PLC0415 - slow to import
 
-    return fetching
+    return http_client
 
 
-async def _call_with_fallback(exchange: TwimlSession, until: float) -> list[UpstreamFailure]:
-    """Ask the upstream, and its fallback when that failed; return the failures."""
-    forward = exchange.forward
+async def _call_with_fallback(session: TwimlSession, deadline: float) -> list[UpstreamFailure]:
+    """Call the upstream, and its fallback if that fails; return the failures of both."""
+    forward = session.forward
     fallback = forward.fallback
-    failure = await exchange.run(forward.primary, _slice(forward, until, PRIMARY_SHARE if fallback else 1.0))
+    primary_deadline = _slice(forward, deadline, PRIMARY_SHARE if fallback else 1.0)
+    failure = await session.run(forward.primary, primary_deadline)
     if failure is None or fallback is None:
         return [failure] if failure is not None else []
     error = {"ErrorCode": str(failure.code), "ErrorUrl": failure.url.called}
-    second = await exchange.run(fallback, _slice(forward, until, 1.0), error)
+    second = await session.run(fallback, _slice(forward, deadline, 1.0), error)
     return [failure] if second is None else [failure, second]
 
 
-def _slice(forward: Forward, until: float, share: float) -> float:
-    """Return when a try must end."""
+def _slice(forward: Forward, deadline: float, share: float) -> float:
+    """Return the deadline of one call, which gets a share of the remaining time."""
     now = time.monotonic()
-    seconds = (until - now) * share
+    seconds = (deadline - now) * share
     return now + (seconds if forward.timeout is None else min(seconds, forward.timeout))

@@ -1,6 +1,6 @@
-"""Calling an upstream with Twilio's manners: signature, cookies, redirects, limits (facts 1.1, 1.4, 1.5).
+"""HTTP requests to an upstream as Twilio sends them: signature, cookies, redirects, limits (facts 1.1-1.5).
 
-It is imported when something is forwarded: most routers never need aiohttp, which takes 8 MB.
+The module is imported when something is forwarded: most routers do not need aiohttp, which takes 8 MB.
 """
 
 from __future__ import annotations
@@ -15,124 +15,136 @@ from urllib.parse import urlencode
 import aiohttp
 from yarl import URL
 
-from sms_router.routing.upstream.failure import UpstreamFailure
 from sms_router.routing.upstream.forward_rule import Target
-from sms_router.routing.upstream.models import Request, UpstreamResponse
+from sms_router.routing.upstream.models import UpstreamFailure, UpstreamRequest, UpstreamResponse
 from sms_router.twilio.signature import sign
 from sms_router.twilio.twiml_parser import LARGEST_PAGE, HttpPage
 from sms_router.twilio.webhook_url import Method, WebhookUrl
 
-MOST_REDIRECTS = 10
-"""HTTP redirects on the way to one document (11215; Twilio does not say how many it follows)."""
+MAX_REDIRECTS = 10
+"""HTTP redirects per document (11215; Twilio does not document how many it follows)."""
 
-CONNECT_WITHIN = 5.0
-"""Seconds to a connection, as with Twilio (facts 1.4), and never more than half of what is left."""
+CONNECT_TIMEOUT = 5.0
+"""Seconds, as with Twilio (facts 1.4); at most half of the remaining time."""
 
-IDLE_CONNECTION = 1.5
-"""Seconds that a connection is kept for the next text: shorter than servers keep theirs, so that none is
-found closed."""
+KEEPALIVE_TIMEOUT = 1.5
+"""Seconds that an idle connection is kept: less than servers keep it, so that it is not closed in use."""
 
-_REDIRECTS = {301: False, 302: False, 303: False, 307: True, 308: True}
-"""Statuses, and whether a POST is repeated; otherwise comes a GET with nothing but what the link says."""
+_REDIRECT_STATUSES = {301: False, 302: False, 303: False, 307: True, 308: True}
+"""Whether a POST is repeated; if not, a GET without the parameters follows (facts 1.5)."""
 
-_CERTIFICATES = {10: 11236, 18: 11237, 19: 11237, 20: 11237, 21: 11237, 62: 11235, 64: 11235}
-"""OpenSSL's number for what is wrong with a certificate, and the debugger's."""
+_CERTIFICATE_CODES = {10: 11236, 18: 11237, 19: 11237, 20: 11237, 21: 11237, 62: 11235, 64: 11235}
+"""Error codes of Twilio's debugger by OpenSSL's verification codes."""
+
+_RETRYABLE_CODES = frozenset({11205, 11210, 11220})
+"""No connection was established: Twilio retries once (facts 1.4)."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Redirected:
+class _HttpRedirect:
     location: str
     keeps_method: bool
 
 
-def open_session() -> aiohttp.ClientSession:
-    """Open the connections of one worker; how many there may be is for the lines to bound.
+class _Unauthorized:
+    """The server asks for credentials; Twilio sends them only then (facts 1.5)."""
 
-    Proxies of the environment are not used: an upstream is called as it is written.
+
+def open_session() -> aiohttp.ClientSession:
+    """Open the session of one worker; `EndpointPool` limits its connections.
+
+    Proxies of the environment are ignored: an upstream is called as it is configured.
     """
-    connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=IDLE_CONNECTION, ttl_dns_cache=30)
+    connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEPALIVE_TIMEOUT, ttl_dns_cache=30)
     return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar(), trust_env=False)
 
 
 async def fetch(
-    session: aiohttp.ClientSession, target: Target, request: Request, until: float
+    session: aiohttp.ClientSession, target: Target, request: UpstreamRequest, deadline: float
 ) -> UpstreamResponse | UpstreamFailure:
-    """Fetch a document before ``until``, by the monotonic clock; nothing that a server does raises."""
-    seconds = until - time.monotonic()
+    """Fetch a document and follow its HTTP redirects.
+
+    Args:
+        session: that of `open_session`.
+        target: the URL and its method.
+        request: the parameters and headers.
+        deadline: of the monotonic clock, in seconds.
+
+    Returns:
+        The page, or why there is none; no behaviour of a server raises an exception.
+
+    """
+    seconds = deadline - time.monotonic()
     try:
         async with asyncio.timeout(seconds):
-            return await _follow(session, target, request, until)
+            return await _follow_redirects(session, target, request, deadline)
     except TimeoutError:
-        return UpstreamFailure(
-            11200, f"no answer within {seconds:.1f} s", target.url, counts_against_circuit=True
-        )
+        reason = f"no response within {seconds:.1f} s"
+        return UpstreamFailure(11200, reason, target.url, counts_against_circuit=True)
 
 
-async def _follow(
-    session: aiohttp.ClientSession, target: Target, request: Request, until: float
+async def _follow_redirects(
+    session: aiohttp.ClientSession, target: Target, request: UpstreamRequest, deadline: float
 ) -> UpstreamResponse | UpstreamFailure:
-    for _ in range(MOST_REDIRECTS + 1):
-        answer = await _with_retry(session, target, request, until)
-        if isinstance(answer, UpstreamFailure):
-            return answer
-        if isinstance(answer, HttpPage):
-            return UpstreamResponse(answer, target.url)
+    for _ in range(MAX_REDIRECTS + 1):
+        response = await _with_retry(session, target, request, deadline)
+        if isinstance(response, UpstreamFailure):
+            return response
+        if isinstance(response, HttpPage):
+            return UpstreamResponse(response, target.url)
         try:
-            url = target.url.join(answer.location)
+            url = target.url.join(response.location)
         except ValueError as error:
-            return UpstreamFailure(11100, f"is redirected to a URL that {error}", target.url)
+            return UpstreamFailure(11100, f"redirects to a URL that {error}", target.url)
         if not request.allows(url):
-            return UpstreamFailure(11100, _forbidden(url), target.url)
-        if answer.keeps_method and target.method is Method.POST:
+            reason = f"redirects to another host; to allow it, add {url.host} to redirect_hosts"
+            return UpstreamFailure(11100, reason, target.url)
+        if response.keeps_method and target.method is Method.POST:
             target = replace(target, url=url)
         else:
             target, request = Target(url, Method.GET), replace(request, parameters=())
-    return UpstreamFailure(11215, f"more than {MOST_REDIRECTS} redirects", target.url)
-
-
-def _forbidden(url: WebhookUrl) -> str:
-    return f"is redirected to another host; to allow it, name {url.host} in redirect_hosts"
+    return UpstreamFailure(11215, f"more than {MAX_REDIRECTS} redirects", target.url)
 
 
 async def _with_retry(
-    session: aiohttp.ClientSession, target: Target, request: Request, until: float
-) -> HttpPage | _Redirected | UpstreamFailure:
-    """Call once; once more when there was no connection, and with credentials when they are asked for."""
-    answer = await _attempt(session, target, request, until)
-    if isinstance(answer, UpstreamFailure) and answer.code in RETRYABLE_CODES and until > time.monotonic():
-        answer = await _attempt(session, target, request, until)
-    if isinstance(answer, _Challenged):
+    session: aiohttp.ClientSession, target: Target, request: UpstreamRequest, deadline: float
+) -> HttpPage | _HttpRedirect | UpstreamFailure:
+    """Send a request; once more if no connection was established, and with credentials on request."""
+    response = await _attempt(session, target, request, deadline)
+    if (
+        isinstance(response, UpstreamFailure)
+        and response.code in _RETRYABLE_CODES
+        and deadline > time.monotonic()
+    ):
+        response = await _attempt(session, target, request, deadline)
+    if isinstance(response, _Unauthorized):
         credentials = target.url.credentials
         if credentials is None:
             return UpstreamFailure(11200, "HTTP 401", target.url)
         headers = {**request.headers, "Authorization": credentials}
-        answer = await _attempt(session, target, replace(request, headers=headers), until)
-    return UpstreamFailure(11200, "HTTP 401", target.url) if isinstance(answer, _Challenged) else answer
-
-
-class _Challenged:
-    """The server wants a user name and a password: Twilio keeps them back until then (facts 1.5)."""
-
-
-RETRYABLE_CODES = frozenset({11205, 11210, 11220})
+        response = await _attempt(session, target, replace(request, headers=headers), deadline)
+    if isinstance(response, _Unauthorized):
+        return UpstreamFailure(11200, "HTTP 401", target.url)
+    return response
 
 
 async def _attempt(
-    session: aiohttp.ClientSession, target: Target, request: Request, until: float
-) -> HttpPage | _Redirected | _Challenged | UpstreamFailure:
+    session: aiohttp.ClientSession, target: Target, request: UpstreamRequest, deadline: float
+) -> HttpPage | _HttpRedirect | _Unauthorized | UpstreamFailure:
     try:
-        return await _send(session, target, request, until)
+        return await _send(session, target, request, deadline)
     except (aiohttp.ClientError, ValueError) as error:
         return _failure(error, target.url)
 
 
 async def _send(
-    session: aiohttp.ClientSession, target: Target, request: Request, until: float
-) -> HttpPage | _Redirected | _Challenged | UpstreamFailure:
+    session: aiohttp.ClientSession, target: Target, request: UpstreamRequest, deadline: float
+) -> HttpPage | _HttpRedirect | _Unauthorized | UpstreamFailure:
     form = urlencode(request.parameters)
-    get = target.method is Method.GET
-    url = target.url.with_query(form) if get else target.url.called
-    cookies = request.jar.header(target.url)
+    is_get = target.method is Method.GET
+    url = target.url.with_query(form) if is_get else target.url.called
+    cookies = request.cookies.header(target.url)
+    remaining = max(0.01, deadline - time.monotonic())
     async with session.request(
         target.method.value,
         URL(url, encoded=True),
@@ -140,32 +152,26 @@ async def _send(
             "Accept": "*/*",
             "Accept-Encoding": "identity",
             **request.headers,
-            "X-Twilio-Signature": sign(url, () if get else request.parameters, request.token),
-            **({} if get else {"Content-Type": "application/x-www-form-urlencoded"}),
+            "X-Twilio-Signature": sign(url, () if is_get else request.parameters, request.auth_token),
+            **({} if is_get else {"Content-Type": "application/x-www-form-urlencoded"}),
             **({"Cookie": cookies} if cookies else {}),
         },
-        data=None if get else form.encode(),
+        data=None if is_get else form.encode(),
         allow_redirects=False,
-        timeout=_timeout(until),
+        timeout=aiohttp.ClientTimeout(total=None, sock_connect=min(CONNECT_TIMEOUT, remaining / 2)),
     ) as response:
-        request.jar.take(response.cookies, target.url)
+        request.cookies.update(response.cookies, target.url)
         return await _read(response, target.url)
-
-
-def _timeout(until: float) -> aiohttp.ClientTimeout:
-    left = max(0.01, until - time.monotonic())
-    return aiohttp.ClientTimeout(total=None, sock_connect=min(CONNECT_WITHIN, left / 2))
 
 
 async def _read(
     response: aiohttp.ClientResponse, url: WebhookUrl
-) -> HttpPage | _Redirected | _Challenged | UpstreamFailure:
-    if response.status in _REDIRECTS and "Location" in response.headers:
-        return _Redirected(response.headers["Location"], _REDIRECTS[response.status])
-    if response.status == 401 and response.headers.get("WWW-Authenticate", "").strip().lower().startswith(
-        "basic"
-    ):
-        return _Challenged()
+) -> HttpPage | _HttpRedirect | _Unauthorized | UpstreamFailure:
+    if response.status in _REDIRECT_STATUSES and "Location" in response.headers:
+        return _HttpRedirect(response.headers["Location"], _REDIRECT_STATUSES[response.status])
+    challenge = response.headers.get("WWW-Authenticate", "").strip().lower()
+    if response.status == 401 and challenge.startswith("basic"):
+        return _Unauthorized()
     if response.status >= 300:
         return UpstreamFailure(
             11200, f"HTTP {response.status}", url, counts_against_circuit=response.status >= 500
@@ -175,7 +181,7 @@ async def _read(
         body += chunk
         if len(body) > LARGEST_PAGE:
             response.close()
-            return UpstreamFailure(11750, "the answer is larger than 64 kB", url)
+            return UpstreamFailure(11750, "the response is larger than 64 kB", url)
     media_type = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
     return HttpPage(response.status, media_type, _charset(response), bytes(body))
 
@@ -187,21 +193,35 @@ def _charset(response: aiohttp.ClientResponse) -> str | None:
         return None
 
 
+_FAILURES: tuple[tuple[tuple[type[Exception], ...], int, str], ...] = (
+    ((aiohttp.ClientConnectorDNSError,), 11210, "the host is not found"),
+    ((aiohttp.ClientSSLError,), 11220, "no TLS"),
+    ((aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError), 11205, "no connection"),
+    ((aiohttp.ServerTimeoutError,), 11200, "no response in time"),
+    ((aiohttp.ClientResponseError,), 11206, "the response is not HTTP"),
+    ((aiohttp.ServerDisconnectedError, aiohttp.ClientOSError), 11206, "the connection was closed"),
+    ((aiohttp.ClientPayloadError,), 11200, "the response is incomplete"),
+)
+"""The code and reason of each exception. The first match counts, because some are subclasses of others."""
+
+
 def _failure(error: Exception, url: WebhookUrl) -> UpstreamFailure:
-    """Name what happened in place of an answer."""
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
-        number = getattr(error.certificate_error, "verify_code", 0)
+        code = getattr(error.certificate_error, "verify_code", 0)
         reason = getattr(error.certificate_error, "verify_message", "is not trusted")
         return UpstreamFailure(
-            _CERTIFICATES.get(number, 11220), f"the certificate: {reason}", url, counts_against_circuit=True
+            _CERTIFICATE_CODES.get(code, 11220),
+            f"the certificate: {reason}",
+            url,
+            counts_against_circuit=True,
         )
-    for kinds, code, reason in _FAILURES:
-        if isinstance(error, kinds):
-            return UpstreamFailure(code, f"{reason}{_told(error)}", url, counts_against_circuit=True)
+    for types, code, reason in _FAILURES:
+        if isinstance(error, types):
+            return UpstreamFailure(code, f"{reason}{_detail(error)}", url, counts_against_circuit=True)
     return UpstreamFailure(11100, "cannot be called", url)
 
 
-def _told(error: Exception) -> str:
+def _detail(error: Exception) -> str:
     if isinstance(error, aiohttp.ClientConnectorDNSError):
         return ""
     if isinstance(error, ssl.SSLError) or isinstance(error.__cause__, ssl.SSLError):
@@ -209,15 +229,3 @@ def _told(error: Exception) -> str:
     if isinstance(error, aiohttp.ClientConnectorError) and error.errno and error.errno > 0:
         return f": {os.strerror(error.errno)}"
     return ""
-
-
-_FAILURES: tuple[tuple[tuple[type[Exception], ...], int, str], ...] = (
-    ((aiohttp.ClientConnectorDNSError,), 11210, "the host is not found"),
-    ((aiohttp.ClientSSLError,), 11220, "no TLS"),
-    ((aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError), 11205, "no connection"),
-    ((aiohttp.ServerTimeoutError,), 11200, "no answer in time"),
-    ((aiohttp.ClientResponseError,), 11206, "the answer is not HTTP"),
-    ((aiohttp.ServerDisconnectedError, aiohttp.ClientOSError), 11206, "the connection broke off"),
-    ((aiohttp.ClientPayloadError,), 11200, "the answer broke off"),
-)
-"""What an exception means: the first that fits, as some are kinds of others."""

@@ -1,4 +1,4 @@
-"""What is fetched from an upstream, and what comes of it."""
+"""What is requested from an upstream, its response, and its failure."""
 
 from __future__ import annotations
 
@@ -6,35 +6,52 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from sms_router.routing.upstream.cookies import CookieJar
-from sms_router.routing.upstream.failure import UpstreamFailure
 from sms_router.routing.upstream.forward_rule import Target
 from sms_router.twilio.twiml_parser import HttpPage
 from sms_router.twilio.webhook_url import WebhookUrl
 
 Headers = Sequence[tuple[bytes, bytes]]
-"""A request's headers as ASGI has them: the names in lower case."""
+"""The headers of a request as in ASGI: names in lower case."""
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
-    """What stays the same while one document is fetched."""
+class UpstreamRequest:
+    """The parts of a request that redirects do not change."""
 
     parameters: Sequence[tuple[str, str]]
     headers: Mapping[str, str]
-    token: str
-    """The auth token that signs."""
-    jar: CookieJar
+    auth_token: str
+    """The secret that signs the request."""
+    cookies: CookieJar
     allows: Callable[[WebhookUrl], bool]
-    """Whether a redirect may lead there."""
+    """Returns whether a redirect to a URL is followed."""
 
 
 @dataclass(frozen=True, slots=True)
 class UpstreamResponse:
-    """A page, and where it was found in the end."""
+    """A page, and its URL after redirects."""
 
     page: HttpPage
     url: WebhookUrl
 
 
-Fetch = Callable[[Target, Request, float], Awaitable[UpstreamResponse | UpstreamFailure]]
-"""Fetches a document before a time of the monotonic clock."""
+@dataclass(frozen=True, slots=True)
+class UpstreamFailure:
+    """Why there is no usable page."""
+
+    code: int
+    """The code of Twilio's debugger, which is sent to the fallback as ``ErrorCode`` (facts 3)."""
+    reason: str
+    url: WebhookUrl
+    """The URL that failed, which is sent to the fallback as ``ErrorUrl``."""
+    counts_against_circuit: bool = False
+    """True when the server is at fault, not one page."""
+    is_called: bool = True
+    """False when the circuit breaker or the concurrency limit has prevented the call."""
+
+    def __str__(self) -> str:
+        return f"{self.url}: {self.code} {self.reason}"
+
+
+Fetch = Callable[[Target, UpstreamRequest, float], Awaitable[UpstreamResponse | UpstreamFailure]]
+"""Fetches a document before a deadline of the monotonic clock."""

@@ -1,4 +1,4 @@
-"""The URLs that numbers had before a Service took them over: a router gives them back (design 1, 9)."""
+"""The numbers' own ``sms_url``, which Twilio ignores in a Service: the router forwards to it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ log = logging.getLogger("sms_router.upstream")
 
 
 class HasNumberUrls(Protocol):
-    """What Twilio keeps for a number or short code (facts 3)."""
+    """The webhook URLs of a number or short code at Twilio (facts 3)."""
 
     @property
     def sms_url(self) -> str | None: ...
@@ -32,33 +32,38 @@ class HasNumberUrls(Protocol):
 
 
 class NumberForwards:
-    """Finds the forward of the number that was texted."""
+    """Finds the forward of the number that was texted.
+
+    Args:
+        pool_for: finds the pool of a Service or a number.
+        urls_of: returns the URLs of a number, by the sids of its Service and of itself.
+        is_enabled: returns whether texts to a Service are forwarded to the URLs of its numbers.
+        public_url: the router's own URL; a number that still has it is not forwarded to.
+        redirect_hosts: hosts to which redirects are allowed.
+
+    """
 
     def __init__(
         self,
         pool_for: PoolFinder,
         urls_of: Callable[[str, str], HasNumberUrls | None],
-        used_by: Callable[[str], bool],
+        is_enabled: Callable[[str], bool],
         public_url: str,
         redirect_hosts: frozenset[str] = frozenset(),
     ) -> None:
-        """Take where pools come from, and for a Service and the sid of its number, the number's URLs.
-
-        ``used_by`` says whether a Service's numbers use their own; ``public_url`` is the router's,
-        which a number may still have for its own.
-        """
         self._pool_for = pool_for
         self._urls_of = urls_of
-        self._used_by = used_by
-        self._own = public_url
-        self._hosts = redirect_hosts
-        self._read = lru_cache(maxsize=4096)(self._forward)
-        self._tell_of_application = lru_cache(maxsize=4096)(_tell_of_application)
+        self._is_enabled = is_enabled
+        self._public_url = public_url
+        self._redirect_hosts = redirect_hosts
+        # Cached so that a URL is parsed once, and a warning about it is logged once.
+        self._parse = lru_cache(maxsize=4096)(self._parse_uncached)
+        self._log_application = lru_cache(maxsize=4096)(_log_application)
 
     def forward_for(self, message: InboundMessage) -> Forward | None:
-        """Return where the texted number itself would have the text go; None for nowhere."""
+        """Return the forward of the texted number; None if it has none."""
         pool = self._pool_for(message.service_sid, message.recipient)
-        if pool is None or not self._used_by(pool.service_sid):
+        if pool is None or not self._is_enabled(pool.service_sid):
             return None
         country = country_of(message.sender, message.from_country)
         sender = pool.find(message.recipient, country)
@@ -66,37 +71,39 @@ class NumberForwards:
         if urls is None or not urls.sms_url:
             return None
         if urls.sms_application_sid:
-            self._tell_of_application(message.recipient, urls.sms_application_sid)
+            self._log_application(message.recipient, urls.sms_application_sid)
             return None
-        return self._read(
+        return self._parse(
             message.recipient, urls.sms_url, urls.sms_method, urls.sms_fallback_url, urls.sms_fallback_method
         )
 
-    def _forward(
+    def _parse_uncached(
         self, number: str, url: str, method: str, fallback_url: str | None, fallback_method: str
     ) -> Forward | None:
-        primary = self._target(number, "sms_url", url, method)
+        primary = self._parse_target(number, "sms_url", url, method)
         if primary is None:
             return None
         fallback = None
         if fallback_url:
-            fallback = self._target(number, "sms_fallback_url", fallback_url, fallback_method)
-        return Forward(primary, fallback, redirect_hosts=self._hosts)
+            fallback = self._parse_target(number, "sms_fallback_url", fallback_url, fallback_method)
+        return Forward(primary, fallback, redirect_hosts=self._redirect_hosts)
 
-    def _target(self, number: str, name: str, text: str, method: str) -> Target | None:
+    def _parse_target(self, number: str, name: str, text: str, method: str) -> Target | None:
         try:
             url = WebhookUrl.parse(text)
         except ValueError as error:
             log.warning("the %s of %s at Twilio cannot be called: it %s", name, number, error)
             return None
-        if is_loop(url, self._own):
-            log.warning("the %s of %s at Twilio is this router's own; it is not called", name, number)
+        if is_loop(url, self._public_url):
+            log.warning(
+                "the %s of %s at Twilio is the router's own; nothing is forwarded to it", name, number
+            )
             return None
         return Target(url, Method.GET if method == "GET" else Method.POST)
 
 
-def _tell_of_application(number: str, application_sid: str) -> None:
+def _log_application(number: str, application_sid: str) -> None:
     log.warning(
-        "%s has the TwiML application %s, which makes its sms_url void; its texts get the default", number,
-        application_sid,
+        "%s has the TwiML application %s, which makes Twilio ignore its sms_url; its texts get the default"
+        " reply", number, application_sid,
     )  # fmt: skip

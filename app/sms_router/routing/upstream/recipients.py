@@ -1,4 +1,4 @@
-"""To whom an upstream's messages go: to who texted, or where it says, but to nobody who opted out."""
+"""Recipients of an upstream's messages: the contact, or another number unless it has opted out."""
 
 from __future__ import annotations
 
@@ -21,57 +21,70 @@ _E164 = re.compile(r"\+[1-9][0-9]{6,14}")
 
 
 async def resolve_recipients(
-    found: Sequence[tuple[SendMessage, WebhookUrl]], message: InboundMessage, people: Contacts
+    messages: Sequence[tuple[SendMessage, WebhookUrl]], inbound: InboundMessage, contacts: Contacts
 ) -> tuple[list[Part], list[str]]:
-    """Return the messages that may be sent, and a line for each that may not."""
+    """Return the messages that may be sent as parts of a reply, and a note for each omission.
+
+    Args:
+        messages: the messages of an upstream, each with the URL of its document.
+        inbound: the text that they answer.
+        contacts: tells whether another recipient has opted out.
+
+    """
     parts: list[Part] = []
-    remarks: list[str] = []
-    for said, page in found:
-        media, others = _joined(page, said.media)
-        for url in others:
-            remarks.append(f"a picture that Twilio would refuse is left out: {url!r:.80} is no URL")
-            log.warning("%s: %s", page, remarks[-1])
-        part = Part(said.body, media, said.sender)
-        if said.recipient in (None, message.sender):
+    omissions: list[str] = []
+
+    def omit(page: WebhookUrl, note: str) -> None:
+        omissions.append(note)
+        log.warning("%s: %s", page, note)
+
+    for message, page in messages:
+        media, invalid = _absolute_urls(page, message.media)
+        for url in invalid:
+            omit(page, f"media that Twilio would refuse is left out: {url!r:.80} is no URL")
+        part = Part(message.body, media, message.sender)
+        if message.recipient in (None, inbound.sender):
             parts.append(part)
             continue
-        other = await _elsewhere(part, said.recipient or "", message, people)
-        if isinstance(other, Part):
-            parts.append(other)
+        recipient = message.recipient or ""
+        redirected = await _redirect(part, recipient, inbound, contacts)
+        if isinstance(redirected, Part):
+            parts.append(redirected)
         else:
-            remarks.append(f"a message to {mask_number(said.recipient or '')} is left out: {other}")
-            log.warning("%s: %s", page, remarks[-1])
-    return parts, remarks
+            omit(page, f"a message to {mask_number(recipient)} is left out: {redirected}")
+    return parts, omissions
 
 
-def _joined(page: WebhookUrl, media: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Make the media's URLs absolute, and return apart what is not a URL."""
-    joined, others = [], []
+def _absolute_urls(page: WebhookUrl, media: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return the media's absolute URLs, and the values that are no URLs."""
+    absolute, invalid = [], []
     for url in media:
         try:
-            whole = urljoin(page.called, url)
+            joined = urljoin(page.called, url)
         except ValueError:
-            whole = ""
-        if is_media_url(whole):
-            joined.append(whole)
+            joined = ""
+        if is_media_url(joined):
+            absolute.append(joined)
         else:
-            others.append(url)
-    return joined, others
+            invalid.append(url)
+    return absolute, invalid
 
 
-async def _elsewhere(part: Part, recipient: str, message: InboundMessage, people: Contacts) -> Part | str:
-    """Address a message to somebody else, if they may be texted; else say why not."""
+async def _redirect(
+    part: Part, recipient: str, inbound: InboundMessage, contacts: Contacts
+) -> RedirectedPart | str:
+    """Return the part addressed to another recipient, or why it must not be sent."""
     if not _E164.fullmatch(recipient):
         return "not a phone number like +14155550123"
-    if people.scope_of(None, recipient) != recipient:
-        return "it is a number of ours, which would answer itself"
-    scope = people.scope_of(message.service_sid, message.recipient)
-    if people.is_opted_out_cached(scope, recipient):
-        return "they have opted out"
+    if contacts.scope_of(None, recipient) != recipient:
+        return "the number is one of our senders, which would answer itself"
+    scope = contacts.scope_of(inbound.service_sid, inbound.recipient)
+    if contacts.is_opted_out_cached(scope, recipient):
+        return "the recipient has opted out"
     try:
-        facts = await people.facts_now(scope, recipient)
+        facts = await contacts.facts_now(scope, recipient)
     except StoreUnavailableError:
-        return "whether they opted out is not known while Redis is away"
+        return "whether the recipient has opted out is unknown while Redis is unavailable"
     if facts.opted_out:
-        return "they have opted out"
+        return "the recipient has opted out"
     return RedirectedPart(part.text, part.media, part.sender, recipient, facts)
