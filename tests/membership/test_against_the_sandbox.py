@@ -1,4 +1,4 @@
-"""The demo's pool, read from the sandbox through the official client as it would be from Twilio."""
+"""The demo's Sender Pool, read from the sandbox through Twilio's client."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -62,7 +62,7 @@ def test_the_demos_senders_are_read_with_their_kinds_and_their_own_urls(demo: Se
         ("+447400123456", Capability.SMS, "+14155550100"),
     ],
 )
-def test_the_demos_people_are_answered_from_the_right_number(
+def test_the_demos_contacts_get_the_right_sender(
     demo: ServiceSource, person: str, needs: Capability, expected: str
 ) -> None:
     asked = SelectionRequest(person, country_of(person, None), area_code_of(person), needs, "+14155550100")
@@ -78,7 +78,7 @@ def test_the_demos_people_are_answered_from_the_right_number(
         ({"kind": "hang"}, "did not answer in time"),
     ],
 )
-async def test_the_demo_outlives_faults_of_the_api(
+async def test_the_snapshot_stays_while_the_api_fails(
     sandbox: str, demo: ServiceSource, how: dict[str, object], words: str, no_redis: Redis
 ) -> None:
     membership = Membership([demo], no_redis)

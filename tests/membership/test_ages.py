@@ -1,4 +1,4 @@
-"""How old a pool may become, who counts it, and what the metrics say."""
+"""The ages of a pool: stale pools, their count, and the metrics."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.membership.recorded import RecordedTwilio, failing
 from tests.membership.ticking import Clock, Pauses, only, running
 
 
-async def test_a_pool_past_its_hard_age_serves_and_each_time_is_counted(
+async def test_a_stale_pool_is_used_and_each_use_is_counted(
     twilio: RecordedTwilio, source: ServiceSource, clock: Clock, no_redis: Redis
 ) -> None:
     membership = Membership([source], no_redis, clock=clock, stale_after=300)
@@ -31,7 +31,7 @@ async def test_a_pool_past_its_hard_age_serves_and_each_time_is_counted(
     assert (only(membership).stale, only(membership).stale_uses) == (False, 2)
 
 
-async def test_a_service_that_is_rarely_read_is_not_stale_before_two_readings_are_missing(
+async def test_a_service_with_a_long_interval_is_not_stale_before_two_readings_are_missing(
     source: ServiceSource, clock: Clock, no_redis: Redis
 ) -> None:
     daily = replace(source, refresh_after=86_400)
@@ -43,7 +43,7 @@ async def test_a_service_that_is_rarely_read_is_not_stale_before_two_readings_ar
     assert only(membership).stale
 
 
-async def test_the_watch_reports_even_without_redis(
+async def test_the_watch_reports_statuses_without_redis(
     source: ServiceSource, clock: Clock, no_redis: Redis
 ) -> None:
     reports: list[tuple[ServiceStatus, ...]] = []
@@ -54,7 +54,7 @@ async def test_the_watch_reports_even_without_redis(
     assert [[status.size for status in report] for report in reports] == [[0], [2]]
 
 
-async def test_the_figures_show_age_version_size_and_every_count(
+async def test_the_metrics_have_age_version_size_and_counts(
     twilio: RecordedTwilio, source: ServiceSource, clock: Clock, no_redis: Redis
 ) -> None:
     figures = PoolMetrics()
@@ -76,7 +76,7 @@ async def test_the_figures_show_age_version_size_and_every_count(
     assert [_figure(twilio, name) for name in counts] == [1, 1, 1]
 
 
-async def test_the_jitter_spreads_replicas_around_the_time_that_is_due(
+async def test_jitter_spreads_the_readings_of_replicas(
     source: ServiceSource, clock: Clock, no_redis: Redis
 ) -> None:
     asked = []

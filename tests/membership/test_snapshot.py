@@ -1,4 +1,4 @@
-"""A snapshot survives being stored, also by a later version of the program."""
+"""The stored form of a snapshot, also when a later release has written it."""
 
 import json
 from dataclasses import replace
@@ -42,11 +42,11 @@ snapshots = st.builds(
 
 
 @given(snapshots)
-def test_what_was_stored_is_read_again(snapshot: Snapshot) -> None:
+def test_a_stored_snapshot_is_decoded_unchanged(snapshot: Snapshot) -> None:
     assert Snapshot.from_bytes(snapshot.to_bytes()) == snapshot
 
 
-def test_fields_of_a_later_version_are_left_out() -> None:
+def test_unknown_fields_of_a_later_release_are_ignored() -> None:
     stored = json.loads(SNAPSHOT.to_bytes())
     stored["weather"] = "fine"
     stored["settings"]["weather"] = "fine"
@@ -58,28 +58,28 @@ def test_fields_of_a_later_version_are_left_out() -> None:
 
 
 @pytest.mark.parametrize(
-    ("stored", "why"),
+    ("stored", "reason"),
     [
         (b"", "is not JSON"),
         (b"\xff", "is not JSON"),
         (b"[]", "is not of format 1"),
         (b"{}", "is not of format 1"),
         (b'{"format": 2}', "is not of format 1"),
-        (b'{"format": 1}', "lacks something: KeyError('account_sid')"),
+        (b'{"format": 1}', "is incomplete: KeyError('account_sid')"),
         (
             SNAPSHOT.to_bytes().replace(b'"short code"', b'"carrier pigeon"'),
             "'carrier pigeon' is not a valid",
         ),
-        (SNAPSHOT.to_bytes().replace(b'"number_urls":{', b'"number_urls":[],"x":{'), "lacks something"),
+        (SNAPSHOT.to_bytes().replace(b'"number_urls":{', b'"number_urls":[],"x":{'), "is incomplete"),
     ],
 )
-def test_anything_else_is_refused_with_the_reason(stored: bytes, why: str) -> None:
+def test_malformed_bytes_are_an_error_with_the_reason(stored: bytes, reason: str) -> None:
     with pytest.raises(SnapshotError) as caught:
         Snapshot.from_bytes(stored)
-    assert why in str(caught.value)
+    assert reason in str(caught.value)
 
 
-def test_two_readings_that_found_the_same_say_the_same() -> None:
+def test_age_and_version_are_not_part_of_the_content() -> None:
     assert SNAPSHOT.same_content(replace(SNAPSHOT, read_at=99.0, version=8))
     assert not SNAPSHOT.same_content(replace(SNAPSHOT, senders=()))
     assert not SNAPSHOT.same_content(replace(SNAPSHOT, settings=ServiceProperties()))

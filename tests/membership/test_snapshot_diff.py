@@ -1,4 +1,4 @@
-"""What differs between two snapshots, and only that."""
+"""The differences between two snapshots."""
 
 from __future__ import annotations
 
@@ -7,7 +7,12 @@ from dataclasses import replace
 from hypothesis import given, settings
 
 from sms_router.membership.snapshot import NumberUrls, ServiceProperties, Snapshot
-from sms_router.membership.snapshot_diff import diff_snapshots, named_changes, sends, shown
+from sms_router.membership.snapshot_diff import (
+    describe_changes,
+    diff_snapshots,
+    format_capabilities,
+    format_value,
+)
 from sms_router.senders.models import Capability, Sender, SenderKind
 from tests.membership.test_snapshot import SNAPSHOT, snapshots
 
@@ -20,18 +25,18 @@ def told(after: Snapshot) -> list[str]:
     return [str(each) for each in diff_snapshots(BEFORE, after)]
 
 
-def test_a_later_reading_of_the_same_is_no_difference() -> None:
+def test_a_later_reading_with_the_same_content_has_no_difference() -> None:
     assert told(replace(BEFORE, read_at=99.0, version=7)) == []
 
 
-def test_senders_that_came_and_went() -> None:
+def test_added_and_removed_senders() -> None:
     assert told(replace(BEFORE, senders=(LONG,))) == [
         "+14155550100 (PN1): the long code: not in the Service -> in the Service",
         "12345 (SC1): the short code: in the Service -> not in the Service",
     ]
 
 
-def test_settings_capabilities_and_urls_that_changed() -> None:
+def test_changed_settings_capabilities_and_urls() -> None:
     after = replace(
         BEFORE,
         senders=(replace(CODE, capabilities=Capability.SMS),),
@@ -48,7 +53,7 @@ def test_settings_capabilities_and_urls_that_changed() -> None:
 
 @settings(max_examples=40)
 @given(snapshots)
-def test_there_is_a_difference_exactly_where_two_snapshots_do_not_say_the_same(after: Snapshot) -> None:
+def test_there_is_a_difference_exactly_when_the_content_differs(after: Snapshot) -> None:
     distinct = {sender.sid: sender for sender in after.senders}
     urls = {sid: url for sid, url in after.number_urls.items() if sid in distinct}
     after = replace(after, senders=tuple(distinct[sid] for sid in sorted(distinct)), number_urls=urls)
@@ -57,7 +62,11 @@ def test_there_is_a_difference_exactly_where_two_snapshots_do_not_say_the_same(a
     assert bool(diff_snapshots(before, after)) is not before.same_content(after)
 
 
-def test_values_are_shown_as_people_read_them() -> None:
-    assert [shown(value) for value in (None, "", False, True, 7)] == ["none", "none", "no", "yes", "7"]
-    assert [sends(value) for value in (None, Capability.NONE, Capability.MMS)] == ["", "", "MMS"]
-    assert named_changes({"sms_url": "https://a"}, {"sms_url": ""}) == "sms url: https://a -> none"
+def test_values_are_formatted_for_operators() -> None:
+    assert [format_value(value) for value in (None, "", False, True, 7)] == ["none", "none", "no", "yes", "7"]
+    assert [format_capabilities(value) for value in (None, Capability.NONE, Capability.MMS)] == [
+        "",
+        "",
+        "MMS",
+    ]
+    assert describe_changes({"sms_url": "https://a"}, {"sms_url": ""}) == "sms url: https://a -> none"

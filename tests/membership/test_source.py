@@ -1,4 +1,4 @@
-"""A Service read from Twilio: everything, or nothing and why."""
+"""Reading a Service from Twilio: complete, or an error."""
 
 from collections.abc import Callable
 
@@ -43,7 +43,7 @@ def test_all_pages_of_all_kinds_make_one_snapshot(twilio: RecordedTwilio, source
     assert snapshot.pool().find("67890", "CA") is not None
 
 
-def test_the_services_settings_and_the_numbers_own_urls_come_along(
+def test_the_snapshot_has_the_settings_and_the_urls_of_the_numbers(
     twilio: RecordedTwilio, source: ServiceSource
 ) -> None:
     twilio.settings = {"use_inbound_webhook_on_number": True, "fallback_url": "https://sms.example.com/f"}
@@ -70,7 +70,7 @@ def test_capabilities_that_the_service_leaves_out_come_from_the_number(
     assert {sender.sid: sender for sender in source.read(1.0).senders}[sid].capabilities is Capability.SMS
 
 
-def test_an_empty_service_is_an_answer(twilio: RecordedTwilio, source: ServiceSource) -> None:
+def test_an_empty_service_is_a_valid_snapshot(twilio: RecordedTwilio, source: ServiceSource) -> None:
     twilio.codes, twilio.numbers = [], []
     assert source.read(1.0).senders == ()
     assert not any("2010-04-01" in path for path in twilio.asked)
@@ -110,7 +110,7 @@ def endless(twilio: RecordedTwilio) -> Fault | None:
         (answering("[]", where="PhoneNumbers"), FailureKind.UNREADABLE, "not the expected JSON"),
     ],
 )
-def test_a_page_that_fails_makes_no_snapshot(
+def test_a_failed_page_is_an_error(
     twilio: RecordedTwilio, source: ServiceSource, fault: Fault, kind: FailureKind, words: str
 ) -> None:
     for index in range(3):
@@ -128,7 +128,7 @@ def test_a_page_that_fails_makes_no_snapshot(
     ("spoil", "words"),
     [(without_address, "a short code without its sid or its address"), (endless, "more than 200 pages")],
 )
-def test_a_list_that_is_not_whole_makes_no_snapshot(
+def test_an_incomplete_list_is_an_error(
     twilio: RecordedTwilio,
     source: ServiceSource,
     spoil: Callable[[RecordedTwilio], Fault | None],
@@ -139,7 +139,7 @@ def test_a_list_that_is_not_whole_makes_no_snapshot(
         source.read(1.0)
 
 
-def test_nobody_at_the_other_end_is_said_in_words(twilio: RecordedTwilio) -> None:
+def test_a_refused_connection_is_an_error_in_one_sentence(twilio: RecordedTwilio) -> None:
     nobody = f"http://127.0.0.1:{free_port()}"
     away = twilio_source(ACCOUNT, TOKEN, twilio.service_sid, base_url=nobody, timeout=1)
     with pytest.raises(PoolReadError, match="the connection to Twilio's API failed"):

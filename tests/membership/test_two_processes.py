@@ -1,4 +1,4 @@
-"""Two routers in processes of their own, one Valkey, one sandbox: a command's change reaches both."""
+"""Two router processes, one Valkey, one sandbox: a change by a command reaches both."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ async def answers_from(router: RunningRouter, sender: str) -> bool:
     return f'from="{sender}"' in answer.text
 
 
-async def test_a_short_code_that_leaves_is_used_by_neither_router_and_comes_back_to_both(
+async def test_a_removed_short_code_is_used_by_neither_router_until_it_is_added_again(
     routers: list[RunningRouter], sandbox: str
 ) -> None:
     for router in routers:

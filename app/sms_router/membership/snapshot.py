@@ -1,4 +1,4 @@
-"""One reading of a Messaging Service: its senders, its settings, and its numbers' own URLs."""
+"""A snapshot of a Messaging Service: its senders, its settings, and the URLs of its numbers."""
 
 from __future__ import annotations
 
@@ -15,35 +15,35 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 FORMAT = 1
-"""Raised when a stored snapshot can no longer be read by the version before."""
+"""Increased when the release before can no longer decode a stored snapshot."""
 
 _Value = TypeVar("_Value", bound="DataclassInstance")
 
 
 class SnapshotError(ValueError):
-    """Stored bytes that are not a snapshot of this format; the text says why."""
+    """Stored bytes that are not a snapshot of this format; the text names the fault."""
 
 
 @dataclass(frozen=True, slots=True)
 class ServiceProperties:
-    """What the Service itself is set to (facts 6.1)."""
+    """The settings of the Service itself."""
 
     friendly_name: str = ""
     inbound_request_url: str | None = None
-    """None: inbound messages are dropped unlogged (facts 3)."""
+    """None: Twilio drops incoming messages without a log entry."""
     inbound_method: str = "POST"
     fallback_url: str | None = None
     fallback_method: str = "POST"
     status_callback: str | None = None
     use_inbound_webhook_on_number: bool = False
-    """True: each number's own URLs replace the Service's, and the router sees nothing (facts 3)."""
+    """True: each number's own URLs replace the Service's, and the router receives no messages."""
     sticky_sender: bool = False
     area_code_geomatch: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class NumberUrls:
-    """The URLs of a number or short code, which the Service hides."""
+    """The URLs of a number or short code, which are not used while it is in a Service."""
 
     friendly_name: str = ""
     sms_url: str | None = None
@@ -51,12 +51,12 @@ class NumberUrls:
     sms_fallback_url: str | None = None
     sms_fallback_method: str = "POST"
     sms_application_sid: str | None = None
-    """When it is set, Twilio calls the application's URLs and none of the number's (facts 3)."""
+    """When it is set, Twilio calls the application's URLs instead of the number's."""
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A Service as it was at one moment; replaced, never changed."""
+    """A Service at one moment."""
 
     account_sid: str
     service_sid: str
@@ -67,67 +67,67 @@ class Snapshot:
     read_at: float
     """Seconds since the epoch when Twilio last confirmed it."""
     version: int
-    """Greater for every change; the same while readings find nothing new."""
+    """Increases with every change; readings without a change keep it."""
 
     def pool(self) -> Pool:
-        """Return the senders, indexed; takes some 200 ms for ten thousand."""
+        """Return the indexed Sender Pool; takes some 200 ms for 10,000 senders."""
         return Pool(self.service_sid, self.version, self.senders)
 
     def same_content(self, other: Snapshot) -> bool:
-        """Tell whether two readings found the same, whenever they were made."""
+        """Return whether two snapshots are equal except for their age and version."""
         return replace(self, read_at=other.read_at, version=other.version) == other
 
     def confirmed(self, read_at: float) -> Snapshot:
-        """Return the same snapshot, read again at this time and found unchanged."""
+        """Return the same snapshot, read again at ``read_at``."""
         return replace(self, read_at=read_at)
 
     def to_bytes(self) -> bytes:
-        """Return the snapshot as JSON."""
-        written = {
+        """Encode as JSON."""
+        value = {
             "format": FORMAT,
             "account_sid": self.account_sid,
             "service_sid": self.service_sid,
-            "senders": [_written(sender) for sender in self.senders],
+            "senders": [_encode_sender(sender) for sender in self.senders],
             "settings": asdict(self.settings),
             "number_urls": {sid: asdict(urls) for sid, urls in self.number_urls.items()},
             "read_at": self.read_at,
             "version": self.version,
         }
-        return json.dumps(written, separators=(",", ":")).encode()
+        return json.dumps(value, separators=(",", ":")).encode()
 
     @classmethod
     def from_bytes(cls, stored: bytes) -> Snapshot:
-        """Read what ``to_bytes`` wrote; fields of a later version are left out.
+        """Decode what `to_bytes` returns; unknown fields of a later release are ignored.
 
         Raises:
-            SnapshotError: when the bytes are of another format, or no snapshot at all.
+            SnapshotError: when the bytes are malformed or of another format.
 
         """
         try:
-            read = json.loads(stored)
+            value = json.loads(stored)
         except ValueError as error:
             raise SnapshotError("the stored snapshot is not JSON") from error
-        if not isinstance(read, dict) or read.get("format") != FORMAT:
+        if not isinstance(value, dict) or value.get("format") != FORMAT:
             raise SnapshotError(f"the stored snapshot is not of format {FORMAT}")
         try:
-            return cls._read(read)
+            return cls._decode(value)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise SnapshotError(f"the stored snapshot lacks something: {error!r}") from error
+            raise SnapshotError(f"the stored snapshot is incomplete: {error!r}") from error
 
     @classmethod
-    def _read(cls, read: dict[str, Any]) -> Snapshot:
+    def _decode(cls, value: dict[str, Any]) -> Snapshot:
         return cls(
-            account_sid=str(read["account_sid"]),
-            service_sid=str(read["service_sid"]),
-            senders=tuple(_sender(each) for each in read["senders"]),
-            settings=_known(ServiceProperties, read["settings"]),
-            number_urls={sid: _urls(urls) for sid, urls in read["number_urls"].items()},
-            read_at=float(read["read_at"]),
-            version=int(read["version"]),
+            account_sid=str(value["account_sid"]),
+            service_sid=str(value["service_sid"]),
+            senders=tuple(_decode_sender(sender) for sender in value["senders"]),
+            settings=_from_known_fields(ServiceProperties, value["settings"]),
+            number_urls={sid: _decode_urls(urls) for sid, urls in value["number_urls"].items()},
+            read_at=float(value["read_at"]),
+            version=int(value["version"]),
         )
 
 
-def _written(sender: Sender) -> dict[str, object]:
+def _encode_sender(sender: Sender) -> dict[str, object]:
     return {
         "sid": sender.sid,
         "address": sender.address,
@@ -138,28 +138,28 @@ def _written(sender: Sender) -> dict[str, object]:
     }
 
 
-def _sender(read: dict[str, Any]) -> Sender:
+def _decode_sender(value: dict[str, Any]) -> Sender:
     return Sender(
-        sid=read["sid"],
-        address=read["address"],
-        kind=SenderKind(read["kind"]),
-        country=intern(read["country"]) if read["country"] else None,
-        capabilities=capabilities_of(read["capabilities"]),
-        live=read["live"],
+        sid=value["sid"],
+        address=value["address"],
+        kind=SenderKind(value["kind"]),
+        country=intern(value["country"]) if value["country"] else None,
+        capabilities=parse_capabilities(value["capabilities"]),
+        live=value["live"],
     )
 
 
-def capabilities_of(names: list[str] | None) -> Capability:
-    """Turn Twilio's list (``SMS``, ``MMS``, ``Voice``) into what matters here."""
+def parse_capabilities(names: list[str] | None) -> Capability:
+    """Parse Twilio's list (``SMS``, ``MMS``, ``Voice``); names other than SMS and MMS are ignored."""
     capabilities = Capability.NONE
     for name in names or ():
         capabilities |= Capability.__members__.get(name.upper(), Capability.NONE)
     return capabilities
 
 
-def own_urls(number: Any) -> NumberUrls:
-    """Turn Twilio's record of a number or short code into what matters here."""
-    return _urls(
+def parse_number_urls(number: Any) -> NumberUrls:
+    """Return the URLs in Twilio's record of a number or short code."""
+    return _decode_urls(
         {
             "friendly_name": number.friendly_name or "",
             "sms_url": number.sms_url or None,
@@ -171,13 +171,12 @@ def own_urls(number: Any) -> NumberUrls:
     )
 
 
-def _urls(read: Mapping[str, Any]) -> NumberUrls:
-    """Make a number's URLs of texts that are kept once: thousands of numbers have the same ones."""
-    kept = {name: intern(str(value)) if value else value for name, value in read.items()}
-    return _known(NumberUrls, kept)
+def _decode_urls(values: Mapping[str, Any]) -> NumberUrls:
+    # Interned, because thousands of numbers have the same URLs.
+    interned = {name: intern(str(value)) if value else value for name, value in values.items()}
+    return _from_known_fields(NumberUrls, interned)
 
 
-def _known(kind: type[_Value], read: dict[str, Any]) -> _Value:
-    """Make a value of the fields that it knows."""
-    names = {field.name for field in fields(kind)}
-    return kind(**{name: value for name, value in read.items() if name in names})
+def _from_known_fields(type_: type[_Value], values: dict[str, Any]) -> _Value:
+    names = {field.name for field in fields(type_)}
+    return type_(**{name: value for name, value in values.items() if name in names})

@@ -1,4 +1,4 @@
-"""What differs between two snapshots of a Service: pure, for people and for the check."""
+"""The differences between two snapshots of a Service; pure."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from sms_router.senders.models import Capability, Sender
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-THERE, NOT_THERE = "in the Service", "not in the Service"
+MEMBER, NOT_MEMBER = "in the Service", "not in the Service"
 
 
 @dataclass(frozen=True, slots=True)
 class SnapshotChange:
-    """One thing that has changed."""
+    """One difference."""
 
     subject: str
     """The Service's sid, or a sender's address and sid."""
@@ -26,60 +26,61 @@ class SnapshotChange:
     after: str
 
     def __str__(self) -> str:
-        """Say it in one line."""
         return f"{self.subject}: {self.what}: {self.before} -> {self.after}"
 
 
 def diff_snapshots(before: Snapshot, after: Snapshot) -> tuple[SnapshotChange, ...]:
-    """Return all differences but those of age and version: the Service's first, then each sender's."""
-    found = [*_changed(before.service_sid, before.settings, after.settings)]
-    old, new = ({sender.sid: sender for sender in each.senders} for each in (before, after))
+    """Return the differences of content: the Service's first, then each sender's."""
+    changes = [*_diff_fields(before.service_sid, before.settings, after.settings)]
+    old, new = ({sender.sid: sender for sender in snapshot.senders} for snapshot in (before, after))
     for sid in sorted(old.keys() | new.keys()):
-        found += _sender(old.get(sid), new.get(sid))
+        changes += _diff_sender(old.get(sid), new.get(sid))
         urls = before.number_urls.get(sid), after.number_urls.get(sid)
         if sid in old and sid in new:
-            found += _changed(_named(new[sid]), urls[0] or NumberUrls(), urls[1] or NumberUrls())
-    return tuple(found)
+            changes += _diff_fields(_name(new[sid]), urls[0] or NumberUrls(), urls[1] or NumberUrls())
+    return tuple(changes)
 
 
-def _sender(old: Sender | None, new: Sender | None) -> Iterator[SnapshotChange]:
-    one = new or old
-    assert one is not None, "a sid is in one of the two"
+def _diff_sender(old: Sender | None, new: Sender | None) -> Iterator[SnapshotChange]:
+    sender = new or old
+    assert sender is not None
     if old is None or new is None:
-        places = (THERE, NOT_THERE) if new is None else (NOT_THERE, THERE)
-        yield SnapshotChange(_named(one), f"the {one.kind.value}", *places)
+        values = (MEMBER, NOT_MEMBER) if new is None else (NOT_MEMBER, MEMBER)
+        yield SnapshotChange(_name(sender), f"the {sender.kind.value}", *values)
     else:
-        yield from _changed(_named(new), old, new)
+        yield from _diff_fields(_name(new), old, new)
 
 
-def _changed(subject: str, old: DataclassInstance, new: DataclassInstance) -> Iterator[SnapshotChange]:
+def _diff_fields(subject: str, old: DataclassInstance, new: DataclassInstance) -> Iterator[SnapshotChange]:
     for field in fields(old):
         before, after = getattr(old, field.name), getattr(new, field.name)
         if before != after:
-            yield SnapshotChange(subject, field.name.replace("_", " "), shown(before), shown(after))
+            yield SnapshotChange(
+                subject, field.name.replace("_", " "), format_value(before), format_value(after)
+            )
 
 
-def shown(value: object) -> str:
-    """Return a value as people read it."""
+def format_value(value: object) -> str:
+    """Return a setting's value for operators: ``yes``, ``no``, ``none``, or the value as text."""
     if isinstance(value, Capability):
-        return sends(value)
+        return format_capabilities(value)
     if isinstance(value, bool):
         return "yes" if value else "no"
     return str(value) if value not in (None, "") else "none"
 
 
-def sends(capabilities: Capability | None) -> str:
-    """Return what a number can send, as in ``SMS+MMS``; empty for nothing, or when it is not known."""
+def format_capabilities(capabilities: Capability | None) -> str:
+    """Return them like ``SMS+MMS``; empty for none, and when they are unknown."""
     return "+".join(flag.name or "" for flag in Capability if flag & (capabilities or Capability.NONE))
 
 
-def _named(sender: Sender) -> str:
+def _name(sender: Sender) -> str:
     return f"{sender.address} ({sender.sid})"
 
 
-def named_changes(before: Mapping[str, object], after: Mapping[str, object]) -> str:
-    """Say in one line what an update changes: ``sms url: none -> https://...``."""
+def describe_changes(before: Mapping[str, object], after: Mapping[str, object]) -> str:
+    """Return an update in one line: ``sms url: none -> https://...``."""
     return ", ".join(
-        f"{name.replace('_', ' ')}: {shown(before.get(name))} -> {shown(value)}"
+        f"{name.replace('_', ' ')}: {format_value(before.get(name))} -> {format_value(value)}"
         for name, value in after.items()
     )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from sms_router.membership.snapshot import ServiceProperties, Snapshot, capabilities_of, own_urls
+from sms_router.membership.snapshot import ServiceProperties, Snapshot, parse_capabilities, parse_number_urls
 from sms_router.senders.country import country_of, is_toll_free
 from sms_router.senders.models import Capability, Sender, SenderKind
 from sms_router.twilio.rest import (
@@ -141,7 +141,9 @@ def _read(client: Client, account_sid: str, service_sid: str, now: float) -> Sna
         service_sid=service_sid,
         senders=tuple(sorted(senders, key=lambda sender: sender.sid)),
         settings=settings,
-        number_urls={sender.sid: own_urls(owned[sender.sid]) for sender in senders if sender.sid in owned},
+        number_urls={
+            sender.sid: parse_number_urls(owned[sender.sid]) for sender in senders if sender.sid in owned
+        },
         read_at=now,
         version=int(now * 1000),
     )
@@ -162,7 +164,7 @@ def _settings(service: Any) -> ServiceProperties:
 
 
 def _short_code(record: Any) -> Sender:
-    capabilities = capabilities_of(record.capabilities)
+    capabilities = parse_capabilities(record.capabilities)
     return _sender(record.sid, record.short_code, SenderKind.SHORT_CODE, record.country_code, capabilities)
 
 
@@ -170,14 +172,14 @@ def _number(record: Any, owned: Any) -> Sender:
     address = record.phone_number
     # The record does not tell a long code from a toll-free number.
     kind = SenderKind.TOLL_FREE if is_toll_free(address) else SenderKind.LONG_CODE
-    capabilities = capabilities_of(record.capabilities)
+    capabilities = parse_capabilities(record.capabilities)
     if owned is not None and not record.capabilities:
-        capabilities = capabilities_of([name for name, able in owned.capabilities.items() if able])
+        capabilities = parse_capabilities([name for name, able in owned.capabilities.items() if able])
     return _sender(record.sid, address, kind, record.country_code or country_of(address, None), capabilities)
 
 
 def _alphanumeric(record: Any) -> Sender:
-    capabilities = capabilities_of(record.capabilities) or Capability.SMS
+    capabilities = parse_capabilities(record.capabilities) or Capability.SMS
     return _sender(record.sid, record.alpha_sender, SenderKind.ALPHANUMERIC, None, capabilities)
 
 

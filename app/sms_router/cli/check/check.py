@@ -14,7 +14,7 @@ from sms_router.cli.output import AsJson, confirm, plain, plural, print_json, pr
 from sms_router.cli.twilio_access import Yes
 from sms_router.config.settings import Settings
 from sms_router.errors import ConfigurationError
-from sms_router.membership.snapshot_diff import shown
+from sms_router.membership.snapshot_diff import format_value
 from sms_router.routing.dispatch.dispatcher import Dispatcher
 from sms_router.senders.error_table import load_error_table
 
@@ -76,7 +76,7 @@ def check(
 def _mend(settings: Settings, mendings: Mapping[str, Sequence[Fix]], *, yes: bool, quiet: bool) -> None:
     if not quiet:
         rows = [
-            (sid, each.name.replace("_", " "), shown(each.before), shown(each.after))
+            (sid, each.name.replace("_", " "), format_value(each.before), format_value(each.after))
             for sid, wanted in mendings.items()
             for each in wanted
         ]

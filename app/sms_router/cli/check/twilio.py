@@ -18,7 +18,7 @@ from sms_router.cli.output import CommandError, stderr
 from sms_router.cli.twilio_access import ServiceAccess, apply_change, operation_on
 from sms_router.config.settings import Settings, load_settings
 from sms_router.membership.snapshot import Snapshot
-from sms_router.membership.snapshot_diff import diff_snapshots, named_changes
+from sms_router.membership.snapshot_diff import describe_changes, diff_snapshots
 from sms_router.membership.snapshot_store import stored_snapshot
 from sms_router.membership.source import PoolReadError
 from sms_router.onboarding.repository import OnboardingState
@@ -100,7 +100,7 @@ def _update(operation: ServiceAccess, before: Mapping[str, object], after: Mappi
         operation,
         "update",
         operation.service_sid,
-        f"the Service: {named_changes(before, after)}",
+        f"the Service: {describe_changes(before, after)}",
         lambda: operation.resources.update_service(after),
     )
 

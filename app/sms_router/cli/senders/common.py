@@ -11,8 +11,8 @@ import typer
 
 from sms_router.cli.output import CommandError, confirm, print_json, print_table
 from sms_router.cli.twilio_access import ServiceAccess, apply_change, ask, print_line
-from sms_router.membership.admin import Filter, SenderResource, SenderType
-from sms_router.membership.snapshot_diff import named_changes, sends
+from sms_router.membership.admin import NumberFilter, SenderResource, SenderType
+from sms_router.membership.snapshot_diff import describe_changes, format_capabilities
 from sms_router.senders.models import SenderKind
 
 _SID = re.compile(r"(SC|PN|AI)[0-9a-fA-F]{32}")
@@ -82,13 +82,15 @@ NameFilter = Annotated[str | None, typer.Option("--friendly-name", help="Only th
 
 
 def list_senders(
-    operation: ServiceAccess, types: Sequence[SenderType], chosen: Filter, *, everything: bool
+    operation: ServiceAccess, types: Sequence[SenderType], chosen: NumberFilter, *, everything: bool
 ) -> list[SenderResource]:
     """Return the senders at Twilio now, of several types."""
 
     def read() -> list[SenderResource]:
         resources = operation.resources
-        return [each for type_ in types for each in resources.listed(type_, chosen, everything=everything)]
+        return [
+            each for type_ in types for each in resources.list_senders(type_, chosen, everything=everything)
+        ]
 
     return ask(operation.settings, "Asking Twilio", read)
 
@@ -114,7 +116,7 @@ def _print_senders(senders: Sequence[SenderResource]) -> None:
         (
             each.address,
             f"{each.country or ''} {_KINDS[each.kind]}".strip(),
-            sends(each.capabilities),
+            format_capabilities(each.capabilities),
             each.sid,
         )
         for each in senders
@@ -133,7 +135,7 @@ def find_sender(operation: ServiceAccess, named: str, types: Sequence[SenderType
     type_ = _type_of(named, types)
     if _SID.fullmatch(named):
         return ask(operation.settings, "Asking Twilio", lambda: operation.resources.find(type_, named))
-    chosen = Filter() if type_ is SenderType.ALPHA_SENDER else Filter(number=named)
+    chosen = NumberFilter() if type_ is SenderType.ALPHA_SENDER else NumberFilter(number=named)
     found = list_senders(operation, [type_], chosen, everything=True)
     exact = [each for each in found if each.address == named]
     if len(exact) == 1:
@@ -212,7 +214,7 @@ def update_sender(
     if sender.own is None:
         raise CommandError(f"{sender.address} is an alphanumeric sender: it has no settings.", code=2)
     type_, before = SenderType(sender.sid[:2]), {**asdict(sender.own), "api_version": sender.api_version}
-    detail = f"{sender.address}: {named_changes(before, changes)}"
+    detail = f"{sender.address}: {describe_changes(before, changes)}"
     apply_change(
         operation,
         "update",
@@ -233,7 +235,7 @@ def parse_updates(sender: SenderResource) -> dict[str, object]:
         "number": sender.address,
         "kind": sender.kind.value,
         "country": sender.country,
-        "sends": sends(sender.capabilities) if sender.capabilities is not None else None,
+        "sends": format_capabilities(sender.capabilities) if sender.capabilities is not None else None,
         "service": sender.service_sid,
         **own,
         "api_version": sender.api_version,

@@ -11,7 +11,7 @@ from sms_router.cli.output import CommandError, stderr
 from sms_router.cli.twilio_access import operation_on
 from sms_router.config.models import ServiceSettings as ConfiguredService
 from sms_router.config.settings import Settings, load_settings
-from sms_router.membership.snapshot import ServiceProperties, Snapshot, capabilities_of
+from sms_router.membership.snapshot import ServiceProperties, Snapshot, parse_capabilities
 from sms_router.membership.snapshot_store import stored_snapshot
 from sms_router.membership.source import PoolReadError
 from sms_router.senders.country import is_toll_free
@@ -90,7 +90,7 @@ def _snapshot_of(world: World, service: ConfiguredService) -> Snapshot:
                 numbers[sid].address,
                 _kind(sid, numbers[sid].address),
                 numbers[sid].country or None,
-                capabilities_of(
+                parse_capabilities(
                     ["SMS"] * numbers[sid].capabilities.sms + ["MMS"] * numbers[sid].capabilities.mms
                 ),
             )

@@ -15,9 +15,9 @@ from sms_router.cli.senders.pools import known_snapshots
 from sms_router.cli.times import iso
 from sms_router.cli.twilio_access import OfService, Yes, operation, print_line
 from sms_router.config.models import SenderKindName
-from sms_router.membership.admin import Filter, SenderType
+from sms_router.membership.admin import NumberFilter, SenderType
 from sms_router.membership.snapshot import Snapshot
-from sms_router.membership.snapshot_diff import sends
+from sms_router.membership.snapshot_diff import format_capabilities
 from sms_router.senders.candidates import ORDER
 from sms_router.senders.cordons import Cordon
 
@@ -76,7 +76,7 @@ def _in_words(snapshot: Snapshot, now: StoredConditions) -> list[dict[str, str]]
             "number": sender.address,
             "kind": sender.kind.value,
             "country": sender.country or "",
-            "sends": sends(sender.capabilities),
+            "sends": format_capabilities(sender.capabilities),
             "sid": sender.sid,
             "sent today": str(now.rates.sent_today(sender.sid) or "") if now.rates else "",
             "state": now.conditions.objection(sender.sid) or "",
@@ -121,7 +121,7 @@ def list_senders(
 ) -> None:
     """List the Service's senders as they are at Twilio now."""
     types = EVERY_TYPE if kind is None else (_LISTS[kind],)
-    chosen = Filter(friendly_name, number)
+    chosen = NumberFilter(friendly_name, number)
     at = operation(service)
     found = shared.list_senders(at, types, chosen, everything=everything)
     wanted = None if kind is None else kind.kind

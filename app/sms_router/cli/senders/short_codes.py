@@ -9,7 +9,7 @@ import typer
 from sms_router.cli.output import AsJson
 from sms_router.cli.senders import common as shared
 from sms_router.cli.twilio_access import OfService, Yes, operation
-from sms_router.membership.admin import Filter, SenderType
+from sms_router.membership.admin import NumberFilter, SenderType
 
 SHORT_CODES = (SenderType.SHORT_CODE,)
 
@@ -36,7 +36,7 @@ def list_short_codes(
     as_json: AsJson = False,
 ) -> None:
     """List the Service's short codes."""
-    chosen = Filter(friendly_name, short_code)
+    chosen = NumberFilter(friendly_name, short_code)
     at = operation(service)
     found = shared.list_senders(at, SHORT_CODES, chosen, everything=everything)
     shared.print_senders(at, found, as_json=as_json)

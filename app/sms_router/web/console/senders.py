@@ -13,7 +13,7 @@ from starlette.responses import RedirectResponse, Response
 
 from sms_router.membership import audit_log
 from sms_router.membership.service_state import ServiceStatus
-from sms_router.membership.snapshot_diff import sends
+from sms_router.membership.snapshot_diff import format_capabilities
 from sms_router.membership.sync.cordon_sync import release as release_cordon
 from sms_router.membership.sync.cordon_sync import store_cordon, stored_cordons
 from sms_router.onboarding.checklist import Checklist
@@ -181,7 +181,7 @@ class SenderPages:
             objection = "its port or lease is pending"
         return SenderRow(
             sender,
-            sends(sender.capabilities),
+            format_capabilities(sender.capabilities),
             _format_limit(self.context.settings.limits.limit_for(sender)),
             self.context.rate_limiter.sent_today(sender.sid),
             cordon,
