@@ -6,7 +6,7 @@ import contextlib
 import logging
 import os
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 from prometheus_client import REGISTRY, CollectorRegistry
@@ -45,8 +45,7 @@ from sms_router.routing.pipeline.composer import Composer
 from sms_router.routing.pipeline.late_replies import LateReplies
 from sms_router.routing.pipeline.outbox_replies import ReplyOutboxHandler
 from sms_router.routing.pipeline.pipeline import Pipeline
-from sms_router.routing.pipeline.policy import CannedReplies, OnFailure, ReplyPolicy
-from sms_router.routing.pipeline.prepare import AnswerPreparer
+from sms_router.routing.pipeline.policy import OnFailure, ReplyPolicy
 from sms_router.routing.pipeline.sticky_senders import StickySenders
 from sms_router.routing.pipeline.subscriber import Subscriber
 from sms_router.routing.upstream.cookies import CookieStore
@@ -55,7 +54,6 @@ from sms_router.routing.upstream.number_urls import HasNumberUrls, NumberForward
 from sms_router.senders.availability import Availability
 from sms_router.senders.error_table import ErrorTable
 from sms_router.senders.failure_monitor import FailureMonitor
-from sms_router.senders.models import ReplyFrom
 from sms_router.senders.pending import PendingNumbers
 from sms_router.senders.rate_limits import RateLimiter
 from sms_router.store.redis_py import async_client
@@ -147,13 +145,9 @@ def build(settings: Settings) -> Router:
     dispatcher = reloader.dispatcher
 
     composer = Composer(
-        membership.pool_for, _reply_from(settings), settings.public_url, availability, sticky_senders
+        membership.pool_for, settings.reply_from, settings.public_url, availability, sticky_senders
     )
-    canned_replies = CannedReplies(
-        Reply(settings.router.error_reply),
-        Reply(settings.router.fallback_reply),
-        Reply(settings.loop_guard.reply),
-    )
+    policy = _reply_policy(settings)
     loop_guard = LoopGuard(settings.loop_guard.replies, settings.loop_guard.seconds)
     outbox = Outbox(store, durable_writer, settings.router.retention_days, settings.router.late_limit, clock)
     twilio_sender = TwilioSender(
@@ -164,25 +158,14 @@ def build(settings: Settings) -> Router:
     )
     outbox_worker = OutboxWorker(outbox, twilio_sender.send, metrics.count_outgoing, clock)
     late_replies = LateReplies(
-        inbox, contacts, dispatcher, composer, outbox, loop_guard, canned_replies.error, outbox_worker.wake
+        inbox, contacts, dispatcher, composer, outbox, loop_guard, policy.error_reply, outbox_worker.wake
     )
     receipt_analyzer = ReceiptAnalyzer(contacts, membership.pool_for)
     outbox_handler = ReplyOutboxHandler(
         contacts, receipt_analyzer, composer, late_replies, settings.router.reroute
     )
-    preparer = AnswerPreparer(contacts, dispatcher, composer, loop_guard)
-    committer = AnswerCommitter(inbox, dispatcher, composer, late_replies, loop_guard, canned_replies.muted)
-    pipeline = Pipeline(
-        inbox,
-        contacts,
-        dispatcher,
-        composer,
-        late_replies,
-        preparer,
-        committer,
-        canned_replies,
-        _reply_policy(settings),
-    )
+    committer = AnswerCommitter(inbox, dispatcher, composer, late_replies, loop_guard, policy.muted_reply)
+    pipeline = Pipeline(inbox, contacts, dispatcher, composer, committer, late_replies, loop_guard, policy)
 
     failure_monitor = FailureMonitor(settings.failures.rule, time.monotonic)
     rejections = RejectionLog(time.monotonic)
@@ -343,16 +326,15 @@ def _body_retention(settings: Settings, store: Store) -> BodyRetention | None:
     return BodyRetention(store, days, settings.router.retention_days) if days is not None else None
 
 
-def _reply_from(settings: Settings) -> Callable[[str | None], ReplyFrom]:
-    """Return the ``reply_from`` of each Service, by its sid; None: outside of any Service."""
-    policies = {service.sid: settings.reply_from(service.sid) for service in settings.services}
-    return lambda service_sid: policies.get(service_sid or "", settings.router.reply_from)
-
-
 def _reply_policy(settings: Settings) -> ReplyPolicy:
     fallback = settings.router.on_error is OnError.TWILIO_FALLBACK
-    failure = OnFailure.TWILIO_FALLBACK if fallback else OnFailure.ERROR_REPLY
-    return ReplyPolicy(settings.router.inline_deadline, failure)
+    return ReplyPolicy(
+        settings.router.inline_deadline,
+        OnFailure.TWILIO_FALLBACK if fallback else OnFailure.ERROR_REPLY,
+        Reply(settings.router.error_reply),
+        Reply(settings.router.fallback_reply),
+        Reply(settings.loop_guard.reply),
+    )
 
 
 def _registry() -> CollectorRegistry:

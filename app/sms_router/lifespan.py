@@ -34,7 +34,7 @@ from sms_router.routing.upstream.forwarder import Forwarder
 from sms_router.server.signals import WorkerSignals
 from sms_router.store.spool.durable_writer import DurableWriter
 from sms_router.store.store import Store
-from sms_router.tasks import PeriodicTask, cancel_and_wait
+from sms_router.tasks import PeriodicTask
 from sms_router.web import metrics
 from sms_router.web.health import UPDATE_INTERVAL, HealthMonitor
 from sms_router.web.tracing import Tracing
@@ -122,7 +122,8 @@ class WorkerLifespan:
             health_updates = PeriodicTask("the health monitor", UPDATE_INTERVAL, self.health.update)
             stop(health_updates.aclose)
             health_updates.start()
-            stop(cancel_and_wait, asyncio.create_task(self.subscriber.listen(), name="subscriber"))
+            stop(self.subscriber.aclose)
+            self.subscriber.start()
             stop(self.membership.aclose)
             await self.membership.start()
             await self.membership.wait_until_read(FIRST_READ_TIMEOUT)

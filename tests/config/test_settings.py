@@ -194,8 +194,7 @@ def test_the_whole_example_loads(load: Load) -> None:
     settings = load(content, TWILIO_AUTH_TOKEN="one")
     assert settings.accounts[0].tokens == ("one",)
     assert settings.public_url == "https://sms.example.com"
-    assert settings.reply_from(MG) is ReplyFrom.SAME_NUMBER
-    assert settings.reply_from(MG2) is settings.reply_from(None) is ReplyFrom.SHORT_CODE_FIRST
+    assert settings.reply_from == {MG: ReplyFrom.SAME_NUMBER, None: ReplyFrom.SHORT_CODE_FIRST}
     both = load(content, TWILIO_AUTH_TOKEN="one", TWILIO_AUTH_TOKEN_SECONDARY="two")
     assert both.accounts[0].tokens == ("one", "two")
 

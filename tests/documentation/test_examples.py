@@ -113,6 +113,6 @@ def test_the_answers_in_the_readme_are_what_people_get(folder: Path) -> None:
     for block in shown:
         (said,) = re.findall(r" texts 12345: (.*)", block)
         (answer,) = re.findall(r"^│ (.*?) *│$", block, re.M)
-        action = found.resolve(message(said)).action
+        action = found.resolve(message(said)).responder
         assert isinstance(action, TemplateResponder)
         assert action.reply(message(said)) == Reply(answer)

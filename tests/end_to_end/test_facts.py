@@ -166,7 +166,7 @@ async def test_explain_tells_what_is_known_of_a_person_and_when(start: Start) ->
     assert "12345 is believed not to reach them since" in told
     await router.deliver(webhook("STOP"))
     story = explained()
-    assert (story["rule"], story["sender"]) == ("on the opt-out list: nothing is said", None)
+    assert (story["rule"], story["sender"]) == ("opted out: no reply", None)
 
 
 async def test_operators_move_the_list_in_and_out(start: Start) -> None:

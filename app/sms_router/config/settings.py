@@ -102,10 +102,14 @@ class Settings(RouterConfig):
         """Return a Messaging Service, None when it is not configured."""
         return next((each for each in self.services if each.sid == sid), None)
 
-    def reply_from(self, service_sid: str | None) -> ReplyFrom:
-        """Return the policy of a Service, or the router's."""
-        service = self.service(service_sid)
-        return (service and service.reply_from) or self.router.reply_from
+    @property
+    def reply_from(self) -> dict[str | None, ReplyFrom]:
+        """The policy of each Service, by its sid; under None that of messages outside of any."""
+        default = self.router.reply_from
+        policies: dict[str | None, ReplyFrom] = {
+            service.sid: service.reply_from or default for service in self.services
+        }
+        return {**policies, None: default}
 
     def number_urls(self, service_sid: str) -> bool:
         """Tell whether what no rule claims goes to the URL of the number that was texted."""

@@ -32,16 +32,16 @@ async def test_every_text_gets_the_expected_reply(tmp_path: Path, text: Text) ->
     message = read_inbound(BUILDER.inbound_parameters("SM" + "a" * 32, make_contact(3), text))
     assert isinstance(message, InboundMessage)
     found = dispatcher.resolve(message)
-    if found.heard is not None:
-        reply = found.heard.reply
-    elif isinstance(found.action, HandlerResponder):
-        outcome = await found.action.run(message)
+    if found.opt_out is not None:
+        reply = found.opt_out.reply
+    elif isinstance(found.responder, HandlerResponder):
+        outcome = await found.responder.run(message)
         threads.close()
         assert isinstance(outcome, Reply)
         reply = outcome
     else:
-        assert isinstance(found.action, TemplateResponder)
-        outcome = found.action.reply(message)
+        assert isinstance(found.responder, TemplateResponder)
+        outcome = found.responder.reply(message)
         assert isinstance(outcome, Reply)
         reply = outcome
     messages = tuple(

@@ -9,7 +9,7 @@ import pytest
 
 from sms_router import Reply
 from sms_router.routing.dispatch.dispatcher import Defaults, Dispatcher, ForwardConfig
-from sms_router.routing.dispatch.resolution import RuleAnswer
+from sms_router.routing.dispatch.resolution import RuleAction
 from sms_router.routing.dispatch.responders import ForwardResponder, HandlerResponder, TemplateResponder
 from sms_router.routing.handler.handler import Handler
 from sms_router.routing.handler.reply import SILENCE, ReplyFailed
@@ -29,16 +29,16 @@ ELSEWHERE = Forward(Target(WebhookUrl.parse("https://a.example/sms")))
 THREADS = HandlerThreadPool(1)
 
 
-def rule(word: str, answer: RuleAnswer, scope: Scope | None = None) -> Rule[RuleAnswer]:
+def rule(word: str, answer: RuleAction, scope: Scope | None = None) -> Rule[RuleAction]:
     return Rule((word,), MatchKind.FIRST_WORD, scope or Scope(), answer, word, f"test, {word}")
 
 
-def dispatcher(*rules: Rule[RuleAnswer], default: ConfiguredReply | None = DEFAULT) -> Dispatcher:
+def dispatcher(*rules: Rule[RuleAction], default: ConfiguredReply | None = DEFAULT) -> Dispatcher:
     return Dispatcher(RuleTable.build(rules), Defaults(default))
 
 
 def running(function: Callable[..., object]) -> HandlerResponder:
-    action = dispatcher(rule("DO", Handler.of(function, THREADS))).resolve(message("do it now")).action
+    action = dispatcher(rule("DO", Handler.of(function, THREADS))).resolve(message("do it now")).responder
     assert isinstance(action, HandlerResponder)
     return action
 
@@ -46,9 +46,9 @@ def running(function: Callable[..., object]) -> HandlerResponder:
 def test_a_written_answer_is_there_at_once() -> None:
     found = dispatcher(rule("HOURS", HOURS)).resolve(message("Hours, please"))
     assert found.rule == "HOURS"
-    assert isinstance(found.action, TemplateResponder)
-    assert found.action.argument == "please"
-    assert found.action.reply(message()) == Reply("9 to 5")
+    assert isinstance(found.responder, TemplateResponder)
+    assert found.responder.argument == "please"
+    assert found.responder.reply(message()) == Reply("9 to 5")
 
 
 def test_a_function_gets_keyword_and_argument() -> None:
@@ -60,16 +60,16 @@ def test_a_function_gets_keyword_and_argument() -> None:
 def test_everything_else_gets_the_default_or_silence(default: ConfiguredReply | None, reply: Reply) -> None:
     found = dispatcher(rule("HOURS", HOURS), default=default).resolve(message("hello"))
     assert found.rule == ("default" if default else "no rule and no default")
-    assert isinstance(found.action, TemplateResponder)
-    assert found.action.reply(message("hello")) == reply
+    assert isinstance(found.responder, TemplateResponder)
+    assert found.responder.reply(message("hello")) == reply
 
 
 @pytest.mark.parametrize("kind", ["STOP", "START", "HELP"])
 def test_what_twilio_has_answered_is_not_answered_again(kind: str) -> None:
     found = dispatcher(rule("STOP", HOURS)).resolve(message("STOP", OptOutType=kind))
     assert found.rule == f"opt-out word {kind}, answered by Twilio"
-    assert isinstance(found.action, TemplateResponder)
-    assert found.action.reply(message()) == SILENCE
+    assert isinstance(found.responder, TemplateResponder)
+    assert found.responder.reply(message()) == SILENCE
 
 
 def test_scopes_are_asked() -> None:
@@ -83,14 +83,14 @@ def test_scopes_are_asked() -> None:
         (message(FromCountry="CA"), "Canada"),
         (message(), "Text HOURS."),
     ):
-        action = table.resolve(asked).action
+        action = table.resolve(asked).responder
         assert isinstance(action, TemplateResponder)
         assert action.reply(asked) == Reply(reply)
 
 
 def test_the_occasion_is_the_services_number_and_country() -> None:
     asked = message(sender="+447700900123", recipient="60123", service="MG1")
-    assert dispatcher().occasion(asked) == MatchContext("MG1", "60123", "GB")
+    assert dispatcher().match_context(asked) == MatchContext("MG1", "60123", "GB")
 
 
 class FailingAnswer(StaticReply):
@@ -99,7 +99,7 @@ class FailingAnswer(StaticReply):
 
 
 def test_a_template_that_fails_is_a_failure_with_its_cause() -> None:
-    action = dispatcher(rule("HOURS", FailingAnswer(Reply()))).resolve(message()).action
+    action = dispatcher(rule("HOURS", FailingAnswer(Reply()))).resolve(message()).responder
     assert isinstance(action, TemplateResponder)
     assert action.reply(message()) == ReplyFailed("template menu.txt: came out empty")
 
@@ -194,7 +194,7 @@ async def test_a_rule_or_the_default_may_be_another_application() -> None:
         RuleTable.build([rule("VOTE", votes)]), Defaults(rest), forwards=ForwardConfig(upstreams)
     )
     for body, forward in (("VOTE 7", votes), ("anything", rest)):
-        action = table.resolve(message(body)).action
+        action = table.resolve(message(body)).responder
         assert isinstance(action, ForwardResponder)
         assert await action.run(message(body), 12.5, ((b"a", b"b"),)) == Reply("from the upstream")
         assert upstreams.asked.pop() == (forward, 12.5, ((b"a", b"b"),))
@@ -211,7 +211,7 @@ async def test_a_rule_or_the_default_may_be_another_application() -> None:
     ],
 )
 def test_it_is_known_whether_anything_is_forwarded(
-    rules: list[Rule[RuleAnswer]], defaults: Defaults, forwards: bool
+    rules: list[Rule[RuleAction]], defaults: Defaults, forwards: bool
 ) -> None:
     one = Dispatcher(RuleTable.build(rules), defaults)
     assert one.forwards is forwards
@@ -222,6 +222,6 @@ def test_it_is_known_whether_anything_is_forwarded(
 
 async def test_where_nothing_is_ever_sent_a_forward_fails() -> None:
     rest = Forward(Target(WebhookUrl.parse("https://a.example/sms")))
-    action = Dispatcher(RuleTable.build([]), Defaults(rest)).resolve(message()).action
+    action = Dispatcher(RuleTable.build([]), Defaults(rest)).resolve(message()).responder
     assert isinstance(action, ForwardResponder)
     assert await action.run(message(), 0, ()) == ReplyFailed("nothing is forwarded here")

@@ -68,7 +68,7 @@ class Running:
         (self.folder / "new").replace(self.folder / file)
 
     def says(self, text: str) -> str:
-        action = self.reloader.dispatcher.resolve(message(text)).action
+        action = self.reloader.dispatcher.resolve(message(text)).responder
         assert isinstance(action, TemplateResponder)
         reply = action.reply(message(text))
         assert isinstance(reply, Reply)
@@ -153,8 +153,8 @@ async def test_what_a_message_has_found_stays_as_it_was(running: Running) -> Non
     running.write("Bread", "templates/menu.txt")
     running.write(" pounds", "templates/note.txt")
     await running.reloader.reload()
-    assert isinstance(found.action, TemplateResponder)
-    assert found.action.reply(message("menu")) == Reply("Soup: 5 euros")
+    assert isinstance(found.responder, TemplateResponder)
+    assert found.responder.reply(message("menu")) == Reply("Soup: 5 euros")
     assert (running.says("menu"), running.says("food")) == ("What?", "Bread")
 
 

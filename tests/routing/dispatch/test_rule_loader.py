@@ -81,7 +81,7 @@ def team(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[st
 
 def reply(dispatcher: Dispatcher, body: str, **parameters: str) -> Reply:
     asked = message(body, service=MG, **parameters)
-    action = dispatcher.resolve(asked).action
+    action = dispatcher.resolve(asked).responder
     assert isinstance(action, TemplateResponder)
     answer = action.reply(asked)
     assert isinstance(answer, Reply)
@@ -114,8 +114,8 @@ def test_a_service_may_have_a_default_of_its_own(load: Load) -> None:
     rules = load(f'[default]\nreply = "all"\n[default.services.{MG}]\nreply = "its own"')
     assert reply(rules, "anything").text == "its own"
     found = rules.resolve(message("anything", service="MG" + "0b" * 16))
-    assert isinstance(found.action, TemplateResponder)
-    assert found.action.reply(message()) == Reply("all")
+    assert isinstance(found.responder, TemplateResponder)
+    assert found.responder.reply(message()) == Reply("all")
     assert reply(load(f'[default.services.{MG}]\nreply = "its own"'), "anything").text == "its own"
 
 
@@ -137,10 +137,10 @@ def test_functions_have_hours_and_patterns_too(load: Load, team: Callable[[str],
     team('@keyword(r"code (\\d+)", match="pattern", hours={"days": ["sun"]})\ndef code(): ...\n')
     rules = load("", "team_handlers")
     assert str(rules.table.rules[0].scope) == "sun 00:00-24:00"
-    action = rules.resolve(message("Code 12"), 3 * 86_400).action  # 4 January 1970, a Sunday
+    action = rules.resolve(message("Code 12"), 3 * 86_400).responder  # 4 January 1970, a Sunday
     assert isinstance(action, HandlerResponder)
     assert action.argument == "12"
-    assert isinstance(rules.resolve(message("Code 12"), 0).action, TemplateResponder)
+    assert isinstance(rules.resolve(message("Code 12"), 0).responder, TemplateResponder)
 
 
 @pytest.mark.parametrize(
@@ -238,12 +238,12 @@ def test_a_function_is_a_rule(load: Load, team: Callable[[str], None]) -> None:
     team('@keyword("BALANCE", match="whole", countries=["us"])\ndef balance(): ...\n')
     rules = load("", "team_handlers")
     found = rules.resolve(message("balance"))
-    assert isinstance(found.action, HandlerResponder)
+    assert isinstance(found.responder, HandlerResponder)
     assert found.rule == "BALANCE"
-    assert isinstance(rules.resolve(message("balance please")).action, TemplateResponder), (
+    assert isinstance(rules.resolve(message("balance please")).responder, TemplateResponder), (
         "not the whole message"
     )
-    assert isinstance(rules.resolve(message("balance", FromCountry="CA")).action, TemplateResponder), (
+    assert isinstance(rules.resolve(message("balance", FromCountry="CA")).responder, TemplateResponder), (
         "another country"
     )
 

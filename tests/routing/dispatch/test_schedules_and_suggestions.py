@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from sms_router import Reply
 from sms_router.routing.dispatch.dispatcher import Defaults, Dispatcher
-from sms_router.routing.dispatch.resolution import RuleAnswer
+from sms_router.routing.dispatch.resolution import RuleAction
 from sms_router.routing.dispatch.responders import HandlerResponder, TemplateResponder
 from sms_router.routing.handler.handler import Handler
 from sms_router.routing.handler.thread_pool import HandlerThreadPool
@@ -35,9 +35,9 @@ def rule(
     kind: MatchKind = MatchKind.FIRST_WORD,
     hours: Schedule = ALWAYS,
     countries: str = "",
-    answer: RuleAnswer | None = None,
+    answer: RuleAction | None = None,
     name: str = "",
-) -> Rule[RuleAnswer]:
+) -> Rule[RuleAction]:
     scope = Scope(countries=frozenset(countries.split()), hours=hours)
     return Rule(
         (word, *others), kind, scope, answer or StaticReply(Reply(word)), name or word, f"test, {word}"
@@ -58,7 +58,7 @@ class Clock:
 
 
 def dispatcher(
-    *rules: Rule[RuleAnswer], clock: Callable[[], float] = float, asks: bool = False
+    *rules: Rule[RuleAction], clock: Callable[[], float] = float, asks: bool = False
 ) -> Dispatcher:
     defaults = Defaults(StaticReply(Reply("?")), suggestion=ASKED if asks else None)
     return Dispatcher(RuleTable.build(rules), defaults, load_opt_out_keywords(), zones=ZONES, clock=clock)
@@ -99,7 +99,7 @@ def test_the_moment_may_be_given() -> None:
     rules = dispatcher(rule("HOURS", name="open", hours=OFFICE))
     monday = datetime(2026, 1, 5, 12, tzinfo=UTC).timestamp()
     assert rules.resolve(message("hours"), monday).rule == "open"
-    assert rules.occasion(message("hours"), monday) == MatchContext(None, "12345", "US", 9 * 60)
+    assert rules.match_context(message("hours"), monday) == MatchContext(None, "12345", "US", 9 * 60)
     assert rules.resolve(message("hours")).rule == "default"
 
 
@@ -109,7 +109,7 @@ def test_without_hours_nobody_asks_for_the_time() -> None:
 
     rules = dispatcher(rule("HOURS"), clock=broken)
     assert rules.resolve(message("hours")).rule == "HOURS"
-    assert rules.occasion(message("hours")).minute is None
+    assert rules.match_context(message("hours")).minute is None
 
 
 SPANS = st.lists(
@@ -193,11 +193,11 @@ def test_a_near_miss_is_never_carried_out(word: str, place: int, letters: str, g
     )
     text = word[:place] + letters + word[place + gone :]
     found = rules.resolve(message(text))
-    if isinstance(found.action, HandlerResponder):
+    if isinstance(found.responder, HandlerResponder):
         first = " ".join(text.split()).split(" ")
         assert word in (first[0], " ".join(first[:2])), "the keyword itself was texted"
     else:
-        assert isinstance(found.action, TemplateResponder)
+        assert isinstance(found.responder, TemplateResponder)
 
 
 OTHERS = st.lists(
@@ -212,7 +212,7 @@ OTHERS = st.lists(
 
 
 @given(OTHERS, st.sampled_from(["balance", "balnce", "Hours, please", "vote3", "order 12", "hello", ""]))
-def test_unrelated_rules_change_nothing(others: list[Rule[RuleAnswer]], text: str) -> None:
+def test_unrelated_rules_change_nothing(others: list[Rule[RuleAction]], text: str) -> None:
     mine = (
         rule("BALANCE"),
         rule("HOURS"),

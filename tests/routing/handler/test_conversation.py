@@ -153,7 +153,7 @@ THREADS = HandlerThreadPool(1)
 SIZE = Handler.of(size, THREADS)
 ORDER = Resolution("ORDER", HandlerResponder(Handler.of(order, THREADS), "", "ORDER"))
 HOURS = Resolution("HOURS", TemplateResponder(StaticReply(Reply("9 to 5")), "", "OPEN"))
-DEFAULT = Resolution("default", TemplateResponder(StaticReply(Reply("Text HOURS.")), "", ""), unclaimed=True)
+DEFAULT = Resolution("default", TemplateResponder(StaticReply(Reply("Text HOURS.")), "", ""), is_default=True)
 
 
 def conversations(*interrupting: str, expired: str = "") -> ConversationManager:
@@ -216,24 +216,24 @@ def test_only_who_asked_goes_on_with_what_was_kept() -> None:
 
 async def test_what_a_step_makes_of_it_is_settled_when_it_answers() -> None:
     taken = conversations().route(DEFAULT, message("XL"), talk(n=1))
-    assert isinstance(taken.action, HandlerResponder)
-    assert not isinstance(await taken.action.run(message("XL")), ReplyFailed)
+    assert isinstance(taken.responder, HandlerResponder)
+    assert not isinstance(await taken.responder.run(message("XL")), ReplyFailed)
     assert taken.conversation is not None
     assert json.loads(taken.conversation.kept)["state"] == {"n": 1, "size": "XL"}
 
 
 async def test_then_without_any_step_is_a_failure_with_the_remedy() -> None:
-    assert isinstance(ORDER.action, HandlerResponder)
-    outcome = await ORDER.action.run(message("order"))
+    assert isinstance(ORDER.responder, HandlerResponder)
+    outcome = await ORDER.responder.run(message("order"))
     assert isinstance(outcome, ReplyFailed)
-    assert "nothing is below @step" in outcome.cause
+    assert "there is no @step" in outcome.cause
 
 
 @pytest.mark.parametrize(
     ("found", "text"), [(DEFAULT, "Later."), (HOURS, "9 to 5")], ids=["unclaimed", "a keyword"]
 )
 def test_without_redis_only_what_needs_nothing_is_answered(found: Resolution, text: str) -> None:
-    action = conversations().without_redis(found).action
+    action = conversations().without_redis(found).responder
     assert isinstance(action, TemplateResponder)
     reply = action.reply(message("x"))
     assert isinstance(reply, Reply)
@@ -254,7 +254,7 @@ def test_leave_words_that_opt_out_words_take_are_told() -> None:
         conversations=ConversationManager({"size": SIZE}, customs),
     )
     (told,) = taking.opt_out_conflicts()
-    assert "'CANCEL' is a word for STOP, so that it leaves no conversation" in told
+    assert "'CANCEL' is an opt-out word (STOP), so that it leaves no conversation" in told
 
 
 def test_a_reply_names_its_step_or_gives_it() -> None:

@@ -59,7 +59,7 @@ class JournalFixture:
     async def answer(self, number: int, person: str = PERSON, cause: str = "") -> MessageKey:
         """Receive a message and answer it."""
         key, request = await self.receive(number, person)
-        document = Composer(lambda *_: None, lambda _: ReplyFrom.SAME_NUMBER, "").render_plain(
+        document = Composer(lambda *_: None, {None: ReplyFrom.SAME_NUMBER}, "").render_plain(
             Reply(["a & b", "c"])
         )
         outcome = Outcome.FAILED if cause else Outcome.REPLY

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from sms_router import Reply
 from sms_router.routing.dispatch.dispatcher import Defaults, Dispatcher
-from sms_router.routing.dispatch.resolution import RuleAnswer
+from sms_router.routing.dispatch.resolution import RuleAction
 from sms_router.routing.dispatch.responders import TemplateResponder
 from sms_router.routing.handler.reply import SILENCE
 from sms_router.routing.keywords.rule_table import RuleTable
@@ -26,7 +26,7 @@ WORDS = load_opt_out_keywords()
 OPTED_OUT = RecipientFacts(opted_out=True)
 
 
-def rule(word: str, kind: MatchKind = MatchKind.FIRST_WORD) -> Rule[RuleAnswer]:
+def rule(word: str, kind: MatchKind = MatchKind.FIRST_WORD) -> Rule[RuleAction]:
     return Rule((word,), kind, Scope(), StaticReply(Reply(word)), word, f"test, {word}")
 
 
@@ -37,19 +37,19 @@ OWN = st.sampled_from(["HOURS", "hours now", "cancel", "STOP", "Help!", "START",
 
 @given(OWN | st.text(max_size=40), st.sampled_from(["12345", "+14155550100", "+18885550100"]))
 def test_only_opt_out_words_are_answered(text: str, number: str) -> None:
-    found = DISPATCHER.resolve(message(text, recipient=number)).for_person(opted_out=True)
-    assert isinstance(found.action, TemplateResponder)
-    if found.heard is None or found.heard.intent is Intent.STOP:
-        assert found.action.reply(message()) is SILENCE
+    found = DISPATCHER.resolve(message(text, recipient=number)).for_contact(opted_out=True)
+    assert isinstance(found.responder, TemplateResponder)
+    if found.opt_out is None or found.opt_out.intent is Intent.STOP:
+        assert found.responder.reply(message()) is SILENCE
 
 
 @pytest.mark.parametrize(
     ("text", "opted_out", "rule"),
     [
         ("HOURS", False, "HOURS"),
-        ("HOURS", True, "on the opt-out list: nothing is said"),
+        ("HOURS", True, "opted out: no reply"),
         ("cancel", False, "opt-out word CANCEL (STOP), answered by the router"),
-        ("cancel", True, "opt-out word CANCEL once more: nothing is said"),
+        ("cancel", True, "opt-out word CANCEL again: no reply"),
         ("cancel 5", False, "default"),
         ("start", False, "START"),
         ("start", True, "opt-out word START, answered by the router"),
@@ -60,13 +60,13 @@ def test_only_opt_out_words_are_answered(text: str, number: str) -> None:
     ],
 )
 def test_opt_out_words_come_before_keywords_but_for_start(text: str, opted_out: bool, rule: str) -> None:
-    assert DISPATCHER.resolve(message(text)).for_person(opted_out).rule == rule
+    assert DISPATCHER.resolve(message(text)).for_contact(opted_out).rule == rule
 
 
 def test_keywords_that_opt_out_words_take_are_told() -> None:
     told = DISPATCHER.opt_out_conflicts()
     assert [line.partition(" ")[0] for line in told] == ["'CANCEL'", "'INFO'"]
-    assert "a word for STOP, so that CANCEL (test, CANCEL) does not get it" in told[0]
+    assert "an opt-out word (STOP), so that CANCEL (test, CANCEL) does not get it" in told[0]
     assert "left_to_keywords" in told[0]
 
 
@@ -84,13 +84,13 @@ def test_no_reply_and_no_wish_passes_the_gate(
     reply: Reply, policy: ReplyFrom, known: bool, texted: str
 ) -> None:
     senders = pool(sender("12345"), sender(NUMBERS["US"][0])) if known else None
-    composer = Composer(lambda *_: senders, lambda _: policy, "https://sms.example.com")
+    composer = Composer(lambda *_: senders, {None: policy}, "https://sms.example.com")
     assert composer.compose(message(recipient=texted), reply, "rule", OPTED_OUT).document is EMPTY
 
 
 def test_every_intent_has_an_answer() -> None:
     for word, intent in (("STOP", Intent.STOP), ("START", Intent.START), ("HELP", Intent.HELP)):
-        heard = DISPATCHER.resolve(message(word)).heard
+        heard = DISPATCHER.resolve(message(word)).opt_out
         assert heard is not None
         assert heard.intent is intent
         assert heard.reply.texts

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from sms_router.senders.availability import Availability
 from sms_router.senders.cordons import Cordons
 from sms_router.senders.models import NO_FACTS, Capability, RecipientFacts, ReplyFrom, Sender, SenderKind
 from sms_router.senders.pending import PendingNumber, PendingNumbers
-from sms_router.senders.pool import Pool
+from sms_router.senders.pool import Pool, find_pool
 from sms_router.senders.rate_limits import RateLimiter, RateLimits, SenderLimit
 from sms_router.twilio.twiml import EMPTY
 from tests.routing.messages import message
@@ -31,7 +32,7 @@ def composer(
     senders: tuple[Sender, ...] | None = BOTH, policy: ReplyFrom = ReplyFrom.SHORT_CODE_FIRST
 ) -> Composer:
     pool = None if senders is None else Pool(MG, 1, senders)
-    return Composer(lambda service, texted: pool, lambda service: policy, "https://sms.example.com")
+    return Composer(lambda service, texted: pool, {None: policy}, "https://sms.example.com")
 
 
 def messages(document: bytes) -> list[dict[str, Any]]:
@@ -62,15 +63,12 @@ def test_the_policy_of_the_service_is_asked() -> None:
 
 
 def test_the_policy_is_that_of_the_pools_service() -> None:
-    services: list[str | None] = []
-
-    def policy(service: str | None) -> ReplyFrom:
-        services.append(service)
-        return ReplyFrom.SHORT_CODE_FIRST
-
-    Composer(lambda *_: Pool(MG, 1, BOTH), policy, "").compose(message(), Reply("a"), "A")
-    Composer(lambda *_: None, policy, "").compose(message(service="MG2"), Reply("a"), "A")
-    assert services == [MG, "MG2"]
+    policies = {MG: ReplyFrom.SAME_NUMBER, None: ReplyFrom.SHORT_CODE_FIRST}
+    for service, number in ((MG, "+14155550100"), ("MG" + "0b" * 16, "12345")):
+        pool = Pool(service, 1, BOTH)
+        asked = message(recipient="+14155550100")
+        composed = Composer(partial(find_pool, {service: pool}), policies, "").compose(asked, Reply("a"), "A")
+        assert [sent["from"] for sent in messages(composed.document)] == [number]
 
 
 def test_a_handlers_wish_is_followed() -> None:
@@ -128,7 +126,7 @@ def test_where_no_number_can_send_pictures_their_addresses_are_in_the_text() -> 
     sent = messages(composed.document)
     assert [each["text"] for each in sent] == [f"look\n{PICTURE}", "more"]
     assert [each["media"] for each in sent] == [[], []]
-    assert "no number can send pictures" in composed.trail_text
+    assert "no sender can send MMS" in composed.trail_text
 
 
 def test_a_reply_that_no_number_can_carry_is_told_as_such() -> None:
@@ -146,7 +144,7 @@ def test_every_message_that_leaves_is_counted_with_its_segments_and_silence_is_n
     rates = RateLimiter(RateLimits(by_number={"12345": SenderLimit(per_day=10)}), now)
     pool = Pool(MG, 1, BOTH)
     counting = Composer(
-        lambda *_: pool, lambda _: ReplyFrom.SHORT_CODE_FIRST, "", Availability(Cordons(now), rates)
+        lambda *_: pool, {None: ReplyFrom.SHORT_CODE_FIRST}, "", Availability(Cordons(now), rates)
     )
     counting.compose(message(), SILENCE, "A")
     counting.compose(message(), Reply("x"), "A", RecipientFacts(opted_out=True))
@@ -204,7 +202,7 @@ def test_pictures_of_parts_that_no_number_can_send_are_in_their_texts() -> None:
     composed = composer((LONG_CODE,)).compose(asked, Reply(parts=[Part("a", PICTURE), Part("b")]), "A")
     sent = messages(composed.document)
     assert [(each["text"], each["media"]) for each in sent] == [(f"a\n{PICTURE}", []), ("b", [])]
-    assert "no number can send pictures" in composed.trail_text
+    assert "no sender can send MMS" in composed.trail_text
 
 
 def test_parts_that_no_number_can_carry_are_told_as_such() -> None:
@@ -226,7 +224,7 @@ def test_a_number_that_moves_answers_who_has_texted_it_and_nobody_else() -> None
     pending.install([PendingNumber("12345", "US", "moving, carrier by carrier")])
     availability = Availability(Cordons(lambda: 0.0), RateLimiter(RateLimits(), lambda: 0.0), pending)
     moving = Composer(
-        lambda *_: Pool(MG, 1, BOTH), lambda _: ReplyFrom.SHORT_CODE_FIRST, "https://a.example", availability
+        lambda *_: Pool(MG, 1, BOTH), {None: ReplyFrom.SHORT_CODE_FIRST}, "https://a.example", availability
     )
     parts = (Part("you"), RedirectedPart("them", recipient="+13105550123", facts=NO_FACTS))
     asked = message(recipient="12345")

@@ -44,7 +44,7 @@ async def outgoing(valkey_url: str, tmp_path: Path) -> AsyncIterator[ReplyOutbox
     pool_for = partial(find_pool, {MG: POOL})
     async with worker(valkey_url, tmp_path) as one:
         people = Contacts(one.store, one.journal, pool_for, load_error_table())
-        composer = Composer(pool_for, lambda _: ReplyFrom.SHORT_CODE_FIRST, "https://sms.example.com")
+        composer = Composer(pool_for, {None: ReplyFrom.SHORT_CODE_FIRST}, "https://sms.example.com")
         outbox = Outbox(one.store, one.journal, DAYS, 60)
         dispatcher, guard = Dispatcher(RuleTable([])), LoopGuard(0, 60)
         nudged: list[str] = []

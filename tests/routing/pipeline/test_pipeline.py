@@ -1,11 +1,13 @@
-"""One message on its way through a worker: what is stored of it, in how many steps, and what counts."""
+"""One message on its way through a worker: what is stored of it, in how many commands, and what is sent."""
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 import redis
@@ -14,109 +16,245 @@ from sms_router import Reply
 from sms_router.delivery.outbox import Outbox
 from sms_router.routing.contacts.contacts import Contacts
 from sms_router.routing.dispatch.dispatcher import Dispatcher
-from sms_router.routing.dispatch.resolution import RuleAnswer
-from sms_router.routing.inbox.answer import Outcome
+from sms_router.routing.dispatch.resolution import RuleAction
+from sms_router.routing.handler.handler import Handler
+from sms_router.routing.handler.thread_pool import HandlerThreadPool
+from sms_router.routing.inbox.answer import Answer, JournalEntry, MessageKey, Outcome
+from sms_router.routing.inbox.inbox import Claimed, ClaimResult, Continuation, Inbox
 from sms_router.routing.inbox.loop_guard import LoopGuard
 from sms_router.routing.keywords.rule_table import RuleTable
 from sms_router.routing.keywords.rules import MatchKind, Rule, Scope
-from sms_router.routing.keywords.templates import ConfiguredReply, StaticReply
+from sms_router.routing.keywords.templates import StaticReply
 from sms_router.routing.pipeline.committer import AnswerCommitter
 from sms_router.routing.pipeline.composer import Composer
-from sms_router.routing.pipeline.context import InboundRequest
+from sms_router.routing.pipeline.context import FallbackError, InboundRequest
 from sms_router.routing.pipeline.late_replies import LateReplies
 from sms_router.routing.pipeline.pipeline import Pipeline
-from sms_router.routing.pipeline.policy import CannedReplies, OnFailure, ReplyPolicy
-from sms_router.routing.pipeline.prepare import AnswerPreparer
+from sms_router.routing.pipeline.policy import OnFailure, ReplyPolicy
 from sms_router.senders.error_table import ErrorTable
 from sms_router.senders.models import Decision, ReplyFrom
 from sms_router.store.keys import bucket_of
 from sms_router.twilio.inbound import InboundMessage
+from sms_router.twilio.twiml import EMPTY
 from tests.routing.messages import PERSON, message
 from tests.routing.workers import DAYS, worker
 from tests.senders.builders import pool, sender
 
-HOURS = StaticReply(Reply("9 to 5"))
+LONG = 20
+"""Seconds after which a test is taken to hang."""
+
 BUCKET = bucket_of(PERSON)
+SID = "SM" + "0a" * 16
+KEY = MessageKey("AC" + "0a" * 16 + "/" + SID, PERSON)
 
 
-class Faulty(StaticReply):
-    """An answer with a fault that nobody foresaw."""
+class FaultyReply(StaticReply):
+    """A template with a fault that nobody expects."""
 
     def reply(self, message: InboundMessage, argument: str, keyword: str) -> Reply:
         raise RuntimeError(f"{keyword} {argument} {message.sid}")
 
 
-class Counting(Composer):
-    """Counts what leaves."""
+class RecordingComposer(Composer):
+    """Records what is counted as sent."""
 
     def __init__(self) -> None:
         senders = pool(sender("12345"))
-        super().__init__(lambda *_: senders, lambda _: ReplyFrom.SHORT_CODE_FIRST, "https://sms.example.com")
-        self.counted: list[tuple[str, ...]] = []
+        super().__init__(lambda *_: senders, {None: ReplyFrom.SHORT_CODE_FIRST}, "https://sms.example.com")
+        self.confirmed: list[str | None] = []
+        self.recorded: list[tuple[str, ...]] = []
 
-    def count(self, decision: Decision, texts: tuple[str, ...], *, pictures: bool) -> None:
-        self.counted.append(texts)
-        super().count(decision, texts, pictures=pictures)
+    def confirm(self, message: InboundMessage, decision: Decision) -> None:
+        self.confirmed.append(decision.address)
+        super().confirm(message, decision)
+
+    def record_sent(self, decision: Decision, texts: tuple[str, ...], *, has_media: bool) -> None:
+        self.recorded.append(texts)
+        super().record_sent(decision, texts, has_media=has_media)
+
+
+class SlowHandler:
+    """A handler that returns when the test lets it; counts how many run, and how many were cancelled."""
+
+    def __init__(self) -> None:
+        self.started = asyncio.Event()
+        self.may_return = asyncio.Event()
+        self.running = self.cancelled = 0
+
+    async def __call__(self) -> str:
+        self.started.set()
+        self.running += 1
+        try:
+            await self.may_return.wait()
+        except asyncio.CancelledError:
+            self.cancelled += 1
+            raise
+        finally:
+            self.running -= 1
+        return "done"
 
 
 @dataclass(frozen=True, slots=True)
-class Road:
+class PipelineFixture:
     pipeline: Pipeline
-    composer: Counting
-    steps: list[str]
+    inbox: Inbox
+    composer: RecordingComposer
+    slow: SlowHandler
+    commands: list[str]
 
-    async def text(self, words: str) -> tuple[Outcome, bytes]:
-        delivery = InboundRequest(message(words), b"Body=" + words.encode(), None, time.monotonic())
-        answer = await self.pipeline.answer(delivery)
+    async def receive(
+        self, body: str, sid: str = SID, fallback: FallbackError | None = None
+    ) -> tuple[Outcome, bytes]:
+        request = InboundRequest(
+            replace(message(body), sid=sid), b"Body=" + body.encode(), fallback, time.monotonic()
+        )
+        answer = await self.pipeline.answer(request)
         return answer.outcome, answer.document
 
 
 @pytest.fixture
-async def road(valkey_url: str, tmp_path: Path) -> AsyncIterator[Road]:
-    steps: list[str] = []
-    async with worker(valkey_url, tmp_path, observe=lambda step, _: steps.append(step)) as one:
-        composer, guard = Counting(), LoopGuard(0, 60)
-        people = Contacts(one.store, one.journal, lambda *_: None, ErrorTable({}))
-        answers: dict[str, ConfiguredReply] = {"HOURS": HOURS, "FAULTY": Faulty(Reply())}
-        rules: list[Rule[RuleAnswer]] = [
-            Rule((word,), MatchKind.FIRST_WORD, Scope(), answer, word, word)
-            for word, answer in answers.items()
+def deadline() -> float:
+    """Seconds; a test may parametrize it."""
+    return 10.0
+
+
+@pytest.fixture
+async def fixture(valkey_url: str, tmp_path: Path, deadline: float) -> AsyncIterator[PipelineFixture]:
+    commands: list[str] = []
+    slow = SlowHandler()
+
+    async def slow_handler() -> str:
+        return await slow()
+
+    async with worker(valkey_url, tmp_path, observe=lambda name, _: commands.append(name)) as one:
+        composer, guard = RecordingComposer(), LoopGuard(0, 60)
+        contacts = Contacts(one.store, one.journal, lambda *_: None, ErrorTable({}))
+        actions: dict[str, RuleAction] = {
+            "HOURS": StaticReply(Reply("9 to 5")),
+            "FAULTY": FaultyReply(Reply()),
+            "SLOW": Handler.of(slow_handler, HandlerThreadPool(1)),
+        }
+        rules: list[Rule[RuleAction]] = [
+            Rule((word,), MatchKind.FIRST_WORD, Scope(), action, word, word)
+            for word, action in actions.items()
         ]
         dispatcher = Dispatcher(RuleTable.build(rules))
         outbox = Outbox(one.store, one.journal, DAYS, 3600)
-        texts = CannedReplies(Reply("Something went wrong."), Reply("Try again."))
-        later = LateReplies(
-            one.records, people, dispatcher, composer, outbox, guard, texts.error, lambda _: None
+        policy = ReplyPolicy(
+            deadline, OnFailure.ERROR_REPLY, Reply("Something went wrong."), Reply("Try again.")
         )
-        manners = ReplyPolicy(10.0, OnFailure.ERROR_REPLY)
-        foresight = AnswerPreparer(people, dispatcher, composer, guard)
-        closing = AnswerCommitter(one.records, dispatcher, composer, later, guard, texts.muted)
+        late_replies = LateReplies(
+            one.records, contacts, dispatcher, composer, outbox, guard, policy.error_reply, lambda _: None
+        )
+        committer = AnswerCommitter(one.records, dispatcher, composer, late_replies, guard, Reply())
         pipeline = Pipeline(
-            one.records, people, dispatcher, composer, later, foresight, closing, texts, manners
+            one.records, contacts, dispatcher, composer, committer, late_replies, guard, policy
         )
-        yield Road(pipeline, composer, steps)
+        yield PipelineFixture(pipeline, one.records, composer, slow, commands)
+        slow.may_return.set()
         await pipeline.aclose()
 
 
-async def test_a_written_answer_to_somebody_unknown_takes_one_step(road: Road, valkey: redis.Redis) -> None:
-    outcome, document = await road.text("HOURS")
+async def test_a_template_reply_to_an_unknown_contact_takes_one_command(fixture: PipelineFixture) -> None:
+    outcome, document = await fixture.receive("HOURS")
     assert (outcome, b"9 to 5" in document) == (Outcome.REPLY, True)
-    assert road.steps == ["open_answering"]
-    assert road.composer.counted == [("9 to 5",)]
+    assert len(fixture.commands) == 1
+    assert (fixture.composer.confirmed, fixture.composer.recorded) == (["12345"], [])
 
 
-async def test_to_somebody_known_it_takes_two_and_counts_once(road: Road, valkey: redis.Redis) -> None:
-    valkey.hset(BUCKET.person("12345", PERSON), "unreachable:+14155550100", "1:1")
-    outcome, document = await road.text("HOURS")
-    assert (outcome, b"9 to 5" in document) == (Outcome.REPLY, True)
-    assert road.steps == ["open_answering", "commit"]
-    assert road.composer.counted == [("9 to 5",)]
-
-
-async def test_what_nobody_foresaw_goes_wrong_after_the_message_is_journaled(
-    road: Road, valkey: redis.Redis
+async def test_to_a_known_contact_it_takes_two_and_counts_once(
+    fixture: PipelineFixture, valkey: redis.Redis
 ) -> None:
-    outcome, document = await road.text("FAULTY")
+    valkey.hset(BUCKET.person("12345", PERSON), "unreachable:+14155550100", "1:1")
+    outcome, document = await fixture.receive("HOURS")
+    assert (outcome, b"9 to 5" in document) == (Outcome.REPLY, True)
+    assert len(fixture.commands) == 2
+    assert (fixture.composer.confirmed, fixture.composer.recorded) == ([], [("9 to 5",)])
+
+
+async def test_an_unexpected_error_comes_after_the_message_is_journaled(
+    fixture: PipelineFixture, valkey: redis.Redis
+) -> None:
+    outcome, document = await fixture.receive("FAULTY")
     assert (outcome, b"Something went wrong." in document) == (Outcome.FAILED, True)
-    assert road.steps == ["open"]
+    assert len(fixture.commands) == 1
     assert valkey.xlen(BUCKET.journal) == 1
+
+
+def record(valkey: redis.Redis) -> dict[bytes, bytes]:
+    return cast("dict[bytes, bytes]", valkey.hgetall(BUCKET.message(KEY.reference)))
+
+
+async def answer_as_another_worker(
+    fixture: PipelineFixture, outcome: Outcome, continuation: Continuation | None = None
+) -> Answer:
+    """Commit an empty answer to the message that the pipeline handles."""
+    answer = Answer(EMPTY, outcome)
+    claim = Claimed(0, 0.0, stored=True)
+    committed = await fixture.inbox.commit(KEY, b"", claim, answer, JournalEntry("other"), continuation)
+    assert committed == answer
+    return answer
+
+
+async def test_a_handlers_reply_after_anothers_empty_answer_is_sent_late(
+    fixture: PipelineFixture, valkey: redis.Redis
+) -> None:
+    entry = f"AC{'0a' * 16}/{SID} late 12345 {PERSON}".encode()
+    async with asyncio.timeout(LONG):
+        answering = asyncio.create_task(fixture.receive("SLOW"))
+        await fixture.slow.started.wait()
+        await answer_as_another_worker(fixture, Outcome.LATE, Continuation(entry, is_ours=False))
+        assert valkey.zrange(BUCKET.outbox, 0, -1) == [entry]
+        fixture.slow.may_return.set()
+        assert await answering == (Outcome.LATE, EMPTY)
+    assert valkey.zrange(BUCKET.outbox, 0, -1) == [entry.replace(b" late ", b" late.0 ")]
+    stored = record(valkey)
+    assert b">done<" in stored[b"late"]
+    assert b"answered after the deadline" in stored[b"send:late.0"]
+
+
+async def test_a_handlers_reply_after_anothers_reply_is_noted_and_not_sent(
+    fixture: PipelineFixture, valkey: redis.Redis
+) -> None:
+    async with asyncio.timeout(LONG):
+        answering = asyncio.create_task(fixture.receive("SLOW"))
+        await fixture.slow.started.wait()
+        await answer_as_another_worker(fixture, Outcome.FALLBACK)
+        fixture.slow.may_return.set()
+        assert await answering == (Outcome.FALLBACK, EMPTY)
+    assert valkey.zcard(BUCKET.outbox) == 0
+    assert record(valkey)[b"adopted"].startswith(b"SLOW\n12345: chosen")
+    letters = cast("list[tuple[bytes, dict[bytes, bytes]]]", valkey.xrange(BUCKET.dead_letters))
+    assert [letter[b"cause"] for _, letter in letters] == [b"answered after somebody else did, not sent"]
+
+
+@pytest.mark.parametrize("deadline", [0.0])
+async def test_the_fallback_reply_after_an_empty_answer_is_not_sent(
+    fixture: PipelineFixture, valkey: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The worker that gave the empty answer still runs the handler, whose reply comes late."""
+    claim = fixture.inbox.claim
+    await claim(KEY, b"Body=SLOW", fallback=False)
+
+    async def claim_before_anothers_answer(*arguments: Any, **named: Any) -> ClaimResult:
+        result = await claim(*arguments, **named)
+        await answer_as_another_worker(fixture, Outcome.LATE)
+        return result
+
+    monkeypatch.setattr(fixture.inbox, "claim", claim_before_anothers_answer)
+    fallback = FallbackError("11200", "https://sms.example.com/sms")
+    assert await fixture.receive("SLOW", fallback=fallback) == (Outcome.LATE, EMPTY)
+    assert valkey.zcard(BUCKET.outbox) == 0
+
+
+@pytest.mark.parametrize("deadline", [0.0])
+async def test_a_thousand_handlers_go_on_after_the_deadline_and_one_more_is_handed_over(
+    fixture: PipelineFixture, valkey: redis.Redis
+) -> None:
+    async with asyncio.timeout(LONG):
+        for number in range(1001):
+            sid = f"SM{number:032x}"
+            assert await fixture.receive("SLOW", sid) == (Outcome.LATE, EMPTY)
+        while not fixture.slow.cancelled:
+            await asyncio.sleep(0.01)
+    assert (fixture.slow.running, fixture.slow.cancelled) == (1000, 1)

@@ -11,9 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sms_router import Reply
-from sms_router.routing.pipeline import composed
-from sms_router.routing.pipeline.composed import RenderedReply, ReplyCache
-from sms_router.routing.pipeline.composer import Composer
+from sms_router.routing.pipeline import composer
+from sms_router.routing.pipeline.composer import Composer, RenderedReply, ReplyCache
 from sms_router.senders.availability import Availability
 from sms_router.senders.cordons import Cordon, Cordons
 from sms_router.senders.models import NO_FACTS, Capability, RecipientFacts, ReplyFrom, Sender, SenderKind
@@ -31,7 +30,7 @@ POOL = Pool(MG, 1, (SHORT_CODE, LONG_CODE))
 FROM_SHORT_CODE, FROM_LONG_CODE = b'from="12345"', b'from="+14155550100"'
 
 
-class World:
+class ComposerFixture:
     """A composer, and what may change under it."""
 
     def __init__(self, pool: Pool = POOL, limits: RateLimits | None = None) -> None:
@@ -46,7 +45,7 @@ class World:
     def composer_of(self, pool: Callable[[], Pool]) -> Composer:
         return Composer(
             lambda *_: pool(),
-            lambda _: ReplyFrom.SHORT_CODE_FIRST,
+            {None: ReplyFrom.SHORT_CODE_FIRST},
             "https://sms.example.com",
             self.availability,
         )
@@ -88,17 +87,17 @@ class World:
 
 
 @pytest.fixture
-def world() -> World:
+def fixture() -> ComposerFixture:
     """One in which the reply has left once."""
-    world = World()
-    assert FROM_SHORT_CODE in world.answer().document
-    return world
+    fixture = ComposerFixture()
+    assert FROM_SHORT_CODE in fixture.answer().document
+    return fixture
 
 
-def test_the_same_reply_to_the_next_person_is_the_same_but_for_its_receipts(world: World) -> None:
-    first = world.answer()
+def test_the_same_reply_to_the_next_person_is_the_same_but_for_its_receipts(fixture: ComposerFixture) -> None:
+    first = fixture.answer()
     asked = replace(message(sender="+14155550124", recipient="12345"), sid="SM" + "0b" * 16)
-    second = world.composer.compose(asked, Reply("9 to 5"), "HOURS")
+    second = fixture.composer.compose(asked, Reply("9 to 5"), "HOURS")
     assert second.decision is first.decision
     assert second.trail_text == first.trail_text
     assert second.document == first.document.replace(b"0a" * 16, b"0b" * 16)
@@ -107,22 +106,25 @@ def test_the_same_reply_to_the_next_person_is_the_same_but_for_its_receipts(worl
 @pytest.mark.parametrize(
     ("changed", "holds"),
     [
-        (lambda world: world.answer(text="10 to 6"), lambda it: b"10 to 6" in it.document),
-        (lambda world: world.answer(rule="OPEN"), lambda it: it.trail_text.startswith("OPEN\n")),
-        (lambda world: world.answer(FromCountry="CA"), lambda it: FROM_LONG_CODE in it.document),
-        (lambda world: world.answer(facts=RecipientFacts(opted_out=True)), lambda it: it.decision is None),
+        (lambda fixture: fixture.answer(text="10 to 6"), lambda it: b"10 to 6" in it.document),
+        (lambda fixture: fixture.answer(rule="OPEN"), lambda it: it.trail_text.startswith("OPEN\n")),
+        (lambda fixture: fixture.answer(FromCountry="CA"), lambda it: FROM_LONG_CODE in it.document),
         (
-            lambda world: world.answer(facts=RecipientFacts(frozenset({"12345"}))),
+            lambda fixture: fixture.answer(facts=RecipientFacts(opted_out=True)),
+            lambda it: it.decision is None,
+        ),
+        (
+            lambda fixture: fixture.answer(facts=RecipientFacts(frozenset({"12345"}))),
             lambda it: FROM_LONG_CODE in it.document,
         ),
         (
-            lambda world: world.composer.compose(
+            lambda fixture: fixture.composer.compose(
                 message(recipient="12345"), Reply("9 to 5", sender="+14155550100"), "HOURS"
             ),
             lambda it: FROM_LONG_CODE in it.document,
         ),
         (
-            lambda world: world.composer.compose(
+            lambda fixture: fixture.composer.compose(
                 message(recipient="12345"), Reply("9 to 5", "https://a.example/b.png"), "HOURS"
             ),
             lambda it: b"<Media>" in it.document,
@@ -131,69 +133,71 @@ def test_the_same_reply_to_the_next_person_is_the_same_but_for_its_receipts(worl
     ids=["another text", "another rule", "another country", "opted out", "unreachable", "a wish", "pictures"],
 )
 def test_what_differs_is_composed_for_itself(
-    world: World, changed: Callable[[World], RenderedReply], holds: Callable[[RenderedReply], bool]
+    fixture: ComposerFixture,
+    changed: Callable[[ComposerFixture], RenderedReply],
+    holds: Callable[[RenderedReply], bool],
 ) -> None:
-    before = world.answer()
-    assert holds(changed(world))
-    assert world.answer() == before
+    before = fixture.answer()
+    assert holds(changed(fixture))
+    assert fixture.answer() == before
 
 
-def test_another_pool_is_asked_at_once(world: World) -> None:
-    world.pool = Pool(MG, 1, (LONG_CODE,))
-    assert FROM_LONG_CODE in world.answer().document
-    world.pool = POOL
-    assert FROM_SHORT_CODE in world.answer().document
+def test_another_pool_is_asked_at_once(fixture: ComposerFixture) -> None:
+    fixture.pool = Pool(MG, 1, (LONG_CODE,))
+    assert FROM_LONG_CODE in fixture.answer().document
+    fixture.pool = POOL
+    assert FROM_SHORT_CODE in fixture.answer().document
 
 
-def test_a_cordon_holds_at_once_and_no_longer_than_it_lasts(world: World) -> None:
-    world.cordons.install(
-        [Cordon(SHORT_CODE.sid, "12345", MG, "carrier incident", world.now, world.now + 60, "ada")]
+def test_a_cordon_holds_at_once_and_no_longer_than_it_lasts(fixture: ComposerFixture) -> None:
+    fixture.cordons.install(
+        [Cordon(SHORT_CODE.sid, "12345", MG, "carrier incident", fixture.now, fixture.now + 60, "ada")]
     )
-    cordoned = world.answer()
+    cordoned = fixture.answer()
     assert FROM_LONG_CODE in cordoned.document
     assert "carrier incident" in cordoned.trail_text
-    world.now += 61
-    released = world.answer()
+    fixture.now += 61
+    released = fixture.answer()
     assert FROM_SHORT_CODE in released.document
     assert "carrier incident" not in released.trail_text
 
 
 def test_what_a_cordon_led_to_is_not_kept() -> None:
-    world = World()
-    world.cordons.install([Cordon(SHORT_CODE.sid, "12345", MG, "incident", world.now, None, "ada")])
-    assert FROM_LONG_CODE in world.answer().document
-    world.cordons.install([])
-    assert FROM_SHORT_CODE in world.answer().document
+    fixture = ComposerFixture()
+    fixture.cordons.install([Cordon(SHORT_CODE.sid, "12345", MG, "incident", fixture.now, None, "ada")])
+    assert FROM_LONG_CODE in fixture.answer().document
+    fixture.cordons.install([])
+    assert FROM_SHORT_CODE in fixture.answer().document
 
 
-def test_a_number_on_its_way_is_passed_over_at_once_but_by_who_texts_it(world: World) -> None:
-    assert FROM_SHORT_CODE in world.answer(recipient="+14155550100").document
-    world.pending.install([PendingNumber("12345", "US", "on its way")])
-    assert FROM_LONG_CODE in world.answer(recipient="+14155550100").document
-    assert FROM_SHORT_CODE in world.answer().document
-    world.pending.install([])
-    assert FROM_SHORT_CODE in world.answer(recipient="+14155550100").document
+def test_a_number_on_its_way_is_passed_over_at_once_but_by_who_texts_it(fixture: ComposerFixture) -> None:
+    assert FROM_SHORT_CODE in fixture.answer(recipient="+14155550100").document
+    fixture.pending.install([PendingNumber("12345", "US", "on its way")])
+    assert FROM_LONG_CODE in fixture.answer(recipient="+14155550100").document
+    assert FROM_SHORT_CODE in fixture.answer().document
+    fixture.pending.install([])
+    assert FROM_SHORT_CODE in fixture.answer(recipient="+14155550100").document
 
 
 def test_a_limit_counts_every_reply() -> None:
-    world = World(limits=RateLimits(by_number={"12345": SenderLimit(per_day=3)}))
-    senders = [FROM_SHORT_CODE in world.answer().document for _ in range(5)]
+    fixture = ComposerFixture(limits=RateLimits(by_number={"12345": SenderLimit(per_day=3)}))
+    senders = [FROM_SHORT_CODE in fixture.answer().document for _ in range(5)]
     assert senders == [True, True, True, False, False]
 
 
 def test_a_choice_among_equals_is_each_persons_own() -> None:
-    world = World(Pool(MG, 1, (LONG_CODE, OTHER_LONG_CODE)))
-    chosen = {world.answer(sender=f"+1415555{number:04}").decision for number in range(40)}
+    fixture = ComposerFixture(Pool(MG, 1, (LONG_CODE, OTHER_LONG_CODE)))
+    chosen = {fixture.answer(sender=f"+1415555{number:04}").decision for number in range(40)}
     assert {each.address for each in chosen if each is not None} == {"+14155550100", "+14155550101"}
 
 
 def test_what_is_kept_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(composed, "MOST_KEPT", 3)
+    monkeypatch.setattr(composer, "MAX_CACHED_REPLIES", 3)
     kept = ReplyCache()
     for number in range(10):
-        kept.keep(POOL, (number,), RenderedReply(b"<Response/>", str(number)))
+        kept.put(POOL, (number,), RenderedReply(b"<Response/>", str(number)))
     assert sum(kept.get(POOL, (number,)) is not None for number in range(10)) <= 3
-    kept.keep(POOL, ("large",), RenderedReply(b"x" * (composed.LARGEST_KEPT + 1), ""))
+    kept.put(POOL, ("large",), RenderedReply(b"x" * 1501, ""))
     assert kept.get(POOL, ("large",)) is None
 
 
@@ -254,14 +258,14 @@ events = st.one_of(
 def test_what_is_kept_is_what_would_be_composed_now_whatever_has_changed_between(
     like: dict[str, Any], course: list[tuple[str, Any]], limits: RateLimits
 ) -> None:
-    world = World(Pool(MG, 1, SENDERS), limits)
+    fixture = ComposerFixture(Pool(MG, 1, SENDERS), limits)
     for what, of in course:
         for change in CHANGES:
             asked, said, rule, facts = asking(**(QUESTION | like | change))
-            draft = world.composer.compose_draft(asked, said, rule, facts)
-            assert draft == world.with_nothing_kept().compose_draft(asked, said, rule, facts)
-            world.composer.confirm(asked, draft, facts)
-        world.change(what, of)
+            draft = fixture.composer.compose_draft(asked, said, rule, facts)
+            assert draft == fixture.with_nothing_kept().compose_draft(asked, said, rule, facts)
+            fixture.composer.compose(asked, said, rule, facts)
+        fixture.change(what, of)
 
 
 def asking(

@@ -14,8 +14,9 @@ import redis
 
 from sms_router.routing.contacts.contact import parse_contact
 from sms_router.routing.handler.reply import Reply
+from sms_router.routing.pipeline import sticky_senders
 from sms_router.routing.pipeline.composer import Composer
-from sms_router.routing.pipeline.sticky_senders import MOST_REMEMBERED, StickySenders
+from sms_router.routing.pipeline.sticky_senders import StickySenders
 from sms_router.senders.availability import Availability
 from sms_router.senders.cordons import Cordons
 from sms_router.senders.models import Capability, RecipientFacts, ReplyFrom, Sender, SenderKind
@@ -48,7 +49,7 @@ def stored(valkey: redis.Redis, person: str = PERSON) -> str | None:
     return parse_contact([part for pair in known.items() for part in pair]).last_sender
 
 
-class Desk:
+class StickySenderFixture:
     """A composer that chooses among equals, at a time that a test moves."""
 
     def __init__(self, one: Worker) -> None:
@@ -58,7 +59,7 @@ class Desk:
         pool = Pool(MG, 1, EQUALS)
         self.composer = Composer(
             lambda *_: pool,
-            lambda _: ReplyFrom.SHORT_CODE_FIRST,
+            {None: ReplyFrom.SHORT_CODE_FIRST},
             "",
             Availability(Cordons(self.clock), self.rates),
             self.last,
@@ -74,22 +75,22 @@ class Desk:
 
 
 async def test_a_person_keeps_their_number_while_others_get_the_least_recently_used(one: Worker) -> None:
-    desk = Desk(one)
-    first = desk.answers()
-    others = Counter(desk.answers(f"+1646555{number:04}") for number in range(40))
-    assert desk.answers() == first
+    fixture = StickySenderFixture(one)
+    first = fixture.answers()
+    others = Counter(fixture.answers(f"+1646555{number:04}") for number in range(40))
+    assert fixture.answers() == first
     assert set(others) == {each.address for each in EQUALS}
     assert max(others.values()) - min(others.values()) <= 1
-    await desk.last.aclose()
+    await fixture.last.aclose()
 
 
 async def test_another_worker_knows_it_from_redis(one: Worker, valkey: redis.Redis) -> None:
-    desk = Desk(one)
-    first = desk.answers()
-    await desk.last.aclose()
+    fixture = StickySenderFixture(one)
+    first = fixture.answers()
+    await fixture.last.aclose()
     assert stored(valkey) == first
     assert 0 < valkey.pttl(bucket_of(PERSON).person(MG, PERSON)) <= DAY
-    other = Desk(one)
+    other = StickySenderFixture(one)
     for number in range(9):
         other.answers(f"+1646555{number:04}")
     assert other.answers(facts=RecipientFacts(last_sender=first)) == first
@@ -121,30 +122,28 @@ async def test_without_redis_the_worker_remembers_it_and_tells_it_later(
     private_valkey: PrivateValkey, tmp_path: Path
 ) -> None:
     async with worker(private_valkey.url, tmp_path) as alone:
-        desk = Desk(alone)
+        fixture = StickySenderFixture(alone)
         private_valkey.kill()
-        first = desk.answers()
-        desk.answers("+16465550199")
-        assert desk.answers() == first
-        await desk.last.aclose()
+        first = fixture.answers()
+        fixture.answers("+16465550199")
+        assert fixture.answers() == first
+        await fixture.last.aclose()
         assert alone.journal.has_backlog
 
 
-async def test_memory_is_bounded(one: Worker) -> None:
+async def test_memory_is_bounded(one: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sticky_senders, "MAX_RECENT", 10)
     last = StickySenders(one.journal, lambda: DAY)
-    last.remember(MG, PERSON, "+12125550001")
-    for number in range(MOST_REMEMBERED):
-        last._lately[MG, str(number)] = "x"
-    last.remember(MG, "+16465550124", "+12125550001")
-    assert len(last._lately) == MOST_REMEMBERED + 1
-    assert last.get(MG, PERSON) is None
+    for number in range(25):
+        last.remember(MG, f"+1646555{number:04}", "+12125550001")
+    assert list(last.recent) == [(MG, f"+1646555{number:04}") for number in range(15, 25)]
     await last.aclose()
 
 
 async def test_a_number_without_equals_is_not_written_down(one: Worker, valkey: redis.Redis) -> None:
     last = StickySenders(one.journal, lambda: DAY)
     pool = Pool(MG, 1, EQUALS[:1])
-    composer = Composer(lambda *_: pool, lambda _: ReplyFrom.SHORT_CODE_FIRST, "", last_senders=last)
+    composer = Composer(lambda *_: pool, {None: ReplyFrom.SHORT_CODE_FIRST}, "", sticky_senders=last)
     composer.compose(message(sender=PERSON, service=MG), Reply("hello"), "A")
     await last.aclose()
     assert stored(valkey) is None

@@ -6,7 +6,7 @@ import pytest
 
 from sms_router.membership.snapshot import NumberUrls
 from sms_router.routing.dispatch.dispatcher import Defaults, Dispatcher, ForwardConfig
-from sms_router.routing.dispatch.resolution import RuleAnswer
+from sms_router.routing.dispatch.resolution import RuleAction
 from sms_router.routing.dispatch.responders import ForwardResponder
 from sms_router.routing.handler.reply import Reply
 from sms_router.routing.keywords.rule_table import RuleTable
@@ -89,7 +89,7 @@ def test_a_wrong_url_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
 def test_rules_and_opt_out_keywords_precede_the_number_and_the_number_the_default(
     body: str, rule: str, forwarded: bool
 ) -> None:
-    hours: Rule[RuleAnswer] = Rule(
+    hours: Rule[RuleAction] = Rule(
         ("HOURS",),
         MatchKind.FIRST_WORD,
         Scope(),
@@ -103,7 +103,7 @@ def test_rules_and_opt_out_keywords_precede_the_number_and_the_number_the_defaul
     rules = Dispatcher(RuleTable.build([hours]), Defaults(StaticReply(Reply("default"))), words, forwards)
     inbound = message(body, recipient=LONG_CODE)
     resolution = rules.resolve(inbound)
-    assert resolution.for_person(opted_out=False).rule.startswith(rule)
-    assert isinstance(resolution.for_person(opted_out=False).action, ForwardResponder) is forwarded
-    assert not isinstance(resolution.for_person(opted_out=True).action, ForwardResponder)
-    assert rules.resolve(message(body)).for_person(opted_out=False).rule != f"{LONG_CODE}'s own URL"
+    assert resolution.for_contact(opted_out=False).rule.startswith(rule)
+    assert isinstance(resolution.for_contact(opted_out=False).responder, ForwardResponder) is forwarded
+    assert not isinstance(resolution.for_contact(opted_out=True).responder, ForwardResponder)
+    assert rules.resolve(message(body)).for_contact(opted_out=False).rule != f"{LONG_CODE}'s own URL"

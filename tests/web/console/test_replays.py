@@ -64,7 +64,7 @@ async def test_nobody_who_has_opted_out_is_answered_once_more(start: Start) -> N
     with Visitor(router.url) as operator:
         operator.log_in()
         path = f"/console/messages/{parameters['MessageSid']}/replay"
-        assert "he person has opted out" in operator.get(path).text
+        assert "he contact has opted out" in operator.get(path).text
         assert operator.post(path).status_code == 409
 
 

@@ -23,7 +23,7 @@ from sms_router.membership.snapshot_store import stored_snapshot
 from sms_router.membership.source import PoolReadError
 from sms_router.onboarding.repository import OnboardingState
 from sms_router.routing.dispatch.dispatcher import Dispatcher
-from sms_router.routing.dispatch.resolution import RuleAnswer
+from sms_router.routing.dispatch.resolution import RuleAction
 from sms_router.routing.keywords.templates import StaticReply, TemplateReply
 from sms_router.twilio.rest import ApiError
 
@@ -140,7 +140,7 @@ def _sends_media(rules: Dispatcher, service_sid: str) -> bool:
     )
 
 
-def _has_media(answer: RuleAnswer) -> bool:
+def _has_media(answer: RuleAction) -> bool:
     if isinstance(answer, StaticReply):
         return bool(answer.constant.media_urls)
     return isinstance(answer, TemplateReply) and bool(answer.media)

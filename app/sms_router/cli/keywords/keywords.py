@@ -22,11 +22,11 @@ from sms_router.cli.output import (
 from sms_router.cli.times import parse_time
 from sms_router.config.settings import Settings
 from sms_router.errors import ConfigurationError
-from sms_router.routing.dispatch.resolution import Resolution, RuleAnswer
+from sms_router.routing.dispatch.resolution import Resolution, RuleAction
 from sms_router.routing.keywords.rule_table import MatchVerdict, RuleCandidate
 from sms_router.routing.keywords.rules import Rule
 from sms_router.routing.keywords.schedule import TimeZones
-from sms_router.routing.pipeline.explain import by_precedence, describe_responder, sample_message
+from sms_router.routing.pipeline.explain import by_precedence, describe_action, sample_message
 from sms_router.twilio.inbound import InboundMessage
 
 keywords = typer.Typer()
@@ -107,8 +107,8 @@ def test(
     when = parse_time(at, zones.zone_of(sid)) / 1000
     message = sample_message(settings.accounts[0].sid, sid, sender or "", recipient or "", text, None)
     found = rules.resolve(message, when)
-    considered = rules.table.explain(text, rules.occasion(message, when))
-    taken = found.heard is not None or any(each.verdict is MatchVerdict.CHOSEN for each in considered)
+    considered = rules.table.explain(text, rules.match_context(message, when))
+    taken = found.opt_out is not None or any(each.verdict is MatchVerdict.CHOSEN for each in considered)
     if as_json:
         print_json(_as_json(found, considered, zones, message, when))
     else:
@@ -117,7 +117,7 @@ def test(
         raise typer.Exit(1)
 
 
-def _list(rules: Sequence[Rule[RuleAnswer]], as_json: bool) -> None:
+def _list(rules: Sequence[Rule[RuleAction]], as_json: bool) -> None:
     ordered = by_precedence(rules)
     if as_json:
         print_json(
@@ -127,7 +127,7 @@ def _list(rules: Sequence[Rule[RuleAnswer]], as_json: bool) -> None:
                     "match": rule.kind.value,
                     "scope": str(rule.scope),
                     "source": rule.source,
-                    "answer": describe_responder(rule.action),
+                    "answer": describe_action(rule.action),
                 }
                 for rule in ordered
             ]
@@ -138,7 +138,7 @@ def _list(rules: Sequence[Rule[RuleAnswer]], as_json: bool) -> None:
             ", ".join(rule.words),
             rule.kind.value,
             str(rule.scope),
-            describe_responder(rule.action),
+            describe_action(rule.action),
             rule.source,
         )
         for rule in ordered
@@ -161,7 +161,7 @@ def _tell_check(settings: Settings, count: int, mistakes: Sequence[str], warning
 
 def _tell_test(
     found: Resolution,
-    considered: Sequence[RuleCandidate[RuleAnswer]],
+    considered: Sequence[RuleCandidate[RuleAction]],
     zones: TimeZones,
     message: InboundMessage,
     when: float,
@@ -181,7 +181,7 @@ def _where(zones: TimeZones, message: InboundMessage, when: float) -> str:
 
 def _as_json(
     found: Resolution,
-    considered: Sequence[RuleCandidate[RuleAnswer]],
+    considered: Sequence[RuleCandidate[RuleAction]],
     zones: TimeZones,
     message: InboundMessage,
     when: float,

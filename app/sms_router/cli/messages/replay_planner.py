@@ -15,7 +15,7 @@ from sms_router.config.settings import Settings
 from sms_router.routing.dispatch.dispatcher import Dispatcher
 from sms_router.routing.handler.conversation import StoredConversation
 from sms_router.routing.pipeline.composer import Composer
-from sms_router.routing.pipeline.replay_preview import ReplayPreview, preview_replay, read_talk
+from sms_router.routing.pipeline.replay_preview import ReplayPreview, preview_replay, read_conversation
 from sms_router.senders.models import SenderConditions
 from sms_router.senders.pool import Pool, find_pool
 from sms_router.twilio.inbound import InboundMessage
@@ -64,4 +64,4 @@ class Planner:
         if self.dispatcher.conversations is None:
             return None
         with store_client(self.settings) as client:
-            return read_talk(client, scope, person, now)
+            return read_conversation(client, scope, person, now)

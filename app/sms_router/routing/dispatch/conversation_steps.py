@@ -1,4 +1,4 @@
-"""Who takes a message of somebody who may be in the middle of a conversation (design 9)."""
+"""Which step takes the next message of a contact, and how conversations are left, interrupted and expire."""
 
 from __future__ import annotations
 
@@ -26,138 +26,149 @@ log = logging.getLogger("sms_router.conversations")
 
 ALL_KEYWORDS = "all"
 
-_REMEMBERED = 86_400_000
-"""Milliseconds for which an expired conversation is remembered as such, where people are told of it."""
+EXPIRED_TTL = 86_400_000
+"""Milliseconds that an expired conversation is kept where contacts are told that it has expired."""
 
 
 @dataclass(frozen=True, slots=True)
 class ConversationPolicy:
-    """How conversations go, as the configuration has it."""
+    """``[conversations]`` in router.toml."""
 
     expires_after: float = 900.0
     """Seconds from one message to the next."""
     leave_words: tuple[str, ...] = ("EXIT",)
     leave_reply: str = ""
     interrupted_by: tuple[str, ...] = ()
-    """Keywords that are answered in the middle of a conversation, which ends it; ``all`` for every one."""
+    """Keywords that end a conversation and are answered instead; ``all`` for every keyword."""
     expired_reply: str = ""
     try_again_reply: str = ""
 
 
 class ConversationManager:
-    """The steps of a team, and who comes before them."""
+    """Decides whether a step takes a message, or what takes it otherwise.
 
-    def __init__(self, steps: Mapping[str, Handler], customs: ConversationPolicy) -> None:
-        """Take the steps by their names, and the customs."""
+    Args:
+        steps: the handlers of all steps, by their names.
+        policy: the configuration.
+
+    """
+
+    def __init__(self, steps: Mapping[str, Handler], policy: ConversationPolicy) -> None:
         self.steps = steps
-        self.customs = customs
-        self._leaving = frozenset(map(normalize, customs.leave_words))
-        self._interrupting = frozenset(map(normalize, customs.interrupted_by))
+        self.policy = policy
+        self._leave_words = frozenset(map(normalize, policy.leave_words))
+        self._interrupting = frozenset(map(normalize, policy.interrupted_by))
         self._all_interrupt = normalize(ALL_KEYWORDS) in self._interrupting
-        self._left = TemplateResponder(StaticReply(_reply(customs.leave_reply)), "", "")
-        self._expired = TemplateResponder(StaticReply(_reply(customs.expired_reply)), "", "")
-        self._remembered = _REMEMBERED if customs.expired_reply else 0
-        self.try_again = _reply(customs.try_again_reply)
+        self._leave_responder = _responder(policy.leave_reply)
+        self._expired_responder = _responder(policy.expired_reply)
+        self._try_again_responder = _responder(policy.try_again_reply)
+        self._expired_ttl = EXPIRED_TTL if policy.expired_reply else 0
+        self.try_again = _reply(policy.try_again_reply)
 
     @classmethod
     def of(
-        cls, steps: Mapping[str, Handler], handlers: Iterable[Handler], customs: ConversationPolicy
+        cls, steps: Mapping[str, Handler], handlers: Iterable[Handler], policy: ConversationPolicy
     ) -> ConversationManager | None:
-        """Return what a team's functions need; None when they hold no conversations."""
+        """Return a manager; None where no handler has a conversation."""
         if not steps and not any(handler.needs_conversation for handler in handlers):
             return None
-        return cls(steps, customs)
+        return cls(steps, policy)
 
     def unknown_interruptions(self, words: Iterable[str]) -> list[str]:
-        """Name the words that should interrupt but are not keywords; ``words`` are those of all rules."""
+        """Return a sentence for each word of ``interrupted_by`` that is not among the keywords."""
         if self._all_interrupt or not self._interrupting:
             return []
-        known = set(map(normalize, words))
+        keywords = set(map(normalize, words))
         return [
             f"router.toml: conversations.interrupted_by: no rule has the keyword {word!r}"
-            for word in self.customs.interrupted_by
-            if normalize(word) not in known
+            for word in self.policy.interrupted_by
+            if normalize(word) not in keywords
         ]
 
-    def update_for(self, scope: str, person: str, conversation: Conversation | None) -> ConversationUpdate:
-        """Return what ends a message's turn, and what becomes of the person's conversation."""
-        key = bucket_of(person).conversation(scope, person)
+    def update_for(self, scope: str, contact: str, conversation: Conversation | None) -> ConversationUpdate:
+        """Return what is stored of a conversation with the answer of a message."""
+        key = bucket_of(contact).conversation(scope, contact)
         if conversation is None:
             return ConversationUpdate(key, NOTHING, 0, 0)
-        lasts = int(conversation.expires_after * 1000)
-        return ConversationUpdate(key, conversation.kept, lasts, lasts + self._remembered)
+        ttl = int(conversation.expires_after * 1000)
+        return ConversationUpdate(key, conversation.kept, ttl, ttl + self._expired_ttl)
 
-    def needs_lock(self, found: Resolution) -> bool:
-        """Tell whether a message waits for the person's earlier ones; opt-out words do not."""
-        return found.heard is None or found.otherwise is not None
+    def needs_lock(self, resolution: Resolution) -> bool:
+        """Tell whether a message waits for the contact's earlier ones; opt-out keywords do not."""
+        return resolution.opt_out is None or resolution.unless_opted_out is not None
 
     def route(
-        self, found: Resolution, message: InboundMessage, talk: StoredConversation | None
+        self, resolution: Resolution, message: InboundMessage, stored: StoredConversation | None
     ) -> Resolution:
-        """Return what answers a message, given what was kept of the person's conversation.
+        """Return what takes a message, given the contact's conversation.
 
-        ``found`` is what answers it outside of any; opt-out words have been heeded before.
+        Args:
+            resolution: what takes it outside of any conversation.
+            message: the message; opt-out keywords have been handled.
+            stored: the conversation.
+
         """
-        if talk is not None and talk.step is not None:
-            if not talk.expired:
-                return self._inside(found, message, talk, talk.step)
-            if found.unclaimed and self.customs.expired_reply:
-                return Resolution(
-                    "the conversation has expired", self._expired, conversation=EndedConversation()
-                )
-        expired = talk is not None and talk.expired
-        return self._outside(found, None if expired else talk, drops=expired)
+        if stored is not None and stored.step is not None:
+            if not stored.expired:
+                return self._in_conversation(resolution, message, stored, stored.step)
+            if resolution.is_default and self.policy.expired_reply:
+                ended = EndedConversation()
+                return Resolution("the conversation has expired", self._expired_responder, conversation=ended)
+        has_expired = stored is not None and stored.expired
+        return self._outside(resolution, None if has_expired else stored, ends=has_expired)
 
-    def _inside(
-        self, found: Resolution, message: InboundMessage, talk: StoredConversation, step: str
+    def _in_conversation(
+        self, resolution: Resolution, message: InboundMessage, stored: StoredConversation, step: str
     ) -> Resolution:
-        """Return what answers a person to whom a step has put a question."""
-        if normalize(message.body) in self._leaving:
-            return Resolution(
-                f"left the conversation at {step}", self._left, conversation=EndedConversation()
-            )
+        """Return what takes the answer to a step's question."""
+        if normalize(message.body) in self._leave_words:
+            rule, ended = f"left the conversation at {step}", EndedConversation()
+            return Resolution(rule, self._leave_responder, conversation=ended)
         handler = self.steps.get(step)
         if handler is None:
-            log.warning("no step is called %r any more: the conversation ends", step)
-        if handler is None or self._interrupts(found):
-            return self._outside(found, None, drops=True)
-        conversation = Conversation(talk, self.customs.expires_after, step)
-        action = HandlerResponder(handler, message.body.strip(), "", conversation, self.steps)
-        return Resolution(f"step {step}", action, conversation=conversation)
+            log.warning("there is no step %r: the conversation ends", step)
+        if handler is None or self._interrupts(resolution):
+            return self._outside(resolution, None, ends=True)
+        conversation = Conversation(stored, self.policy.expires_after, step)
+        responder = HandlerResponder(handler, message.body.strip(), "", conversation, self.steps)
+        return Resolution(f"step {step}", responder, conversation=conversation)
 
-    def without_redis(self, found: Resolution) -> Resolution:
-        """Return what answers while no conversation can be read.
+    def without_redis(self, resolution: Resolution) -> Resolution:
+        """Return what takes a message while conversations cannot be read.
 
-        Where a handler needs one, the person is asked to try again. So they are where no rule claims the
-        text: it is probably the answer to a step's question.
+        The contact is asked to try again where a handler needs the conversation, and where no rule takes the
+        text, which is then probably the answer to a step's question.
         """
-        action = found.action
-        if found.unclaimed or (isinstance(action, HandlerResponder) and action.handler.needs_conversation):
-            return Resolution(
-                f"{found.rule}: Redis is away", TemplateResponder(StaticReply(self.try_again), "", "")
-            )
-        return self._outside(found, None)
+        responder = resolution.responder
+        if resolution.is_default or (
+            isinstance(responder, HandlerResponder) and responder.handler.needs_conversation
+        ):
+            return Resolution(f"{resolution.rule}: Redis is away", self._try_again_responder)
+        return self._outside(resolution, None)
 
     def _outside(
-        self, found: Resolution, talk: StoredConversation | None, *, drops: bool = False
+        self, resolution: Resolution, stored: StoredConversation | None, *, ends: bool = False
     ) -> Resolution:
-        """Give a keyword's function a conversation; any other answer ends one that is dropped."""
-        if isinstance(found.action, HandlerResponder):
-            conversation = Conversation(talk, self.customs.expires_after, had=drops)
-            action = replace(found.action, conversation=conversation, steps=self.steps)
-            return replace(found, action=action, conversation=conversation)
-        return replace(found, conversation=EndedConversation()) if drops else found
+        """Give a handler a conversation; any other responder ends the one that ``ends``."""
+        if isinstance(resolution.responder, HandlerResponder):
+            conversation = Conversation(stored, self.policy.expires_after, had=ends)
+            responder = replace(resolution.responder, conversation=conversation, steps=self.steps)
+            return replace(resolution, responder=responder, conversation=conversation)
+        return replace(resolution, conversation=EndedConversation()) if ends else resolution
 
-    def _interrupts(self, found: Resolution) -> bool:
-        if found.unclaimed:
+    def _interrupts(self, resolution: Resolution) -> bool:
+        if resolution.is_default:
             return False
-        keyword = (
-            "" if not isinstance(found.action, TemplateResponder | HandlerResponder) else found.action.keyword
-        )
+        responder = resolution.responder
+        keyword = responder.keyword if isinstance(responder, TemplateResponder | HandlerResponder) else ""
         return self._all_interrupt or not self._interrupting.isdisjoint(
-            (normalize(keyword), normalize(found.rule))
+            (normalize(keyword), normalize(resolution.rule))
         )
 
 
 def _reply(text: str) -> Reply:
     return Reply(text) if text else SILENCE
+
+
+def _responder(text: str) -> TemplateResponder:
+    return TemplateResponder(StaticReply(_reply(text)), "", "")

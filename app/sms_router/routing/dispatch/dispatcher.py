@@ -1,4 +1,4 @@
-"""Which rule a message belongs to, and what answers it."""
+"""Finds what responds to a message: a rule, an opt-out keyword, or a default."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from sms_router.routing.dispatch.resolution import SILENT, UNCLAIMED, Resolution, RuleAnswer
+from sms_router.routing.dispatch.resolution import NO_RULE, SILENT, Resolution, RuleAction
 from sms_router.routing.dispatch.responders import (
     ForwardResponder,
     HandlerResponder,
@@ -30,37 +30,51 @@ from sms_router.twilio.inbound import InboundMessage
 if TYPE_CHECKING:
     from sms_router.routing.dispatch.conversation_steps import ConversationManager
 
-_LONGEST_KEPT = 160
-"""Characters; people text the same short words again and again, and what they find is kept."""
+MAX_CACHED_RESOLUTIONS = 4096
+MAX_CACHED_LENGTH = 160
+"""Characters; contacts text the same short words again and again."""
 
 
 @dataclass(frozen=True, slots=True)
 class ForwardConfig:
-    """How other applications are called, and which one a number itself names (design 9)."""
+    """How messages are forwarded to other applications."""
 
     upstreams: MessageForwarder | None = None
+    """None where nothing is forwarded."""
     number_forward: Callable[[InboundMessage], Forward | None] = lambda _: None
+    """Returns the application that the texted number itself names."""
     public_url: str = ""
     """The router's own, to which nothing may be forwarded; empty where that is not checked."""
 
 
 @dataclass(frozen=True, slots=True)
 class Defaults:
-    """What answers a text that no rule claims."""
+    """What responds to a text that no rule takes."""
 
     everywhere: ConfiguredReply | Forward | None = None
     services: Mapping[str, ConfiguredReply | Forward] = field(default_factory=dict)
-    """What a Service answers in its place, by sid."""
+    """What a Service has instead, by its sid."""
     suggestion: ConfiguredReply | None = None
-    """Asks whether a keyword was meant that is one slip off; the keyword itself is never carried out."""
+    """Asks whether a similar keyword was meant; the keyword itself is not carried out."""
 
 
 class Dispatcher:
-    """Finds the rule of each message."""
+    """Resolves messages.
+
+    Args:
+        table: the rules.
+        defaults: what responds where no rule does.
+        opt_outs: the opt-out keywords, which come before rules.
+        forwards: how messages are forwarded.
+        zones: the time zones of the Services, for rules with opening hours.
+        clock: returns seconds since the epoch, for rules with opening hours.
+        conversations: None where no handler has any.
+
+    """
 
     def __init__(
         self,
-        table: RuleTable[RuleAnswer],
+        table: RuleTable[RuleAction],
         defaults: Defaults | None = None,
         opt_outs: OptOutKeywords | None = None,
         forwards: ForwardConfig | None = None,
@@ -68,147 +82,145 @@ class Dispatcher:
         clock: Callable[[], float] = time.time,
         conversations: ConversationManager | None = None,
     ) -> None:
-        """Take the rules, the answers to everything else, and the words that come before both.
-
-        ``zones`` and ``clock`` (seconds since the epoch) count where rules have hours.
-        """
         self.table = table
         self.defaults = defaults or Defaults()
         self.conversations = conversations
-        """None where there are no conversations: then nothing is asked about them."""
         self.opt_outs = opt_outs or OptOutKeywords(())
         self._forwards = forwards or ForwardConfig()
         self._zones = zones or TimeZones()
         self._clock = clock
-        self._near = self._index_near_misses() if self.defaults.suggestion is not None else None
-        self._find_kept = lru_cache(maxsize=4096)(self._find)
+        self._suggestions = self._index_suggestions() if self.defaults.suggestion is not None else None
+        self._has_schedules = bool(table.timetable)
+        self._resolve_cached = lru_cache(MAX_CACHED_RESOLUTIONS)(self._resolve_text)
 
     def replace_rules(self, other: Dispatcher) -> None:
-        """Use another one's rules from now on; what has been found already stays as it is."""
+        """Use the rules of another dispatcher from now on; earlier resolutions stay as they are."""
         self.table = other.table
         self.defaults = other.defaults
         self.opt_outs = other.opt_outs
-        self._near = other._near
-        self._find_kept = lru_cache(maxsize=4096)(self._find)
+        self._suggestions = other._suggestions
+        self._has_schedules = other._has_schedules
+        self._resolve_cached = lru_cache(MAX_CACHED_RESOLUTIONS)(self._resolve_text)
 
     def resolve(self, message: InboundMessage, moment: float | None = None) -> Resolution:
-        """Return what answers this message; there is always something, if only silence.
+        """Return what responds to a message; there is always something, if only silence.
 
-        ``moment`` is in seconds since the epoch, the present one unless it is given.
+        Args:
+            message: the message.
+            moment: seconds since the epoch, for opening hours; now if it is not given.
+
         """
         if message.opt_out_type is not None:
-            return _answered_by_twilio(message.opt_out_type)
+            match = match_from_twilio(message.opt_out_type)  # Advanced Opt-Out has replied already (facts 8)
+            return Resolution(match.rule if match else "opt-out word, answered by Twilio", SILENT, match)
         country = country_of(message.sender, message.from_country)
-        minute = self._minute(message.service_sid, moment) if self.table.timetable else None
-        find = self._find_kept if len(message.body) <= _LONGEST_KEPT else self._find
-        found = find(message.body, message.service_sid, message.recipient, country, minute)
-        if found.unclaimed or (found.otherwise is not None and found.otherwise.unclaimed):
-            return self._by_number(found, message)
-        return found
+        minute = self._minute(message.service_sid, moment) if self._has_schedules else None
+        resolve = self._resolve_cached if len(message.body) <= MAX_CACHED_LENGTH else self._resolve_text
+        resolution = resolve(message.body, message.service_sid, message.recipient, country, minute)
+        alternative = resolution.unless_opted_out
+        if resolution.is_default or (alternative is not None and alternative.is_default):
+            return self._with_number_forward(resolution, message)
+        return resolution
 
-    def occasion(self, message: InboundMessage, moment: float | None = None) -> MatchContext:
-        """Return where, by whom and when the text was sent, as far as scopes ask for it."""
+    def match_context(self, message: InboundMessage, moment: float | None = None) -> MatchContext:
+        """Return what the scopes of rules are compared with."""
         country = country_of(message.sender, message.from_country)
-        minute = self._minute(message.service_sid, moment) if self.table.timetable else None
+        minute = self._minute(message.service_sid, moment) if self._has_schedules else None
         return MatchContext(message.service_sid, message.recipient, country, minute)
 
     def _minute(self, service_sid: str | None, moment: float | None) -> int:
-        """Return the minute of the week that stands for all in which the same rules hold.
+        """Return the first minute of the week since which the same rules are open.
 
-        So what was found for earlier texts stays right, and is reused for hours.
+        Resolutions can so be cached for hours.
         """
         minute = self._zones.minute_of_week(service_sid, self._clock() if moment is None else moment)
         return self.table.timetable.transition_before(minute)
 
     @property
     def forwards(self) -> bool:
-        """Whether a rule or a default sends texts to another application."""
-        answers = [rule.action for rule in self.table.rules]
+        """Whether a rule or a default forwards messages."""
+        actions = [rule.action for rule in self.table.rules]
         defaults = [self.defaults.everywhere, *self.defaults.services.values()]
-        return any(isinstance(answer, Forward) for answer in (*answers, *defaults))
+        return any(isinstance(action, Forward) for action in (*actions, *defaults))
 
     def opt_out_conflicts(self) -> list[str]:
-        """Say which keywords never see their word alone, because it is an opt-out word."""
+        """Return a sentence for each keyword that an opt-out keyword takes."""
+        leave_words = self.conversations.policy.leave_words if self.conversations is not None else ()
         return [
-            f"{word!r} alone is a word for {intent}, so that {rule} does not get it; to change that,"
+            f"{word!r} alone is an opt-out word ({intent}), so that {rule} does not get it; to change that,"
             " name it in left_to_keywords in opt-outs.toml"
             for rule in self.table.rules
             for word in rule.words
             if (intent := self.opt_outs.intent(word)) not in (None, Intent.START)
         ] + [
-            f"{word!r} is a word for {intent}, so that it leaves no conversation; name another in leave_words"
-            for word in (self.conversations.customs.leave_words if self.conversations is not None else ())
+            f"{word!r} is an opt-out word ({intent}), so that it leaves no conversation; use another one in"
+            " leave_words"
+            for word in leave_words
             if (intent := self.opt_outs.intent(word)) is not None
         ]
 
-    def _by_number(self, found: Resolution, message: InboundMessage) -> Resolution:
-        """Let the number that was texted have what no rule claims, where it names an application."""
+    def _with_number_forward(self, resolution: Resolution, message: InboundMessage) -> Resolution:
+        """Forward what no rule takes, where the texted number names an application."""
         forward = self._forwards.number_forward(message)
         if forward is None:
-            return found
-        own = Resolution(
-            f"{message.recipient}'s own URL", ForwardResponder(forward, self._forwards.upstreams)
-        )
-        return own if found.unclaimed else replace(found, otherwise=own)
+            return resolution
+        responder = ForwardResponder(forward, self._forwards.upstreams)
+        forwarded = Resolution(f"{message.recipient}'s own URL", responder)
+        return forwarded if resolution.is_default else replace(resolution, unless_opted_out=forwarded)
 
-    def _find(
+    def _resolve_text(
         self, body: str, service_sid: str | None, number: str, country: str | None, minute: int | None
     ) -> Resolution:
-        heard = self.opt_outs.match(body, service_sid, number, country)
-        occasion = MatchContext(service_sid, number, country, minute)
-        ordinary = self._find_rule(body, occasion)
-        if heard is None:
+        opt_out = self.opt_outs.match(body, service_sid, number, country)
+        context = MatchContext(service_sid, number, country, minute)
+        ordinary = self._resolve_ordinary(body, context)
+        if opt_out is None:
             return ordinary
-        claimed = isinstance(self.table.find(body, occasion), Match)
-        otherwise = (
-            ordinary if heard.intent is Intent.START and (claimed or not heard.unconditional) else None
-        )
-        return Resolution(
-            heard.rule, TemplateResponder(StaticReply(heard.reply), "", heard.word), heard, otherwise
-        )
+        alternative = None
+        if opt_out.intent is Intent.START:
+            has_rule = isinstance(self.table.find(body, context), Match)
+            alternative = ordinary if has_rule or not opt_out.unconditional else None
+        responder = TemplateResponder(StaticReply(opt_out.reply), "", opt_out.word)
+        return Resolution(opt_out.rule, responder, opt_out, alternative)
 
-    def _find_rule(self, body: str, occasion: MatchContext) -> Resolution:
-        match = self.table.find(body, occasion)
+    def _resolve_ordinary(self, body: str, context: MatchContext) -> Resolution:
+        match = self.table.find(body, context)
         if isinstance(match, Match):
-            return Resolution(match.rule.name, self._acting(match.rule.action, match.argument, match.keyword))
-        if self._near is not None and (meant := self._meant(match.normalized, occasion)) is not None:
-            assert self.defaults.suggestion is not None
-            asking = TemplateResponder(self.defaults.suggestion, body.strip(), meant)
-            return Resolution(f"did you mean {meant}", asking, unclaimed=True)
-        default = self.defaults.services.get(occasion.service_sid or "", self.defaults.everywhere)
+            responder = self._responder(match.rule.action, match.argument, match.keyword)
+            return Resolution(match.rule.name, responder)
+        if self.defaults.suggestion is not None:
+            keyword = self._suggest(match.normalized, context)
+            if keyword is not None:
+                question = TemplateResponder(self.defaults.suggestion, body.strip(), keyword)
+                return Resolution(f"did you mean {keyword}", question, is_default=True)
+        default = self.defaults.services.get(context.service_sid or "", self.defaults.everywhere)
         if default is None:
-            return UNCLAIMED
-        return Resolution("default", self._acting(default, body.strip(), ""), unclaimed=True)
+            return NO_RULE
+        return Resolution("default", self._responder(default, body.strip(), ""), is_default=True)
 
-    def _acting(
-        self, answer: RuleAnswer, argument: str, keyword: str
+    def _responder(
+        self, action: RuleAction, argument: str, keyword: str
     ) -> TemplateResponder | HandlerResponder | ForwardResponder:
-        if isinstance(answer, Handler):
-            return HandlerResponder(answer, argument, keyword)
-        if isinstance(answer, Forward):
-            return ForwardResponder(answer, self._forwards.upstreams)
-        return TemplateResponder(answer, argument, keyword)
+        if isinstance(action, Handler):
+            return HandlerResponder(action, argument, keyword)
+        if isinstance(action, Forward):
+            return ForwardResponder(action, self._forwards.upstreams)
+        return TemplateResponder(action, argument, keyword)
 
-    def _index_near_misses(self) -> Suggestions:
+    def _index_suggestions(self) -> Suggestions:
         entries = (entry for rule in self.table.rules for entry in build_entries(rule))
         keys = [entry.key for entry in entries if entry.rule.kind is not MatchKind.PATTERN]
         return Suggestions([*keys, *self.opt_outs.words])
 
-    def _meant(self, normalized: str, occasion: MatchContext) -> str | None:
-        """Return the keyword that this text must have been meant for; None when it may be another.
+    def _suggest(self, normalized: str, context: MatchContext) -> str | None:
+        """Return the only keyword that the text can have been meant for; None where there are several.
 
-        Somebody who may have meant STOP is not asked whether they meant SHOP.
+        A contact who may have meant STOP is not asked whether they meant SHOP.
         """
-        assert self._near is not None
-        near = self._near.similar(normalized)
-        if any(self.opt_outs.intent(key) is not None for key in near):
+        assert self._suggestions is not None
+        similar = self._suggestions.similar(normalized)
+        if any(self.opt_outs.intent(key) is not None for key in similar):
             return None
-        found = [match for key in near if isinstance(match := self.table.find(key, occasion), Match)]
-        rules = {id(match.rule) for match in found}
-        return found[0].keyword if len(rules) == 1 else None
-
-
-def _answered_by_twilio(opt_out_type: str) -> Resolution:
-    """Say nothing: Advanced Opt-Out has replied already (facts 8)."""
-    heard = match_from_twilio(opt_out_type)
-    return Resolution(heard.rule if heard else "opt-out word, answered by Twilio", SILENT, heard)
+        matches = [match for key in similar if isinstance(match := self.table.find(key, context), Match)]
+        rules = {id(match.rule) for match in matches}
+        return matches[0].keyword if len(rules) == 1 else None

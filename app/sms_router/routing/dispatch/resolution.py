@@ -12,38 +12,39 @@ from sms_router.routing.keywords.templates import ConfiguredReply, StaticReply
 from sms_router.routing.opt_outs.keywords import Intent, OptOutMatch
 from sms_router.routing.upstream.forward_rule import Forward
 
-RuleAnswer = ConfiguredReply | Handler | Forward
+RuleAction = ConfiguredReply | Handler | Forward
+"""What a rule does with a message."""
 
 
 @dataclass(frozen=True, slots=True)
 class Resolution:
-    """The rule that a message belongs to, by its name for people, and what answers."""
+    """The rule that takes a message, by its name, and what responds."""
 
     rule: str
-    action: TemplateResponder | HandlerResponder | ForwardResponder
-    heard: OptOutMatch | None = None
-    """The opt-out word that the text is."""
-    otherwise: Resolution | None = None
-    """What answers somebody who is not on the opt-out list, where the word may be an ordinary text."""
-    unclaimed: bool = False
-    """True when no rule has claimed the text."""
+    responder: TemplateResponder | HandlerResponder | ForwardResponder
+    opt_out: OptOutMatch | None = None
+    """The opt-out keyword that the text is."""
+    unless_opted_out: Resolution | None = None
+    """What takes an opt-out keyword of a contact who has not opted out, where it may be an ordinary text."""
+    is_default: bool = False
+    """True where no rule takes the text."""
     conversation: Conversation | None = None
-    """What is kept of the person's conversation once this is answered; None: it stays as it is."""
+    """What the message makes of the contact's conversation; None leaves it as it is."""
 
-    def for_person(self, opted_out: bool) -> Resolution:
-        """Return what answers a person who is on the opt-out list, or who is not.
+    def for_contact(self, opted_out: bool) -> Resolution:
+        """Return what takes the message of a contact who has opted out, or who has not.
 
-        No handler runs for somebody on the list: nothing that it promised could be told them. They are
-        answered when they ask for help or come back, and told once that they have opted out.
+        No handler runs for a contact who has opted out, because nothing could be sent to them. HELP and START
+        are answered, and STOP only the first time.
         """
-        if self.heard is None:
-            return _ON_THE_LIST if opted_out else self
-        if opted_out and self.heard.intent is Intent.STOP and self.heard.reply is not SILENCE:
-            rule = f"opt-out word {self.heard.word.upper()} once more: nothing is said"
-            return Resolution(rule, SILENT, replace(self.heard, reply=SILENCE))
-        return self if opted_out or self.otherwise is None else self.otherwise
+        if self.opt_out is None:
+            return _OPTED_OUT if opted_out else self
+        if opted_out and self.opt_out.intent is Intent.STOP and self.opt_out.reply is not SILENCE:
+            rule = f"opt-out word {self.opt_out.word.upper()} again: no reply"
+            return Resolution(rule, SILENT, replace(self.opt_out, reply=SILENCE))
+        return self if opted_out or self.unless_opted_out is None else self.unless_opted_out
 
 
 SILENT = TemplateResponder(StaticReply(SILENCE), "", "")
-UNCLAIMED = Resolution("no rule and no default", SILENT, unclaimed=True)
-_ON_THE_LIST = Resolution("on the opt-out list: nothing is said", SILENT)
+NO_RULE = Resolution("no rule and no default", SILENT, is_default=True)
+_OPTED_OUT = Resolution("opted out: no reply", SILENT)

@@ -1,4 +1,4 @@
-"""What answers a message: a text that is there at once, a function, or another application."""
+"""What responds to a message: a template, a handler function, or another application."""
 
 from __future__ import annotations
 
@@ -21,22 +21,23 @@ from sms_router.twilio.inbound import InboundMessage
 
 log = logging.getLogger("sms_router.dispatch")
 
-MOST_LOGGED, MOST_CAUSE = 8000, 500
-"""Characters of a failure that are logged, and kept with the dead letter."""
+MAX_LOGGED_TRACEBACK = 8000
+MAX_CAUSE = 500
+"""Characters of a failure in the log, and in the dead letter."""
 
 
 @dataclass(frozen=True, slots=True)
 class TemplateResponder:
-    """An answer that is there at once."""
+    """A text of the configuration."""
 
-    answer: ConfiguredReply
+    template: ConfiguredReply
     argument: str
     keyword: str
 
     def reply(self, message: InboundMessage) -> Reply | ReplyFailed:
-        """Return the reply."""
+        """Return the reply, or why the template fails, which is logged."""
         try:
-            return self.answer.reply(message, self.argument, self.keyword)
+            return self.template.reply(message, self.argument, self.keyword)
         except TemplateError as error:
             log.error("%s", error)
             return ReplyFailed(str(error))
@@ -44,44 +45,41 @@ class TemplateResponder:
 
 @dataclass(frozen=True, slots=True)
 class HandlerResponder:
-    """An answer that a function gives."""
+    """A handler function."""
 
     handler: Handler
     argument: str
     keyword: str
     conversation: Conversation | None = None
     steps: Collection[str] | None = None
-    """The names of all steps; None where there are no conversations."""
+    """The names of all steps; None where no handler has a conversation."""
 
     async def run(
         self,
         message: InboundMessage,
-        until: float = inf,  # noqa: ARG002 (a function goes on after the deadline)
+        until: float = inf,  # noqa: ARG002 (a handler goes on after the deadline)
         headers: Headers = (),  # noqa: ARG002
     ) -> Reply | ReplyFailed:
-        """Call the function; whatever it raises is the cause of the failure, and goes no further."""
+        """Call the handler and return its reply, or why it fails, which is logged."""
         try:
             reply = await self.handler(message, self.argument, self.keyword, self.conversation)
-            self._settle(reply)
+            if self.conversation is not None and self.steps is not None:
+                self.conversation.finish(reply.next_step, self.steps, self.handler.needs_conversation)
+            elif reply.then is not None:
+                raise HandlerError(f"{self.handler.name} answers with then, and there is no @step")
         except (Exception, SystemExit, asyncio.CancelledError) as error:
             if isinstance(error, asyncio.CancelledError) and _is_being_cancelled():
                 raise  # the worker stops; the handler did not cancel itself
             trace = "".join(traceback.format_exception(error, limit=-10))
-            log.error("the handler %s failed:\n%s", self.handler.name, _told(trace, message, MOST_LOGGED))
+            trace = _shorten_and_mask(trace, message, MAX_LOGGED_TRACEBACK)
+            log.error("the handler %s failed:\n%s", self.handler.name, trace)
             cause = " ".join("".join(traceback.format_exception_only(error)).split())
-            return ReplyFailed(_told(cause, message, MOST_CAUSE))
+            return ReplyFailed(_shorten_and_mask(cause, message, MAX_CAUSE))
         return reply
-
-    def _settle(self, reply: Reply) -> None:
-        """Work out what is kept of the conversation."""
-        if self.conversation is not None and self.steps is not None:
-            self.conversation.finish(reply.next_step, self.steps, self.handler.needs_conversation)
-        elif reply.then is not None:
-            raise HandlerError(f"{self.handler.name} answers with then, and nothing is below @step")
 
 
 class MessageForwarder(Protocol):
-    """What calls other applications."""
+    """Calls other applications (`Forwarder`)."""
 
     async def forward(
         self, forward: Forward, message: InboundMessage, until: float, headers: Headers
@@ -91,23 +89,23 @@ class MessageForwarder(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ForwardResponder:
-    """An answer that another application gives."""
+    """Another application."""
 
     forward: Forward
     upstreams: MessageForwarder | None
-    """None where nothing is ever sent."""
+    """None where nothing is forwarded."""
 
     async def run(self, message: InboundMessage, until: float, headers: Headers) -> Reply | ReplyFailed:
-        """Ask the application; it has answered or failed before ``until``, by the monotonic clock."""
+        """Return what the application answers before ``until`` (monotonic clock), or why it does not."""
         if self.upstreams is None:
             return ReplyFailed("nothing is forwarded here")
         return await self.upstreams.forward(self.forward, message, until, headers)
 
 
-def _told(text: str, message: InboundMessage, most: int) -> str:
-    """Shorten what is logged and kept of a failure, without the person's number and words (design 12)."""
-    if len(text) > most:
-        text = f"{text[: most // 2]} ... {text[-most // 2 :]}"
+def _shorten_and_mask(text: str, message: InboundMessage, length: int) -> str:
+    """Cut the middle out of a long failure, and mask the contact's number and text in it."""
+    if len(text) > length:
+        text = f"{text[: length // 2]} ... {text[-length // 2 :]}"
     text = text.replace(message.sender, mask_number(message.sender))
     return text.replace(message.body, mask_text(message.body)) if len(message.body) > 3 else text
 

@@ -15,7 +15,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from sms_router.errors import ConfigurationError
 from sms_router.routing.dispatch.dispatcher import Defaults, Dispatcher, ForwardConfig
 from sms_router.routing.dispatch.handler_loader import HandlerRegistry
-from sms_router.routing.dispatch.resolution import RuleAnswer
+from sms_router.routing.dispatch.resolution import RuleAction
 from sms_router.routing.handler.decorators import KeywordSpec
 from sms_router.routing.handler.handler import Handler
 from sms_router.routing.handler.reply import is_media_url
@@ -173,7 +173,7 @@ class _RuleLoader:
             self.mistakes += error.mistakes
         return _File()
 
-    def rule(self, number: int, table: _Keyword) -> Rule[RuleAnswer] | None:
+    def rule(self, number: int, table: _Keyword) -> Rule[RuleAction] | None:
         """Make the rule of a ``[[keyword]]``, or note what is wrong with it."""
         source = f"{self.file}, keyword {number}"
         where = f"{source} ({table.words[0]})"
@@ -227,11 +227,11 @@ class _RuleLoader:
             self.mistakes.append(f"{self.file}: {error}")
             return None
 
-    def function_rules(self, functions: HandlerRegistry) -> list[Rule[RuleAnswer]]:
+    def function_rules(self, functions: HandlerRegistry) -> list[Rule[RuleAction]]:
         """Make the rules of the team's functions."""
         return [self._function_rule(registration, handler) for registration, handler in functions.handlers]
 
-    def _function_rule(self, told: KeywordSpec, handler: Handler) -> Rule[RuleAnswer]:
+    def _function_rule(self, told: KeywordSpec, handler: Handler) -> Rule[RuleAction]:
         where = handler.source
         kind, scope = self._kind(told.match, where), self._scope(told, where)
         return Rule(told.words, kind, scope, handler, _name(told.words), where, told.fold_accents)

@@ -1,4 +1,4 @@
-"""The end of a message: its answer is committed, held back, or gives way to the one that was first."""
+"""Commits the answer of a message, holds it back for the loop guard, or yields to an earlier answer."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from sms_router.routing.handler.reply import SILENCE, Reply
 from sms_router.routing.inbox.answer import Answer, JournalEntry, Outcome
 from sms_router.routing.inbox.inbox import Continuation, ConversationUpdate, Inbox
 from sms_router.routing.inbox.loop_guard import LimitExceeded, LoopGuard
-from sms_router.routing.pipeline.composed import RenderedReply
-from sms_router.routing.pipeline.composer import Composer
+from sms_router.routing.pipeline.composer import Composer, RenderedReply
 from sms_router.routing.pipeline.context import MessageContext
 from sms_router.routing.pipeline.late_replies import LateReplies
 from sms_router.twilio.twiml import EMPTY
@@ -19,94 +18,112 @@ log = logging.getLogger("sms_router.pipeline")
 
 
 class AnswerCommitter:
-    """Commits what was composed; one in each worker."""
+    """Commits composed answers; one in each worker.
+
+    Args:
+        muted_reply: takes the place of the first reply to a contact that the loop guard holds back.
+
+    """
 
     def __init__(
         self,
-        records: Inbox,
+        inbox: Inbox,
         dispatcher: Dispatcher,
         composer: Composer,
-        later: LateReplies,
+        late_replies: LateReplies,
         guard: LoopGuard,
-        muted: Reply,
+        muted_reply: Reply,
     ) -> None:
-        """Take the parts; ``muted`` takes the place of the first reply that the loop guard holds back."""
-        self._records = records
+        self._inbox = inbox
         self._dispatcher = dispatcher
         self._composer = composer
-        self._later = later
+        self._late_replies = late_replies
         self._guard = guard
-        self._muted = muted
+        self._muted_reply = muted_reply
 
     async def commit(
         self,
-        job: MessageContext,
-        composed: RenderedReply,
+        context: MessageContext,
+        rendered: RenderedReply,
         outcome: Outcome,
         cause: str = "",
-        going_on: Continuation | None = None,
+        continuation: Continuation | None = None,
     ) -> Answer:
-        """Store the answer and return it, or the one that was there first.
+        """Store an answer and return it, or the one that was stored first.
 
-        With a ``cause`` the message is a dead letter; with ``going_on`` its work is not over.
+        Args:
+            context: of the message.
+            rendered: the answer.
+            outcome: how the message was answered, if it can be sent.
+            cause: makes the message a dead letter.
+            continuation: work that goes on after the answer.
+
         """
-        if composed.unsendable:
-            outcome, cause = Outcome.UNSENDABLE, cause or "no number can carry the reply"
-            log.warning("a reply cannot be sent: %s", composed.trail_text.replace("\n", "; "))
-        elif outcome is Outcome.REPLY and composed.document is EMPTY:
+        if rendered.unsendable:
+            outcome, cause = Outcome.UNSENDABLE, cause or "no sender can carry the reply"
+            log.warning("a reply cannot be sent: %s", rendered.trail_text.replace("\n", "; "))
+        elif outcome is Outcome.REPLY and rendered.document is EMPTY:
             outcome = Outcome.SILENT
-        ours = Answer(composed.document, outcome)
-        story = JournalEntry(composed.trail_text, cause)
-        meter = self._guard.counter_for(job.scope, job.key.contact, ours.document) if job.passive else None
-        excess = None
-        if meter is not None and not job.claim.stored:
-            excess, meter = self._guard.count_locally(job.scope, job.key.contact), None
-        answer = excess or await self._records.commit(
-            job.key, job.delivery.request, job.claim, ours, story, going_on, meter, self._turn(job)
-        )
+        scope, contact = context.scope, context.key.contact
+        own = Answer(rendered.document, outcome)
+        counter = self._guard.counter_for(scope, contact, own.document) if context.is_guarded else None
+        answer: Answer | LimitExceeded | None = None
+        if counter is not None and not context.claim.stored:
+            answer, counter = self._guard.count_locally(scope, contact), None
+        if answer is None:
+            answer = await self._inbox.commit(
+                context.key,
+                context.request.raw,
+                context.claim,
+                own,
+                JournalEntry(rendered.trail_text, cause),
+                continuation,
+                counter,
+                self._conversation_update(context),
+            )
         if isinstance(answer, LimitExceeded):
-            return await self._commit_muted(job, answer, composed, cause)
-        if answer is not ours and going_on is None:
-            await self._deliver_late_or_note(job, answer, composed, outcome, cause)
+            return await self._commit_muted(context, answer, rendered, cause)
+        if answer is not own and continuation is None:
+            await self._deliver_late_or_note(context, answer, rendered, outcome, cause)
         return answer
 
-    def _turn(self, job: MessageContext) -> ConversationUpdate | None:
-        """Return what the message makes of the person's conversation; None without conversations."""
+    def _conversation_update(self, context: MessageContext) -> ConversationUpdate | None:
         conversations = self._dispatcher.conversations
-        if conversations is None or not job.claim.stored:
+        if conversations is None or not context.claim.stored:
             return None
-        return conversations.update_for(job.scope, job.key.contact, job.conversation)
+        return conversations.update_for(context.scope, context.key.contact, context.conversation)
 
     async def _commit_muted(
-        self, job: MessageContext, excess: LimitExceeded, composed: RenderedReply, cause: str
+        self, context: MessageContext, exceeded: LimitExceeded, rendered: RenderedReply, cause: str
     ) -> Answer:
-        """Hold back a reply too many; the person may be told of it once."""
-        self._guard.log_once(job.key.contact, excess)
-        said = self._muted if excess.excess == 1 else SILENCE
-        story = f"{composed.trail_text}\n{self._guard.reason}"
-        muted = self._composer.compose(job.delivery.message, said, story, job.facts)
-        ours = Answer(muted.document, Outcome.MUTED)
-        answer = await self._records.commit(
-            job.key,
-            job.delivery.request,
-            job.claim,
-            ours,
+        """Commit the muted reply, once, or an empty answer."""
+        self._guard.log_once(context.key.contact, exceeded)
+        reply = self._muted_reply if exceeded.excess == 1 else SILENCE
+        rule = f"{rendered.trail_text}\n{self._guard.reason}"
+        muted = self._composer.compose(context.request.message, reply, rule, context.facts)
+        answer = await self._inbox.commit(
+            context.key,
+            context.request.raw,
+            context.claim,
+            Answer(muted.document, Outcome.MUTED),
             JournalEntry(muted.trail_text, cause),
-            update=self._turn(job),
+            update=self._conversation_update(context),
         )
-        assert isinstance(answer, Answer), "nothing is counted without a meter"
+        assert isinstance(answer, Answer), "a commit without a counter exceeds no limit"
         return answer
 
     async def _deliver_late_or_note(
-        self, job: MessageContext, answer: Answer, composed: RenderedReply, outcome: Outcome, cause: str
+        self, context: MessageContext, answer: Answer, rendered: RenderedReply, outcome: Outcome, cause: str
     ) -> None:
-        """Somebody else was first: after an empty answer ours leaves by REST, after any other it is noted.
+        """Send our reply by REST where the earlier answer is the empty one of a deadline, else journal it.
 
-        Not the fallback's: the worker that gave the empty answer still works on the handler's.
+        The fallback reply is not sent then: the worker that gave the empty answer still runs the handler.
         """
         if answer.outcome is Outcome.LATE and outcome is not Outcome.FALLBACK:
-            await self._later.enqueue(job.task, composed, "answered after the deadline", cause)
+            await self._late_replies.enqueue(
+                context.late_reply, rendered, "answered after the deadline", cause
+            )
         elif outcome is Outcome.REPLY:
-            await self._records.annotate(
-                job.key, "adopted", composed.trail_text, "answered after somebody else did, not sent"
+            await self._inbox.annotate(
+                context.key, "adopted", rendered.trail_text, "answered after somebody else did, not sent"
             )

@@ -1,137 +1,153 @@
-"""From a reply to the bytes that Twilio gets: the sender is chosen, the TwiML written, the story kept."""
+"""Composes the answer to a message: selects the sender of its reply and renders the TwiML."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import replace
-from functools import lru_cache
 from typing import NamedTuple
 from uuid import uuid4
 
 from sms_router.routing.handler.reply import Part, RedirectedPart, Reply
-from sms_router.routing.pipeline.composed import RenderedReply, ReplyCache
 from sms_router.routing.pipeline.sticky_senders import StickySenders
 from sms_router.senders.availability import Availability
 from sms_router.senders.country import area_code_of, country_of
 from sms_router.senders.models import (
+    NO_CONDITIONS,
     NO_FACTS,
     Capability,
     Decision,
     RecipientFacts,
     ReplyFrom,
     SelectionRequest,
+    SenderConditions,
 )
 from sms_router.senders.pool import Pool, PoolFinder
 from sms_router.senders.selection import is_still_valid, select
 from sms_router.twilio.inbound import InboundMessage
 from sms_router.twilio.twiml import EMPTY, OutboundMessage, render
 
-_SLOT = f"SM{uuid4().hex}".encode()
-"""Stands for the sid in documents that are kept: as long as one, and in nobody's text."""
+MAX_CACHED_REPLIES = 2048
+MAX_CACHED_REPLY_BYTES = 1500
+"""Together some 5 MB."""
 
-_LONGEST_KEPT = 500
-"""Characters of texts and addresses; longer replies are written anew each time."""
+_REPLY_ID = f"SM{uuid4().hex}".encode()
+"""Stands for the reply's id in a rendered document: as long as a sid, and in no text."""
 
-
-class _Choice(NamedTuple):
-    """The sender of some parts of a reply."""
-
-    decision: Decision
-    in_words: bool = False
-    """True when the addresses of the pictures are sent in their place."""
-
-    @property
-    def story(self) -> str:
-        """The lines for the journal."""
-        if self.in_words:
-            return f"{_NO_PICTURES}\n{self.decision.trail_text}"
-        return self.decision.trail_text
+_MEDIA_AS_LINKS = "no sender can send MMS: the links are sent as text"
 
 
-_NO_PICTURES = "no number can send pictures: their addresses are sent"
+class RenderedReply(NamedTuple):
+    """A reply as TwiML, and how its sender was selected."""
+
+    document: bytes
+    trail_text: str
+    """A line with the rule, then the trail of the sender selection, for the journal."""
+    unsendable: bool = False
+    """True where there is a reply and no sender that can carry it."""
+    decision: Decision | None = None
+    """The sender; None for an empty document, and for a reply of parts, which have one each."""
+    texts: tuple[str, ...] = ()
+    has_media: bool = False
+    is_limited: bool = False
+    """True where the sender has a rate limit or a daily cap."""
+
+
+class ReplyCache:
+    """Replies as they were rendered for contacts of whom nothing is known, without their ids.
+
+    A key names all that such a reply depends on, except the sender pool and the conditions of senders. A pool
+    is never changed, only replaced; all replies are dropped then. The caller checks the conditions.
+    """
+
+    def __init__(self) -> None:
+        self._replies: dict[tuple[object, ...], tuple[Pool, RenderedReply]] = {}
+
+    def get(self, pool: Pool, key: tuple[object, ...]) -> RenderedReply | None:
+        """Return the reply that was rendered with this very pool."""
+        entry = self._replies.get(key)
+        if entry is None:
+            return None
+        if entry[0] is not pool:
+            self._replies.clear()
+            return None
+        return entry[1]
+
+    def put(self, pool: Pool, key: tuple[object, ...], rendered: RenderedReply) -> None:
+        """Keep a reply, unless it is large."""
+        if len(rendered.document) > MAX_CACHED_REPLY_BYTES:
+            return
+        if len(self._replies) >= MAX_CACHED_REPLIES:
+            self._replies.clear()
+        self._replies[key] = pool, rendered
 
 
 class Composer:
-    """Turns replies into TwiML."""
+    """Turns replies into TwiML.
+
+    Args:
+        pool_for: finds the sender pool of a message.
+        reply_from: the policy of each Service, by its sid; that of all others under None.
+        public_url: where Twilio reaches this router; status callbacks are sent there.
+        availability: which senders can be used now; all of them if it is not given.
+        sticky_senders: the senders that this worker chose lately, before any receipt confirms them.
+
+    """
 
     def __init__(
         self,
         pool_for: PoolFinder,
-        policy_of: Callable[[str | None], ReplyFrom],
+        reply_from: Mapping[str | None, ReplyFrom],
         public_url: str,
         availability: Availability | None = None,
-        last_senders: StickySenders | None = None,
+        sticky_senders: StickySenders | None = None,
     ) -> None:
-        """Take where pools and policies come from, the URL that receipts come back to, and what is in use.
-
-        Without ``last_senders`` only receipts tell which number a person last heard from.
-        """
         self._pool_for = pool_for
-        self._policy_of = policy_of
+        self._reply_from = reply_from
         self._availability = availability or Availability.unrestricted()
-        self._last_senders = last_senders
-        self._receipts_url = f"{public_url}/sms/status?reply="
-        self._kept = ReplyCache()
+        self._sticky_senders = sticky_senders
+        self._status_url = f"{public_url}/sms/status?reply="
+        self._cache = ReplyCache()
 
     def status_url(self, reply_id: str) -> str:
-        """Return where the receipts of a reply come back to."""
-        return f"{self._receipts_url}{reply_id}"
+        """Return the URL for the status callbacks of a reply."""
+        return f"{self._status_url}{reply_id}"
 
     def service_of(self, message: InboundMessage, sender: str) -> str | None:
-        """Return the Service that a reply from this number belongs to; None outside Services."""
+        """Return the Service that a reply from this number belongs to; None outside of any."""
         pool = self._pool_for(message.service_sid, message.recipient)
         return pool.service_sid if pool is not None and pool.holds(sender) else message.service_sid
 
     def request(self, message: InboundMessage, reply: Reply) -> tuple[Pool | None, SelectionRequest]:
-        """Return what the sender selection is asked for this reply."""
+        """Return the arguments of the sender selection for a reply."""
         pool = self._pool_for(message.service_sid, message.recipient)
-        return pool, self._request(pool, message, reply)
+        country, area_code = country_of(message.sender, message.from_country), area_code_of(message.sender)
+        return pool, self._request(pool, message, reply, country, area_code)
 
-    def _request(self, pool: Pool | None, message: InboundMessage, reply: Reply) -> SelectionRequest:
-        service = pool.service_sid if pool is not None else message.service_sid
+    def _request(
+        self,
+        pool: Pool | None,
+        message: InboundMessage,
+        reply: Reply,
+        country: str | None,
+        area_code: str | None,
+    ) -> SelectionRequest:
+        service_sid = pool.service_sid if pool is not None else message.service_sid
         return SelectionRequest(
             contact=message.sender,
-            country=country_of(message.sender, message.from_country),
-            area_code=area_code_of(message.sender),
+            country=country,
+            area_code=area_code,
             needs=Capability.MMS if reply.media_urls else Capability.SMS,
             texted=message.recipient,
-            policy=self._policy_of(service),
+            policy=self._reply_from.get(service_sid) or self._reply_from[None],
             preferred_sender=reply.sender,
             one_way=reply.one_way,
         )
 
     def choose(self, message: InboundMessage, reply: Reply, facts: RecipientFacts) -> Decision:
-        """Choose the number that a reply leaves from."""
+        """Return the sender of a reply that is not composed here; `record_sent` counts it."""
         pool, request = self.request(message, reply)
-        return select(
-            pool,
-            request,
-            self._sticky(message, pool, facts),
-            self._availability.conditions(message.recipient),
-        )
-
-    def _sticky(self, message: InboundMessage, pool: Pool | None, facts: RecipientFacts) -> RecipientFacts:
-        """Add which number the person was answered from, where only this worker knows of it yet."""
-        if not self._last_senders or facts.last_sender is not None or facts.opted_out:
-            return facts
-        known = self._last_senders.get(_scope(message, pool), message.sender)
-        return facts if known is None else replace(facts, last_sender=known)
-
-    def _remember_sticky(self, message: InboundMessage, decision: Decision, facts: RecipientFacts) -> None:
-        """See to it that the person keeps the one of several equals that they were answered from."""
-        if (
-            self._last_senders is None
-            or not decision.per_recipient
-            or decision.address in (None, facts.last_sender)
-        ):
-            return
-        pool = self._pool_for(message.service_sid, message.recipient)
-        assert decision.address is not None
-        self._last_senders.remember(_scope(message, pool), message.sender, decision.address)
-
-    def count(self, decision: Decision, texts: tuple[str, ...], *, pictures: bool) -> None:
-        """Count what leaves against the rate of its sender."""
-        self._availability.record_sent(decision, texts, pictures)
+        facts = self._with_sticky_sender(message, pool, facts)
+        return select(pool, request, facts, self._availability.conditions(message.recipient))
 
     def compose(
         self,
@@ -141,16 +157,23 @@ class Composer:
         facts: RecipientFacts = NO_FACTS,
         reply_id: str | None = None,
     ) -> RenderedReply:
-        """Choose the sender and write the TwiML; ``rule`` is what the journal names as the reason.
+        """Select the sender of a reply, render it, and count it against the sender's rate.
 
-        ``facts`` are the person's; to somebody who has opted out nothing is written. ``reply_id`` is
-        what receipts call the document; None for the message's sid.
+        Args:
+            message: what is answered.
+            reply: what the rule answers.
+            rule: the reason, as the journal names it.
+            facts: what is known of the contact; one who has opted out gets an empty document.
+            reply_id: how status callbacks name the document; the message's sid if it is not given.
+
         """
         if reply.parts:
-            return self._compose_parts(message, reply, _reason(rule, reply), facts, reply_id or message.sid)
-        composed = self.compose_draft(message, reply, rule, facts, reply_id)
-        self.confirm(message, composed, facts)
-        return composed
+            return self._compose_parts(message, reply, rule, facts, reply_id or message.sid)
+        rendered = self.compose_draft(message, reply, rule, facts, reply_id)
+        if rendered.decision is not None:
+            self.record_sent(rendered.decision, rendered.texts, has_media=rendered.has_media)
+            self._keep_sticky_sender(message, rendered.decision, facts)
+        return rendered
 
     def compose_draft(
         self,
@@ -160,164 +183,193 @@ class Composer:
         facts: RecipientFacts = NO_FACTS,
         reply_id: str | None = None,
     ) -> RenderedReply:
-        """Compose a reply without parts that may not leave after all; `leave` tells that it does."""
-        rule = _reason(rule, reply)
-        pool = self._pool_for(message.service_sid, message.recipient)
-        facts = self._sticky(message, pool, facts)
-        if facts is NO_FACTS and pool is not None:
-            composed = self._from_cache(pool, message, reply, rule)
-        else:
-            composed = self._composed(pool, self._request(pool, message, reply), reply, rule, facts)
-        if composed.decision is None:
-            return composed
-        document = composed.document.replace(_SLOT, (reply_id or message.sid).encode())
-        _, story, unsendable, decision, texts, pictures = composed
-        return RenderedReply(document, story, unsendable, decision, texts, pictures)
-
-    def _from_cache(self, pool: Pool, message: InboundMessage, reply: Reply, rule: str) -> RenderedReply:
-        """Compose for somebody about whom nothing is known, once for everybody in the same place.
-
-        What was composed before holds as long as nothing speaks against its sender, as in `select`.
-        """
-        country, area_code = country_of(message.sender, message.from_country), area_code_of(message.sender)
-        place = (pool.service_sid, message.recipient, country, area_code)
-        likeness = (place, rule, reply.texts, reply.media_urls, reply.sender, reply.one_way)
-        kept = self._kept.get(pool, likeness)
-        conditions = self._availability.conditions(message.recipient)
-        if kept is not None and kept.decision is not None and is_still_valid(kept.decision, conditions):
-            return kept
-        request = self._request(pool, message, reply)
-        decision = select(pool, request)
-        if not is_still_valid(decision, conditions):
-            return self._composed(pool, request, reply, rule, NO_FACTS)
-        composed = self._composed(pool, request, reply, rule, NO_FACTS, decision)
-        if composed.decision is decision and not decision.per_recipient:
-            self._kept.keep(pool, likeness, composed)
-        return composed
-
-    def _composed(
-        self,
-        pool: Pool | None,
-        request: SelectionRequest,
-        reply: Reply,
-        rule: str,
-        facts: RecipientFacts,
-        decision: Decision | None = None,
-    ) -> RenderedReply:
-        """Choose the sender and write the TwiML, with `_SLOT` where the reply's id belongs."""
+        """Do as `compose` for a reply without parts that may not be sent; `confirm` follows when it is."""
+        if reply.notes:
+            rule = _with_notes(rule, reply)
         texts, media = reply.texts, reply.media_urls
         if not texts and not media:
             return RenderedReply(EMPTY, rule)
-        if decision is None:
-            decision = select(pool, request, facts, self._availability.conditions(request.texted))
-        story = f"{rule}\n{decision.trail_text}"
-        if decision.address is not None:
-            document = self._document(texts, media, decision.address)
-            return RenderedReply(document, story, decision=decision, texts=texts, pictures=bool(media))
-        if facts.opted_out:
-            return RenderedReply(EMPTY, story)
-        if media:
-            return self._media_as_links(pool, request, reply, story, facts)
-        return RenderedReply(EMPTY, story, unsendable=True)
+        pool = self._pool_for(message.service_sid, message.recipient)
+        facts = self._with_sticky_sender(message, pool, facts)
+        conditions = self._availability.conditions(message.recipient)
+        if facts is NO_FACTS and pool is not None:
+            rendered = self._render_shared(pool, message, reply, rule, texts, media, conditions)
+        else:
+            _, request = self.request(message, reply)
+            rendered = self._render(pool, request, rule, texts, media, facts, conditions)
+        if rendered.decision is None:
+            return rendered
+        document = rendered.document.replace(_REPLY_ID, (reply_id or message.sid).encode())
+        return RenderedReply(document, *rendered[1:])
 
-    def _media_as_links(
-        self, pool: Pool | None, request: SelectionRequest, reply: Reply, story: str, facts: RecipientFacts
+    def _render_shared(
+        self,
+        pool: Pool,
+        message: InboundMessage,
+        reply: Reply,
+        rule: str,
+        texts: tuple[str, ...],
+        media: tuple[str, ...],
+        conditions: SenderConditions,
     ) -> RenderedReply:
-        """Say where the pictures are when no number can send any: better than silence (facts 7.1, 30011)."""
-        first = "\n".join((*reply.texts[:1], *reply.media_urls))
-        words = replace(reply, text=(first, *reply.texts[1:]), media=(), notes=())
+        """Render a reply to a contact of whom nothing is known, once for all contacts of an area code.
+
+        It is rendered as without conditions, and shared as long as these do not change the sender.
+        """
+        country, area_code = country_of(message.sender, message.from_country), area_code_of(message.sender)
+        place = (pool.service_sid, message.recipient, country, area_code)
+        key = (place, rule, texts, media, reply.sender, reply.one_way)
+        rendered = self._cache.get(pool, key)
+        if rendered is not None:
+            decision = rendered.decision
+            if decision is not None and not decision.per_recipient and is_still_valid(decision, conditions):
+                return rendered
+        request = self._request(pool, message, reply, country, area_code)
+        if rendered is None:
+            rendered = self._render(pool, request, rule, texts, media, NO_FACTS, NO_CONDITIONS)
+            self._cache.put(pool, key, rendered)
+            if rendered.decision is not None and is_still_valid(rendered.decision, conditions):
+                return rendered
+        return self._render(pool, request, rule, texts, media, NO_FACTS, conditions)
+
+    def _render(
+        self,
+        pool: Pool | None,
+        request: SelectionRequest,
+        rule: str,
+        texts: tuple[str, ...],
+        media: tuple[str, ...],
+        facts: RecipientFacts,
+        conditions: SenderConditions,
+    ) -> RenderedReply:
+        """Select the sender and render the TwiML, with `_REPLY_ID` in the place of the reply's id."""
+        decision = select(pool, request, facts, conditions)
+        trail_text = f"{rule}\n{decision.trail_text}"
+        if decision.address is not None:
+            status_url = f"{self._status_url}{_REPLY_ID.decode()}"
+            first, *others = texts or ("",)
+            messages = [OutboundMessage(first, media, decision.address, status_url)]
+            messages += [OutboundMessage(text, (), decision.address, status_url) for text in others]
+            is_limited = self._availability.is_limited(decision)
+            return RenderedReply(
+                render(messages), trail_text, False, decision, texts, bool(media), is_limited
+            )
+        if facts.opted_out:
+            return RenderedReply(EMPTY, trail_text)
+        if not media:
+            return RenderedReply(EMPTY, trail_text, unsendable=True)
+        links = "\n".join((*texts[:1], *media))
         request = request._replace(needs=Capability.SMS)
-        return self._composed(pool, request, words, f"{story}\n{_NO_PICTURES}", facts)
+        rule = f"{trail_text}\n{_MEDIA_AS_LINKS}"
+        return self._render(pool, request, rule, (links, *texts[1:]), (), facts, conditions)
 
-    def limited(self, draft: RenderedReply) -> bool:
-        """Tell whether a draft counts against a limit, so that the next choice has to know of it at once."""
-        return draft.decision is not None and self._availability.is_limited(draft.decision)
+    def confirm(self, message: InboundMessage, decision: Decision) -> None:
+        """Record that a draft was sent: when its sender was last used, and for whom.
 
-    def confirm(
-        self, message: InboundMessage, draft: RenderedReply, facts: RecipientFacts = NO_FACTS
-    ) -> None:
-        """Count what a draft says against the rate of its sender, and have the person keep that number."""
-        if draft.decision is not None:
-            self.count(draft.decision, draft.texts, pictures=draft.pictures)
-            self._remember_sticky(message, draft.decision, facts)
+        Only for senders that are not limited (`RenderedReply.is_limited`).
+        """
+        if decision.per_recipient:
+            self.record_sent(decision, (), has_media=False)
+            self._keep_sticky_sender(message, decision, NO_FACTS)
+
+    def record_sent(self, decision: Decision, texts: tuple[str, ...], *, has_media: bool) -> None:
+        """Count a reply against the rate of its sender."""
+        self._availability.record_sent(decision, texts, has_media)
 
     def _compose_parts(
         self, message: InboundMessage, reply: Reply, rule: str, facts: RecipientFacts, reply_id: str
     ) -> RenderedReply:
-        """Choose one sender for all parts with the same wish and recipient, and write the parts in order."""
-        choices: dict[tuple[str | None, str], _Choice] = {}
-        written: list[OutboundMessage] = []
+        """Render the parts in order; those with the same recipient and preferred sender share a sender."""
+        groups: dict[tuple[str | None, str], list[Part]] = {}
         for part in reply.parts:
-            choice = choices.get(_likeness(part))
-            if choice is None:
-                choice = choices[_likeness(part)] = self._choose(message, reply, part, facts)
-            if choice.decision.address is not None and (part.text or part.media_urls):
-                outbound = _part(part, choice, self.status_url(reply_id))
-                written.append(outbound)
-                self.count(choice.decision, (outbound.body,), pictures=bool(outbound.media))
-                if not isinstance(part, RedirectedPart):
-                    self._remember_sticky(message, choice.decision, facts)
-        story = "\n".join([rule, *(choice.story for choice in choices.values())])
-        if not written:
-            return RenderedReply(EMPTY, story, unsendable=not reply.silent and not facts.opted_out)
-        return RenderedReply(render(written), story)
+            groups.setdefault(_group_of(part), []).append(part)
+        choices = {
+            group: self._choose_for_parts(message, reply, parts, facts) for group, parts in groups.items()
+        }
+        status_url = self.status_url(reply_id)
+        messages: list[OutboundMessage] = []
+        for part in reply.parts:
+            choice = choices[_group_of(part)]
+            address, media = choice.decision.address, part.media_urls
+            if address is None or not (part.text or media):
+                continue
+            recipient = part.recipient if isinstance(part, RedirectedPart) else None
+            text = part.text
+            if choice.media_as_links:
+                text, media = "\n".join(filter(None, (text, *media))), ()
+            messages.append(OutboundMessage(text, media, address, status_url, recipient))
+            self.record_sent(choice.decision, (text,), has_media=bool(media))
+            if recipient is None:
+                self._keep_sticky_sender(message, choice.decision, facts)
+        trails = [choice.trail_text for choice in choices.values()]
+        trail_text = "\n".join((_with_notes(rule, reply), *trails))
+        if not messages:
+            return RenderedReply(EMPTY, trail_text, unsendable=not reply.silent and not facts.opted_out)
+        return RenderedReply(render(messages), trail_text)
 
-    def _choose(self, message: InboundMessage, reply: Reply, part: Part, facts: RecipientFacts) -> _Choice:
-        """Choose the sender of a part and its like; where none can send their pictures, one for words."""
+    def _choose_for_parts(
+        self, message: InboundMessage, reply: Reply, parts: list[Part], facts: RecipientFacts
+    ) -> _PartsChoice:
+        """Choose the sender of parts of one group, one for SMS where none can send their media."""
+        part = parts[0]
         pool, request = self.request(message, replace(reply, sender=part.sender or reply.sender))
         if isinstance(part, RedirectedPart):
-            facts, person = part.facts, part.recipient
-            country, area_code = country_of(person, None), area_code_of(person)
-            request = request._replace(contact=person, country=country, area_code=area_code, to_another=True)
-        like = [each for each in reply.parts if _likeness(each) == _likeness(part)]
-        pictures = any(each.media_urls for each in like)
+            facts, contact = part.facts, part.recipient
+            country, area_code = country_of(contact, None), area_code_of(contact)
+            request = request._replace(contact=contact, country=country, area_code=area_code, to_another=True)
+        has_media = any(part.media_urls for part in parts)
         conditions = self._availability.conditions(message.recipient)
-        needs = Capability.MMS if pictures else Capability.SMS
+        needs = Capability.MMS if has_media else Capability.SMS
         decision = select(pool, request._replace(needs=needs), facts, conditions)
-        if decision.address is not None or not pictures or facts.opted_out:
-            return _Choice(decision)
-        words = request._replace(needs=Capability.SMS)
-        return _Choice(select(pool, words, facts, conditions), in_words=True)
-
-    def _document(self, texts: tuple[str, ...], media: tuple[str, ...], sender: str) -> bytes:
-        """Write the TwiML; the same short reply to many people is written once."""
-        size = sum(map(len, texts)) + sum(map(len, media))
-        write = _written if size > _LONGEST_KEPT else _kept
-        return write(texts, media, sender, f"{self._receipts_url}{_SLOT.decode()}")
+        if decision.address is not None or not has_media or facts.opted_out:
+            return _PartsChoice(decision)
+        decision = select(pool, request._replace(needs=Capability.SMS), facts, conditions)
+        return _PartsChoice(decision, media_as_links=True)
 
     def render_plain(self, reply: Reply) -> bytes:
-        """Write a reply that leaves from the number that was texted, without asking anybody."""
+        """Return the TwiML of a reply from the number that was texted, without any selection."""
         return render([OutboundMessage(text) for text in reply.texts])
 
+    def _with_sticky_sender(
+        self, message: InboundMessage, pool: Pool | None, facts: RecipientFacts
+    ) -> RecipientFacts:
+        """Add the sender that this worker chose for the contact lately, where Redis has none."""
+        sticky = self._sticky_senders
+        if sticky is None or not sticky.recent or facts.last_sender is not None or facts.opted_out:
+            return facts
+        address = sticky.recent.get((_scope_of(message, pool), message.sender))
+        return facts if address is None else replace(facts, last_sender=address)
 
-def _written(texts: tuple[str, ...], media: tuple[str, ...], sender: str, status_url: str) -> bytes:
-    parts = [
-        OutboundMessage(text, () if index else media, sender, status_url)
-        for index, text in enumerate(texts or ("",))
-    ]
-    return render(parts)
-
-
-def _reason(rule: str, reply: Reply) -> str:
-    return "\n".join((rule, *reply.notes)) if reply.notes else rule
-
-
-def _part(part: Part, choice: _Choice, status_url: str) -> OutboundMessage:
-    body, media = part.text, part.media_urls
-    if choice.in_words:
-        body, media = "\n".join(filter(None, (body, *media))), ()
-    recipient = part.recipient if isinstance(part, RedirectedPart) else None
-    return OutboundMessage(body, media, choice.decision.address, status_url, recipient)
-
-
-def _scope(message: InboundMessage, pool: Pool | None) -> str:
-    """Return the scope of what is known of a person: as `People.scope_of`, with the pool at hand."""
-    return message.service_sid or (pool.service_sid if pool is not None else message.recipient)
+    def _keep_sticky_sender(self, message: InboundMessage, decision: Decision, facts: RecipientFacts) -> None:
+        """Have the contact keep a sender that was chosen among equals."""
+        address = decision.address
+        if self._sticky_senders is None or not decision.per_recipient or address is None:
+            return
+        if address != facts.last_sender:
+            pool = self._pool_for(message.service_sid, message.recipient)
+            self._sticky_senders.remember(_scope_of(message, pool), message.sender, address)
 
 
-def _likeness(part: Part) -> tuple[str | None, str]:
-    """Return what parts have in common that leave from one number: the wish and the recipient."""
+class _PartsChoice(NamedTuple):
+    """The sender of some parts of a reply."""
+
+    decision: Decision
+    media_as_links: bool = False
+
+    @property
+    def trail_text(self) -> str:
+        text = self.decision.trail_text
+        return f"{_MEDIA_AS_LINKS}\n{text}" if self.media_as_links else text
+
+
+def _with_notes(rule: str, reply: Reply) -> str:
+    return "\n".join((rule, *reply.notes))
+
+
+def _group_of(part: Part) -> tuple[str | None, str]:
     return part.sender, part.recipient if isinstance(part, RedirectedPart) else ""
 
 
-_kept = lru_cache(maxsize=2048)(_written)
+def _scope_of(message: InboundMessage, pool: Pool | None) -> str:
+    """Return where the contact's facts belong: as `Contacts.scope_of`, with the pool at hand."""
+    return message.service_sid or (pool.service_sid if pool is not None else message.recipient)

@@ -1,4 +1,4 @@
-"""What one request of Twilio's asks for, and what is known of its message once it is ours."""
+"""One request of Twilio, and what is known about its message once this worker is to answer it."""
 
 from __future__ import annotations
 
@@ -16,47 +16,47 @@ from sms_router.twilio.inbound import InboundMessage
 
 @dataclass(frozen=True, slots=True)
 class FallbackError:
-    """What Twilio's fallback request says of the first one (facts 3)."""
+    """What Twilio's fallback request tells of the failed one (facts 3)."""
 
     error_code: str
     error_url: str
 
 
 class InboundRequest(NamedTuple):
-    """One request of Twilio's about one message."""
+    """One request of Twilio about one message."""
 
     message: InboundMessage
-    request: bytes
-    """The parameters as they came; the journal keeps them."""
+    raw: bytes
+    """The parameters as received, for the journal."""
     fallback: FallbackError | None
+    """None unless it came to the fallback URL."""
     arrived: float
     """By the monotonic clock; the deadline counts from then."""
     headers: Headers = ()
-    """Those of the request."""
 
 
 class MessageContext(NamedTuple):
-    """A delivery whose message is ours to answer."""
+    """A message that this worker is to answer."""
 
     key: MessageKey
-    delivery: InboundRequest
+    request: InboundRequest
     claim: Claimed
     scope: str
-    """Where the person's opt-out and the beliefs about them belong."""
+    """Where the contact's facts belong (`Contacts.scope_of`)."""
     facts: RecipientFacts = NO_FACTS
     conversation: Conversation | None = None
-    """What the message makes of the person's, once it is answered."""
-    passive: bool = True
-    """False for answers to opt-out words, which nothing may hold back."""
+    """What the message makes of the contact's conversation."""
+    is_guarded: bool = True
+    """False for the answers to opt-out keywords, which the loop guard does not hold back."""
 
     @property
-    def task(self) -> LateReply:
-        """The work on it that may go on after its answer."""
+    def late_reply(self) -> LateReply:
+        """The message as work that goes on after its answer."""
         return LateReply(
             self.key,
-            self.delivery.message,
+            self.request.message,
             self.scope,
             self.facts,
             conversation=self.conversation,
-            began=self.delivery.arrived,
+            waiting_since=self.request.arrived,
         )

@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 
 from sms_router.routing.contacts.summary import ContactSummary, FailoverPreview, preview_failover
 from sms_router.routing.dispatch.dispatcher import Dispatcher
-from sms_router.routing.dispatch.resolution import Resolution, RuleAnswer
+from sms_router.routing.dispatch.resolution import Resolution, RuleAction
 from sms_router.routing.dispatch.responders import HandlerResponder, TemplateResponder
 from sms_router.routing.handler.handler import Handler
-from sms_router.routing.handler.reply import Reply, ReplyFailed
+from sms_router.routing.handler.reply import Reply
 from sms_router.routing.keywords.rule_table import RuleCandidate
 from sms_router.routing.keywords.rules import MatchKind, Rule
-from sms_router.routing.keywords.templates import StaticReply
+from sms_router.routing.keywords.templates import StaticReply, TemplateError
 from sms_router.routing.pipeline.composer import Composer
 from sms_router.routing.upstream.forward_rule import Forward
 from sms_router.senders.models import Candidate, Decision, SenderConditions
@@ -47,7 +47,7 @@ class Explanation:
     """Everything that leads to the answer of one text."""
 
     rule: str
-    rules: Sequence[RuleCandidate[RuleAnswer]]
+    rules: Sequence[RuleCandidate[RuleAction]]
     answer: PreviewedAnswer
     decision: Decision | None
     """None when nothing would be sent."""
@@ -103,49 +103,50 @@ def explain(
 ) -> Explanation:
     """Return what would be answered at the moment for which the contact's summary holds."""
     moment = known.moment / 1000
-    resolution = dispatcher.resolve(message, moment).for_person(known.facts.opted_out)
+    resolution = dispatcher.resolve(message, moment).for_contact(known.facts.opted_out)
     answer = preview_answer(resolution, message)
-    facts = known.facts if resolution.heard is None else replace(known.facts, opted_out=False)
+    facts = known.facts if resolution.opt_out is None else replace(known.facts, opted_out=False)
     pool, request = composer.request(message, answer.reply)
     decision = failing = None
     if not answer.reply.silent:
         decision = explain_sender(pool, request, facts, conditions)
         failing = preview_failover(pool, request, facts, conditions, decision)
-    rules = dispatcher.table.explain(message.body, dispatcher.occasion(message, moment))
+    rules = dispatcher.table.explain(message.body, dispatcher.match_context(message, moment))
     return Explanation(resolution.rule, rules, answer, decision, known, failing)
 
 
 def preview(dispatcher: Dispatcher, message: InboundMessage, moment: float) -> Preview:
     """Return what a contact who has not opted out would get; ``moment`` is in seconds since the epoch."""
-    resolution = dispatcher.resolve(message, moment).for_person(opted_out=False)
+    resolution = dispatcher.resolve(message, moment).for_contact(opted_out=False)
     return Preview(resolution.rule, preview_answer(resolution, message).text)
 
 
 def preview_answer(resolution: Resolution, message: InboundMessage) -> PreviewedAnswer:
     """Return the answer of a rule; only a template is rendered."""
-    action = resolution.action
-    if isinstance(action, TemplateResponder):
-        reply = action.reply(message)
-        if isinstance(reply, ReplyFailed):
-            return PreviewedAnswer(Reply("(the error reply)"), cause=reply.cause)
+    responder = resolution.responder
+    if isinstance(responder, TemplateResponder):
+        try:
+            reply = responder.template.reply(message, responder.argument, responder.keyword)
+        except TemplateError as error:
+            return PreviewedAnswer(Reply("(the error reply)"), cause=str(error))
         return PreviewedAnswer(reply)
-    if isinstance(action, HandlerResponder):
-        argument = f" with {action.argument!r}" if action.argument else ""
+    if isinstance(responder, HandlerResponder):
+        argument = f" with {responder.argument!r}" if responder.argument else ""
         return PreviewedAnswer(
-            Reply("(unknown)"), runs=f"the function {action.handler.source} is called{argument}"
+            Reply("(unknown)"), runs=f"the function {responder.handler.source} is called{argument}"
         )
-    return PreviewedAnswer(Reply("(unknown)"), runs=f"forwarded to {action.forward}")
+    return PreviewedAnswer(Reply("(unknown)"), runs=f"forwarded to {responder.forward}")
 
 
-def by_precedence(rules: Iterable[Rule[RuleAnswer]]) -> list[Rule[RuleAnswer]]:
+def by_precedence(rules: Iterable[Rule[RuleAction]]) -> list[Rule[RuleAction]]:
     """Return the rules in the order in which their kinds are tried."""
     return sorted(rules, key=lambda rule: _KINDS.index(rule.kind))
 
 
-def describe_responder(answer: RuleAnswer) -> str:
-    """Return in a few words what answers a rule's texts, for lists of rules."""
-    if isinstance(answer, Forward):
-        return f"forwarded to {answer}"
-    if isinstance(answer, Handler):
-        return f"function {answer.name}"
-    return "text" if isinstance(answer, StaticReply) else "template"
+def describe_action(action: RuleAction) -> str:
+    """Return in a few words what a rule does, for lists of rules."""
+    if isinstance(action, Forward):
+        return f"forwarded to {action}"
+    if isinstance(action, Handler):
+        return f"function {action.name}"
+    return "text" if isinstance(action, StaticReply) else "template"

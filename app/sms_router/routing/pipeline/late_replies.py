@@ -1,4 +1,4 @@
-"""Work that goes on after the empty answer; its reply leaves by REST, also when its worker is lost."""
+"""Handlers that go on after the empty answer; their replies are sent by REST, even if a worker is lost."""
 
 from __future__ import annotations
 
@@ -20,8 +20,7 @@ from sms_router.routing.handler.reply import SILENCE, Reply, ReplyFailed
 from sms_router.routing.inbox.answer import MessageKey
 from sms_router.routing.inbox.inbox import Inbox
 from sms_router.routing.inbox.loop_guard import LoopGuard
-from sms_router.routing.pipeline.composed import RenderedReply
-from sms_router.routing.pipeline.composer import Composer
+from sms_router.routing.pipeline.composer import Composer, RenderedReply
 from sms_router.senders.models import RecipientFacts
 from sms_router.store.errors import StoreUnavailableError
 from sms_router.twilio.inbound import InboundMessage, parse_stored_request
@@ -30,19 +29,19 @@ from sms_router.twilio.twiml import EMPTY, parse_own
 log = logging.getLogger("sms_router.later")
 
 SHUTDOWN_TIMEOUT = 5.0
-"""Seconds that handlers past their deadline get when the worker stops."""
+"""Seconds that handlers after their deadline get when the worker stops."""
 
-UPSTREAM_TIME = 15.0
-"""Seconds that another application gets when nobody waits any more: as many as from Twilio (facts 1.4)."""
+UPSTREAM_TIMEOUT = 15.0
+"""Seconds that another application gets for a late reply, as many as Twilio gives it (facts 1.4)."""
+
+MAX_LATE_REPLIES = 1000
+"""Handlers that may go on after their deadline at once; one more is stopped and run again from the outbox."""
 
 _WHEN = {ReplyKind.LATE: "after the deadline", ReplyKind.REPLAY: "when it was replayed"}
 
-MOST_LATE = 1000
-"""Handlers past their deadline that may go on at once; one more is stopped, and waits in the outbox."""
-
 
 class LateReply(NamedTuple):
-    """A message whose answer is late."""
+    """A message whose reply is sent by REST."""
 
     key: MessageKey
     message: InboundMessage
@@ -50,46 +49,48 @@ class LateReply(NamedTuple):
     facts: RecipientFacts
     kind: ReplyKind = ReplyKind.LATE
     conversation: Conversation | None = None
-    """What the message makes of the person's."""
-    began: float | None = None
-    """Since when the person waits, by the monotonic clock; None where another worker began."""
+    """What the message makes of the contact's conversation."""
+    waiting_since: float | None = None
+    """When the message arrived, by the monotonic clock; None where another worker took it."""
 
     @property
     def entry(self) -> OutboxEntry:
-        """What stands for it in the outbox."""
+        """Its entry in the outbox until its handler has returned."""
         return OutboxEntry(self.key.reference, self.kind.value, self.scope, self.key.contact)
 
 
 class LateReplies:
-    """The late work of one worker."""
+    """The late replies of one worker.
+
+    Args:
+        error_reply: sent when a handler fails after the deadline.
+        wake_outbox: called with a contact for whom messages are enqueued.
+
+    """
 
     def __init__(
         self,
-        records: Inbox,
-        people: Contacts,
+        inbox: Inbox,
+        contacts: Contacts,
         dispatcher: Dispatcher,
         composer: Composer,
         outbox: Outbox,
         guard: LoopGuard,
-        error: Reply,
-        nudge: Callable[[str], None],
+        error_reply: Reply,
+        wake_outbox: Callable[[str], None],
     ) -> None:
-        """Take the parts; ``error`` is what people get when a handler fails after the deadline.
-
-        ``nudge`` is told the person when something waits for them.
-        """
-        self._records = records
-        self._people = people
+        self._inbox = inbox
+        self._contacts = contacts
         self._dispatcher = dispatcher
         self._composer = composer
         self._outbox = outbox
         self._guard = guard
-        self._error = error
-        self._nudge = nudge
+        self._error_reply = error_reply
+        self._wake_outbox = wake_outbox
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def aclose(self) -> None:
-        """Let late handlers finish, for a while; what is unfinished then is begun again by another worker."""
+        """Wait for late handlers, then cancel them; another worker runs the cancelled ones again."""
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=SHUTDOWN_TIMEOUT)
         for task in self._tasks:
@@ -97,120 +98,112 @@ class LateReplies:
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=SHUTDOWN_TIMEOUT)
 
-    def start(self, task: LateReply, found: Resolution, running: asyncio.Task[Reply | ReplyFailed]) -> None:
-        """Go on with a handler whose message has got its empty answer."""
-        if len(self._tasks) >= MOST_LATE:
-            running.cancel()
-        late = asyncio.create_task(self._finish(task, found, running), name=f"late {found.rule}")
-        self._tasks.add(late)
-        late.add_done_callback(self._tasks.discard)
+    def start(
+        self, late: LateReply, resolution: Resolution, handler: asyncio.Task[Reply | ReplyFailed]
+    ) -> None:
+        """Let a handler go on whose message has its empty answer."""
+        if len(self._tasks) >= MAX_LATE_REPLIES:
+            handler.cancel()
+        task = asyncio.create_task(self._finish(late, resolution, handler), name=f"late {resolution.rule}")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def resume(self, entry: OutboxEntry) -> None:
-        """Do work of the outbox whose worker was lost.
+        """Run a handler again whose worker was lost, or for a replay.
 
         Raises:
-            StoreUnavailableError: when Redis does not serve; the entry comes back.
+            StoreUnavailableError: when Redis does not serve; the entry becomes due again.
 
         """
         kind = ReplyKind(entry.name)
         conversations = self._dispatcher.conversations
         work = await self._outbox.claim(
-            entry, kind, self._records.owner, self._records.lease, in_turn=conversations is not None
+            entry, kind, self._inbox.owner, self._inbox.lease, in_turn=conversations is not None
         )
         if work is None:
             return
         message = parse_stored_request(work.request)
-        assert message is not None, "what was journaled could be read when it came"
+        assert message is not None, "a journaled request was valid when it arrived"
         key = MessageKey(entry.reference, entry.person)
-        facts = self._people.facts(entry.scope, entry.person, work.known, stored=True)
-        found = self._dispatcher.resolve(message).for_person(facts.opted_out)
-        if conversations is not None and found.heard is None and not facts.opted_out:
-            found = conversations.route(found, message, StoredConversation.read(*work.talk))
-        task = LateReply(key, message, entry.scope, facts, kind, found.conversation)
-        log.warning("%s is worked on again (attempt %d, %s)", entry.message_sid, work.attempt, found.rule)
-        if isinstance(found.action, TemplateResponder):
-            await self.answer(task, found, found.action.reply(message))
+        facts = self._contacts.facts(entry.scope, entry.person, work.known, stored=True)
+        resolution = self._dispatcher.resolve(message).for_contact(facts.opted_out)
+        if conversations is not None and resolution.opt_out is None and not facts.opted_out:
+            resolution = conversations.route(resolution, message, StoredConversation.read(*work.talk))
+        late = LateReply(key, message, entry.scope, facts, kind, resolution.conversation)
+        log.warning("%s is handled again (attempt %d, %s)", entry.message_sid, work.attempt, resolution.rule)
+        responder = resolution.responder
+        if isinstance(responder, TemplateResponder):
+            await self.answer(late, resolution, responder.reply(message))
             return
-        until = time.monotonic() + UPSTREAM_TIME
-        running = asyncio.create_task(found.action.run(message, until, ()), name=f"handler {found.rule}")
-        await self._finish(task, found, running)
+        until = time.monotonic() + UPSTREAM_TIMEOUT
+        handler = asyncio.create_task(responder.run(message, until, ()), name=f"handler {resolution.rule}")
+        await self._finish(late, resolution, handler)
 
     async def _finish(
-        self, task: LateReply, found: Resolution, running: asyncio.Task[Reply | ReplyFailed]
+        self, late: LateReply, resolution: Resolution, handler: asyncio.Task[Reply | ReplyFailed]
     ) -> None:
-        """Wait for a handler and put its answer into the outbox; the claim is renewed meanwhile."""
-        self._records.keep_renewing(task.key)
+        """Wait for a handler and put its reply into the outbox; the claim is renewed meanwhile."""
+        rule, latest = resolution.rule, self._outbox.latest
+        self._inbox.keep_renewing(late.key)
         try:
-            done, _ = await asyncio.wait({running}, timeout=self._outbox.latest)
-            outcome = running.result() if done else None
+            done, _ = await asyncio.wait({handler}, timeout=latest)
+            reply = handler.result() if done else None
         except asyncio.CancelledError:
-            await _cancelled(running)
-            await self._hand_over(task, found)
+            handler.cancel()
+            await asyncio.wait({handler})
+            log.warning("%s: stopped before its handler finished; another worker runs it again", rule)
+            with contextlib.suppress(StoreUnavailableError):  # then the lease expires
+                await self._outbox.release_work(late.entry, self._inbox.owner)
             return
         finally:
-            self._records.stop_renewing(task.key)
-        if outcome is None:
-            await self._abandon(task, found)
-            running.cancel()
-            await asyncio.wait({running}, timeout=SHUTDOWN_TIMEOUT)
-        else:
-            await self.answer(task, found, outcome)
-
-    async def _abandon(self, task: LateReply, found: Resolution) -> None:
-        """End work that took so long that its answer may no longer leave."""
-        cause = f"{found.rule}: still at work after {self._outbox.latest:g} s, and stopped"
+            self._inbox.stop_renewing(late.key)
+        if reply is not None:
+            await self.answer(late, resolution, reply)
+            return
+        cause = f"{rule}: still running after {latest:g} s, and stopped"
         log.error("%s", cause)
-        await self.enqueue(task, RenderedReply(EMPTY, found.rule), "", cause)
+        await self.enqueue(late, RenderedReply(EMPTY, rule), "", cause)
+        handler.cancel()
+        await asyncio.wait({handler}, timeout=SHUTDOWN_TIMEOUT)
 
-    async def _hand_over(self, task: LateReply, found: Resolution) -> None:
-        log.warning("%s: stopped before its handler finished; another worker begins it again", found.rule)
-        with contextlib.suppress(StoreUnavailableError):  # then its lease runs out by itself
-            await self._outbox.release_work(task.entry, self._records.owner)
-
-    async def answer(self, task: LateReply, found: Resolution, outcome: Reply | ReplyFailed) -> None:
-        """Put a late answer, or that of a replay, into the outbox."""
-        when = _WHEN[task.kind]
-        reply, why, cause = outcome, f"{found.rule}, {when}", ""
+    async def answer(self, late: LateReply, resolution: Resolution, reply: Reply | ReplyFailed) -> None:
+        """Compose the reply of a handler, and put it into the outbox."""
+        rule, when = resolution.rule, _WHEN[late.kind]
+        reason, cause = f"{rule}, {when}", ""
         if isinstance(reply, ReplyFailed):
-            why = f"the error reply, {when}"
-            cause = f"{found.rule}: failed {when}: {reply.cause}"
-            reply = (
-                self._error if task.kind is ReplyKind.LATE else SILENCE
-            )  # the person was told once already
-        reply_id = f"{task.message.sid}.{task.kind.value}"
-        composed = self._composer.compose(task.message, reply, found.rule, task.facts, reply_id)
-        if composed.unsendable:
-            cause = cause or f"{found.rule}: answered {when}, and no number can carry the reply"
-        await self.enqueue(task, composed, why, cause)
+            reason = f"the error reply, {when}"
+            cause = f"{rule}: failed {when}: {reply.cause}"
+            # A replay follows a failure: the contact has had the error reply.
+            reply = self._error_reply if late.kind is ReplyKind.LATE else SILENCE
+        reply_id = f"{late.message.sid}.{late.kind.value}"
+        rendered = self._composer.compose(late.message, reply, rule, late.facts, reply_id)
+        if rendered.unsendable:
+            cause = cause or f"{rule}: answered {when}, and no sender can carry the reply"
+        await self.enqueue(late, rendered, reason, cause)
 
-    async def enqueue(self, task: LateReply, composed: RenderedReply, why: str, cause: str = "") -> None:
-        """Send the messages of a composed answer by REST; with a ``cause`` it is a dead letter too."""
-        if task.kind is ReplyKind.LATE:
-            composed = await self._apply_loop_guard(task, composed)
-        count = len(parse_own(composed.document))
-        conversations = self._dispatcher.conversations
-        turn = None
-        if conversations is not None:
-            turn = conversations.update_for(task.scope, task.key.contact, task.conversation)
+    async def enqueue(self, late: LateReply, rendered: RenderedReply, reason: str, cause: str = "") -> None:
+        """Have the messages of a reply sent by REST; with a ``cause`` the message is a dead letter too."""
+        contact = late.key.contact
+        counter = None
+        if late.kind is ReplyKind.LATE:
+            counter = self._guard.counter_for(late.scope, contact, rendered.document)
+        if counter is not None and (exceeded := await self._inbox.count_reply(counter)) is not None:
+            self._guard.log_once(contact, exceeded)
+            rendered = RenderedReply(EMPTY, f"{rendered.trail_text}\n{self._guard.reason}")
+        count = len(parse_own(rendered.document))
+        update = None
+        if self._dispatcher.conversations is not None:
+            update = self._dispatcher.conversations.update_for(late.scope, contact, late.conversation)
         await self._outbox.enqueue(
-            task.entry, task.kind, composed.document, composed.trail_text, count, why, cause, turn, task.began
+            late.entry,
+            late.kind,
+            rendered.document,
+            rendered.trail_text,
+            count,
+            reason,
+            cause,
+            update,
+            late.waiting_since,
         )
         if count:
-            self._nudge(task.key.contact)
-
-    async def _apply_loop_guard(self, task: LateReply, composed: RenderedReply) -> RenderedReply:
-        """Count a reply, and hold back one too many."""
-        meter = self._guard.counter_for(task.scope, task.key.contact, composed.document)
-        if meter is None:
-            return composed
-        excess = await self._records.count_reply(meter)
-        if excess is None:
-            return composed
-        self._guard.log_once(task.key.contact, excess)
-        return RenderedReply(EMPTY, f"{composed.trail_text}\n{self._guard.reason}")
-
-
-async def _cancelled(running: asyncio.Task[Reply | ReplyFailed]) -> None:
-    """Cancel a handler and wait until it has ended, even when it refuses to."""
-    running.cancel()
-    await asyncio.wait({running})
+            self._wake_outbox(contact)

@@ -1,4 +1,4 @@
-"""Writes what leaves by REST: late answers as they were composed, failed ones from another sender."""
+"""Builds the messages that the outbox sends by REST, and decides what follows their results."""
 
 from __future__ import annotations
 
@@ -20,111 +20,114 @@ from sms_router.twilio.twiml import OutboundMessage, parse_own
 
 log = logging.getLogger("sms_router.outgoing")
 
-_OPTED_OUT = Cancelled("the person has opted out", dead_letter=False)
-
 
 class ReplyOutboxHandler:
-    """Decides for the courier (`delivery.courier.Clerk`)."""
+    """What the outbox worker calls for replies (`delivery.outbox_worker`).
+
+    Args:
+        reroute: whether a message that Twilio rejects for its sender is sent once more from another one.
+
+    """
 
     def __init__(
         self,
-        people: Contacts,
-        lessons: ReceiptAnalyzer,
+        contacts: Contacts,
+        analyzer: ReceiptAnalyzer,
         composer: Composer,
-        later: LateReplies,
+        late_replies: LateReplies,
         reroute: bool,
     ) -> None:
-        """``reroute`` is False where what Twilio refuses for its sender shall not be tried from another."""
-        self._people = people
-        self._lessons = lessons
+        self._contacts = contacts
+        self._analyzer = analyzer
         self._composer = composer
-        self._later = later
+        self._late_replies = late_replies
         self._reroute = reroute
 
     async def resume(self, entry: OutboxEntry) -> None:
         """Answer a message whose worker was lost."""
-        await self._later.resume(entry)
+        await self._late_replies.resume(entry)
 
     async def build_message(
-        self, entry: OutboxEntry, piece: MessagePart, marked: SendLease
+        self, entry: OutboxEntry, part: MessagePart, lease: SendLease
     ) -> OutboundSms | Cancelled:
-        """Write one message; its sender is chosen anew where the first one has failed.
+        """Build one message; one that is sent again gets another sender than the one that failed.
 
         Raises:
-            StoreUnavailableError: when it cannot be known whether the person may get it.
+            StoreUnavailableError: when it cannot be known whether the contact may get it.
 
         """
-        message = parse_stored_request(marked.request)
-        messages = parse_own(marked.document)
-        if message is None or piece.number >= len(messages):
-            return Cancelled("what it answers is no longer kept", dead_letter=True)
-        part = messages[piece.number]
-        facts = await self._facts(entry, marked, message, part.recipient or message.sender)
+        message = parse_stored_request(lease.request)
+        messages = parse_own(lease.document)
+        if message is None or part.number >= len(messages):
+            return Cancelled("the message that it answers is no longer stored", dead_letter=True)
+        outbound = messages[part.number]
+        facts = await self._facts(entry, lease, message, outbound.recipient or message.sender)
         if facts.opted_out:
-            return _OPTED_OUT
-        if not piece.resend:
-            return self._letter(message, part, part.sender or message.recipient, piece)
-        failed = str(marked.state.get("failed") or "")
-        return self._repeated(piece, message, part, replace(facts, unreachable=facts.unreachable | {failed}))
+            return Cancelled("the contact has opted out", dead_letter=False)
+        if not part.resend:
+            return self._sms(part, message, outbound, outbound.sender or message.recipient)
+        facts = replace(facts, unreachable=facts.unreachable | {str(lease.state.get("failed") or "")})
+        decision = self._composer.choose(message, Reply(outbound.body, outbound.media), facts)
+        if decision.address is None or decision.address in facts.unreachable:
+            return Cancelled("no other sender can carry it", dead_letter=True)
+        self._composer.record_sent(decision, (outbound.body,), has_media=bool(outbound.media))
+        return self._sms(part, message, outbound, decision.address, decision.trail_text)
 
     async def _facts(
-        self, entry: OutboxEntry, marked: SendLease, message: InboundMessage, person: str
+        self, entry: OutboxEntry, lease: SendLease, message: InboundMessage, recipient: str
     ) -> RecipientFacts:
-        """Return what is known of the recipient, who is not always the person that the mark has asked for.
+        """Return what is known of the recipient.
 
-        A part may go to somebody else, and a receipt need not have named the Service.
+        The lease brings the facts of the entry's contact. A part may have another recipient, and not every
+        receipt names the Service.
         """
-        scope = self._people.scope_of(message.service_sid, message.recipient)
-        if (scope, person) == (entry.scope, entry.person):
-            return self._people.facts(scope, person, marked.known, stored=True)
-        return await self._people.facts_now(scope, person)
+        scope = self._contacts.scope_of(message.service_sid, message.recipient)
+        if (scope, recipient) == (entry.scope, entry.person):
+            return self._contacts.facts(scope, recipient, lease.known, stored=True)
+        return await self._contacts.facts_now(scope, recipient)
 
-    def _repeated(
-        self, piece: MessagePart, message: InboundMessage, part: OutboundMessage, facts: RecipientFacts
-    ) -> OutboundSms | Cancelled:
-        decision = self._composer.choose(message, Reply(part.body, part.media), facts)
-        if decision.address is None or decision.address in facts.unreachable:
-            return Cancelled("no other number can carry it", dead_letter=True)
-        self._composer.count(decision, (part.body,), pictures=bool(part.media))
-        return self._letter(message, part, decision.address, piece, decision.trail_text)
-
-    def _letter(
-        self, message: InboundMessage, part: OutboundMessage, sender: str, piece: MessagePart, trail: str = ""
+    def _sms(
+        self,
+        part: MessagePart,
+        message: InboundMessage,
+        outbound: OutboundMessage,
+        sender: str,
+        trail_text: str = "",
     ) -> OutboundSms:
         return OutboundSms(
             account_sid=message.account_sid,
             service_sid=self._composer.service_of(message, sender),
             sender=sender,
-            person=part.recipient or message.sender,
-            text=part.body,
-            media=part.media,
-            status_url=self._composer.status_url(f"{message.sid}.{piece.name}"),
-            trail=trail,
+            person=outbound.recipient or message.sender,
+            text=outbound.body,
+            media=outbound.media,
+            status_url=self._composer.status_url(f"{message.sid}.{part.name}"),
+            trail=trail_text,
         )
 
     async def on_result(
-        self, entry: OutboxEntry, piece: MessagePart, letter: OutboundSms, result: Result
+        self, entry: OutboxEntry, part: MessagePart, sms: OutboundSms, result: Result
     ) -> bool:
-        """Take note of Twilio's answer; True asks for another attempt from another sender."""
-        name = f"{piece.name} of {entry.message_sid} to {mask_number(entry.person)}"
+        """Log the result of a send; True asks for another attempt from another sender."""
+        name = f"{part.name} of {entry.message_sid} to {mask_number(entry.person)}"
         match result:
             case Sent(sid):
-                log.info("%s left from %s as %s", name, letter.sender, sid)
+                log.info("%s left from %s as %s", name, sms.sender, sid)
             case Unknown(sentence):
-                log.error("%s may have left from %s: %s", name, letter.sender, sentence)
+                log.error("%s may have left from %s: %s", name, sms.sender, sentence)
             case Rejected(code, sentence):
-                log.error("%s was refused from %s: %s", name, letter.sender, sentence)
-                return await self._learn(entry, piece, letter, code)
+                log.error("%s was refused from %s: %s", name, sms.sender, sentence)
+                return await self._on_rejected(entry, part, sms, code)
         return False
 
-    async def _learn(
-        self, entry: OutboxEntry, piece: MessagePart, letter: OutboundSms, code: int | None
+    async def _on_rejected(
+        self, entry: OutboxEntry, part: MessagePart, sms: OutboundSms, code: int | None
     ) -> bool:
-        meaning = self._people.table.find(code)
-        if meaning is None:
+        error = self._contacts.table.find(code)
+        if error is None:
             return False
-        if meaning.error_class is ErrorClass.OPT_OUT:
-            own = entry.reference if letter.person == entry.person else None
-            await self._people.opt_out(entry.scope, letter.person, str(code), own)
-        blamed = self._lessons.blames_sender(meaning, letter.sender, letter.service_sid, letter.person)
-        return self._reroute and not piece.resend and blamed
+        if error.error_class is ErrorClass.OPT_OUT:
+            reference = entry.reference if sms.person == entry.person else None
+            await self._contacts.opt_out(entry.scope, sms.person, str(code), reference)
+        blames_sender = self._analyzer.blames_sender(error, sms.sender, sms.service_sid, sms.person)
+        return self._reroute and not part.resend and blames_sender

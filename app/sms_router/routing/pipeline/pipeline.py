@@ -1,7 +1,7 @@
-"""One message from its arrival to its answer (design 2).
+"""Answers one message: claims it, finds what responds, composes the reply and commits the answer.
 
-Three parties may try to answer: the handler in time, the deadline, Twilio's fallback request. The
-record decides which one was first; the others adopt its answer.
+Three parties may answer a message: its handler in time, the empty answer at the deadline, and Twilio's
+fallback request. The inbox decides which one was first; the others return that answer.
 """
 
 from __future__ import annotations
@@ -18,25 +18,31 @@ from sms_router.routing.dispatch.responders import TemplateResponder
 from sms_router.routing.handler.conversation import EndedConversation
 from sms_router.routing.handler.reply import SILENCE, Reply, ReplyFailed
 from sms_router.routing.inbox.answer import RELEASED, Answer, JournalEntry, MessageKey, Outcome
-from sms_router.routing.inbox.inbox import Claimed, Continuation, Inbox, InProgress
+from sms_router.routing.inbox.inbox import (
+    Claimed,
+    ClaimResult,
+    Continuation,
+    Inbox,
+    InProgress,
+    PreparedAnswer,
+)
+from sms_router.routing.inbox.loop_guard import LoopGuard
+from sms_router.routing.keywords.templates import TemplateError
 from sms_router.routing.opt_outs.keywords import Intent
 from sms_router.routing.pipeline.committer import AnswerCommitter
 from sms_router.routing.pipeline.composer import Composer
 from sms_router.routing.pipeline.context import InboundRequest, MessageContext
 from sms_router.routing.pipeline.late_replies import LateReplies
-from sms_router.routing.pipeline.policy import CannedReplies, OnFailure, ReplyPolicy
-from sms_router.routing.pipeline.prepare import AnswerPreparer
+from sms_router.routing.pipeline.policy import OnFailure, ReplyPolicy
 from sms_router.twilio.inbound import InboundMessage
 from sms_router.twilio.twiml import EMPTY
 
 log = logging.getLogger("sms_router.pipeline")
 
-LOOK_AGAIN = 0.25
-"""Seconds after which a waiter looks for itself, in case the announcement of the answer was lost."""
+MAX_WAIT = 0.25
+"""Seconds after which a waiting request claims again, in case the notification of the answer was lost."""
 
-
-_NOT_OURS = Claimed(0, 0.0, stored=True)
-"""Stands for a claim that somebody else holds."""
+_CLAIMED_BY_ANOTHER = Claimed(0, 0.0, stored=True)
 
 
 class Pipeline:
@@ -44,223 +50,250 @@ class Pipeline:
 
     def __init__(
         self,
-        records: Inbox,
-        people: Contacts,
+        inbox: Inbox,
+        contacts: Contacts,
         dispatcher: Dispatcher,
         composer: Composer,
-        later: LateReplies,
-        foresight: AnswerPreparer,
-        closing: AnswerCommitter,
-        texts: CannedReplies,
-        manners: ReplyPolicy,
+        committer: AnswerCommitter,
+        late_replies: LateReplies,
+        guard: LoopGuard,
+        policy: ReplyPolicy,
     ) -> None:
-        """Take the parts; nothing is started."""
-        self._records = records
-        self._people = people
+        self._inbox = inbox
+        self._contacts = contacts
         self._dispatcher = dispatcher
         self._composer = composer
-        self._later = later
-        self._foresight = foresight
-        self._closing = closing
-        self._texts = texts
-        self._deadline = manners.deadline
-        self._on_failure = manners.on_failure
-        self._working: dict[str, asyncio.Future[Answer] | None] = {}
-        """What is in work here; a future only where a twin waits."""
-        self._running: set[asyncio.Task[Reply | ReplyFailed]] = set()
+        self._committer = committer
+        self._late_replies = late_replies
+        self._guard = guard
+        self._policy = policy
+        self._in_progress: dict[str, asyncio.Future[Answer] | None] = {}
+        """The messages that this worker is answering; a future only where a duplicate request waits."""
+        self._handlers: set[asyncio.Task[Reply | ReplyFailed]] = set()
 
     async def aclose(self) -> bool:
-        """Let handlers past their deadline finish, for a while; then cancel them.
+        """Wait for handlers after their deadline, then cancel them; False where one refuses to end."""
+        await self._late_replies.aclose()
+        return all(handler.done() for handler in self._handlers)
 
-        Returns whether all have ended: a handler may refuse to be cancelled.
-        """
-        await self._later.aclose()
-        return all(running.done() for running in self._running)
-
-    async def answer(self, delivery: InboundRequest) -> Answer:
-        """Return the one answer of this message; `Outcome.RELEASED` asks for Twilio's fallback."""
-        message = delivery.message
+    async def answer(self, request: InboundRequest) -> Answer:
+        """Return the one answer of a message; `Outcome.RELEASED` asks for Twilio's fallback request."""
+        message = request.message
         key = MessageKey(f"{message.account_sid}/{message.sid}", message.sender)
-        if (answer := self._records.cached_answer(key)) is not None:
+        answer = self._inbox.cached_answer(key)
+        if answer is not None:
             return answer
-        if key.reference in self._working:
-            twins = await self._wait_for_duplicate(key, delivery)
-            if twins is not None and (twins is not RELEASED or delivery.fallback is None):
-                return twins
-        self._working.setdefault(key.reference)
+        if key.reference in self._in_progress:
+            answer = await self._wait_for_duplicate(key, request)
+            if answer is not None and (answer is not RELEASED or request.fallback is None):
+                return answer
+        self._in_progress.setdefault(key.reference)
         answer = RELEASED
         try:
-            answer = await self._process(key, delivery)
+            answer = await self._process(key, request)
         except Exception:
-            log.exception("a message could not be handled; the person gets the error reply")
+            log.exception("a message could not be handled; the contact gets the error reply")
             answer = Answer(self._plain_error(message), Outcome.FAILED)
         finally:
-            self._records.stop_renewing(key)
-            waited_for = self._working.pop(key.reference, None)
-            if waited_for is not None:
-                waited_for.set_result(answer)
+            waiting = self._in_progress.pop(key.reference, None)
+            if waiting is not None:
+                waiting.set_result(answer)
         return answer
 
     def _plain_error(self, message: InboundMessage) -> bytes:
-        """Write the error reply without asking anybody but this worker's memory."""
-        scope = self._people.scope_of(message.service_sid, message.recipient)
-        if self._people.is_opted_out_cached(scope, message.sender):
+        """Render the error reply from this worker's memory alone."""
+        scope = self._contacts.scope_of(message.service_sid, message.recipient)
+        if self._contacts.is_opted_out_cached(scope, message.sender):
             return EMPTY
-        return self._composer.render_plain(self._texts.error)
+        return self._composer.render_plain(self._policy.error_reply)
 
-    async def _wait_for_duplicate(self, key: MessageKey, delivery: InboundRequest) -> Answer | None:
-        """Wait for the answer of a delivery that this worker has in work already; None at the deadline."""
-        twin = self._working[key.reference]
-        if twin is None:
-            twin = self._working[key.reference] = asyncio.get_running_loop().create_future()
-        await asyncio.wait({twin}, timeout=self._left(delivery))
-        return twin.result() if twin.done() else None
+    async def _wait_for_duplicate(self, key: MessageKey, request: InboundRequest) -> Answer | None:
+        """Wait for another request of this worker about the same message; None at the deadline."""
+        other = self._in_progress[key.reference]
+        if other is None:
+            other = self._in_progress[key.reference] = asyncio.get_running_loop().create_future()
+        await asyncio.wait({other}, timeout=self._time_left(request))
+        return other.result() if other.done() else None
 
-    async def _process(self, key: MessageKey, delivery: InboundRequest) -> Answer:
-        message = delivery.message
-        scope = self._people.scope_of(message.service_sid, message.recipient)
-        found = self._dispatcher.resolve(message)
-        conversations = self._dispatcher.conversations
-        in_turn = conversations is not None and not delivery.fallback and conversations.needs_lock(found)
-        foreseen = self._foresight.prepare(key, delivery, scope, found)
-        fallback, ready = delivery.fallback is not None, foreseen.ready
-        while True:
-            opening = await self._records.claim(
-                key, delivery.request, fallback, scope, in_turn=in_turn, prepared=ready
-            )
-            if not isinstance(opening, InProgress) or not await self._wait_for_others(key, delivery, opening):
-                break
-        if isinstance(opening, Answer):
-            if ready is not None and opening is ready.answer:
-                self._composer.confirm(message, foreseen.draft)
-            return opening
-        if isinstance(opening, InProgress):
-            facts = self._people.facts(scope, message.sender, opening.contact, stored=True)
-            return await self._answer_at_deadline(MessageContext(key, delivery, _NOT_OURS, scope, facts))
-        facts = self._people.facts(scope, message.sender, opening.contact, opening.stored)
-        job = MessageContext(key, delivery, opening, scope, facts)
-        if found.heard is not None or facts.opted_out:
-            return await self._handle_opt_out(job, found)
-        return await self._handle(job, found, foreseen.said)
-
-    async def _wait_for_others(self, key: MessageKey, delivery: InboundRequest, busy: InProgress) -> bool:
-        """Wait while somebody else is at work; return False at this request's own deadline.
-
-        So does a message whose turn has not come: the person's earlier ones are answered first.
-        """
-        left = self._left(delivery)
-        if left > 0:
-            first = key if busy.behind is None else key._replace(reference=busy.behind)
-            await self._records.wait_until_answered(first, min(busy.remaining + 0.01, LOOK_AGAIN, left))
-        return left > 0
-
-    async def _handle_opt_out(self, job: MessageContext, found: Resolution) -> Answer:
-        """Take note of an opt-out word, and answer it, even to somebody on the list; nothing else is."""
-        reference, person = job.key
-        heard, opted_out = found.heard, job.facts.opted_out
-        if heard is not None and heard.intent is Intent.STOP:
-            await self._people.opt_out(job.scope, person, heard.word.upper(), reference)
-            job = job._replace(conversation=EndedConversation(for_all=True))
-        elif heard is not None and heard.intent is Intent.START and (heard.unconditional or opted_out):
-            await self._people.opt_in(job.scope, person, heard.word.upper(), reference)
-        found = found.for_person(opted_out)
-        if heard is None:
-            return await self._reply(job, found.rule, SILENCE)
-        if found.heard is None:
-            return await self._handle(job, found)
-        heeded = job._replace(facts=replace(job.facts, opted_out=False), passive=False)
-        return await self._reply(heeded, found.rule, found.heard.reply)
-
-    async def _reply(self, job: MessageContext, rule: str, reply: Reply) -> Answer:
-        composed = self._composer.compose(job.delivery.message, reply, rule, job.facts)
-        return await self._closing.commit(job, composed, Outcome.REPLY)
-
-    async def _handle(
-        self, job: MessageContext, found: Resolution, said: Reply | ReplyFailed | None = None
-    ) -> Answer:
-        """Answer an ordinary text; ``said`` is the reply where it is there already."""
-        if (conversations := self._dispatcher.conversations) is not None and not job.delivery.fallback:
-            if job.claim.stored:
-                found = conversations.route(found, job.delivery.message, job.claim.conversation)
-            else:
-                found = conversations.without_redis(found)
-            job = job._replace(conversation=found.conversation)
-        return await (self._fall_back(job) if job.delivery.fallback else self._dispatch(job, found, said))
-
-    async def _dispatch(
-        self, job: MessageContext, found: Resolution, said: Reply | ReplyFailed | None
-    ) -> Answer:
-        message = job.delivery.message
-        if isinstance(found.action, TemplateResponder):
-            outcome = said if said is not None else found.action.reply(message)
-        else:
-            until, headers = job.delivery.arrived + self._deadline, job.delivery.headers
-            running = asyncio.create_task(
-                found.action.run(message, until, headers), name=f"handler {found.rule}"
-            )
-            self._running.add(running)
-            running.add_done_callback(self._running.discard)
-            done = await self._watch(running, self._left(job.delivery))
-            if not done:
-                return await self._defer(job, found, running)
-            outcome = running.result()
-        if isinstance(outcome, ReplyFailed):
-            return await self._fail(job, found, outcome)
-        if outcome.then is not None and not job.claim.stored and self._dispatcher.conversations is not None:
-            outcome = self._dispatcher.conversations.try_again  # nobody would remember what was asked
-        return await self._reply(job, found.rule, outcome)
-
-    async def _watch(self, running: asyncio.Task[Reply | ReplyFailed], seconds: float) -> bool:
-        """Wait for a handler and tell whether it is done; a stop of the worker stops it too."""
+    async def _process(self, key: MessageKey, request: InboundRequest) -> Answer:
+        message = request.message
+        scope = self._contacts.scope_of(message.service_sid, message.recipient)
+        resolution = self._dispatcher.resolve(message)
+        prepared = self._prepare(key, request, scope, resolution)
+        claim = await self._claim(key, request, scope, resolution, prepared)
+        if isinstance(claim, Answer):
+            if prepared is not None and claim is prepared.answer and prepared.decision is not None:
+                self._composer.confirm(message, prepared.decision)
+            return claim
+        stored = isinstance(claim, InProgress) or claim.stored
+        facts = self._contacts.facts(scope, message.sender, claim.contact, stored)
+        if isinstance(claim, InProgress):
+            context = MessageContext(key, request, _CLAIMED_BY_ANOTHER, scope, facts)
+            return await self._answer_at_deadline(context)
+        context = MessageContext(key, request, claim, scope, facts)
         try:
-            done, _ = await asyncio.wait({running}, timeout=seconds)
-        except asyncio.CancelledError:
-            running.cancel()
-            raise
-        return bool(done)
+            if resolution.opt_out is not None or facts.opted_out:
+                return await self._handle_opt_out(context, resolution)
+            return await self._respond(context, resolution)
+        finally:
+            self._inbox.stop_renewing(key)
+
+    def _prepare(
+        self, key: MessageKey, request: InboundRequest, scope: str, resolution: Resolution
+    ) -> PreparedAnswer | None:
+        """Compose the answer before the message is claimed, where a template gives it; else None.
+
+        Of most contacts Redis knows nothing. Their messages are then claimed and answered in one step, which
+        saves a round trip, and no crash can come in between.
+        """
+        responder = resolution.responder
+        if (
+            not isinstance(responder, TemplateResponder)
+            or resolution.opt_out is not None
+            or request.fallback is not None
+            or self._dispatcher.conversations is not None
+            or self._contacts.is_opted_out_cached(scope, key.contact)
+        ):
+            return None
+        try:
+            reply = responder.template.reply(request.message, responder.argument, responder.keyword)
+            if reply.parts:
+                return None
+            draft = self._composer.compose_draft(request.message, reply, resolution.rule)
+        except TemplateError:
+            return None  # reported once the message is claimed
+        except Exception:
+            log.exception("an answer could not be prepared; it is composed once its message is claimed")
+            return None
+        if draft.unsendable or draft.is_limited:
+            return None
+        outcome = Outcome.SILENT if draft.document is EMPTY else Outcome.REPLY
+        counter = self._guard.counter_for(scope, key.contact, draft.document)
+        return PreparedAnswer(Answer(draft.document, outcome), draft.trail_text, counter, draft.decision)
+
+    async def _claim(
+        self,
+        key: MessageKey,
+        request: InboundRequest,
+        scope: str,
+        resolution: Resolution,
+        prepared: PreparedAnswer | None,
+    ) -> ClaimResult:
+        """Claim the message; wait while another worker answers it, or an earlier one of the contact."""
+        fallback = request.fallback is not None
+        conversations = self._dispatcher.conversations
+        in_turn = conversations is not None and not fallback and conversations.needs_lock(resolution)
+        while True:
+            claim = await self._inbox.claim(
+                key, request.raw, fallback, scope, in_turn=in_turn, prepared=prepared
+            )
+            if not isinstance(claim, InProgress) or (left := self._time_left(request)) <= 0:
+                return claim
+            first = key if claim.behind is None else key._replace(reference=claim.behind)
+            await self._inbox.wait_until_answered(first, min(claim.remaining + 0.01, MAX_WAIT, left))
+
+    async def _handle_opt_out(self, context: MessageContext, resolution: Resolution) -> Answer:
+        """Record an opt-out keyword and answer it, also to a contact who has opted out; nothing else is."""
+        reference, contact = context.key
+        match, opted_out = resolution.opt_out, context.facts.opted_out
+        if match is not None and match.intent is Intent.STOP:
+            await self._contacts.opt_out(context.scope, contact, match.word.upper(), reference)
+            context = context._replace(conversation=EndedConversation(for_all=True))
+        elif match is not None and match.intent is Intent.START and (match.unconditional or opted_out):
+            await self._contacts.opt_in(context.scope, contact, match.word.upper(), reference)
+        resolution = resolution.for_contact(opted_out)
+        if match is None:
+            return await self._reply(context, resolution.rule, SILENCE)
+        if resolution.opt_out is None:
+            return await self._respond(context, resolution)
+        facts = replace(context.facts, opted_out=False)
+        context = context._replace(facts=facts, is_guarded=False)
+        return await self._reply(context, resolution.rule, resolution.opt_out.reply)
+
+    async def _respond(self, context: MessageContext, resolution: Resolution) -> Answer:
+        """Answer with what the template, the handler or the other application returns."""
+        request, claim, conversations = context.request, context.claim, self._dispatcher.conversations
+        if request.fallback is not None:
+            return await self._answer_fallback(context)
+        if conversations is not None:
+            if claim.stored:
+                resolution = conversations.route(resolution, request.message, claim.conversation)
+            else:
+                resolution = conversations.without_redis(resolution)
+            context = context._replace(conversation=resolution.conversation)
+        responder = resolution.responder
+        if isinstance(responder, TemplateResponder):
+            reply = responder.reply(request.message)
+        else:
+            until = request.arrived + self._policy.inline_deadline
+            handler = asyncio.create_task(
+                responder.run(request.message, until, request.headers), name=f"handler {resolution.rule}"
+            )
+            self._handlers.add(handler)
+            handler.add_done_callback(self._handlers.discard)
+            try:
+                await asyncio.wait({handler}, timeout=self._time_left(request))
+            except asyncio.CancelledError:  # the worker stops
+                handler.cancel()
+                raise
+            if not handler.done():
+                return await self._defer(context, resolution, handler)
+            reply = handler.result()
+        if isinstance(reply, ReplyFailed):
+            return await self._fail(context, resolution, reply)
+        if reply.then is not None and not claim.stored and conversations is not None:
+            reply = conversations.try_again  # the step could not be stored
+        return await self._reply(context, resolution.rule, reply)
+
+    async def _reply(self, context: MessageContext, rule: str, reply: Reply) -> Answer:
+        rendered = self._composer.compose(context.request.message, reply, rule, context.facts)
+        return await self._committer.commit(context, rendered, Outcome.REPLY)
 
     async def _defer(
-        self, job: MessageContext, found: Resolution, running: asyncio.Task[Reply | ReplyFailed]
+        self, context: MessageContext, resolution: Resolution, handler: asyncio.Task[Reply | ReplyFailed]
     ) -> Answer:
-        """Commit the empty answer now; the handler goes on."""
-        task = job.task
-        silence = self._composer.compose(job.delivery.message, SILENCE, found.rule)
-        going_on = Continuation(task.entry.line, is_ours=True)
-        answer = await self._closing.commit(job, silence, Outcome.LATE, going_on=going_on)
+        """Commit the empty answer now, and let the handler go on."""
+        late = context.late_reply
+        rendered = self._composer.compose(context.request.message, SILENCE, resolution.rule)
+        continuation = Continuation(late.entry.line, is_ours=True)
+        answer = await self._committer.commit(context, rendered, Outcome.LATE, continuation=continuation)
         if answer.outcome is Outcome.LATE:
-            self._later.start(task, found, running)
+            self._late_replies.start(late, resolution, handler)
         else:
-            running.cancel()
+            handler.cancel()
         return answer
 
-    async def _fail(self, job: MessageContext, found: Resolution, failed: ReplyFailed) -> Answer:
-        cause = f"{found.rule}: {failed.cause}"
-        composed = self._composer.compose(job.delivery.message, self._texts.error, found.rule, job.facts)
-        if self._on_failure is OnFailure.TWILIO_FALLBACK:
-            await self._records.release(
-                job.key, job.delivery.request, job.claim, JournalEntry(composed.trail_text, cause)
-            )
-            return RELEASED
-        return await self._closing.commit(job, composed, Outcome.FAILED, cause)
-
-    async def _fall_back(self, job: MessageContext) -> Answer:
-        why = job.delivery.fallback
-        assert why is not None
-        cause = f"Twilio called the fallback: {why.error_code or 'no code'} for {why.error_url or 'no URL'}"
-        composed = self._composer.compose(
-            job.delivery.message, self._texts.fallback, "fallback_reply", job.facts
+    async def _fail(self, context: MessageContext, resolution: Resolution, failed: ReplyFailed) -> Answer:
+        request, cause = context.request, f"{resolution.rule}: {failed.cause}"
+        rendered = self._composer.compose(
+            request.message, self._policy.error_reply, resolution.rule, context.facts
         )
-        return await self._closing.commit(job, composed, Outcome.FALLBACK, cause)
+        if self._policy.on_failure is OnFailure.TWILIO_FALLBACK:
+            entry = JournalEntry(rendered.trail_text, cause)
+            await self._inbox.release(context.key, request.raw, context.claim, entry)
+            return RELEASED
+        return await self._committer.commit(context, rendered, Outcome.FAILED, cause)
 
-    async def _answer_at_deadline(self, job: MessageContext) -> Answer:
-        """Answer for somebody who is at work still, since this request can wait no longer."""
-        ordinary = self._dispatcher.resolve(job.delivery.message).heard is None
-        if job.delivery.fallback is not None and ordinary:
-            return await self._fall_back(job)
-        silence = self._composer.compose(job.delivery.message, SILENCE, "deadline")
-        going_on = Continuation(job.task.entry.line, is_ours=False) if ordinary else None
-        return await self._closing.commit(job, silence, Outcome.LATE, going_on=going_on)
+    async def _answer_fallback(self, context: MessageContext) -> Answer:
+        error = context.request.fallback
+        assert error is not None
+        code, url = error.error_code or "no code", error.error_url or "no URL"
+        rendered = self._composer.compose(
+            context.request.message, self._policy.fallback_reply, "fallback_reply", context.facts
+        )
+        cause = f"Twilio called the fallback: {code} for {url}"
+        return await self._committer.commit(context, rendered, Outcome.FALLBACK, cause)
 
-    def _left(self, delivery: InboundRequest) -> float:
-        """Seconds until this request's deadline, 0 when it has passed."""
-        return max(0.0, delivery.arrived + self._deadline - time.monotonic())
+    async def _answer_at_deadline(self, context: MessageContext) -> Answer:
+        """Answer a message that another worker has claimed, because this request can wait no longer."""
+        message = context.request.message
+        is_opt_out = self._dispatcher.resolve(message).opt_out is not None
+        if context.request.fallback is not None and not is_opt_out:
+            return await self._answer_fallback(context)
+        rendered = self._composer.compose(message, SILENCE, "deadline")
+        continuation = None if is_opt_out else Continuation(context.late_reply.entry.line, is_ours=False)
+        return await self._committer.commit(context, rendered, Outcome.LATE, continuation=continuation)
+
+    def _time_left(self, request: InboundRequest) -> float:
+        """Seconds until the request's deadline; 0 where it has passed."""
+        return max(0.0, request.arrived + self._policy.inline_deadline - time.monotonic())

@@ -1,4 +1,4 @@
-"""What people are told, how long they wait, and what a failed handler leads to."""
+"""The router's own replies, the inline deadline, and what follows when a handler fails."""
 
 from __future__ import annotations
 
@@ -9,26 +9,20 @@ from sms_router.routing.handler.reply import SILENCE, Reply
 
 
 class OnFailure(Enum):
-    """What a failed handler leads to."""
+    """What follows when a handler fails; ``on_error`` in router.toml."""
 
     ERROR_REPLY = auto()
     TWILIO_FALLBACK = auto()
 
 
 @dataclass(frozen=True, slots=True)
-class CannedReplies:
-    """The replies of the router itself."""
-
-    error: Reply
-    fallback: Reply
-    muted: Reply = SILENCE
-    """In place of the first reply that the loop guard holds back."""
-
-
-@dataclass(frozen=True, slots=True)
 class ReplyPolicy:
-    """How long people are kept waiting, and what a failed handler leads to."""
+    """What the configuration says about replies."""
 
-    deadline: float
-    """Seconds from the arrival of a request to the empty answer."""
+    inline_deadline: float
+    """Seconds from the arrival of a request to its empty answer."""
     on_failure: OnFailure
+    error_reply: Reply
+    fallback_reply: Reply
+    muted_reply: Reply = SILENCE
+    """Sent in the place of the first reply that the loop guard holds back."""

@@ -18,61 +18,69 @@ from sms_router.twilio.inbound import InboundMessage
 
 
 class ReplayPreview(NamedTuple):
-    """What one message would be answered now."""
+    """What a message would be answered now."""
 
     scope: str
-    """Where the person's facts belong."""
+    """Where the contact's facts belong."""
     rule: str
     runs: str = ""
-    """What would be run or asked to find the text; empty when the text is known."""
+    """What would be run or called to get the text; empty where the text is known."""
     texts: tuple[str, ...] = ()
     sender: str | None = None
-    """None when nothing would leave."""
+    """None where nothing would be sent."""
     against: str = ""
-    """Why nothing would leave."""
+    """Why nothing would be sent."""
     forbidden: ReplayCheck | None = None
-    """Why it must not even be asked for."""
+    """Why a replay is refused."""
 
 
 def preview_replay(
     message: InboundMessage,
     scope: str,
     facts: RecipientFacts,
-    talk: StoredConversation | None,
+    conversation: StoredConversation | None,
     dispatcher: Dispatcher,
     composer: Composer,
     conditions: SenderConditions,
 ) -> ReplayPreview:
-    """Say what the message would be answered now; nothing is run.
+    """Return what a replay would send; nothing is run.
 
-    ``facts`` and ``talk`` are the person's within ``scope``: what somebody is answered whom a step has
-    asked something since, depends on that.
+    Args:
+        message: what is replayed.
+        scope: where the contact's facts belong.
+        facts: what is known of the contact now.
+        conversation: the contact's now; a replayed message may be taken by a step that it did not know.
+        dispatcher: the rules.
+        composer: selects the sender.
+        conditions: those of the senders now.
+
     """
-    found = dispatcher.resolve(message).for_person(facts.opted_out)
-    if found.heard is not None:
-        word = ReplayCheck(ReplayStatus.OPT_OUT_WORD, "it is an opt-out word: see sms-router opt-outs")
-        return ReplayPreview(scope, found.rule, against="it is an opt-out word", forbidden=word)
+    resolution = dispatcher.resolve(message).for_contact(facts.opted_out)
+    rule = resolution.rule
+    if resolution.opt_out is not None:
+        check = ReplayCheck(ReplayStatus.OPT_OUT_WORD, "it is an opt-out word: see sms-router opt-outs")
+        return ReplayPreview(scope, rule, against="it is an opt-out word", forbidden=check)
     if facts.opted_out:
-        why = "the person has opted out"
-        return ReplayPreview(
-            scope, found.rule, against=why, forbidden=ReplayCheck(ReplayStatus.OPTED_OUT, why)
-        )
+        reason = "the contact has opted out"
+        check = ReplayCheck(ReplayStatus.OPTED_OUT, reason)
+        return ReplayPreview(scope, rule, against=reason, forbidden=check)
     if dispatcher.conversations is not None:
-        found = dispatcher.conversations.route(found, message, talk)
-    answer = preview_answer(found, message)
+        resolution = dispatcher.conversations.route(resolution, message, conversation)
+        rule = resolution.rule
+    answer = preview_answer(resolution, message)
     if answer.cause:
-        return ReplayPreview(scope, found.rule, against=f"it would fail: {answer.cause}")
+        return ReplayPreview(scope, rule, against=f"it would fail: {answer.cause}")
     reply = answer.reply
     if reply.silent:
-        return ReplayPreview(scope, found.rule, against="its rule says nothing")
+        return ReplayPreview(scope, rule, against="its rule has no reply")
     decision = select(*composer.request(message, reply), facts, conditions)
-    against = "" if decision.address else "no number can carry it"
+    against = "" if decision.address else "no sender can carry it"
     texts = () if answer.runs else (*reply.texts, *reply.media_urls)
-    return ReplayPreview(scope, found.rule, answer.runs, texts, decision.address, against)
+    return ReplayPreview(scope, rule, answer.runs, texts, decision.address, against)
 
 
-def read_talk(client: redis.Redis, scope: str, person: str, now: int) -> StoredConversation | None:
-    """Return what is kept of a person's conversation; ``now`` is in milliseconds since the epoch."""
-    key = bucket_of(person).conversation(scope, person)
+def read_conversation(client: redis.Redis, scope: str, contact: str, now: int) -> StoredConversation | None:
+    """Return a contact's conversation; ``now`` is in milliseconds since the epoch."""
+    key = bucket_of(contact).conversation(scope, contact)
     said, until = cast("list[bytes | None]", client.hmget(key, "said", "until"))
     return StoredConversation.read(said, int(until) - now if until else None)

@@ -1,8 +1,7 @@
-"""Which of several equal numbers each person was answered from last, so that they keep it.
+"""Which of several equal senders a worker chose for a contact, so that the contact keeps it (Sticky Sender).
 
-Twilio's own Sticky Sender begins with the first message, not with its receipt (facts 5.2). What is chosen
-here is written to Redis beside the answer, in no message's way; until it is there, and while Redis is
-away, this worker remembers it.
+Twilio's Sticky Sender begins with the first message, not with its receipt (facts 5.2). A choice is written to
+Redis off the hot path; until it is there, and while Redis is away, this worker has it in memory.
 """
 
 from __future__ import annotations
@@ -20,66 +19,63 @@ from sms_router.tasks import cancel_and_wait
 
 log = logging.getLogger("sms_router.senders")
 
-MOST_REMEMBERED = 10_000
-"""People for whom each worker remembers it in memory."""
-
-_MOST_WAITING = 10_000
+MAX_RECENT = 10_000
+MAX_UNWRITTEN = 10_000
 
 Key = tuple[str, str]
-"""Scope and person."""
+"""Scope and contact."""
 
 
 class StickySenders:
-    """One worker's part of it."""
+    """The senders that this worker chose lately.
+
+    Args:
+        journal: writes them to Redis.
+        ttl: returns the milliseconds that they are kept there.
+        clock: returns seconds since the epoch.
+
+    """
 
     def __init__(
-        self, journal: DurableWriter, lasting: Callable[[], int], clock: Callable[[], float] = time.time
+        self, journal: DurableWriter, ttl: Callable[[], int], clock: Callable[[], float] = time.time
     ) -> None:
-        """``lasting`` says how many milliseconds it is kept; ``clock`` is in seconds since the epoch."""
         self._journal = journal
-        self._lasting = lasting
+        self._ttl = ttl
         self._clock = clock
-        self._lately: OrderedDict[Key, str] = OrderedDict()
-        self._waiting: dict[Key, tuple[str, int]] = {}
+        self.recent: OrderedDict[Key, str] = OrderedDict()
+        """The newest choices: addresses by scope and contact."""
+        self._unwritten: dict[Key, tuple[str, int]] = {}
         self._writing: asyncio.Task[None] | None = None
 
-    def __bool__(self) -> bool:
-        """Tell whether a number was chosen for anybody lately."""
-        return bool(self._lately)
-
-    def get(self, scope: str, person: str) -> str | None:
-        """Return the number that this worker chose for them lately."""
-        return self._lately.get((scope, person))
-
-    def remember(self, scope: str, person: str, address: str) -> None:
-        """Take note of a choice among equals."""
-        key = (scope, person)
-        self._lately[key] = address
-        self._lately.move_to_end(key)
-        if len(self._lately) > MOST_REMEMBERED:
-            self._lately.popitem(last=False)
-        if len(self._waiting) < _MOST_WAITING:
-            self._waiting[key] = (address, int(self._clock() * 1000))
+    def remember(self, scope: str, contact: str, address: str) -> None:
+        """Keep a choice, and start to write it."""
+        key = (scope, contact)
+        self.recent[key] = address
+        self.recent.move_to_end(key)
+        if len(self.recent) > MAX_RECENT:
+            self.recent.popitem(last=False)
+        if len(self._unwritten) < MAX_UNWRITTEN:
+            self._unwritten[key] = (address, int(self._clock() * 1000))
         if self._writing is None or self._writing.done():
-            self._writing = asyncio.create_task(self._write(), name="last-senders")
+            self._writing = asyncio.create_task(self._write(), name="sticky-senders")
 
     async def aclose(self) -> None:
-        """Write what waits, for a while; then stop."""
+        """Write what is unwritten, for a second at most."""
         if self._writing is not None:
             await asyncio.wait({self._writing}, timeout=1)
             await cancel_and_wait(self._writing)
 
     async def _write(self) -> None:
-        while self._waiting:
-            taken, self._waiting = self._waiting, {}
-            found = await asyncio.gather(
-                *(self._keep(key, *chosen) for key, chosen in taken.items()), return_exceptions=True
+        while self._unwritten:
+            choices, self._unwritten = self._unwritten, {}
+            results = await asyncio.gather(
+                *(self._write_one(key, *choice) for key, choice in choices.items()), return_exceptions=True
             )
-            for error in filter(None, found):
-                log.error("the last sender of a person could not be kept: %s", error)
+            for error in filter(None, results):
+                log.error("the sticky sender of a contact could not be written: %s", error)
 
-    async def _keep(self, key: Key, address: str, at: int) -> None:
-        scope, person = key
+    async def _write_one(self, key: Key, address: str, at: int) -> None:
+        scope, contact = key
         await self._journal.write(
-            HEARD, (bucket_of(person).person(scope, person),), (address, at, self._lasting())
+            HEARD, (bucket_of(contact).person(scope, contact),), (address, at, self._ttl())
         )

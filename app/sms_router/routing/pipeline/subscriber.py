@@ -1,9 +1,8 @@
-"""What a worker hears from others: which messages are answered, and who has opted out or come back."""
+"""Subscribes to what other workers publish: answered messages and changes of opt-outs."""
 
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 
 from redis.asyncio import Redis
 
@@ -11,44 +10,50 @@ from sms_router.routing.inbox.inbox import Inbox
 from sms_router.routing.opt_outs.cache import OptOutCache
 from sms_router.store.keys import ANSWERED_CHANNEL, CONSENTS_CHANNEL
 from sms_router.store.redis_py import CLIENT_ERRORS, subscribed
-from sms_router.tasks import cancel_and_wait
+from sms_router.tasks import PeriodicTask, cancel_and_wait
 
-AGAIN_AFTER = 1.0
-"""Seconds until it is tried again while Redis is away; those who wait look for themselves meanwhile."""
+RETRY_INTERVAL = 1.0
+"""Seconds between attempts while Redis is away; waiting requests look for the answer themselves meanwhile."""
 
 
-@dataclass(frozen=True, slots=True)
 class Subscriber:
-    """Passes on what other workers publish to the parts that it concerns."""
+    """Passes messages of the pub/sub channels on to the inbox and the opt-out cache."""
 
-    redis: Redis
-    records: Inbox
-    opt_outs: OptOutCache
+    def __init__(self, redis: Redis, inbox: Inbox, opt_outs: OptOutCache) -> None:
+        self._redis = redis
+        self._inbox = inbox
+        self.opt_outs = opt_outs
+        self._task = PeriodicTask("subscriber", RETRY_INTERVAL, self._subscribe)
 
-    async def listen(self) -> None:
-        """Listen until cancelled; Redis may go and come back."""
-        while True:
-            try:
-                async with subscribed(self.redis, ANSWERED_CHANNEL, CONSENTS_CHANNEL) as channel:
-                    reading = asyncio.create_task(self._read_opt_outs(), name="opt-outs-reader")
-                    try:
-                        async for message in channel.listen():
-                            self._handle(message["channel"], message["data"].decode())
-                    finally:
-                        await cancel_and_wait(reading)
-            except (*CLIENT_ERRORS, OSError):
-                await asyncio.sleep(AGAIN_AFTER)
+    def start(self) -> None:
+        self._task.start()
+
+    async def aclose(self) -> None:
+        await self._task.aclose()
+
+    async def _subscribe(self) -> None:
+        """Receive messages until the connection is lost."""
+        try:
+            async with subscribed(self._redis, ANSWERED_CHANNEL, CONSENTS_CHANNEL) as channel:
+                reading = asyncio.create_task(self._read_opt_outs(), name="opt-outs-reader")
+                try:
+                    async for message in channel.listen():
+                        self._handle(message["channel"], message["data"].decode())
+                finally:
+                    await cancel_and_wait(reading)
+        except (*CLIENT_ERRORS, OSError):
+            return
 
     async def _read_opt_outs(self) -> None:
-        """Read the list beside what is heard, again while a part of Redis is away."""
+        """Read the list once the subscription holds, so that no change is missed in between."""
         while True:
             try:
-                return await self.opt_outs.read(self.redis)
+                return await self.opt_outs.read(self._redis)
             except (*CLIENT_ERRORS, OSError):
-                await asyncio.sleep(AGAIN_AFTER)
+                await asyncio.sleep(RETRY_INTERVAL)
 
-    def _handle(self, channel: bytes, word: str) -> None:
+    def _handle(self, channel: bytes, data: str) -> None:
         if channel == ANSWERED_CHANNEL.encode():
-            self.records.wake(word)
+            self._inbox.wake(data)
         else:
-            self.opt_outs.apply(word)
+            self.opt_outs.apply(data)

@@ -12,7 +12,7 @@ from sms_router.routing.contacts.summary import describe
 from sms_router.routing.pipeline.explain import (
     Explanation,
     by_precedence,
-    describe_responder,
+    describe_action,
     explain,
     sample_message,
 )
@@ -71,8 +71,8 @@ class KeywordPages:
             self.pages.show,
             "keywords.html",
             request.session,
-            rules=[(rule, describe_responder(rule.action)) for rule in shown],
-            default=describe_responder(default) if default is not None else "no reply",
+            rules=[(rule, describe_action(rule.action)) for rule in shown],
+            default=describe_action(default) if default is not None else "no reply",
             services=len(defaults.services),
             number=number,
             more=len(rules) > (number + 1) * RULES_PER_PAGE,

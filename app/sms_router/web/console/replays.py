@@ -16,7 +16,7 @@ from sms_router.routing.handler.conversation import StoredConversation
 from sms_router.routing.history.record import MessageRecord
 from sms_router.routing.history.replay import ReplayCheck, ReplayStatus, check_replayable, request_replay
 from sms_router.routing.history.timeline import body_of, number_of
-from sms_router.routing.pipeline.replay_preview import ReplayPreview, preview_replay, read_talk
+from sms_router.routing.pipeline.replay_preview import ReplayPreview, preview_replay, read_conversation
 from sms_router.twilio.inbound import InboundMessage
 from sms_router.web.console.auth import ConsoleRequest
 from sms_router.web.console.context import ConsoleContext
@@ -112,7 +112,9 @@ class ReplayPages:
 
         def read(client: Redis) -> tuple[Contact, StoredConversation | None]:
             contact = stored_person(client, scope, message.sender)
-            return contact, read_talk(client, scope, message.sender, now) if has_conversations else None
+            return contact, read_conversation(
+                client, scope, message.sender, now
+            ) if has_conversations else None
 
         contact, conversation = await context.executor.run_with_client(read)
         facts, conditions = contact.facts(table, now), context.availability.conditions()
