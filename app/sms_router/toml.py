@@ -1,14 +1,16 @@
-"""TOML files with their mistakes told: by key, what is wrong, and what would be right."""
+"""TOML files and JSON bodies as pydantic models; each mistake is one sentence with its key and remedy."""
 
 from __future__ import annotations
 
 import difflib
+import re
 import tomllib
 from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import ErrorDetails
 
 from sms_router.errors import ConfigurationError
 
@@ -16,80 +18,122 @@ RawTable = dict[str, Any]
 """A TOML table as it was written, before the models check it."""
 
 Location = tuple[int | str, ...]
-"""The way to a value: names of tables and keys, and places in lists, counted from 0."""
+"""The path to a value: names of tables and keys, and indexes in lists, counted from 0."""
 
-_FROM_NOWHERE: Mapping[Location, str] = {}
+Model = TypeVar("Model", bound=BaseModel)
+
+_NO_VARIABLES: Mapping[Location, str] = {}
 
 
-def read_toml(path: Path) -> RawTable:
-    """Read a TOML file; a missing one is empty.
+class StrictModel(BaseModel):
+    """A table whose values cannot be changed and whose unknown keys are mistakes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def read_toml(path: Path, *, required: bool = False) -> RawTable:
+    """Read a TOML file; a missing one is empty unless it is ``required``.
 
     Raises:
-        SettingsError: when it cannot be read or is not TOML, with the line.
+        ConfigurationError: when it cannot be read or is not TOML, with the line.
 
     """
     try:
         return tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except FileNotFoundError:
-        return {}
     except OSError as error:
+        if isinstance(error, FileNotFoundError) and not required:
+            return {}
         raise ConfigurationError([f"{path}: cannot be read: {error.strerror}"]) from error
     except (ValueError, RecursionError) as error:  # tomllib also fails on huge numbers and deep nesting
         raise ConfigurationError([f"{path}: not valid TOML: {error}"]) from error
 
 
+def validate(content: object, model: type[Model], source: Path | str = "", context: object = None) -> Model:
+    """Return the content of ``source`` as a model; the model's validators get ``context``.
+
+    Raises:
+        ConfigurationError: with every mistake.
+
+    """
+    try:
+        return model.model_validate(content, context=context)
+    except ValidationError as error:
+        raise ConfigurationError(format_validation_errors(error, model, source)) from error
+
+
 def format_location(location: Location) -> str:
     """Write a location as people do: ``accounts[1].sid``, counted from 1."""
-    key = ".".join(part if isinstance(part, str) else f"[{part + 1}]" for part in location)
-    return key.replace(".[", "[")
+    # pydantic adds "[key]" to the location of a key that is itself the mistake
+    parts = [part if isinstance(part, str) else f"[{part + 1}]" for part in location if part != "[key]"]
+    return ".".join(parts).replace(".[", "[")
 
 
 def format_validation_errors(
     error: ValidationError,
     model: type[BaseModel],
-    file: Path | str,
-    variables: Mapping[Location, str] = _FROM_NOWHERE,
-    told: Set[Location] = frozenset(),
+    source: Path | str,
+    variables: Mapping[Location, str] = _NO_VARIABLES,
+    reported: Set[Location] = frozenset(),
 ) -> list[str]:
-    """Say each mistake that pydantic found in one sentence: where, what is wrong, what would be right.
+    """Describe each mistake that pydantic found in one sentence: where, what is wrong, what would be right.
 
-    ``variables`` names the environment variables that values came from, by location; what stands
-    at one of the locations in ``told`` is left out. The values themselves are never repeated: they
-    may be secrets.
+    ``source`` is the file, or empty for none. ``variables`` names the environment variables that values
+    came from, by location; mistakes at the locations in ``reported`` are left out. The values themselves
+    are never repeated: they may be secrets.
     """
     sentences = []
-    for each in error.errors(include_input=False, include_context=False, include_url=False):
-        location = each["loc"]
-        if location in told:
+    mistakes = error.errors(include_input=False, include_context=False, include_url=False)
+    for mistake in mistakes:
+        location = mistake["loc"]
+        if location in reported or (
+            mistake["type"] == "too_short" and _has_invalid_items(location, mistakes)
+        ):
             continue
         key = format_location(location)
         variable = variables.get(location)
-        place = f"{variable} ({key})" if variable else f"{file}: {key}"
-        sentences.append(f"{place}: {_wrong(location, each['type'], each['msg'], model)}")
+        place = f"{variable} ({key})" if variable else ": ".join(part for part in (str(source), key) if part)
+        sentence = _sentence(location, mistake["type"], mistake["msg"], model)
+        sentences.append(f"{place}: {sentence}" if place else sentence)
     return sentences
 
 
-_PLAINLY = {
+def _has_invalid_items(location: Location, mistakes: Sequence[ErrorDetails]) -> bool:
+    """Such a list is not too short: pydantic counts only the valid items."""
+    return any(
+        len(mistake["loc"]) > len(location) and mistake["loc"][: len(location)] == location
+        for mistake in mistakes
+    )
+
+
+_LIST = 'must be a list in brackets, like ["this"]'
+_TABLE = "must be a table with keys of its own"
+_SENTENCES = {
     "missing": "is missing; add it",
     "string_type": 'must be text in quotes, like "this"',
     "path_type": 'must be text in quotes, like "this"',
+    "bool_type": "must be true or false",
+    "int_type": "must be a whole number",
+    "float_type": "must be a number",
     "too_short": "must not be empty",
-    "model_type": "must be a table with keys of its own",
-    "tuple_type": 'must be a list in brackets, like ["this"]',
+    "model_type": _TABLE,
+    "dict_type": _TABLE,
+    "mapping_type": _TABLE,
+    "tuple_type": _LIST,
+    "frozen_set_type": _LIST,
 }
-"""What is wrong, by pydantic's name for it, where its own sentence speaks of Python."""
+"""What is wrong, by pydantic's name for it, where pydantic's own sentence is about Python."""
 
 
-def _wrong(location: Location, kind: str, text: str, model: type[BaseModel]) -> str:
+def _sentence(location: Location, kind: str, text: str, model: type[BaseModel]) -> str:
     if kind == "extra_forbidden":
-        return f"unknown key{_nearest(str(location[-1]), _keys_at(location[:-1], model))}"
+        return f"unknown key{_suggestion(str(location[-1]), _keys_at(location[:-1], model))}"
     if kind == "tuple_type" and _keys_at(location, model):
         return f"must be a list of tables; write [[{location[-1]}]], with two brackets"
-    plain = text.removeprefix("Value error, ").replace("Input should be", "must be", 1)
-    return _PLAINLY.get(kind, plain)
+    plain = re.sub(r"^\w+ should (be|have)\b", r"must \1", text.removeprefix("Value error, "))
+    return _SENTENCES.get(kind, plain.replace(" after validation", ""))
 
 
-def _nearest(name: str, known: Sequence[str]) -> str:
+def _suggestion(name: str, known: Sequence[str]) -> str:
     close = difflib.get_close_matches(name, known, n=1)
     return f"; did you mean {close[0]}?" if close else f"; known ones are {', '.join(sorted(known))}"
 
@@ -99,8 +143,8 @@ def _keys_at(location: Location, model: type[BaseModel]) -> list[str]:
     for part in location:
         if isinstance(part, int):
             continue
-        field = model.model_fields.get(part)
-        inner = _model_in(field.annotation) if field else None
+        fields = {field.alias or name: field for name, field in model.model_fields.items()}
+        inner = _model_in(fields[part].annotation) if part in fields else None
         if inner is None:
             return []
         model = inner
@@ -110,7 +154,7 @@ def _keys_at(location: Location, model: type[BaseModel]) -> list[str]:
 def _model_in(annotation: Any) -> type[BaseModel] | None:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
-    for inner in getattr(annotation, "__args__", ()):
-        if (found := _model_in(inner)) is not None:
-            return found
+    for argument in getattr(annotation, "__args__", ()):
+        if (model := _model_in(argument)) is not None:
+            return model
     return None
