@@ -23,7 +23,7 @@ from tests.end_to_end.running import (
     RunningRouter,
     write_configuration,
 )
-from tests.sandbox.bench import demo_world
+from tests.sandbox.sandbox_fixture import demo_world
 from tests.store.private_valkey import PrivateValkey
 
 BOTH = Capability.SMS | Capability.MMS

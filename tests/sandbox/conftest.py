@@ -2,10 +2,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.sandbox.bench import Bench, running
+from tests.sandbox.sandbox_fixture import SandboxFixture, run_sandbox
 
 
 @pytest.fixture
-async def bench() -> AsyncIterator[Bench]:
-    async with running() as bench:
-        yield bench
+async def sandbox() -> AsyncIterator[SandboxFixture]:
+    async with run_sandbox() as sandbox:
+        yield sandbox

@@ -1,4 +1,4 @@
-"""Time, identifiers and background work."""
+"""Clocks, identifiers and background tasks."""
 
 import asyncio
 import logging
@@ -9,7 +9,7 @@ import pytest
 from sms_router.sandbox.background import BackgroundTasks
 from sms_router.sandbox.clock import ManualClock, SystemClock
 from sms_router.sandbox.identifiers import Identifiers
-from sms_router.sandbox.state.messages import MOST_PER_PHONE, Handsets, Received
+from sms_router.sandbox.state.phones import PhoneInboxes, ReceivedMessage
 
 
 def test_a_seed_makes_the_identifiers_repeatable() -> None:
@@ -43,7 +43,7 @@ async def test_the_systems_clock_is_in_utc() -> None:
     assert str(clock.now().tzinfo) == "UTC"
 
 
-async def test_work_that_does_not_end_is_stopped() -> None:
+async def test_a_task_that_does_not_end_is_cancelled() -> None:
     tasks, gone = BackgroundTasks(1), asyncio.Event()
 
     async def endless() -> None:
@@ -53,14 +53,14 @@ async def test_work_that_does_not_end_is_stopped() -> None:
             gone.set()
 
     tasks.start(endless())
-    assert tasks.full
+    assert tasks.is_full
     await asyncio.sleep(0)
     await tasks.close(grace=0)
     assert gone.is_set()
-    assert not tasks.full
+    assert not tasks.is_full
 
 
-async def test_work_that_fails_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_task_that_fails_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     async def broken() -> None:
         raise LookupError("lost")
 
@@ -68,12 +68,12 @@ async def test_work_that_fails_is_logged_once(caplog: pytest.LogCaptureFixture) 
     with caplog.at_level(logging.ERROR):
         await asyncio.gather(tasks.start(broken()), return_exceptions=True)
         await tasks.wait_all()
-    assert [record.message for record in caplog.records] == ["background work of the sandbox failed"]
+    assert [record.message for record in caplog.records] == ["background task of the sandbox failed"]
 
 
-def test_a_phone_remembers_so_many_messages_and_no_more() -> None:
-    handsets, message = Handsets(), Received("SM1", "12345", "Hi", (), ManualClock().now())
-    for index in range(MOST_PER_PHONE + 5):
-        handsets.show("+14155550123", replace(message, sid=f"SM{index}"))
-    received = handsets.inbox("+14155550123").received
-    assert (len(received), received[0].sid) == (MOST_PER_PHONE, "SM5")
+def test_a_phone_stores_a_limited_number_of_messages() -> None:
+    inboxes, message = PhoneInboxes(), ReceivedMessage("SM1", "12345", "Hi", (), ManualClock().now())
+    for index in range(205):
+        inboxes.add_received("+14155550123", replace(message, sid=f"SM{index}"))
+    received = inboxes.get("+14155550123").received
+    assert (len(received), received[0].sid) == (200, "SM5")

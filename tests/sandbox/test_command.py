@@ -1,4 +1,4 @@
-"""``sms-router sandbox`` as people type it, in a process of its own."""
+"""``sms-router sandbox``, in a process of its own."""
 
 import asyncio
 import json
@@ -17,8 +17,8 @@ from typer.testing import CliRunner
 from sms_router.cli import commands
 from sms_router.cli.output import CommandError
 from sms_router.sandbox.hosting import free_port, serve
-from tests.sandbox.bench import PHONE
-from tests.sandbox.customer import Customer
+from tests.sandbox.customer_application import CustomerApplication
+from tests.sandbox.sandbox_fixture import PHONE
 
 STEP = f'[[steps]]\nphone = "{PHONE}"\ntexts = "HOURS"\nwithin = 0\n'
 
@@ -40,7 +40,7 @@ async def _command(*words: str) -> AsyncIterator[asyncio.subprocess.Process]:
             await process.wait()
 
 
-async def _said(*words: str) -> tuple[int | None, str]:
+async def _output(*words: str) -> tuple[int | None, str]:
     async with _command(*words) as process:
         output, _ = await process.communicate()
         return process.returncode, output.decode()
@@ -53,33 +53,32 @@ def _scenario(tmp_path: Path, text: str) -> str:
 
 
 @pytest.mark.slow
-async def test_a_scenario_is_played_against_a_router_that_runs_already(tmp_path: Path) -> None:
+async def test_a_scenario_is_played_against_a_running_router(tmp_path: Path) -> None:
     path = _scenario(tmp_path, STEP + 'shows = ["Open"]\n')
-    customer = Customer()
+    customer = CustomerApplication()
     async with serve(customer.app()) as customer.url:
-        customer.says("/sms", "<Message>Open</Message>")
-        code, output = await _said("run", path, "--router", customer.url)
+        customer.set_twiml("/sms", "<Message>Open</Message>")
+        code, output = await _output("run", path, "--router", customer.url)
         assert code == 0, output
         assert "✓ +14155550123 texts 12345: HOURS" in output
         assert "1 of 1 scenarios passed" in output
 
 
 @pytest.mark.slow
-async def test_what_went_otherwise_is_shown_and_exits_1(tmp_path: Path) -> None:
+async def test_a_difference_is_shown_and_exits_1(tmp_path: Path) -> None:
     path = _scenario(tmp_path, STEP + 'shows = ["Open"]\n')
-    customer = Customer()
+    customer = CustomerApplication()
     async with serve(customer.app()) as customer.url:
-        customer.says("/sms", "<Message>Closed</Message>")
-        code, output = await _said("run", path, "--router", customer.url, "--json")
-    (ending,) = json.loads(output)
-    assert (code, ending["passed"], ending["steps"][0]["verdict"]) == (1, False, "failed")
-    (difference,) = ending["steps"][0]["differences"]
-    assert difference["expected"] == "says 'Open'"
-    assert difference["got"] == "from 12345, says 'Closed', status delivered"
+        customer.set_twiml("/sms", "<Message>Closed</Message>")
+        code, output = await _output("run", path, "--router", customer.url, "--json")
+    (result,) = json.loads(output)
+    assert (code, result["passed"], result["steps"][0]["verdict"]) == (1, False, "failed")
+    (difference,) = result["steps"][0]["differences"]
+    assert difference["expected"] == "text 'Open'"
+    assert difference["got"] == "from 12345, text 'Closed', status delivered"
 
 
-def _refused(*words: str) -> CommandError:
-    """Return why a command does nothing."""
+def _error(*words: str) -> CommandError:
     result = CliRunner().invoke(commands, ["sandbox", *words])
     assert isinstance(result.exception, CommandError)
     return result.exception
@@ -88,20 +87,20 @@ def _refused(*words: str) -> CommandError:
 @pytest.mark.parametrize(
     ("text", "words", "sentence"),
     [
-        (STEP + "show = 1\n", (), "steps[0].show: unknown key; did you mean shows?"),
+        (STEP + "show = 1\n", (), "steps[1].show: unknown key; did you mean shows?"),
         ("[router]\nx = 1\n" + STEP, ("--router", "http://127.0.0.1:1"), "a running router cannot take"),
     ],
 )
-def test_a_file_that_cannot_be_played_is_wrong_use(
+def test_a_file_that_cannot_be_played_exits_2(
     tmp_path: Path, text: str, words: tuple[str, ...], sentence: str
 ) -> None:
-    refused = _refused("run", _scenario(tmp_path, text), *words)
-    assert refused.code == 2
-    assert sentence in str(refused)
+    error = _error("run", _scenario(tmp_path, text), *words)
+    assert error.code == 2
+    assert sentence in str(error)
 
 
 @pytest.mark.parametrize("words", [("run",), ()])
-def test_a_router_that_is_no_url_is_wrong_use_of_its_option(words: tuple[str, ...]) -> None:
+def test_an_invalid_router_url_is_reported_by_its_option(words: tuple[str, ...]) -> None:
     result = CliRunner().invoke(commands, ["sandbox", *words, "--router", "localhost:8000"])
     assert result.exit_code == 2
     assert "Invalid value for '--router': must start with https:// or http://" in " ".join(
@@ -110,14 +109,14 @@ def test_a_router_that_is_no_url_is_wrong_use_of_its_option(words: tuple[str, ..
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "", "192.0.2.1", "sms.example.com"])
-def test_an_address_that_others_reach_needs_a_flag(host: str) -> None:
-    refused = _refused("--host", host)
-    assert refused.code == 2
-    assert "--expose-to-everybody" in str(refused)
+def test_a_public_address_requires_a_flag(host: str) -> None:
+    error = _error("--host", host)
+    assert error.code == 2
+    assert "--expose-to-everybody" in str(error)
 
 
 @pytest.mark.slow
-async def test_a_play_that_is_stopped_leaves_nothing_running(tmp_path: Path) -> None:
+async def test_an_interrupted_scenario_leaves_nothing_running(tmp_path: Path) -> None:
     path = _scenario(tmp_path, STEP.replace("within = 0", "within = 60") + 'shows = ["never"]\n')
     async with _command("run", path) as process, asyncio.timeout(30):
         assert process.stdout
@@ -129,23 +128,23 @@ async def test_a_play_that_is_stopped_leaves_nothing_running(tmp_path: Path) -> 
         output = await process.stdout.read()
         assert await process.wait() == 130
     assert b"Stopped, and everything that was started with it." in output
-    assert not [each for each in started if each.is_running()]
+    assert not [child for child in started if child.is_running()]
 
 
-async def test_it_serves_with_a_clock_that_stands_still_and_stops_when_it_is_told() -> None:
+async def test_it_serves_with_a_manual_clock_and_stops_at_sigterm() -> None:
     port = free_port()
     async with _command("--port", str(port), "--manual-clock") as process, aiohttp.ClientSession() as session:
         assert process.stdout
         assert f"http://127.0.0.1:{port}" in (await process.stdout.readline()).decode()
         url = f"http://127.0.0.1:{port}/sandbox/clock"
-        async with session.post(url, json=await _knocked(session, url)) as response:
+        async with session.post(url, json=await _when_listening(session, url)) as response:
             assert (await response.json())["now"] == "2026-01-05T09:00:30+00:00"
         process.send_signal(signal.SIGTERM)
         async with asyncio.timeout(10):
             await process.wait()
 
 
-async def _knocked(session: aiohttp.ClientSession, url: str) -> dict[str, int]:
+async def _when_listening(session: aiohttp.ClientSession, url: str) -> dict[str, int]:
     """Wait until it listens; return what to post."""
     async with asyncio.timeout(20):
         while True:

@@ -43,16 +43,14 @@ def sandbox_world(settings: Settings) -> World:
     Its account, token and Service are the configured ones, where there are any.
 
     Raises:
-        CommandError: with what is wrong with the world.
+        CommandError: when the world has no Messaging Service.
+        ConfigurationError: with every mistake in the world.
 
     """
-    from sms_router.sandbox import WorldError, load_world  # noqa: PLC0415 (not needed with Twilio's credentials)
+    from sms_router.sandbox import load_world  # noqa: PLC0415 (not needed with Twilio's credentials)
 
     own = settings.folder / "sandbox.toml"
-    try:
-        world = load_world(own if own.is_file() else DEMO_FOLDER / "sandbox.toml", settings.public_url)
-    except WorldError as error:
-        raise CommandError(*str(error).splitlines()) from error
+    world = load_world(own if own.is_file() else DEMO_FOLDER / "sandbox.toml", settings.public_url)
     if not world.services:
         raise CommandError(f"{own}: services: is empty; the sandbox needs a Messaging Service")
     for account in settings.accounts[:1]:

@@ -1,19 +1,18 @@
 """An offline Twilio: REST API, phones, carriers.
 
-The world is light to import; ``create_sandbox`` brings an HTTP client and a web framework along
-and is loaded when somebody asks for it.
+The world is light to import; ``create_sandbox`` needs an HTTP client and a web framework and is imported
+on first use.
 """
 
 from typing import TYPE_CHECKING
 
 from sms_router.sandbox.world.loader import load_world
-from sms_router.sandbox.world.toml_table import WorldError
 from sms_router.sandbox.world.world import World
 
 if TYPE_CHECKING:
     from sms_router.sandbox.application import create_sandbox
 
-__all__ = ["World", "WorldError", "create_sandbox", "load_world"]
+__all__ = ["World", "create_sandbox", "load_world"]
 
 
 def __getattr__(name: str) -> object:

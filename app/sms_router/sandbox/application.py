@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -15,25 +15,30 @@ from starlette.routing import Route
 from sms_router.sandbox.clock import Clock
 from sms_router.sandbox.control.clock import ClockRoutes
 from sms_router.sandbox.control.faults_and_alerts import FaultRoutes
-from sms_router.sandbox.control.json_body import PATHS, BadRequestError, on_mistake, on_wrong_path
-from sms_router.sandbox.control.phones import Phones
-from sms_router.sandbox.control.ports import PortControl
+from sms_router.sandbox.control.json_body import (
+    PATH_PREFIX,
+    BadRequestError,
+    on_bad_request,
+    on_unknown_path,
+)
+from sms_router.sandbox.control.phones import PhoneRoutes
+from sms_router.sandbox.control.ports import PortRoutes
 from sms_router.sandbox.platform import Platform, build_platform
-from sms_router.sandbox.rest import numbers
-from sms_router.sandbox.rest import sender_pool as pool
+from sms_router.sandbox.rest import numbers, sender_pool
 from sms_router.sandbox.rest.auth import AuthMiddleware
+from sms_router.sandbox.rest.fault_injection import FaultMiddleware
 from sms_router.sandbox.rest.messages import MessagesResource
-from sms_router.sandbox.rest.numbers import Numbers
-from sms_router.sandbox.rest.porting import Porting
-from sms_router.sandbox.rest.responses import on_http_error, on_refusal
+from sms_router.sandbox.rest.numbers import NumbersResource
+from sms_router.sandbox.rest.porting import PortingResource
+from sms_router.sandbox.rest.responses import on_http_error, on_rejection
 from sms_router.sandbox.rest.sender_pool import SenderPoolResource
-from sms_router.sandbox.rest.services import Services
+from sms_router.sandbox.rest.services import ServicesResource
 from sms_router.sandbox.webhooks.connection_policy import ConnectionPolicy
-from sms_router.sandbox.world.errors import RefusedError
+from sms_router.sandbox.world.errors import RejectedError
 from sms_router.sandbox.world.world import World
 
-GRACE = 2.0
-"""Seconds that messages, and then callbacks, have left when the sandbox stops."""
+SHUTDOWN_TIMEOUT = 2.0
+"""Seconds that messages, and then status callbacks, have left when the sandbox stops."""
 
 
 def create_sandbox(
@@ -43,22 +48,35 @@ def create_sandbox(
     seed: int | None = None,
     policy: ConnectionPolicy | None = None,
 ) -> Starlette:
-    """Return an offline Twilio that starts as ``world`` describes and forgets everything at its end.
+    """Return an offline Twilio that starts as ``world`` describes and keeps its state in memory.
 
     ``clock`` gives dates, delays and schedules (default: the machine's); ``seed`` makes the
     identifiers repeatable; ``policy`` holds the webhooks' timeouts (default: Twilio's). The
     parts are at ``.state.platform`` for code that drives the sandbox from inside.
     """
     platform = build_platform(world, clock, seed, policy)
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        async with platform.client:
+            try:
+                yield
+            finally:
+                await platform.deliveries.close(SHUTDOWN_TIMEOUT)
+                await platform.callbacks.close(SHUTDOWN_TIMEOUT)
+
     application = Starlette(
-        routes=[*_rest(platform), *Phones(platform).routes(), *_control(platform)],
-        middleware=[Middleware(AuthMiddleware, world.account_sid, world.auth_token, platform.faults)],
+        routes=[*_rest_routes(platform), *_control_routes(platform)],
+        middleware=[
+            Middleware(FaultMiddleware, platform.faults),
+            Middleware(AuthMiddleware, world.account_sid, world.auth_token),
+        ],
         exception_handlers={
-            RefusedError: on_refusal,
+            RejectedError: on_rejection,
             HTTPException: _on_http_error,
-            BadRequestError: on_mistake,
+            BadRequestError: on_bad_request,
         },
-        lifespan=lambda _: _running(platform),
+        lifespan=lifespan,
     )
     application.router.redirect_slashes = False
     application.state.platform = platform
@@ -66,43 +84,30 @@ def create_sandbox(
 
 
 async def _on_http_error(request: Request, error: Exception) -> Response:
-    if isinstance(error, HTTPException) and (request.url.path == "/" or request.url.path.startswith(PATHS)):
-        return await on_wrong_path(request, error)
+    path = request.url.path
+    if isinstance(error, HTTPException) and (path == "/" or path.startswith(PATH_PREFIX)):
+        return await on_unknown_path(request, error)
     return await on_http_error(request, error)
 
 
-def _rest(platform: Platform) -> list[Route]:
+def _rest_routes(platform: Platform) -> list[Route]:
     account, identifiers, clock = platform.account, platform.identifiers, platform.clock
-    resources: list[Services | SenderPoolResource | Numbers | MessagesResource | Porting] = [
-        Services(account, identifiers, clock),
-        SenderPoolResource(pool.SHORT_CODES, account, identifiers, clock),
-        SenderPoolResource(pool.PHONE_NUMBERS, account, identifiers, clock),
-        SenderPoolResource(pool.ALPHA_SENDERS, account, identifiers, clock),
-        Numbers(numbers.SHORT_CODES, account, identifiers, clock),
-        Numbers(numbers.PHONE_NUMBERS, account, identifiers, clock),
-        MessagesResource(account, platform.messages, platform.outbound, clock),
-        Porting(account, platform.ports),
-    ]
-    return [route for resource in resources for route in resource.routes()]
-
-
-def _control(platform: Platform) -> list[Route]:
-    troubles = FaultRoutes(platform.alerts, platform.faults)
     return [
-        *troubles.routes(),
-        *ClockRoutes(platform.clock, platform.pace).routes(),
-        *PortControl(platform.ports).routes(),
+        *ServicesResource(account, identifiers, clock).routes(),
+        *SenderPoolResource(sender_pool.SHORT_CODES, account, identifiers, clock).routes(),
+        *SenderPoolResource(sender_pool.PHONE_NUMBERS, account, identifiers, clock).routes(),
+        *SenderPoolResource(sender_pool.ALPHA_SENDERS, account, identifiers, clock).routes(),
+        *NumbersResource(numbers.SHORT_CODES, account, identifiers, clock).routes(),
+        *NumbersResource(numbers.PHONE_NUMBERS, account, identifiers, clock).routes(),
+        *MessagesResource(account, platform.messages, platform.outbound, clock).routes(),
+        *PortingResource(account, platform.ports).routes(),
     ]
 
 
-def _running(platform: Platform) -> AbstractAsyncContextManager[None]:
-    @asynccontextmanager
-    async def lifespan() -> AsyncIterator[None]:
-        async with platform.client:
-            try:
-                yield
-            finally:
-                await platform.deliveries.close(GRACE)
-                await platform.callbacks.close(GRACE)
-
-    return lifespan()
+def _control_routes(platform: Platform) -> list[Route]:
+    return [
+        *PhoneRoutes(platform).routes(),
+        *FaultRoutes(platform.alerts, platform.faults).routes(),
+        *ClockRoutes(platform.clock, platform.time_control).routes(),
+        *PortRoutes(platform.ports).routes(),
+    ]

@@ -1,4 +1,4 @@
-"""Background work with an owner: bounded, and awaited at the end."""
+"""Background tasks of the sandbox: bounded, and awaited on shutdown."""
 
 from __future__ import annotations
 
@@ -10,45 +10,42 @@ _log = logging.getLogger(__name__)
 
 
 class BackgroundTasks:
-    """Runs work beside the requests; nothing is lost from sight."""
+    """Owns tasks that run beside the requests; a task that fails is logged."""
 
-    def __init__(self, most: int) -> None:
-        """Hold at most ``most`` pieces of work at a time."""
-        self._most = most
-        self._running: set[asyncio.Task[None]] = set()
+    def __init__(self, max_tasks: int) -> None:
+        self._max_tasks = max_tasks
+        self._tasks: set[asyncio.Task[None]] = set()
 
     @property
     def running(self) -> int:
-        """How many pieces of work are under way."""
-        return len(self._running)
+        return len(self._tasks)
 
     @property
-    def full(self) -> bool:
-        """True when no more work fits."""
-        return len(self._running) >= self._most
+    def is_full(self) -> bool:
+        return len(self._tasks) >= self._max_tasks
 
     def start(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
-        """Run some work; ask ``full`` before."""
+        """Run a coroutine, also when ``is_full``: what to do then is the caller's decision."""
         task = asyncio.get_running_loop().create_task(work)
-        self._running.add(task)
-        task.add_done_callback(self._ended)
+        self._tasks.add(task)
+        task.add_done_callback(self._on_done)
         return task
 
     async def wait_all(self) -> None:
-        """Wait until nothing is running, also what was started meanwhile."""
-        while self._running:
-            await asyncio.wait(tuple(self._running))
+        """Wait until no task is running, including those that were started meanwhile."""
+        while self._tasks:
+            await asyncio.wait(tuple(self._tasks))
 
     async def close(self, grace: float) -> None:
-        """Let the work finish for ``grace`` seconds, then stop it; return when all of it has ended."""
-        if self._running:
-            await asyncio.wait(tuple(self._running), timeout=grace)
-        unfinished = tuple(self._running)
+        """Let the tasks finish for ``grace`` seconds, then cancel them; return when all have ended."""
+        if self._tasks:
+            await asyncio.wait(tuple(self._tasks), timeout=grace)
+        unfinished = tuple(self._tasks)
         for task in unfinished:
             task.cancel()
         await asyncio.gather(*unfinished, return_exceptions=True)
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        self._running.discard(task)
+    def _on_done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()):
-            _log.error("background work of the sandbox failed", exc_info=error)
+            _log.error("background task of the sandbox failed", exc_info=error)

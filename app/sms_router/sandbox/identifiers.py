@@ -1,4 +1,4 @@
-"""Twilio's identifiers: two letters and 32 hex digits, the same ones again for the same seed."""
+"""Twilio's identifiers: two letters and 32 hex digits."""
 
 from __future__ import annotations
 
@@ -9,12 +9,10 @@ from uuid import UUID
 
 
 class Identifiers:
-    """Hands out identifiers that never repeat; a seed makes a run repeatable."""
+    """Generates identifiers that never repeat; with a seed, each run generates the same ones."""
 
     def __init__(self, seed: int | None = None) -> None:
-        """Start from a seed, or from chance."""
-        key = secrets.token_bytes(16) if seed is None else str(seed).encode()
-        self._key = key
+        self._key = secrets.token_bytes(16) if seed is None else str(seed).encode()
         self._numbers = count(1)
 
     def sid(self, prefix: str) -> str:

@@ -1,42 +1,50 @@
-"""TwiML executed: what the phone gets, and what the debugger says (facts 4)."""
+"""TwiML that is executed: what the phone receives, and the alerts (facts 4)."""
 
 import pytest
 
-from tests.sandbox.bench import NEW_YORK, PHONE, PRAIRIE_PHONE, SAN_FRANCISCO, SHORT_CODE, TORONTO, Bench
+from tests.sandbox.sandbox_fixture import (
+    NEW_YORK,
+    PHONE,
+    PRAIRIE_PHONE,
+    SAN_FRANCISCO,
+    SHORT_CODE,
+    TORONTO,
+    SandboxFixture,
+)
 
 IMAGE = "https://example.com/menu.png"
 
 
-async def test_a_reply_leaves_from_the_number_that_was_texted(bench: Bench) -> None:
-    bench.customer.says("/sms", "<Message>Open 9 to 5</Message>")
-    told = await bench.text("Hours", SAN_FRANCISCO)
-    (message,) = told["messages"]
+async def test_a_reply_is_sent_from_the_number_that_was_texted(sandbox: SandboxFixture) -> None:
+    sandbox.customer.set_twiml("/sms", "<Message>Open 9 to 5</Message>")
+    result = await sandbox.text("Hours", SAN_FRANCISCO)
+    (message,) = result["messages"]
     assert (message["from"], message["body"], message["status"]) == (
         SAN_FRANCISCO,
         "Open 9 to 5",
         "delivered",
     )
-    kept = await bench.twilio(lambda c: c.messages(message["sid"]).fetch())
-    assert (kept.direction, kept.to, kept.messaging_service_sid) == ("outbound-reply", PHONE, None)
+    stored = await sandbox.call(lambda c: c.messages(message["sid"]).fetch())
+    assert (stored.direction, stored.to, stored.messaging_service_sid) == ("outbound-reply", PHONE, None)
 
 
-async def test_the_sender_the_recipient_and_media_can_be_written(bench: Bench) -> None:
-    bench.customer.says(
+async def test_a_message_verb_can_set_sender_recipient_and_media(sandbox: SandboxFixture) -> None:
+    sandbox.customer.set_twiml(
         "/sms",
         f'<Message from="{SHORT_CODE}">One</Message>'
         f'<Message to="{PRAIRIE_PHONE}" from="{NEW_YORK}"><Body>Two</Body><Media>{IMAGE}</Media></Message>',
     )
-    told = await bench.text("Hours", SAN_FRANCISCO)
-    assert [(m["from"], m["body"]) for m in told["messages"]] == [(SHORT_CODE, "One")]
-    (other,) = (await bench.phone(PRAIRIE_PHONE))["messages"]
+    result = await sandbox.text("Hours", SAN_FRANCISCO)
+    assert [(m["from"], m["body"]) for m in result["messages"]] == [(SHORT_CODE, "One")]
+    (other,) = (await sandbox.phone(PRAIRIE_PHONE))["messages"]
     assert (other["from"], other["body"], other["media"]) == (NEW_YORK, "Two", [IMAGE])
 
 
-async def test_at_most_ten_replies_are_sent(bench: Bench) -> None:
-    bench.customer.says("/sms", "".join(f"<Message>{index}</Message>" for index in range(12)))
-    told = await bench.text("Hours")
-    assert [m["body"] for m in told["messages"]] == [str(index) for index in range(10)]
-    assert await bench.alert_codes() == [14109, 14109]
+async def test_at_most_ten_replies_are_sent(sandbox: SandboxFixture) -> None:
+    sandbox.customer.set_twiml("/sms", "".join(f"<Message>{index}</Message>" for index in range(12)))
+    result = await sandbox.text("Hours")
+    assert [m["body"] for m in result["messages"]] == [str(index) for index in range(10)]
+    assert await sandbox.alert_codes() == [14109, 14109]
 
 
 @pytest.mark.parametrize(
@@ -53,14 +61,14 @@ async def test_at_most_ten_replies_are_sent(bench: Bench) -> None:
         ('<Message from="My Shop">x</Message>', 21612),
     ],
 )
-async def test_a_reply_that_cannot_be_sent_is_an_alert_and_the_others_go_on(
-    bench: Bench, message: str, code: int
+async def test_an_invalid_reply_is_an_alert_and_the_others_are_sent(
+    sandbox: SandboxFixture, message: str, code: int
 ) -> None:
-    bench.customer.says("/sms", message + "<Message>Next</Message>")
-    told = await bench.text("Hours")
-    assert [m["body"] for m in told["messages"]] == ["Next"]
-    assert await bench.alert_codes() == [code]
-    assert told["webhook"]["outcome"] == "answered"
+    sandbox.customer.set_twiml("/sms", message + "<Message>Next</Message>")
+    result = await sandbox.text("Hours")
+    assert [m["body"] for m in result["messages"]] == ["Next"]
+    assert await sandbox.alert_codes() == [code]
+    assert result["webhook"]["outcome"] == "answered"
 
 
 @pytest.mark.parametrize(
@@ -74,48 +82,48 @@ async def test_a_reply_that_cannot_be_sent_is_an_alert_and_the_others_go_on(
         ('<Message action="/done" method="PUT">x</Message>', 14104),
     ],
 )
-async def test_some_mistakes_are_warnings_only(bench: Bench, message: str, code: int) -> None:
-    bench.customer.says("/sms", message)
-    told = await bench.text("Hours")
-    assert [m["body"] for m in told["messages"]] == ["x"]
-    (alert,) = (await bench.get("/sandbox/alerts"))["alerts"]
+async def test_some_mistakes_are_only_warnings(sandbox: SandboxFixture, message: str, code: int) -> None:
+    sandbox.customer.set_twiml("/sms", message)
+    result = await sandbox.text("Hours")
+    assert [m["body"] for m in result["messages"]] == ["x"]
+    (alert,) = (await sandbox.get("/sandbox/alerts"))["alerts"]
     assert (alert["error_code"], alert["log_level"]) == (code, "warning")
-    assert alert["resource_sid"] == told["sid"]
+    assert alert["resource_sid"] == result["sid"]
 
 
-async def test_a_redirect_is_followed_and_what_comes_after_it_is_ignored(bench: Bench) -> None:
-    bench.customer.says(
+async def test_a_redirect_is_followed_and_verbs_after_it_are_ignored(sandbox: SandboxFixture) -> None:
+    sandbox.customer.set_twiml(
         "/sms", '<Message>1</Message><Redirect method="GET">next?a=b</Redirect><Message>3</Message>'
     )
-    bench.customer.says("/next", "<Message>2</Message>")
-    told = await bench.text("Hours")
-    assert [m["body"] for m in told["messages"]] == ["1", "2"]
-    following = bench.customer.asked[1]
+    sandbox.customer.set_twiml("/next", "<Message>2</Message>")
+    result = await sandbox.text("Hours")
+    assert [m["body"] for m in result["messages"]] == ["1", "2"]
+    following = sandbox.customer.requests[1]
     assert (following.method, following.path) == ("GET", "/next")
-    assert f"a=b&MessageSid={told['sid']}" in following.url
+    assert f"a=b&MessageSid={result['sid']}" in following.url
 
 
-async def test_redirects_in_a_circle_end(bench: Bench) -> None:
-    bench.customer.says("/sms", "<Message>again</Message><Redirect>/sms</Redirect>")
-    told = await bench.text("Hours")
-    assert len(bench.customer.asked) == 10
-    assert len(told["messages"]) == 10
-    assert await bench.alert_codes() == [14106]
+async def test_circular_redirects_end_after_ten_documents(sandbox: SandboxFixture) -> None:
+    sandbox.customer.set_twiml("/sms", "<Message>again</Message><Redirect>/sms</Redirect>")
+    result = await sandbox.text("Hours")
+    assert len(sandbox.customer.requests) == 10
+    assert len(result["messages"]) == 10
+    assert await sandbox.alert_codes() == [14106]
 
 
-async def test_a_redirect_to_a_broken_page_goes_to_the_fallback(bench: Bench) -> None:
-    bench.customer.says("/sms", "<Redirect>/broken</Redirect>")
-    bench.customer.says("/broken", "<Response>")
-    told = await bench.text("Hours")
-    assert told["webhook"]["outcome"] == "answered by the fallback"
-    assert bench.customer.asked[2].form["ErrorUrl"] == f"{bench.customer.url}/broken"
-    assert bench.customer.asked[2].form["ErrorCode"] == "12100"
+async def test_a_redirect_to_an_invalid_page_calls_the_fallback(sandbox: SandboxFixture) -> None:
+    sandbox.customer.set_twiml("/sms", "<Redirect>/broken</Redirect>")
+    sandbox.customer.set_twiml("/broken", "<Response>")
+    result = await sandbox.text("Hours")
+    assert result["webhook"]["outcome"] == "answered by the fallback"
+    assert sandbox.customer.requests[2].form["ErrorUrl"] == f"{sandbox.customer.url}/broken"
+    assert sandbox.customer.requests[2].form["ErrorCode"] == "12100"
 
 
-async def test_an_action_takes_over_and_later_verbs_are_unreachable(bench: Bench) -> None:
-    bench.customer.says("/sms", '<Message action="/done">1</Message><Message>unreachable</Message>')
-    bench.customer.says("/done", "<Message>2</Message>")
-    told = await bench.text("Hours")
-    assert [m["body"] for m in told["messages"]] == ["1", "2"]
-    form = bench.customer.asked_at("/done")[0].form
-    assert (form["MessageSid"], form["MessageStatus"]) == (told["messages"][0]["sid"], "queued")
+async def test_an_action_is_followed_and_later_verbs_are_ignored(sandbox: SandboxFixture) -> None:
+    sandbox.customer.set_twiml("/sms", '<Message action="/done">1</Message><Message>unreachable</Message>')
+    sandbox.customer.set_twiml("/done", "<Message>2</Message>")
+    result = await sandbox.text("Hours")
+    assert [m["body"] for m in result["messages"]] == ["1", "2"]
+    form = sandbox.customer.requests_to("/done")[0].form
+    assert (form["MessageSid"], form["MessageStatus"]) == (result["messages"][0]["sid"], "queued")

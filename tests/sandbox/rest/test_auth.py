@@ -2,8 +2,8 @@ import base64
 
 import pytest
 
-from tests.sandbox.bench import Bench
-from tests.sandbox.contract import judge
+from tests.sandbox.openapi import validate_response
+from tests.sandbox.sandbox_fixture import SandboxFixture
 
 ACCOUNT = "AC00000000000000000000000000000001"
 
@@ -25,10 +25,12 @@ def _basic(credentials: str) -> str:
         _basic(""),
     ],
 )
-async def test_without_the_credentials_everything_is_20003(bench: Bench, authorization: str | None) -> None:
+async def test_a_call_without_valid_credentials_is_rejected_with_20003(
+    sandbox: SandboxFixture, authorization: str | None
+) -> None:
     headers = {"Authorization": authorization} if authorization is not None else {}
     for path in ("/v1/Services", f"/2010-04-01/Accounts/{ACCOUNT}/Messages.json", "/v1/Nothing"):
-        async with bench.session.get(bench.url + path, headers=headers) as response:
+        async with sandbox.session.get(sandbox.url + path, headers=headers) as response:
             assert response.status == 401
             assert (await response.json())["code"] == 20003
             assert response.headers["WWW-Authenticate"].startswith("Basic")
@@ -44,17 +46,17 @@ async def test_without_the_credentials_everything_is_20003(bench: Bench, authori
         ("DELETE", f"/2010-04-01/Accounts/{ACCOUNT}/Messages.json", 405, 20004),
     ],
 )
-async def test_what_does_not_exist_is_answered_as_twilio_does(
-    bench: Bench, method: str, path: str, status: int, code: int
+async def test_unknown_paths_and_methods_have_twilios_errors(
+    sandbox: SandboxFixture, method: str, path: str, status: int, code: int
 ) -> None:
-    headers = {"Authorization": _basic(f"{ACCOUNT}:{bench.world.auth_token}")}
-    async with bench.session.request(method, bench.url + path, headers=headers) as response:
-        judge(method, path, response.status, await response.text())
+    headers = {"Authorization": _basic(f"{ACCOUNT}:{sandbox.world.auth_token}")}
+    async with sandbox.session.request(method, sandbox.url + path, headers=headers) as response:
+        validate_response(method, path, response.status, await response.text())
         assert (response.status, (await response.json())["code"]) == (status, code)
 
 
-async def test_a_body_that_is_no_form_is_refused(bench: Bench) -> None:
-    headers = {"Authorization": _basic(f"{ACCOUNT}:{bench.world.auth_token}")}
+async def test_a_body_that_is_not_a_form_is_rejected(sandbox: SandboxFixture) -> None:
+    headers = {"Authorization": _basic(f"{ACCOUNT}:{sandbox.world.auth_token}")}
     for body in (b"FriendlyName=%ff", b"x" * 300_000):
-        async with bench.session.post(bench.url + "/v1/Services", data=body, headers=headers) as response:
+        async with sandbox.session.post(sandbox.url + "/v1/Services", data=body, headers=headers) as response:
             assert (response.status, (await response.json())["code"]) == (400, 20001)

@@ -1,12 +1,12 @@
-"""Each operation of Twilio's documents, through the official client; the transport judges the answers."""
+"""Each operation of the OpenAPI documents, by the official client; the transport validates the responses."""
 
 from collections.abc import Callable
 
 import pytest
 from twilio.rest import Client
 
-from tests.sandbox.bench import PHONE, SERVICE, SHORT_CODE, SHORT_CODE_SID, Bench
-from tests.sandbox.contract import operations
+from tests.sandbox.openapi import operations
+from tests.sandbox.sandbox_fixture import PHONE, SERVICE, SHORT_CODE, SHORT_CODE_SID, SandboxFixture
 
 NUMBER = "PN00000000000000000000000000000001"
 
@@ -19,7 +19,7 @@ def _message(c: Client) -> str:
     return str(c.messages.create(to=PHONE, from_=SHORT_CODE, body="Hello").sid)
 
 
-def _joins_again(c: Client) -> object:
+def _add_again(c: Client) -> object:
     pool = c.messaging.v1.services(SERVICE)
     pool.short_codes(SHORT_CODE_SID).delete()
     pool.phone_numbers(NUMBER).delete()
@@ -36,19 +36,19 @@ CALLS: dict[tuple[str, str], Callable[[Client], object]] = {
     ("GET", f"{_V1}/{{ServiceSid}}/ShortCodes"): lambda c: c.messaging.v1.services(
         SERVICE
     ).short_codes.list(),
-    ("POST", f"{_V1}/{{ServiceSid}}/ShortCodes"): _joins_again,
+    ("POST", f"{_V1}/{{ServiceSid}}/ShortCodes"): _add_again,
     ("GET", f"{_V1}/{{ServiceSid}}/ShortCodes/{{Sid}}"): lambda c: (
         c.messaging.v1.services(SERVICE).short_codes(SHORT_CODE_SID).fetch()
     ),
-    ("DELETE", f"{_V1}/{{ServiceSid}}/ShortCodes/{{Sid}}"): _joins_again,
+    ("DELETE", f"{_V1}/{{ServiceSid}}/ShortCodes/{{Sid}}"): _add_again,
     ("GET", f"{_V1}/{{ServiceSid}}/PhoneNumbers"): lambda c: c.messaging.v1.services(
         SERVICE
     ).phone_numbers.list(page_size=2),
-    ("POST", f"{_V1}/{{ServiceSid}}/PhoneNumbers"): _joins_again,
+    ("POST", f"{_V1}/{{ServiceSid}}/PhoneNumbers"): _add_again,
     ("GET", f"{_V1}/{{ServiceSid}}/PhoneNumbers/{{Sid}}"): lambda c: (
         c.messaging.v1.services(SERVICE).phone_numbers(NUMBER).fetch()
     ),
-    ("DELETE", f"{_V1}/{{ServiceSid}}/PhoneNumbers/{{Sid}}"): _joins_again,
+    ("DELETE", f"{_V1}/{{ServiceSid}}/PhoneNumbers/{{Sid}}"): _add_again,
     ("GET", f"{_V1}/{{ServiceSid}}/AlphaSenders"): lambda c: [
         _alpha(c),
         c.messaging.v1.services(SERVICE).alpha_senders.list(),
@@ -85,18 +85,20 @@ CALLS: dict[tuple[str, str], Callable[[Client], object]] = {
 
 
 def _sent(c: Client) -> str:
-    """Return the sid of a message that has left."""
+    """Return the sid of a message that was sent."""
     sid = _message(c)
     while c.messages(sid).fetch().status == "queued":
         continue
     return sid
 
 
-def test_no_operation_of_the_documents_is_left_out() -> None:
+def test_every_operation_of_the_openapi_documents_is_called() -> None:
     assert set(CALLS) == operations()
 
 
 @pytest.mark.parametrize("operation", CALLS, ids=" ".join)
-async def test_the_official_client_makes_the_call(bench: Bench, operation: tuple[str, str]) -> None:
-    assert await bench.twilio(CALLS[operation])
-    assert operation in bench.transport.judged
+async def test_the_official_client_makes_the_call(
+    sandbox: SandboxFixture, operation: tuple[str, str]
+) -> None:
+    assert await sandbox.call(CALLS[operation])
+    assert operation in sandbox.transport.validated

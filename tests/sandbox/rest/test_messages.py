@@ -3,8 +3,7 @@ from datetime import timedelta
 import pytest
 from twilio.base.exceptions import TwilioRestException
 
-from sms_router.sandbox.platform import MOST_ON_THE_WAY
-from tests.sandbox.bench import (
+from tests.sandbox.sandbox_fixture import (
     CANADIAN_PHONE,
     PHONE,
     SAN_FRANCISCO,
@@ -12,47 +11,47 @@ from tests.sandbox.bench import (
     SHORT_CODE,
     TOLL_FREE,
     TORONTO,
-    Bench,
-    running,
+    SandboxFixture,
+    run_sandbox,
 )
 
 
-async def test_a_direct_message_is_queued_and_then_delivered(bench: Bench) -> None:
-    created = await bench.twilio(lambda c: c.messages.create(to=PHONE, from_=SHORT_CODE, body="Hello"))
+async def test_a_direct_message_is_queued_and_then_delivered(sandbox: SandboxFixture) -> None:
+    created = await sandbox.call(lambda c: c.messages.create(to=PHONE, from_=SHORT_CODE, body="Hello"))
     assert (created.status, created.direction, created.num_segments) == ("queued", "outbound-api", "1")
-    await bench.settle()
-    fetched = await bench.twilio(lambda c: c.messages(created.sid).fetch())
+    await sandbox.wait_until_idle()
+    fetched = await sandbox.call(lambda c: c.messages(created.sid).fetch())
     assert (fetched.status, fetched.error_code) == ("delivered", None)
-    assert [message["body"] for message in (await bench.phone())["messages"]] == ["Hello"]
+    assert [message["body"] for message in (await sandbox.phone())["messages"]] == ["Hello"]
 
 
-async def test_a_service_accepts_first_and_then_chooses_the_short_code(bench: Bench) -> None:
-    created = await bench.twilio(
+async def test_a_service_accepts_first_and_then_selects_the_short_code(sandbox: SandboxFixture) -> None:
+    created = await sandbox.call(
         lambda c: c.messages.create(to=PHONE, messaging_service_sid=SERVICE, body="Hello")
     )
     assert (created.status, created.from_, created.num_segments) == ("accepted", None, "0")
-    await bench.settle()
-    fetched = await bench.twilio(lambda c: c.messages(created.sid).fetch())
+    await sandbox.wait_until_idle()
+    fetched = await sandbox.call(lambda c: c.messages(created.sid).fetch())
     assert (fetched.status, fetched.from_, fetched.num_segments) == ("delivered", SHORT_CODE, "1")
 
 
-async def test_a_service_sends_to_canada_from_its_toll_free_number(bench: Bench) -> None:
-    created = await bench.twilio(
+async def test_a_service_sends_to_canada_from_its_toll_free_number(sandbox: SandboxFixture) -> None:
+    created = await sandbox.call(
         lambda c: c.messages.create(to=CANADIAN_PHONE, messaging_service_sid=SERVICE, body="Hello")
     )
-    await bench.settle()
-    assert (await bench.twilio(lambda c: c.messages(created.sid).fetch())).from_ == TOLL_FREE
+    await sandbox.wait_until_idle()
+    assert (await sandbox.call(lambda c: c.messages(created.sid).fetch())).from_ == TOLL_FREE
 
 
-async def test_a_service_with_no_sender_for_the_recipient_fails(bench: Bench) -> None:
-    for member in tuple(bench.platform.account.members(SERVICE)):
+async def test_a_service_with_no_sender_for_the_recipient_fails(sandbox: SandboxFixture) -> None:
+    for member in tuple(sandbox.platform.account.members(SERVICE)):
         if member.sid.startswith("PN"):
-            bench.platform.account.leave(SERVICE, member.sid)
-    created = await bench.twilio(
+            sandbox.platform.account.remove_member(SERVICE, member.sid)
+    created = await sandbox.call(
         lambda c: c.messages.create(to=CANADIAN_PHONE, messaging_service_sid=SERVICE, body="Hello")
     )
-    await bench.settle()
-    fetched = await bench.twilio(lambda c: c.messages(created.sid).fetch())
+    await sandbox.wait_until_idle()
+    fetched = await sandbox.call(lambda c: c.messages(created.sid).fetch())
     assert (fetched.status, fetched.error_code) == ("failed", 21703)
 
 
@@ -89,96 +88,98 @@ async def test_a_service_with_no_sender_for_the_recipient_fails(bench: Bench) ->
         ({"to": PHONE, "from_": SHORT_CODE, "body": "x", "schedule_type": "fixed"}, 20001),
     ],
 )
-async def test_what_twilio_would_refuse_is_refused_with_its_code(
-    bench: Bench, parameters: dict[str, object], code: int
+async def test_an_invalid_message_is_rejected_with_twilios_code(
+    sandbox: SandboxFixture, parameters: dict[str, object], code: int
 ) -> None:
-    with pytest.raises(TwilioRestException) as refused:
-        await bench.twilio(lambda c: c.messages.create(**parameters))
-    assert refused.value.code == code
-    assert await bench.twilio(lambda c: c.messages.list()) == []
+    with pytest.raises(TwilioRestException) as rejected:
+        await sandbox.call(lambda c: c.messages.create(**parameters))
+    assert rejected.value.code == code
+    assert await sandbox.call(lambda c: c.messages.list()) == []
 
 
 @pytest.mark.parametrize("sender", [{"from_": SAN_FRANCISCO}, {"messaging_service_sid": SERVICE}])
-async def test_where_the_account_may_not_send_to_is_refused_with_21408(sender: dict[str, str]) -> None:
-    async with running(permitted_countries=frozenset({"US"})) as bench:
-        with pytest.raises(TwilioRestException) as refused:
-            await bench.twilio(lambda c: c.messages.create(to=CANADIAN_PHONE, body="x", **sender))
-        assert refused.value.code == 21408
-        bench.customer.says("/sms", "<Message>Hello</Message>")
-        assert (await bench.text("Hi", sender=CANADIAN_PHONE))["messages"] == []
-        assert await bench.alert_codes() == [21408]
-        await bench.text("Hi")
-        assert len((await bench.phone())["messages"]) == 1
+async def test_a_country_without_permission_is_rejected_with_21408(sender: dict[str, str]) -> None:
+    async with run_sandbox(permitted_countries=frozenset({"US"})) as sandbox:
+        with pytest.raises(TwilioRestException) as rejected:
+            await sandbox.call(lambda c: c.messages.create(to=CANADIAN_PHONE, body="x", **sender))
+        assert rejected.value.code == 21408
+        sandbox.customer.set_twiml("/sms", "<Message>Hello</Message>")
+        assert (await sandbox.text("Hi", sender=CANADIAN_PHONE))["messages"] == []
+        assert await sandbox.alert_codes() == [21408]
+        await sandbox.text("Hi")
+        assert len((await sandbox.phone())["messages"]) == 1
 
 
-async def test_a_full_queue_refuses_direct_messages_and_fails_those_of_a_service(bench: Bench) -> None:
-    callback = f"{bench.customer.url}/mine"
-    for _ in range(MOST_ON_THE_WAY):
-        bench.platform.deliveries.start(bench.clock.sleep(60))
-    with pytest.raises(TwilioRestException) as refused:
-        await bench.twilio(lambda c: c.messages.create(to=PHONE, from_=SHORT_CODE, body="x"))
-    assert refused.value.code == 21611
-    created = await bench.twilio(
+async def test_a_full_queue_rejects_direct_messages_and_fails_those_of_a_service(
+    sandbox: SandboxFixture,
+) -> None:
+    callback = f"{sandbox.customer.url}/mine"
+    for _ in range(10_000):
+        sandbox.platform.deliveries.start(sandbox.clock.sleep(60))
+    with pytest.raises(TwilioRestException) as rejected:
+        await sandbox.call(lambda c: c.messages.create(to=PHONE, from_=SHORT_CODE, body="x"))
+    assert rejected.value.code == 21611
+    created = await sandbox.call(
         lambda c: c.messages.create(
             to=PHONE, messaging_service_sid=SERVICE, body="x", status_callback=callback
         )
     )
     assert created.status == "accepted"
-    await bench.platform.callbacks.wait_all()
-    (asked,) = bench.customer.asked
-    assert (asked.form["MessageStatus"], asked.form["ErrorCode"]) == ("failed", "30001")
-    bench.clock.advance(60)
+    await sandbox.platform.callbacks.wait_all()
+    (request,) = sandbox.customer.requests
+    assert (request.form["MessageStatus"], request.form["ErrorCode"]) == ("failed", "30001")
+    sandbox.clock.advance(60)
 
 
 @pytest.mark.parametrize(("asks", "body"), [(True, "it's"), (False, "it\u2019s")])
-async def test_a_direct_message_is_smart_encoded_when_it_asks_for_it(
-    bench: Bench, asks: bool, body: str
+async def test_a_direct_message_is_smart_encoded_on_request(
+    sandbox: SandboxFixture, asks: bool, body: str
 ) -> None:
-    created = await bench.twilio(
+    created = await sandbox.call(
         lambda c: c.messages.create(to=PHONE, from_=SHORT_CODE, body="it\u2019s", smart_encoded=asks)
     )
     assert created.body == body
 
 
-async def test_a_service_replaces_what_only_looks_like_gsm_7(bench: Bench) -> None:
+async def test_a_service_replaces_characters_that_resemble_gsm_7(sandbox: SandboxFixture) -> None:
     body = "\u201cHi\u201d \u2013 it\u2019s 9\u00a0to\u00a05\u2026"
-    through = await bench.twilio(
+    through = await sandbox.call(
         lambda c: c.messages.create(to=PHONE, messaging_service_sid=SERVICE, body=body)
     )
-    direct = await bench.twilio(lambda c: c.messages.create(to=PHONE, from_=SHORT_CODE, body=body))
+    direct = await sandbox.call(lambda c: c.messages.create(to=PHONE, from_=SHORT_CODE, body=body))
     assert (through.body, direct.body) == ('"Hi" - it\'s 9 to 5...', body)
 
 
-async def test_an_empty_pool_is_refused_at_once(bench: Bench) -> None:
-    empty = await bench.twilio(lambda c: c.messaging.v1.services.create(friendly_name="Empty"))
-    with pytest.raises(TwilioRestException) as refused:
-        await bench.twilio(lambda c: c.messages.create(to=PHONE, messaging_service_sid=empty.sid, body="x"))
-    assert refused.value.code == 21704
+async def test_an_empty_pool_is_rejected_at_once(sandbox: SandboxFixture) -> None:
+    empty = await sandbox.call(lambda c: c.messaging.v1.services.create(friendly_name="Empty"))
+    with pytest.raises(TwilioRestException) as rejected:
+        await sandbox.call(lambda c: c.messages.create(to=PHONE, messaging_service_sid=empty.sid, body="x"))
+    assert rejected.value.code == 21704
 
 
-async def test_an_alphanumeric_sender_reaches_countries_that_know_them(bench: Bench) -> None:
-    created = await bench.twilio(
+async def test_an_alphanumeric_sender_reaches_countries_that_support_them(sandbox: SandboxFixture) -> None:
+    created = await sandbox.call(
         lambda c: c.messages.create(to="+447700900123", from_="My Shop", body="Hello")
     )
     assert created.from_ == "My Shop"
-    await bench.settle()
-    assert (await bench.phone("+447700900123"))["messages"][0]["from"] == "My Shop"
+    await sandbox.wait_until_idle()
+    assert (await sandbox.phone("+447700900123"))["messages"][0]["from"] == "My Shop"
 
 
-async def test_messages_are_listed_newest_first_and_filtered(bench: Bench) -> None:
+async def test_messages_are_listed_newest_first_and_filtered(sandbox: SandboxFixture) -> None:
     async def send(body: str) -> None:
-        await bench.twilio(lambda c: c.messages.create(to=PHONE, from_=SHORT_CODE, body=body))
-        await bench.settle()
-        bench.clock.advance(24 * 3600)
+        await sandbox.call(lambda c: c.messages.create(to=PHONE, from_=SHORT_CODE, body=body))
+        await sandbox.wait_until_idle()
+        sandbox.clock.advance(24 * 3600)
 
     for body in "012":
         await send(body)
-    await bench.twilio(lambda c: c.messages.create(to=CANADIAN_PHONE, from_=TOLL_FREE, body="3"))
-    await bench.settle()
-    now = bench.clock.now()
+    await sandbox.call(lambda c: c.messages.create(to=CANADIAN_PHONE, from_=TOLL_FREE, body="3"))
+    await sandbox.wait_until_idle()
+    now = sandbox.clock.now()
 
     async def bodies(**filters: object) -> list[str]:
-        return [m.body for m in await bench.twilio(lambda c: c.messages.list(**filters))]
+        return [m.body for m in await sandbox.call(lambda c: c.messages.list(**filters))]
 
     assert await bodies() == ["3", "2", "1", "0"]
     assert await bodies(to=PHONE) == ["2", "1", "0"]
@@ -188,61 +189,63 @@ async def test_messages_are_listed_newest_first_and_filtered(bench: Bench) -> No
     assert await bodies(date_sent=(now - timedelta(days=1)).date()) == ["2"]
 
 
-async def test_the_words_can_be_taken_out_and_the_phone_keeps_them(bench: Bench) -> None:
-    created = await bench.twilio(lambda c: c.messages.create(to=PHONE, from_=SHORT_CODE, body="Secret"))
-    await bench.settle()
-    redacted = await bench.twilio(lambda c: c.messages(created.sid).update(body=""))
+async def test_a_redacted_message_is_unchanged_on_the_phone(sandbox: SandboxFixture) -> None:
+    created = await sandbox.call(lambda c: c.messages.create(to=PHONE, from_=SHORT_CODE, body="Secret"))
+    await sandbox.wait_until_idle()
+    redacted = await sandbox.call(lambda c: c.messages(created.sid).update(body=""))
     assert redacted.body == ""
-    assert (await bench.phone())["messages"][0]["body"] == "Secret"
-    with pytest.raises(TwilioRestException) as refused:
-        await bench.twilio(lambda c: c.messages(created.sid).update(body="Other words"))
-    assert refused.value.code == 20001
+    assert (await sandbox.phone())["messages"][0]["body"] == "Secret"
+    with pytest.raises(TwilioRestException) as rejected:
+        await sandbox.call(lambda c: c.messages(created.sid).update(body="Other words"))
+    assert rejected.value.code == 20001
 
 
-async def test_a_message_is_deleted(bench: Bench) -> None:
-    created = await bench.twilio(lambda c: c.messages.create(to=PHONE, from_=SHORT_CODE, body="Hello"))
-    await bench.settle()
-    assert await bench.twilio(lambda c: c.messages(created.sid).delete())
-    with pytest.raises(TwilioRestException) as refused:
-        await bench.twilio(lambda c: c.messages(created.sid).fetch())
-    assert refused.value.status == 404
+async def test_a_message_is_deleted(sandbox: SandboxFixture) -> None:
+    created = await sandbox.call(lambda c: c.messages.create(to=PHONE, from_=SHORT_CODE, body="Hello"))
+    await sandbox.wait_until_idle()
+    assert await sandbox.call(lambda c: c.messages(created.sid).delete())
+    with pytest.raises(TwilioRestException) as rejected:
+        await sandbox.call(lambda c: c.messages(created.sid).fetch())
+    assert rejected.value.status == 404
 
 
-async def test_a_scheduled_message_leaves_at_its_time(bench: Bench) -> None:
-    at = bench.clock.now() + timedelta(minutes=20)
-    created = await bench.twilio(
+async def test_a_scheduled_message_is_sent_at_its_time(sandbox: SandboxFixture) -> None:
+    at = sandbox.clock.now() + timedelta(minutes=20)
+    created = await sandbox.call(
         lambda c: c.messages.create(
             to=PHONE, messaging_service_sid=SERVICE, body="Later", schedule_type="fixed", send_at=at
         )
     )
     assert created.status == "scheduled"
-    assert (await bench.phone())["messages"] == []
-    bench.clock.advance(1200)
-    await bench.settle()
-    assert [message["body"] for message in (await bench.phone())["messages"]] == ["Later"]
+    assert (await sandbox.phone())["messages"] == []
+    sandbox.clock.advance(1200)
+    await sandbox.wait_until_idle()
+    assert [message["body"] for message in (await sandbox.phone())["messages"]] == ["Later"]
 
 
-async def test_a_canceled_message_never_leaves(bench: Bench) -> None:
-    at = bench.clock.now() + timedelta(minutes=20)
-    created = await bench.twilio(
+async def test_a_canceled_message_is_never_sent(sandbox: SandboxFixture) -> None:
+    at = sandbox.clock.now() + timedelta(minutes=20)
+    created = await sandbox.call(
         lambda c: c.messages.create(
             to=PHONE,
             messaging_service_sid=SERVICE,
             body="Later",
             schedule_type="fixed",
             send_at=at,
-            status_callback=f"{bench.customer.url}/mine",
+            status_callback=f"{sandbox.customer.url}/mine",
         )
     )
-    with pytest.raises(TwilioRestException) as refused:
-        await bench.twilio(lambda c: c.messages(created.sid).delete())
-    assert refused.value.code == 20009
-    canceled = await bench.twilio(lambda c: c.messages(created.sid).update(status="canceled"))
+    with pytest.raises(TwilioRestException) as rejected:
+        await sandbox.call(lambda c: c.messages(created.sid).delete())
+    assert rejected.value.code == 20009
+    canceled = await sandbox.call(lambda c: c.messages(created.sid).update(status="canceled"))
     assert canceled.status == "canceled"
-    bench.clock.advance(1200)
-    await bench.settle()
-    assert (await bench.phone())["messages"] == []
-    with pytest.raises(TwilioRestException) as refused:
-        await bench.twilio(lambda c: c.messages(created.sid).update(status="canceled"))
-    assert refused.value.code == 30409
-    assert [asked.form["MessageStatus"] for asked in bench.customer.asked_at("/mine")] == ["canceled"]
+    sandbox.clock.advance(1200)
+    await sandbox.wait_until_idle()
+    assert (await sandbox.phone())["messages"] == []
+    with pytest.raises(TwilioRestException) as rejected:
+        await sandbox.call(lambda c: c.messages(created.sid).update(status="canceled"))
+    assert rejected.value.code == 30409
+    assert [request.form["MessageStatus"] for request in sandbox.customer.requests_to("/mine")] == [
+        "canceled"
+    ]

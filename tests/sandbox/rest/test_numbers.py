@@ -1,21 +1,21 @@
 import pytest
 from twilio.base.exceptions import TwilioRestException
 
-from tests.sandbox.bench import (
+from tests.sandbox.sandbox_fixture import (
     NEW_YORK,
     SAN_FRANCISCO,
     SERVICE,
     SHORT_CODE,
     SHORT_CODE_SID,
     TORONTO,
-    Bench,
+    SandboxFixture,
 )
 
 NEW_YORK_SID = "PN00000000000000000000000000000002"
 
 
-async def test_short_codes_carry_their_own_webhooks(bench: Bench) -> None:
-    (short_code,) = await bench.twilio(lambda c: c.api.v2010.account.short_codes.list())
+async def test_a_short_code_has_its_own_webhook(sandbox: SandboxFixture) -> None:
+    (short_code,) = await sandbox.call(lambda c: c.api.v2010.account.short_codes.list())
     assert (short_code.sid, short_code.short_code) == (SHORT_CODE_SID, SHORT_CODE)
     assert short_code.friendly_name == "Demo short code"
     assert short_code.sms_url is None
@@ -33,8 +33,8 @@ async def test_short_codes_carry_their_own_webhooks(bench: Bench) -> None:
         ({"friendly_name": "Demo"}, 0),
     ],
 )
-async def test_short_codes_are_filtered(bench: Bench, filters: dict[str, str], found: int) -> None:
-    assert len(await bench.twilio(lambda c: c.api.v2010.account.short_codes.list(**filters))) == found
+async def test_short_codes_are_filtered(sandbox: SandboxFixture, filters: dict[str, str], found: int) -> None:
+    assert len(await sandbox.call(lambda c: c.api.v2010.account.short_codes.list(**filters))) == found
 
 
 @pytest.mark.parametrize(
@@ -48,60 +48,62 @@ async def test_short_codes_are_filtered(bench: Bench, filters: dict[str, str], f
         ({"beta": True}, []),
     ],
 )
-async def test_phone_numbers_are_filtered(bench: Bench, filters: dict[str, object], found: list[str]) -> None:
-    numbers = await bench.twilio(lambda c: c.api.v2010.account.incoming_phone_numbers.list(**filters))
+async def test_phone_numbers_are_filtered(
+    sandbox: SandboxFixture, filters: dict[str, object], found: list[str]
+) -> None:
+    numbers = await sandbox.call(lambda c: c.api.v2010.account.incoming_phone_numbers.list(**filters))
     assert [number.phone_number for number in numbers] == found
 
 
-async def test_a_phone_number_shows_what_it_can_do(bench: Bench) -> None:
-    number = await bench.twilio(lambda c: c.api.v2010.account.incoming_phone_numbers(NEW_YORK_SID).fetch())
+async def test_a_phone_number_has_capabilities(sandbox: SandboxFixture) -> None:
+    number = await sandbox.call(lambda c: c.api.v2010.account.incoming_phone_numbers(NEW_YORK_SID).fetch())
     assert number.capabilities == {"voice": True, "sms": True, "mms": True, "fax": False}
     assert number.sms_url == "http://127.0.0.1:8001/new-york"
 
 
-async def test_a_number_gets_its_own_webhook(bench: Bench) -> None:
-    updated = await bench.twilio(
+async def test_a_numbers_own_webhook_is_updated(sandbox: SandboxFixture) -> None:
+    updated = await sandbox.call(
         lambda c: c.api.v2010.account.incoming_phone_numbers(NEW_YORK_SID).update(
             sms_url="https://example.com/a", sms_method="GET", sms_fallback_url="https://example.com/b"
         )
     )
     assert (updated.sms_url, updated.sms_method) == ("https://example.com/a", "GET")
-    short_code = await bench.twilio(
+    short_code = await sandbox.call(
         lambda c: c.api.v2010.account.short_codes(SHORT_CODE_SID).update(friendly_name="Renamed")
     )
     assert short_code.friendly_name == "Renamed"
 
 
-async def test_a_fallback_needs_a_url_before_it(bench: Bench) -> None:
-    with pytest.raises(TwilioRestException) as refused:
-        await bench.twilio(
+async def test_a_fallback_url_requires_a_primary_url(sandbox: SandboxFixture) -> None:
+    with pytest.raises(TwilioRestException) as rejected:
+        await sandbox.call(
             lambda c: c.api.v2010.account.short_codes(SHORT_CODE_SID).update(
                 sms_fallback_url="https://example.com/b"
             )
         )
-    assert refused.value.code == 21406
+    assert rejected.value.code == 21406
 
 
-async def test_what_the_sandbox_does_not_have_is_refused_and_not_forgotten(bench: Bench) -> None:
-    with pytest.raises(TwilioRestException) as refused:
-        await bench.twilio(
+async def test_unsupported_parameters_are_rejected(sandbox: SandboxFixture) -> None:
+    with pytest.raises(TwilioRestException) as rejected:
+        await sandbox.call(
             lambda c: c.api.v2010.account.incoming_phone_numbers(NEW_YORK_SID).update(
                 voice_url="https://example.com/voice"
             )
         )
-    assert "VoiceUrl is not supported by the sandbox" in refused.value.msg
+    assert "VoiceUrl is not supported by the sandbox" in rejected.value.msg
 
 
-async def test_a_number_is_bought_and_released(bench: Bench) -> None:
-    bought = await bench.twilio(
+async def test_a_number_is_bought_and_released(sandbox: SandboxFixture) -> None:
+    bought = await sandbox.call(
         lambda c: c.incoming_phone_numbers.create(area_code="312", sms_url="https://example.com/a")
     )
     assert (bought.phone_number, bought.sms_url) == ("+13125550100", "https://example.com/a")
-    second = await bench.twilio(lambda c: c.incoming_phone_numbers.create(area_code="312"))
+    second = await sandbox.call(lambda c: c.incoming_phone_numbers.create(area_code="312"))
     assert second.phone_number == "+13125550101"
-    await bench.twilio(lambda c: c.messaging.v1.services(SERVICE).phone_numbers.create(bought.sid))
-    assert await bench.twilio(lambda c: c.incoming_phone_numbers(bought.sid).delete())
-    pool = await bench.twilio(lambda c: c.messaging.v1.services(SERVICE).phone_numbers.list())
+    await sandbox.call(lambda c: c.messaging.v1.services(SERVICE).phone_numbers.create(bought.sid))
+    assert await sandbox.call(lambda c: c.incoming_phone_numbers(bought.sid).delete())
+    pool = await sandbox.call(lambda c: c.messaging.v1.services(SERVICE).phone_numbers.list())
     assert bought.sid not in [number.sid for number in pool]
 
 
@@ -116,15 +118,15 @@ async def test_a_number_is_bought_and_released(bench: Bench) -> None:
         ({"area_code": "312", "trunk_sid": "TK" + "0" * 32}, 20001),
     ],
 )
-async def test_a_number_that_cannot_be_had_is_refused(
-    bench: Bench, parameters: dict[str, str], code: int
+async def test_a_number_that_cannot_be_bought_is_rejected(
+    sandbox: SandboxFixture, parameters: dict[str, str], code: int
 ) -> None:
-    with pytest.raises(TwilioRestException) as refused:
-        await bench.twilio(lambda c: c.incoming_phone_numbers.create(**parameters))
-    assert refused.value.code == code
+    with pytest.raises(TwilioRestException) as rejected:
+        await sandbox.call(lambda c: c.incoming_phone_numbers.create(**parameters))
+    assert rejected.value.code == code
 
 
-async def test_an_unknown_number_is_not_found(bench: Bench) -> None:
-    with pytest.raises(TwilioRestException) as refused:
-        await bench.twilio(lambda c: c.api.v2010.account.incoming_phone_numbers(SHORT_CODE_SID).fetch())
-    assert (refused.value.status, refused.value.code) == (404, 20404)
+async def test_an_unknown_number_is_not_found(sandbox: SandboxFixture) -> None:
+    with pytest.raises(TwilioRestException) as rejected:
+        await sandbox.call(lambda c: c.api.v2010.account.incoming_phone_numbers(SHORT_CODE_SID).fetch())
+    assert (rejected.value.status, rejected.value.code) == (404, 20404)

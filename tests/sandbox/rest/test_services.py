@@ -1,20 +1,20 @@
 import pytest
 from twilio.base.exceptions import TwilioRestException
 
-from tests.sandbox.bench import SERVICE, SHORT_CODE_SID, Bench
+from tests.sandbox.sandbox_fixture import SERVICE, SHORT_CODE_SID, SandboxFixture
 
 
-async def test_the_demo_service_is_listed_and_fetched(bench: Bench) -> None:
-    services = await bench.twilio(lambda c: c.messaging.v1.services.list())
+async def test_the_demo_service_is_listed_and_fetched(sandbox: SandboxFixture) -> None:
+    services = await sandbox.call(lambda c: c.messaging.v1.services.list())
     assert [service.sid for service in services] == [SERVICE]
-    service = await bench.twilio(lambda c: c.messaging.v1.services(SERVICE).fetch())
+    service = await sandbox.call(lambda c: c.messaging.v1.services(SERVICE).fetch())
     assert service.friendly_name == "Demo"
-    assert service.inbound_request_url == f"{bench.customer.url}/sms"
+    assert service.inbound_request_url == f"{sandbox.customer.url}/sms"
     assert service.use_inbound_webhook_on_number is False
 
 
-async def test_a_service_is_created_with_its_settings(bench: Bench) -> None:
-    created = await bench.twilio(
+async def test_a_service_is_created_with_its_settings(sandbox: SandboxFixture) -> None:
+    created = await sandbox.call(
         lambda c: c.messaging.v1.services.create(
             friendly_name="Second",
             inbound_request_url="https://example.com/in",
@@ -24,7 +24,7 @@ async def test_a_service_is_created_with_its_settings(bench: Bench) -> None:
             scan_message_content="disable",
         )
     )
-    fetched = await bench.twilio(lambda c: c.messaging.v1.services(created.sid).fetch())
+    fetched = await sandbox.call(lambda c: c.messaging.v1.services(created.sid).fetch())
     assert fetched.friendly_name == "Second"
     assert fetched.inbound_method == "GET"
     assert fetched.sticky_sender is False
@@ -33,10 +33,10 @@ async def test_a_service_is_created_with_its_settings(bench: Bench) -> None:
     assert fetched.fallback_url is None
 
 
-async def test_an_update_changes_what_was_sent_and_nothing_else(bench: Bench) -> None:
-    bench.clock.advance(60)
-    before = await bench.twilio(lambda c: c.messaging.v1.services(SERVICE).fetch())
-    after = await bench.twilio(
+async def test_an_update_changes_only_the_parameters_that_were_sent(sandbox: SandboxFixture) -> None:
+    sandbox.clock.advance(60)
+    before = await sandbox.call(lambda c: c.messaging.v1.services(SERVICE).fetch())
+    after = await sandbox.call(
         lambda c: c.messaging.v1.services(SERVICE).update(fallback_url="", use_inbound_webhook_on_number=True)
     )
     assert after.fallback_url is None
@@ -46,12 +46,12 @@ async def test_an_update_changes_what_was_sent_and_nothing_else(bench: Bench) ->
     assert after.date_created == before.date_created
 
 
-async def test_a_deleted_service_is_gone_and_its_numbers_stay(bench: Bench) -> None:
-    assert await bench.twilio(lambda c: c.messaging.v1.services(SERVICE).delete())
-    with pytest.raises(TwilioRestException) as refused:
-        await bench.twilio(lambda c: c.messaging.v1.services(SERVICE).fetch())
-    assert (refused.value.status, refused.value.code) == (404, 20404)
-    assert (await bench.twilio(lambda c: c.api.v2010.account.short_codes(SHORT_CODE_SID).fetch())).sid
+async def test_a_deleted_service_leaves_its_numbers_on_the_account(sandbox: SandboxFixture) -> None:
+    assert await sandbox.call(lambda c: c.messaging.v1.services(SERVICE).delete())
+    with pytest.raises(TwilioRestException) as rejected:
+        await sandbox.call(lambda c: c.messaging.v1.services(SERVICE).fetch())
+    assert (rejected.value.status, rejected.value.code) == (404, 20404)
+    assert (await sandbox.call(lambda c: c.api.v2010.account.short_codes(SHORT_CODE_SID).fetch())).sid
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ async def test_a_deleted_service_is_gone_and_its_numbers_stay(bench: Bench) -> N
         {"scan_message_content": "maybe"},
     ],
 )
-async def test_a_setting_that_makes_no_sense_is_refused(bench: Bench, wrong: dict[str, object]) -> None:
-    with pytest.raises(TwilioRestException) as refused:
-        await bench.twilio(lambda c: c.messaging.v1.services(SERVICE).update(**wrong))
-    assert (refused.value.status, refused.value.code) == (400, 20001)
+async def test_an_invalid_setting_is_rejected(sandbox: SandboxFixture, wrong: dict[str, object]) -> None:
+    with pytest.raises(TwilioRestException) as rejected:
+        await sandbox.call(lambda c: c.messaging.v1.services(SERVICE).update(**wrong))
+    assert (rejected.value.status, rejected.value.code) == (400, 20001)

@@ -1,14 +1,15 @@
-"""Scenario files: what they say, and what is wrong with them."""
+"""Scenario files and their mistakes."""
 
 from pathlib import Path
 
 import pytest
 
-from sms_router.sandbox import WorldError, load_world
+from sms_router.errors import ConfigurationError
+from sms_router.sandbox import load_world
 from sms_router.sandbox.inbound.webhook_parameters import IncomingText
 from sms_router.sandbox.scenarios.loader import read_scenario
-from sms_router.sandbox.scenarios.scenario import Break, Look, Scenario, Shows, Wait
-from tests.sandbox.bench import PHONE, SHORT_CODE, WORLD
+from sms_router.sandbox.scenarios.scenario import CheckOnly, Scenario, SetFaults, Wait
+from tests.sandbox.sandbox_fixture import PHONE, SHORT_CODE, WORLD
 
 STEP = f'[[steps]]\nphone = "{PHONE}"\ntexts = "HOURS"\n'
 
@@ -19,12 +20,14 @@ def _read(tmp_path: Path, text: str, title: str = 'title = "x"\n') -> Scenario:
     return read_scenario(path, load_world(WORLD))
 
 
-def test_a_step_says_what_happens_and_what_must_come_of_it(tmp_path: Path) -> None:
+def test_a_step_has_an_action_and_a_check(tmp_path: Path) -> None:
     shows = 'shows = ["Hi", { from = "12345", contains = "x", media = [] }]\nalerts = [21610]\nwithin = 2\n'
     (step,) = _read(tmp_path, STEP + shows).steps
     assert isinstance(step.action, IncomingText)
     assert (step.action.sender, step.action.number.address, step.action.body) == (PHONE, SHORT_CODE, "HOURS")
-    assert step.check.shows == (Shows(equals="Hi"), Shows(sender="12345", contains=("x",), media=()))
+    first, second = step.check.shows or ()
+    assert (first.sender, first.equals, first.contains, first.media) == (None, "Hi", (), None)
+    assert (second.sender, second.equals, second.contains, second.media) == ("12345", None, ("x",), ())
     assert (step.check.alerts, step.check.within, step.check.undelivered) == ((21610,), 2.0, None)
 
 
@@ -45,7 +48,7 @@ def test_a_step_has_a_title(tmp_path: Path, step: str, title: str) -> None:
     assert _read(tmp_path, f"[[steps]]\n{step}\n").steps[0].title == title
 
 
-def test_a_scenario_lays_people_and_settings_over_the_world(tmp_path: Path) -> None:
+def test_a_scenario_adds_phones_and_settings_to_the_world(tmp_path: Path) -> None:
     scenario = _read(
         tmp_path,
         "[router]\ninline_deadline = 1\n[service]\nadvanced_opt_out = true\n"
@@ -60,49 +63,61 @@ def test_a_scenario_lays_people_and_settings_over_the_world(tmp_path: Path) -> N
     assert world.faults.receipts is not None
     assert scenario.settings == {"router": {"inline_deadline": 1}}
     assert scenario.needs_own_router
-    assert [type(step.action) for step in scenario.steps] == [Wait, Break, Look]
+    assert [type(step.action) for step in scenario.steps] == [Wait, SetFaults, CheckOnly]
 
 
 @pytest.mark.parametrize(
     ("text", "mistake"),
     [
-        ("", "steps: there must be one at least"),
-        ("[[steps]]\ntexts = 'x'\n", "steps[0].phone: is missing: whose phone is it?"),
-        ("[[steps]]\nphone = '123'\n", "steps[0].phone: expected E.164"),
-        (STEP + "wait = 3\n", "steps[0].wait: a step does one thing: texts is another"),
-        (STEP + "shows = 'Hi'\n", "steps[0].shows: expected a list of texts and tables, or a number"),
-        (STEP + "shows = [3]\n", "steps[0].shows[0]: expected a table"),
-        (STEP + "shows = [{ form = '1' }]\n", "steps[0].shows[0].form: unknown key; did you mean from?"),
-        (STEP + "undelivered = [{}]\n", "steps[0].undelivered[0].error: is missing"),
-        (STEP + "undelivered = [{ error = 3 }]\n", "steps[0].undelivered[0].error: expected a whole number"),
-        ("[[steps]]\nwait = 1\nto = '12345'\n", "steps[0].to: goes with texts or media"),
-        ("[[steps]]\nwait = 1\nwebhook = 'failed'\n", "steps[0].webhook: goes with texts or media"),
-        ("[[steps]]\nphone = '+14155550100'\n", "steps[0].phone: +14155550100 is one of the account's"),
-        ("what = 1\n" + STEP, "what: unknown key; known keys: carriers, phones, title, story, steps, "),
-        ("what = 1\n" + STEP, "faults, router, conversations, loop_guard"),
-        (STEP + "alerts = ['x']\n", "steps[0].alerts: expected a list of the debugger's codes"),
-        (STEP + "webhook = 'well'\n", "steps[0].webhook: expected one of answered, answered by the fallback"),
-        (STEP + "to = '99999'\n", "steps[0].to: 99999 is not one of the account's numbers: 12345"),
-        (STEP + "within = 61\n", "steps[0].within: expected 60 seconds at most"),
-        (STEP + "show = []\n", "steps[0].show: unknown key; did you mean shows?"),
-        (f"[[steps]]\nphone = '{PHONE}'\ncarrier = 'x'\n", "steps[0].carrier: there is no carrier 'x'"),
-        (f"[[steps]]\nphone = '{PHONE}'\nstate = 'x'\n", "steps[0].state: expected one of on, off"),
+        ("", "steps: is missing; add it"),
+        ("[[steps]]\ntexts = 'x'\n", "steps[1].phone: is missing: whose phone is it?"),
+        ("[[steps]]\nphone = '123'\n", "steps[1].phone: expected E.164"),
+        (STEP + "wait = 3\n", "steps[1].wait: a step does one thing, and texts is another"),
+        (STEP + "shows = 'Hi'\n", "steps[1].shows: expected a list of texts and tables, or a number"),
+        (STEP + "shows = [3]\n", "steps[1].shows[1]: must be a table"),
+        (STEP + "shows = [{ form = '1' }]\n", "steps[1].shows[1].form: unknown key; did you mean from?"),
+        (STEP + "undelivered = [{}]\n", "steps[1].undelivered[1].error: is missing"),
+        (
+            STEP + "undelivered = [{ error = 3 }]\n",
+            "steps[1].undelivered[1].error: must be greater than or equal to 10000",
+        ),
+        ("[[steps]]\nwait = 1\nto = '12345'\n", "steps[1].to: goes with texts or media"),
+        ("[[steps]]\nwait = 1\nwebhook = 'failed'\n", "steps[1].webhook: goes with texts or media"),
+        ("[[steps]]\nphone = '+14155550100'\n", "steps[1].phone: +14155550100 is one of the account's"),
+        (
+            "what = 1\n" + STEP,
+            "what: unknown key; known ones are application, carriers, conversations, faults, ",
+        ),
+        ("what = 1\n" + STEP, "loop_guard, phones, router, service, steps, story, title"),
+        (STEP + "alerts = ['x']\n", "steps[1].alerts[1]: must be a whole number"),
+        (STEP + "webhook = 'well'\n", "steps[1].webhook: must be 'answered', 'answered by the fallback'"),
+        (STEP + "to = '99999'\n", "steps[1].to: 99999 is not one of the account's numbers: 12345"),
+        (STEP + "within = 61\n", "steps[1].within: must be less than or equal to 60"),
+        (STEP + "show = []\n", "steps[1].show: unknown key; did you mean shows?"),
+        (f"[[steps]]\nphone = '{PHONE}'\ncarrier = 'x'\n", "steps[1].carrier: there is no carrier 'x'"),
+        (f"[[steps]]\nphone = '{PHONE}'\nstate = 'x'\n", "steps[1].state: must be 'on', 'off'"),
         ("[service]\nsid = 'x'\n" + STEP, "service.sid: unknown key"),
         ("[application]\ncode = 'x'\n" + STEP, "application.code: unknown key"),
-        ("[application]\nupstream = {x = 500}\n" + STEP, "application.upstream: expected a path and its"),
-        ("[application]\nupstream = {'/x' = 42}\n" + STEP, "got '/x' = 42"),
+        (
+            "[application]\nupstream = {x = 500}\n" + STEP,
+            "application.upstream.x: expected a path that begins with /",
+        ),
+        (
+            "[application]\nupstream = {'/x' = 42}\n" + STEP,
+            "application.upstream./x: expected TwiML, or a status from 200 to 599, got 42",
+        ),
         (
             "[[phones]]\nnumber = '+13125550123'\ncarrier = 'x'\n" + STEP,
-            "phones[0].carrier: there is no",
+            "phones[1].carrier: there is no",
         ),
     ],
 )
-def test_a_mistake_is_named_by_its_key(tmp_path: Path, text: str, mistake: str) -> None:
-    with pytest.raises(WorldError) as wrong:
+def test_a_mistake_is_reported_with_its_key(tmp_path: Path, text: str, mistake: str) -> None:
+    with pytest.raises(ConfigurationError) as wrong:
         _read(tmp_path, text)
-    assert any(mistake in told for told in wrong.value.mistakes), wrong.value.mistakes
+    assert any(mistake in sentence for sentence in wrong.value.mistakes), wrong.value.mistakes
 
 
-def test_a_scenario_needs_a_title(tmp_path: Path) -> None:
-    with pytest.raises(WorldError, match="title: is missing"):
+def test_a_title_is_required(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="title: is missing"):
         _read(tmp_path, STEP, title="")

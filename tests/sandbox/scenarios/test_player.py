@@ -1,4 +1,4 @@
-"""What scenarios can tell, each against the smallest application that plays its part."""
+"""Scenarios, each against the smallest application that it needs."""
 
 from pathlib import Path
 
@@ -7,8 +7,8 @@ from starlette.responses import Response
 
 from sms_router.sandbox.hosting import free_port
 from sms_router.sandbox.scenarios.player import StepResult
-from tests.sandbox.customer import twiml
-from tests.sandbox.scenarios.theatre import theatre
+from tests.sandbox.customer_application import twiml
+from tests.sandbox.scenarios.scenario_fixture import load_scenario
 
 REROUTE = """
 [[carriers]]
@@ -30,27 +30,27 @@ alerts = []
 
 
 async def test_a_carrier_that_blocks_short_codes_and_an_application_that_re_routes(tmp_path: Path) -> None:
-    async with theatre(tmp_path, REROUTE) as play:
+    async with load_scenario(tmp_path, REROUTE) as fixture:
 
         async def status() -> Response:
-            form = play.customer.asked[-1].form
+            form = fixture.customer.requests[-1].form
             if form.get("ErrorCode") == "30003":
-                await play.sends("+14155550100", form["To"], "We are open.")
+                await fixture.send("+14155550100", form["To"], "We are open.")
             return Response(status_code=204)
 
-        play.customer.says("/sms", '<Message statusCallback="/status">We are open.</Message>')
-        play.customer.pages["/status"] = status
-        assert await play.passes()
+        fixture.customer.set_twiml("/sms", '<Message statusCallback="/status">We are open.</Message>')
+        fixture.customer.pages["/status"] = status
+        assert await fixture.passes()
 
 
-async def test_without_the_re_route_the_same_scenario_fails_and_says_what_it_saw(tmp_path: Path) -> None:
-    async with theatre(tmp_path, REROUTE + "within = 0.05\n") as play:
-        play.customer.says("/sms", "<Message>We are open.</Message>")
-        (step,) = await play.played()
-        assert step.verdict is StepResult.FAILED
+async def test_without_the_re_route_the_same_scenario_fails_with_the_difference(tmp_path: Path) -> None:
+    async with load_scenario(tmp_path, REROUTE + "within = 0.05\n") as fixture:
+        fixture.customer.set_twiml("/sms", "<Message>We are open.</Message>")
+        (step,) = await fixture.play()
+        assert step.result is StepResult.FAILED
         (difference,) = step.differences
         assert (difference.what, difference.got) == ("message 1 on +13125550123", "nothing")
-        assert difference.expected == "from +14155550100, says 'We are open.'"
+        assert difference.expected == "from +14155550100, text 'We are open.'"
 
 
 STOP_AND_START = """
@@ -91,23 +91,23 @@ alerts = []
 
 
 async def test_stop_and_start_with_advanced_opt_out(tmp_path: Path) -> None:
-    async with theatre(tmp_path, STOP_AND_START) as play:
+    async with load_scenario(tmp_path, STOP_AND_START) as fixture:
 
         async def page() -> Response:
-            told = play.customer.asked[-1].form
-            return twiml("" if "OptOutType" in told else "<Message>We are open.</Message>")
+            form = fixture.customer.requests[-1].form
+            return twiml("" if "OptOutType" in form else "<Message>We are open.</Message>")
 
-        play.customer.pages["/sms"] = page
-        assert await play.passes()
+        fixture.customer.pages["/sms"] = page
+        assert await fixture.passes()
 
 
-async def test_an_application_that_ignores_opt_out_type_is_found_out(tmp_path: Path) -> None:
-    hasty = STOP_AND_START.replace("alerts = [21610]", "alerts = [21610]\nwithin = 0")
-    async with theatre(tmp_path, hasty) as play:
-        play.customer.says("/sms", "<Message>We are open.</Message>")
-        first, second, *_ = await play.played()
-        assert (first.verdict, second.verdict) == (StepResult.PASSED, StepResult.FAILED)
-        assert [each.got.count("21610 ") for each in second.differences] == [2]
+async def test_an_application_that_ignores_opt_out_type_fails(tmp_path: Path) -> None:
+    impatient = STOP_AND_START.replace("alerts = [21610]", "alerts = [21610]\nwithin = 0")
+    async with load_scenario(tmp_path, impatient) as fixture:
+        fixture.customer.set_twiml("/sms", "<Message>We are open.</Message>")
+        first, second, *_ = await fixture.play()
+        assert (first.result, second.result) == (StepResult.PASSED, StepResult.FAILED)
+        assert [mismatch.got.count("21610 ") for mismatch in second.differences] == [2]
 
 
 async def test_a_dead_upstream_and_its_fallback(tmp_path: Path) -> None:
@@ -122,9 +122,9 @@ webhook = "answered by the fallback"
 shows = ["We got your message."]
 alerts = [11205]
 """
-    async with theatre(tmp_path, steps) as play:
-        play.customer.says("/sms/fallback", "<Message>We got your message.</Message>")
-        assert await play.passes()
+    async with load_scenario(tmp_path, steps) as fixture:
+        fixture.customer.set_twiml("/sms/fallback", "<Message>We got your message.</Message>")
+        assert await fixture.passes()
 
 
 async def test_faults_time_and_phones_that_change(tmp_path: Path) -> None:
@@ -170,23 +170,23 @@ media = ["https://example.com/a.png"]
 shows = 1
 alerts = []
 """
-    async with theatre(tmp_path, steps) as play:
-        play.customer.says("/sms", "<Message>We are open.</Message>")
-        assert await play.passes()
-        assert len(play.customer.asked_at("/sms")) == 4
-        assert play.platform.faults.present.webhooks is None
+    async with load_scenario(tmp_path, steps) as fixture:
+        fixture.customer.set_twiml("/sms", "<Message>We are open.</Message>")
+        assert await fixture.passes()
+        assert len(fixture.customer.requests_to("/sms")) == 4
+        assert fixture.platform.faults.active.webhooks is None
 
 
 @pytest.mark.parametrize(
     ("steps", "page", "difference"),
     [
-        ("shows = []", "<Message>Hi</Message>", ("message 1 on", "nothing more", "from 12345, says 'Hi'")),
-        ('shows = ["Hi", "Hi"]', "<Message>Hi</Message>", ("message 2 on", "says 'Hi'", "nothing")),
+        ("shows = []", "<Message>Hi</Message>", ("message 1 on", "nothing more", "from 12345, text 'Hi'")),
+        ('shows = ["Hi", "Hi"]', "<Message>Hi</Message>", ("message 2 on", "text 'Hi'", "nothing")),
         ('shows = [{ contains = "x" }]', "<Message>Hi</Message>", ("message 1 on", "contains 'x'", "'Hi'")),
         (
             "shows = [{ media = [] }]",
             "<Message><Body>Hi</Body><Media>https://example.com/a.png</Media></Message>",
-            ("message 1 on", "media none", "says 'Hi', media https://example.com/a.png"),
+            ("message 1 on", "media none", "text 'Hi', media https://example.com/a.png"),
         ),
         (
             'shows = [{ status = "sent" }]',
@@ -202,28 +202,31 @@ alerts = []
         ("", "<Say>Hi</Say>", ("alerts", "none that no step expects", "14110")),
     ],
 )
-async def test_what_is_otherwise_is_told(
+async def test_a_difference_is_described(
     tmp_path: Path, steps: str, page: str, difference: tuple[str, str, str]
 ) -> None:
     step = f'[[steps]]\nphone = "+14155550123"\ntexts = "HOURS"\nwithin = 0\n{steps}\n'
-    async with theatre(tmp_path, step) as play:
-        play.customer.says("/sms", page)
-        failed = (await play.played())[-1]
-        assert failed.verdict is StepResult.FAILED
-        told = failed.differences[0]
-        for part, whole in zip(difference, (told.what, told.expected, told.got), strict=True):
+    async with load_scenario(tmp_path, step) as fixture:
+        fixture.customer.set_twiml("/sms", page)
+        failed = (await fixture.play())[-1]
+        assert failed.result is StepResult.FAILED
+        actual = failed.differences[0]
+        for part, whole in zip(difference, (actual.what, actual.expected, actual.got), strict=True):
             assert part in whole
 
 
-async def test_a_message_that_did_not_come_is_told_with_what_the_debugger_says(tmp_path: Path) -> None:
+async def test_a_missing_message_is_reported_with_the_alerts(tmp_path: Path) -> None:
     step = '[[steps]]\nphone = "+14155550123"\ntexts = "HOURS"\nwithin = 0\nshows = ["Hello"]\n'
-    async with theatre(tmp_path, step) as play:
-        play.customer.pages["/sms"] = play.customer.pages["/sms/fallback"] = Response(status_code=503)
-        (failed,) = await play.played()
-        assert [each.got for each in failed.differences] == ["nothing", "11200 HTTP 503; 11200 HTTP 503"]
+    async with load_scenario(tmp_path, step) as fixture:
+        fixture.customer.pages["/sms"] = fixture.customer.pages["/sms/fallback"] = Response(status_code=503)
+        (failed,) = await fixture.play()
+        assert [mismatch.got for mismatch in failed.differences] == [
+            "nothing",
+            "11200 HTTP 503; 11200 HTTP 503",
+        ]
 
 
-async def test_after_a_step_that_failed_nothing_more_is_played(tmp_path: Path) -> None:
+async def test_the_steps_after_a_failed_one_are_not_played(tmp_path: Path) -> None:
     steps = """
 [[steps]]
 phone = "+14155550123"
@@ -236,11 +239,11 @@ title = "afterwards"
 phone = "+14155550123"
 texts = "HOURS"
 """
-    async with theatre(tmp_path, steps) as play:
-        first, second = await play.played()
-        assert (first.verdict, second.verdict) == (StepResult.FAILED, StepResult.NOT_PLAYED)
+    async with load_scenario(tmp_path, steps) as fixture:
+        first, second = await fixture.play()
+        assert (first.result, second.result) == (StepResult.FAILED, StepResult.NOT_PLAYED)
         assert second.title == "afterwards"
-        assert len(play.customer.asked) == 1
+        assert len(fixture.customer.requests) == 1
 
 
 async def test_a_phone_that_is_off_cannot_text(tmp_path: Path) -> None:
@@ -254,6 +257,6 @@ state = "off"
 phone = "+13125550123"
 texts = "HOURS"
 """
-    async with theatre(tmp_path, steps) as play:
-        (step,) = await play.played()
+    async with load_scenario(tmp_path, steps) as fixture:
+        (step,) = await fixture.play()
         assert step.differences[0].got == "one that is off"

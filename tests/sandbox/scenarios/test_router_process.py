@@ -1,4 +1,4 @@
-"""The router that is started for a scenario: its configuration, its start and its end."""
+"""The router that is started for a scenario."""
 
 import socket
 import tomllib
@@ -13,11 +13,10 @@ from hypothesis import strategies as st
 from sms_router.sandbox import load_world
 from sms_router.sandbox.hosting import free_port
 from sms_router.sandbox.scenarios.loader import read_scenario
-from sms_router.sandbox.scenarios.router_process import write_configuration
+from sms_router.sandbox.scenarios.router_process import format_toml, write_configuration
 from sms_router.sandbox.scenarios.runner import OwnRouter, ScenarioRunner
 from sms_router.sandbox.scenarios.scenario import Scenario
-from sms_router.sandbox.scenarios.toml_writer import toml_text
-from tests.sandbox.bench import PHONE, WORLD
+from tests.sandbox.sandbox_fixture import PHONE, WORLD
 
 CONFIG = WORLD.parent
 
@@ -35,13 +34,13 @@ values = st.recursive(
 
 @settings(max_examples=50)
 @given(st.dictionaries(texts, values, max_size=4))
-def test_what_is_written_is_read_again(document: dict[str, object]) -> None:
-    assert tomllib.loads(toml_text(document)) == document
+def test_formatted_toml_can_be_read_again(document: dict[str, object]) -> None:
+    assert tomllib.loads(format_toml(document)) == document
 
 
-def test_what_toml_has_no_word_for_is_refused() -> None:
+def test_a_value_that_toml_does_not_have_is_an_error() -> None:
     with pytest.raises(TypeError, match="TOML has no NoneType"):
-        toml_text({"x": None})
+        format_toml({"x": None})
 
 
 def _scenario(tmp_path: Path, text: str, port: int = 8000) -> Scenario:
@@ -51,7 +50,7 @@ def _scenario(tmp_path: Path, text: str, port: int = 8000) -> Scenario:
     return read_scenario(path, load_world(WORLD, f"http://127.0.0.1:{port}"))
 
 
-def test_the_configuration_is_copied_and_the_scenario_laid_over_it(tmp_path: Path) -> None:
+def test_the_scenarios_settings_are_applied_to_a_copy_of_the_configuration(tmp_path: Path) -> None:
     folder, home = tmp_path / "theirs", tmp_path / "home"
     folder.mkdir()
     home.mkdir()
@@ -78,21 +77,21 @@ def test_an_application_replaces_keywords_and_handlers(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-async def test_a_router_that_does_not_start_is_told_with_the_end_of_its_log(tmp_path: Path) -> None:
+async def test_a_router_that_does_not_start_is_reported_with_the_end_of_its_log(tmp_path: Path) -> None:
     scenario = _scenario(tmp_path, "[router]\ninline_deadlin = 1.0")
-    ending = await ScenarioRunner(OwnRouter(CONFIG, free_port())).play(scenario, lambda _: None)
-    assert not ending.passed
-    assert ending.trouble.startswith("The router stopped.")
-    assert "\nconfig/router.toml: router.inline_deadlin: unknown key" in ending.trouble
+    result = await ScenarioRunner(OwnRouter(CONFIG, free_port())).play(scenario, lambda _: None)
+    assert not result.passed
+    assert result.error.startswith("The router stopped.")
+    assert "\nconfig/router.toml: router.inline_deadlin: unknown key" in result.error
 
 
-async def test_a_port_that_is_taken_is_told(tmp_path: Path) -> None:
+async def test_a_port_in_use_is_reported(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        stage = ScenarioRunner(port=taken.getsockname()[1])
-        ending = await stage.play(_scenario(tmp_path, ""), lambda _: None)
-    assert ending.trouble.endswith("cannot be used; another program listens there.")
+        runner = ScenarioRunner(port=taken.getsockname()[1])
+        result = await runner.play(_scenario(tmp_path, ""), lambda _: None)
+    assert result.error.endswith("cannot be used; another program listens there.")
 
 
 APPLICATION = """
@@ -108,13 +107,13 @@ async def hi() -> str:
 
 
 @pytest.mark.slow
-async def test_a_failed_scenario_tells_what_came_and_leaves_nothing_running(tmp_path: Path) -> None:
+async def test_a_failed_scenario_reports_the_difference_and_leaves_nothing_running(tmp_path: Path) -> None:
     port = free_port()
     before = {process.pid for process in psutil.Process().children(recursive=True)}
-    ending = await ScenarioRunner(OwnRouter(CONFIG, port)).play(
+    result = await ScenarioRunner(OwnRouter(CONFIG, port)).play(
         _scenario(tmp_path, APPLICATION, port), lambda _: None
     )
-    assert [difference.got for difference in ending.played[0].differences] == [
-        "from 12345, says 'Hey', status delivered"
+    assert [difference.got for difference in result.played[0].differences] == [
+        "from 12345, text 'Hey', status delivered"
     ]
     assert {process.pid for process in psutil.Process().children(recursive=True)} <= before

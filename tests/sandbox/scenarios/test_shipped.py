@@ -1,32 +1,32 @@
-"""The scenarios that come along, played against the router with the configuration that comes along."""
+"""The included scenarios, played against the router with the included configuration."""
 
 import asyncio
 from pathlib import Path
 
 from sms_router.sandbox import load_world
 from sms_router.sandbox.hosting import free_port
-from sms_router.sandbox.scenarios import loader as reading
+from sms_router.sandbox.scenarios import loader
 from sms_router.sandbox.scenarios.runner import OwnRouter, ScenarioResult, ScenarioRunner
-from tests.sandbox.bench import WORLD
+from tests.sandbox.sandbox_fixture import WORLD
 
-SHIPPED = sorted(Path(reading.__file__).parent.glob("*.toml"))
+SHIPPED = sorted(Path(loader.__file__).parent.glob("*.toml"))
 
 
-async def _ending(path: Path) -> ScenarioResult:
+async def _play(path: Path) -> ScenarioResult:
     port = free_port()
-    scenario = reading.read_scenario(path, load_world(WORLD, f"http://127.0.0.1:{port}"))
+    scenario = loader.read_scenario(path, load_world(WORLD, f"http://127.0.0.1:{port}"))
     return await ScenarioRunner(OwnRouter(WORLD.parent, port)).play(scenario, lambda _: None)
 
 
-async def test_every_scenario_that_comes_along_passes() -> None:
+async def test_every_included_scenario_passes() -> None:
     assert len(SHIPPED) >= 5
-    few = asyncio.Semaphore(5)  # each has a router, and a busy machine must not make phones wait
+    limit = asyncio.Semaphore(5)  # each has a router, and a busy machine must not delay the replies
 
     async def played(path: Path) -> ScenarioResult:
-        async with few:
-            return await _ending(path)
+        async with limit:
+            return await _play(path)
 
-    endings = await asyncio.gather(*map(played, SHIPPED))
+    results = await asyncio.gather(*map(played, SHIPPED))
     assert [
-        (path.name, ending) for path, ending in zip(SHIPPED, endings, strict=True) if not ending.passed
+        (path.name, result) for path, result in zip(SHIPPED, results, strict=True) if not result.passed
     ] == []

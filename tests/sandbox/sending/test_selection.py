@@ -1,4 +1,4 @@
-"""Which sender a Service chooses (facts 5.1, 5.2)."""
+"""Which sender a Service selects (facts 5.1, 5.2)."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -6,11 +6,11 @@ from dataclasses import replace
 import pytest
 
 from sms_router.sandbox import load_world
-from sms_router.sandbox.sending.selection import Selection
-from sms_router.sandbox.state.account import Account, Member
+from sms_router.sandbox.sending.selection import PoolSelector
+from sms_router.sandbox.state.account import Account, PoolMember
 from sms_router.sandbox.world.numbers import Capabilities, Number, country_of, is_short_code
 from sms_router.sandbox.world.world import Service
-from tests.sandbox.bench import WORLD
+from tests.sandbox.sandbox_fixture import WORLD
 
 ALPHA = "My Shop"
 SHORT, SF, SF_OVERLAY, LA, CHICAGO = "12345", "+14155550100", "+16285550100", "+13105550100", "+13125550100"
@@ -19,36 +19,36 @@ CALIFORNIAN, NEW_YORKER, CANADIAN = "+14155550123", "+12125550123", "+1416555012
 BRITON, FRENCHMAN = "+447700900123", "+33612345678"
 
 
-class Desk:
-    """A Service with a pool of these senders, and its choices."""
+class PoolFixture:
+    """A Service with a pool of these senders."""
 
     def __init__(self, senders: Iterable[str], *, area_code_geomatch: bool = True) -> None:
         world = load_world(WORLD)
         self.service = replace(world.services[0], senders=(), area_code_geomatch=area_code_geomatch)
         self.account = Account(replace(world, numbers=(), services=(self.service,)))
-        self.selection = Selection(self.account)
+        self.selector = PoolSelector(self.account)
         for sender in senders:
-            self.join(sender)
+            self.add(sender)
 
-    def join(self, sender: str) -> None:
+    def add(self, sender: str) -> None:
         sid = f"PN{len(tuple(self.account.members(self.service.sid))):032x}"
         if sender == ALPHA:
-            self.account.join(self.service.sid, Member(sid, alpha_sender=ALPHA))
+            self.account.add_member(self.service.sid, PoolMember(sid, alpha_sender=ALPHA))
             return
         country = "US" if is_short_code(sender) else country_of(sender)
-        able = Capabilities(sms=True, mms=sender != TORONTO)
-        self.account.save_number(Number(sid, sender, country, able, sender))
-        self.account.join(self.service.sid, Member(sid))
+        capabilities = Capabilities(sms=True, mms=sender != TORONTO)
+        self.account.save_number(Number(sid, sender, country, capabilities, sender))
+        self.account.add_member(self.service.sid, PoolMember(sid))
 
-    def leave(self, sender: str) -> None:
+    def remove(self, sender: str) -> None:
         number = self.account.number_at(sender)
         assert number
-        self.account.leave(self.service.sid, number.sid)
+        self.account.remove_member(self.service.sid, number.sid)
 
-    def sends_to(self, person: str, *, with_media: bool = False) -> str | None:
-        return self.selection.choose(self.service, person, with_media=with_media)
+    def select(self, person: str, *, with_media: bool = False) -> str | None:
+        return self.selector.select(self.service, person, with_media=with_media)
 
-    def change(self, service: Service) -> None:
+    def update_service(self, service: Service) -> None:
         self.service = service
         self.account.save_service(service)
 
@@ -74,46 +74,46 @@ class Desk:
 def test_the_sender_is_the_one_that_twilio_documents(
     pool: list[str], person: str, sender: str | None
 ) -> None:
-    assert Desk(pool).sends_to(person) == sender
+    assert PoolFixture(pool).select(person) == sender
 
 
-def test_pictures_need_a_sender_that_carries_them() -> None:
-    assert Desk([TORONTO, TOLL_FREE]).sends_to(CANADIAN, with_media=True) == TOLL_FREE
-    assert Desk([ALPHA, LONDON]).sends_to(BRITON, with_media=True) == LONDON
-    assert Desk([TORONTO]).sends_to(CANADIAN, with_media=True) is None
+def test_pictures_require_a_sender_with_mms() -> None:
+    assert PoolFixture([TORONTO, TOLL_FREE]).select(CANADIAN, with_media=True) == TOLL_FREE
+    assert PoolFixture([ALPHA, LONDON]).select(BRITON, with_media=True) == LONDON
+    assert PoolFixture([TORONTO]).select(CANADIAN, with_media=True) is None
 
 
-def test_idle_senders_take_turns_and_people_keep_theirs() -> None:
-    desk = Desk([LA, CHICAGO])
+def test_senders_are_used_in_turn_and_a_person_keeps_one() -> None:
+    pool = PoolFixture([LA, CHICAGO])
     others = [f"+1212555{last:04}" for last in range(100, 104)]
-    assert [desk.sends_to(person) for person in others] == [LA, CHICAGO, LA, CHICAGO]
-    assert [desk.sends_to(person) for person in others] == [LA, CHICAGO, LA, CHICAGO]
-    assert desk.sends_to(others[0]) == LA
+    assert [pool.select(person) for person in others] == [LA, CHICAGO, LA, CHICAGO]
+    assert [pool.select(person) for person in others] == [LA, CHICAGO, LA, CHICAGO]
+    assert pool.select(others[0]) == LA
 
 
-def test_without_sticky_sender_nobody_is_kept_and_the_old_mapping_comes_back() -> None:
-    desk = Desk([LA, CHICAGO])
-    assert desk.sends_to(NEW_YORKER) == LA
-    desk.change(replace(desk.service, sticky_sender=False))
-    assert [desk.sends_to(NEW_YORKER) for _ in range(3)] == [CHICAGO, LA, CHICAGO]
-    desk.change(replace(desk.service, sticky_sender=True))
-    assert desk.sends_to(NEW_YORKER) == LA
+def test_with_sticky_sender_off_no_mapping_is_used_or_stored() -> None:
+    pool = PoolFixture([LA, CHICAGO])
+    assert pool.select(NEW_YORKER) == LA
+    pool.update_service(replace(pool.service, sticky_sender=False))
+    assert [pool.select(NEW_YORKER) for _ in range(3)] == [CHICAGO, LA, CHICAGO]
+    pool.update_service(replace(pool.service, sticky_sender=True))
+    assert pool.select(NEW_YORKER) == LA
 
 
-def test_a_mapping_ends_when_its_number_leaves_or_a_better_country_comes() -> None:
-    desk = Desk([LA, CHICAGO])
-    assert desk.sends_to(NEW_YORKER) == LA
-    desk.leave(LA)
-    assert desk.sends_to(NEW_YORKER) == CHICAGO
-    assert desk.sends_to(BRITON) == CHICAGO
-    desk.join(LONDON)
-    assert desk.sends_to(BRITON) == LONDON
+def test_a_mapping_ends_when_its_number_is_removed_or_a_better_country_is_added() -> None:
+    pool = PoolFixture([LA, CHICAGO])
+    assert pool.select(NEW_YORKER) == LA
+    pool.remove(LA)
+    assert pool.select(NEW_YORKER) == CHICAGO
+    assert pool.select(BRITON) == CHICAGO
+    pool.add(LONDON)
+    assert pool.select(BRITON) == LONDON
 
 
-def test_area_codes_count_only_where_the_service_says_so() -> None:
-    assert Desk([LA, SF], area_code_geomatch=False).sends_to(CALIFORNIAN) == LA
+def test_area_codes_count_only_with_area_code_geomatch() -> None:
+    assert PoolFixture([LA, SF], area_code_geomatch=False).select(CALIFORNIAN) == LA
 
 
 @pytest.mark.parametrize("near", [SF, SF_OVERLAY])
-def test_the_same_area_code_and_overlaid_ones_come_first(near: str) -> None:
-    assert Desk([LA, near]).sends_to(CALIFORNIAN) == near
+def test_the_same_area_code_and_overlaid_ones_are_preferred(near: str) -> None:
+    assert PoolFixture([LA, near]).select(CALIFORNIAN) == near

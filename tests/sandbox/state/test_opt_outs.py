@@ -7,8 +7,8 @@ import pytest
 from twilio.base.exceptions import TwilioRestException
 
 from sms_router.sandbox import load_world
-from sms_router.sandbox.world.opt_out_keywords import DEFAULT, NETWORK_STARTED, NETWORK_STOPPED, WordList
-from tests.sandbox.bench import (
+from sms_router.sandbox.world.opt_out_keywords import DEFAULT, OptOutKeywordList
+from tests.sandbox.sandbox_fixture import (
     CANADIAN_PHONE,
     NEW_YORK,
     PHONE,
@@ -17,11 +17,28 @@ from tests.sandbox.bench import (
     SHORT_CODE,
     TOLL_FREE,
     WORLD,
-    Bench,
-    running,
+    SandboxFixture,
+    run_sandbox,
 )
 
-FRENCH = WordList(
+STOP_REPLY = (
+    "You have successfully been unsubscribed. You will not receive any more messages from this number."
+    " Reply START to resubscribe."
+)
+START_REPLY = (
+    "You have successfully been re-subscribed to messages from this number. Reply HELP for help."
+    " Reply STOP to unsubscribe. Msg&Data Rates May Apply."
+)
+HELP_REPLY = "Reply STOP to unsubscribe. Msg&Data Rates May Apply."
+NETWORK_STOP_REPLY = (
+    'NETWORK MSG: You replied with the word "stop" which blocks all texts sent from this number.'
+    ' Text back "unstop" to receive messages again.'
+)
+NETWORK_START_REPLY = (
+    'NETWORK MSG: You have replied "unstop" and will begin receiving messages again from this number.'
+)
+
+FRENCH = OptOutKeywordList(
     language="fr",
     stop=frozenset({"ARRET"}),
     start=frozenset({"DEBUT"}),
@@ -34,125 +51,127 @@ FRENCH = WordList(
 
 
 @pytest.fixture
-async def advanced() -> AsyncIterator[Bench]:
+async def advanced() -> AsyncIterator[SandboxFixture]:
     """A Service with Advanced Opt-Out, and a French list for Canada."""
     world = load_world(WORLD)
     (service,) = world.services
     service = replace(
         service,
         advanced_opt_out=True,
-        opt_out_lists=(replace(DEFAULT, stop=frozenset({"ENOUGH"})), FRENCH),
+        opt_out_lists=(DEFAULT.model_copy(update={"stop": frozenset({"ENOUGH"})}), FRENCH),
     )
-    async with running(services=(service,)) as bench:
-        yield bench
+    async with run_sandbox(services=(service,)) as sandbox:
+        yield sandbox
 
 
-async def _words(bench: Bench, body: str, to: str, sender: str = PHONE) -> list[str]:
-    told = await bench.text(body, to, sender=sender)
-    return [message["body"] for message in told["messages"]]
+async def _replies(sandbox: SandboxFixture, body: str, to: str, sender: str = PHONE) -> list[str]:
+    result = await sandbox.text(body, to, sender=sender)
+    return [message["body"] for message in result["messages"]]
 
 
-async def _refused(bench: Bench, sender: str) -> bool:
-    """Say whether a direct send is refused with 21610."""
+async def _is_blocked(sandbox: SandboxFixture, sender: str) -> bool:
+    """Return whether a direct message is rejected with 21610."""
     try:
-        await bench.twilio(lambda c: c.messages.create(to=PHONE, from_=sender, body="Sale"))
-    except TwilioRestException as refused:
-        assert (refused.status, refused.code) == (400, 21610)
+        await sandbox.call(lambda c: c.messages.create(to=PHONE, from_=sender, body="Sale"))
+    except TwilioRestException as error:
+        assert (error.status, error.code) == (400, 21610)
         return True
     return False
 
 
 @pytest.mark.parametrize("word", ["STOP", "stop", " Stop ", "Unsubscribe", "QUIT", "OptOut"])
-async def test_a_long_code_stops_at_the_default_words_for_the_whole_service(bench: Bench, word: str) -> None:
-    assert await _words(bench, word, SAN_FRANCISCO) == [DEFAULT.stop_reply]
-    assert "OptOutType" not in bench.customer.asked[0].form
-    assert [await _refused(bench, sender) for sender in (SAN_FRANCISCO, NEW_YORK, SHORT_CODE)] == [True] * 3
+async def test_stop_on_a_long_code_covers_the_whole_service(sandbox: SandboxFixture, word: str) -> None:
+    assert await _replies(sandbox, word, SAN_FRANCISCO) == [STOP_REPLY]
+    assert "OptOutType" not in sandbox.customer.requests[0].form
+    assert [await _is_blocked(sandbox, sender) for sender in (SAN_FRANCISCO, NEW_YORK, SHORT_CODE)] == [
+        True
+    ] * 3
 
 
 @pytest.mark.parametrize("words", ["STOP PLEASE", "Stop.", "STOPP", "please stop"])
-async def test_other_words_stop_nothing(bench: Bench, words: str) -> None:
-    assert await _words(bench, words, SAN_FRANCISCO) == []
-    assert not await _refused(bench, SAN_FRANCISCO)
+async def test_other_words_have_no_effect(sandbox: SandboxFixture, words: str) -> None:
+    assert await _replies(sandbox, words, SAN_FRANCISCO) == []
+    assert not await _is_blocked(sandbox, SAN_FRANCISCO)
 
 
-async def test_start_lifts_the_block_and_is_passed_on_too(bench: Bench) -> None:
-    assert await _words(bench, "YES", SAN_FRANCISCO) == []
-    await bench.text("STOP", SAN_FRANCISCO)
-    assert await _words(bench, "STOP", SAN_FRANCISCO) == []
-    assert await _words(bench, "HELP", SAN_FRANCISCO) == []
-    assert await _words(bench, "YES", NEW_YORK) == [DEFAULT.start_reply]
-    assert await _words(bench, "HELP", SAN_FRANCISCO) == [DEFAULT.help_reply]
-    assert len(bench.customer.asked) == 6
-    assert not await _refused(bench, SAN_FRANCISCO)
+async def test_start_removes_the_block_and_is_forwarded(sandbox: SandboxFixture) -> None:
+    assert await _replies(sandbox, "YES", SAN_FRANCISCO) == []
+    await sandbox.text("STOP", SAN_FRANCISCO)
+    assert await _replies(sandbox, "STOP", SAN_FRANCISCO) == []
+    assert await _replies(sandbox, "HELP", SAN_FRANCISCO) == []
+    assert await _replies(sandbox, "YES", NEW_YORK) == [START_REPLY]
+    assert await _replies(sandbox, "HELP", SAN_FRANCISCO) == [HELP_REPLY]
+    assert len(sandbox.customer.requests) == 6
+    assert not await _is_blocked(sandbox, SAN_FRANCISCO)
 
 
-async def test_a_reply_to_somebody_who_opted_out_is_an_alert(bench: Bench) -> None:
-    bench.customer.says("/sms", "<Message>You are out</Message>")
-    assert await _words(bench, "STOP", SAN_FRANCISCO) == [DEFAULT.stop_reply]
-    bench.customer.says("/sms", f'<Message from="{SHORT_CODE}">Still there?</Message>')
-    assert await _words(bench, "Hello", SHORT_CODE) == []
-    assert await bench.alert_codes() == [21610, 21610]
+async def test_a_reply_to_an_opted_out_person_is_an_alert(sandbox: SandboxFixture) -> None:
+    sandbox.customer.set_twiml("/sms", "<Message>You are out</Message>")
+    assert await _replies(sandbox, "STOP", SAN_FRANCISCO) == [STOP_REPLY]
+    sandbox.customer.set_twiml("/sms", f'<Message from="{SHORT_CODE}">Still there?</Message>')
+    assert await _replies(sandbox, "Hello", SHORT_CODE) == []
+    assert await sandbox.alert_codes() == [21610, 21610]
 
 
-async def test_a_service_finds_out_later_and_reports_it(bench: Bench) -> None:
-    await bench.text("STOP", SAN_FRANCISCO)
-    created = await bench.twilio(
+async def test_a_service_reports_an_opt_out_by_status_callback(sandbox: SandboxFixture) -> None:
+    await sandbox.text("STOP", SAN_FRANCISCO)
+    created = await sandbox.call(
         lambda c: c.messages.create(to=PHONE, messaging_service_sid=SERVICE, body="Sale")
     )
     assert created.status == "accepted"
-    await bench.settle()
-    last = bench.customer.asked_at("/sms/status")[-1].form
+    await sandbox.wait_until_idle()
+    last = sandbox.customer.requests_to("/sms/status")[-1].form
     assert (last["MessageSid"], last["MessageStatus"], last["ErrorCode"]) == (created.sid, "failed", "21610")
 
 
-async def test_outside_services_only_that_number_is_blocked(bench: Bench) -> None:
+async def test_outside_of_services_only_that_number_is_blocked(sandbox: SandboxFixture) -> None:
     sid = "PN00000000000000000000000000000002"
-    await bench.twilio(lambda c: c.messaging.v1.services(SERVICE).phone_numbers(sid).delete())
-    assert await _words(bench, "STOP", NEW_YORK) == [DEFAULT.stop_reply]
-    assert [await _refused(bench, sender) for sender in (NEW_YORK, SAN_FRANCISCO)] == [True, False]
+    await sandbox.call(lambda c: c.messaging.v1.services(SERVICE).phone_numbers(sid).delete())
+    assert await _replies(sandbox, "STOP", NEW_YORK) == [STOP_REPLY]
+    assert [await _is_blocked(sandbox, sender) for sender in (NEW_YORK, SAN_FRANCISCO)] == [True, False]
 
 
-async def test_a_short_code_leaves_everything_to_the_application(bench: Bench) -> None:
-    assert await _words(bench, "STOP", SHORT_CODE) == []
-    assert not await _refused(bench, SHORT_CODE)
+async def test_a_short_code_handles_no_keyword(sandbox: SandboxFixture) -> None:
+    assert await _replies(sandbox, "STOP", SHORT_CODE) == []
+    assert not await _is_blocked(sandbox, SHORT_CODE)
 
 
-async def test_a_toll_free_number_is_blocked_by_its_network_alone(bench: Bench) -> None:
-    bench.customer.says("/sms", "<Message>Bye</Message>")
-    told = await bench.text("STOP", TOLL_FREE)
-    assert [(m["from"], m["body"], m["status"]) for m in told["messages"]] == [
-        (TOLL_FREE, NETWORK_STOPPED, None)
+async def test_a_toll_free_number_is_blocked_by_its_network_alone(sandbox: SandboxFixture) -> None:
+    sandbox.customer.set_twiml("/sms", "<Message>Bye</Message>")
+    result = await sandbox.text("STOP", TOLL_FREE)
+    assert [(m["from"], m["body"], m["status"]) for m in result["messages"]] == [
+        (TOLL_FREE, NETWORK_STOP_REPLY, None)
     ]
-    assert [(m["body"], m["error_code"]) for m in told["undelivered"]] == [("Bye", 30004)]
-    assert not await _refused(bench, SAN_FRANCISCO)
-    assert await _words(bench, "YES", TOLL_FREE) == []
-    assert await _words(bench, "UNSTOP", TOLL_FREE) == [NETWORK_STARTED, "Bye"]
-    assert await bench.alert_codes() == []
+    assert [(m["body"], m["error_code"]) for m in result["undelivered"]] == [("Bye", 30004)]
+    assert not await _is_blocked(sandbox, SAN_FRANCISCO)
+    assert await _replies(sandbox, "YES", TOLL_FREE) == []
+    assert await _replies(sandbox, "UNSTOP", TOLL_FREE) == [NETWORK_START_REPLY, "Bye"]
+    assert await sandbox.alert_codes() == []
 
 
-async def test_advanced_opt_out_works_on_short_codes_and_says_so(advanced: Bench) -> None:
-    assert await _words(advanced, "enough", SHORT_CODE) == [DEFAULT.stop_reply]
-    assert advanced.customer.asked[0].form["OptOutType"] == "STOP"
-    assert [await _refused(advanced, sender) for sender in (SHORT_CODE, TOLL_FREE)] == [True, True]
-    assert await _words(advanced, "HELP", SHORT_CODE) == []
-    assert await _words(advanced, "UNSTOP", SHORT_CODE) == [DEFAULT.start_reply]
-    assert await _words(advanced, "HELP", SHORT_CODE) == [DEFAULT.help_reply]
-    types = [asked.form["OptOutType"] for asked in advanced.customer.asked]
+async def test_advanced_opt_out_handles_keywords_on_short_codes(advanced: SandboxFixture) -> None:
+    assert await _replies(advanced, "enough", SHORT_CODE) == [STOP_REPLY]
+    assert advanced.customer.requests[0].form["OptOutType"] == "STOP"
+    assert [await _is_blocked(advanced, sender) for sender in (SHORT_CODE, TOLL_FREE)] == [True, True]
+    assert await _replies(advanced, "HELP", SHORT_CODE) == []
+    assert await _replies(advanced, "UNSTOP", SHORT_CODE) == [START_REPLY]
+    assert await _replies(advanced, "HELP", SHORT_CODE) == [HELP_REPLY]
+    types = [request.form["OptOutType"] for request in advanced.customer.requests]
     assert types == ["STOP", "HELP", "START", "HELP"]
 
 
-async def test_words_that_were_taken_off_the_list_do_nothing_and_stop_always_works(advanced: Bench) -> None:
-    assert await _words(advanced, "QUIT", SAN_FRANCISCO) == []
-    assert "OptOutType" not in advanced.customer.asked[0].form
-    assert await _words(advanced, "STOP", SAN_FRANCISCO) == [DEFAULT.stop_reply]
+async def test_removed_keywords_have_no_effect_but_stop_cannot_be_removed(advanced: SandboxFixture) -> None:
+    assert await _replies(advanced, "QUIT", SAN_FRANCISCO) == []
+    assert "OptOutType" not in advanced.customer.requests[0].form
+    assert await _replies(advanced, "STOP", SAN_FRANCISCO) == [STOP_REPLY]
 
 
-async def test_a_countrys_own_list_replaces_the_standard_one(advanced: Bench) -> None:
-    assert await _words(advanced, "ENOUGH", TOLL_FREE, CANADIAN_PHONE) == []
-    assert await _words(advanced, "arret", SAN_FRANCISCO, CANADIAN_PHONE) == ["Désabonné."]
-    assert await _words(advanced, "START", SAN_FRANCISCO, CANADIAN_PHONE) == [DEFAULT.start_reply]
+async def test_a_countrys_own_list_replaces_the_standard_one(advanced: SandboxFixture) -> None:
+    assert await _replies(advanced, "ENOUGH", TOLL_FREE, CANADIAN_PHONE) == []
+    assert await _replies(advanced, "arret", SAN_FRANCISCO, CANADIAN_PHONE) == ["Désabonné."]
+    assert await _replies(advanced, "START", SAN_FRANCISCO, CANADIAN_PHONE) == [START_REPLY]
 
 
-async def test_on_a_toll_free_number_the_network_speaks_over_advanced_opt_out(advanced: Bench) -> None:
-    assert await _words(advanced, "STOP", TOLL_FREE) == [NETWORK_STOPPED]
-    assert await _words(advanced, "START", TOLL_FREE) == [NETWORK_STARTED, DEFAULT.start_reply]
+async def test_on_a_toll_free_number_the_network_replies_too(advanced: SandboxFixture) -> None:
+    assert await _replies(advanced, "STOP", TOLL_FREE) == [NETWORK_STOP_REPLY]
+    assert await _replies(advanced, "START", TOLL_FREE) == [NETWORK_START_REPLY, START_REPLY]

@@ -11,13 +11,13 @@ from twilio.request_validator import RequestValidator
 
 from sms_router.sandbox.hosting import free_port
 from sms_router.sandbox.webhooks.connection_policy import (
-    BadOverride,
     ConnectionPolicy,
+    InvalidOverride,
     WebhookFailureKind,
-    overridden,
+    apply_overrides,
 )
-from tests.sandbox.bench import PHONE, PRAIRIE_PHONE, SAN_FRANCISCO, SERVICE, Bench
-from tests.sandbox.customer import twiml
+from tests.sandbox.customer_application import twiml
+from tests.sandbox.sandbox_fixture import PHONE, PRAIRIE_PHONE, SAN_FRANCISCO, SERVICE, SandboxFixture
 
 TWILIO = ConnectionPolicy()
 
@@ -40,7 +40,7 @@ TWILIO = ConnectionPolicy()
     ],
 )
 def test_a_fragment_overrides_twilios_defaults(fragment: str, policy: ConnectionPolicy) -> None:
-    assert overridden(f"https://example.com/sms{fragment}", TWILIO) == policy
+    assert apply_overrides(f"https://example.com/sms{fragment}", TWILIO) == policy
 
 
 @pytest.mark.parametrize(
@@ -60,22 +60,22 @@ def test_a_fragment_overrides_twilios_defaults(fragment: str, policy: Connection
         ("sni=maybe", 11100),
     ],
 )
-def test_a_bad_override_has_a_code(fragment: str, code: int) -> None:
-    bad = overridden(f"https://example.com/sms#{fragment}", TWILIO)
-    assert isinstance(bad, BadOverride)
+def test_an_invalid_override_has_a_code(fragment: str, code: int) -> None:
+    bad = apply_overrides(f"https://example.com/sms#{fragment}", TWILIO)
+    assert isinstance(bad, InvalidOverride)
     assert bad.code == code
 
 
-async def _configure(bench: Bench, url: str) -> None:
-    await bench.twilio(lambda c: c.messaging.v1.services(SERVICE).update(inbound_request_url=url))
+async def _configure(sandbox: SandboxFixture, url: str) -> None:
+    await sandbox.call(lambda c: c.messaging.v1.services(SERVICE).update(inbound_request_url=url))
 
 
-async def test_a_bad_override_keeps_the_application_from_being_asked(bench: Bench) -> None:
-    await _configure(bench, f"{bench.customer.url}/sms#rp=often")
-    told = await bench.text("Hello")
-    assert [asked.path for asked in bench.customer.asked] == ["/sms/fallback"]
-    assert bench.customer.asked[0].form["ErrorCode"] == "11243"
-    assert told["webhook"]["outcome"] == "answered by the fallback"
+async def test_an_invalid_override_calls_the_fallback(sandbox: SandboxFixture) -> None:
+    await _configure(sandbox, f"{sandbox.customer.url}/sms#rp=often")
+    result = await sandbox.text("Hello")
+    assert [request.path for request in sandbox.customer.requests] == ["/sms/fallback"]
+    assert sandbox.customer.requests[0].form["ErrorCode"] == "11243"
+    assert result["webhook"]["outcome"] == "answered by the fallback"
 
 
 @pytest.mark.parametrize(
@@ -89,87 +89,87 @@ async def test_a_bad_override_keeps_the_application_from_being_asked(bench: Benc
         ("#rp=5xx&rc=0", 500, 1),
     ],
 )
-async def test_a_failed_page_is_asked_again_where_the_url_says_so(
-    bench: Bench, fragment: str, status: int, times: int
+async def test_an_override_sets_what_is_retried_how_often(
+    sandbox: SandboxFixture, fragment: str, status: int, times: int
 ) -> None:
-    await _configure(bench, f"{bench.customer.url}/sms{fragment}")
-    bench.customer.pages["/sms"] = Response(status_code=status)
-    await bench.text("Hello")
-    asked = bench.customer.asked_at("/sms")
+    await _configure(sandbox, f"{sandbox.customer.url}/sms{fragment}")
+    sandbox.customer.pages["/sms"] = Response(status_code=status)
+    await sandbox.text("Hello")
+    asked = sandbox.customer.requests_to("/sms")
     assert len(asked) == times
     assert len({each.headers["i-twilio-idempotency-token"] for each in asked}) == 1
     assert "#" not in asked[0].url
 
 
-async def test_a_retry_that_succeeds_is_an_answer(bench: Bench) -> None:
+async def test_a_retry_can_succeed(sandbox: SandboxFixture) -> None:
     answers = [Response(status_code=503), twiml("<Message>Hello</Message>")]
 
     async def page() -> Response:
         return answers.pop(0)
 
-    await _configure(bench, f"{bench.customer.url}/sms#rp=5xx")
-    bench.customer.pages["/sms"] = page
-    told = await bench.text("Hello")
-    assert [message["body"] for message in told["messages"]] == ["Hello"]
-    assert await bench.alert_codes() == []
+    await _configure(sandbox, f"{sandbox.customer.url}/sms#rp=5xx")
+    sandbox.customer.pages["/sms"] = page
+    result = await sandbox.text("Hello")
+    assert [message["body"] for message in result["messages"]] == ["Hello"]
+    assert await sandbox.alert_codes() == []
 
 
-async def test_no_retry_is_made_where_none_is_wanted(bench: Bench) -> None:
-    await _configure(bench, f"http://127.0.0.1:{free_port()}/sms#rc=0&rp=all")
-    told = await bench.text("Hello")
-    assert [request["error_code"] for request in told["webhook"]["requests"]] == [11205, None]
+async def test_an_override_can_switch_retries_off(sandbox: SandboxFixture) -> None:
+    await _configure(sandbox, f"http://127.0.0.1:{free_port()}/sms#rc=0&rp=all")
+    result = await sandbox.text("Hello")
+    assert [request["error_code"] for request in result["webhook"]["requests"]] == [11205, None]
 
 
-async def test_credentials_are_sent_only_when_they_are_asked_for(bench: Bench) -> None:
-    url = bench.customer.url.replace("://", "://bob:p%40ss@")
-    await _configure(bench, f"{url}/sms")
-    await bench.text("Hello")
-    assert "authorization" not in bench.customer.asked[0].headers
-    bench.customer.asked.clear()
+async def test_credentials_are_sent_only_after_a_challenge(sandbox: SandboxFixture) -> None:
+    url = sandbox.customer.url.replace("://", "://bob:p%40ss@")
+    await _configure(sandbox, f"{url}/sms")
+    await sandbox.text("Hello")
+    assert "authorization" not in sandbox.customer.requests[0].headers
+    sandbox.customer.requests.clear()
     challenge = {"WWW-Authenticate": 'Basic realm="sms"'}
-    bench.customer.pages["/sms"] = Response(status_code=401, headers=challenge)
-    told = await bench.text("Hello")
-    first, second, _ = bench.customer.asked
+    sandbox.customer.pages["/sms"] = Response(status_code=401, headers=challenge)
+    result = await sandbox.text("Hello")
+    first, second, _ = sandbox.customer.requests
     assert "authorization" not in first.headers
     assert second.headers["authorization"] == "Basic " + base64.b64encode(b"bob:p@ss").decode()
-    assert first.url == second.url == f"{bench.customer.url}/sms"
-    validator = RequestValidator(bench.world.auth_token)
+    assert first.url == second.url == f"{sandbox.customer.url}/sms"
+    validator = RequestValidator(sandbox.world.auth_token)
     assert validator.validate(second.url, dict(second.form), second.headers["x-twilio-signature"])
-    assert told["webhook"]["requests"][0]["reason"] == "HTTP 401"
+    assert result["webhook"]["requests"][0]["reason"] == "HTTP 401"
 
 
 @pytest.mark.parametrize("challenge", [{}, {"WWW-Authenticate": "Bearer"}])
-async def test_a_401_that_asks_for_nothing_twilio_has_is_a_failure(
-    bench: Bench, challenge: dict[str, str]
+async def test_a_401_without_a_basic_challenge_is_a_failure(
+    sandbox: SandboxFixture, challenge: dict[str, str]
 ) -> None:
-    url = bench.customer.url.replace("://", "://bob:secret@")
-    await _configure(bench, f"{url}/sms")
-    bench.customer.pages["/sms"] = Response(status_code=401, headers=challenge)
-    await bench.text("Hello")
-    assert len(bench.customer.asked_at("/sms")) == 1
+    url = sandbox.customer.url.replace("://", "://bob:secret@")
+    await _configure(sandbox, f"{url}/sms")
+    sandbox.customer.pages["/sms"] = Response(status_code=401, headers=challenge)
+    await sandbox.text("Hello")
+    assert len(sandbox.customer.requests_to("/sms")) == 1
 
 
-async def test_cookies_belong_to_a_pair_of_numbers_for_four_hours(bench: Bench) -> None:
-    bench.customer.pages["/sms"] = Response(
+async def test_cookies_are_kept_per_pair_of_numbers_for_four_hours(sandbox: SandboxFixture) -> None:
+    sandbox.customer.pages["/sms"] = Response(
         "<Response/>", media_type="application/xml", headers={"Set-Cookie": "step=2; Path=/"}
     )
 
     async def sent(sender: str = PHONE, to: str = SAN_FRANCISCO) -> str | None:
-        await bench.text("Hello", to, sender=sender)
-        return bench.customer.asked[-1].headers.get("cookie")
+        await sandbox.text("Hello", to, sender=sender)
+        return sandbox.customer.requests[-1].headers.get("cookie")
 
     assert await sent() is None
     assert await sent() == "step=2"
     assert await sent(sender=PRAIRIE_PHONE) is None
     assert await sent(to="12345") is None
-    bench.clock.advance(4 * 3600)
+    sandbox.clock.advance(4 * 3600)
     assert await sent() == "step=2"
-    bench.clock.advance(4 * 3600 + 1)
+    sandbox.clock.advance(4 * 3600 + 1)
     assert await sent() is None
 
 
-async def test_a_cookie_that_python_refuses_costs_no_answer(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
+async def test_a_cookie_that_python_refuses_is_ignored(
+    sandbox: SandboxFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every Python is made as strict as the patched ones."""
     lenient = Morsel.__setitem__
@@ -180,9 +180,9 @@ async def test_a_cookie_that_python_refuses_costs_no_answer(
         lenient(morsel, name, value)
 
     monkeypatch.setattr(Morsel, "__setitem__", strict)
-    url = f"{bench.customer.url}/a%01/sms"
-    await bench.twilio(lambda c: c.messaging.v1.services(SERVICE).update(inbound_request_url=url))
-    bench.customer.pages["/a\x01/sms"] = page = twiml("<Message>Hi</Message>")
+    url = f"{sandbox.customer.url}/a%01/sms"
+    await sandbox.call(lambda c: c.messaging.v1.services(SERVICE).update(inbound_request_url=url))
+    sandbox.customer.pages["/a\x01/sms"] = page = twiml("<Message>Hi</Message>")
     page.headers["Set-Cookie"] = "step=2"
-    told = await bench.text("Hello")
-    assert [message["body"] for message in told["messages"]] == ["Hi"]
+    result = await sandbox.text("Hello")
+    assert [message["body"] for message in result["messages"]] == ["Hi"]

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twilio.request_validator import RequestValidator
 
-from sms_router.sandbox.webhooks.signing import Signer, signed_form
+from sms_router.sandbox.webhooks.signing import WebhookSigner, signed_url
 from sms_router.sandbox.world.numbers import HttpMethod
 from sms_router.twilio.form import parse_form
 
@@ -14,8 +14,8 @@ TEXT = st.text(st.characters(codec="utf-8"), max_size=30)
 
 
 @given(st.dictionaries(TEXT.filter(bool), TEXT, max_size=8))
-def test_a_posted_form_validates_at_the_other_end(parameters: dict[str, str]) -> None:
-    request = Signer(TOKEN).sign(HttpMethod.POST, "http://127.0.0.1:8000/sms?a=b", parameters, "token")
+def test_the_signature_of_a_posted_form_is_valid(parameters: dict[str, str]) -> None:
+    request = WebhookSigner(TOKEN).sign(HttpMethod.POST, "http://127.0.0.1:8000/sms?a=b", parameters, "token")
     received = dict(parse_form(request.body or b""))
     assert received == parameters
     signature = request.headers["X-Twilio-Signature"]
@@ -23,8 +23,8 @@ def test_a_posted_form_validates_at_the_other_end(parameters: dict[str, str]) ->
 
 
 @given(st.dictionaries(TEXT.filter(bool), TEXT, min_size=1, max_size=8))
-def test_a_get_carries_the_parameters_in_its_signed_query(parameters: dict[str, str]) -> None:
-    request = Signer(TOKEN).sign(HttpMethod.GET, "http://127.0.0.1:8000/sms?a=b", parameters, "token")
+def test_the_signature_of_a_get_covers_its_query(parameters: dict[str, str]) -> None:
+    request = WebhookSigner(TOKEN).sign(HttpMethod.GET, "http://127.0.0.1:8000/sms?a=b", parameters, "token")
     query = parse_qsl(urlsplit(request.url).query, keep_blank_values=True)
     assert query == [("a", "b"), *parameters.items()]
     assert request.body is None
@@ -43,11 +43,13 @@ def test_a_get_carries_the_parameters_in_its_signed_query(parameters: dict[str, 
     ],
 )
 def test_the_url_is_signed_as_twilio_signs_it(configured: str, signed: str) -> None:
-    assert signed_form(configured) == signed
+    assert signed_url(configured) == signed
 
 
 def test_the_headers_are_twilios() -> None:
-    headers = Signer(TOKEN).sign(HttpMethod.POST, "https://example.com/sms", {"Body": "Hi"}, "abc").headers
+    headers = (
+        WebhookSigner(TOKEN).sign(HttpMethod.POST, "https://example.com/sms", {"Body": "Hi"}, "abc").headers
+    )
     assert headers["User-Agent"] == "TwilioProxy/1.1"
     assert headers["I-Twilio-Idempotency-Token"] == "abc"
     assert headers["Content-Type"] == "application/x-www-form-urlencoded"

@@ -1,6 +1,13 @@
 import pytest
 
-from sms_router.sandbox.webhooks.twiml import MessageVerb, RedirectVerb, Unreadable, Verb, Warn, read_twiml
+from sms_router.sandbox.webhooks.twiml import (
+    InvalidTwiml,
+    MessageVerb,
+    RedirectVerb,
+    TwimlWarning,
+    Verb,
+    parse_twiml,
+)
 
 HEAD = b'<?xml version="1.0" encoding="UTF-8"?>'
 
@@ -24,30 +31,30 @@ HEAD = b'<?xml version="1.0" encoding="UTF-8"?>'
             (MessageVerb("x", (), "+1", "2", "/s", "/a", "GET"),),
         ),
         ('<Redirect method="GET"> /next </Redirect>', (RedirectVerb("/next", "GET"),)),
-        ("<message>x</message>", (Warn(12200, "unknown verb <message>"),)),
-        ("<Say>x</Say>", (Warn(14110, "<Say> cannot answer a message"),)),
+        ("<message>x</message>", (TwimlWarning(12200, "unknown verb <message>"),)),
+        ("<Say>x</Say>", (TwimlWarning(14110, "<Say> cannot answer a message"),)),
         (
             '<Message messagingServiceSid="MG1">x</Message>',
-            (Warn(12200, "unknown attribute messagingServiceSid in <Message>"), MessageVerb("x")),
+            (TwimlWarning(12200, "unknown attribute messagingServiceSid in <Message>"), MessageVerb("x")),
         ),
         (
             '<Redirect Method="GET">/next</Redirect>',
-            (Warn(12200, "unknown attribute Method in <Redirect>"), RedirectVerb("/next")),
+            (TwimlWarning(12200, "unknown attribute Method in <Redirect>"), RedirectVerb("/next")),
         ),
         (
             "<Message><Text>x</Text></Message>",
-            (Warn(12200, "unknown noun <Text> in <Message>"), MessageVerb("")),
+            (TwimlWarning(12200, "unknown noun <Text> in <Message>"), MessageVerb("")),
         ),
     ],
 )
 def test_verbs_are_read_from_top_to_bottom(inner: str, verbs: tuple[Verb, ...]) -> None:
-    assert read_twiml(HEAD + f"<Response>{inner}</Response>".encode()) == verbs
+    assert parse_twiml(HEAD + f"<Response>{inner}</Response>".encode()) == verbs
 
 
-def test_attributes_of_the_root_mean_nothing_and_a_schema_is_let_be() -> None:
+def test_attributes_of_the_root_are_unknown_but_a_schema_is_ignored() -> None:
     schema = 'xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xsi:noNamespaceSchemaLocation="a.xsd"'
-    assert read_twiml(f"<Response {schema}/>".encode()) == ()
-    assert read_twiml(b'<Response to="1"/>') == (Warn(12200, "unknown attribute to in <Response>"),)
+    assert parse_twiml(f"<Response {schema}/>".encode()) == ()
+    assert parse_twiml(b'<Response to="1"/>') == (TwimlWarning(12200, "unknown attribute to in <Response>"),)
 
 
 @pytest.mark.parametrize(
@@ -67,7 +74,7 @@ def test_attributes_of_the_root_mean_nothing_and_a_schema_is_let_be() -> None:
         (b"<html/>", 12102),
     ],
 )
-def test_what_cannot_be_read_has_the_debuggers_code(body: bytes, code: int) -> None:
-    document = read_twiml(body)
-    assert isinstance(document, Unreadable)
+def test_invalid_twiml_has_the_debuggers_code(body: bytes, code: int) -> None:
+    document = parse_twiml(body)
+    assert isinstance(document, InvalidTwiml)
     assert document.code == code

@@ -1,6 +1,6 @@
 import pytest
 
-from sms_router.sandbox.world.geography import Place, place_of
+from sms_router.sandbox.world.geography import NumberLocation, location_of
 from sms_router.sandbox.world.numbers import (
     NumberKind,
     country_of,
@@ -14,18 +14,18 @@ from sms_router.sandbox.world.numbers import (
 @pytest.mark.parametrize(
     ("address", "country", "place"),
     [
-        ("+14155550123", None, Place("SAN FRANCISCO", "CA", "94103", "US")),
-        ("+12125550123", None, Place("NEW YORK", "NY", "10001", "US")),
-        ("+16475550123", None, Place("TORONTO", "ON", "M5H 2N2", "CA")),
-        ("+18885550100", None, Place(country="US")),
-        ("+19075550100", None, Place(country="US")),
-        ("+447700900123", None, Place(country="GB")),
-        ("12345", "US", Place(country="US")),
-        ("12345", "CA", Place(country="CA")),
+        ("+14155550123", None, NumberLocation("SAN FRANCISCO", "CA", "94103", "US")),
+        ("+12125550123", None, NumberLocation("NEW YORK", "NY", "10001", "US")),
+        ("+16475550123", None, NumberLocation("TORONTO", "ON", "M5H 2N2", "CA")),
+        ("+18885550100", None, NumberLocation(country="US")),
+        ("+19075550100", None, NumberLocation(country="US")),
+        ("+447700900123", None, NumberLocation(country="GB")),
+        ("12345", "US", NumberLocation(country="US")),
+        ("12345", "CA", NumberLocation(country="CA")),
     ],
 )
-def test_a_number_belongs_to_a_place(address: str, country: str | None, place: Place) -> None:
-    assert place_of(address, country) == place
+def test_a_number_has_a_location(address: str, country: str | None, place: NumberLocation) -> None:
+    assert location_of(address, country) == place
 
 
 @pytest.mark.parametrize(
@@ -38,14 +38,14 @@ def test_a_number_belongs_to_a_place(address: str, country: str | None, place: P
         ("+447700900123", NumberKind.LONG_CODE),
     ],
 )
-def test_kinds_are_told_apart(address: str, kind: NumberKind) -> None:
+def test_the_kind_of_a_number_is_recognised(address: str, kind: NumberKind) -> None:
     assert kind_of(address) is kind
 
 
 @pytest.mark.parametrize(
     "text", ["", "12", "123456789", "+12345", "4155550100", "+0155550100", "+999123456789"]
 )
-def test_what_is_no_number_is_none(text: str) -> None:
+def test_other_texts_are_not_numbers(text: str) -> None:
     assert not is_short_code(text)
     assert not is_e164(text)
 
@@ -67,5 +67,5 @@ def test_a_country_code_that_does_not_exist_has_no_country() -> None:
         ("", False),
     ],
 )
-def test_alphanumeric_senders_have_rules(text: str, allowed: bool) -> None:
+def test_alphanumeric_senders_have_a_form(text: str, allowed: bool) -> None:
     assert is_alphanumeric(text) is allowed

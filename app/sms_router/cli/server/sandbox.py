@@ -19,13 +19,14 @@ from rich.text import Text
 from sms_router.cli.context import check_port, sandbox_world
 from sms_router.cli.output import AsJson, CommandError, print_json, stdout
 from sms_router.config.settings import load_settings
+from sms_router.errors import ConfigurationError
 from sms_router.twilio.public_url import PublicUrl
 
 if TYPE_CHECKING:
     import uvicorn
 
     from sms_router.sandbox import World
-    from sms_router.sandbox.scenarios.player import Played
+    from sms_router.sandbox.scenarios.player import PlayedStep
     from sms_router.sandbox.scenarios.runner import ScenarioResult
     from sms_router.sandbox.scenarios.scenario import Scenario
 
@@ -80,7 +81,7 @@ def sandbox(
     """
     if context.invoked_subcommand:
         return
-    from sms_router.sandbox.world.proxy import ReverseProxy  # noqa: PLC0415 (not needed with Twilio's credentials)
+    from sms_router.sandbox.world.world import ReverseProxy  # noqa: PLC0415 (not needed with Twilio's credentials)
 
     if not _is_loopback(host) and not expose:
         raise CommandError(
@@ -191,13 +192,12 @@ def _follow(parent: int, server: uvicorn.Server) -> None:
 def _read(path: Path, router_url: str) -> Scenario:
     """Read a scenario for a router at this URL."""
     from sms_router.sandbox.scenarios.loader import read_scenario  # noqa: PLC0415 (as above)
-    from sms_router.sandbox.world.toml_table import WorldError  # noqa: PLC0415
 
-    settings = load_settings({**os.environ, "PUBLIC_URL": router_url})
+    world = sandbox_world(load_settings({**os.environ, "PUBLIC_URL": router_url}))
     try:
-        return read_scenario(path, sandbox_world(settings))
-    except WorldError as error:
-        raise CommandError(*str(error).splitlines(), code=2) from error
+        return read_scenario(path, world)
+    except ConfigurationError as error:
+        raise CommandError(f"{path} cannot be played:", *error.mistakes, code=2) from error
 
 
 def _play(path: Path, router_url: str | None, port: int, *, as_json: bool) -> ScenarioResult:
@@ -211,8 +211,8 @@ def _play(path: Path, router_url: str | None, port: int, *, as_json: bool) -> Sc
     stdout.print(Text(f"\n{scenario.title}", style="bold"), Text(f"({path.name})", style="dim"))
     with stdout.status("starting, and playing"):
         ending = _until_stopped(ScenarioRunner(own, port).play(scenario, _show))
-    if ending.trouble:
-        stdout.print(Text(f"  ✗ {ending.trouble}", style="bold red"), soft_wrap=True)
+    if ending.error:
+        stdout.print(Text(f"  ✗ {ending.error}", style="bold red"), soft_wrap=True)
     for line in ending.log:
         stdout.print(Text(f"    router: {line}", style="dim"), soft_wrap=True)
     return ending
@@ -233,8 +233,8 @@ def _until_stopped(play: Coroutine[None, None, ScenarioResult]) -> ScenarioResul
         raise CommandError("Stopped, and everything that was started with it.", code=130) from None
 
 
-def _show(step: Played) -> None:
-    mark, style = _MARKS[step.verdict.value]
+def _show(step: PlayedStep) -> None:
+    mark, style = _MARKS[step.result.value]
     title = Text(step.title, style="dim" if mark == "·" else "")
     stdout.print(Text(f"  {mark} ", style=style) + title, soft_wrap=True)
     for difference in step.differences:
@@ -247,11 +247,11 @@ def _as_json(path: Path, ending: ScenarioResult) -> dict[str, object]:
     return {
         "file": str(path),
         "passed": ending.passed,
-        "trouble": ending.trouble or None,
+        "trouble": ending.error or None,
         "steps": [
             {
                 "title": step.title,
-                "verdict": step.verdict.value,
+                "verdict": step.result.value,
                 "differences": [
                     {"what": each.what, "expected": each.expected, "got": each.got}
                     for each in step.differences

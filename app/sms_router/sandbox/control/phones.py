@@ -1,42 +1,57 @@
-"""``/sandbox/phones``: texting as a phone, and looking at what it received."""
+"""``/sandbox/phones``: texting as a phone, and what a phone received."""
 
 from __future__ import annotations
 
 import asyncio
-import re
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Set
+from typing import Annotated, Self
 
+from pydantic import Field, model_validator
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from sms_router.sandbox.clock import ManualClock
-from sms_router.sandbox.control.json_body import BadRequestError, allow_keys, read_object, text, texts
-from sms_router.sandbox.inbound.incoming_text import Texted
-from sms_router.sandbox.inbound.incoming_text import receive_text as text_as_phone
-from sms_router.sandbox.inbound.session import WebhookExchange
+from sms_router.sandbox.control.json_body import BadRequestError, read_json
+from sms_router.sandbox.inbound.incoming_text import TextResult, receive_text
 from sms_router.sandbox.inbound.webhook_parameters import IncomingText
 from sms_router.sandbox.platform import Platform
-from sms_router.sandbox.sending.validation import LONGEST_BODY, MOST_MEDIA
-from sms_router.sandbox.state.messages import Received
+from sms_router.sandbox.sending.validation import MAX_BODY, MAX_MEDIA
 from sms_router.sandbox.world.numbers import is_e164
-from sms_router.sandbox.world.world import Carrier, Phone, PhoneState
+from sms_router.sandbox.world.types import CarrierName, DefinedNames, HttpUrl
+from sms_router.sandbox.world.world import Phone, PhoneState
+from sms_router.toml import StrictModel
 
 Json = dict[str, object]
 
-LONGEST_WAIT_FOR_REPLIES = 5.0
-"""Seconds of real time; a slow carrier's messages are shown by the next look at the phone."""
+REPLY_TIMEOUT = 5.0
+"""Seconds of real time that a text waits for its replies; later ones are shown by the phone alone."""
 
 
-class Phones:
-    """The people's side of the sandbox."""
+class _PhoneChange(StrictModel):
+    state: PhoneState | None = None
+    carrier: CarrierName | None = None
+
+
+class _Text(StrictModel):
+    to: str
+    body: Annotated[str, Field(max_length=MAX_BODY)] = ""
+    media: Annotated[tuple[HttpUrl, ...], Field(max_length=MAX_MEDIA)] = ()
+
+    @model_validator(mode="after")
+    def _has_content(self) -> Self:
+        if not self.body and not self.media:
+            raise ValueError("the message is empty; add 'body' or 'media'")
+        return self
+
+
+class PhoneRoutes:
+    """Phones over HTTP: those that the configuration lists, and any other E.164 number."""
 
     def __init__(self, platform: Platform) -> None:
-        """Serve every phone there is: those of the world, and any other E.164 number."""
         self._platform = platform
 
     def routes(self) -> list[Route]:
-        """Return the paths of the phones."""
         return [
             Route("/sandbox/phones", self.list_all, methods=["GET"]),
             Route("/sandbox/phones/{number}", self.show, methods=["GET"]),
@@ -45,96 +60,89 @@ class Phones:
         ]
 
     async def list_all(self, _: Request) -> Response:
-        """Return the phones that the configuration lists, as they are now."""
-        return JSONResponse({"phones": [_described(phone) for phone in self._platform.phonebook.listed]})
+        """Return the phones that the configuration lists, in their present state."""
+        return JSONResponse({"phones": [_phone(phone) for phone in self._platform.phonebook.listed]})
 
     async def show(self, request: Request) -> Response:
         """Return what a phone received, oldest first, and what did not reach it."""
         number = _number(request)
         phone = self._platform.phonebook.phone(number)
-        return JSONResponse({**_described(phone), **self._screen(number)})
+        return JSONResponse({**_phone(phone), **self._messages(number)})
 
     async def change(self, request: Request) -> Response:
         """Switch a phone off or on, or move it to another carrier."""
-        number, values = _number(request), await read_object(request)
-        allow_keys(values, ("state", "carrier"), "The phone")
-        phone = self._platform.phonebook.change(number, _state(values), self._carrier(values))
-        return JSONResponse(_described(phone))
+        phonebook, number = self._platform.phonebook, _number(request)
+        body = await read_json(request, _PhoneChange, DefinedNames(carriers=tuple(phonebook.carriers)))
+        carrier = phonebook.carriers[body.carrier] if body.carrier else None
+        return JSONResponse(_phone(phonebook.change(number, body.state, carrier)))
 
     async def send(self, request: Request) -> Response:
-        """Text as a phone, let Twilio ask the application, and return what came of it."""
-        texted = await text_as_phone(self._platform, await self._typed(request))
-        await self._arrived(texted)
-        inbound = texted.inbound
+        """Text as a phone, wait for the replies, and return them with the webhook's requests."""
+        result = await receive_text(self._platform, await self._read_text(request))
+        await self._wait_for_replies(result)
+        inbound = result.inbound
         return JSONResponse(
             {
                 "sid": None if inbound.dropped else inbound.message.sid,
                 "webhook": {
-                    "outcome": texted.outcome.value,
-                    "requests": [_asked(exchange) for exchange in texted.exchanges],
+                    "outcome": result.outcome.value,
+                    "requests": [
+                        {
+                            "url": exchange.url,
+                            "method": exchange.method.value,
+                            "status": exchange.status,
+                            "error_code": exchange.error_code,
+                            "reason": exchange.reason,
+                        }
+                        for exchange in result.exchanges
+                    ],
                 },
-                **self._screen(inbound.message.sender or "", texted.sids),
+                **self._messages(inbound.message.sender or "", result.sids),
             },
             201,
         )
 
-    async def _arrived(self, texted: Texted) -> None:
-        """Wait for the answers, unless a clock that stands still keeps them on their way."""
+    async def _wait_for_replies(self, result: TextResult) -> None:
         if isinstance(self._platform.clock, ManualClock):
-            await self._platform.pace.wait_until_idle(LONGEST_WAIT_FOR_REPLIES)
-        elif texted.sent:
-            arrivals = [accepted.arrival for accepted in texted.sent]
-            await asyncio.wait(arrivals, timeout=LONGEST_WAIT_FOR_REPLIES)
+            # a slow carrier's replies do not arrive before the clock is advanced
+            await self._platform.time_control.wait_until_idle(REPLY_TIMEOUT)
+        elif result.sent:
+            await asyncio.wait([accepted.arrival for accepted in result.sent], timeout=REPLY_TIMEOUT)
 
-    async def _typed(self, request: Request) -> IncomingText:
-        sender = _number(request)
-        values = await read_object(request)
-        allow_keys(values, ("to", "body", "media"), "The message")
-        to, body, media = text(values, "to"), text(values, "body", ""), texts(values, "media")
-        number = self._platform.account.number_at(to)
+    async def _read_text(self, request: Request) -> IncomingText:
+        sender, body = _number(request), await read_json(request, _Text)
+        account = self._platform.account
+        number = account.number_at(body.to)
         if number is None:
-            ours = ", ".join(number.address for number in self._platform.account.numbers)
-            raise BadRequestError(f"'to' is {to!r}, which is not one of the account's numbers: {ours}.", 404)
-        if number.porting:
-            raise BadRequestError(f"{to} is not ported yet: its former carrier gets the text.", 409)
-        _check_content(body, media)
-        if self._platform.account.number_at(sender) is not None:
+            known = ", ".join(number.address for number in account.numbers)
+            raise BadRequestError(
+                f"'to' is {body.to!r}, which is not one of the account's numbers: {known}.", 404
+            )
+        if number.is_porting:
+            raise BadRequestError(f"{body.to} is not ported yet: its former carrier gets the text.", 409)
+        if account.number_at(sender) is not None:
             raise BadRequestError(f"{sender} is one of the account's numbers, not somebody's phone.", 409)
         state = self._platform.phonebook.phone(sender).state
         if state is not PhoneState.ON:
-            raise BadRequestError(f"{sender} is {state.value}; such a phone texts nobody.", 409)
-        return IncomingText(sender, number, body, media)
+            raise BadRequestError(f"{sender} is {state.value}; such a phone sends nothing.", 409)
+        return IncomingText(sender, number, body.body, body.media)
 
-    def _carrier(self, values: Mapping[str, object]) -> Carrier | None:
-        if "carrier" not in values:
-            return None
-        name, known = text(values, "carrier"), self._platform.phonebook.carriers
-        if name not in known:
-            raise BadRequestError(f"There is no carrier {name!r}; known: {', '.join(known)}.")
-        return known[name]
-
-    def _screen(self, number: str, only: Set[str] | None = None) -> Json:
-        """Return what a phone received and what it missed, of all messages or of some."""
-        inbox = self._platform.handsets.inbox(number)
-        return {
-            "messages": [self._shown(m) for m in inbox.received if only is None or m.sid in only],
-            "undelivered": self._missed(sid for sid in inbox.missed if only is None or sid in only),
-        }
-
-    def _shown(self, received: Received) -> Json:
-        message = self._platform.messages.get(received.sid)
-        return {
-            "sid": received.sid,
-            "from": received.sender,
-            "body": received.body,
-            "media": list(received.media),
-            "received_at": received.at.isoformat(),
-            "status": message.status.value if message else None,
-        }
-
-    def _missed(self, sids: Iterable[str]) -> list[Json]:
-        messages = [message for sid in sids if (message := self._platform.messages.get(sid))]
-        return [
+    def _messages(self, number: str, only: Set[str] | None = None) -> Json:
+        """Return the messages that a phone received and missed; ``only`` those with these sids."""
+        inbox, store = self._platform.inboxes.get(number), self._platform.messages
+        received = [
+            {
+                "sid": shown.sid,
+                "from": shown.sender,
+                "body": shown.body,
+                "media": list(shown.media),
+                "received_at": shown.received.isoformat(),
+                "status": message.status.value if (message := store.get(shown.sid)) else None,
+            }
+            for shown in inbox.received
+            if only is None or shown.sid in only
+        ]
+        undelivered = [
             {
                 "sid": message.sid,
                 "from": message.sender,
@@ -143,8 +151,10 @@ class Phones:
                 "status": message.status.value,
                 "error_code": message.error_code,
             }
-            for message in messages
+            for sid in inbox.missed
+            if (only is None or sid in only) and (message := store.get(sid))
         ]
+        return {"messages": received, "undelivered": undelivered}
 
 
 def _number(request: Request) -> str:
@@ -154,37 +164,5 @@ def _number(request: Request) -> str:
     return number
 
 
-def _state(values: Mapping[str, object]) -> PhoneState | None:
-    if "state" not in values:
-        return None
-    states = {state.value: state for state in PhoneState}
-    word = text(values, "state")
-    if word not in states:
-        raise BadRequestError(f"'state' is {word!r}; known: {', '.join(states)}.")
-    return states[word]
-
-
-def _described(phone: Phone) -> Json:
+def _phone(phone: Phone) -> Json:
     return {"number": phone.number, "carrier": phone.carrier.name, "state": phone.state.value}
-
-
-def _check_content(body: str, media: tuple[str, ...]) -> None:
-    if not body and not media:
-        raise BadRequestError("Write a 'body', or add 'media'.")
-    if len(body) > LONGEST_BODY:
-        raise BadRequestError(f"'body' is longer than {LONGEST_BODY} characters.")
-    if len(media) > MOST_MEDIA:
-        raise BadRequestError(f"'media' has more than {MOST_MEDIA} URLs.")
-    for url in media:
-        if not re.match("https?://[^/]", url):
-            raise BadRequestError(f"'media' holds {url!r}, which is not an http or https URL.")
-
-
-def _asked(exchange: WebhookExchange) -> Json:
-    return {
-        "url": exchange.url,
-        "method": exchange.method.value,
-        "status": exchange.status,
-        "error_code": exchange.error_code,
-        "reason": exchange.reason,
-    }

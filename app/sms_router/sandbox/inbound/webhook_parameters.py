@@ -1,4 +1,4 @@
-"""A text from a phone to one of our numbers: its parameters, and whom Twilio asks (facts 1, 3)."""
+"""The webhook for a text to one of the account's numbers: its URLs and parameters (facts 1, 3)."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from sms_router.sandbox.sending.callbacks import API_VERSION
 from sms_router.sandbox.state.account import Account
 from sms_router.sandbox.state.messages import Direction, Message, SandboxMessageStatus
 from sms_router.sandbox.webhooks.page import WebhookTarget
-from sms_router.sandbox.world.geography import Place, place_of
+from sms_router.sandbox.world.geography import NumberLocation, location_of
 from sms_router.sandbox.world.numbers import Number
 from sms_router.sandbox.world.world import Service
 from sms_router.twilio.segments import count_segments
 
 
 @dataclass(frozen=True, slots=True)
-class Inbound:
-    """One inbound message and what follows from where it arrived.
+class InboundWebhook:
+    """One inbound message and its webhook.
 
-    ``primary`` is None when nobody is asked; ``dropped`` says that Twilio would not even log it
-    (a Service whose inbound URL is null).
+    ``primary`` is None when there is no URL to call; ``dropped`` is true when Twilio does not even log the
+    message (a Service whose inbound URL is null).
     """
 
     message: Message
@@ -35,7 +35,7 @@ class Inbound:
 
 @dataclass(frozen=True, slots=True)
 class IncomingText:
-    """What a person typed: ``media`` are URLs."""
+    """A text from a person's phone; ``media`` are URLs."""
 
     sender: str
     number: Number
@@ -43,10 +43,9 @@ class IncomingText:
     media: tuple[str, ...] = ()
 
 
-def receive(
+def build_webhook(
     text: IncomingText, account: Account, identifiers: Identifiers, now: datetime, opt_out_type: str = ""
-) -> Inbound:
-    """Turn a text into the inbound message and the webhook that it leads to."""
+) -> InboundWebhook:
     service = account.service_of(text.number.sid)
     message = Message(
         sid=identifiers.sid("MM" if text.media else "SM"),
@@ -67,24 +66,18 @@ def receive(
     parameters = _parameters(account.sid, message, text.number)
     if opt_out_type:
         parameters["OptOutType"] = opt_out_type
-    return Inbound(message, parameters, primary, fallback, dropped)
+    return InboundWebhook(message, parameters, primary, fallback, dropped)
 
 
 def _targets(number: Number, service: Service | None) -> tuple[WebhookTarget | None, WebhookTarget | None]:
-    """Return the URL that is asked and its fallback; a Service overrides its numbers' own."""
+    """Return the URL that is called and its fallback; a Service overrides those of its numbers."""
     if service and not service.use_inbound_webhook_on_number:
-        return (
-            _target(WebhookTarget(service.inbound_request_url, service.inbound_method)),
-            _target(WebhookTarget(service.fallback_url, service.fallback_method)),
-        )
-    return (
-        _target(WebhookTarget(number.sms_url, number.sms_method)),
-        _target(WebhookTarget(number.sms_fallback_url, number.sms_fallback_method)),
-    )
-
-
-def _target(target: WebhookTarget) -> WebhookTarget | None:
-    return target if target.url else None
+        primary = WebhookTarget(service.inbound_request_url, service.inbound_method)
+        fallback = WebhookTarget(service.fallback_url, service.fallback_method)
+    else:
+        primary = WebhookTarget(number.sms_url, number.sms_method)
+        fallback = WebhookTarget(number.sms_fallback_url, number.sms_fallback_method)
+    return primary if primary.url else None, fallback if fallback.url else None
 
 
 def _parameters(account_sid: str, message: Message, number: Number) -> dict[str, str]:
@@ -100,8 +93,8 @@ def _parameters(account_sid: str, message: Message, number: Number) -> dict[str,
         "NumMedia": str(len(message.media)),
         "NumSegments": str(message.segments),
         "SmsStatus": message.status.value,
-        **_geography("From", place_of(message.sender or "")),
-        **_geography("To", place_of(number.address, number.country)),
+        **_location_parameters("From", location_of(message.sender or "")),
+        **_location_parameters("To", location_of(number.address, number.country)),
     }
     if message.service_sid:
         parameters["MessagingServiceSid"] = message.service_sid
@@ -111,10 +104,10 @@ def _parameters(account_sid: str, message: Message, number: Number) -> dict[str,
     return parameters
 
 
-def _geography(side: str, place: Place) -> dict[str, str]:
+def _location_parameters(side: str, location: NumberLocation) -> dict[str, str]:
     return {
-        f"{side}City": place.city,
-        f"{side}State": place.state,
-        f"{side}Zip": place.zip,
-        f"{side}Country": place.country,
+        f"{side}City": location.city,
+        f"{side}State": location.state,
+        f"{side}Zip": location.zip,
+        f"{side}Country": location.country,
     }

@@ -1,4 +1,4 @@
-"""One REST call that goes wrong, as a fault wants it."""
+"""REST calls that fail, as the active fault requires."""
 
 from __future__ import annotations
 
@@ -7,50 +7,39 @@ import asyncio
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from sms_router.sandbox.rest.responses import error_response
+from sms_router.sandbox.rest.responses import REST_PATHS, error_response
 from sms_router.sandbox.state.faults import Faults
-from sms_router.sandbox.world.errors import ApiRejection, refusal
+from sms_router.sandbox.world.errors import ApiRejection, rejection
 from sms_router.sandbox.world.fault import RestFault, RestKind
 
 
-class FaultInjector:
-    """Answers a call in place of the application, or spoils its answer."""
+class FaultMiddleware:
+    """Answers REST calls in place of the application, or damages its answer; other paths are unaffected."""
 
-    def __init__(self, fault: RestFault, faults: Faults, app: ASGIApp) -> None:
-        """Do what ``fault`` says to ``app``'s answer; ``faults`` tell when a hanging call is let go."""
-        self._fault = fault
-        self._faults = faults
+    def __init__(self, app: ASGIApp, faults: Faults) -> None:
         self._app = app
+        self._faults = faults
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle the call."""
-        kind = self._fault.kind
-        if kind is RestKind.SLOW:
-            await asyncio.sleep(self._fault.seconds)
+        is_rest = scope["type"] == "http" and scope["path"].startswith(REST_PATHS)
+        fault = self._faults.consume_rest(scope["path"]) if is_rest else None
+        if fault is None:
             await self._app(scope, receive, send)
-        elif kind is RestKind.HALF:
-            await self._app(scope, receive, _HalfSent(send))
+        elif fault.kind is RestKind.SLOW:
+            await asyncio.sleep(fault.seconds or 0)
+            await self._app(scope, receive, send)
+        elif fault.kind is RestKind.HALF:
+            await self._app(scope, receive, _HalfSend(send))
         else:
-            if self._fault.after:
-                await self._app(scope, receive, _unsent)
-            if kind is RestKind.HANG:
+            if fault.after:
+                await self._app(scope, receive, _discard)
+            if fault.kind is RestKind.HANG:
                 await self._hang(receive)
-            await self._answer()(scope, receive, send)
-
-    def _answer(self) -> Response:
-        if self._fault.kind is RestKind.GARBAGE:
-            return PlainTextResponse("<html><h1>It works!</h1", media_type="text/html")
-        if self._fault.kind is RestKind.HANG:
-            return error_response(refusal(20503))
-        status = self._fault.status
-        known = {401: 20003, 429: 20429, 500: 20500, 503: 20503}.get(status)
-        return error_response(
-            refusal(known) if known else ApiRejection(20000 + status, status, "Twilio is unwell")
-        )
+            await _response(fault)(scope, receive, send)
 
     async def _hang(self, receive: Receive) -> None:
-        """Wait until the fault is cleared or the caller has given up."""
-        waits = [asyncio.ensure_future(self._faults.hang()), asyncio.ensure_future(_left(receive))]
+        """Return when the fault is cleared or the caller has disconnected."""
+        waits = [asyncio.ensure_future(self._faults.hang()), asyncio.ensure_future(_disconnected(receive))]
         try:
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -59,8 +48,18 @@ class FaultInjector:
             await asyncio.gather(*waits, return_exceptions=True)
 
 
-class _HalfSent:
-    """Passes on half of an answer; the server then breaks the connection off, and says so in its log."""
+def _response(fault: RestFault) -> Response:
+    if fault.kind is RestKind.GARBAGE:
+        return PlainTextResponse("<html><h1>It works!</h1", media_type="text/html")
+    if fault.kind is RestKind.HANG:
+        return error_response(rejection(20503))
+    status = fault.status or 500
+    code = {401: 20003, 429: 20429, 500: 20500, 503: 20503}.get(status)
+    return error_response(rejection(code) if code else ApiRejection(20000 + status, status, "Injected fault"))
+
+
+class _HalfSend:
+    """Sends half of the body; uvicorn then closes the connection, and logs an error."""
 
     def __init__(self, send: Send) -> None:
         self._send = send
@@ -73,10 +72,10 @@ class _HalfSent:
             await self._send({"type": "http.response.body", "body": half, "more_body": True})
 
 
-async def _unsent(_: Message) -> None:
-    """Lose an answer."""
+async def _discard(_: Message) -> None:
+    """Send nothing."""
 
 
-async def _left(receive: Receive) -> None:
+async def _disconnected(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         continue

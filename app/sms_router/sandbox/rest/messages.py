@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from sms_router.sandbox.clock import Clock
-from sms_router.sandbox.rest.paging import classic_list, cut
+from sms_router.sandbox.rest.paging import classic_list, paginate
 from sms_router.sandbox.rest.parameters import (
     Form,
     Reader,
@@ -18,17 +18,17 @@ from sms_router.sandbox.rest.parameters import (
     one_of,
     read_flag,
     read_form,
-    read_moment,
     read_status_callback,
+    read_time,
     whole_number,
 )
 from sms_router.sandbox.rest.responses import Json, not_found, rfc2822
 from sms_router.sandbox.sending.callbacks import API_VERSION
-from sms_router.sandbox.sending.outbound import Outbound
-from sms_router.sandbox.sending.validation import Draft
+from sms_router.sandbox.sending.outbound import OutboundMessages
+from sms_router.sandbox.sending.validation import MessageDraft
 from sms_router.sandbox.state.account import Account
 from sms_router.sandbox.state.messages import Direction, Message, MessageStore, SandboxMessageStatus
-from sms_router.sandbox.world.errors import UNDELIVERED, ApiRejection, RefusedError, refusal
+from sms_router.sandbox.world.errors import UNDELIVERED, ApiRejection, RejectedError, rejection
 
 _OPTIONS: dict[str, tuple[str, Reader]] = {
     "StatusCallback": ("status_callback", read_status_callback),
@@ -37,19 +37,20 @@ _OPTIONS: dict[str, tuple[str, Reader]] = {
     "ContentRetention": ("content_retention", one_of("retain", "discard")),
     "AddressRetention": ("address_retention", one_of("retain", "obfuscate")),
 }
-"""Parameters of a new message beside what it says; of these the sandbox heeds the first two (facts 6.2)."""
+"""Options of a new message; the sandbox applies the first two (facts 6.2)."""
 
 _CANCELABLE = frozenset(
     {SandboxMessageStatus.SCHEDULED, SandboxMessageStatus.ACCEPTED, SandboxMessageStatus.QUEUED}
 )
-_UNDECIDED = frozenset({SandboxMessageStatus.SCHEDULED, SandboxMessageStatus.ACCEPTED})
+_WITHOUT_SEGMENTS = frozenset({SandboxMessageStatus.SCHEDULED, SandboxMessageStatus.ACCEPTED})
 
 
 class MessagesResource:
-    """Messages that were sent and received."""
+    """Messages, sent and received."""
 
-    def __init__(self, account: Account, messages: MessageStore, outbound: Outbound, clock: Clock) -> None:
-        """Serve ``messages``; new ones leave through ``outbound``."""
+    def __init__(
+        self, account: Account, messages: MessageStore, outbound: OutboundMessages, clock: Clock
+    ) -> None:
         self._account = account
         self._messages = messages
         self._outbound = outbound
@@ -57,7 +58,6 @@ class MessagesResource:
         self._base = f"/2010-04-01/Accounts/{account.sid}/Messages"
 
     def routes(self) -> list[Route]:
-        """Return the paths of this resource."""
         one = f"{self._base}/{{sid}}.json"
         return [
             Route(f"{self._base}.json", self.list_all, methods=["GET"]),
@@ -68,12 +68,11 @@ class MessagesResource:
         ]
 
     async def create(self, request: Request) -> Response:
-        """Accept a message, or refuse it with Twilio's code."""
         form = await read_form(request)
         if form.get("ContentSid"):
             raise invalid("ContentSid is not supported by the sandbox")
         options = form.changes(_OPTIONS)
-        draft = Draft(
+        draft = MessageDraft(
             recipient=form.get("To") or "",
             sender=form.get("From") or None,
             service_sid=form.get("MessagingServiceSid") or None,
@@ -84,48 +83,46 @@ class MessagesResource:
         callback = options.get("status_callback", "")
         accepted = self._outbound.send(draft, Direction.API, callback, _send_at(form, draft))
         if isinstance(accepted, ApiRejection):
-            raise RefusedError(accepted)
+            raise RejectedError(accepted)
         return JSONResponse(self._render(accepted.message), 201)
 
     async def list_all(self, request: Request) -> Response:
-        """Return one page, newest first, of the messages that pass the filters."""
-        passing = [message for message in self._messages.newest_first() if _passes(message, request)]
-        return JSONResponse(classic_list(request, "messages", cut(passing, request), self._render))
+        """Return one page of the messages that match the filters, newest first."""
+        matching = [message for message in self._messages.newest_first() if _matches(message, request)]
+        return JSONResponse(classic_list(request, "messages", paginate(matching, request), self._render))
 
     async def fetch(self, request: Request) -> Response:
-        """Return one message."""
         return JSONResponse(self._render(self._find(request)))
 
     async def update(self, request: Request) -> Response:
-        """Cancel a message that has not left, or take the words out of one that has."""
+        """Cancel a message that has not been sent, or delete the text of one that has."""
         form = await read_form(request)
         message = self._find(request)
         if form.get("Status"):
             one_of("canceled")("Status", form.get("Status") or "")
-            message = self._canceled(message)
+            message = self._cancel(message)
         if form.get("Body") is not None:
-            message = self._redacted(message, form.get("Body") or "")
+            message = self._redact(message, form.get("Body") or "")
         self._messages.put(message)
         return JSONResponse(self._render(message))
 
     async def delete(self, request: Request) -> Response:
-        """Delete a message that goes nowhere any more."""
         message = self._find(request)
-        if not _complete(message):
-            raise RefusedError(refusal(20009, verb="delete"))
+        if not _is_complete(message):
+            raise RejectedError(rejection(20009, verb="delete"))
         self._messages.remove(message.sid)
         return Response(status_code=204)
 
-    def _canceled(self, message: Message) -> Message:
+    def _cancel(self, message: Message) -> Message:
         if message.status not in _CANCELABLE:
-            raise RefusedError(refusal(30409, sid=message.sid))
+            raise RejectedError(rejection(30409, sid=message.sid))
         return self._outbound.cancel(message)
 
-    def _redacted(self, message: Message, body: str) -> Message:
+    def _redact(self, message: Message, body: str) -> Message:
         if body:
             raise invalid("Body can only be emptied")
-        if not _complete(message):
-            raise RefusedError(refusal(20009, verb="redact"))
+        if not _is_complete(message):
+            raise RejectedError(rejection(20009, verb="redact"))
         return replace(message, body="", updated=self._clock.now())
 
     def _find(self, request: Request) -> Message:
@@ -149,7 +146,7 @@ class MessagesResource:
             "error_code": message.error_code,
             "error_message": UNDELIVERED.get(message.error_code or 0),
             "num_media": str(len(message.media)),
-            "num_segments": str(0 if message.status in _UNDECIDED else message.segments),
+            "num_segments": str(0 if message.status in _WITHOUT_SEGMENTS else message.segments),
             "price": None,
             "price_unit": "USD",
             "date_created": rfc2822(message.created),
@@ -160,32 +157,32 @@ class MessagesResource:
         }
 
 
-def _complete(message: Message) -> bool:
-    """Sent counts as complete: not every carrier gives a receipt."""
-    return message.status.final or message.status is SandboxMessageStatus.SENT
+def _is_complete(message: Message) -> bool:
+    """Sent counts as complete: not every carrier sends a receipt."""
+    return message.status.is_final or message.status is SandboxMessageStatus.SENT
 
 
-def _send_at(form: Form, draft: Draft) -> datetime | None:
-    """Return when a scheduled message leaves; only a Service can schedule."""
+def _send_at(form: Form, draft: MessageDraft) -> datetime | None:
+    """Return when a scheduled message is sent; only a Service can schedule."""
     if not form.get("ScheduleType"):
         return None
     one_of("fixed")("ScheduleType", form.get("ScheduleType") or "")
     if draft.service_sid is None:
         raise invalid("ScheduleType needs a MessagingServiceSid")
-    return read_moment("SendAt", form.required("SendAt"))
+    return read_time("SendAt", form.required("SendAt"))
 
 
-def _passes(message: Message, request: Request) -> bool:
+def _matches(message: Message, request: Request) -> bool:
     query = request.query_params
     if query.get("To") not in (None, "", message.recipient):
         return False
     if query.get("From") not in (None, "", message.sender):
         return False
     bounds = {name: query[name] for name in ("DateSent", "DateSent<", "DateSent>") if query.get(name)}
-    return all(_within(message.sent, name, read_moment(name, text)) for name, text in bounds.items())
+    return all(_is_within(message.sent, name, read_time(name, text)) for name, text in bounds.items())
 
 
-def _within(sent: datetime | None, name: str, bound: datetime) -> bool:
+def _is_within(sent: datetime | None, name: str, bound: datetime) -> bool:
     if sent is None:
         return False
     if name == "DateSent<":

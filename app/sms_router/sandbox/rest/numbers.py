@@ -12,7 +12,7 @@ from starlette.routing import Route
 
 from sms_router.sandbox.clock import Clock
 from sms_router.sandbox.identifiers import Identifiers
-from sms_router.sandbox.rest.paging import classic_list, cut
+from sms_router.sandbox.rest.paging import classic_list, paginate
 from sms_router.sandbox.rest.parameters import (
     Form,
     Reader,
@@ -26,7 +26,7 @@ from sms_router.sandbox.rest.parameters import (
 from sms_router.sandbox.rest.responses import Json, not_found, rfc2822
 from sms_router.sandbox.sending.callbacks import API_VERSION
 from sms_router.sandbox.state.account import Account
-from sms_router.sandbox.world.errors import RefusedError, refusal
+from sms_router.sandbox.world.errors import RejectedError, rejection
 from sms_router.sandbox.world.numbers import Capabilities, Number, country_of, is_e164
 
 _SHORT_CODE_FIELDS: dict[str, tuple[str, Reader]] = {
@@ -40,10 +40,10 @@ _PHONE_NUMBER_FIELDS: dict[str, tuple[str, Reader]] = {
     **_SHORT_CODE_FIELDS,
     "StatusCallback": ("status_callback", read_status_callback),
 }
-_NOT_KEPT = frozenset(
+_UNSUPPORTED = frozenset(
     {"SmsApplicationSid", "VoiceApplicationSid", "VoiceUrl", "VoiceFallbackUrl", "TrunkSid"}
 )
-"""Parameters that would change something which the sandbox does not have: refused, not forgotten."""
+"""Parameters of what the sandbox does not have: they are rejected, not ignored."""
 
 _ALWAYS_NULL = (
     "address_sid",
@@ -70,18 +70,17 @@ class NumberType:
     render: Callable[[str, Number], Json]
 
 
-class Numbers:
-    """The numbers of one type: list with filters, fetch, update; phone numbers are bought and released."""
+class NumbersResource:
+    """The numbers of one type: list, fetch, update; phone numbers are also bought and released."""
 
     def __init__(self, kind: NumberType, account: Account, identifiers: Identifiers, clock: Clock) -> None:
-        """Serve the numbers of ``account``."""
         self._kind = kind
         self._account = account
         self._identifiers = identifiers
         self._clock = clock
 
     def routes(self) -> list[Route]:
-        """Return the paths of this resource; short codes are leased elsewhere (facts 6.2)."""
+        """Short codes cannot be created or released (facts 6.2)."""
         base = f"/2010-04-01/Accounts/{self._account.sid}/{self._kind.path}"
         routes = [
             Route(f"{base}.json", self.list_all, methods=["GET"]),
@@ -94,14 +93,16 @@ class Numbers:
         return routes
 
     async def list_all(self, request: Request) -> Response:
-        """Return one page of the numbers that pass the filters."""
-        page = cut([number for number in self._account.numbers if self._passes(number, request)], request)
-        return JSONResponse(classic_list(request, self._kind.key, page, self._rendered))
+        """Return one page of the numbers that match the filters."""
+        page = paginate(
+            [number for number in self._account.numbers if self._matches(number, request)], request
+        )
+        return JSONResponse(classic_list(request, self._kind.key, page, self._render))
 
     async def create(self, request: Request) -> Response:
         """Buy a phone number: this one, or one with this area code."""
         form = await read_form(request)
-        _refuse_what_is_not_kept(form)
+        _reject_unsupported(form)
         address = _available(form, self._account)
         now = self._clock.now()
         number = Number(
@@ -115,7 +116,7 @@ class Numbers:
         )
         number = replace(number, **form.changes(self._kind.fields))
         self._save(number)
-        return JSONResponse(self._rendered(number), 201)
+        return JSONResponse(self._render(number), 201)
 
     async def delete(self, request: Request) -> Response:
         """Release a phone number."""
@@ -123,28 +124,26 @@ class Numbers:
         return Response(status_code=204)
 
     async def fetch(self, request: Request) -> Response:
-        """Return one number."""
-        return JSONResponse(self._rendered(self._find(request)))
+        return JSONResponse(self._render(self._find(request)))
 
     async def update(self, request: Request) -> Response:
-        """Change the settings that were sent."""
         form = await read_form(request)
-        _refuse_what_is_not_kept(form)
+        _reject_unsupported(form)
         number = self._find(request)
         number = replace(number, updated=self._clock.now(), **form.changes(self._kind.fields))
         self._save(number)
-        return JSONResponse(self._rendered(number))
+        return JSONResponse(self._render(number))
 
     def _save(self, number: Number) -> None:
         if number.sms_fallback_url and not number.sms_url:
-            raise RefusedError(refusal(21406))
+            raise RejectedError(rejection(21406))
         self._account.save_number(number)
 
-    def _passes(self, number: Number, request: Request) -> bool:
+    def _matches(self, number: Number, request: Request) -> bool:
         query = request.query_params
         return (
             number.sid.startswith(self._kind.prefix)
-            and _matches(query.get(self._kind.filter), number.address)
+            and _matches_pattern(query.get(self._kind.filter), number.address)
             and query.get("FriendlyName") in (None, "", number.friendly_name)
             and query.get("Beta", "false").lower() != "true"
             and query.get("Origin") in (None, "", "twilio")
@@ -156,33 +155,33 @@ class Numbers:
             raise not_found(request)
         return number
 
-    def _rendered(self, number: Number) -> Json:
+    def _render(self, number: Number) -> Json:
         return self._kind.render(self._account.sid, number)
 
 
-def _refuse_what_is_not_kept(form: Form) -> None:
-    for name in _NOT_KEPT:
+def _reject_unsupported(form: Form) -> None:
+    for name in _UNSUPPORTED:
         if form.get(name):
             raise invalid(f"{name} is not supported by the sandbox")
 
 
 def _available(form: Form, account: Account) -> str:
-    """Return the number that is bought. INFERENCE: 21422 for what is taken or is no number at all."""
-    address = form.get("PhoneNumber") or _in_area(form.required("AreaCode"), account)
+    """Return the number to buy. INFERENCE: 21422 for one that is taken or that is no phone number."""
+    address = form.get("PhoneNumber") or _free_number(form.required("AreaCode"), account)
     if not is_e164(address) or account.number_at(address):
-        raise RefusedError(refusal(21422, number=address))
+        raise RejectedError(rejection(21422, number=address))
     return address
 
 
-def _in_area(area_code: str, account: Account) -> str:
+def _free_number(area_code: str, account: Account) -> str:
     if not re.fullmatch("[2-9][0-9]{2}", area_code):
         raise invalid(f"AreaCode {area_code} is not one of the US or Canada")
     candidates = (f"+1{area_code}555{last:04}" for last in range(100, 200))
     return next((address for address in candidates if not account.number_at(address)), "")
 
 
-def _matches(pattern: str | None, address: str) -> bool:
-    """Match a part of a number; ``*`` stands for one digit."""
+def _matches_pattern(pattern: str | None, address: str) -> bool:
+    """Match a part of a number; ``*`` matches one digit."""
     if not pattern:
         return True
     expression = "".join("[0-9]" if character == "*" else re.escape(character) for character in pattern)
@@ -213,14 +212,19 @@ def _short_code(account_sid: str, number: Number) -> Json:
 
 
 def _phone_number(account_sid: str, number: Number) -> Json:
-    able = number.capabilities
+    capabilities = number.capabilities
     return {
         **_webhook_fields(account_sid, number),
         **dict.fromkeys(_ALWAYS_NULL),
         "phone_number": number.address,
         "address_requirements": "none",
         "beta": False,
-        "capabilities": {"voice": able.voice, "sms": able.sms, "mms": able.mms, "fax": False},
+        "capabilities": {
+            "voice": capabilities.voice,
+            "sms": capabilities.sms,
+            "mms": capabilities.mms,
+            "fax": False,
+        },
         "emergency_status": "Inactive",
         "emergency_address_status": "unregistered",
         "origin": "twilio",

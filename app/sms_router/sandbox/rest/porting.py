@@ -8,26 +8,24 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from sms_router.sandbox.rest.paging import cut, v1_list
+from sms_router.sandbox.rest.paging import paginate, v1_list
 from sms_router.sandbox.rest.parameters import invalid, read_body
 from sms_router.sandbox.rest.responses import Json, iso, not_found, origin
 from sms_router.sandbox.state.account import Account
 from sms_router.sandbox.state.ports import PortIn, PortingNumber, Ports, PortStatus
 from sms_router.sandbox.world.numbers import NumberKind, country_of, is_e164, kind_of
 
-MOST_NUMBERS = 1000
+MAX_NUMBERS = 1000
 
 
-class Porting:
-    """What the official client asks about ports."""
+class PortingResource:
+    """Portability of numbers, and port-in requests."""
 
     def __init__(self, account: Account, ports: Ports) -> None:
-        """Serve ``ports`` of ``account``."""
         self._account = account
         self._ports = ports
 
     def routes(self) -> list[Route]:
-        """Return the paths of this API."""
         one_number = "/v1/Porting/PortIn/{sid}/PhoneNumber/{number_sid}"
         return [
             Route("/v1/Porting/Portability/PhoneNumber/{number}", self.portability, methods=["GET"]),
@@ -40,60 +38,59 @@ class Porting:
         ]
 
     async def portability(self, request: Request) -> Response:
-        """Say whether a number can be ported; the codes of the reasons are not known, so none are given."""
+        """Return whether a number can be ported, without the codes of the reasons, which are not known."""
         address = request.path_params["number"]
         if not is_e164(address):
             raise invalid(f"{address} is not a number in E.164")
-        told = self._ports.portability(address)
+        portability = self._ports.portability(address)
         number = self._account.number_at(address)
         return JSONResponse(
             {
                 "phone_number": address,
                 "account_sid": self._account.sid if number is not None else None,
-                "portable": told.portable,
-                "pin_and_account_number_required": told.pin_required,
-                "not_portable_reason": told.reason,
+                "portable": portability.is_portable,
+                "pin_and_account_number_required": portability.pin_required,
+                "not_portable_reason": portability.reason,
                 "not_portable_reason_code": None,
-                "number_type": _type(address),
+                "number_type": _number_type(address),
                 "country": country_of(address) or None,
                 "url": f"{origin(request)}{request.url.path}",
             }
         )
 
     async def create(self, request: Request) -> Response:
-        """Open a request: the numbers, a bill, and what the losing carrier knows."""
-        told = await _read(request)
-        if not told.get("documents"):
+        """Open a request: the numbers, a bill, and the data of the losing carrier."""
+        body = await _read_json(request)
+        if not body.get("documents"):
             raise invalid("documents needs the sid of a Utility Bill at least")
-        if not isinstance(told.get("losing_carrier_information"), dict):
+        if not isinstance(body.get("losing_carrier_information"), dict):
             raise invalid("losing_carrier_information is missing")
-        numbers = told.get("phone_numbers")
-        if not isinstance(numbers, list) or not 1 <= len(numbers) <= MOST_NUMBERS:
-            raise invalid(f"phone_numbers must hold 1 to {MOST_NUMBERS} numbers")
-        addresses = [str(each.get("phone_number")) if isinstance(each, dict) else "" for each in numbers]
+        numbers = body.get("phone_numbers")
+        if not isinstance(numbers, list) or not 1 <= len(numbers) <= MAX_NUMBERS:
+            raise invalid(f"phone_numbers must hold 1 to {MAX_NUMBERS} numbers")
+        addresses = [
+            str(number.get("phone_number")) if isinstance(number, dict) else "" for number in numbers
+        ]
         for address in addresses:
             if not is_e164(address):
                 raise invalid(f"phone_number {address} is not a number in E.164")
         return JSONResponse(self._render(request, self._ports.open(addresses)), 201)
 
     async def list_all(self, request: Request) -> Response:
-        """Return one page of the requests."""
-        page = cut(list(self._ports.requests), request)
-        return JSONResponse(v1_list(request, "port_in_requests", page, _line))
+        page = paginate(list(self._ports.requests), request)
+        return JSONResponse(v1_list(request, "port_in_requests", page, _summary))
 
     async def fetch(self, request: Request) -> Response:
-        """Return one request with all its numbers."""
         return JSONResponse(self._render(request, self._find(request)))
 
     async def cancel(self, request: Request) -> Response:
-        """Cancel what is not ported yet."""
+        """Cancel the numbers that are not ported yet."""
         port = self._find(request)
-        left = [each.address for each in port.numbers if each.status is not PortStatus.COMPLETED]
-        self._ports.move(port, left, PortStatus.CANCELED)
+        remaining = [number.address for number in port.numbers if number.status is not PortStatus.COMPLETED]
+        self._ports.set_status(port, remaining, PortStatus.CANCELED)
         return Response(status_code=204)
 
     async def fetch_number(self, request: Request) -> Response:
-        """Return one number of a request."""
         port, number = self._find_number(request)
         return JSONResponse(
             {
@@ -112,12 +109,12 @@ class Porting:
         """Cancel one number of a request, unless it is ported already."""
         port, number = self._find_number(request)
         if number.status is not PortStatus.COMPLETED:
-            self._ports.move(port, [number.address], PortStatus.CANCELED)
+            self._ports.set_status(port, [number.address], PortStatus.CANCELED)
         return Response(status_code=204)
 
     def _find_number(self, request: Request) -> tuple[PortIn, PortingNumber]:
         port, sid = self._find(request), request.path_params["number_sid"]
-        number = next((each for each in port.numbers if each.sid == sid), None)
+        number = next((number for number in port.numbers if number.sid == sid), None)
         if number is None:
             raise not_found(request)
         return port, number
@@ -151,11 +148,11 @@ class Porting:
         }
 
     def _number(self, number: PortingNumber) -> Json:
-        """Return what is said of one number; the codes of rejections are not known, so none are given."""
+        """Render one number, without the codes of rejections, which are not known."""
         return {
             "port_in_phone_number_sid": number.sid,
             "phone_number": number.address,
-            "phone_number_type": _type(number.address),
+            "phone_number_type": _number_type(number.address),
             "country": country_of(number.address) or None,
             "missing_required_fields": False,
             "portable": True,
@@ -168,26 +165,26 @@ class Porting:
         }
 
 
-def _line(port: PortIn) -> Json:
+def _summary(port: PortIn) -> Json:
     return {
         "port_in_request_sid": port.sid,
         "port_in_request_status": port.status,
         "status_last_updated_timestamp": iso(port.created),
         "phone_numbers_requested": len(port.numbers),
-        "phone_numbers_ported": sum(each.status is PortStatus.COMPLETED for each in port.numbers),
+        "phone_numbers_ported": sum(number.status is PortStatus.COMPLETED for number in port.numbers),
         "suggested_action": None,
     }
 
 
-def _type(address: str) -> str:
+def _number_type(address: str) -> str:
     return "TOLL-FREE" if kind_of(address) is NumberKind.TOLL_FREE else "LOCAL"
 
 
-async def _read(request: Request) -> Json:
+async def _read_json(request: Request) -> Json:
     try:
-        told = json.loads(await read_body(request))
+        body = json.loads(await read_body(request))
     except (ValueError, RecursionError) as error:
         raise invalid("The body is not JSON") from error
-    if not isinstance(told, dict):
+    if not isinstance(body, dict):
         raise invalid("The body is not a JSON object")
-    return told
+    return body

@@ -10,47 +10,48 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
-from sms_router.sandbox.world.errors import MORE_INFO, ApiRejection, RefusedError, refusal
+from sms_router.sandbox.world.errors import MORE_INFO, ApiRejection, RejectedError, rejection
 
 Json = dict[str, object]
 
+REST_PATHS = ("/v1/", "/2010-04-01/")
+"""How the paths of Twilio's REST API begin."""
+
 
 def iso(moment: datetime) -> str:
-    """Return a date of the ``/v1`` tree."""
+    """Format a date as the ``/v1`` tree does."""
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def rfc2822(moment: datetime | None) -> str | None:
-    """Return a date of the ``/2010-04-01`` tree."""
+    """Format a date as the ``/2010-04-01`` tree does."""
     return format_datetime(moment) if moment else None
 
 
 def origin(request: Request) -> str:
-    """Return scheme, host and port as the caller used them, for absolute URLs."""
+    """Return scheme, host and port that the caller used, for absolute URLs."""
     return f"{request.url.scheme}://{request.url.netloc}"
 
 
-def error_response(refused: ApiRejection, headers: Mapping[str, str] | None = None) -> JSONResponse:
+def error_response(rejected: ApiRejection, headers: Mapping[str, str] | None = None) -> JSONResponse:
     """Return Twilio's error body (facts 6.3)."""
     body = {
-        "code": refused.code,
-        "message": refused.message,
-        "more_info": MORE_INFO.format(code=refused.code),
-        "status": refused.status,
+        "code": rejected.code,
+        "message": rejected.message,
+        "more_info": MORE_INFO.format(code=rejected.code),
+        "status": rejected.status,
     }
-    return JSONResponse(body, refused.status, headers=headers)
+    return JSONResponse(body, rejected.status, headers=headers)
 
 
-def not_found(request: Request) -> RefusedError:
-    """Return the error for something that does not exist."""
-    return RefusedError(refusal(20404, path=request.url.path))
+def not_found(request: Request) -> RejectedError:
+    return RejectedError(rejection(20404, path=request.url.path))
 
 
-async def on_refusal(_: Request, error: Exception) -> JSONResponse:
-    """Answer a refusal."""
-    if not isinstance(error, RefusedError):
+async def on_rejection(_: Request, error: Exception) -> JSONResponse:
+    if not isinstance(error, RejectedError):
         raise error
-    return error_response(error.refusal)
+    return error_response(error.rejection)
 
 
 async def on_http_error(request: Request, error: Exception) -> JSONResponse:
@@ -58,4 +59,4 @@ async def on_http_error(request: Request, error: Exception) -> JSONResponse:
     if not isinstance(error, HTTPException):
         raise error
     code = 20004 if error.status_code == 405 else 20404
-    return error_response(refusal(code, path=request.url.path), error.headers)
+    return error_response(rejection(code, path=request.url.path), error.headers)

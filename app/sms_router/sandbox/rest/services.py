@@ -12,7 +12,7 @@ from starlette.routing import Route
 
 from sms_router.sandbox.clock import Clock
 from sms_router.sandbox.identifiers import Identifiers
-from sms_router.sandbox.rest.paging import cut, v1_list
+from sms_router.sandbox.rest.paging import paginate, v1_list
 from sms_router.sandbox.rest.parameters import (
     Form,
     Reader,
@@ -61,17 +61,15 @@ _LINKS = {
 }
 
 
-class Services:
+class ServicesResource:
     """Messaging Services: list, create, fetch, update, delete."""
 
     def __init__(self, account: Account, identifiers: Identifiers, clock: Clock) -> None:
-        """Serve the Services of ``account``."""
         self._account = account
         self._identifiers = identifiers
         self._clock = clock
 
     def routes(self) -> list[Route]:
-        """Return the paths of this resource."""
         one = "/v1/Services/{service_sid}"
         return [
             Route("/v1/Services", self.list_all, methods=["GET"]),
@@ -82,8 +80,7 @@ class Services:
         ]
 
     async def list_all(self, request: Request) -> Response:
-        """Return one page of Services."""
-        page = cut(self._account.services, request)
+        page = paginate(self._account.services, request)
         return JSONResponse(v1_list(request, "services", page, self._renderer(request)))
 
     async def create(self, request: Request) -> Response:
@@ -98,23 +95,20 @@ class Services:
         return JSONResponse(self._renderer(request)(service), 201)
 
     async def fetch(self, request: Request) -> Response:
-        """Return one Service."""
-        return JSONResponse(self._renderer(request)(self.find(request)))
+        return JSONResponse(self._renderer(request)(self._find(request)))
 
     async def update(self, request: Request) -> Response:
-        """Change the settings that were sent."""
         form = await read_form(request)
-        service = self._changed(self.find(request), form)
+        service = self._changed(self._find(request), form)
         self._account.save_service(service)
         return JSONResponse(self._renderer(request)(service))
 
     async def delete(self, request: Request) -> Response:
         """Delete a Service; its numbers stay on the account."""
-        self._account.remove_service(self.find(request).sid)
+        self._account.remove_service(self._find(request).sid)
         return Response(status_code=204)
 
-    def find(self, request: Request) -> Service:
-        """Return the Service that the path names."""
+    def _find(self, request: Request) -> Service:
         service = self._account.service(request.path_params["service_sid"])
         if service is None:
             raise not_found(request)

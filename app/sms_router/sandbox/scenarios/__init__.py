@@ -1,5 +1,4 @@
 """Conversations as files: who texts what to whom, and what the phone must show.
 
-The ``*.toml`` files beside this one tell the product's story; ``sms-router sandbox run`` plays them,
-and a team's own, against any router.
+``sms-router sandbox run`` plays the ``*.toml`` files in this folder, or a team's own, against any router.
 """

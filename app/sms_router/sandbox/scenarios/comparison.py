@@ -1,4 +1,4 @@
-"""What was expected, and what was seen: the differences in words."""
+"""Compares what a step expects with what happened, and describes the differences."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 
-from sms_router.sandbox.inbound.incoming_text import Texted
-from sms_router.sandbox.scenarios.scenario import Check, Misses, Shows
+from sms_router.sandbox.inbound.incoming_text import TextResult
+from sms_router.sandbox.scenarios.scenario import Check, ExpectedFailure, ExpectedMessage
 from sms_router.sandbox.state.alerts import DebuggerAlert
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """A message that a phone shows, or that did not reach it."""
+class ObservedMessage:
+    """A message that a phone received, or that did not reach it."""
 
     sid: str
     sender: str
@@ -24,110 +24,115 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True)
-class Situation:
-    """What is new since it was looked at last; ``texted`` is the step's own text."""
+class Observation:
+    """What happened and no step has checked; ``text_result`` is that of the step's own text."""
 
-    shown: Sequence[Seen] = ()
-    missed: Sequence[Seen] = ()
+    received: Sequence[ObservedMessage] = ()
+    missed: Sequence[ObservedMessage] = ()
     alerts: Sequence[DebuggerAlert] = ()
-    texted: Texted | None = None
+    text_result: TextResult | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Mismatch:
-    """One thing that is not as it should be."""
+    """One difference, in words."""
 
     what: str
     expected: str
     got: str
 
 
-def differences(check: Check, now: Situation) -> tuple[Mismatch, ...]:
-    """Return everything in which the situation is not what the check wants, and what the debugger says."""
-    found = tuple(_differences(check, now))
-    untold = check.alerts is None and check.outcome is None
-    if found and untold and now.alerts:
-        return (*found, Mismatch("alerts", "none that no step expects", _told_alerts(now.alerts)))
-    return found
+def compare(check: Check, observation: Observation) -> tuple[Mismatch, ...]:
+    """Return every difference; where there is one, also the alerts, which may explain it."""
+    mismatches = tuple(_mismatches(check, observation))
+    is_about_alerts = check.alerts is not None or check.outcome is not None
+    if mismatches and observation.alerts and not is_about_alerts:
+        return (*mismatches, _unexpected_alerts(observation))
+    return mismatches
 
 
-def _differences(check: Check, now: Situation) -> Iterator[Mismatch]:
-    if check.outcome and not (now.texted and now.texted.outcome is check.outcome):
-        yield Mismatch("the webhook", check.outcome.value, _ended(now.texted))
+def find_unchecked(phone: str, observation: Observation) -> Iterator[Mismatch]:
+    """Yield what no step has checked by the end."""
+    for message in observation.received:
+        yield Mismatch(f"a message on {phone}", "nothing more", _describe(message))
+    for message in observation.missed:
+        yield Mismatch(f"not delivered to {phone}", "nothing more", _describe(message))
+    if observation.alerts:
+        yield _unexpected_alerts(observation)
+
+
+def _mismatches(check: Check, observation: Observation) -> Iterator[Mismatch]:
+    result = observation.text_result
+    if check.outcome and not (result and result.outcome is check.outcome):
+        yield Mismatch("the webhook", check.outcome.value, _describe_outcome(result))
     if check.shows is not None:
-        for number, (shows, seen) in enumerate(zip_longest(check.shows, now.shown), 1):
-            if shows is None or seen is None or not _fits(shows, seen):
-                yield Mismatch(f"message {number} on {check.phone}", _wanted(shows), _told(seen))
+        for number, (expected, message) in enumerate(zip_longest(check.shows, observation.received), 1):
+            if expected is None or message is None or not _matches(expected, message):
+                what = f"message {number} on {check.phone}"
+                yield Mismatch(what, _describe_expected(expected), _describe(message))
     if check.undelivered is not None:
-        for misses, seen in zip_longest(check.undelivered, now.missed):
-            if misses is None or seen is None or not _missed_so(misses, seen):
-                yield Mismatch(f"not delivered to {check.phone}", _wanted_missing(misses), _told(seen))
-    if check.alerts is not None and check.alerts != tuple(alert.code for alert in now.alerts):
-        yield Mismatch("alerts", _codes(check.alerts), _told_alerts(now.alerts))
+        for failure, message in zip_longest(check.undelivered, observation.missed):
+            if failure is None or message is None or not _is_failure(failure, message):
+                what = f"not delivered to {check.phone}"
+                yield Mismatch(what, _describe_failure(failure), _describe(message))
+    if check.alerts is not None and check.alerts != tuple(alert.code for alert in observation.alerts):
+        codes = ", ".join(map(str, check.alerts)) or "none"
+        yield Mismatch("alerts", codes, _describe_alerts(observation.alerts))
 
 
-def leftovers(phone: str, now: Situation) -> Iterator[Mismatch]:
-    """Yield what nobody has asked about by the end."""
-    for seen in now.shown:
-        yield Mismatch(f"a message on {phone}", "nothing more", _told(seen))
-    for seen in now.missed:
-        yield Mismatch(f"not delivered to {phone}", "nothing more", _told(seen))
-    if now.alerts:
-        yield Mismatch("alerts", "none that no step expects", _told_alerts(now.alerts))
+def _unexpected_alerts(observation: Observation) -> Mismatch:
+    return Mismatch("alerts", "none that no step expects", _describe_alerts(observation.alerts))
 
 
-def _ended(texted: Texted | None) -> str:
-    if texted is None:
-        return "no text"
-    failures = [f"{each.error_code} {each.reason}" for each in texted.exchanges if each.error_code]
-    return f"{texted.outcome.value} ({'; '.join(failures)})" if failures else texted.outcome.value
-
-
-def _fits(shows: Shows, seen: Seen) -> bool:
+def _matches(expected: ExpectedMessage, message: ObservedMessage) -> bool:
     return (
-        shows.sender in (None, seen.sender)
-        and shows.equals in (None, seen.body)
-        and all(part in seen.body for part in shows.contains)
-        and shows.media in (None, seen.media)
-        and shows.status in (None, seen.status)
+        expected.sender in (None, message.sender)
+        and expected.equals in (None, message.body)
+        and all(part in message.body for part in expected.contains)
+        and expected.media in (None, message.media)
+        and expected.status in (None, message.status)
     )
 
 
-def _missed_so(misses: Misses, seen: Seen) -> bool:
-    return misses.error == seen.error and misses.sender in (None, seen.sender)
+def _is_failure(expected: ExpectedFailure, message: ObservedMessage) -> bool:
+    return expected.error == message.error and expected.sender in (None, message.sender)
 
 
-def _wanted(shows: Shows | None) -> str:
-    if shows is None:
+def _describe_outcome(result: TextResult | None) -> str:
+    if result is None:
+        return "no text"
+    failures = [
+        f"{exchange.error_code} {exchange.reason}" for exchange in result.exchanges if exchange.error_code
+    ]
+    return f"{result.outcome.value} ({'; '.join(failures)})" if failures else result.outcome.value
+
+
+def _describe_expected(expected: ExpectedMessage | None) -> str:
+    if expected is None:
         return "nothing more"
-    parts = [f"from {shows.sender}" if shows.sender else "", _says(shows)]
-    parts += [f"contains {part!r}" for part in shows.contains]
-    parts.append(f"media {', '.join(shows.media) or 'none'}" if shows.media is not None else "")
-    parts.append(f"status {shows.status}" if shows.status else "")
+    parts = [
+        f"from {expected.sender}" if expected.sender else "",
+        "" if expected.equals is None else f"text {expected.equals!r}",
+        *(f"contains {part!r}" for part in expected.contains),
+        "" if expected.media is None else f"media {', '.join(expected.media) or 'none'}",
+        f"status {expected.status}" if expected.status else "",
+    ]
     return ", ".join(filter(None, parts)) or "any message"
 
 
-def _says(shows: Shows) -> str:
-    return "" if shows.equals is None else f"says {shows.equals!r}"
-
-
-def _wanted_missing(misses: Misses | None) -> str:
-    if misses is None:
+def _describe_failure(expected: ExpectedFailure | None) -> str:
+    if expected is None:
         return "nothing more"
-    return f"{misses.error}" + (f" from {misses.sender}" if misses.sender else "")
+    return f"{expected.error}" + (f" from {expected.sender}" if expected.sender else "")
 
 
-def _told(seen: Seen | None) -> str:
-    if seen is None:
+def _describe(message: ObservedMessage | None) -> str:
+    if message is None:
         return "nothing"
-    media = f", media {', '.join(seen.media)}" if seen.media else ""
-    status = f", {seen.error}" if seen.error else f", status {seen.status}" if seen.status else ""
-    return f"from {seen.sender}, says {seen.body!r}{media}{status}"
+    media = f", media {', '.join(message.media)}" if message.media else ""
+    status = f", {message.error}" if message.error else f", status {message.status}" if message.status else ""
+    return f"from {message.sender}, text {message.body!r}{media}{status}"
 
 
-def _told_alerts(alerts: Sequence[DebuggerAlert]) -> str:
+def _describe_alerts(alerts: Sequence[DebuggerAlert]) -> str:
     return "; ".join(f"{alert.code} {alert.text}" for alert in alerts) or "none"
-
-
-def _codes(codes: Sequence[int]) -> str:
-    return ", ".join(map(str, codes)) or "none"

@@ -1,4 +1,4 @@
-"""The other application of a scenario, to which its keywords forward: pages that are written down."""
+"""The other application of a scenario, to which its keywords forward: it serves fixed pages."""
 
 from __future__ import annotations
 
@@ -15,29 +15,25 @@ from sms_router.sandbox.hosting import serve
 from sms_router.sandbox.scenarios.scenario import Scenario
 
 PLACEHOLDER = "{upstream}"
-"""What stands in keywords and handlers for the address of the pages."""
-
-Pages = Mapping[str, str | int]
-"""By path: TwiML, or the status of an error."""
+"""In keywords and handlers: the base URL of the pages."""
 
 
 @contextlib.asynccontextmanager
 async def with_upstream(scenario: Scenario) -> AsyncIterator[Scenario]:
-    """Serve a scenario's pages, and yield the scenario with their address filled in."""
+    """Serve a scenario's pages, and yield the scenario with their base URL in place of the placeholder."""
     application = scenario.application
     if application is None or not application.upstream:
         yield scenario
         return
-    async with serve(_serving(application.upstream)) as url:
-        told = replace(
-            application,
-            keywords=application.keywords.replace(PLACEHOLDER, url),
-            handlers=application.handlers.replace(PLACEHOLDER, url),
-        )
-        yield replace(scenario, application=told)
+    async with serve(_application(application.upstream)) as url:
+        texts = {
+            "keywords": application.keywords.replace(PLACEHOLDER, url),
+            "handlers": application.handlers.replace(PLACEHOLDER, url),
+        }
+        yield replace(scenario, application=application.model_copy(update=texts))
 
 
-def _serving(pages: Pages) -> Starlette:
+def _application(pages: Mapping[str, str | int]) -> Starlette:
     async def answer(request: Request) -> Response:
         page = pages.get(request.url.path, 404)
         if isinstance(page, int):

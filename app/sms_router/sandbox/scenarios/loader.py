@@ -1,4 +1,4 @@
-"""A scenario's file -> Scenario, or a list of what is wrong with it."""
+"""A scenario's file -> Scenario, or every mistake in it."""
 
 from __future__ import annotations
 
@@ -6,74 +6,105 @@ from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
-from sms_router.sandbox.scenarios.scenario import Application, Scenario
-from sms_router.sandbox.scenarios.steps_config import read_step
+from sms_router.sandbox.inbound.webhook_parameters import IncomingText
+from sms_router.sandbox.scenarios.models import ScenarioFile, StepTable
+from sms_router.sandbox.scenarios.scenario import (
+    Action,
+    ChangePhone,
+    Check,
+    CheckOnly,
+    Scenario,
+    ScenarioStep,
+    SetFaults,
+    Wait,
+)
 from sms_router.sandbox.world.fault import FaultSet
-from sms_router.sandbox.world.faults_config import read_faults
-from sms_router.sandbox.world.loader import read_document
-from sms_router.sandbox.world.phones_config import read_carriers, read_phones
-from sms_router.sandbox.world.services_config import lay_over
-from sms_router.sandbox.world.toml_table import Table, WorldError
+from sms_router.sandbox.world.loader import phones_by_number, strings_at
+from sms_router.sandbox.world.numbers import NumberKind
+from sms_router.sandbox.world.types import DefinedNames
 from sms_router.sandbox.world.world import World
-
-_STATUSES = range(200, 600)
-"""What an upstream may answer in place of TwiML."""
-
-
-OF_THE_ROUTER = ("router", "conversations", "loop_guard")
-"""Tables that are laid over those of ``router.toml``."""
+from sms_router.toml import read_toml, validate
 
 
 def read_scenario(path: str | Path, world: World) -> Scenario:
-    """Read a scenario that plays in ``world``, with the people and settings that it adds.
+    """Read a scenario that plays in ``world``, with the phones, carriers and settings that it adds.
 
     Raises:
-        WorldError: with every mistake, named by its key.
+        ConfigurationError: with every mistake, named by its key.
 
     """
-    mistakes: list[str] = []
-    root = read_document(path, mistakes)
-    world = _laid_over(root, world)
-    scenario = Scenario(
-        path=str(path),
-        title=root.text("title"),
-        story=root.text("story", ""),
-        world=world,
-        steps=tuple(read_step(row, world) for row in root.tables("steps")),
-        settings={name: root.items(name) for name in OF_THE_ROUTER if root.has(name)},
-        application=_application(root.table("application")) if root.has("application") else None,
+    document = read_toml(Path(path), required=True)
+    names = DefinedNames(
+        carriers=[*world.carriers, *strings_at(document, "carriers", "name")],
+        numbers=[number.address for number in world.numbers],
     )
-    if not scenario.steps:
-        root.refuse("steps", "there must be one at least")
-    root.know("application", "service", "faults", *OF_THE_ROUTER)
-    root.finish()
-    if mistakes:
-        raise WorldError(str(path), mistakes)
-    return scenario
+    file = validate(document, ScenarioFile, path, names)
+    world = _changed_world(world, file)
+    tables = {"router": file.router, "conversations": file.conversations, "loop_guard": file.loop_guard}
+    return Scenario(
+        title=file.title,
+        world=world,
+        steps=tuple(_step(table, world) for table in file.steps),
+        settings={name: settings for name, settings in tables.items() if settings is not None},
+        application=file.application,
+    )
 
 
-def _laid_over(root: Table, world: World) -> World:
-    carriers = {**world.carriers, **read_carriers(root)}
+def _changed_world(world: World, file: ScenarioFile) -> World:
+    carriers = {**world.carriers, **{carrier.name: carrier for carrier in file.carriers}}
     services = world.services
-    if root.has("service"):
-        table = root.table("service")
-        services = (lay_over(table, services[0]), *services[1:])
-        table.finish()
+    if file.service is not None:
+        services = (file.service.applied_to(services[0]), *services[1:])
     return replace(
         world,
         carriers=MappingProxyType(carriers),
-        phones=MappingProxyType({**world.phones, **read_phones(root, carriers)}),
+        phones=MappingProxyType({**world.phones, **phones_by_number(file.phones, carriers)}),
         services=services,
-        faults=read_faults(root.table("faults")) if root.has("faults") else FaultSet(),
+        faults=file.faults,
     )
 
 
-def _application(table: Table) -> Application:
-    pages = table.items("upstream")
-    for path, page in pages.items():
-        if not path.startswith("/") or not (isinstance(page, str) or page in _STATUSES):
-            table.refuse("upstream", f"expected a path and its TwiML or status, got {path!r} = {page!r}")
-    told = {path: page for path, page in pages.items() if isinstance(page, str | int)}
-    application = Application(table.text("keywords", ""), table.text("handlers", ""), told)
-    table.finish()
-    return application
+def _step(table: StepTable, world: World) -> ScenarioStep:
+    action = _action(table, world)
+    check = Check(
+        phone=table.phone or "",
+        shows=table.shows,
+        undelivered=table.undelivered,
+        alerts=table.alerts,
+        outcome=table.webhook,
+        within=table.within,
+    )
+    return ScenarioStep(table.title or _title(action, check.phone), action, check)
+
+
+def _action(table: StepTable, world: World) -> Action:
+    phone = table.phone or ""
+    if table.texts is not None or table.media:
+        numbers = {number.address: number for number in world.numbers}
+        short_codes = (number for number in world.numbers if number.kind is NumberKind.SHORT_CODE)
+        number = numbers[table.to] if table.to else next(short_codes, world.numbers[0])
+        return IncomingText(phone, number, table.texts or "", table.media)
+    if table.wait is not None:
+        return Wait(table.wait)
+    if table.faults is not None:
+        return SetFaults(table.faults if table.faults != FaultSet() else None)
+    if table.state or table.carrier:
+        return ChangePhone(phone, table.state, world.carriers[table.carrier] if table.carrier else None)
+    return CheckOnly()
+
+
+def _title(action: Action, phone: str) -> str:
+    """Describe what happens in one line."""
+    if isinstance(action, IncomingText):
+        count = len(action.media)
+        pictures = f"{count} picture{'s' if count > 1 else ''}" if count else ""
+        return f"{phone} texts {action.number.address}: {' + '.join(filter(None, (action.body, pictures)))}"
+    if isinstance(action, Wait):
+        return f"{action.seconds:g} s pass"
+    if isinstance(action, SetFaults):
+        return "faults are switched on" if action.faults else "faults are switched off"
+    if isinstance(action, ChangePhone):
+        state = f"is {action.state.value}" if action.state else ""
+        carrier = f"is with {action.carrier.name}" if action.carrier else ""
+        return f"{phone} {' and '.join(filter(None, (state, carrier)))}"
+    return f"{phone or 'Twilio'} is looked at"

@@ -1,4 +1,4 @@
-"""Playing the steps of a scenario on a running sandbox."""
+"""Plays the steps of a scenario on a running sandbox."""
 
 from __future__ import annotations
 
@@ -7,21 +7,36 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from enum import Enum
 
-from sms_router.sandbox.inbound.incoming_text import Texted, receive_text
+from sms_router.sandbox.inbound.incoming_text import TextResult, receive_text
 from sms_router.sandbox.inbound.webhook_parameters import IncomingText
 from sms_router.sandbox.platform import Platform
-from sms_router.sandbox.scenarios.comparison import Mismatch, Seen, Situation, differences, leftovers
-from sms_router.sandbox.scenarios.scenario import Action, Become, Break, Check, Scenario, ScenarioStep, Wait
+from sms_router.sandbox.scenarios.comparison import (
+    Mismatch,
+    Observation,
+    ObservedMessage,
+    compare,
+    find_unchecked,
+)
+from sms_router.sandbox.scenarios.scenario import (
+    Action,
+    ChangePhone,
+    Check,
+    Scenario,
+    ScenarioStep,
+    SetFaults,
+    Wait,
+)
 from sms_router.sandbox.world.world import PhoneState
 
-LAST_WAIT = 0.3
-"""Seconds of real time after the last step, in which nothing more may come."""
+FINAL_WAIT = 0.3
+"""Seconds of real time after the last step, in which nothing more may arrive."""
 
-_LOOK = 0.02
+_POLL_INTERVAL = 0.02
+"""Seconds."""
 
 
 class StepResult(Enum):
-    """How a step went."""
+    """How a step ended."""
 
     PASSED = "passed"
     FAILED = "failed"
@@ -29,117 +44,118 @@ class StepResult(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Played:
-    """A step, and in what it was not as expected."""
+class PlayedStep:
+    """A step with its result."""
 
     title: str
-    verdict: StepResult
+    result: StepResult
     differences: tuple[Mismatch, ...] = ()
 
 
 class ScenarioPlayer:
-    """One scenario on one sandbox. What is looked at once is not looked at again."""
+    """One scenario on one sandbox. What one step has checked is not checked again by another."""
 
-    def __init__(self, scenario: Scenario, platform: Platform, last_wait: float = LAST_WAIT) -> None:
-        """Play ``scenario`` on ``platform``."""
+    def __init__(self, scenario: Scenario, platform: Platform, final_wait: float = FINAL_WAIT) -> None:
         self._scenario = scenario
-        self._here = platform
-        self._last_wait = last_wait
-        self._seen: set[str] = set()
+        self._platform = platform
+        self._final_wait = final_wait
+        self._checked: set[str] = set()
+        """Sids of messages and alerts."""
 
-    async def play(self) -> AsyncIterator[Played]:
+    async def play(self) -> AsyncIterator[PlayedStep]:
         """Yield each step when it has ended; after one that failed the others are not played."""
-        verdict = StepResult.PASSED
+        result = StepResult.PASSED
         for step in self._scenario.steps:
-            if verdict is not StepResult.PASSED:
-                yield Played(step.title, StepResult.NOT_PLAYED)
+            if result is not StepResult.PASSED:
+                yield PlayedStep(step.title, StepResult.NOT_PLAYED)
                 continue
             played = await self._play(step)
-            verdict = played.verdict
+            result = played.result
             yield played
-        if verdict is StepResult.PASSED:
-            yield await self._end()
+        if result is StepResult.PASSED:
+            yield await self._play_end()
 
-    async def _play(self, step: ScenarioStep) -> Played:
-        refused = self._impossible(step.action)
-        if refused:
-            return Played(step.title, StepResult.FAILED, (refused,))
-        texted = await self._act(step.action)
-        await self._here.pace.wait_until_idle()
-        found = await self._differences(step.check, texted)
-        return Played(step.title, StepResult.FAILED if found else StepResult.PASSED, found)
+    async def _play(self, step: ScenarioStep) -> PlayedStep:
+        if isinstance(step.action, IncomingText):
+            state = self._platform.phonebook.phone(step.action.sender).state
+            if state is not PhoneState.ON:
+                mismatch = Mismatch(step.action.sender, "a phone that is on", f"one that is {state.value}")
+                return _ended(step.title, (mismatch,))
+        text_result = await self._perform(step.action)
+        await self._platform.time_control.wait_until_idle()
+        return _ended(step.title, await self._check(step.check, text_result))
 
-    def _impossible(self, action: Action) -> Mismatch | None:
-        if not isinstance(action, IncomingText):
-            return None
-        state = self._here.phonebook.phone(action.sender).state
-        if state is PhoneState.ON:
-            return None
-        return Mismatch(action.sender, "a phone that is on", f"one that is {state.value}")
-
-    async def _act(self, action: Action) -> Texted | None:
-        """Let it happen; return what came of a text."""
-        here = self._here
+    async def _perform(self, action: Action) -> TextResult | None:
+        platform = self._platform
         if isinstance(action, IncomingText):
-            return await receive_text(here, action)
+            return await receive_text(platform, action)
         if isinstance(action, Wait):
-            await here.pace.advance(action.seconds)
-        elif isinstance(action, Become):
-            here.phonebook.change(action.phone, action.state, action.carrier)
-        elif isinstance(action, Break):
+            await platform.time_control.advance(action.seconds)
+        elif isinstance(action, ChangePhone):
+            platform.phonebook.change(action.phone, action.state, action.carrier)
+        elif isinstance(action, SetFaults):
             if action.faults:
-                here.faults.switch_on(action.faults)
+                platform.faults.switch_on(action.faults)
             else:
-                here.faults.clear()
+                platform.faults.clear()
         return None
 
-    async def _differences(self, check: Check, texted: Texted | None) -> tuple[Mismatch, ...]:
-        """Compare until everything fits, or the time is up."""
-        give_up = asyncio.get_running_loop().time() + check.within
+    async def _check(self, check: Check, text_result: TextResult | None) -> tuple[Mismatch, ...]:
+        """Compare until there is no difference, or the step's time has passed."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + check.within
         while True:
-            now = replace(self._situation(check.phone), texted=texted)
-            found = differences(check, now)
-            if not found or asyncio.get_running_loop().time() > give_up:
-                self._tick_off(check, now)
-                return found
-            await asyncio.sleep(_LOOK)
+            observation = replace(self._observe(check.phone), text_result=text_result)
+            mismatches = compare(check, observation)
+            if not mismatches or loop.time() > deadline:
+                self._mark_checked(check, observation)
+                return mismatches
+            await asyncio.sleep(_POLL_INTERVAL)
 
-    async def _end(self) -> Played:
-        await asyncio.sleep(self._last_wait)
-        await self._here.pace.wait_until_idle()
-        found: list[Mismatch] = []
-        for phone in self._here.handsets.numbers:
-            found += leftovers(phone, replace(self._situation(phone), alerts=()))
-        found += leftovers("", Situation(alerts=self._situation("").alerts))
-        return Played("nothing more happens", StepResult.FAILED if found else StepResult.PASSED, tuple(found))
+    async def _play_end(self) -> PlayedStep:
+        """Wait for what may still arrive, and require that each message and alert has been checked."""
+        await asyncio.sleep(self._final_wait)
+        await self._platform.time_control.wait_until_idle()
+        mismatches: list[Mismatch] = []
+        for phone in self._platform.inboxes.numbers:
+            mismatches += find_unchecked(phone, replace(self._observe(phone), alerts=()))
+        mismatches += find_unchecked("", Observation(alerts=self._observe("").alerts))
+        return _ended("nothing more happens", tuple(mismatches))
 
-    def _situation(self, phone: str) -> Situation:
-        """Return what nobody has looked at yet."""
-        inbox = self._here.handsets.inbox(phone)
-        shown = [
-            Seen(each.sid, each.sender, each.body, each.media, self._status(each.sid))
-            for each in inbox.received
-            if each.sid not in self._seen
+    def _observe(self, phone: str) -> Observation:
+        """Return what no step has checked yet."""
+        inbox = self._platform.inboxes.get(phone)
+        received = [
+            ObservedMessage(shown.sid, shown.sender, shown.body, shown.media, self._status(shown.sid))
+            for shown in inbox.received
+            if shown.sid not in self._checked
         ]
-        missed = [self._missed(sid) for sid in inbox.missed if sid not in self._seen]
-        alerts = [alert for alert in self._here.alerts.newest_first() if alert.sid not in self._seen]
-        return Situation(shown, missed, alerts[::-1])
+        missed = [self._missed(sid) for sid in inbox.missed if sid not in self._checked]
+        newest_first = self._platform.alerts.newest_first()
+        alerts = [alert for alert in newest_first if alert.sid not in self._checked]
+        return Observation(received, missed, alerts[::-1])
 
     def _status(self, sid: str) -> str:
-        message = self._here.messages.get(sid)
+        message = self._platform.messages.get(sid)
         return message.status.value if message else ""
 
-    def _missed(self, sid: str) -> Seen:
-        message = self._here.messages.get(sid)
+    def _missed(self, sid: str) -> ObservedMessage:
+        message = self._platform.messages.get(sid)
         if message is None:
-            return Seen(sid, "", "")
+            return ObservedMessage(sid, "", "")
         status = message.status.value
-        return Seen(sid, message.sender or "", message.body, message.media, status, message.error_code)
+        return ObservedMessage(
+            sid, message.sender or "", message.body, message.media, status, message.error_code
+        )
 
-    def _tick_off(self, check: Check, now: Situation) -> None:
+    def _mark_checked(self, check: Check, observation: Observation) -> None:
         if check.shows is not None:
-            self._seen.update(seen.sid for seen in now.shown)
+            self._checked.update(message.sid for message in observation.received)
         if check.undelivered is not None:
-            self._seen.update(seen.sid for seen in now.missed)
+            self._checked.update(message.sid for message in observation.missed)
         if check.alerts is not None:
-            self._seen.update(alert.sid for alert in self._here.alerts.newest_first())
+            self._checked.update(alert.sid for alert in self._platform.alerts.newest_first())
+
+
+def _ended(title: str, mismatches: tuple[Mismatch, ...]) -> PlayedStep:
+    return PlayedStep(title, StepResult.FAILED if mismatches else StepResult.PASSED, mismatches)

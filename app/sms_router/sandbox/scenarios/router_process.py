@@ -1,9 +1,10 @@
-"""A router in a process of its own, with a scenario's settings and a folder that is gone afterwards."""
+"""A router in a process of its own, with a scenario's settings, in a temporary folder."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import shutil
 import signal
@@ -11,36 +12,37 @@ import sys
 import tempfile
 import tomllib
 from collections.abc import AsyncIterator, Mapping
+from datetime import date, datetime, time
 from pathlib import Path
 from typing import Any
 
 from sms_router.sandbox.scenarios.scenario import Scenario
-from sms_router.sandbox.scenarios.toml_writer import toml_text
 
-START_LIMIT = 30.0
+START_TIMEOUT = 30.0
 """Seconds of real time until it must listen."""
 
-STOP_LIMIT = 3.0
-"""Seconds it may take to stop; then it is killed, since nothing of it is needed any more."""
+STOP_TIMEOUT = 3.0
+"""Seconds; then it is killed, since nothing that it stores is needed any more."""
 
 HANDLERS = "scenario_handlers"
-"""The module that holds the handlers which a scenario brings along."""
+"""The module with the scenario's own handlers."""
 
-_LONGEST_LOG = 20
-_NO_TWILIO = ("TWILIO_AUTH_TOKEN_SECONDARY", "REDIS_URL", "PROMETHEUS_MULTIPROC_DIR")
-"""Variables of whoever plays the scenario that its router must not see."""
+_MAX_LOG_LINES = 20
+_POLL_INTERVAL = 0.02
+_REMOVED_VARIABLES = ("TWILIO_AUTH_TOKEN_SECONDARY", "REDIS_URL", "PROMETHEUS_MULTIPROC_DIR")
+"""Variables of the user's environment that the router must not read."""
 
 
 class RouterError(Exception):
-    """The router did not start; the text holds the end of its log."""
+    """The router did not start; the text contains the end of its log."""
 
 
 @contextlib.asynccontextmanager
-async def running_router(scenario: Scenario, folder: Path, port: int, twilio_url: str) -> AsyncIterator[Path]:
+async def run_router(scenario: Scenario, folder: Path, port: int, twilio_url: str) -> AsyncIterator[Path]:
     """Run ``sms-router serve`` on a port, with a copy of a configuration folder; yield its log.
 
     Raises:
-        RouterError: when it does not listen in time.
+        RouterError: when it does not listen within ``START_TIMEOUT``.
 
     """
     with tempfile.TemporaryDirectory(prefix="sms-router-", ignore_cleanup_errors=True) as name:
@@ -58,24 +60,23 @@ async def running_router(scenario: Scenario, folder: Path, port: int, twilio_url
                 start_new_session=True,
             )
         try:
-            await _listens(process, port, log)
+            await _wait_until_listening(process, port, log)
             yield log
         finally:
             await _stop(process)
 
 
-def end_of(log: Path) -> tuple[str, ...]:
-    """Return the last lines of a log."""
-    return tuple(log.read_text("utf-8", "replace").splitlines()[-_LONGEST_LOG:])
+def last_lines(log: Path) -> tuple[str, ...]:
+    return tuple(log.read_text("utf-8", "replace").splitlines()[-_MAX_LOG_LINES:])
 
 
 def write_configuration(scenario: Scenario, folder: Path, home: Path) -> None:
-    """Copy a configuration folder into ``home/config`` and lay the scenario over it."""
+    """Copy a configuration folder to ``home/config`` and apply the scenario's settings to it."""
     config = home / "config"
     shutil.copytree(folder, config)
     path = config / "router.toml"
     document: dict[str, Any] = tomllib.loads(path.read_text("utf-8")) if path.is_file() else {}
-    document["redis"] = {}  # never a store that somebody uses
+    document["redis"] = {}  # never a store that is in use
     changes: dict[str, object] = {"data_dir": str(home / "data")}
     application = scenario.application
     if application:
@@ -85,13 +86,40 @@ def write_configuration(scenario: Scenario, folder: Path, home: Path) -> None:
     for table, settings in scenario.settings.items():
         document[table] = {**document.get(table, {}), **settings}
     document["router"] = {**document.get("router", {}), **changes}
-    path.write_text(toml_text(document), "utf-8")
+    path.write_text(format_toml(document), "utf-8")
+
+
+def format_toml(document: Mapping[str, object]) -> str:
+    """Return a document as TOML, one line per key: the standard library can only read TOML."""
+    return "".join(f"{_toml_string(key)} = {_toml_value(value)}\n" for key, value in document.items())
+
+
+def _toml_value(value: object) -> str:
+    if isinstance(value, str):
+        return _toml_string(value)
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, Mapping):
+        pairs = (f"{_toml_string(key)} = {_toml_value(inner)}" for key, inner in value.items())
+        return "{" + ", ".join(pairs) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(_toml_value, value)) + "]"
+    if isinstance(value, datetime | date | time):
+        return value.isoformat()
+    if isinstance(value, int | float):
+        return repr(value)
+    raise TypeError(f"TOML has no {type(value).__name__}")
+
+
+def _toml_string(text: str) -> str:
+    # the escapes of JSON are valid in TOML, which also requires one for DEL
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _environment(scenario: Scenario, home: Path, port: int, twilio_url: str) -> Mapping[str, str]:
     world = scenario.world
     paths = (str(home), str(Path.cwd()), os.environ.get("PYTHONPATH", ""))
-    inherited = {name: value for name, value in os.environ.items() if name not in _NO_TWILIO}
+    inherited = {name: value for name, value in os.environ.items() if name not in _REMOVED_VARIABLES}
     return {
         **inherited,
         "TWILIO_ACCOUNT_SID": world.account_sid,
@@ -107,26 +135,28 @@ def _environment(scenario: Scenario, home: Path, port: int, twilio_url: str) -> 
     }
 
 
-async def _listens(process: asyncio.subprocess.Process, port: int, log: Path) -> None:
-    give_up = asyncio.get_running_loop().time() + START_LIMIT
-    while asyncio.get_running_loop().time() < give_up and process.returncode is None:
+async def _wait_until_listening(process: asyncio.subprocess.Process, port: int, log: Path) -> None:
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + START_TIMEOUT
+    while loop.time() < deadline and process.returncode is None:
         with contextlib.suppress(OSError):
             _, writer = await asyncio.open_connection("127.0.0.1", port)
             writer.close()
             await writer.wait_closed()
             return
-        await asyncio.sleep(0.02)
-    reason = "stopped" if process.returncode is not None else f"did not listen within {START_LIMIT:g} s"
-    told = "\n".join((f"The router {reason}.", *end_of(log)))
-    raise RouterError(told.replace(f"{log.parent}{os.sep}", ""))  # a folder that is gone by now
+        await asyncio.sleep(_POLL_INTERVAL)
+    stopped = process.returncode is not None
+    reason = "stopped" if stopped else f"did not listen within {START_TIMEOUT:g} s"
+    text = "\n".join((f"The router {reason}.", *last_lines(log)))
+    raise RouterError(text.replace(f"{log.parent}{os.sep}", ""))  # the folder is deleted when this is read
 
 
 async def _stop(process: asyncio.subprocess.Process) -> None:
-    """Ask it to stop, and kill it and everything it started when it takes its time."""
+    """Terminate it, and kill what is left of its process group after ``STOP_TIMEOUT``."""
     with contextlib.suppress(ProcessLookupError):
         process.terminate()
     with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(STOP_LIMIT):
+        async with asyncio.timeout(STOP_TIMEOUT):
             await process.wait()
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""A scenario from its file to its verdict: a sandbox, a router, and the play between them."""
+"""Runs a scenario: starts a sandbox and a router, and plays the steps."""
 
 from __future__ import annotations
 
@@ -13,31 +13,32 @@ from sms_router.sandbox.clock import ManualClock
 from sms_router.sandbox.hosting import HostingError, serve
 from sms_router.sandbox.platform import Platform
 from sms_router.sandbox.scenarios.fake_upstream import with_upstream
-from sms_router.sandbox.scenarios.player import Played, ScenarioPlayer, StepResult
-from sms_router.sandbox.scenarios.router_process import RouterError, end_of, running_router
+from sms_router.sandbox.scenarios.player import PlayedStep, ScenarioPlayer, StepResult
+from sms_router.sandbox.scenarios.router_process import RouterError, last_lines, run_router
 from sms_router.sandbox.scenarios.scenario import Scenario
 
-LONGEST_PLAY = 300.0
-"""Seconds of real time for one scenario, whatever its steps may take."""
+SCENARIO_TIMEOUT = 300.0
+"""Seconds of real time for one scenario, whatever its steps allow."""
 
 
 @dataclass(frozen=True, slots=True)
 class ScenarioResult:
-    """How a scenario went. ``trouble`` says why it could not be played; ``log`` is the router's."""
+    """How a scenario ended."""
 
-    played: tuple[Played, ...] = ()
-    trouble: str = ""
+    played: tuple[PlayedStep, ...] = ()
+    error: str = ""
+    """Why it could not be played."""
     log: tuple[str, ...] = ()
+    """The end of the router's log, when a step failed."""
 
     @property
     def passed(self) -> bool:
-        """True when every step was as expected."""
-        return not self.trouble and all(step.verdict is StepResult.PASSED for step in self.played)
+        return not self.error and all(step.result is StepResult.PASSED for step in self.played)
 
 
 @dataclass(frozen=True, slots=True)
 class OwnRouter:
-    """A router is started for the scenario, with this configuration folder."""
+    """A router is started for the scenario, with the configuration in this folder."""
 
     folder: Path
     port: int
@@ -45,33 +46,33 @@ class OwnRouter:
 
 @dataclass(frozen=True, slots=True)
 class ScenarioRunner:
-    """Where scenarios are played. ``router`` is None when one runs already; ``port`` 0 is any port."""
+    """``router`` is None when one is running already; ``port`` is the sandbox's, 0 for any."""
 
     router: OwnRouter | None = None
     port: int = 0
 
-    async def play(self, scenario: Scenario, watch: Callable[[Played], None]) -> ScenarioResult:
-        """Play a scenario, and show each step to ``watch`` when it has ended; nothing is left running."""
-        played: list[Played] = []
+    async def play(self, scenario: Scenario, on_step: Callable[[PlayedStep], None]) -> ScenarioResult:
+        """Play a scenario, call ``on_step`` when a step has ended, and stop everything that was started."""
+        played: list[PlayedStep] = []
         try:
-            async with asyncio.timeout(LONGEST_PLAY), self._running(scenario) as (platform, log):
+            async with asyncio.timeout(SCENARIO_TIMEOUT), self._start(scenario) as (platform, log):
                 async for step in ScenarioPlayer(scenario, platform).play():
                     played.append(step)
-                    watch(step)
-                failed = any(step.verdict is StepResult.FAILED for step in played)
-                return ScenarioResult(tuple(played), log=end_of(log) if failed and log else ())
+                    on_step(step)
+                failed = any(step.result is StepResult.FAILED for step in played)
+                return ScenarioResult(tuple(played), log=last_lines(log) if failed and log else ())
         except (HostingError, RouterError) as error:
             return ScenarioResult(tuple(played), str(error))
         except TimeoutError:
-            return ScenarioResult(tuple(played), f"The scenario took longer than {LONGEST_PLAY:g} s.")
+            return ScenarioResult(tuple(played), f"The scenario took longer than {SCENARIO_TIMEOUT:g} s.")
 
     @contextlib.asynccontextmanager
-    async def _running(self, scenario: Scenario) -> AsyncIterator[tuple[Platform, Path | None]]:
+    async def _start(self, scenario: Scenario) -> AsyncIterator[tuple[Platform, Path | None]]:
         sandbox = create_sandbox(scenario.world, clock=ManualClock(), seed=1)
-        async with serve(sandbox, self.port) as url, contextlib.AsyncExitStack() as beside:
+        async with serve(sandbox, self.port) as url, contextlib.AsyncExitStack() as stack:
             log = None
             if self.router:
-                scenario = await beside.enter_async_context(with_upstream(scenario))
-                router = running_router(scenario, self.router.folder, self.router.port, url)
-                log = await beside.enter_async_context(router)
+                scenario = await stack.enter_async_context(with_upstream(scenario))
+                router = run_router(scenario, self.router.folder, self.router.port, url)
+                log = await stack.enter_async_context(router)
             yield sandbox.state.platform, log

@@ -1,45 +1,52 @@
-"""What a scenario says, once it has been read."""
+"""One scenario, read and validated."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Annotated
+
+from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, Strict
 
 from sms_router.sandbox.inbound.session import SessionOutcome
 from sms_router.sandbox.inbound.webhook_parameters import IncomingText
 from sms_router.sandbox.world.fault import FaultSet
 from sms_router.sandbox.world.world import Carrier, PhoneState, World
+from sms_router.toml import StrictModel
 
 
-@dataclass(frozen=True, slots=True)
-class Shows:
-    """One message that a phone must show; None and empty where any will do."""
+def _one_or_several(value: object) -> object:
+    return (value,) if isinstance(value, str) else value
 
-    sender: str | None = None
+
+class ExpectedMessage(StrictModel):
+    """One message that a phone must receive; None and empty where anything will do."""
+
+    sender: Annotated[str | None, Field(alias="from")] = None
     equals: str | None = None
-    contains: tuple[str, ...] = ()
+    contains: Annotated[tuple[str, ...], BeforeValidator(_one_or_several)] = ()
     media: tuple[str, ...] | None = None
     status: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Misses:
+class ExpectedFailure(StrictModel):
     """One message that must not reach a phone."""
 
-    error: int
-    sender: str | None = None
+    error: Annotated[int, Strict(), Field(ge=10000, le=99999)]
+    sender: Annotated[str | None, Field(alias="from")] = None
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """What must hold after a step, within so many seconds of real time; None is not looked at yet."""
+    """What must hold after a step; what is None is left to a later step."""
 
     phone: str
-    shows: tuple[Shows, ...] | None = None
-    undelivered: tuple[Misses, ...] | None = None
+    shows: tuple[ExpectedMessage, ...] | None = None
+    undelivered: tuple[ExpectedFailure, ...] | None = None
     alerts: tuple[int, ...] | None = None
     outcome: SessionOutcome | None = None
     within: float = 5.0
+    """Seconds of real time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,15 +57,15 @@ class Wait:
 
 
 @dataclass(frozen=True, slots=True)
-class Break:
+class SetFaults:
     """Faults are switched on; None switches all off."""
 
     faults: FaultSet | None
 
 
 @dataclass(frozen=True, slots=True)
-class Become:
-    """A phone is switched off or on, or changes its carrier."""
+class ChangePhone:
+    """A phone is switched off or on, or changes its carrier; None leaves it as it is."""
 
     phone: str
     state: PhoneState | None
@@ -66,39 +73,50 @@ class Become:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """Nothing happens; something is looked at."""
+class CheckOnly:
+    """Nothing happens."""
 
 
-Action = IncomingText | Wait | Break | Become | Look
+Action = IncomingText | Wait | SetFaults | ChangePhone | CheckOnly
 
 
 @dataclass(frozen=True, slots=True)
 class ScenarioStep:
-    """One thing that happens, and what must come of it."""
+    """One thing that happens, and what must follow from it."""
 
     title: str
     action: Action
     check: Check
 
 
-@dataclass(frozen=True, slots=True)
-class Application:
-    """Keywords and handlers that a scenario brings along, in place of the configuration's."""
+def _path(text: str) -> str:
+    if not text.startswith("/"):
+        raise ValueError(f"expected a path that begins with /, got {text!r}")
+    return text
 
-    keywords: str
-    handlers: str
-    upstream: Mapping[str, str | int] = field(default_factory=dict)
+
+def _page(value: object) -> str | int:
+    if isinstance(value, str) or (type(value) is int and 200 <= value <= 599):
+        return value
+    raise ValueError(f"expected TwiML, or a status from 200 to 599, got {value!r}")
+
+
+class Application(StrictModel):
+    """``[application]``: keywords and handlers that replace those of the configuration."""
+
+    keywords: str = ""
+    """The text of a ``keywords.toml``."""
+    handlers: str = ""
+    """The text of a Python module."""
+    upstream: Mapping[Annotated[str, AfterValidator(_path)], Annotated[str | int, PlainValidator(_page)]] = {}
     """Pages of another application, by path: TwiML, or the status of an error."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """One conversation. ``settings`` are laid over the tables of ``router.toml`` with the same names."""
+    """One conversation. ``settings`` replace those of ``router.toml`` in the tables with the same names."""
 
-    path: str
     title: str
-    story: str
     world: World
     steps: tuple[ScenarioStep, ...]
     settings: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
@@ -106,5 +124,5 @@ class Scenario:
 
     @property
     def needs_own_router(self) -> bool:
-        """True when a router that runs already cannot play it."""
+        """True when a router that is already running cannot play it."""
         return self.application is not None or bool(self.settings)

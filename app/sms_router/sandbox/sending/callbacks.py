@@ -1,4 +1,4 @@
-"""Status callbacks: telling the customer where a message stands (facts 7)."""
+"""Status callbacks: each change of a message's status is posted to the customer (facts 7)."""
 
 from __future__ import annotations
 
@@ -9,12 +9,11 @@ from urllib.parse import urlsplit
 from sms_router.sandbox.background import BackgroundTasks
 from sms_router.sandbox.clock import Clock
 from sms_router.sandbox.state.account import Account
-from sms_router.sandbox.state.alerts import Alerts, Level
+from sms_router.sandbox.state.alerts import AlertLevel, Alerts
 from sms_router.sandbox.state.faults import Faults
 from sms_router.sandbox.state.messages import Message, SandboxMessageStatus
 from sms_router.sandbox.webhooks.client import WebhookClient
-from sms_router.sandbox.webhooks.page import FetchFailure, WebhookPage, WebhookTarget
-from sms_router.sandbox.webhooks.pages import read_page
+from sms_router.sandbox.webhooks.page import FetchFailure, WebhookPage, WebhookTarget, read_page
 from sms_router.sandbox.world.fault import ReceiptFault
 
 API_VERSION = "2010-04-01"
@@ -24,14 +23,14 @@ _NO_FAULT = ReceiptFault()
 
 @dataclass(slots=True)
 class CallbackQueue:
-    """One message's callbacks: they wait for each other, and a fault may keep them back."""
+    """One message's callbacks: they are posted one after the other, and a fault may hold them back."""
 
-    turns: asyncio.Lock = field(default_factory=asyncio.Lock)
-    kept: list[Message] = field(default_factory=list)
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    held: list[Message] = field(default_factory=list)
 
 
 class StatusCallbacks:
-    """Posts each change of a message to its own URL, else to its Service's."""
+    """Posts the status of a message to its own URL, else to its Service's."""
 
     def __init__(
         self,
@@ -43,7 +42,6 @@ class StatusCallbacks:
         faults: Faults,
         clock: Clock,
     ) -> None:
-        """Post through ``client``, in the background, as ``faults`` allow."""
         self._account = account
         self._alerts = alerts
         self._client = client
@@ -51,50 +49,49 @@ class StatusCallbacks:
         self._faults = faults
         self._clock = clock
 
-    def report(self, message: Message, line: CallbackQueue) -> None:
-        """Post a message's present status, after the earlier ones of its line.
+    def report(self, message: Message, queue: CallbackQueue) -> None:
+        """Post a message's present status in the background, after the earlier ones of its queue.
 
-        Twilio promises no order (facts 7); the sandbox keeps it until a fault asks otherwise.
+        Twilio promises no order (facts 7); the sandbox keeps the order unless a fault changes it.
         """
         url = self._url(message)
         if not url:
             return
         fault = self._faults.receipts.consume() or _NO_FAULT
-        if fault.backwards and not message.status.final:
-            line.kept.append(message)
+        if fault.backwards and not message.status.is_final:
+            queue.held.append(message)
             return
-        due = [message, *reversed(line.kept)]
-        line.kept.clear()
-        for each in due if not fault.lost else due[1:]:
-            self._start(each, url, line, fault)
-
-    def _start(self, message: Message, url: str, line: CallbackQueue, fault: ReceiptFault) -> None:
-        if self._tasks.full:
-            self._alerts.add(11200, "too many status callbacks at once", resource_sid=message.sid)
-        else:
-            self._tasks.start(self._post(message, url, line, fault))
+        due = [message, *reversed(queue.held)]
+        queue.held.clear()
+        for version in due[1:] if fault.lost else due:
+            if self._tasks.is_full:
+                self._alerts.add(11200, "too many status callbacks at once", resource_sid=message.sid)
+            else:
+                self._tasks.start(self._post(version, url, queue, fault))
 
     def _url(self, message: Message) -> str:
         service = self._account.service(message.service_sid) if message.service_sid else None
         return message.status_callback or (service.status_callback if service else "")
 
-    async def _post(self, message: Message, url: str, line: CallbackQueue, fault: ReceiptFault) -> None:
+    async def _post(self, message: Message, url: str, queue: CallbackQueue, fault: ReceiptFault) -> None:
         await self._clock.sleep(fault.late)
         target, parameters = WebhookTarget(url), status_parameters(self._account.sid, message)
-        async with line.turns:
+        async with queue.lock:
             if fault.twice:
-                _, answer = await self._client.fetch_twice(target, parameters)
+                _, result = await self._client.fetch_twice(target, parameters)
             else:
-                answer = await self._client.fetch(target, parameters)
-        if isinstance(answer, FetchFailure):
-            self._alerts.add(answer.code, answer.reason, resource_sid=message.sid, request_url=url)
-        elif (code := _oddity(answer)) is not None:
-            reason = "a status callback is answered by 204 or an empty <Response/> of text/xml"
-            self._alerts.add(code, reason, resource_sid=message.sid, request_url=url, level=Level.WARNING)
+                result = await self._client.fetch(target, parameters)
+        if isinstance(result, FetchFailure):
+            self._alerts.add(result.code, result.reason, resource_sid=message.sid, request_url=url)
+        elif (code := _warning_code(result)) is not None:
+            reason = "the response to a status callback must be 204 or an empty <Response/> as text/xml"
+            self._alerts.add(
+                code, reason, resource_sid=message.sid, request_url=url, level=AlertLevel.WARNING
+            )
 
 
-def can_be_called_back(url: str) -> bool:
-    """Say whether Twilio takes a URL for status callbacks: no underscore in its host's name (facts 1.5)."""
+def is_valid_status_callback(url: str) -> bool:
+    """Return whether Twilio accepts a URL for status callbacks: no underscore in its host (facts 1.5)."""
     try:
         parts = urlsplit(url)
     except ValueError:
@@ -102,11 +99,11 @@ def can_be_called_back(url: str) -> bool:
     return parts.scheme in ("http", "https") and "_" not in (parts.hostname or "_")
 
 
-def _oddity(answer: WebhookPage) -> int | None:
-    """Return the debugger's code for what a status callback is not answered by (facts 1.5)."""
-    if answer.status == 204:
+def _warning_code(page: WebhookPage) -> int | None:
+    """Return the debugger's code for a response that a status callback should not get (facts 1.5)."""
+    if page.status == 204:
         return None
-    verbs = read_page(answer)
+    verbs = read_page(page)
     if isinstance(verbs, FetchFailure):
         return verbs.code
     return 12300 if verbs else None

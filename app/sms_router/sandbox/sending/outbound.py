@@ -1,4 +1,4 @@
-"""Messages that leave the account: by REST, as the answer to an inbound one, or from Twilio itself."""
+"""Messages that leave the account: by REST, as the reply to an inbound one, or from Twilio itself."""
 
 from __future__ import annotations
 
@@ -8,36 +8,51 @@ from datetime import datetime
 
 from sms_router.sandbox.clock import Clock
 from sms_router.sandbox.identifiers import Identifiers
-from sms_router.sandbox.sending.delivery import Delivery
-from sms_router.sandbox.sending.smart_encoding import smart_encoded
-from sms_router.sandbox.sending.validation import Draft, check
+from sms_router.sandbox.sending.delivery import MessageDelivery
+from sms_router.sandbox.sending.validation import MessageDraft, check_draft
 from sms_router.sandbox.state.account import Account
 from sms_router.sandbox.state.messages import Direction, Message, SandboxMessageStatus
 from sms_router.sandbox.state.opt_outs import OptOuts
-from sms_router.sandbox.world.errors import ApiRejection, refusal
+from sms_router.sandbox.world.errors import ApiRejection, rejection
 from sms_router.twilio.segments import count_segments
+
+_LOOK_ALIKES = str.maketrans(
+    {
+        **dict.fromkeys("\u2018\u2019\u201a\u201b\u2032\u0060\u00b4", "'"),
+        **dict.fromkeys("\u201c\u201d\u201e\u201f\u2033\u00ab\u00bb", '"'),
+        **dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2015\u2212", "-"),
+        **dict.fromkeys("\u00a0\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f", " "),
+        **dict.fromkeys("\u200b\u2060\ufeff", ""),
+        "\u2026": "...",
+        "\u2022": "*",
+        "\u2044": "/",
+    }
+)
+"""Smart Encoding: characters that are replaced by similar ones of GSM-7, to save segments (facts 5.2).
+
+INFERENCE: the table. Emoji and other scripts are unchanged.
+"""
 
 
 @dataclass(frozen=True, slots=True)
-class Accepted:
-    """A message on its way; ``arrival`` ends when its status is final."""
+class AcceptedMessage:
+    """A message that Twilio accepted; ``arrival`` ends when its status is final."""
 
     message: Message
     arrival: asyncio.Task[None]
 
 
-class Outbound:
-    """The one door through which messages leave."""
+class OutboundMessages:
+    """Accepts messages, or rejects them with Twilio's code."""
 
     def __init__(
         self,
         account: Account,
         opt_outs: OptOuts,
-        delivery: Delivery,
+        delivery: MessageDelivery,
         identifiers: Identifiers,
         clock: Clock,
     ) -> None:
-        """Check drafts against ``account`` and ``opt_outs``, and hand them to ``delivery``."""
         self._account = account
         self._opt_outs = opt_outs
         self._delivery = delivery
@@ -46,43 +61,44 @@ class Outbound:
 
     def send(
         self,
-        draft: Draft,
+        draft: MessageDraft,
         direction: Direction,
         status_callback: str = "",
         send_at: datetime | None = None,
-    ) -> Accepted | ApiRejection:
-        """Accept a message and set it on its way, or say why Twilio would not."""
-        refused = self._refused(draft)
-        if refused:
-            return refused
+    ) -> AcceptedMessage | ApiRejection:
+        rejected = self._check(draft)
+        if rejected:
+            return rejected
         message = self._message(draft, direction, status_callback, send_at)
-        return Accepted(message, self._delivery.submit(message))
+        return AcceptedMessage(message, self._delivery.submit(message))
 
     def cancel(self, message: Message) -> Message:
-        """Keep back a message that has not left; return it as it is now."""
+        """Cancel a message that has not been sent; return its new state."""
         return self._delivery.cancel(message)
 
-    def send_for_twilio(self, sender: str, recipient: str, body: str) -> Accepted:
-        """Send the answer to an opt-out word: free, and not subject to the block that it confirms."""
-        draft = Draft(recipient, sender, None, body)
-        message = self._message(draft, Direction.REPLY, "", None)
-        return Accepted(message, self._delivery.submit(message))
+    def send_for_twilio(self, sender: str, recipient: str, body: str) -> AcceptedMessage:
+        """Send Twilio's reply to an opt-out keyword, which the block that it confirms does not affect."""
+        message = self._message(MessageDraft(recipient, sender, None, body), Direction.REPLY, "", None)
+        return AcceptedMessage(message, self._delivery.submit(message))
 
-    def _refused(self, draft: Draft) -> ApiRejection | None:
-        """Check a draft; a Service finds out later, in a status callback, about opt-outs and a full queue."""
-        refused = check(draft, self._account)
-        if refused:
-            return refused
+    def _check(self, draft: MessageDraft) -> ApiRejection | None:
+        """With a Service, opt-outs and a full queue are not reported here but by a status callback."""
+        rejected = check_draft(draft, self._account)
+        if rejected:
+            return rejected
         if draft.service_sid is not None:
             return None
-        if self._opt_outs.blocks(draft.sender, None, draft.recipient):
-            return refusal(21610)
-        return refusal(21611) if self._delivery.full else None
+        if self._opt_outs.is_blocked(draft.sender, None, draft.recipient):
+            return rejection(21610)
+        return rejection(21611) if self._delivery.is_full else None
 
     def _message(
-        self, draft: Draft, direction: Direction, status_callback: str, send_at: datetime | None
+        self, draft: MessageDraft, direction: Direction, status_callback: str, send_at: datetime | None
     ) -> Message:
-        now, body = self._clock.now(), self._encoded(draft)
+        now, body = self._clock.now(), draft.body
+        service = self._account.service(draft.service_sid or "")
+        if draft.smart_encoded or (service is not None and service.smart_encoding):
+            body = body.translate(_LOOK_ALIKES)
         return Message(
             sid=self._identifiers.sid("MM" if draft.media else "SM"),
             sender=draft.sender,
@@ -99,14 +115,9 @@ class Outbound:
             send_at=send_at,
         )
 
-    def _encoded(self, draft: Draft) -> str:
-        service = self._account.service(draft.service_sid or "")
-        encodes = draft.smart_encoded or (service is not None and service.smart_encoding)
-        return smart_encoded(draft.body) if encodes else draft.body
 
-
-def _first_status(draft: Draft, send_at: datetime | None) -> SandboxMessageStatus:
-    """A Service accepts first and chooses afterwards; a direct message is queued at once (facts 7)."""
+def _first_status(draft: MessageDraft, send_at: datetime | None) -> SandboxMessageStatus:
+    """A Service accepts first and selects afterwards; a direct message is queued at once (facts 7)."""
     if send_at:
         return SandboxMessageStatus.SCHEDULED
     return SandboxMessageStatus.ACCEPTED if draft.service_sid else SandboxMessageStatus.QUEUED

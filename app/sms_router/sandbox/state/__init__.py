@@ -1,1 +1,1 @@
-"""What a running sandbox remembers."""
+"""The present state of a running sandbox."""

@@ -1,4 +1,4 @@
-"""Cookies as Twilio keeps them: per pair of numbers, for four hours after the last text (facts 1.5)."""
+"""Twilio's cookies: per pair of numbers, for four hours after the last text (facts 1.5)."""
 
 from __future__ import annotations
 
@@ -10,33 +10,32 @@ from aiohttp import CookieJar
 
 from sms_router.sandbox.clock import Clock
 
-LIFE = timedelta(hours=4)
-MOST_JARS = 10_000
+LIFETIME = timedelta(hours=4)
+MAX_JARS = 10_000
 
 
 @dataclass(slots=True)
-class _Shelf:
+class _Entry:
     jar: CookieJar
-    used: datetime
+    last_used: datetime
 
 
-class Cookies:
-    """The jars of all pairs that are talking."""
+class CookieJars:
+    """The cookie jars of all pairs of numbers."""
 
     def __init__(self, clock: Clock) -> None:
-        """Start without any."""
         self._clock = clock
-        self._shelves: OrderedDict[tuple[str, str], _Shelf] = OrderedDict()
+        self._entries: OrderedDict[tuple[str, str], _Entry] = OrderedDict()
 
     def jar(self, number: str, person: str) -> CookieJar:
-        """Return the jar of a conversation, a new one when the last is forgotten."""
+        """Return the jar of a pair; a new one when the last one has expired."""
         pair, now = (number, person), self._clock.now()
-        shelf = self._shelves.get(pair)
-        if shelf is None or now - shelf.used > LIFE:
-            shelf = _Shelf(CookieJar(unsafe=True), now)  # "unsafe": hosts that are IP addresses too
-            self._shelves[pair] = shelf
-        shelf.used = now
-        self._shelves.move_to_end(pair)
-        if len(self._shelves) > MOST_JARS:
-            self._shelves.popitem(last=False)
-        return shelf.jar
+        entry = self._entries.get(pair)
+        if entry is None or now - entry.last_used > LIFETIME:
+            entry = _Entry(CookieJar(unsafe=True), now)  # "unsafe": hosts that are IP addresses too
+            self._entries[pair] = entry
+        entry.last_used = now
+        self._entries.move_to_end(pair)
+        if len(self._entries) > MAX_JARS:
+            self._entries.popitem(last=False)
+        return entry.jar

@@ -1,22 +1,19 @@
-"""Messages as Twilio keeps them, and the bounded store that holds them."""
+"""The account's messages."""
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 
-MOST_MESSAGES = 100_000
-"""Older ones are forgotten, so that a long load test does not fill the memory."""
-
-MOST_PHONES = 100_000
-MOST_PER_PHONE = 200
+MAX_MESSAGES = 100_000
+"""Older ones are deleted, so that a long load test does not fill the memory."""
 
 
 class SandboxMessageStatus(Enum):
-    """Where a message stands (facts 7)."""
+    """Twilio's message statuses (facts 7)."""
 
     SCHEDULED = "scheduled"
     ACCEPTED = "accepted"
@@ -29,8 +26,7 @@ class SandboxMessageStatus(Enum):
     RECEIVED = "received"
 
     @property
-    def final(self) -> bool:
-        """True when the message goes nowhere from here."""
+    def is_final(self) -> bool:
         return self in _FINAL
 
 
@@ -44,7 +40,7 @@ _FINAL = {
 
 
 class Direction(Enum):
-    """Who sent a message, in Twilio's words."""
+    """Twilio's message directions."""
 
     INBOUND = "inbound"
     API = "outbound-api"
@@ -53,7 +49,7 @@ class Direction(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message, inbound or outbound; ``sender`` is None while a Service is still choosing."""
+    """One message, inbound or outbound; ``sender`` is None until a Service has selected it."""
 
     sid: str
     sender: str | None
@@ -73,79 +69,22 @@ class Message:
 
 
 class MessageStore:
-    """The account's messages, the newest ``MOST_MESSAGES`` of them."""
+    """The newest ``MAX_MESSAGES`` messages."""
 
     def __init__(self) -> None:
-        """Start empty."""
         self._messages: OrderedDict[str, Message] = OrderedDict()
 
     def put(self, message: Message) -> None:
-        """Keep a message, or its new state."""
+        """Add a message, or replace it by its new state."""
         self._messages[message.sid] = message
-        if len(self._messages) > MOST_MESSAGES:
+        if len(self._messages) > MAX_MESSAGES:
             self._messages.popitem(last=False)
 
     def get(self, sid: str) -> Message | None:
-        """Return the message with this sid."""
         return self._messages.get(sid)
 
     def remove(self, sid: str) -> None:
-        """Forget a message."""
         self._messages.pop(sid, None)
 
     def newest_first(self) -> Iterator[Message]:
-        """Iterate over all messages, as Twilio lists them."""
         return reversed(self._messages.values())
-
-
-@dataclass(frozen=True, slots=True)
-class Received:
-    """What a phone shows: a redaction at Twilio does not reach it any more."""
-
-    sid: str
-    sender: str
-    body: str
-    media: tuple[str, ...]
-    at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class PhoneInbox:
-    """One phone's messages, oldest first, and the sids of those that did not reach it."""
-
-    received: deque[Received]
-    missed: deque[str]
-
-
-class Handsets:
-    """The inboxes of all phones that were ever sent a message."""
-
-    def __init__(self) -> None:
-        """Start empty."""
-        self._inboxes: OrderedDict[str, PhoneInbox] = OrderedDict()
-
-    @property
-    def numbers(self) -> tuple[str, ...]:
-        """The phones that were sent anything."""
-        return tuple(self._inboxes)
-
-    def inbox(self, number: str) -> PhoneInbox:
-        """Return what a phone received; a phone that got nothing has an empty inbox."""
-        return self._inboxes.get(number) or PhoneInbox(deque(), deque())
-
-    def show(self, number: str, received: Received) -> None:
-        """Let a message arrive at a phone."""
-        self._opened(number).received.append(received)
-
-    def miss(self, number: str, sid: str) -> None:
-        """Note that a message did not arrive."""
-        self._opened(number).missed.append(sid)
-
-    def _opened(self, number: str) -> PhoneInbox:
-        inbox = self._inboxes.get(number)
-        if inbox is None:
-            inbox = PhoneInbox(deque(maxlen=MOST_PER_PHONE), deque(maxlen=MOST_PER_PHONE))
-            self._inboxes[number] = inbox
-            if len(self._inboxes) > MOST_PHONES:
-                self._inboxes.popitem(last=False)
-        return inbox

@@ -1,10 +1,10 @@
-"""Who opted out of what, kept as Twilio keeps it for each kind of number (facts 8).
+"""Opt-outs, as Twilio handles them for each kind of number (facts 8).
 
-- A long code understands the default words. In a Service an opt-out covers the whole Service.
-- A short code understands nothing (INFERENCE: neither does one in a Service), unless Advanced Opt-Out is on.
-- A toll-free number is blocked by its network, which Twilio does not know of: the opt-out covers that
-  number alone (INFERENCE), and messages end as 30004 instead of being refused.
-- Advanced Opt-Out understands its own lists on every number of the Service.
+- A long code handles the default keywords. In a Service an opt-out covers the whole Service.
+- A short code handles no keyword (INFERENCE: nor does one in a Service), unless Advanced Opt-Out is on.
+- A toll-free number is blocked by its network, not by Twilio: the opt-out covers that number alone
+  (INFERENCE), and messages end as 30004 instead of being rejected.
+- Advanced Opt-Out handles its own lists on every number of the Service.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from sms_router.sandbox.world.numbers import Number, NumberKind, country_of
 from sms_router.sandbox.world.opt_out_keywords import (
     DEFAULT,
     NETWORK_START,
-    NETWORK_STARTED,
+    NETWORK_START_REPLY,
     NETWORK_STOP,
-    NETWORK_STOPPED,
+    NETWORK_STOP_REPLY,
     NOT_REMOVABLE,
     KeywordIntent,
-    WordList,
+    OptOutKeywordList,
 )
 from sms_router.sandbox.world.world import Service
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
-    """What Twilio and the network made of a text; empty texts where they say nothing.
+class OptOutResponse:
+    """How Twilio and the network react to a text; the replies are empty where there is none.
 
     ``opt_out_type`` is the webhook's parameter, which exists with Advanced Opt-Out only.
     """
@@ -42,80 +42,83 @@ class OptOuts:
     """The blocks of one account. A block's scope is a Service's sid, or a number outside Services."""
 
     def __init__(self, account: Account) -> None:
-        """Start without any."""
         self._account = account
         self._blocked: set[tuple[str, str]] = set()
-        self._network: set[tuple[str, str]] = set()
+        self._network_blocked: set[tuple[str, str]] = set()
 
-    def handle(self, number: Number, person: str, body: str) -> Heard:
-        """Take note of a text if it is one of the words.
+    def handle(self, number: Number, person: str, body: str) -> OptOutResponse:
+        """Record what a text asks for, if it is a keyword.
 
         Only a text that is one word counts; INFERENCE: blanks around it do not matter.
         """
         word = body.strip().upper()
-        network_reply = self._network_hears(number, person, word)
+        network_reply = self._handle_in_network(number, person, word)
         service = self._account.service_of(number.sid)
         if service and service.advanced_opt_out:
-            return self._advanced(service, person, word, network_reply)
+            return self._handle_advanced(service, person, word, network_reply)
         if number.kind is not NumberKind.LONG_CODE:
-            return Heard(network_reply=network_reply)
+            return OptOutResponse(network_reply=network_reply)
         intent = DEFAULT.intent(word)
         scope = service.sid if service else number.address
-        return Heard(reply=self._default(scope, person, intent) if intent else "")
+        return OptOutResponse(reply=self._handle_default(scope, person, intent) if intent else "")
 
-    def blocks(self, sender: str | None, service_sid: str | None, person: str) -> bool:
-        """Say whether Twilio refuses to send (21610); the Service of the sender counts too."""
+    def is_blocked(self, sender: str | None, service_sid: str | None, person: str) -> bool:
+        """Return whether Twilio rejects a message (21610); the Service of the sender counts too."""
         number = self._account.number_at(sender or "")
         service = self._account.service_of(number.sid) if number else None
         scopes = (service_sid, service.sid if service else sender)
         return any((scope, person) in self._blocked for scope in scopes)
 
-    def network_blocks(self, sender: str, person: str) -> bool:
-        """Say whether the network of a toll-free number turns its messages away (30004)."""
-        return (sender, person) in self._network
+    def is_blocked_by_network(self, sender: str, person: str) -> bool:
+        """Return whether the network of a toll-free number blocks its messages (30004)."""
+        return (sender, person) in self._network_blocked
 
-    def _network_hears(self, number: Number, person: str, word: str) -> str:
+    def _handle_in_network(self, number: Number, person: str, word: str) -> str:
         if number.kind is not NumberKind.TOLL_FREE:
             return ""
         pair = (number.address, person)
-        if word in NETWORK_STOP and pair not in self._network:
-            self._network.add(pair)
-            return NETWORK_STOPPED
-        if word in NETWORK_START and pair in self._network:
-            self._network.discard(pair)
-            return NETWORK_STARTED
+        if word in NETWORK_STOP and pair not in self._network_blocked:
+            self._network_blocked.add(pair)
+            return NETWORK_STOP_REPLY
+        if word in NETWORK_START and pair in self._network_blocked:
+            self._network_blocked.discard(pair)
+            return NETWORK_START_REPLY
         return ""
 
-    def _advanced(self, service: Service, person: str, word: str, network_reply: str) -> Heard:
-        """Answer from the Service's lists: always, since ``OptOutType`` means that Twilio answered."""
-        for words in _lists(service, country_of(person)):
-            intent = words.intent(word)
+    def _handle_advanced(
+        self, service: Service, person: str, word: str, network_reply: str
+    ) -> OptOutResponse:
+        """Reply from the Service's lists: always, since ``OptOutType`` means that Twilio replied."""
+        for keywords in _lists(service, country_of(person)):
+            intent = keywords.intent(word)
             if intent:
-                silent = intent is KeywordIntent.HELP and (service.sid, person) in self._blocked
-                self._note(service.sid, person, intent)
-                return Heard(intent.value, "" if silent else words.reply(intent), network_reply)
-        return Heard(network_reply=network_reply)
+                is_silent = intent is KeywordIntent.HELP and (service.sid, person) in self._blocked
+                self._record(service.sid, person, intent)
+                return OptOutResponse(
+                    intent.value, "" if is_silent else keywords.reply(intent), network_reply
+                )
+        return OptOutResponse(network_reply=network_reply)
 
-    def _default(self, scope: str, person: str, intent: KeywordIntent) -> str:
-        """Answer STOP and START where they change something (INFERENCE), HELP where nothing is blocked."""
-        blocked = (scope, person) in self._blocked
-        self._note(scope, person, intent)
-        speaks = blocked if intent is KeywordIntent.START else not blocked
-        return DEFAULT.reply(intent) if speaks else ""
+    def _handle_default(self, scope: str, person: str, intent: KeywordIntent) -> str:
+        """Reply to STOP and START where they change something (INFERENCE), to HELP unless blocked."""
+        is_blocked = (scope, person) in self._blocked
+        self._record(scope, person, intent)
+        has_reply = is_blocked if intent is KeywordIntent.START else not is_blocked
+        return DEFAULT.reply(intent) if has_reply else ""
 
-    def _note(self, scope: str, person: str, intent: KeywordIntent) -> None:
+    def _record(self, scope: str, person: str, intent: KeywordIntent) -> None:
         if intent is KeywordIntent.STOP:
             self._blocked.add((scope, person))
         elif intent is KeywordIntent.START:
             self._blocked.discard((scope, person))
 
 
-def _lists(service: Service, country: str) -> tuple[WordList, ...]:
-    """Return the lists that are looked at; a country's own replace the standard ones.
+def _lists(service: Service, country: str) -> tuple[OptOutKeywordList, ...]:
+    """Return the lists that apply; a country's own replace the standard ones.
 
-    INFERENCE: the page also says that the standard list is checked afterwards (facts 10.10); here it is
-    not, except for the words that cannot be removed.
+    INFERENCE: Twilio's page also says that the standard list is checked afterwards (facts 10.10); here it
+    is not, except for the keywords that cannot be removed.
     """
-    own = tuple(words for words in service.opt_out_lists if country in words.countries)
-    standard = tuple(words for words in service.opt_out_lists if not words.countries) or (DEFAULT,)
-    return (*(own or standard), NOT_REMOVABLE)
+    own = tuple(keywords for keywords in service.opt_out_lists if country in keywords.countries)
+    standard = tuple(keywords for keywords in service.opt_out_lists if not keywords.countries)
+    return (*(own or standard or (DEFAULT,)), NOT_REMOVABLE)

@@ -1,4 +1,4 @@
-"""Numbers on their way to the account: port-in requests, how far each number is, how it comes (facts 9.3)."""
+"""Port-in requests, the status of each number in them, and which numbers can be ported (facts 9.3)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sms_router.sandbox.world.numbers import Capabilities, Number, NumberKind, c
 
 
 class PortStatus(Enum):
-    """How far one number is; the values are Twilio's."""
+    """Twilio's statuses of one number in a request."""
 
     IN_REVIEW = "in_review"
     WAITING_FOR_SIGNATURE = "waiting_for_signature"
@@ -47,14 +47,17 @@ class PortIn:
 
     @property
     def status(self) -> str:
-        """What Twilio says of the whole of it, in the words of the request."""
-        there = {number.status for number in self.numbers}
-        if PortStatus.REJECTED in there:
+        """Twilio's status of the whole request: that of the number that has made the least progress.
+
+        INFERENCE: Twilio does not document how it follows from the numbers.
+        """
+        statuses = {number.status for number in self.numbers}
+        if PortStatus.REJECTED in statuses:
             return "Action Required"
-        return next(words for status, words in _WORDS if status in there)
+        return next(label for status, label in _REQUEST_STATUSES if status in statuses)
 
 
-_WORDS = (
+_REQUEST_STATUSES = (
     (PortStatus.IN_REVIEW, "In review"),
     (PortStatus.WAITING_FOR_SIGNATURE, "Waiting for Signature"),
     (PortStatus.SUBMITTED, "In progress"),
@@ -62,30 +65,29 @@ _WORDS = (
     (PortStatus.COMPLETED, "Completed"),
     (PortStatus.CANCELED, "Canceled"),
 )
-"""The number that is least far speaks for all. INFERENCE: Twilio does not say how it comes about."""
+"""By progress."""
 
 
 @dataclass(frozen=True, slots=True)
-class PortabilityAnswer:
+class PortabilityResult:
     """Whether a number can be ported by the API."""
 
-    portable: bool
+    is_portable: bool
     reason: str | None = None
     """Why not."""
     pin_required: bool = False
-    """True when the losing carrier wants the PIN and the account number."""
+    """True when the losing carrier requires the PIN and the account number."""
 
 
 class Ports:
-    """The port-in requests of the account, and which numbers could be asked for."""
+    """The account's port-in requests, and which numbers can be ported."""
 
     def __init__(self, account: Account, identifiers: Identifiers, clock: Clock) -> None:
-        """Begin with none."""
         self._account = account
         self._identifiers = identifiers
         self._clock = clock
         self._requests: dict[str, PortIn] = {}
-        self._portability: dict[str, PortabilityAnswer] = {}
+        self._portability: dict[str, PortabilityResult] = {}
 
     @property
     def requests(self) -> Iterable[PortIn]:
@@ -93,34 +95,32 @@ class Ports:
         return self._requests.values()
 
     def find(self, sid: str) -> PortIn | None:
-        """Return the request with this sid."""
         return self._requests.get(sid)
 
     def open(self, addresses: Iterable[str]) -> PortIn:
-        """Ask for some numbers."""
+        """Open a request for some numbers."""
         numbers = tuple(PortingNumber(self._identifiers.sid("PU"), address) for address in addresses)
         port = PortIn(self._identifiers.sid("KW"), self._clock.now(), numbers)
         self._requests[port.sid] = port
         return port
 
-    def portability(self, address: str) -> PortabilityAnswer:
-        """Tell whether a number can be ported: what was set, else landline and mobile ones of the US."""
+    def portability(self, address: str) -> PortabilityResult:
+        """Return whether a number can be ported: as it was set, else landline and mobile ones of the US."""
         if address in self._portability:
             return self._portability[address]
         number = self._account.number_at(address)
-        if number is not None and not number.porting:
-            return PortabilityAnswer(portable=False, reason="The number is on this account already")
+        if number is not None and not number.is_porting:
+            return PortabilityResult(is_portable=False, reason="The number is on this account already")
         if kind_of(address) is NumberKind.TOLL_FREE:
-            return PortabilityAnswer(portable=False, reason="Toll-free numbers are not ported by the API")
+            return PortabilityResult(is_portable=False, reason="Toll-free numbers are not ported by the API")
         if country_of(address) != "US":
-            return PortabilityAnswer(portable=False, reason="The API ports numbers of the US only")
-        return PortabilityAnswer(portable=True)
+            return PortabilityResult(is_portable=False, reason="The API ports numbers of the US only")
+        return PortabilityResult(is_portable=True)
 
-    def declare(self, address: str, portability: PortabilityAnswer) -> None:
-        """Set whether a number can be ported."""
+    def set_portability(self, address: str, portability: PortabilityResult) -> None:
         self._portability[address] = portability
 
-    def move(
+    def set_status(
         self,
         port: PortIn,
         addresses: Iterable[str],
@@ -128,34 +128,34 @@ class Ports:
         port_date: datetime | None = None,
         reason: str | None = None,
     ) -> PortIn:
-        """Let some numbers of a request come so far.
+        """Set the status of some numbers of a request, and return the changed request.
 
-        A number is on the account from the losing carrier's yes on, so that it can be put into a Service
-        before its day (INFERENCE); what is sent from it before it is ported is refused with 21659.
+        A number is on the account once the losing carrier has agreed, so that it can join a Service before
+        its port date (INFERENCE); what is sent from it before it is ported is rejected with 21659.
         """
-        chosen = set(addresses)
-        moved = tuple(
+        selected = set(addresses)
+        numbers = tuple(
             replace(number, status=status, port_date=port_date or number.port_date, reason=reason)
-            if number.address in chosen
+            if number.address in selected
             else number
             for number in port.numbers
         )
-        for number in moved:
-            if number.address in chosen:
-                self._settle(number)
-        self._requests[port.sid] = replace(port, numbers=moved)
+        for number in numbers:
+            if number.address in selected:
+                self._update_account(number)
+        self._requests[port.sid] = replace(port, numbers=numbers)
         return self._requests[port.sid]
 
-    def _settle(self, port: PortingNumber) -> None:
+    def _update_account(self, port: PortingNumber) -> None:
         number = self._account.number_at(port.address)
         if port.status in {PortStatus.PENDING, PortStatus.COMPLETED}:
             number = number or self._new_number(port.address)
-            self._account.save_number(replace(number, porting=port.status is PortStatus.PENDING))
-        elif number is not None and number.porting:
+            self._account.save_number(replace(number, is_porting=port.status is PortStatus.PENDING))
+        elif number is not None and number.is_porting:
             self._account.remove_number(number.sid)
 
     def _new_number(self, address: str) -> Number:
         now = self._clock.now()
-        able = Capabilities(sms=True, mms=True, voice=True)
+        capabilities = Capabilities(sms=True, mms=True, voice=True)
         sid = self._identifiers.sid("PN")
-        return Number(sid, address, country_of(address), able, address, created=now, updated=now)
+        return Number(sid, address, country_of(address), capabilities, address, created=now, updated=now)

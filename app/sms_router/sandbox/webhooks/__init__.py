@@ -1,1 +1,1 @@
-"""Calling a customer's URL."""
+"""Calling a customer's URL as Twilio does."""

@@ -1,4 +1,4 @@
-"""Calling a customer's URL with Twilio's manners: timeouts, retries, redirects, limits (facts 1.4, 1.5)."""
+"""Calls a customer's URL with Twilio's timeouts, retries, redirects and limits (facts 1.4, 1.5)."""
 
 from __future__ import annotations
 
@@ -9,17 +9,21 @@ from types import TracebackType
 import aiohttp
 
 from sms_router.sandbox.identifiers import Identifiers
-from sms_router.sandbox.webhooks.connection_policy import BadOverride, ConnectionPolicy, overridden
-from sms_router.sandbox.webhooks.page import FetchFailure, WebhookPage, WebhookTarget, linked
-from sms_router.sandbox.webhooks.request import Attempt, Redirected, RequestMaker
-from sms_router.sandbox.webhooks.signing import Signer
+from sms_router.sandbox.webhooks.connection_policy import (
+    ConnectionPolicy,
+    InvalidOverride,
+    apply_overrides,
+)
+from sms_router.sandbox.webhooks.page import FetchFailure, WebhookPage, WebhookTarget, resolve_url
+from sms_router.sandbox.webhooks.request import WebhookCall, WebhookRedirect, WebhookRequester
+from sms_router.sandbox.webhooks.signing import WebhookSigner
 from sms_router.sandbox.world.numbers import HttpMethod
-from sms_router.sandbox.world.proxy import ReverseProxy
+from sms_router.sandbox.world.world import ReverseProxy
 
-_MOST_REDIRECTS = 10
-_MOST_CONNECTIONS = 200
-_IDLE_CONNECTION = 2.0
-"""Seconds; shorter than servers keep idle connections, so that none is found closed."""
+_MAX_REDIRECTS = 10
+_MAX_CONNECTIONS = 200
+_IDLE_CONNECTION_TIMEOUT = 2.0
+"""Seconds; shorter than servers keep idle connections, so that none is used after the server closed it."""
 
 
 class WebhookClient:
@@ -32,16 +36,15 @@ class WebhookClient:
         policy: ConnectionPolicy,
         proxy: ReverseProxy | None = None,
     ) -> None:
-        """Sign with ``auth_token``, wait as ``policy`` says unless a URL overrides it, go by ``proxy``."""
-        self._signer = Signer(auth_token)
+        """``auth_token`` signs the requests; ``policy`` holds unless a URL overrides it."""
+        self._signer = WebhookSigner(auth_token)
         self._identifiers = identifiers
         self._policy = policy
         self._proxy = proxy
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> WebhookClient:
-        """Open the connections."""
-        connector = aiohttp.TCPConnector(limit=_MOST_CONNECTIONS, keepalive_timeout=_IDLE_CONNECTION)
+        connector = aiohttp.TCPConnector(limit=_MAX_CONNECTIONS, keepalive_timeout=_IDLE_CONNECTION_TIMEOUT)
         self._session = aiohttp.ClientSession(
             connector=connector, cookie_jar=aiohttp.DummyCookieJar(), trust_env=False
         )
@@ -50,7 +53,6 @@ class WebhookClient:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Close the connections."""
         if self._session:
             await self._session.close()
 
@@ -58,13 +60,13 @@ class WebhookClient:
         self, target: WebhookTarget, parameters: Mapping[str, str], cookies: aiohttp.CookieJar | None = None
     ) -> WebhookPage | FetchFailure:
         """Call a URL and return its page, or why there is none; never raises for what a server does."""
-        (answer,) = await self._fetch(target, parameters, cookies, times=1)
-        return answer
+        (result,) = await self._fetch(target, parameters, cookies, times=1)
+        return result
 
     async def fetch_twice(
         self, target: WebhookTarget, parameters: Mapping[str, str], cookies: aiohttp.CookieJar | None = None
     ) -> tuple[WebhookPage | FetchFailure, WebhookPage | FetchFailure]:
-        """Deliver one request twice at once, as a retry does whose first try went through after all."""
+        """Deliver one request twice at once, like a retry after a first attempt that did arrive."""
         first, second = await self._fetch(target, parameters, cookies, times=2)
         return first, second
 
@@ -76,43 +78,39 @@ class WebhookClient:
         *,
         times: int,
     ) -> list[WebhookPage | FetchFailure]:
-        token = self._identifiers.idempotency_token()
-        policy = overridden(target.url, self._policy)
-        if isinstance(policy, BadOverride):
+        call = WebhookCall(parameters, self._identifiers.idempotency_token(), cookies)
+        policy = apply_overrides(target.url, self._policy)
+        if isinstance(policy, InvalidOverride):
             return [FetchFailure(policy.code, policy.reason, target.url)] * times
-        calls = [self._bounded(target, Attempt(parameters, token, cookies), policy) for _ in range(times)]
-        return await asyncio.gather(*calls)
+        return await asyncio.gather(*(self._fetch_once(target, call, policy) for _ in range(times)))
 
-    async def _bounded(
-        self, target: WebhookTarget, attempt: Attempt, policy: ConnectionPolicy
-    ) -> WebhookPage | FetchFailure:
-        try:
-            async with asyncio.timeout(policy.total):
-                return await self._with_retries(target, attempt, policy)
-        except TimeoutError:
-            return FetchFailure(11200, f"no answer within {policy.total:g} s", target.url)
-
-    async def _with_retries(
-        self, target: WebhookTarget, attempt: Attempt, policy: ConnectionPolicy
+    async def _fetch_once(
+        self, target: WebhookTarget, call: WebhookCall, policy: ConnectionPolicy
     ) -> WebhookPage | FetchFailure:
         if self._session is None:
             raise RuntimeError("enter the WebhookClient before calling")
-        maker = RequestMaker(self._session, self._signer, policy, self._proxy)
-        for _ in range(policy.retries):
-            answer = await _follow(maker, target, attempt)
-            if isinstance(answer, WebhookPage) or answer.trouble not in policy.retried:
-                return answer
-        return await _follow(maker, target, attempt)
+        requester = WebhookRequester(self._session, self._signer, policy, self._proxy)
+        try:
+            async with asyncio.timeout(policy.total):
+                for _ in range(policy.retries):
+                    result = await _follow_redirects(requester, target, call)
+                    if isinstance(result, WebhookPage) or result.kind not in policy.retried:
+                        return result
+                return await _follow_redirects(requester, target, call)
+        except TimeoutError:
+            return FetchFailure(11200, f"no response within {policy.total:g} s", target.url)
 
 
-async def _follow(maker: RequestMaker, target: WebhookTarget, attempt: Attempt) -> WebhookPage | FetchFailure:
-    for _ in range(_MOST_REDIRECTS + 1):
-        answer = await maker.once(target, attempt)
-        if not isinstance(answer, Redirected):
-            return answer
-        url = linked(target.url, answer.location)
-        if answer.keeps_method:
+async def _follow_redirects(
+    requester: WebhookRequester, target: WebhookTarget, call: WebhookCall
+) -> WebhookPage | FetchFailure:
+    for _ in range(_MAX_REDIRECTS + 1):
+        result = await requester.send(target, call)
+        if not isinstance(result, WebhookRedirect):
+            return result
+        url = resolve_url(target.url, result.location)
+        if result.keeps_method:
             target = WebhookTarget(url, target.method)
         else:
-            target, attempt = WebhookTarget(url, HttpMethod.GET), attempt.without_parameters()
-    return FetchFailure(11215, f"more than {_MOST_REDIRECTS} redirects", target.url)
+            target, call = WebhookTarget(url, HttpMethod.GET), call.without_parameters()
+    return FetchFailure(11215, f"more than {_MAX_REDIRECTS} redirects", target.url)

@@ -1,4 +1,4 @@
-"""How patiently a webhook is called: Twilio's defaults, and the ``#rc=…&rp=…`` overrides (facts 1.4)."""
+"""Timeouts and retries of webhooks: Twilio's defaults, and the ``#rc=…&rp=…`` overrides (facts 1.4)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl
 
 
 class WebhookFailureKind(Enum):
-    """Sorts of failure that may be tried again; the value is the word in ``rp``."""
+    """Sorts of failure that may be retried; the values are those of ``rp``."""
 
     CONNECT = "ct"
     READ = "rt"
@@ -20,9 +20,9 @@ class WebhookFailureKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class ConnectionPolicy:
-    """Timeouts in seconds, and what is tried again how often. A fresh one holds Twilio's defaults.
+    """Timeouts in seconds, and what is retried how often. The defaults are Twilio's.
 
-    ``read`` bounds the wait for the first packet and between packets, ``total`` everything together.
+    ``read`` limits the wait for the first packet and between packets, ``total`` the whole call.
     """
 
     connect: float = 5.0
@@ -33,7 +33,7 @@ class ConnectionPolicy:
 
 
 @dataclass(frozen=True, slots=True)
-class BadOverride:
+class InvalidOverride:
     """A fragment that Twilio does not accept, with the debugger's code."""
 
     code: int
@@ -45,14 +45,14 @@ _EDGES = frozenset(
 )
 
 
-class _BadOverrideError(Exception):
+class _InvalidOverrideError(Exception):
     def __init__(self, code: int, reason: str) -> None:
         super().__init__(reason)
-        self.bad = BadOverride(code, reason)
+        self.override = InvalidOverride(code, reason)
 
 
-def overridden(url: str, policy: ConnectionPolicy) -> ConnectionPolicy | BadOverride:
-    """Return the policy with the overrides in a URL's fragment; other fragments mean nothing."""
+def apply_overrides(url: str, policy: ConnectionPolicy) -> ConnectionPolicy | InvalidOverride:
+    """Return the policy with the overrides in a URL's fragment; other fragments have no effect."""
     _, _, fragment = url.partition("#")
     if not fragment:
         return policy
@@ -61,64 +61,60 @@ def overridden(url: str, policy: ConnectionPolicy) -> ConnectionPolicy | BadOver
         for key, value in parse_qsl(fragment, keep_blank_values=True):
             if key in _READERS:
                 changes.update(_READERS[key](key, value))
-    except _BadOverrideError as error:
-        return error.bad
+    except _InvalidOverrideError as error:
+        return error.override
     return replace(policy, **changes)
 
 
-def _milliseconds(name: str, highest: int) -> Callable[[str, str], Mapping[str, Any]]:
+def _milliseconds(field_name: str, maximum: int) -> Callable[[str, str], Mapping[str, Any]]:
     def read(key: str, value: str) -> Mapping[str, Any]:
-        return {name: _whole(key, value, 100, highest) / 1000}
+        return {field_name: _whole_number(key, value, 100, maximum) / 1000}
 
     return read
 
 
 def _retries(key: str, value: str) -> Mapping[str, Any]:
-    return {"retries": _whole(key, value, 0, 5)}
+    return {"retries": _whole_number(key, value, 0, 5)}
 
 
 def _retried(_: str, value: str) -> Mapping[str, Any]:
-    if value == "all":
-        return {"retried": frozenset(WebhookFailureKind)}
-    known = {trouble.value: trouble for trouble in WebhookFailureKind}
-    words = value.split(",")
-    wrong = [word for word in words if word not in known and word != "all"]
-    if wrong:
-        raise _BadOverrideError(11243, f"rp={value}: {wrong[0]!r} is none of {', '.join(known)}, all")
-    return {
-        "retried": frozenset(WebhookFailureKind)
-        if "all" in words
-        else frozenset(known[word] for word in words)
-    }
+    known = {kind.value: {kind} for kind in WebhookFailureKind} | {"all": set(WebhookFailureKind)}
+    retried: set[WebhookFailureKind] = set()
+    for word in value.split(","):
+        if word not in known:
+            raise _InvalidOverrideError(11243, f"rp={value}: {word!r} is none of {', '.join(known)}")
+        retried |= known[word]
+    return {"retried": frozenset(retried)}
 
 
 def _edges(_: str, value: str) -> Mapping[str, Any]:
-    """Check the edges; which one a request leaves from cannot be seen on a laptop.
+    """Check the edges; the sandbox cannot show from which one a request comes.
 
-    INFERENCE: which of 11240 (bad) and 11241 (unsupported) is which: a name that is none is bad, a
-    name that nobody knows is unsupported. The sandbox's account has no Interconnect (11242).
+    INFERENCE: the difference between 11240 (bad) and 11241 (unsupported): bad is what cannot be a name,
+    unsupported a name that is unknown. The sandbox's account has no Interconnect (11242).
     """
     for edge in value.split(","):
         if not edge.replace("-", "").isalnum() or edge != edge.lower():
-            raise _BadOverrideError(11240, f"e={value}: {edge!r} is not the name of an edge")
+            raise _InvalidOverrideError(11240, f"e={value}: {edge!r} is not the name of an edge")
         if edge.removesuffix("-ix") not in _EDGES:
-            raise _BadOverrideError(11241, f"e={value}: {edge!r} is not a supported edge")
+            raise _InvalidOverrideError(11241, f"e={value}: {edge!r} is not a supported edge")
         if edge.endswith("-ix"):
-            raise _BadOverrideError(11242, f"e={value}: the account has no Interconnect for {edge!r}")
+            raise _InvalidOverrideError(11242, f"e={value}: the account has no Interconnect for {edge!r}")
     return {}
 
 
 def _server_name(key: str, value: str) -> Mapping[str, Any]:
-    """Check the switch; the sandbox names the host in each TLS handshake all the same."""
+    """Check the value; the sandbox sends the server name in each TLS handshake all the same."""
     if value not in ("y", "n"):
-        raise _BadOverrideError(11100, f"{key}={value}: expected y or n")
+        raise _InvalidOverrideError(11100, f"{key}={value}: expected y or n")
     return {}
 
 
-def _whole(key: str, value: str, lowest: int, highest: int) -> int:
-    """Read a number. INFERENCE: Twilio names no code for one out of range; the URL counts as invalid."""
-    if not (value.isascii() and value.isdigit() and len(value) < 10 and lowest <= int(value) <= highest):
-        raise _BadOverrideError(11100, f"{key}={value}: expected a whole number from {lowest} to {highest}")
+def _whole_number(key: str, value: str, minimum: int, maximum: int) -> int:
+    """INFERENCE: Twilio documents no code for a number out of range; the URL counts as invalid."""
+    if not (value.isascii() and value.isdigit() and len(value) < 10 and minimum <= int(value) <= maximum):
+        reason = f"{key}={value}: expected a whole number from {minimum} to {maximum}"
+        raise _InvalidOverrideError(11100, reason)
     return int(value)
 
 

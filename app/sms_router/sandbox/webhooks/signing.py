@@ -1,4 +1,4 @@
-"""A webhook request as it goes on the wire, signed as Twilio signs it (facts 1.1, 1.3, 2)."""
+"""A webhook's request as it is sent, signed as Twilio signs it (facts 1.1, 1.3, 2)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sms_router.sandbox.world.numbers import HttpMethod
 
 @dataclass(frozen=True, slots=True)
 class SignedWebhook:
-    """What is sent. ``url`` is exactly what was signed; ``body`` is None for GET."""
+    """``url`` is exactly what was signed; ``body`` is None for GET."""
 
     method: HttpMethod
     url: str
@@ -22,18 +22,17 @@ class SignedWebhook:
     body: bytes | None
 
 
-class Signer:
-    """Builds requests that carry the account's signature."""
+class WebhookSigner:
+    """Builds requests with the account's signature."""
 
     def __init__(self, auth_token: str) -> None:
-        """Sign with this auth token."""
         self._validator = RequestValidator(auth_token)
 
     def sign(
         self, method: HttpMethod, url: str, parameters: Mapping[str, str], idempotency_token: str
     ) -> SignedWebhook:
-        """Put the parameters into the query (GET) or the body (POST), and sign the whole."""
-        target = signed_form(url)
+        """Put the parameters into the query (GET) or the body (POST), and sign the request."""
+        target = signed_url(url)
         form = urlencode(parameters)
         signed: Mapping[str, str] = parameters
         headers = {
@@ -50,8 +49,8 @@ class Signer:
         return SignedWebhook(method, target, headers, None if method is HttpMethod.GET else form.encode())
 
 
-def signed_form(url: str) -> str:
-    """Return the URL as it is called and signed: no fragment, no userinfo, the port kept (facts 2.2)."""
+def signed_url(url: str) -> str:
+    """Return the URL that is called and signed: no fragment, no userinfo, with its port (facts 2.2)."""
     parts = urlsplit(quote(url, safe=string.punctuation))
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], fragment=""))
 

@@ -1,4 +1,4 @@
-"""TwiML as Twilio reads it (facts 4): bytes in, verbs out, or the debugger's code."""
+"""Parses TwiML as Twilio does (facts 4): bytes -> verbs, or the debugger's code."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _DECLARED_VERSION = re.compile(rb"<\?xml\s+version\s*=\s*[\"']([^\"']*)")
 
 @dataclass(frozen=True, slots=True)
 class MessageVerb:
-    """``<Message>``. What was not written is None; Twilio's defaults are applied when it is executed."""
+    """``<Message>``; None for missing attributes. Twilio's defaults are applied when it is executed."""
 
     body: str
     media: tuple[str, ...] = ()
@@ -33,62 +33,62 @@ class MessageVerb:
 
 @dataclass(frozen=True, slots=True)
 class RedirectVerb:
-    """``<Redirect>``; everything after it is ignored."""
+    """``<Redirect>``; what follows it is ignored."""
 
     url: str
     method: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Warn:
-    """Something that Twilio passes over with a warning."""
+class TwimlWarning:
+    """Something that Twilio ignores with a warning."""
 
     code: int
     text: str
 
 
-Verb = MessageVerb | RedirectVerb | Warn
+Verb = MessageVerb | RedirectVerb | TwimlWarning
 
 
 @dataclass(frozen=True, slots=True)
-class Unreadable:
+class InvalidTwiml:
     """A document that cannot be executed, and the debugger's code for it."""
 
     code: int
     reason: str
 
 
-def read_twiml(body: bytes) -> tuple[Verb, ...] | Unreadable:
+def parse_twiml(body: bytes) -> tuple[Verb, ...] | InvalidTwiml:
     """Return the verbs of a document, from top to bottom."""
     version = _DECLARED_VERSION.match(body)
     if version and version[1] != b"1.0":
-        return Unreadable(12101, "the XML version is not 1.0")
+        return InvalidTwiml(12101, "the XML version is not 1.0")
     try:
         root = fromstring(body)
     except (ParseError, DefusedXmlException, ValueError, LookupError) as error:
-        return Unreadable(12100, f"not well-formed XML: {error!r}")
+        return InvalidTwiml(12100, f"not well-formed XML: {error!r}")
     if root.tag != "Response":
-        return Unreadable(12102, f"the root is <{root.tag}>, not <Response>")
-    return (*_unknown(root, frozenset()), *(verb for element in root for verb in _verbs(element)))
+        return InvalidTwiml(12102, f"the root is <{root.tag}>, not <Response>")
+    return (*_unknown_attributes(root, frozenset()), *(verb for element in root for verb in _verbs(element)))
 
 
 def _verbs(element: Element) -> Iterator[Verb]:
     if element.tag == "Message":
         yield from _message(element)
     elif element.tag == "Redirect":
-        yield from _unknown(element, _REDIRECT_ATTRIBUTES)
+        yield from _unknown_attributes(element, _REDIRECT_ATTRIBUTES)
         yield RedirectVerb((element.text or "").strip(), element.get("method"))
     elif element.tag in _VOICE_VERBS:
-        yield Warn(14110, f"<{element.tag}> cannot answer a message")
+        yield TwimlWarning(14110, f"<{element.tag}> cannot answer a message")
     else:
-        yield Warn(12200, f"unknown verb <{element.tag}>")
+        yield TwimlWarning(12200, f"unknown verb <{element.tag}>")
 
 
 def _message(element: Element) -> Iterator[Verb]:
-    yield from _unknown(element, _MESSAGE_ATTRIBUTES)
+    yield from _unknown_attributes(element, _MESSAGE_ATTRIBUTES)
     for noun in element:
         if noun.tag not in ("Body", "Media"):
-            yield Warn(12200, f"unknown noun <{noun.tag}> in <Message>")
+            yield TwimlWarning(12200, f"unknown noun <{noun.tag}> in <Message>")
     yield MessageVerb(
         body=_body(element),
         media=tuple((noun.text or "").strip() for noun in element.iterfind("Media")),
@@ -100,15 +100,15 @@ def _message(element: Element) -> Iterator[Verb]:
     )
 
 
-def _unknown(element: Element, known: frozenset[str]) -> Iterator[Warn]:
-    """Warn of attributes that mean nothing; those of a namespace, as a schema has, are not TwiML."""
+def _unknown_attributes(element: Element, known: frozenset[str]) -> Iterator[TwimlWarning]:
+    """Warn of unknown attributes; those of a namespace, such as a schema's, are not TwiML."""
     for name in sorted(set(element.keys()) - known):
         if not name.startswith("{"):
-            yield Warn(12200, f"unknown attribute {name} in <{element.tag}>")
+            yield TwimlWarning(12200, f"unknown attribute {name} in <{element.tag}>")
 
 
 def _body(element: Element) -> str:
-    """Join the loose text and every ``<Body>``; white space between nouns is layout, not text."""
+    """Join the text outside of nouns and every ``<Body>``; white space between nouns is layout, not text."""
     texts = [element.text or ""]
     for noun in element:
         if noun.tag == "Body":

@@ -1,4 +1,4 @@
-"""What Twilio answers when it does not do what it was asked: codes, statuses, sentences (facts 6.3, 7.1)."""
+"""Twilio's errors: codes, HTTP statuses and messages (facts 6.3, 7.1)."""
 
 from __future__ import annotations
 
@@ -9,23 +9,22 @@ MORE_INFO = "https://www.twilio.com/docs/errors/{code}"
 
 @dataclass(frozen=True, slots=True)
 class ApiRejection:
-    """An error of Twilio's dictionary, with its HTTP status and its sentence."""
+    """Why Twilio's REST API rejects a call: an error of its dictionary, with the HTTP status."""
 
     code: int
     status: int
     message: str
 
 
-class RefusedError(Exception):
-    """Carries a refusal up to the edge, where it becomes the response."""
+class RejectedError(Exception):
+    """A REST call is rejected; the exception handler makes the response of ``rejection``."""
 
-    def __init__(self, refusal: ApiRejection) -> None:
-        """Carry ``refusal``."""
-        super().__init__(refusal.message)
-        self.refusal = refusal
+    def __init__(self, rejection: ApiRejection) -> None:
+        super().__init__(rejection.message)
+        self.rejection = rejection
 
 
-_DICTIONARY = {
+_REJECTIONS = {
     20001: (400, "{reason}"),
     20003: (401, "Authenticate"),
     20004: (405, "Method not allowed"),
@@ -52,7 +51,7 @@ _DICTIONARY = {
         " for this destination",
     ),
     21609: (400, "The 'StatusCallback' URL {url} is not a valid fully qualified URL"),
-    21610: (400, "Attempt to send to unsubscribed recipient"),
+    21610: (400, "WebhookCall to send to unsubscribed recipient"),
     21611: (400, "This 'From' number has exceeded the maximum number of queued messages"),
     21612: (
         400,
@@ -79,7 +78,7 @@ _DICTIONARY = {
 }
 
 UNDELIVERED = {
-    21610: "Attempt to send to unsubscribed recipient",
+    21610: "WebhookCall to send to unsubscribed recipient",
     21703: "The Messaging Service does not have a sender that can reach the recipient",
     30001: "Queue overflow",
     30003: "Unreachable destination handset",
@@ -98,10 +97,10 @@ UNDELIVERED = {
     30034: "US A2P 10DLC message from an unregistered number",
     30410: "Provider timeout",
 }
-"""Why a message that was taken does not arrive: the codes of status callbacks (facts 7.1)."""
+"""Why an accepted message is not delivered: the codes of status callbacks (facts 7.1)."""
 
 
-def refusal(code: int, **details: str) -> ApiRejection:
-    """Return the entry of the dictionary, with the details put into its sentence."""
-    status, sentence = _DICTIONARY[code]
-    return ApiRejection(code, status, sentence.format_map(details))
+def rejection(code: int, **details: str) -> ApiRejection:
+    """Return the error with this code; ``details`` fill the placeholders in its message."""
+    status, message = _REJECTIONS[code]
+    return ApiRejection(code, status, message.format_map(details))

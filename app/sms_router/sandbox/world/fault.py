@@ -1,12 +1,21 @@
-"""What can go wrong on request: values, without what they do."""
+"""Faults on request, in the form of ``sandbox.toml``, scenarios and ``POST /sandbox/faults``."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from enum import Enum
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Annotated, Any, TypeVar
+
+from pydantic import Field, Strict, ValidationInfo, field_validator, model_validator
+
+from sms_router.sandbox.world.types import Flag, Seconds
+from sms_router.toml import StrictModel
+
+_Count = Annotated[int, Strict(), Field(ge=1, le=1_000_000)]
+_Value = TypeVar("_Value")
 
 
-class RestKind(Enum):
+class RestKind(StrEnum):
     """What happens to a REST call."""
 
     STATUS = "status"
@@ -18,64 +27,75 @@ class RestKind(Enum):
     SLOW = "slow"
     """Its answer takes ``seconds`` longer."""
     HALF = "half"
-    """The connection breaks in the middle of its answer."""
+    """The connection is closed in the middle of its answer."""
 
 
-@dataclass(frozen=True, slots=True)
-class RestFault:
-    """How Twilio's REST API misbehaves.
+_DEFAULTS: Mapping[str, Mapping[str, float]] = {"status": {"status": 500}, "slow": {"seconds": 1.0}}
+"""By kind: the key that only this kind has, and its value."""
 
-    ``path`` is a part of the paths that are struck, empty for all. ``after`` says that the call is
-    carried out before it fails: a message is sent and its sender never learns of it. ``seconds`` are
-    real time. ``count`` is how many calls are struck; None until the fault is cleared.
-    """
+
+class RestFault(StrictModel):
+    """A fault of Twilio's REST API."""
 
     kind: RestKind
-    status: int = 500
-    seconds: float = 1.0
+    status: Annotated[int, Strict(), Field(ge=400, le=599)] | None = None
+    seconds: Seconds | None = None
+    """Real time."""
     path: str = ""
-    after: bool = False
-    count: int | None = None
+    """Only calls whose path contains this text are affected."""
+    after: Flag = False
+    """True: the call is carried out before it fails, so a message is sent and its sender gets an error."""
+    count: _Count | None = None
+    """How many calls are affected; None: until the fault is cleared."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _add_defaults(cls, values: Any) -> Any:
+        kind = values.get("kind") if isinstance(values, dict) else None
+        return {**_DEFAULTS.get(kind, {}), **values} if isinstance(kind, str) else values
+
+    @field_validator("status", "seconds")
+    @classmethod
+    def _belongs_to_kind(cls, value: _Value, info: ValidationInfo) -> _Value:
+        kind = info.data.get("kind")
+        if kind is not None and info.field_name not in _DEFAULTS.get(kind, {}):
+            owner = next(name for name, keys in _DEFAULTS.items() if info.field_name in keys)
+            raise ValueError(f'goes with kind = "{owner}" only')
+        return value
 
 
-class WebhookKind(Enum):
+class WebhookKind(StrEnum):
     """What happens to the request about an inbound message."""
 
     TWICE = "twice"
-    """It is delivered twice at once, and only the later answer comes back."""
+    """It is delivered twice at once, and only the later answer counts."""
     UNHEARD = "unheard"
-    """It is delivered, and its answer is lost: Twilio goes to the fallback."""
+    """It is delivered, and its answer is lost: Twilio calls the fallback URL."""
 
 
-@dataclass(frozen=True, slots=True)
-class WebhookFault:
-    """How webhooks about inbound messages misbehave; ``count`` as above."""
+class WebhookFault(StrictModel):
+    """A fault of the webhooks about inbound messages."""
 
     kind: WebhookKind
-    count: int | None = None
+    count: _Count | None = None
+    """How many webhooks are affected; None: until the fault is cleared."""
 
 
-@dataclass(frozen=True, slots=True)
-class ReceiptFault:
-    """How status callbacks misbehave.
+class ReceiptFault(StrictModel):
+    """A fault of the status callbacks."""
 
-    ``late`` is in seconds of the sandbox's clock. ``backwards`` keeps a message's callbacks until the
-    last one, and posts that one first. ``count`` is how many callbacks are struck.
-    """
-
-    late: float = 0.0
-    twice: bool = False
-    backwards: bool = False
-    lost: bool = False
-    count: int | None = None
+    late: Annotated[Seconds, Field(le=7 * 24 * 3600)] = 0.0
+    """On the sandbox's clock."""
+    twice: Flag = False
+    backwards: Flag = False
+    """True: a message's callbacks are held back until the last one, which is posted first."""
+    lost: Flag = False
+    count: _Count | None = None
+    """How many callbacks are affected; None: until the fault is cleared."""
 
 
-Fault = RestFault | WebhookFault | ReceiptFault
-
-
-@dataclass(frozen=True, slots=True)
-class FaultSet:
-    """One fault of each sort, or None where all is well."""
+class FaultSet(StrictModel):
+    """At most one fault of each sort."""
 
     rest: RestFault | None = None
     webhooks: WebhookFault | None = None

@@ -1,7 +1,7 @@
-"""The place of a number, for the ``From…`` and ``To…`` parameters of the webhook (facts 1.2).
+"""The location of a number, for the ``From…`` and ``To…`` parameters of the webhook (facts 1.2).
 
-Twilio derives it from the number, not from the handset, and leaves city, state and zip empty
-where it knows none: short codes, toll-free numbers, and area codes that are not in this table.
+Twilio derives it from the number, not from the phone, and leaves city, state and zip empty where they are
+unknown: for short codes, toll-free numbers, and area codes that are not in this table.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from sms_router.sandbox.world.numbers import NumberKind, country_of, is_e164, ki
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where a number belongs; empty strings where Twilio sends empty parameters."""
+class NumberLocation:
+    """Empty strings where Twilio sends empty parameters."""
 
     city: str = ""
     state: str = ""
@@ -43,12 +43,12 @@ _AREA_CODES = {
 }
 
 
-def place_of(address: str, country: str | None = None) -> Place:
-    """Return the place of a number; ``country`` is needed for short codes, whose digits hold none."""
+def location_of(address: str, country: str | None = None) -> NumberLocation:
+    """Return the location of a number; ``country`` is needed for short codes, whose digits contain none."""
     if not is_e164(address):
-        return Place(country=country or "")
+        return NumberLocation(country=country or "")
     country = country or country_of(address)
-    known = None
     if address.startswith("+1") and kind_of(address) is NumberKind.LONG_CODE:
-        known = _AREA_CODES.get(address[2:5])
-    return Place(*known, country) if known else Place(country=country)
+        city = _AREA_CODES.get(address[2:5], ("", "", ""))
+        return NumberLocation(*city, country)
+    return NumberLocation(country=country)

@@ -1,18 +1,17 @@
-"""``config/sandbox.toml`` -> World, or a list of what is wrong with it."""
+"""``config/sandbox.toml`` -> World, or every mistake in it."""
 
 from __future__ import annotations
 
-import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
+from urllib.parse import urlsplit, urlunsplit
 
-from sms_router.sandbox.world.fault import FaultSet
-from sms_router.sandbox.world.faults_config import read_faults
-from sms_router.sandbox.world.numbers_config import read_countries, read_numbers, read_sid
-from sms_router.sandbox.world.phones_config import read_carrier, read_carriers, read_phones
-from sms_router.sandbox.world.services_config import read_service
-from sms_router.sandbox.world.toml_table import Table, WorldError
-from sms_router.sandbox.world.world import World
+from sms_router.sandbox.world.models import PhoneTable, SandboxFile, ServiceTable
+from sms_router.sandbox.world.types import DefinedNames
+from sms_router.sandbox.world.world import Carrier, Phone, Service, World
+from sms_router.toml import RawTable, read_toml, validate
 
 
 def load_world(path: str | Path, router_url: str | None = None) -> World:
@@ -23,47 +22,68 @@ def load_world(path: str | Path, router_url: str | None = None) -> World:
     in it is put before theirs.
 
     Raises:
-        WorldError: with every mistake, named by its key.
+        ConfigurationError: with every mistake, named by its key.
 
     """
-    mistakes: list[str] = []
-    world = _world(read_document(path, mistakes), router_url)
-    if mistakes:
-        raise WorldError(str(path), mistakes)
-    return world
-
-
-def read_document(path: str | Path, mistakes: list[str]) -> Table:
-    """Return a TOML file as a table whose mistakes go into the list.
-
-    Raises:
-        WorldError: when there is no such file, or it is not TOML.
-
-    """
-    try:
-        return Table(tomllib.loads(Path(path).read_text("utf-8")), "", mistakes)
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise WorldError(str(path), [str(error)]) from error
-
-
-def _world(root: Table, router_url: str | None) -> World:
-    account = root.table("account")
-    carriers = read_carriers(root)
-    numbers = read_numbers(root)
-    world = World(
-        account_sid=read_sid(account, "AC"),
-        auth_token=account.text("auth_token"),
-        services=tuple(read_service(row, numbers, router_url) for row in root.tables("services")),
-        numbers=tuple(numbers.values()),
+    document = read_toml(Path(path), required=True)
+    file = validate(document, SandboxFile, path, _defined_names(document))
+    numbers = [table.number() for table in file.short_codes]
+    numbers += [table.number() for table in file.phone_numbers]
+    sids = {number.address: number.sid for number in numbers}
+    carriers = {carrier.name: carrier for carrier in file.carriers}
+    return World(
+        account_sid=file.account.sid,
+        auth_token=file.account.auth_token,
+        services=tuple(_service(table, sids, router_url) for table in file.services),
+        numbers=tuple(numbers),
         carriers=MappingProxyType(carriers),
-        phones=MappingProxyType(read_phones(root, carriers)),
-        default_carrier=read_carrier(root, "default_carrier", carriers),
-        permitted_countries=read_countries(account, "permitted_countries"),
-        faults=read_faults(root.table("faults")) if root.has("faults") else FaultSet(),
+        phones=MappingProxyType(phones_by_number(file.phones, carriers)),
+        default_carrier=carriers[file.default_carrier],
+        permitted_countries=file.account.permitted_countries,
+        faults=file.faults,
     )
-    if not world.auth_token:
-        account.refuse("auth_token", "must not be empty: anybody could sign with it")
-    account.finish()
-    root.know("faults")
-    root.finish()
-    return world
+
+
+def phones_by_number(tables: Iterable[PhoneTable], carriers: Mapping[str, Carrier]) -> dict[str, Phone]:
+    return {table.number: Phone(table.number, carriers[table.carrier], table.state) for table in tables}
+
+
+def strings_at(document: RawTable, tables: str, key: str) -> list[str]:
+    """Return the values of one key in a list of tables that has not been validated."""
+    rows = document.get(tables)
+    values = [row.get(key) for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
+    return [value for value in values if isinstance(value, str)]
+
+
+def _defined_names(document: RawTable) -> DefinedNames:
+    return DefinedNames(
+        carriers=strings_at(document, "carriers", "name"),
+        numbers=[
+            *strings_at(document, "short_codes", "short_code"),
+            *strings_at(document, "phone_numbers", "phone_number"),
+        ],
+        sids=[
+            sid
+            for tables in ("services", "short_codes", "phone_numbers")
+            for sid in strings_at(document, tables, "sid")
+        ],
+    )
+
+
+def _service(table: ServiceTable, sids: Mapping[str, str], router_url: str | None) -> Service:
+    senders = tuple(sids[address] for address in table.senders)
+    service = table.applied_to(Service(table.sid, table.friendly_name, senders=senders))
+    return replace(
+        service,
+        inbound_request_url=_moved(service.inbound_request_url, router_url),
+        fallback_url=_moved(service.fallback_url, router_url),
+        status_callback=_moved(service.status_callback, router_url),
+    )
+
+
+def _moved(url: str, router_url: str | None) -> str:
+    if not url or not router_url:
+        return url
+    target, parts = urlsplit(router_url), urlsplit(url)
+    path = target.path.rstrip("/") + parts.path
+    return urlunsplit(parts._replace(scheme=target.scheme, netloc=target.netloc, path=path))

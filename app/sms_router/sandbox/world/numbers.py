@@ -1,4 +1,4 @@
-"""Numbers: what kind they are, what they can do, and which country they belong to."""
+"""Numbers: their kind, capabilities and country."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import phonenumbers
 from phonenumbers import PhoneNumberType
 
 FIRST_DAY = datetime(2024, 1, 1, tzinfo=UTC)
-"""When the numbers and Services of the configuration were created, for every run the same."""
+"""When the numbers and Services of the configuration were created: the same for every run."""
 
 _E164 = re.compile(r"\+[1-9][0-9]{6,14}")
 _SHORT_CODE = re.compile(r"[0-9]{3,8}")
@@ -20,14 +20,14 @@ _ALPHANUMERIC = re.compile(r"(?=.*[A-Za-z])[A-Za-z0-9 +\-_&]{1,11}")
 
 
 class HttpMethod(Enum):
-    """How a webhook is called."""
+    """The method of a webhook."""
 
     GET = "GET"
     POST = "POST"
 
 
 class NumberKind(Enum):
-    """The kinds of number that carriers tell apart."""
+    """The kinds of number that carriers distinguish."""
 
     SHORT_CODE = "short code"
     LONG_CODE = "long code"
@@ -63,32 +63,30 @@ class Number:
     status_callback: str = ""
     created: datetime = FIRST_DAY
     updated: datetime = FIRST_DAY
-    porting: bool = False
-    """True while it is on the account already, and still with its former carrier."""
+    is_porting: bool = False
+    """True while it is on the account already, and still served by its former carrier."""
 
     @property
     def kind(self) -> NumberKind:
-        """Short code, long code or toll-free number."""
         return kind_of(self.address)
 
 
 def is_e164(text: str) -> bool:
-    """Say whether this is a phone number with its plus and a country code that exists."""
+    """Return whether this is a phone number with a plus and a country code that exists."""
     return bool(_E164.fullmatch(text)) and _parsed(text) is not None
 
 
 def is_short_code(text: str) -> bool:
-    """Say whether these are the bare digits of a short code; lengths differ by country (facts 9.1)."""
+    """Return whether these are the digits of a short code; lengths differ by country (facts 9.1)."""
     return bool(_SHORT_CODE.fullmatch(text))
 
 
 def is_alphanumeric(text: str) -> bool:
-    """Say whether this may be an alphanumeric sender (facts 6.1: at most 11, not only digits)."""
+    """Return whether this may be an alphanumeric sender (facts 6.1: at most 11, not only digits)."""
     return bool(_ALPHANUMERIC.fullmatch(text))
 
 
 def kind_of(address: str) -> NumberKind:
-    """Tell short codes, toll-free numbers and all other phone numbers apart."""
     if is_short_code(address):
         return NumberKind.SHORT_CODE
     parsed = _parsed(address)
@@ -99,7 +97,7 @@ def kind_of(address: str) -> NumberKind:
 
 @lru_cache(maxsize=4096)
 def country_of(address: str) -> str:
-    """Return the country (ISO 3166, two letters) of an E.164 number, empty when nobody knows it."""
+    """Return the country (ISO 3166, two letters) of an E.164 number, empty when it is unknown."""
     parsed = _parsed(address)
     if parsed is None or parsed.country_code is None:
         return ""

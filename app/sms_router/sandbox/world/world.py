@@ -7,10 +7,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
 
+from pydantic import field_validator
+
 from sms_router.sandbox.world.fault import FaultSet
 from sms_router.sandbox.world.numbers import FIRST_DAY, HttpMethod, Number
-from sms_router.sandbox.world.opt_out_keywords import WordList
-from sms_router.sandbox.world.proxy import ReverseProxy
+from sms_router.sandbox.world.opt_out_keywords import OptOutKeywordList
+from sms_router.sandbox.world.types import ErrorCode, ErrorCodeKey, Flag, Seconds, Share
+from sms_router.toml import StrictModel
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,30 +45,34 @@ class Service:
     updated: datetime = FIRST_DAY
     senders: tuple[str, ...] = ()
     advanced_opt_out: bool = False
-    opt_out_lists: tuple[WordList, ...] = ()
+    opt_out_lists: tuple[OptOutKeywordList, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Carrier:
-    """A phone company: what it lets through, and how long it takes.
-
-    ``delay`` is the time in seconds from *sent* to the phone and its receipt. ``filters`` are
-    words that end as 30007. ``drops`` holds the share of messages, from 0 to 1, that end as each
-    error code. ``short_code_error`` is what a carrier without short codes reports (facts 7.1: 30003
-    and 30006 both happen).
-    """
+class Carrier(StrictModel):
+    """A phone company: what it delivers, and how long it takes; the form of ``[[carriers]]``."""
 
     name: str
-    reaches_short_codes: bool = True
-    short_code_error: int = 30006
-    mms: bool = True
-    delay: float = 0.0
+    reaches_short_codes: Flag = True
+    short_code_error: ErrorCode = 30006
+    """What a carrier without short codes reports (facts 7.1: 30003 and 30006 both occur)."""
+    mms: Flag = True
+    delay: Seconds = 0.0
+    """From *sent* to the phone and its receipt."""
     filters: tuple[str, ...] = ()
-    drops: Mapping[int, float] = field(default_factory=dict)
+    """Messages that contain one of these words end as 30007."""
+    drops: Mapping[ErrorCodeKey, Share] = {}
+    """The share of messages, from 0 to 1, that end with each error code."""
+
+    @field_validator("drops")
+    @classmethod
+    def _at_most_all(cls, drops: Mapping[int, float]) -> Mapping[int, float]:
+        if sum(drops.values()) > 1:
+            raise ValueError("the shares add up to more than 1")
+        return drops
 
 
 class PhoneState(Enum):
-    """What a number leads to."""
+    """Whether a phone can receive texts."""
 
     ON = "on"
     OFF = "off"
@@ -75,11 +82,28 @@ class PhoneState(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Phone:
-    """Somebody's handset."""
+    """A person's phone."""
 
     number: str
     carrier: Carrier
     state: PhoneState = PhoneState.ON
+
+
+@dataclass(frozen=True, slots=True)
+class ReverseProxy:
+    """The proxy behind a customer's public URL. Both URLs have no slash at the end.
+
+    The router can be called under its future public URL, over which webhooks are signed, before that
+    name resolves; a path in ``public_url`` is removed on the way.
+    """
+
+    public_url: str
+    local_url: str
+
+    def forward(self, url: str) -> str:
+        """Return the local URL for this one; a URL of another application is unchanged."""
+        rest = url.removeprefix(self.public_url)
+        return self.local_url + rest if rest != url and rest[:1] in ("", "/", "?") else url
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,10 +118,10 @@ class World:
     phones: Mapping[str, Phone]
     default_carrier: Carrier
     permitted_countries: frozenset[str] = frozenset()
-    """Where the account may send to; empty for everywhere."""
+    """The countries that the account may send to; empty for all."""
     faults: FaultSet = FaultSet()  # noqa: RUF009 (a frozen value)
     proxy: ReverseProxy | None = None
-    """Where the customer's public URL leads; None when it can be called as it is."""
+    """None when the customer's URLs can be called directly."""
 
     def phone(self, number: str) -> Phone:
         """Return the phone with this number; one that is not listed is on the default carrier."""

@@ -1,4 +1,4 @@
-"""The sandbox, running, with a customer's application behind it and the official client before it."""
+"""A running sandbox, with a customer's application behind it and the official client before it."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -19,8 +19,8 @@ from sms_router.sandbox.clock import ManualClock
 from sms_router.sandbox.hosting import serve
 from sms_router.sandbox.platform import Platform
 from sms_router.sandbox.webhooks.connection_policy import ConnectionPolicy
-from tests.sandbox.contract import judge
-from tests.sandbox.customer import Customer
+from tests.sandbox.customer_application import CustomerApplication
+from tests.sandbox.openapi import validate_response
 
 WORLD = Path(__file__).parent.parent.parent / "config" / "sandbox.toml"
 SERVICE = "MG00000000000000000000000000000001"
@@ -32,18 +32,20 @@ Result = TypeVar("Result")
 
 
 class LocalHttpClient:
-    """The official client's transport with another host; every response is judged by the contract."""
+    """The official client's transport with another host; every response is validated against OpenAPI."""
 
     def __init__(self, base_url: str) -> None:
         self._transport = TwilioHttpClient(timeout=10)
         self._base = urlsplit(base_url)
-        self.judged: set[tuple[str, str] | None] = set()
+        self.validated: set[tuple[str, str] | None] = set()
+        """Method and path template of each operation that succeeded."""
 
     def request(self, method: str, url: str, *args: Any, **kwargs: Any) -> Response:
-        moved = urlsplit(url)._replace(scheme=self._base.scheme, netloc=self._base.netloc)
-        response = self._transport.request(method, moved.geturl(), *args, **kwargs)
+        local_url = urlsplit(url)._replace(scheme=self._base.scheme, netloc=self._base.netloc)
+        response = self._transport.request(method, local_url.geturl(), *args, **kwargs)
         if response.headers.get("Content-Type") != "text/html; charset=utf-8":
-            self.judged.add(judge(method, moved.path, response.status_code, response.text))
+            operation = validate_response(method, local_url.path, response.status_code, response.text)
+            self.validated.add(operation)
         return response
 
     def close(self) -> None:
@@ -51,18 +53,16 @@ class LocalHttpClient:
 
 
 @dataclass
-class Bench:
-    """What a test holds in its hands."""
-
+class SandboxFixture:
     url: str
     world: World
     platform: Platform
     clock: ManualClock
-    customer: Customer
+    customer: CustomerApplication
     session: aiohttp.ClientSession
     transport: LocalHttpClient
 
-    async def twilio(self, call: Callable[[Client], Result]) -> Result:
+    async def call(self, call: Callable[[Client], Result]) -> Result:
         """Call the official client in a thread, as its users do."""
         client = Client(self.world.account_sid, self.world.auth_token, http_client=self.transport)
         return await asyncio.to_thread(call, client)
@@ -70,19 +70,19 @@ class Bench:
     async def text(
         self, body: str, to: str = SHORT_CODE, *, sender: str = PHONE, **more: Any
     ) -> dict[str, Any]:
-        """Text as a phone, and return what the sandbox says came of it."""
+        """Text as a phone, and return the sandbox's response."""
         return await self.post(f"/sandbox/phones/{sender}/messages", {"to": to, "body": body, **more})
 
     async def post(self, path: str, body: object, status: int | None = None) -> dict[str, Any]:
         async with self.session.post(self.url + path, json=body) as response:
             assert response.status == (status or response.status)
-            answer: dict[str, Any] = await response.json()
-            return answer
+            content: dict[str, Any] = await response.json()
+            return content
 
     async def get(self, path: str) -> dict[str, Any]:
         async with self.session.get(self.url + path) as response:
-            answer: dict[str, Any] = await response.json()
-            return answer
+            content: dict[str, Any] = await response.json()
+            return content
 
     async def phone(self, number: str = PHONE) -> dict[str, Any]:
         return await self.get(f"/sandbox/phones/{number}")
@@ -91,7 +91,7 @@ class Bench:
         """Return the debugger's codes, oldest first."""
         return [alert["error_code"] for alert in reversed((await self.get("/sandbox/alerts"))["alerts"])]
 
-    async def settle(self) -> None:
+    async def wait_until_idle(self) -> None:
         """Wait until all messages and all status callbacks have ended."""
         await self.platform.deliveries.wait_all()
         await self.platform.callbacks.wait_all()
@@ -99,27 +99,29 @@ class Bench:
 
 @cache
 def demo_world() -> World:
-    """Return the world that comes along; it is frozen, so that one will do for all tests."""
+    """Return the included world; it is frozen, so that all tests can share it."""
     return load_world(WORLD)
 
 
 @asynccontextmanager
-async def running(policy: ConnectionPolicy | None = None, **changed: Any) -> AsyncIterator[Bench]:
+async def run_sandbox(
+    policy: ConnectionPolicy | None = None, **changes: Any
+) -> AsyncIterator[SandboxFixture]:
     """Start a customer's application, a sandbox that calls it, and the client.
 
-    ``changed`` replaces parts of the demo world; Services are pointed at the customer all the same.
+    ``changes`` replace parts of the demo world; the URLs of its Services are the customer's in any case.
     """
-    customer, clock = Customer(), ManualClock()
+    customer, clock = CustomerApplication(), ManualClock()
     async with serve(customer.app()) as customer.url:
-        world = _pointed_at(customer.url, replace(demo_world(), **changed))
+        world = _with_urls(customer.url, replace(demo_world(), **changes))
         app = create_sandbox(world, clock=clock, seed=1, policy=policy)
         async with serve(app) as url, aiohttp.ClientSession() as session:
             transport = LocalHttpClient(url)
-            yield Bench(url, world, app.state.platform, clock, customer, session, transport)
+            yield SandboxFixture(url, world, app.state.platform, clock, customer, session, transport)
             transport.close()
 
 
-def _pointed_at(url: str, world: World) -> World:
+def _with_urls(url: str, world: World) -> World:
     services = (
         replace(
             service,

@@ -1,4 +1,4 @@
-"""A customer's application: it keeps what it was asked, and answers what the test wrote down."""
+"""A customer's application: it records the requests, and answers with the pages that a test has set."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -14,9 +14,7 @@ Page = Response | Callable[[], Awaitable[Response]]
 
 
 @dataclass(frozen=True)
-class Asked:
-    """One request as it came over the wire."""
-
+class RecordedRequest:
     method: str
     path: str
     url: str
@@ -25,32 +23,32 @@ class Asked:
 
 
 @dataclass
-class Customer:
-    """``pages`` maps paths to answers; any other path is answered by ``<Response/>``."""
+class CustomerApplication:
+    """``pages`` maps paths to responses; for any other path the response is ``<Response/>``."""
 
     url: str = ""
     pages: dict[str, Page] = field(default_factory=dict)
-    asked: list[Asked] = field(default_factory=list)
+    requests: list[RecordedRequest] = field(default_factory=list)
 
     def app(self) -> Starlette:
         return Starlette(routes=[Route("/{path:path}", self._answer, methods=["GET", "POST"])])
 
-    def asked_at(self, path: str) -> list[Asked]:
-        return [asked for asked in self.asked if asked.path == path]
+    def requests_to(self, path: str) -> list[RecordedRequest]:
+        return [request for request in self.requests if request.path == path]
 
-    def says(self, path: str, inner: str) -> None:
-        self.pages[path] = twiml(inner)
+    def set_twiml(self, path: str, verbs: str) -> None:
+        self.pages[path] = twiml(verbs)
 
     async def _answer(self, request: Request) -> Response:
         raw_path = request.scope["raw_path"].decode()
         query = request.scope["query_string"].decode()
         url = self.url + raw_path + (f"?{query}" if query else "")
         form = dict(parse_form(await request.body()))
-        self.asked.append(Asked(request.method, request.url.path, url, dict(request.headers), form))
+        recorded = RecordedRequest(request.method, request.url.path, url, dict(request.headers), form)
+        self.requests.append(recorded)
         page = self.pages.get(request.url.path, twiml(""))
         return page if isinstance(page, Response) else await page()
 
 
-def twiml(inner: str) -> Response:
-    """Answer TwiML."""
-    return Response(f"<Response>{inner}</Response>", media_type="application/xml")
+def twiml(verbs: str) -> Response:
+    return Response(f"<Response>{verbs}</Response>", media_type="application/xml")

@@ -13,30 +13,30 @@ from sms_router.sandbox.clock import ManualClock
 from sms_router.sandbox.hosting import serve
 from sms_router.sandbox.platform import Platform
 from sms_router.sandbox.scenarios.loader import read_scenario
-from sms_router.sandbox.scenarios.player import Played, ScenarioPlayer, StepResult
-from tests.sandbox.bench import WORLD, LocalHttpClient
-from tests.sandbox.customer import Customer
+from sms_router.sandbox.scenarios.player import PlayedStep, ScenarioPlayer, StepResult
+from tests.sandbox.customer_application import CustomerApplication
+from tests.sandbox.sandbox_fixture import WORLD, LocalHttpClient
 
 
 @dataclass
-class Theatre:
-    """A running sandbox whose texts go to ``customer``, and the scenario that is to be played."""
+class ScenarioFixture:
+    """A running sandbox whose webhooks go to ``customer``, and the scenario's player."""
 
-    customer: Customer
+    customer: CustomerApplication
     platform: Platform
-    performance: ScenarioPlayer
+    player: ScenarioPlayer
     transport: LocalHttpClient
 
-    async def played(self) -> list[Played]:
-        return [step async for step in self.performance.play()]
+    async def play(self) -> list[PlayedStep]:
+        return [step async for step in self.player.play()]
 
     async def passes(self) -> bool:
-        """Play it all; what went wrong shows in the assertion's message."""
-        wrong = [step for step in await self.played() if step.verdict is not StepResult.PASSED]
-        assert wrong == []
+        """Play all steps; those that failed are in the assertion's message."""
+        failed = [step for step in await self.play() if step.result is not StepResult.PASSED]
+        assert failed == []
         return True
 
-    async def sends(self, sender: str, to: str, body: str) -> None:
+    async def send(self, sender: str, to: str, body: str) -> None:
         """Send by REST, as the application does."""
         world = self.platform.world
         client = Client(world.account_sid, world.auth_token, http_client=self.transport)
@@ -44,16 +44,15 @@ class Theatre:
 
 
 @asynccontextmanager
-async def theatre(folder: Path, steps: str) -> AsyncIterator[Theatre]:
-    """Read a scenario and open the doors."""
+async def load_scenario(folder: Path, steps: str) -> AsyncIterator[ScenarioFixture]:
     path = folder / "scenario.toml"
     path.write_text('title = "A test"\n' + steps, "utf-8")
-    customer = Customer()
+    customer = CustomerApplication()
     async with serve(customer.app()) as customer.url:
         scenario = read_scenario(path, load_world(WORLD, customer.url))
         app = create_sandbox(scenario.world, clock=ManualClock(), seed=1)
         async with serve(app) as url:
             platform = app.state.platform
             transport = LocalHttpClient(url)
-            yield Theatre(customer, platform, ScenarioPlayer(scenario, platform, last_wait=0), transport)
+            yield ScenarioFixture(customer, platform, ScenarioPlayer(scenario, platform, 0), transport)
             transport.close()

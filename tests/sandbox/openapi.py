@@ -1,4 +1,4 @@
-"""Twilio's OpenAPI documents as a judge: does this response have the shape that is promised?"""
+"""Validates responses against Twilio's OpenAPI documents."""
 
 import json
 import re
@@ -43,34 +43,34 @@ def operations() -> set[tuple[str, str]]:
     return {
         (method.upper(), template)
         for document in documents
-        for template, described in document["paths"].items()
+        for template, item in document["paths"].items()
         for method in methods
-        if method in described
+        if method in item
     }
 
 
-def judge(method: str, path: str, status: int, body: str) -> tuple[str, str] | None:
-    """Raise when a response is not what the document promises; return the operation when it went well."""
+def validate_response(method: str, path: str, status: int, body: str) -> tuple[str, str] | None:
+    """Raise when a response does not match its document; return the operation of a successful one."""
     if status >= 400:
-        _judge_error(status, json.loads(body))
+        _validate_error(status, json.loads(body))
         return None
     document, template = _find(path)
-    _judge_success(document, template, method, status, body)
+    _validate_success(document, template, method, status, body)
     return method.upper(), template
 
 
-def _judge_success(document: dict[str, Any], template: str, method: str, status: int, body: str) -> None:
+def _validate_success(document: dict[str, Any], template: str, method: str, status: int, body: str) -> None:
     responses = document["paths"][template][method.lower()]["responses"]
-    assert str(status) in responses, f"{method} {template} promises no {status}"
+    assert str(status) in responses, f"{method} {template} has no response {status}"
     if status == 204:
         assert body == ""
         return
     schema = responses[str(status)]["content"]["application/json"]["schema"]
-    judged = {**schema, "components": document["components"]}
-    Draft202012Validator(judged, format_checker=formats).validate(json.loads(body))
+    complete = {**schema, "components": document["components"]}
+    Draft202012Validator(complete, format_checker=formats).validate(json.loads(body))
 
 
-def _judge_error(status: int, error: dict[str, Any]) -> None:
+def _validate_error(status: int, error: dict[str, Any]) -> None:
     assert set(error) == {"code", "message", "more_info", "status"}
     assert error["status"] == status
     assert error["more_info"] == f"https://www.twilio.com/docs/errors/{error['code']}"
@@ -92,7 +92,7 @@ def _load(name: str) -> dict[str, Any]:
 
 
 def _strict(node: Any) -> Any:
-    """Turn OpenAPI 3.0 into JSON Schema: nullable as a type, every property required, no others."""
+    """Convert OpenAPI 3.0 to JSON Schema: nullable as a type, every property required, no others."""
     if isinstance(node, list):
         return [_strict(item) for item in node]
     if not isinstance(node, dict):
