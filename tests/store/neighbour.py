@@ -1,5 +1,7 @@
 """Another process on the same folders, to be killed: ``python -m tests.store.neighbour spool FOLDER COUNT``.
 
+With ``flood`` in place of ``spool`` it writes one entry after the other until it is killed.
+
 It says "ready" when it holds what it should, and goes when its input ends.
 """
 
@@ -7,14 +9,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 from sms_router.store.embedded import embedded
+from sms_router.store.spool.files import SpoolEntry
 from sms_router.store.spool.spool import Spool
-from sms_router.store.spool.spool_entry import SpoolEntry
 
 
 def entry(number: int) -> SpoolEntry:
@@ -47,9 +50,22 @@ async def spool(folder: Path, count: int) -> None:
     await asyncio.to_thread(wait_for_the_end)
 
 
+async def flood(folder: Path, count: int) -> None:
+    """Write until killed; "ready" comes when ``count`` entries are on the disk."""
+    spool = Spool(folder)
+    for number in itertools.count():
+        spool.add(entry(number))
+        await asyncio.sleep(0)
+        if number == count - 1:
+            await spool.flush()
+            print("ready", flush=True)
+
+
 def main(what: str, folder: str, count: str = "0") -> None:
     if what == "spool":
         asyncio.run(spool(Path(folder), int(count)))
+    elif what == "flood":
+        asyncio.run(flood(Path(folder), int(count)))
     else:
         with embedded(Path(folder)):
             wait_for_the_end()

@@ -13,8 +13,8 @@ import redis
 from sms_router.store.keys import ANSWERED_CHANNEL, bucket_of
 from sms_router.store.scripts import COMMIT
 from sms_router.store.spool.durable_writer import DurableWriter
+from sms_router.store.spool.files import SpoolEntry
 from sms_router.store.spool.spool import Spool
-from sms_router.store.spool.spool_entry import SpoolEntry
 from sms_router.store.store import Store
 from tests.store.private_valkey import PrivateValkey
 

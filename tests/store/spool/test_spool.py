@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import resource
+import sqlite3
+import subprocess
 from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 
@@ -13,10 +14,12 @@ from hypothesis import strategies as st
 
 from sms_router.store.errors import StoreUnavailableError
 from sms_router.store.scripts import COMMIT
-from sms_router.store.spool.files import BATCH
+from sms_router.store.spool.files import SpoolEntry
 from sms_router.store.spool.spool import Spool
-from sms_router.store.spool.spool_entry import SpoolEntry
 from tests.store.neighbour import entry, neighbour
+
+BATCH = 200
+"""Entries that are restored at once."""
 
 
 class Restored:
@@ -35,8 +38,10 @@ class Restored:
 
 
 @contextlib.asynccontextmanager
-async def spool_in(folder: Path, most_queued: int = 1 << 25, try_again: float = 1.0) -> AsyncIterator[Spool]:
-    spool = Spool(folder, most_queued, try_again)
+async def spool_in(
+    folder: Path, max_queued_bytes: int = 1 << 25, retry_interval: float = 1.0
+) -> AsyncIterator[Spool]:
+    spool = Spool(folder, max_queued_bytes, retry_interval)
     try:
         yield spool
     finally:
@@ -68,6 +73,37 @@ def files(folder: Path) -> list[Path]:
     return sorted(folder.iterdir())
 
 
+def databases(folder: Path) -> list[Path]:
+    return sorted(folder.glob("*.db"))
+
+
+def run(*command: object) -> None:
+    """Do in another process what would release the locks that SQLite holds in this one."""
+    subprocess.run([*map(str, command)], check=True)
+
+
+def overwrite(file: Path) -> None:
+    blocks = file.stat().st_size // 4096
+    run("dd", "if=/dev/zero", f"of={file}", "bs=4096", f"count={blocks}", "conv=notrunc", "status=none")
+
+
+async def left_by_a_dead_worker(folder: Path, entries: Sequence[SpoolEntry]) -> Path:
+    """Return the file of a worker that has stopped while these entries waited."""
+    async with spool_in(folder) as dead:
+        add(dead, entries)
+    (file,) = databases(folder)
+    return file
+
+
+async def restored_from_a_copy(folder: Path, copy: Path) -> list[SpoolEntry]:
+    """Return what would be restored if this machine lost its power now."""
+    await asyncio.to_thread(run, "cp", "-r", folder, copy)
+    restored = Restored()
+    async with spool_in(copy) as spool:
+        await spool.replay(restored)
+    return restored.entries
+
+
 def add(spool: Spool, entries: Sequence[SpoolEntry]) -> list[SpoolEntry]:
     for one in entries:
         spool.add(one)
@@ -82,26 +118,16 @@ def test_an_entry_reads_as_it_was_written(
     script: str, keys: tuple[bytes, ...], arguments: tuple[bytes, ...]
 ) -> None:
     written = SpoolEntry(script, keys, arguments)
-    line = written.to_line()
-    assert line.count(b"\n") == 1
-    assert line.endswith(b"\n")
-    assert SpoolEntry.of_line(line) == written
-
-
-@given(parts, parts, st.integers(1))
-def test_a_torn_line_is_no_entry(keys: tuple[bytes, ...], arguments: tuple[bytes, ...], cut: int) -> None:
-    line = SpoolEntry("note", keys, arguments).to_line().rstrip(b"\n")
-    with pytest.raises(ValueError):
-        SpoolEntry.of_line(line[: cut % len(line)])
+    assert SpoolEntry.parse(written.serialize()) == written
 
 
 @pytest.mark.parametrize(
-    "line",
-    [b"", b"[]", b"1", b'["a", 1, 2]', b'["a", [1], []]', b'["a", ["\\u20ac"], []]', b"\xff", b"[" * 100_000],
+    "text",
+    ["", "[]", "1", '["a"]', '["a", 1, 2]', '["a", [1], []]', '["a", ["\u20ac"], []]', "[" * 100_000],
 )
-def test_another_line_is_no_entry(line: bytes) -> None:
+def test_another_text_is_no_entry(text: str) -> None:
     with pytest.raises(ValueError):
-        SpoolEntry.of_line(line)
+        SpoolEntry.parse(text)
 
 
 def test_an_entry_holds_the_arguments_as_redis_would_get_them() -> None:
@@ -122,7 +148,7 @@ async def test_entries_come_back_in_their_order(spool: Spool) -> None:
 async def test_nothing_is_left_on_disk_after_a_replay(spool: Spool, tmp_path: Path) -> None:
     add(spool, some(10))
     await spool.flush()
-    assert len(files(tmp_path)) == 1
+    assert len(databases(tmp_path)) == 1
     await spool.replay(Restored())
     assert files(tmp_path) == []
 
@@ -137,8 +163,8 @@ async def test_folder_and_file_are_closed_to_others(tmp_path: Path) -> None:
     async with spool_in(tmp_path / "spool") as spool:
         add(spool, some(1))
         await spool.flush()
-        (file,) = files(tmp_path / "spool")
-        assert (file.parent.stat().st_mode & 0o777, file.stat().st_mode & 0o777) == (0o700, 0o600)
+        assert (tmp_path / "spool").stat().st_mode & 0o777 == 0o700
+        assert {file.stat().st_mode & 0o777 for file in files(tmp_path / "spool")} == {0o600}
 
 
 async def test_entries_survive_the_process(tmp_path: Path) -> None:
@@ -171,47 +197,104 @@ async def test_of_two_workers_one_inherits(tmp_path: Path) -> None:
     assert restored.entries == added
 
 
-async def test_torn_and_unreadable_lines_are_left_out_counted_and_logged(
-    spool: Spool, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    whole = some(2 * BATCH)
-    lines = [one.to_line() for one in whole]
-    torn = lines[0][:20]
-    (tmp_path / "1-1.jsonl").write_bytes(b"".join([*lines[:5], b"?\n", *lines[5:], torn]))
-    (tmp_path / "1-2.jsonl").write_bytes(torn)
+async def test_entries_survive_a_kill_in_the_middle_of_a_write(tmp_path: Path) -> None:
+    with neighbour("flood", tmp_path, 300) as process:
+        process.kill()
+        await asyncio.to_thread(process.wait)
     restored = Restored()
-    assert await spool.replay(restored) == len(whole)
-    assert restored.entries == whole
-    assert spool.dropped == 3
-    assert len(caplog.records) == 3
+    async with spool_in(tmp_path) as spool:
+        await spool.replay(restored)
+    assert len(restored.entries) >= 300, "these were on the disk"
+    assert restored.entries == some(len(restored.entries))
+    assert spool.dropped == 0
     assert files(tmp_path) == []
 
 
-async def test_a_crash_that_tore_a_line_costs_no_later_entry(tmp_path: Path) -> None:
-    (tmp_path / f"{os.getpid()}-1.jsonl").write_bytes(some(1)[0].to_line()[:20])
+async def test_unreadable_entries_are_left_out_counted_and_logged(
+    spool: Spool, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    whole = some(2 * BATCH)
+    file = await left_by_a_dead_worker(tmp_path, [*whole[:5], entry(7), *whole[5:], *some(BATCH)])
+    with contextlib.closing(sqlite3.connect(file)) as connection, connection:
+        connection.execute("UPDATE entries SET entry = '?' WHERE id = 6 OR id > ?", (2 * BATCH + 1,))
     restored = Restored()
-    async with spool_in(tmp_path) as spool:
-        added = add(spool, some(10))
-        await spool.replay(restored)
+    assert await spool.replay(restored) == len(whole)
+    assert restored.entries == whole
+    assert spool.dropped == BATCH + 1
+    assert len(caplog.records) == BATCH + 1
+    assert files(tmp_path) == []
+
+
+async def test_a_file_that_is_no_database_is_set_aside_and_the_others_are_restored(
+    spool: Spool, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "1-1.db").write_bytes(b"?" * 10_000)
+    added, restored = add(spool, some(2)), Restored()
+    await spool.replay(restored)
     assert restored.entries == added
+    assert spool.dropped == 1
+    assert files(tmp_path) == [tmp_path / "1-1.db.damaged"]
+    assert (tmp_path / "1-1.db.damaged").read_bytes() == b"?" * 10_000
+    assert caplog.text.count("1-1.db is damaged") == 1
+    assert "1-1.db.damaged, and an unknown number of journal entries in it are lost" in caplog.text
+
+
+async def test_what_comes_before_the_damage_in_a_file_is_restored(
+    spool: Spool, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = await left_by_a_dead_worker(tmp_path, some(5 * BATCH))
+    with contextlib.closing(sqlite3.connect(file)) as connection:
+        connection.execute("PRAGMA journal_mode = DELETE")
+    whole = bytearray(file.read_bytes())
+    whole[len(whole) * 3 // 4 :] = bytes(len(whole) - len(whole) * 3 // 4)
+    file.write_bytes(whole)
+    restored = Restored()
+    await spool.replay(restored)
+    count = len(restored.entries)
+    assert count >= BATCH
+    assert restored.entries == some(count)
+    assert spool.dropped == 1, "one at least"
+    assert [path.name for path in files(tmp_path)] == [f"{file.name}.damaged"]
+    assert "an unknown number of journal entries in it are lost" in caplog.text
+
+
+async def test_a_worker_whose_own_file_is_damaged_goes_on_in_a_new_one(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with spool_in(tmp_path) as spool:
+        add(spool, some(20_000))
+        await spool.flush()
+        (file,) = databases(tmp_path)
+        await asyncio.to_thread(overwrite, file)
+        restored = Restored()
+        assert await spool.replay(restored) < 20_000
+        assert spool.dropped == 20_000 - len(restored.entries)
+        added, restored = add(spool, some(3)), Restored()
+        await spool.flush()
+        assert await spool.replay(restored) == 3
+        assert restored.entries == added
+        assert spool.size == 0
+    assert f"it is now {file}.damaged, and {spool.dropped} journal entries in it are lost" in caplog.text
 
 
 async def test_what_a_full_disk_does_not_take_waits_in_memory_and_is_logged_once(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with spool_in(tmp_path, try_again=0) as spool:
+    folder = tmp_path / "spool"
+    async with spool_in(folder, retry_interval=0) as spool:
         added = add(spool, some(3))
         await spool.flush()
-        (file,) = files(tmp_path)
-        with longest_file(file.stat().st_size + 100):
+        (file,) = databases(folder)
+        with longest_file(file.with_name(f"{file.name}-wal").stat().st_size + 100):
             for number in range(3):
                 added += add(spool, some(5, start=100 * (number + 1)))
                 await spool.flush()
         assert (spool.dropped, spool.size) == (0, 18)
         assert caplog.text.count("wait in memory") == 1
+        assert await restored_from_a_copy(folder, tmp_path / "copy") == added[:3]
         added += add(spool, some(2, start=500))
         await spool.flush()
-        assert file.read_bytes() == b"".join(one.to_line() for one in added)
+        assert await restored_from_a_copy(folder, tmp_path / "whole copy") == added
         restored = Restored()
         assert await spool.replay(restored) == len(added)
         assert restored.entries == added
@@ -220,11 +303,24 @@ async def test_what_a_full_disk_does_not_take_waits_in_memory_and_is_logged_once
             await spool.flush()
         assert caplog.text.count("wait in memory") == 2
         assert (spool.dropped, spool.size) == (0, 1)
+        assert files(folder) == [], "a file that could not be begun does not stay"
+
+
+async def test_a_full_disk_stops_no_replay_of_what_it_holds(tmp_path: Path) -> None:
+    added = some(2 * BATCH)
+    file = await left_by_a_dead_worker(tmp_path, added)
+    restored = Restored()
+    with longest_file(file.stat().st_size):
+        async with spool_in(tmp_path) as spool:
+            assert await spool.replay(restored) == len(added)
+            assert (spool.size, spool.dropped) == (0, 0)
+    assert restored.entries == added
+    assert files(tmp_path) == []
 
 
 async def test_while_the_disk_takes_nothing_it_is_not_tried_for_each_entry(tmp_path: Path) -> None:
     (tmp_path / "spool").write_text("a file in its place")
-    async with spool_in(tmp_path / "spool", try_again=3600) as spool:
+    async with spool_in(tmp_path / "spool", retry_interval=3600) as spool:
         added = add(spool, some(2))
         await spool.flush()
         (tmp_path / "spool").unlink()
@@ -238,10 +334,10 @@ async def test_while_the_disk_takes_nothing_it_is_not_tried_for_each_entry(tmp_p
     assert restored.entries == added, "the disk is tried once more at the end"
 
 
-@pytest.mark.parametrize("try_again", [0, 3600])
-async def test_what_waits_in_memory_is_restored_from_there(tmp_path: Path, try_again: float) -> None:
+@pytest.mark.parametrize("retry_interval", [0, 3600])
+async def test_what_waits_in_memory_is_restored_from_there(tmp_path: Path, retry_interval: float) -> None:
     (tmp_path / "spool").write_text("a file in its place")
-    async with spool_in(tmp_path / "spool", try_again=try_again) as spool:
+    async with spool_in(tmp_path / "spool", retry_interval=retry_interval) as spool:
         added, restored = add(spool, some(2 * BATCH + 5)), Restored(refuse=1)
         await spool.flush()
         with pytest.raises(StoreUnavailableError):
@@ -268,7 +364,7 @@ async def test_memory_is_bounded_while_the_disk_takes_nothing(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "spool").write_text("a file in its place")
-    async with spool_in(tmp_path / "spool", most_queued=10 * entry(0).size) as spool:
+    async with spool_in(tmp_path / "spool", max_queued_bytes=10 * entry(0).size) as spool:
         for _ in range(3):
             add(spool, [entry(0)] * 5)
             await spool.flush()
@@ -279,14 +375,15 @@ async def test_memory_is_bounded_while_the_disk_takes_nothing(
 async def test_a_file_that_cannot_be_opened_stays_and_the_others_are_restored(
     spool: Spool, tmp_path: Path
 ) -> None:
-    (tmp_path / "1-1.jsonl").mkdir()
+    (tmp_path / "1-1.db").mkdir()
     added, restored = add(spool, some(2)), Restored()
     assert await spool.replay(restored) == 2
     assert restored.entries == added
+    assert files(tmp_path) == [tmp_path / "1-1.db"]
 
 
 async def test_what_does_not_fit_in_memory_is_counted(tmp_path: Path) -> None:
-    async with spool_in(tmp_path, most_queued=10 * entry(0).size) as spool:
+    async with spool_in(tmp_path, max_queued_bytes=10 * entry(0).size) as spool:
         added = add(spool, some(15))
         assert (spool.size, spool.dropped) == (10, 5)
         await spool.flush()

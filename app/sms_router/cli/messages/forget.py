@@ -105,7 +105,7 @@ def _counted(number: int, thing: str) -> str:
 def _spooled(settings: Settings) -> int:
     """Count the spool files on this machine that still wait for Redis."""
     folder = settings.router.data_dir / "spool"
-    return sum(1 for file in folder.glob("*.jsonl") if file.stat().st_size) if folder.is_dir() else 0
+    return sum(1 for _ in folder.glob("*.db"))
 
 
 def _tell(kept: StoredData, removed: Mapping[str, int], waiting: int, *, opt_out_too: bool) -> None:

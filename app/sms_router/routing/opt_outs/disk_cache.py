@@ -11,7 +11,7 @@ from tempfile import mkstemp
 
 from sms_router.routing.opt_outs.cache import OptOutCache
 from sms_router.routing.opt_outs.consent_log import ConsentLog
-from sms_router.store.spool.disk_thread import DiskThread
+from sms_router.store.local_database import DiskThread
 from sms_router.tasks import cancel_and_wait
 
 log = logging.getLogger("sms_router.opt_outs")

@@ -1,4 +1,4 @@
-"""The journal: script runs that must not be lost, with the spool behind Redis."""
+"""Script runs that must not be lost: in Redis, or in the spool until Redis serves again."""
 
 from __future__ import annotations
 
@@ -9,35 +9,34 @@ from collections.abc import Sequence
 from sms_router.store.connection import Argument, RedisReply
 from sms_router.store.errors import ScriptFailedError, StoreUnavailableError
 from sms_router.store.scripts import BY_NAME, Script
+from sms_router.store.spool.files import SpoolEntry
 from sms_router.store.spool.spool import Spool
-from sms_router.store.spool.spool_entry import SpoolEntry
 from sms_router.store.store import Store
 
 log = logging.getLogger("sms_router.journal")
 
-MOST_BEGUN = 100_000
-"""Keys that are remembered because their first step waits in the spool."""
+MAX_DEFERRED_KEYS = 100_000
+"""Keys whose writes wait behind an earlier one in the spool."""
 
 
 class DurableWriter:
     """Writes to Redis while it serves, to the spool while it does not, and from there to Redis again."""
 
     def __init__(self, store: Store, spool: Spool) -> None:
-        """Take the two places."""
         self._store = store
         self._spool = spool
         self._deferred_keys: set[bytes] = set()
-        """First keys of steps in the spool which later steps must not overtake."""
+        """First keys of entries in the spool that later writes must not overtake."""
 
     @property
     def has_backlog(self) -> bool:
-        """True while anything waits for Redis: then Redis does not know everything yet."""
+        """True while entries wait in the spool: what Redis returns may be out of date."""
         return self._spool.size > 0
 
     async def write(
         self, script: Script, keys: Sequence[bytes], arguments: Sequence[Argument]
     ) -> RedisReply | None:
-        """Run a script now, or later from the spool; then the answer is None."""
+        """Run a script and return its result; None when it went to the spool and runs later."""
         if self._deferred_keys and keys[0] in self._deferred_keys:
             self.spool(script, keys, arguments)
             return None
@@ -50,14 +49,14 @@ class DurableWriter:
     def spool(
         self, script: Script, keys: Sequence[bytes], arguments: Sequence[Argument], *, begins: bool = False
     ) -> None:
-        """Keep a script run for when Redis serves again.
+        """Put a script run into the spool; it runs when Redis serves again.
 
-        With ``begins``, what is kept under the same first key meanwhile waits behind it, although Redis
-        may serve already: it would find nothing to go on with.
+        With ``begins``, later writes with the same first key wait behind it even if Redis serves already:
+        they need what this one writes.
         """
-        kept = self._spool.size
+        size = self._spool.size
         self._spool.add(SpoolEntry.of(script, keys, arguments))
-        if begins and self._spool.size > kept and len(self._deferred_keys) < MOST_BEGUN:
+        if begins and self._spool.size > size and len(self._deferred_keys) < MAX_DEFERRED_KEYS:
             self._deferred_keys.add(keys[0])
         self._store.retry_pending()
 
@@ -65,18 +64,18 @@ class DurableWriter:
         """Run what waits in the spool; called whenever Redis serves again.
 
         Raises:
-            StoreUnavailableError: when it went away in between; nothing is lost, it is done again.
+            StoreUnavailableError: when Redis fails in between; the rest stays in the spool.
 
         """
         if restored := await self._spool.replay(self._restore):
             log.info("journaled %d steps that were taken while Redis was away", restored)
 
     async def aclose(self) -> None:
-        """Bring everything kept in memory to disk."""
+        """Write what waits in memory to the disk."""
         await self._spool.aclose()
 
     async def _restore(self, entries: Sequence[SpoolEntry]) -> None:
-        """Run the entries in their order, at once; one that can never run is given up."""
+        """Send the entries in their order, in one go; one that can never run is dropped."""
         outcomes = await asyncio.gather(*map(self._run, entries), return_exceptions=True)
         for outcome in outcomes:
             if outcome is not None:

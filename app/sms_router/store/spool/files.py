@@ -1,212 +1,301 @@
-"""The spool's files: one JSON line per script run, each file written by one process only.
+"""The spool's files: one SQLite database for each worker, locked by it as long as it lives.
+
+The kernel ends a lock with its process, however that dies: neither a process id that is used again nor a
+container that counts its own can be taken for the owner. Since no other process opens the file meanwhile, its
+write-ahead log needs no shared memory. A database that processes share maps a file into memory for that, and
+on a full disk it cannot be created, which makes the database unreadable at a start, nor, on a copy-on-write
+file system such as Btrfs, be written to: there the kernel kills the worker (SIGBUS).
 
 Everything here blocks on the disk, and is called from one thread at a time.
 """
 
 from __future__ import annotations
 
-import contextlib
-import io
+import json
 import logging
 import os
+import sqlite3
 import time
-from collections.abc import Iterator, Sequence
-from io import FileIO
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from sms_router.store.file_lock import try_lock
-from sms_router.store.spool.spool_entry import SpoolEntry
+from sms_router.store.connection import Argument
+from sms_router.store.local_database import (
+    DISK_ERRORS,
+    connect,
+    create_private_file,
+    is_damaged,
+    is_locked,
+    remove,
+    set_aside,
+    transaction,
+)
+from sms_router.store.scripts import Script
 
 log = logging.getLogger("sms_router.spool")
 
-BATCH = 200
+BATCH_SIZE = 200
 """Entries that are read and restored at once."""
 
 
-class SpoolFile:
-    """One file, ours alone while it is open; written to its end first, read from its start then."""
+@dataclass(frozen=True, slots=True)
+class SpoolEntry:
+    """One script run that waits for Redis."""
 
-    def __init__(self, path: Path, file: FileIO) -> None:
-        """Take a file that is held by this process; it closes with this object."""
-        self._path = path
-        self._file = file
-        self._offset = 0
-        self._batch: list[SpoolEntry] = []
-        self._batch_lines = 0
-        self._batch_end = 0
-        self.lines = 0
-        """Lines that are not restored yet."""
+    script: str
+    keys: tuple[bytes, ...]
+    arguments: tuple[bytes, ...]
+
+    @classmethod
+    def of(cls, script: Script, keys: Sequence[bytes], arguments: Sequence[Argument]) -> SpoolEntry:
+        """Return the entry for what `Store.run` was called with."""
+        encoded = (each if isinstance(each, bytes) else str(each).encode() for each in arguments)
+        return cls(script.name, tuple(keys), tuple(encoded))
+
+    @property
+    def size(self) -> int:
+        """Roughly how much memory it takes, in bytes."""
+        return 200 + sum(map(len, self.keys)) + sum(map(len, self.arguments))
+
+    def serialize(self) -> str:
+        """Return the entry as JSON; bytes become the characters of the same numbers."""
+        keys, arguments = (
+            [part.decode("latin-1") for part in parts] for parts in (self.keys, self.arguments)
+        )
+        return json.dumps([self.script, keys, arguments])
+
+    @classmethod
+    def parse(cls, text: str) -> SpoolEntry:
+        """Read what `serialize` returned.
+
+        Raises:
+            ValueError: when it is something else.
+
+        """
+        try:
+            script, *lists = json.loads(text)
+            keys, arguments = (tuple(part.encode("latin-1") for part in parts) for parts in lists)
+            return cls(str(script), keys, arguments)
+        except (TypeError, AttributeError, RecursionError) as error:
+            raise ValueError(f"not a spool entry: {error}") from error
+
+
+class SpoolFile:
+    """One locked database of entries: appended to at its end, read from its start."""
+
+    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+        """``connection`` is locked, and closes with this object."""
+        self.path = path
+        self._connection = connection
+        self._restored_to = 0
+        self._batch: list[tuple[int, str]] = []
+        self._mistakes: list[ValueError] = []
+        self.size = self._count()
+        """Entries that are not restored yet; 0 where it is unknown, in a damaged file."""
         self.unreadable = 0
-        """Lines that were left out."""
+        """Entries that were left out."""
 
     @classmethod
     def create(cls, folder: Path) -> SpoolFile:
-        """Begin a new file.
+        """Start a new file.
 
         Raises:
-            OSError: when the disk does not take it.
+            OSError, sqlite3.Error: when the disk refuses it.
 
         """
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         while True:
-            path = folder / f"{os.getpid()}-{time.time_ns()}.jsonl"
-            if not path.exists() and (file := try_lock(path, create=True)) is not None:
-                return cls(path, file)
+            path = folder / f"{os.getpid()}-{time.time_ns()}.db"
+            create_private_file(path)
+            try:
+                if (file := cls.lock(path)) is not None:
+                    return file  # else another worker has adopted and removed it while it was empty
+            except sqlite3.Error:
+                remove(path)  # else each try on a full disk leaves a file
+                raise
 
     @classmethod
-    def adopt_orphan(cls, path: Path) -> SpoolFile | None:
-        """Take the file of a process that is gone; None when it lives, or another was faster."""
-        file = try_lock(path, create=False)
-        if file is None:
-            return None
-        taken = cls(path, file)
-        taken.lines = _count_lines(file)
-        return taken
+    def lock(cls, path: Path) -> SpoolFile | None:
+        """Open and lock a file; return None when another process has it, or has restored and removed it.
+
+        Raises:
+            sqlite3.Error: when it cannot be opened or is damaged.
+
+        """
+        connection: sqlite3.Connection | None = None
+        try:
+            connection = connect(path, timeout=0)
+            connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+            connection.execute("PRAGMA journal_mode = WAL")
+            # One fsync for each append: what is written survives a power failure too.
+            connection.execute("PRAGMA synchronous = FULL")
+            with transaction(connection):
+                connection.execute(
+                    "CREATE TABLE IF NOT EXISTS entries (id INTEGER PRIMARY KEY, entry TEXT NOT NULL)"
+                )
+            if path.exists():
+                return cls(path, connection)
+            connection.close()
+        except sqlite3.Error as error:
+            if connection is not None:
+                connection.close()
+            if path.exists() and not is_locked(error):
+                raise
+        return None
 
     def append(self, entries: Sequence[SpoolEntry]) -> None:
         """Write entries, all of them or none.
 
         Raises:
-            OSError: when the disk does not take them.
+            sqlite3.Error: when the disk refuses them.
 
         """
-        before = self._file.seek(0, os.SEEK_END)
-        left = memoryview(b"".join(entry.to_line() for entry in entries))
-        try:
-            while left:
-                left = left[self._file.write(left) :]
-            os.fsync(self._file.fileno())
-        except OSError:
-            with contextlib.suppress(OSError):
-                self._file.truncate(before)
-            raise
-        self.lines += len(entries)
+        rows = [(entry.serialize(),) for entry in entries]
+        with transaction(self._connection):
+            self._connection.executemany("INSERT INTO entries (entry) VALUES (?)", rows)
+        self.size += len(entries)
 
-    def batch(self) -> list[SpoolEntry]:
-        """Return the next entries, the same ones until `advance`; none at the end."""
-        if not self._batch:
-            self._file.seek(self._offset)
-            with _reader(self._file) as lines:
-                self._batch_lines = 0
-                while len(self._batch) < BATCH and (line := lines.readline()):
-                    self._batch_lines += 1
-                    self._batch.extend(self._read(line))
-                self._batch_end = lines.tell()
-        return self._batch
+    def read_batch(self) -> list[SpoolEntry]:
+        """Return the next entries, the same ones until `advance`; none at the end.
+
+        Raises:
+            sqlite3.Error: when the disk cannot be read, or the file is damaged.
+
+        """
+        query = "SELECT id, entry FROM entries WHERE id > ? ORDER BY id LIMIT ?"
+        entries: list[SpoolEntry] = []
+        while not entries:
+            self._batch = self._connection.execute(query, (self._restored_to, BATCH_SIZE)).fetchall()
+            if not self._batch:
+                break
+            self._mistakes = []
+            for _, text in self._batch:
+                try:
+                    entries.append(SpoolEntry.parse(text))
+                except ValueError as error:
+                    self._mistakes.append(error)
+            if not entries:
+                self.advance()
+        return entries
 
     def advance(self) -> None:
-        """Mark the last batch as restored."""
-        self._batch = []
-        self._offset = self._batch_end
-        self.lines -= self._batch_lines
+        """Go past the last batch; the disk is not written to, so that one that is full stops no replay."""
+        self._restored_to = self._batch[-1][0]
+        self.size = max(0, self.size - len(self._batch))
+        self.unreadable += len(self._mistakes)
+        for error in self._mistakes:
+            log.error("an entry of %s is unreadable and left out: %s", self.path, error)
+
+    def _count(self) -> int:
+        try:
+            (last,) = self._connection.execute("SELECT max(id) FROM entries").fetchone()
+        except sqlite3.Error as error:
+            if not is_damaged(error):
+                raise
+            return 0  # the entries before the damage are restored
+        return last or 0
 
     def remove(self) -> None:
-        """Delete the file and close it."""
-        with self._file:
-            self._path.unlink(missing_ok=True)
-
-    def __str__(self) -> str:
-        """Return where it is."""
-        return str(self._path)
+        """Delete the file, and close it."""
+        remove(self.path)
+        self._connection.close()
 
     def close(self) -> None:
-        """Close the file and leave it for another process to find."""
-        self._file.close()
-
-    def _read(self, line: bytes) -> Iterator[SpoolEntry]:
-        """Read one line; a torn one, of a crash, is left out."""
-        try:
-            yield SpoolEntry.of_line(line)
-        except ValueError as error:
-            self.unreadable += 1
-            log.error("a line of %s is unreadable and left out: %s", self, error)
-
-
-@contextlib.contextmanager
-def _reader(file: FileIO) -> Iterator[io.BufferedReader[FileIO]]:
-    """Read a file through a buffer, and leave it open."""
-    reader = io.BufferedReader(file)
-    try:
-        yield reader
-    finally:
-        reader.detach()
-
-
-def _count_lines(file: FileIO) -> int:
-    file.seek(0)
-    with _reader(file) as lines:
-        return sum(1 for _ in lines)
+        """Close the file and leave it for another process to adopt."""
+        self._connection.close()
 
 
 class SpoolFolder:
-    """The file this worker writes, and those that wait to be restored: its own and dead workers'."""
+    """The file that this worker writes, and those of dead workers that it has adopted."""
 
     def __init__(self, folder: Path) -> None:
-        """Name the folder; nothing is created before the first entry."""
+        """``folder`` is created with the first entry."""
         self._folder = folder
-        self._current: SpoolFile | None = None
-        self._waiting: list[SpoolFile] = []
-        self.unreadable = 0
-        """Lines that were left out so far."""
+        self._own: SpoolFile | None = None
+        self._adopted: list[SpoolFile] = []
+        self._reading: SpoolFile | None = None
+        self.lost = 0
+        """Entries that were unreadable, or in a damaged file."""
 
     @property
-    def lines(self) -> int:
-        """How many entries lie in the files that we hold."""
-        current = self._current
-        return sum(file.lines for file in (*self._waiting, *([current] if current else ())))
+    def size(self) -> int:
+        """How many entries wait in the files that this worker has locked."""
+        return sum(file.size for file in self._files())
 
     def append(self, entries: Sequence[SpoolEntry]) -> None:
         """Write entries, all of them or none.
 
         Raises:
-            OSError: when the disk does not take them.
+            OSError, sqlite3.Error: when the disk refuses them.
 
         """
-        if self._current is None:
-            self._current = SpoolFile.create(self._folder)
-        self._current.append(entries)
+        if self._own is None:
+            self._own = SpoolFile.create(self._folder)
+        try:
+            self._own.append(entries)
+        except sqlite3.Error as error:
+            if is_damaged(error):
+                self._give_up(self._own, error)
+            raise
 
-    def gather(self) -> None:
-        """Queue for restoring everything written until now, by us or by dead workers."""
-        if self._current is not None:
-            self._waiting.append(self._current)
-            self._current = None
-        for path in sorted(self._folder.glob("*.jsonl")):
+    def adopt(self) -> None:
+        """Lock the files of dead workers, so that this worker alone restores them."""
+        locked = {file.path for file in self._files()}
+        for path in sorted(set(self._folder.glob("*.db")) - locked):
             try:
-                file = SpoolFile.adopt_orphan(path)
-            except OSError as error:
-                log.error("%s cannot be opened and stays: %s", path, error)
-                continue
-            if file is not None:
-                self._waiting.append(file)
+                file = SpoolFile.lock(path)
+            except DISK_ERRORS as error:
+                self._report(path, error)
+            else:
+                self._adopted += [file] if file is not None else []
 
-    def batch(self) -> list[SpoolEntry]:
+    def read_batch(self) -> list[SpoolEntry]:
         """Return entries to restore, the same ones until `advance`; none when nothing is left."""
-        while self._waiting:
-            file = self._waiting[0]
-            if batch := self._batch_of(file):
-                return batch
-            self.unreadable += file.unreadable
-            self._waiting.remove(file)
+        for file in self._files():
+            try:
+                if batch := file.read_batch():
+                    self._reading = file
+                    return batch
+                file.remove()
+                self._detach(file)
+            except DISK_ERRORS as error:
+                self._give_up(file, error)
         return []
 
     def advance(self) -> None:
         """Mark the last batch as restored."""
-        self._waiting[0].advance()
+        if self._reading is not None:
+            self._reading.advance()
 
     def close(self) -> None:
-        """Close all files and leave them for other processes to find."""
-        for file in (*self._waiting, *([self._current] if self._current else ())):
-            file.close()
-        self._waiting, self._current = [], None
+        """Close all files and leave them for other processes to adopt."""
+        for file in self._files():
+            self._detach(file)
 
-    def _batch_of(self, file: SpoolFile) -> list[SpoolEntry]:
-        """Return a file's next batch; at its end, or when it cannot be read, the file is dropped."""
+    def _files(self) -> list[SpoolFile]:
+        return [*self._adopted, *([self._own] if self._own is not None else ())]
+
+    def _give_up(self, file: SpoolFile, error: Exception) -> None:
+        self._detach(file)
+        self._report(file.path, error, file.size)
+
+    def _detach(self, file: SpoolFile) -> None:
+        file.close()
+        self.lost += file.unreadable
+        self._adopted = [each for each in self._adopted if each is not file]
+        if file is self._own:
+            self._own = None
+
+    def _report(self, path: Path, error: Exception, size: int = 0) -> None:
+        """Set a damaged file aside; leave any other where it is, for a later start."""
+        if not is_damaged(error):
+            log.error("%s cannot be read or removed, and stays: %s", path, error)
+            return
+        self.lost += size or 1  # one at least
         try:
-            if batch := file.batch():
-                return batch
-            file.remove()
-        except OSError as error:
-            log.error("%s cannot be read to its end and removed: %s", file, error)
-            file.close()
-        return []
+            log.error(
+                "%s is damaged (%s): it is now %s, and %s journal entries in it are lost",
+                path, error, set_aside(path), size or "an unknown number of",
+            )  # fmt: skip
+        except OSError as refusal:
+            log.error("%s is damaged: %s; it cannot be set aside: %s", path, error, refusal)
