@@ -65,7 +65,7 @@ async def test_without_valkey_every_message_is_answered_and_journaled_later(
     await _all_answered(before + during)
     await until(lambda: _degraded(router))
     status = json.loads((await router.fetch("/readyz")).body)
-    assert any("Redis does not serve" in reason for reason in status["reasons"])
+    assert any("Redis is not available" in reason for reason in status["reasons"])
     await (asyncio.to_thread(valkey.start) if fault == "killed" else asyncio.to_thread(valkey.thaw))
     await until(lambda: _ready(router))
     after = await _stream(router, 30)
@@ -172,7 +172,7 @@ async def test_the_router_starts_and_answers_without_valkey_and_without_twilio(
     answer = await router.deliver(webhook())
     assert 'from="12345"' in answer.text
     reasons = " ".join(json.loads((await router.fetch("/readyz")).body)["reasons"])
-    assert "Redis does not serve" in reasons
+    assert "Redis is not available" in reasons
     assert "are not known" in reasons
 
 
