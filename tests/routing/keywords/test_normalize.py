@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import sys
+import unicodedata
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from sms_router.routing.keywords.normalize import fold_accents, normalize, trim
+from sms_router.routing.keywords.normalize import fold_accents, normalize, tidy, trim
 
 TYPED = st.text(max_size=60) | st.text(
     st.sampled_from(
         ["a", "É", "ß", "İ", " ", "\n", ".", "¿", "\u2019", "\u0149", "\u0301", "\u200d", "\ufe0f", "ก", "ิ"]
     ),
     max_size=20,
+)
+
+
+MARKS_THAT_MAY_BE_LEFT_OUT = "".join(
+    chr(code)
+    for code in (*range(0x0300, 0x0370), *range(0x064B, 0x0653), 0x0670, *range(0x06D6, 0x06EE), 0x0640)
 )
 
 
@@ -138,3 +147,25 @@ def test_accents_are_removed_and_vowel_signs_stay(text: str, folded: str) -> Non
 @given(TYPED)
 def test_folding_accents_twice_changes_nothing(text: str) -> None:
     assert fold_accents(fold_accents(text)) == fold_accents(text)
+
+
+def test_case_makes_no_difference_for_any_letter_of_unicode() -> None:
+    letters = [chr(code) for code in range(sys.maxunicode + 1) if chr(code).lower() != chr(code).upper()]
+    assert len(letters) > 2000
+    assert [letter for letter in letters if normalize(letter.upper()) != normalize(letter.lower())] == []
+
+
+def test_every_decimal_digit_of_unicode_is_its_ascii_digit() -> None:
+    digits = [chr(code) for code in range(sys.maxunicode + 1) if unicodedata.category(chr(code)) == "Nd"]
+    assert len(digits) > 600
+    assert [digit for digit in digits if normalize(digit) != str(unicodedata.digit(digit))] == []
+    assert [digit for digit in digits if tidy(digit) != str(unicodedata.digit(digit))] == []
+
+
+@given(st.text(st.characters(categories=["Lo", "Mc", "Mn"], exclude_characters=MARKS_THAT_MAY_BE_LEFT_OUT)))
+def test_no_letter_or_vowel_sign_of_a_script_without_case_is_removed(text: str) -> None:
+    kept = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+    assert len(normalize(text)) <= len(kept)
+    assert [c for c in kept if unicodedata.category(c) == "Lo"] == [
+        c for c in normalize(text) if unicodedata.category(c) == "Lo"
+    ]

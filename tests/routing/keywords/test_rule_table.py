@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from dataclasses import dataclass, field
 from itertools import product
 
@@ -315,7 +316,7 @@ def test_an_explanation_gives_the_reason_of_the_precedence(rules: list[Rule[str]
 
 
 def test_a_keyword_inside_a_longer_word_is_explained() -> None:
-    (line,) = RuleTable.build([rule("HOURS")]).explain("hours?now", HERE)
+    (line,) = RuleTable.build([rule("HOURS")]).explain("hoursnow", HERE)
     assert (line.verdict, line.reason) == (MatchVerdict.OTHER_KIND, "'HOURS' must be a word of its own")
 
 
@@ -384,13 +385,13 @@ def _first_by_comparing_every_rule(
     rules: tuple[Rule[None], ...], text: str, context: MatchContext
 ) -> str | None:
     """Compare every rule with the text, without an index; two rules of the same rank fail the test."""
-    ranked: dict[tuple[int, int, int, int], set[str]] = {}
+    ranked: dict[tuple[int, int, int, int, int], set[str]] = {}
     for place, rule_ in enumerate(rules):
         if rule_.scope.admits(context):
-            for size in _sizes_of_matches(rule_, text):
+            for size, loosened in _sizes_of_matches(rule_, text):
                 kind = list(MatchKind).index(rule_.kind)
                 written = place if rule_.kind is PATTERN else 0
-                rank = kind, -size, -rule_.scope.specificity, written
+                rank = kind, -size, loosened, -rule_.scope.specificity, written
                 ranked.setdefault(rank, set()).add(rule_.name)
     if not ranked:
         return None
@@ -398,21 +399,43 @@ def _first_by_comparing_every_rule(
     return best
 
 
-def _sizes_of_matches(rule_: Rule[None], text: str) -> list[int]:
+def _sizes_of_matches(rule_: Rule[None], text: str) -> list[tuple[int, bool]]:
+    """Return the size of each match, and whether only the text without its outer signs matches."""
+
     def normalized(text: str) -> str:
         return fold_accents(normalize(text)) if rule_.fold_accents else normalize(text)
 
     if rule_.kind is PATTERN:
-        return _ranks_of_pattern(rule_, text)
-    typed = normalized(text)
-    words = typed.split()
+        return [(rank, False) for rank in _ranks_of_pattern(rule_, text)]
     keys = [normalized(word) for word in rule_.words]
-    if rule_.kind is MatchKind.WHOLE:
-        return [0 for key in keys if typed == key]
-    if rule_.kind is MatchKind.PREFIX:
-        return [len(key) for key in keys if typed.startswith(key)]
-    counts = [(key, len(key.split())) for key in keys]
-    return [count for key, count in counts if trim(" ".join(words[:count])) == key]
+    typed = normalized(text)
+    bare = _without_outer_signs(typed)
+    matches = []
+    for form, loosened in ((typed, False), (bare, True)):
+        words = form.split()
+        for key in keys:
+            count = len(key.split())
+            first = " ".join(words[:count])
+            if loosened and words:
+                *before, last = map(_without_outer_signs, words[:count])
+                end = next((place for place in range(1, len(last)) if _is_sign(last[place])), len(last))
+                first = " ".join([*before, last[:end]])
+            if rule_.kind is MatchKind.WHOLE and form == key:
+                matches.append((0, loosened))
+            elif rule_.kind is MatchKind.PREFIX and form.startswith(key):
+                matches.append((len(key), loosened))
+            elif rule_.kind is MatchKind.FIRST_WORD and (first if loosened else trim(first)) == key:
+                matches.append((count, loosened))
+    return matches
+
+
+def _is_sign(character: str) -> bool:
+    return unicodedata.category(character)[0] in ("P", "S", "C")
+
+
+def _without_outer_signs(text: str) -> str:
+    places = [place for place, character in enumerate(text) if not _is_sign(character) and character != " "]
+    return text[places[0] : places[-1] + 1] if places else text
 
 
 def _ranks_of_pattern(rule_: Rule[None], text: str) -> list[int]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from operator import itemgetter
 from typing import Generic
 
-from sms_router.routing.keywords.normalize import fold_accents, normalize, tidy, trim
+from sms_router.routing.keywords.normalize import cut_at_sign, fold_accents, loosen, normalize, tidy, trim
 from sms_router.routing.keywords.rules import Action, IndexKey, MatchContext, MatchKind, Rule, Scope
 
 
@@ -90,6 +90,7 @@ class KeywordIndex(Generic[Action]):
         self.kind = kind
         self.size = size
         self._cut = _cutter(kind, size)
+        self._cut_loosely = _loose_cutter(kind, size)
         self._exact: dict[str, ScopedEntries[Action]] = {}
         self._folded: dict[str, ScopedEntries[Action]] = {}
 
@@ -102,9 +103,18 @@ class KeywordIndex(Generic[Action]):
 
         ``folded`` is the same text without accents.
         """
-        entries = self._exact.get(self._cut(text))
+        return self._best(self._cut, text, folded, context)
+
+    def best_loose(self, text: str, folded: str, context: MatchContext) -> KeywordEntry[Action] | None:
+        """Return the same for a text of `loosen`: its last compared word ends at its first sign."""
+        return self._best(self._cut_loosely, text, folded, context)
+
+    def _best(
+        self, cut: Callable[[str], str], text: str, folded: str, context: MatchContext
+    ) -> KeywordEntry[Action] | None:
+        entries = self._exact.get(cut(text))
         best = entries.best(context) if entries else None
-        if self._folded and (entries := self._folded.get(self._cut(folded))):
+        if self._folded and (entries := self._folded.get(cut(folded))):
             other = entries.best(context)
             if other and (best is None or other.scope.specificity > best.scope.specificity):
                 return other
@@ -115,6 +125,11 @@ class KeywordIndex(Generic[Action]):
         groups = self._exact.get(self._cut(text)), self._folded.get(self._cut(folded))
         return [entries for entries in groups if entries]
 
+    def loose_matches(self, text: str, folded: str) -> list[ScopedEntries[Action]]:
+        """Return the same for a text of `loosen`."""
+        groups = self._exact.get(self._cut_loosely(text)), self._folded.get(self._cut_loosely(folded))
+        return [entries for entries in groups if entries]
+
 
 def _cutter(kind: MatchKind, size: int) -> Callable[[str], str]:
     """Return the function that cuts the part that this kind compares out of a text."""
@@ -123,6 +138,17 @@ def _cutter(kind: MatchKind, size: int) -> Callable[[str], str]:
     if kind is MatchKind.PREFIX:
         return itemgetter(slice(size))
     return str
+
+
+def _loose_cutter(kind: MatchKind, size: int) -> Callable[[str], str]:
+    if kind is not MatchKind.FIRST_WORD:
+        return _cutter(kind, size)
+
+    def cut(text: str) -> str:
+        *words, last = text.split(" ", size)[:size]
+        return " ".join([*(loosen(word) or word for word in words), cut_at_sign(last)])
+
+    return cut
 
 
 def build_indexes(entries: Iterable[KeywordEntry[Action]]) -> list[KeywordIndex[Action]]:

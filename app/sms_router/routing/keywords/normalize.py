@@ -1,7 +1,8 @@
 """Text normalization: keywords and texts are compared in the form that `normalize` returns.
 
-"¡Hola!", "HOLA" and "hola" become the same text, typographic quotes and invisible characters make no
-difference, and no letter of any script is removed.
+"¡Hola!", "HOLA" and "hola" become the same text. Typographic quotes, invisible characters, the digits of
+other scripts, the marks that Arabic and Greek spelling may leave out, and the dots of a Turkish i make no
+difference. No letter of any script is removed.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ _INVISIBLE = re.compile(
     "\u00ad\u034f\u061c\u180b-\u180f"  # soft hyphen, joiner, marks of direction, Mongolian variants
     "\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff"  # zero width, joiners, marks of direction
     "\ufe00-\ufe0f\U000e0100-\U000e01ef"  # variation selectors
+    "\ufff9-\ufffc"  # annotations, and the object that dictation inserts
     "\u20e3\U0001f3fb-\U0001f3ff"  # the box around a keycap, skin tones
     "]+"
 )
@@ -34,6 +36,24 @@ _TYPOGRAPHIC = str.maketrans(
     | dict.fromkeys("\u201c\u201d\u201e\u201f\u2033\u2036\u00ab\u00bb", '"')
     | dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2015\u2212", "-")
 )
+_OTHER_DIGIT = re.compile(r"(?![0-9])\d")
+"""A decimal digit of a script that is not ASCII, such as the Arabic or Devanagari ones."""
+
+_OPTIONAL_MARKS = re.compile("i\u0307|\u0131|[\u0640\u064b-\u0652\u0670\u06d6-\u06ed]")
+"""Spelling that writers leave out or that case folding does not make equal.
+
+The dot that folding adds to a Turkish capital İ, the i without a dot (its capital is the plain I), and in
+Arabic the stretching tatweel and the vowel marks (harakat).
+"""
+
+_GREEK = re.compile("[\u0370-\u03ff\u1f00-\u1fff][\u0300-\u036f]*")
+_GREEK_ACCENTS = re.compile("[\u0300\u0301\u0313\u0314\u0342\u0345]")
+"""Greek capitals are written without these; the dialytika stays on them."""
+
+_WORDS_ALONE = re.compile(r"(?:[^\W_]|\s)*")
+_APOSTROPHE = "'"
+_IN_NUMBERS = ".,:/"
+
 _ASCII_EDGES = " !\"#%&'()*,-./:;?@[\\]_{}"
 _ACCENTS = re.compile("[\u0300-\u036f]+")
 _STROKES = str.maketrans("đøłħŧı", "dolhti")
@@ -61,16 +81,31 @@ def normalize(text: str) -> str:
 def _fold(text: str) -> str:
     visible = _INVISIBLE.sub("", text).translate(_TYPOGRAPHIC)
     caseless = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", visible).casefold())
+    caseless = _OPTIONAL_MARKS.sub(_without_mark, _OTHER_DIGIT.sub(_ascii_digit, caseless))
+    caseless = _GREEK.sub(_without_greek_accents, caseless)
     return trim(" ".join(caseless[:MAX_TEXT_LENGTH].split()))
+
+
+def _ascii_digit(match: re.Match[str]) -> str:
+    return str(unicodedata.decimal(match[0]))
+
+
+def _without_mark(match: re.Match[str]) -> str:
+    return "i" if match[0] in ("i\u0307", "\u0131") else ""
+
+
+def _without_greek_accents(match: re.Match[str]) -> str:
+    return unicodedata.normalize("NFC", _GREEK_ACCENTS.sub("", unicodedata.normalize("NFD", match[0])))
 
 
 def tidy(text: str) -> str:
     """Return the text as patterns match it: normalized, but with capitals and outer punctuation.
 
-    Patterns ignore case by themselves, and a group returns what the contact typed.
+    Patterns ignore case by themselves, and a group returns what the contact typed, with ASCII digits.
     """
     visible = _INVISIBLE.sub("", text[:MAX_TEXT_LENGTH]).translate(_TYPOGRAPHIC)
-    return " ".join(unicodedata.normalize("NFKC", visible)[:MAX_TEXT_LENGTH].split())
+    compatible = unicodedata.normalize("NFKC", visible)[:MAX_TEXT_LENGTH]
+    return " ".join(_OTHER_DIGIT.sub(_ascii_digit, compatible).split())
 
 
 def trim(text: str) -> str:
@@ -88,6 +123,53 @@ def trim(text: str) -> str:
 def is_edge(character: str) -> bool:
     """Return whether `trim` removes the character: it is white space or punctuation."""
     return character.isspace() or unicodedata.category(character)[0] == "P"
+
+
+def is_sign(character: str) -> bool:
+    """Return whether a character is punctuation, a symbol or an emoji: no letter, mark, digit or blank.
+
+    Emoji that this Python's Unicode data does not know yet are unassigned (category Cn) and count too.
+    """
+    return unicodedata.category(character)[0] in "PSC"
+
+
+def loosen(normalized: str) -> str | None:
+    """Return a normalized text without the signs around it; None if it has no signs at all.
+
+    `normalize` keeps symbols, because "+1", "C++" or an emoji may be a keyword. This is the second form in
+    which a text is looked up, when none of the rules has a keyword for the first: "PIE+", "~hours~",
+    "yes ❤". A text of signs alone is returned unchanged.
+    """
+    if _WORDS_ALONE.fullmatch(normalized):
+        return None
+    start, end = 0, len(normalized)
+    while start < end and _is_loose_edge(normalized[start]):
+        start += 1
+    while end > start and _is_loose_edge(normalized[end - 1]):
+        end -= 1
+    return normalized[start:end] or normalized
+
+
+def _is_loose_edge(character: str) -> bool:
+    return character.isspace() or is_sign(character)
+
+
+def cut_at_sign(token: str) -> str:
+    """Return the part of a token before its first sign: "pie" of "pie,please", "pie👍" and "pie/apple".
+
+    An apostrophe between letters ("don't") and the signs inside a number ("3.5", "10:30") do not end it.
+    """
+    for place in range(1, len(token)):
+        if is_sign(token[place]) and not _joins(token, place):
+            return token[:place]
+    return token
+
+
+def _joins(token: str, place: int) -> bool:
+    before, sign, after = token[place - 1], token[place], token[place + 1 : place + 2]
+    if sign == _APOSTROPHE:
+        return before.isalpha() and after.isalpha()
+    return sign in _IN_NUMBERS and before.isdecimal() and after.isdecimal()
 
 
 def fold_accents(text: str) -> str:

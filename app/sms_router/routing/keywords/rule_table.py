@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -16,7 +17,14 @@ from sms_router.routing.keywords.lint import (
     find_problems,
     find_shadowed,
 )
-from sms_router.routing.keywords.normalize import MAX_TEXT_LENGTH, fold_accents, is_edge, normalize
+from sms_router.routing.keywords.normalize import (
+    MAX_TEXT_LENGTH,
+    fold_accents,
+    is_edge,
+    is_sign,
+    loosen,
+    normalize,
+)
 from sms_router.routing.keywords.patterns import PatternIndex
 from sms_router.routing.keywords.rules import Action, Match, MatchContext, MatchKind, NoMatch, Rule
 from sms_router.routing.keywords.schedule import Timetable
@@ -26,6 +34,10 @@ MAX_CANDIDATES = 20
 
 _MAX_NEAR_MISS_LENGTH = 64
 """Characters at the beginning of a text in which an explanation looks for keywords that almost match."""
+
+
+_SEPARATORS = frozenset({"Pc", "Pd", "Ps", "Pe", "Pi", "Pf", "Po", "Sm", "Sk"})
+"""Unicode categories of the signs that separate an attached argument: all but currency and emoji."""
 
 
 class MatchVerdict(Enum):
@@ -54,6 +66,9 @@ class RuleTable(Generic[Action]):
     Precedence: whole message, first word, prefix, pattern. Within a kind the longest keyword wins, then
     the most specific scope (number over Service over country over hours over none). Of patterns the
     most specific scope wins, then the one that is written first.
+
+    A text that has no keyword as it is normalized is compared once more without the signs around it, and
+    its first word then ends at its first sign: "pie,please" is PIE with the argument "please".
     """
 
     def __init__(self, rules: Sequence[Rule[Action]]) -> None:
@@ -88,8 +103,12 @@ class RuleTable(Generic[Action]):
     def find(self, text: str, context: MatchContext) -> Match[Action] | NoMatch:
         """Return the rule that a text matches in this context."""
         normalized, folded = self._normalize(text)
+        loose = loosen(normalized)
+        loose_folded = folded if loose is None else loosen(folded) or folded
         for index in self._indexes:
             entry = index.best(normalized, folded, context)
+            if entry is None and loose is not None:
+                entry = index.best_loose(loose, loose_folded, context)
             if entry is not None:
                 return Match(entry.rule, entry.keyword, extract_argument(text, entry), normalized)
         if self._patterns is not None and (match := self._patterns.best(text, context)) is not None:
@@ -125,9 +144,14 @@ class RuleTable(Generic[Action]):
 
     def _matching_entries(self, text: str, normalized: str, folded: str) -> Iterator[KeywordEntry[Action]]:
         """Yield every entry that matches the text, whatever its scope, in order of precedence."""
+        loose = loosen(normalized)
         for index in self._indexes:
-            entries = (entry for group in index.matches(normalized, folded) for entry in group)
-            yield from sorted(entries, key=lambda entry: -entry.scope.specificity)
+            forms = [index.matches(normalized, folded)]
+            if loose is not None:
+                forms.append(index.loose_matches(loose, loosen(folded) or folded))
+            for groups in forms:
+                entries = (entry for group in groups for entry in group)
+                yield from sorted(entries, key=lambda entry: -entry.scope.specificity)
         if self._patterns is not None:
             yield from self._patterns.matches(text)
 
@@ -173,23 +197,47 @@ def _precedence(chosen: KeywordEntry[Action], entry: KeywordEntry[Action]) -> st
 def extract_argument(text: str, entry: KeywordEntry[Action]) -> str:
     """Return what the contact typed behind the keyword, as typed, without white space around it.
 
-    Punctuation that follows the last word of a first-word keyword without a blank belongs to the
-    keyword: "Hours, please" has the argument "please".
+    Signs that separate the argument from a first-word keyword without a blank belong to neither: "Hours,
+    please" and "hours—please" have the argument "please". Currency signs and emoji belong to it.
     """
     if entry.rule.kind is MatchKind.WHOLE:
         return ""
     rest = _after_keyword(text.lstrip(), entry)
     if entry.rule.kind is MatchKind.FIRST_WORD and rest and not rest[0].isspace():
-        rest = "".join(rest.split(maxsplit=1)[1:])
+        attached = rest.split(maxsplit=1)[0]
+        rest = _without_separators(attached) + rest[len(attached) :]
     return rest.strip()
 
 
+def _without_separators(text: str) -> str:
+    start = 0
+    while start < len(text) and unicodedata.category(text[start]) in _SEPARATORS:
+        start += 1
+    return text[start:]
+
+
 def _after_keyword(text: str, entry: KeywordEntry[Action]) -> str:
-    for end in _likely_ends(len(entry.key)):
-        if entry.normalize(text[:end]) == entry.key:
-            return text[_end_of_character(text, end, entry) :]
+    for candidate in (text, _without_leading_signs(text)):
+        for end in _likely_ends(len(entry.key)):
+            if entry.normalize(candidate[:end]) == entry.key:
+                return candidate[_end_of_character(candidate, end, entry) :]
     # The keyword ends inside one typed character, or the text begins with many invisible ones.
-    return entry.normalize(text)[len(entry.key) :]
+    normalized = entry.normalize(text)
+    if normalized.startswith(entry.key):
+        return normalized[len(entry.key) :]
+    # Signs stand between the words of the keyword: look for the end of the last one.
+    *before, last = entry.key.split(" ")
+    words = _without_leading_signs(text).split(maxsplit=len(before))
+    rest = _without_leading_signs(words[-1])
+    ends = (end for end in _likely_ends(len(last)) if entry.normalize(rest[:end]) == last)
+    return rest[next(ends, len(last)) :]
+
+
+def _without_leading_signs(text: str) -> str:
+    start, last = 0, min(len(text), MAX_TEXT_LENGTH)
+    while start < last and (text[start].isspace() or is_sign(text[start])):
+        start += 1
+    return text[start:]
 
 
 def _likely_ends(size: int) -> Iterable[int]:

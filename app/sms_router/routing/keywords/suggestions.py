@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from sms_router.routing.keywords.normalize import fold_accents
+from sms_router.routing.keywords.normalize import fold_accents, loosen
 
 MIN_LENGTH, MAX_LENGTH = 4, 24
 """Characters of a keyword that is suggested. Most shorter words are one mistake away from another word."""
@@ -30,13 +30,21 @@ class Suggestions:
                     self._keys.setdefault(stem, []).append(key)
 
     def similar(self, normalized: str) -> list[str]:
-        """Return the keywords that differ from a normalized text by one mistake, in no particular order."""
+        """Return the keywords that differ from a normalized text by one mistake, in no particular order.
+
+        A keyword that was typed correctly, whatever signs stand around it, is none of them.
+        """
+        normalized = loosen(normalized) or normalized
         if not MIN_LENGTH - 1 <= len(normalized) <= MAX_LENGTH + 1:
             return []
         folded = fold_accents(normalized)
         stems = {folded, *_deletions(folded)}
         candidates = dict.fromkeys(key for stem in stems for key in self._keys.get(stem, ()))
-        return [key for key in candidates if _differ_by_one_mistake(folded, fold_accents(key))]
+        return [
+            key
+            for key in candidates
+            if key != normalized and _differ_by_one_mistake(folded, fold_accents(key))
+        ]
 
 
 def _deletions(word: str) -> Iterator[str]:
