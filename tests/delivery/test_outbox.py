@@ -121,8 +121,8 @@ async def too_late(at: Desk) -> OutboxEntry:
 
 async def opted_out(at: Desk) -> OutboxEntry:
     entry = await at.piece()
-    key = bucket_of(PERSON).person(SCOPE, PERSON)
-    at.valkey.hset(key, "out", "1 1 STOP")
+    key = bucket_of(PERSON).contact(SCOPE, PERSON)
+    at.valkey.hset(key, ":opt-out", "1 1 STOP")
     at.valkey.pexpire(key, 60_000)
     return entry
 
@@ -136,7 +136,7 @@ async def unheard_of(at: Desk) -> OutboxEntry:
 def repeated(at: Desk, answer: bytes | None = b"<Response/>") -> OutboxEntry:
     """Let the first message of an answer wait to be sent once more."""
     entry = at.message(answer=answer)._replace(name="0.again")
-    state = {"state": "waiting", "at": at.now(), "repeats": "SM9"}
+    state = {"state": "waiting", "at": at.now(), "resend_of": "SM9"}
     at.valkey.hset(at.record(entry), "send:0.again", json.dumps(state))
     at.valkey.zadd(bucket_of(PERSON).outbox, {entry.line: 0})
     at.valkey.pexpire(bucket_of(PERSON).outbox, 60_000)
@@ -155,7 +155,7 @@ async def to_be_repeated(at: Desk) -> OutboxEntry:
 
 
 async def repeats_what_arrived(at: Desk) -> OutboxEntry:
-    receipt(at, status="undelivered", arrived="1")
+    receipt(at, status="undelivered", delivered="1")
     return repeated(at)
 
 
@@ -289,7 +289,7 @@ async def test_what_is_sent_in_its_place_is_put_in_once(at: Desk) -> None:
     assert (list(at.waiting()), at.causes()) == ([again], [])
     repeated = await at.mark(again)
     assert isinstance(repeated, SendLease)
-    assert repeated.state["failed"] == "12345"
+    assert repeated.state["failed_sender"] == "12345"
     await at.settle(again, repeated, SENT)
     await at.settle(entry, marked, Rejected(21612, "no way"), again)
     assert (at.waiting(), at.state(again)["state"]) == ({}, "sent")
@@ -376,12 +376,12 @@ async def test_work_whose_lease_is_from_before_the_clock_was_set_back_is_free_so
     at: Desk, back: int
 ) -> None:
     work = at.message()
-    at.valkey.hset(at.record(work), "lease", at.now() + back * 1000)
+    at.valkey.hset(at.record(work), "lease_until", at.now() + back * 1000)
     at.valkey.zadd(bucket_of(PERSON).outbox, {work.line: 0})
     at.valkey.pexpire(bucket_of(PERSON).outbox, 60_000)
     assert await at.outbox.claim(work, ReplyKind.LATE, b"me", 3000) is None
     assert at.waiting()[work] <= 3
-    at.valkey.hset(at.record(work), "lease", 0)
+    at.valkey.hset(at.record(work), "lease_until", 0)
     assert await at.outbox.claim(work, ReplyKind.LATE, b"me", 3000) is not None
 
 
@@ -420,7 +420,9 @@ async def test_what_was_in_hand_when_redis_clock_was_set_forward_is_no_dead_lett
 async def test_work_in_hand_when_redis_clock_was_set_forward_is_no_dead_letter_for_it(at: Desk) -> None:
     entry = await unfinished(at)
     assert await claim(at, entry, b"a")
-    at.valkey.hset(at.record(entry), mapping={"lease": 0, "received": at.now() - int(LATEST * 1000) - 1})
+    at.valkey.hset(
+        at.record(entry), mapping={"lease_until": 0, "received": at.now() - int(LATEST * 1000) - 1}
+    )
     assert await claim(at, entry, b"b") is None
     assert "too late" in at.causes()[0]
     document = render([OutboundMessage("text")])

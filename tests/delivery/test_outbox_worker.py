@@ -258,7 +258,11 @@ async def test_what_is_refused_may_leave_once_more(at: Desk, twilio: Twilio, cle
     async with carrying(at, twilio, clerk):
         await until(lambda: not at.waiting())
     again = at.state(entry._replace(name="late.0.again"))
-    assert (at.state(entry)["state"], again["state"], again["failed"]) == ("refused", "refused", "12345")
+    assert (at.state(entry)["state"], again["state"], again["failed_sender"]) == (
+        "refused",
+        "refused",
+        "12345",
+    )
     assert at.causes() == ["late.0.again: no way either"]
 
 

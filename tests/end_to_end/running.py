@@ -319,7 +319,7 @@ async def has_its_turn(url: str, parameters: Mapping[str, str]) -> None:
     async with async_client(url, connect_within=2) as client:
 
         async def there() -> bool:
-            line = await client.hmget(bucket.conversation(SERVICE, person), "turn", "line")
+            line = await client.hmget(bucket.conversation(SERVICE, person), "holder", "queue")
             known = any(reference.encode() in each for each in line if each)
             return known or bool(await client.exists(bucket.message(reference)))
 

@@ -102,7 +102,7 @@ async def test_after_a_crash_the_person_is_where_they_were(
     assert "Held 1 times." in await say(routers[1], str(go))
     assert "Held 2 times." in await say(routers[1], str(go))
     async with Redis.from_url(valkey.url) as client:
-        assert await client.hget(TALK, "turn") is None
+        assert await client.hget(TALK, "holder") is None
 
 
 @pytest.mark.slow
@@ -120,7 +120,7 @@ async def test_a_late_answer_advances_it_too_and_the_next_message_waits_for_it(
 
     async def advanced() -> bool:
         async with Redis.from_url(valkey.url) as client:
-            said = await client.hget(TALK, "said")
+            said = await client.hget(TALK, "state")
             return said is not None and json.loads(said)["state"].get("held") == 2
 
     await until(advanced)
@@ -190,8 +190,8 @@ async def test_it_expires_and_may_say_so(converse: Start, valkey: PrivateValkey)
 
     async def too_late() -> None:
         async with Redis.from_url(valkey.url) as client:
-            assert await client.hexists(TALK, "until")
-            await client.hset(TALK, "until", 1)
+            assert await client.hexists(TALK, "expires_at")
+            await client.hset(TALK, "expires_at", 1)
 
     await say(router, "ORDER")
     await too_late()

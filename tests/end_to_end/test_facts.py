@@ -213,7 +213,7 @@ async def test_a_carrier_that_has_recovered_gets_the_short_code_again(
     await report(router, first, "undelivered", "30006")
     assert said(await router.deliver(webhook()))[0] == "+14155550100"
     with valkey.client() as client:  # as if it had been long ago
-        known = bucket_of(PERSON).person(SERVICE, PERSON)
+        known = bucket_of(PERSON).contact(SERVICE, PERSON)
         failed = cast("bytes", client.hget(known, "12345"))
         client.hset(known, "12345", b"30006@%d" % (int(failed.partition(b"@")[2]) - 365 * 86_400_000))
     again = webhook()

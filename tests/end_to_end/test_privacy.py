@@ -72,7 +72,7 @@ async def test_nothing_of_a_forgotten_person_is_in_redis_or_in_the_log(
     forgotten = router.command("messages", "forget", PERSON, "--yes", "--json")
     assert forgotten.returncode == 0, forgotten.stderr
     removed = json.loads(forgotten.stdout)["removed"]
-    assert (removed["messages"], removed["receipts"], removed["person"]) == (3, 1, 1)
+    assert (removed["messages"], removed["receipts"], removed["contact"]) == (3, 1, 1)
     with redis.Redis.from_url(valkey.url) as client:
         names = b" ".join(client.scan_iter())
         assert PERSON[1:].encode() not in names

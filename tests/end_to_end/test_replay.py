@@ -134,7 +134,7 @@ async def test_what_waited_longer_than_the_limit_does_not_leave_and_may_be_asked
     other = await fallen_back(router)
     router.stop()
     assert (await replay(router, other, "--wait", "0"))[0]["replayed"]
-    made_older(valkey, other, "replay:asked")
+    made_older(valkey, other, "replay:requested")
     router.start()
     await has_causes(router, other, "too late")
     assert (await replay(router, other))[0]["replayed"]

@@ -61,7 +61,7 @@ async def test_a_text_is_a_span_with_its_steps_inside(start: Start) -> None:
         assert told["messaging.message.id"] == parameters["MessageSid"]
         assert told["sms_router.outcome"] == "reply"
         steps = [span for span in spans if span.parent_span_id == text.span_id]
-        assert [span.name for span in steps] == ["open_answering"]
+        assert [span.name for span in steps] == ["claim_prepared"]
         for span in steps:
             assert text.start_time_unix_nano <= span.start_time_unix_nano
             assert span.end_time_unix_nano <= text.end_time_unix_nano

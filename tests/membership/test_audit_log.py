@@ -8,7 +8,7 @@ import pytest
 import redis
 
 from sms_router.membership import audit_log as journal
-from sms_router.membership.keys import CHANGES
+from sms_router.store.keys import AUDIT_LOG
 from tests.store.private_valkey import client_of
 
 
@@ -37,9 +37,9 @@ def test_the_newest_change_comes_first_with_who_made_it(store: redis.Redis) -> N
 def test_the_stream_is_bounded(store: redis.Redis) -> None:
     with store:
         for _ in range(3 * journal.KEPT):
-            store.xadd(CHANGES, {"who": "somebody"}, maxlen=journal.KEPT)
+            store.xadd(AUDIT_LOG, {"who": "somebody"}, maxlen=journal.KEPT)
         journal.record(store, "MG1", "add", "SC1", "one more")
-        assert store.xlen(CHANGES) < 2 * journal.KEPT
+        assert store.xlen(AUDIT_LOG) < 2 * journal.KEPT
         assert journal.recent(store, 1)[0].detail == "one more"
 
 

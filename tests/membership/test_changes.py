@@ -8,11 +8,11 @@ import threading
 import pytest
 from redis.asyncio import Redis
 
-from sms_router.membership.keys import POOLS_CHANNEL, PoolKeys
 from sms_router.membership.membership import Membership
 from sms_router.membership.snapshot import Snapshot
 from sms_router.membership.snapshot_store import SharedStateError, SnapshotStore, StoreResult
 from sms_router.membership.source import PoolReadError, ServiceSource
+from sms_router.store.keys import POOLS_CHANNEL, PoolKeys
 from tests.membership.recorded import RecordedTwilio, failing
 from tests.membership.ticking import Clock, Pauses, eventually, running
 from tests.store.shared_stores import everywhere
@@ -98,7 +98,7 @@ async def test_a_change_that_its_maker_could_not_read_is_read_by_a_worker(
     pauses = Pauses()
     async with running(Membership([source], redis, clock=clock, sleep=pauses)) as worker:
         await pauses.begun(1)
-        await redis.delete(PoolKeys.of(twilio.service_sid).turn)
+        await redis.delete(PoolKeys.of(twilio.service_sid).refresh_lock)
         await eventually(lambda: _listeners(redis))
         twilio.add_short_code("67890")
         twilio.fault = failing(503, 20503)
@@ -153,11 +153,11 @@ async def test_replicas_wait_longer_for_each_others_failures(
     delays = []
     for replica in replicas:
         delays.append(await replica.refresh_if_due(twilio.service_sid))
-        await redis.delete(PoolKeys.of(twilio.service_sid).turn)
+        await redis.delete(PoolKeys.of(twilio.service_sid).refresh_lock)
     assert delays == [1, 2, 4, 8]
     twilio.fault = None
     await replicas[0].refresh_if_due(twilio.service_sid)
-    assert not await redis.exists(PoolKeys.of(twilio.service_sid).failures)
+    assert not await redis.exists(PoolKeys.of(twilio.service_sid).failure_count)
 
 
 async def _listeners(redis: Redis) -> bool:
@@ -170,4 +170,4 @@ async def _deaf(redis: Redis) -> bool:
 
 
 async def _turn_is_free(redis: Redis, twilio: RecordedTwilio) -> bool:
-    return not await redis.exists(PoolKeys.of(twilio.service_sid).turn)
+    return not await redis.exists(PoolKeys.of(twilio.service_sid).refresh_lock)

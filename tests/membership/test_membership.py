@@ -8,11 +8,11 @@ from collections.abc import Callable
 import pytest
 from redis.asyncio import Redis
 
-from sms_router.membership.keys import PoolKeys
 from sms_router.membership.membership import Membership
 from sms_router.membership.service_state import Origin
 from sms_router.membership.snapshot import Snapshot
 from sms_router.membership.source import PoolReadError, ServiceSource
+from sms_router.store.keys import PoolKeys
 from tests.membership.recorded import Fault, RecordedTwilio, answering, failing, page_two
 from tests.membership.ticking import Clock, Pauses, only, running
 
@@ -195,7 +195,7 @@ async def test_what_was_read_by_a_clock_that_was_ahead_is_read_again_by_one_for_
 async def test_a_turn_from_before_redis_clock_was_set_back_is_cut_short(
     twilio: RecordedTwilio, source: ServiceSource, redis: Redis, clock: Clock
 ) -> None:
-    turn = PoolKeys.of(twilio.service_sid).turn
+    turn = PoolKeys.of(twilio.service_sid).refresh_lock
     membership = Membership([source], redis, clock=clock)
     for left, after in ((3_600_000, 61_000), (300_000, 300_000)):
         await redis.set(turn, 1, px=left)

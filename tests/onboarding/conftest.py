@@ -8,7 +8,7 @@ import pytest
 import redis as synchronous
 from redis.asyncio import Redis
 
-from sms_router.onboarding.keys import CHECKLISTS, TEXTED, VERSION
+from sms_router.store.keys import CHECKLISTS, CHECKLISTS_VERSION, TEXTED
 from sms_router.store.redis_py import sync_client
 from tests.membership.conftest import base_url, clock, no_redis, redis, source, twilio
 
@@ -19,6 +19,6 @@ __all__ = ["base_url", "clock", "no_redis", "redis", "source", "twilio"]
 async def operator(redis: Redis, shared_server: str) -> AsyncIterator[synchronous.Redis]:
     """A client as commands have it; what is on its way is forgotten before and after."""
     with sync_client(shared_server) as client:
-        client.delete(CHECKLISTS, TEXTED, VERSION)
+        client.delete(CHECKLISTS, TEXTED, CHECKLISTS_VERSION)
         yield client
-        client.delete(CHECKLISTS, TEXTED, VERSION)
+        client.delete(CHECKLISTS, TEXTED, CHECKLISTS_VERSION)

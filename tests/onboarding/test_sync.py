@@ -8,11 +8,9 @@ import pytest
 import redis as synchronous
 from redis.asyncio import Redis
 
-from sms_router.membership.keys import POOLS_CHANNEL
 from sms_router.membership.membership import Membership
 from sms_router.membership.source import ServiceSource
 from sms_router.onboarding.checklist import Checklist
-from sms_router.onboarding.keys import CHECKLISTS, TEXTED, VERSION
 from sms_router.onboarding.process_choice import choose_path
 from sms_router.onboarding.repository import (
     KEPT,
@@ -25,6 +23,7 @@ from sms_router.onboarding.serialization import dump
 from sms_router.onboarding.steps import LIVE, OnboardingKind
 from sms_router.onboarding.sync import OnboardingSync
 from sms_router.senders.pending import PendingNumber, PendingNumbers
+from sms_router.store.keys import CHECKLISTS, CHECKLISTS_VERSION, POOLS_CHANNEL, TEXTED
 from sms_router.store.redis_py import async_client, sync_client
 from tests.membership.recorded import RecordedTwilio
 from tests.membership.ticking import Clock, Pauses, eventually, running
@@ -104,7 +103,7 @@ async def test_it_is_put_back_where_redis_has_lost_everything(
     compare_and_set(operator, NUMBER, lambda _: added(twilio))
     await here.watch()
     pending.reasons(NUMBER)
-    operator.delete(CHECKLISTS, TEXTED, VERSION)
+    operator.delete(CHECKLISTS, TEXTED, CHECKLISTS_VERSION)
     await here.watch()
     assert [each.number for each in stored_arrivals(operator).pending] == [NUMBER]
     assert stored_arrivals(operator).texted == {NUMBER: clock.now}

@@ -13,20 +13,19 @@ from urllib.parse import quote
 import pytest
 import redis
 
+from sms_router.store import scripts
 from sms_router.store.connection import RedisReply
 from sms_router.store.errors import StoreUnavailableError
 from sms_router.store.keys import ALL_BUCKETS, Bucket
 from sms_router.store.redis_py import async_client, sync_client
-from sms_router.store.scripts import OPEN, RENEW
 from sms_router.store.slots import SLOT_OF_BUCKET
 from sms_router.store.store import Store
+from tests.store.calls import OWNER, claim
 from tests.store.private_cluster import PrivateCluster
 from tests.store.processes import EMBEDDED, ServerProcess
 from tests.waiting import until
 
 LONG = 30
-
-OWNER = b"owner"
 
 
 @pytest.fixture(scope="module")
@@ -62,12 +61,11 @@ async def started(url: str, on_return: Callable[[], Awaitable[None]] | None = No
 
 
 def opening(store: Store, bucket: Bucket, reference: str = "AC/SM") -> Awaitable[RedisReply]:
-    keys = (bucket.message(reference), bucket.journal, bucket.person("MG", "+14155550100"))
-    return store.run(OPEN, keys, (OWNER, 3000, 60_000, reference, b"From=x", b"0"))
+    return store.run(claim(bucket, reference))
 
 
 def renewing(store: Store, bucket: Bucket, reference: str = "AC/SM") -> Awaitable[RedisReply]:
-    return store.run(RENEW, (bucket.message(reference),), (OWNER, 3000))
+    return store.run(scripts.renew_lease(message=bucket.message(reference), owner=OWNER, lease_ms=3000))
 
 
 async def served(store: Store, reference: str) -> set[Bucket]:
@@ -112,7 +110,7 @@ async def test_a_slot_that_has_moved_is_followed(cluster: PrivateCluster, store:
     for node in (target, source):
         await asyncio.to_thread(cluster.move, slot, node)
         answers = await asyncio.gather(*(opening(store, bucket) for _ in range(50)))
-        assert {answer[0] for answer in answers} == {b"busy"}
+        assert {answer[0] for answer in answers} == {b"in_progress"}
         assert await served(store, f"AC/{node.port}") == set(ALL_BUCKETS)
     assert store.error is None
 
@@ -130,7 +128,7 @@ async def test_a_slot_that_valkey_moves_by_itself_is_never_missed(
         while number % 50 or await asyncio.to_thread(cluster.owner, slot) is not target:
             assert await opening(store, bucket, f"AC/new{number}") == [b"claimed", 1]
             number += 1
-    assert (await opening(store, bucket, "AC/0"))[0] == b"busy"
+    assert (await opening(store, bucket, "AC/0"))[0] == b"in_progress"
     assert store.error is None
 
 
@@ -177,7 +175,7 @@ async def test_keys_of_a_slot_on_its_way_are_found_on_either_side(
     cluster.move_keys(slot, source, target)
     cluster.end_move(slot, target)
     assert await opening(store, bucket, "AC/new") == [b"claimed", 1]
-    assert (await opening(store, bucket, references[0]))[0] == b"busy"
+    assert (await opening(store, bucket, references[0]))[0] == b"in_progress"
 
 
 @pytest.mark.parametrize("fault", ["killed", "frozen"])

@@ -3,7 +3,7 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sms_router.store.keys import ALL_BUCKETS, BUCKETS, PREFIX, bucket_of
+from sms_router.store.keys import ALL_BUCKETS, BUCKETS, bucket_of
 
 HASH_TAG = re.compile(rb"[^{]*\{([^}]+)\}")
 """What Redis Cluster hashes: the text between the first brace and the one after it (when not empty)."""
@@ -21,7 +21,7 @@ def test_all_keys_of_a_person_share_one_hash_tag(person: str, message: str, rece
     names = [name.encode("utf-8", "replace").decode() for name in (message, receipt)]
     keys = [bucket.journal, bucket.dead_letters, bucket.message(names[0]), bucket.receipt(names[1])]
     assert len({tag(key) for key in keys}) == 1
-    assert all(key.startswith(PREFIX.encode()) for key in keys)
+    assert all(key.startswith(b"sms-router:") for key in keys)
 
 
 @given(st.text(), st.text())

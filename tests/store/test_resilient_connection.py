@@ -15,8 +15,9 @@ from sms_router.store.connection import RedisReply
 from sms_router.store.errors import ScriptFailedError, StoreUnavailableError
 from sms_router.store.keys import bucket_of
 from sms_router.store.resilient_connection import STALL_TIMEOUT, WATCH_EVERY, RedisClient
-from sms_router.store.scripts import NOTE, OPEN, Script
+from sms_router.store.scripts import Script
 from sms_router.store.url import RedisUrl
+from tests.store.calls import claim, note
 from tests.store.private_valkey import PrivateValkey
 from tests.store.shared_stores import SharedStores
 
@@ -24,7 +25,6 @@ LONG = 20
 """Seconds after which a test is taken to hang."""
 
 PERSON = bucket_of("+14155550100")
-RETENTION = 60_000
 
 
 def server_at(url: str) -> RedisClient:
@@ -32,8 +32,7 @@ def server_at(url: str) -> RedisClient:
 
 
 def opening(store: RedisClient, reference: str = "AC/SM") -> Awaitable[RedisReply]:
-    keys = (PERSON.message(reference), PERSON.journal, PERSON.person("MG", "+14155550100"))
-    return store.run(OPEN, keys, (b"owner", 3000, RETENTION, reference, b"From=x", b"0"))
+    return store.run(claim(PERSON, reference))
 
 
 class Returns:
@@ -83,7 +82,7 @@ def assert_refused_at_once(store: RedisClient, calls: int = 100) -> None:
     """The breaker is open: a caller is told before it is even suspended once."""
     for number in range(calls):
         with pytest.raises(StoreUnavailableError):
-            store.run(OPEN, (b"a", b"b"), (number,)).send(None)
+            store.run(claim(PERSON, f"AC/{number}")).send(None)
 
 
 async def unavailable(calls: int, store: RedisClient) -> None:
@@ -256,11 +255,12 @@ async def test_what_became_a_replica_is_left_for_where_the_name_leads_now(
 async def test_a_run_that_fails_on_its_own_keys_is_no_trouble_of_redis(
     store: RedisClient, valkey: redis.Redis
 ) -> None:
+    broken = Script("broken", b"", "", (), (), (b"EVALSHA", b"0" * 40, b"0"), (b"EVAL", b"return {", b"0"))
     valkey.set(PERSON.message("AC/SM"), "somebody else's")
     with pytest.raises(ScriptFailedError, match="WRONGTYPE"):
         await opening(store)
     with pytest.raises(ScriptFailedError, match="ERR"):
-        await store.run(Script("broken", b"return {", b"0" * 40, b"0"), (), ())
+        await store.run((broken, (), ()))
     assert store.trouble is None
     assert await opening(store, "AC/SM2") == [b"claimed", 1]
 
@@ -379,7 +379,6 @@ async def test_trouble_says_why(
 
 async def test_notes_of_many_callers_all_arrive(store: RedisClient, valkey: redis.Redis) -> None:
     valkey.hset(PERSON.message("AC/SM"), "answer", "x")
-    keys = (PERSON.message("AC/SM"), PERSON.dead_letters)
-    notes = (store.run(NOTE, keys, ("AC/SM", f"field{n}", f"text{n}", RETENTION, "")) for n in range(1000))
+    notes = (store.run(note(PERSON, number)) for number in range(1000))
     assert await asyncio.gather(*notes) == [1] * 1000
     assert valkey.hlen(PERSON.message("AC/SM")) == 1001

@@ -14,14 +14,13 @@ import redis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from sms_router.store import scripts
 from sms_router.store.keys import ANSWERED_CHANNEL, Bucket, bucket_of
-from sms_router.store.scripts import ALL, BY_NAME, COMMIT, NOTE, OPEN, RECEIPT, RELEASE, RENEW
 from sms_router.store.store import Store
 from sms_router.twilio.status import MessageStatus
 
 LEASE = 3000
 DAY = 86_400_000
-NEVER = ("", "")
 SCOPE, PERSON = "MG1", "+14155550100"
 
 
@@ -37,14 +36,18 @@ class Message:
     def record(self) -> bytes:
         return self.bucket.message(self.reference)
 
-    @property
-    def facts(self) -> tuple[bytes, bytes]:
-        return self.bucket.person(SCOPE, PERSON), self.bucket.last_delivery(SCOPE, PERSON)
-
-    async def open(self, owner: str = "a", *, lease: int = LEASE, fallback: bool = False) -> Any:
-        arguments = (owner, lease, DAY, self.reference, f"From={owner}", str(int(fallback)))
-        keys = (self.record, self.bucket.journal, self.facts[0])
-        return await self.store.run(OPEN, keys, arguments)
+    async def claim(self, owner: str = "a", *, lease: int = LEASE, fallback: bool = False) -> Any:
+        call = scripts.claim(
+            scope=SCOPE,
+            contact=PERSON,
+            owner=owner.encode(),
+            lease_ms=lease,
+            retention_ms=DAY,
+            reference=self.reference,
+            request=f"From={owner}".encode(),
+            is_fallback=b"1" if fallback else b"0",
+        )
+        return await self.store.run(call)
 
     async def commit(
         self,
@@ -52,34 +55,87 @@ class Message:
         *,
         outcome: str = "reply",
         cause: str = "",
-        restored: tuple[str, str] = NEVER,
-        going_on: tuple[str, str] = NEVER,
+        restored: tuple[bytes, int] | None = None,
     ) -> Any:
-        keys = (self.record, self.bucket.journal, self.bucket.dead_letters, self.bucket.outbox)
-        said = (self.reference, answer, outcome, "{}", DAY, cause, ANSWERED_CHANNEL, *going_on, LEASE)
-        found = await self.store.run(COMMIT, keys, (*said, *restored))
-        if found == [2]:  # as `Records.commit` does, when the record is not there
-            found = await self.store.run(COMMIT, keys, (*said, "From=a", 1))
-        return found
+        call = scripts.commit(
+            contact=PERSON,
+            reference=self.reference,
+            answer=answer.encode(),
+            outcome=outcome,
+            trail=b"{}",
+            retention_ms=DAY,
+            cause=cause.encode(),
+            work=b"",
+            owner=b"",
+            lease_ms=LEASE,
+            reply_count=None,
+            max_replies=b"",
+            window_ms=b"",
+        )
+        if restored is not None:
+            call = scripts.with_request(call, request=restored[0], received=restored[1])
+        result = await self.store.run(call)
+        if result == [2]:  # as `Inbox.commit` does, when the message is not there
+            call = scripts.with_request(call, request=b"From=a", received=1)
+            result = await self.store.run(call)
+        return result
 
     async def release(self, cause: str = "it raised") -> Any:
-        keys = (self.record, self.bucket.journal, self.bucket.dead_letters)
-        said = (self.reference, "{}", DAY, cause, ANSWERED_CHANNEL, "From=a", 1)
-        return await self.store.run(RELEASE, keys, said)
+        call = scripts.release(
+            contact=PERSON,
+            reference=self.reference,
+            trail=b"{}",
+            retention_ms=DAY,
+            cause=cause.encode(),
+            request=b"From=a",
+            received=1,
+        )
+        return await self.store.run(call)
 
     async def renew(self, owner: str = "a", lease: int = LEASE) -> Any:
-        return await self.store.run(RENEW, (self.record,), (owner, lease))
+        return await self.store.run(
+            scripts.renew_lease(message=self.record, owner=owner.encode(), lease_ms=lease)
+        )
 
     async def note(self, text: str, cause: str = "") -> Any:
-        keys = (self.record, self.bucket.dead_letters)
-        return await self.store.run(NOTE, keys, (self.reference, "late", text, DAY, cause))
+        call = scripts.annotate(
+            contact=PERSON,
+            reference=self.reference,
+            field="late",
+            text=text.encode(),
+            retention_ms=DAY,
+            cause=cause.encode(),
+        )
+        return await self.store.run(call)
 
-    async def receipt(self, status: MessageStatus, *, sid: str = "SM9", code: str = "") -> Any:
-        outbox = (self.bucket.outbox, self.bucket.dead_letters)
-        keys = (self.bucket.receipt(sid), self.record, *self.facts, *outbox)
-        told = (status.value, status.rank, code, "12345", "SM1.0", DAY, sid, "", 0, DAY, 5, "")
-        said = (*told, "", "", "", 1, 0, self.reference, "")
-        return await self.store.run(RECEIPT, keys, said)
+    async def receipt(
+        self, status: MessageStatus, *, sid: str = "SM9", code: str = "", alone: bool = False
+    ) -> Any:
+        call = scripts.record_receipt(
+            scope=SCOPE,
+            contact=PERSON,
+            receipt=sid,
+            message=None if alone else self.reference,
+            status=status.value,
+            rank=status.rank,
+            error_code=code,
+            sender="" if alone else "12345",
+            reply="" if alone else "SM1.0",
+            retention_ms=DAY,
+            sid=sid,
+            evidence="",
+            received_at=0,
+            contact_ttl_ms=DAY,
+            max_failures=5,
+            has_alternatives="",
+            resend_part="",
+            resend_entry=b"",
+            reason="",
+            failure_threshold=1,
+            max_failure_age_ms=0,
+            cause="",
+        )
+        return await self.store.run(call)
 
 
 @pytest.fixture
@@ -108,44 +164,44 @@ def fields(message: Message, valkey: redis.Redis) -> dict[bytes, bytes]:
     return cast("dict[bytes, bytes]", valkey.hgetall(message.record))
 
 
-# --- open ---
+# --- claim ---
 
 
 async def nothing(message: Message) -> None:
-    """Leave the message unheard of."""
+    """Leave the message unknown."""
 
 
 async def held(message: Message) -> None:
-    await message.open("other")
+    await message.claim("other")
 
 
 async def held_by_the_dead(message: Message) -> None:
-    await message.open("other", lease=0)
+    await message.claim("other", lease=0)
 
 
 async def answered(message: Message) -> None:
-    await message.open("other")
+    await message.claim("other")
     await message.commit("<Response>1</Response>")
 
 
 async def answered_and_long_gone(message: Message) -> None:
-    await message.open("other", lease=0)
+    await message.claim("other", lease=0)
     await message.commit("<Response>1</Response>", outcome="late")
 
 
 async def released(message: Message) -> None:
-    await message.open("other")
+    await message.claim("other")
     await message.release()
 
 
 async def taken_by_the_fallback(message: Message) -> None:
     await released(message)
-    await message.open("fallback", fallback=True)
+    await message.claim("fallback", fallback=True)
 
 
 async def lost_by_the_fallback(message: Message) -> None:
     await released(message)
-    await message.open("fallback", fallback=True, lease=0)
+    await message.claim("fallback", fallback=True, lease=0)
 
 
 async def known_from_a_receipt(message: Message) -> None:
@@ -163,14 +219,14 @@ async def released_after_the_record_was_lost(message: Message) -> None:
 FOUND = [b"answered", b"<Response>1</Response>", b"reply"]
 LATE = [b"answered", b"<Response>1</Response>", b"late"]
 
-OPENINGS = [
+CLAIMS = [
     (nothing, [b"claimed", 1], [b"claimed", 1]),
-    (held, [b"busy"], [b"busy"]),
+    (held, [b"in_progress"], [b"in_progress"]),
     (held_by_the_dead, [b"claimed", 2], [b"claimed", 2]),
     (answered, FOUND, FOUND),
     (answered_and_long_gone, LATE, LATE),
     (released, [b"released"], [b"claimed", 2]),
-    (taken_by_the_fallback, [b"released"], [b"busy"]),
+    (taken_by_the_fallback, [b"released"], [b"in_progress"]),
     (lost_by_the_fallback, [b"released"], [b"claimed", 3]),
     (known_from_a_receipt, [b"claimed", 1], [b"claimed", 1]),
     (committed_after_the_record_was_lost, FOUND, FOUND),
@@ -179,29 +235,29 @@ OPENINGS = [
 
 
 @pytest.mark.parametrize("fallback", [False, True], ids=["inbound", "fallback"])
-@pytest.mark.parametrize(("state", "inbound_gets", "fallback_gets"), OPENINGS)
-async def test_an_opening_is_told_what_it_may_do(
+@pytest.mark.parametrize(("state", "inbound_gets", "fallback_gets"), CLAIMS)
+async def test_a_claim_in_every_state(
     message: Message, state: Any, inbound_gets: list[Any], fallback_gets: list[Any], fallback: bool
 ) -> None:
     await state(message)
-    found = await message.open(fallback=fallback)
-    if found[0] == b"busy":
+    found = await message.claim(fallback=fallback)
+    if found[0] == b"in_progress":
         assert 0 < found.pop() <= LEASE
     assert found == (fallback_gets if fallback else inbound_gets)
 
 
-async def test_of_many_openings_exactly_one_is_told_to_work(message: Message) -> None:
-    found = await asyncio.gather(*(message.open(f"owner{number}") for number in range(100)))
-    assert sorted(answer[0] for answer in found) == [b"busy"] * 99 + [b"claimed"]
+async def test_of_many_claims_exactly_one_succeeds(message: Message) -> None:
+    found = await asyncio.gather(*(message.claim(f"owner{number}") for number in range(100)))
+    assert sorted(answer[0] for answer in found) == [b"claimed"] + [b"in_progress"] * 99
 
 
 async def test_a_message_is_journaled_with_its_claim_and_only_once(
     message: Message, valkey: redis.Redis
 ) -> None:
-    await message.open(lease=0)
-    await message.open(lease=0)
+    await message.claim(lease=0)
+    await message.claim(lease=0)
     await message.commit()
-    await message.open()
+    await message.claim()
     assert journal(message, valkey) == [b"AC1/SM1"]
     assert fields(message, valkey)[b"request"] == b"From=a"
 
@@ -210,7 +266,7 @@ async def test_the_journal_is_trimmed_by_age(message: Message, valkey: redis.Red
     for number in range(1, 1001):
         valkey.xadd(message.bucket.journal, {"message": "old"}, id=f"{number}-1")
         valkey.xadd(message.bucket.dead_letters, {"message": "old", "cause": "old"}, id=f"{number}-1")
-    await message.open()
+    await message.claim()
     await message.commit(cause="it raised")
     for stream in (message.bucket.journal, message.bucket.dead_letters):
         assert 1 <= valkey.xlen(stream) <= 101, "all but the last node of the stream"
@@ -220,7 +276,7 @@ async def test_the_journal_is_trimmed_by_age(message: Message, valkey: redis.Red
 
 
 async def test_the_first_commit_wins(message: Message, valkey: redis.Redis) -> None:
-    await message.open()
+    await message.claim()
     assert await message.commit("1", outcome="late") == [1]
     assert await message.commit("2", outcome="reply", cause="raised") == [0, b"1", b"late"]
     assert fields(message, valkey)[b"answer"] == b"1"
@@ -233,25 +289,25 @@ async def test_the_first_commit_wins(message: Message, valkey: redis.Redis) -> N
 async def test_a_commit_answers_a_message_in_any_state(message: Message, state: Any) -> None:
     await state(message)
     assert await message.commit("1") == [1]
-    assert await message.open() == [b"answered", b"1", b"reply"]
+    assert await message.claim() == [b"answered", b"1", b"reply"]
 
 
 async def test_an_answer_ends_the_lease(message: Message, valkey: redis.Redis) -> None:
-    await message.open("a")
+    await message.claim("a")
     await message.commit()
-    assert not {b"owner", b"lease"} & fields(message, valkey).keys()
+    assert not {b"owner", b"lease_until"} & fields(message, valkey).keys()
     assert await message.renew("a") == 0
 
 
 async def test_a_failure_is_a_dead_letter_with_its_cause(message: Message, valkey: redis.Redis) -> None:
-    await message.open()
+    await message.claim()
     await message.commit(outcome="failed", cause="KeyError: 'x'")
     assert dead_letters(message, valkey) == [b"KeyError: 'x'"]
 
 
 async def test_a_message_restored_from_the_spool_is_whole(message: Message, valkey: redis.Redis) -> None:
-    assert await message.commit("1", cause="raised", restored=("From=a", "1700000000000")) == [1]
-    assert await message.commit("1", cause="raised", restored=("From=a", "1700000000000")) == [
+    assert await message.commit("1", cause="raised", restored=(b"From=a", 1_700_000_000_000)) == [1]
+    assert await message.commit("1", cause="raised", restored=(b"From=a", 1_700_000_000_000)) == [
         0,
         b"1",
         b"reply",
@@ -267,9 +323,9 @@ async def test_a_message_restored_from_the_spool_is_whole(message: Message, valk
 
 
 async def test_restoring_keeps_what_redis_knew_already(message: Message, valkey: redis.Redis) -> None:
-    await message.open("first")
+    await message.claim("first")
     received = fields(message, valkey)[b"received"]
-    await message.commit("1", restored=("From=spool", "1"))
+    await message.commit("1", restored=(b"From=spool", 1))
     stored = fields(message, valkey)
     assert (stored[b"request"], stored[b"received"]) == (b"From=first", received)
     assert journal(message, valkey) == [b"AC1/SM1"]
@@ -283,9 +339,9 @@ async def test_the_word_goes_out_only_when_somebody_waits(
         channel.subscribe(ANSWERED_CHANNEL)
         for number, waits in enumerate((False, True)):
             one = Message(message.store, message.bucket, f"AC1/SM{number}")
-            await one.open("a")
+            await one.claim("a")
             if waits:
-                await one.open("b")
+                await one.claim("b")
             await getattr(one, ending)()
         heard = [channel.get_message(timeout=5) for _ in range(2)]  # the first is the subscription
         assert [word["data"] for word in heard if word] == [b"AC1/SM1"]
@@ -316,10 +372,10 @@ async def test_a_release_in_every_state(
 async def test_a_release_run_again_after_the_fallback_took_over_does_not_disturb_it(message: Message) -> None:
     await taken_by_the_fallback(message)
     assert await message.release() == 0
-    assert (await message.open(fallback=True))[0] == b"busy"
+    assert (await message.claim(fallback=True))[0] == b"in_progress"
 
 
-# --- renew ---
+# --- renew_lease ---
 
 
 @pytest.mark.parametrize(
@@ -340,12 +396,12 @@ async def test_only_the_owner_renews(message: Message, state: Any, owner: str, r
 
 
 async def test_a_renewed_lease_keeps_others_out(message: Message) -> None:
-    await message.open("a", lease=0)
+    await message.claim("a", lease=0)
     await message.renew("a", LEASE)
-    assert (await message.open("b"))[0] == b"busy"
+    assert (await message.claim("b"))[0] == b"in_progress"
 
 
-# --- note ---
+# --- annotate ---
 
 
 async def test_a_note_is_kept_with_the_message_once(message: Message, valkey: redis.Redis) -> None:
@@ -367,7 +423,7 @@ async def test_a_note_without_a_cause_is_no_dead_letter(message: Message, valkey
     assert dead_letters(message, valkey) == []
 
 
-# --- receipt ---
+# --- record_receipt ---
 
 
 async def test_receipts_end_the_same_in_every_order(message: Message, valkey: redis.Redis) -> None:
@@ -398,7 +454,7 @@ async def test_a_receipt_before_the_answer_is_committed_takes_nothing_from_it(
     message: Message, valkey: redis.Redis
 ) -> None:
     await message.receipt(MessageStatus.DELIVERED)
-    assert await message.open() == [b"claimed", 1]
+    assert await message.claim() == [b"claimed", 1]
     assert await message.commit("1") == [1]
     stored = fields(message, valkey)
     assert (stored[b"sent:SM9"], stored[b"answer"]) == (b"SM1.0", b"1")
@@ -406,19 +462,10 @@ async def test_a_receipt_before_the_answer_is_committed_takes_nothing_from_it(
 
 async def test_a_receipt_of_somebody_elses_text_stands_alone(message: Message, valkey: redis.Redis) -> None:
     key = message.bucket.receipt("SM9")
-    said = ("sent", 4, "", "", "", DAY, "SM9", "", 0, DAY, 5, "", "", "", "", 1, 0, "", "")
-    outbox = (message.bucket.outbox, message.bucket.dead_letters)
-    assert await message.store.run(RECEIPT, (key, key, *message.facts, *outbox), said) == 1
+    assert await message.receipt(MessageStatus.SENT, alone=True) == 1
     assert list(valkey.scan_iter()) != []
     kept = {b"status", b"rank", b"error_code", b"sender", b"reply", b"at:sent"}
     assert valkey.hgetall(key).keys() == kept
-
-
-# --- all of them ---
-
-
-def test_every_script_is_known_by_its_name() -> None:
-    assert [BY_NAME[script.name] for script in ALL] == list(ALL)
 
 
 # --- Redis' clock was set back ---
@@ -428,9 +475,9 @@ def test_every_script_is_known_by_its_name() -> None:
 async def test_a_claim_from_before_the_clock_was_set_back_lasts_one_lease_more(
     message: Message, valkey: redis.Redis, back: int
 ) -> None:
-    await message.open("other", lease=LEASE + back)
-    said, left = (await message.open("a"))[:2]
-    assert (said, left) == (b"busy", LEASE)
-    assert 0 < int(fields(message, valkey)[b"lease"]) - valkey.time()[0] * 1000 <= LEASE + 1000
-    assert (await message.open("a"))[0] == b"busy", "it may be alive"
+    await message.claim("other", lease=LEASE + back)
+    said, left = (await message.claim("a"))[:2]
+    assert (said, left) == (b"in_progress", LEASE)
+    assert 0 < int(fields(message, valkey)[b"lease_until"]) - valkey.time()[0] * 1000 <= LEASE + 1000
+    assert (await message.claim("a"))[0] == b"in_progress", "it may be alive"
     assert (await message.renew("other")) == 1

@@ -52,5 +52,5 @@ def test_each_bucket_has_a_slot_of_its_own() -> None:
     for person in ("+14155550100", "12345", "whatsapp:+14155550100"):
         bucket = bucket_of(person)
         own = SLOT_OF_BUCKET[ALL_BUCKETS.index(bucket)]
-        keys = (bucket.journal, bucket.probe, bucket.message("AC/SM{1}"), bucket.person("MG", person))
+        keys = (bucket.journal, bucket.probe, bucket.message("AC/SM{1}"), bucket.contact("MG", person))
         assert {slot_of(key) for key in keys} == {own}

@@ -15,8 +15,8 @@ from sms_router.store.connection import RedisReply
 from sms_router.store.errors import ScriptFailedError, StoreUnavailableError
 from sms_router.store.keys import ALL_BUCKETS, Bucket
 from sms_router.store.redis_py import async_client, subscribed, sync_client
-from sms_router.store.scripts import NOTE, OPEN
 from sms_router.store.store import Store
+from tests.store.calls import claim, note
 from tests.store.private_sentinels import MASTER, PrivateSentinels
 from tests.store.processes import ServerProcess
 from tests.store.shared_stores import EVERY_KIND, SharedStores
@@ -54,8 +54,7 @@ async def started(url: str) -> AsyncIterator[Store]:
 
 
 def opening(store: Store, bucket: Bucket = ALL_BUCKETS[0], reference: str = "AC/SM") -> Awaitable[RedisReply]:
-    keys = (bucket.message(reference), bucket.journal, bucket.person("MG", "+14155550100"))
-    return store.run(OPEN, keys, (b"owner", 3000, 60_000, reference, b"From=x", b"0"))
+    return store.run(claim(bucket, reference))
 
 
 async def test_scripts_run_for_everybody_also_after_they_were_forgotten(
@@ -82,8 +81,7 @@ async def test_notes_of_many_callers_all_arrive(store: Store, valkey: redis.Redi
     for bucket in ALL_BUCKETS[:4]:
         record = bucket.message("AC/SM")
         valkey.hset(record, "answer", "x")
-        keys = (record, bucket.dead_letters)
-        notes = (store.run(NOTE, keys, ("AC/SM", f"field{n}", f"text{n}", 60_000, "")) for n in range(250))
+        notes = (store.run(note(bucket, number)) for number in range(250))
         assert await asyncio.gather(*notes) == [1] * 250
         assert valkey.hlen(record) == 251
 
@@ -111,7 +109,7 @@ async def test_the_sentinels_new_master_is_found(sentinels: PrivateSentinels, or
                 with contextlib.suppress(StoreUnavailableError):
                     await opening(store, ALL_BUCKETS[1])
                 await asyncio.sleep(0.01)
-        assert (await opening(store))[0] in {b"busy", b"claimed"}
+        assert (await opening(store))[0] in {b"in_progress", b"claimed"}
         with sentinels.master.client() as client:
             assert client.exists(ALL_BUCKETS[0].message("AC/SM"))
         await until(lambda: _role(sentinels.url) == "master")

@@ -15,20 +15,11 @@ from uuid import uuid4
 
 from sms_router.delivery.entry import MessagePart, OutboxEntry, ReplyKind
 from sms_router.delivery.message import Cancelled, OutboundSms, Rejected, SendLease, SendState, Sent, Unknown
-from sms_router.store.connection import Argument, RedisReply, encode
+from sms_router.store.connection import encode
 from sms_router.store.errors import ScriptFailedError, StoreUnavailableError
-from sms_router.store.keys import Bucket, bucket_of
-from sms_router.store.scripts import (
-    OUTBOX_CLAIM,
-    OUTBOX_CLAIM_IN_TURN,
-    OUTBOX_HAND_OVER,
-    OUTBOX_MARK,
-    OUTBOX_POSTPONE,
-    OUTBOX_PUT,
-    OUTBOX_PUT_IN_TURN,
-    OUTBOX_SETTLE,
-    OUTBOX_TAKE,
-)
+from sms_router.store.keys import Bucket
+from sms_router.store.scripts import outbox as scripts
+from sms_router.store.scripts import update_conversation
 from sms_router.store.server_clock import ServerClock
 from sms_router.store.spool.durable_writer import DurableWriter
 from sms_router.store.store import Store
@@ -52,6 +43,9 @@ Talk = tuple[bytes | None, int | None]
 """What is kept of the person's conversation, and for how many milliseconds it holds."""
 
 NO_TALK: Talk = (None, None)
+
+_KEPT_FIELDS = ("reason", "failed_sender", "resend_of")
+"""Of a message that waits, what its result keeps."""
 
 Kept = tuple[bytes, bytes, int, int]
 """Where the conversation is kept, and what this message makes of it, as the scripts take it."""
@@ -110,27 +104,28 @@ class Outbox:
         wait in the spool. ``turn`` is what becomes of the person's conversation, kept in the same step;
         ``began`` is since when they wait, by the monotonic clock, where this worker knows.
         """
-        bucket = bucket_of(entry.person)
-        script = OUTBOX_PUT
-        arguments: tuple[Argument, ...] = (
-            entry.reference,
-            kind.value,
-            document,
-            encode(story),
-            why,
-            entry.line,
-            entry.whose,
-            count,
-            self._retention,
-            encode(cause),
+        call = scripts.enqueue(
+            contact=entry.person,
+            reference=entry.reference,
+            kind=kind.value,
+            document=document,
+            trail=encode(story),
+            reason=why,
+            work=entry.line,
+            entry_suffix=entry.whose,
+            count=count,
+            retention_ms=self._retention,
+            cause=encode(cause),
+            since=await self._since(began),
         )
-        keys: tuple[bytes, ...] = (bucket.message(entry.reference), bucket.outbox, bucket.dead_letters)
         if turn is not None:
-            script, keys = OUTBOX_PUT_IN_TURN, (*keys, turn[0])
-        kept = turn[1:] if turn is not None else (b"", b"", b"")
-        return await self._journal.write(script, keys, (*arguments, *kept, await self._since(began))) == 1
+            conversation, state, valid_ms, ttl_ms = turn
+            call = update_conversation(
+                call, conversation=conversation, state=state, valid_ms=valid_ms, ttl_ms=ttl_ms
+            )
+        return await self._journal.write(call) == 1
 
-    async def _since(self, began: float | None) -> Argument:
+    async def _since(self, began: float | None) -> int | bytes:
         """Return a moment by Redis' clock as it is now, in milliseconds; empty where it is not known."""
         if began is None or self._clock is None:
             return b""
@@ -144,9 +139,10 @@ class Outbox:
             StoreUnavailableError: when Redis does not serve; nothing is taken then.
 
         """
-        found = await self._store.run(
-            OUTBOX_TAKE, (bucket.outbox,), (int(LEASE * 1000), count, int(LONGEST_WAIT * 1000))
+        call = scripts.lease_due(
+            bucket, lease_ms=int(LEASE * 1000), count=count, max_wait_ms=int(LONGEST_WAIT * 1000)
         )
+        found = await self._store.run(call)
         entries = []
         for line in found:
             try:
@@ -166,31 +162,20 @@ class Outbox:
             StoreUnavailableError: when Redis does not serve.
 
         """
-        bucket = bucket_of(entry.person)
-        script = OUTBOX_CLAIM
-        keys: tuple[bytes, ...] = (
-            bucket.message(entry.reference),
-            bucket.outbox,
-            bucket.person(entry.scope, entry.person),
-            bucket.dead_letters,
+        call = scripts.claim(
+            scope=entry.scope,
+            contact=entry.person,
+            entry=entry.line,
+            reference=entry.reference,
+            kind=kind.value,
+            owner=owner,
+            lease_ms=lease,
+            max_attempts=MOST_ATTEMPTS,
+            max_age_ms=self._latest,
+            retention_ms=self._retention,
+            in_conversation=in_turn,
         )
-        if in_turn:
-            script, keys = OUTBOX_CLAIM_IN_TURN, (*keys, bucket.conversation(entry.scope, entry.person))
-        found = await self._store.run(
-            script,
-            keys,
-            (
-                entry.line,
-                entry.reference,
-                kind.value,
-                owner,
-                lease,
-                MOST_ATTEMPTS,
-                self._latest,
-                self._retention,
-            ),
-        )
-        match found:
+        match await self._store.run(call):
             case [b"claimed", attempt, request, known, *talk]:
                 return Work(attempt, request, known, (talk[0], talk[1]) if talk[1:] else NO_TALK)
         return None
@@ -202,9 +187,10 @@ class Outbox:
             StoreUnavailableError: when Redis does not serve; then its lease runs out by itself.
 
         """
-        bucket = bucket_of(entry.person)
-        keys = (bucket.message(entry.reference), bucket.outbox)
-        await self._store.run(OUTBOX_HAND_OVER, keys, (entry.line, owner, entry.name))
+        call = scripts.release(
+            contact=entry.person, reference=entry.reference, entry=entry.line, owner=owner, kind=entry.name
+        )
+        await self._store.run(call)
 
     async def mark_sending(self, entry: OutboxEntry, piece: MessagePart) -> SendLease | Cancelled | None:
         """Look a last time whether a message may leave, and mark it as leaving; None when it is not ours.
@@ -217,8 +203,23 @@ class Outbox:
 
         """
         mark = uuid4().hex[:12]
+        before = piece.before()
+        call = scripts.mark_sending(
+            scope=entry.scope,
+            contact=entry.person,
+            entry=entry.line,
+            reference=entry.reference,
+            part=piece.name,
+            document_field=piece.kind.value,
+            max_age_ms=self._latest,
+            sending_ms=int(SENDING_TIMEOUT * 1000),
+            retention_ms=self._retention,
+            mark=mark,
+            lease_ms=int(LEASE * 1000),
+            part_before=before.name if before is not None else "",
+        )
         try:
-            found = await self._mark(entry, piece, mark)
+            found = await self._store.run(call)
         except ScriptFailedError:
             raise
         except StoreUnavailableError:
@@ -230,33 +231,6 @@ class Outbox:
             case [b"withdrawn" | b"unknown", why]:
                 return Cancelled(why.decode(), dead_letter=True)
         return None
-
-    async def _mark(self, entry: OutboxEntry, piece: MessagePart, mark: str) -> RedisReply:
-        bucket = bucket_of(entry.person)
-        account = entry.reference.partition("/")[0]
-        before = piece.before()
-        return await self._store.run(
-            OUTBOX_MARK,
-            (
-                bucket.message(entry.reference),
-                bucket.outbox,
-                bucket.person(entry.scope, entry.person),
-                bucket.dead_letters,
-            ),
-            (
-                entry.line,
-                entry.reference,
-                piece.name,
-                piece.kind.value,
-                self._latest,
-                int(SENDING_TIMEOUT * 1000),
-                self._retention,
-                bucket.receipt(f"{account}/"),
-                mark,
-                int(LEASE * 1000),
-                before.name if before is not None else "",
-            ),
-        )
 
     async def record_result(
         self,
@@ -272,7 +246,7 @@ class Outbox:
         """Write down how a message left or why not; ``again`` is put into the outbox in its place."""
         state, cause = _state_of(result)
         kept = {
-            **{name: before.state[name] for name in ("why", "failed", "repeats") if name in before.state},
+            **{name: before.state[name] for name in _KEPT_FIELDS if name in before.state},
             "state": state.value,
             "at": now,
             "result": cause,
@@ -280,26 +254,28 @@ class Outbox:
             "sid": result.sid if isinstance(result, Sent) else "",
             "trail": letter.trail if letter is not None else "",
         }
-        bucket = bucket_of(entry.person)
-        waiting = {"state": SendState.WAITING.value, "at": now, "why": cause, "failed": kept["sender"]}
+        waiting = {
+            "state": SendState.WAITING.value,
+            "at": now,
+            "reason": cause,
+            "failed_sender": kept["sender"],
+        }
         is_dead = again is None and cause and not (isinstance(result, Cancelled) and not result.dead_letter)
-        await self._journal.write(
-            OUTBOX_SETTLE,
-            (bucket.message(entry.reference), bucket.outbox, bucket.dead_letters),
-            (
-                entry.line,
-                entry.reference,
-                piece.name,
-                json.dumps(kept),
-                result.sid if isinstance(result, Sent) else "",
-                f"{entry.message_sid}.{piece.name}",
-                self._retention,
-                encode(cause) if is_dead else "",
-                again.line if again is not None else "",
-                again.name if again is not None else "",
-                json.dumps(waiting),
-            ),
+        call = scripts.record_result(
+            contact=entry.person,
+            entry=entry.line,
+            reference=entry.reference,
+            part=piece.name,
+            send=json.dumps(kept),
+            sid=result.sid if isinstance(result, Sent) else "",
+            reply_reference=f"{entry.message_sid}.{piece.name}",
+            retention_ms=self._retention,
+            cause=encode(cause) if is_dead else b"",
+            resend_entry=again.line if again is not None else b"",
+            resend_part=again.name if again is not None else "",
+            resend=json.dumps(waiting),
         )
+        await self._journal.write(call)
 
     async def postpone(
         self, entry: OutboxEntry, piece: MessagePart, seconds: float, marked: SendLease | None
@@ -311,9 +287,15 @@ class Outbox:
         await self._postpone(entry, piece, seconds, marked.mark if marked is not None else "")
 
     async def _postpone(self, entry: OutboxEntry, piece: MessagePart, seconds: float, mark: str) -> None:
-        bucket = bucket_of(entry.person)
-        keys = (bucket.message(entry.reference), bucket.outbox)
-        await self._journal.write(OUTBOX_POSTPONE, keys, (entry.line, piece.name, int(seconds * 1000), mark))
+        call = scripts.postpone(
+            contact=entry.person,
+            reference=entry.reference,
+            entry=entry.line,
+            part=piece.name,
+            delay_ms=int(seconds * 1000),
+            mark=mark,
+        )
+        await self._journal.write(call)
 
 
 def _state_of(result: Sent | Rejected | Unknown | Cancelled) -> tuple[SendState, str]:

@@ -11,7 +11,7 @@ from typing import Any
 
 from redis import Redis
 
-from sms_router.membership.keys import CHANGES
+from sms_router.store.keys import AUDIT_LOG
 
 KEPT = 1000
 """Changes at the least; older ones make room, so that the stream stays small."""
@@ -69,12 +69,12 @@ def record(
         "detail": detail,
         "outcome": outcome.value,
     }
-    redis.xadd(CHANGES, told, maxlen=KEPT, approximate=True)
+    redis.xadd(AUDIT_LOG, told, maxlen=KEPT, approximate=True)
 
 
 def recent(redis: Redis, limit: int) -> list[AuditEntry]:
     """Return the last changes, the newest first."""
-    entries: Any = redis.xrevrange(CHANGES, count=limit)
+    entries: Any = redis.xrevrange(AUDIT_LOG, count=limit)
     return [_change(reference, _texts(fields)) for reference, fields in entries]
 
 

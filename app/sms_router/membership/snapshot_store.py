@@ -7,32 +7,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
 
 from redis import Redis as SynchronousRedis
 from redis.asyncio import Redis
 
-from sms_router.membership.keys import POOLS_CHANNEL, PoolKeys
 from sms_router.membership.snapshot import Snapshot, SnapshotError
-from sms_router.store.redis_py import CLIENT_ERRORS, subscribed
-
-_STORE = """
-local changes = tonumber(redis.call('GET', KEYS[3]) or '0')
-local seen = tonumber(ARGV[3])
-if seen < changes then return 'overtaken' end
-local mark = redis.call('EXISTS', KEYS[1]) == 1 and redis.call('GET', KEYS[2]) or ''
-local version, before = string.match(mark, '^(%d+) %S+ (%d+)')
-version, before = tonumber(version or '0'), tonumber(before or '0')
-local confirmed = ARGV[4] == ''
-if confirmed and version ~= tonumber(ARGV[1]) then return 'refused' end
-if not confirmed and seen == before and version >= tonumber(ARGV[1]) then return 'refused' end
-if not confirmed then redis.call('SET', KEYS[1], ARGV[4]) end
-if seen > changes then redis.call('SET', KEYS[3], ARGV[3]) end
-redis.call('SET', KEYS[2], ARGV[1] .. ' ' .. ARGV[2] .. ' ' .. ARGV[3])
-redis.call('PUBLISH', ARGV[5], ARGV[6])
-return 'stored'
-"""
-"""Stores a newer snapshot, or confirms the stored one: compared and set in one step."""
+from sms_router.store.keys import POOLS_CHANNEL, PoolKeys
+from sms_router.store.redis_py import CLIENT_ERRORS, run_script, subscribed
+from sms_router.store.scripts.senders import store_snapshot
 
 LONGEST_TURN = 360.0
 """Seconds; longer than a reading may take, and than the longest pause after one that failed."""
@@ -97,8 +79,8 @@ class SnapshotStore:
         """Return what is stored of some Services, in one round trip."""
         async with self._redis.pipeline(transaction=False) as pipeline:
             for keys in map(PoolKeys.of, service_sids):
-                pipeline.get(keys.mark)
-                pipeline.get(keys.changes)
+                pipeline.get(keys.version)
+                pipeline.get(keys.change_count)
                 pipeline.exists(keys.snapshot)
             async with self._served():
                 found = await pipeline.execute()
@@ -131,8 +113,8 @@ class SnapshotStore:
         """
         keys = PoolKeys.of(service_sid)
         async with self._redis.pipeline(transaction=True) as pipeline:
-            pipeline.set(keys.turn, 1, px=_ms(seconds))
-            pipeline.incr(keys.changes)
+            pipeline.set(keys.refresh_lock, 1, px=_ms(seconds))
+            pipeline.incr(keys.change_count)
             async with self._served():
                 await pipeline.execute()
                 await self._redis.publish(POOLS_CHANNEL, service_sid)  # no Cluster takes it into a pipeline
@@ -152,7 +134,7 @@ class SnapshotStore:
 
         A turn that seems to last longer than any does so since Redis' clock was set back: it is cut short.
         """
-        turn = PoolKeys.of(service_sid).turn
+        turn = PoolKeys.of(service_sid).refresh_lock
         async with self._served():
             if await self._redis.set(turn, 1, nx=True, px=_ms(seconds)):
                 return True
@@ -163,11 +145,11 @@ class SnapshotStore:
     async def extend_refresh_lock(self, service_sid: str, seconds: float) -> None:
         """Let the turn pass to others after so many seconds from now."""
         async with self._served():
-            await self._redis.pexpire(PoolKeys.of(service_sid).turn, _ms(seconds))
+            await self._redis.pexpire(PoolKeys.of(service_sid).refresh_lock, _ms(seconds))
 
     async def count_failure(self, service_sid: str) -> int:
         """Return how many readings in a row have failed, this one and other workers' included."""
-        key = PoolKeys.of(service_sid).failures
+        key = PoolKeys.of(service_sid).failure_count
         async with self._redis.pipeline(transaction=True) as pipeline:
             pipeline.incr(key)
             pipeline.pexpire(key, _ms(_FAILURES_LAST))
@@ -178,24 +160,19 @@ class SnapshotStore:
     async def forget_failures(self, service_sid: str) -> None:
         """Begin to count anew: a reading has succeeded."""
         async with self._served():
-            await self._redis.delete(PoolKeys.of(service_sid).failures)
+            await self._redis.delete(PoolKeys.of(service_sid).failure_count)
 
     async def _store(self, snapshot: Snapshot, written: bytes, changes: int) -> StoreResult:
-        keys = PoolKeys.of(snapshot.service_sid)
-        told: tuple[Any, ...] = (snapshot.version, snapshot.read_at, changes, written)
+        call = store_snapshot(
+            service_sid=snapshot.service_sid,
+            version=snapshot.version,
+            read_at=snapshot.read_at,
+            changes=changes,
+            document=written,
+        )
         async with self._served():
-            verdict = await self._redis.execute_command(
-                "EVAL",
-                _STORE,
-                3,
-                keys.snapshot,
-                keys.mark,
-                keys.changes,
-                *told,
-                POOLS_CHANNEL,
-                snapshot.service_sid,
-            )
-        return StoreResult(verdict.decode() if isinstance(verdict, bytes) else verdict)
+            result = await run_script(self._redis, call)
+        return StoreResult(result.decode() if isinstance(result, bytes) else result)
 
     def _served(self) -> AbstractAsyncContextManager[None]:
         return redis_errors(self._time_limit)
@@ -237,7 +214,7 @@ def stored_snapshot(redis: SynchronousRedis, service_sid: str) -> Snapshot | Non
     `SharedSnapshots`.
     """
     keys = PoolKeys.of(service_sid)
-    stored, marked = redis.mget(keys.snapshot, keys.mark)
+    stored, marked = redis.mget(keys.snapshot, keys.version)
     mark = _mark(marked)
     try:
         snapshot = Snapshot.from_bytes(stored) if isinstance(stored, bytes) else None

@@ -9,28 +9,16 @@ from typing import Any
 
 from redis import Redis
 
-from sms_router.membership.keys import POOLS_CHANNEL
 from sms_router.onboarding.checklist import Checklist
-from sms_router.onboarding.keys import CHECKLISTS, TEXTED, VERSION
 from sms_router.onboarding.serialization import dump, load_all, load_times
+from sms_router.store.keys import CHECKLISTS, POOLS_CHANNEL, TEXTED
+from sms_router.store.redis_py import run_script
+from sms_router.store.scripts.senders import replace_checklist
 
 KEPT = 90 * 86_400.0
 """Seconds that finished checklists are kept, for questions about how long they took."""
 
 _TRIES = 20
-
-_CHANGE = """
-if (redis.call('HGET', KEYS[1], ARGV[1]) or '') ~= ARGV[2] then return 0 end
-if ARGV[3] == '' then
-    redis.call('HDEL', KEYS[1], ARGV[1])
-else
-    redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
-end
-if ARGV[4] == '1' then redis.call('HDEL', KEYS[2], ARGV[1]) end
-redis.call('INCR', KEYS[3])
-return 1
-"""
-"""Puts a checklist in the place of the one that was read, unless somebody else has changed it meanwhile."""
 
 Change = Callable[[Checklist | None], Checklist | None]
 """From what is stored of a number to what shall be; None is nothing."""
@@ -80,12 +68,13 @@ def compare_and_set(redis: Redis, number: str, how: Change) -> Checklist | None:
         after = how(before)
         if after == before:
             return after
-        told = dump(after) if after is not None else b""
-        gone = "1" if after is None or after.is_finished else "0"
-        done: Any = redis.execute_command(
-            "EVAL", _CHANGE, 3, CHECKLISTS, TEXTED, VERSION, number, stored or b"", told, gone
+        call = replace_checklist(
+            number=number,
+            expected=stored or b"",
+            checklist=dump(after) if after is not None else b"",
+            is_finished="1" if after is None or after.is_finished else "0",
         )
-        if done:
+        if run_script(redis, call):
             service = after or before
             redis.publish(POOLS_CHANNEL, service.service_sid if service is not None else "")
             return after

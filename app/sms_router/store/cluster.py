@@ -16,11 +16,11 @@ from dataclasses import replace
 import hiredis
 
 from sms_router.store.address import Address
-from sms_router.store.connection import Argument, RedisReply, ask_once
+from sms_router.store.connection import RedisReply, ask_once
 from sms_router.store.errors import RedirectedError, StoreUnavailableError
 from sms_router.store.keys import ALL_BUCKETS
 from sms_router.store.resilient_connection import STALL_TIMEOUT, Observe, RedisClient, unobserved
-from sms_router.store.scripts import Script
+from sms_router.store.scripts import Call
 from sms_router.store.slots import SLOT_OF_BUCKET, Node, Redirection, RedirectKind, owners_of, slot_of
 from sms_router.store.url import RedisUrl
 from sms_router.tasks import cancel_and_wait
@@ -108,9 +108,7 @@ class RedisClusterClient:
 
     async def run(
         self,
-        script: Script,
-        keys: tuple[bytes, ...],
-        arguments: tuple[Argument, ...],
+        call: Call,
         patience: float | None = None,
     ) -> RedisReply:
         """Run a script where its keys are; they share one slot.
@@ -120,22 +118,20 @@ class RedisClusterClient:
             ScriptFailedError: when it serves and this script run failed.
 
         """
-        slot = slot_of(keys[0])
+        slot = slot_of(call[1][0])
         owner = self._owners.get(slot)
         if owner is None:
             raise StoreUnavailableError(self.trouble or f"no node has the slot {slot}")
         try:
-            return await owner.run(script, keys, arguments, patience)
+            return await owner.run(call, patience)
         except RedirectedError as error:
-            return await self._follow(error, slot, script, keys, arguments, patience)
+            return await self._follow(error, slot, call, patience)
 
     async def _follow(
         self,
         error: RedirectedError,
         slot: int,
-        script: Script,
-        keys: tuple[bytes, ...],
-        arguments: tuple[Argument, ...],
+        call: Call,
         patience: float | None,
     ) -> RedisReply:
         """Run it where it was sent, for as long as one answer may be owed."""
@@ -148,7 +144,7 @@ class RedisClusterClient:
                 break
             run = server.run_asking if turn is RedirectKind.ASK else server.run
             try:
-                return await run(script, keys, arguments, left)
+                return await run(call, left)
             except RedirectedError as another:
                 error = another
         raise StoreUnavailableError(f"{error}, and so on: its slot is on its way") from error

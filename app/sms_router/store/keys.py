@@ -1,7 +1,7 @@
-"""Every key in Redis, in one place.
+"""Every key and channel in Redis, in one place.
 
-All keys of one person carry the same hash tag, so that one script may touch them on a Redis
-Cluster, and so do the streams that list what happened: people are spread over a fixed number of
+All keys of one contact carry the same hash tag, so that one script may touch them on a Redis
+Cluster, and so do the streams that list what happened: contacts are spread over a fixed number of
 buckets, and each bucket has its own journal and its own dead letters in the same slot.
 """
 
@@ -11,74 +11,101 @@ from dataclasses import dataclass
 from functools import lru_cache
 from zlib import crc32
 
-PREFIX = "sms-router"
+_PREFIX = "sms-router"
 
 BUCKETS = 64
-"""Fixed for the life of the data: another number would look for people in the wrong place."""
+"""Fixed for the life of the data: with another number, contacts would be looked up in the wrong place."""
 
-ANSWERED_CHANNEL = f"{PREFIX}:answered"
-"""Where the reference of a message is published when its answer is committed and a twin waits."""
+ANSWERED_CHANNEL = f"{_PREFIX}:answered"
+"""The reference of each message whose answer is committed while another request waits for it."""
 
-CONSENTS_CHANNEL = f"{PREFIX}:consents"
-"""Where it is published that somebody has opted out or come back: ``stop`` or ``start``, scope, person."""
+CONSENTS_CHANNEL = f"{_PREFIX}:consents"
+"""Changes of the opt-out list: ``stop`` or ``start``, scope, contact."""
 
-PROBE = f"{PREFIX}:probe".encode()
-"""Written to learn whether a single server takes writes; it expires by itself."""
+POOLS_CHANNEL = f"{_PREFIX}:pools"
+"""The sid of each Service of which something was stored or changed."""
+
+AUDIT_LOG = f"{_PREFIX}:audit-log".encode()
+"""The stream of what operators have changed."""
+
+PROBE = f"{_PREFIX}:probe".encode()
+"""Written to find out whether a single server accepts writes; it expires by itself."""
+
+CORDONS = f"{_PREFIX}:{{cordons}}".encode()
+"""Senders out of use, by sid."""
+
+CORDONS_VERSION = f"{_PREFIX}:{{cordons}}:version".encode()
+"""How often the cordons were changed; missing where Redis has lost them."""
+
+SENDERS_LAST_USED = f"{_PREFIX}:{{rates}}:last-used".encode()
+"""Senders by when they were last used."""
+
+SENDER_USAGE = f"{_PREFIX}:{{rates}}:usage".encode()
+"""What each sender has sent: until when it is busy with it, and the segments of its last day."""
+
+FAILURE_REPORTS = f"{_PREFIX}:{{failures}}:reports".encode()
+"""The stream of what status callbacks say of each sender; an entry has a worker's counts of a second."""
+
+CHECKLISTS = f"{_PREFIX}:{{onboarding}}".encode()
+"""The checklists of numbers that are not live yet, by number."""
+
+CHECKLISTS_VERSION = f"{_PREFIX}:{{onboarding}}:version".encode()
+"""How often the checklists, or `TEXTED`, were changed; missing where Redis has lost them."""
+
+TEXTED = f"{_PREFIX}:{{onboarding}}:texted".encode()
+"""When pending numbers were first texted through Twilio, in seconds since the epoch, by number."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bucket:
-    """The keys that people of one bucket share."""
+    """The keys that the contacts of one bucket share."""
 
     tag: str
     journal: bytes
+    """The stream of messages."""
     dead_letters: bytes
+    """The stream of messages that failed, with the cause."""
     opt_outs: bytes
-    """Everybody of the bucket who has opted out, by the time of it: ``scope person``."""
+    """Contacts on the opt-out list, by when they opted out: ``scope contact``."""
     outbox: bytes
-    """What leaves by REST, by when somebody should look at it next."""
+    """What leaves by REST, by when a worker should look at it next."""
     probe: bytes
-    """Written to learn whether the bucket's node takes writes; it expires by itself."""
-    bodies_removed: bytes
-    """Up to which entry of the journal texts have been taken out."""
+    """Written to find out whether the bucket's node accepts writes; it expires by itself."""
+    body_retention_cursor: bytes
+    """The last entry of the journal whose text was removed."""
 
     def message(self, reference: str) -> bytes:
-        """Key of one message's record; ``reference`` is ``AccountSid/MessageSid``."""
+        """Key of one inbound message; ``reference`` is ``AccountSid/MessageSid``."""
         return f"{self.tag}:message:{reference}".encode()
 
     def receipt(self, reference: str) -> bytes:
         """Key of one outgoing message's delivery status."""
         return f"{self.tag}:receipt:{reference}".encode()
 
-    def person(self, scope: str, person: str) -> bytes:
-        """Key of what is known of a person; ``scope`` is a Service's sid, or a number outside Services."""
-        return f"{self.tag}:person:{scope}:{person}".encode()
+    def contact(self, scope: str, contact: str) -> bytes:
+        """Key of what is stored of a contact; ``scope`` is a Service's sid, or a number outside Services."""
+        return f"{self.tag}:contact:{scope}:{contact}".encode()
 
-    def last_delivery(self, scope: str, person: str) -> bytes:
-        """Key of when a person last got something and from whom: what older reports are weighed against."""
-        return f"{self.tag}:heard:{scope}:{person}".encode()
+    def last_delivery(self, scope: str, contact: str) -> bytes:
+        """Key of when each sender last reached a contact, against which older failures are weighed."""
+        return f"{self.tag}:last-delivery:{scope}:{contact}".encode()
 
-    def conversation(self, scope: str, person: str) -> bytes:
-        """Key of a person's conversation, and of whose turn it is among their messages."""
-        return f"{self.tag}:talk:{scope}:{person}".encode()
+    def conversation(self, scope: str, contact: str) -> bytes:
+        """Key of a contact's conversation and its lock."""
+        return f"{self.tag}:conversation:{scope}:{contact}".encode()
 
-    def pace(self, scope: str, person: str) -> bytes:
-        """Key of how many replies a person has had lately."""
-        return f"{self.tag}:pace:{scope}:{person}".encode()
+    def reply_count(self, scope: str, contact: str) -> bytes:
+        """Key of how many replies a contact was sent in the loop guard's window."""
+        return f"{self.tag}:reply-count:{scope}:{contact}".encode()
 
-    def cookies(self, person: str, number: str) -> bytes:
-        """Key of what an upstream's cookies say about a person and a number of ours."""
-        return f"{self.tag}:cookies:{number}:{person}".encode()
-
-
-def ended_session(digest: str) -> bytes:
-    """Key that is there when a session of the console was ended before its time."""
-    return f"{bucket_of(digest).tag}:session-ended:{digest}".encode()
+    def cookies(self, contact: str, number: str) -> bytes:
+        """Key of an application's cookies for a contact and a number of ours."""
+        return f"{self.tag}:cookies:{number}:{contact}".encode()
 
 
 def _bucket(number: int) -> Bucket:
-    tag = f"{PREFIX}:{{{number}}}"
-    names = ("journal", "dead-letters", "opt-outs", "outbox", "probe", "bodies-removed")
+    tag = f"{_PREFIX}:{{{number}}}"
+    names = ("journal", "dead-letters", "opt-outs", "outbox", "probe", "body-retention-cursor")
     return Bucket(tag, *(f"{tag}:{name}".encode() for name in names))
 
 
@@ -86,6 +113,38 @@ ALL_BUCKETS = tuple(_bucket(number) for number in range(BUCKETS))
 
 
 @lru_cache(maxsize=4096)
-def bucket_of(person: str) -> Bucket:
-    """Return the bucket that holds a person's keys; ``person`` is the address they text from."""
-    return ALL_BUCKETS[crc32(person.encode("utf-8", "surrogatepass")) % BUCKETS]
+def bucket_of(contact: str) -> Bucket:
+    """Return the bucket that holds a contact's keys; ``contact`` is the address they text from."""
+    return ALL_BUCKETS[crc32(contact.encode("utf-8", "surrogatepass")) % BUCKETS]
+
+
+def revoked_session(digest: str) -> bytes:
+    """Key that exists while a session of the console is revoked."""
+    return f"{bucket_of(digest).tag}:revoked-session:{digest}".encode()
+
+
+def failure_alert(sender: str, error_class: str) -> bytes:
+    """Key that exists while operators have been warned of a sender's failures of one class."""
+    return f"{_PREFIX}:{{failures}}:alert:{sender}:{error_class}".encode()
+
+
+@dataclass(frozen=True, slots=True)
+class PoolKeys:
+    """The keys of one Service's pool; they share a hash tag, so that one script may touch them."""
+
+    snapshot: bytes
+    version: bytes
+    """Of the snapshot: its version, when it was read, and how many changes had been announced by then."""
+    change_count: bytes
+    """How often the Service was changed; a reading that began before the last change is discarded."""
+    refresh_lock: bytes
+    """Exists while a worker reads the pool from Twilio."""
+    failure_count: bytes
+    """Readings that failed one after the other, of all workers."""
+
+    @classmethod
+    def of(cls, service_sid: str) -> PoolKeys:
+        """Return the keys of a Service's pool."""
+        pool = f"{_PREFIX}:pool:{{{service_sid}}}"
+        names = ("version", "changes", "refresh-lock", "failures")
+        return cls(pool.encode(), *(f"{pool}:{name}".encode() for name in names))

@@ -15,6 +15,7 @@ from redis.connection import parse_url
 from redis.exceptions import RedisClusterException, RedisError
 from redis.retry import Retry
 
+from sms_router.store.scripts import Call
 from sms_router.store.url import RedisUrl, Topology
 
 CLIENT_ERRORS = (RedisError, RedisClusterException)
@@ -90,6 +91,12 @@ def async_client(url: str, connect_within: float, *, again: bool = True) -> redi
             return cast(
                 "redis.asyncio.Redis", sentinels.master_for(at.master, connection_pool_class=_AsyncPool)
             )
+
+
+def run_script(client: redis.Redis | redis.asyncio.Redis, call: Call) -> Any:
+    """Run a script by its source; of an asynchronous client, the result is to be awaited."""
+    script, keys, arguments = call
+    return client.execute_command("EVAL", script.source, len(keys), *keys, *arguments)
 
 
 @contextlib.asynccontextmanager

@@ -18,10 +18,10 @@ from functools import partial
 import hiredis
 
 from sms_router.store.address import Address, Command
-from sms_router.store.connection import Argument, PipelinedConnection, RedisReply, connect, send_all
+from sms_router.store.connection import PipelinedConnection, RedisReply, connect, send_all
 from sms_router.store.errors import RedirectedError, ScriptFailedError, StoreUnavailableError
 from sms_router.store.keys import PROBE
-from sms_router.store.scripts import ALL, Script
+from sms_router.store.scripts import SCRIPTS, Call, Script
 from sms_router.store.slots import RedirectKind, redirection_of
 from sms_router.tasks import cancel_and_wait
 
@@ -37,7 +37,7 @@ GRACE = 0.02
 CONNECT_TIMEOUT = 2.0
 RECONNECT_INTERVAL = 0.25
 
-_LOADING_SCRIPTS = tuple(("SCRIPT", "LOAD", script.source) for script in ALL)
+_LOADING_SCRIPTS = tuple(("SCRIPT", "LOAD", script.source) for script in SCRIPTS.values())
 
 Locate = Callable[[], Awaitable[Address]]
 """Says where the server is now; asked before each connection.
@@ -121,9 +121,7 @@ class RedisClient:
 
     async def run(
         self,
-        script: Script,
-        keys: tuple[bytes, ...],
-        arguments: tuple[Argument, ...],
+        call: Call,
         patience: float | None = None,
     ) -> RedisReply:
         """Run a script and return its answer.
@@ -139,11 +137,12 @@ class RedisClient:
         wire = self._wire
         if wire is None:
             raise StoreUnavailableError(self.trouble or "not connected")
+        script, keys, arguments = call
         asked = time.monotonic()
-        answer = await self._ask(wire, (b"EVALSHA", script.digest, script.keys, *keys, *arguments), patience)
+        answer = await self._ask(wire, script.by_digest + keys + arguments, patience)
         self._observe(script.name, time.monotonic() - asked)
         if isinstance(answer, hiredis.ReplyError):
-            answer = await self._second_try(wire, script, keys, arguments, answer)
+            answer = await self._second_try(wire, call, answer)
         return answer
 
     def ask_for_return(self) -> None:
@@ -152,9 +151,7 @@ class RedisClient:
 
     async def run_asking(
         self,
-        script: Script,
-        keys: tuple[bytes, ...],
-        arguments: tuple[Argument, ...],
+        call: Call,
         patience: float | None = None,
     ) -> RedisReply:
         """Run a script on keys that are on their way to this node of a Cluster.
@@ -166,8 +163,9 @@ class RedisClient:
         wire = self._wire
         if wire is None:
             raise StoreUnavailableError(self.trouble or "not connected")
+        script, keys, arguments = call
         self._ask(wire, ("ASKING",), patience)  # holds for the next command of this connection
-        answer = await self._ask(wire, (b"EVAL", script.source, script.keys, *keys, *arguments), patience)
+        answer = await self._ask(wire, script.by_source + keys + arguments, patience)
         if isinstance(answer, hiredis.ReplyError):
             raise self._classify(script, answer)
         return answer
@@ -184,14 +182,13 @@ class RedisClient:
     async def _second_try(
         self,
         wire: PipelinedConnection,
-        script: Script,
-        keys: tuple[bytes, ...],
-        arguments: tuple[Argument, ...],
+        call: Call,
         error: hiredis.ReplyError,
     ) -> RedisReply:
-        """Send the source where Redis has forgotten the script; any other error is raised."""
+        """Send the source where Redis does not have the script; any other error is raised."""
+        script, keys, arguments = call
         if str(error).startswith("NOSCRIPT"):
-            answer = await self._ask(wire, (b"EVAL", script.source, script.keys, *keys, *arguments))
+            answer = await self._ask(wire, script.by_source + keys + arguments)
             if not isinstance(answer, hiredis.ReplyError):
                 return answer
             error = answer

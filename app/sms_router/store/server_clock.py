@@ -10,13 +10,12 @@ import logging
 import time
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
 
 import redis
 
+from sms_router.store import scripts
 from sms_router.store.errors import StoreUnavailableError
-from sms_router.store.keys import ALL_BUCKETS
-from sms_router.store.scripts import CLOCK
+from sms_router.store.redis_py import run_script
 from sms_router.store.store import Store
 
 log = logging.getLogger("sms_router.clock")
@@ -58,7 +57,7 @@ class ServerClock:
         """
         asked = self._steady()
         try:
-            told = _seconds(await self._store.run(CLOCK, (ALL_BUCKETS[0].probe,), ()))
+            told = _seconds(await self._store.run(scripts.get_time()))
         except StoreUnavailableError:
             return
         self._ahead = min(max(self._ahead, told - self._steady()), told - asked)
@@ -89,8 +88,7 @@ class ServerClock:
 
 def server_time(client: redis.Redis) -> float:
     """Return the seconds since the epoch by Redis' clock. For commands at a terminal."""
-    found: Any = client.execute_command("EVAL", CLOCK.source, 1, ALL_BUCKETS[0].probe)
-    return _seconds(found)
+    return _seconds(run_script(client, scripts.get_time()))
 
 
 def _seconds(told: tuple[bytes, bytes]) -> float:

@@ -18,11 +18,11 @@ import redis
 
 from sms_router.cli.server.text import addressee
 from sms_router.config.settings import load_settings
-from sms_router.membership.keys import PoolKeys
 from sms_router.membership.snapshot import ServiceProperties, Snapshot
 from sms_router.sandbox.hosting import free_port
 from sms_router.senders.models import Capability, Sender, SenderKind
 from sms_router.store.embedded import embedded
+from sms_router.store.keys import PoolKeys
 from tests.cli.conftest import PROGRAM, Cli, Serving
 
 

@@ -12,8 +12,8 @@ from sms_router.cli.onboarding.actions import update_checklist
 from sms_router.cli.output import CommandError
 from sms_router.config.settings import load_settings
 from sms_router.onboarding.checklist import Checklist
-from sms_router.onboarding.keys import CHECKLISTS
 from sms_router.onboarding.process_choice import choose_path
+from sms_router.store.keys import CHECKLISTS
 from sms_router.store.redis_py import sync_client
 from tests.cli.twilio_side import SERVICE, TwilioSide
 

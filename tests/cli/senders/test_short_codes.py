@@ -12,7 +12,7 @@ import pytest
 import redis
 
 from sms_router.membership import audit_log as journal
-from sms_router.membership.keys import CHANGES
+from sms_router.store.keys import AUDIT_LOG
 from tests.cli.conftest import PROGRAM
 from tests.cli.twilio_side import CODE, SERVICE, SPARE, WORLD, TwilioSide
 
@@ -96,7 +96,7 @@ def test_nothing_is_removed_unless_somebody_says_so(twilio: TwilioSide, valkey: 
         f"sms-router short-codes remove {CODE} --yes",
     ]
     assert codes(twilio) == ["12345"]
-    assert not valkey.exists(CHANGES)
+    assert not valkey.exists(AUDIT_LOG)
 
 
 @pytest.mark.parametrize(("answer", "code", "left"), [("n", 1, ["12345"]), ("y", 0, [])])
@@ -184,7 +184,7 @@ def test_what_twilio_refuses_is_one_sentence_and_1(
     spoken = twilio("short-codes", *words)
     assert (spoken.code, spoken.out) == (1, "")
     assert told in spoken.err
-    assert not valkey.exists(CHANGES)
+    assert not valkey.exists(AUDIT_LOG)
 
 
 @pytest.mark.parametrize(

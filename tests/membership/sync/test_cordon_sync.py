@@ -10,11 +10,11 @@ import pytest
 import redis as synchronous
 from redis.asyncio import Redis
 
-from sms_router.membership.keys import CORDONS, CORDONS_VERSION, POOLS_CHANNEL
 from sms_router.membership.membership import Membership
 from sms_router.membership.source import ServiceSource
 from sms_router.membership.sync.cordon_sync import release, store_cordon, stored_cordons
 from sms_router.senders.cordons import Cordon
+from sms_router.store.keys import CORDONS, CORDONS_VERSION, POOLS_CHANNEL
 from sms_router.store.redis_py import sync_client
 from tests.membership.recorded import RecordedTwilio
 from tests.membership.ticking import Clock, Pauses, eventually, running

@@ -9,10 +9,10 @@ from collections.abc import AsyncIterator
 import pytest
 from redis.asyncio import Redis
 
-from sms_router.membership.keys import RECEIVED, warned_key
 from sms_router.membership.sync import failure_sync
 from sms_router.membership.sync.failure_sync import FailureSync
 from sms_router.senders.failure_monitor import FailureMonitor, WarningRule
+from sms_router.store.keys import FAILURE_REPORTS, failure_alert
 from tests.membership.ticking import Clock
 
 RULE = WarningRule(share=0.25, at_least=20, window=600)
@@ -22,9 +22,9 @@ OVER = "12345 no longer fails too often (error class sender)"
 
 @pytest.fixture
 async def shared(redis: Redis) -> AsyncIterator[Redis]:
-    await redis.delete(RECEIVED, warned_key("12345", "sender"))
+    await redis.delete(FAILURE_REPORTS, failure_alert("12345", "sender"))
     yield redis
-    await redis.delete(RECEIVED, warned_key("12345", "sender"))
+    await redis.delete(FAILURE_REPORTS, failure_alert("12345", "sender"))
 
 
 class Worker:
@@ -63,7 +63,7 @@ async def test_the_receipts_of_all_workers_make_one_warning_that_is_logged_once(
         worker.clock.now += 601
         await worker.sync.sync()
     assert caplog.messages == [BEGUN, OVER]
-    assert await shared.exists(warned_key("12345", "sender")) == 0
+    assert await shared.exists(failure_alert("12345", "sender")) == 0
 
 
 async def test_without_redis_each_worker_logs_its_own_warning_and_reports_later(
@@ -80,8 +80,8 @@ async def test_without_redis_each_worker_logs_its_own_warning_and_reports_later(
 
 
 async def test_malformed_entries_are_ignored(shared: Redis) -> None:
-    await shared.xadd(RECEIVED, {"who": "x", "seen": "[[1]]"})
-    await shared.xadd(RECEIVED, {"colour": "red"})
+    await shared.xadd(FAILURE_REPORTS, {"who": "x", "seen": "[[1]]"})
+    await shared.xadd(FAILURE_REPORTS, {"colour": "red"})
     one = Worker(shared)
     one.record(10, 10)
     await one.sync.sync()

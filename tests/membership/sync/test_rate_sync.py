@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from sms_router.membership.keys import USAGE, USED
 from sms_router.membership.snapshot_store import SharedStateError
 from sms_router.membership.sync.rate_sync import MOST_TOLD, RateSync
 from sms_router.senders.models import Decision, Sender, SenderKind
 from sms_router.senders.pool import Pool
 from sms_router.senders.rate_limits import RateLimiter, RateLimits, SenderLimit
+from sms_router.store.keys import SENDER_USAGE, SENDERS_LAST_USED
 from tests.membership.ticking import Clock
 from tests.senders.builders import sender
 
@@ -24,9 +24,9 @@ LIMITS = RateLimits({SenderKind.LONG_CODE: SenderLimit(1, 5)})
 
 @pytest.fixture
 async def shared(redis: Redis) -> AsyncIterator[Redis]:
-    await redis.delete(USED, USAGE)
+    await redis.delete(SENDERS_LAST_USED, SENDER_USAGE)
     yield redis
-    await redis.delete(USED, USAGE)
+    await redis.delete(SENDERS_LAST_USED, SENDER_USAGE)
 
 
 class Worker:
@@ -139,7 +139,7 @@ async def test_a_redis_that_has_lost_everything_lifts_no_cap(shared: Redis) -> N
     (one,) = await workers(shared, 1)
     one.send(segments=5)
     await one.shared.exchange()
-    await shared.delete(USED, USAGE)
+    await shared.delete(SENDERS_LAST_USED, SENDER_USAGE)
     one.send()
     await one.shared.exchange()
     assert one.rates.sent_today(LONG.sid) == 6
@@ -176,12 +176,12 @@ async def test_work_from_before_redis_clock_was_set_back_is_done_as_soon(shared:
     one, other = await workers(shared, 2)
     one.send(segments=3)
     await one.shared.exchange()
-    told: Any = await shared.hget(USAGE, LONG.sid)
+    told: Any = await shared.hget(SENDER_USAGE, LONG.sid)
     busy, day, sent = told.decode().split()
-    await shared.hset(USAGE, LONG.sid, f"{int(busy) + 3_600_000} {day} {sent}")
-    used = await shared.zscore(USED, LONG.sid)
+    await shared.hset(SENDER_USAGE, LONG.sid, f"{int(busy) + 3_600_000} {day} {sent}")
+    used = await shared.zscore(SENDERS_LAST_USED, LONG.sid)
     assert used is not None
-    await shared.zadd(USED, {LONG.sid: used + 3_600_000_000})
+    await shared.zadd(SENDERS_LAST_USED, {LONG.sid: used + 3_600_000_000})
     await other.shared.exchange()
     assert other.rates.over_rate() == {LONG.sid: "over its rate: 1 MPS"}
     assert other.rates.sent_today(LONG.sid) == 3

@@ -121,7 +121,7 @@ async def test_an_opt_out_never_expires_and_everything_else_does(
     people: Contacts, valkey: redis.Redis, clock: Clock
 ) -> None:
     await people.opt_out(MG, PERSON, "STOP")
-    key = BUCKET.person(MG, PERSON)
+    key = BUCKET.contact(MG, PERSON)
     assert valkey.pttl(key) == -1
     valkey.hset(key, "12345", "30006@1700000000000")
     clock.seconds += 1
@@ -244,7 +244,7 @@ async def test_what_redis_dates_counts_though_this_clock_is_behind(
 
 
 def test_what_cannot_be_read_is_left_out() -> None:
-    person = parse_contact([b"out", b"5 x STOP", b"last", b"", b"12345", b"\xff 30006@5"])
+    person = parse_contact([b":opt-out", b"5 x STOP", b":sticky-sender", b"", b"12345", b"\xff 30006@5"])
     assert person == Contact(OptOutState(0, "STOP"), {"12345": (Failure(30006, 5),)}, None)
 
 
@@ -287,7 +287,7 @@ async def test_a_wish_from_a_machine_ahead_holds_no_longer_than_the_next_one(
 async def test_a_stop_is_heard_after_a_start_from_before_the_clock_was_set_back(
     people: Contacts, clock: Clock, valkey: redis.Redis, left: float
 ) -> None:
-    valkey.hset(BUCKET.last_delivery(MG, PERSON), ":start", ahead(valkey, left))
+    valkey.hset(BUCKET.last_delivery(MG, PERSON), ":opt-in", ahead(valkey, left))
     clock.seconds = ahead(valkey, -1) / 1000
     await people.opt_out(MG, PERSON, "STOP")
     assert (await people.get(MG, PERSON)).opted_out == OptOutState(int(clock.seconds * 1000), "STOP")
@@ -300,7 +300,7 @@ async def test_a_start_is_heard_after_a_stop_from_before_the_clock_was_set_back_
 ) -> None:
     await people.opt_out(MG, PERSON, "STOP")
     later = ahead(valkey, 3600)
-    valkey.hset(BUCKET.person(MG, PERSON), "out", f"{later} {later} STOP")
+    valkey.hset(BUCKET.contact(MG, PERSON), ":opt-out", f"{later} {later} STOP")
     clock.seconds = ahead(valkey, -ago) / 1000
     await people.opt_in(MG, PERSON, "START")
     assert ((await people.get(MG, PERSON)).opted_out is not None) is listed

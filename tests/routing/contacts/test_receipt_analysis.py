@@ -201,12 +201,12 @@ async def test_the_last_sender_is_kept_where_another_could_have_answered(school:
 
 async def test_nothing_is_kept_of_people_whom_everything_reaches(school: School, valkey: redis.Redis) -> None:
     await school.learn([receipt(DELIVERED, number=number) for number in range(3)])
-    assert valkey.exists(BUCKET.person(MG, PERSON)) == 0
+    assert valkey.exists(BUCKET.contact(MG, PERSON)) == 0
 
 
 async def test_everything_that_is_learned_expires(school: School, valkey: redis.Redis) -> None:
     await school.learn([lost(30006), receipt(DELIVERED, number=1, sender="+14155550100")])
-    for key in (BUCKET.person(MG, PERSON), BUCKET.last_delivery(MG, PERSON)):
+    for key in (BUCKET.contact(MG, PERSON), BUCKET.last_delivery(MG, PERSON)):
         assert 0 < int(str(valkey.pttl(key))) <= TABLE.max_ttl_ms
 
 
@@ -226,7 +226,7 @@ async def test_any_order_and_duplicates_teach_the_same(
     school: School, valkey: redis.Redis, receipts: list[Receipt], chance: random.Random
 ) -> None:
     def kept() -> tuple[dict[bytes, bytes], list[bytes]]:
-        person = cast("dict[bytes, bytes]", valkey.hgetall(BUCKET.person(MG, PERSON)))
+        person = cast("dict[bytes, bytes]", valkey.hgetall(BUCKET.contact(MG, PERSON)))
         return person, cast("list[bytes]", valkey.zrange(BUCKET.opt_outs, 0, -1, withscores=True))
 
     valkey.flushdb()

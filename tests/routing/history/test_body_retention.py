@@ -54,9 +54,9 @@ def write(valkey: redis.Redis, number: int, hours_ago: float) -> str:
         b"received": str(received).encode(),
         b"answer": ANSWER,
         b"outcome": b"late",
-        b"story": b"HOURS\n12345: chosen: texted",
+        b"trail": b"HOURS\n12345: chosen: texted",
         b"late": ANSWER,
-        b"late:story": b"HOURS",
+        b"late:trail": b"HOURS",
         b"send:late.0": b'{"state": "sent", "at": 1, "sid": "SM1", "sender": "12345"}',
     }
     valkey.hset(BUCKET.message(reference), mapping=fields)
@@ -114,10 +114,10 @@ async def test_the_expiry_of_a_record_is_not_extended(retention: BodyRetention, 
     valkey.pexpire(BUCKET.message(reference), 5 * DAY)
     await retention.sweep()
     assert 0 < valkey.pttl(BUCKET.message(reference)) <= 5 * DAY
-    assert 0 < valkey.pttl(BUCKET.bodies_removed) <= 7 * DAY
+    assert 0 < valkey.pttl(BUCKET.body_retention_cursor) <= 7 * DAY
 
 
 def test_the_kept_parameters_contain_nothing_that_the_contact_wrote() -> None:
     assert {"MessageSid", "AccountSid", "From", "To"} <= set(KEPT_PARAMETERS)
     assert not {"Body", "MediaUrl0", "FromZip", "FromCity", "ProfileName"} & set(KEPT_PARAMETERS)
-    assert len({bucket.bodies_removed for bucket in ALL_BUCKETS}) == len(ALL_BUCKETS)
+    assert len({bucket.body_retention_cursor for bucket in ALL_BUCKETS}) == len(ALL_BUCKETS)

@@ -58,12 +58,12 @@ def write_contact(client: redis.Redis, contact: str) -> None:
     """Store everything else that is data about a contact."""
     bucket = bucket_of(contact)
     for scope in (SERVICE, OTHER_SERVICE, "12345"):
-        client.hset(bucket.person(scope, contact), mapping={"12345": "30006@1", "last": "12345"})
+        client.hset(bucket.contact(scope, contact), mapping={"12345": "30006@1", ":sticky-sender": "12345 1"})
         client.hset(bucket.last_delivery(scope, contact), "12345", 1)
-    client.hset(bucket.person(SERVICE, contact), "out", "2 1 STOP")
+    client.hset(bucket.contact(SERVICE, contact), ":opt-out", "2 1 STOP")
     client.zadd(bucket.opt_outs, {f"{SERVICE} {contact}": 1})
     client.set(bucket.cookies(contact, "12345"), "[]")
-    client.set(f"{bucket.tag}:talk:{SERVICE}:{contact}", "a step")  # any other key of the contact
+    client.hset(bucket.conversation(SERVICE, contact), "state", "{}")
     entry = OutboxEntry(f"{ACCOUNT}/{sid_of(contact, 0)}", "late", SERVICE, contact)
     client.zadd(bucket.outbox, {entry.line: 1})
 
@@ -106,10 +106,10 @@ def test_no_key_or_value_with_the_number_is_left(valkey: redis.Redis) -> None:
         "receipts": 3,
         "dead_letters": 3,
         "outbox": 1,
-        "person": 3,
-        "heard": 3,
+        "contact": 3,
+        "last_delivery": 3,
         "cookies": 1,
-        "talk": 1,
+        "conversation": 1,
     }
     eraser.remove(data, opt_out_too=True)
     stored = everything(valkey)
@@ -123,23 +123,23 @@ def test_the_contact_stays_on_the_opt_out_list_by_default(valkey: redis.Redis, b
     write_contact(valkey, PERSON)
     eraser = ContactEraser(valkey, PERSON)
     eraser.remove(eraser.find(), opt_out_too=False)
-    assert valkey.hgetall(bucket.person(SERVICE, PERSON)) == {b"out": b"2 1 STOP"}
+    assert valkey.hgetall(bucket.contact(SERVICE, PERSON)) == {b":opt-out": b"2 1 STOP"}
     assert valkey.zrange(bucket.opt_outs, 0, -1) == [f"{SERVICE} {PERSON}".encode()]
-    assert not valkey.exists(bucket.person(OTHER_SERVICE, PERSON), bucket.last_delivery(SERVICE, PERSON))
+    assert not valkey.exists(bucket.contact(OTHER_SERVICE, PERSON), bucket.last_delivery(SERVICE, PERSON))
     again = ContactEraser(valkey, PERSON).find()
     assert not again.counts
     assert len(again.opt_outs) == 1
 
 
 def test_a_claimed_message_is_left_and_reported(valkey: redis.Redis, bucket: Bucket) -> None:
-    reference = write(valkey, PERSON, 1, lease="9" * 13)
+    reference = write(valkey, PERSON, 1, lease_until="9" * 13)
     valkey.hdel(bucket.message(reference), "answer")
     eraser = ContactEraser(valkey, PERSON)
     data = eraser.find()
     assert (data.in_progress, dict(data.counts)) == ([reference], {})
     eraser.remove(data, opt_out_too=False)
     assert valkey.exists(bucket.message(reference))
-    valkey.hset(bucket.message(reference), "lease", 1)
+    valkey.hset(bucket.message(reference), "lease_until", 1)
     assert eraser.find().counts["messages"] == 1
 
 
@@ -161,15 +161,15 @@ def test_more_entries_than_one_batch_are_searched(
 def test_a_number_with_special_characters_matches_only_itself(valkey: redis.Redis) -> None:
     names = ["My*Shop", "MyBigShop", "[a-z]", "x"]
     for name in names:
-        valkey.hset(bucket_of(name).person(SERVICE, name), "last", "12345")
+        valkey.hset(bucket_of(name).contact(SERVICE, name), ":sticky-sender", "12345 1")
     for name in names:
-        assert dict(ContactEraser(valkey, name).find().counts) == {"person": 1}
+        assert dict(ContactEraser(valkey, name).find().counts) == {"contact": 1}
 
 
 def test_every_key_of_a_contact_ends_with_the_number() -> None:
     """`ContactEraser` finds keys by this, also those that will be added."""
     without_number = re.compile(
-        r"^(message|receipt|journal|dead_letters|opt_outs|outbox|probe|bodies_removed|tag)$"
+        r"^(message|receipt|journal|dead_letters|opt_outs|outbox|probe|body_retention_cursor|tag)$"
     )
     for name in dir(Bucket):
         if name.startswith("_") or without_number.match(name):

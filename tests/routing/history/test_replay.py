@@ -144,7 +144,7 @@ async def test_of_concurrent_requests_one_is_accepted(valkey: redis.Redis) -> No
 
 def test_a_contact_who_has_opted_out_gets_no_replay(valkey: redis.Redis) -> None:
     stored = write(valkey)
-    valkey.hset(BUCKET.person(SERVICE, PERSON), "out", "1 1 STOP")
+    valkey.hset(BUCKET.contact(SERVICE, PERSON), ":opt-out", "1 1 STOP")
     assert request(valkey, stored) is ReplayStatus.OPTED_OUT
     assert outbox(valkey) == []
 
@@ -171,7 +171,7 @@ def test_changes_since_the_check_are_taken_into_account(
     stored = write(valkey, outcome=outcome)
     more = {f"send:{name}": json.dumps({"state": state})}
     if name.startswith("replay"):
-        more |= {"replay": "<Response><Message/></Response>", "replay:asked": "1"}
+        more |= {"replay": "<Response><Message/></Response>", "replay:requested": "1"}
     valkey.hset(BUCKET.message(REFERENCE), mapping=dict[Any, Any](more))
     assert request(valkey, stored) is status
     assert request(valkey, stored, even_unknown=True) in {status, ReplayStatus.ASKED, ReplayStatus.ALREADY}

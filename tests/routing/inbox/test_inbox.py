@@ -192,7 +192,7 @@ async def test_a_late_answer_does_not_overtake_its_message_in_the_spool(
             await asyncio.sleep(0.01)
     bucket = bucket_of(KEY.contact)
     assert valkey.zrange(bucket.outbox, 0, -1) == [work._replace(name="late.0").line]
-    assert valkey.hmget(bucket.message(KEY.reference), ["outcome", "late", "lease"]) == [
+    assert valkey.hmget(bucket.message(KEY.reference), ["outcome", "late", "lease_until"]) == [
         b"late",
         document,
         None,
@@ -212,11 +212,11 @@ async def test_a_lease_is_held_though_its_claim_waits_in_the_spool(
     async with worker(valkey_url, tmp_path, 0.3, lambda name, _: asked.append(name)) as one:
         one.records.keep_renewing(KEY)
         async with asyncio.timeout(LONG):
-            while asked.count("renew") < 2:
+            while asked.count("renew_lease") < 2:
                 await asyncio.sleep(0.01)
-            known = {"request": REQUEST, "owner": one.records.owner, "lease": 1}
+            known = {"request": REQUEST, "owner": one.records.owner, "lease_until": 1}
             valkey.hset(record_key, mapping=cast("Any", known))
-            while valkey.hget(record_key, "lease") == b"1":
+            while valkey.hget(record_key, "lease_until") == b"1":
                 await asyncio.sleep(0.01)
 
 

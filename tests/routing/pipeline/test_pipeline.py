@@ -165,7 +165,7 @@ async def test_a_template_reply_to_an_unknown_contact_takes_one_command(fixture:
 async def test_to_a_known_contact_it_takes_two_and_counts_once(
     fixture: PipelineFixture, valkey: redis.Redis
 ) -> None:
-    valkey.hset(BUCKET.person("12345", PERSON), "unreachable:+14155550100", "1:1")
+    valkey.hset(BUCKET.contact("12345", PERSON), "unreachable:+14155550100", "1:1")
     outcome, document = await fixture.receive("HOURS")
     assert (outcome, b"9 to 5" in document) == (Outcome.REPLY, True)
     assert len(fixture.commands) == 2

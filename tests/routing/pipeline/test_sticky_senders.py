@@ -23,7 +23,7 @@ from sms_router.senders.models import Capability, RecipientFacts, ReplyFrom, Sen
 from sms_router.senders.pool import Pool
 from sms_router.senders.rate_limits import RateLimiter, RateLimits
 from sms_router.store.keys import bucket_of
-from sms_router.store.scripts import HEARD
+from sms_router.store.scripts import set_sticky_sender
 from tests.routing.messages import message
 from tests.routing.workers import Worker, worker
 from tests.senders.builders import FakeClock
@@ -45,7 +45,7 @@ async def one(valkey_url: str, tmp_path: Path) -> AsyncIterator[Worker]:
 
 
 def stored(valkey: redis.Redis, person: str = PERSON) -> str | None:
-    known: Any = valkey.hgetall(bucket_of(person).person(MG, person))
+    known: Any = valkey.hgetall(bucket_of(person).contact(MG, person))
     return parse_contact([part for pair in known.items() for part in pair]).last_sender
 
 
@@ -89,7 +89,7 @@ async def test_another_worker_knows_it_from_redis(one: Worker, valkey: redis.Red
     first = fixture.answers()
     await fixture.last.aclose()
     assert stored(valkey) == first
-    assert 0 < valkey.pttl(bucket_of(PERSON).person(MG, PERSON)) <= DAY
+    assert 0 < valkey.pttl(bucket_of(PERSON).contact(MG, PERSON)) <= DAY
     other = StickySenderFixture(one)
     for number in range(9):
         other.answers(f"+1646555{number:04}")
@@ -110,8 +110,8 @@ async def test_the_latest_choice_holds_in_whatever_order_they_come(one: Worker, 
 
 
 async def test_somebody_who_opted_out_stays_on_the_list_for_ever(one: Worker, valkey: redis.Redis) -> None:
-    key = bucket_of(PERSON).person(MG, PERSON)
-    valkey.hset(key, "out", "1 1 STOP")
+    key = bucket_of(PERSON).contact(MG, PERSON)
+    valkey.hset(key, ":opt-out", "1 1 STOP")
     last = StickySenders(one.journal, lambda: DAY)
     last.remember(MG, PERSON, "+12125550001")
     await last.aclose()
@@ -152,15 +152,20 @@ async def test_a_number_without_equals_is_not_written_down(one: Worker, valkey: 
 async def test_a_choice_from_before_the_clock_was_set_back_holds_against_no_later_one(
     one: Worker, valkey: redis.Redis
 ) -> None:
-    key = bucket_of(PERSON).person(MG, PERSON)
+    key = bucket_of(PERSON).contact(MG, PERSON)
     now = valkey.time()[0] * 1000
+
+    async def choose(sender: Sender, at: int) -> None:
+        call = set_sticky_sender(scope=MG, contact=PERSON, sender=sender.address, chosen_at=at, ttl_ms=DAY)
+        await one.journal.write(call)
+
     for stamp, latest in ((now + 86_400_000, False), (now - 1000, True)):
-        valkey.hset(key, "last", f"{EQUALS[0].address} {stamp}")
-        await one.journal.write(HEARD, (key,), (EQUALS[1].address, now - 5000, DAY))
+        valkey.hset(key, ":sticky-sender", f"{EQUALS[0].address} {stamp}")
+        await choose(EQUALS[1], now - 5000)
         assert (stored(valkey) == EQUALS[0].address) is latest
-    await one.journal.write(HEARD, (key,), (EQUALS[2].address, now + 86_400_000, DAY))
-    await one.journal.write(HEARD, (key,), (EQUALS[3].address, now + 10_000, DAY))
+    await choose(EQUALS[2], now + 86_400_000)
+    await choose(EQUALS[3], now + 10_000)
     assert stored(valkey) in {EQUALS[2].address, EQUALS[3].address}
     await asyncio.sleep(0.002)
-    await one.journal.write(HEARD, (key,), (EQUALS[1].address, now + 86_400_000, DAY))
+    await choose(EQUALS[1], now + 86_400_000)
     assert stored(valkey) == EQUALS[1].address, "it came later"

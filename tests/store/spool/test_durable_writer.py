@@ -10,22 +10,16 @@ from typing import cast
 import pytest
 import redis
 
-from sms_router.store.keys import ANSWERED_CHANNEL, bucket_of
-from sms_router.store.scripts import COMMIT
+from sms_router.store.keys import bucket_of
 from sms_router.store.spool.durable_writer import DurableWriter
 from sms_router.store.spool.files import SpoolEntry
 from sms_router.store.spool.spool import Spool
 from sms_router.store.store import Store
+from tests.store.calls import commit
 from tests.store.private_valkey import PrivateValkey
 
 LONG = 20
 PERSON = bucket_of("+14155550100")
-
-
-def committing(reference: str) -> tuple[str | bytes | int, ...]:
-    """Return what a commit is run with when its record is not there."""
-    said = (reference, "<Response/>", "reply", "{}", 60_000, "", ANSWERED_CHANNEL)
-    return (*said, "", "", 3000, b"From=x", 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +32,7 @@ class Desk:
     replayed: asyncio.Queue[None]
 
     async def commit(self, reference: str) -> object:
-        keys = (PERSON.message(reference), PERSON.journal, PERSON.dead_letters, PERSON.outbox)
-        return await self.journal.write(COMMIT, keys, committing(reference))
+        return await self.journal.write(commit(PERSON, reference))
 
     async def until_nothing_waits(self) -> None:
         async with asyncio.timeout(LONG):
@@ -144,8 +137,7 @@ async def test_a_step_that_can_never_be_taken_holds_up_no_other(
     async with desk(valkey_url, tmp_path) as at:
         at.spool.add(SpoolEntry("a script of tomorrow", (b"key",), ()))
         for name in ("AC/1", "AC/bad", "AC/2"):
-            keys = (PERSON.message(name), PERSON.journal, PERSON.dead_letters, PERSON.outbox)
-            at.journal.spool(COMMIT, keys, committing(name))
+            at.journal.spool(commit(PERSON, name))
         await at.until_nothing_waits()
         assert journaled(valkey) == ["AC/1", "AC/2"]
         assert (at.spool.size, at.spool.dropped) == (0, 2)

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sms_router.store.errors import StoreUnavailableError
-from sms_router.store.scripts import COMMIT
+from sms_router.store.scripts import SCRIPTS
 from sms_router.store.spool.files import SpoolEntry
 from sms_router.store.spool.spool import Spool
 from tests.store.neighbour import entry, neighbour
@@ -131,7 +131,7 @@ def test_another_text_is_no_entry(text: str) -> None:
 
 
 def test_an_entry_holds_the_arguments_as_redis_would_get_them() -> None:
-    assert SpoolEntry.of(COMMIT, [b"key"], [1, "é", b"\xff"]) == SpoolEntry(
+    assert SpoolEntry.of((SCRIPTS["commit"], (b"key",), (1, "é", b"\xff"))) == SpoolEntry(
         "commit", (b"key",), (b"1", "é".encode(), b"\xff")
     )
 

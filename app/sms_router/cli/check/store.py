@@ -11,8 +11,8 @@ from sms_router.checks.finding import Finding, Severity
 from sms_router.cli.context import store_client
 from sms_router.cli.output import CommandError
 from sms_router.config.settings import Settings
+from sms_router.store import scripts
 from sms_router.store.keys import ALL_BUCKETS, ANSWERED_CHANNEL
-from sms_router.store.scripts import CLOCK
 
 SUBJECT = "redis"
 
@@ -40,8 +40,9 @@ def _use(client: redis.Redis) -> None:
 
     """
     probe = ALL_BUCKETS[0].probe
-    client.script_load(CLOCK.source.decode())
-    client.execute_command("EVALSHA", CLOCK.digest, 1, probe)
+    script, keys, _ = scripts.get_time()
+    client.script_load(script.source.decode())
+    client.evalsha(script.digest, len(keys), *keys)
     client.set(probe, "1", px=1000)
     client.publish(ANSWERED_CHANNEL, "")
 

@@ -30,10 +30,10 @@ _WORDS = {
     "receipts": "delivery receipt",
     "dead_letters": "dead letter",
     "outbox": "message in the outbox",
-    "person": "record of which numbers reach them",
-    "heard": "record of when they were last reached",
-    "pace": "count of their replies",
-    "talk": "conversation",
+    "contact": "record of which numbers reach them",
+    "last_delivery": "record of when they were last reached",
+    "reply_count": "count of their replies",
+    "conversation": "conversation",
     "cookies": "cookie jar of an application",
 }
 

@@ -11,19 +11,11 @@ from typing import Any
 from redis import Redis as SynchronousRedis
 from redis.asyncio import Redis
 
-from sms_router.membership.keys import CORDONS, CORDONS_VERSION, POOLS_CHANNEL
-from sms_router.membership.snapshot_store import redis_errors
+from sms_router.membership.sync.versioned_hash import HashStatus, VersionedHash
 from sms_router.senders.cordons import Cordon, Cordons
+from sms_router.store.keys import CORDONS, CORDONS_VERSION, POOLS_CHANNEL
 
 log = logging.getLogger("sms_router.membership")
-
-_RESTORE = """
-if redis.call('EXISTS', KEYS[2]) == 1 then return 0 end
-for index = 2, #ARGV, 2 do redis.call('HSET', KEYS[1], ARGV[index], ARGV[index + 1]) end
-redis.call('SET', KEYS[2], ARGV[1])
-return 1
-"""
-"""Puts back what a Redis without persistence has lost, unless an operator was there before."""
 
 
 class CordonSync:
@@ -31,28 +23,18 @@ class CordonSync:
 
     def __init__(self, redis: Redis, cordons: Cordons, time_limit: float = 1.0) -> None:
         """``time_limit`` is in seconds, for each command."""
-        self._redis = redis
         self._cordons = cordons
-        self._time_limit = time_limit
-        self._version = 0
+        self._stored = VersionedHash(redis, CORDONS, CORDONS_VERSION, time_limit)
 
     async def sync(self) -> None:
-        """Take over what is stored, in one round trip; what Redis has lost is stored again.
+        """Install the stored cordons where they have changed.
 
         Raises:
-            SharedError: when Redis does not serve; what was known stays.
+            SharedStateError: when Redis does not serve; the installed cordons stay.
 
         """
-        async with self._redis.pipeline(transaction=True) as pipeline:
-            pipeline.get(CORDONS_VERSION)
-            pipeline.hgetall(CORDONS)
-            async with redis_errors(self._time_limit):
-                version, stored = await pipeline.execute()
-        if version is None and self._version:
-            await self._restore()
-        elif int(version or 0) != self._version:
-            self._version = int(version or 0)
-            self._install(_read(stored))
+        if await self._stored.sync() is HashStatus.CHANGED:
+            self._install(_read(self._stored.fields))
 
     def _install(self, cordons: tuple[Cordon, ...]) -> None:
         before = {each.sid: each for each in self._cordons.active}
@@ -63,13 +45,6 @@ class CordonSync:
                 log.warning("%s is %s", cordon.address, cordon.describe(cordon.since))
         for sid in before.keys() - holding.keys():
             log.info("%s is not cordoned any more", before[sid].address)
-
-    async def _restore(self) -> None:
-        told = [part for each in self._cordons.active for part in (each.sid, _written(each))]
-        async with redis_errors(self._time_limit):
-            await self._redis.execute_command(
-                "EVAL", _RESTORE, 2, CORDONS, CORDONS_VERSION, self._version, *told
-            )
 
 
 def stored_cordons(redis: SynchronousRedis, now: float) -> tuple[Cordon, ...]:

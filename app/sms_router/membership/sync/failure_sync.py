@@ -12,9 +12,9 @@ from uuid import uuid4
 
 from redis.asyncio import Redis
 
-from sms_router.membership.keys import RECEIVED, warned_key
 from sms_router.membership.snapshot_store import SharedStateError, redis_errors
 from sms_router.senders.failure_monitor import Alert, FailureMonitor, ReceiptCounts
+from sms_router.store.keys import FAILURE_REPORTS, failure_alert
 from sms_router.tasks import PeriodicTask
 
 log = logging.getLogger("sms_router.membership")
@@ -86,7 +86,7 @@ class FailureSync:
         entry: dict[Any, Any] = {"who": self._worker, "seen": json.dumps(counts)}
         try:
             async with redis_errors(self._command_timeout):
-                await self._redis.xadd(RECEIVED, entry, maxlen=MAX_STREAM_LENGTH, approximate=True)
+                await self._redis.xadd(FAILURE_REPORTS, entry, maxlen=MAX_STREAM_LENGTH, approximate=True)
         except BaseException:
             self._failures.restore(drained)
             raise
@@ -98,7 +98,7 @@ class FailureSync:
             self._last_read = f"{int((self._clock() - self._failures.rule.window) * 1000)}-0"
         async with redis_errors(self._command_timeout):
             entries: Any = await self._redis.xrange(
-                RECEIVED, f"({self._last_read}", "+", count=MAX_ENTRIES_READ
+                FAILURE_REPORTS, f"({self._last_read}", "+", count=MAX_ENTRIES_READ
             )
         for entry_id, fields in entries:
             self._last_read = entry_id.decode()
@@ -108,7 +108,7 @@ class FailureSync:
 
     async def _is_first(self, alert: Alert) -> bool:
         """Return whether no other worker has logged this begin or end."""
-        key = warned_key(alert.failing.sender, alert.failing.error_class)
+        key = failure_alert(alert.failing.sender, alert.failing.error_class)
         try:
             async with redis_errors(self._command_timeout):
                 if alert.begins:
@@ -120,7 +120,9 @@ class FailureSync:
     async def _renew_logged(self) -> None:
         for failing in self._failures.failing()[:MAX_COUNTS_WRITTEN]:
             async with redis_errors(self._command_timeout):
-                await self._redis.pexpire(warned_key(failing.sender, failing.error_class), self._logged_ttl)
+                await self._redis.pexpire(
+                    failure_alert(failing.sender, failing.error_class), self._logged_ttl
+                )
 
 
 def _decode(stored: bytes) -> ReceiptCounts:

@@ -5,16 +5,17 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from redis import Redis as SynchronousRedis
 from redis.asyncio import Redis
 
-from sms_router.membership.keys import USAGE, USED
 from sms_router.membership.refresher import Sleep
 from sms_router.membership.snapshot_store import SharedStateError, redis_errors
 from sms_router.senders.pool import Pool
 from sms_router.senders.rate_limits import RateLimiter, SharedUsage, UsageDelta
+from sms_router.store.redis_py import run_script
+from sms_router.store.scripts.senders import sync_rates
 from sms_router.tasks import cancel_and_wait
 
 log = logging.getLogger("sms_router.membership")
@@ -26,55 +27,6 @@ MOST_TOLD = 500
 """Senders in one exchange, each way; more follow at once."""
 
 _MOST_PAGES = 40
-
-_EXCHANGE = """
-local clock = redis.call('TIME')
-local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
-local day = math.floor((now - ARGV[3] * 1000) / 86400000)
-
--- What a sender had to do when it was used after now, before the clock was set back, begins now.
-local function told(sender)
-  local busy, of, sent = string.match(redis.call('HGET', KEYS[2], sender) or '', '^(%d+) (%d+) (%d+)$')
-  local ahead = math.floor((tonumber(redis.call('ZSCORE', KEYS[1], sender)) or 0) / 1000) - now
-  if busy and ahead > 0 then
-    busy = math.max(0, busy - ahead)
-    redis.call('HSET', KEYS[2], sender, string.format('%.0f %s %s', busy, of, sent))
-    redis.call('ZADD', KEYS[1], string.format('%.0f', now * 1000), sender)
-  end
-  return busy, of, sent
-end
-
-for index = 4, #ARGV, 3 do
-  local sender, work, segments = ARGV[index], tonumber(ARGV[index + 1]), tonumber(ARGV[index + 2])
-  local busy, of, sent = told(sender)
-  busy, sent = tonumber(busy or 0), tonumber(of or 0) == day and tonumber(sent) or 0
-  if segments > 0 then
-    redis.call('HSET', KEYS[2], sender,
-      string.format('%.0f %.0f %.0f', math.max(busy, now) + work, day, sent + segments))
-  end
-  redis.call('ZADD', KEYS[1], string.format('%.0f', now * 1000 + (index - 1) / 3), sender)
-end
-if #ARGV > 3 then
-  redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', string.format('%.0f', (now - 172800000) * 1000))
-  redis.call('PEXPIRE', KEYS[1], 172800000)
-  redis.call('PEXPIRE', KEYS[2], 172800000)
-end
-local found = redis.call('ZRANGEBYSCORE', KEYS[1], ARGV[1], '+inf', 'WITHSCORES', 'LIMIT', 0, ARGV[2])
-local answer = {string.format('%.0f', now)}
-for index = 1, #found, 2 do
-  told(found[index])
-  table.insert(answer, found[index])
-  table.insert(answer, redis.call('ZSCORE', KEYS[1], found[index]))
-  table.insert(answer, redis.call('HGET', KEYS[2], found[index]) or '0 0 0')
-end
-return answer
-"""
-"""Adds what one worker has sent, and returns what all have, of those used since it last asked.
-
-KEYS: when each was used, what each has sent: "busy until ms, day, segments of the day".
-ARGV: from which use on, how many at the most, seconds after midnight UTC at which a day begins; then
-sender, ms of work, segments, by turns.
-"""
 
 
 class RateSync:
@@ -163,9 +115,14 @@ class RateSync:
         taken = self._rates.drain(MOST_TOLD)
         try:
             async with redis_errors(self._time_limit):
-                answer: Any = await self._redis.execute_command(
-                    *("EVAL", _EXCHANGE, 2, USED, USAGE, self._since, MOST_TOLD),
-                    *(self._rates.day_offset, *_encode(taken)),
+                answer = await run_script(
+                    self._redis,
+                    sync_rates(
+                        since=self._since,
+                        max_senders=MOST_TOLD,
+                        day_offset_s=self._rates.day_offset,
+                        sent=_encode(taken),
+                    ),
                 )
         except BaseException:
             self._rates.restore(taken)
@@ -189,13 +146,13 @@ class _Report(NamedTuple):
 
 def stored_usage(redis: SynchronousRedis, now: float) -> list[SharedUsage]:
     """Return what all workers have sent lately. For commands at a terminal."""
-    answer: Any = redis.execute_command("EVAL", _EXCHANGE, 2, USED, USAGE, "-inf", 20_000, 0)
-    return _decode(answer, now).senders
+    call = sync_rates(since="-inf", max_senders=20_000, day_offset_s=0, sent=())
+    return _decode(run_script(redis, call), now).senders
 
 
-def _encode(taken: Mapping[str, UsageDelta]) -> Iterable[str | int]:
+def _encode(taken: Mapping[str, UsageDelta]) -> Iterable[tuple[str, int, int]]:
     for sender, count in taken.items():
-        yield from (sender, round(count.busy_seconds * 1000), count.segments)
+        yield sender, round(count.busy_seconds * 1000), count.segments
 
 
 def _decode(answer: list[bytes], now: float) -> _Report:

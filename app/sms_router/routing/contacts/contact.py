@@ -64,10 +64,10 @@ def parse_contact(known: Sequence[bytes]) -> Contact:
     failures: dict[str, tuple[Failure, ...]] = {}
     texts = [each.decode("utf-8", "replace") for each in known]
     for name, value in zip(texts[::2], texts[1::2], strict=True):
-        if name == "out":
+        if name == ":opt-out":
             _, since, source = [*value.split(" ", 2), "", ""][:3]
             opted_out = OptOutState(int(since) if since.isdecimal() else 0, source)
-        elif name == "last":
+        elif name == ":sticky-sender":
             last_sender = value.rpartition(" ")[0] or None
         else:
             failures[name] = read_failures(value)

@@ -11,9 +11,9 @@ from sms_router.routing.opt_outs.cache import OptOutCache
 from sms_router.senders.error_table import ErrorTable
 from sms_router.senders.models import NO_FACTS, RecipientFacts
 from sms_router.senders.pool import PoolFinder
+from sms_router.store import scripts
 from sms_router.store.errors import StoreUnavailableError
 from sms_router.store.keys import CONSENTS_CHANNEL, bucket_of
-from sms_router.store.scripts import CONSENT, PERSON, TELL
 from sms_router.store.spool.durable_writer import DurableWriter
 from sms_router.store.store import Store
 
@@ -89,7 +89,7 @@ class Contacts:
         return self.facts(scope, person, await self._kept(scope, person), stored=True)
 
     async def _kept(self, scope: str, person: str) -> ContactFields:
-        return await self._store.run(PERSON, (bucket_of(person).person(scope, person),), ()) or None
+        return await self._store.run(scripts.get_contact(scope=scope, contact=person)) or None
 
     def is_opted_out_cached(self, scope: str, person: str) -> bool:
         """Tell whether this worker has heard that the person opted out."""
@@ -106,21 +106,21 @@ class Contacts:
         await self._consent("start", scope, person, source, reference)
 
     async def _consent(self, wish: str, scope: str, person: str, source: str, reference: str | None) -> None:
-        bucket = bucket_of(person)
-        own = bucket.person(scope, person)
-        record = bucket.message(reference) if reference is not None else own
-        kept = await self._journal.write(
-            CONSENT,
-            (own, bucket.last_delivery(scope, person), bucket.opt_outs, record),
-            (wish, source, self.now(), self.table.max_ttl_ms, f"{scope} {person}", CONSENTS_CHANNEL),
+        call = scripts.change_consent(
+            scope=scope,
+            contact=person,
+            message=reference,
+            request=wish,
+            source=source,
+            requested_at=self.now(),
+            ttl_ms=self.table.max_ttl_ms,
         )
-        if kept is None:
-            await self._tell(own, f"{wish} {scope} {person}")
-
-    async def _tell(self, key: bytes, change: str) -> None:
-        """Publish to the other workers what Redis is too full to keep; one that is away publishes nothing."""
-        with contextlib.suppress(StoreUnavailableError):
-            await self._store.run(TELL, (key,), (CONSENTS_CHANNEL, change), PUBLISH_TIMEOUT)
+        if await self._journal.write(call) is None:
+            # Redis may be too full to store it and still publish it; one that is away does neither.
+            key = bucket_of(person).contact(scope, person)
+            call = scripts.publish(key=key, channel=CONSENTS_CHANNEL, payload=f"{wish} {scope} {person}")
+            with contextlib.suppress(StoreUnavailableError):
+                await self._store.run(call, PUBLISH_TIMEOUT)
 
     def now(self) -> int:
         """Return the time in milliseconds since the epoch."""

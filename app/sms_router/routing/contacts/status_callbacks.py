@@ -14,8 +14,7 @@ from sms_router.privacy import mask_number
 from sms_router.routing.contacts.receipt_analysis import Evidence, ReceiptAnalysis, ReceiptAnalyzer
 from sms_router.senders.error_table import MAX_THRESHOLD
 from sms_router.senders.reachability import infer_unreachable, read_failures
-from sms_router.store.keys import bucket_of
-from sms_router.store.scripts import RECEIPT
+from sms_router.store import scripts
 from sms_router.store.spool.durable_writer import DurableWriter
 from sms_router.twilio.status import MessageStatus, Receipt
 
@@ -134,42 +133,32 @@ class ReceiptHandler:
     async def _store(
         self, receipt: Receipt, reference: str | None, lesson: ReceiptAnalysis | None, repeat: Resend
     ) -> object:
-        bucket = bucket_of(receipt.person)
-        key = bucket.receipt(f"{receipt.account_sid}/{receipt.message_sid}")
-        scope = lesson.scope if lesson is not None else ""
         people = self._lessons.people if self._lessons is not None else None
-        return await self._journal.write(
-            RECEIPT,
-            (
-                key,
-                bucket.message(reference) if reference is not None else key,
-                bucket.person(scope, receipt.person),
-                bucket.last_delivery(scope, receipt.person),
-                bucket.outbox,
-                bucket.dead_letters,
-            ),
-            (
-                receipt.status.value,
-                receipt.status.rank,
-                receipt.error_code or "",
-                receipt.sender or "",
-                receipt.reply or "",
-                self._retention,
-                receipt.message_sid,
-                lesson.teaches if lesson is not None else Evidence.NOTHING,
-                people.now() if people is not None else 0,
-                people.table.max_ttl_ms if people is not None else 0,
-                MAX_THRESHOLD,
-                "1" if lesson is not None and lesson.has_alternatives else "",
-                repeat.entry.name if repeat.entry is not None else "",
-                repeat.entry.line if repeat.entry is not None else "",
-                repeat.why,
-                repeat.times,
-                repeat.believed,
-                reference or "",
-                repeat.dead_letter,
-            ),
+        call = scripts.record_receipt(
+            scope=lesson.scope if lesson is not None else "",
+            contact=receipt.person,
+            receipt=f"{receipt.account_sid}/{receipt.message_sid}",
+            message=reference,
+            status=receipt.status.value,
+            rank=receipt.status.rank,
+            error_code=str(receipt.error_code or ""),
+            sender=receipt.sender or "",
+            reply=receipt.reply or "",
+            retention_ms=self._retention,
+            sid=receipt.message_sid,
+            evidence=lesson.teaches if lesson is not None else Evidence.NOTHING,
+            received_at=people.now() if people is not None else 0,
+            contact_ttl_ms=people.table.max_ttl_ms if people is not None else 0,
+            max_failures=MAX_THRESHOLD,
+            has_alternatives="1" if lesson is not None and lesson.has_alternatives else "",
+            resend_part=repeat.entry.name if repeat.entry is not None else "",
+            resend_entry=repeat.entry.line if repeat.entry is not None else b"",
+            reason=repeat.why,
+            failure_threshold=repeat.times,
+            max_failure_age_ms=repeat.believed,
+            cause=repeat.dead_letter,
         )
+        return await self._journal.write(call)
 
     def _log_belief(self, receipt: Receipt, kept: str) -> None:
         """Say in the log what is believed since this failure."""

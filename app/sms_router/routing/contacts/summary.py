@@ -53,7 +53,7 @@ class FailoverPreview:
 
 def stored_person(client: redis.Redis, service: str, number: str) -> Contact:
     """Read a contact of a Service with redis-py's client, which answers bytes."""
-    known = cast("dict[bytes, bytes]", client.hgetall(bucket_of(number).person(service, number)))
+    known = cast("dict[bytes, bytes]", client.hgetall(bucket_of(number).contact(service, number)))
     return parse_contact([part for pair in known.items() for part in pair]) if known else UNKNOWN
 
 

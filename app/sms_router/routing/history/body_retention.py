@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import logging
 
+from sms_router.store import scripts
 from sms_router.store.errors import ScriptFailedError, StoreUnavailableError
 from sms_router.store.keys import ALL_BUCKETS, Bucket
-from sms_router.store.scripts import BODY_RETENTION
 from sms_router.store.store import Store
 from sms_router.tasks import PeriodicTask
 from sms_router.twilio.twiml import EMPTY
@@ -73,18 +73,15 @@ class BodyRetention:
         return due
 
     async def _remove_batch(self, bucket: Bucket) -> int:
-        removed: int = await self._store.run(
-            BODY_RETENTION,
-            (bucket.journal, bucket.bodies_removed),
-            (
-                self._max_age,
-                BATCH,
-                bucket.message(""),
-                EMPTY,
-                f" {' '.join(KEPT_PARAMETERS)} ",
-                self._record_retention,
-            ),
+        call = scripts.remove_bodies(
+            bucket,
+            body_retention_ms=self._max_age,
+            count=BATCH,
+            empty_answer=EMPTY,
+            kept_parameters=f" {' '.join(KEPT_PARAMETERS)} ",
+            retention_ms=self._record_retention,
         )
+        removed: int = await self._store.run(call)
         return removed
 
     async def _sweep_and_log(self) -> None:

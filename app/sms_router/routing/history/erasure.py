@@ -98,7 +98,7 @@ class ContactEraser:
             if member.decode("utf-8", "surrogateescape").partition(" ")[2] == self._contact:
                 data.opt_outs.append(member)
         for key, kind in self._own_keys():
-            if kind == "person" and self._client.hkeys(key) == [b"out"]:
+            if kind == "contact" and self._client.hkeys(key) == [b":opt-out"]:
                 data.opt_out_keys.append(key)
             else:
                 data.keys[key] = kind
@@ -115,7 +115,7 @@ class ContactEraser:
         self._in_batches(data.dead_letters, lambda pipeline, entry: pipeline.xdel(bucket.dead_letters, entry))
         self._in_batches(data.outbox, lambda pipeline, line: pipeline.zrem(bucket.outbox, line))
         for key, kind in data.keys.items():
-            self._remove_key(key, keep_opt_out=kind == "person" and not opt_out_too)
+            self._remove_key(key, keep_opt_out=kind == "contact" and not opt_out_too)
         if opt_out_too:
             self._in_batches(data.opt_out_keys, lambda pipeline, key: pipeline.unlink(key))
             self._in_batches(data.opt_outs, lambda pipeline, one: pipeline.zrem(bucket.opt_outs, one))
@@ -127,10 +127,10 @@ class ContactEraser:
 
     def _remove_key(self, key: bytes, *, keep_opt_out: bool) -> None:
         """Remove a key; with ``keep_opt_out`` its other fields only, if it contains an opt-out."""
-        if not keep_opt_out or not self._client.hexists(key, "out"):
+        if not keep_opt_out or not self._client.hexists(key, ":opt-out"):
             self._client.unlink(key)
             return
-        others = [name for name in cast("list[bytes]", self._client.hkeys(key)) if name != b"out"]
+        others = [name for name in cast("list[bytes]", self._client.hkeys(key)) if name != b":opt-out"]
         if others:
             self._client.hdel(key, *cast("list[str]", others))
 
@@ -157,7 +157,7 @@ class ContactEraser:
         """Add the contact's messages among the journal entries of a batch."""
         pipeline = self._client.pipeline(transaction=False)
         for _, reference in batch:
-            pipeline.hmget(self._bucket.message(reference), "request", "answer", "lease")
+            pipeline.hmget(self._bucket.message(reference), "request", "answer", "lease_until")
         for (entry, reference), (request, answer, lease) in zip(batch, pipeline.execute(), strict=True):
             message = parse_stored_request(request or b"")
             if message is None or message.sender != self._contact:
@@ -176,7 +176,7 @@ class ContactEraser:
         pattern = f"{prefix}*:{_PATTERN_CHARACTERS.sub(_ESCAPED, self._contact)}"
         for key in self._client.scan_iter(match=pattern, count=BATCH):
             self._progress(1)
-            yield key, key.decode("utf-8", "replace").removeprefix(prefix).partition(":")[0]
+            yield key, key.decode("utf-8", "replace").removeprefix(prefix).partition(":")[0].replace("-", "_")
 
     def _stream(self, stream: bytes) -> Iterator[tuple[bytes, Fields]]:
         """Yield the entries of a stream, which are read in batches."""

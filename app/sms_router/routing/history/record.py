@@ -171,13 +171,13 @@ def parse_record(
         received=_number(fields, b"received"),
         message=parse_stored_request(fields.get(b"request", b"")),
         outcome=_text(fields, b"outcome") or None,
-        answer=_answer(fields, b"answer", b"story", b"answered"),
-        late_reply=_answer(fields, b"late", b"late:story", b"late:at"),
+        answer=_answer(fields, b"answer", b"trail", b"answered"),
+        late_reply=_answer(fields, b"late", b"late:trail", b"late:at"),
         replay=_replay(fields),
         attempts=tuple(sorted(_attempts(fields), key=lambda attempt: attempt.part)),
         sent=tuple(sorted(sent, key=lambda message: (message.part or _LAST_PART, message.sid))),
         causes=tuple(causes),
-        claimed_until=_number(fields, b"lease") or 0,
+        claimed_until=_number(fields, b"lease_until") or 0,
         bodies_removed=_number(fields, b"bodies:removed"),
     )
 
@@ -204,10 +204,10 @@ def _answer(fields: Fields, document: bytes, trail: bytes, at: bytes) -> AnswerR
 
 
 def _replay(fields: Fields) -> Replay | None:
-    requested_at = _number(fields, b"replay:asked")
+    requested_at = _number(fields, b"replay:requested")
     if requested_at is None:
         return None
-    answer = _answer(fields, b"replay", b"replay:story", b"replay:at")
+    answer = _answer(fields, b"replay", b"replay:trail", b"replay:at")
     return Replay(requested_at, answer, _text(fields, b"replay:failed"))
 
 

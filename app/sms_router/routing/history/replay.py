@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 import redis
 
@@ -11,8 +11,8 @@ from sms_router.delivery.entry import OutboxEntry, ReplyKind
 from sms_router.delivery.message import SendState
 from sms_router.routing.history.record import MessageRecord
 from sms_router.routing.inbox.answer import Outcome
-from sms_router.store.keys import bucket_of
-from sms_router.store.scripts import REPLAY_ASK
+from sms_router.store import scripts
+from sms_router.store.redis_py import run_script
 from sms_router.twilio.status import MessageStatus
 
 TWILIO_GIVES_UP_AFTER = 60_000
@@ -111,7 +111,7 @@ def _unless_sent(record: MessageRecord, kind: ReplyKind, reason: str, even_unkno
 
 
 _RESULTS = {
-    b"asked": ReplayCheck(ReplayStatus.ASKED, "requested"),
+    b"requested": ReplayCheck(ReplayStatus.ASKED, "requested"),
     b"gone": ReplayCheck(ReplayStatus.GONE, "its text is no longer kept"),
     b"unanswered": ReplayCheck(ReplayStatus.IN_WORK, "Twilio may still request its answer"),
     b"opted out": ReplayCheck(ReplayStatus.OPTED_OUT, "the contact has opted out"),
@@ -139,21 +139,17 @@ def request_replay(
     """
     assert record.message is not None, "check_replayable has refused it"
     contact = record.message.sender
-    bucket = bucket_of(contact)
-    result = client.execute_command(
-        "EVAL",
-        REPLAY_ASK.source,
-        3,
-        bucket.message(record.reference),
-        bucket.outbox,
-        bucket.person(scope, contact),
-        OutboxEntry(record.reference, ReplyKind.REPLAY.value, scope, contact).line,
-        OutboxEntry(record.reference, ReplyKind.LATE.value, scope, contact).line,
-        int(retention_days * 86_400_000),
-        TWILIO_GIVES_UP_AFTER,
-        "1" if even_unknown else "",
+    call = scripts.request_replay(
+        scope=scope,
+        contact=contact,
+        reference=record.reference,
+        entry=OutboxEntry(record.reference, ReplyKind.REPLAY.value, scope, contact).line,
+        late_entry=OutboxEntry(record.reference, ReplyKind.LATE.value, scope, contact).line,
+        retention_ms=int(retention_days * 86_400_000),
+        answer_timeout_ms=TWILIO_GIVES_UP_AFTER,
+        accept_unknown="1" if even_unknown else "",
     )
-    return _RESULTS[cast("list[bytes]", result)[0]]
+    return _RESULTS[run_script(client, call)[0]]
 
 
 def format_duration(milliseconds: int) -> str:

@@ -21,21 +21,10 @@ from sms_router.routing.inbox.leases import LeaseRenewer
 from sms_router.routing.inbox.loop_guard import LimitExceeded, ReplyCounter
 from sms_router.routing.inbox.waiters import AnswerWaiters
 from sms_router.senders.models import Decision
-from sms_router.store.connection import Argument, encode
+from sms_router.store import scripts
+from sms_router.store.connection import encode
 from sms_router.store.errors import StoreUnavailableError
-from sms_router.store.keys import ANSWERED_CHANNEL, bucket_of
-from sms_router.store.scripts import (
-    COMMIT,
-    COMMIT_COUNTED,
-    COMMIT_IN_TURN,
-    NOTE,
-    OPEN,
-    OPEN_ANSWERING,
-    OPEN_IN_TURN,
-    PACE,
-    RELEASE,
-    Script,
-)
+from sms_router.store.keys import bucket_of
 from sms_router.store.spool.durable_writer import DurableWriter
 from sms_router.store.store import Store
 
@@ -48,6 +37,9 @@ Then it is answered from memory. Together they stay below the 300 ms that an out
 
 MAX_CACHED_ANSWERS = 10_000
 MAX_CACHED_ANSWER_BYTES = 4096
+
+_UNCOUNTED = (None, (b"", b""))
+"""In place of a `ReplyCounter`, for the scripts."""
 
 _Value = TypeVar("_Value")
 
@@ -143,11 +135,11 @@ class Inbox:
         self._store = store
         self._journal = journal
         self._clock = clock
-        self._retention = int(retention_days * 86_400_000)
+        self._retention_ms = b"%d" % (retention_days * 86_400_000)
         self.owner = uuid4().hex[:12].encode()
         """This worker's name in its claims."""
         self._leases = LeaseRenewer(store, self.owner, lease)
-        self._claim_arguments = (self.owner, b"%d" % self._leases.milliseconds, b"%d" % self._retention)
+        self._lease_ms = b"%d" % self._leases.milliseconds
         self._waiters = AnswerWaiters()
         self._answers: OrderedDict[str, Answer] = OrderedDict()
         self._released: OrderedDict[str, None] = OrderedDict()
@@ -190,27 +182,33 @@ class Inbox:
                 and Redis knows nothing of the contact. Never together with ``in_turn``.
 
         """
-        bucket = bucket_of(key.contact)
-        record = bucket.message(key.reference)
-        keys: tuple[bytes, ...] = (record, bucket.journal, bucket.person(scope, key.contact))
-        arguments: tuple[Argument, ...] = (
-            *self._claim_arguments,
-            key.reference,
-            request,
-            b"1" if fallback else b"0",
+        call = scripts.claim(
+            scope=scope,
+            contact=key.contact,
+            owner=self.owner,
+            lease_ms=self._lease_ms,
+            retention_ms=self._retention_ms,
+            reference=key.reference,
+            request=request,
+            is_fallback=b"1" if fallback else b"0",
+            in_conversation=in_turn,
         )
-        script = OPEN
-        if in_turn:
-            script, keys = OPEN_IN_TURN, (*keys, bucket.conversation(scope, key.contact))
-        elif prepared is not None:
-            answer, trail_text, counter, _ = prepared
-            counter_key, limit = counter or (record, (b"", b""))
-            script, keys = OPEN_ANSWERING, (*keys, counter_key)
-            arguments = (*arguments, *answer, encode(trail_text), *limit)
+        if prepared is not None:
+            (document, outcome), trail_text, counter, _ = prepared
+            counter_key, limit = counter or _UNCOUNTED
+            call = scripts.claim_prepared(
+                call,
+                reply_count=counter_key,
+                answer=document,
+                outcome=outcome,
+                trail=encode(trail_text),
+                max_replies=limit[0],
+                window_ms=limit[1],
+            )
         while True:
             notifications, started = self._waiters.notifications, time.monotonic()
             try:
-                result = await self._store.run(script, keys, arguments)
+                result = await self._store.run(call)
             except StoreUnavailableError:
                 if not fallback and key.reference in self._released:
                     return RELEASED
@@ -219,7 +217,7 @@ class Inbox:
                 return self._cache(key.reference, prepared.answer)
             claim = _parse_claim(result, started)
             if isinstance(claim, Claimed):
-                self._leases.add(key.reference, record, started)
+                self._leases.add(key.reference, call[1][0], started)
                 return claim
             if isinstance(claim, Answer):
                 return claim if claim is RELEASED else self._cache(key.reference, claim)
@@ -251,64 +249,60 @@ class Inbox:
             update: stored in the same step.
 
         """
-        bucket = bucket_of(key.contact)
-        record = bucket.message(key.reference)
-        keys: tuple[bytes, ...] = (record, bucket.journal, bucket.dead_letters, bucket.outbox)
-        arguments: tuple[Argument, ...] = (
-            key.reference,
-            answer.document,
-            answer.outcome,
-            encode(entry.trail_text),
-            self._retention,
-            encode(entry.cause),
-            ANSWERED_CHANNEL,
-            continuation.entry if continuation is not None else b"",
-            self.owner if continuation is not None and continuation.is_ours else b"",
-            self._leases.milliseconds,
+        counter_key, limit = counter or _UNCOUNTED
+        call = scripts.commit(
+            contact=key.contact,
+            reference=key.reference,
+            answer=answer.document,
+            outcome=answer.outcome,
+            trail=encode(entry.trail_text),
+            retention_ms=self._retention_ms,
+            cause=encode(entry.cause) if entry.cause else b"",
+            work=continuation.entry if continuation is not None else b"",
+            owner=self.owner if continuation is not None and continuation.is_ours else b"",
+            lease_ms=self._lease_ms,
+            reply_count=counter_key,
+            max_replies=limit[0],
+            window_ms=limit[1],
         )
+        if update is not None:
+            call = scripts.update_conversation(
+                call,
+                conversation=update.key,
+                state=update.stored,
+                valid_ms=update.ttl,
+                ttl_ms=update.expired_ttl,
+            )
         result = None
         if claim.stored:
-            result = await self._run_commit(keys, arguments, request, claim, counter, update)
+            result = await self._run_commit(call, request, claim)
             if result is not None and result[0] == _CommitStatus.LIMIT_EXCEEDED:
                 return LimitExceeded(result[1])
         self._leases.discard(key.reference)
         if result is None:
-            script, keys, extra = _commit_script(keys, None, update)
-            complete = (*arguments, *self._received(request), *extra)
-            self._journal.spool(script, keys, complete, begins=continuation is not None)
+            call = scripts.spooled(call, request=request, received=self._now())
+            self._journal.spool(call, begins=continuation is not None)
         elif result[0] == _CommitStatus.ANSWERED_BEFORE:
             answer = Answer(result[1], Outcome(result[2].decode()))
         return self._cache(key.reference, answer)
 
-    async def _run_commit(
-        self,
-        keys: tuple[bytes, ...],
-        arguments: tuple[Argument, ...],
-        request: bytes,
-        claim: Claimed,
-        counter: ReplyCounter | None,
-        update: ConversationUpdate | None,
-    ) -> Sequence[Any] | None:
-        """Run the commit in what is left of the budget, once more with the request where the record is lost.
+    async def _run_commit(self, call: scripts.Call, request: bytes, claim: Claimed) -> Sequence[Any] | None:
+        """Run a commit in what is left of the budget, once more with the request where the record is lost.
 
         Returns None where Redis does not serve.
         """
-        script, keys, extra = _commit_script(keys, counter, update)
         timeout = STORE_BUDGET - claim.spent
         try:
-            result: Sequence[Any] = await self._store.run(
-                script, keys, (*arguments, b"", b"", *extra), timeout
-            )
+            result: Sequence[Any] = await self._store.run(call, timeout)
             if result[0] == _CommitStatus.RECORD_LOST:
-                complete = (*arguments, *self._received(request), *extra)
-                result = await self._store.run(script, keys, complete, timeout)
+                call = scripts.with_request(call, request=request, received=self._now())
+                result = await self._store.run(call, timeout)
         except StoreUnavailableError:
             return None
         return result
 
-    def _received(self, request: bytes) -> tuple[bytes, int]:
-        """Return what a record that Redis does not have is written from: the request, and the time."""
-        return request, int(self._clock() * 1000)
+    def _now(self) -> int:
+        return int(self._clock() * 1000)
 
     async def release(self, key: MessageKey, request: bytes, claim: Claimed, entry: JournalEntry) -> None:
         """Release the claim on a message whose handler failed, so that Twilio's fallback request answers it.
@@ -316,36 +310,46 @@ class Inbox:
         Where only this worker's memory has the claim, the fallback request finds the message unclaimed.
         """
         self._leases.discard(key.reference)
-        bucket = bucket_of(key.contact)
-        keys = (bucket.message(key.reference), bucket.journal, bucket.dead_letters)
-        arguments = (
-            key.reference,
-            encode(entry.trail_text),
-            self._retention,
-            encode(entry.cause),
-            ANSWERED_CHANNEL,
-            *self._received(request),
+        call = scripts.release(
+            contact=key.contact,
+            reference=key.reference,
+            trail=encode(entry.trail_text),
+            retention_ms=self._retention_ms,
+            cause=encode(entry.cause),
+            request=request,
+            received=self._now(),
         )
         _keep_newest(self._released, key.reference, None)
         if claim.stored:
-            await self._journal.write(RELEASE, keys, arguments)
+            await self._journal.write(call)
         else:
-            self._journal.spool(RELEASE, keys, arguments)
+            self._journal.spool(call)
 
     async def count_reply(self, counter: ReplyCounter) -> LimitExceeded | None:
         """Count a late reply; it is not counted while Redis does not serve."""
         try:
-            excess = await self._store.run(PACE, (counter.key,), counter.limit)
+            excess = await self._store.run(
+                scripts.count_reply(
+                    reply_count=counter.key,
+                    max_replies=counter.limit.replies,
+                    window_ms=counter.limit.milliseconds,
+                )
+            )
         except StoreUnavailableError:
             return None
         return LimitExceeded(excess) if excess else None
 
     async def annotate(self, key: MessageKey, field: str, text: str, cause: str = "") -> None:
         """Add a field to the record of an answered message; with a ``cause`` it becomes a dead letter."""
-        bucket = bucket_of(key.contact)
-        keys = (bucket.message(key.reference), bucket.dead_letters)
-        arguments = (key.reference, field, encode(text), self._retention, encode(cause))
-        await self._journal.write(NOTE, keys, arguments)
+        call = scripts.annotate(
+            contact=key.contact,
+            reference=key.reference,
+            field=field,
+            text=encode(text),
+            retention_ms=self._retention_ms,
+            cause=encode(cause),
+        )
+        await self._journal.write(call)
 
     def keep_renewing(self, key: MessageKey) -> None:
         """Renew the claim from now on, for work that goes on after the answer."""
@@ -375,25 +379,13 @@ def _parse_claim(result: Sequence[Any], started: float) -> ClaimResult:
             contact, *stored = more or (None,)
             conversation = StoredConversation.read(*stored) if stored else None
             return Claimed(attempt, time.monotonic() - started, True, contact or None, conversation)
-        case [b"busy", remaining, *contact]:
+        case [b"in_progress", remaining, *contact]:
             return InProgress(remaining / 1000, contact[0] if contact else None)
-        case [b"turn", remaining, behind]:
+        case [b"locked", remaining, behind]:
             return InProgress(remaining / 1000, behind=behind.decode())
         case [b"answered", document, outcome]:
             return Answer(document, Outcome(outcome.decode()))
     return RELEASED
-
-
-def _commit_script(
-    keys: tuple[bytes, ...], counter: ReplyCounter | None, update: ConversationUpdate | None
-) -> tuple[Script, tuple[bytes, ...], tuple[Argument, ...]]:
-    """Return the script for what is stored along with an answer, its keys and its last arguments."""
-    if update is not None:
-        counter_key, limit = counter or (keys[0], (b"", b""))
-        return COMMIT_IN_TURN, (*keys, counter_key, update.key), (*limit, *update[1:])
-    if counter is not None:
-        return COMMIT_COUNTED, (*keys, counter.key), counter.limit
-    return COMMIT, keys, ()
 
 
 def _keep_newest(cache: OrderedDict[str, _Value], reference: str, value: _Value) -> None:

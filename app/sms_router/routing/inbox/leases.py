@@ -6,8 +6,8 @@ import asyncio
 import logging
 import time
 
+from sms_router.store import scripts
 from sms_router.store.errors import StoreUnavailableError
-from sms_router.store.scripts import RENEW
 from sms_router.store.store import Store
 from sms_router.tasks import PeriodicTask
 
@@ -65,7 +65,9 @@ class LeaseRenewer:
 
     async def _renew(self, reference: str, record: bytes, since: float) -> None:
         try:
-            renewed = await self._store.run(RENEW, (record,), (self._owner, self.milliseconds))
+            renewed = await self._store.run(
+                scripts.renew_lease(message=record, owner=self._owner, lease_ms=self.milliseconds)
+            )
         except StoreUnavailableError:
             return  # renewed in the next run, if the lease has not expired by then
         if renewed == 0 and self._leases.get(reference) == (record, since):

@@ -67,7 +67,7 @@ class LoopGuard:
         """Return where an answer is counted; None for an empty answer, and without a limit."""
         if not self._limit.replies or document == EMPTY:
             return None
-        return ReplyCounter(bucket_of(contact).pace(scope, contact), self._limit)
+        return ReplyCounter(bucket_of(contact).reply_count(scope, contact), self._limit)
 
     @property
     def reason(self) -> str:

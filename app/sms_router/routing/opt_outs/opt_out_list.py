@@ -12,8 +12,9 @@ from typing import TextIO, cast
 
 import redis
 
-from sms_router.store.keys import ALL_BUCKETS, CONSENTS_CHANNEL, Bucket, bucket_of
-from sms_router.store.scripts import CONSENT
+from sms_router.store import scripts
+from sms_router.store.keys import ALL_BUCKETS, Bucket
+from sms_router.store.redis_py import run_script
 
 COLUMNS = ("number", "service", "since", "source")
 """Of the CSV file; ``since`` is ISO 8601, in UTC where it names no zone."""
@@ -91,18 +92,16 @@ class OptOutList:
     def _run(self, wish: str, entries: Sequence[OptOut]) -> int:
         pipeline = self._client.pipeline(transaction=False)
         for each in entries:
-            bucket = bucket_of(each.number)
-            own = bucket.person(each.service, each.number)
-            keys = (own, bucket.last_delivery(each.service, each.number), bucket.opt_outs, own)
-            said = (
-                wish,
-                each.source,
-                each.since,
-                self._longest_belief,
-                f"{each.service} {each.number}",
-                CONSENTS_CHANNEL,
+            call = scripts.change_consent(
+                scope=each.service,
+                contact=each.number,
+                message=None,
+                request=wish,
+                source=each.source,
+                requested_at=each.since,
+                ttl_ms=self._longest_belief,
             )
-            pipeline.execute_command("EVAL", CONSENT.source, len(keys), *keys, *said)
+            run_script(pipeline, call)
         return sum(map(int, pipeline.execute()))
 
     def _whole(self, bucket: Bucket, found: Sequence[tuple[bytes, int]]) -> Iterator[OptOut]:
@@ -110,7 +109,7 @@ class OptOutList:
         names = [tuple(member.decode().split(" ", 1)) for member, _ in found]
         pipeline = self._client.pipeline(transaction=False)
         for service, number in names:
-            pipeline.hget(bucket.person(service, number), "out")
+            pipeline.hget(bucket.contact(service, number), ":opt-out")
         for (service, number), (_, at), out in zip(names, found, pipeline.execute(), strict=True):
             source = out.decode("utf-8", "replace").split(" ", 2)[-1] if out else "unknown"
             yield OptOut(number, service, at, source)

@@ -66,7 +66,7 @@ class ReplyOutboxHandler:
             return Cancelled("the contact has opted out", dead_letter=False)
         if not part.resend:
             return self._sms(part, message, outbound, outbound.sender or message.recipient)
-        facts = replace(facts, unreachable=facts.unreachable | {str(lease.state.get("failed") or "")})
+        facts = replace(facts, unreachable=facts.unreachable | {str(lease.state.get("failed_sender") or "")})
         decision = self._composer.choose(message, Reply(outbound.body, outbound.media), facts)
         if decision.address is None or decision.address in facts.unreachable:
             return Cancelled("no other sender can carry it", dead_letter=True)

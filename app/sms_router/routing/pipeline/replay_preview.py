@@ -82,5 +82,5 @@ def preview_replay(
 def read_conversation(client: redis.Redis, scope: str, contact: str, now: int) -> StoredConversation | None:
     """Return a contact's conversation; ``now`` is in milliseconds since the epoch."""
     key = bucket_of(contact).conversation(scope, contact)
-    said, until = cast("list[bytes | None]", client.hmget(key, "said", "until"))
+    said, until = cast("list[bytes | None]", client.hmget(key, "state", "expires_at"))
     return StoredConversation.read(said, int(until) - now if until else None)

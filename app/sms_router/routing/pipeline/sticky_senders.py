@@ -12,8 +12,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 
-from sms_router.store.keys import bucket_of
-from sms_router.store.scripts import HEARD
+from sms_router.store import scripts
 from sms_router.store.spool.durable_writer import DurableWriter
 from sms_router.tasks import cancel_and_wait
 
@@ -76,6 +75,7 @@ class StickySenders:
 
     async def _write_one(self, key: Key, address: str, at: int) -> None:
         scope, contact = key
-        await self._journal.write(
-            HEARD, (bucket_of(contact).person(scope, contact),), (address, at, self._ttl())
+        call = scripts.set_sticky_sender(
+            scope=scope, contact=contact, sender=address, chosen_at=at, ttl_ms=self._ttl()
         )
+        await self._journal.write(call)

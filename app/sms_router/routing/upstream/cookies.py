@@ -15,9 +15,8 @@ from dataclasses import asdict, dataclass
 from email.utils import parsedate_to_datetime
 from http.cookies import Morsel, SimpleCookie
 
+from sms_router.store import scripts
 from sms_router.store.errors import StoreUnavailableError
-from sms_router.store.keys import bucket_of
-from sms_router.store.scripts import COOKIES
 from sms_router.store.store import Store
 from sms_router.twilio.webhook_url import WebhookUrl
 
@@ -121,7 +120,9 @@ class CookieStore:
     async def load(self, contact: str, number: str) -> CookieJar:
         """Return the cookies of a contact and a number of ours, and extend their life."""
         try:
-            stored = await self._store.run(COOKIES, (_key(contact, number),), (b"", TTL * 1000))
+            stored = await self._store.run(
+                scripts.load_cookies(contact=contact, number=number, ttl_ms=TTL * 1000)
+            )
         except StoreUnavailableError:
             written_at, stored = self._local.get((contact, number), (0.0, b""))
             stored = stored if self._clock() - written_at < TTL else b""
@@ -136,14 +137,11 @@ class CookieStore:
         self._local.move_to_end((contact, number))
         if len(self._local) > MAX_LOCAL_PAIRS:
             self._local.popitem(last=False)
+        call = scripts.save_cookies(contact=contact, number=number, jar=serialized, ttl_ms=TTL * 1000)
         try:
-            await self._store.run(COOKIES, (_key(contact, number),), (serialized, TTL * 1000))
+            await self._store.run(call)
         except StoreUnavailableError:
             return  # this worker has them
-
-
-def _key(contact: str, number: str) -> bytes:
-    return bucket_of(contact).cookies(contact, number)
 
 
 def _parse(serialized: bytes | None) -> list[Cookie]:

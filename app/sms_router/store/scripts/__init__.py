@@ -1,105 +1,308 @@
-"""The Lua scripts: each is one atomic step in the life of a message."""
+"""The Lua scripts, and one function for each that names its keys and arguments.
+
+A script is one atomic step. Its function returns what `Store.run` takes: the script, its keys, and its
+arguments in the order of the Lua file's header; what they mean is explained there. Durations are in
+milliseconds (``_ms``), moments in milliseconds since the epoch. ``contact`` is the address that somebody
+texts from, ``scope`` a Service's sid or one of our numbers outside Services, ``reference`` a message's
+``AccountSid/MessageSid``.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from hashlib import sha1
-from importlib.resources import files
+from sms_router.store.keys import ALL_BUCKETS, ANSWERED_CHANNEL, CONSENTS_CHANNEL, Bucket, bucket_of
+from sms_router.store.keys import revoked_session as revoked_session_key
+from sms_router.store.scripts.loader import SCRIPTS, Call, Script
+
+__all__ = ["SCRIPTS", "Call", "Script"]
+
+# --- The inbox: a message from its claim to its answer ---
 
 
-@dataclass(frozen=True, slots=True)
-class Script:
-    """One script; Redis knows it by the SHA-1 of its source."""
+def claim(
+    *,
+    scope: str,
+    contact: str,
+    owner: bytes,
+    lease_ms: int | bytes,
+    retention_ms: int | bytes,
+    reference: str,
+    request: bytes,
+    is_fallback: bytes,
+    in_conversation: bool = False,
+) -> Call:
+    """Claim a message and journal it, or learn who has it or its answer.
 
-    name: str
-    source: bytes
-    digest: bytes
-    keys: bytes
-    """How many keys it takes, as Redis wants to read it."""
-
-
-def _source(name: str) -> bytes:
-    return files(__package__).joinpath(f"{name}.lua").read_bytes()
-
-
-def _script(name: str, source: bytes, keys: int) -> Script:
-    digest = sha1(source, usedforsecurity=False).hexdigest().encode()
-    return Script(name, source, digest, str(keys).encode())
-
-
-def _load(name: str, keys: int, functions: str = "") -> Script:
-    """Return a script, with the functions of another file before it that it calls."""
-    before = _source(functions) if functions else b""
-    return _script(name, before + _source(name), keys)
+    With ``in_conversation`` the contact's earlier messages are answered first.
+    """
+    bucket = bucket_of(contact)
+    arguments = (owner, lease_ms, retention_ms, reference, request, is_fallback)
+    keys = (bucket.message(reference), bucket.journal, bucket.contact(scope, contact))
+    if in_conversation:
+        return SCRIPTS["claim_in_conversation"], (*keys, bucket.conversation(scope, contact)), arguments
+    return SCRIPTS["claim"], keys, arguments
 
 
-OPEN = _load("open", keys=3)
-COMMIT = _load("commit", keys=4, functions="counting")
-COMMIT_COUNTED = replace(COMMIT, keys=b"5")
-"""The same with a count of replies."""
-PACE = _load("pace", keys=1, functions="counting")
-RELEASE = _load("release", keys=3)
-RENEW = _load("renew", keys=1)
-NOTE = _load("note", keys=2)
-RECEIPT = _load("receipt", keys=6)
-CONSENT = _load("consent", keys=4)
-PERSON = _load("person", keys=1)
-COOKIES = _load("cookies", keys=1)
-CLOCK = _load("clock", keys=1)
-HEARD = _load("heard", keys=1)
-OUTBOX_PUT = _load("outbox_put", keys=3)
-OUTBOX_TAKE = _load("outbox_take", keys=1)
-OUTBOX_CLAIM = _load("outbox_claim", keys=4)
-OUTBOX_MARK = _load("outbox_mark", keys=4)
-OUTBOX_SETTLE = _load("outbox_settle", keys=3)
-OUTBOX_POSTPONE = _load("outbox_postpone", keys=2)
-OUTBOX_HAND_OVER = _load("outbox_hand_over", keys=2)
-REPLAY_ASK = _load("replay_ask", keys=3)
-BODY_RETENTION = _load("body_retention", keys=2)
-SESSION_END = _load("session_end", keys=1)
-TELL = _load("tell", keys=1)
+def claim_prepared(
+    claim: Call,
+    *,
+    reply_count: bytes | None,
+    answer: bytes,
+    outcome: str,
+    trail: bytes,
+    max_replies: int | bytes,
+    window_ms: int | bytes,
+) -> Call:
+    """Have a claim answer the message in the same step; without ``reply_count`` that is not counted."""
+    _, keys, arguments = claim
+    # Unpacking (RUF005) would take twice as long.
+    return (
+        SCRIPTS["claim_prepared"],
+        keys + (reply_count or keys[0],),  # noqa: RUF005
+        arguments + (answer, outcome, trail, max_replies, window_ms),  # noqa: RUF005
+    )
 
 
-def _in_turn(script: Script, keys: int) -> Script:
-    """Return the script as it is where people's messages take turns, with ``keys`` in all."""
-    return _script(f"{script.name}_in_turn", _source("turns") + script.source, keys)
+def commit(
+    *,
+    contact: str,
+    reference: str,
+    answer: bytes,
+    outcome: str,
+    trail: bytes,
+    retention_ms: int | bytes,
+    cause: bytes,
+    work: bytes,
+    owner: bytes,
+    lease_ms: int | bytes,
+    reply_count: bytes | None,
+    max_replies: int | bytes,
+    window_ms: int | bytes,
+) -> Call:
+    """Commit the answer to a message; without ``reply_count`` it is not counted."""
+    bucket = bucket_of(contact)
+    message = bucket.message(reference)
+    keys = (message, bucket.journal, bucket.dead_letters, bucket.outbox, reply_count or message)
+    arguments = (
+        b"", b"", max_replies, window_ms, reference, answer, outcome, trail, retention_ms, cause,
+        ANSWERED_CHANNEL, work, owner, lease_ms,
+    )  # fmt: skip
+    return SCRIPTS["commit"], keys, arguments
 
 
-OPEN_ANSWERING = _script(
-    "open_answering", _source("counting") + _source("answer_at_once") + OPEN.source, keys=4
-)
-OPEN_IN_TURN = _in_turn(OPEN, keys=4)
-COMMIT_IN_TURN = _in_turn(COMMIT, keys=6)
-OUTBOX_CLAIM_IN_TURN = _in_turn(OUTBOX_CLAIM, keys=5)
-OUTBOX_PUT_IN_TURN = _in_turn(OUTBOX_PUT, keys=4)
+def with_request(commit: Call, *, request: bytes, received: int) -> Call:
+    """Have a commit store the request of a message that Redis has lost."""
+    script, keys, arguments = commit
+    return script, keys, (request, received, *arguments[2:])
 
-_TURNED = (OPEN_IN_TURN, COMMIT_IN_TURN, OUTBOX_CLAIM_IN_TURN, OUTBOX_PUT_IN_TURN)
-_MESSAGES = (
-    OPEN,
-    OPEN_ANSWERING,
-    COMMIT,
-    PACE,
-    RELEASE,
-    RENEW,
-    NOTE,
-    RECEIPT,
-    CONSENT,
-    PERSON,
-    COOKIES,
-    HEARD,
-    CLOCK,
-)
-_OUTBOX = (
-    OUTBOX_PUT,
-    OUTBOX_TAKE,
-    OUTBOX_CLAIM,
-    OUTBOX_MARK,
-    OUTBOX_SETTLE,
-    OUTBOX_POSTPONE,
-    OUTBOX_HAND_OVER,
-    REPLAY_ASK,
-)
 
-ALL = (*_MESSAGES, *_OUTBOX, *_TURNED, BODY_RETENTION, SESSION_END, TELL)
+def spooled(commit: Call, *, request: bytes, received: int) -> Call:
+    """Return a commit to be run when Redis is back: with the request, and without counting the reply."""
+    script, keys, arguments = commit
+    return script, keys, (request, received, b"", b"", *arguments[4:])
 
-BY_NAME = {script.name: script for script in ALL}
+
+def update_conversation(call: Call, *, conversation: bytes, state: bytes, valid_ms: int, ttl_ms: int) -> Call:
+    """Have a commit, or the outbox, store what the message makes of the contact's conversation too."""
+    script, keys, arguments = call
+    return (
+        SCRIPTS[f"{script.name}_in_conversation"],
+        (*keys, conversation),
+        (*arguments, state, valid_ms, ttl_ms),
+    )
+
+
+def count_reply(*, reply_count: bytes, max_replies: int, window_ms: int) -> Call:
+    """Count a reply that leaves by REST."""
+    return SCRIPTS["count_reply"], (reply_count,), (max_replies, window_ms)
+
+
+def release(
+    *,
+    contact: str,
+    reference: str,
+    trail: bytes,
+    retention_ms: int | bytes,
+    cause: bytes,
+    request: bytes,
+    received: int,
+) -> Call:
+    """Give up the claim on a failed message, for Twilio's fallback request."""
+    bucket = bucket_of(contact)
+    keys = (bucket.message(reference), bucket.journal, bucket.dead_letters)
+    return (
+        SCRIPTS["release"],
+        keys,
+        (reference, trail, retention_ms, cause, ANSWERED_CHANNEL, request, received),
+    )
+
+
+def renew_lease(*, message: bytes, owner: bytes, lease_ms: int) -> Call:
+    """Renew the lease of a claim."""
+    return SCRIPTS["renew_lease"], (message,), (owner, lease_ms)
+
+
+def annotate(
+    *, contact: str, reference: str, field: str, text: bytes, retention_ms: int | bytes, cause: bytes
+) -> Call:
+    """Store in a field of a message what happened after its answer."""
+    bucket = bucket_of(contact)
+    keys = (bucket.message(reference), bucket.dead_letters)
+    return SCRIPTS["annotate"], keys, (reference, field, text, retention_ms, cause)
+
+
+def request_replay(
+    *,
+    scope: str,
+    contact: str,
+    reference: str,
+    entry: bytes,
+    late_entry: bytes,
+    retention_ms: int | bytes,
+    answer_timeout_ms: int,
+    accept_unknown: str,
+) -> Call:
+    """Ask for a message to be answered once more."""
+    bucket = bucket_of(contact)
+    keys = (bucket.message(reference), bucket.outbox, bucket.contact(scope, contact))
+    return (
+        SCRIPTS["request_replay"],
+        keys,
+        (entry, late_entry, retention_ms, answer_timeout_ms, accept_unknown),
+    )
+
+
+def remove_bodies(
+    bucket: Bucket,
+    *,
+    body_retention_ms: int,
+    count: int,
+    empty_answer: bytes,
+    kept_parameters: str,
+    retention_ms: int | bytes,
+) -> Call:
+    """Remove texts from old messages of a bucket, some at a time."""
+    return (
+        SCRIPTS["remove_bodies"],
+        (bucket.journal, bucket.body_retention_cursor),
+        (body_retention_ms, count, bucket.message(""), empty_answer, kept_parameters, retention_ms),
+    )
+
+
+# --- Contacts: what is stored of somebody ---
+
+
+def get_contact(*, scope: str, contact: str) -> Call:
+    """Get what is stored of a contact."""
+    return SCRIPTS["get_contact"], (bucket_of(contact).contact(scope, contact),), ()
+
+
+def change_consent(
+    *,
+    scope: str,
+    contact: str,
+    message: str | None,
+    request: str,
+    source: str,
+    requested_at: int,
+    ttl_ms: int,
+) -> Call:
+    """Put a contact on the opt-out list, or take them off it.
+
+    ``message`` is the reference of the message that asks for it, whose time counts before ``requested_at``.
+    """
+    bucket = bucket_of(contact)
+    key = bucket.contact(scope, contact)
+    keys = (
+        key,
+        bucket.last_delivery(scope, contact),
+        bucket.opt_outs,
+        bucket.message(message) if message is not None else key,
+    )
+    arguments = (request, source, requested_at, ttl_ms, f"{scope} {contact}", CONSENTS_CHANNEL)
+    return SCRIPTS["change_consent"], keys, arguments
+
+
+def record_receipt(
+    *,
+    scope: str,
+    contact: str,
+    receipt: str,
+    message: str | None,
+    status: str,
+    rank: int,
+    error_code: str,
+    sender: str,
+    reply: str,
+    retention_ms: int | bytes,
+    sid: str,
+    evidence: str,
+    received_at: int,
+    contact_ttl_ms: int,
+    max_failures: int,
+    has_alternatives: str,
+    resend_part: str,
+    resend_entry: bytes,
+    reason: str,
+    failure_threshold: int,
+    max_failure_age_ms: int,
+    cause: str,
+) -> Call:
+    """Store the status of an outgoing message, and what it is evidence of.
+
+    ``receipt`` is the reference of the outgoing message, ``message`` that of the message which it answers.
+    """
+    bucket = bucket_of(contact)
+    key = bucket.receipt(receipt)
+    keys = (
+        key,
+        bucket.message(message) if message is not None else key,
+        bucket.contact(scope, contact),
+        bucket.last_delivery(scope, contact),
+        bucket.outbox,
+        bucket.dead_letters,
+    )
+    arguments = (
+        status, rank, error_code, sender, reply, retention_ms, sid, evidence, received_at, contact_ttl_ms,
+        max_failures, has_alternatives, resend_part, resend_entry, reason, failure_threshold,
+        max_failure_age_ms, message or "", cause,
+    )  # fmt: skip
+    return SCRIPTS["record_receipt"], keys, arguments
+
+
+def set_sticky_sender(*, scope: str, contact: str, sender: str, chosen_at: int, ttl_ms: int) -> Call:
+    """Store which of several equal senders a contact was answered from."""
+    keys = (bucket_of(contact).contact(scope, contact),)
+    return SCRIPTS["set_sticky_sender"], keys, (sender, chosen_at, ttl_ms)
+
+
+def load_cookies(*, contact: str, number: str, ttl_ms: int) -> Call:
+    """Get an application's cookies for a pair of numbers, and extend their life."""
+    return SCRIPTS["load_cookies"], (bucket_of(contact).cookies(contact, number),), (ttl_ms,)
+
+
+def save_cookies(*, contact: str, number: str, jar: bytes, ttl_ms: int) -> Call:
+    """Store an application's cookies for a pair of numbers."""
+    return SCRIPTS["save_cookies"], (bucket_of(contact).cookies(contact, number),), (jar, ttl_ms)
+
+
+# --- The rest ---
+
+
+def publish(*, key: bytes, channel: str, payload: str) -> Call:
+    """Publish to all workers, by the node that holds a key."""
+    return SCRIPTS["publish"], (key,), (channel, payload)
+
+
+def get_time() -> Call:
+    """Get Redis' time."""
+    return SCRIPTS["get_time"], (ALL_BUCKETS[0].probe,), ()
+
+
+def revoke_session(*, digest: str, ttl_ms: int) -> Call:
+    """Revoke a session of the console."""
+    return SCRIPTS["revoke_session"], (revoked_session_key(digest),), (ttl_ms,)
+
+
+def is_session_revoked(*, digest: str) -> Call:
+    """Tell whether a session of the console was revoked."""
+    return SCRIPTS["is_session_revoked"], (revoked_session_key(digest),), ()

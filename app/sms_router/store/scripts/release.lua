@@ -1,24 +1,21 @@
--- Gives a failed message back, so that Twilio's fallback request takes it over at once. A record that
--- is not there is made; run again, it changes nothing.
--- KEYS: record, journal, dead letters
--- ARGV: reference, story, retention ms, cause, channel, request, received ms
-local record = redis.call('HMGET', KEYS[1], 'answer', 'outcome', 'request')
-if record[1] or record[2] == 'released' then
+-- Gives up the claim on a message whose handler failed, so that Twilio's fallback request takes it over at once.
+-- A message that is not stored is stored. Run again, it changes nothing.
+local message, journal, dead_letters = unpack(KEYS)
+local reference, trail, retention_ms, cause, channel, request, received = unpack(ARGV)
+local answer, outcome, stored_request = unpack(redis.call('HMGET', message, 'answer', 'outcome', 'request'))
+if answer or outcome == 'released' then
   return 0
 end
-local clock = redis.call('TIME')
-local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
-local retention = tonumber(ARGV[3])
-redis.call('XADD', KEYS[3], 'MINID', '~', now - retention, '*', 'message', ARGV[1], 'cause', ARGV[4])
-redis.call('PEXPIRE', KEYS[3], retention)
-if not record[3] then
-  redis.call('HSET', KEYS[1], 'request', ARGV[6], 'received', ARGV[7], 'attempts', 1)
-  redis.call('XADD', KEYS[2], 'MINID', '~', now - retention, '*', 'message', ARGV[1])
-  redis.call('PEXPIRE', KEYS[2], retention)
+--- @include "now"
+--- @include "append"
+append(dead_letters, retention_ms, 'message', reference, 'cause', cause)
+if not stored_request then
+  redis.call('HSET', message, 'request', request, 'received', received, 'attempts', 1)
+  append(journal, retention_ms, 'message', reference)
 end
-redis.call('HSET', KEYS[1], 'outcome', 'released', 'story', ARGV[2], 'lease', 0)
-redis.call('PEXPIRE', KEYS[1], retention)
-if redis.call('HDEL', KEYS[1], 'awaited') == 1 then
-  redis.call('PUBLISH', ARGV[5], ARGV[1])
+redis.call('HSET', message, 'outcome', 'released', 'trail', trail, 'lease_until', 0)
+redis.call('PEXPIRE', message, retention_ms)
+if redis.call('HDEL', message, 'awaited') == 1 then
+  redis.call('PUBLISH', channel, reference)
 end
 return 1

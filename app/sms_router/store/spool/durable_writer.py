@@ -6,9 +6,9 @@ import asyncio
 import logging
 from collections.abc import Sequence
 
-from sms_router.store.connection import Argument, RedisReply
+from sms_router.store.connection import RedisReply
 from sms_router.store.errors import ScriptFailedError, StoreUnavailableError
-from sms_router.store.scripts import BY_NAME, Script
+from sms_router.store.scripts import SCRIPTS, Call
 from sms_router.store.spool.files import SpoolEntry
 from sms_router.store.spool.spool import Spool
 from sms_router.store.store import Store
@@ -33,31 +33,27 @@ class DurableWriter:
         """True while entries wait in the spool: what Redis returns may be out of date."""
         return self._spool.size > 0
 
-    async def write(
-        self, script: Script, keys: Sequence[bytes], arguments: Sequence[Argument]
-    ) -> RedisReply | None:
+    async def write(self, call: Call) -> RedisReply | None:
         """Run a script and return its result; None when it went to the spool and runs later."""
-        if self._deferred_keys and keys[0] in self._deferred_keys:
-            self.spool(script, keys, arguments)
+        if self._deferred_keys and call[1][0] in self._deferred_keys:
+            self.spool(call)
             return None
         try:
-            return await self._store.run(script, tuple(keys), tuple(arguments))
+            return await self._store.run(call)
         except StoreUnavailableError:
-            self.spool(script, keys, arguments)
+            self.spool(call)
             return None
 
-    def spool(
-        self, script: Script, keys: Sequence[bytes], arguments: Sequence[Argument], *, begins: bool = False
-    ) -> None:
+    def spool(self, call: Call, *, begins: bool = False) -> None:
         """Put a script run into the spool; it runs when Redis serves again.
 
         With ``begins``, later writes with the same first key wait behind it even if Redis serves already:
         they need what this one writes.
         """
         size = self._spool.size
-        self._spool.add(SpoolEntry.of(script, keys, arguments))
+        self._spool.add(SpoolEntry.of(call))
         if begins and self._spool.size > size and len(self._deferred_keys) < MAX_DEFERRED_KEYS:
-            self._deferred_keys.add(keys[0])
+            self._deferred_keys.add(call[1][0])
         self._store.retry_pending()
 
     async def replay(self) -> None:
@@ -82,11 +78,11 @@ class DurableWriter:
                 raise outcome
 
     async def _run(self, entry: SpoolEntry) -> None:
-        script = BY_NAME.get(entry.script)
+        script = SCRIPTS.get(entry.script)
         try:
             if script is None:
                 raise ScriptFailedError(f"no script is called {entry.script!r}")
-            await self._store.run(script, entry.keys, entry.arguments)
+            await self._store.run((script, entry.keys, entry.arguments))
         except ScriptFailedError as error:
             self._spool.drop(1)
             log.error("a journal entry is given up: %s", error)

@@ -20,7 +20,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sms_router.store.connection import Argument
 from sms_router.store.local_database import (
     DISK_ERRORS,
     connect,
@@ -31,7 +30,7 @@ from sms_router.store.local_database import (
     set_aside,
     transaction,
 )
-from sms_router.store.scripts import Script
+from sms_router.store.scripts import Call
 
 log = logging.getLogger("sms_router.spool")
 
@@ -48,10 +47,11 @@ class SpoolEntry:
     arguments: tuple[bytes, ...]
 
     @classmethod
-    def of(cls, script: Script, keys: Sequence[bytes], arguments: Sequence[Argument]) -> SpoolEntry:
+    def of(cls, call: Call) -> SpoolEntry:
         """Return the entry for what `Store.run` was called with."""
+        script, keys, arguments = call
         encoded = (each if isinstance(each, bytes) else str(each).encode() for each in arguments)
-        return cls(script.name, tuple(keys), tuple(encoded))
+        return cls(script.name, keys, tuple(encoded))
 
     @property
     def size(self) -> int:

@@ -10,9 +10,8 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import NamedTuple
 
+from sms_router.store import scripts
 from sms_router.store.errors import StoreUnavailableError
-from sms_router.store.keys import ended_session
-from sms_router.store.scripts import SESSION_END
 from sms_router.store.spool.durable_writer import DurableWriter
 from sms_router.store.store import Store
 
@@ -97,34 +96,34 @@ class RevokedSessions:
         self._store = store
         self._durable_writer = durable_writer
         self._clock = clock
-        self._cache: OrderedDict[bytes, None] = OrderedDict()
+        self._cache: OrderedDict[str, None] = OrderedDict()
 
     async def revoke(self, session: ConsoleSession) -> None:
         """Revoke a session until it would have expired."""
-        key = _revocation_key(session)
-        self._remember(key)
+        digest = _digest(session)
+        self._remember(digest)
         remaining = min(max(session.expires - self._clock(), 1.0), SESSION_LIFETIME)
-        await self._durable_writer.write(SESSION_END, (key,), (str(int(remaining * 1000)),))
+        await self._durable_writer.write(scripts.revoke_session(digest=digest, ttl_ms=int(remaining * 1000)))
 
     async def is_revoked(self, session: ConsoleSession) -> bool:
         """Tell whether a session is revoked, as far as this worker can know."""
-        key = _revocation_key(session)
-        if key in self._cache:
+        digest = _digest(session)
+        if digest in self._cache:
             return True
         try:
-            revoked = bool(await self._store.run(SESSION_END, (key,), ("",)))
+            revoked = bool(await self._store.run(scripts.is_session_revoked(digest=digest)))
         except StoreUnavailableError:
             return False
         if revoked:
-            self._remember(key)
+            self._remember(digest)
         return revoked
 
-    def _remember(self, key: bytes) -> None:
-        self._cache[key] = None
+    def _remember(self, digest: str) -> None:
+        self._cache[digest] = None
         if len(self._cache) > MAX_CACHED_REVOCATIONS:
             self._cache.popitem(last=False)
 
 
-def _revocation_key(session: ConsoleSession) -> bytes:
-    """Return the Redis key of a revocation, from which the cookie cannot be derived."""
-    return ended_session(hashlib.sha256(session.token.encode()).hexdigest())
+def _digest(session: ConsoleSession) -> str:
+    """Return the name of a session in Redis, from which the cookie cannot be derived."""
+    return hashlib.sha256(session.token.encode()).hexdigest()

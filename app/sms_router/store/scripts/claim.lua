@@ -1,0 +1,10 @@
+-- Claims a message and journals it, in one step, so that of any number of requests for it exactly one is
+-- told to answer.
+-- Returns {"claimed", attempt}, {"in_progress", ms that the lease still lasts}, {"answered", answer, outcome},
+-- or {"released"} where only Twilio's fallback request may answer. The first two also have the fields of the
+-- contact, if there are any.
+local message, journal, contact = unpack(KEYS)
+local owner, lease_ms, retention_ms, reference, request, is_fallback = unpack(ARGV)
+local conversation, store_prepared_answer
+--- @include "now"
+--- @include "claim"

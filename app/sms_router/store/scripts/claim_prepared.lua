@@ -1,0 +1,24 @@
+-- Claims a message as claim.lua does, with an answer that was prepared for it. A new message is answered in the
+-- same step, if nothing is stored of the contact and the loop guard has no objection; else it is claimed.
+-- Returns {"stored"} too. With max_replies "" the reply is not counted.
+local message, journal, contact, reply_count = unpack(KEYS)
+local owner, lease_ms, retention_ms, reference, request, is_fallback,
+  answer, outcome, trail, max_replies, window_ms = unpack(ARGV)
+local conversation
+--- @include "now"
+--- @include "count_reply"
+
+local function store_prepared_answer()
+  if redis.call('EXISTS', contact) == 1 then
+    return false
+  end
+  if max_replies ~= '' and count_reply(reply_count, max_replies, window_ms) > tonumber(max_replies) then
+    redis.call('DECR', reply_count) -- it is counted when it is committed
+    return false
+  end
+  redis.call('HSET', message, 'request', request, 'received', now, 'attempts', 1,
+    'answer', answer, 'outcome', outcome, 'trail', trail, 'answered', now)
+  return true
+end
+
+--- @include "claim"

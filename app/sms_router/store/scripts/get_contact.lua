@@ -1,0 +1,3 @@
+-- Returns what is stored of a contact, names and values by turns; nothing where nothing is.
+local contact = unpack(KEYS)
+return redis.call('HGETALL', contact)

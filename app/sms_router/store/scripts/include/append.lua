@@ -1,0 +1,7 @@
+-- Appends an entry to a stream, removes the entries that are older than the retention, and returns the id of
+-- the new one. Needs `now`.
+local function append(stream, retention_ms, ...)
+  local id = redis.call('XADD', stream, 'MINID', '~', now - retention_ms, '*', ...)
+  redis.call('PEXPIRE', stream, retention_ms)
+  return id
+end

@@ -1,0 +1,43 @@
+-- What the scripts that commit an answer have in common. They define the keys and arguments of commit.lua,
+-- `now`, and `update_conversation()`, nil where there are no conversations.
+local stored_answer = redis.call('HGET', message, 'answer')
+if stored_answer then
+  return {0, stored_answer, redis.call('HGET', message, 'outcome')}
+end
+
+if redis.call('HEXISTS', message, 'request') == 0 then
+  if request == '' then
+    return {2}
+  end
+  redis.call('HSET', message, 'request', request, 'received', received, 'attempts', 1)
+  append(journal, retention_ms, 'message', reference)
+end
+
+if max_replies ~= '' then
+  local excess = count_reply(reply_count, max_replies, window_ms) - tonumber(max_replies)
+  if excess > 0 then
+    return {3, excess}
+  end
+end
+
+redis.call('HSET', message, 'answer', answer, 'outcome', outcome, 'trail', trail, 'answered', now)
+if work == '' then
+  redis.call('HDEL', message, 'owner', 'lease_until')
+else
+  if owner ~= '' then
+    redis.call('HSET', message, 'owner', owner, 'lease_until', now + lease_ms)
+  end
+  redis.call('ZADD', outbox, now + lease_ms, work)
+  redis.call('PEXPIRE', outbox, retention_ms)
+end
+redis.call('PEXPIRE', message, retention_ms)
+if cause ~= '' then
+  append(dead_letters, retention_ms, 'message', reference, 'cause', cause)
+end
+if update_conversation then
+  update_conversation(conversation, reference, state, valid_ms, ttl_ms, work ~= '')
+end
+if redis.call('HDEL', message, 'awaited') == 1 then
+  redis.call('PUBLISH', channel, reference)
+end
+return {1}

@@ -1,0 +1,30 @@
+-- What the scripts that fill the outbox have in common. They define the keys and arguments of
+-- outbox_enqueue.lua, `now`, and `update_conversation()`, nil where there are no conversations.
+if redis.call('EXISTS', message) == 0 or redis.call('HEXISTS', message, kind) == 1 then
+  redis.call('ZREM', outbox, work)
+  return 0
+end
+redis.call('HSET', message, kind, document, kind .. ':trail', trail, kind .. ':at', now)
+if cause ~= '' and tonumber(count) == 0 then
+  redis.call('HSET', message, kind .. ':failed', cause)
+end
+local dead_letter = redis.call('HGET', message, kind .. ':dead_letter')
+if dead_letter then
+  redis.call('XDEL', dead_letters, dead_letter)
+end
+redis.call('HDEL', message, 'owner', 'lease_until', kind .. ':dead_letter')
+redis.call('ZREM', outbox, work)
+for number = 0, tonumber(count) - 1 do
+  local part = kind .. '.' .. number
+  redis.call('HSET', message, 'send:' .. part,
+    cjson.encode({state = 'waiting', at = now, reason = reason, since = tonumber(since)}))
+  redis.call('ZADD', outbox, now, reference .. ' ' .. part .. entry_suffix)
+  redis.call('PEXPIRE', outbox, retention_ms)
+end
+if update_conversation then
+  update_conversation(conversation, reference, state, valid_ms, ttl_ms, false)
+end
+if cause ~= '' then
+  append(dead_letters, retention_ms, 'message', reference, 'cause', cause)
+end
+return 1

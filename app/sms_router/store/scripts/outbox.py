@@ -1,0 +1,136 @@
+"""The calls of the scripts for the outbox: what leaves by REST."""
+
+from __future__ import annotations
+
+from sms_router.store.keys import Bucket, bucket_of
+from sms_router.store.scripts.loader import SCRIPTS, Call
+
+
+def enqueue(
+    *,
+    contact: str,
+    reference: str,
+    kind: str,
+    document: bytes,
+    trail: bytes,
+    reason: str,
+    work: bytes,
+    entry_suffix: bytes,
+    count: int,
+    retention_ms: int,
+    cause: bytes,
+    since: int | bytes,
+) -> Call:
+    """Put the messages of one document into the outbox."""
+    bucket = bucket_of(contact)
+    keys = (bucket.message(reference), bucket.outbox, bucket.dead_letters)
+    arguments = (
+        reference, kind, document, trail, reason, work, entry_suffix, count, retention_ms, cause, since,
+    )  # fmt: skip
+    return SCRIPTS["outbox_enqueue"], keys, arguments
+
+
+def lease_due(bucket: Bucket, *, lease_ms: int, count: int, max_wait_ms: int) -> Call:
+    """Lease what is due in a bucket's outbox."""
+    return SCRIPTS["outbox_lease_due"], (bucket.outbox,), (lease_ms, count, max_wait_ms)
+
+
+def claim(
+    *,
+    scope: str,
+    contact: str,
+    entry: bytes,
+    reference: str,
+    kind: str,
+    owner: bytes,
+    lease_ms: int,
+    max_attempts: int,
+    max_age_ms: int,
+    retention_ms: int,
+    in_conversation: bool = False,
+) -> Call:
+    """Claim work of the outbox whose worker is gone.
+
+    With ``in_conversation`` the contact's earlier messages are answered first.
+    """
+    bucket = bucket_of(contact)
+    keys = (
+        bucket.message(reference),
+        bucket.outbox,
+        bucket.contact(scope, contact),
+        bucket.dead_letters,
+    )
+    arguments = (entry, reference, kind, owner, lease_ms, max_attempts, max_age_ms, retention_ms)
+    if in_conversation:
+        conversation = bucket.conversation(scope, contact)
+        return SCRIPTS["outbox_claim_in_conversation"], (*keys, conversation), arguments
+    return SCRIPTS["outbox_claim"], keys, arguments
+
+
+def release(*, contact: str, reference: str, entry: bytes, owner: bytes, kind: str) -> Call:
+    """Give unfinished work back."""
+    bucket = bucket_of(contact)
+    return SCRIPTS["outbox_release"], (bucket.message(reference), bucket.outbox), (entry, owner, kind)
+
+
+def mark_sending(
+    *,
+    scope: str,
+    contact: str,
+    entry: bytes,
+    reference: str,
+    part: str,
+    document_field: str,
+    max_age_ms: int,
+    sending_ms: int,
+    retention_ms: int,
+    mark: str,
+    lease_ms: int,
+    part_before: str,
+) -> Call:
+    """Check a last time whether a message may leave, and mark that it is being sent."""
+    bucket = bucket_of(contact)
+    receipt_prefix = bucket.receipt(f"{reference.partition('/')[0]}/")
+    keys = (
+        bucket.message(reference),
+        bucket.outbox,
+        bucket.contact(scope, contact),
+        bucket.dead_letters,
+    )
+    arguments = (
+        entry, reference, part, document_field, max_age_ms, sending_ms, retention_ms, receipt_prefix, mark,
+        lease_ms, part_before,
+    )  # fmt: skip
+    return SCRIPTS["outbox_mark_sending"], keys, arguments
+
+
+def postpone(*, contact: str, reference: str, entry: bytes, part: str, delay_ms: int, mark: str) -> Call:
+    """Have a message that Twilio has surely not seen tried again."""
+    bucket = bucket_of(contact)
+    keys = (bucket.message(reference), bucket.outbox)
+    return SCRIPTS["outbox_postpone"], keys, (entry, part, delay_ms, mark)
+
+
+def record_result(
+    *,
+    contact: str,
+    entry: bytes,
+    reference: str,
+    part: str,
+    send: str,
+    sid: str,
+    reply_reference: str,
+    retention_ms: int,
+    cause: bytes,
+    resend_entry: bytes,
+    resend_part: str,
+    resend: str,
+) -> Call:
+    """Store how a message left, or why not."""
+    bucket = bucket_of(contact)
+    keys = (bucket.message(reference), bucket.outbox, bucket.dead_letters)
+    arguments = (
+        entry, reference, part, send, sid, reply_reference, retention_ms, cause, resend_entry, resend_part,
+        resend,
+    )  # fmt: skip
+    return SCRIPTS["outbox_record_result"], keys, arguments

@@ -1,0 +1,161 @@
+"""The keys and arguments of each script: as its Lua file names them, and as its function passes them."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sms_router.store import keys, scripts
+from sms_router.store.scripts import SCRIPTS, Call, outbox, senders
+
+PACKAGE = Path(scripts.__file__).parents[2]
+BUCKET = keys.ALL_BUCKETS[7]
+
+RECEIVED_AS = {
+    "bucket": BUCKET,
+    "sent": (),
+    "fields": {},
+    "hash_key": "hash",
+}
+"""What a function is called with for a parameter; its own name for any other."""
+
+PASSED_AS: dict[str, object] = {
+    "member": "scope contact",
+    "message_prefix": BUCKET.message(""),
+    "receipt_prefix": keys.bucket_of("contact").receipt("reference/"),
+}
+"""What a function makes of its parameters; for the names of a Lua file."""
+
+KEYS = {
+    "sms-router:{cordons}": "hash",
+    "sms-router:pool:{service_sid}": "snapshot",
+    "sms-router:pool:{service_sid}:version": "snapshot_version",
+    "sms-router:pool:{service_sid}:changes": "change_count",
+    "sms-router:{rates}:last-used": "last_used",
+    "sms-router:{rates}:usage": "usage",
+    "sms-router:{onboarding}": "checklists",
+    "sms-router:{onboarding}:texted": "texted",
+    "sms-router:{onboarding}:version": "checklists_version",
+}
+"""The names of keys that do not name themselves."""
+
+
+def named(function: Callable[..., Call], *extended: Call, in_conversation: bool = False) -> Call:
+    """Call a function with the name of each parameter as its value."""
+    parameters = list(inspect.signature(function).parameters)[len(extended) :]
+    values = {name: RECEIVED_AS.get(name, name) for name in parameters}
+    if "in_conversation" in values:
+        values["in_conversation"] = in_conversation
+    return function(*extended, **values)
+
+
+CALLS: dict[str, Call] = {
+    "claim": named(scripts.claim),
+    "claim_in_conversation": named(scripts.claim, in_conversation=True),
+    "claim_prepared": named(scripts.claim_prepared, named(scripts.claim)),
+    "commit": named(scripts.with_request, named(scripts.commit)),
+    "commit_in_conversation": named(
+        scripts.update_conversation, named(scripts.with_request, named(scripts.commit))
+    ),
+    "count_reply": named(scripts.count_reply),
+    "release": named(scripts.release),
+    "renew_lease": named(scripts.renew_lease),
+    "annotate": named(scripts.annotate),
+    "request_replay": named(scripts.request_replay),
+    "remove_bodies": named(scripts.remove_bodies),
+    "get_contact": named(scripts.get_contact),
+    "change_consent": named(scripts.change_consent),
+    "record_receipt": named(scripts.record_receipt),
+    "set_sticky_sender": named(scripts.set_sticky_sender),
+    "load_cookies": named(scripts.load_cookies),
+    "save_cookies": named(scripts.save_cookies),
+    "publish": named(scripts.publish),
+    "get_time": named(scripts.get_time),
+    "revoke_session": named(scripts.revoke_session),
+    "is_session_revoked": named(scripts.is_session_revoked),
+    "outbox_enqueue": named(outbox.enqueue),
+    "outbox_enqueue_in_conversation": named(scripts.update_conversation, named(outbox.enqueue)),
+    "outbox_lease_due": named(outbox.lease_due),
+    "outbox_claim": named(outbox.claim),
+    "outbox_claim_in_conversation": named(outbox.claim, in_conversation=True),
+    "outbox_release": named(outbox.release),
+    "outbox_mark_sending": named(outbox.mark_sending),
+    "outbox_postpone": named(outbox.postpone),
+    "outbox_record_result": named(outbox.record_result),
+    "store_snapshot": named(senders.store_snapshot),
+    "sync_rates": named(senders.sync_rates),
+    "restore_hash": named(senders.restore_hash),
+    "replace_checklist": named(senders.replace_checklist),
+    "mark_texted": named(senders.mark_texted),
+}
+
+
+def header(name: str, of: str) -> list[str]:
+    """Return the names that a Lua file gives its keys or its arguments."""
+    text = (PACKAGE / f"store/scripts/{name}.lua").read_text("utf-8")
+    found = re.findall(rf"^local ([^=]+?)\s*=\s*unpack\({of}[,)]", text, re.MULTILINE)
+    assert len(found) <= 1, f"{name}: one line names {of}"
+    return re.split(r",\s+", found[0]) if found else []
+
+
+def name_of_key(key: bytes | str) -> str:
+    text = key.decode() if isinstance(key, bytes) else key
+    in_bucket = re.match(r"sms-router:\{\d+\}:([a-z-]+)", text)
+    return in_bucket[1].replace("-", "_") if in_bucket else KEYS.get(text, text)
+
+
+def name_of_argument(value: Any) -> object:
+    return "channel" if value in {keys.ANSWERED_CHANNEL, keys.CONSENTS_CHANNEL, keys.POOLS_CHANNEL} else value
+
+
+def test_every_script_has_a_function() -> None:
+    assert SCRIPTS.keys() == CALLS.keys()
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_a_function_passes_what_the_lua_file_names(name: str) -> None:
+    script, passed_keys, arguments = CALLS[name]
+    assert script is SCRIPTS[name]
+    assert [name_of_key(key) for key in passed_keys] == header(name, "KEYS")
+    names = header(name, "ARGV")
+    expected = [PASSED_AS.get(each, each) for each in names]
+    if name == "record_receipt":  # of the message that was answered
+        expected[names.index("reference")] = "message"
+    assert [name_of_argument(value) for value in arguments] == expected
+
+
+def test_a_commit_of_the_spool_has_its_request_and_no_limit_of_replies() -> None:
+    script, _, arguments = named(scripts.spooled, named(scripts.commit))
+    passed = dict(zip(header(script.name, "ARGV"), arguments, strict=True))
+    assert (passed["request"], passed["received"]) == ("request", "received")
+    assert (passed["max_replies"], passed["window_ms"]) == (b"", b"")
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_a_script_reads_its_keys_and_arguments_by_name(name: str) -> None:
+    text = (PACKAGE / f"store/scripts/{name}.lua").read_text("utf-8")
+    assert not re.search(r"\b(KEYS\[|ARGV\[\d)", text)
+
+
+def test_there_is_no_lua_elsewhere() -> None:
+    folder = PACKAGE / "store" / "scripts"
+    files = [path for path in PACKAGE.rglob("*") if path.suffix in {".py", ".lua"} and path.is_file()]
+    assert len(files) > 300
+    for path in files:
+        if path.suffix == ".lua":
+            assert path.parent in {folder, folder / "include"}
+        else:
+            assert "redis.call" not in path.read_text("utf-8"), path
+
+
+def test_there_is_no_key_elsewhere() -> None:
+    for path in PACKAGE.rglob("*.py"):
+        if path != PACKAGE / "store" / "keys.py":
+            assert not re.search(r"""["']sms-router:[^ ]""", path.read_text("utf-8")), path
+    for path in PACKAGE.rglob("*.lua"):
+        assert "sms-router:" not in path.read_text("utf-8"), path
