@@ -41,6 +41,15 @@ ROUTING = (
 )
 """The folders of ``routing/``, top to bottom: each may import those that follow it."""
 
+SANDBOX = ("scenarios", "control", "rest", "inbound", "sending", "webhooks", "state", "world")
+"""Likewise."""
+
+LAYERS = [
+    *(("routing", ROUTING[:place], folder) for place, folder in enumerate(ROUTING)),
+    *(("sandbox", SANDBOX[:place], folder) for place, folder in enumerate(SANDBOX)),
+]
+"""A package, the folders of it that stand above one, and that folder."""
+
 COMPOSITION = {"application", "factory", "lifespan"}
 """The modules that connect the folders. Only the command line imports one of them, to start it."""
 
@@ -58,6 +67,7 @@ def imports(module: Path) -> Iterator[str]:
 def test_every_folder_has_its_place() -> None:
     assert {path.parent.name for path in PACKAGE.glob("*/__init__.py")} == MAY_IMPORT.keys()
     assert {path.parent.name for path in PACKAGE.glob("routing/*/__init__.py")} == set(ROUTING)
+    assert {path.parent.name for path in PACKAGE.glob("sandbox/*/__init__.py")} == set(SANDBOX)
 
 
 @pytest.mark.parametrize("folder", sorted(MAY_IMPORT))
@@ -75,15 +85,17 @@ def test_a_folder_imports_only_those_below_it(folder: str) -> None:
     assert wrong == {}
 
 
-@pytest.mark.parametrize("folder", ROUTING)
-def test_a_folder_of_routing_imports_only_those_below_it(folder: str) -> None:
-    modules = sorted((PACKAGE / "routing" / folder).rglob("*.py"))
+@pytest.mark.parametrize(("package", "above", "folder"), LAYERS)
+def test_a_folder_of_a_package_imports_only_those_below_it(
+    package: str, above: tuple[str, ...], folder: str
+) -> None:
+    modules = sorted((PACKAGE / package / folder).rglob("*.py"))
     assert modules
-    above = {f"routing.{name}" for name in ROUTING[: ROUTING.index(folder)]}
+    forbidden = {f"{package}.{name}" for name in above}
     wrong = {
         str(module): sorted(found)
         for module in modules
-        if (found := {".".join(name.split(".")[:2]) for name in imports(module)} & above)
+        if (found := {".".join(name.split(".")[:2]) for name in imports(module)} & forbidden)
     }
     assert wrong == {}
 
