@@ -12,6 +12,7 @@ from typing import IO
 import pytest
 
 from sms_router.cli import COMMANDS, load_command
+from sms_router.sandbox.hosting import free_port
 from tests.cli.conftest import PROGRAM, ROUTER_TOML, Cli
 from tests.store.private_valkey import PrivateValkey
 
@@ -178,6 +179,21 @@ def test_a_redis_that_refuses_is_read_as_far_as_it_lets_us(cli: Cli, private_val
         spoken = cli("opt-outs", "add", "+14155550123", "--service", "MG" + "1" * 32, REDIS_URL=url)
         assert (spoken.code, "s3cret" in spoken.err) == (1, False)
         assert spoken.err.startswith("Redis refuses this: ")
+
+
+@pytest.mark.parametrize("words", [["messages"], ["opt-outs", "list"], ["serve"]], ids=" ".join)
+def test_the_data_directory_of_another_version_is_refused(
+    cli: Cli, folder: Path, valkey_url: str, words: list[str]
+) -> None:
+    (folder / ".data" / "valkey").mkdir(parents=True)
+    (folder / ".data" / "schema").write_text("2")
+    for url in ("", valkey_url):
+        spoken = cli(*words, REDIS_URL=url, PORT=str(free_port()), SANDBOX_PORT=str(free_port()))
+        assert (spoken.code, spoken.out) == (1, "")
+        assert spoken.err == (
+            ".data has data of schema 2, and this sms-router needs schema 1: run the version of sms-router "
+            "that wrote it, or set another data_dir in router.toml.\n"
+        )
 
 
 @pytest.mark.parametrize(

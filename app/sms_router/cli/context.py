@@ -20,6 +20,7 @@ from sms_router.errors import ConfigurationError
 from sms_router.store.embedded import embedded, running_at
 from sms_router.store.errors import EmbeddedError
 from sms_router.store.redis_py import CLIENT_ERRORS, sync_client
+from sms_router.store.schema import SchemaError, check_data_dir
 
 if TYPE_CHECKING:
     import redis
@@ -156,9 +157,11 @@ def store_url(settings: Settings, *, shared: bool = True) -> Iterator[str]:
     Commands share the embedded one with the process that runs it; a router needs its own.
 
     Raises:
-        CommandError: when the embedded one does not start, or is another's and not to be shared.
+        CommandError: when the embedded one does not start, or is another's and not to be shared, or when the
+            data directory belongs to another version of the router.
 
     """
+    _check_data_dir(settings, create=not (settings.redis.url and shared))
     if settings.redis.url:
         yield settings.redis.url
         return
@@ -173,6 +176,15 @@ def store_url(settings: Settings, *, shared: bool = True) -> Iterator[str]:
                 "Set REDIS_URL to use a server of your own, or data_dir in router.toml.",
             ) from error
         yield url
+
+
+def _check_data_dir(settings: Settings, *, create: bool) -> None:
+    try:
+        check_data_dir(settings.router.data_dir, create=create)
+    except SchemaError as error:
+        raise CommandError(str(error)) from error
+    except OSError:
+        return  # the embedded Valkey reports it; beside a Redis server the router runs, and warns
 
 
 @contextlib.contextmanager

@@ -1,0 +1,66 @@
+"""The version of the stored form: of the keys in Redis and of the files in the data directory."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from tempfile import mkstemp
+
+SCHEMA_VERSION = 1
+"""To be raised when another version of the router could not use, or would damage, what this one stores."""
+
+FILE = "schema"
+"""In the data directory: the version of everything in it, the embedded Valkey's folder included."""
+
+
+class SchemaError(Exception):
+    """Stored data belongs to another version of the router.
+
+    Args:
+        place: where the data is, such as ``.data`` or ``Redis``.
+        found: the version that is stored there.
+        remedy: what to do, beside running the version that wrote the data.
+
+    """
+
+    def __init__(self, place: str, found: str, remedy: str) -> None:
+        super().__init__(
+            f"{place} has data of schema {found}, and this sms-router needs schema {SCHEMA_VERSION}: "
+            f"run the version of sms-router that wrote it, or {remedy}."
+        )
+
+
+def check_data_dir(data_dir: Path, *, create: bool) -> None:
+    """Check the version of a data directory; with ``create``, write it into one that has none.
+
+    Raises:
+        SchemaError: when the directory belongs to another version.
+        OSError: when the directory cannot be read or written.
+
+    """
+    file = data_dir / FILE
+    try:
+        found = file.read_text("utf-8", errors="replace").strip()
+    except FileNotFoundError:
+        if create:
+            _write(file)
+        return
+    if found != str(SCHEMA_VERSION):
+        shown = found if found.isdecimal() else repr(found[:20])
+        raise SchemaError(str(data_dir), shown, "set another data_dir in router.toml")
+
+
+def _write(file: Path) -> None:
+    """Write the version, so that nobody ever reads a part of it."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, name = mkstemp(prefix=f"{FILE}.", dir=file.parent)
+    new = Path(name)
+    try:
+        with os.fdopen(descriptor, "w") as opened:
+            opened.write(f"{SCHEMA_VERSION}\n")
+            opened.flush()
+            os.fsync(opened.fileno())
+        new.replace(file)
+    except OSError:
+        new.unlink(missing_ok=True)
+        raise
