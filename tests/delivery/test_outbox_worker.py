@@ -1,16 +1,17 @@
-"""What the courier does with what is due, whatever its entries, its clerk and Twilio do."""
+"""The outbox worker: order, retries and their delays, bounds, faults of the handler, and the stop."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import random
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 
 import pytest
 
-from sms_router.delivery import outbox_worker as courier
+from sms_router.delivery import outbox_worker
 from sms_router.delivery.entry import MessagePart, OutboxEntry
 from sms_router.delivery.message import (
     Cancelled,
@@ -21,79 +22,79 @@ from sms_router.delivery.message import (
     SendLease,
     Sent,
 )
-from sms_router.delivery.outbox_worker import MOST_AT_ONCE, MOST_CALLS, OutboxWorker
+from sms_router.delivery.outbox_worker import OutboxWorker, backoff
 from sms_router.store.keys import bucket_of
-from tests.delivery.desk import PERSON, Desk, a_letter
+from tests.delivery.outbox_fixture import PERSON, OutboxFixture, sms_of
 from tests.waiting import until
 
 
-async def _nothing(_: object) -> None:
-    """Do no work."""
+async def _do_nothing(_: object) -> None:
+    """Return at once."""
 
 
 @dataclass(slots=True)
-class Clerk:
-    """Decides as little as possible, and writes down what it is asked."""
+class RecordingHandler:
+    """Builds every message, and records its calls."""
 
-    worked: list[OutboxEntry] = field(default_factory=list)
-    heard: list[Result] = field(default_factory=list)
-    working: Callable[[OutboxEntry], Awaitable[None]] = _nothing
-    broken: tuple[str, ...] = ()
-    repeats: bool = False
+    resumed: list[OutboxEntry] = field(default_factory=list)
+    results: list[Result] = field(default_factory=list)
+    on_resume: Callable[[OutboxEntry], Awaitable[None]] = _do_nothing
+    failing: tuple[str, ...] = ()
+    resends: bool = False
 
     async def resume(self, entry: OutboxEntry) -> None:
-        self.worked.append(entry)
-        await self.working(entry)
+        self.resumed.append(entry)
+        await self.on_resume(entry)
 
     async def build_message(
-        self, entry: OutboxEntry, piece: MessagePart, marked: SendLease
+        self, entry: OutboxEntry, part: MessagePart, lease: SendLease
     ) -> OutboundSms | Cancelled:
-        assert marked.request
-        if "letter" in self.broken:
-            raise ValueError("cannot be written")
-        return a_letter(entry, piece)
+        assert lease.request
+        if "build_message" in self.failing:
+            raise ValueError("build_message fails")
+        return sms_of(entry, part)
 
     async def on_result(
-        self, entry: OutboxEntry, piece: MessagePart, letter: OutboundSms, result: Result
+        self, entry: OutboxEntry, part: MessagePart, message: OutboundSms, result: Result
     ) -> bool:
-        assert (entry.piece, letter.text) == (piece, f"text {piece.number}")
-        self.heard.append(result)
-        if "sent" in self.broken:
-            raise ValueError("cannot be told")
-        return self.repeats and not piece.resend
+        assert (entry.piece, message.text) == (part, f"text {part.number}")
+        self.results.append(result)
+        if "on_result" in self.failing:
+            raise ValueError("on_result fails")
+        return self.resends and not part.resend
 
 
 @dataclass(slots=True)
-class Twilio:
-    """Takes messages, as slowly as it is told, and says what it is told to say."""
+class FakeTwilio:
+    """Accepts messages while ``open`` is set, and returns the queued results, then success."""
 
     calls: list[str] = field(default_factory=list)
-    says: list[Result] = field(default_factory=list)
+    results: list[Result] = field(default_factory=list)
     open: asyncio.Event = field(default_factory=asyncio.Event)
-    at_once: int = 0
-    most: int = 0
+    concurrent: int = 0
+    max_concurrent: int = 0
 
     async def send(self, letter: OutboundSms) -> Result:
         self.calls.append(letter.text)
-        self.at_once += 1
-        self.most = max(self.most, self.at_once)
+        self.concurrent += 1
+        self.max_concurrent = max(self.max_concurrent, self.concurrent)
         try:
             await self.open.wait()
         finally:
-            self.at_once -= 1
-        return self.says.pop(0) if self.says else Sent(f"SM{len(self.calls):032x}")
+            self.concurrent -= 1
+        return self.results.pop(0) if self.results else Sent(f"SM{len(self.calls):032x}")
 
 
 @pytest.fixture
-def twilio() -> Twilio:
-    one = Twilio()
+def twilio() -> FakeTwilio:
+    one = FakeTwilio()
     one.open.set()
     return one
 
 
 @pytest.fixture
-def clerk() -> Clerk:
-    return Clerk()
+def handler() -> RecordingHandler:
+    return RecordingHandler()
 
 
 @pytest.fixture
@@ -102,12 +103,15 @@ def reports() -> Counter[tuple[str, str]]:
 
 
 @contextlib.asynccontextmanager
-async def carrying(
-    at: Desk, twilio: Twilio, clerk: Clerk, reports: Counter[tuple[str, str]] | None = None
+async def running_worker(
+    fixture: OutboxFixture,
+    twilio: FakeTwilio,
+    handler: RecordingHandler,
+    reports: Counter[tuple[str, str]] | None = None,
 ) -> AsyncIterator[OutboxWorker]:
-    told = Counter[tuple[str, str]]() if reports is None else reports
-    one = OutboxWorker(at.outbox, twilio.send, lambda *words: told.update([words]))
-    one.start(clerk)
+    counts = Counter[tuple[str, str]]() if reports is None else reports
+    one = OutboxWorker(fixture.outbox, twilio.send, lambda *report: counts.update([report]))
+    one.start(handler)
     try:
         yield one
     finally:
@@ -115,189 +119,263 @@ async def carrying(
         await one.aclose()
 
 
-async def test_what_is_due_leaves_once_and_is_told(
-    at: Desk, twilio: Twilio, clerk: Clerk, reports: Counter[tuple[str, str]]
+async def test_a_due_message_is_sent_once_and_reported(
+    fixture: OutboxFixture, twilio: FakeTwilio, handler: RecordingHandler, reports: Counter[tuple[str, str]]
 ) -> None:
-    entries = [await at.piece(number) for number in range(1, 21)]
-    async with carrying(at, twilio, clerk, reports), carrying(at, twilio, clerk, reports):
-        await until(lambda: not at.waiting())
-    assert [at.state(entry)["state"] for entry in entries] == ["sent"] * 20
+    entries = [await fixture.enqueue_reply(number) for number in range(1, 21)]
+    async with (
+        running_worker(fixture, twilio, handler, reports),
+        running_worker(fixture, twilio, handler, reports),
+    ):
+        await until(lambda: not fixture.waiting())
+    assert [fixture.state(entry)["state"] for entry in entries] == ["sent"] * 20
     assert (len(twilio.calls), reports) == (20, {("late", "sent"): 20})
 
 
-async def test_a_nudge_does_not_wait_for_the_next_sweep(
-    at: Desk, twilio: Twilio, clerk: Clerk, monkeypatch: pytest.MonkeyPatch
+async def test_a_wake_up_does_not_wait_for_the_next_poll(
+    fixture: OutboxFixture, twilio: FakeTwilio, handler: RecordingHandler, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(courier, "POLL_INTERVAL", 100_000.0)
-    async with carrying(at, twilio, clerk) as one:
-        one.wake((await at.piece(1)).person)
+    monkeypatch.setattr(outbox_worker, "POLL_INTERVAL", 100_000.0)
+    async with running_worker(fixture, twilio, handler) as one:
+        one.wake((await fixture.enqueue_reply(1)).person)
         await until(lambda: len(twilio.calls) == 1)
-        one.wake((await at.piece(2)).person)
+        one.wake((await fixture.enqueue_reply(2)).person)
         await until(lambda: len(twilio.calls) == 2)
 
 
-async def test_a_stop_is_heard_although_something_was_put_into_the_outbox_just_before(
-    at: Desk, twilio: Twilio, clerk: Clerk
+async def test_a_stop_just_after_a_wake_up_is_not_lost(
+    fixture: OutboxFixture, twilio: FakeTwilio, handler: RecordingHandler
 ) -> None:
-    async with carrying(at, twilio, clerk) as one:
+    async with running_worker(fixture, twilio, handler) as one:
         for _ in range(100):
-            await asyncio.sleep(0.005)  # until it rests, waiting to be woken
+            await asyncio.sleep(0.005)  # until it waits for a wake-up
         one.wake(PERSON)
         async with asyncio.timeout(10):
             assert await one.aclose()
 
 
 @pytest.mark.slow
-async def test_the_messages_of_one_answer_leave_in_their_order(
-    at: Desk, twilio: Twilio, clerk: Clerk
+async def test_the_messages_of_one_reply_are_sent_in_order(
+    fixture: OutboxFixture, twilio: FakeTwilio, handler: RecordingHandler
 ) -> None:
-    await at.piece(texts=10)
-    async with carrying(at, twilio, clerk), carrying(at, twilio, clerk):
+    await fixture.enqueue_reply(texts=10)
+    async with running_worker(fixture, twilio, handler), running_worker(fixture, twilio, handler):
         await until(lambda: len(twilio.calls) == 10)
     assert twilio.calls == [f"text {number}" for number in range(10)]
 
 
-async def test_whoever_waits_in_line_is_not_said_to_be_lost(
-    at: Desk, twilio: Twilio, clerk: Clerk, monkeypatch: pytest.MonkeyPatch
+async def test_a_message_that_waits_for_a_call_slot_is_not_lost(
+    fixture: OutboxFixture, twilio: FakeTwilio, handler: RecordingHandler, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Twilio is slow: what was taken falls due again before its turn comes, and others take it too."""
-    monkeypatch.setattr(courier, "POLL_INTERVAL", 0.2)
+    """Twilio is slow: leased entries become due again, and other workers lease them too."""
+    monkeypatch.setattr(outbox_worker, "POLL_INTERVAL", 0.2)
     twilio.open.clear()
-    for number in range(1, 3 * MOST_CALLS + 1):
-        await at.piece(number)
-    async with carrying(at, twilio, clerk), carrying(at, twilio, clerk):
+    for number in range(1, 3 * 8 + 1):
+        await fixture.enqueue_reply(number)
+    async with running_worker(fixture, twilio, handler), running_worker(fixture, twilio, handler):
         for _ in range(4):
-            at.fall_due(marked=False)
-            await until(lambda: all(due > 1 for due in at.waiting().values()))  # somebody has taken it
-        await until(lambda: twilio.at_once == 2 * MOST_CALLS)
+            fixture.make_due(marked=False)
+            await until(lambda: all(due > 1 for due in fixture.waiting().values()))  # a worker has leased it
+        await until(lambda: twilio.concurrent == 2 * 8)
         twilio.open.set()
-        while at.waiting():
-            at.fall_due(marked=False)
+        while fixture.waiting():
+            fixture.make_due(marked=False)
             await asyncio.sleep(0.01)
-    assert len(twilio.calls) == 3 * MOST_CALLS
-    assert at.causes() == []
+    assert len(twilio.calls) == 3 * 8
+    assert fixture.dead_letter_causes() == []
 
 
 @pytest.mark.slow
-async def test_no_more_is_in_hand_than_was_promised(at: Desk, twilio: Twilio, clerk: Clerk) -> None:
+async def test_the_messages_and_calls_in_progress_are_bounded(
+    fixture: OutboxFixture, twilio: FakeTwilio, handler: RecordingHandler
+) -> None:
     twilio.open.clear()
-    for number in range(1, 6 * MOST_AT_ONCE + 1):
-        await at.piece(number, person=f"+1415555{number:04d}")
-    in_hand = []
-    async with carrying(at, twilio, clerk) as one:
+    for number in range(1, 6 * 64 + 1):
+        await fixture.enqueue_reply(number, person=f"+1415555{number:04d}")
+    sending = []
+    async with running_worker(fixture, twilio, handler) as one:
 
-        def carried(calls: int) -> bool:
-            in_hand.append(len(one._carrying))
+        def sending_at_least(calls: int) -> bool:
+            sending.append(len(one._sending))
             return len(twilio.calls) >= calls
 
-        await until(lambda: carried(MOST_CALLS) and in_hand[-1] >= MOST_AT_ONCE)
+        await until(lambda: sending_at_least(8) and sending[-1] >= 64)
         twilio.open.set()
-        await until(lambda: carried(6 * MOST_AT_ONCE))
-    assert twilio.most == MOST_CALLS
-    assert max(in_hand) <= 2 * MOST_AT_ONCE
+        await until(lambda: sending_at_least(6 * 64))
+    assert twilio.max_concurrent == 8
+    assert max(sending) <= 2 * 64
 
 
-async def test_a_line_that_cannot_be_read_holds_up_no_other(at: Desk, twilio: Twilio, clerk: Clerk) -> None:
-    at.valkey.zadd(bucket_of(PERSON).outbox, {b"of tomorrow": 0, b"\xff \xff": 0, b"a late.x c d": 0})
-    at.valkey.pexpire(bucket_of(PERSON).outbox, 60_000)
-    await at.piece()
-    async with carrying(at, twilio, clerk):
+async def test_a_malformed_entry_does_not_stop_the_others(
+    fixture: OutboxFixture, twilio: FakeTwilio, handler: RecordingHandler
+) -> None:
+    fixture.valkey.zadd(bucket_of(PERSON).outbox, {b"of tomorrow": 0, b"\xff \xff": 0, b"a late.x c d": 0})
+    fixture.valkey.pexpire(bucket_of(PERSON).outbox, 60_000)
+    await fixture.enqueue_reply()
+    async with running_worker(fixture, twilio, handler):
         await until(lambda: twilio.calls)
 
 
-async def test_a_bucket_that_is_not_one_holds_up_no_other(at: Desk, twilio: Twilio, clerk: Clerk) -> None:
+async def test_a_broken_bucket_does_not_stop_the_others(
+    fixture: OutboxFixture, twilio: FakeTwilio, handler: RecordingHandler
+) -> None:
     other = "+14155550199"
     assert bucket_of(other) is not bucket_of(PERSON)
-    at.valkey.set(bucket_of(other).outbox, "somebody else's", px=60_000)
-    await at.piece()
-    async with carrying(at, twilio, clerk):
+    fixture.valkey.set(bucket_of(other).outbox, "somebody else's", px=60_000)
+    await fixture.enqueue_reply()
+    async with running_worker(fixture, twilio, handler):
         await until(lambda: twilio.calls)
 
 
-async def test_what_is_known_of_a_message_is_kept_though_telling_fails(
-    at: Desk, twilio: Twilio, clerk: Clerk
+async def test_a_result_is_stored_when_the_handler_fails_to_process_it(
+    fixture: OutboxFixture, twilio: FakeTwilio, handler: RecordingHandler
 ) -> None:
-    clerk.broken = ("sent",)
-    entry = await at.piece()
-    async with carrying(at, twilio, clerk):
-        await until(lambda: not at.waiting())
-    assert at.state(entry)["state"] == "sent"
+    handler.failing = ("on_result",)
+    entry = await fixture.enqueue_reply()
+    async with running_worker(fixture, twilio, handler):
+        await until(lambda: not fixture.waiting())
+    assert fixture.state(entry)["state"] == "sent"
 
 
-async def test_what_cannot_be_written_is_a_dead_letter_that_has_not_left(
-    at: Desk, twilio: Twilio, clerk: Clerk
+async def test_a_message_that_cannot_be_composed_is_a_dead_letter_and_is_not_sent(
+    fixture: OutboxFixture, twilio: FakeTwilio, handler: RecordingHandler
 ) -> None:
-    clerk.broken = ("letter",)
-    entry = await at.piece()
-    async with carrying(at, twilio, clerk):
-        await until(lambda: not at.waiting())
-    assert at.state(entry)["state"] == "withdrawn"
-    assert at.causes() == ["late.0: it could not be written: ValueError"]
+    handler.failing = ("build_message",)
+    entry = await fixture.enqueue_reply()
+    async with running_worker(fixture, twilio, handler):
+        await until(lambda: not fixture.waiting())
+    assert fixture.state(entry)["state"] == "withdrawn"
+    assert fixture.dead_letter_causes() == ["late.0: it could not be composed: ValueError"]
     assert twilio.calls == []
 
 
-async def test_what_twilio_has_not_seen_is_tried_again_and_what_follows_waits(
-    at: Desk, twilio: Twilio, clerk: Clerk, reports: Counter[tuple[str, str]]
+async def test_a_message_that_twilio_has_not_processed_is_sent_again_before_the_next_ones(
+    fixture: OutboxFixture, twilio: FakeTwilio, handler: RecordingHandler, reports: Counter[tuple[str, str]]
 ) -> None:
-    twilio.says = [NotProcessed("429"), NotProcessed("429")]
-    entry = await at.piece(texts=3)
-    async with carrying(at, twilio, clerk, reports) as one:
+    twilio.results = [NotProcessed("429"), NotProcessed("429")]
+    entry = await fixture.enqueue_reply(texts=3)
+    async with running_worker(fixture, twilio, handler, reports) as one:
         for tries in (1, 2):
-            await until(lambda: at.state(entry).get("tries") == tries and not one._carrying)  # noqa: B023
-            assert len(at.waiting()) == 3
-            at.fall_due()
-        await until(lambda: not at.waiting())
+            await until(lambda: fixture.state(entry).get("tries") == tries and not one._sending)  # noqa: B023
+            assert len(fixture.waiting()) == 3
+            fixture.make_due()
+        await until(lambda: not fixture.waiting())
     assert twilio.calls == ["text 0", "text 0", "text 0", "text 1", "text 2"]
     assert reports == {("late", "postponed"): 2, ("late", "sent"): 3}
 
 
-async def test_what_is_refused_may_leave_once_more(at: Desk, twilio: Twilio, clerk: Clerk) -> None:
-    twilio.says = [Rejected(21612, "no way"), Rejected(21612, "no way either")]
-    clerk.repeats = True
-    entry = await at.piece()
-    async with carrying(at, twilio, clerk):
-        await until(lambda: not at.waiting())
-    again = at.state(entry._replace(name="late.0.again"))
-    assert (at.state(entry)["state"], again["state"], again["failed_sender"]) == (
+@pytest.fixture
+def jitter(monkeypatch: pytest.MonkeyPatch) -> list[tuple[float, float]]:
+    """Replace the jitter by its middle; return the ranges that it was drawn from."""
+    ranges: list[tuple[float, float]] = []
+
+    def middle(low: float, high: float) -> float:
+        ranges.append((low, high))
+        return (low + high) / 2
+
+    monkeypatch.setattr(random, "uniform", middle)
+    return ranges
+
+
+def test_the_delay_after_a_429_doubles_from_one_second_to_a_minute(jitter: list[tuple[float, float]]) -> None:
+    delays = [backoff(retries) for retries in (0, 1, 2, 3, 4, 5, 6, 7, 8, 1000)]
+    assert delays == [1, 2, 4, 8, 16, 32, 60, 60, 60, 60]
+    assert set(jitter) == {(0.8, 1.2)}
+
+
+async def test_each_429_of_a_message_delays_it_longer(
+    fixture: OutboxFixture,
+    twilio: FakeTwilio,
+    handler: RecordingHandler,
+    jitter: list[tuple[float, float]],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    twilio.results = [NotProcessed("429")] * 4
+    entry = await fixture.enqueue_reply()
+    async with running_worker(fixture, twilio, handler) as worker:
+        for tries in (1, 2, 3, 4):
+            await until(lambda: fixture.state(entry).get("tries") == tries and not worker._sending)  # noqa: B023
+            fixture.make_due()
+        await until(lambda: not fixture.waiting())
+    assert caplog.messages == [
+        "a message waits (Twilio has not processed it: 429); trying again in 1 s",
+        "a message waits (Twilio has not processed it: 429); trying again in 2 s",
+        "a message waits (Twilio has not processed it: 429); trying again in 4 s",
+        "a message waits (Twilio has not processed it: 429); trying again in 8 s",
+    ]
+
+
+async def test_a_postponed_message_is_due_after_its_delay(
+    fixture: OutboxFixture, twilio: FakeTwilio, handler: RecordingHandler, jitter: list[tuple[float, float]]
+) -> None:
+    """It is due in 16 s after four failed attempts, so that no poll of this test sends it."""
+    entry = await fixture.enqueue_reply(texts=2)
+    for _ in range(4):
+        lease = await fixture.mark_sending(entry)
+        assert isinstance(lease, SendLease)
+        assert entry.piece is not None
+        await fixture.outbox.postpone(entry, entry.piece, 0.0, lease)
+    twilio.results = [NotProcessed("429")]
+    async with running_worker(fixture, twilio, handler) as worker:
+        await until(lambda: fixture.state(entry).get("tries") == 5 and not worker._sending)
+        due_in = sorted(fixture.waiting().values())
+    assert len(due_in) == 2
+    assert all(6 < seconds <= 16 for seconds in due_in)
+
+
+async def test_a_rejected_message_is_sent_once_more_when_the_handler_requests_it(
+    fixture: OutboxFixture, twilio: FakeTwilio, handler: RecordingHandler
+) -> None:
+    twilio.results = [Rejected(21612, "no way"), Rejected(21612, "no way either")]
+    handler.resends = True
+    entry = await fixture.enqueue_reply()
+    async with running_worker(fixture, twilio, handler):
+        await until(lambda: not fixture.waiting())
+    again = fixture.state(entry._replace(name="late.0.again"))
+    assert (fixture.state(entry)["state"], again["state"], again["failed_sender"]) == (
         "refused",
         "refused",
         "12345",
     )
-    assert at.causes() == ["late.0.again: no way either"]
+    assert fixture.dead_letter_causes() == ["late.0.again: no way either"]
 
 
-# --- the end ---
+# --- stop ---
 
 
-async def test_a_stop_waits_for_calls_and_begins_none(at: Desk, twilio: Twilio, clerk: Clerk) -> None:
+async def test_a_stop_waits_for_calls_in_progress_and_starts_none(
+    fixture: OutboxFixture, twilio: FakeTwilio, handler: RecordingHandler
+) -> None:
     twilio.open.clear()
-    entries = [await at.piece(number) for number in range(1, 3 * MOST_CALLS + 1)]
-    async with carrying(at, twilio, clerk) as one:
-        await until(lambda: len(twilio.calls) == MOST_CALLS)
+    entries = [await fixture.enqueue_reply(number) for number in range(1, 3 * 8 + 1)]
+    async with running_worker(fixture, twilio, handler) as one:
+        await until(lambda: len(twilio.calls) == 8)
         stopping = asyncio.create_task(one.aclose())
-        await asyncio.sleep(0)  # it has been told
+        await asyncio.sleep(0)  # aclose has begun
         twilio.open.set()
         assert await stopping
-    states = Counter(at.state(entry)["state"] for entry in entries)
-    assert states == {"sent": MOST_CALLS, "waiting": 2 * MOST_CALLS}
+    states = Counter(fixture.state(entry)["state"] for entry in entries)
+    assert states == {"sent": 8, "waiting": 2 * 8}
 
 
-async def test_a_worker_that_stops_begins_no_work(at: Desk, twilio: Twilio, clerk: Clerk) -> None:
-    work = at.message(1)
-    async with carrying(at, twilio, clerk) as one:
+async def test_a_finishing_worker_resumes_no_handler(
+    fixture: OutboxFixture, twilio: FakeTwilio, handler: RecordingHandler
+) -> None:
+    work = fixture.add_message(1)
+    async with running_worker(fixture, twilio, handler) as one:
         one.finish()
-        at.valkey.zadd(bucket_of(PERSON).outbox, {work.line: 0})
-        at.valkey.pexpire(bucket_of(PERSON).outbox, 60_000)
-        entry = await at.piece(2)
+        fixture.valkey.zadd(bucket_of(PERSON).outbox, {work.line: 0})
+        fixture.valkey.pexpire(bucket_of(PERSON).outbox, 60_000)
+        entry = await fixture.enqueue_reply(2)
         one.wake(entry.person)
         await until(lambda: twilio.calls)
-    assert clerk.worked == []
+    assert handler.resumed == []
 
 
-async def test_a_stop_does_not_wait_for_ever_for_work_that_refuses_to_end(
-    at: Desk, twilio: Twilio, clerk: Clerk, monkeypatch: pytest.MonkeyPatch
+async def test_a_stop_does_not_wait_without_limit_for_a_handler_that_ignores_cancellation(
+    fixture: OutboxFixture, twilio: FakeTwilio, handler: RecordingHandler, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(courier, "DRAIN", 0.1)
+    monkeypatch.setattr(outbox_worker, "DRAIN_TIMEOUT", 0.1)
     over = asyncio.Event()
 
     async def stubborn(_: OutboxEntry) -> None:
@@ -305,31 +383,33 @@ async def test_a_stop_does_not_wait_for_ever_for_work_that_refuses_to_end(
             with contextlib.suppress(asyncio.CancelledError):
                 await over.wait()
 
-    clerk.working = stubborn
-    at.valkey.zadd(bucket_of(PERSON).outbox, {at.message(1).line: 0})
-    at.valkey.pexpire(bucket_of(PERSON).outbox, 60_000)
-    async with carrying(at, twilio, clerk) as one:
-        await until(lambda: clerk.worked)
+    handler.on_resume = stubborn
+    fixture.valkey.zadd(bucket_of(PERSON).outbox, {fixture.add_message(1).line: 0})
+    fixture.valkey.pexpire(bucket_of(PERSON).outbox, 60_000)
+    async with running_worker(fixture, twilio, handler) as one:
+        await until(lambda: handler.resumed)
         async with asyncio.timeout(10):
             assert not await one.aclose()
         over.set()
         assert await one.aclose()
 
 
-async def test_work_that_takes_long_holds_up_no_message(at: Desk, twilio: Twilio, clerk: Clerk) -> None:
+async def test_handlers_that_take_long_do_not_delay_messages(
+    fixture: OutboxFixture, twilio: FakeTwilio, handler: RecordingHandler
+) -> None:
     over = asyncio.Event()
 
     async def long(_: OutboxEntry) -> None:
         await over.wait()
 
-    clerk.working = long
-    for number in range(1, 2 * MOST_AT_ONCE + 1):
-        at.valkey.zadd(bucket_of(PERSON).outbox, {at.message(number).line: 0})
-    at.valkey.pexpire(bucket_of(PERSON).outbox, 60_000)
-    async with carrying(at, twilio, clerk) as one:
-        await until(lambda: len(clerk.worked) == MOST_AT_ONCE)
-        entry = await at.piece(5000)
+    handler.on_resume = long
+    for number in range(1, 2 * 64 + 1):
+        fixture.valkey.zadd(bucket_of(PERSON).outbox, {fixture.add_message(number).line: 0})
+    fixture.valkey.pexpire(bucket_of(PERSON).outbox, 60_000)
+    async with running_worker(fixture, twilio, handler) as one:
+        await until(lambda: len(handler.resumed) == 64)
+        entry = await fixture.enqueue_reply(5000)
         one.wake(entry.person)
         await until(lambda: twilio.calls)
-        assert len(clerk.worked) == MOST_AT_ONCE
+        assert len(handler.resumed) == 64
         over.set()

@@ -1,1 +1,1 @@
-"""What leaves by REST: a durable outbox for late answers, replays and replies that are sent once more."""
+"""The durable outbox: late replies, replays and re-sends that leave through Twilio's REST API."""

@@ -1,4 +1,4 @@
-"""What waits in the outbox, and how it is called everywhere."""
+"""The entries of the outbox, and the names of messages."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ _NAME = re.compile(r"(?:(late|replay)\.)?(\d{1,3})(\.again)?")
 
 
 class ReplyKind(StrEnum):
-    """Which document a message stands in; the values are the record's fields."""
+    """Which reply a message belongs to; the values are fields of the stored record."""
 
     ANSWER = "answer"
-    """The TwiML that Twilio got."""
+    """The TwiML in the HTTP response to Twilio."""
     LATE = "late"
-    """What came after the deadline."""
+    """The reply of a handler that exceeded the deadline."""
     REPLAY = "replay"
-    """What was sent because an operator asked for a replay."""
+    """The reply of a replay that an operator requested."""
 
 
 class MessagePart(NamedTuple):
-    """One message of one document: ``0``, ``late.0``, and ``0.again`` for the one that repeats it."""
+    """One message of a reply: ``0``, ``late.0``, and ``0.again`` for its re-send."""
 
     kind: ReplyKind
     number: int
@@ -29,44 +29,44 @@ class MessagePart(NamedTuple):
 
     @classmethod
     def parse(cls, name: str) -> MessagePart | None:
-        """Read a name; None when it is not one."""
-        found = _NAME.fullmatch(name)
-        if found is None:
+        """Parse a name; None when it is not one."""
+        match = _NAME.fullmatch(name)
+        if match is None:
             return None
-        return cls(ReplyKind(found[1] or ReplyKind.ANSWER), int(found[2]), found[3] is not None)
+        return cls(ReplyKind(match[1] or ReplyKind.ANSWER), int(match[2]), match[3] is not None)
 
     @property
     def name(self) -> str:
-        """What the piece is called in the record, and behind the sid in our callback URLs."""
+        """The name in the record, and after the sid in status callback URLs."""
         kind = "" if self.kind is ReplyKind.ANSWER else f"{self.kind}."
         return f"{kind}{self.number}{'.again' if self.resend else ''}"
 
     def before(self) -> MessagePart | None:
-        """Return the message that leaves before this one; None when it need not wait for any."""
+        """Return the message that must be sent before this one; None when there is none."""
         return None if self.resend or self.number == 0 else self._replace(number=self.number - 1)
 
     def repeated(self) -> MessagePart:
-        """Return the message that is sent in place of this one, once."""
+        """Return the re-send of this message."""
         return self._replace(resend=True)
 
 
 class OutboxEntry(NamedTuple):
-    """One thing to be done: a message to be sent, or the work that makes one."""
+    """A message to send, or a handler to run again (work)."""
 
     reference: str
-    """``AccountSid/MessageSid`` of the message that is answered."""
+    """``AccountSid/MessageSid`` of the incoming message."""
     name: str
-    """Of a piece; of a kind alone where its handler has still to run."""
+    """Of a `MessagePart`, or of a `ReplyKind` for work."""
     scope: str
-    """Where the person's facts belong (`people.scope_of`)."""
+    """Scope of what is stored of the contact (`Contacts.scope_of`)."""
     person: str
 
     @classmethod
     def read(cls, line: bytes) -> OutboxEntry:
-        """Read an entry as the outbox keeps it.
+        """Decode a stored entry.
 
         Raises:
-            ValueError: when it is not one.
+            ValueError: when it is malformed.
 
         """
         reference, name, scope, person = line.decode("utf-8", "surrogateescape").split(" ", 3)
@@ -74,21 +74,22 @@ class OutboxEntry(NamedTuple):
 
     @property
     def line(self) -> bytes:
-        """The entry as the outbox keeps it."""
+        """The stored form."""
         return f"{self.reference} {self.name}".encode() + self.whose
 
     @property
     def whose(self) -> bytes:
-        """The end of its line; a person may be a name with blanks, so they come last."""
+        """The end of the stored form, the same for all entries of a contact."""
+        # The contact comes last, because it may be a name with spaces.
         scope = self.scope.replace("%", "%25").replace(" ", "%20")
         return f" {scope} {self.person}".encode("utf-8", "surrogateescape")
 
     @property
     def piece(self) -> MessagePart | None:
-        """Which message is to be sent; None for work."""
+        """The message to send; None for work."""
         return MessagePart.parse(self.name)
 
     @property
     def message_sid(self) -> str:
-        """The sid of the message that is answered."""
+        """The sid of the incoming message."""
         return self.reference.rpartition("/")[2]

@@ -1,4 +1,4 @@
-"""One message as it leaves by REST, and what Twilio said to it."""
+"""A message that is sent through Twilio's REST API, its states and its results."""
 
 from __future__ import annotations
 
@@ -10,44 +10,44 @@ from typing import NamedTuple
 
 @dataclass(frozen=True, slots=True)
 class OutboundSms:
-    """What `Messages.json` is asked for (facts 6.2)."""
+    """The parameters of a request to ``Messages.json``."""
 
     account_sid: str
     service_sid: str | None
-    """Beside ``sender`` it disables Twilio's selection and keeps the Service's features (facts 5.1)."""
+    """Together with ``sender`` it disables Twilio's sender selection and keeps the Service's features."""
     sender: str
     person: str
     text: str
     media: tuple[str, ...]
     status_url: str
     trail: str = ""
-    """How the sender was chosen, for the journal."""
+    """The trail of the sender selection."""
 
 
 class SendState(StrEnum):
-    """How far a message of the outbox has come."""
+    """The state of a message in the outbox."""
 
     WAITING = "waiting"
     SENDING = "sending"
     SENT = "sent"
     REFUSED = "refused"
-    """Twilio did not take it."""
+    """Twilio has rejected it."""
     UNKNOWN = "unknown"
-    """It may have left: a timeout, a 5xx or a crash in between. Never sent again by itself."""
+    """It may have been sent: a timeout, a 5xx or a crash. Never sent again automatically."""
     WITHDRAWN = "withdrawn"
-    """Nothing was sent: opted out, too late, arrived after all, or no number can carry it."""
+    """It was not sent: opted out, too late, delivered after all, or no sender can carry it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """Twilio has taken the message."""
+    """Twilio has accepted the message."""
 
     sid: str
 
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """Twilio has not taken it, and would not take it another time either."""
+    """Twilio has rejected the message; a repeated request would be rejected too."""
 
     code: int | None
     sentence: str
@@ -55,14 +55,14 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """Nobody knows whether Twilio has taken it."""
+    """It is unknown whether Twilio has accepted the message."""
 
     sentence: str
 
 
 @dataclass(frozen=True, slots=True)
 class NotProcessed:
-    """Twilio has surely not processed it: 429, or no connection came about. It may be tried again."""
+    """Twilio has not processed the message: a 429, or no connection. It can be sent again."""
 
     sentence: str
 
@@ -72,23 +72,23 @@ Result = Sent | Rejected | Unknown | NotProcessed
 
 @dataclass(frozen=True, slots=True)
 class Cancelled:
-    """Nothing is to be sent, and why."""
+    """The message is not sent, with the reason."""
 
     why: str
     dead_letter: bool
-    """True when an operator should know."""
+    """True when operators should see it as a dead letter."""
 
 
 class SendLease(NamedTuple):
-    """A message that is ours to send now; for everybody else it counts as sent."""
+    """The right to send a message now; for all other workers it counts as sent."""
 
     request: bytes
-    """The parameters of the message that is answered, as they came."""
+    """The parameters of the incoming message, as received."""
     document: bytes
-    """The TwiML that the message stands in."""
+    """The TwiML that contains the message."""
     state: Mapping[str, object]
-    """What was kept of it before: why it leaves, which sender has failed, how often it was tried."""
+    """What is stored of it: why it is sent, which sender has failed, how often it was tried."""
     known: list[bytes]
-    """What is known of the person, as alternating names and values."""
+    """What is stored of the contact, as alternating names and values."""
     mark: str = ""
-    """The name of the mark, so that nobody removes another one."""
+    """Identifies this lease, so that no other one is removed by mistake."""

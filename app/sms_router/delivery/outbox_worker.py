@@ -1,4 +1,4 @@
-"""Empties the outbox: at once for this worker's own entries, soon after for those of lost workers."""
+"""Sends what is due in the outbox: this worker's own entries at once, those of lost workers soon after."""
 
 from __future__ import annotations
 
@@ -31,55 +31,70 @@ from sms_router.tasks import cancel_and_wait
 log = logging.getLogger("sms_router.delivery")
 
 POLL_INTERVAL = 1.0
-"""Seconds between two looks at every bucket."""
+"""Seconds between two polls of each bucket."""
 
 POLL_SLICES = 16
-"""Parts that a sweep is divided into: all buckets at once would hold up the texts of that moment."""
+"""Parts of a poll: to poll all buckets at once would delay the incoming messages of that moment."""
 
-MOST_AT_ONCE = 64
-"""Answers that one worker sends at once, and handlers that it runs again at once."""
+MAX_CONCURRENT_ENTRIES = 64
+"""Messages that one worker has leased, and handlers that it runs again, each."""
 
-FEWEST_ASKED_FOR = 2
-"""Entries that a bucket is always asked for, however little room there is; a full batch brings another."""
+MIN_BATCH = 2
+"""Entries leased from a bucket, also with little room; after a full batch the bucket is polled again."""
 
-MOST_CALLS = 8
-"""Calls that one worker makes at once: Twilio counts them for the whole account (20429)."""
+MAX_CONCURRENT_CALLS = 8
+"""Calls of one worker to Twilio's API; Twilio limits them for the whole account (error 20429)."""
 
-DRAIN = 10.0
-"""Seconds that a stop waits for calls under way; without their answers the outcome is unknown."""
+DRAIN_TIMEOUT = 10.0
+"""Seconds that a stop waits for calls in progress; without their responses the result is unknown."""
 
-LONGEST_DELAY = 60.0
-"""Seconds between two attempts while Twilio answers 429; the first comes a second after the first answer."""
+MIN_RETRY_DELAY = 1.0
+MAX_RETRY_DELAY = 60.0
+"""Seconds until Twilio is called again after a 429; the delay doubles from the first to the last."""
+
+RETRY_JITTER = 0.2
+"""Share of a retry delay by which it is randomly longer or shorter."""
 
 
 class OutboxHandler(Protocol):
-    """Decides about entries; implemented above this package."""
+    """Decides what to send for an entry; implemented in `routing.pipeline.outbox_replies`."""
 
     async def resume(self, entry: OutboxEntry) -> None:
-        """Do the work that an entry stands for."""
+        """Run the handler of an entry without a message again."""
 
     async def build_message(
-        self, entry: OutboxEntry, piece: MessagePart, marked: SendLease
+        self, entry: OutboxEntry, part: MessagePart, lease: SendLease
     ) -> OutboundSms | Cancelled:
-        """Write the message that an entry stands for, or say why there is none.
+        """Return the message of an entry, or why it is not sent.
 
         Raises:
-            StoreUnavailableError: when that cannot be known now; it is asked again later.
+            StoreUnavailableError: when Redis is needed for that; it is called again later.
 
         """
 
     async def on_result(
-        self, entry: OutboxEntry, piece: MessagePart, letter: OutboundSms, result: Result
+        self, entry: OutboxEntry, part: MessagePart, message: OutboundSms, result: Result
     ) -> bool:
-        """Take the outcome; True asks for another attempt from another sender."""
+        """Record the result of a message; True requests another attempt from another sender."""
 
 
 Report = Callable[[str, str], None]
-"""Is told the kind of each message and how it ended."""
+"""Called with the kind of each message and its result."""
 
 
 class OutboxWorker:
-    """Carries what is due; one in each worker."""
+    """Leases due entries and sends them; one in each worker process.
+
+    The messages of one reply are sent in their order. A message that Twilio has not processed (429, no
+    connection) is sent again after a growing delay.
+
+    Args:
+        outbox: the entries in Redis.
+        send: sends one message through Twilio's API.
+        report: counts results.
+        clock: seconds since the epoch.
+
+    """
 
     def __init__(
         self,
@@ -88,231 +103,233 @@ class OutboxWorker:
         report: Report,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """Take the outbox, how a message is sent, and who counts; nothing is started.
-
-        ``clock`` is in seconds since the epoch.
-        """
         self._outbox = outbox
-        self._clock = clock
         self._send = send
         self._report = report
-        self._clerk: OutboxHandler
-        self._call_slots = asyncio.Semaphore(MOST_CALLS)
-        self._nudged: set[Bucket] = set()
+        self._clock = clock
+        self._handler: OutboxHandler
+        self._call_slots = asyncio.Semaphore(MAX_CONCURRENT_CALLS)
+        self._woken_buckets: set[Bucket] = set()
         self._wake = asyncio.Event()
         self._loop: asyncio.Task[None] | None = None
-        self._carrying: set[asyncio.Task[None]] = set()
-        self._working: set[asyncio.Task[None]] = set()
-        self._in_hand: set[OutboxEntry] = set()
-        self._finishing = False
-        self._stopping = False
+        self._sending: set[asyncio.Task[None]] = set()
+        self._resuming: set[asyncio.Task[None]] = set()
+        self._leased: set[OutboxEntry] = set()
+        self._is_finishing = False
+        self._is_stopping = False
 
-    def start(self, clerk: OutboxHandler) -> None:
-        """Begin to look for what is due; ``clerk`` decides about it."""
-        self._clerk = clerk
-        self._loop = asyncio.create_task(self._run(), name="courier")
+    def start(self, handler: OutboxHandler) -> None:
+        """Start to poll the outbox; ``handler`` decides about the entries."""
+        self._handler = handler
+        self._loop = asyncio.create_task(self._poll_forever(), name="outbox-worker")
 
-    def wake(self, person: str) -> None:
-        """Tell the courier that something for this person has just been put into the outbox."""
-        self._nudged.add(bucket_of(person))
+    def wake(self, contact: str) -> None:
+        """Poll the contact's bucket now, because an entry was just added."""
+        self._woken_buckets.add(bucket_of(contact))
         self._wake.set()
 
     def finish(self) -> None:
-        """Send only what this worker puts in from now on, and begin no work: it would not end in time."""
-        self._finishing = True
+        """From now on send only entries that this worker adds, and run no handler again."""
+        self._is_finishing = True
 
     async def aclose(self) -> bool:
-        """Take nothing more, and let the calls under way end, within bounds; no other is begun.
+        """Stop polling and wait for the calls in progress, for a limited time; no other call begins.
 
-        Returns whether all have ended: a handler that runs again may refuse to be cancelled.
+        Returns whether everything has ended: a handler may ignore its cancellation.
         """
-        self._finishing = self._stopping = True
+        self._is_finishing = self._is_stopping = True
         await cancel_and_wait(self._loop)
-        pending = self._carrying | self._working
+        pending = self._sending | self._resuming
         if pending:
-            _, pending = await asyncio.wait(pending, timeout=DRAIN)
+            _, pending = await asyncio.wait(pending, timeout=DRAIN_TIMEOUT)
         for task in pending:
             task.cancel()
         if pending:
-            _, pending = await asyncio.wait(pending, timeout=DRAIN)
+            _, pending = await asyncio.wait(pending, timeout=DRAIN_TIMEOUT)
         return not pending
 
-    async def _run(self) -> None:
-        looked, turn = 0.0, 0
+    async def _poll_forever(self) -> None:
+        polled_at, slice_number = 0.0, 0
         while True:
-            buckets: Sequence[Bucket] = tuple(self._nudged)
-            if time.monotonic() - looked >= POLL_INTERVAL / POLL_SLICES:
-                looked, turn = time.monotonic(), (turn + 1) % POLL_SLICES
-                if not self._finishing:
-                    buckets = tuple({*buckets, *ALL_BUCKETS[turn::POLL_SLICES]})
-            self._nudged.clear()
+            buckets: Sequence[Bucket] = tuple(self._woken_buckets)
+            if time.monotonic() - polled_at >= POLL_INTERVAL / POLL_SLICES:
+                polled_at, slice_number = time.monotonic(), (slice_number + 1) % POLL_SLICES
+                if not self._is_finishing:
+                    buckets = tuple({*buckets, *ALL_BUCKETS[slice_number::POLL_SLICES]})
+            self._woken_buckets.clear()
             self._wake.clear()
             try:
-                await self._look(buckets)
+                await self._poll(buckets)
             except Exception:
-                log.exception("the outbox could not be looked through; trying again")
-            with contextlib.suppress(TimeoutError):  # not wait_for: it loses a cancellation when it is woken
-                async with asyncio.timeout(
-                    max(0.01, looked + POLL_INTERVAL / POLL_SLICES - time.monotonic())
-                ):
+                log.exception("the outbox could not be polled; trying again")
+            pause = max(0.01, polled_at + POLL_INTERVAL / POLL_SLICES - time.monotonic())
+            # asyncio.timeout, because wait_for loses a cancellation that arrives with the wake-up.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(pause):
                     await self._wake.wait()
 
-    async def _look(self, buckets: Sequence[Bucket]) -> None:
-        """Take what is due in these buckets; what belongs to one message is done in its order."""
-        free = MOST_AT_ONCE - len(self._carrying)
+    async def _poll(self, buckets: Sequence[Bucket]) -> None:
+        """Lease what is due in some buckets; the messages of one reply are sent in one task."""
+        free = MAX_CONCURRENT_ENTRIES - len(self._sending)
         if free <= 0 or not buckets:
             return
-        share = max(free // len(buckets), FEWEST_ASKED_FOR)
-        found = await asyncio.gather(*(self._taken(bucket, share) for bucket in buckets))
-        together: defaultdict[str, list[OutboxEntry]] = defaultdict(list)
-        for bucket, entries in zip(buckets, found, strict=True):
-            if len(entries) == share:
-                self._nudged.add(bucket)
+        batch = max(free // len(buckets), MIN_BATCH)
+        leased = await asyncio.gather(*(self._lease(bucket, batch) for bucket in buckets))
+        by_reply: defaultdict[str, list[OutboxEntry]] = defaultdict(list)
+        for bucket, entries in zip(buckets, leased, strict=True):
+            if len(entries) == batch:
+                self._woken_buckets.add(bucket)
                 self._wake.set()
             for entry in entries:
                 if entry.piece is None:
-                    self._work_on(entry)
-                elif entry not in self._in_hand:  # else it stands in line here, and has fallen due again
-                    together[entry.reference].append(entry)
-        for reference, entries in together.items():
-            self._in_hand.update(entries)
-            self._begin(self._send_in_order(sorted(entries)), f"outbox {reference}", self._carrying)
+                    self._start_resume(entry)
+                elif entry not in self._leased:  # a leased entry that waits here may be due again
+                    by_reply[entry.reference].append(entry)
+        for reference, entries in by_reply.items():
+            self._leased.update(entries)
+            self._start_task(self._send_in_order(sorted(entries)), f"outbox {reference}", self._sending)
 
-    def _work_on(self, entry: OutboxEntry) -> None:
-        """Run a handler again, separately from the sending, since it may take long."""
-        if not self._finishing and len(self._working) < MOST_AT_ONCE:
-            self._begin(self._work(entry), f"outbox {entry.reference}", self._working)
-
-    def _begin(self, work: Coroutine[None, None, None], name: str, among: set[asyncio.Task[None]]) -> None:
-        task = asyncio.create_task(work, name=name)
-        among.add(task)
-        task.add_done_callback(among.discard)
-
-    async def _work(self, entry: OutboxEntry) -> None:
-        current_message_sid.set(entry.message_sid)
-        try:
-            await self._clerk.resume(entry)
-        except StoreUnavailableError as error:
-            log.warning("an entry of the outbox waits for Redis: %s", error)
-        except Exception:
-            log.exception("an entry of the outbox could not be worked on; it is looked at again")
-
-    async def _taken(self, bucket: Bucket, count: int) -> list[OutboxEntry]:
-        """Take what is due in one bucket; a bucket that Redis does not serve holds up no other."""
+    async def _lease(self, bucket: Bucket, count: int) -> list[OutboxEntry]:
         try:
             return await self._outbox.lease_due(bucket, count)
         except StoreUnavailableError:
-            return []  # the next sweep may find it back
+            return []  # a bucket that is unavailable does not stop the others; it is polled again
+
+    def _start_resume(self, entry: OutboxEntry) -> None:
+        # In tasks of their own, because a handler may take long.
+        if not self._is_finishing and len(self._resuming) < MAX_CONCURRENT_ENTRIES:
+            self._start_task(self._resume(entry), f"outbox {entry.reference}", self._resuming)
+
+    def _start_task(
+        self, work: Coroutine[None, None, None], name: str, tasks: set[asyncio.Task[None]]
+    ) -> None:
+        task = asyncio.create_task(work, name=name)
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+
+    async def _resume(self, entry: OutboxEntry) -> None:
+        current_message_sid.set(entry.message_sid)
+        try:
+            await self._handler.resume(entry)
+        except StoreUnavailableError as error:
+            log.warning("an entry of the outbox waits for Redis: %s", error)
+        except Exception:
+            log.exception("an entry of the outbox failed; it is processed again")
 
     async def _send_in_order(self, entries: list[OutboxEntry]) -> None:
         current_message_sid.set(entries[0].message_sid)
         try:
-            for at, entry in enumerate(entries):
+            for index, entry in enumerate(entries):
                 async with self._call_slots:
-                    if self._stopping:
+                    if self._is_stopping:
                         return  # another worker sends it
-                    delay = await self._deliver(entry)
-                if delay is not None:
-                    await self._postpone(entries[at + 1 :], delay)
+                    retry_delay = await self._process(entry)
+                if retry_delay is not None:
+                    for later in entries[index + 1 :]:
+                        assert later.piece is not None
+                        await self._outbox.postpone(later, later.piece, retry_delay, None)
                     return
         except StoreUnavailableError as error:
             log.warning("an entry of the outbox waits for Redis: %s", error)
         except Exception:
-            log.exception("an entry of the outbox could not be worked on; it is looked at again")
+            log.exception("an entry of the outbox failed; it is processed again")
         finally:
-            self._in_hand.difference_update(entries)
+            self._leased.difference_update(entries)
 
-    async def _deliver(self, entry: OutboxEntry) -> float | None:
-        """Send one message; return seconds when Twilio has not seen it and it is to be tried again."""
-        piece = entry.piece
-        assert piece is not None, "work is done elsewhere"
-        marked = await self._outbox.mark_sending(entry, piece)
-        if marked is None:
+    async def _process(self, entry: OutboxEntry) -> float | None:
+        """Send one message; return the seconds until it is sent again, when Twilio has not processed it."""
+        part = entry.piece
+        assert part is not None, "an entry without a message is resumed"
+        lease = await self._outbox.mark_sending(entry, part)
+        if lease is None:
             return None
-        if isinstance(marked, Cancelled):
-            log.warning("%s of %s does not leave: %s", piece.name, entry.message_sid, marked.why)
-            self._report(piece.kind, "withdrawn")
+        if isinstance(lease, Cancelled):
+            log.warning("%s of %s is not sent: %s", part.name, entry.message_sid, lease.why)
+            self._report(part.kind, "withdrawn")
             return None
         try:
-            letter = await self._written(entry, piece, marked)
+            message = await self._build_message(entry, part, lease)
         except StoreUnavailableError as error:
-            return await self._try_again(entry, piece, marked, str(error))
-        if isinstance(letter, Cancelled):
-            await self._settle(entry, piece, None, letter, marked)
+            return await self._retry_later(entry, part, lease, str(error))
+        if isinstance(message, Cancelled):
+            await self._record(entry, part, None, message, lease)
             return None
-        result = await self._bounded(letter)
+        result = await self._call_twilio(message)
         if isinstance(result, NotProcessed):
-            return await self._try_again(entry, piece, marked, f"Twilio has not taken it: {result.sentence}")
-        again = None
-        if await self._notify_handler(entry, piece, letter, result):
-            again = entry._replace(name=piece.repeated().name)
-        await self._settle(entry, piece, letter, result, marked, again)
+            reason = f"Twilio has not processed it: {result.sentence}"
+            return await self._retry_later(entry, part, lease, reason)
+        resend = None
+        if await self._notify_handler(entry, part, message, result):
+            resend = entry._replace(name=part.repeated().name)
+        await self._record(entry, part, message, result, lease, resend)
         return None
 
-    async def _written(
-        self, entry: OutboxEntry, piece: MessagePart, marked: SendLease
+    async def _build_message(
+        self, entry: OutboxEntry, part: MessagePart, lease: SendLease
     ) -> OutboundSms | Cancelled:
         try:
-            return await self._clerk.build_message(entry, piece, marked)
+            return await self._handler.build_message(entry, part, lease)
         except StoreUnavailableError:
             raise
         except Exception as error:
-            log.exception("a message could not be written")
-            return Cancelled(f"it could not be written: {type(error).__name__}", dead_letter=True)
+            log.exception("a message could not be composed")
+            return Cancelled(f"it could not be composed: {type(error).__name__}", dead_letter=True)
 
-    async def _notify_handler(
-        self, entry: OutboxEntry, piece: MessagePart, letter: OutboundSms, result: Result
-    ) -> bool:
-        try:
-            return await self._clerk.on_result(entry, piece, letter, result)
-        except Exception:
-            log.exception("what became of a message was not noted in full")
-            return False
-
-    async def _try_again(self, entry: OutboxEntry, piece: MessagePart, marked: SendLease, why: str) -> float:
-        delay = backoff(marked.state.get("tries"))
-        log.warning("a message waits (%s); trying again in %.0f s", why, delay)
-        self._report(piece.kind, "postponed")
-        await self._outbox.postpone(entry, piece, delay, marked)
-        return delay
-
-    async def _postpone(self, entries: list[OutboxEntry], delay: float) -> None:
-        """Let the later messages of the same answer wait as long."""
-        for entry in entries:
-            if entry.piece is not None:
-                await self._outbox.postpone(entry, entry.piece, delay, None)
-
-    async def _bounded(self, letter: OutboundSms) -> Result:
+    async def _call_twilio(self, message: OutboundSms) -> Result:
         try:
             async with asyncio.timeout(SENDING_TIMEOUT / 2):
-                return await self._send(letter)
+                return await self._send(message)
         except TimeoutError:
-            return Unknown("Twilio's API did not answer in time")
+            return Unknown("Twilio's API did not respond in time")
         except Exception as error:
-            log.exception("a message could not be handed to Twilio")
-            return Unknown(f"handing it to Twilio failed: {type(error).__name__}")
+            log.exception("a message could not be sent to Twilio")
+            return Unknown(f"sending it to Twilio failed: {type(error).__name__}")
 
-    async def _settle(
+    async def _notify_handler(
+        self, entry: OutboxEntry, part: MessagePart, message: OutboundSms, result: Result
+    ) -> bool:
+        try:
+            return await self._handler.on_result(entry, part, message, result)
+        except Exception:
+            log.exception("the result of a message could not be processed completely")
+            return False
+
+    async def _retry_later(
+        self, entry: OutboxEntry, part: MessagePart, lease: SendLease, reason: str
+    ) -> float:
+        retries = lease.state.get("tries")
+        delay = backoff(retries if isinstance(retries, int) else 0)
+        log.warning("a message waits (%s); trying again in %.0f s", reason, delay)
+        self._report(part.kind, "postponed")
+        await self._outbox.postpone(entry, part, delay, lease)
+        return delay
+
+    async def _record(
         self,
         entry: OutboxEntry,
-        piece: MessagePart,
-        letter: OutboundSms | None,
+        part: MessagePart,
+        message: OutboundSms | None,
         result: Sent | Rejected | Unknown | Cancelled,
-        marked: SendLease,
-        again: OutboxEntry | None = None,
+        lease: SendLease,
+        resend: OutboxEntry | None = None,
     ) -> None:
         await self._outbox.record_result(
-            entry, piece, letter, result, before=marked, now=int(self._clock() * 1000), again=again
+            entry, part, message, result, before=lease, now=int(self._clock() * 1000), again=resend
         )
-        self._report(piece.kind, _WORDS[type(result)])
-        if again is not None:
+        self._report(part.kind, _RESULT_LABELS[type(result)])
+        if resend is not None:
             self.wake(entry.person)
 
 
-def backoff(tries: object) -> float:
-    """Return how long to wait after so many attempts, with some jitter for each message."""
-    doubled = 2.0 ** min(tries if isinstance(tries, int) else 0, 8)
-    return min(LONGEST_DELAY, doubled) * random.uniform(0.8, 1.2)  # noqa: S311 - spreads load, guards nothing
+def backoff(retries: int) -> float:
+    """Return the seconds until the next attempt, after so many retries; with jitter."""
+    delay = min(MAX_RETRY_DELAY, MIN_RETRY_DELAY * 2.0 ** min(retries, 8))
+    return delay * random.uniform(1 - RETRY_JITTER, 1 + RETRY_JITTER)  # noqa: S311 - spreads the load
 
 
-_WORDS: dict[type, str] = {Sent: "sent", Rejected: "refused", Unknown: "unknown", Cancelled: "withdrawn"}
+_RESULT_LABELS: dict[type, str] = {
+    Sent: "sent",
+    Rejected: "refused",
+    Unknown: "unknown",
+    Cancelled: "withdrawn",
+}

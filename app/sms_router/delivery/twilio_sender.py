@@ -1,4 +1,4 @@
-"""Hands messages to Twilio, through the official client (facts 6.2)."""
+"""Sends messages through Twilio's client (``POST Messages.json``)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from sms_router.delivery.message import NotProcessed, OutboundSms, Rejected, Result, Sent, Unknown
-from sms_router.delivery.outbox_worker import MOST_CALLS
+from sms_router.delivery.outbox_worker import MAX_CONCURRENT_CALLS
 from sms_router.twilio.rest import FailureKind, account_resource, build_client, describe_error
 
 if TYPE_CHECKING:
@@ -18,7 +18,16 @@ if TYPE_CHECKING:
 
 
 class TwilioSender:
-    """Sends messages; the client blocks, so each call has a thread."""
+    """Sends messages; the client blocks, so each call runs in a thread.
+
+    Args:
+        tokens: auth token by account sid.
+        base_url: of Twilio's API; empty for its own.
+        timeout: seconds for each call.
+        observe: called with ``rest`` and the duration of each call in seconds.
+        build: creates the client of an account.
+
+    """
 
     def __init__(
         self,
@@ -28,53 +37,49 @@ class TwilioSender:
         observe: Callable[[str, float], None] = lambda _stage, _seconds: None,
         build: Callable[[str, str, str, float], Client] = build_client,
     ) -> None:
-        """Take each account's auth token, where Twilio's API is, and the limit of a call in seconds.
-
-        ``observe`` is told how long each call has taken.
-        """
         self._observe = observe
         self._tokens = tokens
-        self._threads = ThreadPoolExecutor(MOST_CALLS, "outbox")
+        self._threads = ThreadPoolExecutor(MAX_CONCURRENT_CALLS, "outbox")
         self._client = cache(lambda account: build(account, tokens[account], base_url, timeout))
 
-    async def send(self, letter: OutboundSms) -> Result:
-        """Send one message, once. A call that was begun goes on though its caller is cancelled."""
-        if letter.account_sid not in self._tokens:
-            return Rejected(None, f"no auth token is configured for {letter.account_sid}")
+    async def send(self, message: OutboundSms) -> Result:
+        """Send a message, once. A call in progress continues when the caller is cancelled."""
+        if message.account_sid not in self._tokens:
+            return Rejected(None, f"no auth token is configured for {message.account_sid}")
         loop = asyncio.get_running_loop()
         began = time.monotonic()
         try:
-            return await loop.run_in_executor(self._threads, self._send, letter)
+            return await loop.run_in_executor(self._threads, self._send, message)
         finally:
             self._observe("rest", time.monotonic() - began)
 
     def close(self) -> None:
-        """Take no more calls; those under way end by their own time limit."""
+        """Accept no more calls; those in progress end by their timeout."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    def _send(self, letter: OutboundSms) -> Result:
+    def _send(self, message: OutboundSms) -> Result:
         try:
-            messages = account_resource(self._client(letter.account_sid), letter.account_sid).child(
+            messages = account_resource(self._client(message.account_sid), message.account_sid).child(
                 "Messages.json"
             )
-            message = messages.create(
+            created = messages.create(
                 {
-                    "To": letter.person,
-                    "From": letter.sender,
-                    "StatusCallback": letter.status_url,
-                    "Body": letter.text or None,
-                    "MediaUrl": list(letter.media) or None,
-                    "MessagingServiceSid": letter.service_sid,
+                    "To": message.person,
+                    "From": message.sender,
+                    "StatusCallback": message.status_url,
+                    "Body": message.text or None,
+                    "MediaUrl": list(message.media) or None,
+                    "MessagingServiceSid": message.service_sid,
                 }
             )
         except Exception as error:
-            return _failed(error, letter)
-        return Sent(message.sid) if message.sid else Unknown("Twilio's answer names no message")
+            return _failed(error, message)
+        return Sent(created.sid) if created.sid else Unknown("Twilio's response has no message sid")
 
 
-def _failed(error: Exception, letter: OutboundSms) -> Result:
+def _failed(error: Exception, message: OutboundSms) -> Result:
     failure = describe_error(error)
-    sentence = _masked(failure.sentence, letter)
+    sentence = _masked(failure.sentence, message)
     if failure.kind is FailureKind.RATE_LIMITED or not failure.is_connected:
         return NotProcessed(sentence)
     if failure.may_have_been_processed:
@@ -82,7 +87,7 @@ def _failed(error: Exception, letter: OutboundSms) -> Result:
     return Rejected(failure.code, sentence)
 
 
-def _masked(sentence: str, letter: OutboundSms) -> str:
-    """Take out what Twilio quotes of the message: logs and dead letters get the sentence (design 12)."""
-    sentence = sentence.replace(letter.person.removeprefix("+"), "•••")
-    return sentence.replace(letter.text, "(the text)") if len(letter.text) > 3 else sentence
+def _masked(sentence: str, message: OutboundSms) -> str:
+    # Twilio quotes numbers and texts; the sentence goes into logs and dead letters.
+    sentence = sentence.replace(message.person.removeprefix("+"), "•••")
+    return sentence.replace(message.text, "(the text)") if len(message.text) > 3 else sentence

@@ -1,4 +1,4 @@
-"""Outboxes of workers on a real Valkey, with messages that were answered with nothing so far."""
+"""Outboxes of workers on a real Valkey, with messages whose answer was empty so far."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from sms_router.twilio.twiml import OutboundMessage, render
 ACCOUNT = "AC" + "0" * 32
 SCOPE = "MG" + "0" * 32
 PERSON = "+14155550123"
-DAYS = 1.0
-LATEST = 60.0
+RETENTION_DAYS = 1.0
+MAX_AGE = 60.0
 
-_FALL_DUE = """
+_MAKE_DUE = """
 for _, entry in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', ARGV[1])) do
   redis.call('ZADD', KEYS[1], 0, entry)
 end
@@ -35,15 +35,15 @@ end
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
-    """One worker's outbox, and a look at what is stored."""
+class OutboxFixture:
+    """One worker's outbox, and what is stored in Valkey."""
 
     outbox: Outbox
     journal: DurableWriter
     store: Store
     valkey: redis.Redis
 
-    def message(
+    def add_message(
         self,
         number: int = 1,
         *,
@@ -52,7 +52,7 @@ class Desk:
         received: int | None = None,
         answer: bytes | None = b"",
     ) -> OutboxEntry:
-        """Write down a message that was answered, and return its late work."""
+        """Store an answered message; return the entry of its late work."""
         sid = f"SM{number:032x}"
         entry = OutboxEntry(f"{ACCOUNT}/{sid}", ReplyKind.LATE.value, scope, person)
         request = {"MessageSid": sid, "AccountSid": ACCOUNT, "From": person, "To": "12345", "Body": "HI"}
@@ -63,10 +63,10 @@ class Desk:
         self.valkey.pexpire(self.record(entry), 86_400_000)
         return entry
 
-    async def piece(self, number: int = 1, texts: int = 1, **rest: Any) -> OutboxEntry:
-        """Put a late answer of so many messages into the outbox; return the entry of the first."""
-        work = self.message(number, **rest)
-        document = render([OutboundMessage(f"text {at}") for at in range(texts)])
+    async def enqueue_reply(self, number: int = 1, texts: int = 1, **rest: Any) -> OutboxEntry:
+        """Enqueue a late reply of ``texts`` messages; return the entry of the first."""
+        work = self.add_message(number, **rest)
+        document = render([OutboundMessage(f"text {index}") for index in range(texts)])
         assert await self.outbox.enqueue(work, ReplyKind.LATE, document, "a rule", texts, "late")
         return work._replace(name="late.0")
 
@@ -79,58 +79,55 @@ class Desk:
         return bucket_of(entry.person).message(entry.reference)
 
     def state(self, entry: OutboxEntry) -> dict[str, Any]:
-        """Return what is kept of a message that leaves."""
+        """Return the stored state of a message."""
         found = cast("bytes | None", self.valkey.hget(self.record(entry), f"send:{entry.name}"))
         return cast("dict[str, Any]", json.loads(found)) if found else {}
 
     def waiting(self, person: str = PERSON) -> dict[OutboxEntry, float]:
-        """Return what waits, and in how many seconds it is due."""
+        """Return the waiting entries, with the seconds until each is due."""
         pairs = cast("Any", self.valkey.zrange(bucket_of(person).outbox, 0, -1, withscores=True))
         return {OutboxEntry.read(line): (score - self.now()) / 1000 for line, score in pairs}
 
-    def fall_due(self, *, marked: bool = True) -> None:
-        """Let the time come of everything that waits, or only of what is not marked as leaving."""
+    def make_due(self, *, marked: bool = True) -> None:
+        """Make all waiting entries due, or only those that are not marked as being sent."""
         for key in self.valkey.scan_iter("*:outbox"):
-            self.valkey.eval(_FALL_DUE, 1, key, "+inf" if marked else self.now() + 60_000)
+            self.valkey.eval(_MAKE_DUE, 1, key, "+inf" if marked else self.now() + 60_000)
 
-    def causes(self, person: str = PERSON) -> list[str]:
-        """Return why messages are dead letters."""
+    def dead_letter_causes(self, person: str = PERSON) -> list[str]:
         found = cast("Any", self.valkey.xrange(bucket_of(person).dead_letters))
         return [entry[b"cause"].decode() for _, entry in found]
 
-    async def mark(self, entry: OutboxEntry) -> SendLease | Cancelled | None:
-        """Mark a message as leaving."""
+    async def mark_sending(self, entry: OutboxEntry) -> SendLease | Cancelled | None:
         piece = entry.piece
         assert piece is not None
         return await self.outbox.mark_sending(entry, piece)
 
-    async def settle(
+    async def record_result(
         self, entry: OutboxEntry, marked: SendLease, result: Result, again: OutboxEntry | None = None
     ) -> None:
-        """Write down how a message left."""
         piece = entry.piece
         assert piece is not None
         assert not isinstance(result, NotProcessed), "that is postponed"
-        letter = a_letter(entry, piece)
+        message = sms_of(entry, piece)
         now = self.now()
-        await self.outbox.record_result(entry, piece, letter, result, before=marked, now=now, again=again)
+        await self.outbox.record_result(entry, piece, message, result, before=marked, now=now, again=again)
 
 
-def a_letter(entry: OutboxEntry, piece: MessagePart) -> OutboundSms:
-    """Return a message as it might leave."""
+def sms_of(entry: OutboxEntry, piece: MessagePart) -> OutboundSms:
+    """Build the message of an entry."""
     return OutboundSms(
         ACCOUNT, SCOPE, "12345", entry.person, f"text {piece.number}", (), "https://example.com"
     )
 
 
 @contextlib.asynccontextmanager
-async def desk(url: str, folder: Path, valkey: redis.Redis) -> AsyncIterator[Desk]:
-    """Run one worker's outbox."""
+async def run_outbox(url: str, folder: Path, valkey: redis.Redis) -> AsyncIterator[OutboxFixture]:
+    """Run the outbox of one worker."""
     store, spool = Store(url), Spool(folder)
     journal = DurableWriter(store, spool)
     await store.start(journal.replay)
     try:
-        yield Desk(Outbox(store, journal, DAYS, LATEST), journal, store, valkey)
+        yield OutboxFixture(Outbox(store, journal, RETENTION_DAYS, MAX_AGE), journal, store, valkey)
     finally:
         await store.aclose()
         await journal.aclose()
