@@ -1,7 +1,7 @@
 """``python -m loadtests.trace``: print each function of the router that one message calls, in order.
 
-The real ASGI application runs in this process, on a Valkey of its own. Messages from other area codes come
-first: what the router caches for everybody is cached, the sender and the TwiML of this reply are not.
+The real ASGI application runs in this process with its own Valkey. Messages from other area codes are sent
+first: what the router caches for all contacts is cached, the sender and the TwiML of this reply are not.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from starlette.types import ASGIApp, Message, Scope
 from twilio.request_validator import RequestValidator
 
 import sms_router
-from loadtests.bench.contestants import CONTESTANTS
-from loadtests.bench.server import storing
-from loadtests.bench.site import ACCOUNT_SID, AUTH_TOKEN, SERVICE_SID, SHORT_CODE, Site
+from loadtests.bench.server import running_store
+from loadtests.bench.setup import ACCOUNT_SID, AUTH_TOKEN, SERVICE_SID, SHORT_CODE, BenchSetup
+from loadtests.bench.stacks import STACKS
 from sms_router import keyword
 from sms_router.application import build
 from sms_router.config.settings import load_settings
@@ -38,7 +38,7 @@ PACKAGE = Path(sms_router.__file__).parent
 WARM_UP_AREA_CODES = (206, 212, 312)
 AREA_CODE = 415
 COMPREHENSIONS = frozenset({"<listcomp>", "<setcomp>", "<dictcomp>", "<genexpr>"})
-"""No functions of their own to a reader; newer versions of Python inline some of them."""
+"""Not listed: newer versions of Python inline some of them."""
 
 ROUTER_TOML = """\
 [router]
@@ -64,7 +64,7 @@ class Webhook(StrEnum):
 
 @keyword("ECHO")
 async def echo(argument: str) -> str:
-    """Return what the person wrote."""
+    """Return the text after the keyword."""
     return argument
 
 
@@ -92,15 +92,17 @@ class Trace:
 
     @property
     def functions(self) -> int:
-        """How many different functions were called."""
+        """The number of different functions."""
         return len({(call.file, call.function) for call in self.calls})
 
     def __str__(self) -> str:
-        """The calls as an indented list, and the sums."""
+        """Return the calls as an indented list, and the sums."""
         lines = [f"{'  ' * call.depth}{call.file}: {call.function}" for call in self.calls]
-        own, builtin = len(self.calls), self.builtin_calls
-        calls = f"{own + builtin} calls ({own} of the router's functions, {builtin} of built-in functions)"
-        return "\n".join([*lines, "", f"{len(self.files)} files, {self.functions} functions, {calls}"])
+        calls, builtin = len(self.calls), self.builtin_calls
+        total = (
+            f"{calls + builtin} calls ({calls} of the router's functions, {builtin} of built-in functions)"
+        )
+        return "\n".join([*lines, "", f"{len(self.files)} files, {self.functions} functions, {total}"])
 
 
 _traced: ContextVar[bool] = ContextVar("traced", default=False)
@@ -110,8 +112,8 @@ _traced: ContextVar[bool] = ContextVar("traced", default=False)
 class Recorder:
     """Records calls of the router's functions by the task of one message (a profile function).
 
-    Redis' answers arrive in the context of the connection; they are recorded too. What other tasks call is
-    not. A coroutine that goes on after a wait is one call.
+    The answers of Redis arrive in the context of the connection; they are recorded too. The calls of other
+    tasks are not. A coroutine that continues after a wait is one call.
     """
 
     def __init__(self) -> None:
@@ -119,7 +121,7 @@ class Recorder:
         self._begun: set[FrameType] = set()
 
     def __call__(self, frame: FrameType, event: str, _: Any) -> None:
-        """Take one event of `sys.setprofile`."""
+        """Record one event of `sys.setprofile`."""
         code = frame.f_code
         if not code.co_filename.startswith(str(PACKAGE)) or not (_traced.get() or _is_answer(frame)):
             return
@@ -149,29 +151,29 @@ def trace(webhook: Webhook, folder: Path, *, first: bool = False) -> Trace:
 
     Args:
         webhook: what Twilio sends.
-        folder: an empty one, for the configuration and Valkey's socket.
-        first: whether it is the first that the worker gets.
+        folder: an empty folder, for the configuration and Valkey's socket.
+        first: whether it is the first webhook of the worker.
 
     """
-    site = Site(8000, folder)
+    setup = BenchSetup(8000, folder)
     (folder / "config").mkdir()
     (folder / "config" / "router.toml").write_text(ROUTER_TOML)
     (folder / "config" / "keywords.toml").write_text(KEYWORDS_TOML)
-    router = next(contestant for contestant in CONTESTANTS if contestant.name == "router")
-    with contextlib.chdir(folder), storing(router, site):
-        return asyncio.run(_trace(webhook, site, first=first))
+    router = next(stack for stack in STACKS if stack.name == "router")
+    with contextlib.chdir(folder), running_store(router, setup):
+        return asyncio.run(_trace(webhook, setup, first=first))
 
 
-async def _trace(webhook: Webhook, site: Site, *, first: bool) -> Trace:
-    application = build(load_settings(site.environment))
+async def _trace(webhook: Webhook, setup: BenchSetup, *, first: bool) -> Trace:
+    application = build(load_settings(setup.environment))
     recorder = Recorder()
     async with _lifespan(application):
         for area_code in () if first else WARM_UP_AREA_CODES:
-            await _deliver(application, webhook, area_code, site)
+            await _deliver(application, webhook, area_code, setup)
         token = _traced.set(True)
         sys.setprofile(recorder)
         try:
-            await _deliver(application, webhook, AREA_CODE, site)
+            await _deliver(application, webhook, AREA_CODE, setup)
         finally:
             sys.setprofile(None)
             _traced.reset(token)
@@ -184,9 +186,9 @@ async def _lifespan(application: Router) -> AsyncIterator[None]:
         yield
 
 
-async def _deliver(application: ASGIApp, webhook: Webhook, area_code: int, site: Site) -> None:
-    """Send one signed webhook of a person with this area code, and check the answer's status."""
-    person = f"+1{area_code}5550123"
+async def _deliver(application: ASGIApp, webhook: Webhook, area_code: int, setup: BenchSetup) -> None:
+    """Send one signed webhook of a contact with this area code, and check the answer's status."""
+    contact = f"+1{area_code}5550123"
     form = {
         "AccountSid": ACCOUNT_SID,
         "MessagingServiceSid": SERVICE_SID,
@@ -195,15 +197,15 @@ async def _deliver(application: ASGIApp, webhook: Webhook, area_code: int, site:
     path, query, expected = "/sms", "", 200
     if webhook is Webhook.STATUS:
         path, query, expected = "/sms/status", f"reply=SM{area_code:032x}", 204
-        form |= {"From": SHORT_CODE, "To": person, "MessageStatus": "delivered"}
+        form |= {"From": SHORT_CODE, "To": contact, "MessageStatus": "delivered"}
     else:
         text = "HOURS" if webhook is Webhook.TEMPLATE else "ECHO hello"
-        form |= {"From": person, "To": SHORT_CODE, "Body": text}
+        form |= {"From": contact, "To": SHORT_CODE, "Body": text}
         form |= {"FromCountry": "US", "FromCity": "SAN FRANCISCO", "NumMedia": "0", "NumSegments": "1"}
-    url = f"{site.base_url}{path}" + (f"?{query}" if query else "")
+    url = f"{setup.base_url}{path}" + (f"?{query}" if query else "")
     signature = RequestValidator(AUTH_TOKEN).compute_signature(url, form)
     headers = {
-        "host": f"127.0.0.1:{site.port}",
+        "host": f"127.0.0.1:{setup.port}",
         "content-type": "application/x-www-form-urlencoded",
         "x-twilio-signature": signature,
     }
@@ -214,7 +216,7 @@ async def _deliver(application: ASGIApp, webhook: Webhook, area_code: int, site:
         "raw_path": path.encode(),
         "query_string": query.encode(),
         "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
-        "server": ("127.0.0.1", site.port),
+        "server": ("127.0.0.1", setup.port),
     }
     sent: list[Message] = []
 
@@ -237,7 +239,7 @@ def main(
 ) -> None:
     """Print the router's functions that one webhook calls, from the ASGI entry to the last send.
 
-    A text that a template or a handler answers, or a status callback.
+    The webhook is a message that a template or a handler answers, or a status callback.
     """
     with TemporaryDirectory(prefix="sms-trace-") as name:
         typer.echo(trace(webhook, Path(name), first=first))

@@ -1,1 +1,1 @@
-"""Side-by-side figures: the router and the programs that people would otherwise write."""
+"""`make bench`: CPU, throughput, latency and memory of the router, beside other stacks."""

@@ -1,4 +1,4 @@
-"""``python -m loadtests.bench``: measure the contestants side by side, and how the router's cost grows."""
+"""``python -m loadtests.bench``: measure the router beside other stacks, and how its cost grows."""
 
 from __future__ import annotations
 
@@ -15,8 +15,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from loadtests.bench import charts, conditions, contest, growth, rules, slow_upstream, soak
-from loadtests.bench.contestants import Contestant, UnknownContestantError, chosen
+from loadtests.bench import charts, comparison, conditions, rules, senders, slow_upstream, soak
 from loadtests.bench.figures import Summary
 from loadtests.bench.machine import this_machine
 from loadtests.bench.pinning import Cores, choose_cores
@@ -31,21 +30,22 @@ from loadtests.bench.report import (
     terminal_tables,
     write_between_markers,
 )
-from loadtests.bench.server import ContestantError
+from loadtests.bench.server import StackError
+from loadtests.bench.stacks import Stack, UnknownStackError, select_stacks
 
 README = Path(__file__).resolve().parents[1] / "README.md"
 BUSY = 0.9
-"""Above this share of its core the load generator is what is measured."""
+"""Above this share of its core the load generator limits the throughput."""
 
-MOST_FAULTS_SHOWN = 3
-PAGE = 120
-"""Characters a line where the output is no terminal."""
+MAX_FAULTS_SHOWN = 3
+LINE_WIDTH = 120
+"""Characters, if the output is not a terminal."""
 
 command = typer.Typer(add_completion=False)
 
 
 class Part(StrEnum):
-    """What can be measured by itself."""
+    """What can be measured alone."""
 
     OTHERS = "others"
     CONDITIONS = "conditions"
@@ -56,7 +56,7 @@ class Part(StrEnum):
 
 @dataclass(slots=True)
 class Bench:
-    """One run: what it is measured with, and what came out so far."""
+    """One run: its parameters, and the figures so far."""
 
     plan: Plan
     quick: bool
@@ -66,177 +66,181 @@ class Bench:
     day: date
     others: tuple[Summary, ...] = ()
     conditions: tuple[Summary, ...] = ()
-    upstream: tuple[slow_upstream.Beside, ...] = ()
-    senders: tuple[growth.Growth, ...] = ()
-    rules: tuple[rules.RulesGrowth, ...] = ()
-    held: tuple[soak.Held, ...] = ()
+    upstream: tuple[slow_upstream.UpstreamFigures, ...] = ()
+    sender_figures: tuple[senders.SenderFigures, ...] = ()
+    rule_figures: tuple[rules.RuleFigures, ...] = ()
+    memory: tuple[soak.MemorySample, ...] = ()
 
     @property
     def rounds(self) -> int:
-        """How often each size is measured, where that takes no turn of a server."""
-        return 3 if self.quick else growth.ROUNDS
+        """How often each size is measured, in the parts without a server."""
+        return 3 if self.quick else senders.ROUNDS
 
     def run(self, summaries: tuple[Summary, ...]) -> Run:
-        """Return figures with what they were measured with."""
-        asked = shlex.join(["python", "-m", "loadtests.bench", *sys.argv[1:]])
-        return Run(asked, this_machine(self.cores), self.day, self.plan.rounds, summaries)
+        """Return the figures with the parameters of the run."""
+        command_line = shlex.join(["python", "-m", "loadtests.bench", *sys.argv[1:]])
+        return Run(command_line, this_machine(self.cores), self.day, self.plan.rounds, summaries)
 
-    def measure_others(self, contestants: Sequence[Contestant]) -> None:
-        """Measure the contestants, and show them."""
-        with steps(self.console, contest.turns_of(contestants, self.plan)) as step:
-            self.others = contest.measure(contestants, self.plan, self.cores, self.folder, step)
+    def measure_others(self, stacks: Sequence[Stack]) -> None:
+        """Measure the stacks."""
+        with steps(self.console, comparison.count_steps(stacks, self.plan)) as step:
+            self.others = comparison.measure(stacks, self.plan, self.cores, self.folder, step)
         for table in terminal_tables(self.run(self.others)):
             self.console.print(table)
-        self._tell(self.others)
+        self._show_warnings(self.others)
 
     def measure_conditions(self) -> None:
-        """Measure the router under other conditions, and show it."""
-        with steps(self.console, conditions.turns_of(self.plan)) as step:
+        """Measure the router under other conditions."""
+        with steps(self.console, conditions.count_steps(self.plan)) as step:
             self.conditions = conditions.measure(self.plan, self.cores, self.folder, step)
-        self._show(conditions.cells(self.conditions), "the router when life around it changes")
-        self._tell(self.conditions)
+        self._show(conditions.cells(self.conditions), "the router under other conditions")
+        self._show_warnings(self.conditions)
 
     def measure_upstream(self) -> None:
-        """Measure other texts beside a slow upstream, and show them."""
-        with steps(self.console, slow_upstream.turns_of(self.plan)) as step:
+        """Measure messages to keywords while an upstream is slow."""
+        with steps(self.console, slow_upstream.count_steps(self.plan)) as step:
             self.upstream = slow_upstream.measure(self.plan, self.cores, self.folder, step)
-        self._show(slow_upstream.cells(self.upstream), "other texts while an upstream is slow")
-        for each in self.upstream:
-            self._tell_faults(each.way, each.faults)
+        self._show(slow_upstream.cells(self.upstream), "other messages while an upstream is slow")
+        for figures in self.upstream:
+            self._show_faults(figures.response, figures.faults)
 
     def measure_senders(self) -> None:
-        """Measure pools that grow, and show them."""
+        """Measure the selection in Sender Pools of several sizes."""
         self.console.print("senders", highlight=False)
-        self.senders = growth.measure(rounds=self.rounds)
-        self.console.print(growth.show(self.senders, self.rounds))
+        self.sender_figures = senders.measure(rounds=self.rounds)
+        self.console.print(senders.show(self.sender_figures, self.rounds))
 
     def measure_rules(self) -> None:
-        """Measure rules that grow, and show them."""
+        """Measure the lookup among several numbers of rules."""
         self.console.print("rules", highlight=False)
-        self.rules = rules.measure(rounds=self.rounds)
-        self.console.print(rules.show(self.rules, self.rounds))
+        self.rule_figures = rules.measure(rounds=self.rounds)
+        self.console.print(rules.show(self.rule_figures, self.rounds))
 
     def measure_memory(self, messages: int) -> None:
-        """Send many messages, and show what was held meanwhile."""
+        """Send many messages, and show the memory."""
         with steps(self.console, soak.STEPS) as step:
-            self.held = soak.measure(messages, self.plan.connections, self.cores, self.folder, step)
-        self._show(soak.cells(self.held), "one worker's memory")
-        for each in self.held:
-            self._tell_faults(f"{each.messages:,} messages", each.faults)
+            self.memory = soak.measure(messages, self.plan.connections, self.cores, self.folder, step)
+        self._show(soak.cells(self.memory), "memory of one worker")
+        for sample in self.memory:
+            self._show_faults(f"{sample.messages:,} messages", sample.faults)
 
     @property
     def wrong(self) -> int:
         """How many answers were wrong or missing."""
-        held = self.held[-1].wrong if self.held else 0
-        turns = sum(summary.wrong for summary in (*self.others, *self.conditions))
-        return held + turns + sum(beside.wrong for beside in self.upstream)
+        soaked = self.memory[-1].wrong if self.memory else 0
+        measured = sum(summary.wrong for summary in (*self.others, *self.conditions))
+        return soaked + measured + sum(figures.wrong for figures in self.upstream)
 
     def write(self) -> None:
-        """Put into the README, and beside it, whatever has been measured."""
-        told = self.run(()).told
-        charted = told.replace("`", "")
+        """Write the tables into the README, and the charts beside it."""
+        description = self.run(()).description
+        chart_text = description.replace("`", "")
         if self.others:
             write_between_markers(README, markdown(self.run(self.others)))
-            charts.COST.write_text(charts.cost_chart(self.others, charted))
+            charts.COST.write_text(charts.cost_chart(self.others, chart_text))
         if self.conditions:
-            self._put(conditions.cells(self.conditions), told, conditions.BEGIN, conditions.END)
+            self._write_table(
+                conditions.cells(self.conditions), description, conditions.BEGIN, conditions.END
+            )
         if self.upstream:
-            self._put(slow_upstream.cells(self.upstream), told, slow_upstream.BEGIN, slow_upstream.END)
-        if self.held:
-            told = told.replace(self.run(()).rounds_told, "one worker")
-            self._put(soak.cells(self.held), told, soak.BEGIN, soak.END)
-        if self.senders:
-            growth.write(self.senders, self.day, self.rounds)
-        if self.rules:
-            rules.write(self.rules, self.day, self.rounds)
-        if self.senders and self.rules and self.conditions and self.upstream:
-            drawn = charts.growth_chart(self.senders, self.rules, self.conditions, self.upstream, charted)
-            charts.GROWTH.write_text(drawn)
+            self._write_table(
+                slow_upstream.cells(self.upstream), description, slow_upstream.BEGIN, slow_upstream.END
+            )
+        if self.memory:
+            description = description.replace(self.run(()).rounds_text, "one worker")
+            self._write_table(soak.cells(self.memory), description, soak.BEGIN, soak.END)
+        if self.sender_figures:
+            senders.write(self.sender_figures, self.day, self.rounds)
+        if self.rule_figures:
+            rules.write(self.rule_figures, self.day, self.rounds)
+        if self.sender_figures and self.rule_figures and self.conditions and self.upstream:
+            chart = charts.growth_chart(
+                self.sender_figures, self.rule_figures, self.conditions, self.upstream, chart_text
+            )
+            charts.GROWTH.write_text(chart)
 
-    def _put(self, cells: Cells, told: str, begin: str, end: str) -> None:
-        write_between_markers(README, f"{told}\n\n{as_markdown(cells)}", begin, end)
+    def _write_table(self, cells: Cells, description: str, begin: str, end: str) -> None:
+        write_between_markers(README, f"{description}\n\n{as_markdown(cells)}", begin, end)
 
     def _show(self, cells: Cells, title: str) -> None:
         self.console.print(as_table(cells, title))
 
-    def _tell(self, summaries: Sequence[Summary]) -> None:
+    def _show_warnings(self, summaries: Sequence[Summary]) -> None:
         for summary in summaries:
-            self._tell_faults(summary.name, summary.faults)
+            self._show_faults(summary.name, summary.faults)
             if summary.generator_busy > BUSY:
-                sentence = f"{summary.name}: the load generator was busy; it could answer more than this"
+                sentence = f"{summary.name}: the load generator was the limit; the server could answer more"
                 self.console.print(sentence, style="yellow")
 
-    def _tell_faults(self, name: str, faults: Sequence[str]) -> None:
-        for fault in faults[:MOST_FAULTS_SHOWN]:
+    def _show_faults(self, name: str, faults: Sequence[str]) -> None:
+        for fault in faults[:MAX_FAULTS_SHOWN]:
             self.console.print(f"{name}: {fault}", style="red", markup=False)
 
 
 @command.command()
 def bench(
     *,
-    only: Annotated[str, typer.Option(help="Of the contestants, measure these alone, comma-separated.")] = "",
-    part: Annotated[list[Part] | None, typer.Option(help="Measure this part alone; may be repeated.")] = None,
-    rounds: Annotated[int | None, typer.Option(min=1, max=20, help="How often each has its turn.")] = None,
+    only: Annotated[str, typer.Option(help="Measure these stacks only, comma-separated.")] = "",
+    part: Annotated[list[Part] | None, typer.Option(help="Measure this part only; may be repeated.")] = None,
+    rounds: Annotated[int | None, typer.Option(min=1, max=20, help="How often each is measured.")] = None,
     messages: Annotated[
-        int | None, typer.Option(min=100, max=200_000, help="At most so many in each load of a turn.")
+        int | None, typer.Option(min=100, max=200_000, help="At most, in each load of a measurement.")
     ] = None,
     connections: Annotated[int | None, typer.Option(min=1, max=512, help="Keep-alive connections.")] = None,
-    quick: Annotated[bool, typer.Option("--quick", help="A rough look in about two minutes.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Rough figures in about two minutes.")] = False,
     soaked: Annotated[
         int | None,
         typer.Option(
-            "--soak", min=soak.STEPS, max=10_000_000, help="Send so many and watch the memory alone."
+            "--soak", min=soak.STEPS, max=10_000_000, help="Send so many messages and measure only memory."
         ),
     ] = None,
-    write: Annotated[bool, typer.Option(help="Put tables and charts into loadtests/.")] = True,
+    write: Annotated[bool, typer.Option(help="Write tables and charts into loadtests/.")] = True,
 ) -> None:
-    """Measure the router beside the programs that people would otherwise write, and how its cost grows.
+    """Measure the router beside other stacks, and how its cost grows.
 
-    Ends with 1 when any answer was wrong, and then leaves the README alone.
+    Exits with 1 when an answer was wrong, and then does not change the README.
     """
-    console = Console(width=None if sys.stdout.isatty() else PAGE)
+    console = Console(width=None if sys.stdout.isatty() else LINE_WIDTH)
     try:
-        contestants = _present(chosen(only), console)
-    except UnknownContestantError as error:
+        stacks = _runnable(select_stacks(only), console)
+    except UnknownStackError as error:
         raise typer.BadParameter(str(error), param_hint="--only") from error
     plan = _plan(quick, rounds, messages, connections)
     parts = part or ([Part.OTHERS] if only else list(Part))
     with TemporaryDirectory(prefix="sms-bench-") as folder:
-        taken = Bench(plan, quick, choose_cores(), console, Path(folder), datetime.now(UTC).date())
-        console.print(str(this_machine(taken.cores)), style="dim")
+        bench_run = Bench(plan, quick, choose_cores(), console, Path(folder), datetime.now(UTC).date())
+        console.print(str(this_machine(bench_run.cores)), style="dim")
         try:
-            _measure(taken, [] if soaked else parts, contestants, soaked)
-        except ContestantError as error:
+            _measure(bench_run, [] if soaked else parts, stacks, soaked)
+        except StackError as error:
             console.print(str(error), style="red", markup=False)
             raise typer.Exit(1) from error
-    if taken.wrong:
+    if bench_run.wrong:
         raise typer.Exit(1)
     if write:
-        taken.write()
+        bench_run.write()
 
 
-def _measure(
-    taken: Bench, parts: Sequence[Part], contestants: Sequence[Contestant], soaked: int | None
-) -> None:
-    if Part.OTHERS in parts and contestants:
-        taken.measure_others(contestants)
+def _measure(bench_run: Bench, parts: Sequence[Part], stacks: Sequence[Stack], soaked: int | None) -> None:
+    if Part.OTHERS in parts and stacks:
+        bench_run.measure_others(stacks)
     if Part.CONDITIONS in parts:
-        taken.measure_conditions()
+        bench_run.measure_conditions()
     if Part.UPSTREAM in parts:
-        taken.measure_upstream()
+        bench_run.measure_upstream()
     if Part.SENDERS in parts:
-        taken.measure_senders()
+        bench_run.measure_senders()
     if Part.RULES in parts:
-        taken.measure_rules()
+        bench_run.measure_rules()
     if soaked:
-        taken.measure_memory(soaked)
+        bench_run.measure_memory(soaked)
 
 
-def _present(contestants: Sequence[Contestant], console: Console) -> list[Contestant]:
-    """Return those that this machine can run, and say why the others are not among them."""
-    for sentence in filter(None, (contestant.missing() for contestant in contestants)):
+def _runnable(stacks: Sequence[Stack], console: Console) -> list[Stack]:
+    """Return the stacks that this machine can run, and print why the others are left out."""
+    for sentence in filter(None, (stack.missing() for stack in stacks)):
         console.print(sentence, style="yellow", markup=False)
-    return [contestant for contestant in contestants if not contestant.missing()]
+    return [stack for stack in stacks if not stack.missing()]
 
 
 def _plan(quick: bool, rounds: int | None, messages: int | None, connections: int | None) -> Plan:

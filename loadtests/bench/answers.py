@@ -1,4 +1,4 @@
-"""Whether an answer is right. A fast wrong answer must not count."""
+"""Reads and checks answers; a fast wrong answer must not count."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 TWIML_TYPES = (b"application/xml", b"text/xml")
-"""What Twilio reads as TwiML, without ``text/html`` (facts 1.5)."""
+"""The media types of TwiML, without ``text/html`` (facts 1.5)."""
 
 _TWIML = re.compile(rb"\s*(?:<\?xml[^>]*\?>)?\s*<Response\b.*?(?:/>|</Response>)\s*", re.DOTALL)
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
@@ -15,7 +15,7 @@ _TYPE = re.compile(rb"\r\ncontent-type: *([^;\r]+)", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One HTTP response: everything before the blank line, and everything after it."""
+    """One HTTP response: what is before the blank line, and what is after it."""
 
     head: bytes
     body: bytes
@@ -27,14 +27,14 @@ class Answer:
 
 
 class UnreadableAnswerError(ValueError):
-    """A response without a length; none of the contestants should send one."""
+    """A response without a length."""
 
 
 def read_answer(received: bytes) -> Answer | None:
-    """Return the answer when all of it has come, None while it has not.
+    """Return the answer, or None if it is not complete.
 
     Raises:
-        UnreadableAnswerError: when the response does not say how long it is.
+        UnreadableAnswerError: if the response has no length.
 
     """
     end = received.find(b"\r\n\r\n")
@@ -47,8 +47,8 @@ def read_answer(received: bytes) -> Answer | None:
     return Answer(received[:end], body) if len(body) >= int(length[1]) else None
 
 
-def fault_in(answer: Answer, expected: bytes) -> str | None:
-    """Return what is wrong with an answer, in words, or None when it is right."""
+def find_fault(answer: Answer, expected: bytes) -> str | None:
+    """Return what is wrong with an answer, or None."""
     if answer.status != b"200":
         return f"status {answer.status.decode(errors='replace')}"
     content_type = _TYPE.search(answer.head)

@@ -1,4 +1,4 @@
-"""A few kinds of charts as SVG: bars, and small panels of lines side by side."""
+"""Charts as SVG: bars, and panels of lines."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from xml.sax.saxutils import escape
 
-COLOURS = ("#2a78d6", "#d9622b", "#1a9c6d")
+COLORS = ("#2a78d6", "#d9622b", "#1a9c6d")
 STYLE = """\
 <style>
   text { font: 12px system-ui, sans-serif; fill: #52514e; }
@@ -26,7 +26,7 @@ STYLE = """\
 WIDTH = 760
 EDGE = 20
 HEADING = 76
-"""Room for the title and two lines below it."""
+"""Height of the title and the two lines below it."""
 
 BAR_ROW = 30
 BAR_LEFT = 110
@@ -40,7 +40,7 @@ GUTTER = 34
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """One bar, from nought; ``strong`` is the one that the chart is about."""
+    """One bar; ``strong`` ones are highlighted."""
 
     name: str
     value: float
@@ -49,7 +49,7 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line of a panel; a value for each of its labels."""
+    """One line of a panel, with a value for each label."""
 
     name: str
     values: tuple[float, ...]
@@ -57,7 +57,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """One small chart: its labels are at equal distances, whatever they say; its axis begins at nought."""
+    """One small chart, with labels at equal distances and an axis from 0."""
 
     title: str
     unit: str
@@ -65,28 +65,28 @@ class Panel:
     lines: tuple[Line, ...]
 
 
-def bars(title: str, told: str, shown: Sequence[Bar]) -> str:
-    """Return a chart of horizontal bars, each with its value; ``told`` stands in up to two lines above."""
+def bars(title: str, subtitle: str, shown: Sequence[Bar]) -> str:
+    """Return a chart of horizontal bars with their values; ``subtitle`` has up to two lines."""
     most = max((bar.value for bar in shown), default=1.0) or 1.0
     room = WIDTH - BAR_LEFT - BAR_RIGHT
     drawn = []
     for row, bar in enumerate(shown):
         top = HEADING + row * BAR_ROW
         length = room * bar.value / most
-        colour = COLOURS[0] if bar.strong else "#9a9890"
+        color = COLORS[0] if bar.strong else "#9a9890"
         drawn += [
             _text(BAR_LEFT - 8, top + 15, bar.name, "name", "end"),
-            f'<rect x="{BAR_LEFT}" y="{top}" width="{length:.1f}" height="20" rx="3" fill="{colour}"/>',
+            f'<rect x="{BAR_LEFT}" y="{top}" width="{length:.1f}" height="20" rx="3" fill="{color}"/>',
             _text(BAR_LEFT + length + 6, top + 15, _number(bar.value)),
         ]
-    return _svg(title, told, HEADING + len(shown) * BAR_ROW + EDGE - 10, drawn)
+    return _svg(title, subtitle, HEADING + len(shown) * BAR_ROW + EDGE - 10, drawn)
 
 
-def panels(title: str, told: str, shown: Sequence[Panel]) -> str:
-    """Return small charts of lines, three beside one another."""
+def panels(title: str, subtitle: str, shown: Sequence[Panel]) -> str:
+    """Return panels of lines, three per row."""
     drawn = [part for number, panel in enumerate(shown) for part in _panel(panel, *_corner(number))]
     rows = math.ceil(len(shown) / COLUMNS)
-    return _svg(title, told, HEADING + rows * PANEL_HEIGHT, drawn)
+    return _svg(title, subtitle, HEADING + rows * PANEL_HEIGHT, drawn)
 
 
 def _corner(number: int) -> tuple[float, float]:
@@ -112,33 +112,33 @@ def _panel(panel: Panel, left: float, top: float) -> Iterator[str]:
     for label, place in zip(panel.labels, places, strict=True):
         yield _text(place, axis + PLOT_HEIGHT + 17, label, anchor="middle")
     legend = plot
-    for line, colour in zip(panel.lines, COLOURS, strict=False):
+    for line, color in zip(panel.lines, COLORS, strict=False):
         heights = [axis + PLOT_HEIGHT * (1 - value / most) for value in line.values]
         points = [f"{x:.1f},{y:.1f}" for x, y in zip(places, heights, strict=True)]
-        yield f'<polyline points="{" ".join(points)}" fill="none" stroke="{colour}" stroke-width="2"/>'
+        yield f'<polyline points="{" ".join(points)}" fill="none" stroke="{color}" stroke-width="2"/>'
         for x, y in zip(places, heights, strict=True):
-            yield f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3.5" fill="{colour}"/>'
+            yield f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3.5" fill="{color}"/>'
         if len(panel.lines) > 1:
             under = axis + PLOT_HEIGHT + 36
-            yield f'<circle cx="{legend + 4:.1f}" cy="{under - 4}" r="4" fill="{colour}"/>'
+            yield f'<circle cx="{legend + 4:.1f}" cy="{under - 4}" r="4" fill="{color}"/>'
             yield _text(legend + 12, under, line.name)
             legend += 22 + 6.2 * len(line.name)
 
 
-def _svg(title: str, told: str, height: float, drawn: Sequence[str]) -> str:
+def _svg(title: str, subtitle: str, height: float, drawn: Sequence[str]) -> str:
     opening = (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{height:.0f}" '
         f'viewBox="0 0 {WIDTH} {height:.0f}" role="img" aria-label="{escape(title, {chr(34): "&quot;"})}">'
     )
     ground = f'<rect class="ground" width="{WIDTH}" height="{height:.0f}" rx="8"/>'
-    lines = [_text(EDGE, 42 + 16 * number, line) for number, line in enumerate(told.splitlines())]
+    lines = [_text(EDGE, 42 + 16 * number, line) for number, line in enumerate(subtitle.splitlines())]
     heading = [_text(EDGE, 24, title, "title"), *lines]
     return "\n".join([opening, STYLE, ground, *heading, *drawn, "</svg>", ""])
 
 
 def _text(x: float, y: float, text: str, kind: str = "", anchor: str = "start") -> str:
-    named = f' class="{kind}"' if kind else ""
-    return f'<text{named} x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
+    class_attribute = f' class="{kind}"' if kind else ""
+    return f'<text{class_attribute} x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
 
 
 def _number(value: float) -> str:
@@ -146,7 +146,7 @@ def _number(value: float) -> str:
 
 
 def _round_up(value: float) -> float:
-    """Return the next of 1, 2, 4, 6, 8 or 10 times a power of ten, so that half of it reads well too."""
+    """Return the next of 1, 2, 4, 6, 8 or 10 times a power of ten, so that half of it is short."""
     if value <= 0:
         return 1.0
     power = 10.0 ** math.floor(math.log10(value))

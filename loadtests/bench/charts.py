@@ -1,4 +1,4 @@
-"""Which charts stand in the README."""
+"""The charts of the README."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from pathlib import Path
 from loadtests.bench.chart import Bar, Line, Panel, bars, panels
 from loadtests.bench.conditions import CONDITIONS
 from loadtests.bench.figures import Summary
-from loadtests.bench.growth import Growth
-from loadtests.bench.rules import RulesGrowth
-from loadtests.bench.slow_upstream import Beside
+from loadtests.bench.rules import RuleFigures
+from loadtests.bench.senders import SenderFigures
+from loadtests.bench.slow_upstream import UpstreamFigures
 
 FOLDER = Path(__file__).resolve().parents[1]
 COST = FOLDER / "cost.svg"
@@ -19,32 +19,32 @@ GROWTH = FOLDER / "growth.svg"
 CPU = "µs of CPU"
 
 
-def cost_chart(summaries: Sequence[Summary], told: str) -> str:
-    """Return what a message costs each contestant."""
-    shown = [Bar(each.name, each.cpu, each.name == "router") for each in summaries]
-    return bars("CPU per message, µs", told, shown)
+def cost_chart(summaries: Sequence[Summary], subtitle: str) -> str:
+    """Return the CPU per message of each stack."""
+    shown = [Bar(summary.name, summary.cpu, summary.name == "router") for summary in summaries]
+    return bars("CPU per message, µs", subtitle, shown)
 
 
 def growth_chart(
-    senders: Sequence[Growth],
-    rules: Sequence[RulesGrowth],
+    senders: Sequence[SenderFigures],
+    rules: Sequence[RuleFigures],
     conditions: Sequence[Summary],
-    upstream: Sequence[Beside],
-    told: str,
+    upstream: Sequence[UpstreamFigures],
+    subtitle: str,
 ) -> str:
-    """Return how the router's cost moves with everything that may grow."""
-    choosing = Panel(
+    """Return the router's cost by size and condition."""
+    selection = Panel(
         "senders",
-        f"{CPU} to choose one",
+        f"{CPU} to select one",
         tuple(f"{each.senders:,}" for each in senders),
         (
             Line("short code", tuple(each.short_code for each in senders)),
             Line("long code", tuple(each.long_code for each in senders)),
         ),
     )
-    finding = Panel(
+    lookup = Panel(
         "keyword rules",
-        f"{CPU} to find the one",
+        f"{CPU} to find one",
         tuple(f"{each.rules:,}" for each in rules),
         (
             Line("word", tuple(each.first_word for each in rules)),
@@ -53,31 +53,31 @@ def growth_chart(
         ),
     )
     beside = Panel(
-        "beside a slow upstream",
-        "ms of the other texts",
-        tuple("none" if math.isnan(each.theirs) else each.way for each in upstream),
+        "a slow upstream",
+        "ms, of the other messages",
+        tuple("none" if math.isnan(each.forwarded_p50) else each.response for each in upstream),
         (
-            Line("p50", tuple(each.others.p50 for each in upstream)),
-            Line("p99", tuple(each.others.p99 for each in upstream)),
+            Line("p50", tuple(each.latency.p50 for each in upstream)),
+            Line("p99", tuple(each.latency.p99 for each in upstream)),
         ),
     )
     return panels(
-        "What the router costs when things grow",
-        told,
+        "The router's cost by size and condition",
+        subtitle,
         [
-            choosing,
-            finding,
+            selection,
+            lookup,
             _condition("connections", "connections", "cpu", conditions),
-            _condition("duplicates", "messages that come twice", "cpu", conditions),
+            _condition("duplicates", "duplicate messages", "cpu", conditions),
             _condition("workers", "workers", "rate", conditions),
             beside,
         ],
     )
 
 
-def _condition(question: str, title: str, figure: str, summaries: Sequence[Summary]) -> Panel:
-    found = {summary.name: summary for summary in summaries}
-    asked = [condition for condition in CONDITIONS if condition.question == question]
-    values = tuple(float(getattr(found[condition.name], figure)) for condition in asked)
+def _condition(kind: str, title: str, figure: str, summaries: Sequence[Summary]) -> Panel:
+    by_name = {summary.name: summary for summary in summaries}
+    conditions = [condition for condition in CONDITIONS if condition.kind == kind]
+    values = tuple(float(getattr(by_name[condition.name], figure)) for condition in conditions)
     unit = f"{CPU} per message" if figure == "cpu" else "messages a second"
-    return Panel(title, unit, tuple(condition.level for condition in asked), (Line(title, values),))
+    return Panel(title, unit, tuple(condition.level for condition in conditions), (Line(title, values),))

@@ -1,4 +1,4 @@
-"""A keep-alive HTTP/1.1 connection that costs next to nothing, so that the server is what is measured."""
+"""A keep-alive HTTP/1.1 connection that uses little CPU, so that the server is measured."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from collections.abc import Callable
 from time import perf_counter
 from typing import cast
 
-from loadtests.bench.answers import Answer, UnreadableAnswerError, fault_in, read_answer
+from loadtests.bench.answers import Answer, UnreadableAnswerError, find_fault, read_answer
 from loadtests.bench.traffic import Webhook
 
 Done = Callable[["Connection", float, str | None], None]
-"""Called after each exchange with its seconds and its fault, if it had one."""
+"""Called after each exchange with its seconds and its fault, if any."""
 
 
 class Connection(asyncio.Protocol):
-    """One connection with at most one request under way."""
+    """One connection with at most one request at a time."""
 
     def __init__(self) -> None:
         self.alive = False
@@ -26,7 +26,7 @@ class Connection(asyncio.Protocol):
         self._done: Done | None = None
 
     def exchange(self, webhook: Webhook, started: float, done: Done) -> None:
-        """Send a request; ``done`` hears of its answer, timed from ``started``."""
+        """Send a request; ``done`` is called with the time since ``started``."""
         self._expected, self._started, self._done = webhook.expected, started, done
         if self._transport is None or not self.alive:
             self._finish("the connection was closed before the request")
@@ -34,16 +34,16 @@ class Connection(asyncio.Protocol):
         self._transport.write(webhook.wire)
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the connection."""
         if self._transport is not None:
             self._transport.close()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Note the transport (asyncio calls this)."""
+        """Store the transport (asyncio calls this)."""
         self._transport, self.alive = cast(asyncio.Transport, transport), True
 
     def data_received(self, data: bytes) -> None:
-        """Take what came; check the answer when it is whole (asyncio calls this)."""
+        """Check the answer when it is complete (asyncio calls this)."""
         self._received = self._received + data if self._received else data
         try:
             answer = read_answer(self._received)
@@ -52,15 +52,15 @@ class Connection(asyncio.Protocol):
             return
         if answer is not None:
             self._received = b""
-            self._finish(self._judged(answer))
+            self._finish(self._find_fault(answer))
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """A request that was under way has failed (asyncio calls this)."""
+        """Report a request without an answer (asyncio calls this)."""
         self.alive = False
         self._finish(f"the connection was lost ({exc or 'closed by the server'})")
 
-    def _judged(self, answer: Answer) -> str | None:
-        return fault_in(answer, self._expected)
+    def _find_fault(self, answer: Answer) -> str | None:
+        return find_fault(answer, self._expected)
 
     def _finish(self, fault: str | None) -> None:
         done, self._done = self._done, None

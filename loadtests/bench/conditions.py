@@ -1,4 +1,4 @@
-"""What the router costs when life changes around it: more connections, more duplicates, another worker."""
+"""The router with more connections, with duplicate messages, and with two workers."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from loadtests.bench.contestants import ROUTER
-from loadtests.bench.figures import Summary, Turn, summarise
+from loadtests.bench.figures import Measurement, Summary, summarize
+from loadtests.bench.measurement import measure_stack
 from loadtests.bench.pinning import Cores
 from loadtests.bench.plan import Plan
 from loadtests.bench.progress import Step
 from loadtests.bench.report import NOTHING, Cells
 from loadtests.bench.router_config import write_router_config
-from loadtests.bench.site import Site
-from loadtests.bench.traffic import Webhook, webhooks, with_duplicates
-from loadtests.bench.turns import take_turn
+from loadtests.bench.setup import BenchSetup
+from loadtests.bench.stacks import ROUTER
+from loadtests.bench.traffic import Webhook, add_duplicates, make_webhooks
 from sms_router.sandbox.hosting import free_port
 
 BEGIN = "<!-- conditions:begin -->"
@@ -39,20 +39,20 @@ UNPINNED = Cores(server=None, generator=None)
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """One way in which a turn of the router differs from the turn beside the others."""
+    """One way in which the router is measured."""
 
-    question: str
+    kind: str
     level: str
-    """What stands on the axis of a chart."""
+    """The label on the axis of a chart."""
     connections: int | None = None
     duplicates: float = 0.0
     workers: int | None = None
-    """None: one, on a core of its own. With a number, nothing is pinned."""
+    """None: one, on its own core. With a number nothing is pinned."""
 
     @property
     def name(self) -> str:
-        """What it is called in the table."""
-        return f"{self.level} {self.question.removesuffix('s') if self.level == '1' else self.question}"
+        """Its name in the table."""
+        return f"{self.level} {self.kind.removesuffix('s') if self.level == '1' else self.kind}"
 
 
 CONDITIONS = (
@@ -62,43 +62,45 @@ CONDITIONS = (
 )
 
 
-def turns_of(plan: Plan) -> int:
-    """Return how many steps a measurement takes."""
+def count_steps(plan: Plan) -> int:
+    """Return the number of steps."""
     return 1 + plan.rounds * len(CONDITIONS)
 
 
 def measure(plan: Plan, cores: Cores, folder: Path, step: Step) -> tuple[Summary, ...]:
-    """Return the router's figures in every condition, in their order; takes some seconds for each turn.
+    """Return the router's figures under each condition; takes some seconds for each.
 
     Raises:
-        ContestantError: when the router does not start.
+        StackError: if the router does not start.
 
     """
     step("signing the messages")
     plan = plan.shorter
-    site = Site(free_port(), folder)
-    write_router_config(site)
-    signed = webhooks(site, plan.webhooks)
-    turns: dict[Condition, list[Turn]] = {condition: [] for condition in CONDITIONS}
+    setup = BenchSetup(free_port(), folder)
+    write_router_config(setup)
+    signed = make_webhooks(setup, plan.webhooks)
+    measurements: dict[Condition, list[Measurement]] = {condition: [] for condition in CONDITIONS}
     for number in range(1, plan.rounds + 1):
-        for condition, taken in turns.items():
+        for condition, results in measurements.items():
             step(f"round {number}: {condition.name}")
-            taken.append(_turn(condition, site, signed, plan, cores))
-    return tuple(summarise(condition.name, taken) for condition, taken in turns.items())
+            results.append(_measure(condition, setup, signed, plan, cores))
+    return tuple(summarize(condition.name, results) for condition, results in measurements.items())
 
 
-def _turn(condition: Condition, site: Site, signed: Sequence[Webhook], plan: Plan, cores: Cores) -> Turn:
-    return take_turn(
+def _measure(
+    condition: Condition, setup: BenchSetup, signed: Sequence[Webhook], plan: Plan, cores: Cores
+) -> Measurement:
+    return measure_stack(
         ROUTER,
-        replace(site, workers=condition.workers or 1),
-        with_duplicates(signed, condition.duplicates) if condition.duplicates else signed,
+        replace(setup, workers=condition.workers or 1),
+        add_duplicates(signed, condition.duplicates) if condition.duplicates else signed,
         replace(plan, connections=condition.connections or plan.connections),
         UNPINNED if condition.workers else cores,
     )
 
 
 def cells(summaries: Sequence[Summary]) -> Cells:
-    """Return the table; one row for each condition."""
+    """Return one row per condition."""
     return Cells(HEAD, tuple(_row(summary) for summary in summaries))
 
 

@@ -1,4 +1,4 @@
-"""The numbers of a turn, and of all turns together."""
+"""The figures of a measurement, and their medians."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from loadtests.bench.load import Tally
 
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """Milliseconds at half of the contestant's own highest rate."""
+    """Milliseconds at half of the stack's highest rate."""
 
     rate: float
     """Messages a second."""
@@ -22,27 +22,27 @@ class Latency:
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
-    """One contestant's figures in one round."""
+class Measurement:
+    """The figures of one stack in one round."""
 
     cpu: float
     """Microseconds of the server's user and system time per message."""
     store_cpu: float | None
-    """The same of the Valkey beside it, if there is one."""
+    """The same of its Valkey, if it has one."""
     rate: float
-    """Messages a second, as fast as it answers."""
+    """Messages a second at full load."""
     latency: Latency
     resident: float
-    """Megabytes after all the messages of the turn."""
+    """Resident megabytes at the end."""
     generator_busy: float
-    """Share of its core that the load generator used; near 1 it holds the server back."""
+    """Share of its core that the load generator used; near 1 it is the limit."""
     wrong: int
     faults: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """One contestant's medians over the rounds."""
+    """The medians of one stack over the rounds."""
 
     name: str
     cpu: float
@@ -61,7 +61,7 @@ def percentile(ordered: Sequence[float], share: float) -> float:
     """Return the smallest value that at least ``share`` of the ordered values do not exceed.
 
     Raises:
-        ValueError: when there are no values.
+        ValueError: if there are no values.
 
     """
     if not ordered:
@@ -70,30 +70,30 @@ def percentile(ordered: Sequence[float], share: float) -> float:
 
 
 def latency_of(tally: Tally) -> Latency:
-    """Return the percentiles of a load in milliseconds; not-a-number when nothing was answered."""
+    """Return the percentiles of a load in milliseconds; NaN if nothing was answered."""
     ordered = sorted(tally.latencies) or [math.nan]
     return Latency(tally.rate, *(1000 * percentile(ordered, share) for share in (0.5, 0.99, 0.999)))
 
 
-def summarise(name: str, turns: Sequence[Turn]) -> Summary:
-    """Return the medians of a contestant's turns; wrong answers are added up."""
-    costs = [turn.cpu for turn in turns]
-    stores = [turn.store_cpu for turn in turns if turn.store_cpu is not None]
+def summarize(name: str, measurements: Sequence[Measurement]) -> Summary:
+    """Return the medians of a stack's measurements, and the sum of their wrong answers."""
+    costs = [turn.cpu for turn in measurements]
+    stores = [turn.store_cpu for turn in measurements if turn.store_cpu is not None]
     return Summary(
         name=name,
         cpu=median(costs),
         cpu_least=min(costs),
         cpu_most=max(costs),
         store_cpu=median(stores) if stores else None,
-        rate=median(turn.rate for turn in turns),
+        rate=median(turn.rate for turn in measurements),
         latency=Latency(
-            median(turn.latency.rate for turn in turns),
-            median(turn.latency.p50 for turn in turns),
-            median(turn.latency.p99 for turn in turns),
-            median(turn.latency.p999 for turn in turns),
+            median(turn.latency.rate for turn in measurements),
+            median(turn.latency.p50 for turn in measurements),
+            median(turn.latency.p99 for turn in measurements),
+            median(turn.latency.p999 for turn in measurements),
         ),
-        resident=median(turn.resident for turn in turns),
-        generator_busy=max(turn.generator_busy for turn in turns),
-        wrong=sum(turn.wrong for turn in turns),
-        faults=tuple(fault for turn in turns for fault in turn.faults),
+        resident=median(turn.resident for turn in measurements),
+        generator_busy=max(turn.generator_busy for turn in measurements),
+        wrong=sum(turn.wrong for turn in measurements),
+        faults=tuple(fault for turn in measurements for fault in turn.faults),
     )

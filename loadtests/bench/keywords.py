@@ -1,4 +1,4 @@
-"""The keywords that every contestant answers, and the texts they answer with."""
+"""The keywords of every stack, and their replies."""
 
 from __future__ import annotations
 
@@ -12,6 +12,6 @@ REPLIES = {
     "JOBS": "We are looking for cooks. Write to jobs@example.com.",
     "WIFI": "The guest network is called Bistro.",
 }
-"""First word to reply; ``{city}`` is the webhook's ``FromCity``."""
+"""Replies by first word; ``{city}`` is the webhook's ``FromCity``."""
 
 DEFAULT_REPLY = "Text HOURS, MENU or VOTE."

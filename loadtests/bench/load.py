@@ -1,4 +1,4 @@
-"""Two ways to load a server: as fast as it answers, and at a rate that it does not choose."""
+"""Two kinds of load: closed loop (as fast as the server answers) and open loop (at a fixed rate)."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ from loadtests.bench.client import Connection
 from loadtests.bench.traffic import Webhook
 
 TICK = 0.001
-"""Seconds between two looks at what is due; the event loop's timers are no finer."""
+"""Seconds between two batches; the timers of the event loop are not more precise."""
 
-PATIENCE = 15.0
-"""Seconds that Twilio waits; who has not answered by then has lost the message (facts 1.4)."""
+ANSWER_TIMEOUT = 15.0
+"""Seconds that Twilio waits for an answer (facts 1.4)."""
 
-MOST_FAULTS_KEPT = 3
+MAX_FAULTS = 3
 
 
 @dataclass(slots=True)
 class Tally:
-    """What came of one load."""
+    """The results of one load."""
 
     latencies: list[float] = field(default_factory=list)
-    """Seconds of every right answer."""
+    """Seconds of each right answer."""
     wrong: int = 0
     faults: list[str] = field(default_factory=list)
-    """The first few faults, in words."""
+    """The first faults."""
     seconds: float = 0.0
 
     @property
     def answered(self) -> int:
-        """How many answers were right."""
+        """The number of right answers."""
         return len(self.latencies)
 
     @property
@@ -42,22 +42,22 @@ class Tally:
         """Right answers a second."""
         return self.answered / self.seconds if self.seconds else 0.0
 
-    def note(self, latency: float, fault: str | None) -> None:
+    def record(self, latency: float, fault: str | None) -> None:
         """Count one exchange."""
         if fault is None:
             self.latencies.append(latency)
             return
-        self.note_fault(fault)
+        self.record_fault(fault)
 
-    def note_fault(self, fault: str, count: int = 1) -> None:
-        """Count messages that got a wrong answer or none."""
+    def record_fault(self, fault: str, count: int = 1) -> None:
+        """Count messages with a wrong answer or none."""
         self.wrong += count
-        if len(self.faults) < MOST_FAULTS_KEPT:
+        if len(self.faults) < MAX_FAULTS:
             self.faults.append(fault)
 
 
 class ClosedLoop:
-    """Every connection sends its next message when the last one is answered."""
+    """Each connection sends its next message when the last one is answered."""
 
     def __init__(
         self, connections: Sequence[Connection], webhooks: Iterator[Webhook], seconds: float
@@ -71,16 +71,16 @@ class ClosedLoop:
         self._idle = asyncio.Event()
 
     async def run(self) -> Tally:
-        """Load until the messages or the seconds are used up; the last answers are waited for."""
+        """Send until the messages or the seconds are used up, then wait for the last answers."""
         started = perf_counter()
         self._deadline = started + self._seconds
         for connection in self._connections:
             self._busy += 1
             self._next(connection)
-        await _wait_for(self._idle, self._seconds + PATIENCE)
+        await _wait_for(self._idle, self._seconds + ANSWER_TIMEOUT)
         self._tally.seconds = perf_counter() - started
         if self._busy:
-            self._tally.note_fault("no answer in time", self._busy)
+            self._tally.record_fault("no answer in time", self._busy)
         return self._tally
 
     def _next(self, connection: Connection) -> None:
@@ -94,15 +94,15 @@ class ClosedLoop:
             self._idle.set()
 
     def _answered(self, connection: Connection, latency: float, fault: str | None) -> None:
-        self._tally.note(latency, fault)
+        self._tally.record(latency, fault)
         self._next(connection)
 
 
 class OpenLoop:
-    """Messages come at a fixed rate, whether or not the server keeps up.
+    """Sends messages at a fixed rate, whether or not the server keeps up.
 
-    One that finds every connection taken waits for the first free one; the wait is part of its
-    latency. Those due within one tick leave together, as they do from Twilio.
+    If no connection is free, a message waits for one; the wait is part of its latency. The messages of one
+    tick are sent together.
     """
 
     def __init__(self, connections: Sequence[Connection], webhooks: Iterator[Webhook], rate: float) -> None:
@@ -115,15 +115,15 @@ class OpenLoop:
         self._idle = asyncio.Event()
 
     async def run(self, seconds: float) -> Tally:
-        """Load for ``seconds`` or until the messages are used up, then wait for the last answers."""
+        """Send for ``seconds`` or until the messages are used up, then wait for the last answers."""
         started = perf_counter()
         await self._offer(started, seconds)
         if self._busy:
             self._idle.clear()
-            await _wait_for(self._idle, PATIENCE)
+            await _wait_for(self._idle, ANSWER_TIMEOUT)
         self._tally.seconds = perf_counter() - started
         if missing := self._busy + len(self._waiting):
-            self._tally.note_fault("no answer in time", missing)
+            self._tally.record_fault("no answer in time", missing)
         return self._tally
 
     async def _offer(self, started: float, seconds: float) -> None:
@@ -146,7 +146,7 @@ class OpenLoop:
             self._free.popleft().exchange(webhook, due, self._answered)
 
     def _answered(self, connection: Connection, latency: float, fault: str | None) -> None:
-        self._tally.note(latency, fault)
+        self._tally.record(latency, fault)
         self._busy -= 1
         if connection.alive:
             self._free.append(connection)

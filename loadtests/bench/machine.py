@@ -1,4 +1,4 @@
-"""What the figures were measured on, without saying whose machine it is."""
+"""Describes the machine of a measurement, without its name."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CPU_INFO = Path("/proc/cpuinfo")
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """The parts of a machine that change the figures."""
+    """What influences the figures."""
 
     cpu: str
     cores: int
@@ -23,13 +23,13 @@ class Machine:
     pinned: bool
 
     def __str__(self) -> str:
-        """Return it as one line."""
+        """Return one line."""
         pinning = "server and load generator pinned to a core each" if self.pinned else "nothing pinned"
         return f"{self.cpu}, {self.cores} cores, Python {self.python}, {self.system}; {pinning}"
 
 
 def this_machine(cores: Cores) -> Machine:
-    """Describe the machine that this runs on."""
+    """Return the description of this machine."""
     return Machine(
         cpu=_cpu_model(),
         cores=os.cpu_count() or 1,

@@ -1,4 +1,4 @@
-"""One core for the server, another for everything else."""
+"""CPU pinning: one core for the server, another for everything else."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Cores:
-    """Which core is whose; None where this machine cannot pin."""
+    """The cores of the server and of the load generator; None if this machine cannot pin."""
 
     server: int | None
     generator: int | None
 
     @property
     def pinned(self) -> bool:
-        """True when server and load generator have a core each."""
+        """Whether the server and the load generator have a core each."""
         return self.server is not None
 
 
@@ -33,7 +33,7 @@ def choose_cores() -> Cores:
 
 @contextmanager
 def running_on(core: int | None) -> Iterator[None]:
-    """Pin this process to one core for a while; what it starts meanwhile inherits that."""
+    """Pin this process, and the processes that it starts, to one core."""
     if sys.platform != "linux" or core is None:
         yield
         return

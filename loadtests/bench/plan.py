@@ -1,4 +1,4 @@
-"""How long and how much."""
+"""The size of a run."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The bounds of a run; each turn ends at its seconds or its messages, whichever is first."""
+    """The size of a run; each load ends after its seconds or its messages, whichever is first."""
 
     rounds: int
     messages: int
-    """At most so many in each of the two loads of a turn."""
+    """At most, in each of the two loads of a measurement."""
     connections: int = 32
     closed_seconds: float = 5.0
     open_seconds: float = 3.0
@@ -19,12 +19,12 @@ class Plan:
 
     @property
     def webhooks(self) -> int:
-        """How many different messages one turn can need."""
+        """The number of different messages of one measurement."""
         return self.warmup + 2 * self.messages
 
     @property
     def shorter(self) -> Plan:
-        """Return what a turn is where the router is only held against itself."""
+        """The plan for measurements of the router alone."""
         return replace(
             self,
             messages=min(self.messages, 10_000),

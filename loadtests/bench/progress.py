@@ -1,4 +1,4 @@
-"""Saying what is being measured, without costing what is measured."""
+"""Shows the progress, without using CPU while something is measured."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 Step = Callable[[str], None]
-"""Called with what begins now; what was under way is done."""
+"""Called with the name of the step that begins."""
 
 
 @contextmanager
 def steps(console: Console, total: int) -> Iterator[Step]:
-    """Show how far a part of the run is; where the output is no terminal, a line for each step."""
+    """Show a progress bar; if the output is not a terminal, a line per step."""
     if not console.is_terminal:
-        yield lambda doing: console.print(doing, markup=False, highlight=False)
+        yield lambda name: console.print(name, markup=False, highlight=False)
         return
     with _bar(console) as progress:
         task = progress.add_task("", total=total, completed=-1)
 
-        def step(doing: str) -> None:
-            progress.update(task, description=doing, advance=1, refresh=True)
+        def step(name: str) -> None:
+            progress.update(task, description=name, advance=1, refresh=True)
 
         yield step
 
 
 def _bar(console: Console) -> Progress:
-    """Return a display that is drawn between the turns only: drawing costs the load generator's core."""
+    """Return a bar that is drawn between measurements only: drawing uses the generator's core."""
     return Progress(
         TextColumn("{task.description:<28}"),
         BarColumn(),

@@ -1,4 +1,4 @@
-"""The result as a table: once for the terminal, once for the README."""
+"""The figures as tables, for the terminal and for the README."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from loadtests.bench.machine import Machine
 BEGIN = "<!-- bench:begin -->"
 END = "<!-- bench:end -->"
 REFERENCES = ("floor", "bare", "starlette", "fastapi", "flask", "express")
-"""The contestants that the others' CPU is divided by."""
+"""The stacks by whose CPU that of the others is divided."""
 
 COST = ("cost", "CPU µs", "range", *(f"x {name}" for name in REFERENCES), "Valkey µs", "MB")
 SPEED = ("speed", "messages/s", "generator", "p50 ms", "p99 ms", "p99.9 ms", "at", "wrong")
@@ -25,7 +25,7 @@ NOTHING = "-"
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One whole run: what was asked for, where, when, and what came out."""
+    """One run: command, machine, day and figures."""
 
     command: str
     machine: Machine
@@ -35,34 +35,34 @@ class Run:
 
     @property
     def wrong(self) -> int:
-        """How many answers were wrong or missing."""
+        """The number of wrong and missing answers."""
         return sum(summary.wrong for summary in self.summaries)
 
     @property
-    def told(self) -> str:
-        """When, how and where it was measured, in two sentences."""
-        return f"Measured {self.day.isoformat()} with `{self.command}`: {self.rounds_told}.\n{self.machine}."
+    def description(self) -> str:
+        """When, how and where it was measured."""
+        return f"Measured {self.day.isoformat()} with `{self.command}`: {self.rounds_text}.\n{self.machine}."
 
     @property
-    def rounds_told(self) -> str:
-        """What each figure is of."""
+    def rounds_text(self) -> str:
+        """The number of rounds, as text."""
         return "one round" if self.rounds == 1 else f"medians of {self.rounds} rounds"
 
 
 @dataclass(frozen=True, slots=True)
 class Cells:
-    """A table as text, before anybody has drawn it."""
+    """The texts of a table."""
 
     head: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
 
 
 class MissingMarkersError(ValueError):
-    """A README without the two lines that the table goes between."""
+    """A file without the marker lines of a table."""
 
 
 def tables(summaries: Sequence[Summary]) -> tuple[Cells, Cells]:
-    """Return what a message costs, and how fast it is answered; one row for each contestant."""
+    """Return the tables of cost and of speed, with one row per stack."""
     costs = {summary.name: summary.cpu for summary in summaries}
     return (
         Cells(COST, tuple(_cost(summary, costs) for summary in summaries)),
@@ -72,19 +72,19 @@ def tables(summaries: Sequence[Summary]) -> tuple[Cells, Cells]:
 
 def terminal_tables(run: Run) -> list[Table]:
     """Return the tables for the terminal."""
-    return [as_table(cells, run.rounds_told) for cells in tables(run.summaries)]
+    return [as_table(cells, run.rounds_text) for cells in tables(run.summaries)]
 
 
 def markdown(run: Run) -> str:
-    """Return the tables and what they were measured with, for the README."""
-    return "\n\n".join([run.told, *(as_markdown(cells) for cells in tables(run.summaries))])
+    """Return the tables and the description of the run, for the README."""
+    return "\n\n".join([run.description, *(as_markdown(cells) for cells in tables(run.summaries))])
 
 
 def write_between_markers(path: Path, text: str, begin_mark: str = BEGIN, end_mark: str = END) -> None:
-    """Put the text between the markers of a file and leave the rest as it is.
+    """Replace the text between the markers of a file.
 
     Raises:
-        MissingMarkersError: when the file has no such markers.
+        MissingMarkersError: if the file does not have the markers.
 
     """
     before, begin, rest = path.read_text().partition(begin_mark)

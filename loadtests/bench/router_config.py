@@ -1,4 +1,4 @@
-"""The router's configuration folder for the bench: the same keywords as everybody's."""
+"""The router's configuration for the benchmark: the keywords of all stacks."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from loadtests.bench.keywords import DEFAULT_REPLY, REPLIES
-from loadtests.bench.site import Site
+from loadtests.bench.setup import BenchSetup
 
 ROUTER = """\
 [router]
@@ -29,17 +29,17 @@ reply = {reply}
 """
 
 
-def write_router_config(site: Site) -> Path:
-    """Write ``router.toml`` and ``keywords.toml`` into the site's folder; return theirs."""
-    folder = site.folder / "config"
+def write_router_config(setup: BenchSetup) -> Path:
+    """Write ``router.toml`` and ``keywords.toml``, and return their folder."""
+    folder = setup.folder / "config"
     folder.mkdir(exist_ok=True)
-    (folder / "router.toml").write_text(ROUTER.format(public_url=json.dumps(site.base_url)))
+    (folder / "router.toml").write_text(ROUTER.format(public_url=json.dumps(setup.base_url)))
     (folder / "keywords.toml").write_text(keywords_toml())
     return folder
 
 
 def keywords_toml() -> str:
-    """Return the keywords as the router's rules; the city becomes a Jinja2 expression."""
+    """Return the keywords as rules, with the city as a Jinja2 expression."""
     rules = [
         KEYWORD.format(word=json.dumps(word), reply=json.dumps(_as_template(reply)))
         for word, reply in REPLIES.items()

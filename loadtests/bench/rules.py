@@ -1,6 +1,6 @@
-"""What more rules cost: finding the one that answers, and reading a changed file, from 10 to 10,000.
+"""The lookup of a rule and the loading of a file, with 10 to 10,000 rules.
 
-``python -m loadtests.bench --part rules`` measures this alone, in half a minute.
+``python -m loadtests.bench --part rules`` measures only this, in half a minute.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ HEAD = (
     "first word, µs",
     "prefix, µs",
     "pattern, µs",
-    "one slip, µs",
+    "one mistake, µs",
     "none, µs",
-    "kept, µs",
-    "read ms",
+    "cached, µs",
+    "load ms",
 )
 
 _HERE = MatchContext("MG" + "0" * 32, "12345", "US", 0)
@@ -46,97 +46,99 @@ _DEFAULT = '[default]\nreply = "What?"\ndid_you_mean = "Did you mean {{ keyword 
 
 
 @dataclass(frozen=True, slots=True)
-class RulesGrowth:
-    """The figures of one size: microseconds of CPU by the text, medians of the rounds."""
+class RuleFigures:
+    """The figures of one size: medians in microseconds of CPU per text."""
 
     rules: int
     first_word: float
     prefix: float
     pattern: float
-    slip: float
-    """A text that is one slip off, with its question; found by the dispatcher without what it keeps."""
+    mistake: float
+    """A text with one typing mistake, answered with "did you mean ...?"; not in the dispatcher's cache."""
     none: float
-    """A text that no rule claims and that is near none: every index has been asked."""
-    kept: float
-    """A text that somebody has sent before, as most are."""
-    read: float
-    """Milliseconds from the file to rules that answer, off the event loop: what a reload takes."""
+    """A text that matches no rule and resembles none, so that every index is searched."""
+    cached: float
+    """A text that was sent before, as most are."""
+    load: float
+    """Milliseconds to load the file, off the event loop."""
 
 
 def measure(
     sizes: Sequence[int] = SIZES, texts: int = TEXTS, rounds: int = ROUNDS
-) -> tuple[RulesGrowth, ...]:
+) -> tuple[RuleFigures, ...]:
     """Return the figures of each size; takes half a minute."""
     with tempfile.TemporaryDirectory() as folder:
-        return tuple(_measured(size, texts, rounds, Path(folder, f"{size}.toml")) for size in sizes)
+        return tuple(_measure(size, texts, rounds, Path(folder, f"{size}.toml")) for size in sizes)
 
 
-def show(figures: Sequence[RulesGrowth], rounds: int = ROUNDS) -> Table:
+def show(figures: Sequence[RuleFigures], rounds: int = ROUNDS) -> Table:
     """Return the table for the terminal."""
-    return as_table(_cells(figures), f"rules that grow: medians of {rounds} rounds")
+    return as_table(_cells(figures), f"lookup by number of rules: medians of {rounds} rounds")
 
 
-def write(figures: Sequence[RulesGrowth], day: date, rounds: int = ROUNDS) -> None:
-    """Put the table into the README, between markers of its own."""
-    told = f"Measured {day.isoformat()}: medians of {rounds} rounds over {TEXTS:,} texts."
-    write_between_markers(README, f"{told}\n\n{as_markdown(_cells(figures))}", BEGIN, END)
+def write(figures: Sequence[RuleFigures], day: date, rounds: int = ROUNDS) -> None:
+    """Write the table into the README."""
+    description = f"Measured {day.isoformat()}: medians of {rounds} rounds over {TEXTS:,} texts."
+    write_between_markers(README, f"{description}\n\n{as_markdown(_cells(figures))}", BEGIN, END)
 
 
-def _measured(size: int, texts: int, rounds: int, file: Path) -> RulesGrowth:
+def _measure(size: int, texts: int, rounds: int, file: Path) -> RuleFigures:
     file.write_text(keywords_of(size))
 
-    def read() -> Dispatcher:
+    def load() -> Dispatcher:
         return load_rules(file, file.parent / "templates", HandlerRegistry([], []))
 
-    dispatcher = read()
+    dispatcher = load()
     gc.collect()
     gc.freeze()
-    asked = range(texts)
+    indexes = range(texts)
 
-    def found(written: Callable[[int], str], kind: str | None) -> float:
-        """Find every text by the index alone, as the first of its kind would be."""
-        bodies = [written(number % max(1, size // 4)) for number in asked]
+    def time_lookup(write: Callable[[int], str], kind: str | None) -> float:
+        """Return the time of one lookup without the cache."""
+        bodies = [write(number % max(1, size // 4)) for number in indexes]
         match = dispatcher.table.find(bodies[-1], _HERE)
         assert (match.rule.kind.value if isinstance(match, Match) else None) == kind
         return _median(lambda: [dispatcher.table.find(body, _HERE) for body in bodies], rounds) / texts * 1e6
 
-    slips = [_message(f"wrd{_letters(number % max(1, size // 2))}", f"{number:05}") for number in asked]
-    assert dispatcher.resolve(slips[0]).rule.startswith("did you mean")
-    often = _message(f"word{_letters(0)} please")
-    figures = RulesGrowth(
+    mistakes = [_message(f"wrd{_letters(number % max(1, size // 2))}", f"{number:05}") for number in indexes]
+    assert dispatcher.resolve(mistakes[0]).rule.startswith("did you mean")
+    repeated = _message(f"word{_letters(0)} please")
+    figures = RuleFigures(
         size,
-        found(lambda number: f"Word{_letters(number)}, please", "first-word"),
-        found(lambda number: f"code{_letters(number)}x17", "prefix"),
-        found(lambda number: f"Order{_letters(number)} 12345", "pattern"),
-        _median(lambda: [dispatcher.resolve(slip) for slip in _anew(dispatcher, slips)], rounds)
+        time_lookup(lambda number: f"Word{_letters(number)}, please", "first-word"),
+        time_lookup(lambda number: f"code{_letters(number)}x17", "prefix"),
+        time_lookup(lambda number: f"Order{_letters(number)} 12345", "pattern"),
+        _median(
+            lambda: [dispatcher.resolve(message) for message in _without_cache(dispatcher, mistakes)], rounds
+        )
         / texts
         * 1e6,
-        found(lambda number: f"nobody claims text {number}", None),
-        _median(lambda: [dispatcher.resolve(often) for _ in asked], rounds) / texts * 1e6,
-        _median(read, 3) * 1e3,
+        time_lookup(lambda number: f"no rule matches text {number}", None),
+        _median(lambda: [dispatcher.resolve(repeated) for _ in indexes], rounds) / texts * 1e6,
+        _median(load, 3) * 1e3,
     )
     gc.unfreeze()
     return figures
 
 
-def _anew(dispatcher: Dispatcher, messages: Sequence[InboundMessage]) -> Sequence[InboundMessage]:
-    """Return messages to a dispatcher that has forgotten what it found."""
+def _without_cache(dispatcher: Dispatcher, messages: Sequence[InboundMessage]) -> Sequence[InboundMessage]:
+    """Empty the dispatcher's cache, and return the messages."""
     dispatcher.replace_rules(dispatcher)
     return messages
 
 
 def _median(work: Callable[[], object], rounds: int) -> float:
-    """Return the seconds of CPU that a piece of work takes."""
-    taken = []
+    """Return the CPU seconds of ``work``."""
+    seconds = []
     for _ in range(rounds):
-        begun = time.process_time()
+        began = time.process_time()
         work()
-        taken.append(time.process_time() - begun)
-    return statistics.median(taken)
+        seconds.append(time.process_time() - began)
+    return statistics.median(seconds)
 
 
 def keywords_of(size: int) -> str:
-    """Write a keywords file: half of the rules are first words, a quarter prefixes, a quarter patterns."""
+    """Return a keywords file: half of the rules are first words, a quarter prefixes, a quarter patterns."""
     words = [_table(f'["word{_letters(number)}"]', "first-word") for number in range(size - 2 * (size // 4))]
     prefixes = [_table(f'["code{_letters(number)}x"]', "prefix") for number in range(size // 4)]
     patterns = [_table(rf"['order{_letters(number)} (\d{{3,6}})']", "pattern") for number in range(size // 4)]
@@ -148,7 +150,7 @@ def _table(words: str, match: str) -> str:
 
 
 def _letters(number: int) -> str:
-    """Name a number by letters that are more than one slip from the next number's."""
+    """Return letters for a number that are more than one typing mistake from the next number's."""
     return "".join("abcdefghij"[int(digit)] * 2 for digit in f"{number:04}")
 
 
@@ -157,20 +159,20 @@ def _message(body: str, number: str = "12345") -> InboundMessage:
     return InboundMessage(*sids, "+14155550123", number, body, {})
 
 
-def _cells(figures: Sequence[RulesGrowth]) -> Cells:
+def _cells(figures: Sequence[RuleFigures]) -> Cells:
     return Cells(
         HEAD,
         tuple(
             (
-                f"{each.rules:,}",
-                f"{each.first_word:.1f}",
-                f"{each.prefix:.1f}",
-                f"{each.pattern:.1f}",
-                f"{each.slip:.1f}",
-                f"{each.none:.1f}",
-                f"{each.kept:.1f}",
-                f"{each.read:.0f}",
+                f"{row.rules:,}",
+                f"{row.first_word:.1f}",
+                f"{row.prefix:.1f}",
+                f"{row.pattern:.1f}",
+                f"{row.mistake:.1f}",
+                f"{row.none:.1f}",
+                f"{row.cached:.1f}",
+                f"{row.load:.0f}",
             )
-            for each in figures
+            for row in figures
         ),
     )

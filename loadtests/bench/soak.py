@@ -1,4 +1,4 @@
-"""Whether memory stays flat while messages come and come."""
+"""The memory of a worker while it answers many messages."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from itertools import islice
 from pathlib import Path
 
 from loadtests.bench.client import connect
-from loadtests.bench.contestants import ROUTER
-from loadtests.bench.load import PATIENCE, ClosedLoop, Tally
+from loadtests.bench.load import ANSWER_TIMEOUT, ClosedLoop, Tally
 from loadtests.bench.pinning import Cores, running_on
 from loadtests.bench.progress import Step
 from loadtests.bench.report import Cells
 from loadtests.bench.router_config import write_router_config
-from loadtests.bench.server import serving, storing
-from loadtests.bench.site import Site
-from loadtests.bench.traffic import Webhook, endless
+from loadtests.bench.server import running_server, running_store
+from loadtests.bench.setup import BenchSetup
+from loadtests.bench.stacks import ROUTER
+from loadtests.bench.traffic import Webhook, iterate_webhooks
 from loadtests.bench.usage import Usage
 from sms_router.sandbox.hosting import free_port
 
@@ -25,29 +25,30 @@ BEGIN = "<!-- soak:begin -->"
 END = "<!-- soak:end -->"
 HEAD = ("messages", "worker MB", "Valkey MB", "messages/s", "CPU µs", "wrong")
 STEPS = 10
-AT_ONCE = 5_000
-"""So many messages are signed and held at a time; they are signed while nobody is measured."""
+BATCH = 5_000
+"""Messages that are signed at a time, while nothing is measured."""
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
-    """What is held after so many messages, and how the last of them went."""
+class MemorySample:
+    """The memory after a number of messages, and the figures since the last sample."""
 
     messages: int
     worker: float
-    """Megabytes of resident memory."""
+    """Resident megabytes."""
     store: float
+    """Resident megabytes of Valkey."""
     rate: float
     cpu: float
-    """Microseconds of the router per message, since the row before."""
+    """Microseconds of the router per message, since the last sample."""
     wrong: int
-    """Since the beginning."""
+    """Since the start."""
     faults: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class _Sums:
-    """What has been counted in one step."""
+class _StepResult:
+    """The results of one step."""
 
     answered: int
     wrong: int
@@ -55,58 +56,60 @@ class _Sums:
     faults: tuple[str, ...]
 
 
-def measure(messages: int, connections: int, cores: Cores, folder: Path, step: Step) -> tuple[Held, ...]:
-    """Send so many messages to one worker; return what it held at the start and after every tenth.
+def measure(
+    messages: int, connections: int, cores: Cores, folder: Path, step: Step
+) -> tuple[MemorySample, ...]:
+    """Send messages to one worker, and return samples at the start and after each tenth.
 
     Raises:
-        ContestantError: when the router does not start.
+        StackError: if the router does not start.
 
     """
-    site = Site(free_port(), folder)
-    write_router_config(site)
+    setup = BenchSetup(free_port(), folder)
+    write_router_config(setup)
     with (
         running_on(cores.generator),
-        storing(ROUTER, site) as store,
-        serving(ROUTER, site, cores) as server,
+        running_store(ROUTER, setup) as store,
+        running_server(ROUTER, setup, cores) as server,
     ):
         assert store is not None
-        signed = endless(site)
-        rows = [_row(0, server, store, _Sums(0, 0, 0.0, ()), 0.0, 0)]
+        signed = iterate_webhooks(setup)
+        rows = [_row(0, server, store, _StepResult(0, 0, 0.0, ()), 0.0, 0)]
         for number in range(1, STEPS + 1):
             step(f"{messages * number // STEPS:,} messages")
             count = messages * number // STEPS - rows[-1].messages
             before = server.cpu_seconds()
-            sums = _send(site, signed, count, connections)
+            result = _send(setup, signed, count, connections)
             used = server.cpu_seconds() - before
-            rows.append(_row(rows[-1].messages + count, server, store, sums, used, rows[-1].wrong))
+            rows.append(_row(rows[-1].messages + count, server, store, result, used, rows[-1].wrong))
         return tuple(rows)
 
 
-def cells(figures: Sequence[Held]) -> Cells:
-    """Return the table; one row for each step."""
+def cells(samples: Sequence[MemorySample]) -> Cells:
+    """Return one row per sample."""
     return Cells(
         HEAD,
         tuple(
             (
-                f"{each.messages:,}",
-                f"{each.worker:.1f}",
-                f"{each.store:.0f}",
-                f"{each.rate:,.0f}" if each.messages else "-",
-                f"{each.cpu:.0f}" if each.messages else "-",
-                str(each.wrong),
+                f"{sample.messages:,}",
+                f"{sample.worker:.1f}",
+                f"{sample.store:.0f}",
+                f"{sample.rate:,.0f}" if sample.messages else "-",
+                f"{sample.cpu:.0f}" if sample.messages else "-",
+                str(sample.wrong),
             )
-            for each in figures
+            for sample in samples
         ),
     )
 
 
-def _send(site: Site, signed: Iterator[Webhook], count: int, connections: int) -> _Sums:
+def _send(setup: BenchSetup, signed: Iterator[Webhook], count: int, connections: int) -> _StepResult:
     tallies = []
     while count > 0:
-        batch = list(islice(signed, min(count, AT_ONCE)))
-        tallies.append(asyncio.run(_load(site.port, batch, connections)))
+        batch = list(islice(signed, min(count, BATCH)))
+        tallies.append(asyncio.run(_load(setup.port, batch, connections)))
         count -= len(batch)
-    return _Sums(
+    return _StepResult(
         sum(tally.answered for tally in tallies),
         sum(tally.wrong for tally in tallies),
         sum(tally.seconds for tally in tallies),
@@ -123,17 +126,19 @@ async def _load(port: int, batch: Sequence[Webhook], count: int) -> Tally:
             connection.close()
     unsent = len(batch) - tally.answered - tally.wrong
     if unsent:
-        tally.note_fault(f"not sent within {60 + PATIENCE:.0f} s", unsent)
+        tally.record_fault(f"not sent within {60 + ANSWER_TIMEOUT:.0f} s", unsent)
     return tally
 
 
-def _row(messages: int, server: Usage, store: Usage, sums: _Sums, used: float, wrong: int) -> Held:
-    return Held(
+def _row(
+    messages: int, server: Usage, store: Usage, result: _StepResult, used: float, wrong: int
+) -> MemorySample:
+    return MemorySample(
         messages,
         server.worker_bytes() / 1e6,
         store.worker_bytes() / 1e6,
-        sums.answered / sums.seconds if sums.seconds else 0.0,
-        1e6 * used / max(sums.answered, 1),
-        wrong + sums.wrong,
-        sums.faults,
+        result.answered / result.seconds if result.seconds else 0.0,
+        1e6 * used / max(result.answered, 1),
+        wrong + result.wrong,
+        result.faults,
     )

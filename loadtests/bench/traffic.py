@@ -1,4 +1,4 @@
-"""The messages: what Twilio would send, signed and on the wire before the clock starts."""
+"""The messages, signed and serialized before anything is measured."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from urllib.parse import urlencode
 from twilio.request_validator import RequestValidator
 
 from loadtests.bench.keywords import DEFAULT_REPLY, REPLIES
-from loadtests.bench.site import ACCOUNT_SID, AUTH_TOKEN, SERVICE_SID, SHORT_CODE, Site
+from loadtests.bench.setup import ACCOUNT_SID, AUTH_TOKEN, SERVICE_SID, SHORT_CODE, BenchSetup
 
-PEOPLE = 200_000
-"""How many phones text; one that texts again within a run is rare, as it is in life."""
+CONTACTS = 200_000
+"""Contacts; few of them send a second message within a run."""
 
 SEED = 12345
 """The same messages in every run."""
 
-LATEST = 64
-"""From so many of the latest messages those are taken that come once more."""
+RECENT = 64
+"""Duplicates are taken from so many of the last messages."""
 
 
 @dataclass(frozen=True, slots=True)
 class Webhook:
-    """One request, ready for the wire, and the text that its answer must contain."""
+    """One serialized request, and the text that its answer must contain."""
 
     wire: bytes
     expected: bytes
@@ -35,7 +35,7 @@ class Webhook:
 
 @dataclass(frozen=True, slots=True)
 class City:
-    """Where a number is from, as Twilio writes it."""
+    """Where a number is from, as Twilio's parameters name it."""
 
     area_code: str
     name: str
@@ -69,72 +69,72 @@ TEXTS = (
     *(("Good morning, is anybody there?", None),) * 2,
     *(("Thanks, it was très bon 👍", None),) * 2,
 )
-"""What people text, as often as it stands here, and the keyword it is (none: the default)."""
+"""The texts, each as often as it stands here, with their keywords (None: the default)."""
 
 
-def webhooks(site: Site, count: int) -> list[Webhook]:
-    """Return ``count`` signed requests, each a message of its own."""
-    return list(islice(endless(site), count))
+def make_webhooks(setup: BenchSetup, count: int) -> list[Webhook]:
+    """Return ``count`` signed requests of different messages."""
+    return list(islice(iterate_webhooks(setup), count))
 
 
-def endless(site: Site) -> Iterator[Webhook]:
-    """Yield signed requests as long as somebody asks, made at that moment."""
+def iterate_webhooks(setup: BenchSetup) -> Iterator[Webhook]:
+    """Yield signed requests without end; each is made when it is requested."""
     sign = RequestValidator(AUTH_TOKEN).compute_signature
     for form, reply in _messages(random.Random(SEED)):
-        yield _webhook(site, sign(site.sms_url, form), form, reply)
+        yield _webhook(setup, sign(setup.sms_url, form), form, reply)
 
 
-def with_duplicates(signed: Sequence[Webhook], share: float) -> list[Webhook]:
-    """Return as many requests, of which a share are one of the latest once more, as it was.
+def add_duplicates(signed: Sequence[Webhook], share: float) -> list[Webhook]:
+    """Return as many requests, a share of which repeat a recent one.
 
-    Some of these come while the first is still in work, most after it has been answered.
+    Some duplicates arrive before the first request is answered, most after it.
     """
-    dice = random.Random(SEED)
-    fresh = iter(signed)
-    latest: deque[Webhook] = deque(maxlen=LATEST)
+    rng = random.Random(SEED)
+    unsent = iter(signed)
+    recent: deque[Webhook] = deque(maxlen=RECENT)
     requests = []
     for _ in signed:
-        if latest and dice.random() < share:
-            requests.append(dice.choice(latest))
+        if recent and rng.random() < share:
+            requests.append(rng.choice(recent))
         else:
-            latest.append(next(fresh))
-            requests.append(latest[-1])
+            recent.append(next(unsent))
+            requests.append(recent[-1])
     return requests
 
 
-def texts(site: Site, count: int, body: str, reply: str) -> list[Webhook]:
-    """Return signed requests that all say the same; none has the sid of one of the others."""
+def make_webhooks_with_text(setup: BenchSetup, count: int, body: str, reply: str) -> list[Webhook]:
+    """Return signed requests with one text and different sids."""
     sign = RequestValidator(AUTH_TOKEN).compute_signature
     forms = [form | {"Body": body} for form, _ in islice(_messages(random.Random(SEED + 2)), count)]
-    return [_webhook(site, sign(site.sms_url, form), form, reply) for form in forms]
+    return [_webhook(setup, sign(setup.sms_url, form), form, reply) for form in forms]
 
 
-def without_reply(signed: Iterable[Webhook]) -> list[Webhook]:
-    """Return the same requests for a contestant that answers nothing: any TwiML is right."""
+def without_expected_text(signed: Iterable[Webhook]) -> list[Webhook]:
+    """Return the same requests for a stack without keywords: any TwiML is right."""
     return [replace(webhook, expected=b"") for webhook in signed]
 
 
-def forgery(site: Site) -> Webhook:
-    """Return a message that somebody else signed; nobody may answer it."""
+def make_forgery(setup: BenchSetup) -> Webhook:
+    """Return a message with a wrong signature."""
     form, reply = next(_messages(random.Random(SEED + 1)))
-    signature = RequestValidator("another token").compute_signature(site.sms_url, form)
-    return _webhook(site, signature, form, reply)
+    signature = RequestValidator("another token").compute_signature(setup.sms_url, form)
+    return _webhook(setup, signature, form, reply)
 
 
-def _messages(dice: random.Random) -> Iterator[tuple[dict[str, str], str]]:
+def _messages(rng: random.Random) -> Iterator[tuple[dict[str, str], str]]:
     while True:
-        city = dice.choice(CITIES)
-        person = dice.randrange(PEOPLE)
-        body, keyword = dice.choice(TEXTS)
+        city = rng.choice(CITIES)
+        contact = rng.randrange(CONTACTS)
+        body, keyword = rng.choice(TEXTS)
         reply = DEFAULT_REPLY if keyword is None else REPLIES[keyword].format(city=city.name)
         yield (
-            _form(f"SM{dice.getrandbits(128):032x}", f"+1{city.area_code}{2000000 + person}", city, body),
+            _form(f"SM{rng.getrandbits(128):032x}", f"+1{city.area_code}{2000000 + contact}", city, body),
             reply,
         )
 
 
 def _form(sid: str, sender: str, city: City, body: str) -> dict[str, str]:
-    """Twenty parameters that every text of a Service has, and five that some have (facts 1.2)."""
+    """Return the 20 parameters that each message has, and 5 that some have (facts 1.2)."""
     return {
         "ToCountry": "US",
         "ToState": "",
@@ -164,11 +164,11 @@ def _form(sid: str, sender: str, city: City, body: str) -> dict[str, str]:
     }
 
 
-def _webhook(site: Site, signature: str, form: dict[str, str], reply: str) -> Webhook:
+def _webhook(setup: BenchSetup, signature: str, form: dict[str, str], reply: str) -> Webhook:
     body = urlencode(form).encode()
     head = (
         "POST /sms HTTP/1.1\r\n"
-        f"Host: 127.0.0.1:{site.port}\r\n"
+        f"Host: 127.0.0.1:{setup.port}\r\n"
         "User-Agent: TwilioProxy/1.1\r\n"
         "Accept: */*\r\n"
         "Content-Type: application/x-www-form-urlencoded\r\n"

@@ -1,4 +1,4 @@
-"""What a process and its children have used."""
+"""The CPU and memory of a process and its children."""
 
 from __future__ import annotations
 
@@ -6,23 +6,23 @@ import psutil
 
 
 class Usage:
-    """CPU and memory of a process tree; short-lived children that are gone count too."""
+    """CPU and memory of a process tree, with children that have ended."""
 
     def __init__(self, pid: int) -> None:
         self.pid = pid
         self._root = psutil.Process(pid)
 
     def cpu_seconds(self) -> float:
-        """Return user and system time so far, in steps of the kernel's tick (10 ms as a rule)."""
+        """Return user and system time so far, in steps of the kernel's tick (usually 10 ms)."""
         reaped = self._root.cpu_times()
         return reaped.children_user + reaped.children_system + sum(map(_own_cpu, self._tree()))
 
     def resident_bytes(self) -> int:
-        """Return the resident memory; pages that two processes share count for both."""
+        """Return the resident memory; shared pages count for each process."""
         return sum(process.memory_info().rss for process in self._tree())
 
     def worker_bytes(self) -> int:
-        """Return the resident memory of the process that holds most: the worker, or the largest of them."""
+        """Return the resident memory of the largest process: the worker."""
         return max(process.memory_info().rss for process in self._tree())
 
     def _tree(self) -> list[psutil.Process]:

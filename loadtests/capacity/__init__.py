@@ -1,1 +1,1 @@
-"""How much of Redis one message and one person take."""
+"""The memory in Redis of one message and one contact."""

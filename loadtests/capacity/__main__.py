@@ -1,4 +1,4 @@
-"""``python -m loadtests.capacity``: let people text a real router, and weigh what Redis keeps of it."""
+"""``python -m loadtests.capacity``: send messages to a real router, and measure the keys in Redis."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.end_to_end.conftest import SENDERS
 from tests.end_to_end.running import ACCOUNT, SERVICE, Answer, RunningRouter, webhook, write_configuration
 from tests.store.private_valkey import PrivateValkey
 
-AT_ONCE = 20
+MAX_CONCURRENT = 20
 REPLY = "We are open Monday to Friday, 9 to 5, and on Saturdays until noon. Reply STOP to end."
 STATUSES = ("sent", "delivered")
 
@@ -36,8 +36,8 @@ command = typer.Typer(add_completion=False)
 
 
 @dataclass(slots=True)
-class Weight:
-    """The keys of one kind."""
+class KeyUsage:
+    """The keys of one kind, and their bytes."""
 
     keys: int = 0
     size: int = 0
@@ -46,16 +46,16 @@ class Weight:
 @command.command()
 def capacity(
     *,
-    people: Annotated[int, typer.Option(min=10, max=100_000, help="Who texts.")] = 500,
-    each: Annotated[int, typer.Option(min=1, max=100, help="How many texts of each.")] = 3,
+    contacts: Annotated[int, typer.Option(min=10, max=100_000, help="Contacts.")] = 500,
+    per_contact: Annotated[int, typer.Option(min=1, max=100, help="Messages of each contact.")] = 3,
 ) -> None:
-    """Let people text, have each answer reported as delivered, and weigh every key."""
+    """Send messages, report each reply as delivered, and measure each key."""
     with TemporaryDirectory(prefix="sms-capacity-") as name:
-        weights, dataset = asyncio.run(_weigh(Path(name), people, each))
-    Console().print(_table(weights, dataset, people, people * each))
+        usages, dataset = asyncio.run(_measure(Path(name), contacts, per_contact))
+    Console().print(_table(usages, dataset, contacts, contacts * per_contact))
 
 
-async def _weigh(folder: Path, people: int, each: int) -> tuple[dict[str, Weight], int]:
+async def _measure(folder: Path, contacts: int, per_contact: int) -> tuple[dict[str, KeyUsage], int]:
     with PrivateValkey(folder / "valkey", appendfsync="everysec") as valkey:
         snapshot = Snapshot(ACCOUNT, SERVICE, SENDERS, ServiceProperties("Test"), {}, time.time(), version=1)
         async with async_client(valkey.url, connect_within=2) as client:
@@ -67,32 +67,34 @@ async def _weigh(folder: Path, people: int, each: int) -> tuple[dict[str, Weight
         try:
             with valkey.client() as admin:
                 before = _dataset(admin)
-                await _text(router, [f"+1415{number:07}" for number in range(people) for _ in range(each)])
-                return _weights(admin), _dataset(admin) - before
+                await _send(
+                    router, [f"+1415{number:07}" for number in range(contacts) for _ in range(per_contact)]
+                )
+                return _key_usages(admin), _dataset(admin) - before
         finally:
             await asyncio.to_thread(router.stop)
 
 
-async def _text(router: RunningRouter, senders: list[str]) -> None:
-    """Deliver a message of each, and the reports on its answer."""
-    hands = asyncio.Semaphore(AT_ONCE)
+async def _send(router: RunningRouter, senders: list[str]) -> None:
+    """Deliver a message of each contact, and the status callbacks of the reply."""
+    slots = asyncio.Semaphore(MAX_CONCURRENT)
 
-    async def text(sender: str) -> None:
-        async with hands:
+    async def send(sender: str) -> None:
+        async with slots:
             answer = await router.deliver(webhook("When are you open on Saturday?", From=sender))
             assert answer.status == 200, answer
             for status in STATUSES:
-                await _report(router, answer, sender, status)
+                await _report_status(router, answer, sender, status)
 
     for start in range(0, len(senders), 1000):
-        await asyncio.gather(*map(text, senders[start : start + 1000]))
+        await asyncio.gather(*map(send, senders[start : start + 1000]))
 
 
-async def _report(router: RunningRouter, answer: Answer, sender: str, status: str) -> None:
-    """Tell what became of an answer, where it asks to be told."""
+async def _report_status(router: RunningRouter, answer: Answer, sender: str, status: str) -> None:
+    """Send a status callback of a reply to the URL that it names."""
     message = fromstring(answer.text).find("Message")
     assert message is not None, answer
-    told = urlsplit(message.get("action") or message.get("statusCallback") or "")
+    url = urlsplit(message.get("action") or message.get("statusCallback") or "")
     sid = "SM" + uuid4().hex if status == STATUSES[0] else _SENT[answer.body]
     _SENT[answer.body] = sid
     report = {
@@ -106,43 +108,43 @@ async def _report(router: RunningRouter, answer: Answer, sender: str, status: st
         "To": sender,
         "ApiVersion": "2010-04-01",
     }
-    taken = await router.deliver(report, path=f"{told.path}{f'?{told.query}' if told.query else ''}")
-    assert taken.status in {200, 204}, taken
+    status_answer = await router.deliver(report, path=f"{url.path}{f'?{url.query}' if url.query else ''}")
+    assert status_answer.status in {200, 204}, status_answer
 
 
 _SENT: dict[bytes, str] = {}
-"""The sid of each answer's message, as Twilio would have given it."""
+"""The sid of each reply."""
 
 
 def _dataset(admin: redis.Redis) -> int:
     return int(admin.info("memory")["used_memory_dataset"])
 
 
-def _weights(admin: redis.Redis) -> dict[str, Weight]:
-    weights: defaultdict[str, Weight] = defaultdict(Weight)
+def _key_usages(admin: redis.Redis) -> dict[str, KeyUsage]:
+    usages: defaultdict[str, KeyUsage] = defaultdict(KeyUsage)
     for key in admin.scan_iter(count=1000):
-        found = _KIND.match(key)
-        weight = weights[found[1].decode() if found else "others"]
-        weight.keys += 1
-        weight.size += int(admin.memory_usage(key, samples=0) or 0)
-    return weights
+        kind = _KIND.match(key)
+        usage = usages[kind[1].decode() if kind else "others"]
+        usage.keys += 1
+        usage.size += int(admin.memory_usage(key, samples=0) or 0)
+    return usages
 
 
-def _table(weights: dict[str, Weight], dataset: int, people: int, messages: int) -> Table:
-    table = Table("keys", "count", "bytes each", "bytes a message", "bytes a person")
-    for kind, weight in sorted(weights.items(), key=lambda item: -item[1].size):
+def _table(usages: dict[str, KeyUsage], dataset: int, contacts: int, messages: int) -> Table:
+    table = Table("keys", "count", "bytes each", "bytes per message", "bytes per contact")
+    for kind, usage in sorted(usages.items(), key=lambda item: -item[1].size):
         if kind == "others":
             continue
-        by_person = kind in {"person", "heard"} or weight.keys == people
+        per_contact = kind in {"person", "heard"} or usage.keys == contacts
         table.add_row(
             kind,
-            f"{weight.keys}",
-            f"{weight.size / weight.keys:.0f}",
-            "" if by_person else f"{weight.size / messages:.0f}",
-            f"{weight.size / people:.0f}" if by_person else "",
+            f"{usage.keys}",
+            f"{usage.size / usage.keys:.0f}",
+            "" if per_contact else f"{usage.size / messages:.0f}",
+            f"{usage.size / contacts:.0f}" if per_contact else "",
         )
     table.caption = (
-        f"{messages} messages of {people} people: {dataset / messages:.0f} bytes of data a message"
+        f"{messages} messages of {contacts} contacts: {dataset / messages:.0f} bytes of data per message"
     )
     return table
 

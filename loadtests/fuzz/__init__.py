@@ -1,1 +1,1 @@
-"""Bytes without sense, steered by what they reach: every reader takes them or refuses them in words."""
+"""`make fuzz`: coverage-guided fuzzing of the parsers."""

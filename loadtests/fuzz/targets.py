@@ -1,4 +1,4 @@
-"""What is fuzzed: each target reads any bytes, and fails by raising."""
+"""The targets: each parses any bytes, and raises when it fails."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ FOLDER = Path(mkdtemp(prefix="sms-fuzz-"))
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One reader, and bytes that it understands."""
+    """A parser, and valid inputs."""
 
     read: Callable[[bytes], object]
     seeds: tuple[bytes, ...]
 
 
 def form(data: bytes) -> None:
-    """Read a form; what is not refused is what the standard library reads."""
+    """Parse a form; the result is that of the standard library, or an error."""
     with suppress(MalformedFormError):
         for (name, value), raw in zip(parse_form(data), [f for f in data.split(b"&") if f], strict=True):
             expected = raw.replace(b"+", b" ").partition(b"=")
@@ -52,13 +52,13 @@ def form(data: bytes) -> None:
             assert value.encode() == unquote_to_bytes(expected[2])
 
 
-_GATE = WebhookAuthenticator(
+_AUTHENTICATOR = WebhookAuthenticator(
     SignatureVerifier(PUBLIC, {ACCOUNT: Credentials(ACCOUNT, (TOKEN,))}), enforce=True, clock=lambda: 0.0
 )
 
 
 def gate(data: bytes) -> None:
-    """Admit a request whose path, query, headers and body are anything; none of them is signed."""
+    """Authenticate a request of any path, query, headers and body; it is refused, since it is not signed."""
     head, _, body = data.partition(b"\n\n")
     target, *lines = head.split(b"\n")
     path, _, query = target.partition(b"?")
@@ -68,20 +68,20 @@ def gate(data: bytes) -> None:
     async def receive() -> Message:
         return {"type": "http.request", "body": body, "more_body": False}
 
-    found = asyncio.run(_GATE.authenticate({**scope, "headers": headers}, receive))
-    assert isinstance(found, Rejection)
+    result = asyncio.run(_AUTHENTICATOR.authenticate({**scope, "headers": headers}, receive))
+    assert isinstance(result, Rejection)
 
 
 def message(data: bytes) -> None:
-    """Read what a signed request says, as a text and as a status callback, and find what answers it."""
+    """Parse the parameters as a message and as a status callback, and find the rule."""
     with suppress(MalformedFormError):
         parameters = {**webhook(), **dict(parse_form(data))}
         assert isinstance(read_receipt(parameters, data.decode("latin-1")), Receipt | InvalidWebhook)
-        read = read_inbound(parameters)
-        if isinstance(read, InboundMessage):
-            assert read.segments > 0
-            assert len(read.media) <= 10
-            assert _DISPATCHER.resolve(read).rule
+        inbound = read_inbound(parameters)
+        if isinstance(inbound, InboundMessage):
+            assert inbound.segments > 0
+            assert len(inbound.media) <= 10
+            assert _DISPATCHER.resolve(inbound).rule
 
 
 def _dispatcher() -> Dispatcher:
@@ -94,22 +94,22 @@ _DISPATCHER = _dispatcher()
 
 
 def twiml(data: bytes) -> None:
-    """Read a page of an upstream: its Content-Type, its charset, and itself."""
+    """Parse the response of an upstream: its Content-Type, charset and body."""
     first, _, body = data.partition(b"\n")
     media_type, _, charset = first.decode("latin-1").partition(" ")
     parse_response(HttpPage(200, media_type, charset or None, body[:65_536]))
 
 
 def answer(data: bytes) -> None:
-    """Write any text into TwiML, and read it back."""
-    text = data.decode("utf-8", "surrogatepass") if _encodes(data) else data.decode("latin-1")
+    """Render any text as TwiML, and parse the result."""
+    text = data.decode("utf-8", "surrogatepass") if _is_utf8(data) else data.decode("latin-1")
     written = render([OutboundMessage(text, (text[:50],), text[:20], text[:20], text[:20])])
     assert len(written) <= 64_000
     fromstring(written)
     assert "\x1b" not in escape_control_chars(text)
 
 
-def _encodes(data: bytes) -> bool:
+def _is_utf8(data: bytes) -> bool:
     try:
         data.decode("utf-8", "surrogatepass")
     except UnicodeDecodeError:
@@ -118,24 +118,24 @@ def _encodes(data: bytes) -> bool:
 
 
 def url(data: bytes) -> None:
-    """Read a URL, and a link on its page."""
+    """Parse a URL, and resolve a second one against it."""
     first, _, second = data.decode("utf-8", "replace").partition("\n")
     with suppress(ValueError):
         WebhookUrl.parse(first).join(second).called.encode("ascii")
 
 
 def signature(data: bytes) -> None:
-    """Verify anything with anything: never an exception, never valid."""
+    """Verify any signature of any request: no exception, and never valid."""
     parts = data.split(b"\n")
     texts: list[Any] = [part.decode("latin-1") for part in parts]
     pairs = list(zip(texts[3::2], texts[4::2], strict=False))
     path, query = (*parts, b"", b"")[:2]
     request = SignedRequest(path, query, pairs, texts[2] if len(texts) > 2 else None, settings=texts[0])
-    assert not _GATE._verifier.verify(request, ACCOUNT).is_valid
+    assert not _AUTHENTICATOR._verifier.verify(request, ACCOUNT).is_valid
 
 
 def keywords(data: bytes) -> None:
-    """Read keywords.toml; mistakes are told."""
+    """Load keywords.toml; errors are reported."""
     (FOLDER / "fuzzed").mkdir(exist_ok=True)
     (FOLDER / "fuzzed" / "keywords.toml").write_bytes(data)
     with suppress(ConfigurationError):
@@ -143,7 +143,7 @@ def keywords(data: bytes) -> None:
 
 
 def settings(data: bytes) -> None:
-    """Read router.toml; mistakes are told."""
+    """Load router.toml; errors are reported."""
     (FOLDER / "settings").mkdir(exist_ok=True)
     (FOLDER / "settings" / "router.toml").write_bytes(data)
     with suppress(ConfigurationError):

@@ -1,1 +1,1 @@
-"""What strangers on the port cost: forged requests, idle connections, and people without number."""
+"""Requests that are not from Twilio: forgeries, idle connections, and the memory of many contacts."""

@@ -1,64 +1,67 @@
-"""Requests that nobody at Twilio has signed, as strangers write them."""
+"""Forged requests, and signed ones to compare with."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import count
 from urllib.parse import urlencode
 from uuid import uuid4
 
-from loadtests.bench.site import ACCOUNT_SID, AUTH_TOKEN, SERVICE_SID, SHORT_CODE, Site
+from loadtests.bench.setup import ACCOUNT_SID, AUTH_TOKEN, SERVICE_SID, SHORT_CODE, BenchSetup
 from loadtests.bench.traffic import Webhook
 from sms_router.twilio.signature import sign
 from tests.end_to_end.running import webhook
 
-GUESSED = "x" * 27 + "="
-"""As long as a signature, so that it has to be computed."""
+WRONG_SIGNATURE = "x" * 27 + "="
+"""It has the length of a signature, so that the right one is computed."""
 
-LARGEST = 65_000
-"""Bytes of a body that is still read."""
+MAX_BODY = 65_000
+"""Bytes; the router reads up to 64 KB."""
 
 
-def request(site: Site, form: bytes, signature: str | None, path: str = "/sms") -> bytes:
-    """Return a POST as it goes over the wire."""
-    signed = f"X-Twilio-Signature: {signature}\r\n" if signature is not None else ""
+def request(setup: BenchSetup, form: bytes, signature: str | None, path: str = "/sms") -> bytes:
+    """Return the bytes of a POST."""
+    header = f"X-Twilio-Signature: {signature}\r\n" if signature is not None else ""
     head = (
-        f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1:{site.port}\r\n"
+        f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1:{setup.port}\r\n"
         "Content-Type: application/x-www-form-urlencoded\r\n"
-        f"Content-Length: {len(form)}\r\n{signed}\r\n"
+        f"Content-Length: {len(form)}\r\n{header}\r\n"
     )
     return head.encode() + form
 
 
 def message(body: str, **changed: str) -> dict[str, str]:
-    """Return a text to the bench's Service."""
-    ours = {"AccountSid": ACCOUNT_SID, "MessagingServiceSid": SERVICE_SID, "To": SHORT_CODE}
-    return webhook(body, **{**ours, **changed})
+    """Return the parameters of a message to the Service."""
+    service = {"AccountSid": ACCOUNT_SID, "MessagingServiceSid": SERVICE_SID, "To": SHORT_CODE}
+    return webhook(body, **{**service, **changed})
 
 
-def genuine(site: Site, people: range) -> Iterator[Webhook]:
-    """Yield a signed text of each person; no two have a word, a city or anything else in common."""
-    for number in people:
+def sign_messages(setup: BenchSetup) -> Iterator[Webhook]:
+    """Yield signed messages without end, each of another contact, with another text and city."""
+    for number in count():
         form = message(
             f"word{number} {uuid4().hex}", From=f"+1{2_000_000_000 + number}", FromCity=f"C{number}"
         )
-        signature = sign(site.sms_url, list(form.items()), AUTH_TOKEN)
-        yield Webhook(request(site, urlencode(form).encode(), signature), b"<Message")
+        signature = sign(setup.sms_url, list(form.items()), AUTH_TOKEN)
+        yield Webhook(request(setup, urlencode(form).encode(), signature), b"<Message")
 
 
-def _usual(**changed: str) -> bytes:
+def _form(**changed: str) -> bytes:
     return urlencode(message("HOURS", **changed)).encode()
 
 
-def _many() -> bytes:
-    return b"&".join([_usual(), *(b"p%d=%s" % (number, b"v" * 55) for number in range(900))])[:LARGEST]
+def _form_of_900_fields() -> bytes:
+    return b"&".join([_form(), *(b"p%d=%s" % (number, b"v" * 55) for number in range(900))])[:MAX_BODY]
 
 
-KINDS: dict[str, Callable[[Site], bytes]] = {
-    "no signature": lambda site: request(site, _usual(), None),
-    "wrong signature": lambda site: request(site, _usual(), GUESSED),
-    "unknown account": lambda site: request(site, _usual(AccountSid=f"AC{uuid4().hex}"), GUESSED),
-    "status callback": lambda site: request(site, _usual(MessageStatus="sent"), GUESSED, "/sms/status"),
-    "64 kB, plain": lambda site: request(site, _usual(Body="a" * (LARGEST - 700)), GUESSED),
-    "64 kB, escaped": lambda site: request(site, _usual(Body="\x01" * 21_000), GUESSED),
-    "64 kB, 900 fields": lambda site: request(site, _many(), GUESSED),
+FORGERIES: dict[str, Callable[[BenchSetup], bytes]] = {
+    "no signature": lambda setup: request(setup, _form(), None),
+    "wrong signature": lambda setup: request(setup, _form(), WRONG_SIGNATURE),
+    "unknown account": lambda setup: request(setup, _form(AccountSid=f"AC{uuid4().hex}"), WRONG_SIGNATURE),
+    "status callback": lambda setup: request(
+        setup, _form(MessageStatus="sent"), WRONG_SIGNATURE, "/sms/status"
+    ),
+    "64 kB, plain": lambda setup: request(setup, _form(Body="a" * (MAX_BODY - 700)), WRONG_SIGNATURE),
+    "64 kB, escaped": lambda setup: request(setup, _form(Body="\x01" * 21_000), WRONG_SIGNATURE),
+    "64 kB, 900 fields": lambda setup: request(setup, _form_of_900_fields(), WRONG_SIGNATURE),
 }

@@ -1,1 +1,1 @@
-"""Where the microseconds of one inbound message go."""
+"""`make profile`: the CPU time of one inbound message, by stage."""

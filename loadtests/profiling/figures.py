@@ -1,4 +1,4 @@
-"""From what the stopwatch took to microseconds per message."""
+"""Microseconds per message, from the times of the stopwatch."""
 
 from __future__ import annotations
 
@@ -7,61 +7,64 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from loadtests.profiling.stages import ENTRANCE, STAGES
-from loadtests.profiling.stopwatch import Cost, Own
+from loadtests.profiling.stages import ENTRY_STAGE, STAGES
+from loadtests.profiling.stopwatch import Cost, StageTime
 
 REST = "event loop and kernel"
-"""What no stage explains: uvloop, system calls, tasks and their switches."""
+"""The rest: uvloop, system calls, tasks and task switches."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One stage's own time, in microseconds per message."""
+    """The time of one stage without nested stages, in microseconds per message."""
 
     name: str
     microseconds: float
     calls: float
-    """How often a message passes the stage; below 1 where several share a call."""
+    """Calls per message; below 1 if several messages share a call."""
 
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """Where one message's time goes."""
+    """The time of one message, by stage."""
 
     rows: tuple[Row, ...]
     total: float
-    """CPU of the router per message without any stopwatch, in microseconds."""
+    """CPU of the router per message without the stopwatch, in microseconds."""
     timed_total: float
-    """The same while the stopwatch ran."""
+    """The same with the stopwatch."""
     store: float
     """CPU of Valkey per message, in microseconds."""
     messages: int
 
     def share(self, row: Row) -> float:
-        """Return the row's share of the whole."""
+        """Return the row's share of the total."""
         return row.microseconds / self.total if self.total else 0.0
 
 
-def read_figures(path: Path) -> tuple[dict[str, Own], Cost]:
-    """Return what the instrumented router has left."""
+def read_figures(path: Path) -> tuple[dict[str, StageTime], Cost]:
+    """Read the file of the instrumented router."""
     document = json.loads(path.read_text())
-    stages = {name: Own(**own) for name, own in document["stages"].items()}
+    stages = {name: StageTime(**times) for name, times in document["stages"].items()}
     return stages, Cost(**document["cost"])
 
 
-def profile_of(
-    stages: Mapping[str, Own], cost: Cost, total: float, timed_total: float, store: float
+def make_profile(
+    stages: Mapping[str, StageTime], cost: Cost, total: float, timed_total: float, store: float
 ) -> Profile:
-    """Return the profile, with what the stopwatch itself has cost taken off.
+    """Return the profile without the cost of the stopwatch.
 
-    How much that is in all is known from the two totals; how it falls on the stages, from ``cost``.
+    The sum of that cost is the difference of the two totals; ``cost`` distributes it over the stages.
     """
-    messages = stages[ENTRANCE].calls
-    taken = {stage: stages[stage.name].nanoseconds / 1000 / messages for stage in STAGES}
-    charged = {stage: cost.of(stages[stage.name], waits=stage.waits) / 1000 / messages for stage in STAGES}
+    messages = stages[ENTRY_STAGE].calls
+    times = {stage: stages[stage.name].nanoseconds / 1000 / messages for stage in STAGES}
+    charged = {
+        stage: cost.of(stages[stage.name], is_coroutine=stage.is_coroutine) / 1000 / messages
+        for stage in STAGES
+    }
     scale = max(0.0, timed_total - total) / (sum(charged.values()) or 1.0)
     rows = [
-        Row(stage.name, max(0.0, taken[stage] - scale * charged[stage]), stages[stage.name].calls / messages)
+        Row(stage.name, max(0.0, times[stage] - scale * charged[stage]), stages[stage.name].calls / messages)
         for stage in STAGES
     ]
     rest = max(0.0, total - sum(row.microseconds for row in rows))

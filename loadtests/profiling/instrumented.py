@@ -1,6 +1,6 @@
-"""``sms-router serve`` with a stopwatch at every stage; leaves its figures in the folder it runs in.
+"""``sms-router serve`` with a stopwatch at each stage; writes its figures into the working directory.
 
-`loadtests.profiling` starts it. SIGUSR1 begins anew, so that the warm-up does not count.
+`loadtests.profiling` starts it. SIGUSR1 resets the stopwatch after the warm-up.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from sms_router.cli import main
 FIGURES = "stages.json"
 
 
-def put_in(stopwatch: Stopwatch, stage: Stage) -> None:
-    """Replace a stage's function by one whose time is taken."""
+def instrument(stopwatch: Stopwatch, stage: Stage) -> None:
+    """Replace a stage's function by one that is timed."""
     holder, name, function = stage.target
-    wrap = stopwatch.wrap_coroutine if stage.waits else stopwatch.wrap
+    wrap = stopwatch.wrap_coroutine if stage.is_coroutine else stopwatch.wrap
     setattr(holder, name, wrap(stage.name, function))
 
 
@@ -31,10 +31,10 @@ def serve() -> None:
     cost = calibrate()
     stopwatch = Stopwatch()
     for stage in STAGES:
-        put_in(stopwatch, stage)
+        instrument(stopwatch, stage)
 
     def write() -> None:
-        stages = {name: asdict(own) for name, own in stopwatch.stages.items()}
+        stages = {name: asdict(times) for name, times in stopwatch.stages.items()}
         Path(FIGURES).write_text(json.dumps({"cost": asdict(cost), "stages": stages}))
 
     atexit.register(write)

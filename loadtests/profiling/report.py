@@ -1,4 +1,4 @@
-"""The profile as a table: once for the terminal, once for the README."""
+"""The profile as a table, for the terminal and for the README."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ def terminal_table(profile: Profile) -> Table:
 
 
 def markdown(profile: Profile, machine: Machine, day: date) -> str:
-    """Return the table and what it was measured on."""
+    """Return the table, and the sentence above it."""
     measured = f"Measured {day.isoformat()} over {profile.messages:,} messages.\n{machine}."
     return f"{measured}\n\n{as_markdown(_cells(profile))}"
 
 
 def _title(profile: Profile) -> str:
-    return f"own time of each stage, over {profile.messages:,} messages"
+    return f"time of each stage without nested stages, over {profile.messages:,} messages"
 
 
 def _cells(profile: Profile) -> Cells:
@@ -50,6 +50,6 @@ def _cells(profile: Profile) -> Cells:
     whole = (
         ("the router", f"{profile.total:.0f}", "100%", ""),
         ("the router, with stopwatch", f"{profile.timed_total:.0f}", "", ""),
-        ("Valkey beside it", f"{profile.store:.0f}", "", ""),
+        ("Valkey", f"{profile.store:.0f}", "", ""),
     )
     return Cells(HEAD, (*stages, *whole))

@@ -1,4 +1,4 @@
-"""The stages of one inbound message: which function each one is, in the order in which they are met."""
+"""The stages of one inbound message: the function of each, in the order of the calls."""
 
 from __future__ import annotations
 
@@ -11,31 +11,31 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """One function whose own time is taken; what it calls counts there only where that is no stage itself."""
+    """One function whose time is measured, without the time of nested stages."""
 
     name: str
     module: str
-    """Where the name is looked up when the router calls it, which is not always where it is defined."""
+    """The module in which the router looks the name up, which may be another than the one that defines it."""
     attribute: str
     """A function of the module, or ``Class.method``."""
 
     @property
     def target(self) -> tuple[Any, str, Callable[..., Any]]:
-        """What holds the function, the name it holds it by, and the function.
+        """The module or class, the attribute name, and the function.
 
         Raises:
-            AttributeError: when the code has changed and the function does not exist any more.
+            AttributeError: if the function does not exist any more.
 
         """
         holder: Any = importlib.import_module(self.module)
         *classes, name = self.attribute.split(".")
-        for each in classes:
-            holder = getattr(holder, each)
+        for class_name in classes:
+            holder = getattr(holder, class_name)
         return holder, name, getattr(holder, name)
 
     @property
-    def waits(self) -> bool:
-        """True for a coroutine: only its own steps count, never what it waits for."""
+    def is_coroutine(self) -> bool:
+        """True for a coroutine, of which only the steps are timed, not the waits."""
         return inspect.iscoroutinefunction(self.target[2])
 
 
@@ -63,5 +63,5 @@ STAGES = (
     Stage("write response", "sms_router.server.http_cycle", "SingleWriteCycle._write"),
 )
 
-ENTRANCE = "endpoint"
-"""The stage that every message passes once; its calls are the messages."""
+ENTRY_STAGE = "endpoint"
+"""Each message calls this stage once, so its calls are the number of messages."""

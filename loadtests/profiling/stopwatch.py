@@ -1,4 +1,4 @@
-"""Own time of nested stages, on one thread: a stage's clock stands still while a stage inside it runs."""
+"""The times of nested stages on one thread: the clock of a stage stops while a nested stage runs."""
 
 from __future__ import annotations
 
@@ -10,103 +10,104 @@ from typing import Any
 
 
 @dataclass(slots=True)
-class Own:
-    """What one stage has taken so far."""
+class StageTime:
+    """The time of one stage so far."""
 
     nanoseconds: int = 0
     calls: int = 0
     steps: int = 0
-    """How often its clock was started: once a call, for a coroutine once more after each wait."""
-    inside: int = 0
-    """How often the clock of a plain function inside it was started; each costs this one a little."""
-    inside_waiting: int = 0
-    """The same of coroutines, which cost it more."""
+    """Starts of its clock: one per call, for a coroutine one more after each wait."""
+    nested_functions: int = 0
+    """Starts of the clocks of plain functions inside it; each adds a little to its time."""
+    nested_coroutines: int = 0
+    """The same for coroutines, which add more."""
 
 
 class Stopwatch:
-    """Takes the time of wrapped functions."""
+    """Times wrapped functions."""
 
     def __init__(self) -> None:
-        self.stages: dict[str, Own] = {}
-        self._running: list[Own] = []
+        self.stages: dict[str, StageTime] = {}
+        self._running: list[StageTime] = []
         self._since = 0
 
     def wrap(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-        """Return a function that does the same, and whose time is taken."""
-        own = self.stages.setdefault(name, Own())
+        """Return the function with its time measured."""
+        times = self.stages.setdefault(name, StageTime())
 
         @functools.wraps(function)
         def timed(*arguments: Any, **named: Any) -> Any:
-            own.calls += 1
-            self._enter(own)
+            times.calls += 1
+            self._enter(times)
             if len(self._running) > 1:
-                self._running[-2].inside += 1
+                self._running[-2].nested_functions += 1
             try:
                 return function(*arguments, **named)
             finally:
-                self._leave(own)
+                self._leave(times)
 
         return timed
 
     def wrap_coroutine(
         self, name: str, function: Callable[..., Coroutine[Any, Any, Any]]
     ) -> Callable[..., Any]:
-        """Return a coroutine function that does the same, and whose steps are timed."""
-        own = self.stages.setdefault(name, Own())
+        """Return the coroutine function with the time of its steps measured."""
+        times = self.stages.setdefault(name, StageTime())
 
         @functools.wraps(function)
         async def timed(*arguments: Any, **named: Any) -> Any:
-            own.calls += 1
-            return await _Steps(self, own, function(*arguments, **named))
+            times.calls += 1
+            return await _Steps(self, times, function(*arguments, **named))
 
         return timed
 
     def reset(self) -> None:
-        """Forget what was taken so far, as after a warm-up."""
-        for own in self.stages.values():
-            own.nanoseconds = own.calls = own.steps = own.inside = own.inside_waiting = 0
+        """Reset all times, after a warm-up."""
+        for times in self.stages.values():
+            times.nanoseconds = times.calls = times.steps = 0
+            times.nested_functions = times.nested_coroutines = 0
 
-    def begin_step(self, own: Own) -> None:
-        """Start the clock of a coroutine's stage."""
+    def begin_step(self, times: StageTime) -> None:
+        """Start the clock for a step of a coroutine."""
         if self._running:
-            self._running[-1].inside_waiting += 1
-        self._enter(own)
+            self._running[-1].nested_coroutines += 1
+        self._enter(times)
 
-    def end_step(self, own: Own) -> None:
-        """Stop it."""
-        self._leave(own)
+    def end_step(self, times: StageTime) -> None:
+        """Stop the clock."""
+        self._leave(times)
 
-    def _enter(self, own: Own) -> None:
+    def _enter(self, times: StageTime) -> None:
         now = perf_counter_ns()
         if self._running:
             self._running[-1].nanoseconds += now - self._since
-        self._running.append(own)
-        own.steps += 1
+        self._running.append(times)
+        times.steps += 1
         self._since = perf_counter_ns()
 
-    def _leave(self, own: Own) -> None:
+    def _leave(self, times: StageTime) -> None:
         now = perf_counter_ns()
-        own.nanoseconds += now - self._since
+        times.nanoseconds += now - self._since
         self._running.pop()
         self._since = perf_counter_ns()
 
 
 class _Steps(Awaitable[Any]):
-    """Awaits a coroutine; only while it takes a step does its stage's clock run."""
+    """Awaits a coroutine; the clock runs only during its steps."""
 
-    def __init__(self, stopwatch: Stopwatch, own: Own, coroutine: Coroutine[Any, Any, Any]) -> None:
-        self._stopwatch, self._own, self._coroutine = stopwatch, own, coroutine
+    def __init__(self, stopwatch: Stopwatch, times: StageTime, coroutine: Coroutine[Any, Any, Any]) -> None:
+        self._stopwatch, self._times, self._coroutine = stopwatch, times, coroutine
 
     def __await__(self) -> Generator[Any, Any, Any]:
         step: Callable[[], Any] = functools.partial(self._coroutine.send, None)
         while True:
-            self._stopwatch.begin_step(self._own)
+            self._stopwatch.begin_step(self._times)
             try:
                 awaited = step()
             except StopIteration as done:
                 return done.value
             finally:
-                self._stopwatch.end_step(self._own)
+                self._stopwatch.end_step(self._times)
             try:
                 yield awaited
                 step = functools.partial(self._coroutine.send, None)
@@ -116,26 +117,25 @@ class _Steps(Awaitable[Any]):
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What taking the time adds, in nanoseconds for each start of a clock; ``around`` to the stage around."""
+    """The cost of the stopwatch in nanoseconds per start of a clock; ``outer``: for the enclosing stage."""
 
-    plain: float
-    plain_around: float
-    waiting: float
-    """Of a coroutine's clock."""
-    waiting_around: float
+    function: float
+    function_outer: float
+    coroutine: float
+    coroutine_outer: float
 
-    def of(self, own: Own, *, waits: bool) -> float:
-        """Return what one stage has been charged for the stopwatch, in nanoseconds."""
-        clock = self.waiting if waits else self.plain
-        inside = own.inside * self.plain_around + own.inside_waiting * self.waiting_around
-        return own.steps * clock + inside
+    def of(self, times: StageTime, *, is_coroutine: bool) -> float:
+        """Return the stopwatch's share of the time of one stage, in nanoseconds."""
+        clock = self.coroutine if is_coroutine else self.function
+        inside = times.nested_functions * self.function_outer + times.nested_coroutines * self.coroutine_outer
+        return times.steps * clock + inside
 
 
 def calibrate(rounds: int = 20_000) -> Cost:
-    """Measure what the stopwatch itself costs, with stages that do nothing inside another."""
+    """Measure the cost of the stopwatch with empty nested stages."""
     stopwatch = Stopwatch()
-    plain = stopwatch.wrap("plain", _nothing)
-    waiting = stopwatch.wrap_coroutine("waiting", _wait_for_nothing)
+    plain = stopwatch.wrap("plain", _do_nothing)
+    waiting = stopwatch.wrap_coroutine("waiting", _do_nothing_async)
 
     def call(function: Callable[[], object]) -> None:
         for _ in range(rounds):
@@ -149,10 +149,10 @@ def calibrate(rounds: int = 20_000) -> Cost:
                 continue
 
     stopwatch.wrap("around plain", call)(plain)
-    stopwatch.wrap("bare plain", call)(_nothing)
+    stopwatch.wrap("bare plain", call)(_do_nothing)
     stopwatch.wrap("around waiting", run)(waiting)
-    stopwatch.wrap("bare waiting", run)(_wait_for_nothing)
-    taken = {name: own.nanoseconds / rounds for name, own in stopwatch.stages.items()}
+    stopwatch.wrap("bare waiting", run)(_do_nothing_async)
+    taken = {name: times.nanoseconds / rounds for name, times in stopwatch.stages.items()}
     return Cost(
         taken["plain"],
         max(0.0, taken["around plain"] - taken["bare plain"]),
@@ -161,9 +161,9 @@ def calibrate(rounds: int = 20_000) -> Cost:
     )
 
 
-def _nothing() -> None:
+def _do_nothing() -> None:
     return None
 
 
-async def _wait_for_nothing() -> None:
+async def _do_nothing_async() -> None:
     return None

@@ -1,6 +1,6 @@
 import pytest
 
-from loadtests.bench.answers import Answer, UnreadableAnswerError, fault_in, read_answer
+from loadtests.bench.answers import Answer, UnreadableAnswerError, find_fault, read_answer
 
 BODY = b'<?xml version="1.0" encoding="UTF-8"?><Response><Message>Open 9 to 5</Message></Response>'
 
@@ -12,19 +12,19 @@ def response(
     return head.encode() + body
 
 
-def whole(received: bytes) -> Answer:
+def complete(received: bytes) -> Answer:
     answer = read_answer(received)
     assert answer is not None
     return answer
 
 
 @pytest.mark.parametrize("cut", range(0, len(response()), 7))
-def test_an_answer_that_has_not_come_whole_is_waited_for(cut: int) -> None:
+def test_an_incomplete_answer_is_none(cut: int) -> None:
     assert read_answer(response()[:cut]) is None
 
 
-def test_a_whole_answer_is_split_at_the_blank_line() -> None:
-    assert whole(response()).body == BODY
+def test_a_complete_answer_is_split_at_the_blank_line() -> None:
+    assert complete(response()).body == BODY
 
 
 def test_an_answer_without_a_length_is_refused() -> None:
@@ -41,12 +41,12 @@ def test_an_answer_without_a_length_is_refused() -> None:
     ],
 )
 def test_twiml_with_the_text_is_right(received: bytes) -> None:
-    assert fault_in(whole(received), b"Open 9 to 5") is None
+    assert find_fault(complete(received), b"Open 9 to 5") is None
 
 
 @pytest.mark.parametrize("body", [b"<Response/>", b'<?xml version="1.0" encoding="UTF-8"?><Response />'])
-def test_silence_is_right_where_no_text_is_due(body: bytes) -> None:
-    assert fault_in(whole(response(body)), b"") is None
+def test_an_empty_response_is_right_if_no_text_is_expected(body: bytes) -> None:
+    assert find_fault(complete(response(body)), b"") is None
 
 
 @pytest.mark.parametrize(
@@ -59,5 +59,5 @@ def test_silence_is_right_where_no_text_is_due(body: bytes) -> None:
         (response(b"<Response><Message>Closed</Message></Response>"), "is missing from"),
     ],
 )
-def test_a_wrong_answer_is_named(received: bytes, fault: str) -> None:
-    assert fault in (fault_in(whole(received), b"Open 9 to 5") or "")
+def test_a_fault_is_returned_for_a_wrong_answer(received: bytes, fault: str) -> None:
+    assert fault in (find_fault(complete(received), b"Open 9 to 5") or "")

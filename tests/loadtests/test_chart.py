@@ -10,11 +10,11 @@ from loadtests.bench.charts import cost_chart, growth_chart
 from loadtests.bench.conditions import CONDITIONS
 from loadtests.bench.conditions import cells as condition_cells
 from loadtests.bench.figures import Latency
-from loadtests.bench.growth import Growth
 from loadtests.bench.machine import Machine
 from loadtests.bench.report import Run
-from loadtests.bench.rules import RulesGrowth
-from loadtests.bench.slow_upstream import Beside
+from loadtests.bench.rules import RuleFigures
+from loadtests.bench.senders import SenderFigures
+from loadtests.bench.slow_upstream import UpstreamFigures
 from tests.loadtests.test_report import summary
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -40,7 +40,7 @@ def test_a_bar_is_as_long_as_its_value() -> None:
     assert texts(drawn) == ["CPU", "today", "a", "100", "b", "50", "c", "0"]
 
 
-def test_names_may_hold_what_xml_forbids() -> None:
+def test_special_characters_of_xml_are_escaped() -> None:
     assert '<&">' in texts(bars('a "b" <c>', "&", [Bar('<&">', 1)]))
 
 
@@ -63,16 +63,16 @@ def test_a_fourth_panel_begins_a_second_row() -> None:
     assert float(four.get("height", "")) > float(three.get("height", ""))
 
 
-def test_the_charts_show_every_contestant_and_everything_that_grows() -> None:
-    contestants = [summary("floor", 40), summary("router", 200)]
-    assert {"floor", "router", "40", "200"} <= set(texts(cost_chart(contestants, "today")))
+def test_the_charts_show_each_stack_and_each_size() -> None:
+    stacks = [summary("floor", 40), summary("router", 200)]
+    assert {"floor", "router", "40", "200"} <= set(texts(cost_chart(stacks, "today")))
     conditions = [summary(condition.name, 200) for condition in CONDITIONS]
-    senders = [Growth(size, 1.0, 16.0, 1.0, 1.0, 1.0) for size in (10, 10_000)]
-    rules = [RulesGrowth(size, *[8.0] * 7) for size in (10, 10_000)]
-    others = Latency(500.0, 1.0, 2.0, 3.0)
+    senders = [SenderFigures(size, 1.0, 16.0, 1.0, 1.0, 1.0) for size in (10, 10_000)]
+    rules = [RuleFigures(size, *[8.0] * 7) for size in (10, 10_000)]
+    latency = Latency(500.0, 1.0, 2.0, 3.0)
     upstream = [
-        Beside("there are none", others, float("nan"), 0, 0, ()),
-        Beside("after 2 s", others, 2001, 40, 0, ()),
+        UpstreamFigures("not called", latency, float("nan"), 0, 0, ()),
+        UpstreamFigures("after 2 s", latency, 2001, 40, 0, ()),
     ]
     shown = texts(growth_chart(senders, rules, conditions, upstream, "today"))
     assert {
@@ -98,5 +98,5 @@ def test_a_condition_is_a_row_with_its_name() -> None:
 
 def test_one_round_is_not_called_a_median() -> None:
     machine = Machine("Some CPU", 2, "3.11.7", "Linux 6.1", pinned=False)
-    told = Run("python -m loadtests.bench --quick", machine, date(2026, 11, 22), 1, ()).told
-    assert told.startswith("Measured 2026-11-22 with `python -m loadtests.bench --quick`: one round.")
+    description = Run("python -m loadtests.bench --quick", machine, date(2026, 11, 22), 1, ()).description
+    assert description.startswith("Measured 2026-11-22 with `python -m loadtests.bench --quick`: one round.")

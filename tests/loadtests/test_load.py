@@ -51,7 +51,7 @@ async def in_two_pieces(writer: asyncio.StreamWriter) -> None:
     writer.write(RIGHT[40:])
 
 
-async def hang_up(writer: asyncio.StreamWriter) -> None:
+async def disconnect(writer: asyncio.StreamWriter) -> None:
     writer.close()
 
 
@@ -77,8 +77,8 @@ async def test_wrong_answers_are_counted_and_the_first_few_named() -> None:
     assert tally.faults == ["status 500"] * 3
 
 
-async def test_a_server_that_hangs_up_ends_the_load_with_faults() -> None:
-    tally = await closed(hang_up)
+async def test_lost_connections_end_the_load_with_faults() -> None:
+    tally = await closed(disconnect)
     assert (tally.answered, tally.wrong) == (0, 4)
     assert "lost" in tally.faults[0]
 
@@ -94,6 +94,6 @@ async def test_an_open_loop_ends_when_the_messages_are_used_up() -> None:
     assert (tally.answered, tally.wrong) == (60, 0)
 
 
-async def test_an_open_loop_without_connections_counts_what_nobody_could_send() -> None:
+async def test_an_open_loop_without_connections_counts_unsent_messages() -> None:
     tally = await OpenLoop([], iter([WEBHOOK] * 5), rate=5000).run(seconds=30)
     assert (tally.answered, tally.wrong) == (0, 5)

@@ -51,7 +51,7 @@ def test_only_what_is_between_the_markers_changes(tmp_path: Path) -> None:
     assert readme.read_text() == f"before\n{BEGIN}\nnewer\n{END}\nafter\n"
 
 
-def test_a_file_without_markers_is_refused_and_left_alone(tmp_path: Path) -> None:
+def test_a_file_without_markers_is_refused_and_not_changed(tmp_path: Path) -> None:
     readme = tmp_path / "README.md"
     readme.write_text(f"before\n{BEGIN}\nafter\n")
     with pytest.raises(MissingMarkersError, match="bench:end"):

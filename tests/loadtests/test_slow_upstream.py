@@ -4,7 +4,7 @@ import pytest
 
 from loadtests.bench.client import Connection, connect
 from loadtests.bench.figures import Latency
-from loadtests.bench.slow_upstream import REPLY, Beside, application_at, cells
+from loadtests.bench.slow_upstream import REPLY, UpstreamFigures, application_at, cells
 from loadtests.bench.traffic import Webhook
 from sms_router.sandbox.hosting import free_port
 
@@ -12,7 +12,7 @@ WIRE = b"POST /sms HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 3\r\n\r\na=b"
 
 
 @pytest.mark.parametrize("cut", [20, 60, len(WIRE)])
-async def test_the_application_says_the_same_to_every_text(cut: int) -> None:
+async def test_the_application_answers_each_message(cut: int) -> None:
     port = free_port()
     async with application_at(port, 0.0):
         (connection,) = await connect(port, 1)
@@ -30,10 +30,13 @@ async def test_the_application_says_the_same_to_every_text(cut: int) -> None:
         connection.close()
 
 
-def test_a_row_says_nothing_of_forwarded_texts_that_there_are_none_of() -> None:
-    others = Latency(500.0, 1.0, 2.5, 3.25)
-    without, beside = cells(
-        [Beside("none", others, float("nan"), 0, 0, ()), Beside("after 2 s", others, 2001.5, 40, 0, ())]
+def test_a_row_without_forwarded_messages_has_no_latency_of_them() -> None:
+    latency = Latency(500.0, 1.0, 2.5, 3.25)
+    without, slow = cells(
+        [
+            UpstreamFigures("not called", latency, float("nan"), 0, 0, ()),
+            UpstreamFigures("after 2 s", latency, 2001.5, 40, 0, ()),
+        ]
     ).rows
-    assert without == ("none", "1.00", "2.50", "3.25", "-", "0", "0")
-    assert beside[4:] == ("2,001.50", "40", "0")
+    assert without == ("not called", "1.00", "2.50", "3.25", "-", "0", "0")
+    assert slow[4:] == ("2,001.50", "40", "0")

@@ -19,7 +19,7 @@ def test_a_template_reply_passes_through_few_files_and_functions(template: Trace
     assert len(template.calls) + template.builtin_calls <= CALLS
 
 
-def test_the_list_begins_at_the_asgi_entry_and_has_what_redis_answers(template: Trace) -> None:
+def test_the_list_begins_at_the_asgi_entry_and_has_the_answers_of_redis(template: Trace) -> None:
     assert str(template).startswith(
         "web/routes.py: WebhookRouter.__call__\n  web/webhooks.py: InboundEndpoint"
     )

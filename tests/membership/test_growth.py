@@ -8,7 +8,7 @@ from types import FrameType
 
 import pytest
 
-from loadtests.bench import growth
+from loadtests.bench import senders
 from sms_router.senders.models import RecipientFacts, SelectionRequest
 from sms_router.senders.pool import Pool
 from sms_router.senders.selection import select
@@ -18,7 +18,7 @@ UNREACHED = RecipientFacts(unreachable=frozenset({"12345"}))
 
 @pytest.mark.slow
 def test_ten_thousand_senders_take_less_than_ten_megabytes() -> None:
-    (figures,) = growth.measure((10_000,), people=100, rounds=1)
+    (figures,) = senders.measure((10_000,), contacts=100, rounds=1)
     assert figures.memory < 10
 
 
@@ -26,8 +26,8 @@ def test_ten_thousand_senders_take_less_than_ten_megabytes() -> None:
 def test_a_selection_among_ten_thousand_senders_makes_as_many_calls_as_among_ten(
     facts: RecipientFacts,
 ) -> None:
-    request = growth.requests(1)[0]
-    steps = [_calls(growth.service_of(size).pool(), request, facts) for size in (100, 10_000)]
+    request = senders.requests(1)[0]
+    steps = [_calls(senders.service_of(size).pool(), request, facts) for size in (100, 10_000)]
     assert abs(steps[0] - steps[1]) <= 10
 
 

@@ -1,1 +1,1 @@
-"""The contestants that are not the router, each written the way its documentation shows."""
+"""The other stacks, each written as its documentation shows."""

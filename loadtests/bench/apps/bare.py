@@ -1,8 +1,8 @@
-"""The bare road: the least that proves, claims, journals and answers a message once.
+"""The bare application: the least code that verifies, claims, journals and answers a message once.
 
-It is written for the bench alone, out of the router's own quickest parts: a form and a signature, one
-keyword table, one script in Valkey, one line of TwiML. It knows one number, no opt-outs, no fallback and no
-deadline, and it falls with its Valkey. What the router costs beyond it is the price of everything else.
+It exists for the benchmark, and uses the router's fastest parts: the form, the signature, the connection to
+Valkey; and a dict of keywords, one script, one line of TwiML. It has one sender, no opt-outs, no fallback and
+no deadline, and fails when Valkey fails. The difference to the router is the cost of everything else.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import os
 from starlette.types import Receive, Scope, Send
 
 from loadtests.bench.keywords import DEFAULT_REPLY, REPLIES
-from loadtests.bench.site import SHORT_CODE
+from loadtests.bench.setup import SHORT_CODE
 from sms_router.store.address import Address
 from sms_router.store.connection import PipelinedConnection, connect
 from sms_router.twilio.form import Pairs, parse_form
@@ -29,7 +29,7 @@ redis.call('PEXPIRE', KEYS[1], 604800000)
 redis.call('XADD', KEYS[2], 'MAXLEN', '~', 1000000, '*', 'message', KEYS[1])
 return ARGV[2]
 """
-"""Keeps a message with its answer, or returns the answer that it has had."""
+"""Stores a message with its answer, or returns the answer that is stored."""
 
 TWIML = (
     '<?xml version="1.0" encoding="UTF-8"?>'
@@ -40,39 +40,39 @@ _key = HmacKey(os.environ["TWILIO_AUTH_TOKEN"].encode(), "sha1")
 _url = f"{os.environ['PUBLIC_URL']}/sms".encode()
 
 
-class BareRoad:
+class BareApplication:
     """The application (ASGI)."""
 
     def __init__(self) -> None:
-        """Connect when the first request comes: there is no lifespan in this run."""
-        self._wire: PipelinedConnection | None = None
+        """Connect at the first request, because there is no lifespan."""
+        self._connection: PipelinedConnection | None = None
         self._script = b""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a text; everything else is asked whether it is ready."""
+        """Answer a message, or, on any other path, that it is ready."""
         if scope["path"] != "/sms":
             await self._connect()
             await _send(send, 200, b"ready")
             return
         raw = (await receive())["body"]
         form = parse_form(raw)
-        if not _genuine(scope, form):
+        if not _is_signed(scope, form):
             await _send(send, 403, b"")
             return
         parameters = dict(form)
         answer = TWIML.format(text=_reply(parameters)).encode()
-        wire = self._wire or await self._connect()
+        connection = self._connection or await self._connect()
         keys = (parameters["MessageSid"], "journal")
-        await _send(send, 200, await wire.send(("EVALSHA", self._script, 2, *keys, raw, answer)))
+        await _send(send, 200, await connection.send(("EVALSHA", self._script, 2, *keys, raw, answer)))
 
     async def _connect(self) -> PipelinedConnection:
-        wire = await connect(Address.of(os.environ["REDIS_URL"]), lambda _: None)
-        self._script = await wire.send(("SCRIPT", "LOAD", STORE))
-        self._wire = wire
-        return wire
+        connection = await connect(Address.of(os.environ["REDIS_URL"]), lambda _: None)
+        self._script = await connection.send(("SCRIPT", "LOAD", STORE))
+        self._connection = connection
+        return connection
 
 
-def _genuine(scope: Scope, form: Pairs) -> bool:
+def _is_signed(scope: Scope, form: Pairs) -> bool:
     given: bytes = dict(scope["headers"]).get(b"x-twilio-signature", b"")
     return hmac.compare_digest(_key.base64(_url + signed_text(form)), given)
 
@@ -89,4 +89,4 @@ async def _send(send: Send, status: int, body: bytes) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
-application = BareRoad()
+application = BareApplication()

@@ -1,4 +1,4 @@
-"""The FastAPI app of the tutorials: parameters by annotation, signature, keyword, TwiML."""
+"""A FastAPI application as in tutorials: parameters by annotation, signature, keyword, TwiML."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ async def sms(
     body: Annotated[str, Form(alias="Body")],
     city: Annotated[str, Form(alias="FromCity")] = "",
 ) -> Response:
-    """Answer one text."""
+    """Answer one message."""
     signature = request.headers.get("X-Twilio-Signature", "")
     if not validator.validate(str(request.url), await request.form(), signature):
         return Response(status_code=403)
@@ -34,5 +34,5 @@ async def sms(
 
 @application.get("/readyz")
 async def readyz() -> str:
-    """Say that the server is up."""
+    """Return when the server is up."""
     return "ready"

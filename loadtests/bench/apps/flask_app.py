@@ -1,4 +1,4 @@
-"""The Flask app of Twilio's own tutorials: signature, keyword, TwiML."""
+"""A Flask application as in Twilio's tutorials: signature, keyword, TwiML."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ application = Flask(__name__)
 
 @application.post("/sms")
 def sms() -> Response:
-    """Answer one text."""
+    """Answer one message."""
     form = request.form
     signature = request.headers.get("X-Twilio-Signature", "")
     if not validator.validate(request.url, form, signature):
@@ -30,5 +30,5 @@ def sms() -> Response:
 
 @application.get("/readyz")
 def readyz() -> str:
-    """Say that the server is up."""
+    """Return when the server is up."""
     return "ready"

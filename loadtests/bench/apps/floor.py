@@ -1,13 +1,13 @@
-"""The floor: read the body, answer a constant. No program that does the work can cost less."""
+"""The floor: read the body and answer with a constant. Every other program costs more."""
 
 from __future__ import annotations
 
 from starlette.types import Receive, Scope, Send
 
-NOTHING_TO_SAY = b'<?xml version="1.0" encoding="UTF-8"?><Response/>'
+EMPTY_RESPONSE = b'<?xml version="1.0" encoding="UTF-8"?><Response/>'
 HEADERS = [
     (b"content-type", b"application/xml"),
-    (b"content-length", str(len(NOTHING_TO_SAY)).encode()),
+    (b"content-length", str(len(EMPTY_RESPONSE)).encode()),
 ]
 
 
@@ -18,4 +18,4 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
     while (await receive()).get("more_body", False):
         pass
     await send({"type": "http.response.start", "status": 200, "headers": HEADERS})
-    await send({"type": "http.response.body", "body": NOTHING_TO_SAY})
+    await send({"type": "http.response.body", "body": EMPTY_RESPONSE})

@@ -1,4 +1,4 @@
-"""The Starlette app that a team writes in an afternoon: signature, keyword, TwiML."""
+"""A small Starlette application: signature, keyword, TwiML."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ validator = RequestValidator(os.environ["TWILIO_AUTH_TOKEN"])
 
 
 async def sms(request: Request) -> Response:
-    """Answer one text."""
+    """Answer one message."""
     form = await request.form()
     signature = request.headers.get("X-Twilio-Signature", "")
     if not validator.validate(str(request.url), form, signature):
@@ -30,7 +30,7 @@ async def sms(request: Request) -> Response:
 
 
 async def readyz(_request: Request) -> Response:
-    """Say that the server is up."""
+    """Return when the server is up."""
     return PlainTextResponse("ready")
 
 

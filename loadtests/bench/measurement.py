@@ -1,4 +1,4 @@
-"""One turn: start, warm up, load as fast as it goes, load at half of that, stop."""
+"""One measurement: start, warm up, full load, load at half of that rate, stop."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from itertools import islice
 import uvloop
 
 from loadtests.bench.client import connect
-from loadtests.bench.contestants import Contestant
-from loadtests.bench.figures import Turn, latency_of
+from loadtests.bench.figures import Measurement, latency_of
 from loadtests.bench.load import ClosedLoop, OpenLoop, Tally
 from loadtests.bench.pinning import Cores, running_on
 from loadtests.bench.plan import Plan
-from loadtests.bench.server import serving, storing
-from loadtests.bench.site import Site
-from loadtests.bench.traffic import Webhook, without_reply
+from loadtests.bench.server import running_server, running_store
+from loadtests.bench.setup import BenchSetup
+from loadtests.bench.stacks import Stack
+from loadtests.bench.traffic import Webhook, without_expected_text
 from loadtests.bench.usage import Usage
 
 
 @dataclass(frozen=True, slots=True)
-class Clock:
-    """CPU seconds of everybody who has a part, read at one moment."""
+class CpuTimes:
+    """CPU seconds of all processes at one moment."""
 
     server: float
     store: float | None
@@ -33,56 +33,56 @@ class Clock:
 
 
 @dataclass(frozen=True, slots=True)
-class Clocks:
-    """The processes whose time is read."""
+class Processes:
+    """The processes whose CPU is read."""
 
     server: Usage
     store: Usage | None
 
-    def read(self) -> Clock:
-        """Return everybody's time so far."""
+    def read_cpu(self) -> CpuTimes:
+        """Return the CPU seconds so far."""
         store = None if self.store is None else self.store.cpu_seconds()
-        return Clock(self.server.cpu_seconds(), store, time.process_time())
+        return CpuTimes(self.server.cpu_seconds(), store, time.process_time())
 
 
 @dataclass(frozen=True, slots=True)
 class Loads:
-    """What came of the three loads of a turn, and the time before and after the measured one."""
+    """The results of the three loads, and the CPU times before and after the closed loop."""
 
     warmup: Tally
     closed: Tally
     opened: Tally
-    before: Clock
-    after: Clock
+    before: CpuTimes
+    after: CpuTimes
 
 
-def take_turn(
-    contestant: Contestant, site: Site, webhooks: Sequence[Webhook], plan: Plan, cores: Cores
-) -> Turn:
-    """Measure one contestant once.
+def measure_stack(
+    stack: Stack, setup: BenchSetup, webhooks: Sequence[Webhook], plan: Plan, cores: Cores
+) -> Measurement:
+    """Measure one stack once.
 
     Raises:
-        ContestantError: when it does not start or does not check signatures.
+        StackError: if it does not start or does not verify signatures.
 
     """
-    requests = webhooks if contestant.checks else without_reply(webhooks)
+    requests = webhooks if stack.checks else without_expected_text(webhooks)
     with (
         running_on(cores.generator),
-        storing(contestant, site) as store,
-        serving(contestant, site, cores) as server,
+        running_store(stack, setup) as store,
+        running_server(stack, setup, cores) as server,
         _without_garbage_collection(),
     ):
-        loads = uvloop.run(_load(site.port, iter(requests), plan, Clocks(server, store)))
-        return _turn(loads, server.resident_bytes())
+        loads = uvloop.run(_load(setup.port, iter(requests), plan, Processes(server, store)))
+        return _measurement(loads, server.resident_bytes())
 
 
-async def _load(port: int, webhooks: Iterator[Webhook], plan: Plan, clocks: Clocks) -> Loads:
+async def _load(port: int, webhooks: Iterator[Webhook], plan: Plan, processes: Processes) -> Loads:
     connections = await connect(port, plan.connections)
     try:
         warmup = await ClosedLoop(connections, islice(webhooks, plan.warmup), plan.closed_seconds).run()
-        before = clocks.read()
+        before = processes.read_cpu()
         closed = await ClosedLoop(connections, islice(webhooks, plan.messages), plan.closed_seconds).run()
-        after = clocks.read()
+        after = processes.read_cpu()
         half = OpenLoop(connections, islice(webhooks, plan.messages), closed.rate / 2)
         opened = await half.run(plan.open_seconds)
     finally:
@@ -91,11 +91,11 @@ async def _load(port: int, webhooks: Iterator[Webhook], plan: Plan, clocks: Cloc
     return Loads(warmup, closed, opened, before, after)
 
 
-def _turn(loads: Loads, resident: int) -> Turn:
+def _measurement(loads: Loads, resident: int) -> Measurement:
     before, after, closed = loads.before, loads.after, loads.closed
     messages = max(closed.answered, 1)
     tallies = (loads.warmup, closed, loads.opened)
-    return Turn(
+    return Measurement(
         cpu=1e6 * (after.server - before.server) / messages,
         store_cpu=_store_cpu(before, after, messages),
         rate=closed.rate,
@@ -107,7 +107,7 @@ def _turn(loads: Loads, resident: int) -> Turn:
     )
 
 
-def _store_cpu(before: Clock, after: Clock, messages: int) -> float | None:
+def _store_cpu(before: CpuTimes, after: CpuTimes, messages: int) -> float | None:
     if before.store is None or after.store is None:
         return None
     return 1e6 * (after.store - before.store) / messages
@@ -115,7 +115,7 @@ def _store_cpu(before: Clock, after: Clock, messages: int) -> float | None:
 
 @contextmanager
 def _without_garbage_collection() -> Iterator[None]:
-    """Keep the load generator's own pauses out of the latencies."""
+    """Avoid pauses of the load generator, which would count as latency."""
     gc.collect()
     gc.disable()
     try:

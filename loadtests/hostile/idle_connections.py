@@ -1,4 +1,4 @@
-"""Connections that owe something, and texts that have to get through between them."""
+"""Connections that send no complete request, and messages that must be answered meanwhile."""
 
 from __future__ import annotations
 
@@ -10,90 +10,93 @@ from typing import cast
 
 from loadtests.bench.traffic import Webhook
 
-OWING = (
+INCOMPLETE_REQUESTS = (
     b"",
     b"POST /sms HTTP/1.1\r\nHost: x\r\n",
     b"POST /sms HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\n"
     b"Content-Length: 5000\r\n\r\nBody=",
 )
-"""What such connections have sent: nothing, a part of a head, a part of a body."""
+"""What the connections send: nothing, a part of the headers, a part of a body."""
 
-MOST_OPENING = 200
-PATIENCE = 15.0
+MAX_CONNECTING = 200
+ANSWER_TIMEOUT = 15.0
 
 
-class Crowd:
-    """Strangers who connect and send no request, one after the other."""
+class IdleConnections:
+    """Opens connections that send an incomplete request."""
 
     def __init__(self, port: int, count: int) -> None:
         self._port = port
         self._count = count
         self._open: set[asyncio.Transport] = set()
-        self.most = 0
-        """How many were connected at once."""
+        self.max_open = 0
+        """The highest number of open connections."""
 
-    async def come(self) -> None:
-        """Open all connections; the router hangs up on those it has no room for."""
+    async def open(self) -> None:
+        """Open all connections; the router closes those that exceed its limits."""
         loop = asyncio.get_running_loop()
-        hands = asyncio.Semaphore(MOST_OPENING)
+        slots = asyncio.Semaphore(MAX_CONNECTING)
 
-        async def one(number: int) -> None:
-            async with hands:
+        async def connect(number: int) -> None:
+            sent = INCOMPLETE_REQUESTS[number % len(INCOMPLETE_REQUESTS)]
+            async with slots:
                 with suppress(OSError):
                     await loop.create_connection(
-                        lambda: _Stranger(self._open, OWING[number % len(OWING)]), "127.0.0.1", self._port
+                        lambda: _IdleConnection(self._open, sent), "127.0.0.1", self._port
                     )
-                self.most = max(self.most, len(self._open))
+                self.max_open = max(self.max_open, len(self._open))
 
         for start in range(0, self._count, 1000):
-            await asyncio.gather(*map(one, range(start, min(start + 1000, self._count))))
+            await asyncio.gather(*map(connect, range(start, min(start + 1000, self._count))))
 
-    def leave(self) -> None:
-        """Hang up."""
+    def close(self) -> None:
+        """Close all connections."""
         for transport in tuple(self._open):
             transport.abort()
 
 
-class _Stranger(asyncio.Protocol):
+class _IdleConnection(asyncio.Protocol):
     def __init__(self, connected: set[asyncio.Transport], sent: bytes) -> None:
         self._connected = connected
         self._sent = sent
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Say what a stranger says (asyncio calls this)."""
+        """Send the incomplete request (asyncio calls this)."""
         self._transport = cast("asyncio.Transport", transport)
         self._connected.add(self._transport)
         self._transport.write(self._sent)
 
     def connection_lost(self, _: Exception | None) -> None:
-        """Go (asyncio calls this)."""
+        """Remove the connection (asyncio calls this)."""
         if self._transport is not None:
             self._connected.discard(self._transport)
 
 
-async def texts_between(port: int, webhooks: Iterator[Webhook], crowd: Crowd) -> tuple[list[float], int]:
-    """Send texts while the crowd comes, each over a connection of its own.
+async def send_while_opening(
+    port: int, webhooks: Iterator[Webhook], connections: IdleConnections
+) -> tuple[list[float], int]:
+    """Send messages while the connections are opened, each over a new connection.
 
-    Returns the seconds of each that was answered, and how many were not.
+    Returns the seconds of each answered message, and the number of the others.
     """
-    coming = asyncio.create_task(crowd.come())
+    opening = asyncio.create_task(connections.open())
     seconds: list[float] = []
-    wrong = 0
-    while not coming.done():
+    unanswered = 0
+    while not opening.done():
         began = perf_counter()
-        if await _answered(port, next(webhooks)):
+        if await _is_answered(port, next(webhooks)):
             seconds.append(perf_counter() - began)
         else:
-            wrong += 1
+            unanswered += 1
         await asyncio.sleep(0.02)
-    await coming
-    return seconds, wrong
+    await opening
+    return seconds, unanswered
 
 
-async def _answered(port: int, webhook: Webhook) -> bool:
+async def _is_answered(port: int, webhook: Webhook) -> bool:
     try:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(ANSWER_TIMEOUT):
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
             try:
                 writer.write(webhook.wire)

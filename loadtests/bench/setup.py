@@ -1,4 +1,4 @@
-"""Where a contestant runs: its port, its folder, and the account that it serves."""
+"""The port, the folder and the account of a stack."""
 
 from __future__ import annotations
 
@@ -13,36 +13,36 @@ AUTH_TOKEN = "bench-token-that-opens-nothing"
 SERVICE_SID = "MG" + "b" * 32
 SHORT_CODE = "12345"
 CLOSED_PORT = 9
-"""Nobody listens on *discard*: Twilio's API is out of reach, as it may be in life."""
+"""The port *discard*, where nothing listens: Twilio's API is not reachable."""
 
 
 @dataclass(frozen=True, slots=True)
-class Site:
-    """One loopback port and one temporary folder, used by the contestants in turn."""
+class BenchSetup:
+    """One port and one temporary folder, which the stacks use one after the other."""
 
     port: int
     folder: Path
     workers: int = 1
-    """The router's; the others have one."""
+    """Processes of the router; the other stacks have one."""
 
     @property
     def base_url(self) -> str:
-        """What Twilio would be configured with, without the path."""
+        """The URL that Twilio would call, without the path."""
         return f"http://127.0.0.1:{self.port}"
 
     @property
     def sms_url(self) -> str:
-        """The URL that signatures are computed over."""
+        """The inbound URL, over which signatures are computed."""
         return f"{self.base_url}/sms"
 
     @property
     def store_socket(self) -> Path:
-        """The unix socket of the Valkey that serves this site."""
+        """The unix socket of its Valkey."""
         return self.folder / "valkey.sock"
 
     @property
     def environment(self) -> dict[str, str]:
-        """The settings of every contestant; each takes the ones it knows."""
+        """The environment variables for every stack."""
         return {
             "TWILIO_ACCOUNT_SID": ACCOUNT_SID,
             "TWILIO_AUTH_TOKEN": AUTH_TOKEN,
