@@ -16,6 +16,20 @@ _POLL_INTERVAL = 0.002
 """Seconds."""
 
 
+def parse_time(text: str) -> datetime:
+    """Read a date or a date and time of ISO 8601; without a time zone it is UTC.
+
+    Raises:
+        ValueError: when it is none, or lies outside of the years 1 to 9999 in UTC.
+
+    """
+    moment = datetime.fromisoformat(text)
+    try:
+        return moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError(str(error)) from error
+
+
 class Clock(Protocol):
     """Where dates, delays and schedules come from. Network timeouts are always real time."""
 

@@ -42,7 +42,7 @@ async def serve(app: ASGIApp, port: int = 0) -> AsyncIterator[str]:
     """Serve an application on loopback, and yield its base URL; port 0 is any free one.
 
     uvicorn binds the port itself: asyncio sets no TCP_NODELAY for a listening socket whose protocol
-    number was left at 0, and each answer would then wait 40 ms for the caller's acknowledgement.
+    number was left at 0, and each response would then wait 40 ms for the caller's acknowledgement.
     Its ``serve`` is not used, because it installs signal handlers for the process, nor its ``shutdown``,
     because that always sleeps for a tenth of a second.
 

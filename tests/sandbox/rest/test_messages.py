@@ -1,6 +1,7 @@
 from datetime import timedelta
 
 import pytest
+from aiohttp import encode_basic_auth
 from twilio.base.exceptions import TwilioRestException
 
 from tests.sandbox.sandbox_fixture import (
@@ -187,6 +188,26 @@ async def test_messages_are_listed_newest_first_and_filtered(sandbox: SandboxFix
     assert await bodies(date_sent_after=now - timedelta(days=1)) == ["3", "2"]
     assert await bodies(date_sent_before=now - timedelta(days=2)) == ["1", "0"]
     assert await bodies(date_sent=(now - timedelta(days=1)).date()) == ["2"]
+
+
+@pytest.mark.parametrize(
+    ("date", "status", "bodies"),
+    [("9999-12-31", 200, []), ("0001-01-01", 200, []), ("0001-01-01T00:00:00+14:00", 400, None)],
+)
+async def test_extreme_dates_are_filters_or_rejected(
+    sandbox: SandboxFixture, date: str, status: int, bodies: list[str] | None
+) -> None:
+    await sandbox.call(lambda c: c.messages.create(to=PHONE, from_=SHORT_CODE, body="Hello"))
+    await sandbox.wait_until_idle()
+    account_sid, token = sandbox.world.account_sid, sandbox.world.auth_token
+    async with sandbox.session.get(
+        f"{sandbox.url}/2010-04-01/Accounts/{account_sid}/Messages.json",
+        params={"DateSent": date},
+        headers={"Authorization": encode_basic_auth(account_sid, token)},
+    ) as response:
+        assert response.status == status
+        content = await response.json()
+    assert bodies is None or [message["body"] for message in content["messages"]] == bodies
 
 
 async def test_a_redacted_message_is_unchanged_on_the_phone(sandbox: SandboxFixture) -> None:

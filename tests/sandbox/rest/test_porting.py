@@ -193,6 +193,12 @@ def test_a_number_can_be_configured_before_it_is_ported_and_sends_afterwards(por
         ("/sandbox/ports/{sid}", {"status": "done"}, 400, "completed"),
         ("/sandbox/ports/{sid}", {"status": "completed", "phone_number": "+1"}, 400, NEW),
         ("/sandbox/ports/{sid}", {"status": "completed", "port_date": "soon"}, 400, "2026-12-01"),
+        (
+            "/sandbox/ports/{sid}",
+            {"status": "completed", "port_date": "0001-01-01T00:00:00+14:00"},
+            400,
+            "2026-12-01",
+        ),
         ("/sandbox/portability/+13125550111", {"portable": "yes"}, 400, "true or false"),
         ("/sandbox/portability/12345", {"portable": True}, 400, "+14155550199"),
     ],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated
 
 from pydantic import BeforeValidator, Field
@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from sms_router.sandbox.clock import parse_time
 from sms_router.sandbox.control.json_body import BadRequestError, read_json
 from sms_router.sandbox.state.ports import PortabilityResult, PortIn, Ports, PortStatus
 from sms_router.sandbox.world.numbers import is_e164
@@ -19,10 +20,9 @@ from sms_router.toml import StrictModel
 
 def _date(value: object) -> datetime:
     try:
-        moment = datetime.fromisoformat(str(value))
+        return parse_time(str(value))
     except ValueError as error:
         raise ValueError("expected a date or a date and time of ISO 8601, like 2026-12-01") from error
-    return moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
 
 
 class _NewPort(StrictModel):

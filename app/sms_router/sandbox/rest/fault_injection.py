@@ -14,7 +14,7 @@ from sms_router.sandbox.world.fault import RestFault, RestKind
 
 
 class FaultMiddleware:
-    """Answers REST calls in place of the application, or damages its answer; other paths are unaffected."""
+    """Responds to REST calls in place of the application, or damages its response."""
 
     def __init__(self, app: ASGIApp, faults: Faults) -> None:
         self._app = app

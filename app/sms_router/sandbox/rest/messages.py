@@ -189,4 +189,4 @@ def _is_within(sent: datetime | None, name: str, bound: datetime) -> bool:
         return sent <= bound
     if name == "DateSent>":
         return sent >= bound
-    return bound <= sent < bound + timedelta(days=1)
+    return timedelta() <= sent - bound < timedelta(days=1)

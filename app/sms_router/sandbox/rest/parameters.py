@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from starlette.requests import Request
 
+from sms_router.sandbox.clock import parse_time
 from sms_router.sandbox.sending.callbacks import is_valid_status_callback
 from sms_router.sandbox.world.errors import RejectedError, rejection
 from sms_router.sandbox.world.numbers import HttpMethod
@@ -126,9 +127,7 @@ def one_of(*choices: str) -> Reader:
 
 
 def read_time(name: str, value: str) -> datetime:
-    """Read a date or a date and time of ISO 8601; without a time zone it is UTC."""
     try:
-        moment = datetime.fromisoformat(value)
+        return parse_time(value)
     except ValueError as error:
         raise invalid(f"{name} is not an ISO 8601 date: {value}") from error
-    return moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)

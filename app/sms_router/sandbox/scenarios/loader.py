@@ -1,4 +1,4 @@
-"""A scenario's file -> Scenario, or every mistake in it."""
+"""Loads a scenario's file."""
 
 from __future__ import annotations
 

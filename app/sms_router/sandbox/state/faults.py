@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 from sms_router.sandbox.world.fault import FaultSet, ReceiptFault, RestFault, WebhookFault
 
 HANG_TIMEOUT = 60.0
-"""Seconds of real time; then even a hanging request is answered with 503."""
+"""Seconds of real time; then even a hanging request gets 503."""
 
 _Fault = TypeVar("_Fault", RestFault, WebhookFault, ReceiptFault)
 

@@ -19,15 +19,15 @@ class RestKind(StrEnum):
     """What happens to a REST call."""
 
     STATUS = "status"
-    """It is answered with an error status."""
+    """It returns an error status."""
     GARBAGE = "garbage"
-    """It is answered with something that is not JSON."""
+    """It returns something that is not JSON."""
     HANG = "hang"
-    """It is not answered."""
+    """It returns nothing."""
     SLOW = "slow"
-    """Its answer takes ``seconds`` longer."""
+    """Its response takes ``seconds`` longer."""
     HALF = "half"
-    """The connection is closed in the middle of its answer."""
+    """The connection is closed in the middle of the response."""
 
 
 _DEFAULTS: Mapping[str, Mapping[str, float]] = {"status": {"status": 500}, "slow": {"seconds": 1.0}}
@@ -44,7 +44,7 @@ class RestFault(StrictModel):
     path: str = ""
     """Only calls whose path contains this text are affected."""
     after: Flag = False
-    """True: the call is carried out before it fails, so a message is sent and its sender gets an error."""
+    """True: the call takes effect before it fails: a message is sent although the caller gets an error."""
     count: _Count | None = None
     """How many calls are affected; None: until the fault is cleared."""
 
@@ -68,9 +68,9 @@ class WebhookKind(StrEnum):
     """What happens to the request about an inbound message."""
 
     TWICE = "twice"
-    """It is delivered twice at once, and only the later answer counts."""
+    """It is delivered twice at once, and only the later response counts."""
     UNHEARD = "unheard"
-    """It is delivered, and its answer is lost: Twilio calls the fallback URL."""
+    """It is delivered, and its response is lost: Twilio calls the fallback URL."""
 
 
 class WebhookFault(StrictModel):

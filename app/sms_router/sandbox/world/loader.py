@@ -1,4 +1,4 @@
-"""``config/sandbox.toml`` -> World, or every mistake in it."""
+"""Loads ``config/sandbox.toml`` as a World."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ class NumberKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What a number can carry."""
+    """What a number can send and receive."""
 
     sms: bool = True
     mms: bool = False
