@@ -1,12 +1,8 @@
-"""The clock over HTTP, and waiting until all tasks are idle."""
-
-import asyncio
+"""The clock over HTTP."""
 
 import pytest
 
 from sms_router.sandbox import create_sandbox, load_world
-from sms_router.sandbox.background import BackgroundTasks
-from sms_router.sandbox.clock import ManualClock, SystemClock, TimeControl
 from sms_router.sandbox.hosting import serve
 from sms_router.sandbox.world.world import Carrier, Phone
 from tests.sandbox.sandbox_fixture import PHONE, SHORT_CODE, WORLD, SandboxFixture, run_sandbox
@@ -44,24 +40,3 @@ async def test_the_machines_clock_cannot_be_advanced(sandbox: SandboxFixture) ->
         body = {"to": SHORT_CODE, "body": "Hi"}
         async with sandbox.session.post(f"{url}/sandbox/phones/{PHONE}/messages", json=body) as response:
             assert response.status == 201
-
-
-async def test_tasks_that_sleep_by_the_clock_are_idle() -> None:
-    clock, tasks = ManualClock(), BackgroundTasks(2)
-    time_control, released = TimeControl(clock, (tasks,)), asyncio.Event()
-    tasks.start(clock.sleep(60))
-    assert await time_control.wait_until_idle()
-
-    async def waits() -> None:
-        await released.wait()
-
-    tasks.start(waits())
-    assert not await time_control.wait_until_idle(limit=0.01)
-    released.set()
-    await time_control.advance(60)
-    assert tasks.running == 0
-
-
-async def test_only_a_manual_clock_can_be_advanced() -> None:
-    with pytest.raises(TypeError):
-        await TimeControl(SystemClock(), ()).advance(1)

@@ -22,7 +22,7 @@ async def test_a_short_code_has_its_own_webhook(sandbox: SandboxFixture) -> None
 
 
 @pytest.mark.parametrize(
-    ("filters", "found"),
+    ("filters", "expected"),
     [
         ({"short_code": "12345"}, 1),
         ({"short_code": "234"}, 1),
@@ -33,12 +33,14 @@ async def test_a_short_code_has_its_own_webhook(sandbox: SandboxFixture) -> None
         ({"friendly_name": "Demo"}, 0),
     ],
 )
-async def test_short_codes_are_filtered(sandbox: SandboxFixture, filters: dict[str, str], found: int) -> None:
-    assert len(await sandbox.call(lambda c: c.api.v2010.account.short_codes.list(**filters))) == found
+async def test_short_codes_are_filtered(
+    sandbox: SandboxFixture, filters: dict[str, str], expected: int
+) -> None:
+    assert len(await sandbox.call(lambda c: c.api.v2010.account.short_codes.list(**filters))) == expected
 
 
 @pytest.mark.parametrize(
-    ("filters", "found"),
+    ("filters", "expected"),
     [
         ({"phone_number": "+1415"}, [SAN_FRANCISCO]),
         ({"phone_number": "+1***5550100", "friendly_name": "New York"}, [NEW_YORK]),
@@ -49,10 +51,10 @@ async def test_short_codes_are_filtered(sandbox: SandboxFixture, filters: dict[s
     ],
 )
 async def test_phone_numbers_are_filtered(
-    sandbox: SandboxFixture, filters: dict[str, object], found: list[str]
+    sandbox: SandboxFixture, filters: dict[str, object], expected: list[str]
 ) -> None:
     numbers = await sandbox.call(lambda c: c.api.v2010.account.incoming_phone_numbers.list(**filters))
-    assert [number.phone_number for number in numbers] == found
+    assert [number.phone_number for number in numbers] == expected
 
 
 async def test_a_phone_number_has_capabilities(sandbox: SandboxFixture) -> None:

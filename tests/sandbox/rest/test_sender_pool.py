@@ -30,15 +30,17 @@ async def test_the_pool_shows_kinds_countries_and_capabilities(sandbox: SandboxF
 async def test_a_short_code_is_removed_from_the_pool_and_added_again(sandbox: SandboxFixture) -> None:
     assert await sandbox.call(lambda c: c.messaging.v1.services(SERVICE).short_codes(SHORT_CODE_SID).delete())
     assert await sandbox.call(lambda c: c.messaging.v1.services(SERVICE).short_codes.list()) == []
-    kept = await sandbox.call(lambda c: c.api.v2010.account.short_codes(SHORT_CODE_SID).fetch())
-    assert kept.short_code == SHORT_CODE
+    number = await sandbox.call(lambda c: c.api.v2010.account.short_codes(SHORT_CODE_SID).fetch())
+    assert number.short_code == SHORT_CODE
     sandbox.clock.advance(5)
     added = await sandbox.call(
         lambda c: c.messaging.v1.services(SERVICE).short_codes.create(short_code_sid=SHORT_CODE_SID)
     )
     assert added.date_created == sandbox.clock.now()
-    again = await sandbox.call(lambda c: c.messaging.v1.services(SERVICE).short_codes(SHORT_CODE_SID).fetch())
-    assert again.sid == SHORT_CODE_SID
+    fetched = await sandbox.call(
+        lambda c: c.messaging.v1.services(SERVICE).short_codes(SHORT_CODE_SID).fetch()
+    )
+    assert fetched.sid == SHORT_CODE_SID
 
 
 async def test_a_phone_number_is_removed_from_the_pool_and_added_again(sandbox: SandboxFixture) -> None:

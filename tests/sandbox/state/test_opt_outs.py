@@ -88,9 +88,9 @@ async def test_stop_on_a_long_code_covers_the_whole_service(sandbox: SandboxFixt
     ] * 3
 
 
-@pytest.mark.parametrize("words", ["STOP PLEASE", "Stop.", "STOPP", "please stop"])
-async def test_other_words_have_no_effect(sandbox: SandboxFixture, words: str) -> None:
-    assert await _replies(sandbox, words, SAN_FRANCISCO) == []
+@pytest.mark.parametrize("text", ["STOP PLEASE", "Stop.", "STOPP", "please stop"])
+async def test_other_words_have_no_effect(sandbox: SandboxFixture, text: str) -> None:
+    assert await _replies(sandbox, text, SAN_FRANCISCO) == []
     assert not await _is_blocked(sandbox, SAN_FRANCISCO)
 
 

@@ -61,9 +61,9 @@ def test_a_fragment_overrides_twilios_defaults(fragment: str, policy: Connection
     ],
 )
 def test_an_invalid_override_has_a_code(fragment: str, code: int) -> None:
-    bad = apply_overrides(f"https://example.com/sms#{fragment}", TWILIO)
-    assert isinstance(bad, InvalidOverride)
-    assert bad.code == code
+    override = apply_overrides(f"https://example.com/sms#{fragment}", TWILIO)
+    assert isinstance(override, InvalidOverride)
+    assert override.code == code
 
 
 async def _configure(sandbox: SandboxFixture, url: str) -> None:
@@ -95,10 +95,10 @@ async def test_an_override_sets_what_is_retried_how_often(
     await _configure(sandbox, f"{sandbox.customer.url}/sms{fragment}")
     sandbox.customer.pages["/sms"] = Response(status_code=status)
     await sandbox.text("Hello")
-    asked = sandbox.customer.requests_to("/sms")
-    assert len(asked) == times
-    assert len({each.headers["i-twilio-idempotency-token"] for each in asked}) == 1
-    assert "#" not in asked[0].url
+    requests = sandbox.customer.requests_to("/sms")
+    assert len(requests) == times
+    assert len({request.headers["i-twilio-idempotency-token"] for request in requests}) == 1
+    assert "#" not in requests[0].url
 
 
 async def test_a_retry_can_succeed(sandbox: SandboxFixture) -> None:

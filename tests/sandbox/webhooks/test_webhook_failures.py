@@ -77,15 +77,15 @@ async def test_without_a_fallback_a_failure_is_only_logged(sandbox: SandboxFixtu
 
 
 async def test_a_timeout_is_not_retried_but_calls_the_fallback(impatient: SandboxFixture) -> None:
-    gone = asyncio.Event()
+    released = asyncio.Event()
 
     async def never() -> Response:
-        await gone.wait()
+        await released.wait()
         return Response(status_code=500)
 
     impatient.customer.pages["/sms"] = never
     result = await impatient.text("Hello")
-    gone.set()
+    released.set()
     assert result["webhook"]["outcome"] == "answered by the fallback"
     assert [request.path for request in impatient.customer.requests] == ["/sms", "/sms/fallback"]
     assert await impatient.alert_codes() == [11200]

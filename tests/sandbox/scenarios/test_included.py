@@ -9,7 +9,7 @@ from sms_router.sandbox.scenarios import loader
 from sms_router.sandbox.scenarios.runner import OwnRouter, ScenarioResult, ScenarioRunner
 from tests.sandbox.sandbox_fixture import WORLD
 
-SHIPPED = sorted(Path(loader.__file__).parent.glob("*.toml"))
+INCLUDED = sorted(Path(loader.__file__).parent.glob("*.toml"))
 
 
 async def _play(path: Path) -> ScenarioResult:
@@ -19,14 +19,14 @@ async def _play(path: Path) -> ScenarioResult:
 
 
 async def test_every_included_scenario_passes() -> None:
-    assert len(SHIPPED) >= 5
+    assert len(INCLUDED) >= 5
     limit = asyncio.Semaphore(5)  # each has a router, and a busy machine must not delay the replies
 
     async def played(path: Path) -> ScenarioResult:
         async with limit:
             return await _play(path)
 
-    results = await asyncio.gather(*map(played, SHIPPED))
+    results = await asyncio.gather(*map(played, INCLUDED))
     assert [
-        (path.name, result) for path, result in zip(SHIPPED, results, strict=True) if not result.passed
+        (path.name, result) for path, result in zip(INCLUDED, results, strict=True) if not result.passed
     ] == []

@@ -24,10 +24,10 @@ STEP = f'[[steps]]\nphone = "{PHONE}"\ntexts = "HOURS"\nwithin = 0\n'
 
 
 @asynccontextmanager
-async def _command(*words: str) -> AsyncIterator[asyncio.subprocess.Process]:
+async def _command(*arguments: str) -> AsyncIterator[asyncio.subprocess.Process]:
     process = await asyncio.create_subprocess_exec(
         sys.executable,
-        *("-m", "sms_router", "sandbox", *words),
+        *("-m", "sms_router", "sandbox", *arguments),
         env={"PATH": os.environ["PATH"], "COLUMNS": "200"},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
@@ -40,8 +40,8 @@ async def _command(*words: str) -> AsyncIterator[asyncio.subprocess.Process]:
             await process.wait()
 
 
-async def _output(*words: str) -> tuple[int | None, str]:
-    async with _command(*words) as process:
+async def _output(*arguments: str) -> tuple[int | None, str]:
+    async with _command(*arguments) as process:
         output, _ = await process.communicate()
         return process.returncode, output.decode()
 
@@ -78,30 +78,30 @@ async def test_a_difference_is_shown_and_exits_1(tmp_path: Path) -> None:
     assert difference["got"] == "from 12345, text 'Closed', status delivered"
 
 
-def _error(*words: str) -> CommandError:
-    result = CliRunner().invoke(commands, ["sandbox", *words])
+def _error(*arguments: str) -> CommandError:
+    result = CliRunner().invoke(commands, ["sandbox", *arguments])
     assert isinstance(result.exception, CommandError)
     return result.exception
 
 
 @pytest.mark.parametrize(
-    ("text", "words", "sentence"),
+    ("text", "arguments", "sentence"),
     [
         (STEP + "show = 1\n", (), "steps[1].show: unknown key; did you mean shows?"),
         ("[router]\nx = 1\n" + STEP, ("--router", "http://127.0.0.1:1"), "a running router cannot take"),
     ],
 )
 def test_a_file_that_cannot_be_played_exits_2(
-    tmp_path: Path, text: str, words: tuple[str, ...], sentence: str
+    tmp_path: Path, text: str, arguments: tuple[str, ...], sentence: str
 ) -> None:
-    error = _error("run", _scenario(tmp_path, text), *words)
+    error = _error("run", _scenario(tmp_path, text), *arguments)
     assert error.code == 2
     assert sentence in str(error)
 
 
-@pytest.mark.parametrize("words", [("run",), ()])
-def test_an_invalid_router_url_is_reported_by_its_option(words: tuple[str, ...]) -> None:
-    result = CliRunner().invoke(commands, ["sandbox", *words, "--router", "localhost:8000"])
+@pytest.mark.parametrize("arguments", [("run",), ()])
+def test_an_invalid_router_url_is_reported_by_its_option(arguments: tuple[str, ...]) -> None:
+    result = CliRunner().invoke(commands, ["sandbox", *arguments, "--router", "localhost:8000"])
     assert result.exit_code == 2
     assert "Invalid value for '--router': must start with https:// or http://" in " ".join(
         result.output.split()
