@@ -41,15 +41,16 @@ class Availability:
         They are views that change with the next message, so they are for one choice only. ``texted`` is
         the number that the incoming message was sent to: a pending one that receives messages is live.
         """
-        cordoned, rates = self._cordons.reasons(), self._rates
-        pending = self._pending.reasons(texted)
+        rates = self._rates
+        cordoned = self._cordons.reasons() if self._cordons.installed else {}
+        pending = self._pending.reasons(texted) if self._pending.numbers else {}
         if not (pending or cordoned or rates.used or rates.has_limits):
             return NO_CONDITIONS
         return SenderConditions(cordoned, rates.capped(), rates.over_rate(), rates.used, pending)
 
     def is_limited(self, decision: Decision) -> bool:
         """Return whether the chosen sender has a rate limit or a daily cap."""
-        return self._rates.is_limited(decision)
+        return self._rates.has_limits and self._rates.is_limited(decision)
 
     def record_sent(self, decision: Decision, texts: tuple[str, ...], is_mms: bool = False) -> None:
         """Count a reply from the chosen sender; with ``is_mms`` its first text is an MMS."""

@@ -67,14 +67,15 @@ class Cordons:
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._all: tuple[Cordon, ...] = ()
+        self.installed: tuple[Cordon, ...] = ()
+        """All of them, those that have ended too."""
         self._reasons: Mapping[str, str] = {}
         self._next_end = inf
 
     @property
     def active(self) -> tuple[Cordon, ...]:
         now = self._clock()
-        return tuple(cordon for cordon in self._all if cordon.is_active(now))
+        return tuple(cordon for cordon in self.installed if cordon.is_active(now))
 
     def notices(self) -> list[str]:
         """Return a sentence for each sender out of use."""
@@ -83,12 +84,12 @@ class Cordons:
 
     def install(self, cordons: Iterable[Cordon]) -> None:
         """Replace all cordons."""
-        self._all = tuple(cordons)
+        self.installed = tuple(cordons)
         self._update()
 
     def recheck(self) -> None:
         """Find the active cordons again, because the clock may have been set; called once a second."""
-        if self._all:
+        if self.installed:
             self._update()
 
     def reasons(self) -> Mapping[str, str]:
@@ -98,7 +99,7 @@ class Cordons:
         return self._reasons
 
     def _update(self) -> None:
-        self._reasons = cordon_reasons(self._all, self._clock())
+        self._reasons = cordon_reasons(self.installed, self._clock())
         self._next_end = min(
             (cordon.until for cordon in self.active if cordon.until is not None), default=inf
         )

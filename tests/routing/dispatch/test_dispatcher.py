@@ -95,13 +95,13 @@ def test_the_occasion_is_the_services_number_and_country() -> None:
 
 class FailingAnswer(StaticReply):
     def reply(self, message: InboundMessage, argument: str, keyword: str) -> Reply:
-        raise TemplateError("template menu.txt: came out empty")
+        raise TemplateError("template menu.txt: its text is empty")
 
 
 def test_a_template_that_fails_is_a_failure_with_its_cause() -> None:
     action = dispatcher(rule("HOURS", FailingAnswer(Reply()))).resolve(message()).responder
     assert isinstance(action, TemplateResponder)
-    assert action.reply(message()) == ReplyFailed("template menu.txt: came out empty")
+    assert action.reply(message()) == ReplyFailed("template menu.txt: its text is empty")
 
 
 class AwkwardError(Exception):
