@@ -27,13 +27,15 @@ class HashRing:
     ring of 10,000 senders takes 640 kB and no objects.
     """
 
-    __slots__ = ("_points", "_senders")
+    __slots__ = ("_points", "_senders", "only")
 
     def __init__(self, senders: Iterable[Sender]) -> None:
         self._senders = tuple(sorted(senders, key=_sort_key))
         assert len(self._senders) < _MAX_SENDERS, "the index of a sender has 20 bits"
         points = (point for index, sender in enumerate(self._senders) for point in _points(index, sender))
         self._points = array("Q", sorted(points))
+        self.only = self._senders[0] if len(self._senders) == 1 else None
+        """The sender, where there is only one."""
 
     def __len__(self) -> int:
         return len(self._senders)
@@ -49,8 +51,6 @@ class HashRing:
 
     def first(self, contact: str) -> Sender:
         """Return the first sender of `iter_from`; the ring must not be empty."""
-        if len(self._senders) == 1:
-            return self._senders[0]
         points = self._points
         start = bisect_left(points, _hash(contact))
         return self._senders[points[start % len(points)] % _MAX_SENDERS]

@@ -262,20 +262,19 @@ class _Selector:
 
     def _from_ring(self, ring: HashRing, reason: str) -> Decision | None:
         """Choose among equal senders: the texted number, else by the contact's place on the ring."""
-        texted, is_choice = self._texted, len(ring) > 1
-        if texted is not None and is_choice and ring.holds(texted):
+        texted, only = self._texted, ring.only
+        if texted is not None and only is None and ring.holds(texted):
             decision = self._choose_if_eligible(texted, f"{reason}, the texted number")
             if decision is not None:
                 return decision
         if not self._facts.unreachable and self._conditions is NO_CONDITIONS:
-            return self._choose(ring.first(self._request.contact), reason, is_choice)
-        if is_choice:
+            return self._choose(only or ring.first(self._request.contact), reason, only is None)
+        if only is None:
             return self._least_recently_used(ring, reason)
-        sender = ring.first(self._request.contact)
-        objection = dynamic_reason(sender, self._facts, self._conditions)
+        objection = dynamic_reason(only, self._facts, self._conditions)
         if objection is None:
-            return self._choose(sender, reason, per_recipient=False)
-        self._skip(skipped(sender, objection))
+            return self._choose(only, reason, per_recipient=False)
+        self._skip(skipped(only, objection))
         return None
 
     def _least_recently_used(self, ring: HashRing, reason: str) -> Decision | None:
