@@ -21,9 +21,9 @@ from sms_router.logs import escape_control_chars
 from sms_router.routing.dispatch.dispatcher import Dispatcher
 from sms_router.routing.handler.thread_pool import HandlerThreadPool
 from sms_router.twilio.form import MalformedFormError, parse_form
-from sms_router.twilio.inbound import InboundMessage, InvalidWebhook, read_inbound
+from sms_router.twilio.inbound import InboundMessage, InvalidWebhook, parse_inbound
 from sms_router.twilio.signature import Credentials, SignatureVerifier, SignedRequest
-from sms_router.twilio.status import Receipt, read_receipt
+from sms_router.twilio.status import Receipt, parse_receipt
 from sms_router.twilio.twiml import OutboundMessage, render
 from sms_router.twilio.twiml_parser import HttpPage, parse_response
 from sms_router.twilio.webhook_url import WebhookUrl
@@ -76,8 +76,8 @@ def message(data: bytes) -> None:
     """Parse the parameters as a message and as a status callback, and find the rule."""
     with suppress(MalformedFormError):
         parameters = {**webhook(), **dict(parse_form(data))}
-        assert isinstance(read_receipt(parameters, data.decode("latin-1")), Receipt | InvalidWebhook)
-        inbound = read_inbound(parameters)
+        assert isinstance(parse_receipt(parameters, data.decode("latin-1")), Receipt | InvalidWebhook)
+        inbound = parse_inbound(parameters)
         if isinstance(inbound, InboundMessage):
             assert inbound.segments > 0
             assert len(inbound.media) <= 10

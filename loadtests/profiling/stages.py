@@ -49,7 +49,7 @@ STAGES = (
     Stage("read body", "sms_router.web.authentication", "read_body"),
     Stage("parse form", "sms_router.web.authentication", "parse_form"),
     Stage("signature", "sms_router.twilio.signature", "SignatureVerifier.verify"),
-    Stage("read message", "sms_router.web.webhooks", "read_inbound"),
+    Stage("read message", "sms_router.web.webhooks", "parse_inbound"),
     Stage("pipeline", "sms_router.routing.pipeline.pipeline", "Pipeline.answer"),
     Stage("claim message", "sms_router.routing.inbox.inbox", "Inbox.claim"),
     Stage("find keyword", "sms_router.routing.dispatch.dispatcher", "Dispatcher.resolve"),

@@ -118,7 +118,7 @@ async def test_what_the_short_code_cannot_deliver_leaves_from_a_long_code(
     sid = await failing_reply(router)
     await twilio.shows(("+14155550100", "We are open 9 to 5, SAN FRANCISCO."))
     await report(router, f"{sid}.0.again", "undelivered", "30003", From="+14155550100")
-    await has_causes(router, sid, "sent once more from +14155550100, and lost as well")
+    await has_causes(router, sid, "re-routed to +14155550100, which failed as well")
     await twilio.shows(("+14155550100", "We are open 9 to 5, SAN FRANCISCO."))
 
 

@@ -273,7 +273,7 @@ async def test_a_numbers_own_url_gets_what_no_rule_claims(
     ):
         assert messages(await router.deliver(webhook(body, To=number))) == [said(expected)]
     assert {asked["method"] for asked in application.asked} == {"GET"}
-    assert "the sms_url of +14155550100 at Twilio is this router's own" in router.log
+    assert "the sms_url of +14155550100 at Twilio is the router's own" in router.log
     explained = router.command("explain", PERSON, "anything", "--to", "+12125550100").stdout
     assert f"forwarded to {application.url.removeprefix('http://')}/votes (GET)" in " ".join(
         explained.split()

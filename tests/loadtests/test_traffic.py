@@ -16,7 +16,7 @@ from loadtests.bench.traffic import (
     make_webhooks_with_text,
     without_expected_text,
 )
-from sms_router.twilio.inbound import InboundMessage, read_inbound
+from sms_router.twilio.inbound import InboundMessage, parse_inbound
 
 SETUP = BenchSetup(8000, Path())
 
@@ -42,7 +42,7 @@ def test_each_request_is_another_message_with_25_parameters(traffic: list[Webhoo
     forms = [form_of(webhook) for webhook in traffic]
     assert {len(form) for form in forms} == {25}
     assert len({form["MessageSid"] for form in forms}) == len(forms)
-    assert all(isinstance(read_inbound(form), InboundMessage) for form in forms)
+    assert all(isinstance(parse_inbound(form), InboundMessage) for form in forms)
 
 
 def test_every_request_is_signed_and_a_forgery_is_not(traffic: list[Webhook]) -> None:

@@ -1,4 +1,4 @@
-"""Area codes that serve the same place."""
+"""Area codes that serve the same area."""
 
 import phonenumbers
 import pytest
@@ -9,7 +9,7 @@ CODES = [str(code) for code in range(200, 1000)]
 
 
 @pytest.mark.parametrize(
-    ("one", "other", "near"),
+    ("one", "other", "is_overlay"),
     [
         ("415", "628", True),
         ("212", "917", True),
@@ -23,16 +23,16 @@ CODES = [str(code) for code in range(200, 1000)]
         ("000", "000", True),
     ],
 )
-def test_overlays_are_near_whichever_is_asked_about(one: str, other: str, near: bool) -> None:
-    assert (other in overlays_of(one)) is near
-    assert (one in overlays_of(other)) is near
+def test_the_overlay_relation_is_symmetric(one: str, other: str, is_overlay: bool) -> None:
+    assert (other in overlays_of(one)) is is_overlay
+    assert (one in overlays_of(other)) is is_overlay
 
 
 @pytest.mark.parametrize("code", [code for code in CODES if len(overlays_of(code)) > 1])
-def test_overlays_lie_in_one_country(code: str) -> None:
-    assert len({_country(each) for each in overlays_of(code)} - {None}) == 1
+def test_overlays_are_in_one_country(code: str) -> None:
+    assert len({_country(overlay) for overlay in overlays_of(code)} - {None}) == 1
 
 
 def _country(code: str) -> str | None:
-    """Return the country, None where libphonenumber does not know the area code yet."""
+    """Return the country; None if libphonenumber does not know the area code."""
     return phonenumbers.region_code_for_number(phonenumbers.parse(f"+1{code}2345678"))

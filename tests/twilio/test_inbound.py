@@ -1,3 +1,5 @@
+"""The parameters of an inbound webhook: a message, or the reason why there is none."""
+
 from __future__ import annotations
 
 import pytest
@@ -5,26 +7,25 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sms_router.twilio.inbound import (
-    LONGEST_ADDRESS,
-    REQUIRED,
     InboundMessage,
     InvalidWebhook,
     Media,
-    read_inbound,
+    parse_inbound,
 )
 
 SID = "SM" + "0123456789abcdefABCDEF0123456789"
 ACCOUNT = "AC" + "f" * 32
+REQUIRED = ("MessageSid", "AccountSid", "From", "To")
 SMALLEST = {"MessageSid": SID, "AccountSid": ACCOUNT, "From": "+14155550100", "To": "12345"}
 
 
 def message(**parameters: str) -> InboundMessage:
-    read = read_inbound({**SMALLEST, **parameters})
-    assert isinstance(read, InboundMessage)
-    return read
+    parsed = parse_inbound({**SMALLEST, **parameters})
+    assert isinstance(parsed, InboundMessage)
+    return parsed
 
 
-def test_the_smallest_request_is_a_message() -> None:
+def test_the_required_parameters_are_a_message() -> None:
     smallest = message()
     assert (smallest.sid, smallest.account_sid) == (SID, ACCOUNT)
     assert (smallest.sender, smallest.recipient) == ("+14155550100", "12345")
@@ -36,7 +37,7 @@ def test_the_smallest_request_is_a_message() -> None:
     assert smallest.parameters == SMALLEST
 
 
-def test_a_full_request_is_read_whole() -> None:
+def test_every_parameter_is_kept() -> None:
     full = message(
         MessagingServiceSid="MG" + "0" * 32,
         Body="  Hours  please\n",
@@ -58,25 +59,25 @@ def test_a_full_request_is_read_whole() -> None:
     "sender",
     ["+14155550100", "12345", "123", "12345678", "ACME Shop", "whatsapp:+14155550100", "Anonymous"],
 )
-def test_every_kind_of_sender_is_read(sender: str) -> None:
+def test_every_kind_of_sender_is_accepted(sender: str) -> None:
     assert message(From=sender).sender == sender
 
 
 @pytest.mark.parametrize("name", REQUIRED)
 @pytest.mark.parametrize(
-    ("value", "words"), [(None, "is missing"), ("", "is missing"), ("x" * 321, "is longer than")]
+    ("value", "reason"), [(None, "is missing"), ("", "is missing"), ("x" * 321, "is longer than")]
 )
-def test_a_missing_or_endless_required_parameter_is_named(name: str, value: str | None, words: str) -> None:
+def test_a_missing_or_too_long_required_parameter_is_named(name: str, value: str | None, reason: str) -> None:
     parameters = {one: text for one, text in SMALLEST.items() if one != name}
     if value is not None:
         parameters[name] = value
-    read = read_inbound(parameters)
-    assert isinstance(read, InvalidWebhook)
-    assert read.reason.startswith(f"{name} {words}")
+    parsed = parse_inbound(parameters)
+    assert isinstance(parsed, InvalidWebhook)
+    assert parsed.reason.startswith(f"{name} {reason}")
 
 
-def test_the_longest_address_is_still_read() -> None:
-    assert len(message(From="x" * LONGEST_ADDRESS).sender) == LONGEST_ADDRESS
+def test_an_address_of_320_characters_is_accepted() -> None:
+    assert message(From="x" * 320).sender == "x" * 320
 
 
 @pytest.mark.parametrize(
@@ -93,14 +94,14 @@ def test_the_longest_address_is_still_read() -> None:
         ("AccountSid", ACCOUNT + "}"),
     ],
 )
-def test_sids_that_twilio_would_not_make_are_refused(name: str, value: str) -> None:
-    read = read_inbound({**SMALLEST, name: value})
-    assert isinstance(read, InvalidWebhook)
-    assert read.reason.startswith(name)
-    assert value not in read.reason
+def test_an_invalid_sid_is_refused(name: str, value: str) -> None:
+    parsed = parse_inbound({**SMALLEST, name: value})
+    assert isinstance(parsed, InvalidWebhook)
+    assert parsed.reason.startswith(name)
+    assert value not in parsed.reason
 
 
-def test_a_picture_message_has_its_own_sid_prefix() -> None:
+def test_the_sid_of_an_mms_is_accepted() -> None:
     assert message(MessageSid="MM" + SID[2:]).sid.startswith("MM")
 
 
@@ -121,35 +122,35 @@ def test_a_picture_message_has_its_own_sid_prefix() -> None:
         ({"NumMedia": "²", "MediaUrl0": "https://a"}, ()),
     ],
 )  # fmt: skip
-def test_media_come_in_their_order(parameters: dict[str, str], media: tuple[Media, ...]) -> None:
+def test_media_are_in_twilios_order(parameters: dict[str, str], media: tuple[Media, ...]) -> None:
     assert message(**parameters).media == media
 
 
-def test_no_more_than_ten_media_are_read_whatever_is_claimed() -> None:
+def test_no_more_than_ten_media_are_returned() -> None:
     urls = {f"MediaUrl{index}": f"https://example.com/{index}" for index in range(20)}
     assert len(message(NumMedia="999999999", **urls).media) == 10
 
 
 @pytest.mark.parametrize(
-    ("claimed", "segments"),
+    ("value", "segments"),
     [("1", 1), ("10", 10), ("0", 1), ("", 1), ("x", 1), ("-2", 1), ("9" * 5000, 1), ("٣", 1)],
 )
-def test_segments_are_a_count_of_at_least_one(claimed: str, segments: int) -> None:
-    assert message(NumSegments=claimed).segments == segments
+def test_segments_are_at_least_one(value: str, segments: int) -> None:
+    assert message(NumSegments=value).segments == segments
 
 
 @pytest.mark.parametrize("name", ["FromCountry", "FromCity", "OptOutType", "MessagingServiceSid"])
-def test_what_twilio_sends_empty_counts_as_absent(name: str) -> None:
-    read = message(**{name: ""})
-    assert (read.from_country, read.from_city, read.opt_out_type, read.service_sid) == (None,) * 4
+def test_an_empty_parameter_counts_as_missing(name: str) -> None:
+    parsed = message(**{name: ""})
+    assert (parsed.from_country, parsed.from_city, parsed.opt_out_type, parsed.service_sid) == (None,) * 4
 
 
-def test_a_message_does_not_change_with_the_parameters_it_came_from() -> None:
+def test_a_message_has_a_copy_of_the_parameters() -> None:
     parameters = dict(SMALLEST)
-    read = read_inbound(parameters)
+    parsed = parse_inbound(parameters)
     parameters["Body"] = "changed"
-    assert isinstance(read, InboundMessage)
-    assert "Body" not in read.parameters
+    assert isinstance(parsed, InboundMessage)
+    assert "Body" not in parsed.parameters
 
 
 names = (
@@ -160,19 +161,19 @@ names = (
 @given(st.dictionaries(names, st.text(max_size=40) | st.sampled_from([SID, ACCOUNT])))
 @settings(max_examples=200)
 def test_any_parameters_are_a_message_or_a_reason(parameters: dict[str, str]) -> None:
-    read = read_inbound(parameters)
-    if isinstance(read, InvalidWebhook):
-        assert read.reason
+    parsed = parse_inbound(parameters)
+    if isinstance(parsed, InvalidWebhook):
+        assert parsed.reason
     else:
-        assert read.parameters == parameters
-        assert read.segments >= 1
-        assert len(read.media) <= 10
+        assert parsed.parameters == parameters
+        assert parsed.segments >= 1
+        assert len(parsed.media) <= 10
 
 
 @given(st.dictionaries(names.filter(lambda name: name not in REQUIRED), st.text(max_size=40)))
 @settings(max_examples=100)
-def test_no_other_parameter_makes_a_message_unreadable(parameters: dict[str, str]) -> None:
-    read = read_inbound({**parameters, **SMALLEST})
-    assert isinstance(read, InboundMessage)
-    assert read.body == parameters.get("Body", "")
-    assert "".join(read.words) == "".join(read.body.split())
+def test_no_optional_parameter_makes_a_message_invalid(parameters: dict[str, str]) -> None:
+    parsed = parse_inbound({**parameters, **SMALLEST})
+    assert isinstance(parsed, InboundMessage)
+    assert parsed.body == parameters.get("Body", "")
+    assert "".join(parsed.words) == "".join(parsed.body.split())

@@ -1,4 +1,4 @@
-"""Segments by the tables of GSM 03.38, and what must hold for every text."""
+"""Segments by the tables of GSM 03.38, and properties of every text."""
 
 import pytest
 from hypothesis import given
@@ -37,17 +37,17 @@ GSM, UCS = Encoding.GSM_7, Encoding.UCS_2
         ("👨‍👩‍👧", Segments(UCS, 1, 8)),
     ],
 )
-def test_a_text_is_counted_as_the_standard_says(text: str, expected: Segments) -> None:
+def test_a_text_is_counted_by_the_standard(text: str, expected: Segments) -> None:
     assert count_segments(text) == expected
 
 
-def test_an_escape_pair_is_not_cut_in_two() -> None:
+def test_an_escape_pair_is_not_split() -> None:
     text = "a" * 152 + "€" + "a" * 152
     assert len(text) + 1 == 306
     assert count_segments(text).count == 3
 
 
-def test_a_surrogate_pair_is_not_cut_in_two() -> None:
+def test_a_surrogate_pair_is_not_split() -> None:
     text = "я" * 66 + "👍" + "я" * 66
     assert count_segments(text) == Segments(UCS, 3, 134)
 
@@ -62,14 +62,14 @@ def test_characters_are_septets_or_code_units(text: str) -> None:
 
 
 @given(st.text(max_size=400))
-def test_the_parts_hold_the_text_and_hardly_more(text: str) -> None:
+def test_the_segments_hold_the_text_and_hardly_more(text: str) -> None:
     segments = count_segments(text)
-    single, part = (160, 153) if segments.encoding is GSM else (70, 67)
+    single, multiple = (160, 153) if segments.encoding is GSM else (70, 67)
     assert (segments.count == 1) == (segments.characters <= single)
     if segments.count > 1:
-        assert segments.count * part >= segments.characters > (segments.count - 1) * (part - 1)
+        assert segments.count * multiple >= segments.characters > (segments.count - 1) * (multiple - 1)
 
 
 @given(st.text(max_size=200), st.text(max_size=200))
-def test_a_longer_text_never_costs_less(text: str, more: str) -> None:
+def test_a_longer_text_has_at_least_as_many_segments(text: str, more: str) -> None:
     assert count_segments(text + more).count >= count_segments(text).count

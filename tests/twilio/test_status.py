@@ -1,4 +1,4 @@
-"""Callbacks come twice and in any order; the message still has one story."""
+"""Status callbacks: the rank of each status, and the receipt that a callback contains."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from itertools import pairwise
 import pytest
 
 from sms_router.twilio.inbound import InvalidWebhook
-from sms_router.twilio.status import MessageStatus, Receipt, read_receipt
+from sms_router.twilio.status import MessageStatus, Receipt, parse_receipt
 
 Status = MessageStatus
 MESSAGE, ACCOUNT = "SM" + "0a" * 16, "AC" + "0b" * 16
@@ -26,7 +26,7 @@ CALLBACK = {
     "ApiVersion": "2010-04-01",
 }
 
-BEGINNINGS = [
+STARTS = [
     [Status.QUEUED],
     [Status.ACCEPTED, Status.QUEUED],
     [Status.SCHEDULED, Status.QUEUED],
@@ -42,55 +42,55 @@ ENDS = [
     [Status.SENT, Status.DELIVERED, Status.READ],
     [Status.SENT, Status.PARTIALLY_DELIVERED, Status.DELIVERED],
 ]
-HISTORIES = [*(start + end for start in BEGINNINGS for end in ENDS), [Status.RECEIVING, Status.RECEIVED]]
+HISTORIES = [*(start + end for start in STARTS for end in ENDS), [Status.RECEIVING, Status.RECEIVED]]
 TERMINAL = {Status.DELIVERED, Status.UNDELIVERED, Status.FAILED, Status.CANCELED, Status.READ}
 
 
 @pytest.mark.parametrize("status", list(MessageStatus))
-def test_a_status_is_read_by_its_name(status: MessageStatus) -> None:
+def test_a_status_is_parsed_by_its_name(status: MessageStatus) -> None:
     assert MessageStatus.parse(status.value) is status
 
 
 @pytest.mark.parametrize("text", ["", "Delivered", "delivered ", "teleported"])
-def test_a_status_we_do_not_know_is_none(text: str) -> None:
+def test_an_unknown_status_is_none(text: str) -> None:
     assert MessageStatus.parse(text) is None
 
 
 @pytest.mark.parametrize("history", HISTORIES)
-def test_every_step_of_a_legal_history_ranks_higher(history: list[MessageStatus]) -> None:
+def test_each_status_of_a_history_has_a_higher_rank(history: list[MessageStatus]) -> None:
     assert all(before.rank < after.rank for before, after in pairwise(history))
 
 
 @pytest.mark.parametrize("end", sorted(TERMINAL))
 @pytest.mark.parametrize("late", sorted(set(MessageStatus) - {Status.READ}))
-def test_a_terminal_status_never_goes_back(end: MessageStatus, late: MessageStatus) -> None:
+def test_no_status_but_read_outranks_a_terminal_one(end: MessageStatus, late: MessageStatus) -> None:
     assert late.rank <= end.rank
 
 
-def test_a_callback_is_read() -> None:
-    assert read_receipt(CALLBACK, "r1") == Receipt(
+def test_a_callback_is_parsed() -> None:
+    assert parse_receipt(CALLBACK, "r1") == Receipt(
         message_sid=MESSAGE,
         account_sid=ACCOUNT,
         status=Status.UNDELIVERED,
         error_code=30006,
         sender="12345",
-        person="+15005550006",
-        reply="r1",
+        contact="+15005550006",
+        reply_id="r1",
         service_sid=CALLBACK["MessagingServiceSid"],
     )
 
 
-def test_what_twilio_leaves_out_is_none() -> None:
+def test_a_missing_parameter_is_none() -> None:
     bare = {name: CALLBACK[name] for name in ("MessageSid", "AccountSid", "To", "SmsStatus")}
-    receipt = read_receipt(bare, None)
+    receipt = parse_receipt(bare, None)
     assert isinstance(receipt, Receipt)
-    assert (receipt.error_code, receipt.sender, receipt.reply) == (None, None, None)
+    assert (receipt.error_code, receipt.sender, receipt.reply_id) == (None, None, None)
     assert receipt.status is Status.UNDELIVERED
 
 
 @pytest.mark.parametrize("code", ["", "0", "-1", "30006.0", "x", "٣", "1" * 30])
-def test_an_odd_error_code_is_no_error_code(code: str) -> None:
-    receipt = read_receipt({**CALLBACK, "ErrorCode": code}, None)
+def test_an_invalid_error_code_is_ignored(code: str) -> None:
+    receipt = parse_receipt({**CALLBACK, "ErrorCode": code}, None)
     assert isinstance(receipt, Receipt)
     assert receipt.error_code is None
 
@@ -102,14 +102,14 @@ def test_an_odd_error_code_is_no_error_code(code: str) -> None:
         ({"AccountSid": ""}, "AccountSid is missing"),
         ({"To": ""}, "To is missing"),
         ({"To": "1" * 400}, "To is longer than 320 characters"),
-        ({"MessageSid": "SM1"}, "MessageSid does not look like"),
-        ({"MessageSid": MESSAGE + "\n"}, "MessageSid does not look like"),
-        ({"AccountSid": "SM" + "0" * 32}, "AccountSid does not look like"),
-        ({"MessageStatus": "teleported"}, "MessageStatus 'teleported' is not known"),
+        ({"MessageSid": "SM1"}, "MessageSid is not SM or MM"),
+        ({"MessageSid": MESSAGE + "\n"}, "MessageSid is not SM or MM"),
+        ({"AccountSid": "SM" + "0" * 32}, "AccountSid is not AC"),
+        ({"MessageStatus": "teleported"}, "MessageStatus 'teleported' is unknown"),
         ({"MessageStatus": "", "SmsStatus": ""}, "MessageStatus is missing"),
     ],
 )
-def test_an_unreadable_callback_says_why(change: dict[str, str], reason: str) -> None:
-    found = read_receipt({**CALLBACK, **change}, None)
-    assert isinstance(found, InvalidWebhook)
-    assert found.reason.startswith(reason)
+def test_an_invalid_callback_is_refused_with_the_reason(change: dict[str, str], reason: str) -> None:
+    invalid = parse_receipt({**CALLBACK, **change}, None)
+    assert isinstance(invalid, InvalidWebhook)
+    assert invalid.reason.startswith(reason)

@@ -1,4 +1,4 @@
-"""Whatever a handler says, Twilio can read the document."""
+"""Any messages are rendered as well-formed TwiML within Twilio's limits."""
 
 from __future__ import annotations
 
@@ -11,39 +11,35 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twilio.twiml.messaging_response import MessagingResponse
 
-from sms_router.twilio.splitting import LONGEST_BODY
 from sms_router.twilio.twiml import (
     EMPTY,
-    LARGEST_DOCUMENT,
-    MOST_MEDIA,
-    MOST_MESSAGES,
     OutboundMessage,
     render,
 )
 
 STATUS_URL = "https://sms.example.com/sms/status?reply=01&part=2"
-PICTURE = "https://example.com/menu.png?size=1&kind=a"
+IMAGE = "https://example.com/menu.png?size=1&kind=a"
 
 
-def test_saying_nothing_is_an_empty_response() -> None:
+def test_no_messages_are_an_empty_response() -> None:
     assert fromstring(EMPTY).tag == "Response"
     assert render([]) is EMPTY
 
 
 @pytest.mark.parametrize("body", ["", "   ", "\n", "\x00\x07", "\ud800"])
-def test_a_message_with_nothing_to_say_is_skipped(body: str) -> None:
+def test_an_empty_message_is_left_out(body: str) -> None:
     assert render([OutboundMessage(body), OutboundMessage(body, media=("",))]) == render([])
     assert _bodies(render([OutboundMessage(body), OutboundMessage("Hello")])) == ["Hello"]
 
 
-def test_a_short_reply_is_one_plain_message() -> None:
+def test_a_short_reply_is_one_message() -> None:
     assert render([OutboundMessage("Hello", sender="12345")]) == (
         b'<?xml version="1.0" encoding="UTF-8"?>'
         b'<Response><Message from="12345"><Body>Hello</Body></Message></Response>'
     )
 
 
-def test_both_callback_attributes_hold_the_same_url() -> None:
+def test_both_callback_attributes_have_the_same_url() -> None:
     message = _messages(render([OutboundMessage("Hello", status_url=STATUS_URL)]))[0]
     assert message.attrib == {"statusCallback": f"{STATUS_URL}.0", "action": f"{STATUS_URL}.0"}
 
@@ -63,7 +59,7 @@ def test_both_callback_attributes_hold_the_same_url() -> None:
         "\ufffd stays",
     ],
 )
-def test_the_text_arrives_as_it_was_written(text: str) -> None:
+def test_a_text_is_escaped(text: str) -> None:
     assert _bodies(render([OutboundMessage(text)])) == [text]
 
 
@@ -77,11 +73,11 @@ def test_the_text_arrives_as_it_was_written(text: str) -> None:
         ("\x7fdelete is legal", "\x7fdelete is legal"),
     ],
 )
-def test_characters_that_xml_forbids_are_dropped(text: str, expected: str) -> None:
+def test_characters_that_xml_excludes_are_removed(text: str, expected: str) -> None:
     assert _bodies(render([OutboundMessage(text)])) == [expected]
 
 
-def test_attributes_and_media_are_escaped_too() -> None:
+def test_attributes_and_media_are_escaped() -> None:
     odd = 'https://example.com/?a=1&b="<2>"\'\n\t\x00'
     message = _messages(render([OutboundMessage("Hello", (odd,), sender=odd, status_url=odd)]))[0]
     clean = odd.removesuffix("\x00")
@@ -89,8 +85,8 @@ def test_attributes_and_media_are_escaped_too() -> None:
     assert message.findtext("Media") == clean
 
 
-def test_a_long_text_becomes_several_messages_and_media_go_with_the_first() -> None:
-    rendered = render([OutboundMessage("word " * 700, (PICTURE,), "12345", STATUS_URL)])
+def test_a_long_text_is_several_messages_and_the_first_has_the_media() -> None:
+    rendered = render([OutboundMessage("word " * 700, (IMAGE,), "12345", STATUS_URL)])
     messages = _messages(rendered)
     assert [len(message.findall("Media")) for message in messages] == [1, 0, 0]
     assert {message.get("from") for message in messages} == {"12345"}
@@ -101,13 +97,13 @@ def test_media_beyond_ten_continue_in_further_messages() -> None:
     pictures = tuple(f"https://example.com/{number}.png" for number in range(23))
     rendered = render([OutboundMessage("Pictures", pictures)])
     batches = [[item.text for item in message.findall("Media")] for message in _messages(rendered)]
-    assert [len(batch) for batch in batches] == [MOST_MEDIA, MOST_MEDIA, 3]
+    assert [len(batch) for batch in batches] == [10, 10, 3]
     assert [url for batch in batches for url in batch] == list(pictures)
     assert _bodies(rendered) == ["Pictures"]
 
 
 @pytest.mark.parametrize(
-    ("messages", "kept"),
+    ("messages", "count"),
     [
         ([OutboundMessage("word " * 10_000)], 10),
         ([OutboundMessage(f"message {number}") for number in range(11)], 10),
@@ -116,13 +112,13 @@ def test_media_beyond_ten_continue_in_further_messages() -> None:
         ([OutboundMessage("水" * 100_000)], 10),
     ],
 )
-def test_what_does_not_fit_is_cut_visibly(messages: list[OutboundMessage], kept: int) -> None:
+def test_what_does_not_fit_is_cut_with_an_ellipsis(messages: list[OutboundMessage], count: int) -> None:
     rendered = render(messages)
-    assert len(_messages(rendered)) == kept <= MOST_MESSAGES
+    assert len(_messages(rendered)) == count
     *others, last = _bodies(rendered)
     assert last.endswith("...")
     assert not any(body.endswith("...") for body in others)
-    assert len(last) <= LONGEST_BODY
+    assert len(last) <= 1600
 
 
 def test_ten_messages_are_not_cut() -> None:
@@ -130,12 +126,12 @@ def test_ten_messages_are_not_cut() -> None:
     assert _bodies(rendered)[-1] == "message 9"
 
 
-def test_monstrous_media_leave_the_words() -> None:
+def test_media_that_do_not_fit_are_left_out() -> None:
     rendered = render([OutboundMessage("Hello", ("https://example.com/" + "x" * 70_000,))])
     assert _bodies(rendered) == ["Hello"]
 
 
-def test_nothing_oversized_leaves_even_when_nothing_can() -> None:
+def test_messages_that_cannot_fit_are_an_empty_response() -> None:
     assert render([OutboundMessage("Hello", sender="1" * 70_000)]) is EMPTY
     assert render([OutboundMessage("", media=("x" * 70_000,))]) is EMPTY
 
@@ -152,27 +148,27 @@ def test_nothing_oversized_leaves_even_when_nothing_can() -> None:
         max_size=4,
     )
 )
-def test_any_reply_is_a_readable_document_that_says_the_same(messages: list[OutboundMessage]) -> None:
+def test_any_reply_is_a_well_formed_document_with_the_same_texts(messages: list[OutboundMessage]) -> None:
     rendered = render(messages)
     cleaned = [_allowed(message.body) for message in messages]
     assert _bodies(rendered) == [body for body in cleaned if body.strip()]
 
 
 @given(st.text(st.characters(codec=None), min_size=1500, max_size=4000))
-def test_a_long_text_loses_only_white_space(text: str) -> None:
+def test_only_white_space_of_a_long_text_is_removed(text: str) -> None:
     bodies = _bodies(render([OutboundMessage(text)]))
     assert "".join("".join(bodies).split()) == "".join(_allowed(text).split())
-    assert all(len(body.encode("utf-16-le")) <= 2 * LONGEST_BODY for body in bodies)
+    assert all(len(body.encode("utf-16-le")) <= 2 * 1600 for body in bodies)
 
 
 @given(
     body=st.text(
         st.characters(exclude_categories=["Cc", "Cs", "Cn", "Zs", "Zl", "Zp"]), min_size=1, max_size=100
     ),
-    media=st.lists(st.just(PICTURE), max_size=3),
+    media=st.lists(st.just(IMAGE), max_size=3),
     sender=st.sampled_from(["12345", "+15005550006", "ACME & Co"]),
 )
-def test_the_document_means_what_twilio_s_own_library_would_say(
+def test_a_document_is_equivalent_to_that_of_twilios_library(
     body: str, media: list[str], sender: str
 ) -> None:
     theirs = MessagingResponse()
@@ -182,32 +178,32 @@ def test_the_document_means_what_twilio_s_own_library_would_say(
     for url in media:
         message.media(url)
     ours = render([OutboundMessage(body, tuple(media), sender, STATUS_URL)])
-    assert _meaning(fromstring(ours)) == _meaning(fromstring(str(theirs)))
+    assert _normalized(fromstring(ours)) == _normalized(fromstring(str(theirs)))
 
 
 def _messages(rendered: bytes) -> list[Element]:
-    assert len(rendered) <= LARGEST_DOCUMENT
+    assert len(rendered) <= 64_000
     root: Element = fromstring(rendered)
     assert root.tag == "Response"
     return root.findall("Message")
 
 
 def _bodies(rendered: bytes) -> list[str]:
-    found = (message.findtext("Body") for message in _messages(rendered))
-    return [body for body in found if body is not None]
+    bodies = (message.findtext("Body") for message in _messages(rendered))
+    return [body for body in bodies if body is not None]
 
 
 def _allowed(text: str) -> str:
-    """The text without what https://www.w3.org/TR/xml/#charsets leaves out, written the slow way."""
+    """Return the text without the characters that https://www.w3.org/TR/xml/#charsets excludes."""
     return re.sub("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]", "", text)
 
 
-def _meaning(element: Element) -> object:
-    children = [_meaning(child) for child in element]
+def _normalized(element: Element) -> object:
+    children = [_normalized(child) for child in element]
     return element.tag, element.attrib, (element.text or "").strip(), children
 
 
-def test_only_the_last_message_has_an_action_since_it_may_end_the_document() -> None:
+def test_only_the_last_message_has_an_action() -> None:
     messages = [OutboundMessage(text, status_url=STATUS_URL) for text in ("one", "two", "three")]
     elements = list(fromstring(render(messages)))
     assert [element.get("statusCallback") for element in elements] == [

@@ -1,4 +1,4 @@
-"""TwiML of other applications: what it wants done, or why it cannot be executed."""
+"""TwiML of other applications: its verbs, or why it cannot be executed."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from sms_router.twilio.twiml_parser import (
     SendMessage,
     TwimlError,
     parse_response,
-    read_twiml,
+    parse_twiml,
 )
 
 
 def messages(inner: str) -> tuple[SendMessage, ...]:
-    document = read_twiml(f"<Response>{inner}</Response>".encode())
+    document = parse_twiml(f"<Response>{inner}</Response>".encode())
     assert isinstance(document, Document)
     return document.messages
 
@@ -43,28 +43,28 @@ def messages(inner: str) -> tuple[SendMessage, ...]:
         ("<Message/>", SendMessage("")),
     ],
 )
-def test_a_message(inner: str, message: SendMessage) -> None:
+def test_a_message_verb_is_parsed(inner: str, message: SendMessage) -> None:
     assert messages(inner) == (message,)
 
 
-def test_verbs_count_from_top_to_bottom_until_a_redirect() -> None:
+def test_verbs_after_a_redirect_are_ignored() -> None:
     inner = '<Message>a</Message><Redirect method="GET"> /next </Redirect><Message>b</Message><Say/>'
-    document = read_twiml(f"<Response>{inner}</Response>".encode())
+    document = parse_twiml(f"<Response>{inner}</Response>".encode())
     assert document == Document((SendMessage("a"),), Redirect("/next", "GET"))
 
 
 @pytest.mark.parametrize(
     ("inner", "warning"),
     [
-        ("<Say>a</Say>", "<Say> is no verb for messages"),
-        ("<message>a</message>", "<message> is no verb for messages"),
+        ("<Say>a</Say>", "<Say> is no messaging verb"),
+        ("<message>a</message>", "<message> is no messaging verb"),
         ("<Message><body>a</body></Message>", "<body> in <Message> is unknown"),
-        ('<Message statusCallback="/x">a</Message>', "statusCallback of <Message> is not heeded"),
+        ('<Message statusCallback="/x">a</Message>', "statusCallback of <Message> is ignored"),
         ('<Redirect method="PUT">/x</Redirect>', "the method PUT of <Redirect>"),
     ],
 )
-def test_what_is_passed_over_is_told(inner: str, warning: str) -> None:
-    document = read_twiml(f"<Response>{inner}</Response>".encode())
+def test_what_is_ignored_is_a_warning(inner: str, warning: str) -> None:
+    document = parse_twiml(f"<Response>{inner}</Response>".encode())
     assert isinstance(document, Document)
     assert document.warnings[0].startswith(warning)
 
@@ -90,10 +90,10 @@ OUTSIDE = b'<!DOCTYPE r [<!ENTITY a SYSTEM "file:///etc/passwd">]><Response><Mes
         (b"<html/>", 12102),
     ],
 )
-def test_what_cannot_be_executed_has_twilios_code(body: bytes, code: int) -> None:
-    found = read_twiml(body)
-    assert isinstance(found, TwimlError)
-    assert found.code == code
+def test_an_invalid_document_has_twilios_error_code(body: bytes, code: int) -> None:
+    error = parse_twiml(body)
+    assert isinstance(error, TwimlError)
+    assert error.code == code
 
 
 LATIN = "<Response><Message>ü</Message></Response>".encode("latin-1")
@@ -109,12 +109,12 @@ DECLARED = b'<?xml version="1.0" encoding="ISO-8859-1"?>' + LATIN
         (LATIN.decode("latin-1").encode(), "nonsense"),
     ],
 )
-def test_encodings(body: bytes, charset: str | None) -> None:
-    assert read_twiml(body, charset) == Document((SendMessage("ü"),))
+def test_the_declared_encoding_takes_precedence_over_the_charset(body: bytes, charset: str | None) -> None:
+    assert parse_twiml(body, charset) == Document((SendMessage("ü"),))
 
 
 @pytest.mark.parametrize(
-    ("page", "found"),
+    ("page", "expected"),
     [
         (HttpPage(204, "", None, b""), Document()),
         (HttpPage(200, "text/plain", None, b" ok \n"), Document((SendMessage("ok"),))),
@@ -133,12 +133,12 @@ def test_encodings(body: bytes, charset: str | None) -> None:
         (HttpPage(200, "application/json", None, b"{}"), 12300),
     ],
 )
-def test_pages(page: HttpPage, found: Document | int) -> None:
-    read = parse_response(page)
-    assert (read.code if isinstance(read, TwimlError) else read) == found
+def test_a_page_is_parsed_by_its_status_and_content_type(page: HttpPage, expected: Document | int) -> None:
+    result = parse_response(page)
+    assert (result.code if isinstance(result, TwimlError) else result) == expected
 
 
-def test_the_official_librarys_documents_are_understood() -> None:
+def test_documents_of_twilios_library_are_parsed() -> None:
     response = MessagingResponse()
     response.message("text").media("https://a.example/b.png")
     response.message(to="+14155550123", from_="12345").body("<&>")
@@ -148,23 +148,23 @@ def test_the_official_librarys_documents_are_understood() -> None:
     )
 
 
-def test_a_page_is_not_read_with_a_codec_that_takes_its_length_squared() -> None:
+def test_a_page_is_not_decoded_with_a_quadratic_codec() -> None:
     assert parse_response(HttpPage(200, "text/plain", "punycode", b"a-" + b"b9" * 20)) == Document(
         (SendMessage("a-" + "b9" * 20),)
     )
 
 
 @given(st.binary(max_size=200))
-def test_whatever_comes_is_read_or_refused(body: bytes) -> None:
-    assert isinstance(read_twiml(b"<Response>" + body), Document | TwimlError)
+def test_any_bytes_are_parsed_or_refused(body: bytes) -> None:
+    assert isinstance(parse_twiml(b"<Response>" + body), Document | TwimlError)
     assert isinstance(parse_response(HttpPage(200, "text/plain", "utf-8", body)), Document | TwimlError)
 
 
 @given(
     st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"], exclude_characters="\ufffe\uffff"))
 )
-def test_what_the_router_writes_is_read_again(text: str) -> None:
-    document = read_twiml(render([OutboundMessage(text[:500], sender="12345")]))
+def test_a_document_of_the_router_is_parsed_to_the_same_text(text: str) -> None:
+    document = parse_twiml(render([OutboundMessage(text[:500], sender="12345")]))
     assert isinstance(document, Document)
     assert [message.body for message in document.messages] == (
         [text[:500].strip()] if text[:500].strip() else []

@@ -1,4 +1,4 @@
-"""URLs of other applications: what is called, what is signed, and what people see of them."""
+"""URLs of other applications: how they are parsed, requested and displayed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sms_router.twilio.webhook_url import WebhookUrl
 
 
 @pytest.mark.parametrize(
-    ("text", "called", "origin", "shown"),
+    ("text", "called", "origin", "displayed"),
     [
         ("https://a.example", "https://a.example/", "https://a.example", "a.example/"),
         ("HTTPS://A.Example/Sms", "https://a.example/Sms", "https://a.example", "a.example/Sms"),
@@ -26,9 +26,9 @@ from sms_router.twilio.webhook_url import WebhookUrl
         ),
     ],
 )
-def test_what_is_called_and_what_is_shown(text: str, called: str, origin: str, shown: str) -> None:
+def test_a_url_is_parsed(text: str, called: str, origin: str, displayed: str) -> None:
     url = WebhookUrl.parse(text)
-    assert (url.called, url.origin, str(url)) == (called, origin, shown)
+    assert (url.called, url.origin, str(url)) == (called, origin, displayed)
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_what_is_called_and_what_is_shown(text: str, called: str, origin: str, s
         ("https://user@/x", "has no host that can be called"),
     ],
 )
-def test_what_cannot_be_called_is_told_without_repeating_it(text: str, remedy: str) -> None:
+def test_an_invalid_url_is_refused_with_the_remedy(text: str, remedy: str) -> None:
     with pytest.raises(ValueError, match=remedy):
         WebhookUrl.parse(text)
 
@@ -69,7 +69,7 @@ def test_what_cannot_be_called_is_told_without_repeating_it(text: str, remedy: s
         ("//other.example/f", "https://other.example/f", False),
     ],
 )
-def test_links_are_followed_and_credentials_stay_at_home(
+def test_a_link_keeps_the_credentials_on_the_same_origin_only(
     reference: str, called: str, keeps_credentials: bool
 ) -> None:
     url = WebhookUrl.parse("https://u:p@a.example/b/c?d=e").join(reference)
@@ -78,13 +78,13 @@ def test_links_are_followed_and_credentials_stay_at_home(
 
 
 _USERINFO = st.text(st.characters(exclude_characters="/?#\\"), max_size=12)
-"""What ends the host would make a path of the secret."""
+"""Without the characters that end the host, behind which the secret would be a path."""
 
 
 @given(_USERINFO, _USERINFO)
-def test_secrets_are_in_no_text_that_is_made_of_it(user: str, word: str) -> None:
+def test_secrets_are_in_no_text_of_the_url(user: str, password: str) -> None:
     try:
-        url = WebhookUrl.parse(f"https://x{user}:secret{word}@a.example/x?key=secret")
+        url = WebhookUrl.parse(f"https://x{user}:secret{password}@a.example/x?key=secret")
     except ValueError as error:
         assert "secret" not in str(error)
     else:

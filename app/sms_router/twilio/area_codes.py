@@ -1,8 +1,7 @@
-"""Area codes of the US and Canada that serve the same place, for Area Code Geomatch (facts 5.2).
+"""Overlays: area codes of the US and Canada that serve the same area, for Area Code Geomatch (facts 5.2).
 
-INFERENCE: the groups, from the numbering plan as it was in 2025. An area code that is in none of them
-serves its place alone. Being overlaid does not carry over: 917 serves Manhattan with 212 and Brooklyn with
-718, and these two share nothing.
+INFERENCE: the groups are those of the numbering plan of 2025. An area code in no group has no overlay. The
+relation is not transitive: 917 is an overlay of 212 (Manhattan) and of 718 (Brooklyn), which share no area.
 """
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
-_OVERLAID = """
+_GROUPS = """
 205 659; 256 938; 480 602 623; 327 870; 209 350; 213 323 738; 310 424; 341 510; 369 707; 408 669; 415 628;
 442 760; 530 837; 619 858; 657 714; 747 818; 805 820; 840 909; 279 916; 303 720 983; 748 970; 203 475;
 860 959; 202 771; 305 645 786; 321 407 689; 324 904; 448 850; 561 728; 656 813; 754 954; 706 762;
@@ -29,16 +28,16 @@ _OVERLAID = """
 
 
 def overlays_of(area_code: str) -> frozenset[str]:
-    """Return the area codes that serve the place of one, itself among them."""
+    """Return the area codes that serve the area of one, itself included."""
     return _OVERLAYS.get(area_code) or frozenset({area_code})
 
 
 def _overlays(groups: Iterable[str]) -> Mapping[str, frozenset[str]]:
-    together: dict[str, set[str]] = defaultdict(set)
+    overlays: dict[str, set[str]] = defaultdict(set)
     for group in groups:
         for area_code in group.split():
-            together[area_code].update(group.split())
-    return {area_code: frozenset(others) for area_code, others in together.items()}
+            overlays[area_code].update(group.split())
+    return {area_code: frozenset(others) for area_code, others in overlays.items()}
 
 
-_OVERLAYS = _overlays(_OVERLAID.split(";"))
+_OVERLAYS = _overlays(_GROUPS.split(";"))

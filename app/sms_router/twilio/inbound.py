@@ -1,4 +1,4 @@
-"""The inbound message, as Twilio's webhook describes it (facts 1.2)."""
+"""The inbound message and the parameters of Twilio's webhook (facts 1.2)."""
 
 from __future__ import annotations
 
@@ -9,90 +9,97 @@ from types import MappingProxyType
 
 from sms_router.twilio.form import MalformedFormError, first_values, parse_form
 
-REQUIRED = ("MessageSid", "AccountSid", "From", "To")
-"""Without these a request cannot be claimed, journaled or answered."""
+REQUIRED_PARAMETERS = ("MessageSid", "AccountSid", "From", "To")
+"""Without them a message cannot be claimed, stored or answered."""
 
-LONGEST_ADDRESS = 320
-"""Characters; channel addresses are the longest that Twilio sends."""
+MAX_ADDRESS_LENGTH = 320
+"""Characters of a sid or an address; channel addresses are the longest that Twilio sends."""
 
 MESSAGE_SID = re.compile(r"(?:SM|MM)[0-9a-fA-F]{32}")
 _ACCOUNT_SID = re.compile(r"AC[0-9a-fA-F]{32}")
-_MOST_MEDIA = 10
+_MAX_MEDIA = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Media:
-    """One picture or file that came with a message."""
+    """A picture or file of an inbound message."""
 
     url: str
+    """Where Twilio stores it."""
     content_type: str
+    """Its MIME type, such as ``image/jpeg``."""
 
 
 @dataclass(frozen=True, slots=True)
 class InboundMessage:
-    """One text that a person sent to one of our numbers.
+    """A text that a contact has sent to one of our numbers.
 
-    ``parameters`` holds everything that Twilio sent, also what it adds tomorrow; the
-    named attributes are the ones that handlers ask for.
+    The attributes have the values of Twilio's parameters; ``parameters`` has all of them, also those that
+    Twilio adds in the future.
     """
 
     sid: str
+    """``MessageSid``: ``SM`` or ``MM`` and 32 hexadecimal digits."""
     account_sid: str
+    """``AccountSid``: the account that owns the texted number."""
     service_sid: str | None
+    """``MessagingServiceSid``; None if the number belongs to no Messaging Service."""
     sender: str
-    """``From``: the person, usually in E.164, sometimes a short code or a name."""
+    """``From``: the contact, usually in E.164, sometimes a short code, a name or ``channel:address``."""
     recipient: str
-    """``To``: the number of ours that was texted."""
+    """``To``: our number that was texted."""
     body: str
+    """``Body``, as the contact typed it."""
     parameters: Mapping[str, str]
+    """Every parameter of the webhook by name; of a repeated one, the first value."""
 
     @property
     def words(self) -> tuple[str, ...]:
-        """The body split at white space, as it was typed."""
+        """The words of the body, split at white space, as typed."""
         return tuple(self.body.split())
 
     @property
     def media(self) -> tuple[Media, ...]:
-        """Pictures and files, in the order of Twilio's numbering."""
-        count = min(_whole_number(self.parameters.get("NumMedia")), _MOST_MEDIA)
-        found = (
+        """The pictures and files of the message, at most ten, in Twilio's order."""
+        count = min(_parse_count(self.parameters.get("NumMedia")), _MAX_MEDIA)
+        pairs = (
             (self.parameters.get(f"MediaUrl{index}"), self.parameters.get(f"MediaContentType{index}", ""))
             for index in range(count)
         )
-        return tuple(Media(url, content_type) for url, content_type in found if url)
+        return tuple(Media(url, content_type) for url, content_type in pairs if url)
 
     @property
     def segments(self) -> int:
-        """How many segments the text was billed as; always 1 outside SMS and MMS."""
-        return _whole_number(self.parameters.get("NumSegments")) or 1
+        """The number of segments for which the text is billed; 1 for channels other than SMS."""
+        return _parse_count(self.parameters.get("NumSegments")) or 1
 
     @property
     def from_country(self) -> str | None:
-        """The sender's country (ISO 3166, two letters) where Twilio knows it."""
+        """The country of the contact's number (ISO 3166, two letters); None if Twilio does not know it."""
         return self.parameters.get("FromCountry") or None
 
     @property
     def from_city(self) -> str | None:
-        """The city of the sender's number, not of the handset, where Twilio knows it."""
+        """The city of the contact's number, not of the phone; None if Twilio does not know it."""
         return self.parameters.get("FromCity") or None
 
     @property
     def opt_out_type(self) -> str | None:
-        """``STOP``, ``START`` or ``HELP`` when Advanced Opt-Out has already answered (facts 8)."""
+        """``STOP``, ``START`` or ``HELP`` if Advanced Opt-Out has answered the message already (facts 8)."""
         return self.parameters.get("OptOutType") or None
 
 
 @dataclass(frozen=True, slots=True)
 class InvalidWebhook:
-    """A request that is not an inbound message, and why, in words for the log."""
+    """A request that is no valid webhook about a message, and the reason for the log."""
 
     reason: str
 
 
-def read_inbound(parameters: Mapping[str, str]) -> InboundMessage | InvalidWebhook:
-    """Turn the webhook's parameters into a message, or say which one is missing or odd."""
-    if (oddity := validate_parameters(parameters, REQUIRED)) is not None:
-        return oddity
+def parse_inbound(parameters: Mapping[str, str]) -> InboundMessage | InvalidWebhook:
+    """Return the message that the parameters of a webhook describe, or why there is none."""
+    if (invalid := validate_parameters(parameters, REQUIRED_PARAMETERS)) is not None:
+        return invalid
     return InboundMessage(
         parameters["MessageSid"],
         parameters["AccountSid"],
@@ -105,31 +112,31 @@ def read_inbound(parameters: Mapping[str, str]) -> InboundMessage | InvalidWebho
 
 
 def parse_stored_request(request: bytes) -> InboundMessage | None:
-    """Read a message from its parameters as they came, which the journal keeps; None for anything else."""
+    """Parse a stored request, which is the webhook's form; return None if it is no valid message."""
     try:
-        message = read_inbound(first_values(parse_form(request)))
+        message = parse_inbound(first_values(parse_form(request)))
     except MalformedFormError:
         return None
     return message if isinstance(message, InboundMessage) else None
 
 
 def validate_parameters(parameters: Mapping[str, str], required: Sequence[str]) -> InvalidWebhook | None:
-    """Say what keeps a webhook about a message from being read, None when nothing does.
+    """Return why a webhook about a message is invalid; None if it is valid.
 
-    ``required`` names what must be there; the sids of the message and its account are always among it.
+    ``required`` are the names that must be present; ``MessageSid`` and ``AccountSid`` are among them.
     """
     for name in required:
         value = parameters.get(name)
         if not value:
             return InvalidWebhook(f"{name} is missing")
-        if len(value) > LONGEST_ADDRESS:
-            return InvalidWebhook(f"{name} is longer than {LONGEST_ADDRESS} characters")
+        if len(value) > MAX_ADDRESS_LENGTH:
+            return InvalidWebhook(f"{name} is longer than {MAX_ADDRESS_LENGTH} characters")
     if not MESSAGE_SID.fullmatch(parameters["MessageSid"]):
-        return InvalidWebhook("MessageSid does not look like one of Twilio's (SM or MM and 32 hex digits)")
+        return InvalidWebhook("MessageSid is not SM or MM and 32 hexadecimal digits")
     if not _ACCOUNT_SID.fullmatch(parameters["AccountSid"]):
-        return InvalidWebhook("AccountSid does not look like one of Twilio's (AC and 32 hex digits)")
+        return InvalidWebhook("AccountSid is not AC and 32 hexadecimal digits")
     return None
 
 
-def _whole_number(text: str | None) -> int:
+def _parse_count(text: str | None) -> int:
     return int(text) if text and text.isascii() and text.isdigit() and len(text) < 10 else 0

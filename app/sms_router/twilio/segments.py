@@ -1,7 +1,7 @@
-"""How many segments a text is billed as (GSM 03.38 and UCS-2).
+"""Segments of a text, for which it is billed (GSM 03.38 and UCS-2).
 
-One text fits 160 GSM-7 or 70 UCS-2 characters; a longer one is cut into parts of 153 or 67,
-because each part then carries a header of six bytes.
+One segment holds 160 GSM-7 or 70 UCS-2 characters. The segments of a longer text hold 153 or 67, because
+each then has a header of six bytes.
 """
 
 from __future__ import annotations
@@ -19,23 +19,22 @@ _GSM = _GSM_BASIC | _GSM_EXTENSION
 
 
 class Encoding(Enum):
-    """The two alphabets of a text message; the value is Twilio's name for it."""
+    """The character encodings of a text message; the values are Twilio's names."""
 
     GSM_7 = "GSM-7"
     UCS_2 = "UCS-2"
 
 
 _SINGLE = {Encoding.GSM_7: 160, Encoding.UCS_2: 70}
-_PART = {Encoding.GSM_7: 153, Encoding.UCS_2: 67}
+_SEGMENT = {Encoding.GSM_7: 153, Encoding.UCS_2: 67}
 
 
 @dataclass(frozen=True, slots=True)
 class Segments:
-    """The size of a text on the air.
+    """The size of a text.
 
-    ``characters`` counts what the limits count: septets in GSM-7, where the extension table
-    (``€ ^ { } [ ] ~ | \\`` and form feed) takes two, and UTF-16 code units in UCS-2, where an
-    emoji takes two or more.
+    ``characters`` counts septets in GSM-7, where the extension table (``€ ^ { } [ ] ~ | \\`` and form
+    feed) takes two, and UTF-16 code units in UCS-2, where an emoji takes two or more.
     """
 
     encoding: Encoding
@@ -46,13 +45,12 @@ class Segments:
 def count_segments(text: str) -> Segments:
     """Return the encoding, the number of segments and of characters of a text.
 
-    An empty text is one segment: Twilio reports ``NumSegments=1`` for a picture without words
-    (facts 1.2: always 1 outside plain SMS); by REST an empty body is refused (21602).
+    An empty text is one segment: Twilio reports ``NumSegments=1`` for media without a text (facts 1.2).
     """
     encoding = Encoding.GSM_7 if _GSM.issuperset(text) else Encoding.UCS_2
     widths = _gsm_widths(text) if encoding is Encoding.GSM_7 else _utf16_widths(text)
     characters = sum(widths)
-    count = 1 if characters <= _SINGLE[encoding] else _parts(widths, _PART[encoding])
+    count = 1 if characters <= _SINGLE[encoding] else _count_segments(widths, _SEGMENT[encoding])
     return Segments(encoding, count, characters)
 
 
@@ -64,11 +62,11 @@ def _utf16_widths(text: str) -> list[int]:
     return [2 if character > "\uffff" else 1 for character in text]
 
 
-def _parts(widths: Iterable[int], limit: int) -> int:
-    """Count the parts; neither an escape pair nor a surrogate pair is cut in two."""
-    parts, filled = 1, 0
+def _count_segments(widths: Iterable[int], limit: int) -> int:
+    """Count the segments of a long text; an escape or surrogate pair is not split between two."""
+    segments, filled = 1, 0
     for width in widths:
         if filled + width > limit:
-            parts, filled = parts + 1, 0
+            segments, filled = segments + 1, 0
         filled += width
-    return parts
+    return segments

@@ -1,4 +1,4 @@
-"""Delivery statuses: what Twilio's callbacks say, and which word is the last one (facts 6.2 and 7)."""
+"""Status callbacks: message statuses, their rank, and the receipt in a callback (facts 6.2, 7)."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from enum import StrEnum
 
 from sms_router.twilio.inbound import InvalidWebhook, validate_parameters
 
-REQUIRED = ("MessageSid", "AccountSid", "To")
-"""Without these a receipt belongs to nobody. ``From`` is missing when no sender was ever chosen."""
+REQUIRED_PARAMETERS = ("MessageSid", "AccountSid", "To")
+"""``From`` is missing when Twilio has selected no sender."""
 
 _ERROR_CODE = re.compile(r"[1-9][0-9]{0,8}")
 
 
 class MessageStatus(StrEnum):
-    """Every status that Twilio's API names (facts 6.2)."""
+    """Every message status of Twilio's API (facts 6.2)."""
 
     SCHEDULED = "scheduled"
     ACCEPTED = "accepted"
@@ -34,27 +34,26 @@ class MessageStatus(StrEnum):
 
     @classmethod
     def parse(cls, text: str) -> MessageStatus | None:
-        """Return the status that Twilio wrote, None for one that we do not know."""
+        """Return the status of a name; None for an unknown one."""
         return _BY_NAME.get(text)
 
     @property
     def rank(self) -> int:
-        """How far along its way the message is; of two reports only one of a higher rank is news.
+        """The progress of the message; a status replaces only one of a lower rank.
 
-        Twilio does not promise an order (facts 7): callbacks may overtake each other and come twice. So
-        an end never goes back, and the first of two contradicting ends stays. Only ``read`` can follow
-        one, being stronger proof.
+        Twilio does not guarantee the order of callbacks and may repeat them (facts 7). A terminal status
+        is final: of two that contradict, the first stays. Only ``read`` follows a terminal status.
         """
         return _RANKS[self]
 
     @property
     def is_delivered(self) -> bool:
-        """True when the message is known to have reached the person."""
+        """True when the message has reached the contact."""
         return self in (MessageStatus.DELIVERED, MessageStatus.READ)
 
     @property
     def is_failed(self) -> bool:
-        """True when the message was refused, or did not reach the person."""
+        """True when the message was refused or did not reach the contact."""
         return self in (MessageStatus.FAILED, MessageStatus.UNDELIVERED)
 
 
@@ -85,43 +84,39 @@ class Receipt:
     status: MessageStatus
     error_code: int | None
     sender: str | None
-    """``From``: the number of ours that sent it; None when it failed before one was chosen."""
-    person: str
-    """``To``: whom the message was for."""
-    reply: str | None
-    """The identifier of the router's own reply, None for a message that somebody else sent."""
+    """``From``: our sender; None when the message failed before one was selected."""
+    contact: str
+    """``To``."""
+    reply_id: str | None
+    """The identifier in the callback URL of the router's own replies; None for another message."""
     service_sid: str | None = None
-    """``MessagingServiceSid``, which Twilio sends only sometimes."""
+    """``MessagingServiceSid``, which Twilio does not always send."""
 
 
-def read_receipt(parameters: Mapping[str, str], reply: str | None) -> Receipt | InvalidWebhook:
-    """Turn a status callback into a receipt, or say what is missing or unknown.
+def parse_receipt(parameters: Mapping[str, str], reply_id: str | None) -> Receipt | InvalidWebhook:
+    """Return the receipt that a status callback contains, or why there is none.
 
-    ``reply`` is what our own callback URL said about the message.
+    ``reply_id`` is the identifier in the callback URL.
     """
-    if (oddity := validate_parameters(parameters, REQUIRED)) is not None:
-        return oddity
-    word = parameters.get("MessageStatus") or parameters.get("SmsStatus") or ""
-    status = MessageStatus.parse(word)
+    if (invalid := validate_parameters(parameters, REQUIRED_PARAMETERS)) is not None:
+        return invalid
+    name = parameters.get("MessageStatus") or parameters.get("SmsStatus") or ""
+    status = MessageStatus.parse(name)
     if status is None:
         return InvalidWebhook(
-            f"MessageStatus {word[:32]!r} is not known" if word else "MessageStatus is missing"
+            f"MessageStatus {name[:32]!r} is unknown" if name else "MessageStatus is missing"
         )
-    return _receipt(parameters, status, reply)
-
-
-def _receipt(parameters: Mapping[str, str], status: MessageStatus, reply: str | None) -> Receipt:
     return Receipt(
         message_sid=parameters["MessageSid"],
         account_sid=parameters["AccountSid"],
         status=status,
-        error_code=_error_code(parameters.get("ErrorCode", "")),
+        error_code=_parse_error_code(parameters.get("ErrorCode", "")),
         sender=parameters.get("From") or None,
-        person=parameters["To"],
-        reply=reply,
+        contact=parameters["To"],
+        reply_id=reply_id,
         service_sid=parameters.get("MessagingServiceSid") or None,
     )
 
 
-def _error_code(text: str) -> int | None:
+def _parse_error_code(text: str) -> int | None:
     return int(text) if _ERROR_CODE.fullmatch(text) else None

@@ -1,7 +1,7 @@
-"""The answer to Twilio: messages in, one TwiML document out (facts 4).
+"""Renders messages as TwiML (facts 4).
 
-Whatever a handler writes, the document is well-formed, inside Twilio's limits, and says what
-was written; what does not fit is cut at the end, visibly, and the caller is told.
+The document is well-formed and within Twilio's limits, whatever the texts are. What does not fit is cut at
+the end, with three dots.
 """
 
 from __future__ import annotations
@@ -13,28 +13,28 @@ from itertools import chain, islice, zip_longest
 
 from defusedxml.ElementTree import fromstring
 
-from sms_router.twilio.splitting import LONGEST_BODY, pieces, split_text
+from sms_router.twilio.splitting import MAX_BODY_LENGTH, iter_pieces, split_text
 
-MOST_MESSAGES = 10
+MAX_MESSAGES = 10
 """Replies to one inbound message (facts 3, 14109)."""
 
-MOST_MEDIA = 10
+MAX_MEDIA = 10
 """Media of one message (facts 4; 21623 beyond it)."""
 
-LARGEST_DOCUMENT = 64_000
-"""Bytes: the smaller reading of Twilio's "64 kB" (facts 1.5, 11750)."""
+MAX_DOCUMENT_BYTES = 64_000
+"""The smaller interpretation of Twilio's "64 kB" (facts 1.5, 11750)."""
 
 ELLIPSIS = "..."
-"""Three dots, because the one character would turn a GSM-7 text into UCS-2 and triple its segments."""
+"""Three dots: the character for them is not in GSM-7 and would triple the segments of a text."""
 
 _OPENING = '<?xml version="1.0" encoding="UTF-8"?><Response>'
 _CLOSING = "</Response>"
 
 EMPTY = b'<?xml version="1.0" encoding="UTF-8"?><Response/>'
-"""The document that says nothing."""
+"""The document that sends nothing."""
 
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]+")
-"""What XML 1.0 cannot carry, escaped or not: control characters, surrogates, U+FFFE and U+FFFF."""
+"""Characters that XML 1.0 excludes, escaped or not: control characters, surrogates, U+FFFE and U+FFFF."""
 
 _MARKUP = re.compile('[&<>"\t\n\r]')
 _TEXT_ESCAPES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", "\r": "&#13;"})
@@ -43,39 +43,39 @@ _ATTRIBUTE_ESCAPES = _TEXT_ESCAPES | str.maketrans({'"': "&quot;", "\t": "&#9;",
 
 @dataclass(frozen=True, slots=True)
 class OutboundMessage:
-    """One message of a reply, before Twilio's limits are applied to it.
-
-    ``sender`` becomes ``from`` (None: the number that was texted). ``status_url``, with a dot and the
-    place of the message in its document behind it, becomes ``statusCallback`` and, on the last
-    message, ``action`` too, because accounts differ in which one they obey (facts 4).
-    """
+    """One message of a reply; it may be longer than Twilio's limits."""
 
     body: str
     media: tuple[str, ...] = ()
     sender: str | None = None
+    """``from``; None for the number that was texted."""
     status_url: str | None = None
+    """``statusCallback``, to which a dot and the message's place in the document are appended.
+
+    The last message also has it as ``action``, because accounts differ in which one is called (facts 4).
+    """
     recipient: str | None = None
-    """Becomes ``to``; None: the person who texted."""
+    """``to``; None for the contact who texted."""
 
 
 def render(messages: Sequence[OutboundMessage]) -> bytes:
-    """Write the TwiML that sends these messages, in their order.
+    """Return the TwiML that sends these messages in their order.
 
-    Bodies longer than 1600 characters and media beyond ten continue in further messages. When
-    there are more than ten messages, or 64 kB, the rest is left out, and the last text that is
-    kept ends with three dots. Messages with nothing to say are skipped.
+    A body of more than 1600 characters or more than ten media continue in further messages. Beyond ten
+    messages or 64 kB the rest is left out, and the last text that is sent ends with three dots. Empty
+    messages are left out.
     """
-    parts = list(islice(chain.from_iterable(map(_parts, messages)), MOST_MESSAGES + 1))
+    parts = list(islice(chain.from_iterable(map(_parts, messages)), MAX_MESSAGES + 1))
     if not parts:
         return EMPTY
     document = _document(parts)
-    if len(parts) <= MOST_MESSAGES and len(document) <= LARGEST_DOCUMENT:
+    if len(parts) <= MAX_MESSAGES and len(document) <= MAX_DOCUMENT_BYTES:
         return document
     return _cut(parts)
 
 
 def parse_own(document: bytes) -> tuple[OutboundMessage, ...]:
-    """Read back what `render` wrote; the place of a message in its document is its place here."""
+    """Parse a document that `render` has written; the messages have the order of the document."""
     if not document or document == EMPTY:
         return ()
     return tuple(
@@ -90,48 +90,48 @@ def parse_own(document: bytes) -> tuple[OutboundMessage, ...]:
 
 
 def _parts(message: OutboundMessage) -> Iterator[OutboundMessage]:
-    """The messages that one message becomes, each inside Twilio's limits for one."""
-    body = sendable(message.body)
-    if len(body) * 2 <= LONGEST_BODY and not message.media:
+    """Split one message into messages within Twilio's limits."""
+    body = remove_forbidden(message.body)
+    if len(body) * 2 <= MAX_BODY_LENGTH and not message.media:
         if body and not body.isspace():
             yield message if body is message.body else replace(message, body=body)
         return
-    media = [url for url in map(sendable, message.media) if url and not url.isspace()]
-    batches = (tuple(media[start : start + MOST_MEDIA]) for start in range(0, len(media), MOST_MEDIA))
-    for text, batch in zip_longest(pieces(body, LONGEST_BODY), batches):
+    media = [url for url in map(remove_forbidden, message.media) if url and not url.isspace()]
+    batches = (tuple(media[start : start + MAX_MEDIA]) for start in range(0, len(media), MAX_MEDIA))
+    for text, batch in zip_longest(iter_pieces(body, MAX_BODY_LENGTH), batches):
         yield replace(message, body=text or "", media=batch or ())
 
 
-def sendable(text: str) -> str:
-    """The text without the characters that no XML document can carry (12100 otherwise)."""
+def remove_forbidden(text: str) -> str:
+    """Remove the characters that XML excludes (12100 otherwise)."""
     return text if text.isprintable() else _FORBIDDEN.sub("", text)
 
 
 def _cut(parts: list[OutboundMessage]) -> bytes:
-    """As many of the first messages as fit, the last one ending visibly."""
-    for count in range(min(len(parts), MOST_MESSAGES), 0, -1):
-        document = _document([*parts[: count - 1], _ended(parts[count - 1])])
-        if len(document) <= LARGEST_DOCUMENT:
+    """Render as many of the first messages as fit, the last one with an ellipsis."""
+    for count in range(min(len(parts), MAX_MESSAGES), 0, -1):
+        document = _document([*parts[: count - 1], _with_ellipsis(parts[count - 1])])
+        if len(document) <= MAX_DOCUMENT_BYTES:
             return document
-    # Only addresses can be that large. The person gets the words rather than nothing.
-    words = [replace(part, media=(), status_url=None) for part in parts if part.body]
-    if words and words != parts:
-        return render(words)
+    # Only media URLs can be that large. The contact gets the texts without them.
+    texts = [replace(part, media=(), status_url=None) for part in parts if part.body]
+    if texts and texts != parts:
+        return render(texts)
     return EMPTY
 
 
-def _ended(part: OutboundMessage) -> OutboundMessage:
+def _with_ellipsis(part: OutboundMessage) -> OutboundMessage:
     if not part.body:
         return part
-    kept = split_text(part.body, LONGEST_BODY - len(ELLIPSIS))[0]
-    return replace(part, body=kept.rstrip() + ELLIPSIS)
+    first = split_text(part.body, MAX_BODY_LENGTH - len(ELLIPSIS))[0]
+    return replace(part, body=first.rstrip() + ELLIPSIS)
 
 
 def _document(parts: list[OutboundMessage]) -> bytes:
-    """Write the document; only its last message has an ``action``, since what follows one may be lost.
+    """Render a document; only its last message has an ``action``.
 
-    Twilio's page says both that ``action`` is a status callback and that it takes over control, so
-    that later verbs are never reached (facts 4).
+    Twilio documents ``action`` both as a status callback and as a transfer of control, after which later
+    verbs are not executed (facts 4).
     """
     last = len(parts) - 1
     messages = "".join([_element(part, number, action=number == last) for number, part in enumerate(parts)])
@@ -158,5 +158,5 @@ def _text(value: str) -> str:
 
 
 def _attribute(value: str) -> str:
-    value = sendable(value)
+    value = remove_forbidden(value)
     return value.translate(_ATTRIBUTE_ESCAPES) if _MARKUP.search(value) else value

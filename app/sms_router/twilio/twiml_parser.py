@@ -1,4 +1,4 @@
-"""TwiML that another application answers, read as Twilio reads it (facts 1.5, 4)."""
+"""Parses the TwiML response of another application as Twilio does (facts 1.5, 4)."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from xml.etree.ElementTree import Element, ParseError
 from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 
-LARGEST_PAGE = 65_536
-"""Bytes (facts 1.5, 11750)."""
+MAX_PAGE_BYTES = 65_536
+"""Facts 1.5, 11750."""
 
 EMPTY_PAGE = 11770
-"""The debugger's code for a page without anything in it."""
+"""The debugger's error code of an empty page."""
 
 _TWIML_TYPES = frozenset({"text/xml", "application/xml", "text/html"})
-_NO_CHARSETS = frozenset({"idna", "punycode", "undefined", "unicode_escape", "raw_unicode_escape"})
-"""Python's own, which no server means: some raise whatever comes, one takes a page's length squared."""
+_UNSUITABLE_CODECS = frozenset({"idna", "punycode", "undefined", "unicode_escape", "raw_unicode_escape"})
+"""Codecs of Python that are no charsets: some always raise, one is quadratic in the size of a page."""
 
 _DECLARED_VERSION = re.compile(rb"""\s*<\?xml\s+version\s*=\s*["']([^"']*)""")
 _DECLARES_ENCODING = re.compile(rb"""\s*<\?xml[^>]*\sencoding\s*=""")
@@ -27,7 +27,7 @@ _DECLARES_ENCODING = re.compile(rb"""\s*<\?xml[^>]*\sencoding\s*=""")
 
 @dataclass(frozen=True, slots=True)
 class SendMessage:
-    """``<Message>``; None where it leaves something to Twilio's defaults."""
+    """``<Message>``; None for an attribute that is missing."""
 
     body: str
     media: tuple[str, ...] = ()
@@ -39,25 +39,26 @@ class SendMessage:
 
 @dataclass(frozen=True, slots=True)
 class Redirect:
-    """``<Redirect>``: the next document's address, which may be relative, and how it is asked for."""
+    """``<Redirect>``."""
 
     address: str
+    """The URL of the next document, which may be relative."""
     method: str = "POST"
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """What a page wants done: the messages, then the redirect if there is one."""
+    """The verbs of a page: the messages, then the redirect if there is one."""
 
     messages: tuple[SendMessage, ...] = ()
     redirect: Redirect | None = None
     warnings: tuple[str, ...] = ()
-    """What was passed over, in words."""
+    """Verbs, nouns and attributes that are ignored, each as a sentence."""
 
 
 @dataclass(frozen=True, slots=True)
 class TwimlError:
-    """A page that cannot be executed, with the debugger's code (facts 3)."""
+    """Why a page cannot be executed, with the error code of Twilio's debugger (facts 3)."""
 
     code: int
     reason: str
@@ -65,42 +66,42 @@ class TwimlError:
 
 @dataclass(frozen=True, slots=True)
 class HttpPage:
-    """What a server answered."""
+    """A complete HTTP response."""
 
     status: int
     media_type: str
-    """In lower case, without its parameters; empty when the server named none."""
+    """In lower case, without parameters; empty if the response has no Content-Type."""
     charset: str | None
     body: bytes
 
 
 def parse_response(page: HttpPage) -> Document | TwimlError:
-    """Return what a page wants done. 204 says nothing, and ``text/plain`` is a message by itself."""
+    """Return the verbs of a page. A 204 has none, and a ``text/plain`` page is the text of one message."""
     if page.status == 204:
         return Document()
     if not page.body:
-        return TwimlError(EMPTY_PAGE, "the answer is empty; say nothing with <Response/>")
+        return TwimlError(EMPTY_PAGE, "the response is empty; to send nothing, respond with <Response/>")
     if not page.media_type:
-        return TwimlError(11200, "the answer has no Content-Type")
+        return TwimlError(11200, "the response has no Content-Type")
     if page.media_type == "text/plain":
-        text = _decoded(page.body, page.charset or "utf-8").strip()
+        text = _decode(page.body, page.charset or "utf-8").strip()
         return Document((SendMessage(text),) if text else ())
     if page.media_type not in _TWIML_TYPES:
         return TwimlError(12300, f"the Content-Type {page.media_type:.80} cannot be executed")
-    return read_twiml(page.body, page.charset)
+    return parse_twiml(page.body, page.charset)
 
 
-def read_twiml(body: bytes, charset: str | None = None) -> Document | TwimlError:
-    """Read a document; ``charset`` counts where the document does not declare its encoding.
+def parse_twiml(body: bytes, charset: str | None = None) -> Document | TwimlError:
+    """Parse a document; ``charset`` is used if the document does not declare its encoding.
 
-    Entities are refused, so that nothing can grow and nothing is fetched.
+    Entities are refused, so that nothing is expanded and nothing is fetched.
     """
     version = _DECLARED_VERSION.match(body)
     if version and version[1] != b"1.0":
         return TwimlError(12101, "the XML version is not 1.0")
     try:
-        told = charset is not None and not _DECLARES_ENCODING.match(body)
-        root = fromstring(_decoded(body, charset or "utf-8") if told else body)
+        use_charset = charset is not None and not _DECLARES_ENCODING.match(body)
+        root = fromstring(_decode(body, charset or "utf-8") if use_charset else body)
     except DefusedXmlException:
         return TwimlError(12100, "the document declares entities")
     except (ParseError, ValueError, LookupError) as error:
@@ -110,10 +111,10 @@ def read_twiml(body: bytes, charset: str | None = None) -> Document | TwimlError
     return _document(root)
 
 
-def _decoded(body: bytes, charset: str) -> str:
+def _decode(body: bytes, charset: str) -> str:
     try:
         name = codecs.lookup(charset).name
-        return body.decode("utf-8" if name.replace("-", "_") in _NO_CHARSETS else name, "replace")
+        return body.decode("utf-8" if name.replace("-", "_") in _UNSUITABLE_CODECS else name, "replace")
     except (LookupError, ValueError):
         return body.decode("utf-8", "replace")
 
@@ -128,17 +129,19 @@ def _document(root: Element) -> Document:
         if verb.tag == "Message":
             messages.append(_message(verb, warnings))
         else:
-            warnings.append(f"<{verb.tag:.40}> is no verb for messages")
+            warnings.append(f"<{verb.tag:.40}> is no messaging verb and is ignored")
     return Document(tuple(messages), None, tuple(warnings))
 
 
 def _message(verb: Element, warnings: list[str]) -> SendMessage:
     warnings += [
-        f"{name} of <Message> is not heeded: receipts come to the router"
+        f"{name} of <Message> is ignored: status callbacks go to the router"
         for name in ("action", "statusCallback")
         if verb.get(name)
     ]
-    warnings += [f"<{noun.tag:.40}> in <Message> is unknown" for noun in verb if noun.tag not in _NOUNS]
+    warnings += [
+        f"<{noun.tag:.40}> in <Message> is unknown and is ignored" for noun in verb if noun.tag not in _NOUNS
+    ]
     media = ((noun.text or "").strip() for noun in verb.iterfind("Media"))
     return SendMessage(
         body="".join(_texts(verb)).strip(),
@@ -152,7 +155,7 @@ _NOUNS = ("Body", "Media")
 
 
 def _texts(verb: Element) -> Iterator[str]:
-    """Yield the loose text and every ``<Body>``; white space between nouns is layout."""
+    """Yield the text of a verb and of every ``<Body>`` in it; white space between nouns is ignored."""
     if (verb.text or "").strip():
         yield verb.text or ""
     for noun in verb:
@@ -165,6 +168,6 @@ def _texts(verb: Element) -> Iterator[str]:
 def _method(verb: Element, warnings: list[str]) -> str:
     method = verb.get("method", "POST")
     if method not in ("GET", "POST"):
-        warnings.append(f"the method {method:.20} of <Redirect> is neither GET nor POST")
+        warnings.append(f"the method {method:.20} of <Redirect> is neither GET nor POST; POST is used")
         return "POST"
     return method

@@ -1,16 +1,16 @@
-"""The URL of an application that answers Twilio's webhooks, as Twilio calls it (facts 1.1, 1.5, 2.2)."""
+"""URLs of webhooks, as Twilio calls and signs them (facts 1.1, 1.5, 2.2)."""
 
 from __future__ import annotations
 
 import re
 import string
 from base64 import b64encode
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from urllib.parse import SplitResult, quote, unquote, urljoin, urlsplit, urlunsplit
 
-LONGEST_URL = 4000
-"""Characters; servers refuse longer ones."""
+MAX_URL_LENGTH = 4000
+"""Characters; servers refuse longer URLs."""
 
 _STANDARD_PORTS = {"http": 80, "https": 443}
 _BRACKETS = re.compile(r"(?:\[[^][]*:[^][]*\]|[^][]*)(?::[0-9]*)?")
@@ -20,7 +20,7 @@ _HOST = re.compile(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*")
 
 
 class Method(Enum):
-    """How a webhook is called; the values are Twilio's."""
+    """The HTTP method of a webhook; the values are Twilio's."""
 
     GET = "GET"
     POST = "POST"
@@ -28,30 +28,29 @@ class Method(Enum):
 
 @dataclass(frozen=True, slots=True)
 class WebhookUrl:
-    """A URL that can be called. What may be a secret is in no text that is made of it."""
+    """A URL that can be called. ``str()`` and ``repr()`` contain no query and no credentials."""
 
     called: str = field(repr=False)
-    """What is called and signed: without user name, password and fragment, the port kept."""
+    """The URL that is requested and signed: with its port, without user name, password and fragment."""
     origin: str
     """Scheme, host and port, such as ``https://votes.example.com``."""
     host: str
-    """The host alone, in lower case; IPv6 without brackets."""
+    """In lower case; an IPv6 address without brackets."""
     port: int
     path: str
     credentials: str | None = field(default=None, repr=False)
-    """What an ``Authorization`` header says when the server asks for one."""
+    """The value of an ``Authorization`` header, which is sent when the server asks for it."""
 
     @classmethod
     def parse(cls, text: str) -> WebhookUrl:
-        """Read a URL.
+        """Parse a URL.
 
         Raises:
-            ValueError: a sentence that says what to change; it never repeats the URL, which may
-                hold a password.
+            ValueError: with the remedy. The text does not repeat the URL, which may contain a password.
 
         """
-        if not text.isprintable() or " " in text or len(text) > LONGEST_URL:
-            raise ValueError(f"must have no blanks (write %20) and at most {LONGEST_URL} characters")
+        if not text.isprintable() or " " in text or len(text) > MAX_URL_LENGTH:
+            raise ValueError(f"must have no blanks (write %20) and at most {MAX_URL_LENGTH} characters")
         try:
             parts = urlsplit(text)
             port = parts.port
@@ -85,27 +84,25 @@ class WebhookUrl:
         )
 
     def join(self, reference: str) -> WebhookUrl:
-        """Return what a link of this page leads to; credentials go along on the same origin only.
+        """Return the URL of a link of this page; on the same origin it has the same credentials.
 
         Raises:
-            ValueError: when that cannot be called.
+            ValueError: when the URL is invalid.
 
         """
-        found = WebhookUrl.parse(urljoin(self.called, reference))
-        if found.credentials is None and found.origin == self.origin:
-            return WebhookUrl(
-                found.called, found.origin, found.host, found.port, found.path, self.credentials
-            )
-        return found
+        url = WebhookUrl.parse(urljoin(self.called, reference))
+        if url.credentials is None and url.origin == self.origin:
+            return replace(url, credentials=self.credentials)
+        return url
 
     def with_query(self, form: str) -> str:
-        """Return the URL of a GET whose parameters are ``form``, behind those it has already."""
+        """Return the URL of a GET with the parameters of ``form`` appended to its query."""
         if not form:
             return self.called
         return f"{self.called}{'&' if '?' in self.called else '?'}{form}"
 
     def __str__(self) -> str:
-        """Return host and path, for people: ``votes.example.com/sms``."""
+        """Return host and path: ``votes.example.com/sms``."""
         return f"{self.origin.partition('://')[2]}{self.path}"
 
 

@@ -12,8 +12,8 @@ from sms_router.routing.contacts.status_callbacks import ReceiptHandler
 from sms_router.routing.inbox.answer import Outcome
 from sms_router.routing.pipeline.context import FallbackError, InboundRequest
 from sms_router.twilio.form import MalformedFormError, first_values, parse_form
-from sms_router.twilio.inbound import InvalidWebhook, read_inbound
-from sms_router.twilio.status import read_receipt
+from sms_router.twilio.inbound import InvalidWebhook, parse_inbound
+from sms_router.twilio.status import parse_receipt
 from sms_router.web import metrics
 from sms_router.web.authentication import WebhookAuthenticator
 from sms_router.web.http import Rejection, send_empty, send_twiml
@@ -44,7 +44,7 @@ class InboundEndpoint:
         if isinstance(verified, Rejection):
             await reject(send, verified, self._authenticator.rejections)
             return
-        message = read_inbound(verified.parameters)
+        message = parse_inbound(verified.parameters)
         if isinstance(message, InvalidWebhook):
             log.warning("a signed request is not a message: %s", message.reason)
             self._authenticator.rejections.record_reason(Rejection.MALFORMED.word, message.reason)
@@ -82,7 +82,7 @@ class StatusEndpoint:
         if isinstance(verified, Rejection):
             await reject(send, verified, self._authenticator.rejections)
             return
-        receipt = read_receipt(verified.parameters, _reply_id(scope["query_string"]))
+        receipt = parse_receipt(verified.parameters, _reply_id(scope["query_string"]))
         if isinstance(receipt, InvalidWebhook):
             # It is signed by Twilio: an error status would only add an alert that nobody can act on.
             log.warning("a status callback is not understood: %s", receipt.reason)
@@ -90,9 +90,9 @@ class StatusEndpoint:
             await send_empty(send, 204)
             return
         metrics.count_receipt(receipt.status.value, receipt.error_code)
-        fault = await self._receipts.handle(receipt)
-        if fault is not None:
-            metrics.FAULTS.labels(fault.kind, fault.sender).inc()
+        failure = await self._receipts.handle(receipt)
+        if failure is not None:
+            metrics.FAULTS.labels(failure.error_class, failure.sender).inc()
         await send_empty(send, 204)
 
 

@@ -15,7 +15,7 @@ from sms_router.config.settings import load_settings
 from sms_router.routing.dispatch.responders import HandlerResponder, TemplateResponder
 from sms_router.routing.handler.thread_pool import HandlerThreadPool
 from sms_router.routing.opt_outs.keywords_file import load_opt_out_keywords
-from sms_router.twilio.inbound import InboundMessage, read_inbound
+from sms_router.twilio.inbound import InboundMessage, parse_inbound
 from tests.routing.rules import load_dispatcher
 
 BUILDER = WebhookBuilder(Account("AC" + "1" * 32, "a-token", "MG" + "1" * 32, "https://sms.example.com"))
@@ -29,7 +29,7 @@ async def test_every_text_gets_the_expected_reply(tmp_path: Path, text: Text) ->
     dispatcher = load_dispatcher(
         folder, ("loadtests.workload.handlers",), threads, load_opt_out_keywords(folder)
     )
-    message = read_inbound(BUILDER.inbound_parameters("SM" + "a" * 32, make_contact(3), text))
+    message = parse_inbound(BUILDER.inbound_parameters("SM" + "a" * 32, make_contact(3), text))
     assert isinstance(message, InboundMessage)
     found = dispatcher.resolve(message)
     if found.opt_out is not None:

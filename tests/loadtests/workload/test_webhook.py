@@ -6,8 +6,8 @@ from loadtests.workload.contacts import make_contact
 from loadtests.workload.texts import HOURS, WITH_PICTURES
 from loadtests.workload.webhook import Account, Signer, WebhookBuilder
 from sms_router.twilio.form import parse_form
-from sms_router.twilio.inbound import InboundMessage, read_inbound
-from sms_router.twilio.status import Receipt, read_receipt
+from sms_router.twilio.inbound import InboundMessage, parse_inbound
+from sms_router.twilio.status import Receipt, parse_receipt
 
 ACCOUNT = Account("AC" + "1" * 32, "a-token", "MG" + "1" * 32, "https://sms.example.com/twilio")
 SID = "SM" + "a" * 32
@@ -50,14 +50,14 @@ def test_a_whole_url_is_called_by_its_path() -> None:
 
 def test_the_router_accepts_the_message() -> None:
     contact = make_contact(4)
-    message = read_inbound(BUILDER.inbound_parameters(SID, contact, WITH_PICTURES))
+    message = parse_inbound(BUILDER.inbound_parameters(SID, contact, WITH_PICTURES))
     assert isinstance(message, InboundMessage)
     assert (message.sid, message.sender, message.from_city) == (SID, contact.number, "SAN FRANCISCO")
     assert [media.url for media in message.media] == list(WITH_PICTURES.pictures)
 
 
 def test_the_router_accepts_the_status_callback() -> None:
-    receipt = read_receipt(BUILDER.status_parameters(SID, make_contact(4), "12345", "delivered"), None)
+    receipt = parse_receipt(BUILDER.status_parameters(SID, make_contact(4), "12345", "delivered"), None)
     assert isinstance(receipt, Receipt)
     assert receipt.status.value == "delivered"
 

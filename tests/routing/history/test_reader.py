@@ -11,6 +11,8 @@ import pytest
 import redis
 
 from sms_router.delivery.entry import MessagePart, ReplyKind
+from sms_router.routing.contacts.contacts import Contacts
+from sms_router.routing.contacts.receipt_analysis import ReceiptAnalyzer
 from sms_router.routing.contacts.status_callbacks import ReceiptHandler
 from sms_router.routing.handler.reply import Reply
 from sms_router.routing.history.reader import HistoryReader
@@ -18,6 +20,7 @@ from sms_router.routing.history.record import MessageRecord
 from sms_router.routing.inbox.answer import Answer, JournalEntry, MessageKey, Outcome
 from sms_router.routing.inbox.inbox import Claimed, Inbox
 from sms_router.routing.pipeline.composer import Composer
+from sms_router.senders.error_table import load_error_table
 from sms_router.senders.models import ReplyFrom
 from sms_router.store.keys import ALL_BUCKETS, bucket_of
 from sms_router.store.spool.durable_writer import DurableWriter
@@ -73,7 +76,9 @@ async def journal(valkey_url: str, tmp_path: Path) -> AsyncIterator[JournalFixtu
     store = Store(valkey_url)
     writer = DurableWriter(store, Spool(tmp_path))
     await store.start(writer.replay)
-    yield JournalFixture(Inbox(store, writer, 7), ReceiptHandler(writer, 7))
+    contacts = Contacts(store, writer, lambda _service, _number: None, load_error_table())
+    analyzer = ReceiptAnalyzer(contacts, lambda _service, _number: None)
+    yield JournalFixture(Inbox(store, writer, 7), ReceiptHandler(writer, 7, analyzer))
     await writer.aclose()
     await store.aclose()
 
@@ -177,8 +182,8 @@ async def test_receipts_belong_to_the_message_whose_reply_they_report(
         status=MessageStatus.UNDELIVERED,
         error_code=30006,
         sender="12345",
-        person=PERSON,
-        reply=f"{sid_of(1)}.0",
+        contact=PERSON,
+        reply_id=f"{sid_of(1)}.0",
     )
     await journal.receipts.handle(receipt)
     (record,) = history.recent(1)

@@ -113,7 +113,7 @@ async def test_concurrent_forwards_open_one_http_session(
         (response("<Response>"), 12100, "not well-formed XML"),
         (response("<html><body>Hi</body></html>", media_type="text/html"), 12102, "the root is <html>"),
         (response('{"a": 1}', media_type="application/json"), 12300, "the Content-Type application/json"),
-        (response("<Response/>", media_type=None), 11200, "the answer has no Content-Type"),
+        (response("<Response/>", media_type=None), 11200, "the response has no Content-Type"),
         (response(status="302 Found", Location="/sms"), 11215, "more than 10 redirects"),
         (response("<Response><Redirect/></Response>"), 14106, "more than 10 documents"),
         (
@@ -330,8 +330,8 @@ async def test_what_is_ignored_in_twiml_is_logged_once(
     for _ in range(3):
         assert await forwarding.texts(forward(f"{server.url}/sms")) == ["y"]
     assert [line.partition(": ")[2] for line in caplog.messages] == [
-        "<Say> is no verb for messages",
-        "action of <Message> is not heeded: receipts come to the router",
+        "<Say> is no messaging verb and is ignored",
+        "action of <Message> is ignored: status callbacks go to the router",
     ]
 
 

@@ -6,7 +6,7 @@ from sms_router.cli.context import has_store, store_client
 from sms_router.cli.times import iso
 from sms_router.config.settings import Settings
 from sms_router.routing.contacts.contact import UNKNOWN
-from sms_router.routing.contacts.summary import ContactSummary, stored_person
+from sms_router.routing.contacts.summary import ContactSummary, read_contact
 from sms_router.senders.error_table import load_error_table
 
 
@@ -16,16 +16,16 @@ def load_contact(settings: Settings, scope: str, number: str, at: int) -> Contac
     person = UNKNOWN
     if has_store(settings):
         with store_client(settings) as client:
-            person = stored_person(client, scope, number)
+            person = read_contact(client, scope, number)
     return ContactSummary(person, table, at)
 
 
 def as_json(known: ContactSummary) -> dict[str, object]:
     """Return what is known, for programs; times are ISO 8601."""
-    person = known.person
+    person = known.contact
     listed = person.opted_out if known.facts.opted_out else None
     return {
-        "as_of": iso(known.moment / 1000),
+        "as_of": iso(known.at / 1000),
         "opted_out": {"since": iso(listed.since / 1000), "source": listed.source} if listed else None,
         "unreachable": [
             {
@@ -35,7 +35,7 @@ def as_json(known: ContactSummary) -> dict[str, object]:
                 "since": iso(each.since / 1000),
                 "until": iso(each.until / 1000),
             }
-            for each in known.beliefs
+            for each in known.unreachable_senders
         ],
         "last_sender": person.last_sender,
     }

@@ -15,7 +15,7 @@ from sms_router.cli.rules import rules_and_pools
 from sms_router.cli.senders.conditions import load_conditions
 from sms_router.cli.senders.pools import known_snapshots, usual_recipient
 from sms_router.cli.times import parse_time
-from sms_router.routing.contacts.summary import describe
+from sms_router.routing.contacts.summary import describe_contact
 from sms_router.routing.pipeline.composer import Composer
 from sms_router.routing.pipeline.explain import Explanation, sample_message
 from sms_router.routing.pipeline.explain import explain as explained
@@ -75,7 +75,7 @@ def explain(
         message = replace(message, service_sid=pool.service_sid)
     known = load_contact(settings, message.service_sid or recipient, sender, parse_time(as_of))
     composer = Composer(lambda service, texted: find_pool(pools, service, texted), settings.reply_from, "")
-    now = load_conditions(settings, found_snapshots, known.moment / 1000).conditions
+    now = load_conditions(settings, found_snapshots, known.at / 1000).conditions
     story = explained(message, known, dispatcher, composer, now)
     if as_json:
         print_json(_as_json(story))
@@ -92,7 +92,7 @@ def _tell(story: Explanation) -> None:
         stdout.print(plain(text, "dim"))
     answer = (story.answer.text or "(no reply)").replace("\n", "\n        ")
     stdout.print("[bold]Answer[/bold] ", plain(answer), soft_wrap=True)
-    for fact in describe(story.known):
+    for fact in describe_contact(story.known):
         stdout.print("[bold]Person[/bold] ", plain(fact), soft_wrap=True)
     stdout.print("[bold]Sender[/bold] ", plain(story.sender or "none: nothing is sent"))
     if story.trail:
@@ -133,7 +133,7 @@ def _as_json(story: Explanation) -> dict[str, object]:
             for line in story.trail
         ],
         "person": known_as_json(story.known),
-        "if_it_failed": {"sender": story.failing.instead.address, "reason": str(story.failing)}
+        "if_it_failed": {"sender": story.failing.decision.address, "reason": str(story.failing)}
         if story.failing is not None
         else None,
     }

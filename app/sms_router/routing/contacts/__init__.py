@@ -1,1 +1,1 @@
-"""What is known of a person in a Service, and how receipts change it."""
+"""What is stored of a contact in a Service, and how status callbacks change it."""

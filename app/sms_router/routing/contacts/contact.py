@@ -1,4 +1,4 @@
-"""What is known of one person in one Service, as it is kept, and as it is asked about."""
+"""What is stored of one contact in one Service, and what sender selection derives from it."""
 
 from __future__ import annotations
 
@@ -10,44 +10,44 @@ from sms_router.senders.models import NO_FACTS, RecipientFacts
 from sms_router.senders.reachability import Failure, UnreachableSender, infer_unreachable, read_failures
 
 ContactFields = Sequence[bytes] | None
-"""What is kept about the person, as alternating names and values (`people.read_person`); None for nothing."""
+"""The stored hash of a contact, as alternating names and values (`parse_contact`); None if there is none."""
 
 
 @dataclass(frozen=True, slots=True)
 class OptOutState:
-    """Since when a person has been on the opt-out list, and what put them there."""
+    """An entry on the opt-out list."""
 
     since: int
     """Milliseconds since the epoch."""
     source: str
-    """The word they texted, an error code of Twilio's, or what an operator said."""
+    """The keyword that was texted, an error code of Twilio's, or what an operator wrote."""
 
 
 @dataclass(frozen=True, slots=True)
 class Contact:
-    """Everything that is kept about somebody."""
+    """Everything that is stored of a contact in a Service."""
 
     opted_out: OptOutState | None = None
     failures: Mapping[str, tuple[Failure, ...]] = field(default_factory=dict)
-    """By the sender's address."""
+    """By the address of the sender."""
     last_sender: str | None = None
 
     @property
     def newest(self) -> int:
-        """When the latest of it came about, in milliseconds since the epoch; 0 for never."""
-        moments = [failure.at for failures in self.failures.values() for failure in failures]
-        return max(moments, default=0) if self.opted_out is None else max(self.opted_out.since, *moments, 0)
+        """The latest time in the stored data, in milliseconds since the epoch; 0 if there is none."""
+        times = [failure.at for failures in self.failures.values() for failure in failures]
+        return max(times, default=0) if self.opted_out is None else max(self.opted_out.since, *times, 0)
 
-    def beliefs(self, table: ErrorTable, now: int) -> tuple[UnreachableSender, ...]:
-        """Return which senders are taken not to reach this person at a moment, in milliseconds."""
-        found = (
+    def unreachable_senders(self, table: ErrorTable, now: int) -> tuple[UnreachableSender, ...]:
+        """Return the senders that do not reach the contact; ``now`` is in milliseconds since the epoch."""
+        inferred = (
             infer_unreachable(address, failures, table, now) for address, failures in self.failures.items()
         )
-        return tuple(each for each in found if each is not None)
+        return tuple(unreachable for unreachable in inferred if unreachable is not None)
 
     def facts(self, table: ErrorTable, now: int) -> RecipientFacts:
-        """Return what the selection is told at a moment; `NOTHING_LEARNED` itself when that is nothing."""
-        unreachable = frozenset(each.address for each in self.beliefs(table, now))
+        """Return the facts for sender selection; ``now`` is in milliseconds since the epoch."""
+        unreachable = frozenset(sender.address for sender in self.unreachable_senders(table, now))
         opted_out = self.opted_out is not None and self.opted_out.since <= now
         if not unreachable and not opted_out and self.last_sender is None:
             return NO_FACTS
@@ -57,12 +57,12 @@ class Contact:
 UNKNOWN = Contact()
 
 
-def parse_contact(known: Sequence[bytes]) -> Contact:
-    """Read what Redis keeps: alternating names and values; what cannot be read is left out."""
+def parse_contact(fields: Sequence[bytes]) -> Contact:
+    """Parse a stored contact: alternating names and values. A value that cannot be parsed is left out."""
     opted_out = None
     last_sender = None
     failures: dict[str, tuple[Failure, ...]] = {}
-    texts = [each.decode("utf-8", "replace") for each in known]
+    texts = [field.decode("utf-8", "replace") for field in fields]
     for name, value in zip(texts[::2], texts[1::2], strict=True):
         if name == ":opt-out":
             _, since, source = [*value.split(" ", 2), "", ""][:3]

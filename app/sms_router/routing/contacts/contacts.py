@@ -1,4 +1,4 @@
-"""What is known about people: asked before anything is sent, and changed when they opt out or come back."""
+"""Reads and changes what is stored of contacts: opt-outs, unreachable senders, the last sender."""
 
 from __future__ import annotations
 
@@ -18,107 +18,129 @@ from sms_router.store.spool.durable_writer import DurableWriter
 from sms_router.store.store import Store
 
 PUBLISH_TIMEOUT = 0.1
-"""Seconds that an answer waits for other workers to hear of an opt-out, where Redis cannot keep it."""
+"""Seconds for publishing an opt-out that Redis could not store; the answer waits for it."""
 
 _OPTED_OUT = RecipientFacts(opted_out=True)
 
 
 class Contacts:
-    """The facts of one worker, over Redis, with a copy of the opt-outs beside it."""
+    """The contacts of all Services, in Redis; the worker also has a cache of the opt-out list.
+
+    Args:
+        store: where contacts are read.
+        writer: where they are changed; it keeps changes while Redis is unavailable.
+        pool_for: finds the pool of a Service or a number.
+        table: the error table, which decides for how long a sender is unreachable.
+        clock: returns the time in seconds since the epoch.
+
+    """
 
     def __init__(
         self,
         store: Store,
-        journal: DurableWriter,
+        writer: DurableWriter,
         pool_for: PoolFinder,
         table: ErrorTable,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """``clock`` is in seconds since the epoch."""
         self._store = store
-        self._journal = journal
+        self._writer = writer
         self._pool_for = pool_for
         self._clock = clock
         self.opted_out = OptOutCache()
         self.table = table
 
     def scope_of(self, service_sid: str | None, number: str) -> str:
-        """Return what opt-outs and beliefs belong to: the Service, else the number alone (facts 8).
+        """Return the scope to which opt-outs and unreachable senders belong (facts 8).
 
-        ``number`` is ours; where Twilio names no Service, it is the one whose pool holds the number.
+        It is the Service, else the number alone. Where Twilio names no Service, it is the one whose pool
+        contains the number, which is one of ours.
         """
         if service_sid is not None:
             return service_sid
         pool = self._pool_for(None, number)
         return pool.service_sid if pool is not None else number
 
-    def facts(self, scope: str, person: str, known: ContactFields, stored: bool) -> RecipientFacts:
-        """Return the facts that came with a claim; ``stored`` is False when Redis is away."""
-        if known is not None:
-            kept = parse_contact(known)
-            # Redis dates what people have said; this worker's clock may be behind it.
-            facts = kept.facts(self.table, max(self.now(), kept.newest))
+    def facts(self, scope: str, contact: str, fields: ContactFields, stored: bool) -> RecipientFacts:
+        """Return the facts about a contact from the stored fields that a claim has returned.
+
+        ``stored`` is False if Redis was unavailable, so that absent fields prove nothing.
+        """
+        if fields is not None:
+            parsed = parse_contact(fields)
+            # Redis has set the times of the data; this worker's clock may be behind.
+            facts = parsed.facts(self.table, max(self.now(), parsed.newest))
             if facts.opted_out:
-                self.opted_out.remember(scope, person)
+                self.opted_out.remember(scope, contact)
                 return facts
         else:
             facts = NO_FACTS
-        if self.opted_out and (scope, person) in self.opted_out:
-            if not stored or self._journal.has_backlog:
+        if self.opted_out and (scope, contact) in self.opted_out:
+            if not stored or self._writer.has_backlog:
                 return _OPTED_OUT
-            self.opted_out.forget(scope, person)  # they have come back, by another worker
+            self.opted_out.forget(scope, contact)  # another worker has recorded a START
         return facts
 
-    async def get(self, scope: str, person: str) -> Contact:
-        """Return what is kept about a person now.
+    async def get(self, scope: str, contact: str) -> Contact:
+        """Return what is stored of a contact.
 
         Raises:
-            StoreUnavailableError: when it cannot be known.
+            StoreUnavailableError: when Redis does not respond.
 
         """
-        known = await self._kept(scope, person)
-        return parse_contact(known) if known is not None else UNKNOWN
+        fields = await self._read(scope, contact)
+        return parse_contact(fields) if fields is not None else UNKNOWN
 
-    async def facts_now(self, scope: str, person: str) -> RecipientFacts:
-        """Return the facts as they are now.
+    async def facts_now(self, scope: str, contact: str) -> RecipientFacts:
+        """Return the current facts about a contact.
 
         Raises:
-            StoreUnavailableError: when they cannot be known; then nothing may be sent.
+            StoreUnavailableError: when Redis does not respond; then nothing may be sent.
 
         """
-        return self.facts(scope, person, await self._kept(scope, person), stored=True)
+        return self.facts(scope, contact, await self._read(scope, contact), stored=True)
 
-    async def _kept(self, scope: str, person: str) -> ContactFields:
-        return await self._store.run(scripts.get_contact(scope=scope, contact=person)) or None
+    async def _read(self, scope: str, contact: str) -> ContactFields:
+        return await self._store.run(scripts.get_contact(scope=scope, contact=contact)) or None
 
-    def is_opted_out_cached(self, scope: str, person: str) -> bool:
-        """Tell whether this worker has heard that the person opted out."""
-        return (scope, person) in self.opted_out
+    def is_opted_out_cached(self, scope: str, contact: str) -> bool:
+        """Return whether this worker's cache has the contact on the opt-out list."""
+        return (scope, contact) in self.opted_out
 
-    async def opt_out(self, scope: str, person: str, source: str, reference: str | None = None) -> None:
-        """Put a person on the list, by the time of the message that said so, else from now on."""
-        self.opted_out.record_local(f"stop {scope} {person}")
-        await self._consent("stop", scope, person, source, reference)
+    async def opt_out(self, scope: str, contact: str, source: str, reference: str | None = None) -> None:
+        """Put a contact on the opt-out list.
 
-    async def opt_in(self, scope: str, person: str, source: str, reference: str | None = None) -> None:
-        """Take a person off the list."""
-        self.opted_out.record_local(f"start {scope} {person}")
-        await self._consent("start", scope, person, source, reference)
+        Args:
+            scope: that of `scope_of`.
+            contact: the number.
+            source: the keyword, an error code of Twilio's, or what an operator wrote.
+            reference: the message with the keyword, whose time of arrival counts; None for now.
 
-    async def _consent(self, wish: str, scope: str, person: str, source: str, reference: str | None) -> None:
+        """
+        self.opted_out.record_local(f"stop {scope} {contact}")
+        await self._write_consent("stop", scope, contact, source, reference)
+
+    async def opt_in(self, scope: str, contact: str, source: str, reference: str | None = None) -> None:
+        """Remove a contact from the opt-out list; the arguments are those of `opt_out`."""
+        self.opted_out.record_local(f"start {scope} {contact}")
+        await self._write_consent("start", scope, contact, source, reference)
+
+    async def _write_consent(
+        self, change: str, scope: str, contact: str, source: str, reference: str | None
+    ) -> None:
         call = scripts.change_consent(
             scope=scope,
-            contact=person,
+            contact=contact,
             message=reference,
-            request=wish,
+            request=change,
             source=source,
             requested_at=self.now(),
             ttl_ms=self.table.max_ttl_ms,
         )
-        if await self._journal.write(call) is None:
-            # Redis may be too full to store it and still publish it; one that is away does neither.
-            key = bucket_of(person).contact(scope, person)
-            call = scripts.publish(key=key, channel=CONSENTS_CHANNEL, payload=f"{wish} {scope} {person}")
+        if await self._writer.write(call) is None:
+            # Redis may be too full to store the change and still publish it; if it is down, it does neither.
+            key = bucket_of(contact).contact(scope, contact)
+            call = scripts.publish(key=key, channel=CONSENTS_CHANNEL, payload=f"{change} {scope} {contact}")
             with contextlib.suppress(StoreUnavailableError):
                 await self._store.run(call, PUBLISH_TIMEOUT)
 

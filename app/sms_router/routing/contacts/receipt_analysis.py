@@ -1,4 +1,4 @@
-"""What a receipt teaches about the person it speaks of (design 7)."""
+"""What a receipt proves about a contact and a sender."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from sms_router.senders.pool import Pool, PoolFinder
 from sms_router.twilio.status import Receipt
 
 UNKNOWN_CODE = "unknown"
-"""The class, in metrics, of codes that the error table does not have."""
+"""The error class, in metrics, of a code that the error table does not contain."""
 
-PICTURE = "MM"
-"""How the sids of messages with media begin; what becomes of them says nothing about texts."""
+MMS_PREFIX = "MM"
+"""Begins the sids of messages with media; their delivery says nothing about texts."""
 
 
 class Evidence(StrEnum):
-    """What is kept; the values are those of the receipt's script."""
+    """What is stored for the contact; the values are those of the receipt's script."""
 
     NOTHING = ""
     FAILED = "failed"
@@ -30,87 +30,92 @@ class Evidence(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ReceiptAnalysis:
-    """What one receipt teaches."""
+    """The result of analyzing one receipt."""
 
     scope: str
-    """Where it belongs: a Service's sid, or a number outside Services."""
-    teaches: Evidence
-    fault: str | None
-    """Class of the failure; None when it did not fail."""
+    """The Service, or the number outside of Services (`Contacts.scope_of`)."""
+    evidence: Evidence
+    error_class: str | None
+    """The class of the error, or `UNKNOWN_CODE`; None when the message has not failed."""
     opted_out: bool
-    ours: bool
-    """True when the sender is known to be one of ours."""
+    """True when the error says that the contact has opted out at Twilio."""
+    is_ours: bool
+    """True when the sender belongs to a pool."""
     has_alternatives: bool
-    """True when other senders could have stood in its place, so that it is worth keeping which it was."""
-    sender_fault: ErrorEntry | None
-    """Set when another sender may reach the person where this short code did not."""
+    """True when other senders of the same kind and country exist, so that the last sender is stored."""
+    sender_error: ErrorEntry | None
+    """The error, when a short code has not reached the contact and another sender may."""
 
 
 class ReceiptAnalyzer:
-    """Reads receipts with the error table and the pools at hand."""
+    """Analyzes receipts with the error table and the pools.
 
-    def __init__(self, people: Contacts, pool_for: PoolFinder) -> None:
-        """Take where facts are kept and where pools come from."""
-        self.people = people
+    Args:
+        contacts: has the error table.
+        pool_for: finds the pool of a Service or a number.
+
+    """
+
+    def __init__(self, contacts: Contacts, pool_for: PoolFinder) -> None:
+        self.contacts = contacts
         self._pool_for = pool_for
-        self._kinds: dict[str, tuple[Pool, Counter[tuple[SenderKind, str | None]]]] = {}
+        self._counts: dict[str, tuple[Pool, Counter[tuple[SenderKind, str | None]]]] = {}
 
     def analyze(self, receipt: Receipt) -> ReceiptAnalysis:
-        """Return what a receipt teaches; a failure counts against short codes only."""
+        """Return what a receipt proves; only failures of short codes are evidence against a sender."""
         address = receipt.sender or ""
         pool = self._pool_for(receipt.service_sid, address)
-        sender = pool.find(address, country_of(receipt.person, None)) if pool is not None else None
-        entry = self.people.table.find(receipt.error_code)
-        short_code = address.isdigit() if sender is None else sender.kind is SenderKind.SHORT_CODE
-        has_equals = pool is not None and sender is not None and self._equals(pool, sender) > 1
-        blamed = (
-            receipt.status.is_failed
-            and short_code
-            and entry
-            and _speaks_of_sender(entry, sender, receipt.person)
+        sender = pool.find(address, country_of(receipt.contact, None)) if pool is not None else None
+        error = self.contacts.table.find(receipt.error_code)
+        is_short_code = address.isdigit() if sender is None else sender.kind is SenderKind.SHORT_CODE
+        has_alternatives = pool is not None and sender is not None and self._count(pool, sender) > 1
+        is_failed = receipt.status.is_failed
+        blames_short_code = (
+            is_failed
+            and is_short_code
+            and error is not None
+            and _blames_sender(error, sender, receipt.contact)
         )
-        teaches = Evidence.NOTHING
-        if not receipt.message_sid.startswith(PICTURE) and address:
-            if receipt.status.is_delivered and (short_code or has_equals):
-                teaches = Evidence.DELIVERED
-            elif blamed:
-                teaches = Evidence.FAILED
+        evidence = Evidence.NOTHING
+        if not receipt.message_sid.startswith(MMS_PREFIX) and address:
+            if receipt.status.is_delivered and (is_short_code or has_alternatives):
+                evidence = Evidence.DELIVERED
+            elif blames_short_code:
+                evidence = Evidence.FAILED
         return ReceiptAnalysis(
-            scope=self.people.scope_of(receipt.service_sid, address),
-            teaches=teaches,
-            fault=_fault(receipt, entry),
-            opted_out=receipt.status.is_failed
-            and entry is not None
-            and entry.error_class is ErrorClass.OPT_OUT,
-            ours=sender is not None,
-            has_alternatives=has_equals,
-            sender_fault=entry if blamed and address else None,
+            scope=self.contacts.scope_of(receipt.service_sid, address),
+            evidence=evidence,
+            error_class=_error_class(receipt, error),
+            opted_out=is_failed and error is not None and error.error_class is ErrorClass.OPT_OUT,
+            is_ours=sender is not None,
+            has_alternatives=has_alternatives,
+            sender_error=error if blames_short_code and address else None,
         )
 
-    def blames_sender(self, entry: ErrorEntry, address: str, service_sid: str | None, person: str) -> bool:
-        """Tell whether an error speaks of this sender, so that another one may do better."""
+    def blames_sender(self, error: ErrorEntry, address: str, service_sid: str | None, contact: str) -> bool:
+        """Return whether an error is due to the sender, so that another one may reach the contact."""
         pool = self._pool_for(service_sid, address)
-        sender = pool.find(address, country_of(person, None)) if pool is not None else None
-        return _speaks_of_sender(entry, sender, person)
+        sender = pool.find(address, country_of(contact, None)) if pool is not None else None
+        return _blames_sender(error, sender, contact)
 
-    def _equals(self, pool: Pool, sender: Sender) -> int:
-        """Count the senders of this kind and country; a pool is counted once."""
-        known = self._kinds.get(pool.service_sid)
-        if known is None or known[0] is not pool:
-            known = pool, Counter((each.kind, each.country) for each in pool.senders)
-            self._kinds[pool.service_sid] = known
-        return known[1][sender.kind, sender.country]
+    def _count(self, pool: Pool, sender: Sender) -> int:
+        """Count the senders of a kind and country; the counts of a pool are cached."""
+        cached = self._counts.get(pool.service_sid)
+        if cached is None or cached[0] is not pool:
+            cached = pool, Counter((member.kind, member.country) for member in pool.senders)
+            self._counts[pool.service_sid] = cached
+        return cached[1][sender.kind, sender.country]
 
 
-def _fault(receipt: Receipt, entry: ErrorEntry | None) -> str | None:
+def _error_class(receipt: Receipt, error: ErrorEntry | None) -> str | None:
     if not receipt.status.is_failed:
         return None
-    return entry.error_class.value if entry is not None else UNKNOWN_CODE
+    return error.error_class.value if error is not None else UNKNOWN_CODE
 
 
-def _speaks_of_sender(entry: ErrorEntry, sender: Sender | None, person: str) -> bool:
-    if entry.error_class is not ErrorClass.SENDER:
+def _blames_sender(error: ErrorEntry, sender: Sender | None, contact: str) -> bool:
+    if error.error_class is not ErrorClass.SENDER:
         return False
-    if not entry.only_abroad:
+    if not error.only_abroad:
         return True
-    return sender is not None and sender.country != country_of(person, None)
+    return sender is not None and sender.country != country_of(contact, None)

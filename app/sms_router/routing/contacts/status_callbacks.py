@@ -1,4 +1,7 @@
-"""Delivery receipts of our replies: kept in any order, each status once, and learned from."""
+"""Handles status callbacks: stores receipts, updates the contact, re-routes failed replies.
+
+Callbacks may arrive in any order and more than once; each status counts once.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from typing import NamedTuple
 
 from sms_router.delivery.entry import MessagePart, OutboxEntry
 from sms_router.privacy import mask_number
-from sms_router.routing.contacts.receipt_analysis import Evidence, ReceiptAnalysis, ReceiptAnalyzer
+from sms_router.routing.contacts.receipt_analysis import ReceiptAnalysis, ReceiptAnalyzer
 from sms_router.senders.error_table import MAX_THRESHOLD
 from sms_router.senders.reachability import infer_unreachable, read_failures
 from sms_router.store import scripts
@@ -20,162 +23,165 @@ from sms_router.twilio.status import MessageStatus, Receipt
 
 log = logging.getLogger("sms_router.receipts")
 
-_REPLY = re.compile(r"((?:SM|MM)[0-9a-fA-F]{32})\.(.*)")
-"""What our callback URL names: the message that was answered, and which of its replies this is."""
+_REPLY_ID = re.compile(r"((?:SM|MM)[0-9a-fA-F]{32})\.(.*)")
+"""The identifier in our callback URLs: the sid of the inbound message, and the part of the reply."""
 
-_ELSEWHERE = "other"
-"""The sender, in metrics, of failures of numbers that are not known to be ours."""
+_OTHER_SENDERS = "other"
+"""The sender, in metrics, of failures of numbers in none of our pools."""
 
 
 @dataclass(frozen=True, slots=True)
 class DeliveryFailure:
-    """A failure that was not known before, for the metrics."""
+    """A new failure, for metrics."""
 
-    kind: str
-    """Its class by the error table, or that the code is not in it."""
+    error_class: str
     sender: str
 
 
 class Resend(NamedTuple):
-    """What a failure leads to, beside what it teaches."""
+    """What follows a failed reply, beside the evidence against its sender."""
 
     entry: OutboxEntry | None = None
-    """The same message once more, from another sender."""
-    why: str = ""
-    times: int = 1
-    """So many failures are believed to be the sender's."""
-    believed: int = 0
-    """Milliseconds that a failure counts."""
+    """The outbox entry that sends the message once more, from another sender."""
+    reason: str = ""
+    threshold: int = 1
+    """Failures from which on the sender is unreachable; the message is then sent once more."""
+    ttl_ms: int = 0
+    """Milliseconds for which a failure counts."""
     dead_letter: str = ""
-    """Why an operator should know: the message was sent a second time, and failed as well."""
+    """The cause of a dead letter: the re-routed message has failed as well."""
 
 
-_NOTHING = Resend()
+_NO_RESEND = Resend()
 
 
 class ReceiptHandler:
-    """Stores receipts beside the message whose answer they speak of."""
+    """Stores receipts with the message whose reply they report, and acts on failures.
+
+    Args:
+        writer: where receipts are stored; it keeps them while Redis is unavailable.
+        retention_days: how long receipts are kept.
+        analyzer: determines what a receipt proves.
+        wake_outbox: is called with the contact when a reply is to be re-routed; None disables re-routing.
+        record_result: is called with the sender and the error class, or None, of each message of ours that
+            was delivered or has failed.
+
+    """
 
     def __init__(
         self,
-        journal: DurableWriter,
+        writer: DurableWriter,
         retention_days: float,
-        lessons: ReceiptAnalyzer | None = None,
-        nudge: Callable[[str], None] | None = None,
-        seen: Callable[[str, str | None], None] = lambda _, __: None,
+        analyzer: ReceiptAnalyzer,
+        wake_outbox: Callable[[str], None] | None = None,
+        record_result: Callable[[str, str | None], None] = lambda _, __: None,
     ) -> None:
-        """Keep receipts as long as messages; without ``lessons`` nothing is learned from them.
-
-        ``nudge`` is told the person when a reply of theirs is to be sent once more; without it none is.
-        ``seen`` is told what became of each text of a number of ours: the class of its error, or None.
-        """
-        self._journal = journal
+        self._writer = writer
         self._retention = int(retention_days * 86_400_000)
-        self._lessons = lessons
-        self._nudge = nudge
-        self._seen = seen
+        self._analyzer = analyzer
+        self._contacts = analyzer.contacts
+        self._wake_outbox = wake_outbox
+        self._record_result = record_result
 
     async def handle(self, receipt: Receipt) -> DeliveryFailure | None:
-        """Store a receipt and learn from it; one that says nothing new changes nothing."""
-        lesson = self._lessons.analyze(receipt) if self._lessons is not None else None
-        answered = _REPLY.fullmatch(receipt.reply or "")
-        piece = MessagePart.parse(answered[2]) if answered else None
-        reference = f"{receipt.account_sid}/{answered[1]}" if answered and piece else None
-        if lesson is not None and self._lessons is not None and lesson.opted_out:
-            await self._lessons.people.opt_out(
-                lesson.scope, receipt.person, str(receipt.error_code), reference
-            )
-        repeat = self._repeat(receipt, reference, piece, lesson)
-        found = await self._store(receipt, reference, lesson, repeat)
-        if lesson is None or found == 0:
-            return None
-        if isinstance(found, list):
-            if found[1]:
-                self._log_belief(receipt, found[1].decode())
-            if found[2]:
-                self._send_again(receipt)
-        if lesson.ours and (receipt.status.is_failed or receipt.status is MessageStatus.DELIVERED):
-            self._seen(receipt.sender or "", lesson.fault)
-        if lesson.fault is None:
-            return None
-        return DeliveryFailure(lesson.fault, (receipt.sender or "") if lesson.ours else _ELSEWHERE)
+        """Store a receipt and act on it; return the failure if it reports a new one.
 
-    def _repeat(
-        self,
-        receipt: Receipt,
-        reference: str | None,
-        piece: MessagePart | None,
-        lesson: ReceiptAnalysis | None,
+        A repeated status, or one that a later status has overtaken, changes nothing.
+        """
+        analysis = self._analyzer.analyze(receipt)
+        match = _REPLY_ID.fullmatch(receipt.reply_id or "")
+        part = MessagePart.parse(match[2]) if match else None
+        reference = f"{receipt.account_sid}/{match[1]}" if match and part else None
+        if analysis.opted_out:
+            source = str(receipt.error_code)
+            await self._contacts.opt_out(analysis.scope, receipt.contact, source, reference)
+        resend = self._resend(receipt, reference, part, analysis)
+        result = await self._store(receipt, reference, analysis, resend)
+        if result == 0:
+            return None
+        if isinstance(result, list):
+            _, failures, is_rerouted = result
+            if failures:
+                self._log_unreachable(receipt, failures.decode())
+            if is_rerouted:
+                self._log_and_wake(receipt)
+        if analysis.is_ours and (receipt.status.is_failed or receipt.status is MessageStatus.DELIVERED):
+            self._record_result(receipt.sender or "", analysis.error_class)
+        if analysis.error_class is None:
+            return None
+        sender = (receipt.sender or "") if analysis.is_ours else _OTHER_SENDERS
+        return DeliveryFailure(analysis.error_class, sender)
+
+    def _resend(
+        self, receipt: Receipt, reference: str | None, part: MessagePart | None, analysis: ReceiptAnalysis
     ) -> Resend:
-        """Say what becomes of a reply that was lost for its sender."""
-        if piece is None or reference is None or lesson is None or not receipt.status.is_failed:
-            return _NOTHING
-        if piece.resend:
-            cause = f"sent once more from {receipt.sender}, and lost as well: error {receipt.error_code}"
-            return Resend(dead_letter=f"{piece.name}: {cause}")
-        if self._nudge is None or lesson.sender_fault is None:
-            return _NOTHING
-        entry = OutboxEntry(reference, piece.repeated().name, lesson.scope, receipt.person)
-        why = f"error {receipt.error_code} from {receipt.sender}"
-        return Resend(entry, why, lesson.sender_fault.threshold, lesson.sender_fault.ttl_ms)
-
-    def _send_again(self, receipt: Receipt) -> None:
-        log.warning(
-            "the reply %s to %s failed from %s (error %s): it is sent once more, from another number",
-            receipt.message_sid,
-            mask_number(receipt.person),
-            receipt.sender,
-            receipt.error_code,
-        )
-        if self._nudge is not None:
-            self._nudge(receipt.person)
+        """Decide whether a failed reply is sent once more, or is a dead letter."""
+        if part is None or reference is None or not receipt.status.is_failed:
+            return _NO_RESEND
+        if part.resend:
+            cause = f"re-routed to {receipt.sender}, which failed as well: error {receipt.error_code}"
+            return Resend(dead_letter=f"{part.name}: {cause}")
+        if self._wake_outbox is None or analysis.sender_error is None:
+            return _NO_RESEND
+        entry = OutboxEntry(reference, part.repeated().name, analysis.scope, receipt.contact)
+        reason = f"error {receipt.error_code} from {receipt.sender}"
+        return Resend(entry, reason, analysis.sender_error.threshold, analysis.sender_error.ttl_ms)
 
     async def _store(
-        self, receipt: Receipt, reference: str | None, lesson: ReceiptAnalysis | None, repeat: Resend
+        self, receipt: Receipt, reference: str | None, analysis: ReceiptAnalysis, resend: Resend
     ) -> object:
-        people = self._lessons.people if self._lessons is not None else None
+        """Run the script; return 0 if the status is not new, else 1 or a list (see the script)."""
         call = scripts.record_receipt(
-            scope=lesson.scope if lesson is not None else "",
-            contact=receipt.person,
+            scope=analysis.scope,
+            contact=receipt.contact,
             receipt=f"{receipt.account_sid}/{receipt.message_sid}",
             message=reference,
             status=receipt.status.value,
             rank=receipt.status.rank,
             error_code=str(receipt.error_code or ""),
             sender=receipt.sender or "",
-            reply=receipt.reply or "",
+            reply=receipt.reply_id or "",
             retention_ms=self._retention,
             sid=receipt.message_sid,
-            evidence=lesson.teaches if lesson is not None else Evidence.NOTHING,
-            received_at=people.now() if people is not None else 0,
-            contact_ttl_ms=people.table.max_ttl_ms if people is not None else 0,
+            evidence=analysis.evidence,
+            received_at=self._contacts.now(),
+            contact_ttl_ms=self._contacts.table.max_ttl_ms,
             max_failures=MAX_THRESHOLD,
-            has_alternatives="1" if lesson is not None and lesson.has_alternatives else "",
-            resend_part=repeat.entry.name if repeat.entry is not None else "",
-            resend_entry=repeat.entry.line if repeat.entry is not None else b"",
-            reason=repeat.why,
-            failure_threshold=repeat.times,
-            max_failure_age_ms=repeat.believed,
-            cause=repeat.dead_letter,
+            has_alternatives="1" if analysis.has_alternatives else "",
+            resend_part=resend.entry.name if resend.entry is not None else "",
+            resend_entry=resend.entry.line if resend.entry is not None else b"",
+            reason=resend.reason,
+            failure_threshold=resend.threshold,
+            max_failure_age_ms=resend.ttl_ms,
+            cause=resend.dead_letter,
         )
-        return await self._journal.write(call)
+        return await self._writer.write(call)
 
-    def _log_belief(self, receipt: Receipt, kept: str) -> None:
-        """Say in the log what is believed since this failure."""
-        if self._lessons is None or receipt.sender is None:
+    def _log_and_wake(self, receipt: Receipt) -> None:
+        log.warning(
+            "the reply %s to %s failed from %s (error %s): it is re-routed to another sender",
+            receipt.message_sid,
+            mask_number(receipt.contact),
+            receipt.sender,
+            receipt.error_code,
+        )
+        if self._wake_outbox is not None:
+            self._wake_outbox(receipt.contact)
+
+    def _log_unreachable(self, receipt: Receipt, stored: str) -> None:
+        """Log that the sender is unreachable for the contact, if the stored failures say so."""
+        if receipt.sender is None:
             return
-        people = self._lessons.people
-        failures = read_failures(kept)
-        now = max(people.now(), *(failure.at for failure in failures))
-        made = infer_unreachable(receipt.sender, failures, people.table, now)
-        if made is not None:
-            until = datetime.fromtimestamp(made.until / 1000, UTC)
+        failures = read_failures(stored)
+        now = max(self._contacts.now(), *(failure.at for failure in failures))
+        unreachable = infer_unreachable(receipt.sender, failures, self._contacts.table, now)
+        if unreachable is not None:
+            until = datetime.fromtimestamp(unreachable.until / 1000, UTC)
             log.warning(
-                "%s is believed not to reach %s until %s (error %s, failures: %d);"
-                " another number answers them meanwhile",
+                "messages from %s do not reach %s (error %s, failures: %d); another sender is used until %s",
                 receipt.sender,
-                mask_number(receipt.person),
+                mask_number(receipt.contact),
+                unreachable.code,
+                unreachable.failures,
                 until.strftime("%Y-%m-%d %H:%M UTC"),
-                made.code,
-                made.failures,
             )

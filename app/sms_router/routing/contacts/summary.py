@@ -1,4 +1,4 @@
-"""What is known of one person at a moment, and which number they would get if a short code failed."""
+"""What is stored of a contact as sentences, and which sender would be used if a short code failed."""
 
 from __future__ import annotations
 
@@ -20,41 +20,42 @@ from sms_router.store.keys import bucket_of
 
 @dataclass(frozen=True, slots=True)
 class ContactSummary:
-    """A person at a moment."""
+    """A contact at a point in time."""
 
-    person: Contact
+    contact: Contact
     table: ErrorTable
-    moment: int
+    at: int
     """Milliseconds since the epoch."""
 
     @property
     def facts(self) -> RecipientFacts:
-        """What the selection is told."""
-        return self.person.facts(self.table, self.moment)
+        """The facts for sender selection."""
+        return self.contact.facts(self.table, self.at)
 
     @property
-    def beliefs(self) -> tuple[UnreachableSender, ...]:
-        """Which senders are taken not to reach this person."""
-        return self.person.beliefs(self.table, self.moment)
+    def unreachable_senders(self) -> tuple[UnreachableSender, ...]:
+        """The senders that do not reach the contact."""
+        return self.contact.unreachable_senders(self.table, self.at)
 
 
 @dataclass(frozen=True, slots=True)
 class FailoverPreview:
-    """What would come of it if the short code that answers did not reach the person."""
+    """The selection without the short code that was selected first."""
 
     address: str
-    instead: Decision
+    """The short code."""
+    decision: Decision
 
     def __str__(self) -> str:
-        """Say it in one line."""
-        taken = next((line.reason for line in self.instead.trail if line.is_chosen), "no number is left")
-        return f"{self.instead.address or 'nothing'}: {taken}"
+        """Return the sender and the reason in one line."""
+        reason = next((line.reason for line in self.decision.trail if line.is_chosen), "no sender is left")
+        return f"{self.decision.address or 'nothing'}: {reason}"
 
 
-def stored_person(client: redis.Redis, service: str, number: str) -> Contact:
-    """Read a contact of a Service with redis-py's client, which answers bytes."""
-    known = cast("dict[bytes, bytes]", client.hgetall(bucket_of(number).contact(service, number)))
-    return parse_contact([part for pair in known.items() for part in pair]) if known else UNKNOWN
+def read_contact(client: redis.Redis, service: str, number: str) -> Contact:
+    """Read a contact of a Service with redis-py's client, which returns bytes."""
+    fields = cast("dict[bytes, bytes]", client.hgetall(bucket_of(number).contact(service, number)))
+    return parse_contact([part for pair in fields.items() for part in pair]) if fields else UNKNOWN
 
 
 def preview_failover(
@@ -64,30 +65,40 @@ def preview_failover(
     conditions: SenderConditions,
     decision: Decision,
 ) -> FailoverPreview | None:
-    """Choose once more without the short code that was chosen; None when none was."""
+    """Select a sender again without the short code of a decision; return None if it has none.
+
+    Args:
+        pool: the senders of the Service.
+        request: what is to be sent, and to whom.
+        facts: what is known of the contact.
+        conditions: cordons, rates and pending numbers.
+        decision: the first selection, made with the same arguments.
+
+    """
     if decision.sender is None or decision.sender.kind is not SenderKind.SHORT_CODE:
         return None
     without = replace(facts, unreachable=facts.unreachable | {decision.sender.address})
     return FailoverPreview(decision.sender.address, select(pool, request, without, conditions))
 
 
-def describe(known: ContactSummary) -> Iterator[str]:
-    """Say in words what is known."""
-    person = known.person
-    if person.opted_out is not None and known.facts.opted_out:
-        yield f"on the opt-out list since {_when(person.opted_out.since)} ({person.opted_out.source})"
-    for each in known.beliefs:
+def describe_contact(summary: ContactSummary) -> Iterator[str]:
+    """Yield what is stored of a contact as sentences."""
+    contact = summary.contact
+    if contact.opted_out is not None and summary.facts.opted_out:
+        yield f"on the opt-out list since {_format(contact.opted_out.since)} ({contact.opted_out.source})"
+    for sender in summary.unreachable_senders:
         yield (
-            f"{each.address} is believed not to reach them since {_when(each.since)}, until "
-            f"{_when(each.until)} (error {each.code}, failures: {each.failures}); then it is tried again"
+            f"{sender.address} has not reached the contact since {_format(sender.since)} (error "
+            f"{sender.code}, failures: {sender.failures}); it is used again after {_format(sender.until)}"
         )
-    believed = {each.address for each in known.beliefs}
-    for address, failures in person.failures.items():
-        if address not in believed and failures:
-            yield f"{address} failed at {_when(failures[0].at)} (error {failures[0].code}); it is tried again"
-    if person.last_sender is not None:
-        yield f"last heard from {person.last_sender}"
+    unreachable = {sender.address for sender in summary.unreachable_senders}
+    for address, failures in contact.failures.items():
+        if address not in unreachable and failures:
+            failure = failures[0]
+            yield f"{address} failed at {_format(failure.at)} (error {failure.code}); it is used again"
+    if contact.last_sender is not None:
+        yield f"the last sender was {contact.last_sender}"
 
 
-def _when(at: int) -> str:
+def _format(at: int) -> str:
     return datetime.fromtimestamp(at / 1000, UTC).strftime("%Y-%m-%d %H:%M UTC")

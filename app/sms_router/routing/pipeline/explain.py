@@ -102,7 +102,7 @@ def explain(
     conditions: SenderConditions,
 ) -> Explanation:
     """Return what would be answered at the moment for which the contact's summary holds."""
-    moment = known.moment / 1000
+    moment = known.at / 1000
     resolution = dispatcher.resolve(message, moment).for_contact(known.facts.opted_out)
     answer = preview_answer(resolution, message)
     facts = known.facts if resolution.opt_out is None else replace(known.facts, opted_out=False)

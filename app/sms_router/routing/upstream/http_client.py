@@ -18,7 +18,7 @@ from yarl import URL
 from sms_router.routing.upstream.forward_rule import Target
 from sms_router.routing.upstream.models import UpstreamFailure, UpstreamRequest, UpstreamResponse
 from sms_router.twilio.signature import sign
-from sms_router.twilio.twiml_parser import LARGEST_PAGE, HttpPage
+from sms_router.twilio.twiml_parser import MAX_PAGE_BYTES, HttpPage
 from sms_router.twilio.webhook_url import Method, WebhookUrl
 
 MAX_REDIRECTS = 10
@@ -179,7 +179,7 @@ async def _read(
     body = bytearray()
     async for chunk in response.content.iter_any():
         body += chunk
-        if len(body) > LARGEST_PAGE:
+        if len(body) > MAX_PAGE_BYTES:
             response.close()
             return UpstreamFailure(11750, "the response is larger than 64 kB", url)
     media_type = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()

@@ -11,7 +11,7 @@ from redis import Redis
 from starlette.responses import Response
 
 from sms_router.privacy import mask_number
-from sms_router.routing.contacts.summary import ContactSummary, describe, stored_person
+from sms_router.routing.contacts.summary import ContactSummary, describe_contact, read_contact
 from sms_router.routing.history.reader import HistoryReader
 from sms_router.routing.history.record import MessageRecord
 from sms_router.routing.opt_outs.opt_out_list import OptOut, OptOutList, validate_entry
@@ -89,7 +89,7 @@ class ContactPages:
 
         def read(client: Redis) -> tuple[list[ContactInService], list[MessageRow]]:
             services = [
-                _describe(scope, name, ContactSummary(stored_person(client, scope, number), table, now))
+                _describe(scope, name, ContactSummary(read_contact(client, scope, number), table, now))
                 for scope, name in scopes.items()
             ]
             records = HistoryReader(client).for_contact(number, NEWEST_MESSAGES)
@@ -144,4 +144,4 @@ class ContactPages:
 
 
 def _describe(scope: str, name: str, summary: ContactSummary) -> ContactInService:
-    return ContactInService(scope, name, summary.facts.opted_out, tuple(describe(summary)))
+    return ContactInService(scope, name, summary.facts.opted_out, tuple(describe_contact(summary)))

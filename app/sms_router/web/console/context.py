@@ -12,7 +12,7 @@ from sms_router.config.settings import Settings
 from sms_router.membership.membership import Membership
 from sms_router.routing.contacts.contact import Contact
 from sms_router.routing.contacts.contacts import Contacts
-from sms_router.routing.contacts.summary import ContactSummary, stored_person
+from sms_router.routing.contacts.summary import ContactSummary, read_contact
 from sms_router.routing.dispatch.dispatcher import Dispatcher
 from sms_router.routing.pipeline.composer import Composer
 from sms_router.senders.availability import Availability
@@ -67,6 +67,6 @@ class ConsoleContext:
         table = self.contacts.table
 
         def read(client: Redis) -> Contact:
-            return stored_person(client, scope, number)
+            return read_contact(client, scope, number)
 
         return ContactSummary(await self.executor.run_with_client(read), table, self.now)

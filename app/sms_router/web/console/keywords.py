@@ -8,7 +8,7 @@ from functools import partial
 
 from starlette.responses import Response
 
-from sms_router.routing.contacts.summary import describe
+from sms_router.routing.contacts.summary import describe_contact
 from sms_router.routing.pipeline.explain import (
     Explanation,
     by_precedence,
@@ -78,7 +78,7 @@ class KeywordPages:
             more=len(rules) > (number + 1) * RULES_PER_PAGE,
             tried=tried,
             explanation=explanation,
-            contact=tuple(describe(explanation.known)) if explanation is not None else (),
+            contact=tuple(describe_contact(explanation.known)) if explanation is not None else (),
             default_recipient=self._default_recipient(),
             example_contact=EXAMPLE_CONTACT,
         )

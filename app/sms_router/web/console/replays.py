@@ -11,7 +11,7 @@ from redis import Redis
 from starlette.responses import RedirectResponse, Response
 
 from sms_router.routing.contacts.contact import Contact
-from sms_router.routing.contacts.summary import stored_person
+from sms_router.routing.contacts.summary import read_contact
 from sms_router.routing.handler.conversation import StoredConversation
 from sms_router.routing.history.record import MessageRecord
 from sms_router.routing.history.replay import ReplayCheck, ReplayStatus, check_replayable, request_replay
@@ -111,7 +111,7 @@ class ReplayPages:
         table, has_conversations = context.contacts.table, context.dispatcher.conversations is not None
 
         def read(client: Redis) -> tuple[Contact, StoredConversation | None]:
-            contact = stored_person(client, scope, message.sender)
+            contact = read_contact(client, scope, message.sender)
             return contact, read_conversation(
                 client, scope, message.sender, now
             ) if has_conversations else None
