@@ -115,7 +115,7 @@ def build(settings: Settings) -> Router:
         redis,
         clock=clock,
         report=pool_metrics.update,
-        extra_sync=OnboardingSync(redis, pending).follow,
+        extra_sync=OnboardingSync(redis, pending).sync,
     )
     rate_limiter = RateLimiter(settings.limits, time.monotonic, calendar=clock)
     rate_sync = RateSync(redis, rate_limiter, lambda: membership.pools, time.monotonic)

@@ -128,9 +128,9 @@ async def test_storing_compares_before_it_sets(source: ServiceSource, redis: Red
     await shared.announce(source.service_sid, 1)
     assert await shared.confirm(new, 0) is StoreResult.OVERTAKEN
     assert await shared.confirm(new, 1) is StoreResult.STORED
-    (standing,) = await shared.standings([source.service_sid])
-    assert standing.mark is not None
-    assert (standing.mark.version, standing.mark.changes, standing.changes) == (new.version, 1, 1)
+    (state,) = await shared.load_states([source.service_sid])
+    assert state.version is not None
+    assert (state.version.version, state.version.changes, state.changes) == (new.version, 1, 1)
 
 
 async def test_a_mark_whose_snapshot_was_evicted_counts_for_nothing(

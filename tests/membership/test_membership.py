@@ -58,7 +58,7 @@ async def test_without_redis_twilio_is_read(
         await membership.wait_until_read(10)
         assert membership.pool_for(twilio.service_sid, "12345") is not None
         assert only(membership).origin is Origin.TWILIO
-        assert membership.redis_error == "Redis did not serve (ConnectionError)"
+        assert membership.redis_error == "Redis is unavailable (ConnectionError)"
 
 
 async def test_with_neither_nothing_is_known_and_that_is_said_once(
@@ -79,7 +79,7 @@ async def test_with_neither_nothing_is_known_and_that_is_said_once(
     assert (status.origin, status.size, status.age, status.version) == (Origin.NOTHING, 0, None, None)
     assert (status.stale, status.failures, status.refreshes) == (True, 3, 0)
     assert [record.message for record in caplog.records] == [
-        "Redis did not serve (ConnectionError); the Sender Pools are kept in memory only",
+        "Redis is unavailable (ConnectionError); the Sender Pools are kept in memory only",
         f"{status.failure}; there is no snapshot yet",
     ]
 

@@ -13,11 +13,10 @@ from sms_router.membership.source import ServiceSource
 from sms_router.onboarding.checklist import Checklist
 from sms_router.onboarding.process_choice import choose_path
 from sms_router.onboarding.repository import (
-    KEPT,
     ConflictError,
     compare_and_set,
     delete_finished,
-    stored_arrivals,
+    load_state,
 )
 from sms_router.onboarding.serialization import dump
 from sms_router.onboarding.steps import LIVE, OnboardingKind
@@ -45,7 +44,7 @@ def worker(
     source: ServiceSource, redis: Redis, clock: Clock, pauses: Pauses | None = None
 ) -> tuple[Membership, PendingNumbers]:
     pending = PendingNumbers(lambda: membership.pools, clock)
-    extra_sync = OnboardingSync(redis, pending).follow
+    extra_sync = OnboardingSync(redis, pending).sync
     membership = Membership(
         [source], redis, clock=clock, sleep=pauses or asyncio.sleep, extra_sync=extra_sync
     )
@@ -89,11 +88,11 @@ async def test_a_text_to_it_is_known_everywhere_and_said_once_it_is_no_migration
     clock.now += 60
     other.reasons(NUMBER)
     await there.watch()
-    assert stored_arrivals(operator).texted[NUMBER] == clock.now - 60
+    assert load_state(operator).texted[NUMBER] == clock.now - 60
     compare_and_set(operator, NUMBER, lambda before: before and before.complete_step(LIVE, 2.0, "ada"))
     await there.watch()
     assert other.notices() == []
-    assert set(stored_arrivals(operator).texted) == {CODE}
+    assert set(load_state(operator).texted) == {CODE}
 
 
 async def test_it_is_put_back_where_redis_has_lost_everything(
@@ -105,8 +104,8 @@ async def test_it_is_put_back_where_redis_has_lost_everything(
     pending.reasons(NUMBER)
     operator.delete(CHECKLISTS, TEXTED, CHECKLISTS_VERSION)
     await here.watch()
-    assert [each.number for each in stored_arrivals(operator).pending] == [NUMBER]
-    assert stored_arrivals(operator).texted == {NUMBER: clock.now}
+    assert [each.number for each in load_state(operator).pending] == [NUMBER]
+    assert load_state(operator).texted == {NUMBER: clock.now}
 
 
 async def test_without_redis_what_was_known_holds(
@@ -141,8 +140,8 @@ async def test_a_redis_that_is_killed_takes_nothing_with_it(
         await eventually(lambda: _well(here))
         await here.watch()
         with sync_client(private_valkey.url) as client:
-            assert [each.number for each in stored_arrivals(client).pending] == [NUMBER]
-            assert stored_arrivals(client).texted == {NUMBER: clock.now}
+            assert [each.number for each in load_state(client).pending] == [NUMBER]
+            assert load_state(client).texted == {NUMBER: clock.now}
 
 
 async def test_two_operators_lose_nothing_of_each_other(
@@ -160,7 +159,7 @@ async def test_two_operators_lose_nothing_of_each_other(
     stored = compare_and_set(operator, NUMBER, slow)
     assert stored is not None
     assert [entry.detail for entry in stored.history[1:]] == ["first", "second"]
-    assert stored_arrivals(operator).checklists == (stored,)
+    assert load_state(operator).checklists == (stored,)
 
 
 async def test_what_has_been_finished_for_long_is_swept_away(
@@ -168,10 +167,10 @@ async def test_what_has_been_finished_for_long_is_swept_away(
 ) -> None:
     compare_and_set(operator, NUMBER, lambda _: added(twilio).complete_step(LIVE, 1.0, "ada"))
     compare_and_set(operator, CODE, lambda _: added(twilio, CODE, OnboardingKind.SHORT_CODE_LEASE))
-    delete_finished(operator, KEPT)
-    assert len(stored_arrivals(operator).checklists) == 2
-    delete_finished(operator, KEPT + 2)
-    assert [each.number for each in stored_arrivals(operator).checklists] == [CODE]
+    delete_finished(operator, 90 * 86_400)
+    assert len(load_state(operator).checklists) == 2
+    delete_finished(operator, 90 * 86_400 + 2)
+    assert [each.number for each in load_state(operator).checklists] == [CODE]
 
 
 async def test_what_cannot_be_read_is_left_out_and_may_be_written_again(

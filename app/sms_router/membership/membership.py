@@ -185,7 +185,7 @@ class Membership:
         await self._extend_lock(service_sid, WATCH_INTERVAL * 3)
         if not self.redis_error:
             with contextlib.suppress(SharedStateError):
-                await self._store.forget_failures(service_sid)
+                await self._store.reset_failures(service_sid)
         return service.source.refresh_after
 
     async def sync(self) -> None:
@@ -194,7 +194,7 @@ class Membership:
             return
         async with self._sync_lock:
             try:
-                states = await self._store.standings(list(self._services))
+                states = await self._store.load_states(list(self._services))
                 for service, state in zip(self._services.values(), states, strict=True):
                     await self._sync_service(service, state)
                 await self._cordon_sync.sync()
@@ -213,7 +213,7 @@ class Membership:
         self._report(self.statuses())
 
     async def _sync_service(self, service: ServiceState, state: StoredState) -> None:
-        known, stored = service.snapshot, state.mark
+        known, stored = service.snapshot, state.version
         if known is not None and stored is not None and stored.version == known.version:
             service.confirm(stored.read_at, self._clock())
             service.changes = max(service.changes, stored.changes)
@@ -267,7 +267,7 @@ class Membership:
         """Return how many changes were announced before a reading begins."""
         if not self.redis_error:
             with contextlib.suppress(SharedStateError):
-                (state,) = await self._store.standings([service.source.service_sid])
+                (state,) = await self._store.load_states([service.source.service_sid])
                 service.note_changes(state.changes)
         return service.announced_changes
 

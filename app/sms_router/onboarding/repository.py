@@ -1,4 +1,4 @@
-"""The checklists in Redis, for commands: changed in one step, so that two operators lose nothing."""
+"""The onboarding checklists in Redis; concurrent changes by two operators are not lost."""
 
 from __future__ import annotations
 
@@ -15,57 +15,58 @@ from sms_router.store.keys import CHECKLISTS, POOLS_CHANNEL, TEXTED
 from sms_router.store.redis_py import run_script
 from sms_router.store.scripts.senders import replace_checklist
 
-KEPT = 90 * 86_400.0
-"""Seconds that finished checklists are kept, for questions about how long they took."""
+RETENTION = 90 * 86_400.0
+"""Seconds that finished checklists are stored."""
 
-_TRIES = 20
+MAX_ATTEMPTS = 20
 
 Change = Callable[[Checklist | None], Checklist | None]
-"""From what is stored of a number to what shall be; None is nothing."""
+"""Returns the new checklist of a number, given the stored one; None stands for no checklist."""
 
 
 class ConflictError(Exception):
-    """Others keep changing what is stored of a number, so that nothing was stored."""
+    """Another operator changes the same checklist at the same time; nothing was stored."""
 
 
 @dataclass(frozen=True, slots=True)
 class OnboardingState:
-    """All numbers on their way, and which of them were texted."""
+    """All checklists, and which of their numbers received messages."""
 
     checklists: tuple[Checklist, ...] = ()
     texted: dict[str, float] = field(default_factory=dict)
-    """When each was first texted through Twilio, in seconds since the epoch."""
+    """When each number first received a message through Twilio, in seconds since the epoch."""
 
     @property
     def pending(self) -> tuple[Checklist, ...]:
-        """Those that are not live yet."""
-        return tuple(each for each in self.checklists if not each.is_finished)
+        """The checklists of numbers that are not live yet."""
+        return tuple(checklist for checklist in self.checklists if not checklist.is_finished)
 
     def find(self, number: str) -> Checklist | None:
-        """Return what is known of a number."""
-        return next((each for each in self.checklists if each.number == number), None)
+        return next((checklist for checklist in self.checklists if checklist.number == number), None)
 
 
-def stored_arrivals(redis: Redis) -> OnboardingState:
-    """Return what is stored."""
+def load_state(redis: Redis) -> OnboardingState:
     checklists: Any = redis.hgetall(CHECKLISTS)
     texted: Any = redis.hgetall(TEXTED)
     return OnboardingState(load_all(checklists), load_times(texted))
 
 
-def compare_and_set(redis: Redis, number: str, how: Change) -> Checklist | None:
-    """Change what is stored of one number, and tell every worker; returns what is stored now.
+def compare_and_set(redis: Redis, number: str, change: Change) -> Checklist | None:
+    """Change the checklist of a number on every worker; return the stored one.
 
-    ``how`` may be called again, with what somebody else has stored meanwhile; what it raises is passed on.
+    Args:
+        redis: shared by all workers.
+        number: of the checklist.
+        change: called again when another operator has changed the checklist; its exceptions are raised.
 
     Raises:
-        ContendedError: when somebody else was faster each time.
+        ConflictError: when another operator was faster each time.
 
     """
-    for _ in range(_TRIES):
+    for _ in range(MAX_ATTEMPTS):
         stored: Any = redis.hget(CHECKLISTS, number)
         before = next(iter(load_all({number.encode(): stored})), None) if stored else None
-        after = how(before)
+        after = change(before)
         if after == before:
             return after
         call = replace_checklist(
@@ -75,15 +76,15 @@ def compare_and_set(redis: Redis, number: str, how: Change) -> Checklist | None:
             is_finished="1" if after is None or after.is_finished else "0",
         )
         if run_script(redis, call):
-            service = after or before
-            redis.publish(POOLS_CHANNEL, service.service_sid if service is not None else "")
+            checklist = after or before
+            redis.publish(POOLS_CHANNEL, checklist.service_sid if checklist is not None else "")
             return after
     raise ConflictError(number)
 
 
 def delete_finished(redis: Redis, now: float) -> None:
-    """Forget what has been finished for long."""
-    for each in stored_arrivals(redis).checklists:
-        if each.is_finished and each.since + KEPT < now:
-            with contextlib.suppress(ConflictError):  # then it is not forgotten yet
-                compare_and_set(redis, each.number, lambda _: None)
+    """Delete the checklists that were finished longer than `RETENTION` ago."""
+    for checklist in load_state(redis).checklists:
+        if checklist.is_finished and checklist.since + RETENTION < now:
+            with contextlib.suppress(ConflictError):  # it is deleted at the next call
+                compare_and_set(redis, checklist.number, lambda _: None)

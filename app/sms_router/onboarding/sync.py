@@ -1,9 +1,8 @@
-"""The numbers on their way in a worker's memory, kept like those in Redis."""
+"""Copies the pending numbers from Redis into a worker, and reports which of them were texted."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
 
 from redis.asyncio import Redis
 
@@ -20,22 +19,28 @@ log = logging.getLogger("sms_router.onboarding")
 
 
 class OnboardingSync:
-    """Tells `Pending` what is stored, and Redis what was texted here."""
+    """Updates `PendingNumbers` from Redis, and Redis with the numbers that were texted here.
 
-    def __init__(self, redis: Redis, pending: PendingNumbers, time_limit: float = 1.0) -> None:
-        """``time_limit`` is in seconds, for each command."""
+    Args:
+        redis: shared by all workers.
+        pending: this worker's copy.
+        command_timeout: seconds for each command.
+
+    """
+
+    def __init__(self, redis: Redis, pending: PendingNumbers, command_timeout: float = 1.0) -> None:
         self._redis = redis
         self._pending = pending
-        self._time_limit = time_limit
-        self._checklists = VersionedHash(redis, CHECKLISTS, CHECKLISTS_VERSION, time_limit, TEXTED)
+        self._command_timeout = command_timeout
+        self._checklists = VersionedHash(redis, CHECKLISTS, CHECKLISTS_VERSION, command_timeout, TEXTED)
         self._marked: set[str] = set()
         """Numbers that Redis knows were texted."""
 
-    async def follow(self) -> None:
-        """Install what is stored, where it has changed; a single small read where it has not.
+    async def sync(self) -> None:
+        """Install the pending numbers if they have changed; otherwise it is a single small read.
 
         Raises:
-            SharedStateError: when Redis does not serve; what is installed stays.
+            SharedStateError: when Redis is unavailable; the installed numbers stay.
 
         """
         status = await self._checklists.sync()
@@ -47,13 +52,15 @@ class OnboardingSync:
 
     def _install(self) -> None:
         texted = load_times(self._checklists.companion_fields)
+        checklists = load_all(self._checklists.fields)
+        unfinished = [checklist for checklist in checklists if not checklist.is_finished]
         before = self._pending.numbers
-        self._pending.install(map(pending_number, _unfinished(self._checklists.fields)), texted)
+        self._pending.install(map(pending_number, unfinished), texted)
         self._marked = set(texted)
         for address in self._pending.numbers.keys() - before.keys():
-            log.info("%s is on its way: %s", address, self._pending.numbers[address].reason)
+            log.info("%s is pending: %s", address, self._pending.numbers[address].reason)
         for address in before.keys() - self._pending.numbers.keys():
-            log.info("%s is not on its way any more", address)
+            log.info("%s is no longer pending", address)
 
     async def _mark_texted(self) -> None:
         """Store which pending numbers were texted here, for all workers."""
@@ -62,17 +69,13 @@ class OnboardingSync:
                 continue
             if not self._pending.numbers[address].gradual:
                 log.warning("%s", live_notice(address))
-            async with redis_errors(self._time_limit):
+            async with redis_errors(self._command_timeout):
                 await run_script(self._redis, mark_texted(number=address, texted_at=at))
             self._marked.add(address)
 
 
 def pending_number(checklist: Checklist) -> PendingNumber:
-    """Return what the choice of a sender has to know of a number on its way."""
+    """Return what sender selection needs of a checklist."""
     return PendingNumber(
         checklist.number, checklist.country, checklist.pending_reason(), gradual=checklist.process.gradual
     )
-
-
-def _unfinished(stored: Mapping[bytes, bytes]) -> list[Checklist]:
-    return [each for each in load_all(stored) if not each.is_finished]

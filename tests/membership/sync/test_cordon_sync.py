@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 
 from sms_router.membership.membership import Membership
 from sms_router.membership.source import ServiceSource
-from sms_router.membership.sync.cordon_sync import release, store_cordon, stored_cordons
+from sms_router.membership.sync.cordon_sync import release_cordon, store_cordon, stored_cordons
 from sms_router.senders.cordons import Cordon
 from sms_router.store.keys import CORDONS, CORDONS_VERSION, POOLS_CHANNEL
 from sms_router.store.redis_py import sync_client
@@ -47,7 +47,7 @@ async def test_a_cordon_is_heard_by_every_worker_at_once_and_so_is_its_release(
         store_cordon(operator, made)
         for worker in (one, other):
             await eventually(lambda worker=worker: CODE in worker.cordons.reasons())
-        release(operator, made, clock.now)
+        release_cordon(operator, made, clock.now)
         for worker in (one, other):
             await eventually(lambda worker=worker: not worker.cordons.reasons())
     assert stored_cordons(operator, clock.now) == ()
@@ -77,7 +77,7 @@ async def test_a_cordon_is_put_back_where_redis_has_lost_everything(
     operator.delete(CORDONS, CORDONS_VERSION)
     await here.watch()
     assert stored_cordons(operator, clock.now) == (made,)
-    release(operator, made, clock.now)
+    release_cordon(operator, made, clock.now)
     await here.watch()
     assert here.cordons.reasons() == {}
 

@@ -21,7 +21,7 @@ from sms_router.onboarding.porting_api import (
     fetch_ported_numbers,
 )
 from sms_router.onboarding.progress import apply_observed, apply_port_status
-from sms_router.onboarding.repository import OnboardingState, stored_arrivals
+from sms_router.onboarding.repository import OnboardingState, load_state
 from sms_router.store.server_clock import server_time
 from sms_router.twilio.rest import ApiError, FailureKind
 
@@ -34,7 +34,7 @@ def known_arrivals(settings: Settings) -> tuple[OnboardingState, float]:
     if not has_store(settings):
         return OnboardingState(), time.time()
     with store_client(settings) as client:
-        return stored_arrivals(client), server_time(client)
+        return load_state(client), server_time(client)
 
 
 def update_checklist(settings: Settings, number: str, what: str, how: Change) -> Checklist | None:

@@ -12,7 +12,7 @@ from sms_router.config.settings import Settings
 from sms_router.membership.snapshot import Snapshot
 from sms_router.membership.sync.cordon_sync import stored_cordons
 from sms_router.membership.sync.rate_sync import stored_usage
-from sms_router.onboarding.repository import stored_arrivals
+from sms_router.onboarding.repository import load_state
 from sms_router.onboarding.sync import pending_number
 from sms_router.senders.cordons import Cordon, cordon_reasons
 from sms_router.senders.models import NO_CONDITIONS, SenderConditions
@@ -65,5 +65,5 @@ def load_conditions(
 
 def _pending(client: redis.Redis, snapshots: Iterable[Snapshot], at: float) -> Mapping[str, str]:
     """Return what speaks against numbers on their way, by sid."""
-    numbers = [pending_number(each) for each in stored_arrivals(client).pending if each.added <= at + 1]
+    numbers = [pending_number(each) for each in load_state(client).pending if each.added <= at + 1]
     return pending_reasons(numbers, [snapshot.pool() for snapshot in snapshots]) if numbers else {}

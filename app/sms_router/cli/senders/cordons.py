@@ -15,8 +15,7 @@ from sms_router.cli.times import parse_duration
 from sms_router.cli.twilio_access import print_line
 from sms_router.membership import audit_log as journal
 from sms_router.membership.snapshot import Snapshot
-from sms_router.membership.sync.cordon_sync import release as release_cordon
-from sms_router.membership.sync.cordon_sync import store_cordon, stored_cordons
+from sms_router.membership.sync.cordon_sync import release_cordon, store_cordon, stored_cordons
 from sms_router.senders.cordons import Cordon, parse_reason
 from sms_router.senders.models import Sender
 from sms_router.store.server_clock import server_time

@@ -1,4 +1,4 @@
-"""The cordons in Redis: made and released by commands, known to every worker within a second."""
+"""The cordons in Redis: commands change them, and every worker reads them within a second."""
 
 from __future__ import annotations
 
@@ -19,75 +19,74 @@ log = logging.getLogger("sms_router.membership")
 
 
 class CordonSync:
-    """Keeps one worker's cordons like those in Redis."""
+    """Copies the stored cordons into one worker's `Cordons`; ``command_timeout`` is in seconds."""
 
-    def __init__(self, redis: Redis, cordons: Cordons, time_limit: float = 1.0) -> None:
-        """``time_limit`` is in seconds, for each command."""
+    def __init__(self, redis: Redis, cordons: Cordons, command_timeout: float = 1.0) -> None:
         self._cordons = cordons
-        self._stored = VersionedHash(redis, CORDONS, CORDONS_VERSION, time_limit)
+        self._stored = VersionedHash(redis, CORDONS, CORDONS_VERSION, command_timeout)
 
     async def sync(self) -> None:
-        """Install the stored cordons where they have changed.
+        """Install the stored cordons if they have changed.
 
         Raises:
-            SharedStateError: when Redis does not serve; the installed cordons stay.
+            SharedStateError: when Redis is unavailable; the installed cordons stay.
 
         """
         if await self._stored.sync() is HashStatus.CHANGED:
-            self._install(_read(self._stored.fields))
+            self._install(_decode(self._stored.fields))
 
     def _install(self, cordons: tuple[Cordon, ...]) -> None:
-        before = {each.sid: each for each in self._cordons.active}
+        before = {cordon.sid: cordon for cordon in self._cordons.active}
         self._cordons.install(cordons)
-        holding = {each.sid: each for each in self._cordons.active}
-        for sid, cordon in holding.items():
+        active = {cordon.sid: cordon for cordon in self._cordons.active}
+        for sid, cordon in active.items():
             if before.get(sid) != cordon:
                 log.warning("%s is %s", cordon.address, cordon.describe(cordon.since))
-        for sid in before.keys() - holding.keys():
-            log.info("%s is not cordoned any more", before[sid].address)
+        for sid in before.keys() - active.keys():
+            log.info("%s is no longer cordoned", before[sid].address)
 
 
 def stored_cordons(redis: SynchronousRedis, now: float) -> tuple[Cordon, ...]:
-    """Return the cordons that hold at a moment. For commands at a terminal."""
+    """Return the cordons that are active at a time, for commands."""
     stored: Any = redis.hgetall(CORDONS)
-    return tuple(each for each in _read(stored) if each.is_active(now))
+    return tuple(cordon for cordon in _decode(stored) if cordon.is_active(now))
 
 
 def store_cordon(redis: SynchronousRedis, cordon: Cordon) -> None:
-    """Take a sender out of use, or change why and until when; every worker is told."""
-    _change(redis, cordon.service_sid, cordon.since, {cordon.sid: _written(cordon)}, [])
+    """Cordon a sender, or change its cordon, on every worker."""
+    _change(redis, cordon.service_sid, cordon.since, {cordon.sid: _encode(cordon)}, [])
 
 
-def release(redis: SynchronousRedis, cordon: Cordon, now: float) -> None:
-    """Put a sender into use again; every worker is told."""
+def release_cordon(redis: SynchronousRedis, cordon: Cordon, now: float) -> None:
+    """End a cordon on every worker."""
     _change(redis, cordon.service_sid, now, {}, [cordon.sid])
 
 
 def _change(
-    redis: SynchronousRedis, service_sid: str, now: float, made: Mapping[Any, Any], gone: Iterable[str]
+    redis: SynchronousRedis, service_sid: str, now: float, added: Mapping[Any, Any], removed: Iterable[str]
 ) -> None:
     stored: Any = redis.hgetall(CORDONS)
-    ended = [each.sid for each in _read(stored) if each.until is not None and each.until <= now]
+    ended = [cordon.sid for cordon in _decode(stored) if not cordon.is_active(now)]
     with redis.pipeline(transaction=True) as pipeline:
-        for sid in {*gone, *ended} - made.keys():
+        for sid in {*removed, *ended} - added.keys():
             pipeline.hdel(CORDONS, sid)
-        if made:
-            pipeline.hset(CORDONS, mapping=made)
+        if added:
+            pipeline.hset(CORDONS, mapping=added)
         pipeline.incr(CORDONS_VERSION)
         pipeline.execute()
-    redis.publish(POOLS_CHANNEL, service_sid)  # no Cluster takes it into a pipeline
+    redis.publish(POOLS_CHANNEL, service_sid)  # not in a pipeline, for Redis Cluster
 
 
-def _written(cordon: Cordon) -> str:
+def _encode(cordon: Cordon) -> str:
     return json.dumps(asdict(cordon))
 
 
-def _read(stored: Mapping[bytes, bytes]) -> tuple[Cordon, ...]:
-    """Read what is stored; what is no cordon is left out, and told once each time it is read."""
+def _decode(stored: Mapping[bytes, bytes]) -> tuple[Cordon, ...]:
+    """Decode stored cordons; malformed ones are logged and left out."""
     cordons = []
-    for sid, written in sorted(stored.items()):
+    for sid, encoded in sorted(stored.items()):
         try:
-            cordon = Cordon(**json.loads(written))
+            cordon = Cordon(**json.loads(encoded))
             cordon.describe(cordon.since)
         except (ValueError, TypeError, OverflowError, OSError):
             log.error("a stored cordon cannot be read: %s", sid.decode("utf-8", "replace"))

@@ -1,8 +1,7 @@
-"""What the workers send, told to each other through Redis a few times a second, off the messages' way."""
+"""Shares sent segments between workers through Redis, so that they keep rate limits and caps together."""
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
@@ -10,29 +9,35 @@ from typing import NamedTuple
 from redis import Redis as SynchronousRedis
 from redis.asyncio import Redis
 
-from sms_router.membership.refresher import Sleep
 from sms_router.membership.snapshot_store import SharedStateError, redis_errors
 from sms_router.senders.pool import Pool
 from sms_router.senders.rate_limits import RateLimiter, SharedUsage, UsageDelta
 from sms_router.store.redis_py import run_script
 from sms_router.store.scripts.senders import sync_rates
-from sms_router.tasks import cancel_and_wait
+from sms_router.tasks import PeriodicTask
 
 log = logging.getLogger("sms_router.membership")
 
-EXCHANGE_EVERY = 0.25
-"""Seconds: what other workers send from a number is known so much later."""
+SYNC_INTERVAL = 0.25
+"""Seconds; the delay with which other workers' usage is known."""
 
-MOST_TOLD = 500
-"""Senders in one exchange, each way; more follow at once."""
+MAX_SENDERS = 500
+"""Senders in one exchange, each way; more follow in the next exchange at once."""
 
-_MOST_PAGES = 40
+MAX_EXCHANGES = 40
+"""Exchanges of one `RateSync.sync`."""
 
 
 class RateSync:
-    """Keeps one worker's counts like everybody's.
+    """Exchanges one worker's usage with that of all workers; without limits it sends no commands.
 
-    Nothing is asked of Redis where nothing is limited and nothing was chosen among equals.
+    Args:
+        redis: shared by all workers.
+        rates: this worker's counts.
+        pools: returns the pools, in a mapping that is replaced as a whole when one of them changes.
+        clock: the clock of ``rates``.
+        command_timeout: seconds for each command.
+
     """
 
     def __init__(
@@ -42,127 +47,117 @@ class RateSync:
         pools: Callable[[], Mapping[str, Pool]],
         clock: Callable[[], float],
         *,
-        sleep: Sleep = asyncio.sleep,
-        time_limit: float = 1.0,
+        command_timeout: float = 1.0,
     ) -> None:
-        """``clock`` is the one that the rates go by; ``time_limit`` in seconds, for each command."""
+        self.redis_error: str | None = None
+        """Why the last sync failed; None after a successful one."""
         self._redis = redis
         self._rates = rates
         self._pools = pools
-        self._known: Mapping[str, Pool] | None = None
         self._clock = clock
-        self._sleep = sleep
-        self._time_limit = time_limit
+        self._command_timeout = command_timeout
+        self._known_pools: Mapping[str, Pool] | None = None
         self._since = "-inf"
-        self._task: asyncio.Task[None] | None = None
-        self.trouble: str | None = None
-        """Why nothing can be exchanged, or None while it can."""
+        self._task = PeriodicTask("rate-sync", SYNC_INTERVAL, self._sync_or_log, wait_first=True)
 
     def start(self) -> None:
-        """Begin to exchange in the background."""
-        self._task = asyncio.create_task(self._run(), name="rates")
+        self._task.start()
 
     async def aclose(self) -> None:
-        """Stop, and tell the others what they do not know yet."""
-        if self._task is not None:
-            await cancel_and_wait(self._task)
-            self._task = None
-            await self._try()
+        """Stop, and report what the other workers do not know yet."""
+        await self._task.aclose()
+        await self._sync_or_log()
 
-    async def exchange(self) -> None:
-        """Tell what was sent and learn what the others have sent.
+    async def sync(self) -> None:
+        """Report this worker's usage and merge that of all workers.
 
         Raises:
-            SharedError: when Redis does not serve; the worker's own counts go on.
+            SharedStateError: when Redis is unavailable; the worker's own counts continue.
 
         """
-        self._look_at_pools()
-        if not self._rates.limits and not self._rates.has_unreported:
-            return
-        for _ in range(_MOST_PAGES):
-            if not await self._exchange_some():
-                return
-
-    async def _run(self) -> None:
-        while True:
-            await self._sleep(EXCHANGE_EVERY)
-            await self._try()
-
-    async def _try(self) -> None:
-        try:
-            await self.exchange()
-        except SharedStateError as error:
-            if self.trouble is None:
-                log.warning("%s; each worker keeps the senders' limits by itself", error)
-            self.trouble = str(error)
-        except Exception:
-            log.exception("what was sent could not be exchanged; trying again")
-        else:
-            if self.trouble is not None:
-                log.info("the workers keep the senders' limits together again")
-            self.trouble = None
-
-    def _look_at_pools(self) -> None:
-        """Learn which senders there are, whenever that has changed."""
         pools = self._pools()
-        if self._rates.limits and pools is not self._known:
-            self._known = pools
+        if self._rates.has_limits and pools is not self._known_pools:
+            self._known_pools = pools
             self._rates.set_senders(sender for pool in pools.values() for sender in pool.senders)
             self._since = "-inf"
+        if not self._rates.has_limits and not self._rates.has_unreported:
+            return
+        for _ in range(MAX_EXCHANGES):
+            if not await self._exchange():
+                return
 
-    async def _exchange_some(self) -> bool:
-        """Make one exchange, and tell whether there is more to learn."""
-        taken = self._rates.drain(MOST_TOLD)
+    async def _sync_or_log(self) -> None:
         try:
-            async with redis_errors(self._time_limit):
+            await self.sync()
+        except SharedStateError as error:
+            if self.redis_error is None:
+                log.warning("%s; each worker keeps rate limits by itself", error)
+            self.redis_error = str(error)
+        else:
+            if self.redis_error is not None:
+                log.info("Redis is available again; the workers keep rate limits together")
+            self.redis_error = None
+
+    async def _exchange(self) -> bool:
+        """Make one exchange; return whether another one is needed."""
+        drained = self._rates.drain(MAX_SENDERS)
+        try:
+            async with redis_errors(self._command_timeout):
                 answer = await run_script(
                     self._redis,
                     sync_rates(
                         since=self._since,
-                        max_senders=MOST_TOLD,
+                        max_senders=MAX_SENDERS,
                         day_offset_s=self._rates.day_offset,
-                        sent=_encode(taken),
+                        sent=_encode(drained),
                     ),
                 )
         except BaseException:
-            self._rates.restore(taken)
+            self._rates.restore(drained)
             raise
-        report = _decode(answer, self._clock())
-        self._rates.merge(report.senders)
-        if len(report.senders) == MOST_TOLD and report.last != self._since:
-            self._since = report.last
+        exchange = _decode(answer, self._clock())
+        self._rates.merge(exchange.usages)
+        if len(exchange.usages) == MAX_SENDERS and exchange.last_use != self._since:
+            self._since = exchange.last_use
             return True
-        self._since = report.asked
-        return len(taken) == MOST_TOLD
+        self._since = exchange.now
+        return len(drained) == MAX_SENDERS
 
 
-class _Report(NamedTuple):
-    senders: list[SharedUsage]
-    last: str
-    """The mark of the last use in it."""
-    asked: str
-    """The mark of the moment; who asks from there on misses nothing of the same millisecond."""
+class _Exchange(NamedTuple):
+    usages: list[SharedUsage]
+    last_use: str
+    """Time of the last use in ``usages``, for `since` of the next exchange."""
+    now: str
+    """Time of the exchange; uses of the same millisecond are returned again."""
 
 
 def stored_usage(redis: SynchronousRedis, now: float) -> list[SharedUsage]:
-    """Return what all workers have sent lately. For commands at a terminal."""
+    """Return what all workers have sent, for commands."""
     call = sync_rates(since="-inf", max_senders=20_000, day_offset_s=0, sent=())
-    return _decode(run_script(redis, call), now).senders
+    return _decode(run_script(redis, call), now).usages
 
 
-def _encode(taken: Mapping[str, UsageDelta]) -> Iterable[tuple[str, int, int]]:
-    for sender, count in taken.items():
-        yield sender, round(count.busy_seconds * 1000), count.segments
+def _encode(deltas: Mapping[str, UsageDelta]) -> Iterable[tuple[str, int, int]]:
+    for sender, delta in deltas.items():
+        yield sender, round(delta.busy_seconds * 1000), delta.segments
 
 
-def _decode(answer: list[bytes], now: float) -> _Report:
-    """Read what the script returns, with times by this clock."""
-    ahead = now - int(answer[0]) / 1000
-    reports = []
-    last = ""
-    for sender, used, told in zip(*(iter(answer[1:]),) * 3, strict=True):
-        last = used.decode()
-        busy, day, segments = map(int, told.split())
-        busy_until = busy / 1000 + ahead if busy else 0.0
-        reports.append(SharedUsage(sender.decode(), float(last) / 1e6 + ahead, busy_until, day, segments))
-    return _Report(reports, last, f"{int(answer[0]) * 1000}")
+def _decode(answer: list[bytes], now: float) -> _Exchange:
+    """Decode the script's result, with times by this worker's clock."""
+    difference = now - int(answer[0]) / 1000
+    usages = []
+    last_use = ""
+    for sender, used, usage in zip(*(iter(answer[1:]),) * 3, strict=True):
+        last_use = used.decode()
+        busy_until, day, segments = map(int, usage.split())
+        usages.append(
+            SharedUsage(
+                sender.decode(),
+                float(last_use) / 1e6 + difference,
+                busy_until / 1000 + difference if busy_until else 0.0,
+                day,
+                segments,
+            )
+        )
+    return _Exchange(usages, last_use, f"{int(answer[0]) * 1000}")

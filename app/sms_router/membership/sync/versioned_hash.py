@@ -1,4 +1,4 @@
-"""A hash in Redis that workers keep a copy of."""
+"""A hash in Redis that each worker has a copy of."""
 
 from __future__ import annotations
 
@@ -18,47 +18,50 @@ class HashStatus(Enum):
     UNCHANGED = auto()
     CHANGED = auto()
     RESTORED = auto()
-    """Redis had lost the hash, and has it again."""
+    """Redis had lost the hash; it was stored again from the copy."""
 
 
 class VersionedHash:
     """One worker's copy of a hash that commands change, with a version that each change increments.
 
-    The version costs one small read while nothing has changed. Where it is missing, Redis has lost its data
-    (it may have no persistence), and the hash is stored again from the copy.
+    While nothing has changed, `sync` reads only the version. A missing version means that Redis has lost its
+    data, and the hash is stored again from the copy.
+
+    Args:
+        redis: returns bytes.
+        key: of the hash.
+        version_key: counts its changes.
+        command_timeout: seconds for each command.
+        companion: a second hash whose changes are counted too; it is read as well and not restored.
+
     """
 
     def __init__(
-        self, redis: Redis, key: bytes, version_key: bytes, time_limit: float, companion: bytes | None = None
+        self,
+        redis: Redis,
+        key: bytes,
+        version_key: bytes,
+        command_timeout: float,
+        companion: bytes | None = None,
     ) -> None:
-        """Create an empty copy.
-
-        Args:
-            redis: answers bytes.
-            key: of the hash.
-            version_key: counts its changes.
-            time_limit: seconds for each command.
-            companion: a second hash whose changes are counted too; it is read along and not restored.
-
-        """
         self._redis = redis
         self._key = key
         self._version_key = version_key
         self._companion = companion
-        self._time_limit = time_limit
+        self._command_timeout = command_timeout
         self._version = 0
         self.fields: Mapping[bytes, bytes] = {}
-        """Of the hash, as of the last `sync`."""
+        """The hash at the last `sync`."""
         self.companion_fields: Mapping[bytes, bytes] = {}
 
     async def sync(self) -> HashStatus:
-        """Bring the copy up to date, or Redis.
+        """Update the copy, or restore the hash.
 
         Raises:
-            SharedStateError: when Redis does not serve; the copy stays as it is.
+            SharedStateError: when Redis is unavailable; the copy stays.
 
         """
-        async with redis_errors(self._time_limit):
+        async with redis_errors(self._command_timeout):
             version = await self._redis.get(self._version_key)
         if version is None and self._version:
             await self._restore()
@@ -70,7 +73,7 @@ class VersionedHash:
             pipeline.hgetall(self._key)
             if self._companion is not None:
                 pipeline.hgetall(self._companion)
-            async with redis_errors(self._time_limit):
+            async with redis_errors(self._command_timeout):
                 version, self.fields, *companions = await pipeline.execute()
         if companions:
             (self.companion_fields,) = companions
@@ -84,5 +87,5 @@ class VersionedHash:
             version=self._version,
             fields=self.fields,
         )
-        async with redis_errors(self._time_limit):
+        async with redis_errors(self._command_timeout):
             await run_script(self._redis, call)

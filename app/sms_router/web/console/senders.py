@@ -14,10 +14,9 @@ from starlette.responses import RedirectResponse, Response
 from sms_router.membership import audit_log
 from sms_router.membership.service_state import ServiceStatus
 from sms_router.membership.snapshot_diff import format_capabilities
-from sms_router.membership.sync.cordon_sync import release as release_cordon
-from sms_router.membership.sync.cordon_sync import store_cordon, stored_cordons
+from sms_router.membership.sync.cordon_sync import release_cordon, store_cordon, stored_cordons
 from sms_router.onboarding.checklist import Checklist
-from sms_router.onboarding.repository import OnboardingState, stored_arrivals
+from sms_router.onboarding.repository import OnboardingState, load_state
 from sms_router.senders.cordons import MAX_REASON_LENGTH, Cordon, parse_reason
 from sms_router.senders.models import Sender, SenderConditions, SenderKind
 from sms_router.senders.pending import live_notice
@@ -199,7 +198,7 @@ class SenderPages:
     async def _pending_numbers(self) -> list[PendingNumberRow]:
         """Return the numbers in onboarding; none while Redis, which has them, is not available."""
         try:
-            state = await self.context.executor.run_with_client(stored_arrivals)
+            state = await self.context.executor.run_with_client(load_state)
         except StoreUnavailableError:
             return []
         now = self.context.clock()
