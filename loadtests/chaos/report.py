@@ -66,5 +66,13 @@ def terminal_table(results: Sequence[ScenarioResult]) -> Table:
 
 
 def markdown(results: Sequence[ScenarioResult], measured: str) -> str:
-    """Return the table for the README; ``measured`` is the sentence above it."""
-    return f"{measured}\n\n{as_markdown(cells(results))}"
+    """Return the tables for the README, that of the pairs folded; ``measured`` is the sentence above them."""
+    singles = [result for result in results if len(result.scenario.faults) == 1]
+    pairs = [result for result in results if len(result.scenario.faults) > 1]
+    parts = [measured]
+    if singles:
+        parts.append(as_markdown(cells(singles)))
+    if pairs:
+        summary = f"<summary>Pairs of faults: {len(pairs)}</summary>"
+        parts.append(f"<details>\n{summary}\n\n{as_markdown(cells(pairs))}\n\n</details>")
+    return "\n\n".join(parts)
