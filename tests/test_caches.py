@@ -13,10 +13,20 @@ APP = Path(__file__).parents[1] / "app" / "sms_router"
 
 def unbounded(source: str) -> Iterator[int]:
     """Yield the lines of caches that keep one entry for each argument they were ever given."""
-    for node in ast.walk(ast.parse(source)):
+    tree = ast.parse(source)
+    constants = {
+        target.id: statement.value
+        for statement in tree.body
+        if isinstance(statement, ast.Assign)
+        for target in statement.targets
+        if isinstance(target, ast.Name)
+    }
+    for node in ast.walk(tree):
         if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("lru_cache"):
-            sizes = [each.value for each in node.keywords if each.arg == "maxsize"] + node.args[:1]
-            if not (sizes and isinstance(sizes[0], ast.Constant) and isinstance(sizes[0].value, int)):
+            sizes = [keyword.value for keyword in node.keywords if keyword.arg == "maxsize"] + node.args[:1]
+            size = sizes[0] if sizes else None
+            size = constants.get(size.id) if isinstance(size, ast.Name) else size
+            if not (isinstance(size, ast.Constant) and isinstance(size.value, int)):
                 yield node.lineno
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             names = {ast.unparse(each) for each in node.decorator_list}
@@ -30,6 +40,9 @@ def unbounded(source: str) -> Iterator[int]:
     [
         ("@lru_cache(maxsize=10)\ndef f(a): ...", False),
         ("f = lru_cache(10)(g)", False),
+        ("MAX_CACHED = 10\nf = lru_cache(MAX_CACHED)(g)", False),
+        ("MAX_CACHED = None\nf = lru_cache(MAX_CACHED)(g)", True),
+        ("f = lru_cache(unknown)(g)", True),
         ("@cache\ndef f(): ...", False),
         ("@cache\ndef f(a): ...", True),
         ("@functools.lru_cache(maxsize=None)\ndef f(a): ...", True),
