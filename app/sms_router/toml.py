@@ -28,7 +28,8 @@ _NO_VARIABLES: Mapping[Location, str] = {}
 class StrictModel(BaseModel):
     """A table whose values cannot be changed and whose unknown keys are mistakes."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # deferred: nested models are built once, with the one that contains them, and only when it is used
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 def read_toml(path: Path, *, required: bool = False) -> RawTable:

@@ -22,7 +22,7 @@ from sms_router.routing.handler.reply import Reply
 from sms_router.routing.handler.thread_pool import HandlerThreadPool
 from sms_router.routing.opt_outs.keywords_file import load_opt_out_keywords
 from sms_router.sandbox import load_world
-from sms_router.sandbox.scenarios.loader import read_scenario
+from sms_router.sandbox.scenarios.loader import load_scenario
 from sms_router.senders.error_table import load_error_table
 from tests.documentation.pages import PAGES, REPOSITORY, Block, blocks, named
 from tests.routing.messages import message
@@ -101,7 +101,7 @@ def test_each_piece_of_a_file_is_read(block: Block, folder: Path) -> None:
     else:
         whole = block.text if "steps" in tables else f'title = "Whole"\n{block.text}{A_STEP}'
         (folder / "scenario.toml").write_text(whole)
-        read_scenario(folder / "scenario.toml", load_world(config / "sandbox.toml", PUBLIC))
+        load_scenario(folder / "scenario.toml", load_world(config / "sandbox.toml", PUBLIC))
 
 
 def test_the_answers_in_the_readme_are_what_people_get(folder: Path) -> None:

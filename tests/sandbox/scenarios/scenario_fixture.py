@@ -12,7 +12,7 @@ from sms_router.sandbox import create_sandbox, load_world
 from sms_router.sandbox.clock import ManualClock
 from sms_router.sandbox.hosting import serve
 from sms_router.sandbox.platform import Platform
-from sms_router.sandbox.scenarios.loader import read_scenario
+from sms_router.sandbox.scenarios.loader import load_scenario
 from sms_router.sandbox.scenarios.player import PlayedStep, ScenarioPlayer, StepResult
 from tests.sandbox.customer_application import CustomerApplication
 from tests.sandbox.sandbox_fixture import WORLD, LocalHttpClient
@@ -44,12 +44,12 @@ class ScenarioFixture:
 
 
 @asynccontextmanager
-async def load_scenario(folder: Path, steps: str) -> AsyncIterator[ScenarioFixture]:
+async def start_scenario(folder: Path, steps: str) -> AsyncIterator[ScenarioFixture]:
     path = folder / "scenario.toml"
     path.write_text('title = "A test"\n' + steps, "utf-8")
     customer = CustomerApplication()
     async with serve(customer.app()) as customer.url:
-        scenario = read_scenario(path, load_world(WORLD, customer.url))
+        scenario = load_scenario(path, load_world(WORLD, customer.url))
         app = create_sandbox(scenario.world, clock=ManualClock(), seed=1)
         async with serve(app) as url:
             platform = app.state.platform

@@ -14,7 +14,7 @@ INCLUDED = sorted(Path(loader.__file__).parent.glob("*.toml"))
 
 async def _play(path: Path) -> ScenarioResult:
     port = free_port()
-    scenario = loader.read_scenario(path, load_world(WORLD, f"http://127.0.0.1:{port}"))
+    scenario = loader.load_scenario(path, load_world(WORLD, f"http://127.0.0.1:{port}"))
     return await ScenarioRunner(OwnRouter(WORLD.parent, port)).play(scenario, lambda _: None)
 
 

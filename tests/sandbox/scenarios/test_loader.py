@@ -7,7 +7,7 @@ import pytest
 from sms_router.errors import ConfigurationError
 from sms_router.sandbox import load_world
 from sms_router.sandbox.inbound.webhook_parameters import IncomingText
-from sms_router.sandbox.scenarios.loader import read_scenario
+from sms_router.sandbox.scenarios.loader import load_scenario
 from sms_router.sandbox.scenarios.scenario import CheckOnly, Scenario, SetFaults, Wait
 from tests.sandbox.sandbox_fixture import PHONE, SHORT_CODE, WORLD
 
@@ -17,7 +17,7 @@ STEP = f'[[steps]]\nphone = "{PHONE}"\ntexts = "HOURS"\n'
 def _read(tmp_path: Path, text: str, title: str = 'title = "x"\n') -> Scenario:
     path = tmp_path / "scenario.toml"
     path.write_text(title + text, "utf-8")
-    return read_scenario(path, load_world(WORLD))
+    return load_scenario(path, load_world(WORLD))
 
 
 def test_a_step_has_an_action_and_a_check(tmp_path: Path) -> None:

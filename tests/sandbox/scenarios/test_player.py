@@ -8,7 +8,7 @@ from starlette.responses import Response
 from sms_router.sandbox.hosting import free_port
 from sms_router.sandbox.scenarios.player import StepResult
 from tests.sandbox.customer_application import twiml
-from tests.sandbox.scenarios.scenario_fixture import load_scenario
+from tests.sandbox.scenarios.scenario_fixture import start_scenario
 
 REROUTE = """
 [[carriers]]
@@ -30,7 +30,7 @@ alerts = []
 
 
 async def test_a_carrier_that_blocks_short_codes_and_an_application_that_re_routes(tmp_path: Path) -> None:
-    async with load_scenario(tmp_path, REROUTE) as fixture:
+    async with start_scenario(tmp_path, REROUTE) as fixture:
 
         async def status() -> Response:
             form = fixture.customer.requests[-1].form
@@ -44,7 +44,7 @@ async def test_a_carrier_that_blocks_short_codes_and_an_application_that_re_rout
 
 
 async def test_without_the_re_route_the_same_scenario_fails_with_the_difference(tmp_path: Path) -> None:
-    async with load_scenario(tmp_path, REROUTE + "within = 0.05\n") as fixture:
+    async with start_scenario(tmp_path, REROUTE + "within = 0.05\n") as fixture:
         fixture.customer.set_twiml("/sms", "<Message>We are open.</Message>")
         (step,) = await fixture.play()
         assert step.result is StepResult.FAILED
@@ -91,7 +91,7 @@ alerts = []
 
 
 async def test_stop_and_start_with_advanced_opt_out(tmp_path: Path) -> None:
-    async with load_scenario(tmp_path, STOP_AND_START) as fixture:
+    async with start_scenario(tmp_path, STOP_AND_START) as fixture:
 
         async def page() -> Response:
             form = fixture.customer.requests[-1].form
@@ -103,7 +103,7 @@ async def test_stop_and_start_with_advanced_opt_out(tmp_path: Path) -> None:
 
 async def test_an_application_that_ignores_opt_out_type_fails(tmp_path: Path) -> None:
     impatient = STOP_AND_START.replace("alerts = [21610]", "alerts = [21610]\nwithin = 0")
-    async with load_scenario(tmp_path, impatient) as fixture:
+    async with start_scenario(tmp_path, impatient) as fixture:
         fixture.customer.set_twiml("/sms", "<Message>We are open.</Message>")
         first, second, *_ = await fixture.play()
         assert (first.result, second.result) == (StepResult.PASSED, StepResult.FAILED)
@@ -122,7 +122,7 @@ webhook = "answered by the fallback"
 shows = ["We got your message."]
 alerts = [11205]
 """
-    async with load_scenario(tmp_path, steps) as fixture:
+    async with start_scenario(tmp_path, steps) as fixture:
         fixture.customer.set_twiml("/sms/fallback", "<Message>We got your message.</Message>")
         assert await fixture.passes()
 
@@ -170,7 +170,7 @@ media = ["https://example.com/a.png"]
 shows = 1
 alerts = []
 """
-    async with load_scenario(tmp_path, steps) as fixture:
+    async with start_scenario(tmp_path, steps) as fixture:
         fixture.customer.set_twiml("/sms", "<Message>We are open.</Message>")
         assert await fixture.passes()
         assert len(fixture.customer.requests_to("/sms")) == 4
@@ -206,7 +206,7 @@ async def test_a_difference_is_described(
     tmp_path: Path, steps: str, page: str, difference: tuple[str, str, str]
 ) -> None:
     step = f'[[steps]]\nphone = "+14155550123"\ntexts = "HOURS"\nwithin = 0\n{steps}\n'
-    async with load_scenario(tmp_path, step) as fixture:
+    async with start_scenario(tmp_path, step) as fixture:
         fixture.customer.set_twiml("/sms", page)
         failed = (await fixture.play())[-1]
         assert failed.result is StepResult.FAILED
@@ -217,7 +217,7 @@ async def test_a_difference_is_described(
 
 async def test_a_missing_message_is_reported_with_the_alerts(tmp_path: Path) -> None:
     step = '[[steps]]\nphone = "+14155550123"\ntexts = "HOURS"\nwithin = 0\nshows = ["Hello"]\n'
-    async with load_scenario(tmp_path, step) as fixture:
+    async with start_scenario(tmp_path, step) as fixture:
         fixture.customer.pages["/sms"] = fixture.customer.pages["/sms/fallback"] = Response(status_code=503)
         (failed,) = await fixture.play()
         assert [mismatch.got for mismatch in failed.differences] == [
@@ -239,7 +239,7 @@ title = "afterwards"
 phone = "+14155550123"
 texts = "HOURS"
 """
-    async with load_scenario(tmp_path, steps) as fixture:
+    async with start_scenario(tmp_path, steps) as fixture:
         first, second = await fixture.play()
         assert (first.result, second.result) == (StepResult.FAILED, StepResult.NOT_PLAYED)
         assert second.title == "afterwards"
@@ -257,6 +257,6 @@ state = "off"
 phone = "+13125550123"
 texts = "HOURS"
 """
-    async with load_scenario(tmp_path, steps) as fixture:
+    async with start_scenario(tmp_path, steps) as fixture:
         (step,) = await fixture.play()
         assert step.differences[0].got == "one that is off"

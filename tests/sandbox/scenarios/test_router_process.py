@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from sms_router.sandbox import load_world
 from sms_router.sandbox.hosting import free_port
-from sms_router.sandbox.scenarios.loader import read_scenario
+from sms_router.sandbox.scenarios.loader import load_scenario
 from sms_router.sandbox.scenarios.router_process import format_toml, write_configuration
 from sms_router.sandbox.scenarios.runner import OwnRouter, ScenarioRunner
 from sms_router.sandbox.scenarios.scenario import Scenario
@@ -47,7 +47,7 @@ def _scenario(tmp_path: Path, text: str, port: int = 8000) -> Scenario:
     path = tmp_path / "scenario.toml"
     step = f'[[steps]]\nphone = "{PHONE}"\ntexts = "HI"\nshows = ["Ho"]\nwithin = 0.1\n'
     path.write_text(f'title = "x"\n{text}\n{step}', "utf-8")
-    return read_scenario(path, load_world(WORLD, f"http://127.0.0.1:{port}"))
+    return load_scenario(path, load_world(WORLD, f"http://127.0.0.1:{port}"))
 
 
 def test_the_scenarios_settings_are_applied_to_a_copy_of_the_configuration(tmp_path: Path) -> None:

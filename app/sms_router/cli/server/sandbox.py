@@ -191,11 +191,11 @@ def _follow(parent: int, server: uvicorn.Server) -> None:
 
 def _read(path: Path, router_url: str) -> Scenario:
     """Read a scenario for a router at this URL."""
-    from sms_router.sandbox.scenarios.loader import read_scenario  # noqa: PLC0415 (as above)
+    from sms_router.sandbox.scenarios.loader import load_scenario  # noqa: PLC0415 (as above)
 
     world = sandbox_world(load_settings({**os.environ, "PUBLIC_URL": router_url}))
     try:
-        return read_scenario(path, world)
+        return load_scenario(path, world)
     except ConfigurationError as error:
         raise CommandError(f"{path} cannot be played:", *error.mistakes, code=2) from error
 

@@ -26,7 +26,7 @@ from sms_router.sandbox.world.world import World
 from sms_router.toml import read_toml, validate
 
 
-def read_scenario(path: str | Path, world: World) -> Scenario:
+def load_scenario(path: str | Path, world: World) -> Scenario:
     """Read a scenario that plays in ``world``, with the phones, carriers and settings that it adds.
 
     Raises:
