@@ -140,7 +140,7 @@ def build(settings: Settings) -> Router:
         reader,
         contacts,
         lambda result: metrics.RELOADS.labels(result.value).inc(),
-        kept=last_good if settings.server.workers > 1 else None,
+        last_good=last_good if settings.server.workers > 1 else None,
     )
     dispatcher = reloader.dispatcher
 

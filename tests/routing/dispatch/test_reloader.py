@@ -86,7 +86,7 @@ async def running(tmp_path: Path) -> AsyncIterator[Running]:
     (tmp_path / "templates" / "note.txt").write_text(" euros")
     (tmp_path / "keywords.toml").write_text(KEYWORDS)
     judge, outcomes = Judge(), Counter[ReloadResult]()
-    reloader = Reloader(reader(tmp_path), judge, lambda outcome: outcomes.update([outcome]), every=0.01)
+    reloader = Reloader(reader(tmp_path), judge, lambda outcome: outcomes.update([outcome]), interval=0.01)
     yield Running(tmp_path, reloader, judge, outcomes)
     await reloader.aclose()
 

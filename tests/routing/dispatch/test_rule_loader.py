@@ -168,16 +168,14 @@ def test_a_missing_file_has_no_rules_which_is_warned_of(
     assert rules.table.rules == ()
     assert reply(rules, "HOURS").silent
     (warning,) = caplog.messages
-    assert warning.startswith(
-        f"{folder / 'keywords.toml'} is missing: texts that no @keyword function claims"
-    )
+    assert warning.startswith(f"{folder / 'keywords.toml'} is missing: texts that no @keyword function takes")
 
 
 @pytest.mark.parametrize("content", ["", "# nothing yet\n", "keyword = []\n"])
 def test_an_empty_file_is_warned_of(load: Load, content: str, caplog: pytest.LogCaptureFixture) -> None:
     load(content)
     (warning,) = caplog.messages
-    assert "keywords.toml is empty: texts that no @keyword function claims get no answer" in warning
+    assert "keywords.toml is empty: texts that no @keyword function takes get no reply" in warning
 
 
 def test_a_file_with_an_answer_is_not_warned_of(load: Load, caplog: pytest.LogCaptureFixture) -> None:
@@ -256,7 +254,7 @@ def test_a_function_is_a_rule(load: Load, team: Callable[[str], None]) -> None:
             keyword(template='"menu.txt"'),
             "keyword 1 (HOURS): give it a reply, a template or a forward, and only one",
         ),
-        (keyword(reply='" "'), "keyword 1 (HOURS): reply is empty; write the text that people get"),
+        (keyword(reply='" "'), "keyword 1 (HOURS): reply is empty; write the text of the reply"),
         (keyword(reply="", template='"none.txt"'), "template none.txt: there is no such file in templates"),
         (keyword(reply='"{{ nam }}"'), "keyword 1 (HOURS): nam is unknown; a template may use "),
         (keyword(reply='"{{ words"'), "keyword 1 (HOURS), line 1: unexpected end of template"),
@@ -278,14 +276,14 @@ def test_a_function_is_a_rule(load: Load, team: Callable[[str], None]) -> None:
         (f"[default.services.{MG}]", f"default.services.{MG}: give it a reply, a template or a"),
         (
             '[default]\ndid_you_mean = " "',
-            "default.did_you_mean: reply is empty; write the text that people get",
+            "default.did_you_mean: reply is empty; write the text of the reply",
         ),
         (keyword(fold_accents='"often"'), "keyword[1].fold_accents: must be a valid boolean"),
         (keyword().replace("[[keyword]]", "[keyword]"), "keyword: must be a list of tables; write [["),
         ("[[keywords]]", "keywords: unknown key; did you mean keyword?"),
         ("[default]", "default: give it a reply, a template or a forward, and only one"),
         ('[default]\nwords = ["A"]', "default.words: unknown key; known ones are did_you_"),
-        ('[default]\nreply = ""', "default: reply is empty; write the text that people get"),
+        ('[default]\nreply = ""', "default: reply is empty; write the text of the reply"),
         (forward(""), "keyword[1].forward.url: is missing; add it"),
         (forward('url = "votes.example.com"'), "keyword[1].forward.url: must begin with https:// or http://"),
         (forward('url = "https://a.example/a b"'), "keyword[1].forward.url: must have no blanks (write %20)"),

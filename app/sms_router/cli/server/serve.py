@@ -175,7 +175,7 @@ def _run(settings: Settings) -> None:
         timeout_graceful_shutdown=SHUTDOWN_GRACE,
     )
     private = [_private_listener(settings)] if settings.server.private_port is not None else []
-    LastGoodRuleSet.beside(settings.router.data_dir, settings.server.port).forget()
+    LastGoodRuleSet.beside(settings.router.data_dir, settings.server.port).delete()
     if settings.server.workers > 1:
         os.environ[SUPERVISOR] = str(os.getpid())
         heard = signal.getsignal(signal.SIGHUP)

@@ -1,4 +1,4 @@
-"""How a team's keyword functions are found: modules and packages, imported by name."""
+"""Imports the modules and packages of a team, and finds its handlers in them."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from sms_router.routing.handler.thread_pool import HandlerThreadPool
 
 
 class HandlerRegistry(NamedTuple):
-    """The team's keyword functions: imported once, when the router starts."""
+    """A team's handlers, imported once, when the router starts."""
 
     handlers: list[tuple[KeywordSpec, Handler]]
     errors: list[str]
     conversations: ConversationManager | None = None
-    """None when there are no conversations."""
+    """None where no handler has a conversation."""
 
     @classmethod
     def load(
@@ -32,52 +32,59 @@ class HandlerRegistry(NamedTuple):
         names: Sequence[str],
         threads: HandlerThreadPool,
         middlewares: Sequence[str] = (),
-        customs: ConversationPolicy | None = None,
-        connections: HandlerHttpClient | None = None,
+        policy: ConversationPolicy | None = None,
+        http_client: HandlerHttpClient | None = None,
     ) -> HandlerRegistry:
-        """Import the named modules and packages; their mistakes are kept, to be told with all others.
+        """Import modules and packages; their mistakes are returned, not raised.
 
-        ``middlewares`` are functions that stand around each function, as ``module:function``, the
-        outermost first. ``connections`` are for those that declare ``http``.
+        Args:
+            names: of the modules and packages.
+            threads: runs plain functions.
+            middlewares: functions around each handler, as ``module:function``, the outermost first.
+            policy: of conversations.
+            http_client: for handlers that declare ``http``.
+
         """
         mistakes: list[str] = []
-        around = [each for name in middlewares if (each := _middleware(name, mistakes)) is not None]
+        around = [loaded for name in middlewares if (loaded := _middleware(name, mistakes)) is not None]
         modules = {module.__name__: module for name in names for module in _modules(name, mistakes)}
-        found: list[tuple[KeywordSpec, Handler]] = []
+        handlers: list[tuple[KeywordSpec, Handler]] = []
         steps: dict[str, Handler] = {}
         for function in _marked_functions(modules.values()):
             try:
-                handler = Handler.of(function, threads, around, connections)
+                handler = Handler.of(function, threads, around, http_client)
             except HandlerError as error:
                 mistakes.append(str(error))
                 continue
-            found += [(told, _within(handler, told.deadline)) for told in registrations_of(function)]
+            handlers += [
+                (spec, _with_deadline(handler, spec.deadline)) for spec in registrations_of(function)
+            ]
             if (step := step_of(function)) is not None:
                 if (other := steps.get(step.name)) is not None:
                     mistakes.append(f"{handler.source}: the step {step.name!r} is also at {other.source}")
-                steps[step.name] = _within(handler, step.deadline)
+                steps[step.name] = _with_deadline(handler, step.deadline)
         if mistakes:
             return cls([], mistakes)
-        handlers = (handler for _, handler in found)
-        return cls(found, [], ConversationManager.of(steps, handlers, customs or ConversationPolicy()))
+        functions = (handler for _, handler in handlers)
+        return cls(handlers, [], ConversationManager.of(steps, functions, policy or ConversationPolicy()))
 
 
-def _within(handler: Handler, deadline: float | None) -> Handler:
+def _with_deadline(handler: Handler, deadline: float | None) -> Handler:
     return handler if deadline is None else replace(handler, deadline=deadline)
 
 
 def _middleware(name: str, mistakes: list[str]) -> Middleware | None:
-    """Import one middleware, or note what is wrong with it."""
-    place, _, called = name.partition(":")
-    if not place or not called:
+    """Import one middleware, or add a mistake."""
+    module_name, _, function_name = name.partition(":")
+    if not module_name or not function_name:
         mistakes.append(f"middlewares: {name!r} should be a module and a function, as acme.sms:timing")
         return None
-    module = _imported(place, mistakes, "middlewares")
+    module = _import(module_name, mistakes, "middlewares")
     if module is None:
         return None
-    function = getattr(module, called, None)
+    function = getattr(module, function_name, None)
     if not callable(function):
-        mistakes.append(f"middlewares: {place} has no function {called!r}")
+        mistakes.append(f"middlewares: {module_name} has no function {function_name!r}")
         return None
     try:
         return Middleware.of(function)
@@ -87,8 +94,8 @@ def _middleware(name: str, mistakes: list[str]) -> Middleware | None:
 
 
 def _modules(name: str, mistakes: list[str]) -> Iterator[ModuleType]:
-    """Yield a module and, when it is a package, every module in it that is not a program."""
-    module = _imported(name, mistakes)
+    """Yield a module and, of a package, every module in it but ``__main__``."""
+    module = _import(name, mistakes)
     if module is None:
         return
     yield module
@@ -97,7 +104,7 @@ def _modules(name: str, mistakes: list[str]) -> Iterator[ModuleType]:
             yield from _modules(inner.name, mistakes)
 
 
-def _imported(name: str, mistakes: list[str], key: str = "handlers") -> ModuleType | None:
+def _import(name: str, mistakes: list[str], key: str = "handlers") -> ModuleType | None:
     if "/" in name or name.endswith(".py"):
         module = name.removesuffix(".py").strip("./").replace("/", ".")
         mistakes.append(f"{key}: {name} is a file; name it as import does: {module}")
@@ -110,7 +117,7 @@ def _imported(name: str, mistakes: list[str], key: str = "handlers") -> ModuleTy
 
 
 def _cause(name: str, error: BaseException) -> str:
-    """Say what went wrong in one line, and where in the team's own files."""
+    """Return in one line what went wrong, and where in the team's own files."""
     if isinstance(error, SyntaxError) and error.filename:
         line = f": {error.text.strip()}" if error.text else ""
         return f"{error.msg} ({error.filename}, line {error.lineno}{line})"
@@ -133,7 +140,7 @@ _IMPORTERS = (
 
 
 def _marked_functions(modules: Iterable[ModuleType]) -> Iterator[Callable[..., object]]:
-    """Yield each marked function once, however many modules import it."""
+    """Yield each marked function once, even if several modules import it."""
     seen: dict[int, object] = {}
     for module in modules:
         for value in _values(module):
@@ -147,7 +154,7 @@ def _is_marked(value: object) -> bool:
 
 
 def _values(module: ModuleType) -> Iterator[object]:
-    """Yield what a module holds, and the methods of the classes written in it."""
+    """Yield the attributes of a module, and the methods of its own classes."""
     for value in list(vars(module).values()):
         yield value
         if inspect.isclass(value) and value.__module__ == module.__name__:

@@ -1,7 +1,7 @@
-"""The files of the last rulebook that was right, for a worker that starts while those of the folder are not.
+"""A copy of the last configuration files without mistakes, for a worker that starts while they have some.
 
-Workers that run refuse a changed configuration and go on with the old one. One that takes the place of a
-worker that was lost has no old one: without this it could not start, and nobody would be left in the end.
+Running workers refuse a changed configuration with mistakes and keep the old one. A worker that replaces a
+lost one has no old one; without the copy it could not start, and in the end no worker would be left.
 """
 
 from __future__ import annotations
@@ -22,31 +22,33 @@ log = logging.getLogger("sms_router.reload")
 
 
 class LastGoodRuleSet:
-    """One file beside the data; what ``serve`` finds there at its own start is of another run."""
+    """One file in the data directory; ``serve`` deletes that of an earlier run when it starts."""
 
     def __init__(self, path: Path) -> None:
-        """Name the file."""
         self._path = path
 
     @classmethod
     def beside(cls, data_dir: Path, port: int) -> LastGoodRuleSet:
-        """Return that of the router which listens on a port."""
+        """Return the copy of the router that listens on a port."""
         return cls(data_dir / f"rules-{port}.json")
 
-    def forget(self) -> None:
-        """Remove it, where there is one; the disk may be there to read only."""
+    def delete(self) -> None:
+        """Delete the file if there is one; the disk may be read-only."""
         with suppress(OSError):
             self._path.unlink(missing_ok=True)
 
     def keep(self, folder: Path, unchanged: Callable[[], bool]) -> None:
-        """Keep the files of a folder that were read and are right; a disk that does not take them is told.
+        """Copy the files of a folder that was read without mistakes; a failure is logged.
 
-        ``unchanged`` says whether they are still what was read; where they are not, nothing is kept.
+        Args:
+            folder: of the files.
+            unchanged: returns whether they are still what was read; if not, nothing is copied.
+
         """
         try:
-            files = [path for name in FILES if (path := folder / name).is_file()]
-            files += [path for path in (folder / TEMPLATES).rglob("*") if path.is_file()]
-            texts = {str(path.relative_to(folder)): path.read_bytes().decode("latin-1") for path in files}
+            paths = [path for name in FILES if (path := folder / name).is_file()]
+            paths += [path for path in (folder / TEMPLATES).rglob("*") if path.is_file()]
+            texts = {str(path.relative_to(folder)): path.read_bytes().decode("latin-1") for path in paths}
             if unchanged():
                 self._write(json.dumps(texts))
         except OSError as error:
@@ -65,11 +67,11 @@ class LastGoodRuleSet:
             raise
 
     def names(self) -> frozenset[str]:
-        """Return the files that it has, but for templates."""
+        """Return the names of the copied files, without templates."""
         return frozenset(self._texts()) & frozenset(FILES)
 
     def read(self, reader: RuleSetReader) -> RuleSet | None:
-        """Read what was kept; None when nothing was, or nothing that is still right."""
+        """Read the copy; None where there is none, or where it has mistakes too."""
         texts = self._texts()
         if not texts:
             return None

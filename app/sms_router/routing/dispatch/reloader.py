@@ -1,4 +1,4 @@
-"""Takes a changed configuration over while messages are answered: as a whole, or not at all."""
+"""Reloads the configuration files when they change, as a whole or not at all, while messages are answered."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from sms_router.routing.dispatch.dispatcher import Dispatcher
 from sms_router.routing.dispatch.last_good import LastGoodRuleSet
 from sms_router.routing.dispatch.ruleset import FileStamp, RuleSet, RuleSetReader
 from sms_router.senders.error_table import ErrorTable
-from sms_router.tasks import cancel_and_wait
+from sms_router.tasks import PeriodicTask
 
 log = logging.getLogger("sms_router.reload")
 
-EVERY = 1.0
-"""Seconds between two looks at the files. A change is read when it has stood for one of them."""
+CHECK_INTERVAL = 1.0
+"""Seconds between two checks of the files. A change is loaded once it is the same in two of them."""
 
-MOST_TOLD = 5
-"""Mistakes that the readiness page tells; the log has all of them."""
+MAX_REPORTED = 5
+"""Mistakes on the readiness page; the log has all of them."""
 
 
 class ReloadResult(StrEnum):
-    """What came of a reload; the values are the metric's."""
+    """The result of a reload; the values are the metric's."""
 
     APPLIED = "applied"
     UNCHANGED = "unchanged"
@@ -36,155 +36,151 @@ class ReloadResult(StrEnum):
 
 
 class ErrorTableHolder(Protocol):
-    """Who judges errors."""
+    """Who uses the error table (`Contacts`)."""
 
     table: ErrorTable
 
 
 class Reloader:
-    """Watches the files of one worker's rulebook, and reads them again when they change.
+    """Watches the configuration files of one worker and loads them again when they change.
 
-    Reading happens in a thread. A message that is in work keeps the rule that it has found.
+    They are read in a thread. A message in progress keeps the rule that it was resolved to.
+
+    Args:
+        reader: reads the files.
+        error_table_holder: gets the error table, now and with each change.
+        report: called with the result of each reload.
+        interval: seconds between two checks.
+        last_good: replaces files that have mistakes when the worker starts; kept up to date afterwards.
+
+    Raises:
+        ConfigurationError: with all mistakes in the files.
+
     """
 
     def __init__(
         self,
         reader: RuleSetReader,
-        people: ErrorTableHolder,
+        error_table_holder: ErrorTableHolder,
         report: Callable[[ReloadResult], None],
-        every: float = EVERY,
-        kept: LastGoodRuleSet | None = None,
+        interval: float = CHECK_INTERVAL,
+        last_good: LastGoodRuleSet | None = None,
     ) -> None:
-        """Read the files for the first time; ``people`` get the error table, now and whenever it changes.
-
-        What was ``kept`` by another worker takes their place when they have mistakes.
-
-        Raises:
-            SettingsError: with every mistake in the files.
-
-        """
         self._reader = reader
-        self._people = people
+        self._error_table_holder = error_table_holder
         self._report = report
-        self._every = every
-        self._marks = reader.fingerprint()
+        self._loaded = self._checked = reader.fingerprint()
         self._present = reader.present()
-        self._kept = kept
-        self._refused: tuple[str, ...] = ()
-        self._current = reader.read() if kept is None else self._first(kept)
-        people.table = self._current.errors
-        for warning in self._current.warnings():
+        self._last_good = last_good
+        self._mistakes: tuple[str, ...] = ()
+        self._rules = reader.read() if last_good is None else self._load_first(last_good)
+        error_table_holder.table = self._rules.errors
+        for warning in self._rules.warnings():
             log.warning("%s", warning)
-        self._asked = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+        self._requested = asyncio.Event()
+        self._task = PeriodicTask("reloader", interval, self._check, wait_first=True, sleep=self._pause)
 
-    def _first(self, kept: LastGoodRuleSet) -> RuleSet:
-        names = kept.names()
-        gone = [self._reader.folder / name for name in sorted(names)]
+    def _load_first(self, last_good: LastGoodRuleSet) -> RuleSet:
+        """Read the files, or the last good ones where they have mistakes."""
+        folder = self._reader.folder
+        paths = [folder / name for name in sorted(last_good.names())]
         try:
-            self._look_for(path for path in gone if path not in self._present)
-            read = self._reader.read()
+            _refuse_missing(path for path in paths if path not in self._present)
+            rules = self._reader.read()
         except ConfigurationError as error:
-            old = kept.read(self._reader)
-            if old is None:
+            earlier = last_good.read(self._reader)
+            if earlier is None:
                 raise
-            self._present |= frozenset(gone)
+            self._present |= frozenset(paths)
             self._refuse(error.mistakes)
-            return old
-        self._keep(kept, self._marks)
-        return read
+            return earlier
+        self._keep(last_good, self._loaded)
+        return rules
 
-    def _keep(self, kept: LastGoodRuleSet, marks: frozenset[FileStamp]) -> None:
-        """Keep the files, unless they have changed since they were read and found right."""
-        kept.keep(self._reader.folder, lambda: self._reader.fingerprint() == marks)
-
-    @staticmethod
-    def _look_for(missing: Iterable[Path]) -> None:
-        """Refuse when files have disappeared, which was probably a mistake.
-
-        Without keywords.toml people would get no answer at all.
-        """
-        if gone := [f"{path}: is gone; put it back, or an empty one in its place" for path in missing]:
-            raise ConfigurationError(gone)
+    def _keep(self, last_good: LastGoodRuleSet, fingerprint: frozenset[FileStamp]) -> None:
+        """Keep the files as the last good ones, unless they have changed since they were read."""
+        last_good.keep(self._reader.folder, lambda: self._reader.fingerprint() == fingerprint)
 
     @property
     def dispatcher(self) -> Dispatcher:
-        """The one that the router works with: the same object, whatever is reloaded."""
-        return self._current.dispatcher
+        """The dispatcher of the router: the same object after each reload."""
+        return self._rules.dispatcher
 
     def errors(self) -> list[str]:
-        """Say why the files on disk are not what the router works with; empty when they are."""
-        if not self._refused:
+        """Return one sentence about why the files are not in use, or nothing."""
+        if not self._mistakes:
             return []
-        told = [*self._refused[:MOST_TOLD]]
-        if len(self._refused) > MOST_TOLD:
-            told.append(f"and {len(self._refused) - MOST_TOLD} more")
-        return [f"a changed configuration was refused, the old one stays: {'; '.join(told)}"]
+        mistakes = [*self._mistakes[:MAX_REPORTED]]
+        if len(self._mistakes) > MAX_REPORTED:
+            mistakes.append(f"and {len(self._mistakes) - MAX_REPORTED} more")
+        return [f"a changed configuration was refused, the old one stays: {'; '.join(mistakes)}"]
 
     def start(self) -> None:
-        """Begin to watch."""
-        self._task = asyncio.create_task(self._watch(), name="reloader")
+        self._task.start()
 
     def request_reload(self) -> None:
-        """Read the files again, changed or not."""
-        self._asked.set()
+        """Load the files now, whether they have changed or not."""
+        self._requested.set()
 
     async def aclose(self) -> None:
-        """Stop watching."""
-        await cancel_and_wait(self._task)
+        await self._task.aclose()
 
-    async def _watch(self) -> None:
-        seen = self._marks
-        while True:
-            asked = await self._asked_within(self._every)
-            before, seen = seen, await asyncio.to_thread(self._reader.fingerprint)
-            if asked or (seen != self._marks and seen == before):
-                self._marks = seen
-                await self.reload()
-
-    async def _asked_within(self, seconds: float) -> bool:
+    async def _pause(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                await self._asked.wait()
-        asked = self._asked.is_set()
-        self._asked.clear()
-        return asked
+                await self._requested.wait()
+
+    async def _check(self) -> None:
+        is_requested = self._requested.is_set()
+        self._requested.clear()
+        before, self._checked = self._checked, await asyncio.to_thread(self._reader.fingerprint)
+        has_changed = self._checked != self._loaded and self._checked == before
+        if is_requested or has_changed:
+            self._loaded = self._checked
+            await self.reload()
 
     async def reload(self) -> ReloadResult:
-        """Read the files, and work with them if they are right."""
+        """Read the files, and use them if they have no mistakes."""
         present = await asyncio.to_thread(self._reader.present)
-        marks = await asyncio.to_thread(self._reader.fingerprint)
+        fingerprint = await asyncio.to_thread(self._reader.fingerprint)
         try:
-            self._look_for(sorted(self._present - present))
-            read = await asyncio.to_thread(self._reader.read)
+            _refuse_missing(sorted(self._present - present))
+            rules = await asyncio.to_thread(self._reader.read)
         except ConfigurationError as error:
             return self._refuse(error.mistakes)
         except Exception as error:
             log.exception("the configuration could not be read")
             return self._refuse((f"it could not be read: {error}",))
-        self._refused = ()
+        self._mistakes = ()
         self._present = present
-        difference = self._current.difference(read)
+        difference = self._rules.difference(rules)
         if difference:
-            for warning in read.warnings():
+            for warning in rules.warnings():
                 log.warning("%s", warning)
-            self._take(read)
+            self.dispatcher.replace_rules(rules.dispatcher)
+            self._error_table_holder.table = rules.errors
+            self._rules = replace(rules, dispatcher=self.dispatcher)
         log.info("the configuration was read again: %s", difference)
-        outcome = ReloadResult.APPLIED if difference else ReloadResult.UNCHANGED
-        self._report(outcome)
-        if difference and self._kept is not None:
-            await asyncio.to_thread(self._keep, self._kept, marks)
-        return outcome
-
-    def _take(self, read: RuleSet) -> None:
-        """Work with what was read from the next message on."""
-        self.dispatcher.replace_rules(read.dispatcher)
-        self._people.table = read.errors
-        self._current = replace(read, dispatcher=self.dispatcher)
+        result = ReloadResult.APPLIED if difference else ReloadResult.UNCHANGED
+        self._report(result)
+        if difference and self._last_good is not None:
+            await asyncio.to_thread(self._keep, self._last_good, fingerprint)
+        return result
 
     def _refuse(self, mistakes: tuple[str, ...] | list[str]) -> ReloadResult:
-        self._refused = tuple(mistakes)
+        self._mistakes = tuple(mistakes)
         lines = "".join(f"\n  {mistake}" for mistake in mistakes)
         log.error("the changed configuration is refused, the old one stays:%s", lines)
         self._report(ReloadResult.REFUSED)
         return ReloadResult.REFUSED
+
+
+def _refuse_missing(missing: Iterable[Path]) -> None:
+    """Refuse files that have disappeared: without keywords.toml no contact would get a reply.
+
+    Raises:
+        ConfigurationError: naming each file.
+
+    """
+    if mistakes := [f"{path}: is gone; put it back, or an empty one in its place" for path in missing]:
+        raise ConfigurationError(mistakes)

@@ -1,4 +1,4 @@
-"""Rules from ``keywords.toml`` and from ``@keyword`` functions, checked as a whole."""
+"""Loads the rules of ``keywords.toml`` and of ``@keyword`` functions, and checks them as a whole."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ log = logging.getLogger("sms_router")
 
 _NUMBER = re.compile(r"(?:[a-z]+:)?\+[1-9][0-9]{6,14}|[0-9]{3,8}")
 _COUNTRY = re.compile("[A-Za-z]{2}")
-_MOST_MEDIA = 10
-"""Twilio takes no more in one message (facts 4)."""
+_MAX_MEDIA = 10
+"""Of one message (facts 4)."""
 
 _MATCHES = {kind.value: kind for kind in MatchKind}
 
 
-def _some(words: tuple[str, ...]) -> tuple[str, ...]:
+def _not_empty(words: tuple[str, ...]) -> tuple[str, ...]:
     if not words:
         raise ValueError("must not be empty")
     return words
@@ -56,16 +56,16 @@ class _Table(BaseModel):
 
 
 class _Default(_Table):
-    """``[default]``: the answer to everything else."""
+    """``[default]``: what responds to a text that no rule takes."""
 
     services: dict[str, _Table] = {}
-    """``[default.services.MG...]``: what one Service answers instead."""
+    """``[default.services.MG...]``: what one Service has instead."""
     did_you_mean: str | None = None
-    """The answer to a keyword that is one slip off."""
+    """The reply to a text that is one typing mistake away from a keyword."""
 
     @property
-    def says_nothing(self) -> bool:
-        """True when the table is there for its other keys alone."""
+    def has_no_action(self) -> bool:
+        """True where the table is there for its other keys only."""
         written = (self.reply, self.template, self.forward, self.media or None)
         return written == (None, None, None, None) and (bool(self.services) or self.did_you_mean is not None)
 
@@ -89,7 +89,7 @@ def _listed(windows: object) -> object:
 class _Keyword(_Table):
     """One ``[[keyword]]``."""
 
-    words: Annotated[tuple[str, ...], AfterValidator(_some)]
+    words: Annotated[tuple[str, ...], AfterValidator(_not_empty)]
     match: str = "first-word"
     services: tuple[str, ...] = ()
     numbers: tuple[str, ...] = ()
@@ -108,61 +108,63 @@ class _File(BaseModel):
 def load_rules(
     file: Path,
     templates: Path,
-    functions: HandlerRegistry,
+    handlers: HandlerRegistry,
     opt_outs: OptOutKeywords | None = None,
     forwards: ForwardConfig | None = None,
     zones: TimeZones | None = None,
     clock: Callable[[], float] = time.time,
 ) -> Dispatcher:
-    """Read the rules of a file, and build the index of them and of the team's functions.
+    """Read the rules of a file and index them together with those of handlers.
 
-    ``opt_outs`` are the words that come before every rule; without ``forwards`` nothing is
-    forwarded; ``zones`` and ``clock`` (seconds since the epoch) say what time it is where hours count.
+    A missing or empty file is allowed, for teams that only have handlers; it is logged.
 
-    A missing or empty file is allowed, for teams that answer with functions alone, and warned of.
+    Args:
+        file: ``keywords.toml``.
+        templates: the folder of template files.
+        handlers: the team's.
+        opt_outs: the opt-out keywords, which come before rules.
+        forwards: how messages are forwarded; nothing is if it is not given.
+        zones: the time zones of the Services, for opening hours.
+        clock: returns seconds since the epoch, for opening hours.
 
     Raises:
-        SettingsError: with every mistake found.
+        ConfigurationError: with all mistakes.
 
     """
-    own = forwards.public_url if forwards is not None else ""
-    loading = _RuleLoader(file, Templates(templates), [*functions.errors], own)
-    content = loading.file_content()
-    rules = [rule for n, table in enumerate(content.keyword, start=1) if (rule := loading.rule(n, table))]
-    rules += loading.function_rules(functions)
-    if functions.conversations is not None:
+    public_url = forwards.public_url if forwards is not None else ""
+    loader = _RuleLoader(file, Templates(templates), [*handlers.errors], public_url)
+    content = loader.file_content()
+    rules = [rule for n, table in enumerate(content.keyword, start=1) if (rule := loader.rule(n, table))]
+    rules += [loader.handler_rule(spec, handler) for spec, handler in handlers.handlers]
+    if handlers.conversations is not None:
         words = (word for rule in rules for word in rule.words)
-        loading.mistakes += functions.conversations.unknown_interruptions(words)
-    defaults = loading.defaults(content.default)
+        loader.mistakes += handlers.conversations.unknown_interruptions(words)
+    defaults = loader.defaults(content.default)
     try:
         index = RuleTable.build(rules)
     except (InvalidRulesError, PatternError) as error:
-        raise ConfigurationError([*loading.mistakes, *str(error).splitlines()]) from error
-    if loading.mistakes:
-        raise ConfigurationError(loading.mistakes)
+        raise ConfigurationError([*loader.mistakes, *str(error).splitlines()]) from error
+    if loader.mistakes:
+        raise ConfigurationError(loader.mistakes)
     if content == _File():
-        _warn_of_silence(loading.file)
-    return Dispatcher(index, defaults, opt_outs, forwards, zones, clock, functions.conversations)
-
-
-def _warn_of_silence(file: Path) -> None:
-    state = "is empty" if file.exists() else "is missing"
-    log.warning(
-        "%s %s: texts that no @keyword function claims get no answer; write a [default] reply there",
-        file,
-        state,
-    )
+        state = "is empty" if file.exists() else "is missing"
+        log.warning(
+            "%s %s: texts that no @keyword function takes get no reply; write a [default] reply there",
+            file,
+            state,
+        )
+    return Dispatcher(index, defaults, opt_outs, forwards, zones, clock, handlers.conversations)
 
 
 @dataclass(slots=True)
 class _RuleLoader:
-    """The mistakes found so far: all are told together."""
+    """Collects the mistakes of all rules."""
 
     file: Path
     templates: Templates
     mistakes: list[str]
-    own: str
-    """The router's public URL; empty where it does not matter."""
+    public_url: str
+    """The router's own, to which nothing may be forwarded; empty where that is not checked."""
 
     def file_content(self) -> _File:
         try:
@@ -174,7 +176,7 @@ class _RuleLoader:
         return _File()
 
     def rule(self, number: int, table: _Keyword) -> Rule[RuleAction] | None:
-        """Make the rule of a ``[[keyword]]``, or note what is wrong with it."""
+        """Return the rule of a ``[[keyword]]``, or add its mistakes and return None."""
         source = f"{self.file}, keyword {number}"
         where = f"{source} ({table.words[0]})"
         kind = self._kind(table.match, where)
@@ -185,7 +187,7 @@ class _RuleLoader:
         return Rule(table.words, kind, scope, answer, _name(table.words), source, table.fold_accents)
 
     def defaults(self, table: _Default | None) -> Defaults:
-        """Compile what answers texts that no rule claims."""
+        """Compile what responds to texts that no rule takes."""
         if table is None:
             return Defaults()
         for sid in table.services:
@@ -196,7 +198,7 @@ class _RuleLoader:
             for sid, inner in table.services.items()
             if (answer := self.answer(inner, f"default.services.{sid}")) is not None
         }
-        everywhere = None if table.says_nothing else self.answer(table, "default")
+        everywhere = None if table.has_no_action else self.answer(table, "default")
         return Defaults(everywhere, services, self._suggestion(table.did_you_mean))
 
     def _suggestion(self, text: str | None) -> ConfiguredReply | None:
@@ -209,14 +211,14 @@ class _RuleLoader:
             return None
 
     def answer(self, table: _Table, name: str) -> ConfiguredReply | Forward | None:
-        """Compile the answer of a table, or note what is wrong with it."""
+        """Compile the action of a table, or add its mistakes and return None."""
         if table.forward is not None:
             if table.reply is not None or table.template is not None or table.media:
                 self.mistakes.append(
                     f"{self.file}: {name}: give it a reply, a template or a forward, and only one"
                 )
             forward = table.forward.build()
-            if self.own and is_loop(forward.primary.url, self.own):
+            if self.public_url and is_loop(forward.primary.url, self.public_url):
                 self.mistakes.append(
                     f"{self.file}: {name}: forward.url is this router; name the application's own URL"
                 )
@@ -227,27 +229,23 @@ class _RuleLoader:
             self.mistakes.append(f"{self.file}: {error}")
             return None
 
-    def function_rules(self, functions: HandlerRegistry) -> list[Rule[RuleAction]]:
-        """Make the rules of the team's functions."""
-        return [self._function_rule(registration, handler) for registration, handler in functions.handlers]
-
-    def _function_rule(self, told: KeywordSpec, handler: Handler) -> Rule[RuleAction]:
+    def handler_rule(self, spec: KeywordSpec, handler: Handler) -> Rule[RuleAction]:
         where = handler.source
-        kind, scope = self._kind(told.match, where), self._scope(told, where)
-        return Rule(told.words, kind, scope, handler, _name(told.words), where, told.fold_accents)
+        kind, scope = self._kind(spec.match, where), self._scope(spec, where)
+        return Rule(spec.words, kind, scope, handler, _name(spec.words), where, spec.fold_accents)
 
     def _compiled(self, table: _Table, name: str) -> ConfiguredReply:
         for url in table.media:
             if not is_media_url(url):
                 raise TemplateError(f"{name}: media: {url!r} is no URL; write one that begins with https://")
-        if len(table.media) > _MOST_MEDIA:
-            raise TemplateError(f"{name}: media: a message carries {_MOST_MEDIA} at most")
+        if len(table.media) > _MAX_MEDIA:
+            raise TemplateError(f"{name}: media: a message carries {_MAX_MEDIA} at most")
         if table.template is not None and table.reply is None:
             return self.templates.of_file(table.template, table.media)
         if table.template is not None or (table.reply is None and not table.media):
             raise TemplateError(f"{name}: give it a reply, a template or a forward, and only one")
         if not (table.reply or "").strip() and not table.media:
-            raise TemplateError(f"{name}: reply is empty; write the text that people get")
+            raise TemplateError(f"{name}: reply is empty; write the text of the reply")
         return self.templates.of_text(table.reply or "", name, table.media)
 
     def _kind(self, match: str, where: str) -> MatchKind:
@@ -255,35 +253,35 @@ class _RuleLoader:
             self.mistakes.append(f'{where}: match = "{match}" is unknown; use {", ".join(_MATCHES)}')
         return _MATCHES.get(match, MatchKind.FIRST_WORD)
 
-    def _scope(self, told: _Keyword | KeywordSpec, where: str) -> Scope:
-        """Read where a rule holds; what could never hold anywhere is a mistake."""
+    def _scope(self, spec: _Keyword | KeywordSpec, where: str) -> Scope:
+        """Return where a rule applies; a value that cannot apply anywhere is a mistake."""
         for name, values, pattern, example in (
-            ("services", told.services, SERVICE_SID, "MG and 32 hex digits"),
-            ("numbers", told.numbers, _NUMBER, "a short code or a number like +14155550100"),
-            ("countries", told.countries, _COUNTRY, "two letters like US (ISO 3166)"),
+            ("services", spec.services, SERVICE_SID, "MG and 32 hex digits"),
+            ("numbers", spec.numbers, _NUMBER, "a short code or a number like +14155550100"),
+            ("countries", spec.countries, _COUNTRY, "two letters like US (ISO 3166)"),
         ):
             self.mistakes += [
                 f"{where}: {name}: {value!r} should be {example}"
                 for value in values
                 if not pattern.fullmatch(value)
             ]
-        countries = frozenset(country.upper() for country in told.countries)
-        hours = self._hours(told.hours, where)
-        return Scope(frozenset(told.services), frozenset(told.numbers), countries, hours)
+        countries = frozenset(country.upper() for country in spec.countries)
+        hours = self._schedule(spec.hours, where)
+        return Scope(frozenset(spec.services), frozenset(spec.numbers), countries, hours)
 
-    def _hours(self, told: Sequence[_Window | Mapping[str, Any]], where: str) -> Schedule:
-        windows = []
-        for each in told:
+    def _schedule(self, windows: Sequence[_Window | Mapping[str, Any]], where: str) -> Schedule:
+        schedules = []
+        for table in windows:
             try:
-                window = _Window.model_validate(each)
-                windows.append(Schedule.window(window.days, window.begins, window.ends))
+                window = _Window.model_validate(table)
+                schedules.append(Schedule.window(window.days, window.begins, window.ends))
             except ValidationError as error:
                 self.mistakes += format_validation_errors(error, _Window, f"{where}: hours")
             except ValueError as error:
                 self.mistakes.append(f"{where}: hours: {error}")
-        return Schedule.of(windows)
+        return Schedule.of(schedules)
 
 
 def _name(words: tuple[str, ...]) -> str:
-    """Return what people call a rule: its first word, on one line."""
+    """Return the name of a rule: its first keyword, on one line."""
     return " ".join(words[0].split())

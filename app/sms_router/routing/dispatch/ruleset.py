@@ -1,4 +1,4 @@
-"""What may change while the router runs: keywords, templates, opt-out words and the error table."""
+"""What is reloaded while the router runs, as one value: rules, templates, opt-out keywords, error table."""
 
 from __future__ import annotations
 
@@ -20,49 +20,48 @@ FILES = ("keywords.toml", "opt-outs.toml", "carriers.toml")
 TEMPLATES = "templates"
 
 FileStamp = tuple[str, int, int, int]
-"""A file's path, time of change in nanoseconds, size and inode; zeros where there is none."""
+"""A file's path, modification time in nanoseconds, size and inode; zeros where there is none."""
 
 
 @dataclass(frozen=True, slots=True)
 class RuleSetDiff:
-    """What another rulebook says differently, by name."""
+    """The differences of two rule sets, by name."""
 
     added: tuple[str, ...]
     removed: tuple[str, ...]
     changed: tuple[str, ...]
 
     def __bool__(self) -> bool:
-        """Say whether there is any."""
         return bool(self.added or self.removed or self.changed)
 
     def __str__(self) -> str:
-        """Name everything, in one line."""
-        told = (("added", self.added), ("removed", self.removed), ("changed", self.changed))
-        return "; ".join(f"{name} {', '.join(parts)}" for name, parts in told if parts) or "nothing changed"
+        """Name all differences in one line."""
+        kinds = (("added", self.added), ("removed", self.removed), ("changed", self.changed))
+        return "; ".join(f"{kind} {', '.join(names)}" for kind, names in kinds if names) or "nothing changed"
 
 
 @dataclass(frozen=True, slots=True)
 class RuleSet:
-    """What was read at one time, and is right as a whole."""
+    """Files that were read at one time, without mistakes."""
 
     dispatcher: Dispatcher
     errors: ErrorTable
 
     def difference(self, other: RuleSet) -> RuleSetDiff:
-        """Return what the other one says differently."""
-        mine, theirs = dict(self._parts()), dict(other._parts())
+        """Return how another rule set differs from this one."""
+        own, others = dict(self._parts()), dict(other._parts())
         return RuleSetDiff(
-            tuple(name for name in theirs if name not in mine),
-            tuple(name for name in mine if name not in theirs),
-            tuple(name for name in theirs if name in mine and theirs[name] != mine[name]),
+            tuple(name for name in others if name not in own),
+            tuple(name for name in own if name not in others),
+            tuple(name for name in others if name in own and others[name] != own[name]),
         )
 
     def warnings(self) -> list[str]:
-        """Name what is allowed but probably a mistake."""
+        """Return a sentence for each thing that is allowed and probably a mistake."""
         return [*map(str, self.dispatcher.table.find_shadowed()), *self.dispatcher.opt_out_conflicts()]
 
     def _parts(self) -> Iterator[tuple[str, object]]:
-        """Yield everything that can differ, with its name; where a rule is written does not matter."""
+        """Yield everything that can differ, by name; where a rule is written does not matter."""
         for rule in self.dispatcher.table.rules:
             scope = str(rule.scope)
             place = "" if scope == "everywhere" else f" ({scope})"
@@ -73,7 +72,7 @@ class RuleSet:
             yield "default", defaults.everywhere
         if defaults.suggestion is not None:
             yield "did_you_mean", defaults.suggestion
-        yield from ((f"default of {sid}", answer) for sid, answer in defaults.services.items())
+        yield from ((f"default of {sid}", action) for sid, action in defaults.services.items())
         yield from self.dispatcher.opt_outs.parts.items()
         yield from ((f"error {code}", entry) for code, entry in self.errors.entries.items())
 
@@ -82,24 +81,24 @@ class RuleSet:
 class RuleSetReader:
     """Reads the configuration folder.
 
-    The team's functions are imported once, when the router starts, and are the same in every
-    rulebook: Python cannot take back what it has imported.
+    Handlers are the same in every rule set: they are imported once, when the router starts, because Python
+    cannot undo an import.
     """
 
     folder: Path
-    functions: HandlerRegistry
+    handlers: HandlerRegistry
     twilio_opt_outs: frozenset[str]
-    """The Services on whose short codes Twilio answers the opt-out words."""
+    """The Services on whose short codes Twilio answers opt-out keywords."""
     forwards: ForwardConfig
     zones: TimeZones
     clock: Callable[[], float] = time.time
-    """By which rules have their hours, in seconds since the epoch."""
+    """Returns seconds since the epoch, for opening hours."""
 
     def read(self) -> RuleSet:
         """Read all files.
 
         Raises:
-            SettingsError: with every mistake in any of them.
+            ConfigurationError: with all mistakes in them.
 
         """
         mistakes: list[str] = []
@@ -116,7 +115,7 @@ class RuleSetReader:
             dispatcher = load_rules(
                 self.folder / "keywords.toml",
                 self.folder / TEMPLATES,
-                self.functions,
+                self.handlers,
                 opt_outs,
                 self.forwards,
                 self.zones,
@@ -129,18 +128,18 @@ class RuleSetReader:
         return RuleSet(dispatcher, errors)
 
     def present(self) -> frozenset[Path]:
-        """Return which of the files are there; each of them may be missing."""
+        """Return the files that there are; none of them is required."""
         return frozenset(path for name in FILES if (path := self.folder / name).is_file())
 
     def fingerprint(self) -> frozenset[FileStamp]:
-        """Return what tells these files from changed ones, without reading them."""
+        """Return what changes when a file or a template does, without reading them."""
         templates = sorted((self.folder / TEMPLATES).rglob("*"))
-        return frozenset(_mark(path) for path in (*(self.folder / name for name in FILES), *templates))
+        return frozenset(_stamp(path) for path in (*(self.folder / name for name in FILES), *templates))
 
 
-def _mark(path: Path) -> FileStamp:
+def _stamp(path: Path) -> FileStamp:
     try:
-        found = path.stat()
+        status = path.stat()
     except OSError:
         return str(path), 0, 0, 0
-    return str(path), found.st_mtime_ns, found.st_size, found.st_ino
+    return str(path), status.st_mtime_ns, status.st_size, status.st_ino
