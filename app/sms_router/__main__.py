@@ -1,4 +1,4 @@
-"""``python -m app`` is the command line."""
+"""``python -m sms_router`` runs the command line."""
 
 from sms_router.cli import main
 

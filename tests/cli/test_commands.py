@@ -52,7 +52,7 @@ def test_without_a_command_the_list_is_shown(cli: Cli) -> None:
     [
         (["serv"], "Did you mean 'serve'?"),
         (["explain"], "Missing argument"),
-        (["explain", "+14155550123", "HOURS", "--country", "Canada"], "a country is two letters"),
+        (["explain", "+14155550123", "HOURS", "--country", "Canada"], "must be two letters"),
         (["explain", "", "HOURS"], "a number like +14155550123"),
         (["messages", "--limit", "0"], "greater than or equal to 1"),
         (["text"], "Missing argument"),
@@ -314,7 +314,7 @@ def test_a_full_disk_hides_no_other_mistake(folder: Path, unbuffered: str) -> No
     with Path("/dev/full").open("w") as full:
         code, told = ran_into(full, ["messages", "show", "SM0", "--json"], folder, unbuffered)
     assert code == 1
-    assert told.startswith("No message SM0 is in the journal.\n")
+    assert told.startswith("The journal has no message SM0.\n")
     assert told.endswith("\nThe output cannot be written: No space left on device.\n")
 
 

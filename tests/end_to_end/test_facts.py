@@ -188,7 +188,7 @@ async def test_operators_move_the_list_in_and_out(start: Start) -> None:
     )
     refused = router.command("opt-outs", "import", str(file))
     assert refused.returncode == 1
-    assert "2 lines wrong; nothing was changed" in refused.stderr
+    assert "2 invalid lines; nothing was changed" in refused.stderr
     assert "line 3: number: '4155550123'" in refused.stderr
     assert "line 4: since: 'soon'" in refused.stderr
     assert said(await router.deliver(webhook("HOURS")))[0] == "12345"
@@ -197,7 +197,7 @@ async def test_operators_move_the_list_in_and_out(start: Start) -> None:
     file.write_text("number,source\n" + "".join(f"{number},old system\n" for number in numbers))
     for new in (1200, 0):
         taken = router.command("opt-outs", "import", str(file))
-        assert f"1200 lines read, {new} new on the list." in taken.stdout
+        assert f"1200 lines read, {new} added to the list." in taken.stdout
     exported = router.command("opt-outs", "export").stdout.splitlines()
     assert sorted(line.partition(",")[0] for line in exported[1:]) == sorted(numbers)
     assert (await router.deliver(webhook("HOURS", From=numbers[7]))).body == EMPTY

@@ -116,7 +116,7 @@ async def test_without_a_running_router_it_waits(start: Start, twilio: Twilio) -
     sid = await fallen_back(router)
     assert router.stop() == 0
     (told,) = await replay(router, sid, "--wait", "0")
-    assert told["result"] == "waits in the outbox until a running router takes it"
+    assert told["result"] == "waits in the outbox for a running router"
     assert (await replay(router, sid, code=1))[0]["verdict"] == "already asked"
     router.start()
     await twilio.shows(("12345", HOURS))

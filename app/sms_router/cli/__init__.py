@@ -1,4 +1,4 @@
-"""The commands people type: ``sms-router`` or ``python -m app``."""
+"""The command line: ``sms-router`` or ``python -m sms_router``."""
 
 from __future__ import annotations
 
@@ -18,55 +18,56 @@ from sms_router.errors import ConfigurationError
 
 COMMANDS = {
     "serve": ("sms_router.cli.server.serve", "Run the router on HOST:PORT with WORKERS processes."),
-    "text": ("sms_router.cli.server.text", "Send a signed text to the running router, and show its answer."),
+    "text": ("sms_router.cli.server.text", "Send a signed text to the running router and show its reply."),
     "explain": (
         "sms_router.cli.keywords.explain",
-        "Say which rule a text belongs to and which number would answer.",
+        "Show which rule and which sender a text would get, and why.",
     ),
     "messages": (
         "sms_router.cli.messages.messages",
-        "Show the newest messages and their answers, the story of one, or forget a person.",
+        "Show the newest messages or the timeline of one; delete a contact's data.",
     ),
-    "replay": ("sms_router.cli.messages.replay", "Have dead letters answered once more."),
+    "replay": ("sms_router.cli.messages.replay", "Answer dead letters again."),
     "check": (
         "sms_router.cli.check.check",
-        "Check the configuration, and the Messaging Services at Twilio against it.",
+        "Check the configuration, Redis and the Messaging Services at Twilio.",
     ),
-    "keywords": ("sms_router.cli.keywords.keywords", "List the rules; check them, and try texts on them."),
-    "senders": ("sms_router.cli.senders.senders", "List the numbers that may answer."),
+    "keywords": ("sms_router.cli.keywords.keywords", "List and check the rules; try texts and files."),
+    "senders": ("sms_router.cli.senders.senders", "List and manage the senders; take one out of use."),
     "short-codes": (
         "sms_router.cli.senders.short_codes",
-        "Short codes of the Messaging Service: list, show, add, remove, update.",
+        "List, show, add, remove and update the Service's short codes.",
     ),
-    "membership": ("sms_router.cli.senders.membership", "What is known of the Messaging Services."),
+    "membership": (
+        "sms_router.cli.senders.membership",
+        "Show and refresh the Sender Pools; show what changed.",
+    ),
     "onboarding": (
         "sms_router.cli.onboarding.onboarding",
-        "Numbers on their way: short-code leases and ports, and who is to act next.",
+        "Track short-code leases and number ports until they are live.",
     ),
-    "opt-outs": ("sms_router.cli.keywords.opt_outs", "Who has opted out: list, add, remove, import, export."),
-    "sandbox": ("sms_router.cli.server.sandbox", "Run an offline Twilio: its REST API, phones and carriers."),
+    "opt-outs": ("sms_router.cli.keywords.opt_outs", "List, add, remove, import and export opt-outs."),
+    "sandbox": ("sms_router.cli.server.sandbox", "Run an offline Twilio: REST API, phones and carriers."),
 }
-"""Where each command lies and what it does, so that only the one that is run has to be imported."""
+"""The module and the help of each command: only the command that is run is imported."""
 
 
 class Commands(TyperGroup):
-    """Lists every command, and imports a command when it is run."""
+    """Lists all commands, and imports the one that is run."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
-        """Begin with the names and the first sentences."""
         super().__init__(*arguments, **options)
-        self.commands = {name: TyperCommand(name, help=does) for name, (_, does) in COMMANDS.items()}
+        self.commands = {name: TyperCommand(name, help=text) for name, (_, text) in COMMANDS.items()}
 
     def resolve_command(
         self, ctx: Any, args: list[str]
     ) -> tuple[str | None, TyperCommand | TyperGroup | None, list[str]]:
-        """Find the command that was typed, and import it."""
         name, _, rest = super().resolve_command(ctx, args)
         return name, load_command(name) if name else None, rest
 
 
 def load_command(name: str) -> Any:
-    """Import a command by its name."""
+    """Import a command by name."""
     module, _ = COMMANDS[name]
     registered = typer.Typer(add_completion=False, rich_markup_mode="rich")
     importlib.import_module(module).register(registered)
@@ -86,15 +87,15 @@ commands = typer.Typer(
 
 @commands.callback()
 def _about() -> None:
-    """Run SMS keywords behind a Twilio Messaging Service: one message, one answer, the right number."""
+    """Route the inbound messages of Twilio Messaging Services to keyword rules and handlers."""
 
 
 def main() -> None:
-    """Run the command line; exit 0 when all is well, 1 for a problem found, 2 for wrong use."""
-    if sys.stdout is None:  # the shell has closed it: >&-
+    """Run the command line; exits with 0 for success, 1 for a problem or nothing found, 2 for wrong usage."""
+    if sys.stdout is None:  # closed by the shell: >&-
         sys.stdout = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")  # a terminal that is not UTF-8 shows what it can
+        sys.stdout.reconfigure(errors="replace")  # for terminals that are not UTF-8
     try:
         try:
             commands()
@@ -114,7 +115,7 @@ def main() -> None:
 
 
 def _flush() -> None:
-    """Write what is buffered; an error would else be told by Python itself, with an exit code of its own."""
+    """Write what is buffered: Python would report an error at its exit, with another exit code."""
     try:
         sys.stdout.flush()
     except OSError as error:
@@ -122,7 +123,7 @@ def _flush() -> None:
 
 
 def _cannot_write(error: OSError) -> NoReturn:
-    if error.errno != errno.EPIPE:  # a reader that has gone, such as head, is no mistake
+    if error.errno != errno.EPIPE:  # a closed pipe is not an error: head
         print_error(f"The output cannot be written: {error.strerror}.")
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left would fail at the end
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python fails at exit
     sys.exit(1)

@@ -1,4 +1,4 @@
-"""What most commands need: the settings, the sandbox's credentials when offline, rules and store."""
+"""What commands load: settings, the sandbox's credentials when offline, rules and the store."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import re
 import socket
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,35 +25,36 @@ from sms_router.store.schema import SchemaError, check_data_dir
 if TYPE_CHECKING:
     import redis
 
+    from sms_router.membership.snapshot import Snapshot
     from sms_router.routing.dispatch.dispatcher import Dispatcher, ForwardConfig
     from sms_router.sandbox import World
+    from sms_router.senders.pool import Pool
 
 DEMO_FOLDER = Path(__file__).parents[3] / "config"
-"""Where the demo world lies, for configuration folders that have none of their own."""
+"""Has the demo sandbox.toml, for configuration folders without one."""
 
-_CLIENT = re.compile(r"<redis\.client\.Redis\(.*?\bhost=([^,]*),port=(\d+).*?\)>\)>\)>")
-_PLACE = r"the Sentinel \1:\2"
-"""How redis-py names a Sentinel: with every detail of the connection."""
+_SENTINEL_CLIENT = re.compile(r"<redis\.client\.Redis\(.*?\bhost=([^,]*),port=(\d+).*?\)>\)>\)>")
+"""How redis-py's errors name a Sentinel: with every detail of the connection."""
 
-START = "Start it in another terminal: make run (or sms-router serve)"
+START_HINT = "Start it in another terminal: make run (or sms-router serve)"
 
 
 def sandbox_world(settings: Settings) -> World:
-    """Read the sandbox's world: from the configuration folder, or the included one.
+    """Read sandbox.toml of the configuration folder, or the demo's.
 
-    Its account, token and Service are the configured ones, where there are any.
+    The account, token and Service are the configured ones, where there are any.
 
     Raises:
-        CommandError: when the world has no Messaging Service.
-        ConfigurationError: with every mistake in the world.
+        CommandError: when the file has no Messaging Service.
+        ConfigurationError: with every mistake in the file.
 
     """
     from sms_router.sandbox import load_world  # noqa: PLC0415 (not needed with Twilio's credentials)
 
-    own = settings.folder / "sandbox.toml"
-    world = load_world(own if own.is_file() else DEMO_FOLDER / "sandbox.toml", settings.public_url)
+    file = settings.folder / "sandbox.toml"
+    world = load_world(file if file.is_file() else DEMO_FOLDER / "sandbox.toml", settings.public_url)
     if not world.services:
-        raise CommandError(f"{own}: services: is empty; the sandbox needs a Messaging Service")
+        raise CommandError(f"{file}: services: is empty; the sandbox needs a Messaging Service")
     for account in settings.accounts[:1]:
         world = replace(world, account_sid=account.sid, auth_token=account.tokens[0])
     for service in settings.services[:1]:
@@ -62,7 +63,7 @@ def sandbox_world(settings: Settings) -> World:
 
 
 def sandbox_environment(world: World, settings: Settings) -> Mapping[str, str]:
-    """Return the variables with which the sandbox stands in for Twilio."""
+    """Return the environment variables with which the router uses the sandbox in place of Twilio."""
     return {
         "TWILIO_ACCOUNT_SID": world.account_sid,
         "TWILIO_AUTH_TOKEN": world.auth_token,
@@ -72,10 +73,10 @@ def sandbox_environment(world: World, settings: Settings) -> Mapping[str, str]:
 
 
 def settings_for_command() -> Settings:
-    """Load the settings; without Twilio credentials, those of the sandbox.
+    """Load the settings; without Twilio credentials, with those of the sandbox.
 
     Raises:
-        SettingsError: with every mistake in the configuration.
+        ConfigurationError: with every mistake in the configuration.
 
     """
     settings = load_settings()
@@ -87,9 +88,9 @@ def settings_for_command() -> Settings:
 
 @contextlib.contextmanager
 def report_all_errors() -> Iterator[None]:
-    """Report the mistakes in the other files too, when the body finds one.
+    """Add the mistakes of the other files to a ConfigurationError of the body.
 
-    Handlers are named in ``router.toml``, so contradictions with them are reported once it is right.
+    Handlers are named in ``router.toml``: conflicts with them are reported once that file is correct.
     """
     from sms_router.routing.dispatch.dispatcher import ForwardConfig  # noqa: PLC0415
     from sms_router.routing.dispatch.handler_loader import HandlerRegistry  # noqa: PLC0415
@@ -118,13 +119,13 @@ def load_rules(settings: Settings, forwards: ForwardConfig | None = None) -> Dis
 def load_rule_files(
     settings: Settings, files: Sequence[Path], forwards: ForwardConfig | None = None
 ) -> list[Dispatcher]:
-    """Load the rules of some files, each with the handlers, templates and opt-out words of the configuration.
+    """Load the rules of each file, with the handlers, templates and opt-out keywords of the configuration.
 
-    Modules in the current folder can be named, as with ``python -m``. The folder comes last, so that a
-    team's ``app`` or ``queue.py`` hides nothing. Worker processes take the path over.
+    Handlers can be modules in the current folder, which is appended to ``sys.path``: last, so that a team's
+    ``queue.py`` does not replace the standard library's. Worker processes inherit the path.
 
     Raises:
-        SettingsError: with every mistake found.
+        ConfigurationError: with every mistake in the files and handlers.
 
     """
     from sms_router.routing.dispatch.conversation_steps import ConversationPolicy  # noqa: PLC0415
@@ -134,12 +135,12 @@ def load_rule_files(
     from sms_router.routing.handler.thread_pool import HandlerThreadPool  # noqa: PLC0415
     from sms_router.routing.opt_outs.keywords_file import load_opt_out_keywords  # noqa: PLC0415
 
-    here = str(Path.cwd())
-    if here not in sys.path and "" not in sys.path:
-        sys.path.append(here)
-    words = load_opt_out_keywords(settings.folder, settings.twilio_opt_outs)
-    with contextlib.redirect_stdout(sys.stderr):  # what a module prints is no part of a command's output
-        functions = HandlerRegistry.load(
+    current_folder = str(Path.cwd())
+    if current_folder not in sys.path and "" not in sys.path:
+        sys.path.append(current_folder)
+    opt_outs = load_opt_out_keywords(settings.folder, settings.twilio_opt_outs)
+    with contextlib.redirect_stdout(sys.stderr):  # what a module prints is not the command's output
+        handlers = HandlerRegistry.load(
             settings.router.handlers,
             HandlerThreadPool(1),
             settings.router.middlewares,
@@ -147,18 +148,42 @@ def load_rule_files(
         )
     forwards = forwards or ForwardConfig(public_url=settings.public_url)
     templates = settings.folder / "templates"
-    return [load_rules(file, templates, functions, words, forwards, settings.time_zones) for file in files]
+    return [load_rules(file, templates, handlers, opt_outs, forwards, settings.time_zones) for file in files]
+
+
+def rules_and_pools(
+    settings: Settings, snapshots: Iterable[Snapshot]
+) -> tuple[Dispatcher, Mapping[str, Pool]]:
+    """Load the rules, which know the numbers' own URLs but forward nothing, and the pools by Service sid.
+
+    Raises:
+        ConfigurationError: with every mistake in the configuration.
+
+    """
+    from sms_router.routing.dispatch.dispatcher import ForwardConfig  # noqa: PLC0415
+    from sms_router.routing.upstream.number_urls import NumberForwards  # noqa: PLC0415
+    from sms_router.senders.pool import find_pool  # noqa: PLC0415
+
+    by_sid = {snapshot.service_sid: snapshot for snapshot in snapshots}
+    pools = {service_sid: snapshot.pool() for service_sid, snapshot in by_sid.items()}
+    numbers = NumberForwards(
+        lambda service, texted: find_pool(pools, service, texted),
+        lambda service_sid, sid: by_sid[service_sid].number_urls.get(sid),
+        settings.number_urls,
+        settings.public_url,
+    )
+    return load_rules(settings, ForwardConfig(None, numbers.forward_for, settings.public_url)), pools
 
 
 @contextlib.contextmanager
 def store_url(settings: Settings, *, shared: bool = True) -> Iterator[str]:
-    """Give the URL of Redis: the configured one, or the embedded Valkey's, started if it is not running.
+    """Yield the URL of Redis: the configured one, or that of the embedded Valkey, which is started if needed.
 
-    Commands share the embedded one with the process that runs it; a router needs its own.
+    ``shared`` allows an embedded Valkey that another process has started; a router needs its own.
 
     Raises:
-        CommandError: when the embedded one does not start, or is another's and not to be shared, or when the
-            data directory belongs to another version of the router.
+        CommandError: when the embedded Valkey does not start or belongs to another router, or when the data
+            folder belongs to another version of the router.
 
     """
     _check_data_dir(settings, create=not (settings.redis.url and shared))
@@ -184,31 +209,29 @@ def _check_data_dir(settings: Settings, *, create: bool) -> None:
     except SchemaError as error:
         raise CommandError(str(error)) from error
     except OSError:
-        return  # the embedded Valkey reports it; beside a Redis server the router runs, and warns
+        return  # the embedded Valkey reports it; with REDIS_URL the router runs, and warns
 
 
 @contextlib.contextmanager
 def store_client(settings: Settings) -> Iterator[redis.Redis]:
-    """Give a redis-py client for commands that look at what is stored.
+    """Yield a redis-py client.
 
     Raises:
-        CommandError: when Redis does not answer.
+        CommandError: when Redis is not available.
 
     """
     with store_url(settings) as url:
         try:
             with sync_client(url) as client:
-                with contextlib.suppress(
-                    ResponseError
-                ):  # with a full disk it refuses that, and answers others
+                with contextlib.suppress(ResponseError):  # a Redis with a full disk refuses PING alone
                     client.ping()
                 yield client
         except CLIENT_ERRORS as error:
-            raise CommandError(*_told(error)) from error
+            raise CommandError(*_describe_client_error(error)) from error
 
 
-def _told(error: Exception) -> tuple[str, str]:
-    """Return what a client's error means, and what to do about it."""
+def _describe_client_error(error: Exception) -> tuple[str, str]:
+    """Return what an error of redis-py means, and the remedy."""
     if isinstance(error, MovedError):
         remedy = "This is a node of a Redis Cluster: set REDIS_URL=redis+cluster://host:port"
         return f"Redis does not answer: {error}", remedy
@@ -220,34 +243,35 @@ def _told(error: Exception) -> tuple[str, str]:
     if isinstance(error, ResponseError):
         return (
             f"Redis refuses this: {error}",
-            "Look at its log, its disk and memory, and what its user may do.",
+            "Check its log, disk and memory, and the permissions of its user.",
         )
     if "CERTIFICATE_VERIFY_FAILED" in str(error):
         remedy = "If its CA is your own, name it: REDIS_URL=rediss://host:6379/0?ssl_ca_certs=/path/to/ca.pem"
         return f"Redis does not answer: {error}", remedy
-    return f"Redis does not answer: {_CLIENT.sub(_PLACE, str(error))}", "Set REDIS_URL, or start yours."
+    message = _SENTINEL_CLIENT.sub(r"the Sentinel \1:\2", str(error))
+    return f"Redis does not answer: {message}", "Set REDIS_URL, or start Redis."
 
 
 def has_store(settings: Settings) -> bool:
-    """Tell whether there is a store to look into; nothing is started to find out."""
+    """Tell whether anything may be stored; starts nothing."""
     return bool(settings.redis.url) or (settings.router.data_dir / "valkey").is_dir()
 
 
 def store_is_running(settings: Settings) -> bool:
-    """Tell whether the store of a running router may be there."""
-    return bool(settings.redis.url) or embedded_runs(settings)
+    """Tell whether the store of a running router may be available."""
+    return bool(settings.redis.url) or embedded_is_running(settings)
 
 
-def embedded_runs(settings: Settings) -> bool:
-    """Tell whether a router runs, or is about to, with a store of its own in the data folder."""
+def embedded_is_running(settings: Settings) -> bool:
+    """Tell whether a router with an embedded Valkey in this data folder runs or is starting."""
     return not settings.redis.url and running_at(settings.router.data_dir) is not None
 
 
 def check_port(host: str, port: int, remedy: str) -> None:
-    """Make sure that a server can listen there.
+    """Check that a server can listen on this address.
 
     Raises:
-        CommandError: when it cannot, with the remedy.
+        CommandError: when it cannot, with ``remedy`` as its second line.
 
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET

@@ -1,4 +1,4 @@
-"""How the commands speak: tables for people, JSON for programs, errors with the line to paste."""
+"""Output of the commands: tables for people, JSON for programs, errors with a line to paste."""
 
 from __future__ import annotations
 
@@ -22,61 +22,66 @@ from sms_router.twilio.phone_numbers import parse_phone_number
 stdout = Console(highlight=False)
 stderr = Console(stderr=True, highlight=False)
 
-WhatIsTexted = Annotated[
-    list[str], typer.Argument(metavar="TEXT", help="What somebody texts; several words need no quotes.")
+TextArgument = Annotated[
+    list[str], typer.Argument(metavar="TEXT", help="Text of the message; several words need no quotes.")
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 
 
 class CommandError(Exception):
-    """A command cannot do what was asked: what is wrong, and the line to paste that mends it."""
+    """A command failed.
+
+    Args:
+        lines: what is wrong, then what to do about it.
+        code: the exit code: 1 for a problem or nothing found, 2 for wrong usage.
+
+    """
 
     def __init__(self, *lines: str, code: int = 1) -> None:
-        """``code`` is the exit code: 1 for a problem or nothing found, 2 for wrong use."""
         super().__init__("\n".join(lines))
         self.lines = lines
         self.code = code
 
 
-def address(value: str | None) -> str | None:
-    """Read a number as people write it: ``+1 (415) 555-0123``; anything that is not E.164 stays as it is."""
+def parse_address(value: str | None) -> str | None:
+    """Parse a number option such as ``+1 (415) 555-0123``; other addresses are returned as they are."""
     if value is None or not value.strip():
         if value is not None:
-            raise typer.BadParameter("a number like +14155550123 or 12345 is needed")
+            raise typer.BadParameter("must be a number like +14155550123 or 12345")
         return None
     return parse_phone_number(value)
 
 
 def fail(what: str, *lines: str, mistakes: Sequence[str] = ()) -> None:
-    """Tell why a command could not do what was asked; programs get it as one JSON document."""
+    """Print why a command failed; with ``--json`` a JSON document too, on standard output."""
     print_error(what, *lines, *mistakes)
-    words = sys.argv[1:]
-    if "--json" in words[: words.index("--") if "--" in words else None]:
+    arguments = sys.argv[1:]
+    if "--json" in arguments[: arguments.index("--") if "--" in arguments else None]:
         print_json({"error": what.rstrip(":"), "remedy": list(lines), "mistakes": list(mistakes)})
 
 
 def print_error(*lines: str) -> None:
-    """Print an error to standard error; the first line says what, the others how to mend it."""
+    """Print to standard error; the first line in bold red."""
     for number, line in enumerate(lines):
         stderr.print(plain(line, "bold red" if number == 0 else ""), soft_wrap=True)
 
 
 def plain(text: str, style: str = "") -> Text:
-    """Return text as it is: never read as markup, with terminal controls made visible."""
+    """Return text that is not parsed as markup, with control characters escaped."""
     writable = text.encode("utf-8", "backslashreplace").decode()
     return Text(escape_control_chars(writable), style=style)
 
 
 def print_json(value: object) -> None:
-    """Print one JSON document, unstyled whatever the terminal."""
-    readable = (sys.stdout.encoding or "").lower().startswith("utf")
-    document = json.dumps(value, indent=2, ensure_ascii=not readable)
-    # A lone surrogate cannot be written, but its escape means the same in JSON.
+    """Print one JSON document, without styles."""
+    is_utf8 = (sys.stdout.encoding or "").lower().startswith("utf")
+    document = json.dumps(value, indent=2, ensure_ascii=not is_utf8)
+    # A lone surrogate cannot be encoded, but its escape sequence means the same in JSON.
     sys.stdout.write(document.encode("utf-8", "backslashreplace").decode() + "\n")
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print a table; texts are shown as they are, never read as markup."""
+    """Print a table of plain texts."""
     table = Table(box=SIMPLE_HEAD, header_style="bold", pad_edge=False)
     for column in columns:
         table.add_column(plain(column), overflow="fold")
@@ -85,43 +90,49 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     stdout.print(table)
 
 
+def print_line(sentence: str) -> None:
+    """Print one line of plain text."""
+    stdout.print(plain(sentence), soft_wrap=True)
+
+
 def plural(number: int, thing: str) -> str:
-    """Say how many: ``1 rule``, ``2 rules``."""
+    """Return ``1 rule`` or ``2 rules``."""
     return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
 
 
 def confirm(question: str, *, yes: bool) -> None:
-    """Ask before something that cannot simply be undone.
+    """Ask a question before a change, unless ``yes``.
 
     Raises:
-        CommandError: when the answer is no (1), or there is no terminal to ask on (2).
+        CommandError: when the answer is no (exit code 1), or there is no terminal (2).
 
     """
     if yes:
         return
     if not sys.stdin.isatty():
-        raise CommandError(f"{question} Say so with --yes:", f"{command_line()} --yes", code=2)
+        raise CommandError(f"{question} Confirm with --yes:", f"{command_line()} --yes", code=2)
     if not typer.confirm(question):
         raise CommandError("Nothing was changed.")
 
 
 def command_line() -> str:
-    """Return what was typed, for a line to paste."""
+    """Return the command line of this process, to paste."""
     return " ".join([program(), shlex.join(sys.argv[1:])])
 
 
 def program() -> str:
-    """Return what to type, in the folder we were started in, to run this program again."""
+    """Return how to run this program again from the current folder."""
     started = Path(sys.argv[0])
     if started.name == "__main__.py":
-        return f"{_typed(Path(sys.executable))} -m app"
-    return _typed(started)
+        return f"{_shortest_path(Path(sys.executable))} -m sms_router"
+    return _shortest_path(started)
 
 
-def _typed(path: Path) -> str:
-    """Return the shortest way to name a program: by its name if that leads there, else by its path."""
-    whole = Path(shutil.which(path) or path).absolute()  # not resolved: links choose the environment
-    found = shutil.which(path.name)
-    if found is not None and Path(found).absolute() == whole:
+def _shortest_path(path: Path) -> str:
+    """Return the name of a program when PATH leads to it, else its path."""
+    absolute = Path(shutil.which(path) or path).absolute()  # not resolved: a link selects the environment
+    in_path = shutil.which(path.name)
+    if in_path is not None and Path(in_path).absolute() == absolute:
         return path.name
-    return shlex.quote(str(whole.relative_to(Path.cwd()) if whole.is_relative_to(Path.cwd()) else whole))
+    current = Path.cwd()
+    return shlex.quote(str(absolute.relative_to(current) if absolute.is_relative_to(current) else absolute))

@@ -1,4 +1,4 @@
-"""What the commands that speak with Twilio share: the Service, its errors, and changes with consequences."""
+"""Access to a Messaging Service at Twilio for commands: its client, errors, and changes that are audited."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ import typer
 
 from sms_router.checks.error_advice import advise
 from sms_router.cli.context import settings_for_command, store_client, store_url
-from sms_router.cli.output import CommandError, command_line, plain, print_error, stderr, stdout
+from sms_router.cli.output import CommandError, command_line, print_error, stderr
 from sms_router.config.settings import Settings
-from sms_router.membership import audit_log as journal
+from sms_router.membership import audit_log
 from sms_router.membership.admin import ServiceAdmin
 from sms_router.membership.audit_log import AuditOutcome
 from sms_router.membership.membership import Membership
@@ -29,44 +29,40 @@ if TYPE_CHECKING:
 
 _Result = TypeVar("_Result")
 
-OfService = Annotated[
+ServiceOption = Annotated[
     str | None,
-    typer.Option("--service", metavar="MG...", help="The Messaging Service, when there are several."),
+    typer.Option("--service", metavar="MG...", help="The Messaging Service, if several are configured."),
 ]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
-
-_MAY_BE_DONE = "It may have been done all the same: look before you repeat it."
+YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
 
 
 @dataclass(frozen=True, slots=True)
 class ServiceAccess:
-    """What a command needs to work on one Service."""
+    """A configured Service at Twilio."""
 
     settings: Settings
-    resources: ServiceAdmin
+    admin: ServiceAdmin
     source: ServiceSource
 
     @property
     def service_sid(self) -> str:
-        """The Service's sid."""
-        return self.resources.service_sid
+        return self.admin.service_sid
 
 
-def operation(service_sid: str | None) -> ServiceAccess:
-    """Return the operation on the Service that was named, or on the only one.
+def open_service(service_sid: str | None) -> ServiceAccess:
+    """Load the settings and open the Service with this sid, or the only one.
 
     Raises:
-        CommandError: when there is none, or several and none was named.
+        CommandError: when none is configured, or several are and no sid is given.
 
     """
     settings = settings_for_command()
-    return operation_on(settings, chosen_service(settings, service_sid))
+    return open_configured_service(settings, choose_service(settings, service_sid))
 
 
-def operation_on(settings: Settings, service_sid: str) -> ServiceAccess:
-    """Return the operation on a configured Service."""
+def open_configured_service(settings: Settings, service_sid: str) -> ServiceAccess:
     service = settings.service(service_sid)
-    assert service is not None, "it was chosen among those that are configured"
+    assert service is not None, "the sid is one of the configured ones"
     source = twilio_source(
         service.account,
         settings.account(service.account).tokens[0],
@@ -75,32 +71,32 @@ def operation_on(settings: Settings, service_sid: str) -> ServiceAccess:
         refresh_after=service.refresh_after,
         timeout=settings.twilio.timeout,
     )
-    client = client_for(settings, service.account)
+    client = twilio_client(settings, service.account)
     return ServiceAccess(settings, ServiceAdmin(client, service.account, service.sid), source)
 
 
-def client_for(settings: Settings, account_sid: str) -> Client:
-    """Return Twilio's client for a configured account."""
+def twilio_client(settings: Settings, account_sid: str) -> Client:
+    """Return a REST client of a configured account."""
     token = settings.account(account_sid).tokens[0]
     return build_client(account_sid, token, settings.twilio.api_base_url, settings.twilio.timeout)
 
 
-def chosen_service(settings: Settings, service_sid: str | None) -> str:
-    """Return the sid of the Service that was named, or of the only one.
+def choose_service(settings: Settings, service_sid: str | None) -> str:
+    """Return the sid, if it is configured, or that of the only Service.
 
     Raises:
-        CommandError: when there is none, or several and none was named.
+        CommandError: when none is configured, or several are and no sid is given.
 
     """
     sids = [service.sid for service in settings.services]
     if not sids:
         raise CommandError(
             "No Messaging Service is configured.",
-            "Name yours: export TWILIO_MESSAGING_SERVICE_SID=MG...",
+            "Configure one: export TWILIO_MESSAGING_SERVICE_SID=MG...",
         )
     if service_sid is None and len(sids) > 1:
         raise CommandError(
-            "There are several Messaging Services; say which one.",
+            "Several Messaging Services are configured; choose one:",
             *(f"{command_line()} --service {sid}" for sid in sids),
             code=2,
         )
@@ -113,95 +109,94 @@ def chosen_service(settings: Settings, service_sid: str | None) -> str:
     return service_sid or sids[0]
 
 
-def ask(settings: Settings, what: str, call: Callable[[], _Result]) -> _Result:
-    """Make a call to Twilio, and show meanwhile what is being done.
+def call_twilio(settings: Settings, activity: str, call: Callable[[], _Result]) -> _Result:
+    """Make a call of Twilio's API, and show ``activity`` while it runs.
 
     Raises:
         CommandError: when it fails, with the code, its meaning and its remedy.
 
     """
     try:
-        with stderr.status(f"{what} ..."):
+        with stderr.status(f"{activity} ..."):
             return call()
     except ApiError as error:
         raise api_error(settings, error) from error
 
 
 def api_error(settings: Settings, error: ApiError | PoolReadError) -> CommandError:
-    """Return the message about a failed call."""
+    """Return the error of a failed call, with its remedy."""
     hints = []
     if settings.twilio.api_base_url and error.failure.status is None:
-        hints = [f"Calls go to {settings.twilio.api_base_url}; is the sandbox running? Start it: make run"]
+        hints = [
+            f"The request went to {settings.twilio.api_base_url}; is the sandbox running? Start it: make run"
+        ]
     return CommandError(advise(error.failure), *hints)
 
 
 def apply_change(
-    operation: ServiceAccess, action: str, subject: str, detail: str, call: Callable[[], _Result]
+    service: ServiceAccess, action: str, subject: str, detail: str, call: Callable[[], _Result]
 ) -> _Result:
-    """Change something at Twilio, record who did it, and tell every router at once.
+    """Change something at Twilio, record it in the audit log, and refresh every router.
 
-    Without Redis nothing is changed, since nobody could be told.
+    Without Redis nothing is changed, because the routers could not be notified.
 
     Raises:
-        CommandError: when Redis does not answer, or Twilio refuses.
+        CommandError: when Redis is not available, or Twilio refuses.
 
     """
-    settings, service_sid = operation.settings, operation.service_sid
+    settings, service_sid = service.settings, service.service_sid
     with store_url(settings) as url, store_client(settings) as client:
         try:
-            with stderr.status("Changing it at Twilio ..."):
+            with stderr.status("Changing Twilio ..."):
                 result = call()
         except ApiError as error:
-            told = api_error(settings, error)
+            failure = api_error(settings, error)
             if not error.failure.may_have_been_processed:
-                raise told from error
-            with _told_if_lost("No answer came, so Twilio may have made the change"):
-                journal.record(client, service_sid, action, subject, detail, AuditOutcome.UNKNOWN)
-            _tell_routers(operation, url)
-            raise CommandError(*told.lines, _MAY_BE_DONE) from error
-        with _told_if_lost("Twilio has made the change"):
-            journal.record(client, service_sid, action, subject, detail)
-        _tell_routers(operation, url)
+                raise failure from error
+            with _report_audit_failure("Twilio did not answer and may have made the change"):
+                audit_log.record(client, service_sid, action, subject, detail, AuditOutcome.UNKNOWN)
+            _refresh_routers(service, url)
+            raise CommandError(
+                *failure.lines, "The change may have been made: check it before you repeat the command."
+            ) from error
+        with _report_audit_failure("Twilio has made the change"):
+            audit_log.record(client, service_sid, action, subject, detail)
+        _refresh_routers(service, url)
         return result
 
 
-def read_everywhere(operation: ServiceAccess, url: str) -> Snapshot:
-    """Read the Service from Twilio now, and hand it to every router at once.
+def refresh_everywhere(service: ServiceAccess, url: str) -> Snapshot:
+    """Read the Service from Twilio now, and publish the snapshot to every router.
 
     Raises:
-        MembershipError: when Twilio cannot be read.
-        SharedError: when Redis does not serve.
+        PoolReadError: when Twilio cannot be read.
+        SharedStateError: when Redis is not available.
 
     """
 
     async def read() -> Snapshot:
         async with async_client(url, connect_within=5) as client:
-            return await Membership([operation.source], client).refresh_after_change(operation.service_sid)
+            return await Membership([service.source], client).refresh_after_change(service.service_sid)
 
     return asyncio.run(read())
 
 
-def print_line(sentence: str) -> None:
-    """Tell people what was done."""
-    stdout.print(plain(sentence), soft_wrap=True)
-
-
-def _tell_routers(operation: ServiceAccess, url: str) -> None:
+def _refresh_routers(service: ServiceAccess, url: str) -> None:
     try:
-        with stderr.status("Telling the routers ..."):
-            read_everywhere(operation, url)
+        with stderr.status("Refreshing the routers ..."):
+            refresh_everywhere(service, url)
     except PoolReadError as error:
-        print_error(f"The routers know of the change and will read it themselves; for now {error}.")
+        print_error(f"The routers are notified and will read the change themselves; for now {error}.")
     except SharedStateError as error:
         print_error(
-            f"The routers could not be told: {error}. They look for themselves within"
-            f" {operation.source.refresh_after:.0f} seconds."
+            f"The routers could not be notified: {error}. They read the change themselves within"
+            f" {service.source.refresh_after:.0f} seconds."
         )
 
 
 @contextlib.contextmanager
-def _told_if_lost(what: str) -> Iterator[None]:
+def _report_audit_failure(what: str) -> Iterator[None]:
     try:
         yield
     except CLIENT_ERRORS as error:
-        print_error(f"{what}, but it could not be journaled: {type(error).__name__}.")
+        print_error(f"{what}, but the audit log could not be written: {type(error).__name__}.")

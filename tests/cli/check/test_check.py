@@ -114,14 +114,14 @@ def test_a_redis_that_does_not_answer_is_an_error_among_the_others(twilio: Twili
     twilio.service.update(fallback_url="")
     told = checked(twilio, code=1, REDIS_URL="redis://:s3cret@127.0.0.1:1/0")
     away = next(each for each in told["findings"] if each["about"] == "redis")
-    assert (away["severity"], away["remedy"]) == ("error", "Set REDIS_URL, or start yours.")
+    assert (away["severity"], away["remedy"]) == ("error", "Set REDIS_URL, or start Redis.")
     assert away["finding"].startswith("Redis does not answer")
     assert any("fallback" in each["finding"] for each in told["findings"])
 
 
 @pytest.mark.parametrize(
     ("policy", "loses"),
-    [("allkeys-lru", "opt-outs and answers"), ("volatile-ttl", "texts are answered twice")],
+    [("allkeys-lru", "opt-outs and answers"), ("volatile-ttl", "messages are answered twice")],
 )
 def test_a_redis_that_throws_things_away_is_an_error(
     twilio: TwilioSide, private_valkey: PrivateValkey, policy: str, loses: str
@@ -150,7 +150,7 @@ def test_a_redis_that_lets_us_do_too_little_is_an_error(
     (refused,) = [each for each in found if each["about"] == "redis"]
     assert refused["severity"] == "error"
     assert "has no permissions" in refused["finding"]
-    assert "what its user may do" in refused["remedy"]
+    assert "the permissions of its user" in refused["remedy"]
 
 
 def test_configuration_mistakes_come_first_and_alone(twilio: TwilioSide, folder: Path) -> None:
@@ -168,7 +168,7 @@ def test_without_twilio_only_the_configuration_is_checked(twilio: TwilioSide) ->
 def test_without_credentials_and_without_the_sandbox_that_is_said(cli: Cli) -> None:
     spoken = cli("check", SANDBOX_PORT=str(free_port()))
     assert spoken.code == 0
-    assert "The sandbox does not answer, so Twilio's side was not looked at." in spoken.err
+    assert "The sandbox does not run, so the settings at Twilio were not checked." in spoken.err
 
 
 def test_a_redis_that_does_not_serve_is_told_once_without_the_sandbox_too(cli: Cli) -> None:
@@ -190,4 +190,4 @@ def test_a_redis_that_does_not_serve_is_one_error_whatever_twilio_says(twilio: T
 def test_a_placeholder_is_an_error(twilio: TwilioSide) -> None:
     placeholder = "MG" + "x" * 32
     told = errors(checked(twilio, code=1, TWILIO_MESSAGING_SERVICE_SID=placeholder))
-    assert "services[1].sid is a placeholder: no webhook names it, and Twilio does not know it." in told
+    assert "services[1].sid is a placeholder, which exists neither in webhooks nor at Twilio." in told

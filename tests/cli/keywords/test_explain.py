@@ -79,8 +79,8 @@ def test_silence_needs_no_sender(cli: Cli, folder: Path) -> None:
 def test_people_read_it_at_80_columns(cli: Cli) -> None:
     spoken = cli("explain", CANADA, "HOURS")
     assert spoken.code == 0
-    assert "Rule    HOURS\n" in spoken.out
-    assert "Sender  +18885550100\n" in spoken.out
+    assert "Rule     HOURS\n" in spoken.out
+    assert "Sender   +18885550100\n" in spoken.out
     assert "a short code of US does not" in spoken.out
     assert max(map(len, spoken.out.splitlines())) <= 80
 

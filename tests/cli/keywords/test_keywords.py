@@ -161,7 +161,7 @@ def test_a_changed_file_is_tried_on_the_messages_that_came(
     assert told["changed"] == len(told["changes"]) < told["tried"]
     shown = run("keywords", "try", str(changed), "--last", "500")
     assert shown.code == 1
-    assert f"{told['changed']} of {told['tried']} messages would be answered otherwise" in shown.out
+    assert f"{told['changed']} of {told['tried']} messages would be answered differently" in shown.out
     assert "jobs" not in shown.out
     assert "(8 characters)" in " ".join(shown.out.split())
     assert max(map(len, shown.out.splitlines())) <= 80

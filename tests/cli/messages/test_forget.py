@@ -33,22 +33,22 @@ def test_a_person_is_forgotten_once_somebody_says_so(live: Cli) -> None:
     assert boom not in live("messages", "--failed").out
     again = live("messages", "forget", SOMEBODY, "--yes")
     assert (again.code, again.out) == (1, "")
-    assert again.err.startswith("Nothing is kept of +1206•••0123.")
+    assert again.err.startswith("Nothing is stored about +1206•••0123.")
 
 
 def test_an_opt_out_stays_unless_it_is_named(live: Cli) -> None:
     texts(live, "STOP")
     spoken = live("messages", "forget", SOMEBODY, "--yes")
-    assert "removed: 1 message\n" in spoken.out
-    assert "kept:    1 place on the opt-out list (--opt-out-too removes it)" in spoken.out
+    assert "deleted: 1 message\n" in spoken.out
+    assert "kept:    1 entry of the opt-out list (--opt-out-too deletes it)" in spoken.out
     assert SOMEBODY in live("opt-outs", "list", "--reveal").out
     assert live("messages", "forget", SOMEBODY, "--yes").code == 1
     spoken = live("messages", "forget", SOMEBODY, "--yes", "--opt-out-too")
-    assert spoken.out == "removed: 1 place on the opt-out list\n"
+    assert spoken.out == "deleted: 1 entry of the opt-out list\n"
     assert SOMEBODY not in live("opt-outs", "list", "--reveal").out
 
 
 def test_where_nothing_ever_ran_there_is_nothing_to_forget(cli: Cli) -> None:
     spoken = cli("messages", "forget", SOMEBODY, "--yes")
     assert spoken.code == 1
-    assert "Nothing is kept of +1206•••0123." in spoken.err
+    assert "Nothing is stored about +1206•••0123." in spoken.err

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import redis
 
-from sms_router.cli.server.text import addressee
+from sms_router.cli.server.text import account_of
 from sms_router.config.settings import load_settings
 from sms_router.membership.snapshot import ServiceProperties, Snapshot
 from sms_router.sandbox.hosting import free_port
@@ -82,7 +82,7 @@ def test_an_answer_looks_like_a_phone(live: Cli) -> None:
 
 def test_no_answer_is_told(live: Cli) -> None:
     assert texted(live, "QUIET")["messages"] == []
-    assert "(no answer: the router says nothing)" in live("text", "QUIET").out
+    assert "(no reply)" in live("text", "QUIET").out
 
 
 def test_another_token_is_refused_with_the_reason(live: Cli) -> None:
@@ -105,7 +105,7 @@ def test_a_router_that_does_not_run_is_told_with_the_line_to_paste(cli: Cli, mor
     assert spoken.code == 1
     assert f"http://127.0.0.1:{port}" in spoken.err
     assert "Start it in another terminal: make run" in spoken.err
-    assert "If it listens elsewhere, say where, as in PORT=8001" in spoken.err
+    assert "If it listens on another address, use PORT=8001" in spoken.err
     assert "Traceback" not in spoken.err
 
 
@@ -167,7 +167,7 @@ def test_another_program_in_the_routers_place_is_told(cli: Cli) -> None:
     assert spoken.code == 1
     assert spoken.err.splitlines()[:2] == [
         "The router answered 404.",
-        "Its log says why, unless another program listens there.",
+        "See its log, unless another program listens there.",
     ]
 
 
@@ -175,7 +175,7 @@ def test_another_program_in_the_routers_place_is_told(cli: Cli) -> None:
     ("option", "value", "remedy"),
     [
         ("--sid", "SM1", "SM or MM and 32 hex digits"),
-        ("--url", "localhost:8000", "begins with http:// or https://"),
+        ("--url", "localhost:8000", "must begin with http:// or https://"),
     ],
 )
 def test_an_option_that_cannot_be_right_is_wrong_use(cli: Cli, option: str, value: str, remedy: str) -> None:
@@ -219,7 +219,7 @@ def test_the_service_that_holds_the_number_is_named(
         valkey.set(PoolKeys.of(sid).snapshot, snapshot.to_bytes())
     (tmp_path / "router.toml").write_text(TWO_SERVICES)
     settings = load_settings({"SMS_ROUTER_CONFIG": str(tmp_path), "REDIS_URL": valkey_url})
-    found, sid_found = addressee(settings, texted)
+    found, sid_found = account_of(settings, texted)
     assert (found.sid, sid_found) == (account, service)
 
 
@@ -227,7 +227,7 @@ def test_texts_need_no_redis(tmp_path: Path) -> None:
     (tmp_path / "router.toml").write_text(TWO_SERVICES)
     port = free_port()
     environment = {"SMS_ROUTER_CONFIG": str(tmp_path), "REDIS_URL": f"redis://127.0.0.1:{port}"}
-    account, service = addressee(load_settings(environment), "67890")
+    account, service = account_of(load_settings(environment), "67890")
     assert (account.sid, service) == ("AC" + "1" * 32, "MG" + "1" * 32)
 
 
@@ -248,7 +248,7 @@ def test_one_persons_messages_are_found_by_their_number(live: Cli) -> None:
     assert [(each["sid"], each["outcome"]) for each in listed] == [(sids[1], "failed"), (sids[0], "reply")]
     assert listed[0]["cause"].startswith("BOOM: LookupError")
     assert (
-        live("messages", "--from", "+14155557002").out == "No messages of this number are among the newest.\n"
+        live("messages", "--from", "+14155557002").out == "None of the newest messages is from this number.\n"
     )
     assert live("messages", "--from", person, "--failed").code == 2
 
@@ -321,7 +321,7 @@ def test_what_a_person_texts_does_not_steer_the_terminal(live: Cli) -> None:
 def test_a_message_that_is_not_there_is_1(live: Cli) -> None:
     spoken = live("messages", "show", "SM" + "0" * 32)
     assert spoken.code == 1
-    assert "List them: sms-router messages" in spoken.err
+    assert "List the newest: sms-router messages" in spoken.err
 
 
 def test_without_messages_the_line_to_paste_is_shown(cli: Cli) -> None:

@@ -36,10 +36,10 @@ def state(twilio: TwilioSide, number: str) -> dict[str, object]:
 
 
 def test_a_number_is_kept_listed_shown_passed_over_and_used_once_it_is_live(twilio: TwilioSide) -> None:
-    assert "No number is on its way" in twilio("onboarding").out
+    assert "No number is in onboarding" in twilio("onboarding").out
     added = twilio("onboarding", "add", "+1 415 555 0100", "--expected", "2099-12-01")
     assert added.code == 0
-    assert "Next is portability, by you" in added.out
+    assert "Next step: portability, by you" in added.out
     assert "2099-12-01" in twilio("onboarding").out
     spoken = twilio("onboarding", "show", PORTED).out
     assert "Do not close your account" in spoken
@@ -54,7 +54,7 @@ def test_a_number_is_kept_listed_shown_passed_over_and_used_once_it_is_live(twil
     assert twilio("onboarding", "done", PORTED, "carrier").code == 0
     assert state(twilio, PORTED)["step"] == "configure"
     finished = twilio("onboarding", "done", PORTED, "live")
-    assert "is live. Every router uses it within a second." in finished.out
+    assert "is live, on every router within a second." in finished.out
     assert explained(twilio, "+18885550100")[1][PORTED] != why
     assert json.loads(twilio("onboarding", "list", "--json").out) == []
     assert [each["live"] for each in json.loads(twilio("onboarding", "list", "--all", "--json").out)] == [
@@ -87,7 +87,7 @@ def test_adding_a_number_that_answers_already_is_minded(twilio: TwilioSide) -> N
     twilio("membership", "refresh")
     added = twilio("onboarding", "add", PORTED)
     assert added.code == 0
-    assert f"{PORTED} is in a Messaging Service already, and passed over from now on." in added.err
+    assert f"{PORTED} is in a Messaging Service already; the routers do not select it any more." in added.err
     assert f"sms-router onboarding drop {PORTED}" in added.err
     assert not twilio("onboarding", "add", "+13125550111").err
 
@@ -117,9 +117,9 @@ def test_notes_dates_and_requests_are_kept_and_a_number_is_forgotten(twilio: Twi
         (["add", "+14155550100", "--port-in", "KW1"], 2, "KW and 32 hex digits"),
         (["add", "+16475550100", "--port-in", "KW" + "a" * 32], 2, "--kind port-us only"),
         (["add", "+14155550100", "--service", "MG" + "9" * 32], 2, "not one of the configured"),
-        (["add", "+12125550100"], 1, "is on its way already"),
-        (["show", "+14155550100"], 1, "is not on its way"),
-        (["done", "+14155550100"], 1, "is not on its way"),
+        (["add", "+12125550100"], 1, "is in onboarding already"),
+        (["show", "+14155550100"], 1, "is not in onboarding"),
+        (["done", "+14155550100"], 1, "is not in onboarding"),
         (["done", "+12125550100", "fly"], 2, "has no step fly"),
         (["done", "+12125550100", "request"], 1, "is already done"),
         (["expect", "+12125550100", "never"], 2, "like 2026-12-01"),
@@ -160,7 +160,7 @@ def test_a_port_is_followed_to_its_end(twilio: TwilioSide) -> None:
     assert "can be ported" in twilio("onboarding", "portable", NEW).out
     sid = posted(twilio, "ports", phone_numbers=[NEW])["port_in_request_sid"]
     assert twilio("onboarding", "add", NEW, "--port-in", sid).code == 0
-    assert "Nothing has moved" in twilio("onboarding", "refresh").out
+    assert "No progress" in twilio("onboarding", "refresh").out
 
     posted(twilio, f"ports/{sid}", status="port_rejected", reason="The PIN is wrong")
     spoken = twilio("onboarding", "refresh")
@@ -182,7 +182,7 @@ def test_a_port_is_followed_to_its_end(twilio: TwilioSide) -> None:
     moved = json.loads(twilio("onboarding", "refresh", "--json").out)
     assert [each["live"] for each in moved["moved"]] == [True]
     assert not explained(twilio, "+18885550100")[1][NEW].startswith("being ported in")
-    assert "No number is on its way" in twilio("onboarding", "refresh").out
+    assert "No number is in onboarding" in twilio("onboarding", "refresh").out
 
 
 @pytest.mark.parametrize(
@@ -203,7 +203,7 @@ def test_whether_a_number_can_be_ported(twilio: TwilioSide, number: str, code: i
 
 def test_the_pin_that_is_needed_is_told_to_people_and_programs(twilio: TwilioSide) -> None:
     posted(twilio, f"portability/{NEW}", portable=True, pin_required=True)
-    assert "PIN and the account number" in twilio("onboarding", "portable", NEW).out
+    assert "its PIN, and the account number" in twilio("onboarding", "portable", NEW).out
     told = json.loads(twilio("onboarding", "portable", NEW, "--json").out)
     assert told == {
         "number": NEW,
@@ -226,10 +226,10 @@ def test_what_cannot_be_read_is_told_and_the_rest_goes_on(twilio: TwilioSide) ->
     assert spoken.code == 1
     assert f"{NEW} is live" in spoken.out
     told = said(spoken.err)
-    assert f"{PORTED}: Twilio knows no port-in request KW{'9' * 32} on this account; " in told
+    assert f"{PORTED}: this account has no port-in request KW{'9' * 32}; " in told
     assert f"+12125550100 is not part of the port-in request {sid}; " in told
     for number in (PORTED, "+12125550100"):
-        assert f"give the right one: sms-router onboarding request {number} KW..." in told
+        assert f"record the right one: sms-router onboarding request {number} KW..." in told
 
     twilio.fault(kind="status", status=503)
     assert twilio("onboarding", "refresh").code == 1

@@ -76,11 +76,11 @@ def test_twilio_may_be_away(twilio: TwilioSide) -> None:
         (["12345", "--reason", " "], 2, "1 to 200 characters"),
         (["12345", "--reason", "x", "--for", "soon"], 2, "30m, 2h or 3d"),
         (["12345", "--reason", "x", "--for", "0m"], 2, "30m, 2h or 3d"),
-        (["12345", "--reason", "x", "--until", "noonish"], 2, "UTC without a zone"),
+        (["12345", "--reason", "x", "--until", "noonish"], 2, "UTC without a time zone"),
         (["12345", "--reason", "x", "--until", "2020-01-01"], 2, "has passed"),
         (["12345", "--reason", "x", "--until", "9999-12-31T23:59:59-12:00"], 2, "ten years away"),
         (["12345", "--reason", "x", "--until", "0001-01-01T00:00:00+12:00"], 2, "has passed"),
-        (["12345", "--reason", "x", "--for", "1h", "--until", "14:05"], 2, "not both"),
+        (["12345", "--reason", "x", "--for", "1h", "--until", "14:05"], 2, "give either --for or --until"),
         (["99999", "--reason", "x"], 1, "has a sender 99999"),
     ],
 )

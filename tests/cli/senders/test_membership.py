@@ -24,7 +24,7 @@ def test_refresh_says_what_is_new(twilio: TwilioSide) -> None:
             "is": "not in the Service",
         }
     ]
-    assert "nothing is new" in twilio("membership", "refresh", "--service", SERVICE).out
+    assert "unchanged" in twilio("membership", "refresh", "--service", SERVICE).out
 
 
 def test_diff_compares_what_is_stored_with_twilio_now_and_changes_nothing(twilio: TwilioSide) -> None:
@@ -61,7 +61,7 @@ def test_what_is_not_set_is_null_for_programs_and_said_to_people(twilio: TwilioS
 
 
 def test_history_tells_who_has_changed_what(twilio: TwilioSide) -> None:
-    assert "Nobody has changed anything" in twilio("membership", "history").out
+    assert "Nothing was changed with these commands yet." in twilio("membership", "history").out
     assert json.loads(twilio("membership", "history", "--json").out) == []
     twilio("short-codes", "remove", CODE, "--yes")
     twilio("short-codes", "add", CODE)

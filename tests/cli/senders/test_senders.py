@@ -58,7 +58,7 @@ def test_a_phone_number_leaves_and_comes_back(twilio: TwilioSide, named: str) ->
     assert "+12125550100" not in twilio("senders").out
     assert json.loads(twilio("senders", "show", named, "--json").out)["service"] is None
     spoken = twilio("senders", "add", named)
-    assert "Its own URL http://127.0.0.1:8001/new-york is not called any more" in spoken.out
+    assert "Its own URL http://127.0.0.1:8001/new-york is not called while it is in a Service" in spoken.out
     assert "+12125550100" in twilio("senders").out
 
 
@@ -86,7 +86,7 @@ def test_an_empty_service_says_how_to_fill_it(twilio: TwilioSide) -> None:
     for sender in json.loads(twilio("senders", "--json").out):
         assert twilio("senders", "remove", sender["sid"], "--yes").code == 0
     assert json.loads(twilio("senders", "--json").out) == []
-    assert "None. See the account's: sms-router senders list --all" in twilio("senders").out
+    assert "None. List those of the account: sms-router senders list --all" in twilio("senders").out
 
 
 def test_short_codes_are_senders_too(twilio: TwilioSide) -> None:
@@ -102,7 +102,7 @@ def test_a_change_whose_answer_was_lost_is_journaled_as_unknown_and_read_again(
     spoken = twilio("senders", "add", "ACME")
     assert spoken.code == 1
     assert "error 20500" in spoken.err
-    assert "It may have been done all the same" in spoken.err
+    assert "The change may have been made" in spoken.err
     (change,) = journal.recent(valkey, 10)
     assert (change.action, change.outcome) == ("add", journal.AuditOutcome.UNKNOWN)
     assert "ACME" in twilio("senders").out

@@ -26,7 +26,7 @@ def test_the_services_short_codes_are_listed_and_with_all_the_accounts(twilio: T
     assert codes(twilio, "--all") == ["12345", "67890"]
     spoken = twilio("short-codes", "list", "--all")
     assert f"In {SERVICE}:" in spoken.out
-    assert f"On the account, and not in {SERVICE}:" in spoken.out
+    assert f"On the account, but not in {SERVICE}:" in spoken.out
     assert f"12345    US short code   SMS+MMS   {CODE}" in " ".join(spoken.out.split(" \n"))
     assert max(map(len, spoken.out.splitlines())) <= 80
 
@@ -73,7 +73,10 @@ def test_add_and_remove_change_twilio_and_what_the_routers_know(
     twilio: TwilioSide, valkey: redis.Redis
 ) -> None:
     spoken = twilio("short-codes", "add", SPARE.sid)
-    assert (spoken.code, spoken.out) == (0, f"67890 ({SPARE.sid}) is in {SERVICE}; every router knows it.\n")
+    assert (spoken.code, spoken.out) == (
+        0,
+        f"67890 ({SPARE.sid}) is in {SERVICE}; every router uses it now.\n",
+    )
     assert [each.short_code for each in twilio.service.short_codes.list()] == ["12345", "67890"]
     assert "67890" in twilio("senders").out
     spoken = twilio("short-codes", "remove", "67890", "--yes")
@@ -91,8 +94,8 @@ def test_nothing_is_removed_unless_somebody_says_so(twilio: TwilioSide, valkey: 
     spoken = twilio("short-codes", "remove", CODE)
     assert spoken.code == 2
     assert spoken.err.splitlines() == [
-        f"Remove 12345 from {SERVICE}? It stays on the account, but its texts are then answered by nobody."
-        " Say so with --yes:",
+        f"Remove 12345 from {SERVICE}? It stays on the account, but its texts then get no answer."
+        " Confirm with --yes:",
         f"sms-router short-codes remove {CODE} --yes",
     ]
     assert codes(twilio) == ["12345"]
@@ -146,9 +149,9 @@ def test_update_changes_what_was_given_and_shows_what_it_was(twilio: TwilioSide,
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["update", CODE], "Nothing was given that could be changed"),
-        (["update", CODE, "--sms-url", "ftp://a"], "a URL begins with https://"),
-        (["update", CODE, "--sms-method", "PUT"], "a method is GET or POST"),
+        (["update", CODE], "No setting to change was given"),
+        (["update", CODE, "--sms-url", "ftp://a"], "must begin with https://"),
+        (["update", CODE, "--sms-method", "PUT"], "must be GET or POST"),
         (["update", CODE, "--api-version", "1"], "2010-04-01 or 2008-08-01"),
         (["update", CODE, "--friendly-name", "x" * 65], "at most 64 characters"),
         (["show", "SC" + "0" * 31], "two letters and 32 hex digits"),
@@ -213,7 +216,7 @@ def test_a_change_that_cannot_be_read_again_is_told_and_the_routers_know_that_it
     twilio.fault(kind="status", status=503, path="AlphaSenders")
     spoken = twilio("short-codes", "add", SPARE.sid)
     assert spoken.code == 0
-    assert "The routers know of the change and will read it themselves" in spoken.err
+    assert "The routers are notified and will read the change themselves" in spoken.err
     assert valkey.get(f"sms-router:pool:{{{SERVICE}}}:changes") == b"2"
 
 

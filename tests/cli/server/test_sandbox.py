@@ -88,7 +88,7 @@ def _error(*arguments: str) -> CommandError:
     ("text", "arguments", "sentence"),
     [
         (STEP + "show = 1\n", (), "steps[1].show: unknown key; did you mean shows?"),
-        ("[router]\nx = 1\n" + STEP, ("--router", "http://127.0.0.1:1"), "a running router cannot take"),
+        ("[router]\nx = 1\n" + STEP, ("--router", "http://127.0.0.1:1"), "a running router cannot use"),
     ],
 )
 def test_a_file_that_cannot_be_played_exits_2(

@@ -19,7 +19,7 @@ import psutil
 import pytest
 import requests
 
-from sms_router.cli.server.serve import _first_text
+from sms_router.cli.server.serve import first_text_lines
 from sms_router.sandbox.hosting import free_port
 from tests.cli.conftest import OURS, PROGRAM, Cli, Serving, opens
 from tests.store.private_valkey import PrivateValkey
@@ -59,7 +59,7 @@ def test_the_line_to_paste_holds_no_secrets_and_says_which_are_needed(
     monkeypatch.setenv("SMS_ROUTER_CONFIG", "my folder")
     monkeypatch.setenv("REDIS_URL", "redis://:s3cret@10.0.0.1/0")
     monkeypatch.setattr(sys, "argv", ["sms-router", "serve"])
-    assert _first_text() == [
+    assert first_text_lines() == [
         "\nSend the first text from another terminal, with the same TWILIO_* and REDIS_URL:",
         "  SMS_ROUTER_CONFIG='my folder' PORT=8001 sms-router text HOURS\n",
     ]
@@ -69,7 +69,7 @@ def test_a_first_try_has_a_console_with_a_password_that_stays(serving: Serving) 
     kept = serving.folder / ".data" / "console-password"
     password = kept.read_text().strip()
     url = f"http://127.0.0.1:{serving.environment['PORT']}/console"
-    assert f"See what happens: {url} (password: {password})" in serving.log
+    assert f"Console: {url} (password: {password})" in serving.log
     assert (kept.stat().st_mode & 0o777, len(password)) == (0o600, 16)
     with requests.Session() as browser:
         browser.trust_env = False
@@ -283,7 +283,7 @@ def test_a_port_that_is_meant_twice_is_told_before_anything_runs(cli: Cli) -> No
     assert spoken.code == 1
     assert spoken.err.splitlines() == [
         f"SANDBOX_PORT and PORT are both {port}.",
-        f"Choose another one: SANDBOX_PORT={port + 1} make run",
+        f"Use another one: SANDBOX_PORT={port + 1} make run",
     ]
 
 
@@ -319,7 +319,7 @@ def test_a_second_start_is_told_of_the_first(cli: Cli, serving: Serving) -> None
     assert spoken.err.splitlines() == [
         f"127.0.0.1:{serving.environment['PORT']} cannot be used: Address already in use.",
         f"127.0.0.1:{serving.environment['SANDBOX_PORT']} cannot be used: Address already in use.",
-        "A router of this folder runs already: use that one, or stop it first (Ctrl-C where it runs).",
+        "A router with this data folder runs already: use it, or stop it first (Ctrl-C in its terminal).",
     ]
 
 
@@ -328,7 +328,7 @@ def test_a_host_that_is_none_is_told(cli: Cli) -> None:
         spoken = cli("serve", HOST=host, SANDBOX_PORT=str(free_port()))
         assert spoken.code == 1
         assert spoken.err.startswith(f"{host}:8000 cannot be used")
-        assert "Choose another one: HOST=127.0.0.1 make run" in spoken.err
+        assert "Use another one: HOST=127.0.0.1 make run" in spoken.err
 
 
 def test_the_sandbox_runs_by_itself(folder: Path) -> None:

@@ -32,7 +32,7 @@ async def test_only_webhooks_are_found_on_the_public_listener(start: Start, work
         assert operator.get("/console/messages").status_code == 200
         proxied = operator.send("/console/login", {"password": PASSWORD}, X_Forwarded_Proto="https")
         assert "secure" in proxied.headers["set-cookie"].lower()
-    assert f"See what happens: http://127.0.0.1:{port}/console" in router.log
+    assert f"Console: http://127.0.0.1:{port}/console" in router.log
 
 
 async def test_one_port_is_not_both(start: Start) -> None:

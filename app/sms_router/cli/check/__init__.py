@@ -1,1 +1,1 @@
-"""Check."""
+"""The command ``check``."""

@@ -1,4 +1,4 @@
-"""``sms-router check``: whether the router could start, and whether Twilio is set up for it."""
+"""``sms-router check``: the configuration, Redis, and the settings at Twilio."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import typer
 from sms_router.checks.finding import Finding, Fix, Severity
 from sms_router.cli.check.twilio import CheckReport, apply_fixes, run_checks
 from sms_router.cli.context import load_rules, report_all_errors, settings_for_command
-from sms_router.cli.output import AsJson, confirm, plain, plural, print_json, print_table, stderr, stdout
-from sms_router.cli.twilio_access import Yes
+from sms_router.cli.output import JsonOption, confirm, plain, plural, print_json, print_table, stderr, stdout
+from sms_router.cli.twilio_access import YesOption
 from sms_router.config.settings import Settings
 from sms_router.errors import ConfigurationError
 from sms_router.membership.snapshot_diff import format_value
@@ -21,29 +21,28 @@ from sms_router.senders.error_table import load_error_table
 COLOURS = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.NOTE: "dim"}
 
 FixOption = Annotated[
-    bool, typer.Option("--fix", help="Change at Twilio what can be fixed there, after showing it.")
+    bool, typer.Option("--fix", help="Fix the settings at Twilio that can be fixed, after a confirmation.")
 ]
-Strict = Annotated[bool, typer.Option("--strict", help="Exit with 1 for warnings too.")]
-AskTwilio = Annotated[bool, typer.Option("--twilio/--no-twilio", help="Look at Twilio's side too.")]
+StrictOption = Annotated[bool, typer.Option("--strict", help="Exit with 1 on warnings too.")]
+TwilioOption = Annotated[bool, typer.Option("--twilio/--no-twilio", help="Check Redis and Twilio, too.")]
 
 
 def register(commands: typer.Typer) -> None:
-    """Add the command."""
     commands.command("check")(check)
 
 
 def check(
     fix: FixOption = False,
-    yes: Yes = False,
-    ask_twilio: AskTwilio = True,
-    strict: Strict = False,
-    as_json: AsJson = False,
+    yes: YesOption = False,
+    use_twilio: TwilioOption = True,
+    strict: StrictOption = False,
+    as_json: JsonOption = False,
 ) -> None:
-    """Check the configuration, and the Messaging Services at Twilio against it.
+    """Check the configuration, Redis and the Messaging Services at Twilio.
 
-    Mistakes in settings, keywords, templates and handlers come first. Then each Service: its URLs,
-    its senders, its tokens, and what has changed. Errors lose, refuse or misdirect texts; warnings
-    leave some people unreached; notes need nothing done.
+    Mistakes in settings, keywords, templates and handlers come first. Then each Service: its URLs, its
+    senders, its tokens, and what has changed. With an error, messages are lost, refused or sent to the wrong
+    place; with a warning, some contacts are not reached; a note needs no action.
 
     Exits with 1 when there are mistakes or errors.
     """
@@ -57,48 +56,47 @@ def check(
             raise
         print_json({**_as_json(CheckReport(()), (), {}, good=False), "mistakes": list(error.mistakes)})
         raise typer.Exit(1) from error
-    found = run_checks(settings, rules) if ask_twilio else CheckReport(())
-    mended: Mapping[str, tuple[Fix, ...]] = {}
-    if fix and found.mendings:
-        mended = found.mendings
-        _mend(settings, mended, yes=yes, quiet=as_json)
-        found = run_checks(settings, rules)
-    bad = found.has(Severity.ERROR) or (strict and found.has(Severity.WARNING))
-    shadowings = [*map(str, rules.table.find_shadowed()), *rules.opt_out_conflicts()]
+    report = run_checks(settings, rules) if use_twilio else CheckReport(())
+    fixed: Mapping[str, tuple[Fix, ...]] = {}
+    if fix and report.fixes:
+        fixed = report.fixes
+        _fix(settings, fixed, yes=yes, quiet=as_json)
+        report = run_checks(settings, rules)
+    failed = report.has(Severity.ERROR) or (strict and report.has(Severity.WARNING))
+    warnings = [*map(str, rules.table.find_shadowed()), *rules.opt_out_conflicts()]
     if as_json:
-        print_json(_as_json(found, shadowings, mended, good=not bad))
+        print_json(_as_json(report, warnings, fixed, good=not failed))
     else:
-        _tell(settings, rules, found, shadowings, good=not bad)
-    if bad:
+        _print_report(settings, rules, report, warnings, good=not failed)
+    if failed:
         raise typer.Exit(1)
 
 
-def _mend(settings: Settings, mendings: Mapping[str, Sequence[Fix]], *, yes: bool, quiet: bool) -> None:
+def _fix(settings: Settings, fixes: Mapping[str, Sequence[Fix]], *, yes: bool, quiet: bool) -> None:
     if not quiet:
-        rows = [
-            (sid, each.name.replace("_", " "), format_value(each.before), format_value(each.after))
-            for sid, wanted in mendings.items()
-            for each in wanted
-        ]
-        for sid in mendings:
+        for sid, of_service in fixes.items():
             stdout.print(f"At Twilio, {sid} would be changed:", markup=False, soft_wrap=True)
-            print_table(("setting", "is", "would be"), [row[1:] for row in rows if row[0] == sid])
+            rows = [
+                (fix.name.replace("_", " "), format_value(fix.before), format_value(fix.after))
+                for fix in of_service
+            ]
+            print_table(("setting", "is", "would be"), rows)
     confirm("Change this at Twilio?", yes=yes)
-    apply_fixes(settings, mendings)
+    apply_fixes(settings, fixes)
 
 
-def _tell(
-    settings: Settings, rules: Dispatcher, found: CheckReport, shadowings: Sequence[str], *, good: bool
+def _print_report(
+    settings: Settings, rules: Dispatcher, report: CheckReport, warnings: Sequence[str], *, good: bool
 ) -> None:
-    for warning in shadowings:
+    for warning in warnings:
         stdout.print(f"warning: {warning}", style="yellow", markup=False, soft_wrap=True)
-    for finding in found.findings:
+    for finding in report.findings:
         stdout.print(
             plain(f"{finding.severity.value}: {finding.sentence}", COLOURS[finding.severity]), soft_wrap=True
         )
         stdout.print(plain(f"    {finding.remedy}"), soft_wrap=True)
-    if found.skipped:
-        stderr.print(plain(found.skipped), soft_wrap=True)
+    if report.skipped:
+        stderr.print(plain(report.skipped), soft_wrap=True)
     parts = (
         plural(len(rules.table.rules), "rule"),
         plural(len(settings.accounts), "account"),
@@ -109,23 +107,23 @@ def _tell(
 
 
 def _as_json(
-    found: CheckReport, shadowings: Sequence[str], mended: Mapping[str, Sequence[Fix]], *, good: bool
+    report: CheckReport, warnings: Sequence[str], fixed: Mapping[str, Sequence[Fix]], *, good: bool
 ) -> dict[str, object]:
     return {
         "good": good,
         "mistakes": [],
-        "warnings": list(shadowings),
-        "findings": [_finding(each) for each in found.findings],
-        "skipped": found.skipped,
+        "warnings": list(warnings),
+        "findings": [_finding_as_json(finding) for finding in report.findings],
+        "skipped": report.skipped,
         "mended": [
-            {"service": sid, "setting": each.name, "was": each.before, "is": each.after}
-            for sid, wanted in mended.items()
-            for each in wanted
+            {"service": sid, "setting": fix.name, "was": fix.before, "is": fix.after}
+            for sid, fixes in fixed.items()
+            for fix in fixes
         ],
     }
 
 
-def _finding(finding: Finding) -> dict[str, object]:
+def _finding_as_json(finding: Finding) -> dict[str, object]:
     return {
         "severity": finding.severity.value,
         "about": finding.subject,

@@ -1,4 +1,4 @@
-"""What is wrong with a Redis of the team's own, for ``sms-router check``."""
+"""The checks of Redis, for ``sms-router check``."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ from sms_router.store.keys import ALL_BUCKETS, ANSWERED_CHANNEL
 
 SUBJECT = "redis"
 
-_FOREVER = "noeviction"
+_NO_EVICTION = "noeviction"
 
 
 def check_store(settings: Settings) -> Iterator[Finding]:
-    """Do in Redis what routers do, and look at whether it keeps what they store; the embedded one does."""
+    """Check a configured Redis: the permissions of its user, and whether it may evict keys."""
     if not settings.redis.url:
         return
     try:
         with store_client(settings) as client:
-            _use(client)
-            yield from _kept(client)
+            _use_commands(client)
+            yield from _check_eviction(client)
     except CommandError as error:
-        what, *remedy = error.lines
-        yield Finding(Severity.ERROR, SUBJECT, what, " ".join(remedy))
+        sentence, *remedy = error.lines
+        yield Finding(Severity.ERROR, SUBJECT, sentence, " ".join(remedy))
 
 
-def _use(client: redis.Redis) -> None:
-    """Use what the routers use: a user may be allowed less.
+def _use_commands(client: redis.Redis) -> None:
+    """Run the commands that the routers need.
 
     Raises:
-        redis.ResponseError: when something is refused.
+        redis.ResponseError: when the user may not run one of them.
 
     """
     probe = ALL_BUCKETS[0].probe
@@ -47,20 +47,19 @@ def _use(client: redis.Redis) -> None:
     client.publish(ANSWERED_CHANNEL, "")
 
 
-def _kept(client: redis.Redis) -> Iterator[Finding]:
-    """Say when it may lose what is stored."""
+def _check_eviction(client: redis.Redis) -> Iterator[Finding]:
     try:
-        told: Any = client.info()
+        info: Any = client.info()
     except redis.ResponseError:
-        return  # nobody has to let us know
-    nodes: list[Mapping[str, object]] = [told] if "redis_version" in told else list(told.values())
-    policies = {str(each["maxmemory_policy"]) for each in nodes if each.get("maxmemory")} - {_FOREVER}
+        return  # the user may not run INFO, which the routers do not need
+    nodes: list[Mapping[str, object]] = [info] if "redis_version" in info else list(info.values())
+    policies = {str(node["maxmemory_policy"]) for node in nodes if node.get("maxmemory")} - {_NO_EVICTION}
     for policy in sorted(policies):
-        everything = policy.startswith("allkeys")
-        loses = "opt-outs and answers" if everything else "answers, so that texts are answered twice"
+        evicts_all = policy.startswith("allkeys")
+        lost = "opt-outs and answers" if evicts_all else "answers, so that messages are answered twice"
         yield Finding(
             Severity.ERROR,
             SUBJECT,
-            f"Redis throws {loses} away when its memory is full: maxmemory-policy is {policy}.",
-            f"CONFIG SET maxmemory-policy {_FOREVER}, and in its configuration file",
+            f"Redis evicts {lost} when its memory is full: maxmemory-policy is {policy}.",
+            f"CONFIG SET maxmemory-policy {_NO_EVICTION}, and the same in its configuration file",
         )

@@ -1,9 +1,9 @@
-"""Twilio's side of ``sms-router check``: what is found, and what the API can mend of it."""
+"""The checks of the Messaging Services at Twilio, and their fixes, for ``sms-router check``."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from sms_router.checks.credentials import check_account, check_callback_host, check_public_url
@@ -13,9 +13,9 @@ from sms_router.checks.messaging_service import check_service
 from sms_router.checks.onboarding import check_orphans, check_pending_numbers
 from sms_router.cli.check.store import check_store
 from sms_router.cli.context import has_store, store_client
-from sms_router.cli.onboarding.actions import known_arrivals
+from sms_router.cli.onboarding.actions import read_state
 from sms_router.cli.output import CommandError, stderr
-from sms_router.cli.twilio_access import ServiceAccess, apply_change, operation_on
+from sms_router.cli.twilio_access import ServiceAccess, apply_change, open_configured_service
 from sms_router.config.settings import Settings, load_settings
 from sms_router.membership.snapshot import Snapshot
 from sms_router.membership.snapshot_diff import describe_changes, diff_snapshots
@@ -27,95 +27,95 @@ from sms_router.routing.dispatch.resolution import RuleAction
 from sms_router.routing.keywords.templates import StaticReply, TemplateReply
 from sms_router.twilio.rest import ApiError
 
-SANDBOX_AWAY = "The sandbox does not answer, so Twilio's side was not looked at. Start it: make run"
+SANDBOX_NOT_RUNNING = (
+    "The sandbox does not run, so the settings at Twilio were not checked. Start it: make run"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class CheckReport:
-    """What was found at Twilio."""
+    """The findings of all checks."""
 
     findings: tuple[Finding, ...]
     skipped: str | None = None
-    """Why Twilio was not asked, when it was not."""
+    """Why Twilio was not checked; None when it was."""
 
     @property
-    def mendings(self) -> Mapping[str, tuple[Fix, ...]]:
-        """What the API would change, by Service."""
-        mendings: dict[str, tuple[Fix, ...]] = {}
+    def fixes(self) -> Mapping[str, tuple[Fix, ...]]:
+        """The changes that the API can make, by Service."""
+        fixes: dict[str, tuple[Fix, ...]] = {}
         for finding in self.findings:
             if finding.fixes:
-                mendings[finding.subject] = mendings.get(finding.subject, ()) + finding.fixes
-        return mendings
+                fixes[finding.subject] = fixes.get(finding.subject, ()) + finding.fixes
+        return fixes
 
     def has(self, severity: Severity) -> bool:
-        """Tell whether there are findings of this severity."""
         return any(finding.severity is severity for finding in self.findings)
 
 
 def run_checks(settings: Settings, rules: Dispatcher) -> CheckReport:
-    """Compare every Service at Twilio with what the router needs; what cannot be read is a finding."""
-    arrivals, at = _on_their_way(settings)
+    """Check Redis and every Service at Twilio; one that cannot be read is a finding."""
+    onboarding, at = _read_onboarding(settings)
     findings = [
-        *_general(settings),
+        *_check_settings(settings),
         *check_store(settings),
-        *check_orphans(arrivals, {service.sid for service in settings.services}),
+        *check_orphans(onboarding, {service.sid for service in settings.services}),
     ]
     for service in settings.services:
-        operation = operation_on(settings, service.sid)
+        access = open_configured_service(settings, service.sid)
         try:
             with stderr.status(f"Reading {service.sid} from Twilio ..."):
-                snapshot = operation.source.read(time.time())
+                snapshot = access.source.read(time.time())
         except PoolReadError as error:
             if load_settings().offline and error.failure.status is None:
-                return CheckReport(tuple(findings), SANDBOX_AWAY)
+                return CheckReport(tuple(findings), SANDBOX_NOT_RUNNING)
             remedy = advise(error.failure)
             findings.append(Finding(Severity.ERROR, service.sid, f"{service.sid} cannot be read.", remedy))
             continue
         findings += check_service(snapshot, _expected(settings, rules, service.sid))
         members = {sender.address for sender in snapshot.senders}
-        findings += check_pending_numbers(arrivals, service.sid, members, at)
-        findings += _drift(settings, snapshot)
-        findings += _account(operation)
+        findings += check_pending_numbers(onboarding, service.sid, members, at)
+        findings += _check_changes(settings, snapshot)
+        findings += _check_account(access)
     order = list(Severity)
     return CheckReport(
         tuple(sorted(dict.fromkeys(findings), key=lambda finding: order.index(finding.severity)))
     )
 
 
-def apply_fixes(settings: Settings, mendings: Mapping[str, Iterable[Fix]]) -> None:
-    """Let the API change each Service.
+def apply_fixes(settings: Settings, fixes: Mapping[str, Sequence[Fix]]) -> None:
+    """Change the settings of each Service.
 
     Raises:
-        CommandError: when it refuses.
+        CommandError: when Twilio refuses.
 
     """
-    for service_sid, wanted in mendings.items():
-        before = {each.name: each.before for each in wanted}
-        after = {each.name: each.after for each in wanted}
-        _update(operation_on(settings, service_sid), before, after)
+    for service_sid, of_service in fixes.items():
+        before = {fix.name: fix.before for fix in of_service}
+        after = {fix.name: fix.after for fix in of_service}
+        _update(open_configured_service(settings, service_sid), before, after)
 
 
-def _update(operation: ServiceAccess, before: Mapping[str, object], after: Mapping[str, object]) -> None:
+def _update(service: ServiceAccess, before: Mapping[str, object], after: Mapping[str, object]) -> None:
     apply_change(
-        operation,
+        service,
         "update",
-        operation.service_sid,
+        service.service_sid,
         f"the Service: {describe_changes(before, after)}",
-        lambda: operation.resources.update_service(after),
+        lambda: service.admin.update_service(after),
     )
 
 
-def _general(settings: Settings) -> Iterator[Finding]:
-    """What concerns all Services."""
+def _check_settings(settings: Settings) -> Iterator[Finding]:
     if not settings.services:
         yield Finding(
             Severity.WARNING,
             "services",
-            "No Messaging Service is configured: every answer leaves from the number that was texted.",
+            "No Messaging Service is configured: every reply leaves from the number that was texted.",
             "export TWILIO_MESSAGING_SERVICE_SID=MG...",
         )
     for key in settings.placeholders:
-        sentence = f"{key} is a placeholder: no webhook names it, and Twilio does not know it."
+        sentence = f"{key} is a placeholder, which exists neither in webhooks nor at Twilio."
         yield Finding(Severity.ERROR, key, sentence, "Write the sid that the Twilio console shows.")
     yield from check_callback_host(settings.public_url)
     if not settings.twilio.api_base_url:
@@ -132,7 +132,7 @@ def _expected(settings: Settings, rules: Dispatcher, service_sid: str) -> Expect
 
 
 def _sends_media(rules: Dispatcher, service_sid: str) -> bool:
-    """Tell whether a rule of this Service answers with pictures; functions tell only when they run."""
+    """Tell whether a rule of this Service replies with media; what handlers reply is not known."""
     return any(
         _has_media(rule.action)
         for rule in rules.table.rules
@@ -140,43 +140,42 @@ def _sends_media(rules: Dispatcher, service_sid: str) -> bool:
     )
 
 
-def _has_media(answer: RuleAction) -> bool:
-    if isinstance(answer, StaticReply):
-        return bool(answer.constant.media_urls)
-    return isinstance(answer, TemplateReply) and bool(answer.media)
+def _has_media(action: RuleAction) -> bool:
+    if isinstance(action, StaticReply):
+        return bool(action.constant.media_urls)
+    return isinstance(action, TemplateReply) and bool(action.media)
 
 
-def _on_their_way(settings: Settings) -> tuple[OnboardingState, float]:
-    """Return the numbers on their way and the time; another finding tells that Redis is away."""
+def _read_onboarding(settings: Settings) -> tuple[OnboardingState, float]:
+    """Return the numbers in onboarding and the time; `check_store` reports when Redis is not available."""
     try:
-        return known_arrivals(settings)
+        return read_state(settings)
     except CommandError:
         return OnboardingState(), time.time()
 
 
-def _drift(settings: Settings, now: Snapshot) -> Iterator[Finding]:
-    """What has changed since the routers last looked."""
+def _check_changes(settings: Settings, current: Snapshot) -> Iterator[Finding]:
+    """Compare with what the routers last read."""
     if not has_store(settings):
         return
     try:
         with store_client(settings) as client:
-            stored = stored_snapshot(client, now.service_sid)
+            stored = stored_snapshot(client, current.service_sid)
     except CommandError:
-        return  # told already
-    found = diff_snapshots(stored, now) if stored else ()
-    if found:
-        more = f", and {len(found) - 1} more" if len(found) > 1 else ""
-        sentence = f"Twilio has changed since the routers last looked: {found[0]}{more}."
-        yield Finding(Severity.NOTE, now.service_sid, sentence, "sms-router membership refresh")
+        return  # reported by check_store
+    changes = diff_snapshots(stored, current) if stored else ()
+    if changes:
+        more = f", and {len(changes) - 1} more" if len(changes) > 1 else ""
+        sentence = f"Twilio has changed since the routers last read it: {changes[0]}{more}."
+        yield Finding(Severity.NOTE, current.service_sid, sentence, "sms-router membership refresh")
 
 
-def _account(operation: ServiceAccess) -> Iterator[Finding]:
-    """What Twilio says of the account; where it says nothing, there is nothing to find."""
-    settings, sid = operation.settings, operation.resources.account_sid
+def _check_account(service: ServiceAccess) -> Iterator[Finding]:
+    settings, sid = service.settings, service.admin.account_sid
     account = settings.account(sid)
     try:
-        state = operation.resources.account_state()
+        state = service.admin.account_state()
     except ApiError:
-        return
-    if not account.shared_keys:  # with those, tokens need not sign at all (facts 2.3)
+        return  # the Service was read, so the account exists
+    if not account.shared_keys:  # with SharedKeys, tokens need not sign (facts 2.3)
         yield from check_account(sid, state, account.tokens)

@@ -1,1 +1,1 @@
-"""Keywords, explain, opt-outs."""
+"""The commands ``keywords``, ``explain`` and ``opt-outs``."""

@@ -1,4 +1,4 @@
-"""What is known of one person, for ``explain``: as kept by the routers, at any moment."""
+"""What is stored about a contact, at any moment."""
 
 from __future__ import annotations
 
@@ -11,31 +11,31 @@ from sms_router.senders.error_table import load_error_table
 
 
 def load_contact(settings: Settings, scope: str, number: str, at: int) -> ContactSummary:
-    """Look up what the routers know of a person; nothing before the first start."""
+    """Read what is stored about a contact at a moment (milliseconds); nothing before the first start."""
     table = load_error_table(settings.folder)
-    person = UNKNOWN
+    contact = UNKNOWN
     if has_store(settings):
         with store_client(settings) as client:
-            person = read_contact(client, scope, number)
-    return ContactSummary(person, table, at)
+            contact = read_contact(client, scope, number)
+    return ContactSummary(contact, table, at)
 
 
-def as_json(known: ContactSummary) -> dict[str, object]:
-    """Return what is known, for programs; times are ISO 8601."""
-    person = known.contact
-    listed = person.opted_out if known.facts.opted_out else None
+def contact_as_json(summary: ContactSummary) -> dict[str, object]:
+    """Return a contact for programs; times are ISO 8601."""
+    contact = summary.contact
+    opt_out = contact.opted_out if summary.facts.opted_out else None
     return {
-        "as_of": iso(known.at / 1000),
-        "opted_out": {"since": iso(listed.since / 1000), "source": listed.source} if listed else None,
+        "as_of": iso(summary.at / 1000),
+        "opted_out": {"since": iso(opt_out.since / 1000), "source": opt_out.source} if opt_out else None,
         "unreachable": [
             {
-                "sender": each.address,
-                "code": each.code,
-                "times": each.failures,
-                "since": iso(each.since / 1000),
-                "until": iso(each.until / 1000),
+                "sender": unreachable.address,
+                "code": unreachable.code,
+                "times": unreachable.failures,
+                "since": iso(unreachable.since / 1000),
+                "until": iso(unreachable.until / 1000),
             }
-            for each in known.unreachable_senders
+            for unreachable in summary.unreachable_senders
         ],
-        "last_sender": person.last_sender,
+        "last_sender": contact.last_sender,
     }

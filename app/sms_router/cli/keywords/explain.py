@@ -7,121 +7,132 @@ from typing import Annotated
 
 import typer
 
-from sms_router.cli.context import settings_for_command
-from sms_router.cli.keywords.contact import as_json as known_as_json
-from sms_router.cli.keywords.contact import load_contact
-from sms_router.cli.output import AsJson, WhatIsTexted, address, plain, print_json, print_table, stdout
-from sms_router.cli.rules import rules_and_pools
+from sms_router.cli.context import rules_and_pools, settings_for_command
+from sms_router.cli.keywords.contact import contact_as_json, load_contact
+from sms_router.cli.output import (
+    JsonOption,
+    TextArgument,
+    parse_address,
+    plain,
+    print_json,
+    print_table,
+    stdout,
+)
 from sms_router.cli.senders.conditions import load_conditions
-from sms_router.cli.senders.pools import known_snapshots, usual_recipient
+from sms_router.cli.senders.pools import default_recipient, known_snapshots
 from sms_router.cli.times import parse_time
 from sms_router.routing.contacts.summary import describe_contact
+from sms_router.routing.pipeline import explain as explaining
 from sms_router.routing.pipeline.composer import Composer
 from sms_router.routing.pipeline.explain import Explanation, sample_message
-from sms_router.routing.pipeline.explain import explain as explained
 from sms_router.senders.pool import find_pool
 
 
 def register(commands: typer.Typer) -> None:
-    """Add the command."""
     commands.command("explain")(explain)
 
 
 def _country(value: str | None) -> str | None:
     if value is not None and not (len(value) == 2 and value.isascii() and value.isalpha()):
-        raise typer.BadParameter("a country is two letters, like CA (ISO 3166)")
+        raise typer.BadParameter("must be two letters, like CA (ISO 3166)")
     return value
 
 
 def explain(
     sender: Annotated[
-        str, typer.Argument(metavar="FROM", help="The person's number, like +14155550123.", callback=address)
+        str,
+        typer.Argument(
+            metavar="FROM", help="The contact's number, like +14155550123.", callback=parse_address
+        ),
     ],
-    text: WhatIsTexted,
+    text: TextArgument,
     recipient: Annotated[
         str | None,
         typer.Option(
-            "--to", help="The number that is texted; default: one of the Service.", callback=address
+            "--to",
+            help="The number that is texted; default: a sender of the Service.",
+            callback=parse_address,
         ),
     ] = None,
     country: Annotated[
         str | None,
         typer.Option(
             "--country",
-            help="The person's country as Twilio would say it, like CA; default: the number's own.",
+            help="Twilio's FromCountry, like CA; default: the country of the number.",
             callback=_country,
         ),
     ] = None,
     as_of: Annotated[
         str | None,
         typer.Option(
-            "--as-of", help="When: ISO 8601, or +3d, -12h. What has been forgotten since is not known."
+            "--as-of", help="At a time: ISO 8601, or +3d, -12h. Data deleted since then is not considered."
         ),
     ] = None,
-    as_json: AsJson = False,
+    as_json: JsonOption = False,
 ) -> None:
-    """Say which rule a text belongs to and which number would answer.
+    """Show which rule and which sender a text would get, and why.
 
-    Every other rule and number that was considered is named with its reason, and so is what is known of
-    the person and what would come of it if the short code failed now. Nothing is sent, and no
-    handler function is run. Exits with 1 when the person would not get what the rule answers.
+    Every rule and sender that was considered is listed with its reason, and so is what is stored about the
+    contact and which sender would follow if the short code failed now. Nothing is sent, and no handler runs.
+    Exits with 1 when the contact would not get the rule's reply.
     """
     settings = settings_for_command()
-    found_snapshots = known_snapshots(settings)
-    dispatcher, pools = rules_and_pools(settings, found_snapshots)
-    recipient = recipient or usual_recipient(pools.values())
+    snapshots = known_snapshots(settings)
+    dispatcher, pools = rules_and_pools(settings, snapshots)
+    recipient = recipient or default_recipient(pools.values())
     message = sample_message(settings.accounts[0].sid, None, sender, recipient, " ".join(text), country)
     if (pool := find_pool(pools, None, recipient)) is not None:
         message = replace(message, service_sid=pool.service_sid)
-    known = load_contact(settings, message.service_sid or recipient, sender, parse_time(as_of))
+    contact = load_contact(settings, message.service_sid or recipient, sender, parse_time(as_of))
     composer = Composer(lambda service, texted: find_pool(pools, service, texted), settings.reply_from, "")
-    now = load_conditions(settings, found_snapshots, known.at / 1000).conditions
-    story = explained(message, known, dispatcher, composer, now)
+    conditions = load_conditions(settings, snapshots, contact.at / 1000).conditions
+    explanation = explaining.explain(message, contact, dispatcher, composer, conditions)
     if as_json:
-        print_json(_as_json(story))
+        print_json(_as_json(explanation))
     else:
-        _tell(story)
-    if not story.good:
+        _print_explanation(explanation)
+    if not explanation.good:
         raise typer.Exit(1)
 
 
-def _tell(story: Explanation) -> None:
-    stdout.print("[bold]Rule[/bold]   ", plain(story.rule))
-    for line in story.rules:
-        text = f"        {line.verdict.value}: {line.rule.name}: {line.reason}"
+def _print_explanation(explanation: Explanation) -> None:
+    stdout.print("[bold]Rule[/bold]    ", plain(explanation.rule))
+    for candidate in explanation.rules:
+        text = f"         {candidate.verdict.value}: {candidate.rule.name}: {candidate.reason}"
         stdout.print(plain(text, "dim"))
-    answer = (story.answer.text or "(no reply)").replace("\n", "\n        ")
-    stdout.print("[bold]Answer[/bold] ", plain(answer), soft_wrap=True)
-    for fact in describe_contact(story.known):
-        stdout.print("[bold]Person[/bold] ", plain(fact), soft_wrap=True)
-    stdout.print("[bold]Sender[/bold] ", plain(story.sender or "none: nothing is sent"))
-    if story.trail:
+    reply = (explanation.answer.text or "(no reply)").replace("\n", "\n         ")
+    stdout.print("[bold]Reply[/bold]   ", plain(reply), soft_wrap=True)
+    for fact in describe_contact(explanation.known):
+        stdout.print("[bold]Contact[/bold] ", plain(fact), soft_wrap=True)
+    stdout.print("[bold]Sender[/bold]  ", plain(explanation.sender or "none: nothing is sent"))
+    if explanation.trail:
         print_table(
             ("number", "kind", "verdict", "reason"),
             (
                 (line.address, line.kind.value if line.kind else "", line.result.value, line.reason)
-                for line in story.trail
+                for line in explanation.trail
             ),
         )
-    if story.failing is not None:
-        text = f"If {story.failing.address} did not reach them: {story.failing}"
-        stdout.print(plain(text))
+    failover = explanation.failing
+    if failover is not None:
+        stdout.print(plain(f"If {failover.address} did not reach them: {failover}"))
 
 
-def _as_json(story: Explanation) -> dict[str, object]:
+def _as_json(explanation: Explanation) -> dict[str, object]:
+    failover = explanation.failing
     return {
-        "rule": story.rule,
+        "rule": explanation.rule,
         "rules": [
             {
-                "rule": line.rule.name,
-                "source": line.rule.source,
-                "verdict": line.verdict.value,
-                "reason": line.reason,
+                "rule": candidate.rule.name,
+                "source": candidate.rule.source,
+                "verdict": candidate.verdict.value,
+                "reason": candidate.reason,
             }
-            for line in story.rules
+            for candidate in explanation.rules
         ],
-        "answer": story.answer.text or "(no reply)",
-        "sender": story.sender,
+        "answer": explanation.answer.text or "(no reply)",
+        "sender": explanation.sender,
         "trail": [
             {
                 "sender": line.address,
@@ -130,10 +141,10 @@ def _as_json(story: Explanation) -> dict[str, object]:
                 "verdict": line.result.value,
                 "reason": line.reason,
             }
-            for line in story.trail
+            for line in explanation.trail
         ],
-        "person": known_as_json(story.known),
-        "if_it_failed": {"sender": story.failing.decision.address, "reason": str(story.failing)}
-        if story.failing is not None
+        "person": contact_as_json(explanation.known),
+        "if_it_failed": {"sender": failover.decision.address, "reason": str(failover)}
+        if failover is not None
         else None,
     }

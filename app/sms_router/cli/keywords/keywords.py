@@ -1,4 +1,4 @@
-"""``sms-router keywords``: the rules that the router works with, and which of them a text belongs to."""
+"""``sms-router keywords``: the rules, their mistakes, and which rule a text matches."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import typer
 from sms_router.cli.context import load_rules, settings_for_command
 from sms_router.cli.keywords.try_file import try_file
 from sms_router.cli.output import (
-    AsJson,
-    WhatIsTexted,
-    address,
+    JsonOption,
+    TextArgument,
+    parse_address,
     plain,
     plural,
     print_json,
@@ -34,26 +34,24 @@ keywords.command("try")(try_file)
 
 
 def register(commands: typer.Typer) -> None:
-    """Add the commands."""
     commands.add_typer(keywords, name="keywords")
 
 
 @keywords.callback(invoke_without_command=True)
-def listing(context: typer.Context, as_json: AsJson = False) -> None:
-    """List the rules; check them, and try texts on them.
+def list_rules(context: typer.Context, as_json: JsonOption = False) -> None:
+    """List and check the rules; try texts and files.
 
-    They are listed in the order of their precedence.
+    The rules are listed in the order of precedence.
     """
     if context.invoked_subcommand is None:
-        _list(load_rules(settings_for_command()).table.rules, as_json)
+        _print_rules(load_rules(settings_for_command()).table.rules, as_json)
 
 
 @keywords.command("check")
-def check(as_json: AsJson = False) -> None:
-    """Say which rules contradict each other, and which can never match.
+def check(as_json: JsonOption = False) -> None:
+    """Report rules that contradict each other, and rules that can never match.
 
-    Exits with 1 when there are mistakes, which would keep the router from starting. Warnings are
-    shown and do no harm.
+    Exits with 1 when there are mistakes: the router would not start. Warnings do not change the exit code.
     """
     settings = settings_for_command()
     mistakes: tuple[str, ...] = ()
@@ -66,58 +64,61 @@ def check(as_json: AsJson = False) -> None:
     except ConfigurationError as error:
         mistakes = tuple(error.mistakes)
     if as_json:
-        told = {"good": not mistakes, "rules": count, "mistakes": list(mistakes), "warnings": warnings}
-        print_json(told)
+        print_json({"good": not mistakes, "rules": count, "mistakes": list(mistakes), "warnings": warnings})
     else:
-        _tell_check(settings, count, mistakes, warnings)
+        _print_check(settings, count, mistakes, warnings)
     if mistakes:
         raise typer.Exit(1)
 
 
 @keywords.command("test")
 def test(
-    words: WhatIsTexted,
+    words: TextArgument,
     recipient: Annotated[
-        str | None, typer.Option("--to", help="The number that is texted.", callback=address)
+        str | None, typer.Option("--to", help="The number that is texted.", callback=parse_address)
     ] = None,
     sender: Annotated[
-        str | None, typer.Option("--from", help="Who texts; their country may matter.", callback=address)
+        str | None,
+        typer.Option(
+            "--from", help="The contact's number; rules may depend on its country.", callback=parse_address
+        ),
     ] = None,
     at: Annotated[
         str | None,
         typer.Option(
-            "--at", help="When: ISO 8601, by the Service's clock unless it names a zone; or +3d, -12h."
+            "--at", help="At a time: ISO 8601, in the Service's time zone unless it has one; or +3d, -12h."
         ),
     ] = None,
     service: Annotated[
-        str | None, typer.Option("--service", help="The Service; default: the first one configured.")
+        str | None, typer.Option("--service", help="The Service; default: the first that is configured.")
     ] = None,
-    as_json: AsJson = False,
+    as_json: JsonOption = False,
 ) -> None:
-    """Say which rule a text belongs to, and why not the others.
+    """Show which rule a text matches, and why not the others.
 
-    Nothing is sent, no handler function is run, and no store or Twilio is asked. Exits with 1 when
-    no rule takes the text.
+    Nothing is sent, no handler runs, and neither Redis nor Twilio is used. Exits with 1 when no rule matches.
     """
     text = " ".join(words)
     settings = settings_for_command()
     rules = load_rules(settings)
-    sid = service or next((each.sid for each in settings.services), None)
+    sid = service or next((service.sid for service in settings.services), None)
     zones = settings.time_zones
     when = parse_time(at, zones.zone_of(sid)) / 1000
     message = sample_message(settings.accounts[0].sid, sid, sender or "", recipient or "", text, None)
-    found = rules.resolve(message, when)
-    considered = rules.table.explain(text, rules.match_context(message, when))
-    taken = found.opt_out is not None or any(each.verdict is MatchVerdict.CHOSEN for each in considered)
+    resolution = rules.resolve(message, when)
+    candidates = rules.table.explain(text, rules.match_context(message, when))
+    has_match = resolution.opt_out is not None or any(
+        candidate.verdict is MatchVerdict.CHOSEN for candidate in candidates
+    )
     if as_json:
-        print_json(_as_json(found, considered, zones, message, when))
+        print_json(_as_json(resolution, candidates, zones, message, when))
     else:
-        _tell_test(found, considered, zones, message, when)
-    if not taken:
+        _print_test(resolution, candidates, zones, message, when)
+    if not has_match:
         raise typer.Exit(1)
 
 
-def _list(rules: Sequence[Rule[RuleAction]], as_json: bool) -> None:
+def _print_rules(rules: Sequence[Rule[RuleAction]], as_json: bool) -> None:
     ordered = by_precedence(rules)
     if as_json:
         print_json(
@@ -143,10 +144,10 @@ def _list(rules: Sequence[Rule[RuleAction]], as_json: bool) -> None:
         )
         for rule in ordered
     ]
-    print_table(("words", "match", "scope", "answer", "defined in"), rows)
+    print_table(("words", "match", "scope", "responder", "defined in"), rows)
 
 
-def _tell_check(settings: Settings, count: int, mistakes: Sequence[str], warnings: Sequence[str]) -> None:
+def _print_check(settings: Settings, count: int, mistakes: Sequence[str], warnings: Sequence[str]) -> None:
     for mistake in mistakes:
         stdout.print(plain(f"error: {mistake}", "bold red"), soft_wrap=True)
     for warning in warnings:
@@ -159,47 +160,47 @@ def _tell_check(settings: Settings, count: int, mistakes: Sequence[str], warning
     stdout.print(plain(f"{settings.folder}: {verdict}"), soft_wrap=True)
 
 
-def _tell_test(
-    found: Resolution,
-    considered: Sequence[RuleCandidate[RuleAction]],
+def _print_test(
+    resolution: Resolution,
+    candidates: Sequence[RuleCandidate[RuleAction]],
     zones: TimeZones,
     message: InboundMessage,
     when: float,
 ) -> None:
-    stdout.print("[bold]Rule[/bold]  ", plain(found.rule))
-    stdout.print("[bold]Where[/bold] ", plain(_where(zones, message, when)), soft_wrap=True)
-    if considered:
-        rows = [(each.rule.name, each.verdict.value, each.reason, each.rule.source) for each in considered]
+    stdout.print("[bold]Rule[/bold]    ", plain(resolution.rule))
+    local_time = f"{zones.local_time(message.service_sid, when):%a %Y-%m-%d %H:%M %Z}"
+    parts = (("to", message.recipient), ("from", message.sender), ("Service", message.service_sid))
+    context = ", ".join([*(f"{name} {value}" for name, value in parts if value), local_time])
+    stdout.print("[bold]Context[/bold] ", plain(context), soft_wrap=True)
+    if candidates:
+        rows = [
+            (candidate.rule.name, candidate.verdict.value, candidate.reason, candidate.rule.source)
+            for candidate in candidates
+        ]
         print_table(("rule", "verdict", "reason", "defined in"), rows)
 
 
-def _where(zones: TimeZones, message: InboundMessage, when: float) -> str:
-    local = f"{zones.local_time(message.service_sid, when):%a %Y-%m-%d %H:%M %Z}"
-    told = (("to", message.recipient), ("from", message.sender), ("Service", message.service_sid))
-    return ", ".join([*(f"{name} {value}" for name, value in told if value), local])
-
-
 def _as_json(
-    found: Resolution,
-    considered: Sequence[RuleCandidate[RuleAction]],
+    resolution: Resolution,
+    candidates: Sequence[RuleCandidate[RuleAction]],
     zones: TimeZones,
     message: InboundMessage,
     when: float,
 ) -> dict[str, object]:
     return {
-        "rule": found.rule,
+        "rule": resolution.rule,
         "to": message.recipient or None,
         "from": message.sender or None,
         "service": message.service_sid,
         "at": zones.local_time(message.service_sid, when).isoformat(timespec="seconds"),
         "rules": [
             {
-                "rule": each.rule.name,
-                "keyword": each.keyword,
-                "source": each.rule.source,
-                "verdict": each.verdict.value,
-                "reason": each.reason,
+                "rule": candidate.rule.name,
+                "keyword": candidate.keyword,
+                "source": candidate.rule.source,
+                "verdict": candidate.verdict.value,
+                "reason": candidate.reason,
             }
-            for each in considered
+            for candidate in candidates
         ],
     }

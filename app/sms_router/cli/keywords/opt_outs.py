@@ -1,4 +1,4 @@
-"""``sms-router opt-outs``: who gets nothing from us, and moving that list in and out."""
+"""``sms-router opt-outs``: the opt-out list, its import and export."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from rich.progress import Progress
 
 from sms_router.cli.context import has_store, settings_for_command, store_client
 from sms_router.cli.output import (
-    AsJson,
     CommandError,
-    address,
+    JsonOption,
+    parse_address,
     plural,
     print_json,
     print_table,
@@ -40,34 +40,35 @@ from sms_router.routing.opt_outs.opt_out_list import (
 from sms_router.senders.error_table import load_error_table
 from sms_router.store.server_clock import server_time
 
-opt_outs = typer.Typer(help="Who has opted out: list, add, remove, import, export.", no_args_is_help=True)
+opt_outs = typer.Typer(help="List, add, remove, import and export opt-outs.", no_args_is_help=True)
 
-MOST_TOLD = 20
-"""Bad lines of a file that are told one by one."""
+MAX_REPORTED_LINES = 20
+"""Invalid lines of a file that are reported one by one."""
 
-Number = Annotated[
-    str, typer.Argument(metavar="NUMBER", help="The person's number, like +14155550123.", callback=address)
+NumberArgument = Annotated[
+    str,
+    typer.Argument(metavar="NUMBER", help="The contact's number, like +14155550123.", callback=parse_address),
 ]
-ServiceSid = Annotated[
+ScopeOption = Annotated[
     str | None,
     typer.Option(
-        "--service", help="The Messaging Service, or a number of ours outside Services; default: the first."
+        "--service",
+        help="The Messaging Service, or your number outside of Services; default: the first Service.",
     ),
 ]
 
 
 def register(commands: typer.Typer) -> None:
-    """Add the commands."""
     commands.add_typer(opt_outs, name="opt-outs")
 
 
 @opt_outs.command("list")
-def show(
-    limit: Annotated[int, typer.Option(min=1, max=100_000, help="How many at the most.")] = 20,
+def list_entries(
+    limit: Annotated[int, typer.Option(min=1, max=100_000, help="Maximum number of entries.")] = 20,
     reveal: Annotated[bool, typer.Option("--reveal", help="Show numbers in full.")] = False,
-    as_json: AsJson = False,
+    as_json: JsonOption = False,
 ) -> None:
-    """Show who opted out last, since when and by what (times in UTC)."""
+    """List the latest opt-outs with their time (UTC) and source."""
     settings = settings_for_command()
     reveal = reveal or settings.router.privacy is Privacy.OPEN
     entries: list[OptOut] = []
@@ -80,37 +81,37 @@ def show(
     elif rows:
         print_table(("number", "service", "since", "source"), rows)
     else:
-        stdout.print("Nobody has opted out.")
+        stdout.print("No contact has opted out.")
 
 
 @opt_outs.command("add")
 def add(
-    number: Number,
-    service: ServiceSid = None,
-    source: Annotated[str, typer.Option(help="What put them on the list.")] = "operator",
+    number: NumberArgument,
+    service: ScopeOption = None,
+    source: Annotated[str, typer.Option(help="Stored as the reason of the entry.")] = "operator",
 ) -> None:
-    """Put a person on the list: they get nothing from us until they text START."""
+    """Add a contact to the list: the router sends them nothing until they text START."""
     settings = settings_for_command()
     entry = _entry(settings, number, service, source)
     with store_client(settings) as client:
-        news = _list(client, settings).add([_now(entry, client)])
-    done = "is on the list now" if news else "was on the list already"
-    stdout.print(f"{number} {done}, for {entry.service}.", markup=False, soft_wrap=True)
+        added = _list(client, settings).add([_with_current_time(entry, client)])
+    result = "is on the list now" if added else "was on the list already"
+    stdout.print(f"{number} {result}, for {entry.service}.", markup=False, soft_wrap=True)
 
 
 @opt_outs.command("remove")
-def remove(number: Number, service: ServiceSid = None) -> None:
-    """Take a person off the list. Twilio keeps its own list, which only they can leave.
+def remove(number: NumberArgument, service: ScopeOption = None) -> None:
+    """Remove a contact from the list. Twilio has its own list, which ends with their START only.
 
-    Exits with 1 when they were not on it.
+    Exits with 1 when they were not on the list.
     """
     settings = settings_for_command()
     entry = _entry(settings, number, service, "operator")
     with store_client(settings) as client:
-        was_there = _list(client, settings).remove(_now(entry, client))
-    if not was_there:
+        removed = _list(client, settings).remove(_with_current_time(entry, client))
+    if not removed:
         raise CommandError(
-            f"{number} is not on the list for {entry.service}.", "See: sms-router opt-outs list"
+            f"{number} is not on the list for {entry.service}.", "List it: sms-router opt-outs list"
         )
     stdout.print(f"{number} is off the list for {entry.service}.", markup=False, soft_wrap=True)
 
@@ -118,44 +119,44 @@ def remove(number: Number, service: ServiceSid = None) -> None:
 @opt_outs.command("import")
 def import_(
     file: Annotated[Path, typer.Argument(metavar="FILE", exists=True, dir_okay=False, help="A CSV file.")],
-    service: ServiceSid = None,
+    service: ScopeOption = None,
 ) -> None:
-    """Put everybody in a CSV file on the list.
+    """Add the contacts in a CSV file to the list.
 
-    The first line names the columns: number, and optionally service, since (ISO 8601) and source. When
-    any line is wrong, every wrong line is reported and nothing is changed. The same file may be
-    imported again.
+    The first line names the columns: number, and optionally service, since (ISO 8601) and source. When a line
+    is invalid, all invalid lines are reported and nothing is changed. The same file may be imported again.
     """
     settings = settings_for_command()
     service = service or _first_service(settings)
     now = int(time.time() * 1000)
     try:
         with file.open(encoding="utf-8-sig", newline="") as lines:
-            entries, bad = read_csv(lines, service, validate_entry, now)
+            entries, invalid = read_csv(lines, service, validate_entry, now)
     except UnicodeDecodeError as error:
-        raise CommandError(f"{file}: is not written in UTF-8; save it as CSV in UTF-8.") from error
+        raise CommandError(f"{file}: is not UTF-8; save it as CSV in UTF-8.") from error
     except csv.Error as error:
         raise CommandError(f"{file}: is not a CSV file: {error}.") from error
-    if bad:
-        raise CommandError(f"{file}: {plural(len(bad), 'line')} wrong; nothing was changed.", *_told(bad))
-    news = 0
+    if invalid:
+        summary = f"{file}: {plural(len(invalid), 'invalid line')}; nothing was changed."
+        raise CommandError(summary, *_describe_lines(invalid))
+    added = 0
     with store_client(settings) as client, Progress(console=stderr, transient=True) as progress:
-        listed = _list(client, settings)
+        opt_out_list = _list(client, settings)
         bar = progress.add_task("Importing", total=len(entries))
         for start in range(0, len(entries), AT_ONCE):
-            news += listed.add(entries[start : start + AT_ONCE])
+            added += opt_out_list.add(entries[start : start + AT_ONCE])
             progress.update(bar, completed=start + AT_ONCE)
-    stdout.print(f"{plural(len(entries), 'line')} read, {news} new on the list.")
+    stdout.print(f"{plural(len(entries), 'line')} read, {added} added to the list.")
 
 
 @opt_outs.command("export")
 def export(
     file: Annotated[
         Path | None,
-        typer.Argument(metavar="FILE", dir_okay=False, help="Where to write; default: standard output."),
+        typer.Argument(metavar="FILE", dir_okay=False, help="The file to write; default: standard output."),
     ] = None,
 ) -> None:
-    """Write the whole list as CSV, with numbers in full."""
+    """Write the whole list as CSV, with full numbers."""
     settings = settings_for_command()
     if not has_store(settings):
         write_csv(sys.stdout, ())
@@ -170,7 +171,8 @@ def export(
                 count = write_csv(lines, entries)
         except OSError as error:
             raise CommandError(f"{file} cannot be written: {error.strerror or error}") from error
-    stdout.print(f"{plural(count, 'person')} written to {file}.".replace("persons", "people"), markup=False)
+    entry = "entry" if count == 1 else "entries"
+    stdout.print(f"{count} {entry} written to {file}.", markup=False)
 
 
 def _list(client: Redis, settings: Settings) -> OptOutList:
@@ -184,20 +186,22 @@ def _first_service(settings: Settings) -> str | None:
 def _entry(settings: Settings, number: str, service: str | None, source: str) -> OptOut:
     service = service or _first_service(settings)
     if service is None:
-        raise CommandError("No Messaging Service is configured; name one: --service MG...", code=2)
+        raise CommandError("No Messaging Service is configured; give one: --service MG...", code=2)
     if (reason := validate_entry(number, service)) is not None:
         raise CommandError(reason, code=2)
     return OptOut(number, service, 0, source)
 
 
-def _now(entry: OptOut, client: Redis) -> OptOut:
-    """Return it with the time by Redis' clock, which orders it among what the person has texted."""
+def _with_current_time(entry: OptOut, client: Redis) -> OptOut:
+    """Return the entry with the time of Redis' clock, which orders it among the contact's STOP and START."""
     return replace(entry, since=int(server_time(client) * 1000))
 
 
-def _told(bad: list[BadLine]) -> list[str]:
-    lines = [f"line {each.line}: {each.reason}" for each in bad[:MOST_TOLD]]
-    return [*lines, f"... and {len(bad) - MOST_TOLD} more"] if len(bad) > MOST_TOLD else lines
+def _describe_lines(invalid: list[BadLine]) -> list[str]:
+    sentences = [f"line {line.line}: {line.reason}" for line in invalid[:MAX_REPORTED_LINES]]
+    if len(invalid) > MAX_REPORTED_LINES:
+        sentences.append(f"... and {len(invalid) - MAX_REPORTED_LINES} more")
+    return sentences
 
 
 def _row(entry: OptOut, reveal: bool) -> tuple[str, str, str, str]:

@@ -1,4 +1,4 @@
-"""``sms-router keywords try``: whose answers a changed keywords file would change."""
+"""``sms-router keywords try``: which replies a changed keywords file would change."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Annotated, NamedTuple
 import typer
 
 from sms_router.cli.context import has_store, load_rule_files, settings_for_command, store_client
-from sms_router.cli.output import AsJson, plain, plural, print_json, print_table, stdout
+from sms_router.cli.output import JsonOption, plain, plural, print_json, print_table, stdout
 from sms_router.config.models import Privacy
 from sms_router.config.settings import Settings
 from sms_router.privacy import mask_text
@@ -20,14 +20,14 @@ from sms_router.routing.history.record import MessageRecord
 from sms_router.routing.history.timeline import format_iso
 from sms_router.routing.pipeline.explain import Preview, preview
 
-MOST_SHOWN = 30
-"""Kinds of change that people are shown; ``--json`` has every message."""
+MAX_SHOWN = 30
+"""Different changes in the table; ``--json`` has every message."""
 
 
 class Change(NamedTuple):
     """A message that would be answered differently."""
 
-    episode: MessageRecord
+    record: MessageRecord
     before: Preview
     after: Preview
 
@@ -37,76 +37,77 @@ def try_file(
         Path,
         typer.Argument(
             metavar="FILE",
-            help="A keywords file, tried in place of keywords.toml.",
+            help="The file to try in place of keywords.toml.",
             exists=True,
             dir_okay=False,
         ),
     ],
-    last: Annotated[int, typer.Option("--last", min=1, max=10_000, help="How many messages.")] = 1000,
+    last: Annotated[int, typer.Option("--last", min=1, max=10_000, help="Number of messages.")] = 1000,
     reveal: Annotated[bool, typer.Option("--reveal", help="Show texts in full.")] = False,
-    as_json: AsJson = False,
+    as_json: JsonOption = False,
 ) -> None:
-    """Try a keywords file on the last messages, and show whose answers would change.
+    """Try a keywords file on the last messages, and show which replies would change.
 
-    The messages in the journal go through the rules of keywords.toml and through those of FILE, each at
-    the time when it came; templates, opt-out words and handlers are the configured ones. No handler is
-    run, nothing is sent. Texts are shortened unless --reveal is given or the configuration says
-    privacy = "open".
+    The rules of keywords.toml and those of FILE are applied to the messages in the journal, each at the time
+    when it arrived; templates, opt-out keywords and handlers are the configured ones. No handler runs, and
+    nothing is sent. Texts are masked unless --reveal is given or the configuration has privacy = "open".
 
-    Exits with 1 when any answer would change, and when FILE has mistakes.
+    Exits with 1 when a reply would change, or when FILE has mistakes.
     """
     settings = settings_for_command()
     reveal = reveal or settings.router.privacy is Privacy.OPEN
     before, after = load_rule_files(settings, (settings.folder / "keywords.toml", file))
-    episodes = [each for each in _recent(settings, last) if each.message is not None]
-    changes = list(_changes(before, after, episodes))
+    records = [record for record in _read_newest(settings, last) if record.message is not None]
+    changes = list(_find_changes(before, after, records))
     if as_json:
-        print_json(_as_json(len(episodes), changes, reveal))
+        print_json(_as_json(len(records), changes, reveal))
     else:
-        _tell(len(episodes), changes, reveal)
+        _print_changes(len(records), changes, reveal)
     if changes:
         raise typer.Exit(1)
 
 
-def _recent(settings: Settings, limit: int) -> list[MessageRecord]:
+def _read_newest(settings: Settings, limit: int) -> list[MessageRecord]:
     if not has_store(settings):
         return []
     with store_client(settings) as client:
         return HistoryReader(client).recent(limit)
 
 
-def _changes(before: Dispatcher, after: Dispatcher, episodes: Sequence[MessageRecord]) -> Iterator[Change]:
-    for episode in episodes:
-        assert episode.message is not None
-        moment = (episode.received or 0) / 1000
-        was, would_be = preview(before, episode.message, moment), preview(after, episode.message, moment)
-        if was != would_be:
-            yield Change(episode, was, would_be)
+def _find_changes(
+    before: Dispatcher, after: Dispatcher, records: Sequence[MessageRecord]
+) -> Iterator[Change]:
+    for record in records:
+        assert record.message is not None
+        moment = (record.received or 0) / 1000
+        current, changed = preview(before, record.message, moment), preview(after, record.message, moment)
+        if current != changed:
+            yield Change(record, current, changed)
 
 
-def _tell(count: int, changes: Sequence[Change], reveal: bool) -> None:
-    stdout.print(plain(f"{len(changes)} of {plural(count, 'message')} would be answered otherwise"))
-    kinds = Counter((_body(change, reveal), change.before, change.after) for change in changes)
-    if not kinds:
+def _print_changes(count: int, changes: Sequence[Change], reveal: bool) -> None:
+    stdout.print(plain(f"{len(changes)} of {plural(count, 'message')} would be answered differently"))
+    distinct = Counter((_body(change, reveal), change.before, change.after) for change in changes)
+    if not distinct:
         return
     rows = [
-        (str(times), body, before.rule, after.rule, _shown(before, after, reveal))
-        for (body, before, after), times in kinds.most_common(MOST_SHOWN)
+        (str(times), body, before.rule, after.rule, _changed_reply(before, after, reveal))
+        for (body, before, after), times in distinct.most_common(MAX_SHOWN)
     ]
-    print_table(("times", "text", "rule before", "rule after", "answer after"), rows)
-    if len(kinds) > MOST_SHOWN:
-        stdout.print(plain(f"and {len(kinds) - MOST_SHOWN} more kinds of change: --json tells them all"))
+    print_table(("times", "text", "rule before", "rule after", "reply after"), rows)
+    if len(distinct) > MAX_SHOWN:
+        stdout.print(plain(f"and {len(distinct) - MAX_SHOWN} more different changes: --json lists all"))
 
 
-def _shown(before: Preview, after: Preview, reveal: bool) -> str:
-    """Return the answer that somebody would get; what a template says of people is theirs."""
+def _changed_reply(before: Preview, after: Preview, reveal: bool) -> str:
+    """Return the new reply; without ``reveal`` it is masked, because a template can contain personal data."""
     if before.answer == after.answer:
         return "the same"
     return after.answer if reveal else mask_text(after.answer)
 
 
 def _body(change: Change, reveal: bool) -> str:
-    body = change.episode.message.body if change.episode.message else ""
+    body = change.record.message.body if change.record.message else ""
     return " ".join(body.split()) if reveal else mask_text(body)
 
 
@@ -116,9 +117,9 @@ def _as_json(count: int, changes: Sequence[Change], reveal: bool) -> dict[str, o
         "changed": len(changes),
         "changes": [
             {
-                "sid": change.episode.sid,
-                "received": format_iso(change.episode.received),
-                "to": change.episode.message.recipient if change.episode.message else None,
+                "sid": change.record.sid,
+                "received": format_iso(change.record.received),
+                "to": change.record.message.recipient if change.record.message else None,
                 "body": _body(change, reveal),
                 "before": _outcome(change.before, reveal),
                 "after": _outcome(change.after, reveal),

@@ -1,1 +1,1 @@
-"""Messages, replay."""
+"""The commands ``messages`` and ``replay``."""

@@ -1,4 +1,4 @@
-"""``sms-router messages``: what came in, what was answered, what failed."""
+"""``sms-router messages``: the newest messages, dead letters, and the timeline of one message."""
 
 from __future__ import annotations
 
@@ -8,12 +8,11 @@ from typing import Annotated
 import typer
 
 from sms_router.cli.context import has_store, settings_for_command, store_client
-from sms_router.cli.messages.as_json import as_json as story_as_json
 from sms_router.cli.messages.forget import forget
 from sms_router.cli.output import (
-    AsJson,
     CommandError,
-    address,
+    JsonOption,
+    parse_address,
     plain,
     print_json,
     print_table,
@@ -22,8 +21,9 @@ from sms_router.cli.output import (
 )
 from sms_router.config.models import Privacy
 from sms_router.config.settings import Settings
+from sms_router.privacy import mask_text
 from sms_router.routing.history.reader import HistoryReader
-from sms_router.routing.history.record import MessageRecord
+from sms_router.routing.history.record import AnswerRecord, MessageRecord, OutboundAttempt
 from sms_router.routing.history.timeline import (
     body_of,
     build_timeline,
@@ -33,139 +33,225 @@ from sms_router.routing.history.timeline import (
     number_of,
 )
 
-LONGEST_LINE = 120
-"""Characters of a text that a list shows."""
+MAX_TEXT_LENGTH = 120
+"""Characters of a text in a list."""
 
-DEPTH = 20_000
-"""Messages that are searched for one person's, in the bucket (one of 64) that has theirs."""
+MAX_SEARCHED = 20_000
+"""Messages that are searched for those of one contact, in the contact's bucket (one of 64)."""
 
 messages = typer.Typer(
-    help="Show the newest messages and their answers, the story of one, or forget a person.\n\n"
-    'Numbers and texts are shortened unless --reveal is given or the configuration says privacy = "open".',
+    help="Show the newest messages or the timeline of one; delete a contact's data.\n\n"
+    'Numbers and texts are masked unless --reveal is given or the configuration has privacy = "open".',
     invoke_without_command=True,
 )
 
-Reveal = Annotated[bool, typer.Option("--reveal", help="Show numbers and texts in full.")]
+RevealOption = Annotated[bool, typer.Option("--reveal", help="Show numbers and texts in full.")]
 
 
 def register(commands: typer.Typer) -> None:
-    """Add the commands."""
     messages.command("forget")(forget)
     commands.add_typer(messages, name="messages")
 
 
 @messages.callback()
-def newest(
+def list_newest(
     context: typer.Context,
     failed: Annotated[bool, typer.Option("--failed", help="Only dead letters, with their causes.")] = False,
     sender: Annotated[
-        str | None, typer.Option("--from", help="Only this person's newest ones.", callback=address)
+        str | None,
+        typer.Option("--from", help="Only the newest messages of this contact.", callback=parse_address),
     ] = None,
-    limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many at the most.")] = 20,
-    reveal: Reveal = False,
-    as_json: AsJson = False,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="Maximum number of messages.")] = 20,
+    reveal: RevealOption = False,
+    as_json: JsonOption = False,
 ) -> None:
     """List the newest messages."""
     if context.invoked_subcommand is not None:
         return
     if failed and sender is not None:
-        raise CommandError("--from shows failures too: leave --failed out.", code=2)
+        raise CommandError("--from lists failed messages too: leave --failed out.", code=2)
     settings = settings_for_command()
     reveal = reveal or settings.router.privacy is Privacy.OPEN
-    episodes = _newest(settings, failed, limit, sender)
+    records = _read_newest(settings, failed, limit, sender)
     if as_json:
-        print_json([story_as_json(episode, reveal) for episode in episodes])
-    elif sender is not None and not episodes:
-        stdout.print("No messages of this number are among the newest.")
+        print_json([_as_json(record, reveal) for record in records])
+    elif sender is not None and not records:
+        stdout.print("None of the newest messages is from this number.")
     else:
-        _list(episodes, failed, reveal)
+        _print_list(records, failed, reveal)
 
 
 @messages.command("show")
 def show(
-    sid: Annotated[str, typer.Argument(metavar="SID", help="The message's sid, SM... or MM...")],
-    reveal: Reveal = False,
-    as_json: AsJson = False,
+    sid: Annotated[str, typer.Argument(metavar="SID", help="MessageSid, SM... or MM...")],
+    reveal: RevealOption = False,
+    as_json: JsonOption = False,
 ) -> None:
-    """Tell the whole story of one message, in order of time (UTC).
+    """Show the timeline of one message (times in UTC).
 
-    How it came in, which rule answered and how its sender was chosen, every delivery status, and what
-    followed: late answers, replies that were sent once more, replays, and why it is a dead letter.
+    When it arrived, which rule replied and how the sender was selected, every delivery status, and what
+    followed: late replies, re-routed replies, replays, and why it is a dead letter.
     """
     settings = settings_for_command()
     reveal = reveal or settings.router.privacy is Privacy.OPEN
-    episode = find(settings, sid)
+    record = find_message(settings, sid)
     if as_json:
-        print_json(story_as_json(episode, reveal))
+        print_json(_as_json(record, reveal))
     else:
-        _tell(episode, reveal)
+        _print_timeline(record, reveal)
 
 
-def find(settings: Settings, sid: str) -> MessageRecord:
+def find_message(settings: Settings, sid: str) -> MessageRecord:
     """Return one message.
 
     Raises:
-        CommandError: when it is not there.
+        CommandError: when it is not stored.
 
     """
-    episode = None
+    record = None
     if has_store(settings):
         with store_client(settings) as client:
-            episode = HistoryReader(client).find(sid, [account.sid for account in settings.accounts])
-    if episode is None:
-        raise CommandError(f"No message {sid} is in the journal.", "List them: sms-router messages")
-    return episode
+            record = HistoryReader(client).find(sid, [account.sid for account in settings.accounts])
+    if record is None:
+        raise CommandError(f"The journal has no message {sid}.", "List the newest: sms-router messages")
+    return record
 
 
-def _newest(settings: Settings, failed: bool, limit: int, sender: str | None) -> list[MessageRecord]:
+def _read_newest(settings: Settings, failed: bool, limit: int, sender: str | None) -> list[MessageRecord]:
     if not has_store(settings):
         return []
     with store_client(settings) as client:
         history = HistoryReader(client)
         if sender is not None:
-            return history.for_contact(sender, limit, DEPTH)
+            return history.for_contact(sender, limit, MAX_SEARCHED)
         return history.failed(limit) if failed else history.recent(limit)
 
 
-def _list(episodes: list[MessageRecord], failed: bool, reveal: bool) -> None:
-    if not episodes:
-        sent = plain(f"No messages yet. Send one: {program()} text HOURS")
-        stdout.print("No dead letters." if failed else sent, soft_wrap=True)
+def _print_list(records: list[MessageRecord], failed: bool, reveal: bool) -> None:
+    if not records:
+        hint = plain(f"No messages yet. Send one: {program()} text HOURS")
+        stdout.print("No dead letters." if failed else hint, soft_wrap=True)
         return
     stdout.print("Dead letters" if failed else "Messages", "(newest first, times in UTC)")
-    for episode in episodes:
-        stdout.print(plain(f"\n{format_time(episode.received)}  {episode.sid}", "bold"), soft_wrap=True)
-        for line in _lines(episode, reveal):
+    for record in records:
+        stdout.print(plain(f"\n{format_time(record.received)}  {record.sid}", "bold"), soft_wrap=True)
+        for line in _summary_lines(record, reveal):
             stdout.print(plain(f"  {line}"), soft_wrap=True)
 
 
-def _lines(episode: MessageRecord, reveal: bool) -> Iterator[str]:
-    """Say in a few lines who texted, what they got, and what became of it."""
-    if episode.message is None:
-        yield "the message itself is no longer kept"
+def _summary_lines(record: MessageRecord, reveal: bool) -> Iterator[str]:
+    """Yield who texted what, the reply and its deliveries."""
+    if record.message is None:
+        yield "the message itself is deleted"
     else:
-        body = " ".join(body_of(episode, reveal).split())
-        shown = body if len(body) <= LONGEST_LINE else f"{body[:LONGEST_LINE]}…"
-        yield f"{number_of(episode, reveal)} to {episode.message.recipient}: {shown}"
-    answer = episode.outcome or "unanswered"
-    yield f"{answer} from {episode.sender}" if episode.sender else answer
-    for sending in episode.attempts:
-        yield describe_attempt(sending)
-    if episode.replay is not None and not any(each.part.kind == "replay" for each in episode.attempts):
-        yield "replay: " + ("sent nothing" if episode.replay.answer else "waits for a router")
-    for sent in episode.sent:
+        body = " ".join(body_of(record, reveal).split())
+        text = body if len(body) <= MAX_TEXT_LENGTH else f"{body[:MAX_TEXT_LENGTH]}…"
+        yield f"{number_of(record, reveal)} to {record.message.recipient}: {text}"
+    outcome = record.outcome or "unanswered"
+    yield f"{outcome} from {record.sender}" if record.sender else outcome
+    for attempt in record.attempts:
+        yield describe_attempt(attempt)
+    if record.replay is not None and not any(each.part.kind == "replay" for each in record.attempts):
+        yield "replay: " + ("nothing was sent" if record.replay.answer else "waits for a router")
+    for sent in record.sent:
         yield f"delivery: {sent.status} {sent.error_code}".rstrip()
-    for cause in episode.causes:
+    for cause in record.causes:
         yield f"cause: {cause.text}"
 
 
-def _tell(episode: MessageRecord, reveal: bool) -> None:
+def _print_timeline(record: MessageRecord, reveal: bool) -> None:
     rows = []
     day = None
-    for step in build_timeline(episode, reveal):
-        date, _, time = (format_iso(step.at) or "T").partition("T")
+    for event in build_timeline(record, reveal):
+        date, _, time = (format_iso(event.at) or "T").partition("T")
         when = time[:12] if date == day else f"{date}\n{time[:12]}"
         day = date
-        rows.append((when, step.type.value, "\n".join(step.lines)))
-    stdout.print(plain(f"{episode.sid}  {episode.outcome or 'unanswered'}", "bold"), soft_wrap=True)
+        rows.append((when, event.type.value, "\n".join(event.lines)))
+    stdout.print(plain(f"{record.sid}  {record.outcome or 'unanswered'}", "bold"), soft_wrap=True)
     print_table(("time (UTC)", "what", ""), rows)
+
+
+def _as_json(record: MessageRecord, reveal: bool) -> dict[str, object]:
+    """Return a message for programs; times are ISO 8601."""
+    return {
+        "sid": record.sid,
+        "account_sid": record.account_sid,
+        "received": format_iso(record.received),
+        "from": number_of(record, reveal),
+        "to": record.message.recipient if record.message else None,
+        "body": body_of(record, reveal),
+        "outcome": record.outcome,
+        "rule": record.rule,
+        "sender": record.sender,
+        "trail": list(record.trail),
+        "answer": _texts(record.answer, reveal),
+        "answered": format_iso(record.answer.at) if record.answer else None,
+        "late": _answer_as_json(record.late_reply, reveal),
+        "replay": _replay_as_json(record, reveal),
+        "by_rest": [_attempt_as_json(attempt) for attempt in record.attempts],
+        "causes": [cause.text for cause in record.causes],
+        "cause": record.causes[0].text if record.causes else None,
+        "sent": [
+            {
+                "sid": sent.sid,
+                "piece": sent.part.name if sent.part else None,
+                "from": sent.sender,
+                "status": sent.status,
+                "error_code": sent.error_code or None,
+                "statuses": [
+                    {"status": report.status, "at": format_iso(report.at)} for report in sent.statuses
+                ],
+            }
+            for sent in record.sent
+        ],
+        "story": [
+            {
+                "at": format_iso(event.at),
+                "what": event.type.value,
+                "sid": event.sid,
+                "lines": list(event.lines),
+            }
+            for event in build_timeline(record, reveal)
+        ],
+    }
+
+
+def _answer_as_json(answer: AnswerRecord | None, reveal: bool) -> dict[str, object] | None:
+    if answer is None:
+        return None
+    return {
+        "at": format_iso(answer.at),
+        "rule": answer.rule,
+        "sender": answer.sender,
+        "trail": list(answer.trail),
+        "answer": _texts(answer, reveal),
+    }
+
+
+def _replay_as_json(record: MessageRecord, reveal: bool) -> dict[str, object] | None:
+    if record.replay is None:
+        return None
+    answer = _answer_as_json(record.replay.answer, reveal) or {}
+    return {
+        "asked": format_iso(record.replay.requested_at),
+        "failed": record.replay.failure or None,
+        **answer,
+    }
+
+
+def _attempt_as_json(attempt: OutboundAttempt) -> dict[str, object]:
+    return {
+        "piece": attempt.part.name,
+        "state": attempt.state.value,
+        "at": format_iso(attempt.at),
+        "why": attempt.reason,
+        "result": attempt.failure or None,
+        "sender": attempt.sender or None,
+        "sid": attempt.sid or None,
+        "trail": list(attempt.trail),
+    }
+
+
+def _texts(answer: AnswerRecord | None, reveal: bool) -> list[str]:
+    texts = answer.texts if answer is not None else ()
+    return list(texts) if reveal else [mask_text(text) for text in texts]

@@ -1,60 +1,106 @@
-"""``sms-router replay``: have dead letters answered once more, by the running routers."""
+"""``sms-router replay``: answer dead letters again, by the running routers."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
 import redis
 import typer
 
-from sms_router.cli.context import has_store, settings_for_command, store_client
-from sms_router.cli.messages.replay_planner import Planner
-from sms_router.cli.output import AsJson, CommandError, plain, plural, print_error, print_json, stdout
+from sms_router.cli.context import has_store, rules_and_pools, settings_for_command, store_client
+from sms_router.cli.keywords.contact import load_contact
+from sms_router.cli.output import CommandError, JsonOption, plain, plural, print_error, print_json, stdout
+from sms_router.cli.senders.conditions import load_conditions
+from sms_router.cli.senders.pools import known_snapshots
 from sms_router.cli.times import parse_duration, parse_since
 from sms_router.config.models import Privacy
 from sms_router.config.settings import Settings
 from sms_router.delivery.entry import ReplyKind
 from sms_router.delivery.message import SendState
 from sms_router.privacy import mask_text
-from sms_router.routing.history import replay as replaying
+from sms_router.routing.dispatch.dispatcher import Dispatcher
 from sms_router.routing.history.reader import HistoryReader
 from sms_router.routing.history.record import MessageRecord
-from sms_router.routing.history.replay import ReplayCheck, ReplayStatus
+from sms_router.routing.history.replay import ReplayCheck, ReplayStatus, check_replayable, request_replay
 from sms_router.routing.history.timeline import body_of, describe_attempt, format_iso, format_time, number_of
-from sms_router.routing.pipeline.replay_preview import ReplayPreview
+from sms_router.routing.pipeline.composer import Composer
+from sms_router.routing.pipeline.replay_preview import ReplayPreview, preview_replay, read_conversation
+from sms_router.senders.models import SenderConditions
+from sms_router.senders.pool import Pool, find_pool
+from sms_router.twilio.inbound import InboundMessage
 
-_LOOK_EVERY = 0.2
-_ENDED = {SendState.SENT, SendState.REFUSED, SendState.UNKNOWN, SendState.WITHDRAWN}
+_POLL_INTERVAL = 0.2
+_FINAL_STATES = {SendState.SENT, SendState.REFUSED, SendState.UNKNOWN, SendState.WITHDRAWN}
 
 
 @dataclass(slots=True)
 class ReplayRequest:
-    """One message that is to be answered once more, and what becomes of it."""
+    """One message to replay, and the result."""
 
     sid: str
-    judgement: ReplayCheck
-    episode: MessageRecord | None = None
-    plan: ReplayPreview | None = None
+    check: ReplayCheck
+    record: MessageRecord | None = None
+    preview: ReplayPreview | None = None
     result: str = ""
 
     @property
-    def good(self) -> bool:
-        """True while nothing stands against it."""
-        return self.judgement.status in {ReplayStatus.YES, ReplayStatus.ASKED}
+    def is_possible(self) -> bool:
+        """Whether nothing is known that prevents the replay."""
+        return self.check.status in {ReplayStatus.YES, ReplayStatus.ASKED}
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayPlanner:
+    """Previews replays with the rules of this configuration and the state in the store."""
+
+    settings: Settings
+    dispatcher: Dispatcher
+    pools: Mapping[str, Pool]
+    conditions: SenderConditions
+
+    @classmethod
+    def load(cls, settings: Settings) -> ReplayPlanner:
+        """Load the rules and the Sender Pools.
+
+        Raises:
+            ConfigurationError: with every mistake in the configuration.
+            CommandError: when a Sender Pool can be read neither from the store nor from Twilio.
+
+        """
+        snapshots = known_snapshots(settings)
+        dispatcher, pools = rules_and_pools(settings, snapshots)
+        return cls(settings, dispatcher, pools, load_conditions(settings, snapshots).conditions)
+
+    def preview(self, message: InboundMessage) -> ReplayPreview:
+        """Return what the message would be answered now; no handler runs."""
+        scope, now = self._scope_of(message), int(time.time() * 1000)
+        facts = load_contact(self.settings, scope, message.sender, now).facts
+        composer = Composer(
+            lambda service, texted: find_pool(self.pools, service, texted), self.settings.reply_from, ""
+        )
+        conversation = None
+        if self.dispatcher.conversations is not None:
+            with store_client(self.settings) as client:
+                conversation = read_conversation(client, scope, message.sender, now)
+        return preview_replay(message, scope, facts, conversation, self.dispatcher, composer, self.conditions)
+
+    def _scope_of(self, message: InboundMessage) -> str:
+        """Return the Service, or the texted number, in which the contact's opt-outs are stored."""
+        if message.service_sid is not None:
+            return message.service_sid
+        pool = find_pool(self.pools, None, message.recipient)
+        return pool.service_sid if pool is not None else message.recipient
 
 
 def register(commands: typer.Typer) -> None:
-    """Add the command."""
     commands.command("replay")(replay)
 
 
 def replay(
-    sids: Annotated[
-        list[str] | None, typer.Argument(metavar="SID...", help="Messages by their sids.")
-    ] = None,
+    sids: Annotated[list[str] | None, typer.Argument(metavar="SID...", help="MessageSids.")] = None,
     since: Annotated[
         str | None,
         typer.Option(
@@ -62,185 +108,186 @@ def replay(
         ),
     ] = None,
     cause: Annotated[
-        str, typer.Option("--cause", metavar="TEXT", help="Only those whose cause holds this text.")
+        str, typer.Option("--cause", metavar="TEXT", help="Only dead letters whose cause contains this text.")
     ] = "",
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show what would be sent; nothing is, and no handler runs.")
+        bool, typer.Option("--dry-run", help="Show what would be sent; nothing is sent, no handler runs.")
     ] = False,
     max_age: Annotated[
-        str, typer.Option("--max-age", metavar="SPAN", help="Leave out what was texted longer ago.")
+        str, typer.Option("--max-age", metavar="SPAN", help="Skip messages that are older.")
     ] = "24h",
     even_if_unknown: Annotated[
         bool,
         typer.Option(
-            "--even-if-unknown", help="Also what may have been answered: a person may get it twice."
+            "--even-if-unknown",
+            help="Also messages whose reply may have been sent: a contact may get it twice.",
         ),
     ] = False,
-    limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many at the most.")] = 100,
-    wait: Annotated[float, typer.Option(min=0, max=600, help="Seconds to wait for the outcome.")] = 5,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="Maximum number of messages.")] = 100,
+    wait: Annotated[float, typer.Option(min=0, max=600, help="Seconds to wait for the result.")] = 5,
     reveal: Annotated[bool, typer.Option("--reveal", help="Show numbers and texts in full.")] = False,
-    as_json: AsJson = False,
+    as_json: JsonOption = False,
 ) -> None:
-    """Have dead letters answered once more: rule, handler and sender are found anew, as for a new text.
+    """Answer dead letters again: rule, handler and sender are determined anew, as for a new message.
 
-    Name messages, or choose dead letters by --since and --cause; look first with --dry-run. The running
-    routers do the work; without one it waits in the outbox. The answer leaves by REST, once, however often
-    it is asked for, and not to somebody who has opted out or after late_limit seconds. Exits with 1 when
-    nothing is found or a message that was named is not replayed.
+    Give the sids of messages, or select dead letters with --since and --cause; --dry-run shows what would be
+    sent. The running routers do the work; without one it waits in the outbox. The reply leaves by REST, once,
+    however often it is requested, and not to a contact who has opted out or after late_limit seconds. Exits
+    with 1 when nothing is found, or when a message that was given is not replayed.
     """
     if not sids and since is None and not cause:
         raise CommandError(
-            "Which messages? Name them, or choose dead letters:",
+            "Give the sids of messages, or select dead letters:",
             "sms-router replay --since 2h --cause timeout --dry-run",
             code=2,
         )
     if sids and (since is not None or cause):
-        raise CommandError("Name messages, or choose them by --since and --cause, not both.", code=2)
+        raise CommandError("Give either sids, or --since and --cause.", code=2)
     oldest, begin = parse_duration(max_age, "--max-age"), parse_since(since, time.time())
     settings = settings_for_command()
     reveal = reveal or settings.router.privacy is Privacy.OPEN
-    wishes = _wishes(settings, sids or [], begin, cause, limit)
-    if wishes and (planner := Planner.of(settings)):
-        for wish in wishes:
-            _consider(wish, planner, oldest, even_unknown=even_if_unknown)
+    requests = _find_messages(settings, sids or [], begin, cause, limit)
+    if requests:
+        planner = ReplayPlanner.load(settings)
+        for request in requests:
+            _check(request, planner, oldest, even_unknown=even_if_unknown)
     if not dry_run:
-        _carry_out(settings, [wish for wish in wishes if wish.good], even_if_unknown, wait)
+        _request_replays(settings, [each for each in requests if each.is_possible], even_if_unknown, wait)
     if as_json:
-        print_json([_as_json(wish, reveal) for wish in wishes])
+        print_json([_as_json(request, reveal) for request in requests])
     else:
-        _tell(wishes, reveal, dry_run=dry_run)
-    if not wishes and not as_json:
-        print_error("No dead letter is like that.", "List them: sms-router messages --failed")
-    if not wishes or (sids and not all(wish.good for wish in wishes)):
+        _print_results(requests, reveal, dry_run=dry_run)
+    if not requests and not as_json:
+        print_error("No dead letter matches.", "List them: sms-router messages --failed")
+    if not requests or (sids and not all(request.is_possible for request in requests)):
         raise typer.Exit(1)
 
 
-def _wishes(
+def _find_messages(
     settings: Settings, sids: Sequence[str], since: int, cause: str, limit: int
 ) -> list[ReplayRequest]:
-    """Find the messages: those that are named, or the dead letters that were chosen."""
-    missing = ReplayCheck(ReplayStatus.NOT_FOUND, "it is not in the journal")
+    not_found = ReplayCheck(ReplayStatus.NOT_FOUND, "it is not in the journal")
     if not has_store(settings):
-        return [ReplayRequest(sid, missing) for sid in sids]
+        return [ReplayRequest(sid, not_found) for sid in sids]
     accounts = [account.sid for account in settings.accounts]
     with store_client(settings) as client:
         history = HistoryReader(client)
-        if not sids:
-            return [ReplayRequest(each.sid, missing, each) for each in history.failed(limit, since, cause)]
-        return [ReplayRequest(sid, missing, history.find(sid, accounts)) for sid in dict.fromkeys(sids)]
+        if sids:
+            return [ReplayRequest(sid, not_found, history.find(sid, accounts)) for sid in dict.fromkeys(sids)]
+        return [
+            ReplayRequest(record.sid, not_found, record) for record in history.failed(limit, since, cause)
+        ]
 
 
-def _consider(wish: ReplayRequest, planner: Planner, oldest: int, *, even_unknown: bool) -> None:
-    """Judge a wish, and say what would be sent."""
-    if wish.episode is None:
+def _check(request: ReplayRequest, planner: ReplayPlanner, oldest: int, *, even_unknown: bool) -> None:
+    """Fill in whether the message may be replayed, and what would be sent."""
+    if request.record is None:
         return
-    wish.judgement = replaying.check_replayable(
-        wish.episode, int(time.time() * 1000), oldest, even_unknown=even_unknown
-    )
-    if not wish.good or wish.episode.message is None:
+    now = int(time.time() * 1000)
+    request.check = check_replayable(request.record, now, oldest, even_unknown=even_unknown)
+    if not request.is_possible or request.record.message is None:
         return
-    wish.plan = planner.plan(wish.episode.message)
-    wish.judgement = wish.plan.forbidden or wish.judgement
+    request.preview = planner.preview(request.record.message)
+    request.check = request.preview.forbidden or request.check
 
 
-def _carry_out(settings: Settings, wishes: Sequence[ReplayRequest], even_unknown: bool, wait: float) -> None:
-    if not wishes:
+def _request_replays(
+    settings: Settings, requests: Sequence[ReplayRequest], even_unknown: bool, wait: float
+) -> None:
+    if not requests:
         return
     with store_client(settings) as client:
-        for wish in wishes:
-            if wish.episode is not None and wish.plan is not None:
-                wish.judgement = replaying.request_replay(
+        for request in requests:
+            if request.record is not None and request.preview is not None:
+                request.check = request_replay(
                     client,
-                    wish.episode,
-                    wish.plan.scope,
+                    request.record,
+                    request.preview.scope,
                     settings.router.retention_days,
                     even_unknown=even_unknown,
                 )
-        _watch(client, [wish for wish in wishes if wish.judgement.status is ReplayStatus.ASKED], wait)
+        accepted = [request for request in requests if request.check.status is ReplayStatus.ASKED]
+        _wait_for_results(client, accepted, wait)
 
 
-def _watch(client: redis.Redis, wishes: Sequence[ReplayRequest], wait: float) -> None:
-    """Look for a while what becomes of what was asked for."""
-    until = time.monotonic() + wait
-    history, open_wishes = HistoryReader(client), list(wishes)
-    while open_wishes:
-        found = history.read(_places(open_wishes))
-        for wish, episode in zip(open_wishes, found, strict=True):
-            wish.result = _result(episode)
-        open_wishes = [wish for wish in open_wishes if not wish.result]
-        if time.monotonic() >= until:
+def _wait_for_results(client: redis.Redis, requests: Sequence[ReplayRequest], wait: float) -> None:
+    deadline = time.monotonic() + wait
+    history, pending = HistoryReader(client), list(requests)
+    while pending:
+        records = history.read(
+            (request.record.message.sender, request.record.reference)
+            for request in pending
+            if request.record is not None and request.record.message is not None
+        )
+        for request, record in zip(pending, records, strict=True):
+            request.result = _describe_result(record)
+        pending = [request for request in pending if not request.result]
+        if time.monotonic() >= deadline:
             break
-        time.sleep(_LOOK_EVERY)
-    for wish in open_wishes:
-        wish.result = "waits in the outbox until a running router takes it"
+        time.sleep(_POLL_INTERVAL)
+    for request in pending:
+        request.result = "waits in the outbox for a running router"
 
 
-def _places(wishes: Sequence[ReplayRequest]) -> list[tuple[str, str]]:
-    return [
-        (wish.episode.message.sender, wish.episode.reference)
-        for wish in wishes
-        if wish.episode is not None and wish.episode.message is not None
-    ]
-
-
-def _result(episode: MessageRecord) -> str:
-    """Say what became of a replay; empty while it is under way."""
-    if episode.replay is None or episode.replay.answer is None:
+def _describe_result(record: MessageRecord) -> str:
+    """Return the result of a replay; empty while it is in progress."""
+    if record.replay is None or record.replay.answer is None:
         return ""
-    if episode.replay.failure:
-        return f"nothing was sent: {episode.replay.failure}"
-    sendings = episode.attempts_of(ReplyKind.REPLAY)
-    if not sendings:
-        return "nothing was sent: its rule says nothing"
-    if any(sending.state not in _ENDED for sending in sendings):
+    if record.replay.failure:
+        return f"nothing was sent: {record.replay.failure}"
+    attempts = record.attempts_of(ReplyKind.REPLAY)
+    if not attempts:
+        return "nothing was sent: its rule sends no reply"
+    if any(attempt.state not in _FINAL_STATES for attempt in attempts):
         return ""
-    return "; ".join(describe_attempt(sending) for sending in sendings)
+    return "; ".join(describe_attempt(attempt) for attempt in attempts)
 
 
-def _tell(wishes: Sequence[ReplayRequest], reveal: bool, *, dry_run: bool) -> None:
-    for wish in wishes:
-        stdout.print(plain(f"{wish.sid}  {_summary(wish, dry_run=dry_run)}", "bold"), soft_wrap=True)
-        for line in _lines(wish, reveal):
+def _print_results(requests: Sequence[ReplayRequest], reveal: bool, *, dry_run: bool) -> None:
+    for request in requests:
+        summary = _summarize(request, dry_run=dry_run)
+        stdout.print(plain(f"{request.sid}  {summary}", "bold"), soft_wrap=True)
+        for line in _detail_lines(request, reveal):
             stdout.print(plain(f"  {line}"), soft_wrap=True)
-    good = sum(wish.good for wish in wishes)
-    if dry_run and wishes:
-        stdout.print(f"\n{plural(good, 'message')} would be replayed; nothing was sent.")
+    if dry_run and requests:
+        possible = sum(request.is_possible for request in requests)
+        stdout.print(f"\n{plural(possible, 'message')} would be replayed; nothing was sent.")
 
 
-def _summary(wish: ReplayRequest, *, dry_run: bool) -> str:
-    if not wish.good:
-        return f"is not replayed: {wish.judgement.reason}"
-    return f"would be replayed: {wish.judgement.reason}" if dry_run else wish.result or "asked for"
+def _summarize(request: ReplayRequest, *, dry_run: bool) -> str:
+    if not request.is_possible:
+        return f"is not replayed: {request.check.reason}"
+    return f"would be replayed: {request.check.reason}" if dry_run else request.result or "requested"
 
 
-def _lines(wish: ReplayRequest, reveal: bool) -> list[str]:
-    if wish.episode is None or wish.episode.message is None:
+def _detail_lines(request: ReplayRequest, reveal: bool) -> list[str]:
+    record, preview = request.record, request.preview
+    if record is None or record.message is None:
         return []
-    came, body = format_time(wish.episode.received), " ".join(body_of(wish.episode, reveal).split())
-    who = f"{number_of(wish.episode, reveal)} to {wish.episode.message.recipient}"
-    lines = [f"{came}  {who}: {body}"]
-    if wish.plan is not None and wish.good:
-        lines.append(f"rule {wish.plan.rule}" + (f", {wish.plan.runs}" if wish.plan.runs else ""))
-        lines += [f"text: {text if reveal else mask_text(text)}" for text in wish.plan.texts]
-        what = "a text " if wish.plan.runs else ""
-        sender = wish.plan.sender
-        lines.append(f"{what}would leave from {sender}" if sender else f"nothing: {wish.plan.against}")
+    received, body = format_time(record.received), " ".join(body_of(record, reveal).split())
+    lines = [f"{received}  {number_of(record, reveal)} to {record.message.recipient}: {body}"]
+    if preview is not None and request.is_possible:
+        lines.append(f"rule {preview.rule}" + (f", {preview.runs}" if preview.runs else ""))
+        lines += [f"text: {text if reveal else mask_text(text)}" for text in preview.texts]
+        subject = "a text " if preview.runs else ""
+        sender = preview.sender
+        lines.append(f"{subject}would leave from {sender}" if sender else f"nothing: {preview.against}")
     return lines
 
 
-def _as_json(wish: ReplayRequest, reveal: bool) -> dict[str, object]:
-    plan = wish.plan
-    texts = plan.texts if plan is not None else ()
+def _as_json(request: ReplayRequest, reveal: bool) -> dict[str, object]:
+    record, preview = request.record, request.preview
+    texts = preview.texts if preview is not None else ()
     return {
-        "sid": wish.sid,
-        "received": format_iso(wish.episode.received) if wish.episode else None,
-        "from": number_of(wish.episode, reveal) if wish.episode else None,
-        "replayed": wish.judgement.status is ReplayStatus.ASKED,
-        "verdict": wish.judgement.status.value,
-        "why": wish.judgement.reason,
-        "rule": plan.rule if plan is not None else None,
-        "sender": plan.sender if plan is not None else None,
+        "sid": request.sid,
+        "received": format_iso(record.received) if record else None,
+        "from": number_of(record, reveal) if record else None,
+        "replayed": request.check.status is ReplayStatus.ASKED,
+        "verdict": request.check.status.value,
+        "why": request.check.reason,
+        "rule": preview.rule if preview is not None else None,
+        "sender": preview.sender if preview is not None else None,
         "text": [text if reveal else mask_text(text) for text in texts],
-        "runs": (plan.runs or None) if plan is not None else None,
-        "result": wish.result or None,
+        "runs": (preview.runs or None) if preview is not None else None,
+        "result": request.result or None,
     }

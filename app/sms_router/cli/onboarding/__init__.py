@@ -1,1 +1,1 @@
-"""Onboarding."""
+"""The command ``onboarding``."""

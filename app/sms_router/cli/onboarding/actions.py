@@ -1,4 +1,4 @@
-"""What the onboarding commands do: look into Redis, ask Twilio, and change one checklist at a time."""
+"""What the onboarding commands read and change: checklists in Redis, port-in requests at Twilio."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 from sms_router.cli.context import has_store, store_client
 from sms_router.cli.output import CommandError, stderr
-from sms_router.cli.twilio_access import api_error, ask, client_for, operation_on
+from sms_router.cli.twilio_access import api_error, call_twilio, open_configured_service, twilio_client
 from sms_router.config.settings import Settings
-from sms_router.membership import audit_log as journal
+from sms_router.membership import audit_log
 from sms_router.membership.source import PoolReadError
-from sms_router.onboarding import repository as storing
+from sms_router.onboarding import repository
 from sms_router.onboarding.checklist import Checklist
 from sms_router.onboarding.porting_api import (
     Portability,
@@ -26,45 +26,46 @@ from sms_router.store.server_clock import server_time
 from sms_router.twilio.rest import ApiError, FailureKind
 
 Change = Callable[[Checklist | None, float, str], Checklist | None]
-"""Takes what is stored, the time and the operator; returns what is to be stored."""
+"""Takes the stored checklist, the time and the operator; returns the checklist to store."""
 
 
-def known_arrivals(settings: Settings) -> tuple[OnboardingState, float]:
-    """Return the numbers on their way and the time, in seconds since the epoch, by Redis' clock."""
+def read_state(settings: Settings) -> tuple[OnboardingState, float]:
+    """Return the numbers in onboarding, and the time of Redis' clock in seconds since the epoch."""
     if not has_store(settings):
         return OnboardingState(), time.time()
     with store_client(settings) as client:
         return load_state(client), server_time(client)
 
 
-def update_checklist(settings: Settings, number: str, what: str, how: Change) -> Checklist | None:
-    """Change what is kept of a number, and let every router know; return what is kept now.
+def update_checklist(settings: Settings, number: str, description: str, change: Change) -> Checklist | None:
+    """Change the checklist of a number and notify every router; return the new one.
 
-    ``what`` describes it in the history of changes, where something has changed.
+    A change is recorded in the audit log with ``description``.
 
     Raises:
-        CommandError: when others keep changing it too.
+        CommandError: when others change the checklist at the same time, again and again.
 
     """
     with store_client(settings) as client:
-        at, who = server_time(client), journal.current_operator()
-        seen_before: list[Checklist | None] = []
+        at, operator = server_time(client), audit_log.current_operator()
+        attempts: list[Checklist | None] = []
 
-        def change(before: Checklist | None) -> Checklist | None:
-            seen_before.append(before)
-            return how(before, at, who)
+        def apply(before: Checklist | None) -> Checklist | None:
+            attempts.append(before)
+            return change(before, at, operator)
 
         try:
-            after = storing.compare_and_set(client, number, change)
-        except storing.ConflictError as error:
+            after = repository.compare_and_set(client, number, apply)
+        except repository.ConflictError as error:
             raise CommandError(
-                f"Others keep changing what is kept of {number}; nothing was stored.", "Try it again."
+                f"The checklist of {number} is changed by others too; nothing was stored.", "Try again."
             ) from error
-        before = seen_before[-1]
+        before = attempts[-1]
         if after != before:
-            service_sid = next((each.service_sid for each in (after, before) if each is not None), "")
-            journal.record(client, service_sid, "onboarding", number, f"{number}: {what}")
-            storing.delete_finished(client, at)
+            owner = after if after is not None else before
+            service_sid = owner.service_sid if owner is not None else ""
+            audit_log.record(client, service_sid, "onboarding", number, f"{number}: {description}")
+            repository.delete_finished(client, at)
         return after
 
 
@@ -72,104 +73,105 @@ def ask_portability(settings: Settings, number: str) -> Portability:
     """Ask Twilio whether a number can be ported.
 
     Raises:
-        CommandError: when Twilio refuses, or is away.
+        CommandError: when the request fails.
 
     """
     if not settings.accounts:
         raise CommandError(
             "No account is configured.", "export TWILIO_ACCOUNT_SID=AC... TWILIO_AUTH_TOKEN=..."
         )
-    client = client_for(settings, settings.accounts[0].sid)
-    return ask(settings, f"Asking Twilio about {number}", lambda: fetch_portability(client, number))
+    client = twilio_client(settings, settings.accounts[0].sid)
+    return call_twilio(
+        settings, f"Reading from Twilio about {number}", lambda: fetch_portability(client, number)
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class PortingReport:
-    """What Twilio says of the numbers on their way."""
+    """What was read from Twilio about the numbers in onboarding."""
 
     pending: tuple[Checklist, ...]
     texted: Mapping[str, float]
     ports: Mapping[str, PortedNumber]
-    """By number; those that could be read."""
+    """By number, as far as they could be read."""
     members: Mapping[str, frozenset[str]]
-    """The addresses in each Service that could be read."""
+    """The senders' addresses by Service, as far as they could be read."""
     failures: tuple[str, ...]
 
-    def moved(self, checklist: Checklist | None, at: float, _: str) -> Checklist | None:
-        """Return a checklist with what was read of its number."""
+    def apply(self, checklist: Checklist | None, at: float, _: str) -> Checklist | None:
+        """Return a checklist with the progress that was read; see `Change`."""
         if checklist is None:
             return None
         port = self.ports.get(checklist.number)
         if port is not None and port.request_sid == checklist.request_sid:
             checklist = apply_port_status(checklist, port, at)
-        there = checklist.number in self.members.get(checklist.service_sid, ())
-        return apply_observed(checklist, at, in_service=there, texted=self.texted.get(checklist.number))
+        in_service = checklist.number in self.members.get(checklist.service_sid, ())
+        return apply_observed(checklist, at, in_service=in_service, texted=self.texted.get(checklist.number))
 
 
-def read_arrivals(settings: Settings, known: OnboardingState) -> PortingReport:
-    """Read from Twilio how far the numbers on their way are."""
+def read_progress(settings: Settings, state: OnboardingState) -> PortingReport:
+    """Read from Twilio the progress of the numbers in onboarding."""
     failures: list[str] = []
     members = {}
-    for sid in sorted({each.service_sid for each in known.pending}):
-        found = _members(settings, sid, failures)
-        if found is not None:
-            members[sid] = found
-    ports = _ports(settings, known.pending, failures)
-    return PortingReport(known.pending, known.texted, ports, members, tuple(failures))
+    for sid in sorted({checklist.service_sid for checklist in state.pending}):
+        addresses = _read_members(settings, sid, failures)
+        if addresses is not None:
+            members[sid] = addresses
+    ports = _read_ports(settings, state.pending, failures)
+    return PortingReport(state.pending, state.texted, ports, members, tuple(failures))
 
 
-def _ports(
+def _read_ports(
     settings: Settings, pending: Iterable[Checklist], failures: list[str]
 ) -> Mapping[str, PortedNumber]:
-    """Read each port-in request once, however many numbers it holds."""
-    wanted: dict[tuple[str, str], list[str]] = {}
-    for each in pending:
-        if each.request_sid is not None:
-            account_sid = _account_of(settings, each.service_sid)
-            wanted.setdefault((account_sid, each.request_sid), []).append(each.number)
+    """Read each port-in request once, even if it has several numbers."""
+    numbers_by_request: dict[tuple[str, str], list[str]] = {}
+    for checklist in pending:
+        if checklist.request_sid is not None:
+            service = settings.service(checklist.service_sid)
+            account_sid = service.account if service is not None else settings.accounts[0].sid
+            numbers = numbers_by_request.setdefault((account_sid, checklist.request_sid), [])
+            numbers.append(checklist.number)
     ports = {}
-    for (account_sid, request_sid), numbers in wanted.items():
+    for (account_sid, request_sid), numbers in numbers_by_request.items():
         try:
             with stderr.status(f"Reading {request_sid} from Twilio ..."):
-                found = fetch_ported_numbers(client_for(settings, account_sid), request_sid)
+                request = fetch_ported_numbers(twilio_client(settings, account_sid), request_sid)
         except ApiError as error:
-            failures += _unread(settings, error, request_sid, numbers)
+            failures += _describe_unread(settings, error, request_sid, numbers)
             continue
-        ports.update({number: found[number] for number in numbers if number in found})
+        ports.update({number: request[number] for number in numbers if number in request})
         failures += [
-            f"{number} is not part of the port-in request {request_sid}; {_other_request(number)}"
+            f"{number} is not part of the port-in request {request_sid}; {_request_hint(number)}"
             for number in numbers
-            if number not in found
+            if number not in request
         ]
     return ports
 
 
-def _unread(settings: Settings, error: ApiError, request_sid: str, numbers: Iterable[str]) -> list[str]:
-    """Say for each number why its port-in request could not be read."""
+def _describe_unread(
+    settings: Settings, error: ApiError, request_sid: str, numbers: Iterable[str]
+) -> list[str]:
+    """Return for the numbers why their port-in request could not be read."""
     if error.failure.kind is not FailureKind.NOT_FOUND:
         return [f"{', '.join(numbers)}: {api_error(settings, error).lines[0]}"]
     return [
-        f"{number}: Twilio knows no port-in request {request_sid} on this account; {_other_request(number)}"
+        f"{number}: this account has no port-in request {request_sid}; {_request_hint(number)}"
         for number in numbers
     ]
 
 
-def _other_request(number: str) -> str:
-    return f"give the right one: sms-router onboarding request {number} KW..."
+def _request_hint(number: str) -> str:
+    return f"record the right one: sms-router onboarding request {number} KW..."
 
 
-def _account_of(settings: Settings, service_sid: str) -> str:
-    service = settings.service(service_sid)
-    return service.account if service is not None else settings.accounts[0].sid
-
-
-def _members(settings: Settings, service_sid: str, failures: list[str]) -> frozenset[str] | None:
+def _read_members(settings: Settings, service_sid: str, failures: list[str]) -> frozenset[str] | None:
     if settings.service(service_sid) is None:
         failures.append(f"{service_sid} is not one of the configured Messaging Services.")
         return None
     try:
         with stderr.status(f"Reading {service_sid} from Twilio ..."):
-            snapshot = operation_on(settings, service_sid).source.read(time.time())
+            snapshot = open_configured_service(settings, service_sid).source.read(time.time())
     except PoolReadError as error:
         failures.append(api_error(settings, error).lines[0])
         return None

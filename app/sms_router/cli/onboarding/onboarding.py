@@ -1,4 +1,4 @@
-"""``sms-router onboarding``: short codes and numbers on their way in, and what is to be done for them."""
+"""``sms-router onboarding``: checklists of short-code leases and number ports, until they are live."""
 
 from __future__ import annotations
 
@@ -10,36 +10,36 @@ from typing import Annotated
 import typer
 
 from sms_router.cli.context import settings_for_command
-from sms_router.cli.onboarding import display as shown
-from sms_router.cli.onboarding.actions import known_arrivals, update_checklist
-from sms_router.cli.onboarding.porting import Named, arrival_typed, portable, refresh
-from sms_router.cli.output import AsJson, CommandError, confirm, print_error, print_json
-from sms_router.cli.senders.cordons import reason_of
+from sms_router.cli.onboarding import display
+from sms_router.cli.onboarding.actions import ask_portability, read_progress, read_state, update_checklist
+from sms_router.cli.output import CommandError, JsonOption, confirm, print_error, print_json, print_line
+from sms_router.cli.senders.cordons import reason_option
 from sms_router.cli.senders.pools import stored_pools
-from sms_router.cli.twilio_access import Yes, chosen_service, print_line
+from sms_router.cli.twilio_access import YesOption, choose_service
 from sms_router.config.settings import Settings
 from sms_router.onboarding.checklist import Checklist, StepError, day_of
-from sms_router.onboarding.process_choice import UnsupportedNumberError, choose_path
+from sms_router.onboarding.process_choice import OnboardingPath, UnsupportedNumberError, choose_path
 from sms_router.onboarding.steps import OnboardingKind
 
 _REQUEST_SID = re.compile(r"KW[0-9a-fA-F]{32}")
+
+NumberArgument = Annotated[
+    str, typer.Argument(metavar="NUMBER", help="The number, like +14155550100, or a short code.")
+]
 
 onboarding = typer.Typer()
 
 
 def register(commands: typer.Typer) -> None:
-    """Add the commands."""
-    onboarding.command("portable")(portable)
-    onboarding.command("refresh")(refresh)
     commands.add_typer(onboarding, name="onboarding")
 
 
 @onboarding.callback(invoke_without_command=True)
-def overview(context: typer.Context, as_json: AsJson = False) -> None:
-    """Numbers on their way: short-code leases and ports, and who is to act next.
+def overview(context: typer.Context, as_json: JsonOption = False) -> None:
+    """Track short-code leases and number ports until they are live.
 
-    A short code whose lease moves, or a number that is being ported, takes weeks, and does not work
-    before. The routers pass it over meanwhile, and say so; whoever texts it is answered all the same.
+    A lease or a port takes weeks. The routers do not select the number before it is live, and the selection
+    trail says why. A contact who texts it gets a reply.
     """
     if context.invoked_subcommand is None:
         list_all(as_json=as_json)
@@ -47,229 +47,297 @@ def overview(context: typer.Context, as_json: AsJson = False) -> None:
 
 @onboarding.command("list")
 def list_all(
-    everything: Annotated[bool, typer.Option("--all", help="Those that are live already, too.")] = False,
-    as_json: AsJson = False,
+    everything: Annotated[bool, typer.Option("--all", help="Numbers that are live, too.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
-    """List the numbers on their way: what is due, from whom, and until when."""
-    known, at = known_arrivals(settings_for_command())
+    """List the numbers in onboarding: the next step, who acts, and the expected date."""
+    state, at = read_state(settings_for_command())
     if as_json:
-        chosen = known.checklists if everything else known.pending
-        print_json([shown.as_json(each, known, at) for each in chosen])
+        checklists = state.checklists if everything else state.pending
+        print_json([display.as_json(checklist, state, at) for checklist in checklists])
     else:
-        shown.print_list(known, at, everything=everything)
+        display.print_list(state, at, everything=everything)
 
 
 @onboarding.command("show")
-def show(number: Named, as_json: AsJson = False) -> None:
-    """Show one number's checklist: what is done, what is due, what is needed, and what to watch out for."""
-    known, at = known_arrivals(settings_for_command())
-    checklist = known.find(_normal(number))
+def show(number: NumberArgument, as_json: JsonOption = False) -> None:
+    """Show the checklist of a number: steps, dates, what is needed, and its history."""
+    state, at = read_state(settings_for_command())
+    checklist = state.find(_normalize(number))
     if checklist is None:
-        raise _unknown(number)
+        raise _not_found(number)
     if as_json:
-        print_json(shown.as_json(checklist, known, at))
+        print_json(display.as_json(checklist, state, at))
     else:
-        shown.print_checklist(checklist, known, at)
+        display.print_checklist(checklist, state, at)
 
 
 @onboarding.command("add")
 def add(
-    number: Named,
+    number: NumberArgument,
     kind: Annotated[
         OnboardingKind | None,
-        typer.Option("--kind", help="How it comes in; where there is one way only, that one."),
+        typer.Option("--kind", help="The process; default: the only one for this number."),
     ] = None,
     service: Annotated[
         str | None,
-        typer.Option("--service", metavar="MG...", help="The Messaging Service it is to belong to."),
+        typer.Option(
+            "--service", metavar="MG...", help="The Messaging Service for it, if several are configured."
+        ),
     ] = None,
     country: Annotated[str | None, typer.Option("--country", help="Two letters, like US (ISO 3166).")] = None,
     expected: Annotated[
-        str | None, typer.Option("--expected", metavar="DATE", help="When it goes live: 2026-12-01.")
+        str | None, typer.Option("--expected", metavar="DATE", help="The day it goes live: 2026-12-01.")
     ] = None,
     port_in: Annotated[
         str | None,
         typer.Option("--port-in", metavar="KW...", help="Its port-in request at Twilio (US only)."),
     ] = None,
-    as_json: AsJson = False,
+    as_json: JsonOption = False,
 ) -> None:
-    """Keep a number that is on its way: the routers do not use it before it is live."""
-    arrival = arrival_typed(number, kind, country.upper() if country else None)
-    request_sid, settings = _request_sid(port_in, arrival.kind), settings_for_command()
-    service_sid = chosen_service(settings, service)
+    """Record a number in onboarding: the routers do not select it before it is live."""
+    path = _choose_path(number, kind, country.upper() if country else None)
+    request_sid, settings = _parse_request_sid(port_in, path.kind), settings_for_command()
+    service_sid = choose_service(settings, service)
 
-    def begin(before: Checklist | None, at: float, who: str) -> Checklist:
+    def begin(before: Checklist | None, at: float, operator: str) -> Checklist:
         if before is not None and not before.is_finished:
             raise CommandError(
-                f"{before.number} is on its way already.", f"sms-router onboarding show {before.number}"
+                f"{before.number} is in onboarding already.", f"sms-router onboarding show {before.number}"
             )
-        day = _day(expected, at) if expected is not None else None
-        return Checklist.start(arrival, service_sid, at, who, day, request_sid)
+        day = _parse_day(expected, at) if expected is not None else None
+        return Checklist.start(path, service_sid, at, operator, day, request_sid)
 
-    checklist = update_checklist(settings, arrival.number, f"add ({arrival.kind})", begin)
+    checklist = update_checklist(settings, path.number, f"add ({path.kind})", begin)
     assert checklist is not None
-    _tell(settings, checklist, as_json=as_json)
+    _print_result(settings, checklist, as_json=as_json)
     if any(pool.holds(checklist.number) for pool in stored_pools(settings)):
         print_error(
-            f"{checklist.number} is in a Messaging Service already, and passed over from now on.",
-            f"If it works, forget this: sms-router onboarding drop {checklist.number}",
+            f"{checklist.number} is in a Messaging Service already; the routers do not select it any more.",
+            f"If it is live, delete the checklist: sms-router onboarding drop {checklist.number}",
         )
 
 
 @onboarding.command("done")
 def done(
-    number: Named,
+    number: NumberArgument,
     step: Annotated[
-        str | None, typer.Argument(metavar="STEP", help="The step; default: the one that is due.")
+        str | None, typer.Argument(metavar="STEP", help="The step; default: the current one.")
     ] = None,
-    as_json: AsJson = False,
+    as_json: JsonOption = False,
 ) -> None:
-    """Say that a step is done; those before it are done too. After a rejection: it was sent in again.
+    """Record that a step is done, and all before it; after a rejection: that it was resubmitted.
 
-    With the step live the number is finished, and every router uses it within a second.
+    The step ``live`` ends the onboarding: every router uses the number within a second.
     """
 
-    def advance(checklist: Checklist, at: float, who: str) -> Checklist:
+    def advance(checklist: Checklist, at: float, operator: str) -> Checklist:
         if step is not None and step not in checklist.process.step_names:
             names = ", ".join(checklist.process.step_names)
             raise CommandError(f"{checklist.kind} has no step {step}.", f"Its steps: {names}", code=2)
         if checklist.rejected is not None and step is None:
-            return checklist.resubmit(at, who)
-        return checklist.complete_step(step, at, who)
+            return checklist.resubmit(at, operator)
+        return checklist.complete_step(step, at, operator)
 
-    _alter(number, f"done {step}" if step else "done", advance, as_json=as_json)
+    _change(number, f"done {step}" if step else "done", advance, as_json=as_json)
 
 
 @onboarding.command("reject")
 def reject(
-    number: Named,
-    reason: Annotated[str, typer.Option("--reason", help="Why, as you were told.", callback=reason_of)],
-    as_json: AsJson = False,
+    number: NumberArgument,
+    reason: Annotated[
+        str, typer.Option("--reason", help="The reason that you were given.", callback=reason_option)
+    ],
+    as_json: JsonOption = False,
 ) -> None:
-    """Record that a port or an application was rejected, and say what mends it."""
-    _alter(
+    """Record that a port or an application was rejected, and show the remedies."""
+    _change(
         number,
         f"rejected: {reason}",
-        lambda checklist, at, who: checklist.reject(reason, at, who),
+        lambda checklist, at, operator: checklist.reject(reason, at, operator),
         as_json=as_json,
     )
 
 
 @onboarding.command("expect")
 def expect(
-    number: Named,
-    day: Annotated[str, typer.Argument(metavar="DATE", help="When it goes live: 2026-12-01.")],
-    as_json: AsJson = False,
+    number: NumberArgument,
+    day: Annotated[str, typer.Argument(metavar="DATE", help="The day it goes live: 2026-12-01.")],
+    as_json: JsonOption = False,
 ) -> None:
     """Record the day on which a number goes live."""
-    _alter(
+    _change(
         number,
         f"expected {day}",
-        lambda checklist, at, who: checklist.expect(_day(day, at), at, who),
+        lambda checklist, at, operator: checklist.expect(_parse_day(day, at), at, operator),
         as_json=as_json,
     )
 
 
 @onboarding.command("request")
 def request(
-    number: Named,
+    number: NumberArgument,
     sid: Annotated[str, typer.Argument(metavar="KW...", help="The port-in request at Twilio.")],
-    as_json: AsJson = False,
+    as_json: JsonOption = False,
 ) -> None:
-    """Record a number's port-in request, so that refresh follows it."""
-    _alter(
+    """Record the port-in request of a number, for ``refresh``."""
+    _change(
         number,
         f"request {sid}",
-        lambda checklist, at, who: checklist.attach_request(_request_sid(sid, checklist.kind) or "", at, who),
+        lambda checklist, at, operator: checklist.attach_request(
+            _parse_request_sid(sid, checklist.kind) or "", at, operator
+        ),
         as_json=as_json,
     )
 
 
 @onboarding.command("note")
 def note(
-    number: Named,
-    text: Annotated[
-        str, typer.Argument(metavar="TEXT", help="What is worth remembering.", callback=reason_of)
-    ],
-    as_json: AsJson = False,
+    number: NumberArgument,
+    text: Annotated[str, typer.Argument(metavar="TEXT", help="Text of the note.", callback=reason_option)],
+    as_json: JsonOption = False,
 ) -> None:
-    """Add a note to a number's history."""
-    _alter(number, "note", lambda checklist, at, who: checklist.add_note(text, at, who), as_json=as_json)
+    """Add a note to the history of a number."""
+    _change(
+        number,
+        "note",
+        lambda checklist, at, operator: checklist.add_note(text, at, operator),
+        as_json=as_json,
+    )
 
 
 @onboarding.command("drop")
-def drop(number: Named, yes: Yes = False) -> None:
-    """Forget a number that was on its way: from then on the routers use it like any other."""
-    settings, number = settings_for_command(), _normal(number)
-    known, _ = known_arrivals(settings)
-    if known.find(number) is None:
-        raise _unknown(number)
-    confirm(f"Forget the checklist of {number}?", yes=yes)
+def drop(number: NumberArgument, yes: YesOption = False) -> None:
+    """Delete the checklist of a number: the routers then select it like any other."""
+    settings, number = settings_for_command(), _normalize(number)
+    state, _ = read_state(settings)
+    if state.find(number) is None:
+        raise _not_found(number)
+    confirm(f"Delete the checklist of {number}?", yes=yes)
     update_checklist(settings, number, "drop", lambda _, __, ___: None)
-    print_line(f"{number} is forgotten. Every router knows it within a second.")
+    print_line(f"The checklist of {number} is deleted, on every router within a second.")
 
 
-def _alter(
-    number: str, what: str, how: Callable[[Checklist, float, str], Checklist], *, as_json: bool
+@onboarding.command("portable")
+def portable(number: NumberArgument, as_json: JsonOption = False) -> None:
+    """Ask Twilio whether its API can port a number, and what is needed. Exits with 1 when it cannot."""
+    kind = (
+        OnboardingKind.PORT_US if number.strip().isdigit() else None
+    )  # the error then says why a short code cannot
+    path = _choose_path(number, kind, None)
+    portability = ask_portability(settings_for_command(), path.number)
+    if as_json:
+        print_json(
+            {
+                "number": portability.number,
+                "portable": portability.portable,
+                "pin_and_account_number_required": portability.pin_required,
+                "reason": portability.reason,
+                "type": portability.number_type,
+                "country": portability.country,
+                "kind": path.kind.value,
+            }
+        )
+    else:
+        display.print_portability(portability, path.kind)
+    if not portability.portable:
+        raise typer.Exit(1)
+
+
+@onboarding.command("refresh")
+def refresh(as_json: JsonOption = False) -> None:
+    """Read port-in requests and Services from Twilio, and update the checklists.
+
+    A number becomes live when Twilio completes its port, when it was texted, or when it is in its Service on
+    its expected day. Exits with 1 when something could not be read.
+    """
+    settings = settings_for_command()
+    report = read_progress(settings, read_state(settings)[0])
+    changes = []
+    for before in report.pending:
+        after = update_checklist(settings, before.number, "refresh", report.apply)
+        if after is not None and after != before:
+            changes.append((before, after))
+    if as_json:
+        state, at = read_state(settings)
+        changed = [display.as_json(after, state, at) for _, after in changes]
+        print_json({"moved": changed, "failures": list(report.failures)})
+    else:
+        display.print_changes(changes, len(report.pending))
+        for failure in report.failures:
+            print_error(failure)
+    if report.failures:
+        raise typer.Exit(1)
+
+
+def _change(
+    number: str, description: str, change: Callable[[Checklist, float, str], Checklist], *, as_json: bool
 ) -> None:
-    """Change the checklist of a number that is on its way."""
+    """Change an existing checklist, and print it."""
 
-    def alter(before: Checklist | None, at: float, who: str) -> Checklist:
+    def apply(before: Checklist | None, at: float, operator: str) -> Checklist:
         if before is None:
-            raise _unknown(number)
+            raise _not_found(number)
         try:
-            return how(before, at, who)
+            return change(before, at, operator)
         except StepError as error:
             raise CommandError(
-                f"{error}.", f"See how far it is: sms-router onboarding show {before.number}"
+                f"{error}.", f"Show its checklist: sms-router onboarding show {before.number}"
             ) from error
 
     settings = settings_for_command()
-    changed = update_checklist(settings, _normal(number), what, alter)
+    changed = update_checklist(settings, _normalize(number), description, apply)
     assert changed is not None
-    _tell(settings, changed, as_json=as_json)
+    _print_result(settings, changed, as_json=as_json)
 
 
-def _tell(settings: Settings, checklist: Checklist, *, as_json: bool) -> None:
+def _print_result(settings: Settings, checklist: Checklist, *, as_json: bool) -> None:
     if as_json:
-        known, at = known_arrivals(settings)
-        print_json(shown.as_json(checklist, known, at))
+        state, at = read_state(settings)
+        print_json(display.as_json(checklist, state, at))
     else:
-        shown.print_state(checklist)
+        display.print_state(checklist)
 
 
-def _normal(number: str) -> str:
-    """Return a number as it is kept, however it was typed."""
+def _normalize(number: str) -> str:
+    """Return a number in the form in which it is stored."""
     try:
         return choose_path(number, None, None).number
     except UnsupportedNumberError:
         return number.strip()
 
 
-def _unknown(number: str) -> CommandError:
+def _choose_path(number: str, kind: OnboardingKind | None, country: str | None) -> OnboardingPath:
+    try:
+        return choose_path(number, kind, country)
+    except UnsupportedNumberError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+def _not_found(number: str) -> CommandError:
     return CommandError(
-        f"{number} is not on its way, as far as the router knows.",
-        "See what is: sms-router onboarding; keep it: sms-router onboarding add NUMBER",
+        f"{number} is not in onboarding.",
+        "List the numbers: sms-router onboarding; record it: sms-router onboarding add NUMBER",
     )
 
 
-def _request_sid(text: str | None, kind: OnboardingKind) -> str | None:
+def _parse_request_sid(text: str | None, kind: OnboardingKind) -> str | None:
     if text is None:
         return None
     if kind is not OnboardingKind.PORT_US:
         raise typer.BadParameter(
-            f"a port-in request is for --kind {OnboardingKind.PORT_US} only: the API does no other"
+            f"a port-in request is for --kind {OnboardingKind.PORT_US} only: the API supports no other"
         )
     if not _REQUEST_SID.fullmatch(text):
-        raise typer.BadParameter("a port-in request is KW and 32 hex digits")
+        raise typer.BadParameter("must be KW and 32 hex digits")
     return text
 
 
-def _day(text: str, at: float) -> date:
+def _parse_day(text: str, at: float) -> date:
     try:
         day = date.fromisoformat(text)
     except ValueError as error:
-        raise typer.BadParameter("a day is written like 2026-12-01") from error
+        raise typer.BadParameter("must be a day like 2026-12-01") from error
     if day < day_of(at):
         raise typer.BadParameter(f"{text} has passed")
     return day

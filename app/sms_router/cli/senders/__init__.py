@@ -1,1 +1,1 @@
-"""Senders, short-codes, membership."""
+"""The commands ``senders``, ``short-codes`` and ``membership``."""

@@ -1,4 +1,4 @@
-"""List, show, add, remove and update senders: what ``senders`` and ``short-codes`` have in common."""
+"""List, show, add, remove and update senders at Twilio, for ``senders`` and ``short-codes``."""
 
 from __future__ import annotations
 
@@ -9,65 +9,63 @@ from typing import Annotated
 
 import typer
 
-from sms_router.cli.output import CommandError, confirm, print_json, print_table
-from sms_router.cli.twilio_access import ServiceAccess, apply_change, ask, print_line
+from sms_router.cli.output import CommandError, confirm, print_json, print_line, print_table
+from sms_router.cli.twilio_access import ServiceAccess, apply_change, call_twilio
 from sms_router.membership.admin import NumberFilter, SenderResource, SenderType
 from sms_router.membership.snapshot_diff import describe_changes, format_capabilities
 from sms_router.senders.models import SenderKind
 
 _SID = re.compile(r"(SC|PN|AI)[0-9a-fA-F]{32}")
-_LIKE_A_SID = re.compile(r"[A-Z]{2}[0-9a-fA-F]{20,}")
+_SID_LIKE = re.compile(r"[A-Z]{2}[0-9a-fA-F]{20,}")
 _URL = re.compile(r"https?://[^/\s]\S*")
-_KINDS = {
+_KIND_NAMES = {
     SenderKind.SHORT_CODE: "short code",
     SenderKind.ALPHANUMERIC: "alphanumeric",
     SenderKind.LONG_CODE: "long code",
     SenderKind.TOLL_FREE: "toll-free",
 }
-"""Short enough that the sid beside it is not folded at 80 columns."""
-_LONGEST_NAME = 64
+"""Short, so that the sid beside it is not wrapped at 80 columns."""
+_MAX_NAME_LENGTH = 64
 """Characters (SMS/ShortCodes, FriendlyName)."""
 
 
 def _url(value: str | None) -> str | None:
     if value and not _URL.fullmatch(value):
-        raise typer.BadParameter("a URL begins with https:// or http://; an empty one removes it")
+        raise typer.BadParameter("must begin with https:// or http://; an empty one removes the URL")
     return value
 
 
 def _method(value: str | None) -> str | None:
     if value is not None and value.upper() not in ("GET", "POST"):
-        raise typer.BadParameter("a method is GET or POST")
+        raise typer.BadParameter("must be GET or POST")
     return value.upper() if value else value
 
 
 def _name(value: str | None) -> str | None:
-    if value is not None and len(value) > _LONGEST_NAME:
-        raise typer.BadParameter(f"a name has at most {_LONGEST_NAME} characters")
+    if value is not None and len(value) > _MAX_NAME_LENGTH:
+        raise typer.BadParameter(f"must have at most {_MAX_NAME_LENGTH} characters")
     return value
 
 
 def _version(value: str | None) -> str | None:
     if value not in (None, "2010-04-01", "2008-08-01"):
-        raise typer.BadParameter("an API version is 2010-04-01 or 2008-08-01")
+        raise typer.BadParameter("must be 2010-04-01 or 2008-08-01")
     return value
 
 
 FriendlyName = Annotated[
-    str | None, typer.Option("--friendly-name", help="What people call it.", callback=_name)
+    str | None, typer.Option("--friendly-name", help="Name of the number.", callback=_name)
 ]
 SmsUrl = Annotated[
     str | None,
     typer.Option(
-        "--sms-url", help="Where its texts go outside of a Service; empty removes it.", callback=_url
+        "--sms-url", help="URL for its texts outside of a Service; empty removes it.", callback=_url
     ),
 ]
 SmsMethod = Annotated[str | None, typer.Option("--sms-method", help="GET or POST.", callback=_method)]
 SmsFallbackUrl = Annotated[
     str | None,
-    typer.Option(
-        "--sms-fallback-url", help="Where they go when that fails; empty removes it.", callback=_url
-    ),
+    typer.Option("--sms-fallback-url", help="URL when that fails; empty removes it.", callback=_url),
 ]
 SmsFallbackMethod = Annotated[
     str | None, typer.Option("--sms-fallback-method", help="GET or POST.", callback=_method)
@@ -75,160 +73,160 @@ SmsFallbackMethod = Annotated[
 ApiVersion = Annotated[
     str | None, typer.Option("--api-version", help="2010-04-01 or 2008-08-01.", callback=_version)
 ]
-Everything = Annotated[
-    bool, typer.Option("--all", help="Also those of the account that are not in the Service.")
+EverythingOption = Annotated[
+    bool, typer.Option("--all", help="Senders of the account that are not in the Service, too.")
 ]
-NameFilter = Annotated[str | None, typer.Option("--friendly-name", help="Only those with this name.")]
+NameFilter = Annotated[str | None, typer.Option("--friendly-name", help="Only senders with this name.")]
 
 
 def list_senders(
-    operation: ServiceAccess, types: Sequence[SenderType], chosen: NumberFilter, *, everything: bool
+    service: ServiceAccess, types: Sequence[SenderType], selected: NumberFilter, *, everything: bool
 ) -> list[SenderResource]:
-    """Return the senders at Twilio now, of several types."""
+    """Return the senders at Twilio that match a filter; ``everything`` includes those outside the Service."""
 
     def read() -> list[SenderResource]:
-        resources = operation.resources
         return [
-            each for type_ in types for each in resources.list_senders(type_, chosen, everything=everything)
+            sender
+            for sender_type in types
+            for sender in service.admin.list_senders(sender_type, selected, everything=everything)
         ]
 
-    return ask(operation.settings, "Asking Twilio", read)
+    return call_twilio(service.settings, "Reading from Twilio", read)
 
 
-def print_senders(operation: ServiceAccess, senders: Sequence[SenderResource], *, as_json: bool) -> None:
-    """Show a list of senders: those of the Service first."""
+def print_senders(service: ServiceAccess, senders: Sequence[SenderResource], *, as_json: bool) -> None:
+    """Print a list of senders, those of the Service first."""
     if as_json:
-        print_json([parse_updates(each) for each in senders])
+        print_json([sender_as_json(sender) for sender in senders])
         return
-    inside = [each for each in senders if each.service_sid]
-    outside = [each for each in senders if not each.service_sid]
+    inside = [sender for sender in senders if sender.service_sid]
+    outside = [sender for sender in senders if not sender.service_sid]
     if inside or not outside:
-        print_line(f"In {operation.service_sid}:" if inside else "None; see the whole account with --all.")
-        _print_senders(inside)
+        print_line(f"In {service.service_sid}:" if inside else "None; list the whole account with --all.")
+        _print_table(inside)
     if outside:
-        print_line(f"On the account, and not in {operation.service_sid}:")
-        _print_senders(outside)
+        print_line(f"On the account, but not in {service.service_sid}:")
+        _print_table(outside)
 
 
-def _print_senders(senders: Sequence[SenderResource]) -> None:
-    """Show senders so that their sids can be copied, at 80 columns too."""
+def _print_table(senders: Sequence[SenderResource]) -> None:
     rows = [
         (
-            each.address,
-            f"{each.country or ''} {_KINDS[each.kind]}".strip(),
-            format_capabilities(each.capabilities),
-            each.sid,
+            sender.address,
+            f"{sender.country or ''} {_KIND_NAMES[sender.kind]}".strip(),
+            format_capabilities(sender.capabilities),
+            sender.sid,
         )
-        for each in senders
+        for sender in senders
     ]
     if rows:
         print_table(("number", "kind", "sends", "sid"), rows)
 
 
-def find_sender(operation: ServiceAccess, named: str, types: Sequence[SenderType]) -> SenderResource:
-    """Return the sender that was named by its sid, its number, or its letters.
+def find_sender(service: ServiceAccess, name: str, types: Sequence[SenderType]) -> SenderResource:
+    """Return a sender of the account by its sid, its number or its alphanumeric name.
 
     Raises:
-        CommandError: when Twilio has none of them.
+        CommandError: when there is none, or several.
 
     """
-    type_ = _type_of(named, types)
-    if _SID.fullmatch(named):
-        return ask(operation.settings, "Asking Twilio", lambda: operation.resources.find(type_, named))
-    chosen = NumberFilter() if type_ is SenderType.ALPHA_SENDER else NumberFilter(number=named)
-    found = list_senders(operation, [type_], chosen, everything=True)
-    exact = [each for each in found if each.address == named]
-    if len(exact) == 1:
-        return exact[0]
-    if exact:
-        raise CommandError(
-            f"{named} is ambiguous; name it by its sid: {', '.join(each.sid for each in exact)}."
+    sender_type = _type_of(name, types)
+    if _SID.fullmatch(name):
+        return call_twilio(
+            service.settings, "Reading from Twilio", lambda: service.admin.find(sender_type, name)
         )
-    raise CommandError(
-        f"The account has no sender {named}.", "Look at what there is: sms-router senders list --all"
-    )
+    selected = NumberFilter() if sender_type is SenderType.ALPHA_SENDER else NumberFilter(number=name)
+    senders = list_senders(service, [sender_type], selected, everything=True)
+    matches = [sender for sender in senders if sender.address == name]
+    if len(matches) == 1:
+        return matches[0]
+    if matches:
+        sids = ", ".join(sender.sid for sender in matches)
+        raise CommandError(f"{name} is ambiguous; use its sid: {sids}.")
+    raise CommandError(f"The account has no sender {name}.", "List them: sms-router senders list --all")
 
 
 def print_sender(sender: SenderResource, *, as_json: bool) -> None:
-    """Show everything about one sender."""
+    """Print everything about one sender."""
     if as_json:
-        print_json(parse_updates(sender))
+        print_json(sender_as_json(sender))
         return
-    rows = [(name.replace("_", " "), str(value)) for name, value in parse_updates(sender).items() if value]
+    rows = [(name.replace("_", " "), str(value)) for name, value in sender_as_json(sender).items() if value]
     print_table(("", sender.address), rows)
 
 
-def add_sender(operation: ServiceAccess, named: str, types: Sequence[SenderType], *, as_json: bool) -> None:
-    """Add a sender to the Service, and say what changes for it."""
-    if _is_new_name(named, types):
+def add_sender(service: ServiceAccess, name: str, types: Sequence[SenderType], *, as_json: bool) -> None:
+    """Add a sender to the Service, and print the consequences."""
+    if _is_new_alpha_sender(name, types):
         sid = apply_change(
-            operation,
+            service,
             "add",
-            named,
-            f"{SenderKind.ALPHANUMERIC.value} {named}",
-            lambda: operation.resources.add(SenderType.ALPHA_SENDER, named),
+            name,
+            f"{SenderKind.ALPHANUMERIC.value} {name}",
+            lambda: service.admin.add(SenderType.ALPHA_SENDER, name),
         )
-        added = find_sender(operation, sid, types)
+        added = find_sender(service, sid, types)
     else:
-        sender = find_sender(operation, named, types)
-        type_ = SenderType(sender.sid[:2])
+        sender = find_sender(service, name, types)
+        sender_type = SenderType(sender.sid[:2])
         detail = f"{sender.kind.value} {sender.address}"
-        apply_change(operation, "add", sender.sid, detail, lambda: operation.resources.add(type_, sender.sid))
-        added = find_sender(operation, sender.sid, types)
+        apply_change(service, "add", sender.sid, detail, lambda: service.admin.add(sender_type, sender.sid))
+        added = find_sender(service, sender.sid, types)
     if as_json:
-        print_json(parse_updates(added))
+        print_json(sender_as_json(added))
         return
-    print_line(f"{added.address} ({added.sid}) is in {operation.service_sid}; every router knows it.")
+    print_line(f"{added.address} ({added.sid}) is in {service.service_sid}; every router uses it now.")
     if added.own is not None and added.own.sms_url:
-        print_line(f"Its own URL {added.own.sms_url} is not called any more while it is there.")
+        print_line(f"Its own URL {added.own.sms_url} is not called while it is in a Service.")
 
 
-def remove_sender(operation: ServiceAccess, named: str, types: Sequence[SenderType], *, yes: bool) -> None:
-    """Take a sender out of the Service, once somebody has confirmed it."""
-    sender = find_sender(operation, named, types)
+def remove_sender(service: ServiceAccess, name: str, types: Sequence[SenderType], *, yes: bool) -> None:
+    """Remove a sender from the Service, after a confirmation."""
+    sender = find_sender(service, name, types)
     if sender.service_sid is None:
-        raise CommandError(f"{sender.address} ({sender.sid}) is not in {operation.service_sid}.")
-    confirm(f"Remove {sender.address} from {operation.service_sid}? {_consequence(sender)}", yes=yes)
-    type_, detail = SenderType(sender.sid[:2]), f"{sender.kind.value} {sender.address}"
-    apply_change(
-        operation, "remove", sender.sid, detail, lambda: operation.resources.remove(type_, sender.sid)
-    )
+        raise CommandError(f"{sender.address} ({sender.sid}) is not in {service.service_sid}.")
+    confirm(f"Remove {sender.address} from {service.service_sid}? {_consequence(sender)}", yes=yes)
+    sender_type, detail = SenderType(sender.sid[:2]), f"{sender.kind.value} {sender.address}"
+    apply_change(service, "remove", sender.sid, detail, lambda: service.admin.remove(sender_type, sender.sid))
     print_line(
-        f"{sender.address} ({sender.sid}) is out of {operation.service_sid}; no router answers from it."
+        f"{sender.address} ({sender.sid}) is no longer in {service.service_sid}; no router replies from it."
     )
 
 
 def update_sender(
-    operation: ServiceAccess,
-    named: str,
+    service: ServiceAccess,
+    name: str,
     types: Sequence[SenderType],
-    wanted: dict[str, str | None],
+    options: dict[str, str | None],
     *,
     as_json: bool,
 ) -> None:
-    """Change a number's own settings, and show them as they are then."""
-    changes: dict[str, object] = {name: value for name, value in wanted.items() if value is not None}
+    """Change a number's own settings, and print the result."""
+    changes: dict[str, object] = {setting: value for setting, value in options.items() if value is not None}
     if not changes:
-        raise CommandError("Nothing was given that could be changed; see --help for the options.", code=2)
-    sender = find_sender(operation, named, types)
+        raise CommandError("No setting to change was given; see --help for the options.", code=2)
+    sender = find_sender(service, name, types)
     if sender.own is None:
-        raise CommandError(f"{sender.address} is an alphanumeric sender: it has no settings.", code=2)
-    type_, before = SenderType(sender.sid[:2]), {**asdict(sender.own), "api_version": sender.api_version}
+        raise CommandError(f"{sender.address} is an alphanumeric sender, which has no settings.", code=2)
+    sender_type, before = (
+        SenderType(sender.sid[:2]),
+        {**asdict(sender.own), "api_version": sender.api_version},
+    )
     detail = f"{sender.address}: {describe_changes(before, changes)}"
     apply_change(
-        operation,
+        service,
         "update",
         sender.sid,
         detail,
-        lambda: operation.resources.update_number(type_, sender.sid, changes),
+        lambda: service.admin.update_number(sender_type, sender.sid, changes),
     )
     if not as_json:
         print_line(detail)
-    print_sender(find_sender(operation, sender.sid, types), as_json=as_json)
+    print_sender(find_sender(service, sender.sid, types), as_json=as_json)
 
 
-def parse_updates(sender: SenderResource) -> dict[str, object]:
-    """Return a sender as programs read it."""
+def sender_as_json(sender: SenderResource) -> dict[str, object]:
+    """Return a sender for programs."""
     own = asdict(sender.own) if sender.own else {}
     return {
         "sid": sender.sid,
@@ -246,31 +244,31 @@ def parse_updates(sender: SenderResource) -> dict[str, object]:
 
 def _consequence(sender: SenderResource) -> str:
     if sender.own is None:
-        return "It is gone then, and can be added again."
+        return "It is deleted, and can be added again."
     if sender.own.sms_url:
         return f"Its texts then go to {sender.own.sms_url}."
-    return "It stays on the account, but its texts are then answered by nobody."
+    return "It stays on the account, but its texts then get no answer."
 
 
-def _is_new_name(named: str, types: Sequence[SenderType]) -> bool:
-    number = named.startswith("+") or named.isdigit()
-    return SenderType.ALPHA_SENDER in types and not number and not _LIKE_A_SID.fullmatch(named)
+def _is_new_alpha_sender(name: str, types: Sequence[SenderType]) -> bool:
+    number = name.startswith("+") or name.isdigit()
+    return SenderType.ALPHA_SENDER in types and not number and not _SID_LIKE.fullmatch(name)
 
 
-def _type_of(named: str, types: Sequence[SenderType]) -> SenderType:
-    """Tell Twilio's list of senders by how somebody is named."""
-    if _SID.fullmatch(named):
-        type_ = SenderType(named[:2])
-    elif _LIKE_A_SID.fullmatch(named):
-        raise CommandError(f"{named} is not a sid: a sid is two letters and 32 hex digits.", code=2)
-    elif named.startswith("+"):
-        type_ = SenderType.PHONE_NUMBER
+def _type_of(name: str, types: Sequence[SenderType]) -> SenderType:
+    """Return the type of a sender by the form of its sid, number or name."""
+    if _SID.fullmatch(name):
+        sender_type = SenderType(name[:2])
+    elif _SID_LIKE.fullmatch(name):
+        raise CommandError(f"{name} is not a sid: a sid has two letters and 32 hex digits.", code=2)
+    elif name.startswith("+"):
+        sender_type = SenderType.PHONE_NUMBER
     else:
-        type_ = SenderType.SHORT_CODE if named.isdigit() else SenderType.ALPHA_SENDER
-    if type_ not in types:
+        sender_type = SenderType.SHORT_CODE if name.isdigit() else SenderType.ALPHA_SENDER
+    if sender_type not in types:
         raise CommandError(
-            f"{named} is not a short code: give its sid (SC...) or its digits.",
-            f"Other senders: sms-router senders show {named}",
+            f"{name} is not a short code: use its sid (SC...) or its digits.",
+            f"Other senders: sms-router senders show {name}",
             code=2,
         )
-    return type_
+    return sender_type

@@ -1,4 +1,4 @@
-"""What speaks against senders, for commands: cordons, limits, arrivals, as the routers have stored them."""
+"""The stored conditions of senders: cordons, rate limits, numbers in onboarding."""
 
 from __future__ import annotations
 
@@ -22,48 +22,49 @@ from sms_router.senders.rate_limits import RateLimiter
 if TYPE_CHECKING:
     import redis
 
-_NOW = 5.0
-"""Seconds within which a moment is now: rates are known for no other time."""
+_NOW_TOLERANCE = 5.0
+"""Seconds within which a time counts as now: rates are stored for no other time."""
 
 
 @dataclass(frozen=True, slots=True)
 class StoredConditions:
-    """What holds for the senders at one moment."""
+    """The conditions of the senders at one time."""
 
     cordons: tuple[Cordon, ...] = ()
     conditions: SenderConditions = NO_CONDITIONS
     rates: RateLimiter | None = None
-    """None where nothing is limited, or the moment is not now."""
+    """None when nothing is limited, or the time is not now."""
 
     def cordon(self, sid: str) -> Cordon | None:
         """Return the cordon of a sender, if it has one."""
-        return next((each for each in self.cordons if each.sid == sid), None)
+        return next((cordon for cordon in self.cordons if cordon.sid == sid), None)
 
 
 def load_conditions(
     settings: Settings, snapshots: Iterable[Snapshot], at: float | None = None
 ) -> StoredConditions:
-    """Look up what holds at a moment, in seconds since the epoch; nothing before the first start."""
+    """Read the conditions at a time (seconds since the epoch; default: now); none before the first start."""
     if not has_store(settings):
         return StoredConditions()
     moment, snapshots = time.time() if at is None else at, tuple(snapshots)
     with store_client(settings) as client:
-        cordons = tuple(each for each in stored_cordons(client, moment) if each.since <= moment + 1)
-        awaited = _pending(client, snapshots, moment)
-        if abs(moment - time.time()) > _NOW:
+        cordons = tuple(cordon for cordon in stored_cordons(client, moment) if cordon.since <= moment + 1)
+        pending = _pending_reasons(client, snapshots, moment)
+        if abs(moment - time.time()) > _NOW_TOLERANCE:
             return StoredConditions(
-                cordons, SenderConditions(cordon_reasons(cordons, moment), pending=awaited)
+                cordons, SenderConditions(cordon_reasons(cordons, moment), pending=pending)
             )
         rates = RateLimiter(settings.limits, lambda: moment)
         rates.set_senders(sender for snapshot in snapshots for sender in snapshot.senders)
         rates.merge(stored_usage(client, moment))
     conditions = SenderConditions(
-        cordon_reasons(cordons, moment), rates.capped(), rates.over_rate(), rates.used, awaited
+        cordon_reasons(cordons, moment), rates.capped(), rates.over_rate(), rates.used, pending
     )
     return StoredConditions(cordons, conditions, rates if settings.limits else None)
 
 
-def _pending(client: redis.Redis, snapshots: Iterable[Snapshot], at: float) -> Mapping[str, str]:
-    """Return what speaks against numbers on their way, by sid."""
-    numbers = [pending_number(each) for each in load_state(client).pending if each.added <= at + 1]
+def _pending_reasons(client: redis.Redis, snapshots: Iterable[Snapshot], at: float) -> Mapping[str, str]:
+    """Return by sid why numbers in onboarding are not used."""
+    checklists = load_state(client).pending
+    numbers = [pending_number(checklist) for checklist in checklists if checklist.added <= at + 1]
     return pending_reasons(numbers, [snapshot.pool() for snapshot in snapshots]) if numbers else {}

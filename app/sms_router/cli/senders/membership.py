@@ -1,4 +1,4 @@
-"""``sms-router membership``: what is known of the Messaging Services, and who has changed them."""
+"""``sms-router membership``: the Sender Pools as read from Twilio, and the audit log."""
 
 from __future__ import annotations
 
@@ -8,178 +8,178 @@ from typing import Annotated
 import typer
 
 from sms_router.cli.context import has_store, settings_for_command, store_client, store_url
-from sms_router.cli.output import AsJson, CommandError, print_json, print_table, stderr
+from sms_router.cli.output import CommandError, JsonOption, print_json, print_line, print_table, stderr
 from sms_router.cli.senders.pools import known_snapshots
 from sms_router.cli.times import iso
 from sms_router.cli.twilio_access import (
-    OfService,
     ServiceAccess,
+    ServiceOption,
     api_error,
-    operation,
-    operation_on,
-    print_line,
-    read_everywhere,
+    open_configured_service,
+    open_service,
+    refresh_everywhere,
 )
-from sms_router.config.settings import Settings
-from sms_router.membership import audit_log as journal
+from sms_router.membership import audit_log
 from sms_router.membership.audit_log import AuditEntry
 from sms_router.membership.snapshot import Snapshot
 from sms_router.membership.snapshot_diff import SnapshotChange, diff_snapshots
 from sms_router.membership.snapshot_store import SharedStateError, stored_snapshot
 from sms_router.membership.source import PoolReadError
 
-membership = typer.Typer(help="What is known of the Messaging Services.", no_args_is_help=True)
+membership = typer.Typer(help="Show and refresh the Sender Pools; show what changed.", no_args_is_help=True)
 
 
 def register(commands: typer.Typer) -> None:
-    """Add the commands."""
     commands.add_typer(membership, name="membership")
 
 
 @membership.command("show")
-def show(as_json: AsJson = False) -> None:
-    """Show each Messaging Service as it was last read from Twilio, and when."""
+def show(as_json: JsonOption = False) -> None:
+    """Show each Messaging Service as last read from Twilio, and its age."""
     snapshots = known_snapshots(settings_for_command())
     if as_json:
-        print_json([_service(snapshot) for snapshot in snapshots])
+        print_json([_service_as_json(snapshot) for snapshot in snapshots])
         return
     for snapshot in snapshots:
-        print_table(("Messaging Service", snapshot.service_sid), _in_words(snapshot))
+        print_table(("Messaging Service", snapshot.service_sid), _rows(snapshot))
 
 
 @membership.command("refresh")
-def refresh(service: OfService = None, as_json: AsJson = False) -> None:
-    """Read the Services from Twilio now, and hand the result to every router."""
+def refresh(service: ServiceOption = None, as_json: JsonOption = False) -> None:
+    """Read the Services from Twilio now, for every router."""
     settings = settings_for_command()
-    read = [_read_again(each) for each in _operations(settings, service)]
+    if service is not None or not settings.services:
+        services = [open_service(service)]
+    else:
+        services = [open_configured_service(settings, configured.sid) for configured in settings.services]
+    refreshed = [_refresh(access) for access in services]
     if as_json:
-        print_json([_refreshed(before, after) for before, after in read])
+        print_json([_refresh_as_json(before, after) for before, after in refreshed])
         return
-    for before, after in read:
-        _tell_refresh(before, after)
+    for before, after in refreshed:
+        _print_refresh(before, after)
 
 
 @membership.command("diff")
-def diff(service: OfService = None, as_json: AsJson = False) -> None:
-    """Show what has changed at Twilio since the routers last read it.
+def diff(service: ServiceOption = None, as_json: JsonOption = False) -> None:
+    """Show what changed at Twilio since the routers last read it.
 
-    Exits with 1 when something has.
+    Exits with 1 when something changed.
     """
-    at = operation(service)
-    before = _stored(at)
+    access = open_service(service)
+    before = _stored(access)
     if before is None:
-        raise CommandError(f"Nothing is stored about {at.service_sid}.", "sms-router membership refresh")
-    found = diff_snapshots(before, _at_twilio(at))
+        raise CommandError(f"Nothing is stored about {access.service_sid}.", "sms-router membership refresh")
+    changes = diff_snapshots(before, _read_from_twilio(access))
     if as_json:
-        print_json([_as_json(each) for each in found])
-    elif found:
-        _print_differences(found)
+        print_json([_change_as_json(change) for change in changes])
+    elif changes:
+        _print_changes(changes)
     else:
-        print_line(f"{at.service_sid}: Twilio has what the routers know.")
-    if found:
+        print_line(f"{access.service_sid}: nothing changed at Twilio since the routers read it.")
+    if changes:
         raise typer.Exit(1)
 
 
 @membership.command("history")
 def history(
-    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many at the most.")] = 20,
-    as_json: AsJson = False,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="Maximum number of changes.")] = 20,
+    as_json: JsonOption = False,
 ) -> None:
-    """Show who has changed what with these commands, at Twilio and here, the newest first."""
+    """Show who changed what with these commands and the console, newest first."""
     settings = settings_for_command()
-    changes: list[AuditEntry] = []
+    entries: list[AuditEntry] = []
     if has_store(settings):
         with store_client(settings) as client:
-            changes = journal.recent(client, limit)
+            entries = audit_log.recent(client, limit)
     if as_json:
-        print_json([{"when": iso(each.at), **_change(each)} for each in changes])
+        print_json([_entry_as_json(entry) for entry in entries])
         return
-    if not changes:
-        print_line("Nobody has changed anything with these commands yet.")
+    if not entries:
+        print_line("Nothing was changed with these commands yet.")
         return
     rows = [
         (
-            iso(each.at)[:19].replace("T", " "),
-            each.who,
-            f"{each.action} {each.detail}",
-            each.outcome.value,
+            iso(entry.at)[:19].replace("T", " "),
+            entry.who,
+            f"{entry.action} {entry.detail}",
+            entry.outcome.value,
         )
-        for each in changes
+        for entry in entries
     ]
     print_table(("when (UTC)", "who", "what", "outcome"), rows)
 
 
-def _operations(settings: Settings, service: str | None) -> list[ServiceAccess]:
-    if service is not None or not settings.services:
-        return [operation(service)]
-    return [operation_on(settings, each.sid) for each in settings.services]
-
-
-def _read_again(at: ServiceAccess) -> tuple[Snapshot | None, Snapshot]:
+def _refresh(service: ServiceAccess) -> tuple[Snapshot | None, Snapshot]:
+    """Return the stored snapshot and the new one."""
     try:
-        with store_url(at.settings) as url, stderr.status(f"Reading {at.service_sid} from Twilio ..."):
-            return _stored(at), read_everywhere(at, url)
+        with (
+            store_url(service.settings) as url,
+            stderr.status(f"Reading {service.service_sid} from Twilio ..."),
+        ):
+            return _stored(service), refresh_everywhere(service, url)
     except PoolReadError as error:
-        raise api_error(at.settings, error) from error
+        raise api_error(service.settings, error) from error
     except SharedStateError as error:
-        raise CommandError(f"{error}.", "Set REDIS_URL, or start yours.") from error
+        raise CommandError(f"{error}.", "Set REDIS_URL, or start Redis.") from error
 
 
-def _at_twilio(at: ServiceAccess) -> Snapshot:
+def _read_from_twilio(service: ServiceAccess) -> Snapshot:
     try:
-        with stderr.status(f"Reading {at.service_sid} from Twilio ..."):
-            return at.source.read(time.time())
+        with stderr.status(f"Reading {service.service_sid} from Twilio ..."):
+            return service.source.read(time.time())
     except PoolReadError as error:
-        raise api_error(at.settings, error) from error
+        raise api_error(service.settings, error) from error
 
 
-def _stored(at: ServiceAccess) -> Snapshot | None:
-    if not has_store(at.settings):
+def _stored(service: ServiceAccess) -> Snapshot | None:
+    if not has_store(service.settings):
         return None
-    with store_client(at.settings) as client:
-        return stored_snapshot(client, at.service_sid)
+    with store_client(service.settings) as client:
+        return stored_snapshot(client, service.service_sid)
 
 
-def _refreshed(before: Snapshot | None, after: Snapshot) -> dict[str, object]:
-    found = diff_snapshots(before, after) if before else ()
+def _refresh_as_json(before: Snapshot | None, after: Snapshot) -> dict[str, object]:
+    changes = diff_snapshots(before, after) if before else ()
     return {
         "service": after.service_sid,
         "version": after.version,
         "senders": len(after.senders),
-        "changes": [_as_json(each) for each in found],
+        "changes": [_change_as_json(change) for change in changes],
     }
 
 
-def _tell_refresh(before: Snapshot | None, after: Snapshot) -> None:
-    found = diff_snapshots(before, after) if before else ()
-    news = "for the first time" if before is None else "something has changed" if found else "nothing is new"
-    print_line(f"{after.service_sid}: {len(after.senders)} senders, version {after.version}: {news}.")
-    if found:
-        _print_differences(found)
+def _print_refresh(before: Snapshot | None, after: Snapshot) -> None:
+    changes = diff_snapshots(before, after) if before else ()
+    result = "read for the first time" if before is None else "changed" if changes else "unchanged"
+    print_line(f"{after.service_sid}: {len(after.senders)} senders, version {after.version}: {result}.")
+    if changes:
+        _print_changes(changes)
 
 
-def _print_differences(found: tuple[SnapshotChange, ...]) -> None:
-    rows = [(each.subject, each.what, each.before, each.after) for each in found]
+def _print_changes(changes: tuple[SnapshotChange, ...]) -> None:
+    rows = [(change.subject, change.what, change.before, change.after) for change in changes]
     print_table(("of", "what", "was", "is"), rows)
 
 
-def _as_json(found: SnapshotChange) -> dict[str, str]:
-    return {"of": found.subject, "what": found.what, "was": found.before, "is": found.after}
+def _change_as_json(change: SnapshotChange) -> dict[str, str]:
+    return {"of": change.subject, "what": change.what, "was": change.before, "is": change.after}
 
 
-def _change(each: AuditEntry) -> dict[str, str]:
+def _entry_as_json(entry: AuditEntry) -> dict[str, str]:
     return {
-        "who": each.who,
-        "service": each.service_sid,
-        "action": each.action,
-        "subject": each.subject,
-        "detail": each.detail,
-        "outcome": each.outcome.value,
+        "when": iso(entry.at),
+        "who": entry.who,
+        "service": entry.service_sid,
+        "action": entry.action,
+        "subject": entry.subject,
+        "detail": entry.detail,
+        "outcome": entry.outcome.value,
     }
 
 
-def _service(snapshot: Snapshot) -> dict[str, object]:
-    """Return a Service as programs read it; ``age`` is in seconds."""
+def _service_as_json(snapshot: Snapshot) -> dict[str, object]:
+    """Return a Service for programs; ``age`` is in seconds."""
     settings = snapshot.settings
     return {
         "service": snapshot.service_sid,
@@ -195,7 +195,7 @@ def _service(snapshot: Snapshot) -> dict[str, object]:
     }
 
 
-def _in_words(snapshot: Snapshot) -> list[tuple[str, str]]:
+def _rows(snapshot: Snapshot) -> list[tuple[str, str]]:
     settings = snapshot.settings
     return [
         ("name", settings.friendly_name),

@@ -1,4 +1,4 @@
-"""The pools that commands look at: as stored by a router, else read from Twilio now."""
+"""The Sender Pools for commands: as stored by a router, else read from Twilio."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from sms_router.cli.context import START, has_store, sandbox_world, store_client
+from sms_router.cli.context import START_HINT, has_store, sandbox_world, store_client
 from sms_router.cli.output import CommandError, stderr
-from sms_router.cli.twilio_access import operation_on
+from sms_router.cli.twilio_access import open_configured_service
 from sms_router.config.models import ServiceSettings as ConfiguredService
 from sms_router.config.settings import Settings, load_settings
 from sms_router.membership.snapshot import ServiceProperties, Snapshot, parse_capabilities
@@ -23,63 +23,63 @@ if TYPE_CHECKING:
 
 
 def stored_pools(settings: Settings) -> list[Pool]:
-    """Return the pools of the configured Services that a router has stored."""
-    return [snapshot.pool() for snapshot in _stored(settings)]
+    """Return the Sender Pools that a router has stored."""
+    return [snapshot.pool() for snapshot in _stored_snapshots(settings)]
 
 
 def known_snapshots(settings: Settings) -> list[Snapshot]:
-    """Return the Services' snapshots: stored ones, else fresh ones from Twilio.
+    """Return the snapshots of all Services: stored, or read from Twilio now.
 
-    Without Twilio credentials and before the first start they are those of ``sandbox.toml``.
+    Without Twilio credentials, before the first start, they are those of ``sandbox.toml``.
 
     Raises:
-        CommandError: when there are neither.
+        CommandError: when nothing is stored and Twilio cannot be read.
 
     """
-    snapshots = _stored(settings)
-    there = {each.service_sid for each in snapshots}
-    missing = [service for service in settings.services if service.sid not in there]
-    return snapshots + [_read(settings, service) for service in missing]
+    snapshots = _stored_snapshots(settings)
+    stored = {snapshot.service_sid for snapshot in snapshots}
+    missing = [service for service in settings.services if service.sid not in stored]
+    return snapshots + [_read_from_twilio(settings, service) for service in missing]
 
 
-def usual_recipient(pools: Iterable[Pool]) -> str:
-    """Return the number that people usually text: a short code, else any number of the Services.
+def default_recipient(pools: Iterable[Pool]) -> str:
+    """Return the number that is texted most likely: a short code, else any sender of the Services.
 
     Raises:
-        CommandError: when there is none.
+        CommandError: when there is no sender.
 
     """
     senders = [sender for pool in pools for sender in pool.senders]
     if not senders:
         raise CommandError(
-            "No number is known that could be texted: no router has read its senders yet.",
-            f"{START}, or name a number: --to 12345",
+            "No sender is known that could be texted: no router has read its Sender Pools yet.",
+            f"{START_HINT}, or give a number: --to 12345",
         )
     return min(senders, key=lambda sender: sender.kind is not SenderKind.SHORT_CODE).address
 
 
-def _stored(settings: Settings) -> list[Snapshot]:
+def _stored_snapshots(settings: Settings) -> list[Snapshot]:
     if not has_store(settings):
         return []
     with store_client(settings) as client:
-        found = [stored_snapshot(client, service.sid) for service in settings.services]
-    return [snapshot for snapshot in found if snapshot is not None]
+        snapshots = [stored_snapshot(client, service.sid) for service in settings.services]
+    return [snapshot for snapshot in snapshots if snapshot is not None]
 
 
-def _read(settings: Settings, service: ConfiguredService) -> Snapshot:
+def _read_from_twilio(settings: Settings, service: ConfiguredService) -> Snapshot:
     try:
         with stderr.status(f"Reading the senders of {service.sid} from Twilio ..."):
-            return operation_on(settings, service.sid).source.read(time.time())
+            return open_configured_service(settings, service.sid).source.read(time.time())
     except PoolReadError as error:
         configured = load_settings()
         if configured.offline:
-            return _snapshot_of(sandbox_world(configured), service)
-        raise CommandError(f"Nothing is stored about {service.sid}, and {error}", START) from error
+            return _sandbox_snapshot(sandbox_world(configured), service)
+        raise CommandError(f"Nothing is stored about {service.sid}, and {error}", START_HINT) from error
 
 
-def _snapshot_of(world: World, service: ConfiguredService) -> Snapshot:
-    """Return what Twilio would say, were the sandbox running."""
-    there = world.services[0]
+def _sandbox_snapshot(world: World, service: ConfiguredService) -> Snapshot:
+    """Return the snapshot that the sandbox would give if it were running."""
+    sandbox_service = world.services[0]
     numbers = {number.sid: number for number in world.numbers}
     return Snapshot(
         account_sid=world.account_sid,
@@ -94,13 +94,13 @@ def _snapshot_of(world: World, service: ConfiguredService) -> Snapshot:
                     ["SMS"] * numbers[sid].capabilities.sms + ["MMS"] * numbers[sid].capabilities.mms
                 ),
             )
-            for sid in there.senders
+            for sid in sandbox_service.senders
         ),
         settings=ServiceProperties(
-            there.friendly_name,
-            there.inbound_request_url or None,
-            fallback_url=there.fallback_url or None,
-            status_callback=there.status_callback or None,
+            sandbox_service.friendly_name,
+            sandbox_service.inbound_request_url or None,
+            fallback_url=sandbox_service.fallback_url or None,
+            status_callback=sandbox_service.status_callback or None,
         ),
         number_urls={},
         read_at=time.time(),

@@ -1,4 +1,4 @@
-"""``sms-router senders``: the numbers that may answer, of every kind."""
+"""``sms-router senders``: the senders as the routers use them, and as they are at Twilio."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import Annotated
 import typer
 
 from sms_router.cli.context import settings_for_command
-from sms_router.cli.output import AsJson, address, print_json, print_table, stdout
-from sms_router.cli.senders import common as shared
+from sms_router.cli.output import JsonOption, parse_address, print_json, print_line, print_table, stdout
+from sms_router.cli.senders import common
 from sms_router.cli.senders.conditions import StoredConditions, load_conditions
-from sms_router.cli.senders.cordons import cordon_sender, print_cordon, reason_of, release_sender
+from sms_router.cli.senders.cordons import cordon_sender, print_cordon, reason_option, release_sender
 from sms_router.cli.senders.pools import known_snapshots
 from sms_router.cli.times import iso
-from sms_router.cli.twilio_access import OfService, Yes, operation, print_line
+from sms_router.cli.twilio_access import ServiceOption, YesOption, open_service
 from sms_router.config.models import SenderKindName
 from sms_router.membership.admin import NumberFilter, SenderType
 from sms_router.membership.snapshot import Snapshot
@@ -23,53 +23,53 @@ from sms_router.senders.cordons import Cordon
 
 EVERY_TYPE = tuple(SenderType)
 
-Named = Annotated[str, typer.Argument(metavar="SID", help="PN..., SC..., AI..., or the number itself.")]
+SenderArgument = Annotated[str, typer.Argument(metavar="SID", help="PN..., SC..., AI..., or the number.")]
 
-
-_LISTS = {
+_TWILIO_LISTS = {
     SenderKindName.SHORT_CODE: SenderType.SHORT_CODE,
     SenderKindName.ALPHANUMERIC: SenderType.ALPHA_SENDER,
     SenderKindName.LONG_CODE: SenderType.PHONE_NUMBER,
     SenderKindName.TOLL_FREE: SenderType.PHONE_NUMBER,
 }
 
-senders = typer.Typer(help="List the numbers that may answer.")
+senders = typer.Typer()
 
 
 def register(commands: typer.Typer) -> None:
-    """Add the commands."""
     commands.add_typer(senders, name="senders")
 
 
 @senders.callback(invoke_without_command=True)
-def known(context: typer.Context, as_json: AsJson = False) -> None:
-    """List the numbers that may answer, as the router knows them.
+def list_pools(context: typer.Context, as_json: JsonOption = False) -> None:
+    """List and manage the senders; take one out of use.
 
-    With what speaks against them, such as a cordon. Most commands below look at Twilio itself, and
-    change what is there; ``cordon`` and ``release`` change only what the routers do.
+    Without one of the commands below, it lists the Sender Pools as the routers use them, with what excludes
+    a sender, such as a cordon. ``list``, ``show``, ``add``, ``remove`` and ``update`` read and change the
+    senders at Twilio; ``cordon`` and ``release`` change only what the routers do.
     """
     if context.invoked_subcommand is not None:
         return
     settings = settings_for_command()
     snapshots = known_snapshots(settings)
-    now = load_conditions(settings, snapshots)
+    stored = load_conditions(settings, snapshots)
     if as_json:
-        print_json([sender for snapshot in snapshots for sender in _as_json(snapshot, now)])
+        print_json([sender for snapshot in snapshots for sender in _as_json(snapshot, stored)])
         return
     for snapshot in snapshots:
-        told = _in_words(snapshot, now)
-        extra = [name for name in ("sent today", "state") if any(each[name] for each in told)]
+        rows = _rows(snapshot, stored)
+        extra = [name for name in ("sent today", "state") if any(row[name] for row in rows)]
         columns = ("number", "kind", "country", "sends", *extra)
         stdout.print(f"Senders of {snapshot.service_sid} {snapshot.settings.friendly_name}", markup=False)
-        if told:
-            print_table(columns, [[each[name] for name in columns] for each in told])
+        if rows:
+            print_table(columns, [[row[name] for name in columns] for row in rows])
         else:
             print_line(
-                "None. See the account's: sms-router senders list --all; then: sms-router senders add SID"
+                "None. List those of the account: sms-router senders list --all; "
+                "then: sms-router senders add SID"
             )
 
 
-def _in_words(snapshot: Snapshot, now: StoredConditions) -> list[dict[str, str]]:
+def _rows(snapshot: Snapshot, stored: StoredConditions) -> list[dict[str, str]]:
     return [
         {
             "service": snapshot.service_sid,
@@ -78,25 +78,25 @@ def _in_words(snapshot: Snapshot, now: StoredConditions) -> list[dict[str, str]]
             "country": sender.country or "",
             "sends": format_capabilities(sender.capabilities),
             "sid": sender.sid,
-            "sent today": str(now.rates.sent_today(sender.sid) or "") if now.rates else "",
-            "state": now.conditions.objection(sender.sid) or "",
+            "sent today": str(stored.rates.sent_today(sender.sid) or "") if stored.rates else "",
+            "state": stored.conditions.objection(sender.sid) or "",
         }
-        for sender in sorted(snapshot.senders, key=lambda each: ORDER.index(each.kind))
+        for sender in sorted(snapshot.senders, key=lambda sender: ORDER.index(sender.kind))
     ]
 
 
-def _as_json(snapshot: Snapshot, now: StoredConditions) -> list[dict[str, object]]:
-    told: list[dict[str, object]] = []
-    for words in _in_words(snapshot, now):
-        cordon, sent = now.cordon(words["sid"]), words.pop("sent today")
-        told.append(
+def _as_json(snapshot: Snapshot, stored: StoredConditions) -> list[dict[str, object]]:
+    documents: list[dict[str, object]] = []
+    for row in _rows(snapshot, stored):
+        cordon, sent_today = stored.cordon(row["sid"]), row.pop("sent today")
+        documents.append(
             {
-                **{name: value or None for name, value in words.items()},
+                **{name: value or None for name, value in row.items()},
                 "cordoned": _cordon_as_json(cordon) if cordon is not None else None,
-                "sent_today": int(sent or 0) if now.rates is not None else None,
+                "sent_today": int(sent_today or 0) if stored.rates is not None else None,
             }
         )
-    return told
+    return documents
 
 
 def _cordon_as_json(cordon: Cordon) -> dict[str, str | None]:
@@ -110,28 +110,27 @@ def _cordon_as_json(cordon: Cordon) -> dict[str, str | None]:
 
 @senders.command("list")
 def list_senders(
-    kind: Annotated[SenderKindName | None, typer.Option("--kind", help="Only those of this kind.")] = None,
-    friendly_name: shared.NameFilter = None,
+    kind: Annotated[SenderKindName | None, typer.Option("--kind", help="Only senders of this kind.")] = None,
+    friendly_name: common.NameFilter = None,
     number: Annotated[
-        str | None, typer.Option("--number", help="Only those with these digits; * is any one.")
+        str | None, typer.Option("--number", help="Only numbers with these digits; * is any digit.")
     ] = None,
-    everything: shared.Everything = False,
-    service: OfService = None,
-    as_json: AsJson = False,
+    everything: common.EverythingOption = False,
+    service: ServiceOption = None,
+    as_json: JsonOption = False,
 ) -> None:
-    """List the Service's senders as they are at Twilio now."""
-    types = EVERY_TYPE if kind is None else (_LISTS[kind],)
-    chosen = NumberFilter(friendly_name, number)
-    at = operation(service)
-    found = shared.list_senders(at, types, chosen, everything=everything)
-    wanted = None if kind is None else kind.kind
-    shared.print_senders(at, [each for each in found if wanted in (None, each.kind)], as_json=as_json)
+    """List the Service's senders at Twilio."""
+    types = EVERY_TYPE if kind is None else (_TWILIO_LISTS[kind],)
+    access = open_service(service)
+    found = common.list_senders(access, types, NumberFilter(friendly_name, number), everything=everything)
+    selected = [sender for sender in found if kind is None or sender.kind is kind.kind]
+    common.print_senders(access, selected, as_json=as_json)
 
 
 @senders.command("show")
-def show(sid: Named, service: OfService = None, as_json: AsJson = False) -> None:
-    """Show one sender: its kind, what it sends, and its own URLs."""
-    shared.print_sender(shared.find_sender(operation(service), sid, EVERY_TYPE), as_json=as_json)
+def show(sid: SenderArgument, service: ServiceOption = None, as_json: JsonOption = False) -> None:
+    """Show one sender: its kind, its capabilities and its own URLs."""
+    common.print_sender(common.find_sender(open_service(service), sid, EVERY_TYPE), as_json=as_json)
 
 
 @senders.command("add")
@@ -139,33 +138,33 @@ def add(
     sid: Annotated[
         str, typer.Argument(metavar="SID", help="PN..., SC..., a number, or a new alphanumeric sender.")
     ],
-    service: OfService = None,
-    as_json: AsJson = False,
+    service: ServiceOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Add a number of the account, or an alphanumeric sender, to the Service."""
-    shared.add_sender(operation(service), sid, EVERY_TYPE, as_json=as_json)
+    common.add_sender(open_service(service), sid, EVERY_TYPE, as_json=as_json)
 
 
 @senders.command("remove")
-def remove(sid: Named, yes: Yes = False, service: OfService = None) -> None:
-    """Take a sender out of the Service; a number stays on the account."""
-    shared.remove_sender(operation(service), sid, EVERY_TYPE, yes=yes)
+def remove(sid: SenderArgument, yes: YesOption = False, service: ServiceOption = None) -> None:
+    """Remove a sender from the Service; a number stays on the account."""
+    common.remove_sender(open_service(service), sid, EVERY_TYPE, yes=yes)
 
 
 @senders.command("update")
 def update(
-    sid: Named,
-    friendly_name: shared.FriendlyName = None,
-    sms_url: shared.SmsUrl = None,
-    sms_method: shared.SmsMethod = None,
-    sms_fallback_url: shared.SmsFallbackUrl = None,
-    sms_fallback_method: shared.SmsFallbackMethod = None,
-    api_version: shared.ApiVersion = None,
-    service: OfService = None,
-    as_json: AsJson = False,
+    sid: SenderArgument,
+    friendly_name: common.FriendlyName = None,
+    sms_url: common.SmsUrl = None,
+    sms_method: common.SmsMethod = None,
+    sms_fallback_url: common.SmsFallbackUrl = None,
+    sms_fallback_method: common.SmsFallbackMethod = None,
+    api_version: common.ApiVersion = None,
+    service: ServiceOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Change a number's own name and URLs."""
-    wanted = {
+    options = {
         "friendly_name": friendly_name,
         "sms_url": sms_url,
         "sms_method": sms_method,
@@ -173,36 +172,39 @@ def update(
         "sms_fallback_method": sms_fallback_method,
         "api_version": api_version,
     }
-    shared.update_sender(operation(service), sid, EVERY_TYPE, wanted, as_json=as_json)
+    common.update_sender(open_service(service), sid, EVERY_TYPE, options, as_json=as_json)
 
 
 @senders.command("cordon")
 def cordon(
-    sid: Annotated[str, typer.Argument(metavar="SID", help="SC..., PN..., AI..., or the number itself.")],
-    reason: Annotated[str, typer.Option("--reason", help="Why; every trail shows it.", callback=reason_of)],
-    span: Annotated[str | None, typer.Option("--for", metavar="SPAN", help="How long: 30m, 2h, 3d.")] = None,
-    until: Annotated[
-        str | None, typer.Option("--until", metavar="TIME", help="Until when, UTC: 14:05, or ISO 8601.")
+    sid: SenderArgument,
+    reason: Annotated[
+        str,
+        typer.Option("--reason", help="Shown in every selection trail.", callback=reason_option),
+    ],
+    duration: Annotated[
+        str | None, typer.Option("--for", metavar="SPAN", help="Duration: 30m, 2h, 3d.")
     ] = None,
-    service: OfService = None,
-    as_json: AsJson = False,
+    until: Annotated[
+        str | None, typer.Option("--until", metavar="TIME", help="End, in UTC: 14:05, or ISO 8601.")
+    ] = None,
+    service: ServiceOption = None,
+    as_json: JsonOption = False,
 ) -> None:
-    """Take a sender out of use, at once and on every router; at Twilio nothing changes.
+    """Take a sender out of use on every router; nothing changes at Twilio.
 
-    Answers leave from the next sender meanwhile. It ends by itself with --for or --until, else with
-    ``senders release``. A second cordon takes the first one's place.
+    Replies leave from the next sender meanwhile. The cordon ends with --for or --until, else with
+    ``senders release``. A second cordon replaces the first.
     """
-    made, words = cordon_sender(address(sid) or sid, reason, span, until, service)
+    stored, description = cordon_sender(parse_address(sid) or sid, reason, duration, until, service)
     if as_json:
-        print_json({"sid": made.sid, "number": made.address, "cordoned": _cordon_as_json(made)})
+        print_json({"sid": stored.sid, "number": stored.address, "cordoned": _cordon_as_json(stored)})
     else:
-        print_cordon(made, words)
+        print_cordon(stored, description)
 
 
 @senders.command("release")
-def release(
-    sid: Annotated[str, typer.Argument(metavar="SID", help="SC..., PN..., AI..., or the number itself.")],
-) -> None:
-    """Put a sender that was cordoned into use again, on every router."""
-    released = release_sender(address(sid) or sid)
-    print_line(f"{released.address} ({released.sid}) is in use again. Every router knows it within a second.")
+def release(sid: SenderArgument) -> None:
+    """Put a cordoned sender back into use on every router."""
+    released = release_sender(parse_address(sid) or sid)
+    print_line(f"{released.address} ({released.sid}) is in use again, on every router within a second.")

@@ -1,1 +1,1 @@
-"""Serve, sandbox, text."""
+"""The commands ``serve``, ``sandbox`` and ``text``."""

@@ -1,4 +1,4 @@
-"""``sms-router sandbox``: the offline Twilio by itself, and scenarios played on it."""
+"""``sms-router sandbox``: the offline Twilio alone, and scenarios played with it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import typer
 from rich.text import Text
 
 from sms_router.cli.context import check_port, sandbox_world
-from sms_router.cli.output import AsJson, CommandError, print_json, stdout
+from sms_router.cli.output import CommandError, JsonOption, print_json, stdout
 from sms_router.config.settings import load_settings
 from sms_router.errors import ConfigurationError
 from sms_router.twilio.public_url import PublicUrl
@@ -30,14 +30,13 @@ if TYPE_CHECKING:
     from sms_router.sandbox.scenarios.runner import ScenarioResult
     from sms_router.sandbox.scenarios.scenario import Scenario
 
-SHIPPED = Path(__file__).parents[2] / "sandbox" / "scenarios"
-"""The scenarios that come along."""
+INCLUDED_SCENARIOS = Path(__file__).parents[2] / "sandbox" / "scenarios"
 
 _MARKS = {"passed": ("✓", "green"), "failed": ("✗", "bold red"), "not played": ("·", "dim")}
 
 
 def _router_url(url: str | None) -> str | None:
-    """Refuse what no router listens on, by the option's own name."""
+    """Parse an option with a router's URL."""
     try:
         return str(PublicUrl.parse(url)) if url else None
     except ValueError as error:
@@ -45,7 +44,6 @@ def _router_url(url: str | None) -> str | None:
 
 
 def register(commands: typer.Typer) -> None:
-    """Add the commands."""
     group = typer.Typer(rich_markup_mode="rich")
     group.callback(invoke_without_command=True)(sandbox)
     group.command("run")(run)
@@ -55,29 +53,29 @@ def register(commands: typer.Typer) -> None:
 def sandbox(
     context: typer.Context,
     host: Annotated[
-        str, typer.Option(help="Where it listens; it has no protection, so keep it local.")
+        str, typer.Option(help="Address to listen on; the sandbox has no access control.")
     ] = "127.0.0.1",
     port: Annotated[
         int | None, typer.Option(min=1, max=65_535, help="Default: SANDBOX_PORT, or 8900.")
     ] = None,
     expose: Annotated[
-        bool, typer.Option("--expose-to-everybody", help="Allow a --host that others can reach.")
+        bool, typer.Option("--expose-to-everybody", help="Allow a --host that other machines can reach.")
     ] = False,
     manual_clock: Annotated[
         bool,
-        typer.Option("--manual-clock", help="Stand still until POST /sandbox/clock says to go on."),
+        typer.Option("--manual-clock", help="The time changes only by POST /sandbox/clock."),
     ] = False,
     router: Annotated[
         str | None,
-        typer.Option(callback=_router_url, help="Where the router listens; default: http://HOST:PORT."),
+        typer.Option(callback=_router_url, help="URL of the router; default: http://HOST:PORT."),
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", hidden=True)] = False,
     until_exit_of: Annotated[int | None, typer.Option("--until-exit-of", hidden=True)] = None,
 ) -> None:
-    """Run an offline Twilio: its REST API, phones and carriers, seeded from config/sandbox.toml.
+    """Run an offline Twilio: REST API, phones and carriers, as described in config/sandbox.toml.
 
-    Its account and token are TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN where they are set. Requests
-    are signed over PUBLIC_URL and taken to the router, as the proxy behind that name would.
+    Its account and token are TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN when they are set. Webhooks are signed
+    over PUBLIC_URL and sent to the router directly, as a reverse proxy at that URL would do.
     """
     if context.invoked_subcommand:
         return
@@ -85,66 +83,61 @@ def sandbox(
 
     if not _is_loopback(host) and not expose:
         raise CommandError(
-            f"The sandbox would listen on {host or 'every address'}, where others can read every text and "
+            f"The sandbox would listen on {host or 'every address'}, where others can read all messages and "
             "send as anybody.",
-            "If that is what you want: sms-router sandbox --host ... --expose-to-everybody",
+            "To allow that: sms-router sandbox --host ... --expose-to-everybody",
             code=2,
         )
     settings = load_settings()
-    listens = (router or settings.local_url).rstrip("/")
-    world = replace(sandbox_world(settings), proxy=ReverseProxy(settings.public_url, listens))
+    router_url = (router or settings.local_url).rstrip("/")
+    world = replace(sandbox_world(settings), proxy=ReverseProxy(settings.public_url, router_url))
     port = port or settings.sandbox.port
-    check_port(host, port, f"Choose another one: sms-router sandbox --port {port + 1}")
+    check_port(host, port, f"Use another one: sms-router sandbox --port {port + 1}")
     if not quiet:
-        _announce(world, f"http://{f'[{host}]' if ':' in host else host}:{port}", listens)
+        _announce(world, f"http://{f'[{host}]' if ':' in host else host}:{port}", router_url)
     _serve(world, host, port, manual_clock=manual_clock, until_exit_of=until_exit_of)
 
 
 def run(
     files: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="FILE", help="Scenarios; default: those included."),
+        typer.Argument(metavar="FILE", help="Scenario files; default: the included ones."),
     ] = None,
     router: Annotated[
         str | None,
-        typer.Option(
-            callback=_router_url, help="URL of a router that runs already, with the same credentials."
-        ),
+        typer.Option(callback=_router_url, help="URL of a running router with the same credentials."),
     ] = None,
-    port: Annotated[
-        int, typer.Option(min=0, max=65_535, help="Where the sandbox listens; 0 is any free port.")
-    ] = 0,
-    as_json: AsJson = False,
+    port: Annotated[int, typer.Option(min=0, max=65_535, help="Port of the sandbox; 0: any free port.")] = 0,
+    as_json: JsonOption = False,
 ) -> None:
-    """Play conversations: who texts what to whom, and what the phone must show.
+    """Play scenarios: who texts what to whom, and what the phones must show.
 
-    For each file an offline Twilio and a router with your configuration are started and stopped again.
-    Exits 1 when a conversation went otherwise.
+    For each file a sandbox and a router with your configuration are started. Exits with 1 when a scenario
+    failed.
     """
-    paths = files or sorted(SHIPPED.glob("*.toml"))
+    paths = files or sorted(INCLUDED_SCENARIOS.glob("*.toml"))
     for path in paths:
         scenario = _read(path, router or "http://127.0.0.1:8000")
         if router and scenario.needs_own_router:
             raise CommandError(
-                f"{path} brings its own application or settings, which a running router cannot take.",
-                f"Let one be started for it: sms-router sandbox run {path}",
+                f"{path} has an application or settings of its own, which a running router cannot use.",
+                f"Let the command start a router: sms-router sandbox run {path}",
                 code=2,
             )
-    endings = [_play(path, router, port, as_json=as_json) for path in paths]
+    results = [_play(path, router, port, as_json=as_json) for path in paths]
     if as_json:
-        print_json([_as_json(path, ending) for path, ending in zip(paths, endings, strict=True)])
+        print_json([_as_json(path, result) for path, result in zip(paths, results, strict=True)])
     else:
-        good = sum(ending.passed for ending in endings)
-        stdout.print(
-            f"\n{good} of {len(endings)} scenarios passed", style="green" if good == len(endings) else "red"
-        )
-    raise typer.Exit(0 if all(ending.passed for ending in endings) else 1)
+        passed = sum(result.passed for result in results)
+        style = "green" if passed == len(results) else "red"
+        stdout.print(f"\n{passed} of {len(results)} scenarios passed", style=style)
+    raise typer.Exit(0 if all(result.passed for result in results) else 1)
 
 
 def _announce(world: World, url: str, router_url: str) -> None:
     for line in (
-        f"The sandbox listens on {url}; its texts go to {router_url}",
-        f"Text as a phone: POST {url}/sandbox/phones/+14155550123/messages",
+        f"The sandbox listens on {url} and sends webhooks to {router_url}",
+        f"Send a text from a phone: POST {url}/sandbox/phones/+14155550123/messages",
         f"Account {world.account_sid}, Messaging Service {world.services[0].sid}",
     ):
         stdout.print(line, markup=False, soft_wrap=True)
@@ -178,19 +171,19 @@ def _serve(world: World, host: str, port: int, *, manual_clock: bool, until_exit
         )
     )
     if until_exit_of is not None:
-        threading.Thread(target=_follow, args=(until_exit_of, server), daemon=True).start()
+        threading.Thread(target=_stop_with_parent, args=(until_exit_of, server), daemon=True).start()
     server.run()
 
 
-def _follow(parent: int, server: uvicorn.Server) -> None:
-    """Stop when the router that started us is gone, however it went."""
+def _stop_with_parent(parent: int, server: uvicorn.Server) -> None:
+    """Stop when the router that started this process has ended, for whatever reason."""
     while os.getppid() == parent:
         time.sleep(0.5)
     server.should_exit = True
 
 
 def _read(path: Path, router_url: str) -> Scenario:
-    """Read a scenario for a router at this URL."""
+    """Read a scenario that is played against a router at this URL."""
     from sms_router.sandbox.scenarios.loader import load_scenario  # noqa: PLC0415 (as above)
 
     world = sandbox_world(load_settings({**os.environ, "PUBLIC_URL": router_url}))
@@ -207,30 +200,30 @@ def _play(path: Path, router_url: str | None, port: int, *, as_json: bool) -> Sc
     own = None if router_url else OwnRouter(load_settings().folder, free_port())
     scenario = _read(path, router_url or f"http://127.0.0.1:{own.port if own else 0}")
     if as_json:
-        return _until_stopped(ScenarioRunner(own, port).play(scenario, lambda _: None))
+        return _run_until_signal(ScenarioRunner(own, port).play(scenario, lambda _: None))
     stdout.print(Text(f"\n{scenario.title}", style="bold"), Text(f"({path.name})", style="dim"))
-    with stdout.status("starting, and playing"):
-        ending = _until_stopped(ScenarioRunner(own, port).play(scenario, _show))
-    if ending.error:
-        stdout.print(Text(f"  ✗ {ending.error}", style="bold red"), soft_wrap=True)
-    for line in ending.log:
+    with stdout.status("playing"):
+        result = _run_until_signal(ScenarioRunner(own, port).play(scenario, _show))
+    if result.error:
+        stdout.print(Text(f"  ✗ {result.error}", style="bold red"), soft_wrap=True)
+    for line in result.log:
         stdout.print(Text(f"    router: {line}", style="dim"), soft_wrap=True)
-    return ending
+    return result
 
 
-def _until_stopped(play: Coroutine[None, None, ScenarioResult]) -> ScenarioResult:
-    """Run a play; on Ctrl-C and SIGTERM end it with everything that was started for it."""
+def _run_until_signal(play: Coroutine[None, None, ScenarioResult]) -> ScenarioResult:
+    """Run a coroutine; SIGINT and SIGTERM cancel it, and it stops what it has started."""
 
-    async def played() -> ScenarioResult:
+    async def run_cancellable() -> ScenarioResult:
         task = asyncio.ensure_future(play)
-        for sign in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(sign, task.cancel)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, task.cancel)
         return await task
 
     try:
-        return asyncio.run(played())
+        return asyncio.run(run_cancellable())
     except asyncio.CancelledError:
-        raise CommandError("Stopped, and everything that was started with it.", code=130) from None
+        raise CommandError("Stopped, with everything that was started.", code=130) from None
 
 
 def _show(step: PlayedStep) -> None:
@@ -243,21 +236,25 @@ def _show(step: PlayedStep) -> None:
         stdout.print(Text(f"        got       {difference.got}"), soft_wrap=True)
 
 
-def _as_json(path: Path, ending: ScenarioResult) -> dict[str, object]:
+def _as_json(path: Path, result: ScenarioResult) -> dict[str, object]:
     return {
         "file": str(path),
-        "passed": ending.passed,
-        "trouble": ending.error or None,
+        "passed": result.passed,
+        "trouble": result.error or None,
         "steps": [
             {
                 "title": step.title,
                 "verdict": step.result.value,
                 "differences": [
-                    {"what": each.what, "expected": each.expected, "got": each.got}
-                    for each in step.differences
+                    {
+                        "what": difference.what,
+                        "expected": difference.expected,
+                        "got": difference.got,
+                    }
+                    for difference in step.differences
                 ],
             }
-            for step in ending.played
+            for step in result.played
         ],
-        "log": list(ending.log),
+        "log": list(result.log),
     }

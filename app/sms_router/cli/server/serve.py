@@ -1,4 +1,4 @@
-"""``sms-router serve``: the router, with what it needs beside it."""
+"""``sms-router serve``: the router, with an embedded Valkey and the sandbox where they are needed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ import typer
 
 from sms_router.cli.context import (
     check_port,
-    embedded_runs,
+    embedded_is_running,
     load_rules,
     report_all_errors,
     sandbox_environment,
@@ -40,108 +40,107 @@ if TYPE_CHECKING:
     from sms_router.sandbox import World
 
 SHUTDOWN_GRACE = 15
-"""Seconds that requests in flight get when the router is stopped: as long as Twilio waits."""
+"""Seconds that requests in progress get when the router stops: as long as Twilio waits."""
 
 KEEP_ALIVE = 75
-"""Seconds that an idle connection is kept at least; `BoundedHttpProtocol` looks every ten.
+"""Seconds that an idle connection is kept at least.
 
-Longer than proxies keep theirs (nginx and Amazon's load balancers: 60 s): one that sends a text on a
-connection which is just being closed here would have to answer 502.
+Longer than proxies keep theirs (nginx and Amazon's load balancers: 60 s): a proxy answers 502 when it sends a
+request on a connection that is closed here at the same time.
 """
 
-MOST_AT_ONCE = 4096
-"""Requests at work in one worker; beyond it Twilio is sent to the fallback. Connections fit into it too."""
+MAX_CONCURRENCY = 4096
+"""Connections and requests of one worker; beyond it requests get 503, and Twilio calls the fallback URL."""
 
-OTHER_FILES = 256
-"""Files that a worker has open beside its connections, at the most."""
+MAX_OTHER_FILES = 256
+"""Open files of a worker that are not connections."""
 
-_WHERE = ("SMS_ROUTER_CONFIG", "HOST", "PORT", "PUBLIC_URL")
-"""Variables without which a command in another terminal looks elsewhere; none of them is a secret."""
+_PRINTED_VARIABLES = ("SMS_ROUTER_CONFIG", "HOST", "PORT", "PUBLIC_URL")
+"""Variables that a command in another terminal needs to reach this router; none of them is a secret."""
 
 
 def register(commands: typer.Typer) -> None:
-    """Add the command."""
     commands.command("serve")(serve)
 
 
 def serve() -> None:
     """Run the router on HOST:PORT with WORKERS processes.
 
-    It reads router.toml and keywords.toml in the folder SMS_ROUTER_CONFIG (config/), and the
-    environment, which wins: PUBLIC_URL, REDIS_URL, TWILIO_ACCOUNT_SID, TWILIO_AUTH_TOKEN,
-    TWILIO_MESSAGING_SERVICE_SID and others. Handlers may lie in the current folder.
+    It reads router.toml and keywords.toml in the folder SMS_ROUTER_CONFIG (config/), and environment
+    variables, which have precedence: PUBLIC_URL, REDIS_URL, TWILIO_ACCOUNT_SID, TWILIO_AUTH_TOKEN,
+    TWILIO_MESSAGING_SERVICE_SID and others. Handlers may be in the current folder.
 
-    Without REDIS_URL an embedded Valkey runs beside it, its data under .data/. Without Twilio
-    credentials the sandbox, an offline Twilio, runs beside it too, on SANDBOX_PORT.
+    Without REDIS_URL it starts an embedded Valkey with its data under .data/. Without Twilio credentials it
+    starts the sandbox, an offline Twilio, on SANDBOX_PORT.
 
-    /console shows in a browser what happens, once CONSOLE_PASSWORD is set; beside the sandbox one is made.
-    With PRIVATE_PORT the console, the probes and the metrics have a listener of their own.
+    The console is at /console when CONSOLE_PASSWORD is set; with the sandbox a password is generated. With
+    PRIVATE_PORT the console, the probes and the metrics have a listener of their own.
 
-    A change in keywords.toml, templates/, opt-outs.toml or carriers.toml is taken over within two
-    seconds, and at once on SIGHUP; one with mistakes is refused as a whole. Handlers and router.toml
-    are read at the start alone.
+    Changes of keywords.toml, templates/, opt-outs.toml and carriers.toml are loaded within two seconds, and
+    at once on SIGHUP; if there is a mistake, none of them is. Handlers and router.toml are read at the start
+    only.
     """
     signal.signal(signal.SIGTERM, _on_sigterm)
     install_sighup_handler(lambda: None)
-    with report_all_errors():  # before anything runs
+    with report_all_errors():  # before anything starts
         settings = load_settings()
         load_rules(settings)
         load_error_table(settings.folder)
-    first_text = _first_text()
+    first_text = first_text_lines()
     if settings.server.traces:
         check_installed()
     _check_ports(settings)
-    with contextlib.ExitStack() as beside:
-        os.environ["REDIS_URL"] = beside.enter_context(store_url(settings, shared=False))
+    with contextlib.ExitStack() as started:
+        os.environ["REDIS_URL"] = started.enter_context(store_url(settings, shared=False))
         world = sandbox_world(settings) if settings.offline else None
         password = generate_password(settings) if world is not None else None
         if world is not None:
             os.environ.update(sandbox_environment(world, settings))
-            beside.enter_context(_sandbox(settings))
-        _prepare_metrics(settings, beside)
+            started.enter_context(_sandbox(settings))
+        _prepare_metrics(settings, started)
         settings = load_settings()
         _announce(settings, world, password, first_text)
         _run(settings)
 
 
 def _on_sigterm(*_: object) -> None:
-    """End as Ctrl-C does: uvicorn raises the signal again at its end, and what runs beside must stop."""
+    """Exit as after Ctrl-C: uvicorn raises the signal again, and Valkey and the sandbox have to stop."""
     sys.exit(0)
 
 
 def _check_ports(settings: Settings) -> None:
-    """Make sure that everything can listen; the remedy is one line, whichever ports are taken."""
-    wanted = [("PORT", settings.server.host, settings.server.port)]
+    """Check that all listeners can start; the error has one remedy for all ports."""
+    listeners = [("PORT", settings.server.host, settings.server.port)]
     if settings.server.private_port is not None:
-        wanted.append(("PRIVATE_PORT", settings.server.private_host, settings.server.private_port))
+        listeners.append(("PRIVATE_PORT", settings.server.private_host, settings.server.private_port))
     if settings.offline:
-        wanted.append(("SANDBOX_PORT", "127.0.0.1", settings.sandbox.port))
-    told, others = [], []
+        listeners.append(("SANDBOX_PORT", "127.0.0.1", settings.sandbox.port))
+    problems, remedies = [], []
     names: dict[int, str] = {}
-    for variable, host, port in wanted:
+    for variable, host, port in listeners:
         if names.setdefault(port, variable) != variable:
-            told.append(f"{variable} and {names[port]} are both {port}.")
-            others.append(f"{variable}={max(each for _, _, each in wanted) + 1}")
+            problems.append(f"{variable} and {names[port]} are both {port}.")
+            remedies.append(f"{variable}={max(number for _, _, number in listeners) + 1}")
             continue
         try:
             check_port(host, port, "")
         except CommandError as error:
-            told.append(str(error).splitlines()[0])
-            others.append(_another(variable, port, error.__cause__))
-    if not told:
+            problems.append(str(error).splitlines()[0])
+            remedies.append(_other_setting(variable, port, error.__cause__))
+    if not problems:
         return
-    remedy = f"Choose another one: {' '.join(dict.fromkeys(others))} make run"
-    if embedded_runs(settings):
+    remedy = f"Use another one: {' '.join(dict.fromkeys(remedies))} make run"
+    if embedded_is_running(settings):
         remedy = (
-            "A router of this folder runs already: use that one, or stop it first (Ctrl-C where it runs)."
+            "A router with this data folder runs already: use it, or stop it first (Ctrl-C in its terminal)."
         )
-    raise CommandError(*told, remedy)
+    raise CommandError(*problems, remedy)
 
 
-def _another(variable: str, port: int, cause: BaseException | None) -> str:
-    """Return what to set where something cannot listen: another host where that is to blame, else a port."""
-    not_here = isinstance(cause, OSError) and cause.errno == errno.EADDRNOTAVAIL
-    if not_here or isinstance(cause, socket.gaierror):
+def _other_setting(variable: str, port: int, cause: BaseException | None) -> str:
+    """Return the variable to set instead: another host when the host is the cause, else another port."""
+    is_foreign_host = isinstance(cause, OSError) and cause.errno == errno.EADDRNOTAVAIL
+    if is_foreign_host or isinstance(cause, socket.gaierror):
         return f"{variable.replace('PORT', 'HOST')}=127.0.0.1"
     if isinstance(cause, PermissionError):
         return f"{variable}={port + 8000}"
@@ -149,7 +148,7 @@ def _another(variable: str, port: int, cause: BaseException | None) -> str:
 
 
 def _run(settings: Settings) -> None:
-    import uvicorn  # noqa: PLC0415 (slow to import, and mistakes above should show at once)
+    import uvicorn  # noqa: PLC0415 (slow to import; mistakes above are reported first)
 
     from sms_router.factory import AppFactory  # noqa: PLC0415
     from sms_router.routing.dispatch.last_good import LastGoodRuleSet  # noqa: PLC0415
@@ -170,7 +169,7 @@ def _run(settings: Settings) -> None:
         server_header=False,
         proxy_headers=False,
         log_config=log_config(settings.server.logs),
-        limit_concurrency=_most_at_once(),
+        limit_concurrency=_max_concurrency(),
         timeout_keep_alive=KEEP_ALIVE,
         timeout_graceful_shutdown=SHUTDOWN_GRACE,
     )
@@ -178,22 +177,20 @@ def _run(settings: Settings) -> None:
     LastGoodRuleSet.beside(settings.router.data_dir, settings.server.port).delete()
     if settings.server.workers > 1:
         os.environ[SUPERVISOR] = str(os.getpid())
-        heard = signal.getsignal(signal.SIGHUP)
+        sighup_handler = signal.getsignal(signal.SIGHUP)
         supervisor = WorkerSupervisor(config, [config.bind_socket(), *private])
-        signal.signal(signal.SIGHUP, heard)  # uvicorn would start its workers anew
-        reload_workers(lambda: [each.pid for each in supervisor.processes if each.exitcode is None])
+        signal.signal(signal.SIGHUP, sighup_handler)  # uvicorn's would restart the workers
+        reload_workers(lambda: [worker.pid for worker in supervisor.processes if worker.exitcode is None])
         supervisor.run()
         if supervisor.failed:
             raise CommandError("No worker could start; the reason is above.")
     else:
-        with contextlib.suppress(
-            KeyboardInterrupt
-        ):  # uvicorn has stopped by then, and tells how it came to it
+        with contextlib.suppress(KeyboardInterrupt):  # uvicorn raises it again after its shutdown
             uvicorn.Server(config).run([config.bind_socket(), *private] if private else None)
 
 
 def _private_listener(settings: Settings) -> socket.socket:
-    """Return the socket on which the console, the metrics and the probes are found, and nowhere else."""
+    """Return the socket that alone serves the console, the metrics and the probes."""
     host, port = settings.server.private_host, settings.server.private_port
     listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -202,19 +199,23 @@ def _private_listener(settings: Settings) -> socket.socket:
     return listener
 
 
-def _most_at_once() -> int:
-    """Return how many connections fit into the files that a process may have open; raise that if allowed."""
-    wanted = MOST_AT_ONCE + OTHER_FILES
-    allowed, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+def _max_concurrency() -> int:
+    """Raise the limit of open files if allowed, and return how many connections fit into it."""
+    wanted = MAX_CONCURRENCY + MAX_OTHER_FILES
+    allowed, maximum = resource.getrlimit(resource.RLIMIT_NOFILE)
     if allowed != resource.RLIM_INFINITY and allowed < wanted:
-        allowed = wanted if most == resource.RLIM_INFINITY else min(wanted, most)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, most))
-    return MOST_AT_ONCE if allowed == resource.RLIM_INFINITY else max(16, min(wanted, allowed) - OTHER_FILES)
+        allowed = wanted if maximum == resource.RLIM_INFINITY else min(wanted, maximum)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, maximum))
+    return (
+        MAX_CONCURRENCY
+        if allowed == resource.RLIM_INFINITY
+        else max(16, min(wanted, allowed) - MAX_OTHER_FILES)
+    )
 
 
 @contextlib.contextmanager
 def _sandbox(settings: Settings) -> Iterator[None]:
-    """Run the sandbox in a process of its own, until the router ends."""
+    """Run the sandbox in another process until the router ends."""
     port = settings.sandbox.port
     command = [sys.executable, "-m", "sms_router", "sandbox", "--quiet", "--until-exit-of", str(os.getpid())]
     with subprocess.Popen(command, start_new_session=True) as process:
@@ -236,37 +237,39 @@ def _wait_for_port(port: int, process: subprocess.Popen[bytes]) -> None:
         if process.poll() is not None:
             raise CommandError("The sandbox did not start; its message is above.")
         time.sleep(0.02)
-    raise CommandError("The sandbox did not start in ten seconds.")
+    raise CommandError("The sandbox did not start within ten seconds.")
 
 
-def _prepare_metrics(settings: Settings, beside: contextlib.ExitStack) -> None:
-    """Give several workers a folder through which /metrics adds them up."""
+def _prepare_metrics(settings: Settings, started: contextlib.ExitStack) -> None:
+    """Create the folder of the metrics files of several workers."""
     if settings.server.workers > 1:
         disk = Path(settings.router.data_dir, f"metrics-{settings.server.port}").resolve()
-        os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(beside.enter_context(multiprocess_metrics_dir(disk)))
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(started.enter_context(multiprocess_metrics_dir(disk)))
 
 
-def _first_text() -> list[str]:
-    """Say how a text is sent from another terminal, which does not know this one's variables."""
-    where = [f"{name}={shlex.quote(os.environ[name])}" for name in _WHERE if os.environ.get(name)]
-    secrets = any(os.environ.get(name) for name in ("TWILIO_AUTH_TOKEN", "REDIS_URL"))
-    with_them = ", with the same TWILIO_* and REDIS_URL" if secrets else ""
-    command = " ".join([*where, program(), "text HOURS"])
-    return [f"\nSend the first text from another terminal{with_them}:", f"  {command}\n"]
+def first_text_lines() -> list[str]:
+    """Return how to send a text from another terminal, which does not have the variables of this one."""
+    variables = [
+        f"{name}={shlex.quote(os.environ[name])}" for name in _PRINTED_VARIABLES if os.environ.get(name)
+    ]
+    has_secrets = any(os.environ.get(name) for name in ("TWILIO_AUTH_TOKEN", "REDIS_URL"))
+    hint = ", with the same TWILIO_* and REDIS_URL" if has_secrets else ""
+    command = " ".join([*variables, program(), "text HOURS"])
+    return [f"\nSend the first text from another terminal{hint}:", f"  {command}\n"]
 
 
 def _announce(settings: Settings, world: World | None, password: str | None, first_text: list[str]) -> None:
     url = settings.public_url
     lines = [f"\nsms-router listens on {settings.local_url}"]
-    whose = "Point the Messaging Service at Twilio here:"
+    title = "Set these URLs of the Messaging Service at Twilio:"
     if world is not None:
-        whose = "Its Messaging Service calls:"
+        title = "Its Messaging Service calls these URLs:"
         lines.append(
             "No Twilio credentials are set: the sandbox, an offline Twilio, runs on "
             f"http://127.0.0.1:{settings.sandbox.port}"
         )
     lines += [
-        f"\n{whose}",
+        f"\n{title}",
         f"  inbound request URL   {url}/sms          (POST)",
         f"  fallback URL          {url}/sms/fallback (POST)",
         f"  status callback URL   {url}/sms/status",
@@ -276,15 +279,15 @@ def _announce(settings: Settings, world: World | None, password: str | None, fir
     stdout.print(plain("\n".join(lines)), soft_wrap=True)
     if not settings.router.public_url and world is None:
         stderr.print(
-            f"PUBLIC_URL is not set: signatures are checked over {url}, so Twilio's will be refused.\n"
-            "Set it to what Twilio calls: export PUBLIC_URL=https://sms.example.com",
+            f"PUBLIC_URL is not set: signatures are verified over {url}, so Twilio's will be refused.\n"
+            "Set it to the URL that Twilio calls: export PUBLIC_URL=https://sms.example.com",
             style="yellow",
             soft_wrap=True,
         )
     for key in settings.placeholders:
         stderr.print(
             plain(
-                f"{key} is a placeholder: write the sid that the Twilio console shows, or no webhook fits it."
+                f"{key} is a placeholder: write the sid that the Twilio console shows, or all webhooks fail."
             ),
             style="yellow",
             soft_wrap=True,
