@@ -1,4 +1,4 @@
-"""The pages that people read, and what stands in them: headings, links, and blocks of code."""
+"""The pages of the documentation, with their headings, links and code."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _CODE = re.compile(r"`([^`]+)`")
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A fenced block of a page."""
+    """A fenced code block of a page."""
 
     page: str
     line: int
@@ -33,48 +33,49 @@ class Block:
     text: str
 
     def __str__(self) -> str:
-        """Name where it stands."""
+        """Return its place."""
         return f"{self.page}:{self.line}"
 
 
-def named(page: Path) -> str:
-    """Return what a page is called in the repository."""
+def page_name(page: Path) -> str:
+    """Return the path of a page in the repository."""
     return page.relative_to(REPOSITORY).as_posix()
 
 
-def blocks(*languages: str, page: Path | None = None) -> list[Block]:
-    """Return the blocks in those languages, of one page or of all."""
+def code_blocks(*languages: str, page: Path | None = None) -> list[Block]:
+    """Return the code blocks of these languages, of one page or of all."""
     return [
         block
-        for each in ([page] if page is not None else PAGES)
-        for block in _blocks(each)
+        for path in ([page] if page is not None else PAGES)
+        for block in _blocks(path)
         if block.language in languages
     ]
 
 
 def _blocks(page: Path) -> Iterator[Block]:
     text = page.read_text("utf-8")
-    for found in _FENCE.finditer(text):
-        yield Block(named(page), text.count("\n", 0, found.start()) + 1, found[1], found[2])
+    for fence in _FENCE.finditer(text):
+        yield Block(page_name(page), text.count("\n", 0, fence.start()) + 1, fence[1], fence[2])
 
 
-def prose(page: Path) -> str:
-    """Return a page without its blocks."""
+def without_blocks(page: Path) -> str:
+    """Return the text of a page without its code blocks."""
     return _FENCE.sub("", page.read_text("utf-8"))
 
 
 def links(page: Path) -> list[str]:
-    """Return where a page leads to, other sites left out."""
-    return [link for link in _LINK.findall(prose(page)) if not link.startswith(("http:", "https:"))]
+    """Return the links of a page to other pages and to headings."""
+    return [link for link in _LINK.findall(without_blocks(page)) if not link.startswith(("http:", "https:"))]
 
 
 def anchors(page: Path) -> set[str]:
-    """Return the anchors that readers of Markdown make of a page's headings."""
+    """Return the anchors of a page's headings."""
     return {
-        re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in _HEADING.findall(prose(page))
+        re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-")
+        for heading in _HEADING.findall(without_blocks(page))
     }
 
 
-def code(page: Path) -> list[str]:
-    """Return what a page's sentences and tables write as code."""
-    return _CODE.findall(prose(page))
+def inline_code(page: Path) -> list[str]:
+    """Return the inline code of a page."""
+    return _CODE.findall(without_blocks(page))

@@ -1,4 +1,4 @@
-"""Whatever the pages show can be used as it stands: keywords, handlers, settings, scenarios."""
+"""The examples of the pages work unchanged: keywords, handlers, settings, scenarios."""
 
 from __future__ import annotations
 
@@ -24,70 +24,70 @@ from sms_router.routing.opt_outs.keywords_file import load_opt_out_keywords
 from sms_router.sandbox import load_world
 from sms_router.sandbox.scenarios.loader import load_scenario
 from sms_router.senders.error_table import load_error_table
-from tests.documentation.pages import PAGES, REPOSITORY, Block, blocks, named
+from tests.documentation.pages import PAGES, REPOSITORY, Block, code_blocks, page_name
 from tests.routing.messages import message
 
 PUBLIC = "https://sms.example.com"
 
-A_STEP = '[[steps]]\nphone = "+14155550123"\ntexts = "HOURS"\nshows = 1\n'
-"""What a piece of a scenario needs beside it."""
+STEP = '[[steps]]\nphone = "+14155550123"\ntexts = "HOURS"\nshows = 1\n'
+"""A scenario needs at least one."""
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Iterator[Path]:
-    """The configuration that comes along, and a place for handlers that can be imported."""
+    """A folder with the shipped configuration, from which handlers can be imported."""
     shutil.copytree(REPOSITORY / "config", tmp_path / "config")
     before = set(sys.modules)
     sys.path.insert(0, str(tmp_path))
     yield tmp_path
     sys.path.remove(str(tmp_path))
     for name in set(sys.modules) - before:
-        if name.startswith("written_"):
+        if name.startswith("page_"):
             del sys.modules[name]
 
 
-def written_handlers(folder: Path, found: list[Block]) -> HandlerRegistry:
-    """Save each block as a file of its own, and load them all, beside those that come along."""
+def load_handlers(folder: Path, handlers: list[Block]) -> HandlerRegistry:
+    """Save each block as a file, and load them together with the shipped handlers."""
     modules, middlewares = ["handlers"], []
-    for number, block in enumerate(found):
-        name = f"written_{re.sub(r'[^a-z]', '_', block.page.lower())}_{number}"
+    for number, block in enumerate(handlers):
+        name = f"page_{re.sub(r'[^a-z]', '_', block.page.lower())}_{number}"
         (folder / f"{name}.py").write_text(block.text)
-        around = re.findall(r"^async def (\w+)\(.*call_next", block.text, re.M)
-        middlewares += [f"{name}:{function}" for function in around]
-        modules += [] if around else [name]
-    functions = HandlerRegistry.load(modules, HandlerThreadPool(1), middlewares, ConversationPolicy())
-    assert functions.errors == []
-    return functions
+        middleware_names = re.findall(r"^async def (\w+)\(.*call_next", block.text, re.M)
+        middlewares += [f"{name}:{function}" for function in middleware_names]
+        modules += [] if middleware_names else [name]
+    registry = HandlerRegistry.load(modules, HandlerThreadPool(1), middlewares, ConversationPolicy())
+    assert registry.errors == []
+    return registry
 
 
-def rules(folder: Path, keywords: list[Block], functions: HandlerRegistry) -> Dispatcher:
-    """Append the pieces to ``keywords.toml``, as somebody does who follows the page, and read it."""
+def load_keywords(folder: Path, keywords: list[Block], handlers: HandlerRegistry) -> Dispatcher:
+    """Append the blocks to ``keywords.toml``, as a reader of the page does, and load it."""
     file = folder / "config" / "keywords.toml"
-    with file.open("a") as opened:
-        opened.writelines(f"\n{block.text}" for block in keywords)
+    with file.open("a") as stream:
+        stream.writelines(f"\n{block.text}" for block in keywords)
     words = load_opt_out_keywords(folder / "config")
-    return load_rules(file, file.parent / "templates", functions, words, ForwardConfig(public_url=PUBLIC))
+    return load_rules(file, file.parent / "templates", handlers, words, ForwardConfig(public_url=PUBLIC))
 
 
 def tables_of(block: Block) -> set[str]:
     return set(tomllib.loads(block.text))
 
 
-@pytest.mark.parametrize("page", PAGES, ids=named)
+@pytest.mark.parametrize("page", PAGES, ids=page_name)
 def test_a_page_can_be_followed_from_top_to_bottom(page: Path, folder: Path) -> None:
-    handlers = blocks("python", page=page)
-    keywords = [block for block in blocks("toml", page=page) if tables_of(block) == {"keyword"}]
-    functions = written_handlers(folder, handlers)
-    assert len(functions.handlers) >= 2 + sum("@keyword" in block.text for block in handlers)
-    rules(folder, keywords, functions)
+    handlers = code_blocks("python", page=page)
+    keywords = [block for block in code_blocks("toml", page=page) if tables_of(block) == {"keyword"}]
+    registry = load_handlers(folder, handlers)
+    assert len(registry.handlers) >= 2 + sum("@keyword" in block.text for block in handlers)
+    load_keywords(folder, keywords, registry)
 
 
-@pytest.mark.parametrize("block", blocks("toml"), ids=str)
-def test_each_piece_of_a_file_is_read(block: Block, folder: Path) -> None:
+@pytest.mark.parametrize("block", code_blocks("toml"), ids=str)
+def test_each_toml_block_is_valid(block: Block, folder: Path) -> None:
     tables, config = tables_of(block), folder / "config"
     if tables <= {"keyword", "default"}:
         (config / "keywords.toml").write_text(block.text)
-        rules(folder, [], HandlerRegistry.load([], HandlerThreadPool(1)))
+        load_keywords(folder, [], HandlerRegistry.load([], HandlerThreadPool(1)))
     elif tables <= set(RouterConfig.model_fields):
         (config / "router.toml").write_text(block.text)
         secrets = dict.fromkeys(re.findall(r'"env:(\w+)"', block.text), "a-secret")
@@ -99,20 +99,20 @@ def test_each_piece_of_a_file_is_read(block: Block, folder: Path) -> None:
         (config / "opt-outs.toml").write_text(block.text)
         load_opt_out_keywords(config)
     else:
-        whole = block.text if "steps" in tables else f'title = "Whole"\n{block.text}{A_STEP}'
-        (folder / "scenario.toml").write_text(whole)
+        scenario = block.text if "steps" in tables else f'title = "Whole"\n{block.text}{STEP}'
+        (folder / "scenario.toml").write_text(scenario)
         load_scenario(folder / "scenario.toml", load_world(config / "sandbox.toml", PUBLIC))
 
 
-def test_the_answers_in_the_readme_are_what_people_get(folder: Path) -> None:
+def test_the_replies_in_the_readme_are_those_of_the_rules(folder: Path) -> None:
     page = REPOSITORY / "README.md"
-    keywords = [block for block in blocks("toml", page=page) if tables_of(block) == {"keyword"}]
-    found = rules(folder, keywords, HandlerRegistry([], []))
-    shown = [block.text for block in blocks("console", page=page)]
+    keywords = [block for block in code_blocks("toml", page=page) if tables_of(block) == {"keyword"}]
+    dispatcher = load_keywords(folder, keywords, HandlerRegistry([], []))
+    shown = [block.text for block in code_blocks("console", page=page)]
     assert len(shown) == 2
     for block in shown:
-        (said,) = re.findall(r" texts 12345: (.*)", block)
-        (answer,) = re.findall(r"^│ (.*?) *│$", block, re.M)
-        action = found.resolve(message(said)).responder
+        (text,) = re.findall(r" texts 12345: (.*)", block)
+        (reply,) = re.findall(r"^│ (.*?) *│$", block, re.M)
+        action = dispatcher.resolve(message(text)).responder
         assert isinstance(action, TemplateResponder)
-        assert action.reply(message(said)) == Reply(answer)
+        assert action.reply(message(text)) == Reply(reply)

@@ -1,4 +1,4 @@
-"""The pages speak of what there is: links, settings, variables, commands and their options."""
+"""What the pages name exists: links, settings, variables, commands and their options."""
 
 from __future__ import annotations
 
@@ -15,32 +15,43 @@ from pydantic_core import to_jsonable_python
 from sms_router.cli import COMMANDS, load_command
 from sms_router.config.environment import VARIABLES
 from sms_router.config.models import RouterConfig
-from tests.documentation.pages import PAGES, REPOSITORY, anchors, blocks, code, links, named, prose
+from tests.documentation.pages import (
+    PAGES,
+    REPOSITORY,
+    anchors,
+    code_blocks,
+    inline_code,
+    links,
+    page_name,
+    without_blocks,
+)
 
 SETTINGS = REPOSITORY / "docs" / "settings.md"
 COMMAND_PAGE = REPOSITORY / "docs" / "commands.md"
 
 
-@pytest.mark.parametrize("page", PAGES, ids=named)
-def test_each_link_leads_somewhere(page: Path) -> None:
+@pytest.mark.parametrize("page", PAGES, ids=page_name)
+def test_each_link_has_a_target(page: Path) -> None:
     for link in links(page):
         path, _, anchor = link.partition("#")
         target = (page.parent / path).resolve() if path else page
-        assert target.exists(), f"{named(page)}: {link}"
+        assert target.exists(), f"{page_name(page)}: {link}"
         if anchor:
-            assert anchor in anchors(target), f"{named(page)}: {link}"
+            assert anchor in anchors(target), f"{page_name(page)}: {link}"
 
 
-def test_the_readme_leads_to_every_page() -> None:
+def test_the_readme_links_to_every_page() -> None:
     linked = {(REPOSITORY / link.partition("#")[0]).resolve() for link in links(REPOSITORY / "README.md")}
     assert {page for page in PAGES if page.is_relative_to(REPOSITORY / "docs")} <= linked
 
 
 def tables() -> Iterator[tuple[str, type[BaseModel]]]:
-    """Give every table of router.toml."""
+    """Yield the name and the model of each table of router.toml."""
     for name, field in RouterConfig.model_fields.items():
         (model,) = [
-            each for each in (field.annotation, *getattr(field.annotation, "__args__", ())) if _is_table(each)
+            annotation
+            for annotation in (field.annotation, *getattr(field.annotation, "__args__", ()))
+            if _is_table(annotation)
         ]
         yield name, model
 
@@ -50,62 +61,66 @@ def _is_table(value: object) -> bool:
 
 
 @pytest.mark.parametrize(("table", "model"), list(tables()), ids=[name for name, _ in tables()])
-def test_each_key_of_router_toml_is_told(table: str, model: type[BaseModel]) -> None:
+def test_each_key_of_router_toml_is_documented(table: str, model: type[BaseModel]) -> None:
     page = SETTINGS.read_text("utf-8")
     assert f"[{table}]" in page
-    told = {each.rpartition(".")[2] for each in code(SETTINGS)} | set(re.findall(r"^(\w+) =", page, re.M))
-    told |= set(re.findall(r"^\[\[accounts\.(\w+)\]\]", page, re.M))
-    assert set(model.model_fields) <= told
+    documented = {each.rpartition(".")[2] for each in inline_code(SETTINGS)} | set(
+        re.findall(r"^(\w+) =", page, re.M)
+    )
+    documented |= set(re.findall(r"^\[\[accounts\.(\w+)\]\]", page, re.M))
+    assert set(model.model_fields) <= documented
 
 
 @pytest.mark.parametrize("table", ["router", "conversations", "loop_guard"])
-def test_the_defaults_are_as_told(table: str) -> None:
-    section = prose(SETTINGS).partition(f"## `[{table}]`")[2].partition("\n## ")[0]
+def test_the_documented_defaults_are_right(table: str) -> None:
+    section = without_blocks(SETTINGS).partition(f"## `[{table}]`")[2].partition("\n## ")[0]
     rows = dict(re.findall(r"^\| `(\w+)` \|.*\| `?(.*?)`? \|$", section, re.M))
     defaults = to_jsonable_python(RouterConfig.model_fields[table].get_default())
     assert set(rows) == set(defaults)
     for key, written in rows.items():
-        if key in {"public_url", "data_dir"}:  # the one is made of HOST and PORT, the other a path
+        if key in {"public_url", "data_dir"}:  # one depends on HOST and PORT, the other is a path
             continue
-        told = None if written == "none" else tomllib.loads(f"value = {written}")["value"]
-        assert told == (defaults[key] or told if key == "interrupted_by" else defaults[key]), key
+        documented = None if written == "none" else tomllib.loads(f"value = {written}")["value"]
+        assert documented == (defaults[key] or documented if key == "interrupted_by" else defaults[key]), key
 
 
-def test_each_variable_is_told() -> None:
+def test_each_variable_is_documented() -> None:
     credentials = ("ACCOUNT_SID", "AUTH_TOKEN", "AUTH_TOKEN_SECONDARY", "MESSAGING_SERVICE_SID")
     variables = {*VARIABLES, "SMS_ROUTER_CONFIG", *(f"TWILIO_{each}" for each in credentials)}
-    assert variables <= set(code(SETTINGS))
+    assert variables <= set(inline_code(SETTINGS))
 
 
 def every_command() -> list[tuple[str, ...]]:
-    """Every command and sub-command, as it is typed."""
-    found: list[tuple[str, ...]] = []
+    """Return every command and sub-command."""
+    commands: list[tuple[str, ...]] = []
     for name in COMMANDS:
         inner = getattr(load_command(name), "commands", {})
-        found += [(name,), *((name, each) for each in inner)]
-    return found
+        commands += [(name,), *((name, each) for each in inner)]
+    return commands
 
 
-def test_each_command_is_told() -> None:
-    told = [tuple(each.split()) for each in code(COMMAND_PAGE)]
+def test_each_command_is_documented() -> None:
+    documented = [tuple(each.split()) for each in inline_code(COMMAND_PAGE)]
     for words in every_command():
-        assert any(each[: len(words)] == words for each in told), " ".join(words)
+        assert any(each[: len(words)] == words for each in documented), " ".join(words)
 
 
-def typed(page: Path) -> Iterator[str]:
-    """Give every command of ours that a page writes, without the program's name."""
-    written = [each for each in code(page) if each.startswith(("sms-router ", ".venv/bin/sms-router "))]
-    for block in blocks("sh", "console", page=page):
+def written_commands(page: Path) -> Iterator[str]:
+    """Yield every command of the page, without the program's name."""
+    written = [
+        each for each in inline_code(page) if each.startswith(("sms-router ", ".venv/bin/sms-router "))
+    ]
+    for block in code_blocks("sh", "console", page=page):
         lines = block.text.replace("\\\n", " ").splitlines()
         written += [line for line in lines if re.match(r"(\$ )?\.venv/bin/sms-router ", line)]
     if page == COMMAND_PAGE:
-        written += [f"sms-router {each}" for each in code(page) if each.split()[0] in COMMANDS]
+        written += [f"sms-router {each}" for each in inline_code(page) if each.split()[0] in COMMANDS]
     return (each.partition("sms-router ")[2] for each in written)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=named)
-def test_each_command_that_a_page_writes_is_one(page: Path) -> None:
-    for line in typed(page):
+@pytest.mark.parametrize("page", PAGES, ids=page_name)
+def test_each_command_of_a_page_exists(page: Path) -> None:
+    for line in written_commands(page):
         words = shlex.split(re.sub(r"[\[\]]", " ", line), comments=True)
         command = load_command(words[0])
         inner = getattr(command, "commands", {})
@@ -116,10 +131,10 @@ def test_each_command_that_a_page_writes_is_one(page: Path) -> None:
         assert {each for each in words if each.startswith("--")} <= options, line
 
 
-def test_each_target_of_make_that_a_page_writes_is_one() -> None:
+def test_each_make_target_of_a_page_exists() -> None:
     targets = set(re.findall(r"^([a-z]+):", (REPOSITORY / "Makefile").read_text("utf-8"), re.M))
-    written = [each for page in PAGES for each in code(page)]
-    written += [line for block in blocks("sh", "console") for line in block.text.splitlines()]
+    written = [each for page in PAGES for each in inline_code(page)]
+    written += [line for block in code_blocks("sh", "console") for line in block.text.splitlines()]
     called = {target for each in written for target in re.findall(r"(?:^|\s)make ([a-z]+)", each)}
     assert {"run", "test"} <= called <= targets
 
@@ -127,12 +142,12 @@ def test_each_target_of_make_that_a_page_writes_is_one() -> None:
 def test_the_architecture_page_names_every_folder_and_only_what_exists() -> None:
     page = REPOSITORY / "docs" / "architecture.md"
     package = REPOSITORY / "app" / "sms_router"
-    section = prose(page).partition("## The folders")[2].partition("\n## ")[0]
+    section = without_blocks(page).partition("## The folders")[2].partition("\n## ")[0]
     cells = re.findall(r"^\| (`.*?) \|", section, re.M)
     named_folders = {path.rstrip("/") for cell in cells for path in re.findall(r"`([^`]+)`", cell)}
     folders = {path.parent.relative_to(package).as_posix() for path in package.glob("*/__init__.py")}
     routing = {path.parent.relative_to(package).as_posix() for path in package.glob("routing/*/__init__.py")}
     assert folders | routing <= named_folders
     assert [path for path in named_folders if not (package / path).exists()] == []
-    for path in re.findall(r"`((?:[a-z_]+/)+[\w.]*)`", prose(page)):
+    for path in re.findall(r"`((?:[a-z_]+/)+[\w.]*)`", without_blocks(page)):
         assert (package / path).exists() or (REPOSITORY / path).exists(), path
