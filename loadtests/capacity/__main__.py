@@ -135,7 +135,7 @@ def _table(usages: dict[str, KeyUsage], dataset: int, contacts: int, messages: i
     for kind, usage in sorted(usages.items(), key=lambda item: -item[1].size):
         if kind == "others":
             continue
-        per_contact = kind in {"person", "heard"} or usage.keys == contacts
+        per_contact = kind in {"contact", "last-delivery"} or usage.keys == contacts
         table.add_row(
             kind,
             f"{usage.keys}",

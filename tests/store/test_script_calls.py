@@ -142,6 +142,12 @@ def test_a_script_reads_its_keys_and_arguments_by_name(name: str) -> None:
     assert not re.search(r"\b(KEYS\[|ARGV\[\d)", text)
 
 
+def test_what_a_script_includes_is_part_of_it() -> None:
+    for script in SCRIPTS.values():
+        assert b"@include" not in script.source
+    assert b"local function count_reply" in SCRIPTS["commit"].source
+
+
 def test_there_is_no_lua_elsewhere() -> None:
     folder = PACKAGE / "store" / "scripts"
     files = [path for path in PACKAGE.rglob("*") if path.suffix in {".py", ".lua"} and path.is_file()]

@@ -11,6 +11,6 @@ end
 if cause ~= '' then
   --- @include "now"
   --- @include "append"
-  append(dead_letters, retention_ms, 'message', reference, 'cause', cause)
+  append(dead_letters, now, retention_ms, 'message', reference, 'cause', cause)
 end
 return 1

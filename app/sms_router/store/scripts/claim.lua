@@ -5,6 +5,7 @@
 -- contact, if there are any.
 local message, journal, contact = unpack(KEYS)
 local owner, lease_ms, retention_ms, reference, request, is_fallback = unpack(ARGV)
-local conversation, store_prepared_answer
+local conversation
 --- @include "now"
+--- @include "read_message"
 --- @include "claim"

@@ -3,7 +3,7 @@
 -- A claim also has the state of the conversation and the ms for which it is still valid.
 local message, journal, contact, conversation = unpack(KEYS)
 local owner, lease_ms, retention_ms, reference, request, is_fallback = unpack(ARGV)
-local store_prepared_answer
 --- @include "now"
+--- @include "read_message"
 --- @include "conversation"
 --- @include "claim"

@@ -6,19 +6,17 @@ local owner, lease_ms, retention_ms, reference, request, is_fallback,
   answer, outcome, trail, max_replies, window_ms = unpack(ARGV)
 local conversation
 --- @include "now"
+--- @include "read_message"
 --- @include "count_reply"
 
-local function store_prepared_answer()
-  if redis.call('EXISTS', contact) == 1 then
-    return false
+if not stored_answer and not stored_request and redis.call('EXISTS', contact) == 0 then
+  if max_replies == '' or count_reply(reply_count, max_replies, window_ms) <= tonumber(max_replies) then
+    redis.call('HSET', message, 'request', request, 'received', now, 'attempts', 1,
+      'answer', answer, 'outcome', outcome, 'trail', trail, 'answered', now)
+    --- @include "journal"
+    return {'stored'}
   end
-  if max_replies ~= '' and count_reply(reply_count, max_replies, window_ms) > tonumber(max_replies) then
-    redis.call('DECR', reply_count) -- it is counted when it is committed
-    return false
-  end
-  redis.call('HSET', message, 'request', request, 'received', now, 'attempts', 1,
-    'answer', answer, 'outcome', outcome, 'trail', trail, 'answered', now)
-  return true
+  redis.call('DECR', reply_count) -- it is counted when it is committed
 end
 
 --- @include "claim"

@@ -45,7 +45,7 @@ def load_scripts() -> dict[str, Script]:
 
 
 def _load(name: str) -> Script:
-    text = _INCLUDE.sub(lambda found: _read(f"include/{found[1]}.lua"), _read(f"{name}.lua"))
+    text = _read(f"{name}.lua")
     header = {of: tuple(re.split(r",\s*", names)) for names, of in _HEADER.findall(text)}
     source = text.encode()
     digest = sha1(source, usedforsecurity=False).hexdigest()
@@ -63,7 +63,9 @@ def _load(name: str) -> Script:
 
 
 def _read(path: str) -> str:
-    return files(__package__).joinpath(path).read_text(encoding="utf-8")
+    """Return the text of a file, with those that it includes."""
+    text = files(__package__).joinpath(path).read_text(encoding="utf-8")
+    return _INCLUDE.sub(lambda found: _read(f"include/{found[1]}.lua"), text)
 
 
 SCRIPTS = load_scripts()

@@ -22,7 +22,7 @@ local function finish(state, reason, is_dead)
   send.state, send.at, send.result = state, now, reason
   redis.call('ZREM', outbox, entry)
   if is_dead then
-    send.dead_letter = append(dead_letters, retention_ms, 'message', reference, 'cause', part .. ': ' .. reason)
+    send.dead_letter = append(dead_letters, now, retention_ms, 'message', reference, 'cause', part .. ': ' .. reason)
   end
   redis.call('HSET', message, field, cjson.encode(send))
   return {state, reason}

@@ -22,7 +22,7 @@ end
 if cause ~= '' then
   --- @include "now"
   --- @include "append"
-  append(dead_letters, retention_ms, 'message', reference, 'cause', part .. ': ' .. cause)
+  append(dead_letters, now, retention_ms, 'message', reference, 'cause', part .. ': ' .. cause)
 end
 if resend_entry ~= '' and redis.call('HSETNX', message, 'send:' .. resend_part, resend) == 1 then
   redis.call('ZADD', outbox, 0, resend_entry)

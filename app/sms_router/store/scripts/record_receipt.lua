@@ -34,7 +34,7 @@ if message ~= receipt then
 end
 
 if cause ~= '' then
-  append(dead_letters, retention_ms, 'message', reference, 'cause', cause)
+  append(dead_letters, now, retention_ms, 'message', reference, 'cause', cause)
 end
 
 local function resend()

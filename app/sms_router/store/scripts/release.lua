@@ -8,10 +8,10 @@ if answer or outcome == 'released' then
 end
 --- @include "now"
 --- @include "append"
-append(dead_letters, retention_ms, 'message', reference, 'cause', cause)
+append(dead_letters, now, retention_ms, 'message', reference, 'cause', cause)
 if not stored_request then
   redis.call('HSET', message, 'request', request, 'received', received, 'attempts', 1)
-  append(journal, retention_ms, 'message', reference)
+  append(journal, now, retention_ms, 'message', reference)
 end
 redis.call('HSET', message, 'outcome', 'released', 'trail', trail, 'lease_until', 0)
 redis.call('PEXPIRE', message, retention_ms)

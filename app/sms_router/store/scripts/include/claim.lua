@@ -1,10 +1,10 @@
 -- What the scripts that claim a message have in common. They define the keys and arguments of claim.lua, `now`,
--- and `conversation` and `store_prepared_answer`, nil where the script has none.
-lease_ms, retention_ms = tonumber(lease_ms), tonumber(retention_ms)
+-- what read_message.lua reads, and `conversation`, nil where the script has none.
+lease_ms = tonumber(lease_ms)
 local locked, state, state_ms
 
 -- Adds what is stored of the contact to a result, if there is anything.
-local function with_contact(result)
+local function with_contact(result, contact, state, state_ms)
   local fields = redis.call('HGETALL', contact)
   if #fields > 0 or state then
     result[3], result[4], result[5] = fields, state, state_ms
@@ -12,29 +12,21 @@ local function with_contact(result)
   return result
 end
 
-local stored_answer, stored_outcome, lease_until, stored_request, attempts =
-  unpack(redis.call('HMGET', message, 'answer', 'outcome', 'lease_until', 'request', 'attempts'))
-
 if stored_answer then
   return {'answered', stored_answer, stored_outcome}
 end
 
 if not stored_request then
   if conversation then
-    locked, state, state_ms = lock_conversation(conversation, message, reference, lease_ms)
+    locked, state, state_ms = lock_conversation(conversation, message, reference, lease_ms, now)
     if locked then
       return locked
     end
   end
-  local is_answered = store_prepared_answer and store_prepared_answer()
-  if not is_answered then
-    redis.call('HSET', message, 'request', request, 'received', now, 'owner', owner,
-      'lease_until', now + lease_ms, 'attempts', 1)
-  end
-  redis.call('PEXPIRE', message, retention_ms)
-  redis.call('XADD', journal, 'MINID', '~', now - retention_ms, '*', 'message', reference)
-  redis.call('PEXPIRE', journal, retention_ms)
-  return is_answered and {'stored'} or with_contact({'claimed', 1})
+  redis.call('HSET', message, 'request', request, 'received', now, 'owner', owner,
+    'lease_until', now + lease_ms, 'attempts', 1)
+  --- @include "journal"
+  return with_contact({'claimed', 1}, contact, state, state_ms)
 end
 
 -- The handler failed and Twilio was told so: only its fallback request may be answered now.
@@ -49,11 +41,11 @@ if remaining_ms > lease_ms then -- the lease dates from before Redis' clock was 
 end
 if remaining_ms > 0 then
   redis.call('HSET', message, 'awaited', 1)
-  return with_contact({'in_progress', remaining_ms})
+  return with_contact({'in_progress', remaining_ms}, contact)
 end
 
 if conversation then
-  locked, state, state_ms = lock_conversation(conversation, message, reference, lease_ms)
+  locked, state, state_ms = lock_conversation(conversation, message, reference, lease_ms, now)
   if locked then
     return locked
   end
@@ -61,4 +53,4 @@ end
 
 attempts = tonumber(attempts or 0) + 1
 redis.call('HSET', message, 'owner', owner, 'lease_until', now + lease_ms, 'attempts', attempts)
-return with_contact({'claimed', attempts})
+return with_contact({'claimed', attempts}, contact, state, state_ms)

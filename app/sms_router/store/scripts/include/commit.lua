@@ -10,7 +10,7 @@ if redis.call('HEXISTS', message, 'request') == 0 then
     return {2}
   end
   redis.call('HSET', message, 'request', request, 'received', received, 'attempts', 1)
-  append(journal, retention_ms, 'message', reference)
+  append(journal, now, retention_ms, 'message', reference)
 end
 
 if max_replies ~= '' then
@@ -32,10 +32,10 @@ else
 end
 redis.call('PEXPIRE', message, retention_ms)
 if cause ~= '' then
-  append(dead_letters, retention_ms, 'message', reference, 'cause', cause)
+  append(dead_letters, now, retention_ms, 'message', reference, 'cause', cause)
 end
 if update_conversation then
-  update_conversation(conversation, reference, state, valid_ms, ttl_ms, work ~= '')
+  update_conversation(conversation, reference, state, valid_ms, ttl_ms, now, work ~= '')
 end
 if redis.call('HDEL', message, 'awaited') == 1 then
   redis.call('PUBLISH', channel, reference)

@@ -1,5 +1,5 @@
 -- One message of a contact at a time, in the order of arrival, and the state of the conversation that is kept
--- from one message to the next. Needs `now`.
+-- from one message to the next.
 --
 -- Fields of the conversation: `holder` is the message that was claimed last; it holds the lock while its lease
 -- lasts, so that a crashed worker blocks nobody. `queue` lists the messages that wait, each with the time until
@@ -9,7 +9,7 @@ local IDLE_TTL_MS, PLACE_MS, MAX_QUEUE = 3600000, 1000, 32
 -- Takes the lock, or a place in the queue. Returns {"locked", ms, reference of the message that is first}, or
 -- nil, the state, and the ms for which it is still valid. A lease or a place that seems to last longer than
 -- any dates from before Redis' clock was set back, and is cut short.
-local function lock_conversation(conversation, message, reference, lease_ms)
+local function lock_conversation(conversation, message, reference, lease_ms, now)
   local holder, queue, state, expires_at =
     unpack(redis.call('HMGET', conversation, 'holder', 'queue', 'state', 'expires_at'))
   local first, wait_ms = nil, 0
@@ -65,7 +65,7 @@ end
 -- Stores what a message makes of the conversation, once, and only while it holds the lock: "" changes nothing,
 -- "-" ends the conversation, "!" ends it whoever holds the lock. The state is valid for `valid_ms` and deleted
 -- after `ttl_ms`. Unless `keep_lock`, the lock is released.
-local function update_conversation(conversation, reference, state, valid_ms, ttl_ms, keep_lock)
+local function update_conversation(conversation, reference, state, valid_ms, ttl_ms, now, keep_lock)
   if state == '!' then
     redis.call('HDEL', conversation, 'state', 'expires_at', 'holder')
     return

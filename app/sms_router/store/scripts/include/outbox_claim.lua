@@ -28,13 +28,13 @@ if failure then
   redis.call('ZREM', outbox, entry)
   redis.call('HDEL', message, 'owner', 'lease_until')
   redis.call('HSET', message, kind .. ':dead_letter',
-    append(dead_letters, retention_ms, 'message', reference, 'cause', kind .. ': ' .. failure))
+    append(dead_letters, now, retention_ms, 'message', reference, 'cause', kind .. ': ' .. failure))
   return {'abandoned', failure}
 end
 
 local locked, state, state_ms
 if lock_conversation then
-  locked, state, state_ms = lock_conversation(conversation, message, reference, tonumber(lease_ms))
+  locked, state, state_ms = lock_conversation(conversation, message, reference, tonumber(lease_ms), now)
   if locked then
     redis.call('ZADD', outbox, now + PLACE_MS / 2, entry)
     return {'busy'}

@@ -22,9 +22,9 @@ for number = 0, tonumber(count) - 1 do
   redis.call('PEXPIRE', outbox, retention_ms)
 end
 if update_conversation then
-  update_conversation(conversation, reference, state, valid_ms, ttl_ms, false)
+  update_conversation(conversation, reference, state, valid_ms, ttl_ms, now, false)
 end
 if cause ~= '' then
-  append(dead_letters, retention_ms, 'message', reference, 'cause', cause)
+  append(dead_letters, now, retention_ms, 'message', reference, 'cause', cause)
 end
 return 1
