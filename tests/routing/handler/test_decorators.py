@@ -1,4 +1,4 @@
-"""What ``@keyword`` takes, and what it leaves on a function."""
+"""``@keyword`` and ``@step``: the arguments that they store in a function, and those that they refuse."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from sms_router import keyword
-from sms_router.routing.handler.decorators import KeywordSpec, registrations_of
+from sms_router import keyword, step
+from sms_router.routing.handler.decorators import KeywordSpec, StepSpec, keywords_of, step_of
 
 
-def test_a_function_stays_what_it_was() -> None:
+def test_a_decorated_function_is_unchanged() -> None:
     def hours() -> str:
         return "9 to 5"
 
@@ -19,7 +19,7 @@ def test_a_function_stays_what_it_was() -> None:
     assert hours() == "9 to 5"
 
 
-def test_everything_that_was_told_is_kept() -> None:
+def test_every_argument_is_stored() -> None:
     @keyword(
         "HOURS",
         "OPEN",
@@ -32,19 +32,19 @@ def test_everything_that_was_told_is_kept() -> None:
     def hours() -> None: ...
 
     expected = KeywordSpec(("HOURS", "OPEN"), "whole", ("MG1",), ("12345",), ("US",), True)
-    assert registrations_of(hours) == (expected,)
+    assert keywords_of(hours) == (expected,)
 
 
-def test_a_function_may_have_several() -> None:
+def test_a_function_may_have_several_keywords() -> None:
     @keyword("A", countries=["US"])
     @keyword("B", countries=["CA"])
     def both() -> None: ...
 
-    assert [each.words for each in registrations_of(both)] == [("B",), ("A",)]
+    assert [spec.words for spec in keywords_of(both)] == [("B",), ("A",)]
 
 
 @pytest.mark.parametrize(
-    ("mistake", "told"),
+    ("mistake", "reason"),
     [
         (keyword, "needs its words"),
         (lambda: keyword(lambda: "text"), "needs its words"),  # type: ignore[arg-type]
@@ -56,18 +56,31 @@ def test_a_function_may_have_several() -> None:
         (lambda: keyword("A")("text".upper), "write a function that calls it"),
     ],
 )
-def test_a_mistake_is_told_where_it_is_written(mistake: Callable[[], Any], told: str) -> None:
-    with pytest.raises(TypeError, match=told):
+def test_a_wrong_argument_is_refused(mistake: Callable[[], Any], reason: str) -> None:
+    with pytest.raises(TypeError, match=reason):
         mistake()
 
 
-class Awkward:
-    """Answers every question about itself with an error, as some lazy objects do."""
+class Raising:
+    """Raises on every attribute, as some lazy objects do."""
 
     def __getattr__(self, name: str) -> object:
         raise RuntimeError(name)
 
 
-def test_other_values_have_none_and_are_not_woken_up() -> None:
-    for value in (Awkward(), 5, None, object(), Awkward, print):
-        assert registrations_of(value) == ()
+def test_other_values_have_no_keywords_and_none_of_their_code_is_called() -> None:
+    for value in (Raising(), 5, None, object(), Raising, print):
+        assert keywords_of(value) == ()
+
+
+def test_a_step_stores_its_name() -> None:
+    @step("size", deadline=3)
+    def size() -> None: ...
+
+    assert step_of(size) == StepSpec("size", 3)
+
+
+@pytest.mark.parametrize("name", ["", " ", print])
+def test_a_step_without_a_name_is_refused(name: Any) -> None:
+    with pytest.raises(TypeError, match="needs its name"):
+        step(name)

@@ -1,4 +1,4 @@
-"""Keyword functions: how they are inspected and called."""
+"""Handler functions: how they are inspected, called and wrapped in middlewares."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def handler_of(function: Callable[..., object]) -> Handler:
     return Handler.of(function, THREADS)
 
 
-async def answer_of(function: Callable[..., object], body: str = "SAY hello there") -> Reply:
+async def call(function: Callable[..., object], body: str = "SAY hello there") -> Reply:
     return await handler_of(function)(message(body), "hello there", "SAY")
 
 
@@ -60,8 +60,8 @@ def everything(message: InboundMessage, words: object, argument: str, keyword: s
     return f"{message.sender} {words} {argument} {keyword} {isinstance(log, logging.Logger)}"
 
 
-def nothing() -> str:
-    return "nothing asked"
+def no_arguments() -> str:
+    return "no arguments"
 
 
 def with_reply(reply: type[Reply], argument: str) -> Reply:
@@ -69,7 +69,7 @@ def with_reply(reply: type[Reply], argument: str) -> Reply:
 
 
 class Shop:
-    """Things that can be called and are not functions."""
+    """Callables that are no functions."""
 
     def __call__(self, argument: str) -> str:
         return f"object {argument}"
@@ -91,15 +91,15 @@ class LaterShop:
         return f"async object {argument}"
 
 
-def settled(prefix: str, argument: str) -> str:
+def with_prefix(prefix: str, argument: str) -> str:
     return f"{prefix} {argument}"
 
 
-async def settled_later(prefix: str, argument: str) -> str:
+async def with_prefix_async(prefix: str, argument: str) -> str:
     return f"{prefix} {argument}"
 
 
-def plainly_wrapped(function: Callable[..., Any]) -> Callable[..., Any]:
+def wrapped(function: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(function)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
         return function(*args, **kwargs)
@@ -107,7 +107,7 @@ def plainly_wrapped(function: Callable[..., Any]) -> Callable[..., Any]:
     return wrapper
 
 
-def asynchronously_wrapped(function: Callable[..., str]) -> Callable[..., Any]:
+def wrapped_async(function: Callable[..., str]) -> Callable[..., Any]:
     @functools.wraps(function)
     async def wrapper(*args: Any, **kwargs: Any) -> str:
         return f"wrapped {function(*args, **kwargs)}"
@@ -123,40 +123,40 @@ def asynchronously_wrapped(function: Callable[..., str]) -> Callable[..., Any]:
         (keyword_only, "hello there"),
         (with_defaults, "hello there 5 () {}"),
         (everything, "+14155550123 ('SAY', 'hello', 'there') hello there SAY True"),
-        (nothing, "nothing asked"),
+        (no_arguments, "no arguments"),
         (with_reply, "hello there"),
         (Shop(), "object hello there"),
         (LaterShop(), "async object hello there"),
         (Shop().later, "method hello there"),
         (Shop.of_class, "Shop hello there"),
         (Shop.static, "static hello there"),
-        (functools.partial(settled, "said"), "said hello there"),
-        (functools.partial(settled_later, "said"), "said hello there"),
+        (functools.partial(with_prefix, "prefix"), "prefix hello there"),
+        (functools.partial(with_prefix_async, "prefix"), "prefix hello there"),
         (functools.partial(plain, argument="fixed"), "plain fixed"),
-        (plainly_wrapped(plain), "plain hello there"),
-        (plainly_wrapped(asynchronous), "async hello there"),
-        (asynchronously_wrapped(plain), "wrapped plain hello there"),
+        (wrapped(plain), "plain hello there"),
+        (wrapped(asynchronous), "async hello there"),
+        (wrapped_async(plain), "wrapped plain hello there"),
         (functools.cache(plain), "plain hello there"),
         (lambda argument: argument.upper(), "HELLO THERE"),
     ],
 )
-async def test_whatever_can_be_called_is_called_with_what_it_declares(
+async def test_any_callable_is_called_with_the_arguments_that_it_declares(
     function: Callable[..., object], text: str
 ) -> None:
-    assert (await answer_of(function)).text == text
+    assert (await call(function)).text == text
 
 
 @pytest.mark.parametrize(
-    ("function", "on_the_loop"),
+    ("function", "is_async"),
     [
         (asynchronous, True),
         (Shop().later, True),
         (LaterShop(), True),
-        (functools.partial(settled_later, "said"), True),
-        (asynchronously_wrapped(plain), True),
+        (functools.partial(with_prefix_async, "said"), True),
+        (wrapped_async(plain), True),
         (plain, False),
         (Shop(), False),
-        (functools.partial(settled, "said"), False),
+        (functools.partial(with_prefix, "said"), False),
     ],
     ids=[
         "async function",
@@ -169,8 +169,8 @@ async def test_whatever_can_be_called_is_called_with_what_it_declares(
         "partial",
     ],
 )
-def test_only_async_functions_run_on_the_loop(function: Callable[..., object], on_the_loop: bool) -> None:
-    assert handler_of(function).plain is not on_the_loop
+def test_only_async_functions_run_on_the_event_loop(function: Callable[..., object], is_async: bool) -> None:
+    assert handler_of(function).is_async is is_async
 
 
 async def texts(message: InboundMessage) -> AsyncIterator[str]:
@@ -181,41 +181,46 @@ def text_by_text() -> Iterator[str]:
     yield "one"
 
 
-def by_place(message: InboundMessage, /) -> None: ...
+def by_position(message: InboundMessage, /) -> None: ...
 
 
-def misspelt(mesage: InboundMessage) -> None: ...
+def misspelled(mesage: InboundMessage) -> None: ...
 
 
 def blocking(http: aiohttp.ClientSession) -> None: ...
 
 
 @pytest.mark.parametrize(
-    ("function", "told"),
+    ("function", "reason"),
     [
-        (blocking, "blocking: http is awaited; make it an async function, or bring requests"),
-        (misspelt, "misspelt: nothing is known as 'mesage'; a handler may declare message, words, argument"),
-        (by_place, "by_place: message must be taken by its name; remove the / from the function's arguments"),
+        (blocking, "blocking: only an async function can use http; make it one, or use requests"),
+        (
+            misspelled,
+            "misspelled: the argument 'mesage' is unknown; a handler may declare message, words, argument",
+        ),
+        (by_position, "by_position: message is passed by name; remove the / from the function's arguments"),
         (Shop.later, r"Shop\.later: is a method without its object"),
         (Shop, "Shop: is a class"),
         (texts, "texts: yields; return a Reply with a list of texts instead"),
         (text_by_text, "text_by_text: yields"),
     ],
 )
-def test_a_function_that_cannot_answer_is_refused_by_name(function: Callable[..., object], told: str) -> None:
-    with pytest.raises(HandlerError, match=told):
+def test_a_function_that_cannot_be_a_handler_is_refused_with_the_reason(
+    function: Callable[..., object], reason: str
+) -> None:
+    with pytest.raises(HandlerError, match=reason):
         handler_of(function)
 
 
-def test_a_refused_function_is_told_with_its_line_and_every_name_there_is() -> None:
+def test_a_refusal_names_the_function_its_line_and_all_arguments() -> None:
     with pytest.raises(HandlerError) as caught:
-        handler_of(misspelt)
-    assert f"{__name__}:{misspelt.__code__.co_firstlineno} misspelt" in str(caught.value)
+        handler_of(misspelled)
+    assert f"{__name__}:{misspelled.__code__.co_firstlineno} misspelled" in str(caught.value)
     assert ", ".join(ARGUMENTS) in str(caught.value)
 
 
 @pytest.mark.parametrize(
-    ("answer", "reply"),
+    ("result", "reply"),
     [
         (None, SILENCE),
         ("", SILENCE),
@@ -223,25 +228,25 @@ def test_a_refused_function_is_told_with_its_line_and_every_name_there_is() -> N
         (Reply(["one", "two"], media=["https://a.example/b.png"]),) * 2,
     ],
 )
-async def test_a_text_a_reply_or_nothing_is_an_answer(answer: object, reply: Reply) -> None:
-    assert await answer_of(lambda: answer) == reply
+async def test_a_text_a_reply_or_none_may_be_returned(result: object, reply: Reply) -> None:
+    assert await call(lambda: result) == reply
 
 
-@pytest.mark.parametrize("answer", [5, b"text", ["one", "two"], {"text": "a"}, True, Reply])
-async def test_anything_else_is_not(answer: object) -> None:
-    with pytest.raises(HandlerError, match="a handler returns a text, a Reply, or nothing"):
-        await answer_of(lambda: answer)
+@pytest.mark.parametrize("result", [5, b"text", ["one", "two"], {"text": "a"}, True, Reply])
+async def test_any_other_result_is_refused(result: object) -> None:
+    with pytest.raises(HandlerError, match="a handler returns a text, a Reply, or None"):
+        await call(lambda: result)
 
 
-async def test_what_a_handler_raises_is_not_hidden() -> None:
+async def test_an_exception_of_a_handler_is_raised() -> None:
     async def broken() -> None:
         raise LookupError("no balance")
 
     with pytest.raises(LookupError, match="no balance"):
-        await answer_of(broken)
+        await call(broken)
 
 
-def test_the_logger_bears_the_functions_name() -> None:
+def test_the_logger_has_the_name_of_the_function() -> None:
     assert handler_of(plain).log.name == "handlers.plain"
 
 
@@ -250,98 +255,100 @@ async def hanging() -> str:
     return "too late"
 
 
-async def stubborn() -> str:
+async def ignoring_cancellation() -> str:
     with contextlib.suppress(asyncio.CancelledError):
         await asyncio.sleep(3600)
     return "too late"
 
 
 def hanging_in_a_thread() -> str:
-    LET_GO.wait(10)
+    RELEASED.wait(10)
     return "too late"
 
 
-LET_GO = threading.Event()
+RELEASED = threading.Event()
 
 
-@pytest.mark.parametrize("function", [hanging, stubborn, hanging_in_a_thread])
-async def test_after_its_own_deadline_a_handler_has_failed(function: Callable[..., object]) -> None:
-    LET_GO.clear()
+@pytest.mark.parametrize("function", [hanging, ignoring_cancellation, hanging_in_a_thread])
+async def test_a_handler_fails_after_its_own_deadline(function: Callable[..., object]) -> None:
+    RELEASED.clear()
     handler = dataclasses.replace(handler_of(function), deadline=0.01)
     try:
         with pytest.raises(HandlerTimeoutError, match=r"took longer than its deadline of 0\.01 s"):
             await handler(message("X"), "", "X")
     finally:
-        LET_GO.set()
+        RELEASED.set()
 
 
-async def test_a_timeout_of_the_handlers_own_is_not_taken_for_its_deadline() -> None:
-    async def impatient() -> None:
+async def test_a_timeout_error_of_the_function_is_not_that_of_the_deadline() -> None:
+    async def timing_out() -> None:
         raise TimeoutError("the shop does not answer")
 
-    handler = dataclasses.replace(handler_of(impatient), deadline=60)
+    handler = dataclasses.replace(handler_of(timing_out), deadline=60)
     with pytest.raises(TimeoutError, match="the shop does not answer"):
         await handler(message("X"), "", "X")
 
 
-def around(*functions: Callable[..., object], inner: Callable[..., object] = asynchronous) -> Handler:
+def with_middlewares(
+    *functions: Callable[..., object], inner: Callable[..., object] = asynchronous
+) -> Handler:
     return Handler.of(inner, THREADS, [Middleware.of(function) for function in functions])
 
 
-async def shouting(call_next: CallNext) -> Reply:
+async def upper_case(call_next: CallNext) -> Reply:
     reply = await call_next()
     return Reply([text.upper() for text in reply.texts])
 
 
-async def signing(message: InboundMessage, call_next: CallNext) -> str:
+async def with_sender(message: InboundMessage, call_next: CallNext) -> str:
     reply = await call_next()
     return f"{reply.texts[0]} for {message.sender}"
 
 
-async def closed() -> str:
-    raise RuntimeError("the shop burns")
+async def failing() -> str:
+    raise RuntimeError("no balance")
 
 
-async def comforting(call_next: CallNext) -> Reply | str:
+async def catching(call_next: CallNext) -> Reply | str:
     try:
         return await call_next()
     except RuntimeError as error:
-        return f"soon again ({error})"
+        return f"failed ({error})"
 
 
-async def barring(call_next: CallNext) -> None:
-    """Say nothing, and let nobody else say anything."""
+async def replacing(call_next: CallNext) -> None:
+    """Return no reply, without a call of the handler."""
 
 
 @pytest.mark.parametrize(
     ("middlewares", "inner", "texts"),
     [
-        ((shouting,), asynchronous, ("ASYNC HELLO",)),
-        ((shouting, signing), asynchronous, ("ASYNC HELLO FOR +14155550123",)),
-        ((signing, shouting), plain, ("PLAIN HELLO for +14155550123",)),
-        ((shouting, comforting), closed, ("SOON AGAIN (THE SHOP BURNS)",)),
-        ((shouting, barring), closed, ()),
+        ((upper_case,), asynchronous, ("ASYNC HELLO",)),
+        ((upper_case, with_sender), asynchronous, ("ASYNC HELLO FOR +14155550123",)),
+        ((with_sender, upper_case), plain, ("PLAIN HELLO for +14155550123",)),
+        ((upper_case, catching), failing, ("FAILED (NO BALANCE)",)),
+        ((upper_case, replacing), failing, ()),
     ],
 )
-async def test_middlewares_act_before_after_instead_and_on_errors(
+async def test_a_middleware_may_act_after_a_handler_instead_of_it_and_on_its_error(
     middlewares: tuple[Callable[..., object], ...], inner: Callable[..., object], texts: tuple[str, ...]
 ) -> None:
-    reply = await around(*middlewares, inner=inner)(message("SAY hello"), "hello", "SAY")
+    reply = await with_middlewares(*middlewares, inner=inner)(message("SAY hello"), "hello", "SAY")
     assert reply.texts == texts
 
 
-async def test_a_middleware_sees_that_the_deadline_has_passed() -> None:
-    async def counting(call_next: CallNext) -> Reply | str:
+async def test_a_middleware_gets_the_timeout_error_of_the_handler() -> None:
+    async def handling(call_next: CallNext) -> Reply | str:
         try:
             return await call_next()
         except HandlerTimeoutError:
-            return "it takes its time"
+            return "it takes longer"
 
-    handler = dataclasses.replace(around(counting, inner=hanging), deadline=0.01)
-    assert (await handler(message("X"), "", "X")).texts == ("it takes its time",)
+    handler = dataclasses.replace(with_middlewares(handling, inner=hanging), deadline=0.01)
+    assert (await handler(message("X"), "", "X")).texts == ("it takes longer",)
 
 
-async def test_what_a_middleware_sets_in_the_context_is_there_in_a_thread_too() -> None:
+async def test_context_variables_of_a_middleware_are_set_in_a_thread() -> None:
     shop = contextvars.ContextVar("shop", default="nowhere")
 
     async def opening(call_next: CallNext) -> Reply:
@@ -351,75 +358,77 @@ async def test_what_a_middleware_sets_in_the_context_is_there_in_a_thread_too() 
     def where() -> str:
         return shop.get()
 
-    assert (await around(opening, inner=where)(message("X"), "", "X")).texts == ("Main Street",)
+    assert (await with_middlewares(opening, inner=where)(message("X"), "", "X")).texts == ("Main Street",)
 
 
-async def test_a_middleware_must_answer_as_a_handler_does() -> None:
+async def test_a_middleware_must_return_what_a_handler_may() -> None:
     async def counting(call_next: CallNext) -> int:
         return len((await call_next()).texts)
 
     with pytest.raises(HandlerError, match="counting returned int"):
-        await around(counting)(message("X"), "", "X")
+        await with_middlewares(counting)(message("X"), "", "X")
 
 
-async def lonely() -> None: ...
+async def without_call_next() -> None: ...
 
 
-def unhurried(call_next: CallNext) -> None: ...
+def plain_middleware(call_next: CallNext) -> None: ...
 
 
-async def greedy(call_next: CallNext, database: object) -> None: ...
+async def unknown_argument(call_next: CallNext, database: object) -> None: ...
 
 
 @pytest.mark.parametrize(
-    ("function", "told"),
+    ("function", "reason"),
     [
-        (lonely, "declares call_next"),
-        (unhurried, "is an async function"),
-        (greedy, "nothing is known as 'database'.*call_next"),
+        (without_call_next, "must declare call_next"),
+        (plain_middleware, "must be an async function"),
+        (unknown_argument, "the argument 'database' is unknown.*call_next"),
     ],
 )
-def test_what_is_no_middleware_is_told(function: Callable[..., object], told: str) -> None:
-    with pytest.raises(HandlerError, match=told):
+def test_a_function_that_cannot_be_a_middleware_is_refused(
+    function: Callable[..., object], reason: str
+) -> None:
+    with pytest.raises(HandlerError, match=reason):
         Middleware.of(function)
 
 
 @contextlib.asynccontextmanager
-async def greeter() -> AsyncIterator[str]:
-    """Serve a greeting and a cookie; what was asked is in the greeting."""
+async def cookie_server() -> AsyncIterator[str]:
+    """Serve a page that sets a cookie and says whether the request had one."""
 
-    async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        asked = await reader.readuntil(b"\r\n\r\n")
-        body = b"a cookie came" if b"Cookie:" in asked else b"hello"
+    async def respond(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        request = await reader.readuntil(b"\r\n\r\n")
+        body = b"a cookie" if b"Cookie:" in request else b"no cookie"
         head = b"HTTP/1.1 200 OK\r\nSet-Cookie: a=b\r\nConnection: close\r\nContent-Length: %d\r\n\r\n"
         writer.write(head % len(body) + body)
         await writer.drain()
         writer.close()
         await writer.wait_closed()
 
-    server = await asyncio.start_server(greet, "127.0.0.1", 0)
+    server = await asyncio.start_server(respond, "127.0.0.1", 0)
     async with server:
         yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
 
 
-async def test_handlers_share_one_session_that_keeps_no_cookies() -> None:
+async def test_handlers_share_one_session_without_cookies() -> None:
     sessions = []
 
-    async def ask(http: aiohttp.ClientSession, argument: str) -> str:
+    async def fetch(http: aiohttp.ClientSession, argument: str) -> str:
         sessions.append(http)
         async with http.get(argument) as response:
             return await response.text()
 
-    connections = HandlerHttpClient()
-    asked = [Handler.of(function, THREADS, (), connections) for function in (ask, ask)]
-    async with greeter() as url:
-        answers = [(await handler(message("ASK"), url, "ASK")).texts for handler in asked]
-    assert answers == [("hello",), ("hello",)]
+    client = HandlerHttpClient()
+    handlers = [Handler.of(function, THREADS, (), client) for function in (fetch, fetch)]
+    async with cookie_server() as url:
+        texts = [(await handler(message("FETCH"), url, "FETCH")).texts for handler in handlers]
+    assert texts == [("no cookie",), ("no cookie",)]
     assert sessions[0] is sessions[1]
     assert not sessions[0].closed
-    await connections.aclose()
+    await client.aclose()
     assert sessions[0].closed
 
 
-async def test_a_session_that_nobody_asked_for_is_never_opened() -> None:
+async def test_an_unused_client_opens_no_session() -> None:
     await HandlerHttpClient().aclose()

@@ -1,4 +1,4 @@
-"""What a handler answers."""
+"""Replies: their texts and media, and the arguments that are refused."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sms_router import Part, Reply
+from sms_router import Part, Reply, keyword, step
 from sms_router.routing.handler.reply import SILENCE
 
 
@@ -26,20 +26,20 @@ from sms_router.routing.handler.reply import SILENCE
 def test_a_reply_has_texts_and_media(reply: Reply, texts: tuple[str, ...], media: tuple[str, ...]) -> None:
     assert reply.texts == texts
     assert reply.media_urls == media
-    assert reply.silent is (not texts and not media)
+    assert reply.is_silent is (not texts and not media)
 
 
 def test_silence_is_silent() -> None:
-    assert SILENCE.silent
+    assert SILENCE.is_silent
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "reason"),
     [
         ({"text": 5}, "text is a str or a list of str, not 5"),
         ({"text": b"bytes"}, "text is"),
         ({"text": ["one", None]}, "text is"),
-        ({"text": (each for each in "ab")}, "text is"),
+        ({"text": (text for text in "ab")}, "text is"),
         ({"media": None}, "media is"),
         ({"media": [b"https://a.example"]}, "media is"),
         ({"sender": 12345}, "sender is a number or a name, as a str"),
@@ -48,21 +48,21 @@ def test_silence_is_silent() -> None:
         ({"notes": "a"}, "notes is a list of str"),
     ],
 )
-def test_what_is_not_text_is_refused_where_it_is_written(arguments: dict[str, Any], told: str) -> None:
-    with pytest.raises(TypeError, match=told):
+def test_an_argument_of_the_wrong_type_is_refused(arguments: dict[str, Any], reason: str) -> None:
+    with pytest.raises(TypeError, match=reason):
         Reply(**arguments)
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "reason"),
     [
         ({"text": ["a"]}, "Part: text is a str"),
         ({"media": 5}, "Part: media is"),
         ({"sender": 5}, "Part: sender is a number"),
     ],
 )
-def test_what_is_not_text_in_a_part_is_refused_too(arguments: dict[str, Any], told: str) -> None:
-    with pytest.raises(TypeError, match=told):
+def test_an_argument_of_the_wrong_type_in_a_part_is_refused(arguments: dict[str, Any], reason: str) -> None:
+    with pytest.raises(TypeError, match=reason):
         Part(**arguments)
 
 
@@ -70,14 +70,28 @@ def test_what_is_not_text_in_a_part_is_refused_too(arguments: dict[str, Any], to
 @pytest.mark.parametrize(
     "media", ["menu.png", "ftp://a.example/menu.png", "https:///menu.png", "https://a b"]
 )
-def test_what_twilio_could_not_fetch_is_refused_where_it_is_written(
-    kind: type[Reply | Part], media: str
-) -> None:
+def test_media_that_twilio_cannot_fetch_are_refused(kind: type[Reply | Part], media: str) -> None:
     with pytest.raises(ValueError, match=rf"{kind.__name__}: media is a URL that begins with https://, not"):
         kind("Menu", media=["https://a.example/menu.png", media])
     assert kind("Menu", media=["", "http://a.example/menu.png"]).media_urls == ("http://a.example/menu.png",)
 
 
-def test_parts_take_the_place_of_text_and_media() -> None:
-    with pytest.raises(ValueError, match="put these into a Part"):
+def test_parts_beside_a_text_are_refused() -> None:
+    with pytest.raises(ValueError, match="put them into a Part"):
         Reply("a", parts=[Part("b")])
+
+
+@step("size")
+def size() -> None: ...
+
+
+@keyword("ORDER")
+def order() -> None: ...
+
+
+def test_the_next_step_is_given_by_its_name_or_its_function() -> None:
+    assert Reply("?", then="size").next_step == "size"
+    assert Reply("?", then=size).next_step == "size"
+    assert Reply("?").next_step is None
+    with pytest.raises(TypeError, match="a function below @step"):
+        Reply("?", then=order)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from sms_router.routing.dispatch.resolution import Resolution
 from sms_router.routing.dispatch.responders import HandlerResponder, TemplateResponder
 from sms_router.routing.handler.conversation import (
-    NOTHING,
+    UNCHANGED,
     Conversation,
     EndedConversation,
     StoredConversation,
@@ -89,9 +89,9 @@ class ConversationManager:
         """Return what is stored of a conversation with the answer of a message."""
         key = bucket_of(contact).conversation(scope, contact)
         if conversation is None:
-            return ConversationUpdate(key, NOTHING, 0, 0)
+            return ConversationUpdate(key, UNCHANGED, 0, 0)
         ttl = int(conversation.expires_after * 1000)
-        return ConversationUpdate(key, conversation.kept, ttl, ttl + self._expired_ttl)
+        return ConversationUpdate(key, conversation.serialized, ttl, ttl + self._expired_ttl)
 
     def needs_lock(self, resolution: Resolution) -> bool:
         """Tell whether a message waits for the contact's earlier ones; opt-out keywords do not."""
@@ -109,12 +109,12 @@ class ConversationManager:
 
         """
         if stored is not None and stored.step is not None:
-            if not stored.expired:
+            if not stored.is_expired:
                 return self._in_conversation(resolution, message, stored, stored.step)
             if resolution.is_default and self.policy.expired_reply:
                 ended = EndedConversation()
                 return Resolution("the conversation has expired", self._expired_responder, conversation=ended)
-        has_expired = stored is not None and stored.expired
+        has_expired = stored is not None and stored.is_expired
         return self._outside(resolution, None if has_expired else stored, ends=has_expired)
 
     def _in_conversation(
@@ -151,7 +151,7 @@ class ConversationManager:
     ) -> Resolution:
         """Give a handler a conversation; any other responder ends the one that ``ends``."""
         if isinstance(resolution.responder, HandlerResponder):
-            conversation = Conversation(stored, self.policy.expires_after, had=ends)
+            conversation = Conversation(stored, self.policy.expires_after, replaces_other=ends)
             responder = replace(resolution.responder, conversation=conversation, steps=self.steps)
             return replace(resolution, responder=responder, conversation=conversation)
         return replace(resolution, conversation=EndedConversation()) if ends else resolution

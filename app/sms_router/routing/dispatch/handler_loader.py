@@ -12,7 +12,7 @@ from types import FunctionType, ModuleType
 from typing import NamedTuple
 
 from sms_router.routing.dispatch.conversation_steps import ConversationManager, ConversationPolicy
-from sms_router.routing.handler.decorators import KeywordSpec, registrations_of, step_of
+from sms_router.routing.handler.decorators import KeywordSpec, keywords_of, step_of
 from sms_router.routing.handler.handler import Handler, HandlerError, Middleware
 from sms_router.routing.handler.http_client import HandlerHttpClient
 from sms_router.routing.handler.thread_pool import HandlerThreadPool
@@ -56,9 +56,7 @@ class HandlerRegistry(NamedTuple):
             except HandlerError as error:
                 mistakes.append(str(error))
                 continue
-            handlers += [
-                (spec, _with_deadline(handler, spec.deadline)) for spec in registrations_of(function)
-            ]
+            handlers += [(spec, _with_deadline(handler, spec.deadline)) for spec in keywords_of(function)]
             if (step := step_of(function)) is not None:
                 if (other := steps.get(step.name)) is not None:
                     mistakes.append(f"{handler.source}: the step {step.name!r} is also at {other.source}")
@@ -150,7 +148,7 @@ def _marked_functions(modules: Iterable[ModuleType]) -> Iterator[Callable[..., o
 
 
 def _is_marked(value: object) -> bool:
-    return bool(registrations_of(value)) or step_of(value) is not None
+    return bool(keywords_of(value)) or step_of(value) is not None
 
 
 def _values(module: ModuleType) -> Iterator[object]:

@@ -1,4 +1,4 @@
-"""What a handler remembers of a person between two messages, and who takes the next one."""
+"""Conversations: the state of a contact between two messages, and the step that takes the next one."""
 
 from __future__ import annotations
 
@@ -6,115 +6,136 @@ import json
 from collections.abc import Collection
 from typing import Any, NamedTuple
 
-LARGEST = 4096
-"""Bytes of one conversation, as it is kept."""
+MAX_BYTES = 4096
+"""The size of one serialized conversation."""
 
-NOTHING, OVER, OVER_FOR_ALL = b"", b"-", b"!"
-"""In place of a conversation: nothing changes; it is over; it is over though another message has the turn."""
+UNCHANGED, ENDED, ENDED_FOR_ALL = b"", b"-", b"!"
+"""Sent to the scripts in place of a conversation: nothing changes; it has ended; it has ended although
+another message of the contact is being handled."""
 
 
 class ConversationError(Exception):
-    """A conversation cannot be kept as a handler has left it."""
+    """A conversation cannot be stored as a handler has left it; the text contains the remedy."""
 
 
 class StoredConversation(NamedTuple):
-    """What was kept of a conversation."""
+    """A conversation as it is stored."""
 
     step: str | None
-    """Who takes the next message; None when it is an ordinary one."""
+    """The step that takes the next message; None if its keyword does."""
     state: dict[str, Any]
-    lasts: float
-    """Seconds from each message to the next."""
-    expired: bool = False
+    expires_after: float
+    """Seconds after the last message."""
+    is_expired: bool = False
 
     @classmethod
-    def read(cls, said: bytes | None, left: int | None) -> StoredConversation | None:
-        """Read what Redis keeps and for how many milliseconds it holds; None when nothing can be read."""
-        if not said or left is None:
+    def parse(cls, serialized: bytes | None, remaining_ms: int | None) -> StoredConversation | None:
+        """Parse a stored conversation; return None if there is none, or it cannot be parsed.
+
+        ``remaining_ms`` are the milliseconds until it expires, or a negative number after that.
+        """
+        if not serialized or remaining_ms is None:
             return None
         try:
-            known = json.loads(said)
-            return cls(known["step"], dict(known["state"]), float(known["lasts"]), left <= 0)
+            fields = json.loads(serialized)
+            return cls(fields["step"], dict(fields["state"]), float(fields["lasts"]), remaining_ms <= 0)
         except (ValueError, KeyError, TypeError):
             return None
 
 
 class Conversation:
-    """One person's conversation with one Service, as a handler sees it.
+    """The conversation of one contact with one Service, for handlers that declare ``conversation``.
+
+    It is stored when the handler's reply is, and not if the handler fails.
 
     Attributes:
-        state: whatever the handlers want to remember, as JSON can hold it; 4 KB at the most.
-        step: the name of the step that takes this message, None for a keyword.
-        expires_after: seconds until it is forgotten, unless the person texts again.
+        state: JSON values that the handlers store, at most 4 KB.
+        step: the name of the step that handles this message; None in the function of a keyword.
+        expires_after: seconds after the last message until the conversation is deleted.
 
     """
 
-    __slots__ = ("_had", "_over", "expires_after", "kept", "state", "step")
+    __slots__ = ("_exists", "_is_ended", "expires_after", "serialized", "state", "step")
 
     def __init__(
         self,
-        before: StoredConversation | None,
+        stored: StoredConversation | None,
         expires_after: float,
         step: str | None = None,
         *,
-        had: bool = False,
+        replaces_other: bool = False,
     ) -> None:
-        """Go on from what was kept ``before``, or begin; ``had`` tells of one that is dropped for it."""
-        self.state: dict[str, Any] = before.state if before is not None else {}
-        self.step = step
-        self.expires_after = before.lasts if before is not None else expires_after
-        self.kept = OVER if had and before is None else NOTHING
-        """What is to be kept, as the scripts take it."""
-        self._had = had or before is not None
-        self._over = False
+        """Continue a stored conversation, or begin one.
 
-    def end(self) -> None:
-        """Forget everything; the person's next message is an ordinary one."""
-        self._over = True
-        self.state = {}
-
-    def finish(self, then: str | None, steps: Collection[str], declared: bool) -> None:
-        """Work out what is to be kept, once the handler has answered; ``then`` takes the next message.
-
-        ``declared`` is False where the handler has not asked for the conversation.
-
-        Raises:
-            ConversationError: when it cannot be kept, with what to change.
+        Args:
+            stored: the conversation to continue.
+            expires_after: seconds, for one that begins.
+            step: the step that handles the message.
+            replaces_other: a stored conversation exists that this one replaces.
 
         """
-        if then is not None and then not in steps:
-            known = ", ".join(sorted(steps)) or "there is none"
-            raise ConversationError(f'no step is called {then!r} (known: {known}); write @step("{then}")')
-        if then is None and (self._over or not self.state):
-            self.kept = OVER if self._had else NOTHING
-        elif then is not None or declared or self.step is not None:
-            self.kept = self._written(then)
+        self.state: dict[str, Any] = stored.state if stored is not None else {}
+        self.step = step
+        self.expires_after = stored.expires_after if stored is not None else expires_after
+        self.serialized = ENDED if replaces_other and stored is None else UNCHANGED
+        """What is to be stored, as the scripts receive it."""
+        self._exists = replaces_other or stored is not None
+        self._is_ended = False
 
-    def _written(self, then: str | None) -> bytes:
+    def end(self) -> None:
+        """End the conversation and delete its state; the next message is matched with keywords again."""
+        self._is_ended = True
+        self.state = {}
+
+    def finish(self, next_step: str | None, steps: Collection[str], is_declared: bool) -> None:
+        """Serialize the conversation after the handler has returned.
+
+        Args:
+            next_step: the step that takes the next message.
+            steps: the names of all steps.
+            is_declared: the handler declares ``conversation``.
+
+        Raises:
+            ConversationError: when it cannot be stored.
+
+        """
+        if next_step is not None and next_step not in steps:
+            names = ", ".join(sorted(steps)) or "there is none"
+            raise ConversationError(
+                f'no step has the name {next_step!r} (steps: {names}); write @step("{next_step}")'
+            )
+        if next_step is None and (self._is_ended or not self.state):
+            self.serialized = ENDED if self._exists else UNCHANGED
+        elif next_step is not None or is_declared or self.step is not None:
+            self.serialized = self._serialize(next_step)
+
+    def _serialize(self, next_step: str | None) -> bytes:
         if not isinstance(self.expires_after, int | float) or self.expires_after <= 0:
             raise ConversationError("conversation.expires_after is a number of seconds above 0")
         try:
-            known = {"step": then, "state": self.state, "lasts": self.expires_after}
-            written = json.dumps(known, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+            fields = {"step": next_step, "state": self.state, "lasts": self.expires_after}
+            text = json.dumps(fields, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
         except (TypeError, ValueError, RecursionError) as error:
             raise ConversationError(
-                f"conversation.state cannot be kept ({error}); keep texts, numbers, lists and dicts"
+                f"conversation.state cannot be stored ({error}); use texts, numbers, lists and dicts"
             ) from error
-        kept = written.encode("utf-8", "backslashreplace")
-        if len(kept) > LARGEST:
+        serialized = text.encode("utf-8", "backslashreplace")
+        if len(serialized) > MAX_BYTES:
             raise ConversationError(
-                f"conversation.state is too large: {len(kept)} bytes of {LARGEST}; keep an id, and the rest"
-                " where it belongs"
+                f"conversation.state is too large: {len(serialized)} bytes of {MAX_BYTES}; store an id, and"
+                " the rest elsewhere"
             )
-        return kept
+        return serialized
 
 
 class EndedConversation(Conversation):
-    """A conversation that is over, no matter whose turn it is."""
+    """A conversation that ends with this message.
+
+    With ``for_all`` it ends although another message of the contact is being handled.
+    """
 
     __slots__ = ()
 
     def __init__(self, *, for_all: bool = False) -> None:
-        """``for_all`` ends it also where another message has the turn."""
         super().__init__(None, 1.0)
-        self.kept = OVER_FOR_ALL if for_all else OVER
+        self.serialized = ENDED_FOR_ALL if for_all else ENDED

@@ -1,4 +1,4 @@
-"""``@keyword`` and ``@step``: what a team writes above a function, kept until the function is loaded."""
+"""``@keyword`` and ``@step``: their arguments are stored in the function until it is loaded."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Any, TypeVar
 
 Function = TypeVar("Function", bound=Callable[..., object])
 
-_MARK = "_sms_router_keywords"
-_STEP = "_sms_router_step"
+_KEYWORDS_ATTRIBUTE = "_sms_router_keywords"
+_STEP_ATTRIBUTE = "_sms_router_step"
 
 
 @dataclass(frozen=True, slots=True)
 class KeywordSpec:
-    """What ``@keyword`` was told."""
+    """The arguments of one ``@keyword``."""
 
     words: tuple[str, ...]
     match: str
@@ -25,6 +25,14 @@ class KeywordSpec:
     fold_accents: bool
     hours: tuple[Mapping[str, Any], ...] = ()
     deadline: float | None = field(default=None, kw_only=True)
+
+
+@dataclass(frozen=True, slots=True)
+class StepSpec:
+    """The arguments of ``@step``."""
+
+    name: str
+    deadline: float | None = None
 
 
 def keyword(
@@ -37,27 +45,29 @@ def keyword(
     hours: Mapping[str, Any] | Sequence[Mapping[str, Any]] = (),
     deadline: float | None = None,
 ) -> Callable[[Function], Function]:
-    """Make a function the answer to one or more keywords.
+    """Call a function for messages that match one or more keywords.
 
-    The function may be async or plain (plain ones run in threads), and is given what it declares
+    The function is async, or plain, which runs in a thread. It is passed the arguments that it declares,
     by name: ``message``, ``words``, ``argument``, ``keyword``, ``log``, ``conversation``, ``reply``,
-    ``http``. It returns a text, a `Reply`, or nothing.
+    ``http``. It returns a text, a `Reply`, or None for no reply. A function may have several ``@keyword``
+    with different arguments.
 
     Args:
         words: the keywords, for example ``"BALANCE", "BAL"``.
-        match: "whole" (the text is the keyword), "first-word", "prefix", or "pattern" (the text fits
-            a regular expression; ``argument`` is what its first group caught).
-        services: Messaging Service sids where the keyword counts; none means everywhere.
-        numbers: numbers that must have been texted; none means any.
-        countries: countries of the sender (ISO 3166); none means any.
-        fold_accents: whether "información" also matches "informacion".
-        hours: when it counts, as in ``{"days": ["mon-fri"], "from": "09:00", "to": "17:00"}``, or several
-            of these; the Service's ``time_zone`` says by which clock.
-        deadline: seconds after which the function is cancelled and has failed; None lets it go on after
-            the router's own deadline, and what it says then leaves later.
+        match: how they match. "first-word": the text begins with the keyword. "whole": the text is the
+            keyword. "prefix": the text begins with its letters. "pattern": the whole text matches a
+            regular expression (RE2), and ``argument`` is the text of its first group.
+        services: sids of the Messaging Services where the keyword applies; none for all.
+        numbers: the numbers of ours that must be texted; none for all.
+        countries: the countries of the contact (ISO 3166); none for all.
+        fold_accents: compare without accents: "información" also matches "informacion".
+        hours: when the keyword applies, as ``{"days": ["mon-fri"], "from": "09:00", "to": "17:00"}`` or a
+            list of such windows, in the ``time_zone`` of the Service.
+        deadline: seconds after which the function is cancelled and has failed. None for no limit: after
+            the router's ``inline_deadline`` its reply is sent by REST.
 
     Raises:
-        TypeError: when what it stands above cannot be marked, or an argument is not what it should be.
+        TypeError: when an argument has the wrong type, or the decorated object is no function.
 
     """
     if not words or not all(isinstance(word, str) for word in words):
@@ -70,41 +80,27 @@ def keyword(
         raise TypeError('@keyword: hours is like {"days": ["mon-fri"], "from": "09:00", "to": "17:00"}')
     _check_deadline("@keyword", deadline)
     scope = tuple(services), tuple(numbers), tuple(countries)
-    registration = KeywordSpec(words, match, *scope, fold_accents, windows, deadline=deadline)
+    spec = KeywordSpec(words, match, *scope, fold_accents, windows, deadline=deadline)
 
     def register(function: Function) -> Function:
-        if not callable(function):
-            raise TypeError("@keyword stands above a function")
-        try:
-            setattr(function, _MARK, (*registrations_of(function), registration))
-        except AttributeError as error:
-            raise TypeError(
-                f"@keyword cannot mark {function!r}; write a function that calls it, and mark that"
-            ) from error
+        _set_attribute("@keyword", function, _KEYWORDS_ATTRIBUTE, (*keywords_of(function), spec))
         return function
 
     return register
 
 
-@dataclass(frozen=True, slots=True)
-class StepSpec:
-    """What ``@step`` was told."""
-
-    name: str
-    deadline: float | None = None
-
-
 def step(name: str, *, deadline: float | None = None) -> Callable[[Function], Function]:
-    """Make a function take the next message of somebody who was answered with ``Reply(..., then=...)``.
+    """Call a function for the next message of a contact whose reply had ``then``.
 
-    It is given what a keyword's function is, ``conversation`` above all; ``argument`` is the text.
+    The function is passed the same arguments as that of a `keyword`; ``argument`` is the whole text.
 
     Args:
-        name: what ``then`` calls it; conversations under way remember it, so it outlives the function's name.
-        deadline: as of `keyword`.
+        name: the name in ``Reply(then=...)``. It is stored with conversations in progress, so that the
+            function may be renamed.
+        deadline: as in `keyword`.
 
     Raises:
-        TypeError: when what it stands above cannot be marked, or an argument is not what it should be.
+        TypeError: when an argument has the wrong type, or the decorated object is no function.
 
     """
     if not isinstance(name, str) or not name.strip():
@@ -112,49 +108,38 @@ def step(name: str, *, deadline: float | None = None) -> Callable[[Function], Fu
     _check_deadline("@step", deadline)
 
     def register(function: Function) -> Function:
-        if not callable(function):
-            raise TypeError("@step stands above a function")
-        try:
-            setattr(function, _STEP, StepSpec(name, deadline))
-        except AttributeError as error:
-            raise TypeError(
-                f"@step cannot mark {function!r}; write a function that calls it, and mark that"
-            ) from error
+        _set_attribute("@step", function, _STEP_ATTRIBUTE, StepSpec(name, deadline))
         return function
 
     return register
 
 
+def keywords_of(value: object) -> tuple[KeywordSpec, ...]:
+    """Return the arguments of each ``@keyword`` of a value, without calling any code of the value."""
+    function = value.__func__ if inspect.ismethod(value) else value
+    specs = inspect.getattr_static(function, _KEYWORDS_ATTRIBUTE, ())
+    return specs if isinstance(specs, tuple) else ()
+
+
 def step_of(value: object) -> StepSpec | None:
-    """Return what ``@step`` left on a value."""
-    marked = value.__func__ if inspect.ismethod(value) else value
-    mark = inspect.getattr_static(marked, _STEP, None)
-    return mark if isinstance(mark, StepSpec) else None
+    """Return the arguments of the ``@step`` of a value, without calling any code of the value."""
+    function = value.__func__ if inspect.ismethod(value) else value
+    spec = inspect.getattr_static(function, _STEP_ATTRIBUTE, None)
+    return spec if isinstance(spec, StepSpec) else None
 
 
-def step_name(then: object) -> str:
-    """Return the name of a step that is named, or given as its function.
-
-    Raises:
-        TypeError: when it is neither.
-
-    """
-    if isinstance(then, str):
-        return then
-    found = step_of(then)
-    if found is None:
-        raise TypeError(f"Reply: then is a step's name or a function below @step, not {then!r:.80}")
-    return found.name
+def _set_attribute(decorator: str, function: object, name: str, value: object) -> None:
+    if not callable(function):
+        raise TypeError(f"{decorator} stands above a function")
+    try:
+        setattr(function, name, value)
+    except AttributeError as error:
+        raise TypeError(
+            f"{decorator} cannot mark {function!r}; write a function that calls it, and mark that"
+        ) from error
 
 
 def _check_deadline(decorator: str, deadline: object) -> None:
-    numeric = isinstance(deadline, int | float) and not isinstance(deadline, bool)
-    if deadline is not None and not (numeric and deadline > 0):  # type: ignore[operator]
+    is_number = isinstance(deadline, int | float) and not isinstance(deadline, bool)
+    if deadline is not None and not (is_number and deadline > 0):  # type: ignore[operator]
         raise TypeError(f"{decorator}: deadline is a number of seconds, as in deadline=3")
-
-
-def registrations_of(value: object) -> tuple[KeywordSpec, ...]:
-    """Return what ``@keyword`` left on a value; whatever else the value is, it is not woken up."""
-    marked = value.__func__ if inspect.ismethod(value) else value
-    marks = inspect.getattr_static(marked, _MARK, ())
-    return marks if isinstance(marks, tuple) else ()

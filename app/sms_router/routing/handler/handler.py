@@ -1,6 +1,6 @@
-"""Keyword functions as the router calls them: with the arguments that they declare, and no others.
+"""Calls handler functions with the arguments that they declare, through middlewares and deadlines.
 
-A function's signature is inspected once, when it is loaded. Async functions run on the event loop,
+The signature of a function is inspected once, when it is loaded. Async functions run on the event loop,
 plain ones in threads.
 """
 
@@ -27,47 +27,47 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class HandlerContext:
-    """What a handler may ask for, by the names in `ARGUMENTS`."""
+    """The values of the arguments that a handler may declare (`ARGUMENTS`)."""
 
     message: InboundMessage
     words: tuple[str, ...]
-    """The words of the text, as they were typed."""
+    """The words of the text, as typed."""
     argument: str
-    """What follows the keyword, as it was typed."""
+    """The text behind the keyword, as typed."""
     keyword: str
     """The keyword, as the rule writes it."""
     log: logging.Logger
     conversation: Conversation | None
-    """Not None where any handler declares it."""
-    connections: HandlerHttpClient
+    """Not None if any handler declares it."""
+    http_client: HandlerHttpClient
 
     @property
     def reply(self) -> type[Reply]:
-        """`Reply`, for those who would rather not import it: ``return reply("Here.", media=[...])``."""
+        """The class, for handlers that do not import it."""
         return Reply
 
     @property
     def http(self) -> aiohttp.ClientSession:
-        """The session for calling other services."""
-        return self.connections.session()
+        """The shared session for calls to other services."""
+        return self.http_client.session()
 
 
 ARGUMENTS = ("message", "words", "argument", "keyword", "log", "conversation", "reply", "http")
 CALL_NEXT = "call_next"
-"""What a middleware declares beside them: called without arguments, it returns the handler's `Reply`."""
+"""The argument that a middleware declares in addition: a function that returns the handler's `Reply`."""
 
 
 class HandlerError(Exception):
-    """A handler cannot be used, or returned something that is not an answer."""
+    """A handler cannot be called, or has returned something that is no reply."""
 
 
 class HandlerTimeoutError(Exception):
-    """A handler took longer than its own deadline allows."""
+    """A handler has not returned within its own deadline."""
 
 
 @dataclass(frozen=True, slots=True)
 class Middleware:
-    """A function around every keyword function: it may act before, after, instead, and on an error."""
+    """A function around every handler, which may act before it, after it, instead of it, or on its error."""
 
     name: str
     function: Callable[..., Awaitable[object]]
@@ -78,127 +78,136 @@ class Middleware:
         """Inspect a function.
 
         Raises:
-            HandlerError: when it cannot stand around a handler, naming it and what to change.
+            HandlerError: when it cannot be a middleware; the text names it and the remedy.
 
         """
-        name, source = _names(function)
+        function_name, source = _name_and_source(function)
         if not _is_async(function):
-            raise HandlerError(f"{source}: a middleware is an async function, since it awaits call_next()")
-        declared = _declared(function, source, (*ARGUMENTS, CALL_NEXT))
+            raise HandlerError(f"{source}: a middleware must be an async function that awaits call_next()")
+        declared = _declared_arguments(function, source, (*ARGUMENTS, CALL_NEXT))
         if CALL_NEXT not in declared:
-            raise HandlerError(f"{source}: a middleware declares call_next, and awaits it: call_next()")
-        arguments = tuple(each for each in declared if each != CALL_NEXT)
-        return cls(name, cast("Callable[..., Awaitable[object]]", function), arguments)
+            raise HandlerError(f"{source}: a middleware must declare call_next and await call_next()")
+        arguments = tuple(name for name in declared if name != CALL_NEXT)
+        return cls(function_name, cast("Callable[..., Awaitable[object]]", function), arguments)
 
 
 @dataclass(frozen=True, slots=True)
 class Handler:
-    """A keyword function, ready to be called."""
+    """A handler function, its arguments and what is around it."""
 
     name: str
     source: str
-    """Where it is written, for people: ``acme.keywords:12 balance``."""
+    """Where it is written: ``acme.keywords:12 balance``."""
     function: Callable[..., object]
     arguments: tuple[str, ...]
-    plain: bool
-    threads: HandlerThreadPool = field(repr=False)
+    is_async: bool
+    thread_pool: HandlerThreadPool = field(repr=False)
     log: logging.Logger = field(repr=False)
     middlewares: tuple[Middleware, ...] = ()
-    """What stands around it, the outermost first."""
+    """The outermost first."""
     deadline: float | None = None
     """Seconds after which it is cancelled and has failed."""
-    connections: HandlerHttpClient = field(default_factory=HandlerHttpClient, repr=False)
+    http_client: HandlerHttpClient = field(default_factory=HandlerHttpClient, repr=False)
 
     @classmethod
     def of(
         cls,
         function: Callable[..., object],
-        threads: HandlerThreadPool,
+        thread_pool: HandlerThreadPool,
         middlewares: Sequence[Middleware] = (),
-        connections: HandlerHttpClient | None = None,
+        http_client: HandlerHttpClient | None = None,
     ) -> Handler:
         """Inspect a function.
 
         Raises:
-            HandlerError: when it cannot answer messages, naming it and what to change.
+            HandlerError: when it cannot be a handler; the text names it and the remedy.
 
         """
-        name, source = _names(function)
+        name, source = _name_and_source(function)
         _check_kind(function, source)
-        declared, plain = _declared(function, source, ARGUMENTS), not _is_async(function)
-        if plain and "http" in declared:
-            raise HandlerError(f"{source}: http is awaited; make it an async function, or bring requests")
+        arguments = _declared_arguments(function, source, ARGUMENTS)
+        is_async = _is_async(function)
+        if not is_async and "http" in arguments:
+            raise HandlerError(f"{source}: only an async function can use http; make it one, or use requests")
         return cls(
             name,
             source,
             function,
-            declared,
-            plain,
-            threads,
+            arguments,
+            is_async,
+            thread_pool,
             logging.getLogger(f"handlers.{name}"),
             tuple(middlewares),
-            connections=connections or HandlerHttpClient(),
+            http_client=http_client or HandlerHttpClient(),
         )
 
     @property
     def needs_conversation(self) -> bool:
-        """True when it cannot do without the person's conversation."""
+        """True when it declares ``conversation``."""
         return "conversation" in self.arguments
 
     async def __call__(
         self,
         message: InboundMessage,
         argument: str,
-        word: str,
+        keyword: str,
         conversation: Conversation | None = None,
     ) -> Reply:
-        """Call the function, through the middlewares around it, and return what it answers.
+        """Call the function through its middlewares and return its reply.
+
+        Args:
+            message: the text.
+            argument: what is behind the keyword; in a step the whole text.
+            keyword: as the rule writes it.
+            conversation: that of the contact, if any handler declares one.
 
         Raises:
-            HandlerError: when it returns something else than a text, a `Reply` or nothing.
-            DeadlineError: when it takes longer than its own deadline.
-            CrowdedError: when too many plain handlers wait for a thread.
+            HandlerError: when it returns something else than a text, a `Reply` or None.
+            HandlerTimeoutError: when it does not return within its own deadline.
+            QueueFullError: when too many plain handlers wait for a thread.
             Exception: whatever the function raises.
 
         """
-        call = HandlerContext(
-            message, message.words, argument, word, self.log, conversation, self.connections
+        context = HandlerContext(
+            message, message.words, argument, keyword, self.log, conversation, self.http_client
         )
-        return await self._around(call, 0)
+        return await self._call_middleware(context, 0)
 
-    async def _around(self, call: HandlerContext, depth: int) -> Reply:
+    async def _call_middleware(self, context: HandlerContext, depth: int) -> Reply:
         """Call the middleware at a depth; below the last one is the function."""
         if depth == len(self.middlewares):
-            return await self._in_time(call) if self.deadline is not None else await self._function(call)
+            if self.deadline is not None:
+                return await self._call_with_deadline(context)
+            return await self._call_function(context)
         middleware = self.middlewares[depth]
-        arguments = {name: getattr(call, name) for name in middleware.arguments}
-        answer = await middleware.function(call_next=partial(self._around, call, depth + 1), **arguments)
-        return _reply(middleware.name, answer)
+        arguments = {name: getattr(context, name) for name in middleware.arguments}
+        call_next = partial(self._call_middleware, context, depth + 1)
+        return _to_reply(middleware.name, await middleware.function(call_next=call_next, **arguments))
 
-    async def _in_time(self, call: HandlerContext) -> Reply:
+    async def _call_with_deadline(self, context: HandlerContext) -> Reply:
         try:
             async with asyncio.timeout(self.deadline) as limit:
-                reply = await self._function(call)
+                reply = await self._call_function(context)
         except TimeoutError:
             if not limit.expired():
-                raise  # the function's own
+                raise  # raised by the function itself
         if limit.expired():
             raise HandlerTimeoutError(f"{self.name} took longer than its deadline of {self.deadline:g} s")
         return reply
 
-    async def _function(self, call: HandlerContext) -> Reply:
-        arguments = {name: getattr(call, name) for name in self.arguments}
-        if self.plain:
-            answer = await self.threads.run(partial(self.function, **arguments))
+    async def _call_function(self, context: HandlerContext) -> Reply:
+        arguments = {name: getattr(context, name) for name in self.arguments}
+        if self.is_async:
+            result = self.function(**arguments)
         else:
-            answer = self.function(**arguments)
-        if inspect.isawaitable(answer):  # also a plain decorator around an async function
-            answer = await cast("Awaitable[object]", answer)
-        return _reply(self.name, answer)
+            result = await self.thread_pool.run(partial(self.function, **arguments))
+        if inspect.isawaitable(result):  # a plain decorator around an async function returns one, too
+            result = await cast("Awaitable[object]", result)
+        return _to_reply(self.name, result)
 
 
-def _names(function: Callable[..., object]) -> tuple[str, str]:
-    """Return what a function is called, and where it is written, for people."""
+def _name_and_source(function: Callable[..., object]) -> tuple[str, str]:
+    """Return the name of a function, and where it is written, for people."""
     inner = inspect.unwrap(function)
     while isinstance(inner, partial):
         inner = inner.func
@@ -220,8 +229,10 @@ def _check_kind(function: Callable[..., object], source: str) -> None:
         raise HandlerError(f"{source}: yields; return a Reply with a list of texts instead")
 
 
-def _declared(function: Callable[..., object], source: str, known: Sequence[str]) -> tuple[str, ...]:
-    """Return the names of what the function wants of ``known``; the rest must have defaults."""
+def _declared_arguments(
+    function: Callable[..., object], source: str, known: Sequence[str]
+) -> tuple[str, ...]:
+    """Return the names of ``known`` that the function declares; other parameters must have defaults."""
     declared = []
     for name, parameter in inspect.signature(function).parameters.items():
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
@@ -230,32 +241,30 @@ def _declared(function: Callable[..., object], source: str, known: Sequence[str]
         if name in known and by_name and not _is_bound(function, name):
             declared.append(name)
         elif parameter.default is parameter.empty:
-            raise HandlerError(_cannot_be_given(source, name, known))
+            raise HandlerError(_unknown_argument(source, name, known))
     if "http" in declared:
-        importlib.import_module("aiohttp")  # at the start, rather than while a text waits
+        importlib.import_module("aiohttp")  # now, not while a message waits
     return tuple(declared)
 
 
 def _is_bound(function: Callable[..., object], name: str) -> bool:
-    """Tell whether a ``partial`` has settled this argument itself."""
+    """Return whether a ``partial`` has set this argument."""
     return isinstance(function, partial) and name in function.keywords
 
 
-def _cannot_be_given(source: str, name: str, known: Sequence[str]) -> str:
+def _unknown_argument(source: str, name: str, known: Sequence[str]) -> str:
     if name in known:
-        return f"{source}: {name} must be taken by its name; remove the / from the function's arguments"
+        return f"{source}: {name} is passed by name; remove the / from the function's arguments"
     if name == "self":
         return f"{source}: is a method without its object; make it a function or a staticmethod"
-    return f"{source}: nothing is known as {name!r}; a handler may declare {', '.join(known)}"
+    return f"{source}: the argument {name!r} is unknown; a handler may declare {', '.join(known)}"
 
 
-def _reply(name: str, answer: object) -> Reply:
-    if answer is None:
+def _to_reply(name: str, result: object) -> Reply:
+    if result is None:
         return SILENCE
-    if isinstance(answer, str):
-        return Reply(answer)
-    if isinstance(answer, Reply):
-        return answer
-    raise HandlerError(
-        f"{name} returned {type(answer).__name__}; a handler returns a text, a Reply, or nothing"
-    )
+    if isinstance(result, str):
+        return Reply(result)
+    if isinstance(result, Reply):
+        return result
+    raise HandlerError(f"{name} returned {type(result).__name__}; a handler returns a text, a Reply, or None")

@@ -1,6 +1,6 @@
-"""HTTP for handlers that ask for it: connections that are shared, and bounds that nobody has to think of.
+"""HTTP for handlers that declare ``http``: one session per worker, with limits.
 
-aiohttp is imported when a handler declares ``http``: most routers never need it, and it takes 8 MB.
+aiohttp is imported when such a handler is loaded: most routers do not need it, and it takes 8 MB.
 """
 
 from __future__ import annotations
@@ -10,39 +10,38 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import aiohttp
 
-CONNECT_WITHIN = 5.0
-"""Seconds to a connection."""
+CONNECT_TIMEOUT = 5.0
+"""Seconds."""
 
-DONE_WITHIN = 30.0
-"""Seconds for a whole call, unless the handler says otherwise."""
+TOTAL_TIMEOUT = 30.0
+"""Seconds for a whole call, unless the handler passes another timeout."""
 
-CONNECTIONS = 100
-"""For all handlers of one worker at once; further calls wait."""
+MAX_CONNECTIONS = 100
+"""Connections of all handlers of one worker; further calls wait."""
 
 
 class HandlerHttpClient:
-    """The HTTP session of one worker's handlers; it opens when the first of them runs."""
+    """The HTTP session of one worker's handlers; it is opened when the first of them runs."""
 
     def __init__(self) -> None:
-        """Open nothing yet: that takes a running loop."""
         self._session: aiohttp.ClientSession | None = None
 
     def session(self) -> aiohttp.ClientSession:
-        """Return the session, which is the same for all.
+        """Return the session, which all handlers share.
 
-        It keeps no cookies: what one person was given must not be sent along for another.
+        It stores no cookies, because a cookie of one contact must not be sent for another.
         """
         if self._session is None:
-            import aiohttp  # noqa: PLC0415
+            import aiohttp  # noqa: PLC0415 - slow to import
 
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=CONNECTIONS),
+                connector=aiohttp.TCPConnector(limit=MAX_CONNECTIONS),
                 cookie_jar=aiohttp.DummyCookieJar(),
-                timeout=aiohttp.ClientTimeout(total=DONE_WITHIN, sock_connect=CONNECT_WITHIN),
+                timeout=aiohttp.ClientTimeout(total=TOTAL_TIMEOUT, sock_connect=CONNECT_TIMEOUT),
             )
         return self._session
 
     async def aclose(self) -> None:
-        """Close the connections."""
+        """Close all connections."""
         if self._session is not None:
             await self._session.close()

@@ -1,4 +1,4 @@
-"""What a handler answers."""
+"""The reply of a handler: texts, media, the sender, and the step that takes the next message."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeGuard
 
-from sms_router.routing.handler.decorators import step_name
+from sms_router.routing.handler.decorators import step_of
 from sms_router.senders.models import NO_FACTS, RecipientFacts
 
 _MEDIA_URL = re.compile(r"https?://[^/\s]\S*")
@@ -15,13 +15,16 @@ _MEDIA_URL = re.compile(r"https?://[^/\s]\S*")
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One message of a reply that needs several, each with its own text, media and sender.
+    """One message of a `Reply` whose messages have their own text, media or sender.
 
-    ``text``, ``media`` and ``sender`` are as in `Reply`.
+    Args:
+        text: the text of the message; a long one is split into several messages.
+        media: one URL, or several, that Twilio fetches; http or https.
+        sender: the sender to use, as in `Reply`.
 
     Raises:
-        TypeError: when the text, a URL or the sender is not text.
-        ValueError: when a URL is none that Twilio could fetch.
+        TypeError: when the text, a URL or the sender is no ``str``.
+        ValueError: when a URL is no http or https URL.
 
     """
 
@@ -30,41 +33,44 @@ class Part:
     sender: str | None = None
 
     def __post_init__(self) -> None:
-        """Find what is not text here, where the handler stands in the traceback."""
         if not isinstance(self.text, str):
             raise TypeError(f"Part: text is a str, not {self.text!r:.80}")
-        _check("Part", self.media, self.sender)
+        _check_media_and_sender("Part", self.media, self.sender)
 
     @property
     def media_urls(self) -> tuple[str, ...]:
-        """The URLs of the media, empty ones left out."""
-        return _filled(self.media)
+        """The URLs of the media, without empty ones."""
+        return _non_empty(self.media)
 
 
 @dataclass(frozen=True, slots=True)
 class RedirectedPart(Part):
-    """A message to somebody else than who texted, made by those who know that it may be sent."""
+    """A message to another recipient than the contact, who has not opted out."""
 
     recipient: str = ""
     facts: RecipientFacts = NO_FACTS
-    """The recipient's."""
+    """Those of the recipient, for sender selection."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What leaves for the person; ``Reply()`` says nothing.
+    """What is sent to the contact; ``Reply()`` sends nothing.
 
-    ``text`` is one text, or several that leave as separate messages. ``media`` is a URL that Twilio
-    can fetch, or several; they go with the first message. ``sender`` is a wish: a number of the
-    Service in E.164, a short code or an alphanumeric sender; one that cannot be used is passed
-    over, with the reason in the trail. ``one_way`` says that no answer is expected, so that an
-    alphanumeric sender may be used. ``parts`` take the place of text and media where each message
-    has its own media or sender. ``notes`` are lines for the journal, which no person sees. ``then`` is the
-    step that takes the person's next message, by its name or as the function below ``@step``.
+    Args:
+        text: one text, or a list of texts that are sent as separate messages.
+        media: one URL, or several, that Twilio fetches (http or https); they are sent with the first
+            message.
+        sender: the sender to use: a number of the Service in E.164, a short code or an alphanumeric
+            sender. If it cannot be used, another one is selected and the trail contains the reason.
+        one_way: no text back is expected, so that an alphanumeric sender may be used.
+        parts: instead of ``text`` and ``media``, when each message has its own media or sender.
+        notes: lines that are stored with the message; the contact does not get them.
+        then: the step that takes the contact's next message: its name, or its function.
 
     Raises:
-        TypeError: when a text, a URL or the sender is not text, or a part is not a `Part`.
-        ValueError: when there are parts beside a text or media, or a URL is none that Twilio could fetch.
+        TypeError: when an argument has the wrong type, or ``then`` is neither a name nor a step.
+        ValueError: when there are ``parts`` beside ``text`` or ``media``, or a URL is no http or https
+            URL.
 
     """
 
@@ -77,74 +83,82 @@ class Reply:
     then: str | Callable[..., object] | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
-        """Find what is not text here, where the handler stands in the traceback."""
         if self.then is not None:
-            step_name(self.then)
+            _step_name(self.then)
         if isinstance(self.text, str):
             if self.media == () and self.sender is None and self.parts == () and self.notes == ():
                 return  # nearly every reply is one text
         elif not _are_texts(self.text):
             raise TypeError(f"Reply: text is a str or a list of str, not {self.text!r:.80}")
-        _check("Reply", self.media, self.sender)
+        _check_media_and_sender("Reply", self.media, self.sender)
         if self.parts or self.notes:
-            self._check_parts()
+            self._check_parts_and_notes()
 
-    def _check_parts(self) -> None:
+    def _check_parts_and_notes(self) -> None:
         if not _are_texts(self.notes):
             raise TypeError(f"Reply: notes is a list of str, not {self.notes!r:.80}")
-        if not isinstance(self.parts, list | tuple) or not all(isinstance(each, Part) for each in self.parts):
+        if not isinstance(self.parts, list | tuple) or not all(isinstance(part, Part) for part in self.parts):
             raise TypeError(f"Reply: parts is a list of Part, not {self.parts!r:.80}")
         if self.parts and (self.text or self.media):
-            raise ValueError("Reply: parts take the place of text and media; put these into a Part")
+            raise ValueError("Reply: parts replaces text and media; put them into a Part")
 
     @property
     def next_step(self) -> str | None:
         """The name of the step that takes the next message."""
-        return None if self.then is None else step_name(self.then)
+        return None if self.then is None else _step_name(self.then)
 
     @property
     def texts(self) -> tuple[str, ...]:
-        """The texts, one for each message, empty ones left out."""
+        """The texts, one for each message, without empty ones."""
         if self.parts:
             return tuple(part.text for part in self.parts if part.text)
-        return _filled(self.text)
+        return _non_empty(self.text)
 
     @property
     def media_urls(self) -> tuple[str, ...]:
-        """The URLs of the media, empty ones left out."""
+        """The URLs of the media, without empty ones."""
         if self.parts:
             return tuple(url for part in self.parts for url in part.media_urls)
-        return _filled(self.media)
+        return _non_empty(self.media)
 
     @property
-    def silent(self) -> bool:
-        """True when nothing leaves for the person."""
+    def is_silent(self) -> bool:
+        """True when nothing is sent to the contact."""
         return not self.media_urls and not self.texts
 
 
 def is_media_url(text: str) -> bool:
-    """Tell whether Twilio could fetch this; it refuses the whole message otherwise (21620)."""
+    """Return whether a text is an http or https URL; Twilio refuses a message with another one (21620)."""
     return _MEDIA_URL.fullmatch(text) is not None
 
 
-def _check(kind: str, media: object, sender: object) -> None:
+def _step_name(then: object) -> str:
+    if isinstance(then, str):
+        return then
+    step = step_of(then)
+    if step is None:
+        raise TypeError(f"Reply: then is a step's name or a function below @step, not {then!r:.80}")
+    return step.name
+
+
+def _check_media_and_sender(class_name: str, media: object, sender: object) -> None:
     if not isinstance(media, str) and not _are_texts(media):
-        raise TypeError(f"{kind}: media is a str or a list of str, not {media!r:.80}")
+        raise TypeError(f"{class_name}: media is a str or a list of str, not {media!r:.80}")
     if not isinstance(sender, str | None):
-        raise TypeError(f"{kind}: sender is a number or a name, as a str")
-    for url in _filled(media):
+        raise TypeError(f"{class_name}: sender is a number or a name, as a str")
+    for url in _non_empty(media):
         if not is_media_url(url):
-            raise ValueError(f"{kind}: media is a URL that begins with https://, not {url!r:.80}")
+            raise ValueError(f"{class_name}: media is a URL that begins with https://, not {url!r:.80}")
 
 
-def _filled(value: str | Sequence[str]) -> tuple[str, ...]:
+def _non_empty(value: str | Sequence[str]) -> tuple[str, ...]:
     if not value:
         return ()
-    return (value,) if isinstance(value, str) else tuple([each for each in value if each])
+    return (value,) if isinstance(value, str) else tuple([text for text in value if text])
 
 
 def _are_texts(value: object) -> TypeGuard[Sequence[str]]:
-    return isinstance(value, list | tuple) and all(isinstance(each, str) for each in value)
+    return isinstance(value, list | tuple) and all(isinstance(text, str) for text in value)
 
 
 SILENCE = Reply()
@@ -152,6 +166,6 @@ SILENCE = Reply()
 
 @dataclass(frozen=True, slots=True)
 class ReplyFailed:
-    """A handler or template that gave no answer, and why."""
+    """There is no reply, because a handler, a template or an upstream has failed."""
 
     cause: str

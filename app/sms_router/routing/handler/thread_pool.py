@@ -1,4 +1,4 @@
-"""The threads that plain handlers run in: so many, and a bounded queue before them."""
+"""The threads in which plain handlers run, with a bounded queue."""
 
 from __future__ import annotations
 
@@ -11,78 +11,83 @@ from functools import partial
 from queue import SimpleQueue
 from threading import Thread
 
-WAITING_FOR_EACH = 64
-"""Calls that may wait for each thread; beyond it a handler fails at once instead of piling up."""
+MAX_WAITING_PER_THREAD = 64
+"""Calls that may wait, per thread; a further one fails at once."""
 
 
 class QueueFullError(RuntimeError):
-    """Too many calls wait for a thread already."""
+    """Too many calls wait for a thread."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Raised:
-    """What a function raised, carried as a value: a future cannot carry a StopIteration."""
+    """The exception of a function as a value: a future cannot raise a StopIteration."""
 
     error: BaseException
 
 
-_Work = tuple["Future[object]", Callable[[], object]]
+_Job = tuple["Future[object]", Callable[[], object]]
 
 
 class HandlerThreadPool:
-    """Runs plain functions beside the event loop.
+    """Runs plain functions in threads.
 
-    The threads are daemons: a handler that hangs for ever must not keep a worker from stopping.
+    The threads are daemons: a handler that never returns must not keep the worker from stopping.
+
+    Args:
+        max_threads: threads are started up to this number, each when it is needed first.
+
     """
 
-    def __init__(self, count: int) -> None:
-        """Start no more than ``count`` threads, each when it is needed first."""
-        self._count = count
+    def __init__(self, max_threads: int) -> None:
+        self._max_threads = max_threads
         self._started = 0
         self._unfinished: set[Future[object]] = set()
-        self._queue: SimpleQueue[_Work | None] = SimpleQueue()
+        self._queue: SimpleQueue[_Job | None] = SimpleQueue()
 
     async def run(self, function: Callable[[], object]) -> object:
-        """Run a plain function in a thread, with the context variables of here.
+        """Run a function in a thread, with the caller's context variables, and return its result.
 
         Raises:
-            CrowdedError: when too many wait already.
+            QueueFullError: when too many calls wait.
             Exception: whatever the function raises.
 
         """
-        if len(self._unfinished) >= self._count * (1 + WAITING_FOR_EACH):
+        if len(self._unfinished) >= self._max_threads * (1 + MAX_WAITING_PER_THREAD):
             raise QueueFullError("too many plain handlers wait for a thread")
         future: Future[object] = Future()
         self._unfinished.add(future)
         future.add_done_callback(self._unfinished.discard)
         self._queue.put((future, partial(contextvars.copy_context().run, function)))
-        self._start_another()
+        self._start_thread()
         result = await asyncio.wrap_future(future)
         if isinstance(result, _Raised):
             raise result.error
         return result
 
     def close(self) -> None:
-        """Take no more work: threads end after what they do now, what has not begun is dropped."""
+        """Stop the threads after their current calls; calls that wait are cancelled."""
         for future in list(self._unfinished):
             future.cancel()
         for _ in range(self._started):
             self._queue.put(None)
 
-    def _start_another(self) -> None:
-        if self._started < min(self._count, len(self._unfinished)):
+    def _start_thread(self) -> None:
+        if self._started < min(self._max_threads, len(self._unfinished)):
             self._started += 1
-            Thread(target=_work, args=(self._queue,), name=f"handler-{self._started}", daemon=True).start()
+            Thread(
+                target=_run_jobs, args=(self._queue,), name=f"handler-{self._started}", daemon=True
+            ).start()
 
 
-def _work(queue: SimpleQueue[_Work | None]) -> None:
-    while (work := queue.get()) is not None:
-        future, function = work
+def _run_jobs(queue: SimpleQueue[_Job | None]) -> None:
+    while (job := queue.get()) is not None:
+        future, function = job
         if future.set_running_or_notify_cancel():
-            future.set_result(_outcome(function))
+            future.set_result(_call(function))
 
 
-def _outcome(function: Callable[[], object]) -> object:
+def _call(function: Callable[[], object]) -> object:
     try:
         return function()
     except BaseException as error:

@@ -377,7 +377,7 @@ def _parse_claim(result: Sequence[Any], started: float) -> ClaimResult:
     match result:
         case [b"claimed", attempt, *more]:
             contact, *stored = more or (None,)
-            conversation = StoredConversation.read(*stored) if stored else None
+            conversation = StoredConversation.parse(*stored) if stored else None
             return Claimed(attempt, time.monotonic() - started, True, contact or None, conversation)
         case [b"in_progress", remaining, *contact]:
             return InProgress(remaining / 1000, contact[0] if contact else None)

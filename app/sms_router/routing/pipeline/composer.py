@@ -304,7 +304,7 @@ class Composer:
         trails = [choice.trail_text for choice in choices.values()]
         trail_text = "\n".join((_with_notes(rule, reply), *trails))
         if not messages:
-            return RenderedReply(EMPTY, trail_text, unsendable=not reply.silent and not facts.opted_out)
+            return RenderedReply(EMPTY, trail_text, unsendable=not reply.is_silent and not facts.opted_out)
         return RenderedReply(render(messages), trail_text)
 
     def _choose_for_parts(

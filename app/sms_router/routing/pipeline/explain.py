@@ -108,7 +108,7 @@ def explain(
     facts = known.facts if resolution.opt_out is None else replace(known.facts, opted_out=False)
     pool, request = composer.request(message, answer.reply)
     decision = failing = None
-    if not answer.reply.silent:
+    if not answer.reply.is_silent:
         decision = explain_sender(pool, request, facts, conditions)
         failing = preview_failover(pool, request, facts, conditions, decision)
     rules = dispatcher.table.explain(message.body, dispatcher.match_context(message, moment))

@@ -128,7 +128,7 @@ class LateReplies:
         facts = self._contacts.facts(entry.scope, entry.person, work.known, stored=True)
         resolution = self._dispatcher.resolve(message).for_contact(facts.opted_out)
         if conversations is not None and resolution.opt_out is None and not facts.opted_out:
-            resolution = conversations.route(resolution, message, StoredConversation.read(*work.talk))
+            resolution = conversations.route(resolution, message, StoredConversation.parse(*work.talk))
         late = LateReply(key, message, entry.scope, facts, kind, resolution.conversation)
         log.warning("%s is handled again (attempt %d, %s)", entry.message_sid, work.attempt, resolution.rule)
         responder = resolution.responder

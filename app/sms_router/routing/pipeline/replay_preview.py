@@ -71,7 +71,7 @@ def preview_replay(
     if answer.cause:
         return ReplayPreview(scope, rule, against=f"it would fail: {answer.cause}")
     reply = answer.reply
-    if reply.silent:
+    if reply.is_silent:
         return ReplayPreview(scope, rule, against="its rule has no reply")
     decision = select(*composer.request(message, reply), facts, conditions)
     against = "" if decision.address else "no sender can carry it"
@@ -83,4 +83,4 @@ def read_conversation(client: redis.Redis, scope: str, contact: str, now: int) -
     """Return a contact's conversation; ``now`` is in milliseconds since the epoch."""
     key = bucket_of(contact).conversation(scope, contact)
     said, until = cast("list[bytes | None]", client.hmget(key, "state", "expires_at"))
-    return StoredConversation.read(said, int(until) - now if until else None)
+    return StoredConversation.parse(said, int(until) - now if until else None)
