@@ -22,6 +22,9 @@ Headers = Mapping[bytes, bytes]
 """By their names in lower case."""
 
 
+_UNREAD: Message = {"more_body": True}
+
+
 class Rejection(Enum):
     """Why a request is not handled: the HTTP status, and the word for logs and metrics."""
 
@@ -62,24 +65,23 @@ async def read_body(headers: Headers, receive: Receive, seconds: float = BODY_TI
     # The body has nearly always arrived with the headers. The first step of `receive` then returns it, and no
     # timer is needed, which would take 4 us.
     steps = receive().__await__()
+    first, message = None, _UNREAD
     try:
         first = _continue(steps, next(steps))
     except StopIteration as returned:
-        message: Message = returned.value
-        if not message.get("more_body"):
-            return _check_body(message, message.get("body", b""))
-        first = None
-    try:
-        async with asyncio.timeout(seconds):
-            if first is not None:
-                message = await first
-            body = bytearray(message.get("body", b""))
-            while message.get("more_body") and len(body) <= MAX_BODY_BYTES:
-                message = await receive()
-                body += message.get("body", b"")
-    except TimeoutError:
-        return Rejection.TOO_SLOW
-    return _check_body(message, bytes(body))
+        message = returned.value
+    body = message.get("body", b"")
+    if message.get("more_body"):
+        try:
+            async with asyncio.timeout(seconds):
+                while message.get("more_body") and len(body) <= MAX_BODY_BYTES:
+                    message = await (first or receive())
+                    first, body = None, body + message.get("body", b"")
+        except TimeoutError:
+            return Rejection.TOO_SLOW
+    if message["type"] != "http.request":
+        return Rejection.DISCONNECTED
+    return body if len(body) <= MAX_BODY_BYTES else Rejection.TOO_LARGE
 
 
 @types.coroutine
@@ -91,13 +93,6 @@ def _continue(steps: Generator[Any, Any, Message], awaited: Any) -> Generator[An
         steps.close()
         raise
     return (yield from steps)
-
-
-def _check_body(last: Message, body: bytes) -> bytes | Rejection:
-    """Return the body that ends with this message, or why it is refused."""
-    if last["type"] != "http.request":
-        return Rejection.DISCONNECTED
-    return body if len(body) <= MAX_BODY_BYTES else Rejection.TOO_LARGE
 
 
 async def send_twiml(send: Send, document: bytes) -> None:

@@ -33,6 +33,7 @@ from sms_router.routing.pipeline.pipeline import Pipeline
 from sms_router.routing.pipeline.policy import OnFailure, ReplyPolicy
 from sms_router.senders.error_table import ErrorTable
 from sms_router.senders.models import Decision, ReplyFrom
+from sms_router.senders.pool import Pool
 from sms_router.store.keys import bucket_of
 from sms_router.twilio.inbound import InboundMessage
 from sms_router.twilio.twiml import EMPTY
@@ -58,8 +59,7 @@ class FaultyReply(StaticReply):
 class RecordingComposer(Composer):
     """Records what is counted as sent."""
 
-    def __init__(self) -> None:
-        senders = pool(sender("12345"))
+    def __init__(self, senders: Pool) -> None:
         super().__init__(lambda *_: senders, {None: ReplyFrom.SHORT_CODE_FIRST}, "https://sms.example.com")
         self.confirmed: list[str | None] = []
         self.recorded: list[tuple[str, ...]] = []
@@ -119,7 +119,15 @@ def deadline() -> float:
 
 
 @pytest.fixture
-async def fixture(valkey_url: str, tmp_path: Path, deadline: float) -> AsyncIterator[PipelineFixture]:
+def senders() -> Pool:
+    """The sender pool; a test may parametrize it."""
+    return pool(sender("12345"))
+
+
+@pytest.fixture
+async def fixture(
+    valkey_url: str, tmp_path: Path, deadline: float, senders: Pool
+) -> AsyncIterator[PipelineFixture]:
     commands: list[str] = []
     slow = SlowHandler()
 
@@ -127,7 +135,7 @@ async def fixture(valkey_url: str, tmp_path: Path, deadline: float) -> AsyncIter
         return await slow()
 
     async with worker(valkey_url, tmp_path, observe=lambda name, _: commands.append(name)) as one:
-        composer, guard = RecordingComposer(), LoopGuard(0, 60)
+        composer, guard = RecordingComposer(senders), LoopGuard(0, 60)
         contacts = Contacts(one.store, one.journal, lambda *_: None, ErrorTable({}))
         actions: dict[str, RuleAction] = {
             "HOURS": StaticReply(Reply("9 to 5")),
@@ -159,7 +167,16 @@ async def test_a_template_reply_to_an_unknown_contact_takes_one_command(fixture:
     outcome, document = await fixture.receive("HOURS")
     assert (outcome, b"9 to 5" in document) == (Outcome.REPLY, True)
     assert len(fixture.commands) == 1
-    assert (fixture.composer.confirmed, fixture.composer.recorded) == (["12345"], [])
+
+
+@pytest.mark.parametrize("senders", [pool(sender("+12125550101"), sender("+12125550102"))])
+async def test_a_prepared_reply_from_one_of_several_equal_senders_is_recorded_once(
+    fixture: PipelineFixture,
+) -> None:
+    _, document = await fixture.receive("HOURS")
+    (address,) = fixture.composer.confirmed
+    assert f'from="{address}"'.encode() in document
+    assert fixture.composer.recorded == [()]
 
 
 async def test_to_a_known_contact_it_takes_two_and_counts_once(

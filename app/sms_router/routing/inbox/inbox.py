@@ -11,7 +11,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 from uuid import uuid4
 
 from sms_router.routing.contacts.contact import ContactFields
@@ -41,8 +41,6 @@ MAX_CACHED_ANSWER_BYTES = 4096
 _UNCOUNTED = (None, (b"", b""))
 """In place of a `ReplyCounter`, for the scripts."""
 
-_Value = TypeVar("_Value")
-
 
 class PreparedAnswer(NamedTuple):
     """An answer composed before its message is claimed; it holds if Redis knows nothing of the contact."""
@@ -52,7 +50,7 @@ class PreparedAnswer(NamedTuple):
     counter: ReplyCounter | None
     """Where the reply is counted; None where replies are not."""
     decision: Decision | None
-    """The sender, for the composer; the inbox does not use it. None for an empty answer."""
+    """What the composer records once the answer is stored; the inbox does not use it."""
 
 
 class Claimed(NamedTuple):
@@ -319,7 +317,9 @@ class Inbox:
             request=request,
             received=self._now(),
         )
-        _keep_newest(self._released, key.reference, None)
+        self._released[key.reference] = None
+        if len(self._released) > MAX_CACHED_ANSWERS:
+            self._released.popitem(last=False)
         if claim.stored:
             await self._journal.write(call)
         else:
@@ -369,7 +369,9 @@ class Inbox:
 
     def _cache(self, reference: str, answer: Answer) -> Answer:
         if len(answer.document) <= MAX_CACHED_ANSWER_BYTES:
-            _keep_newest(self._answers, reference, answer)
+            self._answers[reference] = answer
+            if len(self._answers) > MAX_CACHED_ANSWERS:
+                self._answers.popitem(last=False)
         return answer
 
 
@@ -386,9 +388,3 @@ def _parse_claim(result: Sequence[Any], started: float) -> ClaimResult:
         case [b"answered", document, outcome]:
             return Answer(document, Outcome(outcome.decode()))
     return RELEASED
-
-
-def _keep_newest(cache: OrderedDict[str, _Value], reference: str, value: _Value) -> None:
-    cache[reference] = value
-    if len(cache) > MAX_CACHED_ANSWERS:
-        cache.popitem(last=False)

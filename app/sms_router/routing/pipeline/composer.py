@@ -121,7 +121,8 @@ class Composer:
         """Return the arguments of the sender selection for a reply."""
         pool = self._pool_for(message.service_sid, message.recipient)
         country, area_code = country_of(message.sender, message.from_country), area_code_of(message.sender)
-        return pool, self._request(pool, message, reply, country, area_code)
+        needs = Capability.MMS if reply.media_urls else Capability.SMS
+        return pool, self._request(pool, message, reply, country, area_code, needs)
 
     def _request(
         self,
@@ -130,13 +131,14 @@ class Composer:
         reply: Reply,
         country: str | None,
         area_code: str | None,
+        needs: Capability,
     ) -> SelectionRequest:
         service_sid = pool.service_sid if pool is not None else message.service_sid
         return SelectionRequest(
             contact=message.sender,
             country=country,
             area_code=area_code,
-            needs=Capability.MMS if reply.media_urls else Capability.SMS,
+            needs=needs,
             texted=message.recipient,
             policy=self._reply_from.get(service_sid) or self._reply_from[None],
             preferred_sender=reply.sender,
@@ -190,7 +192,8 @@ class Composer:
         if not texts and not media:
             return RenderedReply(EMPTY, rule)
         pool = self._pool_for(message.service_sid, message.recipient)
-        facts = self._with_sticky_sender(message, pool, facts)
+        if self._sticky_senders is not None and self._sticky_senders.recent:
+            facts = self._with_sticky_sender(message, pool, facts)
         conditions = self._availability.conditions(message.recipient)
         if facts is NO_FACTS and pool is not None:
             rendered = self._render_shared(pool, message, reply, rule, texts, media, conditions)
@@ -224,7 +227,8 @@ class Composer:
             decision = rendered.decision
             if decision is not None and not decision.per_recipient and is_still_valid(decision, conditions):
                 return rendered
-        request = self._request(pool, message, reply, country, area_code)
+        needs = Capability.MMS if media else Capability.SMS
+        request = self._request(pool, message, reply, country, area_code, needs)
         if rendered is None:
             rendered = self._render(pool, request, rule, texts, media, NO_FACTS, NO_CONDITIONS)
             self._cache.put(pool, key, rendered)
@@ -264,13 +268,9 @@ class Composer:
         return self._render(pool, request, rule, (links, *texts[1:]), (), facts, conditions)
 
     def confirm(self, message: InboundMessage, decision: Decision) -> None:
-        """Record that a draft was sent: when its sender was last used, and for whom.
-
-        Only for senders that are not limited (`RenderedReply.is_limited`).
-        """
-        if decision.per_recipient:
-            self.record_sent(decision, (), has_media=False)
-            self._keep_sticky_sender(message, decision, NO_FACTS)
+        """Record that a draft was sent from a sender that was chosen among equals and has no limit."""
+        self.record_sent(decision, (), has_media=False)
+        self._keep_sticky_sender(message, decision, NO_FACTS)
 
     def record_sent(self, decision: Decision, texts: tuple[str, ...], *, has_media: bool) -> None:
         """Count a reply against the rate of its sender."""

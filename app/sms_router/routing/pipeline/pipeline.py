@@ -169,7 +169,9 @@ class Pipeline:
             return None
         outcome = Outcome.SILENT if draft.document is EMPTY else Outcome.REPLY
         counter = self._guard.counter_for(scope, key.contact, draft.document)
-        return PreparedAnswer(Answer(draft.document, outcome), draft.trail_text, counter, draft.decision)
+        is_choice = draft.decision is not None and draft.decision.per_recipient
+        decision = draft.decision if is_choice else None
+        return PreparedAnswer(Answer(draft.document, outcome), draft.trail_text, counter, decision)
 
     async def _claim(
         self,
