@@ -29,6 +29,8 @@ from tests.store.private_valkey import PrivateValkey
 MAX_CONCURRENT = 20
 REPLY = "We are open Monday to Friday, 9 to 5, and on Saturdays until noon. Reply STOP to end."
 STATUSES = ("sent", "delivered")
+LOOP_GUARD = "[loop_guard]\nreplies = 30\n"
+"""The default, which the configuration of the tests switches off."""
 
 _KIND = re.compile(rb"sms-router:\{[0-9]+\}:([a-z-]+)")
 
@@ -60,7 +62,7 @@ async def _measure(folder: Path, contacts: int, per_contact: int) -> tuple[dict[
         snapshot = Snapshot(ACCOUNT, SERVICE, SENDERS, ServiceProperties("Test"), {}, time.time(), version=1)
         async with async_client(valkey.url, connect_within=2) as client:
             await SnapshotStore(client).publish(snapshot, snapshot.to_bytes())
-        configured = write_configuration(folder / "config")
+        configured = write_configuration(folder / "config", LOOP_GUARD)
         (configured / "keywords.toml").write_text(f'[default]\nreply = "{REPLY}"\n')
         router = RunningRouter(configured, valkey.url)
         await asyncio.to_thread(router.start)
