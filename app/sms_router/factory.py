@@ -1,4 +1,4 @@
-"""How a worker begins: it builds the application from the settings that ``serve`` was started with."""
+"""The application factory that uvicorn calls in each worker, with the settings that ``serve`` has read."""
 
 from __future__ import annotations
 
@@ -18,26 +18,25 @@ log = logging.getLogger("sms_router")
 
 @dataclass(frozen=True, slots=True)
 class AppFactory:
-    """Called by uvicorn in each worker, whatever router.toml and the environment have become since.
+    """Builds the application from pickled settings.
 
-    A worker that takes the place of a lost one is like the others, although the file is being edited.
+    A worker that replaces another gets the same settings, even if router.toml was edited since.
     """
 
     pickled: bytes
-    """The settings: reading them takes a second, and a worker that says nothing so long is thought hung."""
+    """The settings; to read them again would take each worker a second."""
 
     @classmethod
     def with_settings(cls, settings: Settings) -> AppFactory:
-        """Take the settings along."""
         return cls(pickle.dumps(settings))
 
     def __call__(self) -> Router:
-        """Build the application; what is wrong with handlers or rules by now is told, and ends the worker."""
-        from sms_router.application import build  # noqa: PLC0415 (slow, as said above)
+        """Build the application; logs mistakes in handlers or rules, and exits with 1."""
+        from sms_router.application import build  # noqa: PLC0415 (slow to import; the supervisor needs only this module)
         from sms_router.errors import ConfigurationError  # noqa: PLC0415
 
         try:
-            return build(pickle.loads(self.pickled))  # noqa: S301 (written by the process that started us)
+            return build(pickle.loads(self.pickled))  # noqa: S301 (pickled by the parent process)
         except ConfigurationError as error:
             log.error("a worker cannot start: %s", "; ".join(error.mistakes))
             sys.exit(1)

@@ -119,7 +119,7 @@ class WorkerLifespan:
             stop(self.inbox.aclose)
             self.inbox.start()
             stop(self.opt_out_disk_cache.aclose)
-            health_updates = PeriodicTask("the health monitor", UPDATE_INTERVAL, self.health.update)
+            health_updates = PeriodicTask("health-monitor", UPDATE_INTERVAL, self.health.update)
             stop(health_updates.aclose)
             health_updates.start()
             stop(self.subscriber.aclose)

@@ -23,17 +23,17 @@ ACCOUNT = f'[[accounts]]\nsid = "{AC}"\nauth_token = "file-token"\n'
 SERVICE = f'[[services]]\nsid = "{MG}"\naccount = "{AC}"\n'
 
 NO_REDIS = f"must be {SHAPES}"
-NO_ACCOUNT_SID = "an account sid is AC and 32 hex digits, as the Twilio console shows it"
-NO_SERVICE_SID = "a Messaging Service sid is MG and 32 hex digits, as the Twilio console shows it"
-NO_SECRET = "has blanks around it, or letters that Twilio does not use: copy it once more"
+NO_ACCOUNT_SID = "must be AC and 32 hex digits, as the Twilio console shows it"
+NO_SERVICE_SID = "must be MG and 32 hex digits, as the Twilio console shows it"
+NO_SECRET = "has spaces around it, or characters that Twilio does not use: copy it again"
 NO_ZONE = "must be a name of the IANA time zone database, like Europe/Oslo"
 NO_ORIGIN = "must be a scheme and a host, such as http://127.0.0.1:8900, or empty"
 NO_QUERY = "must not contain a query or fragment: only scheme, host and path"
-TOO_SHORT = "has fewer than 8 characters: too easy to guess"
+TOO_SHORT = "has fewer than 8 characters, which is too easy to guess"
 TWO_DOORS = "private_port must differ from port, which everybody can reach"
 NO_SCHEME = "must start with https:// or http://, like https://sms.example.com"
 NO_TABLES = "must be a list of tables; write [[accounts]], with two brackets"
-EMPTY = "is empty: with an empty secret anybody could sign"
+EMPTY = "is empty: with an empty secret anybody could sign webhooks"
 NO_ROOM = (
     "known ones are accounts, console, conversations, failures, loop_guard, redis, router, sandbox, senders,"
     " server, services, twilio"
@@ -208,13 +208,13 @@ def test_the_placeholders_of_documentation_load_and_are_told(load: Load) -> None
 
 def test_a_folder_without_a_router_toml_is_all_defaults(tmp_path: Path) -> None:
     settings = load_settings({"SMS_ROUTER_CONFIG": str(tmp_path)})
-    assert settings.offline
+    assert settings.is_offline
     assert settings.folder == tmp_path
 
 
 def test_the_configuration_that_comes_along_loads() -> None:
     folder = Path(__file__).parents[1] / "config"
-    assert load_settings({"SMS_ROUTER_CONFIG": str(folder)}).offline
+    assert load_settings({"SMS_ROUTER_CONFIG": str(folder)}).is_offline
 
 
 def test_a_missing_folder_is_told_with_the_line_to_paste(tmp_path: Path) -> None:
@@ -248,7 +248,7 @@ def test_the_variables_alone_make_an_account_and_a_service(load: Load) -> None:
     )
     assert [(each.sid, each.tokens) for each in settings.accounts] == [(AC, ("one", "two"))]
     assert [(each.sid, each.account) for each in settings.services] == [(MG, AC)]
-    assert not settings.offline
+    assert not settings.is_offline
 
 
 def test_the_variables_beat_the_table_of_their_account(load: Load) -> None:

@@ -80,7 +80,7 @@ def settings_for_command() -> Settings:
 
     """
     settings = load_settings()
-    if settings.offline:
+    if settings.is_offline:
         world = sandbox_world(settings)
         settings = load_settings({**os.environ, **sandbox_environment(world, settings)})
     return settings

@@ -1,4 +1,4 @@
-"""The tables of ``router.toml``, with their defaults and bounds."""
+"""The pydantic models of ``router.toml``, with defaults and bounds."""
 
 from __future__ import annotations
 
@@ -29,21 +29,21 @@ from sms_router.senders.rate_limits import SenderLimit
 
 
 class SignatureMode(StrEnum):
-    """What happens to a request whose signature is wrong."""
+    """What happens to a webhook with a wrong signature."""
 
     ENFORCE = "enforce"
     WARN = "warn"
 
 
 class OnError(StrEnum):
-    """What Twilio gets when a handler raised."""
+    """What Twilio gets when a handler raises."""
 
     REPLY = "reply"
     TWILIO_FALLBACK = "twilio-fallback"
 
 
 class SenderKindName(StrEnum):
-    """The kinds of number, as they are written in the configuration and typed in commands."""
+    """The kinds of senders, as written in the configuration and in commands."""
 
     SHORT_CODE = "short-code"
     ALPHANUMERIC = "alphanumeric"
@@ -52,7 +52,6 @@ class SenderKindName(StrEnum):
 
     @property
     def kind(self) -> SenderKind:
-        """The kind of that name."""
         return SenderKind[self.name]
 
 
@@ -64,14 +63,14 @@ class OptOutAnswers(StrEnum):
 
 
 class Privacy(StrEnum):
-    """Whether numbers are shortened in logs and listings."""
+    """Whether numbers and texts are masked in lists and in the console."""
 
     MASKED = "masked"
     OPEN = "open"
 
 
 class LogFormat(StrEnum):
-    """How the log is written: for people, or one JSON document a line."""
+    """The format of the log: lines for people, or one JSON document per line."""
 
     TEXT = "text"
     JSON = "json"
@@ -106,7 +105,7 @@ class RouterSettings(_Table):
     data_dir: Path = Path(".data")
 
     @model_validator(mode="after")
-    def _texts_go_first(self) -> RouterSettings:
+    def _check_retention(self) -> RouterSettings:
         if self.body_retention_days is not None and self.body_retention_days > self.retention_days:
             raise ValueError(
                 "body_retention_days must not be more than retention_days, after which everything is deleted"
@@ -126,20 +125,20 @@ class ServerSettings(_Table):
     traces: bool = False
 
     @model_validator(mode="after")
-    def _two_doors(self) -> ServerSettings:
+    def _check_ports(self) -> ServerSettings:
         if self.private_port == self.port:
             raise ValueError("private_port must differ from port, which everybody can reach")
         return self
 
 
 class ConsoleSettings(_Table):
-    """``[console]``: the pages for operators; off without a password."""
+    """``[console]``: the operators' pages; off without a password."""
 
     password: ConsolePassword = SecretStr("")
 
 
 class RedisSettings(_Table):
-    """``[redis]``: empty means the embedded Valkey."""
+    """``[redis]``: an empty URL means the embedded Valkey."""
 
     url: RedisAddress = ""
 
@@ -152,7 +151,7 @@ class TwilioSettings(_Table):
 
 
 class ConversationSettings(_Table):
-    """``[conversations]``: how a team's conversations with people go."""
+    """``[conversations]``: expiry, interruption and replies of handlers' conversations."""
 
     expires_after: Annotated[float, Field(ge=1, le=31_536_000)] = 900.0
     leave_words: tuple[str, ...] = ("EXIT",)
@@ -163,7 +162,7 @@ class ConversationSettings(_Table):
 
 
 class LoopGuardSettings(_Table):
-    """``[loop_guard]``: when replies to one person are held back."""
+    """``[loop_guard]``: how many replies a contact gets in a period."""
 
     replies: Annotated[int, Field(ge=0, le=100_000)] = 30
     seconds: Annotated[float, Field(ge=1, le=86_400)] = 60.0
@@ -193,13 +192,13 @@ class AccountSettings(_Table):
 
     @property
     def tokens(self) -> tuple[str, ...]:
-        """The tokens that may sign, the primary one first."""
+        """The auth tokens that may sign, the primary one first."""
         both = (self.auth_token.get_secret_value(), self.auth_token_secondary.get_secret_value())
         return tuple(token for token in both if token)
 
 
 class ServiceSettings(_Table):
-    """``[[services]]``: a Messaging Service whose numbers answer."""
+    """``[[services]]``: a Messaging Service whose senders reply."""
 
     sid: ServiceSid
     account: AccountSid
@@ -211,7 +210,7 @@ class ServiceSettings(_Table):
 
 
 class FailureSettings(_Table):
-    """``[failures]``: when the operator is told that a number loses too much of what it sends."""
+    """``[failures]``: when a sender's share of failed messages is reported."""
 
     share: Annotated[float, Field(gt=0, le=1)] = 0.25
     at_least: Annotated[int, Field(ge=1)] = 20
@@ -219,12 +218,11 @@ class FailureSettings(_Table):
 
     @property
     def rule(self) -> WarningRule:
-        """The rule that warnings follow."""
         return WarningRule(self.share, self.at_least, self.window)
 
 
 class SenderSettings(_Table):
-    """``[[senders]]``: what one number, or each of a kind, may send, in segments."""
+    """``[[senders]]``: the rate limits of one sender, or of each of a kind, in segments."""
 
     number: SenderAddress | None = None
     kind: SenderKindName | None = None
@@ -232,7 +230,7 @@ class SenderSettings(_Table):
     daily_cap: Annotated[int, Field(ge=1)] | None = None
 
     @model_validator(mode="after")
-    def _whole(self) -> SenderSettings:
+    def _check_table(self) -> SenderSettings:
         if (self.number is None) == (self.kind is None):
             raise ValueError('must name either a number, like number = "+14155550100", or a kind')
         if self.messages_per_second is None and self.daily_cap is None:
@@ -241,7 +239,6 @@ class SenderSettings(_Table):
 
     @property
     def limit(self) -> SenderLimit:
-        """The limit that it sets."""
         return SenderLimit(self.messages_per_second, self.daily_cap)
 
 
@@ -263,9 +260,9 @@ class RouterConfig(_Table):
 
     @field_validator("senders")
     @classmethod
-    def _once(cls, senders: tuple[SenderSettings, ...]) -> tuple[SenderSettings, ...]:
-        named = [each.number or each.kind for each in senders]
-        twice = next((name for name in named if named.count(name) > 1), None)
-        if twice is not None:
-            raise ValueError(f"two tables for {twice}; keep one of them")
+    def _check_duplicates(cls, senders: tuple[SenderSettings, ...]) -> tuple[SenderSettings, ...]:
+        names = [table.number or table.kind for table in senders]
+        duplicate = next((name for name in names if names.count(name) > 1), None)
+        if duplicate is not None:
+            raise ValueError(f"two tables for {duplicate}; keep one of them")
         return senders

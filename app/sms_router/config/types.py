@@ -1,4 +1,4 @@
-"""What a setting may be: values that are checked as they are read, with a sentence that says the remedy."""
+"""Validated types of settings; each error is a sentence with the remedy."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sms_router.store.url import RedisUrl
 from sms_router.twilio.public_url import PublicUrl
 from sms_router.twilio.sids import ACCOUNT_SID, SERVICE_SID
 
-SHORTEST_PASSWORD = 8
+MIN_PASSWORD_LENGTH = 8
 """Characters."""
 
 _ORIGIN = re.compile(r"https?://(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?/?")
@@ -20,13 +20,13 @@ _ORIGIN = re.compile(r"https?://(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{
 
 def _account_sid(value: str) -> str:
     if not ACCOUNT_SID.fullmatch(value):
-        raise ValueError("an account sid is AC and 32 hex digits, as the Twilio console shows it")
+        raise ValueError("must be AC and 32 hex digits, as the Twilio console shows it")
     return value
 
 
 def _service_sid(value: str) -> str:
     if not SERVICE_SID.fullmatch(value):
-        raise ValueError("a Messaging Service sid is MG and 32 hex digits, as the Twilio console shows it")
+        raise ValueError("must be MG and 32 hex digits, as the Twilio console shows it")
     return value
 
 
@@ -39,20 +39,20 @@ def _sender_address(value: str) -> str:
 def _secret(value: SecretStr) -> SecretStr:
     text = value.get_secret_value()
     if not text:
-        raise ValueError("is empty: with an empty secret anybody could sign")
+        raise ValueError("is empty: with an empty secret anybody could sign webhooks")
     return _plain_secret(value)
 
 
 def _plain_secret(value: SecretStr) -> SecretStr:
     text = value.get_secret_value()
     if not text.isascii() or text != text.strip():
-        raise ValueError("has blanks around it, or letters that Twilio does not use: copy it once more")
+        raise ValueError("has spaces around it, or characters that Twilio does not use: copy it again")
     return value
 
 
 def _console_password(value: SecretStr) -> SecretStr:
-    if 0 < len(value.get_secret_value()) < SHORTEST_PASSWORD:
-        raise ValueError(f"has fewer than {SHORTEST_PASSWORD} characters: too easy to guess")
+    if 0 < len(value.get_secret_value()) < MIN_PASSWORD_LENGTH:
+        raise ValueError(f"has fewer than {MIN_PASSWORD_LENGTH} characters, which is too easy to guess")
     return value
 
 
@@ -86,7 +86,7 @@ def _time_zone(value: str) -> str:
     return value
 
 
-def _interrupting(value: object) -> object:
+def _interruptions(value: object) -> object:
     if isinstance(value, str):
         return {"none": ()}.get(value, (value,))
     return value
@@ -103,4 +103,4 @@ PublicAddress = Annotated[str, AfterValidator(_public_url)]
 ApiAddress = Annotated[str, AfterValidator(_api_base_url), Field(repr=False)]
 RedisAddress = Annotated[str, AfterValidator(_redis_url), Field(repr=False)]
 SenderAddress = Annotated[str, AfterValidator(_sender_address)]
-Interruptions = Annotated[tuple[str, ...], BeforeValidator(_interrupting)]
+Interruptions = Annotated[tuple[str, ...], BeforeValidator(_interruptions)]

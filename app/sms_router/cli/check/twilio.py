@@ -67,7 +67,7 @@ def run_checks(settings: Settings, rules: Dispatcher) -> CheckReport:
             with stderr.status(f"Reading {service.sid} from Twilio ..."):
                 snapshot = access.source.read(time.time())
         except PoolReadError as error:
-            if load_settings().offline and error.failure.status is None:
+            if load_settings().is_offline and error.failure.status is None:
                 return CheckReport(tuple(findings), SANDBOX_NOT_RUNNING)
             remedy = advise(error.failure)
             findings.append(Finding(Severity.ERROR, service.sid, f"{service.sid} cannot be read.", remedy))

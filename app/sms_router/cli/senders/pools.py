@@ -72,7 +72,7 @@ def _read_from_twilio(settings: Settings, service: ConfiguredService) -> Snapsho
             return open_configured_service(settings, service.sid).source.read(time.time())
     except PoolReadError as error:
         configured = load_settings()
-        if configured.offline:
+        if configured.is_offline:
             return _sandbox_snapshot(sandbox_world(configured), service)
         raise CommandError(f"Nothing is stored about {service.sid}, and {error}", START_HINT) from error
 

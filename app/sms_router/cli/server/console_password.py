@@ -8,7 +8,7 @@ import secrets
 from pathlib import Path
 
 from sms_router.config.settings import Settings
-from sms_router.config.types import SHORTEST_PASSWORD
+from sms_router.config.types import MIN_PASSWORD_LENGTH
 
 FILE = "console-password"
 """In the data folder, readable by its owner only."""
@@ -25,7 +25,7 @@ def generate_password(settings: Settings) -> str | None:
         return None
     file = settings.router.data_dir / FILE
     password = _read(file)
-    if len(password) < SHORTEST_PASSWORD:
+    if len(password) < MIN_PASSWORD_LENGTH:
         password = secrets.token_urlsafe(12)
         with contextlib.suppress(OSError):  # the next start then generates another one
             _write(file, password)

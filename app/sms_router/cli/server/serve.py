@@ -92,7 +92,7 @@ def serve() -> None:
     _check_ports(settings)
     with contextlib.ExitStack() as started:
         os.environ["REDIS_URL"] = started.enter_context(store_url(settings, shared=False))
-        world = sandbox_world(settings) if settings.offline else None
+        world = sandbox_world(settings) if settings.is_offline else None
         password = generate_password(settings) if world is not None else None
         if world is not None:
             os.environ.update(sandbox_environment(world, settings))
@@ -113,7 +113,7 @@ def _check_ports(settings: Settings) -> None:
     listeners = [("PORT", settings.server.host, settings.server.port)]
     if settings.server.private_port is not None:
         listeners.append(("PRIVATE_PORT", settings.server.private_host, settings.server.private_port))
-    if settings.offline:
+    if settings.is_offline:
         listeners.append(("SANDBOX_PORT", "127.0.0.1", settings.sandbox.port))
     problems, remedies = [], []
     names: dict[int, str] = {}
