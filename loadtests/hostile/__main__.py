@@ -94,7 +94,8 @@ async def _forge(setup: BenchSetup, usage: Usage, messages: Iterator[Webhook], r
         if grown := max(0, _count_keys(setup) - before):  # keys of the router's own probes expire
             faults.append(f"{kind}: {grown} keys in Redis")
         size = len(forged[0].wire) / 1000
-        table.add_row(kind, f"{cost:.0f}", f"{cost / message_cost:.2f}", f"{size:.1f}", f"+{grown}")
+        ratio = f"{cost / message_cost:.2f}" if message_cost else "-"  # the kernel counts in steps of 10 ms
+        table.add_row(kind, f"{cost:.0f}", ratio, f"{size:.1f}", f"+{grown}")
     out.print(table)
     return faults
 
