@@ -316,8 +316,7 @@ def _number_forwards(settings: Settings, membership: Membership) -> NumberForwar
 
 
 def _opt_out_disk_cache(settings: Settings, contacts: Contacts, store: Store) -> OptOutDiskCache:
-    path = settings.router.data_dir / "opt-outs"
-    return OptOutDiskCache(path, contacts.opted_out, lambda: store.error is not None)
+    return OptOutDiskCache(settings.router.data_dir, contacts.opted_out, lambda: store.error is not None)
 
 
 def _body_retention(settings: Settings, store: Store) -> BodyRetention | None:

@@ -170,24 +170,24 @@ async def test_a_starting_worker_reads_the_newest_opt_outs(
         clock.seconds += 1
         await contacts.opt_out(MG, contact, "STOP")
     await contacts.opt_in(MG, everybody[0], "START")
-    complete, small = OptOutCache(), OptOutCache(most=BUCKETS)
+    complete, small = OptOutCache(), OptOutCache(max_size=BUCKETS)
     async with async_client(valkey_url, connect_within=2) as redis:
-        await complete.read(redis)
-        await small.read(redis)
+        await complete.load(redis)
+        await small.load(redis)
     assert [(MG, contact) in complete for contact in everybody] == [False] + [True] * 299
     cached = [contact for contact in everybody if (MG, contact) in small]
     assert 0 < len(cached) <= BUCKETS
 
 
 def test_a_full_cache_keeps_the_newest_opt_outs() -> None:
-    cache = OptOutCache(most=2)
+    cache = OptOutCache(max_size=2)
     for contact in ("+1", "+2", "+3", "+2"):
-        cache.remember(MG, contact)
+        cache.add(MG, contact)
     assert [(MG, contact) in cache for contact in ("+1", "+2", "+3")] == [False, True, True]
-    cache.forget(MG, "+2")
-    cache.forget(MG, "+9")
+    cache.discard(MG, "+2")
+    cache.discard(MG, "+9")
     assert cache
-    cache.forget(MG, "+3")
+    cache.discard(MG, "+3")
     assert not cache
 
 

@@ -3,145 +3,181 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import itertools
+import multiprocessing
+import sqlite3
 import stat
 import threading
-from collections.abc import Iterable
+import time
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from sms_router.routing.opt_outs import disk_cache as opt_outs_on_disk
-from sms_router.routing.opt_outs.cache import OptOutCache
-from sms_router.routing.opt_outs.consent_log import LARGEST, ConsentLog
-from sms_router.routing.opt_outs.disk_cache import OptOutDiskCache
+from sms_router.routing.opt_outs.cache import ConsentChange, OptOutCache
+from sms_router.routing.opt_outs.disk_cache import OptOutDatabase, OptOutDiskCache
 from tests.waiting import until
 
 MG = "MG1"
-ONE, OTHER = (MG, "+14155550101"), (MG, "+14155550102")
+ONE, OTHER = (MG, "+19995550101"), (MG, "+19995550102")
+STOP, START = f"stop {' '.join(ONE)}", f"start {' '.join(ONE)}"
 
 
-def worker(folder: Path, *, whole: bool, away: bool = True) -> tuple[OptOutCache, OptOutDiskCache]:
-    copy = OptOutCache()
-    copy.complete = whole
-    return copy, OptOutDiskCache(folder / "opt-outs", copy, lambda: away)
+class Redis:
+    """Whether Redis is away, as far as the workers know."""
+
+    def __init__(self, *, away: bool) -> None:
+        self.away = away
+
+    def is_away(self) -> bool:
+        return self.away
+
+
+@contextlib.asynccontextmanager
+async def worker(
+    folder: Path, *, whole: bool, away: bool | Redis = True, interval: float = 0.01
+) -> AsyncIterator[OptOutCache]:
+    """Run one worker; ``whole`` says that it has read the list from Redis."""
+    cache = OptOutCache()
+    cache.is_complete = whole
+    redis = away if isinstance(away, Redis) else Redis(away=away)
+    disk = OptOutDiskCache(folder, cache, redis.is_away, interval)
+    await disk.start()
+    try:
+        yield cache
+    finally:
+        await disk.aclose()
 
 
 def files(folder: Path) -> list[str]:
-    return [each.name for each in folder.iterdir()]
+    return sorted(each.name for each in folder.iterdir())
 
 
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(opt_outs_on_disk, "KEEP_EVERY", 0.01)
+def stored(folder: Path, name: str = "opt-outs-1.db") -> dict[tuple[str, str], bool]:
+    """Return the contacts on disk, and whether each of them has opted out."""
+    if not (folder / name).exists():
+        return {}
+    with contextlib.closing(sqlite3.connect(folder / name)) as connection:
+        rows = connection.execute("SELECT scope, contact, is_opted_out FROM consents ORDER BY id").fetchall()
+    return {(scope, contact): bool(is_opted_out) for scope, contact, is_opted_out in rows}
+
+
+async def known_at_a_start(folder: Path) -> tuple[set[tuple[str, str]], bool]:
+    """Return whom a worker knows that starts without Redis, and whether it knows everybody."""
+    async with worker(folder, whole=False) as cache:
+        return set(cache), cache.is_complete
 
 
 async def test_who_starts_without_redis_knows_what_others_knew(tmp_path: Path) -> None:
-    copy, disk = worker(tmp_path, whole=True)
-    copy.remember(*ONE)
-    copy.remember(*OTHER)
-    copy.forget(*OTHER)
-    await disk.start()
-    await disk.aclose()
-    assert stat.S_IMODE((tmp_path / "opt-outs").stat().st_mode) == 0o600
+    async with worker(tmp_path, whole=True) as cache:
+        cache.add(*ONE)
+        cache.add(*OTHER)
+        cache.discard(*OTHER)
+    assert stat.S_IMODE((tmp_path / "opt-outs-1.db").stat().st_mode) == 0o600
+    assert await known_at_a_start(tmp_path) == ({ONE}, True)
+    assert files(tmp_path) == ["opt-outs-1.db"]
 
-    copy, disk = worker(tmp_path, whole=False)
+
+async def test_a_long_list_is_read_whole_and_the_newest_stay_in_memory(tmp_path: Path) -> None:
+    everybody = [(MG, f"+1415{number:07}") for number in range(3_000)]
+    async with worker(tmp_path, whole=True, away=False) as cache:
+        for key in everybody:
+            cache.add(*key)
+    assert await known_at_a_start(tmp_path) == (set(everybody), True)
+    small = OptOutCache(max_size=1_000)
+    disk = OptOutDiskCache(tmp_path, small, lambda: True)
     await disk.start()
-    assert (ONE in copy, OTHER in copy, copy.complete) == (True, False, True)
     await disk.aclose()
-    assert files(tmp_path) == ["opt-outs"]
+    assert list(small) == everybody[2_000:]
+    assert len(stored(tmp_path)) == 3_000, "those that do not fit into memory stay on disk"
 
 
 async def test_without_redis_the_workers_of_a_machine_learn_from_each_other(tmp_path: Path) -> None:
-    (copy, disk), (others, theirs) = worker(tmp_path, whole=True), worker(tmp_path, whole=True)
-    await disk.start()
-    await theirs.start()
-    copy.remember(*ONE)
-    others.remember(*OTHER)
-    await until(lambda: ONE in others and OTHER in copy)
-    await disk.aclose()
-    await theirs.aclose()
-    everybody, third = worker(tmp_path, whole=False)
-    await third.start()
-    assert set(everybody) == {ONE, OTHER}
-    await third.aclose()
+    async with worker(tmp_path, whole=True) as one, worker(tmp_path, whole=True) as other:
+        one.add(*ONE)
+        other.add(*OTHER)
+        await until(lambda: ONE in other and OTHER in one)
+    assert await known_at_a_start(tmp_path) == ({ONE, OTHER}, True)
 
 
 async def test_without_redis_who_comes_back_by_one_worker_is_answered_by_the_others(tmp_path: Path) -> None:
-    (copy, disk), (others, theirs) = worker(tmp_path, whole=True), worker(tmp_path, whole=True)
-    copy.remember(*ONE)
-    others.remember(*ONE)
-    await disk.start()
-    await theirs.start()
-    for wish, out in (("start", False), ("stop", True), ("start", False), ("stop", True), ("start", False)):
-        copy.record_local(f"{wish} {' '.join(ONE)}")
-        await until(lambda: (ONE in others) is out)  # noqa: B023
-        copy, others = others, copy
-    third_copy, third = worker(tmp_path, whole=False)
-    await third.start()
-    assert ONE not in third_copy
-    for each in (disk, theirs, third):
-        await each.aclose()
+    async with worker(tmp_path, whole=True) as one, worker(tmp_path, whole=True) as other:
+        one.add(*ONE)
+        other.add(*ONE)
+        for change, out in ((START, False), (STOP, True), (START, False), (STOP, True), (START, False)):
+            one.record_local(change)
+            await until(lambda: (ONE in other) is out)  # noqa: B023
+            one, other = other, one  # noqa: PLW2901
+        assert await known_at_a_start(tmp_path) == (set(), True)
+
+
+async def test_what_a_contact_tells_a_worker_is_stored_at_once_while_redis_is_away(tmp_path: Path) -> None:
+    async with worker(tmp_path, whole=True, interval=3600) as cache:
+        cache.record_local(STOP)
+        await until(lambda: stored(tmp_path) == {ONE: True})
+        cache.record_local(START)
+        await until(lambda: stored(tmp_path) == {ONE: False})
+
+
+async def test_while_redis_serves_a_change_does_not_cause_a_write_of_its_own(tmp_path: Path) -> None:
+    async with worker(tmp_path, whole=True, away=False, interval=3600) as cache:
+        cache.record_local(STOP)
+        await until(lambda: not cache.has_local_change.is_set())
+        assert files(tmp_path) == []
+    assert stored(tmp_path) == {ONE: True}
+
+
+async def test_the_last_word_counts_however_it_reached_the_worker(tmp_path: Path) -> None:
+    """A contact's words to another worker are on disk before the news from Redis that is older than they."""
+    async with worker(tmp_path, whole=True) as one, worker(tmp_path, whole=True, interval=3600) as other:
+        other.apply(STOP)
+        one.record_local(START)
+        await until(lambda: stored(tmp_path) == {ONE: False})
+    assert stored(tmp_path) == {ONE: False}
+    assert await known_at_a_start(tmp_path) == (set(), True)
+
+
+async def test_without_redis_a_start_that_this_machine_was_not_told_ends_no_opt_out_on_disk(
+    tmp_path: Path,
+) -> None:
+    redis = Redis(away=True)
+    async with worker(tmp_path, whole=True, away=redis) as cache:
+        for number, key in enumerate((ONE, OTHER), start=1):
+            cache.record_local(f"stop {' '.join(key)}")
+            await until(lambda: len(stored(tmp_path)) == number)  # noqa: B023
+        cache.apply(START)
+        cache.add(MG, "+14155550103")
+        await until(lambda: len(stored(tmp_path)) == 3)
+        assert ONE not in cache
+        assert stored(tmp_path)[ONE]
+        redis.away = False
+        await until(lambda: ONE not in stored(tmp_path))
 
 
 async def test_nothing_is_written_again_and_again_once_everybody_knows(tmp_path: Path) -> None:
-    (copy, disk), (others, theirs) = worker(tmp_path, whole=True), worker(tmp_path, whole=True)
-    await disk.start()
-    await theirs.start()
-    copy.record_local(f"stop {' '.join(ONE)}")
-    others.record_local(f"stop {' '.join(OTHER)}")
-    await until(lambda: ONE in others and OTHER in copy)
-    copy.record_local(f"start {' '.join(ONE)}")
-    await until(lambda: (tmp_path / "opt-outs").read_text() == "MG1 +14155550102\n" and ONE not in others)
-    looks, looked = 0, disk._log.read_new
-
-    def counting(*, all_of_it: bool = False) -> list[str]:
-        nonlocal looks
-        looks += 1
-        return looked(all_of_it=all_of_it)
-
-    disk._log.read_new = counting  # type: ignore[method-assign]
-    await until(lambda: looks > 5)
-    before = (tmp_path / "opt-outs").stat()
-    await until(lambda: looks > 20)
-    assert (tmp_path / "opt-outs").stat().st_ino == before.st_ino
-    for each in (disk, theirs):
-        await each.aclose()
+    async with worker(tmp_path, whole=True) as one, worker(tmp_path, whole=True) as other:
+        one.record_local(STOP)
+        other.record_local(f"stop {' '.join(OTHER)}")
+        await until(lambda: ONE in other and OTHER in one)
+        one.record_local(START)
+        await until(lambda: stored(tmp_path) == {ONE: False, OTHER: True} and ONE not in other)
+        before = (tmp_path / "opt-outs-1.db").stat()
+        await asyncio.sleep(0.2)
+        after = (tmp_path / "opt-outs-1.db").stat()
+        assert (before.st_ino, before.st_mtime_ns) == (after.st_ino, after.st_mtime_ns)
 
 
 async def test_what_was_said_without_redis_does_not_outlast_its_return(tmp_path: Path) -> None:
-    away = True
-    copy = OptOutCache()
-    copy.complete = True
-    disk = OptOutDiskCache(tmp_path / "opt-outs", copy, lambda: away)
-    await disk.start()
-    copy.record_local(f"stop {' '.join(ONE)}")
-    await until((tmp_path / "opt-outs.said").exists)
-    assert stat.S_IMODE((tmp_path / "opt-outs.said").stat().st_mode) == 0o600
-    away = False
-    await until(lambda: not (tmp_path / "opt-outs.said").exists())
-    copy.record_local(f"start {' '.join(ONE)}")
-    await until(lambda: not copy.said)
-    assert not (tmp_path / "opt-outs.said").exists()
-    await disk.aclose()
-
-
-def test_a_line_that_a_full_disk_has_cut_off_says_nothing(tmp_path: Path) -> None:
-    log = ConsentLog(tmp_path / "said")
-    log.add(["stop MG1 +14155550101"])
-    with (tmp_path / "said").open("ab") as file:
-        file.write(b"\nstart MG1 +1415555010")
-    assert log.read_new() == ["stop MG1 +14155550101"]
-    log.add(["stop MG1 +14155550102"])
-    assert log.read_new() == ["stop MG1 +14155550102"]
-    assert log.read_new() == []
-    assert len(log.read_new(all_of_it=True)) == 2
-
-
-def test_a_log_does_not_grow_for_ever(tmp_path: Path) -> None:
-    log = ConsentLog(tmp_path / "said")
-    for _ in range(3):
-        log.add(["stop MG1 +14155550101"] * 50_000)
-    assert (tmp_path / "said").stat().st_size < 2 * LARGEST
+    redis = Redis(away=True)
+    async with worker(tmp_path, whole=True, away=redis) as cache:
+        cache.record_local(START)
+        await until(lambda: stored(tmp_path) == {ONE: False})
+        redis.away = False
+        await until(lambda: stored(tmp_path) == {})
+        cache.record_local(START)
+        await until(lambda: not cache.unsaved)
+        assert stored(tmp_path) == {}
 
 
 async def test_a_stop_waits_for_the_writing_under_way(
@@ -149,57 +185,142 @@ async def test_a_stop_waits_for_the_writing_under_way(
 ) -> None:
     """Else the older list may end in the place of the newer one."""
     held, begun = threading.Event(), threading.Event()
-    copy, disk = worker(tmp_path, whole=True)
-    write = OptOutDiskCache._write
+    store = OptOutDatabase.store
 
-    def slow(self: OptOutDiskCache, people: Iterable[tuple[str, str]]) -> None:
+    def slow(self: OptOutDatabase, *arguments: object, **named: object) -> None:
         if not begun.is_set():
             begun.set()
             held.wait(10)
-        write(self, people)
+        store(self, *arguments, **named)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(OptOutDiskCache, "_write", slow)
+    monkeypatch.setattr(OptOutDatabase, "store", slow)
+    cache = OptOutCache()
+    cache.is_complete = True
+    disk = OptOutDiskCache(tmp_path, cache, lambda: True, 0.01)
+    cache.add(*OTHER)
     await disk.start()
     await until(begun.is_set)
-    copy.remember(*ONE)
+    cache.add(*ONE)
     closing = asyncio.create_task(disk.aclose())
     await asyncio.sleep(0.05)
     held.set()
     await closing
-    disk._disk._thread.shutdown(wait=True)
-    assert (tmp_path / "opt-outs").read_text() == "MG1 +14155550101\n"
+    assert stored(tmp_path) == {ONE: True, OTHER: True}
 
 
 async def test_while_redis_serves_it_is_what_counts(tmp_path: Path) -> None:
-    (tmp_path / "opt-outs").write_text("MG1 +14155550101\n")
-    copy, disk = worker(tmp_path, whole=True, away=False)
-    await disk.start()
-    copy.remember(*OTHER)
-    await until(lambda: (tmp_path / "opt-outs").read_text() == "MG1 +14155550102\n")
-    assert ONE not in copy
-    await disk.aclose()
+    async with worker(tmp_path, whole=True) as cache:
+        cache.add(*ONE)
+    async with worker(tmp_path, whole=True, away=False) as cache:
+        cache.add(*OTHER)
+        await until(lambda: stored(tmp_path) == {OTHER: True})
+        assert ONE not in cache
 
 
-async def test_a_list_that_is_not_whole_replaces_none(
+async def test_a_list_that_is_not_whole_is_not_taken_for_one(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    copy, disk = worker(tmp_path, whole=False)
-    await disk.start()
-    copy.remember(*ONE)
-    await disk.aclose()
-    assert not (tmp_path / "opt-outs").exists()
-    assert "may be answered" in caplog.text
+    async with worker(tmp_path, whole=False) as cache:
+        cache.add(*ONE)
+    assert caplog.text.count("may be answered") == 1
+    assert await known_at_a_start(tmp_path) == ({ONE}, False)
+    assert caplog.text.count("may be answered") == 2
 
 
 async def test_a_disk_that_cannot_be_written_or_read_stops_nothing(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    (tmp_path / "opt-outs").mkdir()
-    copy, disk = worker(tmp_path, whole=False)
-    await disk.start()
-    copy.complete = True
-    copy.remember(*ONE)
-    await disk.aclose()
+    folder = tmp_path / "data"
+    folder.write_text("a file in its place")
+    async with worker(folder, whole=False) as cache:
+        cache.is_complete = True
+        cache.add(*ONE)
+        await until(lambda: "cannot be stored" in caplog.text)
+        await asyncio.sleep(0.1)
+        folder.unlink()
+        await until(lambda: stored(folder) == {ONE: True})
+    assert caplog.text.count("cannot be stored") == 1, "it is told once, and tried again and again"
+
+
+async def test_a_directory_in_the_place_of_the_database_stops_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "opt-outs-1.db").mkdir()
+    async with worker(tmp_path, whole=False) as cache:
+        cache.is_complete = True
+        cache.add(*ONE)
     assert "cannot be read" in caplog.text
-    assert "cannot be kept" in caplog.text
-    assert files(tmp_path) == ["opt-outs"]
+    assert "cannot be stored" in caplog.text
+    assert files(tmp_path) == ["opt-outs-1.db"]
+
+
+def flood(folder: Path, prefix: str) -> None:
+    """Store one contact after the other, until killed."""
+    database = OptOutDatabase(folder)
+    for number in itertools.count():
+        change = ConsentChange(is_opted_out=True, is_local=True)
+        database.store({(MG, f"{prefix}{number:07}"): change}, None, is_redis_away=True)
+        time.sleep(0.005)
+
+
+async def test_processes_store_and_read_at_the_same_time_and_a_kill_damages_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    prefixes = ("+1415", "+1212", "+1310")
+    spawn = multiprocessing.get_context("spawn")
+    processes = [spawn.Process(target=flood, args=(tmp_path, prefix)) for prefix in prefixes]
+    for process in processes:
+        process.start()
+    async with worker(tmp_path, whole=True) as cache:
+        for process, prefix in zip(processes, prefixes, strict=True):
+            await until(lambda: (MG, f"{prefix}{20:07}") in cache)  # noqa: B023
+            process.kill()
+            await asyncio.to_thread(process.join)
+        cache.add(*ONE)
+    assert "cannot be" not in caplog.text
+    contacts = [contact for _, contact in stored(tmp_path)]
+    assert ONE[1] in contacts
+    for prefix in prefixes:
+        numbers = [int(contact.removeprefix(prefix)) for contact in contacts if contact.startswith(prefix)]
+        assert numbers[:21] == [*range(21)]
+
+
+async def test_a_damaged_database_is_set_aside_and_stored_anew(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with worker(tmp_path, whole=True) as one, worker(tmp_path, whole=True) as other:
+        one.add(*ONE)
+        await until(lambda: ONE in other)
+        (tmp_path / "damage").write_bytes(b"?" * 10_000)
+        (tmp_path / "damage").rename(tmp_path / "opt-outs-1.db")
+        other.record_local(f"stop {' '.join(OTHER)}")
+        await until(lambda: stored(tmp_path, "opt-outs-2.db") == {ONE: True, OTHER: True})
+        await until(lambda: OTHER in one)
+    assert (tmp_path / "opt-outs-1.db.damaged").read_bytes() == b"?" * 10_000
+    assert caplog.text.count("opt-outs-1.db is damaged") == 1
+    assert await known_at_a_start(tmp_path) == ({ONE, OTHER}, True)
+
+
+async def test_a_database_that_was_removed_is_stored_anew(tmp_path: Path) -> None:
+    async with worker(tmp_path, whole=True) as one, worker(tmp_path, whole=True) as other:
+        one.record_local(STOP)
+        await until(lambda: ONE in other)
+        (tmp_path / "opt-outs-1.db").unlink()
+        other.record_local(f"stop {' '.join(OTHER)}")
+        await until(lambda: stored(tmp_path) == {ONE: True, OTHER: True})
+    assert await known_at_a_start(tmp_path) == ({ONE, OTHER}, True)
+
+
+async def test_a_start_on_a_truncated_database_is_a_start_without_one(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with worker(tmp_path, whole=True) as cache:
+        for number in range(2_000):
+            cache.add(MG, f"+1415{number:07}")
+    whole = (tmp_path / "opt-outs-1.db").read_bytes()
+    (tmp_path / "opt-outs-1.db").write_bytes(whole[: len(whole) // 2])
+    known, is_complete = await known_at_a_start(tmp_path)
+    assert not is_complete
+    assert len(known) < 2_000
+    assert "is damaged" in caplog.text
+    assert "may be answered" in caplog.text

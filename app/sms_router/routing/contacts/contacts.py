@@ -71,14 +71,14 @@ class Contacts:
             # Redis has set the times of the data; this worker's clock may be behind.
             facts = parsed.facts(self.table, max(self.now(), parsed.newest))
             if facts.opted_out:
-                self.opted_out.remember(scope, contact)
+                self.opted_out.add(scope, contact)
                 return facts
         else:
             facts = NO_FACTS
         if self.opted_out and (scope, contact) in self.opted_out:
             if not stored or self._writer.has_backlog:
                 return _OPTED_OUT
-            self.opted_out.forget(scope, contact)  # another worker has recorded a START
+            self.opted_out.discard(scope, contact)  # another worker has recorded a START
         return facts
 
     async def get(self, scope: str, contact: str) -> Contact:

@@ -1,7 +1,7 @@
-"""A worker's copy of the opt-out list, for when Redis is away.
+"""A worker's copy of the opt-out list, for the time that Redis is away.
 
-People opt out through one worker, and without Redis the others could not ask. So each reads the newest
-entries before it serves, and hears of every change from then on.
+A contact opts out through one worker, and without Redis the others could not ask. So each worker reads the
+newest entries before it serves, and receives every change from then on.
 """
 
 from __future__ import annotations
@@ -9,106 +9,151 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sys
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Iterator
-from typing import cast
+from typing import NamedTuple, cast
 
 from redis.asyncio import Redis
 
 from sms_router.store.keys import ALL_BUCKETS, BUCKETS
 from sms_router.store.redis_py import CLIENT_ERRORS
 
-MOST_REMEMBERED = 50_000
-"""The newest opt-outs, which each worker remembers; some 15 MB where there are as many."""
+MAX_SIZE = 50_000
+"""Opt-outs in memory, the newest ones; some 15 MB where there are as many."""
 
-MOST_SAID = 1000
-"""Opt-outs and returns that wait for the disk while Redis is away."""
+MAX_UNSAVED = 50_000
+"""Changes that wait for the disk; the oldest are dropped."""
+
+OptOutKey = tuple[str, str]
+"""The scope (a Service's sid, or a number of ours outside Services) and the contact's address."""
+
+
+class ConsentChange(NamedTuple):
+    """What a contact wants from now on."""
+
+    is_opted_out: bool
+    is_local: bool
+    """Whether the contact has told this worker; otherwise it comes from Redis or from another worker."""
+
+    @property
+    def is_weak_start(self) -> bool:
+        """Whether it says that a contact is back who has not said so here."""
+        return not self.is_opted_out and not self.is_local
 
 
 class OptOutCache:
-    """Who has opted out, by scope and person, as far as this worker has heard."""
+    """Who has opted out, as far as this worker knows."""
 
-    def __init__(self, most: int = MOST_REMEMBERED) -> None:
-        """Remember the ``most`` newest."""
-        self._most = most
-        self._people: OrderedDict[tuple[str, str], None] = OrderedDict()
-        self._read = asyncio.Event()
-        self.changes = 0
-        """How often the copy has changed."""
-        self.complete = False
-        """True once the list was read: from then on what is not here is not on it."""
-        self.said: deque[str] = deque(maxlen=MOST_SAID)
-        """What people have told this worker lately, as `hear` takes it."""
-        self.changed = asyncio.Event()
-        """Set when somebody has said something."""
+    def __init__(self, max_size: int = MAX_SIZE) -> None:
+        """``max_size`` is how many entries are kept, the newest ones."""
+        self._max_size = max_size
+        self._entries: OrderedDict[OptOutKey, None] = OrderedDict()
+        self._loaded = asyncio.Event()
+        self.is_complete = False
+        """True once the list was read: from then on, who is not here has not opted out."""
+        self.unsaved: dict[OptOutKey, ConsentChange] = {}
+        """Changes since they were last taken from here to be stored on disk, in their order."""
+        self.has_local_change = asyncio.Event()
+        """Set with each change that a contact tells this worker."""
 
-    def __iter__(self) -> Iterator[tuple[str, str]]:
-        """Go through the people, the newest entries last."""
-        return iter(self._people)
+    def __iter__(self) -> Iterator[OptOutKey]:
+        """Iterate over the entries, the newest ones last."""
+        return iter(self._entries)
 
     def __bool__(self) -> bool:
-        """Return whether anybody is remembered."""
-        return bool(self._people)
+        """Return whether there is any entry."""
+        return bool(self._entries)
 
-    def __contains__(self, who: tuple[str, str]) -> bool:
-        """Return whether this person, in this scope, is known to have opted out."""
-        return who in self._people
+    def __contains__(self, key: OptOutKey) -> bool:
+        """Return whether this contact is known to have opted out of this scope."""
+        return key in self._entries
 
-    def remember(self, scope: str, person: str) -> None:
-        """Note that a person has opted out."""
-        who = (sys.intern(scope), person)
-        self.changes += who not in self._people
-        self._people[who] = None
-        self._people.move_to_end(who)
-        if len(self._people) > self._most:
-            self._people.popitem(last=False)
+    def add(self, scope: str, contact: str) -> None:
+        """Note that a contact is on the list."""
+        key = (scope, contact)
+        if key not in self._entries:
+            self._note(key, ConsentChange(is_opted_out=True, is_local=False))
+        self._insert(key)
 
-    def forget(self, scope: str, person: str) -> None:
-        """Note that a person has come back."""
-        if (scope, person) in self._people:
-            del self._people[scope, person]
-            self.changes += 1
-
-    def record_local(self, change: str) -> None:
-        """Take note of what a person has told this worker; others of this machine may want to know."""
-        self.apply(change)
-        self.said.append(change)
-        self.changed.set()
+    def discard(self, scope: str, contact: str) -> None:
+        """Note that a contact is not on the list."""
+        key = (scope, contact)
+        self._entries.pop(key, None)
+        self._note(key, ConsentChange(is_opted_out=False, is_local=False))
 
     def apply(self, change: str) -> None:
-        """Take note of what somebody has said: ``stop`` or ``start``, the scope, the person."""
-        wish, _, who = change.partition(" ")
-        scope, _, person = who.partition(" ")
-        if wish == "stop":
-            self.remember(scope, person)
+        """Apply a change as it is published: ``stop`` or ``start``, the scope, the contact."""
+        (scope, contact), is_opted_out = _parse(change)
+        if is_opted_out:
+            self.add(scope, contact)
         else:
-            self.forget(scope, person)
+            self.discard(scope, contact)
 
-    async def read(self, redis: Redis) -> None:
-        """Read the newest entries of the list. A worker that already listens misses nothing meanwhile.
+    def record_local(self, change: str) -> None:
+        """Apply a change that a contact has told this worker; others of the machine read it from the disk."""
+        self.apply(change)
+        key, is_opted_out = _parse(change)
+        self._note(key, ConsentChange(is_opted_out, is_local=True))
+        self.has_local_change.set()
+
+    def apply_stored(self, key: OptOutKey, *, is_opted_out: bool) -> None:
+        """Apply what is on disk, unless a newer local change is still to be stored there."""
+        unsaved = self.unsaved.get(key)
+        if unsaved is not None and unsaved.is_local:
+            return
+        self.unsaved.pop(key, None)
+        if is_opted_out:
+            self._insert(key)
+        else:
+            self._entries.pop(key, None)
+
+    async def load(self, redis: Redis) -> None:
+        """Read the newest entries of the list. A worker that has subscribed before misses no change.
 
         Raises:
-            redis.RedisError: when Redis does not serve; where a part of a Cluster does, that is read.
+            redis.RedisError: when Redis is away; where a part of a Cluster serves, that part is read.
 
         """
-        lost: Exception | None = None
+        failure: Exception | None = None
         for bucket in ALL_BUCKETS:
             try:
-                newest = await redis.zrevrange(bucket.opt_outs, 0, self._most // BUCKETS)
+                newest = await redis.zrevrange(bucket.opt_outs, 0, self._max_size // BUCKETS)
             except CLIENT_ERRORS as error:
-                lost = error
+                failure = error
                 continue
             for entry in reversed(cast("list[bytes]", newest)):
-                scope, _, person = entry.decode().partition(" ")
-                self.remember(scope, person)
+                scope, _, contact = entry.decode().partition(" ")
+                self.add(scope, contact)
             await asyncio.sleep(0)  # messages are waiting meanwhile
-        if lost is not None:
-            raise lost
-        self.complete = True
-        self._read.set()
+        if failure is not None:
+            raise failure
+        self.is_complete = True
+        self._loaded.set()
 
     async def wait_until_loaded(self, seconds: float) -> None:
-        """Wait until the list was read once, ``seconds`` at the most."""
+        """Wait until the list was read from Redis once, ``seconds`` at the most."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                await self._read.wait()
+                await self._loaded.wait()
+
+    def _insert(self, key: OptOutKey) -> None:
+        scope, contact = key
+        key = (sys.intern(scope), contact)
+        self._entries[key] = None
+        self._entries.move_to_end(key)
+        if len(self._entries) > self._max_size:
+            self._entries.popitem(last=False)
+
+    def _note(self, key: OptOutKey, change: ConsentChange) -> None:
+        unsaved = self.unsaved.pop(key, None)
+        if unsaved is not None and unsaved.is_opted_out == change.is_opted_out and unsaved.is_local:
+            change = unsaved  # it is published to this worker as well
+        self.unsaved[key] = change
+        if len(self.unsaved) > MAX_UNSAVED:
+            del self.unsaved[next(iter(self.unsaved))]
+
+
+def _parse(change: str) -> tuple[OptOutKey, bool]:
+    wish, _, key = change.partition(" ")
+    scope, _, contact = key.partition(" ")
+    return (scope, contact), wish == "stop"

@@ -1,183 +1,278 @@
-"""The opt-out list on this machine's disk, for workers that start while Redis is away."""
+"""The opt-out list in the data directory, for workers that start, or go on, while Redis is away."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
-import os
-from collections.abc import Callable, Iterable, Sequence
+import re
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from tempfile import mkstemp
 
-from sms_router.routing.opt_outs.cache import OptOutCache
-from sms_router.routing.opt_outs.consent_log import ConsentLog
-from sms_router.store.local_database import DiskThread
-from sms_router.tasks import cancel_and_wait
+from sms_router.routing.opt_outs.cache import ConsentChange, OptOutCache, OptOutKey
+from sms_router.store.local_database import (
+    DISK_ERRORS,
+    DiskThread,
+    connect,
+    create_private_file,
+    is_damaged,
+    set_aside,
+    transaction,
+)
+from sms_router.tasks import PeriodicTask
 
 log = logging.getLogger("sms_router.opt_outs")
 
-KEEP_EVERY = 2.0
-"""Seconds between two looks at whether the list has changed."""
+SYNC_INTERVAL = 2.0
+"""Seconds after which changes are stored, and those of other workers are read while Redis is away."""
 
-AT_ONCE = 500
-"""Entries that are taken over in one turn of the event loop."""
+LOCK_TIMEOUT = 5.0
+"""Seconds that a worker waits for another one's transaction."""
+
+READ_SIZE = 500
+"""Rows that are read, and applied, in one turn of the event loop."""
+
+_NAME = re.compile(r"opt-outs-(\d+)\.db(\.damaged)?")
+
+_TABLES = """
+    CREATE TABLE IF NOT EXISTS consents (
+        id INTEGER PRIMARY KEY AUTOINCREMENT, scope TEXT NOT NULL, contact TEXT NOT NULL,
+        is_opted_out INTEGER NOT NULL, UNIQUE (scope, contact)
+    );
+    CREATE INDEX IF NOT EXISTS opted_in ON consents (id) WHERE NOT is_opted_out;
+    CREATE TABLE IF NOT EXISTS lists (name TEXT PRIMARY KEY);
+"""
+"""A row for each contact, with a new id at each change; a row in ``lists`` once the whole list was stored."""
+
+_ADD = "INSERT OR IGNORE INTO consents (scope, contact, is_opted_out) VALUES (?, ?, 1)"
+_REMOVE = "DELETE FROM consents WHERE scope = ? AND contact = ?"
+_REPLACE = """
+    INSERT OR REPLACE INTO consents (scope, contact, is_opted_out) SELECT ?1, ?2, ?3
+    WHERE NOT EXISTS (SELECT 1 FROM consents WHERE scope = ?1 AND contact = ?2 AND is_opted_out = ?3)
+"""
+
+
+class OptOutDatabase:
+    """One SQLite database that all workers of the machine use; opened for each call.
+
+    It has no write-ahead log: `sms_router.store.spool.files` says what a shared one does on a full disk.
+    Everything here blocks on the disk, and is called from one thread at a time.
+
+    After damage the next database gets another name: a process that is still in the old one keeps its journal
+    under the old name.
+    """
+
+    def __init__(self, data_dir: Path) -> None:
+        self._data_dir = data_dir
+        self._path: Path | None = None
+        self._last_id = 0
+        self.has_whole_list = False
+        """Whether this worker has stored, or read, the whole list."""
+
+    def __str__(self) -> str:
+        """Return where it is."""
+        return str(self._path or self._data_dir)
+
+    def store(
+        self,
+        changes: Mapping[OptOutKey, ConsentChange],
+        everybody: Sequence[OptOutKey] | None,
+        *,
+        is_redis_away: bool,
+    ) -> None:
+        """Store changes, and with ``everybody`` the whole list.
+
+        While Redis serves, its list is what counts. While it is away, no row is removed, since this worker
+        may not know all of it; a START that a contact sends to a worker of the machine replaces their row.
+
+        Raises:
+            OSError, sqlite3.Error: when the disk refuses it.
+
+        """
+        with self._create() as connection, transaction(connection):
+            if not is_redis_away:
+                connection.execute("DELETE FROM consents WHERE NOT is_opted_out")
+            if everybody is not None:
+                if not is_redis_away:
+                    stored = set(connection.execute("SELECT scope, contact FROM consents"))
+                    connection.executemany(_REMOVE, stored.difference(everybody))
+                connection.executemany(_ADD, everybody)
+                connection.execute("INSERT OR IGNORE INTO lists VALUES ('opt-outs')")
+            for key, change in changes.items():
+                if everybody is not None and not change.is_local:
+                    continue  # the list has it
+                if is_redis_away and change.is_local:
+                    connection.execute(_REPLACE, (*key, change.is_opted_out))
+                else:
+                    connection.execute(_ADD if change.is_opted_out else _REMOVE, key)
+        self.has_whole_list = self.has_whole_list or everybody is not None
+
+    def read_new(self) -> list[tuple[OptOutKey, bool]]:
+        """Return the next rows that this worker has not read, and whether each contact has opted out.
+
+        Raises:
+            OSError, sqlite3.Error: when the disk cannot be read.
+
+        """
+        query = "SELECT id, scope, contact, is_opted_out FROM consents WHERE id > ? ORDER BY id LIMIT ?"
+        with self._open() as connection:
+            rows = connection.execute(query, (self._last_id, READ_SIZE)).fetchall() if connection else []
+        if rows:
+            self._last_id = rows[-1][0]
+        return [((scope, contact), bool(is_opted_out)) for _, scope, contact, is_opted_out in rows]
+
+    def is_whole(self) -> bool:
+        """Return whether some worker has stored the whole list.
+
+        Raises:
+            OSError, sqlite3.Error: when the disk cannot be read.
+
+        """
+        with self._open() as connection:
+            return connection is not None and _is_whole(connection)
+
+    @contextlib.contextmanager
+    def _create(self) -> Iterator[sqlite3.Connection]:
+        path = self._newest()
+        with contextlib.suppress(FileExistsError):
+            create_private_file(path)
+        with self._open() as connection:
+            if connection is None:
+                raise FileNotFoundError(f"{path} has been removed")
+            yield connection
+
+    @contextlib.contextmanager
+    def _open(self) -> Iterator[sqlite3.Connection | None]:
+        """Open the newest database; None when there is none."""
+        path = self._path = self._newest()
+        if not path.exists():
+            yield None
+            return
+        try:
+            with contextlib.closing(connect(path, LOCK_TIMEOUT)) as connection:
+                # A commit survives a power failure, and what is removed leaves nothing behind.
+                connection.executescript("PRAGMA synchronous = EXTRA; PRAGMA secure_delete = ON;" + _TABLES)
+                if self.has_whole_list and not _is_whole(connection):  # the file was damaged or removed
+                    self._last_id, self.has_whole_list = 0, False
+                yield connection
+        except sqlite3.Error as error:
+            if is_damaged(error):
+                with contextlib.suppress(FileNotFoundError):  # another worker was faster
+                    log.error(
+                        "the opt-out list in %s is damaged (%s): it is now %s; workers that know the list "
+                        "store it anew", path, error, set_aside(path),
+                    )  # fmt: skip
+            raise
+
+    def _newest(self) -> Path:
+        """Return the database in use, or the next one after those that are damaged."""
+        names = [match for path in self._data_dir.glob("opt-outs-*") if (match := _NAME.fullmatch(path.name))]
+        whole = [int(match[1]) for match in names if not match[2]]
+        number = max(whole) if whole else max((int(match[1]) for match in names), default=0) + 1
+        return self._data_dir / f"opt-outs-{number}.db"
+
+
+def _is_whole(connection: sqlite3.Connection) -> bool:
+    return connection.execute("SELECT 1 FROM lists").fetchone() is not None
 
 
 class OptOutDiskCache:
-    """One file, which each worker of the machine writes: without Redis, the others read what one has heard.
+    """Stores a worker's copy of the list; while Redis is away, also reads what the others have stored."""
 
-    Nobody in it is forgotten, since its writer may not know who has come back. What people say while Redis
-    is away stands in a second file, in its order, and comes after what the first one says.
-    """
-
-    def __init__(self, path: Path, copy: OptOutCache, away: Callable[[], bool]) -> None:
-        """Take the file's path, the list that is kept in it, and how to tell whether Redis is away."""
-        self._path = path
-        self._copy = copy
-        self._away = away
-        self._kept = -1
-        """At which change of the copy it was written; -1 where it has to be in any case."""
-        self._seen: tuple[int, int] | None = None
-        """Which file this worker has read or written last."""
-        self._log = ConsentLog(path.with_name(f"{path.name}.said"))
-        self._telling: Sequence[str] = ()
-        """What is being added to it."""
+    def __init__(
+        self,
+        data_dir: Path,
+        cache: OptOutCache,
+        is_redis_away: Callable[[], bool],
+        interval: float = SYNC_INTERVAL,
+    ) -> None:
+        self._database = OptOutDatabase(data_dir)
+        self._cache = cache
+        self._is_redis_away = is_redis_away
+        self._interval = interval
         self._disk = DiskThread("opt-outs")
-        self._tasks: tuple[asyncio.Task[None], ...] = ()
+        self._task = PeriodicTask("opt-outs-on-disk", 0, self._wait_and_sync)
+        self._is_started = False
+        self._was_away = True
+        self._failing: set[str] = set()
 
     async def start(self) -> None:
-        """Read the file where the list could not be read in Redis, and begin to keep it."""
-        if not self._copy.complete:
+        """Read the list where it could not be read from Redis, and begin to store it."""
+        if not self._cache.is_complete:
             await self._load()
-        if not self._copy.complete:
+        if not self._cache.is_complete:
             log.warning(
                 "neither Redis nor %s has the opt-out list: until Redis serves, people who have "
-                "opted out may be answered", self._path,
+                "opted out may be answered", self._database,
             )  # fmt: skip
-        self._tasks = (
-            asyncio.create_task(self._keep_on(), name="opt-outs-keeper"),
-            asyncio.create_task(self._tell_on(), name="opt-outs-teller"),
-        )
+        self._is_started = True
+        self._task.start()
 
     async def aclose(self) -> None:
-        """Keep what has changed since, and stop."""
-        await cancel_and_wait(*self._tasks)
-        if self._tasks:
-            await self._keep()
+        """Store what has changed since, and stop."""
+        await self._task.aclose()
+        if self._is_started:
+            await self._store(is_redis_away=self._is_redis_away())
         self._disk.close()
 
-    async def _keep_on(self) -> None:
-        while True:
-            await asyncio.sleep(KEEP_EVERY)
-            if self._away():
-                self._copy.changed.set()  # something may have been said before that was known
-                await self._load()
-            else:
-                self._copy.said.clear()
-                await self._forget()
-            await self._keep()
+    async def _wait_and_sync(self) -> None:
+        """Wait for the next turn; while Redis is away a local change is one, since their order counts."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._interval):
+                while True:
+                    await self._cache.has_local_change.wait()
+                    self._cache.has_local_change.clear()
+                    if self._is_redis_away():
+                        break
+        is_redis_away = self._is_redis_away()
+        await self._store(is_redis_away=is_redis_away)
+        if is_redis_away:
+            await self._load()
 
-    async def _tell_on(self) -> None:
-        """Write down at once what people say while Redis is away: the order counts."""
-        while True:
-            await self._copy.changed.wait()
-            self._copy.changed.clear()
-            if self._away():
-                await self._append()
-
-    async def _append(self) -> None:
-        self._telling = tuple(self._copy.said)
-        self._copy.said.clear()
+    async def _store(self, *, is_redis_away: bool) -> None:
+        """Store the whole list once it is known, then its changes."""
+        cache, has_returned = self._cache, self._was_away and not is_redis_away
+        everybody = tuple(cache) if cache.is_complete and not self._database.has_whole_list else None
+        # While Redis is away only a local START ends an opt-out on disk; the others wait for its return.
+        waiting = {
+            key: change for key, change in cache.unsaved.items() if is_redis_away and change.is_weak_start
+        }
+        changes = {key: change for key, change in cache.unsaved.items() if key not in waiting}
+        if everybody is None and not changes and not has_returned:
+            return
+        cache.unsaved = {}
         try:
-            if self._telling:
-                await self._disk.run(self._log.add, self._telling)
-        except OSError as error:
-            log.warning("who has opted out or come back cannot be told to other workers: %s", error)
-        self._telling = ()
-
-    async def _forget(self) -> None:
-        """Remove what people said while Redis was away: it has that now."""
-        try:
-            await self._disk.run(self._log.remove)
-        except OSError as error:
-            log.warning("what people said while Redis was away cannot be removed: %s", error)
+            store = self._database.store
+            await self._disk.run(store, changes, everybody, is_redis_away=is_redis_away)
+        except BaseException as error:
+            cache.unsaved = {**waiting, **changes, **cache.unsaved}
+            if not isinstance(error, DISK_ERRORS):
+                raise
+            self._report("stored", error)
+            return
+        cache.unsaved = {**waiting, **cache.unsaved}
+        self._was_away = is_redis_away
+        self._report("stored", None)
 
     async def _load(self) -> None:
-        """Take over what other workers know, if it is news: who is in the file, then what people said."""
+        """Take over what other workers have stored."""
+        cache, database = self._cache, self._database
         try:
-            text = await self._disk.run(self._read)
-            words = await self._disk.run(self._log.read_new, all_of_it=text is not None)
-        except (OSError, UnicodeDecodeError) as error:
-            log.warning("the opt-out list in %s cannot be read: %s", self._path, error)
-            return
-        if text is not None:
-            await self._take_over(text, words)
-        elif words:
-            await self._hear(words)
+            while rows := await self._disk.run(database.read_new):
+                for key, is_opted_out in rows:
+                    cache.apply_stored(key, is_opted_out=is_opted_out)
+            if not cache.is_complete and await self._disk.run(database.is_whole):
+                cache.is_complete = database.has_whole_list = True
+        except DISK_ERRORS as error:
+            self._report("read", error)
+        else:
+            self._report("read", None)
 
-    async def _take_over(self, text: str, words: Sequence[str]) -> None:
-        theirs = set[tuple[str, str]]()
-        for number, line in enumerate(text.splitlines()):
-            scope, _, person = line.partition(" ")
-            theirs.add((scope, person))
-            self._copy.remember(scope, person)
-            if number % AT_ONCE == 0:
-                await asyncio.sleep(0)  # messages are waiting meanwhile
-        await self._hear(words)
-        # Where it differs, it was written by somebody who does not know all that we do.
-        self._kept = self._copy.changes if theirs == set(self._copy) else -1
-        self._copy.complete = True
-
-    async def _hear(self, words: Sequence[str]) -> None:
-        """Hear the last word of each person; what they tell this worker meanwhile comes after it."""
-        last = {word.partition(" ")[2]: word for word in words}
-        for number, word in enumerate(last.values()):
-            self._copy.apply(word)
-            if number % AT_ONCE == 0:
-                await asyncio.sleep(0)
-        for word in (*self._telling, *self._copy.said):
-            self._copy.apply(word)
-
-    async def _keep(self) -> None:
-        """Write the list, if it is known in full and has changed."""
-        if not self._copy.complete or self._copy.changes == self._kept:
-            return
-        changes, people = self._copy.changes, tuple(self._copy)
-        try:
-            await self._disk.run(self._write, people)
-        except OSError as error:
-            log.warning("the opt-out list cannot be kept in %s: %s", self._path, error)
-        self._kept = changes
-
-    def _read(self) -> str | None:
-        """Return what the file holds; None where it is not there, or known already."""
-        try:
-            found = _identity(self._path)
-            if found == self._seen:
-                return None
-            text = self._path.read_text("utf-8")
-        except FileNotFoundError:
-            return None
-        self._seen = found
-        return text
-
-    def _write(self, people: Iterable[tuple[str, str]]) -> None:
-        """Put a whole file in the place of the old one."""
-        self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        descriptor, name = mkstemp(prefix=f"{self._path.name}.", dir=self._path.parent)
-        new = Path(name)
-        try:
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                file.writelines(f"{scope} {person}\n" for scope, person in people)
-            written = _identity(new)
-            new.replace(self._path)
-        except OSError:
-            new.unlink(missing_ok=True)
-            raise
-        self._seen = written
-
-
-def _identity(path: Path) -> tuple[int, int]:
-    """Return what tells a file from its successor: two may be written in the same instant."""
-    found = path.stat()
-    return found.st_ino, found.st_mtime_ns
+    def _report(self, action: str, error: Exception | None) -> None:
+        """Warn once when something fails, until it has worked again."""
+        if error is None:
+            self._failing.discard(action)
+        elif action not in self._failing:
+            self._failing.add(action)
+            log.warning("the opt-out list cannot be %s in %s: %s", action, self._database, error)

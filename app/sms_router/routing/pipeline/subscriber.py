@@ -48,7 +48,7 @@ class Subscriber:
         """Read the list once the subscription holds, so that no change is missed in between."""
         while True:
             try:
-                return await self.opt_outs.read(self._redis)
+                return await self.opt_outs.load(self._redis)
             except (*CLIENT_ERRORS, OSError):
                 await asyncio.sleep(RETRY_INTERVAL)
 
