@@ -41,7 +41,7 @@ bench: $(VENV)/.dev ## measure CPU time per message, compared with other stacks,
 profile: $(VENV)/.dev ## show how the CPU time of one message is spent
 	@$(BIN)/python -m loadtests.profiling $(OPTIONS)
 
-trace: $(VENV)/.dev ## list the functions that one message calls (OPTIONS=handler, OPTIONS=status, OPTIONS=--first)
+trace: $(VENV)/.dev ## list the functions that one message calls (OPTIONS="handler --before none")
 	@$(BIN)/python -m loadtests.trace $(OPTIONS)
 
 load: $(VENV)/.load ## send load for a minute and check every answer (HOST=https://... for a deployment)

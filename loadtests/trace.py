@@ -1,7 +1,8 @@
 """``python -m loadtests.trace``: print each function of the router that one message calls, in order.
 
-The real ASGI application runs in this process with its own Valkey. Messages from other area codes are sent
-first: what the router caches for all contacts is cached, the sender and the TwiML of this reply are not.
+The real ASGI application runs in this process with its own Valkey. Messages of other contacts are sent first,
+so that it has cached what a running worker has: with the same area code the rendered reply too; with other
+area codes the sender is selected and the reply rendered.
 """
 
 from __future__ import annotations
@@ -35,8 +36,8 @@ from sms_router.config.settings import load_settings
 from sms_router.store.connection import PipelinedConnection
 
 PACKAGE = Path(sms_router.__file__).parent
-WARM_UP_AREA_CODES = (206, 212, 312)
 AREA_CODE = 415
+OTHER_AREA_CODES = (206, 212, 312)
 COMPREHENSIONS = frozenset({"<listcomp>", "<setcomp>", "<dictcomp>", "<genexpr>"})
 """Not listed: newer versions of Python inline some of them."""
 
@@ -52,6 +53,20 @@ reply = "We are open 9 to 5, {{ message.from_city }}."
 """
 
 command = typer.Typer(add_completion=False)
+
+
+class Before(StrEnum):
+    """The messages that come before the traced one."""
+
+    SAME_AREA = "same-area"
+    OTHER_AREAS = "other-areas"
+    NONE = "none"
+
+    @property
+    def area_codes(self) -> tuple[int, ...]:
+        """Their area codes."""
+        codes = {Before.SAME_AREA: (AREA_CODE,) * 3, Before.OTHER_AREAS: OTHER_AREA_CODES, Before.NONE: ()}
+        return codes[self]
 
 
 class Webhook(StrEnum):
@@ -146,13 +161,13 @@ def _is_answer(frame: FrameType) -> bool:
     return frame.f_code is PipelinedConnection.data_received.__code__
 
 
-def trace(webhook: Webhook, folder: Path, *, first: bool = False) -> Trace:
+def trace(webhook: Webhook, folder: Path, before: Before = Before.SAME_AREA) -> Trace:
     """Return the calls of one webhook.
 
     Args:
         webhook: what Twilio sends.
         folder: an empty folder, for the configuration and Valkey's socket.
-        first: whether it is the first webhook of the worker.
+        before: the messages that are sent before it.
 
     """
     setup = BenchSetup(8000, folder)
@@ -161,19 +176,19 @@ def trace(webhook: Webhook, folder: Path, *, first: bool = False) -> Trace:
     (folder / "config" / "keywords.toml").write_text(KEYWORDS_TOML)
     router = next(stack for stack in STACKS if stack.name == "router")
     with contextlib.chdir(folder), running_store(router, setup):
-        return asyncio.run(_trace(webhook, setup, first=first))
+        return asyncio.run(_trace(webhook, setup, before))
 
 
-async def _trace(webhook: Webhook, setup: BenchSetup, *, first: bool) -> Trace:
+async def _trace(webhook: Webhook, setup: BenchSetup, before: Before) -> Trace:
     application = build(load_settings(setup.environment))
     recorder = Recorder()
     async with _lifespan(application):
-        for area_code in () if first else WARM_UP_AREA_CODES:
-            await _deliver(application, webhook, area_code, setup)
+        for number, area_code in enumerate(before.area_codes):
+            await _deliver(application, webhook, number, area_code, setup)
         token = _traced.set(True)
         sys.setprofile(recorder)
         try:
-            await _deliver(application, webhook, AREA_CODE, setup)
+            await _deliver(application, webhook, len(before.area_codes), AREA_CODE, setup)
         finally:
             sys.setprofile(None)
             _traced.reset(token)
@@ -186,17 +201,19 @@ async def _lifespan(application: Router) -> AsyncIterator[None]:
         yield
 
 
-async def _deliver(application: ASGIApp, webhook: Webhook, area_code: int, setup: BenchSetup) -> None:
+async def _deliver(
+    application: ASGIApp, webhook: Webhook, number: int, area_code: int, setup: BenchSetup
+) -> None:
     """Send one signed webhook of a contact with this area code, and check the answer's status."""
-    contact = f"+1{area_code}5550123"
+    contact = f"+1{area_code}555{number:04}"
     form = {
         "AccountSid": ACCOUNT_SID,
         "MessagingServiceSid": SERVICE_SID,
-        "MessageSid": f"SM{area_code:032x}",
+        "MessageSid": f"SM{number:032x}",
     }
     path, query, expected = "/sms", "", 200
     if webhook is Webhook.STATUS:
-        path, query, expected = "/sms/status", f"reply=SM{area_code:032x}", 204
+        path, query, expected = "/sms/status", f"reply=SM{number:032x}", 204
         form |= {"From": SHORT_CODE, "To": contact, "MessageStatus": "delivered"}
     else:
         text = "HOURS" if webhook is Webhook.TEMPLATE else "ECHO hello"
@@ -235,14 +252,16 @@ async def _deliver(application: ASGIApp, webhook: Webhook, area_code: int, setup
 def main(
     webhook: Annotated[Webhook, typer.Argument(help="What Twilio sends.")] = Webhook.TEMPLATE,
     *,
-    first: Annotated[bool, typer.Option(help="Send no messages before it: nothing is cached.")] = False,
+    before: Annotated[
+        Before, typer.Option(help="Which messages of other contacts come before it.")
+    ] = Before.SAME_AREA,
 ) -> None:
     """Print the router's functions that one webhook calls, from the ASGI entry to the last send.
 
     The webhook is a message that a template or a handler answers, or a status callback.
     """
     with TemporaryDirectory(prefix="sms-trace-") as name:
-        typer.echo(trace(webhook, Path(name), first=first))
+        typer.echo(trace(webhook, Path(name), before))
 
 
 if __name__ == "__main__":

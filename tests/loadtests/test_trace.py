@@ -2,10 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from loadtests.trace import Trace, Webhook, trace
-
-FILES, FUNCTIONS, CALLS = 28, 95, 245
-"""At most, for a text that a template answers."""
+from loadtests.trace import Before, Trace, Webhook, trace
 
 
 @pytest.fixture(scope="module")
@@ -14,9 +11,15 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Trace:
 
 
 def test_a_template_reply_passes_through_few_files_and_functions(template: Trace) -> None:
-    assert len(template.files) <= FILES
-    assert template.functions <= FUNCTIONS
-    assert len(template.calls) + template.builtin_calls <= CALLS
+    assert len(template.files) <= 28
+    assert len(template.calls) + template.builtin_calls <= 200
+
+
+def test_so_does_one_whose_sender_is_selected_anew(tmp_path: Path) -> None:
+    selected = trace(Webhook.TEMPLATE, tmp_path, Before.OTHER_AREAS)
+    assert "senders/selection.py" in selected.files
+    assert len(selected.files) <= 28
+    assert len(selected.calls) + selected.builtin_calls <= 240
 
 
 def test_the_list_begins_at_the_asgi_entry_and_has_the_answers_of_redis(template: Trace) -> None:

@@ -74,22 +74,16 @@ def parse_form(raw: bytes) -> Pairs:
         raise MalformedFormError(f"more than {MAX_PARAMETERS} form fields")
     try:
         if len(structure) % 2 and _REGULAR_STRUCTURE.startswith(structure):
-            parts = _decode_whole(raw)
-            if len(parts) == len(structure) + 1:
-                return Pairs(tuple(parts[::2]), tuple(parts[1::2]))
+            # Decoded as a whole, it takes half the time that names and values one by one take.
+            plain = a2b_qp(raw.translate(_TO_QUOTED_PRINTABLE))
+            if len(plain) == len(raw) - 2 * raw.count(b"%"):  # all escapes are valid
+                parts = plain.decode().split(_SEPARATOR)
+                if len(parts) == len(structure) + 1:  # no text contains the separator
+                    return Pairs(tuple(parts[::2]), tuple(parts[1::2]))
         fields = [field.partition(b"=") for field in raw.replace(b"+", b" ").split(b"&") if field]
         return Pairs.of([(_decode(name), _decode(value)) for name, _, value in fields])
     except UnicodeDecodeError as error:
         raise MalformedFormError("a form field is not UTF-8") from error
-
-
-def _decode_whole(raw: bytes) -> list[str]:
-    """Return names and values alternately, in half the time that one by one takes.
-
-    The list is empty if an escape is invalid, and longer if the form contains a `_SEPARATOR`.
-    """
-    plain = a2b_qp(raw.translate(_TO_QUOTED_PRINTABLE))
-    return plain.decode().split(_SEPARATOR) if len(plain) == len(raw) - 2 * raw.count(b"%") else []
 
 
 def first_values(pairs: Pairs) -> dict[str, str]:

@@ -253,7 +253,12 @@ class SignatureVerifier:
             form = signed_text(request.parameters)
         except UnicodeEncodeError:
             return SignatureVerdict.MALFORMED_PARAMETERS
-        return self._compare(request, form, signers, signature.encode())
+        received = signature.encode()
+        for url in self._urls(request):
+            for signer in signers:
+                if hmac.compare_digest(signer.key.base64(url + form), received):
+                    return signer.verdict if request.json_body is None else _body_verdict(request, signer)
+        return SignatureVerdict.WRONG_SIGNATURE
 
     def _signers(self, request: SignedRequest, account_sid: str) -> tuple[_Signer, ...] | SignatureVerdict:
         tokens = self._tokens.get(account_sid)
@@ -262,16 +267,6 @@ class SignatureVerifier:
         if request.settings:
             return _shared_key_signer(request.settings, self.credentials[account_sid].shared_keys)
         return tokens or SignatureVerdict.NO_TOKEN
-
-    def _compare(
-        self, request: SignedRequest, form: bytes, signers: tuple[_Signer, ...], signature: bytes
-    ) -> SignatureVerdict:
-        for url in self._urls(request):
-            for signer in signers:
-                expected = signer.key.base64(url + form)
-                if hmac.compare_digest(expected, signature):
-                    return _body_verdict(request, signer.verdict)
-        return SignatureVerdict.WRONG_SIGNATURE
 
     def _urls(self, request: SignedRequest) -> Iterator[bytes]:
         """Yield the URLs that Twilio may have signed for this request, the most likely one first.
@@ -327,14 +322,13 @@ def _malformed(request: SignedRequest, signature: str, length: int) -> Signature
     return SignatureVerdict.MISSING_BODY_HASH if _signed_body_hash(request.query) is None else None
 
 
-def _body_verdict(request: SignedRequest, verdict: SignatureVerdict) -> SignatureVerdict:
+def _body_verdict(request: SignedRequest, signer: _Signer) -> SignatureVerdict:
     """Compare a JSON body, which is not part of the signed text, with its signed hash (facts 2.1)."""
-    if request.json_body is None:
-        return verdict
+    assert request.json_body is not None
     signed = _signed_body_hash(request.query) or ""
     actual = hashlib.sha256(request.json_body).hexdigest()
     matches = hmac.compare_digest(actual.encode(), signed.encode())
-    return verdict if matches else SignatureVerdict.WRONG_BODY_HASH
+    return signer.verdict if matches else SignatureVerdict.WRONG_BODY_HASH
 
 
 def _signed_body_hash(query: bytes) -> str | None:

@@ -36,6 +36,9 @@ EMPTY = b'<?xml version="1.0" encoding="UTF-8"?><Response/>'
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]+")
 """Characters that XML 1.0 excludes, escaped or not: control characters, surrogates, U+FFFE and U+FFFF."""
 
+_SPECIAL = re.compile('[&<>"\x00-\x1f\ud800-\udfff\ufffe\uffff]')
+"""Characters of an attribute that are escaped or removed."""
+
 _MARKUP = re.compile('[&<>"\t\n\r]')
 _TEXT_ESCAPES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", "\r": "&#13;"})
 _ATTRIBUTE_ESCAPES = _TEXT_ESCAPES | str.maketrans({'"': "&quot;", "\t": "&#9;", "\n": "&#10;"})
@@ -158,5 +161,4 @@ def _text(value: str) -> str:
 
 
 def _attribute(value: str) -> str:
-    value = remove_forbidden(value)
-    return value.translate(_ATTRIBUTE_ESCAPES) if _MARKUP.search(value) else value
+    return remove_forbidden(value).translate(_ATTRIBUTE_ESCAPES) if _SPECIAL.search(value) else value

@@ -187,15 +187,15 @@ for _outcome in Outcome:
 
 def count_answer(outcome: Outcome, seconds: float) -> None:
     """Count one answered webhook, and the time that its answer took."""
-    _buffer(_answer_times[outcome], seconds)
+    times = _answer_times[outcome]
+    times.append(seconds)
+    if len(times) >= MAX_BUFFERED:
+        flush()
 
 
 def observe_stage(stage: str, seconds: float) -> None:
     """Observe the time that one stage took."""
-    _buffer(_stage_times[stage], seconds)
-
-
-def _buffer(times: list[float], seconds: float) -> None:
+    times = _stage_times[stage]
     times.append(seconds)
     if len(times) >= MAX_BUFFERED:
         flush()
