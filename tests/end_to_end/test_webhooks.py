@@ -65,6 +65,39 @@ async def test_a_signed_get_is_answered_alike(router: RunningRouter) -> None:
     assert "SAN FRANCISCO" in answer.text
 
 
+@pytest.mark.parametrize(("sent", "signed"), [("'", "'"), ("'", "%27"), ("%27", "'"), ("%27", "%27")])
+async def test_an_apostrophe_in_a_signed_get_is_answered_in_both_spellings(
+    router: RunningRouter, sent: str, signed: str
+) -> None:
+    query = urlencode(webhook("HOURS what's up"))
+    signature_of_spelling = signature(f"{PUBLIC}/sms?{query.replace('%27', signed)}", {})
+    headers = {"X-Twilio-Signature": signature_of_spelling}
+    answer = await router.send("GET", f"/sms?{query.replace('%27', sent)}", b"", headers)
+    assert (answer.status, answer.media_type) == (200, "application/xml")
+
+
+@pytest.mark.parametrize(("method", "headers"), [("GET", {}), ("POST", {"Content-Type": FORM}), ("POST", {})])
+@pytest.mark.parametrize(("accounts", "status"), [(1, 400), (2, 403)])
+async def test_parameters_that_a_redirect_has_dropped_are_explained(
+    start: Start, method: str, headers: dict[str, str], accounts: int, status: int
+) -> None:
+    entry = '[[accounts]]\nsid = "{}"\nauth_token = "{}"\n'
+    sids = [ACCOUNT, "AC" + "9" * 32][:accounts]
+    router = start("\n".join(entry.format(sid, "t" * 32) for sid in sids))
+    signed = {"X-Twilio-Signature": signature(f"{PUBLIC}/sms", {})}
+    answer = await router.send(method, "/sms", b"", {**signed, **headers})
+    assert (answer.status, answer.body) == (status, b"")
+    sentence = f"Twilio signed a {method} without parameters: a redirect in front of the router"
+    assert sentence in router.log
+    assert sentence in (await router.fetch("/readyz")).text
+
+
+async def test_a_body_that_a_proxy_has_dropped_is_explained(router: RunningRouter) -> None:
+    signed = {"X-Twilio-Signature": signature(f"{PUBLIC}/sms", webhook("HOURS")), "Content-Type": FORM}
+    assert (await router.send("POST", "/sms", b"", signed)).status == 403
+    assert "a proxy in front of the router drops the body and must pass it unchanged" in router.log
+
+
 @pytest.mark.parametrize(
     ("path", "allowed"),
     [("/sms", "GET, POST"), ("/sms/fallback", "GET, POST"), ("/sms/status", "POST")],
@@ -241,6 +274,12 @@ async def test_warn_mode_lets_in_and_counts_what_it_would_refuse(start: Start) -
     assert "would be refused" in router.log
     metrics = await router.fetch("/metrics")
     assert 'sms_router_would_refuse_total{reason="wrong_signature"} 1.0' in metrics.text
+    form = {"Content-Type": FORM}
+    assert (await router.send("POST", "/sms", urlencode(webhook("HOURS")).encode(), form)).status == 200
+    assert (await router.send("POST", "/sms", f"AccountSid={ACCOUNT}".encode(), form)).status == 400
+    assert 'an unsigned request would be refused (signature = "warn" lets it in)' in router.log
+    assert "an unsigned request is not a message: MessageSid is missing" in router.log
+    assert "a signed request is not" not in router.log
 
 
 async def test_a_prefix_of_the_public_url_may_be_cut_off_by_the_proxy_or_not(start: Start) -> None:

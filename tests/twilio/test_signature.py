@@ -65,7 +65,7 @@ def signature(url: str = "https://sms.example.com/sms", secret: str = PRIMARY) -
         (SUBTOKEN, ACCOUNT, SignatureVerdict.WRONG_SIGNATURE),
         (KEY_SECRET, ACCOUNT, SignatureVerdict.WRONG_SIGNATURE),
         (PRIMARY, "AC" + "3" * 32, SignatureVerdict.UNKNOWN_ACCOUNT),
-        (PRIMARY, "", SignatureVerdict.UNKNOWN_ACCOUNT),
+        (PRIMARY, "", SignatureVerdict.MISSING_ACCOUNT),
     ],
 )
 def test_a_signature_is_valid_with_a_token_of_its_account_only(
@@ -92,7 +92,9 @@ def test_a_signature_is_valid_with_a_token_of_its_account_only(
          SignatureVerdict.UNKNOWN_SHARED_KEY),
         ("key=,algorithm=HMAC_SHA256", PRIMARY, Algorithm.SHA256, SignatureVerdict.UNKNOWN_SHARED_KEY),
         (f"key={KEY},algorithm=HMAC_MD5", KEY_SECRET, Algorithm.SHA1, SignatureVerdict.UNSUPPORTED_ALGORITHM),
-        (f"key={KEY},algorithm=", KEY_SECRET, Algorithm.SHA1, SignatureVerdict.UNSUPPORTED_ALGORITHM),
+        (f"key={KEY},algorithm=", KEY_SECRET, Algorithm.SHA1, SignatureVerdict.SHARED_KEY),
+        (f"key={KEY}, algorithm= ", KEY_SECRET, Algorithm.SHA1, SignatureVerdict.SHARED_KEY),
+        (f"key={KEY},algorithm=", KEY_SECRET, Algorithm.SHA256, SignatureVerdict.MALFORMED_SIGNATURE),
         ("algorithm=HMAC_SHA1", PRIMARY, Algorithm.SHA1, SignatureVerdict.MALFORMED_SETTINGS),
         (f"key={KEY},key={KEY}", KEY_SECRET, Algorithm.SHA1, SignatureVerdict.MALFORMED_SETTINGS),
         (f"key={KEY},algorithm=HMAC_SHA1,algorithm=HMAC_SHA256", KEY_SECRET, Algorithm.SHA1,
@@ -167,6 +169,25 @@ def test_path_and_query_are_verified_as_they_are_on_the_wire(path: bytes, query:
     good = signature(f"https://sms.example.com{signed}")
     assert verify(request(good, path=path, query=query)).is_valid
     assert not verify(request(good, path=path + b"/", query=query)).is_valid
+
+
+@pytest.mark.parametrize("on_the_wire", ["It's+o'clock", "It%27s+o%27clock", "It's+o%27clock"])
+@pytest.mark.parametrize("signed", ["It's+o'clock", "It%27s+o%27clock"])
+@pytest.mark.parametrize("port", ["", ":443"])
+def test_an_apostrophe_in_a_query_may_be_signed_in_either_spelling(
+    on_the_wire: str, signed: str, port: str
+) -> None:
+    good = sign(f"https://sms.example.com{port}/sms?Body={signed}&From=%2B1415", (), PRIMARY)
+    query = f"Body={on_the_wire}&From=%2B1415".encode()
+    assert verify(request(good, query=query, parameters=())).is_valid
+    assert not verify(request(good, query=query + b"%27", parameters=())).is_valid
+    assert not verify(request(good, query=query.replace(b"%2B", b"+"), parameters=())).is_valid
+
+
+def test_an_apostrophe_in_a_path_is_verified_as_it_is_on_the_wire() -> None:
+    good = signature("https://sms.example.com/it's")
+    assert verify(request(good, path=b"/it's")).is_valid
+    assert not verify(request(good, path=b"/it%27s")).is_valid
 
 
 def test_a_get_is_signed_over_its_url_alone() -> None:

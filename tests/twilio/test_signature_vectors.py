@@ -31,10 +31,6 @@ OTHERWISE = {
         SignatureVerdict.WRONG_SIGNATURE,
         "signed with the user name in the URL, which Twilio drops before signing (facts 2.2)",
     ),
-    "query-special-characters": (
-        SignatureVerdict.WRONG_SIGNATURE,
-        "the literal apostrophe was not on the wire; the signed URL is tested below (facts 2.2)",
-    ),
     "csharp-legacy-base64-body-hash": (
         SignatureVerdict.TWO_BODIES,
         "the form before hex hashes, with the hash as a parameter beside a raw body; not implemented",
@@ -161,7 +157,13 @@ SIGNED_AS_GIVEN = [
     for vector in VECTORS
     if vector.valid
     and vector.name not in OTHERWISE
-    and vector.name not in {"http-std-port-added", "go-https-port-stripped", "go-http-port-given"}
+    and vector.name
+    not in {
+        "http-std-port-added",
+        "go-https-port-stripped",
+        "go-http-port-given",
+        "query-special-characters",  # signed with %27 where its URL has an apostrophe (facts 11)
+    }
 ]
 
 

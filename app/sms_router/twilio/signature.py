@@ -175,6 +175,8 @@ class SignedRequest(NamedTuple):
     """``X-Twilio-Webhooks-Signature-Settings``."""
     host_header: str | None = None
     """For `sms_router.twilio.signature_diagnosis` only; the verdict does not depend on it."""
+    method: str = "POST"
+    """For `sms_router.twilio.signature_diagnosis` only."""
 
     def __repr__(self) -> str:
         """Leave out the parameters and the signature, which logs must not contain."""
@@ -192,6 +194,7 @@ class SignatureVerdict(Enum):
     MALFORMED_SIGNATURE = (False, "the signature has the wrong length")
     WRONG_SIGNATURE = (False, "the signature does not match the request")
     UNKNOWN_ACCOUNT = (False, "no token is configured for this AccountSid")
+    MISSING_ACCOUNT = (False, "the request has no AccountSid, and several accounts are configured")
     NO_TOKEN = (False, "the account has shared keys only, and the request names none")
     MALFORMED_SETTINGS = (False, "the signature settings header does not name one key and one algorithm")
     UNKNOWN_SHARED_KEY = (False, "the named shared key is not configured")
@@ -263,7 +266,7 @@ class SignatureVerifier:
     def _signers(self, request: SignedRequest, account_sid: str) -> tuple[_Signer, ...] | SignatureVerdict:
         tokens = self._tokens.get(account_sid)
         if tokens is None:
-            return SignatureVerdict.UNKNOWN_ACCOUNT
+            return SignatureVerdict.UNKNOWN_ACCOUNT if account_sid else SignatureVerdict.MISSING_ACCOUNT
         if request.settings:
             return _shared_key_signer(request.settings, self.credentials[account_sid].shared_keys)
         return tokens or SignatureVerdict.NO_TOKEN
@@ -275,12 +278,25 @@ class SignatureVerifier:
         tried last. Only a holder of the secret can sign that text. It is ambiguous between a query and a
         form, but so is the text without it (a name may start with ``?``), so that this is no weakness.
         """
-        target = request.path + b"?" + request.query if request.query else request.path
-        for prefix in self._prefixes:
-            yield prefix + target
         if not request.query:
+            for end in (b"", b"?"):
+                for prefix in self._prefixes:
+                    yield prefix + request.path + end
+            return
+        for query in query_spellings(request.query):
             for prefix in self._prefixes:
-                yield prefix + target + b"?"
+                yield prefix + request.path + b"?" + query
+
+
+def query_spellings(query: bytes) -> tuple[bytes, ...]:
+    """Return the query, and the same with each apostrophe as ``'`` and as ``%27``.
+
+    Twilio may sign one spelling and send the other (facts 11). Both mean the same parameters.
+    """
+    if b"'" not in query and b"%27" not in query:
+        return (query,)
+    literal = query.replace(b"%27", b"'")
+    return tuple(dict.fromkeys((query, literal, literal.replace(b"'", b"%27"))))
 
 
 def _token_signers(account: Credentials) -> tuple[_Signer, ...]:
@@ -292,7 +308,7 @@ def _token_signers(account: Credentials) -> tuple[_Signer, ...]:
 
 
 def _shared_key_signer(settings: str, keys: Mapping[str, str]) -> tuple[_Signer, ...] | SignatureVerdict:
-    """Parse ``key=…,algorithm=…``. Other names are ignored, and no algorithm means SHA-1."""
+    """Parse ``key=…,algorithm=…``. Other names are ignored; a missing or empty algorithm means SHA-1."""
     pairs = [part.partition("=") for part in settings.split(",")]
     key = [value.strip() for name, _, value in pairs if name.strip() == "key"]
     algorithm = [value.strip().upper() for name, _, value in pairs if name.strip() == "algorithm"]
@@ -301,7 +317,7 @@ def _shared_key_signer(settings: str, keys: Mapping[str, str]) -> tuple[_Signer,
     if key[0] not in keys:
         return SignatureVerdict.UNKNOWN_SHARED_KEY
     try:
-        parsed = Algorithm(algorithm[0]) if algorithm else Algorithm.SHA1
+        parsed = Algorithm(algorithm[0]) if any(algorithm) else Algorithm.SHA1
     except ValueError:
         return SignatureVerdict.UNSUPPORTED_ALGORITHM
     return (_signer(keys[key[0]], parsed, SignatureVerdict.SHARED_KEY),)

@@ -12,7 +12,7 @@ import hmac
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import chain, product
+from itertools import chain, permutations, product
 from urllib.parse import unquote_to_bytes
 
 from sms_router.twilio.form import MalformedFormError, parse_form
@@ -24,11 +24,15 @@ from sms_router.twilio.signature import (
     SignatureVerdict,
     SignatureVerifier,
     SignedRequest,
+    query_spellings,
     signed_text,
 )
 
 MAX_HASHED_BYTES = 4_000_000
 """Bytes of signed text per diagnosis: thousands of variants of a usual message; a few milliseconds."""
+
+MAX_REORDERED_PARAMETERS = 5
+"""Parameters of a configured query whose orders are all tried: 120 of them."""
 
 _COMMON_PREFIXES = ("/twilio", "/sms", "/api", "/webhooks", "/webhook", "/messaging", "/sms-router")
 """Path prefixes that proxies often remove."""
@@ -47,6 +51,9 @@ _REMEDIES = {
         "the request is not from Twilio, or the settings header names another algorithm"
     ),
     SignatureVerdict.UNKNOWN_ACCOUNT: "if it is your account, add it with its own token to [[accounts]]",
+    SignatureVerdict.MISSING_ACCOUNT: (
+        "Twilio always sends one, so a proxy changes the form, or the request is not from Twilio"
+    ),
     SignatureVerdict.NO_TOKEN: (
         "add its auth token, or let the proxy pass X-Twilio-Webhooks-Signature-Settings"
     ),
@@ -78,6 +85,8 @@ _UNKNOWN = (
     "not the URL at Twilio, a proxy changes the form, or the request is not from Twilio"
 )
 
+_PLAIN_NAME = re.compile(r"[A-Za-z][A-Za-z_.-]{0,30}")
+
 _SIGNER = "{signer}"
 """Placeholder in a sentence for the name of the secret that signed the request."""
 
@@ -86,6 +95,33 @@ _OTHER_ACCOUNT = (
     "account in [[accounts]] its own token, because Twilio signs with the subaccount's"
 )
 
+
+_UNNAMED_ACCOUNT = (
+    f"the request was signed with {_SIGNER} and has no AccountSid: a proxy changes the form, or the URL is "
+    "set for something else than messages at Twilio"
+)
+
+_TWILIO_PARAMETERS = frozenset({"MessageSid", "SmsSid", "AccountSid", "From", "To", "Body", "MessageStatus"})
+"""Some of these are in each webhook about a message (facts 1.2, 7)."""
+
+_REDIRECTED = (
+    "Twilio signed a {method} without parameters: a redirect in front of the router (from http to https, or "
+    "to a path with or without a slash at its end) drops them; set the URL at Twilio to the one that "
+    "needs no redirect, which begins with {public_url}"
+)
+
+_REMEDIES_WITHOUT_PARAMETERS = {
+    "GET": (
+        "the GET has none of Twilio's parameters, and its signature matches no known URL: a redirect in "
+        "front of the router turns Twilio's POST into a GET and drops them (set the URL at Twilio to the one "
+        "that needs no redirect, which begins with {public_url}), or the request is not from Twilio"
+    ),
+    "POST": (
+        "the POST has no form, and its signature matches no known URL without one: a proxy in front of the "
+        "router drops the body and must pass it unchanged, or the request is not from Twilio"
+    ),
+}
+"""What is known about a signed request without parameters that matches no variant, by method."""
 
 _WITHOUT_FORM = (
     "the URL was signed without the form, as for GET or JSON: set the webhook's method to POST, or find the "
@@ -125,9 +161,40 @@ def diagnose(verifier: SignatureVerifier, request: SignedRequest, account_sid: s
     algorithm = next((one for one in Algorithm if one.signature_length == len(signature)), None)
     if algorithm is None or not signature.isascii() or verdict in _WITHOUT_VARIANTS:
         return default
+    if has_no_parameters(request):
+        return _diagnose_without_parameters(verifier, request, signature.encode(), algorithm)
     unchanged = default if verdict is SignatureVerdict.MISSING_BODY_HASH else _other_secret(request)
-    variants = _variants(verifier, request, account_sid, unchanged)
+    variants = chain.from_iterable(
+        _variants(verifier, request._replace(query=query), account_sid, unchanged)
+        for query in query_spellings(request.query)
+    )
     return _search(variants, signature.encode(), algorithm) or default
+
+
+def has_no_parameters(request: SignedRequest) -> bool:
+    """Return whether there is neither a form nor a body, and none of Twilio's parameters in the query."""
+    if request.parameters or request.json_body is not None:
+        return False
+    return _TWILIO_PARAMETERS.isdisjoint(name for name, _ in _parsed(request.query))
+
+
+def describe_redirect(verifier: SignatureVerifier, method: str) -> str:
+    """Return the sentence for a request that Twilio has signed and that has none of its parameters."""
+    return _REDIRECTED.format(method=method, public_url=verifier.public_url)
+
+
+def _diagnose_without_parameters(
+    verifier: SignatureVerifier, request: SignedRequest, signature: bytes, algorithm: Algorithm
+) -> str:
+    """Diagnose a request that names no account; a URL that was signed alone shows a redirect (facts 11)."""
+    signers = _signers(verifier)
+    rests = [_target(request.path, request.query), *(rest for rest, _ in _targets(request, b""))]
+    urls = [url.encode() for url in verifier.public_url.forms]
+    urls += [str(url).encode() for url in _public_urls(verifier.public_url, request.host_header)]
+    sentence = describe_redirect(verifier, request.method)
+    variants = (_Variant(url + rest, signers, sentence) for rest in rests for url in urls)
+    unknown = _REMEDIES_WITHOUT_PARAMETERS.get(request.method, _UNKNOWN)
+    return _search(variants, signature, algorithm) or unknown.format(public_url=verifier.public_url)
 
 
 def _search(variants: Iterator[_Variant], signature: bytes, algorithm: Algorithm) -> str | None:
@@ -151,8 +218,9 @@ def _variants(
     ``unchanged`` is the sentence for the request as it was received.
     """
     signers = _signers(verifier)
-    own = [signer for signer in signers if signer.account_sid == account_sid]
-    others = [signer for signer in signers if signer.account_sid != account_sid]
+    own = [signer for signer in signers if account_sid in (signer.account_sid, "")]
+    others = [signer for signer in signers if signer not in own]
+    unchanged = unchanged if account_sid else _UNNAMED_ACCOUNT
     configured = verifier.public_url
     form, target = _signed_text(request.parameters), _target(request.path, request.query)
     configured_urls = [url.encode() for url in configured.forms]
@@ -163,6 +231,9 @@ def _variants(
     for rest, sentence in chain(_forms(request, target), _targets(request, form), _query_as_form(request)):
         yield from (_Variant(url + rest, own, sentence) for url in configured_urls)
     yield from (_Variant(url + target + form, others, _OTHER_ACCOUNT) for url in configured_urls)
+    for query in _orders(request.query) if request.parameters else ():
+        rest = _target(request.path, query) + form
+        yield from (_Variant(url + rest, own, _order_sentence(request.query)) for url in configured_urls)
 
 
 def _signers(verifier: SignatureVerifier) -> list[_Signer]:
@@ -269,12 +340,27 @@ def _targets(request: SignedRequest, form: bytes) -> Iterator[tuple[bytes, str]]
 def _queries(query: bytes) -> Iterator[tuple[bytes, str]]:
     yield unquote_to_bytes(query.replace(b"+", b" ")), "encodes"
     yield unquote_to_bytes(query), "encodes"
-    yield query.replace(b"%27", b"'"), "encodes"
     yield _encoded(query), "decodes"
     yield query.replace(b"%20", b"+"), "encodes"
     yield query.replace(b"+", b"%20"), "decodes"
     yield re.sub(rb"%[0-9A-Fa-f]{2}", lambda escape: escape[0].upper(), query), "changes"
     yield re.sub(rb"%[0-9A-Fa-f]{2}", lambda escape: escape[0].lower(), query), "changes"
+
+
+def _orders(query: bytes) -> Iterator[bytes]:
+    """Yield the query with its parameters in each other order: Twilio sorts it and signs it unsorted."""
+    parts = query.split(b"&")
+    if len(parts) <= MAX_REORDERED_PARAMETERS:
+        yield from (b"&".join(order) for order in permutations(parts) if order != tuple(parts))
+
+
+def _order_sentence(query: bytes) -> str:
+    names = [part.partition(b"=")[0].decode("latin-1") for part in query.split(b"&")]
+    order = f": {', '.join(names)}" if all(_PLAIN_NAME.fullmatch(name) for name in names) else ""
+    return (
+        "the query of the URL was signed in another order: Twilio sorts the parameters when it calls, and "
+        f"signs them as they are configured; configure them in the order in which they arrive here{order}"
+    )
 
 
 def _encoded(query: bytes) -> bytes:

@@ -10,9 +10,9 @@ from starlette.types import Receive, Scope
 
 from sms_router.twilio.form import MalformedFormError, first_values, parse_form
 from sms_router.twilio.signature import SignatureVerdict, SignatureVerifier, SignedRequest
-from sms_router.twilio.signature_diagnosis import diagnose
+from sms_router.twilio.signature_diagnosis import describe_redirect, diagnose, has_no_parameters
 from sms_router.web import metrics
-from sms_router.web.http import MAX_BODY_BYTES, Rejection, is_form, read_body, read_headers
+from sms_router.web.http import MAX_BODY_BYTES, Headers, Rejection, is_form, read_body, read_headers
 from sms_router.web.rejections import RejectionLog
 
 log = logging.getLogger("sms_router.gate")
@@ -27,6 +27,8 @@ class VerifiedRequest(NamedTuple):
     """The parameters as received: the body of a POST, the query of a GET."""
     parameters: dict[str, str]
     """The first value of each name."""
+    is_signed: bool = True
+    """False where ``signature = "warn"`` has let in a request with a wrong signature or none."""
 
 
 class WebhookAuthenticator:
@@ -62,7 +64,8 @@ class WebhookAuthenticator:
         method = scope["method"]
         raw: bytes | Rejection = Rejection.WRONG_METHOD
         if method == "POST":
-            raw = await read_body(headers, receive) if is_form(headers) else Rejection.WRONG_MEDIA_TYPE
+            is_readable = is_form(headers) or _has_lost_its_form(headers)
+            raw = await read_body(headers, receive) if is_readable else Rejection.WRONG_MEDIA_TYPE
         elif method == "GET":
             query = scope["query_string"]
             raw = query if len(query) <= MAX_BODY_BYTES else Rejection.TOO_LARGE
@@ -81,6 +84,7 @@ class WebhookAuthenticator:
             None,
             headers.get(b"x-twilio-webhooks-signature-settings", b"").decode("latin-1"),
             headers.get(b"host", b"").decode("latin-1"),
+            method,
         )
         account_sid = parameters.get("AccountSid") or self._only_account
         verdict = self._verifier.verify(signed, account_sid)
@@ -89,19 +93,39 @@ class WebhookAuthenticator:
             if self._enforce:
                 return Rejection.BAD_SIGNATURE
             metrics.UNSIGNED.labels(verdict.name.lower()).inc()
-        return VerifiedRequest(raw, parameters)
+        elif "AccountSid" not in parameters and has_no_parameters(signed):
+            self._log_redirect(method)
+            return Rejection.MALFORMED
+        return VerifiedRequest(raw, parameters, verdict.is_valid)
 
     def _log_diagnosis(self, signed: SignedRequest, account_sid: str, verdict: SignatureVerdict) -> None:
-        """Log what would have matched; bounded, so that a flood of forged requests stays cheap."""
-        second = int(self._clock())
-        if second != self._second:
-            self._second, self._diagnoses = second, 0
-        if self._diagnoses >= MAX_DIAGNOSES_PER_SECOND:
+        if not self._may_log():
             return
-        self._diagnoses += 1
+        kind = "a request" if signed.signature else "an unsigned request"
         result = "refused" if self._enforce else 'would be refused (signature = "warn" lets it in)'
         sentence, diagnosis = verdict.sentence, diagnose(self._verifier, signed, account_sid)
         reason = diagnosis if diagnosis.startswith(sentence) else f"{sentence}; {diagnosis}"
-        log.warning("a request %s: %s", result, reason)
+        log.warning("%s %s: %s", kind, result, reason)
         if self._enforce:
             self.rejections.record_reason(Rejection.BAD_SIGNATURE.word, reason)
+
+    def _log_redirect(self, method: str) -> None:
+        """Log why a signed request has no parameters; without several accounts its signature is valid."""
+        reason = describe_redirect(self._verifier, method)
+        self.rejections.record_reason(Rejection.MALFORMED.word, reason)
+        if self._may_log():
+            log.warning("a signed request is refused: %s", reason)
+
+    def _may_log(self) -> bool:
+        """Bound the log lines and their cost, so that a flood of forged requests stays cheap."""
+        second = int(self._clock())
+        if second != self._second:
+            self._second, self._diagnoses = second, 0
+        self._diagnoses += 1
+        return self._diagnoses <= MAX_DIAGNOSES_PER_SECOND
+
+
+def _has_lost_its_form(headers: Headers) -> bool:
+    """Return whether a POST of Twilio's has no body, so that its media type does not matter."""
+    is_empty = headers.get(b"content-length", b"0") == b"0" and b"transfer-encoding" not in headers
+    return is_empty and b"x-twilio-signature" in headers

@@ -46,7 +46,8 @@ class InboundEndpoint:
             return
         message = parse_inbound(verified.parameters)
         if isinstance(message, InvalidWebhook):
-            log.warning("a signed request is not a message: %s", message.reason)
+            kind = "a signed" if verified.is_signed else "an unsigned"
+            log.warning("%s request is not a message: %s", kind, message.reason)
             self._authenticator.rejections.record_reason(Rejection.MALFORMED.word, message.reason)
             await reject(send, Rejection.MALFORMED, self._authenticator.rejections)
             return
@@ -84,8 +85,9 @@ class StatusEndpoint:
             return
         receipt = parse_receipt(verified.parameters, _reply_id(scope["query_string"]))
         if isinstance(receipt, InvalidWebhook):
-            # It is signed by Twilio: an error status would only add an alert that nobody can act on.
-            log.warning("a status callback is not understood: %s", receipt.reason)
+            # An error status would only add an alert at Twilio that nobody can act on.
+            kind = "a" if verified.is_signed else "an unsigned"
+            log.warning("%s status callback is not understood: %s", kind, receipt.reason)
             metrics.REFUSED.labels("unknown status callback").inc()
             await send_empty(send, 204)
             return
