@@ -76,7 +76,7 @@ class OutboxFixture:
         return seconds * 1000 + micros // 1000
 
     def record(self, entry: OutboxEntry) -> bytes:
-        return bucket_of(entry.person).message(entry.reference)
+        return bucket_of(entry.contact).message(entry.reference)
 
     def state(self, entry: OutboxEntry) -> dict[str, Any]:
         """Return the stored state of a message."""
@@ -98,25 +98,25 @@ class OutboxFixture:
         return [entry[b"cause"].decode() for _, entry in found]
 
     async def mark_sending(self, entry: OutboxEntry) -> SendLease | Cancelled | None:
-        piece = entry.piece
-        assert piece is not None
-        return await self.outbox.mark_sending(entry, piece)
+        part = entry.part
+        assert part is not None
+        return await self.outbox.mark_sending(entry, part)
 
     async def record_result(
         self, entry: OutboxEntry, marked: SendLease, result: Result, again: OutboxEntry | None = None
     ) -> None:
-        piece = entry.piece
-        assert piece is not None
+        part = entry.part
+        assert part is not None
         assert not isinstance(result, NotProcessed), "that is postponed"
-        message = sms_of(entry, piece)
+        message = sms_of(entry, part)
         now = self.now()
-        await self.outbox.record_result(entry, piece, message, result, before=marked, now=now, again=again)
+        await self.outbox.record_result(entry, part, message, result, lease=marked, now=now, resend=again)
 
 
-def sms_of(entry: OutboxEntry, piece: MessagePart) -> OutboundSms:
+def sms_of(entry: OutboxEntry, part: MessagePart) -> OutboundSms:
     """Build the message of an entry."""
     return OutboundSms(
-        ACCOUNT, SCOPE, "12345", entry.person, f"text {piece.number}", (), "https://example.com"
+        ACCOUNT, SCOPE, "12345", entry.contact, f"text {part.number}", (), "https://example.com"
     )
 
 

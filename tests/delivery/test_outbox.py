@@ -36,8 +36,8 @@ def test_a_stored_entry_is_read_unchanged(scope: str, person: str) -> None:
 @pytest.mark.parametrize("kind", ReplyKind)
 @pytest.mark.parametrize("again", [False, True])
 def test_the_name_of_a_part_is_parsed_unchanged(kind: ReplyKind, again: bool) -> None:
-    piece = MessagePart(kind, 7, again)
-    assert MessagePart.parse(piece.name) == piece
+    part = MessagePart(kind, 7, again)
+    assert MessagePart.parse(part.name) == part
 
 
 @pytest.mark.parametrize("name", ["", "late", "late.", "early.0", "0.again.again", "1000", "-1", "0 "])
@@ -63,7 +63,7 @@ async def test_a_contact_may_be_a_name_with_spaces(fixture: OutboxFixture) -> No
     person, scope = "Müller & Söhne ", "whatsapp:+14155550100"
     first = await fixture.enqueue_reply(person=person, scope=scope)
     assert await fixture.outbox.lease_due(bucket_of(person), 10) == [first]
-    assert (first.person, first.scope) == (person, scope)
+    assert (first.contact, first.scope) == (person, scope)
     assert isinstance(await fixture.mark_sending(first), SendLease)
 
 
@@ -109,9 +109,9 @@ async def gone(fixture: OutboxFixture) -> OutboxEntry:
 
 
 async def postpone(fixture: OutboxFixture, entry: OutboxEntry, marked: SendLease, seconds: float = 0) -> None:
-    piece = entry.piece
-    assert piece is not None
-    await fixture.outbox.postpone(entry, piece, seconds, marked)
+    part = entry.part
+    assert part is not None
+    await fixture.outbox.postpone(entry, part, seconds, marked)
 
 
 async def postponed(fixture: OutboxFixture) -> OutboxEntry:
@@ -269,7 +269,11 @@ async def test_a_repeated_postponement_does_not_undo_a_later_mark(fixture: Outbo
     [
         (SENT, "sent", []),
         (Rejected(21610, "no"), "refused", ["late.0: no"]),
-        (Unknown("a timeout"), "unknown", ["late.0: a timeout; it may have left, and is not sent again"]),
+        (
+            Unknown("a timeout"),
+            "unknown",
+            ["late.0: a timeout; it may have been sent, and is not sent again"],
+        ),
         (Cancelled("no number", dead_letter=True), "withdrawn", ["late.0: no number"]),
         (Cancelled("opted out", dead_letter=False), "withdrawn", []),
     ],
@@ -280,10 +284,10 @@ async def test_the_result_of_a_message_is_recorded_once(
     entry = await fixture.enqueue_reply()
     marked = await fixture.mark_sending(entry)
     assert isinstance(marked, SendLease)
-    piece = entry.piece
-    assert piece is not None
+    part = entry.part
+    assert part is not None
     for _ in range(2):
-        await fixture.outbox.record_result(entry, piece, None, result, before=marked, now=7)
+        await fixture.outbox.record_result(entry, part, None, result, lease=marked, now=7)
     assert (fixture.state(entry)["state"], fixture.dead_letter_causes(), fixture.waiting()) == (
         state,
         cause,
@@ -408,7 +412,7 @@ async def test_the_age_of_a_reply_is_measured_independently_of_a_clock_that_is_s
     work = fixture.add_message(received=fixture.now() - int((jump + waited) * 1000))
     document = render([OutboundMessage("text")])
     assert await outbox.enqueue(
-        work, ReplyKind.LATE, document, "", 1, "late", began=time.monotonic() - waited
+        work, ReplyKind.LATE, document, "", 1, "late", waiting_since=time.monotonic() - waited
     )
     found = await fixture.mark_sending(work._replace(name="late.0"))
     assert isinstance(found, SendLease if leaves else Cancelled)

@@ -57,7 +57,7 @@ class RecordingHandler:
     async def on_result(
         self, entry: OutboxEntry, part: MessagePart, message: OutboundSms, result: Result
     ) -> bool:
-        assert (entry.piece, message.text) == (part, f"text {part.number}")
+        assert (entry.part, message.text) == (part, f"text {part.number}")
         self.results.append(result)
         if "on_result" in self.failing:
             raise ValueError("on_result fails")
@@ -137,9 +137,9 @@ async def test_a_wake_up_does_not_wait_for_the_next_poll(
 ) -> None:
     monkeypatch.setattr(outbox_worker, "POLL_INTERVAL", 100_000.0)
     async with running_worker(fixture, twilio, handler) as one:
-        one.wake((await fixture.enqueue_reply(1)).person)
+        one.wake((await fixture.enqueue_reply(1)).contact)
         await until(lambda: len(twilio.calls) == 1)
-        one.wake((await fixture.enqueue_reply(2)).person)
+        one.wake((await fixture.enqueue_reply(2)).contact)
         await until(lambda: len(twilio.calls) == 2)
 
 
@@ -313,8 +313,8 @@ async def test_a_postponed_message_is_due_after_its_delay(
     for _ in range(4):
         lease = await fixture.mark_sending(entry)
         assert isinstance(lease, SendLease)
-        assert entry.piece is not None
-        await fixture.outbox.postpone(entry, entry.piece, 0.0, lease)
+        assert entry.part is not None
+        await fixture.outbox.postpone(entry, entry.part, 0.0, lease)
     twilio.results = [NotProcessed("429")]
     async with running_worker(fixture, twilio, handler) as worker:
         await until(lambda: fixture.state(entry).get("tries") == 5 and not worker._sending)
@@ -367,7 +367,7 @@ async def test_a_finishing_worker_resumes_no_handler(
         fixture.valkey.zadd(bucket_of(PERSON).outbox, {work.line: 0})
         fixture.valkey.pexpire(bucket_of(PERSON).outbox, 60_000)
         entry = await fixture.enqueue_reply(2)
-        one.wake(entry.person)
+        one.wake(entry.contact)
         await until(lambda: twilio.calls)
     assert handler.resumed == []
 
@@ -409,7 +409,7 @@ async def test_handlers_that_take_long_do_not_delay_messages(
     async with running_worker(fixture, twilio, handler) as one:
         await until(lambda: len(handler.resumed) == 64)
         entry = await fixture.enqueue_reply(5000)
-        one.wake(entry.person)
+        one.wake(entry.contact)
         await until(lambda: twilio.calls)
         assert len(handler.resumed) == 64
         over.set()

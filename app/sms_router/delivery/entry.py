@@ -59,7 +59,7 @@ class OutboxEntry(NamedTuple):
     """Of a `MessagePart`, or of a `ReplyKind` for work."""
     scope: str
     """Scope of what is stored of the contact (`Contacts.scope_of`)."""
-    person: str
+    contact: str
 
     @classmethod
     def read(cls, line: bytes) -> OutboxEntry:
@@ -69,23 +69,23 @@ class OutboxEntry(NamedTuple):
             ValueError: when it is malformed.
 
         """
-        reference, name, scope, person = line.decode("utf-8", "surrogateescape").split(" ", 3)
-        return cls(reference, name, scope.replace("%20", " ").replace("%25", "%"), person)
+        reference, name, scope, contact = line.decode("utf-8", "surrogateescape").split(" ", 3)
+        return cls(reference, name, scope.replace("%20", " ").replace("%25", "%"), contact)
 
     @property
     def line(self) -> bytes:
         """The stored form."""
-        return f"{self.reference} {self.name}".encode() + self.whose
+        return f"{self.reference} {self.name}".encode() + self.contact_suffix
 
     @property
-    def whose(self) -> bytes:
+    def contact_suffix(self) -> bytes:
         """The end of the stored form, the same for all entries of a contact."""
         # The contact comes last, because it may be a name with spaces.
         scope = self.scope.replace("%", "%25").replace(" ", "%20")
-        return f" {scope} {self.person}".encode("utf-8", "surrogateescape")
+        return f" {scope} {self.contact}".encode("utf-8", "surrogateescape")
 
     @property
-    def piece(self) -> MessagePart | None:
+    def part(self) -> MessagePart | None:
         """The message to send; None for work."""
         return MessagePart.parse(self.name)
 

@@ -16,7 +16,7 @@ class OutboundSms:
     service_sid: str | None
     """Together with ``sender`` it disables Twilio's sender selection and keeps the Service's features."""
     sender: str
-    person: str
+    recipient: str
     text: str
     media: tuple[str, ...]
     status_url: str
@@ -74,7 +74,7 @@ Result = Sent | Rejected | Unknown | NotProcessed
 class Cancelled:
     """The message is not sent, with the reason."""
 
-    why: str
+    reason: str
     dead_letter: bool
     """True when operators should see it as a dead letter."""
 
@@ -88,7 +88,7 @@ class SendLease(NamedTuple):
     """The TwiML that contains the message."""
     state: Mapping[str, object]
     """What is stored of it: why it is sent, which sender has failed, how often it was tried."""
-    known: list[bytes]
+    contact_fields: list[bytes]
     """What is stored of the contact, as alternating names and values."""
     mark: str = ""
     """Identifies this lease, so that no other one is removed by mistake."""

@@ -1,9 +1,9 @@
-"""The outbox as it is kept in Redis: what is due, who has it, and how it ended.
+"""The outbox in Redis: messages that leave through Twilio's REST API, and work that is not finished.
 
-One sorted set for each bucket of people, ordered by when somebody should look at an entry next. A worker
-that takes an entry moves that moment on, so that what a lost worker held comes back by itself. A message is
-marked before it is sent and the mark is never taken back unless Twilio has surely not seen it: it leaves
-at most once, whatever crashes (design 2).
+Each bucket of contacts has one sorted set, ordered by when an entry is due. A worker that leases an entry
+makes it due later, so that the entries of a lost worker become due again. A message is marked before it is
+sent, and the mark is removed only when Twilio has certainly not processed it: it is sent at most once, also
+in a crash.
 """
 
 from __future__ import annotations
@@ -27,284 +27,315 @@ from sms_router.store.store import Store
 log = logging.getLogger("sms_router.delivery")
 
 SENDING_TIMEOUT = 180.0
-"""Seconds after which a message that was being sent counts as lost with its worker: longer than any call."""
+"""Seconds after which a message that is being sent counts as lost with its worker: longer than any call."""
 
 LEASE = 15.0
-"""Seconds after which any worker may take an entry that was taken but not marked."""
+"""Seconds after which another worker may lease an entry that was leased and not marked."""
 
-LONGEST_WAIT = SENDING_TIMEOUT + 60.0
-"""Seconds that an entry may wait; one that seems to wait longer shows that Redis' clock was set back."""
+MAX_WAIT = SENDING_TIMEOUT + 60.0
+"""Seconds until an entry is due; a longer wait means that the clock of Redis was set back."""
 
-MOST_ATTEMPTS = 3
-"""How often work is begun; a handler that kills its worker each time must not kill all of them."""
+MAX_ATTEMPTS = 3
+"""Runs of a handler whose worker was lost; one that kills its worker must not kill all workers."""
 
+ConversationState = tuple[bytes | None, int | None]
+"""The stored state of a conversation, and the milliseconds for which it is valid."""
 
-Talk = tuple[bytes | None, int | None]
-"""What is kept of the person's conversation, and for how many milliseconds it holds."""
+ConversationChange = tuple[bytes, bytes, int, int]
+"""Key, new state, milliseconds of validity and of storage (`routing.inbox.ConversationUpdate`)."""
 
-NO_TALK: Talk = (None, None)
-
-_KEPT_FIELDS = ("reason", "failed_sender", "resend_of")
-"""Of a message that waits, what its result keeps."""
-
-Kept = tuple[bytes, bytes, int, int]
-"""Where the conversation is kept, and what this message makes of it, as the scripts take it."""
+_RETAINED_FIELDS = ("reason", "failed_sender", "resend_of")
+"""Fields of a waiting message that its result retains."""
 
 
-class Work(NamedTuple):
-    """A message whose handler is to run again; its answer leaves by REST."""
+class ClaimedWork(NamedTuple):
+    """A message whose handler runs again; its reply leaves through the outbox."""
 
     attempt: int
     request: bytes
-    known: list[bytes]
-    talk: Talk = NO_TALK
+    """The parameters of the incoming message, as received."""
+    contact_fields: list[bytes]
+    """What is stored of the contact, as alternating names and values."""
+    conversation: ConversationState = (None, None)
 
 
 class Outbox:
-    """What waits to leave by REST, over Redis."""
+    """The outbox of all workers.
+
+    Args:
+        store: runs the scripts.
+        writer: writes that must not be lost; they wait on disk while Redis is unavailable.
+        retention_days: of the stored messages.
+        max_age: seconds after which a reply is no longer sent.
+        clock: measures ages independently of changes of the clock of Redis.
+
+    """
 
     def __init__(
         self,
         store: Store,
-        journal: DurableWriter,
+        writer: DurableWriter,
         retention_days: float,
-        latest: float,
+        max_age: float,
         clock: ServerClock | None = None,
     ) -> None:
-        """Keep entries as long as messages; what is older than ``latest`` seconds does not leave any more.
-
-        With a ``clock`` that holds by this worker's own measure, should Redis' clock have been set meanwhile.
-        """
         self._store = store
+        self._writer = writer
         self._clock = clock
-        self._journal = journal
-        self._retention = int(retention_days * 86_400_000)
-        self._latest = int(latest * 1000)
+        self._retention_ms = int(retention_days * 86_400_000)
+        self._max_age_ms = int(max_age * 1000)
 
     @property
-    def latest(self) -> float:
-        """Seconds after which nobody waits for an answer any more."""
-        return self._latest / 1000
+    def max_age(self) -> float:
+        """Seconds after which a reply is no longer sent."""
+        return self._max_age_ms / 1000
 
     async def enqueue(
         self,
         entry: OutboxEntry,
         kind: ReplyKind,
         document: bytes,
-        story: str,
+        trail_text: str,
         count: int,
-        why: str,
+        reason: str,
         cause: str = "",
-        turn: Kept | None = None,
-        began: float | None = None,
+        conversation: ConversationChange | None = None,
+        waiting_since: float | None = None,
     ) -> bool:
-        """Have ``count`` messages of a document sent; the work ``entry`` is over.
+        """Enqueue the messages of a reply and end the work ``entry``; a second call changes nothing.
 
-        The second time it changes nothing. Returns whether they wait now; while Redis is away they
-        wait in the spool. ``turn`` is what becomes of the person's conversation, kept in the same step;
-        ``began`` is since when they wait, by the monotonic clock, where this worker knows.
+        Args:
+            entry: the work.
+            kind: of the reply.
+            document: its TwiML.
+            trail_text: the rule and the trail of the sender selection.
+            count: messages in the document.
+            reason: why they are sent.
+            cause: of a dead letter, when the work has failed.
+            conversation: change of the contact's conversation, in the same step.
+            waiting_since: when the contact began to wait, by the monotonic clock; None when it is unknown.
+
+        Returns:
+            Whether they are enqueued in Redis; while it is unavailable they wait on disk.
+
         """
         call = scripts.enqueue(
-            contact=entry.person,
+            contact=entry.contact,
             reference=entry.reference,
             kind=kind.value,
             document=document,
-            trail=encode(story),
-            reason=why,
+            trail=encode(trail_text),
+            reason=reason,
             work=entry.line,
-            entry_suffix=entry.whose,
+            entry_suffix=entry.contact_suffix,
             count=count,
-            retention_ms=self._retention,
+            retention_ms=self._retention_ms,
             cause=encode(cause),
-            since=await self._since(began),
+            since=await self._redis_time(waiting_since),
         )
-        if turn is not None:
-            conversation, state, valid_ms, ttl_ms = turn
-            call = update_conversation(
-                call, conversation=conversation, state=state, valid_ms=valid_ms, ttl_ms=ttl_ms
-            )
-        return await self._journal.write(call) == 1
-
-    async def _since(self, began: float | None) -> int | bytes:
-        """Return a moment by Redis' clock as it is now, in milliseconds; empty where it is not known."""
-        if began is None or self._clock is None:
-            return b""
-        await self._clock.ask()
-        return int(self._clock.of(began) * 1000)
+        if conversation is not None:
+            key, state, valid_ms, ttl_ms = conversation
+            call = update_conversation(call, conversation=key, state=state, valid_ms=valid_ms, ttl_ms=ttl_ms)
+        return await self._writer.write(call) == 1
 
     async def lease_due(self, bucket: Bucket, count: int) -> list[OutboxEntry]:
-        """Return what is due, which nobody else takes for `TAKEN` seconds.
+        """Return due entries; no other worker gets them for `LEASE` seconds.
 
         Raises:
-            StoreUnavailableError: when Redis does not serve; nothing is taken then.
+            StoreUnavailableError: when Redis is unavailable; nothing is leased.
 
         """
         call = scripts.lease_due(
-            bucket, lease_ms=int(LEASE * 1000), count=count, max_wait_ms=int(LONGEST_WAIT * 1000)
+            bucket, lease_ms=int(LEASE * 1000), count=count, max_wait_ms=int(MAX_WAIT * 1000)
         )
-        found = await self._store.run(call)
         entries = []
-        for line in found:
+        for line in await self._store.run(call):
             try:
                 entries.append(OutboxEntry.read(line))
             except ValueError:
-                log.error("an entry of the outbox is not understood; was it a newer version that put it in?")
+                log.error("an entry of the outbox cannot be decoded; a newer release may have written it")
         return entries
 
     async def claim(
-        self, entry: OutboxEntry, kind: ReplyKind, owner: bytes, lease: int, *, in_turn: bool = False
-    ) -> Work | None:
-        """Claim work whose worker is gone, for ``lease`` milliseconds; None when it is not to be done.
+        self,
+        entry: OutboxEntry,
+        kind: ReplyKind,
+        owner: bytes,
+        lease_ms: int,
+        *,
+        in_conversation: bool = False,
+    ) -> ClaimedWork | None:
+        """Claim work whose worker was lost; None when another worker has it or it is finished.
 
-        ``in_turn`` waits for the person's earlier messages, and brings what is kept of their conversation.
+        Args:
+            entry: the work.
+            kind: of the reply.
+            owner: this worker.
+            lease_ms: milliseconds until another worker may claim it.
+            in_conversation: also wait for the contact's earlier messages, and return the conversation.
 
         Raises:
-            StoreUnavailableError: when Redis does not serve.
+            StoreUnavailableError: when Redis is unavailable.
 
         """
         call = scripts.claim(
             scope=entry.scope,
-            contact=entry.person,
+            contact=entry.contact,
             entry=entry.line,
             reference=entry.reference,
             kind=kind.value,
             owner=owner,
-            lease_ms=lease,
-            max_attempts=MOST_ATTEMPTS,
-            max_age_ms=self._latest,
-            retention_ms=self._retention,
-            in_conversation=in_turn,
+            lease_ms=lease_ms,
+            max_attempts=MAX_ATTEMPTS,
+            max_age_ms=self._max_age_ms,
+            retention_ms=self._retention_ms,
+            in_conversation=in_conversation,
         )
         match await self._store.run(call):
-            case [b"claimed", attempt, request, known, *talk]:
-                return Work(attempt, request, known, (talk[0], talk[1]) if talk[1:] else NO_TALK)
+            case [b"claimed", attempt, request, contact_fields, state, valid_ms]:
+                return ClaimedWork(attempt, request, contact_fields, (state, valid_ms))
+            case [b"claimed", attempt, request, contact_fields, *_]:
+                return ClaimedWork(attempt, request, contact_fields)
         return None
 
     async def release_work(self, entry: OutboxEntry, owner: bytes) -> None:
-        """Leave unfinished work to the next worker that looks, since this one stops.
+        """Release unfinished work to the other workers, because this one stops.
 
         Raises:
-            StoreUnavailableError: when Redis does not serve; then its lease runs out by itself.
+            StoreUnavailableError: when Redis is unavailable; the lease expires.
 
         """
         call = scripts.release(
-            contact=entry.person, reference=entry.reference, entry=entry.line, owner=owner, kind=entry.name
+            contact=entry.contact, reference=entry.reference, entry=entry.line, owner=owner, kind=entry.name
         )
         await self._store.run(call)
 
-    async def mark_sending(self, entry: OutboxEntry, piece: MessagePart) -> SendLease | Cancelled | None:
-        """Look a last time whether a message may leave, and mark it as leaving; None when it is not ours.
+    async def mark_sending(self, entry: OutboxEntry, part: MessagePart) -> SendLease | Cancelled | None:
+        """Check whether a message may be sent, and mark it as being sent; None when it may not be sent now.
 
-        This is the gate that everything passes which leaves outside of a webhook's answer: the opt-out
-        list, the receipt of the message that it repeats, the age limit, the message before it.
+        Every message of the outbox passes this check: the opt-out list, the receipt of the message that it
+        repeats, its age, and the message before it.
 
         Raises:
-            StoreUnavailableError: when Redis does not serve; then nothing may leave.
+            StoreUnavailableError: when Redis is unavailable; the message must not be sent.
 
         """
         mark = uuid4().hex[:12]
-        before = piece.before()
+        before = part.before()
         call = scripts.mark_sending(
             scope=entry.scope,
-            contact=entry.person,
+            contact=entry.contact,
             entry=entry.line,
             reference=entry.reference,
-            part=piece.name,
-            document_field=piece.kind.value,
-            max_age_ms=self._latest,
+            part=part.name,
+            document_field=part.kind.value,
+            max_age_ms=self._max_age_ms,
             sending_ms=int(SENDING_TIMEOUT * 1000),
-            retention_ms=self._retention,
+            retention_ms=self._retention_ms,
             mark=mark,
             lease_ms=int(LEASE * 1000),
             part_before=before.name if before is not None else "",
         )
         try:
-            found = await self._store.run(call)
+            answer = await self._store.run(call)
         except ScriptFailedError:
             raise
         except StoreUnavailableError:
-            await self._postpone(entry, piece, 1.0, mark)  # it may be marked, and it has surely not left
+            await self._postpone(entry, part, 1.0, mark)  # it may be marked, and it was not sent
             raise
-        match found:
-            case [b"go", request, document, state, known]:
-                return SendLease(request, document, json.loads(state), known, mark)
-            case [b"withdrawn" | b"unknown", why]:
-                return Cancelled(why.decode(), dead_letter=True)
+        match answer:
+            case [b"go", request, document, state, contact_fields]:
+                return SendLease(request, document, json.loads(state), contact_fields, mark)
+            case [b"withdrawn" | b"unknown", reason]:
+                return Cancelled(reason.decode(), dead_letter=True)
         return None
 
     async def record_result(
         self,
         entry: OutboxEntry,
-        piece: MessagePart,
-        letter: OutboundSms | None,
+        part: MessagePart,
+        message: OutboundSms | None,
         result: Sent | Rejected | Unknown | Cancelled,
         *,
-        before: SendLease,
+        lease: SendLease,
         now: int,
-        again: OutboxEntry | None = None,
+        resend: OutboxEntry | None = None,
     ) -> None:
-        """Write down how a message left or why not; ``again`` is put into the outbox in its place."""
-        state, cause = _state_of(result)
-        kept = {
-            **{name: before.state[name] for name in _KEPT_FIELDS if name in before.state},
+        """Record the result of a message.
+
+        Args:
+            entry: of the message.
+            part: of the reply.
+            message: as it was sent; None when it was not.
+            result: of the call, or why there was none.
+            lease: from `mark_sending`.
+            now: milliseconds since the epoch.
+            resend: enqueued in the same step, to send the message from another sender.
+
+        """
+        state, cause = _state_and_cause(result)
+        sid = result.sid if isinstance(result, Sent) else ""
+        sender = message.sender if message is not None else ""
+        stored = {
+            **{name: lease.state[name] for name in _RETAINED_FIELDS if name in lease.state},
             "state": state.value,
             "at": now,
             "result": cause,
-            "sender": letter.sender if letter is not None else "",
-            "sid": result.sid if isinstance(result, Sent) else "",
-            "trail": letter.trail if letter is not None else "",
+            "sender": sender,
+            "sid": sid,
+            "trail": message.trail if message is not None else "",
         }
-        waiting = {
-            "state": SendState.WAITING.value,
-            "at": now,
-            "reason": cause,
-            "failed_sender": kept["sender"],
-        }
-        is_dead = again is None and cause and not (isinstance(result, Cancelled) and not result.dead_letter)
+        waiting = {"state": SendState.WAITING.value, "at": now, "reason": cause, "failed_sender": sender}
+        is_silent = isinstance(result, Cancelled) and not result.dead_letter
+        is_dead_letter = bool(cause) and resend is None and not is_silent
         call = scripts.record_result(
-            contact=entry.person,
+            contact=entry.contact,
             entry=entry.line,
             reference=entry.reference,
-            part=piece.name,
-            send=json.dumps(kept),
-            sid=result.sid if isinstance(result, Sent) else "",
-            reply_reference=f"{entry.message_sid}.{piece.name}",
-            retention_ms=self._retention,
-            cause=encode(cause) if is_dead else b"",
-            resend_entry=again.line if again is not None else b"",
-            resend_part=again.name if again is not None else "",
+            part=part.name,
+            send=json.dumps(stored),
+            sid=sid,
+            reply_reference=f"{entry.message_sid}.{part.name}",
+            retention_ms=self._retention_ms,
+            cause=encode(cause) if is_dead_letter else b"",
+            resend_entry=resend.line if resend is not None else b"",
+            resend_part=resend.name if resend is not None else "",
             resend=json.dumps(waiting),
         )
-        await self._journal.write(call)
+        await self._writer.write(call)
 
     async def postpone(
-        self, entry: OutboxEntry, piece: MessagePart, seconds: float, marked: SendLease | None
+        self, entry: OutboxEntry, part: MessagePart, seconds: float, lease: SendLease | None
     ) -> None:
-        """Take the mark off a message that Twilio has not seen; it is tried again later.
+        """Make a message due later; with a ``lease``, which Twilio has not processed, its mark is removed."""
+        await self._postpone(entry, part, seconds, lease.mark if lease is not None else "")
 
-        Without ``marked`` it only waits longer, should it wait.
-        """
-        await self._postpone(entry, piece, seconds, marked.mark if marked is not None else "")
-
-    async def _postpone(self, entry: OutboxEntry, piece: MessagePart, seconds: float, mark: str) -> None:
+    async def _postpone(self, entry: OutboxEntry, part: MessagePart, seconds: float, mark: str) -> None:
         call = scripts.postpone(
-            contact=entry.person,
+            contact=entry.contact,
             reference=entry.reference,
             entry=entry.line,
-            part=piece.name,
+            part=part.name,
             delay_ms=int(seconds * 1000),
             mark=mark,
         )
-        await self._journal.write(call)
+        await self._writer.write(call)
+
+    async def _redis_time(self, monotonic: float | None) -> int | bytes:
+        """Return a time of the monotonic clock by the clock of Redis, in milliseconds; empty when unknown."""
+        if monotonic is None or self._clock is None:
+            return b""
+        await self._clock.ask()
+        return int(self._clock.of(monotonic) * 1000)
 
 
-def _state_of(result: Sent | Rejected | Unknown | Cancelled) -> tuple[SendState, str]:
+def _state_and_cause(result: Sent | Rejected | Unknown | Cancelled) -> tuple[SendState, str]:
     match result:
         case Sent():
             return SendState.SENT, ""
         case Rejected(_, sentence):
             return SendState.REFUSED, sentence
         case Unknown(sentence):
-            return SendState.UNKNOWN, f"{sentence}; it may have left, and is not sent again"
-        case Cancelled(why, _):
-            return SendState.WITHDRAWN, why
+            return SendState.UNKNOWN, f"{sentence}; it may have been sent, and is not sent again"
+        case Cancelled(reason, _):
+            return SendState.WITHDRAWN, reason

@@ -181,7 +181,7 @@ class OutboxWorker:
                 self._woken_buckets.add(bucket)
                 self._wake.set()
             for entry in entries:
-                if entry.piece is None:
+                if entry.part is None:
                     self._start_resume(entry)
                 elif entry not in self._leased:  # a leased entry that waits here may be due again
                     by_reply[entry.reference].append(entry)
@@ -226,8 +226,8 @@ class OutboxWorker:
                     retry_delay = await self._process(entry)
                 if retry_delay is not None:
                     for later in entries[index + 1 :]:
-                        assert later.piece is not None
-                        await self._outbox.postpone(later, later.piece, retry_delay, None)
+                        assert later.part is not None
+                        await self._outbox.postpone(later, later.part, retry_delay, None)
                     return
         except StoreUnavailableError as error:
             log.warning("an entry of the outbox waits for Redis: %s", error)
@@ -238,13 +238,13 @@ class OutboxWorker:
 
     async def _process(self, entry: OutboxEntry) -> float | None:
         """Send one message; return the seconds until it is sent again, when Twilio has not processed it."""
-        part = entry.piece
+        part = entry.part
         assert part is not None, "an entry without a message is resumed"
         lease = await self._outbox.mark_sending(entry, part)
         if lease is None:
             return None
         if isinstance(lease, Cancelled):
-            log.warning("%s of %s is not sent: %s", part.name, entry.message_sid, lease.why)
+            log.warning("%s of %s is not sent: %s", part.name, entry.message_sid, lease.reason)
             self._report(part.kind, "withdrawn")
             return None
         try:
@@ -314,11 +314,11 @@ class OutboxWorker:
         resend: OutboxEntry | None = None,
     ) -> None:
         await self._outbox.record_result(
-            entry, part, message, result, before=lease, now=int(self._clock() * 1000), again=resend
+            entry, part, message, result, lease=lease, now=int(self._clock() * 1000), resend=resend
         )
         self._report(part.kind, _RESULT_LABELS[type(result)])
         if resend is not None:
-            self.wake(entry.person)
+            self.wake(entry.contact)
 
 
 def backoff(retries: int) -> float:

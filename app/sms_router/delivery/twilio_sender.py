@@ -64,7 +64,7 @@ class TwilioSender:
             )
             created = messages.create(
                 {
-                    "To": message.person,
+                    "To": message.recipient,
                     "From": message.sender,
                     "StatusCallback": message.status_url,
                     "Body": message.text or None,
@@ -89,5 +89,5 @@ def _failed(error: Exception, message: OutboundSms) -> Result:
 
 def _masked(sentence: str, message: OutboundSms) -> str:
     # Twilio quotes numbers and texts; the sentence goes into logs and dead letters.
-    sentence = sentence.replace(message.person.removeprefix("+"), "•••")
+    sentence = sentence.replace(message.recipient.removeprefix("+"), "•••")
     return sentence.replace(message.text, "(the text)") if len(message.text) > 3 else sentence

@@ -195,6 +195,6 @@ class ContactEraser:
 def _contact_of(line: bytes) -> str | None:
     """Return the contact of an outbox entry; None if it cannot be parsed, as one of a newer version."""
     try:
-        return OutboxEntry.read(line).person
+        return OutboxEntry.read(line).contact
     except ValueError:
         return None

@@ -118,17 +118,18 @@ class LateReplies:
         kind = ReplyKind(entry.name)
         conversations = self._dispatcher.conversations
         work = await self._outbox.claim(
-            entry, kind, self._inbox.owner, self._inbox.lease, in_turn=conversations is not None
+            entry, kind, self._inbox.owner, self._inbox.lease, in_conversation=conversations is not None
         )
         if work is None:
             return
         message = parse_stored_request(work.request)
         assert message is not None, "a journaled request was valid when it arrived"
-        key = MessageKey(entry.reference, entry.person)
-        facts = self._contacts.facts(entry.scope, entry.person, work.known, stored=True)
+        key = MessageKey(entry.reference, entry.contact)
+        facts = self._contacts.facts(entry.scope, entry.contact, work.contact_fields, stored=True)
         resolution = self._dispatcher.resolve(message).for_contact(facts.opted_out)
         if conversations is not None and resolution.opt_out is None and not facts.opted_out:
-            resolution = conversations.route(resolution, message, StoredConversation.parse(*work.talk))
+            stored = StoredConversation.parse(*work.conversation)
+            resolution = conversations.route(resolution, message, stored)
         late = LateReply(key, message, entry.scope, facts, kind, resolution.conversation)
         log.warning("%s is handled again (attempt %d, %s)", entry.message_sid, work.attempt, resolution.rule)
         responder = resolution.responder
@@ -143,7 +144,7 @@ class LateReplies:
         self, late: LateReply, resolution: Resolution, handler: asyncio.Task[Reply | ReplyFailed]
     ) -> None:
         """Wait for a handler and put its reply into the outbox; the claim is renewed meanwhile."""
-        rule, latest = resolution.rule, self._outbox.latest
+        rule, latest = resolution.rule, self._outbox.max_age
         self._inbox.keep_renewing(late.key)
         try:
             done, _ = await asyncio.wait({handler}, timeout=latest)

@@ -82,8 +82,8 @@ class ReplyOutboxHandler:
         receipt names the Service.
         """
         scope = self._contacts.scope_of(message.service_sid, message.recipient)
-        if (scope, recipient) == (entry.scope, entry.person):
-            return self._contacts.facts(scope, recipient, lease.known, stored=True)
+        if (scope, recipient) == (entry.scope, entry.contact):
+            return self._contacts.facts(scope, recipient, lease.contact_fields, stored=True)
         return await self._contacts.facts_now(scope, recipient)
 
     def _sms(
@@ -98,7 +98,7 @@ class ReplyOutboxHandler:
             account_sid=message.account_sid,
             service_sid=self._composer.service_of(message, sender),
             sender=sender,
-            person=outbound.recipient or message.sender,
+            recipient=outbound.recipient or message.sender,
             text=outbound.body,
             media=outbound.media,
             status_url=self._composer.status_url(f"{message.sid}.{part.name}"),
@@ -109,7 +109,7 @@ class ReplyOutboxHandler:
         self, entry: OutboxEntry, part: MessagePart, sms: OutboundSms, result: Result
     ) -> bool:
         """Log the result of a send; True asks for another attempt from another sender."""
-        name = f"{part.name} of {entry.message_sid} to {mask_number(entry.person)}"
+        name = f"{part.name} of {entry.message_sid} to {mask_number(entry.contact)}"
         match result:
             case Sent(sid):
                 log.info("%s left from %s as %s", name, sms.sender, sid)
@@ -127,7 +127,7 @@ class ReplyOutboxHandler:
         if error is None:
             return False
         if error.error_class is ErrorClass.OPT_OUT:
-            reference = entry.reference if sms.person == entry.person else None
-            await self._contacts.opt_out(entry.scope, sms.person, str(code), reference)
-        blames_sender = self._analyzer.blames_sender(error, sms.sender, sms.service_sid, sms.person)
+            reference = entry.reference if sms.recipient == entry.contact else None
+            await self._contacts.opt_out(entry.scope, sms.recipient, str(code), reference)
+        blames_sender = self._analyzer.blames_sender(error, sms.sender, sms.service_sid, sms.recipient)
         return self._reroute and not part.resend and blames_sender
