@@ -64,7 +64,7 @@ def imports(module: Path) -> Iterator[str]:
         yield from (name.removeprefix("sms_router.") for name in names if name.startswith("sms_router."))
 
 
-def test_every_folder_has_its_place() -> None:
+def test_every_folder_is_listed() -> None:
     assert {path.parent.name for path in PACKAGE.glob("*/__init__.py")} == MAY_IMPORT.keys()
     assert {path.parent.name for path in PACKAGE.glob("routing/*/__init__.py")} == set(ROUTING)
     assert {path.parent.name for path in PACKAGE.glob("sandbox/*/__init__.py")} == set(SANDBOX)

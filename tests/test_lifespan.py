@@ -27,7 +27,7 @@ def router(tmp_path: Path, valkey_url: str) -> Router:
     return build(load_settings(environment))
 
 
-async def test_a_part_that_fails_to_stop_keeps_no_other_from_stopping(
+async def test_all_parts_are_stopped_when_one_fails_to_stop(
     router: Router, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stop = RateSync.aclose
@@ -44,7 +44,7 @@ async def test_a_part_that_fails_to_stop_keeps_no_other_from_stopping(
     assert asyncio.all_tasks() == before
 
 
-async def test_a_part_that_fails_to_start_leaves_nothing_running(
+async def test_all_parts_are_stopped_when_one_fails_to_start(
     router: Router, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(_: Inbox) -> None:

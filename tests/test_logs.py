@@ -39,7 +39,7 @@ def record(text: str = "odd") -> logging.LogRecord:
 
 
 @pytest.mark.parametrize(("sid", "end"), [("", "odd\n    {"), ("SM1", "odd\n    { [SM1]")])
-def test_people_read_the_sid_at_the_end(sid: str, end: str) -> None:
+def test_a_text_line_ends_with_the_message_sid(sid: str, end: str) -> None:
     token = current_message_sid.set(sid)
     assert written("text", record()).endswith(end)
     current_message_sid.reset(token)
@@ -51,7 +51,7 @@ def test_a_document_is_one_line_whatever_is_logged() -> None:
     assert json.loads(line)["message"] == "odd\n{"
 
 
-def test_a_thread_that_works_for_a_message_names_it() -> None:
+def test_a_thread_inherits_the_message_sid() -> None:
     token = current_message_sid.set("SM7")
     with ThreadPoolExecutor(1) as pool:
         text = pool.submit(copy_context().run, written, "json", record()).result()
@@ -59,13 +59,13 @@ def test_a_thread_that_works_for_a_message_names_it() -> None:
     assert json.loads(text)["message_sid"] == "SM7"
 
 
-def test_what_steers_a_terminal_is_written_out() -> None:
+def test_control_characters_are_escaped() -> None:
     assert r"all is lost\x1b[2J\x9b1m\u202e\u2028" in written("text", record(FORGED))
 
 
 @example(FORGED)
 @given(st.text(max_size=50))
-def test_no_text_can_feign_a_line_or_steer_the_terminal(text: str) -> None:
+def test_no_text_can_imitate_a_record_or_control_the_terminal(text: str) -> None:
     people, programs = written("text", record(text)), written("json", record(text))
     assert all(line.startswith("    ") for line in people.split("\n")[1:])
     assert not STEERS & set(people)
@@ -75,7 +75,7 @@ def test_no_text_can_feign_a_line_or_steer_the_terminal(text: str) -> None:
 
 
 @given(st.text())
-def test_only_what_steers_is_written_out(text: str) -> None:
+def test_other_characters_are_not_escaped(text: str) -> None:
     assert escape_control_chars(escape_control_chars(text)) == escape_control_chars(text)
     assert escape_control_chars(text) == text or STEERS & set(text) or not text.isprintable()
 
@@ -112,7 +112,7 @@ def warnings() -> RateLimitedLog:
     return RateLimitedLog()
 
 
-def test_a_warning_is_written_once_a_minute_with_the_count_of_those_held_back(
+def test_a_warning_is_written_once_a_minute_with_the_number_suppressed(
     warnings: RateLimitedLog,
 ) -> None:
     assert warnings.write("not HTTP: %s", 1) == "not HTTP: 1"
@@ -123,7 +123,7 @@ def test_a_warning_is_written_once_a_minute_with_the_count_of_those_held_back(
     assert warnings.write("not HTTP: %s", 103) == "not HTTP: 103"
 
 
-def test_other_warnings_are_not_held_back(warnings: RateLimitedLog) -> None:
+def test_other_warnings_are_not_suppressed(warnings: RateLimitedLog) -> None:
     assert warnings.write("one") == "one"
     assert warnings.write("two") == "two"
 

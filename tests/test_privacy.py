@@ -25,7 +25,7 @@ from sms_router.privacy import mask_number, mask_text
         ("", ""),
     ],
 )
-def test_a_persons_number_is_shortened_and_a_businesss_is_not(address: str, masked: str) -> None:
+def test_a_contacts_number_is_masked_and_a_business_address_is_not(address: str, masked: str) -> None:
     assert mask_number(address) == masked
 
 
@@ -36,5 +36,5 @@ def test_at_least_three_digits_are_left_out(number: str) -> None:
 
 
 @pytest.mark.parametrize(("text", "masked"), [("", ""), ("a", "(1 character)"), ("HOURS", "(5 characters)")])
-def test_a_text_is_told_by_its_length(text: str, masked: str) -> None:
+def test_a_text_is_replaced_by_its_length(text: str, masked: str) -> None:
     assert mask_text(text) == masked

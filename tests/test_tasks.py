@@ -31,7 +31,7 @@ async def test_a_task_that_loses_a_cancellation_is_cancelled_again(
     assert (task.cancelled(), lost) == (True, 3)
 
 
-async def test_what_has_ended_or_was_never_begun_is_no_trouble() -> None:
+async def test_ended_and_missing_tasks_are_accepted() -> None:
     over = asyncio.create_task(asyncio.sleep(0))
     await over
     await cancel_and_wait(over, None)

@@ -16,10 +16,10 @@ import pytest
 from sms_router.cli import main
 from sms_router.config.environment import VARIABLES
 from sms_router.sandbox.hosting import free_port
-from tests.cli.twilio_side import TwilioSide, twilio_side
+from tests.cli.sandbox_cli import SandboxCli, sandbox_cli
 
 PROGRAM = Path(sys.executable).with_name("sms-router")
-OURS = (
+OWN_VARIABLES = (
     *VARIABLES,
     "SMS_ROUTER_CONFIG",
     "TWILIO_ACCOUNT_SID",
@@ -77,15 +77,15 @@ def quiet() -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
-class Spoken:
-    """What a command said, and how it ended."""
+class CommandResult:
+    """The exit code and the output of a command."""
 
     code: int
     out: str
     err: str
 
 
-Cli = Callable[..., Spoken]
+Cli = Callable[..., CommandResult]
 
 
 def write_folder(folder: Path) -> Path:
@@ -100,7 +100,7 @@ def write_folder(folder: Path) -> Path:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A folder to start in, where nothing has run yet."""
+    """A folder with a configuration, in which nothing has run yet."""
     return write_folder(tmp_path)
 
 
@@ -109,10 +109,10 @@ def cli(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFix
     """Run a command in a folder, as from a terminal of 80 columns."""
     before = set(sys.modules)
     monkeypatch.setattr(sys, "path", [*sys.path])
-    for name in OURS:
+    for name in OWN_VARIABLES:
         monkeypatch.delenv(name, raising=False)
 
-    def run(*words: str, inside: Path = folder, **environment: str) -> Spoken:
+    def run(*words: str, inside: Path = folder, **environment: str) -> CommandResult:
         monkeypatch.chdir(inside)
         monkeypatch.setattr(sys, "argv", ["sms-router", *words])
         for name, value in environment.items():
@@ -120,9 +120,9 @@ def cli(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFix
         with pytest.raises(SystemExit) as ended:
             main()
             sys.exit(0)
-        spoken = capsys.readouterr()
+        result = capsys.readouterr()
         assert isinstance(ended.value.code, int)
-        return Spoken(ended.value.code, spoken.out, spoken.err)
+        return CommandResult(ended.value.code, result.out, result.err)
 
     yield run
     for name in set(sys.modules) - before:
@@ -130,8 +130,8 @@ def cli(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFix
             del sys.modules[name]
 
 
-def opens(port: int) -> bool:
-    """Tell whether somebody listens."""
+def is_listening(port: int) -> bool:
+    """Tell whether a server listens on this port."""
     try:
         with socket.create_connection(("127.0.0.1", port), timeout=1):
             return True
@@ -141,7 +141,7 @@ def opens(port: int) -> bool:
 
 @dataclass(slots=True)
 class Serving:
-    """A real ``sms-router serve`` without Twilio credentials, with everything that it runs beside."""
+    """A real ``sms-router serve`` without Twilio credentials, with Valkey and the sandbox."""
 
     folder: Path
     environment: Mapping[str, str]
@@ -162,11 +162,11 @@ class Serving:
             )
         serving = cls(folder, environment, process)
         for _ in range(1500):
-            if opens(port) or process.poll() is not None:
+            if is_listening(port) or process.poll() is not None:
                 break
             time.sleep(0.02)
         assert process.poll() is None, serving.log
-        assert opens(port), serving.log
+        assert is_listening(port), serving.log
         return serving
 
     @property
@@ -182,7 +182,7 @@ class Serving:
 
 @pytest.fixture(scope="session")
 def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
-    """A running router with two workers, for all tests that only talk to it."""
+    """A running router with two workers, for the tests that only use it."""
     folder = write_folder(tmp_path_factory.mktemp("serving"))
     router = Serving.start(folder, WORKERS="2")
     yield router
@@ -194,13 +194,13 @@ def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
 def live(cli: Cli, serving: Serving) -> Cli:
     """Run a command beside the running router."""
 
-    def run(*words: str, **environment: str) -> Spoken:
+    def run(*words: str, **environment: str) -> CommandResult:
         return cli(*words, inside=serving.folder, **{**serving.environment, **environment})
 
     return run
 
 
 @pytest.fixture
-def twilio(cli: Cli, valkey_url: str) -> Iterator[TwilioSide]:
-    with twilio_side(cli, valkey_url) as side:
+def twilio(cli: Cli, valkey_url: str) -> Iterator[SandboxCli]:
+    with sandbox_cli(cli, valkey_url) as side:
         yield side

@@ -20,35 +20,35 @@ NAMES = list(COMMANDS)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_list_says_what_the_command_says_of_itself(name: str) -> None:
+def test_the_list_of_commands_agrees_with_their_help(name: str) -> None:
     said = load_command(name).help.partition("\n\n")[0]
     assert said.rstrip(".").startswith(COMMANDS[name][1].rstrip("."))
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_each_command_has_help(cli: Cli, name: str) -> None:
-    spoken = cli(name, "--help")
-    assert spoken.code == 0
-    assert f"sms-router {name}" in spoken.out
-    assert COMMANDS[name][1].split()[0] in spoken.out
-    assert max(map(len, spoken.out.splitlines())) <= 80
+    result = cli(name, "--help")
+    assert result.code == 0
+    assert f"sms-router {name}" in result.out
+    assert COMMANDS[name][1].split()[0] in result.out
+    assert max(map(len, result.out.splitlines())) <= 80
 
 
 def test_the_list_of_commands_fits_a_terminal(cli: Cli) -> None:
-    spoken = cli("--help")
-    assert spoken.code == 0
-    assert all(f" {name} " in spoken.out for name in NAMES)
-    assert max(map(len, spoken.out.splitlines())) <= 80
+    result = cli("--help")
+    assert result.code == 0
+    assert all(f" {name} " in result.out for name in NAMES)
+    assert max(map(len, result.out.splitlines())) <= 80
 
 
 def test_without_a_command_the_list_is_shown(cli: Cli) -> None:
-    spoken = cli()
-    assert spoken.code == 2
-    assert "explain" in spoken.out
+    result = cli()
+    assert result.code == 2
+    assert "explain" in result.out
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "reported"),
     [
         (["serv"], "Did you mean 'serve'?"),
         (["explain"], "Missing argument"),
@@ -62,11 +62,11 @@ def test_without_a_command_the_list_is_shown(cli: Cli) -> None:
         (["membership", "sho"], "No such command"),
     ],
 )
-def test_wrong_use_is_2_and_told_on_standard_error(cli: Cli, words: list[str], told: str) -> None:
-    spoken = cli(*words)
-    assert spoken.code == 2
-    assert told in " ".join(spoken.err.split())
-    assert spoken.out == ""
+def test_wrong_usage_exits_with_2_and_a_reason(cli: Cli, words: list[str], reported: str) -> None:
+    result = cli(*words)
+    assert result.code == 2
+    assert reported in " ".join(result.err.split())
+    assert result.out == ""
 
 
 @pytest.mark.parametrize(
@@ -83,12 +83,12 @@ def test_wrong_use_is_2_and_told_on_standard_error(cli: Cli, words: list[str], t
         ["serve"],
     ],
 )
-def test_mistakes_in_the_configuration_are_1_and_all_told(cli: Cli, folder: Path, words: list[str]) -> None:
+def test_all_mistakes_of_the_configuration_are_reported(cli: Cli, folder: Path, words: list[str]) -> None:
     (folder / "config" / "router.toml").write_text('[router]\nsignature = "off"\nhandlrs = []')
-    spoken = cli(*words)
-    assert spoken.code == 1
-    assert spoken.out == ""
-    assert spoken.err.splitlines() == [
+    result = cli(*words)
+    assert result.code == 1
+    assert result.out == ""
+    assert result.err.splitlines() == [
         "The configuration has mistakes:",
         "config/router.toml: router.signature: must be 'enforce' or 'warn'",
         "config/router.toml: router.handlrs: unknown key; did you mean handlers?",
@@ -96,18 +96,18 @@ def test_mistakes_in_the_configuration_are_1_and_all_told(cli: Cli, folder: Path
 
 
 @pytest.mark.parametrize("words", [["check"], ["keywords"], ["explain", "+14155550123", "HOURS"], ["serve"]])
-def test_mistakes_in_rules_are_1_and_all_told(cli: Cli, folder: Path, words: list[str]) -> None:
+def test_all_mistakes_of_rules_are_reported(cli: Cli, folder: Path, words: list[str]) -> None:
     (folder / "config" / "keywords.toml").write_text('[[keyword]]\nwords = ["A"]\nreply = "{{ a }}"')
     (folder / "my_handlers.py").write_text("import no_such_library")
-    spoken = cli(*words)
-    assert spoken.code == 1
-    assert "keyword 1 (A): a is unknown" in spoken.err
-    assert "No module named 'no_such_library'" in spoken.err
-    assert "Traceback" not in spoken.err
+    result = cli(*words)
+    assert result.code == 1
+    assert "keyword 1 (A): a is unknown" in result.err
+    assert "No module named 'no_such_library'" in result.err
+    assert "Traceback" not in result.err
 
 
 @pytest.mark.parametrize("words", [["check"], ["serve"]])
-def test_mistakes_in_all_files_are_told_at_once(cli: Cli, folder: Path, words: list[str]) -> None:
+def test_mistakes_of_all_files_are_reported_at_once(cli: Cli, folder: Path, words: list[str]) -> None:
     config = folder / "config"
     (config / "carriers.toml").write_text("[[error]]\ncodes = [30003]\n")
     (config / "opt-outs.toml").write_text("words = []\n")
@@ -119,66 +119,64 @@ def test_mistakes_in_all_files_are_told_at_once(cli: Cli, folder: Path, words: l
     ]
     for content in (ROUTER_TOML, "[router\n"):
         (config / "router.toml").write_text(content)
-        spoken = cli(*words)
-        assert (spoken.code, spoken.out) == (1, "")
-        assert [spoken.err.count(each) for each in expected] == [1, 1, 1]
-    assert spoken.err.count("config/router.toml: not valid TOML") == 1
+        result = cli(*words)
+        assert (result.code, result.out) == (1, "")
+        assert [result.err.count(each) for each in expected] == [1, 1, 1]
+    assert result.err.count("config/router.toml: not valid TOML") == 1
 
 
-def test_a_folder_that_is_none_is_told_with_the_line_to_paste(cli: Cli) -> None:
-    spoken = cli("check", SMS_ROUTER_CONFIG="nowhere")
-    assert spoken.code == 1
-    assert "export SMS_ROUTER_CONFIG=/path/to/config" in spoken.err
+def test_a_missing_folder_is_reported_with_a_command(cli: Cli) -> None:
+    result = cli("check", SMS_ROUTER_CONFIG="nowhere")
+    assert result.code == 1
+    assert "export SMS_ROUTER_CONFIG=/path/to/config" in result.err
 
 
-def test_a_broken_sandbox_is_told(cli: Cli, folder: Path) -> None:
+def test_an_invalid_sandbox_toml_is_reported(cli: Cli, folder: Path) -> None:
     (folder / "config" / "sandbox.toml").write_text("carriers = 5")
-    spoken = cli("check")
-    assert spoken.code == 1
-    assert "sandbox.toml" in spoken.err
-    assert "Traceback" not in spoken.err
+    result = cli("check")
+    assert result.code == 1
+    assert "sandbox.toml" in result.err
+    assert "Traceback" not in result.err
 
 
 @pytest.mark.parametrize("words", [["messages"], ["senders"], ["text", "HOURS"]])
-def test_a_redis_that_does_not_answer_is_told(cli: Cli, words: list[str]) -> None:
-    spoken = cli(*words, REDIS_URL="redis://:s3cret@127.0.0.1:1/0")
-    assert spoken.code == 1
-    assert spoken.err.startswith("Redis does not answer")
-    assert "s3cret" not in spoken.err
-    assert "Traceback" not in spoken.err
+def test_an_unreachable_redis_is_reported(cli: Cli, words: list[str]) -> None:
+    result = cli(*words, REDIS_URL="redis://:s3cret@127.0.0.1:1/0")
+    assert result.code == 1
+    assert result.err.startswith("Redis does not answer")
+    assert "s3cret" not in result.err
+    assert "Traceback" not in result.err
 
 
 @pytest.mark.slow
-def test_sentinels_that_do_not_answer_are_told_by_their_places(cli: Cli) -> None:
+def test_unreachable_sentinels_are_reported_by_address(cli: Cli) -> None:
     url = "redis+sentinel://:s3cret@127.0.0.1:1,127.0.0.1:2/mine?sentinel_password=s3cret"
-    spoken = cli("messages", REDIS_URL=url)
-    assert spoken.code == 1
-    assert "the Sentinel 127.0.0.1:1 " in spoken.err
-    assert "the Sentinel 127.0.0.1:2 " in spoken.err
-    assert "s3cret" not in spoken.err
-    assert "redis." not in spoken.err
+    result = cli("messages", REDIS_URL=url)
+    assert result.code == 1
+    assert "the Sentinel 127.0.0.1:1 " in result.err
+    assert "the Sentinel 127.0.0.1:2 " in result.err
+    assert "s3cret" not in result.err
+    assert "redis." not in result.err
 
 
 @pytest.mark.parametrize("login", ["", ":wr0ng@"])
-def test_a_redis_that_wants_a_password_is_told_so(
-    cli: Cli, private_valkey: PrivateValkey, login: str
-) -> None:
+def test_a_missing_redis_password_is_reported(cli: Cli, private_valkey: PrivateValkey, login: str) -> None:
     with private_valkey.client() as client:
         client.config_set("requirepass", "s3cret")
-    spoken = cli("messages", REDIS_URL=private_valkey.url.replace("unix://", f"unix://{login}"))
-    assert (spoken.code, "wr0ng" in spoken.err) == (1, False)
-    assert spoken.err.startswith("Redis refuses the login: the password is missing or wrong.")
-    assert "redis://:password@host" in spoken.err
+    result = cli("messages", REDIS_URL=private_valkey.url.replace("unix://", f"unix://{login}"))
+    assert (result.code, "wr0ng" in result.err) == (1, False)
+    assert result.err.startswith("Redis refuses the login: the password is missing or wrong.")
+    assert "redis://:password@host" in result.err
 
 
-def test_a_redis_that_refuses_is_read_as_far_as_it_lets_us(cli: Cli, private_valkey: PrivateValkey) -> None:
+def test_a_redis_that_refuses_writes_is_still_read(cli: Cli, private_valkey: PrivateValkey) -> None:
     with private_valkey.client() as client:
         client.execute_command("ACL", "SETUSER", "reader", "on", ">s3cret", "~*", "&*", "+@read")
         url = private_valkey.url.replace("unix://", "unix://reader:s3cret@")
         assert cli("messages", REDIS_URL=url).out.startswith("No messages yet.")
-        spoken = cli("opt-outs", "add", "+14155550123", "--service", "MG" + "1" * 32, REDIS_URL=url)
-        assert (spoken.code, "s3cret" in spoken.err) == (1, False)
-        assert spoken.err.startswith("Redis refuses this: ")
+        result = cli("opt-outs", "add", "+14155550123", "--service", "MG" + "1" * 32, REDIS_URL=url)
+        assert (result.code, "s3cret" in result.err) == (1, False)
+        assert result.err.startswith("Redis refuses this: ")
 
 
 @pytest.mark.parametrize("words", [["messages"], ["opt-outs", "list"], ["serve"]], ids=" ".join)
@@ -188,9 +186,9 @@ def test_the_data_directory_of_another_version_is_refused(
     (folder / ".data" / "valkey").mkdir(parents=True)
     (folder / ".data" / "schema").write_text("2")
     for url in ("", valkey_url):
-        spoken = cli(*words, REDIS_URL=url, PORT=str(free_port()), SANDBOX_PORT=str(free_port()))
-        assert (spoken.code, spoken.out) == (1, "")
-        assert spoken.err == (
+        result = cli(*words, REDIS_URL=url, PORT=str(free_port()), SANDBOX_PORT=str(free_port()))
+        assert (result.code, result.out) == (1, "")
+        assert result.err == (
             ".data has data of schema 2, and this sms-router needs schema 1: run the version of sms-router "
             "that wrote it, or set another data_dir in router.toml.\n"
         )
@@ -217,53 +215,62 @@ def test_the_data_directory_of_another_version_is_refused(
     ],
     ids=" ".join,
 )
-def test_whatever_goes_wrong_is_told_to_programs_in_json(cli: Cli, words: list[str]) -> None:
-    spoken = cli(*words, "--json", REDIS_URL="redis://127.0.0.1:1/0", SANDBOX_PORT="1", PORT="1")
-    told = json.loads(spoken.out)
-    assert spoken.code in {1, 2}
-    what, *remedy = spoken.err.splitlines()
-    assert (what.rstrip(":"), remedy) == (told["error"], told["remedy"])
-    assert told["mistakes"] == []
+def test_errors_are_json_with_the_json_option(cli: Cli, words: list[str]) -> None:
+    result = cli(*words, "--json", REDIS_URL="redis://127.0.0.1:1/0", SANDBOX_PORT="1", PORT="1")
+    shown = json.loads(result.out)
+    assert result.code in {1, 2}
+    what, *remedy = result.err.splitlines()
+    assert (what.rstrip(":"), remedy) == (shown["error"], shown["remedy"])
+    assert shown["mistakes"] == []
 
 
-def test_mistakes_are_told_to_programs_one_by_one(cli: Cli, folder: Path) -> None:
+def test_mistakes_are_a_list_with_the_json_option(cli: Cli, folder: Path) -> None:
     (folder / "config" / "router.toml").write_text('[router]\nsignature = "off"\nhandlrs = []')
-    spoken = cli("messages", "--json")
-    told = json.loads(spoken.out)
-    assert (spoken.code, told["error"], len(told["mistakes"])) == (1, "The configuration has mistakes", 2)
-    assert "The configuration has mistakes:" in spoken.err
+    result = cli("messages", "--json")
+    shown = json.loads(result.out)
+    assert (result.code, shown["error"], len(shown["mistakes"])) == (
+        1,
+        "The configuration has mistakes",
+        2,
+    )
+    assert "The configuration has mistakes:" in result.err
 
 
-def test_a_text_that_looks_like_an_option_asks_for_no_json(cli: Cli) -> None:
+def test_a_text_that_looks_like_the_json_option_is_a_text(cli: Cli) -> None:
     assert cli("text", "--", "--json", REDIS_URL="redis://127.0.0.1:1/0").out == ""
 
 
-def test_check_says_what_there_is(cli: Cli) -> None:
+def test_check_prints_the_counts(cli: Cli) -> None:
     assert cli("check", "--no-twilio").out == "config: good: 7 rules, 1 account, 1 Service\n"
 
 
-def test_check_warns_of_what_can_never_match(cli: Cli, folder: Path) -> None:
+def test_check_warns_about_shadowed_rules(cli: Cli, folder: Path) -> None:
     (folder / "config" / "keywords.toml").write_text(
         '[[keyword]]\nwords = ["A"]\nreply = "a"\n'
         '[[keyword]]\nwords = ["A B"]\nmatch = "prefix"\nreply = "b"\n'
     )
-    spoken = cli("check", "--no-twilio")
-    assert spoken.code == 0
-    assert spoken.out.startswith("warning: 'A B' (prefix) of A B")
+    result = cli("check", "--no-twilio")
+    assert result.code == 0
+    assert result.out.startswith("warning: 'A B' (prefix) of A B")
     assert len(json.loads(cli("check", "--no-twilio", "--json").out)["warnings"]) == 1
 
 
-def test_check_speaks_json_whatever_it_finds(cli: Cli, folder: Path) -> None:
-    told = json.loads(cli("check", "--no-twilio", "--json").out)
-    assert (told["good"], told["mistakes"], told["warnings"], told["findings"]) == (True, [], [], [])
+def test_check_prints_json_with_and_without_findings(cli: Cli, folder: Path) -> None:
+    shown = json.loads(cli("check", "--no-twilio", "--json").out)
+    assert (shown["good"], shown["mistakes"], shown["warnings"], shown["findings"]) == (
+        True,
+        [],
+        [],
+        [],
+    )
     (folder / "config" / "router.toml").write_text("[rooter]")
-    spoken = cli("check", "--json")
-    assert spoken.code == 1
-    assert json.loads(spoken.out).keys() == told.keys()
-    assert json.loads(spoken.out)["mistakes"] == [
+    result = cli("check", "--json")
+    assert result.code == 1
+    assert json.loads(result.out).keys() == shown.keys()
+    assert json.loads(result.out)["mistakes"] == [
         "config/router.toml: rooter: unknown key; did you mean router?"
     ]
-    assert spoken.err == ""
+    assert result.err == ""
 
 
 def test_help_imports_little() -> None:
@@ -282,7 +289,7 @@ BUFFERED = pytest.mark.parametrize("unbuffered", ["", "1"], ids=["buffered", "un
 
 
 def ran_into(output: IO[str] | int, words: list[str], folder: Path, unbuffered: str) -> tuple[int, str]:
-    """Run the program with its output going there; return its exit code and what it told of errors."""
+    """Run the program with its output going there; return its exit code and what it reported of errors."""
     done = subprocess.run(
         [str(PROGRAM), *words],
         cwd=folder,
@@ -302,25 +309,25 @@ def ran_into(output: IO[str] | int, words: list[str], folder: Path, unbuffered: 
     ids=" ".join,
 )
 @BUFFERED
-def test_a_full_disk_behind_the_output_is_told(words: list[str], folder: Path, unbuffered: str) -> None:
+def test_output_to_a_full_disk_is_reported(words: list[str], folder: Path, unbuffered: str) -> None:
     with Path("/dev/full").open("w") as full:
-        code, told = ran_into(full, words, folder, unbuffered)
-    assert (code, told) == (1, "The output cannot be written: No space left on device.\n")
+        code, reported = ran_into(full, words, folder, unbuffered)
+    assert (code, reported) == (1, "The output cannot be written: No space left on device.\n")
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full disk here")
 @BUFFERED
-def test_a_full_disk_hides_no_other_mistake(folder: Path, unbuffered: str) -> None:
+def test_a_full_disk_does_not_hide_another_error(folder: Path, unbuffered: str) -> None:
     with Path("/dev/full").open("w") as full:
-        code, told = ran_into(full, ["messages", "show", "SM0", "--json"], folder, unbuffered)
+        code, reported = ran_into(full, ["messages", "show", "SM0", "--json"], folder, unbuffered)
     assert code == 1
-    assert told.startswith("The journal has no message SM0.\n")
-    assert told.endswith("\nThe output cannot be written: No space left on device.\n")
+    assert reported.startswith("The journal has no message SM0.\n")
+    assert reported.endswith("\nThe output cannot be written: No space left on device.\n")
 
 
 @pytest.mark.parametrize("words", [["messages", "--json"], ["keywords"]], ids=" ".join)
 @BUFFERED
-def test_an_output_that_nobody_reads_is_no_mistake(words: list[str], folder: Path, unbuffered: str) -> None:
+def test_a_closed_pipe_is_no_error(words: list[str], folder: Path, unbuffered: str) -> None:
     reader, writer = os.pipe()
     os.close(reader)
     try:
@@ -332,7 +339,7 @@ def test_an_output_that_nobody_reads_is_no_mistake(words: list[str], folder: Pat
 @pytest.mark.parametrize(
     "words", [["messages"], ["messages", "--json"], ["opt-outs", "export"]], ids=" ".join
 )
-def test_a_closed_output_is_no_mistake(words: list[str], folder: Path) -> None:
+def test_a_closed_standard_output_is_no_error(words: list[str], folder: Path) -> None:
     shell = ["sh", "-c", '"$@" >&-', "sh", str(PROGRAM), *words]
     done = subprocess.run(shell, cwd=folder, stderr=subprocess.PIPE, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
@@ -351,6 +358,6 @@ def test_the_installed_program_and_the_module_are_the_same() -> None:
 def test_a_text_of_several_words_needs_no_quotes(cli: Cli, command: list[str], when: str) -> None:
     more = ["--to", "12345", when, "2026-01-05T18:00", "--json"]
     quoted = cli(*command, "hours on sunday", *more)
-    spoken = cli(*command, "hours", "on", "sunday", *more)
-    assert (spoken.code, json.loads(spoken.out)) == (0, json.loads(quoted.out))
-    assert "HOURS" in spoken.out
+    result = cli(*command, "hours", "on", "sunday", *more)
+    assert (result.code, json.loads(result.out)) == (0, json.loads(quoted.out))
+    assert "HOURS" in result.out

@@ -7,7 +7,7 @@ import json
 from tests.cli.conftest import Cli, Serving
 
 
-def test_senders_are_those_of_the_sandbox_before_the_first_start(cli: Cli) -> None:
+def test_senders_before_the_first_start_are_those_of_the_sandbox(cli: Cli) -> None:
     senders = json.loads(cli("senders", "--json").out)
     assert [(each["number"], each["kind"], each["country"], each["sends"]) for each in senders] == [
         ("12345", "short code", "US", "SMS+MMS"),
@@ -18,26 +18,26 @@ def test_senders_are_those_of_the_sandbox_before_the_first_start(cli: Cli) -> No
     ]
 
 
-def test_a_running_router_has_read_the_same(cli: Cli, serving: Serving) -> None:
+def test_senders_with_a_running_router_are_the_same(cli: Cli, serving: Serving) -> None:
     before = json.loads(cli("senders", "--json").out)
     read = json.loads(cli("senders", "--json", inside=serving.folder, **serving.environment).out)
     assert before[0]["number"] == read[0]["number"] == "12345"
     assert sorted(before, key=str) == sorted(read, key=str)
 
 
-def test_senders_are_readable_at_80_columns(cli: Cli) -> None:
-    spoken = cli("senders")
-    assert "+18885550100   toll-free number   US        SMS+MMS" in spoken.out
-    assert max(map(len, spoken.out.splitlines())) <= 80
+def test_senders_fit_80_columns(cli: Cli) -> None:
+    result = cli("senders")
+    assert "+18885550100   toll-free number   US        SMS+MMS" in result.out
+    assert max(map(len, result.out.splitlines())) <= 80
 
 
 def test_membership_shows_each_service(cli: Cli, serving: Serving) -> None:
-    spoken = cli("membership", "show", "--json", inside=serving.folder, **serving.environment)
-    (service,) = json.loads(spoken.out)
+    result = cli("membership", "show", "--json", inside=serving.folder, **serving.environment)
+    (service,) = json.loads(result.out)
     port = serving.environment["PORT"]
     assert service["inbound_request_url"] == f"http://127.0.0.1:{port}/sms"
     assert service["senders"] == 5
     assert service["use_inbound_webhook_on_number"] is False
-    spoken = cli("membership", "show", inside=serving.folder, **serving.environment)
-    assert f"http://127.0.0.1:{port}/sms/fallback" in spoken.out
-    assert max(map(len, spoken.out.splitlines())) <= 80
+    result = cli("membership", "show", inside=serving.folder, **serving.environment)
+    assert f"http://127.0.0.1:{port}/sms/fallback" in result.out
+    assert max(map(len, result.out.splitlines())) <= 80

@@ -56,7 +56,7 @@ def load(tmp_path: Path) -> Load:
 
 
 @pytest.fixture
-def told(load: Load, tmp_path: Path) -> Told:
+def reported(load: Load, tmp_path: Path) -> Told:
     """Return the mistakes, with the file's name for its path."""
 
     def mistakes(content: str = "", **environment: str) -> tuple[str, ...]:
@@ -109,7 +109,7 @@ def look(settings: Settings, path: str) -> Any:
         ("PRIVATE_HOST", "server.private_host", "127.0.0.1", '"::1"', "::1", "0.0.0.0", "0.0.0.0"),
     ],
 )
-def test_the_environment_beats_the_file_which_beats_the_default(
+def test_the_environment_has_precedence_over_the_file_and_the_default(
     load: Load,
     variable: str,
     path: str,
@@ -153,13 +153,13 @@ def test_the_keys_of_the_router(load: Load, key: str, default: object, written: 
     assert getattr(load(f"[router]\n{key} = {written}").router, key) == read
 
 
-def test_hours_count_by_the_clock_of_the_service_else_of_the_router(load: Load) -> None:
+def test_hours_apply_in_the_time_zone_of_the_service_else_of_the_router(load: Load) -> None:
     services = SERVICE + f'time_zone = "Asia/Tokyo"\n[[services]]\nsid = "{MG2}"\naccount = "{AC}"\n'
     zones = load(f'[router]\ntime_zone = "Asia/Kathmandu"\n{ACCOUNT}{services}').time_zones
     assert [zones.minute_of_week(sid, 0) - 3 * 1440 for sid in (MG, MG2, None)] == [540, 330, 330]
 
 
-def test_a_service_says_for_itself_whether_its_numbers_keep_their_urls(load: Load) -> None:
+def test_number_urls_are_set_per_service(load: Load) -> None:
     assert not load(ACCOUNT + SERVICE).number_urls(MG)
     everywhere = "[router]\nnumber_urls = true\n" + ACCOUNT + SERVICE
     assert load(everywhere).number_urls(MG)
@@ -199,25 +199,25 @@ def test_the_whole_example_loads(load: Load) -> None:
     assert both.accounts[0].tokens == ("one", "two")
 
 
-def test_the_placeholders_of_documentation_load_and_are_told(load: Load) -> None:
+def test_placeholders_load_and_are_reported(load: Load) -> None:
     account, service = "AC" + "x" * 32, "MG" + "x" * 32
     tables = f"{ACCOUNT}{SERVICE}{ACCOUNT}{SERVICE}".replace(AC, account, 1).replace(MG, service, 1)
     assert load(tables).placeholders == ("accounts[1].sid", "services[1].sid")
     assert load(ACCOUNT + SERVICE).placeholders == ()
 
 
-def test_a_folder_without_a_router_toml_is_all_defaults(tmp_path: Path) -> None:
+def test_a_folder_without_router_toml_has_all_defaults(tmp_path: Path) -> None:
     settings = load_settings({"SMS_ROUTER_CONFIG": str(tmp_path)})
     assert settings.is_offline
     assert settings.folder == tmp_path
 
 
-def test_the_configuration_that_comes_along_loads() -> None:
+def test_the_demo_configuration_loads() -> None:
     folder = Path(__file__).parents[1] / "config"
     assert load_settings({"SMS_ROUTER_CONFIG": str(folder)}).is_offline
 
 
-def test_a_missing_folder_is_told_with_the_line_to_paste(tmp_path: Path) -> None:
+def test_a_missing_folder_is_reported_with_a_remedy(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="export SMS_ROUTER_CONFIG="):
         load_settings({"SMS_ROUTER_CONFIG": str(tmp_path / "none")})
 
@@ -232,14 +232,14 @@ def test_a_missing_folder_is_told_with_the_line_to_paste(tmp_path: Path) -> None
         ("router", "http://router:8000"),
     ],
 )
-def test_without_a_public_url_it_is_where_the_router_listens(load: Load, host: str, url: str) -> None:
+def test_the_default_public_url_is_the_local_one(load: Load, host: str, url: str) -> None:
     assert load(HOST=host).public_url == url
 
 
 # accounts and Services
 
 
-def test_the_variables_alone_make_an_account_and_a_service(load: Load) -> None:
+def test_the_variables_alone_define_an_account_and_a_service(load: Load) -> None:
     settings = load(
         TWILIO_ACCOUNT_SID=AC,
         TWILIO_AUTH_TOKEN="one",
@@ -251,12 +251,12 @@ def test_the_variables_alone_make_an_account_and_a_service(load: Load) -> None:
     assert not settings.is_offline
 
 
-def test_the_variables_beat_the_table_of_their_account(load: Load) -> None:
+def test_the_variables_have_precedence_over_the_table_of_their_account(load: Load) -> None:
     settings = load(ACCOUNT, TWILIO_ACCOUNT_SID=AC, TWILIO_AUTH_TOKEN="new")
     assert [each.tokens for each in settings.accounts] == [("new",)]
 
 
-def test_a_token_without_a_sid_is_the_only_accounts(load: Load) -> None:
+def test_a_token_without_a_sid_is_that_of_the_only_account(load: Load) -> None:
     settings = load(ACCOUNT, TWILIO_AUTH_TOKEN="new", TWILIO_AUTH_TOKEN_SECONDARY="old")
     assert settings.accounts[0].tokens == ("new", "old")
 
@@ -490,12 +490,12 @@ def test_shared_keys_are_read(load: Load) -> None:
     ],
 )
 def test_a_mistake_names_its_key_and_the_remedy(
-    told: Told, content: str, environment: dict[str, str], sentence: str
+    reported: Told, content: str, environment: dict[str, str], sentence: str
 ) -> None:
-    assert sentence in told(content, **environment)
+    assert sentence in reported(content, **environment)
 
 
-def test_all_mistakes_are_told_at_once(told: Told) -> None:
+def test_all_mistakes_are_reported_at_once(reported: Told) -> None:
     content = f"""
         [router]
         publik_url = "x"
@@ -507,16 +507,16 @@ def test_all_mistakes_are_told_at_once(told: Told) -> None:
         sid = "{MG}"
         account = "{AC2}"
     """
-    assert len(told(content, PORT="x", TWILIO_ACCOUNT_SID=AC2)) == 6
+    assert len(reported(content, PORT="x", TWILIO_ACCOUNT_SID=AC2)) == 6
 
 
-def test_one_mistake_is_told_once(told: Told) -> None:
+def test_one_mistake_is_reported_once(reported: Told) -> None:
     content = f'[[accounts]]\nsid = "{AC}"\nauth_token = "env:NONE"'
-    assert len(told(content)) == 1
+    assert len(reported(content)) == 1
 
 
-def test_toml_that_is_none_is_told_with_its_line(told: Told) -> None:
-    (mistake,) = told("[router]\nsignature = enforce")
+def test_invalid_toml_is_reported_with_its_line(reported: Told) -> None:
+    (mistake,) = reported("[router]\nsignature = enforce")
     assert mistake.startswith("router.toml: not valid TOML: ")
     assert "line 2" in mistake
 
@@ -550,8 +550,8 @@ def test_secrets_do_not_show(load: Load) -> None:
         {"PORT": SECRET},
     ],
 )
-def test_secrets_do_not_show_in_mistakes(told: Told, variables: dict[str, str]) -> None:
-    assert SECRET not in "\n".join(told(ACCOUNT, **variables))
+def test_secrets_do_not_show_in_mistakes(reported: Told, variables: dict[str, str]) -> None:
+    assert SECRET not in "\n".join(reported(ACCOUNT, **variables))
 
 
 # anything at all
@@ -609,7 +609,7 @@ def test_any_tables_and_variables_are_settings_or_mistakes(
             assert settings.public_url
 
 
-def test_limits_are_those_of_the_number_else_of_its_kind(load: Load) -> None:
+def test_the_limit_of_a_number_has_precedence_over_that_of_its_kind(load: Load) -> None:
     limits = load(
         '[[senders]]\nkind = "long-code"\nmessages_per_second = 1\ndaily_cap = 2000\n'
         '[[senders]]\nnumber = "12345"\nmessages_per_second = 100\n'

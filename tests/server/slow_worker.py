@@ -1,6 +1,6 @@
 """A supervisor whose worker takes longer to begin than uvicorn waits for a word of it.
 
-``python -m tests.server.slow_worker`` logs what becomes of the worker, and ends when it is told to.
+``python -m tests.server.slow_worker`` logs what becomes of the worker, and ends when it is reported to.
 """
 
 from __future__ import annotations

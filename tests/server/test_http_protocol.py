@@ -19,7 +19,7 @@ REQUEST = b"POST /sms HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nab"
 LIMIT = 16
 
 
-class Hasty(BoundedHttpProtocol):
+class ShortTimeouts(BoundedHttpProtocol):
     """The protocol without its patience."""
 
     HEADER_TIMEOUT = 0.05
@@ -133,32 +133,32 @@ async def serving(
 
 
 @pytest.mark.parametrize("sent", [b"", b"P", b"POST /sms HTTP/1.1\r\nHost:", b"\r\n"])
-async def test_a_connection_without_a_whole_head_is_closed(sent: bytes) -> None:
-    async with serving(Hasty) as site:
+async def test_a_connection_with_an_incomplete_head_is_closed(sent: bytes) -> None:
+    async with serving(ShortTimeouts) as site:
         assert await (await site.connect(sent)).closed() == b""
 
 
-async def test_a_later_request_that_is_begun_and_not_ended_is_closed() -> None:
-    async with serving(Hasty) as site:
+async def test_a_connection_with_an_incomplete_later_request_is_closed() -> None:
+    async with serving(ShortTimeouts) as site:
         client = await site.connect(REQUEST)
         assert await client.status() == 200
         client.send(b"POST /sms")
         assert await client.closed() == b""
 
 
-async def test_a_text_that_is_at_work_is_not_closed_for_what_follows_it() -> None:
-    async with serving(Hasty, slow=True) as site:
+async def test_a_request_in_progress_is_finished_before_an_incomplete_one_is_closed() -> None:
+    async with serving(ShortTimeouts, slow=True) as site:
         client = await site.connect(REQUEST)
         await site.application.asked.wait()
         client.send(b"POST")
         await (await site.connect()).closed()
-        asyncio.get_running_loop().call_later(Hasty.HEADER_TIMEOUT * 2, site.application.open.set)
+        asyncio.get_running_loop().call_later(ShortTimeouts.HEADER_TIMEOUT * 2, site.application.open.set)
         assert await client.status() == 200
         assert await client.closed() == b""
 
 
-async def test_a_connection_at_rest_is_kept_for_the_next_text() -> None:
-    async with serving(Hasty) as site:
+async def test_an_idle_connection_is_kept_for_the_next_request() -> None:
+    async with serving(ShortTimeouts) as site:
         client = await site.connect(REQUEST)
         assert await client.status() == 200
         for _ in range(3):
@@ -167,14 +167,14 @@ async def test_a_connection_at_rest_is_kept_for_the_next_text() -> None:
         assert await client.status() == 200
 
 
-async def test_a_connection_that_rests_for_too_long_is_closed() -> None:
-    async with serving(Hasty, keep_alive=0) as site:
+async def test_a_connection_that_is_idle_for_too_long_is_closed() -> None:
+    async with serving(ShortTimeouts, keep_alive=0) as site:
         client = await site.connect(REQUEST)
         assert await client.status() == 200
         assert await client.closed() == b""
 
 
-async def test_a_text_that_is_on_its_way_when_the_server_stops_is_answered_and_the_last() -> None:
+async def test_a_request_in_transit_at_shutdown_is_answered_and_the_last_one() -> None:
     async with serving() as site:
         rested, fresh = await site.connect(REQUEST), await site.connect()
         assert await rested.status() == 200
@@ -187,8 +187,8 @@ async def test_a_text_that_is_on_its_way_when_the_server_stops_is_answered_and_t
             assert b"connection: close" in answered.lower()
 
 
-async def test_what_rests_when_the_server_stops_is_closed_soon() -> None:
-    async with serving(Hasty) as site:
+async def test_idle_connections_are_closed_soon_after_shutdown() -> None:
+    async with serving(ShortTimeouts) as site:
         rested = await site.connect(REQUEST)
         assert await rested.status() == 200
         for each in site.server.server_state.connections:
@@ -196,8 +196,8 @@ async def test_what_rests_when_the_server_stops_is_closed_soon() -> None:
         assert await rested.closed() == b""
 
 
-async def test_a_text_that_takes_longer_than_a_rest_may_is_answered() -> None:
-    async with serving(Hasty, slow=True, keep_alive=0) as site:
+async def test_a_request_longer_than_the_keep_alive_is_answered() -> None:
+    async with serving(ShortTimeouts, slow=True, keep_alive=0) as site:
         client = await site.connect(REQUEST)
         await site.application.asked.wait()
         await (await site.connect()).closed()
@@ -205,7 +205,7 @@ async def test_a_text_that_takes_longer_than_a_rest_may_is_answered() -> None:
         assert await client.status() == 200
 
 
-async def test_requests_that_come_together_are_answered_one_after_the_other() -> None:
+async def test_pipelined_requests_are_answered_in_order() -> None:
     async with serving() as site:
         client = await site.connect(REQUEST * 3)
         assert [await client.status() for _ in range(3)] == [200] * 3
@@ -213,7 +213,7 @@ async def test_requests_that_come_together_are_answered_one_after_the_other() ->
         assert await client.status() == 200
 
 
-async def test_a_head_of_the_longest_size_is_read_and_a_longer_one_refused() -> None:
+async def test_the_largest_head_is_read_and_a_larger_one_refused() -> None:
     frame = b"GET /sms HTTP/1.1\r\nHost: x\r\nX-Long: \r\n\r\n"
     async with serving() as site:
         fits = frame.replace(b": \r\n", b": " + b"a" * (65_536 - len(frame)) + b"\r\n")
@@ -233,7 +233,7 @@ async def test_an_endless_head_is_closed(endless: bytes) -> None:
         assert site.connections == 0
 
 
-async def test_what_follows_the_head_is_bounded_too() -> None:
+async def test_the_size_of_a_request_is_bounded() -> None:
     async with serving() as site:
         client = await site.connect(b"POST /sms HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n")
         for _ in range(2 * 1_048_576 // 6000):
@@ -242,7 +242,7 @@ async def test_what_follows_the_head_is_bounded_too() -> None:
         assert site.connections == 0
 
 
-async def test_many_texts_on_one_connection_may_be_more_than_one_may_be() -> None:
+async def test_the_bound_is_per_request_and_not_per_connection() -> None:
     async with serving() as site:
         client = await site.connect()
         for _ in range(40):
@@ -250,7 +250,7 @@ async def test_many_texts_on_one_connection_may_be_more_than_one_may_be() -> Non
             assert await client.status() == 200
 
 
-async def test_idle_connections_do_not_keep_a_text_out() -> None:
+async def test_idle_connections_do_not_block_a_request() -> None:
     async with serving() as site:
         idle = [await site.connect() for _ in range(3 * LIMIT)]
         assert site.connections < LIMIT
@@ -258,7 +258,7 @@ async def test_idle_connections_do_not_keep_a_text_out() -> None:
         assert await idle[0].closed() == b""
 
 
-async def test_connections_that_rest_after_a_text_outlast_those_that_sent_nothing() -> None:
+async def test_connections_that_sent_nothing_are_evicted_before_idle_ones() -> None:
     async with serving() as site:
         known = await site.connect(REQUEST)
         assert await known.status() == 200
@@ -270,7 +270,7 @@ async def test_connections_that_rest_after_a_text_outlast_those_that_sent_nothin
 
 @pytest.mark.parametrize("protocol", ["h2c", "websocket"])
 @pytest.mark.parametrize("together", [True, False], ids=["together", "apart"])
-async def test_the_body_of_a_request_for_another_protocol_is_never_a_request(
+async def test_the_body_of_an_upgrade_request_is_not_parsed_as_a_request(
     protocol: str, together: bool
 ) -> None:
     upgrade = (
@@ -287,8 +287,8 @@ async def test_the_body_of_a_request_for_another_protocol_is_never_a_request(
         assert site.application.requests == 1
 
 
-async def test_a_connection_that_does_not_read_its_answers_is_closed() -> None:
-    async with serving(Hasty) as site:
+async def test_a_connection_that_does_not_read_its_responses_is_closed() -> None:
+    async with serving(ShortTimeouts) as site:
         site.application.body = b"a" * 2_000_000
         await site.connect(REQUEST * 20)
         async with asyncio.timeout(10):
@@ -297,7 +297,7 @@ async def test_a_connection_that_does_not_read_its_answers_is_closed() -> None:
         assert site.application.requests < 20
 
 
-async def test_connections_that_do_not_read_their_answers_do_not_keep_a_text_out() -> None:
+async def test_connections_that_do_not_read_do_not_block_a_request() -> None:
     async with serving() as site:
         site.application.body = b"a" * 2_000_000
         for _ in range(LIMIT):
@@ -308,7 +308,7 @@ async def test_connections_that_do_not_read_their_answers_do_not_keep_a_text_out
         assert await (await site.connect(REQUEST)).status() == 200
 
 
-async def test_texts_at_work_are_never_closed_to_make_room() -> None:
+async def test_requests_in_progress_are_never_evicted() -> None:
     async with serving(slow=True) as site:
         working = [await site.connect(REQUEST) for _ in range(LIMIT - 1)]
         late = await site.connect(REQUEST)
@@ -318,9 +318,7 @@ async def test_texts_at_work_are_never_closed_to_make_room() -> None:
 
 
 @pytest.mark.parametrize("whole", [True, False], ids=["whole", "in parts"])
-def test_a_response_to_a_connection_that_was_just_lost_is_dropped_quietly(
-    whole: bool, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_response_to_a_lost_connection_is_dropped(whole: bool, caplog: pytest.LogCaptureFixture) -> None:
     """On the loop that the router runs on: it raises where asyncio's own is patient."""
 
     async def lose() -> None:

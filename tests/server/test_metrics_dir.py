@@ -12,14 +12,14 @@ from sms_router.server.metrics_dir import SHARED_MEMORY, multiprocess_metrics_di
 from tests.cli.conftest import Serving
 
 
-def test_it_is_in_memory_and_gone_at_the_end(tmp_path: Path) -> None:
+def test_the_folder_is_in_memory_and_deleted_at_the_end(tmp_path: Path) -> None:
     with multiprocess_metrics_dir(tmp_path / "disk", tmp_path) as folder:
         assert folder.parent == tmp_path
         assert not (tmp_path / "disk").exists()
     assert not folder.exists()
 
 
-def test_where_memory_has_no_room_it_is_on_the_disk_and_empty(
+def test_without_free_memory_an_empty_folder_on_disk_is_used(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     disk = tmp_path / "disk"
@@ -30,14 +30,14 @@ def test_where_memory_has_no_room_it_is_on_the_disk_and_empty(
         assert (folder, list(folder.iterdir())) == (disk, [])
 
 
-def test_where_nothing_can_be_written_it_is_among_the_temporary_files(tmp_path: Path) -> None:
+def test_without_a_writable_disk_a_temporary_folder_is_used(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with multiprocess_metrics_dir(tmp_path / "file" / "disk", tmp_path / "nowhere") as folder:
         assert folder.is_dir()
         assert not folder.is_relative_to(tmp_path)
 
 
-def test_what_a_killed_router_left_is_swept_away_and_what_others_use_is_not(tmp_path: Path) -> None:
+def test_folders_of_killed_routers_are_deleted_and_others_are_not(tmp_path: Path) -> None:
     left, alien = tmp_path / "sms-router-metrics-left", tmp_path / "other"
     for each in (left, alien):
         each.mkdir()
@@ -52,7 +52,7 @@ def test_what_a_killed_router_left_is_swept_away_and_what_others_use_is_not(tmp_
 
 @pytest.mark.slow
 @pytest.mark.skipif(not SHARED_MEMORY.is_dir(), reason="this system has none")
-def test_workers_write_their_figures_to_no_disk(folder: Path) -> None:
+def test_workers_write_their_metrics_to_memory(folder: Path) -> None:
     serving = Serving.start(folder, WORKERS="2")
     children = psutil.Process(serving.process.pid).children()
     figures = {each.environ().get("PROMETHEUS_MULTIPROC_DIR", "") for each in children}

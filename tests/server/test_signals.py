@@ -57,16 +57,16 @@ async def test_a_worker_stops_gracefully_when_its_supervisor_was_killed() -> Non
 
 @pytest.mark.parametrize("asked", [signal.SIGHUP, RELOAD])
 @pytest.mark.parametrize("before", [(), ("nohup",)])
-async def test_a_worker_reloads_when_it_is_asked_to(before: tuple[str, ...], asked: signal.Signals) -> None:
-    async with family(*before) as told:
-        os.kill(told.worker, asked)
-        assert await told.said.readline() == b"reloaded\n"
-        os.kill(told.worker, signal.SIGTERM)
-        assert await told.last_words() == b"stopped gracefully\n"
+async def test_a_worker_reloads_on_its_signal(before: tuple[str, ...], asked: signal.Signals) -> None:
+    async with family(*before) as reported:
+        os.kill(reported.worker, asked)
+        assert await reported.said.readline() == b"reloaded\n"
+        os.kill(reported.worker, signal.SIGTERM)
+        assert await reported.last_words() == b"stopped gracefully\n"
 
 
 @pytest.mark.parametrize("environment", [{}, {"SMS_ROUTER_SUPERVISOR": ""}])
-async def test_a_router_without_a_supervisor_watches_nobody(environment: dict[str, str]) -> None:
+async def test_a_router_without_a_supervisor_checks_none(environment: dict[str, str]) -> None:
     supervised = WorkerSignals(environment, lambda: None)
     before = signal.getsignal(signal.SIGHUP)
     supervised.start()

@@ -15,7 +15,7 @@ REPOSITORY = Path(__file__).parents[2]
 
 
 @pytest.mark.slow
-async def test_a_worker_that_takes_long_to_start_is_waited_for() -> None:
+async def test_a_worker_that_starts_slowly_is_not_killed() -> None:
     supervisor = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "tests.server.slow_worker",
         cwd=REPOSITORY, env={"PATH": os.environ["PATH"]}, start_new_session=True,
@@ -23,12 +23,12 @@ async def test_a_worker_that_takes_long_to_start_is_waited_for() -> None:
     )  # fmt: skip
     try:
         assert supervisor.stderr is not None
-        told: list[str] = []
+        reported: list[str] = []
         async with asyncio.timeout(60):
-            while len(told) < 2:
+            while len(reported) < 2:
                 line = (await supervisor.stderr.readline()).decode()
-                told += [line] if line.startswith("worker ") else []
-        assert all(line.endswith(" serves\n") for line in told)
+                reported += [line] if line.startswith("worker ") else []
+        assert all(line.endswith(" serves\n") for line in reported)
         supervisor.terminate()
         assert await asyncio.wait_for(supervisor.wait(), 30) == 0
     finally:

@@ -65,7 +65,7 @@ def figures(tmp_path: Path) -> CollectorRegistry:
     return registry
 
 
-def told(figures: CollectorRegistry) -> tuple[float | None, ...]:
+def reported(figures: CollectorRegistry) -> tuple[float | None, ...]:
     """Return whether the store is up, what is spooled, what was lost, and the messages."""
     return (
         figures.get_sample_value("sms_router_store_up"),
@@ -79,7 +79,7 @@ def counted(name: str, **labels: str) -> float:
     return REGISTRY.get_sample_value(name, labels) or 0.0
 
 
-def test_what_texts_count_is_told_at_once_when_it_is_asked_for() -> None:
+def test_buffered_observations_are_exported_by_a_flush() -> None:
     """By outcome, and with each amount in its bucket: the bounds belong to the lower one."""
     before = counted("sms_router_messages_total", outcome="late")
     total, sum_ = counted("sms_router_answer_seconds_count"), counted("sms_router_answer_seconds_sum")
@@ -98,7 +98,7 @@ def test_what_texts_count_is_told_at_once_when_it_is_asked_for() -> None:
     assert counted("sms_router_answer_seconds_count") == total + 3
 
 
-def test_no_more_than_so_many_amounts_wait_to_be_told() -> None:
+def test_the_buffer_is_flushed_when_it_is_full() -> None:
     before = counted("sms_router_stage_seconds_count", stage="of a flood")
     for _ in range(1000):
         observe_stage("of a flood", 0.1)
@@ -106,29 +106,27 @@ def test_no_more_than_so_many_amounts_wait_to_be_told() -> None:
 
 
 @pytest.mark.parametrize("outcome", Outcome)
-def test_every_outcome_has_its_figure_from_the_start(outcome: Outcome) -> None:
+def test_every_outcome_has_a_series_from_the_start(outcome: Outcome) -> None:
     assert REGISTRY.get_sample_value("sms_router_messages_total", {"outcome": outcome.value}) is not None
 
 
-def test_a_dead_worker_leaves_its_counts_and_losses_but_no_gauges(
+def test_counters_of_a_dead_worker_stay_and_its_live_gauges_go(
     tmp_path: Path, figures: CollectorRegistry
 ) -> None:
     with worker(tmp_path, 1, 2):
         with worker(tmp_path, 0, 5):
-            assert told(figures) == (0, 7, 7, 2)
-        assert told(figures) == (1, 2, 7, 2)
+            assert reported(figures) == (0, 7, 7, 2)
+        assert reported(figures) == (1, 2, 7, 2)
         assert figures.get_sample_value("sms_router_pool_senders", {"service": "MG1"}) == 2
-    assert told(figures) == (None, None, 7, 2)
+    assert reported(figures) == (None, None, 7, 2)
 
 
-def test_a_process_that_is_none_of_ours_is_not_taken_for_a_worker(
-    tmp_path: Path, figures: CollectorRegistry
-) -> None:
+def test_a_process_of_another_group_is_not_a_worker(tmp_path: Path, figures: CollectorRegistry) -> None:
     with worker(tmp_path, 1, 2), worker(tmp_path, 0, 5, elsewhere=True):
-        assert told(figures) == (1, 2, 7, 2)
+        assert reported(figures) == (1, 2, 7, 2)
 
 
-def test_upstreams_have_figures_of_their_own_up_to_a_bound() -> None:
+def test_upstreams_are_labelled_up_to_a_bound() -> None:
     figures = UpstreamMetrics()
     lines = [
         EndpointStatus(
@@ -152,10 +150,10 @@ def test_upstreams_have_figures_of_their_own_up_to_a_bound() -> None:
     assert value("calls_total", "http://test-201") is None
 
 
-def test_error_codes_have_figures_of_their_own_up_to_a_bound() -> None:
+def test_error_codes_are_labelled_up_to_a_bound() -> None:
     for number in range(520):
         count_receipt("failed", 700_000_000 + number)
-    told = {sample.labels["code"] for metric in RECEIPTS.collect() for sample in metric.samples}
-    assert "700000000" in told
-    assert "others" in told
-    assert len(told) <= 501
+    reported = {sample.labels["code"] for metric in RECEIPTS.collect() for sample in metric.samples}
+    assert "700000000" in reported
+    assert "others" in reported
+    assert len(reported) <= 501

@@ -45,18 +45,18 @@ def selected(expression: Any) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("query", QUERIES)
-def test_a_query_can_be_read_and_asks_for_what_there_is(query: str) -> None:
+def test_a_query_is_valid_and_selects_existing_metrics(query: str) -> None:
     names = set(selected(promql_parser.parse(query)))
     assert names
     assert names <= exposed()
 
 
-def test_every_alert_says_what_to_do() -> None:
+def test_every_alert_has_a_remedy() -> None:
     for rule in GROUP["rules"]:
         assert rule["annotations"].keys() == {"summary", "remedy"}, rule["alert"]
         assert rule["labels"]["severity"] in {"page", "ticket"}
 
 
-def test_every_panel_has_its_place() -> None:
+def test_every_panel_has_a_position_of_its_own() -> None:
     places = [(panel["gridPos"]["x"], panel["gridPos"]["y"]) for panel in PANELS]
     assert len(set(places)) == len(places) == len({panel["id"] for panel in PANELS})

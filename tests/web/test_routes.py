@@ -57,7 +57,7 @@ async def status(
         (9000, None, 404),
     ],
 )
-async def test_a_private_port_is_told_by_the_listener_alone(
+async def test_other_routes_are_served_by_the_private_listener_only(
     private_port: int | None, listener: tuple[str, int] | None, page_status: int
 ) -> None:
     unrouted = UnroutedWebhookLog(["/sms"], RejectionLog(time.monotonic), time.monotonic)
@@ -70,7 +70,9 @@ async def test_a_private_port_is_told_by_the_listener_alone(
 SIGNED = (b"x-twilio-signature", b"x" * 28)
 
 
-async def test_a_webhook_that_is_not_here_is_told_once_for_a_while(caplog: pytest.LogCaptureFixture) -> None:
+async def test_signed_requests_without_a_route_are_logged_once_per_interval(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     rejections = RejectionLog(time.monotonic)
     unrouted = UnroutedWebhookLog(["/sms", "/sms/status"], rejections, time.monotonic)
     router = WebhookRouter(
@@ -82,24 +84,27 @@ async def test_a_webhook_that_is_not_here_is_told_once_for_a_while(caplog: pytes
     assert not caplog.messages
     for path in ("/twilio/sms\n\x1b[2J", "/sms/"):
         assert await status(router, path, None, SIGNED) == 404
-    [told] = caplog.messages
+    [reported] = caplog.messages
     assert (
-        r"/twilio/sms\n\x1b[2J, which does not exist here (404): the webhooks are /sms, /sms/status;" in told
+        r"/twilio/sms\n\x1b[2J, which does not exist here (404): the webhooks are /sms, /sms/status;"
+        in reported
     )
     assert refused_as_not_found() == before + 2
     [notice] = rejections.notices()
     assert notice.startswith("2 webhooks were refused by this worker")
-    assert notice.endswith(told)
+    assert notice.endswith(reported)
 
 
-@pytest.mark.parametrize(("later", "told"), [(9.9, 1), (10.0, 2)])
-def test_it_is_told_again_after_a_while(caplog: pytest.LogCaptureFixture, later: float, told: int) -> None:
+@pytest.mark.parametrize(("later", "reported"), [(9.9, 1), (10.0, 2)])
+def test_they_are_logged_again_after_the_interval(
+    caplog: pytest.LogCaptureFixture, later: float, reported: int
+) -> None:
     now = [100.0]
     unrouted = UnroutedWebhookLog(["/sms"], RejectionLog(lambda: now[0]), lambda: now[0])
     unrouted.record({"path": "/x", "headers": [SIGNED]})
     now[0] += later
     unrouted.record({"path": "/x", "headers": [SIGNED]})
-    assert len(caplog.messages) == told
+    assert len(caplog.messages) == reported
 
 
 def refused_as_not_found() -> float:
@@ -115,7 +120,7 @@ def refused_as_not_found() -> float:
         ("/sms", "/sms/sms", b"/sms/sms", b"/sms"),
     ],
 )
-async def test_a_prefix_that_the_proxy_passes_on_is_cut_off(
+async def test_a_prefix_that_the_proxy_passes_on_is_removed(
     prefix: str, path: str, raw: bytes, seen: bytes
 ) -> None:
     asked: list[bytes] = []

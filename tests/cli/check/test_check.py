@@ -10,55 +10,55 @@ import pytest
 
 from sms_router.sandbox.hosting import free_port
 from tests.cli.conftest import Cli
-from tests.cli.twilio_side import NEW_YORK, PUBLIC, SERVICE, TwilioSide
+from tests.cli.sandbox_cli import NEW_YORK, PUBLIC, SERVICE, SandboxCli
 from tests.store.private_valkey import PrivateValkey
 
 
-def checked(twilio: TwilioSide, *words: str, code: int, **environment: str) -> dict[str, Any]:
-    spoken = twilio("check", "--json", *words, **environment)
-    told: dict[str, Any] = json.loads(spoken.out)
-    assert (spoken.code, told["good"]) == (code, code == 0)
-    return told
+def checked(twilio: SandboxCli, *words: str, code: int, **environment: str) -> dict[str, Any]:
+    result = twilio("check", "--json", *words, **environment)
+    reported: dict[str, Any] = json.loads(result.out)
+    assert (result.code, reported["good"]) == (code, code == 0)
+    return reported
 
 
-def errors(told: dict[str, Any]) -> list[str]:
-    return [each["finding"] for each in told["findings"] if each["severity"] == "error"]
+def errors(reported: dict[str, Any]) -> list[str]:
+    return [each["finding"] for each in reported["findings"] if each["severity"] == "error"]
 
 
-def test_the_demo_is_good_with_two_notes(twilio: TwilioSide) -> None:
-    told = checked(twilio, code=0)
-    assert [each["severity"] for each in told["findings"]] == ["note", "note"]
-    spoken = twilio("check")
-    assert "note: +12125550100 has its own URL" in spoken.out
-    assert f"sms-router senders remove {NEW_YORK} --service {SERVICE}" in spoken.out
-    assert spoken.out.splitlines()[-1] == "config: good: 7 rules, 1 account, 1 Service"
+def test_the_demo_is_good_with_two_notes(twilio: SandboxCli) -> None:
+    reported = checked(twilio, code=0)
+    assert [each["severity"] for each in reported["findings"]] == ["note", "note"]
+    result = twilio("check")
+    assert "note: +12125550100 has its own URL" in result.out
+    assert f"sms-router senders remove {NEW_YORK} --service {SERVICE}" in result.out
+    assert result.out.splitlines()[-1] == "config: good: 7 rules, 1 account, 1 Service"
 
 
-def test_a_host_that_gets_no_status_callbacks_is_an_error(twilio: TwilioSide) -> None:
-    told = checked(twilio, code=1, PUBLIC_URL="https://sms_router.example.com")
-    assert any("sms_router.example.com contains an underscore" in each for each in errors(told))
+def test_a_host_that_gets_no_status_callbacks_is_an_error(twilio: SandboxCli) -> None:
+    reported = checked(twilio, code=1, PUBLIC_URL="https://sms_router.example.com")
+    assert any("sms_router.example.com contains an underscore" in each for each in errors(reported))
 
 
-def test_broken_urls_are_mended_after_showing_what_would_change(twilio: TwilioSide) -> None:
+def test_wrong_urls_are_fixed_after_showing_the_changes(twilio: SandboxCli) -> None:
     twilio.service.update(
         inbound_request_url="https://old.example.com/sms",
         fallback_url="",
         use_inbound_webhook_on_number=True,
     )
     assert len(errors(checked(twilio, code=1))) == 3
-    spoken = twilio("check")
-    assert "error: Incoming messages go to https://old.example.com/sms, not to this router" in spoken.out
-    assert spoken.out.splitlines()[-1].startswith("config: not good")
+    result = twilio("check")
+    assert "error: Incoming messages go to https://old.example.com/sms, not to this router" in result.out
+    assert result.out.splitlines()[-1].startswith("config: not good")
 
-    spoken = twilio("check", "--fix")
-    assert spoken.code == 2
-    assert "would be changed" in spoken.out
-    assert "sms-router check --fix --yes" in spoken.err
+    result = twilio("check", "--fix")
+    assert result.code == 2
+    assert "would be changed" in result.out
+    assert "sms-router check --fix --yes" in result.err
     assert twilio.service.fetch().inbound_request_url == "https://old.example.com/sms"
 
-    told = checked(twilio, "--fix", "--yes", code=0)
-    assert errors(told) == []
-    assert {each["setting"]: each["is"] for each in told["mended"]} == {
+    reported = checked(twilio, "--fix", "--yes", code=0)
+    assert errors(reported) == []
+    assert {each["setting"]: each["is"] for each in reported["mended"]} == {
         "inbound_request_url": f"{PUBLIC}/sms",
         "fallback_url": f"{PUBLIC}/sms/fallback",
         "use_inbound_webhook_on_number": False,
@@ -72,21 +72,21 @@ def test_broken_urls_are_mended_after_showing_what_would_change(twilio: TwilioSi
     assert checked(twilio, "--fix", code=0)["mended"] == []
 
 
-def test_warnings_do_not_fail_unless_they_are_asked_to(twilio: TwilioSide) -> None:
+def test_warnings_fail_in_strict_mode_only(twilio: SandboxCli) -> None:
     twilio.service.phone_numbers("PN" + "0" * 31 + "3").delete()
-    told = checked(twilio, code=0)
-    assert told["findings"][0]["severity"] == "warning"
-    assert "In Canada" in told["findings"][0]["finding"]
+    reported = checked(twilio, code=0)
+    assert reported["findings"][0]["severity"] == "warning"
+    assert "In Canada" in reported["findings"][0]["finding"]
     assert not checked(twilio, "--strict", code=1)["good"]
 
 
-def test_pictures_without_a_sender_for_them_are_an_error(twilio: TwilioSide) -> None:
+def test_media_without_an_mms_sender_is_an_error(twilio: SandboxCli) -> None:
     for sid in ("SC" + "0" * 31 + "1", *("PN" + "0" * 31 + digit for digit in "123")):
         (twilio.service.short_codes if sid.startswith("SC") else twilio.service.phone_numbers)(sid).delete()
     assert any("no sender of the Service can send MMS" in each for each in errors(checked(twilio, code=1)))
 
 
-def test_what_changed_since_the_last_look_is_a_note(twilio: TwilioSide) -> None:
+def test_changes_since_the_last_refresh_are_a_note(twilio: SandboxCli) -> None:
     twilio("membership", "refresh")
     twilio.service.update(friendly_name="Renamed")
     (note,) = [each for each in checked(twilio, code=0)["findings"] if "has changed since" in each["finding"]]
@@ -95,36 +95,36 @@ def test_what_changed_since_the_last_look_is_a_note(twilio: TwilioSide) -> None:
 
 
 @pytest.mark.parametrize(
-    ("environment", "told"),
+    ("environment", "reported"),
     [
         ({"TWILIO_AUTH_TOKEN": "not-the-token"}, "the account sid and the auth token do not match"),
         ({"TWILIO_MESSAGING_SERVICE_SID": "MG" + "9" * 32}, "error 20404"),
         ({"TWILIO_API_BASE_URL": "http://127.0.0.1:1"}, "the connection to Twilio's API failed"),
     ],
 )
-def test_a_service_that_cannot_be_read_is_an_error_with_its_remedy(
-    twilio: TwilioSide, environment: dict[str, str], told: str
+def test_an_unreadable_service_is_an_error_with_a_remedy(
+    twilio: SandboxCli, environment: dict[str, str], reported: str
 ) -> None:
     (finding,) = checked(twilio, code=1, **environment)["findings"]
     assert finding["severity"] == "error"
-    assert told in finding["remedy"]
+    assert reported in finding["remedy"]
 
 
-def test_a_redis_that_does_not_answer_is_an_error_among_the_others(twilio: TwilioSide) -> None:
+def test_an_unreachable_redis_is_an_error(twilio: SandboxCli) -> None:
     twilio.service.update(fallback_url="")
-    told = checked(twilio, code=1, REDIS_URL="redis://:s3cret@127.0.0.1:1/0")
-    away = next(each for each in told["findings"] if each["about"] == "redis")
+    reported = checked(twilio, code=1, REDIS_URL="redis://:s3cret@127.0.0.1:1/0")
+    away = next(each for each in reported["findings"] if each["about"] == "redis")
     assert (away["severity"], away["remedy"]) == ("error", "Set REDIS_URL, or start Redis.")
     assert away["finding"].startswith("Redis does not answer")
-    assert any("fallback" in each["finding"] for each in told["findings"])
+    assert any("fallback" in each["finding"] for each in reported["findings"])
 
 
 @pytest.mark.parametrize(
     ("policy", "loses"),
     [("allkeys-lru", "opt-outs and answers"), ("volatile-ttl", "messages are answered twice")],
 )
-def test_a_redis_that_throws_things_away_is_an_error(
-    twilio: TwilioSide, private_valkey: PrivateValkey, policy: str, loses: str
+def test_a_redis_that_evicts_keys_is_an_error(
+    twilio: SandboxCli, private_valkey: PrivateValkey, policy: str, loses: str
 ) -> None:
     with private_valkey.client() as client:
         client.config_set("maxmemory-policy", policy)
@@ -140,8 +140,8 @@ def test_a_redis_that_throws_things_away_is_an_error(
 
 
 @pytest.mark.parametrize("forbidden", ["-@scripting", "-set", "-publish"])
-def test_a_redis_that_lets_us_do_too_little_is_an_error(
-    twilio: TwilioSide, private_valkey: PrivateValkey, forbidden: str
+def test_missing_redis_permissions_are_an_error(
+    twilio: SandboxCli, private_valkey: PrivateValkey, forbidden: str
 ) -> None:
     url = private_valkey.url
     with private_valkey.client() as client:
@@ -153,31 +153,31 @@ def test_a_redis_that_lets_us_do_too_little_is_an_error(
     assert "the permissions of its user" in refused["remedy"]
 
 
-def test_configuration_mistakes_come_first_and_alone(twilio: TwilioSide, folder: Path) -> None:
+def test_mistakes_of_the_configuration_are_reported_alone(twilio: SandboxCli, folder: Path) -> None:
     (folder / "config" / "router.toml").write_text("[rooter]")
-    told = checked(twilio, code=1)
-    assert told["mistakes"] == ["config/router.toml: rooter: unknown key; did you mean router?"]
-    assert told["findings"] == []
+    reported = checked(twilio, code=1)
+    assert reported["mistakes"] == ["config/router.toml: rooter: unknown key; did you mean router?"]
+    assert reported["findings"] == []
 
 
-def test_without_twilio_only_the_configuration_is_checked(twilio: TwilioSide) -> None:
+def test_without_twilio_only_the_configuration_is_checked(twilio: SandboxCli) -> None:
     twilio.fault(kind="status", status=500)
     assert checked(twilio, "--no-twilio", code=0)["findings"] == []
 
 
-def test_without_credentials_and_without_the_sandbox_that_is_said(cli: Cli) -> None:
-    spoken = cli("check", SANDBOX_PORT=str(free_port()))
-    assert spoken.code == 0
-    assert "The sandbox does not run, so the settings at Twilio were not checked." in spoken.err
+def test_without_credentials_and_sandbox_twilio_is_skipped(cli: Cli) -> None:
+    result = cli("check", SANDBOX_PORT=str(free_port()))
+    assert result.code == 0
+    assert "The sandbox does not run, so the settings at Twilio were not checked." in result.err
 
 
-def test_a_redis_that_does_not_serve_is_told_once_without_the_sandbox_too(cli: Cli) -> None:
+def test_an_unreachable_redis_is_reported_once_without_the_sandbox(cli: Cli) -> None:
     nowhere = f"redis://127.0.0.1:{free_port()}"
-    spoken = cli("check", "--json", SANDBOX_PORT=str(free_port()), REDIS_URL=nowhere)
-    assert [each["about"] for each in json.loads(spoken.out)["findings"]] == ["redis"]
+    result = cli("check", "--json", SANDBOX_PORT=str(free_port()), REDIS_URL=nowhere)
+    assert [each["about"] for each in json.loads(result.out)["findings"]] == ["redis"]
 
 
-def test_a_redis_that_does_not_serve_is_one_error_whatever_twilio_says(twilio: TwilioSide) -> None:
+def test_an_unreachable_redis_is_one_error_with_findings_of_twilio(twilio: SandboxCli) -> None:
     nowhere = f"redis://127.0.0.1:{free_port()}"
     assert [error.split(":")[0] for error in errors(checked(twilio, code=1, REDIS_URL=nowhere))] == [
         "Redis does not answer"
@@ -187,7 +187,7 @@ def test_a_redis_that_does_not_serve_is_one_error_whatever_twilio_says(twilio: T
     assert first.startswith("Redis does not answer")
 
 
-def test_a_placeholder_is_an_error(twilio: TwilioSide) -> None:
+def test_a_placeholder_is_an_error(twilio: SandboxCli) -> None:
     placeholder = "MG" + "x" * 32
-    told = errors(checked(twilio, code=1, TWILIO_MESSAGING_SERVICE_SID=placeholder))
-    assert "services[1].sid is a placeholder, which exists neither in webhooks nor at Twilio." in told
+    reported = errors(checked(twilio, code=1, TWILIO_MESSAGING_SERVICE_SID=placeholder))
+    assert "services[1].sid is a placeholder, which exists neither in webhooks nor at Twilio." in reported

@@ -14,9 +14,9 @@ US, CANADA, BRITAIN = "+14155550123", "+16475550123", "+447700900123"
 
 
 def explained(cli: Cli, *words: str, code: int = 0) -> dict[str, Any]:
-    spoken = cli("explain", *words, "--json")
-    assert (spoken.code, spoken.err) == (code, "")
-    story: dict[str, Any] = json.loads(spoken.out)
+    result = cli("explain", *words, "--json")
+    assert (result.code, result.err) == (code, "")
+    story: dict[str, Any] = json.loads(result.out)
     return story
 
 
@@ -35,14 +35,14 @@ def explained(cli: Cli, *words: str, code: int = 0) -> dict[str, Any]:
         ([US, "echo hello"], "ECHO", "the function my_handlers:4 echo is called with 'hello'", "12345"),
     ],
 )
-def test_a_text_has_a_rule_an_answer_and_a_sender(
+def test_a_text_gets_a_rule_a_reply_and_a_sender(
     cli: Cli, words: list[str], rule: str, answer: str, sender: str
 ) -> None:
     story = explained(cli, *words)
     assert (story["rule"], story["answer"], story["sender"]) == (rule, answer, sender)
 
 
-def test_every_sender_has_its_reason(cli: Cli) -> None:
+def test_every_sender_has_a_reason(cli: Cli) -> None:
     story = explained(cli, BRITAIN, "HOURS")
     assert [line["sender"] for line in story["trail"] if line["taken"]] == [story["sender"]]
     reasons = {line["sender"]: line["reason"] for line in story["trail"]}
@@ -50,7 +50,7 @@ def test_every_sender_has_its_reason(cli: Cli) -> None:
     assert reasons["12345"] == "a short code of US does not reach GB"
 
 
-def test_near_rules_have_their_reasons(cli: Cli) -> None:
+def test_considered_rules_have_reasons(cli: Cli) -> None:
     story = explained(cli, US, "bonjour")
     assert [(line["rule"], line["verdict"]) for line in story["rules"]] == [("BONJOUR", "other scope")]
     assert story["rules"][0]["source"] == "config/keywords.toml, keyword 4"
@@ -70,19 +70,19 @@ def test_a_failing_template_is_a_problem(cli: Cli) -> None:
     assert story["answer"].startswith("fails: template keyword 3 (THIRD): ZeroDivisionError")
 
 
-def test_silence_needs_no_sender(cli: Cli, folder: Path) -> None:
+def test_no_reply_needs_no_sender(cli: Cli, folder: Path) -> None:
     (folder / "config" / "keywords.toml").write_text("")
     story = explained(cli, US, "anything")
     assert (story["rule"], story["sender"], story["trail"]) == ("no rule and no default", None, [])
 
 
-def test_people_read_it_at_80_columns(cli: Cli) -> None:
-    spoken = cli("explain", CANADA, "HOURS")
-    assert spoken.code == 0
-    assert "Rule     HOURS\n" in spoken.out
-    assert "Sender   +18885550100\n" in spoken.out
-    assert "a short code of US does not" in spoken.out
-    assert max(map(len, spoken.out.splitlines())) <= 80
+def test_an_explanation_fits_80_columns(cli: Cli) -> None:
+    result = cli("explain", CANADA, "HOURS")
+    assert result.code == 0
+    assert "Rule     HOURS\n" in result.out
+    assert "Sender   +18885550100\n" in result.out
+    assert "a short code of US does not" in result.out
+    assert max(map(len, result.out.splitlines())) <= 80
 
 
 def test_before_the_first_start_nothing_is_written(cli: Cli, folder: Path) -> None:
@@ -91,14 +91,14 @@ def test_before_the_first_start_nothing_is_written(cli: Cli, folder: Path) -> No
     assert not (folder / ".data").exists()
 
 
-def test_with_a_running_router_it_is_the_same(cli: Cli, serving: Serving) -> None:
-    spoken = cli("explain", CANADA, "bonjour", "--json", inside=serving.folder, **serving.environment)
-    assert spoken.code == 0
-    assert json.loads(spoken.out)["sender"] == "+18885550100"
+def test_with_a_running_router_the_result_is_the_same(cli: Cli, serving: Serving) -> None:
+    result = cli("explain", CANADA, "bonjour", "--json", inside=serving.folder, **serving.environment)
+    assert result.code == 0
+    assert json.loads(result.out)["sender"] == "+18885550100"
 
 
-def test_twilio_out_of_reach_is_told(cli: Cli) -> None:
-    spoken = cli(
+def test_an_unreachable_twilio_is_reported(cli: Cli) -> None:
+    result = cli(
         "explain",
         US,
         "HOURS",
@@ -107,7 +107,7 @@ def test_twilio_out_of_reach_is_told(cli: Cli) -> None:
         TWILIO_MESSAGING_SERVICE_SID="MG" + "0a" * 16,
         TWILIO_API_BASE_URL="http://127.0.0.1:1",
     )
-    assert spoken.code == 1
-    assert f"Nothing is stored about MG{'0a' * 16}" in spoken.err
-    assert "make run" in spoken.err
-    assert "t0ken" not in spoken.err
+    assert result.code == 1
+    assert f"Nothing is stored about MG{'0a' * 16}" in result.err
+    assert "make run" in result.err
+    assert "t0ken" not in result.err

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import Cli, Serving, Spoken
+from tests.cli.conftest import Cli, CommandResult, Serving
 
 TIMED = """
 [[keyword]]
@@ -30,15 +30,15 @@ did_you_mean = "Did you mean {{ keyword }}?"
 """
 
 
-def test_what_a_handlers_module_prints_is_no_part_of_the_output(cli: Cli, folder: Path) -> None:
+def test_what_a_handler_module_prints_goes_to_standard_error(cli: Cli, folder: Path) -> None:
     module = folder / "my_handlers.py"
     module.write_text(f"print('connecting ...')\n{module.read_text()}")
-    spoken = cli("keywords", "--json")
-    assert [rule["words"] for rule in json.loads(spoken.out)]
-    assert spoken.err == "connecting ...\n"
+    result = cli("keywords", "--json")
+    assert [rule["words"] for rule in json.loads(result.out)]
+    assert result.err == "connecting ...\n"
 
 
-def test_keywords_come_in_the_order_of_their_precedence(cli: Cli, folder: Path) -> None:
+def test_rules_are_listed_in_the_order_of_precedence(cli: Cli, folder: Path) -> None:
     (folder / "config" / "keywords.toml").write_text(
         "\n".join(
             f'[[keyword]]\nwords = ["{kind}"]\nmatch = "{kind}"\nreply = "a"\n'
@@ -56,41 +56,46 @@ def test_keywords_come_in_the_order_of_their_precedence(cli: Cli, folder: Path) 
     }
 
 
-def test_keywords_are_readable_at_80_columns(cli: Cli) -> None:
-    spoken = cli("keywords")
-    assert spoken.code == 0
-    assert "HOURS, OPEN" in spoken.out
-    assert "my_handlers:4 echo" in spoken.out
-    assert max(map(len, spoken.out.splitlines())) <= 80
+def test_rules_fit_80_columns(cli: Cli) -> None:
+    result = cli("keywords")
+    assert result.code == 0
+    assert "HOURS, OPEN" in result.out
+    assert "my_handlers:4 echo" in result.out
+    assert max(map(len, result.out.splitlines())) <= 80
 
 
 def write(folder: Path, content: str) -> None:
     (folder / "config" / "keywords.toml").write_text(content)
 
 
-def test_a_good_file_is_told_with_what_is_hidden(cli: Cli, folder: Path) -> None:
+def test_check_reports_shadowed_rules_as_warnings(cli: Cli, folder: Path) -> None:
     write(folder, TIMED)
-    spoken = cli("keywords", "check")
-    assert spoken.code == 0
-    assert "warning: 'support (.*)' (pattern) of order" in spoken.out
+    result = cli("keywords", "check")
+    assert result.code == 0
+    assert "warning: 'support (.*)' (pattern) of order" in result.out
     assert (
-        "'SUPPORT' (first-word) of SUPPORT (config/keywords.toml, keyword 2) takes precedence" in spoken.out
+        "'SUPPORT' (first-word) of SUPPORT (config/keywords.toml, keyword 2) takes precedence" in result.out
     )
-    assert spoken.out.endswith("config: good: 6 rules, 1 warning\n")
-    told = json.loads(cli("keywords", "check", "--json").out)
-    assert (told["good"], told["rules"], told["mistakes"], len(told["warnings"])) == (True, 6, [], 1)
+    assert result.out.endswith("config: good: 6 rules, 1 warning\n")
+    shown = json.loads(cli("keywords", "check", "--json").out)
+    assert (shown["good"], shown["rules"], shown["mistakes"], len(shown["warnings"])) == (
+        True,
+        6,
+        [],
+        1,
+    )
 
 
-def test_every_mistake_is_told(cli: Cli, folder: Path) -> None:
+def test_check_reports_every_mistake(cli: Cli, folder: Path) -> None:
     write(folder, TIMED.replace("mon-fri", "mo").replace(r"(\d+)", r"(\d+"))
-    spoken = cli("keywords", "check")
-    assert spoken.code == 1
-    errors = [line for line in spoken.out.splitlines() if line.startswith("error: ")]
+    result = cli("keywords", "check")
+    assert result.code == 1
+    errors = [line for line in result.out.splitlines() if line.startswith("error: ")]
     for part in ('days: "mo" should be a day like "mon"', "(config/keywords.toml, keyword 3) is invalid"):
         assert any(part in line for line in errors)
-    told = json.loads(cli("keywords", "check", "--json").out)
-    assert not told["good"]
-    assert any("missing )" in mistake for mistake in told["mistakes"])
+    shown = json.loads(cli("keywords", "check", "--json").out)
+    assert not shown["good"]
+    assert any("missing )" in mistake for mistake in shown["mistakes"])
 
 
 @pytest.mark.parametrize(
@@ -105,20 +110,20 @@ def test_every_mistake_is_told(cli: Cli, folder: Path) -> None:
         ("STOP", "2026-01-05T08:59", 0, "opt-out word STOP, answered by the router", {}),
     ],
 )
-def test_a_text_is_tried_at_any_time(
+def test_a_text_is_tested_at_any_time(
     cli: Cli, folder: Path, text: str, at: str, code: int, rule: str, verdicts: dict[str, str]
 ) -> None:
     write(folder, TIMED)
     router = folder / "config" / "router.toml"
     router.write_text(router.read_text().replace("[router]", '[router]\ntime_zone = "Europe/Berlin"'))
-    spoken = cli("keywords", "test", text, "--to", "12345", "--at", at, "--json")
-    told = json.loads(spoken.out)
-    assert (spoken.code, told["rule"], told["at"][-6:]) == (code, rule, "+01:00")
-    assert {each["source"].rpartition(", ")[2]: each["verdict"] for each in told["rules"]} == verdicts
+    result = cli("keywords", "test", text, "--to", "12345", "--at", at, "--json")
+    shown = json.loads(result.out)
+    assert (result.code, shown["rule"], shown["at"][-6:]) == (code, rule, "+01:00")
+    assert {each["source"].rpartition(", ")[2]: each["verdict"] for each in shown["rules"]} == verdicts
     assert rule in cli("keywords", "test", text, "--to", "12345", "--at", at).out
 
 
-def test_who_texts_and_where_matter(cli: Cli) -> None:
+def test_a_text_is_tested_for_a_contact_and_a_number(cli: Cli) -> None:
     canada = cli("keywords", "test", "bonjour", "--from", "+16475550123")
     assert canada.code == 0
     assert "from +16475550123" in canada.out
@@ -128,10 +133,8 @@ def test_who_texts_and_where_matter(cli: Cli) -> None:
     assert "Service MG" + "0b" * 16 in there.out
 
 
-def test_a_changed_file_is_tried_on_the_messages_that_came(
-    cli: Cli, serving: Serving, tmp_path: Path
-) -> None:
-    def run(*words: str) -> Spoken:
+def test_a_changed_file_is_tried_on_the_journal(cli: Cli, serving: Serving, tmp_path: Path) -> None:
+    def run(*words: str) -> CommandResult:
         return cli(*words, inside=serving.folder, **serving.environment)
 
     for text in ("hours", "opne", "menu", "jobs now", "STOP", "START"):
@@ -145,10 +148,10 @@ def test_a_changed_file_is_tried_on_the_messages_that_came(
     unchanged = run("keywords", "try", str(same))
     assert unchanged.code == 0
     assert "0 of " in unchanged.out
-    spoken = run("keywords", "try", str(changed), "--json", "--reveal")
-    assert spoken.code == 1
-    told = json.loads(spoken.out)
-    mine = {each["body"]: (each["before"], each["after"]) for each in told["changes"]}
+    result = run("keywords", "try", str(changed), "--json", "--reveal")
+    assert result.code == 1
+    reported = json.loads(result.out)
+    mine = {each["body"]: (each["before"], each["after"]) for each in reported["changes"]}
     assert mine["hours"] == (
         {"rule": "HOURS", "answer": "We are open 9 to 5, friend."},
         {"rule": "HOURS", "answer": "We are open 10 to 4, friend."},
@@ -158,24 +161,24 @@ def test_a_changed_file_is_tried_on_the_messages_that_came(
         {"rule": "JOBS", "answer": "None, sorry."},
     )
     assert not {"opne", "menu", "STOP", "START"} & mine.keys()
-    assert told["changed"] == len(told["changes"]) < told["tried"]
+    assert reported["changed"] == len(reported["changes"]) < reported["tried"]
     shown = run("keywords", "try", str(changed), "--last", "500")
     assert shown.code == 1
-    assert f"{told['changed']} of {told['tried']} messages would be answered differently" in shown.out
+    assert f"{reported['changed']} of {reported['tried']} messages would be answered differently" in shown.out
     assert "jobs" not in shown.out
     assert "(8 characters)" in " ".join(shown.out.split())
     assert max(map(len, shown.out.splitlines())) <= 80
 
 
-def test_a_file_with_mistakes_or_none_is_not_tried(cli: Cli, tmp_path: Path) -> None:
+def test_an_invalid_or_missing_file_is_not_tried(cli: Cli, tmp_path: Path) -> None:
     broken = tmp_path / "broken.toml"
     broken.write_text("[[keyword]")
-    spoken = cli("keywords", "try", str(broken))
-    assert spoken.code == 1
-    assert "broken.toml: not valid TOML" in spoken.err
+    result = cli("keywords", "try", str(broken))
+    assert result.code == 1
+    assert "broken.toml: not valid TOML" in result.err
     assert cli("keywords", "try", str(tmp_path / "none.toml")).code == 2
 
 
 def test_without_messages_nothing_changes(cli: Cli, folder: Path) -> None:
-    spoken = cli("keywords", "try", "config/keywords.toml", "--json")
-    assert (spoken.code, json.loads(spoken.out)) == (0, {"tried": 0, "changed": 0, "changes": []})
+    result = cli("keywords", "try", "config/keywords.toml", "--json")
+    assert (result.code, json.loads(result.out)) == (0, {"tried": 0, "changed": 0, "changes": []})

@@ -12,7 +12,7 @@ SERVICE = "MG" + "1" * 32
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "reported"),
     [
         (b"number\n" + b"1" * 200_000, "is not a CSV file"),
         (b"number\n\xff", "is not UTF-8"),
@@ -22,17 +22,17 @@ SERVICE = "MG" + "1" * 32
     ],
     ids=["huge", "binary", "empty", "future", "past"],
 )
-def test_a_file_that_is_no_list_is_told(
-    cli: Cli, valkey_url: str, folder: Path, content: bytes, told: str
+def test_an_invalid_file_is_reported(
+    cli: Cli, valkey_url: str, folder: Path, content: bytes, reported: str
 ) -> None:
     (folder / "list.csv").write_bytes(content)
-    spoken = cli("opt-outs", "import", "list.csv", "--service", SERVICE, REDIS_URL=valkey_url)
-    assert spoken.code == 1
-    assert spoken.err.startswith("list.csv: ")
-    assert told in spoken.err
+    result = cli("opt-outs", "import", "list.csv", "--service", SERVICE, REDIS_URL=valkey_url)
+    assert result.code == 1
+    assert result.err.startswith("list.csv: ")
+    assert reported in result.err
 
 
-def test_a_place_that_cannot_be_written_is_told(cli: Cli, valkey_url: str, folder: Path) -> None:
-    spoken = cli("opt-outs", "export", "nowhere/list.csv", REDIS_URL=valkey_url)
-    assert (spoken.code, spoken.out) == (1, "")
-    assert spoken.err == "nowhere/list.csv cannot be written: No such file or directory\n"
+def test_an_unwritable_file_is_reported(cli: Cli, valkey_url: str, folder: Path) -> None:
+    result = cli("opt-outs", "export", "nowhere/list.csv", REDIS_URL=valkey_url)
+    assert (result.code, result.out) == (1, "")
+    assert result.err == "nowhere/list.csv cannot be written: No such file or directory\n"

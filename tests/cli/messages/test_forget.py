@@ -15,19 +15,19 @@ def texts(live: Cli, body: str) -> str:
     return sid
 
 
-def test_a_person_is_forgotten_once_somebody_says_so(live: Cli) -> None:
+def test_a_contact_is_deleted_after_a_confirmation(live: Cli) -> None:
     hours, boom = texts(live, "HOURS"), texts(live, "BOOM")
     asked = live("messages", "forget", SOMEBODY)
     assert asked.code == 2
     assert "2 messages" in asked.err
     assert "--yes" in asked.err
     assert live("messages", "show", hours).code == 0
-    spoken = live("messages", "forget", "+1 (206) 555-0123", "--yes", "--json")
-    assert spoken.code == 0
-    told = json.loads(spoken.out)
-    assert (told["number"], told["in_work"]) == ("+1206•••0123", 0)
-    assert told["removed"]["messages"] == 2
-    assert told["removed"]["dead_letters"] == 1
+    result = live("messages", "forget", "+1 (206) 555-0123", "--yes", "--json")
+    assert result.code == 0
+    shown = json.loads(result.out)
+    assert (shown["number"], shown["in_work"]) == ("+1206•••0123", 0)
+    assert shown["removed"]["messages"] == 2
+    assert shown["removed"]["dead_letters"] == 1
     for sid in (hours, boom):
         assert live("messages", "show", sid).code == 1
     assert boom not in live("messages", "--failed").out
@@ -36,19 +36,19 @@ def test_a_person_is_forgotten_once_somebody_says_so(live: Cli) -> None:
     assert again.err.startswith("Nothing is stored about +1206•••0123.")
 
 
-def test_an_opt_out_stays_unless_it_is_named(live: Cli) -> None:
+def test_an_opt_out_stays_without_the_option(live: Cli) -> None:
     texts(live, "STOP")
-    spoken = live("messages", "forget", SOMEBODY, "--yes")
-    assert "deleted: 1 message\n" in spoken.out
-    assert "kept:    1 entry of the opt-out list (--opt-out-too deletes it)" in spoken.out
+    result = live("messages", "forget", SOMEBODY, "--yes")
+    assert "deleted: 1 message\n" in result.out
+    assert "kept:    1 entry of the opt-out list (--opt-out-too deletes it)" in result.out
     assert SOMEBODY in live("opt-outs", "list", "--reveal").out
     assert live("messages", "forget", SOMEBODY, "--yes").code == 1
-    spoken = live("messages", "forget", SOMEBODY, "--yes", "--opt-out-too")
-    assert spoken.out == "deleted: 1 entry of the opt-out list\n"
+    result = live("messages", "forget", SOMEBODY, "--yes", "--opt-out-too")
+    assert result.out == "deleted: 1 entry of the opt-out list\n"
     assert SOMEBODY not in live("opt-outs", "list", "--reveal").out
 
 
-def test_where_nothing_ever_ran_there_is_nothing_to_forget(cli: Cli) -> None:
-    spoken = cli("messages", "forget", SOMEBODY, "--yes")
-    assert spoken.code == 1
-    assert "Nothing is stored about +1206•••0123." in spoken.err
+def test_without_a_store_nothing_is_deleted(cli: Cli) -> None:
+    result = cli("messages", "forget", SOMEBODY, "--yes")
+    assert result.code == 1
+    assert "Nothing is stored about +1206•••0123." in result.err

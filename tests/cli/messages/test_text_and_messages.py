@@ -27,16 +27,16 @@ from tests.cli.conftest import PROGRAM, Cli, Serving
 
 
 def texted(live: Cli, *words: str) -> dict[str, Any]:
-    spoken = live("text", *words, "--json")
-    assert (spoken.code, spoken.err) == (0, "")
-    answer: dict[str, Any] = json.loads(spoken.out)
+    result = live("text", *words, "--json")
+    assert (result.code, result.err) == (0, "")
+    answer: dict[str, Any] = json.loads(result.out)
     return answer
 
 
 def story(live: Cli, sid: str, *more: str) -> dict[str, Any]:
-    spoken = live("messages", "show", sid, "--json", *more)
-    assert (spoken.code, spoken.err) == (0, "")
-    episode = json.loads(spoken.out)
+    result = live("messages", "show", sid, "--json", *more)
+    assert (result.code, result.err) == (0, "")
+    episode = json.loads(result.out)
     assert isinstance(episode, dict)
     return episode
 
@@ -53,43 +53,43 @@ def story(live: Cli, sid: str, *more: str) -> dict[str, Any]:
         (["HOURS", "--to", "+14155550100"], "12345", "We are open 9 to 5, friend."),
     ],
 )
-def test_a_text_gets_its_answer(live: Cli, words: list[str], sender: str, body: str) -> None:
+def test_a_text_gets_its_reply(live: Cli, words: list[str], sender: str, body: str) -> None:
     (message,) = texted(live, *words)["messages"]
     assert (message["from"], message["body"]) == (sender, body)
 
 
-def test_pictures_and_segments_are_told(live: Cli) -> None:
+def test_pictures_and_segments_are_shown(live: Cli) -> None:
     (message,) = texted(live, "MENU", "--media", "https://example.com/mine.jpg")["messages"]
     assert message["media"] == ["https://example.com/menu.png"]
     assert message["segments"] == 1
 
 
-def test_the_same_sid_gets_the_same_answer(live: Cli) -> None:
+def test_the_same_sid_gets_the_same_reply(live: Cli) -> None:
     first = texted(live, "HOURS")
     again = texted(live, "ECHO another text", "--sid", first["sid"])
     assert again["messages"] == first["messages"]
 
 
-def test_an_answer_looks_like_a_phone(live: Cli) -> None:
-    spoken = live("text", "MENU")
-    assert spoken.code == 0
-    assert spoken.out.startswith("+14155550123 texts 12345: MENU\n")
-    assert "from 12345" in spoken.out
-    assert "[picture] https://example.com/menu.png" in spoken.out
-    assert "1 segment " in spoken.out
-    assert max(map(len, spoken.out.splitlines())) <= 80
+def test_a_reply_is_shown_as_on_a_phone(live: Cli) -> None:
+    result = live("text", "MENU")
+    assert result.code == 0
+    assert result.out.startswith("+14155550123 texts 12345: MENU\n")
+    assert "from 12345" in result.out
+    assert "[picture] https://example.com/menu.png" in result.out
+    assert "1 segment " in result.out
+    assert max(map(len, result.out.splitlines())) <= 80
 
 
-def test_no_answer_is_told(live: Cli) -> None:
+def test_no_reply_is_shown(live: Cli) -> None:
     assert texted(live, "QUIET")["messages"] == []
     assert "(no reply)" in live("text", "QUIET").out
 
 
-def test_another_token_is_refused_with_the_reason(live: Cli) -> None:
+def test_another_token_is_refused_with_a_reason(live: Cli) -> None:
     account = "AC" + "0" * 31 + "1"
-    spoken = live("text", "HOURS", "--to", "12345", TWILIO_ACCOUNT_SID=account, TWILIO_AUTH_TOKEN="another")
-    assert spoken.code == 1
-    assert spoken.err.startswith("The router refused the signature (403).")
+    result = live("text", "HOURS", "--to", "12345", TWILIO_ACCOUNT_SID=account, TWILIO_AUTH_TOKEN="another")
+    assert result.code == 1
+    assert result.err.startswith("The router refused the signature (403).")
 
 
 def test_a_router_is_found_by_its_url_alone(live: Cli, serving: Serving) -> None:
@@ -99,14 +99,14 @@ def test_a_router_is_found_by_its_url_alone(live: Cli, serving: Serving) -> None
 
 
 @pytest.mark.parametrize("more", [[], ["--to", "12345"]])
-def test_a_router_that_does_not_run_is_told_with_the_line_to_paste(cli: Cli, more: list[str]) -> None:
+def test_a_router_that_does_not_run_is_reported_with_a_command(cli: Cli, more: list[str]) -> None:
     port = free_port()
-    spoken = cli("text", "HOURS", *more, PORT=str(port))
-    assert spoken.code == 1
-    assert f"http://127.0.0.1:{port}" in spoken.err
-    assert "Start it in another terminal: make run" in spoken.err
-    assert "If it listens on another address, use PORT=8001" in spoken.err
-    assert "Traceback" not in spoken.err
+    result = cli("text", "HOURS", *more, PORT=str(port))
+    assert result.code == 1
+    assert f"http://127.0.0.1:{port}" in result.err
+    assert "Start it in another terminal: make run" in result.err
+    assert "If it listens on another address, use PORT=8001" in result.err
+    assert "Traceback" not in result.err
 
 
 class Another(BaseHTTPRequestHandler):
@@ -152,20 +152,20 @@ def test_a_text_waits_for_a_router_that_is_about_to_listen(
             monotonic=time.monotonic, sleep=lambda _: running.enter_context(listening(port))
         )
         monkeypatch.setattr("sms_router.cli.server.text.time", begin)
-        spoken = cli("text", "HOURS", "--to", "12345", PORT=str(port))
-    assert (spoken.code, spoken.err) == (0, "")
-    assert "Here I am." in spoken.out
+        result = cli("text", "HOURS", "--to", "12345", PORT=str(port))
+    assert (result.code, result.err) == (0, "")
+    assert "Here I am." in result.out
 
 
-def test_another_program_in_the_routers_place_is_told(cli: Cli) -> None:
+def test_another_program_at_the_url_is_reported(cli: Cli) -> None:
     class Elsewhere(Another):
         path_of_ours = "/somewhere"
 
     port = free_port()
     with listening(port, Elsewhere):
-        spoken = cli("text", "HOURS", "--to", "12345", PORT=str(port))
-    assert spoken.code == 1
-    assert spoken.err.splitlines()[:2] == [
+        result = cli("text", "HOURS", "--to", "12345", PORT=str(port))
+    assert result.code == 1
+    assert result.err.splitlines()[:2] == [
         "The router answered 404.",
         "See its log, unless another program listens there.",
     ]
@@ -178,11 +178,11 @@ def test_another_program_in_the_routers_place_is_told(cli: Cli) -> None:
         ("--url", "localhost:8000", "must begin with http:// or https://"),
     ],
 )
-def test_an_option_that_cannot_be_right_is_wrong_use(cli: Cli, option: str, value: str, remedy: str) -> None:
-    spoken = cli("text", "HOURS", option, value)
-    assert spoken.code == 2
-    assert option in spoken.err
-    assert remedy in " ".join(spoken.err.replace("│", " ").split())
+def test_an_invalid_option_is_wrong_usage(cli: Cli, option: str, value: str, remedy: str) -> None:
+    result = cli("text", "HOURS", option, value)
+    assert result.code == 2
+    assert option in result.err
+    assert remedy in " ".join(result.err.replace("│", " ").split())
 
 
 TWO_SERVICES = """
@@ -209,7 +209,7 @@ account = "AC22222222222222222222222222222222"
         ("99999", "AC" + "1" * 32, "MG" + "1" * 32),
     ],
 )
-def test_the_service_that_holds_the_number_is_named(
+def test_the_webhook_names_the_service_of_the_number(
     tmp_path: Path, valkey_url: str, valkey: redis.Redis, texted: str, account: str, service: str
 ) -> None:
     for digit, number in (("1", "12345"), ("2", "67890")):
@@ -240,7 +240,7 @@ def test_the_newest_message_comes_first(live: Cli) -> None:
     assert [each["sid"] for each in listed] == sids[::-1]
 
 
-def test_one_persons_messages_are_found_by_their_number(live: Cli) -> None:
+def test_messages_of_one_contact_are_listed(live: Cli) -> None:
     person = "+14155557001"
     sids = [texted(live, words, "--from", person)["sid"] for words in ("HOURS", "BOOM")]
     texted(live, "HOURS")
@@ -253,16 +253,21 @@ def test_one_persons_messages_are_found_by_their_number(live: Cli) -> None:
     assert live("messages", "--from", person, "--failed").code == 2
 
 
-def test_the_story_of_a_message(live: Cli) -> None:
+def test_the_timeline_of_a_message(live: Cli) -> None:
     sid = texted(live, "HOURS")["sid"]
-    told = story(live, sid)
-    assert told["from"] == "+1415•••0123"
-    assert told["body"] == "(5 characters)"
-    assert told["answer"] == ["(27 characters)"]
-    assert (told["to"], told["outcome"], told["rule"], told["sender"]) == ("12345", "reply", "HOURS", "12345")
-    assert told["received"].endswith("+00:00")
-    assert told["trail"][0].startswith("12345: chosen: ")
-    assert told["causes"] == []
+    reported = story(live, sid)
+    assert reported["from"] == "+1415•••0123"
+    assert reported["body"] == "(5 characters)"
+    assert reported["answer"] == ["(27 characters)"]
+    assert (reported["to"], reported["outcome"], reported["rule"], reported["sender"]) == (
+        "12345",
+        "reply",
+        "HOURS",
+        "12345",
+    )
+    assert reported["received"].endswith("+00:00")
+    assert reported["trail"][0].startswith("12345: chosen: ")
+    assert reported["causes"] == []
     revealed = story(live, sid, "--reveal")
     assert (revealed["from"], revealed["body"]) == ("+14155550123", "HOURS")
     assert revealed["answer"] == ["We are open 9 to 5, friend."]
@@ -289,7 +294,7 @@ def test_a_list_has_a_few_lines_for_each_message(live: Cli) -> None:
     assert max(map(len, lines)) <= 80
 
 
-def test_a_terminal_that_is_not_utf_8_shows_what_it_can(live: Cli, serving: Serving) -> None:
+def test_output_to_a_terminal_that_is_not_utf_8(live: Cli, serving: Serving) -> None:
     texted(live, "HOURS")
     done = subprocess.run(
         [str(PROGRAM), "messages", "--limit", "1"],
@@ -302,14 +307,14 @@ def test_a_terminal_that_is_not_utf_8_shows_what_it_can(live: Cli, serving: Serv
     assert "+1415???0123 to 12345" in done.stdout
 
 
-def test_one_message_is_readable_at_80_columns(live: Cli) -> None:
+def test_one_message_fits_80_columns(live: Cli) -> None:
     sid = texted(live, "HOURS")["sid"]
     lines = live("messages", "show", sid).out.splitlines()
     assert any(sid in line for line in lines)
     assert max(map(len, lines)) <= 80
 
 
-def test_what_a_person_texts_does_not_steer_the_terminal(live: Cli) -> None:
+def test_control_characters_of_texts_are_escaped(live: Cli) -> None:
     texted(live, "ECHO \x1b[2J\x9b1mred\r[bold]")
     for words in (["messages", "--limit", "1", "--reveal"], ["text", "ECHO \x1b[2J[bold]"]):
         shown = live(*words).out
@@ -318,15 +323,15 @@ def test_what_a_person_texts_does_not_steer_the_terminal(live: Cli) -> None:
         assert not set(shown) & {"\x1b", "\x9b", "\r"}
 
 
-def test_a_message_that_is_not_there_is_1(live: Cli) -> None:
-    spoken = live("messages", "show", "SM" + "0" * 32)
-    assert spoken.code == 1
-    assert "List the newest: sms-router messages" in spoken.err
+def test_an_unknown_message_exits_with_1(live: Cli) -> None:
+    result = live("messages", "show", "SM" + "0" * 32)
+    assert result.code == 1
+    assert "List the newest: sms-router messages" in result.err
 
 
-def test_without_messages_the_line_to_paste_is_shown(cli: Cli) -> None:
-    spoken = cli("messages")
-    assert (spoken.code, spoken.out) == (0, "No messages yet. Send one: sms-router text HOURS\n")
+def test_an_empty_list_shows_a_command(cli: Cli) -> None:
+    result = cli("messages")
+    assert (result.code, result.out) == (0, "No messages yet. Send one: sms-router text HOURS\n")
     assert json.loads(cli("messages", "--json").out) == []
     assert cli("messages", "--failed").out == "No dead letters.\n"
     assert cli("messages", "show", "SM" + "0" * 32).code == 1
@@ -339,5 +344,5 @@ def test_with_privacy_open_nothing_is_masked(live: Cli, serving: Serving, tmp_pa
     (open_folder / "router.toml").write_text(
         f'[router]\nprivacy = "open"\ndata_dir = "{serving.folder / ".data"}"\n'
     )
-    spoken = live("messages", "show", sid, "--json", SMS_ROUTER_CONFIG=str(open_folder))
-    assert json.loads(spoken.out)["body"] == "HOURS"
+    result = live("messages", "show", sid, "--json", SMS_ROUTER_CONFIG=str(open_folder))
+    assert json.loads(result.out)["body"] == "HOURS"

@@ -15,7 +15,7 @@ from sms_router.onboarding.checklist import Checklist
 from sms_router.onboarding.process_choice import choose_path
 from sms_router.store.keys import CHECKLISTS
 from sms_router.store.redis_py import sync_client
-from tests.cli.twilio_side import SERVICE, TwilioSide
+from tests.cli.sandbox_cli import SERVICE, SandboxCli
 
 PERSON, PORTED = "+14155550123", "+14155550100"
 
@@ -25,25 +25,25 @@ def said(text: str) -> str:
     return " ".join(text.replace("│", " ").split())
 
 
-def explained(twilio: TwilioSide, to: str) -> tuple[str, dict[str, str]]:
-    told = json.loads(twilio("explain", PERSON, "HOURS", "--to", to, "--json").out)
-    return told["sender"], {line["sender"]: line["reason"] for line in told["trail"]}
+def explained(twilio: SandboxCli, to: str) -> tuple[str, dict[str, str]]:
+    shown = json.loads(twilio("explain", PERSON, "HOURS", "--to", to, "--json").out)
+    return shown["sender"], {line["sender"]: line["reason"] for line in shown["trail"]}
 
 
-def state(twilio: TwilioSide, number: str) -> dict[str, object]:
-    told: dict[str, object] = json.loads(twilio("onboarding", "show", number, "--json").out)
-    return told
+def state(twilio: SandboxCli, number: str) -> dict[str, object]:
+    reported: dict[str, object] = json.loads(twilio("onboarding", "show", number, "--json").out)
+    return reported
 
 
-def test_a_number_is_kept_listed_shown_passed_over_and_used_once_it_is_live(twilio: TwilioSide) -> None:
+def test_a_number_is_recorded_skipped_and_used_once_it_is_live(twilio: SandboxCli) -> None:
     assert "No number is in onboarding" in twilio("onboarding").out
     added = twilio("onboarding", "add", "+1 415 555 0100", "--expected", "2099-12-01")
     assert added.code == 0
     assert "Next step: portability, by you" in added.out
     assert "2099-12-01" in twilio("onboarding").out
-    spoken = twilio("onboarding", "show", PORTED).out
-    assert "Do not close your account" in spoken
-    assert "added: port-us" in spoken
+    result = twilio("onboarding", "show", PORTED).out
+    assert "Do not close your account" in result
+    assert "added: port-us" in result
     sender, reasons = explained(twilio, "+18885550100")
     assert sender == "12345"
     why = f"being ported in, expected 2099-12-01; see sms-router onboarding show {PORTED}"
@@ -63,7 +63,7 @@ def test_a_number_is_kept_listed_shown_passed_over_and_used_once_it_is_live(twil
     assert "done live" in said(twilio("membership", "history").out)
 
 
-def test_a_short_code_that_moves_carrier_by_carrier_answers_whoever_texts_it(twilio: TwilioSide) -> None:
+def test_a_short_code_that_moves_carrier_by_carrier_answers_its_texts(twilio: SandboxCli) -> None:
     assert twilio("onboarding", "add", "12345", "--kind", "short-code-migration").code == 0
     assert explained(twilio, "12345")[0] == "12345"
     sender, reasons = explained(twilio, "+12125550100")
@@ -71,11 +71,11 @@ def test_a_short_code_that_moves_carrier_by_carrier_answers_whoever_texts_it(twi
     assert reasons["12345"].startswith("being migrated to Twilio carrier by carrier; see ")
 
 
-def test_a_rejection_says_what_mends_it_and_is_mended(twilio: TwilioSide) -> None:
+def test_a_rejection_shows_its_remedies_and_is_resubmitted(twilio: SandboxCli) -> None:
     twilio("onboarding", "add", "+16475550100")
-    spoken = twilio("onboarding", "reject", "+16475550100", "--reason", "PIN does not match")
-    assert spoken.code == 0
-    assert "Get the account's PIN" in spoken.out
+    result = twilio("onboarding", "reject", "+16475550100", "--reason", "PIN does not match")
+    assert result.code == 0
+    assert "Get the account's PIN" in result.out
     assert "rejected" in twilio("onboarding").out
     assert "Get the account's PIN" in twilio("onboarding", "show", "+16475550100").out
     assert state(twilio, "+16475550100")["who"] == "you"
@@ -83,7 +83,7 @@ def test_a_rejection_says_what_mends_it_and_is_mended(twilio: TwilioSide) -> Non
     assert state(twilio, "+16475550100")["rejected"] is None
 
 
-def test_adding_a_number_that_answers_already_is_minded(twilio: TwilioSide) -> None:
+def test_adding_a_number_of_a_service_is_reported(twilio: SandboxCli) -> None:
     twilio("membership", "refresh")
     added = twilio("onboarding", "add", PORTED)
     assert added.code == 0
@@ -92,13 +92,17 @@ def test_adding_a_number_that_answers_already_is_minded(twilio: TwilioSide) -> N
     assert not twilio("onboarding", "add", "+13125550111").err
 
 
-def test_notes_dates_and_requests_are_kept_and_a_number_is_forgotten(twilio: TwilioSide) -> None:
+def test_notes_dates_and_requests_are_stored_and_a_checklist_is_deleted(twilio: SandboxCli) -> None:
     twilio("onboarding", "add", PORTED)
     sid = "KW" + "a" * 32
     for words in (["note", PORTED, "ask Ben"], ["expect", PORTED, "2099-01-02"], ["request", PORTED, sid]):
         assert twilio("onboarding", *words).code == 0
-    told = state(twilio, PORTED)
-    assert (told["expected"], told["port_in_request"], told["step"]) == ("2099-01-02", sid, "review")
+    shown = state(twilio, PORTED)
+    assert (shown["expected"], shown["port_in_request"], shown["step"]) == (
+        "2099-01-02",
+        sid,
+        "review",
+    )
     assert "ask Ben" in twilio("onboarding", "show", PORTED).out
     assert twilio("onboarding", "drop", PORTED).code == 2
     assert twilio("onboarding", "drop", PORTED, "--yes").code == 0
@@ -107,7 +111,7 @@ def test_notes_dates_and_requests_are_kept_and_a_number_is_forgotten(twilio: Twi
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "told"),
+    ("words", "code", "reported"),
     [
         (["add", "12345"], 2, "--kind short-code-lease"),
         (["add", "12345", "--kind", "port-us"], 2, "are migrated, not ported"),
@@ -126,52 +130,52 @@ def test_notes_dates_and_requests_are_kept_and_a_number_is_forgotten(twilio: Twi
         (["note", "+12125550100", " "], 2, "1 to 200 characters"),
     ],
 )
-def test_wrong_use_is_told_with_the_remedy(
-    twilio: TwilioSide, words: list[str], code: int, told: str
+def test_wrong_usage_is_reported_with_a_remedy(
+    twilio: SandboxCli, words: list[str], code: int, reported: str
 ) -> None:
     twilio("onboarding", "add", "+12125550100")
     twilio("onboarding", "done", "+12125550100", "request")
     before = twilio("onboarding", "list", "--json").out
-    spoken = twilio("onboarding", *words)
-    assert spoken.code == code
-    assert told in said(spoken.err)
+    result = twilio("onboarding", *words)
+    assert result.code == code
+    assert reported in said(result.err)
     assert twilio("onboarding", "list", "--json").out == before
 
 
-def test_everything_is_told_to_programs(twilio: TwilioSide) -> None:
-    told = json.loads(twilio("onboarding", "add", PORTED, "--json").out)
-    assert told == state(twilio, PORTED)
-    assert told["service"] == SERVICE
-    assert [step["step"] for step in told["steps"]][:2] == ["portability", "request"]
-    assert told["steps"][0]["state"] == "now"
+def test_a_checklist_as_json(twilio: SandboxCli) -> None:
+    shown = json.loads(twilio("onboarding", "add", PORTED, "--json").out)
+    assert shown == state(twilio, PORTED)
+    assert shown["service"] == SERVICE
+    assert [step["step"] for step in shown["steps"]][:2] == ["portability", "request"]
+    assert shown["steps"][0]["state"] == "now"
 
 
-def posted(twilio: TwilioSide, path: str, **body: object) -> dict[str, str]:
+def posted(twilio: SandboxCli, path: str, **body: object) -> dict[str, str]:
     answer = requests.post(f"{twilio.url}/sandbox/{path}", json=body, timeout=5)
     assert answer.ok, answer.text
-    told: dict[str, str] = answer.json() if answer.content else {}
-    return told
+    reported: dict[str, str] = answer.json() if answer.content else {}
+    return reported
 
 
 NEW = "+13125550111"
 
 
-def test_a_port_is_followed_to_its_end(twilio: TwilioSide) -> None:
+def test_refresh_follows_a_port(twilio: SandboxCli) -> None:
     assert "can be ported" in twilio("onboarding", "portable", NEW).out
     sid = posted(twilio, "ports", phone_numbers=[NEW])["port_in_request_sid"]
     assert twilio("onboarding", "add", NEW, "--port-in", sid).code == 0
     assert "No progress" in twilio("onboarding", "refresh").out
 
     posted(twilio, f"ports/{sid}", status="port_rejected", reason="The PIN is wrong")
-    spoken = twilio("onboarding", "refresh")
-    assert spoken.code == 0
-    assert "rejected by the losing carrier: The PIN is wrong" in spoken.out
-    assert "Get the account's PIN" in spoken.out
+    result = twilio("onboarding", "refresh")
+    assert result.code == 0
+    assert "rejected by the losing carrier: The PIN is wrong" in result.out
+    assert "Get the account's PIN" in result.out
 
     posted(twilio, f"ports/{sid}", status="port_pending", port_date="2099-12-01")
     assert "expected: 2099-12-01" in twilio("onboarding", "refresh").out
-    told = state(twilio, NEW)
-    assert (told["step"], told["expected"], told["rejected"]) == ("configure", "2099-12-01", None)
+    shown = state(twilio, NEW)
+    assert (shown["step"], shown["expected"], shown["rejected"]) == ("configure", "2099-12-01", None)
     assert twilio("senders", "add", NEW).code == 0
     assert "configure" in twilio("onboarding", "refresh").out
     assert state(twilio, NEW)["step"] == "live"
@@ -186,7 +190,7 @@ def test_a_port_is_followed_to_its_end(twilio: TwilioSide) -> None:
 
 
 @pytest.mark.parametrize(
-    ("number", "code", "told"),
+    ("number", "code", "reported"),
     [
         (NEW, 0, "can be ported by Twilio's API"),
         ("+16135550111", 1, "Canadian number"),
@@ -195,17 +199,17 @@ def test_a_port_is_followed_to_its_end(twilio: TwilioSide) -> None:
         ("12345", 2, "Short codes are migrated, not ported"),
     ],
 )
-def test_whether_a_number_can_be_ported(twilio: TwilioSide, number: str, code: int, told: str) -> None:
-    spoken = twilio("onboarding", "portable", number)
-    assert spoken.code == code
-    assert told in said(spoken.out + spoken.err)
+def test_whether_a_number_can_be_ported(twilio: SandboxCli, number: str, code: int, reported: str) -> None:
+    result = twilio("onboarding", "portable", number)
+    assert result.code == code
+    assert reported in said(result.out + result.err)
 
 
-def test_the_pin_that_is_needed_is_told_to_people_and_programs(twilio: TwilioSide) -> None:
+def test_a_required_pin_is_reported(twilio: SandboxCli) -> None:
     posted(twilio, f"portability/{NEW}", portable=True, pin_required=True)
     assert "its PIN, and the account number" in twilio("onboarding", "portable", NEW).out
-    told = json.loads(twilio("onboarding", "portable", NEW, "--json").out)
-    assert told == {
+    shown = json.loads(twilio("onboarding", "portable", NEW, "--json").out)
+    assert shown == {
         "number": NEW,
         "portable": True,
         "pin_and_account_number_required": True,
@@ -216,20 +220,20 @@ def test_the_pin_that_is_needed_is_told_to_people_and_programs(twilio: TwilioSid
     }
 
 
-def test_what_cannot_be_read_is_told_and_the_rest_goes_on(twilio: TwilioSide) -> None:
+def test_unreadable_requests_are_reported_and_others_refreshed(twilio: SandboxCli) -> None:
     sid = posted(twilio, "ports", phone_numbers=[NEW])["port_in_request_sid"]
     twilio("onboarding", "add", PORTED, "--port-in", "KW" + "9" * 32)
     twilio("onboarding", "add", "+12125550100", "--port-in", sid)
     twilio("onboarding", "add", NEW, "--port-in", sid)
     posted(twilio, f"ports/{sid}", status="completed")
-    spoken = twilio("onboarding", "refresh")
-    assert spoken.code == 1
-    assert f"{NEW} is live" in spoken.out
-    told = said(spoken.err)
-    assert f"{PORTED}: this account has no port-in request KW{'9' * 32}; " in told
-    assert f"+12125550100 is not part of the port-in request {sid}; " in told
+    result = twilio("onboarding", "refresh")
+    assert result.code == 1
+    assert f"{NEW} is live" in result.out
+    reported = said(result.err)
+    assert f"{PORTED}: this account has no port-in request KW{'9' * 32}; " in reported
+    assert f"+12125550100 is not part of the port-in request {sid}; " in reported
     for number in (PORTED, "+12125550100"):
-        assert f"record the right one: sms-router onboarding request {number} KW..." in told
+        assert f"record the right one: sms-router onboarding request {number} KW..." in reported
 
     twilio.fault(kind="status", status=503)
     assert twilio("onboarding", "refresh").code == 1
@@ -237,12 +241,12 @@ def test_what_cannot_be_read_is_told_and_the_rest_goes_on(twilio: TwilioSide) ->
     assert twilio("onboarding").code == 0
 
 
-def test_check_says_what_is_missing_before_the_day(twilio: TwilioSide) -> None:
+def test_check_reports_a_number_missing_from_its_service(twilio: SandboxCli) -> None:
     tomorrow = datetime.now(UTC).date() + timedelta(days=1)
     twilio("onboarding", "add", NEW, "--expected", tomorrow.isoformat())
-    spoken = twilio("check")
-    assert f"warning: {NEW} is expected on {tomorrow} and is not in the Service" in spoken.out
-    assert f"sms-router senders add {NEW} --service {SERVICE}" in spoken.out
+    result = twilio("check")
+    assert f"warning: {NEW} is expected on {tomorrow} and is not in the Service" in result.out
+    assert f"sms-router senders add {NEW} --service {SERVICE}" in result.out
     twilio("onboarding", "reject", NEW, "--reason", "wrong zip")
     found = json.loads(twilio("check", "--json").out)["findings"]
     assert [each["remedy"] for each in found if "was rejected: wrong zip" in each["finding"]] == [
@@ -250,7 +254,7 @@ def test_check_says_what_is_missing_before_the_day(twilio: TwilioSide) -> None:
     ]
 
 
-def test_what_is_rejected_or_late_comes_first_and_then_what_is_expected_soonest(twilio: TwilioSide) -> None:
+def test_rejected_and_late_numbers_are_listed_first(twilio: SandboxCli) -> None:
     for number, day in ((PORTED, "2099-03-01"), ("+12125550100", "2099-02-01"), (NEW, "2099-04-01")):
         twilio("onboarding", "add", number, "--expected", day)
     twilio("onboarding", "reject", NEW, "--reason", "PIN")
@@ -258,7 +262,7 @@ def test_what_is_rejected_or_late_comes_first_and_then_what_is_expected_soonest(
     assert listed.index(NEW) < listed.index("+12125550100") < listed.index(PORTED)
 
 
-def test_who_is_never_the_fastest_is_told_and_nothing_is_stored(twilio: TwilioSide, valkey_url: str) -> None:
+def test_concurrent_changes_are_reported_and_nothing_is_stored(twilio: SandboxCli, valkey_url: str) -> None:
     settings = load_settings({"SMS_ROUTER_CONFIG": "config", "REDIS_URL": valkey_url})
     with sync_client(valkey_url) as others:
 
@@ -266,8 +270,8 @@ def test_who_is_never_the_fastest_is_told_and_nothing_is_stored(twilio: TwilioSi
             others.hincrby(CHECKLISTS, PORTED)
             return Checklist.start(choose_path(PORTED, None, None), SERVICE, at, who)
 
-        with pytest.raises(CommandError) as told:
+        with pytest.raises(CommandError) as reported:
             update_checklist(settings, PORTED, "added", overtaken)
         others.hdel(CHECKLISTS, PORTED)
-    assert "nothing was stored" in told.value.lines[0]
-    assert told.value.code == 1
+    assert "nothing was stored" in reported.value.lines[0]
+    assert reported.value.code == 1

@@ -8,29 +8,29 @@ from datetime import UTC, datetime
 import pytest
 
 from sms_router.cli.senders.cordons import parse_end
-from tests.cli.twilio_side import CODE, NEW_YORK, TwilioSide
+from tests.cli.sandbox_cli import CODE, NEW_YORK, SandboxCli
 
 PERSON = "+14155550123"
 NOON = datetime(2026, 1, 9, 12, tzinfo=UTC).timestamp()
 
 
-def answering(twilio: TwilioSide, *words: str) -> tuple[str, dict[str, str]]:
-    told = json.loads(twilio("explain", PERSON, "HOURS", "--json", *words).out)
-    return told["sender"], {line["sender"]: line["reason"] for line in told["trail"]}
+def answering(twilio: SandboxCli, *words: str) -> tuple[str, dict[str, str]]:
+    shown = json.loads(twilio("explain", PERSON, "HOURS", "--json", *words).out)
+    return shown["sender"], {line["sender"]: line["reason"] for line in shown["trail"]}
 
 
 @pytest.mark.parametrize("named", [CODE, "12345"])
-def test_a_short_code_is_cordoned_listed_explained_and_released(twilio: TwilioSide, named: str) -> None:
-    spoken = twilio("senders", "cordon", named, "--reason", "carrier\nincident", "--for", "2h")
-    assert spoken.code == 0
-    assert f"12345 ({CODE}) is cordoned until " in spoken.out
-    assert "UTC: carrier incident" in spoken.out
+def test_a_short_code_is_cordoned_listed_explained_and_released(twilio: SandboxCli, named: str) -> None:
+    result = twilio("senders", "cordon", named, "--reason", "carrier\nincident", "--for", "2h")
+    assert result.code == 0
+    assert f"12345 ({CODE}) is cordoned until " in result.out
+    assert "UTC: carrier incident" in result.out
     listed = twilio("senders").out
     assert "state" in listed
     assert "carrier" in listed
-    (told,) = [each for each in json.loads(twilio("senders", "--json").out) if each["number"] == "12345"]
-    assert told["cordoned"]["reason"] == "carrier incident"
-    assert told["cordoned"]["since"] < told["cordoned"]["until"]
+    (reported,) = [each for each in json.loads(twilio("senders", "--json").out) if each["number"] == "12345"]
+    assert reported["cordoned"]["reason"] == "carrier incident"
+    assert reported["cordoned"]["since"] < reported["cordoned"]["until"]
     sender, reasons = answering(twilio)
     assert sender == "+14155550100"
     assert reasons["12345"].startswith("cordoned until ")
@@ -41,19 +41,19 @@ def test_a_short_code_is_cordoned_listed_explained_and_released(twilio: TwilioSi
     assert "is in use again" in twilio("senders", "release", named).out
     assert answering(twilio)[0] == "12345"
     assert "state" not in twilio("senders").out
-    spoken = twilio("senders", "release", named)
-    assert (spoken.code, spoken.err.splitlines()[0]) == (1, f"{named} is not cordoned.")
+    result = twilio("senders", "release", named)
+    assert (result.code, result.err.splitlines()[0]) == (1, f"{named} is not cordoned.")
     history = twilio("membership", "history").out
     assert "release 12345" in history
     assert "cordon 12345" in history
 
 
-def test_without_an_end_it_holds_until_it_is_released(twilio: TwilioSide) -> None:
-    spoken = twilio("senders", "cordon", "+1 (212) 555-0100", "--reason", "lease")
-    assert "is cordoned until it is released: lease" in spoken.out
-    assert f"sms-router senders release {NEW_YORK}" in spoken.out
-    told = json.loads(twilio("senders", "cordon", NEW_YORK, "--reason", "port", "--json").out)
-    assert (told["number"], told["cordoned"]["reason"], told["cordoned"]["until"]) == (
+def test_a_cordon_without_an_end_holds_until_it_is_released(twilio: SandboxCli) -> None:
+    result = twilio("senders", "cordon", "+1 (212) 555-0100", "--reason", "lease")
+    assert "is cordoned until it is released: lease" in result.out
+    assert f"sms-router senders release {NEW_YORK}" in result.out
+    shown = json.loads(twilio("senders", "cordon", NEW_YORK, "--reason", "port", "--json").out)
+    assert (shown["number"], shown["cordoned"]["reason"], shown["cordoned"]["until"]) == (
         "+12125550100",
         "port",
         None,
@@ -61,7 +61,7 @@ def test_without_an_end_it_holds_until_it_is_released(twilio: TwilioSide) -> Non
     assert twilio("senders", "release", "+12125550100").code == 0
 
 
-def test_twilio_may_be_away(twilio: TwilioSide) -> None:
+def test_cordons_need_no_twilio(twilio: SandboxCli) -> None:
     twilio("membership", "refresh")
     twilio.fault(kind="status", status=503)
     assert twilio("senders", "cordon", "12345", "--reason", "incident").code == 0
@@ -84,10 +84,10 @@ def test_twilio_may_be_away(twilio: TwilioSide) -> None:
         (["99999", "--reason", "x"], 1, "has a sender 99999"),
     ],
 )
-def test_a_wrong_word_changes_nothing(twilio: TwilioSide, words: list[str], code: int, said: str) -> None:
-    spoken = twilio("senders", "cordon", *words)
-    assert spoken.code == code
-    assert said in " ".join(spoken.err.replace("│", " ").split())
+def test_wrong_usage_changes_nothing(twilio: SandboxCli, words: list[str], code: int, said: str) -> None:
+    result = twilio("senders", "cordon", *words)
+    assert result.code == code
+    assert said in " ".join(result.err.replace("│", " ").split())
     assert "state" not in twilio("senders").out
 
 
@@ -104,5 +104,5 @@ def test_a_wrong_word_changes_nothing(twilio: TwilioSide, words: list[str], code
         (None, "2026-01-09T13:00", NOON + 3600),
     ],
 )
-def test_the_end_is_told_as_a_span_or_a_time(span: str | None, until: str | None, end: float | None) -> None:
+def test_the_end_is_a_duration_or_a_time(span: str | None, until: str | None, end: float | None) -> None:
     assert parse_end(span, until, NOON) == end

@@ -14,21 +14,21 @@ import redis
 from sms_router.membership import audit_log as journal
 from sms_router.store.keys import AUDIT_LOG
 from tests.cli.conftest import PROGRAM
-from tests.cli.twilio_side import CODE, SERVICE, SPARE, WORLD, TwilioSide
+from tests.cli.sandbox_cli import CODE, SERVICE, SPARE, WORLD, SandboxCli
 
 
-def codes(twilio: TwilioSide, *words: str) -> list[str]:
+def codes(twilio: SandboxCli, *words: str) -> list[str]:
     return [each["number"] for each in json.loads(twilio("short-codes", "list", "--json", *words).out)]
 
 
-def test_the_services_short_codes_are_listed_and_with_all_the_accounts(twilio: TwilioSide) -> None:
+def test_short_codes_of_the_service_and_of_the_account_are_listed(twilio: SandboxCli) -> None:
     assert codes(twilio) == ["12345"]
     assert codes(twilio, "--all") == ["12345", "67890"]
-    spoken = twilio("short-codes", "list", "--all")
-    assert f"In {SERVICE}:" in spoken.out
-    assert f"On the account, but not in {SERVICE}:" in spoken.out
-    assert f"12345    US short code   SMS+MMS   {CODE}" in " ".join(spoken.out.split(" \n"))
-    assert max(map(len, spoken.out.splitlines())) <= 80
+    result = twilio("short-codes", "list", "--all")
+    assert f"In {SERVICE}:" in result.out
+    assert f"On the account, but not in {SERVICE}:" in result.out
+    assert f"12345    US short code   SMS+MMS   {CODE}" in " ".join(result.out.split(" \n"))
+    assert max(map(len, result.out.splitlines())) <= 80
 
 
 @pytest.mark.parametrize(
@@ -41,14 +41,12 @@ def test_the_services_short_codes_are_listed_and_with_all_the_accounts(twilio: T
         (["--friendly-name", "Spare code", "--short-code", "1"], []),
     ],
 )
-def test_the_filters_are_twilios(twilio: TwilioSide, filters: list[str], expected: list[str]) -> None:
+def test_the_filters_are_twilios(twilio: SandboxCli, filters: list[str], expected: list[str]) -> None:
     assert codes(twilio, "--all", *filters) == expected
 
 
 @pytest.mark.parametrize("named", [CODE, "12345"])
-def test_one_short_code_is_shown_with_everything_that_both_resources_say(
-    twilio: TwilioSide, named: str
-) -> None:
+def test_one_short_code_is_shown_with_both_resources(twilio: SandboxCli, named: str) -> None:
     assert json.loads(twilio("short-codes", "show", named, "--json").out) == {
         "sid": CODE,
         "number": "12345",
@@ -69,18 +67,16 @@ def test_one_short_code_is_shown_with_everything_that_both_resources_say(
     assert CODE in twilio("short-codes", "show", named).out
 
 
-def test_add_and_remove_change_twilio_and_what_the_routers_know(
-    twilio: TwilioSide, valkey: redis.Redis
-) -> None:
-    spoken = twilio("short-codes", "add", SPARE.sid)
-    assert (spoken.code, spoken.out) == (
+def test_add_and_remove_change_twilio_and_the_routers(twilio: SandboxCli, valkey: redis.Redis) -> None:
+    result = twilio("short-codes", "add", SPARE.sid)
+    assert (result.code, result.out) == (
         0,
         f"67890 ({SPARE.sid}) is in {SERVICE}; every router uses it now.\n",
     )
     assert [each.short_code for each in twilio.service.short_codes.list()] == ["12345", "67890"]
     assert "67890" in twilio("senders").out
-    spoken = twilio("short-codes", "remove", "67890", "--yes")
-    assert spoken.code == 0
+    result = twilio("short-codes", "remove", "67890", "--yes")
+    assert result.code == 0
     assert codes(twilio) == ["12345"]
     assert "67890" not in twilio("senders").out
     newest, oldest = journal.recent(valkey, 10)
@@ -90,10 +86,10 @@ def test_add_and_remove_change_twilio_and_what_the_routers_know(
     ]
 
 
-def test_nothing_is_removed_unless_somebody_says_so(twilio: TwilioSide, valkey: redis.Redis) -> None:
-    spoken = twilio("short-codes", "remove", CODE)
-    assert spoken.code == 2
-    assert spoken.err.splitlines() == [
+def test_nothing_is_removed_without_a_confirmation(twilio: SandboxCli, valkey: redis.Redis) -> None:
+    result = twilio("short-codes", "remove", CODE)
+    assert result.code == 2
+    assert result.err.splitlines() == [
         f"Remove 12345 from {SERVICE}? It stays on the account, but its texts then get no answer."
         " Confirm with --yes:",
         f"sms-router short-codes remove {CODE} --yes",
@@ -103,8 +99,8 @@ def test_nothing_is_removed_unless_somebody_says_so(twilio: TwilioSide, valkey: 
 
 
 @pytest.mark.parametrize(("answer", "code", "left"), [("n", 1, ["12345"]), ("y", 0, [])])
-def test_on_a_terminal_it_asks(
-    twilio: TwilioSide, folder: Path, answer: str, code: int, left: list[str]
+def test_on_a_terminal_the_command_asks(
+    twilio: SandboxCli, folder: Path, answer: str, code: int, left: list[str]
 ) -> None:
     master, terminal = pty.openpty()
     os.write(master, f"{answer}\n".encode())
@@ -124,8 +120,8 @@ def test_on_a_terminal_it_asks(
     assert codes(twilio) == left
 
 
-def test_update_changes_what_was_given_and_shows_what_it_was(twilio: TwilioSide, valkey: redis.Redis) -> None:
-    spoken = twilio(
+def test_update_changes_the_given_settings_and_prints_them(twilio: SandboxCli, valkey: redis.Redis) -> None:
+    result = twilio(
         "short-codes",
         "update",
         CODE,
@@ -136,18 +132,18 @@ def test_update_changes_what_was_given_and_shows_what_it_was(twilio: TwilioSide,
         *("--sms-fallback-method", "GET"),
         *("--api-version", "2010-04-01"),
     )
-    assert spoken.code == 0
-    assert spoken.out.startswith("12345: friendly name: Demo short code -> Shop, sms url: none -> https://a.")
+    assert result.code == 0
+    assert result.out.startswith("12345: friendly name: Demo short code -> Shop, sms url: none -> https://a.")
     code = twilio.client.api.v2010.accounts(twilio.client.username).short_codes(CODE).fetch()
     assert (code.friendly_name, code.sms_url, code.sms_method) == ("Shop", "https://a.example.com/sms", "GET")
     assert (code.sms_fallback_url, code.sms_fallback_method) == ("https://b.example.com/sms", "GET")
     assert "sms url: none -> https://a.example.com/sms" in journal.recent(valkey, 1)[0].detail
-    told = json.loads(twilio("short-codes", "update", CODE, "--sms-fallback-url", "", "--json").out)
-    assert told["sms_fallback_url"] is None
+    shown = json.loads(twilio("short-codes", "update", CODE, "--sms-fallback-url", "", "--json").out)
+    assert shown["sms_fallback_url"] is None
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "reported"),
     [
         (["update", CODE], "No setting to change was given"),
         (["update", CODE, "--sms-url", "ftp://a"], "must begin with https://"),
@@ -159,14 +155,14 @@ def test_update_changes_what_was_given_and_shows_what_it_was(twilio: TwilioSide,
         (["show", CODE, "--service", "MG" + "9" * 32], "not one of the configured Messaging Services"),
     ],
 )
-def test_wrong_use_is_2(twilio: TwilioSide, words: list[str], told: str) -> None:
-    spoken = twilio("short-codes", *words)
-    assert (spoken.code, spoken.out) == (2, "")
-    assert told in " ".join(spoken.err.replace("│", " ").split())
+def test_wrong_usage_exits_with_2(twilio: SandboxCli, words: list[str], reported: str) -> None:
+    result = twilio("short-codes", *words)
+    assert (result.code, result.out) == (2, "")
+    assert reported in " ".join(result.err.replace("│", " ").split())
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "reported"),
     [
         (
             ["add", CODE],
@@ -181,17 +177,17 @@ def test_wrong_use_is_2(twilio: TwilioSide, words: list[str], told: str) -> None
         ),
     ],
 )
-def test_what_twilio_refuses_is_one_sentence_and_1(
-    twilio: TwilioSide, valkey: redis.Redis, words: list[str], told: str
+def test_an_error_of_twilio_is_one_sentence_and_exits_with_1(
+    twilio: SandboxCli, valkey: redis.Redis, words: list[str], reported: str
 ) -> None:
-    spoken = twilio("short-codes", *words)
-    assert (spoken.code, spoken.out) == (1, "")
-    assert told in spoken.err
+    result = twilio("short-codes", *words)
+    assert (result.code, result.out) == (1, "")
+    assert reported in result.err
     assert not valkey.exists(AUDIT_LOG)
 
 
 @pytest.mark.parametrize(
-    ("how", "told"),
+    ("how", "reported"),
     [
         ({"kind": "status", "status": 429}, "error 20429: too many concurrent requests"),
         ({"kind": "status", "status": 500}, "error 20500: an internal error of Twilio"),
@@ -199,51 +195,51 @@ def test_what_twilio_refuses_is_one_sentence_and_1(
         ({"kind": "half"}, "the connection to Twilio's API failed"),
     ],
 )
-def test_a_fault_of_twilio_is_told_without_a_traceback(
-    twilio: TwilioSide, how: dict[str, object], told: str
+def test_a_fault_of_twilio_is_reported_without_a_traceback(
+    twilio: SandboxCli, how: dict[str, object], reported: str
 ) -> None:
     twilio.fault(**how)
     for words in (["list"], ["show", CODE], ["add", SPARE.sid], ["remove", CODE, "--yes"]):
-        spoken = twilio("short-codes", *words)
-        assert (spoken.code, spoken.out) == (1, "")
-        assert told in spoken.err
+        result = twilio("short-codes", *words)
+        assert (result.code, result.out) == (1, "")
+        assert reported in result.err
 
 
-def test_a_change_that_cannot_be_read_again_is_told_and_the_routers_know_that_it_was_made(
-    twilio: TwilioSide, valkey: redis.Redis
+def test_a_change_that_cannot_be_read_again_is_reported_and_the_routers_are_notified(
+    twilio: SandboxCli, valkey: redis.Redis
 ) -> None:
     twilio("membership", "refresh")
     twilio.fault(kind="status", status=503, path="AlphaSenders")
-    spoken = twilio("short-codes", "add", SPARE.sid)
-    assert spoken.code == 0
-    assert "The routers are notified and will read the change themselves" in spoken.err
+    result = twilio("short-codes", "add", SPARE.sid)
+    assert result.code == 0
+    assert "The routers are notified and will read the change themselves" in result.err
     assert valkey.get(f"sms-router:pool:{{{SERVICE}}}:changes") == b"2"
 
 
-def test_without_redis_nothing_is_changed(twilio: TwilioSide) -> None:
-    spoken = twilio("short-codes", "remove", CODE, "--yes", REDIS_URL="redis://127.0.0.1:1")
-    assert spoken.code == 1
-    assert spoken.err.startswith("Redis does not answer")
+def test_without_redis_nothing_is_changed(twilio: SandboxCli) -> None:
+    result = twilio("short-codes", "remove", CODE, "--yes", REDIS_URL="redis://127.0.0.1:1")
+    assert result.code == 1
+    assert result.err.startswith("Redis does not answer")
     assert codes(twilio) == ["12345"]
 
 
-def test_nobody_at_the_other_end_is_told_with_what_to_start(twilio: TwilioSide) -> None:
-    spoken = twilio("short-codes", "list", TWILIO_API_BASE_URL="http://127.0.0.1:1")
-    assert spoken.code == 1
-    assert "the connection to Twilio's API failed" in spoken.err
-    assert "make run" in spoken.err
+def test_an_unreachable_sandbox_is_reported_with_a_command(twilio: SandboxCli) -> None:
+    result = twilio("short-codes", "list", TWILIO_API_BASE_URL="http://127.0.0.1:1")
+    assert result.code == 1
+    assert "the connection to Twilio's API failed" in result.err
+    assert "make run" in result.err
 
 
-def test_of_several_services_one_must_be_named(twilio: TwilioSide, folder: Path) -> None:
+def test_of_several_services_one_must_be_given(twilio: SandboxCli, folder: Path) -> None:
     other = "MG" + "2" * 32
     router = folder / "config" / "router.toml"
     tables = "".join(
         f'[[services]]\nsid = "{sid}"\naccount = "{WORLD.account_sid}"\n' for sid in (SERVICE, other)
     )
     router.write_text(router.read_text() + tables)
-    spoken = twilio("short-codes", "show", CODE)
-    assert spoken.code == 2
-    assert f"sms-router short-codes show {CODE} --service {other}" in spoken.err.splitlines()
+    result = twilio("short-codes", "show", CODE)
+    assert result.code == 2
+    assert f"sms-router short-codes show {CODE} --service {other}" in result.err.splitlines()
     assert twilio("short-codes", "show", CODE, "--service", SERVICE).code == 0
-    spoken = twilio("short-codes", "list", "--service", other)
-    assert "error 21701: this Messaging Service does not exist" in spoken.err
+    result = twilio("short-codes", "list", "--service", other)
+    assert "error 21701: this Messaging Service does not exist" in result.err

@@ -21,7 +21,7 @@ def unset(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CONSOLE_PASSWORD", "")  # and put back what was there
 
 
-def test_it_is_made_once_and_nobody_else_can_read_it(tmp_path: Path) -> None:
+def test_the_password_is_generated_once_in_a_private_file(tmp_path: Path) -> None:
     first, second = (generate_password(settings(tmp_path / "c", tmp_path / "d")) for _ in range(2))
     assert first == second
     assert first is not None
@@ -30,18 +30,18 @@ def test_it_is_made_once_and_nobody_else_can_read_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"\n", b"short\n", b"\xff\xfe"])
-def test_what_is_no_password_is_made_anew(tmp_path: Path, content: bytes) -> None:
+def test_an_invalid_file_is_replaced(tmp_path: Path, content: bytes) -> None:
     (tmp_path / FILE).write_bytes(content)
     made = generate_password(settings(tmp_path / "c", tmp_path))
     assert made == (tmp_path / FILE).read_text().strip()
 
 
-def test_a_folder_that_cannot_be_written_keeps_nobody_out(tmp_path: Path) -> None:
+def test_a_password_is_generated_without_a_writable_folder(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     assert generate_password(settings(tmp_path / "c", tmp_path / "file" / "data"))
 
 
-def test_a_password_of_the_operators_stays_theirs(tmp_path: Path) -> None:
+def test_a_configured_password_is_not_replaced(tmp_path: Path) -> None:
     chosen = settings(tmp_path / "c", tmp_path / "d", CONSOLE_PASSWORD="a long password")
     assert generate_password(chosen) is None
     assert not (tmp_path / "d").exists()
@@ -50,7 +50,7 @@ def test_a_password_of_the_operators_stays_theirs(tmp_path: Path) -> None:
     assert "a long password" not in line
 
 
-def test_without_one_it_is_said_how_the_console_is_switched_on(tmp_path: Path) -> None:
+def test_without_a_password_the_remedy_is_printed(tmp_path: Path) -> None:
     (line,) = console_lines(settings(tmp_path / "c", tmp_path / "d"), None)
     assert "The console is off" in line
     assert "export CONSOLE_PASSWORD=" in line

@@ -21,25 +21,25 @@ import requests
 
 from sms_router.cli.server.serve import first_text_lines
 from sms_router.sandbox.hosting import free_port
-from tests.cli.conftest import OURS, PROGRAM, Cli, Serving, opens
+from tests.cli.conftest import OWN_VARIABLES, PROGRAM, Cli, Serving, is_listening
 from tests.store.private_valkey import PrivateValkey
 from tests.waiting import wait_until
 
 REPOSITORY = Path(__file__).parents[3]
 
 
-def test_it_starts_with_everything_beside_it_and_leaves_nothing_behind(folder: Path) -> None:
+def test_serve_starts_valkey_and_the_sandbox_and_stops_them(folder: Path) -> None:
     serving = Serving.start(folder)
     port, sandbox_port = int(serving.environment["PORT"]), int(serving.environment["SANDBOX_PORT"])
-    assert opens(sandbox_port)
+    assert is_listening(sandbox_port)
     assert serving.stop() == 0
-    assert not opens(port)
-    assert not opens(sandbox_port)
+    assert not is_listening(port)
+    assert not is_listening(sandbox_port)
     assert not (folder / ".data" / "valkey" / "valkey.sock").exists()
     assert "Traceback" not in serving.log
 
 
-def test_it_says_where_to_point_twilio_and_what_to_paste(serving: Serving) -> None:
+def test_serve_prints_the_webhook_urls_and_a_command(serving: Serving) -> None:
     port, sandbox_port = serving.environment["PORT"], serving.environment["SANDBOX_PORT"]
     assert f"listens on http://127.0.0.1:{port}" in serving.log
     assert f"the sandbox, an offline Twilio, runs on http://127.0.0.1:{sandbox_port}" in " ".join(
@@ -50,10 +50,10 @@ def test_it_says_where_to_point_twilio_and_what_to_paste(serving: Serving) -> No
     assert f"  PORT={port} {PROGRAM} text HOURS" in serving.log
 
 
-def test_the_line_to_paste_holds_no_secrets_and_says_which_are_needed(
+def test_the_printed_command_has_no_secrets(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    for name in OURS:
+    for name in OWN_VARIABLES:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("PORT", "8001")
     monkeypatch.setenv("SMS_ROUTER_CONFIG", "my folder")
@@ -65,7 +65,7 @@ def test_the_line_to_paste_holds_no_secrets_and_says_which_are_needed(
     ]
 
 
-def test_a_first_try_has_a_console_with_a_password_that_stays(serving: Serving) -> None:
+def test_serve_without_credentials_prints_a_stable_console_password(serving: Serving) -> None:
     kept = serving.folder / ".data" / "console-password"
     password = kept.read_text().strip()
     url = f"http://127.0.0.1:{serving.environment['PORT']}/console"
@@ -107,7 +107,7 @@ def begun(folder: Path, *program: str, terminal: int | None = None, **more: str)
 
 
 @pytest.mark.slow
-def test_workers_need_no_disk_that_can_be_written(
+def test_workers_run_without_a_writable_data_folder(
     folder: Path, cli: Cli, private_valkey: PrivateValkey
 ) -> None:
     router = folder / "config" / "router.toml"
@@ -118,17 +118,15 @@ def test_workers_need_no_disk_that_can_be_written(
     try:
         assert "open 9 to 5" in cli("text", "HOURS", inside=folder, **serving.environment).out
         metrics = f"http://127.0.0.1:{serving.environment['PORT']}/metrics"
-        told = 'sms_router_messages_total{outcome="reply"} 1.0'
-        wait_until(lambda: told in requests.get(metrics, timeout=30).text)
+        reported = 'sms_router_messages_total{outcome="reply"} 1.0'
+        wait_until(lambda: reported in requests.get(metrics, timeout=30).text)
     finally:
         assert serving.stop() == 0
     assert "Traceback" not in serving.log
 
 
 @pytest.mark.slow
-def test_workers_that_are_lost_while_the_rules_are_broken_are_told_and_replaced(
-    folder: Path, cli: Cli
-) -> None:
+def test_workers_that_end_while_the_rules_have_mistakes_are_replaced(folder: Path, cli: Cli) -> None:
     serving = Serving.start(folder, WORKERS="2")
     try:
         wait_until(lambda: len(serve_in(serving.log)) == 2)
@@ -146,7 +144,7 @@ def test_workers_that_are_lost_while_the_rules_are_broken_are_told_and_replaced(
 
 
 @pytest.mark.slow
-def test_a_lost_worker_is_replaced_by_one_with_the_same_settings_whatever_router_toml_is_by_now(
+def test_a_replaced_worker_has_the_settings_of_the_first_start(
     folder: Path,
 ) -> None:
     serving = Serving.start(folder, WORKERS="2")
@@ -163,7 +161,7 @@ def test_a_lost_worker_is_replaced_by_one_with_the_same_settings_whatever_router
 
 
 @pytest.mark.slow
-def test_a_worker_that_cannot_start_is_tried_with_rests_while_the_others_serve(folder: Path) -> None:
+def test_failed_starts_are_delayed_while_other_workers_serve(folder: Path) -> None:
     handlers = folder / "my_handlers.py"
     right = handlers.read_text()
     serving = Serving.start(folder, WORKERS="2")
@@ -193,9 +191,7 @@ def workers_of(serving: Serving) -> list[psutil.Process]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("program", [(".venv/bin/sms-router",), (".venv/bin/python", "-m", "sms_router")])
-def test_the_line_to_paste_works_in_the_folder_where_it_was_started(
-    folder: Path, program: tuple[str, ...]
-) -> None:
+def test_the_printed_command_works_in_the_current_folder(folder: Path, program: tuple[str, ...]) -> None:
     (folder / ".venv").symlink_to(PROGRAM.parents[1])
     (folder / "app").symlink_to(REPOSITORY / "app")
     (folder / "config" / "sandbox.toml").symlink_to(REPOSITORY / "config" / "sandbox.toml")
@@ -218,7 +214,7 @@ def test_the_line_to_paste_works_in_the_folder_where_it_was_started(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("public_url", ["http://sms.test:1/twilio", "https://sms.example.com:8443/x"])
-def test_offline_a_text_finds_the_router_whatever_its_public_url_is(folder: Path, public_url: str) -> None:
+def test_text_reaches_the_router_with_any_public_url(folder: Path, public_url: str) -> None:
     serving = begun(folder, str(PROGRAM), PUBLIC_URL=public_url)
     try:
         sandbox = f"http://127.0.0.1:{serving.environment['SANDBOX_PORT']}"
@@ -235,7 +231,7 @@ def test_offline_a_text_finds_the_router_whatever_its_public_url_is(folder: Path
 
 @pytest.mark.slow
 @pytest.mark.parametrize("workers", ["1", "2"])
-def test_a_closed_terminal_leaves_nothing_running(folder: Path, workers: str) -> None:
+def test_a_closed_terminal_stops_everything(folder: Path, workers: str) -> None:
     terminal, end = pty.openpty()
     serving = begun(folder, str(PROGRAM), terminal=end, WORKERS=workers)
     os.close(end)
@@ -247,7 +243,7 @@ def test_a_closed_terminal_leaves_nothing_running(folder: Path, workers: str) ->
 
 
 @pytest.mark.slow
-def test_a_router_on_every_ipv6_address_says_where_it_is(folder: Path) -> None:
+def test_a_router_on_all_ipv6_addresses_prints_a_loopback_url(folder: Path) -> None:
     serving = begun(folder, str(PROGRAM), HOST="::")
     try:
         assert f"listens on http://[::1]:{serving.environment['PORT']}" in serving.log
@@ -264,74 +260,72 @@ def test_a_router_on_every_ipv6_address_says_where_it_is(folder: Path) -> None:
         assert serving.stop() == 0
 
 
-def test_all_taken_ports_are_told_with_one_line_to_paste(cli: Cli) -> None:
+def test_all_used_ports_are_reported_with_one_command(cli: Cli) -> None:
     with socket.socket() as taken, socket.socket() as other:
         for each in (taken, other):
             each.bind(("127.0.0.1", 0))
             each.listen()
         port, sandbox_port = taken.getsockname()[1], other.getsockname()[1]
-        spoken = cli("serve", PORT=str(port), SANDBOX_PORT=str(sandbox_port))
-    assert spoken.code == 1
-    assert f"127.0.0.1:{port} cannot be used" in spoken.err
-    assert f"127.0.0.1:{sandbox_port} cannot be used" in spoken.err
-    assert f"PORT={port + 1} SANDBOX_PORT={sandbox_port + 1} make run" in spoken.err
+        result = cli("serve", PORT=str(port), SANDBOX_PORT=str(sandbox_port))
+    assert result.code == 1
+    assert f"127.0.0.1:{port} cannot be used" in result.err
+    assert f"127.0.0.1:{sandbox_port} cannot be used" in result.err
+    assert f"PORT={port + 1} SANDBOX_PORT={sandbox_port + 1} make run" in result.err
 
 
-def test_a_port_that_is_meant_twice_is_told_before_anything_runs(cli: Cli) -> None:
+def test_a_port_that_is_configured_twice_is_reported(cli: Cli) -> None:
     port = free_port()
-    spoken = cli("serve", PORT=str(port), SANDBOX_PORT=str(port))
-    assert spoken.code == 1
-    assert spoken.err.splitlines() == [
+    result = cli("serve", PORT=str(port), SANDBOX_PORT=str(port))
+    assert result.code == 1
+    assert result.err.splitlines() == [
         f"SANDBOX_PORT and PORT are both {port}.",
         f"Use another one: SANDBOX_PORT={port + 1} make run",
     ]
 
 
-def test_a_port_in_use_is_told_with_the_line_to_paste(cli: Cli) -> None:
+def test_a_used_port_is_reported_with_a_command(cli: Cli) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        spoken = cli("serve", PORT=str(port))
-        assert spoken.code == 1
-        assert f"127.0.0.1:{port} cannot be used: Address already in use." in spoken.err
-        assert f"PORT={port + 1} make run" in spoken.err
-        spoken = cli("sandbox", "--port", str(port))
-        assert spoken.code == 1
-        assert f"sms-router sandbox --port {port + 1}" in spoken.err
+        result = cli("serve", PORT=str(port))
+        assert result.code == 1
+        assert f"127.0.0.1:{port} cannot be used: Address already in use." in result.err
+        assert f"PORT={port + 1} make run" in result.err
+        result = cli("sandbox", "--port", str(port))
+        assert result.code == 1
+        assert f"sms-router sandbox --port {port + 1}" in result.err
 
 
-def test_a_second_router_on_the_same_data_is_refused_while_commands_may_look(
-    cli: Cli, serving: Serving
-) -> None:
+def test_a_second_router_on_the_same_data_is_refused_and_commands_are_not(cli: Cli, serving: Serving) -> None:
     port, sandbox_port = free_port(), free_port()
-    spoken = cli("serve", inside=serving.folder, PORT=str(port), SANDBOX_PORT=str(sandbox_port))
-    assert spoken.code == 1
-    said = " ".join(spoken.err.split())
+    result = cli("serve", inside=serving.folder, PORT=str(port), SANDBOX_PORT=str(sandbox_port))
+    assert result.code == 1
+    said = " ".join(result.err.split())
     assert f"process {serving.process.pid} runs the Valkey of" in said
     assert "set REDIS_URL" in said
     assert cli("messages", inside=serving.folder).code == 0
 
 
-def test_a_second_start_is_told_of_the_first(cli: Cli, serving: Serving) -> None:
-    spoken = cli("serve", inside=serving.folder, **serving.environment)
-    assert spoken.code == 1
-    assert spoken.err.splitlines() == [
+def test_a_second_start_names_the_running_router(cli: Cli, serving: Serving) -> None:
+    result = cli("serve", inside=serving.folder, **serving.environment)
+    assert result.code == 1
+    assert result.err.splitlines() == [
         f"127.0.0.1:{serving.environment['PORT']} cannot be used: Address already in use.",
         f"127.0.0.1:{serving.environment['SANDBOX_PORT']} cannot be used: Address already in use.",
         "A router with this data folder runs already: use it, or stop it first (Ctrl-C in its terminal).",
     ]
 
 
-def test_a_host_that_is_none_is_told(cli: Cli) -> None:
+def test_an_invalid_host_is_reported(cli: Cli) -> None:
     for host in ("no such host", "203.0.113.1"):
-        spoken = cli("serve", HOST=host, SANDBOX_PORT=str(free_port()))
-        assert spoken.code == 1
-        assert spoken.err.startswith(f"{host}:8000 cannot be used")
-        assert "Use another one: HOST=127.0.0.1 make run" in spoken.err
+        result = cli("serve", HOST=host, SANDBOX_PORT=str(free_port()))
+        assert result.code == 1
+        assert result.err.startswith(f"{host}:8000 cannot be used")
+        assert "Use another one: HOST=127.0.0.1 make run" in result.err
 
 
-def test_the_sandbox_runs_by_itself(folder: Path) -> None:
+def test_the_sandbox_runs_alone(folder: Path) -> None:
     port = free_port()
     account = {"TWILIO_ACCOUNT_SID": "AC" + "0a" * 16, "TWILIO_AUTH_TOKEN": "token"}
     with subprocess.Popen(
@@ -349,7 +343,7 @@ def test_the_sandbox_runs_by_itself(folder: Path) -> None:
         assert process.wait(timeout=20) in (0, -signal.SIGTERM)
 
 
-def test_a_modules_folder_hides_nothing_of_ours(folder: Path) -> None:
+def test_a_module_in_the_current_folder_replaces_none_of_ours(folder: Path) -> None:
     for name in ("queue.py", "redis.py", "typer.py"):
         (folder / name).write_text("raise SystemExit('the wrong module')")
     done = subprocess.run(

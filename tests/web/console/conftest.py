@@ -14,7 +14,7 @@ from sms_router.membership.snapshot_store import SnapshotStore
 from tests.end_to_end.conftest import SENDERS, start, twilio, valkey
 from tests.end_to_end.running import ACCOUNT, SERVICE, RunningRouter, write_configuration
 from tests.store.private_valkey import PrivateValkey
-from tests.web.console.visitor import PASSWORD, Visitor
+from tests.web.console.client import PASSWORD, ConsoleClient
 
 __all__ = ["start", "twilio", "valkey"]  # fixtures too
 
@@ -45,14 +45,14 @@ def router(tmp_path_factory: pytest.TempPathFactory, server: PrivateValkey) -> I
 
 
 @pytest.fixture
-def stranger(router: RunningRouter) -> Iterator[Visitor]:
+def anonymous(router: RunningRouter) -> Iterator[ConsoleClient]:
     """Give somebody who has not logged in."""
-    with Visitor(router.url) as visitor:
-        yield visitor
+    with ConsoleClient(router.url) as client:
+        yield client
 
 
 @pytest.fixture
-def operator(stranger: Visitor) -> Visitor:
+def operator(anonymous: ConsoleClient) -> ConsoleClient:
     """Give somebody who has."""
-    stranger.log_in()
-    return stranger
+    anonymous.log_in()
+    return anonymous

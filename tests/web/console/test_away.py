@@ -7,14 +7,14 @@ import pytest
 from tests.end_to_end.conftest import Start
 from tests.end_to_end.running import webhook
 from tests.store.private_valkey import PrivateValkey
-from tests.web.console.visitor import PASSWORD, Visitor
+from tests.web.console.client import PASSWORD, ConsoleClient
 
 NUMBER = {"number": "+14155550123"}
 
 
-async def test_every_page_is_there_while_redis_is_away(start: Start, valkey: PrivateValkey) -> None:
+async def test_every_page_is_served_without_redis(start: Start, valkey: PrivateValkey) -> None:
     router = start(environment={"CONSOLE_PASSWORD": PASSWORD})
-    with Visitor(router.url) as operator:
+    with ConsoleClient(router.url) as operator:
         operator.log_in()
         assert operator.get("/console/messages").status_code == 200
         csrf = {"csrf": operator.csrf}
@@ -46,9 +46,9 @@ async def test_every_page_is_there_while_redis_is_away(start: Start, valkey: Pri
 
 
 @pytest.mark.slow
-async def test_a_frozen_redis_holds_no_page_for_long(start: Start, valkey: PrivateValkey) -> None:
+async def test_pages_time_out_with_a_frozen_redis(start: Start, valkey: PrivateValkey) -> None:
     router = start(environment={"CONSOLE_PASSWORD": PASSWORD})
-    with Visitor(router.url) as operator:
+    with ConsoleClient(router.url) as operator:
         operator.log_in()
         operator.get("/console/messages")
         valkey.freeze()

@@ -7,16 +7,16 @@ import pytest
 from tests.end_to_end.conftest import Start
 from tests.end_to_end.offline_twilio import report
 from tests.end_to_end.running import webhook
-from tests.web.console.visitor import PASSWORD, Visitor
+from tests.web.console.client import PASSWORD, ConsoleClient
 
 PAGES = ("", "/messages", "/messages?failed=1", "/senders", "/keywords", "/people")
 
 
-async def test_without_a_messaging_service_every_page_says_so(start: Start) -> None:
+async def test_pages_without_a_messaging_service(start: Start) -> None:
     environment = {"CONSOLE_PASSWORD": PASSWORD, "TWILIO_MESSAGING_SERVICE_SID": ""}
     router = start(environment=environment)
     await router.deliver(webhook("HOURS", MessagingServiceSid=""))
-    with Visitor(router.url) as operator:
+    with ConsoleClient(router.url) as operator:
         operator.log_in()
         for page in PAGES:
             assert operator.get(f"/console{page}").status_code == 200
@@ -30,12 +30,12 @@ async def test_without_a_messaging_service_every_page_says_so(start: Start) -> N
 
 
 @pytest.mark.slow
-async def test_an_open_configuration_shows_numbers_and_texts_at_once(start: Start) -> None:
+async def test_an_open_configuration_masks_nothing(start: Start) -> None:
     more = 'privacy = "open"\n[[senders]]\nkind = "long-code"\nmessages_per_second = 1\ndaily_cap = 99\n'
     router = start(more, {"CONSOLE_PASSWORD": PASSWORD})
     parameters = webhook("HOURS now")
     await router.deliver(parameters)
-    with Visitor(router.url) as operator:
+    with ConsoleClient(router.url) as operator:
         operator.log_in()
         for page in ("", "/messages", f"/messages/{parameters['MessageSid']}"):
             text = operator.get(f"/console{page}").text
@@ -47,13 +47,13 @@ async def test_an_open_configuration_shows_numbers_and_texts_at_once(start: Star
 
 
 @pytest.mark.slow
-async def test_what_became_of_an_answer_is_seen_at_a_glance(start: Start) -> None:
+async def test_the_list_shows_the_delivery_status_of_replies(start: Start) -> None:
     router = start(environment={"CONSOLE_PASSWORD": PASSWORD})
     good, bad = webhook("HOURS"), webhook("HOURS", From="+14155550124")
     for parameters, status, code in ((good, "delivered", ""), (bad, "undelivered", "30005")):
         await router.deliver(parameters)
         await report(router, f"{parameters['MessageSid']}.0", status, code, To=parameters["From"])
-    with Visitor(router.url) as operator:
+    with ConsoleClient(router.url) as operator:
         operator.log_in()
         page = operator.get("/console/messages").text
         assert '<span class="badge good">delivered</span>' in page

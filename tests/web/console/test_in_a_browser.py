@@ -11,14 +11,14 @@ from tests.end_to_end.conftest import Start
 from tests.end_to_end.offline_twilio import Twilio
 from tests.end_to_end.running import until, webhook
 from tests.web.console.browser import MISSING, browsing
-from tests.web.console.visitor import PASSWORD
+from tests.web.console.client import PASSWORD
 
 EVIL = "<img src=x onerror=\"document.title='taken'\"> MEND"
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(MISSING), reason=MISSING)]
 
 
-async def test_a_day_at_the_console(start: Start, twilio: Twilio) -> None:
+async def test_login_list_replay_and_logout_in_a_browser(start: Start, twilio: Twilio) -> None:
     port = free_port()
     environment = {**twilio.environment, "CONSOLE_PASSWORD": PASSWORD, "PRIVATE_PORT": str(port)}
     router = start(environment=environment)
@@ -49,11 +49,11 @@ async def test_a_day_at_the_console(start: Start, twilio: Twilio) -> None:
         browser.press("main form button")
         assert "The replay is requested." in browser.text
 
-        async def told() -> bool:
+        async def reported() -> bool:
             browser.open(f"{url}/messages/{fallen['MessageSid']}")
             return "the replay was sent from 12345" in browser.text
 
-        await until(told)
+        await until(reported)
 
         browser.run("document.querySelector('header button').click()")
 

@@ -10,7 +10,7 @@ from sms_router.web.console.login_throttle import MAX_PER_ADDRESS
 from tests.end_to_end.conftest import Start
 from tests.end_to_end.running import RunningRouter
 from tests.store.private_valkey import PrivateValkey
-from tests.web.console.visitor import PASSWORD, Visitor
+from tests.web.console.client import PASSWORD, ConsoleClient
 
 PAGES = ["/console", "/console/messages", "/console/senders", "/console/keywords", "/console/people"]
 
@@ -18,28 +18,28 @@ PAGES = ["/console", "/console/messages", "/console/senders", "/console/keywords
 @pytest.mark.parametrize(
     "path", [*PAGES, "/console/messages/SM1", "/console/messages/SM1/replay", "/console/x"]
 )
-def test_a_stranger_is_asked_for_the_password_and_sees_nothing(stranger: Visitor, path: str) -> None:
-    response = stranger.get(path)
+def test_without_a_login_every_page_redirects_to_the_login(anonymous: ConsoleClient, path: str) -> None:
+    response = anonymous.get(path)
     assert response.status_code == 303
     assert response.headers["location"].startswith("/console/login")
     assert not response.content
 
 
-def test_the_password_opens_a_session_that_scripts_and_other_sites_cannot_use(stranger: Visitor) -> None:
-    response = stranger.log_in(next="/console/senders")
+def test_the_session_cookie_is_http_only_and_same_site(anonymous: ConsoleClient) -> None:
+    response = anonymous.log_in(next="/console/senders")
     assert (response.status_code, response.headers["location"]) == (303, "/console/senders")
     kept = {part.strip() for part in response.headers["set-cookie"].lower().split(";")}
     assert {"httponly", "secure", "samesite=strict", "path=/console"} <= kept
-    assert stranger.get("/console").status_code == 200
+    assert anonymous.get("/console").status_code == 200
 
 
-def test_a_wrong_password_opens_none_and_too_many_are_not_looked_at(start: Start) -> None:
+def test_a_wrong_password_is_refused_and_many_are_throttled(start: Start) -> None:
     router = start(environment={"CONSOLE_PASSWORD": PASSWORD})
-    with Visitor(router.url) as visitor:
+    with ConsoleClient(router.url) as client:
         for _ in range(MAX_PER_ADDRESS):
-            response = visitor.log_in("wrong")
-            assert (response.status_code, visitor.cookie) == (403, "")
-        refused = visitor.log_in(PASSWORD)
+            response = client.log_in("wrong")
+            assert (response.status_code, client.cookie) == (403, "")
+        refused = client.log_in(PASSWORD)
     assert (refused.status_code, "set-cookie" in refused.headers) == (429, False)
     assert int(refused.headers["retry-after"]) > 0
     assert "wrong password from 127.0.0.1" in router.log
@@ -49,26 +49,30 @@ def test_a_wrong_password_opens_none_and_too_many_are_not_looked_at(start: Start
 @pytest.mark.parametrize(
     "next_page", ["https://evil.example/", "//evil.example", "/console/../sms", "/sms", "/console/\\evil", ""]
 )
-def test_a_login_never_leads_to_another_site(stranger: Visitor, next_page: str) -> None:
-    assert stranger.log_in(next=next_page).headers["location"] == "/console"
+def test_a_login_never_redirects_to_another_site(anonymous: ConsoleClient, next_page: str) -> None:
+    assert anonymous.log_in(next=next_page).headers["location"] == "/console"
 
 
-def test_a_cookie_that_was_changed_is_a_strangers(operator: Visitor) -> None:
+def test_a_changed_cookie_is_no_session(operator: ConsoleClient) -> None:
     operator.cookie = operator.cookie[:-1] + ("0" if operator.cookie[-1] != "0" else "1")
     assert operator.get("/console").status_code == 303
 
 
-def test_logging_out_forgets_the_session(operator: Visitor) -> None:
+def test_a_logout_deletes_the_cookie(operator: ConsoleClient) -> None:
     response = operator.post("/console/logout")
     assert (response.status_code, response.headers["location"]) == (303, "/console/login")
     assert "max-age=0" in response.headers["set-cookie"].lower()
 
 
-def test_logging_out_ends_the_session_on_every_replica_for_whoever_has_copied_the_cookie(
-    operator: Visitor, router: RunningRouter, start: Start, server: PrivateValkey
+def test_a_logout_revokes_the_session_on_every_replica(
+    operator: ConsoleClient, router: RunningRouter, start: Start, server: PrivateValkey
 ) -> None:
     replica = start(environment={"CONSOLE_PASSWORD": PASSWORD, "REDIS_URL": server.url})
-    with Visitor(router.url) as thief, Visitor(replica.url) as elsewhere, Visitor(router.url) as colleague:
+    with (
+        ConsoleClient(router.url) as thief,
+        ConsoleClient(replica.url) as elsewhere,
+        ConsoleClient(router.url) as colleague,
+    ):
         colleague.log_in()
         thief.cookie = elsewhere.cookie = operator.cookie
         assert (thief.get("/console").status_code, elsewhere.get("/console").status_code) == (200, 200)
@@ -81,11 +85,9 @@ def test_logging_out_ends_the_session_on_every_replica_for_whoever_has_copied_th
         assert colleague.get("/console").status_code == 200
 
 
-def test_a_session_that_is_ended_while_redis_is_away_is_over_here_at_once_and_elsewhere_later(
-    start: Start, valkey: PrivateValkey
-) -> None:
+def test_a_logout_without_redis_is_published_when_redis_returns(start: Start, valkey: PrivateValkey) -> None:
     routers = [start(environment={"CONSOLE_PASSWORD": PASSWORD}) for _ in range(2)]
-    with Visitor(routers[0].url) as operator, Visitor(routers[1].url) as elsewhere:
+    with ConsoleClient(routers[0].url) as operator, ConsoleClient(routers[1].url) as elsewhere:
         operator.log_in()
         elsewhere.cookie = operator.cookie
         csrf = operator.csrf
@@ -106,14 +108,14 @@ FORMS = ["/console/logout", "/console/keywords", "/console/people", "/console/pe
 
 
 @pytest.mark.parametrize("path", FORMS)
-def test_a_form_without_the_sessions_token_is_refused(operator: Visitor, path: str) -> None:
+def test_a_form_without_the_csrf_token_is_refused(operator: ConsoleClient, path: str) -> None:
     form = {"number": "+14155550123", "text": "HOURS"}
     for csrf in ({}, {"csrf": ""}, {"csrf": "0" * 64}, {"csrf": "é"}):
         assert operator.send(path, {**form, **csrf}).status_code == 403
 
 
-def test_a_token_of_another_session_is_refused(operator: Visitor, router: RunningRouter) -> None:
-    with Visitor(router.url) as other:
+def test_a_csrf_token_of_another_session_is_refused(operator: ConsoleClient, router: RunningRouter) -> None:
+    with ConsoleClient(router.url) as other:
         other.log_in()
         assert operator.send("/console/logout", {"csrf": other.csrf}).status_code == 403
 
@@ -121,14 +123,12 @@ def test_a_token_of_another_session_is_refused(operator: Visitor, router: Runnin
 @pytest.mark.parametrize(
     "headers", [{"Sec_Fetch_Site": "cross-site"}, {"Origin": "https://evil.example"}], ids=str
 )
-def test_a_form_from_another_site_is_refused_whatever_it_holds(
-    operator: Visitor, headers: dict[str, str]
-) -> None:
+def test_a_form_from_another_site_is_refused(operator: ConsoleClient, headers: dict[str, str]) -> None:
     assert operator.post("/console/keywords", {"text": "HOURS"}, **headers).status_code == 403
     assert operator.send("/console/login", {"password": PASSWORD}, **headers).status_code == 403
 
 
-def test_bodies_are_bounded_and_forms_alone_are_read(operator: Visitor) -> None:
+def test_large_bodies_and_other_media_types_are_refused(operator: ConsoleClient) -> None:
     assert operator.post("/console/keywords", {"text": "x" * 70_000}).status_code == 413
     assert operator.post("/console/keywords", Content_Type="application/json").status_code == 415
     assert operator.send("/console/keywords", {str(each): "x" for each in range(2000)}).status_code == 400
@@ -137,7 +137,7 @@ def test_bodies_are_bounded_and_forms_alone_are_read(operator: Visitor) -> None:
 @pytest.mark.parametrize(
     "path", ["/console/login", "/console/console.css", "/console/icon.svg", *PAGES, "/console/x"]
 )
-def test_every_answer_has_the_headers_that_guard_it(operator: Visitor, path: str) -> None:
+def test_every_response_has_the_security_headers(operator: ConsoleClient, path: str) -> None:
     headers = operator.get(path).headers
     assert headers["x-content-type-options"] == "nosniff"
     assert headers["referrer-policy"] == "no-referrer"
@@ -150,13 +150,13 @@ def test_every_answer_has_the_headers_that_guard_it(operator: Visitor, path: str
 
 
 @pytest.mark.parametrize("path", PAGES)
-def test_no_page_has_anything_inline_or_from_elsewhere(operator: Visitor, path: str) -> None:
+def test_no_page_has_inline_code_or_foreign_resources(operator: ConsoleClient, path: str) -> None:
     page = operator.get(path).text
     assert not [sign for sign in ("<script", "<style", "style=", "onclick", "http://", "//cdn") if sign in
                 page.replace("http://127.0.0.1:9", "")]  # fmt: skip
 
 
-async def test_without_a_password_the_console_is_not_there(start: Start) -> None:
+async def test_without_a_password_there_is_no_console(start: Start) -> None:
     router = start()
     for path in ("/console", "/console/login", "/console/console.css"):
         assert (await router.fetch(path)).status == 404

@@ -9,13 +9,13 @@ from urllib.parse import urlencode
 import pytest
 
 from tests.end_to_end.running import RunningRouter, until, webhook
-from tests.web.console.visitor import Visitor
+from tests.web.console.client import ConsoleClient
 
 SHORT_CODE = "SC" + "1" * 32
 
 
-async def test_a_message_is_in_the_list_masked_until_somebody_asks(
-    router: RunningRouter, operator: Visitor
+async def test_the_list_masks_messages_unless_they_are_revealed(
+    router: RunningRouter, operator: ConsoleClient
 ) -> None:
     await router.deliver(webhook("HOURS today", From="+14155550177"))
     page = operator.get("/console/messages").text
@@ -29,7 +29,7 @@ async def test_a_message_is_in_the_list_masked_until_somebody_asks(
     assert "a list of messages was shown in full" in router.log
 
 
-async def test_what_people_write_is_text_and_never_markup(router: RunningRouter, operator: Visitor) -> None:
+async def test_texts_are_escaped(router: RunningRouter, operator: ConsoleClient) -> None:
     evil = '<script>alert("x")</script>'
     parameters = webhook(evil, From=f"+1415{evil}")
     await router.deliver(parameters)
@@ -41,7 +41,7 @@ async def test_what_people_write_is_text_and_never_markup(router: RunningRouter,
     assert "<script" not in page
 
 
-async def test_a_message_has_its_whole_story(router: RunningRouter, operator: Visitor) -> None:
+async def test_a_message_has_a_timeline(router: RunningRouter, operator: ConsoleClient) -> None:
     parameters = webhook("HOURS")
     await router.deliver(parameters)
     page = unescape(operator.get(f"/console/messages/{parameters['MessageSid']}?reveal=1").text)
@@ -53,13 +53,13 @@ async def test_a_message_has_its_whole_story(router: RunningRouter, operator: Vi
 @pytest.mark.parametrize(
     ("sid", "place"), [(" SM1 ", "SM1"), ("//evil.example", "%2F%2Fevil.example"), ("x" * 99, "x" * 40)]
 )
-def test_a_message_is_found_by_its_sid(operator: Visitor, sid: str, place: str) -> None:
+def test_a_message_is_found_by_its_sid(operator: ConsoleClient, sid: str, place: str) -> None:
     response = operator.get(f"/console/messages?{urlencode({'sid': sid})}")
     assert (response.status_code, response.headers["location"]) == (303, f"/console/messages/{place}")
 
 
-async def test_failures_are_listed_with_their_causes_and_counted(
-    router: RunningRouter, operator: Visitor
+async def test_dead_letters_are_listed_with_their_causes_and_counted(
+    router: RunningRouter, operator: ConsoleClient
 ) -> None:
     parameters = webhook("BROKEN")
     await router.deliver(parameters)
@@ -69,8 +69,8 @@ async def test_failures_are_listed_with_their_causes_and_counted(
     assert "<strong>0</strong> dead letters" not in operator.get("/console").text
 
 
-async def test_pages_of_messages_follow_each_other_without_a_gap(
-    router: RunningRouter, operator: Visitor
+async def test_pages_of_messages_have_no_gap_and_no_overlap(
+    router: RunningRouter, operator: ConsoleClient
 ) -> None:
     sent = [webhook("HOURS", From=f"+1415555{number:04}") for number in range(30)]
     for parameters in sent:
@@ -85,11 +85,11 @@ async def test_pages_of_messages_follow_each_other_without_a_gap(
 @pytest.mark.parametrize(
     "query", ["limit=1000000", "limit=x", "before=x", "before=9-9", "failed=2", "reveal=yes"]
 )
-def test_an_odd_query_is_like_none(operator: Visitor, query: str) -> None:
+def test_an_invalid_query_is_ignored(operator: ConsoleClient, query: str) -> None:
     assert operator.get(f"/console/messages?{query}").status_code == 200
 
 
-async def test_a_sender_is_taken_out_of_use_and_put_back(router: RunningRouter, operator: Visitor) -> None:
+async def test_a_sender_is_cordoned_and_released(router: RunningRouter, operator: ConsoleClient) -> None:
     path = f"/console/senders/{SHORT_CODE}"
     response = operator.post(f"{path}/cordon", {"reason": "carrier incident", "span": "2h"})
     assert (response.status_code, response.headers["location"]) == (303, "/console/senders?done=cordoned")
@@ -106,7 +106,7 @@ async def test_a_sender_is_taken_out_of_use_and_put_back(router: RunningRouter, 
     assert router.log.count("console: released 12345") == 1
 
 
-def test_numbers_on_their_way_are_shown_with_who_acts_next(router: RunningRouter, operator: Visitor) -> None:
+def test_numbers_in_onboarding_are_listed(router: RunningRouter, operator: ConsoleClient) -> None:
     said = router.command("onboarding", "add", "67890", "--kind", "short-code-migration")
     assert said.returncode == 0, said
     page = operator.get("/console/senders").text
@@ -131,34 +131,32 @@ def test_numbers_on_their_way_are_shown_with_who_acts_next(router: RunningRouter
         ("messages/SM1/replay", {}, 404),
     ],
 )
-def test_a_form_that_is_wrong_is_told_why(
-    operator: Visitor, path: str, form: dict[str, str], status: int
+def test_an_invalid_form_gets_a_reason(
+    operator: ConsoleClient, path: str, form: dict[str, str], status: int
 ) -> None:
     response = operator.post(f"/console/{path}", form)
     assert response.status_code == status
     assert 'role="alert"' in response.text
 
 
-def test_twilio_that_cannot_be_read_is_told(operator: Visitor) -> None:
+def test_a_failed_refresh_is_reported(operator: ConsoleClient) -> None:
     response = operator.post("/console/services/MG00000000000000000000000000000001/refresh")
     assert response.status_code == 502
     assert "Twilio" in response.text
 
 
-def test_a_text_is_explained_as_the_command_does(router: RunningRouter, operator: Visitor) -> None:
+def test_a_text_is_explained_like_the_command_does(router: RunningRouter, operator: ConsoleClient) -> None:
     page = unescape(operator.post("/console/keywords", {"text": "hours", "from": "+1 (415) 555-0188"}).text)
-    told = json.loads(router.command("explain", "+14155550188", "hours", "--json").stdout)
-    assert told["rule"] == "HOURS"
-    assert told["answer"] in page
-    for line in told["trail"]:
+    shown = json.loads(router.command("explain", "+14155550188", "hours", "--json").stdout)
+    assert shown["rule"] == "HOURS"
+    assert shown["answer"] in page
+    for line in shown["trail"]:
         assert line["reason"] in page
     assert "+14155550100" in page
     assert "HOURS" in operator.get("/console/keywords").text
 
 
-async def test_a_person_is_put_on_the_opt_out_list_and_taken_off(
-    router: RunningRouter, operator: Visitor
-) -> None:
+async def test_a_contact_is_opted_out_and_in(router: RunningRouter, operator: ConsoleClient) -> None:
     somebody = {"number": "+1 415 555 0199"}
     await router.deliver(webhook("HOURS", From="+14155550199"))
     page = operator.post("/console/people", somebody).text
@@ -187,8 +185,8 @@ async def test_a_person_is_put_on_the_opt_out_list_and_taken_off(
     assert "+14155550199" not in router.log
 
 
-async def test_the_person_of_a_message_is_looked_up_without_their_number(
-    router: RunningRouter, operator: Visitor
+async def test_the_contact_of_a_message_is_found_without_showing_the_number(
+    router: RunningRouter, operator: ConsoleClient
 ) -> None:
     parameters = webhook("HOURS", From="+14155550166")
     await router.deliver(parameters)
@@ -207,13 +205,13 @@ async def test_the_person_of_a_message_is_looked_up_without_their_number(
     assert operator.post("/console/people", {"sid": "SM1"}).status_code == 404
 
 
-def test_people_are_never_looked_up_by_a_url(operator: Visitor) -> None:
+def test_contacts_are_not_found_by_a_url(operator: ConsoleClient) -> None:
     page = operator.get("/console/people?number=%2B14155550123").text
     assert "4155550123" not in page
     assert "555 0123" in page  # the example
 
 
-def test_readable_pages_have_one_heading_and_labelled_fields(operator: Visitor) -> None:
+def test_pages_have_one_heading_a_language_and_a_current_link(operator: ConsoleClient) -> None:
     for path in ("/console", "/console/messages", "/console/senders", "/console/keywords", "/console/people"):
         page = operator.get(path).text
         assert page.count("<h1") == 1

@@ -9,13 +9,13 @@ import pytest
 from sms_router.sandbox.hosting import free_port
 from tests.end_to_end.conftest import Start
 from tests.end_to_end.running import webhook
-from tests.web.console.visitor import PASSWORD, Visitor
+from tests.web.console.client import PASSWORD, ConsoleClient
 
 PRIVATE = ("/console", "/console/login", "/metrics", "/healthz", "/readyz")
 
 
 @pytest.mark.parametrize("workers", ["1", pytest.param("2", marks=pytest.mark.slow)])
-async def test_only_webhooks_are_found_on_the_public_listener(start: Start, workers: str) -> None:
+async def test_the_public_listener_serves_webhooks_only(start: Start, workers: str) -> None:
     port = free_port()
     environment = {"CONSOLE_PASSWORD": PASSWORD, "PRIVATE_PORT": str(port), "WORKERS": workers}
     router = start(environment=environment)
@@ -27,7 +27,7 @@ async def test_only_webhooks_are_found_on_the_public_listener(start: Start, work
         assert (await private.fetch(path)).status in {200, 303}
     assert "We are open" in (await router.deliver(webhook("HOURS"))).text
     assert (await router.send("POST", "/sms", b"", {})).status == 415
-    with Visitor(private.url) as operator:
+    with ConsoleClient(private.url) as operator:
         assert "secure" not in operator.log_in().headers["set-cookie"].lower()
         assert operator.get("/console/messages").status_code == 200
         proxied = operator.send("/console/login", {"password": PASSWORD}, X_Forwarded_Proto="https")
@@ -35,7 +35,7 @@ async def test_only_webhooks_are_found_on_the_public_listener(start: Start, work
     assert f"Console: http://127.0.0.1:{port}/console" in router.log
 
 
-async def test_one_port_is_not_both(start: Start) -> None:
+async def test_the_private_port_must_differ_from_the_public_one(start: Start) -> None:
     port = str(free_port())
     with pytest.raises(AssertionError, match="private_port must differ from port"):
         start(environment={"PORT": port, "PRIVATE_PORT": port})

@@ -12,15 +12,15 @@ from tests.end_to_end.conftest import Start
 from tests.end_to_end.offline_twilio import PERSON, SOON, Twilio, has_causes, report
 from tests.end_to_end.running import ACCOUNT, until, webhook
 from tests.store.private_valkey import PrivateValkey
-from tests.web.console.visitor import PASSWORD, Visitor
+from tests.web.console.client import PASSWORD, ConsoleClient
 
 
-async def test_a_dead_letter_is_answered_once_more(start: Start, twilio: Twilio) -> None:
+async def test_a_dead_letter_is_replayed(start: Start, twilio: Twilio) -> None:
     router = start(environment={**twilio.environment, "CONSOLE_PASSWORD": PASSWORD})
     parameters = webhook("HOURS", ErrorCode="11200", ErrorUrl="https://sms.example.com/sms")
     await router.deliver(parameters, "/sms/fallback")
     path = f"/console/messages/{parameters['MessageSid']}"
-    with Visitor(router.url) as operator:
+    with ConsoleClient(router.url) as operator:
         operator.log_in()
         assert f"{path}/replay" in operator.get(path).text
         asked = operator.get(f"{path}/replay?reveal=1").text
@@ -29,10 +29,10 @@ async def test_a_dead_letter_is_answered_once_more(start: Start, twilio: Twilio)
         response = operator.post(f"{path}/replay")
         assert (response.status_code, response.headers["location"]) == (303, f"{path}?asked=1")
 
-        async def told() -> bool:
+        async def reported() -> bool:
             return "the replay was sent from 12345" in unescape(operator.get(path).text)
 
-        await until(told)
+        await until(reported)
         await twilio.shows(("12345", "We are open 9 to 5, SAN FRANCISCO."))
         again = operator.post(f"{path}/replay")
         assert (again.status_code, "already" in again.text) == (409, True)
@@ -41,12 +41,14 @@ async def test_a_dead_letter_is_answered_once_more(start: Start, twilio: Twilio)
     assert router.log.count(f"a replay of {parameters['MessageSid']} was requested") == 1
 
 
-async def test_what_would_fail_again_or_was_answered_is_not_replayed(start: Start, tmp_path: Path) -> None:
+async def test_a_message_that_fails_again_or_was_answered_is_not_replayed(
+    start: Start, tmp_path: Path
+) -> None:
     router = start(environment={"CONSOLE_PASSWORD": PASSWORD})
     broken, answered = webhook("BROKEN"), webhook("HOURS")
     await router.deliver(broken)
     await router.deliver(answered)
-    with Visitor(router.url) as operator:
+    with ConsoleClient(router.url) as operator:
         operator.log_in()
         for parameters, why in ((broken, "it would fail"), (answered, "it was answered")):
             path = f"/console/messages/{parameters['MessageSid']}/replay"
@@ -56,12 +58,12 @@ async def test_what_would_fail_again_or_was_answered_is_not_replayed(start: Star
 
 
 @pytest.mark.slow
-async def test_nobody_who_has_opted_out_is_answered_once_more(start: Start) -> None:
+async def test_a_message_of_an_opted_out_contact_is_not_replayed(start: Start) -> None:
     router = start(environment={"CONSOLE_PASSWORD": PASSWORD})
     parameters = webhook("HOURS", ErrorCode="11200", ErrorUrl="https://sms.example.com/sms")
     await router.deliver(parameters, "/sms/fallback")
     router.command("opt-outs", "add", "+14155550123")
-    with Visitor(router.url) as operator:
+    with ConsoleClient(router.url) as operator:
         operator.log_in()
         path = f"/console/messages/{parameters['MessageSid']}/replay"
         assert "he contact has opted out" in operator.get(path).text
@@ -69,7 +71,7 @@ async def test_nobody_who_has_opted_out_is_answered_once_more(start: Start) -> N
 
 
 @pytest.mark.slow
-async def test_what_came_long_ago_is_replayed_only_by_somebody_who_has_seen_that(
+async def test_the_replay_of_an_old_message_needs_a_confirmation(
     start: Start, twilio: Twilio, valkey: PrivateValkey
 ) -> None:
     router = start(environment={**twilio.environment, "CONSOLE_PASSWORD": PASSWORD})
@@ -79,7 +81,7 @@ async def test_what_came_long_ago_is_replayed_only_by_somebody_who_has_seen_that
     with valkey.client() as client:
         client.hincrby(record, "received", -3 * 86_400_000)
     path = f"/console/messages/{parameters['MessageSid']}/replay"
-    with Visitor(router.url) as operator:
+    with ConsoleClient(router.url) as operator:
         operator.log_in()
         assert "It came 3 days ago" in operator.get(path).text
         assert operator.post(path).status_code == 409
@@ -89,9 +91,7 @@ async def test_what_came_long_ago_is_replayed_only_by_somebody_who_has_seen_that
 
 
 @pytest.mark.slow
-async def test_what_may_have_left_is_replayed_only_by_somebody_who_has_seen_that(
-    start: Start, twilio: Twilio
-) -> None:
+async def test_a_replay_after_an_unknown_result_needs_a_confirmation(start: Start, twilio: Twilio) -> None:
     router = start(SOON, {**twilio.environment, "CONSOLE_PASSWORD": PASSWORD})
     await twilio.fail(kind="status", status=500, after=True, count=1)
     parameters = webhook("HOURS")
@@ -99,7 +99,7 @@ async def test_what_may_have_left_is_replayed_only_by_somebody_who_has_seen_that
     await report(router, f"{parameters['MessageSid']}.0", "undelivered", "30006")
     await has_causes(router, parameters["MessageSid"], "may have left")
     path = f"/console/messages/{parameters['MessageSid']}/replay"
-    with Visitor(router.url) as operator:
+    with ConsoleClient(router.url) as operator:
         operator.log_in()
         assert "may get it twice" in operator.get(path).text
         assert operator.post(path).status_code == 409

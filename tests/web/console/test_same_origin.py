@@ -27,5 +27,5 @@ PUBLIC = "https://sms.example.com"
         ({}, True),
     ],
 )
-def test_where_a_form_comes_from(headers: dict[str, str], ours: bool) -> None:
+def test_forms_of_the_same_origin_are_accepted(headers: dict[str, str], ours: bool) -> None:
     assert is_same_origin(headers, PUBLIC) is ours

@@ -33,12 +33,12 @@ def test_a_changed_token_is_no_session(place: int, letter: str) -> None:
 
 
 @given(st.text())
-def test_whatever_a_cookie_holds_is_no_session(text: str) -> None:
+def test_an_arbitrary_cookie_is_no_session(text: str) -> None:
     assert SESSIONS.read(text, NOW) is None
     assert not SESSIONS.check_csrf(SESSIONS.open(NOW), text)
 
 
-def test_an_expiry_that_was_put_off_is_no_session() -> None:
+def test_a_postponed_expiry_is_no_session() -> None:
     expires, nonce, signature = SESSIONS.open(NOW).token.split(".")
     assert SESSIONS.read(f"{int(expires) + 1}.{nonce}.{signature}", NOW) is None
 
@@ -51,5 +51,5 @@ def test_a_form_belongs_to_one_session() -> None:
 
 
 @given(st.text())
-def test_only_the_password_is_the_password(text: str) -> None:
+def test_only_the_password_is_accepted(text: str) -> None:
     assert SESSIONS.check_password(text) == (text == "the password")

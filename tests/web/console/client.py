@@ -1,4 +1,4 @@
-"""Somebody with a browser, as far as HTTP can tell."""
+"""An HTTP client of the console, with its cookie and CSRF token."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ PASSWORD = "correct horse battery"
 _CSRF = re.compile(r'name="csrf" value="([0-9a-f]+)"')
 
 
-class Visitor:
-    """Keeps the cookie by hand: it is for https alone, and these tests are not."""
+class ConsoleClient:
+    """Sends the session cookie itself: it is for https only, and these tests use http."""
 
     def __init__(self, url: str) -> None:
         self.url = url

@@ -1,4 +1,4 @@
-"""A sandbox over HTTP for the commands that speak with Twilio, driven by the real client."""
+"""A sandbox over HTTP for the commands that use Twilio, with the real REST client."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sms_router.twilio.rest import build_client
 from tests.membership.recorded import serving
 
 if TYPE_CHECKING:
-    from tests.cli.conftest import Cli, Spoken
+    from tests.cli.conftest import Cli, CommandResult
 
 PUBLIC = "https://sms.example.com"
 DEMO = Path(__file__).parents[2] / "config" / "sandbox.toml"
@@ -39,23 +39,23 @@ NEW_YORK = "PN" + "0" * 31 + "2"
 
 
 @dataclass(frozen=True, slots=True)
-class TwilioSide:
-    """A sandbox, and the commands turned to it."""
+class SandboxCli:
+    """A sandbox, and commands that use it in place of Twilio."""
 
     url: str
     cli: Cli
     redis_url: str
 
-    def __call__(self, *words: str, **environment: str) -> Spoken:
+    def __call__(self, *words: str, **environment: str) -> CommandResult:
         """Run a command as an operator with credentials would."""
-        spoken = self.cli(*words, **{**self.environment, **environment})
-        assert "Traceback" not in spoken.err
-        assert WORLD.auth_token not in spoken.out + spoken.err
-        return spoken
+        result = self.cli(*words, **{**self.environment, **environment})
+        assert "Traceback" not in result.err
+        assert WORLD.auth_token not in result.out + result.err
+        return result
 
     @property
     def environment(self) -> dict[str, str]:
-        """The variables that turn a command to this sandbox."""
+        """The variables with which a command uses this sandbox."""
         return {
             "TWILIO_ACCOUNT_SID": WORLD.account_sid,
             "TWILIO_AUTH_TOKEN": WORLD.auth_token,
@@ -67,7 +67,7 @@ class TwilioSide:
 
     @property
     def client(self) -> Client:
-        """The official client, to look and to meddle."""
+        """The official client."""
         return build_client(WORLD.account_sid, WORLD.auth_token, self.url, 5)
 
     @property
@@ -85,7 +85,7 @@ class TwilioSide:
 
 
 @contextmanager
-def twilio_side(cli: Cli, redis_url: str) -> Iterator[TwilioSide]:
+def sandbox_cli(cli: Cli, redis_url: str) -> Iterator[SandboxCli]:
     """Run a sandbox for as long as a block lasts."""
     with serving(create_sandbox(WORLD)) as url:
-        yield TwilioSide(url, cli, redis_url)
+        yield SandboxCli(url, cli, redis_url)
