@@ -41,6 +41,11 @@ def messages(inner: str) -> tuple[SendMessage, ...]:
         ('<Message to="" from="">a</Message>', SendMessage("a")),
         ("<Message>a &amp; &#169; &lt;b&gt; <!-- no --></Message>", SendMessage("a & © <b>")),
         ("<Message/>", SendMessage("")),
+        ("<Sms>Hi</Sms>", SendMessage("Hi")),
+        (
+            '<Sms to="+14155550123" from="12345"><Body>a</Body></Sms>',
+            SendMessage("a", (), "+14155550123", "12345"),
+        ),
     ],
 )
 def test_a_message_verb_is_parsed(inner: str, message: SendMessage) -> None:
@@ -67,6 +72,12 @@ def test_what_is_ignored_is_a_warning(inner: str, warning: str) -> None:
     document = parse_twiml(f"<Response>{inner}</Response>".encode())
     assert isinstance(document, Document)
     assert document.warnings[0].startswith(warning)
+
+
+def test_verbs_that_are_not_of_messaging_are_listed() -> None:
+    document = parse_twiml(b"<Response><Say>a</Say><Message>b</Message><sms>c</sms></Response>")
+    assert isinstance(document, Document)
+    assert (document.messages, document.ignored_verbs) == ((SendMessage("b"),), ("Say", "sms"))
 
 
 BOMB = b'<!DOCTYPE r [<!ENTITY a "x"><!ENTITY b "&a;&a;">]><Response><Message>&b;</Message></Response>'

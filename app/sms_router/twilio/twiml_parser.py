@@ -27,7 +27,7 @@ _DECLARES_ENCODING = re.compile(rb"""\s*<\?xml[^>]*\sencoding\s*=""")
 
 @dataclass(frozen=True, slots=True)
 class SendMessage:
-    """``<Message>``; None for an attribute that is missing."""
+    """``<Message>``, or ``<Sms>``, its old name (facts 11); None for an attribute that is missing."""
 
     body: str
     media: tuple[str, ...] = ()
@@ -54,6 +54,8 @@ class Document:
     redirect: Redirect | None = None
     warnings: tuple[str, ...] = ()
     """Verbs, nouns and attributes that are ignored, each as a sentence."""
+    ignored_verbs: tuple[str, ...] = ()
+    """Tags that are no verbs of messaging, such as ``Say`` and ``message``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,25 +124,30 @@ def _decode(body: bytes, charset: str) -> str:
 def _document(root: Element) -> Document:
     messages: list[SendMessage] = []
     warnings: list[str] = []
+    ignored: list[str] = []
+    redirect = None
     for verb in root:
         if verb.tag == "Redirect":
             redirect = Redirect((verb.text or "").strip(), _method(verb, warnings))
-            return Document(tuple(messages), redirect, tuple(warnings))
-        if verb.tag == "Message":
+            break
+        if verb.tag in _MESSAGE_TAGS:
             messages.append(_message(verb, warnings))
         else:
+            ignored.append(f"{verb.tag:.40}")
             warnings.append(f"<{verb.tag:.40}> is no messaging verb and is ignored")
-    return Document(tuple(messages), None, tuple(warnings))
+    return Document(tuple(messages), redirect, tuple(warnings), tuple(ignored))
 
 
 def _message(verb: Element, warnings: list[str]) -> SendMessage:
     warnings += [
-        f"{name} of <Message> is ignored: status callbacks go to the router"
+        f"{name} of <{verb.tag}> is ignored: status callbacks go to the router"
         for name in ("action", "statusCallback")
         if verb.get(name)
     ]
     warnings += [
-        f"<{noun.tag:.40}> in <Message> is unknown and is ignored" for noun in verb if noun.tag not in _NOUNS
+        f"<{noun.tag:.40}> in <{verb.tag}> is unknown and is ignored"
+        for noun in verb
+        if noun.tag not in _NOUNS
     ]
     media = ((noun.text or "").strip() for noun in verb.iterfind("Media"))
     return SendMessage(
@@ -151,6 +158,7 @@ def _message(verb: Element, warnings: list[str]) -> SendMessage:
     )
 
 
+_MESSAGE_TAGS = ("Message", "Sms")
 _NOUNS = ("Body", "Media")
 
 

@@ -335,6 +335,47 @@ async def test_what_is_ignored_in_twiml_is_logged_once(
     ]
 
 
+@pytest.mark.parametrize(
+    ("inner", "code", "reason"),
+    [
+        ("<Say>x</Say><Hangup/><Say>y</Say>", "12200", "no verb is one of messaging: <Say>, <Hangup>"),
+        ("<message>x</message>", "12200", "no verb is one of messaging: <message>"),
+        ("<Message/>", "14103", "no <Message> can be sent: it has neither a text nor media that Twilio"),
+        ("<Message><Media>ftp://x/y</Media></Message>", "14103", "no <Message> can be sent: it has neither"),
+        (
+            '<Sms to="nobody">x</Sms>',
+            "14103",
+            "no <Message> can be sent: its recipient nobody is not a phone",
+        ),
+        ("<Say>x</Say><Message/>", "14103", "no <Message> can be sent"),
+        ("<Message/><Redirect>/sms2</Redirect>", "14103", "no <Message> can be sent"),
+    ],
+)
+async def test_a_page_whose_verbs_cannot_be_executed_is_a_failure(
+    server: RawServer, forwarding: ForwarderFixture, inner: str, code: str, reason: str
+) -> None:
+    server.pages |= {
+        "/sms": response(f"<Response>{inner}</Response>"),
+        "/sms2": response("<Response/>"),
+        "/b": messages("from the fallback"),
+    }
+    result = await forwarding.forward(forward(f"{server.url}/sms"))
+    assert isinstance(result, ReplyFailed)
+    assert f"{code} {reason}" in result.cause
+    assert await forwarding.texts(forward(f"{server.url}/sms", f"{server.url}/b")) == ["from the fallback"]
+    assert server.requests[-1].form["ErrorCode"] == code
+
+
+@pytest.mark.parametrize(
+    "inner", ["", "<!-- nothing -->", "<Sms>a</Sms><Say/>", "<Message/><Message>a</Message>"]
+)
+async def test_a_page_without_verbs_or_with_one_that_can_be_executed_is_no_failure(
+    server: RawServer, forwarding: ForwarderFixture, inner: str
+) -> None:
+    server.pages["/sms"] = response(f"<Response>{inner}</Response>")
+    assert isinstance(await forwarding.forward(forward(f"{server.url}/sms")), Reply)
+
+
 async def test_connections_are_reused(server: RawServer, forwarding: ForwarderFixture) -> None:
     server.pages["/sms"] = messages("ok")
     for _ in range(5):

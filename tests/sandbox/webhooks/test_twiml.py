@@ -26,6 +26,7 @@ HEAD = b'<?xml version="1.0" encoding="UTF-8"?>'
             (MessageVerb("text", ("https://x.example/a.png",)),),
         ),
         ("<Message/>", (MessageVerb(""),)),
+        ("<Sms>a</Sms>", (MessageVerb("a"),)),
         (
             '<Message to="+1" from="2" statusCallback="/s" action="/a" method="GET">x</Message>',
             (MessageVerb("x", (), "+1", "2", "/s", "/a", "GET"),),

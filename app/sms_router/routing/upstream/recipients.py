@@ -20,6 +20,15 @@ log = logging.getLogger("sms_router.upstream")
 _E164 = re.compile(r"\+[1-9][0-9]{6,14}")
 
 
+def refuse_message(message: SendMessage, page: WebhookUrl, inbound: InboundMessage) -> str | None:
+    """Return why a message of an upstream can never be sent; None if it can be."""
+    if not message.body and not _absolute_urls(page, message.media)[0]:
+        return "it has neither a text nor media that Twilio can fetch"
+    if message.recipient not in (None, inbound.sender) and not _E164.fullmatch(message.recipient or ""):
+        return f"its recipient {mask_number(message.recipient or '')} is not a phone number"
+    return None
+
+
 async def resolve_recipients(
     messages: Sequence[tuple[SendMessage, WebhookUrl]], inbound: InboundMessage, contacts: Contacts
 ) -> tuple[list[Part], list[str]]:

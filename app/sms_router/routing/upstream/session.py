@@ -16,6 +16,7 @@ from sms_router.routing.upstream.models import (
     UpstreamRequest,
     UpstreamResponse,
 )
+from sms_router.routing.upstream.recipients import refuse_message
 from sms_router.twilio.inbound import InboundMessage
 from sms_router.twilio.twiml_parser import Document, Redirect, SendMessage, TwimlError, parse_response
 from sms_router.twilio.webhook_url import Method, WebhookUrl
@@ -50,6 +51,7 @@ class TwimlSession:
     messages: list[tuple[SendMessage, WebhookUrl]] = field(default_factory=list)
     """The messages so far, each with the URL of its document."""
     warnings: list[str] = field(default_factory=list)
+    ignored_verbs: list[str] = field(default_factory=list)
 
     async def run(
         self, target: Target, deadline: float, error: Mapping[str, str] | None = None
@@ -62,7 +64,8 @@ class TwimlSession:
             error: the parameters that a fallback gets in addition, ``ErrorCode`` and ``ErrorUrl``.
 
         Returns:
-            Why a document could not be fetched; None when all were executed.
+            Why a document could not be fetched, or why nothing in it can be sent although it has verbs;
+            None when all were executed.
 
         """
         parameters = {**self._parameters(), **(error or {})}
@@ -74,13 +77,28 @@ class TwimlSession:
             document, url = result
             self.messages += [(message, url) for message in document.messages]
             self.warnings += [f"{url}: {warning}" for warning in document.warnings]
+            self.ignored_verbs += document.ignored_verbs
             if document.redirect is None:
-                return None
+                return self._refuse_unusable_verbs(url)
             next_target = self._next_target(document.redirect, url)
             if isinstance(next_target, UpstreamFailure):
                 return next_target
             target = next_target
         return UpstreamFailure(14106, f"more than {MAX_DOCUMENTS} documents", target.url)
+
+    def _refuse_unusable_verbs(self, page: WebhookUrl) -> UpstreamFailure | None:
+        """Return a failure if the documents have verbs and none that can be executed, which is no silence."""
+        reasons = [refuse_message(message, url, self.message) for message, url in self.messages]
+        if None in reasons or not (reasons or self.ignored_verbs):
+            return None
+        if reasons:
+            failure = UpstreamFailure(14103, f"no <Message> can be sent: {reasons[0]}", page)
+        else:
+            tags = ", ".join(f"<{tag}>" for tag in dict.fromkeys(self.ignored_verbs[:5]))
+            failure = UpstreamFailure(12200, f"no verb is one of messaging: {tags}", page)
+        self.messages.clear()
+        self.ignored_verbs.clear()
+        return failure
 
     async def _fetch_document(
         self, target: Target, parameters: Mapping[str, str], step: str, deadline: float

@@ -20,7 +20,10 @@ _DECLARED_VERSION = re.compile(rb"<\?xml\s+version\s*=\s*[\"']([^\"']*)")
 
 @dataclass(frozen=True, slots=True)
 class MessageVerb:
-    """``<Message>``; None for missing attributes. Twilio's defaults are applied when it is executed."""
+    """``<Message>``, or ``<Sms>``, its old name (facts 11); None for missing attributes.
+
+    Twilio's defaults are applied when it is executed.
+    """
 
     body: str
     media: tuple[str, ...] = ()
@@ -73,7 +76,7 @@ def parse_twiml(body: bytes) -> tuple[Verb, ...] | InvalidTwiml:
 
 
 def _verbs(element: Element) -> Iterator[Verb]:
-    if element.tag == "Message":
+    if element.tag in ("Message", "Sms"):
         yield from _message(element)
     elif element.tag == "Redirect":
         yield from _unknown_attributes(element, _REDIRECT_ATTRIBUTES)
@@ -88,7 +91,7 @@ def _message(element: Element) -> Iterator[Verb]:
     yield from _unknown_attributes(element, _MESSAGE_ATTRIBUTES)
     for noun in element:
         if noun.tag not in ("Body", "Media"):
-            yield TwimlWarning(12200, f"unknown noun <{noun.tag}> in <Message>")
+            yield TwimlWarning(12200, f"unknown noun <{noun.tag}> in <{element.tag}>")
     yield MessageVerb(
         body=_body(element),
         media=tuple((noun.text or "").strip() for noun in element.iterfind("Media")),
