@@ -24,23 +24,23 @@ class Worker:
     store: Store
     spool: Spool
     journal: DurableWriter
-    records: Inbox
+    inbox: Inbox
 
 
 @contextlib.asynccontextmanager
 async def worker(
     url: str, folder: Path, lease: float = LEASE, observe: Observe = unobserved
 ) -> AsyncIterator[Worker]:
-    """Run one worker; its renewals stop with ``records.aclose()`` or at the end."""
+    """Run one worker; its renewals stop with ``inbox.aclose()`` or at the end."""
     store, spool = Store(url, observe), Spool(folder)
     journal = DurableWriter(store, spool)
-    records = Inbox(store, journal, DAYS, lease)
+    inbox = Inbox(store, journal, DAYS, lease)
     await store.start(journal.replay)
-    records.start()
+    inbox.start()
     try:
-        yield Worker(store, spool, journal, records)
+        yield Worker(store, spool, journal, inbox)
     finally:
-        await records.aclose()
+        await inbox.aclose()
         await store.aclose()
         await journal.aclose()
 
@@ -52,7 +52,7 @@ async def listening(url: str, *workers: Worker) -> AsyncIterator[None]:
     async def listen() -> None:
         async for message in channel.listen():
             for one in workers:
-                one.records.wake(message["data"].decode())
+                one.inbox.wake(message["data"].decode())
 
     async with (
         async_client(url, connect_within=2) as client,

@@ -63,7 +63,7 @@ def contacts(one: Worker, clock: Clock) -> Contacts:
 
 async def claim(one: Worker, number: int = 1) -> ContactFields:
     key = MessageKey(f"AC1/SM{number}", CONTACT)
-    claimed = await one.records.claim(key, b"", fallback=False, scope=MG)
+    claimed = await one.inbox.claim(key, b"", fallback=False, scope=MG)
     assert isinstance(claimed, Claimed)
     return claimed.contact
 

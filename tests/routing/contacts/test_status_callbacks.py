@@ -94,11 +94,11 @@ async def test_a_message_can_be_claimed_after_a_receipt_has_overtaken_it(
 ) -> None:
     await receipts.handle(RECEIPT)
     key = MessageKey(f"{ACCOUNT}/{INBOUND}", CONTACT)
-    claimed = await one.records.claim(key, b"request", fallback=False)
+    claimed = await one.inbox.claim(key, b"request", fallback=False)
     assert isinstance(claimed, Claimed)
     assert claimed.attempt == 1
     answer = Answer(b"<Response/>", Outcome.SILENT)
-    assert await one.records.commit(key, b"request", claimed, answer, JournalEntry("{}")) == answer
+    assert await one.inbox.commit(key, b"request", claimed, answer, JournalEntry("{}")) == answer
 
 
 async def test_everything_that_a_receipt_stores_expires(

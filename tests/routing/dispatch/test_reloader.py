@@ -47,20 +47,20 @@ SOUP = "Soup: 5{% include 'note.txt' %}"
 
 
 @dataclass
-class Judge:
-    """Who judges errors by the table."""
+class ErrorTableFixture:
+    """Has the error table."""
 
     table: ErrorTable = field(default_factory=lambda: ErrorTable({}))
 
 
 @dataclass
-class Running:
-    """A reloader, and what became of it."""
+class ReloaderFixture:
+    """A reloader and its results."""
 
     folder: Path
     reloader: Reloader
-    judge: Judge
-    outcomes: Counter[ReloadResult]
+    errors: ErrorTableFixture
+    results: Counter[ReloadResult]
 
     def write(self, content: str, file: str = "keywords.toml") -> None:
         """Replace a file as editors and deployments do: at once."""
@@ -80,14 +80,14 @@ def reader(folder: Path) -> RuleSetReader:
 
 
 @pytest.fixture
-async def running(tmp_path: Path) -> AsyncIterator[Running]:
+async def running(tmp_path: Path) -> AsyncIterator[ReloaderFixture]:
     (tmp_path / "templates").mkdir()
     (tmp_path / "templates" / "menu.txt").write_text(SOUP)
     (tmp_path / "templates" / "note.txt").write_text(" euros")
     (tmp_path / "keywords.toml").write_text(KEYWORDS)
-    judge, outcomes = Judge(), Counter[ReloadResult]()
-    reloader = Reloader(reader(tmp_path), judge, lambda outcome: outcomes.update([outcome]), interval=0.01)
-    yield Running(tmp_path, reloader, judge, outcomes)
+    errors, results = ErrorTableFixture(), Counter[ReloadResult]()
+    reloader = Reloader(reader(tmp_path), errors, lambda result: results.update([result]), interval=0.01)
+    yield ReloaderFixture(tmp_path, reloader, errors, results)
     await reloader.aclose()
 
 
@@ -121,33 +121,33 @@ async def running(tmp_path: Path) -> AsyncIterator[Running]:
     ],
 )
 async def test_a_change_is_taken_over_and_told_by_name(
-    running: Running, caplog: pytest.LogCaptureFixture, file: str, before: str, after: str, told: str
+    running: ReloaderFixture, caplog: pytest.LogCaptureFixture, file: str, before: str, after: str, told: str
 ) -> None:
     caplog.set_level(logging.INFO, "sms_router.reload")
     path = running.folder / file
     content = path.read_text() if path.exists() else ""
     assert before in content
     running.write(content.replace(before, after, 1) if before else after or content, file)
-    outcome = await running.reloader.reload()
-    assert outcome is (ReloadResult.UNCHANGED if told == "nothing changed" else ReloadResult.APPLIED)
-    assert running.outcomes == {outcome: 1}
+    result = await running.reloader.reload()
+    assert result is (ReloadResult.UNCHANGED if told == "nothing changed" else ReloadResult.APPLIED)
+    assert running.results == {result: 1}
     assert caplog.messages[-1] == f"the configuration was read again: {told}"
     assert await running.reloader.reload() is ReloadResult.UNCHANGED
 
 
-async def test_the_next_message_finds_the_new_rules_and_errors(running: Running) -> None:
+async def test_the_next_message_finds_the_new_rules_and_errors(running: ReloaderFixture) -> None:
     assert (running.says("hours"), running.says("menu")) == ("9 to 5", "Soup: 5 euros")
-    assert running.judge.table.find(30006) is not None
+    assert running.errors.table.find(30006) is not None
     running.write(KEYWORDS.replace("9 to 5", "10 to 4"))
     running.write("Soup: 6", "templates/menu.txt")
     running.write('[[error]]\ncodes = [39999]\nclass = "sender"\nnote = "new"', "carriers.toml")
     assert (running.says("hours"), running.says("menu")) == ("9 to 5", "Soup: 5 euros"), "not yet"
     await running.reloader.reload()
     assert (running.says("hours"), running.says("menu")) == ("10 to 4", "Soup: 6")
-    assert running.judge.table.find(39999) is not None
+    assert running.errors.table.find(39999) is not None
 
 
-async def test_what_a_message_has_found_stays_as_it_was(running: Running) -> None:
+async def test_what_a_message_has_found_stays_as_it_was(running: ReloaderFixture) -> None:
     found = running.reloader.dispatcher.resolve(message("menu"))
     running.write(KEYWORDS.replace("MENU", "FOOD"))
     running.write("Bread", "templates/menu.txt")
@@ -159,13 +159,13 @@ async def test_what_a_message_has_found_stays_as_it_was(running: Running) -> Non
 
 
 async def test_mistakes_are_all_told_and_the_old_rules_stay(
-    running: Running, caplog: pytest.LogCaptureFixture
+    running: ReloaderFixture, caplog: pytest.LogCaptureFixture
 ) -> None:
     running.write(KEYWORDS.replace("9 to 5", "10 to 4").replace("menu.txt", "none.txt"))
     running.write("language = 3", "opt-outs.toml")
     running.write("[[error]]\n[[error]]", "carriers.toml")
     assert await running.reloader.reload() is ReloadResult.REFUSED
-    assert running.outcomes == {ReloadResult.REFUSED: 1}
+    assert running.results == {ReloadResult.REFUSED: 1}
     for part in (
         "none.txt: there is no such file",
         "opt-outs.toml: language",
@@ -178,7 +178,7 @@ async def test_mistakes_are_all_told_and_the_old_rules_stay(
     assert (running.says("hours"), running.says("menu")) == ("9 to 5", "Soup: 5 euros")
 
 
-async def test_a_mended_file_ends_the_refusal(running: Running) -> None:
+async def test_a_mended_file_ends_the_refusal(running: ReloaderFixture) -> None:
     running.write("[[keyword]")
     await running.reloader.reload()
     assert running.reloader.errors()
@@ -188,7 +188,7 @@ async def test_a_mended_file_ends_the_refusal(running: Running) -> None:
 
 
 async def test_whatever_else_goes_wrong_is_a_refusal_too(
-    running: Running, monkeypatch: pytest.MonkeyPatch
+    running: ReloaderFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(_: RuleSetReader) -> None:
         raise MemoryError
@@ -198,7 +198,7 @@ async def test_whatever_else_goes_wrong_is_a_refusal_too(
     assert running.says("hours") == "9 to 5"
 
 
-async def test_a_file_that_changes_is_read_by_itself(running: Running) -> None:
+async def test_a_file_that_changes_is_read_by_itself(running: ReloaderFixture) -> None:
     running.reloader.start()
     for number in range(3):
         running.write(KEYWORDS.replace("9 to 5", f"{number} to 5"))
@@ -207,22 +207,22 @@ async def test_a_file_that_changes_is_read_by_itself(running: Running) -> None:
                 await asyncio.sleep(0.005)
     (running.folder / "templates" / "new.txt").write_text("new")
     async with asyncio.timeout(20):
-        while not running.outcomes[ReloadResult.UNCHANGED]:
+        while not running.results[ReloadResult.UNCHANGED]:
             await asyncio.sleep(0.005)
 
 
-async def test_asking_reads_files_that_have_not_changed(running: Running) -> None:
+async def test_asking_reads_files_that_have_not_changed(running: ReloaderFixture) -> None:
     running.reloader.start()
     running.reloader.request_reload()
     async with asyncio.timeout(20):
-        while not running.outcomes:
+        while not running.results:
             await asyncio.sleep(0.005)
-    assert running.outcomes == {ReloadResult.UNCHANGED: 1}
+    assert running.results == {ReloadResult.UNCHANGED: 1}
 
 
 @pytest.mark.parametrize("file", ["keywords.toml", "opt-outs.toml", "carriers.toml"])
 async def test_a_file_that_has_gone_changes_nothing_until_an_empty_one_is_put_there(
-    running: Running, file: str
+    running: ReloaderFixture, file: str
 ) -> None:
     if file != "keywords.toml":
         running.write("", file)
@@ -259,23 +259,23 @@ def test_a_mark_tells_every_kind_of_change(tmp_path: Path) -> None:
 def test_a_start_with_mistakes_is_none(tmp_path: Path) -> None:
     (tmp_path / "keywords.toml").write_text("[[keyword]")
     with pytest.raises(ConfigurationError):
-        Reloader(reader(tmp_path), Judge(), lambda _: None)
+        Reloader(reader(tmp_path), ErrorTableFixture(), lambda _: None)
 
 
 # --- a worker that takes the place of another ---
 
 
 @pytest.fixture
-async def second(running: Running, tmp_path: Path) -> AsyncIterator[Callable[[], Running]]:
+async def second(running: ReloaderFixture, tmp_path: Path) -> AsyncIterator[Callable[[], ReloaderFixture]]:
     """Start workers that keep their rules for the next one."""
     started: list[Reloader] = []
 
-    def start() -> Running:
-        judge, outcomes = Judge(), Counter[ReloadResult]()
+    def start() -> ReloaderFixture:
+        errors, results = ErrorTableFixture(), Counter[ReloadResult]()
         kept = LastGoodRuleSet(tmp_path / "data" / "rules.json")
-        reloader = Reloader(reader(tmp_path), judge, lambda outcome: outcomes.update([outcome]), 0.01, kept)
+        reloader = Reloader(reader(tmp_path), errors, lambda result: results.update([result]), 0.01, kept)
         started.append(reloader)
-        return Running(tmp_path, reloader, judge, outcomes)
+        return ReloaderFixture(tmp_path, reloader, errors, results)
 
     yield start
     for each in started:
@@ -283,7 +283,7 @@ async def second(running: Running, tmp_path: Path) -> AsyncIterator[Callable[[],
 
 
 async def test_a_worker_that_starts_on_a_broken_configuration_has_the_rules_of_the_others(
-    second: Callable[[], Running],
+    second: Callable[[], ReloaderFixture],
 ) -> None:
     first = second()
     first.write(KEYWORDS.replace("9 to 5", "10 to 6"))
@@ -293,14 +293,14 @@ async def test_a_worker_that_starts_on_a_broken_configuration_has_the_rules_of_t
     assert other.says("hours") == first.says("hours") == "10 to 6"
     assert other.says("menu") == "Soup: 5 euros"
     assert "not valid TOML" in other.reloader.errors()[0]
-    assert other.judge.table.entries == first.judge.table.entries
+    assert other.errors.table.entries == first.errors.table.entries
     other.write(KEYWORDS.replace("9 to 5", "11 to 7"))
     assert await other.reloader.reload() is ReloadResult.APPLIED
     assert (other.says("hours"), other.reloader.errors()) == ("11 to 7", [])
 
 
 async def test_a_worker_that_starts_while_a_file_has_gone_has_the_rules_of_the_others(
-    second: Callable[[], Running],
+    second: Callable[[], ReloaderFixture],
 ) -> None:
     first = second()
     (first.folder / "keywords.toml").unlink()
@@ -314,7 +314,7 @@ async def test_a_worker_that_starts_while_a_file_has_gone_has_the_rules_of_the_o
 
 
 async def test_the_first_worker_does_not_start_on_a_broken_configuration(
-    second: Callable[[], Running], running: Running
+    second: Callable[[], ReloaderFixture], running: ReloaderFixture
 ) -> None:
     running.write("[[keyword")
     with pytest.raises(ConfigurationError, match="not valid TOML"):
@@ -331,12 +331,12 @@ class HastyReader(RuleSetReader):
 
 
 async def test_files_that_break_just_after_they_were_read_are_not_kept(
-    second: Callable[[], Running], tmp_path: Path
+    second: Callable[[], ReloaderFixture], tmp_path: Path
 ) -> None:
     first = second()
     kept = LastGoodRuleSet(tmp_path / "data" / "rules.json")
     hasty = HastyReader(tmp_path, HandlerRegistry([], []), frozenset(), ForwardConfig(), TimeZones())
-    starting = Reloader(hasty, Judge(), lambda _: None, 0.01, kept)
+    starting = Reloader(hasty, ErrorTableFixture(), lambda _: None, 0.01, kept)
     assert second().says("hours") == "9 to 5"
     first.write(KEYWORDS.replace("9 to 5", "10 to 6"))
     assert await starting.reload() is ReloadResult.APPLIED
@@ -344,7 +344,7 @@ async def test_files_that_break_just_after_they_were_read_are_not_kept(
 
 
 async def test_what_was_kept_and_is_not_right_any_more_is_not_taken(
-    second: Callable[[], Running], running: Running
+    second: Callable[[], ReloaderFixture], running: ReloaderFixture
 ) -> None:
     second()
     kept = running.folder / "data" / "rules.json"

@@ -21,18 +21,18 @@ def key(number: int) -> MessageKey:
 async def test_the_newest_answers_and_releases_are_kept(one: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(inbox, "MAX_CACHED_ANSWERS", 10)
     for number in range(25):
-        await one.records.commit(key(number), b"", UNSTORED, ANSWER, ENTRY)
-        await one.records.release(key(100 + number), b"", UNSTORED, ENTRY)
-    assert [number for number in range(25) if one.records.cached_answer(key(number)) is ANSWER] == [
+        await one.inbox.commit(key(number), b"", UNSTORED, ANSWER, ENTRY)
+        await one.inbox.release(key(100 + number), b"", UNSTORED, ENTRY)
+    assert [number for number in range(25) if one.inbox.cached_answer(key(number)) is ANSWER] == [
         *range(15, 25)
     ]
     await one.store.aclose()
-    claims = [await one.records.claim(key(100 + number), b"", fallback=False) for number in range(25)]
+    claims = [await one.inbox.claim(key(100 + number), b"", fallback=False) for number in range(25)]
     assert [number for number, claim in enumerate(claims) if claim is RELEASED] == [*range(15, 25)]
 
 
 @pytest.mark.parametrize(("size", "is_kept"), [(4096, True), (4097, False)])
 async def test_large_answers_are_not_kept(one: Worker, size: int, is_kept: bool) -> None:
     answer = Answer(b"x" * size, Outcome.REPLY)
-    assert await one.records.commit(key(1), b"", UNSTORED, answer, ENTRY) is answer
-    assert (one.records.cached_answer(key(1)) is answer) is is_kept
+    assert await one.inbox.commit(key(1), b"", UNSTORED, answer, ENTRY) is answer
+    assert (one.inbox.cached_answer(key(1)) is answer) is is_kept

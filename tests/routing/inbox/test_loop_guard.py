@@ -1,4 +1,4 @@
-"""The loop guard: how replies to one person are counted, together and alone."""
+"""Replies to one contact are counted, in Redis for all workers and in memory without it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sms_router.routing.inbox.inbox import Claimed
 from sms_router.routing.inbox.loop_guard import LimitExceeded, LoopGuard, ReplyCounter
 from tests.routing.workers import Worker, worker
 
-PERSON, SCOPE = "+14155550100", "MG1"
+CONTACT, SCOPE = "+14155550100", "MG1"
 THREE_A_MINUTE = LoopGuard(3, 60)
 
 
@@ -42,21 +42,23 @@ class Clock:
     ],
     ids=["few", "many", "slow", "after the window", "never quiet", "quiet at last"],
 )
-def test_what_is_too_many_is_held_back_until_the_person_is_quiet(
+def test_replies_above_the_limit_are_held_back_until_a_pause(
     moments: tuple[float, ...], held_back: tuple[tuple[float, int], ...]
 ) -> None:
     clock = Clock()
     guard = LoopGuard(3, 60, clock)
-    found = []
+    result = []
     for moment in moments:
         clock.now = 1000.0 + moment
-        excess = guard.count_locally(SCOPE, PERSON)
-        if excess is not None:
-            found.append((moment, excess.excess))
-    assert tuple(found) == held_back
+        exceeded = guard.count_locally(SCOPE, CONTACT)
+        if exceeded is not None:
+            result.append((moment, exceeded.excess))
+    assert tuple(result) == held_back
 
 
-def test_people_and_services_are_counted_apart_and_not_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_contacts_and_services_are_counted_apart_and_a_bounded_number_of_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(loop_guard, "MAX_LOCAL_COUNTS", 2)
     guard = LoopGuard(1, 60, Clock())
     assert guard.count_locally("MG1", "+1") is None
@@ -66,12 +68,12 @@ def test_people_and_services_are_counted_apart_and_not_for_ever(monkeypatch: pyt
     assert guard.count_locally("MG2", "+1") is None, "the oldest count is forgotten"
 
 
-def test_nobody_counts_where_the_guard_is_off() -> None:
-    assert LoopGuard(0, 60).counter_for(SCOPE, PERSON, b"<Response>hello</Response>") is None
+def test_without_a_limit_nothing_is_counted() -> None:
+    assert LoopGuard(0, 60).counter_for(SCOPE, CONTACT, b"<Response>hello</Response>") is None
 
 
 @given(st.lists(st.floats(0, 100), max_size=40), st.integers(1, 5))
-def test_never_more_than_the_pace_in_a_row_without_a_pause(pauses: list[float], replies: int) -> None:
+def test_never_more_than_the_limit_without_a_pause(pauses: list[float], replies: int) -> None:
     clock = Clock()
     guard = LoopGuard(replies, 10, clock)
     run = 0
@@ -79,7 +81,7 @@ def test_never_more_than_the_pace_in_a_row_without_a_pause(pauses: list[float], 
         clock.now += pause
         run = 0 if pause >= 10 else run
         run += 1
-        excess = guard.count_locally(SCOPE, PERSON)
+        excess = guard.count_locally(SCOPE, CONTACT)
         assert excess is None or (pause < 10 and run > replies)
 
 
@@ -93,68 +95,72 @@ async def workers(valkey_url: str, tmp_path: Path) -> AsyncIterator[list[Worker]
 
 
 def counter() -> ReplyCounter:
-    found = THREE_A_MINUTE.counter_for(SCOPE, PERSON, b"<Response>hello</Response>")
-    assert found is not None
-    return found
+    result = THREE_A_MINUTE.counter_for(SCOPE, CONTACT, b"<Response>hello</Response>")
+    assert result is not None
+    return result
 
 
 async def reply(one: Worker, number: int, counted: ReplyCounter | None) -> Answer | LimitExceeded:
-    key = MessageKey(f"AC1/SM{number}", PERSON)
-    claimed = await one.records.claim(key, b"request", fallback=False)
+    key = MessageKey(f"AC1/SM{number}", CONTACT)
+    claimed = await one.inbox.claim(key, b"request", fallback=False)
     assert isinstance(claimed, Claimed)
     answer = Answer(b"<Response>hello</Response>", Outcome.REPLY)
-    found = await one.records.commit(key, b"request", claimed, answer, JournalEntry("rule"), counter=counted)
-    if isinstance(found, LimitExceeded):
+    result = await one.inbox.commit(key, b"request", claimed, answer, JournalEntry("rule"), counter=counted)
+    if isinstance(result, LimitExceeded):
         silence = Answer(b"<Response/>", Outcome.MUTED)
-        assert await one.records.commit(key, b"request", claimed, silence, JournalEntry("rule")) == silence
-    return found
+        assert await one.inbox.commit(key, b"request", claimed, silence, JournalEntry("rule")) == silence
+    return result
 
 
-async def test_all_workers_count_together_and_what_is_too_many_is_not_stored(workers: list[Worker]) -> None:
-    found = [await reply(workers[number % 2], number, counter()) for number in range(6)]
-    assert [each for each in found if isinstance(each, LimitExceeded)] == [
+async def test_all_workers_count_together_and_a_reply_above_the_limit_is_not_stored(
+    workers: list[Worker],
+) -> None:
+    result = [await reply(workers[number % 2], number, counter()) for number in range(6)]
+    assert [each for each in result if isinstance(each, LimitExceeded)] == [
         LimitExceeded(1),
         LimitExceeded(2),
         LimitExceeded(3),
     ]
-    assert all(isinstance(each, Answer) for each in found[:3])
-    again = await workers[0].records.claim(MessageKey("AC1/SM5", PERSON), b"request", fallback=False)
+    assert all(isinstance(each, Answer) for each in result[:3])
+    again = await workers[0].inbox.claim(MessageKey("AC1/SM5", CONTACT), b"request", fallback=False)
     assert again == Answer(b"<Response/>", Outcome.MUTED)
 
 
-async def test_a_reply_that_is_adopted_or_not_metered_does_not_count(
+async def test_a_reply_that_lost_or_has_no_counter_is_not_counted(
     workers: list[Worker], valkey: redis.Redis
 ) -> None:
     for number in range(5):
         await reply(workers[0], number, None)
     assert valkey.exists(counter().key) == 0
-    key = MessageKey("AC1/SM0", PERSON)
+    key = MessageKey("AC1/SM0", CONTACT)
     answer = Answer(b"<Response>second</Response>", Outcome.REPLY)
     for _ in range(5):
-        found = await workers[1].records.commit(
+        result = await workers[1].inbox.commit(
             key, b"request", Claimed(1, 0.0, stored=True), answer, JournalEntry("rule"), counter=counter()
         )
-        assert found == Answer(b"<Response>hello</Response>", Outcome.REPLY)
+        assert result == Answer(b"<Response>hello</Response>", Outcome.REPLY)
     assert valkey.exists(counter().key) == 0
 
 
-async def test_what_leaves_later_counts_too(workers: list[Worker]) -> None:
-    counts = [await workers[number % 2].records.count_reply(counter()) for number in range(4)]
+async def test_late_replies_are_counted_too(workers: list[Worker]) -> None:
+    counts = [await workers[number % 2].inbox.count_reply(counter()) for number in range(4)]
     assert counts == [None, None, None, LimitExceeded(1)]
     assert await reply(workers[0], 0, counter()) == LimitExceeded(2)
 
 
-async def test_a_reply_whose_record_was_lost_counts_once(workers: list[Worker], valkey: redis.Redis) -> None:
-    key = MessageKey("AC1/SM0", PERSON)
-    claimed = await workers[0].records.claim(key, b"request", fallback=False)
+async def test_a_reply_whose_record_was_lost_is_counted_once(
+    workers: list[Worker], valkey: redis.Redis
+) -> None:
+    key = MessageKey("AC1/SM0", CONTACT)
+    claimed = await workers[0].inbox.claim(key, b"request", fallback=False)
     assert isinstance(claimed, Claimed)
     valkey.flushdb()
     answer = Answer(b"<Response>hello</Response>", Outcome.REPLY)
-    await workers[0].records.commit(key, b"request", claimed, answer, JournalEntry("rule"), counter=counter())
+    await workers[0].inbox.commit(key, b"request", claimed, answer, JournalEntry("rule"), counter=counter())
     assert valkey.get(counter().key) == b"1"
 
 
-async def test_the_count_lasts_for_the_window_and_longer_while_the_person_is_not_quiet(
+async def test_the_count_lasts_for_the_window_and_longer_without_a_pause(
     workers: list[Worker], valkey: redis.Redis
 ) -> None:
     await reply(workers[0], 0, counter())
@@ -168,12 +174,12 @@ async def test_the_count_lasts_for_the_window_and_longer_while_the_person_is_not
 
 
 @pytest.mark.parametrize("later", [False, True])
-async def test_a_window_from_before_redis_clock_was_set_back_is_no_longer_than_any(
+async def test_a_window_from_before_redis_clock_was_set_back_is_shortened(
     workers: list[Worker], valkey: redis.Redis, later: bool
 ) -> None:
     one = workers[0]
-    await one.records.count_reply(counter())
+    await one.inbox.count_reply(counter())
     valkey.pexpire(counter().key, 3_660_000)
-    await (one.records.count_reply(counter()) if later else reply(one, 1, counter()))
+    await (one.inbox.count_reply(counter()) if later else reply(one, 1, counter()))
     assert valkey.get(counter().key) == b"2"
     assert 0 < int(str(valkey.pttl(counter().key))) <= 60_000

@@ -14,7 +14,7 @@ async def waiting(waiters: AnswerWaiters, seconds: float = 10 * LONG) -> asyncio
     return task
 
 
-async def test_a_word_wakes_all_who_wait_for_it_and_nobody_else() -> None:
+async def test_a_notification_wakes_all_who_wait_for_the_message_and_nobody_else() -> None:
     waiters = AnswerWaiters()
     async with asyncio.timeout(LONG):
         asking = [await waiting(waiters) for _ in range(3)]
@@ -25,7 +25,7 @@ async def test_a_word_wakes_all_who_wait_for_it_and_nobody_else() -> None:
         await asyncio.gather(*asking)
 
 
-async def test_who_leaves_takes_nobody_elses_word_along() -> None:
+async def test_a_cancelled_waiter_takes_no_notification_from_others() -> None:
     waiters = AnswerWaiters()
     async with asyncio.timeout(LONG):
         impatient, leaving, patient = [
@@ -38,7 +38,7 @@ async def test_who_leaves_takes_nobody_elses_word_along() -> None:
         await asyncio.gather(patient, late)
 
 
-async def test_who_waited_leaves_nothing_behind() -> None:
+async def test_a_waiter_that_ends_leaves_nothing_behind() -> None:
     waiters = AnswerWaiters()
     await waiters.wait("AC/SM", 0)
     leaving = await waiting(waiters)
@@ -49,7 +49,7 @@ async def test_who_waited_leaves_nothing_behind() -> None:
     assert len(waiters) == 0
 
 
-def test_a_word_that_came_first_is_known() -> None:
+def test_a_notification_before_the_wait_is_known() -> None:
     waiters = AnswerWaiters()
     before = waiters.notifications
     waiters.wake("AC/SM")
@@ -58,7 +58,7 @@ def test_a_word_that_came_first_is_known() -> None:
     assert not waiters.notified_since("AC/other", before)
 
 
-def test_words_are_forgotten_in_time() -> None:
+def test_old_notifications_are_dropped() -> None:
     waiters = AnswerWaiters()
     for number in range(1001):
         waiters.wake(f"AC/{number}")

@@ -48,7 +48,7 @@ async def outgoing(valkey_url: str, tmp_path: Path) -> AsyncIterator[ReplyOutbox
         outbox = Outbox(one.store, one.journal, DAYS, 60)
         dispatcher, guard = Dispatcher(RuleTable([])), LoopGuard(0, 60)
         nudged: list[str] = []
-        later = LateReplies(one.records, people, dispatcher, composer, outbox, guard, Reply(), nudged.append)
+        later = LateReplies(one.inbox, people, dispatcher, composer, outbox, guard, Reply(), nudged.append)
         yield ReplyOutboxHandler(people, ReceiptAnalyzer(people, pool_for), composer, later, reroute=True)
 
 

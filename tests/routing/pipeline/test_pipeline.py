@@ -152,13 +152,11 @@ async def fixture(
             deadline, OnFailure.ERROR_REPLY, Reply("Something went wrong."), Reply("Try again.")
         )
         late_replies = LateReplies(
-            one.records, contacts, dispatcher, composer, outbox, guard, policy.error_reply, lambda _: None
+            one.inbox, contacts, dispatcher, composer, outbox, guard, policy.error_reply, lambda _: None
         )
-        committer = AnswerCommitter(one.records, dispatcher, composer, late_replies, guard, Reply())
-        pipeline = Pipeline(
-            one.records, contacts, dispatcher, composer, committer, late_replies, guard, policy
-        )
-        yield PipelineFixture(pipeline, one.records, composer, slow, commands)
+        committer = AnswerCommitter(one.inbox, dispatcher, composer, late_replies, guard, Reply())
+        pipeline = Pipeline(one.inbox, contacts, dispatcher, composer, committer, late_replies, guard, policy)
+        yield PipelineFixture(pipeline, one.inbox, composer, slow, commands)
         slow.may_return.set()
         await pipeline.aclose()
 

@@ -1,4 +1,4 @@
-"""A text that is nobody's work is claimed, journaled and answered in one step, or opened like any other."""
+"""A message with a prepared answer is claimed and answered in one step, or claimed like any other."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from sms_router.routing.inbox.loop_guard import RateLimit, ReplyCounter
 from sms_router.store.keys import bucket_of
 from tests.routing.workers import Worker, worker
 
-SCOPE, PERSON = "MG1", "+14155550100"
-BUCKET = bucket_of(PERSON)
+SCOPE, CONTACT = "MG1", "+14155550100"
+BUCKET = bucket_of(CONTACT)
 REQUEST = b"From=%2B14155550100"
 ANSWER = Answer(b"<Response><Message>9 to 5</Message></Response>", Outcome.REPLY)
-STORY = "HOURS\nthe short code"
-COUNTER = BUCKET.reply_count(SCOPE, PERSON)
-READY = PreparedAnswer(ANSWER, STORY, ReplyCounter(COUNTER, RateLimit(2, 60_000)), None)
+TRAIL_TEXT = "HOURS\nthe short code"
+COUNTER = BUCKET.reply_count(SCOPE, CONTACT)
+PREPARED = PreparedAnswer(ANSWER, TRAIL_TEXT, ReplyCounter(COUNTER, RateLimit(2, 60_000)), None)
 
 
 def key(number: int = 1) -> MessageKey:
-    return MessageKey(f"AC1/SM{number}", PERSON)
+    return MessageKey(f"AC1/SM{number}", CONTACT)
 
 
 def record(client: redis.Redis, of: MessageKey) -> dict[bytes, bytes]:
@@ -33,24 +33,26 @@ def record(client: redis.Redis, of: MessageKey) -> dict[bytes, bytes]:
 
 
 @pytest.fixture
-def steps() -> list[str]:
+def commands() -> list[str]:
     return []
 
 
 @pytest.fixture
-async def one(valkey_url: str, tmp_path: Path, steps: list[str]) -> AsyncIterator[Worker]:
-    async with worker(valkey_url, tmp_path, observe=lambda step, _: steps.append(step)) as one:
+async def one(valkey_url: str, tmp_path: Path, commands: list[str]) -> AsyncIterator[Worker]:
+    async with worker(valkey_url, tmp_path, observe=lambda name, _: commands.append(name)) as one:
         yield one
 
 
-async def test_it_takes_one_trip_and_leaves_what_two_would_have_left(
-    one: Worker, valkey: redis.Redis, steps: list[str]
+async def test_it_takes_one_command_and_stores_what_two_would_have_stored(
+    one: Worker, valkey: redis.Redis, commands: list[str]
 ) -> None:
-    assert await one.records.claim(key(1), REQUEST, False, SCOPE, prepared=READY) is ANSWER
-    assert len(steps) == 1
-    claimed = await one.records.claim(key(2), REQUEST, False, SCOPE)
+    assert await one.inbox.claim(key(1), REQUEST, False, SCOPE, prepared=PREPARED) is ANSWER
+    assert len(commands) == 1
+    claimed = await one.inbox.claim(key(2), REQUEST, False, SCOPE)
     assert isinstance(claimed, Claimed)
-    await one.records.commit(key(2), REQUEST, claimed, ANSWER, JournalEntry(STORY), counter=READY.counter)
+    await one.inbox.commit(
+        key(2), REQUEST, claimed, ANSWER, JournalEntry(TRAIL_TEXT), counter=PREPARED.counter
+    )
 
     at_once, in_two = record(valkey, key(1)), record(valkey, key(2))
     assert at_once.keys() == in_two.keys()
@@ -65,12 +67,12 @@ async def test_it_takes_one_trip_and_leaves_what_two_would_have_left(
         assert valkey.pttl(each) > 0
 
 
-async def test_everybody_who_asks_gets_that_answer(one: Worker, other: Worker) -> None:
-    await one.records.claim(key(), REQUEST, False, SCOPE, prepared=READY)
-    another = PreparedAnswer(Answer(b"<Response/>", Outcome.SILENT), STORY, None, None)
+async def test_every_request_gets_that_answer(one: Worker, other: Worker) -> None:
+    await one.inbox.claim(key(), REQUEST, False, SCOPE, prepared=PREPARED)
+    another = PreparedAnswer(Answer(b"<Response/>", Outcome.SILENT), TRAIL_TEXT, None, None)
     for fallback in (False, True):
-        assert await other.records.claim(key(), REQUEST, fallback, SCOPE, prepared=another) == ANSWER
-    assert one.records.cached_answer(key()) is ANSWER
+        assert await other.inbox.claim(key(), REQUEST, fallback, SCOPE, prepared=another) == ANSWER
+    assert one.inbox.cached_answer(key()) is ANSWER
 
 
 @pytest.fixture
@@ -79,38 +81,38 @@ async def other(valkey_url: str, tmp_path: Path) -> AsyncIterator[Worker]:
         yield other
 
 
-async def test_whoever_is_known_is_answered_by_what_is_known(one: Worker, valkey: redis.Redis) -> None:
-    valkey.hset(BUCKET.contact(SCOPE, PERSON), "opted_out", 1)
-    opening = await one.records.claim(key(), REQUEST, False, SCOPE, prepared=READY)
-    assert isinstance(opening, Claimed)
-    assert list(opening.contact or ()) == [b"opted_out", b"1"]
+async def test_a_known_contact_is_claimed_with_what_is_known(one: Worker, valkey: redis.Redis) -> None:
+    valkey.hset(BUCKET.contact(SCOPE, CONTACT), "opted_out", 1)
+    result = await one.inbox.claim(key(), REQUEST, False, SCOPE, prepared=PREPARED)
+    assert isinstance(result, Claimed)
+    assert list(result.contact or ()) == [b"opted_out", b"1"]
     assert b"answer" not in record(valkey, key())
     assert not valkey.exists(COUNTER), "what is not said does not count"
 
 
-async def test_a_reply_too_many_is_left_to_the_loop_guard(one: Worker, valkey: redis.Redis) -> None:
+async def test_a_reply_above_the_limit_is_claimed_and_not_counted(one: Worker, valkey: redis.Redis) -> None:
     for number in (1, 2):
-        assert await one.records.claim(key(number), REQUEST, False, SCOPE, prepared=READY) is ANSWER
-    assert isinstance(await one.records.claim(key(3), REQUEST, False, SCOPE, prepared=READY), Claimed)
+        assert await one.inbox.claim(key(number), REQUEST, False, SCOPE, prepared=PREPARED) is ANSWER
+    assert isinstance(await one.inbox.claim(key(3), REQUEST, False, SCOPE, prepared=PREPARED), Claimed)
     assert valkey.get(COUNTER) == b"2", "it is counted with its commit"
 
 
-async def test_what_nobody_counts_has_no_counter(one: Worker, valkey: redis.Redis) -> None:
-    ready = READY._replace(counter=None)
-    assert await one.records.claim(key(), REQUEST, False, SCOPE, prepared=ready) is ANSWER
+async def test_without_a_limit_nothing_is_counted(one: Worker, valkey: redis.Redis) -> None:
+    ready = PREPARED._replace(counter=None)
+    assert await one.inbox.claim(key(), REQUEST, False, SCOPE, prepared=ready) is ANSWER
     assert not valkey.exists(COUNTER)
 
 
-async def test_somebody_elses_work_is_waited_for(one: Worker, other: Worker) -> None:
-    assert isinstance(await other.records.claim(key(), REQUEST, False, SCOPE), Claimed)
-    assert isinstance(await one.records.claim(key(), REQUEST, False, SCOPE, prepared=READY), InProgress)
+async def test_a_message_that_another_worker_has_claimed_is_in_progress(one: Worker, other: Worker) -> None:
+    assert isinstance(await other.inbox.claim(key(), REQUEST, False, SCOPE), Claimed)
+    assert isinstance(await one.inbox.claim(key(), REQUEST, False, SCOPE, prepared=PREPARED), InProgress)
 
 
-async def test_a_claim_that_was_lost_is_taken_over_and_not_answered_at_once(
+async def test_an_expired_claim_is_taken_over_and_not_answered_at_once(
     one: Worker, valkey: redis.Redis
 ) -> None:
-    await one.records.claim(key(), REQUEST, False, SCOPE)
+    await one.inbox.claim(key(), REQUEST, False, SCOPE)
     valkey.hset(BUCKET.message(key().reference), "lease_until", 0)
-    opening = await one.records.claim(key(), REQUEST, False, SCOPE, prepared=READY)
-    assert isinstance(opening, Claimed)
-    assert opening.attempt == 2
+    result = await one.inbox.claim(key(), REQUEST, False, SCOPE, prepared=PREPARED)
+    assert isinstance(result, Claimed)
+    assert result.attempt == 2
