@@ -17,8 +17,8 @@ SERVICE = "MG" + "1" * 32
         (b"number\n" + b"1" * 200_000, "is not a CSV file"),
         (b"number\n\xff", "is not UTF-8"),
         (b"", "the first line must name the columns"),
-        (b"number,since\n+14155550123,9999-12-31T23:59:59-12:00\n", "has not come yet"),
-        (b"number,since\n+14155550123,0001-01-01T00:00:00+12:00\n", "is before 1970"),
+        (b"number,since\n+14155550123,9999-12-31T23:59:59-12:00\n", "is in the future"),
+        (b"number,since\n+14155550123,0001-01-01T00:00:00+12:00\n", "or before 1970"),
     ],
     ids=["huge", "binary", "empty", "future", "past"],
 )

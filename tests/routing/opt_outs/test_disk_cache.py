@@ -1,4 +1,4 @@
-"""What workers know of opt-outs that start, or go on, while Redis is away."""
+"""Which opt-outs a worker has that starts, or goes on, while Redis is away."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ class Redis:
 
 @contextlib.asynccontextmanager
 async def worker(
-    folder: Path, *, whole: bool, away: bool | Redis = True, interval: float = 0.01
+    folder: Path, *, complete: bool, away: bool | Redis = True, interval: float = 0.01
 ) -> AsyncIterator[OptOutCache]:
-    """Run one worker; ``whole`` says that it has read the list from Redis."""
+    """Run one worker; ``complete`` says that it has read the list from Redis."""
     cache = OptOutCache()
-    cache.is_complete = whole
+    cache.is_complete = complete
     redis = away if isinstance(away, Redis) else Redis(away=away)
     disk = OptOutDiskCache(folder, cache, redis.is_away, interval)
     await disk.start()
@@ -63,28 +63,28 @@ def stored(folder: Path, name: str = "opt-outs-1.db") -> dict[tuple[str, str], b
     return {(scope, contact): bool(is_opted_out) for scope, contact, is_opted_out in rows}
 
 
-async def known_at_a_start(folder: Path) -> tuple[set[tuple[str, str]], bool]:
-    """Return whom a worker knows that starts without Redis, and whether it knows everybody."""
-    async with worker(folder, whole=False) as cache:
+async def read_at_start(folder: Path) -> tuple[set[tuple[str, str]], bool]:
+    """Return the list of a worker that starts without Redis, and whether it is complete."""
+    async with worker(folder, complete=False) as cache:
         return set(cache), cache.is_complete
 
 
-async def test_who_starts_without_redis_knows_what_others_knew(tmp_path: Path) -> None:
-    async with worker(tmp_path, whole=True) as cache:
+async def test_a_start_without_redis_reads_what_another_worker_stored(tmp_path: Path) -> None:
+    async with worker(tmp_path, complete=True) as cache:
         cache.add(*ONE)
         cache.add(*OTHER)
         cache.discard(*OTHER)
     assert stat.S_IMODE((tmp_path / "opt-outs-1.db").stat().st_mode) == 0o600
-    assert await known_at_a_start(tmp_path) == ({ONE}, True)
+    assert await read_at_start(tmp_path) == ({ONE}, True)
     assert files(tmp_path) == ["opt-outs-1.db"]
 
 
 async def test_a_long_list_is_read_whole_and_the_newest_stay_in_memory(tmp_path: Path) -> None:
     everybody = [(MG, f"+1415{number:07}") for number in range(3_000)]
-    async with worker(tmp_path, whole=True, away=False) as cache:
+    async with worker(tmp_path, complete=True, away=False) as cache:
         for key in everybody:
             cache.add(*key)
-    assert await known_at_a_start(tmp_path) == (set(everybody), True)
+    assert await read_at_start(tmp_path) == (set(everybody), True)
     small = OptOutCache(max_size=1_000)
     disk = OptOutDiskCache(tmp_path, small, lambda: True)
     await disk.start()
@@ -93,56 +93,58 @@ async def test_a_long_list_is_read_whole_and_the_newest_stay_in_memory(tmp_path:
     assert len(stored(tmp_path)) == 3_000, "those that do not fit into memory stay on disk"
 
 
-async def test_without_redis_the_workers_of_a_machine_learn_from_each_other(tmp_path: Path) -> None:
-    async with worker(tmp_path, whole=True) as one, worker(tmp_path, whole=True) as other:
+async def test_without_redis_the_workers_of_a_machine_share_opt_outs(tmp_path: Path) -> None:
+    async with worker(tmp_path, complete=True) as one, worker(tmp_path, complete=True) as other:
         one.add(*ONE)
         other.add(*OTHER)
         await until(lambda: ONE in other and OTHER in one)
-    assert await known_at_a_start(tmp_path) == ({ONE, OTHER}, True)
+    assert await read_at_start(tmp_path) == ({ONE, OTHER}, True)
 
 
-async def test_without_redis_who_comes_back_by_one_worker_is_answered_by_the_others(tmp_path: Path) -> None:
-    async with worker(tmp_path, whole=True) as one, worker(tmp_path, whole=True) as other:
+async def test_without_redis_the_workers_of_a_machine_share_the_last_change(tmp_path: Path) -> None:
+    async with worker(tmp_path, complete=True) as one, worker(tmp_path, complete=True) as other:
         one.add(*ONE)
         other.add(*ONE)
         for change, out in ((START, False), (STOP, True), (START, False), (STOP, True), (START, False)):
             one.record_local(change)
             await until(lambda: (ONE in other) is out)  # noqa: B023
             one, other = other, one  # noqa: PLW2901
-        assert await known_at_a_start(tmp_path) == (set(), True)
+        assert await read_at_start(tmp_path) == (set(), True)
 
 
-async def test_what_a_contact_tells_a_worker_is_stored_at_once_while_redis_is_away(tmp_path: Path) -> None:
-    async with worker(tmp_path, whole=True, interval=3600) as cache:
+async def test_a_local_change_is_stored_at_once_while_redis_is_away(tmp_path: Path) -> None:
+    async with worker(tmp_path, complete=True, interval=3600) as cache:
         cache.record_local(STOP)
         await until(lambda: stored(tmp_path) == {ONE: True})
         cache.record_local(START)
         await until(lambda: stored(tmp_path) == {ONE: False})
 
 
-async def test_while_redis_serves_a_change_does_not_cause_a_write_of_its_own(tmp_path: Path) -> None:
-    async with worker(tmp_path, whole=True, away=False, interval=3600) as cache:
+async def test_while_redis_serves_changes_are_stored_later_and_together(tmp_path: Path) -> None:
+    async with worker(tmp_path, complete=True, away=False, interval=3600) as cache:
         cache.record_local(STOP)
         await until(lambda: not cache.has_local_change.is_set())
         assert files(tmp_path) == []
     assert stored(tmp_path) == {ONE: True}
 
 
-async def test_the_last_word_counts_however_it_reached_the_worker(tmp_path: Path) -> None:
-    """A contact's words to another worker are on disk before the news from Redis that is older than they."""
-    async with worker(tmp_path, whole=True) as one, worker(tmp_path, whole=True, interval=3600) as other:
+async def test_a_local_change_on_disk_is_newer_than_one_from_redis(tmp_path: Path) -> None:
+    async with (
+        worker(tmp_path, complete=True) as one,
+        worker(tmp_path, complete=True, interval=3600) as other,
+    ):
         other.apply(STOP)
         one.record_local(START)
         await until(lambda: stored(tmp_path) == {ONE: False})
     assert stored(tmp_path) == {ONE: False}
-    assert await known_at_a_start(tmp_path) == (set(), True)
+    assert await read_at_start(tmp_path) == (set(), True)
 
 
-async def test_without_redis_a_start_that_this_machine_was_not_told_ends_no_opt_out_on_disk(
+async def test_without_redis_a_start_received_elsewhere_ends_no_opt_out_on_disk(
     tmp_path: Path,
 ) -> None:
     redis = Redis(away=True)
-    async with worker(tmp_path, whole=True, away=redis) as cache:
+    async with worker(tmp_path, complete=True, away=redis) as cache:
         for number, key in enumerate((ONE, OTHER), start=1):
             cache.record_local(f"stop {' '.join(key)}")
             await until(lambda: len(stored(tmp_path)) == number)  # noqa: B023
@@ -155,8 +157,8 @@ async def test_without_redis_a_start_that_this_machine_was_not_told_ends_no_opt_
         await until(lambda: ONE not in stored(tmp_path))
 
 
-async def test_nothing_is_written_again_and_again_once_everybody_knows(tmp_path: Path) -> None:
-    async with worker(tmp_path, whole=True) as one, worker(tmp_path, whole=True) as other:
+async def test_nothing_is_written_once_all_workers_have_the_same_list(tmp_path: Path) -> None:
+    async with worker(tmp_path, complete=True) as one, worker(tmp_path, complete=True) as other:
         one.record_local(STOP)
         other.record_local(f"stop {' '.join(OTHER)}")
         await until(lambda: ONE in other and OTHER in one)
@@ -168,9 +170,9 @@ async def test_nothing_is_written_again_and_again_once_everybody_knows(tmp_path:
         assert (before.st_ino, before.st_mtime_ns) == (after.st_ino, after.st_mtime_ns)
 
 
-async def test_what_was_said_without_redis_does_not_outlast_its_return(tmp_path: Path) -> None:
+async def test_starts_stored_without_redis_are_removed_when_it_returns(tmp_path: Path) -> None:
     redis = Redis(away=True)
-    async with worker(tmp_path, whole=True, away=redis) as cache:
+    async with worker(tmp_path, complete=True, away=redis) as cache:
         cache.record_local(START)
         await until(lambda: stored(tmp_path) == {ONE: False})
         redis.away = False
@@ -180,10 +182,10 @@ async def test_what_was_said_without_redis_does_not_outlast_its_return(tmp_path:
         assert stored(tmp_path) == {}
 
 
-async def test_a_stop_waits_for_the_writing_under_way(
+async def test_closing_waits_for_the_write_in_progress(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Else the older list may end in the place of the newer one."""
+    """Otherwise the older list may replace the newer one."""
     held, begun = threading.Event(), threading.Event()
     store = OptOutDatabase.store
 
@@ -208,22 +210,22 @@ async def test_a_stop_waits_for_the_writing_under_way(
     assert stored(tmp_path) == {ONE: True, OTHER: True}
 
 
-async def test_while_redis_serves_it_is_what_counts(tmp_path: Path) -> None:
-    async with worker(tmp_path, whole=True) as cache:
+async def test_while_redis_serves_its_list_replaces_the_one_on_disk(tmp_path: Path) -> None:
+    async with worker(tmp_path, complete=True) as cache:
         cache.add(*ONE)
-    async with worker(tmp_path, whole=True, away=False) as cache:
+    async with worker(tmp_path, complete=True, away=False) as cache:
         cache.add(*OTHER)
         await until(lambda: stored(tmp_path) == {OTHER: True})
         assert ONE not in cache
 
 
-async def test_a_list_that_is_not_whole_is_not_taken_for_one(
+async def test_an_incomplete_list_on_disk_is_not_taken_for_a_complete_one(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with worker(tmp_path, whole=False) as cache:
+    async with worker(tmp_path, complete=False) as cache:
         cache.add(*ONE)
     assert caplog.text.count("may be answered") == 1
-    assert await known_at_a_start(tmp_path) == ({ONE}, False)
+    assert await read_at_start(tmp_path) == ({ONE}, False)
     assert caplog.text.count("may be answered") == 2
 
 
@@ -232,21 +234,21 @@ async def test_a_disk_that_cannot_be_written_or_read_stops_nothing(
 ) -> None:
     folder = tmp_path / "data"
     folder.write_text("a file in its place")
-    async with worker(folder, whole=False) as cache:
+    async with worker(folder, complete=False) as cache:
         cache.is_complete = True
         cache.add(*ONE)
         await until(lambda: "cannot be stored" in caplog.text)
         await asyncio.sleep(0.1)
         folder.unlink()
         await until(lambda: stored(folder) == {ONE: True})
-    assert caplog.text.count("cannot be stored") == 1, "it is told once, and tried again and again"
+    assert caplog.text.count("cannot be stored") == 1, "logged once, and tried again and again"
 
 
 async def test_a_directory_in_the_place_of_the_database_stops_nothing(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "opt-outs-1.db").mkdir()
-    async with worker(tmp_path, whole=False) as cache:
+    async with worker(tmp_path, complete=False) as cache:
         cache.is_complete = True
         cache.add(*ONE)
     assert "cannot be read" in caplog.text
@@ -271,7 +273,7 @@ async def test_processes_store_and_read_at_the_same_time_and_a_kill_damages_noth
     processes = [spawn.Process(target=flood, args=(tmp_path, prefix)) for prefix in prefixes]
     for process in processes:
         process.start()
-    async with worker(tmp_path, whole=True) as cache:
+    async with worker(tmp_path, complete=True) as cache:
         for process, prefix in zip(processes, prefixes, strict=True):
             await until(lambda: (MG, f"{prefix}{20:07}") in cache)  # noqa: B023
             process.kill()
@@ -288,7 +290,7 @@ async def test_processes_store_and_read_at_the_same_time_and_a_kill_damages_noth
 async def test_a_damaged_database_is_set_aside_and_stored_anew(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with worker(tmp_path, whole=True) as one, worker(tmp_path, whole=True) as other:
+    async with worker(tmp_path, complete=True) as one, worker(tmp_path, complete=True) as other:
         one.add(*ONE)
         await until(lambda: ONE in other)
         (tmp_path / "damage").write_bytes(b"?" * 10_000)
@@ -298,28 +300,28 @@ async def test_a_damaged_database_is_set_aside_and_stored_anew(
         await until(lambda: OTHER in one)
     assert (tmp_path / "opt-outs-1.db.damaged").read_bytes() == b"?" * 10_000
     assert caplog.text.count("opt-outs-1.db is damaged") == 1
-    assert await known_at_a_start(tmp_path) == ({ONE, OTHER}, True)
+    assert await read_at_start(tmp_path) == ({ONE, OTHER}, True)
 
 
 async def test_a_database_that_was_removed_is_stored_anew(tmp_path: Path) -> None:
-    async with worker(tmp_path, whole=True) as one, worker(tmp_path, whole=True) as other:
+    async with worker(tmp_path, complete=True) as one, worker(tmp_path, complete=True) as other:
         one.record_local(STOP)
         await until(lambda: ONE in other)
         (tmp_path / "opt-outs-1.db").unlink()
         other.record_local(f"stop {' '.join(OTHER)}")
         await until(lambda: stored(tmp_path) == {ONE: True, OTHER: True})
-    assert await known_at_a_start(tmp_path) == ({ONE, OTHER}, True)
+    assert await read_at_start(tmp_path) == ({ONE, OTHER}, True)
 
 
 async def test_a_start_on_a_truncated_database_is_a_start_without_one(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with worker(tmp_path, whole=True) as cache:
+    async with worker(tmp_path, complete=True) as cache:
         for number in range(2_000):
             cache.add(MG, f"+1415{number:07}")
     whole = (tmp_path / "opt-outs-1.db").read_bytes()
     (tmp_path / "opt-outs-1.db").write_bytes(whole[: len(whole) // 2])
-    known, is_complete = await known_at_a_start(tmp_path)
+    known, is_complete = await read_at_start(tmp_path)
     assert not is_complete
     assert len(known) < 2_000
     assert "is damaged" in caplog.text

@@ -1,4 +1,4 @@
-"""Which texts are opt-out words, and who answers them."""
+"""Which texts are opt-out keywords, and who replies to them."""
 
 from __future__ import annotations
 
@@ -43,9 +43,9 @@ WORDS = load_opt_out_keywords(by_twilio=frozenset({OTHER}))
         ("stop" + "!" * 200, None),
     ],
 )
-def test_a_word_counts_when_it_is_the_whole_text(text: str, intent: Intent | None) -> None:
-    heard = WORDS.match(text, MG, SHORT, "US")
-    assert (heard.intent if heard else None) is intent
+def test_a_keyword_counts_when_it_is_the_whole_text(text: str, intent: Intent | None) -> None:
+    match = WORDS.match(text, MG, SHORT, "US")
+    assert (match.intent if match else None) is intent
 
 
 @pytest.mark.parametrize(
@@ -66,25 +66,25 @@ def test_a_word_counts_when_it_is_the_whole_text(text: str, intent: Intent | Non
         (FREE, MG, "HELP", True),
     ],
 )
-def test_the_router_answers_what_nobody_else_has_answered(
+def test_the_router_replies_where_twilio_and_the_network_do_not(
     number: str, service: str | None, text: str, router_answers: bool
 ) -> None:
-    heard = WORDS.match(text, service, number, "US")
-    assert heard is not None
-    assert (heard.reply is not SILENCE) is router_answers
+    match = WORDS.match(text, service, number, "US")
+    assert match is not None
+    assert (match.reply is not SILENCE) is router_answers
     if router_answers:
-        assert heard.reply.sender == number
+        assert match.reply.sender == number
 
 
-def test_a_standalone_short_code_is_answered_whatever_its_service_says(tmp_path: Path) -> None:
+def test_the_router_replies_on_a_standalone_short_code_whatever_its_service(tmp_path: Path) -> None:
     (tmp_path / "opt-outs.toml").write_text(f'standalone_short_codes = ["{SHORT}"]')
     words = load_opt_out_keywords(tmp_path, frozenset({OTHER}))
-    heard = words.match("STOP", OTHER, SHORT, "US")
-    assert heard is not None
-    assert heard.reply is not SILENCE
+    match = words.match("STOP", OTHER, SHORT, "US")
+    assert match is not None
+    assert match.reply is not SILENCE
 
 
-def test_yes_does_not_undo_what_the_network_of_a_toll_free_number_has_blocked() -> None:
+def test_yes_does_not_end_a_block_of_the_toll_free_network() -> None:
     assert WORDS.match("YES", MG, FREE, "US") is None
     assert WORDS.match("INICIAR", MG, FREE, "US") is None
 
@@ -92,33 +92,35 @@ def test_yes_does_not_undo_what_the_network_of_a_toll_free_number_has_blocked() 
 @pytest.mark.parametrize(
     ("text", "country", "says"), [("STOP", "US", "START"), ("STOP", "FR", "DEBUT"), ("STOP", "MX", "INICIAR")]
 )
-def test_a_shared_word_is_answered_in_the_language_of_the_country(text: str, country: str, says: str) -> None:
-    heard = WORDS.match(text, MG, SHORT, country)
-    assert heard is not None
-    assert says in heard.reply.texts[0]
+def test_the_country_decides_between_languages_that_share_a_keyword(
+    text: str, country: str, says: str
+) -> None:
+    match = WORDS.match(text, MG, SHORT, country)
+    assert match is not None
+    assert says in match.reply.texts[0]
 
 
 @pytest.mark.parametrize(
     ("text", "firm"), [("START", True), ("UNSTOP", True), ("YES", False), ("STOP", True)]
 )
 def test_yes_is_an_ordinary_text_unless_somebody_opted_out(text: str, firm: bool) -> None:
-    heard = WORDS.match(text, MG, SHORT, "US")
-    assert heard is not None
-    assert heard.unconditional is firm
+    match = WORDS.match(text, MG, SHORT, "US")
+    assert match is not None
+    assert match.unconditional is firm
 
 
 @pytest.mark.parametrize("kind", [*Intent])
-def test_what_twilio_has_answered_is_only_noted(kind: Intent) -> None:
-    heard = match_from_twilio(kind.value)
-    assert heard is not None
-    assert (heard.intent, heard.reply) == (kind, SILENCE)
+def test_what_twilio_has_replied_to_gets_no_reply(kind: Intent) -> None:
+    match = match_from_twilio(kind.value)
+    assert match is not None
+    assert (match.intent, match.reply) == (kind, SILENCE)
 
 
-def test_an_opt_out_type_of_tomorrow_means_nothing() -> None:
+def test_an_unknown_opt_out_type_has_no_meaning() -> None:
     assert match_from_twilio("PAUSE") is None
 
 
 @given(st.text(max_size=100), st.sampled_from([SHORT, LONG, FREE, "whatsapp:+14155550100"]))
-def test_any_text_is_heard_without_harm(text: str, number: str) -> None:
-    heard = WORDS.match(text, MG, number, "US")
-    assert heard is None or WORDS.intent(heard.word) is heard.intent
+def test_any_text_can_be_matched(text: str, number: str) -> None:
+    match = WORDS.match(text, MG, number, "US")
+    assert match is None or WORDS.intent(match.word) is match.intent

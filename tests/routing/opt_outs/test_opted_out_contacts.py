@@ -1,4 +1,4 @@
-"""Whoever is on the opt-out list gets the answers to opt-out words, and nothing else."""
+"""A contact on the opt-out list gets the replies to opt-out keywords, and nothing else."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ OWN = st.sampled_from(["HOURS", "hours now", "cancel", "STOP", "Help!", "START",
 
 
 @given(OWN | st.text(max_size=40), st.sampled_from(["12345", "+14155550100", "+18885550100"]))
-def test_only_opt_out_words_are_answered(text: str, number: str) -> None:
-    found = DISPATCHER.resolve(message(text, recipient=number)).for_contact(opted_out=True)
-    assert isinstance(found.responder, TemplateResponder)
-    if found.opt_out is None or found.opt_out.intent is Intent.STOP:
-        assert found.responder.reply(message()) is SILENCE
+def test_only_opt_out_keywords_get_a_reply(text: str, number: str) -> None:
+    resolution = DISPATCHER.resolve(message(text, recipient=number)).for_contact(opted_out=True)
+    assert isinstance(resolution.responder, TemplateResponder)
+    if resolution.opt_out is None or resolution.opt_out.intent is Intent.STOP:
+        assert resolution.responder.reply(message()) is SILENCE
 
 
 @pytest.mark.parametrize(
@@ -59,15 +59,15 @@ def test_only_opt_out_words_are_answered(text: str, number: str) -> None:
         ("help", True, "opt-out word HELP, answered by the router"),
     ],
 )
-def test_opt_out_words_come_before_keywords_but_for_start(text: str, opted_out: bool, rule: str) -> None:
+def test_opt_out_keywords_come_before_rules_except_start(text: str, opted_out: bool, rule: str) -> None:
     assert DISPATCHER.resolve(message(text)).for_contact(opted_out).rule == rule
 
 
-def test_keywords_that_opt_out_words_take_are_told() -> None:
-    told = DISPATCHER.opt_out_conflicts()
-    assert [line.partition(" ")[0] for line in told] == ["'CANCEL'", "'INFO'"]
-    assert "an opt-out word (STOP), so that CANCEL (test, CANCEL) does not get it" in told[0]
-    assert "left_to_keywords" in told[0]
+def test_rules_that_opt_out_keywords_hide_are_reported() -> None:
+    warnings = DISPATCHER.opt_out_conflicts()
+    assert [line.partition(" ")[0] for line in warnings] == ["'CANCEL'", "'INFO'"]
+    assert "an opt-out word (STOP), so that CANCEL (test, CANCEL) does not get it" in warnings[0]
+    assert "left_to_keywords" in warnings[0]
 
 
 replies = st.builds(
@@ -80,7 +80,7 @@ replies = st.builds(
 
 
 @given(replies, st.sampled_from(ReplyFrom), st.booleans(), st.sampled_from(["12345", "+19995550100"]))
-def test_no_reply_and_no_wish_passes_the_gate(
+def test_no_reply_is_sent_to_an_opted_out_contact(
     reply: Reply, policy: ReplyFrom, known: bool, texted: str
 ) -> None:
     senders = pool(sender("12345"), sender(NUMBERS["US"][0])) if known else None
@@ -88,9 +88,9 @@ def test_no_reply_and_no_wish_passes_the_gate(
     assert composer.compose(message(recipient=texted), reply, "rule", OPTED_OUT).document is EMPTY
 
 
-def test_every_intent_has_an_answer() -> None:
+def test_every_intent_has_a_reply() -> None:
     for word, intent in (("STOP", Intent.STOP), ("START", Intent.START), ("HELP", Intent.HELP)):
-        heard = DISPATCHER.resolve(message(word)).opt_out
-        assert heard is not None
-        assert heard.intent is intent
-        assert heard.reply.texts
+        match = DISPATCHER.resolve(message(word)).opt_out
+        assert match is not None
+        assert match.intent is intent
+        assert match.reply.texts

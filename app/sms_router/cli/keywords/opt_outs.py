@@ -29,8 +29,8 @@ from sms_router.config.models import Privacy
 from sms_router.config.settings import Settings
 from sms_router.privacy import mask_number
 from sms_router.routing.opt_outs.opt_out_list import (
-    AT_ONCE,
-    BadLine,
+    BATCH_SIZE,
+    InvalidLine,
     OptOut,
     OptOutList,
     read_csv,
@@ -131,7 +131,7 @@ def import_(
     now = int(time.time() * 1000)
     try:
         with file.open(encoding="utf-8-sig", newline="") as lines:
-            entries, invalid = read_csv(lines, service, validate_entry, now)
+            entries, invalid = read_csv(lines, service, now)
     except UnicodeDecodeError as error:
         raise CommandError(f"{file}: is not UTF-8; save it as CSV in UTF-8.") from error
     except csv.Error as error:
@@ -143,9 +143,9 @@ def import_(
     with store_client(settings) as client, Progress(console=stderr, transient=True) as progress:
         opt_out_list = _list(client, settings)
         bar = progress.add_task("Importing", total=len(entries))
-        for start in range(0, len(entries), AT_ONCE):
-            added += opt_out_list.add(entries[start : start + AT_ONCE])
-            progress.update(bar, completed=start + AT_ONCE)
+        for start in range(0, len(entries), BATCH_SIZE):
+            added += opt_out_list.add(entries[start : start + BATCH_SIZE])
+            progress.update(bar, completed=start + BATCH_SIZE)
     stdout.print(f"{plural(len(entries), 'line')} read, {added} added to the list.")
 
 
@@ -197,7 +197,7 @@ def _with_current_time(entry: OptOut, client: Redis) -> OptOut:
     return replace(entry, since=int(server_time(client) * 1000))
 
 
-def _describe_lines(invalid: list[BadLine]) -> list[str]:
+def _describe_lines(invalid: list[InvalidLine]) -> list[str]:
     sentences = [f"line {line.line}: {line.reason}" for line in invalid[:MAX_REPORTED_LINES]]
     if len(invalid) > MAX_REPORTED_LINES:
         sentences.append(f"... and {len(invalid) - MAX_REPORTED_LINES} more")

@@ -1,7 +1,7 @@
 """A worker's copy of the opt-out list, for the time that Redis is away.
 
-A contact opts out through one worker, and without Redis the others could not ask. So each worker reads the
-newest entries before it serves, and receives every change from then on.
+Without Redis a worker cannot look up an opt-out that another worker has received. So each one reads the
+newest entries before it serves, and subscribes to the changes.
 """
 
 from __future__ import annotations
@@ -19,30 +19,30 @@ from sms_router.store.keys import ALL_BUCKETS, BUCKETS
 from sms_router.store.redis_py import CLIENT_ERRORS
 
 MAX_SIZE = 50_000
-"""Opt-outs in memory, the newest ones; some 15 MB where there are as many."""
+"""Entries in memory, the newest ones; about 15 MB."""
 
 MAX_UNSAVED = 50_000
-"""Changes that wait for the disk; the oldest are dropped."""
+"""Changes that wait for the disk; the oldest ones are dropped."""
 
 OptOutKey = tuple[str, str]
-"""The scope (a Service's sid, or a number of ours outside Services) and the contact's address."""
+"""The scope (a Service's sid, or one of our numbers outside Services) and the contact."""
 
 
 class ConsentChange(NamedTuple):
-    """What a contact wants from now on."""
+    """A STOP or START that is to be stored on disk."""
 
     is_opted_out: bool
     is_local: bool
-    """Whether the contact has told this worker; otherwise it comes from Redis or from another worker."""
+    """Whether this worker has received it from the contact; otherwise Redis or another worker has it."""
 
     @property
     def is_weak_start(self) -> bool:
-        """Whether it says that a contact is back who has not said so here."""
+        """Whether it is a START that this worker knows from Redis alone."""
         return not self.is_opted_out and not self.is_local
 
 
 class OptOutCache:
-    """Who has opted out, as far as this worker knows."""
+    """The opt-outs that a worker knows."""
 
     def __init__(self, max_size: int = MAX_SIZE) -> None:
         """``max_size`` is how many entries are kept, the newest ones."""
@@ -50,11 +50,11 @@ class OptOutCache:
         self._entries: OrderedDict[OptOutKey, None] = OrderedDict()
         self._loaded = asyncio.Event()
         self.is_complete = False
-        """True once the list was read: from then on, who is not here has not opted out."""
+        """True once the list was read: from then on, a contact that is not here has not opted out."""
         self.unsaved: dict[OptOutKey, ConsentChange] = {}
-        """Changes since they were last taken from here to be stored on disk, in their order."""
+        """Changes that are not on disk yet, in their order; the disk cache takes them from here."""
         self.has_local_change = asyncio.Event()
-        """Set with each change that a contact tells this worker."""
+        """Set with each local change."""
 
     def __iter__(self) -> Iterator[OptOutKey]:
         """Iterate over the entries, the newest ones last."""
@@ -69,14 +69,14 @@ class OptOutCache:
         return key in self._entries
 
     def add(self, scope: str, contact: str) -> None:
-        """Note that a contact is on the list."""
+        """Add a contact that is on the list in Redis."""
         key = (scope, contact)
         if key not in self._entries:
             self._note(key, ConsentChange(is_opted_out=True, is_local=False))
         self._insert(key)
 
     def discard(self, scope: str, contact: str) -> None:
-        """Note that a contact is not on the list."""
+        """Remove a contact that is not on the list in Redis."""
         key = (scope, contact)
         self._entries.pop(key, None)
         self._note(key, ConsentChange(is_opted_out=False, is_local=False))
@@ -90,14 +90,14 @@ class OptOutCache:
             self.discard(scope, contact)
 
     def record_local(self, change: str) -> None:
-        """Apply a change that a contact has told this worker; others of the machine read it from the disk."""
+        """Apply a change that a contact has sent; the machine's other workers read it from the disk."""
         self.apply(change)
         key, is_opted_out = _parse(change)
         self._note(key, ConsentChange(is_opted_out, is_local=True))
         self.has_local_change.set()
 
     def apply_stored(self, key: OptOutKey, *, is_opted_out: bool) -> None:
-        """Apply what is on disk, unless a newer local change is still to be stored there."""
+        """Apply what is on disk, unless a newer local change waits to be stored there."""
         unsaved = self.unsaved.get(key)
         if unsaved is not None and unsaved.is_local:
             return
@@ -108,7 +108,7 @@ class OptOutCache:
             self._entries.pop(key, None)
 
     async def load(self, redis: Redis) -> None:
-        """Read the newest entries of the list. A worker that has subscribed before misses no change.
+        """Read the newest entries of the list from Redis; subscribe before, so that no change is missed.
 
         Raises:
             redis.RedisError: when Redis is away; where a part of a Cluster serves, that part is read.
@@ -124,7 +124,7 @@ class OptOutCache:
             for entry in reversed(cast("list[bytes]", newest)):
                 scope, _, contact = entry.decode().partition(" ")
                 self.add(scope, contact)
-            await asyncio.sleep(0)  # messages are waiting meanwhile
+            await asyncio.sleep(0)  # messages go first
         if failure is not None:
             raise failure
         self.is_complete = True
@@ -147,7 +147,7 @@ class OptOutCache:
     def _note(self, key: OptOutKey, change: ConsentChange) -> None:
         unsaved = self.unsaved.pop(key, None)
         if unsaved is not None and unsaved.is_opted_out == change.is_opted_out and unsaved.is_local:
-            change = unsaved  # it is published to this worker as well
+            change = unsaved  # a local change, published to this worker too
         self.unsaved[key] = change
         if len(self.unsaved) > MAX_UNSAVED:
             del self.unsaved[next(iter(self.unsaved))]

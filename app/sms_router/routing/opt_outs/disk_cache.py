@@ -54,13 +54,13 @@ _REPLACE = """
 
 
 class OptOutDatabase:
-    """One SQLite database that all workers of the machine use; opened for each call.
+    """One SQLite database for all workers of the machine, opened for each call.
 
     It has no write-ahead log: `sms_router.store.spool.files` says what a shared one does on a full disk.
     Everything here blocks on the disk, and is called from one thread at a time.
 
-    After damage the next database gets another name: a process that is still in the old one keeps its journal
-    under the old name.
+    A damaged database is renamed and the next one gets a new name, since the journal of a process that still
+    uses the old one has the old name.
     """
 
     def __init__(self, data_dir: Path) -> None:
@@ -71,20 +71,20 @@ class OptOutDatabase:
         """Whether this worker has stored, or read, the whole list."""
 
     def __str__(self) -> str:
-        """Return where it is."""
+        """Return its path."""
         return str(self._path or self._data_dir)
 
     def store(
         self,
         changes: Mapping[OptOutKey, ConsentChange],
-        everybody: Sequence[OptOutKey] | None,
+        entries: Sequence[OptOutKey] | None,
         *,
         is_redis_away: bool,
     ) -> None:
-        """Store changes, and with ``everybody`` the whole list.
+        """Store changes, and with ``entries`` the whole list.
 
-        While Redis serves, its list is what counts. While it is away, no row is removed, since this worker
-        may not know all of it; a START that a contact sends to a worker of the machine replaces their row.
+        While Redis serves, its list replaces the stored one. While Redis is away, rows are only added, since
+        this worker's list may be incomplete, and local changes replace the contact's row.
 
         Raises:
             OSError, sqlite3.Error: when the disk refuses it.
@@ -93,20 +93,20 @@ class OptOutDatabase:
         with self._create() as connection, transaction(connection):
             if not is_redis_away:
                 connection.execute("DELETE FROM consents WHERE NOT is_opted_out")
-            if everybody is not None:
+            if entries is not None:
                 if not is_redis_away:
                     stored = set(connection.execute("SELECT scope, contact FROM consents"))
-                    connection.executemany(_REMOVE, stored.difference(everybody))
-                connection.executemany(_ADD, everybody)
+                    connection.executemany(_REMOVE, stored.difference(entries))
+                connection.executemany(_ADD, entries)
                 connection.execute("INSERT OR IGNORE INTO lists VALUES ('opt-outs')")
             for key, change in changes.items():
-                if everybody is not None and not change.is_local:
-                    continue  # the list has it
+                if entries is not None and not change.is_local:
+                    continue  # it is in the list
                 if is_redis_away and change.is_local:
                     connection.execute(_REPLACE, (*key, change.is_opted_out))
                 else:
                     connection.execute(_ADD if change.is_opted_out else _REMOVE, key)
-        self.has_whole_list = self.has_whole_list or everybody is not None
+        self.has_whole_list = self.has_whole_list or entries is not None
 
     def read_new(self) -> list[tuple[OptOutKey, bool]]:
         """Return the next rows that this worker has not read, and whether each contact has opted out.
@@ -151,7 +151,7 @@ class OptOutDatabase:
             return
         try:
             with contextlib.closing(connect(path, LOCK_TIMEOUT)) as connection:
-                # A commit survives a power failure, and what is removed leaves nothing behind.
+                # A commit survives a power failure, and deleted numbers are overwritten.
                 connection.executescript("PRAGMA synchronous = EXTRA; PRAGMA secure_delete = ON;" + _TABLES)
                 if self.has_whole_list and not _is_whole(connection):  # the file was damaged or removed
                     self._last_id, self.has_whole_list = 0, False
@@ -166,7 +166,7 @@ class OptOutDatabase:
             raise
 
     def _newest(self) -> Path:
-        """Return the database in use, or the next one after those that are damaged."""
+        """Return the path of the database in use, or of the next one after the damaged ones."""
         names = [match for path in self._data_dir.glob("opt-outs-*") if (match := _NAME.fullmatch(path.name))]
         whole = [int(match[1]) for match in names if not match[2]]
         number = max(whole) if whole else max((int(match[1]) for match in names), default=0) + 1
@@ -178,7 +178,7 @@ def _is_whole(connection: sqlite3.Connection) -> bool:
 
 
 class OptOutDiskCache:
-    """Stores a worker's copy of the list; while Redis is away, also reads what the others have stored."""
+    """Stores a worker's list; while Redis is away, also reads what the other workers have stored."""
 
     def __init__(
         self,
@@ -198,26 +198,26 @@ class OptOutDiskCache:
         self._failing: set[str] = set()
 
     async def start(self) -> None:
-        """Read the list where it could not be read from Redis, and begin to store it."""
+        """Read the list if Redis did not have it, and start to store it."""
         if not self._cache.is_complete:
             await self._load()
         if not self._cache.is_complete:
             log.warning(
-                "neither Redis nor %s has the opt-out list: until Redis serves, people who have "
+                "neither Redis nor %s has the opt-out list: until Redis serves, contacts who have "
                 "opted out may be answered", self._database,
             )  # fmt: skip
         self._is_started = True
         self._task.start()
 
     async def aclose(self) -> None:
-        """Store what has changed since, and stop."""
+        """Stop, and store the last changes."""
         await self._task.aclose()
         if self._is_started:
             await self._store(is_redis_away=self._is_redis_away())
         self._disk.close()
 
     async def _wait_and_sync(self) -> None:
-        """Wait for the next turn; while Redis is away a local change is one, since their order counts."""
+        """Wait for the interval, or for a local change while Redis is away: their order counts."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._interval):
                 while True:
@@ -231,20 +231,20 @@ class OptOutDiskCache:
             await self._load()
 
     async def _store(self, *, is_redis_away: bool) -> None:
-        """Store the whole list once it is known, then its changes."""
+        """Store the whole list once it is complete, and then its changes."""
         cache, has_returned = self._cache, self._was_away and not is_redis_away
-        everybody = tuple(cache) if cache.is_complete and not self._database.has_whole_list else None
-        # While Redis is away only a local START ends an opt-out on disk; the others wait for its return.
+        entries = tuple(cache) if cache.is_complete and not self._database.has_whole_list else None
+        # While Redis is away only a local START ends an opt-out on disk; others wait until Redis returns.
         waiting = {
             key: change for key, change in cache.unsaved.items() if is_redis_away and change.is_weak_start
         }
         changes = {key: change for key, change in cache.unsaved.items() if key not in waiting}
-        if everybody is None and not changes and not has_returned:
+        if entries is None and not changes and not has_returned:
             return
         cache.unsaved = {}
         try:
             store = self._database.store
-            await self._disk.run(store, changes, everybody, is_redis_away=is_redis_away)
+            await self._disk.run(store, changes, entries, is_redis_away=is_redis_away)
         except BaseException as error:
             cache.unsaved = {**waiting, **changes, **cache.unsaved}
             if not isinstance(error, DISK_ERRORS):
@@ -256,7 +256,7 @@ class OptOutDiskCache:
         self._report("stored", None)
 
     async def _load(self) -> None:
-        """Take over what other workers have stored."""
+        """Apply what other workers have stored."""
         cache, database = self._cache, self._database
         try:
             while rows := await self._disk.run(database.read_new):
@@ -270,7 +270,7 @@ class OptOutDiskCache:
             self._report("read", None)
 
     def _report(self, action: str, error: Exception | None) -> None:
-        """Warn once when something fails, until it has worked again."""
+        """Warn when an action fails, once until it succeeds again."""
         if error is None:
             self._failing.discard(action)
         elif action not in self._failing:

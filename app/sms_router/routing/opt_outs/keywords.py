@@ -1,8 +1,8 @@
-"""The words by which people opt out, come back and ask for help, and who answers them (design 8, facts 8)."""
+"""The opt-out keywords: which texts are STOP, START or HELP, and who replies to them (facts 8)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -12,7 +12,7 @@ from sms_router.senders.country import is_toll_free
 
 
 class Intent(StrEnum):
-    """What a word asks for; the values are those of ``OptOutType``."""
+    """The meaning of a keyword; the values are those of Twilio's ``OptOutType``."""
 
     STOP = "STOP"
     START = "START"
@@ -21,53 +21,61 @@ class Intent(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Language:
-    """The words of one language, and what is answered to them."""
+    """The keywords of one language, and the replies to them."""
 
     code: str
     words: Mapping[Intent, tuple[str, ...]]
     replies: Mapping[Intent, str]
     countries: frozenset[str] = frozenset()
-    """For whose people it is preferred where two languages share a word."""
+    """The contacts' countries for which it is chosen where languages share a keyword."""
 
 
 @dataclass(frozen=True, slots=True)
 class OptOutMatch:
-    """An opt-out word that somebody texted."""
+    """A text that is an opt-out keyword."""
 
     intent: Intent
     word: str
-    """The word as it was recognised; what Advanced Opt-Out recognised is told by its type."""
+    """The normalized keyword; the ``OptOutType`` where Advanced Opt-Out has recognised it."""
     reply: Reply
-    """What the router answers; nothing where Twilio or the network has answered."""
+    """The router's reply; silence where Twilio or the network has replied."""
     unconditional: bool
-    """True when it always counts; False when it is an ordinary text unless the person has opted out."""
+    """Whether it always counts; otherwise it is an ordinary text unless the contact has opted out."""
 
     @property
     def rule(self) -> str:
-        """What the journal names as the reason."""
+        """The reason that the journal names."""
         answered = "answered by Twilio" if self.reply is SILENCE else "answered by the router"
         word = self.word.upper()
         meaning = "" if word == self.intent.value else f" ({self.intent.value})"
         return f"opt-out word {word}{meaning}, {answered}"
 
 
-FIRM_STARTS = frozenset({"start", "unstop"})
+_UNCONDITIONAL_STARTS = frozenset({"start", "unstop"})
 
-TWILIO_WORDS = frozenset(
+_TWILIO_KEYWORDS = frozenset(
     {"STOP", "STOPALL", "UNSUBSCRIBE", "CANCEL", "END", "QUIT", "REVOKE", "OPTOUT"}
     | {"START", "YES", "UNSTOP", "HELP", "INFO"}
 )
-"""What Twilio itself answers on long codes: the word alone, whatever its capitals (facts 8)."""
+"""What Twilio replies to on long codes: the keyword alone, in any case (facts 8)."""
 
-NETWORK_WORDS = frozenset({"STOP", "START", "UNSTOP"})
-"""What the network of toll-free numbers answers (facts 8)."""
+_NETWORK_KEYWORDS = frozenset({"STOP", "START", "UNSTOP"})
+"""What the network of toll-free numbers replies to (facts 8)."""
 
-_LONGEST = 80
-"""Characters of a text in which a word is looked for."""
+_MAX_LENGTH = 80
+"""Characters of a text that may be a keyword."""
 
 
 class OptOutKeywords:
-    """Recognises the words."""
+    """Recognises opt-out keywords.
+
+    Args:
+        languages: in their order; the first one that has a keyword is chosen, unless a country decides.
+        left_to_keywords: words that do not count.
+        standalone: short codes to which the router replies whatever their Service.
+        by_twilio: the Services on whose short codes Twilio replies.
+
+    """
 
     def __init__(
         self,
@@ -77,79 +85,74 @@ class OptOutKeywords:
         standalone: frozenset[str] = frozenset(),
         by_twilio: frozenset[str] = frozenset(),
     ) -> None:
-        """Take the languages in their order.
-
-        ``left_to_keywords`` are words that do not count; ``standalone`` short codes are answered by the
-        router whatever their Service; ``by_twilio`` are the Services whose short codes Twilio answers.
-        """
-        left = frozenset(map(plain_word, left_to_keywords))
+        ignored = frozenset(map(plain_word, left_to_keywords))
         self.parts: Mapping[str, object] = {
             **{f"opt-out words ({language.code})": language for language in languages},
-            "left_to_keywords": left,
+            "left_to_keywords": ignored,
             "standalone_short_codes": standalone,
         }
-        """What it was built from, by name."""
+        """What it was built from, by name, to report what a reload has changed."""
         self._words: dict[str, list[tuple[Intent, Language]]] = {}
         for language in languages:
-            for intent, word in _spelled(language):
-                if word not in left:
-                    self._words.setdefault(word, []).append((intent, language))
+            for intent, words in language.words.items():
+                for word in map(plain_word, words):
+                    if word not in ignored:
+                        self._words.setdefault(word, []).append((intent, language))
         self._standalone = standalone
         self._by_twilio = by_twilio
 
     @property
     def words(self) -> Iterable[str]:
-        """Every word, as texts are compared with it."""
+        """Every keyword, normalized."""
         return self._words.keys()
 
     def intent(self, word: str) -> Intent | None:
-        """Return what a text asks for, None when it is not one of the words."""
-        found = self._words.get(plain_word(word)) if len(word) <= _LONGEST else None
-        return found[0][0] if found else None
+        """Return the meaning of a text; None when it is no keyword."""
+        meanings = self._words.get(plain_word(word)) if len(word) <= _MAX_LENGTH else None
+        return meanings[0][0] if meanings else None
 
     def match(
         self, body: str, service_sid: str | None, number: str, country: str | None
     ) -> OptOutMatch | None:
-        """Return what a text asks for and who answers it; None for an ordinary text.
+        """Return the meaning of a text and the reply to it; None for an ordinary text.
 
-        ``number`` is the one that was texted, ``service_sid`` its Service, if it has one.
+        Args:
+            body: the text.
+            service_sid: the texted number's Service; None outside Services.
+            number: the number that was texted.
+            country: the contact's, which decides between languages.
+
         """
-        if len(body) > _LONGEST:
+        if len(body) > _MAX_LENGTH:
             return None
         word = plain_word(body)
-        found = self._words.get(word)
-        if found is None:
+        meanings = self._words.get(word)
+        if meanings is None:
             return None
-        intent, language = next((each for each in found if country in each[1].countries), found[0])
+        intent, language = next((each for each in meanings if country in each[1].countries), meanings[0])
         typed = body.strip().upper()
-        if is_toll_free(number) and intent is Intent.START and typed not in NETWORK_WORDS:
-            return None  # only the network's own words undo what it has blocked
-        answered = self._answered(typed, service_sid, number)
-        reply = SILENCE if answered else Reply(language.replies[intent], sender=number)
-        return OptOutMatch(intent, word, reply, intent is not Intent.START or word in FIRM_STARTS)
+        if is_toll_free(number) and intent is Intent.START and typed not in _NETWORK_KEYWORDS:
+            return None  # only the network's own keywords end a block of the network
+        is_answered = self._is_answered(typed, service_sid, number)
+        reply = SILENCE if is_answered else Reply(language.replies[intent], sender=number)
+        return OptOutMatch(intent, word, reply, intent is not Intent.START or word in _UNCONDITIONAL_STARTS)
 
-    def _answered(self, typed: str, service_sid: str | None, number: str) -> bool:
-        """Tell whether Twilio or the network has answered: they know a word only as it is typed, alone."""
+    def _is_answered(self, typed: str, service_sid: str | None, number: str) -> bool:
+        """Return whether Twilio or the network has replied: they compare the text without normalizing it."""
         if is_toll_free(number):
-            return typed in NETWORK_WORDS
+            return typed in _NETWORK_KEYWORDS
         if not number.isdigit():
-            return typed in TWILIO_WORDS
-        return number not in self._standalone and service_sid in self._by_twilio and typed in TWILIO_WORDS
+            return typed in _TWILIO_KEYWORDS
+        return number not in self._standalone and service_sid in self._by_twilio and typed in _TWILIO_KEYWORDS
 
 
 def match_from_twilio(opt_out_type: str) -> OptOutMatch | None:
-    """Return what ``OptOutType`` says: Advanced Opt-Out has replied already."""
+    """Return the meaning of an ``OptOutType``, None for an unknown one; Advanced Opt-Out has replied."""
     if opt_out_type not in Intent.__members__:
         return None
     return OptOutMatch(Intent(opt_out_type), opt_out_type, SILENCE, unconditional=True)
 
 
 def plain_word(text: str) -> str:
-    """Return a text as words are compared: without capitals, accents and punctuation around it."""
+    """Normalize a text as keywords are compared: without case, accents and punctuation around it."""
     return fold_accents(normalize(text))
-
-
-def _spelled(language: Language) -> Iterator[tuple[Intent, str]]:
-    for intent, words in language.words.items():
-        for word in words:
-            yield intent, plain_word(word)

@@ -1,4 +1,4 @@
-"""``opt-outs.toml``: the opt-out words and their answers by language, checked as a whole."""
+"""``opt-outs.toml``: the opt-out keywords and the replies to them by language, validated as a whole."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ DEFAULTS = Path(__file__).with_name("opt-outs.toml")
 Words = Annotated[tuple[Annotated[str, Field(min_length=1, max_length=34)], ...], Field(min_length=1)]
 Text = Annotated[str, Field(min_length=1, max_length=1600)]
 
-_NOT_LEFT = frozenset({"stop", "start", "help"})
+_REQUIRED = ("stop", "start", "help")
+"""Keywords that carriers require."""
 
 
-class _Language(BaseModel):
+class _LanguageTable(BaseModel):
     """One ``[[language]]``."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -42,25 +43,27 @@ class _File(BaseModel):
 
     left_to_keywords: tuple[str, ...] = ()
     standalone_short_codes: tuple[Annotated[str, Field(pattern="^[0-9]{3,8}$")], ...] = ()
-    language: tuple[_Language, ...] = ()
+    language: tuple[_LanguageTable, ...] = ()
 
 
 def load_opt_out_keywords(
     folder: Path | None = None, by_twilio: frozenset[str] = frozenset()
 ) -> OptOutKeywords:
-    """Read the included languages and, over them, the folder's ``opt-outs.toml``, if there is one.
+    """Read the included languages and, over them, those of an ``opt-outs.toml``.
 
-    ``by_twilio`` are the Services with ``opt_out = "twilio"``.
+    Args:
+        folder: the configuration folder, with or without the file.
+        by_twilio: the Services with ``opt_out = "twilio"``.
 
     Raises:
-        SettingsError: with every mistake found.
+        ConfigurationError: with every mistake found.
 
     """
     languages = {each.code: each for each in _read(DEFAULTS).language}
     path = folder / "opt-outs.toml" if folder is not None else DEFAULTS
     own = _read(path)
     languages |= {each.code: each for each in own.language}
-    mistakes = [*_repeated(own), *_left(own), *_contradicting(languages)]
+    mistakes = [*_find_duplicates(own), *_find_ignored(own), *_find_contradictions(languages)]
     if mistakes:
         raise ConfigurationError([f"{path}: {mistake}" for mistake in mistakes])
     return OptOutKeywords(
@@ -78,7 +81,7 @@ def _read(path: Path) -> _File:
         raise ConfigurationError(format_validation_errors(error, _File, path)) from error
 
 
-def _language(table: _Language) -> Language:
+def _language(table: _LanguageTable) -> Language:
     return Language(
         table.code,
         {Intent.STOP: table.stop, Intent.START: table.start, Intent.HELP: table.help},
@@ -87,33 +90,33 @@ def _language(table: _Language) -> Language:
     )
 
 
-def _repeated(file: _File) -> list[str]:
+def _find_duplicates(file: _File) -> list[str]:
     codes = [each.code for each in file.language]
     repeated = sorted({code for code in codes if codes.count(code) > 1})
-    return [f'language: code = "{code}" stands in two tables; keep one of them' for code in repeated]
+    return [f'language: two tables have code = "{code}"; keep one of them' for code in repeated]
 
 
-def _left(file: _File) -> list[str]:
+def _find_ignored(file: _File) -> list[str]:
     return [
-        f"left_to_keywords: {word!r} must keep its meaning, carriers require it; take it out"
+        f"left_to_keywords: carriers require {word!r} to be an opt-out word; remove it here"
         for word in file.left_to_keywords
-        if plain_word(word) in _NOT_LEFT
+        if plain_word(word) in _REQUIRED
     ]
 
 
-def _contradicting(languages: dict[str, _Language]) -> list[str]:
-    """Find words with two meanings, and the three words that nobody may miss."""
+def _find_contradictions(languages: dict[str, _LanguageTable]) -> list[str]:
+    """Find keywords with two meanings, and required ones that are missing."""
     meanings: dict[str, str] = {}
     mistakes = [
-        f"language {table.code}: {word!r} is among {name} and among {meaning}; keep one of them"
+        f"language {table.code}: {word!r} is in {name} and in {meaning}; keep one of them"
         for table in languages.values()
         for name, words in (("stop", table.stop), ("start", table.start), ("help", table.help))
         for word in words
         if (meaning := meanings.setdefault(plain_word(word), name)) != name
     ]
     mistakes += [
-        f"{name.upper()} is not among the words for {name}; carriers require it"
-        for name in ("stop", "start", "help")
+        f"{name.upper()} is missing in {name}; carriers require it"
+        for name in _REQUIRED
         if meanings.get(name) != name
     ]
     return mistakes

@@ -1,11 +1,11 @@
-"""The opt-out list as people at a terminal see and change it; workers use `people.People`."""
+"""The opt-out list in Redis, for commands and the console; workers use `sms_router.routing.contacts`."""
 
 from __future__ import annotations
 
 import csv
 import heapq
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TextIO, cast
@@ -19,22 +19,19 @@ from sms_router.store.redis_py import run_script
 COLUMNS = ("number", "service", "since", "source")
 """Of the CSV file; ``since`` is ISO 8601, in UTC where it names no zone."""
 
-AT_ONCE = 500
+BATCH_SIZE = 500
 """Entries that go to Redis in one round trip."""
 
-LONGEST_SOURCE = 100
+MAX_SOURCE_LENGTH = 100
 
-_PERSON = re.compile(r"(?:[a-z]+:)?\+[1-9][0-9]{6,14}")
+_CONTACT = re.compile(r"(?:[a-z]+:)?\+[1-9][0-9]{6,14}")
 _SERVICE = re.compile(r"MG[0-9a-fA-F]{32}")
-_OURS = re.compile(r"\+[1-9][0-9]{6,14}|[0-9]{3,8}")
-
-Wrong = Callable[[str, str], str | None]
-"""Says what is wrong with a number and a Service; None when nothing is."""
+_OUR_NUMBER = re.compile(r"\+[1-9][0-9]{6,14}|[0-9]{3,8}")
 
 
 @dataclass(frozen=True, slots=True)
 class OptOut:
-    """One person on the list."""
+    """A contact on the list."""
 
     number: str
     service: str
@@ -45,81 +42,83 @@ class OptOut:
 
 
 @dataclass(frozen=True, slots=True)
-class BadLine:
-    """A line of a file that cannot be imported, and why."""
+class InvalidLine:
+    """A line of a CSV file that cannot be imported, and why."""
 
     line: int
     reason: str
 
 
 class OptOutList:
-    """The list in Redis; the client is redis-py's, answering bytes."""
+    """The list in Redis.
 
-    def __init__(self, client: redis.Redis, longest_belief: int) -> None:
-        """``longest_belief`` is how long other facts of a person are kept, in milliseconds."""
+    Args:
+        client: of redis-py, without decoding.
+        contact_ttl_ms: how long the other facts about a contact are kept, in milliseconds.
+
+    """
+
+    def __init__(self, client: redis.Redis, contact_ttl_ms: int) -> None:
         self._client = client
-        self._longest_belief = longest_belief
+        self._contact_ttl_ms = contact_ttl_ms
 
     def entries(self, limit: int | None = None) -> Iterator[OptOut]:
-        """Yield who is on the list: the newest, up to a limit, or everybody in no order."""
+        """Yield the newest entries up to a limit, or all of them in no order."""
         if limit is None:
             for bucket in ALL_BUCKETS:
-                found = self._client.zscan_iter(bucket.opt_outs, count=AT_ONCE)
-                yield from self._whole(bucket, [(member, int(at)) for member, at in found])
+                members = self._client.zscan_iter(bucket.opt_outs, count=BATCH_SIZE)
+                yield from self._read_entries(bucket, [(member, int(since)) for member, since in members])
             return
         newest = [
-            (int(at), member, bucket)
+            (int(since), member, bucket)
             for bucket in ALL_BUCKETS
-            for member, at in cast(
+            for member, since in cast(
                 "list[tuple[bytes, float]]",
                 self._client.zrevrange(bucket.opt_outs, 0, limit - 1, withscores=True),
             )
         ]
-        for at, member, bucket in heapq.nlargest(limit, newest, key=lambda each: each[0]):
-            yield from self._whole(bucket, [(member, at)])
+        for since, member, bucket in heapq.nlargest(limit, newest, key=lambda each: each[0]):
+            yield from self._read_entries(bucket, [(member, since)])
 
     def add(self, entries: Sequence[OptOut]) -> int:
-        """Put people on the list; return how many of them were not on it.
-
-        A later START of theirs is not overruled.
-        """
+        """Add contacts; return how many were not on the list. A contact's later START stays valid."""
         return self._run("stop", entries)
 
     def remove(self, entry: OptOut) -> bool:
-        """Take a person off the list; tell whether they were on it."""
+        """Remove a contact; return whether they were on the list."""
         return bool(self._run("start", [entry]))
 
-    def _run(self, wish: str, entries: Sequence[OptOut]) -> int:
+    def _run(self, request: str, entries: Sequence[OptOut]) -> int:
         pipeline = self._client.pipeline(transaction=False)
-        for each in entries:
+        for entry in entries:
             call = scripts.change_consent(
-                scope=each.service,
-                contact=each.number,
+                scope=entry.service,
+                contact=entry.number,
                 message=None,
-                request=wish,
-                source=each.source,
-                requested_at=each.since,
-                ttl_ms=self._longest_belief,
+                request=request,
+                source=entry.source,
+                requested_at=entry.since,
+                ttl_ms=self._contact_ttl_ms,
             )
             run_script(pipeline, call)
         return sum(map(int, pipeline.execute()))
 
-    def _whole(self, bucket: Bucket, found: Sequence[tuple[bytes, int]]) -> Iterator[OptOut]:
-        """Look up what put them on the list."""
-        names = [tuple(member.decode().split(" ", 1)) for member, _ in found]
+    def _read_entries(self, bucket: Bucket, members: Sequence[tuple[bytes, int]]) -> Iterator[OptOut]:
+        """Read the source of each entry."""
+        names = [tuple(member.decode().split(" ", 1)) for member, _ in members]
         pipeline = self._client.pipeline(transaction=False)
         for service, number in names:
             pipeline.hget(bucket.contact(service, number), ":opt-out")
-        for (service, number), (_, at), out in zip(names, found, pipeline.execute(), strict=True):
-            source = out.decode("utf-8", "replace").split(" ", 2)[-1] if out else "unknown"
-            yield OptOut(number, service, at, source)
+        for (service, number), (_, since), opt_out in zip(names, members, pipeline.execute(), strict=True):
+            source = opt_out.decode("utf-8", "replace").split(" ", 2)[-1] if opt_out else "unknown"
+            yield OptOut(number, service, since, source)
 
 
 def validate_entry(number: str, service: str) -> str | None:
-    """Say what is wrong with a person's number or with where they opted out."""
-    if not _PERSON.fullmatch(number):
+    """Return what is wrong with a contact's number or the scope of the opt-out; None when nothing is."""
+    if not _CONTACT.fullmatch(number):
         return f"number: {number!r} should be like +14155550123"
-    if not _SERVICE.fullmatch(service) and not _OURS.fullmatch(service):
+    if not _SERVICE.fullmatch(service) and not _OUR_NUMBER.fullmatch(service):
         return f"service: {service!r} should be MG and 32 hex digits, or a number of ours outside Services"
     return None
 
@@ -129,51 +128,55 @@ def write_csv(file: TextIO, entries: Iterable[OptOut]) -> int:
     writer = csv.writer(file)
     writer.writerow(COLUMNS)
     count = 0
-    for count, each in enumerate(entries, start=1):  # noqa: B007 - the count is what is returned
-        since = datetime.fromtimestamp(each.since / 1000, UTC).isoformat(timespec="milliseconds")
-        writer.writerow((each.number, each.service, since, each.source))
+    for count, entry in enumerate(entries, start=1):  # noqa: B007 - the count is what is returned
+        since = datetime.fromtimestamp(entry.since / 1000, UTC).isoformat(timespec="milliseconds")
+        writer.writerow((entry.number, entry.service, since, entry.source))
     return count
 
 
-def read_csv(file: TextIO, service: str | None, wrong: Wrong, now: int) -> tuple[list[OptOut], list[BadLine]]:
-    """Read a file with a header line; return the entries, and every line that is not one.
+def read_csv(file: TextIO, service: str | None, now: int) -> tuple[list[OptOut], list[InvalidLine]]:
+    """Read a file whose first line names the columns; return the entries, and the lines that are invalid.
 
-    Only ``number`` must be there. ``service`` is for lines that name none, ``now`` for lines without a
-    time; ``wrong`` judges a number and its Service.
+    Args:
+        file: opened with ``newline=""``.
+        service: for lines that name none.
+        now: for lines without a time, in milliseconds since the epoch.
+
     """
     reader = csv.DictReader(file, restkey="")
     unknown = [name for name in reader.fieldnames or () if name not in COLUMNS]
     if "number" not in (reader.fieldnames or ()) or unknown:
-        why = f"the first line must name the columns: {','.join(COLUMNS)}; only number is needed"
-        return [], [BadLine(1, why)]
+        reason = f"the first line must name the columns: {','.join(COLUMNS)}; only number is required"
+        return [], [InvalidLine(1, reason)]
     entries: list[OptOut] = []
-    bad: list[BadLine] = []
+    invalid: list[InvalidLine] = []
     for row in reader:
-        entry = _entry({name: (row.get(name) or "").strip() for name in COLUMNS}, service, now)
-        reason = entry if isinstance(entry, str) else wrong(entry.number, entry.service)
+        entry = _parse_row({name: (row.get(name) or "").strip() for name in COLUMNS}, service, now)
         if "" in row:
-            reason = "has more values than columns"
-        if reason is None and isinstance(entry, OptOut):
+            entry = "has more values than columns"
+        if isinstance(entry, OptOut):
             entries.append(entry)
         else:
-            bad.append(BadLine(reader.line_num, str(reason)))
-    return entries, bad
+            invalid.append(InvalidLine(reader.line_num, entry))
+    return entries, invalid
 
 
-def _entry(row: dict[str, str], service: str | None, now: int) -> OptOut | str:
-    """Make an entry of a row, or say what is wrong with it."""
+def _parse_row(row: dict[str, str], service: str | None, now: int) -> OptOut | str:
+    """Return the entry of a row, or what is wrong with it."""
     if not row["number"]:
         return "number is missing"
     scope = row["service"] or service
     if scope is None:
-        return "service is missing; write it, or name it for all lines: --service MG..."
+        return "service is missing; write it, or give one for all lines: --service MG..."
     since = now
     if row["since"]:
         try:
             moment = datetime.fromisoformat(row["since"])
         except ValueError:
-            return f"since: {row['since']!r} is no time like 2026-03-01T12:00:00Z"
+            return f"since: {row['since']!r} should be a time like 2026-03-01T12:00:00Z"
         since = int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
         if not 0 <= since <= now:
-            return f"since: {row['since']} has not come yet, or is before 1970"
-    return OptOut(row["number"], scope, since, (row["source"] or "import")[:LONGEST_SOURCE])
+            return f"since: {row['since']} is in the future, or before 1970"
+    if (mistake := validate_entry(row["number"], scope)) is not None:
+        return mistake
+    return OptOut(row["number"], scope, since, (row["source"] or "import")[:MAX_SOURCE_LENGTH])
