@@ -14,7 +14,7 @@ from redis.backoff import NoBackoff
 from sms_router.membership.source import ServiceSource, twilio_source
 from sms_router.store.redis_py import async_client
 from tests.membership.recorded import ACCOUNT, TOKEN, RecordedTwilio, serving
-from tests.membership.ticking import Clock
+from tests.membership.timing import Clock
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from sms_router.membership.service_state import ServiceStatus
 from sms_router.membership.source import ServiceSource
 from sms_router.web.metrics_collectors import PoolMetrics
 from tests.membership.recorded import RecordedTwilio, failing
-from tests.membership.ticking import Clock, Pauses, only, running
+from tests.membership.timing import Clock, ControlledSleep, only_status, running
 
 
 async def test_a_stale_pool_is_used_and_each_use_is_counted(
@@ -25,10 +25,10 @@ async def test_a_stale_pool_is_used_and_each_use_is_counted(
         await membership.watch()
         assert membership.pool_for(twilio.service_sid, "12345") is not None
         assert membership.pool_for("MG unknown", "+19995550000") is None
-        assert only(membership).stale_uses == served
+        assert only_status(membership).stale_uses == served
     await membership.refresh(twilio.service_sid)
     membership.pool_for(twilio.service_sid, "12345")
-    assert (only(membership).stale, only(membership).stale_uses) == (False, 2)
+    assert (only_status(membership).stale, only_status(membership).stale_uses) == (False, 2)
 
 
 async def test_a_service_with_a_long_interval_is_not_stale_before_two_readings_are_missing(
@@ -38,9 +38,9 @@ async def test_a_service_with_a_long_interval_is_not_stale_before_two_readings_a
     membership = Membership([daily], no_redis, clock=clock)
     await membership.refresh(source.service_sid)
     clock.now += 2 * 86_400
-    assert not only(membership).stale
+    assert not only_status(membership).stale
     clock.now += 1
-    assert only(membership).stale
+    assert only_status(membership).stale
 
 
 async def test_the_watch_reports_statuses_without_redis(
@@ -69,7 +69,7 @@ async def test_the_metrics_have_age_version_size_and_counts(
     membership.pool_for(twilio.service_sid, "12345")
     for _ in range(2):
         await membership.watch()
-    status = only(membership)
+    status = only_status(membership)
     names = ("age_seconds", "version", "senders", "stale")
     assert [_figure(twilio, name) for name in names] == [121, status.version, 2, 1]
     counts = ("refreshes_total", "failures_total", "stale_serves_total")
@@ -81,10 +81,10 @@ async def test_jitter_spreads_the_readings_of_replicas(
 ) -> None:
     asked = []
     for _ in range(8):
-        pauses = Pauses()
-        async with running(Membership([source], no_redis, clock=clock, sleep=pauses)):
-            await pauses.begun(1)
-        asked.append(pauses.asked[0])
+        sleep = ControlledSleep()
+        async with running(Membership([source], no_redis, clock=clock, sleep=sleep)):
+            await sleep.wait_for(1)
+        asked.append(sleep.delays[0])
     assert len(set(asked)) > 1
     assert all(54 <= seconds <= 66 for seconds in asked)
 

@@ -1,4 +1,4 @@
-"""A change is in every worker at once, and nothing that was read before it replaces what was read after."""
+"""A change reaches every worker at once, and no earlier reading replaces a later one."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from sms_router.membership.snapshot_store import SharedStateError, SnapshotStore
 from sms_router.membership.source import PoolReadError, ServiceSource
 from sms_router.store.keys import POOLS_CHANNEL, PoolKeys
 from tests.membership.recorded import RecordedTwilio, failing
-from tests.membership.ticking import Clock, Pauses, eventually, running
+from tests.membership.timing import Clock, ControlledSleep, eventually, running
 from tests.store.shared_stores import everywhere
 
 
-async def test_what_one_worker_reads_is_heard_by_the_others(
+async def test_an_announced_snapshot_reaches_the_other_workers(
     twilio: RecordedTwilio, source: ServiceSource, redis: Redis, clock: Clock
 ) -> None:
     here = Membership([source], redis, clock=clock)
-    pauses = Pauses()  # the watch never wakes: only the announcement can bring the news
-    async with running(Membership([source], redis, clock=clock, sleep=pauses)) as there:
-        await pauses.begun(1)
-        await eventually(lambda: _listeners(redis))
+    sleep = ControlledSleep()  # the watch never runs: only the announcement can bring the change
+    async with running(Membership([source], redis, clock=clock, sleep=sleep)) as there:
+        await sleep.wait_for(1)
+        await eventually(lambda: _has_subscriber(redis))
         twilio.add_short_code("67890")
         clock.now += 1
         await here.refresh(twilio.service_sid)
         await eventually(lambda: there.pool_for(None, "67890"))
 
 
-async def test_an_announcement_that_was_missed_is_made_good_by_the_next_look(
+async def test_the_watch_finds_a_snapshot_whose_announcement_was_lost(
     twilio: RecordedTwilio, source: ServiceSource, redis: Redis, clock: Clock
 ) -> None:
     here, there = (Membership([source], redis, clock=clock) for _ in range(2))
@@ -46,27 +46,27 @@ async def test_an_announcement_that_was_missed_is_made_good_by_the_next_look(
     assert there.pool_for(None, "67890") is not None
 
 
-async def test_a_subscription_that_broke_is_renewed(
+async def test_a_lost_subscription_is_renewed(
     twilio: RecordedTwilio, source: ServiceSource, redis: Redis, clock: Clock
 ) -> None:
-    pauses = Pauses()
-    async with running(Membership([source], redis, clock=clock, sleep=pauses)) as there:
-        await eventually(lambda: _listeners(redis))
+    sleep = ControlledSleep()
+    async with running(Membership([source], redis, clock=clock, sleep=sleep)) as there:
+        await eventually(lambda: _has_subscriber(redis))
         await everywhere(redis, "CLIENT", "KILL", "TYPE", "pubsub")
-        await eventually(lambda: _deaf(redis))
-        while not await _listeners(redis):
-            pauses.end()
+        await eventually(lambda: _has_no_subscriber(redis))
+        while not await _has_subscriber(redis):
+            sleep.end_all()
             await asyncio.sleep(0.005)
         twilio.add_short_code("67890")
         clock.now += 1
         await Membership([source], redis, clock=clock).refresh(twilio.service_sid)
         async with asyncio.timeout(20):
             while there.pool_for(None, "67890") is None:
-                pauses.end()  # the client may have renewed the connection by itself, and lost it again
+                sleep.end_all()  # the client may have renewed the connection, and lost it again
                 await asyncio.sleep(0.005)
 
 
-async def test_a_reading_begun_before_a_change_does_not_replace_the_one_made_after_it(
+async def test_a_reading_that_began_before_a_change_does_not_replace_a_later_one(
     twilio: RecordedTwilio, source: ServiceSource, redis: Redis, clock: Clock
 ) -> None:
     begun, go_on = threading.Event(), threading.Event()
@@ -92,32 +92,34 @@ async def test_a_reading_begun_before_a_change_does_not_replace_the_one_made_aft
     assert fresh.pool_for(None, "67890") is not None
 
 
-async def test_a_change_that_its_maker_could_not_read_is_read_by_a_worker(
+async def test_a_change_that_the_command_could_not_read_is_read_by_a_worker(
     twilio: RecordedTwilio, source: ServiceSource, redis: Redis, clock: Clock
 ) -> None:
-    pauses = Pauses()
-    async with running(Membership([source], redis, clock=clock, sleep=pauses)) as worker:
-        await pauses.begun(1)
+    sleep = ControlledSleep()
+    async with running(Membership([source], redis, clock=clock, sleep=sleep)) as worker:
+        await sleep.wait_for(1)
         await redis.delete(PoolKeys.of(twilio.service_sid).refresh_lock)
-        await eventually(lambda: _listeners(redis))
+        await eventually(lambda: _has_subscriber(redis))
         twilio.add_short_code("67890")
         twilio.fault = failing(503, 20503)
         command = Membership([source], redis, clock=clock)
         with pytest.raises(PoolReadError, match="503"):
             await command.refresh_after_change(twilio.service_sid)
         twilio.fault = None
-        await eventually(lambda: _turn_is_free(redis, twilio))
-        while worker.pool_for(None, "67890") is None:  # its next turn, long before it is due
-            pauses.end()
+        await eventually(lambda: _lock_is_free(redis, twilio))
+        while worker.pool_for(None, "67890") is None:  # its next reading, long before it is due
+            sleep.end_all()
             await asyncio.sleep(0.005)
 
 
-async def test_without_redis_nobody_can_be_told(source: ServiceSource, no_redis: Redis, clock: Clock) -> None:
+async def test_without_redis_a_change_cannot_be_announced(
+    source: ServiceSource, no_redis: Redis, clock: Clock
+) -> None:
     with pytest.raises(SharedStateError, match="ConnectionError"):
         await Membership([source], no_redis, clock=clock).refresh_after_change(source.service_sid)
 
 
-async def test_storing_compares_before_it_sets(source: ServiceSource, redis: Redis, clock: Clock) -> None:
+async def test_an_older_snapshot_is_not_stored(source: ServiceSource, redis: Redis, clock: Clock) -> None:
     shared, old = SnapshotStore(redis), source.read(clock())
     new = source.read(clock() + 1)
     assert await shared.confirm(new) is StoreResult.REFUSED
@@ -133,7 +135,7 @@ async def test_storing_compares_before_it_sets(source: ServiceSource, redis: Red
     assert (state.version.version, state.version.changes, state.changes) == (new.version, 1, 1)
 
 
-async def test_a_mark_whose_snapshot_was_evicted_counts_for_nothing(
+async def test_a_version_whose_snapshot_was_evicted_is_ignored(
     source: ServiceSource, redis: Redis, clock: Clock
 ) -> None:
     membership = Membership([source], redis, clock=clock)
@@ -145,7 +147,7 @@ async def test_a_mark_whose_snapshot_was_evicted_counts_for_nothing(
     assert fresh.snapshot(source.service_sid) == membership.snapshot(source.service_sid)
 
 
-async def test_replicas_wait_longer_for_each_others_failures(
+async def test_failures_of_other_replicas_increase_the_delay(
     twilio: RecordedTwilio, source: ServiceSource, redis: Redis, clock: Clock
 ) -> None:
     twilio.fault = failing(429, 20429)
@@ -160,14 +162,14 @@ async def test_replicas_wait_longer_for_each_others_failures(
     assert not await redis.exists(PoolKeys.of(twilio.service_sid).failure_count)
 
 
-async def _listeners(redis: Redis) -> bool:
+async def _has_subscriber(redis: Redis) -> bool:
     return any(count for _, count in await everywhere(redis, "PUBSUB", "NUMSUB", POOLS_CHANNEL))
 
 
-async def _deaf(redis: Redis) -> bool:
-    """Tell whether nobody listens any more; a killed connection takes a moment to end."""
-    return not await _listeners(redis)
+async def _has_no_subscriber(redis: Redis) -> bool:
+    """Return whether no worker is subscribed; a killed connection takes a moment to end."""
+    return not await _has_subscriber(redis)
 
 
-async def _turn_is_free(redis: Redis, twilio: RecordedTwilio) -> bool:
+async def _lock_is_free(redis: Redis, twilio: RecordedTwilio) -> bool:
     return not await redis.exists(PoolKeys.of(twilio.service_sid).refresh_lock)

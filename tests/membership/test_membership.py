@@ -1,4 +1,4 @@
-"""The senders in memory, whatever Twilio and Redis do."""
+"""The Sender Pools in memory, in every state of Twilio and Redis."""
 
 import asyncio
 import logging
@@ -14,15 +14,15 @@ from sms_router.membership.snapshot import Snapshot
 from sms_router.membership.source import PoolReadError, ServiceSource
 from sms_router.store.keys import PoolKeys
 from tests.membership.recorded import Fault, RecordedTwilio, answering, failing, page_two
-from tests.membership.ticking import Clock, Pauses, only, running
+from tests.membership.timing import Clock, ControlledSleep, only_status, running
 
 
 async def stored(source: ServiceSource, redis: Redis, clock: Clock) -> Snapshot:
-    """Let another worker read the Service and store it."""
+    """Let another worker read and store the Service."""
     return await Membership([source], redis, clock=clock).refresh(source.service_sid)
 
 
-async def test_a_worker_starts_with_what_is_stored(
+async def test_a_worker_starts_with_the_stored_snapshot(
     twilio: RecordedTwilio, source: ServiceSource, redis: Redis, clock: Clock
 ) -> None:
     snapshot = await stored(source, redis, clock)
@@ -31,20 +31,20 @@ async def test_a_worker_starts_with_what_is_stored(
         pool = membership.pool_for(twilio.service_sid, "12345")
         assert pool is not None
         assert (pool.version, pool.senders) == (snapshot.version, snapshot.senders)
-        assert only(membership).origin is Origin.STORED
+        assert only_status(membership).origin is Origin.STORED
     assert twilio.asked == []
 
 
-async def test_an_old_stored_snapshot_serves_while_twilio_is_down(
+async def test_an_old_stored_snapshot_is_used_while_twilio_is_down(
     twilio: RecordedTwilio, source: ServiceSource, redis: Redis, clock: Clock
 ) -> None:
     await stored(source, redis, clock)
     twilio.fault = failing(503, 20503)
     clock.now += 90_000
-    pauses = Pauses()
-    async with running(Membership([source], redis, clock=clock, sleep=pauses)) as membership:
-        await pauses.begun(1)
-        status = only(membership)
+    sleep = ControlledSleep()
+    async with running(Membership([source], redis, clock=clock, sleep=sleep)) as membership:
+        await sleep.wait_for(1)
+        status = only_status(membership)
         assert membership.pool_for(twilio.service_sid, "12345") is not None
         assert (status.age, status.stale, status.origin) == (90_000, True, Origin.STORED)
         assert status.failure is not None
@@ -57,11 +57,11 @@ async def test_without_redis_twilio_is_read(
     async with running(Membership([source], no_redis, clock=clock)) as membership:
         await membership.wait_until_read(10)
         assert membership.pool_for(twilio.service_sid, "12345") is not None
-        assert only(membership).origin is Origin.TWILIO
+        assert only_status(membership).origin is Origin.TWILIO
         assert membership.redis_error == "Redis is unavailable (ConnectionError)"
 
 
-async def test_with_neither_nothing_is_known_and_that_is_said_once(
+async def test_without_both_the_pool_is_unknown_and_each_error_is_logged_once(
     twilio: RecordedTwilio,
     source: ServiceSource,
     no_redis: Redis,
@@ -75,7 +75,7 @@ async def test_with_neither_nothing_is_known_and_that_is_said_once(
             await membership.sync()
             await membership.refresh_if_due(twilio.service_sid)
     assert membership.pool_for(twilio.service_sid, "12345") is None
-    status = only(membership)
+    status = only_status(membership)
     assert (status.origin, status.size, status.age, status.version) == (Origin.NOTHING, 0, None, None)
     assert (status.stale, status.failures, status.refreshes) == (True, 3, 0)
     assert [record.message for record in caplog.records] == [
@@ -84,14 +84,14 @@ async def test_with_neither_nothing_is_known_and_that_is_said_once(
     ]
 
 
-async def test_a_router_without_services_knows_nothing(redis: Redis) -> None:
+async def test_a_router_without_services_has_no_pools(redis: Redis) -> None:
     async with running(Membership([], redis)) as membership:
         await membership.wait_until_read(1)
         assert membership.pool_for("MG1", "12345") is None
         assert membership.statuses() == ()
 
 
-async def test_a_change_reaches_the_other_worker(
+async def test_a_changed_snapshot_reaches_the_other_worker(
     twilio: RecordedTwilio, source: ServiceSource, redis: Redis, clock: Clock
 ) -> None:
     here, there = (Membership([source], redis, clock=clock) for _ in range(2))
@@ -107,7 +107,7 @@ async def test_a_change_reaches_the_other_worker(
     assert pool.version == after.version
 
 
-async def test_a_reading_that_finds_nothing_new_only_makes_the_snapshot_younger(
+async def test_a_reading_without_a_change_only_updates_the_age(
     twilio: RecordedTwilio, source: ServiceSource, redis: Redis, clock: Clock
 ) -> None:
     here, there = (Membership([source], redis, clock=clock) for _ in range(2))
@@ -121,7 +121,7 @@ async def test_a_reading_that_finds_nothing_new_only_makes_the_snapshot_younger(
     assert (here.pools, there.pools) == pools
     assert here.pools[twilio.service_sid] is pools[0][twilio.service_sid]
     assert there.pools[twilio.service_sid] is pools[1][twilio.service_sid]
-    assert (only(here).age, only(there).age) == (0, 0)
+    assert (only_status(here).age, only_status(there).age) == (0, 0)
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,7 @@ async def test_a_failed_reading_never_replaces_a_good_one(
     assert fresh.snapshot(twilio.service_sid) == good
 
 
-async def test_one_worker_reads_while_the_others_wait_for_it(
+async def test_only_the_worker_with_the_lock_reads(
     twilio: RecordedTwilio, source: ServiceSource, redis: Redis, clock: Clock
 ) -> None:
     workers = [Membership([source], redis, clock=clock) for _ in range(4)]
@@ -161,7 +161,7 @@ async def test_one_worker_reads_while_the_others_wait_for_it(
     assert all(worker.pool_for(twilio.service_sid, "12345") for worker in workers)
 
 
-async def test_nobody_reads_before_it_is_due(
+async def test_no_reading_before_it_is_due(
     twilio: RecordedTwilio, source: ServiceSource, redis: Redis, clock: Clock
 ) -> None:
     membership = Membership([source], redis, clock=clock)
@@ -173,7 +173,7 @@ async def test_nobody_reads_before_it_is_due(
 
 
 @pytest.mark.parametrize("wrong", [3600, 86_400])
-async def test_what_was_read_by_a_clock_that_was_ahead_is_read_again_by_one_for_all(
+async def test_a_reading_stamped_by_a_clock_that_was_ahead_is_repeated_by_one_worker(
     twilio: RecordedTwilio, source: ServiceSource, redis: Redis, clock: Clock, wrong: float
 ) -> None:
     ahead = Clock()
@@ -189,10 +189,10 @@ async def test_what_was_read_by_a_clock_that_was_ahead_is_read_again_by_one_for_
     twilio.asked.clear()
     assert await there.refresh_if_due(twilio.service_sid) == 60
     assert not twilio.asked
-    assert only(there).age == 0
+    assert only_status(there).age == 0
 
 
-async def test_a_turn_from_before_redis_clock_was_set_back_is_cut_short(
+async def test_a_lock_from_before_the_clock_of_redis_was_set_back_is_shortened(
     twilio: RecordedTwilio, source: ServiceSource, redis: Redis, clock: Clock
 ) -> None:
     turn = PoolKeys.of(twilio.service_sid).refresh_lock
@@ -203,7 +203,7 @@ async def test_a_turn_from_before_redis_clock_was_set_back_is_cut_short(
         assert after - 5000 < await redis.pttl(turn) <= after
 
 
-async def test_failed_readings_are_repeated_less_and_less_often(
+async def test_the_delay_after_failed_readings_doubles_up_to_five_minutes(
     twilio: RecordedTwilio, source: ServiceSource, no_redis: Redis, clock: Clock
 ) -> None:
     membership = Membership([source], no_redis, clock=clock)
@@ -212,10 +212,10 @@ async def test_failed_readings_are_repeated_less_and_less_often(
     assert delays == [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300]
     twilio.fault = None
     assert await membership.refresh_if_due(twilio.service_sid) == 60
-    assert (only(membership).failure, only(membership).failures) == (None, 11)
+    assert (only_status(membership).failure, only_status(membership).failures) == (None, 11)
 
 
-async def test_what_redis_lost_is_stored_again(
+async def test_a_snapshot_that_redis_lost_is_stored_again(
     twilio: RecordedTwilio, source: ServiceSource, redis: Redis, clock: Clock
 ) -> None:
     membership = Membership([source], redis, clock=clock)
@@ -230,7 +230,7 @@ async def test_what_redis_lost_is_stored_again(
     assert good.same_content(fresh.snapshot(twilio.service_sid) or good)
 
 
-async def test_a_stored_snapshot_of_another_format_is_passed_over_once(
+async def test_a_stored_snapshot_of_another_format_is_skipped_and_logged_once(
     twilio: RecordedTwilio,
     source: ServiceSource,
     redis: Redis,
@@ -253,7 +253,7 @@ async def test_a_stored_snapshot_of_another_format_is_passed_over_once(
     assert fresh.pool_for(twilio.service_sid, "12345") is not None
 
 
-async def test_a_reading_that_hangs_is_left_alone_and_not_doubled(clock: Clock, no_redis: Redis) -> None:
+async def test_a_hanging_reading_continues_and_no_other_one_starts(clock: Clock, no_redis: Redis) -> None:
     release, calls = threading.Event(), 0
 
     def hang(now: float) -> Snapshot:
@@ -273,7 +273,7 @@ async def test_a_reading_that_hangs_is_left_alone_and_not_doubled(clock: Clock, 
         release.set()
 
 
-async def test_the_start_does_not_wait_for_twilio_and_the_end_leaves_no_task(
+async def test_the_start_does_not_wait_for_twilio_and_the_stop_leaves_no_task(
     clock: Clock, no_redis: Redis
 ) -> None:
     release = threading.Event()
@@ -293,7 +293,7 @@ async def test_the_start_does_not_wait_for_twilio_and_the_end_leaves_no_task(
     assert leftover == []
 
 
-async def test_the_background_refreshes_when_it_is_due_and_outlives_a_fault(
+async def test_the_background_refreshes_when_due_and_continues_after_an_error(
     twilio: RecordedTwilio,
     source: ServiceSource,
     clock: Clock,
@@ -306,16 +306,16 @@ async def test_the_background_refreshes_when_it_is_due_and_outlives_a_fault(
         return reads.pop(0)(now)
 
     flaky = ServiceSource(source.service_sid, read)
-    pauses = Pauses()
-    async with running(Membership([flaky], no_redis, clock=clock, sleep=pauses)) as membership:
-        await pauses.begun(1)
+    sleep = ControlledSleep()
+    async with running(Membership([flaky], no_redis, clock=clock, sleep=sleep)) as membership:
+        await sleep.wait_for(1)
         for turn in (2, 3):
             twilio.add_short_code(f"6789{turn}")
             clock.now += 61
-            pauses.end()
-            await pauses.begun(turn)
+            sleep.end_all()
+            await sleep.wait_for(turn)
         assert membership.pool_for(None, "67893") is not None
-    assert 54 <= pauses.asked[0] <= 66
+    assert 54 <= sleep.delays[0] <= 66
     assert [record.message for record in caplog.records if record.exc_info] == [
         f"the senders of {source.service_sid} could not be refreshed"
     ]
@@ -325,7 +325,7 @@ def _broken(now: float) -> Snapshot:
     raise ZeroDivisionError
 
 
-async def test_the_service_of_the_message_goes_before_the_one_that_holds_the_number(
+async def test_the_service_of_the_message_has_precedence_over_the_one_that_holds_the_number(
     twilio: RecordedTwilio, source: ServiceSource, clock: Clock, no_redis: Redis
 ) -> None:
     other = "MG" + "b" * 32

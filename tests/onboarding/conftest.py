@@ -1,4 +1,4 @@
-"""The recorded Twilio and the Redis of the membership's tests."""
+"""The recorded Twilio and the Redis of the tests of membership."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["base_url", "clock", "no_redis", "redis", "source", "twilio"]
 
 @pytest.fixture
 async def operator(redis: Redis, shared_server: str) -> AsyncIterator[synchronous.Redis]:
-    """A client as commands have it; what is on its way is forgotten before and after."""
+    """A client as commands use it; pending numbers are deleted before and after each test."""
     with sync_client(shared_server) as client:
         client.delete(CHECKLISTS, TEXTED, CHECKLISTS_VERSION)
         yield client

@@ -1,4 +1,4 @@
-"""Checklists in Redis: every worker has them, they outlive faults of Redis, and operators lose nothing."""
+"""Checklists in Redis: on every worker, after faults of Redis, and changed by several operators."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from sms_router.senders.pending import PendingNumber, PendingNumbers
 from sms_router.store.keys import CHECKLISTS, CHECKLISTS_VERSION, POOLS_CHANNEL, TEXTED
 from sms_router.store.redis_py import async_client, sync_client
 from tests.membership.recorded import RecordedTwilio
-from tests.membership.ticking import Clock, Pauses, eventually, running
+from tests.membership.timing import Clock, ControlledSleep, eventually, running
 from tests.store.private_valkey import PrivateValkey
 from tests.store.shared_stores import everywhere
 
@@ -41,21 +41,19 @@ def added(twilio: RecordedTwilio, number: str = NUMBER, kind: OnboardingKind | N
 
 
 def worker(
-    source: ServiceSource, redis: Redis, clock: Clock, pauses: Pauses | None = None
+    source: ServiceSource, redis: Redis, clock: Clock, sleep: ControlledSleep | None = None
 ) -> tuple[Membership, PendingNumbers]:
     pending = PendingNumbers(lambda: membership.pools, clock)
     extra_sync = OnboardingSync(redis, pending).sync
-    membership = Membership(
-        [source], redis, clock=clock, sleep=pauses or asyncio.sleep, extra_sync=extra_sync
-    )
+    membership = Membership([source], redis, clock=clock, sleep=sleep or asyncio.sleep, extra_sync=extra_sync)
     return membership, pending
 
 
-async def test_a_number_is_heard_of_by_every_worker_at_once_and_so_is_that_it_is_live(
+async def test_a_pending_number_and_its_end_reach_every_worker_at_once(
     twilio: RecordedTwilio, source: ServiceSource, redis: Redis, operator: synchronous.Redis, clock: Clock
 ) -> None:
-    pauses = Pauses()  # the watch never wakes: only the announcement can bring the news
-    workers = [worker(source, redis, clock, pauses) for _ in range(2)]
+    sleep = ControlledSleep()  # the watch never wakes: only the announcement can bring the news
+    workers = [worker(source, redis, clock, sleep) for _ in range(2)]
     async with running(workers[0][0]), running(workers[1][0]):
         await eventually(lambda: _listeners(redis, 2))
         checklist = added(twilio)
@@ -71,7 +69,7 @@ async def test_a_number_is_heard_of_by_every_worker_at_once_and_so_is_that_it_is
             assert pending.reasons() == {}
 
 
-async def test_a_text_to_it_is_known_everywhere_and_said_once_it_is_no_migration(
+async def test_a_message_to_a_pending_number_is_known_by_all_workers_and_logged_once(
     twilio: RecordedTwilio, source: ServiceSource, redis: Redis, operator: synchronous.Redis, clock: Clock
 ) -> None:
     compare_and_set(operator, NUMBER, lambda _: added(twilio))
@@ -95,7 +93,7 @@ async def test_a_text_to_it_is_known_everywhere_and_said_once_it_is_no_migration
     assert set(load_state(operator).texted) == {CODE}
 
 
-async def test_it_is_put_back_where_redis_has_lost_everything(
+async def test_checklists_are_stored_again_after_redis_lost_its_data(
     twilio: RecordedTwilio, source: ServiceSource, redis: Redis, operator: synchronous.Redis, clock: Clock
 ) -> None:
     here, pending = worker(source, redis, clock)
@@ -108,7 +106,7 @@ async def test_it_is_put_back_where_redis_has_lost_everything(
     assert load_state(operator).texted == {NUMBER: clock.now}
 
 
-async def test_without_redis_what_was_known_holds(
+async def test_without_redis_the_known_numbers_stay(
     source: ServiceSource, no_redis: Redis, clock: Clock
 ) -> None:
     here, pending = worker(source, no_redis, clock)
@@ -121,7 +119,7 @@ async def test_without_redis_what_was_known_holds(
     assert pending.first_texted == {NUMBER: clock.now}
 
 
-async def test_a_redis_that_is_killed_takes_nothing_with_it(
+async def test_checklists_survive_a_killed_redis(
     twilio: RecordedTwilio, source: ServiceSource, private_valkey: PrivateValkey, clock: Clock
 ) -> None:
     async with async_client(private_valkey.url, connect_within=2) as redis:
@@ -144,7 +142,7 @@ async def test_a_redis_that_is_killed_takes_nothing_with_it(
             assert load_state(client).texted == {NUMBER: clock.now}
 
 
-async def test_two_operators_lose_nothing_of_each_other(
+async def test_concurrent_changes_of_two_operators_are_both_stored(
     twilio: RecordedTwilio, redis: Redis, operator: synchronous.Redis
 ) -> None:
     compare_and_set(operator, NUMBER, lambda _: added(twilio))
@@ -162,7 +160,7 @@ async def test_two_operators_lose_nothing_of_each_other(
     assert load_state(operator).checklists == (stored,)
 
 
-async def test_what_has_been_finished_for_long_is_swept_away(
+async def test_finished_checklists_are_deleted_after_ninety_days(
     twilio: RecordedTwilio, redis: Redis, operator: synchronous.Redis
 ) -> None:
     compare_and_set(operator, NUMBER, lambda _: added(twilio).complete_step(LIVE, 1.0, "ada"))
@@ -173,7 +171,7 @@ async def test_what_has_been_finished_for_long_is_swept_away(
     assert [each.number for each in load_state(operator).checklists] == [CODE]
 
 
-async def test_what_cannot_be_read_is_left_out_and_may_be_written_again(
+async def test_a_malformed_checklist_is_left_out_and_can_be_replaced(
     twilio: RecordedTwilio, source: ServiceSource, redis: Redis, operator: synchronous.Redis, clock: Clock
 ) -> None:
     compare_and_set(operator, CODE, lambda _: added(twilio, CODE, OnboardingKind.SHORT_CODE_LEASE))
@@ -197,7 +195,7 @@ async def _well(membership: Membership) -> bool:
     return membership.redis_error is None
 
 
-async def test_who_is_never_the_fastest_is_told(
+async def test_a_change_that_always_conflicts_is_an_error(
     twilio: RecordedTwilio, redis: Redis, operator: synchronous.Redis
 ) -> None:
     again = 0

@@ -1,4 +1,4 @@
-"""What operators have changed, at Twilio and here: who, when, and what came of it."""
+"""The audit log: what operators have changed, at Twilio and in the router."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from redis import Redis
 
 from sms_router.store.keys import AUDIT_LOG
 
-KEPT = 1000
-"""Changes at the least; older ones make room, so that the stream stays small."""
+MAX_LENGTH = 1000
+"""Entries; older ones are removed."""
 
 
 class AuditOutcome(Enum):
-    """What came of a change."""
+    """The result of a change."""
 
     DONE = "done"
     UNKNOWN = "unknown"
-    """No answer came: Twilio may have made it or not."""
+    """There was no response: Twilio may have made the change or not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,22 +32,22 @@ class AuditEntry:
     at: float
     """Seconds since the epoch, by Redis' clock."""
     who: str
-    """The operating system's user name."""
+    """User name of the operating system, or ``the console``."""
     service_sid: str
     action: str
     """``add``, ``remove``, ``update``, ``cordon``, ``release`` or ``onboarding``."""
     subject: str
     """The sid that was changed."""
     detail: str
-    """What was changed, in words."""
+    """The change, in one line."""
     outcome: AuditOutcome
 
 
 def current_operator() -> str:
-    """Return the name of the user who runs this command."""
+    """Return the user name of the operating system."""
     try:
         return getpass.getuser()
-    except (OSError, KeyError):  # a container's user need not have a name
+    except (OSError, KeyError):  # a user of a container may have no name
         return f"user {os.getuid()}"
 
 
@@ -60,8 +60,8 @@ def record(
     outcome: AuditOutcome = AuditOutcome.DONE,
     who: str | None = None,
 ) -> None:
-    """Keep a change that this user has made, or somebody else whose name is given."""
-    told: dict[Any, Any] = {
+    """Add a change; ``who`` is the current user by default."""
+    fields: dict[Any, Any] = {
         "who": who or current_operator(),
         "service": service_sid,
         "action": action,
@@ -69,26 +69,26 @@ def record(
         "detail": detail,
         "outcome": outcome.value,
     }
-    redis.xadd(AUDIT_LOG, told, maxlen=KEPT, approximate=True)
+    redis.xadd(AUDIT_LOG, fields, maxlen=MAX_LENGTH, approximate=True)
 
 
 def recent(redis: Redis, limit: int) -> list[AuditEntry]:
     """Return the last changes, the newest first."""
     entries: Any = redis.xrevrange(AUDIT_LOG, count=limit)
-    return [_change(reference, _texts(fields)) for reference, fields in entries]
+    return [_decode(entry_id, _decode_fields(fields)) for entry_id, fields in entries]
 
 
-def _texts(fields: Mapping[bytes, bytes]) -> dict[str, str]:
+def _decode_fields(fields: Mapping[bytes, bytes]) -> dict[str, str]:
     return {name.decode(): value.decode("utf-8", "replace") for name, value in fields.items()}
 
 
-def _change(reference: bytes, told: Mapping[str, str]) -> AuditEntry:
+def _decode(entry_id: bytes, fields: Mapping[str, str]) -> AuditEntry:
     return AuditEntry(
-        at=int(reference.partition(b"-")[0]) / 1000,
-        who=told.get("who", ""),
-        service_sid=told.get("service", ""),
-        action=told.get("action", ""),
-        subject=told.get("subject", ""),
-        detail=told.get("detail", ""),
-        outcome=AuditOutcome(told.get("outcome", AuditOutcome.DONE.value)),
+        at=int(entry_id.partition(b"-")[0]) / 1000,
+        who=fields.get("who", ""),
+        service_sid=fields.get("service", ""),
+        action=fields.get("action", ""),
+        subject=fields.get("subject", ""),
+        detail=fields.get("detail", ""),
+        outcome=AuditOutcome(fields.get("outcome", AuditOutcome.DONE.value)),
     )

@@ -102,7 +102,7 @@ class FailureMonitor:
 
     Args:
         rule: when to warn.
-        clock: seconds; a clock that nobody sets.
+        clock: seconds of a monotonic clock.
 
     """
 
@@ -148,7 +148,7 @@ class FailureMonitor:
             window.remove_before(oldest)
             if not window.buckets:
                 del self._windows[sender]
-        failing = [(each.sender, each.error_class) for each in self.shares()]
+        failing = [(figures.sender, figures.error_class) for figures in self.shares()]
         for key in dict.fromkeys([*self._warned, *failing]):
             self._judge(self._figures(*key))
 

@@ -39,10 +39,10 @@ class Pool:
         Of two short codes with the same digits it is the one of ``country``, else the first by sid, so
         that replicas agree.
         """
-        found = self._by_address.get(address)
-        if found is None or isinstance(found, Sender):
-            return found
-        return next((sender for sender in found if sender.country == country), found[0])
+        senders = self._by_address.get(address)
+        if senders is None or isinstance(senders, Sender):
+            return senders
+        return next((sender for sender in senders if sender.country == country), senders[0])
 
     def groups_for(self, country: str | None, needs: Capability) -> tuple[Group, ...]:
         """Return the candidates for a contact of a country, in the order in which they are tried."""

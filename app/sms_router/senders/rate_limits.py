@@ -105,7 +105,7 @@ class RateLimiter:
 
     Args:
         limits: as configured.
-        clock: seconds from any moment on; a clock that nobody sets.
+        clock: seconds of a monotonic clock.
         calendar: seconds since the epoch, for the days of the caps; ``clock`` when it is not given.
 
     """

@@ -1,4 +1,4 @@
-"""Cordons in Redis: every worker has them, they outlive restarts, faults of Redis, and end by themselves."""
+"""Cordons in Redis: on every worker, after restarts, while Redis is unavailable, and at their end."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sms_router.senders.cordons import Cordon
 from sms_router.store.keys import CORDONS, CORDONS_VERSION, POOLS_CHANNEL
 from sms_router.store.redis_py import sync_client
 from tests.membership.recorded import RecordedTwilio
-from tests.membership.ticking import Clock, Pauses, eventually, running
+from tests.membership.timing import Clock, ControlledSleep, eventually, running
 from tests.store.shared_stores import everywhere
 
 CODE = "SC" + "1" * 32
@@ -34,14 +34,14 @@ def cordon(twilio: RecordedTwilio, clock: Clock, until: float | None = None) -> 
     return Cordon(CODE, "12345", twilio.service_sid, "carrier incident", clock.now, until, "ada")
 
 
-async def test_a_cordon_is_heard_by_every_worker_at_once_and_so_is_its_release(
+async def test_a_cordon_and_its_release_reach_every_worker_at_once(
     twilio: RecordedTwilio, source: ServiceSource, redis: Redis, operator: synchronous.Redis, clock: Clock
 ) -> None:
-    pauses = Pauses()  # the watch never wakes: only the announcement can bring the news
+    sleep = ControlledSleep()  # the watch never wakes: only the announcement can bring the news
     made = cordon(twilio, clock)
     async with (
-        running(Membership([source], redis, clock=clock, sleep=pauses)) as one,
-        running(Membership([source], redis, clock=clock, sleep=pauses)) as other,
+        running(Membership([source], redis, clock=clock, sleep=sleep)) as one,
+        running(Membership([source], redis, clock=clock, sleep=sleep)) as other,
     ):
         await eventually(lambda: _listeners(redis, 2))
         store_cordon(operator, made)
@@ -53,7 +53,7 @@ async def test_a_cordon_is_heard_by_every_worker_at_once_and_so_is_its_release(
     assert stored_cordons(operator, clock.now) == ()
 
 
-async def test_a_worker_that_starts_knows_it_and_one_that_missed_it_looks_for_itself(
+async def test_a_worker_reads_the_cordons_at_its_start_and_in_its_watch(
     twilio: RecordedTwilio, source: ServiceSource, redis: Redis, operator: synchronous.Redis, clock: Clock
 ) -> None:
     here = Membership([source], redis, clock=clock)
@@ -67,7 +67,7 @@ async def test_a_worker_that_starts_knows_it_and_one_that_missed_it_looks_for_it
     assert here.cordons.reasons() == {}
 
 
-async def test_a_cordon_is_put_back_where_redis_has_lost_everything(
+async def test_a_cordon_is_stored_again_after_redis_lost_its_data(
     twilio: RecordedTwilio, source: ServiceSource, redis: Redis, operator: synchronous.Redis, clock: Clock
 ) -> None:
     made = cordon(twilio, clock)
@@ -82,7 +82,7 @@ async def test_a_cordon_is_put_back_where_redis_has_lost_everything(
     assert here.cordons.reasons() == {}
 
 
-async def test_without_redis_what_was_known_holds(
+async def test_without_redis_the_known_cordons_stay(
     twilio: RecordedTwilio, source: ServiceSource, no_redis: Redis, clock: Clock
 ) -> None:
     here = Membership([source], no_redis, clock=clock)
@@ -92,7 +92,7 @@ async def test_without_redis_what_was_known_holds(
     assert CODE in here.cordons.reasons()
 
 
-async def test_a_second_cordon_replaces_the_first_and_ended_ones_are_swept_away(
+async def test_a_second_cordon_replaces_the_first_and_ended_ones_are_deleted(
     twilio: RecordedTwilio, redis: Redis, operator: synchronous.Redis, clock: Clock
 ) -> None:
     first = cordon(twilio, clock, clock.now + 60)
@@ -104,7 +104,7 @@ async def test_a_second_cordon_replaces_the_first_and_ended_ones_are_swept_away(
     assert list(operator.hgetall(CORDONS)) == [b"SC2"]
 
 
-async def test_what_is_no_cordon_is_left_out(
+async def test_malformed_cordons_are_left_out(
     twilio: RecordedTwilio, source: ServiceSource, redis: Redis, operator: synchronous.Redis, clock: Clock
 ) -> None:
     store_cordon(operator, cordon(twilio, clock))

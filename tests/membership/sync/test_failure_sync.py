@@ -1,4 +1,4 @@
-"""What receipts tell, shared by several workers over a real Redis: one window, one warning."""
+"""Receipt counts shared by several workers over Redis: one window, one warning."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sms_router.membership.sync import failure_sync
 from sms_router.membership.sync.failure_sync import FailureSync
 from sms_router.senders.failure_monitor import FailureMonitor, WarningRule
 from sms_router.store.keys import FAILURE_REPORTS, failure_alert
-from tests.membership.ticking import Clock
+from tests.membership.timing import Clock
 
 RULE = WarningRule(share=0.25, at_least=20, window=600)
 BEGUN = "12345: 50% of its messages fail (error class sender): 10 of 20 in the last 600 s"

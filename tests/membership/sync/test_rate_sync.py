@@ -1,4 +1,4 @@
-"""Counts of several workers through a real Redis: limits are kept together, and alone while it is away."""
+"""Rate limits of several workers over Redis, and of each worker alone while it is unavailable."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sms_router.senders.models import Decision, Sender, SenderKind
 from sms_router.senders.pool import Pool
 from sms_router.senders.rate_limits import RateLimiter, RateLimits, SenderLimit
 from sms_router.store.keys import SENDER_USAGE, SENDERS_LAST_USED
-from tests.membership.ticking import Clock
+from tests.membership.timing import Clock
 from tests.senders.builders import sender
 
 LONG = sender("+14155550001")
@@ -30,7 +30,7 @@ async def shared(redis: Redis) -> AsyncIterator[Redis]:
 
 
 class Worker:
-    """The counts of one worker, and its exchange."""
+    """One worker's counts and their sync."""
 
     def __init__(
         self, redis: Redis, limits: RateLimits = LIMITS, senders: tuple[Sender, ...] = (LONG,)
@@ -40,8 +40,8 @@ class Worker:
         self.pools = {"MG": Pool("MG", 1, senders)}
         self.sync = RateSync(redis, self.rates, lambda: self.pools, self.clock)
 
-    def send(self, who: Sender = LONG, segments: int = 1, *, personal: bool = False) -> None:
-        self.rates.record_sent(Decision(who, who.address, (), per_recipient=personal), segments)
+    def send(self, who: Sender = LONG, segments: int = 1, *, per_recipient: bool = False) -> None:
+        self.rates.record_sent(Decision(who, who.address, (), per_recipient=per_recipient), segments)
 
 
 async def now_of(redis: Redis) -> float:
@@ -52,14 +52,14 @@ async def now_of(redis: Redis) -> float:
 async def workers(
     redis: Redis, count: int, limits: RateLimits = LIMITS, senders: tuple[Sender, ...] = (LONG,)
 ) -> list[Worker]:
-    """Workers whose clock is Redis'."""
+    """Create workers with the time of Redis."""
     made = [Worker(redis, limits, senders) for _ in range(count)]
     for worker in made:
         worker.clock.now = await now_of(redis)
     return made
 
 
-async def test_what_one_worker_sends_counts_for_all(shared: Redis) -> None:
+async def test_segments_of_one_worker_count_for_all(shared: Redis) -> None:
     one, other, idle = await workers(shared, 3)
     one.send(segments=2)
     other.send(segments=2)
@@ -79,7 +79,7 @@ async def test_what_one_worker_sends_counts_for_all(shared: Redis) -> None:
     assert one.rates.over_rate() == {}
 
 
-async def test_a_worker_that_starts_knows_what_was_sent_today(shared: Redis) -> None:
+async def test_a_new_worker_knows_what_was_sent_today(shared: Redis) -> None:
     (one,) = await workers(shared, 1)
     one.send(segments=5)
     await one.sync.sync()
@@ -88,7 +88,7 @@ async def test_a_worker_that_starts_knows_what_was_sent_today(shared: Redis) -> 
     assert fresh.rates.capped() == {LONG.sid: "at its daily cap: 5 segments"}
 
 
-async def test_nothing_is_counted_twice_however_often_it_is_exchanged(shared: Redis) -> None:
+async def test_repeated_syncs_count_nothing_twice(shared: Redis) -> None:
     one, other = await workers(shared, 2)
     one.send(segments=3)
     for _ in range(5):
@@ -96,7 +96,7 @@ async def test_nothing_is_counted_twice_however_often_it_is_exchanged(shared: Re
     assert other.rates.sent_today(LONG.sid) == one.rates.sent_today(LONG.sid) == 3
 
 
-async def test_clocks_that_differ_agree_on_who_is_busy(shared: Redis) -> None:
+async def test_workers_with_different_clocks_agree_on_rates(shared: Redis) -> None:
     one, other = await workers(shared, 2)
     other.clock.now += 3600
     one.send(segments=3)
@@ -107,7 +107,7 @@ async def test_clocks_that_differ_agree_on_who_is_busy(shared: Redis) -> None:
     assert other.rates.over_rate() == {}
 
 
-async def test_many_senders_are_told_in_bounded_parts(shared: Redis) -> None:
+async def test_many_senders_are_exchanged_in_bounded_parts(shared: Redis) -> None:
     senders = tuple(sender(f"+1212{5_000_000 + number}") for number in range(1000 + 7))
     one, other = await workers(shared, 2, LIMITS, senders)
     for each in senders:
@@ -118,9 +118,7 @@ async def test_many_senders_are_told_in_bounded_parts(shared: Redis) -> None:
     assert len(other.rates.capped()) == len(senders)
 
 
-async def test_without_redis_a_workers_own_counts_go_on_and_are_told_later(
-    no_redis: Redis, shared: Redis
-) -> None:
+async def test_without_redis_a_worker_counts_alone_and_reports_later(no_redis: Redis, shared: Redis) -> None:
     one = Worker(no_redis)
     one.clock.now = await now_of(shared)
     one.send(segments=5)
@@ -135,7 +133,7 @@ async def test_without_redis_a_workers_own_counts_go_on_and_are_told_later(
     assert other.rates.sent_today(LONG.sid) == 5
 
 
-async def test_a_redis_that_has_lost_everything_lifts_no_cap(shared: Redis) -> None:
+async def test_a_cap_holds_after_redis_lost_its_data(shared: Redis) -> None:
     (one,) = await workers(shared, 1)
     one.send(segments=5)
     await one.sync.sync()
@@ -146,24 +144,24 @@ async def test_a_redis_that_has_lost_everything_lifts_no_cap(shared: Redis) -> N
     assert one.rates.capped()
 
 
-async def test_nothing_configured_asks_nothing_of_redis(no_redis: Redis) -> None:
+async def test_without_limits_no_command_is_sent(no_redis: Redis) -> None:
     idle = Worker(no_redis, RateLimits())
     await idle.sync.sync()
-    idle.send(personal=False, segments=0)
+    idle.send(per_recipient=False, segments=0)
     await idle.sync.sync()
 
 
-async def test_last_uses_are_shared_where_a_choice_among_equals_was_made(shared: Redis) -> None:
+async def test_last_uses_of_equal_senders_are_shared(shared: Redis) -> None:
     one, other = Worker(shared, RateLimits()), Worker(shared, RateLimits())
-    one.send(segments=0, personal=True)
+    one.send(segments=0, per_recipient=True)
     await one.sync.sync()
     assert other.rates.used == {}
-    other.send(sender("+12125550003"), 0, personal=True)
+    other.send(sender("+12125550003"), 0, per_recipient=True)
     await other.sync.sync()
     assert set(other.rates.used) == {LONG.sid, sender("+12125550003").sid}
 
 
-async def test_a_stop_tells_the_others_the_last_of_it(shared: Redis) -> None:
+async def test_a_stop_reports_the_rest(shared: Redis) -> None:
     one, other = await workers(shared, 2)
     one.sync.start()
     one.send(segments=5)
@@ -172,7 +170,7 @@ async def test_a_stop_tells_the_others_the_last_of_it(shared: Redis) -> None:
     assert other.rates.capped()
 
 
-async def test_work_from_before_redis_clock_was_set_back_is_done_as_soon(shared: Redis) -> None:
+async def test_usage_from_before_the_clock_of_redis_was_set_back_ends_on_time(shared: Redis) -> None:
     one, other = await workers(shared, 2)
     one.send(segments=3)
     await one.sync.sync()
