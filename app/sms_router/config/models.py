@@ -156,7 +156,8 @@ class ConversationSettings(_Table):
     expires_after: Annotated[float, Field(ge=1, le=31_536_000)] = 900.0
     leave_words: tuple[str, ...] = ("EXIT",)
     leave_reply: str = "OK, let us leave it there."
-    interrupted_by: Interruptions = ()
+    leave_hint: str = ""
+    interrupted_by: Interruptions = ("all",)
     expired_reply: str = ""
     try_again_reply: str = "Sorry, we cannot look that up right now. Please try again in a minute."
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 
 import pytest
 
-from sms_router import Conversation, Reply, keyword, step
+from sms_router import Conversation, Part, Reply, keyword, step
 from sms_router.routing.dispatch.conversation_steps import ConversationManager, ConversationPolicy
 from sms_router.routing.dispatch.dispatcher import Dispatcher
 from sms_router.routing.dispatch.resolution import Resolution
@@ -64,6 +65,7 @@ def conversations(*interrupting: str, expired_reply: str = "") -> ConversationMa
         (stored(), "order", ORDER, ("ORDER",), "ORDER", True),
         (stored(), " Exit! ", DEFAULT, (), "left the conversation at size", True),
         (stored(), "no  more", HOURS, ("all",), "left the conversation at size", True),
+        (stored(), "EXIT 👋", DEFAULT, (), "left the conversation at size", True),
         (stored("gone"), "x", DEFAULT, (), "default", True),
         (stored(None, n=1), "x", DEFAULT, (), "default", False),
         (stored(None, n=1), "exit", DEFAULT, (), "default", False),
@@ -146,3 +148,75 @@ def test_a_leave_word_that_is_an_opt_out_keyword_is_reported() -> None:
     )
     (warning,) = dispatcher.opt_out_conflicts()
     assert "'CANCEL' is an opt-out word (STOP), so that it leaves no conversation" in warning
+
+
+def test_every_keyword_interrupts_by_default() -> None:
+    manager = ConversationManager({"size": SIZE}, ConversationPolicy())
+    assert manager.route(HOURS, message("hours"), stored()).rule == "HOURS"
+    assert manager.route(DEFAULT, message("x"), stored()).rule == "step size"
+
+
+@step("pick")
+async def pick(answer: str) -> str:
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("L", "l"),
+        ("L.", "l"),
+        ("“L”", "l"),
+        ("l 👍", "l"),
+        ("❤️ L ❤️", "l"),
+        (" extra  LARGE!", "extra large"),
+        ("\u0661", "1"),
+        ("👍", "👍"),
+        ("?", "?"),
+    ],
+)
+async def test_a_step_gets_the_answer_as_keywords_are_compared(text: str, answer: str) -> None:
+    manager = ConversationManager({"pick": Handler.of(pick, THREADS)}, ConversationPolicy())
+    responder = manager.route(DEFAULT, message(text), stored("pick")).responder
+    assert isinstance(responder, HandlerResponder)
+    assert await responder.run(message(text)) == Reply(answer)
+
+
+@keyword("ASK")
+async def ask() -> Reply:
+    return Reply(["Welcome.", "Which size?"], then="size")
+
+
+@keyword("PICTURE")
+async def picture() -> Reply:
+    return Reply(parts=[Part("One"), Part(media="https://example.com/a.png")], then="size")
+
+
+@keyword("HELLO")
+async def hello(conversation: Conversation) -> Reply:
+    return Reply("Hello.")
+
+
+@pytest.mark.parametrize(
+    ("function", "hint", "texts"),
+    [
+        (order, "", ("Which size?",)),
+        (order, "Text EXIT to stop.", ("Which size?\nText EXIT to stop.",)),
+        (ask, "Text EXIT to stop.", ("Welcome.", "Which size?\nText EXIT to stop.")),
+        (picture, "Text EXIT to stop.", ("One", "Text EXIT to stop.")),
+        (hello, "Text EXIT to stop.", ("Hello.",)),
+    ],
+)
+async def test_the_first_question_tells_how_to_leave_where_the_team_says_so(
+    function: Callable[..., object], hint: str, texts: tuple[str, ...]
+) -> None:
+    manager = ConversationManager({"size": SIZE}, ConversationPolicy(leave_hint=hint))
+    begin = Resolution("ORDER", HandlerResponder(Handler.of(function, THREADS), "", "ORDER"))
+    first = manager.route(begin, message("order"), None).responder
+    assert isinstance(first, HandlerResponder)
+    reply = await first.run(message("order"))
+    assert isinstance(reply, Reply)
+    assert reply.texts == texts
+    second = manager.route(DEFAULT, message("x"), stored()).responder
+    assert isinstance(second, HandlerResponder)
+    assert await second.run(message("x")) == Reply("Thank you.", then="size")

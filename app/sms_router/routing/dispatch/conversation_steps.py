@@ -17,7 +17,7 @@ from sms_router.routing.handler.conversation import (
 from sms_router.routing.handler.handler import Handler
 from sms_router.routing.handler.reply import SILENCE, Reply
 from sms_router.routing.inbox.inbox import ConversationUpdate
-from sms_router.routing.keywords.normalize import normalize
+from sms_router.routing.keywords.normalize import normalize, normalize_answer
 from sms_router.routing.keywords.templates import StaticReply
 from sms_router.store.keys import bucket_of
 from sms_router.twilio.inbound import InboundMessage
@@ -38,10 +38,12 @@ class ConversationPolicy:
     """Seconds from one message to the next."""
     leave_words: tuple[str, ...] = ("EXIT",)
     leave_reply: str = ""
-    interrupted_by: tuple[str, ...] = ()
+    interrupted_by: tuple[str, ...] = (ALL_KEYWORDS,)
     """Keywords that end a conversation and are answered instead; ``all`` for every keyword."""
     expired_reply: str = ""
     try_again_reply: str = ""
+    leave_hint: str = ""
+    """A line below the first question of each conversation, like ``Text EXIT to stop.``"""
 
 
 class ConversationManager:
@@ -121,7 +123,7 @@ class ConversationManager:
         self, resolution: Resolution, message: InboundMessage, stored: StoredConversation, step: str
     ) -> Resolution:
         """Return what takes the answer to a step's question."""
-        if normalize(message.body) in self._leave_words:
+        if not self._leave_words.isdisjoint((normalize(message.body), normalize_answer(message.body))):
             rule, ended = f"left the conversation at {step}", EndedConversation()
             return Resolution(rule, self._leave_responder, conversation=ended)
         handler = self.steps.get(step)
@@ -152,7 +154,10 @@ class ConversationManager:
         """Give a handler a conversation; any other responder ends the one that ``ends``."""
         if isinstance(resolution.responder, HandlerResponder):
             conversation = Conversation(stored, self.policy.expires_after, replaces_other=ends)
-            responder = replace(resolution.responder, conversation=conversation, steps=self.steps)
+            hint = self.policy.leave_hint if conversation.begins else ""
+            responder = replace(
+                resolution.responder, conversation=conversation, steps=self.steps, leave_hint=hint
+            )
             return replace(resolution, responder=responder, conversation=conversation)
         return replace(resolution, conversation=EndedConversation()) if ends else resolution
 

@@ -6,14 +6,15 @@ import asyncio
 import logging
 import traceback
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf
 from typing import Protocol
 
 from sms_router.privacy import mask_number, mask_text
 from sms_router.routing.handler.conversation import Conversation
 from sms_router.routing.handler.handler import Handler, HandlerError
-from sms_router.routing.handler.reply import Reply, ReplyFailed
+from sms_router.routing.handler.reply import Part, Reply, ReplyFailed
+from sms_router.routing.keywords.normalize import normalize_answer
 from sms_router.routing.keywords.templates import ConfiguredReply, TemplateError
 from sms_router.routing.upstream.forward_rule import Forward
 from sms_router.routing.upstream.models import Headers
@@ -53,6 +54,8 @@ class HandlerResponder:
     conversation: Conversation | None = None
     steps: Collection[str] | None = None
     """The names of all steps; None where no handler has a conversation."""
+    leave_hint: str = ""
+    """Is added to the first question of a conversation; empty in a step, and where the team has none."""
 
     async def run(
         self,
@@ -62,7 +65,8 @@ class HandlerResponder:
     ) -> Reply | ReplyFailed:
         """Call the handler and return its reply, or why it fails, which is logged."""
         try:
-            reply = await self.handler(message, self.argument, self.keyword, self.conversation)
+            answer = normalize_answer(self.argument)
+            reply = await self.handler(message, self.argument, self.keyword, self.conversation, answer)
             if self.conversation is not None and self.steps is not None:
                 self.conversation.finish(reply.next_step, self.steps, self.handler.needs_conversation)
             elif reply.then is not None:
@@ -75,7 +79,7 @@ class HandlerResponder:
             log.error("the handler %s failed:\n%s", self.handler.name, trace)
             cause = " ".join("".join(traceback.format_exception_only(error)).split())
             return ReplyFailed(_shorten_and_mask(cause, message, MAX_CAUSE))
-        return reply
+        return _add_text(reply, self.leave_hint) if self.leave_hint and reply.then is not None else reply
 
 
 class MessageForwarder(Protocol):
@@ -100,6 +104,16 @@ class ForwardResponder:
         if self.upstreams is None:
             return ReplyFailed("nothing is forwarded here")
         return await self.upstreams.forward(self.forward, message, until, headers)
+
+
+def _add_text(reply: Reply, line: str) -> Reply:
+    """Return a reply with a line below its last text."""
+    if reply.parts:
+        *first, last = reply.parts
+        part: Part = replace(last, text=f"{last.text}\n{line}" if last.text else line)
+        return replace(reply, parts=(*first, part))
+    *before, last_text = reply.texts or ("",)
+    return replace(reply, text=(*before, f"{last_text}\n{line}" if last_text else line))
 
 
 def _shorten_and_mask(text: str, message: InboundMessage, length: int) -> str:

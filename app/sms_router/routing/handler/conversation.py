@@ -82,6 +82,11 @@ class Conversation:
         self._exists = replaces_other or stored is not None
         self._is_ended = False
 
+    @property
+    def begins(self) -> bool:
+        """Whether no conversation with the contact is in progress."""
+        return self.step is None and not self.state
+
     def end(self) -> None:
         """End the conversation and delete its state; the next message is matched with keywords again."""
         self._is_ended = True

@@ -33,7 +33,9 @@ class HandlerContext:
     words: tuple[str, ...]
     """The words of the text, as typed."""
     argument: str
-    """The text behind the keyword, as typed."""
+    """The text behind the keyword, as typed; in a step the whole text."""
+    answer: str
+    """The argument in the form in which keywords are compared, without signs around it."""
     keyword: str
     """The keyword, as the rule writes it."""
     log: logging.Logger
@@ -52,7 +54,7 @@ class HandlerContext:
         return self.http_client.session()
 
 
-ARGUMENTS = ("message", "words", "argument", "keyword", "log", "conversation", "reply", "http")
+ARGUMENTS = ("message", "words", "argument", "answer", "keyword", "log", "conversation", "reply", "http")
 CALL_NEXT = "call_next"
 """The argument that a middleware declares in addition: a function that returns the handler's `Reply`."""
 
@@ -152,6 +154,7 @@ class Handler:
         argument: str,
         keyword: str,
         conversation: Conversation | None = None,
+        answer: str = "",
     ) -> Reply:
         """Call the function through its middlewares and return its reply.
 
@@ -160,6 +163,7 @@ class Handler:
             argument: what is behind the keyword; in a step the whole text.
             keyword: as the rule writes it.
             conversation: that of the contact, if any handler declares one.
+            answer: the argument as keywords are compared, without signs around it.
 
         Raises:
             HandlerError: when it returns something else than a text, a `Reply` or None.
@@ -169,7 +173,7 @@ class Handler:
 
         """
         context = HandlerContext(
-            message, message.words, argument, keyword, self.log, conversation, self.http_client
+            message, message.words, argument, answer, keyword, self.log, conversation, self.http_client
         )
         return await self._call_middleware(context, 0)
 

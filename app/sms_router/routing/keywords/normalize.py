@@ -150,6 +150,12 @@ def loosen(normalized: str) -> str | None:
     return normalized[start:end] or normalized
 
 
+def normalize_answer(text: str) -> str:
+    """Return a text as keywords are compared, without the signs around it: "l" for "L.", "“L”" and "l 👍"."""
+    normalized = normalize(text)
+    return loosen(normalized) or normalized
+
+
 def _is_loose_edge(character: str) -> bool:
     return character.isspace() or is_sign(character)
 
