@@ -35,16 +35,87 @@ def service(*senders: Sender, urls: dict[str, NumberUrls] | None = None, **chang
 
 
 def findings_of(snapshot: Snapshot, expected: ExpectedSettings = OURS) -> list[tuple[Severity, str]]:
-    """Return all findings but the note about Advanced Opt-Out, which is always there."""
-    findings = [each for each in check_service(snapshot, expected) if "Advanced Opt-Out" not in each.sentence]
+    """Return all findings but the notes of a good Service."""
+    usual = ("Advanced Opt-Out", "share one host")
+    findings = [
+        each for each in check_service(snapshot, expected) if not any(part in each.sentence for part in usual)
+    ]
     assert all(each.subject == "MG1" and each.remedy for each in findings)
     return [(each.severity, each.sentence) for each in findings]
 
 
-def test_a_good_service_has_only_the_note_about_advanced_opt_out() -> None:
-    (only,) = check_service(service(*POOL), OURS)
-    assert (only.severity, only.fixes) == (NOTE, ())
-    assert "whether Advanced Opt-Out is enabled" in only.sentence
+def test_a_good_service_has_only_notes_about_opt_outs_and_its_fallback() -> None:
+    fallback, opt_out = check_service(service(*POOL), OURS)
+    assert {(note.severity, note.fixes) for note in (fallback, opt_out)} == {(NOTE, ())}
+    assert "whether Advanced Opt-Out is enabled" in opt_out.sentence
+    assert fallback.sentence.startswith("The inbound and the fallback URL share one host: when all of it is")
+    assert "docs/deploying.md" in fallback.remedy
+
+
+@pytest.mark.parametrize(
+    ("fallback", "expected"),
+    [
+        (OURS.fallback, True),
+        ("https://SMS.example.com:8443/other", True),
+        ("https://handler.twilio.com/twiml/EH1", False),
+        ("https://sms2.example.com/sms/fallback", False),
+        ("https://[::1/sms", False),
+    ],
+)
+def test_a_fallback_on_the_host_of_the_inbound_url_is_noted(fallback: str, expected: bool) -> None:
+    findings = check_service(service(*POOL, fallback_url=fallback), OURS)
+    assert any("share one host" in each.sentence for each in findings) is expected
+
+
+ELSEWHERE = "https://handler.twilio.com/twiml/EH1"
+
+
+@pytest.mark.parametrize(
+    ("changed", "severity", "sentence", "fixed"),
+    [
+        ({"inbound_method": "GET"}, WARNING, "The inbound method is GET", {"inbound_method": "POST"}),
+        ({"fallback_method": "GET"}, WARNING, "The fallback method is GET", {"fallback_method": "POST"}),
+        ({"fallback_method": "GET", "fallback_url": ELSEWHERE}, NOTE, "The fallback method is GET", {}),
+    ],
+)
+def test_a_webhook_with_get_is_a_warning(
+    changed: dict[str, Any], severity: Severity, sentence: str, fixed: dict[str, str]
+) -> None:
+    findings = check_service(service(*POOL, **changed), OURS)
+    (finding,) = (each for each in findings if "is GET" in each.sentence)
+    assert finding.severity is severity
+    assert finding.sentence == (
+        f"{sentence}: a long text exceeds the length of URLs that proxies accept (nginx answers 414)."
+    )
+    assert {fix.name: fix.after for fix in finding.fixes} == fixed
+
+
+NUMBER_GET = NumberUrls(sms_url=OURS.inbound, sms_method="GET")
+OTHER_GET = NumberUrls(sms_url="https://old.example.com/in", sms_method="GET")
+
+
+@pytest.mark.parametrize(
+    ("urls", "on_number", "sentence", "fixed"),
+    [
+        (NUMBER_GET, False, "The webhook method of 12345 is GET", {"sms_method": "POST"}),
+        (NumberUrls(sms_fallback_url=OURS.fallback, sms_fallback_method="GET"), False,
+         "The fallback method of 12345 is GET", {"sms_fallback_method": "POST"}),
+        (OTHER_GET, True, "The webhook method of 12345 is GET", {}),
+        (OTHER_GET, False, None, {}),
+        (NumberUrls(sms_method="GET"), True, None, {}),
+        (replace(NUMBER_GET, sms_application_sid="AP1"), True, None, {}),
+    ],
+)  # fmt: skip
+def test_a_number_with_get_is_a_warning_where_its_webhook_is_used_or_ours(
+    urls: NumberUrls, on_number: bool, sentence: str | None, fixed: dict[str, str]
+) -> None:
+    snapshot = service(*POOL, urls={"SC1": urls}, use_inbound_webhook_on_number=on_number)
+    findings = [each for each in check_service(snapshot, OURS) if "is GET" in each.sentence]
+    assert [each.severity for each in findings] == ([] if sentence is None else [WARNING])
+    for finding in findings:
+        assert finding.sentence.startswith(str(sentence))
+        assert {fix.name: fix.after for fix in finding.fixes} == fixed
+        assert all(fix.number_sid == "SC1" for fix in finding.fixes)
 
 
 @pytest.mark.parametrize(

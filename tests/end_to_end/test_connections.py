@@ -64,3 +64,13 @@ async def test_a_head_without_end_is_refused_and_texts_are_answered_meanwhile(st
             pass
         assert sent < 10_000_000
         assert (await router.deliver(webhook())).status == 200
+
+
+async def test_an_idle_connection_is_closed_after_the_configured_time(start: Start) -> None:
+    router = start("[server]\nkeep_alive = 1\n")
+    with connect(router, signed_request()) as idle:
+        received = b""
+        while data := await asyncio.to_thread(idle.recv, 65_536):
+            received += data
+    assert received.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert b"connection: close" not in received.lower()

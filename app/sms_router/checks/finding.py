@@ -22,11 +22,14 @@ class Severity(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Fix:
-    """A change of the Service that the API can make; ``name`` is that of Twilio's client."""
+    """A change of the Service, or of a number, that the API can make."""
 
     name: str
+    """The setting, as in Twilio's client."""
     before: object
     after: object
+    number_sid: str = ""
+    """The sid of the number or short code that has the setting; empty for the Service."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +78,19 @@ def is_same_endpoint(url: str, other: str) -> bool:
     Queries, fragments (Twilio's connection overrides) and default ports do not matter.
     """
     return _endpoint(url) == _endpoint(other)
+
+
+def is_same_host(url: str, other: str) -> bool:
+    """Return whether two URLs have the same host."""
+    host = _host(url)
+    return host is not None and host == _host(other)
+
+
+def _host(url: str) -> str | None:
+    try:
+        return urlsplit(url).hostname
+    except ValueError:
+        return None
 
 
 def _endpoint(url: str) -> tuple[object, ...]:

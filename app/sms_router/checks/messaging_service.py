@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from sms_router.checks.finding import ExpectedSettings, Finding, Fix, Severity, is_same_endpoint
+from sms_router.checks.finding import (
+    ExpectedSettings,
+    Finding,
+    Fix,
+    Severity,
+    is_same_endpoint,
+    is_same_host,
+)
 from sms_router.membership.snapshot import Snapshot
 from sms_router.senders.country import CANADA, UNITED_STATES
 from sms_router.senders.models import Capability, Sender, SenderKind
@@ -56,8 +63,58 @@ def _fallback(snapshot: Snapshot, expected: ExpectedSettings) -> Iterator[Findin
                 f"The fallback URL is {settings.fallback_url}, which has none of the router's stored answers."
             )
             yield _note(snapshot, sentence, f"To answer each message only once, use {expected.fallback}")
+        if is_same_host(settings.fallback_url, settings.inbound_request_url or expected.inbound):
+            yield _note(
+                snapshot,
+                "The inbound and the fallback URL share one host: when all of it is down, contacts get no"
+                " reply.",
+                "A fallback elsewhere is described in docs/deploying.md.",
+            )
         return
     yield _fixable(snapshot, expected, Severity.ERROR, sentence, fallback_url=expected.fallback)
+
+
+def _methods(snapshot: Snapshot, expected: ExpectedSettings) -> Iterator[Finding]:
+    """Warn of GET: the text is then in the URL, whose length proxies limit (facts 11)."""
+    settings = snapshot.settings
+    if settings.inbound_method == "GET":
+        sentence = f"The inbound method is GET: {_LONG_URL}."
+        yield _fixable(snapshot, expected, Severity.WARNING, sentence, inbound_method="POST")
+    if settings.fallback_method == "GET":
+        sentence = f"The fallback method is GET: {_LONG_URL}."
+        url = settings.fallback_url
+        if url and not is_same_endpoint(url, expected.inbound) and not is_same_host(url, expected.fallback):
+            remedy = "If the fallback URL takes POST: set the method to POST in the Twilio console."
+            yield _note(snapshot, sentence, remedy)
+        else:
+            yield _fixable(snapshot, expected, Severity.WARNING, sentence, fallback_method="POST")
+
+
+_LONG_URL = "a long text exceeds the length of URLs that proxies accept (nginx answers 414)"
+
+
+def _number_methods(snapshot: Snapshot, expected: ExpectedSettings) -> Iterator[Finding]:
+    """Warn of GET where a number's own webhook is used, or is the router's."""
+    ours = (expected.inbound, expected.fallback)
+    for sender in snapshot.senders:
+        own = snapshot.number_urls.get(sender.sid)
+        if own is None or own.sms_application_sid:
+            continue
+        for setting, name, url, method in (
+            ("sms_method", "webhook", own.sms_url, own.sms_method),
+            ("sms_fallback_method", "fallback", own.sms_fallback_url, own.sms_fallback_method),
+        ):
+            is_ours = bool(url) and any(is_same_endpoint(url or "", endpoint) for endpoint in ours)
+            is_used = bool(url) and snapshot.settings.use_inbound_webhook_on_number
+            if method == "GET" and (is_ours or is_used):
+                sentence = f"The {name} method of {sender.address} is GET: {_LONG_URL}."
+                fixes = (Fix(setting, method, "POST", sender.sid),) if is_ours else ()
+                remedy = (
+                    "sms-router check --fix"
+                    if is_ours
+                    else f"If {url} takes POST: set the method to POST in the Twilio console."
+                )
+                yield Finding(Severity.WARNING, snapshot.service_sid, sentence, remedy, fixes)
 
 
 def _status_callback(snapshot: Snapshot, expected: ExpectedSettings) -> Iterator[Finding]:
@@ -180,6 +237,8 @@ _CHECKS: tuple[ServiceCheck, ...] = (
     _inbound,
     _number_webhooks,
     _fallback,
+    _methods,
+    _number_methods,
     _empty_pool,
     _media,
     _senders_without_sms,

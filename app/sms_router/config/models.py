@@ -121,6 +121,12 @@ class ServerSettings(_Table):
     private_host: str = "127.0.0.1"
     private_port: Port | None = None
     workers: Annotated[int, Field(ge=1, le=64)] = 1
+    keep_alive: Annotated[int, Field(ge=1, le=3600)] = 75
+    """Seconds that an idle connection is kept at least.
+
+    It is longer than proxies keep theirs (nginx and Amazon's load balancers: 60 s): a proxy answers 502 when
+    it sends a request on a connection that is closed here at the same time.
+    """
     logs: LogFormat = LogFormat.TEXT
     traces: bool = False
 

@@ -25,9 +25,9 @@ def errors(reported: dict[str, Any]) -> list[str]:
     return [each["finding"] for each in reported["findings"] if each["severity"] == "error"]
 
 
-def test_the_demo_is_good_with_two_notes(twilio: SandboxCli) -> None:
+def test_the_demo_is_good_with_three_notes(twilio: SandboxCli) -> None:
     reported = checked(twilio, code=0)
-    assert [each["severity"] for each in reported["findings"]] == ["note", "note"]
+    assert [each["severity"] for each in reported["findings"]] == ["note", "note", "note"]
     result = twilio("check")
     assert "note: +12125550100 has its own URL" in result.out
     assert f"sms-router senders remove {NEW_YORK} --service {SERVICE}" in result.out
@@ -70,6 +70,26 @@ def test_wrong_urls_are_fixed_after_showing_the_changes(twilio: SandboxCli) -> N
     assert change["subject"] == SERVICE
     assert f"inbound request url: https://old.example.com/sms -> {PUBLIC}/sms" in change["detail"]
     assert checked(twilio, "--fix", code=0)["mended"] == []
+
+
+def test_webhooks_with_get_are_set_to_post(twilio: SandboxCli) -> None:
+    number = twilio.client.incoming_phone_numbers(NEW_YORK)
+    twilio.service.update(inbound_method="GET", fallback_method="GET")
+    number.update(sms_url=f"{PUBLIC}/sms", sms_method="GET")
+    warnings = [each["finding"] for each in checked(twilio, code=0)["findings"] if each["mendable"]]
+    assert [sentence.partition(" is GET")[0] for sentence in warnings] == [
+        "The inbound method", "The fallback method", "The webhook method of +12125550100"
+    ]  # fmt: skip
+    assert f"sms method of {NEW_YORK}" in twilio("check", "--fix").out
+    assert checked(twilio, "--fix", "--yes", code=0)["mended"] == [
+        {"service": SERVICE, "number": None, "setting": "inbound_method", "was": "GET", "is": "POST"},
+        {"service": SERVICE, "number": None, "setting": "fallback_method", "was": "GET", "is": "POST"},
+        {"service": SERVICE, "number": NEW_YORK, "setting": "sms_method", "was": "GET", "is": "POST"},
+    ]
+    service = twilio.service.fetch()
+    assert (service.inbound_method, service.fallback_method) == ("POST", "POST")
+    assert number.fetch().sms_method == "POST"
+    assert not any("is GET" in each["finding"] for each in checked(twilio, code=0)["findings"])
 
 
 def test_warnings_fail_in_strict_mode_only(twilio: SandboxCli) -> None:

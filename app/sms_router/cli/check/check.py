@@ -77,12 +77,17 @@ def _fix(settings: Settings, fixes: Mapping[str, Sequence[Fix]], *, yes: bool, q
         for sid, of_service in fixes.items():
             stdout.print(f"At Twilio, {sid} would be changed:", markup=False, soft_wrap=True)
             rows = [
-                (fix.name.replace("_", " "), format_value(fix.before), format_value(fix.after))
-                for fix in of_service
+                (_setting_name(fix), format_value(fix.before), format_value(fix.after)) for fix in of_service
             ]
             print_table(("setting", "is", "would be"), rows)
     confirm("Change this at Twilio?", yes=yes)
     apply_fixes(settings, fixes)
+
+
+def _setting_name(fix: Fix) -> str:
+    """Return the setting in words, with the number that has it."""
+    name = fix.name.replace("_", " ")
+    return f"{name} of {fix.number_sid}" if fix.number_sid else name
 
 
 def _print_report(
@@ -116,7 +121,8 @@ def _as_json(
         "findings": [_finding_as_json(finding) for finding in report.findings],
         "skipped": report.skipped,
         "mended": [
-            {"service": sid, "setting": fix.name, "was": fix.before, "is": fix.after}
+            {"service": sid, "number": fix.number_sid or None, "setting": fix.name}
+            | {"was": fix.before, "is": fix.after}
             for sid, fixes in fixed.items()
             for fix in fixes
         ],

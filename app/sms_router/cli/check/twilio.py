@@ -17,6 +17,7 @@ from sms_router.cli.onboarding.actions import read_state
 from sms_router.cli.output import CommandError, stderr
 from sms_router.cli.twilio_access import ServiceAccess, apply_change, open_configured_service
 from sms_router.config.settings import Settings, load_settings
+from sms_router.membership.admin import SenderType
 from sms_router.membership.snapshot import Snapshot
 from sms_router.membership.snapshot_diff import describe_changes, diff_snapshots
 from sms_router.membership.snapshot_store import stored_snapshot
@@ -91,19 +92,25 @@ def apply_fixes(settings: Settings, fixes: Mapping[str, Sequence[Fix]]) -> None:
 
     """
     for service_sid, of_service in fixes.items():
-        before = {fix.name: fix.before for fix in of_service}
-        after = {fix.name: fix.after for fix in of_service}
-        _update(open_configured_service(settings, service_sid), before, after)
+        access = open_configured_service(settings, service_sid)
+        for number_sid in dict.fromkeys(fix.number_sid for fix in of_service):
+            _update(access, number_sid, [fix for fix in of_service if fix.number_sid == number_sid])
 
 
-def _update(service: ServiceAccess, before: Mapping[str, object], after: Mapping[str, object]) -> None:
-    apply_change(
-        service,
-        "update",
-        service.service_sid,
-        f"the Service: {describe_changes(before, after)}",
-        lambda: service.admin.update_service(after),
-    )
+def _update(service: ServiceAccess, number_sid: str, fixes: Sequence[Fix]) -> None:
+    """Change the settings of a number, or of the Service if the sid is empty."""
+    before = {fix.name: fix.before for fix in fixes}
+    after = {fix.name: fix.after for fix in fixes}
+
+    def call() -> None:
+        if number_sid:
+            service.admin.update_number(SenderType(number_sid[:2]), number_sid, after)
+        else:
+            service.admin.update_service(after)
+
+    subject = number_sid or service.service_sid
+    name = number_sid or "the Service"
+    apply_change(service, "update", subject, f"{name}: {describe_changes(before, after)}", call)
 
 
 def _check_settings(settings: Settings) -> Iterator[Finding]:

@@ -42,13 +42,6 @@ if TYPE_CHECKING:
 SHUTDOWN_GRACE = 15
 """Seconds that requests in progress get when the router stops: as long as Twilio waits."""
 
-KEEP_ALIVE = 75
-"""Seconds that an idle connection is kept at least.
-
-Longer than proxies keep theirs (nginx and Amazon's load balancers: 60 s): a proxy answers 502 when it sends a
-request on a connection that is closed here at the same time.
-"""
-
 MAX_CONCURRENCY = 4096
 """Connections and requests of one worker; beyond it requests get 503, and Twilio calls the fallback URL."""
 
@@ -170,7 +163,7 @@ def _run(settings: Settings) -> None:
         proxy_headers=False,
         log_config=log_config(settings.server.logs),
         limit_concurrency=_max_concurrency(),
-        timeout_keep_alive=KEEP_ALIVE,
+        timeout_keep_alive=settings.server.keep_alive,
         timeout_graceful_shutdown=SHUTDOWN_GRACE,
     )
     private = [_private_listener(settings)] if settings.server.private_port is not None else []
