@@ -1,4 +1,4 @@
-"""Answers written in the configuration."""
+"""Replies of keywords.toml: static texts and templates, and the mistakes that are refused."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def templates(tmp_path: Path) -> Templates:
     return Templates(folder)
 
 
-def written(templates: Templates, text: str, body: str = "HOURS today please", **parameters: str) -> str:
+def render(templates: Templates, text: str, body: str = "HOURS today please", **parameters: str) -> str:
     reply = templates.of_text(text, "keyword 1").reply(message(body, **parameters), "today please", "HOURS")
     assert isinstance(reply.text, str)
     return reply.text
@@ -49,14 +49,14 @@ def written(templates: Templates, text: str, body: str = "HOURS today please", *
         ("{% set a = words | length %}{{ a + 1 }}", "4"),
         ("a & b < c 'd'", "a & b < c 'd'"),
         ("{{ '<b>' }} & more", "<b> & more"),
-        ("{# nobody reads this #}text", "text"),
+        ("{# a comment #}text", "text"),
         ("{% if argument %}yes{% else %}no{% endif %}", "yes"),
         ("{{ message.parameters.get('Odd', 'none') }}", "none"),
         ("{% include 'footer.txt' %}", "Bye, today please"),
     ],
 )
-def test_a_template_is_plain_text(templates: Templates, template: str, text: str) -> None:
-    assert written(templates, template) == text
+def test_a_template_is_rendered_as_plain_text(templates: Templates, template: str, text: str) -> None:
+    assert render(templates, template) == text
 
 
 def test_a_template_is_rendered_for_each_message(templates: Templates) -> None:
@@ -65,23 +65,23 @@ def test_a_template_is_rendered_for_each_message(templates: Templates) -> None:
         assert hello.reply(message(FromCity=city), "", "") == Reply(text)
 
 
-def test_a_text_without_markup_is_made_once(templates: Templates) -> None:
-    answer = templates.of_text("We are open.", "keyword 1", ("https://a.example/b.png",))
-    assert answer == StaticReply(Reply("We are open.", ("https://a.example/b.png",)))
+def test_a_text_without_markup_is_static(templates: Templates) -> None:
+    configured = templates.of_text("We are open.", "keyword 1", ("https://a.example/b.png",))
+    assert configured == StaticReply(Reply("We are open.", ("https://a.example/b.png",)))
 
 
-def test_what_a_person_writes_is_never_a_template(templates: Templates) -> None:
-    assert written(templates, "You said {{ message.body }}", "{{ 7 * 7 }}") == "You said {{ 7 * 7 }}"
+def test_the_text_of_a_message_is_not_rendered(templates: Templates) -> None:
+    assert render(templates, "You said {{ message.body }}", "{{ 7 * 7 }}") == "You said {{ 7 * 7 }}"
 
 
-def test_a_file_is_a_template_too(templates: Templates) -> None:
-    answer = templates.of_file("menu.txt", ("https://a.example/menu.png",))
-    reply = answer.reply(message(FromCity="OSLO"), "", "MENU")
+def test_a_file_is_a_template(templates: Templates) -> None:
+    configured = templates.of_file("menu.txt", ("https://a.example/menu.png",))
+    reply = configured.reply(message(FromCity="OSLO"), "", "MENU")
     assert reply == Reply("Soup: 5\nBread for OSLO", ("https://a.example/menu.png",))
 
 
 @pytest.mark.parametrize(
-    ("template", "told"),
+    ("template", "reason"),
     [
         ("{{ mesage.body }}", "keyword 1: mesage is unknown; a template may use message, words, argument"),
         ("a\n{{ message.body ", "keyword 1, line 2: unexpected end of template"),
@@ -101,13 +101,15 @@ def test_a_file_is_a_template_too(templates: Templates) -> None:
         ("{% include 'round.txt' %}", "keyword 1: includes itself"),
     ],
 )
-def test_a_mistake_is_told_at_load_with_its_place(templates: Templates, template: str, told: str) -> None:
-    with pytest.raises(TemplateError, match=told):
+def test_a_mistake_is_refused_at_load_with_its_place(
+    templates: Templates, template: str, reason: str
+) -> None:
+    with pytest.raises(TemplateError, match=reason):
         templates.of_text(template, "keyword 1")
 
 
 @pytest.mark.parametrize(
-    ("file", "told"),
+    ("file", "reason"),
     [
         ("none.txt", "template none.txt: there is no such file in"),
         ("", "template : there is no such file in"),
@@ -120,24 +122,28 @@ def test_a_mistake_is_told_at_load_with_its_place(templates: Templates, template
         ("latin.txt", "template latin.txt: is not UTF-8"),
     ],
 )
-def test_a_file_that_cannot_be_used_is_told_at_load(templates: Templates, file: str, told: str) -> None:
-    with pytest.raises(TemplateError, match=told):
+def test_a_file_that_cannot_be_used_is_refused_at_load(templates: Templates, file: str, reason: str) -> None:
+    with pytest.raises(TemplateError, match=reason):
         templates.of_file(file)
 
 
 @pytest.mark.parametrize(
-    ("template", "told"),
+    ("template", "reason"),
     [
         ("{{ 100 // (words | length - 2) }}", "template keyword 1: ZeroDivisionError"),
         ("{% if words | length > 2 %}text{% endif %}", "template keyword 1: its text is empty"),
     ],
 )
-def test_a_template_that_fails_on_a_message_says_why(templates: Templates, template: str, told: str) -> None:
-    answer = templates.of_text(template, "keyword 1")
-    with pytest.raises(TemplateError, match=told):
-        answer.reply(message("two words"), "", "HOURS")
+def test_a_template_that_fails_on_a_message_has_a_reason(
+    templates: Templates, template: str, reason: str
+) -> None:
+    configured = templates.of_text(template, "keyword 1")
+    with pytest.raises(TemplateError, match=reason):
+        configured.reply(message("two words"), "", "HOURS")
 
 
 def test_with_media_the_text_may_be_empty(templates: Templates) -> None:
-    answer = templates.of_text("{% if argument %}text{% endif %}", "keyword 1", ("https://a.example/b.png",))
-    assert answer.reply(message(), "", "HOURS") == Reply("", ("https://a.example/b.png",))
+    configured = templates.of_text(
+        "{% if argument %}text{% endif %}", "keyword 1", ("https://a.example/b.png",)
+    )
+    assert configured.reply(message(), "", "HOURS") == Reply("", ("https://a.example/b.png",))
