@@ -228,7 +228,7 @@ def _attempt(part: MessagePart, stored: Mapping[str, object]) -> OutboundAttempt
         part=part,
         state=SendState(text("state")),
         at=int(text("at") or 0),
-        reason=text("why"),
+        reason=text("reason"),
         failure=text("result"),
         sender=text("sender"),
         sid=text("sid"),
