@@ -26,7 +26,7 @@ slow: $(VENV)/.dev ## run the slow tests: whole scenarios, limits, failovers
 
 stores: $(VENV)/.dev ## run the storage tests against Redis Cluster and Sentinel, failovers included
 	@TEST_STORES=cluster,sentinel $(BIN)/python -m pytest --numprocesses 2 --dist loadfile -m "slow or not slow" \
-		tests/store tests/routing tests/membership tests/onboarding tests/end_to_end/test_kinds_of_redis.py
+		tests/store tests/routing tests/membership tests/onboarding tests/end_to_end/test_redis_topologies.py
 
 check: $(VENV)/.dev ## run the linter and the type checker
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy

@@ -10,7 +10,7 @@ from sms_router.application import build
 from sms_router.config.settings import load_settings
 from sms_router.membership.sync.rate_sync import RateSync
 from sms_router.routing.inbox.inbox import Inbox
-from tests.end_to_end.running import ACCOUNT, PUBLIC, TOKEN
+from tests.end_to_end.router_process import ACCOUNT, PUBLIC, TOKEN
 
 
 @pytest.fixture

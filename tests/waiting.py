@@ -1,25 +1,29 @@
-"""Waiting for what is about to come: until it has, and not for a time."""
+"""Waiting for a condition instead of for a time."""
 
 from __future__ import annotations
 
 import asyncio
 import time
 from collections.abc import Callable
+from inspect import isawaitable
 
-LONGEST = 30.0
-"""Seconds; what has not come by then does not come."""
+TIMEOUT = 30.0
+"""Seconds after which a wait fails."""
 
 
-async def until(condition: Callable[[], object]) -> None:
-    """Wait until a condition is true; fail after a bounded time."""
-    async with asyncio.timeout(LONGEST):
-        while not condition():
+async def wait_until(condition: Callable[[], object], *, seconds: float = TIMEOUT) -> None:
+    """Wait until a condition is true; it may be async."""
+    async with asyncio.timeout(seconds):
+        while True:
+            result = condition()
+            if await result if isawaitable(result) else result:
+                return
             await asyncio.sleep(0.01)
 
 
-def wait_until(condition: Callable[[], object]) -> None:
-    """Do the same where no loop runs; a condition that takes its time counts with it."""
-    give_up = time.monotonic() + LONGEST
+def wait_until_blocking(condition: Callable[[], object]) -> None:
+    """Wait until a condition is true, without an event loop."""
+    deadline = time.monotonic() + TIMEOUT
     while not condition():
-        assert time.monotonic() < give_up, f"it has not come to that in {LONGEST:g} seconds"
+        assert time.monotonic() < deadline, f"the condition is not true after {TIMEOUT:g} seconds"
         time.sleep(0.02)

@@ -23,7 +23,14 @@ from sms_router.membership.snapshot import ServiceProperties, Snapshot
 from sms_router.membership.snapshot_store import SnapshotStore
 from sms_router.store.redis_py import async_client
 from tests.end_to_end.conftest import SENDERS
-from tests.end_to_end.running import ACCOUNT, SERVICE, Answer, RunningRouter, webhook, write_configuration
+from tests.end_to_end.router_process import (
+    ACCOUNT,
+    SERVICE,
+    HttpResponse,
+    RouterProcess,
+    webhook,
+    write_configuration,
+)
 from tests.store.private_valkey import PrivateValkey
 
 MAX_CONCURRENT = 20
@@ -64,7 +71,7 @@ async def _measure(folder: Path, contacts: int, per_contact: int) -> tuple[dict[
             await SnapshotStore(client).publish(snapshot, snapshot.to_bytes())
         configured = write_configuration(folder / "config", LOOP_GUARD)
         (configured / "keywords.toml").write_text(f'[default]\nreply = "{REPLY}"\n')
-        router = RunningRouter(configured, valkey.url)
+        router = RouterProcess(configured, valkey.url)
         await asyncio.to_thread(router.start)
         try:
             with valkey.client() as admin:
@@ -77,7 +84,7 @@ async def _measure(folder: Path, contacts: int, per_contact: int) -> tuple[dict[
             await asyncio.to_thread(router.stop)
 
 
-async def _send(router: RunningRouter, senders: list[str]) -> None:
+async def _send(router: RouterProcess, senders: list[str]) -> None:
     """Deliver a message of each contact, and the status callbacks of the reply."""
     slots = asyncio.Semaphore(MAX_CONCURRENT)
 
@@ -92,7 +99,7 @@ async def _send(router: RunningRouter, senders: list[str]) -> None:
         await asyncio.gather(*map(send, senders[start : start + 1000]))
 
 
-async def _report_status(router: RunningRouter, answer: Answer, sender: str, status: str) -> None:
+async def _report_status(router: RouterProcess, answer: HttpResponse, sender: str, status: str) -> None:
     """Send a status callback of a reply to the URL that it names."""
     message = fromstring(answer.text).find("Message")
     assert message is not None, answer

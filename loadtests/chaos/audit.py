@@ -12,7 +12,7 @@ from loadtests.chaos.twilio_client import HttpAnswer, MessageExchange
 from loadtests.workload.answer import InvalidAnswerError, find_fault, parse_answer
 from loadtests.workload.texts import FALLBACK_REPLY, NO_REPLY, ExpectedReply
 from sms_router.store.keys import ALL_BUCKETS, bucket_of
-from tests.end_to_end.running import ACCOUNT
+from tests.end_to_end.router_process import ACCOUNT
 
 MAX_SHOWN = 5
 """Errors of each kind that are shown."""

@@ -18,9 +18,9 @@ from loadtests.chaos.upstream import UpstreamApplication
 from loadtests.workload.configuration import REPOSITORY, write_configuration
 from loadtests.workload.webhook import Account
 from sms_router.sandbox.hosting import free_port
-from tests.end_to_end import turned_clock
-from tests.end_to_end.running import ACCOUNT, PUBLIC, SERVICE, TOKEN, RunningRouter
-from tests.end_to_end.turned_clock import TurnedClock
+from tests.end_to_end import adjustable_clock
+from tests.end_to_end.adjustable_clock import AdjustableClock
+from tests.end_to_end.router_process import ACCOUNT, PUBLIC, SERVICE, TOKEN, RouterProcess
 from tests.store.private_valkey import PrivateValkey
 from tests.store.slow_proxy import SlowProxy
 from tests.store.turned_valkey import preload
@@ -61,8 +61,8 @@ NO_REQUIREMENTS = Requirements()
 class Clocks:
     """The wall clocks of the processes."""
 
-    valkey: TurnedClock
-    replicas: tuple[TurnedClock, TurnedClock]
+    valkey: AdjustableClock
+    replicas: tuple[AdjustableClock, AdjustableClock]
 
 
 @dataclass(slots=True)
@@ -71,7 +71,7 @@ class Deployment:
 
     valkey: PrivateValkey
     proxy: SlowProxy | None
-    replicas: tuple[RunningRouter, RunningRouter]
+    replicas: tuple[RouterProcess, RouterProcess]
     sandbox_url: str
     upstream: UpstreamApplication
     clocks: Clocks | None = None
@@ -79,7 +79,7 @@ class Deployment:
     errors: list[str] = field(default_factory=list)
     """Errors of the routers themselves."""
 
-    def workers(self, replica: RunningRouter) -> list[psutil.Process]:
+    def workers(self, replica: RouterProcess) -> list[psutil.Process]:
         """Return the running worker processes of a replica."""
         assert replica.process is not None
         if replica.process.poll() is not None:
@@ -123,7 +123,7 @@ async def running_deployment(folder: Path, requirements: Requirements) -> AsyncI
         if clocks is not None:
             for replica, clock in zip(replicas, clocks.replicas, strict=True):
                 replica.environment = {**replica.environment, **clock.environment}
-                replica.module = turned_clock.__name__
+                replica.module = adjustable_clock.__name__
         running.enter_context(_sandbox(folder, sandbox_port, replicas[0].url))
         await _wait_for_sandbox(sandbox_url)
         for replica in replicas:
@@ -142,15 +142,15 @@ class _Dependencies:
 
 
 def _clocks(folder: Path) -> Clocks:
-    valkey, first, second = (TurnedClock(folder / f"clock-{name}") for name in ("valkey", "a", "b"))
+    valkey, first, second = (AdjustableClock(folder / f"clock-{name}") for name in ("valkey", "a", "b"))
     return Clocks(valkey, (first, second))
 
 
-def _replica(folder: Path, dependencies: _Dependencies, workers: int) -> RunningRouter:
+def _replica(folder: Path, dependencies: _Dependencies, workers: int) -> RouterProcess:
     more = SERVICES.format(service=SERVICE, account=ACCOUNT)
     write_configuration(folder, folder / "data", DEADLINE, more, dependencies.keyword)
     environment = {"TWILIO_API_BASE_URL": dependencies.sandbox_url, "WORKERS": str(workers)}
-    return RunningRouter(folder, dependencies.redis_url, environment)
+    return RouterProcess(folder, dependencies.redis_url, environment)
 
 
 def _is_worker(process: psutil.Process) -> bool:
@@ -160,7 +160,7 @@ def _is_worker(process: psutil.Process) -> bool:
         return False
 
 
-def _kill(replica: RunningRouter) -> Callable[[], object]:
+def _kill(replica: RouterProcess) -> Callable[[], object]:
     def kill() -> None:
         if replica.process is not None:
             replica.kill()

@@ -180,7 +180,7 @@ def _set_clocks(*offsets: float, replicas: int = 0, valkey: bool = False) -> Act
         ]
         for offset in offsets:
             for clock in clocks:
-                clock.turn(offset)
+                clock.set_offset(offset)
             await asyncio.sleep(1 if offset != offsets[-1] else 0)
 
     return act

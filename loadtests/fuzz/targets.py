@@ -29,7 +29,7 @@ from sms_router.twilio.twiml_parser import HttpPage, parse_response
 from sms_router.twilio.webhook_url import WebhookUrl
 from sms_router.web.authentication import WebhookAuthenticator
 from sms_router.web.http import Rejection
-from tests.end_to_end.running import ACCOUNT, KEYWORDS_TOML, PUBLIC, TOKEN, webhook
+from tests.end_to_end.router_process import ACCOUNT, KEYWORDS_TOML, PUBLIC, TOKEN, webhook
 from tests.routing.rules import load_dispatcher
 
 FOLDER = Path(mkdtemp(prefix="sms-fuzz-"))

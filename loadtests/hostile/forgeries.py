@@ -10,7 +10,7 @@ from uuid import uuid4
 from loadtests.bench.setup import ACCOUNT_SID, AUTH_TOKEN, SERVICE_SID, SHORT_CODE, BenchSetup
 from loadtests.bench.traffic import Webhook
 from sms_router.twilio.signature import sign
-from tests.end_to_end.running import webhook
+from tests.end_to_end.router_process import webhook
 
 WRONG_SIGNATURE = "x" * 27 + "="
 """It has the length of a signature, so that the right one is computed."""

@@ -25,7 +25,7 @@ from sms_router.delivery.message import (
 from sms_router.delivery.outbox_worker import OutboxWorker, backoff
 from sms_router.store.keys import bucket_of
 from tests.delivery.outbox_fixture import PERSON, OutboxFixture, sms_of
-from tests.waiting import until
+from tests.waiting import wait_until
 
 
 async def _do_nothing(_: object) -> None:
@@ -127,7 +127,7 @@ async def test_a_due_message_is_sent_once_and_reported(
         running_worker(fixture, twilio, handler, reports),
         running_worker(fixture, twilio, handler, reports),
     ):
-        await until(lambda: not fixture.waiting())
+        await wait_until(lambda: not fixture.waiting())
     assert [fixture.state(entry)["state"] for entry in entries] == ["sent"] * 20
     assert (len(twilio.calls), reports) == (20, {("late", "sent"): 20})
 
@@ -138,9 +138,9 @@ async def test_a_wake_up_does_not_wait_for_the_next_poll(
     monkeypatch.setattr(outbox_worker, "POLL_INTERVAL", 100_000.0)
     async with running_worker(fixture, twilio, handler) as one:
         one.wake((await fixture.enqueue_reply(1)).contact)
-        await until(lambda: len(twilio.calls) == 1)
+        await wait_until(lambda: len(twilio.calls) == 1)
         one.wake((await fixture.enqueue_reply(2)).contact)
-        await until(lambda: len(twilio.calls) == 2)
+        await wait_until(lambda: len(twilio.calls) == 2)
 
 
 async def test_a_stop_just_after_a_wake_up_is_not_lost(
@@ -160,7 +160,7 @@ async def test_the_messages_of_one_reply_are_sent_in_order(
 ) -> None:
     await fixture.enqueue_reply(texts=10)
     async with running_worker(fixture, twilio, handler), running_worker(fixture, twilio, handler):
-        await until(lambda: len(twilio.calls) == 10)
+        await wait_until(lambda: len(twilio.calls) == 10)
     assert twilio.calls == [f"text {number}" for number in range(10)]
 
 
@@ -175,8 +175,10 @@ async def test_a_message_that_waits_for_a_call_slot_is_not_lost(
     async with running_worker(fixture, twilio, handler), running_worker(fixture, twilio, handler):
         for _ in range(4):
             fixture.make_due(marked=False)
-            await until(lambda: all(due > 1 for due in fixture.waiting().values()))  # a worker has leased it
-        await until(lambda: twilio.concurrent == 2 * 8)
+            await wait_until(
+                lambda: all(due > 1 for due in fixture.waiting().values())
+            )  # a worker has leased it
+        await wait_until(lambda: twilio.concurrent == 2 * 8)
         twilio.open.set()
         while fixture.waiting():
             fixture.make_due(marked=False)
@@ -199,9 +201,9 @@ async def test_the_messages_and_calls_in_progress_are_bounded(
             sending.append(len(one._sending))
             return len(twilio.calls) >= calls
 
-        await until(lambda: sending_at_least(8) and sending[-1] >= 64)
+        await wait_until(lambda: sending_at_least(8) and sending[-1] >= 64)
         twilio.open.set()
-        await until(lambda: sending_at_least(6 * 64))
+        await wait_until(lambda: sending_at_least(6 * 64))
     assert twilio.max_concurrent == 8
     assert max(sending) <= 2 * 64
 
@@ -213,7 +215,7 @@ async def test_a_malformed_entry_does_not_stop_the_others(
     fixture.valkey.pexpire(bucket_of(PERSON).outbox, 60_000)
     await fixture.enqueue_reply()
     async with running_worker(fixture, twilio, handler):
-        await until(lambda: twilio.calls)
+        await wait_until(lambda: twilio.calls)
 
 
 async def test_a_broken_bucket_does_not_stop_the_others(
@@ -224,7 +226,7 @@ async def test_a_broken_bucket_does_not_stop_the_others(
     fixture.valkey.set(bucket_of(other).outbox, "somebody else's", px=60_000)
     await fixture.enqueue_reply()
     async with running_worker(fixture, twilio, handler):
-        await until(lambda: twilio.calls)
+        await wait_until(lambda: twilio.calls)
 
 
 async def test_a_result_is_stored_when_the_handler_fails_to_process_it(
@@ -233,7 +235,7 @@ async def test_a_result_is_stored_when_the_handler_fails_to_process_it(
     handler.failing = ("on_result",)
     entry = await fixture.enqueue_reply()
     async with running_worker(fixture, twilio, handler):
-        await until(lambda: not fixture.waiting())
+        await wait_until(lambda: not fixture.waiting())
     assert fixture.state(entry)["state"] == "sent"
 
 
@@ -243,7 +245,7 @@ async def test_a_message_that_cannot_be_composed_is_a_dead_letter_and_is_not_sen
     handler.failing = ("build_message",)
     entry = await fixture.enqueue_reply()
     async with running_worker(fixture, twilio, handler):
-        await until(lambda: not fixture.waiting())
+        await wait_until(lambda: not fixture.waiting())
     assert fixture.state(entry)["state"] == "withdrawn"
     assert fixture.dead_letter_causes() == ["late.0: it could not be composed: ValueError"]
     assert twilio.calls == []
@@ -256,10 +258,10 @@ async def test_a_message_that_twilio_has_not_processed_is_sent_again_before_the_
     entry = await fixture.enqueue_reply(texts=3)
     async with running_worker(fixture, twilio, handler, reports) as one:
         for tries in (1, 2):
-            await until(lambda: fixture.state(entry).get("tries") == tries and not one._sending)  # noqa: B023
+            await wait_until(lambda: fixture.state(entry).get("tries") == tries and not one._sending)  # noqa: B023
             assert len(fixture.waiting()) == 3
             fixture.make_due()
-        await until(lambda: not fixture.waiting())
+        await wait_until(lambda: not fixture.waiting())
     assert twilio.calls == ["text 0", "text 0", "text 0", "text 1", "text 2"]
     assert reports == {("late", "postponed"): 2, ("late", "sent"): 3}
 
@@ -294,9 +296,9 @@ async def test_each_429_of_a_message_delays_it_longer(
     entry = await fixture.enqueue_reply()
     async with running_worker(fixture, twilio, handler) as worker:
         for tries in (1, 2, 3, 4):
-            await until(lambda: fixture.state(entry).get("tries") == tries and not worker._sending)  # noqa: B023
+            await wait_until(lambda: fixture.state(entry).get("tries") == tries and not worker._sending)  # noqa: B023
             fixture.make_due()
-        await until(lambda: not fixture.waiting())
+        await wait_until(lambda: not fixture.waiting())
     assert caplog.messages == [
         "a message waits (Twilio has not processed it: 429); trying again in 1 s",
         "a message waits (Twilio has not processed it: 429); trying again in 2 s",
@@ -317,7 +319,7 @@ async def test_a_postponed_message_is_due_after_its_delay(
         await fixture.outbox.postpone(entry, entry.part, 0.0, lease)
     twilio.results = [NotProcessed("429")]
     async with running_worker(fixture, twilio, handler) as worker:
-        await until(lambda: fixture.state(entry).get("tries") == 5 and not worker._sending)
+        await wait_until(lambda: fixture.state(entry).get("tries") == 5 and not worker._sending)
         due_in = sorted(fixture.waiting().values())
     assert len(due_in) == 2
     assert all(6 < seconds <= 16 for seconds in due_in)
@@ -330,7 +332,7 @@ async def test_a_rejected_message_is_sent_once_more_when_the_handler_requests_it
     handler.resends = True
     entry = await fixture.enqueue_reply()
     async with running_worker(fixture, twilio, handler):
-        await until(lambda: not fixture.waiting())
+        await wait_until(lambda: not fixture.waiting())
     again = fixture.state(entry._replace(name="late.0.again"))
     assert (fixture.state(entry)["state"], again["state"], again["failed_sender"]) == (
         "refused",
@@ -349,7 +351,7 @@ async def test_a_stop_waits_for_calls_in_progress_and_starts_none(
     twilio.open.clear()
     entries = [await fixture.enqueue_reply(number) for number in range(1, 3 * 8 + 1)]
     async with running_worker(fixture, twilio, handler) as one:
-        await until(lambda: len(twilio.calls) == 8)
+        await wait_until(lambda: len(twilio.calls) == 8)
         stopping = asyncio.create_task(one.aclose())
         await asyncio.sleep(0)  # aclose has begun
         twilio.open.set()
@@ -368,7 +370,7 @@ async def test_a_finishing_worker_resumes_no_handler(
         fixture.valkey.pexpire(bucket_of(PERSON).outbox, 60_000)
         entry = await fixture.enqueue_reply(2)
         one.wake(entry.contact)
-        await until(lambda: twilio.calls)
+        await wait_until(lambda: twilio.calls)
     assert handler.resumed == []
 
 
@@ -387,7 +389,7 @@ async def test_a_stop_does_not_wait_without_limit_for_a_handler_that_ignores_can
     fixture.valkey.zadd(bucket_of(PERSON).outbox, {fixture.add_message(1).line: 0})
     fixture.valkey.pexpire(bucket_of(PERSON).outbox, 60_000)
     async with running_worker(fixture, twilio, handler) as one:
-        await until(lambda: handler.resumed)
+        await wait_until(lambda: handler.resumed)
         async with asyncio.timeout(10):
             assert not await one.aclose()
         over.set()
@@ -407,9 +409,9 @@ async def test_handlers_that_take_long_do_not_delay_messages(
         fixture.valkey.zadd(bucket_of(PERSON).outbox, {fixture.add_message(number).line: 0})
     fixture.valkey.pexpire(bucket_of(PERSON).outbox, 60_000)
     async with running_worker(fixture, twilio, handler) as one:
-        await until(lambda: len(handler.resumed) == 64)
+        await wait_until(lambda: len(handler.resumed) == 64)
         entry = await fixture.enqueue_reply(5000)
         one.wake(entry.contact)
-        await until(lambda: twilio.calls)
+        await wait_until(lambda: twilio.calls)
         assert len(handler.resumed) == 64
         over.set()

@@ -1,7 +1,7 @@
-"""``python -m tests.end_to_end.turned_clock``: the router, with a wall clock that can be set while it runs.
+"""``python -m tests.end_to_end.adjustable_clock``: a router whose wall clock can be set while it runs.
 
-It is set as NTP or an operator sets one: what tells the time jumps, what measures time goes on evenly. The
-workers that the router starts import this module as well, before anything of the router's.
+Only the wall clock jumps, as when NTP or an operator sets it; the monotonic clock goes on. The workers that
+the router starts import this module, too, before any module of the router.
 """
 
 from __future__ import annotations
@@ -12,42 +12,42 @@ import struct
 import time
 from pathlib import Path
 
-CLOCK = "TURNED_CLOCK"
-"""The environment's name of the file that says by how much."""
+CLOCK = "ADJUSTABLE_CLOCK"
+"""The environment variable with the path of the file that contains the offset."""
 
 _SECONDS = struct.Struct("d")
 
 
-class TurnedClock:
-    """A file that says how many seconds a router's wall clock is ahead; any process may change it."""
+class AdjustableClock:
+    """A file with the offset of a router's wall clock in seconds; any process may change it."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.turn(0)
+        self.set_offset(0)
 
     @property
     def environment(self) -> dict[str, str]:
-        """What a router needs to know of it."""
+        """The environment of a router that follows it."""
         return {CLOCK: str(self.path)}
 
-    def turn(self, seconds: float) -> None:
-        """Set the clock ahead of what it would be, or back; 0 sets it right."""
+    def set_offset(self, seconds: float) -> None:
+        """Set the clock ahead, or back with a negative offset."""
         self.path.touch()
         with self.path.open("r+b") as file:
             file.write(_SECONDS.pack(seconds))
 
 
 def follow(path: Path) -> None:
-    """Have this process tell the time by the file."""
+    """Make ``time.time`` of this process follow the file."""
     with path.open("rb") as file:
         shared = mmap.mmap(file.fileno(), _SECONDS.size, prot=mmap.PROT_READ)
     read, wall, wall_ns = _SECONDS.unpack_from, time.time, time.time_ns
 
-    def turned() -> float:
-        ahead: float = read(shared)[0]
-        return wall() + ahead
+    def adjusted() -> float:
+        offset: float = read(shared)[0]
+        return wall() + offset
 
-    vars(time).update(time=turned, time_ns=lambda: wall_ns() + int(read(shared)[0] * 1e9))
+    vars(time).update(time=adjusted, time_ns=lambda: wall_ns() + int(read(shared)[0] * 1e9))
 
 
 if (_path := os.environ.get(CLOCK)) is not None:

@@ -14,15 +14,15 @@ from sms_router.membership.snapshot_store import SnapshotStore
 from sms_router.sandbox import create_sandbox
 from sms_router.sandbox.hosting import serve
 from sms_router.senders.models import Capability, Sender, SenderKind
-from tests.end_to_end.offline_twilio import Twilio
-from tests.end_to_end.running import (
+from tests.end_to_end.router_process import (
     ACCOUNT,
     KEYWORDS_TOML,
     SERVICE,
     TOKEN,
-    RunningRouter,
+    RouterProcess,
     write_configuration,
 )
+from tests.end_to_end.sandbox_twilio import SandboxTwilio
 from tests.sandbox.sandbox_fixture import demo_world
 from tests.store.private_valkey import PrivateValkey
 
@@ -39,7 +39,7 @@ SENDERS = (
 
 @pytest.fixture
 async def valkey(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[PrivateValkey]:
-    """Give a Valkey that knows the Service's senders, so that Twilio's API is not needed."""
+    """A Valkey with the senders of the Service, so that Twilio's API is not needed."""
     server = PrivateValkey(tmp_path_factory.mktemp("v"), appendfsync="everysec")
     server.start()
     snapshot = Snapshot(ACCOUNT, SERVICE, SENDERS, ServiceProperties("Test"), {}, time.time(), version=1)
@@ -49,33 +49,33 @@ async def valkey(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Priv
     server.kill()
 
 
-Start = Callable[..., RunningRouter]
+StartRouter = Callable[..., RouterProcess]
 
 
 @pytest.fixture
-def start(tmp_path: Path, valkey: PrivateValkey) -> Iterator[Start]:
-    """Start routers on the test's Valkey; ``more`` is written below ``[router]``."""
-    running: list[RunningRouter] = []
+def start_router(tmp_path: Path, valkey: PrivateValkey) -> Iterator[StartRouter]:
+    """A function that starts routers on the test's Valkey; ``more`` is appended to ``[router]``."""
+    routers: list[RouterProcess] = []
 
-    def begin(
+    def start(
         more: str = "",
         environment: Mapping[str, str] | None = None,
         handlers: str = "tests.end_to_end.handlers",
         keywords: str = KEYWORDS_TOML,
-    ) -> RunningRouter:
+    ) -> RouterProcess:
         folder = write_configuration(tmp_path / "config", more, handlers, keywords)
-        router = RunningRouter(folder, valkey.url, environment or {})
-        running.append(router)
+        router = RouterProcess(folder, valkey.url, environment or {})
+        routers.append(router)
         return router.start()
 
-    yield begin
-    for router in running:
+    yield start
+    for router in routers:
         router.kill()
 
 
 @pytest.fixture
-async def twilio() -> AsyncIterator[Twilio]:
-    """Run the sandbox in Twilio's place, with the account of these tests."""
+async def twilio() -> AsyncIterator[SandboxTwilio]:
+    """The sandbox, with the account of these tests."""
     world = replace(demo_world(), auth_token=TOKEN)
     async with serve(create_sandbox(world, seed=1)) as url, aiohttp.ClientSession() as session:
-        yield Twilio(url, session)
+        yield SandboxTwilio(url, session)

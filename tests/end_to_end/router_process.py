@@ -1,8 +1,7 @@
-"""Real routers in processes of their own, and the signed requests that Twilio would send them."""
+"""Routers in their own processes, and signed requests to them as Twilio sends them."""
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import io
 import os
@@ -28,6 +27,7 @@ from sms_router.cli import main
 from sms_router.sandbox.hosting import free_port
 from sms_router.store.keys import bucket_of
 from sms_router.store.redis_py import async_client
+from tests.waiting import wait_until
 
 ACCOUNT = "AC" + "0" * 31 + "1"
 SERVICE = "MG" + "0" * 31 + "1"
@@ -59,7 +59,7 @@ reply = "Text HOURS."
 
 
 def webhook(body: str = "HOURS", **changed: str) -> dict[str, str]:
-    """Return the parameters of a new message; a name given as keyword replaces Twilio's value."""
+    """Return the parameters of a new message; ``changed`` replaces some of them."""
     sid = "SM" + uuid4().hex
     return {
         "ToCountry": "US",
@@ -87,13 +87,13 @@ def webhook(body: str = "HOURS", **changed: str) -> dict[str, str]:
 
 
 def signature(url: str, parameters: Mapping[str, str], token: str = TOKEN) -> str:
-    """Sign as the official library does."""
+    """Return the signature of Twilio's own library."""
     return str(RequestValidator(token).compute_signature(url, parameters))
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What came back."""
+class HttpResponse:
+    """A response of a router."""
 
     status: int
     media_type: str
@@ -107,22 +107,22 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Spoken:
-    """What a command said, and how it ended."""
+class CommandResult:
+    """The output of a command, and its exit code."""
 
     returncode: int
     stdout: str
     stderr: str
 
 
-_one_at_a_time = threading.Lock()
-"""The environment and the streams are the process's; a process for each command would cost a second."""
+_command_lock = threading.Lock()
+"""Commands run in this process, which shares its environment and streams; a new one would take a second."""
 
 
-def _spoken(words: Sequence[str], environment: Mapping[str, str]) -> Spoken:
+def _run_command(words: Sequence[str], environment: Mapping[str, str]) -> CommandResult:
     out, err, code = io.StringIO(), io.StringIO(), 0
     with (
-        _one_at_a_time,
+        _command_lock,
         mock.patch.dict(os.environ, environment, clear=True),
         mock.patch.object(sys, "argv", ["sms-router", *words]),
         contextlib.chdir(REPOSITORY),
@@ -131,14 +131,14 @@ def _spoken(words: Sequence[str], environment: Mapping[str, str]) -> Spoken:
     ):
         try:
             main()
-        except SystemExit as ended:
-            code = int(ended.code or 0)
-    return Spoken(code, out.getvalue(), err.getvalue())
+        except SystemExit as exit_:
+            code = int(exit_.code or 0)
+    return CommandResult(code, out.getvalue(), err.getvalue())
 
 
 @dataclass(slots=True)
-class RunningRouter:
-    """One `sms-router serve` on a port of its own."""
+class RouterProcess:
+    """One ``sms-router serve`` on its own port."""
 
     folder: Path
     redis_url: str
@@ -146,30 +146,29 @@ class RunningRouter:
     port: int = field(default_factory=free_port)
     process: subprocess.Popen[bytes] | None = None
     module: str = "sms_router"
-    """What is started."""
+    """The module that is started."""
 
     @property
     def url(self) -> str:
-        """Where it listens."""
         return f"http://127.0.0.1:{self.port}"
 
     @property
-    def figures(self) -> Path | None:
-        """Where its several workers keep their figures; None before the first of them."""
+    def metrics_dir(self) -> Path | None:
+        """The directory of its workers' metrics; None before the first worker has started."""
         assert self.process is not None
-        for running in psutil.Process(self.process.pid).children():
-            with contextlib.suppress(psutil.Error):  # it may end in this moment
-                if found := running.environ().get("PROMETHEUS_MULTIPROC_DIR"):
-                    return Path(found)
+        for worker in psutil.Process(self.process.pid).children():
+            with contextlib.suppress(psutil.Error):  # the worker may be ending
+                if directory := worker.environ().get("PROMETHEUS_MULTIPROC_DIR"):
+                    return Path(directory)
         return None
 
     @property
     def log(self) -> str:
-        """Everything it has printed."""
+        """Everything that it has printed."""
         return (self.folder / f"log-{self.port}").read_text()
 
-    def start(self) -> RunningRouter:
-        """Start it and wait until it serves."""
+    def start(self) -> RouterProcess:
+        """Start it and wait until it accepts connections."""
         environment = {
             "PATH": os.environ["PATH"],
             "TWILIO_ACCOUNT_SID": ACCOUNT,
@@ -193,11 +192,11 @@ class RunningRouter:
                 stderr=log,
                 start_new_session=True,
             )
-        self.wait_until_it_serves()
+        self.wait_until_serving()
         return self
 
-    def wait_until_it_serves(self) -> None:
-        """Wait for its port; fail with its log when it does not open."""
+    def wait_until_serving(self) -> None:
+        """Wait until it accepts connections; fail with its log if it does not."""
         assert self.process is not None
         for _ in range(1500):
             try:
@@ -218,7 +217,7 @@ class RunningRouter:
         return self.process.wait(timeout=30)
 
     def kill(self) -> None:
-        """Kill it and everything it started."""
+        """Kill it and its workers."""
         assert self.process is not None
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
@@ -226,12 +225,12 @@ class RunningRouter:
 
     @property
     def runs(self) -> list[str]:
-        """The sids of the messages whose handlers ran, once for each run."""
+        """The sid of the message of each run of a handler."""
         file = self.folder / "runs"
         return file.read_text().split() if file.exists() else []
 
-    def command(self, *words: str) -> Spoken:
-        """Run a command of the router against the same configuration and store."""
+    def command(self, *words: str) -> CommandResult:
+        """Run a command with the configuration and the Redis of the router."""
         environment = {
             "PATH": os.environ["PATH"],
             "TWILIO_ACCOUNT_SID": ACCOUNT,
@@ -243,8 +242,8 @@ class RunningRouter:
             "SMS_ROUTER_CONFIG": str(self.folder),
             "PORT": str(self.port),
         }
-        with ThreadPoolExecutor(1) as apart:  # some commands run a loop of their own
-            return apart.submit(_spoken, words, environment).result(timeout=60)
+        with ThreadPoolExecutor(1) as thread:  # some commands run an event loop
+            return thread.submit(_run_command, words, environment).result(timeout=60)
 
     async def deliver(
         self,
@@ -254,8 +253,8 @@ class RunningRouter:
         method: str = "POST",
         headers: Mapping[str, str] | None = None,
         token: str = TOKEN,
-    ) -> Answer:
-        """Send a signed request as Twilio would."""
+    ) -> HttpResponse:
+        """Send a signed request as Twilio does."""
         if method == "GET":
             target = f"{path}{'&' if '?' in path else '?'}{urlencode(parameters)}"
             signed = signature(PUBLIC + target, {}, token)
@@ -272,7 +271,7 @@ class RunningRouter:
             },
         )
 
-    async def send(self, method: str, target: str, body: bytes, headers: Mapping[str, str]) -> Answer:
+    async def send(self, method: str, target: str, body: bytes, headers: Mapping[str, str]) -> HttpResponse:
         """Send any request at all."""
         from yarl import URL  # noqa: PLC0415 - aiohttp's own, to keep the query as it is
 
@@ -286,10 +285,9 @@ class RunningRouter:
             ) as response,
         ):  # fmt: skip
             content = await response.read()
-            return Answer(response.status, response.content_type, content, dict(response.headers))
+            return HttpResponse(response.status, response.content_type, content, dict(response.headers))
 
-    async def fetch(self, path: str) -> Answer:
-        """Fetch a page."""
+    async def fetch(self, path: str) -> HttpResponse:
         return await self.send("GET", path, b"", {})
 
 
@@ -299,9 +297,9 @@ def write_configuration(
     handlers: str = "tests.end_to_end.handlers",
     keywords: str = KEYWORDS_TOML,
 ) -> Path:
-    """Write the configuration of these tests into a folder; ``more`` goes below ``[router]``.
+    """Write the configuration of these tests into a folder; ``more`` is appended to ``[router]``.
 
-    Unless it says otherwise nothing guards against loops: tests text faster than people do.
+    The loop guard is off unless ``more`` configures it, because tests text faster than contacts do.
     """
     if "[loop_guard]" not in more:
         more += "\n[loop_guard]\nreplies = 0\n"
@@ -312,23 +310,15 @@ def write_configuration(
     return folder
 
 
-async def has_its_turn(url: str, parameters: Mapping[str, str]) -> None:
-    """Wait until a message has its turn among its person's, stands in line for it, or has had it."""
-    person, reference = parameters["From"], f"{ACCOUNT}/{parameters['MessageSid']}"
-    bucket = bucket_of(person)
+async def wait_for_its_turn(url: str, parameters: Mapping[str, str]) -> None:
+    """Wait until a message is the one of its contact that is handled, waits in the queue, or is stored."""
+    contact, reference = parameters["From"], f"{ACCOUNT}/{parameters['MessageSid']}"
+    bucket = bucket_of(contact)
     async with async_client(url, connect_within=2) as client:
 
-        async def there() -> bool:
-            line = await client.hmget(bucket.conversation(SERVICE, person), "holder", "queue")
-            known = any(reference.encode() in each for each in line if each)
-            return known or bool(await client.exists(bucket.message(reference)))
+        async def is_known() -> bool:
+            fields = await client.hmget(bucket.conversation(SERVICE, contact), "holder", "queue")
+            is_in_queue = any(reference.encode() in field for field in fields if field)
+            return is_in_queue or bool(await client.exists(bucket.message(reference)))
 
-        await until(there)
-
-
-async def until(condition: object, *, seconds: float = 20) -> None:
-    """Wait until an async condition is true; fail after a bounded time."""
-    assert callable(condition)
-    async with asyncio.timeout(seconds):
-        while not await condition():
-            await asyncio.sleep(0.02)
+        await wait_until(is_known)

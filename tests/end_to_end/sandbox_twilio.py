@@ -1,4 +1,4 @@
-"""The offline Twilio that routers send through, what it shows, and what routers say of it."""
+"""The sandbox in the place of Twilio, and what routers have stored of messages."""
 
 from __future__ import annotations
 
@@ -13,16 +13,17 @@ import aiohttp
 from redis.asyncio import Redis
 
 from sms_router.store.keys import bucket_of
-from tests.end_to_end.running import ACCOUNT, Answer, RunningRouter, until
+from tests.end_to_end.router_process import ACCOUNT, HttpResponse, RouterProcess
+from tests.waiting import wait_until
 
 PERSON = "+14155550123"
 EMPTY = b'<?xml version="1.0" encoding="UTF-8"?><Response/>'
-SOON = "inline_deadline = 0.5"
+SHORT_DEADLINE = "inline_deadline = 0.5"
 
 
 @dataclass(frozen=True, slots=True)
-class Twilio:
-    """The offline Twilio that the routers send through."""
+class SandboxTwilio:
+    """A running sandbox, which delivers what the routers send."""
 
     url: str
     session: aiohttp.ClientSession
@@ -31,36 +32,38 @@ class Twilio:
     def environment(self) -> dict[str, str]:
         return {"TWILIO_API_BASE_URL": self.url}
 
-    async def phone(self) -> list[tuple[str, str]]:
-        """Return what the phone has got, as senders and texts."""
+    async def phone_messages(self) -> list[tuple[str, str]]:
+        """Return the senders and texts of the messages on the contact's phone."""
         async with self.session.get(f"{self.url}/sandbox/phones/{PERSON}") as response:
-            screen: dict[str, Any] = await response.json()
-        return [(message["from"], message["body"]) for message in screen["messages"]]
+            phone: dict[str, Any] = await response.json()
+        return [(message["from"], message["body"]) for message in phone["messages"]]
 
-    async def fail(self, **rest: Any) -> None:
-        """Have calls about messages fail from now on."""
+    async def add_fault(self, **rest: Any) -> None:
+        """Make calls of the Messages API fail."""
         fault = {"rest": {"path": "/Messages", **rest}}
         async with self.session.post(f"{self.url}/sandbox/faults", json=fault) as response:
             assert response.status == 200, await response.text()
 
-    async def shows(self, *wanted: tuple[str, str]) -> None:
-        """Wait until the phone has got exactly these, and see that nothing follows."""
+    async def expect_messages(self, *expected: tuple[str, str]) -> None:
+        """Wait until the phone has these messages, and assert that no other follows."""
 
-        async def there() -> bool:
-            return len(await self.phone()) >= len(wanted)
+        async def has_arrived() -> bool:
+            return len(await self.phone_messages()) >= len(expected)
 
-        await until(there)
+        await wait_until(has_arrived)
         await asyncio.sleep(0.3)
-        assert await self.phone() == list(wanted)
+        assert await self.phone_messages() == list(expected)
 
 
-def text_of(answer: Answer) -> str:
+def text_of(answer: HttpResponse) -> str:
     (message,) = fromstring(answer.body).findall("Message")
     return message.findtext("Body") or ""
 
 
-async def report(router: RunningRouter, reply: str, status: str, code: str = "", **changed: str) -> str:
-    """Report what became of a reply, and return the sid of the outgoing message."""
+async def report_status(
+    router: RouterProcess, reply: str, status: str, code: str = "", **changed: str
+) -> str:
+    """Send a status callback about a reply, and return the sid of the outgoing message."""
     receipt = {
         "MessageSid": "SM" + uuid4().hex,
         "AccountSid": ACCOUNT,
@@ -75,22 +78,23 @@ async def report(router: RunningRouter, reply: str, status: str, code: str = "",
     return receipt["MessageSid"]
 
 
-def story(router: RunningRouter, sid: str) -> dict[str, Any]:
-    told = router.command("messages", "show", sid, "--json", "--reveal")
-    assert told.returncode == 0, told.stderr
-    episode = json.loads(told.stdout)
-    assert isinstance(episode, dict)
-    return episode
+def show_message(router: RouterProcess, sid: str) -> dict[str, Any]:
+    """Return the output of ``messages show``."""
+    result = router.command("messages", "show", sid, "--json", "--reveal")
+    assert result.returncode == 0, result.stderr
+    record = json.loads(result.stdout)
+    assert isinstance(record, dict)
+    return record
 
 
-async def has_causes(router: RunningRouter, sid: str, *parts: str) -> None:
-    """Wait until the message is a dead letter for these reasons."""
+async def wait_for_causes(router: RouterProcess, sid: str, *parts: str) -> None:
+    """Wait until a message is a dead letter with these causes."""
 
     async with Redis.from_url(router.redis_url, decode_responses=True) as client:
 
-        async def noted() -> bool:
-            letters: Any = await client.xrange(bucket_of(PERSON).dead_letters)
-            causes = [each["cause"] for _, each in letters if each["message"].endswith(sid)]
+        async def has_causes() -> bool:
+            entries: Any = await client.xrange(bucket_of(PERSON).dead_letters)
+            causes = [fields["cause"] for _, fields in entries if fields["message"].endswith(sid)]
             return all(any(part in cause for cause in causes) for part in parts)
 
-        await until(noted)
+        await wait_until(has_causes)

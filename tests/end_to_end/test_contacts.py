@@ -11,8 +11,8 @@ from xml.etree.ElementTree import fromstring
 import pytest
 
 from sms_router.store.keys import bucket_of
-from tests.end_to_end.conftest import Start
-from tests.end_to_end.running import ACCOUNT, SERVICE, Answer, RunningRouter, webhook
+from tests.end_to_end.conftest import StartRouter
+from tests.end_to_end.router_process import ACCOUNT, SERVICE, HttpResponse, RouterProcess, webhook
 from tests.store.private_valkey import PrivateValkey
 
 EMPTY = b'<?xml version="1.0" encoding="UTF-8"?><Response/>'
@@ -20,13 +20,15 @@ FAILED = {"ErrorCode": "11200", "ErrorUrl": "https://sms.example.com/sms"}
 PERSON = "+14155550123"
 
 
-def said(answer: Answer) -> tuple[str | None, str]:
+def said(answer: HttpResponse) -> tuple[str | None, str]:
     """Return the sender and the text of the one message of an answer."""
     (message,) = fromstring(answer.body).findall("Message")
     return message.get("from"), message.findtext("Body") or ""
 
 
-async def report(router: RunningRouter, parameters: dict[str, str], status: str, code: str = "") -> Answer:
+async def report(
+    router: RouterProcess, parameters: dict[str, str], status: str, code: str = ""
+) -> HttpResponse:
     """Report what became of the answer to a message, as Twilio does: here without the Service's sid."""
     receipt = {
         "MessageSid": "SM" + uuid4().hex,
@@ -41,8 +43,8 @@ async def report(router: RunningRouter, parameters: dict[str, str], status: str,
     return await router.deliver(receipt, path=f"/sms/status?reply={parameters['MessageSid']}.0")
 
 
-async def test_stop_silence_help_start_on_any_process(start: Start) -> None:
-    one, other = start(), start()
+async def test_stop_silence_help_start_on_any_process(start_router: StartRouter) -> None:
+    one, other = start_router(), start_router()
     sender, text = said(await one.deliver(webhook("Stop")))
     assert (sender, "unsubscribed" in text) == ("12345", True)
     for router in (one, other):
@@ -58,17 +60,17 @@ async def test_stop_silence_help_start_on_any_process(start: Start) -> None:
         assert "9 to 5" in said(await router.deliver(webhook("HOURS")))[1]
 
 
-async def test_somebody_else_is_not_silenced(start: Start) -> None:
-    router = start()
+async def test_somebody_else_is_not_silenced(start_router: StartRouter) -> None:
+    router = start_router()
     await router.deliver(webhook("STOP"))
     assert said(await router.deliver(webhook("HOURS", From="+14155550199")))[0] == "12345"
 
 
 @pytest.mark.parametrize("changed", [{"OptOutType": "STOP"}, {"To": "+14155550100"}, {"To": "+18885550100"}])
 async def test_what_twilio_or_the_network_has_answered_is_noted_without_a_word(
-    start: Start, changed: dict[str, str]
+    start_router: StartRouter, changed: dict[str, str]
 ) -> None:
-    router = start()
+    router = start_router()
     assert (await router.deliver(webhook("STOP", **changed))).body == EMPTY
     assert (await router.deliver(webhook("HOURS"))).body == EMPTY
     again = {**changed, "OptOutType": "START"} if "OptOutType" in changed else changed
@@ -76,15 +78,15 @@ async def test_what_twilio_or_the_network_has_answered_is_noted_without_a_word(
     assert said(await router.deliver(webhook("HOURS")))[0] == "12345"
 
 
-async def test_stop_on_the_fallback_url_is_an_opt_out_too(start: Start) -> None:
-    router = start()
+async def test_stop_on_the_fallback_url_is_an_opt_out_too(start_router: StartRouter) -> None:
+    router = start_router()
     answer = await router.deliver({**webhook("STOP"), **FAILED}, path="/sms/fallback")
     assert "unsubscribed" in said(answer)[1]
     assert (await router.deliver(webhook("HOURS"))).body == EMPTY
 
 
-async def test_yes_is_an_ordinary_text_but_for_those_who_opted_out(start: Start) -> None:
-    router = start()
+async def test_yes_is_an_ordinary_text_but_for_those_who_opted_out(start_router: StartRouter) -> None:
+    router = start_router()
     assert said(await router.deliver(webhook("yes")))[1] == "Text HOURS."
     await router.deliver(webhook("STOP"))
     assert "again" in said(await router.deliver(webhook("yes")))[1]
@@ -92,9 +94,9 @@ async def test_yes_is_an_ordinary_text_but_for_those_who_opted_out(start: Start)
 
 
 async def test_an_opt_out_holds_while_redis_is_away_and_is_known_afterwards(
-    start: Start, valkey: PrivateValkey
+    start_router: StartRouter, valkey: PrivateValkey
 ) -> None:
-    router = start()
+    router = start_router()
     await router.deliver(webhook("HOURS"))
     valkey.kill()
     assert "unsubscribed" in said(await router.deliver(webhook("STOP")))[1]
@@ -112,8 +114,10 @@ async def test_an_opt_out_holds_while_redis_is_away_and_is_known_afterwards(
     assert (await router.deliver(webhook("HOURS"))).body == EMPTY
 
 
-async def test_who_is_not_reached_by_the_short_code_is_answered_from_a_long_code(start: Start) -> None:
-    one, other = start(), start()
+async def test_who_is_not_reached_by_the_short_code_is_answered_from_a_long_code(
+    start_router: StartRouter,
+) -> None:
+    one, other = start_router(), start_router()
     first = webhook("HOURS")
     assert said(await one.deliver(first))[0] == "12345"
     receipts = [report(router, first, "undelivered", "30006") for router in (one, other) for _ in range(5)]
@@ -131,8 +135,8 @@ async def test_who_is_not_reached_by_the_short_code_is_answered_from_a_long_code
     assert said(await one.deliver(webhook("HOURS")))[0] == "12345", "a text that arrived ends the belief"
 
 
-async def test_an_opt_out_that_only_twilio_knew_is_learned(start: Start) -> None:
-    router = start()
+async def test_an_opt_out_that_only_twilio_knew_is_learned(start_router: StartRouter) -> None:
+    router = start_router()
     first = webhook("HOURS")
     await router.deliver(first)
     await report(router, first, "failed", "21610")
@@ -140,8 +144,8 @@ async def test_an_opt_out_that_only_twilio_knew_is_learned(start: Start) -> None
 
 
 @pytest.mark.slow
-async def test_explain_tells_what_is_known_of_a_person_and_when(start: Start) -> None:
-    router = start()
+async def test_explain_tells_what_is_known_of_a_person_and_when(start_router: StartRouter) -> None:
+    router = start_router()
 
     def explained(*more: str) -> dict[str, object]:
         found: dict[str, object] = json.loads(
@@ -169,8 +173,8 @@ async def test_explain_tells_what_is_known_of_a_person_and_when(start: Start) ->
     assert (story["rule"], story["sender"]) == ("opted out: no reply", None)
 
 
-async def test_operators_move_the_list_in_and_out(start: Start) -> None:
-    router = start()
+async def test_operators_move_the_list_in_and_out(start_router: StartRouter) -> None:
+    router = start_router()
     folder = router.folder
     assert router.command("opt-outs", "add", "+1 415 555 0123").returncode == 0
     assert (await router.deliver(webhook("HOURS"))).body == EMPTY
@@ -205,9 +209,9 @@ async def test_operators_move_the_list_in_and_out(start: Start) -> None:
 
 @pytest.mark.slow
 async def test_a_carrier_that_has_recovered_gets_the_short_code_again(
-    start: Start, valkey: PrivateValkey
+    start_router: StartRouter, valkey: PrivateValkey
 ) -> None:
-    router = start("reroute = false")
+    router = start_router("reroute = false")
     first = webhook()
     await router.deliver(first)
     await report(router, first, "undelivered", "30006")

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 import redis
 
-from tests.end_to_end.conftest import Start
-from tests.end_to_end.offline_twilio import SOON, Twilio
-from tests.end_to_end.running import KEYWORDS_TOML, RunningRouter, until, webhook
+from tests.end_to_end.conftest import StartRouter
+from tests.end_to_end.router_process import KEYWORDS_TOML, RouterProcess, webhook
+from tests.end_to_end.sandbox_twilio import SHORT_DEADLINE, SandboxTwilio
 from tests.store.private_valkey import PrivateValkey
+from tests.waiting import wait_until
 
 HEAVY = {
     "twilio.rest.api": "7 MB: all that Twilio's older API offers, of which a worker needs three lists",
@@ -31,13 +33,13 @@ HEAVY = {
 
 @pytest.mark.slow
 async def test_a_worker_that_reads_and_sends_loads_only_what_it_needs(
-    start: Start, twilio: Twilio, valkey: PrivateValkey, tmp_path: Path
+    start_router: StartRouter, twilio: SandboxTwilio, valkey: PrivateValkey, tmp_path: Path
 ) -> None:
-    router = started_without_knowing_senders(start, twilio, valkey)
-    await until(is_ready(router))  # the senders were read from Twilio
+    router = start_without_senders(start_router, twilio, valkey)
+    await wait_until(is_ready(router))  # the senders were read from Twilio
     await router.deliver(webhook(f"HOLD {tmp_path / 'go'}"))
     (tmp_path / "go").touch()
-    await twilio.shows(("12345", "held and let go"))  # sent by REST
+    await twilio.expect_messages(("12345", "held and let go"))  # sent by REST
     modules = await loaded_by(router, tmp_path / "modules")
     assert {
         "sms_router.membership.source",
@@ -62,28 +64,30 @@ forward = { url = "http://127.0.0.1:9/sms" }
 
 @pytest.mark.parametrize(("more", "keywords"), [("", FORWARDED), ("number_urls = true", KEYWORDS_TOML)])
 async def test_a_worker_that_may_forward_is_ready_for_it(
-    start: Start, tmp_path: Path, more: str, keywords: str
+    start_router: StartRouter, tmp_path: Path, more: str, keywords: str
 ) -> None:
-    router = start(more, keywords=keywords)
+    router = start_router(more, keywords=keywords)
     assert {"aiohttp", "sms_router.routing.upstream.http_client"} <= await loaded_by(
         router, tmp_path / "modules"
     )
 
 
-def started_without_knowing_senders(start: Start, twilio: Twilio, valkey: PrivateValkey) -> RunningRouter:
+def start_without_senders(
+    start_router: StartRouter, twilio: SandboxTwilio, valkey: PrivateValkey
+) -> RouterProcess:
     with redis.Redis.from_url(valkey.url) as client:
         client.flushall()
-    return start(SOON, twilio.environment)
+    return start_router(SHORT_DEADLINE, twilio.environment)
 
 
-def is_ready(router: RunningRouter) -> object:
+def is_ready(router: RouterProcess) -> Callable[[], Awaitable[bool]]:
     async def ready() -> bool:
         return (await router.fetch("/readyz")).status == 200
 
     return ready
 
 
-async def loaded_by(router: RunningRouter, file: Path) -> frozenset[str]:
+async def loaded_by(router: RouterProcess, file: Path) -> frozenset[str]:
     """Ask a worker which modules it holds."""
     assert "written down" in (await router.deliver(webhook(f"LOADED {file}"))).text
     return names_in(file)

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import json
 
-from tests.end_to_end.conftest import Start
-from tests.end_to_end.running import webhook
+from tests.end_to_end.conftest import StartRouter
+from tests.end_to_end.router_process import webhook
 
 
-async def test_a_line_names_the_message_it_belongs_to(start: Start) -> None:
-    router = start()
+async def test_a_line_names_the_message_it_belongs_to(start_router: StartRouter) -> None:
+    router = start_router()
     parameters = webhook("BOOM")
     await router.deliver(parameters)
     assert f"[{parameters['MessageSid']}]" in router.log
 
 
-async def test_programs_read_one_document_a_line(start: Start) -> None:
-    router = start('[server]\nlogs = "json"')
+async def test_programs_read_one_document_a_line(start_router: StartRouter) -> None:
+    router = start_router('[server]\nlogs = "json"')
     broken, thread = webhook("BOOM"), webhook("THREAD")
     await router.deliver(broken)
     await router.deliver(thread)

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from tests.end_to_end.conftest import Start
-from tests.end_to_end.running import RunningRouter, webhook
+from tests.end_to_end.conftest import StartRouter
+from tests.end_to_end.router_process import RouterProcess, webhook
 from tests.store.private_valkey import PrivateValkey
 
 EMPTY = b'<?xml version="1.0" encoding="UTF-8"?><Response/>'
@@ -18,7 +18,7 @@ seconds = 600
 """
 
 
-async def rally(*routers: RunningRouter, most: int = 20, **changed: str) -> int:
+async def rally(*routers: RouterProcess, most: int = 20, **changed: str) -> int:
     """Text again whenever an answer comes, as an automatic responder does; return how many came."""
     for turn in range(most):
         answer = await routers[turn % len(routers)].deliver(webhook("I am out of office.", **changed))
@@ -29,8 +29,8 @@ async def rally(*routers: RunningRouter, most: int = 20, **changed: str) -> int:
 
 
 @pytest.mark.slow
-async def test_two_responders_fall_silent_and_people_do_not(start: Start) -> None:
-    routers = [start(GUARD), start(GUARD)]
+async def test_two_responders_fall_silent_and_people_do_not(start_router: StartRouter) -> None:
+    routers = [start_router(GUARD), start_router(GUARD)]
     assert await rally(*routers) == 4
     for router in routers:
         assert (await router.deliver(webhook("HOURS"))).body == EMPTY
@@ -47,8 +47,8 @@ async def test_two_responders_fall_silent_and_people_do_not(start: Start) -> Non
 
 
 @pytest.mark.slow
-async def test_opt_out_words_are_answered_however_many_replies_there_were(start: Start) -> None:
-    router = start(GUARD)
+async def test_opt_out_words_are_answered_however_many_replies_there_were(start_router: StartRouter) -> None:
+    router = start_router(GUARD)
     assert await rally(router) == 4
     assert "<Message" in (await router.deliver(webhook("HELP"))).text
     assert "<Message" in (await router.deliver(webhook("STOP"))).text
@@ -57,8 +57,8 @@ async def test_opt_out_words_are_answered_however_many_replies_there_were(start:
 
 
 @pytest.mark.slow
-async def test_the_person_may_be_told_once(start: Start) -> None:
-    router = start(GUARD + 'reply = "Let us both rest."')
+async def test_the_person_may_be_told_once(start_router: StartRouter) -> None:
+    router = start_router(GUARD + 'reply = "Let us both rest."')
     for _ in range(4):
         await router.deliver(webhook("HOURS"))
     last = webhook("HOURS")
@@ -69,8 +69,10 @@ async def test_the_person_may_be_told_once(start: Start) -> None:
 
 
 @pytest.mark.slow
-async def test_without_redis_each_worker_counts_for_itself(start: Start, valkey: PrivateValkey) -> None:
-    router = start(GUARD)
+async def test_without_redis_each_worker_counts_for_itself(
+    start_router: StartRouter, valkey: PrivateValkey
+) -> None:
+    router = start_router(GUARD)
     await router.deliver(webhook("HOURS", From="+14155550199"))  # the senders are known from now on
     valkey.kill()
     assert await rally(router) == 4
@@ -78,8 +80,8 @@ async def test_without_redis_each_worker_counts_for_itself(start: Start, valkey:
 
 
 @pytest.mark.slow
-async def test_a_failed_handler_of_a_muted_person_is_a_dead_letter_still(start: Start) -> None:
-    router = start(GUARD)
+async def test_a_failed_handler_of_a_muted_person_is_a_dead_letter_still(start_router: StartRouter) -> None:
+    router = start_router(GUARD)
     assert await rally(router) == 4
     broken = webhook("BROKEN")
     assert (await router.deliver(broken)).body == EMPTY
@@ -88,6 +90,6 @@ async def test_a_failed_handler_of_a_muted_person_is_a_dead_letter_still(start: 
 
 
 @pytest.mark.slow
-async def test_the_guard_can_be_off(start: Start) -> None:
-    router = start("[loop_guard]\nreplies = 0\n")
+async def test_the_guard_can_be_off(start_router: StartRouter) -> None:
+    router = start_router("[loop_guard]\nreplies = 0\n")
     assert await rally(router) == 20

@@ -7,8 +7,8 @@ from urllib.parse import urlencode
 
 import pytest
 
-from tests.end_to_end.conftest import Start
-from tests.end_to_end.running import PUBLIC, RunningRouter, signature, webhook
+from tests.end_to_end.conftest import StartRouter
+from tests.end_to_end.router_process import PUBLIC, RouterProcess, signature, webhook
 
 NINES = "9" * 400
 
@@ -75,7 +75,7 @@ ODD: dict[str, tuple[bytes, tuple[int, ...]]] = {
 }
 
 
-def statuses(router: RunningRouter, sent: bytes) -> tuple[int, ...]:
+def statuses(router: RouterProcess, sent: bytes) -> tuple[int, ...]:
     """Send bytes and then a request that closes; return the statuses of what was asked before it."""
     closing = b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
     received = b""
@@ -90,8 +90,8 @@ def statuses(router: RunningRouter, sent: bytes) -> tuple[int, ...]:
     return tuple(found[:-1] if received.endswith(b'{"status":"alive"}') else found)
 
 
-async def test_every_odd_request_gets_its_own_answer_and_no_other(start: Start) -> None:
-    router = start()
+async def test_every_odd_request_gets_its_own_answer_and_no_other(start_router: StartRouter) -> None:
+    router = start_router()
     found = {name: statuses(router, sent) for name, (sent, _) in ODD.items()}
     assert found == {name: expected for name, (_, expected) in ODD.items()}
     assert (await router.deliver(webhook())).status == 200
@@ -99,8 +99,10 @@ async def test_every_odd_request_gets_its_own_answer_and_no_other(start: Start) 
 
 
 @pytest.mark.parametrize("form", ["text", "json"])
-async def test_what_a_signed_request_says_forges_no_line_of_the_log(start: Start, form: str) -> None:
-    router = start(f'[server]\nlogs = "{form}"')
+async def test_what_a_signed_request_says_forges_no_line_of_the_log(
+    start_router: StartRouter, form: str
+) -> None:
+    router = start_router(f'[server]\nlogs = "{form}"')
     forged = "+1415\r\n00:00:00 ERROR   all is lost\x1b[2J\u2028\u202e"
     odd: tuple[dict[str, str], ...] = ({"To": forged}, {"MessageSid": forged}, {"From": forged})
     for changed in odd:

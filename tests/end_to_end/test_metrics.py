@@ -10,16 +10,17 @@ from dataclasses import dataclass
 import aiohttp
 import pytest
 
-from tests.end_to_end.conftest import Start
-from tests.end_to_end.running import RunningRouter, until, webhook
+from tests.end_to_end.conftest import StartRouter
+from tests.end_to_end.router_process import RouterProcess, webhook
 from tests.store.private_valkey import PrivateValkey
+from tests.waiting import wait_until
 
 
 @dataclass(frozen=True, slots=True)
 class Scraper:
     """Reads the metrics over one connection, which one worker serves."""
 
-    router: RunningRouter
+    router: RouterProcess
     session: aiohttp.ClientSession
 
     async def up(self) -> bool:
@@ -41,24 +42,24 @@ class Scraper:
     @property
     def workers(self) -> set[int]:
         """The processes whose gauges are shown."""
-        folder = self.router.figures
+        folder = self.router.metrics_dir
         assert folder is not None
         return {int(file.stem.rpartition("_")[2]) for file in folder.glob("gauge_livemin_*.db")}
 
 
 @pytest.mark.slow
 async def test_any_worker_tells_what_all_of_them_see_and_forgets_the_dead(
-    start: Start, valkey: PrivateValkey
+    start_router: StartRouter, valkey: PrivateValkey
 ) -> None:
-    router = start(environment={"WORKERS": "2"})
+    router = start_router(environment={"WORKERS": "2"})
     async with aiohttp.ClientSession() as session:
         scraper = Scraper(router, session)
-        await until(scraper.up_with_two_workers)
+        await wait_until(scraper.up_with_two_workers)
         valkey.freeze()
-        await until(scraper.down_after_a_message)
+        await wait_until(scraper.down_after_a_message)
         killed = min(scraper.workers)
         os.kill(killed, signal.SIGKILL)
         valkey.thaw()
     async with aiohttp.ClientSession() as session:
         scraper = Scraper(router, session)
-        await until(lambda: scraper.up_with_two_workers(but=killed))
+        await wait_until(lambda: scraper.up_with_two_workers(but=killed))

@@ -6,29 +6,31 @@ import asyncio
 import json
 import os
 import signal
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import aiohttp
 import pytest
 
-from tests.end_to_end.conftest import Start
-from tests.end_to_end.running import Answer, RunningRouter, until, webhook
+from tests.end_to_end.conftest import StartRouter
+from tests.end_to_end.router_process import HttpResponse, RouterProcess, webhook
+from tests.waiting import wait_until
 
 FAILED = {"ErrorCode": "11200", "ErrorUrl": "https://sms.example.com/sms"}
 
 
-async def test_fifty_deliveries_to_two_processes_run_the_handler_once(start: Start) -> None:
-    routers = [start(), start()]
+async def test_fifty_deliveries_to_two_processes_run_the_handler_once(start_router: StartRouter) -> None:
+    routers = [start_router(), start_router()]
     parameters = webhook("COUNT 0.3")
 
-    def delivery(number: int) -> asyncio.Task[Answer]:
+    def delivery(number: int) -> asyncio.Task[HttpResponse]:
         router = routers[number % 2]
         if number % 4 < 2:
             return asyncio.create_task(router.deliver(parameters))
         return asyncio.create_task(router.deliver({**parameters, **FAILED}, path="/sms/fallback"))
 
     first = delivery(0)
-    await until(_has_run(routers[0], 1))
+    await wait_until(_has_run(routers[0], 1))
     answers = await asyncio.gather(first, *(delivery(number) for number in range(1, 50)))
     assert {answer.status for answer in answers} == {200}
     assert len({answer.body for answer in answers}) == 1
@@ -39,8 +41,10 @@ async def test_fifty_deliveries_to_two_processes_run_the_handler_once(start: Sta
 
 
 @pytest.mark.slow
-async def test_deliveries_that_arrive_in_the_same_moment_run_the_handler_once(start: Start) -> None:
-    routers = [start(), start()]
+async def test_deliveries_that_arrive_in_the_same_moment_run_the_handler_once(
+    start_router: StartRouter,
+) -> None:
+    routers = [start_router(), start_router()]
     messages = [webhook(f"COUNT 0.0{number}") for number in range(5)]
     answers = await asyncio.gather(
         *(routers[copy % 2].deliver(message) for message in messages for copy in range(10))
@@ -50,11 +54,13 @@ async def test_deliveries_that_arrive_in_the_same_moment_run_the_handler_once(st
     assert sorted(routers[0].runs) == sorted(message["MessageSid"] for message in messages)
 
 
-async def test_a_killed_workers_message_is_answered_by_the_other_through_the_fallback(start: Start) -> None:
-    routers = [start(), start()]
+async def test_a_killed_workers_message_is_answered_by_the_other_through_the_fallback(
+    start_router: StartRouter,
+) -> None:
+    routers = [start_router(), start_router()]
     parameters = webhook("HOLD /never")
     lost = asyncio.create_task(routers[0].deliver(parameters))
-    await until(_has_run(routers[0], 1))
+    await wait_until(_has_run(routers[0], 1))
     routers[0].kill()
     with pytest.raises(aiohttp.ClientError):
         await lost
@@ -70,12 +76,12 @@ async def test_a_killed_workers_message_is_answered_by_the_other_through_the_fal
 
 @pytest.mark.slow
 async def test_a_twin_on_the_inbound_url_takes_over_from_a_killed_worker(
-    start: Start, tmp_path: Path
+    start_router: StartRouter, tmp_path: Path
 ) -> None:
-    routers = [start(), start()]
+    routers = [start_router(), start_router()]
     parameters = webhook(f"HOLD {tmp_path / 'go'}")
     lost = asyncio.create_task(routers[0].deliver(parameters))
-    await until(_has_run(routers[0], 1))
+    await wait_until(_has_run(routers[0], 1))
     twin = asyncio.create_task(routers[1].deliver(parameters))
     routers[0].kill()
     (tmp_path / "go").touch()
@@ -87,12 +93,12 @@ async def test_a_twin_on_the_inbound_url_takes_over_from_a_killed_worker(
 
 @pytest.mark.slow
 async def test_a_live_workers_lease_is_renewed_for_as_long_as_its_handler_works(
-    start: Start, tmp_path: Path
+    start_router: StartRouter, tmp_path: Path
 ) -> None:
-    routers = [start(), start()]
+    routers = [start_router(), start_router()]
     parameters = webhook(f"HOLD {tmp_path / 'go'}")
     first = asyncio.create_task(routers[0].deliver(parameters))
-    await until(_has_run(routers[0], 1))
+    await wait_until(_has_run(routers[0], 1))
     twin = asyncio.create_task(routers[1].deliver(parameters))
     await asyncio.sleep(4.5)  # longer than a lease lives without being renewed
     (tmp_path / "go").touch()
@@ -100,8 +106,8 @@ async def test_a_live_workers_lease_is_renewed_for_as_long_as_its_handler_works(
     assert len(routers[0].runs) == 1
 
 
-async def test_the_fallback_alone_answers_what_nobody_has_seen(start: Start) -> None:
-    router = start()
+async def test_the_fallback_alone_answers_what_nobody_has_seen(start_router: StartRouter) -> None:
+    router = start_router()
     parameters = webhook("COUNT")
     answer = await router.deliver({**parameters, **FAILED}, path="/sms/fallback")
     assert "We will answer soon." in answer.text
@@ -109,8 +115,8 @@ async def test_the_fallback_alone_answers_what_nobody_has_seen(start: Start) -> 
     assert router.runs == []
 
 
-async def test_a_raising_handler_gives_the_error_reply_and_a_dead_letter(start: Start) -> None:
-    router = start()
+async def test_a_raising_handler_gives_the_error_reply_and_a_dead_letter(start_router: StartRouter) -> None:
+    router = start_router()
     parameters = webhook("BOOM")
     answer = await router.deliver(parameters)
     assert answer.status == 200
@@ -123,14 +129,16 @@ async def test_a_raising_handler_gives_the_error_reply_and_a_dead_letter(start: 
     assert "RuntimeError" in letters[0]["cause"]
 
 
-async def test_a_handler_cannot_end_the_worker(start: Start) -> None:
-    router = start()
+async def test_a_handler_cannot_end_the_worker(start_router: StartRouter) -> None:
+    router = start_router()
     assert "Sorry, that failed." in (await router.deliver(webhook("LEAVE"))).text
     assert (await router.deliver(webhook("THREAD"))).text.count("from a thread") == 1
 
 
-async def test_twilio_is_asked_to_call_the_fallback_where_that_is_configured(start: Start) -> None:
-    routers = [start('on_error = "twilio-fallback"'), start('on_error = "twilio-fallback"')]
+async def test_twilio_is_asked_to_call_the_fallback_where_that_is_configured(
+    start_router: StartRouter,
+) -> None:
+    routers = [start_router('on_error = "twilio-fallback"'), start_router('on_error = "twilio-fallback"')]
     parameters = webhook("BOOM")
     refused = await routers[0].deliver(parameters)
     assert (refused.status, refused.body) == (502, b"")
@@ -141,8 +149,8 @@ async def test_twilio_is_asked_to_call_the_fallback_where_that_is_configured(sta
     assert len(routers[0].runs) == 1
 
 
-async def test_a_reply_of_several_messages_escapes_and_numbers_them(start: Start) -> None:
-    answer = await start().deliver(webhook("PICTURES"))
+async def test_a_reply_of_several_messages_escapes_and_numbers_them(start_router: StartRouter) -> None:
+    answer = await start_router().deliver(webhook("PICTURES"))
     assert "<Body>one &amp; two</Body><Media>https://example.com/a.png?b=1&amp;c=2</Media>" in answer.text
     assert "&lt;three&gt;" in answer.text
     assert ".0" in answer.text
@@ -163,17 +171,17 @@ async def test_a_reply_of_several_messages_escapes_and_numbers_them(start: Start
     ],
 )
 async def test_the_answer_leaves_from_the_right_number(
-    start: Start, changed: dict[str, str], sender: str
+    start_router: StartRouter, changed: dict[str, str], sender: str
 ) -> None:
-    answer = await start().deliver(webhook(**{"body": changed.pop("Body", "HOURS"), **changed}))
+    answer = await start_router().deliver(webhook(**{"body": changed.pop("Body", "HOURS"), **changed}))
     assert f'from="{sender}"' in answer.text
 
 
-async def test_a_stop_finishes_what_is_in_flight(start: Start, tmp_path: Path) -> None:
-    router = start()
+async def test_a_stop_finishes_what_is_in_flight(start_router: StartRouter, tmp_path: Path) -> None:
+    router = start_router()
     parameters = webhook(f"HOLD {tmp_path / 'go'}")
     answering = asyncio.create_task(router.deliver(parameters))
-    await until(_has_run(router, 1))
+    await wait_until(_has_run(router, 1))
     assert router.process is not None
     os.kill(router.process.pid, signal.SIGTERM)
     await asyncio.sleep(0.3)
@@ -182,7 +190,7 @@ async def test_a_stop_finishes_what_is_in_flight(start: Start, tmp_path: Path) -
     assert router.stop() == 0
 
 
-def _has_run(router: RunningRouter, count: int) -> object:
+def _has_run(router: RouterProcess, count: int) -> Callable[[], Awaitable[bool]]:
     async def check() -> bool:
         return len(router.runs) >= count
 

@@ -9,10 +9,17 @@ import pytest
 import redis
 
 from sms_router.store.keys import bucket_of
-from tests.end_to_end.conftest import Start
-from tests.end_to_end.offline_twilio import PERSON, Twilio, has_causes, report, story
-from tests.end_to_end.running import ACCOUNT, until, webhook
+from tests.end_to_end.conftest import StartRouter
+from tests.end_to_end.router_process import ACCOUNT, webhook
+from tests.end_to_end.sandbox_twilio import (
+    PERSON,
+    SandboxTwilio,
+    report_status,
+    show_message,
+    wait_for_causes,
+)
 from tests.store.private_valkey import PrivateValkey
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -31,22 +38,22 @@ def age(client: Any, sid: str) -> None:
 
 
 async def test_a_router_takes_old_texts_out_and_leaves_the_story(
-    start: Start, twilio: Twilio, valkey: PrivateValkey
+    start_router: StartRouter, twilio: SandboxTwilio, valkey: PrivateValkey
 ) -> None:
-    router = start(environment=twilio.environment)
+    router = start_router(environment=twilio.environment)
     parameters = webhook("HOURS")
     sid = parameters["MessageSid"]
     await router.deliver(parameters)
     router.stop()
     with redis.Redis.from_url(valkey.url) as client:
         age(client, sid)
-    router = start("body_retention_days = 2", twilio.environment)
+    router = start_router("body_retention_days = 2", twilio.environment)
 
     async def gone() -> bool:
-        return bool(story(router, sid)["body"] == "(no longer kept)")
+        return bool(show_message(router, sid)["body"] == "(no longer kept)")
 
-    await until(gone)
-    told = story(router, sid)
+    await wait_until(gone)
+    told = show_message(router, sid)
     assert (told["from"], told["outcome"], told["rule"], told["answer"]) == (PERSON, "reply", "HOURS", [])
     assert told["trail"][0].startswith("12345: chosen: ")
     assert "texts removed" in [step["what"] for step in told["story"]]
@@ -54,21 +61,21 @@ async def test_a_router_takes_old_texts_out_and_leaves_the_story(
     assert refused.returncode == 1
     assert "its text is no longer kept" in refused.stdout
     assert (await router.deliver(parameters)).status == 200
-    assert story(router, sid)["body"] == "(no longer kept)"
+    assert show_message(router, sid)["body"] == "(no longer kept)"
 
 
 async def test_nothing_of_a_forgotten_person_is_in_redis_or_in_the_log(
-    start: Start, twilio: Twilio, valkey: PrivateValkey
+    start_router: StartRouter, twilio: SandboxTwilio, valkey: PrivateValkey
 ) -> None:
-    router = start(environment=twilio.environment)
-    await twilio.fail(kind="status", status=400, count=1)
+    router = start_router(environment=twilio.environment)
+    await twilio.add_fault(kind="status", status=400, count=1)
     sids = []
     for body in ("HOURS", "BOOM", "WISH"):
         parameters = webhook(body)
         await router.deliver(parameters)
         sids.append(parameters["MessageSid"])
-    await report(router, f"{sids[0]}.0", "undelivered", "30006")
-    await has_causes(router, sids[0], "Twilio answered 400")
+    await report_status(router, f"{sids[0]}.0", "undelivered", "30006")
+    await wait_for_causes(router, sids[0], "Twilio answered 400")
     forgotten = router.command("messages", "forget", PERSON, "--yes", "--json")
     assert forgotten.returncode == 0, forgotten.stderr
     removed = json.loads(forgotten.stdout)["removed"]

@@ -14,13 +14,14 @@ from redis.asyncio import Redis
 from sms_router.routing.history.reader import HistoryReader
 from sms_router.routing.history.record import MessageRecord
 from sms_router.twilio.twiml import EMPTY
-from tests.end_to_end.conftest import Start
-from tests.end_to_end.running import Answer, RunningRouter, until, webhook, write_configuration
+from tests.end_to_end.conftest import StartRouter
+from tests.end_to_end.router_process import HttpResponse, RouterProcess, webhook, write_configuration
 from tests.store.private_valkey import PrivateValkey
 from tests.store.slow_proxy import SlowProxy
+from tests.waiting import wait_until
 
 
-async def _stream(router: RunningRouter, count: int) -> list[asyncio.Task[Answer]]:
+async def _stream(router: RouterProcess, count: int) -> list[asyncio.Task[HttpResponse]]:
     """Deliver messages of many people at a steady pace."""
     tasks = []
     for number in range(count):
@@ -30,7 +31,7 @@ async def _stream(router: RunningRouter, count: int) -> list[asyncio.Task[Answer
     return tasks
 
 
-async def _all_answered(tasks: list[asyncio.Task[Answer]]) -> None:
+async def _all_answered(tasks: list[asyncio.Task[HttpResponse]]) -> None:
     for answer in await asyncio.gather(*tasks):
         assert answer.status == 200
         assert "We are open 9 to 5, SAN FRANCISCO." in answer.text
@@ -42,32 +43,32 @@ def _journal(valkey: PrivateValkey) -> list[MessageRecord]:
         return HistoryReader(client).recent(10_000)
 
 
-async def _ready(router: RunningRouter) -> bool:
+async def _ready(router: RouterProcess) -> bool:
     return bool(json.loads((await router.fetch("/readyz")).body)["status"] == "ready")
 
 
-async def _degraded(router: RunningRouter) -> bool:
+async def _degraded(router: RouterProcess) -> bool:
     return not await _ready(router)
 
 
-async def _silent(router: RunningRouter, person: str) -> bool:
+async def _silent(router: RouterProcess, person: str) -> bool:
     return (await router.deliver(webhook(From=person))).body == EMPTY
 
 
 @pytest.mark.parametrize("fault", ["killed", "frozen"])
 async def test_without_valkey_every_message_is_answered_and_journaled_later(
-    start: Start, valkey: PrivateValkey, fault: str
+    start_router: StartRouter, valkey: PrivateValkey, fault: str
 ) -> None:
-    router = start()
+    router = start_router()
     before = await _stream(router, 30)
     await (asyncio.to_thread(valkey.kill) if fault == "killed" else asyncio.to_thread(valkey.freeze))
     during = await _stream(router, 60)
     await _all_answered(before + during)
-    await until(lambda: _degraded(router))
+    await wait_until(lambda: _degraded(router))
     status = json.loads((await router.fetch("/readyz")).body)
     assert any("Redis is not available" in reason for reason in status["reasons"])
     await (asyncio.to_thread(valkey.start) if fault == "killed" else asyncio.to_thread(valkey.thaw))
-    await until(lambda: _ready(router))
+    await wait_until(lambda: _ready(router))
     after = await _stream(router, 30)
     await _all_answered(after)
     episodes = _journal(valkey)
@@ -77,9 +78,9 @@ async def test_without_valkey_every_message_is_answered_and_journaled_later(
 
 
 async def test_a_duplicate_gets_the_same_answer_while_valkey_is_away(
-    start: Start, valkey: PrivateValkey
+    start_router: StartRouter, valkey: PrivateValkey
 ) -> None:
-    router = start()
+    router = start_router()
     early, late = webhook("COUNT"), webhook("COUNT 0.2")
     first = await router.deliver(early)
     await asyncio.to_thread(valkey.kill)
@@ -90,11 +91,11 @@ async def test_a_duplicate_gets_the_same_answer_while_valkey_is_away(
 
 
 async def test_who_has_opted_out_by_one_router_is_not_answered_by_another_while_valkey_is_away(
-    start: Start, valkey: PrivateValkey
+    start_router: StartRouter, valkey: PrivateValkey
 ) -> None:
-    first = start()
+    first = start_router()
     await first.deliver(webhook("STOP", From="+14155550101"))
-    second = start()
+    second = start_router()
     for person, text in (("102", "STOP"), ("103", "STOP"), ("103", "START")):
         await first.deliver(webhook(text, From=f"+14155550{person}"))
     await second.deliver(webhook())
@@ -104,45 +105,47 @@ async def test_who_has_opted_out_by_one_router_is_not_answered_by_another_while_
     assert "We are open" in (await second.deliver(webhook(From="+14155550103"))).text
 
 
-async def test_what_the_spool_holds_survives_the_routers_end(start: Start, valkey: PrivateValkey) -> None:
-    router = start()
+async def test_what_the_spool_holds_survives_the_routers_end(
+    start_router: StartRouter, valkey: PrivateValkey
+) -> None:
+    router = start_router()
     await asyncio.to_thread(valkey.kill)
     parameters = webhook("BOOM")
     await router.deliver(parameters)
     router.stop()
     await asyncio.to_thread(valkey.start)
     router.start()
-    await until(lambda: _ready(router))
+    await wait_until(lambda: _ready(router))
     letters = json.loads(router.command("messages", "--failed", "--json").stdout)
     assert [letter["sid"] for letter in letters] == [parameters["MessageSid"]]
 
 
-async def test_a_full_valkey_costs_nobody_an_answer(start: Start, valkey: PrivateValkey) -> None:
-    router = start()
+async def test_a_full_valkey_costs_nobody_an_answer(start_router: StartRouter, valkey: PrivateValkey) -> None:
+    router = start_router()
     async with Redis.from_url(valkey.url) as redis:
         await redis.config_set("maxmemory", "1mb")
         await _all_answered(await _stream(router, 20))
-        await until(lambda: _degraded(router))
+        await wait_until(lambda: _degraded(router))
         await redis.config_set("maxmemory", "0")
-    await until(lambda: _ready(router))
+    await wait_until(lambda: _ready(router))
     assert len(_journal(valkey)) == 20
 
 
 async def test_who_opts_out_while_valkey_is_full_is_not_answered_by_another_machine(
-    start: Start, valkey: PrivateValkey, tmp_path: Path
+    start_router: StartRouter, valkey: PrivateValkey, tmp_path: Path
 ) -> None:
-    first = start()
-    other = RunningRouter(write_configuration(tmp_path / "other"), valkey.url)
+    first = start_router()
+    other = RouterProcess(write_configuration(tmp_path / "other"), valkey.url)
     other.start()
     try:
         async with Redis.from_url(valkey.url) as redis:
             await redis.config_set("maxmemory", "1mb")
             for person, text in (("101", "STOP"), ("102", "STOP"), ("102", "START")):
                 await first.deliver(webhook(text, From=f"+14155550{person}"))
-            await until(lambda: _silent(other, "+14155550101"))
+            await wait_until(lambda: _silent(other, "+14155550101"))
             assert "We are open" in (await other.deliver(webhook(From="+14155550102"))).text
             await redis.config_set("maxmemory", "0")
-        await until(lambda: _ready(first))
+        await wait_until(lambda: _ready(first))
         assert (await other.deliver(webhook(From="+14155550101"))).body == EMPTY
     finally:
         other.kill()
@@ -150,25 +153,25 @@ async def test_who_opts_out_while_valkey_is_full_is_not_answered_by_another_mach
 
 @pytest.mark.slow
 async def test_a_slow_valkey_delays_answers_but_loses_none(
-    tmp_path: Path, valkey: PrivateValkey, start: Start
+    tmp_path: Path, valkey: PrivateValkey, start_router: StartRouter
 ) -> None:
     async with SlowProxy(valkey.url.removeprefix("unix://"), tmp_path / "slow.sock", 0.15).running():
         folder = write_configuration(tmp_path / "config")
-        router = RunningRouter(folder, f"unix://{tmp_path / 'slow.sock'}")
+        router = RouterProcess(folder, f"unix://{tmp_path / 'slow.sock'}")
         await asyncio.to_thread(router.start)
         try:
             await _all_answered(await _stream(router, 40))
-            await until(lambda: _no_spool(router))
+            await wait_until(lambda: _no_spool(router))
         finally:
             await asyncio.to_thread(router.stop)
     assert len(_journal(valkey)) == 40
 
 
 async def test_the_router_starts_and_answers_without_valkey_and_without_twilio(
-    start: Start, valkey: PrivateValkey
+    start_router: StartRouter, valkey: PrivateValkey
 ) -> None:
     await asyncio.to_thread(valkey.kill)
-    router = start()
+    router = start_router()
     answer = await router.deliver(webhook())
     assert 'from="12345"' in answer.text
     reasons = " ".join(json.loads((await router.fetch("/readyz")).body)["reasons"])
@@ -178,9 +181,9 @@ async def test_the_router_starts_and_answers_without_valkey_and_without_twilio(
 
 @pytest.mark.slow
 async def test_who_has_opted_out_is_not_answered_by_a_router_that_starts_without_valkey(
-    start: Start, valkey: PrivateValkey
+    start_router: StartRouter, valkey: PrivateValkey
 ) -> None:
-    router = start()
+    router = start_router()
     await router.deliver(webhook("STOP"))
     await asyncio.to_thread(router.stop)
     await asyncio.to_thread(valkey.kill)
@@ -189,8 +192,8 @@ async def test_who_has_opted_out_is_not_answered_by_a_router_that_starts_without
     assert "<Message" in (await router.deliver(webhook("HOURS", From="+14155550199"))).text
 
 
-async def test_a_flood_of_forgeries_does_not_stop_others(start: Start) -> None:
-    router = start()
+async def test_a_flood_of_forgeries_does_not_stop_others(start_router: StartRouter) -> None:
+    router = start_router()
     began = time.monotonic()
     forgeries = [asyncio.create_task(router.deliver(webhook(), token="another")) for _ in range(200)]
     await _all_answered(await _stream(router, 20))
@@ -199,5 +202,5 @@ async def test_a_flood_of_forgeries_does_not_stop_others(start: Start) -> None:
     assert router.log.count("a request refused") <= 3 * seconds
 
 
-async def _no_spool(router: RunningRouter) -> bool:
+async def _no_spool(router: RouterProcess) -> bool:
     return not list((router.folder / "data" / "spool").glob("*"))

@@ -17,21 +17,21 @@ from sms_router.membership.snapshot_store import SnapshotStore
 from sms_router.routing.history.reader import HistoryReader
 from sms_router.store.redis_py import async_client, sync_client
 from tests.end_to_end.conftest import SENDERS
-from tests.end_to_end.running import (
+from tests.end_to_end.router_process import (
     ACCOUNT,
     SERVICE,
-    Answer,
-    RunningRouter,
-    has_its_turn,
-    until,
+    HttpResponse,
+    RouterProcess,
+    wait_for_its_turn,
     webhook,
     write_configuration,
 )
 from tests.store.private_cluster import PrivateCluster
 from tests.store.private_sentinels import PrivateSentinels
+from tests.waiting import wait_until
 
 Redis = PrivateCluster | PrivateSentinels
-Begin = Callable[..., RunningRouter]
+Begin = Callable[..., RouterProcess]
 
 
 @pytest.fixture
@@ -52,11 +52,11 @@ def sentinels() -> Iterator[PrivateSentinels]:
 @pytest.fixture
 async def begin(tmp_path: Path) -> AsyncIterator[Begin]:
     """Start routers that know the Service's senders; each has a folder of its own."""
-    running: list[RunningRouter] = []
+    running: list[RouterProcess] = []
 
-    def start(redis: Redis, handlers: str = "tests.end_to_end.handlers") -> RunningRouter:
+    def start(redis: Redis, handlers: str = "tests.end_to_end.handlers") -> RouterProcess:
         folder = write_configuration(tmp_path / f"config-{len(running)}", handlers=handlers)
-        router = RunningRouter(folder, redis.url)
+        router = RouterProcess(folder, redis.url)
         running.append(router)
         return router.start()
 
@@ -71,7 +71,7 @@ async def publish_senders(redis: Redis) -> None:
         await SnapshotStore(client).publish(snapshot, snapshot.to_bytes())
 
 
-async def stream(router: RunningRouter, count: int) -> list[asyncio.Task[Answer]]:
+async def stream(router: RouterProcess, count: int) -> list[asyncio.Task[HttpResponse]]:
     """Deliver messages of many people at a steady pace."""
     tasks = []
     for number in range(count):
@@ -80,22 +80,22 @@ async def stream(router: RunningRouter, count: int) -> list[asyncio.Task[Answer]
     return tasks
 
 
-async def all_answered(tasks: list[asyncio.Task[Answer]]) -> None:
+async def all_answered(tasks: list[asyncio.Task[HttpResponse]]) -> None:
     for answer in await asyncio.gather(*tasks):
         assert answer.status == 200
         assert "We are open 9 to 5, SAN FRANCISCO." in answer.text
         assert 'from="12345"' in answer.text
 
 
-async def reasons(router: RunningRouter) -> str:
+async def reasons(router: RouterProcess) -> str:
     return " ".join(json.loads((await router.fetch("/readyz")).body).get("reasons", []))
 
 
-async def ready(router: RunningRouter) -> bool:
+async def ready(router: RouterProcess) -> bool:
     return not await reasons(router)
 
 
-async def _runs(router: RunningRouter) -> bool:
+async def _runs(router: RouterProcess) -> bool:
     return bool(router.runs)
 
 
@@ -113,7 +113,7 @@ async def test_two_routers_on_a_cluster_answer_each_message_once(
     await all_answered(await stream(one, 40))
     counted = webhook("COUNT 0.5")
     first = asyncio.create_task(one.deliver(counted))
-    await until(lambda: _runs(one))
+    await wait_until(lambda: _runs(one))
     twins = (other.deliver(counted, path="/sms/fallback"), one.deliver(counted), other.deliver(counted))
     assert {answer.body for answer in await asyncio.gather(*twins)} == {(await first).body}
     assert (len(one.runs), len(other.runs)) == (1, 0)
@@ -158,7 +158,7 @@ async def test_a_lost_node_costs_nobody_an_answer(cluster: PrivateCluster, begin
     assert f"node {lost.address}" in await reasons(router)
     assert cluster.masters[0].address not in await reasons(router)
     await asyncio.to_thread(lost.start)
-    await until(lambda: ready(router))
+    await wait_until(lambda: ready(router))
     await all_answered(await stream(router, 20))
     assert journaled(cluster) == 100
     assert not list((router.folder / "data" / "spool").glob("*"))
@@ -174,7 +174,7 @@ async def test_a_failover_of_the_sentinels_costs_nobody_an_answer(
     await all_answered(before)
     await asyncio.to_thread(sentinels.master.kill)
     await all_answered(await stream(router, 60))
-    await until(lambda: ready(router))
+    await wait_until(lambda: ready(router))
     await all_answered(await stream(router, 20))
     assert journaled(sentinels) == 100
 
@@ -182,14 +182,16 @@ async def test_a_failover_of_the_sentinels_costs_nobody_an_answer(
 @pytest.mark.slow
 async def test_people_converse_on_a_cluster_in_their_order(cluster: PrivateCluster, begin: Begin) -> None:
     await publish_senders(cluster)
-    routers = [await asyncio.to_thread(begin, cluster, "tests.end_to_end.conversing") for _ in range(2)]
+    routers = [
+        await asyncio.to_thread(begin, cluster, "tests.end_to_end.conversation_handlers") for _ in range(2)
+    ]
     for number in range(6):  # people in different places of the cluster
         person = f"+1415555{number:04}"
         tasks = []
         for turn in range(3):
             text = webhook(f"ADD {10**turn}", From=person)
             tasks.append(asyncio.create_task(routers[turn % 2].deliver(text)))
-            await has_its_turn(cluster.url, text)
+            await wait_for_its_turn(cluster.url, text)
         answers = await asyncio.gather(*tasks)
         assert [each.text.partition("The sum is ")[2].partition("<")[0] for each in answers] == [
             "1.",

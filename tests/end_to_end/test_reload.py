@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 from prometheus_client.mmap_dict import MmapedDict
 
-from tests.end_to_end.conftest import Start
-from tests.end_to_end.running import KEYWORDS_TOML, RunningRouter, until, webhook
+from tests.end_to_end.conftest import StartRouter
+from tests.end_to_end.router_process import KEYWORDS_TOML, RouterProcess, webhook
+from tests.waiting import wait_until
 
 NEW = KEYWORDS_TOML.replace("9 to 5", "10 to 4")
 BROKEN = NEW.replace('words = ["HOURS"]', 'words = ["HOURS", "BROKEN"]')
@@ -22,27 +23,27 @@ PEOPLE = (f"+1415555{number:04}" for number in count_from(1000))
 """Each asks once, so that nobody takes them for a loop."""
 
 
-def replace(router: RunningRouter, content: str) -> None:
+def replace(router: RouterProcess, content: str) -> None:
     """Write the file beside the old one, and put it into its place."""
     new = router.folder / "new.toml"
     new.write_text(content)
     new.replace(router.folder / "keywords.toml")
 
 
-async def says(router: RunningRouter, text: str, times: int = 1) -> bool:
+async def says(router: RouterProcess, text: str, times: int = 1) -> bool:
     """Tell whether each of some messages is answered so; with several workers, all of them are asked."""
     answers = [await router.deliver(webhook("HOURS", From=next(PEOPLE))) for _ in range(times)]
     return all(text in answer.text for answer in answers)
 
 
-async def reasons(router: RunningRouter) -> list[str]:
+async def reasons(router: RouterProcess) -> list[str]:
     told: list[str] = json.loads((await router.fetch("/readyz")).body)["reasons"]
     return [reason for reason in told if "configuration" in reason]
 
 
-def workers_of(router: RunningRouter) -> set[int]:
+def workers_of(router: RouterProcess) -> set[int]:
     """Return the processes of several workers that have found Redis up, and so are at work."""
-    folder = router.figures
+    folder = router.metrics_dir
     files = folder.glob("gauge_livemin_*.db") if folder is not None else ()
     return {int(file.stem.rpartition("_")[2]) for file in files if finds_redis_up(file)}
 
@@ -52,12 +53,12 @@ def finds_redis_up(file: Path) -> bool:
     return any("sms_router_store_up" in key and value == 1 for key, value, *_ in figures)
 
 
-async def running(router: RunningRouter, workers: int) -> bool:
+async def running(router: RouterProcess, workers: int) -> bool:
     """Tell whether so many workers are at work."""
     return workers == 1 or len(workers_of(router)) == workers
 
 
-async def count(router: RunningRouter, outcome: str) -> float:
+async def count(router: RouterProcess, outcome: str) -> float:
     page = (await router.fetch("/metrics")).text
     found = re.search(rf'^sms_router_reloads_total{{outcome="{outcome}"}} (.*)$', page, re.MULTILINE)
     return float(found[1]) if found else 0
@@ -65,24 +66,24 @@ async def count(router: RunningRouter, outcome: str) -> float:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("workers", ["1", "2"])
-async def test_a_changed_file_is_at_work_in_every_worker(start: Start, workers: str) -> None:
-    router = start(environment={"WORKERS": workers})
-    await until(lambda: running(router, int(workers)))
+async def test_a_changed_file_is_at_work_in_every_worker(start_router: StartRouter, workers: str) -> None:
+    router = start_router(environment={"WORKERS": workers})
+    await wait_until(lambda: running(router, int(workers)))
     assert await says(router, "9 to 5", 8)
     replace(router, NEW)
 
     async def told() -> bool:
         return router.log.count("the configuration was read again: changed HOURS") == int(workers)
 
-    await until(told)
+    await wait_until(told)
     assert await says(router, "10 to 4", 8)
     assert await count(router, "applied") == int(workers)
 
 
-async def test_a_broken_file_is_refused_until_it_is_mended(start: Start) -> None:
-    router = start()
+async def test_a_broken_file_is_refused_until_it_is_mended(start_router: StartRouter) -> None:
+    router = start_router()
     replace(router, BROKEN)
-    await until(lambda: reasons(router))
+    await wait_until(lambda: reasons(router))
     (reason,) = await reasons(router)
     assert "'BROKEN' (first-word; everywhere) of BROKEN" in reason
     assert "keywords.toml, keyword 1): give one of them" in reason
@@ -92,31 +93,31 @@ async def test_a_broken_file_is_refused_until_it_is_mended(start: Start) -> None
     told = "the changed configuration is refused, the old one stays: 'BROKEN'"
     assert told in " ".join(router.log.split())
     replace(router, NEW)
-    await until(lambda: says(router, "10 to 4"))
+    await wait_until(lambda: says(router, "10 to 4"))
     assert await reasons(router) == []
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("workers", ["1", "2"])
-async def test_a_hang_up_signal_reloads_and_stops_nothing(start: Start, workers: str) -> None:
-    router = start(environment={"WORKERS": workers})
+async def test_a_hang_up_signal_reloads_and_stops_nothing(start_router: StartRouter, workers: str) -> None:
+    router = start_router(environment={"WORKERS": workers})
     assert router.process is not None
     held = asyncio.create_task(router.deliver(webhook(f"HOLD {router.folder / 'go'}")))
-    await until(lambda: asyncio.to_thread(lambda: bool(router.runs)))
+    await wait_until(lambda: asyncio.to_thread(lambda: bool(router.runs)))
 
     async def each_has_reloaded() -> bool:
         assert router.process is not None
         router.process.send_signal(signal.SIGHUP)  # again and again: a worker that is starting hears nothing
         if workers == "1":
             return await count(router, "unchanged") > 0
-        folder = router.figures
+        folder = router.metrics_dir
         figures = folder.glob("counter_*.db") if folder is not None else ()
         return sum(b"unchanged" in file.read_bytes() for file in figures) == int(workers)
 
-    await until(each_has_reloaded)
+    await wait_until(each_has_reloaded)
     replace(router, NEW.replace("[default]", "[other]"))
     router.process.send_signal(signal.SIGHUP)
-    await until(lambda: reasons(router))
+    await wait_until(lambda: reasons(router))
     assert await says(router, "9 to 5", 4)
     (router.folder / "go").touch()
     assert "held and let go" in (await held).text
@@ -126,8 +127,8 @@ async def test_a_hang_up_signal_reloads_and_stops_nothing(start: Start, workers:
 
 
 @pytest.mark.slow
-async def test_no_message_is_lost_while_files_change_all_the_time(start: Start) -> None:
-    router = start()
+async def test_no_message_is_lost_while_files_change_all_the_time(start_router: StartRouter) -> None:
+    router = start_router()
     assert router.process is not None
     answers = []
     for number in range(60):
@@ -141,28 +142,30 @@ async def test_no_message_is_lost_while_files_change_all_the_time(start: Start) 
         assert answer.status == 200
         assert re.search(r"We are open \d+ to 5, SAN FRANCISCO.", answer.text)
     replace(router, NEW)
-    await until(lambda: says(router, "10 to 4"))
+    await wait_until(lambda: says(router, "10 to 4"))
 
 
 @pytest.mark.slow
-async def test_a_worker_that_is_lost_meanwhile_comes_back_with_the_last_right_rules(start: Start) -> None:
-    router = start(environment={"WORKERS": "2"})
+async def test_a_worker_that_is_lost_meanwhile_comes_back_with_the_last_right_rules(
+    start_router: StartRouter,
+) -> None:
+    router = start_router(environment={"WORKERS": "2"})
 
-    await until(lambda: running(router, 2))
+    await wait_until(lambda: running(router, 2))
     assert await says(router, "9 to 5", 4)
     replace(router, BROKEN)
-    await until(lambda: reasons(router))
+    await wait_until(lambda: reasons(router))
     lost = min(workers_of(router))
     os.kill(lost, signal.SIGKILL)
 
     async def two_again() -> bool:
         return len(workers_of(router) - {lost}) >= 2 and await says(router, "9 to 5", 4)
 
-    await until(two_again, seconds=40)
+    await wait_until(two_again, seconds=40)
     assert await reasons(router)
     replace(router, NEW)
 
     async def mended() -> bool:
         return await says(router, "10 to 4", 4)
 
-    await until(mended)
+    await wait_until(mended)

@@ -11,15 +11,23 @@ import pytest
 import redis
 
 from sms_router.store.keys import bucket_of
-from tests.end_to_end.conftest import Start
-from tests.end_to_end.offline_twilio import PERSON, SOON, Twilio, has_causes, report, story
-from tests.end_to_end.running import ACCOUNT, RunningRouter, until, webhook
+from tests.end_to_end.conftest import StartRouter
+from tests.end_to_end.router_process import ACCOUNT, RouterProcess, webhook
+from tests.end_to_end.sandbox_twilio import (
+    PERSON,
+    SHORT_DEADLINE,
+    SandboxTwilio,
+    report_status,
+    show_message,
+    wait_for_causes,
+)
 from tests.store.private_valkey import PrivateValkey
+from tests.waiting import wait_until
 
 HOURS = "We are open 9 to 5, SAN FRANCISCO."
 
 
-async def replay(router: RunningRouter, *words: str, code: int = 0) -> list[dict[str, Any]]:
+async def replay(router: RouterProcess, *words: str, code: int = 0) -> list[dict[str, Any]]:
     """Run the command, and return what it says of each message."""
     spoken = await asyncio.to_thread(router.command, "replay", *words, "--json", "--reveal")
     assert (spoken.returncode, spoken.stderr) == (code, ""), spoken
@@ -33,14 +41,14 @@ def made_older(valkey: PrivateValkey, sid: str, moment: str) -> None:
         client.hincrby(bucket_of(PERSON).message(f"{ACCOUNT}/{sid}"), moment, -2 * 3_600_000)
 
 
-async def failed(router: RunningRouter, body: str = "BOOM") -> str:
+async def failed(router: RouterProcess, body: str = "BOOM") -> str:
     """Have a handler fail; return the sid of the text."""
     parameters = webhook(body)
     await router.deliver(parameters)
     return parameters["MessageSid"]
 
 
-async def fallen_back(router: RunningRouter, body: str = "HOURS") -> str:
+async def fallen_back(router: RouterProcess, body: str = "HOURS") -> str:
     """Have only the fallback answer; return the sid of the text."""
     parameters = webhook(body, ErrorCode="11200", ErrorUrl="https://sms.example.com/sms")
     await router.deliver(parameters, "/sms/fallback")
@@ -49,9 +57,9 @@ async def fallen_back(router: RunningRouter, body: str = "HOURS") -> str:
 
 @pytest.mark.slow
 async def test_a_dead_letter_is_answered_once_however_often_it_is_asked_for(
-    start: Start, twilio: Twilio, tmp_path: Path
+    start_router: StartRouter, twilio: SandboxTwilio, tmp_path: Path
 ) -> None:
-    router = start(environment=twilio.environment)
+    router = start_router(environment=twilio.environment)
     sid = await failed(router, f"MEND {tmp_path / 'mended'}")
     (tmp_path / "mended").touch()
     (told,) = await replay(router, sid)
@@ -59,15 +67,17 @@ async def test_a_dead_letter_is_answered_once_however_often_it_is_asked_for(
     assert told["result"].startswith("the replay was sent from 12345")
     (again,) = await replay(router, sid, code=1)
     assert again["verdict"] == "already asked"
-    await twilio.shows(("12345", "mended"))
+    await twilio.expect_messages(("12345", "mended"))
     assert router.runs == [sid] * 2
-    whats = [step["what"] for step in story(router, sid)["story"]]
+    whats = [step["what"] for step in show_message(router, sid)["story"]]
     assert whats[:6] == ["received", "answered", "dead letter", "replay asked", "replay", "by REST"]
 
 
 @pytest.mark.slow
-async def test_a_dry_run_says_what_would_be_sent_and_sends_nothing(start: Start, twilio: Twilio) -> None:
-    router = start(environment=twilio.environment)
+async def test_a_dry_run_says_what_would_be_sent_and_sends_nothing(
+    start_router: StartRouter, twilio: SandboxTwilio
+) -> None:
+    router = start_router(environment=twilio.environment)
     runs, knows = await failed(router, "BOOM"), await fallen_back(router, "HOURS")
     handler, text = await replay(router, runs, knows, "--dry-run")
     assert (handler["rule"], handler["sender"], handler["text"]) == ("BOOM", "12345", [])
@@ -78,28 +88,30 @@ async def test_a_dry_run_says_what_would_be_sent_and_sends_nothing(start: Start,
     assert "2 messages would be replayed; nothing was sent." in said
     assert HOURS not in said
     assert PERSON not in said
-    await twilio.shows()
+    await twilio.expect_messages()
     assert router.runs == [runs]
 
 
 @pytest.mark.slow
 async def test_a_replay_whose_handler_fails_again_sends_nothing_and_may_be_asked_for_again(
-    start: Start, twilio: Twilio, tmp_path: Path
+    start_router: StartRouter, twilio: SandboxTwilio, tmp_path: Path
 ) -> None:
-    router = start(environment=twilio.environment)
+    router = start_router(environment=twilio.environment)
     sid = await failed(router, f"MEND {tmp_path / 'mended'}")
     (told,) = await replay(router, sid)
     assert told["result"].startswith("nothing was sent: MEND: failed when it was replayed: RuntimeError")
-    await has_causes(router, sid, "failed when it was replayed")
+    await wait_for_causes(router, sid, "failed when it was replayed")
     (tmp_path / "mended").touch()
     (told,) = await replay(router, sid)
     assert told["replayed"]
-    await twilio.shows(("12345", "mended"))
+    await twilio.expect_messages(("12345", "mended"))
 
 
 @pytest.mark.slow
-async def test_dead_letters_are_chosen_by_their_cause_and_time(start: Start, twilio: Twilio) -> None:
-    router = start(environment=twilio.environment)
+async def test_dead_letters_are_chosen_by_their_cause_and_time(
+    start_router: StartRouter, twilio: SandboxTwilio
+) -> None:
+    router = start_router(environment=twilio.environment)
     boom, hours = await failed(router), await fallen_back(router)
     chosen = await replay(router, "--since", "1h", "--cause", "RUNTIMEERROR", "--dry-run")
     assert [each["sid"] for each in chosen] == [boom]
@@ -107,52 +119,54 @@ async def test_dead_letters_are_chosen_by_their_cause_and_time(start: Start, twi
     assert await replay(router, "--since", "2999-01-01", "--dry-run", code=1) == []
     (told,) = await replay(router, "--cause", "Twilio called the fallback")
     assert told["sid"] == hours
-    await twilio.shows(("12345", HOURS))
+    await twilio.expect_messages(("12345", HOURS))
 
 
 @pytest.mark.slow
-async def test_without_a_running_router_it_waits(start: Start, twilio: Twilio) -> None:
-    router = start(environment=twilio.environment)
+async def test_without_a_running_router_it_waits(start_router: StartRouter, twilio: SandboxTwilio) -> None:
+    router = start_router(environment=twilio.environment)
     sid = await fallen_back(router)
     assert router.stop() == 0
     (told,) = await replay(router, sid, "--wait", "0")
     assert told["result"] == "waits in the outbox for a running router"
     assert (await replay(router, sid, code=1))[0]["verdict"] == "already asked"
     router.start()
-    await twilio.shows(("12345", HOURS))
+    await twilio.expect_messages(("12345", HOURS))
 
 
 @pytest.mark.slow
 async def test_what_waited_longer_than_the_limit_does_not_leave_and_may_be_asked_for_again(
-    start: Start, twilio: Twilio, valkey: PrivateValkey
+    start_router: StartRouter, twilio: SandboxTwilio, valkey: PrivateValkey
 ) -> None:
-    router = start(environment=twilio.environment)
+    router = start_router(environment=twilio.environment)
     sid = await fallen_back(router)
     made_older(valkey, sid, "received")  # the limit counts from the asking
     await replay(router, sid, "--wait", "0")
-    await twilio.shows(("12345", HOURS))
+    await twilio.expect_messages(("12345", HOURS))
     other = await fallen_back(router)
     router.stop()
     assert (await replay(router, other, "--wait", "0"))[0]["replayed"]
     made_older(valkey, other, "replay:requested")
     router.start()
-    await has_causes(router, other, "too late")
+    await wait_for_causes(router, other, "too late")
     assert (await replay(router, other))[0]["replayed"]
-    await twilio.shows(("12345", HOURS), ("12345", HOURS))
+    await twilio.expect_messages(("12345", HOURS), ("12345", HOURS))
 
 
 @pytest.mark.slow
-async def test_nobody_who_has_opted_out_gets_a_replay(start: Start, twilio: Twilio) -> None:
-    router = start(environment=twilio.environment)
+async def test_nobody_who_has_opted_out_gets_a_replay(
+    start_router: StartRouter, twilio: SandboxTwilio
+) -> None:
+    router = start_router(environment=twilio.environment)
     sid = await failed(router)
     await router.deliver(webhook("STOP"))
     assert (await replay(router, sid, code=1))[0]["verdict"] == "opted out"
-    await twilio.shows()
+    await twilio.expect_messages()
 
 
 @pytest.mark.slow
-async def test_an_opt_out_word_is_not_replayed(start: Start, twilio: Twilio) -> None:
-    router = start(environment=twilio.environment)
+async def test_an_opt_out_word_is_not_replayed(start_router: StartRouter, twilio: SandboxTwilio) -> None:
+    router = start_router(environment=twilio.environment)
     sid = await fallen_back(router, "HELP")
     (told,) = await replay(router, sid, code=1)
     assert told["verdict"] in {"opt-out word", "answered"}
@@ -160,9 +174,9 @@ async def test_an_opt_out_word_is_not_replayed(start: Start, twilio: Twilio) -> 
 
 @pytest.mark.slow
 async def test_what_was_answered_or_came_long_ago_is_not_replayed(
-    start: Start, twilio: Twilio, valkey: PrivateValkey
+    start_router: StartRouter, twilio: SandboxTwilio, valkey: PrivateValkey
 ) -> None:
-    router = start(environment=twilio.environment)
+    router = start_router(environment=twilio.environment)
     answered, old = await failed(router, "HOURS"), await failed(router)
     with redis.Redis.from_url(valkey.url) as client:
         client.hincrby(bucket_of(PERSON).message(f"{ACCOUNT}/{old}"), "received", -3 * 86_400_000)
@@ -173,29 +187,31 @@ async def test_what_was_answered_or_came_long_ago_is_not_replayed(
 
 
 @pytest.mark.slow
-async def test_what_may_have_left_needs_to_be_said(start: Start, twilio: Twilio) -> None:
-    router = start(SOON, twilio.environment)
-    await twilio.fail(kind="status", status=500, after=True, count=1)
+async def test_what_may_have_left_needs_to_be_said(start_router: StartRouter, twilio: SandboxTwilio) -> None:
+    router = start_router(SHORT_DEADLINE, twilio.environment)
+    await twilio.add_fault(kind="status", status=500, after=True, count=1)
     sid = await failed(router, "HOURS")
-    await report(router, f"{sid}.0", "undelivered", "30006")
-    await has_causes(router, sid, "may have left")
+    await report_status(router, f"{sid}.0", "undelivered", "30006")
+    await wait_for_causes(router, sid, "may have left")
     (told,) = await replay(router, sid, code=1)
     assert told["verdict"] == "unknown"
     assert "--even-if-unknown" in told["why"]
     assert (await replay(router, sid, "--even-if-unknown"))[0]["replayed"]
 
     async def twice() -> bool:
-        return len(await twilio.phone()) == 2
+        return len(await twilio.phone_messages()) == 2
 
-    await until(twice)
+    await wait_until(twice)
 
 
 @pytest.mark.slow
-async def test_a_conversation_that_the_person_is_in_takes_it(start: Start, twilio: Twilio) -> None:
-    router = start(environment=twilio.environment, handlers="tests.end_to_end.conversing")
+async def test_a_conversation_that_the_person_is_in_takes_it(
+    start_router: StartRouter, twilio: SandboxTwilio
+) -> None:
+    router = start_router(environment=twilio.environment, handlers="tests.end_to_end.conversation_handlers")
     sid = await fallen_back(router, "L")
     await router.deliver(webhook("ORDER soup"))
     (told,) = await replay(router, sid, "--dry-run")
     assert told["rule"] == "step size"
     assert (await replay(router, sid))[0]["rule"] == "step size"
-    await twilio.shows(("12345", "One soup in L."))
+    await twilio.expect_messages(("12345", "One soup in L."))

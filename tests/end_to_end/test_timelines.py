@@ -6,33 +6,43 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.conftest import Start
-from tests.end_to_end.offline_twilio import EMPTY, SOON, Twilio, has_causes, report, story
-from tests.end_to_end.running import RunningRouter, until, webhook
+from tests.end_to_end.conftest import StartRouter
+from tests.end_to_end.router_process import RouterProcess, webhook
+from tests.end_to_end.sandbox_twilio import (
+    EMPTY,
+    SHORT_DEADLINE,
+    SandboxTwilio,
+    report_status,
+    show_message,
+    wait_for_causes,
+)
+from tests.waiting import wait_until
 
 
-def told(router: RunningRouter, sid: str) -> list[tuple[str, str]]:
+def told(router: RouterProcess, sid: str) -> list[tuple[str, str]]:
     """Return each step of a story, with its first line."""
-    return [(step["what"], step["lines"][0]) for step in story(router, sid)["story"]]
+    return [(step["what"], step["lines"][0]) for step in show_message(router, sid)["story"]]
 
 
-async def has_step(router: RunningRouter, sid: str, words: str) -> None:
+async def has_step(router: RouterProcess, sid: str, words: str) -> None:
     async def there() -> bool:
         return any(words in line for _, line in told(router, sid))
 
-    await until(there)
+    await wait_until(there)
 
 
-async def test_both_sendings_of_a_reply_are_one_story(start: Start, twilio: Twilio) -> None:
-    router = start(environment=twilio.environment)
+async def test_both_sendings_of_a_reply_are_one_story(
+    start_router: StartRouter, twilio: SandboxTwilio
+) -> None:
+    router = start_router(environment=twilio.environment)
     parameters = webhook("HOURS")
     sid = parameters["MessageSid"]
     await router.deliver(parameters)
-    first = await report(router, f"{sid}.0", "sent")
-    await report(router, f"{sid}.0", "undelivered", "30006", MessageSid=first)
+    first = await report_status(router, f"{sid}.0", "sent")
+    await report_status(router, f"{sid}.0", "undelivered", "30006", MessageSid=first)
     await has_step(router, sid, "the re-routed reply was sent")
-    second = story(router, sid)["by_rest"][0]["sid"]
-    await report(router, f"{sid}.0.again", "delivered", MessageSid=second, From="+14155550100")
+    second = show_message(router, sid)["by_rest"][0]["sid"]
+    await report_status(router, f"{sid}.0.again", "delivered", MessageSid=second, From="+14155550100")
     assert told(router, sid) == [
         ("received", "+14155550123 to 12345"),
         ("answered", "reply by HOURS"),
@@ -44,7 +54,7 @@ async def test_both_sendings_of_a_reply_are_one_story(start: Start, twilio: Twil
         ),
         ("status", "the re-routed reply from +14155550100: delivered"),
     ]
-    steps = story(router, sid)["story"]
+    steps = show_message(router, sid)["story"]
     assert any(line.startswith("12345: chosen: ") for line in steps[1]["lines"])
     assert (steps[2]["lines"][1:], steps[2]["sid"]) == ([f"as {first}"], first)
     assert (steps[4]["lines"][1], steps[4]["sid"]) == (f"as {second}", second)
@@ -54,8 +64,10 @@ async def test_both_sendings_of_a_reply_are_one_story(start: Start, twilio: Twil
 
 
 @pytest.mark.slow
-async def test_a_late_answer_stands_after_the_empty_one(start: Start, twilio: Twilio, tmp_path: Path) -> None:
-    router = start(SOON, twilio.environment)
+async def test_a_late_answer_stands_after_the_empty_one(
+    start_router: StartRouter, twilio: SandboxTwilio, tmp_path: Path
+) -> None:
+    router = start_router(SHORT_DEADLINE, twilio.environment)
     parameters = webhook(f"HOLD {tmp_path / 'go'}")
     assert (await router.deliver(parameters)).body == EMPTY
     (tmp_path / "go").touch()
@@ -70,12 +82,14 @@ async def test_a_late_answer_stands_after_the_empty_one(start: Start, twilio: Tw
 
 
 @pytest.mark.slow
-async def test_the_list_says_what_left_by_rest_and_why_it_failed(start: Start, twilio: Twilio) -> None:
-    router = start(environment=twilio.environment)
-    await twilio.fail(kind="status", status=400, count=1)
+async def test_the_list_says_what_left_by_rest_and_why_it_failed(
+    start_router: StartRouter, twilio: SandboxTwilio
+) -> None:
+    router = start_router(environment=twilio.environment)
+    await twilio.add_fault(kind="status", status=400, count=1)
     parameters = webhook("HOURS")
     await router.deliver(parameters)
-    await report(router, f"{parameters['MessageSid']}.0", "undelivered", "30006")
-    await has_causes(router, parameters["MessageSid"], "Twilio answered 400")
+    await report_status(router, f"{parameters['MessageSid']}.0", "undelivered", "30006")
+    await wait_for_causes(router, parameters["MessageSid"], "Twilio answered 400")
     listed = router.command("messages", "--failed").stdout
     assert "the re-routed reply was refused from +14155550100: Twilio answered 400" in listed

@@ -13,8 +13,9 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from sms_router.sandbox.hosting import free_port
-from tests.end_to_end.conftest import Start
-from tests.end_to_end.running import until, webhook
+from tests.end_to_end.conftest import StartRouter
+from tests.end_to_end.router_process import webhook
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -43,19 +44,19 @@ async def collecting(port: int) -> AsyncIterator[list[Span]]:
         await runner.cleanup()
 
 
-async def test_a_text_is_a_span_with_its_steps_inside(start: Start) -> None:
+async def test_a_text_is_a_span_with_its_steps_inside(start_router: StartRouter) -> None:
     port = free_port()
     endpoint = f"http://127.0.0.1:{port}"
     environment = {"OTEL_EXPORTER_OTLP_ENDPOINT": endpoint, "OTEL_BSP_SCHEDULE_DELAY": "100"}
     async with collecting(port) as spans:
-        router = start("[server]\ntraces = true", environment)
+        router = start_router("[server]\ntraces = true", environment)
         parameters = webhook("HOURS")
         assert "9 to 5" in (await router.deliver(parameters)).text
 
         async def there() -> bool:
             return any(span.name == "text" for span in spans)
 
-        await until(there)
+        await wait_until(there)
         (text,) = (span for span in spans if span.name == "text")
         told = {each.key: each.value.string_value for each in text.attributes}
         assert told["messaging.message.id"] == parameters["MessageSid"]

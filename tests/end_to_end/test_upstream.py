@@ -20,19 +20,19 @@ from redis.asyncio import Redis
 from sms_router.membership.snapshot import NumberUrls, ServiceProperties, Snapshot
 from sms_router.membership.snapshot_store import SnapshotStore
 from sms_router.sandbox.hosting import free_port
-from tests.end_to_end.conftest import SENDERS, Start
-from tests.end_to_end.running import (
+from tests.end_to_end.conftest import SENDERS, StartRouter
+from tests.end_to_end.router_process import (
     ACCOUNT,
     REPOSITORY,
     SERVICE,
     TOKEN,
-    Answer,
-    RunningRouter,
-    until,
+    HttpResponse,
+    RouterProcess,
     webhook,
     write_configuration,
 )
 from tests.store.private_valkey import PrivateValkey
+from tests.waiting import wait_until
 
 PERSON = "+14155550123"
 IDEMPOTENCY = "3a2f1c9e-0000-4000-8000-idempotency"
@@ -82,21 +82,21 @@ def application(server: Application) -> Application:
     return server
 
 
-Forwarding = Callable[..., RunningRouter]
+Forwarding = Callable[..., RouterProcess]
 
 
 @pytest.fixture
-def forwarding(start: Start) -> Forwarding:
+def forwarding(start_router: StartRouter) -> Forwarding:
     """Start a router whose keyword VOTE is a forward, written as in keywords.toml."""
 
-    def begin(table: str, more: str = "inline_deadline = 4.0") -> RunningRouter:
+    def begin(table: str, more: str = "inline_deadline = 4.0") -> RouterProcess:
         rule = f'[[keyword]]\nwords = ["VOTE"]\nforward = {{ {table} }}\n'
-        return start(more, keywords=f'{rule}[default]\nreply = "Text VOTE."\n')
+        return start_router(more, keywords=f'{rule}[default]\nreply = "Text VOTE."\n')
 
     return begin
 
 
-def messages(answer: Answer) -> list[dict[str, Any]]:
+def messages(answer: HttpResponse) -> list[dict[str, Any]]:
     assert (answer.status, answer.media_type) == (200, "application/xml")
     return [
         {
@@ -145,10 +145,10 @@ async def test_get_puts_the_parameters_into_the_query(
 
 @pytest.mark.slow
 async def test_cookies_are_kept_for_each_person_and_number_on_any_worker(
-    forwarding: Forwarding, start: Start, application: Application
+    forwarding: Forwarding, start_router: StartRouter, application: Application
 ) -> None:
     first = forwarding(f'url = "{application.url}/count"')
-    second = RunningRouter(first.folder, first.redis_url).start()
+    second = RouterProcess(first.folder, first.redis_url).start()
     try:
         texts = [
             messages(await router.deliver(webhook("VOTE", **who)))[0]["text"]
@@ -254,7 +254,7 @@ async def test_a_dead_upstream_is_left_alone_and_the_operator_is_told(
 
 @pytest.mark.slow
 async def test_a_numbers_own_url_gets_what_no_rule_claims(
-    start: Start, valkey: PrivateValkey, application: Application
+    start_router: StartRouter, valkey: PrivateValkey, application: Application
 ) -> None:
     urls = {
         SENDERS[2].sid: NumberUrls("New York", f"{application.url}/votes", "GET"),
@@ -263,7 +263,7 @@ async def test_a_numbers_own_url_gets_what_no_rule_claims(
     snapshot = Snapshot(ACCOUNT, SERVICE, SENDERS, ServiceProperties("Test"), urls, time.time(), version=9)
     async with Redis.from_url(valkey.url) as redis:
         await SnapshotStore(redis).publish(snapshot, snapshot.to_bytes())
-    router = start("number_urls = true")
+    router = start_router("number_urls = true")
     for body, number, expected in (
         ("anything", "+12125550100", "Thanks for anything."),
         ("YES", "+12125550100", "Thanks for YES."),
@@ -311,7 +311,7 @@ async def test_a_stop_of_the_router_leaves_no_call_behind(
     import asyncio  # noqa: PLC0415
 
     waiting = asyncio.create_task(router.deliver(webhook("VOTE")))
-    await until(is_asked)
+    await wait_until(is_asked)
     assert await asyncio.to_thread(router.stop) == 0
     assert (await waiting).status == 200
     assert "Unclosed" not in router.log

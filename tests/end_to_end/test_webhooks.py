@@ -11,13 +11,13 @@ from xml.etree.ElementTree import fromstring
 import pytest
 
 from sms_router.twilio.signature import Algorithm, sign
-from tests.end_to_end.conftest import Start
-from tests.end_to_end.running import (
+from tests.end_to_end.conftest import StartRouter
+from tests.end_to_end.router_process import (
     ACCOUNT,
     PUBLIC,
     SECONDARY,
     TOKEN,
-    RunningRouter,
+    RouterProcess,
     signature,
     webhook,
     write_configuration,
@@ -36,19 +36,19 @@ def module_valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateV
 
 
 @pytest.fixture(scope="module")
-def router(tmp_path_factory: pytest.TempPathFactory, module_valkey: PrivateValkey) -> Iterator[RunningRouter]:
+def router(tmp_path_factory: pytest.TempPathFactory, module_valkey: PrivateValkey) -> Iterator[RouterProcess]:
     folder = write_configuration(tmp_path_factory.mktemp("c"))
     with (folder / "router.toml").open("a") as file:
         file.write(
             f'\n[[accounts]]\nsid = "{ACCOUNT}"\nauth_token = "replaced by the environment"\n'
             'shared_keys = [{ id = "webhooks_sharedkey_1", secret = "shared-secret" }]\n'
         )
-    running = RunningRouter(folder, module_valkey.url).start()
+    running = RouterProcess(folder, module_valkey.url).start()
     yield running
     assert running.stop() == 0
 
 
-async def test_a_signed_post_is_answered_with_twiml(router: RunningRouter) -> None:
+async def test_a_signed_post_is_answered_with_twiml(router: RouterProcess) -> None:
     answer = await router.deliver(webhook("hours?"))
     assert (answer.status, answer.media_type) == (200, "application/xml")
     message = fromstring(answer.body).find("Message")
@@ -59,7 +59,7 @@ async def test_a_signed_post_is_answered_with_twiml(router: RunningRouter) -> No
     assert str(message.get("action")).startswith(f"{PUBLIC}/sms/status?reply=SM")
 
 
-async def test_a_signed_get_is_answered_alike(router: RunningRouter) -> None:
+async def test_a_signed_get_is_answered_alike(router: RouterProcess) -> None:
     answer = await router.deliver(webhook("HOURS"), method="GET")
     assert (answer.status, answer.media_type) == (200, "application/xml")
     assert "SAN FRANCISCO" in answer.text
@@ -67,7 +67,7 @@ async def test_a_signed_get_is_answered_alike(router: RunningRouter) -> None:
 
 @pytest.mark.parametrize(("sent", "signed"), [("'", "'"), ("'", "%27"), ("%27", "'"), ("%27", "%27")])
 async def test_an_apostrophe_in_a_signed_get_is_answered_in_both_spellings(
-    router: RunningRouter, sent: str, signed: str
+    router: RouterProcess, sent: str, signed: str
 ) -> None:
     query = urlencode(webhook("HOURS what's up"))
     signature_of_spelling = signature(f"{PUBLIC}/sms?{query.replace('%27', signed)}", {})
@@ -79,11 +79,11 @@ async def test_an_apostrophe_in_a_signed_get_is_answered_in_both_spellings(
 @pytest.mark.parametrize(("method", "headers"), [("GET", {}), ("POST", {"Content-Type": FORM}), ("POST", {})])
 @pytest.mark.parametrize(("accounts", "status"), [(1, 400), (2, 403)])
 async def test_parameters_that_a_redirect_has_dropped_are_explained(
-    start: Start, method: str, headers: dict[str, str], accounts: int, status: int
+    start_router: StartRouter, method: str, headers: dict[str, str], accounts: int, status: int
 ) -> None:
     entry = '[[accounts]]\nsid = "{}"\nauth_token = "{}"\n'
     sids = [ACCOUNT, "AC" + "9" * 32][:accounts]
-    router = start("\n".join(entry.format(sid, "t" * 32) for sid in sids))
+    router = start_router("\n".join(entry.format(sid, "t" * 32) for sid in sids))
     signed = {"X-Twilio-Signature": signature(f"{PUBLIC}/sms", {})}
     answer = await router.send(method, "/sms", b"", {**signed, **headers})
     assert (answer.status, answer.body) == (status, b"")
@@ -92,7 +92,7 @@ async def test_parameters_that_a_redirect_has_dropped_are_explained(
     assert sentence in (await router.fetch("/readyz")).text
 
 
-async def test_a_body_that_a_proxy_has_dropped_is_explained(router: RunningRouter) -> None:
+async def test_a_body_that_a_proxy_has_dropped_is_explained(router: RouterProcess) -> None:
     signed = {"X-Twilio-Signature": signature(f"{PUBLIC}/sms", webhook("HOURS")), "Content-Type": FORM}
     assert (await router.send("POST", "/sms", b"", signed)).status == 403
     assert "a proxy in front of the router drops the body and must pass it unchanged" in router.log
@@ -121,7 +121,7 @@ async def test_a_body_that_a_proxy_has_dropped_is_explained(router: RunningRoute
     ],
 )
 async def test_what_is_no_webhook_of_twilios_is_refused(
-    router: RunningRouter,
+    router: RouterProcess,
     path: str,
     allowed: str,
     method: str,
@@ -135,14 +135,14 @@ async def test_what_is_no_webhook_of_twilios_is_refused(
         assert answer.headers["Allow"] == allowed
 
 
-async def test_a_signed_get_is_no_status_callback(router: RunningRouter) -> None:
+async def test_a_signed_get_is_no_status_callback(router: RouterProcess) -> None:
     answer = await router.deliver({"MessageSid": "SM" + "e" * 32}, path="/sms/status", method="GET")
     assert (answer.status, answer.headers["Allow"]) == (405, "POST")
 
 
 @pytest.mark.parametrize("media_type", [FORM.upper(), f"{FORM}; charset=UTF-8", f" {FORM} ;q=1"])
 async def test_parameters_and_letter_case_of_the_media_type_do_not_matter(
-    router: RunningRouter, media_type: str
+    router: RouterProcess, media_type: str
 ) -> None:
     answer = await router.deliver(webhook(), headers={"Content-Type": media_type})
     assert answer.status == 200
@@ -150,7 +150,7 @@ async def test_parameters_and_letter_case_of_the_media_type_do_not_matter(
 
 @pytest.mark.parametrize("name", ["MessageSid", "From", "To", "AccountSid"])
 async def test_a_signed_request_without_a_required_parameter_is_malformed(
-    router: RunningRouter, name: str
+    router: RouterProcess, name: str
 ) -> None:
     parameters = webhook()
     del parameters[name]
@@ -158,7 +158,7 @@ async def test_a_signed_request_without_a_required_parameter_is_malformed(
     assert (answer.status, answer.body) == (400, b"")
 
 
-async def test_a_body_in_chunks_is_bounded_too(router: RunningRouter) -> None:
+async def test_a_body_in_chunks_is_bounded_too(router: RouterProcess) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", router.port)
     writer.write(
         b"POST /sms HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\n"
@@ -175,7 +175,7 @@ async def test_a_body_in_chunks_is_bounded_too(router: RunningRouter) -> None:
     "changed", [{"To": "54321"}, {"Body": "HOURS "}, {"Unheard": ""}, {"AccountSid": "AC" + "9" * 32}]
 )
 async def test_a_request_changed_on_its_way_is_refused(
-    router: RunningRouter, changed: dict[str, str]
+    router: RouterProcess, changed: dict[str, str]
 ) -> None:
     parameters = webhook()
     signed = signature(f"{PUBLIC}/sms", parameters)
@@ -184,14 +184,14 @@ async def test_a_request_changed_on_its_way_is_refused(
     assert (answer.status, answer.body) == (403, b"")
 
 
-async def test_both_tokens_sign_while_a_rotation_lasts(router: RunningRouter) -> None:
+async def test_both_tokens_sign_while_a_rotation_lasts(router: RouterProcess) -> None:
     for token, status in ((TOKEN, 200), (SECONDARY, 200), ("another", 403)):
         answer = await router.deliver(webhook(), token=token)
         assert answer.status == status
 
 
 @pytest.mark.parametrize("algorithm", list(Algorithm))
-async def test_a_shared_key_signs_in_the_tokens_place(router: RunningRouter, algorithm: Algorithm) -> None:
+async def test_a_shared_key_signs_in_the_tokens_place(router: RouterProcess, algorithm: Algorithm) -> None:
     parameters = webhook()
     signed = sign(f"{PUBLIC}/sms", list(parameters.items()), "shared-secret", algorithm)
     settings = f"key=webhooks_sharedkey_1,algorithm={algorithm.value}"
@@ -201,13 +201,13 @@ async def test_a_shared_key_signs_in_the_tokens_place(router: RunningRouter, alg
     assert (await router.deliver(webhook(), headers=by_token)).status == 403
 
 
-async def test_the_query_of_the_configured_url_is_signed_and_changes_nothing(router: RunningRouter) -> None:
+async def test_the_query_of_the_configured_url_is_signed_and_changes_nothing(router: RouterProcess) -> None:
     answer = await router.deliver(webhook(), path="/sms?brand=a%20b&empty=")
     assert answer.status == 200
     assert "SAN FRANCISCO" in answer.text
 
 
-async def test_the_refusal_is_diagnosed_in_the_log_without_secrets(router: RunningRouter) -> None:
+async def test_the_refusal_is_diagnosed_in_the_log_without_secrets(router: RouterProcess) -> None:
     parameters = webhook("a private word")
     signed = signature("http://sms.example.com/sms", parameters)
     await asyncio.sleep(1.1)  # a few diagnoses a second: the tests before may have used them up
@@ -221,13 +221,13 @@ async def test_the_refusal_is_diagnosed_in_the_log_without_secrets(router: Runni
         assert secret not in router.log
 
 
-async def test_pages_that_are_not_there_are_not_texted_to_anybody(router: RunningRouter) -> None:
+async def test_pages_that_are_not_there_are_not_texted_to_anybody(router: RouterProcess) -> None:
     for path in ("/", "/sms/", "/sms/other", "/console2"):
         answer = await router.deliver(webhook(), path=path)
         assert answer.status == 404
 
 
-async def test_a_status_callback_is_answered_204(router: RunningRouter) -> None:
+async def test_a_status_callback_is_answered_204(router: RouterProcess) -> None:
     receipt = {
         "MessageSid": "SM" + "e" * 32,
         "AccountSid": ACCOUNT,
@@ -245,7 +245,7 @@ async def test_a_status_callback_is_answered_204(router: RunningRouter) -> None:
     assert (await router.deliver(receipt, path=many)).status == 204
 
 
-async def test_the_probes_and_the_metrics_answer(router: RunningRouter) -> None:
+async def test_the_probes_and_the_metrics_answer(router: RouterProcess) -> None:
     assert '"alive"' in (await router.fetch("/healthz")).text
     ready = await router.fetch("/readyz")
     assert ready.status == 200
@@ -255,20 +255,20 @@ async def test_the_probes_and_the_metrics_answer(router: RunningRouter) -> None:
     assert re.search(r"^sms_router_answer_seconds_count [1-9]", metrics.text, re.MULTILINE)
 
 
-async def test_opt_out_words_that_twilio_has_answered_are_left_alone(router: RunningRouter) -> None:
+async def test_opt_out_words_that_twilio_has_answered_are_left_alone(router: RouterProcess) -> None:
     answer = await router.deliver(webhook("STOP", OptOutType="STOP", From="+14155550199"))
     assert answer.body == b'<?xml version="1.0" encoding="UTF-8"?><Response/>'
 
 
-async def test_a_template_that_fails_gives_the_error_reply(router: RunningRouter) -> None:
+async def test_a_template_that_fails_gives_the_error_reply(router: RouterProcess) -> None:
     answer = await router.deliver(webhook("broken"))
     assert answer.status == 200
     assert "Sorry, that failed." in answer.text
     assert "division" not in answer.text
 
 
-async def test_warn_mode_lets_in_and_counts_what_it_would_refuse(start: Start) -> None:
-    router = start('signature = "warn"')
+async def test_warn_mode_lets_in_and_counts_what_it_would_refuse(start_router: StartRouter) -> None:
+    router = start_router('signature = "warn"')
     answer = await router.deliver(webhook(), token="another")
     assert answer.status == 200
     assert "would be refused" in router.log
@@ -282,8 +282,10 @@ async def test_warn_mode_lets_in_and_counts_what_it_would_refuse(start: Start) -
     assert "a signed request is not" not in router.log
 
 
-async def test_a_prefix_of_the_public_url_may_be_cut_off_by_the_proxy_or_not(start: Start) -> None:
-    router = start(environment={"PUBLIC_URL": f"{PUBLIC}/keep"})
+async def test_a_prefix_of_the_public_url_may_be_cut_off_by_the_proxy_or_not(
+    start_router: StartRouter,
+) -> None:
+    router = start_router(environment={"PUBLIC_URL": f"{PUBLIC}/keep"})
     passed_on = await router.deliver(webhook("HOURS"), path="/keep/sms")
     parameters = webhook("HOURS")
     signed = {"X-Twilio-Signature": signature(f"{PUBLIC}/keep/sms", parameters)}

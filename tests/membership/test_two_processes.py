@@ -6,25 +6,26 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 import requests
 
 from sms_router.sandbox import create_sandbox, load_world
-from tests.end_to_end.running import (
+from tests.end_to_end.router_process import (
     ACCOUNT,
     PUBLIC,
     REPOSITORY,
     SERVICE,
     TOKEN,
-    Answer,
-    RunningRouter,
-    until,
+    HttpResponse,
+    RouterProcess,
     webhook,
     write_configuration,
 )
 from tests.membership.recorded import serving
+from tests.waiting import wait_until
 
 DEMO = replace(
     load_world(Path(__file__).parents[2] / "config" / "sandbox.toml", PUBLIC),
@@ -41,10 +42,10 @@ def sandbox() -> Iterator[str]:
 
 
 @pytest.fixture
-def routers(tmp_path: Path, valkey_url: str, sandbox: str) -> Iterator[list[RunningRouter]]:
+def routers(tmp_path: Path, valkey_url: str, sandbox: str) -> Iterator[list[RouterProcess]]:
     environment = {"TWILIO_API_BASE_URL": sandbox}
     two = [
-        RunningRouter(write_configuration(tmp_path / name), valkey_url, environment) for name in ("a", "b")
+        RouterProcess(write_configuration(tmp_path / name), valkey_url, environment) for name in ("a", "b")
     ]
     try:
         for router in two:
@@ -56,7 +57,7 @@ def routers(tmp_path: Path, valkey_url: str, sandbox: str) -> Iterator[list[Runn
                 router.kill()
 
 
-def command(router: RunningRouter, sandbox: str, *words: str) -> subprocess.CompletedProcess[str]:
+def command(router: RouterProcess, sandbox: str, *words: str) -> subprocess.CompletedProcess[str]:
     environment = {
         "TWILIO_ACCOUNT_SID": ACCOUNT,
         "TWILIO_AUTH_TOKEN": TOKEN,
@@ -82,21 +83,21 @@ def twilio_is_down(sandbox: str, *, down: bool) -> None:
     assert answer.ok
 
 
-async def answers_from(router: RunningRouter, sender: str) -> bool:
-    answer: Answer = await router.deliver(webhook("HOURS"))
+async def answers_from(router: RouterProcess, sender: str) -> bool:
+    answer: HttpResponse = await router.deliver(webhook("HOURS"))
     assert answer.status == 200
     return f'from="{sender}"' in answer.text
 
 
 async def test_a_removed_short_code_is_used_by_neither_router_until_it_is_added_again(
-    routers: list[RunningRouter], sandbox: str
+    routers: list[RouterProcess], sandbox: str
 ) -> None:
     for router in routers:
-        await until(lambda router=router: answers_from(router, "12345"))
+        await wait_until(partial(answers_from, router, "12345"))
     done = command(routers[0], sandbox, "short-codes", "remove", CODE, "--yes")
     assert done.returncode == 0, done.stderr
     for router in routers:
-        await until(lambda router=router: answers_from(router, "+14155550100"))
+        await wait_until(partial(answers_from, router, "+14155550100"))
     twilio_is_down(sandbox, down=True)
     for router in routers:
         assert await answers_from(router, "+14155550100")
@@ -104,7 +105,7 @@ async def test_a_removed_short_code_is_used_by_neither_router_until_it_is_added_
     done = command(routers[1], sandbox, "short-codes", "add", CODE)
     assert done.returncode == 0, done.stderr
     for router in routers:
-        await until(lambda router=router: answers_from(router, "12345"))
+        await wait_until(partial(answers_from, router, "12345"))
     metrics = (await routers[0].fetch("/metrics")).text
     assert f'sms_router_pool_senders{{service="{SERVICE}"}} 5.0' in metrics
     history = command(routers[0], sandbox, "membership", "history").stdout

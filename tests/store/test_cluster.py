@@ -23,7 +23,7 @@ from sms_router.store.store import Store
 from tests.store.calls import OWNER, claim
 from tests.store.private_cluster import PrivateCluster
 from tests.store.processes import EMBEDDED, ServerProcess
-from tests.waiting import until
+from tests.waiting import wait_until
 
 LONG = 30
 
@@ -141,7 +141,7 @@ async def test_a_node_that_joins_is_connected_to_and_one_that_has_nothing_left_i
     for slot in slots:
         await asyncio.to_thread(cluster.move, slot, staying)
     assert await served(store, "AC/1") == set(ALL_BUCKETS)
-    await until(lambda: not _connected(leaving))
+    await wait_until(lambda: not _connected(leaving))
     for slot in slots:
         await asyncio.to_thread(cluster.move, slot, leaving)
     assert await served(store, "AC/2") == set(ALL_BUCKETS)
@@ -196,7 +196,7 @@ async def test_a_lost_node_costs_only_its_own_buckets(
                     opening(store, bucket, "AC/at once").send(None)  # type: ignore[attr-defined]
         finally:
             await asyncio.to_thread(lost.start if fault == "killed" else lost.thaw)
-        await until(lambda: store.error is None)
+        await wait_until(lambda: store.error is None)
         assert await served(store, "AC/after") == set(ALL_BUCKETS)
     said = [record.getMessage() for record in caplog.records]
     assert f"The Redis node {lost.address} does not serve" in said[0]
@@ -219,7 +219,7 @@ async def test_what_waited_is_done_when_a_node_comes_back(cluster: PrivateCluste
             assert store.error is not None
             assert not done
             await asyncio.to_thread(lost.start)
-            await until(lambda: done)
+            await wait_until(lambda: done)
             assert done[0] == [b"claimed", 1]
     finally:
         await asyncio.to_thread(lost.start)
@@ -237,7 +237,7 @@ async def test_without_any_node_it_starts_and_finds_them_later(
         assert await served(store, "AC/SM") == set()
         for node in cluster.masters:
             await asyncio.to_thread(node.start)
-        await until(lambda: store.error is None)
+        await wait_until(lambda: store.error is None)
         assert await served(store, "AC/SM") == set(ALL_BUCKETS)
 
 
@@ -288,7 +288,7 @@ async def test_a_promoted_replica_takes_its_masters_place() -> None:
         async with started(cluster.url) as store:
             assert await served(store, "AC/before") == set(ALL_BUCKETS)
             await asyncio.to_thread(cluster.masters[0].kill)
-            await until(lambda: store.error is not None)
-            await until(lambda: store.error is None)
+            await wait_until(lambda: store.error is not None)
+            await wait_until(lambda: store.error is None)
             assert await served(store, "AC/after") == set(ALL_BUCKETS)
             assert cluster.owner(SLOT_OF_BUCKET[0]) is not cluster.masters[0]

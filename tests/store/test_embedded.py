@@ -16,7 +16,7 @@ from sms_router.store.embedded import embedded, running_at, socket_path
 from sms_router.store.errors import EmbeddedError
 from tests.store.neighbour import neighbour
 from tests.store.private_valkey import client_of
-from tests.waiting import wait_until
+from tests.waiting import wait_until_blocking
 
 
 @pytest.fixture
@@ -137,7 +137,7 @@ def test_a_routers_server_that_dies_is_started_again_with_its_data(
                 client.set("kept", value)
                 client.waitaof(1, 0, 5000)
             os.kill(before, 9)
-            wait_until(lambda: running_at(folder) is not None and process_of(url) != before)  # noqa: B023
+            wait_until_blocking(lambda: running_at(folder) is not None and process_of(url) != before)  # noqa: B023
             with client_of(url) as client:
                 assert client.get("kept") == value
     assert running_at(folder) is None
@@ -158,7 +158,7 @@ def test_a_frozen_server_is_not_started_twice(folder: Path, monkeypatch: pytest.
             return found
 
         monkeypatch.setattr(valkey_process.ValkeyProcess, "_listens", counting)
-        wait_until(lambda: looks > 3)
+        wait_until_blocking(lambda: looks > 3)
         os.kill(server, signal.SIGCONT)
         assert process_of(url) == server
 
@@ -180,10 +180,10 @@ def test_a_server_that_cannot_be_started_again_is_tried_until_it_can(
         data.rename(folder / "away")
         data.write_text("not a folder")
         os.kill(process_of(url), 9)
-        wait_until(lambda: "did not start" in caplog.text)
+        wait_until_blocking(lambda: "did not start" in caplog.text)
         data.unlink()
         (folder / "away").rename(data)
-        wait_until(lambda: running_at(folder) is not None)
+        wait_until_blocking(lambda: running_at(folder) is not None)
 
 
 def test_of_those_who_start_at_once_one_starts_the_server(folder: Path) -> None:

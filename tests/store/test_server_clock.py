@@ -13,7 +13,7 @@ import redis
 
 from sms_router.store.server_clock import ServerClock
 from sms_router.store.store import Store
-from tests.end_to_end.turned_clock import TurnedClock
+from tests.end_to_end.adjustable_clock import AdjustableClock
 from tests.store.private_valkey import PrivateValkey
 from tests.store.slow_proxy import SlowProxy
 from tests.store.turned_valkey import HAS_COMPILER, preload
@@ -130,7 +130,7 @@ async def test_an_operator_is_told_of_a_clock_that_is_wrong(
 
 @pytest.mark.skipif(not HAS_COMPILER, reason="needs a C compiler, to stand between Valkey and its clock")
 async def test_the_clock_follows_when_redis_clock_is_set(tmp_path: Path, machine: Machine) -> None:
-    turned = TurnedClock(tmp_path / "clock")
+    turned = AdjustableClock(tmp_path / "clock")
     with PrivateValkey(tmp_path / "v", {**turned.environment, **preload(tmp_path)}) as valkey:
         store = Store(valkey.url)
         await store.start()
@@ -138,7 +138,7 @@ async def test_the_clock_follows_when_redis_clock_is_set(tmp_path: Path, machine
         await clock.ask()
         began = clock()
         for ahead in (HOUR, DAY, -HOUR, 0.0):
-            turned.turn(ahead)
+            turned.set_offset(ahead)
             async with asyncio.timeout(10):
                 while clock() - began != pytest.approx(ahead, abs=60):  # Valkey looks ten times a second
                     await clock.ask()

@@ -20,7 +20,7 @@ from tests.store.calls import claim, note
 from tests.store.private_sentinels import MASTER, PrivateSentinels
 from tests.store.processes import ServerProcess
 from tests.store.shared_stores import EVERY_KIND, SharedStores
-from tests.waiting import until
+from tests.waiting import wait_until
 
 LONG = 30
 
@@ -112,7 +112,7 @@ async def test_the_sentinels_new_master_is_found(sentinels: PrivateSentinels, or
         assert (await opening(store))[0] in {b"in_progress", b"claimed"}
         with sentinels.master.client() as client:
             assert client.exists(ALL_BUCKETS[0].message("AC/SM"))
-        await until(lambda: _role(sentinels.url) == "master")
+        await wait_until(lambda: _role(sentinels.url) == "master")
 
 
 def _role(url: str) -> str:
@@ -152,7 +152,7 @@ async def test_logins_differ_between_sentinels_and_servers() -> None:
             for each in running:
                 each.start_unseen()
             async with started(f"{url}?sentinel_password=for-sentinels") as store:
-                await until(lambda: store.error is None)
+                await wait_until(lambda: store.error is None)
                 assert await opening(store) == [b"claimed", 1]
             with sync_client(f"{url}?sentinel_password=for-sentinels") as client:
                 assert client.exists(ALL_BUCKETS[0].message("AC/SM"))

@@ -14,7 +14,7 @@ static int (*the_clock)(clockid_t, struct timespec *);
 
 __attribute__((constructor)) static void follow(void) {
   the_clock = (int (*)(clockid_t, struct timespec *))dlsym(RTLD_NEXT, "clock_gettime");
-  const char *path = getenv("TURNED_CLOCK");
+  const char *path = getenv("ADJUSTABLE_CLOCK");
   int file = path ? open(path, O_RDONLY) : -1;
   void *shared = file < 0 ? MAP_FAILED : mmap(NULL, sizeof(double), PROT_READ, MAP_SHARED, file, 0);
   if (shared != MAP_FAILED)

@@ -23,7 +23,7 @@ from sms_router.cli.server.serve import first_text_lines
 from sms_router.sandbox.hosting import free_port
 from tests.cli.conftest import OWN_VARIABLES, PROGRAM, Cli, Serving, is_listening
 from tests.store.private_valkey import PrivateValkey
-from tests.waiting import wait_until
+from tests.waiting import wait_until_blocking
 
 REPOSITORY = Path(__file__).parents[3]
 
@@ -119,7 +119,7 @@ def test_workers_run_without_a_writable_data_folder(
         assert "open 9 to 5" in cli("text", "HOURS", inside=folder, **serving.environment).out
         metrics = f"http://127.0.0.1:{serving.environment['PORT']}/metrics"
         reported = 'sms_router_messages_total{outcome="reply"} 1.0'
-        wait_until(lambda: reported in requests.get(metrics, timeout=30).text)
+        wait_until_blocking(lambda: reported in requests.get(metrics, timeout=30).text)
     finally:
         assert serving.stop() == 0
     assert "Traceback" not in serving.log
@@ -129,15 +129,19 @@ def test_workers_run_without_a_writable_data_folder(
 def test_workers_that_end_while_the_rules_have_mistakes_are_replaced(folder: Path, cli: Cli) -> None:
     serving = Serving.start(folder, WORKERS="2")
     try:
-        wait_until(lambda: len(serve_in(serving.log)) == 2)
+        wait_until_blocking(lambda: len(serve_in(serving.log)) == 2)
         (folder / "config" / "keywords.toml").write_text("[[keyword")
-        wait_until(lambda: "the changed configuration is refused" in serving.log)
+        wait_until_blocking(lambda: "the changed configuration is refused" in serving.log)
         lost = workers_of(serving)
         assert len(lost) == 2
         for each in lost:
             each.kill()
-        wait_until(lambda: all(f"worker {each.pid} has ended (exit code -9)" in serving.log for each in lost))
-        wait_until(lambda: "open 9 to 5" in cli("text", "HOURS", inside=folder, **serving.environment).out)
+        wait_until_blocking(
+            lambda: all(f"worker {each.pid} has ended (exit code -9)" in serving.log for each in lost)
+        )
+        wait_until_blocking(
+            lambda: "open 9 to 5" in cli("text", "HOURS", inside=folder, **serving.environment).out
+        )
         assert "Traceback" not in serving.log
     finally:
         assert serving.stop() == 0
@@ -149,11 +153,11 @@ def test_a_replaced_worker_has_the_settings_of_the_first_start(
 ) -> None:
     serving = Serving.start(folder, WORKERS="2")
     try:
-        wait_until(lambda: len(serve_in(serving.log)) == 2)
+        wait_until_blocking(lambda: len(serve_in(serving.log)) == 2)
         (folder / "config" / "router.toml").write_text("[router")
         lost = workers_of(serving)[0]
         lost.kill()
-        wait_until(lambda: len(serve_in(serving.log)) == 3)
+        wait_until_blocking(lambda: len(serve_in(serving.log)) == 3)
         assert f"worker {lost.pid} has ended (exit code -9); another one starts" in serving.log
         assert "Traceback" not in serving.log
     finally:
@@ -166,15 +170,15 @@ def test_failed_starts_are_delayed_while_other_workers_serve(folder: Path) -> No
     right = handlers.read_text()
     serving = Serving.start(folder, WORKERS="2")
     try:
-        wait_until(lambda: len(serve_in(serving.log)) == 2)
+        wait_until_blocking(lambda: len(serve_in(serving.log)) == 2)
         handlers.write_text("def half(")
         workers_of(serving)[0].kill()
-        wait_until(lambda: "another one starts in 2 s" in serving.log)
+        wait_until_blocking(lambda: "another one starts in 2 s" in serving.log)
         assert "a worker cannot start: " in serving.log
         assert "my_handlers" in serving.log.partition("a worker cannot start: ")[2].partition("\n")[0]
         assert requests.get(f"http://127.0.0.1:{serving.environment['PORT']}/healthz", timeout=30).ok
         handlers.write_text(right)
-        wait_until(lambda: len(serve_in(serving.log)) == 3)
+        wait_until_blocking(lambda: len(serve_in(serving.log)) == 3)
         assert "Traceback" not in serving.log
     finally:
         assert serving.stop() == 0

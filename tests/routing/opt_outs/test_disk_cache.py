@@ -17,7 +17,7 @@ import pytest
 
 from sms_router.routing.opt_outs.cache import ConsentChange, OptOutCache
 from sms_router.routing.opt_outs.disk_cache import OptOutDatabase, OptOutDiskCache
-from tests.waiting import until
+from tests.waiting import wait_until
 
 MG = "MG1"
 ONE, OTHER = (MG, "+19995550101"), (MG, "+19995550102")
@@ -97,7 +97,7 @@ async def test_without_redis_the_workers_of_a_machine_share_opt_outs(tmp_path: P
     async with worker(tmp_path, complete=True) as one, worker(tmp_path, complete=True) as other:
         one.add(*ONE)
         other.add(*OTHER)
-        await until(lambda: ONE in other and OTHER in one)
+        await wait_until(lambda: ONE in other and OTHER in one)
     assert await read_at_start(tmp_path) == ({ONE, OTHER}, True)
 
 
@@ -107,7 +107,7 @@ async def test_without_redis_the_workers_of_a_machine_share_the_last_change(tmp_
         other.add(*ONE)
         for change, out in ((START, False), (STOP, True), (START, False), (STOP, True), (START, False)):
             one.record_local(change)
-            await until(lambda: (ONE in other) is out)  # noqa: B023
+            await wait_until(lambda: (ONE in other) is out)  # noqa: B023
             one, other = other, one  # noqa: PLW2901
         assert await read_at_start(tmp_path) == (set(), True)
 
@@ -115,15 +115,15 @@ async def test_without_redis_the_workers_of_a_machine_share_the_last_change(tmp_
 async def test_a_local_change_is_stored_at_once_while_redis_is_away(tmp_path: Path) -> None:
     async with worker(tmp_path, complete=True, interval=3600) as cache:
         cache.record_local(STOP)
-        await until(lambda: stored(tmp_path) == {ONE: True})
+        await wait_until(lambda: stored(tmp_path) == {ONE: True})
         cache.record_local(START)
-        await until(lambda: stored(tmp_path) == {ONE: False})
+        await wait_until(lambda: stored(tmp_path) == {ONE: False})
 
 
 async def test_while_redis_serves_changes_are_stored_later_and_together(tmp_path: Path) -> None:
     async with worker(tmp_path, complete=True, away=False, interval=3600) as cache:
         cache.record_local(STOP)
-        await until(lambda: not cache.has_local_change.is_set())
+        await wait_until(lambda: not cache.has_local_change.is_set())
         assert files(tmp_path) == []
     assert stored(tmp_path) == {ONE: True}
 
@@ -135,7 +135,7 @@ async def test_a_local_change_on_disk_is_newer_than_one_from_redis(tmp_path: Pat
     ):
         other.apply(STOP)
         one.record_local(START)
-        await until(lambda: stored(tmp_path) == {ONE: False})
+        await wait_until(lambda: stored(tmp_path) == {ONE: False})
     assert stored(tmp_path) == {ONE: False}
     assert await read_at_start(tmp_path) == (set(), True)
 
@@ -147,23 +147,23 @@ async def test_without_redis_a_start_received_elsewhere_ends_no_opt_out_on_disk(
     async with worker(tmp_path, complete=True, away=redis) as cache:
         for number, key in enumerate((ONE, OTHER), start=1):
             cache.record_local(f"stop {' '.join(key)}")
-            await until(lambda: len(stored(tmp_path)) == number)  # noqa: B023
+            await wait_until(lambda: len(stored(tmp_path)) == number)  # noqa: B023
         cache.apply(START)
         cache.add(MG, "+14155550103")
-        await until(lambda: len(stored(tmp_path)) == 3)
+        await wait_until(lambda: len(stored(tmp_path)) == 3)
         assert ONE not in cache
         assert stored(tmp_path)[ONE]
         redis.away = False
-        await until(lambda: ONE not in stored(tmp_path))
+        await wait_until(lambda: ONE not in stored(tmp_path))
 
 
 async def test_nothing_is_written_once_all_workers_have_the_same_list(tmp_path: Path) -> None:
     async with worker(tmp_path, complete=True) as one, worker(tmp_path, complete=True) as other:
         one.record_local(STOP)
         other.record_local(f"stop {' '.join(OTHER)}")
-        await until(lambda: ONE in other and OTHER in one)
+        await wait_until(lambda: ONE in other and OTHER in one)
         one.record_local(START)
-        await until(lambda: stored(tmp_path) == {ONE: False, OTHER: True} and ONE not in other)
+        await wait_until(lambda: stored(tmp_path) == {ONE: False, OTHER: True} and ONE not in other)
         before = (tmp_path / "opt-outs-1.db").stat()
         await asyncio.sleep(0.2)
         after = (tmp_path / "opt-outs-1.db").stat()
@@ -174,11 +174,11 @@ async def test_starts_stored_without_redis_are_removed_when_it_returns(tmp_path:
     redis = Redis(away=True)
     async with worker(tmp_path, complete=True, away=redis) as cache:
         cache.record_local(START)
-        await until(lambda: stored(tmp_path) == {ONE: False})
+        await wait_until(lambda: stored(tmp_path) == {ONE: False})
         redis.away = False
-        await until(lambda: stored(tmp_path) == {})
+        await wait_until(lambda: stored(tmp_path) == {})
         cache.record_local(START)
-        await until(lambda: not cache.unsaved)
+        await wait_until(lambda: not cache.unsaved)
         assert stored(tmp_path) == {}
 
 
@@ -201,7 +201,7 @@ async def test_closing_waits_for_the_write_in_progress(
     disk = OptOutDiskCache(tmp_path, cache, lambda: True, 0.01)
     cache.add(*OTHER)
     await disk.start()
-    await until(begun.is_set)
+    await wait_until(begun.is_set)
     cache.add(*ONE)
     closing = asyncio.create_task(disk.aclose())
     await asyncio.sleep(0.05)
@@ -215,7 +215,7 @@ async def test_while_redis_serves_its_list_replaces_the_one_on_disk(tmp_path: Pa
         cache.add(*ONE)
     async with worker(tmp_path, complete=True, away=False) as cache:
         cache.add(*OTHER)
-        await until(lambda: stored(tmp_path) == {OTHER: True})
+        await wait_until(lambda: stored(tmp_path) == {OTHER: True})
         assert ONE not in cache
 
 
@@ -237,10 +237,10 @@ async def test_a_disk_that_cannot_be_written_or_read_stops_nothing(
     async with worker(folder, complete=False) as cache:
         cache.is_complete = True
         cache.add(*ONE)
-        await until(lambda: "cannot be stored" in caplog.text)
+        await wait_until(lambda: "cannot be stored" in caplog.text)
         await asyncio.sleep(0.1)
         folder.unlink()
-        await until(lambda: stored(folder) == {ONE: True})
+        await wait_until(lambda: stored(folder) == {ONE: True})
     assert caplog.text.count("cannot be stored") == 1, "logged once, and tried again and again"
 
 
@@ -275,7 +275,7 @@ async def test_processes_store_and_read_at_the_same_time_and_a_kill_damages_noth
         process.start()
     async with worker(tmp_path, complete=True) as cache:
         for process, prefix in zip(processes, prefixes, strict=True):
-            await until(lambda: (MG, f"{prefix}{20:07}") in cache)  # noqa: B023
+            await wait_until(lambda: (MG, f"{prefix}{20:07}") in cache)  # noqa: B023
             process.kill()
             await asyncio.to_thread(process.join)
         cache.add(*ONE)
@@ -292,12 +292,12 @@ async def test_a_damaged_database_is_set_aside_and_stored_anew(
 ) -> None:
     async with worker(tmp_path, complete=True) as one, worker(tmp_path, complete=True) as other:
         one.add(*ONE)
-        await until(lambda: ONE in other)
+        await wait_until(lambda: ONE in other)
         (tmp_path / "damage").write_bytes(b"?" * 10_000)
         (tmp_path / "damage").rename(tmp_path / "opt-outs-1.db")
         other.record_local(f"stop {' '.join(OTHER)}")
-        await until(lambda: stored(tmp_path, "opt-outs-2.db") == {ONE: True, OTHER: True})
-        await until(lambda: OTHER in one)
+        await wait_until(lambda: stored(tmp_path, "opt-outs-2.db") == {ONE: True, OTHER: True})
+        await wait_until(lambda: OTHER in one)
     assert (tmp_path / "opt-outs-1.db.damaged").read_bytes() == b"?" * 10_000
     assert caplog.text.count("opt-outs-1.db is damaged") == 1
     assert await read_at_start(tmp_path) == ({ONE, OTHER}, True)
@@ -306,10 +306,10 @@ async def test_a_damaged_database_is_set_aside_and_stored_anew(
 async def test_a_database_that_was_removed_is_stored_anew(tmp_path: Path) -> None:
     async with worker(tmp_path, complete=True) as one, worker(tmp_path, complete=True) as other:
         one.record_local(STOP)
-        await until(lambda: ONE in other)
+        await wait_until(lambda: ONE in other)
         (tmp_path / "opt-outs-1.db").unlink()
         other.record_local(f"stop {' '.join(OTHER)}")
-        await until(lambda: stored(tmp_path) == {ONE: True, OTHER: True})
+        await wait_until(lambda: stored(tmp_path) == {ONE: True, OTHER: True})
     assert await read_at_start(tmp_path) == ({ONE, OTHER}, True)
 
 

@@ -11,12 +11,12 @@ from redis.asyncio import Redis
 
 from sms_router.membership.snapshot import ServiceProperties, Snapshot
 from sms_router.membership.snapshot_store import SnapshotStore
-from tests.end_to_end.conftest import SENDERS, start, twilio, valkey
-from tests.end_to_end.running import ACCOUNT, SERVICE, RunningRouter, write_configuration
+from tests.end_to_end.conftest import SENDERS, start_router, twilio, valkey
+from tests.end_to_end.router_process import ACCOUNT, SERVICE, RouterProcess, write_configuration
 from tests.store.private_valkey import PrivateValkey
 from tests.web.console.client import PASSWORD, ConsoleClient
 
-__all__ = ["start", "twilio", "valkey"]  # fixtures too
+__all__ = ["start_router", "twilio", "valkey"]  # fixtures too
 
 
 @pytest.fixture(scope="module")
@@ -36,16 +36,16 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateValkey]:
 
 
 @pytest.fixture(scope="module")
-def router(tmp_path_factory: pytest.TempPathFactory, server: PrivateValkey) -> Iterator[RunningRouter]:
+def router(tmp_path_factory: pytest.TempPathFactory, server: PrivateValkey) -> Iterator[RouterProcess]:
     """Give a router with a console, to all tests of a file."""
     folder = write_configuration(tmp_path_factory.mktemp("c"))
-    running = RunningRouter(folder, server.url, {"CONSOLE_PASSWORD": PASSWORD}).start()
+    running = RouterProcess(folder, server.url, {"CONSOLE_PASSWORD": PASSWORD}).start()
     yield running
     running.kill()
 
 
 @pytest.fixture
-def anonymous(router: RunningRouter) -> Iterator[ConsoleClient]:
+def anonymous(router: RouterProcess) -> Iterator[ConsoleClient]:
     """Give somebody who has not logged in."""
     with ConsoleClient(router.url) as client:
         yield client

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from tests.end_to_end.conftest import Start
-from tests.end_to_end.running import webhook
+from tests.end_to_end.conftest import StartRouter
+from tests.end_to_end.router_process import webhook
 from tests.store.private_valkey import PrivateValkey
 from tests.web.console.client import PASSWORD, ConsoleClient
 
 NUMBER = {"number": "+14155550123"}
 
 
-async def test_every_page_is_served_without_redis(start: Start, valkey: PrivateValkey) -> None:
-    router = start(environment={"CONSOLE_PASSWORD": PASSWORD})
+async def test_every_page_is_served_without_redis(start_router: StartRouter, valkey: PrivateValkey) -> None:
+    router = start_router(environment={"CONSOLE_PASSWORD": PASSWORD})
     with ConsoleClient(router.url) as operator:
         operator.log_in()
         assert operator.get("/console/messages").status_code == 200
@@ -46,8 +46,8 @@ async def test_every_page_is_served_without_redis(start: Start, valkey: PrivateV
 
 
 @pytest.mark.slow
-async def test_pages_time_out_with_a_frozen_redis(start: Start, valkey: PrivateValkey) -> None:
-    router = start(environment={"CONSOLE_PASSWORD": PASSWORD})
+async def test_pages_time_out_with_a_frozen_redis(start_router: StartRouter, valkey: PrivateValkey) -> None:
+    router = start_router(environment={"CONSOLE_PASSWORD": PASSWORD})
     with ConsoleClient(router.url) as operator:
         operator.log_in()
         operator.get("/console/messages")

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from tests.end_to_end.conftest import Start
-from tests.end_to_end.offline_twilio import report
-from tests.end_to_end.running import webhook
+from tests.end_to_end.conftest import StartRouter
+from tests.end_to_end.router_process import webhook
+from tests.end_to_end.sandbox_twilio import report_status
 from tests.web.console.client import PASSWORD, ConsoleClient
 
 PAGES = ("", "/messages", "/messages?failed=1", "/senders", "/keywords", "/people")
 
 
-async def test_pages_without_a_messaging_service(start: Start) -> None:
+async def test_pages_without_a_messaging_service(start_router: StartRouter) -> None:
     environment = {"CONSOLE_PASSWORD": PASSWORD, "TWILIO_MESSAGING_SERVICE_SID": ""}
-    router = start(environment=environment)
+    router = start_router(environment=environment)
     await router.deliver(webhook("HOURS", MessagingServiceSid=""))
     with ConsoleClient(router.url) as operator:
         operator.log_in()
@@ -30,9 +30,9 @@ async def test_pages_without_a_messaging_service(start: Start) -> None:
 
 
 @pytest.mark.slow
-async def test_an_open_configuration_masks_nothing(start: Start) -> None:
+async def test_an_open_configuration_masks_nothing(start_router: StartRouter) -> None:
     more = 'privacy = "open"\n[[senders]]\nkind = "long-code"\nmessages_per_second = 1\ndaily_cap = 99\n'
-    router = start(more, {"CONSOLE_PASSWORD": PASSWORD})
+    router = start_router(more, {"CONSOLE_PASSWORD": PASSWORD})
     parameters = webhook("HOURS now")
     await router.deliver(parameters)
     with ConsoleClient(router.url) as operator:
@@ -47,12 +47,12 @@ async def test_an_open_configuration_masks_nothing(start: Start) -> None:
 
 
 @pytest.mark.slow
-async def test_the_list_shows_the_delivery_status_of_replies(start: Start) -> None:
-    router = start(environment={"CONSOLE_PASSWORD": PASSWORD})
+async def test_the_list_shows_the_delivery_status_of_replies(start_router: StartRouter) -> None:
+    router = start_router(environment={"CONSOLE_PASSWORD": PASSWORD})
     good, bad = webhook("HOURS"), webhook("HOURS", From="+14155550124")
     for parameters, status, code in ((good, "delivered", ""), (bad, "undelivered", "30005")):
         await router.deliver(parameters)
-        await report(router, f"{parameters['MessageSid']}.0", status, code, To=parameters["From"])
+        await report_status(router, f"{parameters['MessageSid']}.0", status, code, To=parameters["From"])
     with ConsoleClient(router.url) as operator:
         operator.log_in()
         page = operator.get("/console/messages").text

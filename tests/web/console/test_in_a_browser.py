@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from sms_router.sandbox.hosting import free_port
-from tests.end_to_end.conftest import Start
-from tests.end_to_end.offline_twilio import Twilio
-from tests.end_to_end.running import until, webhook
+from tests.end_to_end.conftest import StartRouter
+from tests.end_to_end.router_process import webhook
+from tests.end_to_end.sandbox_twilio import SandboxTwilio
+from tests.waiting import wait_until
 from tests.web.console.browser import MISSING, browsing
 from tests.web.console.client import PASSWORD
 
@@ -18,10 +19,12 @@ EVIL = "<img src=x onerror=\"document.title='taken'\"> MEND"
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(MISSING), reason=MISSING)]
 
 
-async def test_login_list_replay_and_logout_in_a_browser(start: Start, twilio: Twilio) -> None:
+async def test_login_list_replay_and_logout_in_a_browser(
+    start_router: StartRouter, twilio: SandboxTwilio
+) -> None:
     port = free_port()
     environment = {**twilio.environment, "CONSOLE_PASSWORD": PASSWORD, "PRIVATE_PORT": str(port)}
-    router = start(environment=environment)
+    router = start_router(environment=environment)
     url = f"http://127.0.0.1:{port}/console"
     await router.deliver(webhook(EVIL))
     fallen = webhook("HOURS", ErrorCode="11200", ErrorUrl="https://sms.example.com/sms")
@@ -53,7 +56,7 @@ async def test_login_list_replay_and_logout_in_a_browser(start: Start, twilio: T
             browser.open(f"{url}/messages/{fallen['MessageSid']}")
             return "the replay was sent from 12345" in browser.text
 
-        await until(reported)
+        await wait_until(reported)
 
         browser.run("document.querySelector('header button').click()")
 
@@ -61,12 +64,12 @@ async def test_login_list_replay_and_logout_in_a_browser(start: Start, twilio: T
             browser.open(url)
             return browser.title.startswith("Log in")
 
-        await until(is_out)
+        await wait_until(is_out)
 
 
-async def test_every_page_fits_on_a_phone(start: Start, tmp_path: Path) -> None:
+async def test_every_page_fits_on_a_phone(start_router: StartRouter, tmp_path: Path) -> None:
     port = free_port()
-    router = start(environment={"CONSOLE_PASSWORD": PASSWORD, "PRIVATE_PORT": str(port)})
+    router = start_router(environment={"CONSOLE_PASSWORD": PASSWORD, "PRIVATE_PORT": str(port)})
     parameters = webhook("BROKEN")
     await router.deliver(parameters)
     url = f"http://127.0.0.1:{port}/console"

@@ -7,8 +7,8 @@ import time
 import pytest
 
 from sms_router.web.console.login_throttle import MAX_PER_ADDRESS
-from tests.end_to_end.conftest import Start
-from tests.end_to_end.running import RunningRouter
+from tests.end_to_end.conftest import StartRouter
+from tests.end_to_end.router_process import RouterProcess
 from tests.store.private_valkey import PrivateValkey
 from tests.web.console.client import PASSWORD, ConsoleClient
 
@@ -33,8 +33,8 @@ def test_the_session_cookie_is_http_only_and_same_site(anonymous: ConsoleClient)
     assert anonymous.get("/console").status_code == 200
 
 
-def test_a_wrong_password_is_refused_and_many_are_throttled(start: Start) -> None:
-    router = start(environment={"CONSOLE_PASSWORD": PASSWORD})
+def test_a_wrong_password_is_refused_and_many_are_throttled(start_router: StartRouter) -> None:
+    router = start_router(environment={"CONSOLE_PASSWORD": PASSWORD})
     with ConsoleClient(router.url) as client:
         for _ in range(MAX_PER_ADDRESS):
             response = client.log_in("wrong")
@@ -65,9 +65,9 @@ def test_a_logout_deletes_the_cookie(operator: ConsoleClient) -> None:
 
 
 def test_a_logout_revokes_the_session_on_every_replica(
-    operator: ConsoleClient, router: RunningRouter, start: Start, server: PrivateValkey
+    operator: ConsoleClient, router: RouterProcess, start_router: StartRouter, server: PrivateValkey
 ) -> None:
-    replica = start(environment={"CONSOLE_PASSWORD": PASSWORD, "REDIS_URL": server.url})
+    replica = start_router(environment={"CONSOLE_PASSWORD": PASSWORD, "REDIS_URL": server.url})
     with (
         ConsoleClient(router.url) as thief,
         ConsoleClient(replica.url) as elsewhere,
@@ -85,8 +85,10 @@ def test_a_logout_revokes_the_session_on_every_replica(
         assert colleague.get("/console").status_code == 200
 
 
-def test_a_logout_without_redis_is_published_when_redis_returns(start: Start, valkey: PrivateValkey) -> None:
-    routers = [start(environment={"CONSOLE_PASSWORD": PASSWORD}) for _ in range(2)]
+def test_a_logout_without_redis_is_published_when_redis_returns(
+    start_router: StartRouter, valkey: PrivateValkey
+) -> None:
+    routers = [start_router(environment={"CONSOLE_PASSWORD": PASSWORD}) for _ in range(2)]
     with ConsoleClient(routers[0].url) as operator, ConsoleClient(routers[1].url) as elsewhere:
         operator.log_in()
         elsewhere.cookie = operator.cookie
@@ -114,7 +116,7 @@ def test_a_form_without_the_csrf_token_is_refused(operator: ConsoleClient, path:
         assert operator.send(path, {**form, **csrf}).status_code == 403
 
 
-def test_a_csrf_token_of_another_session_is_refused(operator: ConsoleClient, router: RunningRouter) -> None:
+def test_a_csrf_token_of_another_session_is_refused(operator: ConsoleClient, router: RouterProcess) -> None:
     with ConsoleClient(router.url) as other:
         other.log_in()
         assert operator.send("/console/logout", {"csrf": other.csrf}).status_code == 403
@@ -156,8 +158,8 @@ def test_no_page_has_inline_code_or_foreign_resources(operator: ConsoleClient, p
                 page.replace("http://127.0.0.1:9", "")]  # fmt: skip
 
 
-async def test_without_a_password_there_is_no_console(start: Start) -> None:
-    router = start()
+async def test_without_a_password_there_is_no_console(start_router: StartRouter) -> None:
+    router = start_router()
     for path in ("/console", "/console/login", "/console/console.css"):
         assert (await router.fetch(path)).status == 404
     assert "The console is off" in router.log

@@ -8,14 +8,15 @@ from urllib.parse import urlencode
 
 import pytest
 
-from tests.end_to_end.running import RunningRouter, until, webhook
+from tests.end_to_end.router_process import RouterProcess, webhook
+from tests.waiting import wait_until
 from tests.web.console.client import ConsoleClient
 
 SHORT_CODE = "SC" + "1" * 32
 
 
 async def test_the_list_masks_messages_unless_they_are_revealed(
-    router: RunningRouter, operator: ConsoleClient
+    router: RouterProcess, operator: ConsoleClient
 ) -> None:
     await router.deliver(webhook("HOURS today", From="+14155550177"))
     page = operator.get("/console/messages").text
@@ -29,7 +30,7 @@ async def test_the_list_masks_messages_unless_they_are_revealed(
     assert "a list of messages was shown in full" in router.log
 
 
-async def test_texts_are_escaped(router: RunningRouter, operator: ConsoleClient) -> None:
+async def test_texts_are_escaped(router: RouterProcess, operator: ConsoleClient) -> None:
     evil = '<script>alert("x")</script>'
     parameters = webhook(evil, From=f"+1415{evil}")
     await router.deliver(parameters)
@@ -41,7 +42,7 @@ async def test_texts_are_escaped(router: RunningRouter, operator: ConsoleClient)
     assert "<script" not in page
 
 
-async def test_a_message_has_a_timeline(router: RunningRouter, operator: ConsoleClient) -> None:
+async def test_a_message_has_a_timeline(router: RouterProcess, operator: ConsoleClient) -> None:
     parameters = webhook("HOURS")
     await router.deliver(parameters)
     page = unescape(operator.get(f"/console/messages/{parameters['MessageSid']}?reveal=1").text)
@@ -59,7 +60,7 @@ def test_a_message_is_found_by_its_sid(operator: ConsoleClient, sid: str, place:
 
 
 async def test_dead_letters_are_listed_with_their_causes_and_counted(
-    router: RunningRouter, operator: ConsoleClient
+    router: RouterProcess, operator: ConsoleClient
 ) -> None:
     parameters = webhook("BROKEN")
     await router.deliver(parameters)
@@ -70,7 +71,7 @@ async def test_dead_letters_are_listed_with_their_causes_and_counted(
 
 
 async def test_pages_of_messages_have_no_gap_and_no_overlap(
-    router: RunningRouter, operator: ConsoleClient
+    router: RouterProcess, operator: ConsoleClient
 ) -> None:
     sent = [webhook("HOURS", From=f"+1415555{number:04}") for number in range(30)]
     for parameters in sent:
@@ -89,7 +90,7 @@ def test_an_invalid_query_is_ignored(operator: ConsoleClient, query: str) -> Non
     assert operator.get(f"/console/messages?{query}").status_code == 200
 
 
-async def test_a_sender_is_cordoned_and_released(router: RunningRouter, operator: ConsoleClient) -> None:
+async def test_a_sender_is_cordoned_and_released(router: RouterProcess, operator: ConsoleClient) -> None:
     path = f"/console/senders/{SHORT_CODE}"
     response = operator.post(f"{path}/cordon", {"reason": "carrier incident", "span": "2h"})
     assert (response.status_code, response.headers["location"]) == (303, "/console/senders?done=cordoned")
@@ -106,7 +107,7 @@ async def test_a_sender_is_cordoned_and_released(router: RunningRouter, operator
     assert router.log.count("console: released 12345") == 1
 
 
-def test_numbers_in_onboarding_are_listed(router: RunningRouter, operator: ConsoleClient) -> None:
+def test_numbers_in_onboarding_are_listed(router: RouterProcess, operator: ConsoleClient) -> None:
     said = router.command("onboarding", "add", "67890", "--kind", "short-code-migration")
     assert said.returncode == 0, said
     page = operator.get("/console/senders").text
@@ -145,7 +146,7 @@ def test_a_failed_refresh_is_reported(operator: ConsoleClient) -> None:
     assert "Twilio" in response.text
 
 
-def test_a_text_is_explained_like_the_command_does(router: RunningRouter, operator: ConsoleClient) -> None:
+def test_a_text_is_explained_like_the_command_does(router: RouterProcess, operator: ConsoleClient) -> None:
     page = unescape(operator.post("/console/keywords", {"text": "hours", "from": "+1 (415) 555-0188"}).text)
     shown = json.loads(router.command("explain", "+14155550188", "hours", "--json").stdout)
     assert shown["rule"] == "HOURS"
@@ -156,7 +157,7 @@ def test_a_text_is_explained_like_the_command_does(router: RunningRouter, operat
     assert "HOURS" in operator.get("/console/keywords").text
 
 
-async def test_a_contact_is_opted_out_and_in(router: RunningRouter, operator: ConsoleClient) -> None:
+async def test_a_contact_is_opted_out_and_in(router: RouterProcess, operator: ConsoleClient) -> None:
     somebody = {"number": "+1 415 555 0199"}
     await router.deliver(webhook("HOURS", From="+14155550199"))
     page = operator.post("/console/people", somebody).text
@@ -174,7 +175,7 @@ async def test_a_contact_is_opted_out_and_in(router: RunningRouter, operator: Co
     async def is_silent() -> bool:
         return "<Message" not in (await router.deliver(webhook("HOURS", From="+14155550199"))).text
 
-    await until(is_silent)
+    await wait_until(is_silent)
     assert "opted out" in operator.post("/console/people", somebody).text
     assert (
         "They are off the opt-out list."
@@ -186,7 +187,7 @@ async def test_a_contact_is_opted_out_and_in(router: RunningRouter, operator: Co
 
 
 async def test_the_contact_of_a_message_is_found_without_showing_the_number(
-    router: RunningRouter, operator: ConsoleClient
+    router: RouterProcess, operator: ConsoleClient
 ) -> None:
     parameters = webhook("HOURS", From="+14155550166")
     await router.deliver(parameters)

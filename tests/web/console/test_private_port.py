@@ -7,18 +7,18 @@ from dataclasses import replace
 import pytest
 
 from sms_router.sandbox.hosting import free_port
-from tests.end_to_end.conftest import Start
-from tests.end_to_end.running import webhook
+from tests.end_to_end.conftest import StartRouter
+from tests.end_to_end.router_process import webhook
 from tests.web.console.client import PASSWORD, ConsoleClient
 
 PRIVATE = ("/console", "/console/login", "/metrics", "/healthz", "/readyz")
 
 
 @pytest.mark.parametrize("workers", ["1", pytest.param("2", marks=pytest.mark.slow)])
-async def test_the_public_listener_serves_webhooks_only(start: Start, workers: str) -> None:
+async def test_the_public_listener_serves_webhooks_only(start_router: StartRouter, workers: str) -> None:
     port = free_port()
     environment = {"CONSOLE_PASSWORD": PASSWORD, "PRIVATE_PORT": str(port), "WORKERS": workers}
-    router = start(environment=environment)
+    router = start_router(environment=environment)
     private = replace(router, port=port)
     forged = {"Host": f"127.0.0.1:{port}", "X-Forwarded-Port": str(port)}
     for path in PRIVATE:
@@ -35,7 +35,7 @@ async def test_the_public_listener_serves_webhooks_only(start: Start, workers: s
     assert f"Console: http://127.0.0.1:{port}/console" in router.log
 
 
-async def test_the_private_port_must_differ_from_the_public_one(start: Start) -> None:
+async def test_the_private_port_must_differ_from_the_public_one(start_router: StartRouter) -> None:
     port = str(free_port())
     with pytest.raises(AssertionError, match="private_port must differ from port"):
-        start(environment={"PORT": port, "PRIVATE_PORT": port})
+        start_router(environment={"PORT": port, "PRIVATE_PORT": port})

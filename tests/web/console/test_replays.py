@@ -8,15 +8,22 @@ from pathlib import Path
 import pytest
 
 from sms_router.store.keys import bucket_of
-from tests.end_to_end.conftest import Start
-from tests.end_to_end.offline_twilio import PERSON, SOON, Twilio, has_causes, report
-from tests.end_to_end.running import ACCOUNT, until, webhook
+from tests.end_to_end.conftest import StartRouter
+from tests.end_to_end.router_process import ACCOUNT, webhook
+from tests.end_to_end.sandbox_twilio import (
+    PERSON,
+    SHORT_DEADLINE,
+    SandboxTwilio,
+    report_status,
+    wait_for_causes,
+)
 from tests.store.private_valkey import PrivateValkey
+from tests.waiting import wait_until
 from tests.web.console.client import PASSWORD, ConsoleClient
 
 
-async def test_a_dead_letter_is_replayed(start: Start, twilio: Twilio) -> None:
-    router = start(environment={**twilio.environment, "CONSOLE_PASSWORD": PASSWORD})
+async def test_a_dead_letter_is_replayed(start_router: StartRouter, twilio: SandboxTwilio) -> None:
+    router = start_router(environment={**twilio.environment, "CONSOLE_PASSWORD": PASSWORD})
     parameters = webhook("HOURS", ErrorCode="11200", ErrorUrl="https://sms.example.com/sms")
     await router.deliver(parameters, "/sms/fallback")
     path = f"/console/messages/{parameters['MessageSid']}"
@@ -32,8 +39,8 @@ async def test_a_dead_letter_is_replayed(start: Start, twilio: Twilio) -> None:
         async def reported() -> bool:
             return "the replay was sent from 12345" in unescape(operator.get(path).text)
 
-        await until(reported)
-        await twilio.shows(("12345", "We are open 9 to 5, SAN FRANCISCO."))
+        await wait_until(reported)
+        await twilio.expect_messages(("12345", "We are open 9 to 5, SAN FRANCISCO."))
         again = operator.post(f"{path}/replay")
         assert (again.status_code, "already" in again.text) == (409, True)
         assert f"{path}/replay" not in operator.get(path).text
@@ -42,9 +49,9 @@ async def test_a_dead_letter_is_replayed(start: Start, twilio: Twilio) -> None:
 
 
 async def test_a_message_that_fails_again_or_was_answered_is_not_replayed(
-    start: Start, tmp_path: Path
+    start_router: StartRouter, tmp_path: Path
 ) -> None:
-    router = start(environment={"CONSOLE_PASSWORD": PASSWORD})
+    router = start_router(environment={"CONSOLE_PASSWORD": PASSWORD})
     broken, answered = webhook("BROKEN"), webhook("HOURS")
     await router.deliver(broken)
     await router.deliver(answered)
@@ -58,8 +65,8 @@ async def test_a_message_that_fails_again_or_was_answered_is_not_replayed(
 
 
 @pytest.mark.slow
-async def test_a_message_of_an_opted_out_contact_is_not_replayed(start: Start) -> None:
-    router = start(environment={"CONSOLE_PASSWORD": PASSWORD})
+async def test_a_message_of_an_opted_out_contact_is_not_replayed(start_router: StartRouter) -> None:
+    router = start_router(environment={"CONSOLE_PASSWORD": PASSWORD})
     parameters = webhook("HOURS", ErrorCode="11200", ErrorUrl="https://sms.example.com/sms")
     await router.deliver(parameters, "/sms/fallback")
     router.command("opt-outs", "add", "+14155550123")
@@ -72,9 +79,9 @@ async def test_a_message_of_an_opted_out_contact_is_not_replayed(start: Start) -
 
 @pytest.mark.slow
 async def test_the_replay_of_an_old_message_needs_a_confirmation(
-    start: Start, twilio: Twilio, valkey: PrivateValkey
+    start_router: StartRouter, twilio: SandboxTwilio, valkey: PrivateValkey
 ) -> None:
-    router = start(environment={**twilio.environment, "CONSOLE_PASSWORD": PASSWORD})
+    router = start_router(environment={**twilio.environment, "CONSOLE_PASSWORD": PASSWORD})
     parameters = webhook("HOURS", ErrorCode="11200", ErrorUrl="https://sms.example.com/sms")
     await router.deliver(parameters, "/sms/fallback")
     record = bucket_of(PERSON).message(f"{ACCOUNT}/{parameters['MessageSid']}")
@@ -85,19 +92,21 @@ async def test_the_replay_of_an_old_message_needs_a_confirmation(
         operator.log_in()
         assert "It came 3 days ago" in operator.get(path).text
         assert operator.post(path).status_code == 409
-        await twilio.shows()
+        await twilio.expect_messages()
         assert operator.post(path, {"however_old": "1"}).status_code == 303
-    await twilio.shows(("12345", "We are open 9 to 5, SAN FRANCISCO."))
+    await twilio.expect_messages(("12345", "We are open 9 to 5, SAN FRANCISCO."))
 
 
 @pytest.mark.slow
-async def test_a_replay_after_an_unknown_result_needs_a_confirmation(start: Start, twilio: Twilio) -> None:
-    router = start(SOON, {**twilio.environment, "CONSOLE_PASSWORD": PASSWORD})
-    await twilio.fail(kind="status", status=500, after=True, count=1)
+async def test_a_replay_after_an_unknown_result_needs_a_confirmation(
+    start_router: StartRouter, twilio: SandboxTwilio
+) -> None:
+    router = start_router(SHORT_DEADLINE, {**twilio.environment, "CONSOLE_PASSWORD": PASSWORD})
+    await twilio.add_fault(kind="status", status=500, after=True, count=1)
     parameters = webhook("HOURS")
     await router.deliver(parameters)
-    await report(router, f"{parameters['MessageSid']}.0", "undelivered", "30006")
-    await has_causes(router, parameters["MessageSid"], "may have left")
+    await report_status(router, f"{parameters['MessageSid']}.0", "undelivered", "30006")
+    await wait_for_causes(router, parameters["MessageSid"], "may have left")
     path = f"/console/messages/{parameters['MessageSid']}/replay"
     with ConsoleClient(router.url) as operator:
         operator.log_in()
