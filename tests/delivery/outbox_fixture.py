@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 import redis
 
 from sms_router.delivery.entry import MessagePart, OutboxEntry, ReplyKind
-from sms_router.delivery.message import Cancelled, NotProcessed, OutboundSms, Result, SendLease
+from sms_router.delivery.message import Cancelled, NotProcessed, OutboundSms, SendLease, SendResult
 from sms_router.delivery.outbox import Outbox
 from sms_router.store.keys import bucket_of
 from sms_router.store.spool.durable_writer import DurableWriter
@@ -103,7 +103,7 @@ class OutboxFixture:
         return await self.outbox.mark_sending(entry, part)
 
     async def record_result(
-        self, entry: OutboxEntry, marked: SendLease, result: Result, again: OutboxEntry | None = None
+        self, entry: OutboxEntry, marked: SendLease, result: SendResult, again: OutboxEntry | None = None
     ) -> None:
         part = entry.part
         assert part is not None

@@ -18,8 +18,8 @@ from sms_router.delivery.message import (
     NotProcessed,
     OutboundSms,
     Rejected,
-    Result,
     SendLease,
+    SendResult,
     Sent,
 )
 from sms_router.delivery.outbox_worker import OutboxWorker, backoff
@@ -37,7 +37,7 @@ class RecordingHandler:
     """Builds every message, and records its calls."""
 
     resumed: list[OutboxEntry] = field(default_factory=list)
-    results: list[Result] = field(default_factory=list)
+    results: list[SendResult] = field(default_factory=list)
     on_resume: Callable[[OutboxEntry], Awaitable[None]] = _do_nothing
     failing: tuple[str, ...] = ()
     resends: bool = False
@@ -55,7 +55,7 @@ class RecordingHandler:
         return sms_of(entry, part)
 
     async def on_result(
-        self, entry: OutboxEntry, part: MessagePart, message: OutboundSms, result: Result
+        self, entry: OutboxEntry, part: MessagePart, message: OutboundSms, result: SendResult
     ) -> bool:
         assert (entry.part, message.text) == (part, f"text {part.number}")
         self.results.append(result)
@@ -69,12 +69,12 @@ class FakeTwilio:
     """Accepts messages while ``open`` is set, and returns the queued results, then success."""
 
     calls: list[str] = field(default_factory=list)
-    results: list[Result] = field(default_factory=list)
+    results: list[SendResult] = field(default_factory=list)
     open: asyncio.Event = field(default_factory=asyncio.Event)
     concurrent: int = 0
     max_concurrent: int = 0
 
-    async def send(self, letter: OutboundSms) -> Result:
+    async def send(self, letter: OutboundSms) -> SendResult:
         self.calls.append(letter.text)
         self.concurrent += 1
         self.max_concurrent = max(self.max_concurrent, self.concurrent)

@@ -9,7 +9,7 @@ import pytest
 from redis.asyncio import Redis
 
 from sms_router.membership.membership import Membership
-from sms_router.membership.service_state import Origin
+from sms_router.membership.service_state import SnapshotOrigin
 from sms_router.membership.snapshot import Snapshot
 from sms_router.membership.source import PoolReadError, ServiceSource
 from sms_router.store.keys import PoolKeys
@@ -31,7 +31,7 @@ async def test_a_worker_starts_with_the_stored_snapshot(
         pool = membership.pool_for(twilio.service_sid, "12345")
         assert pool is not None
         assert (pool.version, pool.senders) == (snapshot.version, snapshot.senders)
-        assert only_status(membership).origin is Origin.STORED
+        assert only_status(membership).origin is SnapshotOrigin.STORED
     assert twilio.asked == []
 
 
@@ -46,7 +46,7 @@ async def test_an_old_stored_snapshot_is_used_while_twilio_is_down(
         await sleep.wait_for(1)
         status = only_status(membership)
         assert membership.pool_for(twilio.service_sid, "12345") is not None
-        assert (status.age, status.stale, status.origin) == (90_000, True, Origin.STORED)
+        assert (status.age, status.stale, status.origin) == (90_000, True, SnapshotOrigin.STORED)
         assert status.failure is not None
         assert "503" in status.failure
 
@@ -57,7 +57,7 @@ async def test_without_redis_twilio_is_read(
     async with running(Membership([source], no_redis, clock=clock)) as membership:
         await membership.wait_until_read(10)
         assert membership.pool_for(twilio.service_sid, "12345") is not None
-        assert only_status(membership).origin is Origin.TWILIO
+        assert only_status(membership).origin is SnapshotOrigin.TWILIO
         assert membership.redis_error == "Redis is unavailable (ConnectionError)"
 
 
@@ -76,7 +76,7 @@ async def test_without_both_the_pool_is_unknown_and_each_error_is_logged_once(
             await membership.refresh_if_due(twilio.service_sid)
     assert membership.pool_for(twilio.service_sid, "12345") is None
     status = only_status(membership)
-    assert (status.origin, status.size, status.age, status.version) == (Origin.NOTHING, 0, None, None)
+    assert (status.origin, status.size, status.age, status.version) == (SnapshotOrigin.NOTHING, 0, None, None)
     assert (status.stale, status.failures, status.refreshes) == (True, 3, 0)
     assert [record.message for record in caplog.records] == [
         "Redis is unavailable (ConnectionError); the Sender Pools are kept in memory only",

@@ -7,7 +7,7 @@ from itertools import permutations
 import pytest
 
 from sms_router.senders.error_table import load_error_table
-from sms_router.senders.reachability import Failure, infer_unreachable, read_failures
+from sms_router.senders.reachability import FailedDelivery, infer_unreachable, read_failures
 
 TABLE = load_error_table()
 HOUR, DAY = 3_600_000, 86_400_000
@@ -16,7 +16,10 @@ ONCE, TWICE = 30006, 30003
 
 
 def test_malformed_failures_are_left_out() -> None:
-    assert read_failures("30006@1700000000000 30003@5") == (Failure(ONCE, THEN), Failure(TWICE, 5))
+    assert read_failures("30006@1700000000000 30003@5") == (
+        FailedDelivery(ONCE, THEN),
+        FailedDelivery(TWICE, 5),
+    )
     assert read_failures("") == read_failures("30006 x@y 30006@") == ()
 
 
@@ -43,7 +46,7 @@ def test_enough_failures_make_a_sender_unreachable_for_a_time(
     failures: list[tuple[int, int]], days: float, unreachable: bool
 ) -> None:
     """Failures are (code, day); two of one moment are parts of one reply and count once."""
-    known = {Failure(code, THEN + day * DAY) for code, day in failures}
+    known = {FailedDelivery(code, THEN + day * DAY) for code, day in failures}
     for order in permutations(known):
         inferred = infer_unreachable("12345", order, TABLE, int(THEN + days * DAY))
         assert (inferred is not None) is unreachable
@@ -51,7 +54,7 @@ def test_enough_failures_make_a_sender_unreachable_for_a_time(
 
 def test_the_result_has_its_begin_and_its_end() -> None:
     inferred = infer_unreachable(
-        "12345", [Failure(TWICE, THEN), Failure(TWICE, THEN + HOUR)], TABLE, THEN + HOUR
+        "12345", [FailedDelivery(TWICE, THEN), FailedDelivery(TWICE, THEN + HOUR)], TABLE, THEN + HOUR
     )
     assert inferred is not None
     assert (inferred.address, inferred.code, inferred.failures) == ("12345", TWICE, 2)
@@ -59,7 +62,7 @@ def test_the_result_has_its_begin_and_its_end() -> None:
 
 
 def test_of_two_codes_the_one_that_lasts_longer_is_returned() -> None:
-    failures = [Failure(TWICE, THEN), Failure(TWICE, THEN + HOUR), Failure(ONCE, THEN)]
+    failures = [FailedDelivery(TWICE, THEN), FailedDelivery(TWICE, THEN + HOUR), FailedDelivery(ONCE, THEN)]
     inferred = infer_unreachable("12345", failures, TABLE, THEN + HOUR)
     assert inferred is not None
     assert inferred.code == ONCE

@@ -67,7 +67,7 @@ class NotProcessed:
     sentence: str
 
 
-Result = Sent | Rejected | Unknown | NotProcessed
+SendResult = Sent | Rejected | Unknown | NotProcessed
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,8 +17,8 @@ from sms_router.delivery.message import (
     NotProcessed,
     OutboundSms,
     Rejected,
-    Result,
     SendLease,
+    SendResult,
     Sent,
     Unknown,
 )
@@ -73,7 +73,7 @@ class OutboxHandler(Protocol):
         """
 
     async def on_result(
-        self, entry: OutboxEntry, part: MessagePart, message: OutboundSms, result: Result
+        self, entry: OutboxEntry, part: MessagePart, message: OutboundSms, result: SendResult
     ) -> bool:
         """Record the result of a message; True requests another attempt from another sender."""
 
@@ -99,7 +99,7 @@ class OutboxWorker:
     def __init__(
         self,
         outbox: Outbox,
-        send: Callable[[OutboundSms], Awaitable[Result]],
+        send: Callable[[OutboundSms], Awaitable[SendResult]],
         report: Report,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -275,7 +275,7 @@ class OutboxWorker:
             log.exception("a message could not be composed")
             return Cancelled(f"it could not be composed: {type(error).__name__}", dead_letter=True)
 
-    async def _call_twilio(self, message: OutboundSms) -> Result:
+    async def _call_twilio(self, message: OutboundSms) -> SendResult:
         try:
             async with asyncio.timeout(SENDING_TIMEOUT / 2):
                 return await self._send(message)
@@ -286,7 +286,7 @@ class OutboxWorker:
             return Unknown(f"sending it to Twilio failed: {type(error).__name__}")
 
     async def _notify_handler(
-        self, entry: OutboxEntry, part: MessagePart, message: OutboundSms, result: Result
+        self, entry: OutboxEntry, part: MessagePart, message: OutboundSms, result: SendResult
     ) -> bool:
         try:
             return await self._handler.on_result(entry, part, message, result)

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import TYPE_CHECKING
 
-from sms_router.delivery.message import NotProcessed, OutboundSms, Rejected, Result, Sent, Unknown
+from sms_router.delivery.message import NotProcessed, OutboundSms, Rejected, SendResult, Sent, Unknown
 from sms_router.delivery.outbox_worker import MAX_CONCURRENT_CALLS
 from sms_router.twilio.rest import FailureKind, account_resource, build_client, describe_error
 
@@ -42,7 +42,7 @@ class TwilioSender:
         self._threads = ThreadPoolExecutor(MAX_CONCURRENT_CALLS, "outbox")
         self._client = cache(lambda account: build(account, tokens[account], base_url, timeout))
 
-    async def send(self, message: OutboundSms) -> Result:
+    async def send(self, message: OutboundSms) -> SendResult:
         """Send a message, once. A call in progress continues when the caller is cancelled."""
         if message.account_sid not in self._tokens:
             return Rejected(None, f"no auth token is configured for {message.account_sid}")
@@ -57,7 +57,7 @@ class TwilioSender:
         """Accept no more calls; those in progress end by their timeout."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    def _send(self, message: OutboundSms) -> Result:
+    def _send(self, message: OutboundSms) -> SendResult:
         try:
             messages = account_resource(self._client(message.account_sid), message.account_sid).child(
                 "Messages.json"
@@ -77,7 +77,7 @@ class TwilioSender:
         return Sent(created.sid) if created.sid else Unknown("Twilio's response has no message sid")
 
 
-def _failed(error: Exception, message: OutboundSms) -> Result:
+def _failed(error: Exception, message: OutboundSms) -> SendResult:
     failure = describe_error(error)
     sentence = _masked(failure.sentence, message)
     if failure.kind is FailureKind.RATE_LIMITED or not failure.is_connected:

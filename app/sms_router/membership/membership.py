@@ -17,7 +17,7 @@ from sms_router.membership.refresher import (
     decode_snapshot,
     read_with_timeout,
 )
-from sms_router.membership.service_state import Origin, ServiceState, ServiceStatus, log
+from sms_router.membership.service_state import ServiceState, ServiceStatus, SnapshotOrigin, log
 from sms_router.membership.snapshot import Snapshot, SnapshotError
 from sms_router.membership.snapshot_store import (
     SharedStateError,
@@ -233,20 +233,27 @@ class Membership:
             service.unreadable_version = stored.version
             log.warning("%s: %s", service.source.service_sid, error)
             return
-        self._install(service, snapshot.confirmed(stored.read_at), pool, Origin.STORED, stored.changes)
+        self._install(
+            service, snapshot.confirmed(stored.read_at), pool, SnapshotOrigin.STORED, stored.changes
+        )
         service.was_tried.set()
 
     async def _read(self, service: ServiceState) -> Snapshot:
         changes = await self._count_changes(service)
         snapshot, pool = await read_with_timeout(service, self._clock(), self._read_timeout)
         result = await self._publish(snapshot, changes, is_new=pool is not None)
-        self._install(service, snapshot, pool, Origin.TWILIO, changes)
+        self._install(service, snapshot, pool, SnapshotOrigin.TWILIO, changes)
         if result is not StoreResult.STORED:
             await self.sync()  # Redis has a later snapshot, or has lost its data
         return service.snapshot or snapshot
 
     def _install(
-        self, service: ServiceState, snapshot: Snapshot, pool: Pool | None, origin: Origin, changes: int
+        self,
+        service: ServiceState,
+        snapshot: Snapshot,
+        pool: Pool | None,
+        origin: SnapshotOrigin,
+        changes: int,
     ) -> None:
         """Replace a Service's snapshot, unless a later one is there; its pool stays when ``pool`` is None."""
         if (changes, snapshot.version) < service.rank:

@@ -21,7 +21,7 @@ MAX_CLOCK_DIFFERENCE = 10.0
 """Seconds; a reading from further in the future was stamped by a clock that was wrong."""
 
 
-class Origin(Enum):
+class SnapshotOrigin(Enum):
     """Where a snapshot in memory comes from."""
 
     TWILIO = "twilio"
@@ -34,7 +34,7 @@ class ServiceStatus:
     """The status of one Service for probes and metrics."""
 
     service_sid: str
-    origin: Origin
+    origin: SnapshotOrigin
     version: int | None
     size: int
     """Number of senders; an empty Sender Pool is valid."""
@@ -56,7 +56,7 @@ class ServiceState:
 
     source: ServiceSource
     snapshot: Snapshot | None = None
-    origin: Origin = Origin.NOTHING
+    origin: SnapshotOrigin = SnapshotOrigin.NOTHING
     failure: str | None = None
     refreshes: int = 0
     failures: int = 0

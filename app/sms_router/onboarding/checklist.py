@@ -12,8 +12,8 @@ from sms_router.onboarding.steps import (
     LIVE,
     Actor,
     OnboardingKind,
+    OnboardingProcess,
     OnboardingStep,
-    Process,
     processes,
 )
 
@@ -96,7 +96,7 @@ class Checklist:
         return checklist.complete_step("request", at, who, f"request ({request_sid})")
 
     @property
-    def process(self) -> Process:
+    def process(self) -> OnboardingProcess:
         return processes()[self.kind]
 
     @property

@@ -118,14 +118,14 @@ class RejectionCause(_Table):
     remedy: str
 
 
-class Rejections(_Table):
+class RejectionAdvice(_Table):
     """What to do after a rejection."""
 
     advice: tuple[str, ...]
     causes: tuple[RejectionCause, ...]
 
 
-class Process(_Table):
+class OnboardingProcess(_Table):
     """The process of one kind of onboarding."""
 
     title: str
@@ -139,7 +139,7 @@ class Process(_Table):
     source: str
     warnings: tuple[str, ...]
     steps: tuple[OnboardingStep, ...] = Field(min_length=1)
-    rejections: Rejections
+    rejections: RejectionAdvice
 
     @property
     def step_names(self) -> tuple[str, ...]:
@@ -154,7 +154,7 @@ class Process(_Table):
 
 
 @cache
-def processes() -> Mapping[OnboardingKind, Process]:
+def processes() -> Mapping[OnboardingKind, OnboardingProcess]:
     """Return all processes; the file is read at the first call."""
     tables = read_toml(Path(__file__).with_name("processes.toml"))
-    return {OnboardingKind(name): Process.model_validate(table) for name, table in tables.items()}
+    return {OnboardingKind(name): OnboardingProcess.model_validate(table) for name, table in tables.items()}

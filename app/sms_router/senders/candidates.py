@@ -29,7 +29,7 @@ MAX_SKIPPED = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Tier:
+class CandidateTier:
     """Senders of one kind that serve a country equally well."""
 
     ring: HashRing
@@ -40,11 +40,11 @@ class Tier:
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class CandidateGroup:
     """One kind of sender, its best tier first."""
 
     kind: SenderKind
-    tiers: tuple[Tier, ...]
+    tiers: tuple[CandidateTier, ...]
     skipped: tuple[Candidate, ...]
     """Senders that serve no contact of this country: the first `MAX_SKIPPED`."""
 
@@ -59,17 +59,17 @@ class CandidateIndex:
     by_kind: Mapping[SenderKind, HashRing]
     skipped: Mapping[SenderKind, tuple[Candidate, ...]]
 
-    def groups_for(self, country: str | None) -> tuple[Group, ...]:
+    def groups_for(self, country: str | None) -> tuple[CandidateGroup, ...]:
         """Return the kinds of sender in the order in which a country's contacts get them."""
         order = ORDER_IN_CANADA if country == CANADA else ORDER
         return tuple(self._group(kind, country) for kind in order)
 
-    def _group(self, kind: SenderKind, country: str | None) -> Group:
+    def _group(self, kind: SenderKind, country: str | None) -> CandidateGroup:
         if kind in {SenderKind.SHORT_CODE, SenderKind.ALPHANUMERIC}:
             return self._group_within_borders(kind, country)
-        return Group(kind, tuple(self._geomatch_tiers(kind, country)), self.skipped.get(kind, ()))
+        return CandidateGroup(kind, tuple(self._geomatch_tiers(kind, country)), self.skipped.get(kind, ()))
 
-    def _group_within_borders(self, kind: SenderKind, country: str | None) -> Group:
+    def _group_within_borders(self, kind: SenderKind, country: str | None) -> CandidateGroup:
         """Short codes and alphanumeric senders: a carrier of another country does not accept them."""
         if kind is SenderKind.SHORT_CODE:
             chosen_because = f"{kind.value} of {country}, the contact's country"
@@ -81,12 +81,12 @@ class CandidateIndex:
                 continue
             reason = static_reason(next(iter(ring)), country, self.needs)
             if reason is None:
-                tiers.append(Tier(ring, {}, chosen_because))
+                tiers.append(CandidateTier(ring, {}, chosen_because))
             else:
                 not_here += (skipped(sender, reason) for sender in islice(ring, MAX_SKIPPED))
-        return Group(kind, tuple(tiers), tuple(not_here[:MAX_SKIPPED]))
+        return CandidateGroup(kind, tuple(tiers), tuple(not_here[:MAX_SKIPPED]))
 
-    def _geomatch_tiers(self, kind: SenderKind, country: str | None) -> Iterator[Tier]:
+    def _geomatch_tiers(self, kind: SenderKind, country: str | None) -> Iterator[CandidateTier]:
         """Country Code Geomatch: the contact's country, then the United States, then any country."""
         before_long_codes = country == CANADA and kind is SenderKind.TOLL_FREE
         note = "; in Canada before long codes" if before_long_codes else ""
@@ -95,12 +95,12 @@ class CandidateIndex:
         american = self.by_country.get((kind, UNITED_STATES))
         if own:
             by_area_code = self.by_area_code.get((kind, country), {})
-            yield Tier(own, by_area_code, f"{kind.value} of {country}, the contact's country{note}")
+            yield CandidateTier(own, by_area_code, f"{kind.value} of {country}, the contact's country{note}")
         if american and american is not own:
-            yield Tier(american, {}, f"{kind.value} of {UNITED_STATES}, {missing}{note}")
+            yield CandidateTier(american, {}, f"{kind.value} of {UNITED_STATES}, {missing}{note}")
         of_any_country = self.by_kind.get(kind)
         if of_any_country and of_any_country not in (own, american):
-            yield Tier(of_any_country, {}, f"{kind.value} of another country, {missing}{note}")
+            yield CandidateTier(of_any_country, {}, f"{kind.value} of another country, {missing}{note}")
 
 
 def build_index(senders: Iterable[Sender], needs: Capability) -> CandidateIndex:

@@ -60,7 +60,7 @@ class FailingSender:
 
 
 @dataclass(frozen=True, slots=True)
-class Alert:
+class FailureAlert:
     """The begin or the end of a warning."""
 
     begins: bool
@@ -112,7 +112,7 @@ class FailureMonitor:
         self._windows: dict[str, _Window] = {}
         self._warned: dict[tuple[str, str], None] = {}
         self._unreported: ReceiptCounts = Counter()
-        self._alerts: deque[Alert] = deque(maxlen=MAX_ALERTS)
+        self._alerts: deque[FailureAlert] = deque(maxlen=MAX_ALERTS)
 
     def record(self, sender: str, error_class: str | None) -> None:
         """Count one receipt; ``error_class`` is None for a delivered message."""
@@ -134,7 +134,7 @@ class FailureMonitor:
         """Put drained counts back, after they could not be reported."""
         self._unreported.update(drained)
 
-    def drain_alerts(self) -> list[Alert]:
+    def drain_alerts(self) -> list[FailureAlert]:
         """Remove and return the warnings that have begun or ended."""
         alerts = list(self._alerts)
         self._alerts.clear()
@@ -183,10 +183,10 @@ class FailureMonitor:
         if key not in self._warned:
             if failing.receipts >= self.rule.at_least and failing.share >= self.rule.share:
                 self._warned[key] = None
-                self._alerts.append(Alert(begins=True, failing=failing))
+                self._alerts.append(FailureAlert(begins=True, failing=failing))
         elif failing.share < self.rule.share / 2:
             del self._warned[key]
-            self._alerts.append(Alert(begins=False, failing=failing))
+            self._alerts.append(FailureAlert(begins=False, failing=failing))
 
     def _bucket(self) -> int:
         return int(self._clock() * BUCKETS / self.rule.window)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from sms_router.senders.candidates import CandidateIndex, Group, build_index
+from sms_router.senders.candidates import CandidateGroup, CandidateIndex, build_index
 from sms_router.senders.models import Capability, Sender
 
 MAX_CACHED_GROUPS = 512
@@ -21,7 +21,9 @@ class Pool:
     senders: tuple[Sender, ...]
     _by_address: Mapping[str, Sender | tuple[Sender, ...]] = field(init=False, repr=False, compare=False)
     _indexes: dict[Capability, CandidateIndex] = field(init=False, repr=False, compare=False)
-    _groups: dict[tuple[str | None, int], tuple[Group, ...]] = field(init=False, repr=False, compare=False)
+    _groups: dict[tuple[str | None, int], tuple[CandidateGroup, ...]] = field(
+        init=False, repr=False, compare=False
+    )
 
     def __post_init__(self) -> None:
         # Some 100 ms for 10,000 senders: not on the event loop.
@@ -44,7 +46,7 @@ class Pool:
             return senders
         return next((sender for sender in senders if sender.country == country), senders[0])
 
-    def groups_for(self, country: str | None, needs: Capability) -> tuple[Group, ...]:
+    def groups_for(self, country: str | None, needs: Capability) -> tuple[CandidateGroup, ...]:
         """Return the candidates for a contact of a country, in the order in which they are tried."""
         key = (country, needs.value)
         groups = self._groups.get(key)

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from sms_router.senders.error_table import ErrorClass, ErrorEntry, ErrorTable
 
 
-class Failure(NamedTuple):
+class FailedDelivery(NamedTuple):
     """One message that was not delivered."""
 
     code: int
@@ -34,20 +34,20 @@ class UnreachableSender:
     """Milliseconds since the epoch; then the sender is tried again."""
 
 
-def read_failures(stored: str) -> tuple[Failure, ...]:
+def read_failures(stored: str) -> tuple[FailedDelivery, ...]:
     """Read the failures of one sender as they are stored: ``30006@1732280000000 30003@...``."""
     return tuple(_parse(stored))
 
 
-def _parse(stored: str) -> Iterator[Failure]:
+def _parse(stored: str) -> Iterator[FailedDelivery]:
     for item in stored.split():
         code, _, at = item.partition("@")
         if code.isdecimal() and at.isdecimal():
-            yield Failure(int(code), int(at))
+            yield FailedDelivery(int(code), int(at))
 
 
 def infer_unreachable(
-    address: str, failures: Iterable[Failure], table: ErrorTable, now: int
+    address: str, failures: Iterable[FailedDelivery], table: ErrorTable, now: int
 ) -> UnreachableSender | None:
     """Return whether a sender is unreachable at a moment, for the code that lasts longest; None if it is not.
 
@@ -64,7 +64,7 @@ def infer_unreachable(
     return max(inferred, key=lambda unreachable: unreachable.until, default=None)
 
 
-def _infer(address: str, entry: ErrorEntry, failures: Iterable[Failure]) -> UnreachableSender | None:
+def _infer(address: str, entry: ErrorEntry, failures: Iterable[FailedDelivery]) -> UnreachableSender | None:
     times = sorted(failure.at for failure in failures if failure.code == entry.code)
     counted = [at for at in times if at > times[-1] - entry.ttl_ms]
     if len(counted) < entry.threshold:

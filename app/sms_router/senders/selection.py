@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import islice
 
-from sms_router.senders.candidates import MAX_SKIPPED, ORDER, ORDER_IN_CANADA, Group, Tier
+from sms_router.senders.candidates import MAX_SKIPPED, ORDER, ORDER_IN_CANADA, CandidateGroup, CandidateTier
 from sms_router.senders.country import CANADA
 from sms_router.senders.eligibility import (
     ONE_WAY_ONLY,
@@ -223,7 +223,7 @@ class _Selector:
             return self._choose_if_eligible(self._texted, reason)
         return self._choose_texted_address(f"{reason}; it is not in the Sender Pool")
 
-    def _from_group(self, group: Group) -> Decision | None:
+    def _from_group(self, group: CandidateGroup) -> Decision | None:
         for candidate in group.skipped:
             self._skip(candidate)
         if not group.tiers:
@@ -251,7 +251,7 @@ class _Selector:
             sender, f"{kind.value}, Sticky Sender of this contact", per_recipient=True
         )
 
-    def _from_tier(self, tier: Tier) -> Decision | None:
+    def _from_tier(self, tier: CandidateTier) -> Decision | None:
         area_code = self._request.area_code
         nearby = tier.by_area_code.get(area_code) if area_code else None
         if nearby is not None:

@@ -18,7 +18,7 @@ from sms_router.routing.opt_outs.cache import OptOutCache
 from sms_router.senders.error_table import load_error_table
 from sms_router.senders.models import NO_FACTS, Capability, RecipientFacts, Sender, SenderKind
 from sms_router.senders.pool import Pool
-from sms_router.senders.reachability import Failure
+from sms_router.senders.reachability import FailedDelivery
 from sms_router.store.errors import StoreUnavailableError
 from sms_router.store.keys import BUCKETS, CONSENTS_CHANNEL, bucket_of
 from sms_router.store.redis_py import async_client, subscribed
@@ -125,7 +125,9 @@ async def test_an_opt_out_never_expires_and_everything_else_does(
     clock.seconds += 1
     await contacts.opt_in(MG, CONTACT, "START")
     assert all(int(str(valkey.pttl(other))) > 0 for other in valkey.scan_iter())
-    assert (await contacts.get(MG, CONTACT)).failures == {"12345": (Failure(30006, 1_700_000_000_000),)}
+    assert (await contacts.get(MG, CONTACT)).failures == {
+        "12345": (FailedDelivery(30006, 1_700_000_000_000),)
+    }
 
 
 async def test_without_redis_the_workers_own_opt_outs_are_applied(tmp_path: Path, clock: Clock) -> None:
@@ -243,7 +245,7 @@ async def test_times_set_by_redis_apply_though_this_clock_is_behind(
 
 def test_values_that_cannot_be_parsed_are_left_out() -> None:
     contact = parse_contact([b":opt-out", b"5 x STOP", b":sticky-sender", b"", b"12345", b"\xff 30006@5"])
-    assert contact == Contact(OptOutState(0, "STOP"), {"12345": (Failure(30006, 5),)}, None)
+    assert contact == Contact(OptOutState(0, "STOP"), {"12345": (FailedDelivery(30006, 5),)}, None)
 
 
 # --- wrong clocks ---

@@ -13,7 +13,7 @@ from uuid import uuid4
 from redis.asyncio import Redis
 
 from sms_router.membership.snapshot_store import SharedStateError, redis_errors
-from sms_router.senders.failure_monitor import Alert, FailureMonitor, ReceiptCounts
+from sms_router.senders.failure_monitor import FailureAlert, FailureMonitor, ReceiptCounts
 from sms_router.store.keys import FAILURE_REPORTS, failure_alert
 from sms_router.tasks import PeriodicTask
 
@@ -106,7 +106,7 @@ class FailureSync:
                 self._failures.merge(_decode(fields.get(b"seen", b"[]")))
         return len(entries) == MAX_ENTRIES_READ
 
-    async def _is_first(self, alert: Alert) -> bool:
+    async def _is_first(self, alert: FailureAlert) -> bool:
         """Return whether no other worker has logged this begin or end."""
         key = failure_alert(alert.failing.sender, alert.failing.error_class)
         try:

@@ -7,7 +7,12 @@ from dataclasses import dataclass, field
 
 from sms_router.senders.error_table import ErrorTable
 from sms_router.senders.models import NO_FACTS, RecipientFacts
-from sms_router.senders.reachability import Failure, UnreachableSender, infer_unreachable, read_failures
+from sms_router.senders.reachability import (
+    FailedDelivery,
+    UnreachableSender,
+    infer_unreachable,
+    read_failures,
+)
 
 ContactFields = Sequence[bytes] | None
 """The stored hash of a contact, as alternating names and values (`parse_contact`); None if there is none."""
@@ -28,7 +33,7 @@ class Contact:
     """Everything that is stored of a contact in a Service."""
 
     opted_out: OptOutState | None = None
-    failures: Mapping[str, tuple[Failure, ...]] = field(default_factory=dict)
+    failures: Mapping[str, tuple[FailedDelivery, ...]] = field(default_factory=dict)
     """By the address of the sender."""
     last_sender: str | None = None
 
@@ -61,7 +66,7 @@ def parse_contact(fields: Sequence[bytes]) -> Contact:
     """Parse a stored contact: alternating names and values. A value that cannot be parsed is left out."""
     opted_out = None
     last_sender = None
-    failures: dict[str, tuple[Failure, ...]] = {}
+    failures: dict[str, tuple[FailedDelivery, ...]] = {}
     texts = [field.decode("utf-8", "replace") for field in fields]
     for name, value in zip(texts[::2], texts[1::2], strict=True):
         if name == ":opt-out":

@@ -6,7 +6,7 @@ import logging
 from dataclasses import replace
 
 from sms_router.delivery.entry import MessagePart, OutboxEntry
-from sms_router.delivery.message import Cancelled, OutboundSms, Rejected, Result, SendLease, Sent, Unknown
+from sms_router.delivery.message import Cancelled, OutboundSms, Rejected, SendLease, SendResult, Sent, Unknown
 from sms_router.privacy import mask_number
 from sms_router.routing.contacts.contacts import Contacts
 from sms_router.routing.contacts.receipt_analysis import ReceiptAnalyzer
@@ -106,7 +106,7 @@ class ReplyOutboxHandler:
         )
 
     async def on_result(
-        self, entry: OutboxEntry, part: MessagePart, sms: OutboundSms, result: Result
+        self, entry: OutboxEntry, part: MessagePart, sms: OutboundSms, result: SendResult
     ) -> bool:
         """Log the result of a send; True asks for another attempt from another sender."""
         name = f"{part.name} of {entry.message_sid} to {mask_number(entry.contact)}"

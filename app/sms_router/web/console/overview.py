@@ -8,7 +8,7 @@ from typing import NamedTuple
 from redis import Redis
 from starlette.responses import Response
 
-from sms_router.membership.service_state import Origin, ServiceStatus
+from sms_router.membership.service_state import ServiceStatus, SnapshotOrigin
 from sms_router.routing.history.reader import HistoryReader
 from sms_router.routing.history.record import MessageRecord
 from sms_router.store.errors import StoreUnavailableError
@@ -68,7 +68,7 @@ def _read_history(client: Redis) -> tuple[list[MessageRecord], int]:
 
 
 def _badge(status: ServiceStatus) -> Badge:
-    if status.origin is Origin.NOTHING:
+    if status.origin is SnapshotOrigin.NOTHING:
         return Badge("not known yet", "bad")
     if status.stale:
         return Badge("stale", "bad")
