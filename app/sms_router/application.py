@@ -105,7 +105,7 @@ def build(settings: Settings) -> Router:
     spool = Spool(settings.router.data_dir / "spool")
     durable_writer = DurableWriter(store, spool)
     clock = ServerClock(store)
-    redis = async_client(settings.redis.url, connect_within=2, again=False)
+    redis = async_client(settings.redis.url, connect_within=2, retry=False)
     inbox = Inbox(store, durable_writer, settings.router.retention_days, clock=clock)
 
     pool_metrics = PoolMetrics()

@@ -115,7 +115,7 @@ class WorkerLifespan:
             stop(self.redis.aclose)
             stop(self.durable_writer.aclose)
             stop(self.store.aclose)
-            await self.store.start(on_return=self.durable_writer.replay)
+            await self.store.start(on_reconnect=self.durable_writer.replay)
             stop(self.inbox.aclose)
             self.inbox.start()
             stop(self.opt_out_disk_cache.aclose)

@@ -15,14 +15,14 @@ from sms_router.config.settings import Settings, load_settings
 from sms_router.errors import ConfigurationError
 from sms_router.senders.models import ReplyFrom, SenderKind
 from sms_router.senders.rate_limits import RateLimits, SenderLimit
-from sms_router.store.url import SHAPES
+from sms_router.store.url import URL_FORMATS
 
 AC, AC2 = "AC" + "0a" * 16, "AC" + "0b" * 16
 MG, MG2 = "MG" + "0a" * 16, "MG" + "0b" * 16
 ACCOUNT = f'[[accounts]]\nsid = "{AC}"\nauth_token = "file-token"\n'
 SERVICE = f'[[services]]\nsid = "{MG}"\naccount = "{AC}"\n'
 
-NO_REDIS = f"must be {SHAPES}"
+NO_REDIS = f"must be {URL_FORMATS}"
 NO_ACCOUNT_SID = "must be AC and 32 hex digits, as the Twilio console shows it"
 NO_SERVICE_SID = "must be MG and 32 hex digits, as the Twilio console shows it"
 NO_SECRET = "has spaces around it, or characters that Twilio does not use: copy it again"

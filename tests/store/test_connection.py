@@ -12,9 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sms_router.store import connection as wire_module
-from sms_router.store.address import Address, Command
-from sms_router.store.connection import PipelinedConnection, WireClosedError, connect, send_all
+from sms_router.store.connection import ConnectionClosedError, PipelinedConnection, connect, run_all
 from sms_router.store.errors import StoreUnavailableError
+from sms_router.store.url import Address, Command
 from tests.store.private_valkey import PrivateValkey
 from tests.store.shared_stores import SharedStores
 
@@ -55,7 +55,7 @@ def pack(command: Command) -> bytes:
 
 @contextlib.asynccontextmanager
 async def connected(url: str) -> AsyncIterator[PipelinedConnection]:
-    wire = await connect(Address.of(url), ignore)
+    wire = await connect(Address.parse(url), ignore)
     try:
         yield wire
     finally:
@@ -139,7 +139,7 @@ async def test_an_error_is_an_answer(wire: PipelinedConnection) -> None:
 
 async def test_a_lost_connection_fails_whoever_waits(valkey_url: str, valkey: redis.Redis) -> None:
     ended: list[PipelinedConnection] = []
-    wire = await connect(Address.of(valkey_url), ended.append)
+    wire = await connect(Address.parse(valkey_url), ended.append)
     identity = await wire.send(("CLIENT", "ID"))
     waiting = [wire.send(("BLPOP", "nothing", 0)), wire.send(("PING",))]
     waiting.append(wire.send(("PING",)))
@@ -147,12 +147,12 @@ async def test_a_lost_connection_fails_whoever_waits(valkey_url: str, valkey: re
     await asyncio.to_thread(valkey.client_kill_filter, _id=str(identity))
     outcomes = await asyncio.gather(*waiting, return_exceptions=True)
     assert [type(outcome) for outcome in outcomes] == [
-        WireClosedError,
-        WireClosedError,
+        ConnectionClosedError,
+        ConnectionClosedError,
         asyncio.CancelledError,
     ]
     assert ended == [wire]
-    with pytest.raises(WireClosedError):
+    with pytest.raises(ConnectionClosedError):
         wire.send(("PING",))
 
 
@@ -160,16 +160,16 @@ async def test_a_closed_wire_tells_its_callers(wire: PipelinedConnection) -> Non
     waiting = wire.send(("PING",))
     wire.close()
     await wire.wait_closed()
-    with pytest.raises(WireClosedError):
+    with pytest.raises(ConnectionClosedError):
         await waiting
 
 
 async def test_more_than_may_be_pending_is_refused(
     wire: PipelinedConnection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(wire_module, "MOST_PENDING", 10)
+    monkeypatch.setattr(wire_module, "MAX_PENDING", 10)
     under_way = [wire.send(("PING",)) for _ in range(10)]
-    with pytest.raises(StoreUnavailableError, match="under way"):
+    with pytest.raises(StoreUnavailableError, match="pending"):
         wire.send(("PING",))
     assert await asyncio.gather(*under_way) == [b"PONG"] * 10
     assert await wire.send(("PING",)) == b"PONG"
@@ -207,7 +207,7 @@ async def test_what_is_not_redis_is_hung_up_on(tmp_path: Path, says: bytes) -> N
     path = tmp_path / "s"
     async with await asyncio.start_unix_server(speak, path), asyncio.timeout(10):
         with pytest.raises(StoreUnavailableError):
-            await connect(Address.of(f"unix://{path}"), ignore)
+            await connect(Address.parse(f"unix://{path}"), ignore)
         await hung_up.wait()
 
 
@@ -240,7 +240,7 @@ async def test_a_refused_login_is_told_without_the_password(
         admin.config_set("requirepass", "right")
     path = private_valkey.url.removeprefix("unix://")
     with pytest.raises(StoreUnavailableError, match="refused") as refusal:
-        await connect(Address.of(f"unix://{login}{path}"), ignore)
+        await connect(Address.parse(f"unix://{login}{path}"), ignore)
     assert "wrong-secret" not in str(refusal.value)
 
 
@@ -248,9 +248,9 @@ async def test_a_refused_preparation_closes_the_connection(valkey_url: str) -> N
     ended = asyncio.Event()
     with pytest.raises(StoreUnavailableError, match="NONSENSE was refused"):
         await connect(
-            Address.of(valkey_url),
+            Address.parse(valkey_url),
             lambda _: ended.set(),
-            lambda wire: send_all(wire, [("NONSENSE",), ("PING",)]),
+            lambda wire: run_all(wire, [("NONSENSE",), ("PING",)]),
         )
     async with asyncio.timeout(10):
         await ended.wait()
@@ -259,7 +259,7 @@ async def test_a_refused_preparation_closes_the_connection(valkey_url: str) -> N
 async def test_nobody_there_is_an_os_error(tmp_path: Path, unused_tcp_port: int) -> None:
     for url in (f"unix://{tmp_path / 'nobody'}", f"redis://127.0.0.1:{unused_tcp_port}"):
         with pytest.raises(OSError, match=r"."):
-            await connect(Address.of(url), ignore)
+            await connect(Address.parse(url), ignore)
 
 
 async def test_a_frozen_server_is_left_when_the_caller_has_waited_enough(
@@ -269,6 +269,6 @@ async def test_a_frozen_server_is_left_when_the_caller_has_waited_enough(
     private_valkey.freeze()
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.05):
-            await connect(Address.of(private_valkey.url), lambda _: ended.set())
+            await connect(Address.parse(private_valkey.url), lambda _: ended.set())
     async with asyncio.timeout(10):
         await ended.wait()

@@ -6,17 +6,18 @@ import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
 
-from sms_router.store import resilient_connection as server_module
-from sms_router.store.connection import RedisReply
+from sms_router.store import resilient_connection
+from sms_router.store.connection import PipelinedConnection, RedisReply, connect
 from sms_router.store.errors import ScriptFailedError, StoreUnavailableError
 from sms_router.store.keys import bucket_of
-from sms_router.store.resilient_connection import STALL_TIMEOUT, WATCH_EVERY, RedisClient
+from sms_router.store.resilient_connection import CHECK_INTERVAL, STALL_TIMEOUT, RedisClient
 from sms_router.store.scripts import Script
-from sms_router.store.url import RedisUrl
+from sms_router.store.url import Address, RedisUrl
 from tests.store.calls import claim, note
 from tests.store.private_valkey import PrivateValkey
 from tests.store.shared_stores import SharedStores
@@ -28,7 +29,12 @@ PERSON = bucket_of("+14155550100")
 
 
 def server_at(url: str) -> RedisClient:
-    return RedisClient(RedisUrl.of(url).only_door)
+    (address,) = RedisUrl.parse(url).seeds
+
+    async def locate() -> Address:
+        return address
+
+    return RedisClient(locate)
 
 
 def opening(store: RedisClient, reference: str = "AC/SM") -> Awaitable[RedisReply]:
@@ -55,10 +61,10 @@ class Returns:
 
 @contextlib.asynccontextmanager
 async def started(
-    url: str, on_return: Callable[[], Awaitable[None]] | None = None
+    url: str, on_reconnect: Callable[[], Awaitable[None]] | None = None
 ) -> AsyncIterator[RedisClient]:
     store = server_at(url)
-    await store.start(on_return)
+    await store.start(on_reconnect)
     try:
         yield store
     finally:
@@ -96,7 +102,7 @@ async def unavailable(calls: int, store: RedisClient) -> None:
 
 async def test_a_script_runs_and_answers(store: RedisClient) -> None:
     assert await opening(store) == [b"claimed", 1]
-    assert store.trouble is None
+    assert store.error is None
 
 
 async def test_forgotten_scripts_are_sent_again(store: RedisClient, valkey: redis.Redis) -> None:
@@ -105,7 +111,7 @@ async def test_forgotten_scripts_are_sent_again(store: RedisClient, valkey: redi
         valkey.script_flush()
         answers = await asyncio.gather(*(opening(store, f"AC/{number}") for number in range(200)))
         assert answers == [[b"claimed", 1]] * 200
-    assert store.trouble is None
+    assert store.error is None
 
 
 async def test_all_callers_learn_of_a_killed_server_and_the_next_ones_at_once(
@@ -120,7 +126,7 @@ async def test_all_callers_learn_of_a_killed_server_and_the_next_ones_at_once(
         private_valkey.kill()
         await callers
         assert_refused_at_once(store)
-        assert store.trouble is not None
+        assert store.error is not None
         assert returns.count == 1
 
 
@@ -139,7 +145,7 @@ async def test_it_serves_again_after_a_restart_and_says_so_once(
             await asyncio.to_thread(private_valkey.start)
             await returning
             assert await opening(store, f"AC/{number}") == [b"claimed", 1]
-            assert store.trouble is None
+            assert store.error is None
     assert returns.count == 1 + times
     assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"] * times
 
@@ -176,36 +182,40 @@ async def test_a_command_of_the_very_turn_in_which_the_watch_looks_is_watched_on
     """Uvloop's clock stands still within a turn: such a command has waited for no time at all."""
     loop = asyncio.get_running_loop()
     async with started(private_valkey.url) as store, asyncio.timeout(LONG):
-        await opening(store)
-        private_valkey.freeze()
         now = loop.time()
         with monkeypatch.context() as clock:
             clock.setattr(loop, "time", lambda: now)
+            await opening(store)  # a check is due by now + CHECK_INTERVAL
+            private_valkey.freeze()
             asking = asyncio.ensure_future(opening(store, "AC/SM2"))
-            await asyncio.sleep(0)
-            assert store._watch is not None
-            store._watch.cancel()
-            store._check_stall(False)
+            clock.setattr(loop, "time", lambda: now + CHECK_INTERVAL)
+            for _ in range(2):  # the command is sent, and then the check runs
+                await asyncio.sleep(0)
         with pytest.raises(StoreUnavailableError):
             await asking
         private_valkey.thaw()
 
 
-async def test_a_held_up_process_does_not_take_redis_for_frozen(private_valkey: PrivateValkey) -> None:
+async def test_a_blocked_event_loop_does_not_take_redis_for_frozen(
+    private_valkey: PrivateValkey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop = asyncio.get_running_loop()
     async with started(private_valkey.url) as store:
+        await asyncio.sleep(2 * CHECK_INTERVAL)  # no check is due any more
         private_valkey.freeze()
-        asking = asyncio.ensure_future(opening(store))
-        await asyncio.sleep(0)
+        now = loop.time()
+        with monkeypatch.context() as clock:
+            clock.setattr(loop, "time", lambda: now)
+            asking = asyncio.ensure_future(opening(store))
+            await asyncio.sleep(0)
 
-        def be_held_up_while_the_answer_arrives() -> None:
+        def block_while_the_response_arrives() -> None:
             private_valkey.thaw()
-            time.sleep(STALL_TIMEOUT + WATCH_EVERY)
+            time.sleep(STALL_TIMEOUT + CHECK_INTERVAL)
 
-        assert store._watch is not None
-        just_before = store._watch.when() - 1e-9
-        asyncio.get_running_loop().call_at(just_before, be_held_up_while_the_answer_arrives)
+        loop.call_at(now + CHECK_INTERVAL - 1e-9, block_while_the_response_arrives)
         assert await asking == [b"claimed", 1]
-        assert store.trouble is None
+        assert store.error is None
 
 
 async def test_a_full_server_is_trouble_until_it_has_room_again(
@@ -219,7 +229,7 @@ async def test_a_full_server_is_trouble_until_it_has_room_again(
         with private_valkey.client() as admin:
             admin.config_set("maxmemory", "1mb")
             await unavailable(100, store)
-            assert "OOM" in (store.trouble or "")
+            assert "OOM" in (store.error or "")
             for _ in range(3):
                 await unavailable(1, store)
             assert returns.count == 1
@@ -227,7 +237,7 @@ async def test_a_full_server_is_trouble_until_it_has_room_again(
             admin.config_set("maxmemory", 0)
         await returning
         assert await opening(store, "AC/after") == [b"claimed", 1]
-        assert store.trouble is None
+        assert store.error is None
     assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
 
 
@@ -242,7 +252,7 @@ async def test_what_became_a_replica_is_left_for_where_the_name_leads_now(
             admin.replicaof("127.0.0.1", 1)
             await unavailable(1, store)
             async with asyncio.timeout(LONG):
-                while "refuses to write" not in (store.trouble or ""):
+                while "refuses to write" not in (store.error or ""):
                     await asyncio.sleep(0.01)
             assert_refused_at_once(store)
             returning = asyncio.create_task(returns.next())
@@ -261,25 +271,31 @@ async def test_a_run_that_fails_on_its_own_keys_is_no_trouble_of_redis(
         await opening(store)
     with pytest.raises(ScriptFailedError, match="ERR"):
         await store.run((broken, (), ()))
-    assert store.trouble is None
+    assert store.error is None
     assert await opening(store, "AC/SM2") == [b"claimed", 1]
 
 
 async def test_the_late_close_of_an_old_connection_does_not_drop_the_new_one(
-    private_valkey: PrivateValkey,
+    private_valkey: PrivateValkey, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    connections: list[PipelinedConnection] = []
+
+    async def recording_connect(*arguments: Any) -> PipelinedConnection:
+        connections.append(await connect(*arguments))
+        return connections[-1]
+
+    monkeypatch.setattr(resilient_connection, "connect", recording_connect)
     returns = Returns()
     async with started(private_valkey.url, returns) as store:
         await returns.next()
-        old = store._wire
-        assert old is not None
+        (old,) = connections
         private_valkey.freeze()
         await unavailable(1, store)
         returning = asyncio.create_task(returns.next())
         private_valkey.thaw()
         await returning
         old.connection_lost(None)
-        assert store.trouble is None
+        assert store.error is None
         assert await opening(store, "AC/after") == [b"claimed", 1]
 
 
@@ -360,7 +376,7 @@ async def test_asking_for_return_brings_one(valkey_url: str) -> None:
         await returns.next()
         returning = asyncio.create_task(returns.next())
         for _ in range(5):
-            store.ask_for_return()
+            store.retry_pending()
         await returning
     assert returns.count == 2
 
@@ -368,12 +384,12 @@ async def test_asking_for_return_brings_one(valkey_url: str) -> None:
 async def test_trouble_says_why(
     tmp_path: Path, private_valkey: PrivateValkey, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(server_module, "CONNECT_TIMEOUT", 0.1)
+    monkeypatch.setattr(resilient_connection, "CONNECT_TIMEOUT", 0.1)
     async with started(f"unix://{tmp_path / 'nobody'}") as store:
-        assert "No such file" in (store.trouble or "")
+        assert "No such file" in (store.error or "")
     private_valkey.freeze()
     async with started(private_valkey.url) as store:
-        assert store.trouble == "cannot be reached: no answer in time"
+        assert store.error == "cannot be reached: no answer in time"
     private_valkey.thaw()
 
 

@@ -61,7 +61,7 @@ async def test_before_redis_is_heard_the_machine_is_believed_once(tmp_path: Path
     clock = machine.clock(store)
     machine.wall += DAY
     machine.steady += 3
-    await clock.ask()
+    await clock.sync()
     assert clock() == 1_700_000_003
 
 
@@ -72,12 +72,12 @@ async def test_redis_time_counts_whatever_the_machine_says(
     machine.wall = now_of(valkey) + wrong
     clock = machine.clock(store)
     before = now_of(valkey)
-    await clock.ask()
+    await clock.sync()
     assert before <= clock() <= now_of(valkey)
     machine.wall += 5 * wrong
     machine.steady += 7
     assert before + 7 <= clock() <= now_of(valkey) + 7
-    assert clock.of(machine.steady - 100) == pytest.approx(clock() - 100)
+    assert clock.time_of(machine.steady - 100) == pytest.approx(clock() - 100)
 
 
 async def test_a_slow_answer_does_not_move_a_clock_that_is_right(
@@ -88,13 +88,13 @@ async def test_a_slow_answer_does_not_move_a_clock_that_is_right(
         store = Store(f"unix://{tmp_path / 'slow'}")
         await store.start()
         clock = ServerClock(store)
-        await clock.ask()
-        right = clock.of(0)
+        await clock.sync()
+        right = clock.time_of(0)
         proxy.delay = 0.1
         for _ in range(2):
-            await clock.ask()
+            await clock.sync()
         await store.aclose()
-    assert clock.of(0) == pytest.approx(right, abs=0.02)
+    assert clock.time_of(0) == pytest.approx(right, abs=0.02)
 
 
 @pytest.mark.parametrize(
@@ -119,11 +119,11 @@ async def test_an_operator_is_told_of_a_clock_that_is_wrong(
     machine.wall = now_of(valkey) + wrong
     clock = machine.clock(store)
     for _ in range(3):
-        await clock.ask()
+        await clock.sync()
     assert clock.notices() == told
     machine.wall = now_of(valkey)
     for _ in range(2):
-        await clock.ask()
+        await clock.sync()
     assert clock.notices() == []
     assert len(caplog.messages) == (2 if told else 0), "said once, and once that it is over"
 
@@ -135,12 +135,12 @@ async def test_the_clock_follows_when_redis_clock_is_set(tmp_path: Path, machine
         store = Store(valkey.url)
         await store.start()
         clock = machine.clock(store)
-        await clock.ask()
+        await clock.sync()
         began = clock()
         for ahead in (HOUR, DAY, -HOUR, 0.0):
             turned.set_offset(ahead)
             async with asyncio.timeout(10):
                 while clock() - began != pytest.approx(ahead, abs=60):  # Valkey looks ten times a second
-                    await clock.ask()
+                    await clock.sync()
                     await asyncio.sleep(0.01)
         await store.aclose()

@@ -11,7 +11,7 @@ from sms_router.store.slots import (
     Redirection,
     RedirectKind,
     owners_of,
-    redirection_of,
+    parse_redirection,
     slot_of,
 )
 
@@ -39,7 +39,7 @@ OWNERS: list[tuple[list[Any], dict[int, Node]]] = [
 
 @pytest.mark.parametrize(("error", "redirection"), REDIRECTIONS)
 def test_an_error_says_where_a_command_belongs(error: str, redirection: Redirection | None) -> None:
-    assert redirection_of(error, "10.0.0.1") == redirection
+    assert parse_redirection(error, "10.0.0.1") == redirection
 
 
 @pytest.mark.parametrize(("answer", "owners"), OWNERS)

@@ -1,11 +1,11 @@
 from __future__ import annotations
 
+import ssl
 from pathlib import Path
 
 import pytest
 
-from sms_router.store.address import Address
-from sms_router.store.url import RedisUrl, Topology
+from sms_router.store.url import Address, RedisUrl, Topology
 
 READ = [
     ("redis://h:1/2", Topology.SERVER, (Address("h", 1, database=2),), Address("h", 1, database=2), ""),
@@ -64,18 +64,18 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(("url", "kind", "doors", "login", "master"), READ)
+@pytest.mark.parametrize(("url", "topology", "seeds", "login", "master"), READ)
 def test_a_url_says_what_redis_is(
-    url: str, kind: Topology, doors: tuple[Address, ...], login: Address, master: str
+    url: str, topology: Topology, seeds: tuple[Address, ...], login: Address, master: str
 ) -> None:
-    found = RedisUrl.of(url)
-    assert (found.kind, found.seeds, found.login, found.master) == (kind, doors, login, master)
+    found = RedisUrl.parse(url)
+    assert (found.topology, found.seeds, found.login, found.master) == (topology, seeds, login, master)
 
 
 @pytest.mark.parametrize(("url", "sentence"), REFUSED)
 def test_a_refusal_says_what_to_write(url: str, sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
-        RedisUrl.of(url)
+        RedisUrl.parse(url)
 
 
 @pytest.mark.parametrize(
@@ -83,24 +83,69 @@ def test_a_refusal_says_what_to_write(url: str, sentence: str) -> None:
 )
 def test_an_option_that_does_not_exist_is_named(url: str) -> None:
     with pytest.raises(ValueError, match="has the option 'foo', which redis-py does not know"):
-        RedisUrl.of(url)
+        RedisUrl.parse(url)
 
 
 @pytest.mark.parametrize(
     "url", ["redis://a?socket_timeout=5&health_check_interval=3", "redis+cluster://a?protocol=3"]
 )
 def test_options_of_redis_py_are_taken(url: str) -> None:
-    RedisUrl.of(url)
+    RedisUrl.parse(url)
 
 
 @pytest.mark.parametrize("url", ["rediss+cluster://a,b?ssl_cert_reqs=none", "rediss+sentinel://a,b/mine"])
 def test_tls_holds_for_every_server(url: str) -> None:
-    found = RedisUrl.of(url)
+    found = RedisUrl.parse(url)
     assert found.login.tls is not None
-    assert {door.tls for door in found.seeds} == {found.login.tls}
-    assert found.url.startswith("rediss://a")
+    assert {seed.tls for seed in found.seeds} == {found.login.tls}
+    assert found.first_url.startswith("rediss://a")
 
 
 def test_a_certificate_that_is_not_there_is_no_url_mistake(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="No such file"):
-        RedisUrl.of(f"rediss+cluster://a?ssl_ca_certs={tmp_path / 'none.pem'}")
+        RedisUrl.parse(f"rediss+cluster://a?ssl_ca_certs={tmp_path / 'none.pem'}")
+
+
+ADDRESSES = [
+    ("redis://localhost", Address("localhost", 6379)),
+    ("redis://10.0.0.1:7000/3", Address("10.0.0.1", 7000, database=3)),
+    ("redis://:p%40ss@h", Address("h", 6379, password="p@ss")),
+    ("redis://user:pass@h:1", Address("h", 1, username="user", password="pass")),
+    ("unix:///tmp/s", Address("localhost", 6379, path="/tmp/s")),
+    ("unix://:secret@/tmp/s?db=2", Address("localhost", 6379, path="/tmp/s", password="secret", database=2)),
+]
+
+HANDSHAKES = [
+    (Address("h", 1), []),
+    (Address("h", 1, password="p"), [("AUTH", "p")]),
+    (Address("h", 1, username="u", password="p", database=2), [("AUTH", "u", "p"), ("SELECT", 2)]),
+]
+
+
+@pytest.mark.parametrize(("url", "address"), ADDRESSES)
+def test_a_plain_url_is_an_address(url: str, address: Address) -> None:
+    assert Address.parse(url) == address
+
+
+@pytest.mark.parametrize(("address", "commands"), HANDSHAKES)
+def test_a_connection_begins_with_the_login(address: Address, commands: list[tuple[object, ...]]) -> None:
+    assert address.handshake() == commands
+
+
+@pytest.mark.parametrize("url", ["http://localhost", "localhost:6379", ""])
+def test_another_url_is_no_address(url: str) -> None:
+    with pytest.raises(ValueError, match="URL"):
+        Address.parse(url)
+
+
+def test_tls_checks_the_certificate_unless_the_url_says_otherwise() -> None:
+    strict, lax = Address.parse("rediss://h").tls, Address.parse("rediss://h?ssl_cert_reqs=none").tls
+    assert strict is not None
+    assert strict.verify_mode is ssl.CERT_REQUIRED
+    assert strict.check_hostname
+    assert lax is not None
+    assert lax.verify_mode is ssl.CERT_NONE
+
+
+def test_the_password_is_not_shown() -> None:
+    assert "secret" not in repr(Address.parse("redis://:secret@h"))

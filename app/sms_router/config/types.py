@@ -72,7 +72,7 @@ def _api_base_url(value: str) -> str:
 def _redis_url(value: str) -> str:
     try:
         if value:
-            RedisUrl.of(value)
+            RedisUrl.parse(value)
     except OSError as error:
         raise ValueError(f"names a certificate that cannot be read: {error}") from error
     return value

@@ -325,8 +325,8 @@ class Outbox:
         """Return a time of the monotonic clock by the clock of Redis, in milliseconds; empty when unknown."""
         if monotonic is None or self._clock is None:
             return b""
-        await self._clock.ask()
-        return int(self._clock.of(monotonic) * 1000)
+        await self._clock.sync()
+        return int(self._clock.time_of(monotonic) * 1000)
 
 
 def _state_and_cause(result: Sent | Rejected | Unknown | Cancelled) -> tuple[SendState, str]:

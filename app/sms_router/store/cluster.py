@@ -1,7 +1,7 @@
-"""A Redis Cluster: each script goes to the node that owns its keys' slot.
+"""A Redis Cluster: each script runs on the node that has the slot of its keys.
 
-Every node has its own connection and its own breaker, so that a dead one costs only the people whose
-keys it holds. Who owns what is read at the start, and again when a node is lost or redirects us.
+Every node has its own connection and circuit breaker, so that a dead node affects only the contacts whose
+keys it has. The topology is read at the start, and again when a node is lost or redirects a command.
 """
 
 from __future__ import annotations
@@ -15,257 +15,246 @@ from dataclasses import replace
 
 import hiredis
 
-from sms_router.store.address import Address
-from sms_router.store.connection import RedisReply, ask_once
+from sms_router.store.connection import RedisReply, run_once
 from sms_router.store.errors import RedirectedError, StoreUnavailableError
 from sms_router.store.keys import ALL_BUCKETS
 from sms_router.store.resilient_connection import STALL_TIMEOUT, Observe, RedisClient, unobserved
 from sms_router.store.scripts import Call
 from sms_router.store.slots import SLOT_OF_BUCKET, Node, Redirection, RedirectKind, owners_of, slot_of
-from sms_router.store.url import RedisUrl
+from sms_router.store.url import Address, RedisUrl
 from sms_router.tasks import cancel_and_wait
 
 log = logging.getLogger("sms_router.store")
 
-MOST_TURNS = 16
-"""Redirections that one script run follows, tries again included."""
+MAX_REDIRECTS = 16
+"""Redirections that one call follows, TRYAGAIN included."""
 
-TRY_AGAIN_AFTER = 0.02
-"""Seconds; a slot on its way has some of the keys here and some there."""
+TRYAGAIN_INTERVAL = 0.02
+"""Seconds; a slot that is being moved has some of the keys on each node."""
 
-ANSWER_WITHIN = 0.5
-"""Seconds for one node to say who owns what; then the next one is asked."""
+TOPOLOGY_TIMEOUT = 0.5
+"""Seconds for one node to return the topology; then the next one is asked."""
 
-PAUSE = 0.25
-"""Seconds between two looks at the Cluster, however much redirects us."""
+MIN_REFRESH_INTERVAL = 0.25
+"""Seconds between two readings of the topology, however many commands are redirected."""
 
-LOOK_AGAIN = 1.0
-"""Seconds after which the Cluster is looked at again while a node does not serve."""
+REFRESH_INTERVAL = 1.0
+"""Seconds between two readings of the topology while a node does not serve."""
 
-LONGEST_WAIT = 30.0
-"""Seconds at the most until what could not be done is tried again, though every node serves: a slot may
-be on its way for minutes."""
+MAX_RETRY_INTERVAL = 30.0
+"""Seconds until ``on_reconnect`` is called again, though every node serves: moving a slot takes minutes."""
 
-_BUCKET_AT = dict(zip(SLOT_OF_BUCKET, ALL_BUCKETS, strict=True))
+_BUCKET_OF_SLOT = dict(zip(SLOT_OF_BUCKET, ALL_BUCKETS, strict=True))
 
 
 class RedisClusterClient:
-    """The nodes that hold our keys. Has what `Server` has, for keys of many slots."""
+    """The nodes that have our keys; with the interface of `RedisClient`, for keys of many slots."""
 
-    def __init__(self, deployment: RedisUrl, observe: Observe = unobserved) -> None:
-        """Remember the nodes to ask first, and who is told how long they take; `start` connects."""
+    def __init__(self, url: RedisUrl, observe: Observe = unobserved) -> None:
         self._observe = observe
-        self._seeds = deployment.seeds
-        self._login = deployment.login
+        self._seeds = url.seeds
+        self._login = url.login
         self._nodes: dict[Node, RedisClient] = {}
         self._owners: dict[int, RedisClient] = {}
+        """By slot."""
         self._starting: dict[Node, asyncio.Task[None]] = {}
-        self._keeper: asyncio.Task[None] | None = None
-        self._attention = asyncio.Event()
-        self._on_return: Callable[[], Awaitable[None]] | None = None
-        self._wanted = False
-        """True while something waits to be done with ``on_return``."""
-        self._wait = LOOK_AGAIN
-        self._not_before = 0.0
-        self._doubtful = False
-        self._unknown: str | None = "not connected yet"
-        """Why nobody could say who owns what, or None."""
+        self._refreshing: asyncio.Task[None] | None = None
+        self._wake = asyncio.Event()
+        self._on_reconnect: Callable[[], Awaitable[None]] | None = None
+        self._is_pending = False
+        """Whether ``on_reconnect`` is to be called."""
+        self._retry_interval = REFRESH_INTERVAL
+        self._retry_at = 0.0
+        self._is_stale = False
+        """Whether the topology may have changed."""
+        self._topology_error: str | None = "not connected yet"
+        """Why no node has returned the topology."""
 
     @property
-    def trouble(self) -> str | None:
-        """Which nodes do not serve and why, or None while all of them do."""
+    def error(self) -> str | None:
+        """Which nodes do not serve and why; None while all of them do."""
         if not self._owners:
-            return self._unknown
-        held = Counter(map(id, self._owners.values()))
+            return self._topology_error
+        slots = Counter(map(id, self._owners.values()))
         reasons = [
-            f"node {node.host}:{node.port} with {held[id(server)]} of {len(SLOT_OF_BUCKET)} parts of the"
-            f" data: {server.trouble}"
-            for node, server in self._nodes.items()
-            if server.trouble is not None and id(server) in held
+            f"node {node.host}:{node.port} with {slots[id(client)]} of {len(SLOT_OF_BUCKET)} parts of the"
+            f" data: {client.error}"
+            for node, client in self._nodes.items()
+            if client.error is not None and id(client) in slots
         ]
-        if orphans := len(SLOT_OF_BUCKET) - len(self._owners):
-            reasons.append(f"no node has {orphans} of {len(SLOT_OF_BUCKET)} parts of the data")
+        if missing := len(SLOT_OF_BUCKET) - len(self._owners):
+            reasons.append(f"no node has {missing} of {len(SLOT_OF_BUCKET)} parts of the data")
         return "; ".join(reasons) or None
 
-    async def start(self, on_return: Callable[[], Awaitable[None]] | None = None) -> None:
-        """Connect to the nodes, or begin to look for them; ``on_return`` is as `Server.start` has it."""
-        self._on_return = on_return
-        await self._look()
+    async def start(self, on_reconnect: Callable[[], Awaitable[None]] | None = None) -> None:
+        """Connect to the nodes, now or later; ``on_reconnect`` is as in `RedisClient.start`."""
+        self._on_reconnect = on_reconnect
+        await self._read_topology()
         await asyncio.gather(*self._starting.values(), return_exceptions=True)
-        self.ask_for_return()
-        self._keeper = asyncio.create_task(self._keep(), name="cluster-keeper")
+        self.retry_pending()
+        self._refreshing = asyncio.create_task(self._refresh_loop(), name="cluster-refresh")
 
     async def aclose(self) -> None:
-        """Close everything; callers that wait for an answer are told."""
-        await cancel_and_wait(self._keeper)
-        await self._leave(tuple(self._nodes))
-        self._unknown = "closed"
+        """Close every connection; pending callers fail."""
+        await cancel_and_wait(self._refreshing)
+        await self._disconnect(tuple(self._nodes))
+        self._topology_error = "closed"
 
-    def ask_for_return(self) -> None:
-        """Run ``on_return`` again soon: something waits for it."""
-        self._wanted = True
-        self._attention.set()
+    def retry_pending(self) -> None:
+        """Call ``on_reconnect`` again soon, because something waits for it."""
+        self._is_pending = True
+        self._wake.set()
 
-    async def run(
-        self,
-        call: Call,
-        patience: float | None = None,
-    ) -> RedisReply:
-        """Run a script where its keys are; they share one slot.
+    async def run(self, call: Call, time_limit: float | None = None) -> RedisReply:
+        """Run a script on the node of its keys, which share one slot.
 
         Raises:
-            StoreUnavailableError: as `Server.run`, when that node does not serve.
-            ScriptFailedError: when it serves and this script run failed.
+            StoreUnavailableError: as `RedisClient.run`, when that node does not serve.
+            ScriptFailedError: when it serves and this script failed.
 
         """
         slot = slot_of(call[1][0])
         owner = self._owners.get(slot)
         if owner is None:
-            raise StoreUnavailableError(self.trouble or f"no node has the slot {slot}")
+            raise StoreUnavailableError(self.error or f"no node has the slot {slot}")
         try:
-            return await owner.run(call, patience)
+            return await owner.run(call, time_limit)
         except RedirectedError as error:
-            return await self._follow(error, slot, call, patience)
+            return await self._follow(error, slot, call, time_limit)
 
     async def _follow(
-        self,
-        error: RedirectedError,
-        slot: int,
-        call: Call,
-        patience: float | None,
+        self, error: RedirectedError, slot: int, call: Call, time_limit: float | None
     ) -> RedisReply:
-        """Run it where it was sent, for as long as one answer may be owed."""
+        """Follow redirections for as long as one response may take."""
         loop = asyncio.get_running_loop()
-        until = loop.time() + (STALL_TIMEOUT if patience is None else min(patience, STALL_TIMEOUT))
-        for _ in range(MOST_TURNS):
-            server, turn = await self._turned(error.redirection, slot)
-            left = until - loop.time()
-            if server is None or left <= 0:
+        deadline = loop.time() + (STALL_TIMEOUT if time_limit is None else min(time_limit, STALL_TIMEOUT))
+        for _ in range(MAX_REDIRECTS):
+            client = await self._redirect(error.redirection, slot)
+            remaining = deadline - loop.time()
+            if client is None or remaining <= 0:
                 break
-            run = server.run_asking if turn is RedirectKind.ASK else server.run
+            run = client.run_asking if error.redirection.kind is RedirectKind.ASK else client.run
             try:
-                return await run(call, left)
+                return await run(call, remaining)
             except RedirectedError as another:
                 error = another
-        raise StoreUnavailableError(f"{error}, and so on: its slot is on its way") from error
+        raise StoreUnavailableError(f"{error}, and so on: its slot is being moved") from error
 
-    async def _turned(self, redirection: Redirection, slot: int) -> tuple[RedisClient | None, RedirectKind]:
-        """Return who is to be asked now."""
-        turn, node = redirection
+    async def _redirect(self, redirection: Redirection, slot: int) -> RedisClient | None:
+        """Return the client for a redirected command."""
+        kind, node = redirection
         if node is None:
-            await asyncio.sleep(TRY_AGAIN_AFTER)
-            return self._owners.get(slot), turn
-        server = self._node(node)
-        if turn is RedirectKind.MOVED:
-            self._owners[slot] = server
+            await asyncio.sleep(TRYAGAIN_INTERVAL)
+            return self._owners.get(slot)
+        client = self._client_of(node)
+        if kind is RedirectKind.MOVED:
+            self._owners[slot] = client
             self._invalidate_topology()
         if (starting := self._starting.get(node)) is not None:
             await asyncio.wait({starting}, timeout=STALL_TIMEOUT)
-        return server, turn
+        return client
 
-    def _node(self, node: Node) -> RedisClient:
-        """Return a node's server, and begin to connect to one that is new."""
-        if (server := self._nodes.get(node)) is None:
+    def _client_of(self, node: Node) -> RedisClient:
+        """Return a node's client; that of a new node starts to connect."""
+        if (client := self._nodes.get(node)) is None:
             address = replace(self._login, host=node.host, port=node.port)
 
             async def locate() -> Address:
                 return address
 
-            server = self._nodes[node] = RedisClient(
+            client = self._nodes[node] = RedisClient(
                 locate,
                 node=str(address),
                 on_change=self._invalidate_topology,
                 probe=ALL_BUCKETS[0].probe,
                 observe=self._observe,
             )
-            starting = asyncio.create_task(server.start(self._came_back), name=f"start-{address}")
+            starting = asyncio.create_task(client.start(self._on_node_reconnect), name=f"start-{address}")
             self._starting[node] = starting
             starting.add_done_callback(lambda _: self._starting.pop(node, None))
-        return server
+        return client
 
-    async def _came_back(self) -> None:
-        self.ask_for_return()
+    async def _on_node_reconnect(self) -> None:
+        self.retry_pending()
 
     def _invalidate_topology(self) -> None:
-        """Have the Cluster looked at soon: somebody may own other slots than we know."""
-        self._doubtful = True
-        self._attention.set()
+        self._is_stale = True
+        self._wake.set()
 
-    async def _keep(self) -> None:
-        """Look at the Cluster when something has changed; call ``on_return`` when all of it serves again."""
+    async def _refresh_loop(self) -> None:
+        """Read the topology when it may have changed; call ``on_reconnect`` when all nodes serve again."""
         loop = asyncio.get_running_loop()
-        looked = loop.time()
+        read_at = loop.time()
         while True:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._rest(loop.time())):
-                    await self._attention.wait()
-            self._attention.clear()
-            if self._doubtful or (self.trouble is not None and loop.time() - looked >= LOOK_AGAIN):
-                self._doubtful = False
-                looked = loop.time()
-                await self._look()
-            if self._wanted and self.trouble is None and loop.time() >= self._not_before:
-                await self._do_what_waited()
-            await asyncio.sleep(PAUSE)
+                async with asyncio.timeout(self._max_sleep(loop.time())):
+                    await self._wake.wait()
+            self._wake.clear()
+            if self._is_stale or (self.error is not None and loop.time() - read_at >= REFRESH_INTERVAL):
+                self._is_stale = False
+                read_at = loop.time()
+                await self._read_topology()
+            if self._is_pending and self.error is None and loop.time() >= self._retry_at:
+                await self._call_on_reconnect()
+            await asyncio.sleep(MIN_REFRESH_INTERVAL)
 
-    def _rest(self, now: float) -> float | None:
-        """Return after how many seconds there is something to do, even if nobody calls."""
-        if self.trouble is not None:
-            return LOOK_AGAIN
-        return max(0.0, self._not_before - now) if self._wanted else None
+    def _max_sleep(self, now: float) -> float | None:
+        if self.error is not None:
+            return REFRESH_INTERVAL
+        return max(0.0, self._retry_at - now) if self._is_pending else None
 
-    async def _do_what_waited(self) -> None:
-        self._wanted = False
+    async def _call_on_reconnect(self) -> None:
+        self._is_pending = False
         try:
-            if self._on_return is not None:
-                await self._on_return()
-            self._wait = LOOK_AGAIN
+            if self._on_reconnect is not None:
+                await self._on_reconnect()
+            self._retry_interval = REFRESH_INTERVAL
         except StoreUnavailableError:
-            self._wanted = True
-            self._not_before = asyncio.get_running_loop().time() + self._wait
-            self._wait = min(self._wait * 2, LONGEST_WAIT)
+            self._is_pending = True
+            self._retry_at = asyncio.get_running_loop().time() + self._retry_interval
+            self._retry_interval = min(self._retry_interval * 2, MAX_RETRY_INTERVAL)
         except Exception:
             log.exception("work that waited for Redis failed")
 
-    async def _look(self) -> None:
-        """Learn who owns what, of the first node that says so; ours that serve are asked first."""
-        known = sorted(self._nodes.items(), key=lambda each: each[1].trouble is not None)
+    async def _read_topology(self) -> None:
+        """Read the topology from the first node that returns it; connected nodes are asked first."""
+        known = sorted(self._nodes.items(), key=lambda item: item[1].error is not None)
         nodes = [replace(self._login, host=node.host, port=node.port) for node, _ in known]
         reasons = []
         for address in dict.fromkeys((*nodes, *self._seeds)):
             try:
-                async with asyncio.timeout(ANSWER_WITHIN):
-                    answer = await ask_once(address, ("CLUSTER", "SLOTS"))
+                async with asyncio.timeout(TOPOLOGY_TIMEOUT):
+                    response = await run_once(address, ("CLUSTER", "SLOTS"))
             except (OSError, TimeoutError, StoreUnavailableError) as error:
                 reasons.append(f"{address}: {str(error) or 'no answer in time'}")
                 continue
-            if isinstance(answer, hiredis.ReplyError):
-                reasons.append(_explained(address, answer))
-            elif owners := owners_of(SLOT_OF_BUCKET, answer, address.host):
+            if isinstance(response, hiredis.ReplyError):
+                reasons.append(_describe(address, response))
+            elif owners := owners_of(SLOT_OF_BUCKET, response, address.host):
                 await self._apply_topology(owners)
                 return
             else:
                 reasons.append(f"{address}: knows of no slots; is the Cluster set up?")
-        self._unknown = f"no node of the Cluster can be asked: {'; '.join(reasons)}"
+        self._topology_error = f"no node of the Cluster can be asked: {'; '.join(reasons)}"
 
     async def _apply_topology(self, owners: Mapping[int, Node]) -> None:
-        """Take over who owns what, and leave the nodes that own nothing any more."""
+        """Use the new owners, and disconnect from nodes that have no slot any more."""
         for slot, node in owners.items():
-            self._node(node).probe = _BUCKET_AT[slot].probe
-        self._owners = {slot: self._node(node) for slot, node in owners.items()}
-        if gone := [node for node in self._nodes if node not in set(owners.values())]:
-            await asyncio.sleep(STALL_TIMEOUT)  # nobody is owed an answer for longer
-            still = {id(server) for server in self._owners.values()}
-            await self._leave([node for node in gone if id(self._nodes[node]) not in still])
+            self._client_of(node).probe = _BUCKET_OF_SLOT[slot].probe
+        self._owners = {slot: self._client_of(node) for slot, node in owners.items()}
+        if leaving := [node for node in self._nodes if node not in set(owners.values())]:
+            await asyncio.sleep(STALL_TIMEOUT)  # every pending response has arrived or failed by then
+            used = {id(client) for client in self._owners.values()}
+            await self._disconnect([node for node in leaving if id(self._nodes[node]) not in used])
 
-    async def _leave(self, nodes: Collection[Node]) -> None:
-        leaving = [self._nodes.pop(node) for node in nodes]
+    async def _disconnect(self, nodes: Collection[Node]) -> None:
+        clients = [self._nodes.pop(node) for node in nodes]
         starting = [self._starting[node] for node in nodes if node in self._starting]
         await cancel_and_wait(*starting)
-        await asyncio.gather(*(server.aclose() for server in leaving))
+        await asyncio.gather(*(client.aclose() for client in clients))
 
 
-def _explained(address: Address, error: hiredis.ReplyError) -> str:
+def _describe(address: Address, error: hiredis.ReplyError) -> str:
     if "cluster support disabled" in str(error):
         return f"{address} is no node of a Cluster; set REDIS_URL=redis://{address}"
     return f"{address}: {error}"

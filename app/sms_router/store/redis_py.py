@@ -1,4 +1,4 @@
-"""Clients of redis-py's for everything off the hot path, whatever kind of Redis the URL names."""
+"""redis-py clients for everything off the hot path, whatever the topology of Redis."""
 
 from __future__ import annotations
 
@@ -19,82 +19,92 @@ from sms_router.store.scripts import Call
 from sms_router.store.url import RedisUrl, Topology
 
 CLIENT_ERRORS = (RedisError, RedisClusterException)
-"""What these clients raise when Redis does not serve; one of a Cluster's is no other's."""
+"""What these clients raise when Redis does not serve; a Cluster has an exception class of its own."""
 
 
-def sync_client(url: str, seconds: float = 10.0, *, patient: bool = True) -> redis.Redis:
-    """Return a client for a command at a terminal, or for a thread; ``seconds`` bound each answer.
+def sync_client(url: str, seconds: float = 10.0, *, retry: bool = True) -> redis.Redis:
+    """Return a client for a command or a thread.
 
-    A Cluster's has the same commands, for keys of one slot at a time and for pipelines over many, so
-    that nobody needs to know which it is. Unless it is ``patient``, a lost connection is tried once more
-    and then told, without a pause.
+    A Cluster's client has the same commands, for keys of one slot at a time and for pipelines over many.
+
+    Args:
+        url: a Redis URL.
+        seconds: for each response.
+        retry: try again for some seconds when the connection is lost; otherwise once, without a pause.
 
     Raises:
-        redis.RedisError: when no node of a Cluster can be asked.
+        redis.RedisError: when no node of a Cluster answers.
 
     """
-    at = RedisUrl.of(url)
-    again: dict[str, Any] = {} if patient else {"retry": Retry(NoBackoff(), 1)}
-    match at.kind:
+    parsed = RedisUrl.parse(url)
+    retries: dict[str, Any] = {} if retry else {"retry": Retry(NoBackoff(), 1)}
+    match parsed.topology:
         case Topology.SERVER:
-            return redis.Redis.from_url(url, socket_timeout=seconds, **again)
+            return redis.Redis.from_url(url, socket_timeout=seconds, **retries)
         case Topology.CLUSTER:
-            nodes = [redis.cluster.ClusterNode(door.host, door.port) for door in at.seeds]
+            nodes = [redis.cluster.ClusterNode(node.host, node.port) for node in parsed.seeds]
             try:
                 cluster = redis.RedisCluster(
                     startup_nodes=nodes,
                     require_full_coverage=False,
                     socket_timeout=seconds,
-                    **again,
-                    **_connecting(at),
+                    **retries,
+                    **_server_options(parsed),
                 )
             except RedisClusterException as error:
                 raise redis.ConnectionError(str(error)) from error
             return cast("redis.Redis", cluster)
         case Topology.SENTINEL:
             sentinels = redis.Sentinel(
-                [(door.host, door.port) for door in at.seeds],
-                sentinel_kwargs={**_asking(at), "socket_timeout": seconds},
+                [(sentinel.host, sentinel.port) for sentinel in parsed.seeds],
+                sentinel_kwargs={**_sentinel_options(parsed), "socket_timeout": seconds},
                 socket_timeout=seconds,
-                **again,
-                **_connecting(at),
+                **retries,
+                **_server_options(parsed),
             )
-            return cast("redis.Redis", sentinels.master_for(at.master, connection_pool_class=_Pool))
+            return cast("redis.Redis", sentinels.master_for(parsed.master, connection_pool_class=_Pool))
 
 
-def async_client(url: str, connect_within: float, *, again: bool = True) -> redis.asyncio.Redis:
-    """Return a client for a loop; it connects when it is first used, and `client_of` tells what it is.
+def async_client(url: str, connect_within: float, *, retry: bool = True) -> redis.asyncio.Redis:
+    """Return a client for an event loop, like that of `sync_client`; it connects at the first command.
 
-    ``connect_within`` is in seconds. Unless ``again`` is true, a lost connection is told at once.
+    Args:
+        url: a Redis URL.
+        connect_within: seconds.
+        retry: try again for some seconds when the connection is lost; otherwise not at all.
+
     """
-    at = RedisUrl.of(url)
+    parsed = RedisUrl.parse(url)
     options: dict[str, Any] = {"socket_connect_timeout": connect_within}
-    if not again:
+    if not retry:
         options["retry"] = AsyncRetry(NoBackoff(), 0)
-    match at.kind:
+    match parsed.topology:
         case Topology.SERVER:
             return redis.asyncio.Redis.from_url(url, **options)
         case Topology.CLUSTER:
-            nodes = [redis.asyncio.cluster.ClusterNode(door.host, door.port) for door in at.seeds]
-            options["retry"] = AsyncRetry(NoBackoff(), 1)  # the second try knows where the slots are now
+            nodes = [redis.asyncio.cluster.ClusterNode(node.host, node.port) for node in parsed.seeds]
+            options["retry"] = AsyncRetry(NoBackoff(), 1)  # the second attempt knows the present topology
             cluster = redis.asyncio.RedisCluster(
-                startup_nodes=nodes, require_full_coverage=False, **options, **_connecting(at)
+                startup_nodes=nodes, require_full_coverage=False, **options, **_server_options(parsed)
             )
             return cast("redis.asyncio.Redis", cluster)
         case Topology.SENTINEL:
             sentinels = redis.asyncio.Sentinel(
-                [(door.host, door.port) for door in at.seeds],
-                sentinel_kwargs={**_asking(at), "socket_timeout": connect_within, **options},
+                [(sentinel.host, sentinel.port) for sentinel in parsed.seeds],
+                sentinel_kwargs={
+                    **_sentinel_options(parsed),
+                    "socket_timeout": connect_within,
+                    **options,
+                },
                 **options,
-                **_connecting(at),
+                **_server_options(parsed),
             )
-            return cast(
-                "redis.asyncio.Redis", sentinels.master_for(at.master, connection_pool_class=_AsyncPool)
-            )
+            master = sentinels.master_for(parsed.master, connection_pool_class=_AsyncPool)
+            return cast("redis.asyncio.Redis", master)
 
 
 def run_script(client: redis.Redis | redis.asyncio.Redis, call: Call) -> Any:
-    """Run a script by its source; of an asynchronous client, the result is to be awaited."""
+    """Run a script by its source; an asynchronous client returns an awaitable."""
     script, keys, arguments = call
     return client.execute_command("EVAL", script.source, len(keys), *keys, *arguments)
 
@@ -103,14 +113,14 @@ def run_script(client: redis.Redis | redis.asyncio.Redis, call: Call) -> Any:
 async def subscribed(
     client: redis.asyncio.Redis, *channels: str
 ) -> AsyncIterator[redis.asyncio.client.PubSub]:
-    """Subscribe to channels; the subscription gives what is published from now on.
+    """Subscribe to channels; yield the subscription.
 
-    Each node of a Cluster hears what is published at any of them, so one is picked at random: a
-    client that lost its subscription with a node soon finds another.
+    Every node of a Cluster receives what is published at any of them, so a random one is used: a client
+    that loses it soon finds another.
     """
     if isinstance(client, redis.asyncio.RedisCluster):
         await client.initialize()
-        node = random.choice(client.get_nodes())  # noqa: S311 - spreads load, guards nothing
+        node = random.choice(client.get_nodes())  # noqa: S311 (spreads the load; not for security)
         subscription = client.pubsub(node=node, ignore_subscribe_messages=True)
     else:
         subscription = client.pubsub(ignore_subscribe_messages=True)
@@ -120,7 +130,7 @@ async def subscribed(
 
 
 class _Pool(redis.sentinel.SentinelConnectionPool):
-    """Ends with the connections to the Sentinels, which nobody else has."""
+    """Closes the connections to the Sentinels as well."""
 
     def close(self) -> None:
         super().close()
@@ -128,27 +138,27 @@ class _Pool(redis.sentinel.SentinelConnectionPool):
 
 
 class _AsyncPool(redis.asyncio.sentinel.SentinelConnectionPool):
-    """Ends with the connections to the Sentinels, which nobody else has."""
+    """Closes the connections to the Sentinels as well."""
 
     async def aclose(self) -> None:
         await super().aclose()
         await self.sentinel_manager.aclose()
 
 
-def _connecting(at: RedisUrl) -> dict[str, Any]:
-    """Return how to connect to any server of a deployment, as redis-py wants to be told."""
-    options = dict(parse_url(at.url))
+def _server_options(url: RedisUrl) -> dict[str, Any]:
+    """Return redis-py's options for a connection to any server of the deployment."""
+    options = dict(parse_url(url.first_url))
     for name in ("host", "port", "connection_class"):
         options.pop(name, None)
-    if at.login.tls is not None:
+    if url.login.tls is not None:
         options["ssl"] = True
-    if at.kind is Topology.CLUSTER:
+    if url.topology is Topology.CLUSTER:
         options.pop("db", None)
     return options
 
 
-def _asking(at: RedisUrl) -> dict[str, Any]:
-    """Return how to connect to a Sentinel: with its own login, and TLS as the servers have it."""
-    shared = {name: value for name, value in _connecting(at).items() if name.startswith("ssl")}
-    door = at.seeds[0]
-    return {**shared, "username": door.username, "password": door.password}
+def _sentinel_options(url: RedisUrl) -> dict[str, Any]:
+    """Return redis-py's options for a connection to a Sentinel: its own login, and the servers' TLS."""
+    tls = {name: value for name, value in _server_options(url).items() if name.startswith("ssl")}
+    sentinel = url.seeds[0]
+    return {**tls, "username": sentinel.username, "password": sentinel.password}

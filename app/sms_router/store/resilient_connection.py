@@ -1,8 +1,8 @@
-"""One Redis server behind a breaker.
+"""One Redis server behind a circuit breaker.
 
-While Redis is well, `Server.run` is one command on the pipelined wire. When the connection is lost,
-or an answer is owed for longer than `STALL`, the breaker opens: every caller is told at once instead
-of each waiting for a timeout of its own, and a background task knocks until Redis answers again.
+While Redis serves, `RedisClient.run` is one command on the pipelined connection. When the connection is lost,
+or a response takes longer than `STALL_TIMEOUT`, the circuit opens: every caller fails at once instead of
+waiting for a timeout of its own, and a background task reconnects with a fixed interval.
 """
 
 from __future__ import annotations
@@ -17,55 +17,57 @@ from functools import partial
 
 import hiredis
 
-from sms_router.store.address import Address, Command
-from sms_router.store.connection import PipelinedConnection, RedisReply, connect, send_all
+from sms_router.store.connection import PipelinedConnection, RedisReply, connect, run_all
 from sms_router.store.errors import RedirectedError, ScriptFailedError, StoreUnavailableError
 from sms_router.store.keys import PROBE
 from sms_router.store.scripts import SCRIPTS, Call, Script
-from sms_router.store.slots import RedirectKind, redirection_of
+from sms_router.store.slots import RedirectKind, parse_redirection
+from sms_router.store.url import Address, Command
 from sms_router.tasks import cancel_and_wait
 
 log = logging.getLogger("sms_router.store")
 
 STALL_TIMEOUT = 0.2
-"""Seconds that one answer may be owed before Redis counts as frozen."""
+"""Seconds without a response after which Redis counts as frozen."""
 
-WATCH_EVERY = 0.05
-GRACE = 0.02
-"""Seconds for answers that lie unread because this process itself was held up."""
+CHECK_INTERVAL = 0.05
+"""Seconds between two checks while commands are pending."""
+
+READ_GRACE = 0.02
+"""Seconds to read responses that arrived while the event loop of this process was blocked."""
 
 CONNECT_TIMEOUT = 2.0
 RECONNECT_INTERVAL = 0.25
 
-_LOADING_SCRIPTS = tuple(("SCRIPT", "LOAD", script.source) for script in SCRIPTS.values())
+_LOAD_SCRIPTS = tuple(("SCRIPT", "LOAD", script.source) for script in SCRIPTS.values())
 
 Locate = Callable[[], Awaitable[Address]]
-"""Says where the server is now; asked before each connection.
+"""Returns the server's address; called before each connection.
 
 Raises:
-    StoreUnavailableError: when nobody knows.
+    StoreUnavailableError: when it cannot be found.
 
 """
 
-_ERROR_CODE = re.compile(r"(?:^| -)([A-Z]+)\b")
-_OWN_FAULTS = frozenset({"ERR", "WRONGTYPE"})
-"""Errors that speak of one script run and its keys; all others speak of Redis."""
+Observe = Callable[[str, float], None]
+"""Is called with the name of each script and the seconds until its response."""
 
-_NEED_ANOTHER_URL = {
+_ERROR_CODE = re.compile(r"(?:^| -)([A-Z]+)\b")
+_SCRIPT_ERRORS = frozenset({"ERR", "WRONGTYPE"})
+"""Codes of errors that concern one script and its keys; all others concern Redis."""
+
+_NEEDED_URLS = {
     b"cluster": "{0} is a node of a Redis Cluster; set REDIS_URL=redis+cluster://{0}",
     b"sentinel": "{0} is a Sentinel; set REDIS_URL=redis+sentinel://{0}/mymaster, with your master's name",
 }
 
 
-Observe = Callable[[str, float], None]
-
-
 def unobserved(script: str, seconds: float) -> None:
-    """Do nothing: nobody measures."""
+    """Measure nothing."""
 
 
 class RedisClient:
-    """One server, or the present master: its connection, and the task that reconnects when it is lost."""
+    """Runs scripts on one server, or on the current master, and reconnects when the connection is lost."""
 
     def __init__(
         self,
@@ -76,253 +78,248 @@ class RedisClient:
         on_change: Callable[[], None] = lambda: None,
         observe: Observe = unobserved,
     ) -> None:
-        """Remember how the server is found; `start` connects.
+        """Create an unconnected client.
 
-        ``node`` is the name of a Cluster's node, empty for a server that has everything. ``probe`` is a
-        key that it holds. ``on_change`` is called when it stops serving, and when it serves again.
-        ``observe`` is told the name of each script and the seconds until its answer.
+        Args:
+            locate: returns the server's address.
+            node: the name of a Cluster's node; empty for a server with all data.
+            probe: a key on this server.
+            on_change: is called when the server stops serving, and when it serves again.
+            observe: is called with the duration of each script.
+
         """
         self._observe = observe
         self._locate = locate
         self._node = node
         self._name = f"The Redis node {node}" if node else "Redis"
         self._on_change = on_change
-        self._asked = ""
-        """The host that we are connected to: an answer that names none means it."""
+        self._host = ""
+        """Of the present connection: a redirection that names no host means it."""
         self.probe = probe
-        self._wire: PipelinedConnection | None = None
-        self._keeper: asyncio.Task[None] | None = None
-        self._attention = asyncio.Event()
-        self._watch: asyncio.TimerHandle | None = None
-        self._on_return: Callable[[], Awaitable[None]] | None = None
-        self._told = False
-        self.trouble: str | None = "not connected yet"
-        """Why Redis does not serve, or None while it is well."""
+        self._connection: PipelinedConnection | None = None
+        self._reconnecting: asyncio.Task[None] | None = None
+        self._wake = asyncio.Event()
+        self._stall_check: asyncio.TimerHandle | None = None
+        self._on_reconnect: Callable[[], Awaitable[None]] | None = None
+        self._outage_logged = False
+        self.error: str | None = "not connected yet"
+        """Why Redis does not serve; None while it does."""
 
-    async def start(self, on_return: Callable[[], Awaitable[None]] | None = None) -> None:
-        """Connect, or begin to knock: the router starts either way.
+    async def start(self, on_reconnect: Callable[[], Awaitable[None]] | None = None) -> None:
+        """Connect; where Redis does not serve, return and connect later.
 
-        ``on_return`` runs at the start and whenever Redis comes back; when it raises
-        `StoreUnavailableError` it runs again as soon as Redis serves.
+        ``on_reconnect`` is called after the start and whenever Redis serves again; when it raises
+        `StoreUnavailableError` it is called again as soon as Redis serves.
         """
-        self._on_return = on_return
+        self._on_reconnect = on_reconnect
         with contextlib.suppress(StoreUnavailableError):
-            await self._open()
-        self._attention.set()
-        self._keeper = asyncio.create_task(self._keep(), name="store-keeper")
+            await self._connect()
+        self._wake.set()
+        self._reconnecting = asyncio.create_task(self._reconnect_loop(), name="store-reconnect")
 
     async def aclose(self) -> None:
-        """Stop knocking and close the connection; callers that wait for an answer are told."""
-        await cancel_and_wait(self._keeper)
-        wire = self._wire
+        """Stop reconnecting and close the connection; pending callers fail."""
+        await cancel_and_wait(self._reconnecting)
+        connection = self._connection
         self._open_circuit("closed")
-        if wire is not None:
-            await wire.wait_closed()
+        if connection is not None:
+            await connection.wait_closed()
 
-    async def run(
-        self,
-        call: Call,
-        patience: float | None = None,
-    ) -> RedisReply:
-        """Run a script and return its answer.
+    async def run(self, call: Call, time_limit: float | None = None) -> RedisReply:
+        """Run a script and return its result.
 
-        ``patience`` is how many seconds this caller can wait, give or take `WATCH_EVERY`; it does not
-        make Redis count as frozen.
+        ``time_limit`` is how many seconds this caller can wait, checked every `CHECK_INTERVAL`; Redis does
+        not count as frozen because of it.
 
         Raises:
-            StoreUnavailableError: at once while the breaker is open, else soon after `STALL`.
-            ScriptFailedError: when Redis serves and this script run failed.
+            StoreUnavailableError: at once while the circuit is open, else soon after `STALL_TIMEOUT`.
+            ScriptFailedError: when Redis serves and this script failed.
 
         """
-        wire = self._wire
-        if wire is None:
-            raise StoreUnavailableError(self.trouble or "not connected")
+        connection = self._connection
+        if connection is None:
+            raise StoreUnavailableError(self.error or "not connected")
         script, keys, arguments = call
-        asked = time.monotonic()
-        answer = await self._ask(wire, script.by_digest + keys + arguments, patience)
-        self._observe(script.name, time.monotonic() - asked)
-        if isinstance(answer, hiredis.ReplyError):
-            answer = await self._second_try(wire, call, answer)
-        return answer
+        started = time.monotonic()
+        response = await self._send(connection, script.by_digest + keys + arguments, time_limit)
+        self._observe(script.name, time.monotonic() - started)
+        if isinstance(response, hiredis.ReplyError):
+            response = await self._retry_with_source(connection, call, response)
+        return response
 
-    def ask_for_return(self) -> None:
-        """Run ``on_return`` again soon: something waits for it."""
-        self._attention.set()
-
-    async def run_asking(
-        self,
-        call: Call,
-        patience: float | None = None,
-    ) -> RedisReply:
-        """Run a script on keys that are on their way to this node of a Cluster.
+    async def run_asking(self, call: Call, time_limit: float | None = None) -> RedisReply:
+        """Run a script on keys that are being moved to this node of a Cluster.
 
         Raises:
             StoreUnavailableError: as `run`.
 
         """
-        wire = self._wire
-        if wire is None:
-            raise StoreUnavailableError(self.trouble or "not connected")
+        connection = self._connection
+        if connection is None:
+            raise StoreUnavailableError(self.error or "not connected")
         script, keys, arguments = call
-        self._ask(wire, ("ASKING",), patience)  # holds for the next command of this connection
-        answer = await self._ask(wire, script.by_source + keys + arguments, patience)
-        if isinstance(answer, hiredis.ReplyError):
-            raise self._classify(script, answer)
-        return answer
+        self._send(connection, ("ASKING",), time_limit)  # applies to the next command of this connection
+        response = await self._send(connection, script.by_source + keys + arguments, time_limit)
+        if isinstance(response, hiredis.ReplyError):
+            raise self._classify(script, response)
+        return response
 
-    def _ask(
-        self, wire: PipelinedConnection, command: Command, patience: float | None = None
+    def retry_pending(self) -> None:
+        """Call ``on_reconnect`` again soon, because something waits for it."""
+        self._wake.set()
+
+    def _send(
+        self, connection: PipelinedConnection, command: Command, time_limit: float | None = None
     ) -> asyncio.Future[RedisReply]:
-        """Send a command, and watch for its answer."""
-        answer = wire.send(command, patience)
-        if self._watch is None:
-            self._watch = wire.loop.call_later(WATCH_EVERY, self._check_stall, False)
-        return answer
+        """Send a command, and check that its response arrives."""
+        future = connection.send(command, time_limit)
+        if self._stall_check is None:
+            self._stall_check = connection.loop.call_later(CHECK_INTERVAL, self._check_stall, False)
+        return future
 
-    async def _second_try(
-        self,
-        wire: PipelinedConnection,
-        call: Call,
-        error: hiredis.ReplyError,
+    async def _retry_with_source(
+        self, connection: PipelinedConnection, call: Call, error: hiredis.ReplyError
     ) -> RedisReply:
-        """Send the source where Redis does not have the script; any other error is raised."""
+        """Send the script's source where Redis does not have it; raise any other error."""
         script, keys, arguments = call
         if str(error).startswith("NOSCRIPT"):
-            answer = await self._ask(wire, script.by_source + keys + arguments)
-            if not isinstance(answer, hiredis.ReplyError):
-                return answer
-            error = answer
+            response = await self._send(connection, script.by_source + keys + arguments)
+            if not isinstance(response, hiredis.ReplyError):
+                return response
+            error = response
         raise self._classify(script, error)
 
     def _classify(self, script: Script, error: hiredis.ReplyError) -> StoreUnavailableError:
-        """Return what an error means to the caller.
+        """Return the exception for an error of Redis.
 
-        Out of memory, read-only, busy: Redis is there and answers fast, so the breaker stays
-        closed, but the operator is told and the keeper looks after the spool.
+        Out of memory, read-only, busy: Redis responds quickly, so the circuit stays closed, but the outage is
+        logged, and the reconnect task checks when it is over.
         """
         reason = f"Redis answered the script {script.name}: {error}"
-        if self._node and (redirection := redirection_of(str(error), self._asked)) is not None:
+        if self._node and (redirection := parse_redirection(str(error), self._host)) is not None:
             return RedirectedError(reason, redirection)
-        if _code(error) in _OWN_FAULTS:
+        if _code(error) in _SCRIPT_ERRORS:
             log.error("%s", reason)
             return ScriptFailedError(reason)
-        self.trouble = reason
-        self._attention.set()
+        self.error = reason
+        self._wake.set()
         return StoreUnavailableError(reason)
 
-    def _check_stall(self, once_more: bool) -> None:
-        """Open the breaker when an answer is owed for too long."""
-        self._watch = None
-        wire = self._wire
-        waited = wire.oldest_pending if wire is not None else None
-        if wire is None or waited is None:
+    def _check_stall(self, after_grace: bool) -> None:
+        """Open the circuit when a response takes too long."""
+        self._stall_check = None
+        connection = self._connection
+        pending = connection.oldest_pending if connection is not None else None
+        if connection is None or pending is None:
             return
-        wire.expire_callers()
-        if waited < STALL_TIMEOUT:
-            self._watch = wire.loop.call_later(WATCH_EVERY, self._check_stall, False)
-        elif once_more:
+        connection.expire_callers()
+        if pending < STALL_TIMEOUT:
+            self._stall_check = connection.loop.call_later(CHECK_INTERVAL, self._check_stall, False)
+        elif after_grace:
             self._open_circuit(f"no answer for {STALL_TIMEOUT:g} s")
         else:
-            # This process may itself have been held up: read what has arrived, then look again.
-            self._watch = wire.loop.call_later(GRACE, self._check_stall, True)
+            # The event loop of this process may have been blocked: read what has arrived, then check again.
+            self._stall_check = connection.loop.call_later(READ_GRACE, self._check_stall, True)
 
-    def _open_circuit(self, trouble: str) -> None:
-        self.trouble = trouble
-        wire, self._wire = self._wire, None
-        if wire is not None:
-            wire.close()
-            self._attention.set()
+    def _open_circuit(self, error: str) -> None:
+        self.error = error
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+            self._wake.set()
 
-    def _closed(self, wire: PipelinedConnection) -> None:
-        if wire is self._wire:
+    def _on_close(self, connection: PipelinedConnection) -> None:
+        if connection is self._connection:
             self._open_circuit("the connection was closed")
 
-    async def _open(self) -> None:
-        """Connect anew, and prove that Redis lets us write."""
+    async def _connect(self) -> None:
+        """Connect, and check that Redis accepts writes."""
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT):
                 address = await self._locate()
-                wire = await connect(address, self._closed, partial(self._prepare, address))
+                connection = await connect(address, self._on_close, partial(self._prepare, address))
         except (OSError, TimeoutError, StoreUnavailableError) as error:
-            self.trouble = f"cannot be reached: {str(error) or 'no answer in time'}"
-            raise StoreUnavailableError(self.trouble) from error
-        self._wire, self._asked = wire, address.host
-        await self._prove(wire)
+            self.error = f"cannot be reached: {str(error) or 'no answer in time'}"
+            raise StoreUnavailableError(self.error) from error
+        self._connection, self._host = connection, address.host
+        await self._check_writable(connection)
 
-    async def _prepare(self, address: Address, wire: PipelinedConnection) -> None:
-        """Load the scripts, unless the server needs another kind of URL."""
-        mode = b"" if self._node else await _mode(wire)
-        if mode in _NEED_ANOTHER_URL:
-            raise StoreUnavailableError(_NEED_ANOTHER_URL[mode].format(address))
-        await send_all(wire, _LOADING_SCRIPTS)
+    async def _prepare(self, address: Address, connection: PipelinedConnection) -> None:
+        """Load the scripts, unless the server needs a URL of another format."""
+        mode = b"" if self._node else await _mode(connection)
+        if mode in _NEEDED_URLS:
+            raise StoreUnavailableError(_NEEDED_URLS[mode].format(address))
+        await run_all(connection, _LOAD_SCRIPTS)
 
-    async def _prove(self, wire: PipelinedConnection) -> None:
-        """Write something: a server that refuses it would refuse the scripts too."""
-        answer = await self._ask(wire, ("SET", self.probe, "1", "PX", 1000))
-        moved = isinstance(answer, hiredis.ReplyError) and self._node and _code(answer) in set(RedirectKind)
-        if moved or not isinstance(answer, hiredis.ReplyError):
-            self.trouble = None
+    async def _check_writable(self, connection: PipelinedConnection) -> None:
+        """Write a key: a server that refuses it would refuse the scripts too."""
+        response = await self._send(connection, ("SET", self.probe, "1", "PX", 1000))
+        is_error = isinstance(response, hiredis.ReplyError)
+        if not is_error or (self._node and _code(response) in set(RedirectKind)):
+            self.error = None
             return
-        self.trouble = f"Redis refuses to write: {answer}"
-        if _code(answer) == "READONLY":  # after a failover the name leads to another server: ask for it anew
-            self._open_circuit(self.trouble)
-        raise StoreUnavailableError(self.trouble)
+        self.error = f"Redis refuses to write: {response}"
+        if (
+            _code(response) == "READONLY"
+        ):  # after a failover the name leads to another server: locate it again
+            self._open_circuit(self.error)
+        raise StoreUnavailableError(self.error)
 
-    async def _keep(self) -> None:
-        """Reconnect when the wire is lost; call ``on_return`` whenever Redis serves again."""
+    async def _reconnect_loop(self) -> None:
+        """Reconnect when the connection is lost; call ``on_reconnect`` whenever Redis serves again."""
         while True:
-            await self._attention.wait()
+            await self._wake.wait()
             self._log_transition()
-            while not await self._serves():
+            while not await self._try_to_serve():
                 self._log_transition()
                 await asyncio.sleep(RECONNECT_INTERVAL)
             self._log_transition()
             await asyncio.sleep(RECONNECT_INTERVAL)
 
-    async def _serves(self) -> bool:
-        """Try to make Redis serve: a connection, then the work that has waited for it."""
-        self._attention.clear()
+    async def _try_to_serve(self) -> bool:
+        """Reconnect if needed, then call ``on_reconnect``; return whether Redis serves."""
+        self._wake.clear()
         try:
-            if self._wire is None:
-                await self._open()
-            elif self.trouble is not None:
-                await self._prove(self._wire)
-            if self._on_return is not None:
-                await self._on_return()
+            if self._connection is None:
+                await self._connect()
+            elif self.error is not None:
+                await self._check_writable(self._connection)
+            if self._on_reconnect is not None:
+                await self._on_reconnect()
         except StoreUnavailableError:
             return False
         except Exception:
             log.exception("work that waited for Redis failed")
-        return self.trouble is None
+        return self.error is None
 
     def _log_transition(self) -> None:
-        """Say once that Redis does not serve, and once that it does again."""
-        if (self.trouble is not None) == self._told:
+        """Log once that Redis does not serve, and once that it serves again."""
+        if (self.error is not None) == self._outage_logged:
             return
-        if self.trouble is not None:
+        if self.error is not None:
             log.warning(
-                "%s does not serve (%s); answering from memory until it returns", self._name, self.trouble
+                "%s does not serve (%s); answering from memory until it returns", self._name, self.error
             )
         else:
             log.info("%s serves again", self._name)
-        self._told = self.trouble is not None
+        self._outage_logged = self.error is not None
         self._on_change()
 
 
-async def _mode(wire: PipelinedConnection) -> bytes:
-    """Return what kind of server answers; empty for one that has everything, or does not say."""
-    answer = await wire.send(("HELLO", "2"))
-    if isinstance(answer, hiredis.ReplyError):
+async def _mode(connection: PipelinedConnection) -> bytes:
+    """Return the kind of server; empty for one that has all data, or does not tell."""
+    response = await connection.send(("HELLO", "2"))
+    if isinstance(response, hiredis.ReplyError):
         return b""  # some proxies do not know it
-    mode: bytes = dict(zip(answer[::2], answer[1::2], strict=False)).get(b"mode", b"")
+    mode: bytes = dict(zip(response[::2], response[1::2], strict=False)).get(b"mode", b"")
     if mode == b"cluster":
-        about = await wire.send(("CLUSTER", "INFO"))
-        if isinstance(about, bytes) and b"cluster_size:1\r" in about:
+        info = await connection.send(("CLUSTER", "INFO"))
+        if isinstance(info, bytes) and b"cluster_size:1\r" in info:
             return b""
     return mode
 
 
 def _code(error: hiredis.ReplyError) -> str:
-    """Return the innermost error code: before Redis 7 a command's error comes wrapped in the script's."""
+    """Return the innermost error code: before Redis 7 a command's error is wrapped in the script's."""
     codes: list[str] = _ERROR_CODE.findall(str(error))
     return codes[-1] if codes else ""

@@ -1,4 +1,4 @@
-"""The Sentinels of a master: asked where it is before each connection to it."""
+"""Locates the current master through its Sentinels, before each connection."""
 
 from __future__ import annotations
 
@@ -7,48 +7,45 @@ from dataclasses import replace
 
 import hiredis
 
-from sms_router.store.address import Address
-from sms_router.store.connection import ask_once
+from sms_router.store.connection import run_once
 from sms_router.store.errors import StoreUnavailableError
-from sms_router.store.url import RedisUrl
+from sms_router.store.url import Address, RedisUrl
 
-ANSWER_WITHIN = 0.5
+SENTINEL_TIMEOUT = 0.5
 """Seconds for one Sentinel; then the next one is asked."""
 
 
 class SentinelLocator:
-    """Who knows the master's address. The one that answered last is asked first."""
+    """Returns the master's address; the Sentinel that answered last is asked first."""
 
-    def __init__(self, deployment: RedisUrl) -> None:
-        """Take the Sentinels' addresses, the master's name and its login."""
-        self._doors = list(deployment.seeds)
-        self._name = deployment.master
-        self._login = deployment.login
+    def __init__(self, url: RedisUrl) -> None:
+        self._sentinels = list(url.seeds)
+        self._master = url.master
+        self._login = url.login
 
     async def locate(self) -> Address:
-        """Return where the master is now.
+        """Return the master's address.
 
-        Whether it takes writes is for the caller to see: after a failover a Sentinel may be late.
+        The caller checks whether the server accepts writes: after a failover a Sentinel may be late.
 
         Raises:
-            StoreUnavailableError: when no Sentinel answers, or none knows the name.
+            StoreUnavailableError: when no Sentinel answers, or none knows the master.
 
         """
         reasons = []
-        for door in tuple(self._doors):
+        for sentinel in tuple(self._sentinels):
             try:
-                async with asyncio.timeout(ANSWER_WITHIN):
-                    answer = await ask_once(door, ("SENTINEL", "GET-MASTER-ADDR-BY-NAME", self._name))
+                async with asyncio.timeout(SENTINEL_TIMEOUT):
+                    response = await run_once(sentinel, ("SENTINEL", "GET-MASTER-ADDR-BY-NAME", self._master))
             except (OSError, TimeoutError, StoreUnavailableError) as error:
-                reasons.append(f"the Sentinel {door}: {str(error) or 'no answer in time'}")
+                reasons.append(f"the Sentinel {sentinel}: {str(error) or 'no answer in time'}")
                 continue
-            if isinstance(answer, list):
-                self._doors.remove(door)
-                self._doors.insert(0, door)
-                host, port = answer
+            if isinstance(response, list):
+                self._sentinels.remove(sentinel)
+                self._sentinels.insert(0, sentinel)
+                host, port = response
                 return replace(self._login, host=host.decode(), port=int(port))
-            said = (
-                str(answer) if isinstance(answer, hiredis.ReplyError) else f"knows no master {self._name!r}"
-            )
-            reasons.append(f"the Sentinel {door}: {said}")
+            is_error = isinstance(response, hiredis.ReplyError)
+            reason = str(response) if is_error else f"knows no master {self._master!r}"
+            reasons.append(f"the Sentinel {sentinel}: {reason}")
         raise StoreUnavailableError("; ".join(reasons))

@@ -1,7 +1,7 @@
-"""What time it is: one clock for all workers and replicas, which nobody sets.
+"""The time by Redis' clock: one clock for all workers and replicas.
 
-Redis tells it, since it stamps what is kept. In between, and while Redis is away, it goes on by the clock
-that measures time: whatever happens to the clock of this machine, nothing here notices.
+Redis stamps what is stored. Between two readings, and while Redis is away, the time goes on by this process's
+monotonic clock: changes of this machine's wall clock have no effect.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from sms_router.store.store import Store
 
 log = logging.getLogger("sms_router.clock")
 
-WORTH_TELLING = 5.0
-"""Seconds that this machine's clock may differ from Redis' before an operator is told."""
+MAX_DIFFERENCE = 5.0
+"""Seconds that this machine's clock may differ from Redis' before operators are warned."""
 
 
 class ServerClock:
-    """Tells the time to one worker: call it for the seconds since the epoch."""
+    """Returns the time to one worker: call it for the seconds since the epoch."""
 
     def __init__(
         self,
@@ -34,63 +34,70 @@ class ServerClock:
         wall: Callable[[], float] = time.time,
         steady: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Until Redis is heard, ``wall`` is believed as it is now; ``steady`` measures time, in seconds."""
+        """Create the clock.
+
+        Args:
+            store: is asked for the time.
+            wall: this machine's wall clock, used as it is now until Redis answers.
+            steady: measures durations; both are in seconds.
+
+        """
         self._store = store
         self._wall = wall
         self._steady = steady
-        self._ahead = wall() - steady()
-        self._told = False
+        self._offset = wall() - steady()
+        self._is_warned = False
 
     def __call__(self) -> float:
         """Return the seconds since the epoch."""
-        return self.of(self._steady())
+        return self.time_of(self._steady())
 
-    def of(self, moment: float) -> float:
-        """Return the seconds since the epoch of a moment by the clock that measures time."""
-        return moment + self._ahead
+    def time_of(self, moment: float) -> float:
+        """Return the seconds since the epoch of a moment by the steady clock."""
+        return moment + self._offset
 
-    async def ask(self) -> None:
-        """Ask Redis what time it is, as each worker does every second; while it is away the clock goes on.
+    async def sync(self) -> None:
+        """Adjust to Redis' time, as each worker does every second; nothing changes while Redis is away.
 
-        The moment that Redis names lies between the question and the answer. A clock that agrees with
-        that is left alone: a slow answer makes no difference to it.
+        Redis' time was read between the request and the response. Where this clock agrees with that, it is
+        not adjusted, however slow the response.
         """
-        asked = self._steady()
+        sent_at = self._steady()
         try:
-            told = _seconds(await self._store.run(scripts.get_time()))
+            redis_time = _seconds(await self._store.run(scripts.get_time()))
         except StoreUnavailableError:
             return
-        self._ahead = min(max(self._ahead, told - self._steady()), told - asked)
-        self._tell()
+        self._offset = min(max(self._offset, redis_time - self._steady()), redis_time - sent_at)
+        self._log_difference()
 
     @property
     def difference(self) -> float:
-        """How many seconds this machine's clock is ahead of this one; negative when it is behind."""
+        """How many seconds this machine's wall clock is ahead of Redis'; negative when it is behind."""
         return self._wall() - self()
 
     def notices(self) -> list[str]:
-        """Say that this machine's clock is wrong, or Redis' is."""
+        """Return a warning for operators while the two clocks differ."""
         difference = self.difference
-        if abs(difference) < WORTH_TELLING:
+        if abs(difference) < MAX_DIFFERENCE:
             return []
         side = "ahead of" if difference > 0 else "behind"
         return [f"this machine's clock is {timedelta(seconds=round(abs(difference)))} {side} Redis'"]
 
-    def _tell(self) -> None:
-        """Say it in the log as well, once, and once that it is over."""
+    def _log_difference(self) -> None:
+        """Log once that the clocks differ, and once that they agree again."""
         notices = self.notices()
-        if notices and not self._told:
+        if notices and not self._is_warned:
             log.warning("%s; the router goes by Redis', look at both", *notices)
-        elif self._told and not notices:
+        elif self._is_warned and not notices:
             log.info("this machine's clock and Redis' agree again")
-        self._told = bool(notices)
+        self._is_warned = bool(notices)
 
 
 def server_time(client: redis.Redis) -> float:
-    """Return the seconds since the epoch by Redis' clock. For commands at a terminal."""
+    """Return the seconds since the epoch by Redis' clock. For commands."""
     return _seconds(run_script(client, scripts.get_time()))
 
 
-def _seconds(told: tuple[bytes, bytes]) -> float:
-    seconds, microseconds = told
+def _seconds(response: tuple[bytes, bytes]) -> float:
+    seconds, microseconds = response
     return int(seconds) + int(microseconds) / 1_000_000

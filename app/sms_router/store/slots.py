@@ -1,4 +1,4 @@
-"""Redis Cluster's own terms: which slot a key is in, which node owns a slot, where an answer points."""
+"""Hash slots of a Redis Cluster: which slot has a key, which node has a slot, where an error redirects."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from redis.crc import key_slot
 from sms_router.store.keys import ALL_BUCKETS
 
 SLOT_OF_BUCKET = tuple(key_slot(bucket.journal) for bucket in ALL_BUCKETS)
-"""Where each bucket of people lies; no two share a slot."""
+"""The slot of each bucket; no two buckets share one."""
 
 slot_of = key_slot
-"""Given a key, its slot: that of its hash tag."""
+"""Returns the slot of a key: that of its hash tag."""
 
 
 class Node(NamedTuple):
@@ -26,44 +26,44 @@ class Node(NamedTuple):
 
 
 class RedirectKind(StrEnum):
-    """What a node answers that a command is not for it."""
+    """The error with which a node refuses a command for keys that it does not have."""
 
     MOVED = "MOVED"
     """The slot belongs to another node from now on."""
     ASK = "ASK"
-    """The slot is on its way to another node, and this key has gone there."""
+    """The slot is being moved, and this key is on the new node already."""
     TRYAGAIN = "TRYAGAIN"
-    """The slot is on its way, and only some of the keys have gone."""
+    """The slot is being moved, and only some of the keys are on the new node."""
 
 
 class Redirection(NamedTuple):
-    """Where a command belongs instead."""
+    """Where to send a command instead."""
 
-    turn: RedirectKind
+    kind: RedirectKind
     node: Node | None = None
-    """None where the answer names none: then it is the owner of the slot."""
+    """None where the error names none: the owner of the slot."""
 
 
 _REDIRECTION = re.compile(r"(MOVED|ASK) [0-9]+ (.*):([0-9]+)")
 
 
-def redirection_of(error: str, asked: str) -> Redirection | None:
-    """Read an error; None when it redirects nobody. Where it names no host, it means the one ``asked``."""
+def parse_redirection(error: str, host: str) -> Redirection | None:
+    """Parse an error; None when it redirects nowhere. ``host`` sent it, and is meant where it names none."""
     if error.startswith(RedirectKind.TRYAGAIN):
         return Redirection(RedirectKind.TRYAGAIN)
-    if (found := _REDIRECTION.match(error)) is None:
+    if (match := _REDIRECTION.match(error)) is None:
         return None
-    return Redirection(RedirectKind(found[1]), Node(found[2] or asked, int(found[3])))
+    return Redirection(RedirectKind(match[1]), Node(match[2] or host, int(match[3])))
 
 
-def owners_of(slots: Iterable[int], answer: Sequence[Sequence[Any]], asked: str) -> dict[int, Node]:
-    """Read the answer of CLUSTER SLOTS: who owns these slots. Those that nobody owns are left out.
+def owners_of(slots: Iterable[int], ranges: Sequence[Sequence[Any]], host: str) -> dict[int, Node]:
+    """Return the owners of some slots from what CLUSTER SLOTS returned; slots without an owner are left out.
 
-    A node that does not know its own address means the host that was ``asked``.
+    ``host`` sent it, and is meant by a node that does not know its own address.
     """
     owners: dict[int, Node] = {}
     wanted = sorted(slots)
-    for first, last, (host, port, *_), *_ in answer:
-        node = Node((host or b"").decode() or asked, int(port))
+    for first, last, (node_host, port, *_), *_ in ranges:
+        node = Node((node_host or b"").decode() or host, int(port))
         owners.update((slot, node) for slot in wanted if first <= slot <= last)
     return owners

@@ -1,4 +1,4 @@
-"""The store: scripts on Redis, wherever the keys lie."""
+"""The store: runs scripts on Redis, whatever its topology."""
 
 from __future__ import annotations
 
@@ -7,52 +7,58 @@ from collections.abc import Awaitable, Callable
 from sms_router.store.cluster import RedisClusterClient
 from sms_router.store.resilient_connection import Observe, RedisClient, unobserved
 from sms_router.store.sentinel import SentinelLocator
-from sms_router.store.url import RedisUrl, Topology
+from sms_router.store.url import Address, RedisUrl, Topology
 
 
 class Store:
-    """Redis as the rest of the router sees it; made once per worker."""
+    """Redis as the rest of the router uses it; one in each worker."""
 
     def __init__(self, url: str, observe: Observe = unobserved) -> None:
-        """Remember where Redis is; `start` connects.
+        """Create an unconnected store.
 
-        ``observe`` is told the name of each script and the seconds until its answer.
+        Args:
+            url: a Redis URL.
+            observe: is called with the name of each script and the seconds until its response.
 
         Raises:
-            ValueError: when `Deployment.of` cannot read the URL.
+            ValueError: when `RedisUrl.parse` refuses the URL.
 
         """
-        self._redis = _redis_of(RedisUrl.of(url), observe)
+        self._redis = _client_of(RedisUrl.parse(url), observe)
         self.run = self._redis.run
-        """Runs a script and returns its answer, as `Server.run` does; bound, since every message asks."""
+        """Runs a script (`RedisClient.run`); no method, because every message calls it."""
 
     @property
     def error(self) -> str | None:
-        """Why Redis does not serve, or not all of it; None while it is well."""
-        return self._redis.trouble
+        """Why Redis, or a part of it, does not serve; None while all of it does."""
+        return self._redis.error
 
-    async def start(self, on_return: Callable[[], Awaitable[None]] | None = None) -> None:
-        """Connect, or begin to knock: the router starts either way.
+    async def start(self, on_reconnect: Callable[[], Awaitable[None]] | None = None) -> None:
+        """Connect; where Redis does not serve, return and connect later.
 
-        ``on_return`` runs at the start and whenever Redis serves again, all of it; when it raises
-        `StoreUnavailableError` it runs again.
+        ``on_reconnect`` is called after the start and whenever all of Redis serves again; when it raises
+        `StoreUnavailableError` it is called again.
         """
-        await self._redis.start(on_return)
+        await self._redis.start(on_reconnect)
 
     async def aclose(self) -> None:
-        """Stop knocking and close the connections; callers that wait for an answer are told."""
+        """Stop reconnecting and close the connections; pending callers fail."""
         await self._redis.aclose()
 
     def retry_pending(self) -> None:
-        """Run ``on_return`` again soon: something waits for it."""
-        self._redis.ask_for_return()
+        """Call ``on_reconnect`` again soon, because something waits for it."""
+        self._redis.retry_pending()
 
 
-def _redis_of(deployment: RedisUrl, observe: Observe) -> RedisClient | RedisClusterClient:
-    match deployment.kind:
+def _client_of(url: RedisUrl, observe: Observe) -> RedisClient | RedisClusterClient:
+    match url.topology:
         case Topology.CLUSTER:
-            return RedisClusterClient(deployment, observe)
+            return RedisClusterClient(url, observe)
         case Topology.SENTINEL:
-            return RedisClient(SentinelLocator(deployment).locate, observe=observe)
+            return RedisClient(SentinelLocator(url).locate, observe=observe)
         case Topology.SERVER:
-            return RedisClient(deployment.only_door, observe=observe)
+
+            async def locate() -> Address:
+                return url.seeds[0]
+
+            return RedisClient(locate, observe=observe)

@@ -86,7 +86,7 @@ class HealthMonitor:
 
     async def update(self) -> None:
         """Synchronise the clock with Redis, then update the metrics; called every `UPDATE_INTERVAL`."""
-        await self.clock.ask()
+        await self.clock.sync()
         self.update_metrics()
 
 

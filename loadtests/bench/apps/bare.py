@@ -14,8 +14,8 @@ from starlette.types import Receive, Scope, Send
 
 from loadtests.bench.keywords import DEFAULT_REPLY, REPLIES
 from loadtests.bench.setup import SHORT_CODE
-from sms_router.store.address import Address
 from sms_router.store.connection import PipelinedConnection, connect
+from sms_router.store.url import Address
 from sms_router.twilio.form import Pairs, parse_form
 from sms_router.twilio.signature import HmacKey, signed_text
 
@@ -66,7 +66,7 @@ class BareApplication:
         await _send(send, 200, await connection.send(("EVALSHA", self._script, 2, *keys, raw, answer)))
 
     async def _connect(self) -> PipelinedConnection:
-        connection = await connect(Address.of(os.environ["REDIS_URL"]), lambda _: None)
+        connection = await connect(Address.parse(os.environ["REDIS_URL"]), lambda _: None)
         self._script = await connection.send(("SCRIPT", "LOAD", STORE))
         self._connection = connection
         return connection

@@ -87,7 +87,7 @@ class StoreExecutor:
     def _connected_client(self) -> redis.Redis:
         with self._connect_lock:
             if self._client is None:
-                self._client = sync_client(self._url, _REDIS_TIMEOUT, patient=False)
+                self._client = sync_client(self._url, _REDIS_TIMEOUT, retry=False)
             return self._client
 
     def _finish(self, future: asyncio.Future[_Result]) -> None:
