@@ -128,7 +128,7 @@ def done(
 ) -> None:
     """Record that a step is done, and all before it; after a rejection: that it was resubmitted.
 
-    The step ``live`` ends the onboarding: every router uses the number within a second.
+    The step live ends the onboarding: every router uses the number within a second.
     """
 
     def advance(checklist: Checklist, at: float, operator: str) -> Checklist:
@@ -180,7 +180,7 @@ def request(
     sid: Annotated[str, typer.Argument(metavar="KW...", help="The port-in request at Twilio.")],
     as_json: JsonOption = False,
 ) -> None:
-    """Record the port-in request of a number, for ``refresh``."""
+    """Record the port-in request of a number, so that refresh reads it."""
     _change(
         number,
         f"request {sid}",

@@ -208,10 +208,8 @@ def update_sender(
     sender = find_sender(service, name, types)
     if sender.own is None:
         raise CommandError(f"{sender.address} is an alphanumeric sender, which has no settings.", code=2)
-    sender_type, before = (
-        SenderType(sender.sid[:2]),
-        {**asdict(sender.own), "api_version": sender.api_version},
-    )
+    sender_type = SenderType(sender.sid[:2])
+    before = {**asdict(sender.own), "api_version": sender.api_version}
     detail = f"{sender.address}: {describe_changes(before, changes)}"
     apply_change(
         service,

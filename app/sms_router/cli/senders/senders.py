@@ -44,8 +44,8 @@ def list_pools(context: typer.Context, as_json: JsonOption = False) -> None:
     """List and manage the senders; take one out of use.
 
     Without one of the commands below, it lists the Sender Pools as the routers use them, with what excludes
-    a sender, such as a cordon. ``list``, ``show``, ``add``, ``remove`` and ``update`` read and change the
-    senders at Twilio; ``cordon`` and ``release`` change only what the routers do.
+    a sender, such as a cordon. The commands list, show, add, remove and update read and change the senders at
+    Twilio; cordon and release change only what the routers do.
     """
     if context.invoked_subcommand is not None:
         return
@@ -194,7 +194,7 @@ def cordon(
     """Take a sender out of use on every router; nothing changes at Twilio.
 
     Replies leave from the next sender meanwhile. The cordon ends with --for or --until, else with
-    ``senders release``. A second cordon replaces the first.
+    senders release. A second cordon replaces the first.
     """
     stored, description = cordon_sender(parse_address(sid) or sid, reason, duration, until, service)
     if as_json:
