@@ -32,6 +32,7 @@ from sms_router.routing.dispatch.dispatcher import ForwardConfig
 from sms_router.routing.dispatch.handler_loader import HandlerRegistry
 from sms_router.routing.dispatch.last_good import LastGoodRuleSet
 from sms_router.routing.dispatch.reloader import Reloader
+from sms_router.routing.dispatch.rule_warnings import KnownSenders
 from sms_router.routing.dispatch.ruleset import RuleSetReader
 from sms_router.routing.handler.http_client import HandlerHttpClient
 from sms_router.routing.handler.reply import Reply
@@ -136,11 +137,13 @@ def build(settings: Settings) -> Router:
         settings.folder, handlers, settings.twilio_opt_outs, forward_config, settings.time_zones, clock
     )
     last_good = LastGoodRuleSet.beside(settings.router.data_dir, settings.server.port)
+    services = frozenset(service.sid for service in settings.services)
     reloader = Reloader(
         reader,
         contacts,
         lambda result: metrics.RELOADS.labels(result.value).inc(),
         last_good=last_good if settings.server.workers > 1 else None,
+        known_senders=lambda: KnownSenders(services, membership.pools),
     )
     dispatcher = reloader.dispatcher
 
@@ -218,6 +221,7 @@ def build(settings: Settings) -> Router:
         RevokedSessions(store, durable_writer, clock),
         membership,
         dispatcher,
+        reloader.warnings,
         composer,
         contacts,
         availability,

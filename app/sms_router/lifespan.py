@@ -143,7 +143,7 @@ class WorkerLifespan:
                 stop(self.body_retention.aclose)
                 self.body_retention.start()
             stop(self.reloader.aclose)
-            self.reloader.start()
+            await self.reloader.start()
             self.outbox_worker.start(self.outbox_handler)
             _tune_interpreter()
             yield

@@ -54,6 +54,11 @@ def count_segments(text: str) -> Segments:
     return Segments(encoding, count, characters)
 
 
+def find_non_gsm(text: str) -> tuple[str, ...]:
+    """Return the characters, each once, for which a text is encoded in UCS-2."""
+    return tuple(dict.fromkeys(character for character in text if character not in _GSM))
+
+
 def _gsm_widths(text: str) -> list[int]:
     return [2 if character in _GSM_EXTENSION else 1 for character in text]
 

@@ -86,6 +86,15 @@ def test_check_reports_shadowed_rules_as_warnings(cli: Cli, folder: Path) -> Non
     )
 
 
+def test_check_compares_the_rules_with_the_senders(cli: Cli, folder: Path) -> None:
+    write(folder, '[[keyword]]\nwords = ["HI"]\ncountries = ["UK"]\nnumbers = ["99999"]\nreply = "Hi."\n')
+    for command in (("keywords", "check"), ("check", "--no-twilio")):
+        result = cli(*command)
+        assert result.code == 0
+        assert "countries: 'UK' never matches: write GB" in result.out
+        assert "numbers: 99999 never matches: no configured Service has this sender" in result.out
+
+
 def test_check_reports_every_mistake(cli: Cli, folder: Path) -> None:
     write(folder, TIMED.replace("mon-fri", "mo").replace(r"(\d+)", r"(\d+"))
     result = cli("keywords", "check")

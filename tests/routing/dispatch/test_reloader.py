@@ -199,7 +199,7 @@ async def test_whatever_else_goes_wrong_is_a_refusal_too(
 
 
 async def test_a_file_that_changes_is_read_by_itself(running: ReloaderFixture) -> None:
-    running.reloader.start()
+    await running.reloader.start()
     for number in range(3):
         running.write(KEYWORDS.replace("9 to 5", f"{number} to 5"))
         async with asyncio.timeout(20):
@@ -212,7 +212,7 @@ async def test_a_file_that_changes_is_read_by_itself(running: ReloaderFixture) -
 
 
 async def test_asking_reads_files_that_have_not_changed(running: ReloaderFixture) -> None:
-    running.reloader.start()
+    await running.reloader.start()
     running.reloader.request_reload()
     async with asyncio.timeout(20):
         while not running.results:

@@ -11,11 +11,13 @@ from sms_router.checks.finding import Finding, Fix, Severity
 from sms_router.cli.check.twilio import CheckReport, apply_fixes, run_checks
 from sms_router.cli.context import load_rules, report_all_errors, settings_for_command
 from sms_router.cli.output import JsonOption, confirm, plain, plural, print_json, print_table, stderr, stdout
+from sms_router.cli.senders.pools import known_senders
 from sms_router.cli.twilio_access import YesOption
 from sms_router.config.settings import Settings
 from sms_router.errors import ConfigurationError
 from sms_router.membership.snapshot_diff import format_value
 from sms_router.routing.dispatch.dispatcher import Dispatcher
+from sms_router.routing.dispatch.rule_warnings import find_warnings
 from sms_router.senders.error_table import load_error_table
 
 COLOURS = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.NOTE: "dim"}
@@ -63,7 +65,7 @@ def check(
         _fix(settings, fixed, yes=yes, quiet=as_json)
         report = run_checks(settings, rules)
     failed = report.has(Severity.ERROR) or (strict and report.has(Severity.WARNING))
-    warnings = [*map(str, rules.table.find_shadowed()), *rules.opt_out_conflicts()]
+    warnings = find_warnings(rules, known_senders(settings))
     if as_json:
         print_json(_as_json(report, warnings, fixed, good=not failed))
     else:

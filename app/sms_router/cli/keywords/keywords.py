@@ -19,10 +19,12 @@ from sms_router.cli.output import (
     print_table,
     stdout,
 )
+from sms_router.cli.senders.pools import known_senders
 from sms_router.cli.times import parse_time
 from sms_router.config.settings import Settings
 from sms_router.errors import ConfigurationError
 from sms_router.routing.dispatch.resolution import Resolution, RuleAction
+from sms_router.routing.dispatch.rule_warnings import find_warnings
 from sms_router.routing.keywords.rule_table import MatchVerdict, RuleCandidate
 from sms_router.routing.keywords.rules import Rule
 from sms_router.routing.keywords.schedule import TimeZones
@@ -49,7 +51,10 @@ def list_rules(context: typer.Context, as_json: JsonOption = False) -> None:
 
 @keywords.command("check")
 def check(as_json: JsonOption = False) -> None:
-    """Report rules that contradict each other, and rules that can never match.
+    """Report rules that contradict each other, that can never match, or that do not fit the Services.
+
+    They are compared with the senders that the routers have stored. Countries, numbers and Services that do
+    not exist, pictures that no sender can send, and characters that cost a segment are warnings.
 
     Exits with 1 when there are mistakes: the router would not start. Warnings do not change the exit code.
     """
@@ -59,7 +64,7 @@ def check(as_json: JsonOption = False) -> None:
     count = 0
     try:
         rules = load_rules(settings)
-        warnings = [*map(str, rules.table.find_shadowed()), *rules.opt_out_conflicts()]
+        warnings = find_warnings(rules, known_senders(settings))
         count = len(rules.table.rules)
     except ConfigurationError as error:
         mistakes = tuple(error.mistakes)

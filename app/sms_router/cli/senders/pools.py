@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from sms_router.cli.context import START_HINT, has_store, sandbox_world, store_client
+from sms_router.cli.context import START_HINT, has_store, sandbox_world, store_client, store_is_running
 from sms_router.cli.output import CommandError, stderr
 from sms_router.cli.twilio_access import open_configured_service
 from sms_router.config.models import ServiceSettings as ConfiguredService
@@ -14,6 +14,7 @@ from sms_router.config.settings import Settings, load_settings
 from sms_router.membership.snapshot import ServiceProperties, Snapshot, parse_capabilities
 from sms_router.membership.snapshot_store import stored_snapshot
 from sms_router.membership.source import PoolReadError
+from sms_router.routing.dispatch.rule_warnings import KnownSenders
 from sms_router.senders.country import is_toll_free
 from sms_router.senders.models import Sender, SenderKind
 from sms_router.senders.pool import Pool
@@ -40,6 +41,24 @@ def known_snapshots(settings: Settings) -> list[Snapshot]:
     stored = {snapshot.service_sid for snapshot in snapshots}
     missing = [service for service in settings.services if service.sid not in stored]
     return snapshots + [_read_from_twilio(settings, service) for service in missing]
+
+
+def known_senders(settings: Settings) -> KnownSenders:
+    """Return what rules are compared with for warnings, as far as it is stored; Twilio is not called.
+
+    Without Twilio credentials, before the first start, the senders are those of ``sandbox.toml``.
+    """
+    services = frozenset(service.sid for service in settings.services)
+    snapshots: list[Snapshot] = []
+    if store_is_running(settings):  # a command about rules does not start a store for its warnings
+        try:
+            snapshots = _stored_snapshots(settings)
+        except CommandError:
+            snapshots = []
+    configured = load_settings()
+    if not snapshots and configured.is_offline and settings.services:
+        snapshots = [_sandbox_snapshot(sandbox_world(configured), settings.services[0])]
+    return KnownSenders(services, {snapshot.service_sid: snapshot.pool() for snapshot in snapshots})
 
 
 def default_recipient(pools: Iterable[Pool]) -> str:

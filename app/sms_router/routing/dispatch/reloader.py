@@ -14,6 +14,7 @@ from typing import Protocol
 from sms_router.errors import ConfigurationError
 from sms_router.routing.dispatch.dispatcher import Dispatcher
 from sms_router.routing.dispatch.last_good import LastGoodRuleSet
+from sms_router.routing.dispatch.rule_warnings import KnownSenders, find_warnings
 from sms_router.routing.dispatch.ruleset import FileStamp, RuleSet, RuleSetReader
 from sms_router.senders.error_table import ErrorTable
 from sms_router.tasks import PeriodicTask
@@ -52,6 +53,7 @@ class Reloader:
         report: called with the result of each reload.
         interval: seconds between two checks.
         last_good: replaces files that have mistakes when the worker starts; kept up to date afterwards.
+        known_senders: returns the Services and Sender Pools that rules are compared with for warnings.
 
     Raises:
         ConfigurationError: with all mistakes in the files.
@@ -65,6 +67,7 @@ class Reloader:
         report: Callable[[ReloadResult], None],
         interval: float = CHECK_INTERVAL,
         last_good: LastGoodRuleSet | None = None,
+        known_senders: Callable[[], KnownSenders] = KnownSenders,
     ) -> None:
         self._reader = reader
         self._error_table_holder = error_table_holder
@@ -74,9 +77,8 @@ class Reloader:
         self._last_good = last_good
         self._mistakes: tuple[str, ...] = ()
         self._rules = reader.read() if last_good is None else self._load_first(last_good)
+        self._known_senders = known_senders
         error_table_holder.table = self._rules.errors
-        for warning in self._rules.warnings():
-            log.warning("%s", warning)
         self._requested = asyncio.Event()
         self._task = PeriodicTask("reloader", interval, self._check, wait_first=True, sleep=self._pause)
 
@@ -115,8 +117,18 @@ class Reloader:
             mistakes.append(f"and {len(self._mistakes) - MAX_REPORTED} more")
         return [f"a changed configuration was refused, the old one stays: {'; '.join(mistakes)}"]
 
-    def start(self) -> None:
+    def warnings(self) -> list[str]:
+        """Return a sentence for each thing in the rules that is probably a mistake; slow for many rules."""
+        return find_warnings(self.dispatcher, self._known_senders())
+
+    async def start(self) -> None:
+        """Log the warnings about the rules, and watch the files from now on."""
+        await asyncio.to_thread(self._log_warnings, self.dispatcher)
         self._task.start()
+
+    def _log_warnings(self, dispatcher: Dispatcher) -> None:
+        for warning in find_warnings(dispatcher, self._known_senders()):
+            log.warning("%s", warning)
 
     def request_reload(self) -> None:
         """Load the files now, whether they have changed or not."""
@@ -155,8 +167,7 @@ class Reloader:
         self._present = present
         difference = self._rules.difference(rules)
         if difference:
-            for warning in rules.warnings():
-                log.warning("%s", warning)
+            await asyncio.to_thread(self._log_warnings, rules.dispatcher)
             self.dispatcher.replace_rules(rules.dispatcher)
             self._error_table_holder.table = rules.errors
             self._rules = replace(rules, dispatcher=self.dispatcher)

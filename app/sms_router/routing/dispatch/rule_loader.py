@@ -83,6 +83,8 @@ class _Window(BaseModel):
 def _listed(windows: object) -> object:
     if not isinstance(windows, dict | list | tuple):
         raise ValueError('must be like { days = ["mon-fri"], from = "09:00", to = "17:00" }')  # noqa: TRY004
+    if not windows:
+        raise ValueError("is empty; write a window, or leave hours out: the rule then always applies")
     return (windows,) if isinstance(windows, dict) else windows
 
 

@@ -56,10 +56,6 @@ class RuleSet:
             tuple(name for name in others if name in own and others[name] != own[name]),
         )
 
-    def warnings(self) -> list[str]:
-        """Return a sentence for each thing that is allowed and probably a mistake."""
-        return [*map(str, self.dispatcher.table.find_shadowed()), *self.dispatcher.opt_out_conflicts()]
-
     def _parts(self) -> Iterator[tuple[str, object]]:
         """Yield everything that can differ, by name; where a rule is written does not matter."""
         for rule in self.dispatcher.table.rules:

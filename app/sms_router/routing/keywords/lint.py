@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any, Generic
 
 from sms_router.routing.keywords.index import KeywordEntry, KeywordIndex, build_entries
-from sms_router.routing.keywords.normalize import fold_accents
-from sms_router.routing.keywords.patterns import PatternError, check_pattern
+from sms_router.routing.keywords.normalize import fold_accents, normalize, tidy
+from sms_router.routing.keywords.patterns import PatternError, check_pattern, matches_literally
 from sms_router.routing.keywords.rules import Action, IndexKey, MatchKind, Rule
 
 _LITERAL_START = re.compile(r"[\w '#@!,-]*")
@@ -127,6 +127,54 @@ class ShadowedKeyword(Generic[Action]):
             f"{self.keyword!r} ({self.rule.kind.value}) of {self.rule} can never match: "
             f"{self.by_keyword!r} ({self.by.kind.value}) of {self.by} takes precedence"
         )
+
+
+@dataclass(frozen=True, slots=True)
+class MisspelledKeyword:
+    """A keyword that a text in correct spelling does not match."""
+
+    rule: Rule[Any]
+    keyword: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.keyword!r} ({self.rule.kind.value}) of {self.rule}: {self.reason}"
+
+
+def find_misspelled(rules: Iterable[Rule[Any]]) -> Iterator[MisspelledKeyword]:
+    """Yield the keywords that do not match their own correct spelling.
+
+    A pattern ignores case letter by letter: its "İ" does not match "i", and its "ß" not "SS".
+    """
+    for rule in rules:
+        for keyword in rule.words:
+            if keyword.isascii():
+                continue
+            is_pattern = rule.kind is MatchKind.PATTERN
+            reason = _unmatched_case_in_pattern(keyword) if is_pattern else _unmatched_case(keyword)
+            if reason is not None:
+                yield MisspelledKeyword(rule, keyword, reason)
+
+
+def _unmatched_case(keyword: str) -> str | None:
+    key = normalize(keyword)
+    for variant in (keyword.lower(), keyword.upper(), keyword.capitalize()):
+        if normalize(variant) != key:
+            return f"does not match {variant!r}; add that spelling to its words"
+    return None
+
+
+def _unmatched_case_in_pattern(pattern: str) -> str | None:
+    literal = _CLASS.sub("", _ESCAPED.sub("", tidy(pattern)))
+    for character in dict.fromkeys(literal):
+        if character.isascii():
+            continue
+        for variant in (normalize(character), tidy(character.upper())):
+            if not variant:
+                return f"{character!r} is often left out; write ({character})?"
+            if not matches_literally(character, variant):
+                return f"{character!r} does not match {variant!r}; write ({character}|{variant.lower()})"
+    return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,6 +70,11 @@ def _compile(key: str) -> Any:
     return re2.compile(key, _options(MAX_PATTERN_MEMORY))
 
 
+def matches_literally(literal: str, text: str) -> bool:
+    """Return whether a text matches a pattern that has no operators, as patterns ignore case."""
+    return _compile(re2.escape(literal)).fullmatch(text) is not None
+
+
 def _options(max_memory: int) -> Any:
     options = re2.Options()
     options.max_mem = max_memory

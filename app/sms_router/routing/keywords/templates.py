@@ -81,6 +81,14 @@ class TemplateReply:
 ConfiguredReply = StaticReply | TemplateReply
 
 
+def sample_texts(reply: ConfiguredReply) -> tuple[str, ...]:
+    """Return the texts that a reply has for a sample message; none where its template fails on the sample."""
+    try:
+        return reply.reply(_SAMPLE, "text", "SAMPLE").texts
+    except TemplateError:
+        return ()
+
+
 class _Environment(ImmutableSandboxedEnvironment):
     """Jinja2's sandbox, with a quick answer for the attributes of the message, which are known to be safe."""
 

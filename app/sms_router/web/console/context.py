@@ -31,6 +31,8 @@ class ConsoleContext:
     revoked_sessions: RevokedSessions
     membership: Membership
     dispatcher: Dispatcher
+    rule_warnings: Callable[[], Sequence[str]]
+    """What in the rules is probably a mistake; slow for many rules."""
     composer: Composer
     contacts: Contacts
     availability: Availability

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 
 from starlette.responses import Response
@@ -23,9 +23,18 @@ from sms_router.web.console.context import ConsoleContext
 from sms_router.web.console.rendering import PageError, Pages
 
 RULES_PER_PAGE = 200
+MAX_WARNINGS = 20
 MAX_TEXT_LENGTH = 1600
 MAX_NUMBER_LENGTH = 40
 EXAMPLE_CONTACT = "+14155550123"
+
+
+@dataclass(slots=True)
+class _WarningCache:
+    """The warnings, and the rules and senders that they are about."""
+
+    state: object = None
+    warnings: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +43,7 @@ class KeywordPages:
 
     context: ConsoleContext
     pages: Pages
+    _cache: _WarningCache = field(default_factory=_WarningCache)
 
     async def show(self, request: ConsoleRequest) -> Response:
         """List the rules in the order of precedence."""
@@ -67,6 +77,7 @@ class KeywordPages:
         defaults = self.context.dispatcher.defaults
         default = defaults.everywhere
         shown = rules[number * RULES_PER_PAGE : (number + 1) * RULES_PER_PAGE]
+        warnings = await self.context.executor.run(self._warnings)
         render = partial(
             self.pages.show,
             "keywords.html",
@@ -74,6 +85,8 @@ class KeywordPages:
             rules=[(rule, describe_action(rule.action)) for rule in shown],
             default=describe_action(default) if default is not None else "no reply",
             services=len(defaults.services),
+            warnings=warnings[:MAX_WARNINGS],
+            more_warnings=max(0, len(warnings) - MAX_WARNINGS),
             number=number,
             more=len(rules) > (number + 1) * RULES_PER_PAGE,
             tried=tried,
@@ -83,6 +96,16 @@ class KeywordPages:
             example_contact=EXAMPLE_CONTACT,
         )
         return await self.context.executor.run(render)
+
+    def _warnings(self) -> Sequence[str]:
+        """Return the warnings about the rules; they are cached until rules or senders change."""
+        pools = self.context.membership.pools
+        versions = tuple(sorted((sid, pool.version) for sid, pool in pools.items()))
+        state = (self.context.dispatcher.table, versions)
+        if self._cache.state != state:
+            self._cache.warnings = self.context.rule_warnings()
+            self._cache.state = state
+        return self._cache.warnings
 
     def _default_recipient(self) -> str:
         """Return the number that is texted most likely: a short code, else any sender; empty without one."""
