@@ -17,13 +17,20 @@ def test_a_new_data_directory_gets_the_version(tmp_path: Path) -> None:
     assert [file.name for file in (tmp_path / "data").iterdir()] == ["schema"]
 
 
+def test_an_empty_version_is_written_again(tmp_path: Path) -> None:
+    (tmp_path / "schema").touch()
+    check_data_dir(tmp_path, create=False)
+    check_data_dir(tmp_path, create=True)
+    assert (tmp_path / "schema").read_text() == "1\n"
+
+
 def test_a_command_beside_a_redis_server_writes_nothing(tmp_path: Path) -> None:
     check_data_dir(tmp_path / "data", create=False)
     assert not (tmp_path / "data").exists()
 
 
 @pytest.mark.parametrize(
-    ("content", "found"), [(b"2\n", "2"), (b"", "''"), (b"\x1b[0m" + b"x" * 99, r"'\x1b[0mxxxxxxxxxxxxxxxx'")]
+    ("content", "found"), [(b"2\n", "2"), (b"\x1b[0m" + b"x" * 99, r"'\x1b[0mxxxxxxxxxxxxxxxx'")]
 )
 def test_the_data_of_another_version_is_refused_in_one_sentence(
     tmp_path: Path, content: bytes, found: str

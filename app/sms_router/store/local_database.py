@@ -1,4 +1,4 @@
-"""SQLite files in the data directory, and the thread that uses them: the disk never blocks the event loop."""
+"""SQLite files in the data directory, and the threads that use them: the disk never blocks the event loop."""
 
 from __future__ import annotations
 
@@ -16,8 +16,6 @@ T = TypeVar("T")
 
 DISK_ERRORS = (OSError, sqlite3.Error)
 """What a disk that is full, read-only, locked or broken raises."""
-
-_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
 class DiskThread:
@@ -37,7 +35,7 @@ class DiskThread:
 
 
 def create_private_file(path: Path) -> None:
-    """Create an empty file, and its folder, that only this user can read; SQLite takes it for a new database.
+    """Create an empty file, a new database for SQLite, that only this user can read; also its folder.
 
     Raises:
         OSError: when the disk refuses it; FileExistsError when it is there.
@@ -49,12 +47,7 @@ def create_private_file(path: Path) -> None:
 
 
 def connect(path: Path, timeout: float) -> sqlite3.Connection:
-    """Open an existing database, without implicit transactions; ``timeout`` is in seconds per lock.
-
-    Raises:
-        sqlite3.Error: when it is missing or cannot be opened.
-
-    """
+    """Open an existing database without implicit transactions; ``timeout`` is in seconds, for each lock."""
     uri = f"{path.absolute().as_uri()}?mode=rw"
     return sqlite3.connect(uri, timeout=timeout, isolation_level=None, uri=True)
 
@@ -72,17 +65,17 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
         raise
 
 
-def is_locked(error: sqlite3.Error) -> bool:
+def is_locked(error: Exception) -> bool:
     """Return whether another process holds the database."""
     return _code(error) == sqlite3.SQLITE_BUSY
 
 
-def is_damaged(error: BaseException) -> bool:
+def is_damaged(error: Exception) -> bool:
     """Return whether the file is no database, or one with damaged pages: another try would not help."""
-    return _code(error) in _DAMAGED
+    return _code(error) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
-def _code(error: BaseException) -> int:
+def _code(error: Exception) -> int:
     return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
 
 
@@ -90,12 +83,10 @@ def set_aside(path: Path) -> Path:
     """Rename a damaged database and its log, so that nobody opens it again; return the new path.
 
     Raises:
-        FileNotFoundError: when another process has renamed it.
-        OSError: when the disk refuses it.
+        OSError: when the disk refuses it; FileNotFoundError when another process has renamed it.
 
     """
-    new = path.with_name(f"{path.name}.damaged")
-    path.rename(new)
+    new = path.rename(f"{path}.damaged")
     for suffix in ("-wal", "-journal"):
         with contextlib.suppress(FileNotFoundError):
             Path(f"{path}{suffix}").rename(f"{new}{suffix}")
@@ -109,5 +100,5 @@ def remove(path: Path) -> None:
         OSError: when the disk refuses it.
 
     """
-    for suffix in ("", "-wal", "-journal"):
+    for suffix in ("", "-wal"):
         Path(f"{path}{suffix}").unlink(missing_ok=True)

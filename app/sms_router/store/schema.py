@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
-from tempfile import mkstemp
 
 SCHEMA_VERSION = 1
 """To be raised when another version of the router could not use, or would damage, what this one stores."""
@@ -39,28 +37,11 @@ def check_data_dir(data_dir: Path, *, create: bool) -> None:
 
     """
     file = data_dir / FILE
-    try:
-        found = file.read_text("utf-8", errors="replace").strip()
-    except FileNotFoundError:
+    found = file.read_text("utf-8", errors="replace").strip() if file.exists() else ""
+    if not found:  # a new directory, or a start that was killed as it wrote this
         if create:
-            _write(file)
-        return
-    if found != str(SCHEMA_VERSION):
+            data_dir.mkdir(parents=True, exist_ok=True)
+            file.write_text(f"{SCHEMA_VERSION}\n")
+    elif found != str(SCHEMA_VERSION):
         shown = found if found.isdecimal() else repr(found[:20])
         raise SchemaError(str(data_dir), shown, "set another data_dir in router.toml")
-
-
-def _write(file: Path) -> None:
-    """Write the version, so that nobody ever reads a part of it."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = mkstemp(prefix=f"{FILE}.", dir=file.parent)
-    new = Path(name)
-    try:
-        with os.fdopen(descriptor, "w") as opened:
-            opened.write(f"{SCHEMA_VERSION}\n")
-            opened.flush()
-            os.fsync(opened.fileno())
-        new.replace(file)
-    except OSError:
-        new.unlink(missing_ok=True)
-        raise

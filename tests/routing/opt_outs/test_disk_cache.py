@@ -59,6 +59,8 @@ def stored(folder: Path, name: str = "opt-outs-1.db") -> dict[tuple[str, str], b
     if not (folder / name).exists():
         return {}
     with contextlib.closing(sqlite3.connect(folder / name)) as connection:
+        if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'consents'").fetchone():
+            return {}
         rows = connection.execute("SELECT scope, contact, is_opted_out FROM consents ORDER BY id").fetchall()
     return {(scope, contact): bool(is_opted_out) for scope, contact, is_opted_out in rows}
 
@@ -106,7 +108,7 @@ async def test_without_redis_the_workers_of_a_machine_share_the_last_change(tmp_
         one.add(*ONE)
         other.add(*ONE)
         for change, out in ((START, False), (STOP, True), (START, False), (STOP, True), (START, False)):
-            one.record_local(change)
+            one.apply(change, is_local=True)
             await wait_until(lambda: (ONE in other) is out)  # noqa: B023
             one, other = other, one  # noqa: PLW2901
         assert await read_at_start(tmp_path) == (set(), True)
@@ -114,15 +116,15 @@ async def test_without_redis_the_workers_of_a_machine_share_the_last_change(tmp_
 
 async def test_a_local_change_is_stored_at_once_while_redis_is_away(tmp_path: Path) -> None:
     async with worker(tmp_path, complete=True, interval=3600) as cache:
-        cache.record_local(STOP)
+        cache.apply(STOP, is_local=True)
         await wait_until(lambda: stored(tmp_path) == {ONE: True})
-        cache.record_local(START)
+        cache.apply(START, is_local=True)
         await wait_until(lambda: stored(tmp_path) == {ONE: False})
 
 
 async def test_while_redis_serves_changes_are_stored_later_and_together(tmp_path: Path) -> None:
     async with worker(tmp_path, complete=True, away=False, interval=3600) as cache:
-        cache.record_local(STOP)
+        cache.apply(STOP, is_local=True)
         await wait_until(lambda: not cache.has_local_change.is_set())
         assert files(tmp_path) == []
     assert stored(tmp_path) == {ONE: True}
@@ -134,7 +136,7 @@ async def test_a_local_change_on_disk_is_newer_than_one_from_redis(tmp_path: Pat
         worker(tmp_path, complete=True, interval=3600) as other,
     ):
         other.apply(STOP)
-        one.record_local(START)
+        one.apply(START, is_local=True)
         await wait_until(lambda: stored(tmp_path) == {ONE: False})
     assert stored(tmp_path) == {ONE: False}
     assert await read_at_start(tmp_path) == (set(), True)
@@ -146,7 +148,7 @@ async def test_without_redis_a_start_received_elsewhere_ends_no_opt_out_on_disk(
     redis = Redis(away=True)
     async with worker(tmp_path, complete=True, away=redis) as cache:
         for number, key in enumerate((ONE, OTHER), start=1):
-            cache.record_local(f"stop {' '.join(key)}")
+            cache.apply(f"stop {' '.join(key)}", is_local=True)
             await wait_until(lambda: len(stored(tmp_path)) == number)  # noqa: B023
         cache.apply(START)
         cache.add(MG, "+14155550103")
@@ -159,10 +161,10 @@ async def test_without_redis_a_start_received_elsewhere_ends_no_opt_out_on_disk(
 
 async def test_nothing_is_written_once_all_workers_have_the_same_list(tmp_path: Path) -> None:
     async with worker(tmp_path, complete=True) as one, worker(tmp_path, complete=True) as other:
-        one.record_local(STOP)
-        other.record_local(f"stop {' '.join(OTHER)}")
+        one.apply(STOP, is_local=True)
+        other.apply(f"stop {' '.join(OTHER)}", is_local=True)
         await wait_until(lambda: ONE in other and OTHER in one)
-        one.record_local(START)
+        one.apply(START, is_local=True)
         await wait_until(lambda: stored(tmp_path) == {ONE: False, OTHER: True} and ONE not in other)
         before = (tmp_path / "opt-outs-1.db").stat()
         await asyncio.sleep(0.2)
@@ -173,11 +175,11 @@ async def test_nothing_is_written_once_all_workers_have_the_same_list(tmp_path: 
 async def test_starts_stored_without_redis_are_removed_when_it_returns(tmp_path: Path) -> None:
     redis = Redis(away=True)
     async with worker(tmp_path, complete=True, away=redis) as cache:
-        cache.record_local(START)
+        cache.apply(START, is_local=True)
         await wait_until(lambda: stored(tmp_path) == {ONE: False})
         redis.away = False
         await wait_until(lambda: stored(tmp_path) == {})
-        cache.record_local(START)
+        cache.apply(START, is_local=True)
         await wait_until(lambda: not cache.unsaved)
         assert stored(tmp_path) == {}
 
@@ -295,7 +297,7 @@ async def test_a_damaged_database_is_set_aside_and_stored_anew(
         await wait_until(lambda: ONE in other)
         (tmp_path / "damage").write_bytes(b"?" * 10_000)
         (tmp_path / "damage").rename(tmp_path / "opt-outs-1.db")
-        other.record_local(f"stop {' '.join(OTHER)}")
+        other.apply(f"stop {' '.join(OTHER)}", is_local=True)
         await wait_until(lambda: stored(tmp_path, "opt-outs-2.db") == {ONE: True, OTHER: True})
         await wait_until(lambda: OTHER in one)
     assert (tmp_path / "opt-outs-1.db.damaged").read_bytes() == b"?" * 10_000
@@ -305,10 +307,10 @@ async def test_a_damaged_database_is_set_aside_and_stored_anew(
 
 async def test_a_database_that_was_removed_is_stored_anew(tmp_path: Path) -> None:
     async with worker(tmp_path, complete=True) as one, worker(tmp_path, complete=True) as other:
-        one.record_local(STOP)
+        one.apply(STOP, is_local=True)
         await wait_until(lambda: ONE in other)
         (tmp_path / "opt-outs-1.db").unlink()
-        other.record_local(f"stop {' '.join(OTHER)}")
+        other.apply(f"stop {' '.join(OTHER)}", is_local=True)
         await wait_until(lambda: stored(tmp_path) == {ONE: True, OTHER: True})
     assert await read_at_start(tmp_path) == ({ONE, OTHER}, True)
 

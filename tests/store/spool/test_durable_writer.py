@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import sqlite3
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,6 +56,10 @@ async def desk(url: str, folder: Path) -> AsyncIterator[Desk]:
     finally:
         await journal.aclose()
         await store.aclose()
+
+
+def files(folder: Path) -> list[Path]:
+    return sorted(folder.iterdir())
 
 
 def journaled(client: redis.Redis) -> list[str]:
@@ -142,3 +147,20 @@ async def test_a_step_that_can_never_be_taken_holds_up_no_other(
         assert journaled(valkey) == ["AC/1", "AC/2"]
         assert (at.spool.size, at.spool.dropped) == (0, 2)
     assert caplog.text.count("given up") == 2
+
+
+async def test_an_unreadable_entry_holds_up_no_other(
+    valkey_url: str, valkey: redis.Redis, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    dead = Spool(tmp_path)
+    for name in ("AC/1", "AC/bad", "AC/2"):
+        dead.add(SpoolEntry.of(commit(PERSON, name)))
+    await dead.aclose()
+    with contextlib.closing(sqlite3.connect(files(tmp_path)[0])) as connection, connection:
+        connection.execute("UPDATE entries SET entry = substr(entry, 1, 20) WHERE id = 2")
+    async with desk(valkey_url, tmp_path) as at:
+        await at.replayed.get()
+        assert journaled(valkey) == ["AC/1", "AC/2"]
+        assert (at.spool.size, at.spool.dropped) == (0, 1)
+    assert caplog.text.count("given up") == 1
+    assert files(tmp_path) == []

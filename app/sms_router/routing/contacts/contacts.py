@@ -117,12 +117,12 @@ class Contacts:
             reference: the message with the keyword, whose time of arrival counts; None for now.
 
         """
-        self.opted_out.record_local(f"stop {scope} {contact}")
+        self.opted_out.apply(f"stop {scope} {contact}", is_local=True)
         await self._write_consent("stop", scope, contact, source, reference)
 
     async def opt_in(self, scope: str, contact: str, source: str, reference: str | None = None) -> None:
         """Remove a contact from the opt-out list; the arguments are those of `opt_out`."""
-        self.opted_out.record_local(f"start {scope} {contact}")
+        self.opted_out.apply(f"start {scope} {contact}", is_local=True)
         await self._write_consent("start", scope, contact, source, reference)
 
     async def _write_consent(

@@ -35,11 +35,6 @@ class ConsentChange(NamedTuple):
     is_local: bool
     """Whether this worker has received it from the contact; otherwise Redis or another worker has it."""
 
-    @property
-    def is_weak_start(self) -> bool:
-        """Whether it is a START that this worker knows from Redis alone."""
-        return not self.is_opted_out and not self.is_local
-
 
 class OptOutCache:
     """The opt-outs that a worker knows."""
@@ -70,31 +65,19 @@ class OptOutCache:
 
     def add(self, scope: str, contact: str) -> None:
         """Add a contact that is on the list in Redis."""
-        key = (scope, contact)
-        if key not in self._entries:
-            self._note(key, ConsentChange(is_opted_out=True, is_local=False))
-        self._insert(key)
+        self._change((scope, contact), ConsentChange(is_opted_out=True, is_local=False))
 
     def discard(self, scope: str, contact: str) -> None:
         """Remove a contact that is not on the list in Redis."""
-        key = (scope, contact)
-        self._entries.pop(key, None)
-        self._note(key, ConsentChange(is_opted_out=False, is_local=False))
+        self._change((scope, contact), ConsentChange(is_opted_out=False, is_local=False))
 
-    def apply(self, change: str) -> None:
+    def apply(self, change: str, *, is_local: bool = False) -> None:
         """Apply a change as it is published: ``stop`` or ``start``, the scope, the contact."""
-        (scope, contact), is_opted_out = _parse(change)
-        if is_opted_out:
-            self.add(scope, contact)
-        else:
-            self.discard(scope, contact)
-
-    def record_local(self, change: str) -> None:
-        """Apply a change that a contact has sent; the machine's other workers read it from the disk."""
-        self.apply(change)
-        key, is_opted_out = _parse(change)
-        self._note(key, ConsentChange(is_opted_out, is_local=True))
-        self.has_local_change.set()
+        request, _, member = change.partition(" ")
+        scope, _, contact = member.partition(" ")
+        self._change((scope, contact), ConsentChange(request == "stop", is_local))
+        if is_local:
+            self.has_local_change.set()
 
     def apply_stored(self, key: OptOutKey, *, is_opted_out: bool) -> None:
         """Apply what is on disk, unless a newer local change waits to be stored there."""
@@ -102,10 +85,7 @@ class OptOutCache:
         if unsaved is not None and unsaved.is_local:
             return
         self.unsaved.pop(key, None)
-        if is_opted_out:
-            self._insert(key)
-        else:
-            self._entries.pop(key, None)
+        self._set(key, is_opted_out=is_opted_out)
 
     async def load(self, redis: Redis) -> None:
         """Read the newest entries of the list from Redis; subscribe before, so that no change is missed.
@@ -136,24 +116,22 @@ class OptOutCache:
             async with asyncio.timeout(seconds):
                 await self._loaded.wait()
 
-    def _insert(self, key: OptOutKey) -> None:
+    def _change(self, key: OptOutKey, change: ConsentChange) -> None:
+        if change.is_local or not change.is_opted_out or key not in self._entries:
+            unsaved = self.unsaved.pop(key, change)
+            published = unsaved.is_local and unsaved.is_opted_out == change.is_opted_out
+            self.unsaved[key] = unsaved if published else change  # a local change is published to all workers
+            if len(self.unsaved) > MAX_UNSAVED:
+                del self.unsaved[next(iter(self.unsaved))]
+        self._set(key, is_opted_out=change.is_opted_out)
+
+    def _set(self, key: OptOutKey, *, is_opted_out: bool) -> None:
+        if not is_opted_out:
+            self._entries.pop(key, None)
+            return
         scope, contact = key
         key = (sys.intern(scope), contact)
         self._entries[key] = None
         self._entries.move_to_end(key)
         if len(self._entries) > self._max_size:
             self._entries.popitem(last=False)
-
-    def _note(self, key: OptOutKey, change: ConsentChange) -> None:
-        unsaved = self.unsaved.pop(key, None)
-        if unsaved is not None and unsaved.is_opted_out == change.is_opted_out and unsaved.is_local:
-            change = unsaved  # a local change, published to this worker too
-        self.unsaved[key] = change
-        if len(self.unsaved) > MAX_UNSAVED:
-            del self.unsaved[next(iter(self.unsaved))]
-
-
-def _parse(change: str) -> tuple[OptOutKey, bool]:
-    wish, _, key = change.partition(" ")
-    scope, _, contact = key.partition(" ")
-    return (scope, contact), wish == "stop"

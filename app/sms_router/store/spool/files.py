@@ -6,11 +6,12 @@ write-ahead log needs no shared memory. A database that processes share maps a f
 on a full disk it cannot be created, which makes the database unreadable at a start, nor, on a copy-on-write
 file system such as Btrfs, be written to: there the kernel kills the worker (SIGBUS).
 
-Everything here blocks on the disk, and is called from one thread at a time.
+Everything here blocks on the disk, is called from one thread at a time, and raises `DISK_ERRORS`.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
@@ -36,6 +37,16 @@ log = logging.getLogger("sms_router.spool")
 
 BATCH_SIZE = 200
 """Entries that are read and restored at once."""
+
+_OPEN = """
+    PRAGMA locking_mode = EXCLUSIVE;
+    PRAGMA journal_mode = WAL;
+    PRAGMA synchronous = FULL;
+    BEGIN IMMEDIATE;
+    CREATE TABLE IF NOT EXISTS entries (id INTEGER PRIMARY KEY, entry TEXT NOT NULL);
+    COMMIT;
+"""
+"""Locks a database for as long as it is open. Each commit is one fsync, and survives a power failure."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,43 +78,29 @@ class SpoolEntry:
 
     @classmethod
     def parse(cls, text: str) -> SpoolEntry:
-        """Read what `serialize` returned.
-
-        Raises:
-            ValueError: when it is something else.
-
-        """
+        """Read what `serialize` returned; anything else becomes an entry for a script that there is not."""
         try:
             script, *lists = json.loads(text)
             keys, arguments = (tuple(part.encode("latin-1") for part in parts) for parts in lists)
-            return cls(str(script), keys, arguments)
-        except (TypeError, AttributeError, RecursionError) as error:
-            raise ValueError(f"not a spool entry: {error}") from error
+        except (ValueError, TypeError, AttributeError, RecursionError) as error:
+            return cls(f"unreadable: {type(error).__name__}", (), ())
+        return cls(str(script), keys, arguments)
 
 
 class SpoolFile:
     """One locked database of entries: appended to at its end, read from its start."""
 
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
-        """``connection`` is locked, and closes with this object."""
         self.path = path
         self._connection = connection
-        self._restored_to = 0
         self._batch: list[tuple[int, str]] = []
-        self._mistakes: list[ValueError] = []
-        self.size = self._count()
-        """Entries that are not restored yet; 0 where it is unknown, in a damaged file."""
-        self.unreadable = 0
-        """Entries that were left out."""
+        self._restored_to = 0
+        self.size = int(connection.execute("SELECT max(id) FROM entries").fetchone()[0] or 0)
+        """Entries that are not restored yet."""
 
     @classmethod
     def create(cls, folder: Path) -> SpoolFile:
-        """Start a new file.
-
-        Raises:
-            OSError, sqlite3.Error: when the disk refuses it.
-
-        """
+        """Start a new file."""
         while True:
             path = folder / f"{os.getpid()}-{time.time_ns()}.db"
             create_private_file(path)
@@ -116,92 +113,41 @@ class SpoolFile:
 
     @classmethod
     def lock(cls, path: Path) -> SpoolFile | None:
-        """Open and lock a file; return None when another process has it, or has restored and removed it.
-
-        Raises:
-            sqlite3.Error: when it cannot be opened or is damaged.
-
-        """
-        connection: sqlite3.Connection | None = None
-        try:
-            connection = connect(path, timeout=0)
-            connection.execute("PRAGMA locking_mode = EXCLUSIVE")
-            connection.execute("PRAGMA journal_mode = WAL")
-            # One fsync for each append: what is written survives a power failure too.
-            connection.execute("PRAGMA synchronous = FULL")
-            with transaction(connection):
-                connection.execute(
-                    "CREATE TABLE IF NOT EXISTS entries (id INTEGER PRIMARY KEY, entry TEXT NOT NULL)"
-                )
-            if path.exists():
-                return cls(path, connection)
-            connection.close()
-        except sqlite3.Error as error:
-            if connection is not None:
-                connection.close()
-            if path.exists() and not is_locked(error):
-                raise
+        """Open and lock a file; return None when another process has it, or has restored and removed it."""
+        with contextlib.ExitStack() as unless_locked:
+            try:
+                connection = connect(path, timeout=0)
+                unless_locked.callback(connection.close)
+                connection.executescript(_OPEN)
+                if path.exists():
+                    file = cls(path, connection)
+                    unless_locked.pop_all()
+                    return file
+            except sqlite3.Error as error:
+                if path.exists() and not is_locked(error):
+                    raise
         return None
 
     def append(self, entries: Sequence[SpoolEntry]) -> None:
-        """Write entries, all of them or none.
-
-        Raises:
-            sqlite3.Error: when the disk refuses them.
-
-        """
+        """Write entries, all of them or none."""
         rows = [(entry.serialize(),) for entry in entries]
         with transaction(self._connection):
             self._connection.executemany("INSERT INTO entries (entry) VALUES (?)", rows)
         self.size += len(entries)
 
     def read_batch(self) -> list[SpoolEntry]:
-        """Return the next entries, the same ones until `advance`; none at the end.
-
-        Raises:
-            sqlite3.Error: when the disk cannot be read, or the file is damaged.
-
-        """
+        """Return the next entries, the same ones until `advance`; none at the end."""
         query = "SELECT id, entry FROM entries WHERE id > ? ORDER BY id LIMIT ?"
-        entries: list[SpoolEntry] = []
-        while not entries:
-            self._batch = self._connection.execute(query, (self._restored_to, BATCH_SIZE)).fetchall()
-            if not self._batch:
-                break
-            self._mistakes = []
-            for _, text in self._batch:
-                try:
-                    entries.append(SpoolEntry.parse(text))
-                except ValueError as error:
-                    self._mistakes.append(error)
-            if not entries:
-                self.advance()
-        return entries
+        self._batch = self._connection.execute(query, (self._restored_to, BATCH_SIZE)).fetchall()
+        return [SpoolEntry.parse(text) for _, text in self._batch]
 
     def advance(self) -> None:
         """Go past the last batch; the disk is not written to, so that one that is full stops no replay."""
         self._restored_to = self._batch[-1][0]
-        self.size = max(0, self.size - len(self._batch))
-        self.unreadable += len(self._mistakes)
-        for error in self._mistakes:
-            log.error("an entry of %s is unreadable and left out: %s", self.path, error)
-
-    def _count(self) -> int:
-        try:
-            (last,) = self._connection.execute("SELECT max(id) FROM entries").fetchone()
-        except sqlite3.Error as error:
-            if not is_damaged(error):
-                raise
-            return 0  # the entries before the damage are restored
-        return last or 0
-
-    def remove(self) -> None:
-        """Delete the file, and close it."""
-        remove(self.path)
-        self._connection.close()
+        self.size -= len(self._batch)
 
     def close(self) -> None:
-        """Close the file and leave it for another process to adopt."""
+        """Close and unlock the file; what is left in it is for another process."""
         self._connection.close()
 
 
@@ -212,77 +158,64 @@ class SpoolFolder:
         """``folder`` is created with the first entry."""
         self._folder = folder
         self._own: SpoolFile | None = None
-        self._adopted: list[SpoolFile] = []
-        self._reading: SpoolFile | None = None
+        self._files: list[SpoolFile] = []
         self.lost = 0
-        """Entries that were unreadable, or in a damaged file."""
+        """Entries in damaged files; where their number is unknown, one."""
 
     @property
     def size(self) -> int:
         """How many entries wait in the files that this worker has locked."""
-        return sum(file.size for file in self._files())
+        return sum(file.size for file in self._files)
 
     def append(self, entries: Sequence[SpoolEntry]) -> None:
-        """Write entries, all of them or none.
-
-        Raises:
-            OSError, sqlite3.Error: when the disk refuses them.
-
-        """
+        """Write entries, all of them or none."""
         if self._own is None:
             self._own = SpoolFile.create(self._folder)
+            self._files.append(self._own)
         try:
             self._own.append(entries)
         except sqlite3.Error as error:
             if is_damaged(error):
-                self._give_up(self._own, error)
+                self._own = None  # the next replay restores what it can of it
             raise
 
     def adopt(self) -> None:
         """Lock the files of dead workers, so that this worker alone restores them."""
-        locked = {file.path for file in self._files()}
-        for path in sorted(set(self._folder.glob("*.db")) - locked):
+        for path in sorted(set(self._folder.glob("*.db")) - {file.path for file in self._files}):
             try:
                 file = SpoolFile.lock(path)
             except DISK_ERRORS as error:
                 self._report(path, error)
             else:
-                self._adopted += [file] if file is not None else []
+                self._files += [file] if file is not None else []
 
     def read_batch(self) -> list[SpoolEntry]:
         """Return entries to restore, the same ones until `advance`; none when nothing is left."""
-        for file in self._files():
+        while self._files:
+            file = self._files[0]
             try:
                 if batch := file.read_batch():
-                    self._reading = file
                     return batch
-                file.remove()
-                self._detach(file)
+                remove(file.path)
             except DISK_ERRORS as error:
-                self._give_up(file, error)
+                self._close(file)
+                self._report(file.path, error, file.size)
+            else:
+                self._close(file)
         return []
 
     def advance(self) -> None:
         """Mark the last batch as restored."""
-        if self._reading is not None:
-            self._reading.advance()
+        self._files[0].advance()
 
     def close(self) -> None:
         """Close all files and leave them for other processes to adopt."""
-        for file in self._files():
-            self._detach(file)
+        while self._files:
+            self._close(self._files[0])
 
-    def _files(self) -> list[SpoolFile]:
-        return [*self._adopted, *([self._own] if self._own is not None else ())]
-
-    def _give_up(self, file: SpoolFile, error: Exception) -> None:
-        self._detach(file)
-        self._report(file.path, error, file.size)
-
-    def _detach(self, file: SpoolFile) -> None:
+    def _close(self, file: SpoolFile) -> None:
         file.close()
-        self.lost += file.unreadable
-        self._adopted = [each for each in self._adopted if each is not file]
+        self._files.remove(file)
         if file is self._own:
             self._own = None
 
@@ -291,11 +224,11 @@ class SpoolFolder:
         if not is_damaged(error):
             log.error("%s cannot be read or removed, and stays: %s", path, error)
             return
-        self.lost += size or 1  # one at least
+        self.lost += size or 1
+        count = size or "an unknown number of"
         try:
-            log.error(
-                "%s is damaged (%s): it is now %s, and %s journal entries in it are lost",
-                path, error, set_aside(path), size or "an unknown number of",
-            )  # fmt: skip
+            new = set_aside(path)
         except OSError as refusal:
-            log.error("%s is damaged: %s; it cannot be set aside: %s", path, error, refusal)
+            log.error("%s is damaged (%s) and cannot be renamed: %s", path, error, refusal)
+        else:
+            log.error("%s is damaged (%s): renamed to %s; %s entries in it are lost", path, error, new, count)
