@@ -4,12 +4,14 @@ import asyncio
 from pathlib import Path
 
 import pytest
+import redis
 from starlette.routing import Router
 
 from sms_router.application import build
 from sms_router.config.settings import load_settings
 from sms_router.membership.sync.rate_sync import RateSync
 from sms_router.routing.inbox.inbox import Inbox
+from sms_router.store.schema import SchemaError
 from tests.end_to_end.router_process import ACCOUNT, PUBLIC, TOKEN
 
 
@@ -56,3 +58,21 @@ async def test_all_parts_are_stopped_when_one_fails_to_start(
         async with router.lifespan_context(router):
             pytest.fail("served")
     assert asyncio.all_tasks() == before
+
+
+async def test_a_worker_refuses_redis_with_data_of_another_version(
+    router: Router, valkey: redis.Redis
+) -> None:
+    valkey.set("sms-router:{0}:schema", "2")
+    before = asyncio.all_tasks()
+    with pytest.raises(SchemaError, match="Redis has data of schema 2, and this sms-router needs schema 1"):
+        async with router.lifespan_context(router):
+            pytest.fail("served")
+    assert asyncio.all_tasks() == before
+    probe = b"sms-router:probe"  # expires by itself
+    assert {*valkey.scan_iter()} - {probe} == {b"sms-router:{0}:schema"}
+
+
+async def test_a_worker_writes_the_version_of_its_data(router: Router, valkey: redis.Redis) -> None:
+    async with router.lifespan_context(router):
+        assert valkey.get("sms-router:{0}:schema") == b"1"

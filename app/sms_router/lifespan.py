@@ -32,6 +32,8 @@ from sms_router.routing.pipeline.sticky_senders import StickySenders
 from sms_router.routing.pipeline.subscriber import Subscriber
 from sms_router.routing.upstream.forwarder import Forwarder
 from sms_router.server.signals import WorkerSignals
+from sms_router.store.errors import StoreUnavailableError
+from sms_router.store.schema import SchemaError
 from sms_router.store.spool.durable_writer import DurableWriter
 from sms_router.store.store import Store
 from sms_router.tasks import PeriodicTask
@@ -115,7 +117,9 @@ class WorkerLifespan:
             stop(self.redis.aclose)
             stop(self.durable_writer.aclose)
             stop(self.store.aclose)
-            await self.store.start(on_reconnect=self.durable_writer.replay)
+            await self.store.start(on_reconnect=self._on_reconnect)
+            with contextlib.suppress(StoreUnavailableError):  # then it is checked when Redis serves
+                await self.store.check_schema()
             stop(self.inbox.aclose)
             self.inbox.start()
             stop(self.opt_out_disk_cache.aclose)
@@ -147,6 +151,13 @@ class WorkerLifespan:
             self.outbox_worker.start(self.outbox_handler)
             _tune_interpreter()
             yield
+
+    async def _on_reconnect(self) -> None:
+        try:
+            await self.store.check_schema()
+        except SchemaError as error:
+            raise StoreUnavailableError(str(error)) from error  # the store checks again soon
+        await self.durable_writer.replay()
 
     async def _finish_messages(self) -> bool:
         """Wait for the messages in progress; return False when a handler does not end."""

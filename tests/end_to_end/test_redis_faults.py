@@ -204,3 +204,26 @@ async def test_a_flood_of_forgeries_does_not_stop_others(start_router: StartRout
 
 async def _no_spool(router: RouterProcess) -> bool:
     return not list((router.folder / "data" / "spool").glob("*"))
+
+
+async def test_redis_that_returns_with_data_of_another_version_is_reported_and_not_used(
+    start_router: StartRouter, valkey: PrivateValkey
+) -> None:
+    with valkey.client() as client:
+        client.set("sms-router:{0}:schema", "2")
+        client.waitaof(1, 0, 5000)
+    await asyncio.to_thread(valkey.kill)
+    router = start_router()
+    await asyncio.to_thread(valkey.start)
+
+    async def is_reported() -> bool:
+        return b"Redis has data of schema 2" in (await router.fetch("/readyz")).body
+
+    await wait_until(is_reported)
+    await _all_answered(await _stream(router, 3))
+    assert "Redis has data of schema 2, and this sms-router needs schema 1" in router.log
+    with valkey.client() as client:
+        assert list(client.scan_iter("sms-router:*:message:*")) == []
+        client.delete("sms-router:{0}:schema")
+    await wait_until(lambda: _ready(router))
+    assert len(_journal(valkey)) == 3

@@ -76,6 +76,7 @@ CALLS: dict[str, Call] = {
     "save_cookies": named(scripts.save_cookies),
     "publish": named(scripts.publish),
     "get_time": named(scripts.get_time),
+    "check_schema": named(scripts.check_schema),
     "revoke_session": named(scripts.revoke_session),
     "is_session_revoked": named(scripts.is_session_revoked),
     "outbox_enqueue": named(outbox.enqueue),

@@ -20,7 +20,7 @@ from sms_router.errors import ConfigurationError
 from sms_router.store.embedded import embedded, running_at
 from sms_router.store.errors import EmbeddedError
 from sms_router.store.redis_py import CLIENT_ERRORS, sync_client
-from sms_router.store.schema import SchemaError, check_data_dir
+from sms_router.store.schema import SchemaError, check_data_dir, check_redis
 
 if TYPE_CHECKING:
     import redis
@@ -35,6 +35,9 @@ DEMO_FOLDER = Path(__file__).parents[3] / "config"
 
 _SENTINEL_CLIENT = re.compile(r"<redis\.client\.Redis\(.*?\bhost=([^,]*),port=(\d+).*?\)>\)>\)>")
 """How redis-py's errors name a Sentinel: with every detail of the connection."""
+
+_SCHEMA_TIMEOUT = 2.0
+"""Seconds for Redis to return the version of its data."""
 
 START_HINT = "Start it in another terminal: make run (or sms-router serve)"
 
@@ -183,11 +186,12 @@ def store_url(settings: Settings, *, shared: bool = True) -> Iterator[str]:
 
     Raises:
         CommandError: when the embedded Valkey does not start or belongs to another router, or when the data
-            folder belongs to another version of the router.
+            in the data directory or in Redis belongs to another version of the router.
 
     """
     _check_data_dir(settings, create=not (settings.redis.url and shared))
     if settings.redis.url:
+        _check_redis(settings.redis.url)
         yield settings.redis.url
         return
     with contextlib.ExitStack() as running:
@@ -200,6 +204,7 @@ def store_url(settings: Settings, *, shared: bool = True) -> Iterator[str]:
                 f"The embedded Valkey cannot keep its data in {settings.router.data_dir}: {error.strerror}.",
                 "Set REDIS_URL to use a server of your own, or data_dir in router.toml.",
             ) from error
+        _check_redis(url)
         yield url
 
 
@@ -210,6 +215,17 @@ def _check_data_dir(settings: Settings, *, create: bool) -> None:
         raise CommandError(str(error)) from error
     except OSError:
         return  # the embedded Valkey reports it; with REDIS_URL the router runs, and warns
+
+
+def _check_redis(url: str) -> None:
+    """Check the version of the data in Redis, if it serves; else the command or a worker reports it."""
+    try:
+        with sync_client(url, _SCHEMA_TIMEOUT, retry=False) as client:
+            check_redis(client)
+    except SchemaError as error:
+        raise CommandError(str(error)) from error
+    except CLIENT_ERRORS:
+        return
 
 
 @contextlib.contextmanager

@@ -118,6 +118,10 @@ def bucket_of(contact: str) -> Bucket:
     return ALL_BUCKETS[crc32(contact.encode("utf-8", "surrogatepass")) % BUCKETS]
 
 
+SCHEMA = f"{ALL_BUCKETS[0].tag}:schema".encode()
+"""The version of all keys; in the slot of a bucket, since `RedisClusterClient` knows no other slots."""
+
+
 def revoked_session(digest: str) -> bytes:
     """Key that exists while a session of the console is revoked."""
     return f"{bucket_of(digest).tag}:revoked-session:{digest}".encode()

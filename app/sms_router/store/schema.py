@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import cast
+
+import redis
+
+from sms_router.store.keys import SCHEMA
 
 SCHEMA_VERSION = 1
 """To be raised when another version of the router could not use, or would damage, what this one stores."""
@@ -42,6 +47,33 @@ def check_data_dir(data_dir: Path, *, create: bool) -> None:
         if create:
             data_dir.mkdir(parents=True, exist_ok=True)
             file.write_text(f"{SCHEMA_VERSION}\n")
-    elif found != str(SCHEMA_VERSION):
-        shown = found if found.isdecimal() else repr(found[:20])
-        raise SchemaError(str(data_dir), shown, "set another data_dir in router.toml")
+        return
+    _compare(str(data_dir), found, "set another data_dir in router.toml")
+
+
+def check_redis(client: redis.Redis) -> None:
+    """Check the version of the data in Redis; workers write it where there is none (`Store.check_schema`).
+
+    Raises:
+        SchemaError: when the data belongs to another version.
+        redis.RedisError: when Redis does not serve.
+
+    """
+    stored = cast("bytes | None", client.get(SCHEMA))
+    if stored is not None:
+        compare_redis(stored)
+
+
+def compare_redis(stored: bytes) -> None:
+    """Compare the version that is stored in Redis with the one of this router.
+
+    Raises:
+        SchemaError: when they differ.
+
+    """
+    _compare("Redis", stored.decode("utf-8", "replace"), "set another REDIS_URL")
+
+
+def _compare(place: str, found: str, remedy: str) -> None:
+    if found != str(SCHEMA_VERSION):
+        raise SchemaError(place, found if found.isdecimal() else repr(found[:20]), remedy)

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable
 
+from sms_router.store import scripts
 from sms_router.store.cluster import RedisClusterClient
+from sms_router.store.connection import RedisReply
+from sms_router.store.errors import StoreUnavailableError
 from sms_router.store.resilient_connection import Observe, RedisClient, unobserved
+from sms_router.store.schema import SCHEMA_VERSION, SchemaError, compare_redis
+from sms_router.store.scripts import Call
 from sms_router.store.sentinel import SentinelLocator
 from sms_router.store.url import Address, RedisUrl, Topology
+
+log = logging.getLogger("sms_router.store")
 
 
 class Store:
@@ -27,11 +35,12 @@ class Store:
         self._redis = _client_of(RedisUrl.parse(url), observe)
         self.run = self._redis.run
         """Runs a script (`RedisClient.run`); no method, because every message calls it."""
+        self._schema_error: str | None = None
 
     @property
     def error(self) -> str | None:
         """Why Redis, or a part of it, does not serve; None while all of it does."""
-        return self._redis.error
+        return self._redis.error or self._schema_error
 
     async def start(self, on_reconnect: Callable[[], Awaitable[None]] | None = None) -> None:
         """Connect; where Redis does not serve, return and connect later.
@@ -40,6 +49,31 @@ class Store:
         `StoreUnavailableError` it is called again.
         """
         await self._redis.start(on_reconnect)
+
+    async def check_schema(self) -> None:
+        """Check the version of the data in Redis, and write it where there is none.
+
+        Data of another version is neither read nor written: until a check succeeds, no script runs.
+
+        Raises:
+            SchemaError: when the data belongs to another version.
+            StoreUnavailableError: when Redis does not serve.
+
+        """
+        stored: bytes = await self._redis.run(scripts.check_schema(version=SCHEMA_VERSION))
+        try:
+            compare_redis(stored)
+        except SchemaError as error:
+            if self._schema_error is None:
+                log.error("%s", error)
+            self._schema_error = str(error)
+            self.run = self._refuse
+            raise
+        self._schema_error = None
+        self.run = self._redis.run
+
+    async def _refuse(self, call: Call, time_limit: float | None = None) -> RedisReply:  # noqa: ARG002 (as `run`)
+        raise StoreUnavailableError(str(self._schema_error))
 
     async def aclose(self) -> None:
         """Stop reconnecting and close the connections; pending callers fail."""

@@ -9,7 +9,7 @@ texts from, ``scope`` a Service's sid or one of our numbers outside Services, ``
 
 from __future__ import annotations
 
-from sms_router.store.keys import ALL_BUCKETS, ANSWERED_CHANNEL, CONSENTS_CHANNEL, Bucket, bucket_of
+from sms_router.store.keys import ALL_BUCKETS, ANSWERED_CHANNEL, CONSENTS_CHANNEL, SCHEMA, Bucket, bucket_of
 from sms_router.store.keys import revoked_session as revoked_session_key
 from sms_router.store.scripts.loader import SCRIPTS, Call, Script
 
@@ -296,6 +296,11 @@ def publish(*, key: bytes, channel: str, payload: str) -> Call:
 def get_time() -> Call:
     """Get Redis' time."""
     return SCRIPTS["get_time"], (ALL_BUCKETS[0].probe,), ()
+
+
+def check_schema(*, version: int) -> Call:
+    """Store the version of the stored data, unless one is stored, and get the stored one."""
+    return SCRIPTS["check_schema"], (SCHEMA,), (version,)
 
 
 def revoke_session(*, digest: str, ttl_ms: int) -> Call:
