@@ -1,8 +1,12 @@
-"""The application factory that uvicorn calls in each worker, with the settings that ``serve`` has read."""
+"""The application factories: of ``sms-router serve``, and of other ASGI servers.
+
+uvicorn calls `AppFactory` in each worker of ``serve``, with the settings that ``serve`` has read.
+"""
 
 from __future__ import annotations
 
 import logging
+import logging.config
 import pickle
 import sys
 from dataclasses import dataclass
@@ -40,3 +44,38 @@ class AppFactory:
         except ConfigurationError as error:
             log.error("a worker cannot start: %s", "; ".join(error.mistakes))
             sys.exit(1)
+
+
+def create_app() -> Router:
+    """Build the application for ``uvicorn --factory sms_router.factory:create_app`` and the like.
+
+    It reads the settings from the environment and the configuration folder. It starts neither an embedded
+    Valkey nor a sandbox, and it serves everything on the port of the server that calls it.
+
+    Raises:
+        ConfigurationError: when there are mistakes, or Redis or the Twilio credentials are not configured.
+
+    """
+    from sms_router.application import build  # noqa: PLC0415 (slow to import, as above)
+    from sms_router.config.settings import load_settings  # noqa: PLC0415
+    from sms_router.errors import ConfigurationError  # noqa: PLC0415
+    from sms_router.logs import log_config  # noqa: PLC0415
+
+    settings = load_settings()
+    mistakes = []
+    if settings.is_offline:
+        mistakes.append(_missing("TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN are", "the sandbox"))
+    if not settings.redis.url:
+        mistakes.append(_missing("REDIS_URL is", "an embedded Valkey"))
+    if mistakes:
+        raise ConfigurationError(mistakes)
+    if not logging.getLogger().handlers:
+        config = log_config(settings.server.logs)
+        ours = ("sms_router", "handlers")
+        config["loggers"] = {name: config["loggers"][name] for name in ours}
+        logging.config.dictConfig(config)
+    return build(settings)
+
+
+def _missing(variables: str, part: str) -> str:
+    return f"{variables} not set: `sms-router serve` starts {part} without, another server does not"

@@ -147,6 +147,8 @@ class RouterProcess:
     process: subprocess.Popen[bytes] | None = None
     module: str = "sms_router"
     """The module that is started."""
+    server: Sequence[str] = ()
+    """The arguments of another server that is started instead, as a module of Python."""
 
     @property
     def url(self) -> str:
@@ -185,7 +187,7 @@ class RouterProcess:
         }
         with (self.folder / f"log-{self.port}").open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", self.module, "serve"],
+                [sys.executable, "-m", *(self.server or (self.module, "serve"))],
                 cwd=REPOSITORY,
                 env=environment,
                 stdout=log,
