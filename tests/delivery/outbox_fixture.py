@@ -23,7 +23,7 @@ from sms_router.twilio.twiml import OutboundMessage, render
 
 ACCOUNT = "AC" + "0" * 32
 SCOPE = "MG" + "0" * 32
-PERSON = "+14155550123"
+CONTACT = "+14155550123"
 RETENTION_DAYS = 1.0
 MAX_AGE = 60.0
 
@@ -47,15 +47,15 @@ class OutboxFixture:
         self,
         number: int = 1,
         *,
-        person: str = PERSON,
+        contact: str = CONTACT,
         scope: str = SCOPE,
         received: int | None = None,
         answer: bytes | None = b"",
     ) -> OutboxEntry:
         """Store an answered message; return the entry of its late work."""
         sid = f"SM{number:032x}"
-        entry = OutboxEntry(f"{ACCOUNT}/{sid}", ReplyKind.LATE.value, scope, person)
-        request = {"MessageSid": sid, "AccountSid": ACCOUNT, "From": person, "To": "12345", "Body": "HI"}
+        entry = OutboxEntry(f"{ACCOUNT}/{sid}", ReplyKind.LATE.value, scope, contact)
+        request = {"MessageSid": sid, "AccountSid": ACCOUNT, "From": contact, "To": "12345", "Body": "HI"}
         known = {"request": urlencode(request), "received": self.now() if received is None else received}
         if answer is not None:
             known["answer"] = answer
@@ -80,12 +80,12 @@ class OutboxFixture:
 
     def state(self, entry: OutboxEntry) -> dict[str, Any]:
         """Return the stored state of a message."""
-        found = cast("bytes | None", self.valkey.hget(self.record(entry), f"send:{entry.name}"))
-        return cast("dict[str, Any]", json.loads(found)) if found else {}
+        state = cast("bytes | None", self.valkey.hget(self.record(entry), f"send:{entry.name}"))
+        return cast("dict[str, Any]", json.loads(state)) if state else {}
 
-    def waiting(self, person: str = PERSON) -> dict[OutboxEntry, float]:
+    def waiting(self, contact: str = CONTACT) -> dict[OutboxEntry, float]:
         """Return the waiting entries, with the seconds until each is due."""
-        pairs = cast("Any", self.valkey.zrange(bucket_of(person).outbox, 0, -1, withscores=True))
+        pairs = cast("Any", self.valkey.zrange(bucket_of(contact).outbox, 0, -1, withscores=True))
         return {OutboxEntry.read(line): (score - self.now()) / 1000 for line, score in pairs}
 
     def make_due(self, *, marked: bool = True) -> None:
@@ -93,9 +93,9 @@ class OutboxFixture:
         for key in self.valkey.scan_iter("*:outbox"):
             self.valkey.eval(_MAKE_DUE, 1, key, "+inf" if marked else self.now() + 60_000)
 
-    def dead_letter_causes(self, person: str = PERSON) -> list[str]:
-        found = cast("Any", self.valkey.xrange(bucket_of(person).dead_letters))
-        return [entry[b"cause"].decode() for _, entry in found]
+    def dead_letter_causes(self, contact: str = CONTACT) -> list[str]:
+        entries = cast("Any", self.valkey.xrange(bucket_of(contact).dead_letters))
+        return [entry[b"cause"].decode() for _, entry in entries]
 
     async def mark_sending(self, entry: OutboxEntry) -> SendLease | Cancelled | None:
         part = entry.part

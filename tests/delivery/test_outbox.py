@@ -18,7 +18,7 @@ from sms_router.store.errors import StoreUnavailableError
 from sms_router.store.keys import bucket_of
 from sms_router.store.server_clock import ServerClock
 from sms_router.twilio.twiml import OutboundMessage, render
-from tests.delivery.outbox_fixture import MAX_AGE, PERSON, SCOPE, OutboxFixture, run_outbox
+from tests.delivery.outbox_fixture import CONTACT, MAX_AGE, SCOPE, OutboxFixture, run_outbox
 from tests.store.private_valkey import PrivateValkey
 
 SENT = Sent("SM" + "e" * 32)
@@ -28,8 +28,8 @@ NAMES = st.text(st.characters(codec="utf-8"), min_size=1, max_size=30)
 
 
 @given(NAMES, NAMES)
-def test_a_stored_entry_is_read_unchanged(scope: str, person: str) -> None:
-    entry = OutboxEntry("AC/SM", "late.0", scope, person)
+def test_a_stored_entry_is_read_unchanged(scope: str, contact: str) -> None:
+    entry = OutboxEntry("AC/SM", "late.0", scope, contact)
     assert OutboxEntry.read(entry.line) == entry
 
 
@@ -60,10 +60,10 @@ async def test_messages_are_enqueued_once_and_end_the_work(fixture: OutboxFixtur
 
 
 async def test_a_contact_may_be_a_name_with_spaces(fixture: OutboxFixture) -> None:
-    person, scope = "Müller & Söhne ", "whatsapp:+14155550100"
-    first = await fixture.enqueue_reply(person=person, scope=scope)
-    assert await fixture.outbox.lease_due(bucket_of(person), 10) == [first]
-    assert (first.contact, first.scope) == (person, scope)
+    contact, scope = "Müller & Söhne ", "whatsapp:+14155550100"
+    first = await fixture.enqueue_reply(contact=contact, scope=scope)
+    assert await fixture.outbox.lease_due(bucket_of(contact), 10) == [first]
+    assert (first.contact, first.scope) == (contact, scope)
     assert isinstance(await fixture.mark_sending(first), SendLease)
 
 
@@ -74,33 +74,33 @@ async def test_a_leased_entry_is_leased_by_no_other_worker_for_fifteen_seconds(
     fixture: OutboxFixture,
 ) -> None:
     first = await fixture.enqueue_reply(texts=2)
-    assert await fixture.outbox.lease_due(bucket_of(PERSON), 1) == [first]
-    assert await fixture.outbox.lease_due(bucket_of(PERSON), 5) == [first._replace(name="late.1")]
-    assert await fixture.outbox.lease_due(bucket_of(PERSON), 5) == []
+    assert await fixture.outbox.lease_due(bucket_of(CONTACT), 1) == [first]
+    assert await fixture.outbox.lease_due(bucket_of(CONTACT), 5) == [first._replace(name="late.1")]
+    assert await fixture.outbox.lease_due(bucket_of(CONTACT), 5) == []
     assert all(10 < due <= 15 for due in fixture.waiting().values())
 
 
-# --- mark ---
+# --- mark as being sent ---
 
 
 async def waiting(fixture: OutboxFixture) -> OutboxEntry:
     return await fixture.enqueue_reply()
 
 
-async def leaving(fixture: OutboxFixture) -> OutboxEntry:
+async def being_sent(fixture: OutboxFixture) -> OutboxEntry:
     entry = await fixture.enqueue_reply()
     await fixture.mark_sending(entry)
     return entry
 
 
-async def lost_while_leaving(fixture: OutboxFixture) -> OutboxEntry:
-    entry = await leaving(fixture)
+async def lost_while_sending(fixture: OutboxFixture) -> OutboxEntry:
+    entry = await being_sent(fixture)
     fixture.make_due()
-    await fixture.outbox.lease_due(bucket_of(PERSON), 1)
+    await fixture.outbox.lease_due(bucket_of(CONTACT), 1)
     return entry
 
 
-async def gone(fixture: OutboxFixture) -> OutboxEntry:
+async def already_sent(fixture: OutboxFixture) -> OutboxEntry:
     entry = await fixture.enqueue_reply()
     marked = await fixture.mark_sending(entry)
     assert isinstance(marked, SendLease)
@@ -128,67 +128,67 @@ async def too_late(fixture: OutboxFixture) -> OutboxEntry:
 
 async def opted_out(fixture: OutboxFixture) -> OutboxEntry:
     entry = await fixture.enqueue_reply()
-    key = bucket_of(PERSON).contact(SCOPE, PERSON)
+    key = bucket_of(CONTACT).contact(SCOPE, CONTACT)
     fixture.valkey.hset(key, ":opt-out", "1 1 STOP")
     fixture.valkey.pexpire(key, 60_000)
     return entry
 
 
-async def unheard_of(fixture: OutboxFixture) -> OutboxEntry:
+async def without_record(fixture: OutboxFixture) -> OutboxEntry:
     entry = await fixture.enqueue_reply()
     fixture.valkey.delete(fixture.record(entry))
     return entry
 
 
-def repeated(fixture: OutboxFixture, answer: bytes | None = b"<Response/>") -> OutboxEntry:
-    """Let the first message of an answer wait to be sent once more."""
+def resend(fixture: OutboxFixture, answer: bytes | None = b"<Response/>") -> OutboxEntry:
+    """Enqueue a re-send of the first message of an answer."""
     entry = fixture.add_message(answer=answer)._replace(name="0.again")
     state = {"state": "waiting", "at": fixture.now(), "resend_of": "SM9"}
     fixture.valkey.hset(fixture.record(entry), "send:0.again", json.dumps(state))
-    fixture.valkey.zadd(bucket_of(PERSON).outbox, {entry.line: 0})
-    fixture.valkey.pexpire(bucket_of(PERSON).outbox, 60_000)
+    fixture.valkey.zadd(bucket_of(CONTACT).outbox, {entry.line: 0})
+    fixture.valkey.pexpire(bucket_of(CONTACT).outbox, 60_000)
     return entry
 
 
 def receipt(fixture: OutboxFixture, **known: str) -> None:
-    key = bucket_of(PERSON).receipt(f"{fixture.add_message().reference.partition('/')[0]}/SM9")
+    key = bucket_of(CONTACT).receipt(f"{fixture.add_message().reference.partition('/')[0]}/SM9")
     fixture.valkey.hset(key, mapping=known)  # type: ignore[arg-type]
     fixture.valkey.pexpire(key, 60_000)
 
 
-async def to_be_repeated(fixture: OutboxFixture) -> OutboxEntry:
+async def resend_of_an_undelivered_message(fixture: OutboxFixture) -> OutboxEntry:
     receipt(fixture, status="undelivered")
-    return repeated(fixture)
+    return resend(fixture)
 
 
-async def repeats_what_arrived(fixture: OutboxFixture) -> OutboxEntry:
+async def resend_of_a_delivered_message(fixture: OutboxFixture) -> OutboxEntry:
     receipt(fixture, status="undelivered", delivered="1")
-    return repeated(fixture)
+    return resend(fixture)
 
 
-async def repeats_what_was_read(fixture: OutboxFixture) -> OutboxEntry:
+async def resend_of_a_read_message(fixture: OutboxFixture) -> OutboxEntry:
     receipt(fixture, status="read")
-    return repeated(fixture)
+    return resend(fixture)
 
 
-async def repeats_what_is_not_committed_yet(fixture: OutboxFixture) -> OutboxEntry:
-    return repeated(fixture, answer=None)
+async def resend_before_the_answer_is_committed(fixture: OutboxFixture) -> OutboxEntry:
+    return resend(fixture, answer=None)
 
 
 GO = (SendLease, "sending", None, SENDING_TIMEOUT)
 MARKS = [
     (waiting, *GO),
     (postponed, *GO),
-    (to_be_repeated, *GO),
-    (leaving, None, "sending", None, SENDING_TIMEOUT),
-    (lost_while_leaving, Cancelled, "unknown", "the worker that was sending it is gone", None),
-    (gone, None, "sent", None, None),
+    (resend_of_an_undelivered_message, *GO),
+    (being_sent, None, "sending", None, SENDING_TIMEOUT),
+    (lost_while_sending, Cancelled, "unknown", "the worker that was sending it is gone", None),
+    (already_sent, None, "sent", None, None),
     (too_late, Cancelled, "withdrawn", "too late", None),
     (opted_out, Cancelled, "withdrawn", None, None),
-    (repeats_what_arrived, Cancelled, "withdrawn", None, None),
-    (repeats_what_was_read, Cancelled, "withdrawn", None, None),
-    (repeats_what_is_not_committed_yet, None, "waiting", None, 1),
-    (unheard_of, None, None, None, None),
+    (resend_of_a_delivered_message, Cancelled, "withdrawn", None, None),
+    (resend_of_a_read_message, Cancelled, "withdrawn", None, None),
+    (resend_before_the_answer_is_committed, None, "waiting", None, 1),
+    (without_record, None, None, None, None),
 ]
 
 
@@ -200,7 +200,7 @@ async def test_the_check_before_a_message_is_sent(
     marked = await fixture.mark_sending(entry)
     assert marked is None if result is None else isinstance(marked, result)
     assert fixture.state(entry).get("state") == state
-    assert [told.partition(": ")[2].partition(cause or "?")[0] for told in fixture.dead_letter_causes()] == (
+    assert [line.partition(": ")[2].partition(cause or "?")[0] for line in fixture.dead_letter_causes()] == (
         [""] if cause else []
     )
     if due is None:
@@ -211,8 +211,8 @@ async def test_the_check_before_a_message_is_sent(
 
 async def test_one_of_many_workers_may_send(fixture: OutboxFixture) -> None:
     entry = await fixture.enqueue_reply()
-    found = await asyncio.gather(*(fixture.mark_sending(entry) for _ in range(50)))
-    assert [type(each) for each in found if each is not None] == [SendLease]
+    leases = await asyncio.gather(*(fixture.mark_sending(entry) for _ in range(50)))
+    assert [type(lease) for lease in leases if lease is not None] == [SendLease]
     assert fixture.dead_letter_causes() == []
 
 
@@ -310,7 +310,7 @@ async def test_a_resend_is_enqueued_once(fixture: OutboxFixture) -> None:
     assert (fixture.waiting(), fixture.state(again)["state"]) == ({}, "sent")
 
 
-# --- claim and hand over ---
+# --- claim and release ---
 
 
 async def claim(fixture: OutboxFixture, entry: OutboxEntry, owner: bytes = b"a", lease: int = 3000) -> Any:
@@ -319,22 +319,22 @@ async def claim(fixture: OutboxFixture, entry: OutboxEntry, owner: bytes = b"a",
 
 async def unfinished(fixture: OutboxFixture) -> OutboxEntry:
     entry = fixture.add_message()
-    fixture.valkey.zadd(bucket_of(PERSON).outbox, {entry.line: 0})
-    fixture.valkey.pexpire(bucket_of(PERSON).outbox, 60_000)
+    fixture.valkey.zadd(bucket_of(CONTACT).outbox, {entry.line: 0})
+    fixture.valkey.pexpire(bucket_of(CONTACT).outbox, 60_000)
     return entry
 
 
 async def test_work_is_claimed_by_one_worker_at_a_time(fixture: OutboxFixture) -> None:
     entry = await unfinished(fixture)
     claims = await asyncio.gather(*(claim(fixture, entry) for _ in range(20)))
-    assert [found.attempt for found in claims if found] == [1]
+    assert [work.attempt for work in claims if work] == [1]
     assert 0 < fixture.waiting()[entry] <= 3
 
 
 async def test_work_is_attempted_three_times(fixture: OutboxFixture) -> None:
     entry = await unfinished(fixture)
     attempts = [await claim(fixture, entry, lease=0) for _ in range(4)]
-    assert [found and found.attempt for found in attempts] == [1, 2, 3, None]
+    assert [work and work.attempt for work in attempts] == [1, 2, 3, None]
     assert "workers were lost over it" in fixture.dead_letter_causes()[0]
     assert fixture.waiting() == {}
 
@@ -364,7 +364,7 @@ async def test_work_that_is_too_old_is_given_up(fixture: OutboxFixture) -> None:
 async def test_work_whose_reply_is_stored_is_not_claimed(fixture: OutboxFixture) -> None:
     first = await fixture.enqueue_reply()
     work = first._replace(name="late")
-    fixture.valkey.zadd(bucket_of(PERSON).outbox, {work.line: 0})
+    fixture.valkey.zadd(bucket_of(CONTACT).outbox, {work.line: 0})
     assert await claim(fixture, work) is None
     assert list(fixture.waiting()) == [first]
 
@@ -377,7 +377,7 @@ async def test_an_entry_does_not_wait_for_a_redis_clock_that_was_set_back(
     fixture: OutboxFixture, back: int
 ) -> None:
     first = await fixture.enqueue_reply(texts=2)
-    bucket = bucket_of(PERSON)
+    bucket = bucket_of(CONTACT)
     soon = first._replace(name="late.1")
     fixture.valkey.zadd(
         bucket.outbox,
@@ -395,8 +395,8 @@ async def test_a_lease_from_before_the_clock_was_set_back_expires_soon(
 ) -> None:
     work = fixture.add_message()
     fixture.valkey.hset(fixture.record(work), "lease_until", fixture.now() + back * 1000)
-    fixture.valkey.zadd(bucket_of(PERSON).outbox, {work.line: 0})
-    fixture.valkey.pexpire(bucket_of(PERSON).outbox, 60_000)
+    fixture.valkey.zadd(bucket_of(CONTACT).outbox, {work.line: 0})
+    fixture.valkey.pexpire(bucket_of(CONTACT).outbox, 60_000)
     assert await fixture.outbox.claim(work, ReplyKind.LATE, b"me", 3000) is None
     assert fixture.waiting()[work] <= 3
     fixture.valkey.hset(fixture.record(work), "lease_until", 0)
@@ -414,8 +414,8 @@ async def test_the_age_of_a_reply_is_measured_independently_of_a_clock_that_is_s
     assert await outbox.enqueue(
         work, ReplyKind.LATE, document, "", 1, "late", waiting_since=time.monotonic() - waited
     )
-    found = await fixture.mark_sending(work._replace(name="late.0"))
-    assert isinstance(found, SendLease if leaves else Cancelled)
+    lease = await fixture.mark_sending(work._replace(name="late.0"))
+    assert isinstance(lease, SendLease if leaves else Cancelled)
 
 
 @pytest.mark.parametrize("result", [SENT, Unknown("a timeout")])

@@ -24,7 +24,7 @@ from sms_router.delivery.message import (
 )
 from sms_router.delivery.outbox_worker import OutboxWorker, backoff
 from sms_router.store.keys import bucket_of
-from tests.delivery.outbox_fixture import PERSON, OutboxFixture, sms_of
+from tests.delivery.outbox_fixture import CONTACT, OutboxFixture, sms_of
 from tests.waiting import wait_until
 
 
@@ -149,7 +149,7 @@ async def test_a_stop_just_after_a_wake_up_is_not_lost(
     async with running_worker(fixture, twilio, handler) as one:
         for _ in range(100):
             await asyncio.sleep(0.005)  # until it waits for a wake-up
-        one.wake(PERSON)
+        one.wake(CONTACT)
         async with asyncio.timeout(10):
             assert await one.aclose()
 
@@ -193,7 +193,7 @@ async def test_the_messages_and_calls_in_progress_are_bounded(
 ) -> None:
     twilio.open.clear()
     for number in range(1, 6 * 64 + 1):
-        await fixture.enqueue_reply(number, person=f"+1415555{number:04d}")
+        await fixture.enqueue_reply(number, contact=f"+1415555{number:04d}")
     sending = []
     async with running_worker(fixture, twilio, handler) as one:
 
@@ -211,8 +211,8 @@ async def test_the_messages_and_calls_in_progress_are_bounded(
 async def test_a_malformed_entry_does_not_stop_the_others(
     fixture: OutboxFixture, twilio: FakeTwilio, handler: RecordingHandler
 ) -> None:
-    fixture.valkey.zadd(bucket_of(PERSON).outbox, {b"of tomorrow": 0, b"\xff \xff": 0, b"a late.x c d": 0})
-    fixture.valkey.pexpire(bucket_of(PERSON).outbox, 60_000)
+    fixture.valkey.zadd(bucket_of(CONTACT).outbox, {b"of tomorrow": 0, b"\xff \xff": 0, b"a late.x c d": 0})
+    fixture.valkey.pexpire(bucket_of(CONTACT).outbox, 60_000)
     await fixture.enqueue_reply()
     async with running_worker(fixture, twilio, handler):
         await wait_until(lambda: twilio.calls)
@@ -222,7 +222,7 @@ async def test_a_broken_bucket_does_not_stop_the_others(
     fixture: OutboxFixture, twilio: FakeTwilio, handler: RecordingHandler
 ) -> None:
     other = "+14155550199"
-    assert bucket_of(other) is not bucket_of(PERSON)
+    assert bucket_of(other) is not bucket_of(CONTACT)
     fixture.valkey.set(bucket_of(other).outbox, "somebody else's", px=60_000)
     await fixture.enqueue_reply()
     async with running_worker(fixture, twilio, handler):
@@ -366,8 +366,8 @@ async def test_a_finishing_worker_resumes_no_handler(
     work = fixture.add_message(1)
     async with running_worker(fixture, twilio, handler) as one:
         one.finish()
-        fixture.valkey.zadd(bucket_of(PERSON).outbox, {work.line: 0})
-        fixture.valkey.pexpire(bucket_of(PERSON).outbox, 60_000)
+        fixture.valkey.zadd(bucket_of(CONTACT).outbox, {work.line: 0})
+        fixture.valkey.pexpire(bucket_of(CONTACT).outbox, 60_000)
         entry = await fixture.enqueue_reply(2)
         one.wake(entry.contact)
         await wait_until(lambda: twilio.calls)
@@ -386,8 +386,8 @@ async def test_a_stop_does_not_wait_without_limit_for_a_handler_that_ignores_can
                 await over.wait()
 
     handler.on_resume = stubborn
-    fixture.valkey.zadd(bucket_of(PERSON).outbox, {fixture.add_message(1).line: 0})
-    fixture.valkey.pexpire(bucket_of(PERSON).outbox, 60_000)
+    fixture.valkey.zadd(bucket_of(CONTACT).outbox, {fixture.add_message(1).line: 0})
+    fixture.valkey.pexpire(bucket_of(CONTACT).outbox, 60_000)
     async with running_worker(fixture, twilio, handler) as one:
         await wait_until(lambda: handler.resumed)
         async with asyncio.timeout(10):
@@ -406,8 +406,8 @@ async def test_handlers_that_take_long_do_not_delay_messages(
 
     handler.on_resume = long
     for number in range(1, 2 * 64 + 1):
-        fixture.valkey.zadd(bucket_of(PERSON).outbox, {fixture.add_message(number).line: 0})
-    fixture.valkey.pexpire(bucket_of(PERSON).outbox, 60_000)
+        fixture.valkey.zadd(bucket_of(CONTACT).outbox, {fixture.add_message(number).line: 0})
+    fixture.valkey.pexpire(bucket_of(CONTACT).outbox, 60_000)
     async with running_worker(fixture, twilio, handler) as one:
         await wait_until(lambda: len(handler.resumed) == 64)
         entry = await fixture.enqueue_reply(5000)

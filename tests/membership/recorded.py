@@ -65,7 +65,7 @@ class RecordedTwilio:
     settings: Record = field(default_factory=dict)
     account: Record = field(default_factory=dict)
     fault: Fault | None = None
-    asked: list[str] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)
 
     def add_short_code(self, digits: str, country: str = "US", can: tuple[str, ...] = ("SMS", "MMS")) -> str:
         sid = f"SC{len(self.codes):032x}"
@@ -112,13 +112,13 @@ class RecordedTwilio:
         )
 
     def _refused(self, request: Request) -> Response | None:
-        self.asked.append(request.url.path)
+        self.requests.append(request.url.path)
         if request.headers.get("authorization") != _basic(ACCOUNT, TOKEN):
             return _error(401, 20003, "Authenticate")
         return self.fault(request) if self.fault else None
 
     async def _service(self, request: Request) -> Response:
-        told = {
+        body = {
             "sid": self.service_sid,
             "account_sid": ACCOUNT,
             "friendly_name": "Shop",
@@ -128,11 +128,11 @@ class RecordedTwilio:
             "use_inbound_webhook_on_number": False,
             **self.settings,
         }
-        return self._refused(request) or JSONResponse(told)
+        return self._refused(request) or JSONResponse(body)
 
     async def _account(self, request: Request) -> Response:
-        told = {"sid": ACCOUNT, "status": "active", "auth_token": TOKEN, **self.account}
-        return self._refused(request) or JSONResponse(told)
+        body = {"sid": ACCOUNT, "status": "active", "auth_token": TOKEN, **self.account}
+        return self._refused(request) or JSONResponse(body)
 
     def _v1(self, key: str, records: Callable[[], list[Record]]) -> Callable[[Request], Any]:
         async def page(request: Request) -> Response:
@@ -149,7 +149,7 @@ class RecordedTwilio:
             records = [each for sid, each in self.own.items() if sid.startswith(prefix)]
             chosen, number, more = _page(request, records)
             path = request.url.path
-            told = {
+            body = {
                 "end": number,
                 "first_page_uri": path,
                 "next_page_uri": f"{path}?PageSize=1000&Page={number + 1}" if more else None,
@@ -159,7 +159,7 @@ class RecordedTwilio:
                 "start": 0,
                 "uri": path,
             }
-            return self._refused(request) or JSONResponse({**told, key: chosen})
+            return self._refused(request) or JSONResponse({**body, key: chosen})
 
         return page
 

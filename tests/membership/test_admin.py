@@ -53,7 +53,7 @@ def test_an_incomplete_list_is_an_error(
 
 
 @pytest.mark.parametrize(
-    ("told", "expected"),
+    ("account", "expected"),
     [
         ({}, AccountState("active", TOKEN)),
         ({"auth_token": "another"}, AccountState("active", "another")),
@@ -61,7 +61,7 @@ def test_an_incomplete_list_is_an_error(
     ],
 )
 def test_the_account_has_its_status_and_the_token_that_signs(
-    twilio: RecordedTwilio, resources: ServiceAdmin, told: dict[str, object], expected: AccountState
+    twilio: RecordedTwilio, resources: ServiceAdmin, account: dict[str, object], expected: AccountState
 ) -> None:
-    twilio.account = told
+    twilio.account = account
     assert resources.account_state() == expected

@@ -54,7 +54,7 @@ def test_the_demos_senders_are_read_with_their_kinds_and_their_own_urls(demo: Se
 
 
 @pytest.mark.parametrize(
-    ("person", "needs", "expected"),
+    ("contact", "needs", "expected"),
     [
         ("+14155550123", Capability.SMS, "12345"),
         ("+14155550123", Capability.MMS, "12345"),
@@ -63,10 +63,12 @@ def test_the_demos_senders_are_read_with_their_kinds_and_their_own_urls(demo: Se
     ],
 )
 def test_the_demos_contacts_get_the_right_sender(
-    demo: ServiceSource, person: str, needs: Capability, expected: str
+    demo: ServiceSource, contact: str, needs: Capability, expected: str
 ) -> None:
-    asked = SelectionRequest(person, country_of(person, None), area_code_of(person), needs, "+14155550100")
-    assert select(demo.read(1.0).pool(), asked).address == expected
+    request = SelectionRequest(
+        contact, country_of(contact, None), area_code_of(contact), needs, "+14155550100"
+    )
+    assert select(demo.read(1.0).pool(), request).address == expected
 
 
 @pytest.mark.parametrize(

@@ -79,14 +79,14 @@ async def test_the_metrics_have_age_version_size_and_counts(
 async def test_jitter_spreads_the_readings_of_replicas(
     source: ServiceSource, clock: Clock, no_redis: Redis
 ) -> None:
-    asked = []
+    delays = []
     for _ in range(8):
         sleep = ControlledSleep()
         async with running(Membership([source], no_redis, clock=clock, sleep=sleep)):
             await sleep.wait_for(1)
-        asked.append(sleep.delays[0])
-    assert len(set(asked)) > 1
-    assert all(54 <= seconds <= 66 for seconds in asked)
+        delays.append(sleep.delays[0])
+    assert len(set(delays)) > 1
+    assert all(54 <= seconds <= 66 for seconds in delays)
 
 
 def _figure(twilio: RecordedTwilio, name: str) -> float | None:

@@ -26,13 +26,13 @@ async def test_a_worker_starts_with_the_stored_snapshot(
     twilio: RecordedTwilio, source: ServiceSource, redis: Redis, clock: Clock
 ) -> None:
     snapshot = await stored(source, redis, clock)
-    twilio.asked.clear()
+    twilio.requests.clear()
     async with running(Membership([source], redis, clock=clock)) as membership:
         pool = membership.pool_for(twilio.service_sid, "12345")
         assert pool is not None
         assert (pool.version, pool.senders) == (snapshot.version, snapshot.senders)
         assert only_status(membership).origin is SnapshotOrigin.STORED
-    assert twilio.asked == []
+    assert twilio.requests == []
 
 
 async def test_an_old_stored_snapshot_is_used_while_twilio_is_down(
@@ -156,7 +156,7 @@ async def test_only_the_worker_with_the_lock_reads(
 ) -> None:
     workers = [Membership([source], redis, clock=clock) for _ in range(4)]
     await asyncio.gather(*(worker.refresh_if_due(twilio.service_sid) for worker in workers))
-    assert sum(path.endswith(twilio.service_sid) for path in twilio.asked) == 1
+    assert sum(path.endswith(twilio.service_sid) for path in twilio.requests) == 1
     await asyncio.gather(*(worker.sync() for worker in workers))
     assert all(worker.pool_for(twilio.service_sid, "12345") for worker in workers)
 
@@ -166,10 +166,10 @@ async def test_no_reading_before_it_is_due(
 ) -> None:
     membership = Membership([source], redis, clock=clock)
     assert await membership.refresh_if_due(twilio.service_sid) == 60
-    twilio.asked.clear()
+    twilio.requests.clear()
     clock.now += 45
     assert await membership.refresh_if_due(twilio.service_sid) == 15
-    assert twilio.asked == []
+    assert twilio.requests == []
 
 
 @pytest.mark.parametrize("wrong", [3600, 86_400])
@@ -182,13 +182,13 @@ async def test_a_reading_stamped_by_a_clock_that_was_ahead_is_repeated_by_one_wo
     here, there = (Membership([source], redis, clock=clock) for _ in range(2))
     for worker in (here, there):
         await worker.sync()
-    twilio.asked.clear()
+    twilio.requests.clear()
     assert await here.refresh_if_due(twilio.service_sid) == 60
-    assert twilio.asked
+    assert twilio.requests
     await there.sync()
-    twilio.asked.clear()
+    twilio.requests.clear()
     assert await there.refresh_if_due(twilio.service_sid) == 60
-    assert not twilio.asked
+    assert not twilio.requests
     assert only_status(there).age == 0
 
 

@@ -21,16 +21,16 @@ LONG = Sender("PN1", "+14155550100", SenderKind.LONG_CODE, "US", Capability.SMS)
 BEFORE = Snapshot("AC1", "MG1", (CODE,), ServiceProperties("Shop"), {"SC1": NumberUrls("Code")}, 1.0, 1)
 
 
-def told(after: Snapshot) -> list[str]:
+def changes_to(after: Snapshot) -> list[str]:
     return [str(each) for each in diff_snapshots(BEFORE, after)]
 
 
 def test_a_later_reading_with_the_same_content_has_no_difference() -> None:
-    assert told(replace(BEFORE, read_at=99.0, version=7)) == []
+    assert changes_to(replace(BEFORE, read_at=99.0, version=7)) == []
 
 
 def test_added_and_removed_senders() -> None:
-    assert told(replace(BEFORE, senders=(LONG,))) == [
+    assert changes_to(replace(BEFORE, senders=(LONG,))) == [
         "+14155550100 (PN1): the long code: not in the Service -> in the Service",
         "12345 (SC1): the short code: in the Service -> not in the Service",
     ]
@@ -43,7 +43,7 @@ def test_changed_settings_capabilities_and_urls() -> None:
         settings=ServiceProperties("Shop", "https://sms.example.com/sms", use_inbound_webhook_on_number=True),
         number_urls={"SC1": NumberUrls("Code", "https://old.example.com")},
     )
-    assert told(after) == [
+    assert changes_to(after) == [
         "MG1: inbound request url: none -> https://sms.example.com/sms",
         "MG1: use inbound webhook on number: no -> yes",
         "12345 (SC1): capabilities: SMS+MMS -> SMS",

@@ -73,7 +73,7 @@ def test_capabilities_that_the_service_leaves_out_come_from_the_number(
 def test_an_empty_service_is_a_valid_snapshot(twilio: RecordedTwilio, source: ServiceSource) -> None:
     twilio.codes, twilio.numbers = [], []
     assert source.read(1.0).senders == ()
-    assert not any("2010-04-01" in path for path in twilio.asked)
+    assert not any("2010-04-01" in path for path in twilio.requests)
 
 
 def cut_short(request: Request) -> Response | None:

@@ -24,20 +24,20 @@ NUMBER = "+14155550100"
 
 @contextmanager
 def twilio(answer: Any, status: int = 200) -> Iterator[tuple[Client, list[str]]]:
-    """Answer every call the same; give a client, and the paths that it has asked for."""
-    asked: list[str] = []
+    """Return the same response to every request; yield a client and the requested paths."""
+    requests: list[str] = []
 
     async def serve(request: Request) -> Response:
-        asked.append(request.url.path)
+        requests.append(request.url.path)
         return JSONResponse(answer, status)
 
     with serving(Starlette(routes=[Route("/{path:path}", serve)])) as url:
         client = build_client("AC" + "1" * 32, "token", url, 5)
-        yield client, asked
+        yield client, requests
         client.http_client._http.session.close()
 
 
-def told(**line: Any) -> dict[str, Any]:
+def port_in(**line: Any) -> dict[str, Any]:
     return {
         "port_in_request_sid": REQUEST,
         "port_in_request_status": "In progress",
@@ -48,29 +48,29 @@ def told(**line: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("answer", "status", "day", "reason"),
     [
-        (told(), "", None, None),
-        (told(port_in_phone_number_status="port_pending"), "port_pending", None, None),
-        (told(port_in_phone_number_status="Waiting for Signature"), "waiting_for_signature", None, None),
+        (port_in(), "", None, None),
+        (port_in(port_in_phone_number_status="port_pending"), "port_pending", None, None),
+        (port_in(port_in_phone_number_status="Waiting for Signature"), "waiting_for_signature", None, None),
         (
-            told(port_in_phone_number_status="PORT_REJECTED", rejection_reason="PIN"),
+            port_in(port_in_phone_number_status="PORT_REJECTED", rejection_reason="PIN"),
             "port_rejected",
             None,
             "PIN",
         ),
-        (told(port_date="2026-12-01T15:00:00Z"), "", date(2026, 12, 1), None),
-        (told(port_date="2026-12-01"), "", date(2026, 12, 1), None),
-        (told(port_date="soon"), "", None, None),
-        (told(not_portability_reason="Locked"), "", None, "Locked"),
-        ({**told(), "order_cancellation_reason": "asked to"}, "", None, "asked to"),
+        (port_in(port_date="2026-12-01T15:00:00Z"), "", date(2026, 12, 1), None),
+        (port_in(port_date="2026-12-01"), "", date(2026, 12, 1), None),
+        (port_in(port_date="soon"), "", None, None),
+        (port_in(not_portability_reason="Locked"), "", None, "Locked"),
+        ({**port_in(), "order_cancellation_reason": "asked to"}, "", None, "asked to"),
     ],
 )
 def test_the_status_of_a_port_is_read(
     answer: dict[str, Any], status: str, day: date | None, reason: str | None
 ) -> None:
-    with twilio(answer) as (client, asked):
+    with twilio(answer) as (client, requests):
         read = fetch_ported_numbers(client, REQUEST)[NUMBER]
     assert read == PortedNumber(REQUEST, "in_progress", status, day, reason)
-    assert asked == [f"/v1/Porting/PortIn/{REQUEST}"]
+    assert requests == [f"/v1/Porting/PortIn/{REQUEST}"]
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ def test_portability_is_fetched_by_number() -> None:
         "number_type": "MOBILE",
         "country": "US",
     }
-    with twilio(answer) as (client, asked):
+    with twilio(answer) as (client, requests):
         read = fetch_portability(client, NUMBER)
     assert (read.portable, read.pin_required, read.reason, read.number_type) == (
         False,
@@ -113,4 +113,4 @@ def test_portability_is_fetched_by_number() -> None:
         "Locked",
         "MOBILE",
     )
-    assert asked == [f"/v1/Porting/Portability/PhoneNumber/{NUMBER}"]
+    assert requests == [f"/v1/Porting/Portability/PhoneNumber/{NUMBER}"]

@@ -186,8 +186,8 @@ async def test_a_malformed_checklist_is_left_out_and_can_be_replaced(
 
 
 async def _listeners(redis: Redis, count: int) -> bool:
-    told = await everywhere(redis, "PUBSUB", "NUMSUB", POOLS_CHANNEL)
-    return bool(sum(subscribed for _, subscribed in told) >= count)
+    counts = await everywhere(redis, "PUBSUB", "NUMSUB", POOLS_CHANNEL)
+    return bool(sum(subscribed for _, subscribed in counts) >= count)
 
 
 async def _well(membership: Membership) -> bool:

@@ -73,7 +73,7 @@ def test_only_the_united_states_and_canada_have_area_codes(address: str, expecte
         ("ACME", False),
     ],
 )
-def test_a_toll_free_number_is_told_from_a_long_code(address: str, expected: bool) -> None:
+def test_a_toll_free_number_is_distinguished_from_a_long_code(address: str, expected: bool) -> None:
     assert is_toll_free(address) is expected
 
 

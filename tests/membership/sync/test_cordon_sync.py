@@ -122,5 +122,5 @@ async def test_malformed_cordons_are_left_out(
 
 
 async def _listeners(redis: Redis, count: int) -> bool:
-    told = await everywhere(redis, "PUBSUB", "NUMSUB", POOLS_CHANNEL)
-    return bool(sum(subscribed for _, subscribed in told) >= count)
+    counts = await everywhere(redis, "PUBSUB", "NUMSUB", POOLS_CHANNEL)
+    return bool(sum(subscribed for _, subscribed in counts) >= count)

@@ -174,8 +174,8 @@ async def test_usage_from_before_the_clock_of_redis_was_set_back_ends_on_time(sh
     one, other = await workers(shared, 2)
     one.send(segments=3)
     await one.sync.sync()
-    told: Any = await shared.hget(SENDER_USAGE, LONG.sid)
-    busy, day, sent = told.decode().split()
+    usage: Any = await shared.hget(SENDER_USAGE, LONG.sid)
+    busy, day, sent = usage.decode().split()
     await shared.hset(SENDER_USAGE, LONG.sid, f"{int(busy) + 3_600_000} {day} {sent}")
     used = await shared.zscore(SENDERS_LAST_USED, LONG.sid)
     assert used is not None
