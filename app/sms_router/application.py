@@ -36,6 +36,7 @@ from sms_router.routing.dispatch.rule_warnings import KnownSenders
 from sms_router.routing.dispatch.ruleset import RuleSetReader
 from sms_router.routing.handler.http_client import HandlerHttpClient
 from sms_router.routing.handler.reply import Reply
+from sms_router.routing.handler.running_handlers import RunningHandlers
 from sms_router.routing.handler.thread_pool import HandlerThreadPool
 from sms_router.routing.history.body_retention import BodyRetention
 from sms_router.routing.inbox.inbox import Inbox
@@ -92,12 +93,14 @@ def build(settings: Settings) -> Router:
     tokens = _signing_tokens(settings)
     thread_pool = HandlerThreadPool(settings.router.handler_threads)
     handler_http_client = HandlerHttpClient()
+    running_handlers = RunningHandlers()
     handlers = HandlerRegistry.load(
         settings.router.handlers,
         thread_pool,
         settings.router.middlewares,
         ConversationPolicy(**settings.conversations.model_dump()),
         handler_http_client,
+        running_handlers,
     )
     tracing = Tracing() if settings.server.traces else None
     observe = metrics.observe_stage if tracing is None else tracing.observing(metrics.observe_stage)
@@ -107,7 +110,9 @@ def build(settings: Settings) -> Router:
     durable_writer = DurableWriter(store, spool)
     clock = ServerClock(store)
     redis = async_client(settings.redis.url, connect_within=2, retry=False)
-    inbox = Inbox(store, durable_writer, settings.router.retention_days, clock=clock)
+    inbox = Inbox(
+        store, durable_writer, settings.router.retention_days, clock=clock, running_handlers=running_handlers
+    )
 
     pool_metrics = PoolMetrics()
     pending = PendingNumbers(lambda: membership.pools, clock)

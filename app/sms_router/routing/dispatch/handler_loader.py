@@ -15,6 +15,7 @@ from sms_router.routing.dispatch.conversation_steps import ConversationManager, 
 from sms_router.routing.handler.decorators import KeywordSpec, keywords_of, step_of
 from sms_router.routing.handler.handler import Handler, HandlerError, Middleware
 from sms_router.routing.handler.http_client import HandlerHttpClient
+from sms_router.routing.handler.running_handlers import RunningHandlers
 from sms_router.routing.handler.thread_pool import HandlerThreadPool
 
 
@@ -34,6 +35,7 @@ class HandlerRegistry(NamedTuple):
         middlewares: Sequence[str] = (),
         policy: ConversationPolicy | None = None,
         http_client: HandlerHttpClient | None = None,
+        running: RunningHandlers | None = None,
     ) -> HandlerRegistry:
         """Import modules and packages; their mistakes are returned, not raised.
 
@@ -43,6 +45,7 @@ class HandlerRegistry(NamedTuple):
             middlewares: functions around each handler, as ``module:function``, the outermost first.
             policy: of conversations.
             http_client: for handlers that declare ``http``.
+            running: counts the handlers that run on the event loop.
 
         """
         mistakes: list[str] = []
@@ -52,7 +55,7 @@ class HandlerRegistry(NamedTuple):
         steps: dict[str, Handler] = {}
         for function in _marked_functions(modules.values()):
             try:
-                handler = Handler.of(function, threads, around, http_client)
+                handler = Handler.of(function, threads, around, http_client, running)
             except HandlerError as error:
                 mistakes.append(str(error))
                 continue

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, cast
 from sms_router.routing.handler.conversation import Conversation
 from sms_router.routing.handler.http_client import HandlerHttpClient
 from sms_router.routing.handler.reply import SILENCE, Reply
+from sms_router.routing.handler.running_handlers import RunningHandlers
 from sms_router.routing.handler.thread_pool import HandlerThreadPool
 from sms_router.twilio.inbound import InboundMessage
 
@@ -110,6 +111,7 @@ class Handler:
     deadline: float | None = None
     """Seconds after which it is cancelled and has failed."""
     http_client: HandlerHttpClient = field(default_factory=HandlerHttpClient, repr=False)
+    running: RunningHandlers = field(default_factory=RunningHandlers, repr=False)
 
     @classmethod
     def of(
@@ -118,6 +120,7 @@ class Handler:
         thread_pool: HandlerThreadPool,
         middlewares: Sequence[Middleware] = (),
         http_client: HandlerHttpClient | None = None,
+        running: RunningHandlers | None = None,
     ) -> Handler:
         """Inspect a function.
 
@@ -141,6 +144,7 @@ class Handler:
             logging.getLogger(f"handlers.{name}"),
             tuple(middlewares),
             http_client=http_client or HandlerHttpClient(),
+            running=running or RunningHandlers(),
         )
 
     @property
@@ -175,7 +179,10 @@ class Handler:
         context = HandlerContext(
             message, message.words, argument, answer, keyword, self.log, conversation, self.http_client
         )
-        return await self._call_middleware(context, 0)
+        if not self.is_async and not self.middlewares:
+            return await self._call_middleware(context, 0)
+        with self.running.run(self.name):
+            return await self._call_middleware(context, 0)
 
     async def _call_middleware(self, context: HandlerContext, depth: int) -> Reply:
         """Call the middleware at a depth; below the last one is the function."""

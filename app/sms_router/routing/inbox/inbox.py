@@ -16,6 +16,7 @@ from uuid import uuid4
 
 from sms_router.routing.contacts.contact import ContactFields
 from sms_router.routing.handler.conversation import StoredConversation
+from sms_router.routing.handler.running_handlers import RunningHandlers
 from sms_router.routing.inbox.answer import RELEASED, Answer, JournalEntry, MessageKey, Outcome
 from sms_router.routing.inbox.leases import LeaseRenewer
 from sms_router.routing.inbox.loop_guard import LimitExceeded, ReplyCounter
@@ -119,6 +120,7 @@ class Inbox:
         retention_days: float,
         lease: float = LEASE,
         clock: Callable[[], float] = time.time,
+        running_handlers: RunningHandlers | None = None,
     ) -> None:
         """Create the inbox.
 
@@ -128,6 +130,7 @@ class Inbox:
             retention_days: how long records are kept.
             lease: seconds that a claim holds without being renewed.
             clock: returns seconds since the epoch.
+            running_handlers: are named when the event loop was late.
 
         """
         self._store = store
@@ -136,7 +139,7 @@ class Inbox:
         self._retention_ms = b"%d" % (retention_days * 86_400_000)
         self.owner = uuid4().hex[:12].encode()
         """This worker's name in its claims."""
-        self._leases = LeaseRenewer(store, self.owner, lease)
+        self._leases = LeaseRenewer(store, self.owner, lease, running_handlers or RunningHandlers())
         self._lease_ms = b"%d" % self._leases.milliseconds
         self._waiters = AnswerWaiters()
         self._answers: OrderedDict[str, Answer] = OrderedDict()

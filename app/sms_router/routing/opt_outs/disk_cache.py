@@ -176,9 +176,10 @@ class OptOutDiskCache:
             except DISK_ERRORS as error:
                 log.warning("the opt-out list cannot be read in %s: %s", self._database, error)
         if not self._cache.is_complete:
+            redis = "Redis does not serve" if self._is_redis_away() else "Redis has not returned the list yet"
             log.warning(
-                "neither Redis nor %s has the opt-out list: until Redis serves, contacts who have "
-                "opted out may be answered", self._database,
+                "%s, and %s has no whole opt-out list: until it is read, contacts who have opted out may be "
+                "answered", redis, self._database,
             )  # fmt: skip
         self._is_started = True
         self._task.start()
