@@ -208,7 +208,7 @@ async def test_twilio_s_500_is_not_answered_with_a_second_try(
     router = start_router(environment=twilio.environment)
     await twilio.add_fault(kind="status", status=500, after=True, count=1)
     sid = await failing_reply(router)
-    await wait_for_causes(router, sid, "may have left, and is not sent again")
+    await wait_for_causes(router, sid, "may have been sent, and is not sent again")
     await twilio.expect_messages(("+14155550100", "We are open 9 to 5, SAN FRANCISCO."))
 
 

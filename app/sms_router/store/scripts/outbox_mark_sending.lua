@@ -1,5 +1,5 @@
 -- The last check before a message leaves by REST, and the mark that it is being sent, in one step. Whoever finds
--- the mark later knows that the message may have left, and never sends it again.
+-- the mark later knows that the message may have been sent, and never sends it again.
 -- Returns {"go", request, document, state, fields of the contact}, {"early"}, {"busy"}, {"done"},
 -- {"withdrawn", reason} or {"unknown", reason}.
 local message, outbox, contact, dead_letters = unpack(KEYS)
@@ -33,7 +33,8 @@ if send.state == 'sending' then
   if due - now > tonumber(lease_ms) then
     return {'busy'}
   end
-  return finish('unknown', 'the worker that was sending it is gone; it may have left, and is not sent again', true)
+  local reason = 'the worker that was sending it is gone; it may have been sent, and is not sent again'
+  return finish('unknown', reason, true)
 elseif send.state ~= 'waiting' then
   redis.call('ZREM', outbox, entry)
   return {'done'}
@@ -41,14 +42,14 @@ end
 
 local since = send.since or tonumber(requested or received or send.at)
 if now - since > tonumber(max_age_ms) then
-  return finish('withdrawn', 'too late: nobody waits for it any more', true)
+  return finish('withdrawn', 'too late: it is older than the limit', true)
 elseif not request and now - send.at > MAX_WAIT_FOR_REQUEST_MS then
-  return finish('withdrawn', 'what it answers is not known', false)
+  return finish('withdrawn', 'the message that it answers is not stored', false)
 elseif not request or not document then
   redis.call('ZADD', outbox, now + RETRY_MS, entry)
   return {'early'}
 elseif redis.call('HEXISTS', contact, ':opt-out') == 1 then
-  return finish('withdrawn', 'the person has opted out', false)
+  return finish('withdrawn', 'the contact has opted out', false)
 end
 if part_before ~= '' then
   local before = cjson.decode(redis.call('HGET', message, 'send:' .. part_before) or '{}')
@@ -60,7 +61,7 @@ end
 if send.resend_of then
   local status, delivered = unpack(redis.call('HMGET', receipt_prefix .. send.resend_of, 'status', 'delivered'))
   if status == 'delivered' or status == 'read' or delivered then
-    return finish('withdrawn', 'the first one has arrived after all', false)
+    return finish('withdrawn', 'the first message was delivered after all', false)
   end
 end
 send.state, send.at, send.mark = 'sending', now, mark

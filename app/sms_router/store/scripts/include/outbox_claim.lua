@@ -20,9 +20,9 @@ end
 local attempt = tonumber(attempts or 0) + 1
 local failure = nil
 if attempt > tonumber(max_attempts) then
-  failure = 'its handler was begun ' .. max_attempts .. ' times and never ended: workers were lost over it'
+  failure = 'its handler was started ' .. max_attempts .. ' times and never finished: each time its worker was lost'
 elseif now - tonumber(requested or received) > tonumber(max_age_ms) then
-  failure = 'too late: nobody was there to answer in time'
+  failure = 'too late: no worker was available in time'
 end
 if failure then
   redis.call('ZREM', outbox, entry)
