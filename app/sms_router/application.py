@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import socket
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -31,6 +32,8 @@ from sms_router.routing.dispatch.conversation_steps import ConversationPolicy
 from sms_router.routing.dispatch.dispatcher import ForwardConfig
 from sms_router.routing.dispatch.handler_loader import HandlerRegistry
 from sms_router.routing.dispatch.last_good import LastGoodRuleSet
+from sms_router.routing.dispatch.published import PublishedRulesFile
+from sms_router.routing.dispatch.published_sync import PublishedRulesSync
 from sms_router.routing.dispatch.reloader import Reloader
 from sms_router.routing.dispatch.rule_warnings import KnownSenders
 from sms_router.routing.dispatch.ruleset import RuleSetReader
@@ -142,6 +145,7 @@ def build(settings: Settings) -> Router:
         settings.folder, handlers, settings.twilio_opt_outs, forward_config, settings.time_zones, clock
     )
     last_good = LastGoodRuleSet.beside(settings.router.data_dir, settings.server.port)
+    published_file = PublishedRulesFile(settings.router.data_dir)
     services = frozenset(service.sid for service in settings.services)
     reloader = Reloader(
         reader,
@@ -149,7 +153,10 @@ def build(settings: Settings) -> Router:
         lambda result: metrics.RELOADS.labels(result.value).inc(),
         last_good=last_good if settings.server.workers > 1 else None,
         known_senders=lambda: KnownSenders(services, membership.pools),
+        published=published_file.read(),
     )
+    worker = f"{socket.gethostname()}:{settings.server.port}, process {os.getpid()}"
+    published_rules = PublishedRulesSync(redis, reloader, published_file, worker, clock)
     dispatcher = reloader.dispatcher
 
     composer = Composer(
@@ -186,6 +193,7 @@ def build(settings: Settings) -> Router:
         failure_monitor,
         forwarder,
         reloader,
+        published_rules,
         rejections,
         pool_metrics,
     )
@@ -207,6 +215,7 @@ def build(settings: Settings) -> Router:
         opt_out_disk_cache=_opt_out_disk_cache(settings, contacts, store),
         body_retention=_body_retention(settings, store),
         reloader=reloader,
+        published_rules=published_rules,
         thread_pool=thread_pool,
         handler_http_client=handler_http_client,
         redis=redis,

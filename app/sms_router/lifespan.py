@@ -20,6 +20,7 @@ from sms_router.delivery.twilio_sender import TwilioSender
 from sms_router.membership.membership import Membership
 from sms_router.membership.sync.failure_sync import FailureSync
 from sms_router.membership.sync.rate_sync import RateSync
+from sms_router.routing.dispatch.published_sync import PublishedRulesSync
 from sms_router.routing.dispatch.reloader import Reloader
 from sms_router.routing.handler.http_client import HandlerHttpClient
 from sms_router.routing.handler.thread_pool import HandlerThreadPool
@@ -78,6 +79,7 @@ class WorkerLifespan:
     opt_out_disk_cache: OptOutDiskCache
     body_retention: BodyRetention | None
     reloader: Reloader
+    published_rules: PublishedRulesSync
     thread_pool: HandlerThreadPool
     handler_http_client: HandlerHttpClient
     redis: Redis
@@ -146,6 +148,8 @@ class WorkerLifespan:
             if self.body_retention is not None:
                 stop(self.body_retention.aclose)
                 self.body_retention.start()
+            stop(self.published_rules.aclose)
+            await self.published_rules.start()
             stop(self.reloader.aclose)
             await self.reloader.start()
             self.outbox_worker.start(self.outbox_handler)

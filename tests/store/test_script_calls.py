@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from sms_router.store import keys, scripts
-from sms_router.store.scripts import SCRIPTS, Call, outbox, senders
+from sms_router.store.scripts import SCRIPTS, Call, outbox, rules, senders
 
 PACKAGE = Path(scripts.__file__).parents[2]
 BUCKET = keys.ALL_BUCKETS[7]
@@ -37,6 +37,9 @@ KEYS = {
     "sms-router:pool:{service_sid}:version": "snapshot_version",
     "sms-router:pool:{service_sid}:changes": "change_count",
     "sms-router:{rates}:last-used": "last_used",
+    "sms-router:{rules}:current": "current_version",
+    "sms-router:{rules}:descriptions": "descriptions",
+    "sms-router:{rules}:documents": "documents",
     "sms-router:{rates}:usage": "usage",
     "sms-router:{onboarding}": "checklists",
     "sms-router:{onboarding}:texted": "texted",
@@ -93,6 +96,7 @@ CALLS: dict[str, Call] = {
     "restore_hash": named(senders.restore_hash),
     "replace_checklist": named(senders.replace_checklist),
     "mark_texted": named(senders.mark_texted),
+    "publish_rules": named(rules.publish_rules),
 }
 
 
@@ -111,7 +115,8 @@ def name_of_key(key: bytes | str) -> str:
 
 
 def name_of_argument(value: Any) -> object:
-    return "channel" if value in {keys.ANSWERED_CHANNEL, keys.CONSENTS_CHANNEL, keys.POOLS_CHANNEL} else value
+    channels = {keys.ANSWERED_CHANNEL, keys.CONSENTS_CHANNEL, keys.POOLS_CHANNEL, keys.RULES_CHANNEL}
+    return "channel" if value in channels else value
 
 
 def test_every_script_has_a_function() -> None:

@@ -7,7 +7,7 @@ import os
 import re
 import socket
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from sms_router.membership.snapshot import Snapshot
     from sms_router.routing.dispatch.dispatcher import Dispatcher, ForwardConfig
+    from sms_router.routing.dispatch.published import PublishedRules
     from sms_router.sandbox import World
     from sms_router.senders.pool import Pool
 
@@ -119,10 +120,56 @@ def load_rules(settings: Settings, forwards: ForwardConfig | None = None) -> Dis
     return load_rule_files(settings, (settings.folder / "keywords.toml",), forwards)[0]
 
 
+def load_rules_in_use(settings: Settings, forwards: ForwardConfig | None = None) -> Dispatcher:
+    """Load the rules that the routers use: the published version, or else the files."""
+    version = published_rules(settings)
+    if version is None or version.uses_files:
+        return load_rules(settings, forwards)
+    return load_published_rules(settings, version, forwards)
+
+
+def published_rules(settings: Settings) -> PublishedRules | None:
+    """Return the published version, from the store or this machine's copy; None for none."""
+    from sms_router.routing.dispatch.published import PublishedRulesFile, read_current  # noqa: PLC0415
+
+    version = None
+    if store_is_running(settings):
+        try:
+            with store_url(settings) as url, sync_client(url, seconds=2, retry=False) as client:
+                version = read_current(client)
+        except (*CLIENT_ERRORS, CommandError):
+            version = None
+    return version or PublishedRulesFile(settings.router.data_dir).read()
+
+
+def load_published_rules(
+    settings: Settings, version: PublishedRules, forwards: ForwardConfig | None = None, label: str = ""
+) -> Dispatcher:
+    """Load the rules of a published version, as `load_rule_files` does."""
+    if version.uses_files:
+        return load_rules(settings, forwards)
+    with version.unpacked() as folder:
+        load = _rule_loader(settings, forwards)
+        return load(folder / "keywords.toml", folder / "templates", label or version.label)
+
+
 def load_rule_files(
     settings: Settings, files: Sequence[Path], forwards: ForwardConfig | None = None
 ) -> list[Dispatcher]:
     """Load the rules of each file, with the handlers, templates and opt-out keywords of the configuration.
+
+    Raises:
+        ConfigurationError: with every mistake in the files and handlers.
+
+    """
+    load = _rule_loader(settings, forwards)
+    return [load(file, settings.folder / "templates", str(file)) for file in files]
+
+
+def _rule_loader(
+    settings: Settings, forwards: ForwardConfig | None
+) -> Callable[[Path, Path, str], Dispatcher]:
+    """Return what loads the rules of a file and a folder of templates, under a name for people.
 
     Handlers can be modules in the current folder, which is appended to ``sys.path``: last, so that a team's
     ``queue.py`` does not replace the standard library's. Worker processes inherit the path.
@@ -150,8 +197,12 @@ def load_rule_files(
             ConversationPolicy(**settings.conversations.model_dump()),
         )
     forwards = forwards or ForwardConfig(public_url=settings.public_url)
-    templates = settings.folder / "templates"
-    return [load_rules(file, templates, handlers, opt_outs, forwards, settings.time_zones) for file in files]
+
+    def load(file: Path, templates: Path, label: str) -> Dispatcher:
+        zones = settings.time_zones
+        return load_rules(file, templates, handlers, opt_outs, forwards, zones, label=label)
+
+    return load
 
 
 def rules_and_pools(
@@ -175,7 +226,8 @@ def rules_and_pools(
         settings.number_urls,
         settings.public_url,
     )
-    return load_rules(settings, ForwardConfig(None, numbers.forward_for, settings.public_url)), pools
+    forwards = ForwardConfig(None, numbers.forward_for, settings.public_url)
+    return load_rules_in_use(settings, forwards), pools
 
 
 @contextlib.contextmanager

@@ -25,6 +25,21 @@ CONSENTS_CHANNEL = f"{_PREFIX}:consents"
 POOLS_CHANNEL = f"{_PREFIX}:pools"
 """The sid of each Service of which something was stored or changed."""
 
+RULES_CHANNEL = f"{_PREFIX}:rules"
+"""The number of each version of the rules that is published."""
+
+RULES_CURRENT = f"{_PREFIX}:{{rules}}:current".encode()
+"""The version of the rules in use: its number and digest; missing where none was published."""
+
+RULES_DESCRIPTIONS = f"{_PREFIX}:{{rules}}:descriptions".encode()
+"""Who published each version, when and why, by its number."""
+
+RULES_DOCUMENTS = f"{_PREFIX}:{{rules}}:documents".encode()
+"""The files of each version, by its number."""
+
+RULES_WORKERS = f"{_PREFIX}:{{rules}}:workers".encode()
+"""The version that each worker uses, by its name."""
+
 AUDIT_LOG = f"{_PREFIX}:audit-log".encode()
 """The stream of what operators have changed."""
 

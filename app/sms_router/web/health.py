@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from sms_router.membership.membership import Membership
+from sms_router.routing.dispatch.published_sync import PublishedRulesSync
 from sms_router.routing.dispatch.reloader import Reloader
 from sms_router.routing.upstream.circuit_breaker import CircuitState
 from sms_router.routing.upstream.forwarder import Forwarder
@@ -33,6 +34,7 @@ class HealthMonitor:
     failures: FailureMonitor
     forwarder: Forwarder
     reloader: Reloader
+    published_rules: PublishedRulesSync
     rejections: RejectionLog
     pool_metrics: PoolMetrics
     failure_metrics: FailureMetrics = field(default_factory=FailureMetrics)
@@ -40,7 +42,7 @@ class HealthMonitor:
 
     def degraded_reasons(self) -> list[str]:
         """Return why the worker is degraded; empty while it is healthy."""
-        reasons = self.reloader.errors()
+        reasons = [*self.reloader.errors(), *self.published_rules.errors()]
         if self.store.error is not None:
             reasons.append(f"Redis is not available: {self.store.error}")
         if self.spool.size:
@@ -64,6 +66,7 @@ class HealthMonitor:
     def notices(self) -> list[str]:
         """Return what an operator should know even while the worker is healthy."""
         return [
+            *self.published_rules.notices(),
             *self.clock.notices(),
             *self.membership.cordons.notices(),
             *self.pending.notices(),
@@ -74,7 +77,7 @@ class HealthMonitor:
     def update_metrics(self) -> None:
         """Write the current state into this process's metrics."""
         metrics.flush()
-        metrics.CONFIGURATION_REFUSED.set(bool(self.reloader.errors()))
+        metrics.CONFIGURATION_REFUSED.set(bool(self.reloader.errors() or self.published_rules.errors()))
         metrics.STORE_UP.set(self.store.error is None)
         metrics.SPOOLED.set(self.spool.size)
         metrics.SPOOL_LOST.set(self.spool.dropped)

@@ -11,6 +11,7 @@ from sms_router.checks.error_advice import advise
 from sms_router.checks.finding import ExpectedSettings, Finding, Fix, Severity
 from sms_router.checks.messaging_service import check_service
 from sms_router.checks.onboarding import check_orphans, check_pending_numbers
+from sms_router.cli.check.published_rules import check_published_rules
 from sms_router.cli.check.store import check_store
 from sms_router.cli.context import has_store, store_client
 from sms_router.cli.onboarding.actions import read_state
@@ -60,6 +61,7 @@ def run_checks(settings: Settings, rules: Dispatcher) -> CheckReport:
     findings = [
         *_check_settings(settings),
         *check_store(settings),
+        *check_published_rules(settings),
         *check_orphans(onboarding, {service.sid for service in settings.services}),
     ]
     for service in settings.services:

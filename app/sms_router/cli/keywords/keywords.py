@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from sms_router.cli.context import load_rules, settings_for_command
+from sms_router.cli.context import load_rules, load_rules_in_use, settings_for_command
+from sms_router.cli.keywords import published
 from sms_router.cli.keywords.try_file import try_file
 from sms_router.cli.output import (
     JsonOption,
@@ -33,6 +34,7 @@ from sms_router.twilio.inbound import InboundMessage
 
 keywords = typer.Typer()
 keywords.command("try")(try_file)
+published.register(keywords)
 
 
 def register(commands: typer.Typer) -> None:
@@ -43,10 +45,10 @@ def register(commands: typer.Typer) -> None:
 def list_rules(context: typer.Context, as_json: JsonOption = False) -> None:
     """List and check the rules; try texts and files.
 
-    The rules are listed in the order of precedence.
+    The rules in use are listed in the order of precedence: those of the published version, else of the files.
     """
     if context.invoked_subcommand is None:
-        _print_rules(load_rules(settings_for_command()).table.rules, as_json)
+        _print_rules(load_rules_in_use(settings_for_command()).table.rules, as_json)
 
 
 @keywords.command("check")
@@ -101,11 +103,12 @@ def test(
 ) -> None:
     """Show which rule a text matches, and why not the others.
 
-    Nothing is sent, no handler runs, and neither Redis nor Twilio is used. Exits with 1 when no rule matches.
+    Nothing is sent, no handler runs, and Twilio is not called. The rules are those in use: the published
+    version, else the files. Exits with 1 when no rule matches.
     """
     text = " ".join(words)
     settings = settings_for_command()
-    rules = load_rules(settings)
+    rules = load_rules_in_use(settings)
     sid = service or next((service.sid for service in settings.services), None)
     zones = settings.time_zones
     when = parse_time(at, zones.zone_of(sid)) / 1000

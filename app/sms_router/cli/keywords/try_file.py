@@ -9,7 +9,13 @@ from typing import Annotated, NamedTuple
 
 import typer
 
-from sms_router.cli.context import has_store, load_rule_files, settings_for_command, store_client
+from sms_router.cli.context import (
+    has_store,
+    load_rule_files,
+    load_rules_in_use,
+    settings_for_command,
+    store_client,
+)
 from sms_router.cli.output import JsonOption, plain, plural, print_json, print_table, stdout
 from sms_router.config.models import Privacy
 from sms_router.config.settings import Settings
@@ -48,7 +54,7 @@ def try_file(
 ) -> None:
     """Try a keywords file on the last messages, and show which replies would change.
 
-    The rules of keywords.toml and those of FILE are applied to the messages in the journal, each at the time
+    The rules in use and those of FILE are applied to the messages in the journal, each at the time
     when it arrived; templates, opt-out keywords and handlers are the configured ones. No handler runs, and
     nothing is sent. Texts are masked unless --reveal is given or the configuration has privacy = "open".
 
@@ -56,7 +62,7 @@ def try_file(
     """
     settings = settings_for_command()
     reveal = reveal or settings.router.privacy is Privacy.OPEN
-    before, after = load_rule_files(settings, (settings.folder / "keywords.toml", file))
+    before, after = load_rules_in_use(settings), load_rule_files(settings, (file,))[0]
     records = [record for record in _read_newest(settings, last) if record.message is not None]
     changes = list(_find_changes(before, after, records))
     if as_json:

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from tempfile import TemporaryDirectory, mkstemp
+from tempfile import TemporaryDirectory
 
 from sms_router.errors import ConfigurationError
-from sms_router.routing.dispatch.ruleset import FILES, TEMPLATES, RuleSet, RuleSetReader
+from sms_router.files import write_atomically
+from sms_router.routing.dispatch.published import TEMPLATES
+from sms_router.routing.dispatch.ruleset import FILES, RuleSet, RuleSetReader
 
 log = logging.getLogger("sms_router.reload")
 
@@ -50,21 +51,9 @@ class LastGoodRuleSet:
             paths += [path for path in (folder / TEMPLATES).rglob("*") if path.is_file()]
             texts = {str(path.relative_to(folder)): path.read_bytes().decode("latin-1") for path in paths}
             if unchanged():
-                self._write(json.dumps(texts))
+                write_atomically(self._path, json.dumps(texts))
         except OSError as error:
             log.warning("the rules cannot be kept for workers that start later: %s", error)
-
-    def _write(self, content: str) -> None:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = mkstemp(prefix=f"{self._path.name}.", dir=self._path.parent)
-        new = Path(name)
-        try:
-            with os.fdopen(descriptor, "w") as file:
-                file.write(content)
-            new.rename(self._path)
-        except OSError:
-            new.unlink(missing_ok=True)
-            raise
 
     def names(self) -> frozenset[str]:
         """Return the names of the copied files, without templates."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import Protocol
 from sms_router.errors import ConfigurationError
 from sms_router.routing.dispatch.dispatcher import Dispatcher
 from sms_router.routing.dispatch.last_good import LastGoodRuleSet
+from sms_router.routing.dispatch.published import PublishedRules
 from sms_router.routing.dispatch.rule_warnings import KnownSenders, find_warnings
 from sms_router.routing.dispatch.ruleset import FileStamp, RuleSet, RuleSetReader
 from sms_router.senders.error_table import ErrorTable
@@ -53,7 +54,8 @@ class Reloader:
         report: called with the result of each reload.
         interval: seconds between two checks.
         last_good: replaces files that have mistakes when the worker starts; kept up to date afterwards.
-        known_senders: returns the Services and Sender Pools that rules are compared with for warnings.
+        published: the last version that was used, from disk.
+        known_senders: returns what rules are compared with for warnings.
 
     Raises:
         ConfigurationError: with all mistakes in the files.
@@ -68,8 +70,12 @@ class Reloader:
         interval: float = CHECK_INTERVAL,
         last_good: LastGoodRuleSet | None = None,
         known_senders: Callable[[], KnownSenders] = KnownSenders,
+        published: PublishedRules | None = None,
     ) -> None:
+        self.published: PublishedRules | None = None
+        """The published version in use; None where none was published."""
         self._reader = reader
+        self._reloading = asyncio.Lock()
         self._error_table_holder = error_table_holder
         self._report = report
         self._loaded = self._checked = reader.fingerprint()
@@ -77,10 +83,22 @@ class Reloader:
         self._last_good = last_good
         self._mistakes: tuple[str, ...] = ()
         self._rules = reader.read() if last_good is None else self._load_first(last_good)
+        if published is not None:
+            self._begin_with(published)
         self._known_senders = known_senders
         error_table_holder.table = self._rules.errors
         self._requested = asyncio.Event()
         self._task = PeriodicTask("reloader", interval, self._check, wait_first=True, sleep=self._pause)
+
+    def _begin_with(self, published: PublishedRules) -> None:
+        """Use the copy of a published version; the files stay where it has mistakes."""
+        reader = self._reader.with_published(published)
+        try:
+            self._rules = reader.read()
+        except ConfigurationError as error:
+            log.error("%s is not used: %s", published.label, "; ".join(error.mistakes))
+            return
+        self._reader, self.published = reader, published
 
     def _load_first(self, last_good: LastGoodRuleSet) -> RuleSet:
         """Read the files, or the last good ones where they have mistakes."""
@@ -153,10 +171,27 @@ class Reloader:
 
     async def reload(self) -> ReloadResult:
         """Read the files, and use them if they have no mistakes."""
+        async with self._reloading:
+            return await self._reload()
+
+    async def use_published(self, version: PublishedRules) -> Sequence[str]:
+        """Use a published version; return its mistakes, with which the rules stay as they are."""
+        async with self._reloading:
+            reader = self._reader.with_published(version)
+            try:
+                rules = await asyncio.to_thread(reader.read)
+            except ConfigurationError as error:
+                self._report(ReloadResult.REFUSED)
+                return error.mistakes
+            self._reader, self.published = reader, version
+            await self._apply(rules)
+            return ()
+
+    async def _reload(self) -> ReloadResult:
         present = await asyncio.to_thread(self._reader.present)
         fingerprint = await asyncio.to_thread(self._reader.fingerprint)
         try:
-            _refuse_missing(sorted(self._present - present))
+            _refuse_missing(filter(self._reader.needs, sorted(self._present - present)))
             rules = await asyncio.to_thread(self._reader.read)
         except ConfigurationError as error:
             return self._refuse(error.mistakes)
@@ -165,6 +200,12 @@ class Reloader:
             return self._refuse((f"it could not be read: {error}",))
         self._mistakes = ()
         self._present = present
+        result = await self._apply(rules)
+        if result is ReloadResult.APPLIED and self._last_good is not None:
+            await asyncio.to_thread(self._keep, self._last_good, fingerprint)
+        return result
+
+    async def _apply(self, rules: RuleSet) -> ReloadResult:
         difference = self._rules.difference(rules)
         if difference:
             await asyncio.to_thread(self._log_warnings, rules.dispatcher)
@@ -174,8 +215,6 @@ class Reloader:
         log.info("the configuration was read again: %s", difference)
         result = ReloadResult.APPLIED if difference else ReloadResult.UNCHANGED
         self._report(result)
-        if difference and self._last_good is not None:
-            await asyncio.to_thread(self._keep, self._last_good, fingerprint)
         return result
 
     def _refuse(self, mistakes: tuple[str, ...] | list[str]) -> ReloadResult:

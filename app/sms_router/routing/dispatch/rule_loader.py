@@ -115,6 +115,7 @@ def load_rules(
     forwards: ForwardConfig | None = None,
     zones: TimeZones | None = None,
     clock: Callable[[], float] = time.time,
+    label: str = "",
 ) -> Dispatcher:
     """Read the rules of a file and index them together with those of handlers.
 
@@ -128,13 +129,15 @@ def load_rules(
         forwards: how messages are forwarded; nothing is if it is not given.
         zones: the time zones of the Services, for opening hours.
         clock: returns seconds since the epoch, for opening hours.
+        label: stands for the file in messages to people; its path if it is not given.
 
     Raises:
         ConfigurationError: with all mistakes.
 
     """
     public_url = forwards.public_url if forwards is not None else ""
-    loader = _RuleLoader(file, Templates(templates), [*handlers.errors], public_url)
+    label = label or str(file)
+    loader = _RuleLoader(file, Templates(templates), [*handlers.errors], public_url, label)
     content = loader.file_content()
     rules = [rule for n, table in enumerate(content.keyword, start=1) if (rule := loader.rule(n, table))]
     rules += [loader.handler_rule(spec, handler) for spec, handler in handlers.handlers]
@@ -152,7 +155,7 @@ def load_rules(
         state = "is empty" if file.exists() else "is missing"
         log.warning(
             "%s %s: texts that no @keyword function takes get no reply; write a [default] reply there",
-            file,
+            label,
             state,
         )
     return Dispatcher(index, defaults, opt_outs, forwards, zones, clock, handlers.conversations)
@@ -167,19 +170,21 @@ class _RuleLoader:
     mistakes: list[str]
     public_url: str
     """The router's own, to which nothing may be forwarded; empty where that is not checked."""
+    label: str
+    """Stands for the file in messages to people."""
 
     def file_content(self) -> _File:
         try:
             return _File.model_validate(read_toml(self.file))
         except ValidationError as error:
-            self.mistakes += format_validation_errors(error, _File, self.file)
+            self.mistakes += format_validation_errors(error, _File, self.label)
         except ConfigurationError as error:
-            self.mistakes += error.mistakes
+            self.mistakes += [mistake.replace(str(self.file), self.label) for mistake in error.mistakes]
         return _File()
 
     def rule(self, number: int, table: _Keyword) -> Rule[RuleAction] | None:
         """Return the rule of a ``[[keyword]]``, or add its mistakes and return None."""
-        source = f"{self.file}, keyword {number}"
+        source = f"{self.label}, keyword {number}"
         where = f"{source} ({table.words[0]})"
         kind = self._kind(table.match, where)
         scope = self._scope(table, where)
@@ -194,7 +199,9 @@ class _RuleLoader:
             return Defaults()
         for sid in table.services:
             if not SERVICE_SID.fullmatch(sid):
-                self.mistakes.append(f"{self.file}: default.services: {sid!r} should be MG and 32 hex digits")
+                self.mistakes.append(
+                    f"{self.label}: default.services: {sid!r} should be MG and 32 hex digits"
+                )
         services = {
             sid: answer
             for sid, inner in table.services.items()
@@ -209,7 +216,7 @@ class _RuleLoader:
         try:
             return self._compiled(_Table(reply=text), "default.did_you_mean")
         except TemplateError as error:
-            self.mistakes.append(f"{self.file}: {error}")
+            self.mistakes.append(f"{self.label}: {error}")
             return None
 
     def answer(self, table: _Table, name: str) -> ConfiguredReply | Forward | None:
@@ -217,18 +224,18 @@ class _RuleLoader:
         if table.forward is not None:
             if table.reply is not None or table.template is not None or table.media:
                 self.mistakes.append(
-                    f"{self.file}: {name}: give it a reply, a template or a forward, and only one"
+                    f"{self.label}: {name}: give it a reply, a template or a forward, and only one"
                 )
             forward = table.forward.build()
             if self.public_url and is_loop(forward.primary.url, self.public_url):
                 self.mistakes.append(
-                    f"{self.file}: {name}: forward.url is this router; name the application's own URL"
+                    f"{self.label}: {name}: forward.url is this router; name the application's own URL"
                 )
             return forward
         try:
             return self._compiled(table, name)
         except TemplateError as error:
-            self.mistakes.append(f"{self.file}: {error}")
+            self.mistakes.append(f"{self.label}: {error}")
             return None
 
     def handler_rule(self, spec: KeywordSpec, handler: Handler) -> Rule[RuleAction]:

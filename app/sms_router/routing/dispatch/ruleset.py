@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -10,14 +11,14 @@ from pathlib import Path
 from sms_router.errors import ConfigurationError
 from sms_router.routing.dispatch.dispatcher import Dispatcher, ForwardConfig
 from sms_router.routing.dispatch.handler_loader import HandlerRegistry
+from sms_router.routing.dispatch.published import KEYWORDS, TEMPLATES, PublishedRules
 from sms_router.routing.dispatch.rule_loader import load_rules
 from sms_router.routing.keywords.schedule import TimeZones
 from sms_router.routing.opt_outs.keywords import OptOutKeywords
 from sms_router.routing.opt_outs.keywords_file import load_opt_out_keywords
 from sms_router.senders.error_table import ErrorTable, load_error_table
 
-FILES = ("keywords.toml", "opt-outs.toml", "carriers.toml")
-TEMPLATES = "templates"
+FILES = (KEYWORDS, "opt-outs.toml", "carriers.toml")
 
 FileStamp = tuple[str, int, int, int]
 """A file's path, modification time in nanoseconds, size and inode; zeros where there is none."""
@@ -89,6 +90,8 @@ class RuleSetReader:
     zones: TimeZones
     clock: Callable[[], float] = time.time
     """Returns seconds since the epoch, for opening hours."""
+    published: PublishedRules | None = None
+    """Replaces keywords.toml and the templates of the folder."""
 
     def read(self) -> RuleSet:
         """Read all files.
@@ -108,20 +111,36 @@ class RuleSetReader:
         except ConfigurationError as error:
             mistakes += error.mistakes
         try:
-            dispatcher = load_rules(
-                self.folder / "keywords.toml",
-                self.folder / TEMPLATES,
-                self.handlers,
-                opt_outs,
-                self.forwards,
-                self.zones,
-                self.clock,
-            )
+            dispatcher = self._read_rules(opt_outs)
         except ConfigurationError as error:
             raise ConfigurationError([*mistakes, *error.mistakes]) from error
         if mistakes:
             raise ConfigurationError(mistakes)
         return RuleSet(dispatcher, errors)
+
+    def _read_rules(self, opt_outs: OptOutKeywords) -> Dispatcher:
+        with contextlib.ExitStack() as stack:
+            folder, label = self.folder, ""
+            if self.published is not None:
+                folder, label = stack.enter_context(self.published.unpacked()), self.published.label
+            return load_rules(
+                folder / KEYWORDS,
+                folder / TEMPLATES,
+                self.handlers,
+                opt_outs,
+                self.forwards,
+                self.zones,
+                self.clock,
+                label,
+            )
+
+    def with_published(self, version: PublishedRules) -> RuleSetReader:
+        """Return a reader of a published version, which may be that of the files."""
+        return replace(self, published=None if version.uses_files else version)
+
+    def needs(self, path: Path) -> bool:
+        """Return whether a file is read; keywords.toml is not where a version is published."""
+        return self.published is None or path.name != KEYWORDS
 
     def present(self) -> frozenset[Path]:
         """Return the files that there are; none of them is required."""
