@@ -23,7 +23,7 @@ from tests.end_to_end.adjustable_clock import AdjustableClock
 from tests.end_to_end.router_process import ACCOUNT, PUBLIC, SERVICE, TOKEN, RouterProcess
 from tests.store.private_valkey import PrivateValkey
 from tests.store.slow_proxy import SlowProxy
-from tests.store.turned_valkey import preload
+from tests.store.valkey_clock import preload
 
 DEADLINE = 4.0
 """The inline deadline in seconds: short, so that a hanging handler has an effect within a scenario, and

@@ -13,7 +13,7 @@ import psutil
 from loadtests.chaos.deployment import NO_REQUIREMENTS, Deployment, Requirements
 from loadtests.chaos.upstream import UpstreamState
 from loadtests.workload.texts import BLOCKING, BROKEN, FORWARDED, HANGING, Text
-from tests.store.turned_valkey import HAS_COMPILER
+from tests.store.valkey_clock import HAS_COMPILER
 
 STOP_TIMEOUT = 30
 """Seconds: requests in flight have 15, late handlers and REST sends 5 and 10."""

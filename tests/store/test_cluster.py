@@ -62,11 +62,11 @@ async def started(
     assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
-def opening(store: Store, bucket: Bucket, reference: str = "AC/SM") -> Awaitable[RedisReply]:
+def run_claim(store: Store, bucket: Bucket, reference: str = "AC/SM") -> Awaitable[RedisReply]:
     return store.run(claim(bucket, reference))
 
 
-def renewing(store: Store, bucket: Bucket, reference: str = "AC/SM") -> Awaitable[RedisReply]:
+def run_renewal(store: Store, bucket: Bucket, reference: str = "AC/SM") -> Awaitable[RedisReply]:
     return store.run(scripts.renew_lease(message=bucket.message(reference), owner=OWNER, lease_ms=3000))
 
 
@@ -74,7 +74,7 @@ async def served(store: Store, reference: str) -> set[Bucket]:
     """Open a message of every bucket; return which of them Redis has taken."""
     async with asyncio.timeout(LONG):
         answers = await asyncio.gather(
-            *(opening(store, bucket, reference) for bucket in ALL_BUCKETS), return_exceptions=True
+            *(run_claim(store, bucket, reference) for bucket in ALL_BUCKETS), return_exceptions=True
         )
     for answer in answers:
         assert answer == [b"claimed", 1] or isinstance(answer, StoreUnavailableError), answer
@@ -89,7 +89,7 @@ def buckets_of(cluster: PrivateCluster, node: ServerProcess) -> set[Bucket]:
     }
 
 
-async def test_every_bucket_is_served_where_it_lies(cluster: PrivateCluster, store: Store) -> None:
+async def test_every_bucket_is_served_by_the_node_of_its_slot(cluster: PrivateCluster, store: Store) -> None:
     assert await served(store, "AC/SM") == set(ALL_BUCKETS)
     assert store.error is None
     for node in cluster.masters:
@@ -99,43 +99,41 @@ async def test_every_bucket_is_served_where_it_lies(cluster: PrivateCluster, sto
 
 
 @pytest.mark.parametrize("first", ["127.0.0.1:1", "nobody.invalid:7000"])
-async def test_one_node_that_answers_is_enough_to_begin(cluster: PrivateCluster, first: str) -> None:
+async def test_one_reachable_node_is_enough_to_start(cluster: PrivateCluster, first: str) -> None:
     async with started(f"redis+cluster://{first},{cluster.masters[1].address}") as store:
         assert await served(store, "AC/SM") == set(ALL_BUCKETS)
 
 
-async def test_a_slot_that_has_moved_is_followed(cluster: PrivateCluster, store: Store) -> None:
+async def test_a_moved_slot_is_followed(cluster: PrivateCluster, store: Store) -> None:
     bucket, slot = ALL_BUCKETS[0], SLOT_OF_BUCKET[0]
-    assert await opening(store, bucket) == [b"claimed", 1]
+    assert await run_claim(store, bucket) == [b"claimed", 1]
     source = cluster.owner(slot)
     target = next(node for node in cluster.masters if node is not source)
     for node in (target, source):
         await asyncio.to_thread(cluster.move, slot, node)
-        answers = await asyncio.gather(*(opening(store, bucket) for _ in range(50)))
+        answers = await asyncio.gather(*(run_claim(store, bucket) for _ in range(50)))
         assert {answer[0] for answer in answers} == {b"in_progress"}
         assert await served(store, f"AC/{node.port}") == set(ALL_BUCKETS)
     assert store.error is None
 
 
 @pytest.mark.skipif(not EMBEDDED, reason="only Valkey 9 moves slots by itself")
-async def test_a_slot_that_valkey_moves_by_itself_is_never_missed(
-    cluster: PrivateCluster, store: Store
-) -> None:
+async def test_no_call_fails_while_valkey_migrates_a_slot(cluster: PrivateCluster, store: Store) -> None:
     bucket, slot = ALL_BUCKETS[7], SLOT_OF_BUCKET[7]
-    await asyncio.gather(*(opening(store, bucket, f"AC/{number}") for number in range(500)))
+    await asyncio.gather(*(run_claim(store, bucket, f"AC/{number}") for number in range(500)))
     target = next(node for node in cluster.masters if node is not cluster.owner(slot))
     await asyncio.to_thread(cluster.migrate, slot, target)
     async with asyncio.timeout(LONG):
         number = 0
         while number % 50 or await asyncio.to_thread(cluster.owner, slot) is not target:
-            assert await opening(store, bucket, f"AC/new{number}") == [b"claimed", 1]
+            assert await run_claim(store, bucket, f"AC/new{number}") == [b"claimed", 1]
             number += 1
-    assert (await opening(store, bucket, "AC/0"))[0] == b"in_progress"
+    assert (await run_claim(store, bucket, "AC/0"))[0] == b"in_progress"
     assert store.error is None
 
 
 @pytest.mark.slow
-async def test_a_node_that_joins_is_connected_to_and_one_that_has_nothing_left_is_let_go(
+async def test_new_nodes_are_connected_and_nodes_without_slots_disconnected(
     cluster: PrivateCluster, store: Store
 ) -> None:
     leaving, staying = cluster.masters[0], cluster.masters[1]
@@ -156,34 +154,34 @@ def _connected(node: ServerProcess) -> bool:
         return any(b"evalsha" in str(each["cmd"]).encode() for each in client.client_list())
 
 
-async def test_keys_of_a_slot_on_its_way_are_found_on_either_side(
+async def test_keys_of_a_slot_that_is_being_moved_are_found_on_both_nodes(
     cluster: PrivateCluster, store: Store
 ) -> None:
     bucket, slot = ALL_BUCKETS[5], SLOT_OF_BUCKET[5]
     references = [f"AC/{number}" for number in range(20)]
     for reference in references:
-        await opening(store, bucket, reference)
+        await run_claim(store, bucket, reference)
     target = next(node for node in cluster.masters if node is not cluster.owner(slot))
     source = cluster.begin_move(slot, target)
     assert cluster.move_keys(slot, source, target, most=10) == 10
-    renewed = await asyncio.gather(*(renewing(store, bucket, reference) for reference in references))
+    renewed = await asyncio.gather(*(run_renewal(store, bucket, reference) for reference in references))
     assert renewed == [1] * 20
     others = [other for other in ALL_BUCKETS if other is not bucket]
-    assert await asyncio.gather(*(opening(store, other) for other in others)) == [[b"claimed", 1]] * 63
+    assert await asyncio.gather(*(run_claim(store, other) for other in others)) == [[b"claimed", 1]] * 63
     async with asyncio.timeout(LONG):
         with pytest.raises(
             StoreUnavailableError, match="is being moved"
         ):  # new, and so on neither side in full
-            await opening(store, bucket, "AC/new")
+            await run_claim(store, bucket, "AC/new")
     assert store.error is None
     cluster.move_keys(slot, source, target)
     cluster.end_move(slot, target)
-    assert await opening(store, bucket, "AC/new") == [b"claimed", 1]
-    assert (await opening(store, bucket, references[0]))[0] == b"in_progress"
+    assert await run_claim(store, bucket, "AC/new") == [b"claimed", 1]
+    assert (await run_claim(store, bucket, references[0]))[0] == b"in_progress"
 
 
 @pytest.mark.parametrize("fault", ["killed", "frozen"])
-async def test_a_lost_node_costs_only_its_own_buckets(
+async def test_a_lost_node_affects_only_its_own_buckets(
     cluster: PrivateCluster, fault: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "sms_router.store")
@@ -197,7 +195,7 @@ async def test_a_lost_node_costs_only_its_own_buckets(
             assert f"node {lost.address} with {len(its)} of 64 parts" in (store.error or "")
             for bucket in its:
                 with pytest.raises(StoreUnavailableError):
-                    opening(store, bucket, "AC/at once").send(None)  # type: ignore[attr-defined]
+                    run_claim(store, bucket, "AC/at once").send(None)  # type: ignore[attr-defined]
         finally:
             await asyncio.to_thread(lost.start if fault == "killed" else lost.thaw)
         await wait_until(lambda: store.error is None)
@@ -207,14 +205,14 @@ async def test_a_lost_node_costs_only_its_own_buckets(
     assert f"The Redis node {lost.address} serves again" in said[-1]
 
 
-async def test_what_waited_is_done_when_a_node_comes_back(cluster: PrivateCluster) -> None:
+async def test_pending_work_runs_when_a_node_serves_again(cluster: PrivateCluster) -> None:
     lost = cluster.masters[2]
     bucket = next(iter(buckets_of(cluster, lost)))
     done: list[RedisReply] = []
     running: list[Store] = []
 
     async def write_down() -> None:
-        done.append(await opening(running[0], bucket, "AC/waited"))
+        done.append(await run_claim(running[0], bucket, "AC/waited"))
 
     await asyncio.to_thread(lost.kill)
     try:
@@ -230,7 +228,7 @@ async def test_what_waited_is_done_when_a_node_comes_back(cluster: PrivateCluste
 
 
 @pytest.mark.slow
-async def test_without_any_node_it_starts_and_finds_them_later(
+async def test_without_nodes_the_store_starts_and_connects_later(
     cluster: PrivateCluster,
 ) -> None:
     for node in cluster.masters:
@@ -245,7 +243,7 @@ async def test_without_any_node_it_starts_and_finds_them_later(
         assert await served(store, "AC/SM") == set(ALL_BUCKETS)
 
 
-async def test_a_url_of_the_wrong_kind_is_told_with_the_line_to_paste(
+async def test_an_error_for_another_topology_has_the_url_to_set(
     cluster: PrivateCluster, stores_url: str
 ) -> None:
     address = cluster.masters[0].address
@@ -255,7 +253,7 @@ async def test_a_url_of_the_wrong_kind_is_told_with_the_line_to_paste(
         assert f"set REDIS_URL={stores_url}" in (store.error or "")
 
 
-async def test_every_node_is_logged_in_to(cluster: PrivateCluster) -> None:
+async def test_every_connection_logs_in(cluster: PrivateCluster) -> None:
     secret = "p@ss,word"
     url = cluster.url.replace("://", f"://:{quote(secret, safe='')}@")
     with contextlib.ExitStack() as admins:
@@ -284,7 +282,7 @@ def stores_url() -> Iterator[str]:
 
 
 @pytest.mark.slow
-async def test_a_promoted_replica_takes_its_masters_place() -> None:
+async def test_a_promoted_replica_replaces_its_master() -> None:
     with (
         tempfile.TemporaryDirectory(prefix="cluster-") as name,
         PrivateCluster(Path(name), replicas=1) as cluster,

@@ -11,7 +11,7 @@ import redis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sms_router.store import connection as wire_module
+from sms_router.store import connection as connection_module
 from sms_router.store.connection import ConnectionClosedError, PipelinedConnection, connect, run_all
 from sms_router.store.errors import StoreUnavailableError
 from sms_router.store.url import Address, Command
@@ -44,9 +44,9 @@ def ignore(_: PipelinedConnection) -> None:
 
 
 def recorded() -> tuple[PipelinedConnection, Recorder]:
-    wire, transport = PipelinedConnection(ignore), Recorder()
-    wire.connection_made(transport)
-    return wire, transport
+    connection, transport = PipelinedConnection(ignore), Recorder()
+    connection.connection_made(transport)
+    return connection, transport
 
 
 def pack(command: Command) -> bytes:
@@ -55,12 +55,12 @@ def pack(command: Command) -> bytes:
 
 @contextlib.asynccontextmanager
 async def connected(url: str) -> AsyncIterator[PipelinedConnection]:
-    wire = await connect(Address.parse(url), ignore)
+    connection = await connect(Address.parse(url), ignore)
     try:
-        yield wire
+        yield connection
     finally:
-        wire.close()
-        await wire.wait_closed()
+        connection.close()
+        await connection.wait_closed()
 
 
 @pytest.fixture(params=["valkey"])
@@ -70,18 +70,18 @@ def shared_server(request: pytest.FixtureRequest, stores: SharedStores) -> str:
 
 
 @pytest.fixture
-async def wire(valkey_url: str) -> AsyncIterator[PipelinedConnection]:
-    async with connected(valkey_url) as wire:
-        yield wire
+async def connection(valkey_url: str) -> AsyncIterator[PipelinedConnection]:
+    async with connected(valkey_url) as connection:
+        yield connection
 
 
-async def test_commands_of_one_turn_leave_in_one_write() -> None:
-    wire, transport = recorded()
+async def test_commands_of_one_loop_iteration_are_one_write() -> None:
+    connection, transport = recorded()
     commands: list[Command] = [("SET", "key", 1), ("GET", b"key"), ("PING",)]
-    answers = [wire.send(command) for command in commands]
+    answers = [connection.send(command) for command in commands]
     assert transport.writes == []
     await asyncio.sleep(0)
-    wire.send(("DEL", "key")).cancel()
+    connection.send(("DEL", "key")).cancel()
     await asyncio.sleep(0)
     first = b"".join(map(pack, commands))
     assert transport.writes == [first, pack(("DEL", "key"))]
@@ -90,59 +90,61 @@ async def test_commands_of_one_turn_leave_in_one_write() -> None:
 
 @MODEST
 @given(st.lists(st.binary(max_size=40), max_size=30), st.integers(1, 50))
-async def test_answers_find_their_callers_however_the_bytes_arrive(bodies: list[bytes], piece: int) -> None:
-    wire, _ = recorded()
-    answers = [wire.send(("ECHO", body)) for body in bodies]
+async def test_responses_reach_their_callers_however_the_bytes_arrive(
+    bodies: list[bytes], piece: int
+) -> None:
+    connection, _ = recorded()
+    answers = [connection.send(("ECHO", body)) for body in bodies]
     stream = b"".join(b"$%d\r\n%b\r\n" % (len(body), body) for body in bodies)
     for start in range(0, len(stream), piece):
-        wire.data_received(stream[start : start + piece])
+        connection.data_received(stream[start : start + piece])
     assert [answer.result() for answer in answers] == bodies
 
 
 @MODEST
 @given(st.lists(st.tuples(st.binary(max_size=200), st.booleans()), min_size=1, max_size=200))
-async def test_each_caller_gets_its_own_answer_and_cancelled_ones_disturb_nobody(
-    wire: PipelinedConnection, calls: list[tuple[bytes, bool]]
+async def test_cancelled_callers_do_not_shift_responses(
+    connection: PipelinedConnection, calls: list[tuple[bytes, bool]]
 ) -> None:
-    answers = [(wire.send(("ECHO", body)), body, leaves) for body, leaves in calls]
+    answers = [(connection.send(("ECHO", body)), body, leaves) for body, leaves in calls]
     for answer, _, leaves in answers:
         if leaves:
             answer.cancel()
     assert [await answer for answer, _, leaves in answers if not leaves] == [
         body for _, body, leaves in answers if not leaves
     ]
-    assert await wire.send(("PING",)) == b"PONG"
+    assert await connection.send(("PING",)) == b"PONG"
 
 
-async def test_callers_in_many_tasks_get_their_own_answers(wire: PipelinedConnection) -> None:
+async def test_callers_in_many_tasks_get_their_own_responses(connection: PipelinedConnection) -> None:
     async def ask(number: int) -> bool:
         for turn in range(5):
             body = f"{number}.{turn}".encode()
-            if await wire.send(("ECHO", body)) != body:
+            if await connection.send(("ECHO", body)) != body:
                 return False
         return True
 
     assert all(await asyncio.gather(*map(ask, range(1000))))
 
 
-async def test_every_byte_comes_back_as_it_went(wire: PipelinedConnection) -> None:
+async def test_every_byte_is_returned_unchanged(connection: PipelinedConnection) -> None:
     body = bytes(range(256)) * 1000
-    assert await wire.send(("SET", body, body)) == b"OK"
-    assert await wire.send(("GET", body)) == body
+    assert await connection.send(("SET", body, body)) == b"OK"
+    assert await connection.send(("GET", body)) == body
 
 
-async def test_an_error_is_an_answer(wire: PipelinedConnection) -> None:
-    wrong, right = wire.send(("INCR", "a", "b")), wire.send(("PING",))
+async def test_an_error_of_redis_is_a_result(connection: PipelinedConnection) -> None:
+    wrong, right = connection.send(("INCR", "a", "b")), connection.send(("PING",))
     assert isinstance(await wrong, hiredis.ReplyError)
     assert await right == b"PONG"
 
 
-async def test_a_lost_connection_fails_whoever_waits(valkey_url: str, valkey: redis.Redis) -> None:
+async def test_a_lost_connection_fails_pending_callers(valkey_url: str, valkey: redis.Redis) -> None:
     ended: list[PipelinedConnection] = []
-    wire = await connect(Address.parse(valkey_url), ended.append)
-    identity = await wire.send(("CLIENT", "ID"))
-    waiting = [wire.send(("BLPOP", "nothing", 0)), wire.send(("PING",))]
-    waiting.append(wire.send(("PING",)))
+    connection = await connect(Address.parse(valkey_url), ended.append)
+    identity = await connection.send(("CLIENT", "ID"))
+    waiting = [connection.send(("BLPOP", "nothing", 0)), connection.send(("PING",))]
+    waiting.append(connection.send(("PING",)))
     waiting[-1].cancel()
     await asyncio.to_thread(valkey.client_kill_filter, _id=str(identity))
     outcomes = await asyncio.gather(*waiting, return_exceptions=True)
@@ -151,36 +153,36 @@ async def test_a_lost_connection_fails_whoever_waits(valkey_url: str, valkey: re
         ConnectionClosedError,
         asyncio.CancelledError,
     ]
-    assert ended == [wire]
+    assert ended == [connection]
     with pytest.raises(ConnectionClosedError):
-        wire.send(("PING",))
+        connection.send(("PING",))
 
 
-async def test_a_closed_wire_tells_its_callers(wire: PipelinedConnection) -> None:
-    waiting = wire.send(("PING",))
-    wire.close()
-    await wire.wait_closed()
+async def test_a_closed_connection_fails_its_callers(connection: PipelinedConnection) -> None:
+    waiting = connection.send(("PING",))
+    connection.close()
+    await connection.wait_closed()
     with pytest.raises(ConnectionClosedError):
         await waiting
 
 
-async def test_more_than_may_be_pending_is_refused(
-    wire: PipelinedConnection, monkeypatch: pytest.MonkeyPatch
+async def test_commands_above_the_limit_of_pending_ones_are_refused(
+    connection: PipelinedConnection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(wire_module, "MAX_PENDING", 10)
-    under_way = [wire.send(("PING",)) for _ in range(10)]
+    monkeypatch.setattr(connection_module, "MAX_PENDING", 10)
+    under_way = [connection.send(("PING",)) for _ in range(10)]
     with pytest.raises(StoreUnavailableError, match="pending"):
-        wire.send(("PING",))
+        connection.send(("PING",))
     assert await asyncio.gather(*under_way) == [b"PONG"] * 10
-    assert await wire.send(("PING",)) == b"PONG"
+    assert await connection.send(("PING",)) == b"PONG"
 
 
-async def test_the_longest_wait_is_that_of_the_oldest_command(wire: PipelinedConnection) -> None:
-    assert wire.oldest_pending is None
-    answer = wire.send(("PING",))
-    assert wire.oldest_pending is not None
+async def test_the_oldest_pending_command_is_measured(connection: PipelinedConnection) -> None:
+    assert connection.oldest_pending is None
+    answer = connection.send(("PING",))
+    assert connection.oldest_pending is not None
     await answer
-    assert wire.oldest_pending is None
+    assert connection.oldest_pending is None
 
 
 NOT_REDIS = [
@@ -192,7 +194,7 @@ NOT_REDIS = [
 
 
 @pytest.mark.parametrize("says", NOT_REDIS, ids=["http", "unasked", "hangs up", "noise"])
-async def test_what_is_not_redis_is_hung_up_on(tmp_path: Path, says: bytes) -> None:
+async def test_a_server_that_is_not_redis_is_disconnected(tmp_path: Path, says: bytes) -> None:
     hung_up = asyncio.Event()
 
     async def speak(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -211,10 +213,10 @@ async def test_what_is_not_redis_is_hung_up_on(tmp_path: Path, says: bytes) -> N
         await hung_up.wait()
 
 
-async def test_an_answer_of_another_protocol_shifts_no_other_answer() -> None:
-    wire, _ = recorded()
-    first, second = wire.send(("PING",)), wire.send(("PING",))
-    wire.data_received(b"#f\r\n+PONG\r\n")  # a boolean of RESP3
+async def test_a_response_of_another_protocol_shifts_no_other_response() -> None:
+    connection, _ = recorded()
+    first, second = connection.send(("PING",)), connection.send(("PING",))
+    connection.data_received(b"#f\r\n+PONG\r\n")  # a boolean of RESP3
     assert first.result() is False
     assert second.result() == b"PONG"
 
@@ -227,13 +229,13 @@ async def test_login_and_database_are_those_of_the_url(private_valkey: PrivateVa
         admin.config_set("requirepass", "the word")
     path = private_valkey.url.removeprefix("unix://")
     for login, number in (("anna:her%20word", 3), (":the%20word", 4)):
-        async with connected(f"unix://{login}@{path}?db={number}") as wire:
-            await wire.send(("SET", "found", number))
-            assert f"db={number}" in str(await wire.send(("CLIENT", "INFO")))
+        async with connected(f"unix://{login}@{path}?db={number}") as connection:
+            await connection.send(("SET", "found", number))
+            assert f"db={number}" in str(await connection.send(("CLIENT", "INFO")))
 
 
 @pytest.mark.parametrize("login", ["", ":wrong-secret@", "nobody:wrong-secret@"])
-async def test_a_refused_login_is_told_without_the_password(
+async def test_a_refused_login_is_reported_without_the_password(
     private_valkey: PrivateValkey, login: str
 ) -> None:
     with private_valkey.client() as admin:
@@ -250,19 +252,19 @@ async def test_a_refused_preparation_closes_the_connection(valkey_url: str) -> N
         await connect(
             Address.parse(valkey_url),
             lambda _: ended.set(),
-            lambda wire: run_all(wire, [("NONSENSE",), ("PING",)]),
+            lambda connection: run_all(connection, [("NONSENSE",), ("PING",)]),
         )
     async with asyncio.timeout(10):
         await ended.wait()
 
 
-async def test_nobody_there_is_an_os_error(tmp_path: Path, unused_tcp_port: int) -> None:
+async def test_no_server_is_an_os_error(tmp_path: Path, unused_tcp_port: int) -> None:
     for url in (f"unix://{tmp_path / 'nobody'}", f"redis://127.0.0.1:{unused_tcp_port}"):
         with pytest.raises(OSError, match=r"."):
             await connect(Address.parse(url), ignore)
 
 
-async def test_a_frozen_server_is_left_when_the_caller_has_waited_enough(
+async def test_connecting_to_a_frozen_server_is_cancelled_by_the_callers_timeout(
     private_valkey: PrivateValkey,
 ) -> None:
     ended = asyncio.Event()

@@ -20,7 +20,7 @@ from sms_router.store.scripts import outbox
 from sms_router.store.store import Store
 
 LEASE, DAY = 3000, 86_400_000
-SCOPE, PERSON = "MG1", "+14155550100"
+SCOPE, CONTACT = "MG1", "+14155550100"
 STATE = '{"step":"size"}'
 
 
@@ -33,12 +33,12 @@ class Conversation:
 
     @property
     def key(self) -> bytes:
-        return self.bucket.conversation(SCOPE, PERSON)
+        return self.bucket.conversation(SCOPE, CONTACT)
 
     async def claim(self, name: str, lease: int = LEASE) -> Any:
         call = scripts.claim(
             scope=SCOPE,
-            contact=PERSON,
+            contact=CONTACT,
             owner=b"owner",
             lease_ms=lease,
             retention_ms=DAY,
@@ -51,7 +51,7 @@ class Conversation:
 
     async def commit(self, name: str, state: str = "", *, late: bool = False, owner: str = "owner") -> Any:
         call = scripts.commit(
-            contact=PERSON,
+            contact=CONTACT,
             reference=f"AC1/{name}",
             answer=b"<Response/>",
             outcome="late" if late else "reply",
@@ -70,14 +70,14 @@ class Conversation:
 
     async def enqueue(self, name: str, state: str = "") -> Any:
         call = outbox.enqueue(
-            contact=PERSON,
+            contact=CONTACT,
             reference=f"AC1/{name}",
             kind="late",
             document=b"<Response/>",
             trail=b"{}",
             reason="why",
             work=_work(name),
-            entry_suffix=f" {SCOPE} {PERSON}".encode(),
+            entry_suffix=f" {SCOPE} {CONTACT}".encode(),
             count=0,
             retention_ms=DAY,
             cause=b"",
@@ -88,7 +88,7 @@ class Conversation:
     async def claim_work(self, name: str) -> Any:
         call = outbox.claim(
             scope=SCOPE,
-            contact=PERSON,
+            contact=CONTACT,
             entry=_work(name),
             reference=f"AC1/{name}",
             kind="late",
@@ -109,20 +109,22 @@ class Conversation:
 
 
 def _work(name: str) -> bytes:
-    return f"AC1/{name} late {SCOPE} {PERSON}".encode()
+    return f"AC1/{name} late {SCOPE} {CONTACT}".encode()
 
 
 @pytest.fixture
 async def conversation(valkey_url: str, valkey: redis.Redis) -> AsyncIterator[Conversation]:
     store = Store(valkey_url)
     await store.start()
-    yield Conversation(store, bucket_of(PERSON))
+    yield Conversation(store, bucket_of(CONTACT))
     await store.aclose()
     lasting = [key for key in valkey.scan_iter() if int(str(valkey.pttl(key))) < 0]
     assert lasting == [], "everything that is written expires"
 
 
-async def test_the_second_waits_for_the_first_and_learns_for_whom(conversation: Conversation) -> None:
+async def test_a_second_message_waits_for_the_first_and_gets_its_reference(
+    conversation: Conversation,
+) -> None:
     assert await conversation.claim("1") == [b"claimed", 1]
     told, left, first = await conversation.claim("2")
     assert (told, first) == (b"locked", b"AC1/1")
@@ -131,7 +133,9 @@ async def test_the_second_waits_for_the_first_and_learns_for_whom(conversation: 
     assert await conversation.claim("2") == [b"claimed", 1]
 
 
-async def test_the_word_goes_out_for_whoever_waits(conversation: Conversation, valkey: redis.Redis) -> None:
+async def test_an_answer_is_published_for_a_waiting_message(
+    conversation: Conversation, valkey: redis.Redis
+) -> None:
     with valkey.pubsub(ignore_subscribe_messages=True) as channel:
         channel.subscribe(ANSWERED_CHANNEL)
         channel.get_message(timeout=1)
@@ -143,9 +147,7 @@ async def test_the_word_goes_out_for_whoever_waits(conversation: Conversation, v
         assert word["data"] == b"AC1/1"
 
 
-async def test_what_waits_is_not_journaled_yet_and_leaves_no_trace(
-    conversation: Conversation, valkey: redis.Redis
-) -> None:
+async def test_a_waiting_message_is_not_journaled(conversation: Conversation, valkey: redis.Redis) -> None:
     await conversation.claim("1")
     await conversation.claim("2")
     assert valkey.exists(conversation.bucket.message("AC1/2")) == 0
@@ -156,13 +158,15 @@ async def test_what_waits_is_not_journaled_yet_and_leaves_no_trace(
     assert valkey.exists(conversation.key) == 0
 
 
-async def test_whoever_crashed_holds_nobody_up(conversation: Conversation) -> None:
+async def test_a_crashed_worker_blocks_no_message(conversation: Conversation) -> None:
     await conversation.claim("1", lease=1)
     await asyncio.sleep(0.01)
     assert await conversation.claim("2") == [b"claimed", 1]
 
 
-async def test_whoever_lost_the_turn_keeps_nothing(conversation: Conversation, valkey: redis.Redis) -> None:
+async def test_a_message_that_lost_the_lock_stores_nothing(
+    conversation: Conversation, valkey: redis.Redis
+) -> None:
     await conversation.claim("1", lease=1)
     await asyncio.sleep(0.01)
     await conversation.claim("2")
@@ -173,9 +177,7 @@ async def test_whoever_lost_the_turn_keeps_nothing(conversation: Conversation, v
     assert valkey.hget(conversation.key, "state") == STATE.encode()
 
 
-async def test_what_is_kept_comes_along_with_the_next_claim_and_once(
-    conversation: Conversation, valkey: redis.Redis
-) -> None:
+async def test_the_next_claim_gets_the_state_once(conversation: Conversation, valkey: redis.Redis) -> None:
     await conversation.claim("1")
     await conversation.commit("1", STATE)
     await conversation.commit("1", '{"step":"again"}')
@@ -186,7 +188,7 @@ async def test_what_is_kept_comes_along_with_the_next_claim_and_once(
     assert valkey.exists(conversation.key) == 0
 
 
-async def test_a_late_message_keeps_its_turn_until_its_answer_is_there(
+async def test_a_late_message_keeps_the_lock_until_its_reply_is_stored(
     conversation: Conversation, valkey: redis.Redis
 ) -> None:
     await conversation.claim("1")
@@ -197,7 +199,7 @@ async def test_a_late_message_keeps_its_turn_until_its_answer_is_there(
     assert (await conversation.claim("2"))[3] == STATE.encode()
 
 
-async def test_work_of_the_outbox_waits_for_its_turn_too(conversation: Conversation) -> None:
+async def test_work_of_the_outbox_waits_for_the_lock(conversation: Conversation) -> None:
     await conversation.claim("1")
     await conversation.commit("1", STATE)
     await conversation.claim("2")
@@ -209,7 +211,7 @@ async def test_work_of_the_outbox_waits_for_its_turn_too(conversation: Conversat
     assert (await conversation.claim("4"))[0] == b"locked"
 
 
-async def test_an_opt_out_ends_it_whoever_has_the_turn(
+async def test_an_opt_out_ends_the_conversation_whoever_has_the_lock(
     conversation: Conversation, valkey: redis.Redis
 ) -> None:
     await conversation.claim("1")
@@ -220,7 +222,7 @@ async def test_an_opt_out_ends_it_whoever_has_the_turn(
     assert valkey.exists(conversation.key) == 0
 
 
-async def test_a_line_is_bounded(conversation: Conversation, valkey: redis.Redis) -> None:
+async def test_a_queue_is_bounded(conversation: Conversation, valkey: redis.Redis) -> None:
     await conversation.claim("0")
     for number in range(100):
         assert (await conversation.claim(f"{number + 1}"))[0] == b"locked"
@@ -229,7 +231,7 @@ async def test_a_line_is_bounded(conversation: Conversation, valkey: redis.Redis
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)
 @given(st.integers(2, 8), st.integers(0, 10**6))
-async def test_messages_are_answered_in_the_order_in_which_they_came(
+async def test_messages_are_answered_in_the_order_of_arrival(
     conversation: Conversation, valkey: redis.Redis, messages: int, seed: int
 ) -> None:
     chance = random.Random(seed)
@@ -257,7 +259,7 @@ async def test_messages_are_answered_in_the_order_in_which_they_came(
 
 
 @pytest.mark.parametrize("back", [3_600_000, 86_400_000])
-async def test_nobody_waits_for_a_clock_that_was_set_back(
+async def test_a_clock_that_was_set_back_blocks_no_message(
     conversation: Conversation, valkey: redis.Redis, back: int
 ) -> None:
     await conversation.claim("1", lease=LEASE + back)

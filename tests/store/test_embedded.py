@@ -15,7 +15,7 @@ import pytest
 from sms_router.store import embedded as embedded_module
 from sms_router.store.embedded import embedded, running_at, socket_path
 from sms_router.store.errors import EmbeddedError
-from tests.store.neighbour import neighbour
+from tests.store.other_process import other_process
 from tests.store.private_valkey import client_of
 from tests.waiting import wait_until_blocking
 
@@ -36,7 +36,7 @@ def owner_of(folder: Path) -> Path:
     return folder / "valkey" / "owner"
 
 
-def test_it_runs_while_it_is_used(folder: Path) -> None:
+def test_the_server_runs_while_it_is_used(folder: Path) -> None:
     with embedded(folder) as url:
         assert url == f"unix://{socket_path(folder)}" == running_at(folder)
         assert owner_of(folder).read_text() == f"{os.getpid()}\n"
@@ -44,24 +44,24 @@ def test_it_runs_while_it_is_used(folder: Path) -> None:
     assert not owner_of(folder).exists()
 
 
-def test_its_data_survive_a_restart(folder: Path) -> None:
+def test_the_data_survive_a_restart(folder: Path) -> None:
     with embedded(folder) as url, client_of(url) as client:
         client.set("kept", "yes")
     with embedded(folder) as url, client_of(url) as client:
         assert client.get("kept") == b"yes"
 
 
-def test_nobody_else_may_enter_its_folder(folder: Path) -> None:
+def test_only_the_user_may_read_the_folder(folder: Path) -> None:
     (folder / "valkey").mkdir(mode=0o755)
     with embedded(folder):
         assert (folder / "valkey").stat().st_mode & 0o777 == 0o700
         assert socket_path(folder).stat().st_mode & 0o777 == 0o700
 
 
-def test_a_second_process_shares_it_and_leaves_it_running(folder: Path) -> None:
+def test_a_second_process_shares_the_server_and_leaves_it_running(folder: Path) -> None:
     with embedded(folder) as url:
         server = process_of(url)
-        with neighbour("embedded", folder) as second:
+        with other_process("embedded", folder) as second:
             assert second.stdin is not None
             second.stdin.close()
             assert second.wait(timeout=20) == 0
@@ -69,9 +69,11 @@ def test_a_second_process_shares_it_and_leaves_it_running(folder: Path) -> None:
         assert owner_of(folder).read_text() == f"{os.getpid()}\n"
 
 
-def test_who_shares_with_nobody_is_told_who_runs_it(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_names_the_process_that_runs_the_server(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("sms_router.store.embedded.OWNER_TIMEOUT", 0.0)
-    with neighbour("embedded", folder) as owner:
+    with other_process("embedded", folder) as owner:
         with pytest.raises(EmbeddedError) as told, embedded(folder, shared=False):
             pass
         assert f"process {owner.pid} runs the Valkey of {folder.resolve()}" in str(told.value)
@@ -83,7 +85,7 @@ def test_who_shares_with_nobody_is_told_who_runs_it(folder: Path, monkeypatch: p
         assert owner.wait(timeout=20) == 0
 
 
-def test_who_shares_with_nobody_waits_for_a_command_to_end(folder: Path) -> None:
+def test_a_router_waits_for_a_command_that_runs_the_server(folder: Path) -> None:
     with ExitStack() as command, ThreadPoolExecutor(1) as threads:
         url = command.enter_context(embedded(folder))
         waiting = threads.submit(_entered_alone, folder)
@@ -97,8 +99,8 @@ def _entered_alone(folder: Path) -> str:
         return url
 
 
-def test_what_a_killed_owner_left_is_used_and_stopped_at_the_end(folder: Path) -> None:
-    with neighbour("embedded", folder) as owner:
+def test_the_server_of_a_killed_owner_is_used_and_stopped(folder: Path) -> None:
+    with other_process("embedded", folder) as owner:
         server = process_of(f"unix://{socket_path(folder)}")
         owner.kill()
         owner.wait()
@@ -113,8 +115,8 @@ def test_what_a_killed_owner_left_is_used_and_stopped_at_the_end(folder: Path) -
         assert client.get("kept") == b"yes"
 
 
-def test_a_killed_owner_and_server_leave_nothing_in_the_way(folder: Path) -> None:
-    with neighbour("embedded", folder) as owner:
+def test_a_killed_owner_and_server_do_not_block_a_start(folder: Path) -> None:
+    with other_process("embedded", folder) as owner:
         server = process_of(f"unix://{socket_path(folder)}")
         owner.kill()
         os.kill(server, 9)
@@ -123,12 +125,12 @@ def test_a_killed_owner_and_server_leave_nothing_in_the_way(folder: Path) -> Non
 
 
 @pytest.mark.parametrize("left_behind", [False, pytest.param(True, marks=pytest.mark.slow)])
-def test_a_routers_server_that_dies_is_started_again_with_its_data(
+def test_a_routers_dead_server_is_restarted_with_its_data(
     folder: Path, monkeypatch: pytest.MonkeyPatch, left_behind: bool
 ) -> None:
     monkeypatch.setattr(embedded_module, "CHECK_INTERVAL", 0.05)
     if left_behind:
-        with neighbour("embedded", folder) as owner:
+        with other_process("embedded", folder) as owner:
             owner.kill()
             owner.wait()
     with embedded(folder, shared=False) as url:
@@ -154,14 +156,14 @@ def test_a_frozen_server_is_not_started_twice(folder: Path, monkeypatch: pytest.
         assert process_of(url) == server
 
 
-def test_a_server_that_refuses_to_write_runs_all_the_same(folder: Path) -> None:
+def test_a_server_that_refuses_writes_counts_as_running(folder: Path) -> None:
     """Valkey with a full disk refuses a PING (MISCONF)."""
     with embedded(folder) as url, client_of(url) as client:
         client.execute_command("ACL", "SETUSER", "default", "-ping")
         assert running_at(folder) == url
 
 
-def test_a_server_that_cannot_be_started_again_is_tried_until_it_can(
+def test_a_failed_restart_is_repeated(
     folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(embedded_module, "CHECK_INTERVAL", 0.05)
@@ -177,7 +179,7 @@ def test_a_server_that_cannot_be_started_again_is_tried_until_it_can(
         wait_until_blocking(lambda: running_at(folder) is not None)
 
 
-def test_of_those_who_start_at_once_one_starts_the_server(folder: Path) -> None:
+def test_of_concurrent_processes_one_starts_the_server(folder: Path) -> None:
     together = Barrier(4)
 
     def use(_: int) -> int:
@@ -191,7 +193,7 @@ def test_of_those_who_start_at_once_one_starts_the_server(folder: Path) -> None:
     assert running_at(folder) is None
 
 
-def test_a_folder_that_lies_too_deep_gets_its_socket_elsewhere(folder: Path) -> None:
+def test_the_socket_of_a_deep_folder_is_elsewhere(folder: Path) -> None:
     deep = folder / ("deep" * 20) / "data"
     assert len(bytes(socket_path(deep))) <= 100
     assert socket_path(deep) != socket_path(folder / ("deep" * 20) / "other")
@@ -215,7 +217,7 @@ def test_a_socket_folder_that_others_may_write_to_is_refused(folder: Path) -> No
         squatted.rmdir()
 
 
-def test_a_server_that_cannot_start_is_told_with_its_log(folder: Path) -> None:
+def test_a_failed_start_names_the_log(folder: Path) -> None:
     (folder / "valkey").mkdir()
     (folder / "valkey" / "appendonlydir").write_text("not a folder")
     with pytest.raises(EmbeddedError, match=r"valkey\.log"), embedded(folder):

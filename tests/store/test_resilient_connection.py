@@ -25,7 +25,7 @@ from tests.store.shared_stores import SharedStores
 LONG = 20
 """Seconds after which a test is taken to hang."""
 
-PERSON = bucket_of("+14155550100")
+CONTACT = bucket_of("+14155550100")
 
 
 def server_at(url: str) -> RedisClient:
@@ -37,8 +37,8 @@ def server_at(url: str) -> RedisClient:
     return RedisClient(locate)
 
 
-def opening(store: RedisClient, reference: str = "AC/SM") -> Awaitable[RedisReply]:
-    return store.run(claim(PERSON, reference))
+def run_claim(store: RedisClient, reference: str = "AC/SM") -> Awaitable[RedisReply]:
+    return store.run(claim(CONTACT, reference))
 
 
 class Returns:
@@ -88,38 +88,38 @@ def assert_refused_at_once(store: RedisClient, calls: int = 100) -> None:
     """The breaker is open: a caller is told before it is even suspended once."""
     for number in range(calls):
         with pytest.raises(StoreUnavailableError):
-            store.run(claim(PERSON, f"AC/{number}")).send(None)
+            store.run(claim(CONTACT, f"AC/{number}")).send(None)
 
 
 async def unavailable(calls: int, store: RedisClient) -> None:
     """Have many callers ask; all are told that Redis is away."""
     async with asyncio.timeout(LONG):
         outcomes = await asyncio.gather(
-            *(opening(store, f"AC/{number}") for number in range(calls)), return_exceptions=True
+            *(run_claim(store, f"AC/{number}") for number in range(calls)), return_exceptions=True
         )
     assert all(isinstance(outcome, StoreUnavailableError) for outcome in outcomes), outcomes[:3]
 
 
-async def test_a_script_runs_and_answers(store: RedisClient) -> None:
-    assert await opening(store) == [b"claimed", 1]
+async def test_a_script_returns_its_result(store: RedisClient) -> None:
+    assert await run_claim(store) == [b"claimed", 1]
     assert store.error is None
 
 
-async def test_forgotten_scripts_are_sent_again(store: RedisClient, valkey: redis.Redis) -> None:
+async def test_flushed_scripts_are_sent_again(store: RedisClient, valkey: redis.Redis) -> None:
     for _ in range(2):
         valkey.flushall()
         valkey.script_flush()
-        answers = await asyncio.gather(*(opening(store, f"AC/{number}") for number in range(200)))
+        answers = await asyncio.gather(*(run_claim(store, f"AC/{number}") for number in range(200)))
         assert answers == [[b"claimed", 1]] * 200
     assert store.error is None
 
 
-async def test_all_callers_learn_of_a_killed_server_and_the_next_ones_at_once(
+async def test_callers_of_a_killed_server_fail_and_later_ones_at_once(
     private_valkey: PrivateValkey,
 ) -> None:
     returns = Returns()
     async with started(private_valkey.url, returns) as store:
-        await opening(store)
+        await run_claim(store)
         private_valkey.freeze()
         callers = asyncio.create_task(unavailable(500, store))
         await asyncio.sleep(0)
@@ -131,7 +131,7 @@ async def test_all_callers_learn_of_a_killed_server_and_the_next_ones_at_once(
 
 
 @pytest.mark.parametrize("times", [1, 3])
-async def test_it_serves_again_after_a_restart_and_says_so_once(
+async def test_a_restart_is_noticed_and_logged_once(
     private_valkey: PrivateValkey, times: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "sms_router.store")
@@ -144,13 +144,13 @@ async def test_it_serves_again_after_a_restart_and_says_so_once(
             returning = asyncio.create_task(returns.next())
             await asyncio.to_thread(private_valkey.start)
             await returning
-            assert await opening(store, f"AC/{number}") == [b"claimed", 1]
+            assert await run_claim(store, f"AC/{number}") == [b"claimed", 1]
             assert store.error is None
     assert returns.count == 1 + times
     assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"] * times
 
 
-async def test_a_frozen_server_costs_its_first_callers_a_stall_and_the_others_nothing(
+async def test_a_frozen_server_delays_only_its_first_callers(
     private_valkey: PrivateValkey,
 ) -> None:
     returns = Returns()
@@ -162,21 +162,21 @@ async def test_a_frozen_server_costs_its_first_callers_a_stall_and_the_others_no
         returning = asyncio.create_task(returns.next())
         private_valkey.thaw()
         await returning
-        assert await opening(store, "AC/after") == [b"claimed", 1]
+        assert await run_claim(store, "AC/after") == [b"claimed", 1]
 
 
-async def test_a_single_caller_is_told_even_when_the_server_freezes_right_after_an_answer(
+async def test_a_single_caller_fails_when_the_server_freezes_after_a_response(
     private_valkey: PrivateValkey,
 ) -> None:
     for number in range(3):
         async with started(private_valkey.url) as store:
-            await opening(store, f"AC/{number}")  # leaves a watch behind
+            await run_claim(store, f"AC/{number}")  # leaves a watch behind
             private_valkey.freeze()
             await unavailable(1, store)
             private_valkey.thaw()
 
 
-async def test_a_command_of_the_very_turn_in_which_the_watch_looks_is_watched_on(
+async def test_a_command_sent_in_the_iteration_of_a_stall_check_is_checked_later(
     private_valkey: PrivateValkey, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Uvloop's clock stands still within a turn: such a command has waited for no time at all."""
@@ -185,9 +185,9 @@ async def test_a_command_of_the_very_turn_in_which_the_watch_looks_is_watched_on
         now = loop.time()
         with monkeypatch.context() as clock:
             clock.setattr(loop, "time", lambda: now)
-            await opening(store)  # a check is due by now + CHECK_INTERVAL
+            await run_claim(store)  # a check is due by now + CHECK_INTERVAL
             private_valkey.freeze()
-            asking = asyncio.ensure_future(opening(store, "AC/SM2"))
+            asking = asyncio.ensure_future(run_claim(store, "AC/SM2"))
             clock.setattr(loop, "time", lambda: now + CHECK_INTERVAL)
             for _ in range(2):  # the command is sent, and then the check runs
                 await asyncio.sleep(0)
@@ -206,7 +206,7 @@ async def test_a_blocked_event_loop_does_not_take_redis_for_frozen(
         now = loop.time()
         with monkeypatch.context() as clock:
             clock.setattr(loop, "time", lambda: now)
-            asking = asyncio.ensure_future(opening(store))
+            asking = asyncio.ensure_future(run_claim(store))
             await asyncio.sleep(0)
 
         def block_while_the_response_arrives() -> None:
@@ -218,14 +218,14 @@ async def test_a_blocked_event_loop_does_not_take_redis_for_frozen(
         assert store.error is None
 
 
-async def test_a_full_server_is_trouble_until_it_has_room_again(
+async def test_a_full_server_is_an_error_until_it_has_memory_again(
     private_valkey: PrivateValkey, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "sms_router.store")
     returns = Returns()
     async with started(private_valkey.url, returns) as store:
         await returns.next()
-        await opening(store, "AC/before")
+        await run_claim(store, "AC/before")
         with private_valkey.client() as admin:
             admin.config_set("maxmemory", "1mb")
             await unavailable(100, store)
@@ -236,12 +236,12 @@ async def test_a_full_server_is_trouble_until_it_has_room_again(
             returning = asyncio.create_task(returns.next())
             admin.config_set("maxmemory", 0)
         await returning
-        assert await opening(store, "AC/after") == [b"claimed", 1]
+        assert await run_claim(store, "AC/after") == [b"claimed", 1]
         assert store.error is None
     assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
 
 
-async def test_what_became_a_replica_is_left_for_where_the_name_leads_now(
+async def test_a_server_that_became_a_replica_is_located_again(
     private_valkey: PrivateValkey,
 ) -> None:
     returns = Returns()
@@ -258,21 +258,19 @@ async def test_what_became_a_replica_is_left_for_where_the_name_leads_now(
             returning = asyncio.create_task(returns.next())
             admin.replicaof("NO", "ONE")
             await returning
-            assert await opening(store, "AC/after") == [b"claimed", 1]
+            assert await run_claim(store, "AC/after") == [b"claimed", 1]
             assert admin.info("stats")["total_connections_received"] > before
 
 
-async def test_a_run_that_fails_on_its_own_keys_is_no_trouble_of_redis(
-    store: RedisClient, valkey: redis.Redis
-) -> None:
+async def test_a_script_that_fails_on_its_keys_is_no_outage(store: RedisClient, valkey: redis.Redis) -> None:
     broken = Script("broken", b"", "", (), (), (b"EVALSHA", b"0" * 40, b"0"), (b"EVAL", b"return {", b"0"))
-    valkey.set(PERSON.message("AC/SM"), "somebody else's")
+    valkey.set(CONTACT.message("AC/SM"), "somebody else's")
     with pytest.raises(ScriptFailedError, match="WRONGTYPE"):
-        await opening(store)
+        await run_claim(store)
     with pytest.raises(ScriptFailedError, match="ERR"):
         await store.run((broken, (), ()))
     assert store.error is None
-    assert await opening(store, "AC/SM2") == [b"claimed", 1]
+    assert await run_claim(store, "AC/SM2") == [b"claimed", 1]
 
 
 async def test_the_late_close_of_an_old_connection_does_not_drop_the_new_one(
@@ -296,10 +294,10 @@ async def test_the_late_close_of_an_old_connection_does_not_drop_the_new_one(
         await returning
         old.connection_lost(None)
         assert store.error is None
-        assert await opening(store, "AC/after") == [b"claimed", 1]
+        assert await run_claim(store, "AC/after") == [b"claimed", 1]
 
 
-async def test_a_stop_tells_whoever_waits(private_valkey: PrivateValkey) -> None:
+async def test_closing_fails_pending_callers(private_valkey: PrivateValkey) -> None:
     async with started(private_valkey.url) as store:
         private_valkey.freeze()
         waiting = asyncio.create_task(unavailable(50, store))
@@ -310,7 +308,7 @@ async def test_a_stop_tells_whoever_waits(private_valkey: PrivateValkey) -> None
         private_valkey.thaw()
 
 
-async def test_a_stop_leaves_nothing_behind_while_it_knocks(private_valkey: PrivateValkey) -> None:
+async def test_closing_while_reconnecting_leaves_no_task(private_valkey: PrivateValkey) -> None:
     private_valkey.freeze()
     store = server_at(private_valkey.url)
     starting = asyncio.create_task(store.start())
@@ -323,7 +321,7 @@ async def test_a_stop_leaves_nothing_behind_while_it_knocks(private_valkey: Priv
     private_valkey.thaw()
 
 
-async def test_it_starts_without_redis_and_finds_it_later(private_valkey: PrivateValkey) -> None:
+async def test_the_client_starts_without_redis_and_connects_later(private_valkey: PrivateValkey) -> None:
     private_valkey.kill()
     returns = Returns()
     async with started(private_valkey.url, returns) as store:
@@ -332,10 +330,10 @@ async def test_it_starts_without_redis_and_finds_it_later(private_valkey: Privat
         returning = asyncio.create_task(returns.next())
         await asyncio.to_thread(private_valkey.start)
         await returning
-        assert await opening(store) == [b"claimed", 1]
+        assert await run_claim(store) == [b"claimed", 1]
 
 
-async def test_work_that_waited_and_finds_redis_away_again_is_done_later(
+async def test_pending_work_that_finds_redis_unavailable_is_repeated(
     valkey_url: str,
 ) -> None:
     attempts = asyncio.Queue[None]()
@@ -350,7 +348,7 @@ async def test_work_that_waited_and_finds_redis_away_again_is_done_later(
             await asyncio.sleep(0.01)
 
 
-async def test_a_mistake_in_the_work_that_waited_does_not_end_the_knocking(
+async def test_an_exception_in_pending_work_does_not_end_reconnecting(
     private_valkey: PrivateValkey, caplog: pytest.LogCaptureFixture
 ) -> None:
     returns = Returns()
@@ -366,11 +364,11 @@ async def test_a_mistake_in_the_work_that_waited_does_not_end_the_knocking(
         returning = asyncio.create_task(returns.next())
         await asyncio.to_thread(private_valkey.start)
         await returning
-        assert await opening(store) == [b"claimed", 1]
+        assert await run_claim(store) == [b"claimed", 1]
     assert "a mistake" in caplog.text
 
 
-async def test_asking_for_return_brings_one(valkey_url: str) -> None:
+async def test_pending_work_is_repeated_on_request(valkey_url: str) -> None:
     returns = Returns()
     async with started(valkey_url, returns) as store:
         await returns.next()
@@ -381,7 +379,7 @@ async def test_asking_for_return_brings_one(valkey_url: str) -> None:
     assert returns.count == 2
 
 
-async def test_trouble_says_why(
+async def test_the_error_has_its_reason(
     tmp_path: Path, private_valkey: PrivateValkey, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(resilient_connection, "CONNECT_TIMEOUT", 0.1)
@@ -393,8 +391,8 @@ async def test_trouble_says_why(
     private_valkey.thaw()
 
 
-async def test_notes_of_many_callers_all_arrive(store: RedisClient, valkey: redis.Redis) -> None:
-    valkey.hset(PERSON.message("AC/SM"), "answer", "x")
-    notes = (store.run(note(PERSON, number)) for number in range(1000))
+async def test_annotations_of_many_callers_are_all_stored(store: RedisClient, valkey: redis.Redis) -> None:
+    valkey.hset(CONTACT.message("AC/SM"), "answer", "x")
+    notes = (store.run(note(CONTACT, number)) for number in range(1000))
     assert await asyncio.gather(*notes) == [1] * 1000
-    assert valkey.hlen(PERSON.message("AC/SM")) == 1001
+    assert valkey.hlen(CONTACT.message("AC/SM")) == 1001

@@ -21,7 +21,7 @@ from sms_router.twilio.status import MessageStatus
 
 LEASE = 3000
 DAY = 86_400_000
-SCOPE, PERSON = "MG1", "+14155550100"
+SCOPE, CONTACT = "MG1", "+14155550100"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class Message:
     async def claim(self, owner: str = "a", *, lease: int = LEASE, fallback: bool = False) -> Any:
         call = scripts.claim(
             scope=SCOPE,
-            contact=PERSON,
+            contact=CONTACT,
             owner=owner.encode(),
             lease_ms=lease,
             retention_ms=DAY,
@@ -58,7 +58,7 @@ class Message:
         restored: tuple[bytes, int] | None = None,
     ) -> Any:
         call = scripts.commit(
-            contact=PERSON,
+            contact=CONTACT,
             reference=self.reference,
             answer=answer.encode(),
             outcome=outcome,
@@ -82,7 +82,7 @@ class Message:
 
     async def release(self, cause: str = "it raised") -> Any:
         call = scripts.release(
-            contact=PERSON,
+            contact=CONTACT,
             reference=self.reference,
             trail=b"{}",
             retention_ms=DAY,
@@ -99,7 +99,7 @@ class Message:
 
     async def note(self, text: str, cause: str = "") -> Any:
         call = scripts.annotate(
-            contact=PERSON,
+            contact=CONTACT,
             reference=self.reference,
             field="late",
             text=text.encode(),
@@ -113,7 +113,7 @@ class Message:
     ) -> Any:
         call = scripts.record_receipt(
             scope=SCOPE,
-            contact=PERSON,
+            contact=CONTACT,
             receipt=sid,
             message=None if alone else self.reference,
             status=status.value,
@@ -142,7 +142,7 @@ class Message:
 async def message(valkey_url: str, valkey: redis.Redis) -> AsyncIterator[Message]:
     store = Store(valkey_url)
     await store.start()
-    yield Message(store, bucket_of(PERSON))
+    yield Message(store, bucket_of(CONTACT))
     await store.aclose()
     lasting = [key for key in valkey.scan_iter() if int(str(valkey.pttl(key))) < 0]
     assert lasting == [], "everything that is written expires"
@@ -322,7 +322,7 @@ async def test_a_message_restored_from_the_spool_is_whole(message: Message, valk
     )
 
 
-async def test_restoring_keeps_what_redis_knew_already(message: Message, valkey: redis.Redis) -> None:
+async def test_a_restored_message_keeps_what_redis_has(message: Message, valkey: redis.Redis) -> None:
     await message.claim("first")
     received = fields(message, valkey)[b"received"]
     await message.commit("1", restored=(b"From=spool", 1))
@@ -332,7 +332,7 @@ async def test_restoring_keeps_what_redis_knew_already(message: Message, valkey:
 
 
 @pytest.mark.parametrize("ending", ["commit", "release"])
-async def test_the_word_goes_out_only_when_somebody_waits(
+async def test_an_answer_is_published_only_for_waiting_requests(
     message: Message, valkey: redis.Redis, ending: str
 ) -> None:
     with valkey.pubsub(ignore_subscribe_messages=True) as channel:
@@ -369,7 +369,7 @@ async def test_a_release_in_every_state(
     assert dead_letters(message, valkey) == letters
 
 
-async def test_a_release_run_again_after_the_fallback_took_over_does_not_disturb_it(message: Message) -> None:
+async def test_a_repeated_release_does_not_affect_the_fallbacks_claim(message: Message) -> None:
     await taken_by_the_fallback(message)
     assert await message.release() == 0
     assert (await message.claim(fallback=True))[0] == b"in_progress"
@@ -390,12 +390,12 @@ async def test_a_release_run_again_after_the_fallback_took_over_does_not_disturb
         (taken_by_the_fallback, "fallback", 1),
     ],
 )
-async def test_only_the_owner_renews(message: Message, state: Any, owner: str, renewed: int) -> None:
+async def test_only_the_owner_renews_a_lease(message: Message, state: Any, owner: str, renewed: int) -> None:
     await state(message)
     assert await message.renew(owner) == renewed
 
 
-async def test_a_renewed_lease_keeps_others_out(message: Message) -> None:
+async def test_a_renewed_lease_excludes_other_owners(message: Message) -> None:
     await message.claim("a", lease=0)
     await message.renew("a", LEASE)
     assert (await message.claim("b"))[0] == b"in_progress"
@@ -404,20 +404,22 @@ async def test_a_renewed_lease_keeps_others_out(message: Message) -> None:
 # --- annotate ---
 
 
-async def test_a_note_is_kept_with_the_message_once(message: Message, valkey: redis.Redis) -> None:
+async def test_an_annotation_is_stored_once(message: Message, valkey: redis.Redis) -> None:
     await answered(message)
     assert [await message.note("text", "too late") for _ in range(2)] == [1, 0]
     assert fields(message, valkey)[b"late"] == b"text"
     assert dead_letters(message, valkey) == [b"too late"]
 
 
-async def test_a_note_of_a_lost_message_is_a_dead_letter_only(message: Message, valkey: redis.Redis) -> None:
+async def test_an_annotation_of_a_lost_message_is_only_a_dead_letter(
+    message: Message, valkey: redis.Redis
+) -> None:
     await message.note("text", "too late")
     assert fields(message, valkey) == {}
     assert dead_letters(message, valkey) == [b"too late"]
 
 
-async def test_a_note_without_a_cause_is_no_dead_letter(message: Message, valkey: redis.Redis) -> None:
+async def test_an_annotation_without_a_cause_is_no_dead_letter(message: Message, valkey: redis.Redis) -> None:
     await answered(message)
     await message.note("text")
     assert dead_letters(message, valkey) == []
@@ -426,7 +428,7 @@ async def test_a_note_without_a_cause_is_no_dead_letter(message: Message, valkey
 # --- record_receipt ---
 
 
-async def test_receipts_end_the_same_in_every_order(message: Message, valkey: redis.Redis) -> None:
+async def test_receipts_have_the_same_result_in_every_order(message: Message, valkey: redis.Redis) -> None:
     statuses = (MessageStatus.QUEUED, MessageStatus.SENT, MessageStatus.DELIVERED, MessageStatus.READ)
     for number, order in enumerate(permutations(statuses)):
         for status in order:
@@ -436,7 +438,7 @@ async def test_receipts_end_the_same_in_every_order(message: Message, valkey: re
 
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.sampled_from(MessageStatus), min_size=1, max_size=8))
-async def test_the_server_ranks_receipts_as_the_protocol_does(
+async def test_receipts_are_ranked_as_in_the_protocol(
     message: Message, valkey: redis.Redis, statuses: list[MessageStatus]
 ) -> None:
     valkey.flushdb()
@@ -450,7 +452,7 @@ async def test_the_server_ranks_receipts_as_the_protocol_does(
     assert news[0] == 1
 
 
-async def test_a_receipt_before_the_answer_is_committed_takes_nothing_from_it(
+async def test_a_receipt_before_the_commit_does_not_affect_the_answer(
     message: Message, valkey: redis.Redis
 ) -> None:
     await message.receipt(MessageStatus.DELIVERED)
@@ -460,7 +462,7 @@ async def test_a_receipt_before_the_answer_is_committed_takes_nothing_from_it(
     assert (stored[b"sent:SM9"], stored[b"answer"]) == (b"SM1.0", b"1")
 
 
-async def test_a_receipt_of_somebody_elses_text_stands_alone(message: Message, valkey: redis.Redis) -> None:
+async def test_a_receipt_of_an_unknown_message_is_stored_alone(message: Message, valkey: redis.Redis) -> None:
     key = message.bucket.receipt("SM9")
     assert await message.receipt(MessageStatus.SENT, alone=True) == 1
     assert list(valkey.scan_iter()) != []

@@ -16,7 +16,7 @@ from sms_router.store.store import Store
 from tests.end_to_end.adjustable_clock import AdjustableClock
 from tests.store.private_valkey import PrivateValkey
 from tests.store.slow_proxy import SlowProxy
-from tests.store.turned_valkey import HAS_COMPILER, preload
+from tests.store.valkey_clock import HAS_COMPILER, preload
 
 HOUR, DAY = 3600.0, 86_400.0
 
@@ -56,7 +56,7 @@ def now_of(valkey: redis.Redis) -> float:
     return float(seconds) + micros / 1e6
 
 
-async def test_before_redis_is_heard_the_machine_is_believed_once(tmp_path: Path, machine: Machine) -> None:
+async def test_until_redis_answers_the_wall_clock_counts(tmp_path: Path, machine: Machine) -> None:
     store = Store(f"unix://{tmp_path / 'nobody'}")
     clock = machine.clock(store)
     machine.wall += DAY
@@ -66,7 +66,7 @@ async def test_before_redis_is_heard_the_machine_is_believed_once(tmp_path: Path
 
 
 @pytest.mark.parametrize("wrong", [-DAY, -HOUR, -0.2, 0.2, HOUR, DAY])
-async def test_redis_time_counts_whatever_the_machine_says(
+async def test_redis_time_counts_whatever_the_wall_clock(
     store: Store, valkey: redis.Redis, machine: Machine, wrong: float
 ) -> None:
     machine.wall = now_of(valkey) + wrong
@@ -80,7 +80,7 @@ async def test_redis_time_counts_whatever_the_machine_says(
     assert clock.time_of(machine.steady - 100) == pytest.approx(clock() - 100)
 
 
-async def test_a_slow_answer_does_not_move_a_clock_that_is_right(
+async def test_a_slow_response_does_not_adjust_a_right_clock(
     private_valkey: PrivateValkey, tmp_path: Path
 ) -> None:
     proxy = SlowProxy(private_valkey.url.removeprefix("unix://"), tmp_path / "slow", 0.0)
@@ -107,7 +107,7 @@ async def test_a_slow_answer_does_not_move_a_clock_that_is_right(
         (-DAY - HOUR, ["this machine's clock is 1 day, 1:00:00 behind Redis'"]),
     ],
 )
-async def test_an_operator_is_told_of_a_clock_that_is_wrong(
+async def test_a_wrong_clock_is_reported(
     store: Store,
     valkey: redis.Redis,
     machine: Machine,
@@ -130,15 +130,15 @@ async def test_an_operator_is_told_of_a_clock_that_is_wrong(
 
 @pytest.mark.skipif(not HAS_COMPILER, reason="needs a C compiler, to stand between Valkey and its clock")
 async def test_the_clock_follows_when_redis_clock_is_set(tmp_path: Path, machine: Machine) -> None:
-    turned = AdjustableClock(tmp_path / "clock")
-    with PrivateValkey(tmp_path / "v", {**turned.environment, **preload(tmp_path)}) as valkey:
+    clock_file = AdjustableClock(tmp_path / "clock")
+    with PrivateValkey(tmp_path / "v", {**clock_file.environment, **preload(tmp_path)}) as valkey:
         store = Store(valkey.url)
         await store.start()
         clock = machine.clock(store)
         await clock.sync()
         began = clock()
         for ahead in (HOUR, DAY, -HOUR, 0.0):
-            turned.set_offset(ahead)
+            clock_file.set_offset(ahead)
             async with asyncio.timeout(10):
                 while clock() - began != pytest.approx(ahead, abs=60):  # Valkey looks ten times a second
                     await clock.sync()

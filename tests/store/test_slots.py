@@ -38,12 +38,12 @@ OWNERS: list[tuple[list[Any], dict[int, Node]]] = [
 
 
 @pytest.mark.parametrize(("error", "redirection"), REDIRECTIONS)
-def test_an_error_says_where_a_command_belongs(error: str, redirection: Redirection | None) -> None:
+def test_an_error_has_a_redirection(error: str, redirection: Redirection | None) -> None:
     assert parse_redirection(error, "10.0.0.1") == redirection
 
 
 @pytest.mark.parametrize(("answer", "owners"), OWNERS)
-def test_slots_that_nobody_owns_are_left_out(answer: list[Any], owners: dict[int, Node]) -> None:
+def test_slots_without_an_owner_are_left_out(answer: list[Any], owners: dict[int, Node]) -> None:
     assert owners_of([0, 5, 6], answer, "10.0.0.1") == owners
 
 

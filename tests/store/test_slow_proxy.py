@@ -9,7 +9,7 @@ from tests.store.private_valkey import PrivateValkey
 from tests.store.slow_proxy import SlowProxy
 
 
-async def test_no_answer_overtakes_another_when_the_line_becomes_fast(
+async def test_no_response_overtakes_another_when_the_delay_shrinks(
     private_valkey: PrivateValkey, tmp_path: Path
 ) -> None:
     target, path = private_valkey.url.removeprefix("unix://"), tmp_path / "slow"

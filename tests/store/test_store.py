@@ -53,31 +53,31 @@ async def started(url: str) -> AsyncIterator[Store]:
     assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
-def opening(store: Store, bucket: Bucket = ALL_BUCKETS[0], reference: str = "AC/SM") -> Awaitable[RedisReply]:
+def run_claim(
+    store: Store, bucket: Bucket = ALL_BUCKETS[0], reference: str = "AC/SM"
+) -> Awaitable[RedisReply]:
     return store.run(claim(bucket, reference))
 
 
-async def test_scripts_run_for_everybody_also_after_they_were_forgotten(
-    store: Store, valkey: redis.Redis
-) -> None:
+async def test_scripts_run_in_every_bucket_after_a_flush_too(store: Store, valkey: redis.Redis) -> None:
     for _ in range(2):
-        assert await asyncio.gather(*(opening(store, each) for each in ALL_BUCKETS)) == [[b"claimed", 1]] * 64
+        assert (
+            await asyncio.gather(*(run_claim(store, each) for each in ALL_BUCKETS)) == [[b"claimed", 1]] * 64
+        )
         valkey.flushdb()
         valkey.script_flush()
     assert store.error is None
 
 
-async def test_a_run_that_fails_on_its_own_keys_is_no_trouble_of_redis(
-    store: Store, valkey: redis.Redis
-) -> None:
+async def test_a_script_that_fails_on_its_keys_is_no_outage(store: Store, valkey: redis.Redis) -> None:
     bucket = ALL_BUCKETS[0]
     valkey.set(bucket.message("AC/SM"), "somebody else's")
     with pytest.raises(ScriptFailedError, match="WRONGTYPE"):
-        await opening(store)
+        await run_claim(store)
     assert store.error is None
 
 
-async def test_notes_of_many_callers_all_arrive(store: Store, valkey: redis.Redis) -> None:
+async def test_annotations_of_many_callers_are_all_stored(store: Store, valkey: redis.Redis) -> None:
     for bucket in ALL_BUCKETS[:4]:
         record = bucket.message("AC/SM")
         valkey.hset(record, "answer", "x")
@@ -86,7 +86,7 @@ async def test_notes_of_many_callers_all_arrive(store: Store, valkey: redis.Redi
         assert valkey.hlen(record) == 251
 
 
-async def test_what_is_published_anywhere_is_heard(valkey_url: str, valkey: redis.Redis) -> None:
+async def test_messages_published_on_any_node_are_received(valkey_url: str, valkey: redis.Redis) -> None:
     async with (
         async_client(valkey_url, connect_within=2) as client,
         subscribed(client, "sms-router:test") as channel,
@@ -99,17 +99,17 @@ async def test_what_is_published_anywhere_is_heard(valkey_url: str, valkey: redi
 
 
 @pytest.mark.parametrize("order", ["killed", "exchanged"])
-async def test_the_sentinels_new_master_is_found(sentinels: PrivateSentinels, order: str) -> None:
+async def test_the_new_master_of_the_sentinels_is_located(sentinels: PrivateSentinels, order: str) -> None:
     async with started(sentinels.url) as store:
-        assert await opening(store) == [b"claimed", 1]
+        assert await run_claim(store) == [b"claimed", 1]
         before = sentinels.master
         await asyncio.to_thread(before.kill if order == "killed" else sentinels.fail_over)
         async with asyncio.timeout(LONG):
             while sentinels.master is before or store.error is not None:
                 with contextlib.suppress(StoreUnavailableError):
-                    await opening(store, ALL_BUCKETS[1])
+                    await run_claim(store, ALL_BUCKETS[1])
                 await asyncio.sleep(0.01)
-        assert (await opening(store))[0] in {b"in_progress", b"claimed"}
+        assert (await run_claim(store))[0] in {b"in_progress", b"claimed"}
         with sentinels.master.client() as client:
             assert client.exists(ALL_BUCKETS[0].message("AC/SM"))
         await wait_until(lambda: _role(sentinels.url) == "master")
@@ -122,13 +122,13 @@ def _role(url: str) -> str:
     return ""
 
 
-async def test_a_sentinel_that_answers_is_found_behind_those_that_do_not(sentinels: PrivateSentinels) -> None:
+async def test_sentinels_that_do_not_answer_are_skipped(sentinels: PrivateSentinels) -> None:
     address = sentinels.sentinels[0].address
     async with started(f"redis+sentinel://127.0.0.1:1,nobody.invalid,{address}/{MASTER}") as store:
-        assert await opening(store) == [b"claimed", 1]
+        assert await run_claim(store) == [b"claimed", 1]
 
 
-async def test_without_an_answer_of_the_sentinels_the_reason_names_them(sentinels: PrivateSentinels) -> None:
+async def test_the_error_names_sentinels_that_do_not_answer(sentinels: PrivateSentinels) -> None:
     address = sentinels.sentinels[0].address
     async with started(f"redis+sentinel://{address}/other") as store:
         assert f"the Sentinel {address}: knows no master 'other'" in (store.error or "")
@@ -153,7 +153,7 @@ async def test_logins_differ_between_sentinels_and_servers() -> None:
                 each.start_unseen()
             async with started(f"{url}?sentinel_password=for-sentinels") as store:
                 await wait_until(lambda: store.error is None)
-                assert await opening(store) == [b"claimed", 1]
+                assert await run_claim(store) == [b"claimed", 1]
             with sync_client(f"{url}?sentinel_password=for-sentinels") as client:
                 assert client.exists(ALL_BUCKETS[0].message("AC/SM"))
             async with started(url) as store:

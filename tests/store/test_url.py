@@ -65,7 +65,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("url", "topology", "seeds", "login", "master"), READ)
-def test_a_url_says_what_redis_is(
+def test_a_url_is_parsed(
     url: str, topology: Topology, seeds: tuple[Address, ...], login: Address, master: str
 ) -> None:
     found = RedisUrl.parse(url)
@@ -73,7 +73,7 @@ def test_a_url_says_what_redis_is(
 
 
 @pytest.mark.parametrize(("url", "sentence"), REFUSED)
-def test_a_refusal_says_what_to_write(url: str, sentence: str) -> None:
+def test_a_refused_url_has_the_expected_format(url: str, sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
         RedisUrl.parse(url)
 
@@ -81,7 +81,7 @@ def test_a_refusal_says_what_to_write(url: str, sentence: str) -> None:
 @pytest.mark.parametrize(
     "url", ["redis://:s3cret@a?foo=bar", "redis+sentinel://a/mine?foo=bar", "unix:///s?foo=bar"]
 )
-def test_an_option_that_does_not_exist_is_named(url: str) -> None:
+def test_an_unknown_option_is_named(url: str) -> None:
     with pytest.raises(ValueError, match="has the option 'foo', which redis-py does not know"):
         RedisUrl.parse(url)
 
@@ -89,19 +89,19 @@ def test_an_option_that_does_not_exist_is_named(url: str) -> None:
 @pytest.mark.parametrize(
     "url", ["redis://a?socket_timeout=5&health_check_interval=3", "redis+cluster://a?protocol=3"]
 )
-def test_options_of_redis_py_are_taken(url: str) -> None:
+def test_options_of_redis_py_are_accepted(url: str) -> None:
     RedisUrl.parse(url)
 
 
 @pytest.mark.parametrize("url", ["rediss+cluster://a,b?ssl_cert_reqs=none", "rediss+sentinel://a,b/mine"])
-def test_tls_holds_for_every_server(url: str) -> None:
+def test_tls_applies_to_every_server(url: str) -> None:
     found = RedisUrl.parse(url)
     assert found.login.tls is not None
     assert {seed.tls for seed in found.seeds} == {found.login.tls}
     assert found.first_url.startswith("rediss://a")
 
 
-def test_a_certificate_that_is_not_there_is_no_url_mistake(tmp_path: Path) -> None:
+def test_a_missing_certificate_is_no_url_error(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="No such file"):
         RedisUrl.parse(f"rediss+cluster://a?ssl_ca_certs={tmp_path / 'none.pem'}")
 

@@ -15,7 +15,7 @@ from sms_router.store.errors import StoreUnavailableError
 from sms_router.store.scripts import SCRIPTS
 from sms_router.store.spool.files import SpoolEntry
 from sms_router.store.spool.spool import Spool
-from tests.store.neighbour import entry, neighbour
+from tests.store.other_process import entry, other_process
 
 BATCH = 200
 """Entries that are restored at once."""
@@ -178,7 +178,7 @@ async def test_entries_survive_the_process(tmp_path: Path) -> None:
 
 async def test_a_dead_process_is_inherited_from_and_a_living_one_is_not(spool: Spool, tmp_path: Path) -> None:
     restored = Restored()
-    with neighbour("spool", tmp_path, 300) as process:
+    with other_process("spool", tmp_path, 300) as process:
         own = add(spool, some(1, start=1000))
         assert await spool.replay(restored) == 1
         process.kill()
@@ -198,7 +198,7 @@ async def test_of_two_workers_one_inherits(tmp_path: Path) -> None:
 
 
 async def test_entries_survive_a_kill_in_the_middle_of_a_write(tmp_path: Path) -> None:
-    with neighbour("flood", tmp_path, 300) as process:
+    with other_process("flood", tmp_path, 300) as process:
         process.kill()
         await asyncio.to_thread(process.wait)
     restored = Restored()

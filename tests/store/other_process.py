@@ -1,8 +1,7 @@
-"""Another process on the same folders, to be killed: ``python -m tests.store.neighbour spool FOLDER COUNT``.
+"""Another process that uses the same folders: ``python -m tests.store.other_process spool FOLDER COUNT``.
 
-With ``flood`` in place of ``spool`` it writes one entry after the other until it is killed.
-
-It says "ready" when it holds what it should, and goes when its input ends.
+With ``flood`` in place of ``spool`` it writes entries until it is killed; with anything else it runs the
+embedded Valkey. It prints "ready" when it uses the folder, and exits when its input is closed.
 """
 
 from __future__ import annotations
@@ -25,9 +24,9 @@ def entry(number: int) -> SpoolEntry:
 
 
 @contextlib.contextmanager
-def neighbour(*arguments: object) -> Iterator[subprocess.Popen[str]]:
-    """Run this module in another process; give it when it is ready, kill it at the end."""
-    command = [sys.executable, "-m", "tests.store.neighbour", *map(str, arguments)]
+def other_process(*arguments: object) -> Iterator[subprocess.Popen[str]]:
+    """Run this module in another process; yield it when it is ready, and kill it at the end."""
+    command = [sys.executable, "-m", "tests.store.other_process", *map(str, arguments)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
@@ -37,7 +36,7 @@ def neighbour(*arguments: object) -> Iterator[subprocess.Popen[str]]:
             process.kill()
 
 
-def wait_for_the_end() -> None:
+def wait_until_input_closes() -> None:
     print("ready", flush=True)
     sys.stdin.read()
 
@@ -47,7 +46,7 @@ async def spool(folder: Path, count: int) -> None:
     for number in range(count):
         spool.add(entry(number))
     await spool.flush()
-    await asyncio.to_thread(wait_for_the_end)
+    await asyncio.to_thread(wait_until_input_closes)
 
 
 async def flood(folder: Path, count: int) -> None:
@@ -68,7 +67,7 @@ def main(what: str, folder: str, count: str = "0") -> None:
         asyncio.run(flood(Path(folder), int(count)))
     else:
         with embedded(Path(folder)):
-            wait_for_the_end()
+            wait_until_input_closes()
 
 
 if __name__ == "__main__":
