@@ -192,7 +192,7 @@ async def test_what_may_have_left_needs_to_be_said(start_router: StartRouter, tw
     await twilio.add_fault(kind="status", status=500, after=True, count=1)
     sid = await failed(router, "HOURS")
     await report_status(router, f"{sid}.0", "undelivered", "30006")
-    await wait_for_causes(router, sid, "may have left")
+    await wait_for_causes(router, sid, "may have been sent")
     (told,) = await replay(router, sid, code=1)
     assert told["verdict"] == "unknown"
     assert "--even-if-unknown" in told["why"]

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import psutil
 import pytest
 
 from sms_router.server import metrics_dir as module
-from sms_router.server.metrics_dir import SHARED_MEMORY, multiprocess_metrics_dir
-from tests.cli.conftest import Serving
+from sms_router.server.metrics_dir import multiprocess_metrics_dir
 
 
 def test_the_folder_is_in_memory_and_deleted_at_the_end(tmp_path: Path) -> None:
@@ -48,15 +46,3 @@ def test_folders_of_killed_routers_are_deleted_and_others_are_not(tmp_path: Path
     ):
         assert first.is_dir()
         assert (left.exists(), alien.exists()) == (False, True)
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(not SHARED_MEMORY.is_dir(), reason="this system has none")
-def test_workers_write_their_metrics_to_memory(folder: Path) -> None:
-    serving = Serving.start(folder, WORKERS="2")
-    children = psutil.Process(serving.process.pid).children()
-    figures = {each.environ().get("PROMETHEUS_MULTIPROC_DIR", "") for each in children}
-    (place,) = {Path(each) for each in figures if Path(each).parent == SHARED_MEMORY}
-    assert place.is_dir()
-    assert serving.stop() == 0
-    assert not place.exists()

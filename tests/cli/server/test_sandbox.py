@@ -127,7 +127,7 @@ async def test_an_interrupted_scenario_leaves_nothing_running(tmp_path: Path) ->
         process.send_signal(signal.SIGTERM)
         output = await process.stdout.read()
         assert await process.wait() == 130
-    assert b"Stopped, and everything that was started with it." in output
+    assert b"Stopped, with everything that was started." in output
     assert not [child for child in started if child.is_running()]
 
 

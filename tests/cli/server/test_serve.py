@@ -21,6 +21,7 @@ import requests
 
 from sms_router.cli.server.serve import first_text_lines
 from sms_router.sandbox.hosting import free_port
+from sms_router.server.metrics_dir import SHARED_MEMORY
 from tests.cli.conftest import OWN_VARIABLES, PROGRAM, Cli, Serving, is_listening
 from tests.store.private_valkey import PrivateValkey
 from tests.waiting import wait_until_blocking
@@ -104,6 +105,18 @@ def begun(folder: Path, *program: str, terminal: int | None = None, **more: str)
         assert process.poll() is None, serving.log
         time.sleep(0.02)
     raise AssertionError(serving.log)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not SHARED_MEMORY.is_dir(), reason="this system has none")
+def test_workers_write_their_metrics_to_memory(folder: Path) -> None:
+    serving = Serving.start(folder, WORKERS="2")
+    children = psutil.Process(serving.process.pid).children()
+    figures = {each.environ().get("PROMETHEUS_MULTIPROC_DIR", "") for each in children}
+    (place,) = {Path(each) for each in figures if Path(each).parent == SHARED_MEMORY}
+    assert place.is_dir()
+    assert serving.stop() == 0
+    assert not place.exists()
 
 
 @pytest.mark.slow

@@ -90,7 +90,7 @@ async def test_the_replay_of_an_old_message_needs_a_confirmation(
     path = f"/console/messages/{parameters['MessageSid']}/replay"
     with ConsoleClient(router.url) as operator:
         operator.log_in()
-        assert "It came 3 days ago" in operator.get(path).text
+        assert "arrived 3 days ago" in operator.get(path).text
         assert operator.post(path).status_code == 409
         await twilio.expect_messages()
         assert operator.post(path, {"however_old": "1"}).status_code == 303
@@ -106,7 +106,7 @@ async def test_a_replay_after_an_unknown_result_needs_a_confirmation(
     parameters = webhook("HOURS")
     await router.deliver(parameters)
     await report_status(router, f"{parameters['MessageSid']}.0", "undelivered", "30006")
-    await wait_for_causes(router, parameters["MessageSid"], "may have left")
+    await wait_for_causes(router, parameters["MessageSid"], "may have been sent")
     path = f"/console/messages/{parameters['MessageSid']}/replay"
     with ConsoleClient(router.url) as operator:
         operator.log_in()
