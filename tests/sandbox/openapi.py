@@ -13,6 +13,13 @@ from jsonschema import Draft202012Validator, FormatChecker
 FIXTURES = Path(__file__).parent.parent / "fixtures"
 DOCUMENTS = {"/v1": "openapi-messaging-v1.json", "/2010-04-01": "openapi-api-v2010.json"}
 
+UNDOCUMENTED = re.compile(
+    r"/2010-04-01/Accounts(/AC[0-9a-f]{32})?\.json"
+    r"|/2010-04-01/Accounts/AC[0-9a-f]{32}/Messages/[SM]M[0-9a-f]{32}/Media(/ME[0-9a-f]{32})?\.json"
+    r"|/v1/Alerts(/NO[0-9a-f]{32})?"
+)
+"""Paths of Twilio's API that are not in the two documents: tests compare their fields one by one."""
+
 formats = FormatChecker(formats=())
 
 
@@ -53,6 +60,8 @@ def validate_response(method: str, path: str, status: int, body: str) -> tuple[s
     """Raise when a response does not match its document; return the operation of a successful one."""
     if status >= 400:
         _validate_error(status, json.loads(body))
+        return None
+    if UNDOCUMENTED.fullmatch(path):
         return None
     document, template = _find(path)
     _validate_success(document, template, method, status, body)

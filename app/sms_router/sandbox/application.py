@@ -25,8 +25,11 @@ from sms_router.sandbox.control.phones import PhoneRoutes
 from sms_router.sandbox.control.ports import PortRoutes
 from sms_router.sandbox.platform import Platform, build_platform
 from sms_router.sandbox.rest import numbers, sender_pool
+from sms_router.sandbox.rest.account import AccountResource
+from sms_router.sandbox.rest.alerts import AlertsResource
 from sms_router.sandbox.rest.auth import AuthMiddleware
 from sms_router.sandbox.rest.fault_injection import FaultMiddleware
+from sms_router.sandbox.rest.media import MediaResource
 from sms_router.sandbox.rest.messages import MessagesResource
 from sms_router.sandbox.rest.numbers import NumbersResource
 from sms_router.sandbox.rest.porting import PortingResource
@@ -66,7 +69,7 @@ def create_sandbox(
                 await platform.callbacks.close(SHUTDOWN_TIMEOUT)
 
     application = Starlette(
-        routes=[*_rest_routes(platform), *_control_routes(platform)],
+        routes=[*_rest_routes(platform, world.auth_token), *_control_routes(platform)],
         middleware=[
             Middleware(FaultMiddleware, platform.faults),
             Middleware(AuthMiddleware, world.account_sid, world.auth_token),
@@ -90,7 +93,7 @@ async def _on_http_error(request: Request, error: Exception) -> Response:
     return await on_http_error(request, error)
 
 
-def _rest_routes(platform: Platform) -> list[Route]:
+def _rest_routes(platform: Platform, auth_token: str) -> list[Route]:
     account, identifiers, clock = platform.account, platform.identifiers, platform.clock
     return [
         *ServicesResource(account, identifiers, clock).routes(),
@@ -99,6 +102,9 @@ def _rest_routes(platform: Platform) -> list[Route]:
         *SenderPoolResource(sender_pool.ALPHA_SENDERS, account, identifiers, clock).routes(),
         *NumbersResource(numbers.SHORT_CODES, account, identifiers, clock).routes(),
         *NumbersResource(numbers.PHONE_NUMBERS, account, identifiers, clock).routes(),
+        *AccountResource(account, auth_token).routes(),
+        *AlertsResource(account, platform.alerts).routes(),
+        *MediaResource(account, platform.messages, clock).routes(),
         *MessagesResource(account, platform.messages, platform.outbound, clock).routes(),
         *PortingResource(account, platform.ports).routes(),
     ]

@@ -56,7 +56,7 @@ async def test_the_phones_of_the_world_are_listed(sandbox: SandboxFixture) -> No
             "media: must have at most 10 items",
         ),
         (PHONE, ["x"], 400, "The body must be a JSON object."),
-        ("4155550123", {"to": SHORT_CODE, "body": "x"}, 400, "'4155550123' is not a phone's number"),
+        ("4155550123", {"to": SHORT_CODE, "body": "x"}, 400, "'4155550123' is not a sender"),
         (SAN_FRANCISCO, {"to": SHORT_CODE, "body": "x"}, 409, "is one of the account's numbers"),
     ],
 )
@@ -66,6 +66,19 @@ async def test_an_invalid_text_is_rejected_with_the_reason(
     answer = await sandbox.post(f"/sandbox/phones/{number}/messages", body, status)
     assert sentence in answer["error"]
     assert sandbox.customer.requests == []
+
+
+@pytest.mark.parametrize("sender", ["68849", "SUPPORT", "My Shop 24"])
+async def test_a_short_code_or_a_name_can_text_and_gets_no_reply(
+    sandbox: SandboxFixture, sender: str
+) -> None:
+    sandbox.customer.set_twiml("/sms", "<Message>Hello</Message>")
+    answer = await sandbox.text("a notice", sender=sender)
+    assert answer["webhook"]["outcome"] == "answered"
+    assert answer["messages"] == answer["undelivered"] == []
+    (request,) = sandbox.customer.requests
+    assert (request.form["From"], request.form["FromCountry"]) == (sender, "")
+    assert await sandbox.alert_codes() == [14101]
 
 
 @pytest.mark.parametrize(

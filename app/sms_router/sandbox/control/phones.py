@@ -17,7 +17,7 @@ from sms_router.sandbox.inbound.incoming_text import TextResult, receive_text
 from sms_router.sandbox.inbound.webhook_parameters import IncomingText
 from sms_router.sandbox.platform import Platform
 from sms_router.sandbox.sending.validation import MAX_BODY, MAX_MEDIA
-from sms_router.sandbox.world.numbers import is_e164
+from sms_router.sandbox.world.numbers import is_alphanumeric, is_e164, is_short_code
 from sms_router.sandbox.world.types import CarrierName, DefinedNames, HttpUrl
 from sms_router.sandbox.world.world import Phone, PhoneState
 from sms_router.toml import StrictModel
@@ -65,7 +65,7 @@ class PhoneRoutes:
 
     async def show(self, request: Request) -> Response:
         """Return what a phone received, oldest first, and what did not reach it."""
-        number = _number(request)
+        number = _sender(request)
         phone = self._platform.phonebook.phone(number)
         return JSONResponse({**_phone(phone), **self._messages(number)})
 
@@ -110,7 +110,7 @@ class PhoneRoutes:
             await asyncio.wait([accepted.arrival for accepted in result.sent], timeout=REPLY_TIMEOUT)
 
     async def _read_text(self, request: Request) -> IncomingText:
-        sender, body = _number(request), await read_json(request, _Text)
+        sender, body = _sender(request), await read_json(request, _Text)
         account = self._platform.account
         number = account.number_at(body.to)
         if number is None:
@@ -162,6 +162,17 @@ def _number(request: Request) -> str:
     if not is_e164(number):
         raise BadRequestError(f"{number!r} is not a phone's number; write it in E.164, such as +14155550123.")
     return number
+
+
+def _sender(request: Request) -> str:
+    """Return who texts: a phone, or a short code or a name, which cannot be replied to (facts 11)."""
+    sender = str(request.path_params["number"])
+    if not is_e164(sender) and not is_short_code(sender) and not is_alphanumeric(sender):
+        raise BadRequestError(
+            f"{sender!r} is not a sender; write a phone number in E.164, such as +14155550123, a short code,"
+            " or a name of up to 11 letters and digits."
+        )
+    return sender
 
 
 def _phone(phone: Phone) -> Json:

@@ -17,6 +17,7 @@ from sms_router.sandbox.rest.parameters import (
     Form,
     Reader,
     invalid,
+    one_of,
     read_form,
     read_method,
     read_status_callback,
@@ -24,13 +25,13 @@ from sms_router.sandbox.rest.parameters import (
     text_up_to,
 )
 from sms_router.sandbox.rest.responses import Json, not_found, rfc2822
-from sms_router.sandbox.sending.callbacks import API_VERSION
 from sms_router.sandbox.state.account import Account
 from sms_router.sandbox.world.errors import RejectedError, rejection
 from sms_router.sandbox.world.numbers import Capabilities, Number, country_of, is_e164
 
 _SHORT_CODE_FIELDS: dict[str, tuple[str, Reader]] = {
     "FriendlyName": ("friendly_name", text_up_to(64)),
+    "ApiVersion": ("api_version", one_of("2010-04-01", "2008-08-01")),
     "SmsUrl": ("sms_url", read_url),
     "SmsMethod": ("sms_method", read_method),
     "SmsFallbackUrl": ("sms_fallback_url", read_url),
@@ -192,7 +193,7 @@ def _webhook_fields(account_sid: str, number: Number) -> Json:
     return {
         "sid": number.sid,
         "account_sid": account_sid,
-        "api_version": API_VERSION,
+        "api_version": number.api_version,
         "date_created": rfc2822(number.created),
         "date_updated": rfc2822(number.updated),
         "friendly_name": number.friendly_name,

@@ -24,6 +24,7 @@ class Account:
 
     def __init__(self, world: World) -> None:
         self.sid = world.account_sid
+        self.friendly_name = "Sandbox"
         self._permitted_countries = world.permitted_countries
         self._services = {service.sid: service for service in world.services}
         self._numbers = {number.sid: number for number in world.numbers}

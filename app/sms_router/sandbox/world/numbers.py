@@ -61,6 +61,7 @@ class Number:
     sms_fallback_url: str = ""
     sms_fallback_method: HttpMethod = HttpMethod.POST
     status_callback: str = ""
+    api_version: str = "2010-04-01"
     created: datetime = FIRST_DAY
     updated: datetime = FIRST_DAY
     is_porting: bool = False
