@@ -215,3 +215,25 @@ async def test_a_conversation_that_the_person_is_in_takes_it(
     assert told["rule"] == "step size"
     assert (await replay(router, sid))[0]["rule"] == "step size"
     await twilio.expect_messages(("12345", "One soup in L."))
+
+
+@pytest.mark.slow
+async def test_the_default_is_not_sent_for_a_rule_that_has_failed_unless_told(
+    start_router: StartRouter, twilio: SandboxTwilio
+) -> None:
+    router = start_router(environment=twilio.environment)
+    broken, again = await failed(router, "BROKEN"), await failed(router, "BROKEN")
+    file = router.folder / "keywords.toml"
+    file.write_text(file.read_text().replace('words = ["BROKEN"]', 'words = ["OTHER"]'))
+    await wait_until(lambda: "the configuration was read again: added OTHER" in router.log)
+    (told,) = await replay(router, broken, code=1)
+    assert (told["verdict"], told["rule"], told["failed_rule"]) == ("other rule", "default", "BROKEN")
+    assert "the rule BROKEN has failed, and now the default would answer" in told["why"]
+    await twilio.expect_messages()
+    (told,) = await replay(router, broken, "--even-if-default")
+    assert (told["replayed"], told["rule"], told["failed_rule"]) == (True, "default", "BROKEN")
+
+    file.write_text(file.read_text().replace('words = ["HOURS"', 'words = ["BROKEN", "HOURS"'))
+    await wait_until(lambda: "added BROKEN" in router.log)
+    said = router.command("replay", again, "--dry-run").stdout
+    assert "another rule than the one that has failed" not in said

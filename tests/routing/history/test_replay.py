@@ -13,12 +13,13 @@ from sms_router.delivery.entry import MessagePart, OutboxEntry, ReplyKind
 from sms_router.delivery.message import SendState
 from sms_router.routing.history.record import (
     AnswerRecord,
+    FailureCause,
     MessageRecord,
     OutboundAttempt,
     SentMessage,
     parse_record,
 )
-from sms_router.routing.history.replay import ReplayStatus, check_replayable, request_replay
+from sms_router.routing.history.replay import ReplayStatus, check_replayable, failed_rule, request_replay
 from sms_router.routing.inbox.answer import Outcome
 from sms_router.store.keys import bucket_of
 from tests.routing.messages import ACCOUNT, PERSON, message
@@ -199,3 +200,33 @@ def test_a_message_without_its_text_cannot_be_replayed(valkey: redis.Redis) -> N
     write(valkey, bodies__removed=5)
     assert request(valkey, stored) is ReplayStatus.GONE
     assert outbox(valkey) == []
+
+
+FALLBACK_CAUSE = FailureCause(NOW, "Twilio called the fallback: 11200 for https://sms.example.com/sms")
+
+
+@pytest.mark.parametrize(
+    ("stored", "rule"),
+    [
+        (record(Outcome.FAILED, answer=ANSWER), "HOURS"),
+        (record(Outcome.FAILED, answer=AnswerRecord(NOW, "default: Redis is away", (), ())), "default"),
+        (
+            record(Outcome.LATE, answer=AnswerRecord(NOW, "deadline", (), ()), late_reply=ANSWER),
+            "HOURS",
+        ),
+        (record(Outcome.FALLBACK, answer=AnswerRecord(NOW, "fallback_reply", (), ())), None),
+        (
+            record(
+                Outcome.FALLBACK,
+                answer=AnswerRecord(NOW, "fallback_reply", (), ()),
+                causes=(FALLBACK_CAUSE, FailureCause(NOW, "order (\\d+): ValueError: no: such")),
+            ),
+            "order (\\d+)",
+        ),
+        (record(None), None),
+    ],
+)
+def test_the_rule_that_has_failed_is_known_where_it_was_stored(
+    stored: MessageRecord, rule: str | None
+) -> None:
+    assert failed_rule(stored) == rule

@@ -114,3 +114,23 @@ async def test_a_replay_after_an_unknown_result_needs_a_confirmation(
         assert operator.post(path).status_code == 409
         response = operator.post(path, {"even_if_unknown": "1"})
     assert response.status_code == 303
+
+
+async def test_the_default_is_sent_for_a_rule_that_has_failed_only_after_a_tick(
+    start_router: StartRouter,
+) -> None:
+    router = start_router(environment={"CONSOLE_PASSWORD": PASSWORD})
+    broken = webhook("BROKEN")
+    await router.deliver(broken)
+    file = router.folder / "keywords.toml"
+    file.write_text(file.read_text().replace('words = ["BROKEN"]', 'words = ["OTHER"]'))
+    await wait_until(lambda: "the configuration was read again: added OTHER" in router.log)
+    path = f"/console/messages/{broken['MessageSid']}/replay"
+    with ConsoleClient(router.url) as operator:
+        operator.log_in()
+        page = operator.get(path).text
+        assert "Rule that has failed</dt><dd>BROKEN" in page
+        assert 'name="even_if_default"' in page
+        refused = operator.post(path)
+        assert (refused.status_code, "The rule BROKEN has failed" in refused.text) == (409, True)
+        assert operator.post(path, {"even_if_default": "1"}).status_code == 303

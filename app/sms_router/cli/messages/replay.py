@@ -24,7 +24,13 @@ from sms_router.privacy import mask_text
 from sms_router.routing.dispatch.dispatcher import Dispatcher
 from sms_router.routing.history.reader import HistoryReader
 from sms_router.routing.history.record import MessageRecord
-from sms_router.routing.history.replay import ReplayCheck, ReplayStatus, check_replayable, request_replay
+from sms_router.routing.history.replay import (
+    ReplayCheck,
+    ReplayStatus,
+    check_replayable,
+    failed_rule,
+    request_replay,
+)
 from sms_router.routing.history.timeline import body_of, describe_attempt, format_iso, format_time, number_of
 from sms_router.routing.pipeline.composer import Composer
 from sms_router.routing.pipeline.replay_preview import ReplayPreview, preview_replay, read_conversation
@@ -74,8 +80,11 @@ class ReplayPlanner:
         dispatcher, pools = rules_and_pools(settings, snapshots)
         return cls(settings, dispatcher, pools, load_conditions(settings, snapshots).conditions)
 
-    def preview(self, message: InboundMessage) -> ReplayPreview:
-        """Return what the message would be answered now; no handler runs."""
+    def preview(self, message: InboundMessage, failed: str | None) -> ReplayPreview:
+        """Return what the message would be answered now; no handler runs.
+
+        ``failed`` is the rule that has failed.
+        """
         scope, now = self._scope_of(message), int(time.time() * 1000)
         facts = load_contact(self.settings, scope, message.sender, now).facts
         composer = Composer(
@@ -85,7 +94,9 @@ class ReplayPlanner:
         if self.dispatcher.conversations is not None:
             with store_client(self.settings) as client:
                 conversation = read_conversation(client, scope, message.sender, now)
-        return preview_replay(message, scope, facts, conversation, self.dispatcher, composer, self.conditions)
+        return preview_replay(
+            message, scope, facts, conversation, self.dispatcher, composer, self.conditions, failed
+        )
 
     def _scope_of(self, message: InboundMessage) -> str:
         """Return the Service, or the texted number, in which the contact's opt-outs are stored."""
@@ -123,6 +134,13 @@ def replay(
             help="Also messages whose reply may have been sent: a contact may get it twice.",
         ),
     ] = False,
+    even_if_default: Annotated[
+        bool,
+        typer.Option(
+            "--even-if-default",
+            help="Also messages whose rule has failed and is gone, so that they would get the default.",
+        ),
+    ] = False,
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="Maximum number of messages.")] = 100,
     wait: Annotated[float, typer.Option(min=0, max=600, help="Seconds to wait for the result.")] = 5,
     reveal: Annotated[bool, typer.Option("--reveal", help="Show numbers and texts in full.")] = False,
@@ -132,7 +150,8 @@ def replay(
 
     Give the sids of messages, or select dead letters with --since and --cause; --dry-run shows what would be
     sent. The running routers do the work; without one it waits in the outbox. The reply leaves by REST, once,
-    however often it is requested, and not to a contact who has opted out or after late_limit seconds. Exits
+    however often it is requested, and not to a contact who has opted out or after late_limit seconds.
+    A message whose rule has failed and is gone needs --even-if-default: it would get the default. Exits
     with 1 when nothing is found, or when a message that was given is not replayed.
     """
     if not sids and since is None and not cause:
@@ -150,7 +169,7 @@ def replay(
     if requests:
         planner = ReplayPlanner.load(settings)
         for request in requests:
-            _check(request, planner, oldest, even_unknown=even_if_unknown)
+            _check(request, planner, oldest, even_unknown=even_if_unknown, even_default=even_if_default)
     if not dry_run:
         _request_replays(settings, [each for each in requests if each.is_possible], even_if_unknown, wait)
     if as_json:
@@ -179,7 +198,9 @@ def _find_messages(
         ]
 
 
-def _check(request: ReplayRequest, planner: ReplayPlanner, oldest: int, *, even_unknown: bool) -> None:
+def _check(
+    request: ReplayRequest, planner: ReplayPlanner, oldest: int, *, even_unknown: bool, even_default: bool
+) -> None:
     """Fill in whether the message may be replayed, and what would be sent."""
     if request.record is None:
         return
@@ -187,8 +208,16 @@ def _check(request: ReplayRequest, planner: ReplayPlanner, oldest: int, *, even_
     request.check = check_replayable(request.record, now, oldest, even_unknown=even_unknown)
     if not request.is_possible or request.record.message is None:
         return
-    request.preview = planner.preview(request.record.message)
-    request.check = request.preview.forbidden or request.check
+    preview = planner.preview(request.record.message, failed_rule(request.record))
+    request.preview = preview
+    if preview.forbidden is not None:
+        request.check = preview.forbidden
+    elif preview.sends_default and not even_default:
+        reason = (
+            f"the rule {preview.failed_rule} has failed, and now the default would answer; to send that:"
+            " --even-if-default"
+        )
+        request.check = ReplayCheck(ReplayStatus.OTHER_RULE, reason)
 
 
 def _request_replays(
@@ -268,6 +297,8 @@ def _detail_lines(request: ReplayRequest, reveal: bool) -> list[str]:
     lines = [f"{received}  {number_of(record, reveal)} to {record.message.recipient}: {body}"]
     if preview is not None and request.is_possible:
         lines.append(f"rule {preview.rule}" + (f", {preview.runs}" if preview.runs else ""))
+        if preview.failed_rule:
+            lines.append(f"another rule than the one that has failed: {preview.failed_rule}")
         lines += [f"text: {text if reveal else mask_text(text)}" for text in preview.texts]
         subject = "a text " if preview.runs else ""
         sender = preview.sender
@@ -286,6 +317,7 @@ def _as_json(request: ReplayRequest, reveal: bool) -> dict[str, object]:
         "verdict": request.check.status.value,
         "why": request.check.reason,
         "rule": preview.rule if preview is not None else None,
+        "failed_rule": (preview.failed_rule or None) if preview is not None else None,
         "sender": preview.sender if preview is not None else None,
         "text": [text if reveal else mask_text(text) for text in texts],
         "runs": (preview.runs or None) if preview is not None else None,

@@ -45,6 +45,7 @@ class ReplayStatus(StrEnum):
     NOT_FOUND = "not found"
     MUTED = "muted"
     OPT_OUT_WORD = "opt-out word"
+    OTHER_RULE = "other rule"
 
 
 class ReplayCheck(NamedTuple):
@@ -52,6 +53,24 @@ class ReplayCheck(NamedTuple):
 
     status: ReplayStatus
     reason: str
+
+
+_NO_RULES = {"", "fallback_reply", "deadline"}
+"""What is stored in place of a rule where the worker that answered did not know it."""
+
+_FALLBACK_CAUSE = "Twilio called the fallback: "
+_WITHOUT_REDIS = ": Redis is away"
+
+
+def failed_rule(record: MessageRecord) -> str | None:
+    """Return the rule that has failed to answer a message; None where it is not known."""
+    answers = [answer for answer in (record.late_reply, record.answer) if answer is not None]
+    for answer in answers:
+        if answer.rule not in _NO_RULES:
+            return answer.rule.removesuffix(_WITHOUT_REDIS)
+    causes = [cause.text for cause in record.causes if not cause.text.startswith(_FALLBACK_CAUSE)]
+    # A cause is the rule, a colon, and what has failed.
+    return causes[0].partition(": ")[0] if causes and ": " in causes[0] else None
 
 
 def check_replayable(record: MessageRecord, now: int, max_age: int, *, even_unknown: bool) -> ReplayCheck:

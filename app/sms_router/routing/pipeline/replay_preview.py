@@ -32,6 +32,15 @@ class ReplayPreview(NamedTuple):
     """Why nothing would be sent."""
     forbidden: ReplayCheck | None = None
     """Why a replay is refused."""
+    failed_rule: str = ""
+    """The rule that has failed, where another one would answer now."""
+    is_default: bool = False
+    """Whether no rule takes the text now."""
+
+    @property
+    def sends_default(self) -> bool:
+        """Whether the contact would get the default, although a rule has failed."""
+        return bool(self.failed_rule) and self.is_default
 
 
 def preview_replay(
@@ -42,6 +51,7 @@ def preview_replay(
     dispatcher: Dispatcher,
     composer: Composer,
     conditions: SenderConditions,
+    failed: str | None = None,
 ) -> ReplayPreview:
     """Return what a replay would send; nothing is run.
 
@@ -53,6 +63,7 @@ def preview_replay(
         dispatcher: the rules.
         composer: selects the sender.
         conditions: those of the senders now.
+        failed: the rule that has failed; None where it is not known.
 
     """
     resolution = dispatcher.resolve(message).for_contact(facts.opted_out)
@@ -67,16 +78,18 @@ def preview_replay(
     if dispatcher.conversations is not None:
         resolution = dispatcher.conversations.route(resolution, message, conversation)
         rule = resolution.rule
+    other = failed if failed is not None and failed != rule else ""
+    preview = ReplayPreview(scope, rule, failed_rule=other, is_default=resolution.is_default)
     answer = preview_answer(resolution, message)
     if answer.cause:
-        return ReplayPreview(scope, rule, against=f"it would fail: {answer.cause}")
+        return preview._replace(against=f"it would fail: {answer.cause}")
     reply = answer.reply
     if reply.is_silent:
-        return ReplayPreview(scope, rule, against="its rule has no reply")
+        return preview._replace(against="its rule has no reply")
     decision = select(*composer.request(message, reply), facts, conditions)
     against = "" if decision.address else "no sender can carry it"
     texts = () if answer.runs else (*reply.texts, *reply.media_urls)
-    return ReplayPreview(scope, rule, answer.runs, texts, decision.address, against)
+    return preview._replace(runs=answer.runs, texts=texts, sender=decision.address, against=against)
 
 
 def read_conversation(client: redis.Redis, scope: str, contact: str, now: int) -> StoredConversation | None:

@@ -14,7 +14,13 @@ from sms_router.routing.contacts.contact import Contact
 from sms_router.routing.contacts.summary import read_contact
 from sms_router.routing.handler.conversation import StoredConversation
 from sms_router.routing.history.record import MessageRecord
-from sms_router.routing.history.replay import ReplayCheck, ReplayStatus, check_replayable, request_replay
+from sms_router.routing.history.replay import (
+    ReplayCheck,
+    ReplayStatus,
+    check_replayable,
+    failed_rule,
+    request_replay,
+)
 from sms_router.routing.history.timeline import body_of, number_of
 from sms_router.routing.pipeline.replay_preview import ReplayPreview, preview_replay, read_conversation
 from sms_router.twilio.inbound import InboundMessage
@@ -35,6 +41,8 @@ class RequiredConfirmations(NamedTuple):
     old: bool = False
     unknown: bool = False
     """The first reply may have been sent, so the contact may get two."""
+    default: bool = False
+    """The rule that has failed is gone, so the contact would get the default."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +59,9 @@ class ReplayPages:
         check, confirmations = self._check(record)
         preview = None
         if check.status is ReplayStatus.YES and record.message is not None:
-            preview = await self._preview(record.message)
+            preview = await self._preview(record.message, failed_rule(record))
             check = preview.forbidden or check
+            confirmations = confirmations._replace(default=preview.sends_default)
         reveal = request.reveal or self.context.is_open
         return self.pages.show(
             "replay.html",
@@ -78,11 +87,15 @@ class ReplayPages:
             raise PageError(409, "The message is old: tick the box to replay it.")
         if confirmations.unknown and request.form.get("even_if_unknown") != "1":
             raise PageError(409, "Its reply may have been sent already: tick the box if it may arrive twice.")
-        preview = await self._preview(record.message)
+        preview = await self._preview(record.message, failed_rule(record))
         if preview.forbidden is not None:
             raise PageError(409, f"It is not replayed: {preview.forbidden.reason}.")
         if preview.against:
             raise PageError(409, f"It is not replayed: {preview.against}.")
+        if preview.sends_default and request.form.get("even_if_default") != "1":
+            raise PageError(
+                409, f"The rule {preview.failed_rule} has failed: tick the box to send the default instead."
+            )
         days, unknown = self.context.settings.router.retention_days, confirmations.unknown
 
         def enqueue(client: Redis) -> ReplayCheck:
@@ -105,7 +118,7 @@ class ReplayPages:
         old = record.received is not None and now - record.received > OLD_AFTER
         return check, RequiredConfirmations(old, strict.status is ReplayStatus.UNKNOWN)
 
-    async def _preview(self, message: InboundMessage) -> ReplayPreview:
+    async def _preview(self, message: InboundMessage, failed: str | None) -> ReplayPreview:
         context, now = self.context, self.context.now
         scope = context.contacts.scope_of(message.service_sid, message.recipient)
         table, has_conversations = context.contacts.table, context.dispatcher.conversations is not None
@@ -119,5 +132,5 @@ class ReplayPages:
         contact, conversation = await context.executor.run_with_client(read)
         facts, conditions = contact.facts(table, now), context.availability.conditions()
         return preview_replay(
-            message, scope, facts, conversation, context.dispatcher, context.composer, conditions
+            message, scope, facts, conversation, context.dispatcher, context.composer, conditions, failed
         )
