@@ -26,20 +26,20 @@ from tests.end_to_end.sandbox_twilio import SandboxTwilio
 from tests.sandbox.sandbox_fixture import demo_world
 from tests.store.private_valkey import PrivateValkey
 
-BOTH = Capability.SMS | Capability.MMS
+SMS_AND_MMS = Capability.SMS | Capability.MMS
 
 SENDERS = (
-    Sender("SC" + "1" * 32, "12345", SenderKind.SHORT_CODE, "US", BOTH),
-    Sender("PN" + "1" * 32, "+14155550100", SenderKind.LONG_CODE, "US", BOTH),
-    Sender("PN" + "2" * 32, "+12125550100", SenderKind.LONG_CODE, "US", BOTH),
-    Sender("PN" + "3" * 32, "+18885550100", SenderKind.TOLL_FREE, "US", BOTH),
+    Sender("SC" + "1" * 32, "12345", SenderKind.SHORT_CODE, "US", SMS_AND_MMS),
+    Sender("PN" + "1" * 32, "+14155550100", SenderKind.LONG_CODE, "US", SMS_AND_MMS),
+    Sender("PN" + "2" * 32, "+12125550100", SenderKind.LONG_CODE, "US", SMS_AND_MMS),
+    Sender("PN" + "3" * 32, "+18885550100", SenderKind.TOLL_FREE, "US", SMS_AND_MMS),
     Sender("PN" + "4" * 32, "+16475550100", SenderKind.LONG_CODE, "CA", Capability.SMS),
 )
 
 
 @pytest.fixture
 async def valkey(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[PrivateValkey]:
-    """A Valkey with the senders of the Service, so that Twilio's API is not needed."""
+    """A Valkey with a snapshot of the Service's senders, so that Twilio's API is not needed."""
     server = PrivateValkey(tmp_path_factory.mktemp("v"), appendfsync="everysec")
     server.start()
     snapshot = Snapshot(ACCOUNT, SERVICE, SENDERS, ServiceProperties("Test"), {}, time.time(), version=1)
@@ -75,7 +75,7 @@ def start_router(tmp_path: Path, valkey: PrivateValkey) -> Iterator[StartRouter]
 
 @pytest.fixture
 async def twilio() -> AsyncIterator[SandboxTwilio]:
-    """The sandbox, with the account of these tests."""
+    """A sandbox with the auth token of these tests."""
     world = replace(demo_world(), auth_token=TOKEN)
     async with serve(create_sandbox(world, seed=1)) as url, aiohttp.ClientSession() as session:
         yield SandboxTwilio(url, session)

@@ -1,4 +1,4 @@
-"""Handlers that converse, for the tests of the whole road; each run is written down."""
+"""Handlers with conversations; each run of a step appends the message's sid to the file named by RUNS."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from sms_router import Conversation, InboundMessage, Reply, keyword, step
 
 
-def _write_down(message: InboundMessage) -> None:
+def _record_run(message: InboundMessage) -> None:
     with Path(os.environ["RUNS"]).open("a") as runs:
         runs.write(f"{message.sid}\n")
 
@@ -23,10 +23,10 @@ async def order(conversation: Conversation, argument: str) -> Reply:
 
 @step("size")
 def size(message: InboundMessage, argument: str, conversation: Conversation) -> Reply | str:
-    """Take the size, or ask again."""
-    _write_down(message)
+    """Complete the order, or ask again."""
+    _record_run(message)
     if argument == "fail":
-        raise RuntimeError("the kitchen burns")
+        raise RuntimeError("no kitchen")
     if argument.upper() not in {"S", "M", "L"}:
         return Reply("S, M or L?", then=size)
     item = conversation.state["item"]
@@ -36,8 +36,8 @@ def size(message: InboundMessage, argument: str, conversation: Conversation) -> 
 
 @keyword("ADD")
 async def add(message: InboundMessage, argument: str, conversation: Conversation) -> str:
-    """Add to a sum, slowly enough to lose something if another message did the same meanwhile."""
-    _write_down(message)
+    """Add to a sum, slowly, so that two runs at the same time would lose one of the numbers."""
+    _record_run(message)
     total = conversation.state.get("total", 0)
     await asyncio.sleep(0.15)
     conversation.state["total"] = total + int(argument)
@@ -46,14 +46,14 @@ async def add(message: InboundMessage, argument: str, conversation: Conversation
 
 @keyword("ASK")
 async def ask(argument: str) -> Reply:
-    """Have the next message held until the file named by the argument exists."""
-    return Reply("Say something.", then=argument or "hold")
+    """Pass the next message to the step that the argument names, else to ``hold``."""
+    return Reply("Which file?", then=argument or "hold")
 
 
 @step("hold")
 async def hold(message: InboundMessage, conversation: Conversation) -> Reply:
-    """Stay at work until the file exists that the person named."""
-    _write_down(message)
+    """Run until the file named by the message exists."""
+    _record_run(message)
     while not Path(message.body).exists():  # noqa: ASYNC240 - a test's handler may look at a file
         await asyncio.sleep(0.01)
     conversation.state["held"] = conversation.state.get("held", 0) + 1
@@ -62,6 +62,6 @@ async def hold(message: InboundMessage, conversation: Conversation) -> Reply:
 
 @keyword("BIG")
 async def big(conversation: Conversation) -> str:
-    """Keep too much."""
+    """Set more state than is stored."""
     conversation.state["all"] = "x" * 5000
-    return "Kept."
+    return "Stored."

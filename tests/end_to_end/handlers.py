@@ -1,4 +1,4 @@
-"""Handlers for the tests of the whole road; each run is written down, so that runs can be counted."""
+"""Handlers of the end-to-end tests; each run appends the message's sid to the file named by RUNS."""
 
 from __future__ import annotations
 
@@ -11,80 +11,80 @@ from pathlib import Path
 from sms_router import InboundMessage, Reply, keyword
 
 
-def _write_down(message: InboundMessage) -> None:
+def _record_run(message: InboundMessage) -> None:
     with Path(os.environ["RUNS"]).open("a") as runs:
         runs.write(f"{message.sid}\n")
 
 
 @keyword("COUNT")
 async def count(message: InboundMessage, argument: str) -> str:
-    """Take as many seconds as the argument says."""
-    _write_down(message)
+    """Reply after as many seconds as the argument says."""
+    _record_run(message)
     await asyncio.sleep(float(argument or 0))
-    return f"counted by {os.getpid()} at {time.time_ns()}"
+    return f"run by {os.getpid()} at {time.time_ns()}"
 
 
 @keyword("HOLD")
 async def hold(message: InboundMessage, argument: str) -> str:
-    """Stay at work until the file named by the argument exists."""
-    _write_down(message)
+    """Run until the file named by the argument exists."""
+    _record_run(message)
     while not Path(argument).exists():  # noqa: ASYNC240 - a test's handler may look at a file
         await asyncio.sleep(0.01)
-    return "held and let go"
+    return "released"
 
 
 @keyword("THREAD")
 def thread(message: InboundMessage) -> str:
-    """Answer from a plain function."""
-    _write_down(message)
+    """Reply from a function that is not async."""
+    _record_run(message)
     time.sleep(0.05)
     return "from a thread"
 
 
 @keyword("BOOM")
 async def boom(message: InboundMessage) -> str:
-    """Fail with something that nobody must see."""
-    _write_down(message)
-    raise RuntimeError("secret-of-the-house")
+    """Fail with a text that no contact may see."""
+    _record_run(message)
+    raise RuntimeError("secret-of-the-handler")
 
 
 @keyword("LEAVE")
 def leave() -> str:
-    """Try to end the worker."""
+    """Raise SystemExit, which must not end the worker."""
     raise SystemExit(3)
 
 
 @keyword("PICTURES")
 async def pictures() -> Reply:
-    """Answer with several messages and a picture."""
+    """Reply with two messages, the first with a picture."""
     return Reply(["one & two", "<three>"], media=["https://example.com/a.png?b=1&c=2"])
 
 
-@keyword("WISH")
-async def wish() -> Reply:
-    """Ask for a long code by name."""
-    return Reply("as you wish", sender="+12125550100")
+@keyword("SENDER")
+async def named_sender() -> Reply:
+    """Reply from a long code that it names."""
+    return Reply("from New York", sender="+12125550100")
 
 
 @keyword("LATE BOOM", match="whole")
 async def late_boom(message: InboundMessage) -> str:
-    """Fail after the deadline of these tests."""
-    _write_down(message)
+    """Fail after the short inline deadline of these tests."""
+    _record_run(message)
     await asyncio.sleep(1)
-    raise RuntimeError("secret-of-the-house")
+    raise RuntimeError("secret-of-the-handler")
 
 
-@keyword("MEND")
-async def mend(message: InboundMessage, argument: str) -> str:
+@keyword("REPAIR")
+async def repair(message: InboundMessage, argument: str) -> str:
     """Fail until the file named by the argument exists."""
-    _write_down(message)
+    _record_run(message)
     if not Path(argument).exists():  # noqa: ASYNC240 - a test's handler may look at a file
-        raise RuntimeError("not mended yet")
-    return "mended"
+        raise RuntimeError("not repaired yet")
+    return "repaired"
 
 
 @keyword("LOADED")
 def loaded(argument: str) -> str:
-    """Write the names of all modules that this worker holds into a file."""
+    """Write the names of all modules that this worker has loaded into the file."""
     Path(argument).write_text("\n".join(sys.modules))
-    return "written down"
+    return "written"

@@ -1,4 +1,4 @@
-"""Routers in their own processes, and signed requests to them as Twilio sends them."""
+"""Router processes, and signed requests to them as Twilio sends them."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ class CommandResult:
 
 
 _command_lock = threading.Lock()
-"""Commands run in this process, which shares its environment and streams; a new one would take a second."""
+"""Commands run in this process, which saves a second each; they share its environment and its streams."""
 
 
 def _run_command(words: Sequence[str], environment: Mapping[str, str]) -> CommandResult:
@@ -166,7 +166,7 @@ class RouterProcess:
 
     @property
     def log(self) -> str:
-        """Everything that it has printed."""
+        """What it has printed so far, to stdout and stderr."""
         return (self.folder / f"log-{self.port}").read_text()
 
     def start(self) -> RouterProcess:
@@ -231,6 +231,10 @@ class RouterProcess:
         file = self.folder / "runs"
         return file.read_text().split() if file.exists() else []
 
+    async def wait_for_runs(self, count: int = 1) -> None:
+        """Wait until handlers have run this often."""
+        await wait_until(lambda: len(self.runs) >= count)
+
     def command(self, *words: str) -> CommandResult:
         """Run a command with the configuration and the Redis of the router."""
         environment = {
@@ -274,7 +278,7 @@ class RouterProcess:
         )
 
     async def send(self, method: str, target: str, body: bytes, headers: Mapping[str, str]) -> HttpResponse:
-        """Send any request at all."""
+        """Send a request; the target is sent as it is."""
         from yarl import URL  # noqa: PLC0415 - aiohttp's own, to keep the query as it is
 
         timeout = aiohttp.ClientTimeout(total=30)
@@ -312,8 +316,8 @@ def write_configuration(
     return folder
 
 
-async def wait_for_its_turn(url: str, parameters: Mapping[str, str]) -> None:
-    """Wait until a message is the one of its contact that is handled, waits in the queue, or is stored."""
+async def wait_until_known(url: str, parameters: Mapping[str, str]) -> None:
+    """Wait until a message is being handled, waits in its contact's queue, or is stored."""
     contact, reference = parameters["From"], f"{ACCOUNT}/{parameters['MessageSid']}"
     bucket = bucket_of(contact)
     async with async_client(url, connect_within=2) as client:

@@ -1,4 +1,4 @@
-"""The sandbox in the place of Twilio, and what routers have stored of messages."""
+"""The sandbox in the place of Twilio, and the routers' records of messages."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from sms_router.store.keys import bucket_of
 from tests.end_to_end.router_process import ACCOUNT, HttpResponse, RouterProcess
 from tests.waiting import wait_until
 
-PERSON = "+14155550123"
+CONTACT = "+14155550123"
 EMPTY = b'<?xml version="1.0" encoding="UTF-8"?><Response/>'
 SHORT_DEADLINE = "inline_deadline = 0.5"
 
 
 @dataclass(frozen=True, slots=True)
 class SandboxTwilio:
-    """A running sandbox, which delivers what the routers send."""
+    """A running sandbox, which delivers the routers' REST messages to the contact's phone."""
 
     url: str
     session: aiohttp.ClientSession
@@ -34,7 +34,7 @@ class SandboxTwilio:
 
     async def phone_messages(self) -> list[tuple[str, str]]:
         """Return the senders and texts of the messages on the contact's phone."""
-        async with self.session.get(f"{self.url}/sandbox/phones/{PERSON}") as response:
+        async with self.session.get(f"{self.url}/sandbox/phones/{CONTACT}") as response:
             phone: dict[str, Any] = await response.json()
         return [(message["from"], message["body"]) for message in phone["messages"]]
 
@@ -68,7 +68,7 @@ async def report_status(
         "MessageSid": "SM" + uuid4().hex,
         "AccountSid": ACCOUNT,
         "From": "12345",
-        "To": PERSON,
+        "To": CONTACT,
         "MessageStatus": status,
         "ErrorCode": code,
         **changed,
@@ -93,7 +93,7 @@ async def wait_for_causes(router: RouterProcess, sid: str, *parts: str) -> None:
     async with Redis.from_url(router.redis_url, decode_responses=True) as client:
 
         async def has_causes() -> bool:
-            entries: Any = await client.xrange(bucket_of(PERSON).dead_letters)
+            entries: Any = await client.xrange(bucket_of(CONTACT).dead_letters)
             causes = [fields["cause"] for _, fields in entries if fields["message"].endswith(sid)]
             return all(any(part in cause for cause in causes) for part in parts)
 

@@ -1,4 +1,4 @@
-"""Routers whose wall clock is set while they run, as NTP or an operator sets one."""
+"""A router whose wall clock is set while it runs, as by NTP or an operator."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.end_to_end.router_process import RouterProcess, webhook, write_config
 from tests.store.private_valkey import PrivateValkey
 
 HOUR, DAY = 3600, 86_400
-SILENCE = "<Response/>"
+EMPTY_RESPONSE = "<Response/>"
 
 
 @pytest.fixture
@@ -22,27 +22,27 @@ def clock(tmp_path: Path) -> AdjustableClock:
 
 
 @pytest.fixture
-def turned(tmp_path: Path, valkey: PrivateValkey, clock: AdjustableClock) -> Iterator[RouterProcess]:
-    """Run a router whose wall clock is the test's."""
+def router(tmp_path: Path, valkey: PrivateValkey, clock: AdjustableClock) -> Iterator[RouterProcess]:
+    """A router that follows the clock."""
     folder = write_configuration(tmp_path / "config")
     router = RouterProcess(folder, valkey.url, clock.environment, module=adjustable_clock.__name__)
     yield router.start()
     router.kill()
 
 
-async def test_whatever_happens_to_the_wall_clock_a_stop_holds_a_start_is_heard_and_an_operator_is_told(
-    turned: RouterProcess, clock: AdjustableClock
+async def test_stop_and_start_take_effect_and_readyz_warns_when_the_wall_clock_is_wrong(
+    router: RouterProcess, clock: AdjustableClock
 ) -> None:
-    async def says(body: str) -> str:
-        return (await turned.deliver(webhook(body))).text
+    async def answer_to(body: str) -> str:
+        return (await router.deliver(webhook(body))).text
 
-    async def told() -> bool:
-        return "this machine's clock is" in (await turned.fetch("/readyz")).text
+    async def is_warned_of() -> bool:
+        return "this machine's clock is" in (await router.fetch("/readyz")).text
 
-    for ahead in (-HOUR, HOUR, DAY, 0):
-        assert "unsubscribed" in await says("STOP")
-        clock.set_offset(ahead)
-        assert SILENCE in await says("HOURS")
-        assert await told() is bool(ahead)
-        assert "again" in await says("START")
-        assert "9 to 5" in await says("HOURS")
+    for offset in (-HOUR, HOUR, DAY, 0):
+        assert "unsubscribed" in await answer_to("STOP")
+        clock.set_offset(offset)
+        assert EMPTY_RESPONSE in await answer_to("HOURS")
+        assert await is_warned_of() is bool(offset)
+        assert "again" in await answer_to("START")
+        assert "9 to 5" in await answer_to("HOURS")

@@ -1,4 +1,4 @@
-"""What strangers on the port can do to a running router: nothing that its texts would notice."""
+"""Connections that hang up, send no HTTP or never end do not disturb a running router."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ RESET = struct.pack("ii", 1, 0)
 
 
 def signed_request() -> bytes:
-    """Return a genuine text as it goes over the wire."""
+    """Return the bytes of a signed webhook."""
     parameters = webhook()
     body = urlencode(parameters).encode()
     head = (
@@ -31,11 +31,11 @@ def connect(router: RouterProcess, sent: bytes = b"") -> socket.socket:
     return connection
 
 
-async def test_senders_that_hang_up_at_once_leave_nothing_in_the_log(start_router: StartRouter) -> None:
+async def test_clients_that_reset_the_connection_leave_nothing_in_the_log(start_router: StartRouter) -> None:
     router = start_router()
     for _ in range(200):
-        with connect(router, signed_request()) as hasty:
-            hasty.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+        with connect(router, signed_request()) as connection:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
         await asyncio.sleep(0)
     assert (await router.deliver(webhook())).status == 200
     assert router.stop() == 0
@@ -47,21 +47,21 @@ async def test_requests_that_are_not_http_do_not_fill_the_log(start_router: Star
     before = len(router.log.splitlines())
     upgrade = b"GET /sms HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n"
     for sent in (b"\x16\x03\x01 garbage\r\n\r\n", upgrade) * 50:
-        with connect(router, sent) as stranger:
-            assert stranger.recv(100).startswith(b"HTTP/1.1 4")
+        with connect(router, sent) as connection:
+            assert connection.recv(100).startswith(b"HTTP/1.1 4")
     assert (await router.deliver(webhook())).status == 200
     assert len(router.log.splitlines()) - before < 10
 
 
-async def test_a_head_without_end_is_refused_and_texts_are_answered_meanwhile(
+async def test_endless_headers_are_refused_while_other_messages_are_answered(
     start_router: StartRouter,
 ) -> None:
     router = start_router()
-    with connect(router, b"POST /sms HTTP/1.1\r\nHost: x\r\nX-Long: ") as endless:
+    with connect(router, b"POST /sms HTTP/1.1\r\nHost: x\r\nX-Long: ") as connection:
         sent = 0
         try:
             while sent < 10_000_000:
-                sent += endless.send(b"a" * 100_000)
+                sent += connection.send(b"a" * 100_000)
         except ConnectionError:
             pass
         assert sent < 10_000_000
@@ -70,9 +70,9 @@ async def test_a_head_without_end_is_refused_and_texts_are_answered_meanwhile(
 
 async def test_an_idle_connection_is_closed_after_the_configured_time(start_router: StartRouter) -> None:
     router = start_router("[server]\nkeep_alive = 1\n")
-    with connect(router, signed_request()) as idle:
+    with connect(router, signed_request()) as connection:
         received = b""
-        while data := await asyncio.to_thread(idle.recv, 65_536):
+        while data := await asyncio.to_thread(connection.recv, 65_536):
             received += data
     assert received.startswith(b"HTTP/1.1 200 OK\r\n")
     assert b"connection: close" not in received.lower()

@@ -17,14 +17,14 @@ from tests.waiting import wait_until
 
 pytestmark = pytest.mark.slow
 
-PEOPLE = (f"+1415555{number:04}" for number in range(10_000))
+CONTACTS = (f"+1415555{number:04}" for number in range(10_000))
 """Somebody new each time, so that nobody gets so many replies that the loop guard holds them back."""
 
 
 async def senders(router: RouterProcess, count: int = 8) -> set[str | None]:
     """Return which numbers answer, over so many connections that each worker gets some."""
     answers = await asyncio.gather(
-        *(router.deliver(webhook("HOURS", From=next(PEOPLE))) for _ in range(count))
+        *(router.deliver(webhook("HOURS", From=next(CONTACTS))) for _ in range(count))
     )
     return {
         message.get("from") for answer in answers for message in fromstring(answer.body).findall("Message")

@@ -39,7 +39,7 @@ async def test_a_worker_that_reads_and_sends_loads_only_what_it_needs(
     await wait_until(is_ready(router))  # the senders were read from Twilio
     await router.deliver(webhook(f"HOLD {tmp_path / 'go'}"))
     (tmp_path / "go").touch()
-    await twilio.expect_messages(("12345", "held and let go"))  # sent by REST
+    await twilio.expect_messages(("12345", "released"))  # sent by REST
     modules = await loaded_by(router, tmp_path / "modules")
     assert {
         "sms_router.membership.source",
@@ -89,7 +89,7 @@ def is_ready(router: RouterProcess) -> Callable[[], Awaitable[bool]]:
 
 async def loaded_by(router: RouterProcess, file: Path) -> frozenset[str]:
     """Ask a worker which modules it holds."""
-    assert "written down" in (await router.deliver(webhook(f"LOADED {file}"))).text
+    assert "written" in (await router.deliver(webhook(f"LOADED {file}"))).text
     return names_in(file)
 
 

@@ -13,7 +13,7 @@ from tests.end_to_end.sandbox_twilio import SandboxTwilio
 from tests.waiting import wait_until
 
 NEW = "+13125550111"
-PEOPLE = (f"+1312556{number:04}" for number in range(10_000))
+CONTACTS = (f"+1312556{number:04}" for number in range(10_000))
 """Somebody new each time, in the area of the new number."""
 
 
@@ -31,7 +31,7 @@ async def run(router: RouterProcess, *words: str) -> str:
 
 
 async def answers_from(router: RouterProcess, texted: str) -> str | None:
-    answer = await router.deliver(webhook("HOURS", From=next(PEOPLE), To=texted))
+    answer = await router.deliver(webhook("HOURS", From=next(CONTACTS), To=texted))
     (message,) = fromstring(answer.body).findall("Message")
     return message.get("from")
 

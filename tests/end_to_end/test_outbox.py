@@ -14,8 +14,8 @@ from sms_router.store.keys import bucket_of
 from tests.end_to_end.conftest import StartRouter
 from tests.end_to_end.router_process import ACCOUNT, RouterProcess, webhook
 from tests.end_to_end.sandbox_twilio import (
+    CONTACT,
     EMPTY,
-    PERSON,
     SHORT_DEADLINE,
     SandboxTwilio,
     report_status,
@@ -37,7 +37,7 @@ async def test_a_late_answer_leaves_once_by_itself(
     assert answer.body == EMPTY
     assert await twilio.phone_messages() == []
     (tmp_path / "go").touch()
-    await twilio.expect_messages(("12345", "held and let go"))
+    await twilio.expect_messages(("12345", "released"))
     assert (await router.deliver(parameters)).body == EMPTY
     assert router.runs == [parameters["MessageSid"]]
 
@@ -54,7 +54,7 @@ async def test_late_work_of_a_killed_worker_is_finished_by_another(
     assert (await one.deliver(parameters)).body == EMPTY
     one.kill()
     (tmp_path / "go").touch()
-    await twilio.expect_messages(("12345", "held and let go"))
+    await twilio.expect_messages(("12345", "released"))
     assert other.runs == [parameters["MessageSid"]] * 2
 
 
@@ -69,7 +69,7 @@ async def test_late_work_survives_a_stop_and_a_start(
     assert await twilio.phone_messages() == []
     (tmp_path / "go").touch()
     router.start()
-    await twilio.expect_messages(("12345", "held and let go"))
+    await twilio.expect_messages(("12345", "released"))
 
 
 @pytest.mark.slow
@@ -87,7 +87,7 @@ async def test_whoever_waits_for_a_busy_twin_does_not_lose_its_answer(
     assert (await other.deliver(parameters)).body == EMPTY
     (tmp_path / "go").touch()
     assert (await first).body == EMPTY
-    await twilio.expect_messages(("12345", "held and let go"))
+    await twilio.expect_messages(("12345", "released"))
 
 
 @pytest.mark.slow
@@ -227,7 +227,7 @@ async def test_a_crash_between_the_mark_and_the_answer_sends_nothing_twice(
     one, other = start_router(environment=twilio.environment), start_router(environment=twilio.environment)
     await twilio.add_fault(kind="hang", after=True)
     sid = await failing_reply(one)
-    key = bucket_of(PERSON).message(f"{ACCOUNT}/{sid}")
+    key = bucket_of(CONTACT).message(f"{ACCOUNT}/{sid}")
     with redis.Redis.from_url(valkey.url) as client:
 
         async def marked() -> bool:
@@ -237,8 +237,8 @@ async def test_a_crash_between_the_mark_and_the_answer_sends_nothing_twice(
         one.kill()
         other.kill()
         await twilio.add_fault(kind="slow", seconds=0)
-        for entry in client.zrange(bucket_of(PERSON).outbox, 0, -1):
-            client.zadd(bucket_of(PERSON).outbox, {entry: 0})  # as if its time had come
+        for entry in client.zrange(bucket_of(CONTACT).outbox, 0, -1):
+            client.zadd(bucket_of(CONTACT).outbox, {entry: 0})  # as if its time had come
     other.start()
     await wait_for_causes(other, sid, "the worker that was sending it is gone")
     assert len(await twilio.phone_messages()) <= 1

@@ -12,7 +12,7 @@ from sms_router.store.keys import bucket_of
 from tests.end_to_end.conftest import StartRouter
 from tests.end_to_end.router_process import ACCOUNT, webhook
 from tests.end_to_end.sandbox_twilio import (
-    PERSON,
+    CONTACT,
     SandboxTwilio,
     report_status,
     show_message,
@@ -28,7 +28,7 @@ LONG_AGO = 3 * 86_400_000
 
 def age(client: Any, sid: str) -> None:
     """Make a message older than it is, as if it had come three days ago."""
-    bucket, reference = bucket_of(PERSON), f"{ACCOUNT}/{sid}"
+    bucket, reference = bucket_of(CONTACT), f"{ACCOUNT}/{sid}"
     for entry, fields in client.xrange(bucket.journal):
         if fields[b"message"].decode() == reference:
             client.delete(bucket.journal)
@@ -54,7 +54,7 @@ async def test_a_router_takes_old_texts_out_and_leaves_the_story(
 
     await wait_until(gone)
     told = show_message(router, sid)
-    assert (told["from"], told["outcome"], told["rule"], told["answer"]) == (PERSON, "reply", "HOURS", [])
+    assert (told["from"], told["outcome"], told["rule"], told["answer"]) == (CONTACT, "reply", "HOURS", [])
     assert told["trail"][0].startswith("12345: chosen: ")
     assert "texts removed" in [step["what"] for step in told["story"]]
     refused = router.command("replay", sid, "--max-age", "9d")
@@ -70,21 +70,21 @@ async def test_nothing_of_a_forgotten_person_is_in_redis_or_in_the_log(
     router = start_router(environment=twilio.environment)
     await twilio.add_fault(kind="status", status=400, count=1)
     sids = []
-    for body in ("HOURS", "BOOM", "WISH"):
+    for body in ("HOURS", "BOOM", "SENDER"):
         parameters = webhook(body)
         await router.deliver(parameters)
         sids.append(parameters["MessageSid"])
     await report_status(router, f"{sids[0]}.0", "undelivered", "30006")
     await wait_for_causes(router, sids[0], "Twilio answered 400")
-    forgotten = router.command("messages", "forget", PERSON, "--yes", "--json")
+    forgotten = router.command("messages", "forget", CONTACT, "--yes", "--json")
     assert forgotten.returncode == 0, forgotten.stderr
     removed = json.loads(forgotten.stdout)["removed"]
     assert (removed["messages"], removed["receipts"], removed["contact"]) == (3, 1, 1)
     with redis.Redis.from_url(valkey.url) as client:
         names = b" ".join(client.scan_iter())
-        assert PERSON[1:].encode() not in names
+        assert CONTACT[1:].encode() not in names
         assert not any(sid.encode() in names for sid in sids)
-        bucket = bucket_of(PERSON)
+        bucket = bucket_of(CONTACT)
         assert (client.xlen(bucket.journal), client.xlen(bucket.dead_letters)) == (0, 0)
-    assert PERSON not in router.log
-    assert PERSON[1:] not in router.log
+    assert CONTACT not in router.log
+    assert CONTACT[1:] not in router.log

@@ -29,13 +29,13 @@ kind = "short-code"
 messages_per_second = 0.01
 """
 
-PEOPLE = (f"+1415555{number:04}" for number in range(10_000))
+CONTACTS = (f"+1415555{number:04}" for number in range(10_000))
 """Somebody new each time, so that nobody gets so many replies that the loop guard holds them back."""
 
 
 async def senders(router: RouterProcess, count: int) -> Counter[str | None]:
     answers = await asyncio.gather(
-        *(router.deliver(webhook("HOURS", From=next(PEOPLE))) for _ in range(count))
+        *(router.deliver(webhook("HOURS", From=next(CONTACTS))) for _ in range(count))
     )
     return Counter(
         message.get("from") for answer in answers for message in fromstring(answer.body).findall("Message")

@@ -22,7 +22,7 @@ from tests.end_to_end.router_process import (
     SERVICE,
     HttpResponse,
     RouterProcess,
-    wait_for_its_turn,
+    wait_until_known,
     webhook,
     write_configuration,
 )
@@ -191,7 +191,7 @@ async def test_people_converse_on_a_cluster_in_their_order(cluster: PrivateClust
         for turn in range(3):
             text = webhook(f"ADD {10**turn}", From=person)
             tasks.append(asyncio.create_task(routers[turn % 2].deliver(text)))
-            await wait_for_its_turn(cluster.url, text)
+            await wait_until_known(cluster.url, text)
         answers = await asyncio.gather(*tasks)
         assert [each.text.partition("The sum is ")[2].partition("<")[0] for each in answers] == [
             "1.",

@@ -14,7 +14,7 @@ from sms_router.store.keys import bucket_of
 from tests.end_to_end.conftest import StartRouter
 from tests.end_to_end.router_process import ACCOUNT, RouterProcess, webhook
 from tests.end_to_end.sandbox_twilio import (
-    PERSON,
+    CONTACT,
     SHORT_DEADLINE,
     SandboxTwilio,
     report_status,
@@ -38,7 +38,7 @@ async def replay(router: RouterProcess, *words: str, code: int = 0) -> list[dict
 def made_older(valkey: PrivateValkey, sid: str, moment: str) -> None:
     """Let two hours go by since then: nobody waits longer than one."""
     with valkey.client() as client:
-        client.hincrby(bucket_of(PERSON).message(f"{ACCOUNT}/{sid}"), moment, -2 * 3_600_000)
+        client.hincrby(bucket_of(CONTACT).message(f"{ACCOUNT}/{sid}"), moment, -2 * 3_600_000)
 
 
 async def failed(router: RouterProcess, body: str = "BOOM") -> str:
@@ -60,14 +60,14 @@ async def test_a_dead_letter_is_answered_once_however_often_it_is_asked_for(
     start_router: StartRouter, twilio: SandboxTwilio, tmp_path: Path
 ) -> None:
     router = start_router(environment=twilio.environment)
-    sid = await failed(router, f"MEND {tmp_path / 'mended'}")
-    (tmp_path / "mended").touch()
+    sid = await failed(router, f"REPAIR {tmp_path / 'mended'}")
+    (tmp_path / "repaired").touch()
     (told,) = await replay(router, sid)
-    assert (told["replayed"], told["rule"]) == (True, "MEND")
+    assert (told["replayed"], told["rule"]) == (True, "REPAIR")
     assert told["result"].startswith("the replay was sent from 12345")
     (again,) = await replay(router, sid, code=1)
     assert again["verdict"] == "already asked"
-    await twilio.expect_messages(("12345", "mended"))
+    await twilio.expect_messages(("12345", "repaired"))
     assert router.runs == [sid] * 2
     whats = [step["what"] for step in show_message(router, sid)["story"]]
     assert whats[:6] == ["received", "answered", "dead letter", "replay asked", "replay", "by REST"]
@@ -87,7 +87,7 @@ async def test_a_dry_run_says_what_would_be_sent_and_sends_nothing(
     said = router.command("replay", runs, knows, "--dry-run").stdout
     assert "2 messages would be replayed; nothing was sent." in said
     assert HOURS not in said
-    assert PERSON not in said
+    assert CONTACT not in said
     await twilio.expect_messages()
     assert router.runs == [runs]
 
@@ -97,14 +97,14 @@ async def test_a_replay_whose_handler_fails_again_sends_nothing_and_may_be_asked
     start_router: StartRouter, twilio: SandboxTwilio, tmp_path: Path
 ) -> None:
     router = start_router(environment=twilio.environment)
-    sid = await failed(router, f"MEND {tmp_path / 'mended'}")
+    sid = await failed(router, f"REPAIR {tmp_path / 'mended'}")
     (told,) = await replay(router, sid)
-    assert told["result"].startswith("nothing was sent: MEND: failed when it was replayed: RuntimeError")
+    assert told["result"].startswith("nothing was sent: REPAIR: failed when it was replayed: RuntimeError")
     await wait_for_causes(router, sid, "failed when it was replayed")
-    (tmp_path / "mended").touch()
+    (tmp_path / "repaired").touch()
     (told,) = await replay(router, sid)
     assert told["replayed"]
-    await twilio.expect_messages(("12345", "mended"))
+    await twilio.expect_messages(("12345", "repaired"))
 
 
 @pytest.mark.slow
@@ -179,7 +179,7 @@ async def test_what_was_answered_or_came_long_ago_is_not_replayed(
     router = start_router(environment=twilio.environment)
     answered, old = await failed(router, "HOURS"), await failed(router)
     with redis.Redis.from_url(valkey.url) as client:
-        client.hincrby(bucket_of(PERSON).message(f"{ACCOUNT}/{old}"), "received", -3 * 86_400_000)
+        client.hincrby(bucket_of(CONTACT).message(f"{ACCOUNT}/{old}"), "received", -3 * 86_400_000)
     told = await replay(router, answered, old, "SM" + "0" * 32, code=1)
     assert [each["verdict"] for each in told] == ["answered", "too old", "not found"]
     assert told[1]["why"] == "it came 3 days ago, and the limit is 24 h (--max-age)"

@@ -78,7 +78,7 @@ async def test_a_late_answer_stands_after_the_empty_one(
     shown = router.command("messages", "show", sid)
     assert shown.returncode == 0
     assert "+1415•••0123 to 12345" in shown.stdout
-    assert "held and let go" not in shown.stdout
+    assert "released" not in shown.stdout
 
 
 @pytest.mark.slow

@@ -34,7 +34,7 @@ from tests.end_to_end.router_process import (
 from tests.store.private_valkey import PrivateValkey
 from tests.waiting import wait_until
 
-PERSON = "+14155550123"
+CONTACT = "+14155550123"
 IDEMPOTENCY = "3a2f1c9e-0000-4000-8000-idempotency"
 
 
@@ -62,7 +62,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Application]:
         process = subprocess.Popen(
             [sys.executable, *command, "--no-control-socket", "tests.end_to_end.upstream_app:application"],
             cwd=REPOSITORY,
-            env={**os.environ, "TWILIO_AUTH_TOKEN": TOKEN, "ASKED": str(folder / "asked")},
+            env={**os.environ, "TWILIO_AUTH_TOKEN": TOKEN, "REQUESTS": str(folder / "asked")},
             stdout=log,
             stderr=log,
             start_new_session=True,
@@ -209,7 +209,7 @@ async def test_the_fallback_answers_in_time_and_is_told_what_failed(
     router = forwarding(f'url = "{primary}", fallback_url = "{application.url}/backup"')
     parameters = webhook("VOTE")
     answer = await router.deliver(parameters)
-    assert messages(answer) == [said(f"The backup speaks: {code} of {primary}")]
+    assert messages(answer) == [said(f"Backup: {code} of {primary}")]
     told = json.loads(router.command("messages", "show", parameters["MessageSid"], "--json").stdout)
     assert f"forwarded to {primary.removeprefix('http://')}: {code}" in json.dumps(told)
     assert f"answered by {application.url.removeprefix('http://')}/backup" in json.dumps(told)
@@ -240,7 +240,7 @@ async def test_a_dead_upstream_is_left_alone_and_the_operator_is_told(
     router = forwarding(f'url = "{dead}/sms", fallback_url = "{application.url}/backup"')
     for _ in range(8):
         (answer,) = messages(await router.deliver(webhook("VOTE")))
-        assert answer["text"] == f"The backup speaks: 11205 of {dead}/sms"
+        assert answer["text"] == f"Backup: 11205 of {dead}/sms"
     status = json.loads((await router.fetch("/readyz")).body)
     assert status["status"] == "degraded"
     assert any(f"{dead} is not called, because it keeps failing" in reason for reason in status["reasons"])
@@ -274,7 +274,7 @@ async def test_a_numbers_own_url_gets_what_no_rule_claims(
         assert messages(await router.deliver(webhook(body, To=number))) == [said(expected)]
     assert {asked["method"] for asked in application.asked} == {"GET"}
     assert "the sms_url of +14155550100 at Twilio is the router's own" in router.log
-    explained = router.command("explain", PERSON, "anything", "--to", "+12125550100").stdout
+    explained = router.command("explain", CONTACT, "anything", "--to", "+12125550100").stdout
     assert f"forwarded to {application.url.removeprefix('http://')}/votes (GET)" in " ".join(
         explained.split()
     )
@@ -285,7 +285,7 @@ async def test_the_commands_show_forwards_without_secrets(forwarding: Forwarding
     router = forwarding(
         'url = "https://user:pass@votes.example.com/sms?key=secret", fallback_url = "https://b.example/x"'
     )
-    for command in (("explain", PERSON, "VOTE 7"), ("keywords", "--json")):
+    for command in (("explain", CONTACT, "VOTE 7"), ("keywords", "--json")):
         spoken = router.command(*command)
         assert "forwarded to votes.example.com/sms (POST), on failure to b.example/x (POST)" in spoken.stdout
         assert "pass" not in spoken.stdout

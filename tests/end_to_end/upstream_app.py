@@ -1,4 +1,4 @@
-"""The application that a team had before: Flask with the official library, which checks each signature."""
+"""A second application: Flask with Twilio's own library, which verifies the signature of each request."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ from twilio.twiml.messaging_response import MessagingResponse
 from werkzeug.wrappers import Response as AnyResponse
 
 application = Flask(__name__)
-application.secret_key = "a secret of the application's own"
+application.secret_key = "the application's own secret"
 validator = RequestValidator(os.environ["TWILIO_AUTH_TOKEN"])
 
 
 @application.before_request
-def check() -> None:
-    """Refuse what Twilio has not signed, and write down what it has."""
+def verify_and_record() -> None:
+    """Refuse a request whose signature is wrong; append any other to the file named by REQUESTS."""
     signature = request.headers.get("X-Twilio-Signature", "")
     if not validator.validate(request.url, request.form, signature):
         abort(403)
-    with Path(os.environ["ASKED"]).open("a") as asked:
+    with Path(os.environ["REQUESTS"]).open("a") as requests:
         line = {
             "method": request.method,
             "url": request.url,
             "parameters": request.values.to_dict(),
             "headers": dict(request.headers),
         }
-        asked.write(json.dumps(line) + "\n")
+        requests.write(json.dumps(line) + "\n")
 
 
-def says(*texts: str) -> Response:
-    """Answer with messages."""
+def twiml(*texts: str) -> Response:
+    """Return TwiML with one message for each text."""
     answer = MessagingResponse()
     for text in texts:
         answer.message(text)
@@ -44,25 +44,25 @@ def says(*texts: str) -> Response:
 @application.route("/votes", methods=["GET", "POST"])
 def votes() -> Response:
     """Count a vote."""
-    return says(f"Thanks for {request.values['Body']}.")
+    return twiml(f"Thanks for {request.values['Body']}.")
 
 
 @application.post("/count")
 def count() -> Response:
-    """Count the texts of a conversation in a cookie, as Twilio's tutorials do."""
+    """Count the messages of a contact in a cookie, as Twilio's tutorials do."""
     session["count"] = session.get("count", 0) + 1
-    return says(f"Text number {session['count']}.")
+    return twiml(f"Text number {session['count']}.")
 
 
 @application.post("/backup")
 def backup() -> Response:
-    """Stand in for the application that failed."""
-    return says(f"The backup speaks: {request.form['ErrorCode']} of {request.form['ErrorUrl']}")
+    """Reply with the error of the primary URL."""
+    return twiml(f"Backup: {request.form['ErrorCode']} of {request.form['ErrorUrl']}")
 
 
 @application.post("/rich")
 def rich() -> Response:
-    """Answer with everything that messages can have."""
+    """Reply with a sender, a picture, other recipients and a redirect."""
     answer = MessagingResponse()
     answer.message(from_="+12125550100").body("from New York")
     picture = answer.message("with a picture")
@@ -75,30 +75,30 @@ def rich() -> Response:
 
 @application.post("/fails")
 def fails() -> Response:
-    """Fail."""
+    """Answer with 500."""
     return Response("Internal error", 500)
 
 
 @application.post("/hangs")
 def hangs() -> Response:
-    """Take longer than anybody waits."""
+    """Answer after the router's deadline."""
     time.sleep(3)
-    return says("too late")
+    return twiml("too late")
 
 
 @application.post("/moved")
 def moved() -> AnyResponse:
-    """Be somewhere else."""
+    """Answer with an HTTP redirect."""
     return redirect("/votes", code=307)
 
 
 @application.post("/plain")
 def plain() -> Response:
-    """Answer with text alone."""
+    """Answer with plain text instead of TwiML."""
     return Response("plain text & nothing else", mimetype="text/plain")
 
 
 @application.post("/silent")
 def silent() -> Response:
-    """Say nothing."""
+    """Answer with 204."""
     return Response(status=204)

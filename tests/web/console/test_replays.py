@@ -11,7 +11,7 @@ from sms_router.store.keys import bucket_of
 from tests.end_to_end.conftest import StartRouter
 from tests.end_to_end.router_process import ACCOUNT, webhook
 from tests.end_to_end.sandbox_twilio import (
-    PERSON,
+    CONTACT,
     SHORT_DEADLINE,
     SandboxTwilio,
     report_status,
@@ -84,7 +84,7 @@ async def test_the_replay_of_an_old_message_needs_a_confirmation(
     router = start_router(environment={**twilio.environment, "CONSOLE_PASSWORD": PASSWORD})
     parameters = webhook("HOURS", ErrorCode="11200", ErrorUrl="https://sms.example.com/sms")
     await router.deliver(parameters, "/sms/fallback")
-    record = bucket_of(PERSON).message(f"{ACCOUNT}/{parameters['MessageSid']}")
+    record = bucket_of(CONTACT).message(f"{ACCOUNT}/{parameters['MessageSid']}")
     with valkey.client() as client:
         client.hincrby(record, "received", -3 * 86_400_000)
     path = f"/console/messages/{parameters['MessageSid']}/replay"
