@@ -1,4 +1,4 @@
-"""A cordon on real processes: every worker of every replica passes the short code over, restarts included."""
+"""Cordons with several routers: each worker of each replica skips the sender, also after a restart."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from tests.waiting import wait_until
 pytestmark = pytest.mark.slow
 
 CONTACTS = (f"+1415555{number:04}" for number in range(10_000))
-"""Somebody new each time, so that nobody gets so many replies that the loop guard holds them back."""
+"""A new contact for each message, so that the loop guard mutes none."""
 
 
 async def senders(router: RouterProcess, count: int = 8) -> set[str | None]:
-    """Return which numbers answer, over so many connections that each worker gets some."""
+    """Return the senders of the replies to ``count`` messages, each over its own connection."""
     answers = await asyncio.gather(
         *(router.deliver(webhook("HOURS", From=next(CONTACTS))) for _ in range(count))
     )
@@ -31,44 +31,44 @@ async def senders(router: RouterProcess, count: int = 8) -> set[str | None]:
     }
 
 
-async def test_every_worker_of_every_replica_knows_a_cordon_across_restarts_and_its_release(
+async def test_a_cordon_and_its_release_reach_every_worker_of_every_replica(
     start_router: StartRouter, valkey: PrivateValkey
 ) -> None:
-    one, other = start_router(environment={"WORKERS": "2"}), start_router(environment={"WORKERS": "2"})
-    assert await senders(one) == await senders(other) == {"12345"}
-    done = one.command("senders", "cordon", "12345", "--reason", "carrier incident", "--for", "2h")
-    assert done.returncode == 0, done.stderr
-    for router in (one, other):
-        await wait_until(partial(_only, router, "+14155550100"))
-    last = json.loads(one.command("messages", "--json", "--limit", "1").stdout)[0]
+    first, second = start_router(environment={"WORKERS": "2"}), start_router(environment={"WORKERS": "2"})
+    assert await senders(first) == await senders(second) == {"12345"}
+    result = first.command("senders", "cordon", "12345", "--reason", "carrier incident", "--for", "2h")
+    assert result.returncode == 0, result.stderr
+    for router in (first, second):
+        await wait_until(partial(_is_only_sender, router, "+14155550100"))
+    last = json.loads(first.command("messages", "--json", "--limit", "1").stdout)[0]
     assert last["trail"][0].startswith("12345: skipped: cordoned until ")
     assert last["trail"][0].endswith(" UTC: carrier incident")
 
-    other.stop()
+    second.stop()
     valkey.kill()
     valkey.start()
-    other.start()
-    assert await senders(other) == {"+14155550100"}
-    notices = json.loads((await other.fetch("/readyz")).body)["notices"]
-    assert any("12345 is cordoned until" in each for each in notices)
+    second.start()
+    assert await senders(second) == {"+14155550100"}
+    notices = json.loads((await second.fetch("/readyz")).body)["notices"]
+    assert any("12345 is cordoned until" in notice for notice in notices)
 
-    assert one.command("senders", "release", "12345").returncode == 0
-    for router in (one, other):
-        await wait_until(partial(_only, router, "12345"))
+    assert first.command("senders", "release", "12345").returncode == 0
+    for router in (first, second):
+        await wait_until(partial(_is_only_sender, router, "12345"))
 
 
-async def test_a_cordon_ends_by_itself_while_redis_is_away(
+async def test_a_cordon_ends_at_its_time_while_redis_is_down(
     start_router: StartRouter, valkey: PrivateValkey
 ) -> None:
     router = start_router()
     end = time.time() + 3
-    when = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(end + 1))
-    assert router.command("senders", "cordon", "12345", "--reason", "test", "--until", when).returncode == 0
-    await wait_until(lambda: _only(router, "+14155550100"))
+    until = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(end + 1))
+    assert router.command("senders", "cordon", "12345", "--reason", "test", "--until", until).returncode == 0
+    await wait_until(lambda: _is_only_sender(router, "+14155550100"))
     valkey.kill()
-    await wait_until(lambda: _only(router, "12345"))
+    await wait_until(lambda: _is_only_sender(router, "12345"))
     assert time.time() >= end
 
 
-async def _only(router: RouterProcess, sender: str) -> bool:
+async def _is_only_sender(router: RouterProcess, sender: str) -> bool:
     return await senders(router) == {sender}

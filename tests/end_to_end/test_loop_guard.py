@@ -1,4 +1,4 @@
-"""Two machines that answer each other, on running routers."""
+"""The loop guard of running routers mutes a contact that answers every reply."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ seconds = 600
 """
 
 
-async def rally(*routers: RouterProcess, most: int = 20, **changed: str) -> int:
-    """Text again whenever an answer comes, as an automatic responder does; return how many came."""
+async def count_replies(*routers: RouterProcess, most: int = 20, **changed: str) -> int:
+    """Answer each reply with a message, as an automatic responder does; return the number of replies."""
     for turn in range(most):
         answer = await routers[turn % len(routers)].deliver(webhook("I am out of office.", **changed))
         assert answer.status == 200
@@ -29,27 +29,27 @@ async def rally(*routers: RouterProcess, most: int = 20, **changed: str) -> int:
 
 
 @pytest.mark.slow
-async def test_two_responders_fall_silent_and_people_do_not(start_router: StartRouter) -> None:
+async def test_an_automatic_responder_is_muted_and_another_contact_is_not(start_router: StartRouter) -> None:
     routers = [start_router(GUARD), start_router(GUARD)]
-    assert await rally(*routers) == 4
+    assert await count_replies(*routers) == 4
     for router in routers:
         assert (await router.deliver(webhook("HOURS"))).body == EMPTY
     assert "We are open" in (await routers[0].deliver(webhook("HOURS", From="+14155550124"))).text
 
-    told = [line for router in routers for line in router.log.splitlines() if "loop guard" in line]
-    assert len(told) == 1, "it is said once"
-    assert "4 replies in 600 s" in told[0]
-    assert "4155550123" not in told[0]
-    figures = [(await router.fetch("/metrics")).text for router in routers]
-    assert sum('outcome="muted"} 1.0' in text or 'outcome="muted"} 2.0' in text for text in figures) == 2
-    story = json.loads(routers[0].command("messages", "--json", "--limit", "3").stdout)
-    assert any("not sent, by the loop guard" in line for each in story for line in each["trail"])
+    lines = [line for router in routers for line in router.log.splitlines() if "loop guard" in line]
+    assert len(lines) == 1, "it is logged once"
+    assert "4 replies in 600 s" in lines[0]
+    assert "4155550123" not in lines[0]
+    metrics = [(await router.fetch("/metrics")).text for router in routers]
+    assert sum('outcome="muted"} 1.0' in text or 'outcome="muted"} 2.0' in text for text in metrics) == 2
+    records = json.loads(routers[0].command("messages", "--json", "--limit", "3").stdout)
+    assert any("not sent, by the loop guard" in line for record in records for line in record["trail"])
 
 
 @pytest.mark.slow
-async def test_opt_out_words_are_answered_however_many_replies_there_were(start_router: StartRouter) -> None:
+async def test_opt_out_words_of_a_muted_contact_are_answered(start_router: StartRouter) -> None:
     router = start_router(GUARD)
-    assert await rally(router) == 4
+    assert await count_replies(router) == 4
     assert "<Message" in (await router.deliver(webhook("HELP"))).text
     assert "<Message" in (await router.deliver(webhook("STOP"))).text
     assert (await router.deliver(webhook("HOURS"))).body == EMPTY
@@ -57,7 +57,7 @@ async def test_opt_out_words_are_answered_however_many_replies_there_were(start_
 
 
 @pytest.mark.slow
-async def test_the_person_may_be_told_once(start_router: StartRouter) -> None:
+async def test_the_configured_reply_is_sent_once_to_a_muted_contact(start_router: StartRouter) -> None:
     router = start_router(GUARD + 'reply = "Let us both rest."')
     for _ in range(4):
         await router.deliver(webhook("HOURS"))
@@ -73,23 +73,23 @@ async def test_without_redis_each_worker_counts_for_itself(
     start_router: StartRouter, valkey: PrivateValkey
 ) -> None:
     router = start_router(GUARD)
-    await router.deliver(webhook("HOURS", From="+14155550199"))  # the senders are known from now on
+    await router.deliver(webhook("HOURS", From="+14155550199"))  # the worker reads the senders
     valkey.kill()
-    assert await rally(router) == 4
+    assert await count_replies(router) == 4
     assert "<Message" in (await router.deliver(webhook("HELP"))).text
 
 
 @pytest.mark.slow
-async def test_a_failed_handler_of_a_muted_person_is_a_dead_letter_still(start_router: StartRouter) -> None:
+async def test_a_failed_handler_of_a_muted_contact_is_a_dead_letter(start_router: StartRouter) -> None:
     router = start_router(GUARD)
-    assert await rally(router) == 4
+    assert await count_replies(router) == 4
     broken = webhook("BROKEN")
     assert (await router.deliver(broken)).body == EMPTY
-    letters = json.loads(router.command("messages", "--failed", "--json").stdout)
-    assert [each["sid"] for each in letters] == [broken["MessageSid"]]
+    dead_letters = json.loads(router.command("messages", "--failed", "--json").stdout)
+    assert [dead_letter["sid"] for dead_letter in dead_letters] == [broken["MessageSid"]]
 
 
 @pytest.mark.slow
-async def test_the_guard_can_be_off(start_router: StartRouter) -> None:
+async def test_the_loop_guard_can_be_switched_off(start_router: StartRouter) -> None:
     router = start_router("[loop_guard]\nreplies = 0\n")
-    assert await rally(router) == 20
+    assert await count_replies(router) == 20

@@ -1,4 +1,4 @@
-"""The metrics of two workers, as one scraper with one connection reads them from one of the two."""
+"""The metrics of two workers: each of them serves the figures of both."""
 
 from __future__ import annotations
 
@@ -23,43 +23,43 @@ class Scraper:
     router: RouterProcess
     session: aiohttp.ClientSession
 
-    async def up(self) -> bool:
-        """Tell whether the metrics say that Redis serves."""
+    async def is_redis_up(self) -> bool:
+        """Whether Redis is up according to the metrics of all workers."""
         async with self.session.get(f"{self.router.url}/metrics") as response:
-            told = re.search("^sms_router_store_up (.*)$", await response.text(), re.MULTILINE)
-        assert told is not None
-        return float(told[1]) == 1
+            metric = re.search("^sms_router_store_up (.*)$", await response.text(), re.MULTILINE)
+        assert metric is not None
+        return float(metric[1]) == 1
 
-    async def down_after_a_message(self) -> bool:
-        """Send a message, which meets the frozen Redis, and look."""
+    async def is_redis_down_after_a_message(self) -> bool:
+        """Deliver a message, so that a worker notices that Redis is frozen; whether the metrics show it."""
         await self.router.deliver(webhook())
-        return not await self.up()
+        return not await self.is_redis_up()
 
-    async def up_with_two_workers(self, but: int = 0) -> bool:
-        """Tell whether Redis serves two workers, of which none is the process ``but``."""
-        return await self.up() and len(self.workers) == 2 and but not in self.workers
+    async def is_redis_up_for_two_workers(self, killed: int = 0) -> bool:
+        """Whether Redis is up according to two workers, neither of which is the killed process."""
+        return await self.is_redis_up() and len(self.workers) == 2 and killed not in self.workers
 
     @property
     def workers(self) -> set[int]:
-        """The processes whose gauges are shown."""
+        """The ids of the processes whose gauges are served."""
         folder = self.router.metrics_dir
         assert folder is not None
         return {int(file.stem.rpartition("_")[2]) for file in folder.glob("gauge_livemin_*.db")}
 
 
 @pytest.mark.slow
-async def test_any_worker_tells_what_all_of_them_see_and_forgets_the_dead(
+async def test_a_worker_serves_the_metrics_of_all_workers_without_those_of_a_killed_one(
     start_router: StartRouter, valkey: PrivateValkey
 ) -> None:
     router = start_router(environment={"WORKERS": "2"})
     async with aiohttp.ClientSession() as session:
         scraper = Scraper(router, session)
-        await wait_until(scraper.up_with_two_workers)
+        await wait_until(scraper.is_redis_up_for_two_workers)
         valkey.freeze()
-        await wait_until(scraper.down_after_a_message)
+        await wait_until(scraper.is_redis_down_after_a_message)
         killed = min(scraper.workers)
         os.kill(killed, signal.SIGKILL)
         valkey.thaw()
     async with aiohttp.ClientSession() as session:
         scraper = Scraper(router, session)
-        await wait_until(lambda: scraper.up_with_two_workers(but=killed))
+        await wait_until(lambda: scraper.is_redis_up_for_two_workers(killed))
