@@ -1,4 +1,4 @@
-"""One message, one answer: whoever delivers it, how often, and to which process."""
+"""Each message is handled once and has one answer, for any number of deliveries to any router process."""
 
 from __future__ import annotations
 
@@ -6,42 +6,42 @@ import asyncio
 import json
 import os
 import signal
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import aiohttp
 import pytest
 
 from tests.end_to_end.conftest import StartRouter
-from tests.end_to_end.router_process import HttpResponse, RouterProcess, webhook
-from tests.waiting import wait_until
+from tests.end_to_end.router_process import HttpResponse, webhook
 
-FAILED = {"ErrorCode": "11200", "ErrorUrl": "https://sms.example.com/sms"}
+FALLBACK_PARAMETERS = {"ErrorCode": "11200", "ErrorUrl": "https://sms.example.com/sms"}
 
 
 async def test_fifty_deliveries_to_two_processes_run_the_handler_once(start_router: StartRouter) -> None:
     routers = [start_router(), start_router()]
     parameters = webhook("COUNT 0.3")
 
-    def delivery(number: int) -> asyncio.Task[HttpResponse]:
+    def deliver(number: int) -> asyncio.Task[HttpResponse]:
         router = routers[number % 2]
         if number % 4 < 2:
             return asyncio.create_task(router.deliver(parameters))
-        return asyncio.create_task(router.deliver({**parameters, **FAILED}, path="/sms/fallback"))
+        return asyncio.create_task(
+            router.deliver({**parameters, **FALLBACK_PARAMETERS}, path="/sms/fallback")
+        )
 
-    first = delivery(0)
-    await wait_until(_has_run(routers[0], 1))
-    answers = await asyncio.gather(first, *(delivery(number) for number in range(1, 50)))
+    first = deliver(0)
+    await routers[0].wait_for_runs()
+    answers = await asyncio.gather(first, *(deliver(number) for number in range(1, 50)))
     assert {answer.status for answer in answers} == {200}
     assert len({answer.body for answer in answers}) == 1
     assert "run by" in answers[0].text
     assert routers[0].runs == [parameters["MessageSid"]]
-    again = await routers[1].deliver({**parameters, **FAILED}, path="/sms/fallback")
+    again = await routers[1].deliver({**parameters, **FALLBACK_PARAMETERS}, path="/sms/fallback")
     assert again.body == answers[0].body
 
 
 @pytest.mark.slow
-async def test_deliveries_that_arrive_in_the_same_moment_run_the_handler_once(
+async def test_simultaneous_deliveries_run_the_handler_once(
     start_router: StartRouter,
 ) -> None:
     routers = [start_router(), start_router()]
@@ -54,68 +54,68 @@ async def test_deliveries_that_arrive_in_the_same_moment_run_the_handler_once(
     assert sorted(routers[0].runs) == sorted(message["MessageSid"] for message in messages)
 
 
-async def test_a_killed_workers_message_is_answered_by_the_other_through_the_fallback(
+async def test_the_fallback_answers_the_message_of_a_killed_worker(
     start_router: StartRouter,
 ) -> None:
     routers = [start_router(), start_router()]
     parameters = webhook("HOLD /never")
     lost = asyncio.create_task(routers[0].deliver(parameters))
-    await wait_until(_has_run(routers[0], 1))
+    await routers[0].wait_for_runs()
     routers[0].kill()
     with pytest.raises(aiohttp.ClientError):
         await lost
-    answer = await routers[1].deliver({**parameters, **FAILED}, path="/sms/fallback")
+    answer = await routers[1].deliver({**parameters, **FALLBACK_PARAMETERS}, path="/sms/fallback")
     assert "We will answer soon." in answer.text
     again = await routers[1].deliver(parameters)
     assert again.body == answer.body
     assert routers[1].runs == [parameters["MessageSid"]]
-    letters = json.loads(routers[1].command("messages", "--failed", "--json").stdout)
-    assert letters[0]["sid"] == parameters["MessageSid"]
-    assert "11200" in letters[0]["cause"]
+    dead_letters = json.loads(routers[1].command("messages", "--failed", "--json").stdout)
+    assert dead_letters[0]["sid"] == parameters["MessageSid"]
+    assert "11200" in dead_letters[0]["cause"]
 
 
 @pytest.mark.slow
-async def test_a_twin_on_the_inbound_url_takes_over_from_a_killed_worker(
+async def test_a_duplicate_on_the_inbound_url_is_handled_after_a_worker_was_killed(
     start_router: StartRouter, tmp_path: Path
 ) -> None:
     routers = [start_router(), start_router()]
-    parameters = webhook(f"HOLD {tmp_path / 'go'}")
+    parameters = webhook(f"HOLD {tmp_path / 'release'}")
     lost = asyncio.create_task(routers[0].deliver(parameters))
-    await wait_until(_has_run(routers[0], 1))
-    twin = asyncio.create_task(routers[1].deliver(parameters))
+    await routers[0].wait_for_runs()
+    duplicate = asyncio.create_task(routers[1].deliver(parameters))
     routers[0].kill()
-    (tmp_path / "go").touch()
+    (tmp_path / "release").touch()
     with pytest.raises(aiohttp.ClientError):
         await lost
-    assert "released" in (await twin).text
+    assert "released" in (await duplicate).text
     assert len(routers[1].runs) == 2
 
 
 @pytest.mark.slow
-async def test_a_live_workers_lease_is_renewed_for_as_long_as_its_handler_works(
-    start_router: StartRouter, tmp_path: Path
-) -> None:
+async def test_a_lease_is_renewed_while_the_handler_runs(start_router: StartRouter, tmp_path: Path) -> None:
     routers = [start_router(), start_router()]
-    parameters = webhook(f"HOLD {tmp_path / 'go'}")
+    parameters = webhook(f"HOLD {tmp_path / 'release'}")
     first = asyncio.create_task(routers[0].deliver(parameters))
-    await wait_until(_has_run(routers[0], 1))
-    twin = asyncio.create_task(routers[1].deliver(parameters))
-    await asyncio.sleep(4.5)  # longer than a lease lives without being renewed
-    (tmp_path / "go").touch()
-    assert (await first).body == (await twin).body
+    await routers[0].wait_for_runs()
+    duplicate = asyncio.create_task(routers[1].deliver(parameters))
+    await asyncio.sleep(4.5)  # longer than a lease that is not renewed
+    (tmp_path / "release").touch()
+    assert (await first).body == (await duplicate).body
     assert len(routers[0].runs) == 1
 
 
-async def test_the_fallback_alone_answers_what_nobody_has_seen(start_router: StartRouter) -> None:
+async def test_the_fallback_reply_answers_a_message_that_no_worker_has_received(
+    start_router: StartRouter,
+) -> None:
     router = start_router()
     parameters = webhook("COUNT")
-    answer = await router.deliver({**parameters, **FAILED}, path="/sms/fallback")
+    answer = await router.deliver({**parameters, **FALLBACK_PARAMETERS}, path="/sms/fallback")
     assert "We will answer soon." in answer.text
     assert (await router.deliver(parameters)).body == answer.body
     assert router.runs == []
 
 
-async def test_a_raising_handler_gives_the_error_reply_and_a_dead_letter(start_router: StartRouter) -> None:
+async def test_a_failed_handler_gives_the_error_reply_and_a_dead_letter(start_router: StartRouter) -> None:
     router = start_router()
     parameters = webhook("BOOM")
     answer = await router.deliver(parameters)
@@ -124,9 +124,9 @@ async def test_a_raising_handler_gives_the_error_reply_and_a_dead_letter(start_r
     assert "secret" not in answer.text
     listing = router.command("messages", "--failed", "--json")
     assert listing.returncode == 0
-    letters = json.loads(listing.stdout)
-    assert [letter["sid"] for letter in letters] == [parameters["MessageSid"]]
-    assert "RuntimeError" in letters[0]["cause"]
+    dead_letters = json.loads(listing.stdout)
+    assert [dead_letter["sid"] for dead_letter in dead_letters] == [parameters["MessageSid"]]
+    assert "RuntimeError" in dead_letters[0]["cause"]
 
 
 async def test_a_handler_cannot_end_the_worker(start_router: StartRouter) -> None:
@@ -135,21 +135,21 @@ async def test_a_handler_cannot_end_the_worker(start_router: StartRouter) -> Non
     assert (await router.deliver(webhook("THREAD"))).text.count("from a thread") == 1
 
 
-async def test_twilio_is_asked_to_call_the_fallback_where_that_is_configured(
+async def test_a_failed_handler_is_answered_502_where_the_fallback_url_is_configured(
     start_router: StartRouter,
 ) -> None:
     routers = [start_router('on_error = "twilio-fallback"'), start_router('on_error = "twilio-fallback"')]
     parameters = webhook("BOOM")
-    refused = await routers[0].deliver(parameters)
-    assert (refused.status, refused.body) == (502, b"")
+    first = await routers[0].deliver(parameters)
+    assert (first.status, first.body) == (502, b"")
     assert (await routers[1].deliver(parameters)).status == 502
-    answer = await routers[1].deliver({**parameters, **FAILED}, path="/sms/fallback")
+    answer = await routers[1].deliver({**parameters, **FALLBACK_PARAMETERS}, path="/sms/fallback")
     assert "We will answer soon." in answer.text
     assert (await routers[0].deliver(parameters)).body == answer.body
     assert len(routers[0].runs) == 1
 
 
-async def test_a_reply_of_several_messages_escapes_and_numbers_them(start_router: StartRouter) -> None:
+async def test_several_messages_of_a_reply_are_escaped_and_numbered(start_router: StartRouter) -> None:
     answer = await start_router().deliver(webhook("PICTURES"))
     assert "<Body>one &amp; two</Body><Media>https://example.com/a.png?b=1&amp;c=2</Media>" in answer.text
     assert "&lt;three&gt;" in answer.text
@@ -170,28 +170,21 @@ async def test_a_reply_of_several_messages_escapes_and_numbers_them(start_router
         ({"Body": "PICTURES", "From": "+447700900123", "FromCountry": "GB"}, "+12125550100"),
     ],
 )
-async def test_the_answer_leaves_from_the_right_number(
+async def test_the_reply_has_the_best_sender(
     start_router: StartRouter, changed: dict[str, str], sender: str
 ) -> None:
     answer = await start_router().deliver(webhook(**{"body": changed.pop("Body", "HOURS"), **changed}))
     assert f'from="{sender}"' in answer.text
 
 
-async def test_a_stop_finishes_what_is_in_flight(start_router: StartRouter, tmp_path: Path) -> None:
+async def test_a_stop_waits_for_a_running_handler(start_router: StartRouter, tmp_path: Path) -> None:
     router = start_router()
-    parameters = webhook(f"HOLD {tmp_path / 'go'}")
+    parameters = webhook(f"HOLD {tmp_path / 'release'}")
     answering = asyncio.create_task(router.deliver(parameters))
-    await wait_until(_has_run(router, 1))
+    await router.wait_for_runs()
     assert router.process is not None
     os.kill(router.process.pid, signal.SIGTERM)
     await asyncio.sleep(0.3)
-    (tmp_path / "go").touch()
+    (tmp_path / "release").touch()
     assert "released" in (await answering).text
     assert router.stop() == 0
-
-
-def _has_run(router: RouterProcess, count: int) -> Callable[[], Awaitable[bool]]:
-    async def check() -> bool:
-        return len(router.runs) >= count
-
-    return check

@@ -1,11 +1,10 @@
-"""What leaves by REST, seen from the phone: late answers, replies sent once more, and every way to fail."""
+"""Replies that are sent by REST, as they arrive on the phone: late replies, re-routed replies, API errors."""
 
 from __future__ import annotations
 
 import asyncio
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 import redis
@@ -25,73 +24,73 @@ from tests.end_to_end.sandbox_twilio import (
 from tests.store.private_valkey import PrivateValkey
 from tests.waiting import wait_until
 
-# --- late answers ---
+# --- late replies ---
 
 
-async def test_a_late_answer_leaves_once_by_itself(
+async def test_a_late_reply_is_sent_once(
     start_router: StartRouter, twilio: SandboxTwilio, tmp_path: Path
 ) -> None:
     router = start_router(SHORT_DEADLINE, twilio.environment)
-    parameters = webhook(f"HOLD {tmp_path / 'go'}")
+    parameters = webhook(f"HOLD {tmp_path / 'release'}")
     answer = await router.deliver(parameters)
     assert answer.body == EMPTY
     assert await twilio.phone_messages() == []
-    (tmp_path / "go").touch()
+    (tmp_path / "release").touch()
     await twilio.expect_messages(("12345", "released"))
     assert (await router.deliver(parameters)).body == EMPTY
     assert router.runs == [parameters["MessageSid"]]
 
 
 @pytest.mark.slow
-async def test_late_work_of_a_killed_worker_is_finished_by_another(
+async def test_a_late_reply_of_a_killed_worker_is_sent_by_another(
     start_router: StartRouter, twilio: SandboxTwilio, tmp_path: Path
 ) -> None:
-    one, other = (
+    first, second = (
         start_router(SHORT_DEADLINE, twilio.environment),
         start_router(SHORT_DEADLINE, twilio.environment),
     )
-    parameters = webhook(f"HOLD {tmp_path / 'go'}")
-    assert (await one.deliver(parameters)).body == EMPTY
-    one.kill()
-    (tmp_path / "go").touch()
+    parameters = webhook(f"HOLD {tmp_path / 'release'}")
+    assert (await first.deliver(parameters)).body == EMPTY
+    first.kill()
+    (tmp_path / "release").touch()
     await twilio.expect_messages(("12345", "released"))
-    assert other.runs == [parameters["MessageSid"]] * 2
+    assert second.runs == [parameters["MessageSid"]] * 2
 
 
 @pytest.mark.slow
-async def test_late_work_survives_a_stop_and_a_start(
+async def test_a_late_reply_is_sent_after_a_restart(
     start_router: StartRouter, twilio: SandboxTwilio, tmp_path: Path
 ) -> None:
     router = start_router(SHORT_DEADLINE, twilio.environment)
-    parameters = webhook(f"HOLD {tmp_path / 'go'}")
+    parameters = webhook(f"HOLD {tmp_path / 'release'}")
     assert (await router.deliver(parameters)).body == EMPTY
     assert router.stop() == 0
     assert await twilio.phone_messages() == []
-    (tmp_path / "go").touch()
+    (tmp_path / "release").touch()
     router.start()
     await twilio.expect_messages(("12345", "released"))
 
 
 @pytest.mark.slow
-async def test_whoever_waits_for_a_busy_twin_does_not_lose_its_answer(
+async def test_a_reply_is_sent_by_rest_when_a_duplicate_got_the_empty_answer(
     start_router: StartRouter, twilio: SandboxTwilio, tmp_path: Path
 ) -> None:
-    """The other replica's deadline comes first: it answers nothing, and the reply in time leaves by REST."""
-    one, other = (
+    """The deadline of the second replica, which has the duplicate, comes before the reply."""
+    first, second = (
         start_router("inline_deadline = 6", twilio.environment),
         start_router(SHORT_DEADLINE, twilio.environment),
     )
-    parameters = webhook(f"HOLD {tmp_path / 'go'}")
-    first = asyncio.create_task(one.deliver(parameters))
-    await wait_until(_has_run(one))
-    assert (await other.deliver(parameters)).body == EMPTY
-    (tmp_path / "go").touch()
-    assert (await first).body == EMPTY
+    parameters = webhook(f"HOLD {tmp_path / 'release'}")
+    original = asyncio.create_task(first.deliver(parameters))
+    await first.wait_for_runs()
+    assert (await second.deliver(parameters)).body == EMPTY
+    (tmp_path / "release").touch()
+    assert (await original).body == EMPTY
     await twilio.expect_messages(("12345", "released"))
 
 
 @pytest.mark.slow
-async def test_a_handler_that_fails_after_the_deadline_says_so(
+async def test_a_handler_that_fails_after_the_deadline_gives_the_error_reply_and_a_dead_letter(
     start_router: StartRouter, twilio: SandboxTwilio
 ) -> None:
     router = start_router(SHORT_DEADLINE, twilio.environment)
@@ -102,44 +101,44 @@ async def test_a_handler_that_fails_after_the_deadline_says_so(
 
 
 @pytest.mark.slow
-async def test_nothing_late_reaches_somebody_who_has_opted_out(
+async def test_a_late_reply_is_not_sent_after_an_opt_out(
     start_router: StartRouter, twilio: SandboxTwilio, tmp_path: Path
 ) -> None:
     router = start_router(SHORT_DEADLINE, twilio.environment)
-    assert (await router.deliver(webhook(f"HOLD {tmp_path / 'go'}"))).body == EMPTY
+    assert (await router.deliver(webhook(f"HOLD {tmp_path / 'release'}"))).body == EMPTY
     await router.deliver(webhook("STOP"))
-    (tmp_path / "go").touch()
+    (tmp_path / "release").touch()
     await twilio.expect_messages()
 
 
 @pytest.mark.slow
-async def test_what_is_too_late_is_a_dead_letter(
+async def test_a_handler_over_the_late_limit_is_stopped_and_its_message_a_dead_letter(
     start_router: StartRouter, twilio: SandboxTwilio, tmp_path: Path
 ) -> None:
     router = start_router(f"{SHORT_DEADLINE}\nlate_limit = 1", twilio.environment)
-    parameters = webhook(f"HOLD {tmp_path / 'go'}")
+    parameters = webhook(f"HOLD {tmp_path / 'release'}")
     assert (await router.deliver(parameters)).body == EMPTY
-    await wait_for_causes(router, parameters["MessageSid"], "still at work after 1 s, and stopped")
-    (tmp_path / "go").touch()
+    await wait_for_causes(router, parameters["MessageSid"], "still running after 1 s, and stopped")
+    (tmp_path / "release").touch()
     await twilio.expect_messages()
 
 
-# --- sent once more ---
+# --- re-routed replies ---
 
 
-async def failing_reply(router: RouterProcess, code: str = "30006") -> str:
-    """Have a reply fail; return the sid of the message that was answered."""
+async def fail_reply(router: RouterProcess, code: str = "30006") -> str:
+    """Report a failed delivery of a reply; return the sid of the inbound message."""
     parameters = webhook("HOURS")
     assert "9 to 5" in text_of(await router.deliver(parameters))
     await report_status(router, f"{parameters['MessageSid']}.0", "undelivered", code)
     return parameters["MessageSid"]
 
 
-async def test_what_the_short_code_cannot_deliver_leaves_from_a_long_code(
+async def test_a_reply_that_the_short_code_cannot_deliver_is_sent_from_a_long_code(
     start_router: StartRouter, twilio: SandboxTwilio
 ) -> None:
     router = start_router(environment=twilio.environment)
-    sid = await failing_reply(router)
+    sid = await fail_reply(router)
     await twilio.expect_messages(("+14155550100", "We are open 9 to 5, SAN FRANCISCO."))
     await report_status(router, f"{sid}.0.again", "undelivered", "30003", From="+14155550100")
     await wait_for_causes(router, sid, "re-routed to +14155550100, which failed as well")
@@ -148,49 +147,52 @@ async def test_what_the_short_code_cannot_deliver_leaves_from_a_long_code(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("code", ["30007", "30005", "30008", "99999"])
-async def test_no_other_failure_is_sent_again(
+async def test_other_errors_do_not_re_route_the_reply(
     start_router: StartRouter, twilio: SandboxTwilio, code: str
 ) -> None:
     router = start_router(environment=twilio.environment)
-    await failing_reply(router, code)
+    await fail_reply(router, code)
     await twilio.expect_messages()
 
 
 @pytest.mark.slow
-async def test_it_can_be_switched_off(start_router: StartRouter, twilio: SandboxTwilio) -> None:
+async def test_re_routing_can_be_switched_off(start_router: StartRouter, twilio: SandboxTwilio) -> None:
     router = start_router("reroute = false", twilio.environment)
-    await failing_reply(router)
+    await fail_reply(router)
     await twilio.expect_messages()
 
 
 @pytest.mark.slow
-async def test_two_replicas_told_the_same_send_it_once(
+async def test_duplicates_of_a_receipt_at_two_replicas_re_route_the_reply_once(
     start_router: StartRouter, twilio: SandboxTwilio
 ) -> None:
-    one, other = start_router(environment=twilio.environment), start_router(environment=twilio.environment)
+    first, second = (
+        start_router(environment=twilio.environment),
+        start_router(environment=twilio.environment),
+    )
     parameters = webhook("HOURS")
-    await one.deliver(parameters)
+    await first.deliver(parameters)
     outgoing, reply = "SM" + "e" * 32, f"{parameters['MessageSid']}.0"
     await asyncio.gather(
         *(
             report_status(router, reply, "undelivered", "30006", MessageSid=outgoing)
-            for router in (one, other) * 5
+            for router in (first, second) * 5
         )
     )
     await twilio.expect_messages(("+14155550100", "We are open 9 to 5, SAN FRANCISCO."))
 
 
 @pytest.mark.slow
-async def test_a_repeated_30003_is_believed_and_then_sent_again(
-    start_router: StartRouter, twilio: SandboxTwilio
-) -> None:
+async def test_the_second_30003_re_routes_the_reply(start_router: StartRouter, twilio: SandboxTwilio) -> None:
     router = start_router(environment=twilio.environment)
     for _ in range(2):
-        await failing_reply(router, "30003")
+        await fail_reply(router, "30003")
     await twilio.expect_messages(("+14155550100", "We are open 9 to 5, SAN FRANCISCO."))
 
 
-async def test_nobody_on_the_opt_out_list_gets_it(start_router: StartRouter, twilio: SandboxTwilio) -> None:
+async def test_a_reply_is_not_re_routed_after_an_opt_out(
+    start_router: StartRouter, twilio: SandboxTwilio
+) -> None:
     router = start_router(environment=twilio.environment)
     parameters = webhook("HOURS")
     await router.deliver(parameters)
@@ -199,69 +201,67 @@ async def test_nobody_on_the_opt_out_list_gets_it(start_router: StartRouter, twi
     await twilio.expect_messages()
 
 
-# --- Twilio's API in trouble ---
+# --- errors of Twilio's API ---
 
 
-async def test_twilio_s_500_is_not_answered_with_a_second_try(
+async def test_a_request_that_twilio_answers_500_is_not_repeated(
     start_router: StartRouter, twilio: SandboxTwilio
 ) -> None:
     router = start_router(environment=twilio.environment)
     await twilio.add_fault(kind="status", status=500, after=True, count=1)
-    sid = await failing_reply(router)
+    sid = await fail_reply(router)
     await wait_for_causes(router, sid, "may have been sent, and is not sent again")
     await twilio.expect_messages(("+14155550100", "We are open 9 to 5, SAN FRANCISCO."))
 
 
 @pytest.mark.slow
-async def test_429_is_tried_again_until_it_is_taken(start_router: StartRouter, twilio: SandboxTwilio) -> None:
+async def test_a_request_that_twilio_answers_429_is_repeated_until_it_succeeds(
+    start_router: StartRouter, twilio: SandboxTwilio
+) -> None:
     router = start_router(environment=twilio.environment)
     await twilio.add_fault(kind="status", status=429, count=2)
-    await failing_reply(router)
+    await fail_reply(router)
     await twilio.expect_messages(("+14155550100", "We are open 9 to 5, SAN FRANCISCO."))
 
 
 @pytest.mark.slow
-async def test_a_crash_between_the_mark_and_the_answer_sends_nothing_twice(
+async def test_a_crash_during_the_request_to_twilio_sends_nothing_twice(
     start_router: StartRouter, twilio: SandboxTwilio, valkey: PrivateValkey
 ) -> None:
-    one, other = start_router(environment=twilio.environment), start_router(environment=twilio.environment)
+    first, second = (
+        start_router(environment=twilio.environment),
+        start_router(environment=twilio.environment),
+    )
     await twilio.add_fault(kind="hang", after=True)
-    sid = await failing_reply(one)
+    sid = await fail_reply(first)
     key = bucket_of(CONTACT).message(f"{ACCOUNT}/{sid}")
     with redis.Redis.from_url(valkey.url) as client:
 
-        async def marked() -> bool:
+        async def is_marked() -> bool:
             return b'"sending"' in (client.hget(key, "send:0.again") or b"")
 
-        await wait_until(marked)
-        one.kill()
-        other.kill()
+        await wait_until(is_marked)
+        first.kill()
+        second.kill()
         await twilio.add_fault(kind="slow", seconds=0)
         for entry in client.zrange(bucket_of(CONTACT).outbox, 0, -1):
-            client.zadd(bucket_of(CONTACT).outbox, {entry: 0})  # as if its time had come
-    other.start()
-    await wait_for_causes(other, sid, "the worker that was sending it is gone")
+            client.zadd(bucket_of(CONTACT).outbox, {entry: 0})  # due now
+    second.start()
+    await wait_for_causes(second, sid, "the worker that was sending it is gone")
     assert len(await twilio.phone_messages()) <= 1
 
 
-def _has_run(router: RouterProcess) -> Any:
-    async def has_run() -> bool:
-        return bool(router.runs)
-
-    return has_run
-
-
 @pytest.mark.slow
-async def test_late_answers_to_a_machine_that_answers_them_end(
+async def test_late_replies_to_an_automatic_responder_are_stopped_by_the_loop_guard(
     start_router: StartRouter, twilio: SandboxTwilio
 ) -> None:
     router = start_router(f"{SHORT_DEADLINE}\n[loop_guard]\nreplies = 2\nseconds = 600", twilio.environment)
     for number in range(3):
         assert (await router.deliver(webhook("COUNT 1"))).body == EMPTY
-        await wait_until(partial(_log_tells, router, number))
+        await wait_until(partial(_is_sent_or_muted, router, number))
     assert len(await twilio.phone_messages()) == 2
 
 
-async def _log_tells(router: RouterProcess, turn: int) -> bool:
-    """Tell whether so many late answers have left, or the guard has held one back."""
+async def _is_sent_or_muted(router: RouterProcess, turn: int) -> bool:
+    """Whether the log has the late reply of a turn or, in the last turn, the loop guard."""
     return "loop guard:" in router.log if turn == 2 else router.log.count(" left from ") > turn

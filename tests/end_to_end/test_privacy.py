@@ -1,4 +1,4 @@
-"""What a running router keeps of people, and for how long."""
+"""Retention and deletion of personal data by a running router."""
 
 from __future__ import annotations
 
@@ -23,21 +23,22 @@ from tests.waiting import wait_until
 
 pytestmark = pytest.mark.slow
 
-LONG_AGO = 3 * 86_400_000
+THREE_DAYS = 3 * 86_400_000
+"""In milliseconds."""
 
 
-def age(client: Any, sid: str) -> None:
-    """Make a message older than it is, as if it had come three days ago."""
+def make_older(client: Any, sid: str) -> None:
+    """Set the time of a message back by three days."""
     bucket, reference = bucket_of(CONTACT), f"{ACCOUNT}/{sid}"
     for entry, fields in client.xrange(bucket.journal):
         if fields[b"message"].decode() == reference:
             client.delete(bucket.journal)
-            received = int(entry.partition(b"-")[0]) - LONG_AGO
+            received = int(entry.partition(b"-")[0]) - THREE_DAYS
             client.xadd(bucket.journal, {"message": reference}, id=f"{received}-0")
-    client.hincrby(bucket.message(reference), "received", -LONG_AGO)
+    client.hincrby(bucket.message(reference), "received", -THREE_DAYS)
 
 
-async def test_a_router_takes_old_texts_out_and_leaves_the_story(
+async def test_the_text_of_an_old_message_is_deleted_and_its_record_is_not(
     start_router: StartRouter, twilio: SandboxTwilio, valkey: PrivateValkey
 ) -> None:
     router = start_router(environment=twilio.environment)
@@ -46,17 +47,18 @@ async def test_a_router_takes_old_texts_out_and_leaves_the_story(
     await router.deliver(parameters)
     router.stop()
     with redis.Redis.from_url(valkey.url) as client:
-        age(client, sid)
+        make_older(client, sid)
     router = start_router("body_retention_days = 2", twilio.environment)
 
-    async def gone() -> bool:
+    async def is_deleted() -> bool:
         return bool(show_message(router, sid)["body"] == "(no longer kept)")
 
-    await wait_until(gone)
-    told = show_message(router, sid)
-    assert (told["from"], told["outcome"], told["rule"], told["answer"]) == (CONTACT, "reply", "HOURS", [])
-    assert told["trail"][0].startswith("12345: chosen: ")
-    assert "texts removed" in [step["what"] for step in told["story"]]
+    await wait_until(is_deleted)
+    record = show_message(router, sid)
+    assert (record["from"], record["outcome"], record["rule"]) == (CONTACT, "reply", "HOURS")
+    assert record["answer"] == []
+    assert record["trail"][0].startswith("12345: chosen: ")
+    assert "texts removed" in [step["what"] for step in record["story"]]
     refused = router.command("replay", sid, "--max-age", "9d")
     assert refused.returncode == 1
     assert "its text is no longer kept" in refused.stdout
@@ -64,7 +66,7 @@ async def test_a_router_takes_old_texts_out_and_leaves_the_story(
     assert show_message(router, sid)["body"] == "(no longer kept)"
 
 
-async def test_nothing_of_a_forgotten_person_is_in_redis_or_in_the_log(
+async def test_a_deleted_contact_is_neither_in_redis_nor_in_the_log(
     start_router: StartRouter, twilio: SandboxTwilio, valkey: PrivateValkey
 ) -> None:
     router = start_router(environment=twilio.environment)
@@ -76,14 +78,14 @@ async def test_nothing_of_a_forgotten_person_is_in_redis_or_in_the_log(
         sids.append(parameters["MessageSid"])
     await report_status(router, f"{sids[0]}.0", "undelivered", "30006")
     await wait_for_causes(router, sids[0], "Twilio answered 400")
-    forgotten = router.command("messages", "forget", CONTACT, "--yes", "--json")
-    assert forgotten.returncode == 0, forgotten.stderr
-    removed = json.loads(forgotten.stdout)["removed"]
+    result = router.command("messages", "forget", CONTACT, "--yes", "--json")
+    assert result.returncode == 0, result.stderr
+    removed = json.loads(result.stdout)["removed"]
     assert (removed["messages"], removed["receipts"], removed["contact"]) == (3, 1, 1)
     with redis.Redis.from_url(valkey.url) as client:
-        names = b" ".join(client.scan_iter())
-        assert CONTACT[1:].encode() not in names
-        assert not any(sid.encode() in names for sid in sids)
+        keys = b" ".join(client.scan_iter())
+        assert CONTACT[1:].encode() not in keys
+        assert not any(sid.encode() in keys for sid in sids)
         bucket = bucket_of(CONTACT)
         assert (client.xlen(bucket.journal), client.xlen(bucket.dead_letters)) == (0, 0)
     assert CONTACT not in router.log
