@@ -35,7 +35,7 @@ def _rfc2822(value: object) -> bool:
 
 @formats.checks("uri")
 def _uri(value: object) -> bool:
-    return not isinstance(value, str) or bool(re.match(r"https?://[^/]+/|/2010-04-01/", value))
+    return not isinstance(value, str) or bool(re.match(r"https?://[^/]+(/|$)|/2010-04-01/", value))
 
 
 @formats.checks("http-method")
