@@ -179,14 +179,21 @@ SAME = ReplyFrom.SAME_NUMBER
             [US_CODE, SAN_FRANCISCO],
             request(preferred="+14155550001"),
             SAN_FRANCISCO,
-            "+14155550001: chosen: the handler requests it",
-            id="the sender that the handler requests is chosen",
+            "+14155550001: chosen: the reply names it as its sender",
+            id="the sender that the reply names is chosen",
+        ),
+        pytest.param(
+            [US_CODE, SAN_FRANCISCO],
+            request(texted="+14155550001", preferred="+14155550001"),
+            SAN_FRANCISCO,
+            "+14155550001: chosen: the texted number, which the reply names",
+            id="an opt-out reply leaves from the texted number",
         ),
         pytest.param(
             [US_CODE, SAN_FRANCISCO],
             request(preferred="+12125550003"),
             US_CODE,
-            "+12125550003: skipped: the handler requests it, but it is not in the Sender Pool",
+            "+12125550003: skipped: the reply names it as its sender, but it is not in the Sender Pool",
             id="a requested sender outside the Sender Pool is skipped",
         ),
         pytest.param(
@@ -214,8 +221,9 @@ SAME = ReplyFrom.SAME_NUMBER
             [US_CODE, OTTAWA],
             request("+19995550100", None),
             US_CODE,
-            "12345: chosen: short code of US, the contact's country",
-            id="a contact who texts a short code is in its country",
+            "12345: chosen: short code of US, the country of the texted short code, because the contact's is"
+            " unknown",
+            id="a contact who texts a short code is taken to be in its country",
         ),
         pytest.param(
             [US_CODE, PARIS],
@@ -375,7 +383,7 @@ def test_a_texted_number_that_does_not_reach_the_contact_is_skipped() -> None:
     decision = select(None, request(preferred="ACME"), RecipientFacts(unreachable=frozenset({"12345"})))
     assert decision.address is None
     assert [str(line) for line in decision.trail] == [
-        "ACME: skipped: the handler requests it, but the Sender Pool is unknown",
+        "ACME: skipped: the reply names it as its sender, but the Sender Pool is unknown",
         "12345: skipped: earlier messages from it did not reach this contact",
     ]
 

@@ -65,7 +65,7 @@ class SelectionRequest(NamedTuple):
     """The number that received the message: ``To`` of the incoming message."""
     policy: ReplyFrom = ReplyFrom.SHORT_CODE_FIRST
     preferred_sender: str | None = None
-    """The sender that the handler requests."""
+    """The sender that the reply names: a handler's, another application's, or that of an opt-out reply."""
     one_way: bool = False
     """True when no response is expected, so that an alphanumeric sender may be used."""
     to_another: bool = False

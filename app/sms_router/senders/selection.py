@@ -41,6 +41,8 @@ MAX_COMPARED = 4
 would move every contact to another sender."""
 
 _EMPTY_POOL = Pool("", 0, ())
+_CONTACTS_COUNTRY = "the contact's country"
+_ASSUMED_COUNTRY = "the country of the texted short code, because the contact's is unknown"
 _OPTED_OUT = "the contact has opted out"
 _NOT_LIVE_BUT_TEXTED = "not live yet, but the contact's message to it came through Twilio"
 _ALL_OVER_RATE = "over its rate, like all other senders that could be used: Twilio queues the message"
@@ -54,7 +56,7 @@ def select(
 ) -> Decision:
     """Choose the sender of one reply, with the candidates that were examined.
 
-    The order is: the sender that the handler requests; the texted number, with the policy
+    The order is: the sender that the reply names; the texted number, with the policy
     ``same-number``; kind by kind, and within a kind Sticky Sender, country, area code, the texted number,
     the least recently used. With none left it is the texted number, unless that one is known to be unable.
     When every sender that could be used is over its rate, the first of them is chosen.
@@ -135,7 +137,8 @@ def _select(
         return Decision(None, request.texted, (candidate,))
     if pool is None:
         return _Selector(_EMPTY_POOL, request, facts, conditions).select_without_pool()
-    return _Selector(pool, _with_home_country(pool, request), facts, conditions).select()
+    assumed = _with_home_country(pool, request)
+    return _Selector(pool, assumed, facts, conditions, is_assumed=assumed is not request).select()
 
 
 def _texted_before_live(
@@ -177,11 +180,18 @@ def _order(sender: Sender, request: SelectionRequest) -> tuple[int, bool, str]:
 class _Selector:
     """One pass over the candidates, up to the first that can carry the reply."""
 
-    __slots__ = ("_conditions", "_facts", "_listed", "_pool", "_request", "_texted", "_trail")
+    __slots__ = ("_conditions", "_facts", "_is_assumed", "_listed", "_pool", "_request", "_texted", "_trail")
 
     def __init__(
-        self, pool: Pool, request: SelectionRequest, facts: RecipientFacts, conditions: SenderConditions
+        self,
+        pool: Pool,
+        request: SelectionRequest,
+        facts: RecipientFacts,
+        conditions: SenderConditions,
+        *,
+        is_assumed: bool = False,
     ) -> None:
+        self._is_assumed = is_assumed  # the country is that of the texted short code
         self._pool = pool
         self._request = request
         self._facts = facts
@@ -206,16 +216,21 @@ class _Selector:
     def select_without_pool(self) -> Decision:
         if self._request.preferred_sender:
             self._skip_address(
-                self._request.preferred_sender, "the handler requests it, but the Sender Pool is unknown"
+                self._request.preferred_sender,
+                "the reply names it as its sender, but the Sender Pool is unknown",
             )
         return self._last_resort("the Sender Pool is unknown")
 
     def _preferred(self, address: str) -> Decision | None:
         sender = self._pool.find(address, self._request.country)
         if sender is None:
-            self._skip_address(address, "the handler requests it, but it is not in the Sender Pool")
+            self._skip_address(address, "the reply names it as its sender, but it is not in the Sender Pool")
             return None
-        return self._choose_if_eligible(sender, "the handler requests it")
+        is_texted = address == self._request.texted
+        reason = (
+            "the texted number, which the reply names" if is_texted else "the reply names it as its sender"
+        )
+        return self._choose_if_eligible(sender, reason)
 
     def _same_number(self) -> Decision | None:
         reason = f"the texted number, by the policy {ReplyFrom.SAME_NUMBER.value}"
@@ -314,6 +329,8 @@ class _Selector:
 
     def _choose(self, sender: Sender, reason: str, per_recipient: bool) -> Decision:
         address = sender.address
+        if self._is_assumed:
+            reason = reason.replace(_CONTACTS_COUNTRY, _ASSUMED_COUNTRY)
         self._trail.append(Candidate(address, sender.kind, CandidateResult.CHOSEN, reason, sender.sid))
         return Decision(sender, address, tuple(self._trail), per_recipient)
 

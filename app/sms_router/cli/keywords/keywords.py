@@ -29,7 +29,12 @@ from sms_router.routing.dispatch.rule_warnings import find_warnings
 from sms_router.routing.keywords.rule_table import MatchVerdict, RuleCandidate
 from sms_router.routing.keywords.rules import Rule
 from sms_router.routing.keywords.schedule import TimeZones
-from sms_router.routing.pipeline.explain import by_precedence, describe_action, sample_message
+from sms_router.routing.pipeline.explain import (
+    by_precedence,
+    describe_action,
+    explain_rules,
+    sample_message,
+)
 from sms_router.twilio.inbound import InboundMessage
 
 keywords = typer.Typer()
@@ -114,7 +119,7 @@ def test(
     when = parse_time(at, zones.zone_of(sid)) / 1000
     message = sample_message(settings.accounts[0].sid, sid, sender or "", recipient or "", text, None)
     resolution = rules.resolve(message, when)
-    candidates = rules.table.explain(text, rules.match_context(message, when))
+    candidates = explain_rules(rules, message, resolution, when)
     has_match = resolution.opt_out is not None or any(
         candidate.verdict is MatchVerdict.CHOSEN for candidate in candidates
     )

@@ -191,7 +191,11 @@ def _precedence(chosen: KeywordEntry[Action], entry: KeywordEntry[Action]) -> st
         return f"{chosen.rule.kind.value} before {entry.rule.kind.value}"
     if chosen.scope.specificity > entry.scope.specificity and chosen.size == entry.size:
         return "its scope is more specific"
-    return "it is written first" if entry.rule.kind is MatchKind.PATTERN else "its keyword is longer"
+    if entry.rule.kind is MatchKind.PATTERN:
+        return "it is written first"
+    if chosen.size > entry.size:
+        return "its keyword is longer"
+    return "it matches the text with its signs, and the other one only without them"
 
 
 def extract_argument(text: str, entry: KeywordEntry[Action]) -> str:

@@ -9,9 +9,10 @@ from sms_router.routing.contacts.summary import ContactSummary, FailoverPreview,
 from sms_router.routing.dispatch.dispatcher import Dispatcher
 from sms_router.routing.dispatch.resolution import Resolution, RuleAction
 from sms_router.routing.dispatch.responders import HandlerResponder, TemplateResponder
+from sms_router.routing.handler.conversation import StoredConversation
 from sms_router.routing.handler.handler import Handler
 from sms_router.routing.handler.reply import Reply
-from sms_router.routing.keywords.rule_table import RuleCandidate
+from sms_router.routing.keywords.rule_table import MatchVerdict, RuleCandidate
 from sms_router.routing.keywords.rules import MatchKind, Rule
 from sms_router.routing.keywords.templates import StaticReply, TemplateError
 from sms_router.routing.pipeline.composer import Composer
@@ -100,10 +101,23 @@ def explain(
     dispatcher: Dispatcher,
     composer: Composer,
     conditions: SenderConditions,
+    conversation: StoredConversation | None = None,
 ) -> Explanation:
-    """Return what would be answered at the moment for which the contact's summary holds."""
-    moment = known.at / 1000
-    resolution = dispatcher.resolve(message, moment).for_contact(known.facts.opted_out)
+    """Return what would be answered at the moment for which the contact's summary holds.
+
+    Args:
+        message: the text.
+        known: what is known of the contact.
+        dispatcher: the rules.
+        composer: selects the sender.
+        conditions: those of the senders.
+        conversation: that of the contact, which may take the text.
+
+    """
+    moment, opted_out = known.at / 1000, known.facts.opted_out
+    resolution = dispatcher.resolve(message, moment).for_contact(opted_out)
+    if dispatcher.conversations is not None and resolution.opt_out is None and not opted_out:
+        resolution = dispatcher.conversations.route(resolution, message, conversation)
     answer = preview_answer(resolution, message)
     facts = known.facts if resolution.opt_out is None else replace(known.facts, opted_out=False)
     pool, request = composer.request(message, answer.reply)
@@ -111,8 +125,35 @@ def explain(
     if not answer.reply.is_silent:
         decision = explain_sender(pool, request, facts, conditions)
         failing = preview_failover(pool, request, facts, conditions, decision)
-    rules = dispatcher.table.explain(message.body, dispatcher.match_context(message, moment))
+    rules = explain_rules(dispatcher, message, resolution, moment, opted_out=opted_out)
     return Explanation(resolution.rule, rules, answer, decision, known, failing)
+
+
+def explain_rules(
+    dispatcher: Dispatcher,
+    message: InboundMessage,
+    resolution: Resolution,
+    moment: float,
+    *,
+    opted_out: bool = False,
+) -> tuple[RuleCandidate[RuleAction], ...]:
+    """Return the rules that were considered for a message; the one that is chosen answers it.
+
+    An opt-out word, a conversation and an opt-out come before all rules.
+    """
+    candidates = dispatcher.table.explain(message.body, dispatcher.match_context(message, moment))
+    if resolution.opt_out is not None:
+        reason = "opt-out words come before rules"
+    elif opted_out:
+        reason = "a contact who has opted out gets no reply"
+    else:
+        reason = f"the contact is in a conversation: {resolution.rule}"
+    return tuple(
+        replace(candidate, verdict=MatchVerdict.OUTRANKED, reason=reason)
+        if candidate.verdict is MatchVerdict.CHOSEN and candidate.rule.name != resolution.rule
+        else candidate
+        for candidate in candidates
+    )
 
 
 def preview(dispatcher: Dispatcher, message: InboundMessage, moment: float) -> Preview:

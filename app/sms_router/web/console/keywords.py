@@ -16,6 +16,7 @@ from sms_router.routing.pipeline.explain import (
     explain,
     sample_message,
 )
+from sms_router.routing.pipeline.replay_preview import read_conversation
 from sms_router.senders.models import SenderKind
 from sms_router.twilio.phone_numbers import parse_phone_number
 from sms_router.web.console.auth import ConsoleRequest
@@ -65,7 +66,14 @@ class KeywordPages:
         message = sample_message(account_sid, service, sender, recipient, text, country or None)
         contact = await context.summarize_contact(scope, sender)
         conditions = context.availability.conditions()
-        explanation = explain(message, contact, context.dispatcher, context.composer, conditions)
+        conversation = None
+        if context.dispatcher.conversations is not None:
+            conversation = await context.executor.run_with_client(
+                lambda client: read_conversation(client, scope, sender, contact.at)
+            )
+        explanation = explain(
+            message, contact, context.dispatcher, context.composer, conditions, conversation
+        )
         tried = {"from": sender, "to": recipient, "text": text, "country": country}
         return await self._page(request, tried, explanation)
 
