@@ -225,11 +225,11 @@ async def test_a_lease_expires_with_its_worker_and_a_waiting_request_claims(
     valkey_url: str, tmp_path: Path, other: Worker, how: str
 ) -> None:
     async with worker(valkey_url, tmp_path, lease=0.1) as one, asyncio.timeout(LONG):
-        await claim(one.inbox)
+        claimed = await claim(one.inbox)
         if how == "stopped":
             await one.inbox.aclose()
         else:
-            one.inbox.stop_renewing(KEY)
+            one.inbox.let_go(claimed)
         while isinstance(result := await try_claim(other.inbox), InProgress):
             await other.inbox.wait_until_answered(KEY, result.remaining)
     assert isinstance(result, Claimed)

@@ -111,7 +111,9 @@ async def test_a_message_that_another_worker_has_claimed_is_in_progress(one: Wor
 async def test_an_expired_claim_is_taken_over_and_not_answered_at_once(
     one: Worker, valkey: redis.Redis
 ) -> None:
-    await one.inbox.claim(key(), REQUEST, False, SCOPE)
+    first = await one.inbox.claim(key(), REQUEST, False, SCOPE)
+    assert isinstance(first, Claimed)
+    one.inbox.let_go(first)
     valkey.hset(BUCKET.message(key().reference), "lease_until", 0)
     result = await one.inbox.claim(key(), REQUEST, False, SCOPE, prepared=PREPARED)
     assert isinstance(result, Claimed)

@@ -6,6 +6,7 @@ Redis does not serve.
 
 from __future__ import annotations
 
+import math
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -18,7 +19,7 @@ from sms_router.routing.contacts.contact import ContactFields
 from sms_router.routing.handler.conversation import StoredConversation
 from sms_router.routing.handler.running_handlers import RunningHandlers
 from sms_router.routing.inbox.answer import RELEASED, Answer, JournalEntry, MessageKey, Outcome
-from sms_router.routing.inbox.leases import LeaseRenewer
+from sms_router.routing.inbox.leases import Lease, LeaseRenewer
 from sms_router.routing.inbox.loop_guard import LimitExceeded, ReplyCounter
 from sms_router.routing.inbox.waiters import AnswerWaiters
 from sms_router.senders.models import Decision
@@ -65,17 +66,21 @@ class Claimed(NamedTuple):
     """False while Redis does not serve: only this worker's memory has the claim."""
     contact: ContactFields = None
     conversation: StoredConversation | None = None
+    lease: Lease | None = None
+    """Renewed until the commit, or until `Inbox.let_go`; None where another request holds the claim."""
 
 
 @dataclass(frozen=True, slots=True)
 class InProgress:
-    """Somebody else is to answer the message."""
+    """Somebody else is to answer the message, in this worker or in another one."""
 
     remaining: float
     """Seconds until their lease expires."""
     contact: ContactFields = None
     behind: str | None = None
     """The reference of the contact's earlier message that has to be answered first."""
+    stored: bool = True
+    """False while Redis does not serve: only this worker's memory has the claim."""
 
 
 ClaimResult = Claimed | InProgress | Answer
@@ -172,6 +177,9 @@ class Inbox:
     ) -> ClaimResult:
         """Claim a message, or return who has claimed it, or its answer.
 
+        A message whose claim another request of this worker holds is in progress, whatever became of the
+        lease in Redis.
+
         Args:
             key: of the message.
             request: its parameters as received, for the journal.
@@ -213,18 +221,27 @@ class Inbox:
             except StoreUnavailableError:
                 if not fallback and key.reference in self._released:
                     return RELEASED
-                return Claimed(1, time.monotonic() - started, stored=False)
+                own = Claimed(1, time.monotonic() - started, stored=False)
+                return self._hold(key.reference, call[1][0], own, started)
             if prepared is not None and result[0] == b"stored":
                 return self._cache(key.reference, prepared.answer)
             claim = _parse_claim(result, started)
             if isinstance(claim, Claimed):
-                self._leases.add(key.reference, call[1][0], started)
-                return claim
+                return self._hold(key.reference, call[1][0], claim, started)
             if isinstance(claim, Answer):
                 return claim if claim is RELEASED else self._cache(key.reference, claim)
             if not self._waiters.notified_since(claim.behind or key.reference, notifications):
                 return claim
             # The notification of the answer arrived before the 'in progress' result: claim again, not wait.
+
+    def _hold(self, reference: str, record: bytes, claim: Claimed, since: float) -> ClaimResult:
+        """Renew a claim from now on, unless another request of this worker holds it.
+
+        One that is not stored is renewed too: Redis may have run the script and only been late.
+        """
+        if self._leases.is_held(reference):
+            return InProgress(self._leases.milliseconds / 1000, claim.contact, stored=claim.stored)
+        return claim._replace(lease=self._leases.add(reference, record, since))
 
     async def commit(
         self,
@@ -245,11 +262,15 @@ class Inbox:
             claim: what `claim` returned.
             answer: what is to be stored.
             entry: journaled with the answer.
-            continuation: work that goes on after the answer; the claim stays with it.
+            continuation: work that goes on after the answer; who goes on calls `keep_renewing`.
             counter: counts the answer; one above the limit is not stored, and the claim still holds.
             update: stored in the same step.
 
         """
+        earlier = self._answers.get(key.reference)
+        if earlier is not None:
+            self.let_go(claim)
+            return earlier
         counter_key, limit = counter or _UNCOUNTED
         call = scripts.commit(
             contact=key.contact,
@@ -279,8 +300,11 @@ class Inbox:
             result = await self._run_commit(call, request, claim)
             if result is not None and result[0] == _CommitStatus.LIMIT_EXCEEDED:
                 return LimitExceeded(result[1])
-        self._leases.discard(key.reference)
+        self.let_go(claim)
         if result is None:
+            earlier = self._answers.get(key.reference)
+            if earlier is not None:
+                return earlier
             call = scripts.spooled(call, request=request, received=self._now())
             self._journal.spool(call, begins=continuation is not None)
         elif result[0] == _CommitStatus.ANSWERED_BEFORE:
@@ -310,7 +334,7 @@ class Inbox:
 
         Where only this worker's memory has the claim, the fallback request finds the message unclaimed.
         """
-        self._leases.discard(key.reference)
+        self.let_go(claim)
         call = scripts.release(
             contact=key.contact,
             reference=key.reference,
@@ -354,13 +378,22 @@ class Inbox:
         )
         await self._journal.write(call)
 
-    def keep_renewing(self, key: MessageKey) -> None:
-        """Renew the claim from now on, for work that goes on after the answer."""
+    def keep_renewing(self, key: MessageKey) -> Lease:
+        """Renew the claim from the next interval on, for work that goes on after the answer."""
         record = bucket_of(key.contact).message(key.reference)
-        self._leases.add(key.reference, record, time.monotonic())
+        return self._leases.add(key.reference, record, -math.inf)
 
-    def stop_renewing(self, key: MessageKey) -> None:
-        self._leases.discard(key.reference)
+    def stop_renewing(self, lease: Lease) -> None:
+        self._leases.discard(lease)
+
+    def let_go(self, claim: Claimed) -> None:
+        """Stop renewing a claim; only its holder's ``claim`` has a lease."""
+        if claim.lease is not None:
+            self._leases.discard(claim.lease)
+
+    def is_held(self, key: MessageKey) -> bool:
+        """Tell whether a request or a late handler of this worker holds the claim on a message."""
+        return self._leases.is_held(key.reference)
 
     async def wait_until_answered(self, key: MessageKey, seconds: float) -> None:
         """Wait until another worker publishes that the message is answered, ``seconds`` at most."""

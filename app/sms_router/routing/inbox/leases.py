@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from sms_router.routing.handler.running_handlers import RunningHandlers
 from sms_router.store import scripts
@@ -22,6 +23,17 @@ RENEWALS_PER_LEASE = 3
 """Two of them may fail without the lease being lost."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Lease:
+    """A claim that one request, or one late handler, holds. Only its holder lets it go."""
+
+    reference: str
+    record: bytes
+    """The message's key in Redis."""
+    since: float
+    """When it was claimed, by the monotonic clock."""
+
+
 class LeaseRenewer:
     """Renews the claims that are older than one interval; most messages are answered long before."""
 
@@ -31,7 +43,8 @@ class LeaseRenewer:
         self._store = store
         self._owner = owner
         self._interval = seconds / RENEWALS_PER_LEASE
-        self._leases: dict[str, tuple[bytes, float]] = {}
+        self._leases: dict[str, tuple[Lease, ...]] = {}
+        """By message. A request and the late handler that it leaves behind hold one each for a moment."""
         self._running_handlers = running_handlers
         self._paused_at = self._cpu_before = 0.0
         self._task = PeriodicTask("lease-renewer", self._interval, self._renew_all, wait_first=True)
@@ -44,12 +57,23 @@ class LeaseRenewer:
         """Stop renewing; the leases expire."""
         await self._task.aclose()
 
-    def add(self, reference: str, record: bytes, since: float) -> None:
+    def add(self, reference: str, record: bytes, since: float) -> Lease:
         """Renew the lease on a message that was claimed at ``since``, by the monotonic clock."""
-        self._leases[reference] = (record, since)
+        lease = Lease(reference, record, since)
+        self._leases[reference] = (*self._leases.get(reference, ()), lease)
+        return lease
 
-    def discard(self, reference: str) -> None:
-        self._leases.pop(reference, None)
+    def discard(self, lease: Lease) -> None:
+        """Stop renewing a lease, unless somebody else in this worker holds the claim too."""
+        others = tuple(other for other in self._leases.get(lease.reference, ()) if other is not lease)
+        if others:
+            self._leases[lease.reference] = others
+        else:
+            self._leases.pop(lease.reference, None)
+
+    def is_held(self, reference: str) -> bool:
+        """Tell whether a request or a late handler of this worker holds the claim on a message."""
+        return reference in self._leases
 
     async def _renew_all(self) -> None:
         now = time.monotonic()
@@ -58,21 +82,21 @@ class LeaseRenewer:
             handlers = self._running_handlers.since(now - lag)
             log.warning("%s", describe_lag(lag, time.thread_time() - self._cpu_before, handlers))
         oldest = time.monotonic() - self._interval
-        due = [(reference, *lease) for reference, lease in self._leases.items() if lease[1] <= oldest]
+        due = [leases for leases in self._leases.values() if any(lease.since <= oldest for lease in leases)]
         try:
-            await asyncio.gather(*(self._renew(*lease) for lease in due))
+            await asyncio.gather(*map(self._renew, due))
         finally:
             self._paused_at, self._cpu_before = time.monotonic(), time.thread_time()
 
-    async def _renew(self, reference: str, record: bytes, since: float) -> None:
+    async def _renew(self, leases: tuple[Lease, ...]) -> None:
+        call = scripts.renew_lease(message=leases[0].record, owner=self._owner, lease_ms=self.milliseconds)
         try:
-            renewed = await self._store.run(
-                scripts.renew_lease(message=record, owner=self._owner, lease_ms=self.milliseconds)
-            )
+            renewed = await self._store.run(call)
         except StoreUnavailableError:
             return  # renewed in the next run, if the lease has not expired by then
-        if renewed == 0 and self._leases.get(reference) == (record, since):
-            del self._leases[reference]  # another worker has claimed the message
+        if renewed == 0:  # another worker has claimed the message
+            for lease in leases:
+                self.discard(lease)
 
 
 def describe_lag(lag: float, cpu_seconds: float, handlers: Sequence[str]) -> str:

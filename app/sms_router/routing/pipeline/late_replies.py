@@ -19,6 +19,7 @@ from sms_router.routing.handler.conversation import Conversation, StoredConversa
 from sms_router.routing.handler.reply import SILENCE, Reply, ReplyFailed
 from sms_router.routing.inbox.answer import MessageKey
 from sms_router.routing.inbox.inbox import Inbox
+from sms_router.routing.inbox.leases import Lease
 from sms_router.routing.inbox.loop_guard import LoopGuard
 from sms_router.routing.pipeline.composer import Composer, RenderedReply
 from sms_router.senders.models import RecipientFacts
@@ -104,7 +105,8 @@ class LateReplies:
         """Let a handler go on whose message has its empty answer."""
         if len(self._tasks) >= MAX_LATE_REPLIES:
             handler.cancel()
-        task = asyncio.create_task(self._finish(late, resolution, handler), name=f"late {resolution.rule}")
+        finish = self._finish(late, resolution, handler, self._inbox.keep_renewing(late.key))
+        task = asyncio.create_task(finish, name=f"late {resolution.rule}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -116,6 +118,9 @@ class LateReplies:
 
         """
         kind = ReplyKind(entry.name)
+        key = MessageKey(entry.reference, entry.contact)
+        if self._inbox.is_held(key):
+            return  # it runs in this worker, and Redis could not renew its lease
         conversations = self._dispatcher.conversations
         work = await self._outbox.claim(
             entry, kind, self._inbox.owner, self._inbox.lease, in_conversation=conversations is not None
@@ -124,7 +129,6 @@ class LateReplies:
             return
         message = parse_stored_request(work.request)
         assert message is not None, "a journaled request was valid when it arrived"
-        key = MessageKey(entry.reference, entry.contact)
         facts = self._contacts.facts(entry.scope, entry.contact, work.contact_fields, stored=True)
         resolution = self._dispatcher.resolve(message).for_contact(facts.opted_out)
         if conversations is not None and resolution.opt_out is None and not facts.opted_out:
@@ -138,14 +142,17 @@ class LateReplies:
             return
         until = time.monotonic() + UPSTREAM_TIMEOUT
         handler = asyncio.create_task(responder.run(message, until, ()), name=f"handler {resolution.rule}")
-        await self._finish(late, resolution, handler)
+        await self._finish(late, resolution, handler, self._inbox.keep_renewing(key))
 
     async def _finish(
-        self, late: LateReply, resolution: Resolution, handler: asyncio.Task[Reply | ReplyFailed]
+        self,
+        late: LateReply,
+        resolution: Resolution,
+        handler: asyncio.Task[Reply | ReplyFailed],
+        lease: Lease,
     ) -> None:
         """Wait for a handler and put its reply into the outbox; the claim is renewed meanwhile."""
         rule, latest = resolution.rule, self._outbox.max_age
-        self._inbox.keep_renewing(late.key)
         try:
             done, _ = await asyncio.wait({handler}, timeout=latest)
             reply = handler.result() if done else None
@@ -157,7 +164,7 @@ class LateReplies:
                 await self._outbox.release_work(late.entry, self._inbox.owner)
             return
         finally:
-            self._inbox.stop_renewing(late.key)
+            self._inbox.stop_renewing(lease)
         if reply is not None:
             await self.answer(late, resolution, reply)
             return

@@ -42,8 +42,6 @@ log = logging.getLogger("sms_router.pipeline")
 MAX_WAIT = 0.25
 """Seconds after which a waiting request claims again, in case the notification of the answer was lost."""
 
-_CLAIMED_BY_ANOTHER = Claimed(0, 0.0, stored=True)
-
 
 class Pipeline:
     """Answers messages; one in each worker."""
@@ -67,7 +65,7 @@ class Pipeline:
         self._late_replies = late_replies
         self._guard = guard
         self._policy = policy
-        self._in_progress: dict[str, asyncio.Future[Answer] | None] = {}
+        self._in_progress: dict[str, asyncio.Future[Answer | None] | None] = {}
         """The messages that this worker is answering; a future only where a duplicate request waits."""
         self._handlers: set[asyncio.Task[Reply | ReplyFailed]] = set()
 
@@ -87,15 +85,17 @@ class Pipeline:
             answer = await self._wait_for_duplicate(key, request)
             if answer is not None and (answer is not RELEASED or request.fallback is None):
                 return answer
-        self._in_progress.setdefault(key.reference)
-        answer = RELEASED
+        is_first = key.reference not in self._in_progress
+        if is_first:
+            self._in_progress[key.reference] = None
+        answer = None
         try:
             answer = await self._process(key, request)
         except Exception:
             log.exception("a message could not be handled; the contact gets the error reply")
             answer = Answer(self._plain_error(message), Outcome.FAILED)
         finally:
-            waiting = self._in_progress.pop(key.reference, None)
+            waiting = self._in_progress.pop(key.reference) if is_first else None
             if waiting is not None:
                 waiting.set_result(answer)
         return answer
@@ -108,7 +108,10 @@ class Pipeline:
         return self._composer.render_plain(self._policy.error_reply)
 
     async def _wait_for_duplicate(self, key: MessageKey, request: InboundRequest) -> Answer | None:
-        """Wait for another request of this worker about the same message; None at the deadline."""
+        """Wait for another request of this worker about the same message.
+
+        Returns None at the deadline, and where the other request is cancelled.
+        """
         other = self._in_progress[key.reference]
         if other is None:
             other = self._in_progress[key.reference] = asyncio.get_running_loop().create_future()
@@ -125,10 +128,9 @@ class Pipeline:
             if prepared is not None and claim is prepared.answer and prepared.decision is not None:
                 self._composer.confirm(message, prepared.decision)
             return claim
-        stored = isinstance(claim, InProgress) or claim.stored
-        facts = self._contacts.facts(scope, message.sender, claim.contact, stored)
+        facts = self._contacts.facts(scope, message.sender, claim.contact, claim.stored)
         if isinstance(claim, InProgress):
-            context = MessageContext(key, request, _CLAIMED_BY_ANOTHER, scope, facts)
+            context = MessageContext(key, request, Claimed(0, 0.0, claim.stored), scope, facts)
             return await self._answer_at_deadline(context)
         context = MessageContext(key, request, claim, scope, facts)
         try:
@@ -136,7 +138,7 @@ class Pipeline:
                 return await self._handle_opt_out(context, resolution)
             return await self._respond(context, resolution)
         finally:
-            self._inbox.stop_renewing(key)
+            self._inbox.let_go(claim)
 
     def _prepare(
         self, key: MessageKey, request: InboundRequest, scope: str, resolution: Resolution

@@ -14,6 +14,7 @@ if not stored_request then
   append(journal, now, retention_ms, 'message', reference)
 end
 redis.call('HSET', message, 'outcome', 'released', 'trail', trail, 'lease_until', 0)
+redis.call('HDEL', message, 'owner') -- a renewal that is under way finds nothing to renew
 redis.call('PEXPIRE', message, retention_ms)
 if redis.call('HDEL', message, 'awaited') == 1 then
   redis.call('PUBLISH', channel, reference)
