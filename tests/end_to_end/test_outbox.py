@@ -264,4 +264,4 @@ async def test_late_replies_to_an_automatic_responder_are_stopped_by_the_loop_gu
 
 async def _is_sent_or_muted(router: RouterProcess, turn: int) -> bool:
     """Whether the log has the late reply of a turn or, in the last turn, the loop guard."""
-    return "loop guard:" in router.log if turn == 2 else router.log.count(" left from ") > turn
+    return "loop guard:" in router.log if turn == 2 else router.log.count(" was sent from ") > turn

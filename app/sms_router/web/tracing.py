@@ -46,7 +46,7 @@ def check_installed() -> None:
 class Answering(Protocol):
     """The interface of `Pipeline`."""
 
-    async def answer(self, delivery: InboundRequest) -> Answer:
+    async def answer(self, request: InboundRequest) -> Answer:
         """Return the answer of a message."""
 
 
@@ -95,11 +95,11 @@ class _TracedPipeline:
         self._pipeline = pipeline
         self._tracer = tracer
 
-    async def answer(self, delivery: InboundRequest) -> Answer:
+    async def answer(self, request: InboundRequest) -> Answer:
         with self._tracer.start_as_current_span("text") as span:
-            span.set_attribute("messaging.message.id", delivery.message.sid)
+            span.set_attribute("messaging.message.id", request.message.sid)
             span.set_attribute("messaging.system", "twilio")
-            span.set_attribute("sms_router.fallback", delivery.fallback is not None)
-            answer = await self._pipeline.answer(delivery)
+            span.set_attribute("sms_router.fallback", request.fallback is not None)
+            answer = await self._pipeline.answer(request)
             span.set_attribute("sms_router.outcome", answer.outcome.value)
             return answer

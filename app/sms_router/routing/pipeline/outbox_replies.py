@@ -112,11 +112,11 @@ class ReplyOutboxHandler:
         name = f"{part.name} of {entry.message_sid} to {mask_number(entry.contact)}"
         match result:
             case Sent(sid):
-                log.info("%s left from %s as %s", name, sms.sender, sid)
+                log.info("%s was sent from %s as %s", name, sms.sender, sid)
             case Unknown(sentence):
-                log.error("%s may have left from %s: %s", name, sms.sender, sentence)
+                log.error("%s may have been sent from %s: %s", name, sms.sender, sentence)
             case Rejected(code, sentence):
-                log.error("%s was refused from %s: %s", name, sms.sender, sentence)
+                log.error("%s was rejected, from %s: %s", name, sms.sender, sentence)
                 return await self._on_rejected(entry, part, sms, code)
         return False
 
