@@ -277,6 +277,9 @@ async def test_warn_mode_lets_in_and_counts_what_it_would_refuse(start_router: S
     form = {"Content-Type": FORM}
     assert (await router.send("POST", "/sms", urlencode(webhook("HOURS")).encode(), form)).status == 200
     assert (await router.send("POST", "/sms", f"AccountSid={ACCOUNT}".encode(), form)).status == 400
+    wrong = {**form, "X-Twilio-Signature": "A" * 28}
+    assert (await router.send("POST", "/sms", f"AccountSid={ACCOUNT}".encode(), wrong)).status == 400
+    assert "an unverified request is not a message: MessageSid is missing" in router.log
     assert 'an unsigned request would be refused (signature = "warn" lets it in)' in router.log
     assert "an unsigned request is not a message: MessageSid is missing" in router.log
     assert "a signed request is not" not in router.log

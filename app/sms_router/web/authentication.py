@@ -27,8 +27,8 @@ class VerifiedRequest(NamedTuple):
     """The parameters as received: the body of a POST, the query of a GET."""
     parameters: dict[str, str]
     """The first value of each name."""
-    is_signed: bool = True
-    """False where ``signature = "warn"`` has let in a request with a wrong signature or none."""
+    description: str = "a signed request"
+    """For the log: ``signature = "warn"`` lets in requests with a wrong signature or none."""
 
 
 class WebhookAuthenticator:
@@ -88,15 +88,17 @@ class WebhookAuthenticator:
         )
         account_sid = parameters.get("AccountSid") or self._only_account
         verdict = self._verifier.verify(signed, account_sid)
-        if not verdict.is_valid:
-            self._log_diagnosis(signed, account_sid, verdict)
-            if self._enforce:
-                return Rejection.BAD_SIGNATURE
-            metrics.UNSIGNED.labels(verdict.name.lower()).inc()
-        elif "AccountSid" not in parameters and has_no_parameters(signed):
-            self._log_redirect(method)
-            return Rejection.MALFORMED
-        return VerifiedRequest(raw, parameters, verdict.is_valid)
+        if verdict.is_valid:
+            if "AccountSid" not in parameters and has_no_parameters(signed):
+                self._log_redirect(method)
+                return Rejection.MALFORMED
+            return VerifiedRequest(raw, parameters)
+        self._log_diagnosis(signed, account_sid, verdict)
+        if self._enforce:
+            return Rejection.BAD_SIGNATURE
+        metrics.UNSIGNED.labels(verdict.name.lower()).inc()
+        kind = "an unverified request" if signed.signature else "an unsigned request"
+        return VerifiedRequest(raw, parameters, kind)
 
     def _log_diagnosis(self, signed: SignedRequest, account_sid: str, verdict: SignatureVerdict) -> None:
         if not self._may_log():

@@ -98,8 +98,8 @@ class UnroutedWebhookLog:
         self._next_log_at = now + UNROUTED_LOG_INTERVAL
         path = escape_control_chars(scope["path"][:MAX_LOGGED_PATH]).replace("\n", "\\n")
         sentence = (
-            f"a request with Twilio's signature is for {path}, which does not exist here (404): the webhooks "
-            f"are {self._paths}; correct the URL at Twilio, or let the proxy remove its prefix"
+            f"a request with Twilio's signature header is for {path}, which does not exist here (404): the "
+            f"webhooks are {self._paths}; correct the URL at Twilio, or let the proxy remove its prefix"
         )
         log.warning("%s", sentence)
         self._rejections.record_reason(NOT_FOUND, sentence)

@@ -46,8 +46,7 @@ class InboundEndpoint:
             return
         message = parse_inbound(verified.parameters)
         if isinstance(message, InvalidWebhook):
-            kind = "a signed" if verified.is_signed else "an unsigned"
-            log.warning("%s request is not a message: %s", kind, message.reason)
+            log.warning("%s is not a message: %s", verified.description, message.reason)
             self._authenticator.rejections.record_reason(Rejection.MALFORMED.word, message.reason)
             await reject(send, Rejection.MALFORMED, self._authenticator.rejections)
             return
@@ -86,8 +85,7 @@ class StatusEndpoint:
         receipt = parse_receipt(verified.parameters, _reply_id(scope["query_string"]))
         if isinstance(receipt, InvalidWebhook):
             # An error status would only add an alert at Twilio that nobody can act on.
-            kind = "a" if verified.is_signed else "an unsigned"
-            log.warning("%s status callback is not understood: %s", kind, receipt.reason)
+            log.warning("%s is not a known status callback: %s", verified.description, receipt.reason)
             metrics.REFUSED.labels("unknown status callback").inc()
             await send_empty(send, 204)
             return
