@@ -186,7 +186,7 @@ def test_the_rules_are_explained(
     assert explanation.rule == rule_name
     lines = [
         f"{candidate.rule.name}: {candidate.verdict.value}: {candidate.reason}"
-        for candidate in explanation.rules
+        for candidate in explanation.candidates
     ]
     assert lines == rules
 

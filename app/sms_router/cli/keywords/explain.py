@@ -96,7 +96,7 @@ def explain(
         print_json(_as_json(explanation))
     else:
         _print_explanation(explanation)
-    if not explanation.good:
+    if not explanation.is_answered:
         raise typer.Exit(1)
 
 
@@ -110,12 +110,12 @@ def _read_conversation(settings: Settings, message: InboundMessage, at: int) -> 
 
 def _print_explanation(explanation: Explanation) -> None:
     stdout.print("[bold]Rule[/bold]    ", plain(explanation.rule))
-    for candidate in explanation.rules:
+    for candidate in explanation.candidates:
         text = f"         {candidate.verdict.value}: {candidate.rule.name}: {candidate.reason}"
         stdout.print(plain(text, "dim"))
     reply = (explanation.answer.text or "(no reply)").replace("\n", "\n         ")
     stdout.print("[bold]Reply[/bold]   ", plain(reply), soft_wrap=True)
-    for fact in describe_contact(explanation.known):
+    for fact in describe_contact(explanation.contact):
         stdout.print("[bold]Contact[/bold] ", plain(fact), soft_wrap=True)
     stdout.print("[bold]Sender[/bold]  ", plain(_describe_sender(explanation)))
     if explanation.trail:
@@ -126,7 +126,7 @@ def _print_explanation(explanation: Explanation) -> None:
                 for line in explanation.trail
             ),
         )
-    failover = explanation.failing
+    failover = explanation.failover
     if failover is not None:
         stdout.print(plain(f"If {failover.address} did not reach them: {failover}"))
 
@@ -139,7 +139,7 @@ def _describe_sender(explanation: Explanation) -> str:
 
 
 def _as_json(explanation: Explanation) -> dict[str, object]:
-    failover = explanation.failing
+    failover = explanation.failover
     return {
         "rule": explanation.rule,
         "rules": [
@@ -149,7 +149,7 @@ def _as_json(explanation: Explanation) -> dict[str, object]:
                 "verdict": candidate.verdict.value,
                 "reason": candidate.reason,
             }
-            for candidate in explanation.rules
+            for candidate in explanation.candidates
         ],
         "answer": explanation.answer.text or "(no reply)",
         "sender": explanation.sender,
@@ -163,7 +163,7 @@ def _as_json(explanation: Explanation) -> dict[str, object]:
             }
             for line in explanation.trail
         ],
-        "person": contact_as_json(explanation.known),
+        "person": contact_as_json(explanation.contact),
         "if_it_failed": {"sender": failover.decision.address, "reason": str(failover)}
         if failover is not None
         else None,

@@ -48,12 +48,12 @@ class Explanation:
     """Everything that leads to the answer of one text."""
 
     rule: str
-    rules: Sequence[RuleCandidate[RuleAction]]
+    candidates: Sequence[RuleCandidate[RuleAction]]
     answer: PreviewedAnswer
     decision: Decision | None
     """None when nothing would be sent."""
-    known: ContactSummary
-    failing: FailoverPreview | None
+    contact: ContactSummary
+    failover: FailoverPreview | None
     """What would be sent instead if the short code failed now."""
 
     @property
@@ -67,7 +67,7 @@ class Explanation:
         return self.decision.trail if self.decision else ()
 
     @property
-    def good(self) -> bool:
+    def is_answered(self) -> bool:
         """Whether the contact gets what the rule answers."""
         return not self.answer.cause and (self.decision is None or self.sender is not None)
 
@@ -97,7 +97,7 @@ def sample_message(
 
 def explain(
     message: InboundMessage,
-    known: ContactSummary,
+    contact: ContactSummary,
     dispatcher: Dispatcher,
     composer: Composer,
     conditions: SenderConditions,
@@ -107,26 +107,26 @@ def explain(
 
     Args:
         message: the text.
-        known: what is known of the contact.
+        contact: what is known of the contact.
         dispatcher: the rules.
         composer: selects the sender.
         conditions: those of the senders.
         conversation: that of the contact, which may take the text.
 
     """
-    moment, opted_out = known.at / 1000, known.facts.opted_out
+    moment, opted_out = contact.at / 1000, contact.facts.opted_out
     resolution = dispatcher.resolve(message, moment).for_contact(opted_out)
     if dispatcher.conversations is not None and resolution.opt_out is None and not opted_out:
         resolution = dispatcher.conversations.route(resolution, message, conversation)
     answer = preview_answer(resolution, message)
-    facts = known.facts if resolution.opt_out is None else replace(known.facts, opted_out=False)
+    facts = contact.facts if resolution.opt_out is None else replace(contact.facts, opted_out=False)
     pool, request = composer.request(message, answer.reply)
-    decision = failing = None
+    decision = failover = None
     if not answer.reply.is_silent:
         decision = explain_sender(pool, request, facts, conditions)
-        failing = preview_failover(pool, request, facts, conditions, decision)
-    rules = explain_rules(dispatcher, message, resolution, moment, opted_out=opted_out)
-    return Explanation(resolution.rule, rules, answer, decision, known, failing)
+        failover = preview_failover(pool, request, facts, conditions, decision)
+    candidates = explain_rules(dispatcher, message, resolution, moment, opted_out=opted_out)
+    return Explanation(resolution.rule, candidates, answer, decision, contact, failover)
 
 
 def explain_rules(

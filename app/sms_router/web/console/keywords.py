@@ -99,7 +99,7 @@ class KeywordPages:
             more=len(rules) > (number + 1) * RULES_PER_PAGE,
             tried=tried,
             explanation=explanation,
-            contact=tuple(describe_contact(explanation.known)) if explanation is not None else (),
+            contact=tuple(describe_contact(explanation.contact)) if explanation is not None else (),
             default_recipient=self._default_recipient(),
             example_contact=EXAMPLE_CONTACT,
         )
