@@ -204,15 +204,15 @@ class Inbox:
         )
         if prepared is not None:
             (document, outcome), trail_text, counter, _ = prepared
-            counter_key, limit = counter or _UNCOUNTED
+            counter_key, (max_replies, window_ms) = counter or _UNCOUNTED
             call = scripts.claim_prepared(
                 call,
                 reply_count=counter_key,
                 answer=document,
                 outcome=outcome,
                 trail=encode(trail_text),
-                max_replies=limit[0],
-                window_ms=limit[1],
+                max_replies=max_replies,
+                window_ms=window_ms,
             )
         while True:
             notifications, started = self._waiters.notifications, time.monotonic()
@@ -271,7 +271,7 @@ class Inbox:
         if earlier is not None:
             self.let_go(claim)
             return earlier
-        counter_key, limit = counter or _UNCOUNTED
+        counter_key, (max_replies, window_ms) = counter or _UNCOUNTED
         call = scripts.commit(
             contact=key.contact,
             reference=key.reference,
@@ -284,8 +284,8 @@ class Inbox:
             owner=self.owner if continuation is not None and continuation.is_ours else b"",
             lease_ms=self._lease_ms,
             reply_count=counter_key,
-            max_replies=limit[0],
-            window_ms=limit[1],
+            max_replies=max_replies,
+            window_ms=window_ms,
         )
         if update is not None:
             call = scripts.update_conversation(

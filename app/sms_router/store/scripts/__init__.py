@@ -2,8 +2,8 @@
 
 A script is one atomic step. Its function returns what `Store.run` takes: the script, its keys, and its
 arguments in the order of the Lua file's header; what they mean is explained there. Durations are in
-milliseconds (``_ms``), moments in milliseconds since the epoch. ``contact`` is the address that somebody
-texts from, ``scope`` a Service's sid or one of our numbers outside Services, ``reference`` a message's
+milliseconds (``_ms``), moments in milliseconds since the epoch. ``contact`` is the address that a
+person texts from, ``scope`` a Service's sid or one of our numbers outside Services, ``reference`` a message's
 ``AccountSid/MessageSid``.
 """
 
@@ -14,6 +14,8 @@ from sms_router.store.keys import revoked_session as revoked_session_key
 from sms_router.store.scripts.loader import SCRIPTS, Call, Script
 
 __all__ = ["SCRIPTS", "Call", "Script"]
+
+_CLAIM, _CLAIM_PREPARED, _COMMIT = (SCRIPTS[name] for name in ("claim", "claim_prepared", "commit"))
 
 # --- The inbox: a message from its claim to its answer ---
 
@@ -39,7 +41,7 @@ def claim(
     keys = (bucket.message(reference), bucket.journal, bucket.contact(scope, contact))
     if in_conversation:
         return SCRIPTS["claim_in_conversation"], (*keys, bucket.conversation(scope, contact)), arguments
-    return SCRIPTS["claim"], keys, arguments
+    return _CLAIM, keys, arguments
 
 
 def claim_prepared(
@@ -56,7 +58,7 @@ def claim_prepared(
     _, keys, arguments = claim
     # Unpacking (RUF005) would take twice as long.
     return (
-        SCRIPTS["claim_prepared"],
+        _CLAIM_PREPARED,
         keys + (reply_count or keys[0],),  # noqa: RUF005
         arguments + (answer, outcome, trail, max_replies, window_ms),  # noqa: RUF005
     )
@@ -86,7 +88,7 @@ def commit(
         b"", b"", max_replies, window_ms, reference, answer, outcome, trail, retention_ms, cause,
         ANSWERED_CHANNEL, work, owner, lease_ms,
     )  # fmt: skip
-    return SCRIPTS["commit"], keys, arguments
+    return _COMMIT, keys, arguments
 
 
 def with_request(commit: Call, *, request: bytes, received: int) -> Call:
@@ -188,7 +190,7 @@ def remove_bodies(
     )
 
 
-# --- Contacts: what is stored of somebody ---
+# --- Contacts ---
 
 
 def get_contact(*, scope: str, contact: str) -> Call:

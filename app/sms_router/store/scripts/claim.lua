@@ -1,5 +1,4 @@
--- Claims a message and journals it, in one step, so that of any number of requests for it exactly one is
--- told to answer.
+-- Claims a message and journals it, in one step, so that of any number of requests for it exactly one answers.
 -- Returns {"claimed", attempt}, {"in_progress", ms that the lease still lasts}, {"answered", answer, outcome},
 -- or {"released"} where only Twilio's fallback request may answer. The first two also have the fields of the
 -- contact, if there are any.

@@ -2,7 +2,7 @@
 -- them. A message that has expired changes nothing. Where the work was abandoned meanwhile (the clock was set
 -- forward), that dead letter is deleted.
 -- kind is "late" or "replay"; entry_suffix is the end of each message's entry, behind its part; cause is "" unless
--- the message is a dead letter too; since is when somebody began to wait, or "" for when it was received.
+-- the message is a dead letter too; since is when the contact began to wait, or "" for when the message was received.
 local message, outbox, dead_letters = unpack(KEYS)
 local reference, kind, document, trail, reason, work, entry_suffix, count, retention_ms, cause, since = unpack(ARGV)
 local update_conversation, conversation, state, valid_ms, ttl_ms

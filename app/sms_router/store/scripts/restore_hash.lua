@@ -1,4 +1,4 @@
--- Stores a versioned hash again that a Redis without persistence has lost, unless somebody has changed it since.
+-- Stores a versioned hash again that a Redis without persistence has lost, unless an operator has changed it since.
 -- The rest of ARGV is its fields and values by turns.
 local hash, hash_version = unpack(KEYS)
 local version = unpack(ARGV, 1, 1)

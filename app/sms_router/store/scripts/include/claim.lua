@@ -29,7 +29,7 @@ if not stored_request then
   return with_contact({'claimed', 1}, contact, state, state_ms)
 end
 
--- The handler failed and Twilio was told so: only its fallback request may be answered now.
+-- The handler failed, and the response was an error: only Twilio's fallback request may be answered now.
 if stored_outcome == 'released' and is_fallback ~= '1' then
   return {'released'}
 end

@@ -2,7 +2,7 @@
 -- from one message to the next.
 --
 -- Fields of the conversation: `holder` is the message that was claimed last; it holds the lock while its lease
--- lasts, so that a crashed worker blocks nobody. `queue` lists the messages that wait, each with the time until
+-- lasts, so that a crashed worker blocks no other. `queue` lists the messages that wait, each with the time until
 -- which its place is kept. `state` is what the handler stored, valid until `expires_at`.
 local IDLE_TTL_MS, PLACE_MS, MAX_QUEUE = 3600000, 1000, 32
 
