@@ -41,6 +41,7 @@ from sms_router.routing.handler.http_client import HandlerHttpClient
 from sms_router.routing.handler.reply import Reply
 from sms_router.routing.handler.running_handlers import RunningHandlers
 from sms_router.routing.handler.thread_pool import HandlerThreadPool
+from sms_router.routing.history.abandoned import AbandonedMessages
 from sms_router.routing.history.body_retention import BodyRetention
 from sms_router.routing.inbox.inbox import Inbox
 from sms_router.routing.inbox.loop_guard import LoopGuard
@@ -213,6 +214,7 @@ def build(settings: Settings) -> Router:
         outbox_handler=outbox_handler,
         twilio_sender=twilio_sender,
         opt_out_disk_cache=_opt_out_disk_cache(settings, contacts, store),
+        abandoned_messages=AbandonedMessages(store, settings.router.retention_days),
         body_retention=_body_retention(settings, store),
         reloader=reloader,
         published_rules=published_rules,

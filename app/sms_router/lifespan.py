@@ -24,6 +24,7 @@ from sms_router.routing.dispatch.published_sync import PublishedRulesSync
 from sms_router.routing.dispatch.reloader import Reloader
 from sms_router.routing.handler.http_client import HandlerHttpClient
 from sms_router.routing.handler.thread_pool import HandlerThreadPool
+from sms_router.routing.history.abandoned import AbandonedMessages
 from sms_router.routing.history.body_retention import BodyRetention
 from sms_router.routing.inbox.inbox import Inbox
 from sms_router.routing.opt_outs.disk_cache import OptOutDiskCache
@@ -77,6 +78,7 @@ class WorkerLifespan:
     outbox_handler: ReplyOutboxHandler
     twilio_sender: TwilioSender
     opt_out_disk_cache: OptOutDiskCache
+    abandoned_messages: AbandonedMessages
     body_retention: BodyRetention | None
     reloader: Reloader
     published_rules: PublishedRulesSync
@@ -145,9 +147,10 @@ class WorkerLifespan:
                 await self.subscriber.opt_outs.wait_until_loaded(FIRST_READ_TIMEOUT)
             await self.opt_out_disk_cache.start()
             parts.callback(self.twilio_sender.close)
-            if self.body_retention is not None:
-                stop(self.body_retention.aclose)
-                self.body_retention.start()
+            for sweeper in (self.abandoned_messages, self.body_retention):
+                if sweeper is not None:
+                    stop(sweeper.aclose)
+                    sweeper.start()
             stop(self.published_rules.aclose)
             await self.published_rules.start()
             stop(self.reloader.aclose)

@@ -71,6 +71,7 @@ CALLS: dict[str, Call] = {
     "annotate": named(scripts.annotate),
     "request_replay": named(scripts.request_replay),
     "remove_bodies": named(scripts.remove_bodies),
+    "record_abandoned": named(scripts.record_abandoned),
     "get_contact": named(scripts.get_contact),
     "change_consent": named(scripts.change_consent),
     "record_receipt": named(scripts.record_receipt),

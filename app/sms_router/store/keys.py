@@ -88,6 +88,8 @@ class Bucket:
     """Written to find out whether the bucket's node accepts writes; it expires by itself."""
     body_retention_cursor: bytes
     """The last entry of the journal whose text was removed."""
+    abandoned_cursor: bytes
+    """The last entry of the journal that is answered, or a dead letter."""
 
     def message(self, reference: str) -> bytes:
         """Key of one inbound message; ``reference`` is ``AccountSid/MessageSid``."""
@@ -120,7 +122,15 @@ class Bucket:
 
 def _bucket(number: int) -> Bucket:
     tag = f"{_PREFIX}:{{{number}}}"
-    names = ("journal", "dead-letters", "opt-outs", "outbox", "probe", "body-retention-cursor")
+    names = (
+        "journal",
+        "dead-letters",
+        "opt-outs",
+        "outbox",
+        "probe",
+        "body-retention-cursor",
+        "abandoned-cursor",
+    )
     return Bucket(tag, *(f"{tag}:{name}".encode() for name in names))
 
 

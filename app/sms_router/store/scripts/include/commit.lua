@@ -1,6 +1,6 @@
 -- What the scripts that commit an answer have in common. They define the keys and arguments of commit.lua,
 -- `now`, and `update_conversation()`, nil where there are no conversations.
-local stored_answer = redis.call('HGET', message, 'answer')
+local stored_answer, abandoned = unpack(redis.call('HMGET', message, 'answer', 'abandoned'))
 if stored_answer then
   return {0, stored_answer, redis.call('HGET', message, 'outcome')}
 end
@@ -20,6 +20,10 @@ if max_replies ~= '' then
   end
 end
 
+if abandoned then
+  redis.call('XDEL', dead_letters, abandoned)
+  redis.call('HDEL', message, 'abandoned')
+end
 redis.call('HSET', message, 'answer', answer, 'outcome', outcome, 'trail', trail, 'answered', now)
 if work == '' then
   redis.call('HDEL', message, 'owner', 'lease_until')

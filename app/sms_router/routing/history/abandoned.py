@@ -1,0 +1,83 @@
+"""Finds messages that a worker claimed and nobody answered, and makes dead letters of them.
+
+It runs in the background, off the hot path. Workers share the progress through each journal in Redis.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from sms_router.store import scripts
+from sms_router.store.errors import ScriptFailedError, StoreUnavailableError
+from sms_router.store.keys import ALL_BUCKETS
+from sms_router.store.store import Store
+from sms_router.tasks import PeriodicTask
+
+log = logging.getLogger("sms_router.abandoned")
+
+ABANDONED_AFTER = 60.0
+"""Seconds from the end of a lease until its message counts as abandoned. Twilio waits 15 s for an answer, and
+as long again for that of the fallback URL."""
+
+SWEEP_INTERVAL = 10.0
+"""Seconds between two sweeps of all journals."""
+
+BATCH = 100
+"""Messages per run of the script, during which Redis executes nothing else."""
+
+CAUSE = "abandoned: the worker that claimed it was lost, and nobody answered it"
+
+
+class AbandonedMessages:
+    """Makes dead letters of abandoned messages; one in each worker.
+
+    Args:
+        store: where the records are.
+        retention_days: age at which a record is deleted.
+        after: seconds from the end of a lease.
+
+    """
+
+    def __init__(self, store: Store, retention_days: float, after: float = ABANDONED_AFTER) -> None:
+        self._store = store
+        self._retention_ms = int(retention_days * 86_400_000)
+        self._after_ms = int(after * 1000)
+        self._task = PeriodicTask("abandoned-messages", SWEEP_INTERVAL, self._sweep_and_log, wait_first=True)
+
+    def start(self) -> None:
+        self._task.start()
+
+    async def aclose(self) -> None:
+        """Stop; another worker or the next start continues."""
+        await self._task.aclose()
+
+    async def sweep(self) -> list[str]:
+        """Return the references of the messages that are dead letters from now on.
+
+        Raises:
+            StoreUnavailableError: when Redis does not respond.
+
+        """
+        abandoned: list[str] = []
+        for bucket in ALL_BUCKETS:
+            handled = BATCH
+            while handled == BATCH:
+                call = scripts.record_abandoned(
+                    bucket,
+                    abandoned_ms=self._after_ms,
+                    count=BATCH,
+                    retention_ms=self._retention_ms,
+                    cause=CAUSE,
+                )
+                handled, *references = await self._store.run(call)
+                abandoned += (reference.decode() for reference in references)
+        return abandoned
+
+    async def _sweep_and_log(self) -> None:
+        try:
+            for reference in await self.sweep():
+                log.error("%s was never answered: its worker was lost; see messages --failed", reference)
+        except ScriptFailedError as error:
+            log.error("abandoned messages could not be recorded: %s", error)
+        except StoreUnavailableError:
+            pass  # the connection logs the outage, and the next sweep continues
