@@ -82,20 +82,20 @@ class WorkerSupervisor(Multiprocess):
 
     def _reap(self, process: Process) -> None:
         """Kill a worker that has ended or hangs, and schedule its successor."""
+        is_running = process.process.is_alive()
         process.kill()
         process.join()
         delay = 0.0
-        if not self._states.pop(process).serves:
+        state = self._states.pop(process)
+        if not state.serves:
             delay = min(2.0**self._failed_starts, MAX_RESTART_DELAY)
             self._failed_starts += 1
         if not self._has_served and (process.exitcode or 0) > 0:
             self.failed = True
             self.should_exit.set()
         consequence = f"another one starts{f' in {delay:g} s' if delay else ''}"
-        log.error(
-            "worker %s has ended (exit code %s); %s",
-            process.pid, process.exitcode, "stopping" if self.failed else consequence,
-        )  # fmt: skip
+        event = _describe_end(process, is_running=is_running, serves=state.serves)
+        log.error("worker %s %s; %s", process.pid, event, "stopping" if self.failed else consequence)
         self._restart_at[process] = time.monotonic() + delay
 
     def _respawn(self, index: int, ended: Process) -> None:
@@ -103,3 +103,13 @@ class WorkerSupervisor(Multiprocess):
             del self._restart_at[ended]
             self.processes[index] = Process(self.config, self.sockets)
             self.processes[index].start()
+
+
+def _describe_end(process: Process, *, is_running: bool, serves: bool) -> str:
+    """Return what was observed: the end of a worker, or that one which runs gives no sign of life."""
+    if not is_running:
+        return f"has ended (exit code {process.exitcode})"
+    if serves:
+        seconds = f"{process.config.timeout_worker_healthcheck:g} s"
+        return f"did not respond for {seconds} and was killed: it hangs, or gets no processor time"
+    return f"did not serve within {START_TIMEOUT:g} s of its start and was killed"
