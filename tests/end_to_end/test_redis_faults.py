@@ -1,4 +1,4 @@
-"""Valkey killed, frozen, slow or full under load: every message is answered, and none is lost."""
+"""A Valkey that is killed, frozen, slow or full: every message is answered, and every record is stored."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from tests.store.slow_proxy import SlowProxy
 from tests.waiting import wait_until
 
 
-async def _stream(router: RouterProcess, count: int) -> list[asyncio.Task[HttpResponse]]:
-    """Deliver messages of many people at a steady pace."""
+async def _deliver_many(router: RouterProcess, count: int) -> list[asyncio.Task[HttpResponse]]:
+    """Deliver messages of ``count`` contacts, one each 10 ms."""
     tasks = []
     for number in range(count):
         parameters = webhook("HOURS", From=f"+1415555{number:04}")
@@ -31,81 +31,81 @@ async def _stream(router: RouterProcess, count: int) -> list[asyncio.Task[HttpRe
     return tasks
 
 
-async def _all_answered(tasks: list[asyncio.Task[HttpResponse]]) -> None:
+async def _assert_answered(tasks: list[asyncio.Task[HttpResponse]]) -> None:
     for answer in await asyncio.gather(*tasks):
         assert answer.status == 200
         assert "We are open 9 to 5, SAN FRANCISCO." in answer.text
         assert 'from="12345"' in answer.text
 
 
-def _journal(valkey: PrivateValkey) -> list[MessageRecord]:
+def _records(valkey: PrivateValkey) -> list[MessageRecord]:
     with redis.Redis.from_url(valkey.url) as client:
         return HistoryReader(client).recent(10_000)
 
 
-async def _ready(router: RouterProcess) -> bool:
+async def _is_ready(router: RouterProcess) -> bool:
     return bool(json.loads((await router.fetch("/readyz")).body)["status"] == "ready")
 
 
-async def _degraded(router: RouterProcess) -> bool:
-    return not await _ready(router)
+async def _is_degraded(router: RouterProcess) -> bool:
+    return not await _is_ready(router)
 
 
-async def _silent(router: RouterProcess, person: str) -> bool:
-    return (await router.deliver(webhook(From=person))).body == EMPTY
+async def _is_not_answered(router: RouterProcess, contact: str) -> bool:
+    return (await router.deliver(webhook(From=contact))).body == EMPTY
 
 
 @pytest.mark.parametrize("fault", ["killed", "frozen"])
-async def test_without_valkey_every_message_is_answered_and_journaled_later(
+async def test_without_valkey_every_message_is_answered_and_its_record_is_stored_later(
     start_router: StartRouter, valkey: PrivateValkey, fault: str
 ) -> None:
     router = start_router()
-    before = await _stream(router, 30)
-    await (asyncio.to_thread(valkey.kill) if fault == "killed" else asyncio.to_thread(valkey.freeze))
-    during = await _stream(router, 60)
-    await _all_answered(before + during)
-    await wait_until(lambda: _degraded(router))
+    before = await _deliver_many(router, 30)
+    await asyncio.to_thread(valkey.kill if fault == "killed" else valkey.freeze)
+    during = await _deliver_many(router, 60)
+    await _assert_answered(before + during)
+    await wait_until(lambda: _is_degraded(router))
     status = json.loads((await router.fetch("/readyz")).body)
     assert any("Redis is not available" in reason for reason in status["reasons"])
-    await (asyncio.to_thread(valkey.start) if fault == "killed" else asyncio.to_thread(valkey.thaw))
-    await wait_until(lambda: _ready(router))
-    after = await _stream(router, 30)
-    await _all_answered(after)
-    episodes = _journal(valkey)
-    assert len({episode.sid for episode in episodes}) == len(episodes) == 120
-    assert {episode.outcome for episode in episodes} == {"reply"}
+    await asyncio.to_thread(valkey.start if fault == "killed" else valkey.thaw)
+    await wait_until(lambda: _is_ready(router))
+    after = await _deliver_many(router, 30)
+    await _assert_answered(after)
+    records = _records(valkey)
+    assert len({record.sid for record in records}) == len(records) == 120
+    assert {record.outcome for record in records} == {"reply"}
     assert not list((router.folder / "data" / "spool").glob("*"))
 
 
-async def test_a_duplicate_gets_the_same_answer_while_valkey_is_away(
+async def test_a_duplicate_gets_the_same_answer_while_valkey_is_down(
     start_router: StartRouter, valkey: PrivateValkey
 ) -> None:
     router = start_router()
-    early, late = webhook("COUNT"), webhook("COUNT 0.2")
-    first = await router.deliver(early)
+    before, during = webhook("COUNT"), webhook("COUNT 0.2")
+    first = await router.deliver(before)
     await asyncio.to_thread(valkey.kill)
-    assert (await router.deliver(early)).body == first.body
-    both = await asyncio.gather(router.deliver(late), router.deliver(late, path="/sms/fallback"))
-    assert both[0].body == both[1].body
+    assert (await router.deliver(before)).body == first.body
+    answers = await asyncio.gather(router.deliver(during), router.deliver(during, path="/sms/fallback"))
+    assert answers[0].body == answers[1].body
     assert len(router.runs) == 2
 
 
-async def test_who_has_opted_out_by_one_router_is_not_answered_by_another_while_valkey_is_away(
+async def test_an_opt_out_at_one_router_takes_effect_at_another_while_valkey_is_down(
     start_router: StartRouter, valkey: PrivateValkey
 ) -> None:
     first = start_router()
     await first.deliver(webhook("STOP", From="+14155550101"))
     second = start_router()
-    for person, text in (("102", "STOP"), ("103", "STOP"), ("103", "START")):
-        await first.deliver(webhook(text, From=f"+14155550{person}"))
+    for digits, body in (("102", "STOP"), ("103", "STOP"), ("103", "START")):
+        await first.deliver(webhook(body, From=f"+14155550{digits}"))
     await second.deliver(webhook())
     await asyncio.to_thread(valkey.kill)
-    for person in ("101", "102"):
-        assert (await second.deliver(webhook(From=f"+14155550{person}"))).body == EMPTY
+    for digits in ("101", "102"):
+        assert (await second.deliver(webhook(From=f"+14155550{digits}"))).body == EMPTY
     assert "We are open" in (await second.deliver(webhook(From="+14155550103"))).text
 
 
-async def test_what_the_spool_holds_survives_the_routers_end(
+async def test_spooled_records_are_stored_after_a_restart(
     start_router: StartRouter, valkey: PrivateValkey
 ) -> None:
     router = start_router()
@@ -115,44 +115,46 @@ async def test_what_the_spool_holds_survives_the_routers_end(
     router.stop()
     await asyncio.to_thread(valkey.start)
     router.start()
-    await wait_until(lambda: _ready(router))
-    letters = json.loads(router.command("messages", "--failed", "--json").stdout)
-    assert [letter["sid"] for letter in letters] == [parameters["MessageSid"]]
+    await wait_until(lambda: _is_ready(router))
+    dead_letters = json.loads(router.command("messages", "--failed", "--json").stdout)
+    assert [dead_letter["sid"] for dead_letter in dead_letters] == [parameters["MessageSid"]]
 
 
-async def test_a_full_valkey_costs_nobody_an_answer(start_router: StartRouter, valkey: PrivateValkey) -> None:
+async def test_with_a_full_valkey_every_message_is_answered(
+    start_router: StartRouter, valkey: PrivateValkey
+) -> None:
     router = start_router()
     async with Redis.from_url(valkey.url) as redis:
         await redis.config_set("maxmemory", "1mb")
-        await _all_answered(await _stream(router, 20))
-        await wait_until(lambda: _degraded(router))
+        await _assert_answered(await _deliver_many(router, 20))
+        await wait_until(lambda: _is_degraded(router))
         await redis.config_set("maxmemory", "0")
-    await wait_until(lambda: _ready(router))
-    assert len(_journal(valkey)) == 20
+    await wait_until(lambda: _is_ready(router))
+    assert len(_records(valkey)) == 20
 
 
-async def test_who_opts_out_while_valkey_is_full_is_not_answered_by_another_machine(
+async def test_an_opt_out_while_valkey_is_full_takes_effect_at_another_machine(
     start_router: StartRouter, valkey: PrivateValkey, tmp_path: Path
 ) -> None:
     first = start_router()
-    other = RouterProcess(write_configuration(tmp_path / "other"), valkey.url)
-    other.start()
+    second = RouterProcess(write_configuration(tmp_path / "second"), valkey.url)
+    second.start()
     try:
         async with Redis.from_url(valkey.url) as redis:
             await redis.config_set("maxmemory", "1mb")
-            for person, text in (("101", "STOP"), ("102", "STOP"), ("102", "START")):
-                await first.deliver(webhook(text, From=f"+14155550{person}"))
-            await wait_until(lambda: _silent(other, "+14155550101"))
-            assert "We are open" in (await other.deliver(webhook(From="+14155550102"))).text
+            for digits, body in (("101", "STOP"), ("102", "STOP"), ("102", "START")):
+                await first.deliver(webhook(body, From=f"+14155550{digits}"))
+            await wait_until(lambda: _is_not_answered(second, "+14155550101"))
+            assert "We are open" in (await second.deliver(webhook(From="+14155550102"))).text
             await redis.config_set("maxmemory", "0")
-        await wait_until(lambda: _ready(first))
-        assert (await other.deliver(webhook(From="+14155550101"))).body == EMPTY
+        await wait_until(lambda: _is_ready(first))
+        assert (await second.deliver(webhook(From="+14155550101"))).body == EMPTY
     finally:
-        other.kill()
+        second.kill()
 
 
 @pytest.mark.slow
-async def test_a_slow_valkey_delays_answers_but_loses_none(
+async def test_with_a_slow_valkey_every_message_is_answered_and_stored(
     tmp_path: Path, valkey: PrivateValkey, start_router: StartRouter
 ) -> None:
     async with SlowProxy(valkey.url.removeprefix("unix://"), tmp_path / "slow.sock", 0.15).running():
@@ -160,11 +162,11 @@ async def test_a_slow_valkey_delays_answers_but_loses_none(
         router = RouterProcess(folder, f"unix://{tmp_path / 'slow.sock'}")
         await asyncio.to_thread(router.start)
         try:
-            await _all_answered(await _stream(router, 40))
-            await wait_until(lambda: _no_spool(router))
+            await _assert_answered(await _deliver_many(router, 40))
+            await wait_until(lambda: _is_spool_empty(router))
         finally:
             await asyncio.to_thread(router.stop)
-    assert len(_journal(valkey)) == 40
+    assert len(_records(valkey)) == 40
 
 
 async def test_the_router_starts_and_answers_without_valkey_and_without_twilio(
@@ -180,7 +182,7 @@ async def test_the_router_starts_and_answers_without_valkey_and_without_twilio(
 
 
 @pytest.mark.slow
-async def test_who_has_opted_out_is_not_answered_by_a_router_that_starts_without_valkey(
+async def test_an_opt_out_takes_effect_in_a_router_that_starts_without_valkey(
     start_router: StartRouter, valkey: PrivateValkey
 ) -> None:
     router = start_router()
@@ -192,17 +194,17 @@ async def test_who_has_opted_out_is_not_answered_by_a_router_that_starts_without
     assert "<Message" in (await router.deliver(webhook("HOURS", From="+14155550199"))).text
 
 
-async def test_a_flood_of_forgeries_does_not_stop_others(start_router: StartRouter) -> None:
+async def test_a_flood_of_forged_requests_does_not_delay_others(start_router: StartRouter) -> None:
     router = start_router()
-    began = time.monotonic()
-    forgeries = [asyncio.create_task(router.deliver(webhook(), token="another")) for _ in range(200)]
-    await _all_answered(await _stream(router, 20))
-    assert {answer.status for answer in await asyncio.gather(*forgeries)} == {403}
-    seconds = int(time.monotonic() - began) + 2
+    started_at = time.monotonic()
+    forged = [asyncio.create_task(router.deliver(webhook(), token="another")) for _ in range(200)]
+    await _assert_answered(await _deliver_many(router, 20))
+    assert {answer.status for answer in await asyncio.gather(*forged)} == {403}
+    seconds = int(time.monotonic() - started_at) + 2
     assert router.log.count("a request refused") <= 3 * seconds
 
 
-async def _no_spool(router: RouterProcess) -> bool:
+async def _is_spool_empty(router: RouterProcess) -> bool:
     return not list((router.folder / "data" / "spool").glob("*"))
 
 
@@ -220,10 +222,10 @@ async def test_redis_that_returns_with_data_of_another_version_is_reported_and_n
         return b"Redis has data of schema 2" in (await router.fetch("/readyz")).body
 
     await wait_until(is_reported)
-    await _all_answered(await _stream(router, 3))
+    await _assert_answered(await _deliver_many(router, 3))
     assert "Redis has data of schema 2, and this sms-router needs schema 1" in router.log
     with valkey.client() as client:
         assert list(client.scan_iter("sms-router:*:message:*")) == []
         client.delete("sms-router:{0}:schema")
-    await wait_until(lambda: _ready(router))
-    assert len(_journal(valkey)) == 3
+    await wait_until(lambda: _is_ready(router))
+    assert len(_records(valkey)) == 3

@@ -1,4 +1,4 @@
-"""Whole routers on a Redis Cluster and on Sentinels: what holds on one server holds there."""
+"""Routers with a Redis Cluster and with Sentinels."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from tests.store.private_sentinels import PrivateSentinels
 from tests.waiting import wait_until
 
 Redis = PrivateCluster | PrivateSentinels
-Begin = Callable[..., RouterProcess]
+StartRouter = Callable[..., RouterProcess]
 
 
 @pytest.fixture
@@ -50,8 +50,8 @@ def sentinels() -> Iterator[PrivateSentinels]:
 
 
 @pytest.fixture
-async def begin(tmp_path: Path) -> AsyncIterator[Begin]:
-    """Start routers that know the Service's senders; each has a folder of its own."""
+async def start_router(tmp_path: Path) -> AsyncIterator[StartRouter]:
+    """A function that starts routers on a Redis; each has a folder of its own."""
     running: list[RouterProcess] = []
 
     def start(redis: Redis, handlers: str = "tests.end_to_end.handlers") -> RouterProcess:
@@ -71,8 +71,8 @@ async def publish_senders(redis: Redis) -> None:
         await SnapshotStore(client).publish(snapshot, snapshot.to_bytes())
 
 
-async def stream(router: RouterProcess, count: int) -> list[asyncio.Task[HttpResponse]]:
-    """Deliver messages of many people at a steady pace."""
+async def deliver_many(router: RouterProcess, count: int) -> list[asyncio.Task[HttpResponse]]:
+    """Deliver messages of ``count`` contacts, one each 20 ms."""
     tasks = []
     for number in range(count):
         tasks.append(asyncio.create_task(router.deliver(webhook("HOURS", From=f"+1415555{number:04}"))))
@@ -80,7 +80,7 @@ async def stream(router: RouterProcess, count: int) -> list[asyncio.Task[HttpRes
     return tasks
 
 
-async def all_answered(tasks: list[asyncio.Task[HttpResponse]]) -> None:
+async def assert_answered(tasks: list[asyncio.Task[HttpResponse]]) -> None:
     for answer in await asyncio.gather(*tasks):
         assert answer.status == 200
         assert "We are open 9 to 5, SAN FRANCISCO." in answer.text
@@ -91,110 +91,115 @@ async def reasons(router: RouterProcess) -> str:
     return " ".join(json.loads((await router.fetch("/readyz")).body).get("reasons", []))
 
 
-async def ready(router: RouterProcess) -> bool:
+async def is_ready(router: RouterProcess) -> bool:
     return not await reasons(router)
 
 
-async def _runs(router: RouterProcess) -> bool:
-    return bool(router.runs)
-
-
-def journaled(redis: Redis) -> int:
+def count_records(redis: Redis) -> int:
     with sync_client(redis.url) as client:
         return len(HistoryReader(client).recent(10_000))
 
 
 @pytest.mark.slow
 async def test_two_routers_on_a_cluster_answer_each_message_once(
-    cluster: PrivateCluster, begin: Begin
+    cluster: PrivateCluster, start_router: StartRouter
 ) -> None:
     await publish_senders(cluster)
-    one, other = await asyncio.to_thread(begin, cluster), await asyncio.to_thread(begin, cluster)
-    await all_answered(await stream(one, 40))
+    first, second = (
+        await asyncio.to_thread(start_router, cluster),
+        await asyncio.to_thread(start_router, cluster),
+    )
+    await assert_answered(await deliver_many(first, 40))
     counted = webhook("COUNT 0.5")
-    first = asyncio.create_task(one.deliver(counted))
-    await wait_until(lambda: _runs(one))
-    twins = (other.deliver(counted, path="/sms/fallback"), one.deliver(counted), other.deliver(counted))
-    assert {answer.body for answer in await asyncio.gather(*twins)} == {(await first).body}
-    assert (len(one.runs), len(other.runs)) == (1, 0)
-    assert await ready(one)
-    assert await ready(other)
-    assert journaled(cluster) == 41
+    original = asyncio.create_task(first.deliver(counted))
+    await first.wait_for_runs()
+    duplicates = (
+        second.deliver(counted, path="/sms/fallback"),
+        first.deliver(counted),
+        second.deliver(counted),
+    )
+    assert {answer.body for answer in await asyncio.gather(*duplicates)} == {(await original).body}
+    assert (len(first.runs), len(second.runs)) == (1, 0)
+    assert await is_ready(first)
+    assert await is_ready(second)
+    assert count_records(cluster) == 41
 
 
 @pytest.mark.slow
-async def test_the_commands_work_on_a_cluster(cluster: PrivateCluster, begin: Begin) -> None:
+async def test_the_commands_work_on_a_cluster(cluster: PrivateCluster, start_router: StartRouter) -> None:
     await publish_senders(cluster)
-    router = await asyncio.to_thread(begin, cluster)
-    await all_answered(await stream(router, 10))
+    router = await asyncio.to_thread(start_router, cluster)
+    await assert_answered(await deliver_many(router, 10))
     broken = webhook("BOOM", From="+14155550777")
     await router.deliver(broken)
-    said = {
+    expected = {
         "messages --json --limit 5": '"sid"',
         "messages --failed --json": broken["MessageSid"],
         f"messages show {broken['MessageSid']}": "failed",
         "senders --json": "12345",
         "membership show": SERVICE,
-        "membership history": "Nobody",
+        "membership history": "Nothing was changed",
         "opt-outs add +14155550123": "is on the list now",
         "opt-outs list --json --reveal": r"\+14155550123",
         "opt-outs export": r"\+14155550123",
         "opt-outs remove +14155550123": "is off the list",
         "check --no-twilio": "good",
     }
-    for words, sentence in said.items():
-        done = await asyncio.to_thread(router.command, *words.split())
-        assert re.search(sentence, done.stdout), (words, done.stdout, done.stderr)
+    for words, sentence in expected.items():
+        result = await asyncio.to_thread(router.command, *words.split())
+        assert re.search(sentence, result.stdout), (words, result.stdout, result.stderr)
 
 
 @pytest.mark.slow
-async def test_a_lost_node_costs_nobody_an_answer(cluster: PrivateCluster, begin: Begin) -> None:
+async def test_every_message_is_answered_while_a_node_is_down(
+    cluster: PrivateCluster, start_router: StartRouter
+) -> None:
     await publish_senders(cluster)
-    router = await asyncio.to_thread(begin, cluster)
-    lost = cluster.masters[1]
-    before = await stream(router, 20)
-    await asyncio.to_thread(lost.kill)
-    await all_answered(before + await stream(router, 60))
-    assert f"node {lost.address}" in await reasons(router)
+    router = await asyncio.to_thread(start_router, cluster)
+    killed = cluster.masters[1]
+    before = await deliver_many(router, 20)
+    await asyncio.to_thread(killed.kill)
+    await assert_answered(before + await deliver_many(router, 60))
+    assert f"node {killed.address}" in await reasons(router)
     assert cluster.masters[0].address not in await reasons(router)
-    await asyncio.to_thread(lost.start)
-    await wait_until(lambda: ready(router))
-    await all_answered(await stream(router, 20))
-    assert journaled(cluster) == 100
+    await asyncio.to_thread(killed.start)
+    await wait_until(lambda: is_ready(router))
+    await assert_answered(await deliver_many(router, 20))
+    assert count_records(cluster) == 100
     assert not list((router.folder / "data" / "spool").glob("*"))
 
 
 @pytest.mark.slow
-async def test_a_failover_of_the_sentinels_costs_nobody_an_answer(
-    sentinels: PrivateSentinels, begin: Begin
+async def test_every_message_is_answered_during_a_failover_by_sentinels(
+    sentinels: PrivateSentinels, start_router: StartRouter
 ) -> None:
     await publish_senders(sentinels)
-    router = await asyncio.to_thread(begin, sentinels)
-    before = await stream(router, 20)
-    await all_answered(before)
+    router = await asyncio.to_thread(start_router, sentinels)
+    before = await deliver_many(router, 20)
+    await assert_answered(before)
     await asyncio.to_thread(sentinels.master.kill)
-    await all_answered(await stream(router, 60))
-    await wait_until(lambda: ready(router))
-    await all_answered(await stream(router, 20))
-    assert journaled(sentinels) == 100
+    await assert_answered(await deliver_many(router, 60))
+    await wait_until(lambda: is_ready(router))
+    await assert_answered(await deliver_many(router, 20))
+    assert count_records(sentinels) == 100
 
 
 @pytest.mark.slow
-async def test_people_converse_on_a_cluster_in_their_order(cluster: PrivateCluster, begin: Begin) -> None:
+async def test_conversations_on_a_cluster_keep_the_order_of_messages(
+    cluster: PrivateCluster, start_router: StartRouter
+) -> None:
     await publish_senders(cluster)
     routers = [
-        await asyncio.to_thread(begin, cluster, "tests.end_to_end.conversation_handlers") for _ in range(2)
+        await asyncio.to_thread(start_router, cluster, "tests.end_to_end.conversation_handlers")
+        for _ in range(2)
     ]
-    for number in range(6):  # people in different places of the cluster
-        person = f"+1415555{number:04}"
+    for number in range(6):  # contacts in different buckets
+        contact = f"+1415555{number:04}"
         tasks = []
         for turn in range(3):
-            text = webhook(f"ADD {10**turn}", From=person)
-            tasks.append(asyncio.create_task(routers[turn % 2].deliver(text)))
-            await wait_until_known(cluster.url, text)
+            message = webhook(f"ADD {10**turn}", From=contact)
+            tasks.append(asyncio.create_task(routers[turn % 2].deliver(message)))
+            await wait_until_known(cluster.url, message)
         answers = await asyncio.gather(*tasks)
-        assert [each.text.partition("The sum is ")[2].partition("<")[0] for each in answers] == [
-            "1.",
-            "11.",
-            "111.",
-        ]
+        sums = [answer.text.partition("The sum is ")[2].partition(".")[0] for answer in answers]
+        assert sums == ["1", "11", "111"]

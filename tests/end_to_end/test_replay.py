@@ -1,4 +1,4 @@
-"""Dead letters answered once more: by a running router, by REST, once however often it is asked for."""
+"""Replays of dead letters: a running router handles the message again and sends the reply by REST, once."""
 
 from __future__ import annotations
 
@@ -28,125 +28,126 @@ HOURS = "We are open 9 to 5, SAN FRANCISCO."
 
 
 async def replay(router: RouterProcess, *words: str, code: int = 0) -> list[dict[str, Any]]:
-    """Run the command, and return what it says of each message."""
-    spoken = await asyncio.to_thread(router.command, "replay", *words, "--json", "--reveal")
-    assert (spoken.returncode, spoken.stderr) == (code, ""), spoken
-    told: list[dict[str, Any]] = json.loads(spoken.stdout)
-    return told
+    """Run the command, and return its result for each message."""
+    result = await asyncio.to_thread(router.command, "replay", *words, "--json", "--reveal")
+    assert (result.returncode, result.stderr) == (code, ""), result
+    replays: list[dict[str, Any]] = json.loads(result.stdout)
+    return replays
 
 
-def made_older(valkey: PrivateValkey, sid: str, moment: str) -> None:
-    """Let two hours go by since then: nobody waits longer than one."""
+def make_older(valkey: PrivateValkey, sid: str, field: str) -> None:
+    """Set a stored time of a message back by two hours, which is more than the limit of one."""
     with valkey.client() as client:
-        client.hincrby(bucket_of(CONTACT).message(f"{ACCOUNT}/{sid}"), moment, -2 * 3_600_000)
+        client.hincrby(bucket_of(CONTACT).message(f"{ACCOUNT}/{sid}"), field, -2 * 3_600_000)
 
 
-async def failed(router: RouterProcess, body: str = "BOOM") -> str:
-    """Have a handler fail; return the sid of the text."""
+async def deliver(router: RouterProcess, body: str = "BOOM") -> str:
+    """Deliver a message, whose handler fails unless the body says otherwise; return its sid."""
     parameters = webhook(body)
     await router.deliver(parameters)
     return parameters["MessageSid"]
 
 
-async def fallen_back(router: RouterProcess, body: str = "HOURS") -> str:
-    """Have only the fallback answer; return the sid of the text."""
+async def deliver_to_fallback(router: RouterProcess, body: str = "HOURS") -> str:
+    """Deliver a message to the fallback URL alone; return its sid."""
     parameters = webhook(body, ErrorCode="11200", ErrorUrl="https://sms.example.com/sms")
     await router.deliver(parameters, "/sms/fallback")
     return parameters["MessageSid"]
 
 
 @pytest.mark.slow
-async def test_a_dead_letter_is_answered_once_however_often_it_is_asked_for(
+async def test_a_dead_letter_is_replayed_once_for_several_requests(
     start_router: StartRouter, twilio: SandboxTwilio, tmp_path: Path
 ) -> None:
     router = start_router(environment=twilio.environment)
-    sid = await failed(router, f"REPAIR {tmp_path / 'mended'}")
+    sid = await deliver(router, f"REPAIR {tmp_path / 'repaired'}")
     (tmp_path / "repaired").touch()
-    (told,) = await replay(router, sid)
-    assert (told["replayed"], told["rule"]) == (True, "REPAIR")
-    assert told["result"].startswith("the replay was sent from 12345")
+    (result,) = await replay(router, sid)
+    assert (result["replayed"], result["rule"]) == (True, "REPAIR")
+    assert result["result"].startswith("the replay was sent from 12345")
     (again,) = await replay(router, sid, code=1)
     assert again["verdict"] == "already asked"
     await twilio.expect_messages(("12345", "repaired"))
     assert router.runs == [sid] * 2
-    whats = [step["what"] for step in show_message(router, sid)["story"]]
-    assert whats[:6] == ["received", "answered", "dead letter", "replay asked", "replay", "by REST"]
+    events = [event["what"] for event in show_message(router, sid)["story"]]
+    assert events[:6] == ["received", "answered", "dead letter", "replay asked", "replay", "by REST"]
 
 
 @pytest.mark.slow
-async def test_a_dry_run_says_what_would_be_sent_and_sends_nothing(
+async def test_a_dry_run_shows_the_replay_and_sends_nothing(
     start_router: StartRouter, twilio: SandboxTwilio
 ) -> None:
     router = start_router(environment=twilio.environment)
-    runs, knows = await failed(router, "BOOM"), await fallen_back(router, "HOURS")
-    handler, text = await replay(router, runs, knows, "--dry-run")
+    with_handler, with_text = await deliver(router, "BOOM"), await deliver_to_fallback(router, "HOURS")
+    handler, text = await replay(router, with_handler, with_text, "--dry-run")
     assert (handler["rule"], handler["sender"], handler["text"]) == ("BOOM", "12345", [])
     assert handler["runs"].startswith("the function tests.end_to_end.handlers")
     assert (text["rule"], text["sender"], text["text"], text["runs"]) == ("HOURS", "12345", [HOURS], None)
     assert not handler["replayed"]
-    said = router.command("replay", runs, knows, "--dry-run").stdout
-    assert "2 messages would be replayed; nothing was sent." in said
-    assert HOURS not in said
-    assert CONTACT not in said
+    output = router.command("replay", with_handler, with_text, "--dry-run").stdout
+    assert "2 messages would be replayed; nothing was sent." in output
+    assert HOURS not in output
+    assert CONTACT not in output
     await twilio.expect_messages()
-    assert router.runs == [runs]
+    assert router.runs == [with_handler]
 
 
 @pytest.mark.slow
-async def test_a_replay_whose_handler_fails_again_sends_nothing_and_may_be_asked_for_again(
+async def test_a_replay_whose_handler_fails_again_sends_nothing_and_can_be_repeated(
     start_router: StartRouter, twilio: SandboxTwilio, tmp_path: Path
 ) -> None:
     router = start_router(environment=twilio.environment)
-    sid = await failed(router, f"REPAIR {tmp_path / 'mended'}")
-    (told,) = await replay(router, sid)
-    assert told["result"].startswith("nothing was sent: REPAIR: failed when it was replayed: RuntimeError")
+    sid = await deliver(router, f"REPAIR {tmp_path / 'repaired'}")
+    (result,) = await replay(router, sid)
+    assert result["result"].startswith("nothing was sent: REPAIR: failed when it was replayed: RuntimeError")
     await wait_for_causes(router, sid, "failed when it was replayed")
     (tmp_path / "repaired").touch()
-    (told,) = await replay(router, sid)
-    assert told["replayed"]
+    (result,) = await replay(router, sid)
+    assert result["replayed"]
     await twilio.expect_messages(("12345", "repaired"))
 
 
 @pytest.mark.slow
-async def test_dead_letters_are_chosen_by_their_cause_and_time(
+async def test_dead_letters_are_selected_by_cause_and_time(
     start_router: StartRouter, twilio: SandboxTwilio
 ) -> None:
     router = start_router(environment=twilio.environment)
-    boom, hours = await failed(router), await fallen_back(router)
-    chosen = await replay(router, "--since", "1h", "--cause", "RUNTIMEERROR", "--dry-run")
-    assert [each["sid"] for each in chosen] == [boom]
-    assert {each["sid"] for each in await replay(router, "--since", "2h", "--dry-run")} == {boom, hours}
+    boom, hours = await deliver(router), await deliver_to_fallback(router)
+    selected = await replay(router, "--since", "1h", "--cause", "RUNTIMEERROR", "--dry-run")
+    assert [dead_letter["sid"] for dead_letter in selected] == [boom]
+    selected = await replay(router, "--since", "2h", "--dry-run")
+    assert {dead_letter["sid"] for dead_letter in selected} == {boom, hours}
     assert await replay(router, "--since", "2999-01-01", "--dry-run", code=1) == []
-    (told,) = await replay(router, "--cause", "Twilio called the fallback")
-    assert told["sid"] == hours
+    (result,) = await replay(router, "--cause", "Twilio called the fallback")
+    assert result["sid"] == hours
     await twilio.expect_messages(("12345", HOURS))
 
 
 @pytest.mark.slow
-async def test_without_a_running_router_it_waits(start_router: StartRouter, twilio: SandboxTwilio) -> None:
+async def test_a_replay_waits_for_a_running_router(start_router: StartRouter, twilio: SandboxTwilio) -> None:
     router = start_router(environment=twilio.environment)
-    sid = await fallen_back(router)
+    sid = await deliver_to_fallback(router)
     assert router.stop() == 0
-    (told,) = await replay(router, sid, "--wait", "0")
-    assert told["result"] == "waits in the outbox for a running router"
+    (result,) = await replay(router, sid, "--wait", "0")
+    assert result["result"] == "waits in the outbox for a running router"
     assert (await replay(router, sid, code=1))[0]["verdict"] == "already asked"
     router.start()
     await twilio.expect_messages(("12345", HOURS))
 
 
 @pytest.mark.slow
-async def test_what_waited_longer_than_the_limit_does_not_leave_and_may_be_asked_for_again(
+async def test_a_replay_over_the_late_limit_is_not_sent_and_can_be_repeated(
     start_router: StartRouter, twilio: SandboxTwilio, valkey: PrivateValkey
 ) -> None:
     router = start_router(environment=twilio.environment)
-    sid = await fallen_back(router)
-    made_older(valkey, sid, "received")  # the limit counts from the asking
+    sid = await deliver_to_fallback(router)
+    make_older(valkey, sid, "received")  # the limit counts from the request to replay
     await replay(router, sid, "--wait", "0")
     await twilio.expect_messages(("12345", HOURS))
-    other = await fallen_back(router)
+    other = await deliver_to_fallback(router)
     router.stop()
     assert (await replay(router, other, "--wait", "0"))[0]["replayed"]
-    made_older(valkey, other, "replay:requested")
+    make_older(valkey, other, "replay:requested")
     router.start()
     await wait_for_causes(router, other, "too late")
     assert (await replay(router, other))[0]["replayed"]
@@ -154,11 +155,9 @@ async def test_what_waited_longer_than_the_limit_does_not_leave_and_may_be_asked
 
 
 @pytest.mark.slow
-async def test_nobody_who_has_opted_out_gets_a_replay(
-    start_router: StartRouter, twilio: SandboxTwilio
-) -> None:
+async def test_a_replay_is_refused_after_an_opt_out(start_router: StartRouter, twilio: SandboxTwilio) -> None:
     router = start_router(environment=twilio.environment)
-    sid = await failed(router)
+    sid = await deliver(router)
     await router.deliver(webhook("STOP"))
     assert (await replay(router, sid, code=1))[0]["verdict"] == "opted out"
     await twilio.expect_messages()
@@ -167,52 +166,54 @@ async def test_nobody_who_has_opted_out_gets_a_replay(
 @pytest.mark.slow
 async def test_an_opt_out_word_is_not_replayed(start_router: StartRouter, twilio: SandboxTwilio) -> None:
     router = start_router(environment=twilio.environment)
-    sid = await fallen_back(router, "HELP")
-    (told,) = await replay(router, sid, code=1)
-    assert told["verdict"] in {"opt-out word", "answered"}
+    sid = await deliver_to_fallback(router, "HELP")
+    (result,) = await replay(router, sid, code=1)
+    assert result["verdict"] in {"opt-out word", "answered"}
 
 
 @pytest.mark.slow
-async def test_what_was_answered_or_came_long_ago_is_not_replayed(
+async def test_answered_old_and_unknown_messages_are_not_replayed(
     start_router: StartRouter, twilio: SandboxTwilio, valkey: PrivateValkey
 ) -> None:
     router = start_router(environment=twilio.environment)
-    answered, old = await failed(router, "HOURS"), await failed(router)
+    answered, old = await deliver(router, "HOURS"), await deliver(router)
     with redis.Redis.from_url(valkey.url) as client:
         client.hincrby(bucket_of(CONTACT).message(f"{ACCOUNT}/{old}"), "received", -3 * 86_400_000)
-    told = await replay(router, answered, old, "SM" + "0" * 32, code=1)
-    assert [each["verdict"] for each in told] == ["answered", "too old", "not found"]
-    assert told[1]["why"] == "it came 3 days ago, and the limit is 24 h (--max-age)"
+    results = await replay(router, answered, old, "SM" + "0" * 32, code=1)
+    assert [result["verdict"] for result in results] == ["answered", "too old", "not found"]
+    assert results[1]["why"] == "it came 3 days ago, and the limit is 24 h (--max-age)"
     assert (await replay(router, old, "--max-age", "4d"))[0]["replayed"]
 
 
 @pytest.mark.slow
-async def test_what_may_have_left_needs_to_be_said(start_router: StartRouter, twilio: SandboxTwilio) -> None:
+async def test_a_reply_that_may_have_been_sent_is_replayed_only_with_the_option(
+    start_router: StartRouter, twilio: SandboxTwilio
+) -> None:
     router = start_router(SHORT_DEADLINE, twilio.environment)
     await twilio.add_fault(kind="status", status=500, after=True, count=1)
-    sid = await failed(router, "HOURS")
+    sid = await deliver(router, "HOURS")
     await report_status(router, f"{sid}.0", "undelivered", "30006")
     await wait_for_causes(router, sid, "may have been sent")
-    (told,) = await replay(router, sid, code=1)
-    assert told["verdict"] == "unknown"
-    assert "--even-if-unknown" in told["why"]
+    (result,) = await replay(router, sid, code=1)
+    assert result["verdict"] == "unknown"
+    assert "--even-if-unknown" in result["why"]
     assert (await replay(router, sid, "--even-if-unknown"))[0]["replayed"]
 
-    async def twice() -> bool:
+    async def has_two_messages() -> bool:
         return len(await twilio.phone_messages()) == 2
 
-    await wait_until(twice)
+    await wait_until(has_two_messages)
 
 
 @pytest.mark.slow
-async def test_a_conversation_that_the_person_is_in_takes_it(
+async def test_a_replayed_message_goes_to_the_step_of_the_contacts_conversation(
     start_router: StartRouter, twilio: SandboxTwilio
 ) -> None:
     router = start_router(environment=twilio.environment, handlers="tests.end_to_end.conversation_handlers")
-    sid = await fallen_back(router, "L")
+    sid = await deliver_to_fallback(router, "L")
     await router.deliver(webhook("ORDER soup"))
-    (told,) = await replay(router, sid, "--dry-run")
-    assert told["rule"] == "step size"
+    (result,) = await replay(router, sid, "--dry-run")
+    assert result["rule"] == "step size"
     assert (await replay(router, sid))[0]["rule"] == "step size"
     await twilio.expect_messages(("12345", "One soup in L."))
 
@@ -222,16 +223,16 @@ async def test_the_default_is_not_sent_for_a_rule_that_has_failed_unless_told(
     start_router: StartRouter, twilio: SandboxTwilio
 ) -> None:
     router = start_router(environment=twilio.environment)
-    broken, again = await failed(router, "BROKEN"), await failed(router, "BROKEN")
+    broken, again = await deliver(router, "BROKEN"), await deliver(router, "BROKEN")
     file = router.folder / "keywords.toml"
     file.write_text(file.read_text().replace('words = ["BROKEN"]', 'words = ["OTHER"]'))
     await wait_until(lambda: "the configuration was read again: added OTHER" in router.log)
-    (told,) = await replay(router, broken, code=1)
-    assert (told["verdict"], told["rule"], told["failed_rule"]) == ("other rule", "default", "BROKEN")
-    assert "the rule BROKEN has failed, and now the default would answer" in told["why"]
+    (result,) = await replay(router, broken, code=1)
+    assert (result["verdict"], result["rule"], result["failed_rule"]) == ("other rule", "default", "BROKEN")
+    assert "the rule BROKEN has failed, and now the default would answer" in result["why"]
     await twilio.expect_messages()
-    (told,) = await replay(router, broken, "--even-if-default")
-    assert (told["replayed"], told["rule"], told["failed_rule"]) == (True, "default", "BROKEN")
+    (result,) = await replay(router, broken, "--even-if-default")
+    assert (result["replayed"], result["rule"], result["failed_rule"]) == (True, "default", "BROKEN")
 
     file.write_text(file.read_text().replace('words = ["HOURS"', 'words = ["BROKEN", "HOURS"'))
     await wait_until(lambda: "added BROKEN" in router.log)

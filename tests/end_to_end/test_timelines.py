@@ -1,4 +1,4 @@
-"""What `messages show` tells of a text, from its arrival to the last delivery status."""
+"""The timeline that `messages show` prints of a message, from its arrival to the last delivery status."""
 
 from __future__ import annotations
 
@@ -19,19 +19,17 @@ from tests.end_to_end.sandbox_twilio import (
 from tests.waiting import wait_until
 
 
-def told(router: RouterProcess, sid: str) -> list[tuple[str, str]]:
-    """Return each step of a story, with its first line."""
-    return [(step["what"], step["lines"][0]) for step in show_message(router, sid)["story"]]
+def timeline(router: RouterProcess, sid: str) -> list[tuple[str, str]]:
+    """Return the name and the first line of each event."""
+    return [(event["what"], event["lines"][0]) for event in show_message(router, sid)["story"]]
 
 
-async def has_step(router: RouterProcess, sid: str, words: str) -> None:
-    async def there() -> bool:
-        return any(words in line for _, line in told(router, sid))
-
-    await wait_until(there)
+async def wait_for_event(router: RouterProcess, sid: str, part: str) -> None:
+    """Wait until an event's first line contains a text."""
+    await wait_until(lambda: any(part in line for _, line in timeline(router, sid)))
 
 
-async def test_both_sendings_of_a_reply_are_one_story(
+async def test_both_attempts_to_send_a_reply_are_in_one_timeline(
     start_router: StartRouter, twilio: SandboxTwilio
 ) -> None:
     router = start_router(environment=twilio.environment)
@@ -40,10 +38,10 @@ async def test_both_sendings_of_a_reply_are_one_story(
     await router.deliver(parameters)
     first = await report_status(router, f"{sid}.0", "sent")
     await report_status(router, f"{sid}.0", "undelivered", "30006", MessageSid=first)
-    await has_step(router, sid, "the re-routed reply was sent")
+    await wait_for_event(router, sid, "the re-routed reply was sent")
     second = show_message(router, sid)["by_rest"][0]["sid"]
     await report_status(router, f"{sid}.0.again", "delivered", MessageSid=second, From="+14155550100")
-    assert told(router, sid) == [
+    assert timeline(router, sid) == [
         ("received", "+14155550123 to 12345"),
         ("answered", "reply by HOURS"),
         ("status", "the reply from 12345: sent"),
@@ -54,27 +52,28 @@ async def test_both_sendings_of_a_reply_are_one_story(
         ),
         ("status", "the re-routed reply from +14155550100: delivered"),
     ]
-    steps = show_message(router, sid)["story"]
-    assert any(line.startswith("12345: chosen: ") for line in steps[1]["lines"])
-    assert (steps[2]["lines"][1:], steps[2]["sid"]) == ([f"as {first}"], first)
-    assert (steps[4]["lines"][1], steps[4]["sid"]) == (f"as {second}", second)
-    assert any(line.startswith("12345: ") and "did not reach" in line for line in steps[4]["lines"])
-    assert any(line.startswith("+14155550100: chosen: ") for line in steps[4]["lines"])
-    assert [step["at"] for step in steps] == sorted(step["at"] for step in steps)
+    events = show_message(router, sid)["story"]
+    assert any(line.startswith("12345: chosen: ") for line in events[1]["lines"])
+    assert (events[2]["lines"][1:], events[2]["sid"]) == ([f"as {first}"], first)
+    assert (events[4]["lines"][1], events[4]["sid"]) == (f"as {second}", second)
+    assert any(line.startswith("12345: ") and "did not reach" in line for line in events[4]["lines"])
+    assert any(line.startswith("+14155550100: chosen: ") for line in events[4]["lines"])
+    times = [event["at"] for event in events]
+    assert times == sorted(times)
 
 
 @pytest.mark.slow
-async def test_a_late_answer_stands_after_the_empty_one(
+async def test_a_late_reply_follows_the_empty_answer(
     start_router: StartRouter, twilio: SandboxTwilio, tmp_path: Path
 ) -> None:
     router = start_router(SHORT_DEADLINE, twilio.environment)
-    parameters = webhook(f"HOLD {tmp_path / 'go'}")
+    parameters = webhook(f"HOLD {tmp_path / 'release'}")
     assert (await router.deliver(parameters)).body == EMPTY
-    (tmp_path / "go").touch()
+    (tmp_path / "release").touch()
     sid = parameters["MessageSid"]
-    await has_step(router, sid, "the late reply was sent from 12345")
-    whats = [what for what, _ in told(router, sid)]
-    assert whats[:4] == ["received", "answered", "late answer", "by REST"]
+    await wait_for_event(router, sid, "the late reply was sent from 12345")
+    events = [what for what, _ in timeline(router, sid)]
+    assert events[:4] == ["received", "answered", "late answer", "by REST"]
     shown = router.command("messages", "show", sid)
     assert shown.returncode == 0
     assert "+1415•••0123 to 12345" in shown.stdout
@@ -82,7 +81,7 @@ async def test_a_late_answer_stands_after_the_empty_one(
 
 
 @pytest.mark.slow
-async def test_the_list_says_what_left_by_rest_and_why_it_failed(
+async def test_the_list_shows_why_a_reply_by_rest_failed(
     start_router: StartRouter, twilio: SandboxTwilio
 ) -> None:
     router = start_router(environment=twilio.environment)

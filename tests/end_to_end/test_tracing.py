@@ -1,4 +1,4 @@
-"""Traces of a real router, taken by a collector that speaks OTLP over HTTP."""
+"""Traces of a running router, received by a collector over OTLP/HTTP."""
 
 from __future__ import annotations
 
@@ -21,10 +21,11 @@ pytestmark = pytest.mark.slow
 
 
 @asynccontextmanager
-async def collecting(port: int) -> AsyncIterator[list[Span]]:
+async def running_collector(port: int) -> AsyncIterator[list[Span]]:
+    """Receive spans on a port; yield the list of those received so far."""
     spans: list[Span] = []
 
-    async def take(request: web.Request) -> web.Response:
+    async def receive(request: web.Request) -> web.Response:
         body = await request.read()
         if body[:2] == b"\x1f\x8b":
             body = gzip.decompress(body)
@@ -34,7 +35,7 @@ async def collecting(port: int) -> AsyncIterator[list[Span]]:
         return web.Response()
 
     application = web.Application()
-    application.router.add_post("/v1/traces", take)
+    application.router.add_post("/v1/traces", receive)
     runner = web.AppRunner(application)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", port).start()
@@ -44,27 +45,23 @@ async def collecting(port: int) -> AsyncIterator[list[Span]]:
         await runner.cleanup()
 
 
-async def test_a_text_is_a_span_with_its_steps_inside(start_router: StartRouter) -> None:
+async def test_a_message_is_a_span_that_contains_the_spans_of_redis_calls(start_router: StartRouter) -> None:
     port = free_port()
     endpoint = f"http://127.0.0.1:{port}"
     environment = {"OTEL_EXPORTER_OTLP_ENDPOINT": endpoint, "OTEL_BSP_SCHEDULE_DELAY": "100"}
-    async with collecting(port) as spans:
+    async with running_collector(port) as spans:
         router = start_router("[server]\ntraces = true", environment)
         parameters = webhook("HOURS")
         assert "9 to 5" in (await router.deliver(parameters)).text
-
-        async def there() -> bool:
-            return any(span.name == "text" for span in spans)
-
-        await wait_until(there)
-        (text,) = (span for span in spans if span.name == "text")
-        told = {each.key: each.value.string_value for each in text.attributes}
-        assert told["messaging.message.id"] == parameters["MessageSid"]
-        assert told["sms_router.outcome"] == "reply"
-        steps = [span for span in spans if span.parent_span_id == text.span_id]
-        assert [span.name for span in steps] == ["claim_prepared"]
-        for span in steps:
-            assert text.start_time_unix_nano <= span.start_time_unix_nano
-            assert span.end_time_unix_nano <= text.end_time_unix_nano
+        await wait_until(lambda: any(span.name == "text" for span in spans))
+        (message,) = (span for span in spans if span.name == "text")
+        attributes = {attribute.key: attribute.value.string_value for attribute in message.attributes}
+        assert attributes["messaging.message.id"] == parameters["MessageSid"]
+        assert attributes["sms_router.outcome"] == "reply"
+        children = [span for span in spans if span.parent_span_id == message.span_id]
+        assert [span.name for span in children] == ["claim_prepared"]
+        for span in children:
+            assert message.start_time_unix_nano <= span.start_time_unix_nano
+            assert span.end_time_unix_nano <= message.end_time_unix_nano
         assert parameters["From"].encode() not in b"".join(span.SerializeToString() for span in spans)
         await asyncio.to_thread(router.stop)
