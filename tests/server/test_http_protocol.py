@@ -13,6 +13,7 @@ import uvicorn
 import uvloop
 from starlette.types import Receive, Scope, Send
 
+from sms_router.server import http_protocol
 from sms_router.server.http_protocol import BoundedHttpProtocol
 
 REQUEST = b"POST /sms HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nab"
@@ -211,6 +212,65 @@ async def test_pipelined_requests_are_answered_in_order() -> None:
         assert [await client.status() for _ in range(3)] == [200] * 3
         client.send(REQUEST)
         assert await client.status() == 200
+
+
+@pytest.mark.parametrize("parts", [1, 7], ids=["in one part", "in several parts"])
+async def test_beyond_a_handful_of_pipelined_requests_the_connection_is_closed(parts: int) -> None:
+    flood = b"GET / HTTP/1.1\r\n\r\n" * 3400
+    async with serving(slow=True) as site:
+        client = await site.connect()
+        for index in range(parts):
+            client.send(flood[len(flood) * index // parts : len(flood) * (index + 1) // parts])
+        await site.application.asked.wait()
+        (connection,) = site.server.server_state.connections
+        assert isinstance(connection, BoundedHttpProtocol)
+        async with asyncio.timeout(10):
+            while len(connection.pipeline) < 8:
+                await asyncio.sleep(0)
+        site.application.open.set()
+        responses = await client.closed()
+        assert responses.count(b"HTTP/1.1 200") == 9
+        assert responses.lower().count(b"connection: close") == 1
+        assert site.application.requests == 9
+
+
+async def test_a_pipelined_request_with_a_body_is_the_last_one_that_is_read_whole() -> None:
+    async with serving(slow=True) as site:
+        client = await site.connect(REQUEST * 8 + REQUEST[:-1])
+        await site.application.asked.wait()
+        site.application.open.set()
+        assert [await client.status() for _ in range(8)] == [200] * 8
+        client.send(REQUEST[-1:] + REQUEST)
+        assert await client.status() == 200
+
+
+async def test_an_invalid_request_behind_one_in_progress_gets_no_response_of_its_own() -> None:
+    async with serving(slow=True) as site:
+        client = await site.connect(REQUEST)
+        await site.application.asked.wait()
+        client.send(b"\0\0\0\r\n\r\n")
+        assert await client.closed() == b""
+
+
+async def test_a_head_with_very_many_headers_is_refused() -> None:
+    head = b"GET /sms HTTP/1.1\r\n" + b"a:b\r\n" * 128
+    async with serving() as site:
+        assert await (await site.connect(head + b"\r\n")).status() == 200
+        answer = await (await site.connect(head + b"a:b\r\n\r\n")).closed()
+        assert answer[:12] == b"HTTP/1.1 431"
+
+
+async def test_what_all_incomplete_requests_hold_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_protocol, "MAX_INCOMPLETE_BYTES", 200_000)
+    head = b"POST /sms HTTP/1.1\r\nContent-Length: 60000\r\n\r\n"
+    async with serving(slow=True) as site:
+        largest = await site.connect(head + b"a" * 59_000)
+        smaller = [await site.connect(head + b"a" * 30_000) for _ in range(5)]
+        assert await largest.closed() == b""
+        site.application.open.set()
+        for client in smaller:
+            client.send(b"a" * 30_000)
+            assert await client.status() == 200
 
 
 async def test_the_largest_head_is_read_and_a_larger_one_refused() -> None:

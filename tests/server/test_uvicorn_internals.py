@@ -36,6 +36,9 @@ OVERRIDDEN: dict[type, dict[str, str]] = {
         "on_response_complete": "64e254f28e38",
         "shutdown": "d7351fa33f00",
         "_unsupported_upgrade_warning": "55bbd2762b18",
+        "send_400_response": "ae5a4a3782b6",
+        "on_message_begin": "96d377fdc7c2",
+        "on_header": "65d62c044f61",
     },
     SingleWriteCycle: {"send": "abdd8601b326"},
     WorkerSupervisor: {"__init__": "5e0f105cb4a3", "keep_subprocess_alive": "3ba4980aa33b"},
@@ -44,7 +47,6 @@ OVERRIDDEN: dict[type, dict[str, str]] = {
 
 RELIED_ON: dict[Callable[..., Any], str] = {
     HttpToolsProtocol.__init__: "4f0899941034",
-    HttpToolsProtocol.on_message_begin: "96d377fdc7c2",
     HttpToolsProtocol.on_body: "dba9c32aeba3",
     HttpToolsProtocol._start_asgi_task: "9c08c2571ae9",
     RequestResponseCycle.__init__: "4d2f220910c3",
@@ -67,8 +69,8 @@ RELIED_ON: dict[Callable[..., Any], str] = {
 INHERITED = {
     BoundedHttpProtocol: {
         "_start_asgi_task", "access_log", "access_logger", "app", "connections", "cycle",
-        "expect_100_continue", "flow", "limit_concurrency", "logger", "loop", "parser", "pipeline", "scope",
-        "server_state", "tasks", "timeout_keep_alive", "transport", "url",
+        "expect_100_continue", "flow", "headers", "limit_concurrency", "logger", "loop", "parser", "pipeline",
+        "scope", "server_state", "tasks", "timeout_keep_alive", "transport", "url",
     },
     SingleWriteCycle: {
         "access_log", "default_headers", "disconnected", "flow", "keep_alive", "message_event",

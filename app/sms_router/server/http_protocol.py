@@ -26,9 +26,27 @@ MAX_REQUEST_BYTES = 1_048_576
 """A body that is too large is refused much earlier; up to this size it is still read, so that the client gets
 the response."""
 
+MAX_HEADERS = 128
+"""Of one request, trailers included; Twilio and a chain of proxies send some 40. Each short header takes
+twenty times its length in memory."""
+
+MAX_PIPELINED_REQUESTS = 8
+"""That wait on one connection for the response to an earlier one. The last of them closes the connection:
+its client sends the others again (RFC 9112, section 9.3.2). Twilio does not pipeline."""
+
+MAX_UNSENT_BYTES = 16_384
+"""Of responses that the client has not read, beyond which no further response is written."""
+
+MAX_INCOMPLETE_BYTES = 33_554_432
+"""Of incomplete requests on all connections of a worker; beyond it the largest ones are closed."""
+
 _HEAD_TOO_LARGE = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 )
+
+
+class _StopParsingError(Exception):
+    """Ends the parser's loop from one of its callbacks."""
 
 
 class _ReadState(Enum):
@@ -44,6 +62,9 @@ _HEAD, _BODY, _COMPLETE = _ReadState  # a global name is read faster than the me
 
 class BoundedHttpProtocol(HttpToolsProtocol):
     """The class for uvicorn's option ``http``.
+
+    What one connection holds is bounded: the head in bytes and in headers, the body, the requests that wait,
+    and the responses that are not read.
 
     An idle connection is closed after ``timeout_keep_alive`` seconds, or up to `HEADER_TIMEOUT` later.
 
@@ -67,7 +88,14 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     """Since when the client does not read its responses, in the event loop's time."""
     _idle_since = 0.0
     """End of the latest response, in the event loop's time."""
+    _counted_bytes = 0
+    """The part of `_request_bytes` that is in `_incomplete_bytes`."""
+    _accepts_requests = True
+    """False once the last request that is answered here has begun."""
     _timeout_check: asyncio.TimerHandle
+
+    _incomplete_bytes: ClassVar[int] = 0
+    """Of the incomplete requests on all connections of this process."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Close other connections when there are too many, and schedule the timeouts."""
@@ -75,11 +103,14 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         if limit is not None and len(self.connections) >= limit - limit // 4:
             self._evict_connections(limit // 16 + 1)
         super().connection_made(cast("asyncio.Transport", transport))
+        self.transport.set_write_buffer_limits(high=MAX_UNSENT_BYTES)
         self._request_began = self.loop.time()
         self._timeout_check = self.loop.call_later(self.HEADER_TIMEOUT, self._check_timeouts)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._timeout_check.cancel()
+        self._discount_bytes()
+        self.pipeline.clear()
         super().connection_lost(exc)
 
     def pause_writing(self) -> None:
@@ -92,6 +123,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         if self._read_state is _COMPLETE:
+            if not self._accepts_requests:
+                return
             self._read_state = _HEAD
             self._request_began = self.loop.time()
         self._request_bytes += len(data)
@@ -99,6 +132,28 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             super().data_received(data)
         else:
             self._read_beyond_head_limit(data)
+        if self._read_state is not _COMPLETE:
+            self._count_incomplete_bytes()
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what the parser refuses, and close; the parser's own stops need no answer."""
+        if self.transport.is_closing() or (self._read_state is _COMPLETE and not self._accepts_requests):
+            return
+        if self._read_state is _HEAD and self._is_busy:  # an earlier request would get this response
+            self.transport.close()
+        else:
+            super().send_400_response(msg)
+
+    def on_message_begin(self) -> None:
+        if not self._accepts_requests:
+            raise _StopParsingError
+        super().on_message_begin()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        super().on_header(name, value)
+        if len(self.headers) > MAX_HEADERS:
+            self._refuse_head()
+            raise _StopParsingError
 
     def on_headers_complete(self) -> None:
         """Start the request; the parser calls this.
@@ -129,10 +184,14 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         else:
             self.flow.pause_reading()
             self.pipeline.appendleft((self.cycle, app))
+            if len(self.pipeline) >= MAX_PIPELINED_REQUESTS:
+                self.cycle.keep_alive = self._accepts_requests = False
 
     def on_message_complete(self) -> None:
         self._read_state = _COMPLETE
         self._request_bytes = 0
+        if self._counted_bytes:
+            self._discount_bytes()
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
@@ -209,13 +268,36 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             super().data_received(data[:room])
             data = data[room:]
             if self._read_state is _HEAD:
-                if not self.transport.is_closing() and not self._is_busy:
-                    self.transport.write(_HEAD_TOO_LARGE)
-                self.transport.close()
+                self._refuse_head()
         if self._request_bytes > MAX_REQUEST_BYTES:
             self.transport.close()
         if not self.transport.is_closing():
             super().data_received(data)
+
+    def _refuse_head(self) -> None:
+        if not self.transport.is_closing() and not self._is_busy:
+            self.transport.write(_HEAD_TOO_LARGE)
+        self.transport.close()
+
+    def _count_incomplete_bytes(self) -> None:
+        """Count what is held of an incomplete request; close the largest ones when all hold too much."""
+        if self.transport.is_closing():
+            return
+        protocol = BoundedHttpProtocol
+        protocol._incomplete_bytes += self._request_bytes - self._counted_bytes
+        self._counted_bytes = self._request_bytes
+        if protocol._incomplete_bytes > MAX_INCOMPLETE_BYTES:
+            holders = [
+                connection for connection in self.connections if isinstance(connection, BoundedHttpProtocol)
+            ]
+            holders.sort(key=lambda connection: connection._counted_bytes, reverse=True)
+            for connection in holders[: len(holders) // 16 + 1]:
+                connection.transport.abort()
+                connection._discount_bytes()
+
+    def _discount_bytes(self) -> None:
+        BoundedHttpProtocol._incomplete_bytes -= self._counted_bytes
+        self._counted_bytes = 0
 
     def _check_timeouts(self) -> None:
         """Close the connection when a timeout has expired, else schedule the next check."""
