@@ -54,6 +54,12 @@ def leave() -> str:
     raise SystemExit(3)
 
 
+@keyword("INTERRUPT")
+async def interrupt() -> str:
+    """Raise KeyboardInterrupt on the event loop, which must not end the worker."""
+    raise KeyboardInterrupt
+
+
 @keyword("PICTURES")
 async def pictures() -> Reply:
     """Reply with two messages, the first with a picture."""

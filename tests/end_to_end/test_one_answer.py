@@ -132,6 +132,8 @@ async def test_a_failed_handler_gives_the_error_reply_and_a_dead_letter(start_ro
 async def test_a_handler_cannot_end_the_worker(start_router: StartRouter) -> None:
     router = start_router()
     assert "Sorry, that failed." in (await router.deliver(webhook("LEAVE"))).text
+    assert "Sorry, that failed." in (await router.deliver(webhook("INTERRUPT"))).text
+    assert "Sorry, that failed." in (await router.deliver(webhook("LEAVE"))).text
     assert (await router.deliver(webhook("THREAD"))).text.count("from a thread") == 1
 
 

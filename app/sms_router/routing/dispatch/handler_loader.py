@@ -112,7 +112,7 @@ def _import(name: str, mistakes: list[str], key: str = "handlers") -> ModuleType
         return None
     try:
         return importlib.import_module(name)
-    except (Exception, SystemExit) as error:
+    except (Exception, SystemExit, GeneratorExit) as error:
         mistakes.append(f"{key}: {name} cannot be imported: {_cause(name, error)}")
         return None
 

@@ -63,7 +63,11 @@ class HandlerResponder:
         until: float = inf,  # noqa: ARG002 (a handler goes on after the deadline)
         headers: Headers = (),  # noqa: ARG002
     ) -> Reply | ReplyFailed:
-        """Call the handler and return its reply, or why it fails, which is logged."""
+        """Call the handler and return its reply, or why it fails, which is logged.
+
+        Nothing that a handler raises ends the worker: asyncio would pass a KeyboardInterrupt on to the event
+        loop. Signals do not arrive here, because the worker has handlers for them.
+        """
         try:
             answer = normalize_answer(self.argument)
             reply = await self.handler(message, self.argument, self.keyword, self.conversation, answer)
@@ -71,7 +75,7 @@ class HandlerResponder:
                 self.conversation.finish(reply.next_step, self.steps, self.handler.needs_conversation)
             elif reply.then is not None:
                 raise HandlerError(f"{self.handler.name} answers with then, and there is no @step")
-        except (Exception, SystemExit, asyncio.CancelledError) as error:
+        except BaseException as error:
             if isinstance(error, asyncio.CancelledError) and _is_being_cancelled():
                 raise  # the worker stops; the handler did not cancel itself
             trace = "".join(traceback.format_exception(error, limit=-10))
