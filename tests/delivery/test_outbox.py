@@ -188,7 +188,7 @@ MARKS = [
     (resend_of_a_delivered_message, Cancelled, "withdrawn", None, None),
     (resend_of_a_read_message, Cancelled, "withdrawn", None, None),
     (resend_before_the_answer_is_committed, None, "waiting", None, 1),
-    (without_record, None, None, None, None),
+    (without_record, None, None, "not sent, because its message is no longer stored", None),
 ]
 
 
@@ -416,6 +416,43 @@ async def test_the_age_of_a_reply_is_measured_independently_of_a_clock_that_is_s
     )
     lease = await fixture.mark_sending(work._replace(name="late.0"))
     assert isinstance(lease, SendLease if leaves else Cancelled)
+
+
+async def test_a_late_reply_whose_record_is_gone_leaves_and_has_a_record_again(
+    fixture: OutboxFixture,
+) -> None:
+    work = fixture.add_message()
+    request = fixture.valkey.hget(fixture.record(work), "request")
+    assert isinstance(request, bytes)
+    fixture.valkey.delete(fixture.record(work))
+    document = render([OutboundMessage("done")])
+    for first in (True, False):
+        assert first is await fixture.outbox.enqueue(
+            work, ReplyKind.LATE, document, "SLOW", 1, "late", request=request
+        )
+    lease = await fixture.mark_sending(work._replace(name="late.0"))
+    assert isinstance(lease, SendLease)
+    assert (lease.request, lease.document) == (request, document)
+    empty = b'<?xml version="1.0" encoding="UTF-8"?><Response/>'
+    assert fixture.valkey.hmget(fixture.record(work), "answer", "outcome") == [empty, b"late"]
+    assert fixture.valkey.xlen(bucket_of(CONTACT).journal) == 1
+    assert fixture.valkey.ttl(fixture.record(work)) > 0
+
+
+@pytest.mark.parametrize("how", ["its reply", "its work"])
+async def test_without_a_record_and_a_request_a_reply_is_a_dead_letter(
+    fixture: OutboxFixture, how: str
+) -> None:
+    work = fixture.add_message()
+    fixture.valkey.delete(fixture.record(work))
+    fixture.valkey.zadd(bucket_of(CONTACT).outbox, {work.line: 0})
+    if how == "its reply":
+        document = render([OutboundMessage("done")])
+        assert not await fixture.outbox.enqueue(work, ReplyKind.LATE, document, "SLOW", 1, "late")
+    else:
+        assert await fixture.outbox.claim(work, ReplyKind.LATE, b"me", 3000) is None
+    assert fixture.dead_letter_causes() == ["late: not sent, because its message is no longer stored"]
+    assert (fixture.waiting(), fixture.valkey.exists(fixture.record(work))) == ({}, 0)
 
 
 @pytest.mark.parametrize("result", [SENT, Unknown("a timeout")])

@@ -82,6 +82,9 @@ class Conversation:
             retention_ms=DAY,
             cause=b"",
             since=b"",
+            request=b"",
+            received=b"",
+            empty_answer=b"",
         )
         return await self._update(call, state)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from typing import NamedTuple
 from uuid import uuid4
 
@@ -23,6 +24,7 @@ from sms_router.store.scripts import update_conversation
 from sms_router.store.server_clock import ServerClock
 from sms_router.store.spool.durable_writer import DurableWriter
 from sms_router.store.store import Store
+from sms_router.twilio.twiml import EMPTY
 
 log = logging.getLogger("sms_router.delivery")
 
@@ -101,6 +103,7 @@ class Outbox:
         cause: str = "",
         conversation: ConversationChange | None = None,
         waiting_since: float | None = None,
+        request: bytes = b"",
     ) -> bool:
         """Enqueue the messages of a reply and end the work ``entry``; a second call changes nothing.
 
@@ -114,11 +117,14 @@ class Outbox:
             cause: of a dead letter, when the work has failed.
             conversation: change of the contact's conversation, in the same step.
             waiting_since: when the contact began to wait, by the monotonic clock; None when it is unknown.
+            request: the parameters of a message with an empty answer, for a record that Redis has lost;
+                without it the reply is a dead letter then.
 
         Returns:
             Whether they are enqueued in Redis; while it is unavailable they wait on disk.
 
         """
+        since = await self._redis_time(waiting_since)
         call = scripts.enqueue(
             contact=entry.contact,
             reference=entry.reference,
@@ -131,7 +137,10 @@ class Outbox:
             count=count,
             retention_ms=self._retention_ms,
             cause=encode(cause),
-            since=await self._redis_time(waiting_since),
+            since=since,
+            request=request,
+            received=since or int(time.time() * 1000),
+            empty_answer=EMPTY,
         )
         if conversation is not None:
             key, state, valid_ms, ttl_ms = conversation

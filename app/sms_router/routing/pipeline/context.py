@@ -59,4 +59,5 @@ class MessageContext(NamedTuple):
             self.facts,
             conversation=self.conversation,
             waiting_since=self.request.arrived,
+            raw=self.request.raw,
         )

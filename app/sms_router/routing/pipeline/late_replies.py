@@ -53,6 +53,8 @@ class LateReply(NamedTuple):
     """What the message makes of the contact's conversation."""
     waiting_since: float | None = None
     """When the message arrived, by the monotonic clock; None where another worker took it."""
+    raw: bytes = b""
+    """The parameters of the message as received."""
 
     @property
     def entry(self) -> OutboxEntry:
@@ -134,7 +136,7 @@ class LateReplies:
         if conversations is not None and resolution.opt_out is None and not facts.opted_out:
             stored = StoredConversation.parse(*work.conversation)
             resolution = conversations.route(resolution, message, stored)
-        late = LateReply(key, message, entry.scope, facts, kind, resolution.conversation)
+        late = LateReply(key, message, entry.scope, facts, kind, resolution.conversation, raw=work.request)
         log.warning("%s is handled again (attempt %d, %s)", entry.message_sid, work.attempt, resolution.rule)
         responder = resolution.responder
         if isinstance(responder, TemplateResponder):
@@ -212,6 +214,7 @@ class LateReplies:
             cause,
             update,
             late.waiting_since,
+            late.raw if late.kind is ReplyKind.LATE else b"",
         )
         if count:
             self._wake_outbox(contact)

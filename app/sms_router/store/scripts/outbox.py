@@ -20,12 +20,19 @@ def enqueue(
     retention_ms: int,
     cause: bytes,
     since: int | bytes,
+    request: bytes,
+    received: int | bytes,
+    empty_answer: bytes,
 ) -> Call:
-    """Put the messages of one document into the outbox."""
+    """Put the messages of one document into the outbox.
+
+    With a ``request``, a message that Redis has lost is stored again.
+    """
     bucket = bucket_of(contact)
-    keys = (bucket.message(reference), bucket.outbox, bucket.dead_letters)
+    keys = (bucket.message(reference), bucket.outbox, bucket.dead_letters, bucket.journal)
     arguments = (
         reference, kind, document, trail, reason, work, entry_suffix, count, retention_ms, cause, since,
+        request, received, empty_answer,
     )  # fmt: skip
     return SCRIPTS["outbox_enqueue"], keys, arguments
 

@@ -1,10 +1,12 @@
 -- Puts the messages of one document into the outbox, once however often it is run, and removes the work that made
--- them. A message that has expired changes nothing. Where the work was abandoned meanwhile (the clock was set
+-- them. A message that Redis has lost is stored again, with the empty answer that a late reply follows; without a
+-- request that is a dead letter. Where the work was abandoned meanwhile (the clock was set
 -- forward), that dead letter is deleted.
 -- kind is "late" or "replay"; entry_suffix is the end of each message's entry, behind its part; cause is "" unless
 -- the message is a dead letter too; since is when the contact began to wait, or "" for when the message was received.
-local message, outbox, dead_letters = unpack(KEYS)
-local reference, kind, document, trail, reason, work, entry_suffix, count, retention_ms, cause, since = unpack(ARGV)
+local message, outbox, dead_letters, journal = unpack(KEYS)
+local reference, kind, document, trail, reason, work, entry_suffix, count, retention_ms, cause, since,
+  request, received, empty_answer = unpack(ARGV)
 local update_conversation, conversation, state, valid_ms, ttl_ms
 --- @include "now"
 --- @include "append"

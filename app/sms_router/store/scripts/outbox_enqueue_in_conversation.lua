@@ -1,8 +1,8 @@
 -- Fills the outbox as outbox_enqueue.lua does, and stores in the same step what the message makes of the contact's
 -- conversation (include/conversation.lua).
-local message, outbox, dead_letters, conversation = unpack(KEYS)
+local message, outbox, dead_letters, journal, conversation = unpack(KEYS)
 local reference, kind, document, trail, reason, work, entry_suffix, count, retention_ms, cause, since,
-  state, valid_ms, ttl_ms = unpack(ARGV)
+  request, received, empty_answer, state, valid_ms, ttl_ms = unpack(ARGV)
 --- @include "now"
 --- @include "append"
 --- @include "conversation"

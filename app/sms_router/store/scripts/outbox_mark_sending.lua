@@ -14,6 +14,10 @@ local stored, request, received, document, requested = unpack(redis.call('HMGET'
 
 if not stored then
   redis.call('ZREM', outbox, entry)
+  if not request then
+    append(dead_letters, now, retention_ms, 'message', reference, 'cause',
+      part .. ': not sent, because its message is no longer stored')
+  end
   return {'done'}
 end
 local send = cjson.decode(stored)

@@ -4,6 +4,10 @@ local request, lease_until, document, attempts, received, requested = unpack(red
   'request', 'lease_until', kind, kind .. ':attempts', 'received', kind .. ':requested'))
 if not request or document then
   redis.call('ZREM', outbox, entry)
+  if not request then
+    append(dead_letters, now, retention_ms, 'message', reference, 'cause',
+      kind .. ': not sent, because its message is no longer stored')
+  end
   return {'done'}
 end
 

@@ -1,8 +1,21 @@
 -- What the scripts that fill the outbox have in common. They define the keys and arguments of
 -- outbox_enqueue.lua, `now`, and `update_conversation()`, nil where there are no conversations.
-if redis.call('EXISTS', message) == 0 or redis.call('HEXISTS', message, kind) == 1 then
+local is_stored = redis.call('EXISTS', message) == 1
+if redis.call('HEXISTS', message, kind) == 1 or not is_stored and request == '' then
   redis.call('ZREM', outbox, work)
+  if not is_stored then
+    append(dead_letters, now, retention_ms, 'message', reference, 'cause',
+      kind .. ': not sent, because its message is no longer stored')
+  end
   return 0
+end
+if not is_stored then
+  redis.call('HSET', message, 'request', request, 'received', received, 'attempts', 1)
+  append(journal, now, retention_ms, 'message', reference)
+end
+if request ~= '' and redis.call('HEXISTS', message, 'answer') == 0 then
+  redis.call('HSET', message, 'answer', empty_answer, 'outcome', 'late', 'answered', now)
+  redis.call('PEXPIRE', message, retention_ms)
 end
 redis.call('HSET', message, kind, document, kind .. ':trail', trail, kind .. ':at', now)
 if cause ~= '' and tonumber(count) == 0 then
