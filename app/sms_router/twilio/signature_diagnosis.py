@@ -31,8 +31,8 @@ from sms_router.twilio.signature import (
 MAX_HASHED_BYTES = 4_000_000
 """Bytes of signed text per diagnosis: thousands of variants of a usual message; a few milliseconds."""
 
-MAX_REORDERED_PARAMETERS = 5
-"""Parameters of a configured query whose orders are all tried: 120 of them."""
+MAX_REORDERED_PARAMETERS = 4
+"""Parameters of a configured query whose orders are all tried: 24 of them."""
 
 _COMMON_PREFIXES = ("/twilio", "/sms", "/api", "/webhooks", "/webhook", "/messaging", "/sms-router")
 """Path prefixes that proxies often remove."""
@@ -164,10 +164,7 @@ def diagnose(verifier: SignatureVerifier, request: SignedRequest, account_sid: s
     if has_no_parameters(request):
         return _diagnose_without_parameters(verifier, request, signature.encode(), algorithm)
     unchanged = default if verdict is SignatureVerdict.MISSING_BODY_HASH else _other_secret(request)
-    variants = chain.from_iterable(
-        _variants(verifier, request._replace(query=query), account_sid, unchanged)
-        for query in query_spellings(request.query)
-    )
+    variants = _variants(verifier, request, account_sid, unchanged)
     return _search(variants, signature.encode(), algorithm) or default
 
 
@@ -188,23 +185,29 @@ def _diagnose_without_parameters(
 ) -> str:
     """Diagnose a request that names no account; a URL that was signed alone shows a redirect (facts 11)."""
     signers = _signers(verifier)
-    rests = [_target(request.path, request.query), *(rest for rest, _ in _targets(request, b""))]
-    urls = [url.encode() for url in verifier.public_url.forms]
-    urls += [str(url).encode() for url in _public_urls(verifier.public_url, request.host_header)]
+    target = _target(request.path, request.query)
+    configured = [url.encode() for url in verifier.public_url.forms]
+    others = [str(url).encode() for url in _public_urls(verifier.public_url, request.host_header)]
+    texts = chain(
+        (url + target for url in (*configured, *others)),
+        (url + rest for rest, _ in _targets(request, b"") for url in configured),
+    )
     sentence = describe_redirect(verifier, request.method)
-    variants = (_Variant(url + rest, signers, sentence) for rest in rests for url in urls)
+    variants = (_Variant(text, signers, sentence) for text in texts)
     unknown = _REMEDIES_WITHOUT_PARAMETERS.get(request.method, _UNKNOWN)
     return _search(variants, signature, algorithm) or unknown.format(public_url=verifier.public_url)
 
 
 def _search(variants: Iterator[_Variant], signature: bytes, algorithm: Algorithm) -> str | None:
     budget = MAX_HASHED_BYTES
+    keys: dict[bytes, HmacKey] = {}
     for variant in variants:
         for signer in variant.signers:
             budget -= len(variant.text)
             if budget < 0:
                 return None
-            key = HmacKey(signer.secret, algorithm.digest)
+            key = keys.get(signer.secret) or HmacKey(signer.secret, algorithm.digest)
+            keys[signer.secret] = key
             if hmac.compare_digest(key.base64(variant.text), signature):
                 return variant.sentence.replace(_SIGNER, signer.name)
     return None
@@ -225,13 +228,15 @@ def _variants(
     form, target = _signed_text(request.parameters), _target(request.path, request.query)
     configured_urls = [url.encode() for url in configured.forms]
     yield from (_Variant(url + target + form, own, unchanged) for url in configured_urls)
+    targets = [_target(request.path, query) for query in query_spellings(request.query)]
     for public_url in _public_urls(configured, request.host_header):
-        text = str(public_url).encode() + target + form
-        yield _Variant(text, own, _public_url_sentence(configured, public_url))
+        url, sentence = str(public_url).encode(), _public_url_sentence(configured, public_url)
+        yield from (_Variant(url + spelling + form, own, sentence) for spelling in targets)
     for rest, sentence in chain(_forms(request, target), _targets(request, form), _query_as_form(request)):
         yield from (_Variant(url + rest, own, sentence) for url in configured_urls)
-    yield from (_Variant(url + target + form, others, _OTHER_ACCOUNT) for url in configured_urls)
-    for query in _orders(request.query) if request.parameters else ():
+    for spelling, url in product(targets, configured_urls):
+        yield _Variant(url + spelling + form, others, _OTHER_ACCOUNT)
+    for query in chain.from_iterable(map(_orders, query_spellings(request.query))) if form else ():
         rest = _target(request.path, query) + form
         yield from (_Variant(url + rest, own, _order_sentence(request.query)) for url in configured_urls)
 
