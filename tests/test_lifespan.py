@@ -63,16 +63,16 @@ async def test_all_parts_are_stopped_when_one_fails_to_start(
 async def test_a_worker_refuses_redis_with_data_of_another_version(
     router: Router, valkey: redis.Redis
 ) -> None:
-    valkey.set("sms-router:{0}:schema", "2")
+    valkey.set("sms-router:schema", "2")
     before = asyncio.all_tasks()
     with pytest.raises(SchemaError, match="Redis has data of schema 2, and this sms-router needs schema 1"):
         async with router.lifespan_context(router):
             pytest.fail("served")
     assert asyncio.all_tasks() == before
     probe = b"sms-router:probe"  # expires by itself
-    assert {*valkey.scan_iter()} - {probe} == {b"sms-router:{0}:schema"}
+    assert {*valkey.scan_iter()} - {probe} == {b"sms-router:schema"}
 
 
 async def test_a_worker_writes_the_version_of_its_data(router: Router, valkey: redis.Redis) -> None:
     async with router.lifespan_context(router):
-        assert valkey.get("sms-router:{0}:schema") == b"1"
+        assert valkey.get("sms-router:schema") == b"1"

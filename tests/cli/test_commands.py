@@ -199,14 +199,14 @@ def test_the_data_directory_of_another_version_is_refused(
 def test_redis_with_data_of_another_version_is_refused(
     cli: Cli, valkey: redis.Redis, valkey_url: str, words: list[str]
 ) -> None:
-    valkey.set("sms-router:{0}:schema", "2")
+    valkey.set("sms-router:schema", "2")
     result = cli(*words, REDIS_URL=valkey_url, PORT=str(free_port()), SANDBOX_PORT=str(free_port()))
     assert (result.code, result.out) == (1, "")
     assert result.err == (
         "Redis has data of schema 2, and this sms-router needs schema 1: run the version of sms-router that "
         "wrote it, or set another REDIS_URL.\n"
     )
-    assert list(valkey.scan_iter()) == [b"sms-router:{0}:schema"]
+    assert list(valkey.scan_iter()) == [b"sms-router:schema"]
 
 
 @pytest.mark.parametrize(

@@ -212,7 +212,7 @@ async def test_redis_that_returns_with_data_of_another_version_is_reported_and_n
     start_router: StartRouter, valkey: PrivateValkey
 ) -> None:
     with valkey.client() as client:
-        client.set("sms-router:{0}:schema", "2")
+        client.set("sms-router:schema", "2")
         client.waitaof(1, 0, 5000)
     await asyncio.to_thread(valkey.kill)
     router = start_router()
@@ -226,6 +226,6 @@ async def test_redis_that_returns_with_data_of_another_version_is_reported_and_n
     assert "Redis has data of schema 2, and this sms-router needs schema 1" in router.log
     with valkey.client() as client:
         assert list(client.scan_iter("sms-router:*:message:*")) == []
-        client.delete("sms-router:{0}:schema")
+        client.delete("sms-router:schema")
     await wait_until(lambda: _is_ready(router))
     assert len(_records(valkey)) == 3

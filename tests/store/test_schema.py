@@ -14,7 +14,7 @@ from sms_router.store.schema import SchemaError, check_data_dir, check_redis
 from sms_router.store.store import Store
 from tests.store.shared_stores import EVERY_KIND, SharedStores
 
-SCHEMA_KEY = "sms-router:{0}:schema"
+SCHEMA_KEY = "sms-router:schema"
 OTHER_SCHEMA = (
     "Redis has data of schema 2, and this sms-router needs schema 1: run the version of sms-router that wrote"
     " it, or set another REDIS_URL."

@@ -20,7 +20,15 @@ from sms_router.store.errors import RedirectedError, StoreUnavailableError
 from sms_router.store.keys import ALL_BUCKETS
 from sms_router.store.resilient_connection import STALL_TIMEOUT, Observe, RedisClient, unobserved
 from sms_router.store.scripts import Call
-from sms_router.store.slots import SLOT_OF_BUCKET, Node, Redirection, RedirectKind, owners_of, slot_of
+from sms_router.store.slots import (
+    PROBE_OF_SLOT,
+    SLOT_OF_BUCKET,
+    Node,
+    Redirection,
+    RedirectKind,
+    owners_of,
+    slot_of,
+)
 from sms_router.store.url import Address, RedisUrl
 from sms_router.tasks import cancel_and_wait
 
@@ -44,7 +52,7 @@ REFRESH_INTERVAL = 1.0
 MAX_RETRY_INTERVAL = 30.0
 """Seconds until ``on_reconnect`` is called again, though every node serves: moving a slot takes minutes."""
 
-_BUCKET_OF_SLOT = dict(zip(SLOT_OF_BUCKET, ALL_BUCKETS, strict=True))
+_BUCKET_SLOTS = frozenset(SLOT_OF_BUCKET)
 
 
 class RedisClusterClient:
@@ -75,14 +83,15 @@ class RedisClusterClient:
         """Which nodes do not serve and why; None while all of them do."""
         if not self._owners:
             return self._topology_error
-        slots = Counter(map(id, self._owners.values()))
+        owners = [client for slot, client in self._owners.items() if slot in _BUCKET_SLOTS]
+        slots = Counter(map(id, owners))
         reasons = [
             f"node {node.host}:{node.port} with {slots[id(client)]} of {len(SLOT_OF_BUCKET)} parts of the"
             f" data: {client.error}"
             for node, client in self._nodes.items()
             if client.error is not None and id(client) in slots
         ]
-        if missing := len(SLOT_OF_BUCKET) - len(self._owners):
+        if missing := len(SLOT_OF_BUCKET) - len(owners):
             reasons.append(f"no node has {missing} of {len(SLOT_OF_BUCKET)} parts of the data")
         return "; ".join(reasons) or None
 
@@ -230,7 +239,7 @@ class RedisClusterClient:
                 continue
             if isinstance(response, hiredis.ReplyError):
                 reasons.append(_describe(address, response))
-            elif owners := owners_of(SLOT_OF_BUCKET, response, address.host):
+            elif owners := owners_of(PROBE_OF_SLOT, response, address.host):
                 await self._apply_topology(owners)
                 return
             else:
@@ -240,7 +249,7 @@ class RedisClusterClient:
     async def _apply_topology(self, owners: Mapping[int, Node]) -> None:
         """Use the new owners, and disconnect from nodes that have no slot any more."""
         for slot, node in owners.items():
-            self._client_of(node).probe = _BUCKET_OF_SLOT[slot].probe
+            self._client_of(node).probe = PROBE_OF_SLOT[slot]
         self._owners = {slot: self._client_of(node) for slot, node in owners.items()}
         if leaving := [node for node in self._nodes if node not in set(owners.values())]:
             await asyncio.sleep(STALL_TIMEOUT)  # every pending response has arrived or failed by then

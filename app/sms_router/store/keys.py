@@ -143,8 +143,11 @@ def bucket_of(contact: str) -> Bucket:
     return ALL_BUCKETS[crc32(contact.encode("utf-8", "surrogatepass")) % BUCKETS]
 
 
-SCHEMA = f"{ALL_BUCKETS[0].tag}:schema".encode()
-"""The version of all keys; in the slot of a bucket, since `RedisClusterClient` knows no other slots."""
+SCHEMA = f"{_PREFIX}:schema".encode()
+"""The version of the stored form of all keys."""
+
+SCHEMA_PROBE = f"{{{_PREFIX}:schema}}:probe".encode()
+"""A key in the slot of `SCHEMA`, for probes of its node."""
 
 
 def revoked_session(digest: str) -> bytes:
