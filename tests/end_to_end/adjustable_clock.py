@@ -1,7 +1,7 @@
 """``python -m tests.end_to_end.adjustable_clock``: a router whose wall clock can be set while it runs.
 
-Only the wall clock jumps, as when NTP or an operator sets it; the monotonic clock goes on. The workers that
-the router starts import this module, too, before any module of the router.
+Only the wall clock changes, as when NTP or an operator sets it; the monotonic clock does not. The workers of
+the router import this module, too, before any module of the router.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class AdjustableClock:
         return {CLOCK: str(self.path)}
 
     def set_offset(self, seconds: float) -> None:
-        """Set the clock ahead, or back with a negative offset."""
+        """Set the offset of the wall clock; a negative one sets it back."""
         self.path.touch()
         with self.path.open("r+b") as file:
             file.write(_SECONDS.pack(seconds))

@@ -28,7 +28,7 @@ from tests.store.private_valkey import PrivateValkey
 
 FOLDER = REPOSITORY / "docs" / "deploying"
 WITHOUT_CAPABILITIES = ("setpriv", "--bounding-set=-all", "--inh-caps=-all", "--no-new-privs")
-"""Starts a process of root for which permissions of files count as for everybody else."""
+"""Starts a process of root for which file permissions apply as for other users."""
 
 SLOW_HANDLER = """
 import asyncio
@@ -47,7 +47,7 @@ async def slow():
 
 @dataclass(slots=True)
 class Image:
-    """What the instructions of a Dockerfile leave: files below a root, and how to start them."""
+    """The result of a Dockerfile: files below a root folder, and how to start them."""
 
     root: Path
     directory: str = "/"
@@ -65,7 +65,7 @@ class Image:
         return self.root / "venv" / "bin"
 
     def run(self, step: str) -> None:
-        """Run a step with the image's Python; what needs root to create users is left out."""
+        """Run a step with the image's Python; ``useradd``, which needs root, is replaced by its folder."""
         if step.startswith("useradd"):
             (self.root / "srv" / ".data").mkdir(parents=True)
             return
@@ -186,7 +186,7 @@ async def test_the_image_serves_from_a_read_only_root_and_drains_on_sigterm(
         await asyncio.to_thread(make_writable, image.root)  # for pytest, which removes it
 
 
-def test_what_the_image_copies_is_in_the_build_context() -> None:
+def test_the_build_context_contains_the_copied_paths() -> None:
     allowed = (FOLDER / "Dockerfile.dockerignore").read_text().splitlines()
     copied = [word for name, value in instructions() if name == "COPY" for word in value.split()[:-1]]
     assert {f"!{path}" for path in copied} == {line for line in allowed if line.startswith("!")}
@@ -206,7 +206,7 @@ def test_the_compose_file_matches_the_image() -> None:
 
 def test_the_kubernetes_manifest_matches_the_image() -> None:
     manifests = list(yaml.safe_load_all((FOLDER / "kubernetes.yaml").read_text()))
-    assert [each["kind"] for each in manifests] == ["Deployment", "Service", "PodDisruptionBudget"]
+    assert [manifest["kind"] for manifest in manifests] == ["Deployment", "Service", "PodDisruptionBudget"]
     pod = manifests[0]["spec"]["template"]["spec"]
     (container,) = pod["containers"]
     (user,) = (value for name, value in instructions() if name == "USER")

@@ -43,7 +43,7 @@ async def test_another_server_answers_each_message_once(router: RouterProcess) -
     assert "a request refused" in router.log
 
 
-async def test_another_server_ends_on_sigterm(router: RouterProcess) -> None:
+async def test_another_server_stops_on_sigterm(router: RouterProcess) -> None:
     assert (await router.deliver(webhook("HOURS"))).status == 200
     assert router.stop() in (0, -signal.SIGTERM)
 
@@ -62,12 +62,12 @@ def test_another_server_does_not_start_without_redis_and_credentials(
     tmp_path: Path, environment: dict[str, str], sentence: str
 ) -> None:
     folder = write_configuration(tmp_path / "config")
-    ended = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-m", "uvicorn", "--factory", FACTORY, "--port", "0"],
         env={"PATH": os.environ["PATH"], "SMS_ROUTER_CONFIG": str(folder), **environment},
         capture_output=True,
         timeout=60,
         check=False,
     )
-    assert ended.returncode != 0
-    assert sentence in ended.stderr.decode().splitlines()[-1]
+    assert result.returncode != 0
+    assert sentence in result.stderr.decode().splitlines()[-1]

@@ -219,7 +219,7 @@ async def test_a_replayed_message_goes_to_the_step_of_the_contacts_conversation(
 
 
 @pytest.mark.slow
-async def test_the_default_is_not_sent_for_a_rule_that_has_failed_unless_told(
+async def test_the_default_replaces_a_rule_that_has_failed_only_with_the_option(
     start_router: StartRouter, twilio: SandboxTwilio
 ) -> None:
     router = start_router(environment=twilio.environment)
@@ -236,5 +236,5 @@ async def test_the_default_is_not_sent_for_a_rule_that_has_failed_unless_told(
 
     file.write_text(file.read_text().replace('words = ["HOURS"', 'words = ["BROKEN", "HOURS"'))
     await wait_until(lambda: "added BROKEN" in router.log)
-    said = router.command("replay", again, "--dry-run").stdout
-    assert "another rule than the one that has failed" not in said
+    output = router.command("replay", again, "--dry-run").stdout
+    assert "another rule than the one that has failed" not in output

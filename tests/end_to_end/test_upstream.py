@@ -1,7 +1,8 @@
-"""Texts forwarded to a second application: a real one, under gunicorn, that checks Twilio's signature."""
+"""Messages forwarded to a second application under gunicorn, which verifies Twilio's signature."""
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -35,22 +36,22 @@ from tests.store.private_valkey import PrivateValkey
 from tests.waiting import wait_until
 
 CONTACT = "+14155550123"
-IDEMPOTENCY = "3a2f1c9e-0000-4000-8000-idempotency"
+IDEMPOTENCY_TOKEN = "3a2f1c9e-0000-4000-8000-idempotency"
 
 
 @dataclass(frozen=True, slots=True)
 class Application:
-    """The second application, and what it was asked."""
+    """The second application, and the requests that it has received."""
 
     url: str
-    asked_file: Path
+    requests_file: Path
 
     @property
-    def asked(self) -> list[dict[str, Any]]:
-        """Every request that was truly signed."""
-        if not self.asked_file.exists():
+    def requests(self) -> list[dict[str, Any]]:
+        """The requests with a valid signature."""
+        if not self.requests_file.exists():
             return []
-        return [json.loads(line) for line in self.asked_file.read_text().splitlines()]
+        return [json.loads(line) for line in self.requests_file.read_text().splitlines()]
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +63,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Application]:
         process = subprocess.Popen(
             [sys.executable, *command, "--no-control-socket", "tests.end_to_end.upstream_app:application"],
             cwd=REPOSITORY,
-            env={**os.environ, "TWILIO_AUTH_TOKEN": TOKEN, "REQUESTS": str(folder / "asked")},
+            env={**os.environ, "TWILIO_AUTH_TOKEN": TOKEN, "REQUESTS": str(folder / "requests")},
             stdout=log,
             stderr=log,
             start_new_session=True,
@@ -71,88 +72,90 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Application]:
         if "Listening at" in (folder / "log").read_text() or process.poll() is not None:
             break
         time.sleep(0.02)
-    yield Application(f"http://127.0.0.1:{port}", folder / "asked")
+    yield Application(f"http://127.0.0.1:{port}", folder / "requests")
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
 
 
 @pytest.fixture
 def application(server: Application) -> Application:
-    server.asked_file.unlink(missing_ok=True)
+    server.requests_file.unlink(missing_ok=True)
     return server
 
 
-Forwarding = Callable[..., RouterProcess]
+StartForwardingRouter = Callable[[str], RouterProcess]
 
 
 @pytest.fixture
-def forwarding(start_router: StartRouter) -> Forwarding:
-    """Start a router whose keyword VOTE is a forward, written as in keywords.toml."""
+def start_forwarding_router(start_router: StartRouter) -> StartForwardingRouter:
+    """A function that starts a router whose keyword VOTE is a forward with the given TOML."""
 
-    def begin(table: str, more: str = "inline_deadline = 4.0") -> RouterProcess:
-        rule = f'[[keyword]]\nwords = ["VOTE"]\nforward = {{ {table} }}\n'
-        return start_router(more, keywords=f'{rule}[default]\nreply = "Text VOTE."\n')
+    def start(forward: str) -> RouterProcess:
+        rule = f'[[keyword]]\nwords = ["VOTE"]\nforward = {{ {forward} }}\n'
+        return start_router("inline_deadline = 4.0", keywords=f'{rule}[default]\nreply = "Text VOTE."\n')
 
-    return begin
+    return start
 
 
 def messages(answer: HttpResponse) -> list[dict[str, Any]]:
     assert (answer.status, answer.media_type) == (200, "application/xml")
     return [
         {
-            "text": each.findtext("Body") or "",
-            "from": each.get("from"),
-            "to": each.get("to"),
-            "media": [media.text for media in each.findall("Media")],
+            "text": message.findtext("Body") or "",
+            "from": message.get("from"),
+            "to": message.get("to"),
+            "media": [media.text for media in message.findall("Media")],
         }
-        for each in fromstring(answer.body).findall("Message")
+        for message in fromstring(answer.body).findall("Message")
     ]
 
 
-def said(text: str, sender: str = "12345", to: str | None = None, media: str | None = None) -> dict[str, Any]:
+def reply(
+    text: str, sender: str = "12345", to: str | None = None, media: str | None = None
+) -> dict[str, Any]:
     return {"text": text, "from": sender, "to": to, "media": [media] if media else []}
 
 
-async def test_the_application_is_called_as_twilio_calls_it(
-    forwarding: Forwarding, application: Application
+async def test_a_forward_is_the_request_that_twilio_would_send(
+    start_forwarding_router: StartForwardingRouter, application: Application
 ) -> None:
-    router = forwarding(f'url = "{application.url}/votes?poll=7"')
+    router = start_forwarding_router(f'url = "{application.url}/votes?poll=7"')
     parameters = webhook("VOTE 7 & more", FromCity="ZÜRICH")
-    headers = {"I-Twilio-Idempotency-Token": IDEMPOTENCY, "User-Agent": "TwilioProxy/1.1"}
+    headers = {"I-Twilio-Idempotency-Token": IDEMPOTENCY_TOKEN, "User-Agent": "TwilioProxy/1.1"}
     answer = await router.deliver(parameters, headers=headers)
-    assert messages(answer) == [said("Thanks for VOTE 7 & more.")]
+    assert messages(answer) == [reply("Thanks for VOTE 7 & more.")]
     assert "statusCallback" in answer.text
-    (asked,) = application.asked
-    assert (asked["method"], asked["url"]) == ("POST", f"{application.url}/votes?poll=7")
-    assert asked["parameters"] == {**parameters, "poll": "7"}
-    assert asked["headers"]["I-Twilio-Idempotency-Token"] == IDEMPOTENCY
-    assert asked["headers"]["User-Agent"] == "TwilioProxy/1.1"
+    (request,) = application.requests
+    assert (request["method"], request["url"]) == ("POST", f"{application.url}/votes?poll=7")
+    assert request["parameters"] == {**parameters, "poll": "7"}
+    assert request["headers"]["I-Twilio-Idempotency-Token"] == IDEMPOTENCY_TOKEN
+    assert request["headers"]["User-Agent"] == "TwilioProxy/1.1"
     again = await router.deliver(parameters)
     assert again.body == answer.body
-    assert len(application.asked) == 1
+    assert len(application.requests) == 1
 
 
 @pytest.mark.slow
-async def test_get_puts_the_parameters_into_the_query(
-    forwarding: Forwarding, application: Application
+async def test_a_forward_by_get_has_the_parameters_in_the_query(
+    start_forwarding_router: StartForwardingRouter, application: Application
 ) -> None:
-    router = forwarding(f'url = "{application.url}/votes?poll=7", method = "GET"')
+    router = start_forwarding_router(f'url = "{application.url}/votes?poll=7", method = "GET"')
     parameters = webhook("VOTE 7+1 & 100%")
-    assert messages(await router.deliver(parameters)) == [said("Thanks for VOTE 7+1 & 100%.")]
-    (asked,) = application.asked
-    assert (asked["method"], asked["parameters"]) == ("GET", {**parameters, "poll": "7"})
+    assert messages(await router.deliver(parameters)) == [reply("Thanks for VOTE 7+1 & 100%.")]
+    (request,) = application.requests
+    assert (request["method"], request["parameters"]) == ("GET", {**parameters, "poll": "7"})
 
 
 @pytest.mark.slow
-async def test_cookies_are_kept_for_each_person_and_number_on_any_worker(
-    forwarding: Forwarding, start_router: StartRouter, application: Application
+async def test_every_worker_sends_the_cookies_of_the_contact_and_number(
+    start_forwarding_router: StartForwardingRouter, start_router: StartRouter, application: Application
 ) -> None:
-    first = forwarding(f'url = "{application.url}/count"')
+    first = start_forwarding_router(f'url = "{application.url}/count"')
     second = RouterProcess(first.folder, first.redis_url).start()
     try:
         texts = [
-            messages(await router.deliver(webhook("VOTE", **who)))[0]["text"]
-            for router, who in (
+            messages(await router.deliver(webhook("VOTE", **changed)))[0]["text"]
+            for router, changed in (
                 (first, {}),
                 (second, {}),
                 (first, {}),
@@ -165,17 +168,17 @@ async def test_cookies_are_kept_for_each_person_and_number_on_any_worker(
     assert texts == ["Text number 1.", "Text number 2.", "Text number 3.", "Text number 1.", "Text number 1."]
 
 
-async def test_senders_media_recipients_and_redirects(
-    forwarding: Forwarding, application: Application
+async def test_senders_media_recipients_and_redirects_of_the_twiml_are_followed(
+    start_forwarding_router: StartForwardingRouter, application: Application
 ) -> None:
-    router = forwarding(f'url = "{application.url}/rich"')
+    router = start_forwarding_router(f'url = "{application.url}/rich"')
     await router.deliver(webhook("STOP", From="+14155559999"))
     answer = messages(await router.deliver(webhook("VOTE")))
     assert answer == [
-        said("from New York", "+12125550100"),
-        said("with a picture", media=f"{application.url}/owl.png"),
-        said("for somebody else", to="+13105550123"),
-        said("Thanks for VOTE."),
+        reply("from New York", "+12125550100"),
+        reply("with a picture", media=f"{application.url}/owl.png"),
+        reply("for somebody else", to="+13105550123"),
+        reply("Thanks for VOTE."),
     ]
     assert "a message to +1415•••9999 is left out: the recipient has opted out" in router.log
     assert "+14155559999" not in router.log
@@ -185,15 +188,18 @@ async def test_senders_media_recipients_and_redirects(
 @pytest.mark.parametrize(
     ("path", "expected"),
     [
-        ("/moved", [said("Thanks for VOTE.")]),
-        ("/plain", [said("plain text & nothing else")]),
+        ("/moved", [reply("Thanks for VOTE.")]),
+        ("/plain", [reply("plain text & nothing else")]),
         ("/silent", []),
     ],
 )
-async def test_other_answers(
-    forwarding: Forwarding, application: Application, path: str, expected: list[dict[str, Any]]
+async def test_http_redirects_plain_text_and_empty_answers_are_accepted(
+    start_forwarding_router: StartForwardingRouter,
+    application: Application,
+    path: str,
+    expected: list[dict[str, Any]],
 ) -> None:
-    router = forwarding(f'url = "{application.url}{path}"')
+    router = start_forwarding_router(f'url = "{application.url}{path}"')
     assert messages(await router.deliver(webhook("VOTE"))) == expected
 
 
@@ -202,58 +208,58 @@ async def test_other_answers(
     ("primary", "code"),
     [("{url}/fails", 11200), ("{url}/hangs", 11200), ("http://127.0.0.1:{dead}/sms", 11205)],
 )
-async def test_the_fallback_answers_in_time_and_is_told_what_failed(
-    forwarding: Forwarding, application: Application, primary: str, code: int
+async def test_the_fallback_url_receives_the_error_and_answers_in_time(
+    start_forwarding_router: StartForwardingRouter, application: Application, primary: str, code: int
 ) -> None:
     primary = primary.format(url=application.url, dead=free_port())
-    router = forwarding(f'url = "{primary}", fallback_url = "{application.url}/backup"')
+    router = start_forwarding_router(f'url = "{primary}", fallback_url = "{application.url}/backup"')
     parameters = webhook("VOTE")
     answer = await router.deliver(parameters)
-    assert messages(answer) == [said(f"Backup: {code} of {primary}")]
-    told = json.loads(router.command("messages", "show", parameters["MessageSid"], "--json").stdout)
-    assert f"forwarded to {primary.removeprefix('http://')}: {code}" in json.dumps(told)
-    assert f"answered by {application.url.removeprefix('http://')}/backup" in json.dumps(told)
+    assert messages(answer) == [reply(f"Backup: {code} of {primary}")]
+    shown = router.command("messages", "show", parameters["MessageSid"], "--json").stdout
+    assert f"forwarded to {primary.removeprefix('http://')}: {code}" in shown
+    assert f"answered by {application.url.removeprefix('http://')}/backup" in shown
 
 
-async def test_when_both_fail_the_person_gets_the_error_reply_and_the_message_is_a_dead_letter(
-    forwarding: Forwarding, application: Application
+async def test_when_both_urls_fail_the_contact_gets_the_error_reply_and_the_message_is_a_dead_letter(
+    start_forwarding_router: StartForwardingRouter, application: Application
 ) -> None:
     dead = free_port()
-    router = forwarding(
+    router = start_forwarding_router(
         f'url = "http://user:hush@127.0.0.1:{dead}/a?k=v", fallback_url = "{application.url}/fails"'
     )
     parameters = webhook("VOTE")
-    assert messages(await router.deliver(parameters)) == [said("Sorry, that failed.")]
-    (letter,) = json.loads(router.command("messages", "--failed", "--json").stdout)
-    assert letter["sid"] == parameters["MessageSid"]
-    assert f"127.0.0.1:{dead}/a: 11205 no connection" in json.dumps(letter)
-    assert "/fails: 11200 HTTP 500" in json.dumps(letter)
-    assert "hush" not in json.dumps(letter) + router.log
-    assert "k=v" not in json.dumps(letter) + router.log
+    assert messages(await router.deliver(parameters)) == [reply("Sorry, that failed.")]
+    (dead_letter,) = json.loads(router.command("messages", "--failed", "--json").stdout)
+    assert dead_letter["sid"] == parameters["MessageSid"]
+    assert f"127.0.0.1:{dead}/a: 11205 no connection" in json.dumps(dead_letter)
+    assert "/fails: 11200 HTTP 500" in json.dumps(dead_letter)
+    assert "hush" not in json.dumps(dead_letter) + router.log
+    assert "k=v" not in json.dumps(dead_letter) + router.log
 
 
 @pytest.mark.slow
-async def test_a_dead_upstream_is_left_alone_and_the_operator_is_told(
-    forwarding: Forwarding, application: Application
+async def test_an_upstream_that_keeps_failing_is_not_called_and_is_reported(
+    start_forwarding_router: StartForwardingRouter, application: Application
 ) -> None:
     dead = f"http://127.0.0.1:{free_port()}"
-    router = forwarding(f'url = "{dead}/sms", fallback_url = "{application.url}/backup"')
+    router = start_forwarding_router(f'url = "{dead}/sms", fallback_url = "{application.url}/backup"')
     for _ in range(8):
         (answer,) = messages(await router.deliver(webhook("VOTE")))
         assert answer["text"] == f"Backup: 11205 of {dead}/sms"
     status = json.loads((await router.fetch("/readyz")).body)
     assert status["status"] == "degraded"
     assert any(f"{dead} is not called, because it keeps failing" in reason for reason in status["reasons"])
-    figures = (await router.fetch("/metrics")).text
-    assert f'sms_router_upstream_open{{upstream="{dead}"}} 1.0' in figures
-    assert f'sms_router_upstream_failures_total{{upstream="{dead}"}} 5.0' in figures
-    assert f'sms_router_upstream_held_back_total{{upstream="{dead}"}} 3.0' in figures
-    assert f'sms_router_upstream_open{{upstream="{application.url} (as fallback)"}} 0.0' in figures
+    metrics = (await router.fetch("/metrics")).text
+    assert f'sms_router_upstream_open{{upstream="{dead}"}} 1.0' in metrics
+    assert f'sms_router_upstream_failures_total{{upstream="{dead}"}} 5.0' in metrics
+    assert f'sms_router_upstream_held_back_total{{upstream="{dead}"}} 3.0' in metrics
+    assert f'sms_router_upstream_open{{upstream="{application.url} (as fallback)"}} 0.0' in metrics
     assert router.log.count(f"{dead} keeps failing and is not called for now") == 1
 
 
 @pytest.mark.slow
-async def test_a_numbers_own_url_gets_what_no_rule_claims(
+async def test_messages_without_a_rule_are_forwarded_to_the_url_of_their_number(
     start_router: StartRouter, valkey: PrivateValkey, application: Application
 ) -> None:
     urls = {
@@ -271,8 +277,8 @@ async def test_a_numbers_own_url_gets_what_no_rule_claims(
         ("anything", "+14155550100", "Text HOURS."),
         ("anything", "12345", "Text HOURS."),
     ):
-        assert messages(await router.deliver(webhook(body, To=number))) == [said(expected)]
-    assert {asked["method"] for asked in application.asked} == {"GET"}
+        assert messages(await router.deliver(webhook(body, To=number))) == [reply(expected)]
+    assert {request["method"] for request in application.requests} == {"GET"}
     assert "the sms_url of +14155550100 at Twilio is the router's own" in router.log
     explained = router.command("explain", CONTACT, "anything", "--to", "+12125550100").stdout
     assert f"forwarded to {application.url.removeprefix('http://')}/votes (GET)" in " ".join(
@@ -281,15 +287,17 @@ async def test_a_numbers_own_url_gets_what_no_rule_claims(
 
 
 @pytest.mark.slow
-async def test_the_commands_show_forwards_without_secrets(forwarding: Forwarding) -> None:
-    router = forwarding(
+async def test_the_commands_show_forwards_without_secrets(
+    start_forwarding_router: StartForwardingRouter,
+) -> None:
+    router = start_forwarding_router(
         'url = "https://user:pass@votes.example.com/sms?key=secret", fallback_url = "https://b.example/x"'
     )
     for command in (("explain", CONTACT, "VOTE 7"), ("keywords", "--json")):
-        spoken = router.command(*command)
-        assert "forwarded to votes.example.com/sms (POST), on failure to b.example/x (POST)" in spoken.stdout
-        assert "pass" not in spoken.stdout
-        assert "secret" not in spoken.stdout
+        output = router.command(*command).stdout
+        assert "forwarded to votes.example.com/sms (POST), on failure to b.example/x (POST)" in output
+        assert "pass" not in output
+        assert "secret" not in output
     folder = write_configuration(router.folder)
     (folder / "keywords.toml").write_text(
         '[[keyword]]\nwords = ["A"]\nforward = { url = "votes.example.com" }\n'
@@ -300,18 +308,12 @@ async def test_the_commands_show_forwards_without_secrets(forwarding: Forwarding
 
 
 @pytest.mark.slow
-async def test_a_stop_of_the_router_leaves_no_call_behind(
-    forwarding: Forwarding, application: Application
+async def test_a_stop_waits_for_a_forward_in_progress(
+    start_forwarding_router: StartForwardingRouter, application: Application
 ) -> None:
-    router = forwarding(f'url = "{application.url}/hangs"')
-
-    async def is_asked() -> bool:
-        return bool(application.asked)
-
-    import asyncio  # noqa: PLC0415
-
-    waiting = asyncio.create_task(router.deliver(webhook("VOTE")))
-    await wait_until(is_asked)
+    router = start_forwarding_router(f'url = "{application.url}/hangs"')
+    delivery = asyncio.create_task(router.deliver(webhook("VOTE")))
+    await wait_until(lambda: application.requests)
     assert await asyncio.to_thread(router.stop) == 0
-    assert (await waiting).status == 200
+    assert (await delivery).status == 200
     assert "Unclosed" not in router.log

@@ -1,4 +1,4 @@
-"""The HTTP edge, over real sockets: what Twilio gets for what it sends."""
+"""The responses of a running router to Twilio's webhooks and to other requests."""
 
 from __future__ import annotations
 
@@ -59,14 +59,14 @@ async def test_a_signed_post_is_answered_with_twiml(router: RouterProcess) -> No
     assert str(message.get("action")).startswith(f"{PUBLIC}/sms/status?reply=SM")
 
 
-async def test_a_signed_get_is_answered_alike(router: RouterProcess) -> None:
+async def test_a_signed_get_is_answered_with_twiml(router: RouterProcess) -> None:
     answer = await router.deliver(webhook("HOURS"), method="GET")
     assert (answer.status, answer.media_type) == (200, "application/xml")
     assert "SAN FRANCISCO" in answer.text
 
 
 @pytest.mark.parametrize(("sent", "signed"), [("'", "'"), ("'", "%27"), ("%27", "'"), ("%27", "%27")])
-async def test_an_apostrophe_in_a_signed_get_is_answered_in_both_spellings(
+async def test_an_apostrophe_in_a_signed_get_may_be_escaped_or_not(
     router: RouterProcess, sent: str, signed: str
 ) -> None:
     query = urlencode(webhook("HOURS what's up"))
@@ -120,7 +120,7 @@ async def test_a_body_that_a_proxy_has_dropped_is_explained(router: RouterProces
         ("GET", {}, b"", 403),
     ],
 )
-async def test_what_is_no_webhook_of_twilios_is_refused(
+async def test_requests_other_than_twilios_webhooks_are_refused(
     router: RouterProcess,
     path: str,
     allowed: str,
@@ -135,13 +135,13 @@ async def test_what_is_no_webhook_of_twilios_is_refused(
         assert answer.headers["Allow"] == allowed
 
 
-async def test_a_signed_get_is_no_status_callback(router: RouterProcess) -> None:
+async def test_a_status_callback_by_get_is_refused(router: RouterProcess) -> None:
     answer = await router.deliver({"MessageSid": "SM" + "e" * 32}, path="/sms/status", method="GET")
     assert (answer.status, answer.headers["Allow"]) == (405, "POST")
 
 
 @pytest.mark.parametrize("media_type", [FORM.upper(), f"{FORM}; charset=UTF-8", f" {FORM} ;q=1"])
-async def test_parameters_and_letter_case_of_the_media_type_do_not_matter(
+async def test_parameters_and_letter_case_of_the_media_type_are_ignored(
     router: RouterProcess, media_type: str
 ) -> None:
     answer = await router.deliver(webhook(), headers={"Content-Type": media_type})
@@ -158,7 +158,7 @@ async def test_a_signed_request_without_a_required_parameter_is_malformed(
     assert (answer.status, answer.body) == (400, b"")
 
 
-async def test_a_body_in_chunks_is_bounded_too(router: RouterProcess) -> None:
+async def test_a_chunked_body_over_the_limit_is_refused(router: RouterProcess) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", router.port)
     writer.write(
         b"POST /sms HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\n"
@@ -172,9 +172,9 @@ async def test_a_body_in_chunks_is_bounded_too(router: RouterProcess) -> None:
 
 
 @pytest.mark.parametrize(
-    "changed", [{"To": "54321"}, {"Body": "HOURS "}, {"Unheard": ""}, {"AccountSid": "AC" + "9" * 32}]
+    "changed", [{"To": "54321"}, {"Body": "HOURS "}, {"Unknown": ""}, {"AccountSid": "AC" + "9" * 32}]
 )
-async def test_a_request_changed_on_its_way_is_refused(
+async def test_a_request_changed_after_signing_is_refused(
     router: RouterProcess, changed: dict[str, str]
 ) -> None:
     parameters = webhook()
@@ -184,14 +184,16 @@ async def test_a_request_changed_on_its_way_is_refused(
     assert (answer.status, answer.body) == (403, b"")
 
 
-async def test_both_tokens_sign_while_a_rotation_lasts(router: RouterProcess) -> None:
+async def test_signatures_of_both_auth_tokens_are_accepted(router: RouterProcess) -> None:
     for token, status in ((TOKEN, 200), (SECONDARY, 200), ("another", 403)):
         answer = await router.deliver(webhook(), token=token)
         assert answer.status == status
 
 
 @pytest.mark.parametrize("algorithm", list(Algorithm))
-async def test_a_shared_key_signs_in_the_tokens_place(router: RouterProcess, algorithm: Algorithm) -> None:
+async def test_a_signature_of_a_shared_key_is_accepted_in_place_of_the_auth_token(
+    router: RouterProcess, algorithm: Algorithm
+) -> None:
     parameters = webhook()
     signed = sign(f"{PUBLIC}/sms", list(parameters.items()), "shared-secret", algorithm)
     settings = f"key=webhooks_sharedkey_1,algorithm={algorithm.value}"
@@ -201,16 +203,16 @@ async def test_a_shared_key_signs_in_the_tokens_place(router: RouterProcess, alg
     assert (await router.deliver(webhook(), headers=by_token)).status == 403
 
 
-async def test_the_query_of_the_configured_url_is_signed_and_changes_nothing(router: RouterProcess) -> None:
+async def test_the_query_of_the_webhook_url_is_part_of_the_signature(router: RouterProcess) -> None:
     answer = await router.deliver(webhook(), path="/sms?brand=a%20b&empty=")
     assert answer.status == 200
     assert "SAN FRANCISCO" in answer.text
 
 
-async def test_the_refusal_is_diagnosed_in_the_log_without_secrets(router: RouterProcess) -> None:
+async def test_a_refusal_is_diagnosed_in_the_log_without_secrets(router: RouterProcess) -> None:
     parameters = webhook("a private word")
     signed = signature("http://sms.example.com/sms", parameters)
-    await asyncio.sleep(1.1)  # a few diagnoses a second: the tests before may have used them up
+    await asyncio.sleep(1.1)  # diagnoses are rate-limited, and the tests before may have used them up
     await router.deliver(parameters, headers={"X-Twilio-Signature": signed})
     assert "a request refused" in router.log
     assert "http" in router.log.splitlines()[-1]
@@ -221,7 +223,7 @@ async def test_the_refusal_is_diagnosed_in_the_log_without_secrets(router: Route
         assert secret not in router.log
 
 
-async def test_pages_that_are_not_there_are_not_texted_to_anybody(router: RouterProcess) -> None:
+async def test_a_webhook_to_an_unknown_path_is_answered_404(router: RouterProcess) -> None:
     for path in ("/", "/sms/", "/sms/other", "/console2"):
         answer = await router.deliver(webhook(), path=path)
         assert answer.status == 404
@@ -240,7 +242,8 @@ async def test_a_status_callback_is_answered_204(router: RouterProcess) -> None:
         answer = await router.deliver(receipt, path=path)
         assert (answer.status, answer.body) == (204, b"")
     assert (await router.deliver(receipt, path="/sms/status", token="another")).status == 403
-    assert (await router.deliver({**receipt, "MessageStatus": "vanished"}, path="/sms/status")).status == 204
+    unknown = {**receipt, "MessageStatus": "not-a-status"}
+    assert (await router.deliver(unknown, path="/sms/status")).status == 204
     many = "/sms/status?" + "&".join(f"a{number}=1" for number in range(40))
     assert (await router.deliver(receipt, path=many)).status == 204
 
@@ -255,7 +258,7 @@ async def test_the_probes_and_the_metrics_answer(router: RouterProcess) -> None:
     assert re.search(r"^sms_router_answer_seconds_count [1-9]", metrics.text, re.MULTILINE)
 
 
-async def test_opt_out_words_that_twilio_has_answered_are_left_alone(router: RouterProcess) -> None:
+async def test_an_opt_out_word_that_twilio_has_answered_gets_no_reply(router: RouterProcess) -> None:
     answer = await router.deliver(webhook("STOP", OptOutType="STOP", From="+14155550199"))
     assert answer.body == b'<?xml version="1.0" encoding="UTF-8"?><Response/>'
 
@@ -267,7 +270,7 @@ async def test_a_template_that_fails_gives_the_error_reply(router: RouterProcess
     assert "division" not in answer.text
 
 
-async def test_warn_mode_lets_in_and_counts_what_it_would_refuse(start_router: StartRouter) -> None:
+async def test_warn_mode_accepts_and_counts_requests_that_it_would_refuse(start_router: StartRouter) -> None:
     router = start_router('signature = "warn"')
     answer = await router.deliver(webhook(), token="another")
     assert answer.status == 200
@@ -285,15 +288,15 @@ async def test_warn_mode_lets_in_and_counts_what_it_would_refuse(start_router: S
     assert "a signed request is not" not in router.log
 
 
-async def test_a_prefix_of_the_public_url_may_be_cut_off_by_the_proxy_or_not(
+async def test_the_path_of_the_public_url_may_be_removed_by_the_proxy(
     start_router: StartRouter,
 ) -> None:
     router = start_router(environment={"PUBLIC_URL": f"{PUBLIC}/keep"})
-    passed_on = await router.deliver(webhook("HOURS"), path="/keep/sms")
+    unchanged = await router.deliver(webhook("HOURS"), path="/keep/sms")
     parameters = webhook("HOURS")
     signed = {"X-Twilio-Signature": signature(f"{PUBLIC}/keep/sms", parameters)}
-    cut_off = await router.deliver(parameters, path="/sms", headers=signed)
-    for answer in (passed_on, cut_off):
+    removed = await router.deliver(parameters, path="/sms", headers=signed)
+    for answer in (unchanged, removed):
         assert answer.status == 200
         assert f"{PUBLIC}/keep/sms/status?reply=" in answer.text
     unprefixed = {"X-Twilio-Signature": signature(f"{PUBLIC}/sms", parameters)}
