@@ -43,7 +43,7 @@ from sms_router.routing.handler.running_handlers import RunningHandlers
 from sms_router.routing.handler.thread_pool import HandlerThreadPool
 from sms_router.routing.history.abandoned import AbandonedMessages
 from sms_router.routing.history.body_retention import BodyRetention
-from sms_router.routing.inbox.inbox import Inbox
+from sms_router.routing.inbox.inbox import Inbox, is_second_answer
 from sms_router.routing.inbox.loop_guard import LoopGuard
 from sms_router.routing.opt_outs.disk_cache import OptOutDiskCache
 from sms_router.routing.pipeline.committer import AnswerCommitter
@@ -62,6 +62,7 @@ from sms_router.senders.error_table import ErrorTable
 from sms_router.senders.failure_monitor import FailureMonitor
 from sms_router.senders.pending import PendingNumbers
 from sms_router.senders.rate_limits import RateLimiter
+from sms_router.store.connection import RedisReply
 from sms_router.store.redis_py import async_client
 from sms_router.store.server_clock import ServerClock
 from sms_router.store.spool.durable_writer import DurableWriter
@@ -111,7 +112,7 @@ def build(settings: Settings) -> Router:
 
     store = Store(settings.redis.url, observe)
     spool = Spool(settings.router.data_dir / "spool")
-    durable_writer = DurableWriter(store, spool)
+    durable_writer = DurableWriter(store, spool, _count_second_answer)
     clock = ServerClock(store)
     redis = async_client(settings.redis.url, connect_within=2, retry=False)
     inbox = Inbox(
@@ -337,6 +338,12 @@ def _number_forwards(settings: Settings, membership: Membership) -> NumberForwar
 
 def _opt_out_disk_cache(settings: Settings, contacts: Contacts, store: Store) -> OptOutDiskCache:
     return OptOutDiskCache(settings.router.data_dir, contacts.opted_out, lambda: store.error is not None)
+
+
+def _count_second_answer(script: str, result: RedisReply) -> None:
+    if is_second_answer(script, result):
+        metrics.SECOND_ANSWERS.inc()
+        log.error("a message was answered twice while Redis was away: messages show has both answers")
 
 
 def _body_retention(settings: Settings, store: Store) -> BodyRetention | None:

@@ -49,6 +49,10 @@ STAGES = _Histogram(
     ["stage"],
     buckets=(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
 )
+SECOND_ANSWERS = Counter(
+    "sms_router_second_answers_total",
+    "Messages that two workers answered differently while Redis was away.",
+)
 RECEIPTS = Counter(
     "sms_router_receipts_total", "Status callbacks, by status and error code.", ["status", "code"]
 )

@@ -12,9 +12,18 @@ import redis
 
 from sms_router.delivery.entry import OutboxEntry, ReplyKind
 from sms_router.delivery.outbox import Outbox
+from sms_router.routing.history.record import parse_record
+from sms_router.routing.history.timeline import build_timeline
 from sms_router.routing.inbox import inbox
 from sms_router.routing.inbox.answer import RELEASED, Answer, JournalEntry, MessageKey, Outcome
-from sms_router.routing.inbox.inbox import Claimed, ClaimResult, Continuation, Inbox, InProgress
+from sms_router.routing.inbox.inbox import (
+    Claimed,
+    ClaimResult,
+    Continuation,
+    Inbox,
+    InProgress,
+    is_second_answer,
+)
 from sms_router.store import resilient_connection as server
 from sms_router.store.keys import bucket_of
 from sms_router.twilio.twiml import EMPTY, OutboundMessage, render
@@ -201,6 +210,44 @@ async def test_a_late_reply_does_not_overtake_its_message_in_the_spool(
         "nothing waits any more"
     )
     assert not one.journal.has_backlog
+
+
+async def test_the_second_of_two_answers_is_recorded_once_and_its_late_reply_is_not_sent(
+    one: Worker, other: Worker, valkey: redis.Redis
+) -> None:
+    """Two workers answered one message while Redis was away."""
+    work = OutboxEntry(KEY.reference, "late", "MG1", KEY.contact)
+    first = Answer(render([OutboundMessage("first")]), Outcome.REPLY)
+    late = Answer(EMPTY, Outcome.LATE)
+    await one.inbox.commit(KEY, REQUEST, UNSTORED, first, ENTRY)
+    async with asyncio.timeout(LONG):
+        while one.journal.has_backlog:
+            await asyncio.sleep(0.01)
+    for _ in range(2):
+        await other.inbox.commit(
+            KEY, REQUEST, UNSTORED, late, JournalEntry("SLOW"), Continuation(work.line, is_ours=True)
+        )
+    outbox = Outbox(other.store, other.journal, DAYS, 60)
+    document = render([OutboundMessage("done")])
+    await outbox.enqueue(
+        work, ReplyKind.LATE, document, "SLOW", 1, "SLOW, after the deadline", request=REQUEST
+    )
+    async with asyncio.timeout(LONG):
+        while other.journal.has_backlog:
+            await asyncio.sleep(0.01)
+    record = parse_record(KEY.reference, fields(valkey), {}, ())
+    assert (record.outcome, record.texts) == ("reply", ("first",))
+    assert record.second_answer is not None
+    assert record.second_answer.rule == "SLOW"
+    assert "answered twice" in [event.type for event in build_timeline(record, reveal=True)]
+    assert dead_letters(valkey) == ["answered after another worker did, not sent"]
+    assert valkey.zcard(bucket_of(KEY.contact).outbox) == 0
+
+
+def test_a_second_answer_is_told_from_other_results_of_the_spool() -> None:
+    assert is_second_answer("commit_in_conversation", [4, b"", b""])
+    assert not is_second_answer("commit", [0, b"", b""])
+    assert not is_second_answer("annotate", 4)
 
 
 async def test_a_lease_is_renewed_while_its_claim_is_in_the_spool(

@@ -186,6 +186,7 @@ def _as_json(record: MessageRecord, reveal: bool) -> dict[str, object]:
         "trail": list(record.trail),
         "answer": _texts(record.answer, reveal),
         "answered": format_iso(record.answer.at) if record.answer else None,
+        "second_answer": _answer_as_json(record.second_answer, reveal),
         "late": _answer_as_json(record.late_reply, reveal),
         "replay": _replay_as_json(record, reveal),
         "by_rest": [_attempt_as_json(attempt) for attempt in record.attempts],

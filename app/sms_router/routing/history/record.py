@@ -111,6 +111,8 @@ class MessageRecord:
     answer: AnswerRecord | None = None
     late_reply: AnswerRecord | None = None
     """A reply that was made after the deadline."""
+    second_answer: AnswerRecord | None = None
+    """The answer of another worker, given while Redis was away."""
     replay: Replay | None = None
     attempts: tuple[OutboundAttempt, ...] = ()
     sent: tuple[SentMessage, ...] = ()
@@ -173,6 +175,7 @@ def parse_record(
         outcome=_text(fields, b"outcome") or None,
         answer=_answer(fields, b"answer", b"trail", b"answered"),
         late_reply=_answer(fields, b"late", b"late:trail", b"late:at"),
+        second_answer=_answer(fields, b"second", b"second:trail", b"second:at"),
         replay=_replay(fields),
         attempts=tuple(sorted(_attempts(fields), key=lambda attempt: attempt.part)),
         sent=tuple(sorted(sent, key=lambda message: (message.part or _LAST_PART, message.sid))),

@@ -19,6 +19,7 @@ class EventType(StrEnum):
 
     RECEIVED = "received"
     ANSWERED = "answered"
+    SECOND_ANSWER = "answered twice"
     LATE = "late answer"
     REPLAY_REQUESTED = "replay asked"
     REPLAY = "replay"
@@ -69,6 +70,9 @@ def _events(record: MessageRecord, reveal: bool) -> Iterator[TimelineEvent]:
     if record.answer is not None:
         headline = f"{record.outcome or 'unanswered'} by {record.answer.rule}"
         yield _answer(EventType.ANSWERED, record.answer, headline, reveal)
+    if record.second_answer is not None:
+        headline = f"by {record.second_answer.rule}, in another worker, while Redis was away"
+        yield _answer(EventType.SECOND_ANSWER, record.second_answer, headline, reveal)
     if record.late_reply is not None:
         yield _answer(EventType.LATE, record.late_reply, f"by {record.late_reply.rule}", reveal)
     if record.replay is not None:

@@ -24,7 +24,7 @@ from sms_router.routing.inbox.loop_guard import LimitExceeded, ReplyCounter
 from sms_router.routing.inbox.waiters import AnswerWaiters
 from sms_router.senders.models import Decision
 from sms_router.store import scripts
-from sms_router.store.connection import encode
+from sms_router.store.connection import RedisReply, encode
 from sms_router.store.errors import StoreUnavailableError
 from sms_router.store.keys import bucket_of
 from sms_router.store.spool.durable_writer import DurableWriter
@@ -113,6 +113,13 @@ class _CommitStatus(IntEnum):
     STORED = 1
     RECORD_LOST = 2
     LIMIT_EXCEEDED = 3
+    SECOND_ANSWER = 4
+    """As `ANSWERED_BEFORE`, for an answer from the spool that differs from the stored one."""
+
+
+def is_second_answer(script: str, result: RedisReply) -> bool:
+    """Tell whether a script from the spool has recorded a second answer of a message."""
+    return script.startswith("commit") and bool(result[0] == _CommitStatus.SECOND_ANSWER)
 
 
 class Inbox:

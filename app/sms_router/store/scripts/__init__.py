@@ -85,7 +85,7 @@ def commit(
     message = bucket.message(reference)
     keys = (message, bucket.journal, bucket.dead_letters, bucket.outbox, reply_count or message)
     arguments = (
-        b"", b"", max_replies, window_ms, reference, answer, outcome, trail, retention_ms, cause,
+        b"", b"", b"", max_replies, window_ms, reference, answer, outcome, trail, retention_ms, cause,
         ANSWERED_CHANNEL, work, owner, lease_ms,
     )  # fmt: skip
     return _COMMIT, keys, arguments
@@ -98,9 +98,9 @@ def with_request(commit: Call, *, request: bytes, received: int) -> Call:
 
 
 def spooled(commit: Call, *, request: bytes, received: int) -> Call:
-    """Return a commit to be run when Redis is back: with the request, and without counting the reply."""
+    """Return a commit to be run when Redis is back, of an answer that is sent now and not counted."""
     script, keys, arguments = commit
-    return script, keys, (request, received, b"", b"", *arguments[4:])
+    return script, keys, (request, received, b"1", b"", b"", *arguments[5:])
 
 
 def update_conversation(call: Call, *, conversation: bytes, state: bytes, valid_ms: int, ttl_ms: int) -> Call:

@@ -19,11 +19,11 @@ end
 
 for _, entry in ipairs(entries) do
   local message = message_prefix .. entry[2][2]
-  local record = redis.call('HMGET', message, 'request', 'bodies:removed', 'answer', 'late', 'replay')
+  local record = redis.call('HMGET', message, 'request', 'bodies:removed', 'answer', 'late', 'replay', 'second')
   local request, bodies_removed = record[1], record[2]
   if request and not bodies_removed then
     redis.call('HSET', message, 'request', without_body(request), 'bodies:removed', now)
-    for index, document in ipairs({'answer', 'late', 'replay'}) do
+    for index, document in ipairs({'answer', 'late', 'replay', 'second'}) do
       if record[index + 2] then
         redis.call('HSET', message, document, empty_answer)
       end

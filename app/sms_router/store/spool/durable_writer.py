@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from sms_router.store.connection import RedisReply
 from sms_router.store.errors import ScriptFailedError, StoreUnavailableError
@@ -20,11 +20,21 @@ MAX_DEFERRED_KEYS = 100_000
 
 
 class DurableWriter:
-    """Writes to Redis while it serves, to the spool while it does not, and from there to Redis again."""
+    """Writes to Redis while it serves, to the spool while it does not, and from there to Redis again.
 
-    def __init__(self, store: Store, spool: Spool) -> None:
+    Args:
+        store: runs the scripts.
+        spool: where they wait.
+        observe_replay: is called with the name of each script that ran from the spool, and its result.
+
+    """
+
+    def __init__(
+        self, store: Store, spool: Spool, observe_replay: Callable[[str, RedisReply], None] = lambda *_: None
+    ) -> None:
         self._store = store
         self._spool = spool
+        self._observe_replay = observe_replay
         self._deferred_keys: set[bytes] = set()
         """First keys of entries in the spool that later writes must not overtake."""
 
@@ -82,7 +92,8 @@ class DurableWriter:
         try:
             if script is None:
                 raise ScriptFailedError(f"no script is called {entry.script!r}")
-            await self._store.run((script, entry.keys, entry.arguments))
+            result = await self._store.run((script, entry.keys, entry.arguments))
+            self._observe_replay(script.name, result)
         except ScriptFailedError as error:
             self._spool.drop(1)
             log.error("a journal entry is given up: %s", error)

@@ -116,6 +116,11 @@ class MessagePages:
 
 def _trail_lines(record: MessageRecord) -> set[str]:
     """Return the lines of the timeline that explain the selection of a sender."""
-    answers = (record.answer, record.late_reply, record.replay.answer if record.replay else None)
+    answers = (
+        record.answer,
+        record.second_answer,
+        record.late_reply,
+        record.replay.answer if record.replay else None,
+    )
     lines = {line for answer in answers if answer is not None for line in answer.trail}
     return lines | {line for attempt in record.attempts for line in attempt.trail}

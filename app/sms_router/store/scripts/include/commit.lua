@@ -2,6 +2,11 @@
 -- `now`, and `update_conversation()`, nil where there are no conversations.
 local stored_answer, abandoned = unpack(redis.call('HMGET', message, 'answer', 'abandoned'))
 if stored_answer then
+  if given == '1' and stored_answer ~= answer and redis.call('HGET', message, 'second') ~= answer then
+    redis.call('HSET', message, 'second', answer, 'second:outcome', outcome, 'second:trail', trail,
+      'second:at', received)
+    return {4, stored_answer, redis.call('HGET', message, 'outcome')}
+  end
   return {0, stored_answer, redis.call('HGET', message, 'outcome')}
 end
 

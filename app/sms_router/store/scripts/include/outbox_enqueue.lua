@@ -17,6 +17,9 @@ if request ~= '' and redis.call('HEXISTS', message, 'answer') == 0 then
   redis.call('HSET', message, 'answer', empty_answer, 'outcome', 'late', 'answered', now)
   redis.call('PEXPIRE', message, retention_ms)
 end
+if kind == 'late' and tonumber(count) > 0 and redis.call('HGET', message, 'outcome') == 'reply' then
+  count, cause = 0, 'answered after another worker did, not sent'
+end
 redis.call('HSET', message, kind, document, kind .. ':trail', trail, kind .. ':at', now)
 if cause ~= '' and tonumber(count) == 0 then
   redis.call('HSET', message, kind .. ':failed', cause)
