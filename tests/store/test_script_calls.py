@@ -33,6 +33,7 @@ PASSED_AS: dict[str, object] = {
 """What a function makes of its parameters; for the names of a Lua file."""
 
 KEYS = {
+    "sms-router:schema": "schema",
     "sms-router:{cordons}": "hash",
     "sms-router:pool:{service_sid}": "snapshot",
     "sms-router:pool:{service_sid}:version": "snapshot_version",
