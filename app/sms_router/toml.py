@@ -7,18 +7,16 @@ import re
 import tomllib
 from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
 
 from sms_router.errors import ConfigurationError
+from sms_router.toml_positions import Location, TomlPositions
 
 RawTable = dict[str, Any]
 """A TOML table as it was written, before the models check it."""
-
-Location = tuple[int | str, ...]
-"""The path to a value: names of tables and keys, and indexes in lists, counted from 0."""
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -46,7 +44,18 @@ def read_toml(path: Path, *, required: bool = False) -> RawTable:
             return {}
         raise ConfigurationError([f"{path}: cannot be read: {error.strerror}"]) from error
     except (ValueError, RecursionError) as error:  # tomllib also fails on huge numbers and deep nesting
-        raise ConfigurationError([f"{path}: not valid TOML: {error}"]) from error
+        raise ConfigurationError([_describe_syntax_error(path, str(error))]) from error
+
+
+_PLACE = re.compile(r" \(at line (\d+), column (\d+)\)$")
+
+
+def _describe_syntax_error(path: Path, text: str) -> str:
+    """Put tomllib's line and column behind the file, as in all other mistakes."""
+    place = _PLACE.search(text)
+    if place is None:
+        return f"{path}: not valid TOML: {text}"
+    return f"{path}:{place[1]}:{place[2]}: not valid TOML: {text[: place.start()]}"
 
 
 def validate(content: object, model: type[Model], source: Path | str = "", context: object = None) -> Model:
@@ -75,14 +84,18 @@ def format_validation_errors(
     source: Path | str,
     variables: Mapping[Location, str] = _NO_VARIABLES,
     reported: Set[Location] = frozenset(),
+    label: str = "",
+    prefix: Location = (),
 ) -> list[str]:
     """Describe each mistake that pydantic found in one sentence: where, what is wrong, what would be right.
 
-    ``source`` is the file, or empty for none. ``variables`` names the environment variables that values
-    came from, by location; mistakes at the locations in ``reported`` are left out. The values themselves
-    are never repeated: they may be secrets.
+    ``source`` is the file, or empty for none; line and column are read from it. ``label`` stands for it in
+    the sentences. ``prefix`` is the location of ``model`` in the file. ``variables`` names the environment
+    variables that values came from, by location; mistakes at the locations in ``reported`` are left out. The
+    values themselves are never repeated: they may be secrets.
     """
     sentences = []
+    positions = TomlPositions.of(source) if isinstance(source, Path) else None
     mistakes = error.errors(include_input=False, include_context=False, include_url=False)
     for mistake in mistakes:
         location = mistake["loc"]
@@ -90,10 +103,15 @@ def format_validation_errors(
             mistake["type"] == "too_short" and _has_invalid_items(location, mistakes)
         ):
             continue
-        key = format_location(location)
+        key = format_location((*prefix, *location))
         variable = variables.get(location)
-        place = f"{variable} ({key})" if variable else ": ".join(part for part in (str(source), key) if part)
-        sentence = _sentence(location, mistake["type"], mistake["msg"], model)
+        file = label or str(source)
+        is_key = mistake["type"] == "extra_forbidden"
+        if positions is not None:
+            line, column = positions.find((*prefix, *location), is_key=is_key)
+            file = f"{file}:{line}:{column}"
+        place = f"{variable} ({key})" if variable else ": ".join(part for part in (file, key) if part)
+        sentence = _sentence(location, mistake["type"], mistake["msg"], model, is_file=bool(str(source)))
         sentences.append(f"{place}: {sentence}" if place else sentence)
     return sentences
 
@@ -125,11 +143,15 @@ _SENTENCES = {
 """What is wrong, by pydantic's name for it, where pydantic's own sentence is about Python."""
 
 
-def _sentence(location: Location, kind: str, text: str, model: type[BaseModel]) -> str:
+def _sentence(location: Location, kind: str, text: str, model: type[BaseModel], *, is_file: bool) -> str:
     if kind == "extra_forbidden":
         return f"unknown key{_suggestion(str(location[-1]), _keys_at(location[:-1], model))}"
     if kind == "tuple_type" and _keys_at(location, model):
         return f"must be a list of tables; write [[{location[-1]}]], with two brackets"
+    if kind == "missing" and is_file:
+        return f"is missing; add {_line_to_paste(location, model)}"
+    if kind in _NO_TABLE and isinstance(location[-1], str) and (pairs := _required_pairs(location, model)):
+        return f"must be a table; write {location[-1]} = {{ {pairs} }}"
     plain = re.sub(r"^\w+ should (be|have)\b", r"must \1", text.removeprefix("Value error, "))
     return _SENTENCES.get(kind, plain.replace(" after validation", ""))
 
@@ -137,6 +159,54 @@ def _sentence(location: Location, kind: str, text: str, model: type[BaseModel]) 
 def _suggestion(name: str, known: Sequence[str]) -> str:
     close = difflib.get_close_matches(name, known, n=1)
     return f"; did you mean {close[0]}?" if close else f"; known ones are {', '.join(sorted(known))}"
+
+
+_NO_TABLE = {"model_type", "dict_type", "mapping_type", "model_attributes_type"}
+
+
+def _line_to_paste(location: Location, model: type[BaseModel]) -> str:
+    """Return the line that a file lacks: the header of a table, or a key with a placeholder."""
+    annotation = _annotation_at(location, model)
+    if _model_in(annotation) is not None and len(location) == 1:
+        is_list = get_origin(annotation) is tuple
+        return f"[[{location[0]}]]" if is_list else f"[{location[0]}]"
+    return f"{location[-1]} = {_placeholder(annotation)}"
+
+
+def _required_pairs(location: Location, model: type[BaseModel]) -> str:
+    """Return the required keys of the table at a location, each with a placeholder for its value."""
+    inner = _model_in(_annotation_at(location, model))
+    if inner is None:
+        return ""
+    required = (
+        (field.alias or name, field) for name, field in inner.model_fields.items() if field.is_required()
+    )
+    return ", ".join(f"{name} = {_placeholder(field.annotation)}" for name, field in required)
+
+
+def _annotation_at(location: Location, model: type[BaseModel]) -> Any:
+    """Return the type of the value at a location; None where it is not known."""
+    annotation: Any = model
+    for part in location:
+        if isinstance(part, int):
+            continue
+        inner = _model_in(annotation)
+        fields = {field.alias or name: field for name, field in inner.model_fields.items()} if inner else {}
+        annotation = fields[part].annotation if part in fields else None
+    return annotation
+
+
+def _placeholder(annotation: Any) -> str:
+    """Return what a value of a type looks like in TOML."""
+    for kind, text in ((bool, "true"), (int, "1"), (float, "1.0")):
+        if annotation is kind:
+            return text
+    origin = get_origin(annotation)
+    if origin in (tuple, list, frozenset):
+        return f"[{_placeholder(next(iter(get_args(annotation)), None))}]"
+    if origin is Annotated:
+        return _placeholder(get_args(annotation)[0])
+    return "{ ... }" if _model_in(annotation) is not None else '"..."'
 
 
 def _keys_at(location: Location, model: type[BaseModel]) -> list[str]:

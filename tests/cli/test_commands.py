@@ -91,8 +91,8 @@ def test_all_mistakes_of_the_configuration_are_reported(cli: Cli, folder: Path, 
     assert result.out == ""
     assert result.err.splitlines() == [
         "The configuration has mistakes:",
-        "config/router.toml: router.signature: must be 'enforce' or 'warn'",
-        "config/router.toml: router.handlrs: unknown key; did you mean handlers?",
+        "config/router.toml:2:13: router.signature: must be 'enforce' or 'warn'",
+        "config/router.toml:3:1: router.handlrs: unknown key; did you mean handlers?",
     ]
 
 
@@ -114,16 +114,16 @@ def test_mistakes_of_all_files_are_reported_at_once(cli: Cli, folder: Path, word
     (config / "opt-outs.toml").write_text("words = []\n")
     (config / "keywords.toml").write_text('[[keyword]]\nreply = "Hi"\n')
     expected = [
-        "config/opt-outs.toml: words: unknown key",
-        "config/carriers.toml: error[1].class: is missing; add it",
-        "config/keywords.toml: keyword[1].words: is missing; add it",
+        "config/opt-outs.toml:1:1: words: unknown key",
+        'config/carriers.toml:1:1: error[1].class: is missing; add class = "..."',
+        'config/keywords.toml:1:1: keyword[1].words: is missing; add words = ["..."]',
     ]
     for content in (ROUTER_TOML, "[router\n"):
         (config / "router.toml").write_text(content)
         result = cli(*words)
         assert (result.code, result.out) == (1, "")
         assert [result.err.count(each) for each in expected] == [1, 1, 1]
-    assert result.err.count("config/router.toml: not valid TOML") == 1
+    assert result.err.count("config/router.toml:1:8: not valid TOML") == 1
 
 
 def test_a_missing_folder_is_reported_with_a_command(cli: Cli) -> None:
@@ -283,7 +283,7 @@ def test_check_prints_json_with_and_without_findings(cli: Cli, folder: Path) -> 
     assert result.code == 1
     assert json.loads(result.out).keys() == shown.keys()
     assert json.loads(result.out)["mistakes"] == [
-        "config/router.toml: rooter: unknown key; did you mean router?"
+        "config/router.toml:1:1: rooter: unknown key; did you mean router?"
     ]
     assert result.err == ""
 

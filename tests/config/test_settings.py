@@ -16,6 +16,7 @@ from sms_router.errors import ConfigurationError
 from sms_router.senders.models import ReplyFrom, SenderKind
 from sms_router.senders.rate_limits import RateLimits, SenderLimit
 from sms_router.store.url import URL_FORMATS
+from tests.places import without_place
 
 AC, AC2 = "AC" + "0a" * 16, "AC" + "0b" * 16
 MG, MG2 = "MG" + "0a" * 16, "MG" + "0b" * 16
@@ -38,6 +39,7 @@ NO_ROOM = (
     "known ones are accounts, console, conversations, failures, loop_guard, redis, router, sandbox, senders,"
     " server, services, twilio"
 )
+
 NO_ACCOUNT = "is set without TWILIO_ACCOUNT_SID; export TWILIO_ACCOUNT_SID=AC..."
 
 Load = Callable[..., Settings]
@@ -63,7 +65,8 @@ def reported(load: Load, tmp_path: Path) -> Told:
         with pytest.raises(ConfigurationError) as caught:
             load(content, **environment)
         return tuple(
-            mistake.replace(str(tmp_path / "router.toml"), "router.toml") for mistake in caught.value.mistakes
+            without_place(mistake.replace(str(tmp_path / "router.toml"), "router.toml"))
+            for mistake in caught.value.mistakes
         )
 
     return mistakes
@@ -455,7 +458,11 @@ def test_shared_keys_are_read(load: Load) -> None:
             {"EMPTY": ""},
             f"EMPTY (accounts[1].auth_token): {EMPTY}",
         ),
-        (f'[[accounts]]\nsid = "{AC}"', {}, "router.toml: accounts[1].auth_token: is missing; add it"),
+        (
+            f'[[accounts]]\nsid = "{AC}"',
+            {},
+            'router.toml: accounts[1].auth_token: is missing; add auth_token = "..."',
+        ),
         (
             ACCOUNT + ACCOUNT,
             {},
@@ -471,7 +478,11 @@ def test_shared_keys_are_read(load: Load) -> None:
             {},
             f"router.toml: services[1].account: {AC} has no [[accounts]] table; add one with its auth_token",
         ),
-        (f'{ACCOUNT}[[services]]\nsid = "{MG}"', {}, "router.toml: services[1].account: is missing; add it"),
+        (
+            f'{ACCOUNT}[[services]]\nsid = "{MG}"',
+            {},
+            'router.toml: services[1].account: is missing; add account = "..."',
+        ),
         (
             ACCOUNT + '[[accounts.shared_keys]]\nid = "k"\nsecret = ""',
             {},
@@ -518,7 +529,6 @@ def test_one_mistake_is_reported_once(reported: Told) -> None:
 def test_invalid_toml_is_reported_with_its_line(reported: Told) -> None:
     (mistake,) = reported("[router]\nsignature = enforce")
     assert mistake.startswith("router.toml: not valid TOML: ")
-    assert "line 2" in mistake
 
 
 # secrets

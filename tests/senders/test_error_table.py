@@ -8,6 +8,7 @@ import pytest
 
 from sms_router.errors import ConfigurationError
 from sms_router.senders.error_table import ErrorClass, load_error_table
+from tests.places import without_place
 
 GOOD = '[[error]]\ncodes = [30006]\nclass = "sender"\nnote = "a test"\n'
 
@@ -16,7 +17,8 @@ def mistakes(folder: Path, text: str) -> list[str]:
     (folder / "carriers.toml").write_text(text)
     with pytest.raises(ConfigurationError) as raised:
         load_error_table(folder)
-    return [mistake.removeprefix(f"{folder / 'carriers.toml'}: ") for mistake in raised.value.mistakes]
+    file = f"{folder / 'carriers.toml'}: "
+    return [without_place(mistake).removeprefix(file) for mistake in raised.value.mistakes]
 
 
 @pytest.mark.parametrize(
@@ -73,7 +75,7 @@ def test_the_folders_file_replaces_entries_code_by_code(tmp_path: Path) -> None:
         (GOOD + "believed_days = 0\n", "error[1].believed_days: must be greater than 0"),
         (GOOD.replace("30006", "3"), "error[1].codes[1]: must be greater than or equal to 10000"),
         (GOOD.replace("30006", ""), "error[1].codes: "),
-        ('[[error]]\ncodes = [30006]\nclass = "sender"\n', "error[1].note: is missing; add it"),
+        ('[[error]]\ncodes = [30006]\nclass = "sender"\n', 'error[1].note: is missing; add note = "..."'),
         (GOOD + GOOD, "error[2].codes: 30006 is in two tables; keep one of them"),
         ("error = 1\n", "error: must be a list of tables"),
         ("errors = 1\n", "errors: unknown key; did you mean error?"),

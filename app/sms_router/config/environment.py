@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sms_router.toml import Location, RawTable, format_location
+from sms_router.toml import RawTable, format_location
+from sms_router.toml_positions import Location, format_place
 
 VARIABLES = {
     "PUBLIC_URL": ("router", "public_url"),
@@ -61,8 +62,8 @@ class EnvironmentOverlay:
         if variable not in self.environment and location[-1] != "auth_token_secondary":
             self.reported.add(location)
             self.mistakes.append(
-                f"{self.file}: {format_location(location)}: the environment variable {variable} is not set; "
-                f"export {variable}=..."
+                f"{format_place(self.file, location)}: {format_location(location)}: the environment variable"
+                f" {variable} is not set; export {variable}=..."
             )
         return self.environment.get(variable, "")
 
@@ -126,21 +127,25 @@ def find_conflicts(overlay: EnvironmentOverlay) -> list[str]:
         is_reported = ("services", index, "account") in overlay.reported
         if account.startswith("AC") and account not in known and not is_reported:
             mistakes.append(
-                f"services[{index + 1}].account: {account} has no [[accounts]] table; "
-                "add one with its auth_token"
+                (
+                    ("services", index, "account"),
+                    f"{account} has no [[accounts]] table; add one with its auth_token",
+                )
             )
-    return [f"{overlay.file}: {mistake}" for mistake in mistakes]
+    return [
+        f"{format_place(overlay.file, location)}: {format_location(location)}: {sentence}"
+        for location, sentence in mistakes
+    ]
 
 
-def _find_duplicates(name: str, tables: list[tuple[int, RawTable]]) -> list[str]:
+def _find_duplicates(name: str, tables: list[tuple[int, RawTable]]) -> list[tuple[Location, str]]:
     first: dict[str, int] = {}
-    mistakes = []
+    mistakes: list[tuple[Location, str]] = []
     for index, table in tables:
         sid = table.get("sid")
         if isinstance(sid, str) and first.setdefault(sid, index) != index:
-            mistakes.append(
-                f"{name}[{index + 1}].sid: {name}[{first[sid] + 1}] has the same one; keep one of them"
-            )
+            sentence = f"{name}[{first[sid] + 1}] has the same one; keep one of them"
+            mistakes.append(((name, index, "sid"), sentence))
     return mistakes
 
 

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sms_router.errors import ConfigurationError
 from sms_router.toml import format_validation_errors, read_toml
+from sms_router.toml_positions import format_place
 
 DEFAULT_TABLE = Path(__file__).with_name("carriers.toml")
 
@@ -113,7 +114,8 @@ def _read(path: Path) -> dict[int, ErrorEntry]:
     for number, table in enumerate(tables, start=1):
         for code in table.codes:
             if code in entries:
-                mistakes.append(f"{path}: error[{number}].codes: {code} is in two tables; keep one of them")
+                place = format_place(path, ("error", number - 1, "codes"))
+                mistakes.append(f"{place}: error[{number}].codes: {code} is in two tables; keep one of them")
             entries[code] = _entry(code, table)
     if mistakes:
         raise ConfigurationError(mistakes)

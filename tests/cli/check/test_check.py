@@ -176,7 +176,7 @@ def test_missing_redis_permissions_are_an_error(
 def test_mistakes_of_the_configuration_are_reported_alone(twilio: SandboxCli, folder: Path) -> None:
     (folder / "config" / "router.toml").write_text("[rooter]")
     reported = checked(twilio, code=1)
-    assert reported["mistakes"] == ["config/router.toml: rooter: unknown key; did you mean router?"]
+    assert reported["mistakes"] == ["config/router.toml:1:1: rooter: unknown key; did you mean router?"]
     assert reported["findings"] == []
 
 

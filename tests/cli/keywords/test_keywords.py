@@ -100,7 +100,7 @@ def test_check_reports_every_mistake(cli: Cli, folder: Path) -> None:
     result = cli("keywords", "check")
     assert result.code == 1
     errors = [line for line in result.out.splitlines() if line.startswith("error: ")]
-    for part in ('days: "mo" should be a day like "mon"', "(config/keywords.toml, keyword 3) is invalid"):
+    for part in ('days: "mo" should be a day like "mon"', "(config/keywords.toml:12:9) is invalid"):
         assert any(part in line for line in errors)
     shown = json.loads(cli("keywords", "check", "--json").out)
     assert not shown["good"]
@@ -184,7 +184,7 @@ def test_an_invalid_or_missing_file_is_not_tried(cli: Cli, tmp_path: Path) -> No
     broken.write_text("[[keyword]")
     result = cli("keywords", "try", str(broken))
     assert result.code == 1
-    assert "broken.toml: not valid TOML" in result.err
+    assert "broken.toml:1:10: not valid TOML" in result.err
     assert cli("keywords", "try", str(tmp_path / "none.toml")).code == 2
 
 

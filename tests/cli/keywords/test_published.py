@@ -61,7 +61,7 @@ def test_rules_are_published_compared_and_rolled_back(cli: Cli, own: Serving) ->
     keywords.write_text(old.replace("9 to 5", "{{ nothing }}"))
     refused = run("keywords", "publish")
     assert refused.code == 1
-    assert "keywords.toml: keyword 1 (HOURS): nothing is unknown" in refused.err
+    assert "keywords.toml:4:9: keyword 1 (HOURS): nothing is unknown" in refused.err
     assert len(json.loads(run("keywords", "history", "--json").out)) == 2
 
     assert run("keywords", "rollback").out.startswith("Published version 3: back to version 1.\n")

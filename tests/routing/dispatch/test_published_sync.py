@@ -188,7 +188,9 @@ async def test_a_worker_that_refuses_a_version_keeps_its_rules_and_is_named(
     await wait_until(is_refused)
     assert one.reply() == "10 to 6"
     (error,) = one.sync.errors()
-    assert error.startswith("version 2 of the published rules is refused here: version 2 of keywords.toml: ")
+    assert error.startswith(
+        "version 2 of the published rules is refused here: version 2 of keywords.toml:3:9: "
+    )
     assert "nothing is unknown" in error
     assert one.results[ReloadResult.REFUSED] == 1
     put(client, files("11 to 7"))

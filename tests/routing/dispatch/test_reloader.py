@@ -168,8 +168,8 @@ async def test_mistakes_are_all_told_and_the_old_rules_stay(
     assert running.results == {ReloadResult.REFUSED: 1}
     for part in (
         "none.txt: there is no such file",
-        "opt-outs.toml: language",
-        "carriers.toml: error[1].codes",
+        "opt-outs.toml:1:12: language",
+        "carriers.toml:1:1: error[1].codes",
     ):
         assert part in caplog.messages[-1]
     (reason,) = running.reloader.errors()

@@ -15,6 +15,7 @@ from sms_router.errors import ConfigurationError
 from sms_router.routing.dispatch.dispatcher import Dispatcher, ForwardConfig
 from sms_router.routing.dispatch.responders import HandlerResponder, TemplateResponder
 from sms_router.routing.handler.thread_pool import HandlerThreadPool
+from tests.places import without_place
 from tests.routing.messages import message
 from tests.routing.rules import load_dispatcher
 
@@ -62,7 +63,7 @@ def told(load: Load, folder: Path) -> Told:
     def mistakes(content: str, *handlers: str) -> list[str]:
         with pytest.raises(ConfigurationError) as caught:
             load(content, *handlers)
-        return [mistake.replace(f"{folder}/", "") for mistake in caught.value.mistakes]
+        return [without_place(mistake.replace(f"{folder}/", "")) for mistake in caught.value.mistakes]
 
     return mistakes
 
@@ -157,7 +158,7 @@ def test_functions_have_hours_and_patterns_too(load: Load, team: Callable[[str],
 )
 def test_a_pattern_that_cannot_be_used_is_told_with_the_reason(told: Told, pattern: str, reason: str) -> None:
     (sentence,) = told(keyword(words=f'["{pattern}"]', match='"pattern"'))
-    assert "(keywords.toml, keyword 1) is invalid: " in sentence
+    assert "(keywords.toml) is invalid: " in sentence
     assert reason in sentence
 
 
@@ -264,7 +265,7 @@ def test_a_function_is_a_rule(load: Load, team: Callable[[str], None]) -> None:
         (keyword(words='"HOURS"'), 'keyword[1].words: must be a list in brackets, like ["this"]'),
         (keyword(words="[]"), "keyword[1].words: must not be empty"),
         (keyword(words="[1]"), 'keyword[1].words[1]: must be text in quotes, like "this"'),
-        (keyword(words=""), "keyword[1].words: is missing; add it"),
+        (keyword(words=""), 'keyword[1].words: is missing; add words = ["..."]'),
         (keyword(rply='"a"'), "keyword[1].rply: unknown key; did you mean reply?"),
         (keyword(hours='"9 to 5"'), 'keyword[1].hours: must be like { days = ["mon-fri"], from = "09'),
         (keyword(hours="{ form = 1 }"), "keyword[1].hours[1].form: unknown key; did you mean from?"),
@@ -284,7 +285,7 @@ def test_a_function_is_a_rule(load: Load, team: Callable[[str], None]) -> None:
         ("[default]", "default: give it a reply, a template or a forward, and only one"),
         ('[default]\nwords = ["A"]', "default.words: unknown key; known ones are did_you_"),
         ('[default]\nreply = ""', "default: reply is empty; write the text of the reply"),
-        (forward(""), "keyword[1].forward.url: is missing; add it"),
+        (forward(""), 'keyword[1].forward.url: is missing; add url = "..."'),
         (forward('url = "votes.example.com"'), "keyword[1].forward.url: must begin with https:// or http://"),
         (forward('url = "https://a.example/a b"'), "keyword[1].forward.url: must have no blanks (write %20)"),
         (forward('url = "https://a.example:0/"'), "keyword[1].forward.url: has no host that can be called"),
@@ -323,20 +324,20 @@ def test_a_mistake_names_the_file_the_rule_and_the_remedy(told: Told, content: s
 )
 def test_what_could_never_match_is_told(told: Told, content: str, mistake: str) -> None:
     (sentence,) = told(content)
-    assert sentence.startswith(f"keywords.toml, keyword 1 (HOURS): {mistake}")
+    assert sentence.startswith(f"keywords.toml: keyword 1 (HOURS): {mistake}")
 
 
 @pytest.mark.parametrize("word", ["", " ", "\\u200b"])
 def test_a_word_of_which_nothing_is_left_is_told(told: Told, word: str) -> None:
     (sentence,) = told(keyword(words=f'["HOURS", "{word}"]'))
-    assert "of HOURS (keywords.toml, keyword 1) is empty: write a letter, a digit or a symbol" in sentence
+    assert "of HOURS (keywords.toml) is empty: write a letter, a digit or a symbol" in sentence
 
 
 def test_a_conflict_names_both_rules_and_files(told: Told, team: Callable[[str], None]) -> None:
     team('@keyword("hours")\ndef opening_hours(): ...\n')
     (sentence,) = told(keyword(), "team_handlers")
     assert "of hours (team_handlers:2 opening_hours)" in sentence
-    assert "by HOURS (keywords.toml, keyword 1)" in sentence
+    assert "by HOURS (keywords.toml)" in sentence
     assert sentence.endswith("give one of them another keyword, kind of match or scope")
 
 
@@ -436,3 +437,27 @@ def test_nothing_is_forwarded_in_a_circle(folder: Path, url: str, mistakes: int)
         told += error.mistakes
     assert len(told) == mistakes
     assert all("keyword 1 (HOURS): forward.url is this router; name the" in mistake for mistake in told)
+
+
+def test_all_mistakes_are_reported_at_once_with_their_places(load: Load, folder: Path) -> None:
+    content = (
+        '[[keyword]]\nwords = "HOURS"\nreply = "9 to 5"\n\n'
+        '[[keyword]]\nwords = ["VOTE"]\nforward = "https://votes.example.com/sms"\n\n'
+        '[[keyword]]\nwords = ["MENU"]\nmatch = "hole"\nreply = "Soup"\ncountries = ["US", "USA"]\n\n'
+        '[[keyword]]\nwords = ["menu"]\nreply = "{{ soup }}"\n\n'
+        '[[keyword]]\nwords = ["JOBS"]\nreply = "None"\n\n'
+        '[[keyword]]\nwords = ["JOBS"]\nreply = "Some"\n'
+    )
+    with pytest.raises(ConfigurationError) as caught:
+        load(content)
+    file = folder / "keywords.toml"
+    assert list(caught.value.mistakes) == [
+        f'{file}:2:9: keyword[1].words: must be a list in brackets, like ["this"]',
+        f'{file}:7:11: keyword[2].forward: must be a table; write forward = {{ url = "..." }}',
+        f'{file}:11:9: keyword 3 (MENU): match = "hole" is unknown; use whole, first-word, prefix, pattern',
+        f"{file}:13:20: keyword 3 (MENU): countries: 'USA' should be two letters like US (ISO 3166)",
+        f"{file}:17:9: keyword 4 (menu): soup is unknown; a template may use message, words, argument,"
+        " keyword",
+        f"'JOBS' (first-word; everywhere) of JOBS ({file}:24:9) is already used by JOBS ({file}:20:9): give"
+        " one of them another keyword, kind of match or scope",
+    ]

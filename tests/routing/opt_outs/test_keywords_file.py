@@ -9,6 +9,7 @@ import pytest
 from sms_router.errors import ConfigurationError
 from sms_router.routing.opt_outs.keywords import Intent
 from sms_router.routing.opt_outs.keywords_file import load_opt_out_keywords
+from tests.places import without_place
 
 ENGLISH = """
 [[language]]
@@ -63,4 +64,5 @@ def test_every_mistake_is_reported_by_its_key(tmp_path: Path, text: str, mistake
     with pytest.raises(ConfigurationError) as raised:
         load_opt_out_keywords(write(tmp_path, text))
     file = tmp_path / "opt-outs.toml"
-    assert any(line.startswith(f"{file}: {mistake}") for line in raised.value.mistakes), raised.value.mistakes
+    mistakes = list(map(without_place, raised.value.mistakes))
+    assert any(line.startswith(f"{file}: {mistake}") for line in mistakes), mistakes

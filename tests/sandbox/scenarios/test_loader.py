@@ -69,7 +69,7 @@ def test_a_scenario_adds_phones_and_settings_to_the_world(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("text", "mistake"),
     [
-        ("", "steps: is missing; add it"),
+        ("", "steps: is missing; add [[steps]]"),
         ("[[steps]]\ntexts = 'x'\n", "steps[1].phone: is missing: whose phone is it?"),
         ("[[steps]]\nphone = '123'\n", "steps[1].phone: expected E.164"),
         (STEP + "wait = 3\n", "steps[1].wait: a step does one thing, and texts is another"),

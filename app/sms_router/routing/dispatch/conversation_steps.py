@@ -82,7 +82,7 @@ class ConversationManager:
             return []
         keywords = set(map(normalize, words))
         return [
-            f"router.toml: conversations.interrupted_by: no rule has the keyword {word!r}"
+            f"conversations.interrupted_by: no rule has the keyword {word!r}"
             for word in self.policy.interrupted_by
             if normalize(word) not in keywords
         ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import re
 import time
@@ -27,7 +28,8 @@ from sms_router.routing.keywords.schedule import Schedule, TimeZones
 from sms_router.routing.keywords.templates import ConfiguredReply, TemplateError, Templates
 from sms_router.routing.opt_outs.keywords import OptOutKeywords
 from sms_router.routing.upstream.forward_rule import Forward, ForwardModel, is_loop
-from sms_router.toml import format_validation_errors, read_toml
+from sms_router.toml import RawTable, format_validation_errors, read_toml
+from sms_router.toml_positions import Location, TomlPositions, format_place
 from sms_router.twilio.sids import SERVICE_SID
 
 log = logging.getLogger("sms_router")
@@ -139,19 +141,24 @@ def load_rules(
     label = label or str(file)
     loader = _RuleLoader(file, Templates(templates), [*handlers.errors], public_url, label)
     content = loader.file_content()
-    rules = [rule for n, table in enumerate(content.keyword, start=1) if (rule := loader.rule(n, table))]
+    rules = [rule for n, table in content.keywords.items() if (rule := loader.rule(n, table))]
     rules += [loader.handler_rule(spec, handler) for spec, handler in handlers.handlers]
-    if handlers.conversations is not None:
+    if handlers.conversations is not None and not content.has_mistakes:
         words = (word for rule in rules for word in rule.words)
-        loader.mistakes += handlers.conversations.unknown_interruptions(words)
+        router = file.parent / "router.toml"
+        place = format_place(router, ("conversations", "interrupted_by")) if router.is_file() else router.name
+        loader.mistakes += [
+            f"{place}: {mistake}" for mistake in handlers.conversations.unknown_interruptions(words)
+        ]
     defaults = loader.defaults(content.default)
     try:
         index = RuleTable.build(rules)
     except (InvalidRulesError, PatternError) as error:
-        raise ConfigurationError([*loader.mistakes, *str(error).splitlines()]) from error
+        problems = map(loader.with_places, str(error).splitlines())
+        raise ConfigurationError([*loader.mistakes, *problems]) from error
     if loader.mistakes:
         raise ConfigurationError(loader.mistakes)
-    if content == _File():
+    if not content.keywords and content.default is None:
         state = "is empty" if file.exists() else "is missing"
         log.warning(
             "%s %s: texts that no @keyword function takes get no reply; write a [default] reply there",
@@ -159,6 +166,22 @@ def load_rules(
             state,
         )
     return Dispatcher(index, defaults, opt_outs, forwards, zones, clock, handlers.conversations)
+
+
+@dataclass(frozen=True, slots=True)
+class _Content:
+    """The tables of a file that have the right shape."""
+
+    keywords: Mapping[int, _Keyword]
+    """By number, counted from 1."""
+    default: _Default | None
+    has_mistakes: bool = False
+
+
+_NO_CONTENT = _Content({}, None, has_mistakes=True)
+
+FormatPlace = Callable[..., str]
+"""Returns the place of a key of a rule, and the rule, as a mistake begins."""
 
 
 @dataclass(slots=True)
@@ -172,25 +195,50 @@ class _RuleLoader:
     """The router's own, to which nothing may be forwarded; empty where that is not checked."""
     label: str
     """Stands for the file in messages to people."""
+    _positions: TomlPositions | None = None
+    """Where things stand in the file; found at the first mistake."""
 
-    def file_content(self) -> _File:
+    def file_content(self) -> _Content:
+        """Return the tables of the file; the mistakes of the others are added."""
         try:
-            return _File.model_validate(read_toml(self.file))
-        except ValidationError as error:
-            self.mistakes += format_validation_errors(error, _File, self.label)
+            document = read_toml(self.file)
         except ConfigurationError as error:
             self.mistakes += [mistake.replace(str(self.file), self.label) for mistake in error.mistakes]
-        return _File()
+            return _NO_CONTENT
+        try:
+            content = _File.model_validate(document)
+        except ValidationError as error:
+            self.mistakes += format_validation_errors(error, _File, self.file, label=self.label)
+            return _valid_tables(document)
+        return _Content(dict(enumerate(content.keyword, start=1)), content.default)
+
+    def place(self, location: Location) -> str:
+        """Return where a value stands, for a mistake in it."""
+        if self._positions is None:
+            self._positions = TomlPositions.of(self.file)
+        if self._positions is None:
+            return self.label
+        line, column = self._positions.find(location)
+        return f"{self.label}:{line}:{column}"
+
+    def with_places(self, sentence: str) -> str:
+        """Put line and column in place of the number of a keyword."""
+        source = re.compile(rf"{re.escape(self.label)}, keyword (\d+)")
+        return source.sub(lambda match: self.place(("keyword", int(match[1]) - 1, "words")), sentence)
 
     def rule(self, number: int, table: _Keyword) -> Rule[RuleAction] | None:
         """Return the rule of a ``[[keyword]]``, or add its mistakes and return None."""
-        source = f"{self.label}, keyword {number}"
-        where = f"{source} ({table.words[0]})"
+        name, location = f"keyword {number} ({table.words[0]})", ("keyword", number - 1)
+
+        def where(*key: int | str) -> str:
+            return f"{self.place((*location, *key))}: {name}"
+
         kind = self._kind(table.match, where)
         scope = self._scope(table, where)
-        answer = self.answer(table, f"keyword {number} ({table.words[0]})")
+        answer = self.answer(table, name, location)
         if answer is None:
             return None
+        source = f"{self.label}, keyword {number}"
         return Rule(table.words, kind, scope, answer, _name(table.words), source, table.fold_accents)
 
     def defaults(self, table: _Default | None) -> Defaults:
@@ -199,15 +247,15 @@ class _RuleLoader:
             return Defaults()
         for sid in table.services:
             if not SERVICE_SID.fullmatch(sid):
-                self.mistakes.append(
-                    f"{self.label}: default.services: {sid!r} should be MG and 32 hex digits"
-                )
+                place = self.place(("default", "services", sid))
+                self.mistakes.append(f"{place}: default.services: {sid!r} should be MG and 32 hex digits")
         services = {
             sid: answer
             for sid, inner in table.services.items()
-            if (answer := self.answer(inner, f"default.services.{sid}")) is not None
+            if (answer := self.answer(inner, f"default.services.{sid}", ("default", "services", sid)))
+            is not None
         }
-        everywhere = None if table.has_no_action else self.answer(table, "default")
+        everywhere = None if table.has_no_action else self.answer(table, "default", ("default",))
         return Defaults(everywhere, services, self._suggestion(table.did_you_mean))
 
     def _suggestion(self, text: str | None) -> ConfiguredReply | None:
@@ -216,32 +264,40 @@ class _RuleLoader:
         try:
             return self._compiled(_Table(reply=text), "default.did_you_mean")
         except TemplateError as error:
-            self.mistakes.append(f"{self.label}: {error}")
+            self.mistakes.append(f"{self.place(('default', 'did_you_mean'))}: {error}")
             return None
 
-    def answer(self, table: _Table, name: str) -> ConfiguredReply | Forward | None:
+    def answer(self, table: _Table, name: str, location: Location) -> ConfiguredReply | Forward | None:
         """Compile the action of a table, or add its mistakes and return None."""
         if table.forward is not None:
             if table.reply is not None or table.template is not None or table.media:
                 self.mistakes.append(
-                    f"{self.label}: {name}: give it a reply, a template or a forward, and only one"
+                    f"{self.place(location)}: {name}: give it a reply, a template or a forward, and only one"
                 )
             forward = table.forward.build()
             if self.public_url and is_loop(forward.primary.url, self.public_url):
                 self.mistakes.append(
-                    f"{self.label}: {name}: forward.url is this router; name the application's own URL"
+                    f"{self.place((*location, 'forward', 'url'))}: {name}: forward.url is this router; name"
+                    " the application's own URL"
                 )
             return forward
         try:
             return self._compiled(table, name)
         except TemplateError as error:
-            self.mistakes.append(f"{self.label}: {error}")
+            key = "template" if table.template is not None else "reply"
+            if f"{name}: media: " in str(error):
+                key = "media"
+            self.mistakes.append(f"{self.place((*location, key))}: {error}")
             return None
 
     def handler_rule(self, spec: KeywordSpec, handler: Handler) -> Rule[RuleAction]:
-        where = handler.source
+        source = handler.source
+
+        def where(*_: int | str) -> str:
+            return source
+
         kind, scope = self._kind(spec.match, where), self._scope(spec, where)
-        return Rule(spec.words, kind, scope, handler, _name(spec.words), where, spec.fold_accents)
+        return Rule(spec.words, kind, scope, handler, _name(spec.words), source, spec.fold_accents)
 
     def _compiled(self, table: _Table, name: str) -> ConfiguredReply:
         for url in table.media:
@@ -257,12 +313,12 @@ class _RuleLoader:
             raise TemplateError(f"{name}: reply is empty; write the text of the reply")
         return self.templates.of_text(table.reply or "", name, table.media)
 
-    def _kind(self, match: str, where: str) -> MatchKind:
+    def _kind(self, match: str, where: FormatPlace) -> MatchKind:
         if match not in _MATCHES:
-            self.mistakes.append(f'{where}: match = "{match}" is unknown; use {", ".join(_MATCHES)}')
+            self.mistakes.append(f'{where("match")}: match = "{match}" is unknown; use {", ".join(_MATCHES)}')
         return _MATCHES.get(match, MatchKind.FIRST_WORD)
 
-    def _scope(self, spec: _Keyword | KeywordSpec, where: str) -> Scope:
+    def _scope(self, spec: _Keyword | KeywordSpec, where: FormatPlace) -> Scope:
         """Return where a rule applies; a value that cannot apply anywhere is a mistake."""
         for name, values, pattern, example in (
             ("services", spec.services, SERVICE_SID, "MG and 32 hex digits"),
@@ -270,25 +326,36 @@ class _RuleLoader:
             ("countries", spec.countries, _COUNTRY, "two letters like US (ISO 3166)"),
         ):
             self.mistakes += [
-                f"{where}: {name}: {value!r} should be {example}"
-                for value in values
+                f"{where(name, index)}: {name}: {value!r} should be {example}"
+                for index, value in enumerate(values)
                 if not pattern.fullmatch(value)
             ]
         countries = frozenset(country.upper() for country in spec.countries)
         hours = self._schedule(spec.hours, where)
         return Scope(frozenset(spec.services), frozenset(spec.numbers), countries, hours)
 
-    def _schedule(self, windows: Sequence[_Window | Mapping[str, Any]], where: str) -> Schedule:
+    def _schedule(self, windows: Sequence[_Window | Mapping[str, Any]], where: FormatPlace) -> Schedule:
         schedules = []
-        for table in windows:
+        for index, table in enumerate(windows):
             try:
                 window = _Window.model_validate(table)
                 schedules.append(Schedule.window(window.days, window.begins, window.ends))
             except ValidationError as error:
-                self.mistakes += format_validation_errors(error, _Window, f"{where}: hours")
+                self.mistakes += format_validation_errors(error, _Window, f"{where('hours', index)}: hours")
             except ValueError as error:
-                self.mistakes.append(f"{where}: hours: {error}")
+                self.mistakes.append(f"{where('hours', index)}: hours: {error}")
         return Schedule.of(schedules)
+
+
+def _valid_tables(document: RawTable) -> _Content:
+    """Return the tables that have the right shape, so that their other mistakes are found too."""
+    tables, keywords, default = document.get("keyword"), {}, None
+    for number, table in enumerate(tables if isinstance(tables, list) else [], start=1):
+        with contextlib.suppress(ValidationError):
+            keywords[number] = _Keyword.model_validate(table)
+    with contextlib.suppress(ValidationError):
+        default = _Default.model_validate(document.get("default") or {"reply": "-"})
+    return _Content(keywords, default, has_mistakes=True)
 
 
 def _name(words: tuple[str, ...]) -> str:

@@ -10,12 +10,16 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from sms_router.errors import ConfigurationError
 from sms_router.routing.opt_outs.keywords import Intent, Language, OptOutKeywords, plain_word
 from sms_router.toml import format_validation_errors, read_toml
+from sms_router.toml_positions import Location, format_place
 
 DEFAULTS = Path(__file__).with_name("opt-outs.toml")
 """The languages that are included."""
 
 Words = Annotated[tuple[Annotated[str, Field(min_length=1, max_length=34)], ...], Field(min_length=1)]
 Text = Annotated[str, Field(min_length=1, max_length=1600)]
+
+_Mistake = tuple[Location, str]
+"""Where a mistake is, and what."""
 
 _REQUIRED = ("stop", "start", "help")
 """Keywords that carriers require."""
@@ -63,9 +67,10 @@ def load_opt_out_keywords(
     path = folder / "opt-outs.toml" if folder is not None else DEFAULTS
     own = _read(path)
     languages |= {each.code: each for each in own.language}
-    mistakes = [*_find_duplicates(own), *_find_ignored(own), *_find_contradictions(languages)]
+    places = {table.code: index for index, table in enumerate(own.language)}
+    mistakes = [*_find_duplicates(own), *_find_ignored(own), *_find_contradictions(languages, places)]
     if mistakes:
-        raise ConfigurationError([f"{path}: {mistake}" for mistake in mistakes])
+        raise ConfigurationError([f"{format_place(path, location)}: {text}" for location, text in mistakes])
     return OptOutKeywords(
         [_language(each) for each in languages.values()],
         left_to_keywords=frozenset(own.left_to_keywords),
@@ -90,32 +95,45 @@ def _language(table: _LanguageTable) -> Language:
     )
 
 
-def _find_duplicates(file: _File) -> list[str]:
+def _find_duplicates(file: _File) -> list[_Mistake]:
     codes = [each.code for each in file.language]
-    repeated = sorted({code for code in codes if codes.count(code) > 1})
-    return [f'language: two tables have code = "{code}"; keep one of them' for code in repeated]
-
-
-def _find_ignored(file: _File) -> list[str]:
+    last = {code: index for index, code in enumerate(codes)}
     return [
-        f"left_to_keywords: carriers require {word!r} to be an opt-out word; remove it here"
-        for word in file.left_to_keywords
+        (("language", index, "code"), f'language: two tables have code = "{code}"; keep one of them')
+        for code, index in sorted(last.items())
+        if codes.count(code) > 1
+    ]
+
+
+def _find_ignored(file: _File) -> list[_Mistake]:
+    return [
+        (
+            ("left_to_keywords", index),
+            f"left_to_keywords: carriers require {word!r} to be an opt-out word; remove it here",
+        )
+        for index, word in enumerate(file.left_to_keywords)
         if plain_word(word) in _REQUIRED
     ]
 
 
-def _find_contradictions(languages: dict[str, _LanguageTable]) -> list[str]:
-    """Find keywords with two meanings, and required ones that are missing."""
+def _find_contradictions(languages: dict[str, _LanguageTable], places: dict[str, int]) -> list[_Mistake]:
+    """Find keywords with two meanings, and required ones that are missing.
+
+    ``places`` has the index of each language that the file defines.
+    """
     meanings: dict[str, str] = {}
-    mistakes = [
-        f"language {table.code}: {word!r} is in {name} and in {meaning}; keep one of them"
+    mistakes: list[_Mistake] = [
+        (
+            ("language", places[table.code], name) if table.code in places else (),
+            f"language {table.code}: {word!r} is in {name} and in {meaning}; keep one of them",
+        )
         for table in languages.values()
         for name, words in (("stop", table.stop), ("start", table.start), ("help", table.help))
         for word in words
         if (meaning := meanings.setdefault(plain_word(word), name)) != name
     ]
     mistakes += [
-        f"{name.upper()} is missing in {name}; carriers require it"
+        ((), f"{name.upper()} is missing in {name}; carriers require it")
         for name in _REQUIRED
         if meanings.get(name) != name
     ]

@@ -38,7 +38,7 @@ def load_scenario(path: str | Path, world: World) -> Scenario:
         carriers=[*world.carriers, *strings_at(document, "carriers", "name")],
         numbers=[number.address for number in world.numbers],
     )
-    file = validate(document, ScenarioFile, path, names)
+    file = validate(document, ScenarioFile, Path(path), names)
     world = _changed_world(world, file)
     tables = {"router": file.router, "conversations": file.conversations, "loop_guard": file.loop_guard}
     return Scenario(

@@ -26,7 +26,7 @@ def load_world(path: str | Path, router_url: str | None = None) -> World:
 
     """
     document = read_toml(Path(path), required=True)
-    file = validate(document, SandboxFile, path, _defined_names(document))
+    file = validate(document, SandboxFile, Path(path), _defined_names(document))
     numbers = [table.number() for table in file.short_codes]
     numbers += [table.number() for table in file.phone_numbers]
     sids = {number.address: number.sid for number in numbers}
