@@ -22,7 +22,7 @@ BATCH = 200
 
 
 class Restored:
-    """Where entries go; may refuse some of the times."""
+    """Receives the restored entries; refuses the first ``refuse`` batches."""
 
     def __init__(self, refuse: int = 0) -> None:
         self.entries: list[SpoolEntry] = []
@@ -54,8 +54,8 @@ async def spool(tmp_path: Path) -> AsyncIterator[Spool]:
 
 
 @contextlib.contextmanager
-def longest_file(size: int) -> Iterator[None]:
-    """Have the kernel refuse to make any file longer."""
+def limited_file_size(size: int) -> Iterator[None]:
+    """Make the kernel refuse writes beyond this size of a file."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
     try:
@@ -64,7 +64,7 @@ def longest_file(size: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-def some(count: int, start: int = 0) -> list[SpoolEntry]:
+def make_entries(count: int, start: int = 0) -> list[SpoolEntry]:
     return [entry(number) for number in range(start, start + count)]
 
 
@@ -86,7 +86,7 @@ def overwrite(file: Path) -> None:
     run("dd", "if=/dev/zero", f"of={file}", "bs=4096", f"count={blocks}", "conv=notrunc", "status=none")
 
 
-async def left_by_a_dead_worker(folder: Path, entries: Sequence[SpoolEntry]) -> Path:
+async def leave_as_dead_worker(folder: Path, entries: Sequence[SpoolEntry]) -> Path:
     """Return the file of a worker that has stopped while these entries waited."""
     async with spool_in(folder) as dead:
         add(dead, entries)
@@ -94,8 +94,8 @@ async def left_by_a_dead_worker(folder: Path, entries: Sequence[SpoolEntry]) -> 
     return file
 
 
-async def restored_from_a_copy(folder: Path, copy: Path) -> list[SpoolEntry]:
-    """Return what would be restored if this machine lost its power now."""
+async def restore_from_copy(folder: Path, copy: Path) -> list[SpoolEntry]:
+    """Return what would be restored if the machine lost its power now."""
     await asyncio.to_thread(run, "cp", "-r", folder, copy)
     restored = Restored()
     async with spool_in(copy) as spool:
@@ -137,7 +137,7 @@ def test_an_entry_holds_the_arguments_as_redis_would_get_them() -> None:
 
 
 async def test_entries_come_back_in_their_order(spool: Spool) -> None:
-    added, restored = add(spool, some(3 * BATCH + 7)), Restored()
+    added, restored = add(spool, make_entries(3 * BATCH + 7)), Restored()
     assert spool.size == len(added)
     assert await spool.replay(restored) == len(added)
     assert restored.entries == added
@@ -146,7 +146,7 @@ async def test_entries_come_back_in_their_order(spool: Spool) -> None:
 
 
 async def test_nothing_is_left_on_disk_after_a_replay(spool: Spool, tmp_path: Path) -> None:
-    add(spool, some(10))
+    add(spool, make_entries(10))
     await spool.flush()
     assert len(databases(tmp_path)) == 1
     await spool.replay(Restored())
@@ -159,9 +159,9 @@ async def test_nothing_is_created_before_the_first_entry(tmp_path: Path) -> None
         assert not (tmp_path / "spool").exists()
 
 
-async def test_folder_and_file_are_closed_to_others(tmp_path: Path) -> None:
+async def test_only_the_user_can_read_folder_and_files(tmp_path: Path) -> None:
     async with spool_in(tmp_path / "spool") as spool:
-        add(spool, some(1))
+        add(spool, make_entries(1))
         await spool.flush()
         assert (tmp_path / "spool").stat().st_mode & 0o777 == 0o700
         assert {file.stat().st_mode & 0o777 for file in files(tmp_path / "spool")} == {0o600}
@@ -169,27 +169,29 @@ async def test_folder_and_file_are_closed_to_others(tmp_path: Path) -> None:
 
 async def test_entries_survive_the_process(tmp_path: Path) -> None:
     async with spool_in(tmp_path) as before:
-        added = add(before, some(500))
+        added = add(before, make_entries(500))
     restored = Restored()
     async with spool_in(tmp_path) as after:
         assert await after.replay(restored) == 500
     assert restored.entries == added
 
 
-async def test_a_dead_process_is_inherited_from_and_a_living_one_is_not(spool: Spool, tmp_path: Path) -> None:
+async def test_entries_of_a_dead_process_are_adopted_and_those_of_a_living_one_not(
+    spool: Spool, tmp_path: Path
+) -> None:
     restored = Restored()
     with other_process("spool", tmp_path, 300) as process:
-        own = add(spool, some(1, start=1000))
+        own = add(spool, make_entries(1, start=1000))
         assert await spool.replay(restored) == 1
         process.kill()
         await asyncio.to_thread(process.wait)
         assert await spool.replay(restored) == 300
-    assert restored.entries == own + some(300)
+    assert restored.entries == own + make_entries(300)
 
 
-async def test_of_two_workers_one_inherits(tmp_path: Path) -> None:
+async def test_one_of_two_workers_adopts_a_file(tmp_path: Path) -> None:
     async with spool_in(tmp_path) as dead:
-        added = add(dead, some(3 * BATCH))
+        added = add(dead, make_entries(3 * BATCH))
     restored = Restored()
     async with spool_in(tmp_path) as one, spool_in(tmp_path) as other:
         counts = await asyncio.gather(one.replay(restored), other.replay(restored))
@@ -205,7 +207,7 @@ async def test_entries_survive_a_kill_in_the_middle_of_a_write(tmp_path: Path) -
     async with spool_in(tmp_path) as spool:
         await spool.replay(restored)
     assert len(restored.entries) >= 300, "these were on the disk"
-    assert restored.entries == some(len(restored.entries))
+    assert restored.entries == make_entries(len(restored.entries))
     assert spool.dropped == 0
     assert files(tmp_path) == []
 
@@ -214,7 +216,7 @@ async def test_a_file_that_is_no_database_is_set_aside_and_the_others_are_restor
     spool: Spool, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "1-1.db").write_bytes(b"?" * 10_000)
-    added, restored = add(spool, some(2)), Restored()
+    added, restored = add(spool, make_entries(2)), Restored()
     await spool.replay(restored)
     assert restored.entries == added
     assert spool.dropped == 1
@@ -227,7 +229,7 @@ async def test_a_file_that_is_no_database_is_set_aside_and_the_others_are_restor
 async def test_what_comes_before_the_damage_in_a_file_is_restored(
     spool: Spool, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    file = await left_by_a_dead_worker(tmp_path, some(5 * BATCH))
+    file = await leave_as_dead_worker(tmp_path, make_entries(5 * BATCH))
     content = bytearray(file.read_bytes())
     middle = len(content) // 8192 * 4096
     content[middle : middle + 4096] = bytes(4096)
@@ -236,7 +238,7 @@ async def test_what_comes_before_the_damage_in_a_file_is_restored(
     await spool.replay(restored)
     count = len(restored.entries)
     assert BATCH <= count < 4 * BATCH
-    assert restored.entries == some(count)
+    assert restored.entries == make_entries(count)
     assert spool.dropped == 5 * BATCH - count
     assert [path.name for path in files(tmp_path)] == [f"{file.name}.damaged"]
     assert f"{spool.dropped} entries in it are lost" in caplog.text
@@ -245,7 +247,7 @@ async def test_what_comes_before_the_damage_in_a_file_is_restored(
 async def test_a_truncated_file_is_set_aside_and_counts_as_lost(
     spool: Spool, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    file = await left_by_a_dead_worker(tmp_path, some(5 * BATCH))
+    file = await leave_as_dead_worker(tmp_path, make_entries(5 * BATCH))
     content = file.read_bytes()
     file.write_bytes(content[: len(content) // 2])
     assert await spool.replay(Restored()) == 0
@@ -258,14 +260,14 @@ async def test_a_worker_whose_own_file_is_damaged_goes_on_in_a_new_one(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with spool_in(tmp_path) as spool:
-        add(spool, some(20_000))
+        add(spool, make_entries(20_000))
         await spool.flush()
         (file,) = databases(tmp_path)
         await asyncio.to_thread(overwrite, file)
         restored = Restored()
         assert await spool.replay(restored) < 20_000
         assert spool.dropped == 20_000 - len(restored.entries)
-        added, restored = add(spool, some(3)), Restored()
+        added, restored = add(spool, make_entries(3)), Restored()
         await spool.flush()
         assert await spool.replay(restored) == 3
         assert restored.entries == added
@@ -273,40 +275,40 @@ async def test_a_worker_whose_own_file_is_damaged_goes_on_in_a_new_one(
     assert f"renamed to {file}.damaged; {spool.dropped} entries in it are lost" in caplog.text
 
 
-async def test_what_a_full_disk_does_not_take_waits_in_memory_and_is_logged_once(
+async def test_what_a_full_disk_refuses_waits_in_memory_and_is_logged_once(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     folder = tmp_path / "spool"
     async with spool_in(folder, retry_interval=0) as spool:
-        added = add(spool, some(3))
+        added = add(spool, make_entries(3))
         await spool.flush()
         (file,) = databases(folder)
-        with longest_file(file.with_name(f"{file.name}-wal").stat().st_size + 100):
+        with limited_file_size(file.with_name(f"{file.name}-wal").stat().st_size + 100):
             for number in range(3):
-                added += add(spool, some(5, start=100 * (number + 1)))
+                added += add(spool, make_entries(5, start=100 * (number + 1)))
                 await spool.flush()
         assert (spool.dropped, spool.size) == (0, 18)
         assert caplog.text.count("wait in memory") == 1
-        assert await restored_from_a_copy(folder, tmp_path / "copy") == added[:3]
-        added += add(spool, some(2, start=500))
+        assert await restore_from_copy(folder, tmp_path / "copy") == added[:3]
+        added += add(spool, make_entries(2, start=500))
         await spool.flush()
-        assert await restored_from_a_copy(folder, tmp_path / "whole copy") == added
+        assert await restore_from_copy(folder, tmp_path / "whole copy") == added
         restored = Restored()
         assert await spool.replay(restored) == len(added)
         assert restored.entries == added
-        with longest_file(10):
-            add(spool, some(1))
+        with limited_file_size(10):
+            add(spool, make_entries(1))
             await spool.flush()
         assert caplog.text.count("wait in memory") == 2
         assert (spool.dropped, spool.size) == (0, 1)
-        assert files(folder) == [], "a file that could not be begun does not stay"
+        assert files(folder) == [], "a file that could not be created does not stay"
 
 
 async def test_a_full_disk_stops_no_replay_of_what_it_holds(tmp_path: Path) -> None:
-    added = some(2 * BATCH)
-    file = await left_by_a_dead_worker(tmp_path, added)
+    added = make_entries(2 * BATCH)
+    file = await leave_as_dead_worker(tmp_path, added)
     restored = Restored()
-    with longest_file(file.stat().st_size):
+    with limited_file_size(file.stat().st_size):
         async with spool_in(tmp_path) as spool:
             assert await spool.replay(restored) == len(added)
             assert (spool.size, spool.dropped) == (0, 0)
@@ -314,13 +316,13 @@ async def test_a_full_disk_stops_no_replay_of_what_it_holds(tmp_path: Path) -> N
     assert files(tmp_path) == []
 
 
-async def test_while_the_disk_takes_nothing_it_is_not_tried_for_each_entry(tmp_path: Path) -> None:
+async def test_a_disk_that_refuses_writes_is_not_tried_for_each_entry(tmp_path: Path) -> None:
     (tmp_path / "spool").write_text("a file in its place")
     async with spool_in(tmp_path / "spool", retry_interval=3600) as spool:
-        added = add(spool, some(2))
+        added = add(spool, make_entries(2))
         await spool.flush()
         (tmp_path / "spool").unlink()
-        added += add(spool, some(2, start=2))
+        added += add(spool, make_entries(2, start=2))
         await spool.flush()
         assert not (tmp_path / "spool").exists()
         assert (spool.size, spool.dropped) == (4, 0)
@@ -334,29 +336,29 @@ async def test_while_the_disk_takes_nothing_it_is_not_tried_for_each_entry(tmp_p
 async def test_what_waits_in_memory_is_restored_from_there(tmp_path: Path, retry_interval: float) -> None:
     (tmp_path / "spool").write_text("a file in its place")
     async with spool_in(tmp_path / "spool", retry_interval=retry_interval) as spool:
-        added, restored = add(spool, some(2 * BATCH + 5)), Restored(refuse=1)
+        added, restored = add(spool, make_entries(2 * BATCH + 5)), Restored(refuse=1)
         await spool.flush()
         with pytest.raises(StoreUnavailableError):
             await spool.replay(restored)
         assert (spool.size, spool.dropped) == (len(added), 0)
-        added += add(spool, some(1, start=len(added)))
+        added += add(spool, make_entries(1, start=len(added)))
         assert await spool.replay(restored) == len(added)
         assert (spool.size, spool.dropped) == (0, 0)
         assert restored.entries == added
         assert await spool.replay(restored) == 0
 
 
-async def test_what_the_disk_never_took_is_counted_at_the_end(
+async def test_what_the_disk_refused_until_the_end_is_counted(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "spool").write_text("a file in its place")
     async with spool_in(tmp_path / "spool") as spool:
-        add(spool, some(2))
+        add(spool, make_entries(2))
     assert (spool.dropped, spool.size) == (2, 0)
     assert caplog.text.count("journal entries are lost") == 1
 
 
-async def test_memory_is_bounded_while_the_disk_takes_nothing(
+async def test_memory_is_bounded_while_the_disk_refuses_writes(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "spool").write_text("a file in its place")
@@ -365,14 +367,14 @@ async def test_memory_is_bounded_while_the_disk_takes_nothing(
             add(spool, [entry(0)] * 5)
             await spool.flush()
         assert (spool.size, spool.dropped) == (10, 5)
-    assert caplog.text.count("more is to be written") == 1
+    assert caplog.text.count("the disk is too slow") == 1
 
 
 async def test_a_file_that_cannot_be_opened_stays_and_the_others_are_restored(
     spool: Spool, tmp_path: Path
 ) -> None:
     (tmp_path / "1-1.db").mkdir()
-    added, restored = add(spool, some(2)), Restored()
+    added, restored = add(spool, make_entries(2)), Restored()
     assert await spool.replay(restored) == 2
     assert restored.entries == added
     assert files(tmp_path) == [tmp_path / "1-1.db"]
@@ -380,22 +382,22 @@ async def test_a_file_that_cannot_be_opened_stays_and_the_others_are_restored(
 
 async def test_what_does_not_fit_in_memory_is_counted(tmp_path: Path) -> None:
     async with spool_in(tmp_path, max_queued_bytes=10 * entry(0).size) as spool:
-        added = add(spool, some(15))
+        added = add(spool, make_entries(15))
         assert (spool.size, spool.dropped) == (10, 5)
         await spool.flush()
-        added = added[:10] + add(spool, some(3, start=50))  # the disk has made room
+        added = added[:10] + add(spool, make_entries(3, start=50))  # the disk has made room
         restored = Restored()
         await spool.replay(restored)
     assert restored.entries == added
 
 
-async def test_a_replay_that_is_interrupted_goes_on_where_it_was(spool: Spool) -> None:
-    added, restored = add(spool, some(3 * BATCH)), Restored(refuse=2)
+async def test_an_interrupted_replay_continues_where_it_was(spool: Spool) -> None:
+    added, restored = add(spool, make_entries(3 * BATCH)), Restored(refuse=2)
     for _ in range(2):
         with pytest.raises(StoreUnavailableError):
             await spool.replay(restored)
         assert spool.size == len(added)
-        added += add(spool, some(1, start=len(added)))
+        added += add(spool, make_entries(1, start=len(added)))
     await spool.replay(restored)
     assert restored.entries == added
     assert (spool.size, spool.dropped) == (0, 0)
@@ -403,7 +405,7 @@ async def test_a_replay_that_is_interrupted_goes_on_where_it_was(spool: Spool) -
 
 async def test_an_interrupted_replay_leaves_the_rest_to_the_next_process(tmp_path: Path) -> None:
     async with spool_in(tmp_path) as spool:
-        added = add(spool, some(3 * BATCH))
+        added = add(spool, make_entries(3 * BATCH))
         with pytest.raises(StoreUnavailableError):
             await spool.replay(Restored(refuse=1))
     restored = Restored()
@@ -414,11 +416,11 @@ async def test_an_interrupted_replay_leaves_the_rest_to_the_next_process(tmp_pat
 
 async def test_entries_that_arrive_during_a_replay_are_not_lost(spool: Spool) -> None:
     restored = Restored()
-    added = add(spool, some(2 * BATCH))
+    added = add(spool, make_entries(2 * BATCH))
 
     async def restore_while_more_come(entries: Sequence[SpoolEntry]) -> None:
         if len(added) < 3 * BATCH:
-            added.extend(add(spool, some(30, start=len(added))))
+            added.extend(add(spool, make_entries(30, start=len(added))))
         await restored(entries)
 
     while spool.size:
@@ -436,7 +438,7 @@ async def test_a_stop_in_the_middle_of_a_replay_loses_nothing(tmp_path: Path) ->
     for cancel_first in (True, False):
         async with spool_in(tmp_path) as spool:
             if cancel_first:
-                added = add(spool, some(2 * BATCH))
+                added = add(spool, make_entries(2 * BATCH))
             replaying = asyncio.create_task(spool.replay(never_ends))
             await started.wait()
             if not cancel_first:
@@ -448,7 +450,7 @@ async def test_a_stop_in_the_middle_of_a_replay_loses_nothing(tmp_path: Path) ->
     assert restored.entries == added
 
 
-async def test_a_closed_spool_counts_what_comes_too_late(tmp_path: Path) -> None:
+async def test_a_closed_spool_counts_later_entries_as_lost(tmp_path: Path) -> None:
     spool = Spool(tmp_path)
     await spool.aclose()
     await spool.aclose()

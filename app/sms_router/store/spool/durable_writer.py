@@ -74,7 +74,7 @@ class DurableWriter:
 
         """
         if restored := await self._spool.replay(self._restore):
-            log.info("journaled %d steps that were taken while Redis was away", restored)
+            log.info("journaled %d writes from the time that Redis was away", restored)
 
     async def aclose(self) -> None:
         """Write what waits in memory to the disk."""
@@ -96,6 +96,6 @@ class DurableWriter:
             self._observe_replay(script.name, result)
         except ScriptFailedError as error:
             self._spool.drop(1)
-            log.error("a journal entry is given up: %s", error)
+            log.error("a journal entry is dropped: %s", error)
         if self._deferred_keys and entry.keys:
             self._deferred_keys.discard(entry.keys[0])

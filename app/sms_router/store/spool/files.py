@@ -1,10 +1,10 @@
 """The spool's files: one SQLite database for each worker, locked by it as long as it lives.
 
-The kernel ends a lock with its process, however that dies: neither a process id that is used again nor a
-container that counts its own can be taken for the owner. Since no other process opens the file meanwhile, its
-write-ahead log needs no shared memory. A database that processes share maps a file into memory for that, and
-on a full disk it cannot be created, which makes the database unreadable at a start, nor, on a copy-on-write
-file system such as Btrfs, be written to: there the kernel kills the worker (SIGBUS).
+The kernel releases the lock when the process ends, for whatever reason; process ids, which are used again and
+differ between containers, play no part. An exclusive lock also means that the write-ahead log needs no shared
+memory. A database that several processes share maps a file into memory for its log. On a full disk this file
+cannot be created, so that the database is unreadable at a start, and on a copy-on-write file system such as
+Btrfs it cannot be written either: the kernel kills the worker (SIGBUS).
 
 Everything here blocks on the disk, is called from one thread at a time, and raises `DISK_ERRORS`.
 """
@@ -78,7 +78,7 @@ class SpoolEntry:
 
     @classmethod
     def parse(cls, text: str) -> SpoolEntry:
-        """Read what `serialize` returned; anything else becomes an entry for a script that there is not."""
+        """Read what `serialize` returned; another text becomes an entry for a script that does not exist."""
         try:
             script, *lists = json.loads(text)
             keys, arguments = (tuple(part.encode("latin-1") for part in parts) for parts in lists)

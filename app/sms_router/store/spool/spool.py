@@ -1,8 +1,8 @@
-"""The spool: writes that Redis did not take go to a file, and from there to Redis when it serves again.
+"""The spool: writes that Redis did not accept go to the disk, and to Redis when it serves again.
 
 The queue in front of the disk is bounded. What does not fit is counted and logged: an answer is more
 important than its record. While the disk refuses writes, entries stay in the queue until the disk or Redis
-takes them.
+accepts them.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class Spool:
         if self._closed:
             self._lose(1, "the spool is closed")
         elif self._queued_bytes + entry.size > self._max_queued_bytes:
-            self._lose(1, "more is to be written than the disk takes")
+            self._lose(1, "the disk is too slow for the entries")
         else:
             self._added += 1
             self._queued_bytes += entry.size
@@ -111,7 +111,7 @@ class Spool:
         if self._queue:
             await self._write()
         if self._queue:
-            self._lose(len(self._queue), "the disk took nothing until the end")
+            self._lose(len(self._queue), "the disk refused them until the end")
             self._settle(self._queue)
             self._queue = []
         await self._disk.run(self._files.close)
@@ -122,14 +122,14 @@ class Spool:
         return self._retry_at is not None and asyncio.get_running_loop().time() < self._retry_at
 
     async def _write(self) -> None:
-        """Write what is queued, again and again until nothing is, or the disk refuses it."""
+        """Write the queue until it is empty or the disk refuses it."""
         entries, self._queue = self._queue, []
         try:
             await self._disk.run(self._files.append, entries)
         except DISK_ERRORS as error:
             self._queue = entries + self._queue
             if self._retry_at is None:
-                log.error("the spool takes nothing, journal entries wait in memory: %s", error)
+                log.error("the disk refuses journal entries, they wait in memory: %s", error)
             self._retry_at = asyncio.get_running_loop().time() + self._retry_interval
             self._writing = None
             return
@@ -140,7 +140,7 @@ class Spool:
         self._writing = asyncio.create_task(self._write(), name="spool-writer") if more else None
 
     async def _restore_from_memory(self, restore: Restore) -> int:
-        """Restore the next entries that the disk has not taken; they stay when that fails."""
+        """Restore the next entries that are not on the disk; they stay in the queue when that fails."""
         batch, self._queue = self._queue[:BATCH_SIZE], self._queue[BATCH_SIZE:]
         try:
             await restore(batch)
@@ -156,6 +156,6 @@ class Spool:
 
     def _lose(self, count: int, why: str) -> None:
         if not self._losing:
-            log.error("journal entries are lost, answers still go out: %s", why)
+            log.error("journal entries are lost, messages are still answered: %s", why)
         self._losing = True
         self._lost += count
