@@ -68,8 +68,8 @@ class OptOutDatabase:
         """Whether this worker has stored, or read, the whole list."""
 
     def __str__(self) -> str:
-        """Return its path."""
-        return str(self._find())
+        """Return its path, or where it will be."""
+        return str(self._current() or self._data_dir)
 
     def store(
         self,
@@ -83,9 +83,14 @@ class OptOutDatabase:
         While Redis serves, its list replaces the stored one. While Redis is away, rows are only added, since
         this worker's list may be incomplete, and local changes replace the contact's row.
         """
-        with contextlib.suppress(FileExistsError):
-            create_private_file(self._find())
-        with self._open() as connection, transaction(connection):
+        path = self._current()
+        if path is None:
+            # Its name is new: a process that still uses a damaged one has its journal under the old name.
+            damaged = len([*self._data_dir.glob("opt-outs-*.db.damaged")])
+            path = self._data_dir / f"opt-outs-{damaged + 1}.db"
+            with contextlib.suppress(FileExistsError):  # another worker was faster
+                create_private_file(path)
+        with self._open(path) as connection, transaction(connection):
             if entries is not None:
                 if not is_redis_away:
                     connection.execute("DELETE FROM consents WHERE NOT is_opted_out")
@@ -107,18 +112,17 @@ class OptOutDatabase:
 
         A row is a contact, and whether they have opted out.
         """
-        if not self._find().exists():
+        if (path := self._current()) is None:
             return [], False
         query = "SELECT id, scope, contact, is_opted_out FROM consents WHERE id > ? ORDER BY id LIMIT ?"
-        with self._open() as connection:
+        with self._open(path) as connection:
             rows = connection.execute(query, (self._last_id, READ_SIZE)).fetchall()
             is_whole = _is_whole(connection)
         self._last_id = rows[-1][0] if rows else self._last_id
         return [((scope, contact), bool(is_opted_out)) for _, scope, contact, is_opted_out in rows], is_whole
 
     @contextlib.contextmanager
-    def _open(self) -> Iterator[sqlite3.Connection]:
-        path = self._find()
+    def _open(self, path: Path) -> Iterator[sqlite3.Connection]:
         try:
             with contextlib.closing(connect(path, LOCK_TIMEOUT)) as connection:
                 connection.executescript(_OPEN)
@@ -134,14 +138,8 @@ class OptOutDatabase:
                     )  # fmt: skip
             raise
 
-    def _find(self) -> Path:
-        """Return the path of the database, or of the next one after the damaged ones.
-
-        That one has a new name: the journal of a process that still uses a damaged one has the old name.
-        """
-        paths = sorted(self._data_dir.glob("opt-outs-*.db"))
-        damaged = len([*self._data_dir.glob("opt-outs-*.db.damaged")])
-        return paths[-1] if paths else self._data_dir / f"opt-outs-{damaged + 1}.db"
+    def _current(self) -> Path | None:
+        return max(self._data_dir.glob("opt-outs-*.db"), default=None)
 
 
 def _is_whole(connection: sqlite3.Connection) -> bool:
