@@ -9,10 +9,15 @@ from pathlib import Path
 
 import jinja2
 from jinja2 import meta, nodes
-from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import object_type_repr
 
 from sms_router.routing.handler.reply import Reply
+from sms_router.routing.keywords.template_limits import (
+    LimitedEnvironment,
+    TemplateLimitError,
+    begin,
+    join_output,
+)
 from sms_router.twilio.inbound import InboundMessage
 
 VARIABLES = ("message", "words", "argument", "keyword")
@@ -67,10 +72,11 @@ class TemplateReply:
         template = self.template
         variables = {"message": message, "words": message.words, "argument": argument, "keyword": keyword}
         try:
+            begin()
             # As Template.render, but for its search for globals: there are none.
             environment = template.environment
             context = environment.context_class(environment, variables, template.name, template.blocks)
-            text = "".join(template.root_render_func(context)).strip()
+            text = join_output(template.root_render_func(context)).strip()
         except Exception as error:
             raise TemplateError(f"template {template.name}: {type(error).__name__}: {error}") from error
         if not text and not self.media:
@@ -89,29 +95,13 @@ def sample_texts(reply: ConfiguredReply) -> tuple[str, ...]:
         return ()
 
 
-class _Environment(ImmutableSandboxedEnvironment):
-    """Jinja2's sandbox, with a quick answer for the attributes of the message, which are known to be safe."""
-
-    def is_safe_attribute(self, obj: object, attr: str, value: object) -> bool:
-        if isinstance(obj, InboundMessage):
-            return not attr.startswith("_")
-        return super().is_safe_attribute(obj, attr, value)
-
-
 class Templates:
     """Compiles the templates of a configuration."""
 
     def __init__(self, folder: Path) -> None:
         """Read the template files of a folder, once: later changes have not been tried out."""
         self._files = _files(folder)
-        self._environment = _Environment(
-            loader=jinja2.DictLoader(self._files),
-            undefined=jinja2.StrictUndefined,
-            autoescape=False,
-            auto_reload=False,
-            finalize=_none_as_empty,
-        )
-        self._environment.globals.clear()  # no reply needs lipsum(), and each rendering copies them
+        self._environment = LimitedEnvironment(jinja2.DictLoader(self._files))
         self._folder = folder
 
     def of_text(self, text: str, name: str, media: tuple[str, ...] = ()) -> ConfiguredReply:
@@ -123,6 +113,7 @@ class Templates:
         """
         if not _MARKUP.search(text):
             return StaticReply(Reply(text.strip(), media))
+        begin()
         try:
             tree = self._environment.parse(text)
             template = self._environment.from_string(tree)
@@ -185,13 +176,9 @@ def _files(folder: Path) -> dict[str, str]:
     return files
 
 
-def _none_as_empty(value: object) -> object:
-    """Render nothing for an unknown value, rather than the word None."""
-    return "" if value is None else value
-
-
 def _try_out(reply: TemplateReply, name: str) -> None:
     """Find misspelt attributes and missing includes at load; other errors may be due to the sample."""
+    begin()
     try:
         reply.template.render(message=_SAMPLE, words=_SAMPLE.words, argument="text", keyword="SAMPLE")
     except jinja2.TemplateNotFound as error:
@@ -202,6 +189,8 @@ def _try_out(reply: TemplateReply, name: str) -> None:
         raise TemplateError(f"{name}: {_with_attributes(error.message or '')}") from error
     except RecursionError as error:
         raise TemplateError(f"{name}: includes itself, or {_too_complex(error)}") from error
+    except TemplateLimitError as error:
+        raise TemplateError(f"{name}: {error}") from error
     except SyntaxError as error:  # of a template that this one includes
         raise TemplateError(f"{name}: what it includes {_too_complex(error)}") from error
     except Exception:  # noqa: S110 (a template may fail on a message that is not a real one)

@@ -1,0 +1,346 @@
+"""Limits on what a template may cost: every operation that can make something large, or repeat, is counted.
+
+Jinja2's sandbox restricts what a template can reach, not how much it computes: ``'x' * (argument | int)``
+takes as much memory as the text of a stranger says. Here operators, filters, method calls, loops, includes
+and output go through a budget, whose end is a `TemplateLimitError`.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import wraps
+from itertools import islice
+from typing import Any, cast
+
+import jinja2
+from jinja2 import nodes
+from jinja2.runtime import Context, LoopContext
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2.visitor import NodeTransformer
+
+from sms_router.twilio.inbound import InboundMessage
+
+MAX_CHARACTERS = 40_000
+"""Of one value, and of the whole output: more than twice what an answer can hold (10 messages of 1600)."""
+
+MAX_PRODUCT = 4_000_000
+"""Characters that one operation could make of its arguments, before it is known whether it does."""
+
+MAX_OUTPUT = 4 * MAX_CHARACTERS
+"""Of all outputs of one rendering; those within macros and blocks count each time they pass."""
+
+MAX_STEPS = 20_000
+"""Loop iterations, calls, filters, operators and outputs of one rendering."""
+
+MAX_SECONDS = 0.25
+"""Of processor time for one rendering."""
+
+MAX_NUMBER_BITS = 4096
+"""Of a whole number."""
+
+_STEPS_PER_CLOCK_READING = 64
+
+_AMPLIFYING_FILTERS = (
+    "batch", "center", "format", "indent", "join", "pprint", "replace", "slice", "tojson", "truncate",
+    "urlize", "wordwrap", "xmlattr",
+)  # fmt: skip
+"""Filters whose result may be larger than their input, by what they are passed."""
+
+_WIDE_FORMAT = re.compile(rb"%[^a-zA-Z%]*(?:\*|[0-9]{4})|\{[^{}]*(?:\{|:[^{}]*[0-9]{4})")
+"""A width or precision of four digits, or one that is an argument, in the notation of % or of str.format."""
+
+_BOUNDED, _JOINED, _COLLECTED = "bounded iteration", "bounded text", "bounded collection"
+"""Filters that no template can name, because of the blanks."""
+
+
+class TemplateLimitError(Exception):
+    """A template exceeds a limit; the text names it."""
+
+
+class _Budget(threading.local):
+    """What the current rendering of this thread has used."""
+
+    steps = 0
+    characters = 0
+    deadline = 0.0
+
+    def reset(self) -> None:
+        """Begin a rendering, or a compilation."""
+        self.steps = self.characters = 0
+        self.deadline = time.thread_time() + MAX_SECONDS
+
+    def step(self, count: int = 1) -> None:
+        """Count steps.
+
+        Raises:
+            TemplateLimitError: when there are too many, or they take too long.
+
+        """
+        before, self.steps = self.steps, self.steps + count
+        if self.steps > MAX_STEPS:
+            raise TemplateLimitError(f"it takes more than {MAX_STEPS} steps")
+        if (
+            before // _STEPS_PER_CLOCK_READING != self.steps // _STEPS_PER_CLOCK_READING
+            and time.thread_time() > self.deadline
+        ):
+            raise TemplateLimitError(f"it takes more than {MAX_SECONDS:g} s")
+
+    def output(self, length: int) -> None:
+        """Count characters of the output."""
+        self.characters += length
+        if self.characters > MAX_OUTPUT:
+            raise _too_long()
+
+
+_budget = _Budget()
+
+
+def begin() -> None:
+    """Begin a rendering or a compilation in this thread."""
+    _budget.reset()
+
+
+def join_output(parts: Iterable[str]) -> str:
+    """Join the output of a template, or of a macro or block in it.
+
+    Raises:
+        TemplateLimitError: when it is too long.
+
+    """
+    texts, length = [], 0
+    for part in parts:
+        length += len(part)
+        if length > MAX_CHARACTERS:
+            raise TemplateLimitError(f"its text has more than {MAX_CHARACTERS} characters")
+        texts.append(part)
+    return "".join(texts)
+
+
+class LimitedEnvironment(ImmutableSandboxedEnvironment):
+    """Jinja2's sandbox with limits; `begin` is called before each rendering."""
+
+    intercepted_binops = frozenset({"*", "**", "%", "+"})
+
+    def __init__(self, loader: jinja2.BaseLoader) -> None:
+        super().__init__(
+            loader=loader,
+            undefined=jinja2.StrictUndefined,
+            autoescape=False,
+            auto_reload=False,
+            finalize=_output,
+        )
+        self.globals.clear()  # no reply needs lipsum(), and each rendering copies them
+        for name, function in self.filters.items():
+            self.filters[name] = _limited_filter(function, amplifies=name in _AMPLIFYING_FILTERS)
+        self.filters[_BOUNDED] = _iterate
+        self.filters[_JOINED] = _join
+        self.filters[_COLLECTED] = _collect
+
+    concat = staticmethod(join_output)
+
+    def is_safe_attribute(self, obj: object, attr: str, value: object) -> bool:
+        """Answer quickly for the attributes of the message, which are known to be safe."""
+        if isinstance(obj, InboundMessage):
+            return not attr.startswith("_")
+        return super().is_safe_attribute(obj, attr, value)
+
+    def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
+        tree = super()._parse(source, name, filename)
+        limited: nodes.Template = _Limiter().visit(tree)
+        return limited
+
+    def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
+        _budget.step()
+        _check_operator(operator, left, right)
+        return super().call_binop(context, operator, left, right)
+
+    def call(__self, __context: Context, __obj: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: N805 (as Jinja2)
+        _budget.step()
+        # The sandbox wraps str.format in a function of its own.
+        owner = getattr(getattr(__obj, "__wrapped__", __obj), "__self__", None)
+        if isinstance(__obj, LoopContext):  # a recursive loop
+            args = tuple(_iterate(argument) for argument in args)
+        elif isinstance(owner, str | bytes | int | float):
+            if getattr(__obj, "__name__", "") in ("format", "format_map"):
+                _check_format(owner)
+                _check_size([*args, *kwargs.values()])
+                _check_product(owner, (), {"arguments": [*args, *kwargs.values()]})
+            else:
+                _check_product(owner, args, kwargs)
+        result = super().call(__context, __obj, *args, **kwargs)
+        if isinstance(result, str | bytes):
+            _check_size(result)
+        return result
+
+    def _load_template(self, name: str, globals: Any) -> jinja2.Template:  # noqa: A002 (as Jinja2)
+        _budget.step(10)
+        began = time.thread_time()
+        template = super()._load_template(name, globals)
+        _budget.deadline += time.thread_time() - began  # to compile it, which happens once
+        return template
+
+
+class _Limiter(NodeTransformer):
+    """Puts the limits into the tree of a template: where Jinja2 compiles to plain Python."""
+
+    def visit_For(self, node: nodes.For) -> nodes.Node:  # noqa: N802
+        self.generic_visit(node)
+        node.iter = _call_filter(_BOUNDED, cast("nodes.Expr", node.iter))
+        return node
+
+    def visit_Concat(self, node: nodes.Concat) -> nodes.Node:  # noqa: N802
+        self.generic_visit(node)
+        parts = nodes.List(node.nodes, lineno=node.lineno)
+        return _call_filter(_JOINED, parts)
+
+    def visit_List(self, node: nodes.List) -> nodes.Node:  # noqa: N802
+        return self._limit_collection(node, node.items)
+
+    def visit_Tuple(self, node: nodes.Tuple) -> nodes.Node:  # noqa: N802
+        return node if node.ctx == "store" else self._limit_collection(node, node.items)
+
+    def visit_Dict(self, node: nodes.Dict) -> nodes.Node:  # noqa: N802
+        return self._limit_collection(node, node.items)
+
+    def _limit_collection(self, node: nodes.List | nodes.Tuple | nodes.Dict, items: list[Any]) -> nodes.Node:
+        self.generic_visit(node)
+        is_plain = all(isinstance(item, nodes.Const | nodes.TemplateData) for item in items)
+        return node if is_plain else _call_filter(_COLLECTED, node)
+
+
+def _call_filter(name: str, node: nodes.Expr) -> nodes.Filter:
+    return nodes.Filter(node, name, [], [], None, None, lineno=node.lineno, environment=node.environment)
+
+
+def _too_long() -> TemplateLimitError:
+    return TemplateLimitError(f"a value has more than {MAX_CHARACTERS} characters")
+
+
+def _output(value: object) -> object:
+    """Count an output; an unknown value is nothing, rather than the word None."""
+    if value is None:
+        return ""
+    _budget.step()
+    _budget.output(_size(value))
+    return value
+
+
+def _join(parts: list[Any]) -> str:
+    _budget.step()
+    _check_size(parts)
+    return "".join(map(str, parts))
+
+
+def _collect(collection: Any) -> Any:
+    """Refuse a nested collection of lists that contain the same list again and again."""
+    _budget.step()
+    _check_size(collection)
+    return collection
+
+
+def _iterate(items: Iterable[Any]) -> Iterable[Any]:
+    """Count the iterations of a loop; Jinja2 needs the length of what has one."""
+    if isinstance(items, str | list | tuple | Mapping):
+        _budget.step(len(items))
+        return items
+    return _iterate_counted(items)
+
+
+def _iterate_counted(items: Iterable[Any]) -> Iterator[Any]:
+    for item in items:
+        _budget.step()
+        yield item
+
+
+def _size(value: object) -> int:
+    """Return about how many characters a value has as a text; each item of a collection is a step."""
+    if isinstance(value, str | bytes):
+        return len(value)
+    if isinstance(value, Mapping):
+        value = [part for pair in islice(value.items(), MAX_CHARACTERS) for part in pair]
+    if isinstance(value, list | tuple | set | frozenset):
+        total = 2
+        for item in value:
+            _budget.step()
+            total += 2 + _size(item)
+            if total > MAX_CHARACTERS:
+                raise _too_long()
+        return total
+    if isinstance(value, int):
+        return 1 + value.bit_length() // 3
+    return 1
+
+
+def _check_size(value: object) -> None:
+    if _size(value) > MAX_CHARACTERS:
+        raise _too_long()
+
+
+def _factor(value: object) -> int:
+    """Return by how much an argument may multiply the size of a result."""
+    return abs(value) if isinstance(value, int) else _size(value)
+
+
+def _check_product(value: object, args: Iterable[object], kwargs: Mapping[str, object]) -> None:
+    """Refuse a call whose result could be too large: as many characters as the product of the sizes."""
+    product = max(1, _size(value))
+    for argument in (*args, *kwargs.values()):
+        product *= max(1, _factor(argument))
+    if product > MAX_PRODUCT:
+        raise _too_long()
+
+
+def _check_format(text: object) -> None:
+    if isinstance(text, str):
+        text = text.encode("utf-8", "replace")
+    if isinstance(text, bytes) and _WIDE_FORMAT.search(text):
+        raise TemplateLimitError("a format has a width of more than 999, or one that is an argument")
+
+
+def _check_operator(operator: str, left: Any, right: Any) -> None:
+    if isinstance(left, int) and isinstance(right, int):
+        bits = left.bit_length() + right.bit_length()
+        if operator == "**":
+            bits = left.bit_length() * max(right, 0)
+        if operator in ("*", "**") and bits > MAX_NUMBER_BITS:
+            raise TemplateLimitError(f"a number has more than {MAX_NUMBER_BITS} bits")
+    elif operator == "*":
+        sequence, count = (right, left) if isinstance(left, int) else (left, right)
+        if isinstance(count, int) and _size(sequence) * max(count, 1) > MAX_CHARACTERS:
+            raise _too_long()
+    elif operator == "+":
+        if _size(left) + _size(right) > MAX_CHARACTERS:
+            raise _too_long()
+    elif operator == "%" and isinstance(left, str | bytes):
+        _check_format(left)
+        if len(left) * _size(right) > MAX_PRODUCT:
+            raise _too_long()
+
+
+def _limited_filter(function: Callable[..., Any], *, amplifies: bool) -> Callable[..., Any]:
+    @wraps(function)
+    def limited(*args: Any, **kwargs: Any) -> Any:
+        _budget.step()
+        if amplifies:
+            values = [
+                list(_iterate_counted(value)) if isinstance(value, Iterator) else value for value in args
+            ]
+            args = tuple(values)
+            values = [value for value in args if isinstance(value, _MEASURED)]
+            if values and function.__name__ == "do_format":
+                _check_format(values[0])
+                _check_product(values[0], (), {"arguments": [*values[1:], *kwargs.values()]})
+            elif values:
+                _check_product(values[0], values[1:], kwargs)
+        result = function(*args, **kwargs)
+        if isinstance(result, str | list | tuple):
+            _check_size(result)
+        return result
+
+    return limited
+
+
+_MEASURED = (str, bytes, int, list, tuple, Mapping, set, frozenset)
