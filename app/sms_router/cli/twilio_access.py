@@ -134,14 +134,27 @@ def api_error(settings: Settings, error: ApiError | PoolReadError) -> CommandErr
 
 
 def apply_change(
-    service: ServiceAccess, action: str, subject: str, detail: str, call: Callable[[], _Result]
+    service: ServiceAccess,
+    action: str,
+    subject: str,
+    detail: str,
+    call: Callable[[], _Result],
+    difference: Callable[[_Result], str | None] = lambda _: None,
 ) -> _Result:
     """Change something at Twilio, record it in the audit log, and refresh every router.
 
     Without Redis nothing is changed, because the routers could not be notified.
 
+    Args:
+        service: whose routers are refreshed.
+        action: for the audit log, like ``update``.
+        subject: the sid of what is changed.
+        detail: for the audit log.
+        call: makes the change.
+        difference: returns what Twilio's response has other than requested; None when it is as requested.
+
     Raises:
-        CommandError: when Redis is not available, or Twilio refuses.
+        CommandError: when Redis is not available, when Twilio refuses, or did not make the change.
 
     """
     settings, service_sid = service.settings, service.service_sid
@@ -159,9 +172,13 @@ def apply_change(
             raise CommandError(
                 *failure.lines, "The change may have been made: check it before you repeat the command."
             ) from error
+        missing = difference(result)
+        outcome = AuditOutcome.DONE if missing is None else AuditOutcome.UNKNOWN
         with _report_audit_failure("Twilio has made the change"):
-            audit_log.record(client, service_sid, action, subject, detail)
+            audit_log.record(client, service_sid, action, subject, detail, outcome)
         _refresh_routers(service, url)
+        if missing is not None:
+            raise CommandError(missing)
         return result
 
 

@@ -49,6 +49,13 @@ class SenderResource:
     api_version: str | None
     created: datetime | None
     updated: datetime | None
+    account_sid: str
+    capability_names: tuple[str, ...] | None
+    """As Twilio names them, with ``Voice``; None when Twilio does not return them."""
+    url: str | None
+    """The address of its resource in the Service; None when it is not in a Service."""
+    uri: str | None
+    """The path of its resource on the account; None for alphanumeric senders."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,9 +141,11 @@ class ServiceAdmin:
         with api_errors():
             self._members(type_)(sid).delete()
 
-    def update_number(self, type_: SenderType, sid: str, changes: Changes) -> None:
+    def update_number(self, type_: SenderType, sid: str, changes: Changes) -> Changes:
+        """Change a number's own settings; return the changed settings as Twilio has them now."""
         with api_errors():
-            self._numbers(type_)(sid).update(**changes)
+            number = self._numbers(type_)(sid).update(**changes)
+            return {name: getattr(number, name, None) for name in changes}
 
     def update_service(self, changes: Changes) -> None:
         with api_errors():
@@ -175,6 +184,7 @@ def _join(member: Any, own: Any) -> SenderResource:
     """Join the Service's record and the account's; one of them may be None."""
     record = member or own
     address, kind = _address(record)
+    names = _capability_names(member, own)
     return SenderResource(
         sid=str(record.sid),
         address=address,
@@ -182,11 +192,15 @@ def _join(member: Any, own: Any) -> SenderResource:
         service_sid=member.service_sid if member else None,
         country=(member.country_code if member and hasattr(member, "country_code") else None)
         or country_of(address, None),
-        capabilities=_capabilities(member, own),
+        capabilities=parse_capabilities(list(names)) if names is not None else None,
         own=parse_number_urls(own) if own else None,
         api_version=own.api_version if own else None,
         created=(own or member).date_created,
         updated=(own or member).date_updated,
+        account_sid=str(record.account_sid),
+        capability_names=names,
+        url=member.url if member else None,
+        uri=own.uri if own else None,
     )
 
 
@@ -199,9 +213,10 @@ def _address(record: Any) -> tuple[str, SenderKind]:
     return address, SenderKind.TOLL_FREE if is_toll_free(address) else SenderKind.LONG_CODE
 
 
-def _capabilities(member: Any, own: Any) -> Capability | None:
+def _capability_names(member: Any, own: Any) -> tuple[str, ...] | None:
     if member and member.capabilities:
-        return parse_capabilities(member.capabilities)
+        return tuple(member.capabilities)
     if hasattr(own, "capabilities"):
-        return parse_capabilities([name for name, able in own.capabilities.items() if able])
+        names = {"voice": "Voice", "sms": "SMS", "mms": "MMS", "fax": "Fax"}
+        return tuple(names.get(name, name) for name, able in own.capabilities.items() if able)
     return None

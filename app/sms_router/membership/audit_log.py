@@ -22,7 +22,7 @@ class AuditOutcome(Enum):
 
     DONE = "done"
     UNKNOWN = "unknown"
-    """There was no response: Twilio may have made the change or not."""
+    """Twilio did not confirm it: no response, or one that differs from the request."""
 
 
 @dataclass(frozen=True, slots=True)

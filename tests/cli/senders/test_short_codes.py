@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import redis
 
+from sms_router.cli.senders.common import describe_difference
 from sms_router.membership import audit_log as journal
 from sms_router.store.keys import AUDIT_LOG
 from tests.cli.conftest import PROGRAM
@@ -49,6 +50,11 @@ def test_the_filters_are_twilios(twilio: SandboxCli, filters: list[str], expecte
 def test_one_short_code_is_shown_with_both_resources(twilio: SandboxCli, named: str) -> None:
     assert json.loads(twilio("short-codes", "show", named, "--json").out) == {
         "sid": CODE,
+        "account_sid": WORLD.account_sid,
+        "service_sid": SERVICE,
+        "short_code": "12345",
+        "country_code": "US",
+        "capabilities": ["SMS", "MMS"],
         "number": "12345",
         "kind": "short code",
         "country": "US",
@@ -63,8 +69,45 @@ def test_one_short_code_is_shown_with_both_resources(twilio: SandboxCli, named: 
         "api_version": "2010-04-01",
         "date_created": "2024-01-01T00:00:00+00:00",
         "date_updated": "2024-01-01T00:00:00+00:00",
+        "url": f"{twilio.url}/v1/Services/{SERVICE}/ShortCodes/{CODE}",
+        "uri": f"/2010-04-01/Accounts/{WORLD.account_sid}/SMS/ShortCodes/{CODE}.json",
     }
     assert CODE in twilio("short-codes", "show", named).out
+
+
+def test_a_short_code_outside_the_service_has_no_properties_of_the_service(twilio: SandboxCli) -> None:
+    shown = json.loads(twilio("short-codes", "show", "67890", "--json").out)
+    assert (shown["service_sid"], shown["capabilities"], shown["url"]) == (None, None, None)
+    assert shown["uri"] == f"/2010-04-01/Accounts/{WORLD.account_sid}/SMS/ShortCodes/{SPARE.sid}.json"
+
+
+def test_the_api_version_is_changed_at_twilio(twilio: SandboxCli) -> None:
+    result = twilio("short-codes", "update", CODE, "--api-version", "2008-08-01", "--json")
+    assert (result.code, json.loads(result.out)["api_version"]) == (0, "2008-08-01")
+    code = twilio.client.api.v2010.accounts(twilio.client.username).short_codes(CODE).fetch()
+    assert code.api_version == "2008-08-01"
+
+
+def test_a_url_with_a_fallback_is_not_removed_alone(twilio: SandboxCli, valkey: redis.Redis) -> None:
+    urls = ["--sms-url", "https://a.example.com/sms", "--sms-fallback-url", "https://b.example.com/sms"]
+    assert twilio("short-codes", "update", CODE, *urls).code == 0
+    result = twilio("short-codes", "update", CODE, "--sms-url", "")
+    assert result.code == 1
+    assert "12345 has the fallback URL https://b.example.com/sms, which requires a URL" in result.err
+    assert "add --sms-fallback-url ''" in result.err
+    assert len(journal.recent(valkey, 10)) == 1
+    assert twilio("short-codes", "update", CODE, "--sms-url", "", "--sms-fallback-url", "").code == 0
+
+
+def test_an_update_that_twilio_did_not_make_is_a_sentence() -> None:
+    assert (
+        describe_difference({"sms_url": "", "sms_method": "GET"}, {"sms_url": None, "sms_method": "GET"})
+        is None
+    )
+    assert describe_difference({"friendly_name": ""}, {"friendly_name": "12345"}) is None
+    assert describe_difference({"api_version": "2008-08-01"}, {"api_version": "2010-04-01"}) == (
+        "Twilio accepted the update, but did not make it: api version is 2010-04-01, not 2008-08-01."
+    )
 
 
 def test_add_and_remove_change_twilio_and_the_routers(twilio: SandboxCli, valkey: redis.Redis) -> None:
@@ -173,7 +216,7 @@ def test_wrong_usage_exits_with_2(twilio: SandboxCli, words: list[str], reported
         (["remove", SPARE.sid, "--yes"], f"67890 ({SPARE.sid}) is not in {SERVICE}."),
         (
             ["update", CODE, "--sms-fallback-url", "https://b.example.com"],
-            "error 21406: a fallback URL requires",
+            "12345 has no URL, and a fallback URL requires one (error 21406)",
         ),
     ],
 )

@@ -11,8 +11,8 @@ import typer
 
 from sms_router.cli.output import CommandError, confirm, print_json, print_line, print_table
 from sms_router.cli.twilio_access import ServiceAccess, apply_change, call_twilio
-from sms_router.membership.admin import NumberFilter, SenderResource, SenderType
-from sms_router.membership.snapshot_diff import describe_changes, format_capabilities
+from sms_router.membership.admin import Changes, NumberFilter, SenderResource, SenderType
+from sms_router.membership.snapshot_diff import describe_changes, format_capabilities, format_value
 from sms_router.senders.models import SenderKind
 
 _SID = re.compile(r"(SC|PN|AI)[0-9a-fA-F]{32}")
@@ -25,6 +25,17 @@ _KIND_NAMES = {
     SenderKind.TOLL_FREE: "toll-free",
 }
 """Short, so that the sid beside it is not wrapped at 80 columns."""
+_ADDRESS_PROPERTIES = {
+    SenderType.SHORT_CODE: "short_code",
+    SenderType.PHONE_NUMBER: "phone_number",
+    SenderType.ALPHA_SENDER: "alpha_sender",
+}
+"""Twilio's names of what a sender is addressed with."""
+_ONLY_IN_JSON = frozenset(
+    {"account_sid", "service_sid", "short_code", "phone_number", "alpha_sender", "country_code"}
+    | {"capabilities", "url", "uri"}
+)
+"""What a table does not have: the same is there under a shorter name, or an operator has no use for it."""
 _MAX_NAME_LENGTH = 64
 """Characters (SMS/ShortCodes, FriendlyName)."""
 
@@ -151,7 +162,11 @@ def print_sender(sender: SenderResource, *, as_json: bool) -> None:
     if as_json:
         print_json(sender_as_json(sender))
         return
-    rows = [(name.replace("_", " "), str(value)) for name, value in sender_as_json(sender).items() if value]
+    rows = [
+        (name.replace("_", " "), str(value))
+        for name, value in sender_as_json(sender).items()
+        if value and name not in _ONLY_IN_JSON
+    ]
     print_table(("", sender.address), rows)
 
 
@@ -209,6 +224,7 @@ def update_sender(
     if sender.own is None:
         raise CommandError(f"{sender.address} is an alphanumeric sender, which has no settings.", code=2)
     sender_type = SenderType(sender.sid[:2])
+    _check_fallback(sender, changes)
     before = {**asdict(sender.own), "api_version": sender.api_version}
     detail = f"{sender.address}: {describe_changes(before, changes)}"
     apply_change(
@@ -217,6 +233,7 @@ def update_sender(
         sender.sid,
         detail,
         lambda: service.admin.update_number(sender_type, sender.sid, changes),
+        lambda stored: describe_difference(changes, stored),
     )
     if not as_json:
         print_line(detail)
@@ -228,6 +245,11 @@ def sender_as_json(sender: SenderResource) -> dict[str, object]:
     own = asdict(sender.own) if sender.own else {}
     return {
         "sid": sender.sid,
+        "account_sid": sender.account_sid,
+        "service_sid": sender.service_sid,
+        _ADDRESS_PROPERTIES[SenderType(sender.sid[:2])]: sender.address,
+        "country_code": sender.country,
+        "capabilities": list(sender.capability_names) if sender.capability_names is not None else None,
         "number": sender.address,
         "kind": sender.kind.value,
         "country": sender.country,
@@ -237,7 +259,49 @@ def sender_as_json(sender: SenderResource) -> dict[str, object]:
         "api_version": sender.api_version,
         "date_created": sender.created.isoformat() if sender.created else None,
         "date_updated": sender.updated.isoformat() if sender.updated else None,
+        "url": sender.url,
+        "uri": sender.uri,
     }
+
+
+def _check_fallback(sender: SenderResource, changes: Changes) -> None:
+    """Refuse an update that leaves a fallback URL without a URL, which Twilio rejects (21406).
+
+    Raises:
+        CommandError: with the option that is missing.
+
+    """
+    assert sender.own is not None
+    url = changes.get("sms_url", sender.own.sms_url)
+    fallback_url = changes.get("sms_fallback_url", sender.own.sms_fallback_url)
+    if url or not fallback_url:
+        return
+    if "sms_fallback_url" in changes:
+        raise CommandError(
+            f"{sender.address} has no URL, and a fallback URL requires one (error 21406).",
+            "Give both: add --sms-url URL",
+        )
+    raise CommandError(
+        f"{sender.address} has the fallback URL {fallback_url}, which requires a URL (error 21406).",
+        "Remove both: add --sms-fallback-url ''",
+    )
+
+
+def describe_difference(requested: Changes, stored: Changes) -> str | None:
+    """Return what Twilio has not changed as requested; None when nothing is different."""
+    different = {
+        name: value
+        for name, value in requested.items()
+        if (value or None) != (stored[name] or None)
+        and (value or name != "friendly_name")  # without a name Twilio uses the number
+    }
+    if not different:
+        return None
+    settings = ", ".join(
+        f"{name.replace('_', ' ')} is {format_value(stored[name])}, not {format_value(value)}"
+        for name, value in different.items()
+    )
+    return f"Twilio accepted the update, but did not make it: {settings}."
 
 
 def _consequence(sender: SenderResource) -> str:
