@@ -5,13 +5,13 @@ from __future__ import annotations
 from sms_router.twilio.inbound import InboundMessage
 
 ACCOUNT = "AC" + "0a" * 16
-PERSON = "+14155550123"
+CONTACT = "+14155550123"
 
 
 def message(
     body: str = "HOURS",
     *,
-    sender: str = PERSON,
+    sender: str = CONTACT,
     recipient: str = "12345",
     service: str | None = None,
     **parameters: str,

@@ -16,7 +16,7 @@ from sms_router.membership.source import iter_records
 from sms_router.twilio.rest import ApiResource, account_resource, service_resource
 
 ACCOUNT, SERVICE, TOKEN = "AC" + "a" * 32, "MG" + "b" * 32, "the-token"
-PERSON, NUMBER = "+14155550123", "+12125550100"
+CONTACT, NUMBER = "+14155550123", "+12125550100"
 
 SentRequest = tuple[str, str, object, object, object]
 
@@ -49,7 +49,7 @@ def page_2010(key: str, *records: object, next_page: str | None = None) -> dict[
 NEXT_V1 = f"https://messaging.twilio.com/v1/Services/{SERVICE}/ShortCodes?PageSize=1000&Page=1&PageToken=P"
 NEXT_2010 = f"/2010-04-01/Accounts/{ACCOUNT}/IncomingPhoneNumbers.json?PageSize=1000&Page=1&PageToken=P"
 MESSAGE = {
-    "To": PERSON,
+    "To": CONTACT,
     "From": NUMBER,
     "StatusCallback": "https://sms.example.com/sms/status",
     "Body": "Hello, ü & you",
@@ -98,7 +98,7 @@ CALLS: dict[str, tuple[Call, Call, Sequence[object]]] = {
     ),
     "a message": (
         lambda client: client.messages.create(
-            to=PERSON,
+            to=CONTACT,
             from_=NUMBER,
             status_callback=MESSAGE["StatusCallback"],
             body=MESSAGE["Body"],
@@ -109,9 +109,9 @@ CALLS: dict[str, tuple[Call, Call, Sequence[object]]] = {
         [{"sid": "SM1"}],
     ),
     "a message with fewer parameters": (
-        lambda client: client.messages.create(to=PERSON, from_=NUMBER, body="Hello"),
+        lambda client: client.messages.create(to=CONTACT, from_=NUMBER, body="Hello"),
         lambda client: messages(client).create(
-            {"To": PERSON, "From": NUMBER, "Body": "Hello", "MediaUrl": None}
+            {"To": CONTACT, "From": NUMBER, "Body": "Hello", "MediaUrl": None}
         ),
         [{"sid": "SM1"}],
     ),

@@ -67,11 +67,11 @@ class Vector:
 
 def pairs(parameters: dict[str, str | list[str] | None] | None) -> tuple[tuple[str, str], ...]:
     """Flatten a vector's parameters; null stands for an empty value, as Java's library reads it."""
-    found = []
+    result = []
     for name, value in (parameters or {}).items():
         values = value if isinstance(value, list) else [value or ""]
-        found += [(name, one) for one in values]
-    return tuple(found)
+        result += [(name, value) for value in values]
+    return tuple(result)
 
 
 def load(url_key: str = "url") -> list[Vector]:
@@ -126,9 +126,9 @@ def test_a_rewritten_query_is_valid_as_it_was_on_the_wire() -> None:
 @pytest.mark.parametrize("vector", [vector for vector in VECTORS if "user:pass@" in vector.url], ids=by_name)
 def test_vectors_with_a_user_name_are_signed_over_it_and_ours_are_not(vector: Vector) -> None:
     port = ":443" if vector.name.endswith("std-port") else ""
-    kept = vector.url.replace("mycompany.com", f"mycompany.com{port}").encode()
+    url = vector.url.replace("mycompany.com", f"mycompany.com{port}").encode()
     assert (
-        HmacKey(vector.token.encode(), "sha1").base64(kept + signed_text(vector.parameters)).decode()
+        HmacKey(vector.token.encode(), "sha1").base64(url + signed_text(vector.parameters)).decode()
         == vector.signature
     )
     without = vector.url.replace("user:pass@", "")

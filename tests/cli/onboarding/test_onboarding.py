@@ -17,7 +17,7 @@ from sms_router.store.keys import CHECKLISTS
 from sms_router.store.redis_py import sync_client
 from tests.cli.sandbox_cli import SERVICE, SandboxCli
 
-PERSON, PORTED = "+14155550123", "+14155550100"
+CONTACT, PORTED = "+14155550123", "+14155550100"
 
 
 def said(text: str) -> str:
@@ -26,7 +26,7 @@ def said(text: str) -> str:
 
 
 def explained(twilio: SandboxCli, to: str) -> tuple[str, dict[str, str]]:
-    shown = json.loads(twilio("explain", PERSON, "HOURS", "--to", to, "--json").out)
+    shown = json.loads(twilio("explain", CONTACT, "HOURS", "--to", to, "--json").out)
     return shown["sender"], {line["sender"]: line["reason"] for line in shown["trail"]}
 
 

@@ -10,12 +10,12 @@ import pytest
 from sms_router.cli.senders.cordons import parse_end
 from tests.cli.sandbox_cli import CODE, NEW_YORK, SandboxCli
 
-PERSON = "+14155550123"
+CONTACT = "+14155550123"
 NOON = datetime(2026, 1, 9, 12, tzinfo=UTC).timestamp()
 
 
 def answering(twilio: SandboxCli, *words: str) -> tuple[str, dict[str, str]]:
-    shown = json.loads(twilio("explain", PERSON, "HOURS", "--json", *words).out)
+    shown = json.loads(twilio("explain", CONTACT, "HOURS", "--json", *words).out)
     return shown["sender"], {line["sender"]: line["reason"] for line in shown["trail"]}
 
 

@@ -11,11 +11,11 @@ from sms_router.routing.history.abandoned import AbandonedMessages
 from sms_router.routing.inbox.answer import Answer, JournalEntry, MessageKey, Outcome
 from sms_router.routing.inbox.inbox import Claimed
 from sms_router.store.keys import bucket_of
-from tests.routing.messages import ACCOUNT, PERSON
+from tests.routing.messages import ACCOUNT, CONTACT
 from tests.routing.workers import Worker
 
-BUCKET = bucket_of(PERSON)
-KEY = MessageKey(f"{ACCOUNT}/SM" + "0a" * 16, PERSON)
+BUCKET = bucket_of(CONTACT)
+KEY = MessageKey(f"{ACCOUNT}/SM" + "0a" * 16, CONTACT)
 RECORD = BUCKET.message(KEY.reference)
 ANSWER = Answer(b"<Response/>", Outcome.SILENT)
 

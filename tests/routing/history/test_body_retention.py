@@ -16,12 +16,12 @@ from sms_router.routing.history.record import parse_record
 from sms_router.store.keys import ALL_BUCKETS, bucket_of
 from sms_router.store.store import Store
 from sms_router.twilio.twiml import EMPTY, OutboundMessage, render
-from tests.routing.messages import ACCOUNT, PERSON
+from tests.routing.messages import ACCOUNT, CONTACT
 
 BATCH = 50  # messages that one run of the script handles
 HOUR = 3_600_000
 DAY = 24 * HOUR
-BUCKET = bucket_of(PERSON)
+BUCKET = bucket_of(CONTACT)
 ANSWER = render([OutboundMessage("the secret answer", sender="12345")])
 
 
@@ -42,7 +42,7 @@ def write(valkey: redis.Redis, number: int, hours_ago: float) -> str:
     form = {
         "MessageSid": sid,
         "AccountSid": ACCOUNT,
-        "From": PERSON,
+        "From": CONTACT,
         "To": "12345",
         "Body": "the secret text",
         "FromZip": "94105",
@@ -80,7 +80,7 @@ async def test_the_texts_are_removed_and_the_rest_of_the_record_stays(
     assert (fields[b"answer"], fields[b"late"]) == (EMPTY, EMPTY)
     record = parse_record(old, fields, {}, ())
     assert record.message is not None
-    assert (record.message.sender, record.message.recipient, record.message.body) == (PERSON, "12345", "")
+    assert (record.message.sender, record.message.recipient, record.message.body) == (CONTACT, "12345", "")
     assert (record.outcome, record.rule, record.trail) == ("late", "HOURS", ("12345: chosen: texted",))
     assert [attempt.part for attempt in record.attempts] == [MessagePart(ReplyKind.LATE, 0)]
     assert record.bodies_removed is not None

@@ -13,7 +13,7 @@ import redis
 from sms_router.delivery.entry import OutboxEntry
 from sms_router.routing.history.erasure import ContactEraser
 from sms_router.store.keys import ALL_BUCKETS, CONSENTS_CHANNEL, Bucket, bucket_of
-from tests.routing.messages import ACCOUNT, PERSON
+from tests.routing.messages import ACCOUNT, CONTACT
 
 SERVICE, OTHER_SERVICE = "MG" + "1" * 32, "MG" + "2" * 32
 
@@ -26,7 +26,7 @@ def neighbour_of(contact: str) -> str:
     return f"+{number}"
 
 
-NEIGHBOUR = neighbour_of(PERSON)
+NEIGHBOUR = neighbour_of(CONTACT)
 
 
 def sid_of(contact: str, number: int) -> str:
@@ -86,20 +86,20 @@ def everything(client: redis.Redis) -> dict[str, str]:
 
 @pytest.fixture
 def bucket() -> Iterator[Bucket]:
-    assert bucket_of(NEIGHBOUR) is bucket_of(PERSON)
-    assert NEIGHBOUR != PERSON
-    yield bucket_of(PERSON)
+    assert bucket_of(NEIGHBOUR) is bucket_of(CONTACT)
+    assert NEIGHBOUR != CONTACT
+    yield bucket_of(CONTACT)
 
 
 def test_no_key_or_value_with_the_number_is_left(valkey: redis.Redis) -> None:
-    for contact in (PERSON, NEIGHBOUR):
+    for contact in (CONTACT, NEIGHBOUR):
         write_contact(valkey, contact)
         for number in range(3):
             write(valkey, contact, number + 10 * (contact == NEIGHBOUR))
     neighbours = {
         key: content for key, content in everything(valkey).items() if NEIGHBOUR[1:] in key + content
     }
-    eraser = ContactEraser(valkey, PERSON)
+    eraser = ContactEraser(valkey, CONTACT)
     data = eraser.find()
     assert dict(data.counts) == {
         "messages": 3,
@@ -113,28 +113,28 @@ def test_no_key_or_value_with_the_number_is_left(valkey: redis.Redis) -> None:
     }
     eraser.remove(data, opt_out_too=True)
     stored = everything(valkey)
-    assert not [key for key, content in stored.items() if PERSON[1:] in key + content]
+    assert not [key for key, content in stored.items() if CONTACT[1:] in key + content]
     assert {key for key in neighbours if key.count(NEIGHBOUR[1:])} <= stored.keys()
     assert dict(ContactEraser(valkey, NEIGHBOUR).find().counts) == dict(data.counts)
-    assert not ContactEraser(valkey, PERSON).find().counts
+    assert not ContactEraser(valkey, CONTACT).find().counts
 
 
 def test_the_contact_stays_on_the_opt_out_list_by_default(valkey: redis.Redis, bucket: Bucket) -> None:
-    write_contact(valkey, PERSON)
-    eraser = ContactEraser(valkey, PERSON)
+    write_contact(valkey, CONTACT)
+    eraser = ContactEraser(valkey, CONTACT)
     eraser.remove(eraser.find(), opt_out_too=False)
-    assert valkey.hgetall(bucket.contact(SERVICE, PERSON)) == {b":opt-out": b"2 1 STOP"}
-    assert valkey.zrange(bucket.opt_outs, 0, -1) == [f"{SERVICE} {PERSON}".encode()]
-    assert not valkey.exists(bucket.contact(OTHER_SERVICE, PERSON), bucket.last_delivery(SERVICE, PERSON))
-    again = ContactEraser(valkey, PERSON).find()
+    assert valkey.hgetall(bucket.contact(SERVICE, CONTACT)) == {b":opt-out": b"2 1 STOP"}
+    assert valkey.zrange(bucket.opt_outs, 0, -1) == [f"{SERVICE} {CONTACT}".encode()]
+    assert not valkey.exists(bucket.contact(OTHER_SERVICE, CONTACT), bucket.last_delivery(SERVICE, CONTACT))
+    again = ContactEraser(valkey, CONTACT).find()
     assert not again.counts
     assert len(again.opt_outs) == 1
 
 
 def test_a_claimed_message_is_left_and_reported(valkey: redis.Redis, bucket: Bucket) -> None:
-    reference = write(valkey, PERSON, 1, lease_until="9" * 13)
+    reference = write(valkey, CONTACT, 1, lease_until="9" * 13)
     valkey.hdel(bucket.message(reference), "answer")
-    eraser = ContactEraser(valkey, PERSON)
+    eraser = ContactEraser(valkey, CONTACT)
     data = eraser.find()
     assert (data.in_progress, dict(data.counts)) == ([reference], {})
     eraser.remove(data, opt_out_too=False)
@@ -148,9 +148,9 @@ def test_more_entries_than_one_batch_are_searched(
 ) -> None:
     monkeypatch.setattr("sms_router.routing.history.erasure.BATCH", 2)
     for number in range(7):
-        write(valkey, PERSON if number % 2 else NEIGHBOUR, number)
+        write(valkey, CONTACT if number % 2 else NEIGHBOUR, number)
     progress: list[int] = []
-    eraser = ContactEraser(valkey, PERSON, progress.append)
+    eraser = ContactEraser(valkey, CONTACT, progress.append)
     data = eraser.find()
     assert data.counts["messages"] == data.counts["dead_letters"] == 3
     assert sum(progress) >= 14
@@ -175,26 +175,27 @@ def test_every_key_of_a_contact_ends_with_the_number() -> None:
     for name in dir(Bucket):
         if name.startswith("_") or without_number.match(name):
             continue
-        key = getattr(ALL_BUCKETS[0], name)(*(("scope", PERSON) if name != "cookies" else (PERSON, "12345")))
-        assert key.endswith(f":{PERSON}".encode()), name
+        arguments = (CONTACT, "12345") if name == "cookies" else ("scope", CONTACT)
+        key = getattr(ALL_BUCKETS[0], name)(*arguments)
+        assert key.endswith(f":{CONTACT}".encode()), name
 
 
 def test_a_dead_letter_without_its_message_is_ignored(valkey: redis.Redis, bucket: Bucket) -> None:
-    valkey.xadd(bucket.dead_letters, {"message": f"{ACCOUNT}/{sid_of(PERSON, 9)}", "cause": json.dumps({})})
-    assert not ContactEraser(valkey, PERSON).find().counts
+    valkey.xadd(bucket.dead_letters, {"message": f"{ACCOUNT}/{sid_of(CONTACT, 9)}", "cause": json.dumps({})})
+    assert not ContactEraser(valkey, CONTACT).find().counts
 
 
 def test_an_outbox_entry_that_cannot_be_parsed_is_ignored(valkey: redis.Redis, bucket: Bucket) -> None:
-    write_contact(valkey, PERSON)
+    write_contact(valkey, CONTACT)
     valkey.zadd(bucket.outbox, {b"of tomorrow": 1, b"\xff": 1})
-    assert ContactEraser(valkey, PERSON).find().counts["outbox"] == 1
+    assert ContactEraser(valkey, CONTACT).find().counts["outbox"] == 1
 
 
 def test_the_removal_of_an_opt_out_is_published(valkey: redis.Redis) -> None:
-    write_contact(valkey, PERSON)
+    write_contact(valkey, CONTACT)
     with valkey.pubsub(ignore_subscribe_messages=True) as channel:
         channel.subscribe(CONSENTS_CHANNEL)
-        eraser = ContactEraser(valkey, PERSON)
+        eraser = ContactEraser(valkey, CONTACT)
         data = eraser.find()
         eraser.remove(data, opt_out_too=False)
         eraser.remove(data, opt_out_too=True)
@@ -203,4 +204,4 @@ def test_the_removal_of_an_opt_out_is_published(valkey: redis.Redis) -> None:
             if notification := channel.get_message(timeout=5):
                 published.append(notification["data"])
         assert channel.get_message(timeout=0.05) is None
-    assert published == [f"start {SERVICE} {PERSON}".encode()]
+    assert published == [f"start {SERVICE} {CONTACT}".encode()]

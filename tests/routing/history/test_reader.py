@@ -27,7 +27,7 @@ from sms_router.store.spool.durable_writer import DurableWriter
 from sms_router.store.spool.spool import Spool
 from sms_router.store.store import Store
 from sms_router.twilio.status import MessageStatus, Receipt
-from tests.routing.messages import ACCOUNT, PERSON
+from tests.routing.messages import ACCOUNT, CONTACT
 
 OTHER_ACCOUNT = "AC" + "0b" * 16
 
@@ -44,14 +44,14 @@ class JournalFixture:
     receipts: ReceiptHandler
 
     async def receive(
-        self, number: int, person: str = PERSON, account: str = ACCOUNT
+        self, number: int, contact: str = CONTACT, account: str = ACCOUNT
     ) -> tuple[MessageKey, bytes]:
         """Claim a message, as on its arrival."""
-        key = MessageKey(f"{account}/{sid_of(number)}", person)
+        key = MessageKey(f"{account}/{sid_of(number)}", contact)
         form = {
             "MessageSid": sid_of(number),
             "AccountSid": account,
-            "From": person,
+            "From": contact,
             "To": "12345",
             "Body": "Hi ☺",
         }
@@ -59,9 +59,9 @@ class JournalFixture:
         assert isinstance(await self.records.claim(key, request, fallback=False), Claimed)
         return key, request
 
-    async def answer(self, number: int, person: str = PERSON, cause: str = "") -> MessageKey:
+    async def answer(self, number: int, contact: str = CONTACT, cause: str = "") -> MessageKey:
         """Receive a message and answer it."""
-        key, request = await self.receive(number, person)
+        key, request = await self.receive(number, contact)
         document = Composer(lambda *_: None, {None: ReplyFrom.SAME_NUMBER}, "").render_plain(
             Reply(["a & b", "c"])
         )
@@ -119,7 +119,7 @@ async def test_a_message_has_its_answer_rule_and_trail(
     (record,) = history.recent(1)
     assert record == history.find(sid_of(1), [OTHER_ACCOUNT, ACCOUNT])
     assert record.message is not None
-    assert (record.message.sender, record.message.body) == (PERSON, "Hi ☺")
+    assert (record.message.sender, record.message.body) == (CONTACT, "Hi ☺")
     assert (record.outcome, record.rule) == ("reply", "HOURS")
     assert record.trail == ("12345: chosen: texted",)
     assert record.texts == ("a & b", "c")
@@ -154,9 +154,9 @@ async def test_dead_letters_have_all_their_causes_newest_first(
         "answered after the deadline",
         "HOURS: LookupError: no\\udcff balance",
     ]
-    found = history.find(sid_of(2), [ACCOUNT])
-    assert found is not None
-    assert found.causes == dead_letter.causes
+    record = history.find(sid_of(2), [ACCOUNT])
+    assert record is not None
+    assert record.causes == dead_letter.causes
 
 
 async def test_a_limit_of_dead_letters_counts_messages_and_keeps_all_their_causes(
@@ -182,7 +182,7 @@ async def test_receipts_belong_to_the_message_whose_reply_they_report(
         status=MessageStatus.UNDELIVERED,
         error_code=30006,
         sender="12345",
-        contact=PERSON,
+        contact=CONTACT,
         reply_id=f"{sid_of(1)}.0",
     )
     await journal.receipts.handle(receipt)
@@ -204,7 +204,7 @@ async def test_a_message_is_found_when_a_receipt_is_in_another_contacts_bucket(
     await journal.answer(1)
     others = (f"+1415555{number:04}" for number in range(200))
     place = ALL_BUCKETS.index
-    before = next(other for other in others if place(bucket_of(other)) < place(bucket_of(PERSON)))
+    before = next(other for other in others if place(bucket_of(other)) < place(bucket_of(CONTACT)))
     receipt = Receipt(
         sid_of(77), ACCOUNT, MessageStatus.DELIVERED, None, "12345", before, f"{sid_of(1)}.0", None
     )
@@ -217,7 +217,7 @@ async def test_a_dead_letter_whose_record_is_deleted_is_listed_with_its_cause(
     journal: JournalFixture, history: HistoryReader, valkey: redis.Redis
 ) -> None:
     key = await journal.answer(1, cause="gone")
-    valkey.delete(bucket_of(PERSON).message(key.reference))
+    valkey.delete(bucket_of(CONTACT).message(key.reference))
     (record,) = history.failed(10)
     assert (record.sid, record.message, record.received) == (sid_of(1), None, None)
     assert [cause.text for cause in record.causes] == ["gone"]

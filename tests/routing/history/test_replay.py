@@ -22,13 +22,13 @@ from sms_router.routing.history.record import (
 from sms_router.routing.history.replay import ReplayStatus, check_replayable, failed_rule, request_replay
 from sms_router.routing.inbox.answer import Outcome
 from sms_router.store.keys import bucket_of
-from tests.routing.messages import ACCOUNT, PERSON, message
+from tests.routing.messages import ACCOUNT, CONTACT, message
 
 NOW = 1_800_000_000_000
 HOUR = 3_600_000
 SERVICE = "MG" + "1" * 32
 REFERENCE = f"{ACCOUNT}/SM{'0a' * 16}"
-BUCKET = bucket_of(PERSON)
+BUCKET = bucket_of(CONTACT)
 ANSWER = AnswerRecord(NOW, "HOURS", (), ())
 
 
@@ -116,7 +116,9 @@ def test_a_message_is_replayable_unless_it_was_answered(stored: MessageRecord, s
 def write(client: redis.Redis, **more: Any) -> MessageRecord:
     """Store a failed message, and read it."""
     fields: dict[Any, Any] = {
-        "request": f"MessageSid={REFERENCE[-34:]}&AccountSid={ACCOUNT}&From=%2B{PERSON[1:]}&To=12345&Body=Hi",
+        "request": (
+            f"MessageSid={REFERENCE[-34:]}&AccountSid={ACCOUNT}&From=%2B{CONTACT[1:]}&To=12345&Body=Hi"
+        ),
         "received": 1,
         "answer": "<Response/>",
         "outcome": "failed",
@@ -139,13 +141,13 @@ async def test_of_concurrent_requests_one_is_accepted(valkey: redis.Redis) -> No
     stored = write(valkey)
     statuses = await asyncio.gather(*(asyncio.to_thread(request, valkey, stored) for _ in range(10)))
     assert sorted(statuses) == sorted([ReplayStatus.ASKED] + [ReplayStatus.ALREADY] * 9)
-    assert outbox(valkey) == [OutboxEntry(REFERENCE, ReplyKind.REPLAY.value, SERVICE, PERSON)]
+    assert outbox(valkey) == [OutboxEntry(REFERENCE, ReplyKind.REPLAY.value, SERVICE, CONTACT)]
     assert valkey.pttl(BUCKET.outbox) > 0
 
 
 def test_a_contact_who_has_opted_out_gets_no_replay(valkey: redis.Redis) -> None:
     stored = write(valkey)
-    valkey.hset(BUCKET.contact(SERVICE, PERSON), ":opt-out", "1 1 STOP")
+    valkey.hset(BUCKET.contact(SERVICE, CONTACT), ":opt-out", "1 1 STOP")
     assert request(valkey, stored) is ReplayStatus.OPTED_OUT
     assert outbox(valkey) == []
 
@@ -189,7 +191,7 @@ def test_an_empty_replay_is_final_and_a_failed_one_may_be_requested_again(valkey
 
 def test_a_late_reply_in_the_outbox_prevents_a_replay(valkey: redis.Redis) -> None:
     stored = write(valkey, outcome="late")
-    valkey.zadd(BUCKET.outbox, {OutboxEntry(REFERENCE, ReplyKind.LATE.value, SERVICE, PERSON).line: 1})
+    valkey.zadd(BUCKET.outbox, {OutboxEntry(REFERENCE, ReplyKind.LATE.value, SERVICE, CONTACT).line: 1})
     assert request(valkey, stored) is ReplayStatus.IN_WORK
 
 

@@ -11,7 +11,7 @@ from tests.routing.rules import FIRST_WORD, HERE, PATTERN, PREFIX, WHOLE, rule
 UNCLAIMED = (None, "")
 
 
-def found(text: str, kind: MatchKind, *words: str) -> tuple[str | None, str]:
+def find(text: str, kind: MatchKind, *words: str) -> tuple[str | None, str]:
     match = RuleTable.build([rule(*words, kind=kind)]).find(text, HERE)
     return UNCLAIMED if isinstance(match, NoMatch) else (match.keyword, match.argument)
 
@@ -48,34 +48,34 @@ def found(text: str, kind: MatchKind, *words: str) -> tuple[str | None, str]:
     ],
 )
 def test_a_first_word_ends_at_its_first_sign(text: str, argument: str) -> None:
-    assert found(text, FIRST_WORD, "PIE", "PIES") == ("PIE", argument)
+    assert find(text, FIRST_WORD, "PIE", "PIES") == ("PIE", argument)
 
 
 @pytest.mark.parametrize("text", ["pieces", "PIE3", "apple pie", "pi.e", "pi-e", "p👍ie"])
 def test_a_word_that_only_begins_like_a_keyword_is_another_word(text: str) -> None:
-    assert found(text, FIRST_WORD, "PIE") == UNCLAIMED
+    assert find(text, FIRST_WORD, "PIE") == UNCLAIMED
 
 
 @pytest.mark.parametrize("text", ["don't", "don\u2019t ask", "DON\u00b4T"])
 def test_an_apostrophe_between_letters_ends_no_word(text: str) -> None:
-    assert found(text, FIRST_WORD, "DON") == UNCLAIMED
+    assert find(text, FIRST_WORD, "DON") == UNCLAIMED
 
 
 @pytest.mark.parametrize("text", ["3.5", "3,500", "3:30 pm", "3/4"])
 def test_a_sign_inside_a_number_ends_no_word(text: str) -> None:
-    assert found(text, FIRST_WORD, "3") == UNCLAIMED
+    assert find(text, FIRST_WORD, "3") == UNCLAIMED
 
 
 @pytest.mark.parametrize(
     "text", ["YES 👍", "Yes❤️", "“yes”", "👍 yes", "yes!!! 😀😀", "(yes)", "~Yes~", "YES\ufffc"]
 )
 def test_a_whole_message_may_have_signs_around_it(text: str) -> None:
-    assert found(text, WHOLE, "YES") == ("YES", "")
+    assert find(text, WHOLE, "YES") == ("YES", "")
 
 
 @pytest.mark.parametrize("text", ["yes👍no", "yes, no", "y👍es"])
 def test_a_whole_message_has_no_other_words(text: str) -> None:
-    assert found(text, WHOLE, "YES") == UNCLAIMED
+    assert find(text, WHOLE, "YES") == UNCLAIMED
 
 
 def test_signs_of_a_keyword_count_where_a_rule_writes_them() -> None:
@@ -120,7 +120,7 @@ def test_a_longer_keyword_wins_although_signs_stand_in_it() -> None:
     ],
 )
 def test_the_same_word_in_another_spelling(text: str, keyword: str) -> None:
-    assert found(text, WHOLE, keyword) == (keyword, "")
+    assert find(text, WHOLE, keyword) == (keyword, "")
 
 
 @pytest.mark.parametrize(
@@ -128,11 +128,11 @@ def test_the_same_word_in_another_spelling(text: str, keyword: str) -> None:
     [("ควาย", "ควย"), ("কাল", "কল"), ("שלום", "שלם"), ("နာရီ", "နရ"), ("停", "止"), ("μαιου", "μαϊου")],
 )
 def test_different_words_stay_different(text: str, keyword: str) -> None:
-    assert found(text, WHOLE, keyword) == UNCLAIMED
+    assert find(text, WHOLE, keyword) == UNCLAIMED
 
 
 @pytest.mark.parametrize(
     ("text", "argument"), [("order ١٢٣٤", "1234"), ("ORDER #۱۲۳", "123"), ("order 1234", "1234")]
 )
 def test_patterns_see_digits_of_every_script_as_ascii(text: str, argument: str) -> None:
-    assert found(text, PATTERN, r"order #?(\d{3,6})") == (r"order #?(\d{3,6})", argument)
+    assert find(text, PATTERN, r"order #?(\d{3,6})") == (r"order #?(\d{3,6})", argument)

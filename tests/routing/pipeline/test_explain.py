@@ -23,7 +23,7 @@ from sms_router.routing.pipeline.explain import Explanation, explain
 from sms_router.senders.error_table import ErrorTable
 from sms_router.senders.models import NO_CONDITIONS, Capability, ReplyFrom, Sender, SenderKind
 from sms_router.senders.pool import Pool
-from tests.routing.messages import PERSON, message
+from tests.routing.messages import CONTACT, message
 
 NOW = 1_800_000_000_000
 THREADS = HandlerThreadPool(1)
@@ -80,7 +80,7 @@ def explained(
     text: str,
     contact: Contact = UNKNOWN,
     conversation: StoredConversation | None = None,
-    sender: str = PERSON,
+    sender: str = CONTACT,
     recipient: str = "12345",
 ) -> Explanation:
     known = ContactSummary(contact, ErrorTable({}), NOW)

@@ -37,16 +37,16 @@ from sms_router.senders.pool import Pool
 from sms_router.store.keys import bucket_of
 from sms_router.twilio.inbound import InboundMessage
 from sms_router.twilio.twiml import EMPTY
-from tests.routing.messages import PERSON, message
+from tests.routing.messages import CONTACT, message
 from tests.routing.workers import DAYS, worker
 from tests.senders.builders import pool, sender
 
 LONG = 20
 """Seconds after which a test is taken to hang."""
 
-BUCKET = bucket_of(PERSON)
+BUCKET = bucket_of(CONTACT)
 SID = "SM" + "0a" * 16
-KEY = MessageKey("AC" + "0a" * 16 + "/" + SID, PERSON)
+KEY = MessageKey("AC" + "0a" * 16 + "/" + SID, CONTACT)
 
 
 class FaultyReply(StaticReply):
@@ -180,7 +180,7 @@ async def test_a_prepared_reply_from_one_of_several_equal_senders_is_recorded_on
 async def test_to_a_known_contact_it_takes_two_and_counts_once(
     fixture: PipelineFixture, valkey: redis.Redis
 ) -> None:
-    valkey.hset(BUCKET.contact("12345", PERSON), "unreachable:+14155550100", "1:1")
+    valkey.hset(BUCKET.contact("12345", CONTACT), "unreachable:+14155550100", "1:1")
     outcome, document = await fixture.receive("HOURS")
     assert (outcome, b"9 to 5" in document) == (Outcome.REPLY, True)
     assert len(fixture.commands) == 2
@@ -214,7 +214,7 @@ async def answer_as_another_worker(
 async def test_a_handlers_reply_after_anothers_empty_answer_is_sent_late(
     fixture: PipelineFixture, valkey: redis.Redis
 ) -> None:
-    entry = f"AC{'0a' * 16}/{SID} late 12345 {PERSON}".encode()
+    entry = f"AC{'0a' * 16}/{SID} late 12345 {CONTACT}".encode()
     async with asyncio.timeout(LONG):
         answering = asyncio.create_task(fixture.receive("SLOW"))
         await fixture.slow.started.wait()

@@ -44,17 +44,17 @@ from sms_router.store.spool.spool import Spool
 from sms_router.store.store import Store
 from sms_router.tasks import PeriodicTask
 from tests.routing.driven_clock import DrivenStore, random_delays, run_driven
-from tests.routing.messages import ACCOUNT, PERSON, message
+from tests.routing.messages import ACCOUNT, CONTACT, message
 from tests.senders.builders import pool, sender
 
 DEADLINE = 8.0
 LEASE_MS = 3000
 OUTBOX_INTERVAL = 1.0
 SID = "SM" + "0a" * 16
-BUCKET = bucket_of(PERSON)
+BUCKET = bucket_of(CONTACT)
 RECORD = BUCKET.message(f"{ACCOUNT}/{SID}")
 RAW = urlencode(
-    {"AccountSid": ACCOUNT, "MessageSid": SID, "From": PERSON, "To": "12345", "Body": "SLOW"}
+    {"AccountSid": ACCOUNT, "MessageSid": SID, "From": CONTACT, "To": "12345", "Body": "SLOW"}
 ).encode()
 SCHEDULES = int(os.environ.get("SCHEDULES", "20"))
 """Of each kind of fault; more of them in the environment."""

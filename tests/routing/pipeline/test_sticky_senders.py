@@ -31,7 +31,7 @@ from tests.store.private_valkey import PrivateValkey
 
 MG = "MG" + "0a" * 16
 DAY = 86_400_000
-PERSON = "+16465550123"
+CONTACT = "+16465550123"
 EQUALS = tuple(
     Sender(f"PN{number:032}", f"+1212555000{number}", SenderKind.LONG_CODE, "US", Capability.SMS)
     for number in range(4)
@@ -44,7 +44,7 @@ async def one(valkey_url: str, tmp_path: Path) -> AsyncIterator[Worker]:
         yield running
 
 
-def stored(valkey: redis.Redis, person: str = PERSON) -> str | None:
+def stored(valkey: redis.Redis, person: str = CONTACT) -> str | None:
     known: Any = valkey.hgetall(bucket_of(person).contact(MG, person))
     return parse_contact([part for pair in known.items() for part in pair]).last_sender
 
@@ -65,7 +65,7 @@ class StickySenderFixture:
             self.last,
         )
 
-    def answers(self, person: str = PERSON, facts: RecipientFacts | None = None) -> str:
+    def answers(self, person: str = CONTACT, facts: RecipientFacts | None = None) -> str:
         """Return which number answers."""
         self.clock.now += 1
         asked = message(sender=person, recipient="+19995550000", service=MG)
@@ -89,7 +89,7 @@ async def test_another_worker_knows_it_from_redis(one: Worker, valkey: redis.Red
     first = fixture.answers()
     await fixture.last.aclose()
     assert stored(valkey) == first
-    assert 0 < valkey.pttl(bucket_of(PERSON).contact(MG, PERSON)) <= DAY
+    assert 0 < valkey.pttl(bucket_of(CONTACT).contact(MG, CONTACT)) <= DAY
     other = StickySenderFixture(one)
     for number in range(9):
         other.answers(f"+1646555{number:04}")
@@ -101,19 +101,19 @@ async def test_the_latest_choice_holds_in_whatever_order_they_come(one: Worker, 
     clock = FakeClock()
     early, late = (StickySenders(one.journal, lambda: DAY, clock) for _ in range(2))
     early_at, clock.now = clock.now, clock.now + 60
-    late.remember(MG, PERSON, "+12125550001")
+    late.remember(MG, CONTACT, "+12125550001")
     await late.aclose()
     clock.now = early_at
-    early.remember(MG, PERSON, "+12125550002")
+    early.remember(MG, CONTACT, "+12125550002")
     await early.aclose()
     assert stored(valkey) == "+12125550001"
 
 
 async def test_somebody_who_opted_out_stays_on_the_list_for_ever(one: Worker, valkey: redis.Redis) -> None:
-    key = bucket_of(PERSON).contact(MG, PERSON)
+    key = bucket_of(CONTACT).contact(MG, CONTACT)
     valkey.hset(key, ":opt-out", "1 1 STOP")
     last = StickySenders(one.journal, lambda: DAY)
-    last.remember(MG, PERSON, "+12125550001")
+    last.remember(MG, CONTACT, "+12125550001")
     await last.aclose()
     assert valkey.pttl(key) == -1
 
@@ -144,7 +144,7 @@ async def test_a_number_without_equals_is_not_written_down(one: Worker, valkey: 
     last = StickySenders(one.journal, lambda: DAY)
     pool = Pool(MG, 1, EQUALS[:1])
     composer = Composer(lambda *_: pool, {None: ReplyFrom.SHORT_CODE_FIRST}, "", sticky_senders=last)
-    composer.compose(message(sender=PERSON, service=MG), Reply("hello"), "A")
+    composer.compose(message(sender=CONTACT, service=MG), Reply("hello"), "A")
     await last.aclose()
     assert stored(valkey) is None
 
@@ -152,11 +152,11 @@ async def test_a_number_without_equals_is_not_written_down(one: Worker, valkey: 
 async def test_a_choice_from_before_the_clock_was_set_back_holds_against_no_later_one(
     one: Worker, valkey: redis.Redis
 ) -> None:
-    key = bucket_of(PERSON).contact(MG, PERSON)
+    key = bucket_of(CONTACT).contact(MG, CONTACT)
     now = valkey.time()[0] * 1000
 
     async def choose(sender: Sender, at: int) -> None:
-        call = set_sticky_sender(scope=MG, contact=PERSON, sender=sender.address, chosen_at=at, ttl_ms=DAY)
+        call = set_sticky_sender(scope=MG, contact=CONTACT, sender=sender.address, chosen_at=at, ttl_ms=DAY)
         await one.journal.write(call)
 
     for stamp, latest in ((now + 86_400_000, False), (now - 1000, True)):

@@ -21,13 +21,13 @@ from sms_router.senders.models import Capability, Sender, SenderKind
 from sms_router.senders.pool import Pool, find_pool
 from sms_router.twilio.inbound import InboundMessage
 from sms_router.twilio.webhook_url import Method, WebhookUrl
-from tests.routing.messages import ACCOUNT, PERSON, message
+from tests.routing.messages import ACCOUNT, CONTACT, message
 from tests.routing.upstream.raw_server import RawServer, serve
 from tests.routing.workers import worker
 
 TOKEN = "the-auth-token"
 PUBLIC_URL = "https://sms.example.com"
-PARAMETERS = {"From": PERSON, "To": "12345", "Body": "VOTE 7 & ü", "Empty": ""}
+PARAMETERS = {"From": CONTACT, "To": "12345", "Body": "VOTE 7 & ü", "Empty": ""}
 TEXT = message(PARAMETERS["Body"], **PARAMETERS)
 
 

@@ -17,7 +17,7 @@ from tests.routing.workers import worker
 from tests.store.private_valkey import PrivateValkey
 
 NOW = 1_700_000_000.0
-PERSON, NUMBER = "+14155550123", "12345"
+CONTACT, NUMBER = "+14155550123", "12345"
 HOME = WebhookUrl.parse("https://votes.example.com/a/sms")
 
 
@@ -106,18 +106,18 @@ def test_only_a_new_value_is_a_change() -> None:
 async def test_cookies_are_kept_for_four_hours_after_the_last_text(
     valkey_url: str, valkey: redis.Redis, tmp_path: Path
 ) -> None:
-    key = bucket_of(PERSON).cookies(PERSON, NUMBER)
+    key = bucket_of(CONTACT).cookies(CONTACT, NUMBER)
     async with worker(valkey_url, tmp_path) as one:
         cookies = CookieStore(one.store)
-        await cookies.save(PERSON, NUMBER, CookieJar())
+        await cookies.save(CONTACT, NUMBER, CookieJar())
         assert not valkey.exists(key), "nothing is stored without cookies"
-        await cookies.save(PERSON, NUMBER, jar("a=1; Path=/"))
+        await cookies.save(CONTACT, NUMBER, jar("a=1; Path=/"))
         valkey.pexpire(key, 1000)
-        assert (await cookies.load(PERSON, NUMBER)).header(HOME) == "a=1"
+        assert (await cookies.load(CONTACT, NUMBER)).header(HOME) == "a=1"
         assert 14_340 < valkey.ttl(key) <= 14_400
-        assert (await cookies.load(PERSON, "54321")).header(HOME) == ""
+        assert (await cookies.load(CONTACT, "54321")).header(HOME) == ""
         valkey.set(key, b"\xff not ours")
-        assert (await cookies.load(PERSON, NUMBER)).header(HOME) == ""
+        assert (await cookies.load(CONTACT, NUMBER)).header(HOME) == ""
 
 
 async def test_cookies_are_kept_in_memory_while_redis_is_unavailable(
@@ -127,7 +127,7 @@ async def test_cookies_are_kept_in_memory_while_redis_is_unavailable(
     async with worker(private_valkey.url, tmp_path) as one:
         cookies = CookieStore(one.store, clock)
         private_valkey.kill()
-        await cookies.save(PERSON, NUMBER, jar("a=1; Path=/"))
-        assert (await cookies.load(PERSON, NUMBER)).header(HOME) == "a=1"
+        await cookies.save(CONTACT, NUMBER, jar("a=1; Path=/"))
+        assert (await cookies.load(CONTACT, NUMBER)).header(HOME) == "a=1"
         clock.seconds += 14_400
-        assert (await cookies.load(PERSON, NUMBER)).header(HOME) == ""
+        assert (await cookies.load(CONTACT, NUMBER)).header(HOME) == ""

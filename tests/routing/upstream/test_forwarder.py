@@ -14,7 +14,7 @@ from sms_router.routing.handler.reply import Part, RedirectedPart, Reply, ReplyF
 from sms_router.routing.upstream.endpoint import EndpointStatus
 from sms_router.sandbox.hosting import free_port
 from sms_router.twilio.inbound import InboundMessage
-from tests.routing.messages import PERSON, message
+from tests.routing.messages import CONTACT, message
 from tests.routing.upstream.conftest import PARAMETERS, TEXT, TOKEN, ForwarderFixture, forward
 from tests.routing.upstream.raw_server import (
     Behaviour,
@@ -300,7 +300,7 @@ async def test_each_message_keeps_its_sender_media_and_recipient(
 ) -> None:
     server.pages["/a/sms"] = response(
         "<Response>"
-        f'<Message from="+12125550100" to="{PERSON}">  one '
+        f'<Message from="+12125550100" to="{CONTACT}">  one '
         "<Media>/m.png</Media><Media>ftp://m.example/m.png</Media><Media>n.png</Media></Message>"
         '<Message to="+13105550123">two</Message>'
         '<Message to="+13105550999">three</Message>'
@@ -458,7 +458,7 @@ async def test_nothing_is_forwarded_to_the_router_itself(forwarding: ForwarderFi
 async def test_nothing_is_forwarded_without_an_auth_token(
     server: RawServer, forwarding: ForwarderFixture
 ) -> None:
-    stranger = InboundMessage(TEXT.sid, "AC" + "f" * 32, None, PERSON, "12345", "", {})
+    stranger = InboundMessage(TEXT.sid, "AC" + "f" * 32, None, CONTACT, "12345", "", {})
     result = await forwarding.forward(forward(f"{server.url}/sms"), stranger)
     assert result == ReplyFailed(f"no auth token for {stranger.account_sid}: add it to [[accounts]]")
 

@@ -67,7 +67,7 @@ class Forwarder:
         self._logged: set[str] = set()
 
     async def start(self) -> Fetch:
-        """Import aiohttp and open its session, once; `forward` does it where nobody has before."""
+        """Import aiohttp and open its session, once; `forward` calls it, too, if needed."""
         async with self._start_lock:
             if self._fetch is None:
                 http_client = await asyncio.to_thread(_import_http_client)
