@@ -13,12 +13,13 @@ from redis.asyncio import Redis
 
 from sms_router.routing.history.reader import HistoryReader
 from sms_router.routing.history.record import MessageRecord
-from sms_router.twilio.twiml import EMPTY
 from tests.end_to_end.conftest import StartRouter
 from tests.end_to_end.router_process import HttpResponse, RouterProcess, webhook, write_configuration
 from tests.store.private_valkey import PrivateValkey
 from tests.store.slow_proxy import SlowProxy
 from tests.waiting import wait_until
+
+EMPTY = b'<?xml version="1.0" encoding="UTF-8"?><Response/>'
 
 
 async def _deliver_many(router: RouterProcess, count: int) -> list[asyncio.Task[HttpResponse]]:

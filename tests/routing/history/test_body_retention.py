@@ -15,13 +15,14 @@ from sms_router.routing.history.reader import HistoryReader
 from sms_router.routing.history.record import parse_record
 from sms_router.store.keys import ALL_BUCKETS, bucket_of
 from sms_router.store.store import Store
-from sms_router.twilio.twiml import EMPTY, OutboundMessage, render
+from sms_router.twilio.twiml import OutboundMessage, render
 from tests.routing.messages import ACCOUNT, CONTACT
 
 BATCH = 50  # messages that one run of the script handles
 HOUR = 3_600_000
 DAY = 24 * HOUR
 BUCKET = bucket_of(CONTACT)
+EMPTY = b'<?xml version="1.0" encoding="UTF-8"?><Response/>'
 ANSWER = render([OutboundMessage("the secret answer", sender="12345")])
 
 
