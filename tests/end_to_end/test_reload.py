@@ -83,7 +83,7 @@ async def test_an_invalid_file_is_refused_until_it_is_corrected(start_router: St
     await wait_until(lambda: reasons(router))
     (reason,) = await reasons(router)
     assert "'BROKEN' (first-word; everywhere) of BROKEN" in reason
-    assert "keywords.toml, keyword 1): give one of them" in reason
+    assert "keywords.toml:3:9): give one of them" in reason
     assert await is_answered(router, "9 to 5", 4)
     assert await count_reloads(router, "refused") == 1
     assert "\nsms_router_configuration_refused 1.0" in (await router.fetch("/metrics")).text
