@@ -73,9 +73,7 @@ def test_check_reports_shadowed_rules_as_warnings(cli: Cli, folder: Path) -> Non
     result = cli("keywords", "check")
     assert result.code == 0
     assert "warning: 'support (.*)' (pattern) of order" in result.out
-    assert (
-        "'SUPPORT' (first-word) of SUPPORT (config/keywords.toml, keyword 2) takes precedence" in result.out
-    )
+    assert "'SUPPORT' (first-word) of SUPPORT (config/keywords.toml:8:9) takes precedence" in result.out
     assert result.out.endswith("config: good: 6 rules, 1 warning\n")
     shown = json.loads(cli("keywords", "check", "--json").out)
     assert (shown["good"], shown["rules"], shown["mistakes"], len(shown["warnings"])) == (

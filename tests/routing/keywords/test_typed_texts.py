@@ -51,6 +51,18 @@ def test_a_first_word_ends_at_its_first_sign(text: str, argument: str) -> None:
     assert find(text, FIRST_WORD, "PIE", "PIES") == ("PIE", argument)
 
 
+@pytest.mark.parametrize(
+    ("text", "argument"),
+    [("HOURS\uff0cplease", "please"), ("HOURS\ufffc", ""), ("~hours~", "")],
+)
+def test_signs_of_any_script_end_a_keyword(text: str, argument: str) -> None:
+    assert find(text, FIRST_WORD, "HOURS") == ("HOURS", argument)
+
+
+def test_a_digit_is_no_sign() -> None:
+    assert find("VOTE3", FIRST_WORD, "VOTE") == UNCLAIMED
+
+
 @pytest.mark.parametrize("text", ["pieces", "PIE3", "apple pie", "pi.e", "pi-e", "p👍ie"])
 def test_a_word_that_only_begins_like_a_keyword_is_another_word(text: str) -> None:
     assert find(text, FIRST_WORD, "PIE") == UNCLAIMED

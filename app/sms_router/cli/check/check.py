@@ -17,6 +17,7 @@ from sms_router.config.settings import Settings
 from sms_router.errors import ConfigurationError
 from sms_router.membership.snapshot_diff import format_value
 from sms_router.routing.dispatch.dispatcher import Dispatcher
+from sms_router.routing.dispatch.rule_loader import add_places
 from sms_router.routing.dispatch.rule_warnings import find_warnings
 from sms_router.senders.error_table import load_error_table
 
@@ -66,6 +67,7 @@ def check(
         report = run_checks(settings, rules)
     failed = report.has(Severity.ERROR) or (strict and report.has(Severity.WARNING))
     warnings = find_warnings(rules, known_senders(settings))
+    warnings = add_places(warnings, settings.folder / "keywords.toml")
     if as_json:
         print_json(_as_json(report, warnings, fixed, good=not failed))
     else:

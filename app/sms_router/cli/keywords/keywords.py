@@ -25,6 +25,7 @@ from sms_router.cli.times import parse_time
 from sms_router.config.settings import Settings
 from sms_router.errors import ConfigurationError
 from sms_router.routing.dispatch.resolution import Resolution, RuleAction
+from sms_router.routing.dispatch.rule_loader import add_places
 from sms_router.routing.dispatch.rule_warnings import find_warnings
 from sms_router.routing.keywords.rule_table import MatchVerdict, RuleCandidate
 from sms_router.routing.keywords.rules import Rule
@@ -72,6 +73,7 @@ def check(as_json: JsonOption = False) -> None:
     try:
         rules = load_rules(settings)
         warnings = find_warnings(rules, known_senders(settings))
+        warnings = add_places(warnings, settings.folder / "keywords.toml")
         count = len(rules.table.rules)
     except ConfigurationError as error:
         mistakes = tuple(error.mistakes)

@@ -14,7 +14,8 @@ from typing import Protocol
 from sms_router.errors import ConfigurationError
 from sms_router.routing.dispatch.dispatcher import Dispatcher
 from sms_router.routing.dispatch.last_good import LastGoodRuleSet
-from sms_router.routing.dispatch.published import PublishedRules
+from sms_router.routing.dispatch.published import KEYWORDS, PublishedRules
+from sms_router.routing.dispatch.rule_loader import add_places
 from sms_router.routing.dispatch.rule_warnings import KnownSenders, find_warnings
 from sms_router.routing.dispatch.ruleset import FileStamp, RuleSet, RuleSetReader
 from sms_router.senders.error_table import ErrorTable
@@ -137,7 +138,7 @@ class Reloader:
 
     def warnings(self) -> list[str]:
         """Return a sentence for each thing in the rules that is probably a mistake; slow for many rules."""
-        return find_warnings(self.dispatcher, self._known_senders())
+        return self._find_warnings(self.dispatcher)
 
     async def start(self) -> None:
         """Log the warnings about the rules, and watch the files from now on."""
@@ -145,8 +146,12 @@ class Reloader:
         self._task.start()
 
     def _log_warnings(self, dispatcher: Dispatcher) -> None:
-        for warning in find_warnings(dispatcher, self._known_senders()):
+        for warning in self._find_warnings(dispatcher):
             log.warning("%s", warning)
+
+    def _find_warnings(self, dispatcher: Dispatcher) -> list[str]:
+        warnings = find_warnings(dispatcher, self._known_senders())
+        return add_places(warnings, self._reader.folder / KEYWORDS)
 
     def request_reload(self) -> None:
         """Load the files now, whether they have changed or not."""

@@ -6,7 +6,7 @@ import contextlib
 import logging
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -154,7 +154,7 @@ def load_rules(
     try:
         index = RuleTable.build(rules)
     except (InvalidRulesError, PatternError) as error:
-        problems = map(loader.with_places, str(error).splitlines())
+        problems = add_places(str(error).splitlines(), file, label)
         raise ConfigurationError([*loader.mistakes, *problems]) from error
     if loader.mistakes:
         raise ConfigurationError(loader.mistakes)
@@ -166,6 +166,22 @@ def load_rules(
             state,
         )
     return Dispatcher(index, defaults, opt_outs, forwards, zones, clock, handlers.conversations)
+
+
+def add_places(sentences: Iterable[str], file: Path, label: str = "") -> list[str]:
+    """Put line and column in place of the numbers of keywords, in sentences about the rules of a file."""
+    source = re.compile(rf"{re.escape(label or str(file))}, keyword (\d+)")
+    positions: TomlPositions | None = None
+
+    def place(match: re.Match[str]) -> str:
+        nonlocal positions
+        positions = positions or TomlPositions.of(file)
+        if positions is None:
+            return match[0]
+        line, column = positions.find(("keyword", int(match[1]) - 1, "words"))
+        return f"{label or file}:{line}:{column}"
+
+    return [source.sub(place, sentence) for sentence in sentences]
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,11 +236,6 @@ class _RuleLoader:
             return self.label
         line, column = self._positions.find(location)
         return f"{self.label}:{line}:{column}"
-
-    def with_places(self, sentence: str) -> str:
-        """Put line and column in place of the number of a keyword."""
-        source = re.compile(rf"{re.escape(self.label)}, keyword (\d+)")
-        return source.sub(lambda match: self.place(("keyword", int(match[1]) - 1, "words")), sentence)
 
     def rule(self, number: int, table: _Keyword) -> Rule[RuleAction] | None:
         """Return the rule of a ``[[keyword]]``, or add its mistakes and return None."""
