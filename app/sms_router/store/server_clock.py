@@ -45,7 +45,8 @@ class ServerClock:
         self._store = store
         self._wall = wall
         self._steady = steady
-        self._offset = wall() - steady()
+        self.offset = wall() - steady()
+        """Seconds since the epoch at the zero of the steady clock."""
         self._is_warned = False
 
     def __call__(self) -> float:
@@ -54,7 +55,7 @@ class ServerClock:
 
     def time_of(self, moment: float) -> float:
         """Return the seconds since the epoch of a moment by the steady clock."""
-        return moment + self._offset
+        return moment + self.offset
 
     async def sync(self) -> None:
         """Adjust to Redis' time, as each worker does every second; nothing changes while Redis is away.
@@ -67,7 +68,7 @@ class ServerClock:
             redis_time = _seconds(await self._store.run(scripts.get_time()))
         except StoreUnavailableError:
             return
-        self._offset = min(max(self._offset, redis_time - self._steady()), redis_time - sent_at)
+        self.offset = min(max(self.offset, redis_time - self._steady()), redis_time - sent_at)
         self._log_difference()
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from itertools import permutations
 from pathlib import Path
@@ -228,6 +229,36 @@ async def test_the_time_of_an_opt_out_is_that_of_its_message(
     opted_out = (await contacts.get(MG, CONTACT)).opted_out
     assert opted_out is not None
     assert str(opted_out.since).encode() == received
+
+
+async def test_a_start_that_was_held_back_does_not_end_a_stop_that_was_texted_after_it(
+    one: Worker, contacts: Contacts, valkey: redis.Redis
+) -> None:
+    """A connection to Redis froze for five seconds between the START and its claim."""
+    await claim(one, 2)
+    await contacts.opt_out(MG, CONTACT, "STOP", "AC1/SM2")
+    key = MessageKey("AC1/SM1", CONTACT)
+    await one.inbox.claim(key, b"", fallback=False, waiting_since=time.monotonic() - 5)
+    await contacts.opt_in(MG, CONTACT, "START", "AC1/SM1")
+    assert (await contacts.get(MG, CONTACT)).opted_out is not None
+    first, second = (valkey.hget(BUCKET.message(f"AC1/SM{number}"), "received") for number in (1, 2))
+    assert isinstance(first, bytes)
+    assert isinstance(second, bytes)
+    assert 4000 < int(second) - int(first) < 7000
+
+
+@pytest.mark.parametrize("wrong", [-3600, 3600])
+async def test_an_arrival_by_a_clock_that_is_wrong_is_now(
+    valkey_url: str, tmp_path: Path, valkey: redis.Redis, wrong: float
+) -> None:
+    async with worker(valkey_url, tmp_path) as one:
+        waiting_since = time.monotonic() - wrong
+        await one.inbox.claim(
+            MessageKey("AC1/SM1", CONTACT), b"", fallback=False, waiting_since=waiting_since
+        )
+    received = valkey.hget(BUCKET.message("AC1/SM1"), "received")
+    assert isinstance(received, bytes)
+    assert abs(ahead(valkey, 0) - int(received)) < 60_000
 
 
 async def test_times_set_by_redis_apply_though_this_clock_is_behind(

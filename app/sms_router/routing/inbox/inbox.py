@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, NamedTuple
@@ -27,6 +27,7 @@ from sms_router.store import scripts
 from sms_router.store.connection import RedisReply, encode
 from sms_router.store.errors import StoreUnavailableError
 from sms_router.store.keys import bucket_of
+from sms_router.store.server_clock import ServerClock
 from sms_router.store.spool.durable_writer import DurableWriter
 from sms_router.store.store import Store
 
@@ -66,6 +67,8 @@ class Claimed(NamedTuple):
     """False while Redis does not serve: only this worker's memory has the claim."""
     contact: ContactFields = None
     conversation: StoredConversation | None = None
+    arrived: int | None = None
+    """When the webhook came, in milliseconds since the epoch by the workers' common clock."""
     lease: Lease | None = None
     """Renewed until the commit, or until `Inbox.let_go`; None where another request holds the claim."""
 
@@ -131,7 +134,7 @@ class Inbox:
         journal: DurableWriter,
         retention_days: float,
         lease: float = LEASE,
-        clock: Callable[[], float] = time.time,
+        clock: ServerClock | None = None,
         running_handlers: RunningHandlers | None = None,
     ) -> None:
         """Create the inbox.
@@ -141,13 +144,13 @@ class Inbox:
             journal: takes what has to be written while Redis does not serve.
             retention_days: how long records are kept.
             lease: seconds that a claim holds without being renewed.
-            clock: returns seconds since the epoch.
+            clock: the time by Redis' clock; without it, by the wall clock of now and the monotonic clock.
             running_handlers: are named when the event loop was late.
 
         """
         self._store = store
         self._journal = journal
-        self._clock = clock
+        self._clock = clock or ServerClock(store)
         self._retention_ms = b"%d" % (retention_days * 86_400_000)
         self.owner = uuid4().hex[:12].encode()
         """This worker's name in its claims."""
@@ -181,6 +184,7 @@ class Inbox:
         *,
         in_turn: bool = False,
         prepared: PreparedAnswer | None = None,
+        waiting_since: float | None = None,
     ) -> ClaimResult:
         """Claim a message, or return who has claimed it, or its answer.
 
@@ -196,8 +200,10 @@ class Inbox:
                 contact's conversation.
             prepared: stored in the same step, and returned as its very ``answer``, where the message is new
                 and Redis knows nothing of the contact. Never together with ``in_turn``.
+            waiting_since: when the webhook came, by the monotonic clock; now if it is not given.
 
         """
+        arrived = int((self._clock.offset + (waiting_since or time.monotonic())) * 1000)
         call = scripts.claim(
             scope=scope,
             contact=key.contact,
@@ -207,6 +213,7 @@ class Inbox:
             reference=key.reference,
             request=request,
             is_fallback=b"1" if fallback else b"0",
+            arrived=arrived,
             in_conversation=in_turn,
         )
         if prepared is not None:
@@ -228,13 +235,13 @@ class Inbox:
             except StoreUnavailableError:
                 if not fallback and key.reference in self._released:
                     return RELEASED
-                own = Claimed(1, time.monotonic() - started, stored=False)
+                own = Claimed(1, time.monotonic() - started, stored=False, arrived=arrived)
                 return self._hold(key.reference, call[1][0], own, started)
             if prepared is not None and result[0] == b"stored":
                 return self._cache(key.reference, prepared.answer)
             claim = _parse_claim(result, started)
             if isinstance(claim, Claimed):
-                return self._hold(key.reference, call[1][0], claim, started)
+                return self._hold(key.reference, call[1][0], claim._replace(arrived=arrived), started)
             if isinstance(claim, Answer):
                 return claim if claim is RELEASED else self._cache(key.reference, claim)
             if not self._waiters.notified_since(claim.behind or key.reference, notifications):
@@ -312,7 +319,8 @@ class Inbox:
             earlier = self._answers.get(key.reference)
             if earlier is not None:
                 return earlier
-            call = scripts.spooled(call, request=request, received=self._now())
+            received = claim.arrived or self._now()
+            call = scripts.spooled(call, request=request, received=received, given=self._now())
             self._journal.spool(call, begins=continuation is not None)
         elif result[0] == _CommitStatus.ANSWERED_BEFORE:
             answer = Answer(result[1], Outcome(result[2].decode()))
@@ -327,7 +335,8 @@ class Inbox:
         try:
             result: Sequence[Any] = await self._store.run(call, timeout)
             if result[0] == _CommitStatus.RECORD_LOST:
-                call = scripts.with_request(call, request=request, received=self._now())
+                received = claim.arrived or self._now()
+                call = scripts.with_request(call, request=request, received=received)
                 result = await self._store.run(call, timeout)
         except StoreUnavailableError:
             return None
@@ -349,7 +358,7 @@ class Inbox:
             retention_ms=self._retention_ms,
             cause=encode(entry.cause),
             request=request,
-            received=self._now(),
+            received=claim.arrived or self._now(),
         )
         self._released[key.reference] = None
         if len(self._released) > MAX_CACHED_ANSWERS:

@@ -189,7 +189,13 @@ class Pipeline:
         in_turn = conversations is not None and not fallback and conversations.needs_lock(resolution)
         while True:
             claim = await self._inbox.claim(
-                key, request.raw, fallback, scope, in_turn=in_turn, prepared=prepared
+                key,
+                request.raw,
+                fallback,
+                scope,
+                in_turn=in_turn,
+                prepared=prepared,
+                waiting_since=request.arrived,
             )
             if not isinstance(claim, InProgress) or (left := self._time_left(request)) <= 0:
                 return claim

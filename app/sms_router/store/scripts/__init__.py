@@ -30,6 +30,7 @@ def claim(
     reference: str,
     request: bytes,
     is_fallback: bytes,
+    arrived: int | bytes = b"",
     in_conversation: bool = False,
 ) -> Call:
     """Claim a message and journal it, or learn who has it or its answer.
@@ -37,7 +38,7 @@ def claim(
     With ``in_conversation`` the contact's earlier messages are answered first.
     """
     bucket = bucket_of(contact)
-    arguments = (owner, lease_ms, retention_ms, reference, request, is_fallback)
+    arguments = (owner, lease_ms, retention_ms, reference, request, is_fallback, arrived)
     keys = (bucket.message(reference), bucket.journal, bucket.contact(scope, contact))
     if in_conversation:
         return SCRIPTS["claim_in_conversation"], (*keys, bucket.conversation(scope, contact)), arguments
@@ -97,10 +98,10 @@ def with_request(commit: Call, *, request: bytes, received: int) -> Call:
     return script, keys, (request, received, *arguments[2:])
 
 
-def spooled(commit: Call, *, request: bytes, received: int) -> Call:
-    """Return a commit to be run when Redis is back, of an answer that is sent now and not counted."""
+def spooled(commit: Call, *, request: bytes, received: int, given: int) -> Call:
+    """Return a commit to be run when Redis is back, of an answer that is given now and not counted."""
     script, keys, arguments = commit
-    return script, keys, (request, received, b"1", b"", b"", *arguments[5:])
+    return script, keys, (request, received, given, b"", b"", *arguments[5:])
 
 
 def update_conversation(call: Call, *, conversation: bytes, state: bytes, valid_ms: int, ttl_ms: int) -> Call:

@@ -2,8 +2,9 @@
 -- Returns {"locked", ms, reference} too: another message comes first, and holds the lock for so long at most.
 -- A claim also has the state of the conversation and the ms for which it is still valid.
 local message, journal, contact, conversation = unpack(KEYS)
-local owner, lease_ms, retention_ms, reference, request, is_fallback = unpack(ARGV)
+local owner, lease_ms, retention_ms, reference, request, is_fallback, arrived = unpack(ARGV)
 --- @include "now"
+--- @include "received"
 --- @include "read_message"
 --- @include "conversation"
 --- @include "claim"

@@ -1,6 +1,6 @@
 -- Commits an answer; the first commit wins.
--- Returns {1}, or {0, answer, outcome} of the one that was first; {4, answer, outcome} where given is "1" (this one was
--- sent to Twilio while Redis was away) and it differs: it is stored as the second answer. {2}: Redis has lost the message and request is "";
+-- Returns {1}, or {0, answer, outcome} of the one that was first; {4, answer, outcome} where it differs and given is
+-- the time at which this one was sent to Twilio, while Redis was away: it is stored as the second answer. {2}: Redis has lost the message and request is "";
 -- the commit is run again with it. {3, excess}: the answer is not stored, because by so many it is one reply too many
 -- for the loop guard; with max_replies "" it is not counted.
 -- With work (an outbox entry) the handler goes on: the claim stays with the owner, or with whoever has it where

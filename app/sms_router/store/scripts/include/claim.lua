@@ -23,7 +23,7 @@ if not stored_request then
       return locked
     end
   end
-  redis.call('HSET', message, 'request', request, 'received', now, 'owner', owner,
+  redis.call('HSET', message, 'request', request, 'received', received, 'owner', owner,
     'lease_until', now + lease_ms, 'attempts', 1)
   --- @include "journal"
   return with_contact({'claimed', 1}, contact, state, state_ms)

@@ -2,9 +2,9 @@
 -- `now`, and `update_conversation()`, nil where there are no conversations.
 local stored_answer, abandoned = unpack(redis.call('HMGET', message, 'answer', 'abandoned'))
 if stored_answer then
-  if given == '1' and stored_answer ~= answer and redis.call('HGET', message, 'second') ~= answer then
+  if given ~= '' and stored_answer ~= answer and redis.call('HGET', message, 'second') ~= answer then
     redis.call('HSET', message, 'second', answer, 'second:outcome', outcome, 'second:trail', trail,
-      'second:at', received)
+      'second:at', given)
     return {4, stored_answer, redis.call('HGET', message, 'outcome')}
   end
   return {0, stored_answer, redis.call('HGET', message, 'outcome')}
@@ -29,7 +29,8 @@ if abandoned then
   redis.call('XDEL', dead_letters, abandoned)
   redis.call('HDEL', message, 'abandoned')
 end
-redis.call('HSET', message, 'answer', answer, 'outcome', outcome, 'trail', trail, 'answered', now)
+redis.call('HSET', message, 'answer', answer, 'outcome', outcome, 'trail', trail,
+  'answered', given ~= '' and given or now)
 if work == '' then
   redis.call('HDEL', message, 'owner', 'lease_until')
 else
