@@ -239,6 +239,7 @@ def build(settings: Settings) -> Router:
         membership,
         dispatcher,
         reloader.warnings,
+        published_rules.notices,
         composer,
         contacts,
         availability,

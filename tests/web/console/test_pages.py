@@ -8,9 +8,10 @@ from urllib.parse import urlencode
 
 import pytest
 
+from tests.end_to_end.conftest import StartRouter
 from tests.end_to_end.router_process import RouterProcess, webhook
 from tests.waiting import wait_until
-from tests.web.console.client import ConsoleClient
+from tests.web.console.client import PASSWORD, ConsoleClient
 
 SHORT_CODE = "SC" + "1" * 32
 
@@ -218,3 +219,15 @@ def test_pages_have_one_heading_a_language_and_a_current_link(operator: ConsoleC
         assert page.count("<h1") == 1
         assert '<html lang="en">' in page
         assert 'aria-current="page"' in page
+
+
+async def test_the_keywords_page_names_the_published_version_and_warns(start_router: StartRouter) -> None:
+    router = start_router(environment={"CONSOLE_PASSWORD": PASSWORD})
+    file = router.folder / "keywords.toml"
+    file.write_text(file.read_text() + '[[keyword]]\nwords = ["HI"]\ncountries = ["UK"]\nreply = "Hi"\n')
+    assert router.command("keywords", "publish", "--note", "summer").returncode == 0
+    with ConsoleClient(router.url) as operator:
+        operator.log_in()
+        page = unescape(operator.get("/console/keywords").text)
+    assert "The rules are version 1, published by " in page
+    assert "countries: 'UK' never matches: write GB" in page

@@ -33,6 +33,8 @@ class ConsoleContext:
     dispatcher: Dispatcher
     rule_warnings: Callable[[], Sequence[str]]
     """What in the rules is probably a mistake; slow for many rules."""
+    published_rules: Callable[[], Sequence[str]]
+    """Which published version is in use, and which workers use another; empty while none was published."""
     composer: Composer
     contacts: Contacts
     availability: Availability

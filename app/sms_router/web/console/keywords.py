@@ -93,6 +93,7 @@ class KeywordPages:
             rules=[(rule, describe_action(rule.action)) for rule in shown],
             default=describe_action(default) if default is not None else "no reply",
             services=len(defaults.services),
+            published=self.context.published_rules(),
             warnings=warnings[:MAX_WARNINGS],
             more_warnings=max(0, len(warnings) - MAX_WARNINGS),
             number=number,
