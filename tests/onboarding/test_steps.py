@@ -57,6 +57,7 @@ STEPS = {
     ],
     OnboardingKind.PORT_INTERNATIONAL: [
         ("request", YOU),
+        ("quote", TWILIO),
         ("fees", YOU),
         ("review", TWILIO),
         ("carrier", CARRIER),
@@ -115,6 +116,8 @@ def test_each_process_ends_live_has_an_early_configure_step_and_a_source(kind: O
     assert process.warnings
     for step in process.steps:
         assert "{" not in step.task.format(number="+14155550100")
+        assert step.otherwise.endswith(".")
+        assert step.source
 
 
 @pytest.mark.parametrize(

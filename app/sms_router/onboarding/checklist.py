@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
 
 from sms_router.onboarding.process_choice import OnboardingPath
 from sms_router.onboarding.steps import (
     CONFIGURE,
+    DATE,
     LIVE,
     Actor,
     OnboardingKind,
@@ -19,6 +20,10 @@ from sms_router.onboarding.steps import (
 
 MAX_HISTORY = 60
 """Entries; beyond them the oldest ones but the first are removed."""
+
+
+NOBODY = "nobody"
+"""Who is named in the history for a step that silence has completed."""
 
 
 class StepError(ValueError):
@@ -49,7 +54,10 @@ class HistoryEntry:
 
 @dataclass(frozen=True, slots=True)
 class Checklist:
-    """The onboarding state of one number; changes return a new checklist, and a step stays done."""
+    """The onboarding state of one number; changes return a new checklist.
+
+    A step stays done, until a rejected number is submitted again.
+    """
 
     number: str
     kind: OnboardingKind
@@ -136,6 +144,13 @@ class Checklist:
             return None
         return step.within.after(day_of(self.since))
 
+    @property
+    def configure_by(self) -> date | None:
+        """The last day to configure the number, before it goes live; None when it is done or has no date."""
+        if self.expected is None or self.is_configured or self.is_finished:
+            return None
+        return self.expected - timedelta(days=1)
+
     def overdue_reason(self, at: float) -> str | None:
         """Return what should have happened before this time; None when nothing is late."""
         today = day_of(at)
@@ -201,16 +216,33 @@ class Checklist:
         return replace(self, rejected=reason)._record(at, who, HistoryAction.REJECTED, reason)
 
     def resubmit(self, at: float, who: str) -> Checklist:
-        """Record that it was submitted again; the current step begins again."""
+        """Record that it was submitted again: it is reviewed again, and has no date before it is approved."""
         if self.rejected is None:
             raise StepError(f"{self.number} is not rejected")
-        return replace(self, rejected=None, since=at)._record(at, who, HistoryAction.RESUBMITTED)
+        changed = replace(self, rejected=None, since=at)
+        names, restart = self.process.step_names, self.process.restarts_at
+        if restart is not None and restart in self.done:
+            repeated = frozenset(names[names.index(restart) :]) - {CONFIGURE}
+            changed = replace(changed, done=self.done - repeated, expected=None)
+        return changed._record(at, who, HistoryAction.RESUBMITTED)
+
+    def apply_silence(self, at: float) -> Checklist:
+        """Complete a step whose time has passed without an answer, where silence is consent."""
+        step, due = self.current_step, self.step_due
+        if step is None or not step.silence_is_consent or due is None or day_of(at) <= due:
+            return self
+        ended = datetime.combine(due + timedelta(days=1), time(), UTC).timestamp()
+        detail = f"{step.name} (no answer by {due}: silence is consent)"
+        return self.complete_step(step.name, ended, NOBODY, detail)
 
     def expect(self, day: date, at: float, who: str) -> Checklist:
-        """Record the day on which the number goes live."""
+        """Record the day on which the number goes live; the step in which Twilio announces it is done."""
+        changed = self
+        if DATE in self.process.step_names and DATE not in self.done:
+            changed = changed.complete_step(DATE, at, who)
         if day == self.expected:
-            return self
-        return replace(self, expected=day)._record(at, who, HistoryAction.EXPECTED, day.isoformat())
+            return changed
+        return replace(changed, expected=day)._record(at, who, HistoryAction.EXPECTED, day.isoformat())
 
     def attach_request(self, request_sid: str, at: float, who: str) -> Checklist:
         """Record the port-in request at Twilio; after a rejection it counts as resubmitted."""

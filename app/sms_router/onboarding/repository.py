@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from redis import Redis
@@ -40,6 +40,10 @@ class OnboardingState:
     def pending(self) -> tuple[Checklist, ...]:
         """The checklists of numbers that are not live yet."""
         return tuple(checklist for checklist in self.checklists if not checklist.is_finished)
+
+    def apply_silence(self, at: float) -> OnboardingState:
+        """Return it with `Checklist.apply_silence` applied to every checklist."""
+        return replace(self, checklists=tuple(checklist.apply_silence(at) for checklist in self.checklists))
 
     def find(self, number: str) -> Checklist | None:
         return next((checklist for checklist in self.checklists if checklist.number == number), None)

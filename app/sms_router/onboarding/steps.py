@@ -20,6 +20,8 @@ LIVE = "live"
 """The last step of every process: the number works."""
 CONFIGURE = "configure"
 """The step that puts the number into the Messaging Service."""
+DATE = "date"
+"""The step in which Twilio announces the port date."""
 
 _SATURDAY = 5
 _WORD_PATTERN = re.compile(r"[a-z0-9]+")
@@ -108,6 +110,12 @@ class OnboardingStep(_Table):
     warnings: tuple[str, ...] = ()
     early: bool = False
     """True when it may be done at any time before, independent of the order."""
+    silence_is_consent: bool = False
+    """True when it counts as done once ``within`` has passed without an answer."""
+    otherwise: str
+    """What happens if nobody does it."""
+    source: str
+    """The document that it comes from."""
 
 
 class RejectionCause(_Table):
@@ -138,6 +146,8 @@ class OnboardingProcess(_Table):
     """True when the number works for some contacts earlier than for others."""
     source: str
     warnings: tuple[str, ...]
+    restarts_at: str | None = None
+    """The step that begins again when it is submitted again after a rejection; None for the current one."""
     steps: tuple[OnboardingStep, ...] = Field(min_length=1)
     rejections: RejectionAdvice
 

@@ -29,12 +29,17 @@ Change = Callable[[Checklist | None, float, str], Checklist | None]
 """Takes the stored checklist, the time and the operator; returns the checklist to store."""
 
 
-def read_state(settings: Settings) -> tuple[OnboardingState, float]:
-    """Return the numbers in onboarding, and the time of Redis' clock in seconds since the epoch."""
+def read_state(settings: Settings, *, as_stored: bool = False) -> tuple[OnboardingState, float]:
+    """Return the numbers in onboarding, and the time of Redis' clock in seconds since the epoch.
+
+    Steps that silence completes are completed, unless it is returned as stored.
+    """
     if not has_store(settings):
         return OnboardingState(), time.time()
     with store_client(settings) as client:
-        return load_state(client), server_time(client)
+        at = server_time(client)
+        state = load_state(client)
+        return state if as_stored else state.apply_silence(at), at
 
 
 def update_checklist(settings: Settings, number: str, description: str, change: Change) -> Checklist | None:
@@ -52,7 +57,7 @@ def update_checklist(settings: Settings, number: str, description: str, change: 
 
         def apply(before: Checklist | None) -> Checklist | None:
             attempts.append(before)
-            return change(before, at, operator)
+            return change(before.apply_silence(at) if before is not None else None, at, operator)
 
         try:
             after = repository.compare_and_set(client, number, apply)

@@ -50,7 +50,9 @@ def print_checklist(checklist: Checklist, state: OnboardingState, at: float) -> 
     step = checklist.current_step
     if step is not None:
         _print_lines(f"For {step.name} you need:", step.needs)
+        _print_lines("If nobody does it:", (step.otherwise,))
         _print_lines("Note:", dict.fromkeys((*step.warnings, *process.warnings)))
+        stdout.print(plain(f"Source of {step.name}: {step.source}", "dim"), soft_wrap=True)
     print_table(
         ("when (UTC)", "who", "what"),
         [
@@ -83,6 +85,7 @@ def print_state(checklist: Checklist) -> None:
         )
         print_line(f"Next step: {step.name}, by {step.actor.label}: {_what(checklist, step)}")
         _print_lines("You need:", step.needs)
+        _print_lines("If nobody does it:", (step.otherwise,))
         _print_lines("Note:", dict.fromkeys((*step.warnings, *checklist.process.warnings)))
         print_line(f"Once it is done: sms-router onboarding done {checklist.number}")
 
@@ -145,6 +148,8 @@ def as_json(checklist: Checklist, state: OnboardingState, at: float) -> dict[str
                 "needs": list(step.needs),
                 "warnings": list(step.warnings),
                 "usually": step.usually or None,
+                "otherwise": step.otherwise,
+                "source": step.source,
             }
             for step in checklist.process.steps
         ],

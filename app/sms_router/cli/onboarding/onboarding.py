@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable
 from datetime import date
 from typing import Annotated
@@ -17,6 +18,7 @@ from sms_router.cli.senders.cordons import reason_option
 from sms_router.cli.senders.pools import stored_pools
 from sms_router.cli.twilio_access import YesOption, choose_service
 from sms_router.config.settings import Settings
+from sms_router.onboarding.calendar_export import render_calendar
 from sms_router.onboarding.checklist import Checklist, StepError, day_of
 from sms_router.onboarding.process_choice import OnboardingPath, UnsupportedNumberError, choose_path
 from sms_router.onboarding.steps import OnboardingKind
@@ -135,7 +137,7 @@ def done(
         if step is not None and step not in checklist.process.step_names:
             names = ", ".join(checklist.process.step_names)
             raise CommandError(f"{checklist.kind} has no step {step}.", f"Its steps: {names}", code=2)
-        if checklist.rejected is not None and step is None:
+        if checklist.rejected is not None and step in (None, "request"):
             return checklist.resubmit(at, operator)
         return checklist.complete_step(step, at, operator)
 
@@ -165,13 +167,28 @@ def expect(
     day: Annotated[str, typer.Argument(metavar="DATE", help="The day it goes live: 2026-12-01.")],
     as_json: JsonOption = False,
 ) -> None:
-    """Record the day on which a number goes live."""
+    """Record the day on which a number goes live, as Twilio has announced it.
+
+    Where Twilio announces the day by email (Canada, other countries), it completes the step date.
+    """
     _change(
         number,
         f"expected {day}",
         lambda checklist, at, operator: checklist.expect(_parse_day(day, at), at, operator),
         as_json=as_json,
     )
+
+
+@onboarding.command("calendar")
+def calendar() -> None:
+    """Print the dates of the numbers in onboarding as iCalendar (RFC 5545).
+
+    For each number: the day it goes live, the last day to configure it, and the last day of the current step.
+    Import the file into a calendar: sms-router onboarding calendar > ports.ics
+    """
+    state, at = read_state(settings_for_command())
+    sys.stdout.buffer.write(render_calendar(state.pending, at))
+    sys.stdout.buffer.flush()
 
 
 @onboarding.command("request")
@@ -252,7 +269,7 @@ def refresh(as_json: JsonOption = False) -> None:
     its expected day. Exits with 1 when something could not be read.
     """
     settings = settings_for_command()
-    report = read_progress(settings, read_state(settings)[0])
+    report = read_progress(settings, read_state(settings, as_stored=True)[0])
     changes = []
     for before in report.pending:
         after = update_checklist(settings, before.number, "refresh", report.apply)

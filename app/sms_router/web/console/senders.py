@@ -202,6 +202,7 @@ class SenderPages:
         except StoreUnavailableError:
             return []
         now = self.context.clock()
+        state = state.apply_silence(now)
         return [_pending_row(checklist, state, now) for checklist in state.pending[:MAX_PENDING_SHOWN]]
 
 
