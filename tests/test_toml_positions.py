@@ -61,6 +61,7 @@ reply = "y"
         (("keyword", 1, "at"), False, (20, 6)),
         (("keyword", 1, "hours", 0, "from"), False, (22, 8)),
         (("default", "services", "MG1", "reply"), False, (25, 9)),
+        (("keyword", 0, "forward", 0, "url"), False, (13, 19)),
         (("other",), False, (1, 1)),
     ],
 )

@@ -54,6 +54,8 @@ class TomlPositions:
 
         ``is_key`` asks for the place of the key itself, which may be the mistake.
         """
+        if location not in self._values and location not in self._keys:
+            location = self._without_list(location)
         order = (self._keys, self._values) if is_key else (self._values, self._keys)
         for length in range(len(location), 0, -1):
             for offsets in order:
@@ -61,6 +63,14 @@ class TomlPositions:
                     return self._line_and_column(offset)
             order = (self._keys, self._values)
         return 1, 1
+
+    def _without_list(self, location: Location) -> Location:
+        """Return the location where a single value stands in place of a list, as ``hours = { ... }``."""
+        for place, part in enumerate(location):
+            shorter = (*location[:place], *location[place + 1 :])
+            if part == 0 and isinstance(part, int) and (shorter in self._values or shorter in self._keys):
+                return shorter
+        return location
 
     def _line_and_column(self, offset: int) -> tuple[int, int]:
         starts = [0, *(match.end() for match in re.finditer("\n", self.text))]
