@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -138,6 +139,16 @@ def test_an_invalid_sandbox_toml_is_reported(cli: Cli, folder: Path) -> None:
     assert result.code == 1
     assert "sandbox.toml" in result.err
     assert "Traceback" not in result.err
+
+
+@pytest.mark.parametrize("words", [["messages"], ["senders"], ["opt-outs", "list"]])
+def test_a_redis_that_is_frozen_is_reported_with_its_remedy(cli: Cli, words: list[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as frozen:  # the kernel accepts, and nobody answers
+        result = cli(*words, REDIS_URL=f"redis://127.0.0.1:{frozen.getsockname()[1]}/0")
+    assert result.code == 1
+    first, second = result.err.splitlines()
+    assert first.startswith("Redis does not answer in time: it is frozen or busy")
+    assert second.startswith("Look at its process and its host")
 
 
 @pytest.mark.parametrize("words", [["messages"], ["senders"], ["text", "HOURS"]])

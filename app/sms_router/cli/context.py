@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import redis
 from redis.exceptions import AuthenticationError, MovedError, ResponseError
 
 from sms_router.cli.output import CommandError
@@ -23,8 +24,6 @@ from sms_router.store.redis_py import CLIENT_ERRORS, sync_client
 from sms_router.store.schema import SchemaError, check_data_dir, check_redis
 
 if TYPE_CHECKING:
-    import redis
-
     from sms_router.membership.snapshot import Snapshot
     from sms_router.routing.dispatch.dispatcher import Dispatcher, ForwardConfig
     from sms_router.routing.dispatch.published import PublishedRules
@@ -37,8 +36,9 @@ DEMO_FOLDER = Path(__file__).parents[3] / "config"
 _SENTINEL_CLIENT = re.compile(r"<redis\.client\.Redis\(.*?\bhost=([^,]*),port=(\d+).*?\)>\)>\)>")
 """How redis-py's errors name a Sentinel: with every detail of the connection."""
 
-_SCHEMA_TIMEOUT = 2.0
-"""Seconds for Redis to return the version of its data."""
+_FIRST_RESPONSE_TIMEOUT = 0.9
+"""Seconds for Redis to return the version of its data. With the look for an embedded Valkey, a command
+reports in two seconds that Redis is frozen."""
 
 START_HINT = "Start it in another terminal: make run (or sms-router serve)"
 
@@ -231,10 +231,11 @@ def rules_and_pools(
 
 
 @contextlib.contextmanager
-def store_url(settings: Settings, *, shared: bool = True) -> Iterator[str]:
+def store_url(settings: Settings, *, shared: bool = True, required: bool = False) -> Iterator[str]:
     """Yield the URL of Redis: the configured one, or that of the embedded Valkey, which is started if needed.
 
-    ``shared`` allows an embedded Valkey that another process has started; a router needs its own.
+    ``shared`` allows an embedded Valkey that another process has started; a router needs its own. With
+    ``required`` a Redis that does not respond is an error; a router runs without it.
 
     Raises:
         CommandError: when the embedded Valkey does not start or belongs to another router, or when the data
@@ -243,7 +244,7 @@ def store_url(settings: Settings, *, shared: bool = True) -> Iterator[str]:
     """
     _check_data_dir(settings, create=not (settings.redis.url and shared))
     if settings.redis.url:
-        _check_redis(settings.redis.url)
+        _check_redis(settings.redis.url, required=required)
         yield settings.redis.url
         return
     with contextlib.ExitStack() as running:
@@ -256,7 +257,7 @@ def store_url(settings: Settings, *, shared: bool = True) -> Iterator[str]:
                 f"The embedded Valkey cannot keep its data in {settings.router.data_dir}: {error.strerror}.",
                 "Set REDIS_URL to use a server of your own, or data_dir in router.toml.",
             ) from error
-        _check_redis(url)
+        _check_redis(url, required=required)
         yield url
 
 
@@ -269,13 +270,16 @@ def _check_data_dir(settings: Settings, *, create: bool) -> None:
         return  # the embedded Valkey reports it; with REDIS_URL the router runs, and warns
 
 
-def _check_redis(url: str) -> None:
+def _check_redis(url: str, *, required: bool) -> None:
     """Check the version of the data in Redis, if it serves; else the command or a worker reports it."""
     try:
-        with sync_client(url, _SCHEMA_TIMEOUT, retry=False) as client:
+        with sync_client(url, _FIRST_RESPONSE_TIMEOUT, retry=False, attempts=1) as client:
             check_redis(client)
     except SchemaError as error:
         raise CommandError(str(error)) from error
+    except redis.exceptions.TimeoutError as error:
+        if required:
+            raise CommandError(*_describe_client_error(error)) from error
     except CLIENT_ERRORS:
         return
 
@@ -288,7 +292,7 @@ def store_client(settings: Settings) -> Iterator[redis.Redis]:
         CommandError: when Redis is not available.
 
     """
-    with store_url(settings) as url:
+    with store_url(settings, required=True) as url:
         try:
             with sync_client(url) as client:
                 with contextlib.suppress(ResponseError):  # a Redis with a full disk refuses PING alone
@@ -316,6 +320,12 @@ def _describe_client_error(error: Exception) -> tuple[str, str]:
     if "CERTIFICATE_VERIFY_FAILED" in str(error):
         remedy = "If its CA is your own, name it: REDIS_URL=rediss://host:6379/0?ssl_ca_certs=/path/to/ca.pem"
         return f"Redis does not answer: {error}", remedy
+    if isinstance(error, redis.exceptions.TimeoutError):
+        return (
+            "Redis does not answer in time: it is frozen or busy, or the network drops what is sent to it.",
+            "Look at its process and its host (suspended, swapping, a full disk, a long script), and at "
+            "firewalls in between; messages are answered meanwhile.",
+        )
     message = _SENTINEL_CLIENT.sub(r"the Sentinel \1:\2", str(error))
     return f"Redis does not answer: {message}", "Set REDIS_URL, or start Redis."
 

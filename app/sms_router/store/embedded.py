@@ -74,6 +74,8 @@ def running_at(data_dir: Path) -> str | None:
             client.ping()
         except (redis.exceptions.BusyLoadingError, redis.ResponseError):
             pass  # a server with a full disk refuses even PING, and still serves reads
+        except redis.TimeoutError:
+            pass  # it is frozen, or computes for long: a second server on the same files would damage them
         except redis.RedisError:
             return None
     return _url(data_dir)

@@ -22,7 +22,7 @@ CLIENT_ERRORS = (RedisError, RedisClusterException)
 """What these clients raise when Redis does not serve; a Cluster has an exception class of its own."""
 
 
-def sync_client(url: str, seconds: float = 10.0, *, retry: bool = True) -> redis.Redis:
+def sync_client(url: str, seconds: float = 10.0, *, retry: bool = True, attempts: int = 2) -> redis.Redis:
     """Return a client for a command or a thread.
 
     A Cluster's client has the same commands, for keys of one slot at a time and for pipelines over many.
@@ -30,14 +30,16 @@ def sync_client(url: str, seconds: float = 10.0, *, retry: bool = True) -> redis
     Args:
         url: a Redis URL.
         seconds: for each response.
-        retry: try again for some seconds when the connection is lost; otherwise once, without a pause.
+        retry: try again for some seconds when the connection is lost; otherwise make so many ``attempts``,
+            without a pause.
+        attempts: where ``retry`` is False.
 
     Raises:
         redis.RedisError: when no node of a Cluster answers.
 
     """
     parsed = RedisUrl.parse(url)
-    retries: dict[str, Any] = {} if retry else {"retry": Retry(NoBackoff(), 1)}
+    retries: dict[str, Any] = {} if retry else {"retry": Retry(NoBackoff(), attempts - 1)}
     match parsed.topology:
         case Topology.SERVER:
             return redis.Redis.from_url(url, socket_timeout=seconds, **retries)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -24,6 +25,9 @@ PAGE_TIMEOUT = 5.0
 
 _REDIS_TIMEOUT = 3.0
 """Seconds for one command."""
+
+_PROBE_TIMEOUT = 1.5
+"""Seconds for the PING before a page is read: a page tells within two seconds that Redis is frozen."""
 
 _Result = TypeVar("_Result")
 
@@ -80,7 +84,16 @@ class StoreExecutor:
 
     def _call(self, work: Callable[[redis.Redis], _Result]) -> _Result:
         try:
+            probe = sync_client(self._url, _PROBE_TIMEOUT, retry=False, attempts=1)
+            # A Redis with a full disk refuses PING alone.
+            with probe, contextlib.suppress(redis.ResponseError):
+                probe.ping()
             return work(self._connected_client())
+        except redis.TimeoutError as error:
+            raise StoreUnavailableError(
+                "Redis does not answer in time: it is frozen or busy, or the network drops what is sent to"
+                " it. Look at its process and its host, and at firewalls in between."
+            ) from error
         except (*CLIENT_ERRORS, OSError) as error:
             raise StoreUnavailableError(f"Redis is not available ({type(error).__name__})") from error
 
