@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 from sms_router.errors import ConfigurationError
+from sms_router.routing.dispatch.aside import find_excess
 from sms_router.routing.dispatch.dispatcher import Dispatcher
 from sms_router.routing.dispatch.last_good import LastGoodRuleSet
 from sms_router.routing.dispatch.published import KEYWORDS, PublishedRules
@@ -184,6 +185,7 @@ class Reloader:
         async with self._reloading:
             reader = self._reader.with_published(version)
             try:
+                _refuse(await find_excess(reader.folder, reader.published))
                 rules = await asyncio.to_thread(reader.read)
             except ConfigurationError as error:
                 self._report(ReloadResult.REFUSED)
@@ -197,6 +199,7 @@ class Reloader:
         fingerprint = await asyncio.to_thread(self._reader.fingerprint)
         try:
             _refuse_missing(filter(self._reader.needs, sorted(self._present - present)))
+            _refuse(await find_excess(self._reader.folder, self._reader.published))
             rules = await asyncio.to_thread(self._reader.read)
         except ConfigurationError as error:
             return self._refuse(error.mistakes)
@@ -237,5 +240,9 @@ def _refuse_missing(missing: Iterable[Path]) -> None:
         ConfigurationError: naming each file.
 
     """
-    if mistakes := [f"{path}: is gone; put it back, or an empty one in its place" for path in missing]:
+    _refuse([f"{path}: is gone; put it back, or an empty one in its place" for path in missing])
+
+
+def _refuse(mistakes: list[str]) -> None:
+    if mistakes:
         raise ConfigurationError(mistakes)
