@@ -140,6 +140,7 @@ def build(settings: Settings) -> Router:
         CookieStore(store, clock),
         settings.public_url,
         settings.router.upstream_calls,
+        frozenset(settings.router.private_hosts),
     )
     number_forwards = _number_forwards(settings, membership)
     forward_config = ForwardConfig(forwarder, number_forwards.forward_for, settings.public_url)
@@ -334,7 +335,14 @@ def _number_forwards(settings: Settings, membership: Membership) -> NumberForwar
         return snapshot.number_urls.get(sid) if snapshot is not None else None
 
     hosts = frozenset(settings.router.redirect_hosts)
-    return NumberForwards(membership.pool_for, urls_of, settings.number_urls, settings.public_url, hosts)
+    return NumberForwards(
+        membership.pool_for,
+        urls_of,
+        settings.number_urls,
+        settings.public_url,
+        hosts,
+        public_only=not settings.uses_sandbox,
+    )
 
 
 def _opt_out_disk_cache(settings: Settings, contacts: Contacts, store: Store) -> OptOutDiskCache:

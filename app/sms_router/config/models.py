@@ -97,6 +97,7 @@ class RouterSettings(_Table):
     handler_threads: Annotated[int, Field(ge=1, le=500)] = 16
     number_urls: bool = False
     redirect_hosts: tuple[Host, ...] = ()
+    private_hosts: tuple[Host, ...] = ()
     upstream_calls: Annotated[int, Field(ge=1, le=1000)] = 50
     privacy: Privacy = Privacy.MASKED
     time_zone: TimeZone = "UTC"

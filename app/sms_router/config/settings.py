@@ -10,6 +10,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeVar
+from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 
@@ -43,6 +44,12 @@ class Settings(RouterConfig):
     def is_offline(self) -> bool:
         """Whether there are no Twilio credentials, so that the sandbox is used in place of Twilio."""
         return not self.accounts
+
+    @property
+    def uses_sandbox(self) -> bool:
+        """Whether Twilio's API is one on this machine, whose numbers have URLs on this machine too."""
+        host = urlsplit(self.twilio.api_base_url).hostname or ""
+        return self.is_offline or host in ("127.0.0.1", "localhost", "::1")
 
     @property
     def public_url(self) -> str:

@@ -50,6 +50,7 @@ def numbers(urls: NumberUrls | None, *, enabled: bool = True) -> NumberForwards:
         (NumberUrls(sms_url="nonsense"), "None"),
         (NumberUrls(sms_url=f"{OWN}/sms"), "None"),
         (NumberUrls(sms_url="https://SMS.example.com:443/twilio/sms/fallback?x"), "None"),
+        (NumberUrls(sms_url=f"{OWN}/metrics"), "None"),
         (NumberUrls(sms_url="https://sms.example.com/other/sms"), "sms.example.com/other/sms (POST)"),
         (None, "None"),
     ],

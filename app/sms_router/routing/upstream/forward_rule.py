@@ -34,9 +34,15 @@ class Forward:
     """Seconds for each of the two; the deadline of the message may be earlier."""
     redirect_hosts: frozenset[str] = frozenset()
     """Hosts, or ``host:port``, to which redirects are allowed beside those of the two URLs."""
+    public_only: bool = False
+    """True where the URLs are from Twilio's side: they may not lead into the network of the router."""
+    own_url: str = ""
+    """With ``public_only``: the router's public URL, below which the URLs may not lead either."""
 
     def allows(self, url: WebhookUrl) -> bool:
         """Return whether the upstream may redirect to a URL."""
+        if self.own_url and is_own(url, self.own_url):
+            return False
         return f"{url.host}:{url.port}" in _allowed_addresses(self)
 
     def __str__(self) -> str:
@@ -50,6 +56,12 @@ def is_loop(url: WebhookUrl, public_url: str) -> bool:
     """Return whether a URL is one of the router's own webhooks, so that the text would never arrive."""
     own = WebhookUrl.parse(f"{public_url}/sms")
     return (url.host, url.port) == (own.host, own.port) and url.path in (own.path, f"{own.path}/fallback")
+
+
+def is_own(url: WebhookUrl, public_url: str) -> bool:
+    """Return whether a URL is the router's: a webhook, a probe, the metrics or the console."""
+    own = WebhookUrl.parse(f"{public_url}/")
+    return (url.host, url.port) == (own.host, own.port) and url.path.startswith(own.path)
 
 
 def _allowed_addresses(forward: Forward) -> frozenset[str]:

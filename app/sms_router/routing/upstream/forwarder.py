@@ -45,6 +45,8 @@ class Forwarder:
         cookies: the cookies of upstreams.
         public_url: the router's own URL, to which nothing is forwarded.
         max_concurrent: calls that may be in progress to one origin at once.
+        private_hosts: hosts, or ``host:port``, that URLs from Twilio's side may lead to although their
+            addresses are not public.
 
     """
 
@@ -55,6 +57,7 @@ class Forwarder:
         cookies: CookieStore,
         public_url: str,
         max_concurrent: int,
+        private_hosts: frozenset[str] = frozenset(),
     ) -> None:
         self._public_url = public_url
         self._auth_tokens = auth_tokens
@@ -62,7 +65,8 @@ class Forwarder:
         self._cookies = cookies
         self._endpoints = EndpointPool(max_concurrent)
         self._start_lock = asyncio.Lock()
-        self._http_session: aiohttp.ClientSession | None = None
+        self._private_hosts = private_hosts
+        self._http_sessions: tuple[aiohttp.ClientSession, ...] = ()
         self._fetch: Fetch | None = None
         self._logged: set[str] = set()
 
@@ -71,14 +75,15 @@ class Forwarder:
         async with self._start_lock:
             if self._fetch is None:
                 http_client = await asyncio.to_thread(_import_http_client)
-                self._http_session = http_client.open_session()
-                self._fetch = partial(http_client.fetch, self._http_session)
+                sessions = http_client.open_sessions(self._private_hosts)
+                self._http_sessions = (sessions.unrestricted, sessions.public)
+                self._fetch = partial(http_client.fetch, sessions)
             return self._fetch
 
     async def aclose(self) -> None:
         """Close all connections."""
-        if self._http_session is not None:
-            await self._http_session.close()
+        for session in self._http_sessions:
+            await session.close()
 
     def statuses(self) -> tuple[EndpointStatus, ...]:
         """Return the state of each endpoint, for probes and metrics."""

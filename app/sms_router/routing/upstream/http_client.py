@@ -7,16 +7,19 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 import ssl
 import time
 from dataclasses import dataclass, replace
 from urllib.parse import urlencode
 
 import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
 from sms_router.routing.upstream.forward_rule import Target
 from sms_router.routing.upstream.models import UpstreamFailure, UpstreamRequest, UpstreamResponse
+from sms_router.routing.upstream.private_addresses import PrivateAddressError, is_private_literal
 from sms_router.twilio.signature import sign
 from sms_router.twilio.twiml_parser import MAX_PAGE_BYTES, HttpPage
 from sms_router.twilio.webhook_url import Method, WebhookUrl
@@ -50,22 +53,68 @@ class _Unauthorized:
     """The server asks for credentials; Twilio sends them only then (facts 1.5)."""
 
 
-def open_session() -> aiohttp.ClientSession:
-    """Open the session of one worker; `EndpointPool` limits its connections.
+@dataclass(frozen=True, slots=True)
+class HttpSessions:
+    """The sessions of one worker."""
+
+    unrestricted: aiohttp.ClientSession
+    public: aiohttp.ClientSession
+    """Connects to public addresses only, and to `private_hosts`."""
+    private_hosts: frozenset[str]
+
+    def session_for(self, url: WebhookUrl, *, public_only: bool) -> aiohttp.ClientSession:
+        """Return the session for a URL.
+
+        Raises:
+            PrivateAddressError: when its host is a private address that is not listed.
+
+        """
+        if not public_only or _is_listed(url.host, url.port, self.private_hosts):
+            return self.unrestricted
+        if is_private_literal(url.host):
+            raise PrivateAddressError(url.host)
+        return self.public
+
+
+def _is_listed(host: str, port: int, hosts: frozenset[str]) -> bool:
+    return not hosts.isdisjoint((host, f"{host}:{port}", f"[{host}]", f"[{host}]:{port}"))
+
+
+class _PublicResolver(aiohttp.ThreadedResolver):
+    """Resolves names to public addresses only: the connection is made to an address that was checked."""
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        addresses = await super().resolve(host, port, family)
+        public = [address for address in addresses if not is_private_literal(address["host"])]
+        if not public:
+            raise PrivateAddressError(host)
+        return public
+
+
+def open_sessions(private_hosts: frozenset[str] = frozenset()) -> HttpSessions:
+    """Open the sessions of one worker; `EndpointPool` limits their connections.
 
     Proxies of the environment are ignored: an upstream is called as it is configured.
     """
-    connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEPALIVE_TIMEOUT, ttl_dns_cache=30)
+    return HttpSessions(_open_session(None), _open_session(_PublicResolver()), private_hosts)
+
+
+def _open_session(resolver: AbstractResolver | None) -> aiohttp.ClientSession:
+    connector = aiohttp.TCPConnector(
+        limit=0, keepalive_timeout=KEEPALIVE_TIMEOUT, ttl_dns_cache=30, resolver=resolver
+    )
     return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar(), trust_env=False)
 
 
 async def fetch(
-    session: aiohttp.ClientSession, target: Target, request: UpstreamRequest, deadline: float
+    sessions: HttpSessions, target: Target, request: UpstreamRequest, deadline: float
 ) -> UpstreamResponse | UpstreamFailure:
     """Fetch a document and follow its HTTP redirects.
 
     Args:
-        session: that of `open_session`.
+        sessions: those of `open_sessions`.
         target: the URL and its method.
         request: the parameters and headers.
         deadline: of the monotonic clock, in seconds.
@@ -77,17 +126,17 @@ async def fetch(
     seconds = deadline - time.monotonic()
     try:
         async with asyncio.timeout(seconds):
-            return await _follow_redirects(session, target, request, deadline)
+            return await _follow_redirects(sessions, target, request, deadline)
     except TimeoutError:
         reason = f"no response within {seconds:.1f} s"
         return UpstreamFailure(11200, reason, target.url, counts_against_circuit=True)
 
 
 async def _follow_redirects(
-    session: aiohttp.ClientSession, target: Target, request: UpstreamRequest, deadline: float
+    sessions: HttpSessions, target: Target, request: UpstreamRequest, deadline: float
 ) -> UpstreamResponse | UpstreamFailure:
     for _ in range(MAX_REDIRECTS + 1):
-        response = await _with_retry(session, target, request, deadline)
+        response = await _with_retry(sessions, target, request, deadline)
         if isinstance(response, UpstreamFailure):
             return response
         if isinstance(response, HttpPage):
@@ -107,44 +156,45 @@ async def _follow_redirects(
 
 
 async def _with_retry(
-    session: aiohttp.ClientSession, target: Target, request: UpstreamRequest, deadline: float
+    sessions: HttpSessions, target: Target, request: UpstreamRequest, deadline: float
 ) -> HttpPage | _HttpRedirect | UpstreamFailure:
     """Send a request; once more if no connection was established, and with credentials on request."""
-    response = await _attempt(session, target, request, deadline)
+    response = await _attempt(sessions, target, request, deadline)
     if (
         isinstance(response, UpstreamFailure)
         and response.code in _RETRYABLE_CODES
         and deadline > time.monotonic()
     ):
-        response = await _attempt(session, target, request, deadline)
+        response = await _attempt(sessions, target, request, deadline)
     if isinstance(response, _Unauthorized):
         credentials = target.url.credentials
         if credentials is None:
             return UpstreamFailure(11200, "HTTP 401", target.url)
         headers = {**request.headers, "Authorization": credentials}
-        response = await _attempt(session, target, replace(request, headers=headers), deadline)
+        response = await _attempt(sessions, target, replace(request, headers=headers), deadline)
     if isinstance(response, _Unauthorized):
         return UpstreamFailure(11200, "HTTP 401", target.url)
     return response
 
 
 async def _attempt(
-    session: aiohttp.ClientSession, target: Target, request: UpstreamRequest, deadline: float
+    sessions: HttpSessions, target: Target, request: UpstreamRequest, deadline: float
 ) -> HttpPage | _HttpRedirect | _Unauthorized | UpstreamFailure:
     try:
-        return await _send(session, target, request, deadline)
-    except (aiohttp.ClientError, ValueError) as error:
+        return await _send(sessions, target, request, deadline)
+    except (aiohttp.ClientError, ValueError, PrivateAddressError) as error:
         return _failure(error, target.url)
 
 
 async def _send(
-    session: aiohttp.ClientSession, target: Target, request: UpstreamRequest, deadline: float
+    sessions: HttpSessions, target: Target, request: UpstreamRequest, deadline: float
 ) -> HttpPage | _HttpRedirect | _Unauthorized | UpstreamFailure:
     form = urlencode(request.parameters)
     is_get = target.method is Method.GET
     url = target.url.with_query(form) if is_get else target.url.called
     cookies = request.cookies.header(target.url)
     remaining = max(0.01, deadline - time.monotonic())
+    session = sessions.session_for(target.url, public_only=request.public_only)
     async with session.request(
         target.method.value,
         URL(url, encoded=True),
@@ -206,6 +256,9 @@ _FAILURES: tuple[tuple[tuple[type[Exception], ...], int, str], ...] = (
 
 
 def _failure(error: Exception, url: WebhookUrl) -> UpstreamFailure:
+    if isinstance(error, PrivateAddressError) or isinstance(error.__cause__, PrivateAddressError):
+        reason = f"has no public address; to call it all the same, add {url.host} to private_hosts"
+        return UpstreamFailure(11100, reason, url)
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         code = getattr(error.certificate_error, "verify_code", 0)
         reason = getattr(error.certificate_error, "verify_message", "is not trusted")

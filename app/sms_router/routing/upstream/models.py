@@ -25,6 +25,8 @@ class UpstreamRequest:
     cookies: CookieJar
     allows: Callable[[WebhookUrl], bool]
     """Returns whether a redirect to a URL is followed."""
+    public_only: bool = False
+    """Whether only public addresses are called."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Protocol
 
-from sms_router.routing.upstream.forward_rule import Forward, Target, is_loop
+from sms_router.routing.upstream.forward_rule import Forward, Target, is_own
 from sms_router.senders.country import country_of
 from sms_router.senders.pool import PoolFinder
 from sms_router.twilio.inbound import InboundMessage
@@ -40,6 +40,7 @@ class NumberForwards:
         is_enabled: returns whether texts to a Service are forwarded to the URLs of its numbers.
         public_url: the router's own URL; a number that still has it is not forwarded to.
         redirect_hosts: hosts to which redirects are allowed.
+        public_only: whether the URLs may lead to public addresses only.
 
     """
 
@@ -50,12 +51,15 @@ class NumberForwards:
         is_enabled: Callable[[str], bool],
         public_url: str,
         redirect_hosts: frozenset[str] = frozenset(),
+        *,
+        public_only: bool = True,
     ) -> None:
         self._pool_for = pool_for
         self._urls_of = urls_of
         self._is_enabled = is_enabled
         self._public_url = public_url
         self._redirect_hosts = redirect_hosts
+        self._public_only = public_only
         # Cached so that a URL is parsed once, and a warning about it is logged once.
         self._parse = lru_cache(maxsize=4096)(self._parse_uncached)
         self._log_application = lru_cache(maxsize=4096)(_log_application)
@@ -86,7 +90,13 @@ class NumberForwards:
         fallback = None
         if fallback_url:
             fallback = self._parse_target(number, "sms_fallback_url", fallback_url, fallback_method)
-        return Forward(primary, fallback, redirect_hosts=self._redirect_hosts)
+        return Forward(
+            primary,
+            fallback,
+            redirect_hosts=self._redirect_hosts,
+            public_only=self._public_only,
+            own_url=self._public_url,
+        )
 
     def _parse_target(self, number: str, name: str, text: str, method: str) -> Target | None:
         try:
@@ -94,7 +104,7 @@ class NumberForwards:
         except ValueError as error:
             log.warning("the %s of %s at Twilio cannot be called: it %s", name, number, error)
             return None
-        if is_loop(url, self._public_url):
+        if is_own(url, self._public_url):
             log.warning(
                 "the %s of %s at Twilio is the router's own; nothing is forwarded to it", name, number
             )

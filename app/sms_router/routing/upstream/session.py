@@ -109,6 +109,7 @@ class TwimlSession:
             self.auth_token,
             self.cookies,
             self.forward.allows,
+            self.forward.public_only,
         )
         endpoint = self.endpoints.get(target.url.origin, fallback=step.startswith("fallback"))
         response = await endpoint.call(target.url, deadline, lambda: self.fetch(target, request, deadline))
