@@ -58,12 +58,15 @@ def test_late_missing_and_live_numbers_are_findings(
     expected: list[tuple[Severity, str]],
 ) -> None:
     state = OnboardingState((checklist,), dict.fromkeys(texted, NOON))
-    findings = list(check_pending_numbers(state, SERVICE, set(members), NOON + days * DAY))
+    findings = list(check_pending_numbers(state, SERVICE, set(members), set(members), NOON + days * DAY))
     assert [finding.severity for finding in findings] == [severity for severity, _ in expected]
     for finding, (_, part) in zip(findings, expected, strict=True):
         assert part in finding.sentence
         assert finding.remedy.startswith("sms-router ")
-    assert list(check_pending_numbers(state, "MG" + "2" * 32, set(members), NOON + days * DAY)) == []
+    assert (
+        list(check_pending_numbers(state, "MG" + "2" * 32, set(members), set(members), NOON + days * DAY))
+        == []
+    )
 
 
 def test_a_pending_number_of_an_unconfigured_service_is_a_finding() -> None:
@@ -71,3 +74,15 @@ def test_a_pending_number_of_an_unconfigured_service_is_a_finding() -> None:
     (finding,) = check_orphans(state, {"MG" + "2" * 32})
     assert NUMBER in finding.sentence
     assert list(check_orphans(state, {SERVICE})) == []
+
+
+@pytest.mark.parametrize(("days", "severities"), [(3, [NOTE]), (4, [NOTE, WARNING]), (11, [WARNING, ERROR])])
+def test_a_number_whose_calls_nothing_answers_is_a_finding(days: int, severities: list[Severity]) -> None:
+    checklist = begun(expected=date(2026, 1, 20))
+    at = NOON + days * DAY
+    findings = list(check_pending_numbers(OnboardingState((checklist,)), SERVICE, {NUMBER}, set(), at))
+    assert [finding.severity for finding in findings] == severities
+    if len(findings) == 2:
+        assert "nothing answers its calls" in findings[1].sentence
+    refused = OnboardingState((checklist.refuse_calls(NOON, "ada"),))
+    assert len(list(check_pending_numbers(refused, SERVICE, {NUMBER}, set(), at))) == 1

@@ -97,18 +97,22 @@ def test_the_same_status_again_changes_nothing_and_no_step_is_undone(
 
 def test_a_number_in_its_service_is_configured_and_live_on_its_expected_day() -> None:
     checklist = begun(OnboardingKind.PORT_CANADA, date(2026, 1, 12))
-    early = apply_observed(checklist, NOON, in_service=True, texted=None)
+    early = apply_observed(checklist, NOON, in_service=True, has_voice=True, texted=None)
     assert early.is_configured
     assert not early.is_finished
-    assert apply_observed(early, NOON + 3 * DAY, in_service=True, texted=None).is_finished
-    assert not apply_observed(checklist, NOON + 3 * DAY, in_service=False, texted=None).is_finished
+    assert apply_observed(early, NOON + 3 * DAY, in_service=True, has_voice=True, texted=None).is_finished
+    assert not apply_observed(
+        checklist, NOON + 3 * DAY, in_service=False, has_voice=True, texted=None
+    ).is_finished
     rejected = early.reject("PIN", NOON, "ada")
-    assert not apply_observed(rejected, NOON + 3 * DAY, in_service=True, texted=None).is_finished
+    assert not apply_observed(
+        rejected, NOON + 3 * DAY, in_service=True, has_voice=True, texted=None
+    ).is_finished
 
 
 def test_a_port_with_a_status_is_live_only_when_twilio_completes_it() -> None:
     checklist = with_request().expect(date(2026, 1, 9), NOON, "ada")
-    assert not apply_observed(checklist, NOON + DAY, in_service=True, texted=None).is_finished
+    assert not apply_observed(checklist, NOON + DAY, in_service=True, has_voice=True, texted=None).is_finished
     assert apply_port_status(checklist, ported("completed"), NOON).is_finished
 
 
@@ -116,5 +120,20 @@ def test_a_port_with_a_status_is_live_only_when_twilio_completes_it() -> None:
 def test_a_number_that_received_a_message_is_live_unless_it_moves_carrier_by_carrier(
     kind: OnboardingKind,
 ) -> None:
-    after = apply_observed(begun(kind, date(2026, 1, 9)), NOON + DAY, in_service=True, texted=NOON)
+    after = apply_observed(
+        begun(kind, date(2026, 1, 9)), NOON + DAY, in_service=True, has_voice=True, texted=NOON
+    )
     assert after.is_finished is (kind is not OnboardingKind.SHORT_CODE_MIGRATION)
+
+
+def test_a_port_is_configured_with_voice_or_without_calls_on_purpose() -> None:
+    checklist = begun(OnboardingKind.PORT_CANADA)
+    silent = apply_observed(checklist, NOON, in_service=True, has_voice=False, texted=None)
+    assert not silent.is_configured
+    refused = checklist.refuse_calls(NOON, "ada")
+    configured = apply_observed(refused, NOON, in_service=True, has_voice=False, texted=None)
+    assert configured.history[-1].detail == (
+        "configure (it is in the Messaging Service, and it takes no calls)"
+    )
+    code = begun(OnboardingKind.SHORT_CODE_LEASE)
+    assert apply_observed(code, NOON, in_service=True, has_voice=False, texted=None).is_configured

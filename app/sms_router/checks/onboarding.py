@@ -8,17 +8,15 @@ from datetime import timedelta
 from sms_router.checks.finding import Finding, Severity
 from sms_router.onboarding.checklist import Checklist, day_of
 from sms_router.onboarding.repository import OnboardingState
-from sms_router.onboarding.steps import OnboardingKind
+from sms_router.onboarding.steps import SHORT_CODE_KINDS
 from sms_router.senders.pending import live_notice
 
 CONFIGURE_BEFORE = timedelta(days=7)
 """How long before its expected day a number must be in its Service."""
 
-_SHORT_CODES = frozenset({OnboardingKind.SHORT_CODE_LEASE, OnboardingKind.SHORT_CODE_MIGRATION})
-
 
 def check_pending_numbers(
-    state: OnboardingState, service_sid: str, members: Set[str], at: float
+    state: OnboardingState, service_sid: str, members: Set[str], with_voice: Set[str], at: float
 ) -> Iterator[Finding]:
     """Yield the findings about the pending numbers of a Service.
 
@@ -26,12 +24,15 @@ def check_pending_numbers(
         state: all onboarding checklists.
         service_sid: of the Service.
         members: the addresses in its Sender Pool at Twilio.
+        with_voice: the pending numbers whose calls are answered at Twilio.
         at: seconds since the epoch.
 
     """
     for checklist in state.pending:
         if checklist.service_sid == service_sid:
             yield from _check(checklist, state, members, at)
+            if checklist.number in members - with_voice:
+                yield from _check_voice(checklist, at)
 
 
 def check_orphans(state: OnboardingState, service_sids: Set[str]) -> Iterator[Finding]:
@@ -74,11 +75,28 @@ def _present(checklist: Checklist, at: float) -> Finding:
     return Finding(Severity.NOTE, checklist.service_sid, sentence, remedy)
 
 
+def _check_voice(checklist: Checklist, at: float) -> Iterator[Finding]:
+    if not checklist.needs_voice or checklist.is_configured or not _is_near(checklist, at):
+        return
+    yield Finding(
+        Severity.ERROR if _day_has_come(checklist, at) else Severity.WARNING,
+        checklist.service_sid,
+        f"{checklist.number} is expected on {checklist.expected} and nothing answers its calls:"
+        " they are lost from then on.",
+        f"sms-router senders update {checklist.number} --voice-url URL,"
+        f" or: sms-router onboarding no-calls {checklist.number}",
+    )
+
+
+def _is_near(checklist: Checklist, at: float) -> bool:
+    return checklist.expected is not None and checklist.expected <= day_of(at) + CONFIGURE_BEFORE
+
+
 def _missing(checklist: Checklist, at: float) -> Iterator[Finding]:
     # A number without SMS configured loses messages from the day on which it is live.
-    if checklist.expected is None or checklist.expected > day_of(at) + CONFIGURE_BEFORE:
+    if not _is_near(checklist, at):
         return
-    command = "short-codes" if checklist.kind in _SHORT_CODES else "senders"
+    command = "short-codes" if checklist.kind in SHORT_CODE_KINDS else "senders"
     yield Finding(
         Severity.ERROR if _day_has_come(checklist, at) else Severity.WARNING,
         checklist.service_sid,

@@ -33,6 +33,24 @@ class SenderType(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class VoiceUrls:
+    """What answers the calls to a phone number."""
+
+    voice_url: str | None
+    voice_method: str
+    voice_fallback_url: str | None
+    voice_fallback_method: str
+    voice_application_sid: str | None
+    trunk_sid: str | None
+    """When it or the application is set, Twilio does not use the URLs."""
+
+    @property
+    def is_set(self) -> bool:
+        """True when something answers a call."""
+        return any((self.voice_url, self.voice_application_sid, self.trunk_sid))
+
+
+@dataclass(frozen=True, slots=True)
 class SenderResource:
     """One sender of the Service or of the account."""
 
@@ -46,6 +64,8 @@ class SenderResource:
     """None when Twilio does not return them: for short codes outside a Service."""
     own: NumberUrls | None
     """None for alphanumeric senders, which receive no messages."""
+    voice: VoiceUrls | None
+    """None for senders that are not phone numbers."""
     api_version: str | None
     created: datetime | None
     updated: datetime | None
@@ -194,6 +214,7 @@ def _join(member: Any, own: Any) -> SenderResource:
         or country_of(address, None),
         capabilities=parse_capabilities(list(names)) if names is not None else None,
         own=parse_number_urls(own) if own else None,
+        voice=_voice_urls(own) if hasattr(own, "voice_url") else None,
         api_version=own.api_version if own else None,
         created=(own or member).date_created,
         updated=(own or member).date_updated,
@@ -220,3 +241,14 @@ def _capability_names(member: Any, own: Any) -> tuple[str, ...] | None:
         names = {"voice": "Voice", "sms": "SMS", "mms": "MMS", "fax": "Fax"}
         return tuple(names.get(name, name) for name, able in own.capabilities.items() if able)
     return None
+
+
+def _voice_urls(own: Any) -> VoiceUrls:
+    return VoiceUrls(
+        own.voice_url or None,
+        own.voice_method or "POST",
+        own.voice_fallback_url or None,
+        own.voice_fallback_method or "POST",
+        own.voice_application_sid or None,
+        own.trunk_sid or None,
+    )

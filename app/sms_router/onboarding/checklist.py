@@ -11,6 +11,7 @@ from sms_router.onboarding.steps import (
     CONFIGURE,
     DATE,
     LIVE,
+    SHORT_CODE_KINDS,
     Actor,
     OnboardingKind,
     OnboardingProcess,
@@ -75,6 +76,8 @@ class Checklist:
     """The port-in request (``KW...``) at Twilio."""
     rejected: str | None = None
     """Why it was rejected; None after it was resubmitted."""
+    has_no_calls: bool = False
+    """True when an operator decided that nothing answers its calls."""
     history: tuple[HistoryEntry, ...] = ()
 
     @classmethod
@@ -128,8 +131,13 @@ class Checklist:
 
     @property
     def is_configured(self) -> bool:
-        """True when the number is in its Messaging Service."""
+        """True when the number is in its Messaging Service, and its calls are answered or refused."""
         return CONFIGURE in self.done
+
+    @property
+    def needs_voice(self) -> bool:
+        """True when its calls must be answered too before it is configured; short codes receive no calls."""
+        return self.kind not in SHORT_CODE_KINDS and not self.has_no_calls
 
     @property
     def usual_end(self) -> date:
@@ -243,6 +251,12 @@ class Checklist:
         if day == self.expected:
             return changed
         return replace(changed, expected=day)._record(at, who, HistoryAction.EXPECTED, day.isoformat())
+
+    def refuse_calls(self, at: float, who: str) -> Checklist:
+        """Record that nothing answers its calls on purpose."""
+        if self.has_no_calls:
+            return self
+        return replace(self, has_no_calls=True)._record(at, who, HistoryAction.NOTE, "it takes no calls")
 
     def attach_request(self, request_sid: str, at: float, who: str) -> Checklist:
         """Record the port-in request at Twilio; after a rejection it counts as resubmitted."""

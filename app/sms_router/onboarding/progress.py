@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sms_router.onboarding.checklist import Checklist, day_of
 from sms_router.onboarding.porting_api import PortedNumber
-from sms_router.onboarding.steps import CONFIGURE, LIVE, OnboardingKind
+from sms_router.onboarding.steps import CONFIGURE, LIVE, SHORT_CODE_KINDS, OnboardingKind
 
 TWILIO = "Twilio"
 """Who is named in the history for what Twilio reports."""
@@ -61,25 +61,33 @@ def _reject(checklist: Checklist, sentence: str, port: PortedNumber, at: float) 
     return checklist if checklist.rejected == reason else checklist.reject(reason, at, TWILIO)
 
 
-def apply_observed(checklist: Checklist, at: float, *, in_service: bool, texted: float | None) -> Checklist:
+def apply_observed(
+    checklist: Checklist, at: float, *, in_service: bool, has_voice: bool, texted: float | None
+) -> Checklist:
     """Apply where the number is seen.
 
-    A number in its Service is configured. It is live once it received a message through Twilio, or on the
-    expected day: before that day a number may be on the account and not work yet (error 21659). A short
-    code that moves carrier by carrier is live when an operator marks it.
+    A number in its Service is configured once something answers its calls too. It is live once it received a
+    message through Twilio, or on the expected day: before that day a number may be on the account and not
+    work yet (error 21659). A short code that moves carrier by carrier is live when an operator marks it.
 
     Args:
         checklist: of the number.
         at: seconds since the epoch.
         in_service: whether it is in its Messaging Service.
+        has_voice: whether something answers its calls at Twilio.
         texted: when it first received a message through Twilio, in seconds since the epoch.
 
     """
     if checklist.is_finished:
         return checklist
-    if in_service and not checklist.is_configured:
+    if in_service and not checklist.is_configured and (has_voice or not checklist.needs_voice):
+        calls = (
+            ""
+            if checklist.kind in SHORT_CODE_KINDS
+            else ", and " + ("its calls are answered" if has_voice else "it takes no calls")
+        )
         checklist = checklist.complete_step(
-            CONFIGURE, at, TWILIO, f"{CONFIGURE} (it is in the Messaging Service)"
+            CONFIGURE, at, TWILIO, f"{CONFIGURE} (it is in the Messaging Service{calls})"
         )
     if checklist.process.gradual:
         return checklist

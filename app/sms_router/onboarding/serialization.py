@@ -25,6 +25,7 @@ def dump(checklist: Checklist) -> bytes:
         "expected": checklist.expected.isoformat() if checklist.expected is not None else None,
         "request": checklist.request_sid,
         "rejected": checklist.rejected,
+        "no_calls": checklist.has_no_calls,
         "history": [[entry.at, entry.who, entry.action.value, entry.detail] for entry in checklist.history],
     }
     return json.dumps(value, sort_keys=True).encode()
@@ -50,6 +51,7 @@ def load(stored: bytes) -> Checklist:
             expected=date.fromisoformat(value["expected"]) if value["expected"] else None,
             request_sid=value["request"],
             rejected=value["rejected"],
+            has_no_calls=bool(value.get("no_calls", False)),
             history=tuple(
                 HistoryEntry(float(at), who, HistoryAction(action), detail)
                 for at, who, action, detail in value["history"]

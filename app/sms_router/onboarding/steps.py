@@ -42,6 +42,9 @@ class OnboardingKind(StrEnum):
         return _KIND_LABELS[self]
 
 
+SHORT_CODE_KINDS = frozenset({OnboardingKind.SHORT_CODE_LEASE, OnboardingKind.SHORT_CODE_MIGRATION})
+
+
 class Actor(StrEnum):
     """Who acts in a step."""
 

@@ -177,6 +177,8 @@ def test_refresh_follows_a_port(twilio: SandboxCli) -> None:
     shown = state(twilio, NEW)
     assert (shown["step"], shown["expected"], shown["rejected"]) == ("configure", "2099-12-01", None)
     assert twilio("senders", "add", NEW).code == 0
+    assert "No progress" in twilio("onboarding", "refresh").out
+    assert twilio("senders", "update", NEW, "--voice-url", "https://a.example.com/voice").code == 0
     assert "configure" in twilio("onboarding", "refresh").out
     assert state(twilio, NEW)["step"] == "live"
     reasons = explained(twilio, "+18885550100")[1]

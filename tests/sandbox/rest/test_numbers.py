@@ -90,10 +90,10 @@ async def test_unsupported_parameters_are_rejected(sandbox: SandboxFixture) -> N
     with pytest.raises(TwilioRestException) as rejected:
         await sandbox.call(
             lambda c: c.api.v2010.account.incoming_phone_numbers(NEW_YORK_SID).update(
-                voice_url="https://example.com/voice"
+                trunk_sid="TK" + "1" * 32
             )
         )
-    assert "VoiceUrl is not supported by the sandbox" in rejected.value.msg
+    assert "TrunkSid is not supported by the sandbox" in rejected.value.msg
 
 
 async def test_a_number_is_bought_and_released(sandbox: SandboxFixture) -> None:

@@ -11,6 +11,8 @@ from sms_router.cli.output import CommandError, stderr
 from sms_router.cli.twilio_access import api_error, call_twilio, open_configured_service, twilio_client
 from sms_router.config.settings import Settings
 from sms_router.membership import audit_log
+from sms_router.membership.admin import SenderType
+from sms_router.membership.snapshot import Snapshot
 from sms_router.membership.source import PoolReadError
 from sms_router.onboarding import repository
 from sms_router.onboarding.checklist import Checklist
@@ -101,6 +103,8 @@ class PortingReport:
     """By number, as far as they could be read."""
     members: Mapping[str, frozenset[str]]
     """The senders' addresses by Service, as far as they could be read."""
+    with_voice: frozenset[str]
+    """The numbers whose calls are answered at Twilio, as far as they could be read."""
     failures: tuple[str, ...]
 
     def apply(self, checklist: Checklist | None, at: float, _: str) -> Checklist | None:
@@ -111,19 +115,57 @@ class PortingReport:
         if port is not None and port.request_sid == checklist.request_sid:
             checklist = apply_port_status(checklist, port, at)
         in_service = checklist.number in self.members.get(checklist.service_sid, ())
-        return apply_observed(checklist, at, in_service=in_service, texted=self.texted.get(checklist.number))
+        return apply_observed(
+            checklist,
+            at,
+            in_service=in_service,
+            has_voice=checklist.number in self.with_voice,
+            texted=self.texted.get(checklist.number),
+        )
 
 
 def read_progress(settings: Settings, state: OnboardingState) -> PortingReport:
     """Read from Twilio the progress of the numbers in onboarding."""
     failures: list[str] = []
-    members = {}
+    members, with_voice = {}, set[str]()
     for sid in sorted({checklist.service_sid for checklist in state.pending}):
-        addresses = _read_members(settings, sid, failures)
-        if addresses is not None:
-            members[sid] = addresses
+        snapshot = _read_service(settings, sid, failures)
+        if snapshot is None:
+            continue
+        members[sid] = frozenset(sender.address for sender in snapshot.senders)
+        try:
+            with_voice |= read_numbers_with_voice(settings, state, snapshot)
+        except CommandError as error:
+            failures.append(error.lines[0])
     ports = _read_ports(settings, state.pending, failures)
-    return PortingReport(state.pending, state.texted, ports, members, tuple(failures))
+    return PortingReport(state.pending, state.texted, ports, members, frozenset(with_voice), tuple(failures))
+
+
+def read_numbers_with_voice(settings: Settings, state: OnboardingState, snapshot: Snapshot) -> set[str]:
+    """Return the pending numbers of a Service whose calls are answered at Twilio.
+
+    Raises:
+        CommandError: when Twilio cannot be read.
+
+    """
+    numbers = {
+        checklist.number
+        for checklist in state.pending
+        if checklist.service_sid == snapshot.service_sid
+        and checklist.needs_voice
+        and not checklist.is_configured
+    }
+    admin = open_configured_service(settings, snapshot.service_sid).admin
+
+    def read() -> set[str]:
+        senders = [
+            admin.find(SenderType.PHONE_NUMBER, sender.sid)
+            for sender in snapshot.senders
+            if sender.address in numbers
+        ]
+        return {sender.address for sender in senders if sender.voice is not None and sender.voice.is_set}
+
+    return call_twilio(settings, "Reading the numbers from Twilio", read) if numbers else set()
 
 
 def _read_ports(
@@ -170,14 +212,13 @@ def _request_hint(number: str) -> str:
     return f"record the right one: sms-router onboarding request {number} KW..."
 
 
-def _read_members(settings: Settings, service_sid: str, failures: list[str]) -> frozenset[str] | None:
+def _read_service(settings: Settings, service_sid: str, failures: list[str]) -> Snapshot | None:
     if settings.service(service_sid) is None:
         failures.append(f"{service_sid} is not one of the configured Messaging Services.")
         return None
     try:
         with stderr.status(f"Reading {service_sid} from Twilio ..."):
-            snapshot = open_configured_service(settings, service_sid).source.read(time.time())
+            return open_configured_service(settings, service_sid).source.read(time.time())
     except PoolReadError as error:
         failures.append(api_error(settings, error).lines[0])
         return None
-    return frozenset(sender.address for sender in snapshot.senders)

@@ -133,6 +133,7 @@ def as_json(checklist: Checklist, state: OnboardingState, at: float) -> dict[str
         "live": checklist.is_finished,
         "step": now.name if now is not None else None,
         "who": checklist.next_actor.value if checklist.next_actor is not None else None,
+        "no_calls": checklist.has_no_calls,
         "rejected": checklist.rejected,
         "expected": checklist.expected.isoformat() if checklist.expected is not None else None,
         "usually_by": checklist.usual_end.isoformat(),

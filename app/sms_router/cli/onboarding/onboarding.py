@@ -179,6 +179,17 @@ def expect(
     )
 
 
+@onboarding.command("no-calls")
+def no_calls(number: NumberArgument, as_json: JsonOption = False) -> None:
+    """Record that nothing answers the calls to a number, on purpose: it needs no voice URL then."""
+    _change(
+        number,
+        "no calls",
+        lambda checklist, at, operator: checklist.refuse_calls(at, operator),
+        as_json=as_json,
+    )
+
+
 @onboarding.command("calendar")
 def calendar() -> None:
     """Print the dates of the numbers in onboarding as iCalendar (RFC 5545).

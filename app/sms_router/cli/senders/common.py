@@ -84,6 +84,20 @@ SmsFallbackMethod = Annotated[
 ApiVersion = Annotated[
     str | None, typer.Option("--api-version", help="2010-04-01 or 2008-08-01.", callback=_version)
 ]
+VoiceUrl = Annotated[
+    str | None,
+    typer.Option("--voice-url", help="URL for its calls; empty removes it.", callback=_url),
+]
+VoiceMethod = Annotated[str | None, typer.Option("--voice-method", help="GET or POST.", callback=_method)]
+VoiceFallbackUrl = Annotated[
+    str | None,
+    typer.Option(
+        "--voice-fallback-url", help="URL for calls when that fails; empty removes it.", callback=_url
+    ),
+]
+VoiceFallbackMethod = Annotated[
+    str | None, typer.Option("--voice-fallback-method", help="GET or POST.", callback=_method)
+]
 EverythingOption = Annotated[
     bool, typer.Option("--all", help="Senders of the account that are not in the Service, too.")
 ]
@@ -224,8 +238,10 @@ def update_sender(
     if sender.own is None:
         raise CommandError(f"{sender.address} is an alphanumeric sender, which has no settings.", code=2)
     sender_type = SenderType(sender.sid[:2])
+    if sender.voice is None and any(setting.startswith("voice_") for setting in changes):
+        raise CommandError(f"{sender.address} is a short code, which receives no calls.", code=2)
     _check_fallback(sender, changes)
-    before = {**asdict(sender.own), "api_version": sender.api_version}
+    before = {**asdict(sender.own), **_voice_as_json(sender), "api_version": sender.api_version}
     detail = f"{sender.address}: {describe_changes(before, changes)}"
     apply_change(
         service,
@@ -256,12 +272,17 @@ def sender_as_json(sender: SenderResource) -> dict[str, object]:
         "sends": format_capabilities(sender.capabilities) if sender.capabilities is not None else None,
         "service": sender.service_sid,
         **own,
+        **_voice_as_json(sender),
         "api_version": sender.api_version,
         "date_created": sender.created.isoformat() if sender.created else None,
         "date_updated": sender.updated.isoformat() if sender.updated else None,
         "url": sender.url,
         "uri": sender.uri,
     }
+
+
+def _voice_as_json(sender: SenderResource) -> dict[str, object]:
+    return asdict(sender.voice) if sender.voice is not None else {}
 
 
 def _check_fallback(sender: SenderResource, changes: Changes) -> None:

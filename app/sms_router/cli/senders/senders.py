@@ -159,6 +159,10 @@ def update(
     sms_method: common.SmsMethod = None,
     sms_fallback_url: common.SmsFallbackUrl = None,
     sms_fallback_method: common.SmsFallbackMethod = None,
+    voice_url: common.VoiceUrl = None,
+    voice_method: common.VoiceMethod = None,
+    voice_fallback_url: common.VoiceFallbackUrl = None,
+    voice_fallback_method: common.VoiceFallbackMethod = None,
     api_version: common.ApiVersion = None,
     service: ServiceOption = None,
     as_json: JsonOption = False,
@@ -170,6 +174,10 @@ def update(
         "sms_method": sms_method,
         "sms_fallback_url": sms_fallback_url,
         "sms_fallback_method": sms_fallback_method,
+        "voice_url": voice_url,
+        "voice_method": voice_method,
+        "voice_fallback_url": voice_fallback_url,
+        "voice_fallback_method": voice_fallback_method,
         "api_version": api_version,
     }
     common.update_sender(open_service(service), sid, EVERY_TYPE, options, as_json=as_json)

@@ -40,10 +40,12 @@ _SHORT_CODE_FIELDS: dict[str, tuple[str, Reader]] = {
 _PHONE_NUMBER_FIELDS: dict[str, tuple[str, Reader]] = {
     **_SHORT_CODE_FIELDS,
     "StatusCallback": ("status_callback", read_status_callback),
+    "VoiceUrl": ("voice_url", read_url),
+    "VoiceMethod": ("voice_method", read_method),
+    "VoiceFallbackUrl": ("voice_fallback_url", read_url),
+    "VoiceFallbackMethod": ("voice_fallback_method", read_method),
 }
-_UNSUPPORTED = frozenset(
-    {"SmsApplicationSid", "VoiceApplicationSid", "VoiceUrl", "VoiceFallbackUrl", "TrunkSid"}
-)
+_UNSUPPORTED = frozenset({"SmsApplicationSid", "VoiceApplicationSid", "TrunkSid"})
 """Parameters of what the sandbox does not have: they are rejected, not ignored."""
 
 _ALWAYS_NULL = (
@@ -53,8 +55,6 @@ _ALWAYS_NULL = (
     "trunk_sid",
     "sms_application_sid",
     "voice_application_sid",
-    "voice_url",
-    "voice_fallback_url",
     "emergency_address_sid",
 )
 
@@ -235,8 +235,10 @@ def _phone_number(account_sid: str, number: Number) -> Json:
         "type": number.kind.name.lower().replace("long_code", "local").replace("_", "-"),
         "uri": f"/2010-04-01/Accounts/{account_sid}/IncomingPhoneNumbers/{number.sid}.json",
         "voice_caller_id_lookup": False,
-        "voice_fallback_method": "POST",
-        "voice_method": "POST",
+        "voice_url": number.voice_url or None,
+        "voice_method": number.voice_method.value,
+        "voice_fallback_url": number.voice_fallback_url or None,
+        "voice_fallback_method": number.voice_fallback_method.value,
         "voice_receive_mode": "voice",
     }
 

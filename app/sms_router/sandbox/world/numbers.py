@@ -61,6 +61,11 @@ class Number:
     sms_fallback_url: str = ""
     sms_fallback_method: HttpMethod = HttpMethod.POST
     status_callback: str = ""
+    voice_url: str = ""
+    """Stored only: the sandbox has no calls."""
+    voice_method: HttpMethod = HttpMethod.POST
+    voice_fallback_url: str = ""
+    voice_fallback_method: HttpMethod = HttpMethod.POST
     api_version: str = "2010-04-01"
     created: datetime = FIRST_DAY
     updated: datetime = FIRST_DAY
