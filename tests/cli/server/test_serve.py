@@ -89,7 +89,7 @@ def begun(folder: Path, *program: str, terminal: int | None = None, **more: str)
     environment = {"PORT": str(port), "SANDBOX_PORT": str(sandbox_port), **more}
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
-            [*program, "serve"],
+            [*program, "serve", *(["--sandbox"] if {"HOST", "PUBLIC_URL"} & more.keys() else [])],
             cwd=folder,
             env={"PATH": os.environ["PATH"], **environment},
             stdout=log,
@@ -332,6 +332,23 @@ def test_a_second_start_names_the_running_router(cli: Cli, serving: Serving) -> 
         f"127.0.0.1:{serving.environment['SANDBOX_PORT']} cannot be used: Address already in use.",
         "A router with this data folder runs already: use it, or stop it first (Ctrl-C in its terminal).",
     ]
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "reason"),
+    [
+        ("HOST", "0.0.0.0", "HOST=0.0.0.0 can be reached from other machines"),
+        ("HOST", "::", "HOST=:: can be reached from other machines"),
+        ("PUBLIC_URL", "https://sms.example.com", "PUBLIC_URL=https://sms.example.com is a public one"),
+    ],
+)
+def test_the_sandbox_is_not_started_where_others_reach_the_router(
+    cli: Cli, variable: str, value: str, reason: str
+) -> None:
+    result = cli("serve", **{variable: value, "PORT": str(free_port()), "SANDBOX_PORT": str(free_port())})
+    assert result.code == 1
+    assert f"No Twilio credentials are set, and {reason}." in result.err.replace("\n", " ")
+    assert "sms-router serve --sandbox" in result.err.replace("\n", " ")
 
 
 def test_an_invalid_host_is_reported(cli: Cli) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import ipaddress
 import os
 import resource
 import shlex
@@ -14,7 +15,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -56,7 +57,14 @@ def register(commands: typer.Typer) -> None:
     commands.command("serve")(serve)
 
 
-def serve() -> None:
+def serve(
+    sandbox: Annotated[
+        bool,
+        typer.Option(
+            "--sandbox", help="Start the sandbox even where the router can be reached from outside."
+        ),
+    ] = False,
+) -> None:
     """Run the router on HOST:PORT with WORKERS processes.
 
     It reads router.toml and keywords.toml in the folder SMS_ROUTER_CONFIG (config/), and environment
@@ -64,7 +72,8 @@ def serve() -> None:
     TWILIO_MESSAGING_SERVICE_SID and others. Handlers may be in the current folder.
 
     Without REDIS_URL it starts an embedded Valkey with its data under .data/. Without Twilio credentials it
-    starts the sandbox, an offline Twilio, on SANDBOX_PORT.
+    starts the sandbox, an offline Twilio, on SANDBOX_PORT. It does not with a HOST that is not loopback, or a
+    PUBLIC_URL with https, unless --sandbox is given: there, missing credentials are a mistake.
 
     The console is at /console when CONSOLE_PASSWORD is set; with the sandbox a password is generated. With
     PRIVATE_PORT the console, the probes and the metrics have a listener of their own.
@@ -83,6 +92,8 @@ def serve() -> None:
     if settings.server.traces:
         check_installed()
     _check_ports(settings)
+    if settings.is_offline and not sandbox:
+        _check_not_exposed(settings)
     with contextlib.ExitStack() as started:
         os.environ["REDIS_URL"] = started.enter_context(store_url(settings, shared=False))
         world = sandbox_world(settings) if settings.is_offline else None
@@ -99,6 +110,33 @@ def serve() -> None:
 def _on_sigterm(*_: object) -> None:
     """Exit as after Ctrl-C: uvicorn raises the signal again, and Valkey and the sandbox have to stop."""
     sys.exit(0)
+
+
+def _check_not_exposed(settings: Settings) -> None:
+    """Refuse the sandbox where others reach the router: they would find its console and its handlers.
+
+    Raises:
+        CommandError: with the remedy.
+
+    """
+    host, url = settings.server.host, settings.router.public_url
+    if not _is_loopback(host):
+        reason = f"HOST={host} can be reached from other machines"
+    elif url.startswith("https://"):
+        reason = f"PUBLIC_URL={url} is a public one"
+    else:
+        return
+    raise CommandError(
+        f"No Twilio credentials are set, and {reason}.",
+        "Set TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN, or use the sandbox: sms-router serve --sandbox",
+    )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _check_ports(settings: Settings) -> None:
