@@ -21,6 +21,7 @@ from sms_router.sandbox.control.json_body import (
     on_bad_request,
     on_unknown_path,
 )
+from sms_router.sandbox.control.local_only import LocalOnlyMiddleware
 from sms_router.sandbox.control.phones import PhoneRoutes
 from sms_router.sandbox.control.ports import PortRoutes
 from sms_router.sandbox.platform import Platform, build_platform
@@ -71,6 +72,7 @@ def create_sandbox(
     application = Starlette(
         routes=[*_rest_routes(platform, world.auth_token), *_control_routes(platform)],
         middleware=[
+            Middleware(LocalOnlyMiddleware),
             Middleware(FaultMiddleware, platform.faults),
             Middleware(AuthMiddleware, world.account_sid, world.auth_token),
         ],

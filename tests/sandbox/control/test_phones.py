@@ -98,7 +98,9 @@ async def test_an_unknown_path_is_answered_with_the_known_ones(
 async def test_a_body_that_is_not_json_is_rejected(sandbox: SandboxFixture) -> None:
     for raw, status in ((b"to=12345", 400), (b"[" * 300_000, 413), (b"[" * 100_000, 400)):
         async with sandbox.session.post(
-            f"{sandbox.url}/sandbox/phones/{PHONE}/messages", data=raw
+            f"{sandbox.url}/sandbox/phones/{PHONE}/messages",
+            data=raw,
+            headers={"Content-Type": "application/json"},
         ) as response:
             assert response.status == status
             assert "error" in await response.json()
